@@ -1,0 +1,3 @@
+//! One small file a command: its arguments, and what it prints.
+
+pub(crate) mod nets;

@@ -1,0 +1,34 @@
+//! The program `alexnet`.
+
+mod commands;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Train, evaluate and use every published AlexNet.
+#[derive(Parser)]
+#[command(name = "alexnet", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the networks.
+    Nets(commands::nets::Args),
+}
+
+/// Exit status: 0 done, 1 failed, 2 bad usage (clap's own).
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Nets(args) => commands::nets::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Numbers in, numbers out: the arithmetic of AlexNet on a CPU.
+//!
+//! This crate opens no files, starts no threads and has never heard of AlexNet. Each operator has a folder:
+//! `mod.rs` picks an implementation, `reference.rs` is the plain truth that tests compare with, and every other file is
+//! one idea or one instruction set. Forward and backward stand next to each other.
+//!
+//! # Shape letters
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | N | pictures in a batch |
+//! | C, H, W | channels, rows and columns of an input map |
+//! | K | output channels (kernels), or output features of a linear layer |
+//! | R, S | rows and columns of a kernel |
+//! | P, Q | rows and columns of an output map |
+//!
+//! # Layout
+//!
+//! Maps are [N, H, W, C]: channels are contiguous ("channels last"), so that one vector register holds one pixel's
+//! neighbouring channels in every operator. A [`Map`](map::Map) says where a map lies in its buffer, border of zeros included.
+
+pub mod context;
+pub mod isa;
+pub mod map;
+pub mod random;
+pub mod threads;

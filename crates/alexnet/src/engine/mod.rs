@@ -1,0 +1,99 @@
+//! What runs a network: the [`Engine`] trait, and the CPU engine.
+
+use crate::Result;
+use crate::net::Net;
+
+/// Runs a [`Net`]. Images are `[n, 3, size, size]`, row-major, already preprocessed; labels are class numbers.
+///
+/// Parameters are read and written by name (`conv1.weight`) in canonical order: conv [out, in / groups, kernel, kernel],
+/// linear [out, in] with in = channel, row, column. How an engine keeps them inside is its own affair.
+pub trait Engine {
+    /// The network it runs.
+    fn net(&self) -> &Net;
+
+    /// Logits `[n, classes]` of `n` images, dropout off.
+    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()>;
+
+    /// One step of training: forward, backward and update.
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step>;
+
+    /// Mean loss and every gradient (of the mean loss), parameters left as they are. Gradients are visited by parameter
+    /// name in canonical order as backward finishes them, last layer first.
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut dyn FnMut(&str, &[f32])) -> Result<Step>;
+
+    /// The gradient of the mean loss with respect to the images, `[n, 3, size, size]`, dropout off.
+    fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>>;
+
+    /// What a layer gives for `images`, dropout off, `[n, channels, size, size]` row-major.
+    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>>;
+
+    /// Reads a parameter in canonical order.
+    fn parameter(&self, name: &str) -> Result<Vec<f32>>;
+
+    /// Writes a parameter in canonical order.
+    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()>;
+
+    /// Reads the velocity of a parameter in canonical order; zeros before the first step.
+    fn velocity(&self, name: &str) -> Result<Vec<f32>>;
+
+    /// Writes the velocity of a parameter in canonical order.
+    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()>;
+}
+
+/// What a step of training learns from.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// `[n, 3, size, size]`.
+    pub images: &'a [f32],
+    /// `[n]`.
+    pub labels: &'a [u32],
+    /// Which units dropout takes, or none to leave dropout off.
+    pub dropout: Option<DropoutKey>,
+}
+
+/// The units that dropout takes follow from this, from the layer, and from the picture's and the unit's number.
+#[derive(Debug, Clone, Copy)]
+pub struct DropoutKey {
+    /// The run's seed.
+    pub seed: u64,
+    /// The number of the step in the whole run.
+    pub step: u64,
+    /// Number of the first picture within the whole batch, when this is a share of it.
+    pub first_picture: u64,
+}
+
+/// What a step of training tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// Mean softmax cross-entropy over the batch, in nats.
+    pub loss: f32,
+    /// How many pictures had their own class first.
+    pub correct: usize,
+}
+
+/// An update rule: SGD with momentum and weight decay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// Learning rate of the weights.
+    pub lr: f32,
+    /// Learning rate of the biases.
+    pub bias_lr: f32,
+    /// Share of the velocity that stays.
+    pub momentum: f32,
+    /// Weight decay.
+    pub decay: f32,
+    /// Decay of the biases: 0 in the 2012 code and in Caffe, equal to `decay` in PyTorch.
+    pub bias_decay: f32,
+    /// Where the learning rate stands.
+    pub form: UpdateForm,
+}
+
+/// Where the learning rate stands. Equal while the rate is constant; they differ for some ten steps after it drops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdateForm {
+    /// `v = momentum v - lr (g + decay w); w = w + v`: the paper, the 2012 code, Caffe.
+    RateInside,
+    /// `v = momentum v + g + decay w; w = w - lr v`: PyTorch.
+    RateOutside,
+}

@@ -1,0 +1,73 @@
+//! From a picture to numbers: decode, resize, crop, mirror, colour.
+
+use serde::{Deserialize, Serialize};
+
+/// An upright RGB picture, 8 bits a channel: `[height, width, 3]`, row-major.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green, blue of each pixel, row by row.
+    pub rgb: Vec<u8>,
+}
+
+/// How a picture becomes a tensor. It is part of the model file, and the same code in train, eval, predict and serve.
+///
+/// decode -> `resize` -> crop (`crop` x `crop`) -> channel order -> `(value * scale - mean) / std`, value in 0..=255.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocess {
+    /// How the whole picture is brought to size.
+    pub resize: Resize,
+    /// Rows and columns of the crop that the net takes; the net's image size.
+    pub crop: usize,
+    /// Order of the channels in the tensor.
+    pub channels: Channels,
+    /// Each 8-bit value is multiplied by this first: 1 / 255 in PyTorch's world, 1 in Caffe's.
+    pub scale: f32,
+    /// Subtracted after scaling.
+    pub mean: Mean,
+    /// Divides what is left, for each channel in tensor order.
+    pub std: [f32; 3],
+}
+
+/// How the whole picture is brought to size before cropping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// The short side to this many pixels, bilinear with antialias; the long side is truncated as torchvision does.
+    ShortSide(usize),
+    /// Both sides to this many pixels, whatever the aspect, bilinear without antialias, as Caffe's `convert_imageset`.
+    Warp(usize),
+}
+
+/// Order of the channels in the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channels {
+    /// Red first: almost everyone.
+    Rgb,
+    /// Blue first: Caffe.
+    Bgr,
+}
+
+/// What is subtracted, on the scale of the scaled values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mean {
+    /// One value a channel, in tensor order.
+    Channel([f32; 3]),
+    /// A mean picture `[3, size, size]` of the resized training pictures, in tensor order; it is kept as the tensor
+    /// `preprocess.mean` of the model file, not in the metadata.
+    Picture {
+        /// Rows and columns.
+        size: usize,
+        /// The values.
+        #[serde(skip)]
+        values: std::sync::Arc<Vec<f32>>,
+        /// Whether a crop takes the mean at its own place (Caffe) or always the centre (the 2012 code).
+        centre: bool,
+    },
+}

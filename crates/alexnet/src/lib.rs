@@ -1,0 +1,14 @@
+//! AlexNet, whole: every published variant as data, engines that run them, and all that surrounds them.
+//!
+//! Three ideas hold the crate together:
+//!
+//! 1. [`net::Net`] is data: a list of layers that shapes, counts, drawings, weight files and engines all read.
+//! 2. [`engine::Engine`] runs a net: trainer, evaluator and predictor know only this trait.
+//! 3. [`image::Preprocess`] travels with the weights: the same code turns a picture into numbers everywhere.
+
+pub mod engine;
+pub mod error;
+pub mod image;
+pub mod net;
+
+pub use error::{Error, Result};

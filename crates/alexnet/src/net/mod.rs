@@ -1,0 +1,24 @@
+//! What a network is: a list of layers, as data.
+//!
+//! A new variant is a new row in [`presets`], not new code. Shapes, counts, drawings, weight files and engines read the list.
+
+mod layer;
+pub mod presets;
+mod shape;
+
+pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
+pub use shape::{LayerShape, Shape};
+
+use serde::{Deserialize, Serialize};
+
+/// A network: its input, its layers in order, and its number of classes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Net {
+    /// Name of the preset, or the user's own.
+    pub name: String,
+    /// Rows and columns of the square input, in pixels, of three channels.
+    pub image_size: usize,
+    /// The layers, first to last; the last one gives the logits, one a class.
+    pub layers: Vec<Layer>,
+}
