@@ -51,10 +51,45 @@ impl Isa {
         }
     }
 
+    /// Runs `work` in a function compiled for this instruction set, so that its plain loops are vectorised for it.
+    ///
+    /// The closure is inlined; functions that it calls are vectorised only if they are inlined too: mark them
+    /// `#[inline(always)]`. Rust never fuses `a * b + c`, so the bits are those of the portable code.
+    ///
+    /// # Panics
+    /// When this processor lacks the instruction set.
+    #[inline]
+    pub fn vectorize<T>(self, work: impl FnOnce() -> T) -> T {
+        assert!(self.is_supported(), "this processor has no {self}");
+        match self {
+            Isa::Portable => work(),
+            // SAFETY: the assertion above makes sure that the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { with_avx2(work) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { with_avx512(work) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => unreachable!("not supported off x86-64"),
+        }
+    }
+
     /// Every set that this processor can run: tests walk over them.
     pub fn all_supported() -> impl Iterator<Item = Isa> {
         [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_supported())
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+fn with_avx512<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 impl std::fmt::Display for Isa {

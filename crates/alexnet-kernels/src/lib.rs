@@ -19,8 +19,13 @@
 //! Maps are [N, H, W, C]: channels are contiguous ("channels last"), so that one vector register holds one pixel's
 //! neighbouring channels in every operator. A [`Map`](map::Map) says where a map lies in its buffer, border of zeros included.
 
+pub mod bias;
+pub mod buffer;
 pub mod context;
+pub mod conv;
 pub mod isa;
+pub mod linear;
 pub mod map;
+pub mod pack;
 pub mod random;
 pub mod threads;

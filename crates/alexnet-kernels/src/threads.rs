@@ -1,5 +1,7 @@
 //! How a kernel shares its work: it never starts a thread, it asks its caller to run numbered tasks.
 
+use std::marker::PhantomData;
+
 /// Runs numbered tasks, on as many threads as it likes, in any order.
 ///
 /// What a task computes depends on its number alone, never on the thread or the order, and sums are split at places
@@ -7,6 +9,52 @@
 pub trait Threads: Sync {
     /// Calls `task(i)` once for each `i` in `0..tasks` and returns when all are done.
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync));
+}
+
+/// A buffer whose parts are written by different tasks.
+///
+/// Tasks that each own one stretch of a buffer, or one block of columns of a matrix, cannot show that to the borrow checker.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    start: *mut f32,
+    len: usize,
+    buffer: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: a `Parts` is a mutable borrow of plain floats; `slice` puts on its caller that no two threads touch the same ones.
+unsafe impl Send for Parts<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Parts<'_> {}
+
+impl<'a> Parts<'a> {
+    /// Borrows the whole buffer.
+    pub fn new(buffer: &'a mut [f32]) -> Self {
+        Parts { start: buffer.as_mut_ptr(), len: buffer.len(), buffer: PhantomData }
+    }
+
+    /// The `len` floats that begin at `start`.
+    ///
+    /// # Safety
+    /// As long as the returned slice lives, nobody else reads or writes these floats.
+    ///
+    /// # Panics
+    /// When they reach past the end of the buffer.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "{len} floats at {start} of {}", self.len);
+        // SAFETY: within the buffer by the assertion; exclusive by this function's own condition.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+    }
+}
+
+/// Cuts `buffer` into pieces of `chunk` floats and calls `task(i, piece)` for each, in any order.
+pub fn for_each_chunk(threads: &dyn Threads, buffer: &mut [f32], chunk: usize, task: impl Fn(usize, &mut [f32]) + Sync) {
+    let len = buffer.len();
+    let parts = Parts::new(buffer);
+    threads.run(len.div_ceil(chunk), &|i| {
+        // SAFETY: the pieces of different i do not overlap, and each i is run once.
+        task(i, unsafe { parts.slice(i * chunk, chunk.min(len - i * chunk)) })
+    });
 }
 
 /// One after the other on the calling thread.

@@ -1,0 +1,19 @@
+//! The forward pass.
+
+use super::{Shape, reference};
+use crate::context::Context;
+use crate::map::Map;
+
+/// Convolves `x` with packed weights `w` ([`Shape::filters`]), adds the bias, and clips at zero when `relu`.
+///
+/// `y_map` says where the output goes ([`Shape::y`]); its border is written too, with zeros.
+///
+/// # Panics
+/// When the shape is unsound, or a slice is too short for it.
+#[allow(clippy::too_many_arguments)]
+pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y_map: Map, y: &mut [f32]) {
+    shape.check(x.len(), w.len(), &y_map, y.len());
+    assert_eq!(bias.len(), shape.k, "biases of {shape:?}");
+    let _ = context;
+    reference::forward(shape, x, w, bias, relu, y_map, y);
+}

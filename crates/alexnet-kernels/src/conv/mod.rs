@@ -1,0 +1,103 @@
+//! Convolution with groups, strides and one-sided padding.
+//!
+//! y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p stride + r - top, q stride + s - left, c] w[k, c, r, s]
+//!
+//! Maps are channels last with a border of zeros in memory, so padding costs nothing: the kernels read the border. Weights
+//! and their gradients are packed ([`Filters`]). No patches are gathered ("im2col"): a pixel's R rows of S C
+//! contiguous floats are read in place.
+
+mod backward_data;
+mod backward_weights;
+mod forward;
+pub mod reference;
+
+pub use backward_data::backward_data;
+pub use backward_weights::backward_weights;
+pub use forward::forward;
+
+use crate::map::{Map, Sides};
+use crate::pack::Filters;
+
+/// The shape of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// The input's map. Its border must hold what the convolution reads beyond the map ([`input_border`](Self::input_border)).
+    pub x: Map,
+    /// Output channels K of all groups together.
+    pub k: usize,
+    /// Kernel rows.
+    pub r: usize,
+    /// Kernel columns.
+    pub s: usize,
+    /// Step in both directions.
+    pub stride: usize,
+    /// Zeros that the convolution sees around the map. Only `top` and `left` shift it; P and Q say how far it goes.
+    pub pad: Sides,
+    /// Output rows.
+    pub p: usize,
+    /// Output columns.
+    pub q: usize,
+    /// Groups; they divide C and K.
+    pub groups: usize,
+}
+
+impl Shape {
+    /// The shape of the weights.
+    pub fn filters(&self) -> Filters {
+        Filters { k: self.k, c: self.x.c / self.groups, r: self.r, s: self.s, groups: self.groups }
+    }
+
+    /// The output's map, with the given border.
+    pub fn y(&self, border: Sides) -> Map {
+        Map { n: self.x.n, h: self.p, w: self.q, c: self.k, border }
+    }
+
+    /// The border that the forward pass reads around the input: the padding, and what the last windows overhang.
+    pub fn input_border(&self) -> Sides {
+        Sides {
+            top: self.pad.top,
+            left: self.pad.left,
+            bottom: ((self.p - 1) * self.stride + self.r).saturating_sub(self.pad.top + self.x.h),
+            right: ((self.q - 1) * self.stride + self.s).saturating_sub(self.pad.left + self.x.w),
+        }
+    }
+
+    /// The border with which a stride-1 [`backward_data`] reads the output's gradient in place; with less, or at a larger
+    /// stride, it copies each picture.
+    pub fn gradient_border(&self) -> Sides {
+        Sides {
+            top: (self.r - 1).saturating_sub(self.pad.top),
+            left: (self.s - 1).saturating_sub(self.pad.left),
+            bottom: (self.x.h + self.pad.top).saturating_sub((self.p - 1) * self.stride + 1),
+            right: (self.x.w + self.pad.left).saturating_sub((self.q - 1) * self.stride + 1),
+        }
+    }
+
+    /// Multiply-accumulates of one picture's forward pass.
+    pub fn macs(&self) -> usize {
+        self.p * self.q * self.k * self.filters().depth()
+    }
+
+    /// Panics unless the shape is sound and `x`, `w` and `y` are long enough.
+    fn check(&self, x: usize, w: usize, y_map: &Map, y: usize) {
+        assert!(
+            self.groups > 0 && self.x.c.is_multiple_of(self.groups) && self.k.is_multiple_of(self.groups),
+            "groups must divide C and K: {self:?}"
+        );
+        assert!(self.stride > 0 && self.r > 0 && self.s > 0 && self.p > 0 && self.q > 0, "empty convolution: {self:?}");
+        assert!(
+            holds(self.x.border, self.input_border()),
+            "the input's border is narrower than {:?}: {self:?}",
+            self.input_border()
+        );
+        assert!(x >= self.x.len(), "x has {x} floats, the map {}", self.x.len());
+        assert_eq!(w, self.filters().packed_len(), "packed weights of {:?}", self.filters());
+        assert_eq!((y_map.n, y_map.h, y_map.w, y_map.c), (self.x.n, self.p, self.q, self.k), "output of {self:?}");
+        assert!(y >= y_map.len(), "y has {y} floats, the map {}", y_map.len());
+    }
+}
+
+/// Whether a border is at least as wide as another on every side.
+fn holds(border: Sides, needed: Sides) -> bool {
+    border.top >= needed.top && border.left >= needed.left && border.bottom >= needed.bottom && border.right >= needed.right
+}

@@ -1,0 +1,42 @@
+//! Linear (fully connected) layers.
+//!
+//! y[n, o] = bias[o] + sum over i of x[n, i] w[o, i]
+//!
+//! x is [n, inputs] and y [n, outputs], row-major; a map without a border is such an x. Weights and their gradients are packed
+//! ([`Filters`]): `[panel of 32 outputs][input][32]`.
+
+mod backward_data;
+mod backward_weights;
+mod forward;
+pub mod reference;
+
+pub use backward_data::backward_data;
+pub use backward_weights::backward_weights;
+pub use forward::forward;
+
+use crate::pack::Filters;
+
+/// The shape of a linear layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Pictures.
+    pub n: usize,
+    /// Input features.
+    pub inputs: usize,
+    /// Output features.
+    pub outputs: usize,
+}
+
+impl Shape {
+    /// The shape of the packed weights. To pack a file's weights for a flattened map, use [`Filters::linear_on_map`].
+    pub fn filters(&self) -> Filters {
+        Filters::linear(self.outputs, self.inputs)
+    }
+
+    /// Panics unless `x`, `w` and `y` have the right lengths.
+    fn check(&self, x: usize, w: usize, y: usize) {
+        assert!(x >= self.n * self.inputs, "x has {x} floats: {self:?}");
+        assert_eq!(w, self.filters().packed_len(), "packed weights of {self:?}");
+        assert!(y >= self.n * self.outputs, "y has {y} floats: {self:?}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The order in which weights live in memory: panels of 32 outputs.
+//!
+//! A file holds a convolution's weights as [K, C/groups, R, S]. The kernels want, for one position of the kernel and one input
+//! channel, the weights of many outputs side by side, because those fill a vector register. So weights live as
+//!
+//! ```text
+//! [group][panel of 32 outputs][R][S][C/groups][32]
+//! ```
+//!
+//! and so do their gradients and velocities: an update works element by element and never needs to know. Lanes past the last
+//! output are zero, and stay zero under any update that maps (0, 0, 0) to 0.
+//!
+//! A linear layer is the convolution whose kernel covers the whole map: its file order [out, (C, H, W)] is [K, C, R, S], and
+//! its packed order walks the map as [H, W, C], channels last, just as the map lies in memory.
+
+/// Outputs in a panel: two AVX-512 registers.
+pub const PANEL: usize = 32;
+
+/// The shape of a layer's weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Filters {
+    /// Outputs of all groups together, K; a multiple of `groups`.
+    pub k: usize,
+    /// Input channels that one kernel sees, C / groups.
+    pub c: usize,
+    /// Kernel rows, R.
+    pub r: usize,
+    /// Kernel columns, S.
+    pub s: usize,
+    /// Groups.
+    pub groups: usize,
+}
+
+impl Filters {
+    /// The weights of a linear layer on a plain vector.
+    pub fn linear(outputs: usize, inputs: usize) -> Self {
+        Filters { k: outputs, c: inputs, r: 1, s: 1, groups: 1 }
+    }
+
+    /// The weights of a linear layer on a flattened map of `h` rows, `w` columns and `c` channels.
+    pub fn linear_on_map(outputs: usize, h: usize, w: usize, c: usize) -> Self {
+        Filters { k: outputs, c, r: h, s: w, groups: 1 }
+    }
+
+    /// Outputs of one group.
+    pub fn group_outputs(&self) -> usize {
+        self.k / self.groups
+    }
+
+    /// Panels of one group.
+    pub fn panels(&self) -> usize {
+        self.group_outputs().div_ceil(PANEL)
+    }
+
+    /// Weights of one output, R S C/groups: the length of the sum behind one output value.
+    pub fn depth(&self) -> usize {
+        self.r * self.s * self.c
+    }
+
+    /// Number of weights in file order.
+    pub fn len(&self) -> usize {
+        self.k * self.depth()
+    }
+
+    /// Whether there are no weights.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Floats in packed order, unused lanes included.
+    pub fn packed_len(&self) -> usize {
+        self.groups * self.panels() * self.depth() * PANEL
+    }
+
+    /// Index in packed order of the weight of output `k` (counted over all groups), channel `c` of its group, row `r`, column `s`.
+    pub fn packed_index(&self, k: usize, c: usize, r: usize, s: usize) -> usize {
+        let (group, k) = (k / self.group_outputs(), k % self.group_outputs());
+        let panel = group * self.panels() + k / PANEL;
+        (((panel * self.r + r) * self.s + s) * self.c + c) * PANEL + k % PANEL
+    }
+
+    /// From file order [K, C/groups, R, S] to packed order.
+    ///
+    /// # Panics
+    /// When a slice's length is not [`len`](Self::len), or [`packed_len`](Self::packed_len).
+    pub fn pack(&self, file: &[f32], packed: &mut [f32]) {
+        assert_eq!((file.len(), packed.len()), (self.len(), self.packed_len()), "weights and packed weights of {self:?}");
+        packed.fill(0.0);
+        self.walk(|file_index, packed_index| packed[packed_index] = file[file_index]);
+    }
+
+    /// From packed order to file order [K, C/groups, R, S].
+    ///
+    /// # Panics
+    /// When a slice's length is not [`packed_len`](Self::packed_len), or [`len`](Self::len).
+    pub fn unpack(&self, packed: &[f32], file: &mut [f32]) {
+        assert_eq!((file.len(), packed.len()), (self.len(), self.packed_len()), "weights and packed weights of {self:?}");
+        self.walk(|file_index, packed_index| file[file_index] = packed[packed_index]);
+    }
+
+    /// Calls `visit(file index, packed index)` for each weight.
+    fn walk(&self, mut visit: impl FnMut(usize, usize)) {
+        let mut file_index = 0;
+        for k in 0..self.k {
+            for c in 0..self.c {
+                for r in 0..self.r {
+                    let row = self.packed_index(k, c, r, 0);
+                    for s in 0..self.s {
+                        visit(file_index, row + s * self.c * PANEL);
+                        file_index += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packing_round_trips_and_leaves_unused_lanes_zero() {
+        for filters in [
+            Filters { k: 10, c: 3, r: 2, s: 5, groups: 2 },
+            Filters { k: 96, c: 3, r: 11, s: 11, groups: 1 },
+            Filters { k: 66, c: 4, r: 1, s: 3, groups: 1 },
+            Filters::linear(33, 7),
+            Filters::linear_on_map(5, 2, 3, 4),
+        ] {
+            let file: Vec<f32> = (1..=filters.len()).map(|i| i as f32).collect();
+            let mut packed = vec![f32::NAN; filters.packed_len()];
+            filters.pack(&file, &mut packed);
+            assert_eq!(packed.iter().filter(|&&v| v != 0.0).count(), filters.len());
+            let mut back = vec![0.0; filters.len()];
+            filters.unpack(&packed, &mut back);
+            assert_eq!(file, back);
+        }
+    }
+
+    #[test]
+    fn a_linear_layer_on_a_map_reads_it_channels_last() {
+        let filters = Filters::linear_on_map(1, 2, 2, 3);
+        let file: Vec<f32> = (0..12).map(|i| i as f32).collect(); // (c, h, w)
+        let mut packed = vec![0.0; filters.packed_len()];
+        filters.pack(&file, &mut packed);
+        let lane_0: Vec<f32> = packed.iter().step_by(PANEL).copied().collect(); // (h, w, c)
+        assert_eq!(lane_0, [0., 4., 8., 1., 5., 9., 2., 6., 10., 3., 7., 11.]);
+    }
+}
