@@ -8,6 +8,7 @@
 
 pub mod engine;
 pub mod error;
+pub mod files;
 pub mod image;
 pub mod net;
 
