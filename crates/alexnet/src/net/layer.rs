@@ -127,6 +127,17 @@ pub enum Activation {
     Sigmoid,
 }
 
+impl Activation {
+    /// `relu`, `tanh`, `sigmoid`: as in files, options and the names of layers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Activation::Relu => "relu",
+            Activation::Tanh => "tanh",
+            Activation::Sigmoid => "sigmoid",
+        }
+    }
+}
+
 /// Where dropout puts the expectation right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -169,7 +180,8 @@ pub enum Rounding {
     Ceil,
 }
 
-/// How weights begin. `fan_in` is the number of inputs of one output, `fan_out` the number of outputs of one input.
+/// How weights begin. `fan_in` is the number of inputs of one output: in / groups x kernel x kernel, or in.
+/// `fan_out` is out x kernel x kernel, or out; a convolution's stride does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightInit {
@@ -183,7 +195,8 @@ pub enum WeightInit {
     Uniform(f32),
     /// Normal, mean 0, deviation sqrt(2 / fan_in) (Paddle's default for conv; He et al. 2015).
     HeNormal,
-    /// Uniform in plus or minus sqrt(6 / (fan_in + fan_out)) (Paddle's default for linear; Glorot and Bengio 2010).
+    /// Uniform in plus or minus sqrt(6 / (fan_in + fan_out)) (Paddle's default for linear, TF-slim's for conv; Glorot and
+    /// Bengio 2010).
     XavierUniform,
 }
 

@@ -2,12 +2,13 @@
 //!
 //! A new variant is a new row in [`presets`], not new code. Shapes, counts, drawings, weight files and engines read the list.
 
+mod describe;
 mod layer;
 pub mod presets;
 mod shape;
 
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
-pub use shape::{LayerShape, Shape};
+pub use shape::{LayerShape, Shape, Totals};
 
 use serde::{Deserialize, Serialize};
 

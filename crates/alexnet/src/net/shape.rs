@@ -1,6 +1,6 @@
 //! Shapes, parameters and multiply-accumulates of every layer.
 
-use super::{Net, Op, Pad, Rounding};
+use super::{Activation, Layer, Net, Op, Pad, Rounding};
 use crate::{Error, Result};
 
 /// The shape of one picture's activations after a layer: `channels` maps of `size` x `size` pixels.
@@ -42,52 +42,60 @@ pub struct LayerShape {
     pub macs: u64,
 }
 
+/// What a whole net costs, for one picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Weights and biases.
+    pub parameters: usize,
+    /// Multiply-accumulates of convolutions and linear layers, biases not counted.
+    pub macs: u64,
+    /// Outputs of convolutions and linear layers: the paper's "650,000 neurons".
+    pub neurons: usize,
+}
+
+// A net may come from a file that anyone has written. These bounds, far above any net that this program can run, keep every
+// count below within 64 bits, and the engine from asking for memory that no machine has.
+
+/// Most rows or columns of a map, padding included.
+const MOST_PIXELS: usize = 1 << 15;
+/// Most maps or features.
+const MOST_CHANNELS: usize = 1 << 20;
+/// Most values that a layer gives for one picture.
+const MOST_VALUES: usize = 1 << 31;
+/// Most weights of a layer.
+const MOST_WEIGHTS: usize = 1 << 32;
+
 impl Net {
     /// The shape of every layer, first to last.
     ///
     /// # Errors
-    /// A layer whose window, groups or settings do not fit what goes into it.
+    /// No layers, two of the same name, or a layer whose window, groups or settings do not fit what goes into it.
     pub fn shapes(&self) -> Result<Vec<LayerShape>> {
         let mut input = Shape { channels: 3, size: self.image_size };
-        let mut all = Vec::with_capacity(self.layers.len());
+        let mut all: Vec<LayerShape> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
             let fail = |why: String| Error::Net(format!("{}: layer {}: {why}", self.name, layer.name));
-            let mut weight = Vec::new();
-            let mut macs = 0;
-            let output = match layer.op {
-                Op::Conv { out, kernel, stride, pad, groups, rounding, .. } => {
-                    if groups == 0 || out == 0 || input.channels % groups != 0 || out % groups != 0 {
-                        return Err(fail(format!("{} channels in and {out} out do not fall in {groups} groups", input.channels)));
-                    }
-                    let size = windows(input.size, kernel, stride, pad, rounding).map_err(fail)?;
-                    weight = vec![out, input.channels / groups, kernel, kernel];
-                    macs = (weight.iter().product::<usize>() * size * size) as u64;
-                    Shape { channels: out, size }
-                }
-                Op::MaxPool { kernel, stride, pad, rounding } | Op::AvgPool { kernel, stride, pad, rounding } => {
-                    Shape { channels: input.channels, size: windows(input.size, kernel, stride, pad, rounding).map_err(fail)? }
-                }
-                Op::AdaptiveAvgPool { out } if out > 0 => Shape { channels: input.channels, size: out },
-                Op::AdaptiveAvgPool { .. } => return Err(fail("an output of 0 pixels".into())),
-                Op::Linear { out, .. } => {
-                    weight = vec![out, input.len()];
-                    macs = (out * input.len()) as u64;
-                    Shape { channels: out, size: 1 }
-                }
-                Op::Lrn { n, columns, .. } => {
-                    if n % 2 == 0 || columns == 0 || input.channels % columns != 0 {
-                        return Err(fail(format!("a window of {n} over {} channels in {columns} columns", input.channels)));
-                    }
-                    input
-                }
-                Op::SpatialNorm { n, .. } if n % 2 == 0 => return Err(fail(format!("the window of {n} pixels must be odd"))),
-                Op::Activation { .. } | Op::SpatialNorm { .. } | Op::Dropout { .. } => input,
-            };
-            let parameters = if weight.is_empty() { 0 } else { weight.iter().product::<usize>() + weight[0] };
-            all.push(LayerShape { name: layer.name.clone(), input, output, weight, parameters, macs });
-            input = output;
+            if all.iter().any(|other| other.name == layer.name) {
+                return Err(fail("another layer has this name".into()));
+            }
+            let shape = layer_shape(layer, input).map_err(fail)?;
+            input = shape.output;
+            all.push(shape);
         }
-        Ok(all)
+        if all.is_empty() { Err(Error::Net(format!("{}: a net without layers", self.name))) } else { Ok(all) }
+    }
+
+    /// Parameters, multiply-accumulates and neurons of the whole net.
+    ///
+    /// # Errors
+    /// As [`Net::shapes`].
+    pub fn totals(&self) -> Result<Totals> {
+        let shapes = self.shapes()?;
+        Ok(Totals {
+            parameters: shapes.iter().map(|s| s.parameters).sum(),
+            macs: shapes.iter().map(|s| s.macs).sum(),
+            neurons: shapes.iter().filter(|s| !s.weight.is_empty()).map(|s| s.output.len()).sum(),
+        })
     }
 
     /// Number of classes: the outputs of the last layer that has weights.
@@ -106,20 +114,98 @@ impl Net {
         self
     }
 
-    /// The same net for pictures of another size.
+    /// The same net for pictures of another size. [`Net::shapes`] says whether they are large enough.
     #[must_use]
     pub fn with_image_size(mut self, image_size: usize) -> Self {
         self.image_size = image_size;
         self
     }
+
+    /// The same net with another function in place of every activation; `relu1` becomes `tanh1` and so on.
+    #[must_use]
+    pub fn with_activation(mut self, to: Activation) -> Self {
+        for Layer { name, op } in &mut self.layers {
+            if let Op::Activation { function } = op {
+                if let Some(rest) = name.strip_prefix(function.name()) {
+                    *name = format!("{}{rest}", to.name());
+                }
+                *function = to;
+            }
+        }
+        self
+    }
+}
+
+/// What one layer makes of `input`, or what is wrong with it.
+fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
+    let mut weight = Vec::new();
+    let output = match layer.op {
+        Op::Conv { out, kernel, stride, pad, groups, rounding, .. } => {
+            if groups == 0 || out == 0 || !input.channels.is_multiple_of(groups) || !out.is_multiple_of(groups) {
+                return Err(format!("{} channels in and {out} out do not fall in {groups} groups", input.channels));
+            }
+            let size = windows(input.size, kernel, stride, pad, rounding)?;
+            weight = vec![out, input.channels / groups, kernel, kernel];
+            Shape { channels: out, size }
+        }
+        Op::MaxPool { kernel, stride, pad, rounding } | Op::AvgPool { kernel, stride, pad, rounding } => {
+            // Otherwise a window could see nothing but padding, which has no largest value.
+            if [pad.top, pad.left, pad.bottom, pad.right].iter().any(|&side| side >= kernel) {
+                return Err(format!("the padding must be narrower than the window of {kernel} pixels"));
+            }
+            Shape { channels: input.channels, size: windows(input.size, kernel, stride, pad, rounding)? }
+        }
+        Op::AdaptiveAvgPool { out } if out > 0 => Shape { channels: input.channels, size: out },
+        Op::AdaptiveAvgPool { .. } => return Err("an output of 0 pixels".into()),
+        Op::Linear { out, .. } if out > 0 => {
+            weight = vec![out, input.len()];
+            Shape { channels: out, size: 1 }
+        }
+        Op::Linear { .. } => return Err("0 outputs".into()),
+        Op::Lrn { n, columns, alpha, beta, k, .. } => {
+            if n % 2 == 0 || columns == 0 || !input.channels.is_multiple_of(columns) {
+                return Err(format!("a window of {n} (it must be odd) over {} channels in {columns} columns", input.channels));
+            }
+            norm_constants(alpha, beta, k)?;
+            input
+        }
+        Op::SpatialNorm { n, alpha, beta, k } => {
+            if n % 2 == 0 || n > MOST_PIXELS {
+                return Err(format!("the window of {n} pixels must be odd and at most {MOST_PIXELS}"));
+            }
+            norm_constants(alpha, beta, k)?;
+            input
+        }
+        Op::Dropout { rate, .. } if !(0.0..1.0).contains(&rate) => return Err(format!("the rate {rate} must be in 0 to 1")),
+        Op::Activation { .. } | Op::Dropout { .. } => input,
+    };
+    if output.size > MOST_PIXELS || output.channels > MOST_CHANNELS || output.len() > MOST_VALUES {
+        return Err(format!("{} maps of {} x {} pixels are too many", output.channels, output.size, output.size));
+    }
+    let weights = weight.iter().try_fold(1, |product: usize, &n| product.checked_mul(n)).filter(|&w| w <= MOST_WEIGHTS);
+    let weights = weights.ok_or_else(|| format!("weights of {weight:?} are too many"))?;
+    let (parameters, macs) = match weight.first() {
+        Some(out) => (weights + out, (weights * output.size * output.size) as u64),
+        None => (0, 0),
+    };
+    Ok(LayerShape { name: layer.name.clone(), input, output, weight, parameters, macs })
+}
+
+/// Whether `(k + alpha * sum)^beta` is a number above zero whatever the sum of squares.
+fn norm_constants(alpha: f32, beta: f32, k: f32) -> Result<(), String> {
+    let fine = alpha.is_finite() && beta.is_finite() && k.is_finite() && alpha >= 0.0 && k > 0.0;
+    if fine { Ok(()) } else { Err(format!("alpha {alpha}, beta {beta}, k {k}: alpha must be at least 0 and k above 0")) }
 }
 
 /// How many windows fit along one axis. Padding may differ from side to side but both axes give the same count.
 fn windows(size: usize, kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Result<usize, String> {
     let along = |before: usize, after: usize| -> Result<usize, String> {
-        let padded = size + before + after;
         if kernel == 0 || stride == 0 {
             return Err("kernel and stride must be at least 1".into());
+        }
+        let padded = [before, after].iter().fold(size, |sum, &n| sum.saturating_add(n));
+        if padded > MOST_PIXELS {
+            return Err(format!("{size} pixels and their padding are more than {MOST_PIXELS}; use smaller pictures"));
         }
         if padded < kernel {
             return Err(format!(
@@ -138,4 +224,78 @@ fn windows(size: usize, kernel: usize, stride: usize, pad: Pad, rounding: Roundi
     let rows = along(pad.top, pad.bottom)?;
     let columns = along(pad.left, pad.right)?;
     if rows == columns { Ok(rows) } else { Err(format!("the output would be {rows} x {columns}, not square")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{BiasInit, DropoutStyle, WeightInit};
+
+    fn net(ops: &[Op]) -> Net {
+        let layers = ops.iter().enumerate().map(|(i, op)| Layer { name: format!("layer{i}"), op: op.clone() }).collect();
+        Net { name: "test".into(), image_size: 8, layers }
+    }
+
+    fn pool(kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Op {
+        Op::MaxPool { kernel, stride, pad, rounding }
+    }
+
+    fn conv(out: usize, kernel: usize, stride: usize, pad: Pad, groups: usize) -> Op {
+        let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
+        Op::Conv { out, kernel, stride, pad, groups, rounding: Rounding::Floor, weight_init, bias_init }
+    }
+
+    fn linear(out: usize) -> Op {
+        Op::Linear { out, weight_init: WeightInit::HeNormal, bias_init: BiasInit::Constant(0.0) }
+    }
+
+    #[test]
+    fn sizes_round_as_asked() {
+        let size = |op: Op| net(&[op]).shapes().map(|s| s[0].output.size).ok();
+        assert_eq!(size(pool(3, 2, Pad::all(0), Rounding::Floor)), Some(3));
+        assert_eq!(size(pool(3, 2, Pad::all(0), Rounding::Ceil)), Some(4)); // the last window hangs 1 pixel over
+        assert_eq!(size(pool(3, 2, Pad { bottom: 1, right: 1, ..Pad::all(0) }, Rounding::Floor)), Some(4));
+        // Stride above the window: a fourth one would begin at pixel 9, beyond the 8.
+        assert_eq!(size(pool(1, 3, Pad::all(0), Rounding::Ceil)), Some(3));
+        assert_eq!(size(pool(2, 5, Pad::all(1), Rounding::Ceil)), Some(2)); // so does a third
+        assert_eq!(size(pool(8, 1, Pad::all(0), Rounding::Floor)), Some(1));
+        assert_eq!(size(pool(9, 1, Pad::all(0), Rounding::Ceil)), None);
+    }
+
+    #[test]
+    fn nets_that_cannot_be_are_refused_in_words() {
+        let most = usize::MAX;
+        for (ops, message) in [
+            (vec![], "without layers"),
+            (vec![conv(96, 3, 1, Pad::all(0), 2)], "3 channels in and 96 out do not fall in 2 groups"),
+            (vec![conv(96, 3, 1, Pad::all(0), 0)], "0 groups"),
+            (vec![conv(0, 3, 1, Pad::all(0), 1)], "0 out"),
+            (vec![conv(96, 0, 1, Pad::all(0), 1)], "at least 1"),
+            (vec![conv(96, 3, 0, Pad::all(0), 1)], "at least 1"),
+            (vec![conv(96, 3, 2, Pad { top: 2, ..Pad::all(0) }, 1)], "not square"),
+            (vec![conv(most, 3, 1, Pad::all(0), 1)], "too many"),
+            (vec![conv(96, most, 1, Pad::all(0), 1)], "does not fit"),
+            (vec![conv(96, 3, 1, Pad::all(most), 1)], "more than"),
+            (vec![conv(1 << 20, 3, 1, Pad::all(100), 1)], "too many"),
+            (vec![pool(2, 1, Pad::all(2), Rounding::Floor)], "narrower"),
+            (vec![Op::AdaptiveAvgPool { out: 0 }], "0 pixels"),
+            (vec![Op::AdaptiveAvgPool { out: most }], "too many"),
+            (vec![linear(0)], "0 outputs"),
+            (vec![linear(most)], "too many"),
+            (vec![linear(1 << 20), linear(1 << 20)], "weights of [1048576, 1048576] are too many"),
+            (vec![Op::Lrn { n: 4, alpha: 1.0, beta: 1.0, k: 1.0, divide_by_n: true, columns: 1 }], "odd"),
+            (vec![Op::Lrn { n: 5, alpha: 1.0, beta: 1.0, k: 1.0, divide_by_n: true, columns: 2 }], "2 columns"),
+            (vec![Op::Lrn { n: 5, alpha: 1.0, beta: 1.0, k: 0.0, divide_by_n: true, columns: 1 }], "k above 0"),
+            (vec![Op::SpatialNorm { n: 2, alpha: 1.0, beta: 1.0, k: 1.0 }], "odd"),
+            (vec![Op::SpatialNorm { n: 3, alpha: f32::NAN, beta: 1.0, k: 1.0 }], "alpha"),
+            (vec![Op::Dropout { rate: 1.0, style: DropoutStyle::ScaleInTraining }], "rate 1"),
+            (vec![Op::Dropout { rate: f32::NAN, style: DropoutStyle::ScaleInTraining }], "rate NaN"),
+        ] {
+            let error = net(&ops).shapes().map(|_| ()).expect_err(message).to_string();
+            assert!(error.starts_with("test: ") && error.contains(message), "{error}, not: {message}");
+        }
+        let mut twins = net(&[linear(5), linear(5)]);
+        twins.layers[1].name = "layer0".into();
+        assert!(twins.shapes().expect_err("twins").to_string().contains("another layer has this name"));
+    }
 }

@@ -1,0 +1,151 @@
+//! The one-tower net of "One weird trick for parallelizing convolutional neural networks" (Krizhevsky 2014, arXiv 1404.5997)
+//! and its descendants: 64, 192, 384, 256, 256 kernels.
+//!
+//! The paper's footnote gives conv4 384 kernels, against its own count of parameters and the released configuration: a
+//! misprint, which TF-slim follows and the others do not.
+
+use super::Preset;
+use super::rows::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
+use crate::net::{BiasInit, DropoutStyle, Layer, Net, Op, Rounding, WeightInit};
+
+pub(super) const TORCHVISION: Preset = Preset {
+    name: "torchvision",
+    about: "PyTorch's AlexNet, the one that most people mean: one tower, no normalisation",
+    source: "pytorch/vision, torchvision/models/alexnet.py",
+    build: torchvision,
+};
+
+pub(super) const PADDLE: Preset = Preset {
+    name: "paddle",
+    about: "Paddle's own: torchvision's maps, dropout that scales at inference",
+    source: "PaddlePaddle/Paddle, python/paddle/vision/models/alexnet.py",
+    build: paddle,
+};
+
+pub(super) const OWT: Preset = Preset {
+    name: "owt",
+    about: "\"One weird trick\" on one GPU: one tower with the 2012 code's normalisation",
+    source: "akrizhevsky/cuda-convnet2, layers/layers-imagenet-1gpu.cfg; Krizhevsky 2014",
+    build: owt,
+};
+
+pub(super) const SLIM: Preset = Preset {
+    name: "slim",
+    about: "TF-slim's alexnet_v2: no padding in conv1, 384 kernels in conv4, 5 x 5 before fc6",
+    source: "tensorflow/models, research/slim/nets/alexnet.py",
+    build: slim,
+};
+
+/// PyTorch's default for both kinds of layers: uniform in plus or minus 1 / sqrt(fan_in), biases too.
+const TORCH: Init = (WeightInit::UniformFanIn, BiasInit::UniformFanIn);
+
+/// By way of torch7's alexnetowt.lua: padding instead of rounding up, no normalisation, dropout before fc6 and fc7.
+#[rustfmt::skip]
+fn torchvision() -> Net {
+    net("torchvision", 224, vec![
+        //   name out window stride pad groups begins       // 3 x 224 x 224
+        conv("conv1", 64, 11, 4, 2, 1, TORCH),              // 64 x 55 x 55
+        relu("relu1"),
+        pool("pool1", 3, 2, Floor),                         // 64 x 27 x 27
+        conv("conv2", 192, 5, 1, 2, 1, TORCH),              // 192 x 27 x 27
+        relu("relu2"),
+        pool("pool2", 3, 2, Floor),                         // 192 x 13 x 13
+        conv("conv3", 384, 3, 1, 1, 1, TORCH),              // 384 x 13 x 13
+        relu("relu3"),
+        conv("conv4", 256, 3, 1, 1, 1, TORCH),              // 256 x 13 x 13
+        relu("relu4"),
+        conv("conv5", 256, 3, 1, 1, 1, TORCH),              // 256 x 13 x 13
+        relu("relu5"),
+        pool("pool5", 3, 2, Floor),                         // 256 x 6 x 6
+        layer("avgpool", Op::AdaptiveAvgPool { out: 6 }),   // 256 x 6 x 6 = 9,216 at any image size; does nothing at 224
+        drop("drop6", DropoutStyle::ScaleInTraining),
+        fc("fc6", 4096, TORCH),
+        relu("relu6"),
+        drop("drop7", DropoutStyle::ScaleInTraining),
+        fc("fc7", 4096, TORCH),
+        relu("relu7"),
+        fc("fc8", 1000, TORCH),
+    ])
+}
+
+/// [`torchvision`] without the average pool, with dropout that scales at inference, and with fc7 and fc8 beginning within
+/// fc6's bound: `stdv` is computed once for the three.
+fn paddle() -> Net {
+    const FC6: f32 = 1.0 / 96.0; // 1 / sqrt(256 x 6 x 6)
+    let mut net = torchvision();
+    net.name = "paddle".into();
+    net.layers.retain(|l| l.name != "avgpool");
+    for Layer { name, op } in &mut net.layers {
+        match op {
+            Op::Dropout { style, .. } => *style = DropoutStyle::ScaleAtInference,
+            Op::Linear { weight_init, bias_init, .. } if name != "fc6" => {
+                (*weight_init, *bias_init) = (WeightInit::Uniform(FC6), BiasInit::Uniform(FC6));
+            }
+            _ => (),
+        }
+    }
+    net
+}
+
+/// Order of layers, rounding, normalisation and beginnings of the 2012 code (see `original.rs`, also for the ReLU of block 1),
+/// without its spatial norm. fc8's biases begin at -7, which a softmax does not see: a left-over of the paper's logistic head.
+#[rustfmt::skip]
+fn owt() -> Net {
+    net("owt", 224, vec![
+        //   name    out window stride pad groups begins         // 3 x 224 x 224
+        ceil(conv("conv1", 64, 11, 4, 0, 1, normal(0.01, 0.0))), // 64 x 55 x 55
+        lrn("norm1", 2.0, true, 1),                              // k, alpha / n?, columns
+        relu("relu1"),
+        pool("pool1", 3, 2, Ceil),                               // 64 x 27 x 27
+        conv("conv2", 192, 5, 1, 2, 1, normal(0.01, 1.0)),       // 192 x 27 x 27
+        relu("relu2"),
+        lrn("norm2", 2.0, true, 1),
+        pool("pool2", 3, 2, Ceil),                               // 192 x 13 x 13
+        conv("conv3", 384, 3, 1, 1, 1, normal(0.03, 0.0)),       // 384 x 13 x 13
+        relu("relu3"),
+        conv("conv4", 256, 3, 1, 1, 1, normal(0.03, 1.0)),       // 256 x 13 x 13
+        relu("relu4"),
+        conv("conv5", 256, 3, 1, 1, 1, normal(0.03, 1.0)),       // 256 x 13 x 13
+        relu("relu5"),
+        pool("pool5", 3, 2, Ceil),                               // 256 x 6 x 6 = 9,216
+        fc("fc6", 4096, normal(0.01, 1.0)),
+        relu("relu6"),
+        drop("drop6", DropoutStyle::ScaleAtInference),
+        fc("fc7", 4096, normal(0.01, 1.0)),
+        relu("relu7"),
+        drop("drop7", DropoutStyle::ScaleAtInference),
+        fc("fc8", 1000, normal(0.01, -7.0)),
+    ])
+}
+
+/// No padding (VALID) in conv1 and the pools, SAME in the other convolutions, whose stride of 1 makes that one on each side.
+/// Its fc6 is a 5 x 5 convolution over a 5 x 5 map: a linear layer.
+#[rustfmt::skip]
+fn slim() -> Net {
+    const CONV: Init = (WeightInit::XavierUniform, BiasInit::Constant(0.1));
+    const FC: Init = (WeightInit::TruncatedNormal(0.005), BiasInit::Constant(0.1));
+    const HEAD: Init = (WeightInit::TruncatedNormal(0.005), BiasInit::Constant(0.0));
+    net("slim", 224, vec![
+        //   name out window stride pad groups begins  // 3 x 224 x 224
+        conv("conv1", 64, 11, 4, 0, 1, CONV),          // 64 x 54 x 54
+        relu("relu1"),
+        pool("pool1", 3, 2, Rounding::Floor),          // 64 x 26 x 26
+        conv("conv2", 192, 5, 1, 2, 1, CONV),          // 192 x 26 x 26
+        relu("relu2"),
+        pool("pool2", 3, 2, Rounding::Floor),          // 192 x 12 x 12
+        conv("conv3", 384, 3, 1, 1, 1, CONV),          // 384 x 12 x 12
+        relu("relu3"),
+        conv("conv4", 384, 3, 1, 1, 1, CONV),          // 384 x 12 x 12
+        relu("relu4"),
+        conv("conv5", 256, 3, 1, 1, 1, CONV),          // 256 x 12 x 12
+        relu("relu5"),
+        pool("pool5", 3, 2, Rounding::Floor),          // 256 x 5 x 5 = 6,400
+        fc("fc6", 4096, FC),
+        relu("relu6"),
+        drop("drop6", DropoutStyle::ScaleInTraining),
+        fc("fc7", 4096, FC),
+        relu("relu7"),
+        drop("drop7", DropoutStyle::ScaleInTraining),
+        fc("fc8", 1000, HEAD),
+    ])
+}
