@@ -11,5 +11,6 @@ pub mod error;
 pub mod files;
 pub mod image;
 pub mod net;
+pub mod selftest;
 
 pub use error::{Error, Result};

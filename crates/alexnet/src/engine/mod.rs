@@ -1,5 +1,8 @@
 //! What runs a network: the [`Engine`] trait, and the CPU engine.
 
+pub mod cpu;
+pub mod init;
+
 use crate::Result;
 use crate::net::Net;
 
@@ -19,7 +22,7 @@ pub trait Engine {
 
     /// Mean loss and every gradient (of the mean loss), parameters left as they are. Gradients are visited by parameter
     /// name in canonical order as backward finishes them, last layer first.
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut dyn FnMut(&str, &[f32])) -> Result<Step>;
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step>;
 
     /// The gradient of the mean loss with respect to the images, `[n, 3, size, size]`, dropout off.
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>>;

@@ -1,0 +1,99 @@
+//! `alexnet selftest`: this machine's engine against PyTorch's figures.
+
+use alexnet::engine::cpu::Cpu;
+use alexnet::net::presets;
+use alexnet::selftest::{self, Case, Report, compare, golden};
+use anyhow::{Context, bail};
+
+/// Options of `alexnet selftest`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only this network [default: all that have reference values]
+    #[arg(long, value_name = "NAME")]
+    net: Option<String>,
+    /// Seed of weights and pictures [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Number of pictures [default: 2]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Number of classes [default: 1000]
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
+    /// Rows and columns of the pictures [default: the net's own]
+    #[arg(long, value_name = "N")]
+    image_size: Option<usize>,
+    /// Where to compute
+    #[arg(long, default_value = "cpu", value_parser = ["cpu"])]
+    device: String,
+    /// Number of threads [default: one a core]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    threads: usize,
+    /// Print what was computed as JSON: an object for one network, else an array
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let references = golden::all()?;
+    let cases = cases(args, &references)?;
+    let mut wrong = 0;
+    let mut reports = Vec::new();
+    for case in &cases {
+        let report = selftest::run(case, concat!("alexnet ", env!("CARGO_PKG_VERSION")), |net| Cpu::new(net, case.batch, args.threads))?;
+        if !args.json {
+            wrong += usize::from(!print(&report, reference(&report, &references)));
+        }
+        reports.push(report);
+    }
+    match (args.json, args.net.is_some(), reports.as_slice()) {
+        (true, true, [report]) => println!("{}", serde_json::to_string_pretty(report)?),
+        (true, ..) => println!("{}", serde_json::to_string_pretty(&reports)?),
+        _ => {}
+    }
+    if wrong > 0 {
+        bail!("{wrong} of {} cases differ from the reference; please report the lines above with your processor's name", cases.len());
+    }
+    Ok(())
+}
+
+/// What was asked for; all reference cases when nothing was.
+fn cases(args: &Args, references: &[Report]) -> anyhow::Result<Vec<Case>> {
+    let asked = |net: &str, of: Option<&Report>| -> anyhow::Result<Case> {
+        let mut preset = presets::by_name(net)?;
+        preset = preset.with_classes(args.classes.or(of.map(|r| r.classes)).unwrap_or(1000));
+        if let Some(size) = args.image_size.or(of.map(|r| r.input_size)) {
+            preset = preset.with_image_size(size);
+        }
+        let seed = args.seed.or(of.map(|r| r.seed)).unwrap_or(1);
+        let batch = args.batch.or(of.map(|r| r.batch)).unwrap_or(2);
+        Ok(Case { net: preset, seed, batch })
+    };
+    match &args.net {
+        Some(net) => Ok(vec![asked(net, None)?]),
+        None => references.iter().map(|r| asked(&r.net, Some(r))).collect::<anyhow::Result<_>>().context("reference cases"),
+    }
+}
+
+/// The reference for the same case, if one is kept.
+fn reference<'a>(report: &Report, references: &'a [Report]) -> Option<&'a Report> {
+    let key = |r: &Report| (r.net.clone(), r.seed, r.batch, r.classes, r.input_size);
+    references.iter().find(|reference| key(reference) == key(report))
+}
+
+/// Prints a line for a report, and one for each quantity that is wrong; false if there is one.
+fn print(report: &Report, reference: Option<&Report>) -> bool {
+    let name = format!("{} {}x{}", report.net, report.input_size, report.input_size);
+    let Some(reference) = reference else {
+        println!("{name:24} losses {:.5?}; no reference values are kept for this case", report.losses);
+        return true;
+    };
+    let deviations = compare(report, reference);
+    let worst = deviations.iter().map(|d| d.ratio).fold(0.0, f64::max);
+    let verdict = if worst <= 1.0 { "equal" } else { "DIFFERENT" };
+    println!("{name:24} {verdict}: {} quantities, the farthest at {worst:.3} of what f32 allows", deviations.len());
+    for deviation in deviations.iter().filter(|d| d.ratio > 1.0) {
+        println!("    {} is off by {:.1} times what is allowed", deviation.what, deviation.ratio);
+    }
+    worst <= 1.0
+}

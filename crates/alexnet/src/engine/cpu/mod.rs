@@ -1,0 +1,202 @@
+//! The CPU engine: a net compiled once into a plan of fused steps over one arena.
+//!
+//! [`plan`] turns layers into steps, [`program`] adds memory ([`memory`]: buffers shared by values that never meet), [`run`]
+//! runs the steps forth and back on [`alexnet_kernels`]. After a first step nothing is allocated. Every task is cut at places
+//! fixed by shapes, so results have the same bits for any number of threads.
+
+mod memory;
+mod parameters;
+mod plan;
+mod program;
+mod run;
+mod threads;
+
+use alexnet_kernels::context::Context;
+use alexnet_kernels::isa::Isa;
+use alexnet_kernels::{layout, loss};
+
+use self::parameters::Parameter;
+use self::plan::batch;
+use self::program::{Program, Purpose};
+use self::run::{GradientRoom, Learn};
+use self::threads::Rayon;
+use super::{Batch, Engine, Step, Update};
+use crate::net::{Net, Op};
+use crate::{Error, Result};
+
+/// Runs a [`Net`] on the processor, in f32.
+pub struct Cpu {
+    net: Net,
+    classes: usize,
+    capacity: usize,
+    isa: Isa,
+    pool: rayon::ThreadPool,
+    parameters: Vec<Parameter>,
+    room: GradientRoom,
+    /// Made when first used, since most runs need only some of them.
+    inference: Option<Program>,
+    training: Option<Program>,
+    input_gradient: Option<Program>,
+}
+
+impl Cpu {
+    /// An engine for batches of up to `capacity` pictures on `threads` threads (0: one a core); all parameters are zero.
+    ///
+    /// # Errors
+    /// A net whose layers do not fit each other or whose last layer is not linear, a batch of nothing, or an instruction set
+    /// in `ALEXNET_ISA` that this processor lacks.
+    pub fn new(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
+        if !matches!(net.layers.last().map(|layer| &layer.op), Some(Op::Linear { .. })) {
+            return Err(Error::Net(format!("{}: the last layer must be linear: its outputs are the classes", net.name)));
+        }
+        if capacity == 0 {
+            return Err(Error::Invalid("a batch needs at least one picture".into()));
+        }
+        Ok(Cpu {
+            net: net.clone(),
+            classes: net.classes(),
+            capacity,
+            isa: Isa::from_env().map_err(Error::Invalid)?,
+            pool: threads::pool(threads)?,
+            parameters: Parameter::zeros(net)?,
+            room: GradientRoom::default(),
+            inference: None,
+            training: None,
+            input_gradient: None,
+        })
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The number of threads in use.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Number of pictures in `images`.
+    fn count(&self, images: &[f32]) -> Result<usize> {
+        let len = 3 * self.net.image_size * self.net.image_size;
+        if images.is_empty() || !images.len().is_multiple_of(len) {
+            let size = self.net.image_size;
+            return Err(Error::Net(format!("{} values are no pictures of 3 x {size} x {size}", images.len())));
+        }
+        Ok(images.len() / len)
+    }
+
+    /// Number of pictures in a batch to learn from, after checking that it fits.
+    fn check(&self, images: &[f32], labels: &[u32]) -> Result<usize> {
+        let n = self.count(images)?;
+        if n != labels.len() || n > self.capacity {
+            let (labels, capacity) = (labels.len(), self.capacity);
+            return Err(Error::Net(format!("{n} pictures with {labels} labels in an engine for batches of {capacity}")));
+        }
+        match labels.iter().find(|&&label| label as usize >= self.classes) {
+            Some(label) => Err(Error::Net(format!("label {label}, but the net knows only {} classes", self.classes))),
+            None => Ok(n),
+        }
+    }
+
+    /// Forward, loss and backward on a batch of at most the engine's capacity.
+    fn learn(&mut self, purpose: Purpose, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
+        let n = self.check(batch.images, batch.labels)?;
+        let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
+        let program = compiled(slot, &self.net, purpose, self.capacity)?;
+        if matches!(learn, Learn::Update(_)) {
+            self.parameters.iter_mut().for_each(Parameter::ready_to_train);
+        }
+        let context = Context { isa: self.isa, threads: &Rayon };
+        let (classes, parameters, room) = (self.classes, &mut self.parameters, &mut self.room);
+        Ok(self.pool.install(|| {
+            run::forward(&context, program, parameters, batch.images, n, batch.dropout);
+            let (output, gradient) = (program.plan.output, program.gradient(program.plan.output));
+            let loss = program.memory.write(gradient, |memory, dlogits| {
+                let logits = memory.read(output);
+                loss::softmax_cross_entropy(&context, n, classes, logits, batch.labels, 1.0 / n as f32, Some(dlogits))
+            });
+            run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
+            Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct }
+        }))
+    }
+}
+
+/// The program in `slot`, compiled now if it was not.
+fn compiled<'a>(slot: &'a mut Option<Program>, net: &Net, purpose: Purpose, capacity: usize) -> Result<&'a mut Program> {
+    match slot {
+        Some(program) => Ok(program),
+        None => Ok(slot.insert(Program::new(net, net.layers.len(), purpose, capacity)?)),
+    }
+}
+
+impl Engine for Cpu {
+    fn net(&self) -> &Net {
+        &self.net
+    }
+
+    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        let n = self.count(images)?;
+        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity)?;
+        let context = Context { isa: self.isa, threads: &Rayon };
+        logits.clear();
+        for part in images.chunks(images.len() / n * self.capacity) {
+            let n = part.len() / (images.len() / n);
+            self.pool.install(|| run::forward(&context, program, &self.parameters, part, n, None));
+            logits.extend_from_slice(&program.memory.read(program.plan.output)[..n * self.classes]);
+        }
+        Ok(())
+    }
+
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
+        self.learn(Purpose::Train, batch, Learn::Update(rule))
+    }
+
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
+        self.learn(Purpose::Train, batch, Learn::Visit(visit))
+    }
+
+    fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
+        self.learn(Purpose::InputGradient, &Batch { images, labels, dropout: None }, Learn::Nothing)?;
+        let Some(program) = &self.input_gradient else { unreachable!("compiled by `learn`") };
+        let context = Context { isa: self.isa, threads: &Rayon };
+        let map = batch(program.plan.gradient_map(0), labels.len());
+        let mut planes = vec![0.0; images.len()];
+        self.pool.install(|| layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut planes));
+        Ok(planes)
+    }
+
+    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
+        let n = self.count(images)?;
+        let Some(index) = self.net.layers.iter().position(|l| l.name == layer) else {
+            let names: Vec<&str> = self.net.layers.iter().map(|l| l.name.as_str()).collect();
+            return Err(Error::Net(format!("{} has no layer {layer}; it has {}", self.net.name, names.join(", "))));
+        };
+        // The plan of a shorter net cannot fuse what follows, so conv1 is seen before its ReLU.
+        let mut program = Program::new(&self.net, index + 1, Purpose::Infer, n)?;
+        let context = Context { isa: self.isa, threads: &Rayon };
+        Ok(self.pool.install(|| {
+            run::forward(&context, &mut program, &self.parameters, images, n, None);
+            let map = batch(program.plan.values[program.plan.output].map, n);
+            let mut planes = vec![0.0; map.n * map.c * map.h * map.w];
+            layout::to_planes(&context, map, program.memory.read(program.plan.output), &mut planes);
+            planes
+        }))
+    }
+
+    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        parameters::read(&self.parameters, name)
+    }
+
+    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        parameters::write(&mut self.parameters, name, values)
+    }
+
+    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
+        parameters::read_velocity(&self.parameters, name)
+    }
+
+    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        parameters::write_velocity(&mut self.parameters, name, values)
+    }
+}

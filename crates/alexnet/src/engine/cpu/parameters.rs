@@ -1,0 +1,127 @@
+//! Weights and biases with their velocities, in the kernels' order.
+
+use alexnet_kernels::buffer::Buffer;
+use alexnet_kernels::pack::Filters;
+
+use super::plan::parameter_shapes;
+use crate::net::Net;
+use crate::{Error, Result};
+
+/// The parameters of one layer.
+pub(super) struct Parameter {
+    /// The layer's name.
+    pub(super) name: String,
+    /// Shape and order of the weights.
+    pub(super) filters: Filters,
+    /// Packed weights.
+    pub(super) weights: Buffer,
+    /// Biases.
+    pub(super) biases: Vec<f32>,
+    /// Velocity of the weights, packed; empty before the first step.
+    pub(super) weights_velocity: Buffer,
+    /// Velocity of the biases; empty before the first step.
+    pub(super) biases_velocity: Vec<f32>,
+}
+
+/// Weights or biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Weight,
+    Bias,
+}
+
+impl Parameter {
+    /// All zeros.
+    pub(super) fn zeros(net: &Net) -> Result<Vec<Parameter>> {
+        let make = |(layer, filters): (usize, Filters)| Parameter {
+            name: net.layers[layer].name.clone(),
+            filters,
+            weights: Buffer::zeros(filters.packed_len()),
+            biases: vec![0.0; filters.k],
+            weights_velocity: Buffer::default(),
+            biases_velocity: Vec::new(),
+        };
+        Ok(parameter_shapes(net)?.into_iter().map(make).collect())
+    }
+
+    /// Makes room for velocities, all zeros, unless there is some.
+    pub(super) fn ready_to_train(&mut self) {
+        if self.weights_velocity.is_empty() {
+            self.weights_velocity = Buffer::zeros(self.filters.packed_len());
+            self.biases_velocity = vec![0.0; self.filters.k];
+        }
+    }
+
+    fn packed(&self, packed: &[f32]) -> Vec<f32> {
+        let mut values = vec![0.0; self.filters.len()];
+        if !packed.is_empty() {
+            self.filters.unpack(packed, &mut values);
+        }
+        values
+    }
+}
+
+/// Finds the layer and the part that a name such as `conv1.weight` means.
+fn find(parameters: &[Parameter], name: &str) -> Result<(usize, Part)> {
+    let split = name.rsplit_once('.').and_then(|(layer, part)| {
+        let part = match part {
+            "weight" => Part::Weight,
+            "bias" => Part::Bias,
+            _ => return None,
+        };
+        Some((parameters.iter().position(|p| p.name == layer)?, part))
+    });
+    split.ok_or_else(|| Error::Net(format!("the net has no parameter named {name}")))
+}
+
+fn check(name: &str, values: &[f32], len: usize) -> Result<()> {
+    if values.len() == len {
+        return Ok(());
+    }
+    Err(Error::Net(format!("{name} has {len} values, not {}", values.len())))
+}
+
+/// A parameter in canonical order.
+pub(super) fn read(parameters: &[Parameter], name: &str) -> Result<Vec<f32>> {
+    let (i, part) = find(parameters, name)?;
+    Ok(match part {
+        Part::Weight => parameters[i].packed(&parameters[i].weights),
+        Part::Bias => parameters[i].biases.clone(),
+    })
+}
+
+/// A velocity in canonical order; zeros before the first step.
+pub(super) fn read_velocity(parameters: &[Parameter], name: &str) -> Result<Vec<f32>> {
+    let (i, part) = find(parameters, name)?;
+    let parameter = &parameters[i];
+    Ok(match part {
+        Part::Weight => parameter.packed(&parameter.weights_velocity),
+        Part::Bias if parameter.biases_velocity.is_empty() => vec![0.0; parameter.biases.len()],
+        Part::Bias => parameter.biases_velocity.clone(),
+    })
+}
+
+/// Writes a parameter given in canonical order.
+pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) -> Result<()> {
+    let (i, part) = find(parameters, name)?;
+    let Parameter { filters, weights, biases, .. } = &mut parameters[i];
+    check(name, values, if part == Part::Weight { filters.len() } else { filters.k })?;
+    match part {
+        Part::Weight => filters.pack(values, weights),
+        Part::Bias => biases.copy_from_slice(values),
+    }
+    Ok(())
+}
+
+/// Writes a velocity given in canonical order.
+pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &[f32]) -> Result<()> {
+    let (i, part) = find(parameters, name)?;
+    parameters[i].ready_to_train();
+    let Parameter { filters, weights_velocity, biases_velocity, .. } = &mut parameters[i];
+    check(name, values, if part == Part::Weight { filters.len() } else { filters.k })?;
+    match part {
+        Part::Weight => filters.pack(values, weights_velocity),
+        Part::Bias => biases_velocity.copy_from_slice(values),
+    }
+    Ok(())
+}

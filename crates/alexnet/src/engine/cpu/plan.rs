@@ -1,0 +1,238 @@
+//! From a list of layers to steps: shapes fixed, activations fused or done in place, borders of zeros where they are read.
+
+use alexnet_kernels::activation::Function;
+use alexnet_kernels::conv;
+use alexnet_kernels::map::{Map, Sides};
+use alexnet_kernels::pack::Filters;
+use alexnet_kernels::{lrn, pool, spatial_norm};
+
+use crate::net::{Activation, DropoutStyle, Layer, LayerShape, Net, Op, Pad, Shape};
+use crate::{Error, Result};
+
+/// The steps of a net's forward pass. Backward walks them in reverse.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    /// What steps read and write. Value 0 is the batch of pictures; maps are those of one picture (n = 1).
+    pub(super) values: Vec<Value>,
+    /// First to last.
+    pub(super) steps: Vec<Step>,
+    /// What the last step gives.
+    pub(super) output: usize,
+    /// For each max pool, how many winners a picture has.
+    pub(super) winners: Vec<usize>,
+}
+
+/// A batch of maps in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value {
+    /// Where one picture's map lies.
+    pub(super) map: Map,
+    /// Whether it came out of a ReLU, so that its gradient is zero where it is not above zero.
+    pub(super) relu: bool,
+    /// Whether the step that made it reads it again on the way back (tanh, sigmoid), so that nobody may write over it.
+    kept: bool,
+}
+
+/// One step; in place when `x` and `y` are the same value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    /// Index of the layer in the net.
+    pub(super) layer: usize,
+    /// What is done.
+    pub(super) work: Work,
+    /// The value read.
+    pub(super) x: usize,
+    /// The value written.
+    pub(super) y: usize,
+}
+
+/// What a step does, for one picture (n = 1; see [`Plan`]'s users for whole batches).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Work {
+    /// A convolution, and a ReLU in the same breath.
+    Conv { shape: conv::Shape, parameter: usize, relu: bool },
+    /// A linear layer, and a ReLU in the same breath.
+    Linear { inputs: usize, outputs: usize, parameter: usize, relu: bool },
+    /// Max pooling; `winners` numbers the memory for the winners' places.
+    MaxPool { shape: pool::Shape, winners: usize },
+    /// Average pooling.
+    AvgPool { shape: pool::Shape },
+    /// Adaptive average pooling.
+    AdaptiveAvgPool,
+    /// Normalisation over channels.
+    Lrn { shape: lrn::Shape },
+    /// Normalisation within a map.
+    SpatialNorm { shape: spatial_norm::Shape },
+    /// A function of each value, in place or not.
+    Activation { function: Function },
+    /// Dropout, in place or not.
+    Dropout { rate: f32, style: DropoutStyle },
+}
+
+/// The weights' shape of each layer that has some, with the layer's index, first to last.
+pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
+    let shapes = net.shapes()?;
+    let filters = |(i, (layer, shape)): (usize, (&Layer, &LayerShape))| match layer.op {
+        Op::Conv { out, kernel, groups, .. } => {
+            Some((i, Filters { k: out, c: shape.input.channels / groups, r: kernel, s: kernel, groups }))
+        }
+        Op::Linear { out, .. } => Some((i, Filters::linear_on_map(out, shape.input.size, shape.input.size, shape.input.channels))),
+        _ => None,
+    };
+    Ok(net.layers.iter().zip(&shapes).enumerate().filter_map(filters).collect())
+}
+
+impl Plan {
+    /// The plan of the first `layers` layers of a net.
+    pub(super) fn new(net: &Net, layers: usize) -> Result<Plan> {
+        let shapes = net.shapes()?;
+        let input = Value { map: plain(Shape { channels: 3, size: net.image_size }), relu: false, kept: false };
+        let mut plan = Plan { values: vec![input], steps: Vec::new(), output: 0, winners: Vec::new() };
+        let mut parameter = 0;
+        for (i, layer) in net.layers[..layers].iter().enumerate() {
+            plan.add(i, &layer.op, &shapes[i], &mut parameter)?;
+        }
+        // Borders are known once all readers are.
+        for step in &mut plan.steps {
+            let map = plan.values[step.x].map;
+            match &mut step.work {
+                Work::Conv { shape, .. } => shape.x = map,
+                Work::MaxPool { shape, .. } | Work::AvgPool { shape } => shape.x = map,
+                Work::Lrn { shape } => shape.x = map,
+                Work::SpatialNorm { shape } => shape.x = map,
+                Work::Linear { .. } | Work::AdaptiveAvgPool | Work::Activation { .. } | Work::Dropout { .. } => {}
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Adds the step of one layer, or lets the step before it do the layer's work.
+    fn add(&mut self, layer: usize, op: &Op, shape: &LayerShape, parameter: &mut usize) -> Result<()> {
+        let x = self.output;
+        let x_map = self.values[x].map;
+        let out = plain(shape.output);
+        let work = match *op {
+            Op::Conv { out: k, kernel, stride, pad, groups, .. } => {
+                let (p, q) = (shape.output.size, shape.output.size);
+                let shape = conv::Shape { x: x_map, k, r: kernel, s: kernel, stride, pad: sides(pad), p, q, groups };
+                self.widen(x, shape.input_border());
+                *parameter += 1;
+                Work::Conv { shape, parameter: *parameter - 1, relu: false }
+            }
+            Op::Linear { out: outputs, .. } => {
+                if self.values[x].map.border != Sides::default() {
+                    return Err(Error::Net(format!("layer {}: a linear layer cannot share its input with a convolution", shape.name)));
+                }
+                *parameter += 1;
+                Work::Linear { inputs: shape.input.len(), outputs, parameter: *parameter - 1, relu: false }
+            }
+            Op::MaxPool { kernel, stride, pad, .. } => {
+                if kernel > 15 {
+                    return Err(Error::Net(format!("layer {}: a max pool's window may be 15 x 15 at most", shape.name)));
+                }
+                self.winners.push(shape.output.len());
+                Work::MaxPool { shape: windows(x_map, kernel, stride, pad, shape.output), winners: self.winners.len() - 1 }
+            }
+            Op::AvgPool { kernel, stride, pad, .. } => {
+                Work::AvgPool { shape: windows(x_map, kernel, stride, pad, shape.output) }
+            }
+            // Each window holds one pixel: torchvision's at 224.
+            Op::AdaptiveAvgPool { .. } if shape.input == shape.output => return Ok(()),
+            Op::AdaptiveAvgPool { .. } => Work::AdaptiveAvgPool,
+            Op::Lrn { n, alpha, beta, k, divide_by_n, columns } => {
+                let alpha = if divide_by_n { alpha / n as f32 } else { alpha };
+                Work::Lrn { shape: lrn::Shape { x: x_map, n, alpha, beta, k, columns } }
+            }
+            Op::SpatialNorm { n, alpha, beta, k } => {
+                Work::SpatialNorm { shape: spatial_norm::Shape { x: x_map, n, alpha: alpha / (n * n) as f32, beta, k } }
+            }
+            Op::Activation { function: Activation::Relu } if self.fuse_relu() => return Ok(()),
+            Op::Activation { function } => {
+                let function = match function {
+                    Activation::Relu => Function::Relu,
+                    Activation::Tanh => Function::Tanh,
+                    Activation::Sigmoid => Function::Sigmoid,
+                };
+                return self.add_in_place(layer, Work::Activation { function });
+            }
+            Op::Dropout { rate, style } => return self.add_in_place(layer, Work::Dropout { rate, style }),
+        };
+        self.values.push(Value { map: out, relu: false, kept: false });
+        self.output = self.values.len() - 1;
+        self.steps.push(Step { layer, work, x, y: self.output });
+        Ok(())
+    }
+
+    /// Lets a convolution or linear layer that was the last step clip its output itself.
+    fn fuse_relu(&mut self) -> bool {
+        match self.steps.last_mut() {
+            Some(Step { work: Work::Conv { relu, .. } | Work::Linear { relu, .. }, y, .. }) if *y == self.output && !*relu => {
+                *relu = true;
+                self.values[*y].relu = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a step that changes its input in place, or a copy of it where the step before will read it again.
+    fn add_in_place(&mut self, layer: usize, work: Work) -> Result<()> {
+        let x = self.output;
+        if x == 0 || self.values[x].kept {
+            self.values.push(Value { kept: false, ..self.values[x] });
+        }
+        let y = if x == 0 || self.values[x].kept { self.values.len() - 1 } else { x };
+        if let Work::Activation { function } = work {
+            self.values[y].relu = function == Function::Relu;
+            self.values[y].kept = function != Function::Relu;
+        }
+        self.output = y;
+        self.steps.push(Step { layer, work, x, y });
+        Ok(())
+    }
+
+    /// Gives a value at least this border.
+    fn widen(&mut self, value: usize, border: Sides) {
+        let have = &mut self.values[value].map.border;
+        *have = Sides {
+            top: have.top.max(border.top),
+            left: have.left.max(border.left),
+            bottom: have.bottom.max(border.bottom),
+            right: have.right.max(border.right),
+        };
+    }
+
+    /// The map in which the gradient of a value is kept.
+    ///
+    /// A stride-1 convolution that made the value would like a border around its gradient. A linear layer writes plain
+    /// vectors, and dropout must find a unit at the same place on both ways.
+    pub(super) fn gradient_map(&self, value: usize) -> Map {
+        let Value { map, .. } = self.values[value];
+        if self.steps.iter().any(|step| step.y == value && matches!(step.work, Work::Dropout { .. })) {
+            return map;
+        }
+        let flat = self.steps.iter().any(|step| step.x == value && matches!(step.work, Work::Linear { .. }));
+        let wish = self.steps.iter().find_map(|step| match step.work {
+            Work::Conv { shape, .. } if step.y == value && step.x != 0 && shape.stride == 1 => Some(shape.gradient_border()),
+            _ => None,
+        });
+        Map { border: wish.filter(|_| !flat).unwrap_or_default(), ..map }
+    }
+}
+
+fn plain(shape: Shape) -> Map {
+    Map::plain(1, shape.size, shape.size, shape.channels)
+}
+
+fn sides(pad: Pad) -> Sides {
+    Sides { top: pad.top, left: pad.left, bottom: pad.bottom, right: pad.right }
+}
+
+fn windows(x: Map, kernel: usize, stride: usize, pad: Pad, out: Shape) -> pool::Shape {
+    pool::Shape { x, kernel, stride, pad: sides(pad), p: out.size, q: out.size }
+}
+
+/// The same map for a batch of `n` pictures.
+pub(super) fn batch(map: Map, n: usize) -> Map {
+    Map { n, ..map }
+}

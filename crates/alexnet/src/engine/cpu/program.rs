@@ -1,0 +1,86 @@
+//! A plan with memory: which values live when, forward only or forth and back.
+
+use super::memory::{Life, Memory};
+use super::plan::{Plan, Value, Work, batch};
+use crate::Result;
+use crate::net::Net;
+
+/// What a program is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Forward only; a value's memory is free as soon as it was read.
+    Infer,
+    /// Forward and backward; what backward reads stays.
+    Train,
+    /// As `Train`, and the gradient of the input is wanted.
+    InputGradient,
+}
+
+/// A plan, and room to run it for batches of up to `capacity` pictures.
+pub(super) struct Program {
+    pub(super) plan: Plan,
+    pub(super) purpose: Purpose,
+    /// Room for the values, and behind them for their gradients: value v has its gradient at [`Program::gradient`]`(v)`.
+    pub(super) memory: Memory,
+    /// Room for the winners of each max pool; empty for inference.
+    pub(super) winners: Vec<Vec<u8>>,
+}
+
+impl Program {
+    /// Compiles the first `layers` layers of a net.
+    pub(super) fn new(net: &Net, layers: usize, purpose: Purpose, capacity: usize) -> Result<Program> {
+        let plan = Plan::new(net, layers)?;
+        let memory = Memory::new(&lives(&plan, purpose, capacity));
+        let winners = match purpose {
+            Purpose::Infer => plan.winners.iter().map(|_| Vec::new()).collect(),
+            _ => plan.winners.iter().map(|&len| vec![0; len * capacity]).collect(),
+        };
+        Ok(Program { plan, purpose, memory, winners })
+    }
+
+    /// The number of the gradient of a value.
+    pub(super) fn gradient(&self, value: usize) -> usize {
+        self.plan.values.len() + value
+    }
+}
+
+/// Ticks: the input comes at 0, step i at i + 1, the loss after the last step, then the steps in reverse.
+fn lives(plan: &Plan, purpose: Purpose, capacity: usize) -> Vec<Option<Life>> {
+    let steps = plan.steps.len();
+    let (forward, loss, back) = (|i: usize| i + 1, steps + 1, |i: usize| 2 * steps + 1 - i);
+    let count = plan.values.len();
+    let mut lives: Vec<Option<Life>> = vec![None; 2 * count];
+    let mut use_at = |value: usize, tick: usize| {
+        let map = if value < count { plan.values[value].map } else { plan.gradient_map(value - count) };
+        let life = lives[value].get_or_insert(Life { len: batch(map, capacity).len(), from: tick, to: tick });
+        life.from = life.from.min(tick);
+        life.to = life.to.max(tick);
+    };
+    use_at(0, 0);
+    use_at(plan.output, loss);
+    for (i, step) in plan.steps.iter().enumerate() {
+        use_at(step.x, forward(i));
+        use_at(step.y, forward(i));
+    }
+    if purpose == Purpose::Infer {
+        return lives;
+    }
+    use_at(count + plan.output, loss);
+    for (i, step) in plan.steps.iter().enumerate() {
+        let Value { relu, .. } = plan.values[step.x];
+        match step.work {
+            Work::Conv { .. } | Work::Linear { .. } | Work::Lrn { .. } | Work::SpatialNorm { .. } => use_at(step.x, back(i)),
+            Work::MaxPool { .. } | Work::AvgPool { .. } | Work::AdaptiveAvgPool if relu => use_at(step.x, back(i)),
+            Work::Activation { .. } => use_at(step.y, back(i)),
+            Work::MaxPool { .. } | Work::AvgPool { .. } | Work::AdaptiveAvgPool | Work::Dropout { .. } => {}
+        }
+        use_at(count + step.y, back(i));
+        if step.x != 0 || purpose == Purpose::InputGradient {
+            use_at(count + step.x, back(i));
+        }
+    }
+    if purpose == Purpose::InputGradient {
+        use_at(count, back(0) + 1);
+    }
+    lives
+}

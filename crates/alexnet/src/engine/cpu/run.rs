@@ -1,0 +1,319 @@
+//! Runs a program: each kind of step forth, and below it the same step back.
+
+use alexnet_kernels::activation;
+use alexnet_kernels::bias;
+use alexnet_kernels::buffer::Buffer;
+use alexnet_kernels::context::Context;
+use alexnet_kernels::conv;
+use alexnet_kernels::dropout;
+use alexnet_kernels::layout;
+use alexnet_kernels::linear;
+use alexnet_kernels::lrn;
+use alexnet_kernels::pool;
+use alexnet_kernels::random::Key;
+use alexnet_kernels::spatial_norm;
+use alexnet_kernels::update;
+
+use super::parameters::Parameter;
+use super::plan::{Step, Work, batch};
+use super::program::{Program, Purpose};
+use crate::engine::{DropoutKey, Update, UpdateForm};
+use crate::net::DropoutStyle;
+
+/// What becomes of the gradients of parameters.
+pub(super) enum Learn<'a> {
+    /// They change the parameters at once and are not kept.
+    Update(&'a Update),
+    /// They are shown by name in canonical order.
+    Visit(&'a mut (dyn FnMut(&str, &[f32]) + Send)),
+    /// Nobody wants them.
+    Nothing,
+}
+
+/// Room for one layer's gradients, kept from step to step.
+#[derive(Default)]
+pub(super) struct GradientRoom {
+    weights: Buffer,
+    biases: Vec<f32>,
+}
+
+impl GradientRoom {
+    fn weights(&mut self, len: usize) -> &mut [f32] {
+        if self.weights.len() < len {
+            self.weights = Buffer::zeros(len);
+        }
+        &mut self.weights[..len]
+    }
+
+    fn biases(&mut self, len: usize) -> &mut [f32] {
+        if self.biases.len() < len {
+            self.biases.resize(len, 0.0);
+        }
+        &mut self.biases[..len]
+    }
+}
+
+impl Update {
+    fn weights_rule(&self) -> update::Rule {
+        update::Rule { lr: self.lr, momentum: self.momentum, decay: self.decay, form: self.form.into() }
+    }
+
+    fn biases_rule(&self) -> update::Rule {
+        update::Rule { lr: self.bias_lr, momentum: self.momentum, decay: self.bias_decay, form: self.form.into() }
+    }
+}
+
+impl From<UpdateForm> for update::Form {
+    fn from(form: UpdateForm) -> Self {
+        match form {
+            UpdateForm::RateInside => update::Form::RateInside,
+            UpdateForm::RateOutside => update::Form::RateOutside,
+        }
+    }
+}
+
+/// Forward: reads `[n, 3, size, size]` and leaves the result in the plan's output value.
+///
+/// Without a dropout key, dropout is off, and where a net scales at inference instead, it does.
+pub(super) fn forward(
+    context: &Context<'_>,
+    program: &mut Program,
+    parameters: &[Parameter],
+    images: &[f32],
+    n: usize,
+    key: Option<DropoutKey>,
+) {
+    let input = batch(program.plan.values[0].map, n);
+    program.memory.write(0, |_, y| layout::from_planes(context, images, input, y));
+    for i in 0..program.plan.steps.len() {
+        step_forward(context, program, parameters, i, n, key);
+    }
+}
+
+/// Backward from the gradient of the output, which is in its place already.
+pub(super) fn backward(
+    context: &Context<'_>,
+    program: &mut Program,
+    parameters: &mut [Parameter],
+    room: &mut GradientRoom,
+    n: usize,
+    key: Option<DropoutKey>,
+    learn: &mut Learn<'_>,
+) {
+    for i in (0..program.plan.steps.len()).rev() {
+        step_backward(context, program, parameters, room, i, n, key, learn);
+    }
+}
+
+fn step_forward(
+    context: &Context<'_>,
+    program: &mut Program,
+    parameters: &[Parameter],
+    i: usize,
+    n: usize,
+    key: Option<DropoutKey>,
+) {
+    let Program { plan, purpose, memory, winners, .. } = program;
+    let Step { layer, work, x, y } = plan.steps[i];
+    let (x_map, y_map) = (batch(plan.values[x].map, n), batch(plan.values[y].map, n));
+    if matches!(work, Work::Activation { .. } | Work::Dropout { .. }) && x != y {
+        memory.write(y, |memory, to| layout::copy(context, x_map, memory.read(x), y_map, to));
+    }
+    memory.write(y, |memory, y| match work {
+        Work::Conv { shape, parameter, relu } => {
+            let Parameter { weights, biases, .. } = &parameters[parameter];
+            let shape = conv::Shape { x: x_map, ..shape };
+            conv::forward(context, &shape, memory.read(x), weights, biases, relu, y_map, y);
+        }
+        Work::Linear { inputs, outputs, parameter, relu } => {
+            let Parameter { weights, biases, .. } = &parameters[parameter];
+            let shape = linear::Shape { n, inputs, outputs };
+            linear::forward(context, &shape, memory.read(x), weights, biases, relu, y);
+        }
+        Work::MaxPool { shape, winners: w } => {
+            let shape = pool::Shape { x: x_map, ..shape };
+            let winners = if *purpose == Purpose::Infer { None } else { Some(&mut winners[w][..n * plan.winners[w]]) };
+            pool::max::forward(context, &shape, memory.read(x), y_map, y, winners);
+        }
+        Work::AvgPool { shape } => {
+            pool::average::forward(context, &pool::Shape { x: x_map, ..shape }, memory.read(x), y_map, y);
+        }
+        Work::AdaptiveAvgPool => pool::adaptive::forward(context, x_map, memory.read(x), y_map, y),
+        Work::Lrn { shape } => lrn::forward(context, &lrn::Shape { x: x_map, ..shape }, memory.read(x), y_map, y),
+        Work::SpatialNorm { shape } => {
+            spatial_norm::forward(context, &spatial_norm::Shape { x: x_map, ..shape }, memory.read(x), y_map, y);
+        }
+        Work::Activation { function } => activation::forward(context, function, y_map, y),
+        Work::Dropout { rate, style } => apply_dropout(context, layer, rate, style, key, n, y_map.image_stride(), y),
+    });
+}
+
+#[allow(clippy::too_many_arguments)]
+fn step_backward(
+    context: &Context<'_>,
+    program: &mut Program,
+    parameters: &mut [Parameter],
+    room: &mut GradientRoom,
+    i: usize,
+    n: usize,
+    key: Option<DropoutKey>,
+    learn: &mut Learn<'_>,
+) {
+    let Step { layer, work, x, y } = program.plan.steps[i];
+    let (x_map, dx_map) = (batch(program.plan.values[x].map, n), batch(program.plan.gradient_map(x), n));
+    let (y_map, dy_map) = (batch(program.plan.values[y].map, n), batch(program.plan.gradient_map(y), n));
+    let (dx, dy) = (program.gradient(x), program.gradient(y));
+    let Program { plan, purpose, memory, winners, .. } = program;
+    let wanted = x != 0 || *purpose == Purpose::InputGradient;
+    let relu = plan.values[x].relu;
+    match work {
+        // A ReLU's gradient was masked by whoever wrote it: see `Value::relu`.
+        Work::Activation { function: activation::Function::Relu } => {}
+        Work::Activation { function } => {
+            memory.write(dy, |memory, dy| activation::backward(context, function, y_map, memory.read(y), dy_map, dy));
+        }
+        Work::Dropout { rate, style } => memory.write(dy, |_, dy| {
+            apply_dropout(context, layer, rate, style, key, n, dy_map.image_stride(), dy);
+        }),
+        _ => {}
+    }
+    // First the gradient of the input, with the weights as they were in the forward pass.
+    if wanted && x != y {
+        memory.write(dx, |memory, to| {
+            let mask = relu.then(|| (x_map, memory.read(x)));
+            match work {
+                Work::Conv { shape, parameter, .. } => {
+                    let shape = conv::Shape { x: x_map, ..shape };
+                    let weights = &parameters[parameter].weights;
+                    conv::backward_data(context, &shape, dy_map, memory.read(dy), weights, mask, dx_map, to);
+                }
+                Work::Linear { inputs, outputs, parameter, .. } => {
+                    let shape = linear::Shape { n, inputs, outputs };
+                    let weights = &parameters[parameter].weights;
+                    let mask = mask.map(|(_, values)| values);
+                    linear::backward_data(context, &shape, memory.read(dy), weights, mask, to);
+                }
+                Work::MaxPool { shape, winners: w } => {
+                    let shape = pool::Shape { x: x_map, ..shape };
+                    let winners = &winners[w][..n * plan.winners[w]];
+                    pool::max::backward(context, &shape, dy_map, memory.read(dy), winners, mask, dx_map, to);
+                }
+                Work::AvgPool { shape } => {
+                    let shape = pool::Shape { x: x_map, ..shape };
+                    pool::average::backward(context, &shape, dy_map, memory.read(dy), mask, dx_map, to);
+                }
+                Work::AdaptiveAvgPool => {
+                    pool::adaptive::backward(context, x_map, dy_map, memory.read(dy), mask, dx_map, to);
+                }
+                Work::Lrn { shape } => {
+                    let shape = lrn::Shape { x: x_map, ..shape };
+                    lrn::backward(context, &shape, memory.read(x), dy_map, memory.read(dy), relu, dx_map, to);
+                }
+                Work::SpatialNorm { shape } => {
+                    let shape = spatial_norm::Shape { x: x_map, ..shape };
+                    spatial_norm::backward(context, &shape, memory.read(x), dy_map, memory.read(dy), relu, dx_map, to);
+                }
+                // Not in place: then x is the input or a tanh or sigmoid, which has no mask.
+                Work::Activation { .. } | Work::Dropout { .. } => layout::copy(context, dy_map, memory.read(dy), dx_map, to),
+            }
+        });
+    }
+    let dy = memory.read(dy);
+    match work {
+        Work::Conv { shape, parameter, .. } => {
+            let shape = conv::Shape { x: x_map, ..shape };
+            let parameter = &mut parameters[parameter];
+            let x = memory.read(x);
+            learn_biases(context, parameter, room, dy_map, dy, learn);
+            let gradient = |dw: &mut [f32]| conv::backward_weights(context, &shape, x, dy_map, dy, dw);
+            match learn {
+                Learn::Nothing => {}
+                Learn::Visit(visit) => visit_weights(parameter, room, gradient, visit),
+                Learn::Update(rule) => {
+                    let dw = room.weights(parameter.filters.packed_len());
+                    gradient(dw);
+                    update::sgd(context, &rule.weights_rule(), &mut parameter.weights, &mut parameter.weights_velocity, dw);
+                }
+            }
+        }
+        Work::Linear { inputs, outputs, parameter, .. } => {
+            let shape = linear::Shape { n, inputs, outputs };
+            let parameter = &mut parameters[parameter];
+            let x = memory.read(x);
+            learn_biases(context, parameter, room, dy_map, dy, learn);
+            match learn {
+                Learn::Nothing => {}
+                Learn::Visit(visit) => {
+                    visit_weights(parameter, room, |dw| linear::backward_weights(context, &shape, x, dy, dw), visit);
+                }
+                Learn::Update(rule) => {
+                    let Parameter { weights, weights_velocity, .. } = parameter;
+                    linear::backward_weights_update(context, &shape, x, dy, &rule.weights_rule(), weights, weights_velocity);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The gradient of a layer's biases, and what becomes of it.
+fn learn_biases(
+    context: &Context<'_>,
+    parameter: &mut Parameter,
+    room: &mut GradientRoom,
+    dy_map: alexnet_kernels::map::Map,
+    dy: &[f32],
+    learn: &mut Learn<'_>,
+) {
+    if matches!(learn, Learn::Nothing) {
+        return;
+    }
+    let db = room.biases(parameter.filters.k);
+    bias::gradient(context, dy_map, dy, db);
+    match learn {
+        Learn::Visit(visit) => visit(&format!("{}.bias", parameter.name), db),
+        Learn::Update(rule) => {
+            update::sgd(context, &rule.biases_rule(), &mut parameter.biases, &mut parameter.biases_velocity, db);
+        }
+        Learn::Nothing => {}
+    }
+}
+
+/// Computes the gradient of a layer's weights and shows it in canonical order.
+fn visit_weights(
+    parameter: &Parameter,
+    room: &mut GradientRoom,
+    gradient: impl FnOnce(&mut [f32]),
+    visit: &mut (dyn FnMut(&str, &[f32]) + Send),
+) {
+    let dw = room.weights(parameter.filters.packed_len());
+    gradient(dw);
+    let mut canonical = vec![0.0; parameter.filters.len()];
+    parameter.filters.unpack(dw, &mut canonical);
+    visit(&format!("{}.weight", parameter.name), &canonical);
+}
+
+/// Dropout with a key; without one, what inference does instead.
+#[allow(clippy::too_many_arguments)]
+fn apply_dropout(
+    context: &Context<'_>,
+    layer: usize,
+    rate: f32,
+    style: DropoutStyle,
+    key: Option<DropoutKey>,
+    n: usize,
+    features: usize,
+    values: &mut [f32],
+) {
+    let keep = 1.0 - rate;
+    let values = &mut values[..n * features];
+    match (key, style) {
+        (Some(key), _) => {
+            let scale = if style == DropoutStyle::ScaleInTraining { 1.0 / keep } else { 1.0 };
+            let stream = Key(key.seed).with(key.step).with(layer as u64);
+            dropout::apply(context, &dropout::Shape { n, features, rate, scale }, stream, key.first_picture, values);
+        }
+        (None, DropoutStyle::ScaleInTraining) => {}
+        (None, DropoutStyle::ScaleAtInference) => values.iter_mut().for_each(|v| *v *= keep),
+    }
+}

@@ -1,0 +1,113 @@
+//! First values of parameters, as the net's layers say.
+
+use alexnet_kernels::random::Key;
+use rayon::prelude::*;
+
+use super::Engine;
+use crate::Result;
+use crate::net::{BiasInit, LayerShape, Net, Op, WeightInit};
+
+/// Sets every parameter to its first value, which follows from the seed, the layer and the value's place alone.
+///
+/// # Errors
+/// Those of [`Engine::set_parameter`].
+pub fn initialise(engine: &mut dyn Engine, seed: u64) -> Result<()> {
+    let net: Net = engine.net().clone();
+    for (i, (layer, shape)) in net.layers.iter().zip(net.shapes()?).enumerate() {
+        let (Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. }) = layer.op else { continue };
+        let key = Key(seed).with(i as u64);
+        engine.set_parameter(&format!("{}.weight", layer.name), &weights(weight_init, &shape, key.with(0)))?;
+        engine.set_parameter(&format!("{}.bias", layer.name), &biases(bias_init, &shape, key.with(1)))?;
+    }
+    Ok(())
+}
+
+/// Inputs of one output.
+fn fan_in(shape: &LayerShape) -> f32 {
+    shape.weight[1..].iter().product::<usize>() as f32
+}
+
+/// Outputs of one input: those of one position of the kernel, as Paddle and PyTorch count them.
+fn fan_out(shape: &LayerShape) -> f32 {
+    (shape.weight[0] * shape.weight[2..].iter().product::<usize>()) as f32
+}
+
+fn weights(init: WeightInit, shape: &LayerShape, key: Key) -> Vec<f32> {
+    let len = shape.weight.iter().product();
+    match init {
+        WeightInit::Normal(deviation) => fill(len, |i| deviation * key.normal(i)),
+        WeightInit::TruncatedNormal(deviation) => fill(len, |i| deviation * truncated_normal(key, i)),
+        WeightInit::UniformFanIn => uniform(len, 1.0 / fan_in(shape).sqrt(), key),
+        WeightInit::Uniform(bound) => uniform(len, bound, key),
+        WeightInit::HeNormal => {
+            let deviation = (2.0 / fan_in(shape)).sqrt();
+            fill(len, |i| deviation * key.normal(i))
+        }
+        WeightInit::XavierUniform => uniform(len, (6.0 / (fan_in(shape) + fan_out(shape))).sqrt(), key),
+    }
+}
+
+fn biases(init: BiasInit, shape: &LayerShape, key: Key) -> Vec<f32> {
+    let len = shape.weight[0];
+    match init {
+        BiasInit::Constant(value) => vec![value; len],
+        BiasInit::UniformFanIn => uniform(len, 1.0 / fan_in(shape).sqrt(), key),
+        BiasInit::Uniform(bound) => uniform(len, bound, key),
+    }
+}
+
+fn uniform(len: usize, bound: f32, key: Key) -> Vec<f32> {
+    fill(len, |i| (2.0 * key.uniform(i) - 1.0) * bound)
+}
+
+/// The first of value i's own normal numbers that lies within two deviations; one in 22 is drawn again.
+fn truncated_normal(key: Key, i: u64) -> f32 {
+    let own = key.with(i);
+    let mut tries = (0..64).map(|t| own.normal(t));
+    tries.find(|v| v.abs() <= 2.0).unwrap_or(0.0)
+}
+
+/// 61 million normal numbers take a second on one thread, so they are drawn on all.
+fn fill(len: usize, value: impl Fn(u64) -> f32 + Sync) -> Vec<f32> {
+    (0..len).into_par_iter().map(|i| value(i as u64)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::Shape;
+
+    fn moments(values: &[f32]) -> (f64, f64, f32) {
+        let n = values.len() as f64;
+        let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+        let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / n;
+        (mean, variance.sqrt(), values.iter().fold(0.0, |m, v| v.abs().max(m)))
+    }
+
+    #[test]
+    fn deviations_and_bounds_are_those_of_the_formulas() {
+        let shape = LayerShape {
+            name: "conv".into(),
+            input: Shape { channels: 32, size: 9 },
+            output: Shape { channels: 64, size: 9 },
+            weight: vec![64, 32, 5, 5], // fan_in 800, fan_out 1600
+            parameters: 0,
+            macs: 0,
+        };
+        // Each: init, expected deviation, bound.
+        let root_3 = 3f64.sqrt();
+        for (init, deviation, bound) in [
+            (WeightInit::Normal(0.01), 0.01, f32::INFINITY),
+            (WeightInit::TruncatedNormal(0.005), 0.005 * 0.8796, 0.01),
+            (WeightInit::UniformFanIn, 1.0 / 800f64.sqrt() / root_3, 1.0 / 800f32.sqrt()),
+            (WeightInit::Uniform(0.25), 0.25 / root_3, 0.25),
+            (WeightInit::HeNormal, (2.0 / 800f64).sqrt(), f32::INFINITY),
+            (WeightInit::XavierUniform, (6.0 / 2400f64).sqrt() / root_3, (6.0 / 2400f32).sqrt()),
+        ] {
+            let (mean, found, largest) = moments(&weights(init, &shape, Key(5)));
+            assert!(mean.abs() < deviation * 0.02, "{init:?}: mean {mean}");
+            assert!((found / deviation - 1.0).abs() < 0.01, "{init:?}: deviation {found}, not {deviation}");
+            assert!(largest <= bound, "{init:?}: {largest} is beyond {bound}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Runs a case on an engine.
+
+use std::collections::BTreeMap;
+
+use super::formula::{self, seed_of};
+use super::{Report, Tell};
+use crate::engine::{Batch, Engine, Update, UpdateForm};
+use crate::net::{Net, Op};
+use crate::{Error, Result};
+
+/// Which weights and pictures, on which net.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The net, with its number of classes and image size.
+    pub net: Net,
+    /// Seed of weights and pictures.
+    pub seed: u64,
+    /// Number of pictures.
+    pub batch: usize,
+}
+
+/// Tensor numbers of the probes: 900 + t for parameter t, 950 for activations.
+const PARAMETER_PROBE: u64 = 900;
+const ACTIVATION_PROBE: u64 = 950;
+/// Learning rates of the three steps: the last one drops, which tells the two forms of the update apart.
+const RATES: [f32; 3] = [0.002, 0.002, 0.0002];
+/// Large, so that leaving the decay out would show.
+const DECAY: f32 = 0.05;
+
+/// Makes the engine for the case's net with `engine` and runs the case on it.
+///
+/// # Errors
+/// A net that does not fit its image size, a case without pictures or classes, or what the engine says.
+pub fn run<E: Engine>(case: &Case, framework: &str, engine: impl FnOnce(&Net) -> Result<E>) -> Result<Report> {
+    let classes = case.net.classes();
+    if case.batch == 0 || classes == 0 {
+        return Err(Error::Invalid("the self-test needs at least one picture and one class".into()));
+    }
+    // The reference values know no dropout, not even its scaling at inference.
+    let net = without_dropout(&case.net);
+    let mut engine = engine(&net)?;
+    formula::set_parameters(&mut engine, case.seed)?;
+    let images = formula::pictures(&net, case.seed, case.batch);
+    let labels = formula::labels(case.batch, classes);
+    let batch = Batch { images: &images, labels: &labels, dropout: None };
+    let activations = activations(&mut engine, case, &images)?;
+    let mut logits = Vec::new();
+    engine.infer(&images, &mut logits)?;
+    let gradients = gradients(&mut engine, case, &batch)?;
+    let before = parameters(&engine)?;
+    let losses = train(&mut engine, &batch)?;
+    let after = parameters(&engine)?;
+    let mut update = BTreeMap::new();
+    for (t, ((name, shape, new), (_, _, old))) in after.iter().zip(&before).enumerate() {
+        let change: Vec<f32> = new.iter().zip(old).map(|(new, old)| new - old).collect();
+        update.insert(name.clone(), Tell::new(shape, &change, seed_of(case.seed, PARAMETER_PROBE + t as u64)));
+    }
+    Ok(Report {
+        net: net.name.clone(),
+        seed: case.seed,
+        batch: case.batch,
+        classes,
+        input_size: net.image_size,
+        framework: framework.into(),
+        parameters: before.iter().map(|(_, _, values)| values.len()).sum(),
+        activations,
+        probabilities_first: softmax(&logits[..classes]).into_iter().take(8).collect(),
+        losses,
+        gradients,
+        update,
+    })
+}
+
+fn without_dropout(net: &Net) -> Net {
+    let layers = net.layers.iter().filter(|layer| !matches!(layer.op, Op::Dropout { .. })).cloned().collect();
+    Net { layers, ..net.clone() }
+}
+
+/// Every activation that the report tells.
+fn activations(engine: &mut dyn Engine, case: &Case, images: &[f32]) -> Result<BTreeMap<String, Tell>> {
+    let net = engine.net().clone();
+    let shapes = net.shapes()?;
+    let mut told = BTreeMap::new();
+    for (i, layer) in net.layers.iter().enumerate() {
+        let with_next = match layer.op {
+            Op::Conv { .. } | Op::Lrn { .. } | Op::SpatialNorm { .. } => false,
+            Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Linear { .. } => true,
+            Op::Activation { .. } | Op::AdaptiveAvgPool { .. } | Op::Dropout { .. } => continue,
+        };
+        let next_is_activation = matches!(net.layers.get(i + 1).map(|next| &next.op), Some(Op::Activation { .. }));
+        let shown = if with_next && next_is_activation { i + 1 } else { i };
+        let values = engine.activation(images, &net.layers[shown].name)?;
+        let output = shapes[shown].output;
+        let mut shape = vec![case.batch, output.channels];
+        if !matches!(layer.op, Op::Linear { .. }) {
+            shape.extend([output.size, output.size]);
+        }
+        told.insert(layer.name.clone(), Tell::new(&shape, &values, seed_of(case.seed, ACTIVATION_PROBE)));
+    }
+    Ok(told)
+}
+
+/// Every gradient.
+fn gradients(engine: &mut dyn Engine, case: &Case, batch: &Batch<'_>) -> Result<BTreeMap<String, Tell>> {
+    let names = parameter_names(engine.net())?;
+    let mut told = BTreeMap::new();
+    engine.gradients(batch, &mut |name, values| {
+        if let Some(t) = names.iter().position(|(known, _)| known == name) {
+            let seed = seed_of(case.seed, PARAMETER_PROBE + t as u64);
+            told.insert(name.to_string(), Tell::new(&names[t].1, values, seed));
+        }
+    })?;
+    Ok(told)
+}
+
+/// Three steps; the loss before each.
+fn train(engine: &mut dyn Engine, batch: &Batch<'_>) -> Result<Vec<f64>> {
+    let factor = if formula::has_lrn(engine.net()) { 0.25 } else { 1.0 };
+    let mut losses = Vec::new();
+    for lr in RATES {
+        let lr = lr * factor;
+        let form = UpdateForm::RateInside;
+        let rule = Update { lr, bias_lr: lr, momentum: 0.9, decay: DECAY, bias_decay: 0.0, form };
+        losses.push(f64::from(engine.train_step(batch, &rule)?.loss));
+    }
+    Ok(losses)
+}
+
+/// Names and shapes of parameters in the order that numbers them.
+fn parameter_names(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
+    let named = |shape: crate::net::LayerShape| {
+        let bias = vec![shape.weight[0]];
+        [(format!("{}.weight", shape.name), shape.weight), (format!("{}.bias", shape.name), bias)]
+    };
+    Ok(formula::with_parameters(net)?.into_iter().flat_map(named).collect())
+}
+
+/// Names, shapes and values of all parameters.
+fn parameters(engine: &dyn Engine) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+    let read = |(name, shape): (String, Vec<usize>)| {
+        let values = engine.parameter(&name)?;
+        Ok((name, shape, values))
+    };
+    parameter_names(engine.net())?.into_iter().map(read).collect()
+}
+
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = logits.iter().fold(f32::NEG_INFINITY, |m, &v| m.max(v));
+    let powers: Vec<f64> = logits.iter().map(|&v| f64::from(v - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|p| p / sum).collect()
+}

@@ -1,0 +1,35 @@
+//! What PyTorch 2.15 made of the cases; `seed-code` was checked against Paddle running the page's own class.
+
+use super::{Case, Report};
+use crate::net::presets;
+use crate::{Error, Result};
+
+/// The files, in the order of the nets' ages.
+const FILES: [&str; 8] = [
+    include_str!("../../golden/original-145.seed1.json"),
+    include_str!("../../golden/paper.seed1.json"),
+    include_str!("../../golden/bvlc.seed1.json"),
+    include_str!("../../golden/caffenet.seed1.json"),
+    include_str!("../../golden/torchvision.seed1.json"),
+    include_str!("../../golden/torchvision.size128.seed1.json"),
+    include_str!("../../golden/seed-text.seed1.json"),
+    include_str!("../../golden/seed-code.seed1.json"),
+];
+
+/// All reference reports.
+///
+/// # Errors
+/// A file that is no report.
+pub fn all() -> Result<Vec<Report>> {
+    let parse = |text: &&str| serde_json::from_str(text).map_err(|e| Error::Invalid(format!("a golden file: {e}")));
+    FILES.iter().map(parse).collect()
+}
+
+/// The case that a report is of.
+///
+/// # Errors
+/// A net that is no preset.
+pub fn case(report: &Report) -> Result<Case> {
+    let net = presets::by_name(&report.net)?.with_classes(report.classes).with_image_size(report.input_size);
+    Ok(Case { net, seed: report.seed, batch: report.batch })
+}

@@ -1,0 +1,281 @@
+//! The CPU engine on small nets that wire its steps in every way.
+
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
+use alexnet::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet::selftest::formula::{self, uniform};
+
+const SIZE: usize = 17;
+
+fn net(name: &str, rows: &[(&str, Op)]) -> Net {
+    let layers = rows.iter().map(|(name, op)| Layer { name: (*name).into(), op: op.clone() }).collect();
+    Net { name: name.into(), image_size: SIZE, layers }
+}
+
+fn conv(out: usize, kernel: usize, stride: usize, pad: Pad, groups: usize, rounding: Rounding) -> Op {
+    let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.1));
+    Op::Conv { out, kernel, stride, pad, groups, rounding, weight_init, bias_init }
+}
+
+fn fc(out: usize) -> Op {
+    Op::Linear { out, weight_init: WeightInit::HeNormal, bias_init: BiasInit::Constant(0.1) }
+}
+
+fn max(kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Op {
+    Op::MaxPool { kernel, stride, pad, rounding }
+}
+
+const RELU: Op = Op::Activation { function: Activation::Relu };
+const TANH: Op = Op::Activation { function: Activation::Tanh };
+const SIGMOID: Op = Op::Activation { function: Activation::Sigmoid };
+const NONE: Pad = Pad::all(0);
+const LOW: Pad = Pad { top: 0, left: 0, bottom: 1, right: 1 };
+
+fn lrn(columns: usize) -> Op {
+    Op::Lrn { n: 5, alpha: 0.3, beta: 0.75, k: 2.0, divide_by_n: true, columns }
+}
+
+fn drop(style: DropoutStyle) -> Op {
+    Op::Dropout { rate: 0.5, style }
+}
+
+/// Nets whose layers follow each other in different ways.
+fn wirings() -> Vec<Net> {
+    use Rounding::{Ceil, Floor};
+    vec![
+        net("relu-pool", &[
+            ("conv1", conv(6, 5, 2, Pad::all(2), 1, Floor)),
+            ("relu1", RELU),
+            ("pool1", max(3, 2, NONE, Floor)),
+            ("conv2", conv(8, 3, 1, Pad::all(1), 2, Floor)),
+            ("relu2", RELU),
+            ("fc3", fc(10)),
+            ("relu3", RELU),
+            ("drop3", drop(DropoutStyle::ScaleInTraining)),
+            ("fc4", fc(5)),
+        ]),
+        net("2012", &[
+            ("conv1", conv(8, 4, 3, NONE, 1, Ceil)),
+            ("norm1", lrn(2)),
+            ("pool1", max(2, 2, LOW, Ceil)),
+            ("relu1", RELU),
+            ("conv2", conv(12, 3, 1, Pad::all(1), 2, Floor)),
+            ("relu2", RELU),
+            ("norm2", lrn(1)),
+            ("spatial2", Op::SpatialNorm { n: 3, alpha: 0.5, beta: 0.75, k: 1.0 }),
+            ("pool2", max(3, 2, Pad::all(1), Floor)),
+            ("fc3", fc(5)),
+        ]),
+        net("smooth", &[
+            ("conv1", conv(7, 3, 2, LOW, 1, Floor)),
+            ("tanh1", TANH),
+            ("pool1", Op::AvgPool { kernel: 3, stride: 2, pad: Pad::all(1), rounding: Ceil }),
+            ("conv2", conv(9, 3, 1, Pad::all(1), 1, Floor)),
+            ("sigmoid2", SIGMOID),
+            ("conv3", conv(6, 3, 2, Pad::all(1), 3, Floor)),
+            ("tanh3", TANH),
+            ("drop3", drop(DropoutStyle::ScaleAtInference)),
+            ("pool3", Op::AdaptiveAvgPool { out: 2 }),
+            ("fc4", fc(11)),
+            ("sigmoid4", SIGMOID),
+            ("drop4", drop(DropoutStyle::ScaleInTraining)),
+            ("fc5", fc(4)),
+        ]),
+        net("stretched", &[
+            ("drop0", drop(DropoutStyle::ScaleInTraining)),
+            ("conv1", conv(5, 5, 3, Pad::all(1), 1, Ceil)),
+            ("relu1", RELU),
+            ("avgpool", Op::AdaptiveAvgPool { out: 7 }),
+            ("tanh2", TANH),
+            ("relu2", RELU),
+            ("fc3", fc(33)),
+            ("relu3", RELU),
+            ("fc4", fc(3)),
+        ]),
+    ]
+}
+
+fn engine(net: &Net, capacity: usize, threads: usize) -> Cpu {
+    let mut engine = Cpu::new(net, capacity, threads).expect("a sound net");
+    init::initialise(&mut engine, 11).expect("parameters of the net");
+    engine
+}
+
+fn names(net: &Net) -> Vec<String> {
+    let layers = formula::with_parameters(net).expect("a sound net");
+    layers.iter().flat_map(|l| [format!("{}.weight", l.name), format!("{}.bias", l.name)]).collect()
+}
+
+fn images(n: usize) -> Vec<f32> {
+    uniform(5, n * 3 * SIZE * SIZE, 1.0)
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+}
+
+/// The loss of one step that changes nothing.
+fn loss(engine: &mut Cpu, batch: &Batch<'_>) -> f64 {
+    f64::from(engine.gradients(batch, &mut |_, _| {}).expect("a batch of the net").loss)
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    let (images, labels) = (images(3), [2, 0, 1]);
+    for net in wirings() {
+        for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_picture: 0 })] {
+            let mut engine = engine(&net, 4, 2);
+            let batch = Batch { images: &images, labels: &labels, dropout };
+            let mut gradients = Vec::new();
+            engine.gradients(&batch, &mut |name, values| gradients.push((name.to_string(), values.to_vec()))).expect("gradients");
+            assert_eq!(gradients.len(), names(&net).len());
+            for (name, gradient) in &gradients {
+                let direction = uniform(77, gradient.len(), 1.0);
+                let start = engine.parameter(name).expect("a parameter");
+                let mut at = |step: f32| {
+                    let moved: Vec<f32> = start.iter().zip(&direction).map(|(w, d)| w + step * d).collect();
+                    engine.set_parameter(name, &moved).expect("the same shape");
+                    loss(&mut engine, &batch)
+                };
+                // Steps of two sizes: at a kink of a ReLU or a pool one of them can be off, not both.
+                let slopes = [2e-4f32, 1e-3].map(|e| (at(e) - at(-e)) / f64::from(2.0 * e));
+                at(0.0);
+                let (expected, size) = (dot(gradient, &direction), dot(gradient, gradient).sqrt());
+                let off = slopes.map(|s| (s - expected).abs()).into_iter().fold(f64::INFINITY, f64::min);
+                assert!(off <= 0.01 * size + 1e-3, "{} {name}: slopes {slopes:?}, gradient says {expected}", net.name);
+                assert!(size > 1e-4, "{} {name}: no gradient", net.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_input_gradient_agrees_with_finite_differences() {
+    let (images, labels) = (images(2), [1, 2]);
+    for net in wirings() {
+        let mut engine = engine(&net, 2, 1);
+        let gradient = engine.input_gradient(&images, &labels).expect("a batch of the net");
+        let direction = uniform(78, images.len(), 1.0);
+        let mut at = |step: f32| {
+            let moved: Vec<f32> = images.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
+            loss(&mut engine, &Batch { images: &moved, labels: &labels, dropout: None })
+        };
+        let slopes = [2e-4f32, 1e-3].map(|e| (at(e) - at(-e)) / f64::from(2.0 * e));
+        let (expected, size) = (dot(&gradient, &direction), dot(&gradient, &gradient).sqrt());
+        let off = slopes.map(|s| (s - expected).abs()).into_iter().fold(f64::INFINITY, f64::min);
+        assert!(off <= 0.01 * size + 1e-3, "{}: slopes {slopes:?}, gradient says {expected}", net.name);
+    }
+}
+
+#[test]
+fn a_step_is_the_update_rule_applied_to_the_gradients() {
+    let (images, labels) = (images(3), [0, 1, 2]);
+    for net in wirings() {
+        for form in [UpdateForm::RateInside, UpdateForm::RateOutside] {
+            let mut engine = engine(&net, 3, 2);
+            let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+            let batch = Batch { images: &images, labels: &labels, dropout };
+            for (name, scale) in names(&net).iter().zip([0.1, 0.2].into_iter().cycle()) {
+                let len = engine.parameter(name).expect("a parameter").len();
+                engine.set_velocity(name, &uniform(9, len, scale)).expect("the same shape");
+            }
+            let mut gradients = std::collections::BTreeMap::new();
+            engine.gradients(&batch, &mut |name, values| _ = gradients.insert(name.to_string(), values.to_vec())).expect("gradients");
+            let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
+            let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
+            let rule = Update { lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form };
+            engine.train_step(&batch, &rule).expect("a step");
+            for (name, (w, v)) in names(&net).iter().zip(before) {
+                let (lr, decay) = if name.ends_with("bias") { (0.2, 0.002) } else { (0.1, 0.01) };
+                let (new_w, new_v) = read(&engine, name);
+                for i in 0..w.len() {
+                    let g = gradients[name][i] + decay * w[i];
+                    let (expected_w, expected_v) = match form {
+                        UpdateForm::RateInside => (w[i] + (0.9 * v[i] - lr * g), 0.9 * v[i] - lr * g),
+                        UpdateForm::RateOutside => (w[i] - lr * (0.9 * v[i] + g), 0.9 * v[i] + g),
+                    };
+                    let close = |a: f32, b: f32| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
+                    assert!(close(new_w[i], expected_w) && close(new_v[i], expected_v), "{} {name} [{i}] {form:?}", net.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    let (images, labels) = (images(5), [0, 1, 2, 0, 1]);
+    for net in wirings() {
+        let results: Vec<Vec<Vec<f32>>> = [1, 2, 3, 7]
+            .map(|threads| {
+                let mut engine = engine(&net, 6, threads);
+                for step in 0..3 {
+                    let dropout = Some(DropoutKey { seed: 3, step, first_picture: 0 });
+                    let form = UpdateForm::RateOutside;
+                    let rule = Update { lr: 0.05, bias_lr: 0.05, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form };
+                    engine.train_step(&Batch { images: &images, labels: &labels, dropout }, &rule).expect("a step");
+                }
+                names(&net).iter().map(|n| engine.parameter(n).expect("a parameter")).collect()
+            })
+            .to_vec();
+        assert!(results.iter().all(|r| *r == results[0]), "{}", net.name);
+    }
+}
+
+#[test]
+fn logits_do_not_depend_on_the_batch_around_a_picture() {
+    let images = images(7);
+    for net in wirings() {
+        let one = images.len() / 7;
+        let (mut together, mut alone) = (Vec::new(), Vec::new());
+        // Seven pictures through an engine for three: two full batches and a rest.
+        engine(&net, 3, 2).infer(&images, &mut together).expect("pictures of the net");
+        let mut single = engine(&net, 1, 1);
+        for picture in images.chunks(one) {
+            let mut logits = Vec::new();
+            single.infer(picture, &mut logits).expect("a picture of the net");
+            alone.extend(logits);
+        }
+        let last = net.layers.last().expect("a layer").name.clone();
+        let activation = engine(&net, 1, 2).activation(&images, &last).expect("the last layer");
+        for (i, value) in together.iter().enumerate() {
+            let close = |other: f32| (value - other).abs() <= 1e-5 * (1.0 + value.abs());
+            assert!(close(alone[i]) && close(activation[i]), "{}: {value} {} {}", net.name, alone[i], activation[i]);
+        }
+    }
+}
+
+#[test]
+fn a_share_of_a_batch_draws_the_same_dropout_as_the_whole() {
+    let images = images(4);
+    let labels = [0, 1, 2, 1];
+    for net in wirings() {
+        let mut engine = engine(&net, 4, 1);
+        let mut mean = |images: &[f32], labels: &[u32], first_picture| {
+            let dropout = Some(DropoutKey { seed: 8, step: 1, first_picture });
+            loss(&mut engine, &Batch { images, labels, dropout })
+        };
+        let (half, whole) = (images.len() / 2, mean(&images, &labels, 0));
+        let halves = (mean(&images[..half], &labels[..2], 0) + mean(&images[half..], &labels[2..], 2)) / 2.0;
+        assert!((whole - halves).abs() < 1e-5, "{}: {whole} {halves}", net.name);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_told() {
+    let net = &wirings()[0];
+    let mut engine = engine(net, 2, 1);
+    let images = images(2);
+    let message = |result: alexnet::Result<()>| result.expect_err("must not fit").to_string();
+    let mut step = |images: &[f32], labels: &[u32]| {
+        engine.gradients(&Batch { images, labels, dropout: None }, &mut |_, _| {}).map(|_| ())
+    };
+    assert!(message(step(&images[1..], &[0, 1])).contains("3 x 17 x 17"));
+    assert!(message(step(&images, &[0])).contains("2 pictures with 1 labels"));
+    assert!(message(step(&images, &[0, 5])).contains("label 5"));
+    assert!(message(step(&[], &[])).contains("no pictures"));
+    assert!(message(engine.activation(&images, "conv9").map(|_| ())).contains("conv9"));
+    assert!(message(engine.set_parameter("conv1.weight", &[1.0])).contains("conv1.weight"));
+    assert!(message(engine.parameter("conv1.scale").map(|_| ())).contains("conv1.scale"));
+    assert!(message(Cpu::new(net, 0, 1).map(|_| ())).contains("at least one"));
+}
