@@ -29,3 +29,4 @@ pub mod map;
 pub mod pack;
 pub mod random;
 pub mod threads;
+pub mod update;
