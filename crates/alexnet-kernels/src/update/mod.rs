@@ -64,11 +64,14 @@ pub fn sgd(context: &Context<'_>, rule: &Rule, w: &mut [f32], v: &mut [f32], g: 
         let g = &g[i * CHUNK..g.len().min((i + 1) * CHUNK)];
         // SAFETY: chunks of different i do not overlap, and each i is run once.
         let (w, v) = unsafe { (w.slice(i * CHUNK, g.len()), v.slice(i * CHUNK, g.len())) };
-        context.isa.vectorize(|| {
-            for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
-                (*w, *v) = step(rule, *w, *v, g);
-            }
-        });
+        context.isa.vectorize(
+            #[inline(always)]
+            || {
+                for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
+                    (*w, *v) = step(rule, *w, *v, g);
+                }
+            },
+        );
     });
 }
 
