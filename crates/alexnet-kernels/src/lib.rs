@@ -19,13 +19,22 @@
 //! Maps are [N, H, W, C]: channels are contiguous ("channels last"), so that one vector register holds one pixel's
 //! neighbouring channels in every operator. A [`Map`](map::Map) says where a map lies in its buffer, border of zeros included.
 
+pub mod activation;
 pub mod bias;
 pub mod buffer;
 pub mod context;
 pub mod conv;
+pub mod dropout;
 pub mod isa;
+pub mod layout;
 pub mod linear;
+pub mod loss;
+pub mod lrn;
 pub mod map;
 pub mod pack;
+pub mod pool;
 pub mod random;
+mod rows;
+pub mod spatial_norm;
 pub mod threads;
+pub mod update;

@@ -15,33 +15,33 @@ pub trait Threads: Sync {
 ///
 /// Tasks that each own one stretch of a buffer, or one block of columns of a matrix, cannot show that to the borrow checker.
 #[derive(Clone, Copy)]
-pub struct Parts<'a> {
-    start: *mut f32,
+pub struct Parts<'a, T = f32> {
+    start: *mut T,
     len: usize,
-    buffer: PhantomData<&'a mut [f32]>,
+    buffer: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: a `Parts` is a mutable borrow of plain floats; `slice` puts on its caller that no two threads touch the same ones.
-unsafe impl Send for Parts<'_> {}
+// SAFETY: a `Parts` is a mutable borrow of plain values; `slice` puts on its caller that no two threads touch the same ones.
+unsafe impl<T: Send> Send for Parts<'_, T> {}
 // SAFETY: as above.
-unsafe impl Sync for Parts<'_> {}
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
 
-impl<'a> Parts<'a> {
+impl<'a, T> Parts<'a, T> {
     /// Borrows the whole buffer.
-    pub fn new(buffer: &'a mut [f32]) -> Self {
+    pub fn new(buffer: &'a mut [T]) -> Self {
         Parts { start: buffer.as_mut_ptr(), len: buffer.len(), buffer: PhantomData }
     }
 
-    /// The `len` floats that begin at `start`.
+    /// The `len` values that begin at `start`.
     ///
     /// # Safety
-    /// As long as the returned slice lives, nobody else reads or writes these floats.
+    /// As long as the returned slice lives, nobody else reads or writes these values.
     ///
     /// # Panics
     /// When they reach past the end of the buffer.
     #[allow(clippy::mut_from_ref)]
-    pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [f32] {
-        assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "{len} floats at {start} of {}", self.len);
+    pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [T] {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "{len} values at {start} of {}", self.len);
         // SAFETY: within the buffer by the assertion; exclusive by this function's own condition.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }

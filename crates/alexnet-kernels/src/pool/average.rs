@@ -1,0 +1,30 @@
+//! The mean of each window, over the pixels of it that lie on the map or its padding (zeros), as PyTorch and Caffe count.
+
+use super::{Shape, means};
+use crate::context::Context;
+use crate::map::Map;
+
+/// y[n, p, q, c] = mean over window (p, q) of x[n, ., ., c].
+///
+/// # Panics
+/// When the shape is unsound, or a slice is too short for it.
+pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &mut [f32]) {
+    means::forward(context, &shape.rows(), &shape.columns(), shape.x, x, y_map, y);
+}
+
+/// The input's gradient from the output's. `mask`: the input's values, if they came out of a ReLU.
+///
+/// # Panics
+/// When the shape is unsound, or a slice is too short for it.
+pub fn backward(
+    context: &Context<'_>,
+    shape: &Shape,
+    dy_map: Map,
+    dy: &[f32],
+    mask: Option<(Map, &[f32])>,
+    dx_map: Map,
+    dx: &mut [f32],
+) {
+    assert_eq!((dx_map.n, dx_map.h, dx_map.w, dx_map.c), (shape.x.n, shape.x.h, shape.x.w, shape.x.c), "gradient of {shape:?}");
+    means::backward(context, (&shape.rows(), &shape.columns()), dy_map, dy, mask, dx_map, dx);
+}

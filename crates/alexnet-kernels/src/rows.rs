@@ -1,0 +1,169 @@
+//! Sharing a map's rows among tasks.
+
+use crate::map::Map;
+use crate::threads::{Parts, Threads};
+
+/// Floats that a task writes at least, when a picture has that many: 128 KiB take some ten microseconds, well above the
+/// cost of handing out a task, and even a single picture's first maps are shared among threads.
+const BAND: usize = 1 << 15;
+
+/// Calls `task(n, y, line)` for each row of a map that is about to be written; `line` is the row's W C floats. The border's
+/// zeros are written here.
+pub(crate) fn for_each_row(threads: &dyn Threads, map: Map, buffer: &mut [f32], task: impl Fn(usize, usize, &mut [f32]) + Sync) {
+    assert!(buffer.len() >= map.len(), "{} floats for {map:?}", buffer.len());
+    if map.h * map.w * map.c == 0 {
+        return;
+    }
+    let (row, border) = (map.row_stride(), map.border);
+    let rows = (BAND / row).clamp(1, map.h);
+    let bands = map.h.div_ceil(rows);
+    let parts = Parts::new(buffer);
+    threads.run(map.n * bands, &|i| {
+        let (n, first) = (i / bands, i % bands * rows);
+        let last = map.h.min(first + rows);
+        // The first band writes the border above too, the last one the border below.
+        let (above, below) = (if first == 0 { border.top } else { 0 }, if last == map.h { border.bottom } else { 0 });
+        let start = n * map.image_stride() + (border.top + first - above) * row;
+        // SAFETY: bands of different i do not overlap, and each i is run once.
+        let band = unsafe { parts.slice(start, (above + last - first + below) * row) };
+        band[..above * row].fill(0.0);
+        band[(above + last - first) * row..].fill(0.0);
+        for (y, line) in (first..last).zip(band[above * row..].chunks_exact_mut(row)) {
+            line[..border.left * map.c].fill(0.0);
+            line[row - border.right * map.c..].fill(0.0);
+            task(n, y, &mut line[border.left * map.c..row - border.right * map.c]);
+        }
+    });
+}
+
+/// The W C floats of one row within the border.
+#[inline(always)]
+pub(crate) fn row(map: Map, buffer: &[f32], n: usize, y: usize) -> &[f32] {
+    let start = map.at(n, y, 0);
+    &buffer[start..start + map.w * map.c]
+}
+
+/// Zeroes a row of a gradient where the map that came out of a ReLU is not above zero.
+#[inline(always)]
+pub(crate) fn mask_row(mask: Option<(Map, &[f32])>, n: usize, y: usize, line: &mut [f32]) {
+    if let Some((map, values)) = mask {
+        for (gradient, &value) in line.iter_mut().zip(row(map, values, n, y)) {
+            *gradient = if value > 0.0 { *gradient } else { 0.0 };
+        }
+    }
+}
+
+/// Panics unless two maps have the same pictures, rows, columns and channels, and their buffers hold them.
+pub(crate) fn check_same(what: &str, a: Map, a_len: usize, b: Map, b_len: usize) {
+    assert_eq!((a.n, a.h, a.w, a.c), (b.n, b.h, b.w, b.c), "{what}: the maps differ");
+    assert!(a_len >= a.len(), "{what}: {a_len} floats for {a:?}");
+    assert!(b_len >= b.len(), "{what}: {b_len} floats for {b:?}");
+}
+
+/// Panics unless a mask has the shape of the gradient that it masks.
+pub(crate) fn check_mask(what: &str, mask: Option<(Map, &[f32])>, dx: Map) {
+    if let Some((map, values)) = mask {
+        check_same(what, map, values.len(), dx, dx.len());
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! What the operators' tests share.
+
+    use crate::context::Context;
+    use crate::isa::Isa;
+    use crate::map::{Map, Sides};
+    use crate::random::Key;
+    use crate::threads::Threads;
+
+    /// Three threads that take the tasks in turn, the last first.
+    pub(crate) struct Three;
+
+    impl Threads for Three {
+        fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+            std::thread::scope(|scope| {
+                for thread in 0..3 {
+                    scope.spawn(move || (0..tasks).rev().filter(|i| i % 3 == thread).for_each(task));
+                }
+            });
+        }
+    }
+
+    /// Every instruction set on one thread, and the best one on three.
+    pub(crate) fn contexts() -> Vec<Context<'static>> {
+        let mut all: Vec<_> = Isa::all_supported().map(Context::serial).collect();
+        all.push(Context { isa: Isa::detect(), threads: &Three });
+        all
+    }
+
+    /// A border of different widths.
+    pub(crate) fn border(i: usize) -> Sides {
+        Sides { top: i % 3, left: (i + 1) % 2, bottom: (i + 2) % 3, right: i % 2 + i / 3 % 3 }
+    }
+
+    /// A buffer for a map whose inside is uniform in plus or minus `scale` and whose border is NaN: reading it shows.
+    pub(crate) fn random(map: Map, key: u64, scale: f32) -> Vec<f32> {
+        let mut buffer = vec![f32::NAN; map.len()];
+        fill(map, &mut buffer, |i| (2.0 * Key(key).uniform(i as u64) - 1.0) * scale);
+        buffer
+    }
+
+    /// Writes `value(i)` on the i-th place within the border.
+    pub(crate) fn fill(map: Map, buffer: &mut [f32], value: impl Fn(usize) -> f32) {
+        for n in 0..map.n {
+            for y in 0..map.h {
+                let (at, first) = (map.at(n, y, 0), (n * map.h + y) * map.w * map.c);
+                for (i, place) in buffer[at..at + map.w * map.c].iter_mut().enumerate() {
+                    *place = value(first + i);
+                }
+            }
+        }
+    }
+
+    /// The values within a border that may hold anything, in f64.
+    pub(crate) fn inside_of(map: Map, buffer: &[f32]) -> Vec<f64> {
+        (0..map.n)
+            .flat_map(|n| (0..map.h).flat_map(move |y| super::row(map, buffer, n, y).iter().map(|&v| f64::from(v))))
+            .collect()
+    }
+
+    /// The values within the border, in f64; panics unless the border holds zeros.
+    pub(crate) fn inside(map: Map, buffer: &[f32]) -> Vec<f64> {
+        let mut rest = buffer.to_vec();
+        for n in 0..map.n {
+            for y in 0..map.h {
+                let at = map.at(n, y, 0);
+                rest[at..at + map.w * map.c].fill(0.0);
+            }
+        }
+        assert!(rest.iter().all(|v| v.to_bits() == 0), "the border of {map:?} is not all zeros");
+        inside_of(map, buffer)
+    }
+
+    /// Panics unless all values are as near as `tolerance` times the largest of the expected ones.
+    pub(crate) fn assert_near(what: &str, values: &[f64], expected: &[f64], tolerance: f64) {
+        assert_eq!(values.len(), expected.len(), "{what}");
+        let scale = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
+        for (i, (a, b)) in values.iter().zip(expected).enumerate() {
+            assert!((a - b).abs() <= tolerance * scale, "{what}: {a} instead of {b} at {i} of {}", values.len());
+        }
+    }
+
+    /// Compares `gradient` with central differences of the sum of `forward(x) * dy`, all in f64.
+    pub(crate) fn check_differences(what: &str, x: &[f64], dy: &[f64], gradient: &[f64], forward: impl Fn(&[f64]) -> Vec<f64>) {
+        let eps = 1e-5;
+        let differences: Vec<f64> = (0..x.len())
+            .map(|i| {
+                let at = |step: f64| {
+                    let mut x = x.to_vec();
+                    x[i] += step;
+                    forward(&x).iter().zip(dy).map(|(y, dy)| y * dy).sum::<f64>()
+                };
+                (at(eps) - at(-eps)) / (2.0 * eps)
+            })
+            .collect();
+        assert!(differences.iter().any(|d| d.abs() > 1e-3), "{what}: all differences vanish");
+        assert_near(what, gradient, &differences, 1e-6);
+    }
+}
