@@ -1,5 +1,14 @@
 //! From a picture to numbers: decode, resize, crop, mirror, colour.
 
+pub mod colour;
+pub mod crop;
+pub mod decode;
+mod jpeg;
+mod orient;
+mod preprocess;
+mod resize;
+mod tensor;
+
 use serde::{Deserialize, Serialize};
 
 /// An upright RGB picture, 8 bits a channel: `[height, width, 3]`, row-major.
@@ -39,6 +48,8 @@ pub struct Preprocess {
 pub enum Resize {
     /// The short side to this many pixels, bilinear with antialias; the long side is truncated as torchvision does.
     ShortSide(usize),
+    /// The short side to this many pixels as [`ShortSide`](Self::ShortSide), then the middle square, as the paper.
+    Square(usize),
     /// Both sides to this many pixels, whatever the aspect, bilinear without antialias, as Caffe's `convert_imageset`.
     Warp(usize),
 }

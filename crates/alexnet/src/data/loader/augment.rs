@@ -1,0 +1,81 @@
+//! What training does to a picture before the network sees it.
+
+use alexnet_kernels::random::Key;
+use serde::{Deserialize, Serialize};
+
+use crate::image::colour::ColourNoise;
+use crate::image::crop::{self, Window};
+use crate::image::{Picture, Preprocess};
+
+/// Sub-streams of a picture's key.
+const PLACE: u64 = 1;
+const COLOUR: u64 = 2;
+
+/// The random changes of training pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Augment {
+    /// None: the centre crop, in random order of pictures.
+    None,
+    /// The paper's: a random crop of the resized picture, mirrored in half of the cases.
+    CropMirror {
+        /// Noise on the whole picture's colour.
+        colour: Option<ColourNoise>,
+    },
+    /// torchvision's: a random area of the original picture, resized, mirrored in half of the cases.
+    RandomResizedCrop {
+        /// Smallest and largest share of the picture's pixels; torchvision's are 0.08 and 1.
+        scale: (f32, f32),
+        /// Smallest and largest width / height; torchvision's are 3/4 and 4/3.
+        ratio: (f32, f32),
+        /// Noise on the whole picture's colour.
+        colour: Option<ColourNoise>,
+    },
+}
+
+impl Augment {
+    /// torchvision's `RandomResizedCrop` with its defaults.
+    pub fn random_resized_crop() -> Augment {
+        Augment::RandomResizedCrop { scale: (0.08, 1.0), ratio: (3.0 / 4.0, 4.0 / 3.0), colour: None }
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if let Augment::RandomResizedCrop { scale, ratio, .. } = self {
+            let ordered = |(low, high): (f32, f32)| low > 0.0 && low <= high && high.is_finite();
+            if !ordered(*scale) || scale.1 > 1.0 {
+                return Err(format!("random resized crop: a share of {} to {} of the picture", scale.0, scale.1));
+            }
+            if !ordered(*ratio) {
+                return Err(format!("random resized crop: an aspect of {} to {}", ratio.0, ratio.1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether areas are cut from the original picture, which then must not be resized beforehand.
+    pub(super) fn crops_originals(&self) -> bool {
+        matches!(self, Augment::RandomResizedCrop { .. })
+    }
+
+    /// Writes a random view of `picture` (resized, unless [`crops_originals`](Self::crops_originals)) as a tensor.
+    pub(super) fn write(&self, preprocess: &Preprocess, picture: &Picture, key: Key, out: &mut [f32]) {
+        let (size, place) = (preprocess.crop, key.with(PLACE));
+        let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
+        match self {
+            Augment::None => {
+                preprocess.tensor(picture, crop::centre(picture.height, picture.width, size), None, out);
+            }
+            Augment::CropMirror { colour } => {
+                let window = crop::random(place, picture.height, picture.width, size);
+                preprocess.tensor(picture, window, noise(colour), out);
+            }
+            Augment::RandomResizedCrop { scale, ratio, colour } => {
+                let area = crop::random_resized(place, picture.height, picture.width, *scale, *ratio);
+                let resized = picture.resized_area(area, size);
+                // Numbers 0 to 39 of the key chose the area.
+                let window = Window { top: 0, left: 0, mirror: place.below(40, 2) == 1 };
+                preprocess.tensor(&resized, window, noise(colour), out);
+            }
+        }
+    }
+}

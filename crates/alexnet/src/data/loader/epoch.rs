@@ -1,0 +1,110 @@
+//! One pass over the pictures: a thread that fills batches ahead of the consumer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use rayon::prelude::*;
+
+use super::{Batch, Shared};
+
+/// Finished batches that may wait.
+const AHEAD: usize = 1;
+
+/// The batches of an epoch, in order. Dropping it stops its threads: they finish the pictures in hand, no more.
+pub struct Epoch {
+    /// `None` once dropped, so that the thread cannot wait for a consumer.
+    batches: Option<Receiver<Batch>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    left: usize,
+    shared: Arc<Shared>,
+}
+
+impl Epoch {
+    pub(super) fn start(shared: Arc<Shared>, epoch: u64, from_batch: usize) -> Self {
+        let (sender, receiver) = sync_channel(AHEAD);
+        let stop = Arc::new(AtomicBool::new(false));
+        let left = shared.batches().saturating_sub(from_batch);
+        let run = {
+            let (shared, stop) = (shared.clone(), stop.clone());
+            move || produce(&shared, epoch, from_batch, &stop, &sender)
+        };
+        let thread = std::thread::Builder::new().name("loader".into()).spawn(run).expect("the system can start a thread");
+        Epoch { batches: Some(receiver), stop, thread: Some(thread), left, shared }
+    }
+}
+
+impl Iterator for Epoch {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let batch = self.batches.as_ref()?.recv().ok()?;
+        self.left -= 1;
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Epoch {}
+
+impl Drop for Epoch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.batches = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panics, of which there should be none, have been printed where they happened.
+            let _ = thread.join();
+        }
+        // Between epochs others may need the memory more.
+        if let Ok(mut home) = self.shared.home.lock() {
+            home.clear();
+        }
+    }
+}
+
+fn produce(shared: &Shared, epoch: u64, from_batch: usize, stop: &AtomicBool, sender: &SyncSender<Batch>) {
+    let order = shared.order(epoch);
+    let batches = order.chunks(shared.options.batch).take(shared.batches()).skip(from_batch);
+    for pictures in batches {
+        let batch = fill(shared, epoch, pictures, stop);
+        if stop.load(Ordering::Relaxed) || sender.send(batch).is_err() {
+            return;
+        }
+    }
+}
+
+/// Fills one batch, each picture by whichever thread of the pool is free, at a place fixed by its position.
+fn fill(shared: &Shared, epoch: u64, pictures: &[u32], stop: &AtomicBool) -> Batch {
+    let crop = shared.preprocess.crop;
+    let len = shared.crops_per_picture() * 3 * crop * crop;
+    let mut images = shared.home.lock().ok().and_then(|mut home| home.pop()).unwrap_or_default();
+    images.resize(pictures.len() * len, 0.0);
+    let one = |(&i, out): (&u32, &mut [f32])| {
+        if stop.load(Ordering::Relaxed) { Err(String::new()) } else { shared.fill(epoch, i, out) }
+    };
+    let results: Vec<Result<(), String>> =
+        shared.pool.install(|| pictures.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
+
+    let mut batch = Batch { images, labels: vec![], pictures: vec![], broken: vec![], home: Some(shared.home.clone()) };
+    for (position, (&i, result)) in pictures.iter().zip(results).enumerate() {
+        match result {
+            Ok(()) => {
+                // Pictures behind a broken one move up.
+                let target = batch.pictures.len();
+                if target != position {
+                    batch.images.copy_within(position * len..(position + 1) * len, target * len);
+                }
+                batch.pictures.push(i);
+                batch.labels.push(shared.source.label(i as usize));
+            }
+            Err(text) => batch.broken.push((i, text)),
+        }
+    }
+    batch.images.truncate(batch.pictures.len() * len);
+    batch
+}

@@ -1,0 +1,230 @@
+//! From a source to batches, ahead of the training that takes them.
+//!
+//! A batch follows from (seed, epoch, number of the batch) alone: the order of an epoch's pictures is a permutation keyed
+//! by seed and epoch, and a picture's augmentation is keyed by seed, epoch and picture. So the number of threads changes
+//! nothing, and a run goes on after any batch with the bits of an uninterrupted one.
+//!
+//! One thread per epoch fills batches, with its own pool of threads to decode and augment; one finished batch waits
+//! while the next is filled, so at most three batches are in memory (one is the consumer's).
+
+mod augment;
+mod epoch;
+mod kept;
+
+pub use augment::Augment;
+pub use epoch::Epoch;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use alexnet_kernels::random::Key;
+
+use self::kept::Kept;
+use super::Source;
+use crate::image::{Picture, Preprocess, crop};
+use crate::{Error, Result};
+
+/// Which stream of random numbers serves which purpose.
+const ORDER: u64 = 1;
+const AUGMENT: u64 = 2;
+const SAMPLE: u64 = 3;
+
+/// What else a loader should know; the default suits training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// Seed of order and augmentation.
+    pub seed: u64,
+    /// Threads that decode and augment; 0: one a core.
+    pub threads: usize,
+    /// Pictures are kept in memory once decoded, up to this many bytes in all; `None`: see [`default_memory`].
+    pub memory: Option<u64>,
+    /// Whether the last, smaller batch of an epoch is left out, unless it is the only one.
+    pub drop_last: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { batch: 128, seed: 0, threads: 0, memory: None, drop_last: true }
+    }
+}
+
+/// A quarter of the memory that the system has free now, at most 4 GiB; 1 GiB where it does not say.
+pub fn default_memory() -> u64 {
+    kept::free_memory().map_or(1 << 30, |free| (free / 4).min(4 << 30))
+}
+
+/// Pictures of a batch, ready for the engine.
+#[derive(Debug)]
+pub struct Batch {
+    /// `[n, 3, crop, crop]`, or for ten crops `[n * 10, 3, crop, crop]`, the ten of a picture one after the other.
+    pub images: Vec<f32>,
+    /// Label of each of the n pictures.
+    pub labels: Vec<u32>,
+    /// Index in the source of each of the n pictures.
+    pub pictures: Vec<u32>,
+    /// Pictures that should be here but could not be decoded, and why. They are in none of the other fields.
+    pub broken: Vec<(u32, String)>,
+    home: Option<Home>,
+}
+
+/// Where the buffers of used batches wait to be used again.
+type Home = Arc<Mutex<Vec<Vec<f32>>>>;
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if let Some(mut home) = self.home.as_ref().and_then(|home| home.lock().ok()) {
+            home.push(std::mem::take(&mut self.images));
+        }
+    }
+}
+
+/// How pictures are turned into the crops of a batch.
+#[derive(Debug, Clone, PartialEq)]
+enum Crops {
+    /// One random crop a picture, in random order.
+    Random(Augment),
+    /// The centre crop of each picture in the source's order.
+    Centre,
+    /// The paper's ten crops of each picture in the source's order.
+    Ten,
+}
+
+/// Makes batches of a source's pictures; one serves a whole run.
+pub struct Loader {
+    shared: Arc<Shared>,
+}
+
+/// What the threads of all epochs share.
+struct Shared {
+    source: Arc<dyn Source>,
+    preprocess: Preprocess,
+    crops: Crops,
+    options: Options,
+    kept: Kept,
+    home: Home,
+    pool: rayon::ThreadPool,
+}
+
+impl Loader {
+    /// Batches for training: shuffled anew in each epoch, augmented.
+    ///
+    /// # Errors
+    /// When the source is empty, or the preprocessing or augmentation cannot work, or threads cannot be started.
+    pub fn new(source: Arc<dyn Source>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
+        augment.check().map_err(Error::Invalid)?;
+        Self::build(source, preprocess, Crops::Random(augment), options)
+    }
+
+    /// Batches for evaluation: every picture once in the source's order, its centre crop or, with `ten_crops`, the ten
+    /// of [`crop::ten`]. The last batch may be smaller, whatever the options say.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn sequential(source: Arc<dyn Source>, preprocess: Preprocess, ten_crops: bool, options: Options) -> Result<Loader> {
+        let crops = if ten_crops { Crops::Ten } else { Crops::Centre };
+        Self::build(source, preprocess, crops, Options { drop_last: false, ..options })
+    }
+
+    fn build(source: Arc<dyn Source>, preprocess: Preprocess, crops: Crops, options: Options) -> Result<Loader> {
+        preprocess.check().map_err(Error::Invalid)?;
+        if source.is_empty() {
+            return Err(Error::Invalid("no pictures to load".into()));
+        }
+        if options.batch == 0 {
+            return Err(Error::Invalid("a batch of 0 pictures".into()));
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.threads)
+            .thread_name(|i| format!("loader-{i}"))
+            .build()
+            .map_err(|error| Error::Invalid(format!("cannot start the loader's threads: {error}")))?;
+        let kept = Kept::new(source.len(), options.memory.unwrap_or_else(default_memory));
+        let home = Home::default();
+        Ok(Loader { shared: Arc::new(Shared { source, preprocess, crops, options, kept, home, pool }) })
+    }
+
+    /// Number of batches in an epoch.
+    pub fn batches(&self) -> usize {
+        self.shared.batches()
+    }
+
+    /// The batches of epoch number `epoch`, beginning with number `from_batch`. Dropping the iterator stops its threads.
+    pub fn epoch(&self, epoch: u64, from_batch: usize) -> Epoch {
+        Epoch::start(self.shared.clone(), epoch, from_batch)
+    }
+
+    /// Up to `count` resized pictures, the same ones whenever source and seed are the same: for means and principal
+    /// components. Broken pictures are left out.
+    pub fn sample(&self, count: usize) -> Vec<Picture> {
+        use rayon::prelude::*;
+        let shared = &self.shared;
+        let order = Key(shared.options.seed).with(SAMPLE).permutation(shared.source.len());
+        let pictures: Vec<u32> = order.into_iter().take(count).collect();
+        let resized = |&i: &u32| guarded(|| shared.resized(i as usize)).ok().map(|picture| (*picture).clone());
+        shared.pool.install(|| pictures.par_iter().filter_map(resized).collect())
+    }
+}
+
+impl Shared {
+    fn batches(&self) -> usize {
+        let (n, batch) = (self.source.len(), self.options.batch);
+        if self.options.drop_last { (n / batch).max(1) } else { n.div_ceil(batch) }
+    }
+
+    /// The pictures of an epoch in order.
+    fn order(&self, epoch: u64) -> Vec<u32> {
+        match self.crops {
+            Crops::Random(_) => Key(self.options.seed).with(ORDER).with(epoch).permutation(self.source.len()),
+            Crops::Centre | Crops::Ten => (0..self.source.len() as u32).collect(),
+        }
+    }
+
+    fn crops_per_picture(&self) -> usize {
+        if self.crops == Crops::Ten { 10 } else { 1 }
+    }
+
+    /// Writes the crops of picture `i` in `epoch` into `out`. A panic becomes an error of this picture.
+    fn fill(&self, epoch: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
+        guarded(|| self.fill_unguarded(epoch, i, out))
+    }
+
+    fn fill_unguarded(&self, epoch: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
+        let size = self.preprocess.crop;
+        match &self.crops {
+            Crops::Random(augment) => {
+                let key = Key(self.options.seed).with(AUGMENT).with(epoch).with(i.into());
+                let picture = if augment.crops_originals() { self.original(i as usize) } else { self.resized(i as usize) }?;
+                augment.write(&self.preprocess, &picture, key, out);
+            }
+            Crops::Centre => {
+                let picture = self.resized(i as usize)?;
+                self.preprocess.tensor(&picture, crop::centre(picture.height, picture.width, size), None, out);
+            }
+            Crops::Ten => {
+                let picture = self.resized(i as usize)?;
+                let windows = crop::ten(picture.height, picture.width, size);
+                for (window, out) in windows.into_iter().zip(out.chunks_exact_mut(3 * size * size)) {
+                    self.preprocess.tensor(&picture, window, None, out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn resized(&self, i: usize) -> Result<Arc<Picture>, String> {
+        if matches!(&self.crops, Crops::Random(augment) if augment.crops_originals()) {
+            return self.original(i).map(|picture| Arc::new(self.preprocess.resize.apply(&picture)));
+        }
+        self.kept.get(i, || self.source.picture(i).map(|picture| self.preprocess.resize.apply(&picture)))
+    }
+
+    fn original(&self, i: usize) -> Result<Arc<Picture>, String> {
+        self.kept.get(i, || self.source.picture(i))
+    }
+}
+
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the program failed on it; please report this picture".into()))
+}

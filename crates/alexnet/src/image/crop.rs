@@ -1,0 +1,94 @@
+//! Which part of a picture the network sees.
+
+use alexnet_kernels::random::Key;
+
+/// Where a crop lies in the resized picture; its size is [`Preprocess::crop`](super::Preprocess::crop).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First row.
+    pub top: usize,
+    /// First column.
+    pub left: usize,
+    /// Left and right exchanged after cropping.
+    pub mirror: bool,
+}
+
+/// A rectangle of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Area {
+    /// First row.
+    pub top: usize,
+    /// First column.
+    pub left: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+/// The middle `crop` x `crop` pixels of a picture of `h` rows and `w` columns. An odd rest is split as in torchvision:
+/// half of it, rounded to even.
+///
+/// # Panics
+/// When the picture is smaller than the crop.
+pub fn centre(h: usize, w: usize, crop: usize) -> Window {
+    assert!(crop <= h && crop <= w, "a crop of {crop} pixels out of {h} x {w}");
+    Window { top: half_to_even(h - crop), left: half_to_even(w - crop), mirror: false }
+}
+
+fn half_to_even(rest: usize) -> usize {
+    (rest as f64 / 2.0).round_ties_even() as usize
+}
+
+/// The paper's ten: four corners (top left, top right, bottom left, bottom right) and centre, then the same mirrored.
+///
+/// # Panics
+/// When the picture is smaller than the crop.
+pub fn ten(h: usize, w: usize, crop: usize) -> [Window; 10] {
+    let middle = centre(h, w, crop);
+    let at = |top, left| Window { top, left, mirror: false };
+    let five = [at(0, 0), at(0, w - crop), at(h - crop, 0), at(h - crop, w - crop), middle];
+    std::array::from_fn(|i| Window { mirror: i >= 5, ..five[i % 5] })
+}
+
+/// A random place, all equally likely (offsets 0 up to and including `h - crop`), mirrored in half of the cases.
+/// Uses numbers 0 to 2 of the key.
+///
+/// # Panics
+/// When the picture is smaller than the crop.
+pub fn random(key: Key, h: usize, w: usize, crop: usize) -> Window {
+    assert!(crop <= h && crop <= w, "a crop of {crop} pixels out of {h} x {w}");
+    Window {
+        top: key.below(0, (h - crop) as u64 + 1) as usize,
+        left: key.below(1, (w - crop) as u64 + 1) as usize,
+        mirror: key.below(2, 2) == 1,
+    }
+}
+
+/// torchvision's `RandomResizedCrop`: an area of a random share of the picture (`scale`, first to second) and a random
+/// aspect width / height (`ratio`, evenly in the logarithm). After ten areas that do not fit, the largest centred one
+/// whose aspect is within `ratio`. Uses numbers 0 to 39 of the key.
+pub fn random_resized(key: Key, h: usize, w: usize, scale: (f32, f32), ratio: (f32, f32)) -> Area {
+    let between = |i: u64, low: f64, high: f64| low + (high - low) * f64::from(key.uniform(i));
+    let (low, high) = (f64::from(ratio.0), f64::from(ratio.1));
+    for attempt in 0..10 {
+        let pixels = (h * w) as f64 * between(4 * attempt, scale.0.into(), scale.1.into());
+        let aspect = between(4 * attempt + 1, low.ln(), high.ln()).exp();
+        let width = (pixels * aspect).sqrt().round_ties_even() as usize;
+        let height = (pixels / aspect).sqrt().round_ties_even() as usize;
+        if (1..=w).contains(&width) && (1..=h).contains(&height) {
+            let top = key.below(4 * attempt + 2, (h - height) as u64 + 1) as usize;
+            let left = key.below(4 * attempt + 3, (w - width) as u64 + 1) as usize;
+            return Area { top, left, height, width };
+        }
+    }
+    let aspect = w as f64 / h as f64;
+    let (height, width) = if aspect < low {
+        (((w as f64 / low).round_ties_even() as usize).clamp(1, h), w)
+    } else if aspect > high {
+        (h, ((h as f64 * high).round_ties_even() as usize).clamp(1, w))
+    } else {
+        (h, w)
+    };
+    Area { top: (h - height) / 2, left: (w - width) / 2, height, width }
+}
