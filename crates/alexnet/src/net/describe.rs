@@ -68,3 +68,16 @@ fn window(f: &mut Formatter<'_>, kernel: usize, stride: usize, pad: Pad, roundin
     }
     if rounding == Rounding::Ceil { write!(f, ", ceil") } else { Ok(()) }
 }
+
+/// `61,100,840`.
+pub fn with_commas(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

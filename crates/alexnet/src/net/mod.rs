@@ -3,10 +3,12 @@
 //! A new variant is a new row in [`presets`], not new code. Shapes, counts, drawings, weight files and engines read the list.
 
 mod describe;
+pub mod drawing;
 mod layer;
 pub mod presets;
 mod shape;
 
+pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
 pub use shape::{LayerShape, Shape, Totals};
 
