@@ -43,55 +43,67 @@ fn drop(style: DropoutStyle) -> Op {
 fn wirings() -> Vec<Net> {
     use Rounding::{Ceil, Floor};
     vec![
-        net("relu-pool", &[
-            ("conv1", conv(6, 5, 2, Pad::all(2), 1, Floor)),
-            ("relu1", RELU),
-            ("pool1", max(3, 2, NONE, Floor)),
-            ("conv2", conv(8, 3, 1, Pad::all(1), 2, Floor)),
-            ("relu2", RELU),
-            ("fc3", fc(10)),
-            ("relu3", RELU),
-            ("drop3", drop(DropoutStyle::ScaleInTraining)),
-            ("fc4", fc(5)),
-        ]),
-        net("2012", &[
-            ("conv1", conv(8, 4, 3, NONE, 1, Ceil)),
-            ("norm1", lrn(2)),
-            ("pool1", max(2, 2, LOW, Ceil)),
-            ("relu1", RELU),
-            ("conv2", conv(12, 3, 1, Pad::all(1), 2, Floor)),
-            ("relu2", RELU),
-            ("norm2", lrn(1)),
-            ("spatial2", Op::SpatialNorm { n: 3, alpha: 0.5, beta: 0.75, k: 1.0 }),
-            ("pool2", max(3, 2, Pad::all(1), Floor)),
-            ("fc3", fc(5)),
-        ]),
-        net("smooth", &[
-            ("conv1", conv(7, 3, 2, LOW, 1, Floor)),
-            ("tanh1", TANH),
-            ("pool1", Op::AvgPool { kernel: 3, stride: 2, pad: Pad::all(1), rounding: Ceil }),
-            ("conv2", conv(9, 3, 1, Pad::all(1), 1, Floor)),
-            ("sigmoid2", SIGMOID),
-            ("conv3", conv(6, 3, 2, Pad::all(1), 3, Floor)),
-            ("tanh3", TANH),
-            ("drop3", drop(DropoutStyle::ScaleAtInference)),
-            ("pool3", Op::AdaptiveAvgPool { out: 2 }),
-            ("fc4", fc(11)),
-            ("sigmoid4", SIGMOID),
-            ("drop4", drop(DropoutStyle::ScaleInTraining)),
-            ("fc5", fc(4)),
-        ]),
-        net("stretched", &[
-            ("drop0", drop(DropoutStyle::ScaleInTraining)),
-            ("conv1", conv(5, 5, 3, Pad::all(1), 1, Ceil)),
-            ("relu1", RELU),
-            ("avgpool", Op::AdaptiveAvgPool { out: 7 }),
-            ("tanh2", TANH),
-            ("relu2", RELU),
-            ("fc3", fc(33)),
-            ("relu3", RELU),
-            ("fc4", fc(3)),
-        ]),
+        net(
+            "relu-pool",
+            &[
+                ("conv1", conv(6, 5, 2, Pad::all(2), 1, Floor)),
+                ("relu1", RELU),
+                ("pool1", max(3, 2, NONE, Floor)),
+                ("conv2", conv(8, 3, 1, Pad::all(1), 2, Floor)),
+                ("relu2", RELU),
+                ("fc3", fc(10)),
+                ("relu3", RELU),
+                ("drop3", drop(DropoutStyle::ScaleInTraining)),
+                ("fc4", fc(5)),
+            ],
+        ),
+        net(
+            "2012",
+            &[
+                ("conv1", conv(8, 4, 3, NONE, 1, Ceil)),
+                ("norm1", lrn(2)),
+                ("pool1", max(2, 2, LOW, Ceil)),
+                ("relu1", RELU),
+                ("conv2", conv(12, 3, 1, Pad::all(1), 2, Floor)),
+                ("relu2", RELU),
+                ("norm2", lrn(1)),
+                ("spatial2", Op::SpatialNorm { n: 3, alpha: 0.5, beta: 0.75, k: 1.0 }),
+                ("pool2", max(3, 2, Pad::all(1), Floor)),
+                ("fc3", fc(5)),
+            ],
+        ),
+        net(
+            "smooth",
+            &[
+                ("conv1", conv(7, 3, 2, LOW, 1, Floor)),
+                ("tanh1", TANH),
+                ("pool1", Op::AvgPool { kernel: 3, stride: 2, pad: Pad::all(1), rounding: Ceil }),
+                ("conv2", conv(9, 3, 1, Pad::all(1), 1, Floor)),
+                ("sigmoid2", SIGMOID),
+                ("conv3", conv(6, 3, 2, Pad::all(1), 3, Floor)),
+                ("tanh3", TANH),
+                ("drop3", drop(DropoutStyle::ScaleAtInference)),
+                ("pool3", Op::AdaptiveAvgPool { out: 2 }),
+                ("fc4", fc(11)),
+                ("sigmoid4", SIGMOID),
+                ("drop4", drop(DropoutStyle::ScaleInTraining)),
+                ("fc5", fc(4)),
+            ],
+        ),
+        net(
+            "stretched",
+            &[
+                ("drop0", drop(DropoutStyle::ScaleInTraining)),
+                ("conv1", conv(5, 5, 3, Pad::all(1), 1, Ceil)),
+                ("relu1", RELU),
+                ("avgpool", Op::AdaptiveAvgPool { out: 7 }),
+                ("tanh2", TANH),
+                ("relu2", RELU),
+                ("fc3", fc(33)),
+                ("relu3", RELU),
+                ("fc4", fc(3)),
+            ],
+        ),
     ]
 }
 
@@ -180,7 +192,9 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
                 engine.set_velocity(name, &uniform(9, len, scale)).expect("the same shape");
             }
             let mut gradients = std::collections::BTreeMap::new();
-            engine.gradients(&batch, &mut |name, values| _ = gradients.insert(name.to_string(), values.to_vec())).expect("gradients");
+            engine
+                .gradients(&batch, &mut |name, values| _ = gradients.insert(name.to_string(), values.to_vec()))
+                .expect("gradients");
             let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
             let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
             let rule = Update { lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form };
@@ -267,9 +281,8 @@ fn what_does_not_fit_is_told() {
     let mut engine = engine(net, 2, 1);
     let images = images(2);
     let message = |result: alexnet::Result<()>| result.expect_err("must not fit").to_string();
-    let mut step = |images: &[f32], labels: &[u32]| {
-        engine.gradients(&Batch { images, labels, dropout: None }, &mut |_, _| {}).map(|_| ())
-    };
+    let mut step =
+        |images: &[f32], labels: &[u32]| engine.gradients(&Batch { images, labels, dropout: None }, &mut |_, _| {}).map(|_| ());
     assert!(message(step(&images[1..], &[0, 1])).contains("3 x 17 x 17"));
     assert!(message(step(&images, &[0])).contains("2 pictures with 1 labels"));
     assert!(message(step(&images, &[0, 5])).contains("label 5"));

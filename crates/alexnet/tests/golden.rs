@@ -11,7 +11,13 @@ fn every_reference_case_agrees_with_pytorch() {
         let deviations = compare(&report, &reference);
         assert!(deviations.len() > 60, "{} quantities of {}", deviations.len(), reference.net);
         for deviation in deviations {
-            assert!(deviation.ratio <= 1.0, "{}: {} is off {:.1} times what is allowed", reference.net, deviation.what, deviation.ratio);
+            assert!(
+                deviation.ratio <= 1.0,
+                "{}: {} is off {:.1} times what is allowed",
+                reference.net,
+                deviation.what,
+                deviation.ratio
+            );
         }
     }
 }

@@ -69,6 +69,23 @@ pub fn to_planes(context: &Context<'_>, map: Map, x: &[f32], planes: &mut [f32])
     });
 }
 
+/// Copies a batch of maps into maps of the same sizes with another border, which is filled with zeros.
+///
+/// # Panics
+/// When the sizes differ, or a slice is too short.
+pub fn copy(context: &Context<'_>, x_map: Map, x: &[f32], y_map: Map, y: &mut [f32]) {
+    let sizes = |map: Map| (map.n, map.h, map.w, map.c);
+    assert_eq!(sizes(x_map), sizes(y_map), "a copy changes no size");
+    let y = &mut y[..y_map.len()];
+    crate::threads::for_each_chunk(context.threads, y, y_map.image_stride(), |n, image| {
+        y_map.clear_border(image);
+        for row in 0..y_map.h {
+            let (from, to, len) = (x_map.at(n, row, 0), y_map.at(0, row, 0), y_map.w * y_map.c);
+            image[to..to + len].copy_from_slice(&x[from..from + len]);
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

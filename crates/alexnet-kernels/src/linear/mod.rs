@@ -11,7 +11,7 @@ mod forward;
 pub mod reference;
 
 pub use backward_data::backward_data;
-pub use backward_weights::backward_weights;
+pub use backward_weights::{backward_weights, backward_weights_update};
 pub use forward::forward;
 
 use crate::pack::Filters;

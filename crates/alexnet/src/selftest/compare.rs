@@ -23,9 +23,13 @@ pub struct Deviation {
 /// Compares everything in `reference` with `report`; missing quantities and wrong shapes are infinitely far.
 pub fn compare(report: &Report, reference: &Report) -> Vec<Deviation> {
     let mut all = Vec::new();
-    let mut add = |what: String, ratio: f64| all.push(Deviation { what, ratio: if ratio.is_nan() { f64::INFINITY } else { ratio } });
+    let mut add =
+        |what: String, ratio: f64| all.push(Deviation { what, ratio: if ratio.is_nan() { f64::INFINITY } else { ratio } });
     add("parameters".into(), if report.parameters == reference.parameters { 0.0 } else { f64::INFINITY });
-    let lists = [("loss", &report.losses, &reference.losses), ("probability", &report.probabilities_first, &reference.probabilities_first)];
+    let lists = [
+        ("loss", &report.losses, &reference.losses),
+        ("probability", &report.probabilities_first, &reference.probabilities_first),
+    ];
     for (name, found, expected) in lists {
         for (i, expected) in expected.iter().enumerate() {
             let found = found.get(i).copied().unwrap_or(f64::NAN);

@@ -76,7 +76,9 @@ pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
         Op::Conv { out, kernel, groups, .. } => {
             Some((i, Filters { k: out, c: shape.input.channels / groups, r: kernel, s: kernel, groups }))
         }
-        Op::Linear { out, .. } => Some((i, Filters::linear_on_map(out, shape.input.size, shape.input.size, shape.input.channels))),
+        Op::Linear { out, .. } => {
+            Some((i, Filters::linear_on_map(out, shape.input.size, shape.input.size, shape.input.channels)))
+        }
         _ => None,
     };
     Ok(net.layers.iter().zip(&shapes).enumerate().filter_map(filters).collect())
@@ -121,7 +123,10 @@ impl Plan {
             }
             Op::Linear { out: outputs, .. } => {
                 if self.values[x].map.border != Sides::default() {
-                    return Err(Error::Net(format!("layer {}: a linear layer cannot share its input with a convolution", shape.name)));
+                    return Err(Error::Net(format!(
+                        "layer {}: a linear layer cannot share its input with a convolution",
+                        shape.name
+                    )));
                 }
                 *parameter += 1;
                 Work::Linear { inputs: shape.input.len(), outputs, parameter: *parameter - 1, relu: false }
@@ -133,9 +138,7 @@ impl Plan {
                 self.winners.push(shape.output.len());
                 Work::MaxPool { shape: windows(x_map, kernel, stride, pad, shape.output), winners: self.winners.len() - 1 }
             }
-            Op::AvgPool { kernel, stride, pad, .. } => {
-                Work::AvgPool { shape: windows(x_map, kernel, stride, pad, shape.output) }
-            }
+            Op::AvgPool { kernel, stride, pad, .. } => Work::AvgPool { shape: windows(x_map, kernel, stride, pad, shape.output) },
             // Each window holds one pixel: torchvision's at 224.
             Op::AdaptiveAvgPool { .. } if shape.input == shape.output => return Ok(()),
             Op::AdaptiveAvgPool { .. } => Work::AdaptiveAvgPool,
