@@ -9,20 +9,50 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How the name of a file being written ends. A killed process may leave one behind; see [`remove_leftovers`].
 const ENDING: &str = ".part";
 
+/// Whether a file must be on the disk itself before the call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// It is: even a power cut cannot harm it.
+    Disk,
+    /// The system writes it when it likes: whole after a killed process, not surely after a power cut.
+    Later,
+}
+
 /// Writes `path` through `write`: into a file of a unique name beside it, forced to the disk, then renamed over `path`.
 ///
 /// # Errors
 /// What the system said, with `path`; for a full disk or an unwritable folder, what to do. Nothing is left behind, and a
 /// file that stood at `path` before still does.
 pub fn write_whole(path: impl AsRef<Path>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    write_whole_with(path, Sync::Disk, write)
+}
+
+/// [`write_whole`], with a choice of when it must be on the disk.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_whole_with(path: impl AsRef<Path>, sync: Sync, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let path = path.as_ref();
     let (file, part) = create_beside(path).map_err(|e| explain(path, e))?;
-    let done = fill(file, write).and_then(|()| std::fs::rename(&part, path));
+    let done = fill(file, sync, write).and_then(|()| std::fs::rename(&part, path));
     if let Err(error) = done {
         // Best effort: the first error is the one that matters.
         let _ = std::fs::remove_file(&part);
         return Err(explain(path, error));
     }
+    if sync == Sync::Disk {
+        sync_folder(path);
+    }
+    Ok(())
+}
+
+/// Forces a file that was written with [`Sync::Later`] to the disk.
+///
+/// # Errors
+/// What the system said.
+pub fn force_to_disk(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    File::open(path).and_then(|file| file.sync_all()).map_err(|e| explain(path, e))?;
     sync_folder(path);
     Ok(())
 }
@@ -56,11 +86,12 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     }
 }
 
-/// Lets `write` fill `file` and forces it to the disk, so that no crash after the rename can leave an empty file.
-fn fill(file: File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+/// Lets `write` fill `file` and forces it to the disk if asked, so that no crash after the rename can leave an empty file.
+fn fill(file: File, sync: Sync, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut buffered = BufWriter::with_capacity(1 << 20, file);
     write(&mut buffered)?;
-    buffered.into_inner().map_err(|e| e.into_error())?.sync_all()
+    let file = buffered.into_inner().map_err(|e| e.into_error())?;
+    if sync == Sync::Disk { file.sync_all() } else { Ok(()) }
 }
 
 /// Forces the rename itself to the disk where folders can be opened; without it the old file may come back after a power cut.

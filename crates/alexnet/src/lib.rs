@@ -13,5 +13,6 @@ pub mod files;
 pub mod image;
 pub mod net;
 pub mod selftest;
+pub mod weights;
 
 pub use error::{Error, Result};

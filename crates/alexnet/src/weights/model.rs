@@ -1,0 +1,184 @@
+//! What a model file means: a net with its parameters, and all that is needed to use it.
+
+use super::container::{Entry, TensorFile, write_tensors};
+use crate::engine::Engine;
+use crate::image::{Mean, Preprocess};
+use crate::net::Net;
+use crate::{Error, Result, files};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Key of the net in the metadata; a file without it was not written by this program.
+const METADATA_NET: &str = "net";
+const METADATA_PREPROCESS: &str = "preprocess";
+const METADATA_CLASSES: &str = "classes";
+const METADATA_RECIPE: &str = "recipe";
+/// Key of what only the state of a training run has.
+pub(crate) const METADATA_STATE: &str = "state";
+/// Tensor of [`Mean::Picture`].
+const MEAN_TENSOR: &str = "preprocess.mean";
+
+/// A trained network, with everything needed to use it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// The network.
+    pub net: Net,
+    /// How a picture becomes its input.
+    pub preprocess: Preprocess,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// How it was trained, as [`crate::train::recipe::Recipe`] writes it; null if unknown.
+    pub recipe: serde_json::Value,
+    /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
+    /// linear [out, in] with in = channel, row, column.
+    pub tensors: BTreeMap<String, Vec<f32>>,
+}
+
+impl Model {
+    /// Copies all parameters into an engine that runs the same net.
+    ///
+    /// # Errors
+    /// From the engine, when the nets differ.
+    pub fn load_into(&self, engine: &mut dyn Engine) -> Result<()> {
+        self.tensors.iter().try_for_each(|(name, values)| engine.set_parameter(name, values))
+    }
+}
+
+/// Names and shapes of a net's parameters, first layer to last: `conv1.weight`, `conv1.bias`, ...
+///
+/// # Errors
+/// When the net cannot be built.
+pub fn parameters(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
+    let layers = net.shapes()?;
+    let with_weights = layers.into_iter().filter(|layer| !layer.weight.is_empty());
+    Ok(with_weights
+        .flat_map(|layer| {
+            let bias = vec![layer.weight[0]];
+            [(format!("{}.weight", layer.name), layer.weight), (format!("{}.bias", layer.name), bias)]
+        })
+        .collect())
+}
+
+/// Writes a model file. Equal models give equal bytes.
+///
+/// # Errors
+/// When the model's parts do not fit each other, or the file cannot be written; a file that stood there is then kept.
+pub fn write(path: impl AsRef<Path>, model: &Model) -> Result<()> {
+    let missing = |name: &str| Error::Invalid(format!("the model lacks the parameter {name}"));
+    if model.classes.len() != model.net.classes() {
+        return Err(Error::Invalid(format!("{} class names for {} outputs", model.classes.len(), model.net.classes())));
+    }
+    write_from(path.as_ref(), model, Extra::default(), files::Sync::Disk, &mut |name| {
+        Ok(Cow::Borrowed(model.tensors.get(name).ok_or_else(|| missing(name))?.as_slice()))
+    })
+}
+
+/// The metadata of a model.
+fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
+    let json = |what: serde_json::Result<String>| what.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
+    Ok(BTreeMap::from([
+        (METADATA_NET.to_string(), json(serde_json::to_string(&model.net))?),
+        (METADATA_PREPROCESS.to_string(), json(serde_json::to_string(&model.preprocess))?),
+        (METADATA_CLASSES.to_string(), json(serde_json::to_string(&model.classes))?),
+        (METADATA_RECIPE.to_string(), json(serde_json::to_string(&model.recipe))?),
+    ]))
+}
+
+/// What the state of a training run holds beyond a model.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// Text under [`METADATA_STATE`].
+    pub(crate) state: Option<String>,
+    /// Tensors beside the parameters.
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// Writes a file that says of itself what `model` says, and whose tensors `values` gives one at a time (`model.tensors`
+/// is not looked at).
+pub(crate) fn write_from<'a>(
+    path: &Path,
+    model: &'a Model,
+    extra: Extra,
+    sync: files::Sync,
+    values: &mut dyn FnMut(&str) -> Result<Cow<'a, [f32]>>,
+) -> Result<()> {
+    let mut metadata = describe(model)?;
+    metadata.extend(extra.state.map(|state| (METADATA_STATE.to_string(), state)));
+    let mut entries = extra.entries;
+    entries.extend(parameters(&model.net)?.into_iter().map(|(name, shape)| Entry { name, shape }));
+    if let Mean::Picture { size, .. } = model.preprocess.mean {
+        entries.push(Entry { name: MEAN_TENSOR.into(), shape: vec![3, size, size] });
+    }
+    write_tensors(path, &metadata, &entries, sync, &mut |name| match &model.preprocess.mean {
+        Mean::Picture { values, .. } if name == MEAN_TENSOR => Ok(Cow::Borrowed(values.as_slice())),
+        _ => values(name),
+    })
+}
+
+/// Reads a model file and checks that it is whole and its parts fit each other.
+///
+/// # Errors
+/// Another kind of file, a file cut off, a net that cannot be built, a tensor missing, unknown or of another shape than
+/// the net's (both shapes are told), preprocessing or classes that do not fit.
+pub fn read(path: impl AsRef<Path>) -> Result<Model> {
+    let path = path.as_ref();
+    let file = TensorFile::open(path)?;
+    if file.text(METADATA_STATE).is_some() {
+        return Err(Error::file(
+            path,
+            "the state of a training run, not a model; take best.safetensors or last.safetensors beside it",
+        ));
+    }
+    let mut model = read_description(&file)?;
+    let wanted = parameters(&model.net).map_err(|e| Error::file(path, e.to_string()))?;
+    for name in file.names() {
+        if name != MEAN_TENSOR && !wanted.iter().any(|(known, _)| *known == name) {
+            return Err(Error::file(path, format!("its net {} has no parameter {name}", model.net.name)));
+        }
+    }
+    for (name, shape) in wanted {
+        let values = file.read(&name, &shape)?;
+        model.tensors.insert(name, values);
+    }
+    Ok(model)
+}
+
+/// Net, preprocessing, classes and recipe of a file, checked against each other; the parameters are not read.
+pub(crate) fn read_description(file: &TensorFile) -> Result<Model> {
+    let path = file.path();
+    let fail = |message: String| Error::file(path, message);
+    if file.text(METADATA_NET).is_none() {
+        return Err(fail("a safetensors file, but not a model of this program: its metadata holds no net".into()));
+    }
+    let net: Net = part(file, METADATA_NET)?;
+    let mut preprocess: Preprocess = part(file, METADATA_PREPROCESS)?;
+    let classes: Vec<String> = part(file, METADATA_CLASSES)?;
+    let recipe: serde_json::Value = part(file, METADATA_RECIPE)?;
+
+    net.shapes().map_err(|e| fail(e.to_string()))?;
+    if classes.len() != net.classes() || classes.is_empty() {
+        return Err(fail(format!("{} class names for the {} outputs of its net", classes.len(), net.classes())));
+    }
+    if preprocess.crop != net.image_size {
+        return Err(fail(format!(
+            "its preprocessing gives {0} x {0} pixels, its net takes {1} x {1}",
+            preprocess.crop, net.image_size
+        )));
+    }
+    match &mut preprocess.mean {
+        Mean::Picture { size, values, .. } => *values = Arc::new(file.read(MEAN_TENSOR, &[3, *size, *size])?),
+        Mean::Channel(_) if file.shape(MEAN_TENSOR).is_some() => {
+            return Err(fail("holds a mean picture that its preprocessing does not use".into()));
+        }
+        Mean::Channel(_) => {}
+    }
+    Ok(Model { net, preprocess, classes, recipe, tensors: BTreeMap::new() })
+}
+
+/// One JSON text of the metadata.
+fn part<T: serde::de::DeserializeOwned>(file: &TensorFile, key: &str) -> Result<T> {
+    let text = file.text(key).ok_or_else(|| Error::file(file.path(), format!("its metadata holds no {key}")))?;
+    serde_json::from_str(text).map_err(|e| Error::file(file.path(), format!("its metadata's {key} cannot be understood: {e}")))
+}
