@@ -9,10 +9,13 @@
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod eval;
 pub mod files;
 pub mod image;
 pub mod net;
+pub mod predict;
 pub mod selftest;
+pub mod train;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -174,6 +174,7 @@ pub(crate) fn read_description(file: &TensorFile) -> Result<Model> {
         }
         Mean::Channel(_) => {}
     }
+    preprocess.check().map_err(fail)?;
     Ok(Model { net, preprocess, classes, recipe, tensors: BTreeMap::new() })
 }
 

@@ -1,0 +1,176 @@
+//! How good a model is: top-1, top-5, loss, accuracy of each class, confusion matrix.
+
+mod matched;
+
+pub use matched::by_name;
+
+use crate::data::loader::Loader;
+use crate::engine::Engine;
+use crate::{Error, Result};
+use serde::Serialize;
+
+/// What an evaluation found. Accuracies are shares, 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Pictures evaluated: broken ones are not among them.
+    pub images: usize,
+    /// Share whose own class came first.
+    pub top1: f64,
+    /// Share whose own class was among the first five (or all, if there are fewer).
+    pub top5: f64,
+    /// Mean cross-entropy in nats; of averaged probabilities where there are several crops.
+    pub loss: f64,
+    /// Crops a picture.
+    pub crops: usize,
+    /// Accuracy of each class, in the model's order.
+    pub per_class: Vec<PerClass>,
+    /// `confusion[truth][answer]`: pictures.
+    pub confusion: Vec<Vec<u64>>,
+    /// Indices in the source of pictures that could not be read, and why.
+    pub broken: Vec<(u32, String)>,
+}
+
+/// Accuracy of one class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PerClass {
+    /// Its name.
+    pub class: String,
+    /// Its pictures.
+    pub images: u64,
+    /// Share of them whose own class came first; none without pictures.
+    pub top1: Option<f64>,
+}
+
+/// Evaluates what a sequential loader gives. `crops` must be what the loader makes of a picture, 1 or 10; softmax outputs
+/// are averaged over them. `progress` hears the number of pictures done after each batch, and may stop by `false`.
+///
+/// # Errors
+/// From the engine; when no picture could be read; when stopped.
+pub fn evaluate(
+    engine: &mut dyn Engine,
+    loader: &Loader,
+    classes: &[String],
+    crops: usize,
+    progress: &mut dyn FnMut(usize) -> bool,
+) -> Result<Report> {
+    let mut tally = Tally::new(classes.len());
+    let (mut logits, mut broken) = (Vec::new(), Vec::new());
+    for mut batch in loader.epoch(0, 0) {
+        broken.append(&mut batch.broken);
+        if !batch.labels.is_empty() {
+            engine.infer(&batch.images, &mut logits)?;
+            for (logits, &label) in logits.chunks_exact(crops * classes.len()).zip(&batch.labels) {
+                tally.add(&log_probabilities(logits, classes.len()), label as usize);
+            }
+        }
+        if !progress(tally.images + broken.len()) {
+            return Err(Error::Invalid("stopped".into()));
+        }
+    }
+    if tally.images == 0 {
+        let why = broken.first().map_or(String::new(), |(_, why)| format!(": {why}"));
+        return Err(Error::Invalid(format!("none of the {} pictures could be read{why}", broken.len())));
+    }
+    Ok(tally.report(classes, crops, broken))
+}
+
+/// Logarithms of the softmax outputs of `[crops, classes]` logits, averaged over crops before the logarithm.
+pub(crate) fn log_probabilities(logits: &[f32], classes: usize) -> Vec<f64> {
+    let crops = logits.len() / classes;
+    let mut sum = vec![0.0f64; classes];
+    for crop in logits.chunks_exact(classes) {
+        let largest = crop.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let all: f64 = crop.iter().map(|&l| f64::from(l - largest).exp()).sum();
+        let norm = f64::from(largest) + all.ln();
+        if crops == 1 {
+            // Exact even where the probability would be 0.
+            return crop.iter().map(|&l| f64::from(l) - norm).collect();
+        }
+        sum.iter_mut().zip(crop).for_each(|(sum, &l)| *sum += (f64::from(l) - norm).exp());
+    }
+    // Below the smallest f64 no logarithm is left: 745 nats is as wrong as can be told.
+    sum.iter().map(|&sum| (sum / crops as f64).max(f64::MIN_POSITIVE).ln()).collect()
+}
+
+/// Classes in order of their score, the best first; equal scores in the order of the classes.
+pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order
+}
+
+/// What has been counted so far.
+struct Tally {
+    images: usize,
+    top5: u64,
+    loss: f64,
+    confusion: Vec<Vec<u64>>,
+}
+
+impl Tally {
+    fn new(classes: usize) -> Self {
+        Tally { images: 0, top5: 0, loss: 0.0, confusion: vec![vec![0; classes]; classes] }
+    }
+
+    fn add(&mut self, log_probabilities: &[f64], label: usize) {
+        let order = ranking(log_probabilities);
+        self.images += 1;
+        self.top5 += u64::from(order.iter().take(5).any(|&class| class == label));
+        self.loss -= log_probabilities[label];
+        self.confusion[label][order[0]] += 1;
+    }
+
+    fn report(self, classes: &[String], crops: usize, broken: Vec<(u32, String)>) -> Report {
+        let n = self.images as f64;
+        let right: u64 = (0..classes.len()).map(|c| self.confusion[c][c]).sum();
+        let per_class = classes.iter().zip(&self.confusion).enumerate().map(|(c, (class, row))| {
+            let images = row.iter().sum();
+            PerClass { class: class.clone(), images, top1: (images > 0).then(|| row[c] as f64 / images as f64) }
+        });
+        Report {
+            images: self.images,
+            top1: right as f64 / n,
+            top5: self.top5 as f64 / n,
+            loss: self.loss / n,
+            crops,
+            per_class: per_class.collect(),
+            confusion: self.confusion,
+            broken,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_crop_gives_log_softmax_exactly_and_without_overflow() {
+        let got = log_probabilities(&[1000.0, 0.0], 2);
+        assert_eq!(got, [0.0, -1000.0]);
+        let got = log_probabilities(&[0.5, 0.5, 0.5, 0.5], 4);
+        assert!(got.iter().all(|p| (p + 4.0f64.ln()).abs() < 1e-12));
+    }
+
+    #[test]
+    fn crops_average_probabilities_not_logits() {
+        // 0.9, 0.1 and 0.2, 0.8: mean 0.55, 0.45. The mean logits would choose the same class by another margin.
+        let crop = |p: f32| [p.ln(), (1.0 - p).ln()];
+        let got = log_probabilities(&[crop(0.9), crop(0.2)].concat(), 2);
+        assert!((got[0].exp() - 0.55).abs() < 1e-6 && (got[1].exp() - 0.45).abs() < 1e-6, "{got:?}");
+    }
+
+    #[test]
+    fn a_net_that_says_the_same_of_all_is_right_for_one_class_only() {
+        let classes: Vec<String> = (0..10).map(|c| c.to_string()).collect();
+        let mut tally = Tally::new(10);
+        for label in 0..10 {
+            tally.add(&[-(10.0f64.ln()); 10], label);
+        }
+        let report = tally.report(&classes, 1, Vec::new());
+        assert_eq!((report.top1, report.top5, report.images), (0.1, 0.5, 10));
+        assert!((report.loss - 10.0f64.ln()).abs() < 1e-12);
+        assert_eq!(report.per_class[0].top1, Some(1.0));
+        assert_eq!(report.confusion[3], [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+}

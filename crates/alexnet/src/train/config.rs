@@ -1,0 +1,99 @@
+//! What a run was told, every setting as resolved: `RUN/config.toml`.
+
+use super::recipe::Recipe;
+use crate::net::Net;
+use crate::{Error, Result, files};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The settings of a run. Together with the pictures they determine every bit of its model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the network.
+    pub net: String,
+    /// Rows and columns of its input.
+    pub image_size: usize,
+    /// Training pictures; none for the built-in set.
+    pub data: Option<PathBuf>,
+    /// Validation pictures; none for a share of the training pictures, or the built-in set's own.
+    pub val: Option<PathBuf>,
+    /// The share of the training pictures that is held out where `val` is none.
+    pub val_share: f64,
+    /// Model that the parameters begin with.
+    pub from: Option<PathBuf>,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Arithmetic.
+    pub precision: String,
+    /// What runs it.
+    pub device: String,
+    /// How it is trained.
+    pub recipe: Recipe,
+}
+
+impl Config {
+    /// Writes it as TOML.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).map_err(|e| Error::file(path, format!("these settings cannot be written: {e}")))?;
+        files::write_whole(path, |out| out.write_all(text.as_bytes()))
+    }
+
+    /// Reads it back.
+    ///
+    /// # Errors
+    /// When the file cannot be read or understood.
+    pub fn read(path: &Path) -> Result<Config> {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let config: Config = toml::from_str(&text).map_err(|e| {
+            let line = e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+            Error::file(path, format!("cannot be understood: {line}"))
+        })?;
+        config.recipe.check().map_err(|e| Error::file(path, e.to_string()))?;
+        Ok(config)
+    }
+
+    /// The network, before the number of classes is known.
+    ///
+    /// # Errors
+    /// An unknown name, or pictures too small for it.
+    pub fn net(&self) -> Result<Net> {
+        let net = crate::net::presets::by_name(&self.net)?.with_image_size(self.image_size);
+        net.shapes()?;
+        Ok(net)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::recipe;
+
+    #[test]
+    fn every_recipe_comes_back_from_toml() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        for name in recipe::NAMES {
+            let config = Config {
+                net: "torchvision".into(),
+                image_size: 128,
+                data: Some("a folder/ä".into()),
+                val: None,
+                val_share: 0.1,
+                from: None,
+                seed: 7,
+                precision: "f32".into(),
+                device: "cpu".into(),
+                recipe: recipe::named(name).unwrap(),
+            };
+            config.write(&path).unwrap();
+            assert_eq!(Config::read(&path).unwrap(), config);
+        }
+        std::fs::write(&path, "net = 3").unwrap();
+        let message = Config::read(&path).unwrap_err().to_string();
+        assert!(message.contains("config.toml") && !message.contains('\n'), "{message}");
+    }
+}

@@ -1,0 +1,16 @@
+//! Training: recipes as data, and what carries them out, stops and goes on without losing a bit.
+//!
+//! [`recipe`] says how, [`config`] what a run was told, [`folder`] where its files are, [`prepare`] makes its loaders,
+//! [`Trainer`] does the work, [`state`] is all that an interrupted run needs.
+
+pub mod config;
+pub mod folder;
+pub mod prepare;
+pub mod recipe;
+pub mod state;
+mod trainer;
+
+#[cfg(test)]
+mod tests;
+
+pub use trainer::{Ending, Event, OnBad, Options, Trainer};

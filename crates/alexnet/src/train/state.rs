@@ -1,0 +1,203 @@
+//! All that an interrupted run needs, in one file: parameters, velocities, and where it stood.
+
+use super::recipe::Schedule;
+use crate::engine::Engine;
+use crate::eval::Report;
+use crate::weights::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
+use crate::{Error, Result, files};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Where a run stands, beside its tensors. No clock time: equal runs have equal states.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Pictures to train with; if they are others upon resuming, the run cannot go on as it would have.
+    pub pictures: usize,
+    /// Epoch under way, from 0; the number of epochs when all are done.
+    pub epoch: usize,
+    /// Batches done in it.
+    pub batch: usize,
+    /// Sums over them.
+    pub sums: Sums,
+    /// What a plateau schedule has seen.
+    pub plateau: Plateau,
+    /// The best epoch so far.
+    pub best: Option<Best>,
+    /// Every epoch done.
+    pub rows: Vec<Row>,
+    /// Pictures that could not be read, and why.
+    pub broken: BTreeMap<String, String>,
+}
+
+/// Sums over the batches of the epoch under way.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sums {
+    /// Loss times pictures.
+    pub loss: f64,
+    /// Pictures whose own class came first.
+    pub correct: u64,
+    /// Pictures.
+    pub pictures: u64,
+}
+
+/// What a plateau schedule has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plateau {
+    /// Best top-1 so far.
+    pub best: f64,
+    /// Epochs since, or since the rate was lowered.
+    pub waited: usize,
+    /// How often the rate has been lowered.
+    pub drops: u32,
+}
+
+impl Plateau {
+    /// Takes note of an epoch's top-1.
+    pub fn see(&mut self, top1: f64, schedule: &Schedule) {
+        let Schedule::Plateau { patience, times, .. } = *schedule else { return };
+        if top1 > self.best {
+            self.best = top1;
+            self.waited = 0;
+            return;
+        }
+        self.waited += 1;
+        if self.waited >= patience && self.drops < times {
+            self.drops += 1;
+            self.waited = 0;
+        }
+    }
+}
+
+/// The best epoch so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Its top-1: of validation, or of training where there is none.
+    pub top1: f64,
+    /// Its loss.
+    pub loss: f64,
+}
+
+/// What an epoch came to: a row of metrics.csv.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Steps since the run began.
+    pub step: u64,
+    /// Learning rate of its last step.
+    pub lr: f64,
+    /// Mean loss in training, in nats.
+    pub train_loss: f64,
+    /// Share of the training pictures whose own class came first, as they were augmented, dropout on.
+    pub train_top1: f64,
+    /// What validation found.
+    pub val: Option<Validation>,
+    /// Pictures that could not be read since the run began.
+    pub broken: usize,
+}
+
+/// What validation found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Mean loss, in nats.
+    pub loss: f64,
+    /// Share whose own class came first.
+    pub top1: f64,
+    /// Share whose own class was among the first five.
+    pub top5: f64,
+}
+
+impl From<&Report> for Validation {
+    fn from(report: &Report) -> Self {
+        Validation { loss: report.loss, top1: report.top1, top5: report.top5 }
+    }
+}
+
+impl State {
+    /// Whether `row` is better than all before: the higher top-1, at equal top-1 the lower loss.
+    pub fn improves(&self, row: &Row) -> Option<Best> {
+        let (top1, loss) = row.val.map_or((row.train_top1, row.train_loss), |val| (val.top1, val.loss));
+        let better = self.best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && loss < best.loss));
+        better.then_some(Best { epoch: row.epoch, top1, loss })
+    }
+
+    /// The rows as metrics.csv has them. No seconds: equal runs have equal files.
+    pub fn csv(&self) -> String {
+        let mut text = String::from("epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken\n");
+        for row in &self.rows {
+            let val = row.val.map_or(",,".into(), |v| format!("{:.6},{:.6},{:.6}", v.loss, v.top1, v.top5));
+            let Row { epoch, step, lr, train_loss, train_top1, broken, .. } = row;
+            text += &format!("{epoch},{step},{lr:e},{train_loss:.6},{train_top1:.6},{val},{broken}\n");
+        }
+        text
+    }
+
+    /// Writes state, parameters and velocities; `model` describes the net and need not hold tensors.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or a parameter is not finite: the older state, which is sound, is then kept.
+    pub fn write(&self, path: &Path, model: &Model, engine: &dyn Engine) -> Result<()> {
+        let json = serde_json::to_string(self).map_err(|e| Error::file(path, format!("the state cannot be written: {e}")))?;
+        let velocities = weights::parameters(&model.net)?.into_iter();
+        let entries = velocities.map(|(name, shape)| Entry { name: format!("{VELOCITY}{name}"), shape }).collect();
+        let extra = Extra { state: Some(json), entries };
+        weights::write_from(path, model, extra, files::Sync::Disk, &mut |name| match name.strip_prefix(VELOCITY) {
+            Some(name) => engine.velocity(name).map(Cow::Owned),
+            None => finite(engine, name),
+        })
+    }
+
+    /// Reads a state back into `engine`, which must run the net that `model` describes.
+    ///
+    /// # Errors
+    /// When the file is not the state of such a run.
+    pub fn read(path: &Path, model: &Model, engine: &mut dyn Engine) -> Result<State> {
+        let file = TensorFile::open(path)?;
+        let Some(json) = file.text(METADATA_STATE) else {
+            return Err(Error::file(path, "not the state of a training run"));
+        };
+        let state = serde_json::from_str(json).map_err(|e| Error::file(path, format!("its state cannot be understood: {e}")))?;
+        let other = weights::read_description(&file)?;
+        let differs = [
+            (other.net != model.net, "net"),
+            (other.classes != model.classes, "classes"),
+            (other.preprocess != model.preprocess, "preprocessing or pictures"),
+            (other.recipe != model.recipe, "recipe"),
+        ];
+        if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
+            return Err(Error::file(path, format!("was saved with another {what}; a run goes on only as it began")));
+        }
+        for (name, shape) in weights::parameters(&model.net)? {
+            engine.set_parameter(&name, &file.read(&name, &shape)?)?;
+            engine.set_velocity(&name, &file.read(&format!("{VELOCITY}{name}"), &shape)?)?;
+        }
+        Ok(state)
+    }
+}
+
+/// What the names of velocities begin with.
+const VELOCITY: &str = "velocity.";
+
+/// Writes a model file from what an engine holds.
+pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn Engine, sync: files::Sync) -> Result<()> {
+    weights::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
+}
+
+fn finite<'a>(engine: &dyn Engine, name: &str) -> Result<Cow<'a, [f32]>> {
+    let values = engine.parameter(name)?;
+    if values.iter().all(|v| v.is_finite()) {
+        Ok(Cow::Owned(values))
+    } else {
+        Err(Error::Invalid(format!("{name} is no longer finite, so it is not saved; {}", super::trainer::DIVERGED)))
+    }
+}

@@ -1,0 +1,367 @@
+//! Whole runs on a tiny engine and a tiny set.
+
+mod linear;
+
+use self::linear::Linear;
+use super::folder::RunFolder;
+use super::prepare::loaders;
+use super::recipe::{Augmentation, BiasRate, Recipe, Schedule, named};
+use super::state::{Best, Plateau, Row, State, Validation};
+use super::{Ending, Event, OnBad, Options, Trainer};
+use crate::data::{Source, hold_out};
+use crate::eval::{by_name, evaluate};
+use crate::image::Picture;
+use crate::{Result, weights};
+use alexnet_kernels::random::Key;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Noisy squares, each class of its own colour; some pictures broken.
+struct Squares {
+    classes: Vec<String>,
+    names: Vec<String>,
+    broken: Vec<usize>,
+}
+
+fn squares(n: usize, broken: &[usize]) -> Arc<dyn Source> {
+    let classes: Vec<String> = ["blue", "green", "red"].map(String::from).to_vec();
+    let names = (0..n).map(|i| format!("{}/{i}.png", classes[i % 3])).collect();
+    Arc::new(Squares { classes, names, broken: broken.to_vec() })
+}
+
+impl Source for Squares {
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+    fn label(&self, i: usize) -> u32 {
+        (i % 3) as u32
+    }
+    fn name(&self, i: usize) -> &str {
+        &self.names[i]
+    }
+    fn picture(&self, i: usize) -> Result<Picture, String> {
+        if self.broken.contains(&i) {
+            return Err("the file ends in the middle".into());
+        }
+        let value = |j: usize| (Key(i as u64).uniform(j as u64) * 200.0) as u8 + if j % 3 == 2 - i % 3 { 55 } else { 0 };
+        Ok(Picture { width: 10, height: 12, rgb: (0..360).map(value).collect() })
+    }
+}
+
+const SIZE: usize = 8;
+
+fn recipe() -> Recipe {
+    Recipe { epochs: 4, batch: 8, lr: 0.05, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..named("simple").unwrap() }
+}
+
+fn options() -> Options {
+    Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip }
+}
+
+/// What a test wants from a run.
+struct Ask<'a> {
+    recipe: Recipe,
+    source: Arc<dyn Source>,
+    options: Options,
+    breaks_at: Option<u64>,
+    watch: &'a mut dyn FnMut(&Event<'_>, &AtomicBool),
+}
+
+/// Begins or goes on with the run in `at`.
+fn train(at: &Path, ask: Ask<'_>) -> Result<Ending> {
+    let folder = if at.join("config.toml").exists() { RunFolder::open(at)? } else { RunFolder::create(at)? };
+    std::fs::write(folder.config(), "").unwrap();
+    let (train, val) = hold_out(ask.source, 0.2);
+    let mut engine = Linear::new(SIZE, 3);
+    engine.breaks_at = ask.breaks_at;
+    let net = crate::engine::Engine::net(&engine).clone();
+    let loaders = loaders(&ask.recipe, &net, None, &train, &val, 3, 1)?;
+    let stop = AtomicBool::new(false);
+    let mut trainer = Trainer::new(&mut engine, &ask.recipe, 3, &loaders, train, val, &folder, ask.options)?;
+    trainer.run(&stop, &mut |event| (ask.watch)(&event, &stop))
+}
+
+fn plain(at: &Path, options: Options) -> Result<Ending> {
+    train(at, Ask { recipe: recipe(), source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} })
+}
+
+const FILES: [&str; 4] = ["last.safetensors", "best.safetensors", "state.safetensors", "metrics.csv"];
+
+fn assert_same_run(a: &Path, b: &Path) {
+    for name in FILES {
+        assert!(std::fs::read(a.join(name)).unwrap() == std::fs::read(b.join(name)).unwrap(), "{name} differs");
+    }
+}
+
+#[test]
+fn it_learns_and_leaves_the_files_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("run");
+    let mut accuracies = Vec::new();
+    let ask = Ask {
+        recipe: recipe(),
+        source: squares(90, &[]),
+        options: options(),
+        breaks_at: None,
+        watch: &mut |event, _| {
+            if let Event::Epoch { row, .. } = event {
+                accuracies.push(row.val.unwrap().top1);
+            }
+        },
+    };
+    assert_eq!(train(&at, ask).unwrap(), Ending::Done);
+    assert_eq!(accuracies.len(), 4);
+    assert!(accuracies[3] > 0.9, "{accuracies:?}");
+    let mut names: Vec<String> = std::fs::read_dir(&at).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, [".lock", "best.safetensors", "config.toml", "last.safetensors", "metrics.csv", "state.safetensors"]);
+    let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
+    // 72 pictures to train with, 9 steps an epoch.
+    assert!(csv.lines().count() == 5 && csv.lines().nth(4).unwrap().starts_with("4,36,"), "{csv}");
+
+    // The model in the file does what the run said of it, also for pictures whose classes come in another order.
+    let model = weights::read(at.join("last.safetensors")).unwrap();
+    let mut engine = Linear::new(SIZE, 3);
+    model.load_into(&mut engine).unwrap();
+    let (_, val) = hold_out(squares(90, &[]), 0.2);
+    let loader = crate::data::loader::Loader::sequential(val, model.preprocess, true, Default::default()).unwrap();
+    let report = evaluate(&mut engine, &loader, &model.classes, 10, &mut |_| true).unwrap();
+    assert!(report.images == 18 && report.crops == 10 && report.top1 > 0.9, "{report:?}");
+    let state = weights::read(at.join("state.safetensors")).unwrap_err().to_string();
+    assert!(state.contains("best.safetensors"), "{state}");
+}
+
+#[test]
+fn stopped_at_any_step_and_resumed_it_ends_in_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    plain(&whole, options()).unwrap();
+    // Within an epoch, at an epoch's last step (27), after its first (28), twice.
+    for stops in [vec![1], vec![13], vec![27], vec![28], vec![5, 20]] {
+        let at = folder.path().join(format!("stopped-{stops:?}"));
+        for stop_after in stops {
+            let mut step = if at.join("state.safetensors").exists() { 5 } else { 0 };
+            let ask = Ask {
+                recipe: recipe(),
+                source: squares(90, &[]),
+                options: options(),
+                breaks_at: None,
+                watch: &mut |event, stop| {
+                    step += u64::from(matches!(event, Event::Step { .. }));
+                    stop.store(step >= stop_after, Ordering::Relaxed);
+                },
+            };
+            assert_eq!(train(&at, ask).unwrap(), Ending::Interrupted);
+        }
+        assert_eq!(plain(&at, options()).unwrap(), Ending::Done);
+        assert_same_run(&whole, &at);
+    }
+    // Going on with what is done changes nothing.
+    assert_eq!(plain(&whole, options()).unwrap(), Ending::Done);
+}
+
+#[test]
+fn a_run_killed_between_any_two_saves_ends_in_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    plain(&whole, options()).unwrap();
+    // A panic in the middle is to the files what a kill is; one state is older than best model and metrics.
+    for (save_every, killed_at) in [(Duration::ZERO, 12), (Duration::from_secs(3600), 22), (Duration::ZERO, 1)] {
+        let at = folder.path().join(format!("killed-{killed_at}"));
+        let mut step = 0;
+        let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let watch = &mut |event: &Event<'_>, _: &AtomicBool| {
+                step += u64::from(matches!(event, Event::Step { .. }));
+                assert!(step < killed_at, "killed, as this test wants");
+            };
+            let options = Options { save_every, ..options() };
+            let _ = train(&at, Ask { recipe: recipe(), source: squares(90, &[]), options, breaks_at: None, watch });
+        }));
+        assert!(killed.is_err());
+        assert_eq!(plain(&at, options()).unwrap(), Ending::Done);
+        assert_same_run(&whole, &at);
+    }
+}
+
+#[test]
+fn most_steps_end_a_run_that_can_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (straight, twice) = (folder.path().join("straight"), folder.path().join("twice"));
+    let until = |steps| Options { max_steps: Some(steps), ..options() };
+    assert_eq!(plain(&straight, until(15)).unwrap(), Ending::MaxSteps);
+    assert_eq!(plain(&twice, until(4)).unwrap(), Ending::MaxSteps);
+    weights::read(twice.join("best.safetensors")).unwrap();
+    assert_eq!(plain(&twice, until(15)).unwrap(), Ending::MaxSteps);
+    assert_same_run(&straight, &twice);
+    assert_eq!(plain(&straight, options()).unwrap(), Ending::Done);
+    assert_eq!(plain(&twice, until(1_000)).unwrap(), Ending::Done);
+    assert_same_run(&straight, &twice);
+}
+
+#[test]
+fn other_pictures_or_recipes_do_not_go_on_with_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("run");
+    plain(&at, Options { max_steps: Some(3), ..options() }).unwrap();
+    let other = |recipe, source| {
+        train(&at, Ask { recipe, source, options: options(), breaks_at: None, watch: &mut |_, _| {} }).unwrap_err().to_string()
+    };
+    let message = other(Recipe { lr: 0.04, ..recipe() }, squares(90, &[]));
+    assert!(message.contains("another recipe"), "{message}");
+    let message = other(recipe(), squares(60, &[]));
+    assert!(message.contains("72 training pictures") && message.contains("48"), "{message}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_keeps_the_last_good_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("run");
+    let run = |at: &Path, breaks_at, options| {
+        let ask = Ask { recipe: recipe(), source: squares(90, &[]), options, breaks_at, watch: &mut |_, _| {} };
+        train(at, ask).unwrap_err().to_string()
+    };
+    // Saved at each step, so the state is that of the step before.
+    let message = run(&at, Some(14), Options { save_every: Duration::ZERO, ..options() });
+    assert!(
+        message.contains("step 15 (epoch 2)") && message.contains("last.safetensors") && message.contains("--lr"),
+        "{message}"
+    );
+    weights::read(at.join("last.safetensors")).unwrap();
+    plain(&at, options()).unwrap();
+    let early = folder.path().join("early");
+    let message = run(&early, Some(0), options());
+    assert!(message.contains("nothing was saved"), "{message}");
+}
+
+#[test]
+fn parameters_that_are_no_numbers_are_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("run");
+    // A rate that lets the weights overflow within the first steps, while their loss is still a number.
+    let wild = Recipe { lr: 1e38, bias_lr: BiasRate::Times(1.0), schedule: Schedule::Constant, ..recipe() };
+    let options = Options { save_every: Duration::ZERO, ..options() };
+    let ask = Ask { recipe: wild, source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} };
+    let message = train(&at, ask).unwrap_err().to_string();
+    assert!(message.contains("finite") && message.contains("--lr"), "{message}");
+    let names: Vec<_> = std::fs::read_dir(&at).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().ends_with(".part")), "{names:?}");
+}
+
+#[test]
+fn broken_pictures_are_listed_counted_and_left_out_or_stop_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("skip");
+    let (mut told, source) = (Vec::new(), squares(90, &[0, 7, 44]));
+    let ask = Ask {
+        recipe: recipe(),
+        source: source.clone(),
+        options: options(),
+        breaks_at: None,
+        watch: &mut |event, _| {
+            if let Event::Broken { name, .. } = event {
+                told.push(name.to_string());
+            }
+        },
+    };
+    assert_eq!(train(&at, ask).unwrap(), Ending::Done);
+    told.sort();
+    assert_eq!(told, ["blue/0.png", "green/7.png", "red/44.png"]);
+    let list = std::fs::read_to_string(at.join("broken.txt")).unwrap();
+    assert_eq!(list.lines().next(), Some("blue/0.png: the file ends in the middle"));
+    assert_eq!(list.lines().count(), 3);
+    let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
+    assert!(csv.lines().skip(1).all(|line| line.ends_with(",3")), "{csv}");
+
+    let stop = Options { on_bad: OnBad::Stop, ..options() };
+    let ask = Ask { recipe: recipe(), source, options: stop, breaks_at: None, watch: &mut |_, _| {} };
+    let message = train(&folder.path().join("stop"), ask).unwrap_err().to_string();
+    assert!(message.contains(".png: the file ends in the middle"), "{message}");
+
+    let all: Vec<usize> = (0..90).collect();
+    let ask =
+        Ask { recipe: recipe(), source: squares(90, &all), options: options(), breaks_at: None, watch: &mut |_, _| {} };
+    let message = train(&folder.path().join("all"), ask).unwrap_err().to_string();
+    assert!(message.contains("none of the training pictures"), "{message}");
+}
+
+#[test]
+fn without_validation_the_best_epoch_is_that_of_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("run");
+    // 6 pictures: a fifth of 2 a class is none.
+    let recipe = Recipe { augment: Augmentation::None, ..recipe() };
+    let ask = Ask { recipe, source: squares(6, &[]), options: options(), breaks_at: None, watch: &mut |_, _| {} };
+    assert_eq!(train(&at, ask).unwrap(), Ending::Done);
+    let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
+    assert!(csv.lines().nth(1).unwrap().contains(",,,"), "{csv}");
+    weights::read(at.join("best.safetensors")).unwrap();
+}
+
+#[test]
+fn the_paper_s_mean_picture_and_colour_noise_survive_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let paper = || Recipe { epochs: 3, batch: 8, ..named("paper").unwrap() };
+    let run = |at: &Path, max_steps| {
+        let options = Options { max_steps, ..options() };
+        train(at, Ask { recipe: paper(), source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} })
+            .unwrap()
+    };
+    let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
+    run(&whole, None);
+    run(&stopped, Some(11));
+    run(&stopped, None);
+    assert_same_run(&whole, &stopped);
+    let model = weights::read(whole.join("best.safetensors")).unwrap();
+    let crate::image::Mean::Picture { values, .. } = model.preprocess.mean else { panic!("no mean picture") };
+    assert!(values.iter().any(|&v| v != 0.0));
+}
+
+#[test]
+fn classes_are_matched_by_name() {
+    let source = squares(9, &[]);
+    let order: Vec<String> = ["red", "yellow", "green", "blue"].map(String::from).to_vec();
+    let matched = by_name(source.clone(), &order).unwrap();
+    assert_eq!((0..3).map(|i| matched.label(i)).collect::<Vec<_>>(), [3, 2, 0]);
+    let message = by_name(source, &order[..2]).err().unwrap().to_string();
+    assert!(message.contains("blue, green") && message.contains("it knows red, yellow"), "{message}");
+}
+
+#[test]
+fn a_plateau_waits_lowers_and_ends() {
+    let schedule = Schedule::Plateau { patience: 2, by: 10.0, times: 2 };
+    let mut plateau = Plateau::default();
+    let drops: Vec<u32> = [0.1, 0.2, 0.2, 0.15, 0.3, 0.3, 0.2, 0.1, 0.1, 0.0]
+        .into_iter()
+        .map(|top1| {
+            plateau.see(top1, &schedule);
+            plateau.drops
+        })
+        .collect();
+    // Lowered after two epochs without a better one (4th), again after the two that follow the 5th, and no third time.
+    assert_eq!(drops, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]);
+    let mut constant = Plateau::default();
+    (0..9).for_each(|_| constant.see(0.1, &Schedule::Constant));
+    assert_eq!(constant, Plateau::default());
+}
+
+#[test]
+fn the_better_epoch_has_the_higher_top_1_or_then_the_lower_loss() {
+    let row = |top1, loss| Row {
+        epoch: 2,
+        step: 10,
+        lr: 0.1,
+        train_loss: 9.0,
+        train_top1: 1.0,
+        val: Some(Validation { loss, top1, top5: 1.0 }),
+        broken: 0,
+    };
+    let state = State { best: Some(Best { epoch: 1, top1: 0.5, loss: 1.0 }), ..State::default() };
+    assert!(state.improves(&row(0.6, 2.0)).is_some() && state.improves(&row(0.5, 0.9)).is_some());
+    assert!(state.improves(&row(0.5, 1.0)).is_none() && state.improves(&row(0.4, 0.1)).is_none());
+    assert!(State::default().improves(&row(0.0, 9.0)).is_some());
+}

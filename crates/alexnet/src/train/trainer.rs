@@ -1,0 +1,338 @@
+//! Carries a recipe out: epochs, steps, validation, files.
+
+use super::folder::RunFolder;
+use super::prepare::Loaders;
+use super::recipe::{Position, Recipe};
+use super::state::{Row, State, Sums, Validation, write_model};
+use crate::data::{Source, loader};
+use crate::engine::{Batch, DropoutKey, Engine};
+use crate::eval::evaluate;
+use crate::weights::Model;
+use crate::{Error, Result, files};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What to try when a loss or a parameter is no longer finite.
+pub(super) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
+
+/// Epochs that follow each other faster than this share one save of last model and state: with 57 million parameters a
+/// save writes 0.7 GB.
+const BETWEEN_SAVES: Duration = Duration::from_secs(20);
+
+/// What to do with a picture that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnBad {
+    /// List it in broken.txt and go on without it.
+    Skip,
+    /// Stop the run.
+    Stop,
+}
+
+/// How a run is carried out; nothing here changes a bit of the model.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Stop after this many steps of the whole run.
+    pub max_steps: Option<u64>,
+    /// Save the state this often within an epoch.
+    pub save_every: Duration,
+    /// What to do with a picture that cannot be read.
+    pub on_bad: OnBad,
+}
+
+/// Something to tell the user.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step is done.
+    Step {
+        /// Epoch under way, from 1.
+        epoch: usize,
+        /// Steps done in it, and in all of it.
+        steps: (usize, usize),
+        /// Mean loss in this epoch so far.
+        loss: f64,
+        /// Share of this epoch's pictures so far whose own class came first.
+        top1: f64,
+        /// Pictures in this step.
+        pictures: usize,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// What it came to.
+        row: &'a Row,
+        /// Whether it is the best so far.
+        best: bool,
+        /// How long its training took, as far as this process did it.
+        train_time: Duration,
+        /// Pictures trained with in this time.
+        pictures: u64,
+    },
+    /// A picture could not be read, for the first time.
+    Broken {
+        /// Its name in its set.
+        name: &'a str,
+        /// Why.
+        why: &'a str,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Done,
+    /// As many steps as asked for are done.
+    MaxSteps,
+    /// Asked to stop; the state is saved.
+    Interrupted,
+}
+
+/// A training run.
+pub struct Trainer<'a> {
+    engine: &'a mut dyn Engine,
+    recipe: &'a Recipe,
+    seed: u64,
+    /// Describes the net; its tensors stay empty, the engine has them.
+    model: Model,
+    loaders: &'a Loaders,
+    train: Arc<dyn Source>,
+    val: Arc<dyn Source>,
+    folder: &'a RunFolder,
+    options: Options,
+    state: State,
+    saved: Instant,
+}
+
+impl<'a> Trainer<'a> {
+    /// A trainer for an engine whose parameters are set. If the folder holds a state, the run goes on from there.
+    ///
+    /// # Errors
+    /// When the recipe cannot work, or the folder's state is of another run.
+    #[allow(clippy::too_many_arguments, reason = "each is a thing of its own, made once, by the command")]
+    pub fn new(
+        engine: &'a mut dyn Engine,
+        recipe: &'a Recipe,
+        seed: u64,
+        loaders: &'a Loaders,
+        train: Arc<dyn Source>,
+        val: Arc<dyn Source>,
+        folder: &'a RunFolder,
+        options: Options,
+    ) -> Result<Self> {
+        recipe.check()?;
+        let model = Model {
+            net: engine.net().clone(),
+            preprocess: loaders.preprocess.clone(),
+            classes: train.classes().to_vec(),
+            recipe: serde_json::to_value(recipe).map_err(|e| Error::Invalid(format!("the recipe cannot be written: {e}")))?,
+            tensors: Default::default(),
+        };
+        let mut state = State { pictures: train.len(), ..State::default() };
+        if folder.state().exists() {
+            state = State::read(&folder.state(), &model, engine)?;
+            if state.pictures != train.len() {
+                let message = format!("was saved with {} training pictures, now there are {}", state.pictures, train.len());
+                return Err(Error::file(folder.state(), message));
+            }
+        }
+        Ok(Trainer { engine, recipe, seed, model, loaders, train, val, folder, options, state, saved: Instant::now() })
+    }
+
+    /// Where the run stands.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Steps done since the run began.
+    pub fn step(&self) -> u64 {
+        (self.state.epoch * self.loaders.train.batches() + self.state.batch) as u64
+    }
+
+    /// Trains until all epochs or the most steps are done, or `stop` is set; then everything is saved.
+    ///
+    /// # Errors
+    /// A loss that is not finite, a picture that cannot be read where that shall stop the run, or a file that cannot be
+    /// written. What was saved before stays whole.
+    pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Ending> {
+        let mut begun = None;
+        while self.state.epoch < self.recipe.epochs {
+            let (start, before) = (Instant::now(), self.state.sums.pictures);
+            if let Some(ending) = self.steps(stop, watch)? {
+                self.save(ending == Ending::MaxSteps)?;
+                return Ok(ending);
+            }
+            let (train_time, pictures) = (start.elapsed(), self.state.sums.pictures - before);
+            let Some(best) = self.finish_epoch(stop, watch)? else {
+                self.save(false)?;
+                return Ok(Ending::Interrupted);
+            };
+            let row = &self.state.rows[self.state.rows.len() - 1];
+            watch(Event::Epoch { row, best, train_time, pictures });
+            begun = Some(());
+            let due = self.options.save_every.min(BETWEEN_SAVES);
+            if self.state.epoch < self.recipe.epochs && self.saved.elapsed() >= due {
+                self.save(true)?;
+            }
+        }
+        // Nothing is written again where all was done before.
+        if begun.is_some() {
+            self.save(true)?;
+        }
+        Ok(Ending::Done)
+    }
+
+    /// The steps that are left of the epoch under way. Tells why it stopped before its end, if so.
+    fn steps(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<Ending>> {
+        let all = self.loaders.train.batches();
+        let mut batches = self.loaders.train.epoch(self.state.epoch as u64, self.state.batch);
+        while self.state.batch < all {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Some(Ending::Interrupted));
+            }
+            if self.options.max_steps.is_some_and(|most| self.step() >= most) {
+                return Ok(Some(Ending::MaxSteps));
+            }
+            let batch = batches.next().ok_or_else(|| Error::Invalid("the loader stopped before the end of an epoch".into()))?;
+            self.note_broken(&batch.broken, &*self.train.clone(), watch)?;
+            self.train_on(&batch)?;
+            self.state.batch += 1;
+            let Sums { loss, correct, pictures } = self.state.sums;
+            let n = pictures.max(1) as f64;
+            watch(Event::Step {
+                epoch: self.state.epoch + 1,
+                steps: (self.state.batch, all),
+                loss: loss / n,
+                top1: correct as f64 / n,
+                pictures: batch.labels.len(),
+            });
+            if self.state.batch < all && self.saved.elapsed() >= self.options.save_every {
+                self.save(false)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn position(&self) -> Position {
+        Position {
+            epoch: self.state.epoch,
+            step: self.step(),
+            steps_per_epoch: self.loaders.train.batches() as u64,
+            drops: self.state.plateau.drops,
+        }
+    }
+
+    /// One step. A batch of which every picture is broken is none.
+    fn train_on(&mut self, batch: &loader::Batch) -> Result<()> {
+        if batch.labels.is_empty() {
+            return Ok(());
+        }
+        let rule = self.recipe.update(self.position());
+        let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_picture: 0 });
+        let input = Batch { images: &batch.images, labels: &batch.labels, dropout };
+        let step = self.engine.train_step(&input, &rule)?;
+        if !step.loss.is_finite() {
+            return Err(self.diverged("loss"));
+        }
+        let n = batch.labels.len() as u64;
+        self.state.sums.loss += f64::from(step.loss) * n as f64;
+        self.state.sums.correct += step.correct as u64;
+        self.state.sums.pictures += n;
+        Ok(())
+    }
+
+    fn diverged(&self, what: &str) -> Error {
+        let kept = [self.folder.last(), self.folder.best()].into_iter().find(|path| path.exists());
+        let kept =
+            kept.map_or("nothing was saved before".to_string(), |path| format!("the last good model is {}", path.display()));
+        let (step, epoch) = (self.step() + 1, self.state.epoch + 1);
+        Error::Invalid(format!("the {what} is not finite at step {step} (epoch {epoch}); {kept}; {DIVERGED}"))
+    }
+
+    fn note_broken(&mut self, broken: &[(u32, String)], source: &dyn Source, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let mut news = false;
+        for (i, why) in broken {
+            let name = source.name(*i as usize);
+            if self.options.on_bad == OnBad::Stop {
+                return Err(Error::Invalid(format!("{name}: {why} (--on-bad skip goes on without such pictures)")));
+            }
+            if self.state.broken.insert(name.to_string(), why.clone()).is_none() {
+                watch(Event::Broken { name, why });
+                news = true;
+            }
+        }
+        if news { self.write_broken() } else { Ok(()) }
+    }
+
+    fn write_broken(&self) -> Result<()> {
+        let text: String = self.state.broken.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
+        files::write_whole_with(self.folder.broken(), files::Sync::Later, |out| out.write_all(text.as_bytes()))
+    }
+
+    /// Validates, takes note of the epoch and begins the next. Tells whether it was the best; nothing when interrupted.
+    fn finish_epoch(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<bool>> {
+        let Sums { loss, correct, pictures } = self.state.sums;
+        if pictures == 0 {
+            let why = self.state.broken.iter().next().map_or(String::new(), |(name, why)| format!("; {name}: {why}"));
+            return Err(Error::Invalid(format!("none of the training pictures could be read{why}")));
+        }
+        let mut val = None;
+        if let Some(loader) = &self.loaders.val {
+            let mut go_on = |_| !stop.load(Ordering::Relaxed);
+            let report = match evaluate(self.engine, loader, &self.model.classes, 1, &mut go_on) {
+                Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+                report => report?,
+            };
+            self.note_broken(&report.broken, &*self.val.clone(), watch)?;
+            if !report.loss.is_finite() {
+                return Err(self.diverged("loss of validation"));
+            }
+            val = Some(Validation::from(&report));
+        }
+        let last_step = Position { step: self.step().saturating_sub(1), ..self.position() };
+        let row = Row {
+            epoch: self.state.epoch + 1,
+            step: self.step(),
+            lr: self.recipe.rate(last_step),
+            train_loss: loss / pictures as f64,
+            train_top1: correct as f64 / pictures as f64,
+            val,
+            broken: self.state.broken.len(),
+        };
+        let best = self.state.improves(&row);
+        if best.is_some() {
+            write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
+            self.state.best = best;
+        }
+        self.state.plateau.see(row.val.map_or(row.train_top1, |val| val.top1), &self.recipe.schedule);
+        self.state.rows.push(row);
+        (self.state.epoch, self.state.batch, self.state.sums) = (self.state.epoch + 1, 0, Sums::default());
+        self.write_metrics(files::Sync::Later)?;
+        Ok(Some(best.is_some()))
+    }
+
+    fn write_metrics(&self, sync: files::Sync) -> Result<()> {
+        files::write_whole_with(self.folder.metrics(), sync, |out| out.write_all(self.state.csv().as_bytes()))
+    }
+
+    /// Writes the state, and before it the last model if asked: whoever finds a state finds all that it speaks of. A run
+    /// that is killed in between does the same steps again, and writes the same bytes.
+    fn save(&mut self, with_model: bool) -> Result<()> {
+        if with_model {
+            write_model(&self.folder.last(), &self.model, self.engine, files::Sync::Disk)?;
+            // A run stopped within its first epoch has no best yet; the next epoch's end writes it anew.
+            if self.state.best.is_none() {
+                write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
+            }
+        }
+        if self.state.best.is_some() && self.folder.best().exists() {
+            files::force_to_disk(self.folder.best())?;
+        }
+        self.write_metrics(files::Sync::Disk)?;
+        if !self.state.broken.is_empty() {
+            self.write_broken()?;
+        }
+        self.state.write(&self.folder.state(), &self.model, self.engine)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}
