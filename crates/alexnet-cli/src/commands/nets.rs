@@ -9,7 +9,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let net = alexnet::net::presets::by_name("torchvision").ok_or_else(|| anyhow::anyhow!("no such net"))?;
+    let net = alexnet::net::presets::by_name("torchvision")?;
     if args.json {
         println!("{}", serde_json::to_string(&net)?);
     } else {

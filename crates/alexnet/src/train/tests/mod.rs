@@ -283,8 +283,7 @@ fn broken_pictures_are_listed_counted_and_left_out_or_stop_the_run() {
     assert!(message.contains(".png: the file ends in the middle"), "{message}");
 
     let all: Vec<usize> = (0..90).collect();
-    let ask =
-        Ask { recipe: recipe(), source: squares(90, &all), options: options(), breaks_at: None, watch: &mut |_, _| {} };
+    let ask = Ask { recipe: recipe(), source: squares(90, &all), options: options(), breaks_at: None, watch: &mut |_, _| {} };
     let message = train(&folder.path().join("all"), ask).unwrap_err().to_string();
     assert!(message.contains("none of the training pictures"), "{message}");
 }
@@ -308,8 +307,7 @@ fn the_paper_s_mean_picture_and_colour_noise_survive_a_stop() {
     let paper = || Recipe { epochs: 3, batch: 8, ..named("paper").unwrap() };
     let run = |at: &Path, max_steps| {
         let options = Options { max_steps, ..options() };
-        train(at, Ask { recipe: paper(), source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} })
-            .unwrap()
+        train(at, Ask { recipe: paper(), source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} }).unwrap()
     };
     let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
     run(&whole, None);

@@ -1,0 +1,104 @@
+//! `alexnet eval`: how good a model is.
+
+use super::machine::{self, Machine};
+use alexnet::data::{self, loader};
+use alexnet::eval::{self, Report};
+use alexnet::weights;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Options of `alexnet eval`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model file, such as RUN/best.safetensors
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops)]
+    crops: usize,
+    /// Pictures at a time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    batch: usize,
+    #[command(flatten)]
+    machine: Machine,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let mut model = weights::read(&args.model)?;
+    let source = match &args.data {
+        Some(path) => data::open(path)?,
+        None => data::built_in(data::Split::Test, 0),
+    };
+    let source = eval::by_name(source, &model.classes)?;
+    // Ten crops are ten inputs to the engine.
+    let options = loader::Options {
+        batch: args.batch.min(source.len()).div_ceil(args.crops),
+        threads: args.machine.threads,
+        // Each picture is seen once.
+        memory: Some(0),
+        ..Default::default()
+    };
+    let mut engine = args.machine.engine_of(&mut model, options.batch * args.crops)?;
+    let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops == 10, options)?;
+
+    let bar = if args.quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
+    let report = eval::evaluate(&mut engine, &loader, &model.classes, args.crops, &mut |done| {
+        bar.set_position(done as u64);
+        true
+    })?;
+    bar.finish_and_clear();
+    for (i, why) in &report.broken {
+        eprintln!("left out: {}: {why}", source.name(*i as usize));
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    if args.json {
+        println!("{}", json(&report, seconds)?);
+    } else {
+        table(&report, seconds);
+    }
+    Ok(())
+}
+
+fn json(report: &Report, seconds: f64) -> anyhow::Result<serde_json::Value> {
+    let mut json = serde_json::to_value(report)?;
+    if let Some(object) = json.as_object_mut() {
+        object.insert("broken".into(), report.broken.len().into());
+        object.insert("seconds".into(), seconds.into());
+    }
+    Ok(json)
+}
+
+fn table(report: &Report, seconds: f64) {
+    let Report { images, top1, top5, loss, crops, .. } = report;
+    let crop = if *crops == 1 { "centre crop" } else { "ten crops" };
+    println!(
+        "{images} pictures, {crop}: top-1 {:.2} %, top-5 {:.2} %, loss {loss:.4}, {seconds:.1} s",
+        top1 * 100.0,
+        top5 * 100.0
+    );
+    if !report.broken.is_empty() {
+        println!("{} pictures could not be read and are left out", report.broken.len());
+    }
+    let width = report.per_class.iter().map(|c| c.class.chars().count()).max().unwrap_or(0).max(5);
+    println!("{:width$}  pictures   top-1  most often mistaken for", "class");
+    for (truth, class) in report.per_class.iter().enumerate() {
+        let top1 = class.top1.map_or("-".into(), |share| format!("{:.1} %", share * 100.0));
+        let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
+        // The first of equals, so that equal reports read the same.
+        let wrong = wrong.max_by_key(|&(answer, &n)| (n, std::cmp::Reverse(answer)));
+        let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", report.per_class[answer].class));
+        println!("{:width$}  {:8}  {top1:>6}  {wrong}", class.class, class.images);
+    }
+}

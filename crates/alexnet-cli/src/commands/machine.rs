@@ -1,0 +1,47 @@
+//! What runs a network: the options that `train`, `eval` and `predict` share.
+
+use alexnet::engine::cpu::Cpu;
+use alexnet::net::Net;
+use alexnet::weights::Model;
+use anyhow::bail;
+
+/// Options about arithmetic and processor.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Machine {
+    /// Arithmetic
+    #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
+    pub(crate) precision: String,
+    /// What runs the network
+    #[arg(long, default_value = "cpu", value_parser = ["cpu"])]
+    pub(crate) device: String,
+    /// Number of threads; it never changes a result [default: one a core]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) threads: usize,
+}
+
+impl Machine {
+    /// An engine with all parameters zero.
+    pub(crate) fn engine(&self, net: &Net, batch: usize) -> anyhow::Result<Cpu> {
+        if self.precision != "f32" {
+            bail!("--precision {}: not yet; this version computes in f32 only", self.precision);
+        }
+        Ok(Cpu::new(net, batch, self.threads)?)
+    }
+
+    /// An engine with a model's parameters, which are taken out of the model: 240 MB need not lie about twice.
+    pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Cpu> {
+        let mut engine = self.engine(&model.net, batch)?;
+        model.load_into(&mut engine)?;
+        model.tensors.clear();
+        Ok(engine)
+    }
+}
+
+/// How many crops of a picture the network sees.
+pub(crate) fn crops(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "10" => Ok(10),
+        _ => Err("1 (the centre) or 10 (the paper's corners and centre, mirrored)".into()),
+    }
+}

@@ -1,0 +1,92 @@
+//! `alexnet predict`: what a model sees in pictures.
+
+use super::machine::{self, Machine};
+use alexnet::image::{Picture, decode};
+use alexnet::predict::{Guess, predict};
+use alexnet::weights;
+use anyhow::bail;
+use std::path::{Path, PathBuf};
+
+/// Options of `alexnet predict`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model file, such as RUN/best.safetensors
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Pictures: JPEG, PNG, WebP, BMP or GIF
+    #[arg(required = true, value_name = "PICTURE")]
+    pictures: Vec<PathBuf>,
+    /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops)]
+    crops: usize,
+    /// Answers for each picture, the most probable first
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    top: usize,
+    #[command(flatten)]
+    machine: Machine,
+    /// One JSON array instead of lines
+    #[arg(long)]
+    json: bool,
+    /// Only the answers
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Pictures that are decoded and go through the network together.
+const TOGETHER: usize = 16;
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut model = weights::read(&args.model)?;
+    let mut engine = args.machine.engine_of(&mut model, args.pictures.len().min(TOGETHER) * args.crops)?;
+    let (mut results, mut failed) = (Vec::new(), 0);
+    for paths in args.pictures.chunks(TOGETHER) {
+        let (mut read, mut pictures) = (Vec::new(), Vec::new());
+        for (path, picture) in paths.iter().zip(decode_all(paths)) {
+            match picture {
+                Ok(picture) => {
+                    read.push(path);
+                    pictures.push(picture);
+                }
+                Err(why) => {
+                    failed += 1;
+                    eprintln!("error: {}: {why}", path.display());
+                }
+            }
+        }
+        let answers = predict(&mut engine, &pictures, &model.preprocess, args.crops, args.top)?;
+        for (path, guesses) in read.into_iter().zip(answers) {
+            if args.json {
+                results.push(json(path, args.crops, &guesses, &model.classes));
+            } else {
+                let answers = guesses.iter().map(|g| format!("{} {:.1} %", model.classes[g.index], g.probability * 100.0));
+                println!("{}: {}", path.display(), answers.collect::<Vec<_>>().join(", "));
+            }
+        }
+    }
+    if args.json {
+        println!("{}", serde_json::Value::Array(results));
+    }
+    if failed > 0 {
+        bail!("{failed} of {} pictures could not be read", args.pictures.len());
+    }
+    Ok(())
+}
+
+/// Decodes pictures side by side.
+fn decode_all(paths: &[PathBuf]) -> Vec<Result<Picture, String>> {
+    let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = paths.iter().map(|path| scope.spawn(move || one(path))).collect();
+        let broken = |_| Err("the program failed on it; please report this picture".to_string());
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(broken)).collect()
+    })
+}
+
+fn json(path: &Path, crops: usize, guesses: &[Guess], classes: &[String]) -> serde_json::Value {
+    let guess = |g: &Guess| serde_json::json!({ "index": g.index, "label": classes[g.index], "probability": g.probability });
+    serde_json::json!({
+        "path": path.to_string_lossy(),
+        "crops": crops,
+        "top": guesses.iter().map(guess).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,162 @@
+//! What the user sees of a run: a bar for people, lines for epochs, JSON for programs.
+
+use alexnet::data::Source;
+use alexnet::net::Net;
+use alexnet::train::config::Config;
+use alexnet::train::folder::RunFolder;
+use alexnet::train::state::{Row, State};
+use alexnet::train::{Ending, Event};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Tells of a run.
+pub(super) struct Show {
+    json: bool,
+    quiet: bool,
+    epochs: usize,
+    /// Hides itself where there is no terminal.
+    bar: ProgressBar,
+    start: Instant,
+    /// Pictures and the beginning of this epoch, for pictures a second.
+    seen: usize,
+    since: Instant,
+    under_way: usize,
+}
+
+impl Show {
+    pub(super) fn new(json: bool, quiet: bool, epochs: usize) -> anyhow::Result<Show> {
+        let bar = if json || quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        bar.set_style(ProgressStyle::with_template("{wide_bar} {msg}, {eta} left")?);
+        let now = Instant::now();
+        Ok(Show { json, quiet, epochs, bar, start: now, seen: 0, since: now, under_way: 0 })
+    }
+
+    fn line(&self, text: &str) {
+        self.bar.suspend(|| println!("{text}"));
+    }
+
+    pub(super) fn begin(
+        &self,
+        config: &Config,
+        net: &Net,
+        train: &Arc<dyn Source>,
+        val: &Arc<dyn Source>,
+        folder: &Path,
+    ) -> anyhow::Result<()> {
+        if self.json || self.quiet {
+            return Ok(());
+        }
+        let millions = net.totals()?.parameters as f64 / 1e6;
+        let recipe = &config.recipe;
+        self.line(&format!(
+            "{} at {} pixels, {millions:.1} million parameters; {} pictures of {} classes, {} to validate",
+            config.net,
+            config.image_size,
+            train.len(),
+            train.classes().len(),
+            val.len()
+        ));
+        self.line(&format!(
+            "recipe {}: {} epochs, batch {}, learning rate {}; into {}",
+            recipe.name,
+            recipe.epochs,
+            recipe.batch,
+            recipe.lr,
+            folder.display()
+        ));
+        Ok(())
+    }
+
+    /// Where the run begins or goes on.
+    pub(super) fn from(&self, state: &State, step: u64) {
+        if step > 0 && !self.json && !self.quiet {
+            self.line(&format!("going on in epoch {} after step {step}", state.epoch + 1));
+        }
+    }
+
+    pub(super) fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Step { epoch, steps: (done, all), loss, top1, pictures } => {
+                if self.under_way != *epoch {
+                    (self.under_way, self.seen, self.since) = (*epoch, 0, Instant::now());
+                }
+                self.seen += pictures;
+                let rate = self.seen as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+                self.bar.set_length((self.epochs * all) as u64);
+                self.bar.set_position(((epoch - 1) * all + done) as u64);
+                self.bar.set_message(format!(
+                    "epoch {epoch}/{}, loss {loss:.3}, top-1 {:.1} %, {rate:.0} pictures/s",
+                    self.epochs,
+                    top1 * 100.0
+                ));
+            }
+            Event::Epoch { row, best, train_time, pictures } => self.epoch(row, *best, *train_time, *pictures),
+            Event::Broken { name, why } => self.bar.suspend(|| eprintln!("left out: {name}: {why}")),
+        }
+    }
+
+    fn epoch(&self, row: &Row, best: bool, train_time: Duration, pictures: u64) {
+        let seconds = train_time.as_secs_f64();
+        let rate = pictures as f64 / seconds.max(1e-9);
+        if self.json {
+            let val = |of: fn(&alexnet::train::state::Validation) -> f64| row.val.as_ref().map(of);
+            self.line(
+                &json!({
+                    "epoch": row.epoch, "step": row.step, "lr": row.lr,
+                    "train_loss": row.train_loss, "train_top1": row.train_top1,
+                    "val_loss": val(|v| v.loss), "val_top1": val(|v| v.top1), "val_top5": val(|v| v.top5),
+                    "broken": row.broken, "best": best, "seconds": seconds, "images_per_second": rate,
+                })
+                .to_string(),
+            );
+        } else if !self.quiet {
+            let val = row.val.map_or(String::new(), |v| {
+                format!(" | validation: loss {:.4}, top-1 {:.2} %, top-5 {:.2} %", v.loss, v.top1 * 100.0, v.top5 * 100.0)
+            });
+            self.line(&format!(
+                "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} pictures/s{}",
+                row.epoch,
+                self.epochs,
+                row.train_loss,
+                row.train_top1 * 100.0,
+                if best { ", best so far" } else { "" }
+            ));
+        }
+    }
+
+    pub(super) fn end(&self, ending: Ending, state: &State, step: u64, folder: &RunFolder) {
+        self.bar.finish_and_clear();
+        let (seconds, last, best) = (self.start.elapsed().as_secs_f64(), folder.last(), folder.best());
+        if self.json {
+            println!(
+                "{}",
+                json!({
+                    "ending": match ending {
+                        Ending::Done => "done",
+                        Ending::MaxSteps => "max-steps",
+                        Ending::Interrupted => "interrupted",
+                    },
+                    "epochs": state.epoch, "steps": step, "run": folder.path(), "last": last, "best": best,
+                    "best_epoch": state.best.map(|b| b.epoch), "best_top1": state.best.map(|b| b.top1),
+                    "broken": state.broken.len(), "seconds": seconds,
+                })
+            );
+            return;
+        }
+        if ending == Ending::Interrupted {
+            return;
+        }
+        let what = match state.best {
+            Some(b) => format!("best top-1 {:.2} % in epoch {}: {}", b.top1 * 100.0, b.epoch, best.display()),
+            None => format!("stopped within the first epoch: {}", last.display()),
+        };
+        let broken = match state.broken.len() {
+            0 => String::new(),
+            n => format!("; {n} pictures could not be read, see {}", folder.broken().display()),
+        };
+        println!("{step} steps in {seconds:.0} s; {what}{broken}");
+    }
+}
