@@ -1,21 +1,27 @@
 //! The program `alexnet`.
 
 mod commands;
+mod net_option;
+mod out;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Train, evaluate and use every published AlexNet.
 #[derive(Parser)]
 #[command(name = "alexnet", version, about, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 bad usage.")]
 struct Cli {
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// List the networks.
+    /// List the networks
     Nets(commands::nets::Args),
     /// Train a network on pictures.
     Train(Box<commands::train::Args>),
@@ -23,18 +29,35 @@ enum Command {
     Eval(commands::eval::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
+    /// Show a network layer by layer, or draw it
+    Summary(commands::summary::Args),
+    /// Time training or inference on random pictures
+    Bench(commands::bench::Args),
+    /// Compare this machine's figures with PyTorch's
+    Selftest(commands::selftest::Args),
+    /// Print a script that completes options in a shell
+    Completions(commands::completions::Args),
+    /// Print or write manual pages
+    Man(commands::man::Args),
 }
 
 /// Exit status: 0 done, 1 failed, 2 bad usage (clap's own).
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    let result = match cli.command {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Summary(args) => commands::summary::run(&args, cli.quiet),
+        Command::Bench(args) => commands::bench::run(&args),
+        Command::Selftest(args) => commands::selftest::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if out::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

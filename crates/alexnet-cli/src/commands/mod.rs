@@ -1,7 +1,12 @@
 //! One small file a command: its arguments, and what it prints.
 
+pub(crate) mod bench;
+pub(crate) mod completions;
 pub(crate) mod eval;
 mod machine;
+pub(crate) mod man;
 pub(crate) mod nets;
 pub(crate) mod predict;
+pub(crate) mod selftest;
+pub(crate) mod summary;
 pub(crate) mod train;

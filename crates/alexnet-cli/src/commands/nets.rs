@@ -1,19 +1,44 @@
 //! `alexnet nets`: the presets.
 
+use super::summary::NetJson;
+use crate::out::{self, Align};
+use alexnet::net::presets::ALL;
+use alexnet::net::{Net, Op, with_commas};
+
 /// Options of `alexnet nets`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// One JSON document instead of a table.
+    /// One JSON document instead of a table
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let net = alexnet::net::presets::by_name("torchvision")?;
     if args.json {
-        println!("{}", serde_json::to_string(&net)?);
-    } else {
-        println!("{}", net.name);
+        let nets = ALL.iter().map(|p| NetJson::of(&(p.build)())).collect::<anyhow::Result<Vec<_>>>()?;
+        return out::print_json(&nets);
     }
-    Ok(())
+    let mut rows = vec![["net", "input", "maps", "parameters", "MACs", ""].map(String::from)];
+    for preset in ALL {
+        let net = (preset.build)();
+        let totals = net.totals()?;
+        rows.push([
+            net.name.clone(),
+            net.image_size.to_string(),
+            maps(&net)?,
+            with_commas(totals.parameters as u64),
+            format!("{:.1} M", totals.macs as f64 / 1e6),
+            preset.about.into(),
+        ]);
+    }
+    use Align::{Left, Right};
+    out::print(&out::table([Left, Right, Left, Right, Right, Left], &rows))
+}
+
+/// The sizes of the maps up to the first linear layer, each once where it stays: `55-27-13-6`.
+fn maps(net: &Net) -> alexnet::Result<String> {
+    let layers = net.layers.iter().zip(net.shapes()?);
+    let mut sizes: Vec<_> = layers.take_while(|(l, _)| !matches!(l.op, Op::Linear { .. })).map(|(_, s)| s.output.size).collect();
+    sizes.dedup();
+    Ok(sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("-"))
 }

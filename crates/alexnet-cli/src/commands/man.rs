@@ -1,0 +1,38 @@
+//! `alexnet man`: manual pages, made from the same words as `--help`.
+
+use crate::out;
+use anyhow::Context;
+
+use std::path::{Path, PathBuf};
+
+/// Options of `alexnet man`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Write every page into this folder (alexnet.1, alexnet-train.1, ...) instead of the first to standard output
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, mut program: clap::Command) -> anyhow::Result<()> {
+    // Names and usage lines of subcommands are complete only once built.
+    program.build();
+    let Some(folder) = &args.out else { return out::print(&String::from_utf8(page(&program)?)?) };
+    std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot make this folder", folder.display()))?;
+    write(folder, "alexnet", &program)?;
+    for command in program.get_subcommands().filter(|c| c.get_name() != "help") {
+        let name = format!("alexnet-{}", command.get_name());
+        write(folder, &name, &command.clone().name(name.clone()))?;
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, name: &str, command: &clap::Command) -> anyhow::Result<()> {
+    let page = page(command)?;
+    Ok(alexnet::files::write_whole(folder.join(format!("{name}.1")), |file| file.write_all(&page))?)
+}
+
+fn page(command: &clap::Command) -> std::io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    Ok(page)
+}

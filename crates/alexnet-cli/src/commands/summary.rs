@@ -1,0 +1,121 @@
+//! `alexnet summary`: one net, layer by layer, as a table, as JSON, or as the paper's Figure 2.
+
+use crate::net_option::NetOption;
+use crate::out::{self, Align};
+use alexnet::net::presets::{ALL, Preset};
+use alexnet::net::{Net, Op, Shape, drawing, with_commas};
+use serde::Serialize;
+
+use std::path::PathBuf;
+
+/// Options of `alexnet summary`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    net: NetOption,
+    /// Number of classes [default: 1000]
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    classes: Option<usize>,
+    /// One JSON document instead of a table
+    #[arg(long, conflicts_with = "svg")]
+    json: bool,
+    /// Draw the network into this file, as Figure 2 of the 2012 paper
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let net = args.net.net(args.classes)?;
+    if let Some(path) = &args.svg {
+        let svg = drawing::svg(&net)?;
+        alexnet::files::write_whole(path, |file| file.write_all(svg.as_bytes()))?;
+        return if quiet { Ok(()) } else { out::print(&format!("{}\n", path.display())) };
+    }
+    if args.json { out::print_json(&NetJson::of(&net)?) } else { out::print(&table(&net)?) }
+}
+
+fn table(net: &Net) -> anyhow::Result<String> {
+    let mut text = String::new();
+    if let Some(preset) = preset(net) {
+        text += &format!("{}: {}\nfrom {}\n\n", net.name, preset.about, preset.source);
+    }
+    let mut rows = vec![["layer", "", "output", "parameters", "multiply-accumulates"].map(String::from)];
+    rows.push(["input".into(), String::new(), words(Shape { channels: 3, size: net.image_size }), String::new(), String::new()]);
+    let number = |n: u64| if n == 0 { String::new() } else { with_commas(n) };
+    for (layer, shape) in net.layers.iter().zip(net.shapes()?) {
+        let output = if matches!(layer.op, Op::Linear { .. }) { shape.output.len().to_string() } else { words(shape.output) };
+        rows.push([layer.name.clone(), layer.op.to_string(), output, number(shape.parameters as u64), number(shape.macs)]);
+    }
+    let totals = net.totals()?;
+    let neurons = format!("{} neurons", with_commas(totals.neurons as u64));
+    rows.push(["total".into(), String::new(), neurons, number(totals.parameters as u64), number(totals.macs)]);
+    use Align::{Left, Right};
+    text += &out::table([Left, Left, Left, Right, Right], &rows);
+    text += &format!("\nThe weights take {:.1} MB as 32-bit numbers.\n", totals.parameters as f64 * 4.0 / 1e6);
+    Ok(text)
+}
+
+fn words(shape: Shape) -> String {
+    if shape.size == 1 { shape.channels.to_string() } else { format!("{0} x {1} x {1}", shape.channels, shape.size) }
+}
+
+fn preset(net: &Net) -> Option<&'static Preset> {
+    ALL.iter().find(|p| p.name == net.name)
+}
+
+/// A net for programs.
+#[derive(Serialize)]
+pub(super) struct NetJson {
+    name: String,
+    about: &'static str,
+    source: &'static str,
+    image_size: usize,
+    classes: usize,
+    parameters: usize,
+    macs: u64,
+    neurons: usize,
+    layers: Vec<LayerJson>,
+}
+
+/// A layer for programs: shapes of one picture as [channels, rows, columns].
+#[derive(Serialize)]
+struct LayerJson {
+    name: String,
+    op: &'static str,
+    /// The kind and its settings in words.
+    settings: String,
+    input: [usize; 3],
+    output: [usize; 3],
+    /// [out, in / groups, rows, columns] or [out, in]; empty if it has none.
+    weight: Vec<usize>,
+    parameters: usize,
+    macs: u64,
+}
+
+impl NetJson {
+    pub(super) fn of(net: &Net) -> anyhow::Result<Self> {
+        let totals = net.totals()?;
+        let sides = |s: Shape| [s.channels, s.size, s.size];
+        let layers = net.layers.iter().zip(net.shapes()?).map(|(layer, shape)| LayerJson {
+            name: layer.name.clone(),
+            op: layer.op.kind(),
+            settings: layer.op.to_string(),
+            input: sides(shape.input),
+            output: sides(shape.output),
+            weight: shape.weight,
+            parameters: shape.parameters,
+            macs: shape.macs,
+        });
+        Ok(NetJson {
+            name: net.name.clone(),
+            about: preset(net).map_or("", |p| p.about),
+            source: preset(net).map_or("", |p| p.source),
+            image_size: net.image_size,
+            classes: net.classes(),
+            parameters: totals.parameters,
+            macs: totals.macs,
+            neurons: totals.neurons,
+            layers: layers.collect(),
+        })
+    }
+}

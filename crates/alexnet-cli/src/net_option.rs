@@ -1,0 +1,47 @@
+//! `--net` and what changes a preset, the same for every command.
+
+use alexnet::net::presets::{self, ALL};
+use alexnet::net::{Activation, Net};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+/// Options that choose a net.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct NetOption {
+    /// Network
+    #[arg(long, value_name = "NAME", default_value = "torchvision", value_parser = names(), hide_possible_values = true)]
+    pub(crate) net: String,
+    /// Rows and columns of the pictures that it takes [default: the network's own]
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) image_size: Option<usize>,
+    /// Function after every hidden layer [default: the network's own, relu]
+    #[arg(long, value_name = "NAME", value_parser = activations())]
+    pub(crate) activation: Option<Activation>,
+}
+
+impl NetOption {
+    /// The net, checked.
+    pub(crate) fn net(&self, classes: Option<usize>) -> alexnet::Result<Net> {
+        let mut net = presets::by_name(&self.net)?;
+        if let Some(size) = self.image_size {
+            net = net.with_image_size(size);
+        }
+        if let Some(activation) = self.activation {
+            net = net.with_activation(activation);
+        }
+        if let Some(classes) = classes {
+            net = net.with_classes(classes);
+        }
+        net.shapes().map(|_| net)
+    }
+}
+
+/// The presets' names, so that the shell completes them and a wrong one is answered with a close one.
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(ALL.iter().map(|p| PossibleValue::new(p.name).help(p.about)))
+}
+
+fn activations() -> impl TypedValueParser<Value = Activation> {
+    const ALL: [Activation; 3] = [Activation::Relu, Activation::Tanh, Activation::Sigmoid];
+    PossibleValuesParser::new(ALL.map(Activation::name))
+        .map(|name| ALL.into_iter().find(|a| a.name() == name).unwrap_or(Activation::Relu))
+}

@@ -1,0 +1,52 @@
+//! Standard output: tables, and text that ends quietly when nobody reads on.
+
+use std::io::Write;
+
+/// Prints `text` as it is. `println!` would panic when the reader has gone (`alexnet nets | head -1`); this gives an error
+/// that `main` takes for success.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Prints one JSON document on one line.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string(value)? + "\n"))
+}
+
+/// Whether an error only says that the reader of our output has gone.
+pub(crate) fn reader_has_gone(error: &anyhow::Error) -> bool {
+    let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(broken)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|e| e.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe))
+    })
+}
+
+/// Where the cells of a column stand.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Align {
+    Left,
+    Right,
+}
+
+/// Lines of cells under each other, two spaces between columns.
+pub(crate) fn table<const N: usize>(align: [Align; N], rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<_> = (0..N)
+            .map(|i| match align[i] {
+                Align::Left => format!("{:<1$}", row[i], widths[i]),
+                Align::Right => format!("{:>1$}", row[i], widths[i]),
+            })
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
