@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut wrong = 0;
     let mut reports = Vec::new();
     for case in &cases {
-        let report = selftest::run(case, concat!("alexnet ", env!("CARGO_PKG_VERSION")), |net| Cpu::new(net, case.batch, args.threads))?;
+        let report =
+            selftest::run(case, concat!("alexnet ", env!("CARGO_PKG_VERSION")), |net| Cpu::new(net, case.batch, args.threads))?;
         if !args.json {
             wrong += usize::from(!print(&report, reference(&report, &references)));
         }
@@ -52,7 +53,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         _ => {}
     }
     if wrong > 0 {
-        bail!("{wrong} of {} cases differ from the reference; please report the lines above with your processor's name", cases.len());
+        bail!(
+            "{wrong} of {} cases differ from the reference; please report the lines above with your processor's name",
+            cases.len()
+        );
     }
     Ok(())
 }
