@@ -2,11 +2,13 @@
 //!
 //! A [`Source`] knows names and labels and decodes one picture at a time; a [`loader::Loader`] turns it into batches.
 
+pub mod built_in;
 mod folder;
 mod hold_out;
 pub mod loader;
 mod tar;
 
+pub use built_in::{Split, built_in};
 pub use hold_out::hold_out;
 
 use std::path::Path;
