@@ -2,7 +2,7 @@
 //!
 //! A [`Source`] knows names and labels and decodes one picture at a time; a [`loader::Loader`] turns it into batches.
 
-mod built_in;
+pub mod built_in;
 mod folder;
 mod hold_out;
 pub mod loader;

@@ -1,0 +1,22 @@
+//! Writes the built-in set as PNG files in class folders: `cargo run --release --example built_in -- DIR [SEED]`.
+
+use alexnet::data::{Split, built_in};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let to = std::path::PathBuf::from(arguments.next().ok_or("usage: built_in DIR [SEED]")?);
+    let seed = arguments.next().map_or(Ok(0), |seed| seed.parse())?;
+    for (name, split) in [("train", Split::Train), ("validation", Split::Validation), ("test", Split::Test)] {
+        let set = built_in(split, seed);
+        for class in set.classes() {
+            std::fs::create_dir_all(to.join(name).join(class))?;
+        }
+        for i in 0..set.len() {
+            let picture = set.picture(i)?;
+            let (width, height) = (picture.width as u32, picture.height as u32);
+            let file = to.join(name).join(set.name(i));
+            image::save_buffer(file, &picture.rgb, width, height, image::ColorType::Rgb8)?;
+        }
+    }
+    Ok(())
+}
