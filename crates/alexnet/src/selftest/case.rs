@@ -135,8 +135,11 @@ fn parameter_names(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
     Ok(formula::with_parameters(net)?.into_iter().flat_map(named).collect())
 }
 
-/// Names, shapes and values of all parameters.
-fn parameters(engine: &dyn Engine) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+/// Name, shape and values.
+type Named = (String, Vec<usize>, Vec<f32>);
+
+/// All parameters.
+fn parameters(engine: &dyn Engine) -> Result<Vec<Named>> {
     let read = |(name, shape): (String, Vec<usize>)| {
         let values = engine.parameter(&name)?;
         Ok((name, shape, values))

@@ -82,6 +82,8 @@ mod tests {
         assert_eq!(uniform(1900, 2, 0.5), PYTHON_1900);
     }
 
+    #[allow(clippy::excessive_precision)] // as Python prints them
     const PYTHON_1000: [f32; 3] = [-0.5303122997283936, 0.6287418603897095, 0.5468266010284424];
+    #[allow(clippy::excessive_precision)]
     const PYTHON_1900: [f32; 2] = [0.1567288637161255, 0.3039560914039612];
 }

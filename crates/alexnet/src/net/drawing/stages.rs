@@ -62,7 +62,6 @@ pub(super) fn of(net: &Net) -> Result<Vec<Stage>> {
             Op::AvgPool { .. } => notes.extend(["Mean pooling".into(), pooled]),
             Op::AdaptiveAvgPool { .. } if shape.input != shape.output => notes.extend(["Mean pooling".into(), pooled]),
             Op::AdaptiveAvgPool { .. } | Op::Activation { .. } | Op::Lrn { .. } | Op::SpatialNorm { .. } | Op::Dropout { .. } => {
-                ()
             }
         }
     }
