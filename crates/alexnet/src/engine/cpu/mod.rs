@@ -1,6 +1,6 @@
 //! The CPU engine: a net compiled once into a plan of fused steps over one arena.
 //!
-//! [`plan`] turns layers into steps, [`program`] adds memory ([`memory`]: buffers shared by values that never meet), [`run`]
+//! `plan` turns layers into steps, `program` adds memory (`memory`: buffers shared by values that never meet), `run`
 //! runs the steps forth and back on [`alexnet_kernels`]. After a first step nothing is allocated. Every task is cut at places
 //! fixed by shapes, so results have the same bits for any number of threads.
 
