@@ -7,7 +7,7 @@ use crate::threads::for_each_chunk;
 /// Channels of one task: two cache lines.
 const CHANNELS: usize = 32;
 
-/// db[k] = sum over n, p, q of dy[n, p, q, k]. For a linear layer, `map` is `Map::plain(n, 1, 1, outputs)`.
+/// `db[k] = sum over n, p, q of dy[n, p, q, k]`. For a linear layer, `map` is `Map::plain(n, 1, 1, outputs)`.
 ///
 /// Rows are summed in f32 and rows' sums in f64: a plain f32 sum over conv1's 400,000 pixels would lose four digits.
 ///

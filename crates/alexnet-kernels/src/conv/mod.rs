@@ -1,6 +1,6 @@
 //! Convolution with groups, strides and one-sided padding.
 //!
-//! y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p stride + r - top, q stride + s - left, c] w[k, c, r, s]
+//! `y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p stride + r - top, q stride + s - left, c] w[k, c, r, s]`
 //!
 //! Maps are channels last with a border of zeros in memory, so padding costs nothing: the kernels read the border. Weights
 //! and their gradients are packed ([`Filters`]). No patches are gathered ("im2col"): a pixel's R rows of S C

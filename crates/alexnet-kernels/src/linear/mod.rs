@@ -1,6 +1,6 @@
 //! Linear (fully connected) layers.
 //!
-//! y[n, o] = bias[o] + sum over i of x[n, i] w[o, i]
+//! `y[n, o] = bias[o] + sum over i of x[n, i] w[o, i]`
 //!
 //! x is [n, inputs] and y [n, outputs], row-major; a map without a border is such an x. Weights and their gradients are packed
 //! ([`Filters`]): `[panel of 32 outputs][input][32]`.
