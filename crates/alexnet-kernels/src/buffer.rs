@@ -45,7 +45,6 @@ thread_local! {
 ///
 /// Buffers belong to the thread and are kept for the next call, so a loop of equal steps allocates in its first step only.
 /// Calls may nest.
-#[allow(dead_code)]
 pub(crate) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     let mut buffer = SPARE.with(|spare| spare.borrow_mut().pop()).unwrap_or_default();
     if buffer.len < len {

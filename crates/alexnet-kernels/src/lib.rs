@@ -37,4 +37,5 @@ pub mod random;
 mod rows;
 pub mod spatial_norm;
 pub mod threads;
+mod tile;
 pub mod update;

@@ -45,6 +45,16 @@ impl<'a, T> Parts<'a, T> {
         // SAFETY: within the buffer by the assertion; exclusive by this function's own condition.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
+
+    /// The place of value `at`, from which `len` values can be reached: for tasks that own columns of a matrix, whose rows
+    /// interleave.
+    ///
+    /// # Panics
+    /// When they reach past the end of the buffer.
+    pub(crate) fn pointer(&self, at: usize, len: usize) -> *mut T {
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "{len} values at {at} of {}", self.len);
+        self.start.wrapping_add(at)
+    }
 }
 
 /// Cuts `buffer` into pieces of `chunk` floats and calls `task(i, piece)` for each, in any order.

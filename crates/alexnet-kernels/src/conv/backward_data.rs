@@ -1,8 +1,12 @@
 //! The gradient with respect to the input.
 
-use super::{Shape, reference};
+use super::Shape;
+use super::direct::{Finish, convolve};
+use crate::buffer::with_scratch;
 use crate::context::Context;
-use crate::map::Map;
+use crate::map::{Map, Sides};
+use crate::pack::{Filters, PANEL};
+use crate::threads::for_each_chunk;
 
 /// dx = the gradient of the loss with respect to the input, from `dy`, that with respect to the output.
 ///
@@ -31,6 +35,69 @@ pub fn backward_data(
     if let Some((map, values)) = mask {
         assert!(sizes(map) == sizes(shape.x) && values.len() >= map.len(), "mask of {shape:?}");
     }
-    let _ = context;
-    reference::backward_data(shape, dy_map, dy, w, mask, dx_map, dx);
+    // The gradient of the input is a convolution too: of dy, spread out by the stride, with the turned kernels.
+    let needed = Sides {
+        top: shape.r - 1 - shape.pad.top,
+        left: shape.s - 1 - shape.pad.left,
+        bottom: (shape.x.h + shape.pad.top).saturating_sub((shape.p - 1) * shape.stride + 1),
+        right: (shape.x.w + shape.pad.left).saturating_sub((shape.q - 1) * shape.stride + 1),
+    };
+    let spread = Map {
+        h: (shape.p - 1) * shape.stride + 1,
+        w: (shape.q - 1) * shape.stride + 1,
+        border: if shape.stride == 1 && super::holds(dy_map.border, needed) { dy_map.border } else { needed },
+        ..dy_map
+    };
+    let filters = shape.filters();
+    let turned = Filters { k: shape.x.c, c: shape.k / shape.groups, ..filters };
+    let over = Shape {
+        x: spread,
+        k: shape.x.c,
+        stride: 1,
+        pad: Sides { top: needed.top, left: needed.left, bottom: 0, right: 0 },
+        p: shape.x.h,
+        q: shape.x.w,
+        ..*shape
+    };
+    let finish = Finish { bias: None, floor: f32::NEG_INFINITY, mask };
+    with_scratch(turned.packed_len(), |turned_w| {
+        turn(context, filters, turned, w, turned_w);
+        if spread == dy_map {
+            return convolve(context, &over, dy, turned_w, &finish, dx_map, dx);
+        }
+        with_scratch(spread.len(), |copy| {
+            for_each_chunk(context.threads, copy, spread.image_stride(), |n, image| {
+                image.fill(0.0);
+                for p in 0..shape.p {
+                    for q in 0..shape.q {
+                        let (from, to) = (dy_map.at(n, p, q), spread.at(0, p * shape.stride, q * shape.stride));
+                        image[to..to + spread.c].copy_from_slice(&dy[from..from + spread.c]);
+                    }
+                }
+            });
+            convolve(context, &over, copy, turned_w, &finish, dx_map, dx);
+        });
+    });
+}
+
+/// Weights from [panel of outputs][r][s][c] to [panel of inputs][R - 1 - r][S - 1 - s][k], group by group.
+fn turn(context: &Context<'_>, from: Filters, to: Filters, w: &[f32], turned: &mut [f32]) {
+    let panel_len = to.depth() * PANEL;
+    let (inputs, outputs) = (to.group_outputs(), from.group_outputs());
+    for_each_chunk(context.threads, turned, panel_len, |panel, part| {
+        let (group, first) = (panel / to.panels(), panel % to.panels() * PANEL);
+        let lanes = (inputs - first).min(PANEL);
+        for r in 0..to.r {
+            for s in 0..to.s {
+                let block = &mut part[(r * to.s + s) * outputs * PANEL..][..outputs * PANEL];
+                for (k, line) in block.chunks_exact_mut(PANEL).enumerate() {
+                    let at = from.packed_index(group * outputs + k, first, from.r - 1 - r, from.s - 1 - s);
+                    line[lanes..].fill(0.0);
+                    for (lane, value) in line[..lanes].iter_mut().enumerate() {
+                        *value = w[at + lane * PANEL];
+                    }
+                }
+            }
+        }
+    });
 }

@@ -1,8 +1,13 @@
 //! The gradient with respect to the weights.
 
-use super::{Shape, reference};
+use super::Shape;
+use super::direct::corner;
+use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::map::Map;
+use crate::pack::PANEL;
+use crate::threads::Parts;
+use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
 
 /// dw = the gradient of the loss with respect to the packed weights; unused lanes are written with zeros.
 ///
@@ -12,6 +17,67 @@ use crate::map::Map;
 /// When the shape is unsound, or a slice is too short for it.
 pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map: Map, dy: &[f32], dw: &mut [f32]) {
     shape.check(x.len(), dw.len(), &dy_map, dy.len());
-    let _ = context;
-    reference::backward_weights(shape, x, dy_map, dy, dw);
+    let filters = shape.filters();
+    let (panels, outputs, panel_len) = (filters.panels(), filters.group_outputs(), filters.depth() * PANEL);
+    // Weights of one kernel row that lie contiguous in x as in dw: all S C without groups, else C at each of S places.
+    let (places, run) = if shape.groups == 1 { (1, shape.s * filters.c) } else { (shape.s, filters.c) };
+    // A task packs dy for itself, so it should do some multiplications with each packed value: conv1 takes 8 kernel rows.
+    let rows = REUSE.div_ceil(shape.s * filters.c).min(shape.r);
+    let row_blocks = shape.r.div_ceil(rows);
+    let pixels = shape.p * shape.q;
+    let picture = (shape.x.image_stride() / shape.groups + pixels * PANEL) * size_of::<f32>();
+    let pictures = (CACHE / picture).clamp(1, shape.x.n);
+    let dw = Parts::new(dw);
+    let steps = [shape.x.image_stride(), shape.stride * shape.x.row_stride(), shape.stride * shape.x.c];
+    context.threads.run(shape.groups * panels * row_blocks, &|task| {
+        let (panel, block) = (task / row_blocks, task % row_blocks);
+        let (group, within) = (panel / panels, panel % panels);
+        let (k, lanes) = (group * outputs + within * PANEL, (outputs - within * PANEL).min(PANEL));
+        with_scratch(pictures * pixels * PANEL, |packed| {
+            for first in (0..shape.x.n).step_by(pictures) {
+                let count = pictures.min(shape.x.n - first);
+                pack(dy_map, dy, first, count, k, lanes, packed);
+                let start = if first == 0 { Start::Lanes(&ZEROS) } else { Start::Y };
+                let counts = [count, shape.p, shape.q];
+                for r in block * rows..shape.r.min((block + 1) * rows) {
+                    for place in 0..places {
+                        let window =
+                            corner(shape, first, 0, 0) + r * shape.x.row_stride() + place * shape.x.c + group * filters.c;
+                        let to = panel * panel_len + (r * places + place) * run * PANEL;
+                        for (from, rows) in cut(run, max_rows(context.isa)) {
+                            let (a, b, floor) = (&x[window + from..], &*packed, f32::NEG_INFINITY);
+                            let tile = Tile { a, row: 1, counts, steps, b, start, floor, mask: None, y_row: PANEL, lanes: PANEL };
+                            let at = dw.pointer(to + from * PANEL, rows * PANEL);
+                            // SAFETY: this panel's kernel rows belong to this task alone.
+                            unsafe { tile.run(context.isa, rows, at) };
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// Multiplications that each packed value of dy should serve.
+const REUSE: usize = 256;
+/// Bytes of x and packed dy that a task goes over again and again: they should stay in a core's second-level cache.
+const CACHE: usize = 600 << 10;
+
+/// Packs `lanes` channels from `k` on of some pictures' dy: [picture][p][q][32], zeros behind the last lane.
+fn pack(dy_map: Map, dy: &[f32], first: usize, count: usize, k: usize, lanes: usize, packed: &mut [f32]) {
+    let mut lines = packed.chunks_exact_mut(PANEL);
+    for n in first..first + count {
+        for p in 0..dy_map.h {
+            let row = dy_map.at(n, p, 0) + k;
+            for (q, line) in lines.by_ref().take(dy_map.w).enumerate() {
+                let at = row + q * dy_map.c;
+                if lanes == PANEL {
+                    line.copy_from_slice(&dy[at..at + PANEL]);
+                } else {
+                    line[..lanes].copy_from_slice(&dy[at..at + lanes]);
+                    line[lanes..].fill(0.0);
+                }
+            }
+        }
+    }
 }

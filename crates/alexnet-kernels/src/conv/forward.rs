@@ -1,6 +1,7 @@
 //! The forward pass.
 
-use super::{Shape, reference};
+use super::Shape;
+use super::direct::{Finish, convolve};
 use crate::context::Context;
 use crate::map::Map;
 
@@ -14,6 +15,6 @@ use crate::map::Map;
 pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y_map: Map, y: &mut [f32]) {
     shape.check(x.len(), w.len(), &y_map, y.len());
     assert_eq!(bias.len(), shape.k, "biases of {shape:?}");
-    let _ = context;
-    reference::forward(shape, x, w, bias, relu, y_map, y);
+    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+    convolve(context, shape, x, w, &Finish { bias: Some(bias), floor, mask: None }, y_map, y);
 }

@@ -8,8 +8,11 @@
 
 mod backward_data;
 mod backward_weights;
+mod direct;
 mod forward;
 pub mod reference;
+#[cfg(test)]
+mod tests;
 
 pub use backward_data::backward_data;
 pub use backward_weights::backward_weights;
@@ -85,6 +88,7 @@ impl Shape {
             "groups must divide C and K: {self:?}"
         );
         assert!(self.stride > 0 && self.r > 0 && self.s > 0 && self.p > 0 && self.q > 0, "empty convolution: {self:?}");
+        assert!(self.pad.top < self.r && self.pad.left < self.s, "padding as wide as the kernel: {self:?}");
         assert!(
             holds(self.x.border, self.input_border()),
             "the input's border is narrower than {:?}: {self:?}",

@@ -1,18 +1,80 @@
 //! The gradient with respect to the input.
 
-use super::{Shape, reference};
+use super::Shape;
+use crate::buffer::with_scratch;
 use crate::context::Context;
+use crate::pack::PANEL;
+use crate::threads::{Parts, for_each_chunk};
+use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
+
+/// Inputs of one task.
+const INPUTS: usize = 112;
+/// Panels of outputs at a time: 32 of them by 128 pictures are 512 KiB of dy, half a second-level cache.
+const PANELS: usize = 32;
 
 /// dx = the gradient of the loss with respect to the input, from `dy`, that with respect to the output.
 ///
 /// With a `mask` ([n, inputs]), dx is zero where the mask's value is not above zero: pass the input itself where it came out
 /// of a ReLU, and dx is the gradient before that ReLU.
 ///
+/// A weight row holds 32 outputs of one input, so outputs are summed over, and the tile's lanes are pictures: it computes dx
+/// transposed, which is turned at the end. Each weight is read from memory once.
+///
 /// # Panics
 /// When a slice is too short for the shape.
 pub fn backward_data(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32], mask: Option<&[f32]>, dx: &mut [f32]) {
     shape.check(dx.len(), w.len(), dy.len());
     assert!(mask.is_none_or(|mask| mask.len() >= shape.n * shape.inputs), "mask of {shape:?}");
-    let _ = context;
-    reference::backward_data(shape, dy, w, mask, dx);
+    let Shape { n, inputs, outputs } = *shape;
+    let (panels, blocks) = (outputs.div_ceil(PANEL), n.div_ceil(PANEL));
+    let block_len = panels * PANEL * PANEL;
+    let dx = Parts::new(dx);
+    with_scratch(blocks * block_len, |turned| {
+        // [block of 32 pictures][output][32 pictures], zeros beyond the last output and the last picture.
+        for_each_chunk(context.threads, turned, PANEL * PANEL, |i, part| {
+            let (picture, output) = (i / panels * PANEL, i % panels * PANEL);
+            part.fill(0.0);
+            for m in picture..n.min(picture + PANEL) {
+                for (o, &value) in dy[m * outputs..(m + 1) * outputs].iter().enumerate().skip(output).take(PANEL) {
+                    part[(o - output) * PANEL + m - picture] = value;
+                }
+            }
+        });
+        let turned = &*turned;
+        context.threads.run(inputs.div_ceil(INPUTS), &|task| {
+            let first = task * INPUTS;
+            let count = INPUTS.min(inputs - first);
+            let wide = blocks * PANEL;
+            with_scratch(count * wide, |sums| {
+                for panel in (0..panels).step_by(PANELS) {
+                    let counts = [PANELS.min(panels - panel), 1, PANEL];
+                    let start = if panel == 0 { Start::Lanes(&ZEROS) } else { Start::Y };
+                    for (input, rows) in cut(count, max_rows(context.isa)) {
+                        for block in 0..blocks {
+                            let a = &w[(panel * inputs + first + input) * PANEL..];
+                            let b = &turned[block * block_len + panel * PANEL * PANEL..];
+                            let (steps, floor) = ([inputs * PANEL, 0, 1], f32::NEG_INFINITY);
+                            let (row, y_row, lanes) = (PANEL, wide, PANEL);
+                            let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
+                            let at = &mut sums[input * wide + block * PANEL..][..(rows - 1) * wide + PANEL];
+                            // SAFETY: `at` has these rows and lanes.
+                            unsafe { tile.run(context.isa, rows, at.as_mut_ptr()) };
+                        }
+                    }
+                }
+                for picture in 0..n {
+                    // SAFETY: these columns of dx belong to this task alone.
+                    let dx = unsafe { dx.slice(picture * inputs + first, count) };
+                    for (i, dx) in dx.iter_mut().enumerate() {
+                        *dx = sums[i * wide + picture];
+                    }
+                    if let Some(mask) = mask {
+                        for (dx, &mask) in dx.iter_mut().zip(&mask[picture * inputs + first..]) {
+                            *dx = if mask > 0.0 { *dx } else { 0.0 };
+                        }
+                    }
+                }
+            });
+        });
+    });
 }

@@ -1,0 +1,86 @@
+//! The direct convolution of stride-1 and strided maps, read in place: the forward pass and, on turned weights, the gradient
+//! of the input.
+
+use super::Shape;
+use crate::context::Context;
+use crate::map::Map;
+use crate::pack::PANEL;
+use crate::threads::{Parts, for_each_chunk};
+use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
+
+/// Pictures that one task takes for one panel of weights, so that the panel (221 KB in conv3) is read from the third-level
+/// cache once for all of them; with fewer than twice as many in a batch, one.
+const PICTURES: usize = 4;
+
+/// What is added, and what is kept.
+#[derive(Clone, Copy)]
+pub(super) struct Finish<'a> {
+    /// One value an output channel.
+    pub(super) bias: Option<&'a [f32]>,
+    /// Smaller values become this.
+    pub(super) floor: f32,
+    /// Where this map is not above zero, the output is zero.
+    pub(super) mask: Option<(Map, &'a [f32])>,
+}
+
+/// Convolves. A tile is up to 14 pixels of a row by a panel of 32 outputs; its sum walks the window, whose rows of S C values
+/// lie contiguous in x when there are no groups.
+pub(super) fn convolve(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[f32],
+    w: &[f32],
+    finish: &Finish<'_>,
+    y_map: Map,
+    y: &mut [f32],
+) {
+    let filters = shape.filters();
+    let (panels, panel_len, outputs) = (filters.panels(), filters.depth() * PANEL, filters.group_outputs());
+    let n = shape.x.n;
+    if y_map.border != Default::default() {
+        let y = &mut y[..y_map.len()];
+        for_each_chunk(context.threads, y, y_map.image_stride(), |_, image| y_map.clear_border(image));
+    }
+    let pictures = if n >= 2 * PICTURES { PICTURES } else { 1 };
+    let all_panels = shape.groups * panels;
+    let tasks = n.div_ceil(pictures) * all_panels;
+    let y = Parts::new(y);
+    let rows = max_rows(context.isa);
+    let (counts, steps) = walk(shape);
+    context.threads.run(tasks, &|task| {
+        let (first, panel) = (task / all_panels * pictures, task % all_panels);
+        let (group, within) = (panel / panels, panel % panels);
+        let (k, lanes) = (group * outputs + within * PANEL, (outputs - within * PANEL).min(PANEL));
+        let start = Start::Lanes(finish.bias.map_or(&ZEROS[..lanes], |bias| &bias[k..k + lanes]));
+        let b = &w[panel * panel_len..(panel + 1) * panel_len];
+        for image in first..n.min(first + pictures) {
+            for p in 0..shape.p {
+                for (q, count) in cut(shape.q, rows) {
+                    let corner = corner(shape, image, p, q) + group * filters.c;
+                    let mask = finish.mask.map(|(map, values)| (&values[map.at(image, p, q) + k..], map.c));
+                    let (row, y_row) = (shape.stride * shape.x.c, y_map.c);
+                    let tile = Tile { a: &x[corner..], row, counts, steps, b, start, floor: finish.floor, mask, y_row, lanes };
+                    let at = y.pointer(y_map.at(image, p, q) + k, (count - 1) * y_row + lanes);
+                    // SAFETY: these pixels' channels k.. of this picture belong to this task alone, and are within y.
+                    unsafe { tile.run(context.isa, count, at) };
+                }
+            }
+        }
+    });
+}
+
+/// Counts and steps of the sum over a window in x.
+pub(super) fn walk(shape: &Shape) -> ([usize; 3], [usize; 3]) {
+    let (c, row) = (shape.x.c, shape.x.row_stride());
+    match shape.groups {
+        1 => ([1, shape.r, shape.s * c], [0, row, 1]),
+        groups => ([shape.r, shape.s, c / groups], [row, c, 1]),
+    }
+}
+
+/// Index in x of the first value of the window of output pixel (p, q) of a picture, channel 0.
+pub(super) fn corner(shape: &Shape, image: usize, p: usize, q: usize) -> usize {
+    let Shape { x, pad, stride, .. } = shape;
+    let (row, column) = (x.border.top - pad.top + p * stride, x.border.left - pad.left + q * stride);
+    image * x.image_stride() + row * x.row_stride() + column * x.c
+}

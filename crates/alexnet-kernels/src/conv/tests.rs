@@ -1,0 +1,182 @@
+//! Every instruction set against the reference on odd shapes; the reference's gradients against its own forward pass.
+
+use super::*;
+use crate::context::Context;
+use crate::isa::Isa;
+use crate::map::{Map, Sides};
+use crate::random::Key;
+use crate::threads::Threads;
+
+fn random(seed: u64, len: usize) -> Vec<f32> {
+    (0..len).map(|i| 2.0 * Key(seed).uniform(i as u64) - 1.0).collect()
+}
+
+fn sides(top: usize, left: usize, bottom: usize, right: usize) -> Sides {
+    Sides { top, left, bottom, right }
+}
+
+/// A map with zeros on its border.
+fn map_of(seed: u64, map: Map) -> Vec<f32> {
+    let mut values = random(seed, map.len());
+    values.chunks_exact_mut(map.image_stride()).for_each(|image| map.clear_border(image));
+    values
+}
+
+/// Kernel, stride, groups, padding, and what the border has beyond it.
+fn shapes() -> Vec<Shape> {
+    let mut all = Vec::new();
+    for (n, c, k, h, w, kernel, stride, groups, pad, beyond) in [
+        (1, 3, 64, 23, 23, 11, 4, 1, sides(2, 2, 2, 2), sides(0, 0, 0, 0)),
+        (2, 3, 40, 19, 23, 11, 4, 1, sides(0, 0, 3, 3), sides(1, 0, 0, 2)),
+        (9, 6, 34, 7, 5, 3, 1, 1, sides(1, 1, 1, 1), sides(0, 0, 0, 0)),
+        (3, 8, 66, 13, 13, 3, 1, 2, sides(1, 1, 1, 1), sides(0, 1, 2, 0)),
+        (2, 10, 12, 9, 27, 5, 1, 2, sides(2, 2, 2, 2), sides(0, 0, 0, 0)),
+        (1, 5, 1, 6, 4, 2, 1, 1, sides(0, 1, 1, 0), sides(2, 2, 2, 2)),
+        (2, 4, 8, 5, 6, 3, 2, 4, sides(1, 0, 0, 1), sides(0, 0, 0, 0)),
+        (2, 7, 33, 1, 1, 1, 1, 1, sides(0, 0, 0, 0), sides(0, 0, 0, 0)),
+        (1, 2, 3, 8, 8, 3, 3, 1, sides(0, 0, 1, 1), sides(0, 0, 0, 0)),
+    ] {
+        let out = |size: usize, before: usize, after: usize| (size + before + after - kernel) / stride + 1;
+        let (p, q) = (out(h, pad.top, pad.bottom), out(w, pad.left, pad.right));
+        let border = sides(pad.top + beyond.top, pad.left + beyond.left, pad.bottom + beyond.bottom, pad.right + beyond.right);
+        let x = Map { n, h, w, c, border };
+        all.push(Shape { x, k, r: kernel, s: kernel, stride, pad, p, q, groups });
+    }
+    all
+}
+
+/// What summing `terms` products below 1 in another order may change, generously.
+fn assert_close(what: &str, shape: &Shape, isa: Isa, found: &[f32], expected: &[f32], terms: usize) {
+    let bound = 1e-6 * (terms as f32 + 4.0);
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= bound, "{what} [{i}] by {isa}: {a}, not {b}, of {shape:?}");
+    }
+}
+
+struct Data {
+    x: Vec<f32>,
+    w: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+fn data(shape: &Shape) -> Data {
+    let filters = shape.filters();
+    let mut w = vec![0.0; filters.packed_len()];
+    filters.pack(&random(2, filters.len()), &mut w);
+    Data { x: map_of(1, shape.x), w, bias: random(3, shape.k) }
+}
+
+#[test]
+fn forward_equals_the_reference() {
+    for shape in shapes() {
+        let Data { x, w, bias } = data(&shape);
+        let y_map = shape.y(sides(1, 0, 2, 1));
+        for relu in [false, true] {
+            let mut expected = vec![f32::NAN; y_map.len()];
+            reference::forward(&shape, &x, &w, &bias, relu, y_map, &mut expected);
+            for isa in Isa::all_supported() {
+                let mut y = vec![f32::NAN; y_map.len()];
+                forward(&Context::serial(isa), &shape, &x, &w, &bias, relu, y_map, &mut y);
+                assert_close("y", &shape, isa, &y, &expected, shape.filters().depth());
+            }
+        }
+    }
+}
+
+#[test]
+fn backward_data_equals_the_reference() {
+    for shape in shapes() {
+        let Data { x, w, .. } = data(&shape);
+        let dx_map = Map { border: sides(0, 1, 1, 0), ..shape.x };
+        for border in [sides(0, 0, 0, 0), shape.gradient_border(), sides(11, 11, 11, 11)] {
+            let dy_map = shape.y(border);
+            let dy = map_of(4, dy_map);
+            for mask in [None, Some((shape.x, x.as_slice()))] {
+                let mut expected = vec![f32::NAN; dx_map.len()];
+                reference::backward_data(&shape, dy_map, &dy, &w, mask, dx_map, &mut expected);
+                for isa in Isa::all_supported() {
+                    let mut dx = vec![f32::NAN; dx_map.len()];
+                    backward_data(&Context::serial(isa), &shape, dy_map, &dy, &w, mask, dx_map, &mut dx);
+                    assert_close("dx", &shape, isa, &dx, &expected, shape.k * shape.r * shape.s);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn backward_weights_equals_the_reference() {
+    for shape in shapes() {
+        let Data { x, w, .. } = data(&shape);
+        let dy_map = shape.y(sides(1, 2, 0, 1));
+        let dy = map_of(5, dy_map);
+        let mut expected = vec![f32::NAN; w.len()];
+        reference::backward_weights(&shape, &x, dy_map, &dy, &mut expected);
+        for isa in Isa::all_supported() {
+            let mut dw = vec![f32::NAN; w.len()];
+            backward_weights(&Context::serial(isa), &shape, &x, dy_map, &dy, &mut dw);
+            assert_close("dw", &shape, isa, &dw, &expected, shape.x.n * shape.p * shape.q);
+        }
+    }
+}
+
+/// Tasks in reverse, on threads of their own.
+struct Reversed;
+
+impl Threads for Reversed {
+    fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        std::thread::scope(|scope| {
+            for i in (0..tasks).rev() {
+                scope.spawn(move || task(i));
+            }
+        });
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_who_runs_the_tasks() {
+    for shape in shapes() {
+        let Data { x, w, bias } = data(&shape);
+        let y_map = shape.y(shape.gradient_border());
+        let dy = map_of(6, y_map);
+        let results = [&crate::threads::Serial as &dyn Threads, &Reversed].map(|threads| {
+            let context = Context { isa: Isa::detect(), threads };
+            let (mut y, mut dx, mut dw) = (vec![0.0; y_map.len()], vec![0.0; shape.x.len()], vec![0.0; w.len()]);
+            forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
+            backward_data(&context, &shape, y_map, &dy, &w, None, shape.x, &mut dx);
+            backward_weights(&context, &shape, &x, y_map, &dy, &mut dw);
+            (y, dx, dw)
+        });
+        assert!(results[0] == results[1], "{shape:?}");
+    }
+}
+
+#[test]
+fn the_references_gradients_are_slopes_of_its_forward_pass() {
+    for shape in shapes() {
+        let Data { x, w, bias } = data(&shape);
+        let y_map = shape.y(Sides::default());
+        let dy = random(7, y_map.len());
+        // The loss is the sum of y dy: linear in x and in w, so a large step has no error but rounding.
+        let loss = |x: &[f32], w: &[f32]| {
+            let mut y = vec![0.0; y_map.len()];
+            reference::forward(&shape, x, w, &bias, false, y_map, &mut y);
+            y.iter().zip(&dy).map(|(&y, &dy)| f64::from(y) * f64::from(dy)).sum::<f64>()
+        };
+        let (mut dx, mut dw) = (vec![0.0; shape.x.len()], vec![0.0; w.len()]);
+        reference::backward_data(&shape, y_map, &dy, &w, None, shape.x, &mut dx);
+        reference::backward_weights(&shape, &x, y_map, &dy, &mut dw);
+        let base = loss(&x, &w);
+        for i in 0..5 {
+            let at = shape.x.at(shape.x.n - 1, i * 7 % shape.x.h, i * 5 % shape.x.w) + i % shape.x.c;
+            let mut moved = x.clone();
+            moved[at] += 1.0;
+            assert!((loss(&moved, &w) - base - f64::from(dx[at])).abs() < 1e-3, "dx of {shape:?}");
+            let filters = shape.filters();
+            let at = filters.packed_index(i * 13 % filters.k, i % filters.c, i % filters.r, (i + 1) % filters.s);
+            let mut moved = w.clone();
+            moved[at] += 1.0;
+            assert!((loss(&x, &moved) - base - f64::from(dw[at])).abs() < 1e-3, "dw of {shape:?}");
+        }
+    }
+}

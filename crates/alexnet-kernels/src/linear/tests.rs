@@ -1,0 +1,59 @@
+//! Every instruction set against the reference on odd shapes.
+
+use super::*;
+use crate::isa::Isa;
+use crate::random::Key;
+use crate::update::{Form, Rule, sgd};
+
+fn random(seed: u64, len: usize) -> Vec<f32> {
+    (0..len).map(|i| 2.0 * Key(seed).uniform(i as u64) - 1.0).collect()
+}
+
+const SHAPES: [(usize, usize, usize); 8] =
+    [(1, 70, 33), (1, 1, 1), (5, 1024, 10), (13, 2048, 5), (33, 115, 96), (64, 17, 64), (40, 600, 31), (2, 113, 1056)];
+
+/// What summing `terms` products below 1 in another order may change, generously.
+fn assert_close(what: &str, shape: &Shape, isa: Isa, found: &[f32], expected: &[f32], terms: usize) {
+    let bound = 1e-6 * (terms as f32 + 4.0);
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= bound, "{what} [{i}] by {isa}: {a}, not {b}, of {shape:?}");
+    }
+}
+
+#[test]
+fn all_passes_equal_the_reference() {
+    for (n, inputs, outputs) in SHAPES {
+        let shape = Shape { n, inputs, outputs };
+        let filters = shape.filters();
+        let mut w = vec![0.0; filters.packed_len()];
+        filters.pack(&random(1, filters.len()), &mut w);
+        let (x, dy, bias) = (random(2, n * inputs), random(3, n * outputs), random(4, outputs));
+        for isa in Isa::all_supported() {
+            let context = Context::serial(isa);
+            for relu in [false, true] {
+                let (mut y, mut expected) = (vec![f32::NAN; n * outputs], vec![f32::NAN; n * outputs]);
+                reference::forward(&shape, &x, &w, &bias, relu, &mut expected);
+                forward(&context, &shape, &x, &w, &bias, relu, &mut y);
+                assert_close("y", &shape, isa, &y, &expected, inputs);
+            }
+            for mask in [None, Some(x.as_slice())] {
+                let (mut dx, mut expected) = (vec![f32::NAN; n * inputs], vec![f32::NAN; n * inputs]);
+                reference::backward_data(&shape, &dy, &w, mask, &mut expected);
+                backward_data(&context, &shape, &dy, &w, mask, &mut dx);
+                assert_close("dx", &shape, isa, &dx, &expected, outputs);
+            }
+            let (mut dw, mut expected) = (vec![f32::NAN; w.len()], vec![f32::NAN; w.len()]);
+            reference::backward_weights(&shape, &x, &dy, &mut expected);
+            backward_weights(&context, &shape, &x, &dy, &mut dw);
+            assert_close("dw", &shape, isa, &dw, &expected, n);
+            for form in [Form::RateInside, Form::RateOutside] {
+                let rule = Rule { lr: 0.1, momentum: 0.9, decay: 0.01, form };
+                let velocity: Vec<f32> = w.iter().map(|w| w * 0.5).collect();
+                let (mut w1, mut v1, mut w2, mut v2) = (w.clone(), velocity.clone(), w.clone(), velocity);
+                backward_weights_update(&context, &shape, &x, &dy, &rule, &mut w1, &mut v1);
+                sgd(&context, &rule, &mut w2, &mut v2, &dw);
+                assert!(w1 == w2 && v1 == v2, "the fused update differs: {shape:?} {form:?} {isa}");
+            }
+        }
+    }
+}
