@@ -68,6 +68,7 @@ pub(crate) enum Start<'a> {
 }
 
 /// A [`Tile`] as the kernels take it: checked, and with enough lanes everywhere.
+#[derive(Clone, Copy)]
 struct Raw {
     a: *const f32,
     row: usize,
@@ -146,59 +147,63 @@ impl Tile<'_> {
         let kernel = if self.row == 1 { kernels.next[rows - 1] } else { kernels.apart[rows - 1] };
         assert!(self.row == 1 || self.steps[2] == 1, "neither rows nor terms are contiguous");
 
-        // Fewer lanes than the kernels write: they write into `whole`, from where the lanes are copied.
-        let mut whole = [0.0; MAX_ROWS * PANEL];
-        let partial = !self.lanes.is_multiple_of(kernels.lanes);
-        let (mut start, mut start_row) = match self.start {
+        let (start, start_row) = match self.start {
             Start::Lanes(lanes) => {
                 assert!(lanes.len() >= self.lanes, "too few lanes to start from");
                 (lanes.as_ptr(), 0)
             }
             Start::Y => (y.cast_const(), self.y_row),
         };
-        if partial {
-            for m in 0..rows {
-                // SAFETY: `start` has `lanes` floats in each row, by the assertion or by the function's own condition.
-                let lanes = unsafe { std::slice::from_raw_parts(start.add(m * start_row), self.lanes) };
-                whole[m * PANEL..][..self.lanes].copy_from_slice(lanes);
+        let (mask, mask_row) = self.mask.map_or((std::ptr::null(), 0), |(mask, row)| (mask.as_ptr(), row));
+        let Tile { row, counts, steps, floor, y_row, .. } = *self;
+        let (a, b) = (self.a.as_ptr(), self.b.as_ptr());
+        let raw = Raw { a, row, counts, steps, b, start, start_row, floor, mask, mask_row, y, y_row };
+        // SAFETY: `isa` is supported by the condition on a `Context`; the assertions above bound every index but those
+        // of `y`, which the caller answers for.
+        unsafe {
+            if self.lanes.is_multiple_of(kernels.lanes) {
+                run_lanes(kernel, kernels.lanes, self.lanes, &raw);
+            } else {
+                run_some_lanes(kernel, kernels.lanes, self.lanes, rows, &raw);
             }
-            (start, start_row) = (whole.as_ptr(), PANEL);
         }
-        let whole_y = whole.as_mut_ptr();
-        if partial {
-            start = whole_y.cast_const();
-        }
-        for lane in (0..self.lanes).step_by(kernels.lanes) {
-            let mut raw = Raw {
-                a: self.a.as_ptr(),
-                row: self.row,
-                counts: self.counts,
-                steps: self.steps,
-                b: self.b.as_ptr().wrapping_add(lane),
-                start: start.wrapping_add(lane),
-                start_row,
-                floor: self.floor,
-                mask: std::ptr::null(),
-                mask_row: 0,
-                y: y.wrapping_add(lane),
-                y_row: self.y_row,
-            };
-            if partial {
-                (raw.y, raw.y_row) = (whole_y.wrapping_add(lane), PANEL);
-            } else if let Some((mask, mask_row)) = self.mask {
-                (raw.mask, raw.mask_row) = (mask.as_ptr().wrapping_add(lane), mask_row);
-            }
-            // SAFETY: `isa` is supported by the condition on a `Context`; the assertions above bound every index but those
-            // of `y`, which the caller answers for; `whole` has a panel's lanes for the most rows of any kernel.
-            unsafe { kernel(&raw) };
-        }
-        if partial {
-            for m in 0..rows {
-                for lane in 0..self.lanes {
-                    let pass = self.mask.is_none_or(|(mask, row)| mask[m * row + lane] > 0.0);
-                    // SAFETY: `lane` is below `lanes`: the caller's condition; `whole` is read within its rows.
-                    unsafe { *y.add(m * self.y_row + lane) = if pass { *whole_y.add(m * PANEL + lane) } else { 0.0 } };
-                }
+    }
+}
+
+/// Runs a kernel for each of its widths that fit `lanes`, a multiple of `width`.
+///
+/// # Safety
+/// See [`Kernel`].
+unsafe fn run_lanes(kernel: Kernel, width: usize, lanes: usize, raw: &Raw) {
+    for lane in (0..lanes).step_by(width) {
+        let mask = if raw.mask.is_null() { raw.mask } else { raw.mask.wrapping_add(lane) };
+        let (b, start, y) = (raw.b.wrapping_add(lane), raw.start.wrapping_add(lane), raw.y.wrapping_add(lane));
+        // SAFETY: the caller's promise.
+        unsafe { kernel(&Raw { b, start, mask, y, ..*raw }) };
+    }
+}
+
+/// Runs a kernel that writes more than `lanes` lanes on copies of whole panels.
+///
+/// # Safety
+/// See [`Kernel`], for `lanes` lanes only.
+unsafe fn run_some_lanes(kernel: Kernel, width: usize, lanes: usize, rows: usize, raw: &Raw) {
+    let mut whole = [0.0; MAX_ROWS * PANEL];
+    for m in 0..rows {
+        // SAFETY: `start` has `lanes` floats in each row: the caller's promise.
+        let start = unsafe { std::slice::from_raw_parts(raw.start.add(m * raw.start_row), lanes) };
+        whole[m * PANEL..][..lanes].copy_from_slice(start);
+    }
+    let y = whole.as_mut_ptr();
+    let copied = Raw { start: y.cast_const(), start_row: PANEL, mask: std::ptr::null(), y, y_row: PANEL, ..*raw };
+    // SAFETY: the caller's promise; `whole` has a panel's lanes for the most rows of any kernel.
+    unsafe { run_lanes(kernel, width, lanes.next_multiple_of(width), &copied) };
+    for m in 0..rows {
+        for lane in 0..lanes {
+            // SAFETY: `lane` is below `lanes`: the caller's promise for `mask` and `y`; `whole` is read within its rows.
+            unsafe {
+                let pass = raw.mask.is_null() || *raw.mask.add(m * raw.mask_row + lane) > 0.0;
+                *raw.y.add(m * raw.y_row + lane) = if pass { *y.add(m * PANEL + lane) } else { 0.0 };
             }
         }
     }
