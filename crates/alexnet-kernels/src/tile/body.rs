@@ -41,7 +41,7 @@ pub(super) trait Vector: Copy {
 /// Terms that are summed in registers before they are added to the totals in memory. A sum of 1,600 (conv2) then rounds like
 /// one of 128 and one of 13, a third of the error of one long sum, so that fewer ReLUs whose input is close to zero come
 /// out otherwise than with exact arithmetic. Costs 2 % of the time.
-const BLOCK: usize = 128;
+const BLOCK: usize = 32;
 
 /// Computes ROWS rows of VECTORS registers. NEXT: rows lie next to each other in `a`; otherwise the innermost terms do.
 ///
