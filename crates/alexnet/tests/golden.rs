@@ -9,7 +9,8 @@ fn every_reference_case_agrees_with_pytorch() {
         let case = golden::case(&reference).expect("golden nets are presets");
         let report = selftest::run(&case, "test", |net| Cpu::new(net, case.batch, 0)).expect("the case runs");
         let deviations = compare(&report, &reference);
-        assert!(deviations.len() > 60, "{} quantities of {}", deviations.len(), reference.net);
+        // 1 count, 3 losses, 8 probabilities, 11 activations or more, 16 gradients and 16 updates.
+        assert!(deviations.len() >= 55, "{} quantities of {}", deviations.len(), reference.net);
         for deviation in deviations {
             assert!(
                 deviation.ratio <= 1.0,
