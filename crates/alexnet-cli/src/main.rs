@@ -46,9 +46,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Nets(args) => commands::nets::run(&args),
-        Command::Train(args) => commands::train::run(&args),
-        Command::Eval(args) => commands::eval::run(&args),
-        Command::Predict(args) => commands::predict::run(&args),
+        Command::Train(args) => commands::train::run(&args, cli.quiet),
+        Command::Eval(args) => commands::eval::run(&args, cli.quiet),
+        Command::Predict(args) => commands::predict::run(&args, cli.quiet),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),

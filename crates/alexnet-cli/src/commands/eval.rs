@@ -28,12 +28,9 @@ pub(crate) struct Args {
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut model = weights::read(&args.model)?;
     let source = match &args.data {
@@ -52,7 +49,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut engine = args.machine.engine_of(&mut model, options.batch * args.crops)?;
     let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops == 10, options)?;
 
-    let bar = if args.quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
     let report = eval::evaluate(&mut engine, &loader, &model.classes, args.crops, &mut |done| {
         bar.set_position(done as u64);

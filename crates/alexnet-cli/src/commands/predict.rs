@@ -27,15 +27,12 @@ pub(crate) struct Args {
     /// One JSON array instead of lines
     #[arg(long)]
     json: bool,
-    /// Only the answers
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// Pictures that are decoded and go through the network together.
 const TOGETHER: usize = 16;
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut model = weights::read(&args.model)?;
     let mut engine = args.machine.engine_of(&mut model, args.pictures.len().min(TOGETHER) * args.crops)?;
     let (mut results, mut failed) = (Vec::new(), 0);

@@ -177,10 +177,13 @@ pub fn named(name: &str) -> Result<Recipe> {
     };
     Ok(match name {
         "simple" => simple,
+        // At a rate of 0.01 He's initialisation lost most ReLUs of fc6 and fc7 in the first epoch, and the loss stayed at
+        // ln(classes); at 0.003 the built-in set was at 90 % after 6 epochs, where `simple` needed 9.
         "quick" => Recipe {
             epochs: 30,
+            batch: 32,
+            lr: 0.003,
             init: Init::He,
-            pictures: Pictures::Net,
             schedule: Schedule::WarmupCosine { warmup: 0.05 },
             ..simple
         },

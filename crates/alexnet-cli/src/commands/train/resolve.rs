@@ -1,6 +1,6 @@
 //! From options to settings: what is not given is the recipe's, the net's, or the run's that goes on.
 
-use super::{Args, BUILT_IN_IMAGE_SIZE};
+use super::{Args, BUILT_IN_EPOCHS, BUILT_IN_IMAGE_SIZE};
 use alexnet::net::presets;
 use alexnet::train::config::Config;
 use alexnet::train::recipe;
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// Settings of a new run. `start` is the model of --from.
 pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config> {
     let mut recipe = recipe::named(args.recipe.as_deref().unwrap_or("quick"))?;
-    recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
+    let own = if args.data.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
+    recipe.epochs = args.epochs.unwrap_or(own);
     recipe.batch = args.batch.unwrap_or(recipe.batch);
     recipe.lr = args.lr.unwrap_or(recipe.lr);
     recipe.check()?;

@@ -110,5 +110,5 @@ mod tests {
         assert_eq!(sum, EXPECTED);
     }
 
-    const EXPECTED: u64 = 18_102_005_065_445_356_962;
+    const EXPECTED: u64 = 12_927_429_808_842_793_907;
 }
