@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
-        Command::Predict(args) => commands::predict::run(&args, cli.quiet),
+        Command::Predict(args) => commands::predict::run(&args),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),

@@ -10,6 +10,12 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// Prints a line of something that is worth doing even if nobody reads along, such as training.
+pub(crate) fn say(line: &str) {
+    // Not even the terminal is worth stopping for.
+    let _ = print(&format!("{line}\n"));
+}
+
 /// Prints one JSON document on one line.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string(value)? + "\n"))

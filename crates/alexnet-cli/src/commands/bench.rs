@@ -89,10 +89,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             "threads": threads, "isa": isa.to_string(), "runs": times.len(),
             "images_per_second": { "min": slowest, "median": median, "max": fastest },
         });
-        println!("{result}");
+        crate::out::print_json(&result)?;
     } else {
-        println!("{mode} {} at {} pixels, batch {}, {threads} threads, {isa}:", args.net, net.image_size, args.batch);
-        println!("{median:.1} pictures a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)", times.len());
+        crate::out::say(&format!(
+            "{mode} {} at {} pixels, batch {}, {threads} threads, {isa}:",
+            args.net, net.image_size, args.batch
+        ));
+        crate::out::say(&format!(
+            "{median:.1} pictures a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)",
+            times.len()
+        ));
     }
     Ok(())
 }

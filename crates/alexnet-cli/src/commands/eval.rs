@@ -1,5 +1,7 @@
 //! `alexnet eval`: how good a model is.
 
+use crate::out;
+
 use super::machine::{self, Machine};
 use alexnet::data::{self, loader};
 use alexnet::eval::{self, Report};
@@ -61,9 +63,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
-        println!("{}", json(&report, seconds)?);
+        out::print_json(&json(&report, seconds)?)?;
     } else {
-        table(&report, seconds);
+        out::print(&table(&report, seconds))?;
     }
     Ok(())
 }
@@ -77,25 +79,28 @@ fn json(report: &Report, seconds: f64) -> anyhow::Result<serde_json::Value> {
     Ok(json)
 }
 
-fn table(report: &Report, seconds: f64) {
+fn table(report: &Report, seconds: f64) -> String {
+    let mut lines = Vec::new();
     let Report { images, top1, top5, loss, crops, .. } = report;
     let crop = if *crops == 1 { "centre crop" } else { "ten crops" };
-    println!(
+    lines.push(format!(
         "{images} pictures, {crop}: top-1 {:.2} %, top-5 {:.2} %, loss {loss:.4}, {seconds:.1} s",
         top1 * 100.0,
         top5 * 100.0
-    );
+    ));
     if !report.broken.is_empty() {
-        println!("{} pictures could not be read and are left out", report.broken.len());
+        lines.push(format!("{} pictures could not be read and are left out", report.broken.len()));
     }
     let width = report.per_class.iter().map(|c| c.class.chars().count()).max().unwrap_or(0).max(5);
-    println!("{:width$}  pictures   top-1  most often mistaken for", "class");
+    lines.push(format!("{:width$}  pictures   top-1  most often mistaken for", "class"));
     for (truth, class) in report.per_class.iter().enumerate() {
         let top1 = class.top1.map_or("-".into(), |share| format!("{:.1} %", share * 100.0));
         let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
         // The first of equals, so that equal reports read the same.
         let wrong = wrong.max_by_key(|&(answer, &n)| (n, std::cmp::Reverse(answer)));
         let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", report.per_class[answer].class));
-        println!("{:width$}  {:8}  {top1:>6}  {wrong}", class.class, class.images);
+        let line = format!("{:width$}  {:8}  {top1:>6}  {wrong}", class.class, class.images);
+        lines.push(line.trim_end().to_string());
     }
+    lines.join("\n") + "\n"
 }

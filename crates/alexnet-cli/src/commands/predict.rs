@@ -1,6 +1,7 @@
 //! `alexnet predict`: what a model sees in pictures.
 
 use super::machine::{self, Machine};
+use crate::out;
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
 use alexnet::weights;
@@ -32,7 +33,7 @@ pub(crate) struct Args {
 /// Pictures that are decoded and go through the network together.
 const TOGETHER: usize = 16;
 
-pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut model = weights::read(&args.model)?;
     let mut engine = args.machine.engine_of(&mut model, args.pictures.len().min(TOGETHER) * args.crops)?;
     let (mut results, mut failed) = (Vec::new(), 0);
@@ -56,12 +57,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                 results.push(json(path, args.crops, &guesses, &model.classes));
             } else {
                 let answers = guesses.iter().map(|g| format!("{} {:.1} %", model.classes[g.index], g.probability * 100.0));
-                println!("{}: {}", path.display(), answers.collect::<Vec<_>>().join(", "));
+                out::print(&format!("{}: {}\n", path.display(), answers.collect::<Vec<_>>().join(", ")))?;
             }
         }
     }
     if args.json {
-        println!("{}", serde_json::Value::Array(results));
+        out::print_json(&results)?;
     }
     if failed > 0 {
         bail!("{failed} of {} pictures could not be read", args.pictures.len());

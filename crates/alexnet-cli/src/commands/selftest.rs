@@ -5,6 +5,8 @@ use alexnet::net::presets;
 use alexnet::selftest::{self, Case, Report, compare, golden};
 use anyhow::{Context, bail};
 
+use crate::out;
+
 /// Options of `alexnet selftest`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -48,8 +50,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         reports.push(report);
     }
     match (args.json, args.net.is_some(), reports.as_slice()) {
-        (true, true, [report]) => println!("{}", serde_json::to_string_pretty(report)?),
-        (true, ..) => println!("{}", serde_json::to_string_pretty(&reports)?),
+        (true, true, [report]) => out::print(&(serde_json::to_string_pretty(report)? + "\n"))?,
+        (true, ..) => out::print(&(serde_json::to_string_pretty(&reports)? + "\n"))?,
         _ => {}
     }
     if wrong > 0 {
@@ -89,15 +91,15 @@ fn reference<'a>(report: &Report, references: &'a [Report]) -> Option<&'a Report
 fn print(report: &Report, reference: Option<&Report>) -> bool {
     let name = format!("{} {}x{}", report.net, report.input_size, report.input_size);
     let Some(reference) = reference else {
-        println!("{name:24} losses {:.5?}; no reference values are kept for this case", report.losses);
+        out::say(&format!("{name:24} losses {:.5?}; no reference values are kept for this case", report.losses));
         return true;
     };
     let deviations = compare(report, reference);
     let worst = deviations.iter().map(|d| d.ratio).fold(0.0, f64::max);
     let verdict = if worst <= 1.0 { "equal" } else { "DIFFERENT" };
-    println!("{name:24} {verdict}: {} quantities, the farthest at {worst:.3} of what f32 allows", deviations.len());
+    out::say(&format!("{name:24} {verdict}: {} quantities, the farthest at {worst:.3} of what f32 allows", deviations.len()));
     for deviation in deviations.iter().filter(|d| d.ratio > 1.0) {
-        println!("    {} is off by {:.1} times what is allowed", deviation.what, deviation.ratio);
+        out::say(&format!("    {} is off by {:.1} times what is allowed", deviation.what, deviation.ratio));
     }
     worst <= 1.0
 }

@@ -35,7 +35,7 @@ impl Show {
     }
 
     fn line(&self, text: &str) {
-        self.bar.suspend(|| println!("{text}"));
+        self.bar.suspend(|| crate::out::say(text));
     }
 
     pub(super) fn begin(
@@ -131,9 +131,8 @@ impl Show {
         self.bar.finish_and_clear();
         let (seconds, last, best) = (self.start.elapsed().as_secs_f64(), folder.last(), folder.best());
         if self.json {
-            println!(
-                "{}",
-                json!({
+            crate::out::say(
+                &json!({
                     "ending": match ending {
                         Ending::Done => "done",
                         Ending::MaxSteps => "max-steps",
@@ -143,6 +142,7 @@ impl Show {
                     "best_epoch": state.best.map(|b| b.epoch), "best_top1": state.best.map(|b| b.top1),
                     "broken": state.broken.len(), "seconds": seconds,
                 })
+                .to_string(),
             );
             return;
         }
@@ -157,6 +157,6 @@ impl Show {
             0 => String::new(),
             n => format!("; {n} pictures could not be read, see {}", folder.broken().display()),
         };
-        println!("{step} steps in {seconds:.0} s; {what}{broken}");
+        crate::out::say(&format!("{step} steps in {seconds:.0} s; {what}{broken}"));
     }
 }
