@@ -36,7 +36,7 @@ impl NetOption {
 }
 
 /// The presets' names, so that the shell completes them and a wrong one is answered with a close one.
-fn names() -> PossibleValuesParser {
+pub(crate) fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(ALL.iter().map(|p| PossibleValue::new(p.name).help(p.about)))
 }
 

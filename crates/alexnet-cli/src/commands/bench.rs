@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
-use alexnet::net::presets;
 use alexnet::selftest::formula;
 use anyhow::bail;
+
+use crate::net_option::NetOption;
 
 /// Options of `alexnet bench`.
 #[derive(clap::Args)]
@@ -14,15 +15,11 @@ pub(crate) struct Args {
     /// What to time
     #[arg(value_enum)]
     mode: Mode,
-    /// The network
-    #[arg(long, value_name = "NAME", default_value = "torchvision")]
-    net: String,
+    #[command(flatten)]
+    net: NetOption,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 128)]
     batch: usize,
-    /// Rows and columns of the pictures [default: the net's own]
-    #[arg(long, value_name = "N")]
-    image_size: Option<usize>,
     /// Arithmetic
     #[arg(long, default_value = "f32", value_parser = ["f32", "bf16", "int8"])]
     precision: String,
@@ -58,10 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !(args.seconds >= 0.0 && args.seconds.is_finite()) {
         bail!("--seconds {}: not a length of time", args.seconds);
     }
-    let mut net = presets::by_name(&args.net)?;
-    if let Some(size) = args.image_size {
-        net = net.with_image_size(size);
-    }
+    let net = args.net.net(None)?;
     let mut engine = Cpu::new(&net, args.batch, args.threads)?;
     init::initialise(&mut engine, 0)?;
     let images = formula::uniform(0, args.batch * 3 * net.image_size * net.image_size, 1.7);
@@ -85,7 +79,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (mode, threads, isa) = (if args.mode == Mode::Train { "train" } else { "infer" }, engine.threads(), engine.isa());
     if args.json {
         let result = serde_json::json!({
-            "mode": mode, "net": args.net, "batch": args.batch, "image_size": net.image_size, "precision": args.precision,
+            "mode": mode, "net": net.name, "batch": args.batch, "image_size": net.image_size, "precision": args.precision,
             "threads": threads, "isa": isa.to_string(), "runs": times.len(),
             "images_per_second": { "min": slowest, "median": median, "max": fastest },
         });
@@ -93,7 +87,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         crate::out::say(&format!(
             "{mode} {} at {} pixels, batch {}, {threads} threads, {isa}:",
-            args.net, net.image_size, args.batch
+            net.name, net.image_size, args.batch
         ));
         crate::out::say(&format!(
             "{median:.1} pictures a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)",

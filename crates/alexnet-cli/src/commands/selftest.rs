@@ -5,13 +5,14 @@ use alexnet::net::presets;
 use alexnet::selftest::{self, Case, Report, compare, golden};
 use anyhow::{Context, bail};
 
+use crate::net_option::names;
 use crate::out;
 
 /// Options of `alexnet selftest`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only this network [default: all that have reference values]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = names(), hide_possible_values = true)]
     net: Option<String>,
     /// Seed of weights and pictures [default: 1]
     #[arg(long, value_name = "N")]

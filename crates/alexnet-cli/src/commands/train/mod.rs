@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SHARE", conflicts_with = "val")]
     val_share: Option<f64>,
     /// The network; `alexnet nets` lists them [default: torchvision]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = crate::net_option::names(), hide_possible_values = true)]
     net: Option<String>,
     /// How it is trained: quick, simple, paper, original, caffe or torchvision [default: quick]
     #[arg(long, value_name = "NAME")]

@@ -1,0 +1,138 @@
+//! The program as its users start it: what it prints, its errors and its exit status.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn alexnet(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_alexnet")).args(arguments).output().expect("the program starts")
+}
+
+/// Standard output of a call that must succeed.
+fn done(arguments: &[&str]) -> String {
+    let output = alexnet(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Asserts that a call fails with this status, and that its error tells each of `parts`.
+fn fails(status: i32, arguments: &[&str], parts: &[&str]) {
+    let output = alexnet(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
+    for part in parts {
+        assert!(error.contains(part), "{arguments:?}: no `{part}` in: {error}");
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+#[test]
+fn nets_and_summary_tell_shapes_and_counts() {
+    let json: serde_json::Value = serde_json::from_str(&done(&["nets", "--json"])).expect("JSON");
+    let paper = json.as_array().expect("an array").iter().find(|net| net["name"] == "paper").expect("the paper's net");
+    assert_eq!((&paper["parameters"], &paper["macs"]), (&60_965_224.into(), &724_406_816.into()));
+    assert!(done(&["nets"]).contains("seed-code           224  56-28-14-7        76,009,832"));
+    let table = done(&["summary", "--net", "seed-code", "--classes", "1"]);
+    assert!(table.contains("71,916,929"), "{table}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let svg = folder.path().join("net.svg");
+    done(&["summary", "--net", "caffenet", "--svg", text(&svg)]);
+    assert!(std::fs::read_to_string(&svg).expect("the drawing").starts_with("<svg"));
+}
+
+#[test]
+fn bad_usage_is_status_2_and_failure_status_1() {
+    fails(2, &["frobnicate"], &["frobnicate"]);
+    fails(2, &["predict", "--model", "m.safetensors"], &["PICTURE"]);
+    fails(2, &["eval", "--model", "m.safetensors", "--crops", "5"], &["crops"]);
+    for command in ["summary", "train", "selftest"] {
+        fails(2, &[command, "--net", "papr"], &["papr", "'paper'"]);
+    }
+    fails(1, &["summary", "--image-size", "20"], &["pool2", "larger pictures"]);
+    fails(1, &["bench", "train", "--precision", "bf16"], &["bf16"]);
+}
+
+#[test]
+fn folders_that_cannot_train_are_told_and_nothing_is_left_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    let train = |parts: &[&str]| {
+        fails(1, &["train", "--data", text(&data), "--out", text(&run)], parts);
+        assert!(!run.exists(), "a failed start left {}", run.display());
+    };
+    train(&["data", "No such file"]);
+    std::fs::create_dir_all(data.join("cat")).expect("a folder");
+    train(&["one folder per class"]);
+    std::fs::write(data.join("cat/1.jpg"), b"").expect("a file");
+    train(&["only one class"]);
+    std::fs::create_dir_all(data.join("dog")).expect("a folder");
+    train(&["dog", "no pictures"]);
+}
+
+#[test]
+fn files_that_are_no_models_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let model = folder.path().join("m.safetensors");
+    let eval = |parts: &[&str]| fails(1, &["eval", "--model", text(&model)], parts);
+    eval(&["m.safetensors", "No such file"]);
+    std::fs::write(&model, b"").expect("a file");
+    eval(&["m.safetensors"]);
+    let mut huge = (1u64 << 60).to_le_bytes().to_vec();
+    huge.extend(b"{}");
+    std::fs::write(&model, huge).expect("a file");
+    eval(&["m.safetensors", "header"]);
+}
+
+#[test]
+fn a_short_run_trains_evaluates_predicts_and_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let train = ["train", "--net", "slim", "--image-size", "96", "--batch", "8", "--epochs", "1", "--max-steps", "2", "--json"];
+    let printed = done(&[train.as_slice(), &["--out", text(&run)]].concat());
+    let last: serde_json::Value = serde_json::from_str(printed.lines().last().expect("a line")).expect("JSON");
+    assert_eq!((&last["ending"], &last["steps"]), (&"max-steps".into(), &2.into()));
+    fails(1, &["train", "--out", text(&run)], &["not empty"]);
+    let model = run.join("last.safetensors");
+    let report: serde_json::Value = serde_json::from_str(&done(&["eval", "--model", text(&model), "--json"])).expect("JSON");
+    assert_eq!((&report["images"], &report["crops"]), (&500.into(), &1.into()));
+    assert!(report["top5"].as_f64().expect("a number") >= report["top1"].as_f64().expect("a number"));
+
+    // A good picture is answered, a broken one told, and the status says that not all went well.
+    let (good, broken) = (folder.path().join("good.bmp"), folder.path().join("broken.png"));
+    let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
+    bmp.resize(54, 0);
+    bmp.extend([10, 20, 30, 0]);
+    std::fs::write(&good, bmp).expect("a file");
+    std::fs::write(&broken, b"\x89PNG\r\n\x1a\n").expect("a file");
+    let output =
+        alexnet(&["predict", "--model", text(&model), "--crops", "10", "--top", "3", "--json", text(&broken), text(&good)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("broken.png"));
+    let answers: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((answers.as_array().expect("an array").len(), &answers[0]["crops"]), (1, &10.into()));
+    assert_eq!(answers[0]["top"].as_array().expect("an array").len(), 3);
+}
+
+#[test]
+fn the_self_test_reports_the_formulas_parameters() {
+    let report = done(&["selftest", "--net", "slim", "--batch", "1", "--classes", "3", "--json"]);
+    let report: alexnet::selftest::Report = serde_json::from_str(&report).expect("a report");
+    // fc8's weight has 3 outputs; the first value is the formula's for tensor 14 of seed 1, at scale sqrt(3 / 4096).
+    assert_eq!((report.classes, report.parameters), (3, 50_303_912 - 997 * 4097));
+    assert_eq!(report.activations["fc8"].shape, [1, 3]);
+    assert_eq!(report.losses.len(), 3);
+}
+
+#[test]
+fn completions_and_manual_pages_name_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(done(&["completions", shell]).contains("selftest"));
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    done(&["man", "--out", text(folder.path())]);
+    for page in ["alexnet.1", "alexnet-train.1", "alexnet-predict.1"] {
+        assert!(folder.path().join(page).exists(), "no {page}");
+    }
+}
