@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use alexnet_kernels::context::Context;
+use alexnet_kernels::context::{Context, Convolutions};
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::map::{Map, Sides};
 use alexnet_kernels::random::Key;
@@ -58,7 +58,7 @@ fn main() {
     let isa = Isa::from_env().unwrap_or(Isa::Portable);
     for (label, threads) in [("1 thread", &Serial as &dyn Threads), ("all cores", &Cores)] {
         println!("{isa}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}", "", "forward", "dx", "dw", "dw+update");
-        let context = Context { isa, threads };
+        let context = Context { isa, threads, convolutions: Convolutions::Fastest };
         for (name, c, size, k, r, stride, pad, p) in [
             ("conv1", 3, 224, 64, 11, 4, 2, 55),
             ("conv2", 64, 27, 192, 5, 1, 2, 27),

@@ -10,11 +10,40 @@ pub struct Context<'a> {
     pub isa: Isa,
     /// Who runs the tasks.
     pub threads: &'a dyn Threads,
+    /// Which algorithms convolutions may use.
+    pub convolutions: Convolutions,
+}
+
+/// Which algorithms convolutions may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Convolutions {
+    /// The fastest for each shape.
+    #[default]
+    Fastest,
+    /// Direct ones only: their rounding is that of other libraries.
+    Direct,
+    /// Winograd's wherever there is a transform, be it slower.
+    Winograd,
+}
+
+impl Convolutions {
+    /// Those named by the environment variable `ALEXNET_CONV` (`fastest`, `direct` or `winograd`), else the fastest.
+    ///
+    /// # Errors
+    /// A name that is unknown.
+    pub fn from_env() -> Result<Self, String> {
+        match std::env::var("ALEXNET_CONV").as_deref() {
+            Err(_) | Ok("" | "fastest") => Ok(Convolutions::Fastest),
+            Ok("direct") => Ok(Convolutions::Direct),
+            Ok("winograd") => Ok(Convolutions::Winograd),
+            Ok(name) => Err(format!("ALEXNET_CONV={name}: unknown; use fastest, direct or winograd")),
+        }
+    }
 }
 
 impl Context<'static> {
     /// One thread, with the given instruction set: for tests.
     pub fn serial(isa: Isa) -> Self {
-        Context { isa, threads: &Serial }
+        Context { isa, threads: &Serial, convolutions: Convolutions::Direct }
     }
 }

@@ -93,7 +93,7 @@ pub(crate) mod testing {
     /// Every instruction set on one thread, and the best one on three.
     pub(crate) fn contexts() -> Vec<Context<'static>> {
         let mut all: Vec<_> = Isa::all_supported().map(Context::serial).collect();
-        all.push(Context { isa: Isa::detect(), threads: &Three });
+        all.push(Context { threads: &Three, ..Context::serial(Isa::detect()) });
         all
     }
 

@@ -1,13 +1,16 @@
 //! The CPU engine against PyTorch's figures, for every net that has some.
 
-use alexnet::engine::cpu::Cpu;
+use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::selftest::{self, compare, golden};
 
 #[test]
 fn every_reference_case_agrees_with_pytorch() {
     for reference in golden::all().expect("golden files are part of the program") {
         let case = golden::case(&reference).expect("golden nets are presets");
-        let report = selftest::run(&case, "test", |net| Cpu::new(net, case.batch, 0)).expect("the case runs");
+        let report = selftest::run(&case, "test", |net| {
+            Cpu::new(net, case.batch, 0).map(|cpu| cpu.with_convolutions(Convolutions::Direct))
+        })
+        .expect("the case runs");
         let deviations = compare(&report, &reference);
         // 1 count, 3 losses, 8 probabilities, 11 activations or more, 16 gradients and 16 updates.
         assert!(deviations.len() >= 55, "{} quantities of {}", deviations.len(), reference.net);

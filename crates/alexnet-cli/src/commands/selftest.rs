@@ -1,6 +1,6 @@
 //! `alexnet selftest`: this machine's engine against PyTorch's figures.
 
-use alexnet::engine::cpu::Cpu;
+use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::presets;
 use alexnet::selftest::{self, Case, Report, compare, golden};
 use anyhow::{Context, bail};
@@ -43,8 +43,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut wrong = 0;
     let mut reports = Vec::new();
     for case in &cases {
-        let report =
-            selftest::run(case, concat!("alexnet ", env!("CARGO_PKG_VERSION")), |net| Cpu::new(net, case.batch, args.threads))?;
+        let report = selftest::run(case, concat!("alexnet ", env!("CARGO_PKG_VERSION")), |net| {
+            // Other libraries' rounding, unless ALEXNET_CONV asks for another.
+            let direct = std::env::var_os("ALEXNET_CONV").is_none();
+            let engine = Cpu::new(net, case.batch, args.threads)?;
+            Ok(if direct { engine.with_convolutions(Convolutions::Direct) } else { engine })
+        })?;
         if !args.json {
             wrong += usize::from(!print(&report, reference(&report, &references)));
         }

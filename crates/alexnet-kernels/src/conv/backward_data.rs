@@ -1,7 +1,7 @@
 //! The gradient with respect to the input.
 
-use super::Shape;
-use super::direct::{Finish, convolve};
+use super::direct::Finish;
+use super::{Shape, convolve};
 use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::map::{Map, Sides};

@@ -1,7 +1,7 @@
 //! The forward pass.
 
-use super::Shape;
-use super::direct::{Finish, convolve};
+use super::direct::Finish;
+use super::{Shape, convolve};
 use crate::context::Context;
 use crate::map::Map;
 

@@ -13,11 +13,13 @@ mod forward;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 pub use backward_data::backward_data;
 pub use backward_weights::backward_weights;
 pub use forward::forward;
 
+use crate::context::{Context, Convolutions};
 use crate::map::{Map, Sides};
 use crate::pack::Filters;
 
@@ -104,4 +106,40 @@ impl Shape {
 /// Whether a border is at least as wide as another on every side.
 fn holds(border: Sides, needed: Sides) -> bool {
     border.top >= needed.top && border.left >= needed.left && border.bottom >= needed.bottom && border.right >= needed.right
+}
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Every product of the formula, in registers.
+    Direct,
+    /// Fewer products of transformed tiles.
+    Winograd,
+}
+
+/// Tiles below which a Winograd convolution is not worth it: too few to share among threads, and the weights' transform would
+/// be most of the work.
+const LEAST_TILES: usize = 256;
+
+impl Shape {
+    /// The algorithm for this shape, by a fixed table: never by a timing or by the number of threads.
+    ///
+    /// Outputs for a product, measured on Zen 5 at batch 128, are in `examples/kernels.rs`.
+    pub fn algorithm(&self, context: &Context<'_>) -> Algorithm {
+        let tiles = self.x.n * self.p.div_ceil(4) * self.q.div_ceil(4);
+        let can = winograd::fits(self);
+        match context.convolutions {
+            Convolutions::Winograd if can => Algorithm::Winograd,
+            Convolutions::Fastest if can && tiles >= LEAST_TILES => Algorithm::Winograd,
+            _ => Algorithm::Direct,
+        }
+    }
+}
+
+/// Convolves by the shape's algorithm.
+fn convolve(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], finish: &direct::Finish<'_>, y_map: Map, y: &mut [f32]) {
+    match shape.algorithm(context) {
+        Algorithm::Direct => direct::convolve(context, shape, x, w, finish, y_map, y),
+        Algorithm::Winograd => winograd::convolve(context, shape, x, w, finish, y_map, y),
+    }
 }

@@ -140,7 +140,7 @@ fn bits_do_not_depend_on_who_runs_the_tasks() {
         let y_map = shape.y(shape.gradient_border());
         let dy = map_of(6, y_map);
         let results = [&crate::threads::Serial as &dyn Threads, &Reversed].map(|threads| {
-            let context = Context { isa: Isa::detect(), threads };
+            let context = Context { isa: Isa::detect(), threads, convolutions: Convolutions::Fastest };
             let (mut y, mut dx, mut dw) = (vec![0.0; y_map.len()], vec![0.0; shape.x.len()], vec![0.0; w.len()]);
             forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
             backward_data(&context, &shape, y_map, &dy, &w, None, shape.x, &mut dx);
@@ -177,6 +177,51 @@ fn the_references_gradients_are_slopes_of_its_forward_pass() {
             let mut moved = w.clone();
             moved[at] += 1.0;
             assert!((loss(&x, &moved) - base - f64::from(dw[at])).abs() < 1e-3, "dw of {shape:?}");
+        }
+    }
+}
+
+/// Shapes for which there is a transform; C is a multiple of 16.
+fn winograd_shapes() -> Vec<Shape> {
+    let mut all = Vec::new();
+    for (n, c, k, h, w, kernel, groups) in [
+        (2, 16, 40, 13, 13, 3, 1),
+        (3, 64, 64, 7, 10, 3, 2),
+        (1, 32, 33, 27, 5, 5, 1),
+        (2, 32, 70, 6, 9, 5, 2),
+        (40, 16, 3, 3, 3, 3, 1),
+    ] {
+        let pad = sides(kernel / 2, kernel / 2, kernel / 2, kernel / 2);
+        let x = Map { n, h, w, c, border: pad };
+        all.push(Shape { x, k, r: kernel, s: kernel, stride: 1, pad, p: h, q: w, groups });
+    }
+    all
+}
+
+/// How far two tensors are apart, as a share of the second one's l2 norm.
+fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let apart = norm(&mut found.iter().zip(expected).map(|(a, b)| f64::from(a - b)));
+    apart / norm(&mut expected.iter().map(|&b| f64::from(b)))
+}
+
+#[test]
+fn winograd_equals_the_reference_within_2e_6_of_the_norm() {
+    for shape in winograd_shapes() {
+        let Data { x, w, bias } = data(&shape);
+        let y_map = shape.y(shape.gradient_border());
+        let dy = map_of(8, y_map);
+        let (mut y, mut dx) = (vec![f32::NAN; y_map.len()], vec![f32::NAN; shape.x.len()]);
+        let (mut expected_y, mut expected_dx) = (y.clone(), dx.clone());
+        reference::forward(&shape, &x, &w, &bias, true, y_map, &mut expected_y);
+        reference::backward_data(&shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut expected_dx);
+        for isa in Isa::all_supported() {
+            let context = Context { convolutions: Convolutions::Winograd, ..Context::serial(isa) };
+            assert_eq!(shape.algorithm(&context), Algorithm::Winograd);
+            forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
+            backward_data(&context, &shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut dx);
+            let errors = (relative_error(&y, &expected_y), relative_error(&dx, &expected_dx));
+            assert!(errors.0 < 2e-6 && errors.1 < 2e-6, "{errors:?} by {isa}: {shape:?}");
         }
     }
 }

@@ -12,6 +12,7 @@ mod run;
 mod threads;
 
 use alexnet_kernels::context::Context;
+pub use alexnet_kernels::context::Convolutions;
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::{layout, loss};
 
@@ -30,6 +31,7 @@ pub struct Cpu {
     classes: usize,
     capacity: usize,
     isa: Isa,
+    convolutions: Convolutions,
     pool: rayon::ThreadPool,
     parameters: Vec<Parameter>,
     room: GradientRoom,
@@ -57,6 +59,7 @@ impl Cpu {
             classes: net.classes(),
             capacity,
             isa: Isa::from_env().map_err(Error::Invalid)?,
+            convolutions: Convolutions::from_env().map_err(Error::Invalid)?,
             pool: threads::pool(threads)?,
             parameters: Parameter::zeros(net)?,
             room: GradientRoom::default(),
@@ -64,6 +67,16 @@ impl Cpu {
             training: None,
             input_gradient: None,
         })
+    }
+
+    /// The same engine with other algorithms for its convolutions than the fastest, or those of `ALEXNET_CONV`.
+    #[must_use]
+    pub fn with_convolutions(self, convolutions: Convolutions) -> Cpu {
+        Cpu { convolutions, ..self }
+    }
+
+    fn context(&self) -> Context<'static> {
+        Context { isa: self.isa, threads: &Rayon, convolutions: self.convolutions }
     }
 
     /// The instruction set in use.
@@ -102,12 +115,12 @@ impl Cpu {
     /// Forward, loss and backward on a batch of at most the engine's capacity.
     fn learn(&mut self, purpose: Purpose, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
         let n = self.check(batch.images, batch.labels)?;
+        let context = self.context();
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
         let program = compiled(slot, &self.net, purpose, self.capacity)?;
         if matches!(learn, Learn::Update(_)) {
             self.parameters.iter_mut().for_each(Parameter::ready_to_train);
         }
-        let context = Context { isa: self.isa, threads: &Rayon };
         let (classes, parameters, room) = (self.classes, &mut self.parameters, &mut self.room);
         Ok(self.pool.install(|| {
             run::forward(&context, program, parameters, batch.images, n, batch.dropout);
@@ -137,8 +150,8 @@ impl Engine for Cpu {
 
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
+        let context = self.context();
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity)?;
-        let context = Context { isa: self.isa, threads: &Rayon };
         logits.clear();
         for part in images.chunks(images.len() / n * self.capacity) {
             let n = part.len() / (images.len() / n);
@@ -159,7 +172,7 @@ impl Engine for Cpu {
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
         self.learn(Purpose::InputGradient, &Batch { images, labels, dropout: None }, Learn::Nothing)?;
         let Some(program) = &self.input_gradient else { unreachable!("compiled by `learn`") };
-        let context = Context { isa: self.isa, threads: &Rayon };
+        let context = self.context();
         let map = batch(program.plan.gradient_map(0), labels.len());
         let mut planes = vec![0.0; images.len()];
         self.pool.install(|| layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut planes));
@@ -174,7 +187,7 @@ impl Engine for Cpu {
         };
         // The plan of a shorter net cannot fuse what follows, so conv1 is seen before its ReLU.
         let mut program = Program::new(&self.net, index + 1, Purpose::Infer, n)?;
-        let context = Context { isa: self.isa, threads: &Rayon };
+        let context = self.context();
         Ok(self.pool.install(|| {
             run::forward(&context, &mut program, &self.parameters, images, n, None);
             let map = batch(program.plan.values[program.plan.output].map, n);

@@ -1,0 +1,262 @@
+//! Winograd convolution: F(4 x 4, 3 x 3) with 2.25 multiplications for an output and channel instead of 9, F(2 x 2, 5 x 5) with 9
+//! instead of 25.
+//!
+//! A block of tiles is transformed, multiplied and transformed back while it is in the second-level cache: of what lies between
+//! nothing is written to memory. The products are 36 matrix products [tiles, C] x [C, 32], one for each value of a tile.
+
+mod transform;
+
+use self::transform::{LANES, Lanes, PRODUCTS, SIX};
+use super::Shape;
+use super::direct::Finish;
+use crate::buffer::with_scratch;
+use crate::context::Context;
+use crate::map::Map;
+use crate::pack::{Filters, PANEL};
+use crate::threads::{Parts, for_each_chunk};
+use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
+
+/// Bytes of transformed input in a block: with a panel's products they fill most of a second-level cache of 1 MiB.
+const BLOCK: usize = 800 << 10;
+
+/// Channels of a pixel beyond the border.
+static NOTHING: [f32; 1024] = [0.0; 1024];
+
+/// Outputs along each side of a tile, if there is a transform for this shape.
+fn tile_size(shape: &Shape) -> Option<usize> {
+    let c = shape.x.c / shape.groups;
+    let fits = shape.stride == 1 && c.is_multiple_of(LANES) && c <= NOTHING.len();
+    match (shape.r, shape.s) {
+        (3, 3) if fits => Some(4),
+        (5, 5) if fits => Some(2),
+        _ => None,
+    }
+}
+
+/// Whether a shape can be convolved here.
+pub(super) fn fits(shape: &Shape) -> bool {
+    tile_size(shape).is_some()
+}
+
+/// Convolves; the same as [`direct::convolve`](super::direct::convolve), but for rounding: a relative error of some 1e-6 of the
+/// output's norm, against 1e-7.
+pub(super) fn convolve(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[f32],
+    w: &[f32],
+    finish: &Finish<'_>,
+    y_map: Map,
+    y: &mut [f32],
+) {
+    match tile_size(shape) {
+        Some(4) => convolve_with::<4, 3>(context, shape, x, w, finish, y_map, y),
+        Some(2) => convolve_with::<2, 5>(context, shape, x, w, finish, y_map, y),
+        _ => unreachable!("see `fits`"),
+    }
+}
+
+/// Where the tiles of a batch lie.
+#[derive(Clone, Copy)]
+struct Tiles {
+    /// Outputs along each side.
+    size: usize,
+    /// Tiles in a column and in a row of a picture.
+    down: usize,
+    along: usize,
+}
+
+impl Tiles {
+    fn new(shape: &Shape, size: usize) -> Self {
+        Tiles { size, down: shape.p.div_ceil(size), along: shape.q.div_ceil(size) }
+    }
+
+    /// The picture and the first output pixel of a tile.
+    fn place(&self, tile: usize) -> (usize, usize, usize) {
+        let (image, within) = (tile / (self.down * self.along), tile % (self.down * self.along));
+        (image, within / self.along * self.size, within % self.along * self.size)
+    }
+}
+
+fn convolve_with<const M: usize, const R: usize>(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[f32],
+    w: &[f32],
+    finish: &Finish<'_>,
+    y_map: Map,
+    y: &mut [f32],
+) {
+    let filters = shape.filters();
+    let (panels, outputs, c) = (filters.panels(), filters.group_outputs(), filters.c);
+    if y_map.border != Default::default() {
+        let y = &mut y[..y_map.len()];
+        for_each_chunk(context.threads, y, y_map.image_stride(), |_, image| y_map.clear_border(image));
+    }
+    let tiles = Tiles::new(shape, M);
+    let all = shape.x.n * tiles.down * tiles.along;
+    let rows = max_rows(context.isa);
+    // Whole tiles of rows, so that no product has a short one but the last.
+    let together = (BLOCK / (PRODUCTS * c * size_of::<f32>()) / rows).max(1) * rows;
+    let blocks = all.div_ceil(together);
+    let y = Parts::new(y);
+    let u_len = PRODUCTS * c * PANEL;
+    with_scratch(shape.groups * panels * u_len, |u| {
+        for_each_chunk(context.threads, u, u_len, |panel, u| transform_weights::<R>(context, filters, w, panel, u));
+        let u = &*u;
+        context.threads.run(blocks * shape.groups, &|task| {
+            let (block, group) = (task / shape.groups, task % shape.groups);
+            let first = block * together;
+            let count = together.min(all - first);
+            with_scratch(PRODUCTS * count * (c + PANEL), |room| {
+                let (v, m) = room.split_at_mut(PRODUCTS * count * c);
+                for tile in 0..count {
+                    let (image, p, q) = tiles.place(first + tile);
+                    transform_input(context, shape, x, group * c, (image, p, q), count, &mut v[tile * c..]);
+                }
+                for within in 0..panels {
+                    let panel = group * panels + within;
+                    for product in 0..PRODUCTS {
+                        let b = &u[panel * u_len + product * c * PANEL..][..c * PANEL];
+                        for (tile, rows) in cut(count, rows) {
+                            let a = &v[(product * count + tile) * c..];
+                            let (counts, steps, start) = ([1, 1, c], [0, 0, 1], Start::Lanes(&ZEROS));
+                            let (row, floor, y_row, lanes) = (c, f32::NEG_INFINITY, PANEL, PANEL);
+                            let to = &mut m[(product * count + tile) * PANEL..][..rows * PANEL];
+                            let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
+                            // SAFETY: `to` has these rows and lanes.
+                            unsafe { tile.run(context.isa, rows, to.as_mut_ptr()) };
+                        }
+                    }
+                    let k = group * outputs + within * PANEL;
+                    let lanes = (outputs - within * PANEL).min(PANEL);
+                    for tile in 0..count {
+                        let place = tiles.place(first + tile);
+                        transform_output::<M>(context, finish, &m[tile * PANEL..], count, place, (k, lanes), y_map, &y);
+                    }
+                }
+            });
+        });
+    });
+}
+
+/// G g G^T of a panel: [36][C][32].
+fn transform_weights<const R: usize>(context: &Context<'_>, filters: Filters, w: &[f32], panel: usize, u: &mut [f32]) {
+    let c = filters.c;
+    let w = &w[panel * filters.depth() * PANEL..][..filters.depth() * PANEL];
+    context.isa.vectorize(
+        #[inline(always)]
+        || {
+            for channel in 0..c {
+                for half in (0..PANEL).step_by(LANES) {
+                    let at = |r: usize, s: usize| ((r * R + s) * c + channel) * PANEL + half;
+                    let mut columns = [[[0.0; LANES]; SIX]; R];
+                    for (s, column) in columns.iter_mut().enumerate() {
+                        *column = transform::filter::<R>(std::array::from_fn(|r| lanes(&w[at(r, s)..])));
+                    }
+                    for i in 0..SIX {
+                        let row = transform::filter::<R>(std::array::from_fn(|s| columns[s][i]));
+                        for (j, value) in row.iter().enumerate() {
+                            u[((i * SIX + j) * c + channel) * PANEL + half..][..LANES].copy_from_slice(value);
+                        }
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// B^T d B of a tile's C channels from `channel` on: value i goes to `v[i count C ..]`. What lies beyond the map and its
+/// border is zero: it belongs to outputs beyond the last.
+#[allow(clippy::too_many_arguments)]
+fn transform_input(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[f32],
+    channel: usize,
+    (image, p, q): (usize, usize, usize),
+    count: usize,
+    v: &mut [f32],
+) {
+    let (map, c) = (shape.x, shape.x.c / shape.groups);
+    let (height, width) = (map.border.top + map.h + map.border.bottom, map.border.left + map.w + map.border.right);
+    let (top, left) = (map.border.top - shape.pad.top + p, map.border.left - shape.pad.left + q);
+    let pixels: [[&[f32]; SIX]; SIX] = std::array::from_fn(|i| {
+        std::array::from_fn(|j| match (top + i < height, left + j < width) {
+            (true, true) => &x[image * map.image_stride() + (top + i) * map.row_stride() + (left + j) * map.c + channel..][..c],
+            _ => &NOTHING[..c],
+        })
+    });
+    context.isa.vectorize(
+        #[inline(always)]
+        || {
+            for at in (0..c).step_by(LANES) {
+                let mut columns = [[[0.0; LANES]; SIX]; SIX];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    *column = transform::input(std::array::from_fn(|i| lanes(&pixels[i][j][at..])));
+                }
+                for i in 0..SIX {
+                    let row = transform::input(std::array::from_fn(|j| columns[j][i]));
+                    for (j, value) in row.iter().enumerate() {
+                        v[(i * SIX + j) * count * c + at..][..LANES].copy_from_slice(value);
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// A^T m A of a tile's panel, with bias, floor and mask, to the pixels of y that there are. Value i is at `m[i count 32 ..]`.
+#[allow(clippy::too_many_arguments)]
+fn transform_output<const M: usize>(
+    context: &Context<'_>,
+    finish: &Finish<'_>,
+    m: &[f32],
+    count: usize,
+    (image, p, q): (usize, usize, usize),
+    (k, channels): (usize, usize),
+    y_map: Map,
+    y: &Parts<'_, f32>,
+) {
+    context.isa.vectorize(
+        #[inline(always)]
+        || {
+            for half in (0..channels).step_by(LANES) {
+                let some = LANES.min(channels - half);
+                let mut columns = [[[0.0; LANES]; M]; SIX];
+                for (j, column) in columns.iter_mut().enumerate() {
+                    *column = transform::output::<M>(std::array::from_fn(|i| lanes(&m[(i * SIX + j) * count * PANEL + half..])));
+                }
+                let mut bias = [0.0; LANES];
+                if let Some(all) = finish.bias {
+                    bias[..some].copy_from_slice(&all[k + half..k + half + some]);
+                }
+                for i in 0..M.min(y_map.h - p) {
+                    let row = transform::output::<M>(std::array::from_fn(|j| columns[j][i]));
+                    for (j, mut value) in row.into_iter().enumerate().take(y_map.w - q) {
+                        for (value, bias) in value.iter_mut().zip(bias) {
+                            *value += bias;
+                            *value = if *value < finish.floor { finish.floor } else { *value };
+                        }
+                        if let Some((map, mask)) = finish.mask {
+                            let mask = &mask[map.at(image, p + i, q + j) + k + half..];
+                            for (value, &mask) in value.iter_mut().zip(mask) {
+                                *value = if mask > 0.0 { *value } else { 0.0 };
+                            }
+                        }
+                        let at = y_map.at(image, p + i, q + j) + k + half;
+                        // SAFETY: this tile's pixels of these channels belong to this task alone.
+                        unsafe { y.slice(at, some) }.copy_from_slice(&value[..some]);
+                    }
+                }
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn lanes(from: &[f32]) -> Lanes {
+    let mut lanes = [0.0; LANES];
+    lanes.copy_from_slice(&from[..LANES]);
+    lanes
+}

@@ -1,0 +1,90 @@
+//! The transforms of six-point Winograd convolutions, vectorised over channels (Lavin and Gray 2015, "Fast algorithms for
+//! convolutional neural networks").
+//!
+//! A tile of M x M outputs of a kernel of R x R, with M + R - 1 = 6, is
+//!
+//! ```text
+//! Y = A^T [ (G g G^T) . (B^T d B) ] A        d: 6 x 6 inputs, g: R x R weights, `.`: element by element
+//! ```
+//!
+//! The points are 0, 1, -1, 2, -2 and infinity, so that F(4 x 4, 3 x 3) and F(2 x 2, 5 x 5) share B:
+//!
+//! ```text
+//! A[i][j] = p_i^j,   G[i][j] = s_i p_i^j,   s = 1/4, -1/6, -1/6, 1/24, 1/24;   infinity: 1 at the highest power, else 0
+//! ```
+
+/// Rows and columns of a transformed tile.
+pub(super) const SIX: usize = 6;
+/// Values of a transformed tile, each of which is a product of its own.
+pub(super) const PRODUCTS: usize = SIX * SIX;
+/// Channels transformed side by side: one AVX-512 register.
+pub(super) const LANES: usize = 16;
+
+/// Some channels of one value.
+pub(super) type Lanes = [f32; LANES];
+
+const POINTS: [f32; 5] = [0.0, 1.0, -1.0, 2.0, -2.0];
+const SCALES: [f32; 5] = [1.0 / 4.0, -1.0 / 6.0, -1.0 / 6.0, 1.0 / 24.0, 1.0 / 24.0];
+
+#[inline(always)]
+fn sum<const N: usize>(terms: [(f32, Lanes); N]) -> Lanes {
+    let mut total = [0.0; LANES];
+    for (factor, lanes) in terms {
+        for (total, value) in total.iter_mut().zip(lanes) {
+            *total += factor * value;
+        }
+    }
+    total
+}
+
+/// B^T d for one column d.
+#[inline(always)]
+pub(super) fn input(d: [Lanes; SIX]) -> [Lanes; SIX] {
+    let even = sum([(-4.0, d[2]), (1.0, d[4])]);
+    let odd = sum([(-4.0, d[1]), (1.0, d[3])]);
+    let even_2 = sum([(-1.0, d[2]), (1.0, d[4])]);
+    let odd_2 = sum([(-2.0, d[1]), (2.0, d[3])]);
+    [
+        sum([(4.0, d[0]), (-5.0, d[2]), (1.0, d[4])]),
+        sum([(1.0, even), (1.0, odd)]),
+        sum([(1.0, even), (-1.0, odd)]),
+        sum([(1.0, even_2), (1.0, odd_2)]),
+        sum([(1.0, even_2), (-1.0, odd_2)]),
+        sum([(4.0, d[1]), (-5.0, d[3]), (1.0, d[5])]),
+    ]
+}
+
+/// G g for one column g.
+#[inline(always)]
+pub(super) fn filter<const R: usize>(g: [Lanes; R]) -> [Lanes; SIX] {
+    let mut column = [[0.0; LANES]; SIX];
+    for (i, (point, scale)) in POINTS.into_iter().zip(SCALES).enumerate() {
+        let mut power = scale;
+        for g in g {
+            column[i] = sum([(1.0, column[i]), (power, g)]);
+            power *= point;
+        }
+    }
+    column[SIX - 1] = g[R - 1];
+    column
+}
+
+/// A^T m for one column m.
+#[inline(always)]
+pub(super) fn output<const M: usize>(m: [Lanes; SIX]) -> [Lanes; M] {
+    let (plus, minus) = (sum([(1.0, m[1]), (1.0, m[2])]), sum([(1.0, m[1]), (-1.0, m[2])]));
+    let (plus_2, minus_2) = (sum([(1.0, m[3]), (1.0, m[4])]), sum([(1.0, m[3]), (-1.0, m[4])]));
+    let mut power = 1.0;
+    std::array::from_fn(|j| {
+        let (of_1, of_2) = if j % 2 == 0 { (plus, plus_2) } else { (minus, minus_2) };
+        let mut y = sum([(1.0, of_1), (power, of_2)]);
+        power *= 2.0;
+        if j == 0 {
+            y = sum([(1.0, y), (1.0, m[0])]);
+        }
+        if j == M - 1 {
+            y = sum([(1.0, y), (1.0, m[5])]);
+        }
+        y
+    })
+}
