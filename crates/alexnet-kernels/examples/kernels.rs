@@ -1,6 +1,6 @@
 //! GFLOP/s of every pass of torchvision's layers beside this machine's peak, on one thread and on all.
 //!
-//!     cargo run --release -p alexnet-kernels --example kernels [BATCH]
+//!     cargo run --release -p alexnet-kernels --example kernels [BATCH [LAYER]]
 
 use std::time::Instant;
 
@@ -55,6 +55,8 @@ fn speed(macs: usize, mut work: impl FnMut()) -> f64 {
 
 fn main() {
     let n = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(32);
+    let only = std::env::args().nth(2);
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let isa = Isa::from_env().unwrap_or(Isa::Portable);
     for (label, threads) in [("1 thread", &Serial as &dyn Threads), ("all cores", &Cores)] {
         println!("{isa}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}", "", "forward", "dx", "dw", "dw+update");
@@ -66,6 +68,9 @@ fn main() {
             ("conv4", 384, 13, 256, 3, 1, 1, 13),
             ("conv5", 256, 13, 256, 3, 1, 1, 13),
         ] {
+            if !wanted(name) {
+                continue;
+            }
             let border = Sides { top: pad, left: pad, bottom: pad, right: pad };
             let x_map = Map { n, h: size, w: size, c, border };
             let shape = conv::Shape { x: x_map, k, r, s: r, stride, pad: border, p, q: p, groups: 1 };
@@ -82,6 +87,9 @@ fn main() {
             println!("{name:8}{forward:10.0}{back:12.0}{weights:12.0}");
         }
         for (name, inputs, outputs) in [("fc6", 9216, 4096), ("fc7", 4096, 4096), ("fc8", 4096, 1000)] {
+            if !wanted(name) {
+                continue;
+            }
             let shape = linear::Shape { n, inputs, outputs };
             let mut w = random(shape.filters().packed_len());
             let (x, dy, bias) = (random(n * inputs), random(n * outputs), random(outputs));

@@ -147,15 +147,21 @@ fn transform_weights<const R: usize>(context: &Context<'_>, filters: Filters, w:
     context.isa.vectorize(
         #[inline(always)]
         || {
+            let mut columns = [[[0.0; LANES]; R]; SIX];
             for channel in 0..c {
                 for half in (0..PANEL).step_by(LANES) {
-                    let at = |r: usize, s: usize| ((r * R + s) * c + channel) * PANEL + half;
-                    let mut columns = [[[0.0; LANES]; SIX]; R];
-                    for (s, column) in columns.iter_mut().enumerate() {
-                        *column = transform::filter::<R>(std::array::from_fn(|r| lanes(&w[at(r, s)..])));
+                    for s in 0..R {
+                        let mut g = [[0.0; LANES]; R];
+                        for (r, g) in g.iter_mut().enumerate() {
+                            *g = lanes(w, ((r * R + s) * c + channel) * PANEL + half);
+                        }
+                        let column = transform::filter::<R>(g);
+                        for i in 0..SIX {
+                            columns[i][s] = column[i];
+                        }
                     }
-                    for i in 0..SIX {
-                        let row = transform::filter::<R>(std::array::from_fn(|s| columns[s][i]));
+                    for (i, column) in columns.iter().enumerate() {
+                        let row = transform::filter::<R>(*column);
                         for (j, value) in row.iter().enumerate() {
                             u[((i * SIX + j) * c + channel) * PANEL + half..][..LANES].copy_from_slice(value);
                         }
@@ -190,13 +196,20 @@ fn transform_input(
     context.isa.vectorize(
         #[inline(always)]
         || {
+            let mut columns = [[[0.0; LANES]; SIX]; SIX];
             for at in (0..c).step_by(LANES) {
-                let mut columns = [[[0.0; LANES]; SIX]; SIX];
-                for (j, column) in columns.iter_mut().enumerate() {
-                    *column = transform::input(std::array::from_fn(|i| lanes(&pixels[i][j][at..])));
+                for j in 0..SIX {
+                    let mut d = [[0.0; LANES]; SIX];
+                    for (i, d) in d.iter_mut().enumerate() {
+                        *d = lanes(pixels[i][j], at);
+                    }
+                    let column = transform::input(d);
+                    for i in 0..SIX {
+                        columns[i][j] = column[i];
+                    }
                 }
-                for i in 0..SIX {
-                    let row = transform::input(std::array::from_fn(|j| columns[j][i]));
+                for (i, column) in columns.iter().enumerate() {
+                    let row = transform::input(*column);
                     for (j, value) in row.iter().enumerate() {
                         v[(i * SIX + j) * count * c + at..][..LANES].copy_from_slice(value);
                     }
@@ -221,18 +234,25 @@ fn transform_output<const M: usize>(
     context.isa.vectorize(
         #[inline(always)]
         || {
+            let mut columns = [[[0.0; LANES]; SIX]; M];
             for half in (0..channels).step_by(LANES) {
                 let some = LANES.min(channels - half);
-                let mut columns = [[[0.0; LANES]; M]; SIX];
-                for (j, column) in columns.iter_mut().enumerate() {
-                    *column = transform::output::<M>(std::array::from_fn(|i| lanes(&m[(i * SIX + j) * count * PANEL + half..])));
+                for j in 0..SIX {
+                    let mut products = [[0.0; LANES]; SIX];
+                    for (i, product) in products.iter_mut().enumerate() {
+                        *product = lanes(m, (i * SIX + j) * count * PANEL + half);
+                    }
+                    let column = transform::output::<M>(products);
+                    for i in 0..M {
+                        columns[i][j] = column[i];
+                    }
                 }
                 let mut bias = [0.0; LANES];
                 if let Some(all) = finish.bias {
                     bias[..some].copy_from_slice(&all[k + half..k + half + some]);
                 }
                 for i in 0..M.min(y_map.h - p) {
-                    let row = transform::output::<M>(std::array::from_fn(|j| columns[j][i]));
+                    let row = transform::output::<M>(columns[i]);
                     for (j, mut value) in row.into_iter().enumerate().take(y_map.w - q) {
                         for (value, bias) in value.iter_mut().zip(bias) {
                             *value += bias;
@@ -255,8 +275,8 @@ fn transform_output<const M: usize>(
 }
 
 #[inline(always)]
-fn lanes(from: &[f32]) -> Lanes {
+fn lanes(from: &[f32], at: usize) -> Lanes {
     let mut lanes = [0.0; LANES];
-    lanes.copy_from_slice(&from[..LANES]);
+    lanes.copy_from_slice(&from[at..at + LANES]);
     lanes
 }

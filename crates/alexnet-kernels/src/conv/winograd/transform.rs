@@ -23,16 +23,15 @@ pub(super) const LANES: usize = 16;
 /// Some channels of one value.
 pub(super) type Lanes = [f32; LANES];
 
-const POINTS: [f32; 5] = [0.0, 1.0, -1.0, 2.0, -2.0];
-const SCALES: [f32; 5] = [1.0 / 4.0, -1.0 / 6.0, -1.0 / 6.0, 1.0 / 24.0, 1.0 / 24.0];
-
 #[inline(always)]
 fn sum<const N: usize>(terms: [(f32, Lanes); N]) -> Lanes {
     let mut total = [0.0; LANES];
-    for (factor, lanes) in terms {
-        for (total, value) in total.iter_mut().zip(lanes) {
-            *total += factor * value;
+    for lane in 0..LANES {
+        let mut value = terms[0].0 * terms[0].1[lane];
+        for (factor, lanes) in &terms[1..] {
+            value += factor * lanes[lane];
         }
+        total[lane] = value;
     }
     total
 }
@@ -54,19 +53,23 @@ pub(super) fn input(d: [Lanes; SIX]) -> [Lanes; SIX] {
     ]
 }
 
-/// G g for one column g.
+/// G g for one column g: for the points p and -p, even powers come with the same sign, odd ones with opposite ones.
 #[inline(always)]
 pub(super) fn filter<const R: usize>(g: [Lanes; R]) -> [Lanes; SIX] {
-    let mut column = [[0.0; LANES]; SIX];
-    for (i, (point, scale)) in POINTS.into_iter().zip(SCALES).enumerate() {
-        let mut power = scale;
-        for g in g {
-            column[i] = sum([(1.0, column[i]), (power, g)]);
-            power *= point;
-        }
-    }
-    column[SIX - 1] = g[R - 1];
-    column
+    let fourth = if R == 5 { g[R - 1] } else { [0.0; LANES] };
+    let third = if R == 5 { g[R - 2] } else { [0.0; LANES] };
+    let even = sum([(1.0, g[0]), (1.0, g[2]), (1.0, fourth)]);
+    let odd = sum([(1.0, g[1]), (1.0, third)]);
+    let even_2 = sum([(1.0, g[0]), (4.0, g[2]), (16.0, fourth)]);
+    let odd_2 = sum([(2.0, g[1]), (8.0, third)]);
+    [
+        sum([(1.0 / 4.0, g[0])]),
+        sum([(-1.0 / 6.0, even), (-1.0 / 6.0, odd)]),
+        sum([(-1.0 / 6.0, even), (1.0 / 6.0, odd)]),
+        sum([(1.0 / 24.0, even_2), (1.0 / 24.0, odd_2)]),
+        sum([(1.0 / 24.0, even_2), (-1.0 / 24.0, odd_2)]),
+        g[R - 1],
+    ]
 }
 
 /// A^T m for one column m.
@@ -74,17 +77,18 @@ pub(super) fn filter<const R: usize>(g: [Lanes; R]) -> [Lanes; SIX] {
 pub(super) fn output<const M: usize>(m: [Lanes; SIX]) -> [Lanes; M] {
     let (plus, minus) = (sum([(1.0, m[1]), (1.0, m[2])]), sum([(1.0, m[1]), (-1.0, m[2])]));
     let (plus_2, minus_2) = (sum([(1.0, m[3]), (1.0, m[4])]), sum([(1.0, m[3]), (-1.0, m[4])]));
+    let mut y = [[0.0; LANES]; M];
     let mut power = 1.0;
-    std::array::from_fn(|j| {
+    for (j, y) in y.iter_mut().enumerate() {
         let (of_1, of_2) = if j % 2 == 0 { (plus, plus_2) } else { (minus, minus_2) };
-        let mut y = sum([(1.0, of_1), (power, of_2)]);
+        *y = sum([(1.0, of_1), (power, of_2)]);
         power *= 2.0;
         if j == 0 {
-            y = sum([(1.0, y), (1.0, m[0])]);
+            *y = sum([(1.0, *y), (1.0, m[0])]);
         }
         if j == M - 1 {
-            y = sum([(1.0, y), (1.0, m[5])]);
+            *y = sum([(1.0, *y), (1.0, m[5])]);
         }
-        y
-    })
+    }
+    y
 }
