@@ -1,7 +1,7 @@
 //! The gradient with respect to the weights.
 
-use super::Shape;
 use super::direct::corner;
+use super::{Algorithm, Shape, winograd};
 use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::map::Map;
@@ -17,6 +17,9 @@ use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
 /// When the shape is unsound, or a slice is too short for it.
 pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map: Map, dy: &[f32], dw: &mut [f32]) {
     shape.check(x.len(), dw.len(), &dy_map, dy.len());
+    if shape.algorithm(context) == Algorithm::Winograd {
+        return winograd::backward_weights(context, shape, x, dy_map, dy, dw);
+    }
     let filters = shape.filters();
     let (panels, outputs, panel_len) = (filters.panels(), filters.group_outputs(), filters.depth() * PANEL);
     // Weights of one kernel row that lie contiguous in x as in dw: all S C without groups, else C at each of S places.

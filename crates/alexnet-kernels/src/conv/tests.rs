@@ -212,7 +212,9 @@ fn winograd_equals_the_reference_within_2e_6_of_the_norm() {
         let y_map = shape.y(shape.gradient_border());
         let dy = map_of(8, y_map);
         let (mut y, mut dx) = (vec![f32::NAN; y_map.len()], vec![f32::NAN; shape.x.len()]);
-        let (mut expected_y, mut expected_dx) = (y.clone(), dx.clone());
+        let mut dw = vec![f32::NAN; w.len()];
+        let (mut expected_y, mut expected_dx, mut expected_dw) = (y.clone(), dx.clone(), dw.clone());
+        reference::backward_weights(&shape, &x, y_map, &dy, &mut expected_dw);
         reference::forward(&shape, &x, &w, &bias, true, y_map, &mut expected_y);
         reference::backward_data(&shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut expected_dx);
         for isa in Isa::all_supported() {
@@ -220,8 +222,9 @@ fn winograd_equals_the_reference_within_2e_6_of_the_norm() {
             assert_eq!(shape.algorithm(&context), Algorithm::Winograd);
             forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
             backward_data(&context, &shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut dx);
-            let errors = (relative_error(&y, &expected_y), relative_error(&dx, &expected_dx));
-            assert!(errors.0 < 2e-6 && errors.1 < 2e-6, "{errors:?} by {isa}: {shape:?}");
+            backward_weights(&context, &shape, &x, y_map, &dy, &mut dw);
+            let errors = [(&y, &expected_y), (&dx, &expected_dx), (&dw, &expected_dw)].map(|(a, b)| relative_error(a, b));
+            assert!(errors.iter().all(|&error| error < 2e-6), "{errors:?} by {isa}: {shape:?}");
         }
     }
 }

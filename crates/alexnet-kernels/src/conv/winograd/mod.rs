@@ -4,7 +4,12 @@
 //! A block of tiles is transformed, multiplied and transformed back while it is in the second-level cache: of what lies between
 //! nothing is written to memory. The products are 36 matrix products [tiles, C] x [C, 32], one for each value of a tile.
 
+#![allow(clippy::needless_range_loop)] // rows and columns of small matrices read best by their numbers
+
 mod transform;
+mod weights;
+
+pub(super) use weights::backward_weights;
 
 use self::transform::{LANES, Lanes, PRODUCTS, SIX};
 use super::Shape;
@@ -112,7 +117,9 @@ fn convolve_with<const M: usize, const R: usize>(
                 let (v, m) = room.split_at_mut(PRODUCTS * count * c);
                 for tile in 0..count {
                     let (image, p, q) = tiles.place(first + tile);
-                    transform_input(context, shape, x, group * c, (image, p, q), count, &mut v[tile * c..]);
+                    let to = Lines { start: v[tile * c..].as_mut_ptr(), step: count * c };
+                    // SAFETY: value i of the tile has its C floats in `v` at (i count + tile) C.
+                    unsafe { transform_input(context, shape, x, group * c, (image, p, q), to) };
                 }
                 for within in 0..panels {
                     let panel = group * panels + within;
@@ -172,17 +179,40 @@ fn transform_weights<const R: usize>(context: &Context<'_>, filters: Filters, w:
     );
 }
 
-/// B^T d B of a tile's C channels from `channel` on: value i goes to `v[i count C ..]`. What lies beyond the map and its
-/// border is zero: it belongs to outputs beyond the last.
-#[allow(clippy::too_many_arguments)]
-fn transform_input(
+/// Where the 36 values of a tile go: value i begins `i step` floats behind the first.
+///
+/// A pointer, because the values of different tiles, which different tasks write, interleave. A closure that stores through
+/// checked slices was tried: conv2's weight gradient took twice the time.
+#[derive(Clone, Copy)]
+struct Lines {
+    start: *mut f32,
+    step: usize,
+}
+
+impl Lines {
+    /// Writes 16 lanes of value `product` from `at` on.
+    ///
+    /// # Safety
+    /// These floats can be written, and nobody else touches them meanwhile.
+    #[inline(always)]
+    unsafe fn store(self, product: usize, at: usize, lanes: &Lanes) {
+        // SAFETY: the caller's promise.
+        unsafe { self.start.add(product * self.step + at).cast::<Lanes>().write_unaligned(*lanes) };
+    }
+}
+
+/// B^T d B of a tile's C channels from `channel` on. What lies beyond the map and its border is zero: it belongs to outputs
+/// beyond the last.
+///
+/// # Safety
+/// `to` takes C floats for each of 36 values.
+unsafe fn transform_input(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
     channel: usize,
     (image, p, q): (usize, usize, usize),
-    count: usize,
-    v: &mut [f32],
+    to: Lines,
 ) {
     let (map, c) = (shape.x, shape.x.c / shape.groups);
     let (height, width) = (map.border.top + map.h + map.border.bottom, map.border.left + map.w + map.border.right);
@@ -211,7 +241,8 @@ fn transform_input(
                 for (i, column) in columns.iter().enumerate() {
                     let row = transform::input(*column);
                     for (j, value) in row.iter().enumerate() {
-                        v[(i * SIX + j) * count * c + at..][..LANES].copy_from_slice(value);
+                        // SAFETY: `at + 16` is at most C: the caller's promise.
+                        unsafe { to.store(i * SIX + j, at, value) };
                     }
                 }
             }

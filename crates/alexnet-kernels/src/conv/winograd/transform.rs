@@ -92,3 +92,43 @@ pub(super) fn output<const M: usize>(m: [Lanes; SIX]) -> [Lanes; M] {
     }
     y
 }
+
+/// A y for one column y of the gradient of a tile's outputs: the way back through [`output`].
+#[inline(always)]
+pub(super) fn output_gradient<const M: usize>(y: [Lanes; M]) -> [Lanes; SIX] {
+    let second = if M == 4 { y[M - 2] } else { [0.0; LANES] };
+    let third = if M == 4 { y[M - 1] } else { [0.0; LANES] };
+    let even = sum([(1.0, y[0]), (1.0, second)]);
+    let odd = sum([(1.0, y[1]), (1.0, third)]);
+    let even_2 = sum([(1.0, y[0]), (4.0, second)]);
+    let odd_2 = sum([(2.0, y[1]), (8.0, third)]);
+    [
+        y[0],
+        sum([(1.0, even), (1.0, odd)]),
+        sum([(1.0, even), (-1.0, odd)]),
+        sum([(1.0, even_2), (1.0, odd_2)]),
+        sum([(1.0, even_2), (-1.0, odd_2)]),
+        y[M - 1],
+    ]
+}
+
+/// G^T u for one column u of the gradient of the transformed weights: the way back through [`filter`].
+#[inline(always)]
+pub(super) fn filter_gradient<const R: usize>(u: [Lanes; SIX]) -> [Lanes; R] {
+    let (even, odd) = (sum([(-1.0 / 6.0, u[1]), (-1.0 / 6.0, u[2])]), sum([(-1.0 / 6.0, u[1]), (1.0 / 6.0, u[2])]));
+    let (even_2, odd_2) = (sum([(1.0 / 24.0, u[3]), (1.0 / 24.0, u[4])]), sum([(1.0 / 24.0, u[3]), (-1.0 / 24.0, u[4])]));
+    let mut g = [[0.0; LANES]; R];
+    let mut power = 1.0;
+    for (j, g) in g.iter_mut().enumerate() {
+        let (of_1, of_2) = if j % 2 == 0 { (even, even_2) } else { (odd, odd_2) };
+        *g = sum([(1.0, of_1), (power, of_2)]);
+        power *= 2.0;
+        if j == 0 {
+            *g = sum([(1.0, *g), (1.0 / 4.0, u[0])]);
+        }
+        if j == R - 1 {
+            *g = sum([(1.0, *g), (1.0, u[5])]);
+        }
+    }
+    g
+}
