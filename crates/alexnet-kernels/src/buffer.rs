@@ -8,6 +8,8 @@ use std::cell::RefCell;
 struct Line([f32; 16]);
 
 /// Floats that begin on a cache line, so that aligned panels never straddle two lines.
+///
+/// Asking Linux for pages of 2 MiB (madvise) changed nothing: 138 pictures a second with and without.
 #[derive(Clone, Default)]
 pub struct Buffer {
     lines: Vec<Line>,
