@@ -1,7 +1,7 @@
 //! The forward pass.
 
 use super::direct::Finish;
-use super::{Shape, convolve};
+use super::{Shape, convolve, winograd};
 use crate::context::Context;
 use crate::map::Map;
 
@@ -17,4 +17,25 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias:
     assert_eq!(bias.len(), shape.k, "biases of {shape:?}");
     let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
     convolve(context, shape, x, w, &Finish { bias: Some(bias), floor, mask: None }, y_map, y);
+}
+
+/// [`forward`] with weights that [`prepare`](super::prepare) made.
+///
+/// # Panics
+/// As `forward`.
+#[allow(clippy::too_many_arguments)]
+pub fn forward_prepared(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[f32],
+    prepared: &[f32],
+    bias: &[f32],
+    relu: bool,
+    y_map: Map,
+    y: &mut [f32],
+) {
+    shape.check(x.len(), shape.filters().packed_len(), &y_map, y.len());
+    assert_eq!(bias.len(), shape.k, "biases of {shape:?}");
+    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+    winograd::convolve(context, shape, x, prepared, &Finish { bias: Some(bias), floor, mask: None }, y_map, y);
 }

@@ -17,8 +17,9 @@ mod winograd;
 
 pub use backward_data::backward_data;
 pub use backward_weights::backward_weights;
-pub use forward::forward;
+pub use forward::{forward, forward_prepared};
 
+use crate::buffer::with_scratch;
 use crate::context::{Context, Convolutions};
 use crate::map::{Map, Sides};
 use crate::pack::Filters;
@@ -117,29 +118,41 @@ pub enum Algorithm {
     Winograd,
 }
 
-/// Tiles below which a Winograd convolution is not worth it: too few to share among threads, and the weights' transform would
-/// be most of the work.
-const LEAST_TILES: usize = 256;
-
 impl Shape {
-    /// The algorithm for this shape, by a fixed table: never by a timing or by the number of threads.
-    ///
-    /// Outputs for a product, measured on Zen 5 at batch 128, are in `examples/kernels.rs`.
+    /// The algorithm for this shape, by a fixed rule: never by a timing, a number of threads or of pictures.
     pub fn algorithm(&self, context: &Context<'_>) -> Algorithm {
-        let tiles = self.x.n * self.p.div_ceil(4) * self.q.div_ceil(4);
-        let can = winograd::fits(self);
         match context.convolutions {
-            Convolutions::Winograd if can => Algorithm::Winograd,
-            Convolutions::Fastest if can && tiles >= LEAST_TILES => Algorithm::Winograd,
+            Convolutions::Winograd if winograd::fits(self) => Algorithm::Winograd,
+            Convolutions::Fastest if winograd::pays(self) => Algorithm::Winograd,
             _ => Algorithm::Direct,
         }
     }
+
+    /// Floats that [`prepare`] makes of the weights; 0 where the algorithm takes them as they are.
+    pub fn prepared_len(&self, context: &Context<'_>) -> usize {
+        match self.algorithm(context) {
+            Algorithm::Direct => 0,
+            Algorithm::Winograd => winograd::transformed_len(self),
+        }
+    }
+}
+
+/// Prepares weights for [`forward_prepared`], once for many calls.
+///
+/// # Panics
+/// When `prepared` is not [`Shape::prepared_len`] long, or that is 0.
+pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [f32]) {
+    assert!(!prepared.is_empty() && prepared.len() == shape.prepared_len(context), "prepared weights of {shape:?}");
+    winograd::transform(context, shape, w, prepared);
 }
 
 /// Convolves by the shape's algorithm.
 fn convolve(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], finish: &direct::Finish<'_>, y_map: Map, y: &mut [f32]) {
     match shape.algorithm(context) {
         Algorithm::Direct => direct::convolve(context, shape, x, w, finish, y_map, y),
-        Algorithm::Winograd => winograd::convolve(context, shape, x, w, finish, y_map, y),
+        Algorithm::Winograd => with_scratch(winograd::transformed_len(shape), |u| {
+            winograd::transform(context, shape, w, u);
+            winograd::convolve(context, shape, x, u, finish, y_map, y);
+        }),
     }
 }

@@ -220,7 +220,12 @@ fn winograd_equals_the_reference_within_2e_6_of_the_norm() {
         for isa in Isa::all_supported() {
             let context = Context { convolutions: Convolutions::Winograd, ..Context::serial(isa) };
             assert_eq!(shape.algorithm(&context), Algorithm::Winograd);
+            let mut prepared = vec![0.0; shape.prepared_len(&context)];
+            prepare(&context, &shape, &w, &mut prepared);
+            forward_prepared(&context, &shape, &x, &prepared, &bias, true, y_map, &mut y);
+            let together = y.clone();
             forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
+            assert!(y == together, "prepared weights give other bits");
             backward_data(&context, &shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut dx);
             backward_weights(&context, &shape, &x, y_map, &dy, &mut dw);
             let errors = [(&y, &expected_y), (&dx, &expected_dx), (&dw, &expected_dw)].map(|(a, b)| relative_error(a, b));

@@ -43,20 +43,29 @@ pub(super) fn fits(shape: &Shape) -> bool {
     tile_size(shape).is_some()
 }
 
-/// Convolves; the same as [`direct::convolve`](super::direct::convolve), but for rounding: a relative error of some 1e-6 of the
-/// output's norm, against 1e-7.
+/// Whether it is worth it: a third fewer multiplications at least, which maps of a pixel or two do not give.
+pub(super) fn pays(shape: &Shape) -> bool {
+    tile_size(shape).is_some_and(|size| {
+        let Tiles { down, along, .. } = Tiles::new(shape, size);
+        3 * PRODUCTS * down * along <= 2 * shape.p * shape.q * shape.r * shape.s
+    })
+}
+
+/// Convolves with transformed weights; the same as [`direct::convolve`](super::direct::convolve), but for rounding: a relative
+/// error of some 1e-6 of the output's norm, against 1e-7.
 pub(super) fn convolve(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
-    w: &[f32],
+    u: &[f32],
     finish: &Finish<'_>,
     y_map: Map,
     y: &mut [f32],
 ) {
+    assert_eq!(u.len(), transformed_len(shape), "transformed weights of {shape:?}");
     match tile_size(shape) {
-        Some(4) => convolve_with::<4, 3>(context, shape, x, w, finish, y_map, y),
-        Some(2) => convolve_with::<2, 5>(context, shape, x, w, finish, y_map, y),
+        Some(4) => convolve_with::<4>(context, shape, x, u, finish, y_map, y),
+        Some(2) => convolve_with::<2>(context, shape, x, u, finish, y_map, y),
         _ => unreachable!("see `fits`"),
     }
 }
@@ -83,17 +92,34 @@ impl Tiles {
     }
 }
 
-fn convolve_with<const M: usize, const R: usize>(
+/// Floats that the transformed weights of a shape take.
+pub(super) fn transformed_len(shape: &Shape) -> usize {
+    shape.groups * shape.filters().panels() * PRODUCTS * shape.filters().c * PANEL
+}
+
+/// Transforms weights, panel by panel.
+pub(super) fn transform(context: &Context<'_>, shape: &Shape, w: &[f32], u: &mut [f32]) {
+    let filters = shape.filters();
+    for_each_chunk(context.threads, u, PRODUCTS * filters.c * PANEL, |panel, u| match shape.r {
+        3 => transform_weights::<3>(context, filters, w, panel, u),
+        _ => transform_weights::<5>(context, filters, w, panel, u),
+    });
+}
+
+/// Blocks below which there are too few for all threads; then the panels are shared among them instead.
+const FEW: usize = 8;
+
+fn convolve_with<const M: usize>(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
-    w: &[f32],
+    u: &[f32],
     finish: &Finish<'_>,
     y_map: Map,
     y: &mut [f32],
 ) {
     let filters = shape.filters();
-    let (panels, outputs, c) = (filters.panels(), filters.group_outputs(), filters.c);
+    let (panels, c) = (filters.panels(), filters.c);
     if y_map.border != Default::default() {
         let y = &mut y[..y_map.len()];
         for_each_chunk(context.threads, y, y_map.image_stride(), |_, image| y_map.clear_border(image));
@@ -105,46 +131,64 @@ fn convolve_with<const M: usize, const R: usize>(
     let together = (BLOCK / (PRODUCTS * c * size_of::<f32>()) / rows).max(1) * rows;
     let blocks = all.div_ceil(together);
     let y = Parts::new(y);
-    let u_len = PRODUCTS * c * PANEL;
-    with_scratch(shape.groups * panels * u_len, |u| {
-        for_each_chunk(context.threads, u, u_len, |panel, u| transform_weights::<R>(context, filters, w, panel, u));
-        let u = &*u;
-        context.threads.run(blocks * shape.groups, &|task| {
-            let (block, group) = (task / shape.groups, task % shape.groups);
-            let first = block * together;
-            let count = together.min(all - first);
-            with_scratch(PRODUCTS * count * (c + PANEL), |room| {
-                let (v, m) = room.split_at_mut(PRODUCTS * count * c);
-                for tile in 0..count {
-                    let (image, p, q) = tiles.place(first + tile);
-                    let to = Lines { start: v[tile * c..].as_mut_ptr(), step: count * c };
-                    // SAFETY: value i of the tile has its C floats in `v` at (i count + tile) C.
-                    unsafe { transform_input(context, shape, x, group * c, (image, p, q), to) };
-                }
-                for within in 0..panels {
-                    let panel = group * panels + within;
-                    for product in 0..PRODUCTS {
-                        let b = &u[panel * u_len + product * c * PANEL..][..c * PANEL];
-                        for (tile, rows) in cut(count, rows) {
-                            let a = &v[(product * count + tile) * c..];
-                            let (counts, steps, start) = ([1, 1, c], [0, 0, 1], Start::Lanes(&ZEROS));
-                            let (row, floor, y_row, lanes) = (c, f32::NEG_INFINITY, PANEL, PANEL);
-                            let to = &mut m[(product * count + tile) * PANEL..][..rows * PANEL];
-                            let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
-                            // SAFETY: `to` has these rows and lanes.
-                            unsafe { tile.run(context.isa, rows, to.as_mut_ptr()) };
-                        }
-                    }
-                    let k = group * outputs + within * PANEL;
-                    let lanes = (outputs - within * PANEL).min(PANEL);
-                    for tile in 0..count {
-                        let place = tiles.place(first + tile);
-                        transform_output::<M>(context, finish, &m[tile * PANEL..], count, place, (k, lanes), y_map, &y);
-                    }
-                }
+    // Products and outputs of a panel for `count` tiles from `first` on, whose transformed inputs are in `v`.
+    let panel_of = |panel: usize, (first, count): (usize, usize), v: &[f32], m: &mut [f32]| {
+        multiply(context, c, count, v, &u[panel * PRODUCTS * c * PANEL..], m);
+        let within = panel % panels * PANEL;
+        let channels = (panel / panels * filters.group_outputs() + within, (filters.group_outputs() - within).min(PANEL));
+        for tile in 0..count {
+            transform_output::<M>(context, finish, &m[tile * PANEL..], count, tiles.place(first + tile), channels, y_map, &y);
+        }
+    };
+    if blocks < FEW {
+        with_scratch(PRODUCTS * all * shape.x.c, |v| {
+            let parts = Parts::new(v);
+            context.threads.run(all * shape.groups, &|task| {
+                let (tile, group) = (task / shape.groups, task % shape.groups);
+                let start = parts.pointer((group * PRODUCTS * all + tile) * c, (PRODUCTS - 1) * all * c + c);
+                // SAFETY: this tile's lines, C floats for each value, belong to this task alone.
+                unsafe { transform_input(context, shape, x, group * c, tiles.place(tile), Lines { start, step: all * c }) };
+            });
+            let v = &*v;
+            context.threads.run(shape.groups * panels, &|panel| {
+                let v = &v[panel / panels * PRODUCTS * all * c..];
+                with_scratch(PRODUCTS * all * PANEL, |m| panel_of(panel, (0, all), v, m));
             });
         });
+        return;
+    }
+    context.threads.run(blocks * shape.groups, &|task| {
+        let (block, group) = (task / shape.groups, task % shape.groups);
+        let first = block * together;
+        let count = together.min(all - first);
+        with_scratch(PRODUCTS * count * (c + PANEL), |room| {
+            let (v, m) = room.split_at_mut(PRODUCTS * count * c);
+            for tile in 0..count {
+                let to = Lines { start: v[tile * c..].as_mut_ptr(), step: count * c };
+                // SAFETY: value i of the tile has its C floats in `v` at (i count + tile) C.
+                unsafe { transform_input(context, shape, x, group * c, tiles.place(first + tile), to) };
+            }
+            for panel in group * panels..(group + 1) * panels {
+                panel_of(panel, (first, count), v, m);
+            }
+        });
     });
+}
+
+/// The 36 products of a panel: m[i][tile][32] = v[i][tile][C] x u[i][C][32].
+fn multiply(context: &Context<'_>, c: usize, count: usize, v: &[f32], u: &[f32], m: &mut [f32]) {
+    for product in 0..PRODUCTS {
+        let b = &u[product * c * PANEL..][..c * PANEL];
+        for (tile, rows) in cut(count, max_rows(context.isa)) {
+            let a = &v[(product * count + tile) * c..];
+            let (counts, steps, start) = ([1, 1, c], [0, 0, 1], Start::Lanes(&ZEROS));
+            let (row, floor, y_row, lanes) = (c, f32::NEG_INFINITY, PANEL, PANEL);
+            let to = &mut m[(product * count + tile) * PANEL..][..rows * PANEL];
+            let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
+            // SAFETY: `to` has these rows and lanes.
+            unsafe { tile.run(context.isa, rows, to.as_mut_ptr()) };
+        }
+    }
 }
 
 /// G g G^T of a panel: [36][C][32].

@@ -153,6 +153,7 @@ impl Engine for Cpu {
         let context = self.context();
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity)?;
         logits.clear();
+        self.pool.install(|| run::prepare(&context, program, &mut self.parameters));
         for part in images.chunks(images.len() / n * self.capacity) {
             let n = part.len() / (images.len() / n);
             self.pool.install(|| run::forward(&context, program, &self.parameters, part, n, None));

@@ -1,6 +1,8 @@
 //! Weights and biases with their velocities, in the kernels' order.
 
 use alexnet_kernels::buffer::Buffer;
+use alexnet_kernels::context::Context;
+use alexnet_kernels::conv;
 use alexnet_kernels::pack::Filters;
 
 use super::plan::parameter_shapes;
@@ -17,6 +19,8 @@ pub(super) struct Parameter {
     pub(super) weights: Buffer,
     /// Biases.
     pub(super) biases: Vec<f32>,
+    /// Weights as inference wants them, made when first needed after a change; empty when they are not made.
+    pub(super) prepared: Buffer,
     /// Velocity of the weights, packed; empty before the first step.
     pub(super) weights_velocity: Buffer,
     /// Velocity of the biases; empty before the first step.
@@ -38,14 +42,25 @@ impl Parameter {
             filters,
             weights: Buffer::zeros(filters.packed_len()),
             biases: vec![0.0; filters.k],
+            prepared: Buffer::default(),
             weights_velocity: Buffer::default(),
             biases_velocity: Vec::new(),
         };
         Ok(parameter_shapes(net)?.into_iter().map(make).collect())
     }
 
-    /// Makes room for velocities, all zeros, unless there is some.
+    /// Prepares the weights of a convolution for inference, unless they are.
+    pub(super) fn ready_to_infer(&mut self, context: &Context<'_>, shape: &conv::Shape) {
+        let len = shape.prepared_len(context);
+        if self.prepared.len() != len {
+            self.prepared = Buffer::zeros(len);
+            conv::prepare(context, shape, &self.weights, &mut self.prepared);
+        }
+    }
+
+    /// Makes room for velocities, all zeros, unless there is some, and forgets what a step will make stale.
     pub(super) fn ready_to_train(&mut self) {
+        self.prepared = Buffer::default();
         if self.weights_velocity.is_empty() {
             self.weights_velocity = Buffer::zeros(self.filters.packed_len());
             self.biases_velocity = vec![0.0; self.filters.k];
@@ -104,6 +119,7 @@ pub(super) fn read_velocity(parameters: &[Parameter], name: &str) -> Result<Vec<
 /// Writes a parameter given in canonical order.
 pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) -> Result<()> {
     let (i, part) = find(parameters, name)?;
+    parameters[i].prepared = Buffer::default();
     let Parameter { filters, weights, biases, .. } = &mut parameters[i];
     check(name, values, if part == Part::Weight { filters.len() } else { filters.k })?;
     match part {

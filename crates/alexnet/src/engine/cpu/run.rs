@@ -90,6 +90,15 @@ pub(super) fn forward(
     }
 }
 
+/// Prepares the weights of convolutions for many runs of a program that only infers.
+pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut [Parameter]) {
+    for step in &program.plan.steps {
+        if let Work::Conv { shape, parameter, .. } = &step.work {
+            parameters[*parameter].ready_to_infer(context, shape);
+        }
+    }
+}
+
 /// Backward from the gradient of the output, which is in its place already.
 pub(super) fn backward(
     context: &Context<'_>,
@@ -121,9 +130,13 @@ fn step_forward(
     }
     memory.write(y, |memory, y| match work {
         Work::Conv { shape, parameter, relu } => {
-            let Parameter { weights, biases, .. } = &parameters[parameter];
+            let Parameter { weights, biases, prepared, .. } = &parameters[parameter];
             let shape = conv::Shape { x: x_map, ..shape };
-            conv::forward(context, &shape, memory.read(x), weights, biases, relu, y_map, y);
+            if *purpose == Purpose::Infer && !prepared.is_empty() {
+                conv::forward_prepared(context, &shape, memory.read(x), prepared, biases, relu, y_map, y);
+            } else {
+                conv::forward(context, &shape, memory.read(x), weights, biases, relu, y_map, y);
+            }
         }
         Work::Linear { inputs, outputs, parameter, relu } => {
             let Parameter { weights, biases, .. } = &parameters[parameter];
