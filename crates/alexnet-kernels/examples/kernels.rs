@@ -1,10 +1,10 @@
 //! GFLOP/s of every pass of torchvision's layers beside this machine's peak, on one thread and on all.
 //!
-//!     cargo run --release -p alexnet-kernels --example kernels [BATCH [LAYER]]
+//!     [PRECISION=bf16] cargo run --release -p alexnet-kernels --example kernels [BATCH [LAYER]]
 
 use std::time::Instant;
 
-use alexnet_kernels::context::{Context, Convolutions};
+use alexnet_kernels::context::{Context, Convolutions, Precision};
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::map::{Map, Sides};
 use alexnet_kernels::random::Key;
@@ -41,13 +41,21 @@ fn random(len: usize) -> Vec<f32> {
     (0..len).map(|i| Key(1).uniform(i as u64) - 0.5).collect()
 }
 
-/// Best of some runs, in GFLOP/s.
-fn speed(macs: usize, mut work: impl FnMut()) -> f64 {
+/// Nanoseconds that this thread has had a core, so that what else runs on the machine does not count. Linux only.
+fn on_cpu() -> Option<f64> {
+    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
+}
+
+/// Best of some runs, in GFLOP/s: by the time on the core where one thread works, else by the clock.
+fn speed(serial: bool, macs: usize, mut work: impl FnMut()) -> f64 {
     work();
     let run = |work: &mut dyn FnMut()| {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), on_cpu());
         work();
-        start.elapsed().as_secs_f64()
+        match (before, on_cpu()) {
+            (Some(before), Some(after)) if serial => (after - before) * 1e-9,
+            _ => start.elapsed().as_secs_f64(),
+        }
     };
     let best = (0..3).map(|_| run(&mut work)).fold(f64::INFINITY, f64::min);
     2e-9 * macs as f64 / best
@@ -58,9 +66,10 @@ fn main() {
     let only = std::env::args().nth(2);
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let isa = Isa::from_env().unwrap_or(Isa::Portable);
-    for (label, threads) in [("1 thread", &Serial as &dyn Threads), ("all cores", &Cores)] {
-        println!("{isa}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}", "", "forward", "dx", "dw", "dw+update");
-        let context = Context { isa, threads, convolutions: Convolutions::Fastest };
+    let precision = if std::env::var("PRECISION").is_ok_and(|p| p == "bf16") { Precision::Bf16 } else { Precision::F32 };
+    for (label, threads, serial) in [("1 thread", &Serial as &dyn Threads, true), ("all cores", &Cores, false)] {
+        println!("{isa}, {precision:?}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}", "", "forward", "dx", "dw", "dw+update");
+        let context = Context { isa, threads, convolutions: Convolutions::Fastest, precision };
         for (name, c, size, k, r, stride, pad, p) in [
             ("conv1", 3, 224, 64, 11, 4, 2, 55),
             ("conv2", 64, 27, 192, 5, 1, 2, 27),
@@ -78,12 +87,18 @@ fn main() {
             let (x, dy, w, bias) = (random(x_map.len()), random(y_map.len()), random(shape.filters().packed_len()), random(k));
             let (mut y, mut dx, mut dw) = (vec![0.0; y_map.len()], vec![0.0; x_map.len()], vec![0.0; w.len()]);
             let macs = shape.macs() * n;
-            let forward = speed(macs, || conv::forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y));
+            let mut prepared = vec![0.0; shape.prepared_len(&context)];
+            let forward = if prepared.is_empty() {
+                speed(serial, macs, || conv::forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y))
+            } else {
+                conv::prepare(&context, &shape, &w, &mut prepared);
+                speed(serial, macs, || conv::forward_prepared(&context, &shape, &x, &prepared, &bias, true, y_map, &mut y))
+            };
             let back = match stride {
-                1 => speed(macs, || conv::backward_data(&context, &shape, y_map, &dy, &w, None, x_map, &mut dx)),
+                1 => speed(serial, macs, || conv::backward_data(&context, &shape, y_map, &dy, &w, None, x_map, &mut dx)),
                 _ => f64::NAN,
             };
-            let weights = speed(macs, || conv::backward_weights(&context, &shape, &x, y_map, &dy, &mut dw));
+            let weights = speed(serial, macs, || conv::backward_weights(&context, &shape, &x, y_map, &dy, &mut dw));
             println!("{name:8}{forward:10.0}{back:12.0}{weights:12.0}");
         }
         for (name, inputs, outputs) in [("fc6", 9216, 4096), ("fc7", 4096, 4096), ("fc8", 4096, 1000)] {
@@ -96,10 +111,10 @@ fn main() {
             let (mut y, mut dx, mut dw) = (vec![0.0; n * outputs], vec![0.0; n * inputs], vec![0.0; w.len()]);
             let macs = n * inputs * outputs;
             let rule = Rule { lr: 1e-3, momentum: 0.9, decay: 5e-4, form: Form::RateOutside };
-            let forward = speed(macs, || linear::forward(&context, &shape, &x, &w, &bias, true, &mut y));
-            let back = speed(macs, || linear::backward_data(&context, &shape, &dy, &w, None, &mut dx));
-            let weights = speed(macs, || linear::backward_weights(&context, &shape, &x, &dy, &mut dw));
-            let update = speed(macs, || linear::backward_weights_update(&context, &shape, &x, &dy, &rule, &mut w, &mut dw));
+            let forward = speed(serial, macs, || linear::forward(&context, &shape, &x, &w, &bias, true, &mut y));
+            let back = speed(serial, macs, || linear::backward_data(&context, &shape, &dy, &w, None, &mut dx));
+            let weights = speed(serial, macs, || linear::backward_weights(&context, &shape, &x, &dy, &mut dw));
+            let update = speed(serial, macs, || linear::backward_weights_update(&context, &shape, &x, &dy, &rule, &mut w, &mut dw));
             println!("{name:8}{forward:10.0}{back:12.0}{weights:12.0}{update:12.0}");
         }
     }

@@ -39,20 +39,59 @@ impl std::ops::DerefMut for Buffer {
     }
 }
 
+/// Types of which every pattern of bits is a value.
+///
+/// # Safety
+/// They must be such, without padding, and aligned to 64 bytes at most.
+pub(crate) unsafe trait Plain: Copy {}
+// SAFETY: numbers.
+unsafe impl Plain for f32 {}
+// SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for i32 {}
+// SAFETY: as above.
+unsafe impl Plain for u8 {}
+// SAFETY: a `u16` and nothing else.
+unsafe impl Plain for crate::bf16::Bf16 {}
+
+/// The same bytes as values of another type.
+///
+/// # Panics
+/// When they do not fill whole values, or are not aligned for them.
+pub(crate) fn cast<T: Plain, U: Plain>(values: &[T]) -> &[U] {
+    let bytes = size_of_val(values);
+    assert!(bytes.is_multiple_of(size_of::<U>()) && values.as_ptr().cast::<U>().is_aligned());
+    // SAFETY: as many bytes, aligned by the assertion; every pattern of bits is a value by `Plain`.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), bytes / size_of::<U>()) }
+}
+
+/// [`cast`], to write.
+///
+/// # Panics
+/// As `cast`.
+pub(crate) fn cast_mut<T: Plain, U: Plain>(values: &mut [T]) -> &mut [U] {
+    let bytes = size_of_val(values);
+    assert!(bytes.is_multiple_of(size_of::<U>()) && values.as_ptr().cast::<U>().is_aligned());
+    // SAFETY: as in `cast`, and borrowed mutably.
+    unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), bytes / size_of::<U>()) }
+}
+
 thread_local! {
     static SPARE: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends `work` a scratch buffer of `len` floats with arbitrary contents.
+/// Lends `work` a scratch buffer of `len` values with arbitrary contents, aligned to a cache line.
 ///
 /// Buffers belong to the thread and are kept for the next call, so a loop of equal steps allocates in its first step only.
 /// Calls may nest.
-pub(crate) fn with_scratch<T>(len: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
+pub(crate) fn with_scratch<T: Plain, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    let floats = (len * size_of::<T>()).div_ceil(size_of::<f32>());
     let mut buffer = SPARE.with(|spare| spare.borrow_mut().pop()).unwrap_or_default();
-    if buffer.len < len {
-        buffer = Buffer::zeros(len);
+    if buffer.len < floats {
+        buffer = Buffer::zeros(floats);
     }
-    let result = work(&mut buffer[..len]);
+    let result = work(&mut cast_mut(&mut buffer[..floats])[..len]);
     SPARE.with(|spare| spare.borrow_mut().push(buffer));
     result
 }
@@ -63,13 +102,13 @@ mod tests {
 
     #[test]
     fn scratch_nests_and_is_kept() {
-        let first = with_scratch(100, |a| {
+        let first = with_scratch(100, |a: &mut [f32]| {
             a.fill(1.0);
-            with_scratch(50, |b| b.fill(2.0));
+            with_scratch(50, |b: &mut [f32]| b.fill(2.0));
             assert!(a.iter().all(|&v| v == 1.0));
             assert_eq!(a.as_ptr() as usize % 64, 0);
             a.as_ptr() as usize
         });
-        assert_eq!(with_scratch(90, |a| a.as_ptr() as usize), first);
+        assert_eq!(with_scratch(180, |a: &mut [crate::bf16::Bf16]| a.as_ptr() as usize), first);
     }
 }

@@ -12,6 +12,18 @@ pub struct Context<'a> {
     pub threads: &'a dyn Threads,
     /// Which algorithms convolutions may use.
     pub convolutions: Convolutions,
+    /// What products are made of.
+    pub precision: Precision,
+}
+
+/// What the products of convolutions and linear layers are made of. Sums are always in single precision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Factors rounded to bfloat16 where that is faster.
+    Bf16,
 }
 
 /// Which algorithms convolutions may use.
@@ -44,6 +56,6 @@ impl Convolutions {
 impl Context<'static> {
     /// One thread, with the given instruction set: for tests.
     pub fn serial(isa: Isa) -> Self {
-        Context { isa, threads: &Serial, convolutions: Convolutions::Direct }
+        Context { isa, threads: &Serial, convolutions: Convolutions::Direct, precision: Precision::F32 }
     }
 }

@@ -13,6 +13,9 @@
 //! A linear layer is the convolution whose kernel covers the whole map: its file order [out, (C, H, W)] is [K, C, R, S], and
 //! its packed order walks the map as [H, W, C], channels last, just as the map lies in memory.
 
+use crate::context::Context;
+use crate::tile::Real;
+
 /// Outputs in a panel: two AVX-512 registers.
 pub const PANEL: usize = 32;
 
@@ -113,6 +116,28 @@ impl Filters {
             }
         }
     }
+}
+
+/// Packs some lines of 32 lanes into words: line after line as they are, or, where a word takes two values, two lines into one.
+/// What a last word lacks is zero.
+pub(crate) fn pack_words<E: Real>(context: &Context<'_>, lines: &[f32], words: &mut [u32]) {
+    assert_eq!(words.len(), (lines.len() / PANEL).div_ceil(E::WORD) * PANEL, "words of {} lines", lines.len() / PANEL);
+    context.isa.vectorize(
+        #[inline(always)]
+        || {
+            for (words, lines) in words.chunks_exact_mut(PANEL).zip(lines.chunks(E::WORD * PANEL)) {
+                if lines.len() == E::WORD * PANEL {
+                    for (lane, word) in words.iter_mut().enumerate() {
+                        *word = E::word(|i| lines[i * PANEL + lane]);
+                    }
+                } else {
+                    for (lane, word) in words.iter_mut().enumerate() {
+                        *word = E::word(|i| lines.get(i * PANEL + lane).copied().unwrap_or(0.0));
+                    }
+                }
+            }
+        },
+    );
 }
 
 #[cfg(test)]

@@ -57,8 +57,13 @@ impl<'a, T> Parts<'a, T> {
     }
 }
 
-/// Cuts `buffer` into pieces of `chunk` floats and calls `task(i, piece)` for each, in any order.
-pub fn for_each_chunk(threads: &dyn Threads, buffer: &mut [f32], chunk: usize, task: impl Fn(usize, &mut [f32]) + Sync) {
+/// Cuts `buffer` into pieces of `chunk` values and calls `task(i, piece)` for each, in any order.
+pub fn for_each_chunk<T: Send>(
+    threads: &dyn Threads,
+    buffer: &mut [T],
+    chunk: usize,
+    task: impl Fn(usize, &mut [T]) + Sync,
+) {
     let len = buffer.len();
     let parts = Parts::new(buffer);
     threads.run(len.div_ceil(chunk), &|i| {

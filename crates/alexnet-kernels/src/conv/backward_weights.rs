@@ -2,23 +2,28 @@
 
 use super::direct::corner;
 use super::{Algorithm, Shape, winograd};
-use crate::buffer::with_scratch;
-use crate::context::Context;
+use crate::bf16::Bf16;
+use crate::buffer::{cast, with_scratch};
+use crate::context::{Context, Precision};
 use crate::map::Map;
 use crate::pack::PANEL;
 use crate::threads::Parts;
-use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
+use crate::tile::{Start, Tile, cut, max_rows};
 
 /// dw = the gradient of the loss with respect to the packed weights; unused lanes are written with zeros.
 ///
-/// The bias's gradient is [`bias::gradient`](crate::bias::gradient).
+/// The bias's gradient is [`bias::gradient`](crate::bias::gradient). Where Winograd's does not pay, factors are in single precision
+/// always: conv1's is left then, 4 % of the whole.
 ///
 /// # Panics
 /// When the shape is unsound, or a slice is too short for it.
 pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map: Map, dy: &[f32], dw: &mut [f32]) {
     shape.check(x.len(), dw.len(), &dy_map, dy.len());
     if shape.algorithm(context) == Algorithm::Winograd {
-        return winograd::backward_weights(context, shape, x, dy_map, dy, dw);
+        return match context.precision {
+            Precision::F32 => winograd::backward_weights::<f32>(context, shape, x, dy_map, dy, dw),
+            Precision::Bf16 => winograd::backward_weights::<Bf16>(context, shape, x, dy_map, dy, dw),
+        };
     }
     let filters = shape.filters();
     let (panels, outputs, panel_len) = (filters.panels(), filters.group_outputs(), filters.depth() * PANEL);
@@ -44,15 +49,15 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map:
                 for first in (begin..end).step_by(pictures) {
                     let count = pictures.min(end - first);
                     pack(dy_map, dy, first, count, k, lanes, packed);
-                    let start = if first == 0 { Start::Lanes(&ZEROS) } else { Start::Y };
+                    let start = if first == 0 { Start::Zero } else { Start::Y };
                     let counts = [count, shape.p, shape.q];
                     for r in block * rows..shape.r.min((block + 1) * rows) {
                         for place in 0..places {
                             let window =
                                 corner(shape, first, 0, 0) + r * shape.x.row_stride() + place * shape.x.c + group * filters.c;
                             let to = panel * panel_len + (r * places + place) * run * PANEL;
-                            for (from, rows) in cut(run, max_rows(context.isa)) {
-                                let (a, b, floor) = (&x[window + from..], &*packed, f32::NEG_INFINITY);
+                            for (from, rows) in cut(run, max_rows::<f32>(context.isa)) {
+                                let (a, b, floor) = (&x[window + from..], cast(packed), f32::NEG_INFINITY);
                                 let tile =
                                     Tile { a, row: 1, counts, steps, b, start, floor, mask: None, y_row: PANEL, lanes: PANEL };
                                 let at = dw.pointer(to + from * PANEL, rows * PANEL);

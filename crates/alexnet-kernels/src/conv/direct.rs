@@ -2,11 +2,12 @@
 //! of the input.
 
 use super::Shape;
+use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::map::Map;
-use crate::pack::PANEL;
+use crate::pack::{PANEL, pack_words};
 use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
+use crate::tile::{Element, Real, Start, Tile, cut, max_rows};
 
 /// Pictures that one task takes for one panel of weights, so that the panel (221 KB in conv3) is read from the third-level
 /// cache once for all of them; with fewer than twice as many in a batch, one.
@@ -23,19 +24,72 @@ pub(super) struct Finish<'a> {
     pub(super) mask: Option<(Map, &'a [f32])>,
 }
 
+/// Words of a panel's weights: each stretch of values that lies contiguous in x is filled up to whole words.
+fn panel_words<E: Element>(shape: &Shape) -> usize {
+    walk::<E>(shape).0.iter().product::<usize>() * PANEL
+}
+
+/// Words of all weights.
+pub(super) fn packed_words<E: Element>(shape: &Shape) -> usize {
+    shape.groups * shape.filters().panels() * panel_words::<E>(shape)
+}
+
+/// Packs weights, panel by panel.
+pub(super) fn pack<E: Real>(context: &Context<'_>, shape: &Shape, w: &[f32], words: &mut [u32]) {
+    let filters = shape.filters();
+    let ([runs, more, of], _) = walk::<E>(shape);
+    let run = filters.depth() / (runs * more);
+    for_each_chunk(context.threads, words, panel_words::<E>(shape), |panel, words| {
+        let w = &w[panel * filters.depth() * PANEL..][..filters.depth() * PANEL];
+        for (words, lines) in words.chunks_exact_mut(of * PANEL).zip(w.chunks_exact(run * PANEL)) {
+            pack_words::<E>(context, lines, words);
+        }
+    });
+}
+
 /// Convolves. A tile is up to 14 pixels of a row by a panel of 32 outputs; its sum walks the window, whose rows of S C values
 /// lie contiguous in x when there are no groups.
-pub(super) fn convolve(
+pub(super) fn convolve<E: Real>(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
-    w: &[f32],
+    w: &[u32],
+    finish: &Finish<'_>,
+    y_map: Map,
+    y: &mut [f32],
+) {
+    if let Some(x) = E::borrow(x) {
+        return convolve_values(context, shape, x, w, finish, y_map, y);
+    }
+    // The last word of a window's row may reach beyond it, to be multiplied with zero.
+    with_scratch(shape.x.len() + E::WORD, |copy: &mut [E]| {
+        let (inside, beyond) = copy.split_at_mut(shape.x.len());
+        beyond.fill(E::default());
+        for_each_chunk(context.threads, inside, shape.x.image_stride(), |image, copy| {
+            context.isa.vectorize(
+                #[inline(always)]
+                || {
+                    for (to, &from) in copy.iter_mut().zip(&x[image * shape.x.image_stride()..]) {
+                        *to = E::new(from);
+                    }
+                },
+            );
+        });
+        convolve_values(context, shape, copy, w, finish, y_map, y);
+    });
+}
+
+fn convolve_values<E: Real>(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[E],
+    w: &[u32],
     finish: &Finish<'_>,
     y_map: Map,
     y: &mut [f32],
 ) {
     let filters = shape.filters();
-    let (panels, panel_len, outputs) = (filters.panels(), filters.depth() * PANEL, filters.group_outputs());
+    let (panels, panel_len, outputs) = (filters.panels(), panel_words::<E>(shape), filters.group_outputs());
     let n = shape.x.n;
     if y_map.border != Default::default() {
         let y = &mut y[..y_map.len()];
@@ -45,13 +99,13 @@ pub(super) fn convolve(
     let all_panels = shape.groups * panels;
     let tasks = n.div_ceil(pictures) * all_panels;
     let y = Parts::new(y);
-    let rows = max_rows(context.isa);
-    let (counts, steps) = walk(shape);
+    let rows = max_rows::<E>(context.isa);
+    let (counts, steps) = walk::<E>(shape);
     context.threads.run(tasks, &|task| {
         let (first, panel) = (task / all_panels * pictures, task % all_panels);
         let (group, within) = (panel / panels, panel % panels);
         let (k, lanes) = (group * outputs + within * PANEL, (outputs - within * PANEL).min(PANEL));
-        let start = Start::Lanes(finish.bias.map_or(&ZEROS[..lanes], |bias| &bias[k..k + lanes]));
+        let start = finish.bias.map_or(Start::Zero, |bias| Start::Lanes(&bias[k..k + lanes]));
         let b = &w[panel * panel_len..(panel + 1) * panel_len];
         for image in first..n.min(first + pictures) {
             for p in 0..shape.p {
@@ -69,12 +123,12 @@ pub(super) fn convolve(
     });
 }
 
-/// Counts and steps of the sum over a window in x.
-pub(super) fn walk(shape: &Shape) -> ([usize; 3], [usize; 3]) {
+/// Counts of words, and steps, of the sum over a window in x.
+fn walk<E: Element>(shape: &Shape) -> ([usize; 3], [usize; 3]) {
     let (c, row) = (shape.x.c, shape.x.row_stride());
     match shape.groups {
-        1 => ([1, shape.r, shape.s * c], [0, row, 1]),
-        groups => ([shape.r, shape.s, c / groups], [row, c, 1]),
+        1 => ([1, shape.r, (shape.s * c).div_ceil(E::WORD)], [0, row, E::WORD]),
+        groups => ([shape.r, shape.s, (c / groups).div_ceil(E::WORD)], [row, c, E::WORD]),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The forward pass.
 
 use super::direct::Finish;
-use super::{Shape, convolve, winograd};
+use super::{Shape, convolve, convolve_prepared};
 use crate::context::Context;
 use crate::map::Map;
 
@@ -37,5 +37,5 @@ pub fn forward_prepared(
     shape.check(x.len(), shape.filters().packed_len(), &y_map, y.len());
     assert_eq!(bias.len(), shape.k, "biases of {shape:?}");
     let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
-    winograd::convolve(context, shape, x, prepared, &Finish { bias: Some(bias), floor, mask: None }, y_map, y);
+    convolve_prepared(context, shape, x, prepared, &Finish { bias: Some(bias), floor, mask: None }, y_map, y);
 }

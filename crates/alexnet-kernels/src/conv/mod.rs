@@ -19,8 +19,10 @@ pub use backward_data::backward_data;
 pub use backward_weights::backward_weights;
 pub use forward::{forward, forward_prepared};
 
-use crate::buffer::with_scratch;
-use crate::context::{Context, Convolutions};
+use self::direct::Finish;
+use crate::bf16::Bf16;
+use crate::buffer::{cast, cast_mut, with_scratch};
+use crate::context::{Context, Convolutions, Precision};
 use crate::map::{Map, Sides};
 use crate::pack::Filters;
 
@@ -130,9 +132,11 @@ impl Shape {
 
     /// Floats that [`prepare`] makes of the weights; 0 where the algorithm takes them as they are.
     pub fn prepared_len(&self, context: &Context<'_>) -> usize {
-        match self.algorithm(context) {
-            Algorithm::Direct => 0,
-            Algorithm::Winograd => winograd::transformed_len(self),
+        match (self.algorithm(context), context.precision) {
+            (Algorithm::Direct, Precision::F32) => 0,
+            (Algorithm::Direct, Precision::Bf16) => direct::packed_words::<Bf16>(self),
+            (Algorithm::Winograd, Precision::F32) => winograd::transformed_words::<f32>(self),
+            (Algorithm::Winograd, Precision::Bf16) => winograd::transformed_words::<Bf16>(self),
         }
     }
 }
@@ -143,16 +147,43 @@ impl Shape {
 /// When `prepared` is not [`Shape::prepared_len`] long, or that is 0.
 pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [f32]) {
     assert!(!prepared.is_empty() && prepared.len() == shape.prepared_len(context), "prepared weights of {shape:?}");
-    winograd::transform(context, shape, w, prepared);
+    let words = cast_mut(prepared);
+    match (shape.algorithm(context), context.precision) {
+        (Algorithm::Direct, Precision::F32) => unreachable!("nothing to prepare"),
+        (Algorithm::Direct, Precision::Bf16) => direct::pack::<Bf16>(context, shape, w, words),
+        (Algorithm::Winograd, Precision::F32) => winograd::transform::<f32>(context, shape, w, words),
+        (Algorithm::Winograd, Precision::Bf16) => winograd::transform::<Bf16>(context, shape, w, words),
+    }
 }
 
 /// Convolves by the shape's algorithm.
-fn convolve(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], finish: &direct::Finish<'_>, y_map: Map, y: &mut [f32]) {
-    match shape.algorithm(context) {
-        Algorithm::Direct => direct::convolve(context, shape, x, w, finish, y_map, y),
-        Algorithm::Winograd => with_scratch(winograd::transformed_len(shape), |u| {
-            winograd::transform(context, shape, w, u);
-            winograd::convolve(context, shape, x, u, finish, y_map, y);
-        }),
+fn convolve(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], finish: &Finish<'_>, y_map: Map, y: &mut [f32]) {
+    let len = shape.prepared_len(context);
+    if len == 0 {
+        return direct::convolve::<f32>(context, shape, x, cast(w), finish, y_map, y);
+    }
+    with_scratch(len, |prepared| {
+        prepare(context, shape, w, prepared);
+        convolve_prepared(context, shape, x, prepared, finish, y_map, y);
+    });
+}
+
+/// Convolves with prepared weights.
+fn convolve_prepared(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[f32],
+    prepared: &[f32],
+    finish: &Finish<'_>,
+    y_map: Map,
+    y: &mut [f32],
+) {
+    assert_eq!(prepared.len(), shape.prepared_len(context), "prepared weights of {shape:?}");
+    let w = cast(prepared);
+    match (shape.algorithm(context), context.precision) {
+        (Algorithm::Direct, Precision::F32) => unreachable!("nothing is prepared"),
+        (Algorithm::Direct, Precision::Bf16) => direct::convolve::<Bf16>(context, shape, x, w, finish, y_map, y),
+        (Algorithm::Winograd, Precision::F32) => winograd::convolve::<f32>(context, shape, x, w, finish, y_map, y),
+        (Algorithm::Winograd, Precision::Bf16) => winograd::convolve::<Bf16>(context, shape, x, w, finish, y_map, y),
     }
 }

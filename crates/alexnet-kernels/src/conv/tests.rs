@@ -1,7 +1,6 @@
 //! Every instruction set against the reference on odd shapes; the reference's gradients against its own forward pass.
 
 use super::*;
-use crate::context::Context;
 use crate::isa::Isa;
 use crate::map::{Map, Sides};
 use crate::random::Key;
@@ -140,7 +139,7 @@ fn bits_do_not_depend_on_who_runs_the_tasks() {
         let y_map = shape.y(shape.gradient_border());
         let dy = map_of(6, y_map);
         let results = [&crate::threads::Serial as &dyn Threads, &Reversed].map(|threads| {
-            let context = Context { isa: Isa::detect(), threads, convolutions: Convolutions::Fastest };
+            let context = Context { isa: Isa::detect(), threads, convolutions: Convolutions::Fastest, precision: Precision::F32 };
             let (mut y, mut dx, mut dw) = (vec![0.0; y_map.len()], vec![0.0; shape.x.len()], vec![0.0; w.len()]);
             forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
             backward_data(&context, &shape, y_map, &dy, &w, None, shape.x, &mut dx);
@@ -181,6 +180,37 @@ fn the_references_gradients_are_slopes_of_its_forward_pass() {
     }
 }
 
+/// The same values as bf16.
+fn rounded(values: &[f32]) -> Vec<f32> {
+    values.iter().map(|&value| Bf16::new(value).to_f32()).collect()
+}
+
+#[test]
+fn direct_convolutions_of_bf16_equal_the_reference_on_rounded_values() {
+    for shape in shapes() {
+        let Data { x, w, bias } = data(&shape);
+        let y_map = shape.y(sides(1, 0, 2, 1));
+        let dy = rounded(&map_of(4, y_map));
+        let (x, w) = (rounded(&x), rounded(&w));
+        let (mut expected, mut expected_dx) = (vec![f32::NAN; y_map.len()], vec![f32::NAN; shape.x.len()]);
+        reference::forward(&shape, &x, &w, &bias, true, y_map, &mut expected);
+        reference::backward_data(&shape, y_map, &dy, &w, None, shape.x, &mut expected_dx);
+        for isa in Isa::all_supported() {
+            let context = Context { precision: Precision::Bf16, ..Context::serial(isa) };
+            let (mut y, mut dx) = (vec![f32::NAN; y_map.len()], vec![f32::NAN; shape.x.len()]);
+            forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
+            assert_close("y", &shape, isa, &y, &expected, shape.filters().depth());
+            let mut prepared = vec![f32::NAN; shape.prepared_len(&context)];
+            prepare(&context, &shape, &w, &mut prepared);
+            let together = y.clone();
+            forward_prepared(&context, &shape, &x, &prepared, &bias, true, y_map, &mut y);
+            assert!(y == together, "prepared weights give other bits");
+            backward_data(&context, &shape, y_map, &dy, &w, None, shape.x, &mut dx);
+            assert_close("dx", &shape, isa, &dx, &expected_dx, shape.k * shape.r * shape.s);
+        }
+    }
+}
+
 /// Shapes for which there is a transform; C is a multiple of 16.
 fn winograd_shapes() -> Vec<Shape> {
     let mut all = Vec::new();
@@ -205,8 +235,16 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     apart / norm(&mut expected.iter().map(|&b| f64::from(b)))
 }
 
+/// What Winograd's rounding may change in a precision, as a share of the norm. Measured: at most 7e-7 and 1.3e-2.
+fn winograd_bound(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 1e-6,
+        Precision::Bf16 => 1.8e-2,
+    }
+}
+
 #[test]
-fn winograd_equals_the_reference_within_2e_6_of_the_norm() {
+fn winograd_equals_the_reference_within_its_bound() {
     for shape in winograd_shapes() {
         let Data { x, w, bias } = data(&shape);
         let y_map = shape.y(shape.gradient_border());
@@ -217,8 +255,8 @@ fn winograd_equals_the_reference_within_2e_6_of_the_norm() {
         reference::backward_weights(&shape, &x, y_map, &dy, &mut expected_dw);
         reference::forward(&shape, &x, &w, &bias, true, y_map, &mut expected_y);
         reference::backward_data(&shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut expected_dx);
-        for isa in Isa::all_supported() {
-            let context = Context { convolutions: Convolutions::Winograd, ..Context::serial(isa) };
+        for (isa, precision) in Isa::all_supported().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
+            let context = Context { convolutions: Convolutions::Winograd, precision, ..Context::serial(isa) };
             assert_eq!(shape.algorithm(&context), Algorithm::Winograd);
             let mut prepared = vec![0.0; shape.prepared_len(&context)];
             prepare(&context, &shape, &w, &mut prepared);
@@ -229,7 +267,8 @@ fn winograd_equals_the_reference_within_2e_6_of_the_norm() {
             backward_data(&context, &shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut dx);
             backward_weights(&context, &shape, &x, y_map, &dy, &mut dw);
             let errors = [(&y, &expected_y), (&dx, &expected_dx), (&dw, &expected_dw)].map(|(a, b)| relative_error(a, b));
-            assert!(errors.iter().all(|&error| error < 2e-6), "{errors:?} by {isa}: {shape:?}");
+            println!("{isa} {precision:?} {errors:?}: {shape:?}");
+            assert!(errors.iter().all(|&error| error < winograd_bound(precision)), "{errors:?} by {isa}: {shape:?}");
         }
     }
 }

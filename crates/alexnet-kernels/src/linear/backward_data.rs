@@ -1,11 +1,12 @@
 //! The gradient with respect to the input.
 
 use super::Shape;
+use crate::bf16::Bf16;
 use crate::buffer::with_scratch;
-use crate::context::Context;
+use crate::context::{Context, Precision};
 use crate::pack::PANEL;
 use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
+use crate::tile::{Real, Start, Tile, cut, max_rows};
 
 /// Inputs of one task.
 const INPUTS: usize = 112;
@@ -26,18 +27,28 @@ const PANELS: usize = 16;
 pub fn backward_data(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32], mask: Option<&[f32]>, dx: &mut [f32]) {
     shape.check(dx.len(), w.len(), dy.len());
     assert!(mask.is_none_or(|mask| mask.len() >= shape.n * shape.inputs), "mask of {shape:?}");
+    match context.precision {
+        Precision::F32 => multiply::<f32>(context, shape, dy, w, mask, dx),
+        Precision::Bf16 => multiply::<Bf16>(context, shape, dy, w, mask, dx),
+    }
+}
+
+fn multiply<E: Real>(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32], mask: Option<&[f32]>, dx: &mut [f32]) {
     let Shape { n, inputs, outputs } = *shape;
     let (panels, blocks) = (outputs.div_ceil(PANEL), n.div_ceil(PANEL));
-    let block_len = panels * PANEL * PANEL;
+    // Words of a panel, and of a block of 32 pictures.
+    let panel_len = PANEL / E::WORD * PANEL;
+    let block_len = panels * panel_len;
     let dx = Parts::new(dx);
-    with_scratch(blocks * block_len, |turned| {
-        // [block of 32 pictures][output][32 pictures], zeros beyond the last output and the last picture.
-        for_each_chunk(context.threads, turned, PANEL * PANEL, |i, part| {
+    with_scratch(blocks * block_len, |turned: &mut [u32]| {
+        // [block of 32 pictures][word of outputs][32 pictures], zeros beyond the last output and the last picture.
+        for_each_chunk(context.threads, turned, panel_len, |i, part| {
             let (picture, output) = (i / panels * PANEL, i % panels * PANEL);
-            part.fill(0.0);
+            part.fill(0);
             for m in picture..n.min(picture + PANEL) {
-                for (o, &value) in dy[m * outputs..(m + 1) * outputs].iter().enumerate().skip(output).take(PANEL) {
-                    part[(o - output) * PANEL + m - picture] = value;
+                let dy = &dy[m * outputs..(m + 1) * outputs];
+                for (i, values) in dy[output..outputs.min(output + PANEL)].chunks(E::WORD).enumerate() {
+                    part[i * PANEL + m - picture] = E::word(|j| values.get(j).copied().unwrap_or(0.0));
                 }
             }
         });
@@ -46,29 +57,37 @@ pub fn backward_data(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32]
             let first = task * INPUTS;
             let count = INPUTS.min(inputs - first);
             let wide = blocks * PANEL;
-            with_scratch(count * (wide + PANELS * PANEL), |room| {
-                let (sums, weights) = room.split_at_mut(count * wide);
-                for panel in (0..panels).step_by(PANELS) {
-                    // A tile's weights lie in pieces of 1.8 KB a megabyte apart, which no prefetcher follows; pieces of 14 KB
-                    // are copied at memory speed.
-                    for (line, panel) in weights.chunks_exact_mut(count * PANEL).zip(panel..panels.min(panel + PANELS)) {
-                        line.copy_from_slice(&w[(panel * inputs + first) * PANEL..][..count * PANEL]);
-                    }
-                    let counts = [PANELS.min(panels - panel), 1, PANEL];
-                    let start = if panel == 0 { Start::Lanes(&ZEROS) } else { Start::Y };
-                    for (input, rows) in cut(count, max_rows(context.isa)) {
-                        for block in 0..blocks {
-                            let a = &weights[input * PANEL..];
-                            let b = &turned[block * block_len + panel * PANEL * PANEL..];
-                            let (steps, floor) = ([count * PANEL, 0, 1], f32::NEG_INFINITY);
-                            let (row, y_row, lanes) = (PANEL, wide, PANEL);
-                            let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
-                            let at = &mut sums[input * wide + block * PANEL..][..(rows - 1) * wide + PANEL];
-                            // SAFETY: `at` has these rows and lanes.
-                            unsafe { tile.run(context.isa, rows, at.as_mut_ptr()) };
+            with_scratch(count * wide, |sums: &mut [f32]| {
+                with_scratch(count * PANELS * PANEL, |weights: &mut [E]| {
+                    for panel in (0..panels).step_by(PANELS) {
+                        // A tile's weights lie in pieces of 1.8 KB a megabyte apart, which no prefetcher follows; pieces of
+                        // 14 KB are copied at memory speed.
+                        for (line, panel) in weights.chunks_exact_mut(count * PANEL).zip(panel..panels.min(panel + PANELS)) {
+                            context.isa.vectorize(
+                                #[inline(always)]
+                                || {
+                                    for (to, &from) in line.iter_mut().zip(&w[(panel * inputs + first) * PANEL..]) {
+                                        *to = E::new(from);
+                                    }
+                                },
+                            );
+                        }
+                        let counts = [PANELS.min(panels - panel), 1, PANEL / E::WORD];
+                        let start = if panel == 0 { Start::Zero } else { Start::Y };
+                        for (input, rows) in cut(count, max_rows::<E>(context.isa)) {
+                            for block in 0..blocks {
+                                let a = &weights[input * PANEL..];
+                                let b = &turned[block * block_len + panel * panel_len..];
+                                let (steps, floor) = ([count * PANEL, 0, E::WORD], f32::NEG_INFINITY);
+                                let (row, y_row, lanes) = (PANEL, wide, PANEL);
+                                let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
+                                let at = &mut sums[input * wide + block * PANEL..][..(rows - 1) * wide + PANEL];
+                                // SAFETY: `at` has these rows and lanes.
+                                unsafe { tile.run(context.isa, rows, at.as_mut_ptr()) };
+                            }
                         }
                     }
-                }
+                });
                 for picture in 0..n {
                     // SAFETY: these columns of dx belong to this task alone.
                     let dx = unsafe { dx.slice(picture * inputs + first, count) };

@@ -1,11 +1,12 @@
 //! The gradient with respect to the weights, kept or turned into an update at once.
 
 use super::Shape;
-use crate::buffer::with_scratch;
-use crate::context::Context;
+use crate::bf16::Bf16;
+use crate::buffer::{cast, with_scratch};
+use crate::context::{Context, Precision};
 use crate::pack::PANEL;
 use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{MAX_ROWS, Start, Tile, ZEROS, cut, max_rows};
+use crate::tile::{MAX_ROWS, Real, Start, Tile, cut, max_rows};
 use crate::update::{self, Rule};
 
 /// Inputs of one task: 8 tiles of 14. Its columns of x are packed, because rows of x may be a multiple of 4 KiB apart, where
@@ -58,32 +59,38 @@ pub fn backward_weights_update(
 
 /// Computes the gradient tile by tile; `visit` is given the index of each tile's first weight, and the tile.
 fn tiles(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: impl Fn(usize, &[f32]) + Sync) {
+    match context.precision {
+        Precision::F32 => tiles_of::<f32>(context, shape, x, dy, visit),
+        Precision::Bf16 => tiles_of::<Bf16>(context, shape, x, dy, visit),
+    }
+}
+
+fn tiles_of<E: Real>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: impl Fn(usize, &[f32]) + Sync) {
     let Shape { n, inputs, outputs } = *shape;
     let panels = outputs.div_ceil(PANEL);
-    with_scratch(panels * n * PANEL, |packed| {
-        // [panel][picture][32 outputs]
-        for_each_chunk(context.threads, packed, n * PANEL, |panel, part| {
+    // Words of pictures: the sum is over pictures.
+    let words = n.div_ceil(E::WORD);
+    with_scratch(panels * words * PANEL, |packed: &mut [u32]| {
+        // [panel][word of pictures][32 outputs]
+        for_each_chunk(context.threads, packed, words * PANEL, |panel, part| {
             let lanes = (outputs - panel * PANEL).min(PANEL);
-            for (picture, line) in part.chunks_exact_mut(PANEL).enumerate() {
-                line[..lanes].copy_from_slice(&dy[picture * outputs + panel * PANEL..][..lanes]);
-                line[lanes..].fill(0.0);
-            }
+            let dy = |picture: usize| &dy[picture * outputs + panel * PANEL..][..lanes];
+            interleave::<E, _>(context, n, dy, PANEL, part);
         });
         let packed = &*packed;
         context.threads.run(inputs.div_ceil(INPUTS), &|task| {
             let first = task * INPUTS;
             let count = INPUTS.min(inputs - first);
-            with_scratch(n * count, |columns| {
-                for (picture, line) in columns.chunks_exact_mut(count).enumerate() {
-                    line.copy_from_slice(&x[picture * inputs + first..][..count]);
-                }
+            with_scratch(words * count, |columns: &mut [u32]| {
+                interleave::<E, _>(context, n, |picture| &x[picture * inputs + first..][..count], count, columns);
+                let columns: &[E] = cast(columns);
                 let mut room = [0.0; MAX_ROWS * PANEL];
                 for panel in 0..panels {
-                    for (input, rows) in cut(count, max_rows(context.isa)) {
-                        let (a, b) = (&columns[input..], &packed[panel * n * PANEL..]);
-                        let (counts, steps, start) = ([1, 1, n], [0, 0, count], Start::Lanes(&ZEROS));
-                        let (floor, y_row, lanes) = (f32::NEG_INFINITY, PANEL, PANEL);
-                        let tile = Tile { a, row: 1, counts, steps, b, start, floor, mask: None, y_row, lanes };
+                    for (input, rows) in cut(count, max_rows::<E>(context.isa)) {
+                        let (a, b) = (&columns[input * E::WORD..], &packed[panel * words * PANEL..]);
+                        let (counts, steps, start) = ([1, 1, words], [0, 0, count * E::WORD], Start::Zero);
+                        let (row, floor, y_row, lanes) = (E::WORD, f32::NEG_INFINITY, PANEL, PANEL);
+                        let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
                         // SAFETY: `room` has a panel's lanes for the most rows.
                         unsafe { tile.run(context.isa, rows, room.as_mut_ptr()) };
                         visit((panel * inputs + first + input) * PANEL, &room[..rows * PANEL]);
@@ -92,4 +99,27 @@ fn tiles(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: imp
             });
         });
     });
+}
+
+/// Packs `n` lines into words, [word of lines][`width`]; zeros beyond a line's end and the last line.
+fn interleave<'a, E: Real, F: Fn(usize) -> &'a [f32]>(
+    context: &Context<'_>,
+    n: usize,
+    line: F,
+    width: usize,
+    words: &mut [u32],
+) {
+    context.isa.vectorize(
+        #[inline(always)]
+        || {
+            for (i, words) in words.chunks_exact_mut(width).enumerate() {
+                let first = line(i * E::WORD);
+                let last = if i * E::WORD + 1 < n { line(i * E::WORD + 1) } else { &[] };
+                for (j, word) in words[..first.len()].iter_mut().enumerate() {
+                    *word = E::word(|i| if i == 0 { first[j] } else { last.get(j).copied().unwrap_or(0.0) });
+                }
+                words[first.len()..].fill(0);
+            }
+        },
+    );
 }

@@ -1,13 +1,21 @@
 //! The forward pass.
 
-use super::{Shape, with_padded_rows};
-use crate::context::Context;
-use crate::pack::PANEL;
-use crate::threads::Parts;
-use crate::tile::{Start, Tile, cut, max_rows};
+use super::Shape;
+use crate::bf16::Bf16;
+use crate::buffer::{cast, cast_mut, with_scratch};
+use crate::context::{Context, Precision};
+use crate::pack::{PANEL, pack_words};
+use crate::threads::{Parts, for_each_chunk};
+use crate::tile::{Real, Start, Tile, cut, max_rows};
 
 /// Inputs that are multiplied with all pictures at a time: 512 x 32 weights are 64 KiB, which stay in the second-level cache.
 const DEPTH: usize = 512;
+
+/// Packed weights: words as they are multiplied, or floats that become such panel by panel.
+enum Weights<'a> {
+    Words(&'a [u32]),
+    Floats(&'a [f32]),
+}
 
 /// Multiplies `x` with packed weights `w`, adds the bias, and clips at zero when `relu`.
 ///
@@ -17,29 +25,106 @@ const DEPTH: usize = 512;
 /// When a slice is too short for the shape.
 pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
     shape.check(x.len(), w.len(), y.len());
+    match context.precision {
+        Precision::F32 => multiply::<f32>(context, shape, x, &Weights::Words(cast(w)), bias, relu, y),
+        Precision::Bf16 => multiply::<Bf16>(context, shape, x, &Weights::Floats(w), bias, relu, y),
+    }
+}
+
+/// Prepares weights for [`forward_prepared`], once for many calls.
+///
+/// # Panics
+/// When `prepared` is not [`Shape::prepared_len`] long, or that is 0.
+pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [f32]) {
+    assert!(!prepared.is_empty() && prepared.len() == shape.prepared_len(context), "prepared weights of {shape:?}");
+    let panel = shape.inputs * PANEL;
+    for_each_chunk(context.threads, prepared, shape.inputs.div_ceil(2) * PANEL, |i, words| {
+        pack_words::<Bf16>(context, &w[i * panel..(i + 1) * panel], cast_mut(words));
+    });
+}
+
+/// [`forward`] with weights that [`prepare`] made.
+///
+/// # Panics
+/// As `forward`.
+pub fn forward_prepared(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
+    shape.check(x.len(), shape.filters().packed_len(), y.len());
+    assert_eq!(w.len(), shape.prepared_len(context), "prepared weights of {shape:?}");
+    multiply::<Bf16>(context, shape, x, &Weights::Words(cast(w)), bias, relu, y);
+}
+
+fn multiply<E: Real>(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[f32],
+    w: &Weights<'_>,
+    bias: &[f32],
+    relu: bool,
+    y: &mut [f32],
+) {
     assert_eq!(bias.len(), shape.outputs, "biases of {shape:?}");
     let Shape { n, inputs, outputs } = *shape;
     let y = Parts::new(y);
-    with_padded_rows(context, shape, x, |x, row| {
+    let all = inputs.div_ceil(E::WORD);
+    let rows = max_rows::<E>(context.isa);
+    let depth = if n <= rows && matches!(w, Weights::Words(_)) { all } else { DEPTH };
+    with_rows::<E, _>(context, shape, x, |x, row| {
         context.threads.run(outputs.div_ceil(PANEL), &|panel| {
-            let (k, weights) = (panel * PANEL, &w[panel * inputs * PANEL..(panel + 1) * inputs * PANEL]);
+            let k = panel * PANEL;
             let lanes = (outputs - k).min(PANEL);
-            let rows = max_rows(context.isa);
-            let depth = if n <= rows { inputs } else { DEPTH };
-            for first in (0..inputs).step_by(depth) {
-                let count = depth.min(inputs - first);
-                let start = if first == 0 { Start::Lanes(&bias[k..k + lanes]) } else { Start::Y };
-                let floor = if relu && first + count == inputs { 0.0 } else { f32::NEG_INFINITY };
-                for (picture, rows) in cut(n, rows) {
-                    let a = &x[picture * row + first..];
-                    let b = &weights[first * PANEL..];
-                    let (counts, steps) = ([1, 1, count], [0, 0, 1]);
-                    let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row: outputs, lanes };
-                    let at = y.pointer(picture * outputs + k, (rows - 1) * outputs + lanes);
-                    // SAFETY: this panel's columns of y belong to this task alone.
-                    unsafe { tile.run(context.isa, rows, at) };
+            with_scratch(if matches!(w, Weights::Words(_)) { 0 } else { depth * PANEL }, |room| {
+                for first in (0..all).step_by(depth) {
+                    let count = depth.min(all - first);
+                    let b = match w {
+                        Weights::Words(words) => &words[(panel * all + first) * PANEL..][..count * PANEL],
+                        Weights::Floats(floats) => {
+                            let last = inputs.min((first + count) * E::WORD);
+                            let from = panel * inputs;
+                            let floats = &floats[(from + first * E::WORD) * PANEL..(from + last) * PANEL];
+                            pack_words::<E>(context, floats, &mut room[..count * PANEL]);
+                            &room[..count * PANEL]
+                        }
+                    };
+                    let start = if first == 0 { Start::Lanes(&bias[k..k + lanes]) } else { Start::Y };
+                    let floor = if relu && first + count == all { 0.0 } else { f32::NEG_INFINITY };
+                    for (picture, rows) in cut(n, rows) {
+                        let a = &x[picture * row + first * E::WORD..];
+                        let (counts, steps) = ([1, 1, count], [0, 0, E::WORD]);
+                        let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row: outputs, lanes };
+                        let at = y.pointer(picture * outputs + k, (rows - 1) * outputs + lanes);
+                        // SAFETY: this panel's columns of y belong to this task alone.
+                        unsafe { tile.run(context.isa, rows, at) };
+                    }
                 }
-            }
+            });
         });
     });
+}
+
+/// Lends `work` the rows of x, each filled up with zeros to whole words, and their distance.
+///
+/// Rows a multiple of 4 KiB apart are copied a cache line further apart: all pictures' values of one input would else fall into
+/// the same 12 places of the first-level cache.
+fn with_rows<E: Real, R>(context: &Context<'_>, shape: &Shape, x: &[f32], work: impl FnOnce(&[E], usize) -> R) -> R {
+    let Shape { n, inputs, .. } = *shape;
+    if let Some(x) = E::borrow(x)
+        && (n < 5 || !inputs.is_multiple_of(1024))
+    {
+        return work(x, inputs);
+    }
+    let row = inputs.next_multiple_of(E::WORD) + 64 / size_of::<E>();
+    with_scratch(n * row, |padded: &mut [E]| {
+        for_each_chunk(context.threads, padded, row, |picture, line| {
+            context.isa.vectorize(
+                #[inline(always)]
+                || {
+                    for (to, &from) in line.iter_mut().zip(&x[picture * inputs..(picture + 1) * inputs]) {
+                        *to = E::new(from);
+                    }
+                },
+            );
+            line[inputs..].fill(E::default());
+        });
+        work(padded, row)
+    })
 }

@@ -14,12 +14,10 @@ mod tests;
 
 pub use backward_data::backward_data;
 pub use backward_weights::{backward_weights, backward_weights_update};
-pub use forward::forward;
+pub use forward::{forward, forward_prepared, prepare};
 
-use crate::buffer::with_scratch;
-use crate::context::Context;
-use crate::pack::Filters;
-use crate::threads::for_each_chunk;
+use crate::context::{Context, Precision};
+use crate::pack::{Filters, PANEL};
 
 /// The shape of a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,26 +36,18 @@ impl Shape {
         Filters::linear(self.outputs, self.inputs)
     }
 
+    /// Floats that [`prepare`] makes of the weights; 0 where they are taken as they are.
+    pub fn prepared_len(&self, context: &Context<'_>) -> usize {
+        match context.precision {
+            Precision::F32 => 0,
+            Precision::Bf16 => self.filters().panels() * self.inputs.div_ceil(2) * PANEL,
+        }
+    }
+
     /// Panics unless `x`, `w` and `y` have the right lengths.
     fn check(&self, x: usize, w: usize, y: usize) {
         assert!(x >= self.n * self.inputs, "x has {x} floats: {self:?}");
         assert_eq!(w, self.filters().packed_len(), "packed weights of {self:?}");
         assert!(y >= self.n * self.outputs, "y has {y} floats: {self:?}");
     }
-}
-
-/// Lends `work` the rows of x and their distance, copied a cache line further apart where they are a multiple of 4 KiB apart:
-/// all pictures' values of one input would else fall into the same 12 places of the first-level cache.
-fn with_padded_rows(context: &Context<'_>, shape: &Shape, x: &[f32], work: impl FnOnce(&[f32], usize)) {
-    let Shape { n, inputs, .. } = *shape;
-    if n < 5 || !inputs.is_multiple_of(1024) {
-        return work(x, inputs);
-    }
-    let row = inputs + 16;
-    with_scratch(n * row, |padded| {
-        for_each_chunk(context.threads, padded, row, |picture, line| {
-            line[..inputs].copy_from_slice(&x[picture * inputs..(picture + 1) * inputs]);
-        });
-        work(padded, row);
-    });
 }

@@ -1,12 +1,14 @@
 //! Every instruction set against the reference on odd shapes.
 
 use super::*;
+use crate::bf16::Bf16;
 use crate::isa::Isa;
 use crate::random::Key;
 use crate::update::{Form, Rule, sgd};
 
+/// Values that bf16 can hold, so that products are equal in every precision.
 fn random(seed: u64, len: usize) -> Vec<f32> {
-    (0..len).map(|i| 2.0 * Key(seed).uniform(i as u64) - 1.0).collect()
+    (0..len).map(|i| Bf16::new(2.0 * Key(seed).uniform(i as u64) - 1.0).to_f32()).collect()
 }
 
 const SHAPES: [(usize, usize, usize); 8] =
@@ -28,13 +30,20 @@ fn all_passes_equal_the_reference() {
         let mut w = vec![0.0; filters.packed_len()];
         filters.pack(&random(1, filters.len()), &mut w);
         let (x, dy, bias) = (random(2, n * inputs), random(3, n * outputs), random(4, outputs));
-        for isa in Isa::all_supported() {
-            let context = Context::serial(isa);
+        for (isa, precision) in Isa::all_supported().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
+            let context = Context { precision, ..Context::serial(isa) };
             for relu in [false, true] {
                 let (mut y, mut expected) = (vec![f32::NAN; n * outputs], vec![f32::NAN; n * outputs]);
                 reference::forward(&shape, &x, &w, &bias, relu, &mut expected);
                 forward(&context, &shape, &x, &w, &bias, relu, &mut y);
                 assert_close("y", &shape, isa, &y, &expected, inputs);
+                let mut prepared = vec![f32::NAN; shape.prepared_len(&context)];
+                if !prepared.is_empty() {
+                    prepare(&context, &shape, &w, &mut prepared);
+                    let together = y.clone();
+                    forward_prepared(&context, &shape, &x, &prepared, &bias, relu, &mut y);
+                    assert_close("y of prepared weights", &shape, isa, &y, &together, inputs);
+                }
             }
             for mask in [None, Some(x.as_slice())] {
                 let (mut dx, mut expected) = (vec![f32::NAN; n * inputs], vec![f32::NAN; n * inputs]);

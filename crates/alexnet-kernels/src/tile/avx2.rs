@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::body::{self, Vector};
-use super::{Kernels, Raw};
+use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms, Vector};
+use super::{Family, Kernels, Raw, by_few_rows};
 
 impl Vector for __m256 {
     const WIDTH: usize = 8;
@@ -21,21 +21,9 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
+    unsafe fn splat(word: f32) -> Self {
         // SAFETY: the trait's conditions.
-        unsafe { _mm256_set1_ps(value) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm256_add_ps(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm256_fmadd_ps(self, factor, sum) }
+        unsafe { _mm256_set1_ps(word) }
     }
 
     #[inline(always)]
@@ -51,14 +39,101 @@ impl Vector for __m256 {
     }
 }
 
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile<const ROWS: usize, const NEXT: bool>(t: &Raw) {
-    // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
-    unsafe { body::tile::<__m256, ROWS, 2, NEXT>(t) }
+/// Products of floats.
+struct Floats;
+
+impl Terms<__m256> for Floats {
+    const FLOATS: bool = true;
+    const BLOCK: usize = FLOAT_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: __m256, b: __m256, sum: __m256) -> __m256 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_fmadd_ps(a, b, sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_add_ps(a, b) }
+    }
 }
 
-pub(super) static KERNELS: Kernels = Kernels {
-    apart: &[tile::<1, false>, tile::<2, false>, tile::<3, false>, tile::<4, false>, tile::<5, false>, tile::<6, false>],
-    next: &[tile::<1, true>, tile::<2, true>, tile::<3, true>, tile::<4, true>, tile::<5, true>, tile::<6, true>],
-    lanes: 16,
-};
+/// Pairs of bf16, each the upper half of a float.
+struct Bf16Halves;
+
+impl Terms<__m256> for Bf16Halves {
+    const FLOATS: bool = true;
+    const BLOCK: usize = LONG_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: __m256, b: __m256, sum: __m256) -> __m256 {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let high = |v| _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(0xFFFF_0000_u32.cast_signed())));
+            let low = |v| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(v)));
+            _mm256_fmadd_ps(high(a), high(b), _mm256_fmadd_ps(low(a), low(b), sum))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+}
+
+/// Four bytes by products of pairs of 16 bits. (`vpmaddubsw` would saturate.)
+struct BytesPairs;
+
+impl Terms<__m256> for BytesPairs {
+    const FLOATS: bool = false;
+    const BLOCK: usize = LONG_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: __m256, b: __m256, sum: __m256) -> __m256 {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let (a, b, sum) = (_mm256_castps_si256(a), _mm256_castps_si256(b), _mm256_castps_si256(sum));
+            // Bytes 0 and 2 of each word, then bytes 1 and 3.
+            let even_a = _mm256_and_si256(a, _mm256_set1_epi16(0xFF));
+            let odd_a = _mm256_srli_epi16::<8>(a);
+            let even_b = _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(b));
+            let odd_b = _mm256_srai_epi16::<8>(b);
+            let both = _mm256_add_epi32(_mm256_madd_epi16(even_a, even_b), _mm256_madd_epi16(odd_a, odd_b));
+            _mm256_castsi256_ps(_mm256_add_epi32(sum, both))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b))) }
+    }
+}
+
+struct Plain<T, const NEXT: bool>(T);
+
+impl<T: Terms<__m256>, const NEXT: bool> Family for Plain<T, NEXT> {
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn run<const ROWS: usize>(t: &Raw) {
+        // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
+        unsafe { body::tile::<__m256, T, ROWS, 2, NEXT>(t) }
+    }
+}
+
+fn plain<T: Terms<__m256>>() -> Kernels {
+    Kernels { apart: by_few_rows::<Plain<T, false>>, next: by_few_rows::<Plain<T, true>>, lanes: 16, rows: 6 }
+}
+
+pub(super) fn floats() -> Kernels {
+    plain::<Floats>()
+}
+
+pub(super) fn bf16() -> Kernels {
+    plain::<Bf16Halves>()
+}
+
+pub(super) fn bytes() -> Kernels {
+    plain::<BytesPairs>()
+}

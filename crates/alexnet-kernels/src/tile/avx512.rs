@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::body::{self, Vector};
-use super::{Kernels, Raw};
+use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms, Vector};
+use super::{Family, Kernels, Raw, by_rows};
 
 impl Vector for __m512 {
     const WIDTH: usize = 16;
@@ -21,21 +21,9 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
+    unsafe fn splat(word: f32) -> Self {
         // SAFETY: the trait's conditions.
-        unsafe { _mm512_set1_ps(value) }
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_add_ps(self, other) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_fmadd_ps(self, factor, sum) }
+        unsafe { _mm512_set1_ps(word) }
     }
 
     #[inline(always)]
@@ -51,80 +39,189 @@ impl Vector for __m512 {
     }
 }
 
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn tile<const ROWS: usize, const VECTORS: usize, const NEXT: bool>(t: &Raw) {
-    // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
-    unsafe { body::tile::<__m512, ROWS, VECTORS, NEXT>(t) }
+/// Products of floats.
+struct Floats;
+
+impl Terms<__m512> for Floats {
+    const FLOATS: bool = true;
+    const BLOCK: usize = FLOAT_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_fmadd_ps(a, b, sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_add_ps(a, b) }
+    }
 }
 
-pub(super) static FULL: Kernels = Kernels {
-    apart: &[
-        tile::<1, 2, false>,
-        tile::<2, 2, false>,
-        tile::<3, 2, false>,
-        tile::<4, 2, false>,
-        tile::<5, 2, false>,
-        tile::<6, 2, false>,
-        tile::<7, 2, false>,
-        tile::<8, 2, false>,
-        tile::<9, 2, false>,
-        tile::<10, 2, false>,
-        tile::<11, 2, false>,
-        tile::<12, 2, false>,
-        tile::<13, 2, false>,
-        tile::<14, 2, false>,
-    ],
-    next: &[
-        tile::<1, 2, true>,
-        tile::<2, 2, true>,
-        tile::<3, 2, true>,
-        tile::<4, 2, true>,
-        tile::<5, 2, true>,
-        tile::<6, 2, true>,
-        tile::<7, 2, true>,
-        tile::<8, 2, true>,
-        tile::<9, 2, true>,
-        tile::<10, 2, true>,
-        tile::<11, 2, true>,
-        tile::<12, 2, true>,
-        tile::<13, 2, true>,
-        tile::<14, 2, true>,
-    ],
-    lanes: 32,
-};
+/// Pairs of bf16 by `vdpbf16ps`.
+struct Bf16Pairs;
 
-pub(super) static HALF: Kernels = Kernels {
-    apart: &[
-        tile::<1, 1, false>,
-        tile::<2, 1, false>,
-        tile::<3, 1, false>,
-        tile::<4, 1, false>,
-        tile::<5, 1, false>,
-        tile::<6, 1, false>,
-        tile::<7, 1, false>,
-        tile::<8, 1, false>,
-        tile::<9, 1, false>,
-        tile::<10, 1, false>,
-        tile::<11, 1, false>,
-        tile::<12, 1, false>,
-        tile::<13, 1, false>,
-        tile::<14, 1, false>,
-    ],
-    next: &[
-        tile::<1, 1, true>,
-        tile::<2, 1, true>,
-        tile::<3, 1, true>,
-        tile::<4, 1, true>,
-        tile::<5, 1, true>,
-        tile::<6, 1, true>,
-        tile::<7, 1, true>,
-        tile::<8, 1, true>,
-        tile::<9, 1, true>,
-        tile::<10, 1, true>,
-        tile::<11, 1, true>,
-        tile::<12, 1, true>,
-        tile::<13, 1, true>,
-        tile::<14, 1, true>,
-    ],
-    lanes: 16,
-};
+impl Terms<__m512> for Bf16Pairs {
+    const FLOATS: bool = true;
+    const BLOCK: usize = LONG_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the trait's conditions; both types are 512 bits of any value.
+        unsafe { _mm512_dpbf16_ps(sum, std::mem::transmute::<__m512, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(b)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+}
+
+/// Pairs of bf16 where there is no `vdpbf16ps`: each is the upper half of a float.
+struct Bf16Halves;
+
+impl Terms<__m512> for Bf16Halves {
+    const FLOATS: bool = true;
+    const BLOCK: usize = LONG_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let high = |v| _mm512_and_ps(v, _mm512_castsi512_ps(_mm512_set1_epi32(0xFFFF_0000_u32.cast_signed())));
+            let low = |v| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(v)));
+            _mm512_fmadd_ps(high(a), high(b), _mm512_fmadd_ps(low(a), low(b), sum))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+}
+
+/// Four bytes by `vpdpbusd`.
+struct BytesVnni;
+
+impl Terms<__m512> for BytesVnni {
+    const FLOATS: bool = false;
+    const BLOCK: usize = LONG_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let integers = |v| _mm512_castps_si512(v);
+            _mm512_castsi512_ps(_mm512_dpbusd_epi32(integers(sum), integers(a), integers(b)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+}
+
+/// Four bytes where there is no `vpdpbusd`: products of pairs of 16 bits. (`vpmaddubsw` would saturate.)
+struct BytesPairs;
+
+impl Terms<__m512> for BytesPairs {
+    const FLOATS: bool = false;
+    const BLOCK: usize = LONG_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let (a, b, sum) = (_mm512_castps_si512(a), _mm512_castps_si512(b), _mm512_castps_si512(sum));
+            // Bytes 0 and 2 of each word, then bytes 1 and 3.
+            let even_a = _mm512_and_si512(a, _mm512_set1_epi16(0xFF));
+            let odd_a = _mm512_srli_epi16::<8>(a);
+            let even_b = _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(b));
+            let odd_b = _mm512_srai_epi16::<8>(b);
+            let both = _mm512_add_epi32(_mm512_madd_epi16(even_a, even_b), _mm512_madd_epi16(odd_a, odd_b));
+            _mm512_castsi512_ps(_mm512_add_epi32(sum, both))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+}
+
+/// Kernels that need nothing beyond AVX-512's F, BW, DQ and VL.
+struct Plain<T, const VECTORS: usize, const NEXT: bool>(T);
+
+impl<T: Terms<__m512>, const VECTORS: usize, const NEXT: bool> Family for Plain<T, VECTORS, NEXT> {
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+    unsafe fn run<const ROWS: usize>(t: &Raw) {
+        // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
+        unsafe { body::tile::<__m512, T, ROWS, VECTORS, NEXT>(t) }
+    }
+}
+
+/// Kernels with `vdpbf16ps`.
+struct WithBf16<const VECTORS: usize, const NEXT: bool>;
+
+impl<const VECTORS: usize, const NEXT: bool> Family for WithBf16<VECTORS, NEXT> {
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+    unsafe fn run<const ROWS: usize>(t: &Raw) {
+        // SAFETY: as above.
+        unsafe { body::tile::<__m512, Bf16Pairs, ROWS, VECTORS, NEXT>(t) }
+    }
+}
+
+/// Kernels with `vpdpbusd`.
+struct WithVnni<const VECTORS: usize, const NEXT: bool>;
+
+impl<const VECTORS: usize, const NEXT: bool> Family for WithVnni<VECTORS, NEXT> {
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    unsafe fn run<const ROWS: usize>(t: &Raw) {
+        // SAFETY: as above.
+        unsafe { body::tile::<__m512, BytesVnni, ROWS, VECTORS, NEXT>(t) }
+    }
+}
+
+fn table<HalfApart: Family, HalfNext: Family, FullApart: Family, FullNext: Family>(lanes: usize) -> Kernels {
+    if lanes <= 16 {
+        Kernels { apart: by_rows::<HalfApart>, next: by_rows::<HalfNext>, lanes: 16, rows: 14 }
+    } else {
+        Kernels { apart: by_rows::<FullApart>, next: by_rows::<FullNext>, lanes: 32, rows: 14 }
+    }
+}
+
+fn plain<T: Terms<__m512>>(lanes: usize) -> Kernels {
+    table::<Plain<T, 1, false>, Plain<T, 1, true>, Plain<T, 2, false>, Plain<T, 2, true>>(lanes)
+}
+
+pub(super) fn floats(lanes: usize) -> Kernels {
+    plain::<Floats>(lanes)
+}
+
+pub(super) fn bf16(lanes: usize) -> Kernels {
+    if is_x86_feature_detected!("avx512bf16") {
+        table::<WithBf16<1, false>, WithBf16<1, true>, WithBf16<2, false>, WithBf16<2, true>>(lanes)
+    } else {
+        plain::<Bf16Halves>(lanes)
+    }
+}
+
+pub(super) fn bytes(lanes: usize) -> Kernels {
+    if is_x86_feature_detected!("avx512vnni") {
+        table::<WithVnni<1, false>, WithVnni<1, true>, WithVnni<2, false>, WithVnni<2, true>>(lanes)
+    } else {
+        plain::<BytesPairs>(lanes)
+    }
+}
+
+/// The kernels of a processor without `vdpbf16ps` and `vpdpbusd`, for tests.
+#[cfg(test)]
+pub(super) fn fallbacks() -> [Kernels; 2] {
+    [plain::<Bf16Halves>(32), plain::<BytesPairs>(32)]
+}

@@ -1,31 +1,23 @@
-//! The tile's loop, written once over a vector register of any width.
+//! The tile's loop, written once over a vector register of any width and any kind of values.
 
 use std::mem::MaybeUninit;
 
 use super::{MAX_ROWS, Raw};
 use crate::pack::PANEL;
 
-/// A register of floats.
+/// A register of floats, or of other words of 32 bits.
 pub(super) trait Vector: Copy {
-    /// Floats in it.
+    /// Words in it.
     const WIDTH: usize;
     /// # Safety
-    /// As for [`tile`]; `from` is readable for `WIDTH` floats.
+    /// As for [`tile`]; `from` is readable for `WIDTH` words.
     unsafe fn load(from: *const f32) -> Self;
     /// # Safety
-    /// As for [`tile`]; `to` is writable for `WIDTH` floats.
+    /// As for [`tile`]; `to` is writable for `WIDTH` words.
     unsafe fn store(self, to: *mut f32);
     /// # Safety
     /// As for [`tile`].
-    unsafe fn splat(value: f32) -> Self;
-    /// # Safety
-    /// As for [`tile`].
-    unsafe fn add(self, other: Self) -> Self;
-    /// self * factor + sum.
-    ///
-    /// # Safety
-    /// As for [`tile`].
-    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+    unsafe fn splat(word: f32) -> Self;
     /// `self`, or `floor` where that is larger; not-a-number where `self` is.
     ///
     /// # Safety
@@ -38,10 +30,27 @@ pub(super) trait Vector: Copy {
     unsafe fn where_positive(self, mask: Self) -> Self;
 }
 
-/// Terms that are summed in registers before they are added to the totals in memory. A sum of 1,600 (conv2) then rounds like
-/// one of 128 and one of 13, a third of the error of one long sum, so that fewer ReLUs whose input is close to zero come
-/// out otherwise than with exact arithmetic. Costs 2 % of the time.
-const BLOCK: usize = 32;
+/// How words are multiplied and summed.
+pub(super) trait Terms<V> {
+    /// Whether sums are floats, which floor and mask are for.
+    const FLOATS: bool;
+    /// Terms that are summed in registers before they are added to the totals in memory.
+    const BLOCK: usize;
+    /// The sum of the products of two words' values, and `sum`.
+    ///
+    /// # Safety
+    /// As for [`tile`].
+    unsafe fn dot(a: V, b: V, sum: V) -> V;
+    /// # Safety
+    /// As for [`tile`].
+    unsafe fn add(a: V, b: V) -> V;
+}
+
+/// A sum of 1,600 (conv2) in blocks of 32 terms rounds like one of 32 and one of 50, a sixth of the error of one long sum, so
+/// that fewer ReLUs whose input is close to zero come out otherwise than with exact arithmetic. Costs 2 % of the time.
+pub(super) const FLOAT_BLOCK: usize = 32;
+/// Products of bf16 are rounded more roughly than any sum of them, and integers not at all.
+pub(super) const LONG_BLOCK: usize = 512;
 
 /// Computes ROWS rows of VECTORS registers. NEXT: rows lie next to each other in `a`; otherwise the innermost terms do.
 ///
@@ -49,9 +58,9 @@ const BLOCK: usize = 32;
 /// then all 28 registers go to memory and back for each term. So floor and mask are applied to the totals in memory.
 ///
 /// # Safety
-/// See [`Kernel`](super::Kernel). It must be inlined into a function that has the features of `V`.
+/// See [`Kernel`](super::Kernel). It must be inlined into a function that has the features of `V` and `T`.
 #[inline(always)]
-pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, const NEXT: bool>(t: &Raw) {
+pub(super) unsafe fn tile<V: Vector, T: Terms<V>, const ROWS: usize, const VECTORS: usize, const NEXT: bool>(t: &Raw) {
     // SAFETY: all indices are those of the formula at the module's head, in bounds by the caller's promise.
     unsafe {
         let mut room = MaybeUninit::<Totals>::uninit();
@@ -62,8 +71,8 @@ pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, co
             }
         }
         let mut sums = [[V::splat(0.0); VECTORS]; ROWS];
-        let row = if NEXT { 1 } else { t.row };
-        let step = if NEXT { t.steps[2] } else { 1 };
+        let row = if NEXT { size_of::<f32>() } else { t.row };
+        let step = if NEXT { t.steps[2] } else { size_of::<f32>() };
         let mut b = t.b;
         let (mut terms, mut left) = (0, t.counts[0] * t.counts[1] * t.counts[2]);
         for i in 0..t.counts[0] {
@@ -71,16 +80,16 @@ pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, co
                 let mut a = t.a.add(i * t.steps[0] + j * t.steps[1]);
                 let mut inner = t.counts[2];
                 while inner > 0 {
-                    let run = inner.min(BLOCK);
+                    let run = inner.min(T::BLOCK);
                     for _ in 0..run {
                         let mut lanes = [V::splat(0.0); VECTORS];
                         for (v, lanes) in lanes.iter_mut().enumerate() {
                             *lanes = V::load(b.add(v * V::WIDTH));
                         }
                         for (m, sums) in sums.iter_mut().enumerate() {
-                            let value = V::splat(*a.add(m * row));
+                            let value = V::splat(a.add(m * row).cast::<f32>().read_unaligned());
                             for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                                *sum = value.mul_add(lanes, *sum);
+                                *sum = T::dot(value, lanes, *sum);
                             }
                         }
                         a = a.wrapping_add(step);
@@ -89,12 +98,12 @@ pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, co
                     inner -= run;
                     left -= run;
                     terms += run;
-                    if terms >= BLOCK || left == 0 {
+                    if terms >= T::BLOCK || left == 0 {
                         terms = 0;
                         for (m, sums) in sums.iter_mut().enumerate() {
                             for (v, sum) in sums.iter_mut().enumerate() {
                                 let total = totals.add(m * PANEL + v * V::WIDTH);
-                                sum.add(V::load(total)).store(total);
+                                T::add(*sum, V::load(total)).store(total);
                                 *sum = V::splat(0.0);
                             }
                         }
@@ -105,9 +114,12 @@ pub(super) unsafe fn tile<V: Vector, const ROWS: usize, const VECTORS: usize, co
         let floor = V::splat(t.floor);
         for m in 0..ROWS {
             for v in 0..VECTORS {
-                let mut total = V::load(totals.add(m * PANEL + v * V::WIDTH)).at_least(floor);
-                if !t.mask.is_null() {
-                    total = total.where_positive(V::load(t.mask.add(m * t.mask_row + v * V::WIDTH)));
+                let mut total = V::load(totals.add(m * PANEL + v * V::WIDTH));
+                if T::FLOATS {
+                    total = total.at_least(floor);
+                    if !t.mask.is_null() {
+                        total = total.where_positive(V::load(t.mask.add(m * t.mask_row + v * V::WIDTH)));
+                    }
                 }
                 total.store(t.y.add(m * t.y_row + v * V::WIDTH));
             }

@@ -16,13 +16,20 @@
 //!
 //! What a row, a lane and the sum are is the caller's: pixels, outputs and (r, s, c) in a convolution; (r, s, c), outputs and
 //! pixels in its weight gradient.
+//!
+//! Shorter values come in words of 32 bits ([`Element`]): two of bf16, four of int8 are neighbouring terms of the sum, and one
+//! instruction multiplies a word's values with those of another and adds them all to one sum. So "one value" above is a
+//! word, the loop is the same, and only the instruction differs.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod body;
+mod element;
 mod portable;
+
+pub(crate) use element::{Element, Real};
 
 use crate::isa::Isa;
 use crate::pack::PANEL;
@@ -31,28 +38,28 @@ use crate::pack::PANEL;
 pub(crate) const MAX_ROWS: usize = 14;
 
 /// Lanes to start from when a tile starts at zero.
-pub(crate) static ZEROS: [f32; PANEL] = [0.0; PANEL];
+static ZEROS: [f32; PANEL] = [0.0; PANEL];
 
 /// One tile of a product, see the module's head.
 #[derive(Clone, Copy)]
-pub(crate) struct Tile<'a> {
+pub(crate) struct Tile<'a, E: Element> {
     /// Begins with the value for row 0 and the first term of the sum.
-    pub(crate) a: &'a [f32],
-    /// Floats in `a` from one row to the next.
+    pub(crate) a: &'a [E],
+    /// Values in `a` from one row to the next.
     pub(crate) row: usize,
-    /// Terms of the three nested loops of the sum, outermost first.
+    /// Words of the three nested loops of the sum, outermost first.
     pub(crate) counts: [usize; 3],
-    /// Floats in `a` from one term to the next, for each of the loops.
+    /// Values in `a` from one word to the next, for each of the loops.
     pub(crate) steps: [usize; 3],
-    /// Packed lanes, one panel a term.
-    pub(crate) b: &'a [f32],
+    /// Packed lanes, one panel of words after another.
+    pub(crate) b: &'a [u32],
     /// What the sum is added to.
-    pub(crate) start: Start<'a>,
-    /// Values below become this: 0 for a ReLU, minus infinity to keep all. Not-a-numbers pass.
+    pub(crate) start: Start<'a, E::Sum>,
+    /// Values below become this: 0 for a ReLU, minus infinity to keep all. Not-a-numbers pass. Sums of integers are kept.
     pub(crate) floor: f32,
-    /// Where these rows, so many floats apart, are not above zero, `y` becomes zero.
+    /// Where these rows, so many floats apart, are not above zero, `y` becomes zero. Not for integers.
     pub(crate) mask: Option<(&'a [f32], usize)>,
-    /// Floats in `y` from one row to the next.
+    /// Sums in `y` from one row to the next.
     pub(crate) y_row: usize,
     /// Lanes to be written: 1 to 32.
     pub(crate) lanes: usize,
@@ -60,19 +67,23 @@ pub(crate) struct Tile<'a> {
 
 /// What a tile's sum is added to.
 #[derive(Clone, Copy)]
-pub(crate) enum Start<'a> {
+pub(crate) enum Start<'a, T> {
+    /// Nothing.
+    Zero,
     /// The same lanes for every row.
-    Lanes(&'a [f32]),
+    Lanes(&'a [T]),
     /// What `y` holds already.
     Y,
 }
 
-/// A [`Tile`] as the kernels take it: checked, and with enough lanes everywhere.
+/// A [`Tile`] as the kernels take it: checked, and with enough lanes everywhere. Sums are floats or integers of 32 bits.
 #[derive(Clone, Copy)]
 struct Raw {
-    a: *const f32,
+    a: *const u8,
+    /// In bytes.
     row: usize,
     counts: [usize; 3],
+    /// In bytes.
     steps: [usize; 3],
     b: *const f32,
     start: *const f32,
@@ -91,32 +102,63 @@ struct Raw {
 /// rows and lanes; nobody else touches those of `y` meanwhile. `mask` may be null.
 type Kernel = unsafe fn(&Raw);
 
-/// Kernels by rows - 1, and lanes of one call; `next` when rows lie next to each other (`row` is 1), `apart` when the terms of
-/// the innermost loop do (its step is 1).
-struct Kernels {
-    apart: &'static [Kernel],
-    next: &'static [Kernel],
+/// The kernels of an instruction set for one kind of values.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernels {
+    /// By rows, when the words of the innermost loop lie next to each other.
+    apart: fn(usize) -> Kernel,
+    /// By rows, when rows do.
+    next: fn(usize) -> Kernel,
+    /// Lanes of one call.
     lanes: usize,
+    /// The most rows.
+    rows: usize,
 }
 
-fn kernels(isa: Isa, lanes: usize) -> &'static Kernels {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 if lanes <= avx512::HALF.lanes => &avx512::HALF,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => &avx512::FULL,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => &avx2::KERNELS,
-        _ => {
-            let _ = lanes;
-            &portable::KERNELS
-        }
+/// Kernels that differ in nothing but their rows.
+trait Family {
+    /// # Safety
+    /// See [`Kernel`].
+    unsafe fn run<const ROWS: usize>(tile: &Raw);
+}
+
+/// The kernel of a family for 1 to 14 rows.
+fn by_rows<F: Family>(rows: usize) -> Kernel {
+    match rows {
+        1 => F::run::<1>,
+        2 => F::run::<2>,
+        3 => F::run::<3>,
+        4 => F::run::<4>,
+        5 => F::run::<5>,
+        6 => F::run::<6>,
+        7 => F::run::<7>,
+        8 => F::run::<8>,
+        9 => F::run::<9>,
+        10 => F::run::<10>,
+        11 => F::run::<11>,
+        12 => F::run::<12>,
+        13 => F::run::<13>,
+        14 => F::run::<14>,
+        _ => unreachable!("{rows} rows in a tile"),
+    }
+}
+
+/// The kernel of a family for 1 to 6 rows, which fill 16 registers.
+fn by_few_rows<F: Family>(rows: usize) -> Kernel {
+    match rows {
+        1 => F::run::<1>,
+        2 => F::run::<2>,
+        3 => F::run::<3>,
+        4 => F::run::<4>,
+        5 => F::run::<5>,
+        6 => F::run::<6>,
+        _ => unreachable!("{rows} rows in a tile"),
     }
 }
 
 /// The most rows a tile may have.
-pub(crate) fn max_rows(isa: Isa) -> usize {
-    kernels(isa, PANEL).apart.len()
+pub(crate) fn max_rows<E: Element>(isa: Isa) -> usize {
+    E::kernels(isa, PANEL).rows
 }
 
 /// Cuts `total` rows into the fewest tiles that `isa` allows, as evenly as can be: 27 into 14 + 13, not 14 + 13 idle ones.
@@ -126,7 +168,7 @@ pub(crate) fn cut(total: usize, max: usize) -> impl Iterator<Item = (usize, usiz
     (0..tiles).map(move |i| (i * total / tiles, (i + 1) * total / tiles - i * total / tiles))
 }
 
-impl Tile<'_> {
+impl<E: Element> Tile<'_, E> {
     /// Computes `rows` rows and writes them to `y`.
     ///
     /// # Safety
@@ -136,27 +178,31 @@ impl Tile<'_> {
     /// # Panics
     /// When a slice is too short for the indices, when there are too many rows, or when neither the rows nor the innermost
     /// terms lie next to each other.
-    pub(crate) unsafe fn run(&self, isa: Isa, rows: usize, y: *mut f32) {
+    pub(crate) unsafe fn run(&self, isa: Isa, rows: usize, y: *mut E::Sum) {
         debug_assert!(isa.is_supported());
         let last: usize = self.counts.iter().zip(self.steps).map(|(&count, step)| (count - 1) * step).sum();
-        assert!(self.counts.iter().all(|&count| count > 0) && last + (rows - 1) * self.row < self.a.len(), "a is too short");
+        assert!(self.counts.iter().all(|&count| count > 0) && last + (rows - 1) * self.row + E::WORD <= self.a.len(), "a is too short");
         assert!(self.counts.iter().product::<usize>() * PANEL <= self.b.len(), "b is too short");
         assert!(self.lanes > 0 && self.lanes <= PANEL && rows > 0);
         assert!(self.mask.is_none_or(|(mask, row)| (rows - 1) * row + self.lanes <= mask.len()), "the mask is too short");
-        let kernels = kernels(isa, self.lanes);
-        let kernel = if self.row == 1 { kernels.next[rows - 1] } else { kernels.apart[rows - 1] };
-        assert!(self.row == 1 || self.steps[2] == 1, "neither rows nor terms are contiguous");
+        let kernels = E::kernels(isa, self.lanes);
+        assert!(rows <= kernels.rows, "too many rows");
+        assert!(self.row == E::WORD || self.steps[2] == E::WORD, "neither rows nor words are contiguous");
+        let kernel = if self.row == E::WORD { (kernels.next)(rows) } else { (kernels.apart)(rows) };
 
+        let y: *mut f32 = y.cast();
         let (start, start_row) = match self.start {
+            Start::Zero => (ZEROS.as_ptr(), 0),
             Start::Lanes(lanes) => {
                 assert!(lanes.len() >= self.lanes, "too few lanes to start from");
-                (lanes.as_ptr(), 0)
+                (lanes.as_ptr().cast(), 0)
             }
             Start::Y => (y.cast_const(), self.y_row),
         };
         let (mask, mask_row) = self.mask.map_or((std::ptr::null(), 0), |(mask, row)| (mask.as_ptr(), row));
-        let Tile { row, counts, steps, floor, y_row, .. } = *self;
-        let (a, b) = (self.a.as_ptr(), self.b.as_ptr());
+        let Tile { counts, floor, y_row, .. } = *self;
+        let (row, steps) = (self.row * size_of::<E>(), self.steps.map(|step| step * size_of::<E>()));
+        let (a, b) = (self.a.as_ptr().cast(), self.b.as_ptr().cast());
         let raw = Raw { a, row, counts, steps, b, start, start_row, floor, mask, mask_row, y, y_row };
         // SAFETY: `isa` is supported by the condition on a `Context`; the assertions above bound every index but those
         // of `y`, which the caller answers for.

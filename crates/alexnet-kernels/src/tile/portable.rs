@@ -2,8 +2,8 @@
 //!
 //! 6 rows of 2 such registers are 12 sums, which fit the 16 registers of plain x86-64 (SSE2).
 
-use super::body::{self, Vector};
-use super::{Kernels, Raw};
+use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms, Vector};
+use super::{Family, Kernels, Raw, by_few_rows};
 
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
@@ -32,23 +32,8 @@ impl Vector for Four {
     }
 
     #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
-        Four([value; 4])
-    }
-
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        self.map(other, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
-        // Where there is no such instruction, `f32::mul_add` is a call into the C library.
-        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
-            Four(std::array::from_fn(|i| self.0[i].mul_add(factor.0[i], sum.0[i])))
-        } else {
-            Four(std::array::from_fn(|i| self.0[i] * factor.0[i] + sum.0[i]))
-        }
+    unsafe fn splat(word: f32) -> Self {
+        Four([word; 4])
     }
 
     #[inline(always)]
@@ -62,13 +47,101 @@ impl Vector for Four {
     }
 }
 
-unsafe fn tile<const ROWS: usize, const NEXT: bool>(t: &Raw) {
-    // SAFETY: the caller keeps `Kernel`'s conditions; no features are needed.
-    unsafe { body::tile::<Four, ROWS, 2, NEXT>(t) }
+/// a * b + sum.
+#[inline(always)]
+fn multiply_add(a: Four, b: Four, sum: Four) -> Four {
+    // Where there is no such instruction, `f32::mul_add` is a call into the C library.
+    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+        Four(std::array::from_fn(|i| a.0[i].mul_add(b.0[i], sum.0[i])))
+    } else {
+        Four(std::array::from_fn(|i| a.0[i] * b.0[i] + sum.0[i]))
+    }
 }
 
-pub(super) static KERNELS: Kernels = Kernels {
-    apart: &[tile::<1, false>, tile::<2, false>, tile::<3, false>, tile::<4, false>, tile::<5, false>, tile::<6, false>],
-    next: &[tile::<1, true>, tile::<2, true>, tile::<3, true>, tile::<4, true>, tile::<5, true>, tile::<6, true>],
-    lanes: 8,
-};
+/// Products of floats.
+struct Floats;
+
+impl Terms<Four> for Floats {
+    const FLOATS: bool = true;
+    const BLOCK: usize = FLOAT_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: Four, b: Four, sum: Four) -> Four {
+        multiply_add(a, b, sum)
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Four, b: Four) -> Four {
+        a.map(b, |a, b| a + b)
+    }
+}
+
+/// Pairs of bf16, each the upper half of a float.
+struct Bf16Halves;
+
+impl Terms<Four> for Bf16Halves {
+    const FLOATS: bool = true;
+    const BLOCK: usize = LONG_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: Four, b: Four, sum: Four) -> Four {
+        let high = |v: Four| Four(v.0.map(|v| f32::from_bits(v.to_bits() & 0xFFFF_0000)));
+        let low = |v: Four| Four(v.0.map(|v| f32::from_bits(v.to_bits() << 16)));
+        multiply_add(high(a), high(b), multiply_add(low(a), low(b), sum))
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Four, b: Four) -> Four {
+        a.map(b, |a, b| a + b)
+    }
+}
+
+/// Four bytes.
+struct Bytes;
+
+impl Terms<Four> for Bytes {
+    const FLOATS: bool = false;
+    const BLOCK: usize = LONG_BLOCK;
+
+    #[inline(always)]
+    unsafe fn dot(a: Four, b: Four, sum: Four) -> Four {
+        Four(std::array::from_fn(|i| {
+            let (a, b) = (a.0[i].to_bits(), b.0[i].to_bits());
+            let mut sum = sum.0[i].to_bits().cast_signed();
+            for byte in 0..4 {
+                sum += i32::from((a >> (8 * byte)) as u8) * i32::from((b >> (8 * byte)) as i8);
+            }
+            f32::from_bits(sum.cast_unsigned())
+        }))
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Four, b: Four) -> Four {
+        a.map(b, |a, b| f32::from_bits(a.to_bits().wrapping_add(b.to_bits())))
+    }
+}
+
+struct Plain<T, const NEXT: bool>(T);
+
+impl<T: Terms<Four>, const NEXT: bool> Family for Plain<T, NEXT> {
+    unsafe fn run<const ROWS: usize>(t: &Raw) {
+        // SAFETY: the caller keeps `Kernel`'s conditions; no features are needed.
+        unsafe { body::tile::<Four, T, ROWS, 2, NEXT>(t) }
+    }
+}
+
+fn plain<T: Terms<Four>>() -> Kernels {
+    Kernels { apart: by_few_rows::<Plain<T, false>>, next: by_few_rows::<Plain<T, true>>, lanes: 8, rows: 6 }
+}
+
+pub(super) fn floats() -> Kernels {
+    plain::<Floats>()
+}
+
+pub(super) fn bf16() -> Kernels {
+    plain::<Bf16Halves>()
+}
+
+pub(super) fn bytes() -> Kernels {
+    plain::<Bytes>()
+}

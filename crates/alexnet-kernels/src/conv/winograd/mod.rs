@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::map::Map;
 use crate::pack::{Filters, PANEL};
 use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Start, Tile, ZEROS, cut, max_rows};
+use crate::tile::{Element, Real, Start, Tile, cut, max_rows};
 
 /// Bytes of transformed input in a block: with a panel's products they fill most of a second-level cache of 1 MiB.
 const BLOCK: usize = 800 << 10;
@@ -52,20 +52,20 @@ pub(super) fn pays(shape: &Shape) -> bool {
 }
 
 /// Convolves with transformed weights; the same as [`direct::convolve`](super::direct::convolve), but for rounding: a relative
-/// error of some 1e-6 of the output's norm, against 1e-7.
-pub(super) fn convolve(
+/// error of some 5e-7 of the output's norm against 1e-7 in single precision, of 1e-2 against 2e-3 in bf16.
+pub(super) fn convolve<E: Real>(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
-    u: &[f32],
+    u: &[u32],
     finish: &Finish<'_>,
     y_map: Map,
     y: &mut [f32],
 ) {
-    assert_eq!(u.len(), transformed_len(shape), "transformed weights of {shape:?}");
+    assert_eq!(u.len(), transformed_words::<E>(shape), "transformed weights of {shape:?}");
     match tile_size(shape) {
-        Some(4) => convolve_with::<4>(context, shape, x, u, finish, y_map, y),
-        Some(2) => convolve_with::<2>(context, shape, x, u, finish, y_map, y),
+        Some(4) => convolve_with::<E, 4>(context, shape, x, u, finish, y_map, y),
+        Some(2) => convolve_with::<E, 2>(context, shape, x, u, finish, y_map, y),
         _ => unreachable!("see `fits`"),
     }
 }
@@ -92,28 +92,33 @@ impl Tiles {
     }
 }
 
-/// Floats that the transformed weights of a shape take.
-pub(super) fn transformed_len(shape: &Shape) -> usize {
-    shape.groups * shape.filters().panels() * PRODUCTS * shape.filters().c * PANEL
+/// Words of a panel's transformed weights.
+fn panel_words<E: Element>(shape: &Shape) -> usize {
+    PRODUCTS * shape.filters().c / E::WORD * PANEL
+}
+
+/// Words of all transformed weights.
+pub(super) fn transformed_words<E: Element>(shape: &Shape) -> usize {
+    shape.groups * shape.filters().panels() * panel_words::<E>(shape)
 }
 
 /// Transforms weights, panel by panel.
-pub(super) fn transform(context: &Context<'_>, shape: &Shape, w: &[f32], u: &mut [f32]) {
+pub(super) fn transform<E: Real>(context: &Context<'_>, shape: &Shape, w: &[f32], u: &mut [u32]) {
     let filters = shape.filters();
-    for_each_chunk(context.threads, u, PRODUCTS * filters.c * PANEL, |panel, u| match shape.r {
-        3 => transform_weights::<3>(context, filters, w, panel, u),
-        _ => transform_weights::<5>(context, filters, w, panel, u),
+    for_each_chunk(context.threads, u, panel_words::<E>(shape), |panel, u| match shape.r {
+        3 => transform_weights::<E, 3>(context, filters, w, panel, u),
+        _ => transform_weights::<E, 5>(context, filters, w, panel, u),
     });
 }
 
 /// Blocks below which there are too few for all threads; then the panels are shared among them instead.
 const FEW: usize = 8;
 
-fn convolve_with<const M: usize>(
+fn convolve_with<E: Real, const M: usize>(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
-    u: &[f32],
+    u: &[u32],
     finish: &Finish<'_>,
     y_map: Map,
     y: &mut [f32],
@@ -126,14 +131,14 @@ fn convolve_with<const M: usize>(
     }
     let tiles = Tiles::new(shape, M);
     let all = shape.x.n * tiles.down * tiles.along;
-    let rows = max_rows(context.isa);
+    let rows = max_rows::<E>(context.isa);
     // Whole tiles of rows, so that no product has a short one but the last.
-    let together = (BLOCK / (PRODUCTS * c * size_of::<f32>()) / rows).max(1) * rows;
+    let together = (BLOCK / (PRODUCTS * c * size_of::<E>()) / rows).max(1) * rows;
     let blocks = all.div_ceil(together);
     let y = Parts::new(y);
     // Products and outputs of a panel for `count` tiles from `first` on, whose transformed inputs are in `v`.
-    let panel_of = |panel: usize, (first, count): (usize, usize), v: &[f32], m: &mut [f32]| {
-        multiply(context, c, count, v, &u[panel * PRODUCTS * c * PANEL..], m);
+    let panel_of = |panel: usize, (first, count): (usize, usize), v: &[E], m: &mut [f32]| {
+        multiply(context, c, count, v, &u[panel * panel_words::<E>(shape)..], m);
         let within = panel % panels * PANEL;
         let channels = (panel / panels * filters.group_outputs() + within, (filters.group_outputs() - within).min(PANEL));
         for tile in 0..count {
@@ -141,13 +146,14 @@ fn convolve_with<const M: usize>(
         }
     };
     if blocks < FEW {
-        with_scratch(PRODUCTS * all * shape.x.c, |v| {
+        with_scratch(PRODUCTS * all * shape.x.c, |v: &mut [E]| {
             let parts = Parts::new(v);
             context.threads.run(all * shape.groups, &|task| {
                 let (tile, group) = (task / shape.groups, task % shape.groups);
                 let start = parts.pointer((group * PRODUCTS * all + tile) * c, (PRODUCTS - 1) * all * c + c);
-                // SAFETY: this tile's lines, C floats for each value, belong to this task alone.
-                unsafe { transform_input(context, shape, x, group * c, tiles.place(tile), Lines { start, step: all * c }) };
+                let pixels = pixels(shape, x, group * c, Some(tiles.place(tile)));
+                // SAFETY: this tile's lines, C values for each product, belong to this task alone.
+                unsafe { transform_input(context, c, &pixels, Lines { start, step: all * c }) };
             });
             let v = &*v;
             context.threads.run(shape.groups * panels, &|panel| {
@@ -161,27 +167,30 @@ fn convolve_with<const M: usize>(
         let (block, group) = (task / shape.groups, task % shape.groups);
         let first = block * together;
         let count = together.min(all - first);
-        with_scratch(PRODUCTS * count * (c + PANEL), |room| {
-            let (v, m) = room.split_at_mut(PRODUCTS * count * c);
+        with_scratch(PRODUCTS * count * c, |v: &mut [E]| {
             for tile in 0..count {
                 let to = Lines { start: v[tile * c..].as_mut_ptr(), step: count * c };
-                // SAFETY: value i of the tile has its C floats in `v` at (i count + tile) C.
-                unsafe { transform_input(context, shape, x, group * c, tiles.place(first + tile), to) };
+                let pixels = pixels(shape, x, group * c, Some(tiles.place(first + tile)));
+                // SAFETY: value i of the tile has its C values in `v` at (i count + tile) C.
+                unsafe { transform_input(context, c, &pixels, to) };
             }
-            for panel in group * panels..(group + 1) * panels {
-                panel_of(panel, (first, count), v, m);
-            }
+            with_scratch(PRODUCTS * count * PANEL, |m| {
+                for panel in group * panels..(group + 1) * panels {
+                    panel_of(panel, (first, count), v, m);
+                }
+            });
         });
     });
 }
 
 /// The 36 products of a panel: m[i][tile][32] = v[i][tile][C] x u[i][C][32].
-fn multiply(context: &Context<'_>, c: usize, count: usize, v: &[f32], u: &[f32], m: &mut [f32]) {
+fn multiply<E: Real>(context: &Context<'_>, c: usize, count: usize, v: &[E], u: &[u32], m: &mut [f32]) {
+    let words = c / E::WORD;
     for product in 0..PRODUCTS {
-        let b = &u[product * c * PANEL..][..c * PANEL];
-        for (tile, rows) in cut(count, max_rows(context.isa)) {
+        let b = &u[product * words * PANEL..][..words * PANEL];
+        for (tile, rows) in cut(count, max_rows::<E>(context.isa)) {
             let a = &v[(product * count + tile) * c..];
-            let (counts, steps, start) = ([1, 1, c], [0, 0, 1], Start::Lanes(&ZEROS));
+            let (counts, steps, start) = ([1, 1, words], [0, 0, E::WORD], Start::Zero);
             let (row, floor, y_row, lanes) = (c, f32::NEG_INFINITY, PANEL, PANEL);
             let to = &mut m[(product * count + tile) * PANEL..][..rows * PANEL];
             let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
@@ -191,30 +200,38 @@ fn multiply(context: &Context<'_>, c: usize, count: usize, v: &[f32], u: &[f32],
     }
 }
 
-/// G g G^T of a panel: [36][C][32].
-fn transform_weights<const R: usize>(context: &Context<'_>, filters: Filters, w: &[f32], panel: usize, u: &mut [f32]) {
+/// G g G^T of a panel: [36][words of C][32].
+fn transform_weights<E: Real, const R: usize>(context: &Context<'_>, filters: Filters, w: &[f32], panel: usize, u: &mut [u32]) {
     let c = filters.c;
     let w = &w[panel * filters.depth() * PANEL..][..filters.depth() * PANEL];
     context.isa.vectorize(
         #[inline(always)]
         || {
             let mut columns = [[[0.0; LANES]; R]; SIX];
-            for channel in 0..c {
+            let mut values = [[[0.0; LANES]; PRODUCTS]; MOST_WORD];
+            for word in 0..c / E::WORD {
                 for half in (0..PANEL).step_by(LANES) {
-                    for s in 0..R {
-                        let mut g = [[0.0; LANES]; R];
-                        for (r, g) in g.iter_mut().enumerate() {
-                            *g = lanes(w, ((r * R + s) * c + channel) * PANEL + half);
+                    for (within, values) in values.iter_mut().enumerate().take(E::WORD) {
+                        let channel = word * E::WORD + within;
+                        for s in 0..R {
+                            let mut g = [[0.0; LANES]; R];
+                            for (r, g) in g.iter_mut().enumerate() {
+                                *g = lanes(w, ((r * R + s) * c + channel) * PANEL + half);
+                            }
+                            let column = transform::filter::<R>(g);
+                            for i in 0..SIX {
+                                columns[i][s] = column[i];
+                            }
                         }
-                        let column = transform::filter::<R>(g);
-                        for i in 0..SIX {
-                            columns[i][s] = column[i];
+                        for (i, column) in columns.iter().enumerate() {
+                            let row = transform::filter::<R>(*column);
+                            values[i * SIX..][..SIX].copy_from_slice(&row);
                         }
                     }
-                    for (i, column) in columns.iter().enumerate() {
-                        let row = transform::filter::<R>(*column);
-                        for (j, value) in row.iter().enumerate() {
-                            u[((i * SIX + j) * c + channel) * PANEL + half..][..LANES].copy_from_slice(value);
+                    for product in 0..PRODUCTS {
+                        let to = &mut u[(product * c / E::WORD + word) * PANEL + half..][..LANES];
+                        for (lane, to) in to.iter_mut().enumerate() {
+                            *to = E::word(|i| values[i][product][lane]);
                         }
                     }
                 }
@@ -223,72 +240,83 @@ fn transform_weights<const R: usize>(context: &Context<'_>, filters: Filters, w:
     );
 }
 
-/// Where the 36 values of a tile go: value i begins `i step` floats behind the first.
+/// The most values in a word.
+const MOST_WORD: usize = 2;
+
+/// Where the 36 values of a tile go: value i begins `i step` behind the first.
 ///
 /// A pointer, because the values of different tiles, which different tasks write, interleave. A closure that stores through
 /// checked slices was tried: conv2's weight gradient took twice the time.
 #[derive(Clone, Copy)]
-struct Lines {
-    start: *mut f32,
+struct Lines<T> {
+    start: *mut T,
     step: usize,
 }
 
-impl Lines {
+impl<T> Lines<T> {
     /// Writes 16 lanes of value `product` from `at` on.
     ///
     /// # Safety
-    /// These floats can be written, and nobody else touches them meanwhile.
+    /// These values can be written, and nobody else touches them meanwhile.
     #[inline(always)]
-    unsafe fn store(self, product: usize, at: usize, lanes: &Lanes) {
+    unsafe fn store(self, product: usize, at: usize, lanes: [T; LANES]) {
         // SAFETY: the caller's promise.
-        unsafe { self.start.add(product * self.step + at).cast::<Lanes>().write_unaligned(*lanes) };
+        unsafe { self.start.add(product * self.step + at).cast::<[T; LANES]>().write_unaligned(lanes) };
     }
 }
 
-/// B^T d B of a tile's C channels from `channel` on. What lies beyond the map and its border is zero: it belongs to outputs
-/// beyond the last.
-///
-/// # Safety
-/// `to` takes C floats for each of 36 values.
-unsafe fn transform_input(
-    context: &Context<'_>,
-    shape: &Shape,
-    x: &[f32],
-    channel: usize,
-    (image, p, q): (usize, usize, usize),
-    to: Lines,
-) {
+/// The pixels of a tile, C channels each.
+type Pixels<'a> = [[&'a [f32]; SIX]; SIX];
+
+/// The input pixels of a tile, with its group's channels from `channel` on. What lies beyond the map and its border is zero: it
+/// belongs to outputs beyond the last. A tile beyond the last is zero altogether.
+fn pixels<'a>(shape: &Shape, x: &'a [f32], channel: usize, place: Option<(usize, usize, usize)>) -> Pixels<'a> {
     let (map, c) = (shape.x, shape.x.c / shape.groups);
+    let Some((image, p, q)) = place else { return [[&NOTHING[..c]; SIX]; SIX] };
     let (height, width) = (map.border.top + map.h + map.border.bottom, map.border.left + map.w + map.border.right);
     let (top, left) = (map.border.top - shape.pad.top + p, map.border.left - shape.pad.left + q);
-    let pixels: [[&[f32]; SIX]; SIX] = std::array::from_fn(|i| {
+    std::array::from_fn(|i| {
         std::array::from_fn(|j| match (top + i < height, left + j < width) {
             (true, true) => &x[image * map.image_stride() + (top + i) * map.row_stride() + (left + j) * map.c + channel..][..c],
             _ => &NOTHING[..c],
         })
-    });
+    })
+}
+
+/// B^T d B of a tile's channels `at` to `at + 16`, row by row. `columns` is room.
+#[inline(always)]
+fn input_rows(pixels: &Pixels<'_>, at: usize, columns: &mut [[Lanes; SIX]; SIX], mut row: impl FnMut(usize, &[Lanes; SIX])) {
+    for j in 0..SIX {
+        let mut d = [[0.0; LANES]; SIX];
+        for (i, d) in d.iter_mut().enumerate() {
+            *d = lanes(pixels[i][j], at);
+        }
+        let column = transform::input(d);
+        for i in 0..SIX {
+            columns[i][j] = column[i];
+        }
+    }
+    for (i, column) in columns.iter().enumerate() {
+        row(i, &transform::input(*column));
+    }
+}
+
+/// B^T d B of a tile, [36][C].
+///
+/// # Safety
+/// `to` takes C values for each of 36.
+unsafe fn transform_input<E: Real>(context: &Context<'_>, c: usize, pixels: &Pixels<'_>, to: Lines<E>) {
     context.isa.vectorize(
         #[inline(always)]
         || {
             let mut columns = [[[0.0; LANES]; SIX]; SIX];
             for at in (0..c).step_by(LANES) {
-                for j in 0..SIX {
-                    let mut d = [[0.0; LANES]; SIX];
-                    for (i, d) in d.iter_mut().enumerate() {
-                        *d = lanes(pixels[i][j], at);
-                    }
-                    let column = transform::input(d);
-                    for i in 0..SIX {
-                        columns[i][j] = column[i];
-                    }
-                }
-                for (i, column) in columns.iter().enumerate() {
-                    let row = transform::input(*column);
+                input_rows(pixels, at, &mut columns, |i, row| {
                     for (j, value) in row.iter().enumerate() {
                         // SAFETY: `at + 16` is at most C: the caller's promise.
-                        unsafe { to.store(i * SIX + j, at, value) };
+                        unsafe { to.store(i * SIX + j, at, value.map(E::new)) };
                     }
-                }
+                });
             }
         },
     );

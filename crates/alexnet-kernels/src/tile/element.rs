@@ -1,0 +1,119 @@
+//! What tiles multiply.
+
+use super::{Kernels, portable};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
+use crate::bf16::Bf16;
+use crate::buffer::Plain;
+use crate::isa::Isa;
+
+/// A value that tiles multiply: some of them fill a word of 32 bits.
+pub(crate) trait Element: Plain + Default + Send + Sync + 'static {
+    /// What products are summed in; 32 bits.
+    type Sum: Copy;
+    /// Values in a word.
+    const WORD: usize;
+    /// The kernels of an instruction set for up to so many lanes.
+    fn kernels(isa: Isa, lanes: usize) -> Kernels;
+}
+
+/// Single precision.
+impl Element for f32 {
+    type Sum = f32;
+    const WORD: usize = 1;
+
+    fn kernels(isa: Isa, lanes: usize) -> Kernels {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::floats(lanes),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::floats(),
+            _ => {
+                let _ = lanes;
+                portable::floats()
+            }
+        }
+    }
+}
+
+/// Half of single precision's bits, summed in single precision.
+impl Element for Bf16 {
+    type Sum = f32;
+    const WORD: usize = 2;
+
+    fn kernels(isa: Isa, lanes: usize) -> Kernels {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::bf16(lanes),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::bf16(),
+            _ => {
+                let _ = lanes;
+                portable::bf16()
+            }
+        }
+    }
+}
+
+/// Bytes without a sign in `a`, with one in `b`, summed in integers: the same for every instruction set.
+impl Element for u8 {
+    type Sum = i32;
+    const WORD: usize = 4;
+
+    fn kernels(isa: Isa, lanes: usize) -> Kernels {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::bytes(lanes),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::bytes(),
+            _ => {
+                let _ = lanes;
+                portable::bytes()
+            }
+        }
+    }
+}
+
+/// A value that stands for a float.
+pub(crate) trait Real: Element<Sum = f32> {
+    /// The nearest one.
+    fn new(value: f32) -> Self;
+
+    /// The word of these values, the first in its lowest bits.
+    fn word(value: impl Fn(usize) -> f32) -> u32;
+
+    /// Floats as they are, where nothing has to be changed.
+    fn borrow(values: &[f32]) -> Option<&[Self]>;
+}
+
+impl Real for f32 {
+    #[inline(always)]
+    fn new(value: f32) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn word(value: impl Fn(usize) -> f32) -> u32 {
+        value(0).to_bits()
+    }
+
+    fn borrow(values: &[f32]) -> Option<&[Self]> {
+        Some(values)
+    }
+}
+
+impl Real for Bf16 {
+    #[inline(always)]
+    fn new(value: f32) -> Self {
+        Bf16::new(value)
+    }
+
+    #[inline(always)]
+    fn word(value: impl Fn(usize) -> f32) -> u32 {
+        u32::from(Bf16::new(value(0)).to_bits()) | u32::from(Bf16::new(value(1)).to_bits()) << 16
+    }
+
+    fn borrow(_: &[f32]) -> Option<&[Self]> {
+        None
+    }
+}
