@@ -68,7 +68,10 @@ fn main() {
     let isa = Isa::from_env().unwrap_or(Isa::Portable);
     let precision = if std::env::var("PRECISION").is_ok_and(|p| p == "bf16") { Precision::Bf16 } else { Precision::F32 };
     for (label, threads, serial) in [("1 thread", &Serial as &dyn Threads, true), ("all cores", &Cores, false)] {
-        println!("{isa}, {precision:?}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}", "", "forward", "dx", "dw", "dw+update");
+        println!(
+            "{isa}, {precision:?}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}",
+            "", "forward", "dx", "dw", "dw+update"
+        );
         let context = Context { isa, threads, convolutions: Convolutions::Fastest, precision };
         for (name, c, size, k, r, stride, pad, p) in [
             ("conv1", 3, 224, 64, 11, 4, 2, 55),
@@ -114,7 +117,8 @@ fn main() {
             let forward = speed(serial, macs, || linear::forward(&context, &shape, &x, &w, &bias, true, &mut y));
             let back = speed(serial, macs, || linear::backward_data(&context, &shape, &dy, &w, None, &mut dx));
             let weights = speed(serial, macs, || linear::backward_weights(&context, &shape, &x, &dy, &mut dw));
-            let update = speed(serial, macs, || linear::backward_weights_update(&context, &shape, &x, &dy, &rule, &mut w, &mut dw));
+            let update =
+                speed(serial, macs, || linear::backward_weights_update(&context, &shape, &x, &dy, &rule, &mut w, &mut dw));
             println!("{name:8}{forward:10.0}{back:12.0}{weights:12.0}{update:12.0}");
         }
     }

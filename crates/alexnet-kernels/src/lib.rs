@@ -36,6 +36,7 @@ pub mod pack;
 pub mod pool;
 pub mod random;
 mod rows;
+mod simd;
 pub mod spatial_norm;
 pub mod threads;
 mod tile;

@@ -58,12 +58,7 @@ impl<'a, T> Parts<'a, T> {
 }
 
 /// Cuts `buffer` into pieces of `chunk` values and calls `task(i, piece)` for each, in any order.
-pub fn for_each_chunk<T: Send>(
-    threads: &dyn Threads,
-    buffer: &mut [T],
-    chunk: usize,
-    task: impl Fn(usize, &mut [T]) + Sync,
-) {
+pub fn for_each_chunk<T: Send>(threads: &dyn Threads, buffer: &mut [T], chunk: usize, task: impl Fn(usize, &mut [T]) + Sync) {
     let len = buffer.len();
     let parts = Parts::new(buffer);
     threads.run(len.div_ceil(chunk), &|i| {

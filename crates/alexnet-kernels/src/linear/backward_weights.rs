@@ -102,13 +102,7 @@ fn tiles_of<E: Real>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32]
 }
 
 /// Packs `n` lines into words, [word of lines][`width`]; zeros beyond a line's end and the last line.
-fn interleave<'a, E: Real, F: Fn(usize) -> &'a [f32]>(
-    context: &Context<'_>,
-    n: usize,
-    line: F,
-    width: usize,
-    words: &mut [u32],
-) {
+fn interleave<'a, E: Real, F: Fn(usize) -> &'a [f32]>(context: &Context<'_>, n: usize, line: F, width: usize, words: &mut [u32]) {
     context.isa.vectorize(
         #[inline(always)]
         || {

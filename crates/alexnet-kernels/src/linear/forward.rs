@@ -53,15 +53,7 @@ pub fn forward_prepared(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f3
     multiply::<Bf16>(context, shape, x, &Weights::Words(cast(w)), bias, relu, y);
 }
 
-fn multiply<E: Real>(
-    context: &Context<'_>,
-    shape: &Shape,
-    x: &[f32],
-    w: &Weights<'_>,
-    bias: &[f32],
-    relu: bool,
-    y: &mut [f32],
-) {
+fn multiply<E: Real>(context: &Context<'_>, shape: &Shape, x: &[f32], w: &Weights<'_>, bias: &[f32], relu: bool, y: &mut [f32]) {
     assert_eq!(bias.len(), shape.outputs, "biases of {shape:?}");
     let Shape { n, inputs, outputs } = *shape;
     let y = Parts::new(y);

@@ -2,42 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms, Vector};
+use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_few_rows};
-
-impl Vector for __m256 {
-    const WIDTH: usize = 8;
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm256_loadu_ps(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm256_storeu_ps(to, self) }
-    }
-
-    #[inline(always)]
-    unsafe fn splat(word: f32) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm256_set1_ps(word) }
-    }
-
-    #[inline(always)]
-    unsafe fn at_least(self, floor: Self) -> Self {
-        // SAFETY: the trait's conditions. The instruction gives its second operand where either is not a number.
-        unsafe { _mm256_max_ps(floor, self) }
-    }
-
-    #[inline(always)]
-    unsafe fn where_positive(self, mask: Self) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm256_and_ps(self, _mm256_cmp_ps::<_CMP_GT_OQ>(mask, _mm256_setzero_ps())) }
-    }
-}
 
 /// Products of floats.
 struct Floats;

@@ -2,42 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms, Vector};
+use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_rows};
-
-impl Vector for __m512 {
-    const WIDTH: usize = 16;
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_loadu_ps(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_storeu_ps(to, self) }
-    }
-
-    #[inline(always)]
-    unsafe fn splat(word: f32) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_set1_ps(word) }
-    }
-
-    #[inline(always)]
-    unsafe fn at_least(self, floor: Self) -> Self {
-        // SAFETY: the trait's conditions. The instruction gives its second operand where either is not a number.
-        unsafe { _mm512_max_ps(floor, self) }
-    }
-
-    #[inline(always)]
-    unsafe fn where_positive(self, mask: Self) -> Self {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(mask, _mm512_setzero_ps()), self) }
-    }
-}
 
 /// Products of floats.
 struct Floats;
@@ -220,8 +186,3 @@ pub(super) fn bytes(lanes: usize) -> Kernels {
     }
 }
 
-/// The kernels of a processor without `vdpbf16ps` and `vpdpbusd`, for tests.
-#[cfg(test)]
-pub(super) fn fallbacks() -> [Kernels; 2] {
-    [plain::<Bf16Halves>(32), plain::<BytesPairs>(32)]
-}

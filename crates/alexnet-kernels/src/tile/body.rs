@@ -4,31 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::{MAX_ROWS, Raw};
 use crate::pack::PANEL;
-
-/// A register of floats, or of other words of 32 bits.
-pub(super) trait Vector: Copy {
-    /// Words in it.
-    const WIDTH: usize;
-    /// # Safety
-    /// As for [`tile`]; `from` is readable for `WIDTH` words.
-    unsafe fn load(from: *const f32) -> Self;
-    /// # Safety
-    /// As for [`tile`]; `to` is writable for `WIDTH` words.
-    unsafe fn store(self, to: *mut f32);
-    /// # Safety
-    /// As for [`tile`].
-    unsafe fn splat(word: f32) -> Self;
-    /// `self`, or `floor` where that is larger; not-a-number where `self` is.
-    ///
-    /// # Safety
-    /// As for [`tile`].
-    unsafe fn at_least(self, floor: Self) -> Self;
-    /// `self` where the mask is above zero, else zero.
-    ///
-    /// # Safety
-    /// As for [`tile`].
-    unsafe fn where_positive(self, mask: Self) -> Self;
-}
+use crate::simd::Vector;
 
 /// How words are multiplied and summed.
 pub(super) trait Terms<V> {

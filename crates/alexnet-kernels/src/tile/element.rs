@@ -6,6 +6,7 @@ use super::{avx2, avx512};
 use crate::bf16::Bf16;
 use crate::buffer::Plain;
 use crate::isa::Isa;
+use crate::simd::Vector;
 
 /// A value that tiles multiply: some of them fill a word of 32 bits.
 pub(crate) trait Element: Plain + Default + Send + Sync + 'static {
@@ -82,6 +83,18 @@ pub(crate) trait Real: Element<Sum = f32> {
     /// The word of these values, the first in its lowest bits.
     fn word(value: impl Fn(usize) -> f32) -> u32;
 
+    /// Writes a register of floats as the nearest such values.
+    ///
+    /// # Safety
+    /// Those of [`Vector`].
+    unsafe fn store<V: Vector>(values: V, to: *mut Self);
+
+    /// Words of the last value, and of the one before it where a word takes two.
+    ///
+    /// # Safety
+    /// Those of [`Vector`].
+    unsafe fn words<V: Vector>(first: V, last: V) -> V;
+
     /// Floats as they are, where nothing has to be changed.
     fn borrow(values: &[f32]) -> Option<&[Self]>;
 }
@@ -95,6 +108,17 @@ impl Real for f32 {
     #[inline(always)]
     fn word(value: impl Fn(usize) -> f32) -> u32 {
         value(0).to_bits()
+    }
+
+    #[inline(always)]
+    unsafe fn store<V: Vector>(values: V, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { values.store(to) }
+    }
+
+    #[inline(always)]
+    unsafe fn words<V: Vector>(_: V, last: V) -> V {
+        last
     }
 
     fn borrow(values: &[f32]) -> Option<&[Self]> {
@@ -111,6 +135,18 @@ impl Real for Bf16 {
     #[inline(always)]
     fn word(value: impl Fn(usize) -> f32) -> u32 {
         u32::from(Bf16::new(value(0)).to_bits()) | u32::from(Bf16::new(value(1)).to_bits()) << 16
+    }
+
+    #[inline(always)]
+    unsafe fn store<V: Vector>(values: V, to: *mut Bf16) {
+        // SAFETY: the caller's promise.
+        unsafe { values.store_bf16(to) }
+    }
+
+    #[inline(always)]
+    unsafe fn words<V: Vector>(first: V, last: V) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::bf16_pairs(first, last) }
     }
 
     fn borrow(_: &[f32]) -> Option<&[Self]> {

@@ -181,7 +181,10 @@ impl<E: Element> Tile<'_, E> {
     pub(crate) unsafe fn run(&self, isa: Isa, rows: usize, y: *mut E::Sum) {
         debug_assert!(isa.is_supported());
         let last: usize = self.counts.iter().zip(self.steps).map(|(&count, step)| (count - 1) * step).sum();
-        assert!(self.counts.iter().all(|&count| count > 0) && last + (rows - 1) * self.row + E::WORD <= self.a.len(), "a is too short");
+        assert!(
+            self.counts.iter().all(|&count| count > 0) && last + (rows - 1) * self.row + E::WORD <= self.a.len(),
+            "a is too short"
+        );
         assert!(self.counts.iter().product::<usize>() * PANEL <= self.b.len(), "b is too short");
         assert!(self.lanes > 0 && self.lanes <= PANEL && rows > 0);
         assert!(self.mask.is_none_or(|(mask, row)| (rows - 1) * row + self.lanes <= mask.len()), "the mask is too short");

@@ -1,62 +1,10 @@
-//! Plain Rust: 4 floats at a time, which the compiler keeps in a vector register of whatever processor it builds for.
+//! Plain Rust, 4 words at a time.
 //!
 //! 6 rows of 2 such registers are 12 sums, which fit the 16 registers of plain x86-64 (SSE2).
 
-use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms, Vector};
+use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_few_rows};
-
-#[derive(Clone, Copy)]
-#[repr(C, align(16))]
-struct Four([f32; 4]);
-
-impl Four {
-    #[inline(always)]
-    fn map(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        Four(std::array::from_fn(|i| f(self.0[i], other.0[i])))
-    }
-}
-
-impl Vector for Four {
-    const WIDTH: usize = 4;
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: the trait's conditions; an array has its element's alignment.
-        Four(unsafe { from.cast::<[f32; 4]>().read() })
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: the trait's conditions; an array has its element's alignment.
-        unsafe { to.cast::<[f32; 4]>().write(self.0) }
-    }
-
-    #[inline(always)]
-    unsafe fn splat(word: f32) -> Self {
-        Four([word; 4])
-    }
-
-    #[inline(always)]
-    unsafe fn at_least(self, floor: Self) -> Self {
-        self.map(floor, |a, floor| if a < floor { floor } else { a })
-    }
-
-    #[inline(always)]
-    unsafe fn where_positive(self, mask: Self) -> Self {
-        self.map(mask, |a, mask| if mask > 0.0 { a } else { 0.0 })
-    }
-}
-
-/// a * b + sum.
-#[inline(always)]
-fn multiply_add(a: Four, b: Four, sum: Four) -> Four {
-    // Where there is no such instruction, `f32::mul_add` is a call into the C library.
-    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
-        Four(std::array::from_fn(|i| a.0[i].mul_add(b.0[i], sum.0[i])))
-    } else {
-        Four(std::array::from_fn(|i| a.0[i] * b.0[i] + sum.0[i]))
-    }
-}
+use crate::simd::{Four, multiply_add};
 
 /// Products of floats.
 struct Floats;

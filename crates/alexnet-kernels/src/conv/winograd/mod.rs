@@ -11,13 +11,16 @@ mod weights;
 
 pub(super) use weights::backward_weights;
 
-use self::transform::{LANES, Lanes, PRODUCTS, SIX};
+use std::marker::PhantomData;
+
+use self::transform::{LANES, PRODUCTS, SIX};
 use super::Shape;
 use super::direct::Finish;
 use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::map::Map;
-use crate::pack::{Filters, PANEL};
+use crate::pack::PANEL;
+use crate::simd::{Vector, Vectorized, dispatch};
 use crate::threads::{Parts, for_each_chunk};
 use crate::tile::{Element, Real, Start, Tile, cut, max_rows};
 
@@ -105,9 +108,14 @@ pub(super) fn transformed_words<E: Element>(shape: &Shape) -> usize {
 /// Transforms weights, panel by panel.
 pub(super) fn transform<E: Real>(context: &Context<'_>, shape: &Shape, w: &[f32], u: &mut [u32]) {
     let filters = shape.filters();
-    for_each_chunk(context.threads, u, panel_words::<E>(shape), |panel, u| match shape.r {
-        3 => transform_weights::<E, 3>(context, filters, w, panel, u),
-        _ => transform_weights::<E, 5>(context, filters, w, panel, u),
+    let (c, panel_len, element) = (filters.c, filters.depth() * PANEL, PhantomData::<E>);
+    for_each_chunk(context.threads, u, panel_words::<E>(shape), |panel, u| {
+        let w = &w[panel * panel_len..(panel + 1) * panel_len];
+        // SAFETY: nothing is asked for.
+        match shape.r {
+            3 => unsafe { dispatch(context.isa, WeightsTransform::<E, 3> { c, w, u, element }) },
+            _ => unsafe { dispatch(context.isa, WeightsTransform::<E, 5> { c, w, u, element }) },
+        }
     });
 }
 
@@ -142,7 +150,10 @@ fn convolve_with<E: Real, const M: usize>(
         let within = panel % panels * PANEL;
         let channels = (panel / panels * filters.group_outputs() + within, (filters.group_outputs() - within).min(PANEL));
         for tile in 0..count {
-            transform_output::<M>(context, finish, &m[tile * PANEL..], count, tiles.place(first + tile), channels, y_map, &y);
+            let place = tiles.place(first + tile);
+            let work = OutputTransform::<M> { finish, m: &m[tile * PANEL..], count, place, channels, y_map, y: &y };
+            // SAFETY: this tile's pixels of these channels belong to this task alone.
+            unsafe { dispatch(context.isa, work) };
         }
     };
     if blocks < FEW {
@@ -151,9 +162,10 @@ fn convolve_with<E: Real, const M: usize>(
             context.threads.run(all * shape.groups, &|task| {
                 let (tile, group) = (task / shape.groups, task % shape.groups);
                 let start = parts.pointer((group * PRODUCTS * all + tile) * c, (PRODUCTS - 1) * all * c + c);
-                let pixels = pixels(shape, x, group * c, Some(tiles.place(tile)));
+                let mut pixels = no_pixels(c);
+                find_pixels(shape, x, group * c, Some(tiles.place(tile)), &mut pixels);
                 // SAFETY: this tile's lines, C values for each product, belong to this task alone.
-                unsafe { transform_input(context, c, &pixels, Lines { start, step: all * c }) };
+                unsafe { dispatch(context.isa, InputTransform { c, pixels: &pixels, to: Lines { start, step: all * c } }) };
             });
             let v = &*v;
             context.threads.run(shape.groups * panels, &|panel| {
@@ -168,11 +180,12 @@ fn convolve_with<E: Real, const M: usize>(
         let first = block * together;
         let count = together.min(all - first);
         with_scratch(PRODUCTS * count * c, |v: &mut [E]| {
+            let mut pixels = no_pixels(c);
             for tile in 0..count {
                 let to = Lines { start: v[tile * c..].as_mut_ptr(), step: count * c };
-                let pixels = pixels(shape, x, group * c, Some(tiles.place(first + tile)));
+                find_pixels(shape, x, group * c, Some(tiles.place(first + tile)), &mut pixels);
                 // SAFETY: value i of the tile has its C values in `v` at (i count + tile) C.
-                unsafe { transform_input(context, c, &pixels, to) };
+                unsafe { dispatch(context.isa, InputTransform { c, pixels: &pixels, to }) };
             }
             with_scratch(PRODUCTS * count * PANEL, |m| {
                 for panel in group * panels..(group + 1) * panels {
@@ -200,186 +213,216 @@ fn multiply<E: Real>(context: &Context<'_>, c: usize, count: usize, v: &[E], u: 
     }
 }
 
-/// G g G^T of a panel: [36][words of C][32].
-fn transform_weights<E: Real, const R: usize>(context: &Context<'_>, filters: Filters, w: &[f32], panel: usize, u: &mut [u32]) {
-    let c = filters.c;
-    let w = &w[panel * filters.depth() * PANEL..][..filters.depth() * PANEL];
-    context.isa.vectorize(
-        #[inline(always)]
-        || {
-            let mut columns = [[[0.0; LANES]; R]; SIX];
-            let mut values = [[[0.0; LANES]; PRODUCTS]; MOST_WORD];
-            for word in 0..c / E::WORD {
-                for half in (0..PANEL).step_by(LANES) {
-                    for (within, values) in values.iter_mut().enumerate().take(E::WORD) {
-                        let channel = word * E::WORD + within;
-                        for s in 0..R {
-                            let mut g = [[0.0; LANES]; R];
-                            for (r, g) in g.iter_mut().enumerate() {
-                                *g = lanes(w, ((r * R + s) * c + channel) * PANEL + half);
-                            }
-                            let column = transform::filter::<R>(g);
-                            for i in 0..SIX {
-                                columns[i][s] = column[i];
-                            }
-                        }
-                        for (i, column) in columns.iter().enumerate() {
-                            let row = transform::filter::<R>(*column);
-                            values[i * SIX..][..SIX].copy_from_slice(&row);
-                        }
-                    }
-                    for product in 0..PRODUCTS {
-                        let to = &mut u[(product * c / E::WORD + word) * PANEL + half..][..LANES];
-                        for (lane, to) in to.iter_mut().enumerate() {
-                            *to = E::word(|i| values[i][product][lane]);
-                        }
-                    }
-                }
-            }
-        },
-    );
-}
-
 /// The most values in a word.
 const MOST_WORD: usize = 2;
 
+/// G g G^T of a panel, from [R][S][C][32] to [36][words of C][32].
+struct WeightsTransform<'a, E, const R: usize> {
+    c: usize,
+    w: &'a [f32],
+    u: &'a mut [u32],
+    element: PhantomData<E>,
+}
+
+impl<E: Real, const R: usize> Vectorized for WeightsTransform<'_, E, R> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let (c, w, u) = (self.c, self.w.as_ptr(), self.u.as_mut_ptr());
+        assert!(self.w.len() >= R * R * c * PANEL && self.u.len() * E::WORD >= PRODUCTS * c * PANEL);
+        // SAFETY: within the lengths just checked.
+        unsafe {
+            let mut values = [[V::splat(0.0); PRODUCTS]; MOST_WORD];
+            for word in 0..c / E::WORD {
+                for lane in (0..PANEL).step_by(V::WIDTH) {
+                    for (within, values) in values.iter_mut().enumerate().take(E::WORD) {
+                        let channel = word * E::WORD + within;
+                        let mut columns = [[V::splat(0.0); R]; SIX];
+                        for s in 0..R {
+                            let g = |r| V::load(w.add(((r * R + s) * c + channel) * PANEL + lane));
+                            transform::filter::<V, R>(
+                                g,
+                                #[inline(always)]
+                                |i, value| columns[i][s] = value,
+                            );
+                        }
+                        for i in 0..SIX {
+                            transform::filter::<V, R>(
+                                #[inline(always)]
+                                |s| columns[i][s],
+                                #[inline(always)]
+                                |j, value| values[i * SIX + j] = value,
+                            );
+                        }
+                    }
+                    for product in 0..PRODUCTS {
+                        let words = E::words(values[0][product], values[E::WORD - 1][product]);
+                        words.store(u.add((product * c / E::WORD + word) * PANEL + lane).cast());
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Where the 36 values of a tile go: value i begins `i step` behind the first.
 ///
-/// A pointer, because the values of different tiles, which different tasks write, interleave. A closure that stores through
-/// checked slices was tried: conv2's weight gradient took twice the time.
+/// A pointer, because the values of different tiles, which different tasks write, interleave.
 #[derive(Clone, Copy)]
 struct Lines<T> {
     start: *mut T,
     step: usize,
 }
 
-impl<T> Lines<T> {
-    /// Writes 16 lanes of value `product` from `at` on.
-    ///
-    /// # Safety
-    /// These values can be written, and nobody else touches them meanwhile.
-    #[inline(always)]
-    unsafe fn store(self, product: usize, at: usize, lanes: [T; LANES]) {
-        // SAFETY: the caller's promise.
-        unsafe { self.start.add(product * self.step + at).cast::<[T; LANES]>().write_unaligned(lanes) };
-    }
-}
-
 /// The pixels of a tile, C channels each.
 type Pixels<'a> = [[&'a [f32]; SIX]; SIX];
 
-/// The input pixels of a tile, with its group's channels from `channel` on. What lies beyond the map and its border is zero: it
-/// belongs to outputs beyond the last. A tile beyond the last is zero altogether.
-fn pixels<'a>(shape: &Shape, x: &'a [f32], channel: usize, place: Option<(usize, usize, usize)>) -> Pixels<'a> {
+/// Finds the input pixels of a tile, with its group's channels from `channel` on. What lies beyond the map and its border is zero:
+/// it belongs to outputs beyond the last. A tile beyond the last is zero altogether.
+fn find_pixels<'a>(shape: &Shape, x: &'a [f32], channel: usize, place: Option<(usize, usize, usize)>, pixels: &mut Pixels<'a>) {
     let (map, c) = (shape.x, shape.x.c / shape.groups);
-    let Some((image, p, q)) = place else { return [[&NOTHING[..c]; SIX]; SIX] };
+    let Some((image, p, q)) = place else {
+        *pixels = no_pixels(c);
+        return;
+    };
     let (height, width) = (map.border.top + map.h + map.border.bottom, map.border.left + map.w + map.border.right);
     let (top, left) = (map.border.top - shape.pad.top + p, map.border.left - shape.pad.left + q);
-    std::array::from_fn(|i| {
-        std::array::from_fn(|j| match (top + i < height, left + j < width) {
-            (true, true) => &x[image * map.image_stride() + (top + i) * map.row_stride() + (left + j) * map.c + channel..][..c],
-            _ => &NOTHING[..c],
-        })
-    })
-}
-
-/// B^T d B of a tile's channels `at` to `at + 16`, row by row. `columns` is room.
-#[inline(always)]
-fn input_rows(pixels: &Pixels<'_>, at: usize, columns: &mut [[Lanes; SIX]; SIX], mut row: impl FnMut(usize, &[Lanes; SIX])) {
-    for j in 0..SIX {
-        let mut d = [[0.0; LANES]; SIX];
-        for (i, d) in d.iter_mut().enumerate() {
-            *d = lanes(pixels[i][j], at);
-        }
-        let column = transform::input(d);
-        for i in 0..SIX {
-            columns[i][j] = column[i];
+    let x = &x[image * map.image_stride()..(image + 1) * map.image_stride()];
+    for (i, row) in pixels.iter_mut().enumerate() {
+        for (j, pixel) in row.iter_mut().enumerate() {
+            *pixel = match (top + i < height, left + j < width) {
+                (true, true) => &x[(top + i) * map.row_stride() + (left + j) * map.c + channel..][..c],
+                _ => &NOTHING[..c],
+            };
         }
     }
-    for (i, column) in columns.iter().enumerate() {
-        row(i, &transform::input(*column));
+}
+
+/// Pixels beyond the map.
+fn no_pixels(c: usize) -> Pixels<'static> {
+    [[&NOTHING[..c]; SIX]; SIX]
+}
+
+/// B^T d B of a register's channels from `at` on.
+///
+/// # Safety
+/// Those of [`Vector`], and each pixel has the channels.
+#[inline(always)]
+unsafe fn input<V: Vector>(pixels: &Pixels<'_>, at: usize, mut put: impl FnMut(usize, V)) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut columns = [[V::splat(0.0); SIX]; SIX];
+        for j in 0..SIX {
+            transform::input(
+                #[inline(always)]
+                |i| V::load(pixels[i][j].as_ptr().add(at)),
+                #[inline(always)]
+                |i, value| columns[i][j] = value,
+            );
+        }
+        for i in 0..SIX {
+            transform::input(
+                #[inline(always)]
+                |j| columns[i][j],
+                #[inline(always)]
+                |j, value| put(i * SIX + j, value),
+            );
+        }
     }
 }
 
 /// B^T d B of a tile, [36][C].
 ///
-/// # Safety
-/// `to` takes C values for each of 36.
-unsafe fn transform_input<E: Real>(context: &Context<'_>, c: usize, pixels: &Pixels<'_>, to: Lines<E>) {
-    context.isa.vectorize(
-        #[inline(always)]
-        || {
-            let mut columns = [[[0.0; LANES]; SIX]; SIX];
-            for at in (0..c).step_by(LANES) {
-                input_rows(pixels, at, &mut columns, |i, row| {
-                    for (j, value) in row.iter().enumerate() {
-                        // SAFETY: `at + 16` is at most C: the caller's promise.
-                        unsafe { to.store(i * SIX + j, at, value.map(E::new)) };
-                    }
-                });
+/// It asks that `to` takes C values for each of 36, and that pixels have C channels.
+struct InputTransform<'a, E> {
+    c: usize,
+    pixels: &'a Pixels<'a>,
+    to: Lines<E>,
+}
+
+impl<E: Real> Vectorized for InputTransform<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        for at in (0..self.c).step_by(V::WIDTH) {
+            // SAFETY: C is a multiple of any register's width.
+            unsafe {
+                input::<V>(
+                    self.pixels,
+                    at,
+                    #[inline(always)]
+                    |product, value| {
+                        E::store(value, self.to.start.add(product * self.to.step + at));
+                    },
+                );
             }
-        },
-    );
+        }
+    }
 }
 
 /// A^T m A of a tile's panel, with bias, floor and mask, to the pixels of y that there are. Value i is at `m[i count 32 ..]`.
-#[allow(clippy::too_many_arguments)]
-fn transform_output<const M: usize>(
-    context: &Context<'_>,
-    finish: &Finish<'_>,
-    m: &[f32],
+///
+/// It asks that this tile's pixels of these channels belong to nobody else.
+struct OutputTransform<'a, const M: usize> {
+    finish: &'a Finish<'a>,
+    m: &'a [f32],
     count: usize,
-    (image, p, q): (usize, usize, usize),
-    (k, channels): (usize, usize),
+    /// Picture and first pixel.
+    place: (usize, usize, usize),
+    /// First channel, and how many up to 32.
+    channels: (usize, usize),
     y_map: Map,
-    y: &Parts<'_, f32>,
-) {
-    context.isa.vectorize(
-        #[inline(always)]
-        || {
-            let mut columns = [[[0.0; LANES]; SIX]; M];
-            for half in (0..channels).step_by(LANES) {
-                let some = LANES.min(channels - half);
+    y: &'a Parts<'a, f32>,
+}
+
+impl<const M: usize> Vectorized for OutputTransform<'_, M> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let ((image, p, q), (k, channels), Finish { bias, floor, mask }) = (self.place, self.channels, *self.finish);
+        assert!(self.m.len() >= (PRODUCTS - 1) * self.count * PANEL + PANEL);
+        for lane in (0..channels).step_by(V::WIDTH) {
+            let some = V::WIDTH.min(channels - lane);
+            let mut biases = [0.0; LANES];
+            if let Some(bias) = bias {
+                biases[..some].copy_from_slice(&bias[k + lane..k + lane + some]);
+            }
+            // SAFETY: `m` is long enough by the assertion; y and the mask are cut to the lanes that are touched.
+            unsafe {
+                let (bias, floor) = (V::load(biases.as_ptr()), V::splat(floor));
+                let mut columns = [[V::splat(0.0); SIX]; M];
                 for j in 0..SIX {
-                    let mut products = [[0.0; LANES]; SIX];
-                    for (i, product) in products.iter_mut().enumerate() {
-                        *product = lanes(m, (i * SIX + j) * count * PANEL + half);
-                    }
-                    let column = transform::output::<M>(products);
-                    for i in 0..M {
-                        columns[i][j] = column[i];
-                    }
+                    let product = |i| V::load(self.m.as_ptr().add((i * SIX + j) * self.count * PANEL + lane));
+                    transform::output::<V, M>(
+                        product,
+                        #[inline(always)]
+                        |i, value| columns[i][j] = value,
+                    );
                 }
-                let mut bias = [0.0; LANES];
-                if let Some(all) = finish.bias {
-                    bias[..some].copy_from_slice(&all[k + half..k + half + some]);
-                }
-                for i in 0..M.min(y_map.h - p) {
-                    let row = transform::output::<M>(columns[i]);
-                    for (j, mut value) in row.into_iter().enumerate().take(y_map.w - q) {
-                        for (value, bias) in value.iter_mut().zip(bias) {
-                            *value += bias;
-                            *value = if *value < finish.floor { finish.floor } else { *value };
-                        }
-                        if let Some((map, mask)) = finish.mask {
-                            let mask = &mask[map.at(image, p + i, q + j) + k + half..];
-                            for (value, &mask) in value.iter_mut().zip(mask) {
-                                *value = if mask > 0.0 { *value } else { 0.0 };
+                for i in 0..M.min(self.y_map.h - p) {
+                    let mut row = [bias; M];
+                    transform::output::<V, M>(
+                        #[inline(always)]
+                        |j| columns[i][j],
+                        #[inline(always)]
+                        |j, value| row[j] = value,
+                    );
+                    for j in 0..M.min(self.y_map.w - q) {
+                        let mut value = row[j].add(bias).at_least(floor);
+                        let y = self.y.slice(self.y_map.at(image, p + i, q + j) + k + lane, some);
+                        let mask = mask.map(|(map, values)| &values[map.at(image, p + i, q + j) + k + lane..][..some]);
+                        if some == V::WIDTH {
+                            if let Some(mask) = mask {
+                                value = value.where_positive(V::load(mask.as_ptr()));
+                            }
+                            value.store(y.as_mut_ptr());
+                        } else {
+                            let mut whole = [0.0; LANES];
+                            value.store(whole.as_mut_ptr());
+                            for (lane, y) in y.iter_mut().enumerate() {
+                                *y = if mask.is_none_or(|mask| mask[lane] > 0.0) { whole[lane] } else { 0.0 };
                             }
                         }
-                        let at = y_map.at(image, p + i, q + j) + k + half;
-                        // SAFETY: this tile's pixels of these channels belong to this task alone.
-                        unsafe { y.slice(at, some) }.copy_from_slice(&value[..some]);
                     }
                 }
             }
-        },
-    );
-}
-
-#[inline(always)]
-fn lanes(from: &[f32], at: usize) -> Lanes {
-    let mut lanes = [0.0; LANES];
-    lanes.copy_from_slice(&from[at..at + LANES]);
-    lanes
+        }
+    }
 }

@@ -17,122 +17,128 @@
 //! With the paper's 0, 1, -1, 2, -2 rounding errors are twice as large: in bf16 1.9 % of a conv3's norm, against 0.93 % with these
 //! and 0.22 % when convolved directly. 0.6 and 1.5 give 0.93 %, 0.75 and 1.5 0.94 %, 1 and 1/2 2.3 %.
 
-/// The first pair of points: plus and minus this; its square is 1/2.
-const P: f32 = std::f32::consts::FRAC_1_SQRT_2;
-/// The second pair: its square is 2.
-const Q: f32 = std::f32::consts::SQRT_2;
-/// Their powers.
-const P_POWERS: [f32; 5] = [1.0, P, 0.5, P / 2.0, 0.25];
-const Q_POWERS: [f32; 5] = [1.0, Q, 2.0, 2.0 * Q, 4.0];
+use crate::simd::Vector;
+
+/// The two pairs of points: plus and minus p, with p and its square.
+const PAIRS: [(f32, f32); 2] = [(std::f32::consts::FRAC_1_SQRT_2, 0.5), (std::f32::consts::SQRT_2, 2.0)];
 
 /// Rows and columns of a transformed tile.
 pub(super) const SIX: usize = 6;
 /// Values of a transformed tile, each of which is a product of its own.
 pub(super) const PRODUCTS: usize = SIX * SIX;
-/// Channels transformed side by side: one AVX-512 register.
+/// Channels must be a multiple of this: the widest register.
 pub(super) const LANES: usize = 16;
 
-/// Some channels of one value.
-pub(super) type Lanes = [f32; LANES];
-
+/// B^T d for one column d, which is read and written value by value: as arrays, columns were copied to and fro by `memcpy`.
+///
+/// # Safety
+/// Those of [`Vector`], here and below.
 #[inline(always)]
-fn sum<const N: usize>(terms: [(f32, Lanes); N]) -> Lanes {
-    let mut total = [0.0; LANES];
-    for lane in 0..LANES {
-        let mut value = terms[0].0 * terms[0].1[lane];
-        for (factor, lanes) in &terms[1..] {
-            value += factor * lanes[lane];
+pub(super) unsafe fn input<V: Vector>(d: impl Fn(usize) -> V, mut put: impl FnMut(usize, V)) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (d0, d1, d2, d3, d4, d5) = (d(0), d(1), d(2), d(3), d(4), d(5));
+        let middle = V::splat(-2.5);
+        put(0, d2.mul_add(middle, d0.add(d4)));
+        for (i, (p, _)) in PAIRS.into_iter().enumerate() {
+            // The product over the others: t (t^2 - other) (t +- p).
+            let other = V::splat(-PAIRS[1 - i].1);
+            let (even, odd) = (d2.mul_add(other, d4), d1.mul_add(other, d3));
+            put(2 * i + 1, odd.mul_add(V::splat(p), even));
+            put(2 * i + 2, odd.mul_add(V::splat(-p), even));
         }
-        total[lane] = value;
+        put(5, d3.mul_add(middle, d1.add(d5)));
     }
-    total
 }
 
-/// B^T d for one column d.
+/// The values of a polynomial with R coefficients g at the six points; at infinity, the last coefficient.
 #[inline(always)]
-pub(super) fn input(d: [Lanes; SIX]) -> [Lanes; SIX] {
-    let even = sum([(-2.0, d[2]), (1.0, d[4])]);
-    let odd = sum([(-2.0 * P, d[1]), (P, d[3])]);
-    let even_2 = sum([(-0.5, d[2]), (1.0, d[4])]);
-    let odd_2 = sum([(-0.5 * Q, d[1]), (Q, d[3])]);
-    [
-        sum([(1.0, d[0]), (-2.5, d[2]), (1.0, d[4])]),
-        sum([(1.0, even), (1.0, odd)]),
-        sum([(1.0, even), (-1.0, odd)]),
-        sum([(1.0, even_2), (1.0, odd_2)]),
-        sum([(1.0, even_2), (-1.0, odd_2)]),
-        sum([(1.0, d[1]), (-2.5, d[3]), (1.0, d[5])]),
-    ]
-}
-
-/// The even and the odd powers' part of a polynomial with coefficients g, times a factor.
-#[inline(always)]
-fn parts<const R: usize>(g: &[Lanes; R], powers: [f32; 5], factor: f32) -> (Lanes, Lanes) {
-    let (mut even, mut odd) = (sum([(factor, g[0])]), sum([(factor * powers[1], g[1])]));
-    for (j, g) in g.iter().enumerate().skip(2) {
-        let part = if j % 2 == 0 { &mut even } else { &mut odd };
-        *part = sum([(1.0, *part), (factor * powers[j], *g)]);
+unsafe fn values<V: Vector, const R: usize>(g: impl Fn(usize) -> V, mut put: impl FnMut(usize, V)) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        put(0, g(0));
+        for (i, (p, square)) in PAIRS.into_iter().enumerate() {
+            // Horner's rule on even and odd powers.
+            let square = V::splat(square);
+            let (mut even, mut odd) = (g((R - 1) / 2 * 2), g((R - 2) / 2 * 2 + 1));
+            if R == 3 || R == 4 {
+                even = even.mul_add(square, g(0));
+            }
+            if R == 5 {
+                even = even.mul_add(square, g(2)).mul_add(square, g(0));
+            }
+            if R == 4 || R == 5 {
+                odd = odd.mul_add(square, g(1));
+            }
+            put(2 * i + 1, odd.mul_add(V::splat(p), even));
+            put(2 * i + 2, odd.mul_add(V::splat(-p), even));
+        }
+        put(5, g(R - 1));
     }
-    (even, odd)
-}
-
-/// A polynomial's values at 0, at both pairs of points (times `factors`), and at infinity: the highest coefficient.
-#[inline(always)]
-fn values<const R: usize>(g: [Lanes; R], factors: [f32; 2]) -> [Lanes; SIX] {
-    let (even, odd) = parts(&g, P_POWERS, factors[0]);
-    let (even_2, odd_2) = parts(&g, Q_POWERS, factors[1]);
-    [
-        g[0],
-        sum([(1.0, even), (1.0, odd)]),
-        sum([(1.0, even), (-1.0, odd)]),
-        sum([(1.0, even_2), (1.0, odd_2)]),
-        sum([(1.0, even_2), (-1.0, odd_2)]),
-        g[R - 1],
-    ]
 }
 
 /// The way back through [`values`].
 #[inline(always)]
-fn values_back<const M: usize>(m: [Lanes; SIX], factors: [f32; 2]) -> [Lanes; M] {
-    let (plus, minus) = (sum([(1.0, m[1]), (1.0, m[2])]), sum([(1.0, m[1]), (-1.0, m[2])]));
-    let (plus_2, minus_2) = (sum([(1.0, m[3]), (1.0, m[4])]), sum([(1.0, m[3]), (-1.0, m[4])]));
-    let mut y = [[0.0; LANES]; M];
-    for (j, y) in y.iter_mut().enumerate() {
-        let (of_p, of_q) = if j % 2 == 0 { (plus, plus_2) } else { (minus, minus_2) };
-        *y = sum([(factors[0] * P_POWERS[j], of_p), (factors[1] * Q_POWERS[j], of_q)]);
-        if j == 0 {
-            *y = sum([(1.0, *y), (1.0, m[0])]);
+unsafe fn values_back<V: Vector, const M: usize>(m: impl Fn(usize) -> V, mut put: impl FnMut(usize, V)) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [(p, p2), (q, q2)] = PAIRS;
+        let (even_p, odd_p) = (m(1).add(m(2)), m(1).sub(m(2)).mul(V::splat(p)));
+        let (even_q, odd_q) = (m(3).add(m(4)), m(3).sub(m(4)).mul(V::splat(q)));
+        let last = |j: usize, y: V| if j == M - 1 { y.add(m(5)) } else { y };
+        put(0, even_p.add(even_q).add(m(0)));
+        put(1, last(1, odd_p.add(odd_q)));
+        if M > 2 {
+            put(2, last(2, even_p.mul_add(V::splat(p2), even_q.mul(V::splat(q2)))));
         }
-        if j == M - 1 {
-            *y = sum([(1.0, *y), (1.0, m[5])]);
+        if M > 3 {
+            put(3, last(3, odd_p.mul_add(V::splat(p2), odd_q.mul(V::splat(q2)))));
+        }
+        if M > 4 {
+            put(4, last(4, even_p.mul_add(V::splat(p2 * p2), even_q.mul(V::splat(q2 * q2)))));
         }
     }
-    y
 }
 
-/// What the weights' transform is scaled by, for each pair of points.
-const SCALES: [f32; 2] = [-2.0 / 3.0, 1.0 / 6.0];
+/// What the weights' transform is scaled by at each point: 1 over the product of its distances to the others.
+const SCALES: [f32; SIX] = [1.0, -2.0 / 3.0, -2.0 / 3.0, 1.0 / 6.0, 1.0 / 6.0, 1.0];
 
 /// G g for one column g.
 #[inline(always)]
-pub(super) fn filter<const R: usize>(g: [Lanes; R]) -> [Lanes; SIX] {
-    values(g, SCALES)
+pub(super) unsafe fn filter<V: Vector, const R: usize>(g: impl Fn(usize) -> V, mut put: impl FnMut(usize, V)) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        values::<V, R>(
+            g,
+            #[inline(always)]
+            |i, value| put(i, value.mul(V::splat(SCALES[i]))),
+        )
+    }
 }
 
 /// A^T m for one column m.
 #[inline(always)]
-pub(super) fn output<const M: usize>(m: [Lanes; SIX]) -> [Lanes; M] {
-    values_back(m, [1.0, 1.0])
+pub(super) unsafe fn output<V: Vector, const M: usize>(m: impl Fn(usize) -> V, put: impl FnMut(usize, V)) {
+    // SAFETY: the caller's promise.
+    unsafe { values_back::<V, M>(m, put) }
 }
 
 /// A y for one column y of the gradient of a tile's outputs: the way back through [`output`].
 #[inline(always)]
-pub(super) fn output_gradient<const M: usize>(y: [Lanes; M]) -> [Lanes; SIX] {
-    values(y, [1.0, 1.0])
+pub(super) unsafe fn output_gradient<V: Vector, const M: usize>(y: impl Fn(usize) -> V, put: impl FnMut(usize, V)) {
+    // SAFETY: the caller's promise.
+    unsafe { values::<V, M>(y, put) }
 }
 
 /// G^T u for one column u of the gradient of the transformed weights: the way back through [`filter`].
 #[inline(always)]
-pub(super) fn filter_gradient<const R: usize>(u: [Lanes; SIX]) -> [Lanes; R] {
-    values_back(u, SCALES)
+pub(super) unsafe fn filter_gradient<V: Vector, const R: usize>(u: impl Fn(usize) -> V, put: impl FnMut(usize, V)) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        values_back::<V, R>(
+            #[inline(always)]
+            |i| u(i).mul(V::splat(SCALES[i])),
+            put,
+        )
+    }
 }

@@ -7,13 +7,16 @@
 //! Again 36 matrix products, [C, tiles] x [tiles, 32]. Some pictures at a time are transformed, both input and gradient, so that
 //! the products find them in the third-level cache.
 
-use super::transform::{self, LANES, Lanes, PRODUCTS, SIX};
-use super::{Lines, MOST_WORD, Pixels, Tiles, input_rows, lanes, pixels, tile_size};
+use std::marker::PhantomData;
+
+use super::transform::{self, LANES, PRODUCTS, SIX};
+use super::{Lines, MOST_WORD, Pixels, Tiles, find_pixels, input, no_pixels, tile_size};
 use crate::buffer::{cast, with_scratch};
 use crate::context::Context;
 use crate::conv::Shape;
 use crate::map::Map;
 use crate::pack::PANEL;
+use crate::simd::{Vector, Vectorized, dispatch};
 use crate::threads::{Parts, for_each_chunk};
 use crate::tile::{Real, Start, Tile, cut, max_rows};
 
@@ -47,6 +50,7 @@ fn backward_weights_with<E: Real, const M: usize, const R: usize>(
     let filters = shape.filters();
     let (panels, outputs, c) = (filters.panels(), filters.group_outputs(), filters.c);
     let all_panels = shape.groups * panels;
+    let element = PhantomData::<E>;
     let tiles = Tiles::new(shape, M);
     let per_picture = tiles.down * tiles.along;
     let picture = PRODUCTS * per_picture * (shape.x.c + all_panels * PANEL) * size_of::<E>();
@@ -63,15 +67,22 @@ fn backward_weights_with<E: Real, const M: usize, const R: usize>(
                 // v: [group][36][word of tiles][C / groups], d: [panel][36][word of tiles][32]
                 let (v_parts, d_parts) = (Parts::new(v), Parts::new(d));
                 context.threads.run(words, &|word| {
-                    let places: [_; MOST_WORD] = std::array::from_fn(|i| {
-                        let tile = word * E::WORD + i;
-                        (i < E::WORD && tile < count).then(|| tiles.place(first * per_picture + tile))
-                    });
+                    let places: [_; MOST_WORD] = std::array::from_fn(
+                        #[inline(always)]
+                        |i| {
+                            let tile = word * E::WORD + i;
+                            (i < E::WORD && tile < count).then(|| tiles.place(first * per_picture + tile))
+                        },
+                    );
+                    let mut pixels = [no_pixels(c); MOST_WORD];
                     for group in 0..shape.groups {
                         let start = v_parts.pointer(group * v_len + word * c, (PRODUCTS - 1) * words * c + c);
-                        let pixels = places.map(|place| pixels(shape, x, group * c, place));
+                        for (&place, pixels) in places.iter().zip(&mut pixels).take(E::WORD) {
+                            find_pixels(shape, x, group * c, place, pixels);
+                        }
+                        let to = Lines { start, step: words * c };
                         // SAFETY: this word's lines, C for each product, belong to this task alone.
-                        unsafe { transform_inputs::<E>(context, c, &pixels, Lines { start, step: words * c }) };
+                        unsafe { dispatch(context.isa, InputsTransform { c, pixels: &pixels, to, element }) };
                     }
                     for panel in 0..all_panels {
                         let within = panel % panels * PANEL;
@@ -80,7 +91,9 @@ fn backward_weights_with<E: Real, const M: usize, const R: usize>(
                         let start = d_parts.pointer(panel * d_len + word * PANEL, (PRODUCTS - 1) * words * PANEL + PANEL);
                         let to = Lines { start, step: words * PANEL };
                         // SAFETY: as above, with a panel's words for each product.
-                        unsafe { transform_gradients::<E, M>(context, dy_map, dy, places, channels, to) };
+                        unsafe {
+                            dispatch(context.isa, GradientsTransform::<E, M> { dy_map, dy, places, channels, to, element });
+                        }
                     }
                 });
                 let (v, d) = (cast::<u32, E>(v), &*d);
@@ -105,133 +118,178 @@ fn backward_weights_with<E: Real, const M: usize, const R: usize>(
         });
         let u = &*u;
         for_each_chunk(context.threads, dw, filters.depth() * PANEL, |panel, dw| {
-            transform_back::<R>(context, c, &u[panel * u_len..][..u_len], dw);
+            // SAFETY: nothing is asked for.
+            unsafe { dispatch(context.isa, WeightsBack::<R> { c, u: &u[panel * u_len..][..u_len], dw }) };
         });
     });
 }
 
 /// B^T d B of the tiles of a word, [36][C] words.
 ///
-/// # Safety
-/// `to` takes C words for each of 36.
-unsafe fn transform_inputs<E: Real>(context: &Context<'_>, c: usize, pixels: &[Pixels<'_>; MOST_WORD], to: Lines<u32>) {
-    context.isa.vectorize(
-        #[inline(always)]
-        || {
-            let mut columns = [[[0.0; LANES]; SIX]; SIX];
-            let mut first = [[[0.0; LANES]; SIX]; SIX];
-            for at in (0..c).step_by(LANES) {
+/// It asks that `to` takes C words for each of 36, and that pixels have C channels.
+struct InputsTransform<'a, E> {
+    c: usize,
+    pixels: &'a [Pixels<'a>; MOST_WORD],
+    to: Lines<u32>,
+    element: PhantomData<E>,
+}
+
+impl<E: Real> Vectorized for InputsTransform<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: C is a multiple of any register's width.
+        unsafe {
+            let mut first = [V::splat(0.0); PRODUCTS];
+            for at in (0..self.c).step_by(V::WIDTH) {
                 if E::WORD == 2 {
-                    input_rows(&pixels[0], at, &mut columns, |i, row| first[i] = *row);
+                    input::<V>(
+                        &self.pixels[0],
+                        at,
+                        #[inline(always)]
+                        |product, value| first[product] = value,
+                    );
                 }
-                input_rows(&pixels[E::WORD - 1], at, &mut columns, |i, row| {
-                    for (j, value) in row.iter().enumerate() {
-                        // SAFETY: `at + 16` is at most C: the caller's promise.
-                        unsafe { to.store(i * SIX + j, at, words_of::<E>(&first[i][j], value)) };
-                    }
-                });
+                input::<V>(
+                    &self.pixels[E::WORD - 1],
+                    at,
+                    #[inline(always)]
+                    |product, value| {
+                        E::words(first[product], value).store(self.to.start.add(product * self.to.step + at).cast());
+                    },
+                );
             }
-        },
-    );
+        }
+    }
 }
 
-/// The words of the last value, and where there are two in a word the first one before it.
-#[inline(always)]
-fn words_of<E: Real>(first: &Lanes, last: &Lanes) -> [u32; LANES] {
-    std::array::from_fn(|lane| E::word(|i| if i + 1 == E::WORD { last[lane] } else { first[lane] }))
+/// A dY A^T of the tiles of a word. Pixels, channels and tiles that there are not are zero.
+///
+/// It asks that `to` takes 32 words for each of 36.
+struct GradientsTransform<'a, E, const M: usize> {
+    dy_map: Map,
+    dy: &'a [f32],
+    places: [Option<(usize, usize, usize)>; MOST_WORD],
+    /// First channel, and how many up to 32.
+    channels: (usize, usize),
+    to: Lines<u32>,
+    element: PhantomData<E>,
 }
 
-/// A dY A^T of the tiles of a word, channels k .. . Pixels, channels and tiles that there are not are zero.
+impl<E: Real, const M: usize> Vectorized for GradientsTransform<'_, E, M> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let (k, channels) = self.channels;
+        // SAFETY: lanes end with the panel.
+        unsafe {
+            let mut first = [V::splat(0.0); PRODUCTS];
+            for lane in (0..PANEL).step_by(V::WIDTH) {
+                let channels = (k + lane, channels.saturating_sub(lane).min(V::WIDTH));
+                if E::WORD == 2 {
+                    gradient::<V, M>(
+                        self.dy_map,
+                        self.dy,
+                        self.places[0],
+                        channels,
+                        #[inline(always)]
+                        |product, value| first[product] = value,
+                    );
+                }
+                gradient::<V, M>(
+                    self.dy_map,
+                    self.dy,
+                    self.places[E::WORD - 1],
+                    channels,
+                    #[inline(always)]
+                    |product, value| {
+                        E::words(first[product], value).store(self.to.start.add(product * self.to.step + lane).cast());
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// A dY A^T of a register's channels of a tile.
 ///
 /// # Safety
-/// `to` takes 32 words for each of 36.
-unsafe fn transform_gradients<E: Real, const M: usize>(
-    context: &Context<'_>,
-    map: Map,
-    dy: &[f32],
-    places: [Option<(usize, usize, usize)>; MOST_WORD],
-    (k, channels): (usize, usize),
-    to: Lines<u32>,
-) {
-    context.isa.vectorize(
-        #[inline(always)]
-        || {
-            let mut first = [[[0.0; LANES]; SIX]; SIX];
-            for half in (0..PANEL).step_by(LANES) {
-                let channels = (k + half, channels.saturating_sub(half).min(LANES));
-                if E::WORD == 2 {
-                    gradient_rows::<M>(map, dy, places[0], channels, |i, row| first[i] = *row);
-                }
-                gradient_rows::<M>(map, dy, places[E::WORD - 1], channels, |i, row| {
-                    for (j, value) in row.iter().enumerate() {
-                        // SAFETY: `half + 16` is at most 32: the caller's promise.
-                        unsafe { to.store(i * SIX + j, half, words_of::<E>(&first[i][j], value)) };
-                    }
-                });
-            }
-        },
-    );
-}
-
-/// A dY A^T of some channels of a tile, row by row.
+/// Those of [`Vector`].
 #[inline(always)]
-fn gradient_rows<const M: usize>(
+unsafe fn gradient<V: Vector, const M: usize>(
     map: Map,
     dy: &[f32],
     place: Option<(usize, usize, usize)>,
     (k, channels): (usize, usize),
-    mut row: impl FnMut(usize, &[Lanes; SIX]),
+    mut put: impl FnMut(usize, V),
 ) {
     let (image, p, q) = place.unwrap_or((0, map.h, map.w));
-    let mut columns = [[[0.0; LANES]; M]; SIX];
-    for j in 0..M {
-        let mut y = [[0.0; LANES]; M];
-        for (i, y) in y.iter_mut().enumerate() {
-            if p + i < map.h && q + j < map.w {
-                let at = map.at(image, p + i, q + j) + k;
-                if channels == LANES {
-                    *y = lanes(dy, at);
-                } else {
-                    y[..channels].copy_from_slice(&dy[at..at + channels]);
+    // SAFETY: the caller's promise; whole registers are read from slices as long.
+    unsafe {
+        let mut columns = [[V::splat(0.0); M]; SIX];
+        for j in 0..M {
+            let mut y = [V::splat(0.0); M];
+            for i in 0..M {
+                if channels > 0 && p + i < map.h && q + j < map.w {
+                    let dy = &dy[map.at(image, p + i, q + j) + k..][..channels];
+                    if channels == V::WIDTH {
+                        y[i] = V::load(dy.as_ptr());
+                    } else {
+                        let mut some = [0.0; LANES];
+                        some[..channels].copy_from_slice(dy);
+                        y[i] = V::load(some.as_ptr());
+                    }
                 }
             }
+            transform::output_gradient::<V, M>(
+                #[inline(always)]
+                |i| y[i],
+                #[inline(always)]
+                |i, value| columns[i][j] = value,
+            );
         }
-        let column = transform::output_gradient::<M>(y);
         for i in 0..SIX {
-            columns[i][j] = column[i];
+            transform::output_gradient::<V, M>(
+                #[inline(always)]
+                |j| columns[i][j],
+                #[inline(always)]
+                |j, value| put(i * SIX + j, value),
+            );
         }
-    }
-    for (i, column) in columns.iter().enumerate() {
-        row(i, &transform::output_gradient::<M>(*column));
     }
 }
 
 /// G^T u G of a panel, from [36][C][32] to [R][S][C][32].
-fn transform_back<const R: usize>(context: &Context<'_>, c: usize, u: &[f32], dw: &mut [f32]) {
-    context.isa.vectorize(
-        #[inline(always)]
-        || {
-            let mut columns = [[[0.0; LANES]; SIX]; R];
-            for channel in 0..c {
-                for half in (0..PANEL).step_by(LANES) {
-                    for j in 0..SIX {
-                        let mut products = [[0.0; LANES]; SIX];
-                        for (i, product) in products.iter_mut().enumerate() {
-                            *product = lanes(u, ((i * SIX + j) * c + channel) * PANEL + half);
-                        }
-                        let column = transform::filter_gradient::<R>(products);
-                        for r in 0..R {
-                            columns[r][j] = column[r];
-                        }
-                    }
-                    for (r, column) in columns.iter().enumerate() {
-                        let row = transform::filter_gradient::<R>(*column);
-                        for (s, value) in row.iter().enumerate() {
-                            dw[((r * R + s) * c + channel) * PANEL + half..][..LANES].copy_from_slice(value);
-                        }
-                    }
+struct WeightsBack<'a, const R: usize> {
+    c: usize,
+    u: &'a [f32],
+    dw: &'a mut [f32],
+}
+
+impl<const R: usize> Vectorized for WeightsBack<'_, R> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let (c, u, dw) = (self.c, self.u.as_ptr(), self.dw.as_mut_ptr());
+        assert!(self.u.len() >= PRODUCTS * c * PANEL && self.dw.len() >= R * R * c * PANEL);
+        for at in (0..c * PANEL).step_by(V::WIDTH) {
+            // SAFETY: within the lengths just checked.
+            unsafe {
+                let mut columns = [[V::splat(0.0); SIX]; R];
+                for j in 0..SIX {
+                    let product = |i| V::load(u.add((i * SIX + j) * c * PANEL + at));
+                    transform::filter_gradient::<V, R>(
+                        product,
+                        #[inline(always)]
+                        |r, value| columns[r][j] = value,
+                    );
+                }
+                for r in 0..R {
+                    let put = |s, value: V| value.store(dw.add((r * R + s) * c * PANEL + at));
+                    transform::filter_gradient::<V, R>(
+                        #[inline(always)]
+                        |j| columns[r][j],
+                        put,
+                    );
                 }
             }
-        },
-    );
+        }
+    }
 }

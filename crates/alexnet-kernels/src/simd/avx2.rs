@@ -1,0 +1,102 @@
+//! AVX2 and FMA: 8 floats.
+
+use std::arch::x86_64::*;
+
+use super::{Vector, Vectorized};
+use crate::bf16::Bf16;
+
+impl Vector for __m256 {
+    const WIDTH: usize = 8;
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_storeu_ps(to, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(word: f32) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_set1_ps(word) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_add_ps(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_sub_ps(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_mul_ps(self, other) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_fmadd_ps(self, factor, sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(self, floor: Self) -> Self {
+        // SAFETY: the trait's conditions. The instruction gives its second operand where either is not a number.
+        unsafe { _mm256_max_ps(floor, self) }
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(self, mask: Self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_and_ps(self, _mm256_cmp_ps::<_CMP_GT_OQ>(mask, _mm256_setzero_ps())) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut Bf16) {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let halves = _mm256_srli_epi32::<16>(rounded(self));
+            let packed = _mm_packus_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves));
+            _mm_storeu_si128(to.cast(), packed);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn bf16_pairs(low: Self, high: Self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_castsi256_ps(_mm256_blend_epi16::<0xAA>(_mm256_srli_epi32::<16>(rounded(low)), rounded(high))) }
+    }
+}
+
+/// Floats whose upper halves are the nearest bf16, see [`Bf16::new`].
+#[inline(always)]
+unsafe fn rounded(value: __m256) -> __m256i {
+    // SAFETY: the trait's conditions.
+    unsafe {
+        let bits = _mm256_castps_si256(value);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let near = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
+        let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
+        _mm256_blendv_epi8(near, quiet, nan)
+    }
+}
+
+/// # Safety
+/// As [`dispatch`](super::dispatch), on a processor with these features.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run(work: impl Vectorized) {
+    // SAFETY: the caller's promise.
+    unsafe { work.run::<__m256>() }
+}

@@ -1,0 +1,156 @@
+//! A vector register of floats, so that code is written once for every instruction set.
+//!
+//! [`Isa::vectorize`](crate::isa::Isa::vectorize) leaves plain loops to the compiler and does for most operators. Where that is
+//! not enough (Winograd's transforms keep 36 registers in mind, and ran at a third of the speed as loops over arrays), an
+//! operator is a [`Vectorized`] struct, and [`dispatch`] runs it with the registers of the instruction set.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+pub(crate) use portable::{Four, multiply_add};
+
+use crate::bf16::Bf16;
+use crate::isa::Isa;
+
+/// A register of floats, or of other words of 32 bits.
+///
+/// # Safety
+/// All functions need a processor with the register's instruction set, and must be inlined into a function that has its
+/// features; pointers must be good for `WIDTH` values.
+pub(crate) trait Vector: Copy {
+    /// Words in it.
+    const WIDTH: usize;
+    /// # Safety
+    /// The trait's.
+    unsafe fn load(from: *const f32) -> Self;
+    /// # Safety
+    /// The trait's.
+    unsafe fn store(self, to: *mut f32);
+    /// # Safety
+    /// The trait's.
+    unsafe fn splat(word: f32) -> Self;
+    /// # Safety
+    /// The trait's.
+    unsafe fn add(self, other: Self) -> Self;
+    /// # Safety
+    /// The trait's.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// # Safety
+    /// The trait's.
+    unsafe fn mul(self, other: Self) -> Self;
+    /// self * factor + sum; rounded once where there is such an instruction.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+    /// `self`, or `floor` where that is larger; not-a-number where `self` is.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn at_least(self, floor: Self) -> Self;
+    /// `self` where the mask is above zero, else zero.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn where_positive(self, mask: Self) -> Self;
+    /// Writes the nearest bf16 of each float.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn store_bf16(self, to: *mut Bf16);
+    /// Words of two bf16 each: the nearest of `low` in the lower half, of `high` in the upper.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn bf16_pairs(low: Self, high: Self) -> Self;
+}
+
+/// Something that is computed by vector registers.
+pub(crate) trait Vectorized {
+    /// Computes it. Implementations must be `#[inline(always)]`, and so must all functions with registers that they call.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `V`, and whatever else the struct asks for.
+    unsafe fn run<V: Vector>(self);
+}
+
+/// Runs `work` with the registers of an instruction set.
+///
+/// # Safety
+/// What the struct asks for.
+///
+/// # Panics
+/// When this processor lacks the instruction set.
+pub(crate) unsafe fn dispatch(isa: Isa, work: impl Vectorized) {
+    assert!(isa.is_supported(), "this processor has no {isa}");
+    // SAFETY: the assertion makes sure of the features; the rest is the caller's promise.
+    unsafe {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => avx512::run(work),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::run(work),
+            _ => work.run::<Four>(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Round<'a> {
+        values: &'a [f32],
+        stored: &'a mut [Bf16],
+        pairs: &'a mut [f32],
+    }
+
+    impl Vectorized for Round<'_> {
+        #[inline(always)]
+        unsafe fn run<V: Vector>(self) {
+            for at in (0..self.values.len()).step_by(V::WIDTH) {
+                // SAFETY: 16 values, a multiple of any width.
+                unsafe {
+                    let value = V::load(self.values.as_ptr().add(at));
+                    value.store_bf16(self.stored.as_mut_ptr().add(at));
+                    V::bf16_pairs(value, V::splat(-1.0)).store(self.pairs.as_mut_ptr().add(at));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn registers_round_as_bf16_does() {
+        let values = [
+            1.0,
+            -1.0 - 1.0 / 256.0,
+            1.0 + 1.1 / 256.0,
+            1.0 + 3.0 / 256.0,
+            f32::MAX,
+            f32::MIN_POSITIVE / 3.0,
+            f32::NAN,
+            f32::from_bits(0x7FFF_FFFF),
+            f32::from_bits(0xFF80_0001),
+            f32::INFINITY,
+            -0.0,
+            3.1415927,
+            1e-30,
+            -7e20,
+            0.1,
+            255.5,
+        ];
+        for isa in Isa::all_supported() {
+            let (mut stored, mut pairs) = ([Bf16::default(); 16], [0.0; 16]);
+            // SAFETY: 16 values each.
+            unsafe { dispatch(isa, Round { values: &values, stored: &mut stored, pairs: &mut pairs }) };
+            for (i, &value) in values.iter().enumerate() {
+                assert_eq!(stored[i], Bf16::new(value), "{value} by {isa}");
+                let word = u32::from(Bf16::new(-1.0).to_bits()) << 16 | u32::from(Bf16::new(value).to_bits());
+                assert_eq!(pairs[i].to_bits(), word, "{value} by {isa}");
+            }
+        }
+    }
+}

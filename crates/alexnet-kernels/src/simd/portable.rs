@@ -1,0 +1,90 @@
+//! Plain Rust: 4 floats at a time, which the compiler keeps in a vector register of whatever processor it builds for.
+
+use super::Vector;
+use crate::bf16::Bf16;
+
+/// Four floats.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub(crate) struct Four(pub(crate) [f32; 4]);
+
+impl Four {
+    #[inline(always)]
+    pub(crate) fn map(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Four(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+/// a * b + sum.
+#[inline(always)]
+pub(crate) fn multiply_add(a: Four, b: Four, sum: Four) -> Four {
+    // Where there is no such instruction, `f32::mul_add` is a call into the C library.
+    if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+        Four(std::array::from_fn(|i| a.0[i].mul_add(b.0[i], sum.0[i])))
+    } else {
+        Four(std::array::from_fn(|i| a.0[i] * b.0[i] + sum.0[i]))
+    }
+}
+
+impl Vector for Four {
+    const WIDTH: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the trait's conditions; an array has its element's alignment.
+        Four(unsafe { from.cast::<[f32; 4]>().read() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the trait's conditions; an array has its element's alignment.
+        unsafe { to.cast::<[f32; 4]>().write(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(word: f32) -> Self {
+        Four([word; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.map(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.map(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self.map(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+        multiply_add(self, factor, sum)
+    }
+
+    #[inline(always)]
+    unsafe fn at_least(self, floor: Self) -> Self {
+        self.map(floor, |a, floor| if a < floor { floor } else { a })
+    }
+
+    #[inline(always)]
+    unsafe fn where_positive(self, mask: Self) -> Self {
+        self.map(mask, |a, mask| if mask > 0.0 { a } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut Bf16) {
+        // SAFETY: the trait's conditions; an array has its element's alignment.
+        unsafe { to.cast::<[Bf16; 4]>().write(self.0.map(Bf16::new)) }
+    }
+
+    #[inline(always)]
+    unsafe fn bf16_pairs(low: Self, high: Self) -> Self {
+        let bits = |value| u32::from(Bf16::new(value).to_bits());
+        low.map(high, |low, high| f32::from_bits(bits(low) | bits(high) << 16))
+    }
+}
