@@ -23,6 +23,7 @@ use self::run::{GradientRoom, Learn};
 use self::threads::Rayon;
 use super::{Batch, Engine, Step, Update};
 use crate::net::{Net, Op};
+use crate::weights::Values;
 use crate::{Error, Result};
 
 /// Runs a [`Net`] on the processor, in f32.
@@ -118,6 +119,7 @@ impl Cpu {
         let context = self.context();
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
         let program = compiled(slot, &self.net, purpose, self.capacity)?;
+        self.pool.install(|| self.parameters.iter_mut().for_each(|parameter| parameter.pack(&context)));
         if matches!(learn, Learn::Update(_)) {
             self.parameters.iter_mut().for_each(Parameter::ready_to_train);
         }
@@ -153,7 +155,7 @@ impl Engine for Cpu {
         let context = self.context();
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity)?;
         logits.clear();
-        self.pool.install(|| run::prepare(&context, program, &mut self.parameters));
+        self.pool.install(|| run::prepare(&context, program, &mut self.parameters, n.min(self.capacity)));
         for part in images.chunks(images.len() / n * self.capacity) {
             let n = part.len() / (images.len() / n);
             self.pool.install(|| run::forward(&context, program, &self.parameters, part, n, None));
@@ -190,6 +192,7 @@ impl Engine for Cpu {
         let mut program = Program::new(&self.net, index + 1, Purpose::Infer, n)?;
         let context = self.context();
         Ok(self.pool.install(|| {
+            run::prepare(&context, &program, &mut self.parameters, n);
             run::forward(&context, &mut program, &self.parameters, images, n, None);
             let map = batch(program.plan.values[program.plan.output].map, n);
             let mut planes = vec![0.0; map.n * map.c * map.h * map.w];
@@ -204,6 +207,10 @@ impl Engine for Cpu {
 
     fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
         parameters::write(&mut self.parameters, name, values)
+    }
+
+    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+        parameters::share(&mut self.parameters, name, values)
     }
 
     fn velocity(&self, name: &str) -> Result<Vec<f32>> {
