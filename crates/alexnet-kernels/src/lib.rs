@@ -1,6 +1,6 @@
 //! Numbers in, numbers out: the arithmetic of AlexNet on a CPU.
 //!
-//! This crate opens no files, starts no threads and has never heard of AlexNet. Each operator has a folder:
+//! This crate opens no files, starts no threads but those of a [`Team`](team::Team) and has never heard of AlexNet. Each operator has a folder:
 //! `mod.rs` picks an implementation, `reference.rs` is the plain truth that tests compare with, and every other file is
 //! one idea or one instruction set. Forward and backward stand next to each other.
 //!
@@ -38,6 +38,7 @@ pub mod random;
 mod rows;
 mod simd;
 pub mod spatial_norm;
+pub mod team;
 pub mod threads;
 mod tile;
 pub mod update;

@@ -14,6 +14,7 @@
 //! its packed order walks the map as [H, W, C], channels last, just as the map lies in memory.
 
 use crate::context::Context;
+use crate::threads::{Threads, for_each_chunk};
 use crate::tile::Real;
 
 /// Outputs in a panel: two AVX-512 registers.
@@ -92,6 +93,31 @@ impl Filters {
         self.walk(|file_index, packed_index| packed[packed_index] = file[file_index]);
     }
 
+    /// As [`pack`](Self::pack), on all threads.
+    ///
+    /// # Panics
+    /// As `pack`.
+    pub fn pack_on(&self, threads: &dyn Threads, file: &[f32], packed: &mut [f32]) {
+        assert_eq!((file.len(), packed.len()), (self.len(), self.packed_len()), "weights and packed weights of {self:?}");
+        let Filters { c, r, s, .. } = *self;
+        let (depth, outputs) = (self.depth(), self.group_outputs());
+        for_each_chunk(threads, packed, depth * PANEL, |panel, packed| {
+            let first = panel % self.panels() * PANEL;
+            let lanes = PANEL.min(outputs - first);
+            let file = &file[(panel / self.panels() * outputs + first) * depth..][..lanes * depth];
+            // Reads walk along 32 rows of the file, writes fill whole cache lines.
+            for channel in 0..c {
+                for place in 0..r * s {
+                    let line = &mut packed[(place * c + channel) * PANEL..][..PANEL];
+                    for (value, row) in line.iter_mut().zip(file.chunks_exact(depth)) {
+                        *value = row[channel * r * s + place];
+                    }
+                    line[lanes..].fill(0.0);
+                }
+            }
+        });
+    }
+
     /// From packed order to file order [K, C/groups, R, S].
     ///
     /// # Panics
@@ -160,6 +186,9 @@ mod tests {
             let mut back = vec![0.0; filters.len()];
             filters.unpack(&packed, &mut back);
             assert_eq!(file, back);
+            let mut shared = vec![f32::NAN; filters.packed_len()];
+            filters.pack_on(&crate::threads::Serial, &file, &mut shared);
+            assert_eq!(shared, packed);
         }
     }
 

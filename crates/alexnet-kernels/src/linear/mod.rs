@@ -7,6 +7,7 @@
 
 mod backward_data;
 mod backward_weights;
+mod file_order;
 mod forward;
 pub mod reference;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 
 pub use backward_data::backward_data;
 pub use backward_weights::{backward_weights, backward_weights_update};
+pub use file_order::{FEW, forward_file_order};
 pub use forward::{forward, forward_prepared, prepare};
 
 use crate::context::{Context, Precision};

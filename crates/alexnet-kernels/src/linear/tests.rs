@@ -66,3 +66,41 @@ fn all_passes_equal_the_reference() {
         }
     }
 }
+
+#[test]
+fn weights_in_file_order_give_the_same() {
+    // h, w, c and outputs: whole registers and none, rows left over, more pictures than a kernel takes at a time.
+    for (i, (h, w, c, outputs)) in
+        [(1, 1, 70, 33), (1, 1, 1, 1), (2, 3, 5, 4), (1, 1, 2048, 17), (3, 3, 64, 19), (1, 1, 3, 40), (6, 6, 31, 6)]
+            .into_iter()
+            .enumerate()
+    {
+        let filters = Filters::linear_on_map(outputs, h, w, c);
+        let (weights, bias) = (random(i as u64, filters.len()), random(i as u64 + 10, outputs));
+        let mut packed = vec![0.0; filters.packed_len()];
+        filters.pack(&weights, &mut packed);
+        for n in [1, 2, 3, 4, 5, FEW + 1] {
+            let shape = Shape { n, inputs: filters.depth(), outputs };
+            let x = random(i as u64 + 20, n * shape.inputs);
+            for relu in [false, true] {
+                let mut expected = vec![f32::NAN; n * outputs];
+                reference::forward(&shape, &x, &packed, &bias, relu, &mut expected);
+                for isa in Isa::all_supported() {
+                    let mut y = vec![f32::NAN; n * outputs];
+                    forward_file_order(&Context::serial(isa), &filters, n, &x, &weights, &bias, relu, &mut y);
+                    assert_close("y", &shape, isa, &y, &expected, shape.inputs);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_weight_that_is_no_number_is_not_clipped_away() {
+    let filters = Filters::linear(5, 40);
+    for isa in Isa::all_supported() {
+        let mut y = [0.0; 5];
+        forward_file_order(&Context::serial(isa), &filters, 1, &[1.0; 40], &[f32::NAN; 200], &[0.0; 5], true, &mut y);
+        assert!(y.iter().all(|y| y.is_nan()), "{isa}");
+    }
+}

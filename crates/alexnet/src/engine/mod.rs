@@ -5,6 +5,7 @@ pub mod init;
 
 use crate::Result;
 use crate::net::Net;
+use crate::weights::Values;
 
 /// Runs a [`Net`]. Images are `[n, 3, size, size]`, row-major, already preprocessed; labels are class numbers.
 ///
@@ -35,6 +36,11 @@ pub trait Engine {
 
     /// Writes a parameter in canonical order.
     fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()>;
+
+    /// As [`set_parameter`](Self::set_parameter), from values that the engine may go on using where they lie.
+    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+        self.set_parameter(name, values)
+    }
 
     /// Reads the velocity of a parameter in canonical order; zeros before the first step.
     fn velocity(&self, name: &str) -> Result<Vec<f32>>;

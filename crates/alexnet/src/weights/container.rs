@@ -4,6 +4,7 @@
 //! changes from run to run, so the header is written here; and tensors are asked for one at a time, so that writing
 //! needs the memory of the largest tensor only.
 
+use super::values::{Mapping, Values};
 use crate::{Error, Result, files};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Longest header that is believed, in bytes: the format's own limit.
 const MAX_HEADER: u64 = 100_000_000;
@@ -63,7 +65,8 @@ pub(crate) fn write_tensors<'a>(
     failed.map_or(written, Err)
 }
 
-/// The length and the JSON header, padded with spaces so that the tensors begin at a multiple of 8 bytes.
+/// The length and the JSON header, padded with spaces so that the tensors begin on a cache line, 64 bytes: a mapped file's are
+/// used where they lie.
 fn header(metadata: &BTreeMap<String, String>, entries: &[&Entry]) -> io::Result<Vec<u8>> {
     let mut header = b"{\"__metadata__\":".to_vec();
     serde_json::to_writer(&mut header, metadata)?;
@@ -78,7 +81,7 @@ fn header(metadata: &BTreeMap<String, String>, entries: &[&Entry]) -> io::Result
         offset += size;
     }
     header.push(b'}');
-    header.resize(header.len().next_multiple_of(8), b' ');
+    header.resize((8 + header.len()).next_multiple_of(64) - 8, b' ');
     let mut all = (header.len() as u64).to_le_bytes().to_vec();
     all.append(&mut header);
     Ok(all)
@@ -104,6 +107,8 @@ pub(crate) struct TensorFile {
     /// Where the first tensor begins.
     start: u64,
     header: Metadata,
+    /// The whole file in memory, made when first wanted.
+    mapping: OnceLock<Mapping>,
 }
 
 impl TensorFile {
@@ -145,7 +150,7 @@ impl TensorFile {
         if here > wanted {
             return Err(Error::file(path, format!("{} bytes too many behind the tensors; copy it again", here - wanted)));
         }
-        Ok(TensorFile { path: path.to_path_buf(), file, start, header })
+        Ok(TensorFile { path: path.to_path_buf(), file, start, header, mapping: OnceLock::new() })
     }
 
     /// A text of the metadata, or none.
@@ -170,6 +175,33 @@ impl TensorFile {
     /// # Errors
     /// When it is missing, of another type or shape (both are told), or unreadable.
     pub(crate) fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let (from, to) = self.place(name, shape)?;
+        self.values(from, to).map_err(|e| Error::io(&self.path, e))
+    }
+
+    /// As [`read`](Self::read), but leaves the numbers in the file, which must then stay as it is ([`Mapping::open`]).
+    /// Where they cannot be used there, because another program put them at an odd place, they are copied.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or when the file cannot be mapped.
+    pub(crate) fn map(&self, name: &str, shape: &[usize]) -> Result<Values> {
+        let (from, to) = self.place(name, shape)?;
+        let mapping = match self.mapping.get() {
+            Some(mapping) => mapping,
+            None => {
+                let length = self.start + self.header.data_len() as u64;
+                let made = Mapping::open(&self.path, &self.file, length)?;
+                self.mapping.get_or_init(|| made)
+            }
+        };
+        match mapping.values(self.start as usize + from, (to - from) / size_of::<f32>()) {
+            Some(values) => Ok(values),
+            None => self.read(name, shape).map(Values::from),
+        }
+    }
+
+    /// Where a tensor of f32 of this very shape lies.
+    fn place(&self, name: &str, shape: &[usize]) -> Result<(usize, usize)> {
         let info = self.header.info(name).ok_or_else(|| Error::file(&self.path, format!("lacks the tensor {name}")))?;
         if info.dtype != Dtype::F32 {
             let message = format!("{name} holds {} numbers; only F32 can be read here", info.dtype);
@@ -179,8 +211,7 @@ impl TensorFile {
             let message = format!("{name} has the shape {:?}, the net needs {shape:?}", info.shape);
             return Err(Error::file(&self.path, message));
         }
-        let (from, to) = info.data_offsets;
-        self.values(from, to).map_err(|e| Error::io(&self.path, e))
+        Ok(info.data_offsets)
     }
 
     /// The f32 at these offsets, which lie within the file since [`TensorFile::open`].

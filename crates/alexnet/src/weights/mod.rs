@@ -7,7 +7,9 @@ mod container;
 mod model;
 #[cfg(test)]
 mod tests;
+mod values;
 
 pub(crate) use container::{Entry, TensorFile};
 pub(crate) use model::{Extra, METADATA_STATE, read_description, write_from};
 pub use model::{Model, parameters, read, write};
+pub use values::Values;

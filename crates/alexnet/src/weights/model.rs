@@ -1,5 +1,6 @@
 //! What a model file means: a net with its parameters, and all that is needed to use it.
 
+use super::Values;
 use super::container::{Entry, TensorFile, write_tensors};
 use crate::engine::Engine;
 use crate::image::{Mean, Preprocess};
@@ -33,16 +34,18 @@ pub struct Model {
     pub recipe: serde_json::Value,
     /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
     /// linear [out, in] with in = channel, row, column.
-    pub tensors: BTreeMap<String, Vec<f32>>,
+    ///
+    /// From [`read`] they are [`Values`] in the mapped file: reading a model copies nothing.
+    pub tensors: BTreeMap<String, Values>,
 }
 
 impl Model {
-    /// Copies all parameters into an engine that runs the same net.
+    /// Gives all parameters to an engine that runs the same net; where it can, it uses them where they lie.
     ///
     /// # Errors
     /// From the engine, when the nets differ.
     pub fn load_into(&self, engine: &mut dyn Engine) -> Result<()> {
-        self.tensors.iter().try_for_each(|(name, values)| engine.set_parameter(name, values))
+        self.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))
     }
 }
 
@@ -71,7 +74,7 @@ pub fn write(path: impl AsRef<Path>, model: &Model) -> Result<()> {
         return Err(Error::Invalid(format!("{} class names for {} outputs", model.classes.len(), model.net.classes())));
     }
     write_from(path.as_ref(), model, Extra::default(), files::Sync::Disk, &mut |name| {
-        Ok(Cow::Borrowed(model.tensors.get(name).ok_or_else(|| missing(name))?.as_slice()))
+        Ok(Cow::Borrowed(model.tensors.get(name).ok_or_else(|| missing(name))?))
     })
 }
 
@@ -139,7 +142,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Model> {
         }
     }
     for (name, shape) in wanted {
-        let values = file.read(&name, &shape)?;
+        let values = file.map(&name, &shape)?;
         model.tensors.insert(name, values);
     }
     Ok(model)

@@ -11,18 +11,21 @@ mod program;
 mod run;
 mod threads;
 
+use std::sync::Arc;
+
 use alexnet_kernels::context::Context;
 pub use alexnet_kernels::context::Convolutions;
 use alexnet_kernels::isa::Isa;
+use alexnet_kernels::team::Team;
 use alexnet_kernels::{layout, loss};
 
 use self::parameters::Parameter;
 use self::plan::batch;
 use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
-use self::threads::Rayon;
 use super::{Batch, Engine, Step, Update};
 use crate::net::{Net, Op};
+use crate::weights::Values;
 use crate::{Error, Result};
 
 /// Runs a [`Net`] on the processor, in f32.
@@ -32,7 +35,7 @@ pub struct Cpu {
     capacity: usize,
     isa: Isa,
     convolutions: Convolutions,
-    pool: rayon::ThreadPool,
+    team: Arc<Team>,
     parameters: Vec<Parameter>,
     room: GradientRoom,
     /// Made when first used, since most runs need only some of them.
@@ -60,7 +63,7 @@ impl Cpu {
             capacity,
             isa: Isa::from_env().map_err(Error::Invalid)?,
             convolutions: Convolutions::from_env().map_err(Error::Invalid)?,
-            pool: threads::pool(threads)?,
+            team: Arc::new(threads::team(threads)?),
             parameters: Parameter::zeros(net)?,
             room: GradientRoom::default(),
             inference: None,
@@ -75,8 +78,8 @@ impl Cpu {
         Cpu { convolutions, ..self }
     }
 
-    fn context(&self) -> Context<'static> {
-        Context { isa: self.isa, threads: &Rayon, convolutions: self.convolutions }
+    fn context<'a>(&self, team: &'a Team) -> Context<'a> {
+        Context { isa: self.isa, threads: team, convolutions: self.convolutions }
     }
 
     /// The instruction set in use.
@@ -86,7 +89,7 @@ impl Cpu {
 
     /// The number of threads in use.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.team.threads()
     }
 
     /// Number of pictures in `images`.
@@ -115,23 +118,23 @@ impl Cpu {
     /// Forward, loss and backward on a batch of at most the engine's capacity.
     fn learn(&mut self, purpose: Purpose, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
         let n = self.check(batch.images, batch.labels)?;
-        let context = self.context();
+        let team = self.team.clone();
+        let context = self.context(&team);
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
         let program = compiled(slot, &self.net, purpose, self.capacity)?;
+        self.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
         if matches!(learn, Learn::Update(_)) {
             self.parameters.iter_mut().for_each(Parameter::ready_to_train);
         }
         let (classes, parameters, room) = (self.classes, &mut self.parameters, &mut self.room);
-        Ok(self.pool.install(|| {
-            run::forward(&context, program, parameters, batch.images, n, batch.dropout);
-            let (output, gradient) = (program.plan.output, program.gradient(program.plan.output));
-            let loss = program.memory.write(gradient, |memory, dlogits| {
-                let logits = memory.read(output);
-                loss::softmax_cross_entropy(&context, n, classes, logits, batch.labels, 1.0 / n as f32, Some(dlogits))
-            });
-            run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
-            Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct }
-        }))
+        run::forward(&context, program, parameters, batch.images, n, batch.dropout);
+        let (output, gradient) = (program.plan.output, program.gradient(program.plan.output));
+        let loss = program.memory.write(gradient, |memory, dlogits| {
+            let logits = memory.read(output);
+            loss::softmax_cross_entropy(&context, n, classes, logits, batch.labels, 1.0 / n as f32, Some(dlogits))
+        });
+        run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
+        Ok(Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct })
     }
 }
 
@@ -150,13 +153,14 @@ impl Engine for Cpu {
 
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
-        let context = self.context();
+        let team = self.team.clone();
+        let context = self.context(&team);
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity)?;
         logits.clear();
-        self.pool.install(|| run::prepare(&context, program, &mut self.parameters));
+        run::prepare(&context, program, &mut self.parameters, n.min(self.capacity));
         for part in images.chunks(images.len() / n * self.capacity) {
             let n = part.len() / (images.len() / n);
-            self.pool.install(|| run::forward(&context, program, &self.parameters, part, n, None));
+            run::forward(&context, program, &self.parameters, part, n, None);
             logits.extend_from_slice(&program.memory.read(program.plan.output)[..n * self.classes]);
         }
         Ok(())
@@ -173,10 +177,11 @@ impl Engine for Cpu {
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
         self.learn(Purpose::InputGradient, &Batch { images, labels, dropout: None }, Learn::Nothing)?;
         let Some(program) = &self.input_gradient else { unreachable!("compiled by `learn`") };
-        let context = self.context();
+        let team = self.team.clone();
+        let context = self.context(&team);
         let map = batch(program.plan.gradient_map(0), labels.len());
         let mut planes = vec![0.0; images.len()];
-        self.pool.install(|| layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut planes));
+        layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut planes);
         Ok(planes)
     }
 
@@ -188,14 +193,14 @@ impl Engine for Cpu {
         };
         // The plan of a shorter net cannot fuse what follows, so conv1 is seen before its ReLU.
         let mut program = Program::new(&self.net, index + 1, Purpose::Infer, n)?;
-        let context = self.context();
-        Ok(self.pool.install(|| {
-            run::forward(&context, &mut program, &self.parameters, images, n, None);
-            let map = batch(program.plan.values[program.plan.output].map, n);
-            let mut planes = vec![0.0; map.n * map.c * map.h * map.w];
-            layout::to_planes(&context, map, program.memory.read(program.plan.output), &mut planes);
-            planes
-        }))
+        let team = self.team.clone();
+        let context = self.context(&team);
+        run::prepare(&context, &program, &mut self.parameters, n);
+        run::forward(&context, &mut program, &self.parameters, images, n, None);
+        let map = batch(program.plan.values[program.plan.output].map, n);
+        let mut planes = vec![0.0; map.n * map.c * map.h * map.w];
+        layout::to_planes(&context, map, program.memory.read(program.plan.output), &mut planes);
+        Ok(planes)
     }
 
     fn parameter(&self, name: &str) -> Result<Vec<f32>> {
@@ -204,6 +209,10 @@ impl Engine for Cpu {
 
     fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
         parameters::write(&mut self.parameters, name, values)
+    }
+
+    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+        parameters::share(&mut self.parameters, name, values)
     }
 
     fn velocity(&self, name: &str) -> Result<Vec<f32>> {

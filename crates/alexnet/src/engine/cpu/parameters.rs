@@ -1,12 +1,17 @@
-//! Weights and biases with their velocities, in the kernels' order.
+//! Weights and biases with their velocities.
+//!
+//! Weights come in file order and are packed, layer by layer, when something needs them packed: a convolution, training, a
+//! batch of more than a few pictures. So one picture is answered from a mapped file without copying 234 MB first.
 
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::conv;
+use alexnet_kernels::linear;
 use alexnet_kernels::pack::Filters;
 
 use super::plan::parameter_shapes;
 use crate::net::Net;
+use crate::weights::Values;
 use crate::{Error, Result};
 
 /// The parameters of one layer.
@@ -15,7 +20,10 @@ pub(super) struct Parameter {
     pub(super) name: String,
     /// Shape and order of the weights.
     pub(super) filters: Filters,
-    /// Packed weights.
+    /// Weights in file order, as they were given: unless there are none yet (all are zero), or they were packed and would
+    /// only take memory (a mapped file takes none), or training has changed them since.
+    file_order: Option<Values>,
+    /// Packed weights; empty until needed.
     pub(super) weights: Buffer,
     /// Biases.
     pub(super) biases: Vec<f32>,
@@ -40,7 +48,8 @@ impl Parameter {
         let make = |(layer, filters): (usize, Filters)| Parameter {
             name: net.layers[layer].name.clone(),
             filters,
-            weights: Buffer::zeros(filters.packed_len()),
+            file_order: None,
+            weights: Buffer::default(),
             biases: vec![0.0; filters.k],
             prepared: Buffer::default(),
             weights_velocity: Buffer::default(),
@@ -49,8 +58,27 @@ impl Parameter {
         Ok(parameter_shapes(net)?.into_iter().map(make).collect())
     }
 
+    /// The weights in file order, if there are and that is the faster way for `n` pictures: it is for a few, and for those
+    /// it stays the way when a larger batch has packed the weights of a mapped file in between.
+    pub(super) fn in_file_order(&self, n: usize) -> Option<&Values> {
+        self.file_order.as_ref().filter(|_| n <= linear::FEW)
+    }
+
+    /// Packs the weights, unless they are.
+    pub(super) fn pack(&mut self, context: &Context<'_>) {
+        if !self.weights.is_empty() {
+            return;
+        }
+        self.weights = Buffer::zeros(self.filters.packed_len());
+        if let Some(values) = &self.file_order {
+            self.filters.pack_on(context.threads, values, &mut self.weights);
+        }
+        self.file_order = self.file_order.take().filter(Values::is_mapped);
+    }
+
     /// Prepares the weights of a convolution for inference, unless they are.
     pub(super) fn ready_to_infer(&mut self, context: &Context<'_>, shape: &conv::Shape) {
+        self.pack(context);
         let len = shape.prepared_len(context);
         if self.prepared.len() != len {
             self.prepared = Buffer::zeros(len);
@@ -58,9 +86,16 @@ impl Parameter {
         }
     }
 
-    /// Makes room for velocities, all zeros, unless there is some, and forgets what a step will make stale.
+    /// Makes room for velocities, all zeros, unless there is some, and forgets what a step will make stale. The weights must
+    /// be packed.
     pub(super) fn ready_to_train(&mut self) {
+        debug_assert!(!self.weights.is_empty(), "{}: not packed", self.name);
         self.prepared = Buffer::default();
+        self.file_order = None;
+        self.ready_for_velocities();
+    }
+
+    fn ready_for_velocities(&mut self) {
         if self.weights_velocity.is_empty() {
             self.weights_velocity = Buffer::zeros(self.filters.packed_len());
             self.biases_velocity = vec![0.0; self.filters.k];
@@ -99,9 +134,10 @@ fn check(name: &str, values: &[f32], len: usize) -> Result<()> {
 /// A parameter in canonical order.
 pub(super) fn read(parameters: &[Parameter], name: &str) -> Result<Vec<f32>> {
     let (i, part) = find(parameters, name)?;
-    Ok(match part {
-        Part::Weight => parameters[i].packed(&parameters[i].weights),
-        Part::Bias => parameters[i].biases.clone(),
+    Ok(match (part, &parameters[i].file_order) {
+        (Part::Weight, Some(values)) => values.to_vec(),
+        (Part::Weight, None) => parameters[i].packed(&parameters[i].weights),
+        (Part::Bias, _) => parameters[i].biases.clone(),
     })
 }
 
@@ -118,21 +154,42 @@ pub(super) fn read_velocity(parameters: &[Parameter], name: &str) -> Result<Vec<
 
 /// Writes a parameter given in canonical order.
 pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) -> Result<()> {
-    let (i, part) = find(parameters, name)?;
-    parameters[i].prepared = Buffer::default();
-    let Parameter { filters, weights, biases, .. } = &mut parameters[i];
-    check(name, values, if part == Part::Weight { filters.len() } else { filters.k })?;
-    match part {
-        Part::Weight => filters.pack(values, weights),
-        Part::Bias => biases.copy_from_slice(values),
+    match find(parameters, name)? {
+        // While it is packed (in training), one change need not be kept in another order.
+        (i, Part::Weight) if !parameters[i].weights.is_empty() && parameters[i].file_order.is_none() => {
+            let Parameter { filters, weights, prepared, .. } = &mut parameters[i];
+            check(name, values, filters.len())?;
+            *prepared = Buffer::default();
+            filters.pack(values, weights);
+            Ok(())
+        }
+        (i, Part::Weight) => {
+            check(name, values, parameters[i].filters.len())?;
+            share(parameters, name, &values.to_vec().into())
+        }
+        (i, Part::Bias) => {
+            check(name, values, parameters[i].filters.k)?;
+            parameters[i].biases.copy_from_slice(values);
+            Ok(())
+        }
     }
+}
+
+/// As [`write`], from values that may be used where they lie.
+pub(super) fn share(parameters: &mut [Parameter], name: &str, values: &Values) -> Result<()> {
+    let (i, Part::Weight) = find(parameters, name)? else { return write(parameters, name, values) };
+    let parameter = &mut parameters[i];
+    check(name, values, parameter.filters.len())?;
+    parameter.file_order = Some(values.clone());
+    parameter.weights = Buffer::default();
+    parameter.prepared = Buffer::default();
     Ok(())
 }
 
 /// Writes a velocity given in canonical order.
 pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &[f32]) -> Result<()> {
     let (i, part) = find(parameters, name)?;
-    parameters[i].ready_to_train();
+    parameters[i].ready_for_velocities();
     let Parameter { filters, weights_velocity, biases_velocity, .. } = &mut parameters[i];
     check(name, values, if part == Part::Weight { filters.len() } else { filters.k })?;
     match part {

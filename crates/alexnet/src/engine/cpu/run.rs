@@ -90,11 +90,15 @@ pub(super) fn forward(
     }
 }
 
-/// Prepares the weights of convolutions for many runs of a program that only infers.
-pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut [Parameter]) {
+/// Brings the weights into the order that a program which only infers wants for `n` pictures, once for many runs.
+pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut [Parameter], n: usize) {
     for step in &program.plan.steps {
-        if let Work::Conv { shape, parameter, .. } = &step.work {
-            parameters[*parameter].ready_to_infer(context, shape);
+        match &step.work {
+            Work::Conv { shape, parameter, .. } => parameters[*parameter].ready_to_infer(context, shape),
+            Work::Linear { parameter, .. } if parameters[*parameter].in_file_order(n).is_none() => {
+                parameters[*parameter].pack(context);
+            }
+            _ => {}
         }
     }
 }
@@ -139,9 +143,13 @@ fn step_forward(
             }
         }
         Work::Linear { inputs, outputs, parameter, relu } => {
-            let Parameter { weights, biases, .. } = &parameters[parameter];
-            let shape = linear::Shape { n, inputs, outputs };
-            linear::forward(context, &shape, memory.read(x), weights, biases, relu, y);
+            let Parameter { filters, weights, biases, .. } = &parameters[parameter];
+            if let Some(weights) = parameters[parameter].in_file_order(n) {
+                linear::forward_file_order(context, filters, n, memory.read(x), weights, biases, relu, y);
+            } else {
+                let shape = linear::Shape { n, inputs, outputs };
+                linear::forward(context, &shape, memory.read(x), weights, biases, relu, y);
+            }
         }
         Work::MaxPool { shape, winners: w } => {
             let shape = pool::Shape { x: x_map, ..shape };
