@@ -50,6 +50,7 @@ fn bad_usage_is_status_2_and_failure_status_1() {
     for command in ["summary", "train", "selftest"] {
         fails(2, &[command, "--net", "papr"], &["papr", "'paper'"]);
     }
+    fails(2, &["selftest", "--convolutions", "fourier"], &["fourier", "winograd"]);
     fails(1, &["summary", "--image-size", "20"], &["pool2", "larger pictures"]);
     fails(1, &["bench", "train", "--precision", "bf16"], &["bf16"]);
 }
