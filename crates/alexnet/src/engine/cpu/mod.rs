@@ -4,23 +4,27 @@
 //! runs the steps forth and back on [`alexnet_kernels`]. After a first step nothing is allocated. Every task is cut at places
 //! fixed by shapes, so results have the same bits for any number of threads.
 
+mod describe;
 mod memory;
 mod parameters;
 mod plan;
 mod program;
 mod run;
 mod threads;
+mod timing;
 
 use alexnet_kernels::context::Context;
 pub use alexnet_kernels::context::Convolutions;
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::{layout, loss};
 
+pub use self::describe::Pass;
 use self::parameters::Parameter;
 use self::plan::batch;
 use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
 use self::threads::Rayon;
+pub use self::timing::{Limits, Timing};
 use super::{Batch, Engine, Step, Update};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
@@ -115,9 +119,9 @@ impl Cpu {
     /// Forward, loss and backward on a batch of at most the engine's capacity.
     fn learn(&mut self, purpose: Purpose, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
         let n = self.check(batch.images, batch.labels)?;
-        let context = self.context();
+        let (context, threads) = (self.context(), self.threads());
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
-        let program = compiled(slot, &self.net, purpose, self.capacity)?;
+        let program = compiled(slot, &self.net, purpose, self.capacity, &context, threads)?;
         if matches!(learn, Learn::Update(_)) {
             self.parameters.iter_mut().for_each(Parameter::ready_to_train);
         }
@@ -129,6 +133,7 @@ impl Cpu {
                 let logits = memory.read(output);
                 loss::softmax_cross_entropy(&context, n, classes, logits, batch.labels, 1.0 / n as f32, Some(dlogits))
             });
+            program.clock.lap_loss();
             run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
             Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct }
         }))
@@ -136,11 +141,21 @@ impl Cpu {
 }
 
 /// The program in `slot`, compiled now if it was not.
-fn compiled<'a>(slot: &'a mut Option<Program>, net: &Net, purpose: Purpose, capacity: usize) -> Result<&'a mut Program> {
-    match slot {
-        Some(program) => Ok(program),
-        None => Ok(slot.insert(Program::new(net, net.layers.len(), purpose, capacity)?)),
+fn compiled<'a>(
+    slot: &'a mut Option<Program>,
+    net: &Net,
+    purpose: Purpose,
+    capacity: usize,
+    context: &Context<'_>,
+    threads: usize,
+) -> Result<&'a mut Program> {
+    if slot.is_none() {
+        let program = Program::new(net, net.layers.len(), purpose, capacity)?;
+        describe::log(net, &program.plan, purpose, context, threads);
+        *slot = Some(program);
     }
+    let Some(program) = slot else { unreachable!("compiled above") };
+    Ok(program)
 }
 
 impl Engine for Cpu {
@@ -150,8 +165,8 @@ impl Engine for Cpu {
 
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
-        let context = self.context();
-        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity)?;
+        let (context, threads) = (self.context(), self.threads());
+        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, threads)?;
         logits.clear();
         self.pool.install(|| run::prepare(&context, program, &mut self.parameters));
         for part in images.chunks(images.len() / n * self.capacity) {

@@ -14,6 +14,7 @@ use alexnet_kernels::random::Key;
 use alexnet_kernels::spatial_norm;
 use alexnet_kernels::update;
 
+use super::describe::Pass;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Program, Purpose};
@@ -84,9 +85,12 @@ pub(super) fn forward(
     key: Option<DropoutKey>,
 ) {
     let input = batch(program.plan.values[0].map, n);
+    program.clock.start();
     program.memory.write(0, |_, y| layout::from_planes(context, images, input, y));
+    program.clock.lap_input();
     for i in 0..program.plan.steps.len() {
         step_forward(context, program, parameters, i, n, key);
+        program.clock.lap(i, Pass::Forward);
     }
 }
 
@@ -111,6 +115,7 @@ pub(super) fn backward(
 ) {
     for i in (0..program.plan.steps.len()).rev() {
         step_backward(context, program, parameters, room, i, n, key, learn);
+        program.clock.lap(i, Pass::WeightGradient);
     }
 }
 
@@ -176,7 +181,7 @@ fn step_backward(
     let (x_map, dx_map) = (batch(program.plan.values[x].map, n), batch(program.plan.gradient_map(x), n));
     let (y_map, dy_map) = (batch(program.plan.values[y].map, n), batch(program.plan.gradient_map(y), n));
     let (dx, dy) = (program.gradient(x), program.gradient(y));
-    let Program { plan, purpose, memory, winners, .. } = program;
+    let Program { plan, purpose, memory, winners, clock } = program;
     let wanted = x != 0 || *purpose == Purpose::InputGradient;
     let relu = plan.values[x].relu;
     match work {
@@ -231,6 +236,7 @@ fn step_backward(
             }
         });
     }
+    clock.lap(i, Pass::DataGradient);
     let dy = memory.read(dy);
     match work {
         Work::Conv { shape, parameter, .. } => {
