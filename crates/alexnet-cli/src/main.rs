@@ -31,7 +31,7 @@ enum Command {
     Predict(commands::predict::Args),
     /// Show a network layer by layer, or draw it
     Summary(commands::summary::Args),
-    /// Time training or inference on random pictures
+    /// Time training or inference, and what they are made of
     Bench(commands::bench::Args),
     /// Compare this machine's figures with PyTorch's
     Selftest(commands::selftest::Args),
@@ -44,6 +44,8 @@ enum Command {
 /// Exit status: 0 done, 1 failed, 2 bad usage (clap's own).
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // RUST_LOG=debug tells which algorithm each layer uses.
+    env_logger::Builder::from_default_env().init();
     let result = match cli.command {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args, cli.quiet),

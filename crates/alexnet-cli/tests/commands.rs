@@ -50,6 +50,7 @@ fn bad_usage_is_status_2_and_failure_status_1() {
     for command in ["summary", "train", "selftest"] {
         fails(2, &[command, "--net", "papr"], &["papr", "'paper'"]);
     }
+    fails(2, &["selftest", "--convolutions", "fourier"], &["fourier", "winograd"]);
     fails(1, &["summary", "--image-size", "20"], &["pool2", "larger pictures"]);
     fails(1, &["bench", "train", "--precision", "bf16"], &["bf16"]);
 }
@@ -125,6 +126,38 @@ fn the_self_test_reports_the_formulas_parameters() {
     assert_eq!(report.losses.len(), 3);
 }
 
+/// The last line of a command's output, which is JSON.
+fn last_json(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(done(arguments).lines().last().expect("a line")).expect("JSON")
+}
+
+#[test]
+fn bench_tells_rates_and_every_step() {
+    let load = ["--net", "paper", "--image-size", "67", "--batch", "2", "--seconds", "0", "--json"];
+    let bench = |mode: &[&str]| last_json(&[&["bench"], mode, &load].concat());
+    for mode in ["train", "infer"] {
+        let speed = bench(&[mode]);
+        let rate = |which: &str| speed["images_per_second"][which].as_f64().expect("a rate");
+        assert!(speed["mode"] == mode && rate("min") > 0.0 && rate("min") <= rate("median") && rate("median") <= rate("max"));
+        assert_eq!(speed["runs"], 3);
+        let steps = bench(&["kernels", "--mode", mode]);
+        let of = |layer: &str, pass: &str| {
+            let rows = steps["steps"].as_array().expect("rows").iter();
+            rows.filter(|row| row["layer"] == layer && row["pass"] == pass).cloned().collect::<Vec<_>>()
+        };
+        assert!(steps["peak_gflops"].as_f64() > Some(0.1) && steps["read_gb_per_second"].as_f64() > Some(0.1));
+        // conv2's forward pass is there once; it multiplies, and norm2's does not.
+        let [conv2, norm2] = ["conv2", "norm2"].map(|layer| of(layer, "forward").remove(0));
+        assert!(conv2["gflops"].as_f64() > Some(0.0) && norm2["gflops"].is_null(), "{conv2} {norm2}");
+        let share: f64 = steps["steps"].as_array().expect("rows").iter().map(|row| row["share"].as_f64().expect("a share")).sum();
+        assert!((share - 1.0).abs() < 1e-9, "{share}");
+        // conv1 needs no gradient of the pictures, and only training learns.
+        let train = usize::from(mode == "train");
+        let counts = [of("conv1", "weights").len(), of("conv2", "data gradient").len(), of("loss", "forward").len()];
+        assert_eq!((counts, of("conv1", "data gradient").len()), ([train; 3], 0));
+    }
+}
+
 #[test]
 fn completions_and_manual_pages_name_every_command() {
     for shell in ["bash", "zsh", "fish"] {
@@ -132,7 +165,7 @@ fn completions_and_manual_pages_name_every_command() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     done(&["man", "--out", text(folder.path())]);
-    for page in ["alexnet.1", "alexnet-train.1", "alexnet-predict.1"] {
+    for page in ["alexnet.1", "alexnet-train.1", "alexnet-predict.1", "alexnet-bench-kernels.1"] {
         assert!(folder.path().join(page).exists(), "no {page}");
     }
 }

@@ -45,11 +45,43 @@ impl Convolutions {
     /// A name that is unknown.
     pub fn from_env() -> Result<Self, String> {
         match std::env::var("ALEXNET_CONV").as_deref() {
-            Err(_) | Ok("" | "fastest") => Ok(Convolutions::Fastest),
-            Ok("direct") => Ok(Convolutions::Direct),
-            Ok("winograd") => Ok(Convolutions::Winograd),
-            Ok(name) => Err(format!("ALEXNET_CONV={name}: unknown; use fastest, direct or winograd")),
+            Err(_) | Ok("") => Ok(Convolutions::Fastest),
+            Ok(name) => name.parse().map_err(|error| format!("ALEXNET_CONV={error}")),
         }
+    }
+}
+
+impl std::str::FromStr for Convolutions {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "fastest" => Ok(Convolutions::Fastest),
+            "direct" => Ok(Convolutions::Direct),
+            "winograd" => Ok(Convolutions::Winograd),
+            _ => Err(format!("{name}: unknown; use fastest, direct or winograd")),
+        }
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "f32" => Ok(Precision::F32),
+            "bf16" => Ok(Precision::Bf16),
+            _ => Err("unknown; use f32 or bf16".into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        })
     }
 }
 

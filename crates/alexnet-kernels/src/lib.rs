@@ -33,6 +33,7 @@ pub mod loss;
 pub mod lrn;
 pub mod map;
 pub mod pack;
+pub mod peak;
 pub mod pool;
 pub mod random;
 mod rows;

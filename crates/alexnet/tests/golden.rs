@@ -1,39 +1,54 @@
 //! The CPU engine against PyTorch's figures, for every net that has some.
 
 use alexnet::engine::cpu::{Convolutions, Cpu};
-use alexnet::selftest::{self, compare, golden};
+use alexnet::selftest::{self, Bounds, Case, Deviation, Report, compare, golden};
+
+/// Asserts that a report keeps to the bounds, and that it has everything to compare.
+fn assert_equal(report: &Report, reference: &Report, bounds: &Bounds) {
+    let deviations = compare(report, reference, bounds);
+    // 1 count, 3 losses, 8 probabilities, 11 activations or more, 16 gradients and 16 updates.
+    assert!(deviations.len() >= 55, "{} quantities of {}", deviations.len(), reference.net);
+    for Deviation { what, ratio } in deviations {
+        assert!(ratio <= 1.0, "{}: {what} is off {ratio:.1} times what is allowed", reference.net);
+    }
+}
+
+fn run(case: &Case, convolutions: Convolutions) -> Report {
+    selftest::run(case, "test", |net| Cpu::new(net, case.batch, 0).map(|cpu| cpu.with_convolutions(convolutions)))
+        .expect("the case runs")
+}
 
 #[test]
 fn every_reference_case_agrees_with_pytorch() {
     for reference in golden::all().expect("golden files are part of the program") {
         let case = golden::case(&reference).expect("golden nets are presets");
-        let report = selftest::run(&case, "test", |net| {
-            Cpu::new(net, case.batch, 0).map(|cpu| cpu.with_convolutions(Convolutions::Direct))
-        })
-        .expect("the case runs");
-        let deviations = compare(&report, &reference);
-        // 1 count, 3 losses, 8 probabilities, 11 activations or more, 16 gradients and 16 updates.
-        assert!(deviations.len() >= 55, "{} quantities of {}", deviations.len(), reference.net);
-        for deviation in deviations {
-            assert!(
-                deviation.ratio <= 1.0,
-                "{}: {} is off {:.1} times what is allowed",
-                reference.net,
-                deviation.what,
-                deviation.ratio
-            );
-        }
+        assert_equal(&run(&case, Convolutions::Direct), &reference, &Bounds::DIRECT);
+        assert_equal(&run(&case, Convolutions::Winograd), &reference, &Bounds::WINOGRAD);
+    }
+}
+
+#[test]
+fn winograd_is_as_near_as_direct_where_nothing_jumps() {
+    for reference in golden::all().expect("golden files are part of the program") {
+        let case = golden::case(&reference).expect("golden nets are presets");
+        let case = Case { net: selftest::smooth(&case.net), ..case };
+        assert_equal(&run(&case, Convolutions::Winograd), &run(&case, Convolutions::Direct), &Bounds::DIRECT);
     }
 }
 
 #[test]
 fn a_wrong_report_is_told() {
     let reference = golden::all().expect("golden files are part of the program").remove(0);
-    let mut report = reference.clone();
-    assert!(compare(&report, &reference).iter().all(|d| d.ratio == 0.0));
-    let tell = report.gradients.get_mut("conv4.weight").expect("a gradient");
-    tell.probe += 2e-4 * tell.l2;
-    report.update.remove("fc8.bias");
-    let wrong: Vec<String> = compare(&report, &reference).into_iter().filter(|d| d.ratio > 1.0).map(|d| d.what).collect();
-    assert_eq!(wrong, ["gradient conv4.weight", "update fc8.bias"]);
+    let report = reference.clone();
+    assert!(compare(&report, &reference, &Bounds::DIRECT).iter().all(|d| d.ratio == 0.0));
+    for bounds in [Bounds::DIRECT, Bounds::WINOGRAD] {
+        let mut report = reference.clone();
+        let tell = report.gradients.get_mut("conv4.weight").expect("a gradient");
+        tell.probe += 2.0 * bounds.gradients * tell.l2;
+        report.losses[2] += 1.1 * bounds.updates * (report.losses[0] - report.losses[2]);
+        report.update.remove("fc8.bias");
+        let wrong: Vec<String> =
+            compare(&report, &reference, &bounds).into_iter().filter(|d| d.ratio > 1.0).map(|d| d.what).collect();
+        assert_eq!(wrong, ["loss 2", "gradient conv4.weight", "update fc8.bias"]);
+    }
 }

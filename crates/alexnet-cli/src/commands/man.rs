@@ -18,17 +18,17 @@ pub(crate) fn run(args: &Args, mut program: clap::Command) -> anyhow::Result<()>
     program.build();
     let Some(folder) = &args.out else { return out::print(&String::from_utf8(page(&program)?)?) };
     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot make this folder", folder.display()))?;
-    write(folder, "alexnet", &program)?;
-    for command in program.get_subcommands().filter(|c| c.get_name() != "help") {
-        let name = format!("alexnet-{}", command.get_name());
-        write(folder, &name, &command.clone().name(name.clone()))?;
-    }
-    Ok(())
+    write(folder, "alexnet", &program)
 }
 
+/// Writes the page of a command, and those of its subcommands.
 fn write(folder: &Path, name: &str, command: &clap::Command) -> anyhow::Result<()> {
-    let page = page(command)?;
-    Ok(alexnet::files::write_whole(folder.join(format!("{name}.1")), |file| file.write_all(&page))?)
+    let page = page(&command.clone().name(name.to_string()))?;
+    alexnet::files::write_whole(folder.join(format!("{name}.1")), |file| file.write_all(&page))?;
+    for inner in command.get_subcommands().filter(|c| c.get_name() != "help") {
+        write(folder, &format!("{name}-{}", inner.get_name()), inner)?;
+    }
+    Ok(())
 }
 
 fn page(command: &clap::Command) -> std::io::Result<Vec<u8>> {

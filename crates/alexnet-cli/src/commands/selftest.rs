@@ -2,7 +2,7 @@
 
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::presets;
-use alexnet::selftest::{self, Case, Report, compare, golden};
+use alexnet::selftest::{self, Bounds, Case, Report, compare, golden};
 use anyhow::{Context, bail};
 
 use crate::net_option::names;
@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// Rows and columns of the pictures [default: the net's own]
     #[arg(long, value_name = "N")]
     image_size: Option<usize>,
+    /// Algorithms of the convolutions; others than direct are also compared with direct ones on each net with tanh and average
+    /// pooling, where no rounding makes a slope jump [default: ALEXNET_CONV, else direct]
+    #[arg(long, value_name = "NAME", value_parser = ["direct", "winograd", "fastest"])]
+    convolutions: Option<String>,
     /// Where to compute
     #[arg(long, default_value = "cpu", value_parser = ["cpu"])]
     device: String,
@@ -42,15 +46,29 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let cases = cases(args, &references)?;
     let mut wrong = 0;
     let mut reports = Vec::new();
+    let convolutions = match &args.convolutions {
+        Some(name) => name.parse().map_err(anyhow::Error::msg)?,
+        // Other libraries' rounding, unless the environment asks for another.
+        None if std::env::var_os("ALEXNET_CONV").is_none() => Convolutions::Direct,
+        None => Convolutions::from_env().map_err(anyhow::Error::msg)?,
+    };
+    let compute = |case: &Case, convolutions| {
+        selftest::run(case, concat!("alexnet ", env!("CARGO_PKG_VERSION")), |net| {
+            Ok(Cpu::new(net, case.batch, args.threads)?.with_convolutions(convolutions))
+        })
+    };
+    let direct = convolutions == Convolutions::Direct;
+    let bounds = if direct { Bounds::DIRECT } else { Bounds::WINOGRAD };
     for case in &cases {
-        let report = selftest::run(case, concat!("alexnet ", env!("CARGO_PKG_VERSION")), |net| {
-            // Other libraries' rounding, unless ALEXNET_CONV asks for another.
-            let direct = std::env::var_os("ALEXNET_CONV").is_none();
-            let engine = Cpu::new(net, case.batch, args.threads)?;
-            Ok(if direct { engine.with_convolutions(Convolutions::Direct) } else { engine })
-        })?;
+        let report = compute(case, convolutions)?;
         if !args.json {
-            wrong += usize::from(!print(&report, reference(&report, &references)));
+            let mut right = print(&report, reference(&report, &references), &bounds, "");
+            if !direct {
+                let twin = Case { net: selftest::smooth(&case.net), ..case.clone() };
+                let (report, reference) = (compute(&twin, convolutions)?, compute(&twin, Convolutions::Direct)?);
+                right &= print(&report, Some(&reference), &Bounds::DIRECT, ", smooth twin");
+            }
+            wrong += usize::from(!right);
         }
         reports.push(report);
     }
@@ -93,16 +111,16 @@ fn reference<'a>(report: &Report, references: &'a [Report]) -> Option<&'a Report
 }
 
 /// Prints a line for a report, and one for each quantity that is wrong; false if there is one.
-fn print(report: &Report, reference: Option<&Report>) -> bool {
-    let name = format!("{} {}x{}", report.net, report.input_size, report.input_size);
+fn print(report: &Report, reference: Option<&Report>, bounds: &Bounds, twin: &str) -> bool {
+    let name = format!("{} {}x{}{twin}", report.net, report.input_size, report.input_size);
     let Some(reference) = reference else {
-        out::say(&format!("{name:24} losses {:.5?}; no reference values are kept for this case", report.losses));
+        out::say(&format!("{name:38} losses {:.5?}; no reference values are kept for this case", report.losses));
         return true;
     };
-    let deviations = compare(report, reference);
+    let deviations = compare(report, reference, bounds);
     let worst = deviations.iter().map(|d| d.ratio).fold(0.0, f64::max);
     let verdict = if worst <= 1.0 { "equal" } else { "DIFFERENT" };
-    out::say(&format!("{name:24} {verdict}: {} quantities, the farthest at {worst:.3} of what f32 allows", deviations.len()));
+    out::say(&format!("{name:38} {verdict}: {} quantities, the farthest at {worst:.3} of what is allowed", deviations.len()));
     for deviation in deviations.iter().filter(|d| d.ratio > 1.0) {
         out::say(&format!("    {} is off by {:.1} times what is allowed", deviation.what, deviation.ratio));
     }

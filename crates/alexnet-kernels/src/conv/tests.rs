@@ -267,7 +267,6 @@ fn winograd_equals_the_reference_within_its_bound() {
             backward_data(&context, &shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut dx);
             backward_weights(&context, &shape, &x, y_map, &dy, &mut dw);
             let errors = [(&y, &expected_y), (&dx, &expected_dx), (&dw, &expected_dw)].map(|(a, b)| relative_error(a, b));
-            println!("{isa} {precision:?} {errors:?}: {shape:?}");
             assert!(errors.iter().all(|&error| error < winograd_bound(precision)), "{errors:?} by {isa}: {shape:?}");
         }
     }

@@ -145,7 +145,11 @@ unsafe fn portable<const N: usize, const A: usize>(x: &[f32], w: [&[f32]; ROWS],
 /// # Safety
 /// See [`Kernel`]. It must be inlined into a function that has the features of `V`.
 #[inline(always)]
-unsafe fn body<V: Register, const N: usize, const A: usize>(x: &[f32], w: [&[f32]; ROWS], sums: &mut [[f32; ROWS]; MOST_PICTURES]) {
+unsafe fn body<V: Register, const N: usize, const A: usize>(
+    x: &[f32],
+    w: [&[f32]; ROWS],
+    sums: &mut [[f32; ROWS]; MOST_PICTURES],
+) {
     let inputs = w[0].len();
     debug_assert!(x.len() == N * inputs && w.iter().all(|row| row.len() == inputs));
     let step = A * V::WIDTH;

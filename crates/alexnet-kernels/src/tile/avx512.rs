@@ -185,4 +185,3 @@ pub(super) fn bytes(lanes: usize) -> Kernels {
         plain::<BytesPairs>(lanes)
     }
 }
-

@@ -9,7 +9,7 @@ pub mod formula;
 pub mod golden;
 
 pub use case::{Case, run};
-pub use compare::{Deviation, compare};
+pub use compare::{Bounds, Deviation, compare, smooth};
 
 use std::collections::BTreeMap;
 

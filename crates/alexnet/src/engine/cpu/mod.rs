@@ -4,37 +4,42 @@
 //! runs the steps forth and back on [`alexnet_kernels`]. After a first step nothing is allocated. Every task is cut at places
 //! fixed by shapes, so results have the same bits for any number of threads.
 
+mod describe;
 mod memory;
 mod parameters;
 mod plan;
 mod program;
 mod run;
 mod threads;
+mod timing;
 
 use std::sync::Arc;
 
 use alexnet_kernels::context::Context;
-pub use alexnet_kernels::context::Convolutions;
+pub use alexnet_kernels::context::{Convolutions, Precision};
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::team::Team;
 use alexnet_kernels::{layout, loss};
 
+pub use self::describe::Pass;
 use self::parameters::Parameter;
 use self::plan::batch;
 use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
+pub use self::timing::{Limits, Timing};
 use super::{Batch, Engine, Step, Update};
 use crate::net::{Net, Op};
 use crate::weights::Values;
 use crate::{Error, Result};
 
-/// Runs a [`Net`] on the processor, in f32.
+/// Runs a [`Net`] on the processor, in f32 or with products of bf16.
 pub struct Cpu {
     net: Net,
     classes: usize,
     capacity: usize,
     isa: Isa,
     convolutions: Convolutions,
+    precision: Precision,
     team: Arc<Team>,
     parameters: Vec<Parameter>,
     room: GradientRoom,
@@ -63,6 +68,7 @@ impl Cpu {
             capacity,
             isa: Isa::from_env().map_err(Error::Invalid)?,
             convolutions: Convolutions::from_env().map_err(Error::Invalid)?,
+            precision: Precision::F32,
             team: Arc::new(threads::team(threads)?),
             parameters: Parameter::zeros(net)?,
             room: GradientRoom::default(),
@@ -78,8 +84,15 @@ impl Cpu {
         Cpu { convolutions, ..self }
     }
 
+    /// The same engine with other factors in its products than single precision. Weights, sums and activations stay in single
+    /// precision.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Cpu {
+        Cpu { precision, ..self }
+    }
+
     fn context<'a>(&self, team: &'a Team) -> Context<'a> {
-        Context { isa: self.isa, threads: team, convolutions: self.convolutions }
+        Context { isa: self.isa, threads: team, convolutions: self.convolutions, precision: self.precision }
     }
 
     /// The instruction set in use.
@@ -118,10 +131,10 @@ impl Cpu {
     /// Forward, loss and backward on a batch of at most the engine's capacity.
     fn learn(&mut self, purpose: Purpose, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
         let n = self.check(batch.images, batch.labels)?;
-        let team = self.team.clone();
+        let (team, threads) = (self.team.clone(), self.threads());
         let context = self.context(&team);
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
-        let program = compiled(slot, &self.net, purpose, self.capacity)?;
+        let program = compiled(slot, &self.net, purpose, self.capacity, &context, threads)?;
         self.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
         if matches!(learn, Learn::Update(_)) {
             self.parameters.iter_mut().for_each(Parameter::ready_to_train);
@@ -133,17 +146,28 @@ impl Cpu {
             let logits = memory.read(output);
             loss::softmax_cross_entropy(&context, n, classes, logits, batch.labels, 1.0 / n as f32, Some(dlogits))
         });
+        program.clock.lap_loss();
         run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
         Ok(Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct })
     }
 }
 
 /// The program in `slot`, compiled now if it was not.
-fn compiled<'a>(slot: &'a mut Option<Program>, net: &Net, purpose: Purpose, capacity: usize) -> Result<&'a mut Program> {
-    match slot {
-        Some(program) => Ok(program),
-        None => Ok(slot.insert(Program::new(net, net.layers.len(), purpose, capacity)?)),
+fn compiled<'a>(
+    slot: &'a mut Option<Program>,
+    net: &Net,
+    purpose: Purpose,
+    capacity: usize,
+    context: &Context<'_>,
+    threads: usize,
+) -> Result<&'a mut Program> {
+    if slot.is_none() {
+        let program = Program::new(net, net.layers.len(), purpose, capacity)?;
+        describe::log(net, &program.plan, purpose, context, threads);
+        *slot = Some(program);
     }
+    let Some(program) = slot else { unreachable!("compiled above") };
+    Ok(program)
 }
 
 impl Engine for Cpu {
@@ -153,9 +177,9 @@ impl Engine for Cpu {
 
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
-        let team = self.team.clone();
+        let (team, threads) = (self.team.clone(), self.threads());
         let context = self.context(&team);
-        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity)?;
+        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, threads)?;
         logits.clear();
         run::prepare(&context, program, &mut self.parameters, n.min(self.capacity));
         for part in images.chunks(images.len() / n * self.capacity) {

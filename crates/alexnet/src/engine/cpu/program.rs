@@ -2,6 +2,7 @@
 
 use super::memory::{Life, Memory};
 use super::plan::{Plan, Value, Work, batch};
+use super::timing::Clock;
 use crate::Result;
 use crate::net::Net;
 
@@ -24,6 +25,8 @@ pub(super) struct Program {
     pub(super) memory: Memory,
     /// Room for the winners of each max pool; empty for inference.
     pub(super) winners: Vec<Vec<u8>>,
+    /// Times the steps, if someone asked for it.
+    pub(super) clock: Clock,
 }
 
 impl Program {
@@ -35,7 +38,7 @@ impl Program {
             Purpose::Infer => plan.winners.iter().map(|_| Vec::new()).collect(),
             _ => plan.winners.iter().map(|&len| vec![0; len * capacity]).collect(),
         };
-        Ok(Program { plan, purpose, memory, winners })
+        Ok(Program { plan, purpose, memory, winners, clock: Clock::default() })
     }
 
     /// The number of the gradient of a value.

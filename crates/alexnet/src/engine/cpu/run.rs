@@ -14,6 +14,7 @@ use alexnet_kernels::random::Key;
 use alexnet_kernels::spatial_norm;
 use alexnet_kernels::update;
 
+use super::describe::Pass;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Program, Purpose};
@@ -84,9 +85,12 @@ pub(super) fn forward(
     key: Option<DropoutKey>,
 ) {
     let input = batch(program.plan.values[0].map, n);
+    program.clock.start();
     program.memory.write(0, |_, y| layout::from_planes(context, images, input, y));
+    program.clock.lap_input();
     for i in 0..program.plan.steps.len() {
         step_forward(context, program, parameters, i, n, key);
+        program.clock.lap(i, Pass::Forward);
     }
 }
 
@@ -94,9 +98,14 @@ pub(super) fn forward(
 pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut [Parameter], n: usize) {
     for step in &program.plan.steps {
         match &step.work {
-            Work::Conv { shape, parameter, .. } => parameters[*parameter].ready_to_infer(context, shape),
-            Work::Linear { parameter, .. } if parameters[*parameter].in_file_order(n).is_none() => {
-                parameters[*parameter].pack(context);
+            Work::Conv { shape, parameter, .. } => {
+                let make = |weights: &[f32], prepared: &mut [f32]| conv::prepare(context, shape, weights, prepared);
+                parameters[*parameter].ready_to_infer(context, shape.prepared_len(context), make);
+            }
+            Work::Linear { inputs, outputs, parameter, .. } if parameters[*parameter].in_file_order(context, n).is_none() => {
+                let shape = linear::Shape { n, inputs: *inputs, outputs: *outputs };
+                let make = |weights: &[f32], prepared: &mut [f32]| linear::prepare(context, &shape, weights, prepared);
+                parameters[*parameter].ready_to_infer(context, shape.prepared_len(context), make);
             }
             _ => {}
         }
@@ -115,6 +124,7 @@ pub(super) fn backward(
 ) {
     for i in (0..program.plan.steps.len()).rev() {
         step_backward(context, program, parameters, room, i, n, key, learn);
+        program.clock.lap(i, Pass::WeightGradient);
     }
 }
 
@@ -143,11 +153,13 @@ fn step_forward(
             }
         }
         Work::Linear { inputs, outputs, parameter, relu } => {
-            let Parameter { filters, weights, biases, .. } = &parameters[parameter];
-            if let Some(weights) = parameters[parameter].in_file_order(n) {
+            let Parameter { filters, weights, biases, prepared, .. } = &parameters[parameter];
+            let shape = linear::Shape { n, inputs, outputs };
+            if let Some(weights) = parameters[parameter].in_file_order(context, n) {
                 linear::forward_file_order(context, filters, n, memory.read(x), weights, biases, relu, y);
+            } else if *purpose == Purpose::Infer && !prepared.is_empty() {
+                linear::forward_prepared(context, &shape, memory.read(x), prepared, biases, relu, y);
             } else {
-                let shape = linear::Shape { n, inputs, outputs };
                 linear::forward(context, &shape, memory.read(x), weights, biases, relu, y);
             }
         }
@@ -184,7 +196,7 @@ fn step_backward(
     let (x_map, dx_map) = (batch(program.plan.values[x].map, n), batch(program.plan.gradient_map(x), n));
     let (y_map, dy_map) = (batch(program.plan.values[y].map, n), batch(program.plan.gradient_map(y), n));
     let (dx, dy) = (program.gradient(x), program.gradient(y));
-    let Program { plan, purpose, memory, winners, .. } = program;
+    let Program { plan, purpose, memory, winners, clock } = program;
     let wanted = x != 0 || *purpose == Purpose::InputGradient;
     let relu = plan.values[x].relu;
     match work {
@@ -239,6 +251,7 @@ fn step_backward(
             }
         });
     }
+    clock.lap(i, Pass::DataGradient);
     let dy = memory.read(dy);
     match work {
         Work::Conv { shape, parameter, .. } => {

@@ -1,0 +1,130 @@
+//! What this machine can do at best: multiply-adds in registers, and reading from memory. Kernels are measured beside it.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use crate::buffer::Buffer;
+use crate::context::Context;
+use crate::isa::Isa;
+use crate::threads::for_each_chunk;
+
+/// Multiply-adds of one register on each thread in a measurement: a few milliseconds.
+const ROUNDS: usize = 1 << 20;
+/// Sums in flight: two units with a latency of four cycles need eight.
+const SUMS: usize = 16;
+/// Measurements, of which the best counts.
+const TRIES: usize = 5;
+/// Bytes to read: several times any third-level cache that one virtual machine gets to itself.
+const BYTES: usize = 256 << 20;
+
+/// Floating-point operations a second, two for a multiply-add, of `threads` tasks at once on registers of the context's
+/// instruction set; in plain Rust a multiplication and an addition, which is what the portable kernels do.
+pub fn flops(context: &Context<'_>, threads: usize) -> f64 {
+    let lanes = match context.isa {
+        Isa::Avx512 => 16,
+        Isa::Avx2 | Isa::Portable => 8,
+    };
+    let operations = threads * ROUNDS * SUMS * lanes * 2;
+    operations as f64 / best(|| context.threads.run(threads, &|_| spin(context.isa)))
+}
+
+/// Bytes a second that `threads` tasks read at once, each its own part of a buffer that no cache holds.
+pub fn read(context: &Context<'_>, threads: usize) -> f64 {
+    let mut buffer = Buffer::zeros(BYTES / size_of::<f32>());
+    let part = buffer.len().div_ceil(threads);
+    // Pages of zeros that were never written are all the same page.
+    for_each_chunk(context.threads, &mut buffer, part, |_, part| part.fill(1.0));
+    let sum = |i: usize| {
+        context.isa.vectorize(
+            #[inline(always)]
+            || {
+                let mut sums = [0.0; 64];
+                for line in buffer[i * part..buffer.len().min((i + 1) * part)].chunks_exact(64) {
+                    for (sum, value) in sums.iter_mut().zip(line) {
+                        *sum += value;
+                    }
+                }
+                black_box(sums);
+            },
+        );
+    };
+    BYTES as f64 / best(|| context.threads.run(threads, &sum))
+}
+
+/// Seconds of the fastest of some runs.
+fn best(work: impl Fn()) -> f64 {
+    let run = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    };
+    (0..TRIES).map(run).fold(f64::INFINITY, f64::min)
+}
+
+/// `ROUNDS` multiply-adds on each of `SUMS` registers. The sums go to 1, so that no number becomes slow to handle.
+fn spin(isa: Isa) {
+    match isa {
+        // SAFETY: a context's instruction set is supported by the processor.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { spin_avx512() },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { spin_avx2() },
+        _ => spin_portable(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn spin_avx512() {
+    use std::arch::x86_64::{_mm512_fmadd_ps, _mm512_set1_ps};
+    let (a, b) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(0.5)));
+    let mut sums = [_mm512_set1_ps(0.0); SUMS];
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = _mm512_fmadd_ps(*sum, a, b);
+        }
+    }
+    black_box(sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn spin_avx2() {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
+    let (a, b) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(0.5)));
+    // Two of the sixteen registers hold a and b; more sums than twelve would be spilled.
+    let mut sums = [_mm256_set1_ps(0.0); SUMS / 2];
+    for _ in 0..2 * ROUNDS {
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, a, b);
+        }
+    }
+    black_box(sums);
+}
+
+fn spin_portable() {
+    let (a, b) = (black_box(0.5), black_box(0.5));
+    let mut sums = [[0.0f32; 8]; SUMS / 4];
+    for _ in 0..4 * ROUNDS {
+        for sum in sums.iter_mut().flatten() {
+            *sum = *sum * a + b;
+        }
+    }
+    black_box(sums);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_those_of_a_processor_of_our_time() {
+        for isa in Isa::all_supported() {
+            let context = Context::serial(isa);
+            // A slow laptop does 1e9, the fastest core 1e12; memory from 1e9 to 1e12.
+            assert!((1e8..1e13).contains(&flops(&context, 1)), "{isa}");
+        }
+        assert!((1e8..1e13).contains(&read(&Context::serial(Isa::detect()), 1)));
+    }
+}

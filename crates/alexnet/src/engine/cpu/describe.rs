@@ -1,0 +1,114 @@
+//! What a step does and what it costs, in words and numbers.
+
+use std::fmt;
+
+use alexnet_kernels::context::Context;
+
+use super::plan::{Plan, Step, Work, batch};
+use super::program::Purpose;
+use crate::net::{DropoutStyle, Net};
+
+/// A part of a step of training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pass {
+    /// The step itself.
+    Forward,
+    /// The gradient of its input.
+    DataGradient,
+    /// The gradient of its weights and biases, and their update.
+    WeightGradient,
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Pass::Forward => "forward",
+            Pass::DataGradient => "data gradient",
+            Pass::WeightGradient => "weights",
+        })
+    }
+}
+
+/// What a pass of a step costs at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Cost {
+    /// Multiply-adds of the formula, whatever the algorithm.
+    pub(super) macs: usize,
+    /// Bytes that are read and written if each value comes from memory once and goes there once.
+    pub(super) bytes: usize,
+}
+
+/// How a step does its work.
+pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>) -> String {
+    match work {
+        Work::Conv { shape, .. } => {
+            let algorithm = match pass {
+                Pass::DataGradient => shape.data_gradient_algorithm(context),
+                Pass::Forward | Pass::WeightGradient => shape.algorithm(context),
+            };
+            format!("{algorithm} {}x{}", shape.r, shape.s)
+        }
+        Work::Linear { .. } => "product".into(),
+        Work::MaxPool { shape, .. } => format!("max pool {0}x{0}", shape.kernel),
+        Work::AvgPool { shape } => format!("average pool {0}x{0}", shape.kernel),
+        Work::AdaptiveAvgPool => "adaptive pool".into(),
+        Work::Lrn { .. } => "LRN".into(),
+        Work::SpatialNorm { .. } => "spatial norm".into(),
+        Work::Activation { function } => format!("{function:?}").to_lowercase(),
+        Work::Dropout { .. } => "dropout".into(),
+    }
+}
+
+/// Whether a step has such a pass.
+pub(super) fn has(step: &Step, pass: Pass, purpose: Purpose) -> bool {
+    match pass {
+        // Such a dropout lets all pass.
+        Pass::Forward => {
+            purpose == Purpose::Train || !matches!(step.work, Work::Dropout { style: DropoutStyle::ScaleInTraining, .. })
+        }
+        Pass::DataGradient => purpose != Purpose::Infer && (step.x != 0 || step.x == step.y),
+        Pass::WeightGradient => purpose == Purpose::Train && matches!(step.work, Work::Conv { .. } | Work::Linear { .. }),
+    }
+}
+
+/// What a step costs for `n` pictures.
+pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, n: usize) -> Cost {
+    let value = |v: usize| batch(plan.values[v].map, n).len();
+    let gradient = |v: usize| batch(plan.gradient_map(v), n).len();
+    let (x, y, dx, dy) = (value(step.x), value(step.y), gradient(step.x), gradient(step.y));
+    let mask = if plan.values[step.x].relu { x } else { 0 };
+    let (macs, weights) = match step.work {
+        Work::Conv { shape, .. } => (n * shape.macs(), shape.filters().packed_len()),
+        Work::Linear { inputs, outputs, .. } => (n * inputs * outputs, inputs * outputs),
+        _ => (0, 0),
+    };
+    let winners = match step.work {
+        Work::MaxPool { winners, .. } if purpose != Purpose::Infer => n * plan.winners[winners],
+        _ => 0,
+    };
+    let floats = match (pass, &step.work) {
+        // Weights and their velocities are read and written.
+        (Pass::WeightGradient, _) => x + dy + 4 * weights,
+        (Pass::Forward, Work::Activation { .. } | Work::Dropout { .. }) if step.x == step.y => 2 * y,
+        (Pass::Forward, _) => x + weights + y,
+        (Pass::DataGradient, Work::Activation { .. }) => y + 2 * dy,
+        (Pass::DataGradient, Work::Dropout { .. }) => 2 * dy,
+        // A normalisation reads its input anyway.
+        (Pass::DataGradient, Work::Lrn { .. } | Work::SpatialNorm { .. }) => x + dy + dx,
+        (Pass::DataGradient, _) => dy + weights + mask + dx,
+    };
+    Cost { macs, bytes: floats * size_of::<f32>() + winners }
+}
+
+/// Tells a user who asked for it (`RUST_LOG=info`, or `debug` for each layer) how a program will run.
+pub(super) fn log(net: &Net, plan: &Plan, purpose: Purpose, context: &Context<'_>, threads: usize) {
+    log::info!("{}: {} steps of {purpose:?} on {}, {threads} threads", net.name, plan.steps.len(), context.isa);
+    for step in &plan.steps {
+        let passes = [Pass::Forward, Pass::DataGradient, Pass::WeightGradient];
+        let told = |pass: Pass| has(step, pass, purpose).then(|| format!("{pass} by {}", how(&step.work, pass, context)));
+        let line = passes.into_iter().filter_map(told).collect::<Vec<_>>().join(", ");
+        if !line.is_empty() {
+            log::debug!("{} on {}: {line}", net.layers[step.layer].name, context.isa);
+        }
+    }
+}
