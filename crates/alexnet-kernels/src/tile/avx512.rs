@@ -185,3 +185,9 @@ pub(super) fn bytes(lanes: usize) -> Kernels {
         plain::<BytesPairs>(lanes)
     }
 }
+
+/// The kernels of a processor without `vdpbf16ps` and `vpdpbusd`, for tests.
+#[cfg(test)]
+pub(super) fn plain_bf16_and_bytes(lanes: usize) -> [Kernels; 2] {
+    [plain::<Bf16Halves>(lanes), plain::<BytesPairs>(lanes)]
+}

@@ -28,6 +28,8 @@ mod avx512;
 mod body;
 mod element;
 mod portable;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use element::{Element, Real};
 
@@ -180,6 +182,15 @@ impl<E: Element> Tile<'_, E> {
     /// terms lie next to each other.
     pub(crate) unsafe fn run(&self, isa: Isa, rows: usize, y: *mut E::Sum) {
         debug_assert!(isa.is_supported());
+        // SAFETY: the caller's promise; `isa` is supported by the condition on a `Context`.
+        unsafe { self.run_by(E::kernels(isa, self.lanes), rows, y) }
+    }
+
+    /// [`run`](Self::run) by certain kernels.
+    ///
+    /// # Safety
+    /// That of `run`, and the processor has what the kernels need.
+    unsafe fn run_by(&self, kernels: Kernels, rows: usize, y: *mut E::Sum) {
         let last: usize = self.counts.iter().zip(self.steps).map(|(&count, step)| (count - 1) * step).sum();
         assert!(
             self.counts.iter().all(|&count| count > 0) && last + (rows - 1) * self.row + E::WORD <= self.a.len(),
@@ -188,7 +199,6 @@ impl<E: Element> Tile<'_, E> {
         assert!(self.counts.iter().product::<usize>() * PANEL <= self.b.len(), "b is too short");
         assert!(self.lanes > 0 && self.lanes <= PANEL && rows > 0);
         assert!(self.mask.is_none_or(|(mask, row)| (rows - 1) * row + self.lanes <= mask.len()), "the mask is too short");
-        let kernels = E::kernels(isa, self.lanes);
         assert!(rows <= kernels.rows, "too many rows");
         assert!(self.row == E::WORD || self.steps[2] == E::WORD, "neither rows nor words are contiguous");
         let kernel = if self.row == E::WORD { (kernels.next)(rows) } else { (kernels.apart)(rows) };
@@ -207,7 +217,7 @@ impl<E: Element> Tile<'_, E> {
         let (row, steps) = (self.row * size_of::<E>(), self.steps.map(|step| step * size_of::<E>()));
         let (a, b) = (self.a.as_ptr().cast(), self.b.as_ptr().cast());
         let raw = Raw { a, row, counts, steps, b, start, start_row, floor, mask, mask_row, y, y_row };
-        // SAFETY: `isa` is supported by the condition on a `Context`; the assertions above bound every index but those
+        // SAFETY: the processor has the instruction set by the caller's promise; the assertions above bound every index but those
         // of `y`, which the caller answers for.
         unsafe {
             if self.lanes.is_multiple_of(kernels.lanes) {

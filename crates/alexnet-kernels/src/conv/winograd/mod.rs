@@ -111,9 +111,10 @@ pub(super) fn transform<E: Real>(context: &Context<'_>, shape: &Shape, w: &[f32]
     let (c, panel_len, element) = (filters.c, filters.depth() * PANEL, PhantomData::<E>);
     for_each_chunk(context.threads, u, panel_words::<E>(shape), |panel, u| {
         let w = &w[panel * panel_len..(panel + 1) * panel_len];
-        // SAFETY: nothing is asked for.
         match shape.r {
+            // SAFETY: nothing is asked for.
             3 => unsafe { dispatch(context.isa, WeightsTransform::<E, 3> { c, w, u, element }) },
+            // SAFETY: as above.
             _ => unsafe { dispatch(context.isa, WeightsTransform::<E, 5> { c, w, u, element }) },
         }
     });
