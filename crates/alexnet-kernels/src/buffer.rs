@@ -79,6 +79,16 @@ pub(crate) fn cast_mut<T: Plain, U: Plain>(values: &mut [T]) -> &mut [U] {
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), bytes / size_of::<U>()) }
 }
 
+/// The bytes of some floats, for maps of bytes in a buffer of floats.
+pub fn bytes(values: &[f32]) -> &[u8] {
+    cast(values)
+}
+
+/// [`bytes`], to write.
+pub fn bytes_mut(values: &mut [f32]) -> &mut [u8] {
+    cast_mut(values)
+}
+
 thread_local! {
     static SPARE: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }

@@ -64,27 +64,6 @@ impl std::str::FromStr for Convolutions {
     }
 }
 
-impl std::str::FromStr for Precision {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "f32" => Ok(Precision::F32),
-            "bf16" => Ok(Precision::Bf16),
-            _ => Err("unknown; use f32 or bf16".into()),
-        }
-    }
-}
-
-impl std::fmt::Display for Precision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
-        })
-    }
-}
-
 impl Context<'static> {
     /// One thread, with the given instruction set: for tests.
     pub fn serial(isa: Isa) -> Self {

@@ -26,6 +26,7 @@ pub mod buffer;
 pub mod context;
 pub mod conv;
 pub mod dropout;
+pub mod int8;
 pub mod isa;
 pub mod layout;
 pub mod linear;

@@ -133,7 +133,7 @@ fn walk<E: Element>(shape: &Shape) -> ([usize; 3], [usize; 3]) {
 }
 
 /// Index in x of the first value of the window of output pixel (p, q) of a picture, channel 0.
-pub(super) fn corner(shape: &Shape, image: usize, p: usize, q: usize) -> usize {
+pub(crate) fn corner(shape: &Shape, image: usize, p: usize, q: usize) -> usize {
     let Shape { x, pad, stride, .. } = shape;
     let (row, column) = (x.border.top - pad.top + p * stride, x.border.left - pad.left + q * stride);
     image * x.image_stride() + row * x.row_stride() + column * x.c

@@ -15,6 +15,8 @@ pub mod reference;
 mod tests;
 mod winograd;
 
+pub(crate) use direct::corner;
+
 pub use backward_data::backward_data;
 pub use backward_weights::backward_weights;
 pub use forward::{forward, forward_prepared};

@@ -39,12 +39,12 @@ impl Shape {
     }
 
     /// What each row of windows covers.
-    fn rows(&self) -> Vec<Span> {
+    pub(crate) fn rows(&self) -> Vec<Span> {
         span::fixed(self.p, self.kernel, self.stride, (self.pad.top, self.pad.bottom), self.x.h)
     }
 
     /// What each column of windows covers.
-    fn columns(&self) -> Vec<Span> {
+    pub(crate) fn columns(&self) -> Vec<Span> {
         span::fixed(self.q, self.kernel, self.stride, (self.pad.left, self.pad.right), self.x.w)
     }
 }

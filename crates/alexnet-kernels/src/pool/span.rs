@@ -4,11 +4,11 @@ use std::ops::Range;
 
 /// What one window covers along one axis.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// First pixel of the map.
-    pub(super) start: usize,
+    pub(crate) start: usize,
     /// One past the last pixel of the map.
-    pub(super) end: usize,
+    pub(crate) end: usize,
     /// Pixels of the window that lie before the map.
     pub(super) skipped: usize,
     /// Pixels that count in a mean: those on the map or its padding.

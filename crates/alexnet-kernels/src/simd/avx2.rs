@@ -63,6 +63,23 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
+    unsafe fn of_integers(self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(self)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8) {
+        // SAFETY: the trait's conditions. Of a not-a-number and zero, the second operand is taken.
+        unsafe {
+            let inside = _mm256_min_ps(_mm256_max_ps(self, _mm256_setzero_ps()), _mm256_set1_ps(255.0));
+            let words = _mm256_cvtps_epi32(inside);
+            let halves = _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(halves, halves));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store_bf16(self, to: *mut Bf16) {
         // SAFETY: the trait's conditions.
         unsafe {

@@ -63,6 +63,21 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
+    unsafe fn of_integers(self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(self)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8) {
+        // SAFETY: the trait's conditions. Of a not-a-number and zero, the second operand is taken.
+        unsafe {
+            let inside = _mm512_min_ps(_mm512_max_ps(self, _mm512_setzero_ps()), _mm512_set1_ps(255.0));
+            _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(inside)));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store_bf16(self, to: *mut Bf16) {
         // SAFETY: the trait's conditions.
         unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded(self)))) }

@@ -56,6 +56,16 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The trait's.
     unsafe fn where_positive(self, mask: Self) -> Self;
+    /// Integers of 32 bits as floats.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn of_integers(self) -> Self;
+    /// Writes the nearest byte of each float, the even one of two; 0 below zero and for what is not a number, 255 above.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn store_bytes(self, to: *mut u8);
     /// Writes the nearest bf16 of each float.
     ///
     /// # Safety
@@ -106,6 +116,7 @@ mod tests {
         values: &'a [f32],
         stored: &'a mut [Bf16],
         pairs: &'a mut [f32],
+        bytes: &'a mut [u8],
     }
 
     impl Vectorized for Round<'_> {
@@ -117,13 +128,14 @@ mod tests {
                     let value = V::load(self.values.as_ptr().add(at));
                     value.store_bf16(self.stored.as_mut_ptr().add(at));
                     V::bf16_pairs(value, V::splat(-1.0)).store(self.pairs.as_mut_ptr().add(at));
+                    value.store_bytes(self.bytes.as_mut_ptr().add(at));
                 }
             }
         }
     }
 
     #[test]
-    fn registers_round_as_bf16_does() {
+    fn registers_round_to_bf16_and_bytes() {
         let values = [
             1.0,
             -1.0 - 1.0 / 256.0,
@@ -140,16 +152,19 @@ mod tests {
             1e-30,
             -7e20,
             0.1,
-            255.5,
+            254.5,
         ];
         for isa in Isa::all_supported() {
-            let (mut stored, mut pairs) = ([Bf16::default(); 16], [0.0; 16]);
+            let (mut stored, mut pairs, mut bytes) = ([Bf16::default(); 16], [0.0; 16], [7; 16]);
+            let work = Round { values: &values, stored: &mut stored, pairs: &mut pairs, bytes: &mut bytes };
             // SAFETY: 16 values each.
-            unsafe { dispatch(isa, Round { values: &values, stored: &mut stored, pairs: &mut pairs }) };
+            unsafe { dispatch(isa, work) };
             for (i, &value) in values.iter().enumerate() {
                 assert_eq!(stored[i], Bf16::new(value), "{value} by {isa}");
                 let word = u32::from(Bf16::new(-1.0).to_bits()) << 16 | u32::from(Bf16::new(value).to_bits());
                 assert_eq!(pairs[i].to_bits(), word, "{value} by {isa}");
+                let byte = if value > 255.0 { 255 } else { value.max(0.0).round_ties_even() as u8 };
+                assert_eq!(bytes[i], byte, "{value} by {isa}");
             }
         }
     }

@@ -77,6 +77,20 @@ impl Vector for Four {
     }
 
     #[inline(always)]
+    unsafe fn of_integers(self) -> Self {
+        Four(self.0.map(|word| word.to_bits().cast_signed() as f32))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8) {
+        // Adding 2^23 leaves the nearest whole number in the lowest bits.
+        let inside = |value: f32| if value > 0.0 { if value < 255.0 { value } else { 255.0 } } else { 0.0 };
+        let bytes = self.0.map(|value| (inside(value) + 8_388_608.0).to_bits() as u8);
+        // SAFETY: the trait's conditions; an array has its element's alignment.
+        unsafe { to.cast::<[u8; 4]>().write(bytes) }
+    }
+
+    #[inline(always)]
     unsafe fn store_bf16(self, to: *mut Bf16) {
         // SAFETY: the trait's conditions; an array has its element's alignment.
         unsafe { to.cast::<[Bf16; 4]>().write(self.0.map(Bf16::new)) }

@@ -103,6 +103,11 @@ impl Load {
         init::initialise(&mut engine, 0)?;
         let images = formula::uniform(0, self.batch * 3 * net.image_size * net.image_size, 1.7);
         let labels = formula::labels(self.batch, net.classes());
+        if self.precision == Precision::Int8 && mode == Mode::Infer {
+            let few = images.len() / self.batch * self.batch.min(8);
+            let ranges = engine.calibrate(&images[..few])?;
+            engine.set_ranges(ranges);
+        }
         Ok(Bench { engine, images, labels, logits: Vec::new(), mode, run: 0 })
     }
 }

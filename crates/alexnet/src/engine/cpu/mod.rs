@@ -5,9 +5,11 @@
 //! fixed by shapes, so results have the same bits for any number of threads.
 
 mod describe;
+mod int8;
 mod memory;
 mod parameters;
 mod plan;
+mod precision;
 mod program;
 mod run;
 mod threads;
@@ -16,7 +18,7 @@ mod timing;
 use std::sync::Arc;
 
 use alexnet_kernels::context::Context;
-pub use alexnet_kernels::context::{Convolutions, Precision};
+pub use alexnet_kernels::context::Convolutions;
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::team::Team;
 use alexnet_kernels::{layout, loss};
@@ -26,13 +28,15 @@ use self::parameters::Parameter;
 use self::plan::batch;
 use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
+pub use self::int8::{Quantisation, Ranges};
+pub use self::precision::Precision;
 pub use self::timing::{Limits, Timing};
 use super::{Batch, Engine, Step, Update};
 use crate::net::{Net, Op};
 use crate::weights::Values;
 use crate::{Error, Result};
 
-/// Runs a [`Net`] on the processor, in f32 or with products of bf16.
+/// Runs a [`Net`] on the processor, in f32 or with products of bf16, or infers in bytes.
 pub struct Cpu {
     net: Net,
     classes: usize,
@@ -40,6 +44,10 @@ pub struct Cpu {
     isa: Isa,
     convolutions: Convolutions,
     precision: Precision,
+    /// What the bytes of each layer's input stand for; empty until told or found by calibration.
+    ranges: Ranges,
+    /// Weights in bytes; made when first needed after a change.
+    bytes: Option<int8::Bytes>,
     team: Arc<Team>,
     parameters: Vec<Parameter>,
     room: GradientRoom,
@@ -69,6 +77,8 @@ impl Cpu {
             isa: Isa::from_env().map_err(Error::Invalid)?,
             convolutions: Convolutions::from_env().map_err(Error::Invalid)?,
             precision: Precision::F32,
+            ranges: Ranges::new(),
+            bytes: None,
             team: Arc::new(threads::team(threads)?),
             parameters: Parameter::zeros(net)?,
             room: GradientRoom::default(),
@@ -84,15 +94,42 @@ impl Cpu {
         Cpu { convolutions, ..self }
     }
 
-    /// The same engine with other factors in its products than single precision. Weights, sums and activations stay in single
-    /// precision.
+    /// The same engine with other factors in its products than single precision.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Cpu {
         Cpu { precision, ..self }
     }
 
+    /// Tells what the bytes of each layer's input stand for in [`Precision::Int8`].
+    pub fn set_ranges(&mut self, ranges: Ranges) {
+        self.ranges = ranges;
+        self.bytes = None;
+    }
+
+    /// What the bytes of each layer's input stand for.
+    pub fn ranges(&self) -> &Ranges {
+        &self.ranges
+    }
+
+    /// Finds, for up to a batch of pictures, what each layer's input should be rounded to: the ranges that change these inputs
+    /// least in the mean of squares. They are returned, not set: ranges of several batches may be averaged.
+    ///
+    /// # Errors
+    /// Not the net's pictures, or more than the engine's capacity.
+    pub fn calibrate(&mut self, images: &[f32]) -> Result<Ranges> {
+        let n = self.count(images)?;
+        if n > self.capacity {
+            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
+        }
+        let (team, threads) = (self.team.clone(), self.threads());
+        let context = self.context(&team);
+        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, threads)?;
+        run::prepare(&context, program, &mut self.parameters, n);
+        Ok(int8::calibrate(&context, program, &self.parameters, images, n))
+    }
+
     fn context<'a>(&self, team: &'a Team) -> Context<'a> {
-        Context { isa: self.isa, threads: team, convolutions: self.convolutions, precision: self.precision }
+        Context { isa: self.isa, threads: team, convolutions: self.convolutions, precision: self.precision.of_floats() }
     }
 
     /// The instruction set in use.
@@ -131,6 +168,9 @@ impl Cpu {
     /// Forward, loss and backward on a batch of at most the engine's capacity.
     fn learn(&mut self, purpose: Purpose, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
         let n = self.check(batch.images, batch.labels)?;
+        if self.precision == Precision::Int8 {
+            return Err(Error::Invalid("int8 is for inference; train in f32 or bf16".into()));
+        }
         let (team, threads) = (self.team.clone(), self.threads());
         let context = self.context(&team);
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
@@ -181,6 +221,18 @@ impl Engine for Cpu {
         let context = self.context(&team);
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, threads)?;
         logits.clear();
+        if self.precision == Precision::Int8 {
+            let bytes = match &mut self.bytes {
+                Some(bytes) => bytes,
+                None => self.bytes.insert(int8::Bytes::new(&context, &program.plan, &mut self.parameters, &self.ranges)?),
+            };
+            for part in images.chunks(images.len() / n * self.capacity) {
+                let n = part.len() / (images.len() / n);
+                int8::forward(&context, program, &self.parameters, bytes, part, n);
+                logits.extend_from_slice(&program.memory.read(program.plan.output)[..n * self.classes]);
+            }
+            return Ok(());
+        }
         run::prepare(&context, program, &mut self.parameters, n.min(self.capacity));
         for part in images.chunks(images.len() / n * self.capacity) {
             let n = part.len() / (images.len() / n);
@@ -232,6 +284,7 @@ impl Engine for Cpu {
     }
 
     fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.bytes = None;
         parameters::write(&mut self.parameters, name, values)
     }
 

@@ -84,11 +84,25 @@ pub(super) fn forward(
     n: usize,
     key: Option<DropoutKey>,
 ) {
+    forward_watched(context, program, parameters, images, n, key, &mut |_, _| {});
+}
+
+/// [`forward`]; `before` is shown the program before each step.
+pub(super) fn forward_watched(
+    context: &Context<'_>,
+    program: &mut Program,
+    parameters: &[Parameter],
+    images: &[f32],
+    n: usize,
+    key: Option<DropoutKey>,
+    before: &mut dyn FnMut(&Program, usize),
+) {
     let input = batch(program.plan.values[0].map, n);
     program.clock.start();
     program.memory.write(0, |_, y| layout::from_planes(context, images, input, y));
     program.clock.lap_input();
     for i in 0..program.plan.steps.len() {
+        before(program, i);
         step_forward(context, program, parameters, i, n, key);
         program.clock.lap(i, Pass::Forward);
     }
@@ -128,7 +142,7 @@ pub(super) fn backward(
     }
 }
 
-fn step_forward(
+pub(super) fn step_forward(
     context: &Context<'_>,
     program: &mut Program,
     parameters: &[Parameter],

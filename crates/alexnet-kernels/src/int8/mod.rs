@@ -1,0 +1,220 @@
+//! Inference in 8 bits: activations are bytes without a sign, weights bytes with one, sums integers.
+//!
+//! A byte q stands for `scale (q - zero)`. Activations have one scale a map, found by calibration ([`range`]); weights one for
+//! each output. What comes out of a ReLU has `zero` 0; only the net's own input needs another.
+//!
+//! ```text
+//! y[k] = bias[k] + scale_x scale_w[k] sum of (x - zero_x) w[k] = factor[k] (sum of x w[k]) + offset[k]
+//! ```
+//!
+//! Sums of products are exact, so that every instruction set gives the same bits.
+
+mod conv;
+mod linear;
+mod pool;
+pub mod range;
+pub mod reference;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+pub use conv::forward as conv;
+pub use linear::forward as linear;
+pub use pool::max as max_pool;
+pub use weights::Weights;
+
+use crate::context::Context;
+use crate::map::Map;
+use crate::pack::PANEL;
+use crate::simd::{Vector, Vectorized};
+use crate::threads::{Parts, for_each_chunk};
+
+/// What a byte stands for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantisation {
+    /// The step from one byte to the next; above zero.
+    pub scale: f32,
+    /// The byte that stands for zero.
+    pub zero: u8,
+}
+
+impl Quantisation {
+    /// The nearest byte; what is beyond the range becomes its end, and what is not a number the lowest.
+    #[inline(always)]
+    pub fn quantise(&self, value: f32) -> u8 {
+        round(value * (1.0 / self.scale) + f32::from(self.zero))
+    }
+
+    /// What a byte stands for.
+    pub fn value(&self, byte: u8) -> f32 {
+        self.scale * (f32::from(byte) - f32::from(self.zero))
+    }
+}
+
+/// The nearest whole number from 0 to 255. Adding 2^23 leaves it in the lowest bits, which the compiler vectorises and a cast it
+/// does not.
+#[inline(always)]
+fn round(value: f32) -> u8 {
+    let inside = if value > 0.0 { if value < 255.0 { value } else { 255.0 } } else { 0.0 };
+    (inside + 8_388_608.0).to_bits() as u8
+}
+
+/// Where outputs go.
+pub enum Output<'a> {
+    /// As floats.
+    Floats(&'a mut [f32]),
+    /// As bytes, for a step that reads bytes.
+    Bytes(&'a mut [u8], Quantisation),
+}
+
+/// Turns a map of floats into bytes; the border becomes zero's byte.
+///
+/// # Panics
+/// When a slice is too short.
+pub fn from_floats(context: &Context<'_>, q: Quantisation, x_map: Map, x: &[f32], y_map: Map, y: &mut [u8]) {
+    assert_eq!((x_map.n, x_map.h, x_map.w, x_map.c), (y_map.n, y_map.h, y_map.w, y_map.c), "bytes of a map");
+    for_each_chunk(context.threads, &mut y[..y_map.len()], y_map.image_stride(), |n, image| {
+        fill_border(y_map, q.zero, image);
+        for h in 0..y_map.h {
+            let (from, to, len) = (x_map.at(n, h, 0), y_map.at(0, h, 0), y_map.w * y_map.c);
+            let (from, to) = (&x[from..from + len], &mut image[to..to + len]);
+            context.isa.vectorize(
+                #[inline(always)]
+                || to.iter_mut().zip(from).for_each(|(to, &from)| *to = q.quantise(from)),
+            );
+        }
+    });
+}
+
+/// Turns pictures `[n, c, h, w]` into a map of bytes.
+///
+/// # Panics
+/// When a slice is too short.
+pub fn from_planes(context: &Context<'_>, q: Quantisation, planes: &[f32], map: Map, y: &mut [u8]) {
+    let plane = map.h * map.w;
+    assert!(planes.len() >= map.n * map.c * plane, "{} floats for {map:?}", planes.len());
+    for_each_chunk(context.threads, &mut y[..map.len()], map.image_stride(), |n, image| {
+        fill_border(map, q.zero, image);
+        let mut row = vec![0; map.c * map.w];
+        for h in 0..map.h {
+            for (c, row) in row.chunks_exact_mut(map.w).enumerate() {
+                let from = &planes[(n * map.c + c) * plane + h * map.w..][..map.w];
+                context.isa.vectorize(
+                    #[inline(always)]
+                    || row.iter_mut().zip(from).for_each(|(to, &from)| *to = q.quantise(from)),
+                );
+            }
+            let line = &mut image[map.at(0, h, 0)..][..map.w * map.c];
+            if map.c == 3 {
+                let (red, rest) = row.split_at(map.w);
+                let (green, blue) = rest.split_at(map.w);
+                for (((pixel, &r), &g), &b) in line.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
+                    (pixel[0], pixel[1], pixel[2]) = (r, g, b);
+                }
+            } else {
+                for (w, pixel) in line.chunks_exact_mut(map.c).enumerate() {
+                    for (c, value) in pixel.iter_mut().enumerate() {
+                        *value = row[c * map.w + w];
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Writes the border of one picture.
+fn fill_border(map: Map, byte: u8, image: &mut [u8]) {
+    if map.border == Default::default() {
+        return;
+    }
+    let (row, c) = (map.row_stride(), map.c);
+    image[..map.border.top * row].fill(byte);
+    image[(map.border.top + map.h) * row..].fill(byte);
+    for line in image[map.border.top * row..(map.border.top + map.h) * row].chunks_exact_mut(row) {
+        line[..map.border.left * c].fill(byte);
+        line[row - map.border.right * c..].fill(byte);
+    }
+}
+
+/// Turns a tile's sums, 32 lanes a row, into outputs: a row of them every `y_row`, from `at` on.
+///
+/// It asks that those outputs belong to nobody else.
+struct Finish<'a> {
+    sums: &'a [i32],
+    /// For each output.
+    factors: &'a [f32],
+    offsets: &'a [f32],
+    floor: f32,
+    place: &'a Place<'a>,
+    at: usize,
+    y_row: usize,
+}
+
+impl Vectorized for Finish<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Finish { sums, factors, offsets, floor, place, at, y_row } = self;
+        let lanes = factors.len();
+        assert!(offsets.len() == lanes && lanes <= PANEL);
+        let (scale, zero) = match place {
+            Place::Floats(_) => (1.0, 0.0),
+            Place::Bytes(_, q) => (1.0 / q.scale, f32::from(q.zero)),
+        };
+        for first in (0..lanes).step_by(V::WIDTH) {
+            let some = V::WIDTH.min(lanes - first);
+            let (mut factor, mut offset) = ([0.0; LANES], [0.0; LANES]);
+            factor[..some].copy_from_slice(&factors[first..first + some]);
+            offset[..some].copy_from_slice(&offsets[first..first + some]);
+            // SAFETY: rows of sums are a panel, which registers' widths divide; y is cut to what is written.
+            unsafe {
+                let (factor, offset) = (V::load(factor.as_ptr()), V::load(offset.as_ptr()));
+                let (floor, scale, zero) = (V::splat(floor), V::splat(scale), V::splat(zero));
+                for (m, sums) in sums.chunks_exact(PANEL).enumerate() {
+                    let sum = V::load(sums[first..].as_ptr().cast()).of_integers();
+                    let value = sum.mul_add(factor, offset).at_least(floor);
+                    let start = at + m * y_row + first;
+                    match place {
+                        Place::Floats(y) => {
+                            let y = y.slice(start, some);
+                            if some == V::WIDTH {
+                                value.store(y.as_mut_ptr());
+                            } else {
+                                let mut whole = [0.0; LANES];
+                                value.store(whole.as_mut_ptr());
+                                y.copy_from_slice(&whole[..some]);
+                            }
+                        }
+                        Place::Bytes(y, _) => {
+                            let (y, value) = (y.slice(start, some), value.mul_add(scale, zero));
+                            if some == V::WIDTH {
+                                value.store_bytes(y.as_mut_ptr());
+                            } else {
+                                let mut whole = [0; LANES];
+                                value.store_bytes(whole.as_mut_ptr());
+                                y.copy_from_slice(&whole[..some]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The widest register's lanes.
+const LANES: usize = 16;
+
+/// [`Output`] for many tasks.
+enum Place<'a> {
+    Floats(Parts<'a, f32>),
+    Bytes(Parts<'a, u8>, Quantisation),
+}
+
+impl<'a> From<Output<'a>> for Place<'a> {
+    fn from(output: Output<'a>) -> Self {
+        match output {
+            Output::Floats(y) => Place::Floats(Parts::new(y)),
+            Output::Bytes(y, q) => Place::Bytes(Parts::new(y), q),
+        }
+    }
+}
