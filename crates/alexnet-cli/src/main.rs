@@ -29,6 +29,8 @@ enum Command {
     Eval(commands::eval::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
+    /// Prepare a model to run in int8.
+    Quantize(commands::quantize::Args),
     /// Show a network layer by layer, or draw it
     Summary(commands::summary::Args),
     /// Time training or inference, and what they are made of
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Quantize(args) => commands::quantize::run(&args),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),

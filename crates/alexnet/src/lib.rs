@@ -14,6 +14,7 @@ pub mod files;
 pub mod image;
 pub mod net;
 pub mod predict;
+pub mod quantize;
 pub mod selftest;
 pub mod train;
 pub mod weights;

@@ -1,16 +1,15 @@
 //! What runs a network: the options that `train`, `eval` and `predict` share.
 
-use alexnet::engine::cpu::Cpu;
+use alexnet::engine::cpu::{Cpu, Precision};
 use alexnet::net::Net;
 use alexnet::weights::Model;
-use anyhow::bail;
 
 /// Options about arithmetic and processor.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Machine {
-    /// Arithmetic
-    #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
-    pub(crate) precision: String,
+    /// Arithmetic: f32, bf16, or int8 for a model of `alexnet quantize` [default: f32]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) precision: Option<Precision>,
     /// What runs the network
     #[arg(long, default_value = "cpu", value_parser = ["cpu"])]
     pub(crate) device: String,
@@ -22,16 +21,14 @@ pub(crate) struct Machine {
 impl Machine {
     /// An engine with all parameters zero.
     pub(crate) fn engine(&self, net: &Net, batch: usize) -> anyhow::Result<Cpu> {
-        if self.precision != "f32" {
-            bail!("--precision {}: not yet; this version computes in f32 only", self.precision);
-        }
-        Ok(Cpu::new(net, batch, self.threads)?)
+        Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.precision.unwrap_or_default()))
     }
 
     /// An engine with a model's parameters, which are taken out of the model: 240 MB need not lie about twice.
     pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Cpu> {
         let mut engine = self.engine(&model.net, batch)?;
         model.load_into(&mut engine)?;
+        engine.set_ranges(std::mem::take(&mut model.ranges));
         model.tensors.clear();
         Ok(engine)
     }

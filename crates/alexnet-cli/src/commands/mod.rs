@@ -7,6 +7,7 @@ mod machine;
 pub(crate) mod man;
 pub(crate) mod nets;
 pub(crate) mod predict;
+pub(crate) mod quantize;
 pub(crate) mod selftest;
 pub(crate) mod summary;
 pub(crate) mod train;

@@ -52,8 +52,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
     };
     let rows = max_rows::<u8>(context.isa);
     context.threads.run(n.div_ceil(pictures) * all_panels * bands, &|task| {
-        let (first, panel, band) =
-            (task / (all_panels * bands) * pictures, task / bands % all_panels, task % bands);
+        let (first, panel, band) = (task / (all_panels * bands) * pictures, task / bands % all_panels, task % bands);
         let (group, within) = (panel / panels, panel % panels * PANEL);
         let (k, lanes) = (group * outputs + within, (outputs - within).min(PANEL));
         let b = &w.words[panel * w.panel_words..(panel + 1) * w.panel_words];

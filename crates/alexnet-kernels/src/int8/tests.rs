@@ -30,9 +30,13 @@ fn assert_close(what: &str, found: &[f32], bytes: &[u8], expected: &[f32]) {
 
 #[test]
 fn convolutions_equal_those_of_floats() {
-    for (n, c, k, h, w, kernel, stride, groups) in
-        [(1, 3, 64, 23, 23, 11, 4, 1), (9, 6, 34, 7, 5, 3, 1, 1), (3, 8, 66, 13, 13, 3, 1, 2), (2, 10, 12, 9, 27, 5, 1, 2), (8, 5, 1, 6, 4, 2, 3, 1)]
-    {
+    for (n, c, k, h, w, kernel, stride, groups) in [
+        (1, 3, 64, 23, 23, 11, 4, 1),
+        (9, 6, 34, 7, 5, 3, 1, 1),
+        (3, 8, 66, 13, 13, 3, 1, 2),
+        (2, 10, 12, 9, 27, 5, 1, 2),
+        (8, 5, 1, 6, 4, 2, 3, 1),
+    ] {
         let side = kernel / 2;
         let pad = Sides { top: side, left: side, bottom: side, right: side };
         let out = |size: usize| (size + 2 * side - kernel) / stride + 1;
@@ -63,7 +67,9 @@ fn convolutions_equal_those_of_floats() {
 
 #[test]
 fn linear_layers_equal_those_of_floats() {
-    for (n, (h, w, c), outputs) in [(1, (1, 1, 70), 33), (5, (2, 3, 7), 10), (40, (1, 1, 4100), 64), (17, (6, 6, 5), 96), (33, (1, 1, 2), 5)] {
+    for (n, (h, w, c), outputs) in
+        [(1, (1, 1, 70), 33), (5, (2, 3, 7), 10), (40, (1, 1, 4100), 64), (17, (6, 6, 5), 96), (33, (1, 1, 2), 5)]
+    {
         let filters = crate::pack::Filters::linear_on_map(outputs, h, w, c);
         let shape = linear::Shape { n, inputs: h * w * c, outputs };
         let mut weights = vec![0.0; filters.packed_len()];

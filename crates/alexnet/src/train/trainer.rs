@@ -125,6 +125,7 @@ impl<'a> Trainer<'a> {
             preprocess: loaders.preprocess.clone(),
             classes: train.classes().to_vec(),
             recipe: serde_json::to_value(recipe).map_err(|e| Error::Invalid(format!("the recipe cannot be written: {e}")))?,
+            ranges: Default::default(),
             tensors: Default::default(),
         };
         let mut state = State { pictures: train.len(), ..State::default() };

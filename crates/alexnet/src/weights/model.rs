@@ -3,6 +3,7 @@
 use super::Values;
 use super::container::{Entry, TensorFile, write_tensors};
 use crate::engine::Engine;
+use crate::engine::cpu::{Quantisation, Ranges};
 use crate::image::{Mean, Preprocess};
 use crate::net::Net;
 use crate::{Error, Result, files};
@@ -16,6 +17,8 @@ const METADATA_NET: &str = "net";
 const METADATA_PREPROCESS: &str = "preprocess";
 const METADATA_CLASSES: &str = "classes";
 const METADATA_RECIPE: &str = "recipe";
+/// Only in a quantised model: `{"conv1": [scale, zero], ...}`.
+const METADATA_INT8: &str = "int8";
 /// Key of what only the state of a training run has.
 pub(crate) const METADATA_STATE: &str = "state";
 /// Tensor of [`Mean::Picture`].
@@ -32,6 +35,8 @@ pub struct Model {
     pub classes: Vec<String>,
     /// How it was trained, as [`crate::train::recipe::Recipe`] writes it; null if unknown.
     pub recipe: serde_json::Value,
+    /// What the bytes of each layer's input stand for in int8; empty where nobody has quantised the model.
+    pub ranges: Ranges,
     /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
     /// linear [out, in] with in = channel, row, column.
     ///
@@ -81,12 +86,18 @@ pub fn write(path: impl AsRef<Path>, model: &Model) -> Result<()> {
 /// The metadata of a model.
 fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
     let json = |what: serde_json::Result<String>| what.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
-    Ok(BTreeMap::from([
+    let mut metadata = BTreeMap::from([
         (METADATA_NET.to_string(), json(serde_json::to_string(&model.net))?),
         (METADATA_PREPROCESS.to_string(), json(serde_json::to_string(&model.preprocess))?),
         (METADATA_CLASSES.to_string(), json(serde_json::to_string(&model.classes))?),
         (METADATA_RECIPE.to_string(), json(serde_json::to_string(&model.recipe))?),
-    ]))
+    ]);
+    if !model.ranges.is_empty() {
+        let ranges: BTreeMap<&str, (f32, u8)> =
+            model.ranges.iter().map(|(name, range)| (name.as_str(), (range.scale, range.zero))).collect();
+        metadata.insert(METADATA_INT8.to_string(), json(serde_json::to_string(&ranges))?);
+    }
+    Ok(metadata)
 }
 
 /// What the state of a training run holds beyond a model.
@@ -178,7 +189,20 @@ pub(crate) fn read_description(file: &TensorFile) -> Result<Model> {
         Mean::Channel(_) => {}
     }
     preprocess.check().map_err(fail)?;
-    Ok(Model { net, preprocess, classes, recipe, tensors: BTreeMap::new() })
+    let ranges = if file.text(METADATA_INT8).is_some() { read_ranges(file, &net)? } else { Ranges::new() };
+    Ok(Model { net, preprocess, classes, recipe, ranges, tensors: BTreeMap::new() })
+}
+
+/// What bytes stand for, of every layer with parameters and no other.
+fn read_ranges(file: &TensorFile, net: &Net) -> Result<Ranges> {
+    let ranges: BTreeMap<String, (f32, u8)> = part(file, METADATA_INT8)?;
+    let layers: Vec<String> =
+        parameters(net)?.into_iter().filter_map(|(name, _)| Some(name.strip_suffix(".weight")?.into())).collect();
+    let sound = |scale: f32| scale.is_normal() && scale > 0.0;
+    if ranges.len() != layers.len() || !layers.iter().all(|name| ranges.get(name).is_some_and(|&(scale, _)| sound(scale))) {
+        return Err(Error::file(file.path(), "its int8 ranges do not fit its net; quantise it again"));
+    }
+    Ok(ranges.into_iter().map(|(name, (scale, zero))| (name, Quantisation { scale, zero })).collect())
 }
 
 /// One JSON text of the metadata.

@@ -40,6 +40,7 @@ fn model() -> Model {
     let mut model = Model {
         classes: ["cat", "dog", "Ærø \"quoted\""].map(String::from).to_vec(),
         recipe: serde_json::json!({"name": "quick", "lr": 0.1 + 0.2}),
+        ranges: Default::default(),
         tensors: Default::default(),
         net,
         preprocess,
@@ -205,5 +206,24 @@ proptest! {
                 prop_assert_eq!(back.tensors[&name].len(), shape.iter().product::<usize>());
             }
         }
+    }
+}
+
+#[test]
+fn ranges_of_int8_come_back_and_must_fit_the_net() {
+    let range = |scale, zero| crate::engine::cpu::Quantisation { scale, zero };
+    let mut model = model();
+    model.ranges = [("conv1".into(), range(0.1f32.sqrt(), 117)), ("fc2".into(), range(1e-20, 0))].into();
+    let (_folder, path) = written(&model);
+    assert_eq!(read(&path).unwrap(), model);
+    for ranges in [
+        [("conv1".to_string(), range(0.1, 0))].into(),
+        [("conv1".to_string(), range(0.1, 0)), ("fc3".to_string(), range(0.1, 0))].into(),
+        [("conv1".to_string(), range(0.1, 0)), ("fc2".to_string(), range(0.0, 0))].into(),
+        [("conv1".to_string(), range(-0.1, 0)), ("fc2".to_string(), range(1.0, 0))].into(),
+    ] {
+        model.ranges = ranges;
+        let (_folder, path) = written(&model);
+        assert!(read(&path).unwrap_err().to_string().contains("int8 ranges"));
     }
 }

@@ -6,6 +6,7 @@ mod show;
 use self::show::Show;
 use super::machine::Machine;
 use alexnet::data::{self, Source};
+use alexnet::engine::cpu::Precision;
 use alexnet::engine::{Engine, init};
 use alexnet::eval;
 use alexnet::image::Preprocess;
@@ -105,7 +106,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (train, val) = pictures(&config)?;
     let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
     let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
-    let mut engine = args.machine.engine(&net, config.recipe.batch.min(train.len()))?;
+    let precision = config.precision.parse().map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;
+    if precision == Precision::Int8 {
+        bail!("--precision int8: that is for inference; train in f32 or bf16, then `alexnet quantize`");
+    }
+    let machine = Machine { precision: Some(precision), ..args.machine.clone() };
+    let mut engine = machine.engine(&net, config.recipe.batch.min(train.len()))?;
     init::initialise(&mut engine, config.seed)?;
     if let Some(model) = start {
         begin_with(&mut engine, &model)?;

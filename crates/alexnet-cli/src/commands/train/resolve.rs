@@ -43,7 +43,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         val_share,
         from: absolute(args.from.as_deref())?,
         seed: args.seed.unwrap_or(0),
-        precision: args.machine.precision.clone(),
+        precision: args.machine.precision.unwrap_or_default().to_string(),
         device: args.machine.device.clone(),
         recipe,
     };
@@ -65,7 +65,7 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
     fixed("--image-size", args.image_size.as_ref(), &config.image_size, RUN)?;
     fixed("--seed", args.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", args.val_share.as_ref(), &config.val_share, RUN)?;
-    fixed("--precision", Some(&args.machine.precision), &config.precision, RUN)?;
+    fixed("--precision", args.machine.precision.map(|p| p.to_string()).as_ref(), &config.precision, RUN)?;
     config.data = absolute(args.data.as_deref())?.or(config.data);
     config.val = absolute(args.val.as_deref())?.or(config.val);
     config.from = absolute(args.from.as_deref())?.or(config.from);

@@ -24,12 +24,12 @@ use alexnet_kernels::team::Team;
 use alexnet_kernels::{layout, loss};
 
 pub use self::describe::Pass;
+pub use self::int8::{Quantisation, Ranges};
 use self::parameters::Parameter;
 use self::plan::batch;
+pub use self::precision::Precision;
 use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
-pub use self::int8::{Quantisation, Ranges};
-pub use self::precision::Precision;
 pub use self::timing::{Limits, Timing};
 use super::{Batch, Engine, Step, Update};
 use crate::net::{Net, Op};

@@ -1,0 +1,83 @@
+//! `alexnet quantize`: a model that can run in int8.
+
+use crate::out;
+
+use super::machine::Machine;
+use alexnet::data::{self, loader};
+use alexnet::engine::Engine;
+use alexnet::engine::cpu::{Cpu, Precision};
+use alexnet::{quantize, weights};
+use anyhow::bail;
+use std::path::PathBuf;
+
+/// Options of `alexnet quantize`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model file, such as RUN/best.safetensors
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Pictures like those that the model will see; labels are not needed to be right [default: the built-in set's]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Pictures to look at, spread over all
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pictures: usize,
+    /// File to write [default: FILE with the ending .int8.safetensors]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Number of threads; it never changes a result [default: one a core]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    threads: usize,
+    /// A JSON object instead of a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Pictures at a time.
+const BATCH: usize = 32;
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut model = weights::read(&args.model)?;
+    let out = args.out.clone().unwrap_or_else(|| args.model.with_extension("int8.safetensors"));
+    if out == args.model {
+        bail!("--out {}: that is the model itself; choose another name", out.display());
+    }
+    let source = match &args.data {
+        Some(path) => data::open(path)?,
+        None => data::built_in(data::Split::Train, 0),
+    };
+    // As many of each class, whatever their order.
+    let share = args.pictures as f64 / source.len().max(1) as f64;
+    let some = data::hold_out(source.clone(), share.min(1.0)).1;
+    let source = if share >= 1.0 || some.is_empty() { source } else { some };
+    let options =
+        loader::Options { batch: BATCH.min(source.len()).max(1), threads: args.threads, memory: Some(0), ..Default::default() };
+    let batch = options.batch;
+    let loader = loader::Loader::sequential(source, model.preprocess.clone(), false, options)?;
+    let mut engine = Cpu::new(&model.net, batch, args.threads)?;
+    model.load_into(&mut engine)?;
+    let ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
+    model.ranges = ranges.clone();
+    weights::write(&out, &model)?;
+
+    // How often both have the same answer.
+    let (mut seen, mut same) = (0, 0);
+    let (mut floats, mut bytes) = (Vec::new(), Vec::new());
+    engine.set_ranges(ranges);
+    let machine = Machine { precision: Some(Precision::Int8), device: "cpu".into(), threads: args.threads };
+    let mut quantised = machine.engine_of(&mut model, batch)?;
+    for batch in loader.epoch(0, 0).filter(|batch| !batch.labels.is_empty()) {
+        engine.infer(&batch.images, &mut floats)?;
+        quantised.infer(&batch.images, &mut bytes)?;
+        let classes = model.classes.len();
+        let best = |logits: &[f32]| logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
+        seen += batch.labels.len();
+        same += floats.chunks_exact(classes).zip(bytes.chunks_exact(classes)).filter(|(a, b)| best(a) == best(b)).count();
+    }
+    let share = same as f64 / seen.max(1) as f64;
+    if args.json {
+        return out::print_json(&serde_json::json!({ "out": out, "pictures": seen, "same_answer": share }));
+    }
+    out::say(&format!("{}: of {seen} pictures {:.1} % have the same answer in int8 as in f32", out.display(), 100.0 * share));
+    Ok(())
+}
