@@ -159,6 +159,17 @@ fn bench_tells_rates_and_every_step() {
 }
 
 #[test]
+fn bench_data_tells_every_step_of_a_picture() {
+    let load = ["--image-size", "64", "--batch", "4", "--seconds", "0.01", "--json"];
+    let rates = last_json(&[["bench", "data"].as_slice(), &load].concat());
+    let steps = rates["steps"].as_array().expect("rows");
+    assert!(steps.len() == 6 && steps.iter().all(|row| row["pictures_per_second"].as_f64() > Some(1.0)), "{steps:?}");
+    assert_eq!((&rates["pictures"], &rates["sample"], &rates["mean_pixels"]), (&4000.into(), &256.into(), &9216.0.into()));
+    assert!(rates["training_images_per_second"].as_f64() > Some(0.1) && steps[0]["mb_per_second"].is_null());
+    fails(1, &["bench", "data", "--data", "/nowhere"], &["/nowhere", "No such file"]);
+}
+
+#[test]
 fn completions_and_manual_pages_name_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(done(&["completions", shell]).contains("selftest"));

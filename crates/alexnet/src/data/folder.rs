@@ -95,4 +95,8 @@ impl Source for Folder {
     fn picture(&self, i: usize) -> Result<Picture, String> {
         decode::decode(&decode::read(&self.listing.pictures[i].2)?)
     }
+
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
+        decode::read(&self.listing.pictures[i].2).map(Some)
+    }
 }

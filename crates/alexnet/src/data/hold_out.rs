@@ -62,4 +62,8 @@ impl Source for Part {
     fn picture(&self, i: usize) -> Result<Picture, String> {
         self.whole.picture(self.pictures[i] as usize)
     }
+
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
+        self.whole.file(self.pictures[i] as usize)
+    }
 }

@@ -41,6 +41,14 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// A line that says what is wrong with it (its name is not repeated).
     fn picture(&self, i: usize) -> Result<Picture, String>;
+
+    /// The bytes of picture `i` as they lie in its file; none where it comes from no file.
+    ///
+    /// # Errors
+    /// As [`picture`](Self::picture).
+    fn file(&self, _: usize) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
+    }
 }
 
 /// Opens a folder of class folders, or a .tar of the same.

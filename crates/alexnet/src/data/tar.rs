@@ -65,6 +65,17 @@ impl Tar {
         }
         Ok(Tar { file, listing })
     }
+
+    /// The bytes of picture `i`.
+    fn read(&self, i: usize) -> Result<Vec<u8>, String> {
+        let Place { start, bytes } = self.listing.pictures[i].2;
+        if bytes > decode::MAX_FILE {
+            return Err(decode::TOO_LARGE.into());
+        }
+        let mut buffer = vec![0; bytes as usize];
+        read_exact_at(&self.file, &mut buffer, start).map_err(|error| format!("cannot be read: {error}"))?;
+        Ok(buffer)
+    }
 }
 
 impl Source for Tar {
@@ -85,13 +96,11 @@ impl Source for Tar {
     }
 
     fn picture(&self, i: usize) -> Result<Picture, String> {
-        let Place { start, bytes } = self.listing.pictures[i].2;
-        if bytes > decode::MAX_FILE {
-            return Err(decode::TOO_LARGE.into());
-        }
-        let mut buffer = vec![0; bytes as usize];
-        read_exact_at(&self.file, &mut buffer, start).map_err(|error| format!("cannot be read: {error}"))?;
-        decode::decode(&buffer)
+        decode::decode(&self.read(i)?)
+    }
+
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
+        self.read(i).map(Some)
     }
 }
 

@@ -62,4 +62,8 @@ impl Source for Matched {
     fn picture(&self, i: usize) -> Result<Picture, String> {
         self.source.picture(i)
     }
+
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
+        self.source.file(i)
+    }
 }

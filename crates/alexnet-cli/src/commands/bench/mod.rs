@@ -1,5 +1,6 @@
 //! `alexnet bench`: how fast, where the time goes, and what the machine could do.
 
+mod data;
 mod kernels;
 mod memory;
 mod speed;
@@ -30,6 +31,8 @@ enum What {
     Infer(Load),
     /// Each step's time and rates, beside what the machine can do
     Kernels(kernels::Args),
+    /// Pictures per second of reading, decoding, resizing and augmenting, beside what training takes
+    Data(data::Args),
 }
 
 /// A net with random pictures, and for how long it runs.
@@ -79,6 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         What::Train(load) => speed::run(load, Mode::Train),
         What::Infer(load) => speed::run(load, Mode::Infer),
         What::Kernels(args) => kernels::run(args),
+        What::Data(args) => data::run(args),
     }
 }
 

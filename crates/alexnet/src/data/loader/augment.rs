@@ -53,12 +53,15 @@ impl Augment {
     }
 
     /// Whether areas are cut from the original picture, which then must not be resized beforehand.
-    pub(super) fn crops_originals(&self) -> bool {
+    pub fn crops_originals(&self) -> bool {
         matches!(self, Augment::RandomResizedCrop { .. })
     }
 
     /// Writes a random view of `picture` (resized, unless [`crops_originals`](Self::crops_originals)) as a tensor.
-    pub(super) fn write(&self, preprocess: &Preprocess, picture: &Picture, key: Key, out: &mut [f32]) {
+    ///
+    /// # Panics
+    /// When the picture is smaller than the crop, or `out` is not `[3, crop, crop]` long.
+    pub fn write(&self, preprocess: &Preprocess, picture: &Picture, key: Key, out: &mut [f32]) {
         let (size, place) = (preprocess.crop, key.with(PLACE));
         let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
         match self {

@@ -1,0 +1,196 @@
+//! `alexnet bench data`: how fast pictures become numbers, beside how fast training takes them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use alexnet::data::loader::{Augment, Loader, Options};
+use alexnet::data::{self, Source, Split};
+use alexnet::image::crop::centre;
+use alexnet::image::{Picture, Preprocess, decode};
+use anyhow::{Context, bail};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{Load, Mode, memory};
+use crate::out::{self, Align};
+
+/// Options of `alexnet bench data`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Folder or .tar of pictures [default: the built-in set]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    load: Load,
+}
+
+/// Pictures are taken from places spread evenly over the set, up to this many and up to so many bytes once decoded: enough for
+/// a fair mean, and little enough to lie in memory.
+const SAMPLE: usize = 256;
+const ROOM: usize = 256 << 20;
+
+/// A line of the table.
+#[derive(Serialize)]
+struct Row {
+    step: &'static str,
+    pictures_per_second: f64,
+    /// Of the files.
+    mb_per_second: Option<f64>,
+}
+
+/// Some pictures in every state.
+struct Sample {
+    numbers: Vec<usize>,
+    files: Vec<Vec<u8>>,
+    originals: Vec<Picture>,
+    resized: Vec<Picture>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let load = &args.load;
+    // Checks the options before the work.
+    let mut bench = load.bench(Mode::Train)?;
+    let source = match &args.data {
+        Some(path) => data::open(path)?,
+        None => data::built_in(Split::Train, 0),
+    };
+    let preprocess = Preprocess::for_net(bench.net());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(load.threads).build().context("cannot start threads")?;
+    let sample = pool.install(|| Sample::take(&*source, &preprocess))?;
+    let rows = rows(&source, &preprocess, &sample, load, &pool)?;
+    let mean = |sum: usize| sum as f64 / sample.numbers.len() as f64;
+    let file = (!sample.files.is_empty()).then(|| mean(sample.files.iter().map(Vec::len).sum()));
+    let pixels = mean(sample.originals.iter().map(|picture| picture.width * picture.height).sum());
+    bench.warm_up()?;
+    let times = bench.times(load.seconds)?;
+    let training = bench.rate(times[times.len() / 2]);
+    let together = rows[rows.len() - 1].pictures_per_second;
+    let net = bench.net();
+    if load.json {
+        return out::print_json(&serde_json::json!({
+            "mode": "data", "net": net.name, "image_size": net.image_size, "threads": pool.current_num_threads(),
+            "pictures": source.len(), "sample": sample.numbers.len(), "mean_file_bytes": file, "mean_pixels": pixels,
+            "steps": rows, "images_per_second": together, "training_images_per_second": training,
+            "peak_memory_bytes": memory::peak(),
+        }));
+    }
+    let kilobytes = file.map_or_else(String::new, |bytes| format!(", {:.0} kB", bytes / 1e3));
+    out::say(&format!(
+        "{} of {} pictures, on average {:.0} thousand pixels{kilobytes}; {} threads",
+        sample.numbers.len(),
+        source.len(),
+        pixels / 1e3,
+        pool.current_num_threads()
+    ));
+    let head = ["step", "pictures/s", "MB/s"].map(String::from);
+    let cells = |row: &Row| {
+        let rate = row.mb_per_second.map_or_else(String::new, |rate| format!("{rate:.1}"));
+        [row.step.into(), format!("{:.0}", row.pictures_per_second), rate]
+    };
+    let lines: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
+    out::print(&out::table([Align::Left, Align::Right, Align::Right], &lines))?;
+    out::say(&format!(
+        "training {} takes {training:.0} pictures a second on as many threads, so that loading them takes {:.0} % of its time\n\
+         on top while each picture is decoded anew; a run keeps decoded pictures as long as there is memory",
+        net.name,
+        100.0 * training / together
+    ));
+    Ok(())
+}
+
+impl Sample {
+    fn take(source: &dyn Source, preprocess: &Preprocess) -> anyhow::Result<Sample> {
+        let count = source.len().min(SAMPLE);
+        let mut sample = Sample { numbers: vec![], files: vec![], originals: vec![], resized: vec![] };
+        let mut room = ROOM;
+        for i in (0..count).map(|i| i * source.len() / count) {
+            // Broken pictures are training's affair.
+            let Ok(picture) = source.picture(i) else { continue };
+            let Some(left) = room.checked_sub(picture.rgb.len()) else { break };
+            room = left;
+            sample.files.extend(source.file(i).map_err(anyhow::Error::msg)?);
+            sample.resized.push(preprocess.resize.apply(&picture));
+            sample.originals.push(picture);
+            sample.numbers.push(i);
+        }
+        if sample.numbers.is_empty() {
+            bail!("none of {count} pictures could be decoded");
+        }
+        Ok(sample)
+    }
+}
+
+/// Each step by itself, then all together as training does it.
+fn rows(
+    source: &Arc<dyn Source>,
+    preprocess: &Preprocess,
+    sample: &Sample,
+    load: &Load,
+    pool: &rayon::ThreadPool,
+) -> anyhow::Result<Vec<Row>> {
+    let Sample { numbers, files, originals, resized } = sample;
+    let (count, crop) = (numbers.len(), preprocess.crop);
+    let bytes: usize = files.iter().map(Vec::len).sum();
+    let row = |step, pictures_per_second: f64| {
+        let mb_per_second = (bytes > 0).then(|| 1e-6 * pictures_per_second * bytes as f64 / count as f64);
+        Row { step, pictures_per_second, mb_per_second }
+    };
+    let time = |step, work: &(dyn Fn(usize) + Sync)| {
+        let start = Instant::now();
+        let mut done = 0;
+        while done == 0 || start.elapsed().as_secs_f64() < load.seconds / 4.0 {
+            pool.install(|| (0..count).into_par_iter().with_max_len(1).for_each(work));
+            done += count;
+        }
+        row(step, done as f64 / start.elapsed().as_secs_f64())
+    };
+    let paper = Augment::CropMirror { colour: None };
+    let torchvision = Augment::random_resized_crop();
+    // Any key: it only chooses places.
+    let key = |i: usize| alexnet_kernels::random::Key(i as u64);
+    let tensor = |write: &(dyn Fn(&mut [f32]) + Sync)| {
+        let mut out = vec![0.0; 3 * crop * crop];
+        write(&mut out);
+        std::hint::black_box(&out);
+    };
+    let mut rows = Vec::new();
+    if files.is_empty() {
+        rows.push(time("draw", &|i| drop(std::hint::black_box(source.picture(numbers[i])))));
+    } else {
+        rows.push(time("read (from the system's cache)", &|i| drop(std::hint::black_box(source.file(numbers[i])))));
+        rows.push(time("decode", &|i| drop(std::hint::black_box(decode::decode(&files[i])))));
+    }
+    rows.push(time("resize", &|i| drop(std::hint::black_box(preprocess.resize.apply(&originals[i])))));
+    rows.push(time("centre crop to numbers", &|i| {
+        let picture = &resized[i];
+        tensor(&|out| preprocess.tensor(picture, centre(picture.height, picture.width, crop), None, out));
+    }));
+    rows.push(time("random crop and mirror to numbers", &|i| {
+        tensor(&|out| paper.write(preprocess, &resized[i], key(i), out));
+    }));
+    rows.push(time("random area, resized, to numbers", &|i| {
+        tensor(&|out| torchvision.write(preprocess, &originals[i], key(i), out));
+    }));
+    rows.extend([row("all, random crop and mirror", together(source, preprocess, paper, load)?)]);
+    Ok(rows)
+}
+
+/// Pictures a second through the loader, each decoded anew.
+fn together(source: &Arc<dyn Source>, preprocess: &Preprocess, augment: Augment, load: &Load) -> anyhow::Result<f64> {
+    let options = Options { batch: load.batch, threads: load.threads, memory: Some(0), ..Options::default() };
+    let loader = Loader::new(source.clone(), preprocess.clone(), augment, options)?;
+    let (start, mut done) = (Instant::now(), 0);
+    for epoch in 0.. {
+        for batch in loader.epoch(epoch, 0) {
+            done += batch.pictures.len();
+            if start.elapsed().as_secs_f64() >= load.seconds / 2.0 && done > 0 {
+                return Ok(done as f64 / start.elapsed().as_secs_f64());
+            }
+        }
+        if done == 0 {
+            bail!("no picture of a whole pass could be decoded");
+        }
+    }
+    unreachable!("epochs do not end")
+}
