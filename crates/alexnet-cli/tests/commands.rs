@@ -52,7 +52,8 @@ fn bad_usage_is_status_2_and_failure_status_1() {
     }
     fails(2, &["selftest", "--convolutions", "fourier"], &["fourier", "winograd"]);
     fails(1, &["summary", "--image-size", "20"], &["pool2", "larger pictures"]);
-    fails(1, &["bench", "train", "--precision", "bf16"], &["bf16"]);
+    fails(1, &["bench", "train", "--precision", "int8", "--batch", "1"], &["int8 is for inference"]);
+    fails(2, &["bench", "train", "--precision", "f8"], &["f32, bf16 or int8"]);
 }
 
 #[test]
