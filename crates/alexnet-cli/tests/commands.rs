@@ -101,6 +101,18 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     assert_eq!((&report["images"], &report["crops"]), (&500.into(), &1.into()));
     assert!(report["top5"].as_f64().expect("a number") >= report["top1"].as_f64().expect("a number"));
 
+    // In fewer bits: bf16 at once, int8 after calibration.
+    let short = run.join("last.int8.safetensors");
+    fails(1, &["eval", "--model", text(&model), "--precision", "int8"], &["conv1", "alexnet quantize"]);
+    fails(1, &["quantize", "--model", text(&model), "--out", text(&model)], &["another name"]);
+    let quantised = last_json(&["quantize", "--model", text(&model), "--pictures", "20", "--json"]);
+    assert!(quantised["same_answer"].as_f64().expect("a share") > 0.5 && short.exists(), "{quantised}");
+    for (precision, model) in [("bf16", &model), ("int8", &short)] {
+        let found = last_json(&["eval", "--model", text(model), "--precision", precision, "--json"]);
+        let loss = |report: &serde_json::Value| report["loss"].as_f64().expect("a number");
+        assert!((loss(&found) - loss(&report)).abs() < 0.05, "{precision}: {found}, not {report}");
+    }
+
     // A good picture is answered, a broken one told, and the status says that not all went well.
     let (good, broken) = (folder.path().join("good.bmp"), folder.path().join("broken.png"));
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();

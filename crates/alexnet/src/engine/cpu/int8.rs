@@ -85,7 +85,14 @@ fn kinds(plan: &Plan, inputs: &[Quantisation]) -> Vec<Option<Quantisation>> {
             _ => Wish::Floats,
         };
     }
-    wishes.into_iter().map(|wish| if let Wish::Bytes(q) = wish { Some(q) } else { None }).collect()
+    let mut kinds: Vec<_> = wishes.iter().map(|wish| if let Wish::Bytes(q) = wish { Some(*q) } else { None }).collect();
+    // What reads floats and could only pass bytes on writes floats.
+    for step in &plan.steps {
+        if matches!(step.work, Work::MaxPool { .. }) && kinds[step.x].is_none() {
+            kinds[step.y] = None;
+        }
+    }
+    kinds
 }
 
 /// Forward, as [`run::forward`] without dropout.
