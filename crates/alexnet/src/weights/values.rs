@@ -106,3 +106,28 @@ impl Mapping {
         usable.then(|| Values(Kind::File { mapping: self.clone(), start, len }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changed_its_length_is_not_mapped_and_nothing_is_read_past_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m");
+        std::fs::write(&path, [1u8; 100]).unwrap();
+        let file = File::open(&path).unwrap();
+        let message = Mapping::open(&path, &file, 101).unwrap_err().to_string();
+        assert!(message.contains("from 101 to 100 bytes"), "{message}");
+        let mapping = Mapping::open(&path, &file, 100).unwrap();
+        let odd = f32::from_le_bytes([1; 4]);
+        if cfg!(target_endian = "little") {
+            assert_eq!(mapping.values(4, 24).as_deref(), Some([odd; 24].as_slice()));
+            assert!(mapping.values(4, 24).unwrap().is_mapped());
+            assert_eq!(mapping.values(100, 0).as_deref(), Some([].as_slice()));
+        }
+        for (start, len) in [(1, 1), (2, 4), (7, 1), (4, 25), (100, 1), (104, 0), (4, usize::MAX), (usize::MAX, 1)] {
+            assert!(mapping.values(start, len).is_none(), "{len} at {start}");
+        }
+    }
+}

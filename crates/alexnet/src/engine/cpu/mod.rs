@@ -289,6 +289,7 @@ impl Engine for Cpu {
     }
 
     fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+        self.bytes = None;
         parameters::share(&mut self.parameters, name, values)
     }
 

@@ -58,8 +58,7 @@ impl Parameter {
     }
 
     /// The weights in file order, if there are and that is the faster way for `n` pictures: it is for a few, and for those
-    /// it stays the way when a larger batch has packed the weights of a mapped file in between.
-    /// In bf16 prepared weights are half as much to read.
+    /// it stays the way when a larger batch has packed the weights of a mapped file in between. In bf16 prepared weights are half as much to read.
     pub(super) fn in_file_order(&self, context: &Context<'_>, n: usize) -> Option<&Values> {
         self.file_order.as_ref().filter(|_| n <= linear::FEW && context.precision == Precision::F32)
     }
@@ -85,6 +84,10 @@ impl Parameter {
         self.prepared = Buffer::zeros(len);
         if len > 0 {
             make(&self.weights, &mut self.prepared);
+            // A mapped file can give them again; until then they would only take memory.
+            if self.file_order.is_some() {
+                self.weights = Buffer::default();
+            }
         }
     }
 
