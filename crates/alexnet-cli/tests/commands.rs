@@ -148,7 +148,8 @@ fn last_json(arguments: &[&str]) -> serde_json::Value {
 fn bench_tells_rates_and_every_step() {
     let load = ["--net", "paper", "--image-size", "67", "--batch", "2", "--seconds", "0", "--json"];
     let bench = |mode: &[&str]| last_json(&[&["bench"], mode, &load].concat());
-    for mode in ["train", "infer"] {
+    for (mode, precision) in [("train", "f32"), ("infer", "f32"), ("infer", "bf16"), ("infer", "int8")] {
+        let bench = |what: &[&str]| bench(&[what, &["--precision", precision]].concat());
         let speed = bench(&[mode]);
         let rate = |which: &str| speed["images_per_second"][which].as_f64().expect("a rate");
         assert!(speed["mode"] == mode && rate("min") > 0.0 && rate("min") <= rate("median") && rate("median") <= rate("max"));

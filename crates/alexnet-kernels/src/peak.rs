@@ -17,15 +17,23 @@ const TRIES: usize = 5;
 /// Bytes to read: several times any third-level cache that one virtual machine gets to itself.
 const BYTES: usize = 256 << 20;
 
-/// Floating-point operations a second, two for a multiply-add, of `threads` tasks at once on registers of the context's
-/// instruction set; in plain Rust a multiplication and an addition, which is what the portable kernels do.
-pub fn flops(context: &Context<'_>, threads: usize) -> f64 {
-    let lanes = match context.isa {
-        Isa::Avx512 => 16,
-        Isa::Avx2 | Isa::Portable => 8,
-    };
+/// What is multiplied. Where the processor has no instruction for it, kernels turn it into floats, which then set the peak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Factors {
+    /// Single precision.
+    Floats,
+    /// bfloat16, pairs of which `vdpbf16ps` multiplies and adds.
+    Bf16,
+    /// Bytes, four of which `vpdpbusd` multiplies and adds.
+    Bytes,
+}
+
+/// Operations a second, two for a multiply-add, of `threads` tasks at once on registers of the context's instruction set; in
+/// plain Rust a multiplication and an addition, which is what the portable kernels do.
+pub fn flops(context: &Context<'_>, factors: Factors, threads: usize) -> f64 {
+    let (lanes, spin) = spin(context.isa, factors);
     let operations = threads * ROUNDS * SUMS * lanes * 2;
-    operations as f64 / best(|| context.threads.run(threads, &|_| spin(context.isa)))
+    operations as f64 / best(|| context.threads.run(threads, &|_| spin()))
 }
 
 /// Bytes a second that `threads` tasks read at once, each its own part of a buffer that no cache holds.
@@ -61,17 +69,54 @@ fn best(work: impl Fn()) -> f64 {
     (0..TRIES).map(run).fold(f64::INFINITY, f64::min)
 }
 
-/// `ROUNDS` multiply-adds on each of `SUMS` registers. The sums go to 1, so that no number becomes slow to handle.
-fn spin(isa: Isa) {
-    match isa {
-        // SAFETY: a context's instruction set is supported by the processor.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { spin_avx512() },
+/// What does `ROUNDS` multiply-adds on each of `SUMS` registers, and how many each of them is. The sums of floats go to 1, so
+/// that no number becomes slow to handle.
+fn spin(isa: Isa, factors: Factors) -> (usize, fn()) {
+    #[cfg(target_arch = "x86_64")]
+    match (isa, factors) {
+        // SAFETY: the feature was just detected.
+        (Isa::Avx512, Factors::Bf16) if is_x86_feature_detected!("avx512bf16") => return (32, || unsafe { spin_bf16() }),
         // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => unsafe { spin_avx2() },
-        _ => spin_portable(),
+        (Isa::Avx512, Factors::Bytes) if is_x86_feature_detected!("avx512vnni") => return (64, || unsafe { spin_bytes() }),
+        // SAFETY: a context's instruction set is supported by the processor.
+        (Isa::Avx512, _) => return (16, || unsafe { spin_avx512() }),
+        // SAFETY: as above.
+        (Isa::Avx2, _) => return (8, || unsafe { spin_avx2() }),
+        (Isa::Portable, _) => {}
     }
+    let _ = (isa, factors);
+    (8, spin_portable)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn spin_bf16() {
+    use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps, _mm512_set1_ps};
+    // Pairs of 0.0, which is all zero bits.
+    let zeros: __m512 = _mm512_set1_ps(black_box(0.0));
+    // SAFETY: both types are 512 bits of any value.
+    let a = unsafe { std::mem::transmute::<__m512, __m512bh>(zeros) };
+    let mut sums = [zeros; SUMS];
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = _mm512_dpbf16_ps(*sum, a, a);
+        }
+    }
+    black_box(sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn spin_bytes() {
+    use std::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_set1_epi32};
+    let (a, b) = (_mm512_set1_epi32(black_box(0)), _mm512_set1_epi32(black_box(0)));
+    let mut sums = [a; SUMS];
+    for _ in 0..ROUNDS {
+        for sum in &mut sums {
+            *sum = _mm512_dpbusd_epi32(*sum, a, b);
+        }
+    }
+    black_box(sums);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -121,9 +166,10 @@ mod tests {
     #[test]
     fn figures_are_those_of_a_processor_of_our_time() {
         for isa in Isa::all_supported() {
-            let context = Context::serial(isa);
-            // A slow laptop does 1e9, the fastest core 1e12; memory from 1e9 to 1e12.
-            assert!((1e8..1e13).contains(&flops(&context, 1)), "{isa}");
+            for factors in [Factors::Floats, Factors::Bf16, Factors::Bytes] {
+                // A slow laptop does 1e9, the fastest core 1e12; memory from 1e9 to 1e12.
+                assert!((1e8..1e13).contains(&flops(&Context::serial(isa), factors, 1)), "{isa} {factors:?}");
+            }
         }
         assert!((1e8..1e13).contains(&read(&Context::serial(Isa::detect()), 1)));
     }

@@ -131,9 +131,9 @@ impl std::fmt::Display for Algorithm {
     }
 }
 
-/// How far one convolution by [`Algorithm::Winograd`] may be from exact arithmetic, as a share of the result's l2 norm. Direct
+/// How far one f32 convolution by [`Algorithm::Winograd`] may be from exact arithmetic, as a share of the result's l2 norm. Direct
 /// ones in f32 are off by some 1e-7.
-pub const WINOGRAD_ERROR: f64 = 2e-6;
+pub const WINOGRAD_ERROR: f64 = 1e-6;
 
 impl Shape {
     /// The algorithm for this shape, by a fixed rule: never by a timing, a number of threads or of pictures.

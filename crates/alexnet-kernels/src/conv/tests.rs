@@ -238,7 +238,7 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
 /// What Winograd's rounding may change in a precision, as a share of the norm. Measured: at most 7e-7 and 1.3e-2.
 fn winograd_bound(precision: Precision) -> f64 {
     match precision {
-        Precision::F32 => 1e-6,
+        Precision::F32 => WINOGRAD_ERROR,
         Precision::Bf16 => 1.8e-2,
     }
 }

@@ -56,11 +56,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }));
     }
     out::say(&format!(
-        "{} {} at {} pixels, batch {}, {threads} threads, {isa}; medians of {} runs",
+        "{} {} at {} pixels, batch {}, {threads} threads, {isa}, {}; medians of {} runs",
         args.mode.name(),
         net.name,
         net.image_size,
         load.batch,
+        load.precision,
         times.len()
     ));
     out::say(&format!("this machine: {flops:.0} GFLOP/s of multiply-adds in registers, {read:.1} GB/s read from memory\n"));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use alexnet_kernels::context::Context;
 
+use super::Precision;
 use super::plan::{Plan, Step, Work, batch};
 use super::program::Purpose;
 use crate::net::{DropoutStyle, Net};
@@ -39,8 +40,9 @@ pub(super) struct Cost {
 }
 
 /// How a step does its work.
-pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>) -> String {
+pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>, precision: Precision) -> String {
     match work {
+        Work::Conv { shape, .. } if precision == Precision::Int8 => format!("direct {}x{}", shape.r, shape.s),
         Work::Conv { shape, .. } => {
             let algorithm = match pass {
                 Pass::DataGradient => shape.data_gradient_algorithm(context),
@@ -72,7 +74,7 @@ pub(super) fn has(step: &Step, pass: Pass, purpose: Purpose) -> bool {
 }
 
 /// What a step costs for `n` pictures.
-pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, n: usize) -> Cost {
+pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, precision: Precision, n: usize) -> Cost {
     let value = |v: usize| batch(plan.values[v].map, n).len();
     let gradient = |v: usize| batch(plan.gradient_map(v), n).len();
     let (x, y, dx, dy) = (value(step.x), value(step.y), gradient(step.x), gradient(step.y));
@@ -97,15 +99,22 @@ pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, n: us
         (Pass::DataGradient, Work::Lrn { .. } | Work::SpatialNorm { .. }) => x + dy + dx,
         (Pass::DataGradient, _) => dy + weights + mask + dx,
     };
-    Cost { macs, bytes: floats * size_of::<f32>() + winners }
+    let bytes = match precision {
+        // Weights that were prepared, and the maps between layers that multiply.
+        Precision::Bf16 if purpose == Purpose::Infer => 4 * floats - 2 * weights,
+        Precision::Int8 if matches!(step.work, Work::Conv { .. } | Work::Linear { .. } | Work::MaxPool { .. }) => floats,
+        _ => 4 * floats,
+    };
+    Cost { macs, bytes: bytes + winners }
 }
 
 /// Tells a user who asked for it (`RUST_LOG=info`, or `debug` for each layer) how a program will run.
-pub(super) fn log(net: &Net, plan: &Plan, purpose: Purpose, context: &Context<'_>, threads: usize) {
-    log::info!("{}: {} steps of {purpose:?} on {}, {threads} threads", net.name, plan.steps.len(), context.isa);
+pub(super) fn log(net: &Net, plan: &Plan, purpose: Purpose, context: &Context<'_>, precision: Precision) {
+    log::info!("{}: {} steps of {purpose:?} in {precision} on {}", net.name, plan.steps.len(), context.isa);
     for step in &plan.steps {
         let passes = [Pass::Forward, Pass::DataGradient, Pass::WeightGradient];
-        let told = |pass: Pass| has(step, pass, purpose).then(|| format!("{pass} by {}", how(&step.work, pass, context)));
+        let told =
+            |pass: Pass| has(step, pass, purpose).then(|| format!("{pass} by {}", how(&step.work, pass, context, precision)));
         let line = passes.into_iter().filter_map(told).collect::<Vec<_>>().join(", ");
         if !line.is_empty() {
             log::debug!("{} on {}: {line}", net.layers[step.layer].name, context.isa);

@@ -121,9 +121,9 @@ impl Cpu {
         if n > self.capacity {
             return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
         }
-        let (team, threads) = (self.team.clone(), self.threads());
+        let (team, precision) = (self.team.clone(), self.precision);
         let context = self.context(&team);
-        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, threads)?;
+        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
         run::prepare(&context, program, &mut self.parameters, n);
         Ok(int8::calibrate(&context, program, &self.parameters, images, n))
     }
@@ -171,10 +171,10 @@ impl Cpu {
         if self.precision == Precision::Int8 {
             return Err(Error::Invalid("int8 is for inference; train in f32 or bf16".into()));
         }
-        let (team, threads) = (self.team.clone(), self.threads());
+        let (team, precision) = (self.team.clone(), self.precision);
         let context = self.context(&team);
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
-        let program = compiled(slot, &self.net, purpose, self.capacity, &context, threads)?;
+        let program = compiled(slot, &self.net, purpose, self.capacity, &context, precision)?;
         self.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
         if matches!(learn, Learn::Update(_)) {
             self.parameters.iter_mut().for_each(Parameter::ready_to_train);
@@ -199,11 +199,11 @@ fn compiled<'a>(
     purpose: Purpose,
     capacity: usize,
     context: &Context<'_>,
-    threads: usize,
+    precision: Precision,
 ) -> Result<&'a mut Program> {
     if slot.is_none() {
         let program = Program::new(net, net.layers.len(), purpose, capacity)?;
-        describe::log(net, &program.plan, purpose, context, threads);
+        describe::log(net, &program.plan, purpose, context, precision);
         *slot = Some(program);
     }
     let Some(program) = slot else { unreachable!("compiled above") };
@@ -217,9 +217,9 @@ impl Engine for Cpu {
 
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
-        let (team, threads) = (self.team.clone(), self.threads());
+        let (team, precision) = (self.team.clone(), self.precision);
         let context = self.context(&team);
-        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, threads)?;
+        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
         logits.clear();
         if self.precision == Precision::Int8 {
             let bytes = match &mut self.bytes {

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use alexnet_kernels::peak;
+use alexnet_kernels::peak::{self, Factors};
 
 use super::describe::{Cost, Pass, cost, has, how};
 use super::program::{Program, Purpose};
-use super::{Cpu, compiled};
+use super::{Cpu, Precision, compiled};
 use crate::Result;
 
 /// What one pass of one step took.
@@ -69,7 +69,7 @@ impl Clock {
     }
 }
 
-/// What the processor can do with this engine's instruction set and threads.
+/// What the processor can do with this engine's instruction set, precision and threads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Floating-point operations a second of multiply-adds in registers, two for each.
@@ -90,7 +90,12 @@ impl Cpu {
     /// Measures what the processor can do now, in some tenths of a second.
     pub fn limits(&self) -> Limits {
         let (context, threads) = (self.context(&self.team), self.threads());
-        Limits { flops: peak::flops(&context, threads), read: peak::read(&context, threads) }
+        let factors = match self.precision {
+            Precision::F32 => Factors::Floats,
+            Precision::Bf16 => Factors::Bf16,
+            Precision::Int8 => Factors::Bytes,
+        };
+        Limits { flops: peak::flops(&context, factors, threads), read: peak::read(&context, threads) }
     }
 
     /// Times every step of training, or else of inference, from now on; what was measured before is forgotten.
@@ -98,10 +103,10 @@ impl Cpu {
     /// # Errors
     /// A net that does not compile.
     pub fn time_steps(&mut self, training: bool) -> Result<()> {
-        let (team, threads) = (self.team.clone(), self.threads());
+        let (team, precision) = (self.team.clone(), self.precision);
         let context = self.context(&team);
         let (slot, purpose) = if training { (&mut self.training, Purpose::Train) } else { (&mut self.inference, Purpose::Infer) };
-        let program = compiled(slot, &self.net, purpose, self.capacity, &context, threads)?;
+        let program = compiled(slot, &self.net, purpose, self.capacity, &context, precision)?;
         program.clock = Clock::wound_up(program.plan.steps.len());
         Ok(())
     }
@@ -126,8 +131,8 @@ impl Cpu {
             let name = &self.net.layers[step.layer].name;
             for pass in [Pass::Forward, Pass::DataGradient, Pass::WeightGradient] {
                 if has(step, pass, *purpose) {
-                    let how = how(&step.work, pass, &self.context(&self.team));
-                    rows.push(row(name, how, pass, laps, cost(plan, step, pass, *purpose, n)));
+                    let how = how(&step.work, pass, &self.context(&self.team), self.precision);
+                    rows.push(row(name, how, pass, laps, cost(plan, step, pass, *purpose, self.precision, n)));
                 }
             }
         }
