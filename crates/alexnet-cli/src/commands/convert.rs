@@ -1,0 +1,49 @@
+//! `alexnet convert`: a model file from one format to another.
+
+use crate::{net_option, out};
+use alexnet::weights::{self, Names, SaveOptions};
+use std::path::PathBuf;
+
+/// Options of `alexnet convert`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model file of any format that `inspect` knows
+    #[arg(value_name = "IN")]
+    from: PathBuf,
+    /// File to write; its ending says the format: .safetensors, .pth, .onnx, .caffemodel or .pdparams
+    #[arg(value_name = "OUT")]
+    to: PathBuf,
+    /// Network that IN is, where the file does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
+    /// Names of the parameters in OUT [default: those that the format's own world uses]
+    #[arg(long, value_name = "WHOSE", value_parser = ["own", "torchvision", "paddle"])]
+    names: Option<String>,
+    /// ONNX: let the graph take RGB bytes [n, rows, columns, 3] and prepare them itself
+    #[arg(long)]
+    preprocess_in_graph: bool,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let model = weights::open(&args.from, args.net.as_deref())?;
+    let names = args.names.as_deref().map(|names| match (names, model.net.name.as_str()) {
+        ("torchvision", _) => Names::Torchvision,
+        ("paddle", "seed-code" | "seed-text") => Names::Page,
+        ("paddle", _) => Names::Paddle,
+        _ => Names::Own,
+    });
+    let options = SaveOptions { names, preprocess_in_graph: args.preprocess_in_graph };
+    let changes = weights::save(&args.to, &model, options)?;
+    if args.json {
+        let (net, to) = (&model.net.name, args.to.to_string_lossy());
+        return out::print_json(&serde_json::json!({ "net": net, "out": to, "changes": changes }));
+    }
+    if quiet {
+        return Ok(());
+    }
+    let changes: String = changes.iter().map(|change| format!("  {change}\n")).collect();
+    out::print(&format!("{}: {}, {} classes\n{changes}", args.to.display(), model.net.name, model.classes.len()))
+}
