@@ -1,8 +1,10 @@
 //! `alexnet convert`: a model file from one format to another.
 
 use crate::{net_option, out};
+use alexnet::image::Channels;
 use alexnet::weights::{self, Names, SaveOptions};
-use std::path::PathBuf;
+use anyhow::{Context, bail};
+use std::path::{Path, PathBuf};
 
 /// Options of `alexnet convert`.
 #[derive(clap::Args)]
@@ -19,6 +21,12 @@ pub(crate) struct Args {
     /// Names of the parameters in OUT [default: those that the format's own world uses]
     #[arg(long, value_name = "WHOSE", value_parser = ["own", "torchvision", "paddle"])]
     names: Option<String>,
+    /// Names of the classes, in the order of the outputs: `imagenet` (1,000, sorted by WordNet identifier) or a file of a name a line
+    #[arg(long, value_name = "imagenet|FILE")]
+    labels: Option<PathBuf>,
+    /// Mean picture that IN was trained with, a mean.binaryproto of Caffe's
+    #[arg(long, value_name = "FILE")]
+    mean: Option<PathBuf>,
     /// ONNX: let the graph take RGB bytes [n, rows, columns, 3] and prepare them itself
     #[arg(long)]
     preprocess_in_graph: bool,
@@ -28,7 +36,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let model = weights::open(&args.from, args.net.as_deref())?;
+    let mut model = weights::open(&args.from, args.net.as_deref())?;
+    if let Some(labels) = &args.labels {
+        model.classes = read_labels(labels)?;
+    }
+    if let Some(mean) = &args.mean {
+        if model.preprocess.channels != Channels::Bgr || model.preprocess.scale != 1.0 {
+            bail!("--mean: {} takes something else than Caffe's BGR of 0 to 255", model.net.name);
+        }
+        model.preprocess.mean = weights::read_mean(mean)?;
+        model.preprocess.check().map_err(anyhow::Error::msg)?;
+    }
     let names = args.names.as_deref().map(|names| match (names, model.net.name.as_str()) {
         ("torchvision", _) => Names::Torchvision,
         ("paddle", "seed-code" | "seed-text") => Names::Page,
@@ -46,4 +64,13 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let changes: String = changes.iter().map(|change| format!("  {change}\n")).collect();
     out::print(&format!("{}: {}, {} classes\n{changes}", args.to.display(), model.net.name, model.classes.len()))
+}
+
+/// A name a line, or the built-in list.
+fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
+    if path.as_os_str() == "imagenet" {
+        return Ok(weights::imagenet::classes().map(|(_, name)| name.to_string()).collect());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(text.lines().map(str::to_string).collect())
 }

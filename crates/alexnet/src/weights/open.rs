@@ -81,6 +81,7 @@ pub(crate) fn about(contents: &Contents, identity: &Identity, net: &Net) -> Resu
             let message = format!("{} class names for the {} outputs of its net", classes.len(), net.classes());
             return Err(Error::file(contents.source.path(), message));
         }
+        None if identity.known.is_some() => super::imagenet::names(),
         None => (0..net.classes()).map(|i| i.to_string()).collect(),
     };
     let mut preprocess = own.preprocess.or_else(|| identity.preprocess.clone()).unwrap_or_else(|| Preprocess::for_net(net));

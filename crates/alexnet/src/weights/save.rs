@@ -84,6 +84,10 @@ impl Sheet<'_> {
 /// written; one that stood there before is kept.
 pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Result<Vec<String>> {
     let path = path.as_ref();
+    let (names, outputs) = (model.classes.len(), model.net.classes());
+    if names != outputs {
+        return Err(Error::Invalid(format!("{names} class names for {outputs} outputs")));
+    }
     let fits = |names: Names| sheet_for(model, names).is_ok();
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     if options.preprocess_in_graph && ending != "onnx" {
@@ -118,8 +122,10 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
             Ok(remarks)
         }
         "caffemodel" => {
-            let (sheet, remarks) = plain_sheet(model, Names::Own)?;
+            let (fed, remark) = caffe::fed_by_caffe(model)?;
+            let (sheet, mut remarks) = plain_sheet(&fed, Names::Own)?;
             caffe::write(path, &sheet)?;
+            remarks.extend(remark);
             Ok(remarks)
         }
         _ => Err(Error::file(path, "the ending says the format; give .safetensors, .pth, .onnx, .caffemodel or .pdparams")),
