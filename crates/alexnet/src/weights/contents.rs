@@ -168,6 +168,12 @@ impl Tensor {
         }
     }
 
+    /// As [`values`](Self::values), for those that the file really holds.
+    #[cfg(test)]
+    pub(crate) fn values_in_file(&self, source: &Source) -> Told<Vec<f32>> {
+        if let Stored::Same(_) = self.stored { Err("made, not held".into()) } else { self.values(source) }
+    }
+
     fn append(&self, source: &Source, start: u64, length: u64, values: &mut Vec<f32>) -> Told<()> {
         let mut buffer = vec![0; length.min(1 << 18) as usize];
         let (mut at, end) = (start, start + length);

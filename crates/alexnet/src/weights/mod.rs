@@ -8,6 +8,8 @@ mod chain;
 mod container;
 mod contents;
 mod form;
+#[cfg(test)]
+mod golden;
 mod identify;
 pub mod imagenet;
 mod inspect;
@@ -17,6 +19,8 @@ mod names;
 mod onnx;
 mod open;
 mod paddle;
+#[cfg(test)]
+mod paddle_tests;
 mod pickle;
 mod protobuf;
 mod pth;

@@ -62,8 +62,8 @@ fn constants(model: &mut Model) -> Told<()> {
                 let shape = shape.collect::<Told<Vec<_>>>()?;
                 let value = match node.tensor("value").map(|(tensor, _)| &tensor.stored) {
                     Some(Stored::Here(values)) => values.first().copied().unwrap_or_default(),
-                    Some(Stored::Runs(_)) => return Err(format!("the value of {name} is packed in a way not known here")),
-                    _ => 0.0,
+                    Some(_) => return Err(format!("the value of {name} is of a kind not known here")),
+                    None => 0.0,
                 };
                 model.tensors.push(Tensor { name, shape, dtype: Dtype::F32, stored: Stored::Same(value) });
             }

@@ -235,6 +235,13 @@ fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
         let bytes = source.cursor(*start, start + length).bytes(*length)?;
         ints = bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect();
     }
+    // A single number is what ConstantOfShape repeats: read at once.
+    if kind == 1
+        && let [(start, 4)] = runs.as_slice()
+        && !outside
+    {
+        floats = vec![f32::from_le_bytes(source.cursor(*start, start + 4).array()?)];
+    }
     let stored = if outside {
         let number = |key: &str| place.get(key).map_or(Ok(0), |text| text.parse::<u64>());
         let file = place.get("location").cloned().unwrap_or_default();
