@@ -1,18 +1,38 @@
 //! What of a net matters to its answers, so that a graph from a file can be held against the presets.
 
-use crate::net::{Activation, DropoutStyle, Net, Op};
 use crate::Result;
+use crate::net::{Activation, DropoutStyle, Net, Op};
 
 /// A layer as inference sees it: windows by where they begin and how many there are, whatever rounding and padding said so.
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
-    Conv { out: usize, kernel: usize, stride: usize, top: usize, left: usize, groups: usize, size: usize },
+    Conv {
+        out: usize,
+        kernel: usize,
+        stride: usize,
+        top: usize,
+        left: usize,
+        groups: usize,
+        size: usize,
+    },
     Activation(Activation),
     /// `n`, strength for the plain sum, exponent, `k`, columns.
     Lrn(usize, f32, f32, f32, usize),
     SpatialNorm(usize, f32, f32, f32),
-    MaxPool { kernel: usize, stride: usize, top: usize, left: usize, size: usize },
-    AvgPool { kernel: usize, stride: usize, top: usize, left: usize, size: usize },
+    MaxPool {
+        kernel: usize,
+        stride: usize,
+        top: usize,
+        left: usize,
+        size: usize,
+    },
+    AvgPool {
+        kernel: usize,
+        stride: usize,
+        top: usize,
+        left: usize,
+        size: usize,
+    },
     Adaptive(usize),
     /// Dropout that multiplies at inference.
     Scale(f32),

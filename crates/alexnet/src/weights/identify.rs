@@ -57,10 +57,9 @@ impl Identity {
         let names: Vec<_> = self.fits.iter().map(|net| net.name.as_str()).collect();
         match names.as_slice() {
             [] => "its shapes fit no net of `alexnet nets`".into(),
-            [first, ..] => format!(
-                "its shapes fit {}, and nothing in it tells which; say --net {first} if it is that one",
-                names.join(", ")
-            ),
+            [first, ..] => {
+                format!("its shapes fit {}, and nothing in it tells which; say --net {first} if it is that one", names.join(", "))
+            }
         }
     }
 }

@@ -106,7 +106,11 @@ impl<'a> Cursor<'a> {
     /// When so many are not left.
     pub(crate) fn skip(&mut self, length: u64) -> Told<u64> {
         if length > self.left() {
-            return Err(format!("cut off or damaged: {length} bytes are announced at byte {}, {} are left", self.at, self.left()));
+            return Err(format!(
+                "cut off or damaged: {length} bytes are announced at byte {}, {} are left",
+                self.at,
+                self.left()
+            ));
         }
         let start = self.at;
         self.at += length;

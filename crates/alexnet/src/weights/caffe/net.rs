@@ -36,7 +36,9 @@ pub(super) fn graph(net: &mut Net) -> Told<(Option<Graph>, Vec<String>)> {
     // Caffe subtracts first.
     let mean = data.map_or(MEAN, |layer| [0, 1, 2].map(|i| layer.mean[i])).map(|mean| mean * scale);
     if data.is_none() {
-        remarks.push("does not tell the mean; 104, 117, 123 are taken: a mean.binaryproto can be given with `convert --mean`".into());
+        remarks.push(
+            "does not tell the mean; 104, 117, 123 are taken: a mean.binaryproto can be given with `convert --mean`".into(),
+        );
     }
     graph.preprocess = Some(Preprocess {
         resize: Resize::Warp((size as f64 * 256.0 / 227.0).round() as usize),
@@ -109,8 +111,8 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, chain: &mut Chain) -> Told<()>
             };
             chain.push("pool", op);
         }
-        "data" | "input" | "imagedata" | "memorydata" | "hdf5data" | "dummydata" | "windowdata" | "images" | "split" | "silence"
-        | "accuracy" | "softmax" | "softmaxloss" | "softmaxwithloss" | "flatten" => {}
+        "data" | "input" | "imagedata" | "memorydata" | "hdf5data" | "dummydata" | "windowdata" | "images" | "split"
+        | "silence" | "accuracy" | "softmax" | "softmaxloss" | "softmaxwithloss" | "flatten" => {}
         other => return Err(format!("its type `{other}` is none of AlexNet's")),
     }
     Ok(())

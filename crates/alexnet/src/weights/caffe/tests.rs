@@ -3,8 +3,8 @@
 
 use super::read_mean;
 use crate::image::Mean;
-use crate::weights::open::contents;
 use crate::weights::golden;
+use crate::weights::open::contents;
 
 /// A field of bytes.
 fn bytes(field: u32, content: &[u8]) -> Vec<u8> {
@@ -48,16 +48,10 @@ fn old() -> Vec<u8> {
         bytes(10, &[int(1, 2), int(4, 1)].concat()),
     ];
     // Numbers one by one.
-    let single: Vec<u8> =
-        [9.0f32, 8.0, 7.0, 6.0].iter().flat_map(|v| [vec![0x2D], v.to_le_bytes().to_vec()].concat()).collect();
+    let single: Vec<u8> = [9.0f32, 8.0, 7.0, 6.0].iter().flat_map(|v| [vec![0x2D], v.to_le_bytes().to_vec()].concat()).collect();
     let weight = [int(1, 1), int(2, 1), int(3, 2), int(4, 2), single].concat();
-    let fc = [
-        bytes(4, b"fc2"),
-        int(5, 14),
-        bytes(6, &weight),
-        bytes(6, &legacy([1, 1, 1, 2], &[0.0, 1.0])),
-        bytes(17, &int(1, 2)),
-    ];
+    let fc =
+        [bytes(4, b"fc2"), int(5, 14), bytes(6, &weight), bytes(6, &legacy([1, 1, 1, 2], &[0.0, 1.0])), bytes(17, &int(1, 2))];
     let layers = [data, conv.concat(), [bytes(4, b"relu1"), int(5, 18)].concat(), fc.concat()];
     [bytes(1, b"tiny"), layers.iter().flat_map(|layer| bytes(2, layer)).collect()].concat()
 }

@@ -45,12 +45,8 @@ pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
     }
 }
 
-type Parsed = (
-    Vec<super::contents::Tensor>,
-    std::collections::BTreeMap<String, String>,
-    Option<super::contents::Graph>,
-    Vec<String>,
-);
+type Parsed =
+    (Vec<super::contents::Tensor>, std::collections::BTreeMap<String, String>, Option<super::contents::Graph>, Vec<String>);
 
 fn parse(source: &Source) -> Told<Parsed> {
     let mut model = proto::model(source)?;

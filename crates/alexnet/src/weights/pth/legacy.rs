@@ -55,7 +55,8 @@ fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
     let mut places = HashMap::new();
     for &key in keys.items(keys.root).ok_or("damaged: its list of storages is none")? {
         let key = key_text(&keys, key)?;
-        let (kind, count) = wanted.borrow().get(&key).copied().ok_or_else(|| format!("damaged: nobody uses the storage {key}"))?;
+        let (kind, count) =
+            wanted.borrow().get(&key).copied().ok_or_else(|| format!("damaged: nobody uses the storage {key}"))?;
         let told = u64::from_le_bytes(cursor.array()?);
         let length = count.checked_mul(kind.1).filter(|_| told == count);
         let length = length.ok_or_else(|| format!("damaged: the storage {key} has {told} elements, {count} were announced"))?;
