@@ -6,6 +6,7 @@ use super::model::{MEAN_TENSOR, Model, parameters, read_parts};
 use super::names::{Names, Recognised, recognise};
 use super::source::Source;
 use super::{caffe, known, onnx, paddle, pth};
+use crate::engine::cpu::Ranges;
 use crate::image::{Mean, Preprocess};
 use crate::net::Net;
 use crate::{Error, Result};
@@ -54,7 +55,7 @@ pub(crate) fn load(contents: &Contents, identity: &Identity) -> Result<Model> {
         tensors.insert(name.clone(), values.into());
     }
     let (preprocess, classes, recipe) = about(contents, identity, &net)?;
-    Ok(Model { net, preprocess, classes, recipe, tensors })
+    Ok(Model { net, preprocess, classes, recipe, ranges: Ranges::new(), tensors })
 }
 
 /// A file whose tensors lie over each other could claim a net far larger than itself.

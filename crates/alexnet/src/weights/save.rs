@@ -5,6 +5,7 @@ use super::form::same_answers;
 use super::model::{MEAN_TENSOR, Model, describe, parameters};
 use super::names::{Names, fitting};
 use super::{caffe, onnx, paddle, pth};
+use crate::engine::cpu::Ranges;
 use crate::image::Mean;
 use crate::net::{Activation, DropoutStyle, Net, Op, presets};
 use crate::{Error, Result, files};
@@ -219,6 +220,9 @@ fn sheet<'a>(model: &'a Model, net: Net, names: Names, change: &BTreeMap<String,
         written.push(Written { name, shape, values, factor, exchange });
     }
     let mut remarks = Vec::new();
+    if !model.ranges.is_empty() {
+        remarks.push("what `quantize` measured for int8 is left out: quantise it again where it is needed".into());
+    }
     for (layer, factor) in change.iter().filter(|(_, factor)| **factor != 1.0) {
         remarks.push(format!(
             "{layer}.weight is multiplied by {factor}, as dropout scales {} and {} elsewhere",
@@ -238,6 +242,8 @@ fn shallow(model: &Model) -> Model {
         preprocess: preprocess.clone(),
         classes: classes.clone(),
         recipe: recipe.clone(),
+        // They are for the numbers that our own net sees, which others' may change.
+        ranges: Ranges::new(),
         tensors: BTreeMap::new(),
     }
 }

@@ -57,6 +57,7 @@ fn small(name: &str) -> Model {
         preprocess: Preprocess::for_net(&net),
         classes: ["a", "b", "c"].map(String::from).to_vec(),
         recipe: serde_json::Value::Null,
+        ranges: Default::default(),
         net,
     }
 }
