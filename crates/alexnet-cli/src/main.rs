@@ -31,6 +31,10 @@ enum Command {
     Predict(commands::predict::Args),
     /// Prepare a model to run in int8.
     Quantize(commands::quantize::Args),
+    /// Tell what a model file is: format, network, tensors, preprocessing
+    Inspect(commands::inspect::Args),
+    /// Rewrite a model file in another format
+    Convert(commands::convert::Args),
     /// Show a network layer by layer, or draw it
     Summary(commands::summary::Args),
     /// Time training or inference, and what they are made of
@@ -54,6 +58,8 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Quantize(args) => commands::quantize::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Convert(args) => commands::convert::run(&args, cli.quiet),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),

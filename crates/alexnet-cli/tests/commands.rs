@@ -130,6 +130,43 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
 }
 
 #[test]
+fn a_model_goes_through_every_format_and_answers_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let train = ["-q", "train", "--net", "caffenet", "--image-size", "67", "--batch", "4", "--epochs", "1", "--max-steps", "1"];
+    done(&[train.as_slice(), &["--out", text(&run)]].concat());
+    let picture = folder.path().join("p.bmp");
+    let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
+    bmp.resize(54, 0);
+    bmp.extend([10, 20, 30, 0]);
+    std::fs::write(&picture, bmp).expect("a file");
+    let mut from = run.join("last.safetensors");
+    let answer = |model: &Path| {
+        let json: serde_json::Value =
+            serde_json::from_str(&done(&["predict", "--model", text(model), "--json", text(&picture)])).expect("JSON");
+        json[0]["top"].clone()
+    };
+    let wanted = answer(&from);
+    for (name, format) in [("m.pth", "PyTorch"), ("m.onnx", "ONNX"), ("m.caffemodel", "Caffe"), ("m.safetensors", "safetensors")]
+    {
+        let to = folder.path().join(name);
+        done(&["convert", text(&from), text(&to)]);
+        // Caffe's file takes other numbers, so that its answers are rounded elsewhere.
+        for (a, b) in answer(&to).as_array().expect("answers").iter().zip(wanted.as_array().expect("answers")) {
+            let probability = |answer: &serde_json::Value| answer["probability"].as_f64().expect("a number");
+            assert_eq!((&a["index"], &a["label"]), (&b["index"], &b["label"]), "{name}");
+            assert!((probability(a) / probability(b) - 1.0).abs() < 1e-5, "{name}: {a} instead of {b}");
+        }
+        let told = done(&["inspect", text(&to)]);
+        assert!(told.starts_with(format) && told.contains("net: caffenet, 67 x 67 pixels, 10 classes"), "{told}");
+        from = to;
+    }
+    fails(1, &["convert", text(&from), text(&folder.path().join("m.txt"))], &["ending", ".onnx"]);
+    fails(1, &["convert", text(&from), text(&folder.path().join("m.pth")), "--names", "torchvision"], &["--names own"]);
+    fails(1, &["inspect", text(&picture)], &["p.bmp", "not a model file"]);
+}
+
+#[test]
 fn the_self_test_reports_the_formulas_parameters() {
     let report = done(&["selftest", "--net", "slim", "--batch", "1", "--classes", "3", "--json"]);
     let report: alexnet::selftest::Report = serde_json::from_str(&report).expect("a report");

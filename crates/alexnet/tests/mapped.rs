@@ -47,7 +47,7 @@ fn model() -> Model {
         std: [1.0; 3],
     };
     let classes = (0..CLASSES).map(|i| format!("class {i}")).collect();
-    Model { net, preprocess, classes, recipe: serde_json::Value::Null, tensors }
+    Model { net, preprocess, classes, recipe: serde_json::Value::Null, ranges: Default::default(), tensors }
 }
 
 /// The model from a file as this program writes it, and from one whose tensors begin at an odd byte.

@@ -1,6 +1,6 @@
 //! `alexnet eval`: how good a model is.
 
-use crate::out;
+use crate::{net_option, out};
 
 use super::machine::{self, Machine};
 use alexnet::data::{self, loader};
@@ -13,9 +13,12 @@ use std::time::Instant;
 /// Options of `alexnet eval`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors
+    /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
+    /// Network that the model file is, where it does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
     /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
@@ -34,7 +37,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let start = Instant::now();
-    let mut model = weights::read(&args.model)?;
+    let mut model = weights::open(&args.model, args.net.as_deref())?;
     let source = match &args.data {
         Some(path) => data::open(path)?,
         None => data::built_in(data::Split::Test, 0),

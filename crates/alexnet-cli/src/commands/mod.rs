@@ -2,7 +2,9 @@
 
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod eval;
+pub(crate) mod inspect;
 mod machine;
 pub(crate) mod man;
 pub(crate) mod nets;

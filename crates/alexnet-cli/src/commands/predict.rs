@@ -1,7 +1,7 @@
 //! `alexnet predict`: what a model sees in pictures.
 
 use super::machine::{self, Machine};
-use crate::out;
+use crate::{net_option, out};
 use alexnet::engine::cpu::Convolutions;
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 /// Options of `alexnet predict`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors
+    /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
+    /// Network that the model file is, where it does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
     /// Pictures: JPEG, PNG, WebP, BMP or GIF
     #[arg(required = true, value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
@@ -39,7 +42,7 @@ const WORTH_TRANSFORMING: usize = 12;
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut model = weights::read(&args.model)?;
+    let mut model = weights::open(&args.model, args.net.as_deref())?;
     let mut engine = args.machine.engine_of(&mut model, args.pictures.len().min(TOGETHER) * args.crops)?;
     if args.pictures.len() * args.crops < WORTH_TRANSFORMING && std::env::var_os("ALEXNET_CONV").is_none() {
         engine = engine.with_convolutions(Convolutions::Direct);

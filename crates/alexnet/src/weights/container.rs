@@ -87,7 +87,8 @@ fn header(metadata: &BTreeMap<String, String>, entries: &[&Entry]) -> io::Result
     Ok(all)
 }
 
-fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+/// Writes f32, little-endian.
+pub(crate) fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
     let mut bytes = [0u8; 1 << 16];
     for part in values.chunks(bytes.len() / size_of::<f32>()) {
         for (to, value) in bytes.chunks_exact_mut(size_of::<f32>()).zip(part) {
@@ -228,6 +229,20 @@ impl TensorFile {
             left -= part;
         }
         Ok(values)
+    }
+
+    /// Name, kind, shape, first byte in the file and length in bytes of every tensor, sorted by name.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (String, Dtype, Vec<usize>, u64, u64)> + '_ {
+        self.names().into_iter().filter_map(|name| {
+            let info = self.header.info(&name)?;
+            let (from, to) = info.data_offsets;
+            Some((name, info.dtype, info.shape.clone(), self.start + from as u64, (to - from) as u64))
+        })
+    }
+
+    /// All texts of the metadata.
+    pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
+        self.header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect()
     }
 
     /// The file's place.

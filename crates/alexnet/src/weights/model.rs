@@ -22,7 +22,7 @@ const METADATA_INT8: &str = "int8";
 /// Key of what only the state of a training run has.
 pub(crate) const METADATA_STATE: &str = "state";
 /// Tensor of [`Mean::Picture`].
-const MEAN_TENSOR: &str = "preprocess.mean";
+pub(super) const MEAN_TENSOR: &str = "preprocess.mean";
 
 /// A trained network, with everything needed to use it.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +84,7 @@ pub fn write(path: impl AsRef<Path>, model: &Model) -> Result<()> {
 }
 
 /// The metadata of a model.
-fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
+pub(super) fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
     let json = |what: serde_json::Result<String>| what.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
     let mut metadata = BTreeMap::from([
         (METADATA_NET.to_string(), json(serde_json::to_string(&model.net))?),
@@ -203,6 +203,27 @@ fn read_ranges(file: &TensorFile, net: &Net) -> Result<Ranges> {
         return Err(Error::file(file.path(), "its int8 ranges do not fit its net; quantise it again"));
     }
     Ok(ranges.into_iter().map(|(name, (scale, zero))| (name, Quantisation { scale, zero })).collect())
+}
+
+/// What a file of another format says of a model of ours, each part if it is there.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) preprocess: Option<Preprocess>,
+    pub(super) classes: Option<Vec<String>>,
+    pub(super) recipe: serde_json::Value,
+}
+
+/// Reads them, without any check beyond their form.
+pub(super) fn read_parts(metadata: &BTreeMap<String, String>) -> Result<Parts, String> {
+    fn part<T: serde::de::DeserializeOwned>(metadata: &BTreeMap<String, String>, key: &str) -> Result<Option<T>, String> {
+        let read = |text: &String| serde_json::from_str(text).map_err(|e| format!("its {key} cannot be understood: {e}"));
+        metadata.get(key).map(read).transpose()
+    }
+    Ok(Parts {
+        preprocess: part(metadata, METADATA_PREPROCESS)?,
+        classes: part(metadata, METADATA_CLASSES)?,
+        recipe: part(metadata, METADATA_RECIPE)?.unwrap_or_default(),
+    })
 }
 
 /// One JSON text of the metadata.

@@ -1,0 +1,76 @@
+//! `alexnet convert`: a model file from one format to another.
+
+use crate::{net_option, out};
+use alexnet::image::Channels;
+use alexnet::weights::{self, Names, SaveOptions};
+use anyhow::{Context, bail};
+use std::path::{Path, PathBuf};
+
+/// Options of `alexnet convert`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model file of any format that `inspect` knows
+    #[arg(value_name = "IN")]
+    from: PathBuf,
+    /// File to write; its ending says the format: .safetensors, .pth, .onnx, .caffemodel or .pdparams
+    #[arg(value_name = "OUT")]
+    to: PathBuf,
+    /// Network that IN is, where the file does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
+    /// Names of the parameters in OUT [default: those that the format's own world uses]
+    #[arg(long, value_name = "WHOSE", value_parser = ["own", "torchvision", "paddle"])]
+    names: Option<String>,
+    /// Names of the classes, in the order of the outputs: `imagenet` (1,000, sorted by WordNet identifier) or a file of a name a line
+    #[arg(long, value_name = "imagenet|FILE")]
+    labels: Option<PathBuf>,
+    /// Mean picture that IN was trained with, a mean.binaryproto of Caffe's
+    #[arg(long, value_name = "FILE")]
+    mean: Option<PathBuf>,
+    /// ONNX: let the graph take RGB bytes [n, rows, columns, 3] and prepare them itself
+    #[arg(long)]
+    preprocess_in_graph: bool,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let mut model = weights::open(&args.from, args.net.as_deref())?;
+    if let Some(labels) = &args.labels {
+        model.classes = read_labels(labels)?;
+    }
+    if let Some(mean) = &args.mean {
+        if model.preprocess.channels != Channels::Bgr || model.preprocess.scale != 1.0 {
+            bail!("--mean: {} takes something else than Caffe's BGR of 0 to 255", model.net.name);
+        }
+        model.preprocess.mean = weights::read_mean(mean)?;
+        model.preprocess.check().map_err(anyhow::Error::msg)?;
+    }
+    let names = args.names.as_deref().map(|names| match (names, model.net.name.as_str()) {
+        ("torchvision", _) => Names::Torchvision,
+        ("paddle", "seed-code" | "seed-text") => Names::Page,
+        ("paddle", _) => Names::Paddle,
+        _ => Names::Own,
+    });
+    let options = SaveOptions { names, preprocess_in_graph: args.preprocess_in_graph };
+    let changes = weights::save(&args.to, &model, options)?;
+    if args.json {
+        let (net, to) = (&model.net.name, args.to.to_string_lossy());
+        return out::print_json(&serde_json::json!({ "net": net, "out": to, "changes": changes }));
+    }
+    if quiet {
+        return Ok(());
+    }
+    let changes: String = changes.iter().map(|change| format!("  {change}\n")).collect();
+    out::print(&format!("{}: {}, {} classes\n{changes}", args.to.display(), model.net.name, model.classes.len()))
+}
+
+/// A name a line, or the built-in list.
+fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
+    if path.as_os_str() == "imagenet" {
+        return Ok(weights::imagenet::classes().map(|(_, name)| name.to_string()).collect());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(text.lines().map(str::to_string).collect())
+}

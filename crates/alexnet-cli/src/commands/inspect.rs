@@ -1,0 +1,75 @@
+//! `alexnet inspect`: what a model file is.
+
+use crate::net_option;
+use crate::out::{self, Align};
+use alexnet::image::{Channels, Mean, Preprocess, Resize};
+use alexnet::net::with_commas;
+use alexnet::weights::{self, Inspection};
+use std::path::PathBuf;
+
+/// Options of `alexnet inspect`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model file: .safetensors, .pth, .onnx, .caffemodel or .pdparams
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Network that it is, where the file does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let inspection = weights::inspect(&args.file, args.net.as_deref())?;
+    if args.json { out::print_json(&inspection) } else { out::print(&text(&inspection)) }
+}
+
+fn text(inspection: &Inspection) -> String {
+    let mut rows = vec![["tensor", "shape", "", "parameter"].map(String::from)];
+    for tensor in &inspection.tensors {
+        let shape: Vec<_> = tensor.shape.iter().map(usize::to_string).collect();
+        let parameter = tensor.parameter.clone().unwrap_or_default();
+        rows.push([tensor.name.clone(), shape.join(" x "), tensor.dtype.into(), parameter]);
+    }
+    let mut text = format!("{}, {} bytes\n", inspection.format, with_commas(inspection.bytes));
+    text += &format!("sha256 {}\n\n", inspection.sha256);
+    text += &out::table([Align::Left, Align::Left, Align::Left, Align::Left], &rows);
+    text.push('\n');
+    if let (Some(net), Some(size), Some(classes)) = (&inspection.net, inspection.image_size, inspection.classes) {
+        text += &format!("net: {net}, {size} x {size} pixels, {classes} classes");
+        let names = &inspection.class_names;
+        let more = if classes > names.len() { ", ..." } else { "" };
+        text += &format!(" ({}{more})\n", names.join(", "));
+    }
+    for why in &inspection.why {
+        text += &format!("  {why}\n");
+    }
+    if let Some(question) = &inspection.question {
+        text += &format!("open: {question}\n");
+    }
+    if let Some(preprocess) = &inspection.preprocess {
+        text += &format!("pictures: {}\n", words(preprocess));
+    }
+    for remark in &inspection.remarks {
+        text += &format!("note: {remark}\n");
+    }
+    text
+}
+
+/// How a picture becomes a tensor, in a line.
+fn words(preprocess: &Preprocess) -> String {
+    let resize = match preprocess.resize {
+        Resize::ShortSide(side) => format!("short side to {side}"),
+        Resize::Square(side) => format!("short side to {side}, middle square"),
+        Resize::Warp(side) => format!("warped to {side} x {side}"),
+    };
+    let channels = if preprocess.channels == Channels::Bgr { "BGR" } else { "RGB" };
+    let mean = match &preprocess.mean {
+        Mean::Channel(mean) => format!("{mean:?}"),
+        Mean::Picture { size, .. } => format!("a mean picture of {size} x {size}"),
+    };
+    let scale = if preprocess.scale == 1.0 { "0 to 255".into() } else { format!("times {}", preprocess.scale) };
+    format!("{resize}, crop {}, {channels}, {scale}, minus {mean}, divided by {:?}", preprocess.crop, preprocess.std)
+}

@@ -1,0 +1,98 @@
+//! Caffe's files: `.caffemodel` (NetParameter with layers of all three generations) and `mean.binaryproto` (BlobProto). Field
+//! numbers after `caffe.proto`.
+//!
+//! Caffe feeds blue first, 0 to 255 less a mean. A published model keeps its net's layers beside their weights, so that bvlc and
+//! caffenet, whose shapes are equal, can be told apart.
+
+mod net;
+mod proto;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use super::contents::{Contents, Format};
+use super::protobuf::{self, Field};
+use super::source::{Source, Told};
+use crate::image::Mean;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+pub(crate) use write::{fed_by_caffe, write};
+
+/// Fields of ours in a NetParameter, far from Caffe's own, which its parser passes over: what a model is beyond its weights, and its
+/// mean picture.
+const ABOUT: u32 = 15_000;
+const MEAN: u32 = 15_001;
+
+/// Whether a file is a NetParameter: layers, and no field that it cannot have. There is no mark at its beginning.
+pub(crate) fn is_caffe(source: &Source) -> bool {
+    let mut cursor = source.cursor(0, source.length());
+    let mut layers = 0;
+    for _ in 0..1000 {
+        match protobuf::next(&mut cursor) {
+            Ok(Some((2 | 100, Field::Bytes(_)))) => layers += 1,
+            // ONNX has texts and numbers elsewhere: its field 1 is a number.
+            Ok(Some((1 | 3 | 6 | 8 | 15_000 | 15_001, Field::Bytes(_)) | (4 | 5 | 7, Field::Varint(_)) | (4, _))) => {}
+            Ok(Some(_)) => return false,
+            Err(_) => return layers > 0,
+            Ok(None) => break,
+        }
+    }
+    layers > 0
+}
+
+/// Reads a NetParameter.
+///
+/// # Errors
+/// A broken message, or layers that are no chain of AlexNet's.
+pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
+    match parse(&source) {
+        Ok(parsed) => {
+            let proto::Net { tensors, metadata, .. } = parsed.0;
+            let format = Format::Caffe;
+            Ok(Contents { source, format, tensors, metadata, graph: parsed.1, remarks: parsed.2 })
+        }
+        Err(why) => Err((source, why)),
+    }
+}
+
+fn parse(source: &Source) -> Told<(proto::Net, Option<super::contents::Graph>, Vec<String>)> {
+    let mut net = proto::read(source)?;
+    if net.tensors.is_empty() {
+        return Err("a Caffe net without weights: a .prototxt's message, or cut off".into());
+    }
+    // Our own files name their net.
+    if let Some(text) = net.metadata.remove("about") {
+        net.metadata = serde_json::from_str::<BTreeMap<String, String>>(&text)
+            .map_err(|e| format!("what this program wrote into it cannot be understood: {e}"))?;
+        return Ok((net, None, Vec::new()));
+    }
+    let (graph, remarks) = net::graph(&mut net)?;
+    Ok((net, graph, remarks))
+}
+
+/// Reads a `mean.binaryproto`: the mean picture [3, size, size], blue first, that Caffe subtracts at the crop's place.
+///
+/// # Errors
+/// No such file, or a mean that is not square or not of three channels.
+pub fn read_mean(path: impl AsRef<Path>) -> Result<Mean> {
+    let path = path.as_ref();
+    let source = Source::open(path)?;
+    let read = || -> Told<Mean> {
+        let tensor = proto::blob(source.cursor(0, source.length()), "mean")?;
+        let (1, 3, rows, size) = (match tensor.shape.as_slice() {
+            &[n, channels, rows, columns] => (n, channels, rows, columns),
+            &[channels, rows, columns] => (1, channels, rows, columns),
+            other => return Err(format!("no mean picture: its shape is {other:?}, not 1 x 3 x rows x columns")),
+        }) else {
+            return Err(format!("no mean picture of three channels: {:?}", tensor.shape));
+        };
+        if rows != size {
+            return Err(format!("a mean picture of {rows} x {size}; it must be square"));
+        }
+        let values = Arc::new(tensor.values(&source)?);
+        Ok(Mean::Picture { size, values, centre: false })
+    };
+    read().map_err(|message| Error::file(path, message))
+}

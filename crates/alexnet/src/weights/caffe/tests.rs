@@ -1,0 +1,101 @@
+//! Caffe's messages of three generations, written here field by field after caffe.proto. (tools/round_trips.py writes whole models
+//! with the package protobuf.)
+
+use super::read_mean;
+use crate::image::Mean;
+use crate::weights::golden;
+use crate::weights::open::contents;
+
+/// A field of bytes.
+fn bytes(field: u32, content: &[u8]) -> Vec<u8> {
+    let mut all = varint(u64::from(field) << 3 | 2);
+    all.extend(varint(content.len() as u64));
+    all.extend(content);
+    all
+}
+
+fn varint(mut number: u64) -> Vec<u8> {
+    let mut all = Vec::new();
+    while number >= 0x80 {
+        all.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    all.push(number as u8);
+    all
+}
+
+fn int(field: u32, number: u64) -> Vec<u8> {
+    [varint(u64::from(field) << 3), varint(number)].concat()
+}
+
+fn packed(values: &[f32]) -> Vec<u8> {
+    bytes(5, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+}
+
+fn legacy(shape: [u64; 4], values: &[f32]) -> Vec<u8> {
+    let dims = shape.iter().zip(1..).flat_map(|(&n, field)| int(field, n));
+    dims.chain(packed(values)).collect()
+}
+
+/// A convolution of 2 x 3 x 1 x 1, a ReLU, and a linear layer from 2 x 1 x 1 to 2, as `layers` with old dimensions.
+fn old() -> Vec<u8> {
+    let data = [bytes(4, b"data"), int(5, 5), bytes(36, &int(3, 1))].concat();
+    let conv = [
+        bytes(4, b"conv1"),
+        int(5, 4),
+        bytes(6, &legacy([2, 3, 1, 1], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])),
+        bytes(6, &legacy([1, 1, 1, 2], &[0.5, -0.5])),
+        bytes(10, &[int(1, 2), int(4, 1)].concat()),
+    ];
+    // Numbers one by one.
+    let single: Vec<u8> = [9.0f32, 8.0, 7.0, 6.0].iter().flat_map(|v| [vec![0x2D], v.to_le_bytes().to_vec()].concat()).collect();
+    let weight = [int(1, 1), int(2, 1), int(3, 2), int(4, 2), single].concat();
+    let fc =
+        [bytes(4, b"fc2"), int(5, 14), bytes(6, &weight), bytes(6, &legacy([1, 1, 1, 2], &[0.0, 1.0])), bytes(17, &int(1, 2))];
+    let layers = [data, conv.concat(), [bytes(4, b"relu1"), int(5, 18)].concat(), fc.concat()];
+    [bytes(1, b"tiny"), layers.iter().flat_map(|layer| bytes(2, layer)).collect()].concat()
+}
+
+#[test]
+fn old_layers_become_a_net() {
+    golden::with(&old(), |path| {
+        let contents = contents(path).unwrap();
+        let graph = contents.graph.as_ref().unwrap();
+        assert_eq!((graph.net.image_size, graph.net.layers.len(), graph.net.classes()), (1, 3, 2));
+        let read = |i: usize| {
+            let tensor = &contents.tensors[graph.parameters[i].1];
+            (tensor.shape.clone(), tensor.values(&contents.source).unwrap())
+        };
+        assert_eq!(graph.parameters[0].0, "conv1.weight");
+        assert_eq!(read(0), (vec![2, 3, 1, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+        assert_eq!(read(1), (vec![2], vec![0.5, -0.5]));
+        assert_eq!(read(2), (vec![2, 2], vec![9.0, 8.0, 7.0, 6.0]));
+    });
+}
+
+#[test]
+fn broken_files_never_panic() {
+    golden::broken(&old());
+}
+
+#[test]
+fn a_layer_longer_than_the_file_is_told() {
+    let mut long = bytes(1, b"tiny");
+    long.extend([0x12]);
+    long.extend(varint(1 << 62));
+    let why = golden::complaint(&[bytes(2, b""), long].concat());
+    assert!(why.contains("cut off") && why.contains("4611686018427387904"), "{why}");
+}
+
+#[test]
+fn a_mean_picture_is_read_and_other_shapes_refused() {
+    let values: Vec<f32> = (0..12).map(|i| i as f32).collect();
+    golden::with(&legacy([1, 3, 2, 2], &values), |path| match read_mean(path).unwrap() {
+        Mean::Picture { size, values: read, centre } => assert_eq!((size, &*read, centre), (2, &values, false)),
+        other => panic!("{other:?}"),
+    });
+    golden::with(&legacy([1, 1, 3, 4], &values), |path| {
+        assert!(read_mean(path).unwrap_err().to_string().contains("three channels"));
+    });
+    golden::with(&legacy([1, 3, 1 << 30, 1 << 30], &values), |path| assert!(read_mean(path).is_err()));
+}

@@ -1,0 +1,93 @@
+//! A net built layer by layer out of another format's chain of operators.
+
+use super::contents::Graph;
+use super::source::Told;
+use crate::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
+
+/// Layers so far, and the tensors that are their parameters.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    image_size: usize,
+    layers: Vec<Layer>,
+    /// For each layer with weights: its number, tensors of weight and bias, and whether the weight is [in, out].
+    parameters: Vec<(usize, usize, usize, bool)>,
+}
+
+// Files of weights do not say how training began; a net that is no preset begins, if it is ever trained anew, as most do.
+const WEIGHT: WeightInit = WeightInit::UniformFanIn;
+const BIAS: BiasInit = BiasInit::UniformFanIn;
+
+impl Chain {
+    pub(crate) fn new(image_size: usize) -> Self {
+        Chain { image_size, layers: Vec::new(), parameters: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Adds a layer named after its kind and the number of layers with weights so far.
+    pub(crate) fn push(&mut self, kind: &str, op: Op) {
+        let mut name = format!("{kind}{}", self.parameters.len());
+        while self.layers.iter().any(|layer| layer.name == name) {
+            name.push('b');
+        }
+        self.layers.push(Layer { name, op });
+    }
+
+    pub(crate) fn activation(&mut self, function: Activation) {
+        self.push(function.name(), Op::Activation { function });
+    }
+
+    pub(crate) fn dropout(&mut self, rate: f32) {
+        self.push("drop", Op::Dropout { rate, style: DropoutStyle::ScaleInTraining });
+    }
+
+    /// A convolution and its tensors (weight, bias).
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn conv(
+        &mut self,
+        out: usize,
+        kernel: usize,
+        stride: usize,
+        pad: Pad,
+        groups: usize,
+        rounding: Rounding,
+        tensors: (usize, usize),
+    ) {
+        self.parameters.push((self.layers.len(), tensors.0, tensors.1, false));
+        self.push("conv", Op::Conv { out, kernel, stride, pad, groups, rounding, weight_init: WEIGHT, bias_init: BIAS });
+    }
+
+    /// A linear layer and its tensors (weight, bias).
+    pub(crate) fn linear(&mut self, out: usize, in_out: bool, tensors: (usize, usize)) {
+        self.parameters.push((self.layers.len(), tensors.0, tensors.1, in_out));
+        self.push("fc", Op::Linear { out, weight_init: WEIGHT, bias_init: BIAS });
+    }
+
+    /// A bias for the layer just added.
+    pub(crate) fn bias(&mut self, tensor: usize) -> Told<()> {
+        match self.parameters.last_mut() {
+            Some(last) if last.0 + 1 == self.layers.len() => {
+                last.2 = tensor;
+                Ok(())
+            }
+            _ => Err("its graph adds something that is no bias".into()),
+        }
+    }
+
+    /// The net, checked, and its parameters.
+    pub(crate) fn finish(self, name: &str) -> Told<Graph> {
+        let parameters = self.parameters.iter().flat_map(|&(layer, weight, bias, in_out)| {
+            let layer = &self.layers[layer].name;
+            [(format!("{layer}.weight"), weight, in_out), (format!("{layer}.bias"), bias, false)]
+        });
+        let parameters = parameters.collect();
+        let net = Net { name: name.into(), image_size: self.image_size, layers: self.layers };
+        net.shapes().map_err(|e| e.to_string())?;
+        if net.classes() == 0 {
+            return Err("its graph has no linear layer".into());
+        }
+        Ok(Graph { net, parameters, preprocess: None })
+    }
+}

@@ -1,0 +1,303 @@
+//! What a file of any format holds, before it is known which net it belongs to: named tensors and what is said of them.
+
+use super::source::{Source, Told};
+use crate::net::Net;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A file's format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// safetensors.
+    Safetensors,
+    /// PyTorch's zip, since 1.6.
+    TorchZip,
+    /// PyTorch's stream of pickles with a magic number, 0.1.10 to 1.5.
+    TorchLegacy,
+    /// PyTorch's first, a tar of `storages`, `tensors` and `pickle`.
+    TorchTar,
+    /// ONNX.
+    Onnx,
+    /// Caffe's NetParameter.
+    Caffe,
+    /// Paddle's pickle of numpy arrays.
+    Paddle,
+}
+
+impl Format {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Safetensors => "safetensors",
+            Format::TorchZip => "PyTorch, zip container",
+            Format::TorchLegacy => "PyTorch, legacy container (before 1.6)",
+            Format::TorchTar => "PyTorch, tar container (before 0.1.10)",
+            Format::Onnx => "ONNX",
+            Format::Caffe => "Caffe",
+            Format::Paddle => "Paddle",
+        }
+    }
+}
+
+/// Kind of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dtype {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    /// Anything else, named as its format names it; it cannot be a weight.
+    Other(&'static str),
+}
+
+impl Dtype {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Dtype::F16 => "f16",
+            Dtype::Bf16 => "bf16",
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+            Dtype::Other(name) => name,
+        }
+    }
+
+    /// Bytes of one number, if it can be a weight.
+    pub(crate) fn size(self) -> Option<usize> {
+        match self {
+            Dtype::F16 | Dtype::Bf16 => Some(2),
+            Dtype::F32 => Some(4),
+            Dtype::F64 => Some(8),
+            Dtype::Other(_) => None,
+        }
+    }
+}
+
+/// A tensor of a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Tensor {
+    /// As the file names it.
+    pub(crate) name: String,
+    /// Rows first.
+    pub(crate) shape: Vec<usize>,
+    pub(crate) dtype: Dtype,
+    pub(crate) stored: Stored,
+}
+
+/// Where a tensor's values are.
+#[derive(Debug, Clone)]
+pub(crate) enum Stored {
+    /// In these runs of bytes, one after the other, without gap, row-major.
+    Runs(Vec<(u64, u64)>),
+    /// In a run of bytes, each axis with a stride in elements: a transposed or sliced tensor of PyTorch or numpy.
+    Strided { start: u64, length: u64, strides: Vec<usize> },
+    /// In a run of UTF-8 text whose characters are the bytes (numpy under Python 2's pickle).
+    Latin1 { start: u64, length: u64 },
+    /// In another file, which lies beside this one (ONNX's external data).
+    Beside { file: PathBuf, start: u64, length: u64 },
+    /// In memory already: formats that write numbers one by one.
+    Here(Vec<f32>),
+    /// All the same number.
+    Same(f32),
+}
+
+impl Tensor {
+    /// Number of values, or none if the shape is beyond counting.
+    pub(crate) fn len(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n))
+    }
+
+    /// Reads the values as f32. Memory is taken only after the file is known to hold them.
+    pub(crate) fn values(&self, source: &Source) -> Told<Vec<f32>> {
+        let fail = |what: String| format!("{}: {what}", self.name);
+        let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
+        let len = self.len().ok_or_else(|| fail(format!("the shape {:?} is beyond counting", self.shape)))?;
+        let wanted = (len as u64).checked_mul(size as u64);
+        let short = |held: u64| fail(format!("{held} bytes for the shape {:?} of {}", self.shape, self.dtype.name()));
+        match &self.stored {
+            Stored::Same(value) => Ok(vec![*value; len]),
+            Stored::Here(values) if values.len() == len => Ok(values.clone()),
+            Stored::Here(values) => Err(fail(format!("{} values for the shape {:?}", values.len(), self.shape))),
+            Stored::Runs(runs) => {
+                let held: u64 = runs.iter().map(|run| run.1).sum();
+                if wanted != Some(held) || runs.iter().any(|run| run.0 + run.1 > source.length()) {
+                    return Err(short(held));
+                }
+                let mut values = Vec::with_capacity(len);
+                for &(start, length) in runs {
+                    if length % size as u64 != 0 {
+                        return Err(short(held));
+                    }
+                    self.append(source, start, length, &mut values)?;
+                }
+                Ok(values)
+            }
+            Stored::Beside { file, start, length } => {
+                let source = Source::open(file).map_err(|e| e.to_string())?;
+                let end = start.checked_add(*length);
+                if wanted != Some(*length) || end.is_none_or(|end| end > source.length()) {
+                    return Err(short(*length));
+                }
+                let mut values = Vec::with_capacity(len);
+                self.append(&source, *start, *length, &mut values)?;
+                Ok(values)
+            }
+            Stored::Strided { start, length, strides } => {
+                // A stride of 0 could ask for more values than the file has bytes.
+                if wanted.is_none_or(|wanted| wanted > *length) {
+                    return Err(short(*length));
+                }
+                let mut all = Vec::with_capacity((*length / size as u64) as usize);
+                self.append(source, *start, *length, &mut all)?;
+                pick(&all, &self.shape, strides).ok_or_else(|| fail(format!("strides {strides:?} leave its storage")))
+            }
+            Stored::Latin1 { start, length } => {
+                // Each byte takes one or two bytes of UTF-8.
+                if wanted.is_none_or(|wanted| wanted > *length) {
+                    return Err(short(*length));
+                }
+                let text = source.cursor(*start, start + length).text(*length).map_err(fail)?;
+                let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+                let bytes = bytes.ok_or_else(|| fail("its text holds more than bytes".into()))?;
+                if wanted != Some(bytes.len() as u64) {
+                    return Err(short(bytes.len() as u64));
+                }
+                let mut values = Vec::with_capacity(len);
+                convert(self.dtype, &bytes, &mut values);
+                Ok(values)
+            }
+        }
+    }
+
+    /// As [`values`](Self::values), for those that the file really holds.
+    #[cfg(test)]
+    pub(crate) fn values_in_file(&self, source: &Source) -> Told<Vec<f32>> {
+        if let Stored::Same(_) = self.stored { Err("made, not held".into()) } else { self.values(source) }
+    }
+
+    fn append(&self, source: &Source, start: u64, length: u64, values: &mut Vec<f32>) -> Told<()> {
+        let mut buffer = vec![0; length.min(1 << 18) as usize];
+        let (mut at, end) = (start, start + length);
+        while at < end {
+            let part = (end - at).min(buffer.len() as u64) as usize;
+            source.fill(at, &mut buffer[..part]).map_err(|e| format!("{}: {e}", self.name))?;
+            convert(self.dtype, &buffer[..part], values);
+            at += part as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Row-major values out of strided ones, or none when an index leaves them.
+fn pick(all: &[f32], shape: &[usize], strides: &[usize]) -> Option<Vec<f32>> {
+    let len: usize = shape.iter().product();
+    if len == 0 {
+        return Some(Vec::new());
+    }
+    if shape.len() != strides.len() {
+        return None;
+    }
+    let last = shape.iter().zip(strides).try_fold(0usize, |sum, (n, s)| sum.checked_add((n - 1).checked_mul(*s)?))?;
+    if last >= all.len() {
+        return None;
+    }
+    let mut values = Vec::with_capacity(len);
+    let mut index = vec![0; shape.len()];
+    let mut at = 0;
+    for _ in 0..len {
+        values.push(all[at]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            at += strides[axis];
+            if index[axis] < shape[axis] {
+                break;
+            }
+            at -= strides[axis] * shape[axis];
+            index[axis] = 0;
+        }
+    }
+    Some(values)
+}
+
+/// Appends little-endian numbers as f32; a rest shorter than one number is left out.
+fn convert(dtype: Dtype, bytes: &[u8], values: &mut Vec<f32>) {
+    match dtype {
+        Dtype::F32 => values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
+        Dtype::F64 => values.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32)),
+        Dtype::F16 => values.extend(bytes.as_chunks().0.iter().map(|b| f16_to_f32(u16::from_le_bytes(*b)))),
+        Dtype::Bf16 => {
+            values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16)));
+        }
+        Dtype::Other(_) => {}
+    }
+}
+
+/// IEEE 754 half precision: 1 sign, 5 exponent (bias 15), 10 fraction bits. Every half is a float, so nothing is rounded.
+pub(crate) fn f16_to_f32(bits: u16) -> f32 {
+    let (exponent, fraction) = (u32::from(bits >> 10 & 31), u32::from(bits & 1023));
+    let size = match exponent {
+        0 => fraction as f32 * 2f32.powi(-24),
+        31 => f32::from_bits(0x7F80_0000 | fraction << 13),
+        _ => f32::from_bits((exponent + 112) << 23 | fraction << 13),
+    };
+    if bits >> 15 == 1 { -size } else { size }
+}
+
+/// What a file says.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) source: Source,
+    pub(crate) format: Format,
+    /// In the file's order.
+    pub(crate) tensors: Vec<Tensor>,
+    /// Our own words about the model (net, preprocess, classes, recipe), where the file carries them.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// The net that the file itself describes, layer by layer (ONNX, Caffe), and which tensors its parameters are.
+    pub(crate) graph: Option<Graph>,
+    /// What was left aside, in words for `inspect`: an optimiser's state, an unknown key.
+    pub(crate) remarks: Vec<String>,
+}
+
+/// A net as the file describes it.
+#[derive(Debug, Clone)]
+pub(crate) struct Graph {
+    pub(crate) net: Net,
+    /// For each parameter of the net (`conv1.weight`): the number of its tensor, and whether it is [in, out].
+    pub(crate) parameters: Vec<(String, usize, bool)>,
+    /// Numbers that the file itself puts before the net, such as a preprocessing within the graph.
+    pub(crate) preprocess: Option<crate::image::Preprocess>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_the_numbers_that_ieee_says() {
+        for (bits, value) in [
+            (0x0000, 0.0),
+            (0x3C00, 1.0),
+            (0xC000, -2.0),
+            (0x7BFF, 65504.0),
+            (0x0400, 6.103_515_6e-5),
+            (0x0001, 5.960_464_5e-8),
+            (0x03FF, 6.097_555e-5),
+            (0x3555, 0.333_251_95),
+            (0xFC00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(f16_to_f32(bits), value, "{bits:#06x}");
+        }
+        assert!(f16_to_f32(0x7E01).is_nan());
+        assert!(f16_to_f32(0x8000).is_sign_negative());
+    }
+
+    #[test]
+    fn strides_transpose_and_never_leave_their_storage() {
+        let all = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(pick(&all, &[3, 2], &[1, 3]), Some(vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
+        assert_eq!(pick(&all, &[2, 2], &[3, 1]), Some(vec![0.0, 1.0, 3.0, 4.0]));
+        assert_eq!(pick(&all, &[2, 3], &[1, 3]), None);
+        assert_eq!(pick(&all, &[2, 2], &[usize::MAX, usize::MAX]), None);
+        assert_eq!(pick(&all, &[2], &[1, 1]), None);
+        assert_eq!(pick(&all, &[0, 2], &[9, 9]), Some(vec![]));
+    }
+}

@@ -1,0 +1,245 @@
+//! Tells which net the tensors of a file belong to, and why: by our own words in the file, by the graph that it holds, by its
+//! names, by its shapes, or by its checksum. What none of them settles is left open and said so.
+
+use super::contents::{Contents, Format, Graph, Tensor};
+use super::form::same_answers;
+use super::known::{self, Known};
+use super::model::parameters;
+use super::names::{Names, recognise};
+use crate::image::Preprocess;
+use crate::net::Net;
+use crate::net::presets::{ALL, by_name};
+use crate::{Error, Result};
+
+/// A parameter of the net found in a file.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// Our name.
+    pub(crate) name: String,
+    /// Number of its tensor.
+    pub(crate) tensor: usize,
+    /// Whether it is stored [in, out].
+    pub(crate) transposed: bool,
+    /// Its shape in our order.
+    pub(crate) shape: Vec<usize>,
+}
+
+/// What is known of a file.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) parameters: Vec<Found>,
+    /// The nets that fit, the chosen one first.
+    pub(crate) fits: Vec<Net>,
+    /// Whether the first of them is surely the file's.
+    pub(crate) decided: bool,
+    /// Why, a sentence each.
+    pub(crate) why: Vec<String>,
+    /// Preprocessing that the file itself tells.
+    pub(crate) preprocess: Option<Preprocess>,
+    /// The published file that this is.
+    pub(crate) known: Option<&'static Known>,
+}
+
+impl Identity {
+    /// The net, if it is settled.
+    ///
+    /// # Errors
+    /// What it might be and how to say which.
+    pub(crate) fn net(&self, contents: &Contents) -> Result<&Net> {
+        match self.fits.first() {
+            Some(net) if self.decided => Ok(net),
+            _ => Err(Error::file(contents.source.path(), self.question())),
+        }
+    }
+
+    /// What remains ambiguous and how to say it.
+    pub(crate) fn question(&self) -> String {
+        let names: Vec<_> = self.fits.iter().map(|net| net.name.as_str()).collect();
+        match names.as_slice() {
+            [] => "its shapes fit no net of `alexnet nets`".into(),
+            [first, ..] => {
+                format!("its shapes fit {}, and nothing in it tells which; say --net {first} if it is that one", names.join(", "))
+            }
+        }
+    }
+}
+
+/// Identifies a file's net; `hint` is what the user says it is.
+///
+/// # Errors
+/// No parameters of an AlexNet, or a hint that does not fit.
+pub(crate) fn identify(contents: &Contents, hint: Option<&str>) -> Result<Identity> {
+    let fail = |message: String| Error::file(contents.source.path(), message);
+    let hinted = hint.map(by_name).transpose()?;
+    if let Some(text) = contents.metadata.get("net") {
+        let net: Net =
+            serde_json::from_str(text).map_err(|e| fail(format!("the net in its metadata cannot be understood: {e}")))?;
+        net.shapes().map_err(|e| fail(e.to_string()))?;
+        if hinted.as_ref().is_some_and(|hinted| hinted.name != net.name) {
+            return Err(fail(format!("says of itself that it is {}; leave out --net", net.name)));
+        }
+        let parameters = match &contents.graph {
+            Some(graph) => of_graph(graph, &contents.tensors).map_err(fail)?,
+            None => of_names(contents).map_err(fail)?.1,
+        };
+        let why = vec![format!("it was written by this program as {}", net.name)];
+        return Ok(Identity { parameters, fits: vec![net], decided: true, why, preprocess: None, known: None });
+    }
+    match &contents.graph {
+        Some(graph) => by_graph(contents, graph, hinted).map_err(fail),
+        None => by_shape(contents, hinted),
+    }
+}
+
+/// The net is in the file; a preset that gives the same answers lends its name, its dropout and its beginnings.
+fn by_graph(contents: &Contents, graph: &Graph, hinted: Option<Net>) -> std::result::Result<Identity, String> {
+    let mut parameters = of_graph(graph, &contents.tensors)?;
+    let (size, classes) = (graph.net.image_size, graph.net.classes());
+    let presets = ALL.iter().map(|preset| (preset.build)().with_image_size(size).with_classes(classes));
+    let preset = presets.into_iter().find(|net| same_answers(net, &graph.net));
+    let known = known::find(contents, classes).map_err(|e| e.to_string())?;
+    let mut why = Vec::new();
+    let net = match (preset, hinted) {
+        (Some(net), Some(hinted)) if net.name != hinted.name => {
+            return Err(format!("its layers are those of {}, not of {}; leave out --net", net.name, hinted.name));
+        }
+        (Some(net), _) => {
+            why.push(format!("its layers, one by one, are those of {} at {size} pixels", net.name));
+            net
+        }
+        (None, Some(hinted)) => {
+            return Err(format!("its layers are not those of {}; leave out --net to use them as they are", hinted.name));
+        }
+        (None, None) => {
+            why.push(format!("its layers are no preset's; they are used as they stand, at {size} pixels"));
+            graph.net.clone()
+        }
+    };
+    why.extend(known.map(|known| format!("it is the published {}", known.file)));
+    // A preset may name its layers otherwise; their order is the same.
+    for (found, (name, _)) in parameters.iter_mut().zip(super::model::parameters(&net).map_err(|e| e.to_string())?) {
+        found.name = name;
+    }
+    Ok(Identity { parameters, fits: vec![net], decided: true, why, preprocess: graph.preprocess.clone(), known })
+}
+
+fn by_shape(contents: &Contents, hinted: Option<Net>) -> Result<Identity> {
+    let fail = |message: String| Error::file(contents.source.path(), message);
+    let (names, parameters) = of_names(contents).map_err(fail)?;
+    let classes = parameters.iter().find(|p| p.name == "fc8.weight").map_or(0, |p| p.shape[0]);
+    let nets = || ALL.iter().map(|preset| (preset.build)().with_classes(classes));
+    let mut fits: Vec<Net> = nets().filter(|net| difference(net, &parameters).is_none()).collect();
+    let known = known::find(contents, classes)?;
+
+    let mut why = vec![format!("it has {}", names.describe())];
+    let by_names = match names {
+        Names::Torchvision => Some("torchvision"),
+        Names::Paddle => Some("paddle"),
+        Names::Own | Names::Page => None,
+    };
+    let mut choose = |name: &str| {
+        let at = fits.iter().position(|net| net.name == name);
+        at.map(|at| fits[..=at].rotate_right(1)).is_some()
+    };
+    let decided = if let Some(hinted) = hinted {
+        let net = hinted.with_classes(classes);
+        if let Some(difference) = difference(&net, &parameters) {
+            return Err(fail(format!("is no {}: {difference}", net.name)));
+        }
+        why.push(format!("you say that it is {}, and its shapes fit", net.name));
+        choose(&net.name)
+    } else if let Some(known) = known.filter(|known| choose(known.net)) {
+        why.push(format!("it is the published {}", known.file));
+        true
+    } else if let Some(name) = by_names.filter(|name| choose(name)) {
+        why.push(format!("its shapes are those of {name}"));
+        true
+    } else if fits.len() == 1 {
+        why.push(format!("its shapes fit {} alone", fits[0].name));
+        true
+    } else {
+        false
+    };
+    if fits.is_empty() {
+        let closest = nets().filter_map(|net| difference(&net, &parameters)).next_back().unwrap_or_default();
+        why.push(format!("its shapes fit no preset ({closest})"));
+    }
+    Ok(Identity { parameters, fits, decided, why, preprocess: None, known })
+}
+
+/// The first parameter in which a net and a file differ, in words.
+pub(crate) fn difference(net: &Net, found: &[Found]) -> Option<String> {
+    let wanted = match parameters(net) {
+        Ok(wanted) => wanted,
+        Err(error) => return Some(error.to_string()),
+    };
+    for (name, shape) in &wanted {
+        match found.iter().find(|f| f.name == *name) {
+            None => return Some(format!("it lacks {name}, which {} has", net.name)),
+            Some(f) if f.shape != *shape => {
+                return Some(format!("{name} is {:?}, {} at {} pixels needs {shape:?}", f.shape, net.name, net.image_size));
+            }
+            Some(_) => {}
+        }
+    }
+    let more = found.iter().find(|f| !wanted.iter().any(|(name, _)| *name == f.name));
+    more.map(|f| format!("it has {}, which {} lacks", f.name, net.name))
+}
+
+/// Parameters that a graph points out.
+fn of_graph(graph: &Graph, tensors: &[Tensor]) -> std::result::Result<Vec<Found>, String> {
+    let found = |(name, tensor, transposed): &(String, usize, bool)| {
+        let shape = canonical(&tensors[*tensor].shape, *transposed, name.ends_with(".bias"), name.starts_with("fc"));
+        Found { name: name.clone(), tensor: *tensor, transposed: *transposed, shape }
+    };
+    Ok(graph.parameters.iter().map(found).collect())
+}
+
+/// Parameters by their names; of which order linear weights are is told by their biases.
+fn of_names(contents: &Contents) -> std::result::Result<(Names, Vec<Found>), String> {
+    let tensors = &contents.tensors;
+    let some: Vec<_> = tensors.iter().take(4).map(|t| t.name.as_str()).collect();
+    let recognised =
+        recognise(tensors).ok_or_else(|| format!("its names are not those of an AlexNet ({} ...)", some.join(", ")))?;
+    let shape_of = |name: &str| {
+        let found = recognised.parameters.iter().find(|(own, _)| own == name);
+        found.map(|(_, tensor)| tensors[*tensor].shape.as_slice())
+    };
+    // Square weights do not tell; then the others of the file do, or its naming.
+    let orders = recognised.parameters.iter().filter_map(|(own, _)| {
+        let layer = own.strip_suffix(".weight")?;
+        let (&[rows, columns], bias) = (shape_of(own)?, shape_of(&format!("{layer}.bias"))?) else { return None };
+        (rows != columns && bias.len() == 1).then_some(bias[0] == columns)
+    });
+    let orders: Vec<bool> = orders.collect();
+    let transposed = match orders.as_slice() {
+        [] => contents.format == Format::Paddle || recognised.names.transposed(),
+        [first, rest @ ..] if rest.iter().all(|order| order == first) => *first,
+        _ => return Err("some of its linear weights are [in, out] and some [out, in]".into()),
+    };
+    let found = recognised.parameters.iter().map(|(own, tensor)| {
+        let shape = &tensors[*tensor].shape;
+        let transposed = transposed && shape.len() == 2;
+        Found {
+            name: own.clone(),
+            tensor: *tensor,
+            transposed,
+            shape: canonical(shape, transposed, own.ends_with(".bias"), own.starts_with("fc")),
+        }
+    });
+    Ok((recognised.names, found.collect()))
+}
+
+/// A shape in our order. A linear layer may be stored as the convolution over its whole input that it is, [out, c, h, w], and in
+/// old Caffe files everything has four axes.
+fn canonical(shape: &[usize], transposed: bool, bias: bool, linear: bool) -> Vec<usize> {
+    match shape {
+        [rows, columns] if transposed => vec![*columns, *rows],
+        [1, 1, 1, n] if bias => vec![*n],
+        [1, 1, out, inputs] if linear => vec![*out, *inputs],
+        [out, rest @ ..] if linear && rest.len() == 3 => {
+            vec![*out, rest.iter().try_fold(1usize, |product, &n| product.checked_mul(n)).unwrap_or(usize::MAX)]
+        }
+        _ => shape.to_vec(),
+    }
+}

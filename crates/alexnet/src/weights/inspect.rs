@@ -1,0 +1,90 @@
+//! What a model file is, told without loading it.
+
+use super::contents::Format;
+use super::identify::identify;
+use super::open::{about, checksum, contents};
+use crate::Result;
+use crate::image::Preprocess;
+use serde::Serialize;
+use std::path::Path;
+
+/// What a file is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspection {
+    /// Its format, in words.
+    pub format: &'static str,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The whole file's.
+    pub sha256: String,
+    /// Its tensors, in the file's order.
+    pub tensors: Vec<TensorLine>,
+    /// The net that it is for, if that is settled.
+    pub net: Option<String>,
+    /// Rows and columns of the pictures that the net takes.
+    pub image_size: Option<usize>,
+    /// Number of classes.
+    pub classes: Option<usize>,
+    /// The first names of the classes.
+    pub class_names: Vec<String>,
+    /// Why it is that net, or why it may be several, a sentence each.
+    pub why: Vec<String>,
+    /// All nets that fit.
+    pub fits: Vec<String>,
+    /// What remains open and how to say it.
+    pub question: Option<String>,
+    /// How pictures become its input.
+    pub preprocess: Option<Preprocess>,
+    /// The published file that it is.
+    pub known: Option<&'static str>,
+    /// What was left aside.
+    pub remarks: Vec<String>,
+}
+
+/// A tensor of a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct TensorLine {
+    /// As the file names it.
+    pub name: String,
+    /// As the file orders it.
+    pub shape: Vec<usize>,
+    /// Kind of numbers: f32, f16, ...
+    pub dtype: &'static str,
+    /// The parameter of the net that it is, in this program's names.
+    pub parameter: Option<String>,
+}
+
+/// Tells what a file is. `net` is the preset that the user says it is.
+///
+/// # Errors
+/// No model file of any known format, or a `net` that it is not.
+pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> {
+    let contents = contents(path.as_ref())?;
+    let identity = identify(&contents, net)?;
+    let parameter = |i: usize| identity.parameters.iter().find(|found| found.tensor == i).map(|found| found.name.clone());
+    let tensors = contents.tensors.iter().enumerate().map(|(i, tensor)| TensorLine {
+        name: tensor.name.clone(),
+        shape: tensor.shape.clone(),
+        dtype: tensor.dtype.name(),
+        parameter: parameter(i),
+    });
+    let net = identity.net(&contents).ok();
+    let about = net.map(|net| about(&contents, &identity, net)).transpose()?;
+    let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
+    Ok(Inspection {
+        format: Format::name(contents.format),
+        bytes: contents.source.length(),
+        sha256: checksum(&contents)?,
+        tensors: tensors.collect(),
+        net: net.map(|net| net.name.clone()),
+        image_size: net.map(|net| net.image_size),
+        classes: net.map(crate::net::Net::classes),
+        class_names: classes.into_iter().take(5).collect(),
+        why: identity.why.clone(),
+        fits: identity.fits.iter().map(|net| net.name.clone()).collect(),
+        question: net.is_none().then(|| identity.question()),
+        preprocess,
+        known: identity.known.map(|known| known.file),
+        remarks: contents.remarks,
+    })
+}

@@ -1,0 +1,59 @@
+//! ONNX files: a graph of operators with its constants. Read as a net when it is a chain of AlexNet's operators; written as one.
+//! Field numbers after `onnx.proto`.
+
+mod graph;
+mod proto;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use super::contents::{Contents, Format};
+use super::protobuf::{self, Field};
+use super::source::{Source, Told};
+pub(crate) use write::write;
+
+/// Whether a file is a ModelProto: one field of each kind that every model has, and none that it cannot have. There is no mark
+/// at its beginning.
+pub(crate) fn is_onnx(source: &Source) -> bool {
+    let mut cursor = source.cursor(0, source.length());
+    let (mut version, mut graph) = (false, false);
+    // A model has some dozens of fields at most; a wrong guess should end soon.
+    for _ in 0..1000 {
+        match protobuf::next(&mut cursor) {
+            Ok(Some((1, Field::Varint(_)))) => version = true,
+            Ok(Some((7, Field::Bytes(_)))) => graph = true,
+            Ok(Some((2..=4 | 6 | 8 | 14 | 20 | 25 | 26, Field::Bytes(_)) | (5, Field::Varint(_)))) => {}
+            Ok(Some(_)) => return false,
+            // Cut off within the graph: its reader will say so.
+            Err(_) => return version,
+            Ok(None) => return version && graph,
+        }
+    }
+    false
+}
+
+/// Reads a model.
+///
+/// # Errors
+/// A broken message, an operator that AlexNet does not have, a graph that is no chain.
+pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
+    match parse(&source) {
+        Ok((tensors, metadata, graph, remarks)) => {
+            Ok(Contents { format: Format::Onnx, source, tensors, metadata, graph, remarks })
+        }
+        Err(why) => Err((source, why)),
+    }
+}
+
+type Parsed =
+    (Vec<super::contents::Tensor>, std::collections::BTreeMap<String, String>, Option<super::contents::Graph>, Vec<String>);
+
+fn parse(source: &Source) -> Told<Parsed> {
+    let mut model = proto::model(source)?;
+    // Our own files name their parameters and their net; what stands before the net in the graph is then its preprocessing.
+    if model.metadata.contains_key("net") {
+        return Ok((model.tensors, model.metadata, None, Vec::new()));
+    }
+    let (graph, remarks) = graph::net(&mut model)?;
+    Ok((model.tensors, model.metadata, Some(graph), remarks))
+}

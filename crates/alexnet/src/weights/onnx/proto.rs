@@ -1,0 +1,263 @@
+//! From bytes to nodes and tensors.
+
+use super::super::contents::{Dtype, Stored, Tensor};
+use super::super::protobuf::{Field, next};
+use super::super::source::{Cursor, Source, Told};
+use std::collections::{BTreeMap, HashMap};
+
+/// Most nodes, tensors, and numbers of a list that are believed; AlexNet has some dozens.
+const MOST: usize = 1 << 12;
+/// Longest text of the metadata: a thousand classes' names and more.
+const LONGEST: u64 = 1 << 24;
+
+/// A model.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) nodes: Vec<Node>,
+    /// Initialisers.
+    pub(super) tensors: Vec<Tensor>,
+    /// Values of short lists of whole numbers among the constants: shapes.
+    pub(super) ints: HashMap<String, Vec<i64>>,
+    /// Name and dimensions (0 if open) of the graph's inputs.
+    pub(super) inputs: Vec<(String, Vec<i64>)>,
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// An operator at work.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) op: String,
+    pub(super) inputs: Vec<String>,
+    pub(super) outputs: Vec<String>,
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Debug, Default)]
+struct Attribute {
+    name: String,
+    float: Option<f32>,
+    int: Option<i64>,
+    text: Option<String>,
+    ints: Vec<i64>,
+    tensor: Option<(Tensor, Vec<i64>)>,
+}
+
+impl Node {
+    fn attribute(&self, name: &str) -> Option<&Attribute> {
+        self.attributes.iter().find(|a| a.name == name)
+    }
+
+    pub(super) fn int(&self, name: &str, otherwise: i64) -> i64 {
+        self.attribute(name).and_then(|a| a.int).unwrap_or(otherwise)
+    }
+
+    pub(super) fn float(&self, name: &str, otherwise: f32) -> f32 {
+        self.attribute(name).and_then(|a| a.float).unwrap_or(otherwise)
+    }
+
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.attribute(name).and_then(|a| a.text.as_deref()).unwrap_or_default()
+    }
+
+    pub(super) fn ints(&self, name: &str) -> &[i64] {
+        self.attribute(name).map_or(&[], |a| &a.ints)
+    }
+
+    pub(super) fn tensor(&self, name: &str) -> Option<&(Tensor, Vec<i64>)> {
+        self.attribute(name)?.tensor.as_ref()
+    }
+}
+
+/// Reads the model; the tensors' values stay where they are.
+pub(super) fn model(source: &Source) -> Told<Model> {
+    let mut model = Model::default();
+    let mut cursor = source.cursor(0, source.length());
+    while let Some((number, field)) = next(&mut cursor)? {
+        match (number, field) {
+            (7, Field::Bytes(cursor)) => graph(cursor, &mut model)?,
+            (14, Field::Bytes(cursor)) => {
+                let (key, value) = pair(cursor)?;
+                model.metadata.insert(key, value);
+            }
+            _ => {}
+        }
+    }
+    if model.nodes.is_empty() {
+        return Err("an ONNX model without a graph".into());
+    }
+    Ok(model)
+}
+
+fn pair(mut cursor: Cursor<'_>) -> Told<(String, String)> {
+    let (mut key, mut value) = (String::new(), String::new());
+    while let Some((number, field)) = next(&mut cursor)? {
+        match number {
+            1 => key = field.text()?,
+            2 => value = field.text_of(LONGEST)?,
+            _ => {}
+        }
+    }
+    Ok((key, value))
+}
+
+fn graph(mut cursor: Cursor<'_>, model: &mut Model) -> Told<()> {
+    while let Some((number, field)) = next(&mut cursor)? {
+        if model.nodes.len() + model.tensors.len() + model.inputs.len() > MOST {
+            return Err(format!("a graph of more than {MOST} parts; AlexNet's has some dozens"));
+        }
+        match (number, field) {
+            (1, Field::Bytes(cursor)) => model.nodes.push(node(cursor)?),
+            (5, Field::Bytes(cursor)) => {
+                let (tensor, ints) = tensor(cursor)?;
+                if !ints.is_empty() {
+                    model.ints.insert(tensor.name.clone(), ints);
+                }
+                model.tensors.push(tensor);
+            }
+            (11, Field::Bytes(cursor)) => model.inputs.push(input(cursor)?),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn node(mut cursor: Cursor<'_>) -> Told<Node> {
+    let mut node = Node::default();
+    while let Some((number, field)) = next(&mut cursor)? {
+        if node.inputs.len() + node.outputs.len() + node.attributes.len() > 64 {
+            return Err("damaged: a node of more than 64 parts".into());
+        }
+        match (number, field) {
+            (1, field) => node.inputs.push(field.text()?),
+            (2, field) => node.outputs.push(field.text()?),
+            (4, field) => node.op = field.text()?,
+            (5, Field::Bytes(cursor)) => node.attributes.push(attribute(cursor)?),
+            _ => {}
+        }
+    }
+    Ok(node)
+}
+
+fn attribute(mut cursor: Cursor<'_>) -> Told<Attribute> {
+    let mut attribute = Attribute::default();
+    while let Some((number, field)) = next(&mut cursor)? {
+        match (number, field) {
+            (1, field) => attribute.name = field.text()?,
+            (2, field) => attribute.float = Some(field.float()?),
+            (3, field) => attribute.int = Some(field.int()?),
+            (4, field) => attribute.text = Some(field.text()?),
+            (5, Field::Bytes(cursor)) => attribute.tensor = Some(tensor(cursor)?),
+            (8, field) => field.ints(&mut attribute.ints, 64)?,
+            _ => {}
+        }
+    }
+    Ok(attribute)
+}
+
+/// ValueInfoProto: name, and the dimensions of a tensor's type.
+fn input(mut cursor: Cursor<'_>) -> Told<(String, Vec<i64>)> {
+    let (mut name, mut dimensions) = (String::new(), Vec::new());
+    while let Some((number, field)) = next(&mut cursor)? {
+        match (number, field) {
+            (1, field) => name = field.text()?,
+            (2, Field::Bytes(kind)) => {
+                for mut tensor in inner(kind, 1)? {
+                    while let Some((number, field)) = next(&mut tensor)? {
+                        let (2, Field::Bytes(shape)) = (number, field) else { continue };
+                        for mut dimension in inner(shape, 1)? {
+                            let mut size = 0;
+                            while let Some((number, field)) = next(&mut dimension)? {
+                                if number == 1 {
+                                    size = field.int()?;
+                                }
+                            }
+                            dimensions.push(size);
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok((name, dimensions))
+}
+
+/// The messages under one field, at most 16.
+fn inner<'a>(mut cursor: Cursor<'a>, wanted: u64) -> Told<Vec<Cursor<'a>>> {
+    let mut found = Vec::new();
+    while let Some((number, field)) = next(&mut cursor)? {
+        if let (Field::Bytes(part), true) = (field, number == wanted && found.len() < 16) {
+            found.push(part);
+        }
+    }
+    Ok(found)
+}
+
+/// A tensor, and its values when they are a few whole numbers.
+fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
+    let (mut name, mut dimensions, mut kind) = (String::new(), Vec::new(), 0);
+    let (mut runs, mut floats, mut ints) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut outside, mut place) = (false, HashMap::new());
+    let source = cursor.source();
+    while let Some((number, field)) = next(&mut cursor)? {
+        match (number, field) {
+            (1, field) => field.ints(&mut dimensions, 64)?,
+            (2, field) => kind = field.int()?,
+            (4 | 9 | 10, Field::Bytes(part)) if runs.len() < 64 => runs.push((part.at(), part.left())),
+            (4, Field::Fixed32(bytes)) if floats.len() < MOST => floats.push(f32::from_le_bytes(bytes)),
+            (7, field) => field.ints(&mut ints, MOST)?,
+            (8, field) => name = field.text()?,
+            (13, Field::Bytes(part)) if place.len() < 16 => {
+                let (key, value) = pair(part)?;
+                place.insert(key, value);
+            }
+            (14, field) => outside = field.int()? == 1,
+            _ => {}
+        }
+    }
+    let dtype = match kind {
+        1 => Dtype::F32,
+        10 => Dtype::F16,
+        11 => Dtype::F64,
+        16 => Dtype::Bf16,
+        2 => Dtype::Other("u8"),
+        3 => Dtype::Other("i8"),
+        6 => Dtype::Other("i32"),
+        7 => Dtype::Other("i64"),
+        _ => Dtype::Other("other"),
+    };
+    let shape = dimensions.iter().map(|&n| usize::try_from(n).map_err(|_| format!("damaged: {name} has a dimension {n}")));
+    let shape = shape.collect::<Told<Vec<_>>>()?;
+    if kind == 7
+        && let [(start, length)] = runs.as_slice()
+        && *length <= 512
+    {
+        let bytes = source.cursor(*start, start + length).bytes(*length)?;
+        ints = bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect();
+    }
+    // A single number is what ConstantOfShape repeats: read at once.
+    if kind == 1
+        && let [(start, 4)] = runs.as_slice()
+        && !outside
+    {
+        floats = vec![f32::from_le_bytes(source.cursor(*start, start + 4).array()?)];
+    }
+    let stored = if outside {
+        let number = |key: &str| place.get(key).map_or(Ok(0), |text| text.parse::<u64>());
+        let file = place.get("location").cloned().unwrap_or_default();
+        let (start, length) = match (number("offset"), number("length")) {
+            (Ok(start), Ok(length)) => (start, length),
+            _ => return Err(format!("damaged: {name} has no place in {file}")),
+        };
+        // A name with a path in it could point at anything.
+        if file.is_empty() || file.contains(['/', '\\']) || file == ".." {
+            return Err(format!("keeps {name} in {file}; the file of its weights must lie beside it"));
+        }
+        Stored::Beside { file: source.path().with_file_name(file), start, length }
+    } else if floats.is_empty() {
+        Stored::Runs(runs)
+    } else {
+        Stored::Here(floats)
+    };
+    Ok((Tensor { name, shape, dtype, stored }, ints))
+}

@@ -1,0 +1,83 @@
+//! ONNX: the onnx package's own test case, and graphs of ours read back.
+
+use crate::engine::Engine;
+use crate::engine::cpu::Cpu;
+use crate::net::{Net, presets};
+use crate::weights::{Model, SaveOptions, golden, inspect, open, parameters, save};
+use crate::{engine::init, image::Preprocess};
+
+const LIGHT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet.onnx");
+const OUTPUT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet_output_0.pb");
+
+#[test]
+fn the_onnx_packages_test_case_gives_its_own_output() {
+    golden::with(LIGHT, |path| {
+        let model = open(path, None).unwrap();
+        assert_eq!((model.net.name.as_str(), model.net.image_size), ("onnx-bvlc", 224));
+        let mut engine = Cpu::new(&model.net, 1, 0).unwrap();
+        model.load_into(&mut engine).unwrap();
+        let mut logits = Vec::new();
+        engine.infer(&vec![0.5; 3 * 224 * 224], &mut logits).unwrap();
+        let largest = logits.iter().fold(f32::MIN, |a, &b| a.max(b));
+        let sum: f32 = logits.iter().map(|l| (l - largest).exp()).sum();
+        // Its tensor: a thousand floats at the end of the message but for its name, all 0.001.
+        let wanted: Vec<f32> = OUTPUT.as_chunks().0.iter().skip(2).take(900).map(|b| f32::from_le_bytes(*b)).collect();
+        assert!(logits.len() == 1000 && wanted.len() == 900);
+        for logit in logits {
+            let probability = (logit - largest).exp() / sum;
+            assert!((probability - 0.001).abs() < 1e-7, "{probability}");
+        }
+    });
+}
+
+#[test]
+fn broken_files_never_panic() {
+    golden::broken(LIGHT);
+}
+
+/// A narrow net of the paper's kind of layers, with weights.
+fn small(name: &str) -> Model {
+    let net = presets::by_name(name).unwrap();
+    let mut net = Net { layers: net.layers, image_size: 96, name: "small".into() }.with_classes(3);
+    for layer in &mut net.layers {
+        match &mut layer.op {
+            crate::net::Op::Conv { out, .. } => *out = (*out / 16).max(4),
+            crate::net::Op::Linear { out, .. } if *out > 3 => *out = 16,
+            _ => {}
+        }
+    }
+    let mut engine = Cpu::new(&net, 1, 0).unwrap();
+    init::initialise(&mut engine, 1).unwrap();
+    let tensors = parameters(&net).unwrap().into_iter().map(|(name, _)| {
+        let values = engine.parameter(&name).unwrap();
+        (name, values.into())
+    });
+    Model {
+        tensors: tensors.collect(),
+        preprocess: Preprocess::for_net(&net),
+        classes: ["a", "b", "c"].map(String::from).to_vec(),
+        recipe: serde_json::Value::Null,
+        ranges: Default::default(),
+        net,
+    }
+}
+
+#[test]
+fn ours_come_back_with_what_surrounds_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["paper", "original-145", "torchvision"] {
+        let model = small(name);
+        for preprocess_in_graph in [false, true] {
+            let path = folder.path().join("m.onnx");
+            save(&path, &model, SaveOptions { preprocess_in_graph, ..SaveOptions::default() }).unwrap();
+            let back = open(&path, None).unwrap();
+            assert_eq!((&back.preprocess, &back.classes), (&model.preprocess, &model.classes));
+            assert_eq!(inspect(&path, None).unwrap().net.as_deref(), Some("small"));
+            for (name, values) in &model.tensors {
+                // The paper's dropout is folded into what follows it.
+                let factor = if *back.tensors[name] == **values { 1.0 } else { 0.5 };
+                assert!(back.tensors[name].iter().zip(values.iter()).all(|(a, b)| *a == factor * b), "{name}");
+            }
+        }
+    }
+}

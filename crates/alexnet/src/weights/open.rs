@@ -1,0 +1,192 @@
+//! One way into every format: what a file is, and the model in it.
+
+use super::contents::{Contents, Dtype, Format, Stored, Tensor};
+use super::identify::{Found, Identity, identify};
+use super::model::{MEAN_TENSOR, Model, parameters, read_parts};
+use super::names::{Names, Recognised, recognise};
+use super::source::Source;
+use super::{caffe, known, onnx, paddle, pth};
+use crate::engine::cpu::Ranges;
+use crate::image::{Mean, Preprocess};
+use crate::net::Net;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Reads a model file of any format: ours, PyTorch's three, safetensors of others, ONNX, Caffe's, Paddle's. `net` is the preset
+/// that it is, for files that do not tell; [`inspect`](super::inspect()) shows whether one does.
+///
+/// # Errors
+/// What is wrong with the file, or what it may be and how to say which.
+pub fn open(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
+    let path = path.as_ref();
+    let contents = contents(path)?;
+    // Our own files are checked more strictly, and may hold nets and names of any kind.
+    if contents.format == Format::Safetensors && contents.metadata.contains_key("net") && own_names(&contents) {
+        identify(&contents, net)?;
+        return super::read(path);
+    }
+    let identity = identify(&contents, net)?;
+    load(&contents, &identity)
+}
+
+/// Whether a safetensors file has this program's own names throughout.
+fn own_names(contents: &Contents) -> bool {
+    let own = |found: Recognised| found.names == Names::Own && found.prefix.is_empty();
+    contents.metadata.contains_key("state") || recognise(&contents.tensors).is_none_or(own)
+}
+
+/// The model of a file whose net is known.
+pub(crate) fn load(contents: &Contents, identity: &Identity) -> Result<Model> {
+    let fail = |message: String| Error::file(contents.source.path(), message);
+    let net = identity.net(contents)?.clone();
+    if let Some(difference) = super::identify::difference(&net, &identity.parameters) {
+        return Err(fail(difference));
+    }
+    let wanted = parameters(&net)?;
+    enough(contents, &identity.parameters).map_err(fail)?;
+    let mut tensors = BTreeMap::new();
+    for (name, _) in &wanted {
+        let Some(found) = identity.parameters.iter().find(|found| found.name == *name) else { continue };
+        let tensor = &contents.tensors[found.tensor];
+        let values = tensor.values(&contents.source).map_err(fail)?;
+        let values = if found.transposed { transposed(&values, &tensor.shape) } else { values };
+        tensors.insert(name.clone(), values.into());
+    }
+    let (preprocess, classes, recipe) = about(contents, identity, &net)?;
+    Ok(Model { net, preprocess, classes, recipe, ranges: Ranges::new(), tensors })
+}
+
+/// A file whose tensors lie over each other could claim a net far larger than itself.
+fn enough(contents: &Contents, parameters: &[Found]) -> std::result::Result<(), String> {
+    let in_file = |found: &&Found| !matches!(contents.tensors[found.tensor].stored, Stored::Same(_) | Stored::Beside { .. });
+    let bytes = |found: &Found| {
+        let tensor = &contents.tensors[found.tensor];
+        Some(tensor.len()? as u128 * tensor.dtype.size()? as u128)
+    };
+    let wanted: u128 = parameters.iter().filter(in_file).filter_map(bytes).sum();
+    let held = contents.source.length();
+    if wanted > u128::from(held) {
+        return Err(format!("its {held} bytes cannot hold the {wanted} of its weights"));
+    }
+    Ok(())
+}
+
+/// Preprocessing, names of the classes and recipe: the file's own, or what goes with the net.
+pub(crate) fn about(contents: &Contents, identity: &Identity, net: &Net) -> Result<(Preprocess, Vec<String>, serde_json::Value)> {
+    let own = read_parts(&contents.metadata).map_err(|message| Error::file(contents.source.path(), message))?;
+    let classes = match own.classes {
+        Some(classes) if classes.len() == net.classes() => classes,
+        Some(classes) => {
+            let message = format!("{} class names for the {} outputs of its net", classes.len(), net.classes());
+            return Err(Error::file(contents.source.path(), message));
+        }
+        None if identity.known.is_some() => super::imagenet::names(),
+        None => (0..net.classes()).map(|i| i.to_string()).collect(),
+    };
+    let mut preprocess = own.preprocess.or_else(|| identity.preprocess.clone()).unwrap_or_else(|| Preprocess::for_net(net));
+    if preprocess.crop != net.image_size {
+        let message =
+            format!("its preprocessing gives {0} x {0} pixels, its net takes {1} x {1}", preprocess.crop, net.image_size);
+        return Err(Error::file(contents.source.path(), message));
+    }
+    if let Mean::Picture { size, values, .. } = &mut preprocess.mean {
+        let mean = contents.tensors.iter().find(|tensor| tensor.name == MEAN_TENSOR && tensor.shape == [3, *size, *size]);
+        let mean = mean.ok_or_else(|| "names a mean picture that it does not hold".to_string());
+        let read = mean.and_then(|mean| mean.values(&contents.source));
+        *values = Arc::new(read.map_err(|message| Error::file(contents.source.path(), message))?);
+    }
+    preprocess.check().map_err(|message| Error::file(contents.source.path(), message))?;
+    Ok((preprocess, classes, own.recipe))
+}
+
+/// Rows and columns exchanged.
+pub(crate) fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    let &[rows, columns] = shape else { return values.to_vec() };
+    // In blocks, so that neither side leaves the cache at every step.
+    const BLOCK: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    for top in (0..rows).step_by(BLOCK) {
+        for left in (0..columns).step_by(BLOCK) {
+            for row in top..rows.min(top + BLOCK) {
+                for column in left..columns.min(left + BLOCK) {
+                    out[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    out
+}
+
+/// What a file holds, whatever its format; which one is told by its first bytes, not by its name.
+pub(crate) fn contents(path: &Path) -> Result<Contents> {
+    let source = Source::open(path)?;
+    let mut head = vec![0; source.length().min(512) as usize];
+    source.fill(0, &mut head).map_err(|e| Error::io(path, e))?;
+    let named = |result: std::result::Result<Contents, (Source, String)>| {
+        result.map_err(|(source, message)| Error::file(source.path(), message))
+    };
+    let unknown = || {
+        Error::file(
+            path,
+            format!(
+                "not a model file of this program, nor PyTorch's, ONNX, Caffe's or Paddle's: it has {} bytes and begins with {:02x?}",
+                source.length(),
+                &head[..head.len().min(8)]
+            ),
+        )
+    };
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return named(pth::read_zip(source));
+    }
+    if pth::is_legacy(&head) {
+        return named(pth::read_legacy(source));
+    }
+    if pth::is_tar(&head) {
+        return named(pth::read_tar(source));
+    }
+    if head.starts_with(b"\x89HDF\r\n") {
+        return Err(Error::file(path, "HDF5 is not read here; save it as .caffemodel or .pth"));
+    }
+    if paddle::is_pickle(&head) {
+        return named(paddle::read(source));
+    }
+    if caffe::is_caffe(&source) {
+        return named(caffe::read(source));
+    }
+    if onnx::is_onnx(&source) {
+        return named(onnx::read(source));
+    }
+    // Last, since its only mark is a length: whatever it is else, its message tells.
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    if head.get(8) == Some(&b'{') || matches!(extension, "safetensors" | "") || head.len() < 8 {
+        return safetensors(source);
+    }
+    Err(unknown())
+}
+
+fn safetensors(source: Source) -> Result<Contents> {
+    let file = super::TensorFile::open(source.path())?;
+    let tensors = file.places().map(|(name, kind, shape, start, length)| Tensor {
+        name,
+        shape,
+        dtype: match kind {
+            ::safetensors::Dtype::F16 => Dtype::F16,
+            ::safetensors::Dtype::BF16 => Dtype::Bf16,
+            ::safetensors::Dtype::F32 => Dtype::F32,
+            ::safetensors::Dtype::F64 => Dtype::F64,
+            ::safetensors::Dtype::I64 => Dtype::Other("i64"),
+            ::safetensors::Dtype::U8 => Dtype::Other("u8"),
+            _ => Dtype::Other("other"),
+        },
+        stored: Stored::Runs(vec![(start, length)]),
+    });
+    let (tensors, metadata) = (tensors.collect(), file.metadata());
+    Ok(Contents { source, format: Format::Safetensors, tensors, metadata, graph: None, remarks: Vec::new() })
+}
+
+/// The sha256 of a file.
+pub(crate) fn checksum(contents: &Contents) -> Result<String> {
+    known::sha256(contents)
+}

@@ -1,0 +1,175 @@
+//! Paddle's `.pdparams`: a pickle of a dictionary from names to numpy arrays; linear weights are [in, out]. After
+//! `paddle/framework/io.py` and numpy's `_reconstruct`, `_frombuffer`.
+
+use super::contents::{Contents, Dtype, Format, Stored, Tensor};
+use super::pickle::{self, Id, Pickle, Value, Writer};
+use super::save::Sheet;
+use super::source::{Source, Told};
+use crate::{Result, files};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+/// The names that such a pickle may hold: numpy before and since version 2, and bytes as protocol 2 has them.
+const ALLOWED: &[&str] = &[
+    "collections.OrderedDict",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.core.numeric._frombuffer",
+    "numpy._core.numeric._frombuffer",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "_codecs.encode",
+    "builtins.tuple",
+    "__builtin__.tuple",
+];
+
+/// Key of Paddle's table of its own names, which nobody needs.
+const TABLE: &str = "StructuredToParameterName@@";
+/// Key under which protocols 2 and 3 keep arrays of more than 2^30 numbers in parts; AlexNet has none.
+const PARTS: &str = "UnpackBigParamInfor@@";
+
+/// Whether a file begins as a pickle of protocol 2 to 5.
+pub(crate) fn is_pickle(head: &[u8]) -> bool {
+    matches!(head, [0x80, 2..=5, ..])
+}
+
+/// Reads a dictionary of arrays.
+///
+/// # Errors
+/// A broken pickle, names that are not allowed, or something other than arrays by name.
+pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
+    match parse(&source) {
+        Ok((tensors, remarks)) => {
+            let (format, metadata) = (Format::Paddle, BTreeMap::new());
+            Ok(Contents { source, format, tensors, metadata, graph: None, remarks })
+        }
+        Err(why) => Err((source, why)),
+    }
+}
+
+fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
+    let pickle = pickle::read(&mut source.cursor(0, source.length()), ALLOWED)?;
+    let Value::Dict(entries) = pickle.get(pickle.root) else {
+        return Err(format!("holds {} instead of arrays by name", pickle.get(pickle.root).kind()));
+    };
+    let (mut tensors, mut remarks) = (Vec::new(), Vec::new());
+    for &(key, value) in entries {
+        match pickle.text(key) {
+            Some(TABLE) | None => {}
+            Some(PARTS) => return Err("keeps its arrays in parts; save it again with protocol=4".into()),
+            Some(name) => match array(&pickle, value).map_err(|why| format!("{name}: {why}"))? {
+                Some(found) => tensors.push(Tensor { name: name.into(), ..found }),
+                None if remarks.len() < 20 => remarks.push(format!("{name} is {}, no array", pickle.get(value).kind())),
+                None => return Err("holds many things that are no arrays; save layer.state_dict()".into()),
+            },
+        }
+    }
+    if tensors.is_empty() {
+        return Err("holds no arrays by name; save layer.state_dict()".into());
+    }
+    Ok((tensors, remarks))
+}
+
+/// An array without its name, or none when the value is something else. Paddle also writes (name, array).
+fn array(pickle: &Pickle, value: Id) -> Told<Option<Tensor>> {
+    let value = match pickle.items(value) {
+        Some(&[name, array]) if pickle.text(name).is_some() => array,
+        _ => value,
+    };
+    let Value::Call { name, arguments, state } = pickle.get(value) else { return Ok(None) };
+    // (version, shape, dtype, Fortran order?, bytes), or _frombuffer(bytes, dtype, shape, order)
+    let (shape, kind, fortran, bytes) = match (name.rsplit('.').next(), arguments.as_slice(), state) {
+        (Some("_reconstruct"), _, Some(state)) => {
+            let &[_, shape, kind, fortran, bytes] = pickle.items(*state).unwrap_or_default() else {
+                return Err("damaged: an array lacks parts".into());
+            };
+            (shape, kind, *pickle.get(fortran) == Value::Bool(true), bytes)
+        }
+        (Some("_frombuffer"), &[bytes, kind, shape, order], _) => (shape, kind, pickle.text(order) == Some("F"), bytes),
+        _ => return Ok(None),
+    };
+    let shape = pickle.counts(shape)?;
+    let dtype = dtype(pickle, kind)?;
+    let stored = match pickle.get(bytes) {
+        &Value::Bytes { start, length } if fortran => {
+            // The first axis is the nearest.
+            let mut step = Some(1usize);
+            let mut stride = |n: &usize| {
+                let stride = step;
+                step = step.and_then(|step| step.checked_mul(*n));
+                stride
+            };
+            let strides = shape.iter().map(&mut stride).collect::<Option<_>>();
+            let strides = strides.ok_or_else(|| format!("damaged: the shape {shape:?} is beyond counting"))?;
+            Stored::Strided { start, length, strides }
+        }
+        &Value::Bytes { start, length } => Stored::Runs(vec![(start, length)]),
+        &Value::Latin1 { start, length } if !fortran => Stored::Latin1 { start, length },
+        // Protocol 2 in Python 2: short ones look like texts.
+        Value::Text { text, start } if !fortran => Stored::Runs(vec![(*start, text.len() as u64)]),
+        other => return Err(format!("{} where the array's bytes belong", other.kind())),
+    };
+    Ok(Some(Tensor { name: String::new(), shape, dtype, stored }))
+}
+
+/// The kind of numbers of `numpy.dtype('f4')` with its state (3, '<', ...).
+fn dtype(pickle: &Pickle, value: Id) -> Told<Dtype> {
+    let Value::Call { name, arguments, state } = pickle.get(value) else {
+        return Err(format!("damaged: {} where the kind of numbers belongs", pickle.get(value).kind()));
+    };
+    let code = arguments.first().and_then(|&code| pickle.text(code)).unwrap_or_default();
+    let order = state.and_then(|state| pickle.items(state)).and_then(|items| items.get(1)).and_then(|&order| pickle.text(order));
+    if name.as_ref() != "numpy.dtype" || order == Some(">") {
+        return Err("written on a big-endian machine, or damaged; save it again".into());
+    }
+    Ok(match code {
+        "f4" => Dtype::F32,
+        "f2" => Dtype::F16,
+        "f8" => Dtype::F64,
+        "i8" => Dtype::Other("i64"),
+        "i4" => Dtype::Other("i32"),
+        _ => Dtype::Other("other"),
+    })
+}
+
+/// Writes a dictionary of f32 arrays as `paddle.save` does (protocol 4). There is no place for what a model is beyond them.
+///
+/// # Errors
+/// When the file cannot be written; one that stood there before is kept.
+pub(crate) fn write(path: &Path, sheet: &Sheet<'_>) -> Result<()> {
+    files::write_whole(path, |out| {
+        let mut pickle = Writer::begin(out, 4)?;
+        pickle.raw(b"}(")?;
+        for parameter in &sheet.parameters {
+            pickle.text(&parameter.name)?;
+            // numpy.core's name, which numpy 2 still answers to.
+            pickle.global("numpy.core.multiarray", "_reconstruct")?;
+            pickle.global("numpy", "ndarray")?;
+            pickle.counts(&[0])?;
+            pickle.short_bytes(b"b")?;
+            pickle.raw(b"\x87R(")?; // three arguments, call, mark
+            pickle.int(1)?;
+            pickle.counts(&parameter.shape)?;
+            float32(&mut pickle)?;
+            pickle.bool(false)?;
+            pickle.values(&parameter.values())?;
+            pickle.raw(b"tb")?;
+        }
+        pickle.raw(b"u")?;
+        pickle.end()
+    })
+}
+
+/// `numpy.dtype('f4', False, True)` with the state (3, '<', None, None, None, -1, -1, 0).
+fn float32(pickle: &mut Writer<'_>) -> io::Result<()> {
+    pickle.global("numpy", "dtype")?;
+    pickle.text("f4")?;
+    pickle.bool(false)?;
+    pickle.bool(true)?;
+    pickle.raw(b"\x87R(K\x03")?;
+    pickle.text("<")?;
+    pickle.raw(b"NNNJ\xFF\xFF\xFF\xFFJ\xFF\xFF\xFF\xFFK\0tb")
+}

@@ -1,0 +1,35 @@
+//! Paddle's pickles, by small files that Paddle 3.3 wrote (tools/make_weight_goldens.py).
+
+use super::{golden, open};
+
+const FILES: [&[u8]; 3] = [
+    include_bytes!("golden/protocol4.pdparams"),
+    include_bytes!("golden/protocol2.pdparams"),
+    include_bytes!("golden/fortran.pdparams"),
+];
+
+#[test]
+fn every_protocol_and_order_gives_the_same_arrays() {
+    for bytes in FILES {
+        golden::with(bytes, |path| {
+            let contents = open::contents(path).unwrap();
+            let read = |i: usize| {
+                let tensor = &contents.tensors[i];
+                (tensor.name.as_str(), tensor.shape.clone(), tensor.values(&contents.source).unwrap())
+            };
+            assert_eq!(contents.tensors.len(), 2);
+            assert_eq!(read(0), ("conv1.weight", vec![2, 3], vec![0.0, 0.5, 1.0, 1.5, 2.0, 2.5]));
+            assert_eq!(read(1), ("conv1.bias", vec![2], vec![-1.0, 2.0]));
+        });
+    }
+}
+
+#[test]
+fn broken_files_never_panic() {
+    FILES.iter().for_each(|bytes| golden::broken(bytes));
+}
+
+#[test]
+fn names_that_are_no_arrays_business_are_refused() {
+    assert!(golden::complaint(b"\x80\x02cos\nsystem\nX\x01\0\0\0x\x85R.").contains("os.system"));
+}

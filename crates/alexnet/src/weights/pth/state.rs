@@ -1,0 +1,141 @@
+//! From a pickle's values to tensors with names.
+
+use super::super::contents::{Dtype, Stored, Tensor};
+use super::super::pickle::{Id, Pickle, Value};
+use super::super::source::Told;
+use super::storage_dtype;
+
+/// Keys under which checkpoints keep the names and tensors of a model, the likeliest first.
+const WRAPPERS: [&str; 7] = ["state_dict", "model_state_dict", "model", "net", "weights", "params", "module"];
+
+/// A run of numbers of one kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Storage {
+    pub(super) dtype: Dtype,
+    /// Bytes of one number.
+    pub(super) size: u64,
+    /// Where in the file it begins.
+    pub(super) start: u64,
+    /// Its bytes.
+    pub(super) length: u64,
+}
+
+/// What a pickle's reference to the outside means.
+pub(super) enum Kept {
+    Storage(Storage),
+    /// The tar container keeps whole tensors outside; the name is still missing.
+    Tensor(Tensor),
+}
+
+/// What a reference means, from the value that it carries.
+pub(super) type Resolve<'a> = dyn Fn(&Pickle, Id) -> Told<Kept> + 'a;
+
+/// The tensors of the state dict in a pickle, and remarks on what lies beside it.
+pub(super) fn tensors(pickle: &Pickle, resolve: &Resolve<'_>) -> Told<(Vec<Tensor>, Vec<String>)> {
+    let (mut dict, mut remarks) = (pickle.root, Vec::new());
+    // A state dict, or a checkpoint around one, or a trainer's around that.
+    for _ in 0..3 {
+        let inner = WRAPPERS.iter().find_map(|key| Some((*key, pickle.entry(dict, key)?)));
+        let Some((key, inner)) = inner.filter(|(_, inner)| matches!(pickle.get(*inner), Value::Dict(_))) else { break };
+        if let Value::Dict(entries) = pickle.get(dict) {
+            let others: Vec<_> = entries.iter().filter_map(|e| pickle.text(e.0)).filter(|name| *name != key).take(8).collect();
+            let beside = if others.is_empty() { String::new() } else { format!("; left aside: {}", others.join(", ")) };
+            remarks.push(format!("a checkpoint: the weights are under `{key}`{beside}"));
+        }
+        dict = inner;
+    }
+    let Value::Dict(entries) = pickle.get(dict) else {
+        return Err(format!("holds {} instead of a state_dict; save model.state_dict()", pickle.get(dict).kind()));
+    };
+    let mut tensors = Vec::new();
+    for &(key, value) in entries {
+        let Some(name) = pickle.text(key) else { continue };
+        match tensor(pickle, value, resolve).map_err(|e| format!("{name}: {e}"))? {
+            Some(found) => tensors.push(Tensor { name: name.into(), ..found }),
+            None => remarks.push(format!("{name} is {}, no tensor", pickle.get(value).kind())),
+        }
+        if remarks.len() > 20 {
+            return Err("holds no weights by name, but many other things; save model.state_dict()".into());
+        }
+    }
+    if tensors.is_empty() {
+        return Err("holds no tensors by name; save model.state_dict()".into());
+    }
+    Ok((tensors, remarks))
+}
+
+/// A tensor without its name, or none when the value is something else.
+fn tensor(pickle: &Pickle, value: Id, resolve: &Resolve<'_>) -> Told<Option<Tensor>> {
+    let mut value = value;
+    // Parameters wrap their tensor.
+    for _ in 0..2 {
+        match pickle.get(value) {
+            Value::Persistent(what) => {
+                return match resolve(pickle, *what)? {
+                    Kept::Tensor(tensor) => Ok(Some(tensor)),
+                    Kept::Storage(_) => Ok(None),
+                };
+            }
+            Value::Call { name, arguments, .. } => match &**name {
+                "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2" => {
+                    let &[storage, offset, shape, strides, ..] = arguments.as_slice() else {
+                        return Err(format!("damaged: {} arguments of a tensor", arguments.len()));
+                    };
+                    let Value::Persistent(what) = pickle.get(storage) else {
+                        return Err(format!("damaged: {} where a storage belongs", pickle.get(storage).kind()));
+                    };
+                    let Kept::Storage(storage) = resolve(pickle, *what)? else { return Err("damaged: no storage".into()) };
+                    let (offset, shape) = (pickle.count(offset)?, pickle.counts(shape)?);
+                    return view(storage, offset, shape, pickle.counts(strides)?).map(Some);
+                }
+                "torch._utils._rebuild_parameter"
+                | "torch._utils._rebuild_parameter_with_state"
+                | "torch.nn.parameter.Parameter"
+                    if !arguments.is_empty() =>
+                {
+                    value = arguments[0];
+                }
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// A tensor without a name, checked to lie within its storage.
+pub(super) fn view(storage: Storage, offset: u64, shape: Vec<usize>, strides: Vec<usize>) -> Told<Tensor> {
+    let outside = || format!("damaged: offset {offset}, shape {shape:?} and strides {strides:?} leave the storage");
+    let skipped = offset.checked_mul(storage.size).filter(|&bytes| bytes <= storage.length).ok_or_else(outside)?;
+    let (start, rest) = (storage.start + skipped, storage.length - skipped);
+    let len = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64)).ok_or_else(outside)?;
+    let bytes = len.checked_mul(storage.size).filter(|&bytes| bytes <= rest).ok_or_else(outside)?;
+    if shape.len() != strides.len() {
+        return Err(outside());
+    }
+    let stored = if row_major(&shape, &strides) {
+        Stored::Runs(vec![(start, bytes)])
+    } else {
+        Stored::Strided { start, length: rest, strides }
+    };
+    Ok(Tensor { name: String::new(), shape, dtype: storage.dtype, stored })
+}
+
+fn row_major(shape: &[usize], strides: &[usize]) -> bool {
+    let mut expected = 1;
+    for (&n, &stride) in shape.iter().zip(strides).rev() {
+        if n != 1 && stride != expected {
+            return false;
+        }
+        expected *= n;
+    }
+    true
+}
+
+/// Kind and size of the numbers of a storage whose class is this value.
+pub(super) fn class(pickle: &Pickle, value: Id) -> Told<(Dtype, u64)> {
+    match pickle.get(value) {
+        Value::Global(name) => storage_dtype(name).ok_or_else(|| format!("a storage of the class `{name}` is not known here")),
+        other => Err(format!("damaged: {} where the class of a storage belongs", other.kind())),
+    }
+}

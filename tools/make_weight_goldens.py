@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Small files written by the original tools, for the tests of the readers: crates/alexnet/src/weights/golden.
+
+    python tools/make_weight_goldens.py torch      (PyTorch: zip, legacy and tar containers; the onnx package's own test case)
+    python tools/make_weight_goldens.py paddle     (Paddle: protocols 4 and 2)
+
+Each holds `conv1.weight` [2, 3], 0 to 5 in steps of 0.5, `conv1.bias` [2], -1 and 2, and what its format can do besides.
+"""
+
+import io
+import pickle
+import struct
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent.parent / "crates/alexnet/src/weights/golden"
+WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3) * 0.5
+BIAS = np.array([-1, 2], np.float32)
+
+
+def torch_files():
+    import torch
+
+    weight, bias = torch.tensor(WEIGHT), torch.tensor(BIAS)
+    state = {
+        "conv1.weight": weight,
+        "conv1.bias": bias,
+        "transposed": weight.t(),  # a view: strides (1, 3)
+        "sliced": weight[:, 1:],  # a view: offset 1
+        "half": weight.half(),
+        "bfloat": weight.bfloat16(),
+        "double": weight.double(),
+        "count": torch.tensor(7),
+    }
+    torch.save(state, FOLDER / "zip.pth")
+    torch.save(state, FOLDER / "legacy.pth", _use_new_zipfile_serialization=False)
+    checkpoint = {"epoch": 3, "state_dict": {"module." + k: v for k, v in state.items()}, "optimizer": {"state": {}, "lr": 0.1}}
+    torch.save(checkpoint, FOLDER / "checkpoint.pth")
+    tar_file(state)
+
+
+class Kept:
+    """A tensor that the pickle only refers to."""
+
+    def __init__(self, key):
+        self.key = key
+
+
+class Pickler(pickle.Pickler):
+    def persistent_id(self, value):
+        return value.key if isinstance(value, Kept) else None
+
+
+def tar_file(state):
+    """What torch.save wrote before 0.1.10, after `legacy_load` of torch/serialization.py, which no version since writes."""
+    import torch
+
+    storages, tensors = io.BytesIO(), io.BytesIO()
+    kinds = {torch.float32: (torch.FloatStorage, torch.FloatTensor), torch.int64: (torch.LongStorage, torch.LongTensor)}
+    kept = {name: t for name, t in state.items() if t.dtype in kinds}
+    pickle.dump(len(kept), storages, 2)
+    pickle.dump(len(kept), tensors, 2)
+    for i, (name, tensor) in enumerate(kept.items()):
+        storage_class, tensor_class = kinds[tensor.dtype]
+        values = tensor.untyped_storage()
+        pickle.dump((i, "cpu", storage_class), storages, 2)
+        storages.write(struct.pack("<q", len(values) // tensor.element_size()))
+        storages.write(bytes(values))
+        pickle.dump((100 + i, i, tensor_class), tensors, 2)
+        tensors.write(struct.pack("<ii", tensor.dim(), 0))
+        tensors.write(struct.pack(f"<{tensor.dim()}q", *tensor.shape))
+        tensors.write(struct.pack(f"<{tensor.dim()}q", *tensor.stride()))
+        tensors.write(struct.pack("<q", tensor.storage_offset()))
+    pickle.dump([], storages, 2)
+    names = io.BytesIO()
+    Pickler(names, 2).dump({name: Kept(100 + i) for i, name in enumerate(kept)})
+    with tarfile.open(FOLDER / "tar.pth", "w:", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in (("sys_info", io.BytesIO(pickle.dumps({"little_endian": True}, 2))), ("pickle", names),
+                              ("tensors", tensors), ("storages", storages)):  # fmt: skip
+            about = tarfile.TarInfo(name)
+            about.size = len(content.getvalue())
+            content.seek(0)
+            tar.addfile(about, content)
+    back = torch.load(FOLDER / "tar.pth", weights_only=False)
+    assert all(torch.equal(back[name], tensor) for name, tensor in kept.items())
+
+
+def paddle_files():
+    import paddle
+
+    state = {"conv1.weight": paddle.to_tensor(WEIGHT), "conv1.bias": paddle.to_tensor(BIAS)}
+    for protocol in (4, 2):
+        paddle.save(state, str(FOLDER / f"protocol{protocol}.pdparams"), protocol=protocol)
+    with open(FOLDER / "fortran.pdparams", "wb") as file:
+        pickle.dump({"conv1.weight": np.asfortranarray(WEIGHT), "conv1.bias": ("linear_0.b_0", BIAS)}, file, 4)
+
+
+FOLDER.mkdir(exist_ok=True)
+if sys.argv[1] == "torch":
+    import shutil
+
+    import onnx
+
+    torch_files()
+    cases = Path(onnx.__file__).parent / "backend/test/data/light"
+    for name in ("light_bvlc_alexnet.onnx", "light_bvlc_alexnet_output_0.pb"):
+        shutil.copy(cases / name, FOLDER / name)
+else:
+    paddle_files()

@@ -1,0 +1,431 @@
+#!/usr/bin/env python3
+"""Model files of other tools read here, and ours read there, with equal answers.
+
+    python tools/round_trips.py target/release/alexnet [torch] [onnx] [paddle] [caffe]
+
+Needs numpy and pillow, and what each part names: torch and torchvision, onnxruntime, paddlepaddle, protobuf. Without a list, all
+parts whose packages are installed. Answers are compared as logits less their mean, with the relative bound of 1e-5 (of the
+largest), for a random picture of 256 x 256, which no preset resizes.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PROGRAM = sys.argv[1]
+BOUND = 1e-5
+CLASSES = 1000
+failed = []
+
+
+def alexnet(*arguments):
+    done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{arguments}: {done.stderr}")
+    return done.stdout
+
+
+def centred(logits):
+    logits = np.asarray(logits, np.float64).reshape(-1)
+    return logits - logits.mean()
+
+
+def ours(model, picture, *options):
+    """Logits less their mean of our program, from its probabilities."""
+    classes = json.loads(alexnet("inspect", model, "--json", *options))["classes"]
+    top = json.loads(alexnet("predict", "--model", model, "--top", classes, "--json", *options, picture))[0]["top"]
+    logits = np.zeros(classes)
+    for answer in top:
+        logits[answer["index"]] = np.log(answer["probability"])
+    return centred(logits)
+
+
+def compare(what, a, b):
+    a, b = centred(a), centred(b)
+    off = np.abs(a - b).max() / np.abs(b).max()
+    if off > BOUND:
+        failed.append(what)
+    print(f"{what}: off by {off:.1e} of the largest{'  FAILED' if off > BOUND else ''}", flush=True)
+
+
+def prepared(picture, crop, mean, std, scale=1.0, bgr=False):
+    """What torchvision's or Caffe's users feed: [1, 3, crop, crop]."""
+    pixels = np.asarray(Image.open(picture), np.float32)
+    at = round((len(pixels) - crop) / 2)
+    pixels = pixels[at : at + crop, at : at + crop]
+    if bgr:
+        pixels = pixels[..., ::-1]
+    pixels = (pixels * np.float32(scale) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+
+
+TORCH = dict(crop=224, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225], scale=1 / 255)
+CAFFE = dict(crop=227, mean=[104, 117, 123], std=[1, 1, 1], bgr=True)
+
+
+def torch_part(folder, picture):
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    net = torchvision.models.alexnet(num_classes=CLASSES).eval()
+    images = torch.tensor(prepared(picture, **TORCH))
+    with torch.no_grad():
+        wanted = net(images).numpy()
+
+    def saved(name, what, **options):
+        path = folder / name
+        torch.save(what, path, **options)
+        compare(f"torch.save, {name} -> alexnet", ours(path, picture), wanted)
+        return path
+
+    zip_file = saved("zip.pth", net.state_dict())
+    legacy = saved("legacy.pth", net.state_dict(), _use_new_zipfile_serialization=False)
+    legacy.unlink()
+    wrapped = {"module." + name: tensor for name, tensor in net.state_dict().items()}
+    saved("checkpoint.pth", {"epoch": 3, "arch": "alexnet", "best_acc1": torch.tensor(1.0), "state_dict": wrapped}).unlink()
+    # A tensor that is a transposed view of another, and numbers of half the width.
+    views = {name: t.t().contiguous().t() if t.dim() == 2 else t for name, t in net.state_dict().items()}
+    saved("views.pth", views).unlink()
+    half = folder / "half.pth"
+    torch.save({name: t.half() for name, t in net.state_dict().items()}, half)
+    with torch.no_grad():
+        rounded = torchvision.models.alexnet(num_classes=CLASSES).eval()
+        rounded.load_state_dict({name: t.half().float() for name, t in net.state_dict().items()})
+        compare("torch.save, half precision -> alexnet", ours(half, picture), rounded(images).numpy())
+    half.unlink()
+
+    def there(name, *options):
+        path = folder / name
+        alexnet("convert", zip_file, path, *options)
+        if name.endswith(".pth"):
+            state = torch.load(path, weights_only=True, mmap=True)
+        else:
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        theirs = torchvision.models.alexnet(num_classes=CLASSES).eval()
+        theirs.load_state_dict(state)
+        with torch.no_grad():
+            compare(f"alexnet convert, {name} -> torchvision", theirs(images).numpy(), wanted)
+        compare(f"alexnet convert, {name} -> alexnet", ours(path, picture), wanted)
+        path.unlink()
+
+    there("ours.pth")
+    try:
+        import safetensors  # noqa: F401
+    except ImportError:
+        print("no safetensors package: left out")
+    else:
+        there("ours.safetensors", "--names", "torchvision")
+    zip_file.unlink()
+
+
+def onnx_part(folder, picture):
+    import onnxruntime
+    import torch
+    import torchvision
+
+    def run(path, feed):
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return session.run(None, {session.get_inputs()[0].name: feed})[0]
+
+    torch.manual_seed(1)
+    net = torchvision.models.alexnet(num_classes=CLASSES).eval()
+    images = torch.tensor(prepared(picture, **TORCH))
+    source = folder / "source.pth"
+    torch.save(net.state_dict(), source)
+    with torch.no_grad():
+        wanted = net(images).numpy()
+    plain, whole = folder / "plain.onnx", folder / "whole.onnx"
+    alexnet("convert", source, plain)
+    compare("alexnet convert, plain.onnx -> ONNX Runtime", run(plain, images.numpy()), wanted)
+    compare("alexnet convert, plain.onnx -> alexnet", ours(plain, picture), wanted)
+    alexnet("convert", source, whole, "--preprocess-in-graph")
+    pixels = np.asarray(Image.open(picture))[16:240, 16:240][None]
+    compare("alexnet convert, whole.onnx fed RGB bytes -> ONNX Runtime", run(whole, pixels), wanted)
+    for path in (plain, whole):
+        path.unlink()
+    exported = folder / "exported.onnx"
+    for dynamo in (False, True):
+        try:
+            torch.onnx.export(net, (images,), exported, dynamo=dynamo, verbose=False)
+        except ModuleNotFoundError as missing:
+            print(f"torch.onnx.export, dynamo {dynamo}: needs {missing.name}, left out")
+            continue
+        compare(f"torch.onnx.export, dynamo {dynamo} -> alexnet", ours(exported, picture), wanted)
+    source.unlink()
+    # Every preset as a graph against our own engine: first weights from a run of one step.
+    for name in ("paper", "bvlc", "caffenet", "onnx-bvlc", "original-145", "owt", "paddle", "seed-code", "slim"):
+        run_folder = folder / name
+        alexnet("-q", "train", "--net", name, "--epochs", 1, "--max-steps", 1, "--batch", 8, "--out", run_folder)
+        model = run_folder / "last.safetensors"
+        about = json.loads(alexnet("inspect", model, "--json"))["preprocess"]
+        side = next(iter(about["resize"].values()))
+        right = folder / "right.png"
+        Image.fromarray(np.random.default_rng(8).integers(0, 256, (side, side, 3), np.uint8)).save(right)
+        feed = prepared(
+            right,
+            about["crop"],
+            about["mean"]["channel"],
+            about["std"],
+            about["scale"],
+            about["channels"] == "bgr",
+        )
+        path = folder / f"{name}.onnx"
+        alexnet("convert", model, path)
+        compare(f"{name}.onnx -> ONNX Runtime", run(path, feed), ours(model, right))
+        compare(f"{name}.onnx -> alexnet", ours(path, right), ours(model, right))
+        for file in run_folder.iterdir():
+            file.unlink()
+        path.unlink()
+
+
+def paddle_part(folder, picture):
+    import paddle
+
+    paddle.seed(2)
+    net = paddle.vision.models.alexnet(num_classes=CLASSES)
+    net.eval()
+    images = paddle.to_tensor(prepared(picture, **TORCH))
+    wanted = net(images).numpy()
+    for protocol in (4, 2):
+        path = folder / f"protocol{protocol}.pdparams"
+        paddle.save(net.state_dict(), str(path), protocol=protocol)
+        compare(f"paddle.save, protocol {protocol} -> alexnet", ours(path, picture), wanted)
+    back, other = folder / "back.pdparams", folder / "torchvision.pth"
+    alexnet("convert", path, back)
+    theirs = paddle.vision.models.alexnet(num_classes=CLASSES)
+    theirs.set_state_dict(paddle.load(str(back)))
+    theirs.eval()
+    compare("alexnet convert, back.pdparams -> Paddle", theirs(images).numpy(), wanted)
+    back.unlink()
+    # By way of torchvision's net, which scales elsewhere: factors of a half, and two, and one again.
+    alexnet("convert", path, other)
+    compare("paddle.save -> .pth -> alexnet", ours(other, picture), wanted)
+    alexnet("convert", other, back)
+    theirs.set_state_dict(paddle.load(str(back)))
+    compare("paddle.save -> .pth -> .pdparams -> Paddle", theirs(images).numpy(), wanted)
+
+
+def caffe_schema():
+    """The parts of caffe.proto that a model of weights has, as a package of messages."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
+    number = descriptor_pb2.FieldDescriptorProto
+    kinds = {"int": number.TYPE_INT64, "float": number.TYPE_FLOAT, "text": number.TYPE_STRING, "double": number.TYPE_DOUBLE}
+
+    def message(title, /, **fields):
+        new = file.message_type.add(name=title)
+        for field, (at, kind, *flags) in fields.items():
+            label = number.LABEL_REPEATED if "many" in flags or "packed" in flags else number.LABEL_OPTIONAL
+            made = new.field.add(name=field, number=at, label=label)
+            if kind in kinds:
+                made.type = kinds[kind]
+            else:
+                made.type, made.type_name = number.TYPE_MESSAGE, f".caffe.{kind}"
+            if "packed" in flags:
+                made.options.packed = True
+
+    message("BlobShape", dim=(1, "int", "packed"))
+    message(
+        "BlobProto",
+        shape=(7, "BlobShape"),
+        data=(5, "float", "packed"),
+        double_data=(8, "double", "packed"),
+        num=(1, "int"),
+        channels=(2, "int"),
+        height=(3, "int"),
+        width=(4, "int"),
+    )
+    message("Convolution", num_output=(1, "int"), pad=(3, "int", "many"), kernel_size=(4, "int", "many"), group=(5, "int"), stride=(6, "int", "many"))
+    message("Pooling", pool=(1, "int"), kernel_size=(2, "int"), stride=(3, "int"), pad=(4, "int"))
+    message("LRN", local_size=(1, "int"), alpha=(2, "float"), beta=(3, "float"), k=(5, "float"))
+    message("InnerProduct", num_output=(1, "int"))
+    message("Dropout", dropout_ratio=(1, "float"))
+    message("Transform", crop_size=(3, "int"), mean_value=(5, "float", "many"))
+    message(
+        "Layer",
+        name=(1, "text"),
+        type=(2, "text"),
+        bottom=(3, "text", "many"),
+        top=(4, "text", "many"),
+        blobs=(7, "BlobProto", "many"),
+        transform_param=(100, "Transform"),
+        convolution_param=(106, "Convolution"),
+        dropout_param=(108, "Dropout"),
+        inner_product_param=(117, "InnerProduct"),
+        lrn_param=(118, "LRN"),
+        pooling_param=(121, "Pooling"),
+    )
+    message("V0", name=(1, "text"), type=(2, "text"), num_output=(3, "int"), pad=(7, "int"), kernelsize=(8, "int"), group=(9, "int"),
+            stride=(10, "int"), pool=(11, "int"), local_size=(13, "int"), alpha=(14, "float"), beta=(15, "float"), cropsize=(20, "int"),
+            blobs=(50, "BlobProto", "many"))  # fmt: skip
+    message(
+        "V1",
+        layer=(1, "V0"),
+        bottom=(2, "text", "many"),
+        top=(3, "text", "many"),
+        name=(4, "text"),
+        type=(5, "int"),
+        blobs=(6, "BlobProto", "many"),
+        convolution_param=(10, "Convolution"),
+        dropout_param=(12, "Dropout"),
+        inner_product_param=(17, "InnerProduct"),
+        lrn_param=(18, "LRN"),
+        pooling_param=(19, "Pooling"),
+        transform_param=(36, "Transform"),
+    )
+    message("Net", name=(1, "text"), layers=(2, "V1", "many"), layer=(100, "Layer", "many"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}"))
+
+
+def caffe_layers(net):
+    """(name, type, settings, shape of weights) of bvlc_alexnet or of caffenet."""
+    conv = lambda out, kernel, stride, pad, group: dict(num_output=out, kernel_size=kernel, stride=stride, pad=pad, group=group)
+    pool = dict(pool=0, kernel_size=3, stride=2)
+    norm = dict(local_size=5, alpha=1e-4, beta=0.75)
+    widths = [("conv1", conv(96, 11, 4, 0, 1), (96, 3, 11, 11)), ("conv2", conv(256, 5, 1, 2, 2), (256, 48, 5, 5)),
+              ("conv3", conv(384, 3, 1, 1, 1), (384, 256, 3, 3)), ("conv4", conv(384, 3, 1, 1, 2), (384, 192, 3, 3)),
+              ("conv5", conv(256, 3, 1, 1, 2), (256, 192, 3, 3))]  # fmt: skip
+    layers = []
+    for i, (name, settings, shape) in enumerate(widths, 1):
+        layers += [(name, "convolution", settings, shape), (f"relu{i}", "relu", None, None)]
+        pools, norms = (f"pool{i}", "pooling", pool, None), (f"norm{i}", "lrn", norm, None)
+        if i <= 2:
+            layers += [norms, pools] if net == "bvlc" else [pools, norms]
+        if i == 5:
+            layers.append(pools)
+    for i, shape in ((6, (4096, 9216)), (7, (4096, 4096)), (8, (CLASSES, 4096))):
+        layers.append((f"fc{i}", "inner_product", dict(num_output=shape[0]), shape))
+        if i < 8:
+            layers += [(f"relu{i}", "relu", None, None), (f"drop{i}", "dropout", dict(dropout_ratio=0.5), None)]
+    return layers
+
+
+def caffe_forward(layers, weights, images):
+    """What Caffe computes, by PyTorch."""
+    import torch
+    from torch.nn import functional as F
+
+    x = torch.tensor(images)
+    with torch.no_grad():
+        for name, kind, settings, _ in layers:
+            w = [torch.tensor(v) for v in weights.get(name, [])]
+            if kind == "convolution":
+                x = F.conv2d(x, *w, stride=settings["stride"], padding=settings["pad"], groups=settings["group"])
+            elif kind == "relu":
+                x = F.relu(x)
+            elif kind == "lrn":
+                x = F.local_response_norm(x, 5, 1e-4, 0.75, 1.0)
+            elif kind == "pooling":
+                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+            elif kind == "inner_product":
+                x = F.linear(x.flatten(1), *w)
+    return x.numpy()
+
+
+def caffe_part(folder, picture):
+    schema = caffe_schema()
+    random = np.random.default_rng(3)
+    images = prepared(picture, **CAFFE)
+    types = {"convolution": ("Convolution", 4, "conv"), "relu": ("ReLU", 18, "relu"), "lrn": ("LRN", 15, "lrn"),
+             "pooling": ("Pooling", 17, "pool"), "inner_product": ("InnerProduct", 14, "innerproduct"),
+             "dropout": ("Dropout", 6, "dropout")}  # fmt: skip
+
+    def blob(blobs, values, legacy):
+        new = blobs.add()
+        new.data.extend(values.reshape(-1).tolist())
+        if legacy:
+            new.num, new.channels, new.height, new.width = (1,) * (4 - values.ndim) + values.shape
+        else:
+            new.shape.dim.extend(values.shape)
+
+    for net, generation in (("bvlc", 1), ("caffenet", 2), ("bvlc", 0)):
+        layers = caffe_layers(net)
+        weights = {
+            name: [
+                (random.standard_normal(shape, np.float32) * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32),
+                random.standard_normal(shape[0], np.float32) * np.float32(0.1),
+            ]
+            for name, _, _, shape in layers
+            if shape
+        }
+        message = schema("Net")(name=net)
+        bottom = "data"
+        for name, kind, settings, shape in layers:
+            current, old, oldest = types[kind]
+            layer = message.layer.add() if generation == 2 else message.layers.add()
+            if generation == 0:
+                inner = layer.layer
+                inner.name, inner.type = name, oldest
+                renamed = {"kernel_size": "kernelsize", "dropout_ratio": None}
+                for key, value in (settings or {}).items():
+                    key = renamed.get(key, key)
+                    if key:
+                        setattr(inner, key, value)
+                blobs = inner.blobs
+            else:
+                layer.name, layer.type = name, current if generation == 2 else old
+                layer.bottom.append(bottom)
+                layer.top.append(name)
+                bottom = name
+                for key, value in (settings or {}).items():
+                    target = getattr(layer, f"{kind}_param")
+                    try:
+                        setattr(target, key, value)
+                    except (AttributeError, TypeError):
+                        getattr(target, key).append(value)
+                blobs = layer.blobs
+            for values in weights.get(name, []):
+                blob(blobs, values, legacy=generation < 2)
+        path = folder / "theirs.caffemodel"
+        path.write_bytes(message.SerializeToString())
+        del message
+        wanted = caffe_forward(layers, weights, images)
+        told = json.loads(alexnet("inspect", path, "--json"))["net"]
+        if told != net:
+            failed.append(f"{net} was taken for {told}")
+        compare(f"protobuf, {net} of generation {generation} -> alexnet", ours(path, picture), wanted)
+        back = folder / "back.caffemodel"
+        alexnet("convert", path, back)
+        theirs = schema("Net")()
+        theirs.ParseFromString(back.read_bytes())
+        read = {}
+        for layer in theirs.layer:
+            if layer.blobs:
+                read[layer.name] = [np.array(b.data, np.float32).reshape(tuple(b.shape.dim)) for b in layer.blobs]
+        compare(f"alexnet convert, {net} -> protobuf", caffe_forward(layers, read, images), wanted)
+        compare(f"alexnet convert, {net} -> alexnet", ours(back, picture), wanted)
+        back.unlink()
+
+
+PARTS = {"torch": torch_part, "onnx": onnx_part, "paddle": paddle_part, "caffe": caffe_part}
+
+
+def main():
+    wanted = sys.argv[2:] or list(PARTS)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        picture = folder / "picture.png"
+        Image.fromarray(np.random.default_rng(7).integers(0, 256, (256, 256, 3), np.uint8)).save(picture)
+        for name in wanted:
+            try:
+                PARTS[name](folder, picture)
+            except ImportError as missing:
+                if sys.argv[2:]:
+                    raise
+                print(f"{name}: {missing}, left out")
+    if failed:
+        raise SystemExit(f"{len(failed)} failed: {', '.join(failed)}")
+
+
+main()
