@@ -3,7 +3,7 @@
 //! One picture goes through AlexNet in six milliseconds and some thirty calls of [`Threads::run`]. A sleeping thread takes
 //! 30 to 50 microseconds to wake, so a pool whose threads sleep between calls loses a tenth of that. Here the caller itself
 //! works too and nobody has to wake for a call to end: who comes late finds it closed. Helpers look for the next call for
-//! [`AWAKE`], then sleep until one comes, so that an idle team costs nothing.
+//! a tenth of a millisecond, then sleep until one comes, so that an idle team costs nothing.
 
 use std::any::Any;
 use std::cell::UnsafeCell;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// The numbers of a tensor: in memory, or in a mapped file, which the system reads when they are looked at. Copies share
 /// them.
 ///
-/// A mapped file must stay as it is: see [`Mapping::open`].
+/// A mapped file must stay as it is: else the program may end with a bus error.
 #[derive(Clone)]
 pub struct Values(Kind);
 
