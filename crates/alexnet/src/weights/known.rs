@@ -107,3 +107,38 @@ fn digest<D: Digest>(contents: &Contents) -> Result<String> {
         text
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::golden;
+    use crate::weights::source::Source;
+
+    #[test]
+    fn checksums_are_those_of_the_standards() {
+        golden::with(b"abc", |path| {
+            let source = Source::open(path).unwrap();
+            let (tensors, metadata, remarks) = (Vec::new(), Default::default(), Vec::new());
+            let contents = Contents { source, format: Format::Caffe, tensors, metadata, graph: None, remarks };
+            let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+            assert_eq!(digest::<Sha256>(&contents).unwrap(), sha256);
+            assert_eq!(digest::<Sha1>(&contents).unwrap(), "a9993e364706816aba3e25717850c26c9cd0d89d");
+            assert_eq!(digest::<md5::Md5>(&contents).unwrap(), "900150983cd24fb0d6963f7d28e17f72");
+            assert!(find(&contents, 1000).unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn every_known_file_is_for_a_preset_and_has_a_whole_checksum() {
+        for known in ALL {
+            assert!(crate::net::presets::by_name(known.net).is_ok(), "{}", known.net);
+            let (digits, length) = match known.checksum {
+                Checksum::Sha256(digits) => (digits, 64),
+                Checksum::Sha256Begins(digits) => (digits, 8),
+                Checksum::Sha1(digits) => (digits, 40),
+                Checksum::Md5(digits) => (digits, 32),
+            };
+            assert!(digits.len() == length && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{}", known.file);
+        }
+    }
+}
