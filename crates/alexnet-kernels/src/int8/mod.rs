@@ -26,7 +26,7 @@ pub use weights::Weights;
 use crate::context::Context;
 use crate::map::Map;
 use crate::pack::PANEL;
-use crate::simd::{Vector, Vectorized};
+use crate::simd::{Vector, Vectorized, nearest_byte};
 use crate::threads::{Parts, for_each_chunk};
 
 /// What a byte stands for.
@@ -42,21 +42,13 @@ impl Quantisation {
     /// The nearest byte; what is beyond the range becomes its end, and what is not a number the lowest.
     #[inline(always)]
     pub fn quantise(&self, value: f32) -> u8 {
-        round(value * (1.0 / self.scale) + f32::from(self.zero))
+        nearest_byte(value * (1.0 / self.scale) + f32::from(self.zero))
     }
 
     /// What a byte stands for.
     pub fn value(&self, byte: u8) -> f32 {
         self.scale * (f32::from(byte) - f32::from(self.zero))
     }
-}
-
-/// The nearest whole number from 0 to 255. Adding 2^23 leaves it in the lowest bits, which the compiler vectorises and a cast it
-/// does not.
-#[inline(always)]
-fn round(value: f32) -> u8 {
-    let inside = if value > 0.0 { if value < 255.0 { value } else { 255.0 } } else { 0.0 };
-    (inside + 8_388_608.0).to_bits() as u8
 }
 
 /// Where outputs go.

@@ -1,6 +1,7 @@
 //! Calibration: the range of a map that 256 bytes should cover.
 
 use super::Quantisation;
+use crate::simd::nearest_byte;
 
 /// Shares of the whole range that are tried.
 const SHARES: usize = 24;
@@ -36,5 +37,5 @@ pub fn best(values: &[f32]) -> Quantisation {
 /// The quantisation that covers a range with zero in it.
 fn covering(low: f32, high: f32) -> Quantisation {
     let scale = ((high - low) / 255.0).max(f32::MIN_POSITIVE);
-    Quantisation { scale, zero: super::round(-low / scale) }
+    Quantisation { scale, zero: nearest_byte(-low / scale) }
 }

@@ -20,11 +20,9 @@ use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::isa::Isa;
 use crate::pack::Filters;
+use crate::simd::{Four, Vector};
 use crate::threads::Parts;
 use crate::tile::cut;
-
-mod register;
-use register::Register;
 
 /// Rows of weights side by side.
 const ROWS: usize = 4;
@@ -137,7 +135,7 @@ unsafe fn avx2<const N: usize, const A: usize>(x: &[f32], w: [&[f32]; ROWS], sum
 
 unsafe fn portable<const N: usize, const A: usize>(x: &[f32], w: [&[f32]; ROWS], sums: &mut [[f32; ROWS]; MOST_PICTURES]) {
     // SAFETY: the caller keeps `Kernel`'s conditions; portable registers need no features.
-    unsafe { body::<[f32; 4], N, A>(x, w, sums) }
+    unsafe { body::<Four, N, A>(x, w, sums) }
 }
 
 /// N pictures, A registers along the inputs for each row and picture.
@@ -145,18 +143,14 @@ unsafe fn portable<const N: usize, const A: usize>(x: &[f32], w: [&[f32]; ROWS],
 /// # Safety
 /// See [`Kernel`]. It must be inlined into a function that has the features of `V`.
 #[inline(always)]
-unsafe fn body<V: Register, const N: usize, const A: usize>(
-    x: &[f32],
-    w: [&[f32]; ROWS],
-    sums: &mut [[f32; ROWS]; MOST_PICTURES],
-) {
+unsafe fn body<V: Vector, const N: usize, const A: usize>(x: &[f32], w: [&[f32]; ROWS], sums: &mut [[f32; ROWS]; MOST_PICTURES]) {
     let inputs = w[0].len();
     debug_assert!(x.len() == N * inputs && w.iter().all(|row| row.len() == inputs));
     let step = A * V::WIDTH;
     let whole = inputs / step * step;
     // SAFETY: `whole` is a multiple of a step and no more than the inputs, so that each load is within its row.
     unsafe {
-        let zero = V::zero();
+        let zero = V::splat(0.0);
         let (x, w) = (x.as_ptr(), w.map(|row| row.as_ptr()));
         let mut totals = [[zero; ROWS]; N];
         let mut at = 0;

@@ -6,7 +6,7 @@ use crate::buffer::{cast, cast_mut, with_scratch};
 use crate::context::{Context, Precision};
 use crate::pack::{PANEL, pack_words};
 use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Real, Start, Tile, cut, max_rows};
+use crate::tile::{Element, Real, Start, Tile, cut, max_rows};
 
 /// Inputs that are multiplied with all pictures at a time: 512 x 32 weights are 64 KiB, which stay in the second-level cache.
 const DEPTH: usize = 512;
@@ -38,7 +38,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias:
 pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [f32]) {
     assert!(!prepared.is_empty() && prepared.len() == shape.prepared_len(context), "prepared weights of {shape:?}");
     let panel = shape.inputs * PANEL;
-    for_each_chunk(context.threads, prepared, shape.inputs.div_ceil(2) * PANEL, |i, words| {
+    for_each_chunk(context.threads, prepared, shape.inputs.div_ceil(Bf16::WORD) * PANEL, |i, words| {
         pack_words::<Bf16>(context, &w[i * panel..(i + 1) * panel], cast_mut(words));
     });
 }

@@ -18,8 +18,10 @@ pub use backward_weights::{backward_weights, backward_weights_update};
 pub use file_order::{FEW, forward_file_order};
 pub use forward::{forward, forward_prepared, prepare};
 
+use crate::bf16::Bf16;
 use crate::context::{Context, Precision};
 use crate::pack::{Filters, PANEL};
+use crate::tile::Element;
 
 /// The shape of a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -42,7 +44,7 @@ impl Shape {
     pub fn prepared_len(&self, context: &Context<'_>) -> usize {
         match context.precision {
             Precision::F32 => 0,
-            Precision::Bf16 => self.filters().panels() * self.inputs.div_ceil(2) * PANEL,
+            Precision::Bf16 => self.filters().panels() * self.inputs.div_ceil(Bf16::WORD) * PANEL,
         }
     }
 

@@ -10,7 +10,7 @@ mod avx2;
 mod avx512;
 mod portable;
 
-pub(crate) use portable::{Four, multiply_add};
+pub(crate) use portable::{Four, multiply_add, nearest_byte};
 
 use crate::bf16::Bf16;
 use crate::isa::Isa;
@@ -56,6 +56,11 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The trait's.
     unsafe fn where_positive(self, mask: Self) -> Self;
+    /// The sum of its floats.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn sum(self) -> f32;
     /// Integers of 32 bits as floats.
     ///
     /// # Safety

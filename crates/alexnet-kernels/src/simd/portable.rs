@@ -26,6 +26,14 @@ pub(crate) fn multiply_add(a: Four, b: Four, sum: Four) -> Four {
     }
 }
 
+/// The nearest whole number from 0 to 255, the even one of two; 0 for what is not a number. Adding 2^23 leaves it in the lowest
+/// bits, which the compiler vectorises and a cast it does not.
+#[inline(always)]
+pub(crate) fn nearest_byte(value: f32) -> u8 {
+    let inside = if value > 0.0 { if value < 255.0 { value } else { 255.0 } } else { 0.0 };
+    (inside + 8_388_608.0).to_bits() as u8
+}
+
 impl Vector for Four {
     const WIDTH: usize = 4;
 
@@ -77,17 +85,19 @@ impl Vector for Four {
     }
 
     #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        self.0.iter().sum()
+    }
+
+    #[inline(always)]
     unsafe fn of_integers(self) -> Self {
         Four(self.0.map(|word| word.to_bits().cast_signed() as f32))
     }
 
     #[inline(always)]
     unsafe fn store_bytes(self, to: *mut u8) {
-        // Adding 2^23 leaves the nearest whole number in the lowest bits.
-        let inside = |value: f32| if value > 0.0 { if value < 255.0 { value } else { 255.0 } } else { 0.0 };
-        let bytes = self.0.map(|value| (inside(value) + 8_388_608.0).to_bits() as u8);
         // SAFETY: the trait's conditions; an array has its element's alignment.
-        unsafe { to.cast::<[u8; 4]>().write(bytes) }
+        unsafe { to.cast::<[u8; 4]>().write(self.0.map(nearest_byte)) }
     }
 
     #[inline(always)]
