@@ -199,9 +199,16 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
             let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
             let rule = Update { lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form };
             engine.train_step(&batch, &rule).expect("a step");
-            for (name, (w, v)) in names(&net).iter().zip(before) {
+            let fused: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
+            for ((name, (w, v)), (fused_w, fused_v)) in names(&net).iter().zip(before).zip(fused) {
+                engine.set_parameter(name, &w).expect("the same shape");
+                engine.set_velocity(name, &v).expect("the same shape");
+                engine.apply(name, &gradients[name], &rule).expect("the same shape");
+                let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5 * (1.0 + b.abs()));
+                let (applied_w, applied_v) = read(&engine, name);
+                assert!(near(&applied_w, &fused_w) && near(&applied_v, &fused_v), "{} {name}: apply, {form:?}", net.name);
                 let (lr, decay) = if name.ends_with("bias") { (0.2, 0.002) } else { (0.1, 0.01) };
-                let (new_w, new_v) = read(&engine, name);
+                let (new_w, new_v) = (fused_w, fused_v);
                 for i in 0..w.len() {
                     let g = gradients[name][i] + decay * w[i];
                     let (expected_w, expected_v) = match form {

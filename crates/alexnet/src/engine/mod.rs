@@ -25,6 +25,10 @@ pub trait Engine {
     /// name in canonical order as backward finishes them, last layer first.
     fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step>;
 
+    /// Moves one parameter by a gradient in canonical order, which [`gradients`](Self::gradients) has shown and the caller
+    /// may have clipped, or summed over processes. After all parameters of a batch: the same as [`train_step`](Self::train_step).
+    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()>;
+
     /// The gradient of the mean loss with respect to the images, `[n, 3, size, size]`, dropout off.
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>>;
 

@@ -250,6 +250,13 @@ impl Engine for Cpu {
         self.learn(Purpose::Train, batch, Learn::Visit(visit))
     }
 
+    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
+        self.bytes = None;
+        let team = self.team.clone();
+        let context = self.context(&team);
+        parameters::apply(&context, &mut self.parameters, name, gradient, rule)
+    }
+
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
         self.learn(Purpose::InputGradient, &Batch { images, labels, dropout: None }, Learn::Nothing)?;
         let Some(program) = &self.input_gradient else { unreachable!("compiled by `learn`") };

@@ -7,8 +7,10 @@ use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::{Context, Precision};
 use alexnet_kernels::linear;
 use alexnet_kernels::pack::Filters;
+use alexnet_kernels::update;
 
 use super::plan::parameter_shapes;
+use crate::engine::Update;
 use crate::net::Net;
 use crate::weights::Values;
 use crate::{Error, Result};
@@ -200,6 +202,34 @@ pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &
     match part {
         Part::Weight => filters.pack(values, weights_velocity),
         Part::Bias => biases_velocity.copy_from_slice(values),
+    }
+    Ok(())
+}
+
+/// Moves a parameter by a gradient given in canonical order.
+pub(super) fn apply(
+    context: &Context<'_>,
+    parameters: &mut [Parameter],
+    name: &str,
+    gradient: &[f32],
+    rule: &Update,
+) -> Result<()> {
+    let (i, part) = find(parameters, name)?;
+    let parameter = &mut parameters[i];
+    parameter.pack(context);
+    parameter.ready_to_train();
+    check(name, gradient, if part == Part::Weight { parameter.filters.len() } else { parameter.filters.k })?;
+    match part {
+        Part::Weight => {
+            let mut packed = Buffer::zeros(parameter.filters.packed_len());
+            parameter.filters.pack_on(context.threads, gradient, &mut packed);
+            let Parameter { weights, weights_velocity, .. } = parameter;
+            update::sgd(context, &rule.weights_rule(), weights, weights_velocity, &packed);
+        }
+        Part::Bias => {
+            let Parameter { biases, biases_velocity, .. } = parameter;
+            update::sgd(context, &rule.biases_rule(), biases, biases_velocity, gradient);
+        }
     }
     Ok(())
 }

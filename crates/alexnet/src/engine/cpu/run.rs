@@ -55,11 +55,11 @@ impl GradientRoom {
 }
 
 impl Update {
-    fn weights_rule(&self) -> update::Rule {
+    pub(super) fn weights_rule(&self) -> update::Rule {
         update::Rule { lr: self.lr, momentum: self.momentum, decay: self.decay, form: self.form.into() }
     }
 
-    fn biases_rule(&self) -> update::Rule {
+    pub(super) fn biases_rule(&self) -> update::Rule {
         update::Rule { lr: self.bias_lr, momentum: self.momentum, decay: self.bias_decay, form: self.form.into() }
     }
 }

@@ -83,14 +83,8 @@ impl Engine for Linear {
         if self.breaks_at.is_some_and(|at| batch.dropout.is_some_and(|key| key.step >= at)) {
             step.loss = f32::NAN;
         }
-        for (name, g, lr, decay) in [("fc1.weight", dw, rule.lr, rule.decay), ("fc1.bias", db, rule.bias_lr, rule.bias_decay)] {
-            let (Some(w), Some(v)) = (self.parameters.get_mut(name), self.velocities.get_mut(name)) else { continue };
-            for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
-                let inside = if rule.form == UpdateForm::RateInside { lr } else { 1.0 };
-                *v = rule.momentum * *v + inside * (g + decay * *w);
-                *w -= lr / inside * *v;
-            }
-        }
+        self.apply("fc1.weight", &dw, rule)?;
+        self.apply("fc1.bias", &db, rule)?;
         Ok(step)
     }
 
@@ -99,6 +93,19 @@ impl Engine for Linear {
         visit("fc1.weight", &dw);
         visit("fc1.bias", &db);
         Ok(step)
+    }
+
+    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
+        let (lr, decay) = if name == "fc1.bias" { (rule.bias_lr, rule.bias_decay) } else { (rule.lr, rule.decay) };
+        let (Some(w), Some(v)) = (self.parameters.get_mut(name), self.velocities.get_mut(name)) else {
+            return Err(Error::Net(format!("no parameter {name}")));
+        };
+        for ((w, v), g) in w.iter_mut().zip(v).zip(gradient) {
+            let inside = if rule.form == UpdateForm::RateInside { lr } else { 1.0 };
+            *v = rule.momentum * *v + inside * (g + decay * *w);
+            *w -= lr / inside * *v;
+        }
+        Ok(())
     }
 
     fn input_gradient(&mut self, _images: &[f32], _labels: &[u32]) -> Result<Vec<f32>> {
