@@ -60,7 +60,7 @@ fn recipe() -> Recipe {
 }
 
 fn options() -> Options {
-    Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip }
+    Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip, frozen_room: None }
 }
 
 /// What a test wants from a run.
