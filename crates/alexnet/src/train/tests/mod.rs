@@ -1,6 +1,7 @@
 //! Whole runs on a tiny engine and a tiny set.
 
 mod linear;
+mod tuning;
 
 use self::linear::Linear;
 use super::folder::RunFolder;
