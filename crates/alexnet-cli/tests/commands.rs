@@ -179,7 +179,7 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
             std::fs::write(at("data").join(class).join(format!("{i}.bmp")), [&bmp[..], &pixel].concat()).expect("a file");
         }
     }
-    let small = ["-q", "train", "--net", "slim", "--image-size", "96", "--batch", "4", "--epochs", "1", "--max-steps", "1"];
+    let small = ["-q", "train", "--net", "caffenet", "--image-size", "67", "--batch", "4", "--epochs", "1", "--max-steps", "1"];
     done(&[small.as_slice(), &["--out", text(&at("first"))]].concat());
     done(&["convert", text(&at("first/last.safetensors")), text(&at("m.onnx"))]);
 
@@ -192,8 +192,8 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
     refused(&["--freeze", "conv9"], &["--freeze", "conv9", "conv1, conv2", "fc8"]);
     refused(&["--freeze", "conv1-fc8"], &["nothing would learn"]);
     refused(&["--lr-times", "head"], &["--lr-times head", "head=10"]);
-    refused(&["--net", "paper"], &["slim", "--net"]);
-    refused(&["--image-size", "64"], &["96"]);
+    refused(&["--net", "paper"], &["caffenet", "--net"]);
+    refused(&["--image-size", "64"], &["67"]);
 
     let printed =
         done(&tune(&["--freeze", "conv1-conv5", "--out", text(&at("tuned"))]).iter().map(String::as_str).collect::<Vec<_>>());

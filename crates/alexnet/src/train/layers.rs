@@ -61,7 +61,7 @@ pub fn rates(net: &Net, times: &BTreeMap<String, f64>) -> Result<BTreeMap<String
         rates.extend(of_list(net, name)?.into_iter().map(|name| (name, times as f32)));
     }
     let frozen = |name: &&str| rates.get(*name) == Some(&0.0);
-    if with_weights(net).iter().all(|name| frozen(&name)) {
+    if with_weights(net).iter().all(frozen) {
         return Err(Error::Invalid("every layer is frozen, so nothing would learn".into()));
     }
     Ok(rates)

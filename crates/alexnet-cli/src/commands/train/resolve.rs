@@ -80,7 +80,10 @@ pub(super) fn layer_rates(args: &Args, recipe: &mut Recipe, net: &Net, head: Opt
 /// Refuses other layers or views than those of the run that goes on.
 pub(super) fn same_layer_rates(args: &Args, recipe: &Recipe, net: &Net) -> anyhow::Result<()> {
     fixed("--views", args.views.as_ref(), &recipe.views, "the run has")?;
-    if told(args, net, &recipe.layer_rates)? != recipe.layer_rates {
+    // --freeze names all that is frozen; --lr-times may name some of the others.
+    let kept = recipe.layer_rates.iter().filter(|(_, times)| args.freeze.is_none() || **times != 0.0);
+    let before = kept.map(|(name, times)| (name.clone(), *times)).collect();
+    if told(args, net, &before)? != recipe.layer_rates {
         bail!("--freeze, --lr-times: the run has other layers that learn, and that cannot change now; leave them out");
     }
     Ok(())
