@@ -1,5 +1,5 @@
 //! Broken and malicious files for every reader: always an error that names the file, never a panic, and never more memory than twice
-//! the file (and a megabyte for buffers and the presets that it is compared with).
+//! the file (and four megabytes for buffers, the presets that it is compared with, and as many small parts as are believed).
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Engine, init};
@@ -75,8 +75,9 @@ fn most<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, MOST.with(Cell::get).saturating_sub(before))
 }
 
-/// For buffers, for the 15 presets that a file is compared with, and for the 1,000 names of classes.
-const ASIDE: usize = 1 << 20;
+/// For buffers, for the 15 presets that a file is compared with, and for parts of a byte or two that are objects here, of which
+/// every reader believes a certain number only.
+const ASIDE: usize = 4 << 20;
 
 /// Everything that may be done with a file of any kind. Returns what opening it as a model said.
 fn look(path: &Path, bytes: &[u8]) -> Result<(), String> {
@@ -140,7 +141,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         let bytes = std::fs::read(golden.join(name)).expect(name);
         files.push((folder.join(Path::new(name).file_name().expect("a name")), bytes));
     }
-    let model = small("torchvision", 64);
+    let model = small("caffenet", 67);
     for name in ["m.safetensors", "m.pth", "m.onnx", "m.caffemodel", "m.pdparams"] {
         let path = folder.join(name);
         weights::save(&path, &model, SaveOptions::default()).expect(name);
@@ -252,7 +253,8 @@ fn what_would_run_code_is_named() {
     let witness = folder.path().join("run");
     let command = format!("touch {}", witness.display());
     // As pickle.dumps writes an object whose __reduce__ gives (os.system, (command,)).
-    let pickle = [b"\x80\x02cposix\nsystem\nX", &(command.len() as u32).to_le_bytes()[..], command.as_bytes(), b"\x85R."].concat();
+    let pickle =
+        [b"\x80\x02cposix\nsystem\nX", &(command.len() as u32).to_le_bytes()[..], command.as_bytes(), b"\x85R."].concat();
     let says = |name: &str, bytes: &[u8]| {
         let why = look(&folder.path().join(name), bytes).expect_err("a pickle that calls something");
         assert!(why.contains("posix.system"), "{name}: {why}");
@@ -281,7 +283,7 @@ fn bombs_and_lengths_beyond_the_end_are_refused() {
     };
     // Four gigabytes in a record of forty bytes; and the same bytes under many names, each the whole file.
     says("bomb.pth", &zip(&[("archive/data.pkl", &[0; 40])], 8, |n| (n, u32::MAX)), "compressed");
-    says("long.pth", &zip(&[("archive/data.pkl", b"\x80\x02}.")], 0, |_| (1 << 31, 1 << 31)), "data.pkl");
+    says("long.pth", &zip(&[("archive/data.pkl", b"\x80\x02}.")], 0, |_| (1 << 31, 1 << 31)), "long.pth");
     let many: Vec<(String, [u8; 1])> = (0..20_000).map(|i| (format!("archive/data/{i}"), [0])).collect();
     let many: Vec<(&str, &[u8])> = many.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     says("many.pth", &zip(&many, 0, |n| (n, n)), "more than 16384 records");
@@ -309,6 +311,15 @@ fn bombs_and_lengths_beyond_the_end_are_refused() {
     says("n.onnx", &model(&field(5, 1 << 50, &tensor)), "1125899906842624");
     let nested = (0..10_000).fold(Vec::new(), |inner, _| field(7, inner.len() as u64, &inner));
     says("o.onnx", &[&version[..], &nested].concat(), "o.onnx");
+    // Parts of a byte or two, as many as there is room for.
+    for (k, byte) in [b'N', b'2', b'(', 0x94, b'}'].into_iter().enumerate() {
+        says(&format!("many{k}.pdparams"), &[&b"\x80\x02N"[..], &vec![byte; 400_000], b"."].concat(), "");
+    }
+    let layers = |tag: &[u8]| tag.repeat(200_000);
+    says("many.caffemodel", &[field(1, 1, b"n"), layers(&[0x12, 0])].concat(), "layers");
+    let nodes = layers(&[0x0A, 0]);
+    says("many.onnx", &model(&nodes), "parts");
+    says("deep.onnx", &model(&field(1, nodes.len() as u64, &nodes)), "deep.onnx");
     // Pickles: a text, bytes and a long of more than there is.
     for (k, head) in [&b"\x80\x04\x8d"[..], b"\x80\x04\x8e", b"\x80\x05\x96"].into_iter().enumerate() {
         says(&format!("{k}.pdparams"), &[head, &(1u64 << 63).to_le_bytes()].concat(), "9223372036854775808");
@@ -320,7 +331,9 @@ fn broken_tables_and_pictures_never_panic() {
     let folder = tempfile::tempdir().expect("a folder");
     let (npy, beside) = (folder.path().join("t.npy"), folder.path().join("t.json"));
     // Whatever is beside it.
-    for (k, bytes) in [&b"\x93NUMPY\x01\x00\xff\xff"[..], b"", b"\x93NUMPY\x02\x00\xff\xff\xff\xff{'descr"].into_iter().enumerate() {
+    for (k, bytes) in
+        [&b"\x93NUMPY\x01\x00\xff\xff"[..], b"", b"\x93NUMPY\x02\x00\xff\xff\xff\xff{'descr"].into_iter().enumerate()
+    {
         std::fs::write(&npy, bytes).expect("a file");
         std::fs::write(&beside, ["{}", "[[[[", ""][k]).expect("a file");
         assert!(Table::read(&npy).is_err());

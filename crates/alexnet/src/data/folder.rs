@@ -153,7 +153,7 @@ mod tests {
         assert!(open(&at("set/b")).err().unwrap().to_string().contains("lies in no class"));
 
         let mut tar = ::tar::Builder::new(fs::File::create(at("set.tar")).unwrap());
-        tar.append_dir_all("", at("set")).unwrap();
+        tar.append_dir_all(".", at("set")).unwrap();
         tar.finish().unwrap();
         assert_eq!(names(&*open_loose(&at("set.tar")).unwrap()), classed);
         let mut tar = ::tar::Builder::new(fs::File::create(at("flat.tar")).unwrap());

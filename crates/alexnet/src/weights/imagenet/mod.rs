@@ -135,7 +135,10 @@ mod tests {
     fn names_in_the_other_order_are_refused() {
         let [sorted, devkit] = [Order::Sorted, Order::Devkit].map(Order::names);
         let numbers: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
-        assert_eq!((Order::of(&sorted), Order::of(&devkit), Order::of(&numbers)), (Some(Order::Sorted), Some(Order::Devkit), None));
+        assert_eq!(
+            (Order::of(&sorted), Order::of(&devkit), Order::of(&numbers)),
+            (Some(Order::Sorted), Some(Order::Devkit), None)
+        );
         let identifiers: Vec<String> = Order::Devkit.classes().iter().map(|class| class.0.to_string()).collect();
         assert_eq!(Order::of(&identifiers), Some(Order::Devkit));
         assert!(check_names(&numbers, &devkit).is_ok() && check_names(&devkit, &identifiers).is_ok());
