@@ -29,6 +29,12 @@ enum Command {
     Eval(commands::eval::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
+    /// Write what a layer makes of pictures, for search and other learners
+    Features(commands::features::Args),
+    /// Find the pictures of an index that are nearest to others
+    Similar(commands::similar::Args),
+    /// Tell how different pictures look (LPIPS)
+    Lpips(commands::lpips::Args),
     /// Prepare a model to run in int8.
     Quantize(commands::quantize::Args),
     /// Tell what a model file is: format, network, tensors, preprocessing
@@ -57,6 +63,9 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Features(args) => commands::features::run(&args, cli.quiet),
+        Command::Similar(args) => commands::similar::run(&args),
+        Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),
