@@ -148,7 +148,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut show = Show::new(args.json, quiet, config.recipe.epochs)?;
     show.begin(&config, &net, &train, &val, folder.path())?;
     let mut trainer = Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
-    show.tuning(&config.recipe, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
+    show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());
     let ending = trainer.run(&stop, &mut |event| show.event(&event))?;
     show.end(ending, trainer.state(), trainer.step(), &folder);
