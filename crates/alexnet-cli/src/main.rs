@@ -29,6 +29,10 @@ enum Command {
     Eval(commands::eval::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
+    /// Show what a model sees: filters, maps, heat over pictures, mistakes
+    Explain(commands::explain::Args),
+    /// Check a data set, or draw it as training sees it
+    Data(commands::data::Args),
     /// Prepare a model to run in int8.
     Quantize(commands::quantize::Args),
     /// Tell what a model file is: format, network, tensors, preprocessing
@@ -57,6 +61,8 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Explain(args) => commands::explain::run(&args, cli.quiet),
+        Command::Data(args) => commands::data::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),
