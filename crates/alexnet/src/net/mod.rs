@@ -8,6 +8,7 @@ mod layer;
 pub mod presets;
 mod receptive;
 mod shape;
+pub mod towers;
 
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
