@@ -18,11 +18,7 @@ use super::describe::Pass;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Program, Purpose};
-<<<<<<< HEAD
-use crate::engine::{DropoutKey, ReluGradient, Update, UpdateForm};
-=======
-use crate::engine::{DropoutKey, Rates, Update, UpdateForm};
->>>>>>> main
+use crate::engine::{DropoutKey, Rates, ReluGradient, Update, UpdateForm};
 use crate::net::DropoutStyle;
 
 /// What becomes of the gradients of parameters.
@@ -232,13 +228,8 @@ fn step_backward(
     let (x_map, dx_map) = (batch(program.plan.values[x].map, n), batch(program.plan.gradient_map(x), n));
     let (y_map, dy_map) = (batch(program.plan.values[y].map, n), batch(program.plan.gradient_map(y), n));
     let (dx, dy) = (program.gradient(x), program.gradient(y));
-<<<<<<< HEAD
     let Program { plan, purpose, memory, winners, relu: through, clock } = program;
-    let wanted = x != 0 || *purpose == Purpose::InputGradient;
-=======
-    let Program { plan, purpose, memory, winners, clock } = program;
     let wanted = (x != 0 && learns_below) || *purpose == Purpose::InputGradient;
->>>>>>> main
     let relu = plan.values[x].relu;
     match work {
         // A ReLU's gradient was masked by whoever wrote it: see `Value::relu`.
