@@ -6,6 +6,7 @@
 
 mod describe;
 mod int8;
+mod layer_gradient;
 mod memory;
 mod middle;
 mod parameters;
@@ -35,7 +36,7 @@ use self::run::{GradientRoom, Learn};
 pub use self::shown::Maps;
 pub use self::timing::{Limits, Timing};
 use super::middle::Middle;
-use super::{Batch, Engine, Step, Update};
+use super::{Batch, Engine, LayerGradient, ReluGradient, Step, Update};
 use crate::net::{Net, Op};
 use crate::weights::Values;
 use crate::{Error, Result};
@@ -223,7 +224,7 @@ fn compiled<'a>(
     precision: Precision,
 ) -> Result<&'a mut Program> {
     if slot.is_none() {
-        let program = Program::new(net, net.layers.len(), purpose, capacity)?;
+        let program = Program::new(net, 0..net.layers.len(), purpose, capacity)?;
         describe::log(net, &program.plan, purpose, context, precision);
         *slot = Some(program);
     }
@@ -287,6 +288,16 @@ impl Engine for Cpu {
         let mut planes = vec![0.0; images.len()];
         layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut planes);
         Ok(planes)
+    }
+
+    fn layer_gradient(
+        &mut self,
+        images: &[f32],
+        layer: Option<&str>,
+        weights: &[f32],
+        relu: ReluGradient,
+    ) -> Result<LayerGradient> {
+        layer_gradient::layer_gradient(self, images, layer, weights, relu)
     }
 
     fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {

@@ -1,5 +1,7 @@
 //! From a list of layers to steps: shapes fixed, activations fused or done in place, borders of zeros where they are read.
 
+use std::ops::Range;
+
 use alexnet_kernels::activation::Function;
 use alexnet_kernels::conv;
 use alexnet_kernels::map::{Map, Sides};
@@ -20,15 +22,15 @@ pub(super) struct Plan {
     pub(super) output: usize,
     /// For each max pool, how many winners a picture has.
     pub(super) winners: Vec<usize>,
-    /// After each layer: how many steps there are by then, and the value that holds what the layer gives.
+    /// After each of its layers: how many steps there are by then, and the value that holds what the layer gives.
     pub(super) after: Vec<(usize, usize)>,
 }
 
 /// The part of a net that a plan is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Part<'a> {
-    /// So many layers, from the first on.
-    pub(super) layers: usize,
+    /// Which layers.
+    pub(super) layers: Range<usize>,
     /// Rows and columns of the pictures.
     pub(super) size: [usize; 2],
     /// Layers whose results someone wants to see as they are: nothing is fused into them.
@@ -98,28 +100,34 @@ pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
 }
 
 impl Plan {
-    /// The plan of the first `layers` layers of a net.
-    pub(super) fn new(net: &Net, layers: usize) -> Result<Plan> {
+    /// The plan of a run of a net's layers.
+    pub(super) fn new(net: &Net, layers: Range<usize>) -> Result<Plan> {
         Plan::of_part(net, Part { layers, size: [net.image_size; 2], shown: &[] })
     }
 
-    /// The plan of a part of a net. Pictures of another size than the net's may go as far as its first linear layer.
+    /// The plan of a part of a net. Value 0 is what the layer before it gives, or the pictures. Pictures of another size than
+    /// the net's may go as far as its first linear layer.
     pub(super) fn of_part(net: &Net, part: Part<'_>) -> Result<Plan> {
-        let layers = &net.layers[..part.layers];
+        let layers = &net.layers[..part.layers.end];
         let shapes = |size: usize| Net { name: net.name.clone(), image_size: size, layers: layers.to_vec() }.shapes();
         let [height, width] = part.size;
         let (rows, columns) = (shapes(height)?, shapes(width)?);
-        let input = Value { map: Map::plain(1, height, width, 3), relu: false, kept: false };
+        let pictures = Map::plain(1, height, width, 3);
+        let map = part
+            .layers
+            .start
+            .checked_sub(1)
+            .map_or(pictures, |i| Map::plain(1, rows[i].output.size, columns[i].output.size, rows[i].output.channels));
         let mut plan = Plan {
-            values: vec![input],
+            values: vec![Value { map, relu: false, kept: false }],
             steps: Vec::new(),
             output: 0,
             winners: Vec::new(),
-            after: Vec::with_capacity(layers.len()),
+            after: Vec::with_capacity(part.layers.len()),
         };
-        let mut parameter = 0;
-        for (i, layer) in layers.iter().enumerate() {
-            plan.add(i, &layer.op, &rows[i], columns[i].output.size, part.shown, &mut parameter)?;
+        let mut parameter = parameter_shapes(net)?.iter().filter(|(layer, _)| *layer < part.layers.start).count();
+        for i in part.layers {
+            plan.add(i, &layers[i].op, &rows[i], columns[i].output.size, part.shown, &mut parameter)?;
             plan.after.push((plan.steps.len(), plan.output));
         }
         // Borders are known once all readers are.

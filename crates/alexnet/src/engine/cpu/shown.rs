@@ -45,7 +45,7 @@ impl Cpu {
         }
         let n = images.len() / len;
         let wanted =
-            Wanted { layers: layers.iter().map(|layer| self.index(layer)).collect::<Result<_>>()?, size: [height, width] };
+            Wanted { layers: layers.iter().map(|layer| self.net.layer(layer)).collect::<Result<_>>()?, size: [height, width] };
         let mut program = self.program_showing(&wanted)?;
         let (team, capacity) = (self.team.clone(), self.capacity);
         let context = self.context(&team);
@@ -71,15 +71,6 @@ impl Cpu {
         Ok(all)
     }
 
-    /// The number of a layer of this name.
-    fn index(&self, layer: &str) -> Result<usize> {
-        let found = self.net.layers.iter().position(|l| l.name == layer);
-        found.ok_or_else(|| {
-            let names: Vec<&str> = self.net.layers.iter().map(|l| l.name.as_str()).collect();
-            Error::Net(format!("{} has no layer {layer}; it has {}", self.net.name, names.join(", ")))
-        })
-    }
-
     /// Takes the program out of the kept ones, or makes it.
     fn program_showing(&mut self, wanted: &Wanted) -> Result<Program> {
         if let Some(at) = self.shown.iter().position(|(known, _)| known == wanted) {
@@ -89,7 +80,7 @@ impl Cpu {
             self.shown.remove(0);
         }
         let last = wanted.layers.iter().max().ok_or_else(|| Error::Invalid("no layers to look at".into()))?;
-        let plan = Plan::of_part(&self.net, Part { layers: last + 1, size: wanted.size, shown: &wanted.layers })?;
+        let plan = Plan::of_part(&self.net, Part { layers: 0..last + 1, size: wanted.size, shown: &wanted.layers })?;
         for step in &plan.steps {
             if let Work::Linear { inputs, parameter, .. } = step.work
                 && inputs != self.parameters[parameter].filters.depth()
