@@ -73,10 +73,7 @@ impl Taken {
     /// # Errors
     /// A layer that the net does not have, or `before_relu` for one that is itself an activation.
     pub fn new(net: &Net, layer: &str, before_relu: bool, pool: Pool) -> Result<Taken> {
-        let Some(at) = net.layers.iter().position(|known| known.name == layer) else {
-            let names: Vec<&str> = net.layers.iter().map(|l| l.name.as_str()).collect();
-            return Err(Error::Invalid(format!("{} has no layer {layer}; it has {}", net.name, names.join(", "))));
-        };
+        let at = net.layer(layer)?;
         let is_activation = |i: usize| matches!(net.layers[i].op, Op::Activation { .. });
         if before_relu && is_activation(at) {
             return Err(Error::Invalid(format!("{layer} is itself an activation; name the layer before it")));
