@@ -33,6 +33,12 @@ enum Command {
     Explain(commands::explain::Args),
     /// Check a data set, or draw it as training sees it
     Data(commands::data::Args),
+    /// Write what a layer makes of pictures, for search and other learners
+    Features(commands::features::Args),
+    /// Find the pictures of an index that are nearest to others
+    Similar(commands::similar::Args),
+    /// Tell how different pictures look (LPIPS)
+    Lpips(commands::lpips::Args),
     /// Prepare a model to run in int8.
     Quantize(commands::quantize::Args),
     /// Tell what a model file is: format, network, tensors, preprocessing
@@ -63,6 +69,9 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::run(&args),
         Command::Explain(args) => commands::explain::run(&args, cli.quiet),
         Command::Data(args) => commands::data::run(&args, cli.quiet),
+        Command::Features(args) => commands::features::run(&args, cli.quiet),
+        Command::Similar(args) => commands::similar::run(&args),
+        Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),

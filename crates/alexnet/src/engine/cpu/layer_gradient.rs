@@ -3,7 +3,7 @@
 
 use alexnet_kernels::layout;
 
-use super::plan::batch;
+use super::plan::{Part, Plan, batch};
 use super::program::{Program, Purpose};
 use super::run::{self, Learn};
 use super::{Cpu, Precision};
@@ -30,7 +30,8 @@ pub(super) fn layer_gradient(
         Some(name) => (cpu.net.layer(name)? + 1, cpu.activation(images, name)?),
         None => (0, images.to_vec()),
     };
-    let mut program = Program::new(&cpu.net, first..cpu.net.layers.len(), Purpose::InputGradient, n)?;
+    let part = Part { first, layers: cpu.net.layers.len(), size: [cpu.net.image_size; 2], shown: &[] };
+    let mut program = Program::of_plan(Plan::of_part(&cpu.net, part)?, Purpose::InputGradient, n);
     program.relu = relu;
     let team = cpu.team.clone();
     let context = cpu.context(&team);
