@@ -15,7 +15,9 @@ pub mod image;
 pub mod net;
 pub mod predict;
 pub mod quantize;
+pub mod report;
 pub mod selftest;
+pub mod tensorboard;
 pub mod train;
 pub mod weights;
 

@@ -1,6 +1,7 @@
 //! One small file a command: its arguments, and what it prints.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod eval;
@@ -10,6 +11,7 @@ pub(crate) mod man;
 pub(crate) mod nets;
 pub(crate) mod predict;
 pub(crate) mod quantize;
+pub(crate) mod report;
 pub(crate) mod selftest;
 pub(crate) mod summary;
 pub(crate) mod train;

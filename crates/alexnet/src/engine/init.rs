@@ -22,6 +22,17 @@ pub fn initialise(engine: &mut dyn Engine, seed: u64) -> Result<()> {
     Ok(())
 }
 
+/// The first values of one layer's weights, as [`initialise`] sets them; none where there is no such layer with weights.
+///
+/// # Errors
+/// When the net cannot be built.
+pub fn first_weights(net: &Net, seed: u64, layer: &str) -> Result<Option<Vec<f32>>> {
+    let shapes = net.shapes()?;
+    let Some(i) = net.layers.iter().position(|each| each.name == layer) else { return Ok(None) };
+    let (Op::Conv { weight_init, .. } | Op::Linear { weight_init, .. }) = net.layers[i].op else { return Ok(None) };
+    Ok(Some(weights(weight_init, &shapes[i], Key(seed).with(i as u64).with(0))))
+}
+
 /// Inputs of one output.
 fn fan_in(shape: &LayerShape) -> f32 {
     shape.weight[1..].iter().product::<usize>() as f32

@@ -47,5 +47,6 @@ pub(crate) use model::{Extra, METADATA_STATE, read_description, write_from};
 pub use model::{Model, parameters, read, write};
 pub use names::Names;
 pub use open::open;
+pub(crate) use protobuf::Message;
 pub use save::{SaveOptions, save};
 pub use values::Values;
