@@ -4,8 +4,8 @@
 //! The crate that could write it (tensorboard-rs) has been unmaintained since 2022. Sources: tensorflow/core/lib/io/record_writer.h,
 //! core/util/event.proto, core/framework/summary.proto.
 
+use crate::draw::encode::png;
 use crate::image::Picture;
-use crate::report::png;
 use crate::weights::Message;
 use crate::{Error, Result, files};
 use std::fs::{File, OpenOptions};

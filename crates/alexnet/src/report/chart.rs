@@ -115,8 +115,10 @@ impl Chart<'_> {
     pub(super) fn html(&self) -> String {
         let visible = |y: f64| y.is_finite() && (!self.log || y > 0.0);
         let series: Vec<(&Series, Vec<(f64, f64)>)> = self.series.iter().map(|s| (s, thinned(&s.points))).collect();
-        let all = || series.iter().flat_map(|(s, points)| points.iter().map(move |p| (s.faint, *p))).filter(|(_, p)| visible(p.1));
-        let mut html = format!("<figure class=\"card chart\"><figcaption><h3>{}</h3>{}</figcaption>\n", escape(self.title), self.legend());
+        let all =
+            || series.iter().flat_map(|(s, points)| points.iter().map(move |p| (s.faint, *p))).filter(|(_, p)| visible(p.1));
+        let mut html =
+            format!("<figure class=\"card chart\"><figcaption><h3>{}</h3>{}</figcaption>\n", escape(self.title), self.legend());
         if all().next().is_none() {
             let _ = write!(html, "<p class=\"empty\">{}</p></figure>\n", escape(self.empty));
             return html;
@@ -179,7 +181,8 @@ impl Chart<'_> {
         for &tick in &y.ticks {
             let at = down(tick);
             let _ = write!(html, "<line class=\"grid\" x1=\"{left}\" y1=\"{at:.1}\" x2=\"{right}\" y2=\"{at:.1}\"/>");
-            let _ = writeln!(html, "<text x=\"{}\" y=\"{:.1}\" class=\"end\">{}</text>", left - 5.0, at + 3.5, self.unit.tick(tick));
+            let _ =
+                writeln!(html, "<text x=\"{}\" y=\"{:.1}\" class=\"end\">{}</text>", left - 5.0, at + 3.5, self.unit.tick(tick));
         }
         for &tick in &x.ticks {
             let at = across(tick);
@@ -203,7 +206,13 @@ impl Chart<'_> {
             // Few points are marked, and a single one would be no line at all.
             if !series.faint && points.len() <= 40 || points.len() == 1 {
                 for &(x, y) in points.iter().filter(|(_, y)| y.is_finite() && (!self.log || *y > 0.0)) {
-                    let _ = write!(html, "<circle class=\"dot c{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.4\"/>", series.colour, across(x), down(y));
+                    let _ = write!(
+                        html,
+                        "<circle class=\"dot c{}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.4\"/>",
+                        series.colour,
+                        across(x),
+                        down(y)
+                    );
                 }
             }
         }

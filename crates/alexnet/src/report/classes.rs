@@ -1,7 +1,7 @@
 //! The confusion matrix, and the accuracy of each class.
 
-use super::encode::png_uri_with_alpha;
-use super::html::{escape, percent};
+use super::html::{data_uri, escape, percent};
+use crate::draw::encode::png_with_alpha;
 use crate::eval::Report;
 use std::fmt::Write;
 
@@ -92,15 +92,19 @@ fn pixels(report: &Report) -> String {
         // The root, so that a share of a hundredth is still to be seen.
         rgba.extend(row.iter().flat_map(|&count| [79, 140, 255, ((count as f64 / all).sqrt() * 255.0).round() as u8]));
     }
-    let uri = png_uri_with_alpha(n, n, &rgba);
-    format!("<img class=\"pixels\" alt=\"confusion matrix of {n} classes, a pixel a cell\" width=\"{n}\" height=\"{n}\" src=\"{uri}\">")
+    let uri = data_uri("image/png", &png_with_alpha(n, n, &rgba));
+    format!(
+        "<img class=\"pixels\" alt=\"confusion matrix of {n} classes, a pixel a cell\" width=\"{n}\" height=\"{n}\" src=\"{uri}\">"
+    )
 }
 
 /// The most frequent confusions; equal counts in the order of the classes.
 fn confusions(report: &Report) -> String {
     let mut wrong: Vec<(u64, usize, usize)> = Vec::new();
     for (truth, row) in report.confusion.iter().enumerate() {
-        wrong.extend(row.iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0).map(|(answer, &n)| (n, truth, answer)));
+        wrong.extend(
+            row.iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0).map(|(answer, &n)| (n, truth, answer)),
+        );
     }
     if wrong.is_empty() {
         return "<p>No picture was taken for another class.</p>".into();

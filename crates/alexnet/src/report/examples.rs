@@ -1,8 +1,8 @@
 //! The pictures that a model knows best, and those it gets most wrong.
 
-use super::encode::jpeg_uri;
 use super::html::{escape, percent};
 use crate::data::Source;
+use crate::draw::encode::jpeg_uri;
 use crate::eval::{Answer, Report};
 use crate::image::Resize;
 use std::fmt::Write;
@@ -15,14 +15,17 @@ const SIDE: usize = 96;
 /// The pictures as HTML: each 96 x 96 pixels of JPEG within the page.
 pub(super) fn examples(report: &Report, source: &dyn Source) -> String {
     let mut wrong: Vec<&Answer> = report.answers.iter().filter(|answer| !answer.is_right()).collect();
-    wrong.sort_by(|a, b| a.of_label.total_cmp(&b.of_label).then(b.probability.total_cmp(&a.probability)).then(a.picture.cmp(&b.picture)));
+    wrong.sort_by(|a, b| {
+        a.of_label.total_cmp(&b.of_label).then(b.probability.total_cmp(&a.probability)).then(a.picture.cmp(&b.picture))
+    });
     let mut right: Vec<&Answer> = report.answers.iter().filter(|answer| answer.is_right()).collect();
     right.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.picture.cmp(&b.picture)));
     let count = wrong.len();
     let worst = if count == 0 {
         "<p>It gets none of them wrong.</p>".into()
     } else {
-        format!("<p class=\"soft\">The least probability for what they are, of {count} wrong ones.</p>") + &sheet(&wrong, report, source)
+        format!("<p class=\"soft\">The least probability for what they are, of {count} wrong ones.</p>")
+            + &sheet(&wrong, report, source)
     };
     let best = if right.is_empty() { "<p>It gets none of them right.</p>".into() } else { sheet(&right, report, source) };
     format!(

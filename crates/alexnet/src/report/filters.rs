@@ -1,6 +1,6 @@
 //! The first layer's kernels, before and after training, as the paper's figure 3 shows them.
 
-use super::encode::png_uri;
+use crate::draw::encode::png_uri;
 use crate::engine::init;
 use crate::image::{Channels, Picture};
 use crate::net::{Net, Op};

@@ -67,7 +67,8 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn open(folder: &Path) -> Result<Log> {
         let path = folder.join(FILE);
-        let mut file = OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(|e| files::explain(&path, e))?;
+        let mut file =
+            OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(|e| files::explain(&path, e))?;
         let mut last = [b'\n'];
         if file.seek(SeekFrom::End(-1)).is_ok() {
             file.read_exact(&mut last).map_err(|e| Error::io(&path, e))?;

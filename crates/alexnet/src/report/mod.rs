@@ -6,7 +6,6 @@
 mod chart;
 mod classes;
 pub mod compare;
-mod encode;
 mod examples;
 mod filters;
 mod html;
@@ -20,7 +19,6 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use encode::png;
 pub use filters::Filters;
 pub use log::Ended;
 pub use machine::Machine;

@@ -152,7 +152,9 @@ impl Page<'_> {
         if let Some(broken) = run.epochs.last().map(|epoch| epoch.broken).filter(|&n| n > 0) {
             tiles.push((broken.to_string(), "pictures could not be read; see broken.txt".into()));
         }
-        let tile = |(value, text): &(String, String)| format!("<div class=\"card tile\"><b>{}</b><span>{}</span></div>\n", escape(value), escape(text));
+        let tile = |(value, text): &(String, String)| {
+            format!("<div class=\"card tile\"><b>{}</b><span>{}</span></div>\n", escape(value), escape(text))
+        };
         format!("<div class=\"tiles\">\n{}</div>\n", tiles.iter().map(tile).collect::<String>())
     }
 
@@ -266,7 +268,10 @@ impl Page<'_> {
             rows.push(("classes", net.classes().to_string()));
         }
         if let Some(Record::Begin { machine, train, val, .. }) = &run.history.begin {
-            rows.push(("pictures", format!("{} to train with, {} to validate", with_commas(*train as u64), with_commas(*val as u64))));
+            rows.push((
+                "pictures",
+                format!("{} to train with, {} to validate", with_commas(*train as u64), with_commas(*val as u64)),
+            ));
             rows.push(("processor", escape(&machine.processor)));
             rows.push(("cores", machine.cores.to_string()));
             rows.push(("threads", machine.threads.to_string()));

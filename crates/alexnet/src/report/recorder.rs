@@ -242,3 +242,98 @@ pub fn newest_model(folder: &Path) -> Option<PathBuf> {
 pub fn warning(error: &Error) -> String {
     format!("warning: {error}; the training goes on without it")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::hold_out;
+    use crate::engine::Engine;
+    use crate::train::prepare::loaders;
+    use crate::train::tests::{linear::Linear, squares};
+    use crate::train::{OnBad, Options, Trainer};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const WRITES: Writes = Writes { report: true, tensorboard: true };
+
+    /// Two epochs of 9 steps on noisy squares; stops after `stop_at` steps, loses its numbers at `breaks_at`.
+    fn train(at: &Path, writes: Option<Writes>, stop_at: u64, breaks_at: Option<u64>) -> Result<Ending> {
+        let mut config = crate::report::tests::config();
+        (config.recipe.epochs, config.recipe.batch, config.recipe.lr) = (2, 8, 0.05);
+        let folder = if at.join("config.toml").exists() { RunFolder::open(at)? } else { RunFolder::create(at)? };
+        config.write(&folder.config())?;
+        let (train, val) = hold_out(squares(90, &[]), 0.2);
+        let mut engine = Linear::new(8, 3);
+        engine.breaks_at = breaks_at;
+        let net = engine.net().clone();
+        let loaders = loaders(&config.recipe, &net, None, &train, &val, config.seed, 1)?;
+        let options = Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip };
+        let stop = AtomicBool::new(false);
+        let mut trainer =
+            Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train.clone(), val.clone(), &folder, options)?;
+        let about = About {
+            config: &config,
+            net: &net,
+            train: &*train,
+            val,
+            steps_per_epoch: loaders.train.batches(),
+            step: trainer.step(),
+            sums: trainer.state().sums,
+            machine: Machine::here("cpu", "f32", 1),
+        };
+        let mut recorder = writes.map(|writes| Recorder::new(&folder, about, writes)).transpose()?;
+        let ending = trainer.run(&stop, &mut |event| {
+            if let Some(recorder) = &mut recorder {
+                recorder.event(&event).unwrap();
+            }
+            if matches!(event, Event::Step { step, .. } if step == stop_at) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        recorder.map(|recorder| recorder.end(&ending)).transpose()?;
+        ending
+    }
+
+    fn count(at: &Path, part: &str) -> usize {
+        std::fs::read_dir(at)
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains(part))
+            .count()
+    }
+
+    #[test]
+    fn a_recorded_and_interrupted_run_has_a_report_and_the_bytes_of_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let [plain, recorded] = ["plain", "recorded"].map(|name| folder.path().join(name));
+        assert_eq!(train(&plain, None, 99, None).unwrap(), Ending::Done);
+        let report = || std::fs::read_to_string(recorded.join(REPORT)).unwrap();
+        assert_eq!(train(&recorded, Some(WRITES), 5, None).unwrap(), Ending::Interrupted);
+        // Within the first epoch there are curves of steps, and nothing else.
+        assert!(report().contains("interrupted; it can go on") && report().contains("Nothing has been validated yet"));
+        assert!(report().contains("training, by step") && report().contains("<b>0 of 2</b>"));
+        assert_eq!(train(&recorded, Some(WRITES), 99, None).unwrap(), Ending::Done);
+        for name in ["last.safetensors", "best.safetensors", "state.safetensors", "metrics.csv"] {
+            assert!(std::fs::read(plain.join(name)).unwrap() == std::fs::read(recorded.join(name)).unwrap(), "{name} differs");
+        }
+        assert_eq!((count(&plain, "tfevents"), count(&plain, REPORT), count(&recorded, "tfevents")), (0, 0, 2));
+        let run = Run::read(&recorded).unwrap();
+        let steps: Vec<u64> = run.history.steps.iter().map(|steps| steps.step).collect();
+        assert_eq!(steps, (1..=18).collect::<Vec<_>>());
+        // The log's windows, weighted by their pictures, make the epoch's mean of metrics.csv.
+        let first = run.history.steps[..9].iter().map(|s| s.loss.unwrap() * s.pictures as f64).sum::<f64>() / 72.0;
+        assert!((first - run.epochs[0].train_loss).abs() < 1e-6, "{first}");
+        assert_eq!((run.history.processes, run.ended(), run.history.epochs.len()), (2, Some(&Ended::Done), 2));
+        let html = report();
+        assert!(html.contains("<b>2 of 2</b>") && html.contains("Worst mistakes") && html.contains("blue"));
+        assert!(!html.contains("data-live") && html.contains(&format!("{:.2} %", run.best().unwrap().top1() * 100.0)));
+    }
+
+    #[test]
+    fn a_run_that_diverges_says_so_in_its_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("run");
+        let why = train(&at, Some(Writes { report: true, tensorboard: false }), 99, Some(12)).unwrap_err().to_string();
+        let html = std::fs::read_to_string(at.join(REPORT)).unwrap();
+        assert!(why.contains("not finite") && html.contains("failed: the loss is not finite at step"), "{why}");
+        assert!(html.contains("<b>1 of 2</b>") && count(&at, "tfevents") == 0);
+    }
+}

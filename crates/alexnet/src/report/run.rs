@@ -56,7 +56,10 @@ impl Run {
         let path = folder.join("config.toml");
         let text = match std::fs::read_to_string(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::file(folder, "no run here: there is no config.toml; give the folder that train's --out named"));
+                return Err(Error::file(
+                    folder,
+                    "no run here: there is no config.toml; give the folder that train's --out named",
+                ));
             }
             text => text.map_err(|e| Error::io(&path, e))?,
         };
@@ -179,8 +182,11 @@ mod tests {
         let at = folder.path().join("a run");
         std::fs::create_dir(&at).unwrap();
         assert!(Run::read(&at).err().unwrap().to_string().contains("no run here"));
-        std::fs::write(at.join("config.toml"), "net = \"slim\"\n[recipe]\nepochs = 3\nlr = 0.5\n[recipe.schedule]\nat = [[1, 2]]")
-            .unwrap();
+        std::fs::write(
+            at.join("config.toml"),
+            "net = \"slim\"\n[recipe]\nepochs = 3\nlr = 0.5\n[recipe.schedule]\nat = [[1, 2]]",
+        )
+        .unwrap();
         let run = Run::read(&at).unwrap();
         assert_eq!((run.name.as_str(), run.planned(), run.epochs.len()), ("a run", Some(3), 0));
         assert_eq!((run.setting("recipe.lr"), run.setting("recipe.schedule.at")), (Some("0.5"), Some("[[1, 2]]")));

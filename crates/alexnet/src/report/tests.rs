@@ -184,7 +184,9 @@ fn a_page_shows_the_numbers_of_the_metrics_and_no_name_is_markup() {
     let run = Run::read(&odd).unwrap();
     let html = Page { run: &run, net: None, evaluated: None, before: None, after: None, live: true }.html();
     assert_sound(&html);
-    assert!(html.contains("<h1>&lt;i&gt;&amp;run</h1>") && html.contains("data-live") && html.contains("first epoch is under way"));
+    assert!(
+        html.contains("<h1>&lt;i&gt;&amp;run</h1>") && html.contains("data-live") && html.contains("first epoch is under way")
+    );
 }
 
 #[test]

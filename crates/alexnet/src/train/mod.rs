@@ -11,6 +11,6 @@ pub mod state;
 mod trainer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use trainer::{Ending, Event, OnBad, Options, Trainer};
