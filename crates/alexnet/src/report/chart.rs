@@ -120,7 +120,7 @@ impl Chart<'_> {
         let mut html =
             format!("<figure class=\"card chart\"><figcaption><h3>{}</h3>{}</figcaption>\n", escape(self.title), self.legend());
         if all().next().is_none() {
-            let _ = write!(html, "<p class=\"empty\">{}</p></figure>\n", escape(self.empty));
+            let _ = writeln!(html, "<p class=\"empty\">{}</p></figure>", escape(self.empty));
             return html;
         }
         let bounds = |of: fn(&(f64, f64)) -> f64, clear: bool| {

@@ -34,6 +34,11 @@ pub(super) fn loss(value: f64) -> String {
     if value.is_finite() { format!("{value:.4}") } else { NOT_FINITE.into() }
 }
 
+/// A learning rate.
+pub(super) fn rate(value: f64) -> String {
+    if value.is_finite() { format!("{value:e}") } else { NOT_FINITE.into() }
+}
+
 const NOT_FINITE: &str = "not finite";
 
 /// Seconds as people say them.

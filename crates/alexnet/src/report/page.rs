@@ -75,7 +75,11 @@ impl Page<'_> {
             Some(Evaluated { title, html }) => {
                 let _ = write!(body, "<h2>Validation</h2>\n<p>{}</p>\n{html}", escape(title));
             }
-            None => body += "<h2>Validation</h2>\n<p class=\"empty\">Nothing has been validated yet.</p>\n",
+            None => {
+                let none = matches!(self.run.history.begin, Some(Record::Begin { val: 0, .. }));
+                let why = if none { "There are no pictures to validate with." } else { "Nothing has been validated yet." };
+                let _ = write!(body, "<h2>Validation</h2>\n<p class=\"empty\">{why}</p>\n");
+            }
         }
         body += &self.filters();
         if let Some(svg) = self.net.and_then(|net| drawing::svg(net).ok()) {
@@ -168,10 +172,10 @@ impl Page<'_> {
         let by_epoch = |of: fn(&super::Epoch) -> Option<f64>| -> Vec<(f64, f64)> {
             run.epochs.iter().filter_map(|epoch| Some((epoch.epoch as f64, of(epoch)?))).collect()
         };
-        let chart = |title, unit, log, series: Vec<(&str, usize, bool, Vec<(f64, f64)>)>| {
-            let series = series.into_iter().filter(|(.., points)| !points.is_empty());
-            let series = series.map(|(name, colour, faint, points)| Series { name: name.into(), colour, faint, points });
-            Chart { title, x: "epoch", unit, log, series: series.collect(), empty }
+        let curve = |name: &str, colour, faint, points| Series { name: name.into(), colour, faint, points };
+        let chart = |title, unit, log, mut series: Vec<Series>| {
+            series.retain(|series| !series.points.is_empty());
+            Chart { title, x: "epoch", unit, log, series, empty }
         };
         let rates = match by_step(|steps| Some(steps.lr)) {
             points if points.is_empty() => by_epoch(|epoch| Some(epoch.lr)),
@@ -185,9 +189,9 @@ impl Page<'_> {
                 Unit::Number,
                 false,
                 vec![
-                    ("training, by step", 1, true, by_step(|steps| steps.loss)),
-                    ("training", 1, false, by_epoch(|epoch| Some(epoch.train_loss))),
-                    ("validation", 2, false, by_epoch(|epoch| epoch.val_loss)),
+                    curve("training, by step", 1, true, by_step(|steps| steps.loss)),
+                    curve("training", 1, false, by_epoch(|epoch| Some(epoch.train_loss))),
+                    curve("validation", 2, false, by_epoch(|epoch| epoch.val_loss)),
                 ],
             ),
             chart(
@@ -195,20 +199,25 @@ impl Page<'_> {
                 Unit::Percent,
                 false,
                 vec![
-                    ("training, by step", 1, true, by_step(|steps| steps.top1)),
-                    ("training", 1, false, by_epoch(|epoch| Some(epoch.train_top1))),
-                    ("validation", 2, false, by_epoch(|epoch| epoch.val_top1)),
-                    ("validation, top-5", 3, false, by_epoch(|epoch| epoch.val_top5)),
+                    curve("training, by step", 1, true, by_step(|steps| steps.top1)),
+                    curve("training", 1, false, by_epoch(|epoch| Some(epoch.train_top1))),
+                    curve("validation", 2, false, by_epoch(|epoch| epoch.val_top1)),
+                    curve("validation, top-5", 3, false, by_epoch(|epoch| epoch.val_top5)),
                 ],
             ),
-            chart("Learning rate", Unit::Number, stepped(&rates), vec![("learning rate", 4, false, rates)]),
+            chart("Learning rate", Unit::Number, stepped(&rates), vec![curve("learning rate", 4, false, rates)]),
             chart(
                 "Pictures a second",
                 Unit::Count,
                 false,
                 vec![
-                    ("by step", 5, true, by_step(|steps| (steps.seconds > 0.0).then(|| steps.pictures as f64 / steps.seconds))),
-                    ("epoch", 5, false, speeds),
+                    curve(
+                        "by step",
+                        5,
+                        true,
+                        by_step(|steps| (steps.seconds > 0.0).then(|| steps.pictures as f64 / steps.seconds)),
+                    ),
+                    curve("epoch", 5, false, speeds),
                 ],
             ),
         ]
@@ -223,10 +232,10 @@ impl Page<'_> {
         let row = |epoch: &super::Epoch| {
             let mark = if Some(epoch.epoch) == best { " class=\"best\"" } else { "" };
             format!(
-                "<tr{mark}><td>{}</td><td>{}</td><td>{:e}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                "<tr{mark}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 epoch.epoch,
                 epoch.step,
-                epoch.lr,
+                html::rate(epoch.lr),
                 loss(epoch.train_loss),
                 percent(epoch.train_top1),
                 maybe(epoch.val_loss, loss),

@@ -7,6 +7,7 @@ use super::page::{Evaluated, Page};
 use super::run::Run;
 use crate::data::Source;
 use crate::eval;
+use crate::image::Channels;
 use crate::net::Net;
 use crate::tensorboard::EventFile;
 use crate::train::config::Config;
@@ -35,6 +36,8 @@ pub struct About<'a> {
     pub config: &'a Config,
     /// Its network.
     pub net: &'a Net,
+    /// Order of the channels in its input.
+    pub channels: Channels,
     /// Its training pictures.
     pub train: &'a dyn Source,
     /// Its validation pictures.
@@ -86,10 +89,9 @@ impl Recorder {
     /// When a file cannot be written.
     pub fn new(folder: &RunFolder, about: About<'_>, writes: Writes) -> Result<Recorder> {
         let mut log = Log::open(folder.path())?;
-        let About { config, net, train, val, steps_per_epoch, step, sums, machine } = about;
+        let About { config, net, channels, train, val, steps_per_epoch, step, sums, machine } = about;
         let epochs = config.recipe.epochs;
         log.write(&Record::Begin { at: now(), step, epochs, steps_per_epoch, train: train.len(), val: val.len(), machine })?;
-        let channels = config.recipe.preprocess(net).channels;
         let before = Filters::before(config, net, channels);
         let mut events = if writes.tensorboard { Some(EventFile::create(folder.path(), step)?) } else { None };
         if let (Some(events), Some(before)) = (&mut events, &before) {
@@ -273,6 +275,7 @@ mod tests {
         let about = About {
             config: &config,
             net: &net,
+            channels: loaders.preprocess.channels,
             train: &*train,
             val,
             steps_per_epoch: loaders.train.batches(),

@@ -8,7 +8,13 @@ use alexnet::train::config::Config;
 use alexnet::train::folder::RunFolder;
 use alexnet::train::prepare::Loaders;
 use alexnet::train::{Ending, Event, Trainer};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+/// Not even a fault of ours in drawing a report may cost anybody a week of training; its message has been printed.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
 
 /// A recorder, unless it could not begin.
 pub(super) struct Recording {
@@ -30,6 +36,7 @@ impl Recording {
         let about = About {
             config,
             net,
+            channels: loaders.preprocess.channels,
             train: &*train,
             val,
             steps_per_epoch: loaders.train.batches(),
@@ -39,21 +46,31 @@ impl Recording {
         };
         let writes = Writes { report: !args.no_report, tensorboard: args.tensorboard };
         let mut recording = Recording { recorder: None, warned: false };
-        match Recorder::new(folder, about, writes) {
-            Ok(recorder) => recording.recorder = Some(recorder),
-            Err(error) => recording.warn(&error),
+        match guarded(|| Recorder::new(folder, about, writes)) {
+            Some(Ok(recorder)) => recording.recorder = Some(recorder),
+            Some(Err(error)) => recording.warn(&error),
+            None => (),
         }
         recording
     }
 
     pub(super) fn event(&mut self, event: &Event<'_>) {
-        if let Some(Err(error)) = self.recorder.as_mut().map(|recorder| recorder.event(event)) {
-            self.warn(&error);
+        let Some(recorder) = &mut self.recorder else { return };
+        match guarded(|| recorder.event(event)) {
+            Some(result) => self.heed(result),
+            None => self.recorder = None,
         }
     }
 
     pub(super) fn end(&mut self, ending: &alexnet::Result<Ending>) {
-        if let Some(Err(error)) = self.recorder.take().map(|recorder| recorder.end(ending)) {
+        let Some(recorder) = self.recorder.take() else { return };
+        if let Some(result) = guarded(|| recorder.end(ending)) {
+            self.heed(result);
+        }
+    }
+
+    fn heed(&mut self, result: alexnet::Result<()>) {
+        if let Err(error) = result {
             self.warn(&error);
         }
     }
