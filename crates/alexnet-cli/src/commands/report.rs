@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         (Some(model), Some(path)) => evaluate(args, &config, model, path, quiet)?,
         _ => None,
     };
-    let evaluated = found.as_ref().map(|(of, report, source)| Evaluated::new(of, report, &**source));
+    let evaluated = found.as_ref().map(|found| Evaluated::new(&found.of, &found.report, &*found.source));
     let page = Page {
         run: &run,
         net: Some(&net),
@@ -66,25 +66,28 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let html = page.html();
     files::write_whole(&out, |file| file.write_all(html.as_bytes()))?;
     if args.json {
-        let report = found.as_ref().map(|(_, report, _)| report);
+        let report = found.as_ref().map(|found| &found.report);
         out::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.epochs.len(), "evaluation": report }))?;
     } else if !quiet {
-        let title = found.as_ref().map_or("no model or no validation pictures yet".to_string(), |(of, report, _)| {
-            format!("{of}: {} pictures, top-1 {:.2} %", report.images, report.top1 * 100.0)
-        });
+        let title =
+            found.as_ref().map_or("no model or no validation pictures yet".to_string(), |Found { of, report, .. }| {
+                format!("{of}: {} pictures, top-1 {:.2} %", report.images, report.top1 * 100.0)
+            });
         out::print(&format!("{title}\n{}\n", out.display()))?;
     }
     Ok(())
 }
 
+/// An evaluation.
+struct Found {
+    /// Which model, and on which pictures if they are not the run's own.
+    of: String,
+    report: Report,
+    source: Arc<dyn Source>,
+}
+
 /// What the model says of the pictures, if there are any.
-fn evaluate(
-    args: &Args,
-    config: &Config,
-    mut model: Model,
-    path: &Path,
-    quiet: bool,
-) -> anyhow::Result<Option<(String, Report, Arc<dyn Source>)>> {
+fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: bool) -> anyhow::Result<Option<Found>> {
     let source = match &args.data {
         Some(path) => data::open(path)?,
         None => train::pictures(config).context("the run's pictures (--data names others)")?.1,
@@ -114,5 +117,5 @@ fn evaluate(
     bar.finish_and_clear();
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let on = args.data.as_ref().map_or_else(String::new, |data| format!(" on {}", data.display()));
-    Ok(Some((format!("{name}{on}"), report, source)))
+    Ok(Some(Found { of: format!("{name}{on}"), report, source }))
 }

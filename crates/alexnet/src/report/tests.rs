@@ -231,7 +231,7 @@ fn runs_stand_side_by_side_with_what_differs() {
     other.recipe.lr = 0.25;
     other.val = Some("<b>".into());
     other.write(&b.path().join("config.toml")).unwrap();
-    let runs = [a, b].map(|folder| Run::read(folder.path()).unwrap());
+    let runs = [&a, &b].map(|folder| Run::read(folder.path()).unwrap());
     let differing = compare::differing(&runs);
     assert_eq!(differing[0], ("recipe.lr".into(), vec![Some("0.003".into()), Some("0.25".into())]));
     assert_eq!(differing[1], ("val".into(), vec![None, Some("<b>".into())]));
