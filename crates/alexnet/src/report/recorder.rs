@@ -268,7 +268,7 @@ mod tests {
         engine.breaks_at = breaks_at;
         let net = engine.net().clone();
         let loaders = loaders(&config.recipe, &net, None, &train, &val, config.seed, 1)?;
-        let options = Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip };
+        let options = Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip, frozen_room: None };
         let stop = AtomicBool::new(false);
         let mut trainer =
             Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train.clone(), val.clone(), &folder, options)?;
