@@ -27,6 +27,10 @@ enum Command {
     Train(Box<commands::train::Args>),
     /// Measure how good a model is.
     Eval(commands::eval::Args),
+    /// Write a run's report again: curves, confusion, calibration, pictures
+    Report(commands::report::Args),
+    /// Show runs side by side: what they came to, and how their settings differ
+    Compare(commands::compare::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
     /// Write what a layer makes of pictures, for search and other learners
@@ -66,6 +70,8 @@ fn main() -> ExitCode {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
+        Command::Report(args) => commands::report::run(&args, cli.quiet),
+        Command::Compare(args) => commands::compare::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Features(args) => commands::features::run(&args, cli.quiet),
         Command::Similar(args) => commands::similar::run(&args),

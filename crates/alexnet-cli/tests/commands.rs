@@ -95,7 +95,7 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let train = ["train", "--net", "slim", "--image-size", "96", "--batch", "8", "--epochs", "1", "--max-steps", "2", "--json"];
-    let printed = done(&[train.as_slice(), &["--out", text(&run)]].concat());
+    let printed = done(&[train.as_slice(), &["--out", text(&run), "--tensorboard"]].concat());
     let last: serde_json::Value = serde_json::from_str(printed.lines().last().expect("a line")).expect("JSON");
     assert_eq!((&last["ending"], &last["steps"]), (&"max-steps".into(), &2.into()));
     fails(1, &["train", "--out", text(&run)], &["not empty"]);
@@ -103,6 +103,22 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     let report: serde_json::Value = serde_json::from_str(&done(&["eval", "--model", text(&model), "--json"])).expect("JSON");
     assert_eq!((&report["images"], &report["crops"]), (&500.into(), &1.into()));
     assert!(report["top5"].as_f64().expect("a number") >= report["top1"].as_f64().expect("a number"));
+
+    // The run has its report and its events; the report can be made again, and runs stand side by side.
+    let page = || std::fs::read_to_string(run.join("report.html")).expect("a report");
+    let names = std::fs::read_dir(&run).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("events.out.tfevents.")).count(), 1);
+    assert!(page().contains("stopped after as many steps as asked for") && page().contains("Nothing has been validated yet"));
+    let again = last_json(&["report", text(&run), "--json"]);
+    assert_eq!((&again["evaluation"]["images"], &again["epochs"]), (&500.into(), &0.into()));
+    assert!(again["evaluation"]["calibration"]["ece"].as_f64().expect("a number") <= 1.0);
+    assert!(page().contains("best.safetensors: 500 pictures"));
+    fails(1, &["report", text(folder.path())], &["no run here"]);
+    fails(2, &["compare", text(&run)], &["RUN"]);
+    let side = folder.path().join("side.html");
+    assert!(done(&["compare", text(&run), text(&run), "--out", text(&side)]).contains("0 of 1") && side.exists());
+    let both = last_json(&["compare", text(&run), text(&run), "--json"]);
+    assert_eq!((both["runs"].as_array().expect("runs").len(), &both["differing"]), (2, &serde_json::json!({})));
 
     // In fewer bits: bf16 at once, int8 after calibration.
     let short = run.join("last.int8.safetensors");

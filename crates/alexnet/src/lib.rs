@@ -20,7 +20,9 @@ pub mod net;
 pub mod predict;
 pub mod quality;
 pub mod quantize;
+pub mod report;
 pub mod selftest;
+pub mod tensorboard;
 pub mod train;
 pub mod weights;
 

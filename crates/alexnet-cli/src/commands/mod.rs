@@ -1,6 +1,7 @@
 //! One small file a command: its arguments, and what it prints.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod data;
@@ -14,6 +15,7 @@ pub(crate) mod man;
 pub(crate) mod nets;
 pub(crate) mod predict;
 pub(crate) mod quantize;
+pub(crate) mod report;
 pub(crate) mod selftest;
 pub(crate) mod similar;
 pub(crate) mod summary;

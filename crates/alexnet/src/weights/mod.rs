@@ -48,6 +48,7 @@ pub use model::{Model, parameters, read, write};
 pub use names::Names;
 pub(crate) use open::contents;
 pub use open::{open, sha256};
+pub(crate) use protobuf::Message;
 pub use save::{SaveOptions, save};
 pub(crate) use values::Mapping;
 pub use values::Values;

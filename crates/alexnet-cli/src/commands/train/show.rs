@@ -125,7 +125,7 @@ impl Show {
 
     pub(super) fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Step { epoch, steps: (done, all), loss, top1, pictures } => {
+            Event::Step { epoch, steps: (done, all), loss, top1, pictures, .. } => {
                 if self.under_way != *epoch {
                     (self.under_way, self.seen, self.since) = (*epoch, 0, Instant::now());
                 }
@@ -139,7 +139,7 @@ impl Show {
                     top1 * 100.0
                 ));
             }
-            Event::Epoch { row, best, train_time, pictures } => self.epoch(row, *best, *train_time, *pictures),
+            Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
             Event::Broken { name, why } => self.bar.suspend(|| eprintln!("left out: {name}: {why}")),
         }
     }
