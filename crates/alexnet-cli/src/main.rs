@@ -33,6 +33,16 @@ enum Command {
     Compare(commands::compare::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
+    /// Write what a layer makes of pictures, for search and other learners
+    Features(commands::features::Args),
+    /// Find the pictures of an index that are nearest to others
+    Similar(commands::similar::Args),
+    /// Tell how different pictures look (LPIPS)
+    Lpips(commands::lpips::Args),
+    /// Show what a model sees: filters, maps, heat over pictures, mistakes
+    Explain(commands::explain::Args),
+    /// Check a data set, or draw it as training sees it
+    Data(commands::data::Args),
     /// Prepare a model to run in int8.
     Quantize(commands::quantize::Args),
     /// Tell what a model file is: format, network, tensors, preprocessing
@@ -63,6 +73,11 @@ fn main() -> ExitCode {
         Command::Report(args) => commands::report::run(&args, cli.quiet),
         Command::Compare(args) => commands::compare::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Features(args) => commands::features::run(&args, cli.quiet),
+        Command::Similar(args) => commands::similar::run(&args),
+        Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),
+        Command::Explain(args) => commands::explain::run(&args, cli.quiet),
+        Command::Data(args) => commands::data::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),

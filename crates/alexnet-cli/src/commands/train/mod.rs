@@ -157,7 +157,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     show.begin(&config, &net, &train, &val, folder.path())?;
     let pictures = (train.clone(), val.clone());
     let mut trainer = Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
-    show.tuning(&config.recipe, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
+    show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());
     let mut recording = Recording::begin(args, &config, &net, pictures, &loaders, &trainer, &folder);
     let ending = trainer.run(&stop, &mut |event| {

@@ -6,6 +6,7 @@
 
 mod describe;
 mod int8;
+mod layer_gradient;
 mod memory;
 mod middle;
 mod parameters;
@@ -13,6 +14,7 @@ mod plan;
 mod precision;
 mod program;
 mod run;
+mod shown;
 mod threads;
 mod timing;
 
@@ -31,9 +33,10 @@ use self::plan::batch;
 pub use self::precision::Precision;
 use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
+pub use self::shown::Maps;
 pub use self::timing::{Limits, Timing};
 use super::middle::Middle;
-use super::{Batch, Engine, Step, Update};
+use super::{Batch, Engine, LayerGradient, ReluGradient, Step, Update};
 use crate::net::{Net, Op};
 use crate::weights::Values;
 use crate::{Error, Result};
@@ -57,6 +60,8 @@ pub struct Cpu {
     inference: Option<Program>,
     training: Option<Program>,
     input_gradient: Option<Program>,
+    /// Programs that show what layers give, made when first wanted; the one used last is the last.
+    shown: Vec<(shown::Wanted, Program)>,
 }
 
 impl Cpu {
@@ -87,6 +92,7 @@ impl Cpu {
             inference: None,
             training: None,
             input_gradient: None,
+            shown: Vec::new(),
         })
     }
 
@@ -218,7 +224,7 @@ fn compiled<'a>(
     precision: Precision,
 ) -> Result<&'a mut Program> {
     if slot.is_none() {
-        let program = Program::new(net, net.layers.len(), purpose, capacity)?;
+        let program = Program::new(net, 0..net.layers.len(), purpose, capacity)?;
         describe::log(net, &program.plan, purpose, context, precision);
         *slot = Some(program);
     }
@@ -284,22 +290,20 @@ impl Engine for Cpu {
         Ok(planes)
     }
 
+    fn layer_gradient(
+        &mut self,
+        images: &[f32],
+        layer: Option<&str>,
+        weights: &[f32],
+        relu: ReluGradient,
+    ) -> Result<LayerGradient> {
+        layer_gradient::layer_gradient(self, images, layer, weights, relu)
+    }
+
     fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
-        let n = self.count(images)?;
-        let Some(index) = self.net.layers.iter().position(|l| l.name == layer) else {
-            let names: Vec<&str> = self.net.layers.iter().map(|l| l.name.as_str()).collect();
-            return Err(Error::Net(format!("{} has no layer {layer}; it has {}", self.net.name, names.join(", "))));
-        };
-        // The plan of a shorter net cannot fuse what follows, so conv1 is seen before its ReLU.
-        let mut program = Program::new(&self.net, index + 1, Purpose::Infer, n)?;
-        let team = self.team.clone();
-        let context = self.context(&team);
-        run::prepare(&context, &program, &mut self.parameters, n);
-        run::forward(&context, &mut program, &self.parameters, images, n, None);
-        let map = batch(program.plan.values[program.plan.output].map, n);
-        let mut planes = vec![0.0; map.n * map.c * map.h * map.w];
-        layout::to_planes(&context, map, program.memory.read(program.plan.output), &mut planes);
-        Ok(planes)
+        self.count(images)?;
+        let mut maps = self.maps(images, [self.net.image_size; 2], &[layer])?;
+        Ok(maps.swap_remove(0).values)
     }
 
     fn parameter(&self, name: &str) -> Result<Vec<f32>> {
