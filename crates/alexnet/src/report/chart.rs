@@ -134,8 +134,8 @@ impl Chart<'_> {
         if clear.0 <= clear.1 && self.unit == Unit::Number {
             y.1 = y.1.min(clear.1 * 1.6).max(clear.1);
         }
-        if !self.log && y.0 > 0.0 {
-            y.0 = if y.0 < 0.6 * y.1 || self.unit == Unit::Count { 0.0 } else { y.0 };
+        if !self.log && y.0 > 0.0 && (y.0 < 0.6 * y.1 || self.unit != Unit::Number) {
+            y.0 = 0.0;
         }
         if self.unit == Unit::Percent && y.1 > 0.5 {
             y.1 = 1.0;
@@ -144,7 +144,7 @@ impl Chart<'_> {
             // A little air above the highest point.
             y.1 += (y.1 - y.0) * if self.unit == Unit::Percent && y.1 >= 1.0 { 0.0 } else { 0.04 };
         }
-        let x = Axis::new(x.0.min(if self.x == "epoch" { 0.0 } else { x.0 }), x.1, false, 6, self.x == "epoch");
+        let x = Axis::new(x.0.min(0.0), x.1, false, 6, self.x == "epoch");
         let y = Axis::new(y.0, y.1, self.log, 5, false);
         self.draw(&mut html, &x, &y, &series);
         html.push_str("</figure>\n");

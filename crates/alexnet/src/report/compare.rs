@@ -29,7 +29,11 @@ pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
         (name.to_string(), runs.iter().map(|run| of(run).unwrap_or_else(none)).collect())
     };
     let mut rows = vec![
-        row("best top-1", &|run| run.best().map(|best| percent(best.top1()))),
+        row("best top-1", &|run| {
+            let best = run.best()?;
+            // Without validation there is only what training saw.
+            Some(percent(best.top1()) + if best.val_top1.is_none() { " (training)" } else { "" })
+        }),
         row("in epoch", &|run| run.best().map(|best| best.epoch.to_string())),
         row("its top-5", &|run| run.best()?.val_top5.map(percent)),
         row("its loss", &|run| run.best().map(|best| loss(best.val_loss.unwrap_or(best.train_loss)))),

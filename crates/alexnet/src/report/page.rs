@@ -175,6 +175,8 @@ impl Page<'_> {
         let curve = |name: &str, colour, faint, points| Series { name: name.into(), colour, faint, points };
         let chart = |title, unit, log, mut series: Vec<Series>| {
             series.retain(|series| !series.points.is_empty());
+            // A run may have been trained before there was a log.
+            let empty = if run.epochs.is_empty() { empty } else { "Not recorded." };
             Chart { title, x: "epoch", unit, log, series, empty }
         };
         let rates = match by_step(|steps| Some(steps.lr)) {
@@ -307,11 +309,11 @@ fn times(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("one {one}") } else { format!("{n} {many}") }
 }
 
-/// Whether rates fall in a few large steps: those are told apart on a logarithmic scale only.
+/// Whether rates stay and then fall in large steps: those are told apart on a logarithmic scale only.
 pub(super) fn stepped(rates: &[(f64, f64)]) -> bool {
     let mut values: Vec<f64> = rates.iter().map(|point| point.1).collect();
     values.sort_by(f64::total_cmp);
     values.dedup();
     let (low, high) = (values.first().copied().unwrap_or(0.0), values.last().copied().unwrap_or(0.0));
-    low > 0.0 && high >= 20.0 * low && values.len() <= 12
+    low > 0.0 && high >= 20.0 * low && values.len() * 2 <= rates.len()
 }
