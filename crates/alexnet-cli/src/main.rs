@@ -29,6 +29,8 @@ enum Command {
     Eval(commands::eval::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
+    /// Answer requests over HTTP, with a page to drop pictures on
+    Serve(Box<commands::serve::Args>),
     /// Prepare a model to run in int8.
     Quantize(commands::quantize::Args),
     /// Tell what a model file is: format, network, tensors, preprocessing
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Serve(args) => commands::serve::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),

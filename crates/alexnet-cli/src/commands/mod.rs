@@ -11,5 +11,6 @@ pub(crate) mod nets;
 pub(crate) mod predict;
 pub(crate) mod quantize;
 pub(crate) mod selftest;
+pub(crate) mod serve;
 pub(crate) mod summary;
 pub(crate) mod train;

@@ -46,6 +46,6 @@ pub use inspect::{Inspection, TensorLine, inspect};
 pub(crate) use model::{Extra, METADATA_STATE, read_description, write_from};
 pub use model::{Model, parameters, read, write};
 pub use names::Names;
-pub use open::open;
+pub use open::{open, open_copied};
 pub use save::{SaveOptions, save};
 pub use values::Values;
