@@ -99,7 +99,7 @@ pub(super) async fn explain(
                 StatusCode::OK,
                 &json!({
                     "model": model.name, "kind": options.kind, "layer": name, "area": area,
-                    "channels": maps.channels, "size": maps.size, "values": maps.values,
+                    "channels": maps.channels, "rows": maps.size, "columns": maps.size, "values": maps.values,
                 }),
             )),
             Format::Png => {

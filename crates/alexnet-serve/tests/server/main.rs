@@ -82,7 +82,7 @@ fn what_a_layer_sees_is_told_in_numbers_and_pictures() {
     let running = Running::start(|_| {});
     let picture = png(66, 33, 4);
     let maps = running.post("/explain?kind=maps&layer=conv2", &picture).json();
-    assert_eq!((&maps["channels"], &maps["size"], maps["values"].as_array().unwrap().len()), (&json!(32), &json!(16), 32 * 256));
+    assert_eq!((&maps["channels"], &maps["rows"], maps["values"].as_array().unwrap().len()), (&json!(32), &json!(16), 32 * 256));
     // The preprocessing's 33 of 38 pixels, in the middle of a picture twice as wide as high.
     let share = 33.0 / 38.0;
     let close = |found: &Value, expected: f64| (found.as_f64().unwrap() - expected).abs() < 1e-9;
