@@ -7,6 +7,7 @@
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns a picture into numbers everywhere.
 
 pub mod data;
+pub mod draw;
 pub mod engine;
 pub mod error;
 pub mod eval;

@@ -197,7 +197,8 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
                 .expect("gradients");
             let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
             let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
-            let rule = Update { lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form };
+            let rule =
+                Update { lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form, layers: Default::default() };
             engine.train_step(&batch, &rule).expect("a step");
             let fused: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
             for ((name, (w, v)), (fused_w, fused_v)) in names(&net).iter().zip(before).zip(fused) {
@@ -224,6 +225,72 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
 }
 
 #[test]
+fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
+    let (images, labels) = (images(3), [0, 1, 2]);
+    let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+    let batch = Batch { images: &images, labels: &labels, dropout };
+    for net in wirings() {
+        let names = names(&net);
+        let layers: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".weight")).collect();
+        let read = |e: &Cpu, name: &String| (e.parameter(name).expect("a parameter"), e.velocity(name).expect("a velocity"));
+        let after = |times: &[(&str, f32)], lr: f32, steps: usize| {
+            let layers = times.iter().map(|&(layer, times)| (layer.to_string(), times)).collect();
+            let form = UpdateForm::RateOutside;
+            let rule = Update { lr, bias_lr: 2.0 * lr, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form, layers };
+            let mut engine = engine(&net, 3, 2);
+            for name in &names {
+                let len = engine.parameter(name).expect("a parameter").len();
+                engine.set_velocity(name, &uniform(9, len, 0.1)).expect("the same shape");
+            }
+            for _ in 0..steps {
+                engine.train_step(&batch, &rule).expect("a step");
+            }
+            names.iter().map(|name| read(&engine, name)).collect::<Vec<_>>()
+        };
+        let (start, free) = (after(&[], 0.1, 0), after(&[], 0.1, 1));
+        // The lowest layers, the highest, one in the middle, all.
+        let all: Vec<(&str, f32)> = layers.iter().map(|&layer| (layer, 0.0)).collect();
+        for frozen in [&all[..1], &all[..all.len() - 1], &all[all.len() - 1..], &all[1..2], &all] {
+            let found = after(frozen, 0.1, 1);
+            for (i, name) in names.iter().enumerate() {
+                let is_frozen = frozen.iter().any(|(layer, _)| name.rsplit_once('.').is_some_and(|(of, _)| of == *layer));
+                let expected = if is_frozen { &start[i] } else { &free[i] };
+                assert!(found[i] == *expected, "{}: {name} with {frozen:?}", net.name);
+                assert!(start[i] != free[i], "{}: {name} does not learn", net.name);
+            }
+            assert!(after(frozen, 0.1, 2).iter().zip(&start).zip(&names).all(|((found, start), name)| {
+                let is_frozen = frozen.iter().any(|(layer, _)| name.rsplit_once('.').is_some_and(|(of, _)| of == *layer));
+                !is_frozen || found == start
+            }));
+        }
+        // Powers of two multiply exactly.
+        let last = layers[layers.len() - 1];
+        let (faster, whole) = (after(&[(last, 4.0)], 0.125, 1), after(&[], 0.5, 1));
+        let slow = after(&[], 0.125, 1);
+        for (i, name) in names.iter().enumerate() {
+            assert!(faster[i] == if name.starts_with(last) { &whole } else { &slow }[i], "{}: {name}", net.name);
+        }
+    }
+}
+
+#[test]
+fn apply_honours_a_layers_rate() {
+    let net = &wirings()[0];
+    let layers = [("conv1".to_string(), 0.0), ("fc3".to_string(), 4.0)].into();
+    let form = UpdateForm::RateInside;
+    let rule = Update { lr: 0.125, bias_lr: 0.25, momentum: 0.5, decay: 0.0, bias_decay: 0.0, form, layers };
+    let mut engine = engine(net, 3, 2);
+    for (name, lr) in [("conv1.weight", 0.0), ("conv1.bias", 0.0), ("fc3.weight", 0.5), ("fc3.bias", 1.0), ("conv2.bias", 0.25)] {
+        let before = engine.parameter(name).expect("a parameter");
+        engine.apply(name, &vec![1.0; before.len()], &rule).expect("the same shape");
+        let after = engine.parameter(name).expect("a parameter");
+        assert!(before.iter().zip(&after).all(|(before, after)| *after == before - lr), "{name}");
+        assert!(engine.velocity(name).expect("a velocity").iter().all(|&v| v == -lr), "{name}");
+    }
+    assert!(engine.apply("conv1.weight", &[1.0], &rule).is_err());
+}
+
+#[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
     let (images, labels) = (images(5), [0, 1, 2, 0, 1]);
     for net in wirings() {
@@ -233,7 +300,15 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 for step in 0..3 {
                     let dropout = Some(DropoutKey { seed: 3, step, first_picture: 0 });
                     let form = UpdateForm::RateOutside;
-                    let rule = Update { lr: 0.05, bias_lr: 0.05, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form };
+                    let rule = Update {
+                        lr: 0.05,
+                        bias_lr: 0.05,
+                        momentum: 0.9,
+                        decay: 0.01,
+                        bias_decay: 0.0,
+                        form,
+                        layers: Default::default(),
+                    };
                     engine.train_step(&Batch { images: &images, labels: &labels, dropout }, &rule).expect("a step");
                 }
                 names(&net).iter().map(|n| engine.parameter(n).expect("a parameter")).collect()
@@ -386,7 +461,15 @@ fn training_in_bf16_follows_training_in_f32() {
             let mut engine = Cpu::new(&net, 8, 2).unwrap().with_precision(precision);
             init::initialise(&mut engine, 3).unwrap();
             let form = UpdateForm::RateOutside;
-            let rule = Update { lr: 0.01, bias_lr: 0.01, momentum: 0.9, decay: 5e-4, bias_decay: 5e-4, form };
+            let rule = Update {
+                lr: 0.01,
+                bias_lr: 0.01,
+                momentum: 0.9,
+                decay: 5e-4,
+                bias_decay: 5e-4,
+                form,
+                layers: Default::default(),
+            };
             let batch = Batch { images: &images, labels: &labels, dropout: None };
             (0..10).map(|_| engine.train_step(&batch, &rule).unwrap().loss).collect::<Vec<_>>()
         });

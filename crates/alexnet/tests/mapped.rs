@@ -118,7 +118,15 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
     let [mapped, _] = from_files(&model, folder.path());
     let images = uniform(5, 4 * 3 * SIZE * SIZE, 1.0);
     let batch = Batch { images: &images, labels: &[0, 3, 6, 3], dropout: None };
-    let rule = Update { lr: 0.1, bias_lr: 0.1, momentum: 0.9, decay: 0.0, bias_decay: 0.0, form: UpdateForm::RateOutside };
+    let rule = Update {
+        lr: 0.1,
+        bias_lr: 0.1,
+        momentum: 0.9,
+        decay: 0.0,
+        bias_decay: 0.0,
+        form: UpdateForm::RateOutside,
+        layers: Default::default(),
+    };
     let [mut one, mut other] = [&model, &mapped].map(engine);
     // Inference first, so that weights have been prepared in other orders before.
     let before = logits(&mut one, &images);

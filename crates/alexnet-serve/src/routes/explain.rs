@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use alexnet::engine::Engine;
-use alexnet::image::{Picture, Preprocess, Resize};
+use alexnet::draw::encode;
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Engine, ReluGradient};
+use alexnet::explain::cam::{self, Method};
+use alexnet::explain::saliency::{self, Options as Saliency};
+use alexnet::explain::{Heat, View, class, guesses};
+use alexnet::image::Picture;
 use alexnet::net::Op;
-use alexnet::predict;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::pictures::{Slice, decoded, files, within};
 use crate::Shared;
@@ -27,15 +29,28 @@ pub(super) struct Options {
     model: Option<String>,
     #[serde(default)]
     kind: Kind,
+    /// A class by name or number; the most probable where there is none.
+    class: Option<String>,
     layer: Option<String>,
+    #[serde(default = "layer_cam")]
+    method: Method,
     #[serde(default)]
     format: Format,
+}
+
+fn layer_cam() -> Method {
+    Method::LayerCam
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
+    /// The places that speak for a class.
     #[default]
+    Cam,
+    /// The pixels on which a class hangs: guided gradient.
+    Saliency,
+    /// What a layer gives.
     Maps,
 }
 
@@ -47,7 +62,10 @@ enum Format {
     Png,
 }
 
-/// Where the network's crop lies in the upright picture, as shares of its width and height.
+/// How much of the picture the hottest place hides.
+const STRENGTH: f32 = 0.65;
+
+/// The part of the upright picture that the network sees, as shares of its width and height.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Area {
     left: f64,
@@ -59,13 +77,6 @@ struct Area {
 /// The header that tells the [`Area`] where the answer is a picture.
 const AREA: HeaderName = HeaderName::from_static("picture-area");
 
-/// Maps of a layer, `[channels, size, size]`.
-struct Maps {
-    channels: usize,
-    size: usize,
-    values: Vec<f32>,
-}
-
 pub(super) async fn explain(
     State(shared): State<Arc<Shared>>,
     options: Result<Query<Options>, QueryRejection>,
@@ -73,10 +84,20 @@ pub(super) async fn explain(
 ) -> Result<Response, Problem> {
     let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
     let model = shared.registry.find(options.model.as_deref())?;
+    let bad = |error: alexnet::Error| Problem::bad(error.to_string());
     let layer = match &options.layer {
-        Some(name) => layer(&model, name)?,
-        None => 0,
+        Some(name) => model.net.layer(name).map_err(bad)?,
+        None if options.kind == Kind::Maps => 0,
+        None => cam::default_layer(&model.net).and_then(|name| model.net.layer(&name)).map_err(bad)?,
     };
+    let class = options.class.as_deref().map(|name| class(name, &model.classes)).transpose().map_err(bad)?;
+    let size = model.net.shapes().map_err(bad)?[layer].output.size;
+    if options.kind == Kind::Cam && size == 1 {
+        return Err(Problem::bad(format!(
+            "layer {} has no maps, which could tell where; take conv5 or so",
+            options.layer.unwrap_or_default()
+        )));
+    }
     let (shared, model) = (&shared, &model);
     within(shared, request, |headers, whole| async move {
         let files = files(&headers, &whole)?;
@@ -86,68 +107,89 @@ pub(super) async fn explain(
         let slice = Slice::new(&Arc::new(whole), file);
         let preprocess = model.preprocess.clone();
         let _room = shared.admission.inputs(1).await?;
-        let (images, area) = decoded(shared, slice, move |picture| {
-            let mut images = Vec::new();
-            predict::inputs(picture, &preprocess, 1, &mut images).map_err(|e| e.to_string())?;
-            Ok((images, area(&preprocess, picture)))
+        let (view, area) = decoded(shared, slice, move |picture| {
+            let view = View::centre(picture, &preprocess);
+            let area = share(&view, picture);
+            Ok((view, area))
         })
         .await?;
-        let maps = maps(model, layer, images).await?;
-        let name = &model.net.layers[layer].name;
+        let name = model.net.layers[layer].name.clone();
+        if options.kind == Kind::Maps {
+            return maps(model, layer, view, area, options.format).await;
+        }
+        let (kind, method) = (options.kind, options.method);
+        let (seen, asked) = (view.picture, name.clone());
+        let (class, heat) = model.lane.ask(move |engine| heat(engine, &view.tensor, class, kind, &asked, method)).await?;
         match options.format {
-            Format::Json => Ok(json_answer(
-                StatusCode::OK,
-                &json!({
-                    "model": model.name, "kind": options.kind, "layer": name, "area": area,
-                    "channels": maps.channels, "rows": maps.size, "columns": maps.size, "values": maps.values,
-                }),
-            )),
-            Format::Png => {
-                let (least, most) = range(&maps.values);
-                let level = |value: f32| ((value - least) / (most - least).max(f32::MIN_POSITIVE) * 255.0).round() as u8;
-                let tiles: Vec<u8> = maps.values.iter().map(|&value| level(value)).collect();
-                let mut response = png(&sheet(&tiles, maps.size, 1), 1)?;
-                let area = serde_json::to_string(&area).unwrap_or_default();
-                if let Ok(area) = HeaderValue::from_str(&area) {
-                    response.headers_mut().insert(AREA, area);
+            Format::Json => {
+                let mut answer = json!({
+                    "model": model.name, "kind": kind, "class": { "index": class, "label": model.classes[class] }, "area": area,
+                    "rows": heat.rows, "columns": heat.columns, "values": heat.values,
+                });
+                if kind == Kind::Cam {
+                    answer["layer"] = json!(name);
+                    answer["method"] = json!(method);
                 }
-                Ok(response)
+                Ok(json_answer(StatusCode::OK, &answer))
             }
+            Format::Png => Ok(with_area(png(&heat.over(&seen, STRENGTH)), &area)),
         }
     })
     .await
 }
 
-/// The number of a layer, of which the names are told when there is none.
-fn layer(model: &Loaded, name: &str) -> Result<usize, Problem> {
-    model.net.layers.iter().position(|layer| layer.name == name).ok_or_else(|| {
-        let names: Vec<&str> = model.net.layers.iter().map(|layer| layer.name.as_str()).collect();
-        Problem::bad(format!("no layer {name:?}; there is {}", names.join(", ")))
-    })
+/// The class, the most probable where none is asked for, and what speaks for it.
+fn heat(
+    engine: &mut Cpu,
+    tensor: &[f32],
+    class: Option<usize>,
+    kind: Kind,
+    layer: &str,
+    method: Method,
+) -> alexnet::Result<(usize, Heat)> {
+    let class = match class {
+        Some(class) => class,
+        None => guesses(engine, tensor)?[0].index,
+    };
+    if kind == Kind::Cam {
+        return Ok((class, cam::cam(engine, tensor, class, layer, method)?));
+    }
+    let size = engine.net().image_size;
+    let gradient = saliency::gradient(engine, tensor, class, &Saliency { relu: ReluGradient::Guided, smooth: None })?;
+    Ok((class, saliency::heat(&gradient, size)))
 }
 
-async fn maps(model: &Loaded, layer: usize, images: Vec<f32>) -> Result<Maps, Problem> {
+/// The part of the picture that the view shows.
+fn share(view: &View, picture: &Picture) -> Area {
+    let (w, h, area) = (picture.width as f64, picture.height as f64, view.area);
+    Area { left: area.left as f64 / w, top: area.top as f64 / h, width: area.width as f64 / w, height: area.height as f64 / h }
+}
+
+/// All maps of a layer.
+async fn maps(model: &Loaded, layer: usize, view: View, area: Area, format: Format) -> Result<Response, Problem> {
     let shapes = model.net.shapes().map_err(|e| Problem::ours(e.to_string()))?;
     let (name, shape) = (model.net.layers[layer].name.clone(), shapes[layer].output);
-    let values = model.lane.ask(move |engine| engine.activation(&images, &name)).await?;
-    Ok(Maps { channels: shape.channels, size: shape.size, values })
-}
-
-/// Where the centre crop lies in the picture.
-fn area(preprocess: &Preprocess, picture: &Picture) -> Area {
-    let (w, h, crop) = (picture.width as f64, picture.height as f64, preprocess.crop as f64);
-    let (width, height) = match preprocess.resize {
-        Resize::ShortSide(side) | Resize::Square(side) => {
-            let scale = side as f64 / w.min(h);
-            (crop / (w * scale), crop / (h * scale))
+    let values = model.lane.ask(move |engine| engine.activation(&view.tensor, &name)).await?;
+    match format {
+        Format::Json => Ok(json_answer(
+            StatusCode::OK,
+            &json!({
+                "model": model.name, "kind": Kind::Maps, "layer": model.net.layers[layer].name, "area": area,
+                "channels": shape.channels, "rows": shape.size, "columns": shape.size, "values": values,
+            }),
+        )),
+        Format::Png => {
+            let level = levels(&values);
+            let tiles: Vec<u8> = values.iter().flat_map(|&value| [level(value); 3]).collect();
+            Ok(with_area(png(&sheet(&tiles, shape.size)), &area))
         }
-        Resize::Warp(side) => (crop / side as f64, crop / side as f64),
-    };
-    Area { left: (1.0 - width) / 2.0, top: (1.0 - height) / 2.0, width, height }
+    }
 }
 
-fn range(values: &[f32]) -> (f32, f32) {
-    values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &v| (least.min(v), most.max(v)))
+/// Grey levels from the least of all values to the largest.
+fn levels(values: &[f32]) -> impl Fn(f32) -> u8 + use<> {
+    let (least, most) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &v| (least.min(v), most.max(v)));
+    move |value| ((value - least) / (most - least).max(f32::MIN_POSITIVE) * 255.0).round() as u8
 }
 
 /// What the address may say.
@@ -167,7 +209,7 @@ pub(super) async fn filters(
     let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
     let model = shared.registry.find(options.model.as_deref())?;
     let index = match &options.layer {
-        Some(name) => layer(&model, name)?,
+        Some(name) => model.net.layer(name).map_err(|e| Problem::bad(e.to_string()))?,
         None => 0,
     };
     let shapes = model.net.shapes().map_err(|e| Problem::ours(e.to_string()))?;
@@ -185,49 +227,48 @@ pub(super) async fn filters(
     // Grey is zero, so that one sees what adds and what takes away.
     let largest = |values: &[f32]| values.iter().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
     let level = |value: f32, most: f32| (127.5 + 127.5 * value / most).round() as u8;
-    if inputs == 3 {
+    let tiles: Vec<u8> = if inputs == 3 {
         let most = largest(&weights);
-        let pixel = |kernel: &[f32], at: usize| [0, 1, 2].map(|c| level(kernel[c * pixels + at], most));
-        let tiles: Vec<u8> =
-            weights.chunks_exact(3 * pixels).flat_map(|kernel| (0..pixels).flat_map(|at| pixel(kernel, at))).collect();
-        return png(&sheet(&tiles, size, 3), 3);
-    }
-    let kernels = &weights[unit * inputs * pixels..(unit + 1) * inputs * pixels];
-    let most = largest(kernels);
-    let tiles: Vec<u8> = kernels.iter().map(|&value| level(value, most)).collect();
-    png(&sheet(&tiles, size, 1), 1)
+        let order = if model.preprocess.channels == alexnet::image::Channels::Bgr { [2, 1, 0] } else { [0, 1, 2] };
+        let pixel = |kernel: &[f32], at: usize| order.map(|c| level(kernel[c * pixels + at], most));
+        weights
+            .chunks_exact(3 * pixels)
+            .flat_map(|kernel| (0..pixels).flat_map(|at| pixel(kernel, at)).collect::<Vec<_>>())
+            .collect()
+    } else {
+        let kernels = &weights[unit * inputs * pixels..(unit + 1) * inputs * pixels];
+        let most = largest(kernels);
+        kernels.iter().flat_map(|&value| [level(value, most); 3]).collect()
+    };
+    Ok(png(&sheet(&tiles, size)))
 }
 
-/// A picture of bytes.
-struct Sheet {
-    width: usize,
-    height: usize,
-    bytes: Vec<u8>,
-}
-
-/// Square tiles in rows, about as many as there are in a row; what is left over is black. `colours` bytes a pixel.
-fn sheet(tiles: &[u8], size: usize, colours: usize) -> Sheet {
-    let count = tiles.len() / (size * size * colours);
+/// Square tiles in rows, about as many as there are in a row; what is left over is black.
+fn sheet(tiles: &[u8], size: usize) -> Picture {
+    let count = tiles.len() / (size * size * 3);
     let columns = (count as f64).sqrt().ceil() as usize;
     let (width, height) = (columns * size, count.div_ceil(columns.max(1)) * size);
-    let mut bytes = vec![0; width * height * colours];
-    for (i, tile) in tiles.chunks_exact(size * size * colours).enumerate() {
+    let mut rgb = vec![0; width * height * 3];
+    for (i, tile) in tiles.chunks_exact(size * size * 3).enumerate() {
         let (row, column) = (i / columns, i % columns);
-        for (y, line) in tile.chunks_exact(size * colours).enumerate() {
-            let at = ((row * size + y) * width + column * size) * colours;
-            bytes[at..at + line.len()].copy_from_slice(line);
+        for (y, line) in tile.chunks_exact(size * 3).enumerate() {
+            let at = ((row * size + y) * width + column * size) * 3;
+            rgb[at..at + line.len()].copy_from_slice(line);
         }
     }
-    Sheet { width, height, bytes }
+    Picture { width, height, rgb }
 }
 
-fn png(sheet: &Sheet, colours: usize) -> Result<Response, Problem> {
-    let mut file = Vec::new();
-    let kind = if colours == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
-    PngEncoder::new(&mut file)
-        .write_image(&sheet.bytes, sheet.width as u32, sheet.height as u32, kind)
-        .map_err(|e| Problem::ours(format!("the picture cannot be written: {e}")))?;
-    Ok(bytes(StatusCode::OK, "image/png", file))
+fn png(picture: &Picture) -> Response {
+    bytes(StatusCode::OK, "image/png", encode::png(picture))
+}
+
+fn with_area(mut response: Response, area: &Area) -> Response {
+    let area: Value = json!(area);
+    if let Ok(area) = HeaderValue::from_str(&area.to_string()) {
+        response.headers_mut().insert(AREA, area);
+    }
+    response
 }
 
 #[cfg(test)]
@@ -236,18 +277,10 @@ mod tests {
 
     #[test]
     fn tiles_stand_in_rows() {
-        let tiles: Vec<u8> = (1..=3).flat_map(|tile| [tile; 4]).collect();
-        let Sheet { width, height, bytes } = sheet(&tiles, 2, 1);
+        let tiles: Vec<u8> = (1..=3).flat_map(|tile| [tile; 12]).collect();
+        let Picture { width, height, rgb } = sheet(&tiles, 2);
         assert_eq!((width, height), (4, 4));
-        assert_eq!(bytes, [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 0, 0, 3, 3, 0, 0]);
-    }
-
-    #[test]
-    fn the_crop_lies_where_preprocessing_takes_it() {
-        let net = alexnet::net::presets::by_name("torchvision").unwrap();
-        let picture = Picture { width: 512, height: 256, rgb: Vec::new() };
-        let area = area(&Preprocess::for_net(&net), &picture);
-        // 224 of 256 rows, and of 512 columns.
-        assert_eq!(area, Area { left: 0.28125, top: 0.0625, width: 0.4375, height: 0.875 });
+        let first: Vec<u8> = rgb.iter().step_by(3).copied().collect();
+        assert_eq!(first, [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 0, 0, 3, 3, 0, 0]);
     }
 }

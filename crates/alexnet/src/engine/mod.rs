@@ -3,6 +3,8 @@
 pub mod cpu;
 pub mod init;
 
+use std::collections::BTreeMap;
+
 use crate::Result;
 use crate::net::Net;
 use crate::weights::Values;
@@ -18,15 +20,17 @@ pub trait Engine {
     /// Logits `[n, classes]` of `n` images, dropout off.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 
-    /// One step of training: forward, backward and update.
+    /// One step of training: forward, backward and update. Layers that the rule freezes keep parameters and velocities to the
+    /// bit, and backward need not go below the lowest layer that learns.
     fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step>;
 
     /// Mean loss and every gradient (of the mean loss), parameters left as they are. Gradients are visited by parameter
-    /// name in canonical order as backward finishes them, last layer first.
+    /// name in canonical order as backward finishes them, last layer first; no rule is known here, so frozen layers' too.
     fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step>;
 
     /// Moves one parameter by a gradient in canonical order, which [`gradients`](Self::gradients) has shown and the caller
     /// may have clipped, or summed over processes. After all parameters of a batch: the same as [`train_step`](Self::train_step).
+    /// The parameter moves as [`Update::rates`] says: at its layer's own rate, and not at all where the layer is frozen.
     fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()>;
 
     /// The gradient of the mean loss with respect to the images, `[n, 3, size, size]`, dropout off.
@@ -85,7 +89,7 @@ pub struct Step {
 }
 
 /// An update rule: SGD with momentum and weight decay.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Update {
     /// Learning rate of the weights.
     pub lr: f32,
@@ -99,6 +103,47 @@ pub struct Update {
     pub bias_decay: f32,
     /// Where the learning rate stands.
     pub form: UpdateForm,
+    /// How many times these learning rates a layer's are, by the layer's name: Caffe's `lr_mult`. 0 freezes it; a layer that is
+    /// not named has 1.
+    pub layers: BTreeMap<String, f32>,
+}
+
+/// How fast one parameter moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rates {
+    /// Learning rate.
+    pub lr: f32,
+    /// Weight decay.
+    pub decay: f32,
+}
+
+impl Update {
+    /// How fast a parameter such as `conv1.weight` moves; none where its layer is frozen: then neither gradient nor decay nor
+    /// old velocity moves it, and its velocity stays as it is.
+    pub fn rates(&self, parameter: &str) -> Option<Rates> {
+        let (layer, part) = parameter.rsplit_once('.').unwrap_or((parameter, ""));
+        if part == "bias" { self.bias_rates(layer) } else { self.weight_rates(layer) }
+    }
+
+    /// How fast a layer's weights move; none where it is frozen.
+    pub fn weight_rates(&self, layer: &str) -> Option<Rates> {
+        self.times(layer).map(|times| Rates { lr: self.lr * times, decay: self.decay })
+    }
+
+    /// How fast a layer's biases move; none where it is frozen.
+    pub fn bias_rates(&self, layer: &str) -> Option<Rates> {
+        self.times(layer).map(|times| Rates { lr: self.bias_lr * times, decay: self.bias_decay })
+    }
+
+    /// Whether a layer's parameters stay as they are.
+    pub fn is_frozen(&self, layer: &str) -> bool {
+        self.times(layer).is_none()
+    }
+
+    fn times(&self, layer: &str) -> Option<f32> {
+        let times = self.layers.get(layer).copied().unwrap_or(1.0);
+        (times != 0.0).then_some(times)
+    }
 }
 
 /// Where the learning rate stands. Equal while the rate is constant; they differ for some ten steps after it drops.
@@ -109,4 +154,21 @@ pub enum UpdateForm {
     RateInside,
     /// `v = momentum v + g + decay w; w = w - lr v`: PyTorch.
     RateOutside,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_moves_at_its_own_rate_or_not_at_all() {
+        let layers = BTreeMap::from([("fc8".to_string(), 10.0), ("conv1".to_string(), 0.0), ("conv2".to_string(), 0.1)]);
+        let form = UpdateForm::RateInside;
+        let rule = Update { lr: 0.3, bias_lr: 0.6, momentum: 0.9, decay: 5e-4, bias_decay: 0.0, form, layers };
+        assert_eq!(rule.rates("fc8.weight"), Some(Rates { lr: 0.3 * 10.0, decay: 5e-4 }));
+        assert_eq!(rule.rates("conv2.bias"), Some(Rates { lr: 0.6 * 0.1, decay: 0.0 }));
+        assert_eq!(rule.rates("fc7.weight"), Some(Rates { lr: 0.3, decay: 5e-4 }));
+        assert_eq!((rule.rates("conv1.weight"), rule.rates("conv1.bias")), (None, None));
+        assert!(rule.is_frozen("conv1") && !rule.is_frozen("conv10"));
+    }
 }

@@ -8,7 +8,7 @@ use super::{Picture, Resize};
 
 /// Pictures longer than this many times their short side are cut to their middle first: resized whole, a strip of one
 /// pixel's width would fill the memory.
-const MAX_ASPECT: usize = 64;
+pub(crate) const MAX_ASPECT: usize = 64;
 
 impl Resize {
     /// The whole picture brought to size.
@@ -55,7 +55,7 @@ impl Picture {
     }
 
     /// Bilinear with antialias: Pillow's `resize((width, height), BILINEAR)`.
-    fn resized(&self, height: usize, width: usize) -> Picture {
+    pub(crate) fn resized(&self, height: usize, width: usize) -> Picture {
         if (height, width) == (self.height, self.width) {
             return self.clone();
         }

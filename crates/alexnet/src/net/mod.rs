@@ -7,6 +7,7 @@ pub mod drawing;
 mod layer;
 pub mod presets;
 mod shape;
+pub mod towers;
 
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};

@@ -7,6 +7,7 @@ use crate::image::{Channels, Mean, Preprocess, Resize};
 use crate::net::{BiasInit, Net, Op, WeightInit};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Every setting in which published trainings of AlexNet differ. It is stored in the model and in the run's config.toml.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -284,6 +285,7 @@ impl Recipe {
             decay: self.decay as f32,
             bias_decay: self.bias_decay as f32,
             form: self.form,
+            layers: BTreeMap::new(),
         }
     }
 

@@ -130,7 +130,15 @@ impl Bench {
                 let dropout = Some(DropoutKey { seed: 0, step: self.run, first_picture: 0 });
                 // A rate at which no net diverges, whatever it starts from.
                 let form = UpdateForm::RateOutside;
-                let rule = Update { lr: 1e-5, bias_lr: 1e-5, momentum: 0.9, decay: 5e-4, bias_decay: 5e-4, form };
+                let rule = Update {
+                    lr: 1e-5,
+                    bias_lr: 1e-5,
+                    momentum: 0.9,
+                    decay: 5e-4,
+                    bias_decay: 5e-4,
+                    form,
+                    layers: Default::default(),
+                };
                 self.engine.train_step(&Batch { images: &self.images, labels: &self.labels, dropout }, &rule).map(|_| ())
             }
         }

@@ -186,8 +186,10 @@ impl Cpu {
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
         let program = compiled(slot, &self.net, purpose, self.capacity, &context, precision)?;
         self.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
-        if matches!(learn, Learn::Update(_)) {
-            self.parameters.iter_mut().for_each(Parameter::ready_to_train);
+        if let Learn::Update(rule) = &learn {
+            for parameter in &mut self.parameters {
+                if rule.is_frozen(&parameter.name) { parameter.ready_frozen() } else { parameter.ready_to_train() }
+            }
         }
         let (classes, parameters, room) = (self.classes, &mut self.parameters, &mut self.room);
         run::forward(&context, program, parameters, batch.images, n, batch.dropout);

@@ -106,6 +106,13 @@ impl Parameter {
         self.ready_for_velocities();
     }
 
+    /// As [`ready_to_train`](Self::ready_to_train) for a layer that keeps its bits: it needs no velocities, and what is prepared
+    /// for inference stays good. Packed weights serve batches of every size, so that these do not change a bit.
+    pub(super) fn ready_frozen(&mut self) {
+        debug_assert!(!self.weights.is_empty(), "{}: not packed", self.name);
+        self.file_order = None;
+    }
+
     fn ready_for_velocities(&mut self) {
         if self.weights_velocity.is_empty() {
             self.weights_velocity = Buffer::zeros(self.filters.packed_len());
@@ -220,19 +227,21 @@ pub(super) fn apply(
 ) -> Result<()> {
     let (i, part) = find(parameters, name)?;
     let parameter = &mut parameters[i];
+    check(name, gradient, if part == Part::Weight { parameter.filters.len() } else { parameter.filters.k })?;
+    let of_layer = if part == Part::Weight { rule.weights_rule(&parameter.name) } else { rule.biases_rule(&parameter.name) };
+    let Some(rule) = of_layer else { return Ok(()) };
     parameter.pack(context);
     parameter.ready_to_train();
-    check(name, gradient, if part == Part::Weight { parameter.filters.len() } else { parameter.filters.k })?;
     match part {
         Part::Weight => {
             let mut packed = Buffer::zeros(parameter.filters.packed_len());
             parameter.filters.pack_on(context.threads, gradient, &mut packed);
             let Parameter { weights, weights_velocity, .. } = parameter;
-            update::sgd(context, &rule.weights_rule(), weights, weights_velocity, &packed);
+            update::sgd(context, &rule, weights, weights_velocity, &packed);
         }
         Part::Bias => {
             let Parameter { biases, biases_velocity, .. } = parameter;
-            update::sgd(context, &rule.biases_rule(), biases, biases_velocity, gradient);
+            update::sgd(context, &rule, biases, biases_velocity, gradient);
         }
     }
     Ok(())

@@ -18,7 +18,7 @@ use super::describe::Pass;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Program, Purpose};
-use crate::engine::{DropoutKey, Update, UpdateForm};
+use crate::engine::{DropoutKey, Rates, Update, UpdateForm};
 use crate::net::DropoutStyle;
 
 /// What becomes of the gradients of parameters.
@@ -55,12 +55,18 @@ impl GradientRoom {
 }
 
 impl Update {
-    pub(super) fn weights_rule(&self) -> update::Rule {
-        update::Rule { lr: self.lr, momentum: self.momentum, decay: self.decay, form: self.form.into() }
+    /// The kernels' rule for a layer's weights; none where it is frozen.
+    pub(super) fn weights_rule(&self, layer: &str) -> Option<update::Rule> {
+        self.weight_rates(layer).map(|rates| self.rule(rates))
     }
 
-    pub(super) fn biases_rule(&self) -> update::Rule {
-        update::Rule { lr: self.bias_lr, momentum: self.momentum, decay: self.bias_decay, form: self.form.into() }
+    /// The kernels' rule for a layer's biases; none where it is frozen.
+    pub(super) fn biases_rule(&self, layer: &str) -> Option<update::Rule> {
+        self.bias_rates(layer).map(|rates| self.rule(rates))
+    }
+
+    fn rule(&self, Rates { lr, decay }: Rates) -> update::Rule {
+        update::Rule { lr, momentum: self.momentum, decay, form: self.form.into() }
     }
 }
 
@@ -126,6 +132,16 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
     }
 }
 
+/// The lowest step whose parameters learn: below it nobody needs a gradient.
+fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &Learn<'_>) -> usize {
+    let Learn::Update(rule) = learn else { return 0 };
+    let learns = |step: &Step| match step.work {
+        Work::Conv { parameter, .. } | Work::Linear { parameter, .. } => !rule.is_frozen(&parameters[parameter].name),
+        _ => false,
+    };
+    program.plan.steps.iter().position(learns).unwrap_or(program.plan.steps.len())
+}
+
 /// Backward from the gradient of the output, which is in its place already.
 pub(super) fn backward(
     context: &Context<'_>,
@@ -136,8 +152,9 @@ pub(super) fn backward(
     key: Option<DropoutKey>,
     learn: &mut Learn<'_>,
 ) {
-    for i in (0..program.plan.steps.len()).rev() {
-        step_backward(context, program, parameters, room, i, n, key, learn);
+    let lowest = lowest_to_learn(program, parameters, learn);
+    for i in (lowest..program.plan.steps.len()).rev() {
+        step_backward(context, program, parameters, room, i, i > lowest, n, key, learn);
         program.clock.lap(i, Pass::WeightGradient);
     }
 }
@@ -202,6 +219,7 @@ fn step_backward(
     parameters: &mut [Parameter],
     room: &mut GradientRoom,
     i: usize,
+    learns_below: bool,
     n: usize,
     key: Option<DropoutKey>,
     learn: &mut Learn<'_>,
@@ -211,7 +229,7 @@ fn step_backward(
     let (y_map, dy_map) = (batch(program.plan.values[y].map, n), batch(program.plan.gradient_map(y), n));
     let (dx, dy) = (program.gradient(x), program.gradient(y));
     let Program { plan, purpose, memory, winners, clock } = program;
-    let wanted = x != 0 || *purpose == Purpose::InputGradient;
+    let wanted = (x != 0 && learns_below) || *purpose == Purpose::InputGradient;
     let relu = plan.values[x].relu;
     match work {
         // A ReLU's gradient was masked by whoever wrote it: see `Value::relu`.
@@ -278,9 +296,10 @@ fn step_backward(
                 Learn::Nothing => {}
                 Learn::Visit(visit) => visit_weights(parameter, room, gradient, visit),
                 Learn::Update(rule) => {
+                    let Some(rule) = rule.weights_rule(&parameter.name) else { return };
                     let dw = room.weights(parameter.filters.packed_len());
                     gradient(dw);
-                    update::sgd(context, &rule.weights_rule(), &mut parameter.weights, &mut parameter.weights_velocity, dw);
+                    update::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
                 }
             }
         }
@@ -295,8 +314,9 @@ fn step_backward(
                     visit_weights(parameter, room, |dw| linear::backward_weights(context, &shape, x, dy, dw), visit);
                 }
                 Learn::Update(rule) => {
+                    let Some(rule) = rule.weights_rule(&parameter.name) else { return };
                     let Parameter { weights, weights_velocity, .. } = parameter;
-                    linear::backward_weights_update(context, &shape, x, dy, &rule.weights_rule(), weights, weights_velocity);
+                    linear::backward_weights_update(context, &shape, x, dy, &rule, weights, weights_velocity);
                 }
             }
         }
@@ -313,17 +333,21 @@ fn learn_biases(
     dy: &[f32],
     learn: &mut Learn<'_>,
 ) {
-    if matches!(learn, Learn::Nothing) {
-        return;
-    }
+    let rule = match learn {
+        Learn::Nothing => return,
+        Learn::Visit(_) => None,
+        Learn::Update(rule) => match rule.biases_rule(&parameter.name) {
+            None => return,
+            rule => rule,
+        },
+    };
     let db = room.biases(parameter.filters.k);
     bias::gradient(context, dy_map, dy, db);
-    match learn {
-        Learn::Visit(visit) => visit(&format!("{}.bias", parameter.name), db),
-        Learn::Update(rule) => {
-            update::sgd(context, &rule.biases_rule(), &mut parameter.biases, &mut parameter.biases_velocity, db);
-        }
-        Learn::Nothing => {}
+    if let Some(rule) = rule {
+        update::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, db);
+    }
+    if let Learn::Visit(visit) = learn {
+        visit(&format!("{}.bias", parameter.name), db);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The smallest engine there is: one linear layer and softmax. It knows dropout, both update forms and velocities, so
 //! whatever a trainer forgets to save or repeats shows in its bits.
 
-use crate::engine::{Batch, Engine, Step, Update, UpdateForm};
+use crate::engine::{Batch, Engine, Rates, Step, Update, UpdateForm};
 use crate::net::{BiasInit, Layer, Net, Op, WeightInit};
 use crate::{Error, Result};
 use alexnet_kernels::random::Key;
@@ -96,7 +96,7 @@ impl Engine for Linear {
     }
 
     fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
-        let (lr, decay) = if name == "fc1.bias" { (rule.bias_lr, rule.bias_decay) } else { (rule.lr, rule.decay) };
+        let Some(Rates { lr, decay }) = rule.rates(name) else { return Ok(()) };
         let (Some(w), Some(v)) = (self.parameters.get_mut(name), self.velocities.get_mut(name)) else {
             return Err(Error::Net(format!("no parameter {name}")));
         };

@@ -1,0 +1,33 @@
+//! Drawings of pictures, words and bars: contact sheets, heat maps, and the PNG or SVG files they become.
+//!
+//! A [`Scene`] is a list of things at places on paper. It is drawn into pixels (PNG, with letters of a font that is built
+//! in) or written as SVG (letters stay letters). Equal scenes give equal bytes. [`sheet::Sheet`] lays pictures out in rows
+//! with captions and bars; [`heat`] turns numbers into colours.
+
+pub mod encode;
+pub mod heat;
+mod pixels;
+mod scene;
+pub mod sheet;
+mod svg;
+pub mod text;
+
+pub use scene::{Anchor, Format, Item, Scene};
+
+/// Red, green, blue.
+pub type Colour = [u8; 3];
+
+/// Paper.
+pub const PAPER: Colour = [255, 255, 255];
+/// What is written.
+pub const INK: Colour = [27, 37, 48];
+/// What matters less.
+pub const GREY: Colour = [122, 135, 148];
+/// A ground for bars.
+pub const PALE: Colour = [228, 234, 241];
+/// Bars.
+pub const BLUE: Colour = [110, 152, 205];
+/// What is right.
+pub const GREEN: Colour = [46, 139, 87];
+/// What is wrong.
+pub const RED: Colour = [192, 57, 43];

@@ -1,0 +1,77 @@
+//! A scene as SVG: letters stay letters, pictures lie inside as data.
+
+use std::fmt::Write;
+
+use super::{Anchor, Colour, Item, Scene, encode};
+
+/// Photographs keep up to this many pixels for each pixel of paper, along each side: sharp on fine screens.
+const FINE: usize = 2;
+
+pub(super) fn write(scene: &Scene) -> String {
+    let Scene { width, height, .. } = scene;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n\
+         <style>text{{font-family:Ubuntu,Helvetica,Arial,sans-serif}}</style>\n\
+         <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
+    );
+    for item in &scene.items {
+        add(&mut svg, item);
+    }
+    svg + "</svg>\n"
+}
+
+fn add(svg: &mut String, item: &Item) {
+    let written = match item {
+        Item::Rectangle { x, y, width, height, colour } => writeln!(
+            svg,
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{}\"/>",
+            hex(*colour)
+        ),
+        Item::Picture { x, y, width, height, picture, squares } => {
+            let fine = (FINE * height, FINE * width);
+            let (data, style) = if *squares {
+                (encode::png_uri(picture), " style=\"image-rendering:pixelated\"")
+            } else if picture.height > fine.0 || picture.width > fine.1 {
+                (encode::jpeg_uri(&picture.resized(fine.0, fine.1)), "")
+            } else {
+                (encode::jpeg_uri(picture), "")
+            };
+            writeln!(
+                svg,
+                "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\"{style} \
+                 href=\"{data}\"/>"
+            )
+        }
+        Item::Text { x, y, size, anchor, colour, text } => {
+            let anchor = match anchor {
+                Anchor::Start => "",
+                Anchor::Middle => " text-anchor=\"middle\"",
+                Anchor::End => " text-anchor=\"end\"",
+            };
+            let (fill, text) = (hex(*colour), escape(text));
+            writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\"{anchor} fill=\"{fill}\">{text}</text>")
+        }
+    };
+    written.expect("a string takes all");
+}
+
+fn hex([red, green, blue]: Colour) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
+}
+
+/// Text within XML. Control characters, which XML cannot hold, become blanks.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            letter if letter.is_control() => escaped.push(' '),
+            '\u{FFFE}' | '\u{FFFF}' => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
