@@ -167,6 +167,48 @@ fn a_model_goes_through_every_format_and_answers_the_same() {
 }
 
 #[test]
+fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    // A grey and a red picture of each of two classes.
+    let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
+    bmp.resize(54, 0);
+    for (class, pixel) in [("circle", [90, 90, 90, 0]), ("square", [10, 20, 200, 0]), ("zebra", [200, 20, 0, 0])] {
+        std::fs::create_dir_all(at("data").join(class)).expect("a folder");
+        for i in 0..2 {
+            std::fs::write(at("data").join(class).join(format!("{i}.bmp")), [&bmp[..], &pixel].concat()).expect("a file");
+        }
+    }
+    let small = ["-q", "train", "--net", "caffenet", "--image-size", "67", "--batch", "4", "--epochs", "1", "--max-steps", "1"];
+    done(&[small.as_slice(), &["--out", text(&at("first"))]].concat());
+    done(&["convert", text(&at("first/last.safetensors")), text(&at("m.onnx"))]);
+
+    let (model, data) = (at("m.onnx"), at("data"));
+    let tune = |more: &[&str]| {
+        let start = ["train", "--from", text(&model), "--data", text(&data), "--val-share", "0", "--epochs", "2"];
+        [start.as_slice(), more].concat().iter().map(|part| part.to_string()).collect::<Vec<_>>()
+    };
+    let refused = |more: &[&str], parts: &[&str]| fails(1, &tune(more).iter().map(String::as_str).collect::<Vec<_>>(), parts);
+    refused(&["--freeze", "conv9"], &["--freeze", "conv9", "conv1, conv2", "fc8"]);
+    refused(&["--freeze", "conv1-fc8"], &["nothing would learn"]);
+    refused(&["--lr-times", "head"], &["--lr-times head", "head=10"]);
+    refused(&["--net", "paper"], &["caffenet", "--net"]);
+    refused(&["--image-size", "64"], &["67"]);
+
+    let printed =
+        done(&tune(&["--freeze", "conv1-conv5", "--out", text(&at("tuned"))]).iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(printed.contains("recipe finetune") && printed.contains("the model's rows for 2 of 3 classes"), "{printed}");
+    assert!(printed.contains("frozen: conv1, conv2, conv3, conv4, conv5; what 8 views of each picture"), "{printed}");
+    let config = std::fs::read_to_string(at("tuned/config.toml")).expect("the settings");
+    assert!(config.contains("conv3 = 0.0") && config.contains("fc8 = 10.0") && config.contains("views = 8"), "{config}");
+    // The model is not needed to go on, and other layers are refused.
+    std::fs::remove_file(&model).expect("the model");
+    done(&["train", "--resume", text(&at("tuned")), "--freeze", "conv1-conv5"]);
+    fails(1, &["train", "--resume", text(&at("tuned")), "--freeze", "conv1"], &["--freeze", "leave them out"]);
+    fails(1, &["train", "--recipe", "finetune"], &["--from"]);
+}
+
+#[test]
 fn the_self_test_reports_the_formulas_parameters() {
     let report = done(&["selftest", "--net", "slim", "--batch", "1", "--classes", "3", "--json"]);
     let report: alexnet::selftest::Report = serde_json::from_str(&report).expect("a report");

@@ -274,6 +274,57 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
 }
 
 #[test]
+fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
+    let (images, labels) = (images(7), [0, 1, 2, 0, 1, 2, 1]);
+    let per_picture = images.len() / 7;
+    for (precision, net) in [Precision::F32, Precision::Bf16].into_iter().flat_map(|p| wirings().into_iter().map(move |n| (p, n)))
+    {
+        let dropout = |step| Some(DropoutKey { seed: 3, step, first_picture: 0 });
+        let new = || engine(&net, 7, 2).with_precision(precision);
+        let names = names(&net);
+        let first_dropout = net.layers.iter().position(|l| matches!(l.op, Op::Dropout { .. })).unwrap_or(net.layers.len() - 1);
+        // After each layer but a ReLU's own, which it does not end before.
+        let relu = |i: usize| matches!(net.layers[i].op, Op::Activation { function: Activation::Relu });
+        for last in (0..first_dropout).filter(|&i| i + 1 < net.layers.len() && !relu(i + 1)) {
+            let layer = &net.layers[last].name;
+            let layers = net.layers[..=last].iter().map(|l| (l.name.clone(), 0.0)).collect();
+            let form = UpdateForm::RateInside;
+            let rule = Update { lr: 0.1, bias_lr: 0.1, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form, layers };
+            let (mut whole, mut cut) = (new(), new());
+            // Features of a few pictures at a time, as an epoch's rest may have them.
+            let mut features = Vec::new();
+            for part in images.chunks(3 * per_picture) {
+                features.extend(cut.middle().expect("it can").features(part, layer).expect("pictures"));
+            }
+            for step in 0..3 {
+                let batch = Batch { images: &images, labels: &labels, dropout: dropout(step) };
+                let from = Batch { images: &features, ..batch };
+                let (a, b) =
+                    (whole.train_step(&batch, &rule), cut.middle().expect("it can").train_step_after(layer, &from, &rule));
+                assert_eq!(a.expect("a step"), b.expect("a step"), "{} after {layer}", net.name);
+            }
+            for name in &names {
+                assert!(whole.parameter(name).expect("it has") == cut.parameter(name).expect("it has"), "{}: {name}", net.name);
+            }
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            whole.infer(&images, &mut a).expect("pictures");
+            cut.middle().expect("it can").infer_after(layer, &features, &mut b).expect("features");
+            assert!(a == b, "{} in {precision}: logits after {layer}: {a:?} {b:?}", net.name);
+            let few = features.len() / 7 - 1;
+            assert!(cut.middle().expect("it can").infer_after(layer, &features[..few], &mut b).is_err());
+            if let Some(learning) = net.layers[..=last].iter().find(|l| matches!(l.op, Op::Conv { .. })) {
+                let mut rule = rule.clone();
+                rule.layers.remove(&learning.name);
+                let from = Batch { images: &features, labels: &labels, dropout: None };
+                let error = cut.middle().expect("it can").train_step_after(layer, &from, &rule).expect_err("it learns");
+                assert!(error.to_string().contains(layer.as_str()), "{error}");
+            }
+        }
+        assert!(new().middle().expect("it can").features(&images, "fc9").is_err());
+    }
+}
+
+#[test]
 fn apply_honours_a_layers_rate() {
     let net = &wirings()[0];
     let layers = [("conv1".to_string(), 0.0), ("fc3".to_string(), 4.0)].into();

@@ -4,8 +4,8 @@ use alexnet_kernels::random::Key;
 use rayon::prelude::*;
 
 use super::Engine;
-use crate::Result;
 use crate::net::{BiasInit, LayerShape, Net, Op, WeightInit};
+use crate::{Error, Result};
 
 /// Sets every parameter to its first value, which follows from the seed, the layer and the value's place alone.
 ///
@@ -14,12 +14,27 @@ use crate::net::{BiasInit, LayerShape, Net, Op, WeightInit};
 pub fn initialise(engine: &mut dyn Engine, seed: u64) -> Result<()> {
     let net: Net = engine.net().clone();
     for (i, (layer, shape)) in net.layers.iter().zip(net.shapes()?).enumerate() {
-        let (Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. }) = layer.op else { continue };
-        let key = Key(seed).with(i as u64);
-        engine.set_parameter(&format!("{}.weight", layer.name), &weights(weight_init, &shape, key.with(0)))?;
-        engine.set_parameter(&format!("{}.bias", layer.name), &biases(bias_init, &shape, key.with(1)))?;
+        let Some((weights, biases)) = values(&layer.op, &shape, i, seed) else { continue };
+        engine.set_parameter(&format!("{}.weight", layer.name), &weights)?;
+        engine.set_parameter(&format!("{}.bias", layer.name), &biases)?;
     }
     Ok(())
+}
+
+/// The first weights and biases of one layer, by its number: those that [`initialise`] would set.
+///
+/// # Errors
+/// A layer without weights, or a net that cannot be built.
+pub fn first_values(net: &Net, layer: usize, seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
+    let shapes = net.shapes()?;
+    let found = net.layers.get(layer).zip(shapes.get(layer)).and_then(|(l, shape)| values(&l.op, shape, layer, seed));
+    found.ok_or_else(|| Error::Net(format!("{}: layer {layer} has no weights", net.name)))
+}
+
+fn values(op: &Op, shape: &LayerShape, layer: usize, seed: u64) -> Option<(Vec<f32>, Vec<f32>)> {
+    let (Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. }) = *op else { return None };
+    let key = Key(seed).with(layer as u64);
+    Some((weights(weight_init, shape, key.with(0)), biases(bias_init, shape, key.with(1))))
 }
 
 /// Inputs of one output.

@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod init;
+pub mod middle;
 
 use std::collections::BTreeMap;
 
@@ -55,6 +56,11 @@ pub trait Engine {
 
     /// Writes the velocity of a parameter in canonical order.
     fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()>;
+
+    /// The engine as one that can begin in the middle of its net, if it can.
+    fn middle(&mut self) -> Option<&mut dyn middle::Middle> {
+        None
+    }
 }
 
 /// What a step of training learns from.

@@ -4,7 +4,7 @@ mod matched;
 
 pub use matched::by_name;
 
-use crate::data::loader::Loader;
+use crate::data::loader::{Batch, Loader};
 use crate::engine::Engine;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -53,12 +53,29 @@ pub fn evaluate(
     crops: usize,
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Report> {
+    let mut batches = loader.epoch(0, 0);
+    let mut next = |logits: &mut Vec<f32>| {
+        let Some(batch) = batches.next() else { return Ok(None) };
+        if !batch.labels.is_empty() {
+            engine.infer(&batch.images, logits)?;
+        }
+        Ok(Some(batch))
+    };
+    of_batches(&mut next, classes, crops, progress)
+}
+
+/// [`evaluate`] for batches from anywhere: `next` gives one with the logits of its pictures.
+pub(crate) fn of_batches(
+    next: &mut dyn FnMut(&mut Vec<f32>) -> Result<Option<Batch>>,
+    classes: &[String],
+    crops: usize,
+    progress: &mut dyn FnMut(usize) -> bool,
+) -> Result<Report> {
     let mut tally = Tally::new(classes.len());
     let (mut logits, mut broken) = (Vec::new(), Vec::new());
-    for mut batch in loader.epoch(0, 0) {
+    while let Some(mut batch) = next(&mut logits)? {
         broken.append(&mut batch.broken);
         if !batch.labels.is_empty() {
-            engine.infer(&batch.images, &mut logits)?;
             for (logits, &label) in logits.chunks_exact(crops * classes.len()).zip(&batch.labels) {
                 tally.add(&log_probabilities(logits, classes.len()), label as usize);
             }

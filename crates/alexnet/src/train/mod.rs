@@ -1,10 +1,14 @@
 //! Training: recipes as data, and what carries them out, stops and goes on without losing a bit.
 //!
 //! [`recipe`] says how, [`config`] what a run was told, [`folder`] where its files are, [`prepare`] makes its loaders,
-//! [`Trainer`] does the work, [`state`] is all that an interrupted run needs.
+//! [`Trainer`] does the work, [`state`] is all that an interrupted run needs. Fine-tuning: [`begin`] takes a model's parameters,
+//! [`layers`] says how fast each layer learns, `frozen` keeps what those give that do not.
 
+pub mod begin;
 pub mod config;
 pub mod folder;
+mod frozen;
+pub mod layers;
 pub mod prepare;
 pub mod recipe;
 pub mod state;
@@ -13,4 +17,5 @@ mod trainer;
 #[cfg(test)]
 mod tests;
 
+pub use frozen::Plan as FrozenPlan;
 pub use trainer::{Ending, Event, OnBad, Options, Trainer};

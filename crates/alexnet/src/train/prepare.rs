@@ -45,6 +45,7 @@ pub fn loaders(
         seed,
         threads,
         drop_last: recipe.drop_last,
+        views: recipe.views,
         ..Default::default()
     };
     let given = preprocess.is_some();

@@ -1,5 +1,6 @@
 //! How a network is trained, as data: a recipe is a row in [`named`].
 
+use super::layers;
 use crate::data::loader::Augment;
 use crate::engine::{Update, UpdateForm};
 use crate::image::colour::{ColourNoise, Pca, Strength};
@@ -21,6 +22,9 @@ pub struct Recipe {
     pub batch: usize,
     /// Whether a last, incomplete batch of an epoch is left out.
     pub drop_last: bool,
+    /// After how many epochs a picture's random changes come again; 0: never. What frozen layers make of it is then kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub views: usize,
     /// Learning rate of the weights at the beginning.
     pub lr: f64,
     /// Share of the velocity that stays.
@@ -43,6 +47,14 @@ pub struct Recipe {
     pub augment: Augmentation,
     /// Random changes of their colours.
     pub colour: Option<Colour>,
+    /// How many times these learning rates a layer's are, by its name or by `head` for the last one; 0 freezes it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layer_rates: BTreeMap<String, f64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// Learning rate of the biases.
@@ -142,7 +154,7 @@ pub struct Colour {
 }
 
 /// The names of all recipes.
-pub const NAMES: [&str; 6] = ["quick", "simple", "paper", "original", "caffe", "torchvision"];
+pub const NAMES: [&str; 7] = ["quick", "simple", "finetune", "paper", "original", "caffe", "torchvision"];
 
 /// A recipe by name.
 ///
@@ -150,6 +162,7 @@ pub const NAMES: [&str; 6] = ["quick", "simple", "paper", "original", "caffe", "
 /// |---|---|
 /// | `quick` | ours, the default: He's initialisation, warm-up, cosine; learns small sets of pictures quickly and surely |
 /// | `simple` | plain PyTorch: constant rate, a tenth of it in the last third, decay on everything |
+/// | `finetune` | ours, the default for a run that begins with a model: its layers change little, a new head learns ten times as fast, as in Caffe's `finetune_flickr_style` |
 /// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; patience is not told there: 5 epochs |
 /// | `original` | the 2012 code, `layers-145`: rates fall at epochs 25, 51 and 79 of 91 (in proportion in other lengths), that of the biases never. Its special rates for conv1 from epoch 67 on are left out |
 /// | `caffe` | Caffe's `bvlc_alexnet`: every 100,000 of 450,000 iterations is here every two ninths of the run |
@@ -164,6 +177,7 @@ pub fn named(name: &str) -> Result<Recipe> {
         epochs: 24,
         batch: 64,
         drop_last: true,
+        views: 0,
         lr: 0.01,
         momentum: 0.9,
         decay: 5e-4,
@@ -175,6 +189,7 @@ pub fn named(name: &str) -> Result<Recipe> {
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
         augment: Augmentation::CropMirror,
         colour: None,
+        layer_rates: BTreeMap::new(),
     };
     Ok(match name {
         "simple" => simple,
@@ -186,6 +201,16 @@ pub fn named(name: &str) -> Result<Recipe> {
             lr: 0.003,
             init: Init::He,
             schedule: Schedule::WarmupCosine { warmup: 0.05 },
+            ..simple
+        },
+        // A few hundred pictures are a dozen steps an epoch: the last, smaller batch counts.
+        "finetune" => Recipe {
+            epochs: 30,
+            batch: 32,
+            drop_last: false,
+            lr: 0.001,
+            schedule: Schedule::WarmupCosine { warmup: 0.05 },
+            layer_rates: BTreeMap::from([(layers::HEAD.to_string(), 10.0)]),
             ..simple
         },
         "paper" => Recipe {
@@ -234,7 +259,7 @@ pub fn named(name: &str) -> Result<Recipe> {
 }
 
 /// Where a run stands, as schedules see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     /// Epoch, from 0.
     pub epoch: usize,
@@ -271,7 +296,7 @@ impl Recipe {
         }
     }
 
-    /// The update rule at a position.
+    /// The update rule at a position, the same for all layers: [`layers::rates`] says how they differ.
     pub fn update(&self, at: Position) -> Update {
         let lr = self.rate(at);
         let bias_lr = match self.bias_lr {

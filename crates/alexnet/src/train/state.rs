@@ -1,7 +1,7 @@
 //! All that an interrupted run needs, in one file: parameters, velocities, and where it stood.
 
 use super::recipe::Schedule;
-use crate::engine::Engine;
+use crate::engine::{Engine, Update};
 use crate::eval::Report;
 use crate::weights::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
 use crate::{Error, Result, files};
@@ -142,13 +142,14 @@ impl State {
         text
     }
 
-    /// Writes state, parameters and velocities; `model` describes the net and need not hold tensors.
+    /// Writes state, parameters and the velocities of those that learn by `rule`; `model` describes the net and need not hold
+    /// tensors.
     ///
     /// # Errors
     /// When the file cannot be written, or a parameter is not finite: the older state, which is sound, is then kept.
-    pub fn write(&self, path: &Path, model: &Model, engine: &dyn Engine) -> Result<()> {
+    pub fn write(&self, path: &Path, model: &Model, engine: &dyn Engine, rule: &Update) -> Result<()> {
         let json = serde_json::to_string(self).map_err(|e| Error::file(path, format!("the state cannot be written: {e}")))?;
-        let velocities = weights::parameters(&model.net)?.into_iter();
+        let velocities = weights::parameters(&model.net)?.into_iter().filter(|(name, _)| rule.rates(name).is_some());
         let entries = velocities.map(|(name, shape)| Entry { name: format!("{VELOCITY}{name}"), shape }).collect();
         let extra = Extra { state: Some(json), entries };
         weights::write_from(path, model, extra, files::Sync::Disk, &mut |name| match name.strip_prefix(VELOCITY) {
@@ -157,11 +158,11 @@ impl State {
         })
     }
 
-    /// Reads a state back into `engine`, which must run the net that `model` describes.
+    /// Reads a state back into `engine`, which must run the net that `model` describes and learn by `rule`.
     ///
     /// # Errors
     /// When the file is not the state of such a run.
-    pub fn read(path: &Path, model: &Model, engine: &mut dyn Engine) -> Result<State> {
+    pub fn read(path: &Path, model: &Model, engine: &mut dyn Engine, rule: &Update) -> Result<State> {
         let file = TensorFile::open(path)?;
         let Some(json) = file.text(METADATA_STATE) else {
             return Err(Error::file(path, "not the state of a training run"));
@@ -179,10 +180,24 @@ impl State {
         }
         for (name, shape) in weights::parameters(&model.net)? {
             engine.set_parameter(&name, &file.read(&name, &shape)?)?;
-            engine.set_velocity(&name, &file.read(&format!("{VELOCITY}{name}"), &shape)?)?;
+            if rule.rates(&name).is_some() {
+                engine.set_velocity(&name, &file.read(&format!("{VELOCITY}{name}"), &shape)?)?;
+            }
         }
         Ok(state)
     }
+}
+
+/// What the state of a run tells of its model: all but the parameters.
+///
+/// # Errors
+/// When the file is not the state of a run.
+pub fn description(path: &Path) -> Result<Model> {
+    let file = TensorFile::open(path)?;
+    if file.text(METADATA_STATE).is_none() {
+        return Err(Error::file(path, "not the state of a training run"));
+    }
+    weights::read_description(&file)
 }
 
 /// What the names of velocities begin with.

@@ -1,14 +1,17 @@
 //! Carries a recipe out: epochs, steps, validation, files.
 
 use super::folder::RunFolder;
+use super::frozen::{self, Frozen, Plan};
+use super::layers;
 use super::prepare::Loaders;
 use super::recipe::{Position, Recipe};
 use super::state::{Row, State, Sums, Validation, write_model};
 use crate::data::{Source, loader};
-use crate::engine::{Batch, DropoutKey, Engine};
+use crate::engine::{Batch, DropoutKey, Engine, Update};
 use crate::eval::evaluate;
 use crate::weights::Model;
 use crate::{Error, Result, files};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -38,6 +41,8 @@ pub struct Options {
     pub save_every: Duration,
     /// What to do with a picture that cannot be read.
     pub on_bad: OnBad,
+    /// Bytes for what frozen layers give: it is kept if all of it has room. None: a quarter of the free memory.
+    pub frozen_room: Option<u64>,
 }
 
 /// Something to tell the user.
@@ -91,6 +96,10 @@ pub enum Ending {
 pub struct Trainer<'a> {
     engine: &'a mut dyn Engine,
     recipe: &'a Recipe,
+    /// How fast each layer learns.
+    rates: BTreeMap<String, f32>,
+    plan: Plan,
+    frozen: Option<Frozen>,
     seed: u64,
     /// Describes the net; its tensors stay empty, the engine has them.
     model: Model,
@@ -128,15 +137,25 @@ impl<'a> Trainer<'a> {
             ranges: Default::default(),
             tensors: Default::default(),
         };
+        let rates = layers::rates(&model.net, &recipe.layer_rates)?;
+        let room = options.frozen_room.unwrap_or_else(loader::default_memory);
+        let plan = Plan::new(&model.net, &rates, loaders, engine.middle().is_some(), room)?;
+        let frozen = Frozen::new(&plan, loaders);
         let mut state = State { pictures: train.len(), ..State::default() };
         if folder.state().exists() {
-            state = State::read(&folder.state(), &model, engine)?;
+            state = State::read(&folder.state(), &model, engine, &rule(recipe, &rates, Position::default()))?;
             if state.pictures != train.len() {
                 let message = format!("was saved with {} training pictures, now there are {}", state.pictures, train.len());
                 return Err(Error::file(folder.state(), message));
             }
         }
-        Ok(Trainer { engine, recipe, seed, model, loaders, train, val, folder, options, state, saved: Instant::now() })
+        let saved = Instant::now();
+        Ok(Trainer { engine, recipe, rates, plan, frozen, seed, model, loaders, train, val, folder, options, state, saved })
+    }
+
+    /// How its frozen layers are dealt with.
+    pub fn frozen(&self) -> &Plan {
+        &self.plan
     }
 
     /// Where the run stands.
@@ -185,7 +204,11 @@ impl<'a> Trainer<'a> {
     /// The steps that are left of the epoch under way. Tells why it stopped before its end, if so.
     fn steps(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<Ending>> {
         let all = self.loaders.train.batches();
-        let mut batches = self.loaders.train.epoch(self.state.epoch as u64, self.state.batch);
+        let epoch = self.state.epoch as u64;
+        let mut batches = match self.frozen {
+            Some(_) => Batches::Kept(self.loaders.train.plan(epoch)),
+            None => Batches::Ahead(self.loaders.train.epoch(epoch, self.state.batch)),
+        };
         while self.state.batch < all {
             if stop.load(Ordering::Relaxed) {
                 return Ok(Some(Ending::Interrupted));
@@ -193,7 +216,8 @@ impl<'a> Trainer<'a> {
             if self.options.max_steps.is_some_and(|most| self.step() >= most) {
                 return Ok(Some(Ending::MaxSteps));
             }
-            let batch = batches.next().ok_or_else(|| Error::Invalid("the loader stopped before the end of an epoch".into()))?;
+            let batch =
+                self.next(&mut batches)?.ok_or_else(|| Error::Invalid("the loader stopped before the end of an epoch".into()))?;
             self.note_broken(&batch.broken, &*self.train.clone(), watch)?;
             self.train_on(&batch)?;
             self.state.batch += 1;
@@ -213,6 +237,18 @@ impl<'a> Trainer<'a> {
         Ok(None)
     }
 
+    /// The next batch of the epoch under way: of images, or of what frozen layers made of them.
+    fn next(&mut self, batches: &mut Batches) -> Result<Option<loader::Batch>> {
+        match (batches, &mut self.frozen) {
+            (Batches::Ahead(batches), _) => Ok(batches.next()),
+            (Batches::Kept(plan), Some(frozen)) => {
+                let Some(pictures) = plan.get(self.state.batch) else { return Ok(None) };
+                frozen.batch(self.engine, &self.loaders.train, self.state.epoch as u64, pictures).map(Some)
+            }
+            (Batches::Kept(_), None) => Ok(None),
+        }
+    }
+
     fn position(&self) -> Position {
         Position {
             epoch: self.state.epoch,
@@ -227,10 +263,13 @@ impl<'a> Trainer<'a> {
         if batch.labels.is_empty() {
             return Ok(());
         }
-        let rule = self.recipe.update(self.position());
+        let rule = rule(self.recipe, &self.rates, self.position());
         let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_picture: 0 });
         let input = Batch { images: &batch.images, labels: &batch.labels, dropout };
-        let step = self.engine.train_step(&input, &rule)?;
+        let step = match &self.frozen {
+            Some(frozen) => frozen::middle(self.engine)?.train_step_after(frozen.after(), &input, &rule)?,
+            None => self.engine.train_step(&input, &rule)?,
+        };
         if !step.loss.is_finite() {
             return Err(self.diverged("loss"));
         }
@@ -279,7 +318,11 @@ impl<'a> Trainer<'a> {
         let mut val = None;
         if let Some(loader) = &self.loaders.val {
             let mut go_on = |_| !stop.load(Ordering::Relaxed);
-            let report = match evaluate(self.engine, loader, &self.model.classes, 1, &mut go_on) {
+            let report = match &mut self.frozen {
+                Some(frozen) => frozen.evaluate(self.engine, loader, &self.model.classes, &mut go_on),
+                None => evaluate(self.engine, loader, &self.model.classes, 1, &mut go_on),
+            };
+            let report = match report {
                 Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
                 report => report?,
             };
@@ -332,8 +375,22 @@ impl<'a> Trainer<'a> {
         if !self.state.broken.is_empty() {
             self.write_broken()?;
         }
-        self.state.write(&self.folder.state(), &self.model, self.engine)?;
+        let rule = rule(self.recipe, &self.rates, self.position());
+        self.state.write(&self.folder.state(), &self.model, self.engine, &rule)?;
         self.saved = Instant::now();
         Ok(())
     }
+}
+
+/// Where the batches of an epoch come from.
+enum Batches {
+    /// The loader, which runs ahead.
+    Ahead(loader::Epoch),
+    /// What frozen layers give is kept for the pictures of these batches.
+    Kept(Vec<Vec<u32>>),
+}
+
+/// The update rule at a position.
+fn rule(recipe: &Recipe, rates: &BTreeMap<String, f32>, at: Position) -> Update {
+    Update { layers: rates.clone(), ..recipe.update(at) }
 }

@@ -7,13 +7,14 @@ use self::show::Show;
 use super::machine::Machine;
 use alexnet::data::{self, Source};
 use alexnet::engine::cpu::Precision;
-use alexnet::engine::{Engine, init};
+use alexnet::engine::init;
 use alexnet::eval;
 use alexnet::image::Preprocess;
 use alexnet::net::Net;
+use alexnet::train::begin::{self, Head};
 use alexnet::train::config::Config;
 use alexnet::train::folder::RunFolder;
-use alexnet::train::{Ending, OnBad, Options, Trainer, prepare};
+use alexnet::train::{Ending, OnBad, Options, Trainer, prepare, state};
 use alexnet::weights::{self, Model};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -40,10 +41,10 @@ pub(crate) struct Args {
     /// Share of the training pictures held out where --val is not given [default: 0.1]
     #[arg(long, value_name = "SHARE", conflicts_with = "val")]
     val_share: Option<f64>,
-    /// The network; `alexnet nets` lists them [default: torchvision]
+    /// The network; `alexnet nets` lists them. With --from: which one FILE is, where it does not tell [default: torchvision]
     #[arg(long, value_name = "NAME", value_parser = crate::net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// How it is trained: quick, simple, paper, original, caffe or torchvision [default: quick]
+    /// How it is trained: quick, simple, finetune, paper, original, caffe or torchvision [default: quick; finetune with --from]
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
     /// Passes over the pictures [default: the recipe's; 12 for the built-in set]
@@ -58,9 +59,22 @@ pub(crate) struct Args {
     /// Rows and columns that the network sees [default: the net's own; 96 for the built-in set]
     #[arg(long, value_name = "N")]
     image_size: Option<usize>,
-    /// Model file to begin with; its last layer is made anew for other classes
+    /// Model file to begin with, of any format that `inspect` knows; its preprocessing is kept. The head (the last layer) keeps the
+    /// rows of classes that it knows by name, and is new for all others
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// Layers that stay as they are: names, `head`, or ranges, such as conv1-conv5,fc6. What frozen layers at the beginning give is
+    /// computed once and kept, where it has room
+    #[arg(long, value_name = "LAYERS")]
+    freeze: Option<String>,
+    /// How many times the learning rate some layers' is, such as head=10 or conv1-conv5=0.1,fc6=0.5; 0 freezes
+    /// [default: 1, and 10 for a head with new classes in the recipe finetune]
+    #[arg(long, value_name = "LAYERS=X,...")]
+    lr_times: Option<String>,
+    /// After how many epochs the pictures' random changes come again; 0: never [default: 8 with frozen layers at the beginning,
+    /// so that what these give can be kept; else 0]
+    #[arg(long, value_name = "N")]
+    views: Option<usize>,
     /// Seed of all random numbers [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -91,20 +105,24 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let save_every = save_every.with_context(|| format!("--save-every {}: not a number of minutes", args.save_every))?;
     // A run that goes on keeps others out from the beginning; a new one makes its folder when all else is known to work.
     let resumed = args.resume.as_deref().map(RunFolder::open).transpose()?;
-    let start = match &args.from {
-        Some(path) => Some(weights::read(path)?),
-        None => None,
-    };
-    let config = match &resumed {
+    let start = args.from.as_deref().map(|path| weights::open(path, args.net.as_deref())).transpose()?;
+    let mut config = match &resumed {
         Some(folder) => resolve::of_run(args, Config::read(&folder.config())?)?,
         None => resolve::anew(args, start.as_ref())?,
     };
-    let start = match (&config.from, start) {
-        (Some(path), None) => Some(weights::read(path)?),
-        (_, start) => start,
+    let saved = resumed.as_ref().map(RunFolder::state).filter(|state| state.exists());
+    let start = match (&config.from, start, &saved) {
+        (Some(_), _, Some(state)) => Some(state::description(state)?),
+        (Some(path), None, None) => Some(of_format(path, &config.net)?),
+        (_, start, _) => start,
     };
     let (train, val) = pictures(&config)?;
     let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
+    let head = start.as_ref().map(|model| Head::of(model, train.classes()));
+    match &resumed {
+        Some(_) => resolve::same_layer_rates(args, &config.recipe, &net)?,
+        None => resolve::layer_rates(args, &mut config.recipe, &net, head.as_ref())?,
+    }
     let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
     let precision = config.precision.parse().map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;
     if precision == Precision::Int8 {
@@ -112,21 +130,25 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let machine = Machine { precision: Some(precision), ..args.machine.clone() };
     let mut engine = machine.engine(&net, config.recipe.batch.min(train.len()))?;
-    init::initialise(&mut engine, config.seed)?;
-    if let Some(model) = start {
-        begin_with(&mut engine, &model)?;
+    // A run that goes on has its parameters in its state.
+    match (&saved, &start, &head) {
+        (Some(_), _, _) => {}
+        (None, Some(model), Some(head)) => begin::begin(&mut engine, model, head, config.seed)?,
+        _ => init::initialise(&mut engine, config.seed)?,
     }
+    drop(start);
     let folder = match resumed {
         Some(folder) => folder,
         None => new_folder(args.out.as_deref(), &config)?,
     };
 
     let on_bad = if args.on_bad == "stop" { OnBad::Stop } else { OnBad::Skip };
-    let options = Options { max_steps: args.max_steps, save_every, on_bad };
+    let options = Options { max_steps: args.max_steps, save_every, on_bad, frozen_room: None };
     let stop = stop_on_signal()?;
     let mut show = Show::new(args.json, quiet, config.recipe.epochs)?;
     show.begin(&config, &net, &train, &val, folder.path())?;
     let mut trainer = Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
+    show.tuning(&config.recipe, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());
     let ending = trainer.run(&stop, &mut |event| show.event(&event))?;
     show.end(ending, trainer.state(), trainer.step(), &folder);
@@ -161,16 +183,13 @@ fn network(config: &Config, start: Option<&Model>, classes: usize) -> anyhow::Re
     Ok((net.with_classes(classes), start.map(|model| model.preprocess.clone())))
 }
 
-/// Copies a model's parameters, but for a last layer of another number of classes.
-fn begin_with(engine: &mut dyn Engine, model: &Model) -> anyhow::Result<()> {
-    for (name, shape) in weights::parameters(engine.net())? {
-        if let Some(values) = model.tensors.get(&name)
-            && values.len() == shape.iter().product::<usize>()
-        {
-            engine.set_parameter(&name, values)?;
-        }
+/// A model that a run knows to be of a net; a file that tells so itself need not hear it.
+fn of_format(path: &Path, net: &str) -> anyhow::Result<Model> {
+    let model = weights::open(path, Some(net)).or_else(|_| weights::open(path, None))?;
+    if model.net.name != net {
+        bail!("{}: the run began with a {net}, and this is a {}", path.display(), model.net.name);
     }
-    Ok(())
+    Ok(model)
 }
 
 fn new_folder(out: Option<&Path>, config: &Config) -> anyhow::Result<RunFolder> {

@@ -1,17 +1,24 @@
 //! From options to settings: what is not given is the recipe's, the net's, or the run's that goes on.
 
 use super::{Args, BUILT_IN_EPOCHS, BUILT_IN_IMAGE_SIZE};
-use alexnet::net::presets;
+use alexnet::net::{Net, presets};
+use alexnet::train::begin::Head;
 use alexnet::train::config::Config;
-use alexnet::train::recipe;
+use alexnet::train::layers;
+use alexnet::train::recipe::{self, Augmentation, Recipe};
 use alexnet::weights::Model;
-use anyhow::bail;
+use anyhow::{Context, bail};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Settings of a new run. `start` is the model of --from.
 pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config> {
-    let mut recipe = recipe::named(args.recipe.as_deref().unwrap_or("quick"))?;
-    let own = if args.data.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
+    let name = args.recipe.as_deref().unwrap_or(if start.is_some() { "finetune" } else { "quick" });
+    let mut recipe = recipe::named(name)?;
+    if name == "finetune" && start.is_none() {
+        bail!("--recipe finetune goes on from a model: give one with --from");
+    }
+    let own = if args.data.is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = args.epochs.unwrap_or(own);
     recipe.batch = args.batch.unwrap_or(recipe.batch);
     recipe.lr = args.lr.unwrap_or(recipe.lr);
@@ -51,6 +58,54 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         config.net()?;
     }
     Ok(config)
+}
+
+/// Views of each picture where layers at the beginning are frozen.
+const VIEWS: usize = 8;
+
+/// How fast each layer of a new run's net learns, by the net's own names, and how often its pictures change. `head` tells which
+/// classes the model of --from knows.
+pub(super) fn layer_rates(args: &Args, recipe: &mut Recipe, net: &Net, head: Option<&Head>) -> anyhow::Result<()> {
+    // A head that knows its classes needs no haste.
+    if head.is_none_or(Head::is_known) {
+        recipe.layer_rates.remove(layers::HEAD);
+    }
+    recipe.layer_rates = told(args, net, &recipe.layer_rates)?;
+    let frozen_first = layers::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
+    let own = if frozen_first && recipe.augment != Augmentation::None { VIEWS } else { recipe.views };
+    recipe.views = args.views.unwrap_or(own);
+    Ok(())
+}
+
+/// Refuses other layers or views than those of the run that goes on.
+pub(super) fn same_layer_rates(args: &Args, recipe: &Recipe, net: &Net) -> anyhow::Result<()> {
+    fixed("--views", args.views.as_ref(), &recipe.views, "the run has")?;
+    // --freeze names all that is frozen; --lr-times may name some of the others.
+    let kept = recipe.layer_rates.iter().filter(|(_, times)| args.freeze.is_none() || **times != 0.0);
+    let before = kept.map(|(name, times)| (name.clone(), *times)).collect();
+    if told(args, net, &before)? != recipe.layer_rates {
+        bail!("--freeze, --lr-times: the run has other layers that learn, and that cannot change now; leave them out");
+    }
+    Ok(())
+}
+
+/// What --lr-times and --freeze say, over what is so already.
+fn told(args: &Args, net: &Net, before: &BTreeMap<String, f64>) -> anyhow::Result<BTreeMap<String, f64>> {
+    let mut rates = BTreeMap::new();
+    for (name, &times) in before {
+        rates.extend(layers::of_list(net, name)?.into_iter().map(|name| (name, times)));
+    }
+    for part in args.lr_times.iter().flat_map(|text| text.split(',')) {
+        let parsed = part.split_once('=').and_then(|(list, times)| Some((list, times.trim().parse::<f64>().ok()?)));
+        let Some((list, times)) = parsed else { bail!("--lr-times {part}: not a layer and a number, such as head=10") };
+        let found = layers::of_list(net, list).context("--lr-times")?;
+        rates.extend(found.into_iter().map(|name| (name, times)));
+    }
+    if let Some(list) = &args.freeze {
+        rates.extend(layers::of_list(net, list).context("--freeze")?.into_iter().map(|name| (name, 0.0)));
+    }
+    layers::rates(net, &rates)?;
+    Ok(rates)
 }
 
 /// Settings of a run that goes on: as they were. Options may repeat them, and say where the pictures are now.

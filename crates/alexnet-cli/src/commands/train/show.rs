@@ -2,10 +2,12 @@
 
 use alexnet::data::Source;
 use alexnet::net::Net;
+use alexnet::train::begin::Head;
 use alexnet::train::config::Config;
 use alexnet::train::folder::RunFolder;
+use alexnet::train::recipe::Recipe;
 use alexnet::train::state::{Row, State};
-use alexnet::train::{Ending, Event};
+use alexnet::train::{Ending, Event, FrozenPlan};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::path::Path;
@@ -68,6 +70,43 @@ impl Show {
             folder.display()
         ));
         Ok(())
+    }
+
+    /// What begins with a model's values, and what layers learn how fast.
+    pub(super) fn tuning(&self, recipe: &Recipe, head: Option<&Head>, plan: &FrozenPlan) {
+        if self.json || self.quiet {
+            return;
+        }
+        if let Some(head) = head {
+            let (known, all) = (head.known(), head.rows.len());
+            self.line(&match known {
+                0 => format!("a new head for {all} classes that the model does not know by name"),
+                _ if known == all => format!("the head goes on with the model's rows for these {all} classes"),
+                _ => format!("the head has the model's rows for {known} of {all} classes, and new ones for the others"),
+            });
+        }
+        let frozen: Vec<&str> = recipe.layer_rates.iter().filter(|(_, t)| **t == 0.0).map(|(name, _)| name.as_str()).collect();
+        let others = recipe.layer_rates.iter().filter(|(_, t)| **t != 0.0 && **t != 1.0);
+        let others: Vec<String> = others.map(|(name, times)| format!("{name} learns {times} times as fast")).collect();
+        if !others.is_empty() {
+            self.line(&others.join(", "));
+        }
+        if !frozen.is_empty() {
+            let how = match plan {
+                FrozenPlan::Nothing => String::new(),
+                FrozenPlan::Always(why) => format!("; computed in each step, since {why}"),
+                FrozenPlan::Keep { after, views, bytes } => {
+                    let views = if *views == 1 { "each picture".into() } else { format!("{views} views of each picture") };
+                    format!("; what {views} gives up to {after} is computed once and kept, {:.1} MB in all", *bytes as f64 / 1e6)
+                }
+                FrozenPlan::NoRoom { bytes, room } => format!(
+                    "; computed in each step, since keeping what they give would take {:.1} GB of memory, and there is room for {:.1}",
+                    *bytes as f64 / 1e9,
+                    *room as f64 / 1e9
+                ),
+            };
+            self.line(&format!("frozen: {}{how}", frozen.join(", ")));
+        }
     }
 
     /// Where the run begins or goes on.

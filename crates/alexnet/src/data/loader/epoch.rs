@@ -23,13 +23,13 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    pub(super) fn start(shared: Arc<Shared>, epoch: u64, from_batch: usize) -> Self {
+    pub(super) fn start(shared: Arc<Shared>, epoch: u64, view: u64, from_batch: usize) -> Self {
         let (sender, receiver) = sync_channel(AHEAD);
         let stop = Arc::new(AtomicBool::new(false));
         let left = shared.batches().saturating_sub(from_batch);
         let run = {
             let (shared, stop) = (shared.clone(), stop.clone());
-            move || produce(&shared, epoch, from_batch, &stop, &sender)
+            move || produce(&shared, epoch, view, from_batch, &stop, &sender)
         };
         let thread = std::thread::Builder::new().name("loader".into()).spawn(run).expect("the system can start a thread");
         Epoch { batches: Some(receiver), stop, thread: Some(thread), left, shared }
@@ -67,11 +67,11 @@ impl Drop for Epoch {
     }
 }
 
-fn produce(shared: &Shared, epoch: u64, from_batch: usize, stop: &AtomicBool, sender: &SyncSender<Batch>) {
+fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &AtomicBool, sender: &SyncSender<Batch>) {
     let order = shared.order(epoch);
     let batches = order.chunks(shared.options.batch).take(shared.batches()).skip(from_batch);
     for pictures in batches {
-        let batch = fill(shared, epoch, pictures, stop);
+        let batch = fill(shared, view, pictures, stop);
         if stop.load(Ordering::Relaxed) || sender.send(batch).is_err() {
             return;
         }
@@ -79,13 +79,13 @@ fn produce(shared: &Shared, epoch: u64, from_batch: usize, stop: &AtomicBool, se
 }
 
 /// Fills one batch, each picture by whichever thread of the pool is free, at a place fixed by its position.
-fn fill(shared: &Shared, epoch: u64, pictures: &[u32], stop: &AtomicBool) -> Batch {
+pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], stop: &AtomicBool) -> Batch {
     let crop = shared.preprocess.crop;
     let len = shared.crops_per_picture() * 3 * crop * crop;
     let mut images = shared.home.lock().ok().and_then(|mut home| home.pop()).unwrap_or_default();
     images.resize(pictures.len() * len, 0.0);
     let one = |(&i, out): (&u32, &mut [f32])| {
-        if stop.load(Ordering::Relaxed) { Err(String::new()) } else { shared.fill(epoch, i, out) }
+        if stop.load(Ordering::Relaxed) { Err(String::new()) } else { shared.fill(view, i, out) }
     };
     let results: Vec<Result<(), String>> =
         shared.pool.install(|| pictures.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());

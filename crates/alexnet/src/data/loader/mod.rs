@@ -15,6 +15,7 @@ pub use augment::Augment;
 pub use epoch::Epoch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use alexnet_kernels::random::Key;
@@ -42,11 +43,13 @@ pub struct Options {
     pub memory: Option<u64>,
     /// Whether the last, smaller batch of an epoch is left out, unless it is the only one.
     pub drop_last: bool,
+    /// After how many epochs a picture's random changes come again, so that what is computed from them can be kept; 0: never.
+    pub views: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { batch: 128, seed: 0, threads: 0, memory: None, drop_last: true }
+        Options { batch: 128, seed: 0, threads: 0, memory: None, drop_last: true, views: 0 }
     }
 }
 
@@ -71,6 +74,13 @@ pub struct Batch {
 
 /// Where the buffers of used batches wait to be used again.
 type Home = Arc<Mutex<Vec<Vec<f32>>>>;
+
+impl Batch {
+    /// A batch of something else than the loader's own images.
+    pub(crate) fn new(images: Vec<f32>, labels: Vec<u32>, pictures: Vec<u32>, broken: Vec<(u32, String)>) -> Batch {
+        Batch { images, labels, pictures, broken, home: None }
+    }
+}
 
 impl Drop for Batch {
     fn drop(&mut self) {
@@ -152,7 +162,41 @@ impl Loader {
 
     /// The batches of epoch number `epoch`, beginning with number `from_batch`. Dropping the iterator stops its threads.
     pub fn epoch(&self, epoch: u64, from_batch: usize) -> Epoch {
-        Epoch::start(self.shared.clone(), epoch, from_batch)
+        Epoch::start(self.shared.clone(), epoch, self.view(epoch), from_batch)
+    }
+
+    /// Number of pictures.
+    pub fn pictures(&self) -> usize {
+        self.shared.source.len()
+    }
+
+    /// Label of a picture.
+    pub(crate) fn label(&self, picture: u32) -> u32 {
+        self.shared.source.label(picture as usize)
+    }
+
+    /// How many views of a picture there are over all epochs; none where there is a new one in each.
+    pub fn views(&self) -> Option<usize> {
+        match &self.shared.crops {
+            Crops::Random(Augment::None) | Crops::Centre | Crops::Ten => Some(1),
+            Crops::Random(_) => Some(self.shared.options.views).filter(|&views| views > 0),
+        }
+    }
+
+    /// Which of its [`views`](Self::views) an epoch shows; the epoch's own number where they never come again.
+    pub fn view(&self, epoch: u64) -> u64 {
+        self.views().map_or(epoch, |views| epoch % views as u64)
+    }
+
+    /// The pictures of each batch of an epoch, in order.
+    pub fn plan(&self, epoch: u64) -> Vec<Vec<u32>> {
+        let order = self.shared.order(epoch);
+        order.chunks(self.shared.options.batch).take(self.batches()).map(<[u32]>::to_vec).collect()
+    }
+
+    /// These pictures as an epoch shows them, now: nothing runs ahead.
+    pub fn load(&self, epoch: u64, pictures: &[u32]) -> Batch {
+        epoch::fill(&self.shared, self.view(epoch), pictures, &AtomicBool::new(false))
     }
 
     /// Up to `count` resized pictures, the same ones whenever source and seed are the same: for means and principal
@@ -185,16 +229,16 @@ impl Shared {
         if self.crops == Crops::Ten { 10 } else { 1 }
     }
 
-    /// Writes the crops of picture `i` in `epoch` into `out`. A panic becomes an error of this picture.
-    fn fill(&self, epoch: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
-        guarded(|| self.fill_unguarded(epoch, i, out))
+    /// Writes the crops of a view of picture `i` into `out`. A panic becomes an error of this picture.
+    fn fill(&self, view: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
+        guarded(|| self.fill_unguarded(view, i, out))
     }
 
-    fn fill_unguarded(&self, epoch: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
+    fn fill_unguarded(&self, view: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
         let size = self.preprocess.crop;
         match &self.crops {
             Crops::Random(augment) => {
-                let key = Key(self.options.seed).with(AUGMENT).with(epoch).with(i.into());
+                let key = Key(self.options.seed).with(AUGMENT).with(view).with(i.into());
                 let picture = if augment.crops_originals() { self.original(i as usize) } else { self.resized(i as usize) }?;
                 augment.write(&self.preprocess, &picture, key, out);
             }

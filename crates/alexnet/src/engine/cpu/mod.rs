@@ -7,6 +7,7 @@
 mod describe;
 mod int8;
 mod memory;
+mod middle;
 mod parameters;
 mod plan;
 mod precision;
@@ -31,6 +32,7 @@ pub use self::precision::Precision;
 use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
 pub use self::timing::{Limits, Timing};
+use super::middle::Middle;
 use super::{Batch, Engine, Step, Update};
 use crate::net::{Net, Op};
 use crate::weights::Values;
@@ -162,9 +164,8 @@ impl Cpu {
         Ok(images.len() / len)
     }
 
-    /// Number of pictures in a batch to learn from, after checking that it fits.
-    fn check(&self, images: &[f32], labels: &[u32]) -> Result<usize> {
-        let n = self.count(images)?;
+    /// Checks that `n` pictures to learn from fit.
+    fn check(&self, n: usize, labels: &[u32]) -> Result<usize> {
         if n != labels.len() || n > self.capacity {
             let (labels, capacity) = (labels.len(), self.capacity);
             return Err(Error::Net(format!("{n} pictures with {labels} labels in an engine for batches of {capacity}")));
@@ -175,9 +176,10 @@ impl Cpu {
         }
     }
 
-    /// Forward, loss and backward on a batch of at most the engine's capacity.
-    fn learn(&mut self, purpose: Purpose, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
-        let n = self.check(batch.images, batch.labels)?;
+    /// Forward, loss and backward on a batch of at most the engine's capacity, from the pictures on or from what the layer
+    /// `after` gave.
+    fn learn(&mut self, purpose: Purpose, after: Option<&str>, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
+        let n = self.check(if after.is_some() { batch.labels.len() } else { self.count(batch.images)? }, batch.labels)?;
         if self.precision == Precision::Int8 {
             return Err(Error::Invalid("int8 is for inference; train in f32 or bf16".into()));
         }
@@ -192,7 +194,19 @@ impl Cpu {
             }
         }
         let (classes, parameters, room) = (self.classes, &mut self.parameters, &mut self.room);
-        run::forward(&context, program, parameters, batch.images, n, batch.dropout);
+        match after {
+            None => run::forward(&context, program, parameters, batch.images, n, batch.dropout),
+            Some(layer) => {
+                let place = middle::after(program, &self.net, layer)?;
+                if batch.images.len() != n * place.len {
+                    return Err(middle::not_features(batch.images.len(), layer, place));
+                }
+                if run::lowest_to_learn(program, parameters, &learn) < place.steps {
+                    return Err(Error::Net(format!("a layer up to {layer} learns, so that its features would not stay")));
+                }
+                run::forward_after(&context, program, parameters, batch.images, n, batch.dropout, place);
+            }
+        }
         let (output, gradient) = (program.plan.output, program.gradient(program.plan.output));
         let loss = program.memory.write(gradient, |memory, dlogits| {
             let logits = memory.read(output);
@@ -255,11 +269,11 @@ impl Engine for Cpu {
     }
 
     fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
-        self.learn(Purpose::Train, batch, Learn::Update(rule))
+        self.learn(Purpose::Train, None, batch, Learn::Update(rule))
     }
 
     fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
-        self.learn(Purpose::Train, batch, Learn::Visit(visit))
+        self.learn(Purpose::Train, None, batch, Learn::Visit(visit))
     }
 
     fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
@@ -270,7 +284,7 @@ impl Engine for Cpu {
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
-        self.learn(Purpose::InputGradient, &Batch { images, labels, dropout: None }, Learn::Nothing)?;
+        self.learn(Purpose::InputGradient, None, &Batch { images, labels, dropout: None }, Learn::Nothing)?;
         let Some(program) = &self.input_gradient else { unreachable!("compiled by `learn`") };
         let team = self.team.clone();
         let context = self.context(&team);
@@ -318,5 +332,9 @@ impl Engine for Cpu {
 
     fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
         parameters::write_velocity(&mut self.parameters, name, values)
+    }
+
+    fn middle(&mut self) -> Option<&mut dyn Middle> {
+        Some(self)
     }
 }

@@ -15,6 +15,7 @@ use alexnet_kernels::spatial_norm;
 use alexnet_kernels::update;
 
 use super::describe::Pass;
+use super::middle::Place;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Program, Purpose};
@@ -114,6 +115,38 @@ pub(super) fn forward_watched(
     }
 }
 
+/// The first `steps` steps of [`forward`], of which none drops units.
+pub(super) fn forward_up_to(
+    context: &Context<'_>,
+    program: &mut Program,
+    parameters: &[Parameter],
+    images: &[f32],
+    n: usize,
+    steps: usize,
+) {
+    let input = batch(program.plan.values[0].map, n);
+    program.memory.write(0, |_, y| layout::from_planes(context, images, input, y));
+    (0..steps).for_each(|i| step_forward(context, program, parameters, i, n, None));
+}
+
+/// [`forward`] from a place on, with what lay there before.
+pub(super) fn forward_after(
+    context: &Context<'_>,
+    program: &mut Program,
+    parameters: &[Parameter],
+    features: &[f32],
+    n: usize,
+    key: Option<DropoutKey>,
+    place: Place,
+) {
+    program.clock.start();
+    program.memory.write(place.value, |_, y| y[..features.len()].copy_from_slice(features));
+    for i in place.steps..program.plan.steps.len() {
+        step_forward(context, program, parameters, i, n, key);
+        program.clock.lap(i, Pass::Forward);
+    }
+}
+
 /// Brings the weights into the order that a program which only infers wants for `n` pictures, once for many runs.
 pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut [Parameter], n: usize) {
     for step in &program.plan.steps {
@@ -133,7 +166,7 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
 }
 
 /// The lowest step whose parameters learn: below it nobody needs a gradient.
-fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &Learn<'_>) -> usize {
+pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &Learn<'_>) -> usize {
     let Learn::Update(rule) = learn else { return 0 };
     let learns = |step: &Step| match step.work {
         Work::Conv { parameter, .. } | Work::Linear { parameter, .. } => !rule.is_frozen(&parameters[parameter].name),

@@ -1,6 +1,7 @@
 //! Whole runs on a tiny engine and a tiny set.
 
 mod linear;
+mod tuning;
 
 use self::linear::Linear;
 use super::folder::RunFolder;
@@ -60,7 +61,7 @@ fn recipe() -> Recipe {
 }
 
 fn options() -> Options {
-    Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip }
+    Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip, frozen_room: None }
 }
 
 /// What a test wants from a run.

@@ -1,0 +1,81 @@
+//! The CPU engine begins after a layer: the value there is copied out and in as it lies in the arena.
+
+use super::run::{self, Learn};
+use super::{Cpu, Program, Purpose, compiled};
+use crate::engine::middle::Middle;
+use crate::engine::{Batch, Step, Update};
+use crate::net::Net;
+use crate::{Error, Result};
+
+/// A place between two steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The steps before it.
+    pub(super) steps: usize,
+    /// The value that the last of them gives.
+    pub(super) value: usize,
+    /// Its floats for one picture, border included.
+    pub(super) len: usize,
+}
+
+/// The place after a layer. A ReLU that its convolution or linear layer does in the same breath is before it.
+pub(super) fn after(program: &Program, net: &Net, layer: &str) -> Result<Place> {
+    let plan = &program.plan;
+    let index = net.layers.iter().position(|l| l.name == layer);
+    let last = index.and_then(|index| plan.steps.iter().rposition(|step| step.layer <= index));
+    let Some(last) = last.filter(|&last| last + 1 < plan.steps.len()) else {
+        return Err(Error::Net(format!("{}: nothing can begin after a layer {layer}", net.name)));
+    };
+    let value = plan.steps[last].y;
+    Ok(Place { steps: last + 1, value, len: plan.values[value].map.len() })
+}
+
+impl Middle for Cpu {
+    fn features(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
+        let n = self.count(images)?;
+        let team = self.team.clone();
+        let (context, precision) = (self.context(&team), self.precision);
+        let program = compiled(&mut self.training, &self.net, Purpose::Train, self.capacity, &context, precision)?;
+        let place = after(program, &self.net, layer)?;
+        // As training has them, so that the features have the bits that training would find.
+        for parameter in &mut self.parameters {
+            parameter.pack(&context);
+            parameter.ready_frozen();
+        }
+        let mut features = Vec::with_capacity(n * place.len);
+        for part in images.chunks(images.len() / n * self.capacity) {
+            let n = part.len() / (images.len() / n);
+            run::forward_up_to(&context, program, &self.parameters, part, n, place.steps);
+            features.extend_from_slice(&program.memory.read(place.value)[..n * place.len]);
+        }
+        Ok(features)
+    }
+
+    fn infer_after(&mut self, layer: &str, features: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        let team = self.team.clone();
+        let (context, precision) = (self.context(&team), self.precision);
+        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
+        let place = after(program, &self.net, layer)?;
+        let n = features.len() / place.len;
+        if n == 0 || features.len() != n * place.len {
+            return Err(not_features(features.len(), layer, place));
+        }
+        run::prepare(&context, program, &mut self.parameters, n.min(self.capacity));
+        logits.clear();
+        for part in features.chunks(place.len * self.capacity) {
+            let n = part.len() / place.len;
+            run::forward_after(&context, program, &self.parameters, part, n, None, place);
+            logits.extend_from_slice(&program.memory.read(program.plan.output)[..n * self.classes]);
+        }
+        Ok(())
+    }
+
+    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
+        self.learn(Purpose::Train, Some(layer), batch, Learn::Update(rule))
+    }
+}
+
+/// What is wrong with that many floats.
+pub(super) fn not_features(len: usize, layer: &str, place: Place) -> Error {
+    Error::Net(format!("{len} values are not what {layer} gives: {} for each picture", place.len))
+}

@@ -1,0 +1,153 @@
+//! How a run begins from a model: its parameters, and a head for the classes of the pictures.
+
+use crate::engine::{Engine, init};
+use crate::weights::{Model, imagenet, parameters};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// Where the rows of the last layer come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// For each class of the pictures, the model's class of the same name, if it has one.
+    pub rows: Vec<Option<usize>>,
+}
+
+impl Head {
+    /// Matches the pictures' classes with a model's by name, so that no row serves another class than its own, in whatever order
+    /// and number they come. Folders named by WordNet identifiers match a model with ImageNet's names.
+    ///
+    /// A model whose file held no names has its numbers for names; these mean something only if all classes have the same.
+    pub fn of(model: &Model, classes: &[String]) -> Head {
+        let unnamed = model.classes.iter().enumerate().all(|(i, name)| *name == i.to_string());
+        if unnamed && model.classes.len() != classes.len() {
+            return Head { rows: vec![None; classes.len()] };
+        }
+        let mut rows: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+        for (i, name) in model.classes.iter().enumerate() {
+            // Two rows of one name: neither is surely the class that is meant.
+            rows.entry(name).and_modify(|row| *row = None).or_insert(Some(i));
+        }
+        if model.classes.iter().map(String::as_str).eq(imagenet::classes().map(|(_, name)| name)) {
+            rows.extend(imagenet::classes().enumerate().map(|(i, (identifier, _))| (identifier, Some(i))));
+        }
+        Head { rows: classes.iter().map(|class| rows.get(class.as_str()).copied().flatten()).collect() }
+    }
+
+    /// How many classes the model knows.
+    pub fn known(&self) -> usize {
+        self.rows.iter().flatten().count()
+    }
+
+    /// Whether the model knows every class.
+    pub fn is_known(&self) -> bool {
+        self.known() == self.rows.len()
+    }
+}
+
+/// Gives a model's parameters to an engine that runs the model's net for the classes of `head`. Rows of classes that the model
+/// does not know begin as the net says.
+///
+/// # Errors
+/// When the engine's net is another.
+pub fn begin(engine: &mut dyn Engine, model: &Model, head: &Head, seed: u64) -> Result<()> {
+    let names = parameters(engine.net())?;
+    let last = names.len().saturating_sub(2);
+    for (name, shape) in &names[..last] {
+        let values = model.tensors.get(name).filter(|values| values.len() == shape.iter().product::<usize>());
+        engine.set_parameter(name, values.ok_or_else(|| Error::Net(format!("the model's {name} is not {shape:?}")))?)?;
+    }
+    let layer = engine.net().layers.len() - 1;
+    let fresh = if head.is_known() { None } else { Some(init::first_values(engine.net(), layer, seed)?) };
+    for (i, (name, shape)) in names[last..].iter().enumerate() {
+        let row = shape[1..].iter().product::<usize>();
+        let old = model.tensors.get(name).filter(|values| values.len() == row * model.classes.len());
+        let old = old.ok_or_else(|| Error::Net(format!("the model's {name} has not {} rows of {row}", model.classes.len())))?;
+        let mut values = match &fresh {
+            Some((weights, biases)) => if i == 0 { weights } else { biases }.clone(),
+            None => vec![0.0; row * head.rows.len()],
+        };
+        for (to, from) in values.chunks_exact_mut(row).zip(&head.rows) {
+            if let Some(from) = from {
+                to.copy_from_slice(&old[from * row..(from + 1) * row]);
+            }
+        }
+        engine.set_parameter(name, &values)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::cpu::Cpu;
+    use crate::image::Preprocess;
+    use crate::net::presets::by_name;
+
+    fn strings(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    /// A small net of which every value of a head's row tells the row.
+    fn model(classes: &[&str]) -> Model {
+        let mut net = by_name("torchvision").unwrap().with_image_size(63).with_classes(classes.len());
+        for layer in &mut net.layers {
+            if let crate::net::Op::Linear { out, .. } = &mut layer.op
+                && layer.name != "fc8"
+            {
+                *out = 8;
+            }
+        }
+        let tensors = parameters(&net).unwrap().into_iter().map(|(name, shape)| {
+            let len = shape.iter().product::<usize>();
+            let row = len / shape[0];
+            let values: Vec<f32> = (0..len).map(|i| if name.starts_with("fc8") { (i / row) as f32 + 1.0 } else { 0.5 }).collect();
+            (name, values.into())
+        });
+        let (tensors, preprocess) = (tensors.collect(), Preprocess::for_net(&net));
+        Model { net, preprocess, classes: strings(classes), recipe: Default::default(), ranges: Default::default(), tensors }
+    }
+
+    #[test]
+    fn classes_are_matched_by_name_in_any_order_and_number() {
+        let model = model(&["ship", "cat", "dog"]);
+        let rows = |classes: &[&str]| Head::of(&model, &strings(classes)).rows;
+        assert_eq!(rows(&["cat", "dog", "ship"]), [Some(1), Some(2), Some(0)]);
+        assert_eq!(rows(&["cat", "zebra"]), [Some(1), None]);
+        assert_eq!(rows(&["a", "b", "c"]), [None, None, None]);
+        assert_eq!(Head::of(&model, &strings(&["cat", "zebra"])).known(), 1);
+    }
+
+    #[test]
+    fn names_that_tell_nothing_match_nothing() {
+        let twice = model(&["crane", "crane", "maillot"]);
+        assert_eq!(Head::of(&twice, &strings(&["crane", "maillot"])).rows, [None, Some(2)]);
+        let unnamed = model(&["0", "1", "2"]);
+        assert_eq!(Head::of(&unnamed, &strings(&["0", "1"])).rows, [None, None]);
+        assert_eq!(Head::of(&unnamed, &strings(&["2", "0", "1"])).rows, [Some(2), Some(0), Some(1)]);
+        let mut imagenet = unnamed;
+        imagenet.classes = imagenet::names();
+        assert_eq!(Head::of(&imagenet, &strings(&["n02123045", "tench", "no such"])).rows, [Some(281), Some(0), None]);
+    }
+
+    #[test]
+    fn the_head_s_rows_go_to_their_classes_and_the_rest_is_copied_or_begins_anew() {
+        let model = model(&["ship", "cat", "dog"]);
+        let classes = strings(&["cat", "ship", "zebra"]);
+        let mut engine = Cpu::new(&model.net.clone().with_classes(3), 1, 1).unwrap();
+        begin(&mut engine, &model, &Head::of(&model, &classes), 4).unwrap();
+        let (weights, biases) = (engine.parameter("fc8.weight").unwrap(), engine.parameter("fc8.bias").unwrap());
+        assert_eq!((&weights[..8], &weights[8..16]), ([2.0; 8].as_slice(), [1.0; 8].as_slice()));
+        assert_eq!(biases[..2], [2.0, 1.0]);
+        assert!(weights[16..].iter().all(|w| w.abs() < 0.5 && *w != 0.0), "{:?}", &weights[16..]);
+        assert_eq!(engine.parameter("conv3.weight").unwrap()[..3], [0.5; 3]);
+        // As a net that begins from nothing has them.
+        let mut plain = Cpu::new(engine.net(), 1, 1).unwrap();
+        init::initialise(&mut plain, 4).unwrap();
+        assert_eq!(plain.parameter("fc8.weight").unwrap()[16..], weights[16..]);
+
+        let other = by_name("torchvision").unwrap().with_image_size(63).with_classes(3);
+        let mut other = Cpu::new(&other, 1, 1).unwrap();
+        let message = begin(&mut other, &model, &Head::of(&model, &classes), 4).unwrap_err().to_string();
+        assert!(message.contains("fc6.weight"), "{message}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Layers as users name them, and how fast each learns.
+
+use crate::net::{Net, Op};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// What names the last layer, whatever its own name.
+pub const HEAD: &str = "head";
+
+/// The layers with weights, first to last.
+pub fn with_weights(net: &Net) -> Vec<&str> {
+    let has = |op: &Op| matches!(op, Op::Conv { .. } | Op::Linear { .. });
+    net.layers.iter().filter(|layer| has(&layer.op)).map(|layer| layer.name.as_str()).collect()
+}
+
+/// The layers that a list means: names, [`HEAD`], and ranges in the order of the net, such as `conv1-conv5,fc7`.
+///
+/// # Errors
+/// A name that is no layer with weights of the net; those that are, are told.
+pub fn of_list(net: &Net, list: &str) -> Result<Vec<String>> {
+    let known = with_weights(net);
+    let place = |name: &str| match known.iter().position(|known| *known == name) {
+        None if name == HEAD && !known.is_empty() => Some(known.len() - 1),
+        place => place,
+    };
+    let mut found = Vec::new();
+    for part in list.split(',').map(str::trim) {
+        // A name may hold a hyphen itself.
+        let ranges = part.match_indices('-').filter_map(|(at, _)| Some((place(&part[..at])?, place(&part[at + 1..])?)));
+        let (from, to) = match place(part) {
+            Some(place) => (place, place),
+            None => ranges.clone().next().ok_or_else(|| {
+                let names = known.join(", ");
+                Error::Invalid(format!(
+                    "`{part}` is no layer of {} with weights; there are {names} (or {HEAD}, or a range such as {}-{})",
+                    net.name,
+                    known[0],
+                    known[known.len() - 1]
+                ))
+            })?,
+        };
+        if from > to {
+            return Err(Error::Invalid(format!("`{part}`: {} comes after {}", known[from], known[to])));
+        }
+        found.extend(known[from..=to].iter().map(|name| name.to_string()));
+    }
+    Ok(found)
+}
+
+/// How many times the run's learning rate each layer's is, by the net's own names; 0 is frozen. `times` may name the last
+/// layer [`HEAD`].
+///
+/// # Errors
+/// A name that is no layer with weights, a number that cannot work, or no layer left that learns.
+pub fn rates(net: &Net, times: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f32>> {
+    let mut rates = BTreeMap::new();
+    for (name, &times) in times {
+        if !(times >= 0.0 && (times as f32).is_finite()) {
+            return Err(Error::Invalid(format!("{name}: {times} times the learning rate cannot work")));
+        }
+        rates.extend(of_list(net, name)?.into_iter().map(|name| (name, times as f32)));
+    }
+    let frozen = |name: &&str| rates.get(*name) == Some(&0.0);
+    if with_weights(net).iter().all(frozen) {
+        return Err(Error::Invalid("every layer is frozen, so nothing would learn".into()));
+    }
+    Ok(rates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::presets::by_name;
+
+    #[test]
+    fn lists_name_layers_ranges_and_the_head() {
+        let net = by_name("torchvision").unwrap();
+        let list = |text: &str| of_list(&net, text).map_err(|e| e.to_string());
+        assert_eq!(list("conv1-conv3").unwrap(), ["conv1", "conv2", "conv3"]);
+        assert_eq!(list("fc6").unwrap(), ["fc6"]);
+        assert_eq!(list("head, conv5-fc6,conv1").unwrap(), ["fc8", "conv5", "fc6", "conv1"]);
+        assert_eq!(list("fc7-head").unwrap(), ["fc7", "fc8"]);
+        for wrong in ["conv6", "", "pool1", "conv1-", "conv1-conv9", "conv1,,fc8", "Conv1"] {
+            let message = list(wrong).unwrap_err();
+            assert!(message.contains("torchvision") && message.contains("conv1, conv2"), "{wrong}: {message}");
+        }
+        assert!(list("fc8-conv1").unwrap_err().contains("fc8 comes after conv1"));
+        let mut odd = net.clone();
+        odd.layers[0].name = "conv-1".into();
+        assert_eq!(of_list(&odd, "conv-1-conv2,conv-1").unwrap(), ["conv-1", "conv2", "conv-1"]);
+    }
+
+    #[test]
+    fn rates_are_by_the_nets_own_names_and_something_must_learn() {
+        let net = by_name("torchvision").unwrap();
+        let times = |pairs: &[(&str, f64)]| rates(&net, &pairs.iter().map(|(name, x)| (name.to_string(), *x)).collect());
+        assert_eq!(times(&[("head", 10.0), ("conv1", 0.0)]).unwrap(), [("conv1".into(), 0.0), ("fc8".into(), 10.0)].into());
+        for (pairs, part) in [
+            ([("fc9", 1.0)], "fc9"),
+            ([("fc8", f64::NAN)], "NaN"),
+            ([("fc8", -1.0)], "-1"),
+            ([("fc8", 1e300)], "times the learning rate"),
+            ([("conv1-fc8", 0.0)], "nothing would learn"),
+        ] {
+            let message = times(&pairs).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Runs of the CPU engine with frozen layers.
+
+use super::{FILES, OnBad, Options, squares};
+use crate::engine::cpu::Cpu;
+use crate::engine::{Engine, init};
+use crate::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
+use crate::train::folder::RunFolder;
+use crate::train::frozen::Plan;
+use crate::train::prepare::loaders;
+use crate::train::recipe::{Augmentation, Recipe, named};
+use crate::train::{Ending, Event, Trainer};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Two convolutions, dropout, two linear layers.
+fn net() -> Net {
+    let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.1));
+    let conv = |out| {
+        let (kernel, stride, pad, groups, rounding) = (3, 1, Pad::all(1), 1, Rounding::Floor);
+        Op::Conv { out, kernel, stride, pad, groups, rounding, weight_init, bias_init }
+    };
+    let relu = || Op::Activation { function: Activation::Relu };
+    let pool = || Op::MaxPool { kernel: 2, stride: 2, pad: Pad::all(0), rounding: Rounding::Floor };
+    let fc = |out| Op::Linear { out, weight_init, bias_init };
+    let rows = [
+        ("conv1", conv(6)),
+        ("relu1", relu()),
+        ("pool1", pool()),
+        ("conv2", conv(8)),
+        ("relu2", relu()),
+        ("pool2", pool()),
+        ("drop3", Op::Dropout { rate: 0.5, style: DropoutStyle::ScaleInTraining }),
+        ("fc3", fc(12)),
+        ("relu3", relu()),
+        ("fc4", fc(3)),
+    ];
+    let layers = rows.into_iter().map(|(name, op)| Layer { name: name.into(), op }).collect();
+    Net { name: "small".into(), image_size: 8, layers }
+}
+
+fn recipe(augment: Augmentation, views: usize, frozen: &[&str]) -> Recipe {
+    let layer_rates = frozen.iter().map(|name| (name.to_string(), 0.0)).chain([("head".to_string(), 4.0)]).collect();
+    Recipe { epochs: 5, batch: 8, lr: 0.01, augment, views, layer_rates, ..named("finetune").unwrap() }
+}
+
+/// What a run left, and how it dealt with frozen layers.
+struct Left {
+    files: BTreeMap<&'static str, Vec<u8>>,
+    plan: Plan,
+    losses: Vec<f64>,
+}
+
+/// Trains in `at` with `room` for what frozen layers give; stops after each of `stops` steps and goes on.
+fn train(at: &Path, recipe: &Recipe, room: Option<u64>, stops: &[u64]) -> Left {
+    let mut losses = Vec::new();
+    let mut plan = None;
+    for stop_after in stops.iter().copied().chain([u64::MAX]) {
+        let folder = if at.join("config.toml").exists() { RunFolder::open(at) } else { RunFolder::create(at) }.unwrap();
+        std::fs::write(folder.config(), "").unwrap();
+        let (train, val) = crate::data::hold_out(squares(90, &[4, 31]), 0.2);
+        let mut engine = Cpu::new(&net(), 8, 2).unwrap();
+        init::initialise(&mut engine, 3).unwrap();
+        let loaders = loaders(recipe, &net(), None, &train, &val, 3, 1).unwrap();
+        let stop = AtomicBool::new(false);
+        let options = Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip, frozen_room: room };
+        let mut trainer = Trainer::new(&mut engine, recipe, 3, &loaders, train, val, &folder, options).unwrap();
+        plan = Some(trainer.frozen().clone());
+        let mut step = 0;
+        let ending = trainer.run(&stop, &mut |event| {
+            if let Event::Step { loss, .. } = event {
+                losses.push(loss);
+                step += 1;
+                stop.store(step >= stop_after, Ordering::Relaxed);
+            }
+        });
+        assert_eq!(ending.unwrap(), if stop_after == u64::MAX { Ending::Done } else { Ending::Interrupted });
+    }
+    let files = FILES.map(|name| (name, std::fs::read(at.join(name)).unwrap())).into();
+    Left { files, plan: plan.unwrap(), losses }
+}
+
+#[test]
+fn what_is_kept_of_frozen_layers_changes_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let crops = Augmentation::CropMirror;
+    for (i, (augment, views, frozen)) in [
+        (Augmentation::None, 0, ["conv1", "conv2"].as_slice()),
+        (crops, 2, &["conv1", "conv2"]),
+        (crops, 3, &["conv1"]),
+        (crops, 1, &["conv1", "conv2", "fc3"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // With and without a last, smaller batch: then a view is whole only after some epochs.
+        let recipe = Recipe { drop_last: i % 2 == 0, ..recipe(augment, views, frozen) };
+        let at = |name: &str| folder.path().join(format!("{name}-{i}"));
+        let kept = train(&at("kept"), &recipe, None, &[]);
+        let always = train(&at("always"), &recipe, Some(100), &[]);
+        assert!(
+            matches!(&kept.plan, Plan::Keep { views: v, after, .. } if *v == views.max(1)
+            && *after == if frozen.len() == 1 { "pool1" } else { "pool2" }),
+            "{:?}",
+            kept.plan
+        );
+        assert!(matches!(always.plan, Plan::NoRoom { room: 100, .. }), "{:?}", always.plan);
+        assert_eq!(kept.losses, always.losses);
+        let stopped = train(&at("stopped"), &recipe, None, &[3, 11]);
+        for name in FILES {
+            assert!(kept.files[name] == always.files[name], "{name} differs, {frozen:?}");
+            assert!(kept.files[name] == stopped.files[name], "{name} differs after a stop, {frozen:?}");
+        }
+        // It has learnt, and what is frozen has not.
+        assert!(kept.losses[kept.losses.len() - 1] < 0.8 * kept.losses[0], "{:?}", kept.losses);
+        let model = crate::weights::read(at("kept").join("last.safetensors")).unwrap();
+        let mut first = Cpu::new(&net(), 1, 1).unwrap();
+        init::initialise(&mut first, 3).unwrap();
+        for layer in ["conv1", "conv2", "fc3", "fc4"] {
+            let name = format!("{layer}.weight");
+            let same = model.tensors[&name].to_vec() == first.parameter(&name).unwrap();
+            assert_eq!(same, frozen.contains(&layer), "{name}");
+        }
+    }
+}
+
+#[test]
+fn views_come_again_and_without_them_nothing_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let crops = Augmentation::CropMirror;
+    let anew = train(&folder.path().join("anew"), &recipe(crops, 0, &["conv1"]), None, &[]);
+    let again = train(&folder.path().join("again"), &recipe(crops, 5, &["conv1"]), None, &[]);
+    assert!(matches!(anew.plan, Plan::Always(_)), "{:?}", anew.plan);
+    // 5 views of 5 epochs are those of a run in which they never come again.
+    assert_eq!(anew.losses, again.losses);
+    assert!(again.losses != train(&folder.path().join("fewer"), &recipe(crops, 4, &["conv1"]), None, &[]).losses);
+    let nothing = train(&folder.path().join("nothing"), &recipe(crops, 4, &["conv2"]), None, &[]);
+    assert_eq!(nothing.plan, Plan::Nothing);
+}
+
+#[test]
+fn a_frozen_layer_has_no_velocity_in_the_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = train(folder.path(), &recipe(Augmentation::None, 0, &["conv1"]), None, &[]);
+    let state = String::from_utf8_lossy(&left.files["state.safetensors"]).into_owned();
+    assert!(state.contains("velocity.conv2.weight") && !state.contains("velocity.conv1") && state.contains("\"conv1.weight\""));
+}
