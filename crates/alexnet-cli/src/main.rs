@@ -31,6 +31,10 @@ enum Command {
     Predict(commands::predict::Args),
     /// Answer requests over HTTP, with a page to drop pictures on
     Serve(Box<commands::serve::Args>),
+    /// Show what a model sees: filters, maps, heat over pictures, mistakes
+    Explain(commands::explain::Args),
+    /// Check a data set, or draw it as training sees it
+    Data(commands::data::Args),
     /// Prepare a model to run in int8.
     Quantize(commands::quantize::Args),
     /// Tell what a model file is: format, network, tensors, preprocessing
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Serve(args) => commands::serve::run(&args, cli.quiet),
+        Command::Explain(args) => commands::explain::run(&args, cli.quiet),
+        Command::Data(args) => commands::data::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),

@@ -5,6 +5,9 @@ use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
 use alexnet::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
 use alexnet::selftest::formula::{self, uniform};
 
+#[path = "engine/layer_gradient.rs"]
+mod layer_gradient;
+
 const SIZE: usize = 17;
 
 fn net(name: &str, rows: &[(&str, Op)]) -> Net {

@@ -180,6 +180,18 @@ impl Sheet {
     }
 }
 
+/// A photograph of at most 320 pixels, twice the size of a sheet's cells (which fine screens show): hundreds of larger ones would
+/// fill the memory before the sheet is drawn.
+pub fn thumbnail(picture: Picture) -> Picture {
+    const LONGEST: usize = 320;
+    let longest = picture.height.max(picture.width);
+    if longest <= LONGEST {
+        return picture;
+    }
+    let brought = |n: usize| (n * LONGEST / longest).max(1);
+    picture.resized(brought(picture.height), brought(picture.width))
+}
+
 /// `0.3 %`, `42 %`: as many digits as a bar needs.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;

@@ -6,9 +6,9 @@ pub mod middle;
 
 use std::collections::BTreeMap;
 
-use crate::Result;
 use crate::net::Net;
 use crate::weights::Values;
+use crate::{Error, Result};
 
 /// Runs a [`Net`]. Images are `[n, 3, size, size]`, row-major, already preprocessed; labels are class numbers.
 ///
@@ -37,6 +37,22 @@ pub trait Engine {
     /// The gradient of the mean loss with respect to the images, `[n, 3, size, size]`, dropout off.
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>>;
 
+    /// What a layer gives for `images` and the gradient with respect to it of `sum(weights * logits)`, dropout off; `weights`
+    /// are `[n, classes]`, such as 1 for one class of each picture. `layer` `None` means the images themselves.
+    ///
+    /// # Errors
+    /// An engine that cannot, an unknown layer, or slices of other lengths.
+    fn layer_gradient(
+        &mut self,
+        images: &[f32],
+        layer: Option<&str>,
+        weights: &[f32],
+        relu: ReluGradient,
+    ) -> Result<LayerGradient> {
+        let _ = (images, layer, weights, relu);
+        Err(Error::Invalid("this engine does not tell the gradients of layers; use --device cpu".into()))
+    }
+
     /// What a layer gives for `images`, dropout off, `[n, channels, size, size]` row-major.
     fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>>;
 
@@ -61,6 +77,25 @@ pub trait Engine {
     fn middle(&mut self) -> Option<&mut dyn middle::Middle> {
         None
     }
+}
+
+/// What a ReLU lets through on the way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReluGradient {
+    /// The gradient where the unit was above zero: the derivative.
+    Plain,
+    /// Of that, only what is above zero: guided backpropagation (Springenberg et al. 2014, section 3.4). A picture for the eye,
+    /// no derivative.
+    Guided,
+}
+
+/// A layer's values and the gradient with respect to them, both `[n, channels, size, size]` row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerGradient {
+    /// What the layer gives, as [`Engine::activation`] tells it.
+    pub activation: Vec<f32>,
+    /// The gradient.
+    pub gradient: Vec<f32>,
 }
 
 /// What a step of training learns from.

@@ -6,7 +6,7 @@ pub mod decode;
 mod jpeg;
 mod orient;
 mod preprocess;
-mod resize;
+pub(crate) mod resize;
 mod tensor;
 
 use serde::{Deserialize, Serialize};

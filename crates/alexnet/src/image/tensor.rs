@@ -47,6 +47,32 @@ impl Preprocess {
     }
 }
 
+impl Preprocess {
+    /// The picture that a tensor `[3, crop, crop]` shows, to the nearest of 256 levels: what [`tensor`](Self::tensor) has made of
+    /// a crop, with its colour noise. A mean picture that was taken at the crop's own place (Caffe) is put back at the centre.
+    ///
+    /// # Panics
+    /// When the tensor has another size.
+    pub fn picture(&self, tensor: &[f32]) -> Picture {
+        let crop = self.crop;
+        assert_eq!(tensor.len(), 3 * crop * crop, "a tensor of [3, {crop}, {crop}]");
+        let mean = |channel: usize, y: usize, x: usize| match &self.mean {
+            Mean::Channel(mean) => mean[channel],
+            Mean::Picture { size, values, .. } => {
+                let place = mean_window(*size, crop, super::crop::centre(*size, *size, crop), true);
+                values[(channel * size + place.top + y) * size + place.left + x]
+            }
+        };
+        let level = |i: usize, colour: usize| {
+            let channel = if self.channels == Channels::Bgr { 2 - colour } else { colour };
+            let value = tensor[channel * crop * crop + i] * self.std[channel] + mean(channel, i / crop, i % crop);
+            (value / self.scale).round().clamp(0.0, 255.0) as u8
+        };
+        let rgb = (0..crop * crop).flat_map(|i| [0, 1, 2].map(|colour| level(i, colour))).collect();
+        Picture { width: crop, height: crop, rgb }
+    }
+}
+
 /// Where the mean picture is cropped: with the picture (Caffe), or always in the middle (the 2012 code).
 fn mean_window(size: usize, crop: usize, window: Window, centre: bool) -> Window {
     assert!(crop <= size, "a mean picture of {size} pixels for a crop of {crop}");
@@ -64,6 +90,32 @@ fn subtract_mean(plane: &mut [f32], crop: usize, mean: &[f32], size: usize, plac
             row.iter_mut().zip(mean.iter().rev()).for_each(|(out, mean)| *out -= mean / std);
         } else {
             row.iter_mut().zip(mean).for_each(|(out, mean)| *out -= mean / std);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Split, built_in};
+    use crate::image::crop;
+    use crate::net::presets;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_tensor_shows_the_crop_that_it_was_made_of() {
+        let picture = built_in(Split::Test, 0).picture(7).unwrap();
+        for name in ["torchvision", "bvlc", "paper"] {
+            let mut preprocess = Preprocess::for_net(&presets::by_name(name).unwrap().with_image_size(64));
+            if name == "paper" {
+                let values = (0..3 * 90 * 90).map(|i| (i % 251) as f32).collect();
+                preprocess.mean = Mean::Picture { size: 90, values: Arc::new(values), centre: true };
+            }
+            let window = Window { top: 5, left: 20, mirror: false };
+            let mut tensor = vec![0.0; 3 * 64 * 64];
+            preprocess.tensor(&picture, window, None, &mut tensor);
+            let expected = picture.cut(crop::Area { top: 5, left: 20, height: 64, width: 64 });
+            assert_eq!(preprocess.picture(&tensor), expected, "{name}");
         }
     }
 }

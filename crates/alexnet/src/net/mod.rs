@@ -6,11 +6,13 @@ mod describe;
 pub mod drawing;
 mod layer;
 pub mod presets;
+mod receptive;
 mod shape;
 pub mod towers;
 
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
+pub use receptive::ReceptiveField;
 pub use shape::{LayerShape, Shape, Totals};
 
 use serde::{Deserialize, Serialize};

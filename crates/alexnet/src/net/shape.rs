@@ -98,6 +98,17 @@ impl Net {
         })
     }
 
+    /// The index of a layer.
+    ///
+    /// # Errors
+    /// No layer of this name; the message lists those that there are.
+    pub fn layer(&self, name: &str) -> Result<usize> {
+        self.layers.iter().position(|layer| layer.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.layers.iter().map(|layer| layer.name.as_str()).collect();
+            Error::Net(format!("{} has no layer {name}; it has {}", self.name, names.join(", ")))
+        })
+    }
+
     /// Number of classes: the outputs of the last layer that has weights.
     pub fn classes(&self) -> usize {
         self.layers.iter().rev().find_map(|l| if let Op::Linear { out, .. } = l.op { Some(out) } else { None }).unwrap_or(0)

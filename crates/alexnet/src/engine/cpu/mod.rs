@@ -6,6 +6,7 @@
 
 mod describe;
 mod int8;
+mod layer_gradient;
 mod memory;
 mod middle;
 mod parameters;
@@ -33,7 +34,7 @@ use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
 pub use self::timing::{Limits, Timing};
 use super::middle::Middle;
-use super::{Batch, Engine, Step, Update};
+use super::{Batch, Engine, LayerGradient, ReluGradient, Step, Update};
 use crate::net::{Net, Op};
 use crate::weights::Values;
 use crate::{Error, Result};
@@ -228,7 +229,7 @@ fn compiled<'a>(
     precision: Precision,
 ) -> Result<&'a mut Program> {
     if slot.is_none() {
-        let program = Program::new(net, net.layers.len(), purpose, capacity)?;
+        let program = Program::new(net, 0..net.layers.len(), purpose, capacity)?;
         describe::log(net, &program.plan, purpose, context, precision);
         *slot = Some(program);
     }
@@ -294,14 +295,20 @@ impl Engine for Cpu {
         Ok(planes)
     }
 
+    fn layer_gradient(
+        &mut self,
+        images: &[f32],
+        layer: Option<&str>,
+        weights: &[f32],
+        relu: ReluGradient,
+    ) -> Result<LayerGradient> {
+        layer_gradient::layer_gradient(self, images, layer, weights, relu)
+    }
+
     fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
-        let n = self.count(images)?;
-        let Some(index) = self.net.layers.iter().position(|l| l.name == layer) else {
-            let names: Vec<&str> = self.net.layers.iter().map(|l| l.name.as_str()).collect();
-            return Err(Error::Net(format!("{} has no layer {layer}; it has {}", self.net.name, names.join(", "))));
-        };
+        let (n, index) = (self.count(images)?, self.net.layer(layer)?);
         // The plan of a shorter net cannot fuse what follows, so conv1 is seen before its ReLU.
-        let mut program = Program::new(&self.net, index + 1, Purpose::Infer, n)?;
+        let mut program = Program::new(&self.net, 0..index + 1, Purpose::Infer, n)?;
         let team = self.team.clone();
         let context = self.context(&team);
         run::prepare(&context, &program, &mut self.parameters, n);

@@ -1,5 +1,7 @@
 //! From a list of layers to steps: shapes fixed, activations fused or done in place, borders of zeros where they are read.
 
+use std::ops::Range;
+
 use alexnet_kernels::activation::Function;
 use alexnet_kernels::conv;
 use alexnet_kernels::map::{Map, Sides};
@@ -85,14 +87,16 @@ pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
 }
 
 impl Plan {
-    /// The plan of the first `layers` layers of a net.
-    pub(super) fn new(net: &Net, layers: usize) -> Result<Plan> {
+    /// The plan of a run of a net's layers. Value 0 is what the layer before them gives, or the pictures.
+    pub(super) fn new(net: &Net, layers: Range<usize>) -> Result<Plan> {
         let shapes = net.shapes()?;
-        let input = Value { map: plain(Shape { channels: 3, size: net.image_size }), relu: false, kept: false };
+        let pictures = Shape { channels: 3, size: net.image_size };
+        let input = layers.start.checked_sub(1).map_or(pictures, |before| shapes[before].output);
+        let input = Value { map: plain(input), relu: false, kept: false };
         let mut plan = Plan { values: vec![input], steps: Vec::new(), output: 0, winners: Vec::new() };
-        let mut parameter = 0;
-        for (i, layer) in net.layers[..layers].iter().enumerate() {
-            plan.add(i, &layer.op, &shapes[i], &mut parameter)?;
+        let mut parameter = parameter_shapes(net)?.iter().filter(|(layer, _)| *layer < layers.start).count();
+        for i in layers {
+            plan.add(i, &net.layers[i].op, &shapes[i], &mut parameter)?;
         }
         // Borders are known once all readers are.
         for step in &mut plan.steps {

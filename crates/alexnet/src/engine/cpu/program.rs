@@ -1,9 +1,12 @@
 //! A plan with memory: which values live when, forward only or forth and back.
 
+use std::ops::Range;
+
 use super::memory::{Life, Memory};
 use super::plan::{Plan, Value, Work, batch};
 use super::timing::Clock;
 use crate::Result;
+use crate::engine::ReluGradient;
 use crate::net::Net;
 
 /// What a program is for.
@@ -25,20 +28,22 @@ pub(super) struct Program {
     pub(super) memory: Memory,
     /// Room for the winners of each max pool; empty for inference.
     pub(super) winners: Vec<Vec<u8>>,
+    /// What ReLUs let through on the way back.
+    pub(super) relu: ReluGradient,
     /// Times the steps, if someone asked for it.
     pub(super) clock: Clock,
 }
 
 impl Program {
-    /// Compiles the first `layers` layers of a net.
-    pub(super) fn new(net: &Net, layers: usize, purpose: Purpose, capacity: usize) -> Result<Program> {
+    /// Compiles a run of a net's layers.
+    pub(super) fn new(net: &Net, layers: Range<usize>, purpose: Purpose, capacity: usize) -> Result<Program> {
         let plan = Plan::new(net, layers)?;
         let memory = Memory::new(&lives(&plan, purpose, capacity));
         let winners = match purpose {
             Purpose::Infer => plan.winners.iter().map(|_| Vec::new()).collect(),
             _ => plan.winners.iter().map(|&len| vec![0; len * capacity]).collect(),
         };
-        Ok(Program { plan, purpose, memory, winners, clock: Clock::default() })
+        Ok(Program { plan, purpose, memory, winners, relu: ReluGradient::Plain, clock: Clock::default() })
     }
 
     /// The number of the gradient of a value.

@@ -19,7 +19,7 @@ use super::middle::Place;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Program, Purpose};
-use crate::engine::{DropoutKey, Rates, Update, UpdateForm};
+use crate::engine::{DropoutKey, Rates, ReluGradient, Update, UpdateForm};
 use crate::net::DropoutStyle;
 
 /// What becomes of the gradients of parameters.
@@ -261,7 +261,7 @@ fn step_backward(
     let (x_map, dx_map) = (batch(program.plan.values[x].map, n), batch(program.plan.gradient_map(x), n));
     let (y_map, dy_map) = (batch(program.plan.values[y].map, n), batch(program.plan.gradient_map(y), n));
     let (dx, dy) = (program.gradient(x), program.gradient(y));
-    let Program { plan, purpose, memory, winners, clock } = program;
+    let Program { plan, purpose, memory, winners, relu: through, clock } = program;
     let wanted = (x != 0 && learns_below) || *purpose == Purpose::InputGradient;
     let relu = plan.values[x].relu;
     match work {
@@ -313,6 +313,9 @@ fn step_backward(
                 }
                 // Not in place: then x is the input or a tanh or sigmoid, which has no mask.
                 Work::Activation { .. } | Work::Dropout { .. } => layout::copy(context, dy_map, memory.read(dy), dx_map, to),
+            }
+            if relu && *through == ReluGradient::Guided {
+                to.iter_mut().for_each(|gradient| *gradient = gradient.max(0.0));
             }
         });
     }

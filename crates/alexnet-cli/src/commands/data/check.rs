@@ -1,0 +1,140 @@
+//! `alexnet data check`: is a data set fit to learn from?
+
+use super::findings::{Findings, Member, Set};
+use crate::commands::machine::Machine;
+use crate::{net_option, out};
+use alexnet::data::{self, Source, loader};
+use alexnet::draw::Format;
+use alexnet::quality::duplicates::{LIKENESS, duplicates};
+use alexnet::quality::labels::opinions;
+use alexnet::quality::{Scan, scan};
+use alexnet::{eval, weights};
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(super) const EXIT_STATUS: &str = "Exit status: 0 checked, whatever was found; 1 the check failed, or with --strict: a picture is broken, or \
+a picture is in both sets, or the same picture has two labels; 2 bad usage.";
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Pictures to train with: a folder with one folder per class, or a .tar of the same
+    data: PathBuf,
+    /// Pictures to validate with, which must not be among the others
+    #[arg(long, value_name = "PATH")]
+    val: Option<PathBuf>,
+    /// Model whose opinion tells wrong labels; best one that was not trained on these pictures for long
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Network that the model file is, where it does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, requires = "model")]
+    net: Option<String>,
+    /// Correlation of thumbnails from which on pictures are near duplicates, 0 to 1
+    #[arg(long, value_name = "X", default_value_t = LIKENESS, value_parser = share)]
+    likeness: f32,
+    /// Short side below which a picture is called small, in pixels
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    small: usize,
+    /// Draw duplicates and doubted labels into this file, .png or .svg
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// Lines of each kind to print; the rest is counted. --json tells all
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    show: usize,
+    /// Fail where a picture is broken, in both sets, or has two labels
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    machine: Machine,
+    /// One JSON object instead of a report
+    #[arg(long)]
+    json: bool,
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| "a number from 0 to 1".into())
+}
+
+/// Pictures that go through the network together.
+const BATCH: usize = 32;
+
+pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    if let Some(path) = &args.sheet {
+        Format::of(path)?;
+    }
+    let paths: Vec<&Path> = std::iter::once(args.data.as_path()).chain(args.val.as_deref()).collect();
+    let sources = paths.iter().map(|path| Ok(data::open(path)?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.machine.threads).build().context("cannot start threads")?;
+    let scans = sources.iter().map(|source| look(&**source, &pool, quiet)).collect::<anyhow::Result<Vec<Scan>>>()?;
+    let groups = pool.install(|| duplicates(&scans.iter().collect::<Vec<_>>(), args.likeness));
+
+    let mut findings = Findings::default();
+    for ((path, source), scan) in paths.iter().zip(&sources).zip(&scans) {
+        findings.sets.push(Set::new(path, &**source, scan, args.small));
+    }
+    for group in groups {
+        let member = |&(set, i): &(usize, usize)| Member::new(set, &*sources[set], i);
+        findings.add_duplicates(group.exact, group.likeness, group.places.iter().map(member).collect());
+    }
+    if let Some(path) = &args.model {
+        doubt(args, path, &sources, &pool, &mut findings, quiet)?;
+    }
+    if let Some(path) = &args.sheet {
+        findings.sheet(&sources)?.scene().write(path)?;
+    }
+    if args.json {
+        out::print_json(&findings)?;
+    } else {
+        out::print(&findings.report(args.show))?;
+    }
+    let serious = findings.serious();
+    if args.strict && !serious.is_empty() {
+        bail!("{}", serious.join(", "));
+    }
+    Ok(())
+}
+
+/// Scans a set, with a bar for those who wait.
+fn look(source: &dyn Source, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
+    let bar = bar(source.len(), quiet)?;
+    let found = pool.install(|| scan(source, &|_| bar.inc(1)));
+    bar.finish_and_clear();
+    Ok(found)
+}
+
+/// Asks the model about all labels.
+fn doubt(
+    args: &Args,
+    path: &Path,
+    sources: &[Arc<dyn Source>],
+    pool: &rayon::ThreadPool,
+    findings: &mut Findings,
+    quiet: bool,
+) -> anyhow::Result<()> {
+    let mut model = weights::open(path, args.net.as_deref())?;
+    let mut engine = args.machine.engine_of(&mut model, BATCH)?;
+    for (set, source) in sources.iter().enumerate() {
+        let matched = eval::by_name(source.clone(), &model.classes)?;
+        let options =
+            loader::Options { batch: BATCH, threads: args.machine.threads, memory: Some(0), ..loader::Options::default() };
+        let loader = loader::Loader::sequential(matched, model.preprocess.clone(), false, options)?;
+        let bar = bar(source.len(), quiet)?;
+        let found = opinions(&mut engine, &loader, &mut |done| {
+            bar.set_position(done as u64);
+            true
+        })?;
+        bar.finish_and_clear();
+        for doubt in pool.install(|| found.doubts()) {
+            findings.add_doubt(&doubt, Member::new(set, &**source, doubt.picture as usize), &model.classes);
+        }
+    }
+    findings.asked_model = true;
+    Ok(())
+}
+
+fn bar(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
+    let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(len as u64) };
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
+    Ok(bar)
+}

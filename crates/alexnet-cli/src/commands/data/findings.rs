@@ -1,0 +1,252 @@
+//! What a check found: for programs, in words, and as a contact sheet.
+
+use alexnet::data::Source;
+use alexnet::draw::sheet::{Bar, Cell, Group, Sheet};
+use alexnet::draw::{GREEN, GREY, INK, RED};
+use alexnet::quality::labels::{Doubt, NEIGHBOURS};
+use alexnet::quality::{Scan, Sizes};
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// All that was found.
+#[derive(Default, Serialize)]
+pub(super) struct Findings {
+    pub(super) sets: Vec<Set>,
+    duplicates: Vec<Duplicates>,
+    doubts: Vec<Doubted>,
+    /// Whether there was a model to ask about labels.
+    pub(super) asked_model: bool,
+}
+
+/// One set of pictures.
+#[derive(Serialize)]
+pub(super) struct Set {
+    path: String,
+    pictures: usize,
+    broken: Vec<Broken>,
+    classes: Vec<Class>,
+    sizes: Option<Sizes>,
+    /// The short side below which a picture counts as small.
+    small_side: usize,
+}
+
+#[derive(Serialize)]
+struct Broken {
+    name: String,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct Class {
+    class: String,
+    pictures: usize,
+}
+
+/// A picture of one of the sets.
+#[derive(Serialize, Clone)]
+pub(super) struct Member {
+    set: usize,
+    name: String,
+    class: String,
+    #[serde(skip)]
+    number: usize,
+}
+
+#[derive(Serialize)]
+struct Duplicates {
+    exact: bool,
+    likeness: f32,
+    /// Whether some are in the first set and some in the second.
+    between_sets: bool,
+    /// Whether they have different labels.
+    conflicting: bool,
+    pictures: Vec<Member>,
+}
+
+#[derive(Serialize)]
+struct Doubted {
+    #[serde(flatten)]
+    picture: Member,
+    probability: f64,
+    suggested: String,
+    suggested_probability: f64,
+    neighbours: usize,
+    agreeing: usize,
+    suggesting: usize,
+}
+
+/// A class with fewer pictures can hardly be learnt.
+const FEW: usize = 10;
+/// Classes that differ by more are called out of balance.
+const IMBALANCE: f64 = 10.0;
+/// Groups and doubts drawn on a sheet.
+const DRAWN: usize = 60;
+
+impl Set {
+    pub(super) fn new(path: &Path, source: &dyn Source, scan: &Scan, small_side: usize) -> Set {
+        let mut counts = vec![0; source.classes().len()];
+        scan.readable().for_each(|(i, _)| counts[source.label(i) as usize] += 1);
+        let classes = source.classes().iter().zip(counts);
+        Set {
+            path: path.to_string_lossy().into_owned(),
+            pictures: source.len(),
+            broken: scan.broken().map(|(i, why)| Broken { name: source.name(i).into(), why: why.into() }).collect(),
+            classes: classes.map(|(class, pictures)| Class { class: class.clone(), pictures }).collect(),
+            sizes: scan.sizes(small_side),
+            small_side,
+        }
+    }
+
+    fn report(&self, show: usize, text: &mut String) {
+        let Set { path, pictures, broken, classes, sizes, .. } = self;
+        line(text, &format!("{path}: {pictures} pictures of {} classes", classes.len()));
+        line(text, &format!("  cannot be read: {}", broken.len()));
+        list(text, broken.iter().map(|b| format!("{}: {}", b.name, b.why)), show);
+        if let Some(Sizes { width, height, small, long, grey }) = sizes {
+            let [narrow, wide_median, wide] = width;
+            let [low, high_median, high] = height;
+            let sizes = format!("{narrow} to {wide} wide (median {wide_median}), {low} to {high} high (median {high_median})");
+            line(text, &format!("  sizes: {sizes}"));
+            let side = self.small_side;
+            line(text, &format!("  odd: {small} below {side} pixels, {long} longer than 3 to 1, {grey} without colours"));
+        }
+        let most = classes.iter().max_by_key(|c| c.pictures);
+        let least = classes.iter().rev().min_by_key(|c| c.pictures);
+        if let (Some(most), Some(least)) = (most, least) {
+            let ratio = most.pictures as f64 / least.pictures.max(1) as f64;
+            let warning = if least.pictures < FEW {
+                "; too few to learn from"
+            } else if ratio > IMBALANCE {
+                "; out of balance"
+            } else {
+                ""
+            };
+            let (most, least) = (format!("{} {}", most.class, most.pictures), format!("{} {}", least.class, least.pictures));
+            line(text, &format!("  classes: from {least} to {most}, {ratio:.1} times as many{warning}"));
+        }
+    }
+}
+
+impl Member {
+    pub(super) fn new(set: usize, source: &dyn Source, number: usize) -> Member {
+        let class = source.classes()[source.label(number) as usize].clone();
+        Member { set, name: source.name(number).into(), class, number }
+    }
+
+    /// The name, with a mark where it is not of the first set.
+    fn words(&self) -> String {
+        if self.set == 0 { self.name.clone() } else { format!("{} (validation)", self.name) }
+    }
+
+    fn cell(&self, sources: &[Arc<dyn Source>]) -> anyhow::Result<Cell> {
+        let picture = sources[self.set].picture(self.number).map_err(|why| anyhow::anyhow!("{}: {why}", self.name))?;
+        let file = self.name.rsplit('/').next().unwrap_or(&self.name);
+        Ok(Cell::photograph(alexnet::draw::sheet::thumbnail(picture)).line(&self.class, INK).line(file, GREY))
+    }
+}
+
+impl Findings {
+    pub(super) fn add_duplicates(&mut self, exact: bool, likeness: f32, pictures: Vec<Member>) {
+        let between_sets = pictures.iter().any(|p| p.set != pictures[0].set);
+        let conflicting = pictures.iter().any(|p| p.class != pictures[0].class);
+        self.duplicates.push(Duplicates { exact, likeness, between_sets, conflicting, pictures });
+    }
+
+    pub(super) fn add_doubt(&mut self, doubt: &Doubt, picture: Member, classes: &[String]) {
+        let Doubt { probability, suggested, suggested_probability, agreeing, suggesting, .. } = *doubt;
+        let (suggested, neighbours) = (classes[suggested].clone(), NEIGHBOURS);
+        self.doubts.push(Doubted { picture, probability, suggested, suggested_probability, neighbours, agreeing, suggesting });
+    }
+
+    /// What no data set should have, in words.
+    pub(super) fn serious(&self) -> Vec<String> {
+        let broken = self.sets.iter().map(|set| set.broken.len()).sum();
+        let count = |test: fn(&Duplicates) -> bool| self.duplicates.iter().filter(|group| test(group)).count();
+        let kinds = [
+            (broken, "pictures cannot be read"),
+            (count(|group| group.between_sets), "pictures are in both sets"),
+            (count(|group| group.conflicting), "pictures have two labels"),
+        ];
+        kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
+    }
+
+    /// All in words, at most `show` lines of a kind.
+    pub(super) fn report(&self, show: usize) -> String {
+        let mut text = String::new();
+        self.sets.iter().for_each(|set| set.report(show, &mut text));
+        let exact = self.duplicates.iter().filter(|group| group.exact).count();
+        let (near, between) = (self.duplicates.len() - exact, self.duplicates.iter().filter(|g| g.between_sets).count());
+        let conflicting = self.duplicates.iter().filter(|g| g.conflicting).count();
+        let more = if self.sets.len() > 1 { format!(", {between} in both sets") } else { String::new() };
+        line(
+            &mut text,
+            &format!(
+                "duplicates: {exact} groups of equal and {near} of nearly equal pictures{more}, {conflicting} with two labels"
+            ),
+        );
+        // What does most harm first.
+        let mut groups: Vec<&Duplicates> = self.duplicates.iter().collect();
+        groups.sort_by_key(|group| (!group.conflicting, !group.between_sets, !group.exact));
+        let words = |group: &&Duplicates| {
+            let how = if group.exact { "equal".into() } else { format!("{:.3}", group.likeness) };
+            format!("{how}: {}", group.pictures.iter().map(Member::words).collect::<Vec<_>>().join(", "))
+        };
+        list(&mut text, groups.iter().map(words), show);
+        if self.asked_model {
+            line(&mut text, &format!("likely wrong labels: {}", self.doubts.len()));
+            let words = |doubt: &Doubted| {
+                let Doubted { picture, probability, suggested, suggested_probability, agreeing, suggesting, neighbours } = doubt;
+                let class = &picture.class;
+                let (low, high) = (probability * 100.0, suggested_probability * 100.0);
+                format!(
+                    "{}: {low:.1} %, rather {suggested}, {high:.1} %; of {neighbours} neighbours {agreeing} {class}, {suggesting} {suggested}",
+                    picture.words()
+                )
+            };
+            list(&mut text, self.doubts.iter().map(words), show);
+        } else {
+            line(&mut text, "likely wrong labels: not looked for; --model tells them");
+        }
+        text
+    }
+
+    /// Duplicates side by side and doubted labels, so that eyes can decide.
+    pub(super) fn sheet(&self, sources: &[Arc<dyn Source>]) -> anyhow::Result<Sheet> {
+        let mut groups = Vec::new();
+        for group in self.duplicates.iter().take(DRAWN) {
+            let how = if group.exact { "equal".into() } else { format!("likeness {:.3}", group.likeness) };
+            let what = [(group.between_sets, ", in both sets"), (group.conflicting, ", two labels")];
+            let what: String = what.iter().filter(|(on, _)| *on).map(|(_, what)| *what).collect();
+            let cells = group.pictures.iter().take(8).map(|picture| picture.cell(sources));
+            groups.push(Group { heading: how + &what, cells: cells.collect::<anyhow::Result<_>>()? });
+        }
+        let doubted = |doubt: &Doubted| -> anyhow::Result<Cell> {
+            let bar = |label: &str, share, colour| Bar { label: label.into(), share, colour };
+            let bars = vec![
+                bar(&doubt.suggested, doubt.suggested_probability, GREEN),
+                bar(&doubt.picture.class, doubt.probability, RED),
+            ];
+            Ok(Cell { bars, ..doubt.picture.cell(sources)? })
+        };
+        let cells = self.doubts.iter().take(DRAWN).map(doubted).collect::<anyhow::Result<Vec<_>>>()?;
+        if !cells.is_empty() {
+            groups.push(Group { heading: "likely wrong labels: green suggested, red as it is".into(), cells });
+        }
+        Ok(Sheet { groups, ..Sheet::of("Duplicates and doubted labels", 8, 128, Vec::new()) })
+    }
+}
+
+fn line(text: &mut String, words: &str) {
+    writeln!(text, "{words}").expect("a string takes all");
+}
+
+/// The first lines of a list, and how many more there are.
+fn list(text: &mut String, words: impl ExactSizeIterator<Item = String>, show: usize) {
+    let more = words.len().saturating_sub(show);
+    words.take(show).for_each(|words| line(text, &format!("    {words}")));
+    if more > 0 && show > 0 {
+        line(text, &format!("    and {more} more"));
+    }
+}

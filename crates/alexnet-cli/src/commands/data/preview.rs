@@ -1,0 +1,85 @@
+//! `alexnet data preview`: pictures as training sees them.
+
+use crate::net_option::NetOption;
+use crate::out;
+use alexnet::data;
+use alexnet::draw::sheet::{Cell, Sheet};
+use alexnet::draw::{Format, GREY, INK};
+use alexnet::train::{prepare, recipe};
+use anyhow::bail;
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    net: NetOption,
+    /// Recipe, which says how pictures are changed
+    #[arg(long, value_name = "NAME", default_value = "quick", value_parser = recipe::NAMES)]
+    recipe: String,
+    /// Pictures to draw, the first ones that training will see
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=2000))]
+    count: u64,
+    /// Epoch, from 0 on: each has its own order and its own changes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    epoch: u64,
+    /// Seed of the run
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Show beside each picture what it was
+    #[arg(long)]
+    originals: bool,
+    /// Drawing to write, .png or .svg
+    #[arg(long, value_name = "FILE", default_value = "preview.png")]
+    out: PathBuf,
+    /// One JSON object instead of a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    Format::of(&args.out)?;
+    let source = match &args.data {
+        Some(path) => data::open(path)?,
+        None => data::built_in(data::Split::Train, 0),
+    };
+    let recipe = recipe::named(&args.recipe)?;
+    let net = args.net.net(Some(source.classes().len()))?;
+    let nothing = data::hold_out(source.clone(), 0.0).1;
+    let loaders = prepare::loaders(&recipe, &net, None, &source, &nothing, args.seed, 0)?;
+    let (mut cells, mut shown, mut broken) = (Vec::new(), Vec::new(), 0);
+    let count = args.count as usize;
+    for batch in loaders.train.epoch(args.epoch, 0) {
+        broken += batch.broken.len();
+        let size = 3 * net.image_size * net.image_size;
+        for (tensor, &i) in batch.images.chunks_exact(size).zip(&batch.pictures).take(count - shown.len()) {
+            let (i, name) = (i as usize, source.name(i as usize));
+            let class = &source.classes()[source.label(i) as usize];
+            let file = name.rsplit('/').next().unwrap_or(name);
+            if args.originals
+                && let Ok(picture) = source.picture(i)
+            {
+                cells.push(Cell::photograph(picture).line("original", GREY).line(file, GREY));
+            }
+            cells.push(Cell::photograph(loaders.preprocess.picture(tensor)).line(class, INK).line(file, GREY));
+            shown.push(name.to_string());
+        }
+        if shown.len() == count {
+            break;
+        }
+    }
+    if shown.is_empty() {
+        bail!("none of the {} pictures could be read", source.len());
+    }
+    let title = format!("The first {} pictures of epoch {}", shown.len(), args.epoch);
+    let note = format!("recipe {}, seed {}, {size} x {size} pixels", args.recipe, args.seed, size = net.image_size);
+    let columns = if args.originals { 6 } else { 8 };
+    let sheet = Sheet { note, ..Sheet::of(title, columns, 128, cells) };
+    sheet.scene().write(&args.out)?;
+    if args.json {
+        return out::print_json(&json!({ "out": args.out, "pictures": shown, "broken": broken }));
+    }
+    if quiet { Ok(()) } else { out::print(&format!("{}: {} pictures\n", args.out.display(), shown.len())) }
+}

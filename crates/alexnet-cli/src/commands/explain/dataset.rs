@@ -1,0 +1,135 @@
+//! `alexnet explain errors` and `alexnet explain maximal`: what a data set shows of a model.
+
+use super::opened::{Common, class_json, count};
+use alexnet::data::{self, Source, loader};
+use alexnet::explain::{errors, maximal};
+use alexnet::image::Preprocess;
+use alexnet::{draw, eval};
+use anyhow::anyhow;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(clap::Args)]
+pub(super) struct ErrorsArgs {
+    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Mistakes to show
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = count())]
+    count: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
+pub(super) struct MaximalArgs {
+    /// Layer and number of one of its maps or features, from 0 on, such as conv5:17; may be several
+    #[arg(required = true, value_name = "LAYER:UNIT", value_parser = unit)]
+    units: Vec<(String, usize)>,
+    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Pictures to show of each unit
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = count())]
+    count: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+fn unit(text: &str) -> Result<(String, usize), String> {
+    let parts = text.rsplit_once(':').and_then(|(layer, unit)| Some((layer.to_string(), unit.parse().ok()?)));
+    parts.filter(|(layer, _)| !layer.is_empty()).ok_or_else(|| "a layer and a number from 0 on, such as conv5:17".into())
+}
+
+/// Pictures that go through the network together.
+const BATCH: usize = 32;
+
+fn open(path: Option<&PathBuf>) -> anyhow::Result<Arc<dyn Source>> {
+    Ok(match path {
+        Some(path) => data::open(path)?,
+        None => data::built_in(data::Split::Test, 0),
+    })
+}
+
+fn loader(source: &Arc<dyn Source>, preprocess: &Preprocess, threads: usize) -> anyhow::Result<loader::Loader> {
+    // Each picture is seen once.
+    let options = loader::Options { batch: BATCH.min(source.len()), threads, memory: Some(0), ..Default::default() };
+    Ok(loader::Loader::sequential(source.clone(), preprocess.clone(), false, options)?)
+}
+
+fn bar(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
+    let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(len as u64) };
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
+    Ok(bar)
+}
+
+pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
+    let (model, mut engine) = args.common.open(BATCH)?;
+    let source = eval::by_name(open(args.data.as_ref())?, &model.classes)?;
+    let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
+    let bar = bar(source.len(), quiet)?;
+    let found = errors::worst(&mut engine, &loader, args.count, &mut |done| {
+        bar.set_position(done as u64);
+        true
+    })?;
+    bar.finish_and_clear();
+    for (i, why) in &found.broken {
+        eprintln!("left out: {}: {why}", source.name(*i as usize));
+    }
+    if found.images == 0 {
+        return Err(anyhow!("none of the {} pictures could be read", source.len()));
+    }
+    let mistake = |mistake: &errors::Mistake| {
+        let top = mistake.guesses.iter().map(|g| class_json(g.index, g.probability, &model));
+        json!({
+            "name": source.name(mistake.picture as usize), "label": model.classes[mistake.label],
+            "loss": mistake.loss, "probability": (-mistake.loss).exp(), "top": top.collect::<Vec<_>>(),
+        })
+    };
+    let json = json!({
+        "images": found.images, "wrong": found.wrong, "broken": found.broken.len(),
+        "worst": found.worst.iter().map(mistake).collect::<Vec<_>>(),
+    });
+    let words = format!("{} of {} mistakes in {} pictures", found.worst.len(), found.wrong, found.images);
+    args.common.finish("errors", &found.sheet(&*source, &model.classes)?, &words, json, quiet)
+}
+
+pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
+    let (model, mut engine) = args.common.open(BATCH)?;
+    for (layer, _) in &args.units {
+        model.net.layer(layer)?;
+    }
+    let source = open(args.data.as_ref())?;
+    let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
+    let (mut whole, mut units, mut words): (Option<draw::sheet::Sheet>, _, _) = (None, Vec::new(), Vec::new());
+    for (layer, unit) in &args.units {
+        let bar = bar(source.len(), quiet)?;
+        let found = maximal::maximal(&mut engine, &loader, layer, *unit, args.count, &mut |done| {
+            bar.set_position(done as u64);
+            true
+        })?;
+        bar.finish_and_clear();
+        if found.is_empty() {
+            return Err(anyhow!("none of the {} pictures could be read", source.len()));
+        }
+        let mut sheet = maximal::sheet(&found, &*source, &model.preprocess, &model.net, layer, *unit)?;
+        let field =
+            model.net.receptive_field(layer)?.map(|f| json!({ "size": f.size, "jump": f.jump, "top": f.top, "left": f.left }));
+        let name = |e: &maximal::Excited| json!({ "name": source.name(e.picture as usize), "value": e.value, "row": e.row, "column": e.column });
+        units.push(json!({
+            "layer": layer, "unit": unit, "receptive_field": field, "pictures": found.iter().map(name).collect::<Vec<_>>(),
+        }));
+        words.push(format!("{layer}:{unit} gives {:.3} at most", found[0].value));
+        match &mut whole {
+            None => whole = Some(sheet),
+            Some(whole) => {
+                let heading = format!("{layer}:{unit}, {}", sheet.note);
+                whole.groups.extend(sheet.groups.drain(..).map(|group| draw::sheet::Group { heading: heading.clone(), ..group }));
+            }
+        }
+    }
+    let Some(sheet) = whole else { unreachable!("at least one unit is asked for") };
+    args.common.finish("maximal", &sheet, &words.join(", "), json!({ "units": units }), quiet)
+}

@@ -1,0 +1,33 @@
+//! `alexnet explain maps`
+
+use super::opened::{Common, Seen};
+use alexnet::draw::sheet::Group;
+use alexnet::explain::maps::maps;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Layer, such as conv1, relu1, pool5 or fc6; `alexnet summary` lists them
+    layer: String,
+    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    picture: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let (model, mut engine) = args.common.open(1)?;
+    let seen = Seen::new(&args.picture, &model, &mut engine)?;
+    let found = maps(&mut engine, &seen.view.tensor, &args.layer)?;
+    let mut sheet = found.sheet();
+    sheet.title = format!("{} of {}", sheet.title, seen.file());
+    if sheet.columns > 1 {
+        // Large enough to be compared with: the picture takes no more room than a map, so it stands in a row of its own.
+        let cells = vec![alexnet::draw::sheet::Cell::photograph(seen.view.picture.clone())];
+        sheet.groups.insert(0, Group { heading: String::new(), cells });
+    }
+    let words = format!("{} of {} x {}", found.channels, found.size, found.size);
+    let mut json = seen.json(&model);
+    json.insert("maps".into(), serde_json::to_value(&found)?);
+    args.common.finish("maps", &sheet, &words, json.into(), quiet)
+}

@@ -1,0 +1,143 @@
+//! What all explanations share: a model, a picture, a class, and where the drawing goes.
+
+use crate::commands::machine::Machine;
+use crate::{net_option, out};
+use alexnet::draw::sheet::{Cell, Sheet};
+use alexnet::draw::{Format, INK};
+use alexnet::engine::cpu::Cpu;
+use alexnet::explain::{View, class, errors, guesses};
+use alexnet::image::{Picture, decode};
+use alexnet::predict::Guess;
+use alexnet::weights::{self, Model};
+use anyhow::{Context, anyhow};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Options of every explanation.
+#[derive(clap::Args)]
+pub(super) struct Common {
+    /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
+    #[arg(long, value_name = "FILE")]
+    pub(super) model: PathBuf,
+    /// Network that the model file is, where it does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
+    /// Drawing to write, .png or .svg [default: the explanation's name .png, or none with --json]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print the numbers as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) machine: Machine,
+}
+
+impl Common {
+    /// The model, and an engine that has its parameters.
+    ///
+    /// Says first whether the drawing can have its name: nobody should wait for what cannot be written.
+    pub(super) fn open(&self, batch: usize) -> anyhow::Result<(Model, Cpu)> {
+        if let Some(out) = &self.out {
+            Format::of(out)?;
+        }
+        let mut model = weights::open(&self.model, self.net.as_deref())?;
+        let engine = self.machine.engine_of(&mut model, batch)?;
+        Ok((model, engine))
+    }
+
+    /// Where the drawing goes, if anywhere.
+    pub(super) fn out(&self, name: &str) -> Option<PathBuf> {
+        self.out.clone().or_else(|| (!self.json).then(|| PathBuf::from(format!("{name}.png"))))
+    }
+
+    /// Writes the drawing, and prints the numbers or a line about it.
+    pub(super) fn finish(&self, name: &str, sheet: &Sheet, words: &str, json: Value, quiet: bool) -> anyhow::Result<()> {
+        let path = self.out(name);
+        if let Some(path) = &path {
+            sheet.scene().write(path)?;
+        }
+        match path {
+            _ if self.json => out::print_json(&json),
+            Some(path) if !quiet => out::print(&format!("{}: {words}\n", path.display())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A picture with what a model says of it.
+pub(super) struct Seen {
+    /// The picture's path.
+    path: PathBuf,
+    /// The centre crop.
+    pub(super) view: View,
+    /// All classes, the most probable first.
+    guesses: Vec<Guess>,
+}
+
+/// Guesses shown and printed.
+const TOP: usize = 5;
+
+impl Seen {
+    /// Reads a picture and asks the model.
+    pub(super) fn new(path: &Path, model: &Model, engine: &mut Cpu) -> anyhow::Result<Seen> {
+        let view = View::centre(&read(path)?, &model.preprocess);
+        let guesses = guesses(engine, &view.tensor)?;
+        Ok(Seen { path: path.to_path_buf(), view, guesses })
+    }
+
+    /// The classes asked for, or the most probable one.
+    pub(super) fn classes(&self, wanted: &[String], model: &Model) -> anyhow::Result<Vec<usize>> {
+        if wanted.is_empty() {
+            return Ok(vec![self.guesses[0].index]);
+        }
+        wanted.iter().map(|name| Ok(class(name, &model.classes)?)).collect()
+    }
+
+    /// The probability of a class.
+    pub(super) fn probability(&self, class: usize) -> f64 {
+        self.guesses.iter().find(|guess| guess.index == class).map_or(0.0, |guess| guess.probability)
+    }
+
+    /// The picture with bars for the first guesses.
+    pub(super) fn cell(&self, model: &Model) -> Cell {
+        let guesses = &self.guesses[..self.guesses.len().min(TOP)];
+        let bars = errors::bars(guesses, usize::MAX, &model.classes);
+        Cell { bars, ..Cell::photograph(self.view.picture.clone()).line("what the network sees", INK) }
+    }
+
+    /// `hat 91.3 %`
+    pub(super) fn words(&self, class: usize, model: &Model) -> String {
+        format!("{} {:.1} %", model.classes[class], self.probability(class) * 100.0)
+    }
+
+    /// The name of the picture's file.
+    pub(super) fn file(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// What every explanation of a picture tells programs: the picture, the part of it that was seen, and the guesses.
+    pub(super) fn json(&self, model: &Model) -> serde_json::Map<String, Value> {
+        let guess = |g: &Guess| class_json(g.index, g.probability, model);
+        let area = self.view.area;
+        let mut object = serde_json::Map::new();
+        object.insert("path".into(), json!(self.path.to_string_lossy()));
+        object.insert("seen".into(), json!({ "top": area.top, "left": area.left, "height": area.height, "width": area.width }));
+        object.insert("top".into(), self.guesses.iter().take(TOP).map(guess).collect());
+        object
+    }
+}
+
+/// A class for programs.
+pub(super) fn class_json(index: usize, probability: f64, model: &Model) -> Value {
+    json!({ "index": index, "label": model.classes[index], "probability": probability })
+}
+
+fn read(path: &Path) -> anyhow::Result<Picture> {
+    let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
+    picture.map_err(|why| anyhow!(why)).with_context(|| path.display().to_string())
+}
+
+/// At least 1.
+pub(super) fn count() -> clap::builder::RangedU64ValueParser<usize> {
+    clap::builder::RangedU64ValueParser::<usize>::new().range(1..)
+}

@@ -1,0 +1,61 @@
+//! `alexnet explain saliency`
+
+use super::opened::{Common, Seen, class_json, count};
+use alexnet::draw::sheet::{Group, Sheet};
+use alexnet::engine::ReluGradient;
+use alexnet::explain::saliency::{self, Options, Smooth};
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    picture: PathBuf,
+    /// Class, by name or number; may be given several times [default: the most probable]
+    #[arg(long, value_name = "CLASS")]
+    class: Vec<String>,
+    /// Let ReLUs pass only what is above zero (guided backpropagation): clearer to the eye, no derivative
+    #[arg(long)]
+    guided: bool,
+    /// Mean over this many noisy copies of the picture (SmoothGrad) [default without a number: 25]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "25", value_parser = count())]
+    smooth: Option<usize>,
+    /// Deviation of that noise, as a share of the picture's range
+    #[arg(long, value_name = "X", default_value_t = 0.15, requires = "smooth")]
+    noise: f32,
+    /// Seed of that noise
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "smooth")]
+    seed: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let (model, mut engine) = args.common.open(1)?;
+    let seen = Seen::new(&args.picture, &model, &mut engine)?;
+    let relu = if args.guided { ReluGradient::Guided } else { ReluGradient::Plain };
+    let smooth = args.smooth.map(|samples| Smooth { samples, noise: args.noise, seed: args.seed });
+    let size = model.net.image_size;
+    let (mut groups, mut words, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+    for class in seen.classes(&args.class, &model)? {
+        let gradient = saliency::gradient(&mut engine, &seen.view.tensor, class, &Options { relu, smooth })?;
+        let cells = saliency::cells(&seen.view.picture, &gradient, size, model.preprocess.channels);
+        groups.push(Group { heading: seen.words(class, &model), cells });
+        words.push(seen.words(class, &model));
+        classes.push(json!({
+            "class": class_json(class, seen.probability(class), &model),
+            "heat": saliency::heat(&gradient, size),
+            "gradient": gradient,
+        }));
+    }
+    let how = [(args.guided, "guided"), (args.smooth.is_some(), "smoothed")];
+    let how: String = how.iter().filter(|(on, _)| *on).map(|(_, how)| format!(", {how}")).collect();
+    let title = format!("Gradient of the class's logit{how}: {}", seen.file());
+    let sheet = Sheet { groups, ..Sheet::of(title, 3, 288, Vec::new()) };
+    let mut json = seen.json(&model);
+    json.insert("size".into(), size.into());
+    json.insert("guided".into(), args.guided.into());
+    json.insert("smooth".into(), args.smooth.into());
+    json.insert("classes".into(), classes.into());
+    args.common.finish("saliency", &sheet, &words.join(", "), json.into(), quiet)
+}

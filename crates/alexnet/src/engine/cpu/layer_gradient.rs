@@ -1,0 +1,46 @@
+//! The gradient with respect to a layer: the net is cut behind it, and the second half treats what the layer gave as its
+//! input. So the gradient is that of the layer's own output, even where a whole program would fuse a ReLU that follows.
+
+use alexnet_kernels::layout;
+
+use super::plan::batch;
+use super::program::{Program, Purpose};
+use super::run::{self, Learn};
+use super::{Cpu, Precision};
+use crate::engine::{Engine, LayerGradient, ReluGradient};
+use crate::{Error, Result};
+
+/// See [`Engine::layer_gradient`].
+pub(super) fn layer_gradient(
+    cpu: &mut Cpu,
+    images: &[f32],
+    layer: Option<&str>,
+    weights: &[f32],
+    relu: ReluGradient,
+) -> Result<LayerGradient> {
+    let n = cpu.count(images)?;
+    if weights.len() != n * cpu.classes {
+        let (given, classes) = (weights.len(), cpu.classes);
+        return Err(Error::Net(format!("{given} weights for the logits of {n} pictures and {classes} classes")));
+    }
+    if cpu.precision == Precision::Int8 {
+        return Err(Error::Invalid("int8 has no gradients; use f32 or bf16".into()));
+    }
+    let (first, activation) = match layer {
+        Some(name) => (cpu.net.layer(name)? + 1, cpu.activation(images, name)?),
+        None => (0, images.to_vec()),
+    };
+    let mut program = Program::new(&cpu.net, first..cpu.net.layers.len(), Purpose::InputGradient, n)?;
+    program.relu = relu;
+    let team = cpu.team.clone();
+    let context = cpu.context(&team);
+    cpu.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
+    run::forward(&context, &mut program, &cpu.parameters, &activation, n, None);
+    let output = program.gradient(program.plan.output);
+    program.memory.write(output, |_, gradient| gradient[..weights.len()].copy_from_slice(weights));
+    run::backward(&context, &mut program, &mut cpu.parameters, &mut cpu.room, n, None, &mut Learn::Nothing);
+    let map = batch(program.plan.gradient_map(0), n);
+    let mut gradient = vec![0.0; activation.len()];
+    layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut gradient);
+    Ok(LayerGradient { activation, gradient })
+}

@@ -1,0 +1,70 @@
+//! What a network sees, and where: filters, maps, gradients, heat maps, and the pictures that move it most.
+//!
+//! One file a method. Each is a function over [`Engine`](crate::engine::Engine) that returns numbers, and beside it what draws
+//! them. Equal input gives equal bits; where chance is needed (smoothed gradients) it follows from a seed.
+
+pub mod cam;
+pub mod errors;
+pub mod filters;
+mod heat;
+pub mod maps;
+pub mod maximal;
+pub mod occlusion;
+pub mod saliency;
+mod view;
+
+pub use heat::Heat;
+pub use view::View;
+
+use crate::engine::Engine;
+use crate::eval::{log_probabilities, ranking};
+use crate::predict::Guess;
+use crate::{Error, Result};
+
+/// The number of a class given by name or, where no class has that name, by number from 0.
+///
+/// # Errors
+/// Neither; the message lists classes.
+pub fn class(wanted: &str, classes: &[String]) -> Result<usize> {
+    if let Some(index) = classes.iter().position(|name| name == wanted) {
+        return Ok(index);
+    }
+    if let Some(index) = wanted.parse::<usize>().ok().filter(|&index| index < classes.len()) {
+        return Ok(index);
+    }
+    const MOST: usize = 12;
+    let mut some = classes.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if classes.len() > MOST {
+        some += &format!(", ... ({} in all, or a number below that)", classes.len());
+    }
+    Err(Error::Invalid(format!("no class {wanted}; there are {some}")))
+}
+
+/// All classes for one tensor `[3, size, size]`, the most probable first.
+///
+/// # Errors
+/// From the engine.
+pub fn guesses(engine: &mut dyn Engine, tensor: &[f32]) -> Result<Vec<Guess>> {
+    let mut logits = Vec::new();
+    engine.infer(tensor, &mut logits)?;
+    Ok(guesses_of(&logits, usize::MAX))
+}
+
+/// The `top` most probable classes of one picture's logits.
+fn guesses_of(logits: &[f32], top: usize) -> Vec<Guess> {
+    let scores = log_probabilities(logits, logits.len());
+    ranking(&scores).into_iter().take(top).map(|index| Guess { index, probability: scores[index].exp() }).collect()
+}
+
+/// Weights for [`Engine::layer_gradient`]: 1 for `class` of each of `n` pictures.
+fn one_class(class: usize, classes: usize, n: usize) -> Result<Vec<f32>> {
+    if class >= classes {
+        return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));
+    }
+    let mut weights = vec![0.0; n * classes];
+    weights.iter_mut().skip(class).step_by(classes).for_each(|weight| *weight = 1.0);
+    Ok(weights)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! What the answer misses when a part is hidden: Zeiler and Fergus 2013, section 4.2.
+
+use super::Heat;
+use crate::engine::Engine;
+use crate::eval::log_probabilities;
+use crate::{Error, Result};
+use serde::Serialize;
+
+/// How a picture is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Rows and columns of the patch that hides, in pixels of the crop.
+    pub patch: usize,
+    /// Pixels from one place of it to the next.
+    pub stride: usize,
+    /// Hidden pictures that go through the engine together.
+    pub batch: usize,
+}
+
+impl Options {
+    /// A seventh of the picture, moved by a quarter of that: 32 and 8 pixels at 224.
+    pub fn for_size(size: usize) -> Options {
+        let patch = (size / 7).max(1);
+        Options { patch, stride: (patch / 4).max(1), batch: 16 }
+    }
+}
+
+/// What hiding parts of a picture does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Occlusion {
+    /// The class looked for.
+    pub class: usize,
+    /// Its probability with nothing hidden.
+    pub probability: f64,
+    /// Rows and columns of the patch, in pixels.
+    pub patch: usize,
+    /// First row, and first column, of each place of the patch: it goes everywhere in `places x places`.
+    pub places: Vec<usize>,
+    /// The probability with the patch at each place, row by row.
+    pub hidden: Vec<f64>,
+    /// For each pixel, how much probability is lost on average by patches that hide it; below zero where hiding helps.
+    pub heat: Heat,
+}
+
+/// Hides every part of one tensor `[3, size, size]` in turn by the mean colour (zero after preprocessing).
+///
+/// # Errors
+/// From the engine; a patch larger than the picture or of no pixels, or a stride or batch of 0.
+pub fn occlusion(engine: &mut dyn Engine, tensor: &[f32], class: usize, options: &Options) -> Result<Occlusion> {
+    let (size, classes) = (engine.net().image_size, engine.net().classes());
+    let Options { patch, stride, batch } = *options;
+    if patch == 0 || patch > size || stride == 0 || batch == 0 {
+        return Err(Error::Invalid(format!("a patch of {patch} pixels moved by {stride} over pictures of {size} x {size}")));
+    }
+    if class >= classes {
+        return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));
+    }
+    let mut logits = Vec::new();
+    let mut probabilities = |engine: &mut dyn Engine, images: &[f32]| -> Result<Vec<f64>> {
+        engine.infer(images, &mut logits)?;
+        Ok(logits.chunks_exact(classes).map(|logits| log_probabilities(logits, classes)[class].exp()).collect())
+    };
+    let probability = probabilities(engine, tensor)?[0];
+    let mut places: Vec<usize> = (0..=size - patch).step_by(stride).collect();
+    // The far edge is hidden too, whatever the stride.
+    if places.last() != Some(&(size - patch)) {
+        places.push(size - patch);
+    }
+    let all: Vec<(usize, usize)> = places.iter().flat_map(|&y| places.iter().map(move |&x| (y, x))).collect();
+    let mut hidden = Vec::with_capacity(all.len());
+    let mut images = Vec::new();
+    for some in all.chunks(batch) {
+        images.clear();
+        for &(top, left) in some {
+            let start = images.len();
+            images.extend_from_slice(tensor);
+            for row in
+                images[start..].chunks_exact_mut(size).enumerate().filter(|(y, _)| (top..top + patch).contains(&(y % size)))
+            {
+                row.1[left..left + patch].fill(0.0);
+            }
+        }
+        hidden.extend(probabilities(engine, &images)?);
+    }
+    let (mut sums, mut counts) = (vec![0.0f64; size * size], vec![0u32; size * size]);
+    for (&(top, left), hidden) in all.iter().zip(&hidden) {
+        for y in top..top + patch {
+            for i in y * size + left..y * size + left + patch {
+                sums[i] += probability - hidden;
+                counts[i] += 1;
+            }
+        }
+    }
+    // A stride above the patch leaves pixels that are never hidden.
+    let values = sums.iter().zip(&counts).map(|(sum, &n)| if n == 0 { 0.0 } else { (sum / f64::from(n)) as f32 }).collect();
+    Ok(Occlusion { class, probability, patch, places, hidden, heat: Heat { rows: size, columns: size, values } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::tests::{SIDE, picture, stripes};
+
+    #[test]
+    fn hiding_the_object_lowers_its_probability_and_hiding_the_other_raises_it() {
+        let mut engine = stripes();
+        let options = Options { patch: 12, stride: 4, batch: 7 };
+        let found = occlusion(&mut engine, &picture(true, true), 0, &options).unwrap();
+        assert_eq!(found.places, [0, 4, 8, 12, 16, 20, 24, 28]);
+        let at = |top: usize, left: usize| found.hidden[top / 4 * 8 + left / 4];
+        assert!(at(4, 4) < found.probability - 0.2, "{} of {}", at(4, 4), found.probability);
+        assert!(at(24, 24) > found.probability + 0.2, "{} of {}", at(24, 24), found.probability);
+        assert!((at(4, 24) - found.probability).abs() < 1e-6);
+        let (row, column) = found.heat.hottest();
+        assert!((4..16).contains(&row) && (4..16).contains(&column), "({row}, {column})");
+        assert!(found.heat.values[30 * SIDE + 30] < 0.0);
+    }
+
+    #[test]
+    fn every_pixel_is_hidden_at_some_time_and_odd_patches_are_refused() {
+        let mut engine = stripes();
+        let image = picture(true, false);
+        let found = occlusion(&mut engine, &image, 0, &Options { patch: 9, stride: 7, batch: 3 }).unwrap();
+        assert_eq!(found.places, [0, 7, 14, 21, 28, 31]);
+        let whole = occlusion(&mut engine, &image, 0, &Options { patch: SIDE, stride: 1, batch: 3 }).unwrap();
+        assert!(whole.heat.values.iter().all(|&v| (v - whole.heat.values[0]).abs() < 1e-7 && v > 0.1));
+        for (patch, stride) in [(0, 1), (SIDE + 1, 1), (5, 0)] {
+            assert!(occlusion(&mut engine, &image, 0, &Options { patch, stride, batch: 3 }).is_err());
+        }
+    }
+}

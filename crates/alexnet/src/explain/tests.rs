@@ -1,0 +1,148 @@
+//! A net made by hand, and pictures for it, on which every method must say what is plain to see.
+
+use super::*;
+use crate::data::Source;
+use crate::engine::cpu::Cpu;
+use crate::image::{Channels, Mean, Picture, Preprocess, Resize};
+use crate::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
+
+/// Rows and columns of the pictures of [`stripes`].
+pub(super) const SIDE: usize = 40;
+
+/// A net made by hand that knows two things: class 0 is upright stripes, class 1 lying ones. conv1 answers to edges of
+/// either kind, in both signs; conv2 gathers what is near; fc3 means over the map and chooses.
+pub(super) fn stripes() -> Cpu {
+    let conv = |out, kernel, pad, groups| Op::Conv {
+        out,
+        kernel,
+        stride: 1,
+        pad: Pad::all(pad),
+        groups,
+        rounding: Rounding::Floor,
+        weight_init: WeightInit::HeNormal,
+        bias_init: BiasInit::Constant(0.0),
+    };
+    let relu = Op::Activation { function: Activation::Relu };
+    let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
+    let layers = [
+        ("conv1", conv(4, 3, 1, 1)),
+        ("relu1", relu.clone()),
+        ("pool1", Op::MaxPool { kernel: 2, stride: 2, pad: Pad::all(0), rounding: Rounding::Floor }),
+        ("conv2", conv(2, 3, 1, 2)),
+        ("relu2", relu),
+        ("pool2", Op::AdaptiveAvgPool { out: 5 }),
+        ("fc3", Op::Linear { out: 2, weight_init, bias_init }),
+    ];
+    let layers = layers.map(|(name, op)| Layer { name: name.into(), op }).into();
+    let mut engine = Cpu::new(&Net { name: "stripes".into(), image_size: SIDE, layers }, 8, 2).unwrap();
+    // Kernels [out, in, row, column]: left minus right, right minus left, top minus bottom, bottom minus top; less of what
+    // a flat edge of the other kind would add.
+    let kernel = |at: fn(usize, usize) -> f32| (0..27).map(move |i| at(i % 9 / 3, i % 3) / 3.0);
+    let conv1: Vec<f32> = kernel(|_, x| 1.0 - x as f32)
+        .chain(kernel(|_, x| x as f32 - 1.0))
+        .chain(kernel(|y, _| 1.0 - y as f32))
+        .chain(kernel(|y, _| y as f32 - 1.0))
+        .collect();
+    engine.set_parameter("conv1.weight", &conv1).unwrap();
+    engine.set_parameter("conv1.bias", &[-0.3; 4]).unwrap();
+    engine.set_parameter("conv2.weight", &[0.1; 2 * 2 * 9]).unwrap();
+    let fc3: Vec<f32> = (0..100).map(|i| if i / 50 == i % 50 / 25 { 0.4 } else { -0.4 }).collect();
+    engine.set_parameter("fc3.weight", &fc3).unwrap();
+    engine
+}
+
+/// A picture of flat ground, a square of upright stripes in the upper left if asked for, and one of lying stripes in the
+/// lower right.
+pub(super) fn picture(upright: bool, lying: bool) -> Vec<f32> {
+    let mut values = vec![0.0; 3 * SIDE * SIDE];
+    for (i, value) in values.iter_mut().enumerate() {
+        let (y, x) = (i % (SIDE * SIDE) / SIDE, i % SIDE);
+        if upright && (4..16).contains(&y) && (4..16).contains(&x) {
+            *value = if x % 4 < 2 { 1.0 } else { -1.0 };
+        }
+        if lying && (24..36).contains(&y) && (24..36).contains(&x) {
+            *value = if y % 4 < 2 { 1.0 } else { -1.0 };
+        }
+    }
+    values
+}
+
+/// Stripes of both kinds; the third of each class has the other's label, and one cannot be read.
+pub(super) struct Striped(Vec<String>);
+
+impl Striped {
+    pub(super) fn new() -> Striped {
+        Striped(["upright", "lying"].map(String::from).into())
+    }
+}
+
+impl Source for Striped {
+    fn classes(&self) -> &[String] {
+        &self.0
+    }
+
+    fn len(&self) -> usize {
+        9
+    }
+
+    fn label(&self, i: usize) -> u32 {
+        u32::from(i >= 4)
+    }
+
+    fn name(&self, i: usize) -> &str {
+        ["upright/0", "upright/1", "upright/2", "upright/3", "lying/4", "lying/5", "lying/6", "lying/7", "lying/8"][i]
+    }
+
+    fn picture(&self, i: usize) -> Result<Picture, String> {
+        if i == 8 {
+            return Err("torn".into());
+        }
+        let upright = (i < 4) != (i % 4 == 2);
+        // Each at another place, and the larger the number the paler.
+        let (first, pale) = (3 + i, 8 * i as u8);
+        let level = |y: usize, x: usize| {
+            let within = (first..first + 20).contains(&y) && (first..first + 20).contains(&x);
+            let light = if upright { x % 4 < 2 } else { y % 4 < 2 };
+            if !within {
+                128
+            } else if light {
+                250 - pale
+            } else {
+                6 + pale
+            }
+        };
+        let rgb = (0..SIDE * SIDE).flat_map(|p| [level(p / SIDE, p % SIDE); 3]).collect();
+        Ok(Picture { width: SIDE, height: SIDE, rgb })
+    }
+}
+
+pub(super) fn preprocess() -> Preprocess {
+    Preprocess {
+        resize: Resize::ShortSide(SIDE),
+        crop: SIDE,
+        channels: Channels::Rgb,
+        scale: 1.0,
+        mean: Mean::Channel([128.0; 3]),
+        std: [127.0; 3],
+    }
+}
+
+#[test]
+fn the_net_made_by_hand_knows_its_stripes() {
+    let mut engine = stripes();
+    for (upright, lying, class) in [(true, false, 0), (false, true, 1)] {
+        let first = guesses(&mut engine, &picture(upright, lying)).unwrap()[0];
+        assert!(first.index == class && first.probability > 0.6, "{first:?}");
+    }
+}
+
+#[test]
+fn classes_are_found_by_name_then_by_number() {
+    let classes = ["hat", "1", "shoes"].map(String::from);
+    assert_eq!(class("shoes", &classes).unwrap(), 2);
+    assert_eq!(class("1", &classes).unwrap(), 1);
+    assert_eq!(class("0", &classes).unwrap(), 0);
+    let error = class("dress", &classes).unwrap_err().to_string();
+    assert!(error.contains("no class dress; there are hat, 1, shoes"), "{error}");
+    assert!(class("3", &classes).is_err() && one_class(3, 3, 1).is_err());
+}
