@@ -92,6 +92,22 @@ fn what_a_layer_sees_is_told_in_numbers_and_pictures() {
     assert_eq!(serde_json::from_str::<Value>(sheet.header("picture-area").unwrap()).unwrap(), maps["area"]);
     let sheet = decode::decode(&sheet.body).unwrap();
     assert_eq!((sheet.width, sheet.height), (6 * 16, 6 * 16));
+    // Reasons for a class: the most probable, or one asked for by name or number.
+    let cam = |more: &str| running.post(&format!("/explain?{more}"), &picture).json();
+    let best = running.post("/predict", &picture).json()["pictures"][0]["top"][0].clone();
+    let heat = cam("kind=cam");
+    assert_eq!((&heat["class"]["index"], &heat["layer"], &heat["rows"]), (&best["index"], &json!("relu2"), &json!(16)));
+    assert!(heat["values"].as_array().unwrap().iter().all(|v| v.as_f64() >= Some(0.0)));
+    assert_eq!((cam("class=dog"), &cam("class=dog")["class"]["index"]), (cam("class=1"), &json!(1)));
+    assert_ne!(cam("class=dog")["values"], cam("class=cat")["values"]);
+    assert_ne!(cam("class=dog&method=grad-cam")["values"], cam("class=dog")["values"]);
+    assert_eq!(cam("class=dog&layer=conv1")["rows"], 16);
+    assert_eq!(cam("kind=saliency&class=dog")["rows"], 33);
+    let over = decode::decode(&running.post("/explain?class=dog&format=png", &picture).body).unwrap();
+    // The part of the picture that is seen: 29 of 33 rows.
+    assert_eq!((over.width, over.height), (29, 29));
+    // Gradients want weights in another order; that changes no answer.
+    assert_eq!(running.post("/predict", &picture).json()["pictures"][0]["top"][0], best);
     let filters = |path: &str| decode::decode(&running.get(path).body).unwrap();
     assert_eq!((filters("/filters").width, filters("/filters?layer=conv2&unit=31").height), (15, 9));
     for (path, part) in
@@ -121,6 +137,8 @@ fn bad_requests_are_told_in_a_line_and_the_server_lives() {
     post("/predict?tops=1", &whole, 400, "tops");
     post("/predict?model=large", &whole, 404, "there is small");
     post("/explain?layer=conv9", &whole, 400, "conv1, relu1");
+    post("/explain?layer=fc3", &whole, 400, "fc3 has no maps");
+    post("/explain?class=cow", &whole, 400, "cat, dog");
     post("/explain?kind=x", &whole, 400, "kind");
     post("/explain", &whole[..100], 422, "Png");
     post("/nowhere", &whole, 404, "openapi");

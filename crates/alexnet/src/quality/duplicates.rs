@@ -42,7 +42,7 @@ pub fn duplicates(sets: &[&Scan], likeness: f32) -> Vec<Group> {
     let near: Vec<(usize, usize, f32)> = (0..kinds.len())
         .into_par_iter()
         .flat_map_iter(|a| {
-            let (kinds, this) = (&kinds, print(places[kinds[a][0]]));
+            let (kinds, places, this) = (&kinds, &places, print(places[kinds[a][0]]));
             (a + 1..kinds.len()).filter_map(move |b| {
                 let alike = this.likeness(print(places[kinds[b][0]]));
                 (alike >= likeness).then_some((a, b, alike))
