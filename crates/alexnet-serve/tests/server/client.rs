@@ -37,9 +37,9 @@ pub(crate) fn net() -> Net {
         ("relu1", relu()),
         ("conv2", conv(32, 3, 1)),
         ("relu2", relu()),
-        ("fc3", linear(40)),
-        ("relu3", relu()),
-        ("fc4", linear(3)),
+        ("fc6", linear(40)),
+        ("relu6", relu()),
+        ("fc8", linear(3)),
     ];
     let layers = rows.into_iter().map(|(name, op)| Layer { name: name.into(), op }).collect();
     Net { name: "small".into(), image_size: SIZE, layers }
