@@ -1,6 +1,11 @@
 //! `alexnet serve` as its users start it: the line that it prints, signals, its exit status.
 #![cfg(unix)]
 
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Engine, init};
+use alexnet::image::Preprocess;
+use alexnet::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet::weights::{self, Model};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -17,18 +22,28 @@ fn json(bytes: &[u8]) -> serde_json::Value {
     serde_json::from_slice(bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
 }
 
-/// A model hardly trained, and a picture.
+/// A small model with a convolution and a linear layer, and a picture.
 fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
-    let run = folder.join("run");
-    let train = ["-q", "train", "--net", "caffenet", "--image-size", "67", "--batch", "4", "--epochs", "1", "--max-steps", "1"];
-    let done = alexnet(&[train.as_slice(), &["--out", run.to_str().expect("a plain path")]].concat()).status();
-    assert!(done.expect("the program starts").success());
+    let (weight_init, bias_init, rounding) = (WeightInit::HeNormal, BiasInit::Constant(0.1), Rounding::Floor);
+    let conv = Op::Conv { out: 40, kernel: 3, stride: 1, pad: Pad::all(1), groups: 1, rounding, weight_init, bias_init };
+    let layers = [("conv1", conv), ("fc8", Op::Linear { out: 3, weight_init, bias_init })];
+    let layers = layers.map(|(name, op)| Layer { name: name.into(), op }).to_vec();
+    let net = Net { name: "small".into(), image_size: 24, layers };
+    let mut engine = Cpu::new(&net, 1, 1).expect("a net");
+    init::initialise(&mut engine, 1).expect("weights");
+    let names = weights::parameters(&net).expect("parameters").into_iter().map(|(name, _)| name);
+    let tensors = names.map(|name| (name.clone(), engine.parameter(&name).expect("a parameter").into())).collect();
+    let classes = ["cat", "dog", "bird"].map(String::from).to_vec();
+    let preprocess = Preprocess::for_net(&net);
+    let (recipe, ranges) = (serde_json::Value::Null, Default::default());
+    let model = folder.join("last.safetensors");
+    weights::write(&model, &Model { net, preprocess, classes, recipe, ranges, tensors }).expect("a file");
     let picture = folder.join("p.bmp");
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
     bmp.extend([10, 200, 30, 0]);
     std::fs::write(&picture, bmp).expect("a file");
-    (run.join("last.safetensors"), picture)
+    (model, picture)
 }
 
 /// Starts a server and returns it with its port.
@@ -105,6 +120,6 @@ fn what_cannot_be_served_is_told() {
     fails(&["--model", "/nowhere/m.safetensors"], 1, "/nowhere/m.safetensors");
     fails(&["--model", "a="], 1, "--model a=");
     fails(&["--model", "m", "--host", "everywhere"], 2, "--host");
-    fails(&["--model", "m", "--timeout", "-1"], 1, "--timeout");
+    fails(&["--model", "m", "--timeout=-1"], 1, "--timeout");
     fails(&["--model", "m", "--token-file", "/nowhere/t"], 1, "/nowhere/t");
 }

@@ -1,5 +1,7 @@
 //! The server over real sockets.
 
+#![allow(clippy::unwrap_used)] // also in what the tests share
+
 mod client;
 mod limits;
 mod protocol;
