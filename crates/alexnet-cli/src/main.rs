@@ -27,10 +27,20 @@ enum Command {
     Train(Box<commands::train::Args>),
     /// Measure how good a model is.
     Eval(commands::eval::Args),
+    /// Write a run's report again: curves, confusion, calibration, pictures
+    Report(commands::report::Args),
+    /// Show runs side by side: what they came to, and how their settings differ
+    Compare(commands::compare::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
     /// Answer requests over HTTP, with a page to drop pictures on
     Serve(Box<commands::serve::Args>),
+    /// Write what a layer makes of pictures, for search and other learners
+    Features(commands::features::Args),
+    /// Find the pictures of an index that are nearest to others
+    Similar(commands::similar::Args),
+    /// Tell how different pictures look (LPIPS)
+    Lpips(commands::lpips::Args),
     /// Show what a model sees: filters, maps, heat over pictures, mistakes
     Explain(commands::explain::Args),
     /// Check a data set, or draw it as training sees it
@@ -62,8 +72,13 @@ fn main() -> ExitCode {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
+        Command::Report(args) => commands::report::run(&args, cli.quiet),
+        Command::Compare(args) => commands::compare::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Serve(args) => commands::serve::run(&args, cli.quiet),
+        Command::Features(args) => commands::features::run(&args, cli.quiet),
+        Command::Similar(args) => commands::similar::run(&args),
+        Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),
         Command::Explain(args) => commands::explain::run(&args, cli.quiet),
         Command::Data(args) => commands::data::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args),

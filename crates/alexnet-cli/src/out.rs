@@ -41,14 +41,22 @@ pub(crate) enum Align {
 
 /// Lines of cells under each other, two spaces between columns.
 pub(crate) fn table<const N: usize>(align: [Align; N], rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
+    columns(&align, rows)
+}
+
+/// [`table`], where the number of columns is not known beforehand.
+pub(crate) fn columns(align: &[Align], rows: &[impl AsRef<[String]>]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row.as_ref()[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..align.len()).map(width).collect();
     let mut text = String::new();
     for row in rows {
-        let cells: Vec<_> = (0..N)
-            .map(|i| match align[i] {
-                Align::Left => format!("{:<1$}", row[i], widths[i]),
-                Align::Right => format!("{:>1$}", row[i], widths[i]),
+        let cells: Vec<_> = row
+            .as_ref()
+            .iter()
+            .zip(align.iter().zip(&widths))
+            .map(|(cell, (align, &width))| match align {
+                Align::Left => format!("{cell:<width$}"),
+                Align::Right => format!("{cell:>width$}"),
             })
             .collect();
         text.push_str(cells.join("  ").trim_end());

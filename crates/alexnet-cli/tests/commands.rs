@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+#[path = "commands/explain.rs"]
+mod explain;
+
 fn alexnet(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_alexnet")).args(arguments).output().expect("the program starts")
 }
@@ -92,7 +95,7 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let train = ["train", "--net", "slim", "--image-size", "96", "--batch", "8", "--epochs", "1", "--max-steps", "2", "--json"];
-    let printed = done(&[train.as_slice(), &["--out", text(&run)]].concat());
+    let printed = done(&[train.as_slice(), &["--out", text(&run), "--tensorboard"]].concat());
     let last: serde_json::Value = serde_json::from_str(printed.lines().last().expect("a line")).expect("JSON");
     assert_eq!((&last["ending"], &last["steps"]), (&"max-steps".into(), &2.into()));
     fails(1, &["train", "--out", text(&run)], &["not empty"]);
@@ -100,6 +103,22 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     let report: serde_json::Value = serde_json::from_str(&done(&["eval", "--model", text(&model), "--json"])).expect("JSON");
     assert_eq!((&report["images"], &report["crops"]), (&500.into(), &1.into()));
     assert!(report["top5"].as_f64().expect("a number") >= report["top1"].as_f64().expect("a number"));
+
+    // The run has its report and its events; the report can be made again, and runs stand side by side.
+    let page = || std::fs::read_to_string(run.join("report.html")).expect("a report");
+    let names = std::fs::read_dir(&run).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("events.out.tfevents.")).count(), 1);
+    assert!(page().contains("stopped after as many steps as asked for") && page().contains("Nothing has been validated yet"));
+    let again = last_json(&["report", text(&run), "--json"]);
+    assert_eq!((&again["evaluation"]["images"], &again["epochs"]), (&500.into(), &0.into()));
+    assert!(again["evaluation"]["calibration"]["ece"].as_f64().expect("a number") <= 1.0);
+    assert!(page().contains("best.safetensors: 500 pictures"));
+    fails(1, &["report", text(folder.path())], &["no run here"]);
+    fails(2, &["compare", text(&run)], &["RUN"]);
+    let side = folder.path().join("side.html");
+    assert!(done(&["compare", text(&run), text(&run), "--out", text(&side)]).contains("0 of 1") && side.exists());
+    let both = last_json(&["compare", text(&run), text(&run), "--json"]);
+    assert_eq!((both["runs"].as_array().expect("runs").len(), &both["differing"]), (2, &serde_json::json!({})));
 
     // In fewer bits: bf16 at once, int8 after calibration.
     let short = run.join("last.int8.safetensors");
@@ -166,6 +185,94 @@ fn a_model_goes_through_every_format_and_answers_the_same() {
     fails(1, &["inspect", text(&picture)], &["p.bmp", "not a model file"]);
 }
 
+/// A picture of 40 x 40 pixels, a ramp of one colour.
+fn ramp(path: &Path, colour: [u8; 3]) {
+    let mut bmp = b"BM\xf6\x12\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x28\0\0\0\x28\0\0\0\x01\0\x18\0".to_vec();
+    bmp.resize(54, 0);
+    bmp.extend((0..1600u32).flat_map(|i| colour.map(|c| (u32::from(c) * (i % 40) / 39) as u8)));
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    std::fs::write(path, bmp).expect("a file");
+}
+
+#[test]
+fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let run = at("run");
+    done(&["-q", "train", "--image-size", "64", "--batch", "4", "--epochs", "1", "--max-steps", "1", "--out", text(&run)]);
+    let model = run.join("last.safetensors");
+    for (name, colour) in [("red/1", [0, 0, 255]), ("red/2", [0, 30, 255]), ("blue/1", [255, 0, 0]), ("grey/1", [90, 90, 90])] {
+        ramp(&at(&format!("set/{name}.bmp")), colour);
+    }
+    std::fs::write(at("set/red/3.png"), b"\x89PNG\r\n\x1a\n").expect("a file");
+    let features = |out: &str, more: &[&str]| {
+        let (set, out) = (at("set"), at(out));
+        last_json(&[&["features", "--model", text(&model), "--data", text(&set), "--out", text(&out), "--json"], more].concat())
+    };
+    let told = features("i.npy", &[]);
+    assert_eq!((&told["pictures"], &told["broken"], &told["about"]["layer"]), (&4.into(), &1.into(), &"fc7".into()));
+    assert_eq!(std::fs::metadata(at("i.npy")).expect("the index").len(), 128 + 4 * 4096 * 4);
+    let beside: serde_json::Value = serde_json::from_slice(&std::fs::read(at("i.json")).expect("names")).expect("JSON");
+    assert_eq!((&beside["names"][0], &beside["labels"][3]), (&"blue/1.bmp".into(), &"red".into()));
+    let told = features("c.safetensors", &["--layer", "conv3", "--pool", "max", "--before-relu", "--threads", "1"]);
+    assert_eq!(told["about"]["shape"], serde_json::json!([384]));
+    // Every value after the ReLU, by the same layer before it.
+    let rows = |name: &str, shape: &[usize]| {
+        let bytes = std::fs::read(at(name)).expect("features");
+        let length = 4 * shape.iter().product::<usize>();
+        bytes[bytes.len() - length..].as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect::<Vec<f32>>()
+    };
+    for (out, more) in [("before.npy", ["--before-relu"].as_slice()), ("after.npy", &[])] {
+        features(out, &[&["--layer", "conv2", "--batch", "3"], more].concat());
+    }
+    let [before, after] = ["before.npy", "after.npy"].map(|name| rows(name, &[4, 192, 7, 7]));
+    assert!(before.iter().any(|v| *v < 0.0) && before.iter().zip(&after).all(|(b, a)| b.max(0.0) == *a));
+    fails(1, &["features", "--model", text(&model), "--data", text(&at("set")), "--out", text(&at("i.csv"))], &["ending"]);
+    let wrong = ["--layer", "conv9"];
+    let (set, out) = (at("set"), at("w.npy"));
+    fails(
+        1,
+        &[&["features", "--model", text(&model), "--data", text(&set), "--out", text(&out)], &wrong[..]].concat(),
+        &["conv9"],
+    );
+    assert!(!out.exists());
+
+    // Nearest to a picture is itself, and then the one of almost the same colour.
+    let (query, index, sheet) = (at("set/red/1.bmp"), at("i.npy"), at("sheet.png"));
+    let similar = ["similar", "--index", text(&index), "--model", text(&model), "--data", text(&set), "--sheet", text(&sheet)];
+    let found = last_json(&[&similar[..], &["--top", "2", "--json", text(&query)]].concat());
+    assert_eq!(found[0]["nearest"][0]["name"], "red/1.bmp");
+    assert!(found[0]["nearest"][0]["distance"].as_f64().expect("a number") < 1e-4);
+    assert_eq!((&found[0]["nearest"][1]["name"], &found[0]["nearest"][1]["label"]), (&"red/2.bmp".into(), &"red".into()));
+    assert!(std::fs::read(&sheet).expect("the sheet").starts_with(b"\x89PNG"));
+    let other = at("other.pth");
+    done(&["convert", text(&model), text(&other)]);
+    fails(1, &["similar", "--index", text(&index), "--model", text(&other), text(&query)], &["another model"]);
+    fails(2, &["similar", "--index", text(&index), "--model", text(&model), "--sheet", text(&sheet), text(&query)], &["--data"]);
+
+    // Of one set with another: the same names, whatever their endings.
+    let heads = format!("{}/../alexnet/src/lpips/alex.pth", env!("CARGO_MANIFEST_DIR"));
+    let lpips = |more: &[&str]| last_json(&[&["-q", "lpips", "--model", text(&model), "--json"], more].concat());
+    let (one, two) = (at("set/red/1.bmp"), at("set/red/2.bmp"));
+    let learned = lpips(&["--linear", &heads, text(&one), text(&two)]);
+    let plain = lpips(&[text(&one), text(&two)]);
+    let distance = |found: &serde_json::Value| found["pairs"][0]["distance"].as_f64().expect("a number");
+    assert!(learned["linear"] == true && plain["linear"] == false && distance(&learned) > 0.0);
+    assert!(distance(&plain) > distance(&learned), "{plain} {learned}");
+    std::fs::remove_file(at("set/red/3.png")).expect("gone");
+    for name in ["red/1", "red/2", "blue/1", "grey/1"] {
+        ramp(&at(&format!("changed/{name}.bmp")), [200, 200, 200]);
+    }
+    let changed = at("changed");
+    let found = lpips(&[text(&set), text(&changed)]);
+    assert!(found["pairs"].as_array().expect("pairs").len() == 4 && found["mean"].as_f64() > Some(0.0), "{found}");
+    ramp(&at("changed/grey/2.bmp"), [1, 2, 3]);
+    let lonely = ["lpips", "--model", text(&model), text(&set), text(&changed)];
+    fails(1, &lonely, &["without a partner", "2.bmp"]);
+    fails(1, &["lpips", "--model", text(&model), text(&set), text(&one)], &["two pictures or two folders"]);
+    fails(1, &["lpips", "--model", text(&model), "--linear", text(&model), text(&one), text(&two)], &["no linear heads"]);
+}
+
 #[test]
 fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -197,8 +304,8 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
 
     let printed =
         done(&tune(&["--freeze", "conv1-conv5", "--out", text(&at("tuned"))]).iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(printed.contains("recipe finetune") && printed.contains("the model's rows for 2 of 3 classes"), "{printed}");
-    assert!(printed.contains("frozen: conv1, conv2, conv3, conv4, conv5; what 8 views of each picture"), "{printed}");
+    assert!(printed.contains("recipe finetune") && printed.contains("its rows for 2 of 3 classes"), "{printed}");
+    assert!(printed.contains("frozen: conv1-conv5; what 8 views of each picture"), "{printed}");
     let config = std::fs::read_to_string(at("tuned/config.toml")).expect("the settings");
     assert!(config.contains("conv3 = 0.0") && config.contains("fc8 = 10.0") && config.contains("views = 8"), "{config}");
     // The model is not needed to go on, and other layers are refused.

@@ -13,7 +13,7 @@ fn main() -> alexnet::Result<()> {
         let picture = set.picture(i * 50).map_err(alexnet::Error::Invalid)?;
         let mut cell = Cell::photograph(picture).line(&set.classes()[label], GREEN).line(set.name(i * 50), GREY);
         cell.bars = set.classes().iter().zip([0.61, 0.22, 0.09, 0.002]).map(|(name, share)| Bar::new(name, share)).collect();
-        Ok(if i % 3 == 0 { cell.framed(RED) } else { cell })
+        Ok(if i.is_multiple_of(3) { cell.framed(RED) } else { cell })
     };
     let cells = (0..10).map(cell).collect::<alexnet::Result<Vec<_>>>()?;
     Sheet::of("The built-in set, one of each class", 5, 128, cells).scene().write(&path)

@@ -23,7 +23,7 @@ pub enum Sync {
 /// # Errors
 /// What the system said, with `path`; for a full disk or an unwritable folder, what to do. Nothing is left behind, and a
 /// file that stood at `path` before still does.
-pub fn write_whole(path: impl AsRef<Path>, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub fn write_whole(path: impl AsRef<Path>, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<()> {
     write_whole_with(path, Sync::Disk, write)
 }
 
@@ -31,7 +31,11 @@ pub fn write_whole(path: impl AsRef<Path>, write: impl FnOnce(&mut dyn Write) ->
 ///
 /// # Errors
 /// As [`write_whole`].
-pub fn write_whole_with(path: impl AsRef<Path>, sync: Sync, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+pub fn write_whole_with(
+    path: impl AsRef<Path>,
+    sync: Sync,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+) -> Result<()> {
     let path = path.as_ref();
     let (file, part) = create_beside(path).map_err(|e| explain(path, e))?;
     let done = fill(file, sync, write).and_then(|()| std::fs::rename(&part, path));
@@ -87,7 +91,7 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
 }
 
 /// Lets `write` fill `file` and forces it to the disk if asked, so that no crash after the rename can leave an empty file.
-fn fill(file: File, sync: Sync, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn fill(file: File, sync: Sync, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
     let mut buffered = BufWriter::with_capacity(1 << 20, file);
     write(&mut buffered)?;
     let file = buffered.into_inner().map_err(|e| e.into_error())?;

@@ -12,13 +12,17 @@ pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod explain;
+pub mod features;
 pub mod files;
 pub mod image;
+pub mod lpips;
 pub mod net;
 pub mod predict;
 pub mod quality;
 pub mod quantize;
+pub mod report;
 pub mod selftest;
+pub mod tensorboard;
 pub mod train;
 pub mod weights;
 

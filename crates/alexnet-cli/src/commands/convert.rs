@@ -2,6 +2,7 @@
 
 use crate::{net_option, out};
 use alexnet::image::Channels;
+use alexnet::weights::imagenet::Order;
 use alexnet::weights::{self, Names, SaveOptions};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -21,8 +22,9 @@ pub(crate) struct Args {
     /// Names of the parameters in OUT [default: those that the format's own world uses]
     #[arg(long, value_name = "WHOSE", value_parser = ["own", "torchvision", "paddle"])]
     names: Option<String>,
-    /// Names of the classes, in the order of the outputs: `imagenet` (1,000, sorted by WordNet identifier) or a file of a name a line
-    #[arg(long, value_name = "imagenet|FILE")]
+    /// Names of the classes, in the order of the outputs: `imagenet` (1,000, sorted by WordNet identifier, as almost everybody has
+    /// them), `devkit` (the challenge's own numbers, as cuda-convnet has them) or a file of a name a line
+    #[arg(long, value_name = "imagenet|devkit|FILE")]
     labels: Option<PathBuf>,
     /// Mean picture that IN was trained with, a mean.binaryproto of Caffe's
     #[arg(long, value_name = "FILE")]
@@ -38,7 +40,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut model = weights::open(&args.from, args.net.as_deref())?;
     if let Some(labels) = &args.labels {
-        model.classes = read_labels(labels)?;
+        let names = read_labels(labels)?;
+        weights::imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;
+        model.classes = names;
     }
     if let Some(mean) = &args.mean {
         if model.preprocess.channels != Channels::Bgr || model.preprocess.scale != 1.0 {
@@ -66,10 +70,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     out::print(&format!("{}: {}, {} classes\n{changes}", args.to.display(), model.net.name, model.classes.len()))
 }
 
-/// A name a line, or the built-in list.
+/// A name a line, or a built-in list.
 fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
-    if path.as_os_str() == "imagenet" {
-        return Ok(weights::imagenet::classes().map(|(_, name)| name.to_string()).collect());
+    match path.to_str() {
+        Some("imagenet") => return Ok(Order::Sorted.names()),
+        Some("devkit") => return Ok(Order::Devkit.names()),
+        _ => {}
     }
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Ok(text.lines().map(str::to_string).collect())

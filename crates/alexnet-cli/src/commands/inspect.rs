@@ -43,6 +43,9 @@ fn text(inspection: &Inspection) -> String {
         let more = if classes > names.len() { ", ..." } else { "" };
         text += &format!(" ({}{more})\n", names.join(", "));
     }
+    if let Some(order) = inspection.class_order {
+        text += &format!("  its classes are {}\n", order.describe());
+    }
     for why in &inspection.why {
         text += &format!("  {why}\n");
     }

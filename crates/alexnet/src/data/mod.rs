@@ -1,4 +1,5 @@
-//! Where pictures come from: a folder of class folders, a .tar of the same, or the built-in set that the program draws.
+//! Where pictures come from: a folder of class folders, a .tar of the same, or the built-in set that the program draws; where
+//! labels are not needed, any folder, list or file.
 //!
 //! A [`Source`] knows names and labels and decodes one picture at a time; a [`loader::Loader`] turns it into batches.
 
@@ -11,7 +12,7 @@ mod tar;
 pub use built_in::{Split, built_in};
 pub use hold_out::hold_out;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::image::Picture;
@@ -67,6 +68,35 @@ pub fn open(path: &Path) -> Result<Arc<dyn Source>> {
     Err(Error::file(path, format!("neither a folder nor a .tar; {LAYOUT}")))
 }
 
+/// Opens pictures whether or not they lie in classes: a folder or .tar as [`open`] takes it, one of pictures at any depth, a text
+/// file that names a picture a line (from the list's own folder), or a single picture. Only where every picture lies in a folder
+/// of its own there are classes; otherwise there are none, and [`Source::label`] tells nothing.
+///
+/// # Errors
+/// When nothing is there, or no pictures.
+pub fn open_loose(path: &Path) -> Result<Arc<dyn Source>> {
+    let kind = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
+    if kind.is_dir() {
+        return Ok(Arc::new(folder::Folder::open_loose(path)?));
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    if name.ends_with(".tar") {
+        return Ok(Arc::new(tar::Tar::open_loose(path)?));
+    }
+    if name.ends_with(".txt") {
+        return Ok(Arc::new(folder::Folder::of_list(path)?));
+    }
+    if is_picture(&name) {
+        return Ok(of_files(&[path.to_path_buf()]));
+    }
+    Err(Error::file(path, "neither a folder, a .tar, a .txt that lists pictures, nor a picture"))
+}
+
+/// Picture files in this order, without classes. Their names are their paths as given.
+pub fn of_files(paths: &[PathBuf]) -> Arc<dyn Source> {
+    Arc::new(folder::Folder::of_files(paths))
+}
+
 /// What a user should do who has put pictures elsewhere.
 const LAYOUT: &str = "pictures must lie in one folder per class, such as cat/1.jpg and dog/1.jpg";
 
@@ -88,6 +118,22 @@ struct Listing<T> {
 }
 
 impl<T> Listing<T> {
+    /// Sorts what was found at `path` by name. Where all lie in folders, the outermost are the classes; else there are none.
+    fn loose(path: &Path, mut found: Vec<(String, T)>) -> Result<Self> {
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        if found.is_empty() {
+            return Err(Error::file(path, format!("no pictures here (*.{{{}}})", ENDINGS.join(", "))));
+        }
+        if found.iter().all(|(name, _)| name.contains('/')) {
+            let class = |name: &str| name.split('/').next().unwrap_or_default().to_string();
+            let mut classes: Vec<String> = found.iter().map(|(name, _)| class(name)).collect();
+            classes.sort();
+            classes.dedup();
+            return Ok(Self::labelled(classes, found));
+        }
+        Ok(Listing { classes: Vec::new(), pictures: found.into_iter().map(|(name, place)| (name, 0, place)).collect() })
+    }
+
     /// Sorts what was found at `path` by name and gives labels. `folders` are the class folders, the empty ones too;
     /// `loose` is a picture that lies in no class folder.
     fn new(path: &Path, folders: Vec<String>, mut found: Vec<(String, T)>, loose: Option<String>) -> Result<Self> {
@@ -104,25 +150,32 @@ impl<T> Listing<T> {
             _ => {}
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut counts = vec![0usize; classes.len()];
-        let mut pictures = Vec::with_capacity(found.len());
-        for (name, place) in found {
-            let class = name.split('/').next().unwrap_or_default();
-            let Ok(label) = classes.binary_search_by(|c| c.as_str().cmp(class)) else {
-                return problem(format!("{name} lies in no class; {LAYOUT}"));
-            };
-            counts[label] += 1;
-            pictures.push((name, label as u32, place));
+        let class = |name: &str| name.split('/').next().unwrap_or_default().to_string();
+        if let Some((name, _)) = found.iter().find(|(name, _)| classes.binary_search(&class(name)).is_err()) {
+            return problem(format!("{name} lies in no class; {LAYOUT}"));
         }
-        if let Some(empty) = counts.iter().position(|&n| n == 0) {
-            let endings = ENDINGS.join(", ");
-            return problem(format!("class {} has no pictures (*.{{{endings}}}); remove its folder or fill it", classes[empty]));
-        }
-        if u32::try_from(pictures.len()).is_err() {
+        if u32::try_from(found.len()).is_err() {
             return problem("more than 4 billion pictures".into());
         }
+        let listing = Self::labelled(classes, found);
+        let mut counts = vec![0usize; listing.classes.len()];
+        listing.pictures.iter().for_each(|(_, label, _)| counts[*label as usize] += 1);
+        if let Some(empty) = counts.iter().position(|&n| n == 0) {
+            let (class, endings) = (&listing.classes[empty], ENDINGS.join(", "));
+            return problem(format!("class {class} has no pictures (*.{{{endings}}}); remove its folder or fill it"));
+        }
+        Ok(listing)
+    }
+
+    /// Pictures with the labels of their outermost folders, all of which are among the sorted `classes`.
+    fn labelled(classes: Vec<String>, found: Vec<(String, T)>) -> Self {
+        let label = |name: &str| {
+            let class = name.split('/').next().unwrap_or_default();
+            classes.binary_search_by(|known| known.as_str().cmp(class)).unwrap_or_default() as u32
+        };
+        let mut pictures: Vec<_> = found.into_iter().map(|(name, place)| (label(&name), name, place)).collect();
         // Sorted by label first, then by name: a/b.jpg and a-b/c.jpg would otherwise mix.
-        pictures.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
-        Ok(Listing { classes, pictures })
+        pictures.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        Listing { classes, pictures: pictures.into_iter().map(|(label, name, place)| (name, label, place)).collect() }
     }
 }

@@ -26,11 +26,24 @@ struct Place {
 impl Tar {
     /// Lists the pictures, sorted by class and name.
     pub(super) fn open(path: &Path) -> Result<Self> {
+        Self::listed(path, |classes, found| {
+            let loose = found.iter().find(|(name, _)| !name.contains('/')).map(|(name, _)| name.clone());
+            Listing::new(path, classes, found, loose)
+        })
+    }
+
+    /// Lists the pictures, in classes or not.
+    pub(super) fn open_loose(path: &Path) -> Result<Self> {
+        Self::listed(path, |_, found| Listing::loose(path, found))
+    }
+
+    /// Lists the pictures: `list` hears the names of the outermost folders, and name and place of each picture.
+    fn listed(path: &Path, list: impl FnOnce(Vec<String>, Vec<(String, Place)>) -> Result<Listing<Place>>) -> Result<Self> {
         let io = |error| Error::io(path, error);
         let broken = |error: std::io::Error| Error::file(path, format!("broken tar: {error}"));
         let file = File::open(path).map_err(io)?;
         let size = file.metadata().map_err(io)?.len();
-        let (mut classes, mut found, mut loose) = (Vec::new(), Vec::new(), None);
+        let (mut classes, mut found) = (Vec::new(), Vec::new());
         let mut archive = ::tar::Archive::new(BufReader::new(file.try_clone().map_err(io)?));
         for entry in archive.entries_with_seek().map_err(broken)? {
             let entry = entry.map_err(broken)?;
@@ -51,15 +64,13 @@ impl Tar {
                     }
                     if let [class, _, ..] = parts.as_slice() {
                         classes.push((*class).to_string());
-                        found.push((parts.join("/"), place));
-                    } else {
-                        loose = Some(name);
                     }
+                    found.push((parts.join("/"), place));
                 }
                 _ => {}
             }
         }
-        let listing = Listing::new(path, classes, found, loose)?;
+        let listing = list(classes, found)?;
         if let Some(pair) = listing.pictures.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(Error::file(path, format!("holds {} twice", pair[0].0)));
         }

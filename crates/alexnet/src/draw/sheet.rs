@@ -129,13 +129,11 @@ impl Sheet {
         for (i, group) in self.groups.iter().enumerate() {
             y += if i > 0 || y > MARGIN { self.gap.max(8) } else { 0 };
             heading(&mut scene, &mut y, &group.heading, HEADING, INK);
-            let lines = group.cells.iter().map(|c| c.lines.len()).max().unwrap_or(0);
-            let bars = group.cells.iter().map(|c| c.bars.len()).max().unwrap_or(0);
-            let below = if lines + bars > 0 { 4 } else { 0 };
-            let row = self.side + below + lines * LINE_STEP + bars * BAR_STEP;
+            let words = group.cells.iter().map(|c| c.lines.len() * LINE_STEP + c.bars.len() * BAR_STEP).max().unwrap_or(0);
+            let row = self.side + words + if words > 0 { 4 } else { 0 };
             for cells in group.cells.chunks(columns) {
                 for (column, cell) in cells.iter().enumerate() {
-                    self.place(&mut scene, MARGIN + column * step, y, cell, lines);
+                    self.place(&mut scene, MARGIN + column * step, y, cell);
                 }
                 y += row + self.gap;
             }
@@ -145,7 +143,7 @@ impl Sheet {
         scene
     }
 
-    fn place(&self, scene: &mut Scene, x: usize, y: usize, cell: &Cell, lines: usize) {
+    fn place(&self, scene: &mut Scene, x: usize, y: usize, cell: &Cell) {
         let (w, h) = (cell.picture.width.max(1), cell.picture.height.max(1));
         let longest = w.max(h);
         let size = |n: usize| ((n * self.side) as f64 / longest as f64).round().max(1.0) as usize;
@@ -164,7 +162,6 @@ impl Sheet {
             scene.text([middle, base], LINE, Anchor::Middle, *colour, text::fit(words, LINE, room));
             at += LINE_STEP;
         }
-        at = y + self.side + 4 + lines * LINE_STEP;
         for bar in &cell.bars {
             let (left, top, high) = (x as f32, at as f32 + 2.0, (BAR_STEP - 3) as f32);
             scene.rectangle([left, top, room, high], PALE);

@@ -2,7 +2,9 @@
 
 use crate::data::Source;
 use crate::image::Picture;
+use crate::weights::imagenet::Order;
 use crate::{Error, Result};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Another source's pictures with other labels.
@@ -13,7 +15,8 @@ struct Matched {
     labels: Vec<u32>,
 }
 
-/// The pictures of `source`, labelled in the order of `classes`. The source may lack some of these.
+/// The pictures of `source`, labelled in the order of `classes`. The source may lack some of these, and its folders may be named by
+/// WordNet identifiers where the classes are ImageNet's words, in either order.
 ///
 /// # Errors
 /// When the source has classes that are not among them.
@@ -21,7 +24,13 @@ pub fn by_name(source: Arc<dyn Source>, classes: &[String]) -> Result<Arc<dyn So
     if source.classes() == classes {
         return Ok(source);
     }
-    let place = |class: &String| classes.iter().position(|known| known == class).map(|at| at as u32);
+    // ImageNet's folders are named by identifiers, its models' classes mostly by words.
+    let words: HashMap<&str, &str> =
+        if Order::of(classes).is_some() { Order::Sorted.classes().into_iter().collect() } else { HashMap::new() };
+    let place = |class: &String| {
+        let word = words.get(class.as_str()).copied().unwrap_or(class);
+        classes.iter().position(|known| known == class || known == word).map(|at| at as u32)
+    };
     let unknown: Vec<&str> = source.classes().iter().filter(|c| place(c).is_none()).map(String::as_str).collect();
     if !unknown.is_empty() {
         return Err(Error::Invalid(format!(
@@ -65,5 +74,47 @@ impl Source for Matched {
 
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
         self.source.file(i)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two folders with nothing in them.
+    struct Folders([String; 2]);
+
+    impl Source for Folders {
+        fn classes(&self) -> &[String] {
+            &self.0
+        }
+
+        fn len(&self) -> usize {
+            2
+        }
+
+        fn label(&self, i: usize) -> u32 {
+            i as u32
+        }
+
+        fn name(&self, _: usize) -> &str {
+            ""
+        }
+
+        fn picture(&self, _: usize) -> Result<Picture, String> {
+            Err("none".into())
+        }
+    }
+
+    #[test]
+    fn folders_named_by_identifiers_find_imagenets_words_in_either_order() {
+        let labels = |order: Order, folders: [&str; 2]| {
+            by_name(Arc::new(Folders(folders.map(String::from))), &order.names()).map(|source| [source.label(0), source.label(1)])
+        };
+        // Kit fox and tench.
+        assert_eq!(labels(Order::Sorted, ["n01440764", "n02119789"]).unwrap(), [0, 278]);
+        assert_eq!(labels(Order::Devkit, ["n01440764", "n02119789"]).unwrap(), [448, 0]);
+        assert_eq!(labels(Order::Devkit, ["tench", "kit fox"]).unwrap(), [448, 0]);
+        assert!(labels(Order::Sorted, ["n01440764", "n00000001"]).err().unwrap().to_string().contains("n00000001"));
     }
 }

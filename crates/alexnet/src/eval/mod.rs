@@ -1,7 +1,9 @@
-//! How good a model is: top-1, top-5, loss, accuracy of each class, confusion matrix.
+//! How good a model is: top-1, top-5, loss, accuracy of each class, confusion matrix, calibration.
 
+mod calibration;
 mod matched;
 
+pub use calibration::{BINS, Bin, Calibration};
 pub use matched::by_name;
 
 use crate::data::loader::{Batch, Loader};
@@ -26,8 +28,35 @@ pub struct Report {
     pub per_class: Vec<PerClass>,
     /// `confusion[truth][answer]`: pictures.
     pub confusion: Vec<Vec<u64>>,
+    /// Whether it is as sure as it is right.
+    pub calibration: Calibration,
+    /// What it said of each picture, in the source's order.
+    #[serde(skip)]
+    pub answers: Vec<Answer>,
     /// Indices in the source of pictures that could not be read, and why.
     pub broken: Vec<(u32, String)>,
+}
+
+/// What a model said of a picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// Index of the picture in the source.
+    pub picture: u32,
+    /// Its own class.
+    pub label: u32,
+    /// The class that came first.
+    pub class: u32,
+    /// Probability of the class that came first, 0 to 1.
+    pub probability: f32,
+    /// Probability of its own class, 0 to 1.
+    pub of_label: f32,
+}
+
+impl Answer {
+    /// Whether its own class came first.
+    pub fn is_right(&self) -> bool {
+        self.class == self.label
+    }
 }
 
 /// Accuracy of one class.
@@ -76,8 +105,9 @@ pub(crate) fn of_batches(
     while let Some(mut batch) = next(&mut logits)? {
         broken.append(&mut batch.broken);
         if !batch.labels.is_empty() {
-            for (logits, &label) in logits.chunks_exact(crops * classes.len()).zip(&batch.labels) {
-                tally.add(&log_probabilities(logits, classes.len()), label as usize);
+            let pictures = batch.pictures.iter().zip(&batch.labels);
+            for (logits, (&picture, &label)) in logits.chunks_exact(crops * classes.len()).zip(pictures) {
+                tally.add(&log_probabilities(logits, classes.len()), picture, label);
             }
         }
         if !progress(tally.images + broken.len()) {
@@ -121,20 +151,25 @@ struct Tally {
     images: usize,
     top5: u64,
     loss: f64,
+    answers: Vec<Answer>,
     confusion: Vec<Vec<u64>>,
 }
 
 impl Tally {
     fn new(classes: usize) -> Self {
-        Tally { images: 0, top5: 0, loss: 0.0, confusion: vec![vec![0; classes]; classes] }
+        Tally { images: 0, top5: 0, loss: 0.0, answers: Vec::new(), confusion: vec![vec![0; classes]; classes] }
     }
 
-    fn add(&mut self, log_probabilities: &[f64], label: usize) {
+    fn add(&mut self, log_probabilities: &[f64], picture: u32, label: u32) {
         let order = ranking(log_probabilities);
+        let (own, first) = (label as usize, order[0]);
         self.images += 1;
-        self.top5 += u64::from(order.iter().take(5).any(|&class| class == label));
-        self.loss -= log_probabilities[label];
-        self.confusion[label][order[0]] += 1;
+        self.top5 += u64::from(order.iter().take(5).any(|&class| class == own));
+        self.loss -= log_probabilities[own];
+        self.confusion[own][first] += 1;
+        let probability = |class: usize| log_probabilities[class].exp() as f32;
+        let (probability, of_label) = (probability(first), probability(own));
+        self.answers.push(Answer { picture, label, class: first as u32, probability, of_label });
     }
 
     fn report(self, classes: &[String], crops: usize, broken: Vec<(u32, String)>) -> Report {
@@ -152,6 +187,8 @@ impl Tally {
             crops,
             per_class: per_class.collect(),
             confusion: self.confusion,
+            calibration: Calibration::of(self.answers.iter().map(|answer| (f64::from(answer.probability), answer.is_right()))),
+            answers: self.answers,
             broken,
         }
     }
@@ -182,12 +219,16 @@ mod tests {
         let classes: Vec<String> = (0..10).map(|c| c.to_string()).collect();
         let mut tally = Tally::new(10);
         for label in 0..10 {
-            tally.add(&[-(10.0f64.ln()); 10], label);
+            tally.add(&[-(10.0f64.ln()); 10], label, label);
         }
         let report = tally.report(&classes, 1, Vec::new());
         assert_eq!((report.top1, report.top5, report.images), (0.1, 0.5, 10));
         assert!((report.loss - 10.0f64.ln()).abs() < 1e-12);
         assert_eq!(report.per_class[0].top1, Some(1.0));
         assert_eq!(report.confusion[3], [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        // As sure as it is right: a tenth.
+        assert!(report.calibration.ece < 1e-6, "{}", report.calibration.ece);
+        let answer = report.answers[3];
+        assert!((answer.picture, answer.label, answer.class) == (3, 3, 0) && !answer.is_right());
     }
 }

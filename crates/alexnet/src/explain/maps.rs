@@ -62,8 +62,9 @@ impl Maps {
         }
         let silent = self.values.chunks_exact(size * size).filter(|map| map.iter().all(|&v| v == 0.0)).count();
         let note = if silent > 0 { format!("{silent} of them silent") } else { String::new() };
-        let columns = if *channels <= 128 { 12 } else { 24 };
-        let side = (size * (56 / size).max(1)).min(64);
+        let columns = if *channels <= 128 { 12 } else { 16 };
+        // A multiple of the map where that is possible, so that all its pixels are equally large.
+        let side = (size * (68 / size).max(1)).min(128);
         Sheet { gap: 4, note, ..Sheet::of(format!("{layer}: {channels} maps of {size} x {size}"), columns, side, cells) }
     }
 }

@@ -47,6 +47,18 @@ pub fn of_list(net: &Net, list: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// The list that [`of_list`] reads as these layers, in the order of the net: `conv1-conv5, fc7`.
+pub fn to_list(net: &Net, layers: &[&str]) -> String {
+    let known = with_weights(net);
+    let has = |i: usize| known.get(i).is_some_and(|name| layers.contains(name));
+    let mut parts = Vec::new();
+    for from in (0..known.len()).filter(|&i| has(i) && (i == 0 || !has(i - 1))) {
+        let to = (from..known.len()).take_while(|&i| has(i)).last().unwrap_or(from);
+        parts.push(if from == to { known[from].to_string() } else { format!("{}-{}", known[from], known[to]) });
+    }
+    parts.join(", ")
+}
+
 /// How many times the run's learning rate each layer's is, by the net's own names; 0 is frozen. `times` may name the last
 /// layer [`HEAD`].
 ///
@@ -83,6 +95,10 @@ mod tests {
         for wrong in ["conv6", "", "pool1", "conv1-", "conv1-conv9", "conv1,,fc8", "Conv1"] {
             let message = list(wrong).unwrap_err();
             assert!(message.contains("torchvision") && message.contains("conv1, conv2"), "{wrong}: {message}");
+        }
+        for text in ["conv1-conv3", "fc6", "conv1, conv3-fc7", "conv1-fc8", ""] {
+            let layers = if text.is_empty() { Vec::new() } else { list(text).unwrap() };
+            assert_eq!(to_list(&net, &layers.iter().map(String::as_str).collect::<Vec<_>>()), text);
         }
         assert!(list("fc8-conv1").unwrap_err().contains("fc8 comes after conv1"));
         let mut odd = net.clone();

@@ -15,7 +15,7 @@ pub mod state;
 mod trainer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use frozen::Plan as FrozenPlan;
 pub use trainer::{Ending, Event, OnBad, Options, Trainer};

@@ -8,7 +8,7 @@ use super::recipe::{Position, Recipe};
 use super::state::{Row, State, Sums, Validation, write_model};
 use crate::data::{Source, loader};
 use crate::engine::{Batch, DropoutKey, Engine, Update};
-use crate::eval::evaluate;
+use crate::eval::{self, evaluate};
 use crate::weights::Model;
 use crate::{Error, Result, files};
 use std::collections::BTreeMap;
@@ -60,6 +60,12 @@ pub enum Event<'a> {
         top1: f64,
         /// Pictures in this step.
         pictures: usize,
+        /// Steps done since the run began.
+        step: u64,
+        /// Learning rate of this step.
+        lr: f64,
+        /// Sums over this epoch so far.
+        sums: Sums,
     },
     /// An epoch is done.
     Epoch {
@@ -71,6 +77,8 @@ pub enum Event<'a> {
         train_time: Duration,
         /// Pictures trained with in this time.
         pictures: u64,
+        /// What validation found, if there are pictures for it.
+        validation: Option<&'a eval::Report>,
     },
     /// A picture could not be read, for the first time.
     Broken {
@@ -109,6 +117,8 @@ pub struct Trainer<'a> {
     folder: &'a RunFolder,
     options: Options,
     state: State,
+    /// What the last validation found.
+    validation: Option<eval::Report>,
     saved: Instant,
 }
 
@@ -149,8 +159,24 @@ impl<'a> Trainer<'a> {
                 return Err(Error::file(folder.state(), message));
             }
         }
-        let saved = Instant::now();
-        Ok(Trainer { engine, recipe, rates, plan, frozen, seed, model, loaders, train, val, folder, options, state, saved })
+        let (validation, saved) = (None, Instant::now());
+        Ok(Trainer {
+            engine,
+            recipe,
+            rates,
+            plan,
+            frozen,
+            seed,
+            model,
+            loaders,
+            train,
+            val,
+            folder,
+            options,
+            state,
+            validation,
+            saved,
+        })
     }
 
     /// How its frozen layers are dealt with.
@@ -187,7 +213,7 @@ impl<'a> Trainer<'a> {
                 return Ok(Ending::Interrupted);
             };
             let row = &self.state.rows[self.state.rows.len() - 1];
-            watch(Event::Epoch { row, best, train_time, pictures });
+            watch(Event::Epoch { row, best, train_time, pictures, validation: self.validation.as_ref() });
             begun = Some(());
             let due = self.options.save_every.min(BETWEEN_SAVES);
             if self.state.epoch < self.recipe.epochs && self.saved.elapsed() >= due {
@@ -219,6 +245,7 @@ impl<'a> Trainer<'a> {
             let batch =
                 self.next(&mut batches)?.ok_or_else(|| Error::Invalid("the loader stopped before the end of an epoch".into()))?;
             self.note_broken(&batch.broken, &*self.train.clone(), watch)?;
+            let lr = self.recipe.rate(self.position());
             self.train_on(&batch)?;
             self.state.batch += 1;
             let Sums { loss, correct, pictures } = self.state.sums;
@@ -229,6 +256,9 @@ impl<'a> Trainer<'a> {
                 loss: loss / n,
                 top1: correct as f64 / n,
                 pictures: batch.labels.len(),
+                step: self.step(),
+                lr,
+                sums: self.state.sums,
             });
             if self.state.batch < all && self.saved.elapsed() >= self.options.save_every {
                 self.save(false)?;
@@ -331,6 +361,7 @@ impl<'a> Trainer<'a> {
                 return Err(self.diverged("loss of validation"));
             }
             val = Some(Validation::from(&report));
+            self.validation = Some(report);
         }
         let last_step = Position { step: self.step().saturating_sub(1), ..self.position() };
         let row = Row {

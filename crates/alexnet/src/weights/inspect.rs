@@ -2,6 +2,7 @@
 
 use super::contents::Format;
 use super::identify::identify;
+use super::imagenet::Order;
 use super::open::{about, checksum, contents};
 use crate::Result;
 use crate::image::Preprocess;
@@ -27,6 +28,8 @@ pub struct Inspection {
     pub classes: Option<usize>,
     /// The first names of the classes.
     pub class_names: Vec<String>,
+    /// The order that they are in, if they are ImageNet's.
+    pub class_order: Option<Order>,
     /// Why it is that net, or why it may be several, a sentence each.
     pub why: Vec<String>,
     /// All nets that fit.
@@ -79,6 +82,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         net: net.map(|net| net.name.clone()),
         image_size: net.map(|net| net.image_size),
         classes: net.map(crate::net::Net::classes),
+        class_order: Order::of(&classes),
         class_names: classes.into_iter().take(5).collect(),
         why: identity.why.clone(),
         fits: identity.fits.iter().map(|net| net.name.clone()).collect(),

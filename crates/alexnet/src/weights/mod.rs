@@ -40,12 +40,15 @@ mod tests;
 mod values;
 
 pub use caffe::read_mean;
-pub(crate) use container::{Entry, TensorFile};
+pub(crate) use container::{Entry, TensorFile, write_tensors, write_values};
 pub use contents::Format;
 pub use inspect::{Inspection, TensorLine, inspect};
 pub(crate) use model::{Extra, METADATA_STATE, read_description, write_from};
 pub use model::{Model, parameters, read, write};
 pub use names::Names;
-pub use open::{open, open_copied};
+pub(crate) use open::contents;
+pub use open::{open, open_copied, sha256};
+pub(crate) use protobuf::Message;
 pub use save::{SaveOptions, save};
+pub(crate) use values::Mapping;
 pub use values::Values;

@@ -140,6 +140,14 @@ impl<'a> Message<'a> {
         self
     }
 
+    /// A field of a double.
+    pub(crate) fn double(mut self, field: u32, number: f64) -> Self {
+        let mut bytes = tag(field, 1);
+        bytes.extend(number.to_le_bytes());
+        self.push(bytes);
+        self
+    }
+
     /// A field of text or bytes.
     pub(crate) fn text(mut self, field: u32, text: impl AsRef<[u8]>) -> Self {
         let mut bytes = tag(field, 2);

@@ -41,9 +41,15 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         model.net.layer(layer)?;
     }
     let seen = Seen::new(&args.picture, &model, &mut engine)?;
+    let classes = seen.classes(&args.class, &model)?;
+    // All in a row, or a row for each class where there are several maps of each.
+    let many = classes.len() > 1 && layers.len() * args.method.len() > 1;
     let (mut cells, mut words, mut maps) = (vec![seen.cell(&model)], Vec::new(), Vec::new());
-    for class in seen.classes(&args.class, &model)? {
+    for (row, class) in classes.into_iter().enumerate() {
         words.push(seen.words(class, &model));
+        if many && row > 0 {
+            cells.push(Cell { bars: Vec::new(), ..seen.cell(&model) });
+        }
         for layer in &layers {
             for method in &args.method {
                 let method = match method {
@@ -62,8 +68,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             }
         }
     }
-    let columns = if cells.len() <= 4 { cells.len() } else { 1 + layers.len() * args.method.len() };
-    let sheet = Sheet::of(seen.file(), columns.min(6), 288, cells);
+    let columns = if many { 1 + layers.len() * args.method.len() } else { cells.len().min(6) };
+    let sheet = Sheet::of(seen.file(), columns, 288, cells);
     let mut json = seen.json(&model);
     json.insert("maps".into(), maps.into());
     args.common.finish("cam", &sheet, &words.join(", "), json.into(), quiet)

@@ -125,7 +125,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
         match &mut whole {
             None => whole = Some(sheet),
             Some(whole) => {
-                let heading = format!("{layer}:{unit}, {}", sheet.note);
+                let heading = format!("{layer}:{unit}");
                 whole.groups.extend(sheet.groups.drain(..).map(|group| draw::sheet::Group { heading: heading.clone(), ..group }));
             }
         }

@@ -1,8 +1,10 @@
 //! `alexnet train`: from pictures to a model.
 
+mod recording;
 mod resolve;
 mod show;
 
+use self::recording::Recording;
 use self::show::Show;
 use super::machine::Machine;
 use alexnet::data::{self, Source};
@@ -95,6 +97,12 @@ pub(crate) struct Args {
     /// What to do with a picture that cannot be read: list it in RUN/broken.txt and go on, or stop
     #[arg(long, default_value = "skip", value_parser = ["skip", "stop"])]
     on_bad: String,
+    /// Write TensorBoard's event files into RUN, too
+    #[arg(long)]
+    tensorboard: bool,
+    /// Do not write RUN/report.html
+    #[arg(long)]
+    no_report: bool,
     /// A JSON object for each epoch, and one at the end
     #[arg(long)]
     json: bool,
@@ -147,10 +155,17 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let stop = stop_on_signal()?;
     let mut show = Show::new(args.json, quiet, config.recipe.epochs)?;
     show.begin(&config, &net, &train, &val, folder.path())?;
+    let pictures = (train.clone(), val.clone());
     let mut trainer = Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
-    show.tuning(&config.recipe, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
+    show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());
-    let ending = trainer.run(&stop, &mut |event| show.event(&event))?;
+    let mut recording = Recording::begin(args, &config, &net, pictures, &loaders, &trainer, &folder);
+    let ending = trainer.run(&stop, &mut |event| {
+        show.event(&event);
+        recording.event(&event);
+    });
+    recording.end(&ending);
+    let ending = ending?;
     show.end(ending, trainer.state(), trainer.step(), &folder);
     if ending == Ending::Interrupted {
         bail!("stopped at step {}, all saved; go on with: alexnet train --resume {}", trainer.step(), folder.path().display());
@@ -159,7 +174,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 }
 
 /// Training and validation pictures, both with the training pictures' classes.
-fn pictures(config: &Config) -> anyhow::Result<(Arc<dyn Source>, Arc<dyn Source>)> {
+pub(crate) fn pictures(config: &Config) -> anyhow::Result<(Arc<dyn Source>, Arc<dyn Source>)> {
     let Some(path) = &config.data else {
         let of = |split| data::built_in(split, BUILT_IN_SEED);
         return Ok((of(data::Split::Train), of(data::Split::Validation)));

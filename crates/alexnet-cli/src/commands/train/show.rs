@@ -5,7 +5,7 @@ use alexnet::net::Net;
 use alexnet::train::begin::Head;
 use alexnet::train::config::Config;
 use alexnet::train::folder::RunFolder;
-use alexnet::train::recipe::Recipe;
+use alexnet::train::layers;
 use alexnet::train::state::{Row, State};
 use alexnet::train::{Ending, Event, FrozenPlan};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -73,39 +73,46 @@ impl Show {
     }
 
     /// What begins with a model's values, and what layers learn how fast.
-    pub(super) fn tuning(&self, recipe: &Recipe, head: Option<&Head>, plan: &FrozenPlan) {
+    pub(super) fn tuning(&self, config: &Config, net: &Net, head: Option<&Head>, plan: &FrozenPlan) {
         if self.json || self.quiet {
             return;
         }
-        if let Some(head) = head {
+        if let (Some(head), Some(from)) = (head, &config.from) {
             let (known, all) = (head.known(), head.rows.len());
-            self.line(&match known {
-                0 => format!("a new head for {all} classes that the model does not know by name"),
-                _ if known == all => format!("the head goes on with the model's rows for these {all} classes"),
-                _ => format!("the head has the model's rows for {known} of {all} classes, and new ones for the others"),
-            });
+            let head = match known {
+                0 => format!("a new head for {all} classes that it does not know by name"),
+                _ if known == all => format!("the head goes on with its rows for these {all} classes"),
+                _ => format!("the head has its rows for {known} of {all} classes, and new ones for the others"),
+            };
+            self.line(&format!("from {}; {head}", from.display()));
         }
-        let frozen: Vec<&str> = recipe.layer_rates.iter().filter(|(_, t)| **t == 0.0).map(|(name, _)| name.as_str()).collect();
-        let others = recipe.layer_rates.iter().filter(|(_, t)| **t != 0.0 && **t != 1.0);
-        let others: Vec<String> = others.map(|(name, times)| format!("{name} learns {times} times as fast")).collect();
-        if !others.is_empty() {
-            self.line(&others.join(", "));
+        let rates = &config.recipe.layer_rates;
+        let of =
+            |times: f64| -> Vec<&str> { rates.iter().filter(|(_, t)| **t == times).map(|(name, _)| name.as_str()).collect() };
+        let mut different: Vec<f64> = rates.values().copied().filter(|&times| times != 0.0 && times != 1.0).collect();
+        different.sort_by(f64::total_cmp);
+        different.dedup();
+        if !different.is_empty() {
+            let told = different.iter().map(|&times| format!("{times} for {}", layers::to_list(net, &of(times))));
+            self.line(&format!("times the learning rate: {}", told.collect::<Vec<_>>().join("; ")));
         }
+        let frozen = of(0.0);
         if !frozen.is_empty() {
             let how = match plan {
                 FrozenPlan::Nothing => String::new(),
                 FrozenPlan::Always(why) => format!("; computed in each step, since {why}"),
                 FrozenPlan::Keep { after, views, bytes } => {
-                    let views = if *views == 1 { "each picture".into() } else { format!("{views} views of each picture") };
-                    format!("; what {views} gives up to {after} is computed once and kept, {:.1} MB in all", *bytes as f64 / 1e6)
+                    let views =
+                        if *views == 1 { "each picture gives".into() } else { format!("{views} views of each picture give") };
+                    format!("; what {views} up to {after} is computed once and kept, {:.1} MB in all", *bytes as f64 / 1e6)
                 }
                 FrozenPlan::NoRoom { bytes, room } => format!(
-                    "; computed in each step, since keeping what they give would take {:.1} GB of memory, and there is room for {:.1}",
+                    "; computed in each step, since keeping what they give would take {:.1} GB of memory, and there is room for {:.1}; fewer --views take less",
                     *bytes as f64 / 1e9,
                     *room as f64 / 1e9
                 ),
             };
-            self.line(&format!("frozen: {}{how}", frozen.join(", ")));
+            self.line(&format!("frozen: {}{how}", layers::to_list(net, &frozen)));
         }
     }
 
@@ -118,7 +125,7 @@ impl Show {
 
     pub(super) fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Step { epoch, steps: (done, all), loss, top1, pictures } => {
+            Event::Step { epoch, steps: (done, all), loss, top1, pictures, .. } => {
                 if self.under_way != *epoch {
                     (self.under_way, self.seen, self.since) = (*epoch, 0, Instant::now());
                 }
@@ -132,7 +139,7 @@ impl Show {
                     top1 * 100.0
                 ));
             }
-            Event::Epoch { row, best, train_time, pictures } => self.epoch(row, *best, *train_time, *pictures),
+            Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
             Event::Broken { name, why } => self.bar.suspend(|| eprintln!("left out: {name}: {why}")),
         }
     }

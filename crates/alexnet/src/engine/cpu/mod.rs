@@ -14,6 +14,7 @@ mod plan;
 mod precision;
 mod program;
 mod run;
+mod shown;
 mod threads;
 mod timing;
 
@@ -32,6 +33,7 @@ use self::plan::batch;
 pub use self::precision::Precision;
 use self::program::{Program, Purpose};
 use self::run::{GradientRoom, Learn};
+pub use self::shown::Maps;
 pub use self::timing::{Limits, Timing};
 use super::middle::Middle;
 use super::{Batch, Engine, LayerGradient, ReluGradient, Step, Update};
@@ -58,6 +60,8 @@ pub struct Cpu {
     inference: Option<Program>,
     training: Option<Program>,
     input_gradient: Option<Program>,
+    /// Programs that show what layers give, made when first wanted; the one used last is the last.
+    shown: Vec<(shown::Wanted, Program)>,
 }
 
 impl Cpu {
@@ -88,6 +92,7 @@ impl Cpu {
             inference: None,
             training: None,
             input_gradient: None,
+            shown: Vec::new(),
         })
     }
 
@@ -306,17 +311,9 @@ impl Engine for Cpu {
     }
 
     fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
-        let (n, index) = (self.count(images)?, self.net.layer(layer)?);
-        // The plan of a shorter net cannot fuse what follows, so conv1 is seen before its ReLU.
-        let mut program = Program::new(&self.net, 0..index + 1, Purpose::Infer, n)?;
-        let team = self.team.clone();
-        let context = self.context(&team);
-        run::prepare(&context, &program, &mut self.parameters, n);
-        run::forward(&context, &mut program, &self.parameters, images, n, None);
-        let map = batch(program.plan.values[program.plan.output].map, n);
-        let mut planes = vec![0.0; map.n * map.c * map.h * map.w];
-        layout::to_planes(&context, map, program.memory.read(program.plan.output), &mut planes);
-        Ok(planes)
+        self.count(images)?;
+        let mut maps = self.maps(images, [self.net.image_size; 2], &[layer])?;
+        Ok(maps.swap_remove(0).values)
     }
 
     fn parameter(&self, name: &str) -> Result<Vec<f32>> {

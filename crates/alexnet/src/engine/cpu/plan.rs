@@ -8,7 +8,7 @@ use alexnet_kernels::map::{Map, Sides};
 use alexnet_kernels::pack::Filters;
 use alexnet_kernels::{lrn, pool, spatial_norm};
 
-use crate::net::{Activation, DropoutStyle, Layer, LayerShape, Net, Op, Pad, Shape};
+use crate::net::{Activation, DropoutStyle, Layer, LayerShape, Net, Op, Pad};
 use crate::{Error, Result};
 
 /// The steps of a net's forward pass. Backward walks them in reverse.
@@ -22,6 +22,19 @@ pub(super) struct Plan {
     pub(super) output: usize,
     /// For each max pool, how many winners a picture has.
     pub(super) winners: Vec<usize>,
+    /// After each of its layers: how many steps there are by then, and the value that holds what the layer gives.
+    pub(super) after: Vec<(usize, usize)>,
+}
+
+/// The part of a net that a plan is for.
+#[derive(Debug, Clone)]
+pub(super) struct Part<'a> {
+    /// Which layers.
+    pub(super) layers: Range<usize>,
+    /// Rows and columns of the pictures.
+    pub(super) size: [usize; 2],
+    /// Layers whose results someone wants to see as they are: nothing is fused into them.
+    pub(super) shown: &'a [usize],
 }
 
 /// A batch of maps in memory.
@@ -87,16 +100,35 @@ pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
 }
 
 impl Plan {
-    /// The plan of a run of a net's layers. Value 0 is what the layer before them gives, or the pictures.
+    /// The plan of a run of a net's layers.
     pub(super) fn new(net: &Net, layers: Range<usize>) -> Result<Plan> {
-        let shapes = net.shapes()?;
-        let pictures = Shape { channels: 3, size: net.image_size };
-        let input = layers.start.checked_sub(1).map_or(pictures, |before| shapes[before].output);
-        let input = Value { map: plain(input), relu: false, kept: false };
-        let mut plan = Plan { values: vec![input], steps: Vec::new(), output: 0, winners: Vec::new() };
-        let mut parameter = parameter_shapes(net)?.iter().filter(|(layer, _)| *layer < layers.start).count();
-        for i in layers {
-            plan.add(i, &net.layers[i].op, &shapes[i], &mut parameter)?;
+        Plan::of_part(net, Part { layers, size: [net.image_size; 2], shown: &[] })
+    }
+
+    /// The plan of a part of a net. Value 0 is what the layer before it gives, or the pictures. Pictures of another size than
+    /// the net's may go as far as its first linear layer.
+    pub(super) fn of_part(net: &Net, part: Part<'_>) -> Result<Plan> {
+        let layers = &net.layers[..part.layers.end];
+        let shapes = |size: usize| Net { name: net.name.clone(), image_size: size, layers: layers.to_vec() }.shapes();
+        let [height, width] = part.size;
+        let (rows, columns) = (shapes(height)?, shapes(width)?);
+        let pictures = Map::plain(1, height, width, 3);
+        let map = part
+            .layers
+            .start
+            .checked_sub(1)
+            .map_or(pictures, |i| Map::plain(1, rows[i].output.size, columns[i].output.size, rows[i].output.channels));
+        let mut plan = Plan {
+            values: vec![Value { map, relu: false, kept: false }],
+            steps: Vec::new(),
+            output: 0,
+            winners: Vec::new(),
+            after: Vec::with_capacity(part.layers.len()),
+        };
+        let mut parameter = parameter_shapes(net)?.iter().filter(|(layer, _)| *layer < part.layers.start).count();
+        for i in part.layers {
+            plan.add(i, &layers[i].op, &rows[i], columns[i].output.size, part.shown, &mut parameter)?;
+            plan.after.push((plan.steps.len(), plan.output));
         }
         // Borders are known once all readers are.
         for step in &mut plan.steps {
@@ -112,14 +144,23 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Adds the step of one layer, or lets the step before it do the layer's work.
-    fn add(&mut self, layer: usize, op: &Op, shape: &LayerShape, parameter: &mut usize) -> Result<()> {
+    /// Adds the step of one layer, or lets the step before it do the layer's work. `shape` is that of a square map of as many
+    /// rows, `width` the number of columns.
+    fn add(
+        &mut self,
+        layer: usize,
+        op: &Op,
+        shape: &LayerShape,
+        width: usize,
+        shown: &[usize],
+        parameter: &mut usize,
+    ) -> Result<()> {
         let x = self.output;
         let x_map = self.values[x].map;
-        let out = plain(shape.output);
+        let out = Map::plain(1, shape.output.size, width, shape.output.channels);
         let work = match *op {
             Op::Conv { out: k, kernel, stride, pad, groups, .. } => {
-                let (p, q) = (shape.output.size, shape.output.size);
+                let (p, q) = (out.h, out.w);
                 let shape = conv::Shape { x: x_map, k, r: kernel, s: kernel, stride, pad: sides(pad), p, q, groups };
                 self.widen(x, shape.input_border());
                 *parameter += 1;
@@ -132,6 +173,9 @@ impl Plan {
                         shape.name
                     )));
                 }
+                if (x_map.h, x_map.w) != (shape.input.size, shape.input.size) {
+                    return Err(Error::Net(format!("layer {}: a linear layer takes pictures of the net's own size", shape.name)));
+                }
                 *parameter += 1;
                 Work::Linear { inputs: shape.input.len(), outputs, parameter: *parameter - 1, relu: false }
             }
@@ -139,12 +183,12 @@ impl Plan {
                 if kernel > 15 {
                     return Err(Error::Net(format!("layer {}: a max pool's window may be 15 x 15 at most", shape.name)));
                 }
-                self.winners.push(shape.output.len());
-                Work::MaxPool { shape: windows(x_map, kernel, stride, pad, shape.output), winners: self.winners.len() - 1 }
+                self.winners.push(out.len());
+                Work::MaxPool { shape: windows(x_map, kernel, stride, pad, out), winners: self.winners.len() - 1 }
             }
-            Op::AvgPool { kernel, stride, pad, .. } => Work::AvgPool { shape: windows(x_map, kernel, stride, pad, shape.output) },
+            Op::AvgPool { kernel, stride, pad, .. } => Work::AvgPool { shape: windows(x_map, kernel, stride, pad, out) },
             // Each window holds one pixel: torchvision's at 224.
-            Op::AdaptiveAvgPool { .. } if shape.input == shape.output => return Ok(()),
+            Op::AdaptiveAvgPool { .. } if (x_map.h, x_map.w) == (out.h, out.w) => return Ok(()),
             Op::AdaptiveAvgPool { .. } => Work::AdaptiveAvgPool,
             Op::Lrn { n, alpha, beta, k, divide_by_n, columns } => {
                 let alpha = if divide_by_n { alpha / n as f32 } else { alpha };
@@ -153,7 +197,7 @@ impl Plan {
             Op::SpatialNorm { n, alpha, beta, k } => {
                 Work::SpatialNorm { shape: spatial_norm::Shape { x: x_map, n, alpha: alpha / (n * n) as f32, beta, k } }
             }
-            Op::Activation { function: Activation::Relu } if self.fuse_relu() => return Ok(()),
+            Op::Activation { function: Activation::Relu } if self.fuse_relu(layer, shown) => return Ok(()),
             Op::Activation { function } => {
                 let function = match function {
                     Activation::Relu => Function::Relu,
@@ -170,10 +214,12 @@ impl Plan {
         Ok(())
     }
 
-    /// Lets a convolution or linear layer that was the last step clip its output itself.
-    fn fuse_relu(&mut self) -> bool {
+    /// Lets a convolution or linear layer that was the last step clip its output itself, unless someone wants to see it before.
+    fn fuse_relu(&mut self, relu_layer: usize, shown: &[usize]) -> bool {
         match self.steps.last_mut() {
-            Some(Step { work: Work::Conv { relu, .. } | Work::Linear { relu, .. }, y, .. }) if *y == self.output && !*relu => {
+            Some(Step { layer, work: Work::Conv { relu, .. } | Work::Linear { relu, .. }, y, .. })
+                if *y == self.output && !*relu && !shown.iter().any(|seen| (*layer..relu_layer).contains(seen)) =>
+            {
                 *relu = true;
                 self.values[*y].relu = true;
                 true
@@ -227,16 +273,12 @@ impl Plan {
     }
 }
 
-fn plain(shape: Shape) -> Map {
-    Map::plain(1, shape.size, shape.size, shape.channels)
-}
-
 fn sides(pad: Pad) -> Sides {
     Sides { top: pad.top, left: pad.left, bottom: pad.bottom, right: pad.right }
 }
 
-fn windows(x: Map, kernel: usize, stride: usize, pad: Pad, out: Shape) -> pool::Shape {
-    pool::Shape { x, kernel, stride, pad: sides(pad), p: out.size, q: out.size }
+fn windows(x: Map, kernel: usize, stride: usize, pad: Pad, out: Map) -> pool::Shape {
+    pool::Shape { x, kernel, stride, pad: sides(pad), p: out.h, q: out.w }
 }
 
 /// The same map for a batch of `n` pictures.

@@ -37,13 +37,17 @@ pub(super) struct Program {
 impl Program {
     /// Compiles a run of a net's layers.
     pub(super) fn new(net: &Net, layers: Range<usize>, purpose: Purpose, capacity: usize) -> Result<Program> {
-        let plan = Plan::new(net, layers)?;
+        Ok(Program::of_plan(Plan::new(net, layers)?, purpose, capacity))
+    }
+
+    /// Makes room for a plan.
+    pub(super) fn of_plan(plan: Plan, purpose: Purpose, capacity: usize) -> Program {
         let memory = Memory::new(&lives(&plan, purpose, capacity));
         let winners = match purpose {
             Purpose::Infer => plan.winners.iter().map(|_| Vec::new()).collect(),
             _ => plan.winners.iter().map(|&len| vec![0; len * capacity]).collect(),
         };
-        Ok(Program { plan, purpose, memory, winners, relu: ReluGradient::Plain, clock: Clock::default() })
+        Program { plan, purpose, memory, winners, relu: ReluGradient::Plain, clock: Clock::default() }
     }
 
     /// The number of the gradient of a value.

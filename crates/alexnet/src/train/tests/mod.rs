@@ -1,6 +1,6 @@
 //! Whole runs on a tiny engine and a tiny set.
 
-mod linear;
+pub(crate) mod linear;
 mod tuning;
 
 use self::linear::Linear;
@@ -26,7 +26,7 @@ struct Squares {
     broken: Vec<usize>,
 }
 
-fn squares(n: usize, broken: &[usize]) -> Arc<dyn Source> {
+pub(crate) fn squares(n: usize, broken: &[usize]) -> Arc<dyn Source> {
     let classes: Vec<String> = ["blue", "green", "red"].map(String::from).to_vec();
     let names = (0..n).map(|i| format!("{}/{i}.png", classes[i % 3])).collect();
     Arc::new(Squares { classes, names, broken: broken.to_vec() })

@@ -5,10 +5,11 @@ use super::super::source::{Cursor, Told};
 use super::value::{Id, Pickle, Value};
 use std::collections::HashMap;
 
-/// Most values, and most steps, of a pickle that is believed. A checkpoint of AlexNet with its optimiser's state has some
-/// hundreds; a step of one byte could otherwise take the memory of a value.
-const MOST_VALUES: usize = 1 << 17;
+/// Most values, steps, remembered places and open marks of a pickle that is believed. A checkpoint of AlexNet with its optimiser's
+/// state has some hundreds of values; a step of one byte could otherwise take the memory of one, some 60 bytes.
+const MOST_VALUES: usize = 1 << 15;
 const MOST_STEPS: usize = 1 << 19;
+const MOST_MARKS: usize = 1 << 10;
 /// Longest text that is kept as a name, in bytes.
 const LONGEST_NAME: u64 = 1 << 12;
 
@@ -53,6 +54,9 @@ impl Machine<'_, '_> {
             }
             0x95 => {
                 self.cursor.array::<8>()?; // FRAME: how much a reader may fetch at once
+            }
+            b'(' if self.marks.len() == MOST_MARKS => {
+                return Err(format!("a pickle that opens more than {MOST_MARKS} lists at once"));
             }
             b'(' => self.marks.push(self.stack.len()),
             b'0' => {
@@ -293,6 +297,9 @@ impl Machine<'_, '_> {
 
     fn remember(&mut self, at: u32) -> Told<()> {
         let top = self.top()?;
+        if self.memory.len() == MOST_VALUES {
+            return Err(format!("a pickle that remembers more than {MOST_VALUES} values; a model's has far fewer"));
+        }
         self.memory.insert(at, top);
         Ok(())
     }

@@ -61,11 +61,15 @@ fn lengths_beyond_the_file_take_no_memory() {
 
 #[test]
 fn what_is_nested_or_repeated_without_end_is_refused() {
-    // Each in the one before, a hundred thousand deep: read, and dropped, without recursion.
-    let deep = [vec![b')'], vec![0x85; 100_000], vec![b'.']].concat();
+    // Each in the one before, thirty thousand deep: read, and dropped, without recursion.
+    let deep = [vec![b')'], vec![0x85; 30_000], vec![b'.']].concat();
     read_bytes(&deep).unwrap();
     let many = [vec![b'N'; 1 << 20], vec![b'.']].concat();
     assert!(read_bytes(&many).unwrap_err().contains("more than"));
+    for (byte, what) in [(b'(', "lists at once"), (0x94, "remembers more than")] {
+        let many = [vec![b'N'], vec![byte; 1 << 16], vec![b'.']].concat();
+        assert!(read_bytes(&many).unwrap_err().contains(what), "{byte:#x}");
+    }
     // A dictionary of many entries that is copied again and again.
     let mut bomb = b"\x80\x02ccollections\nOrderedDict\nq\x01}(".to_vec();
     bomb.extend(b"NN".repeat(10_000));

@@ -1,0 +1,154 @@
+//! `alexnet features`: what a layer makes of pictures, as a table; and what `alexnet similar` shares with it.
+
+use super::machine::Machine;
+use crate::{net_option, out};
+use alexnet::data::{self, Source, loader};
+use alexnet::engine::cpu::{Cpu, Precision};
+use alexnet::features::{About, Pool, Taken, Writer, extract};
+use alexnet::image::Preprocess;
+use alexnet::weights;
+use anyhow::bail;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Options of `alexnet features`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Network that the model file is, where it does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
+    /// Layer: conv1 to conv5 and fc6 to fc8, norm, pool and so on; with the ReLU that follows it
+    #[arg(long, value_name = "LAYER", default_value = "fc7")]
+    layer: String,
+    /// The layer's values before the ReLU that follows it
+    #[arg(long)]
+    before_relu: bool,
+    /// What becomes of each map: all of it, its mean or its largest value
+    #[arg(long, value_name = "none|average|max", default_value = "none", value_parser = pool)]
+    pool: Pool,
+    /// Pictures: a folder, with or without a folder per class, a .tar of the same, a .txt that names one a line, or one picture
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// File to write: .npy (with a .json of names and labels beside it), .safetensors or .parquet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Pictures at a time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    batch: usize,
+    #[command(flatten)]
+    machine: Machine,
+    /// One JSON object instead of a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn pool(text: &str) -> Result<Pool, String> {
+    [Pool::None, Pool::Average, Pool::Max].into_iter().find(|p| p.name() == text).ok_or_else(|| "none, average or max".into())
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let source = data::open_loose(&args.data)?;
+    let asked = Asked { layer: &args.layer, before_relu: args.before_relu, pool: args.pool };
+    let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, args.batch.min(source.len()))?;
+    let mut writer = Writer::create(&args.out, looker.about.clone())?;
+
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
+    let broken = looker.look(&source, args.batch, args.machine.threads, &mut |i, features| {
+        bar.inc(1);
+        let class = source.classes().get(source.label(i) as usize);
+        writer.push(source.name(i), class.map(String::as_str), features)
+    })?;
+    bar.finish_and_clear();
+    for (i, why) in &broken {
+        eprintln!("left out: {}: {why}", source.name(*i as usize));
+    }
+    let pictures = writer.finish()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let About { layer, shape, .. } = &looker.about;
+    if args.json {
+        return out::print_json(&serde_json::json!({
+            "out": args.out.to_string_lossy(), "pictures": pictures, "broken": broken.len(), "about": looker.about, "seconds": seconds,
+        }));
+    }
+    if quiet {
+        return Ok(());
+    }
+    let shape: Vec<_> = shape.iter().map(usize::to_string).collect();
+    let relu = match (args.before_relu, looker.taken.layer() == layer) {
+        (true, _) => " before its activation".into(),
+        (false, true) => String::new(),
+        (false, false) => format!(" after {}", looker.taken.layer()),
+    };
+    let (out, rate) = (args.out.display(), pictures as f64 / seconds);
+    out::print(&format!(
+        "{out}: {layer}{relu}, {} of each of {pictures} pictures; {seconds:.1} s, {rate:.0} pictures/s\n",
+        shape.join(" x ")
+    ))
+}
+
+/// Which features are wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) layer: &'a str,
+    pub(super) before_relu: bool,
+    pub(super) pool: Pool,
+}
+
+/// A model, ready to look at pictures.
+pub(super) struct Looker {
+    pub(super) about: About,
+    taken: Taken,
+    engine: Cpu,
+    preprocess: Preprocess,
+}
+
+impl Looker {
+    /// Opens a model.
+    pub(super) fn new(
+        path: &Path,
+        net: Option<&str>,
+        asked: Asked<'_>,
+        machine: &Machine,
+        batch: usize,
+    ) -> anyhow::Result<Looker> {
+        let precision = machine.precision.unwrap_or_default();
+        if precision == Precision::Int8 {
+            bail!("int8 shows no layers; take f32 or bf16");
+        }
+        let mut model = weights::open(path, net)?;
+        let taken = Taken::new(&model.net, asked.layer, asked.before_relu, asked.pool)?;
+        let about = About {
+            model: weights::sha256(path)?,
+            net: model.net.name.clone(),
+            layer: asked.layer.into(),
+            before_relu: asked.before_relu,
+            pool: asked.pool,
+            shape: taken.shape().to_vec(),
+            precision: precision.to_string(),
+            preprocess: model.preprocess.clone(),
+        };
+        let engine = machine.engine_of(&mut model, batch)?;
+        Ok(Looker { about, taken, engine, preprocess: model.preprocess })
+    }
+
+    /// Shows `row` each picture's number in the source and its features; returns those that cannot be read.
+    pub(super) fn look(
+        &mut self,
+        source: &Arc<dyn Source>,
+        batch: usize,
+        threads: usize,
+        row: &mut dyn FnMut(usize, &[f32]) -> alexnet::Result<()>,
+    ) -> anyhow::Result<Vec<(u32, String)>> {
+        // Each picture is seen once.
+        let options = loader::Options { batch: batch.min(source.len()), threads, memory: Some(0), ..Default::default() };
+        let loader = loader::Loader::sequential(source.clone(), self.preprocess.clone(), false, options)?;
+        Ok(extract(&mut self.engine, &loader, &self.taken, row)?)
+    }
+}

@@ -1,0 +1,119 @@
+//! `alexnet lpips`: how different pictures look.
+
+use crate::{net_option, out};
+use alexnet::data;
+use alexnet::image::{Picture, Resize, decode};
+use alexnet::lpips::{Distance, Heads, Lpips};
+use alexnet::weights;
+use anyhow::{Context, bail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Options of `alexnet lpips`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A picture, or a folder of pictures
+    a: PathBuf,
+    /// Another picture of the same size, or a folder of pictures of the same names (endings aside)
+    b: PathBuf,
+    /// torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Network that the model file is, where it does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
+    /// Linear heads, alex.pth of the Python package `lpips` [default: every channel counts alike, its `lpips=False`]
+    #[arg(long, value_name = "FILE")]
+    linear: Option<PathBuf>,
+    /// First bring the pictures to N x N pixels (short side, then the middle), which the Python package does not do
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(31..=4096))]
+    size: Option<usize>,
+    /// Number of threads; it never changes a result [default: one a core]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    threads: usize,
+    /// One JSON object instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let pairs = pairs(&args.a, &args.b)?;
+    let heads = args.linear.as_ref().map(Heads::read).transpose()?;
+    let model = weights::open(&args.model, args.net.as_deref())?;
+    let mut lpips = Lpips::new(&model, heads, args.threads)?;
+    if args.linear.is_none() && !quiet {
+        eprintln!("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
+    }
+    let mut results: Vec<(String, Distance)> = Vec::new();
+    for Pair { name, a, b } in pairs {
+        let read = |path: &Path| -> anyhow::Result<Picture> {
+            let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
+            let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
+            Ok(args.size.map_or_else(|| picture.clone(), |side| Resize::Square(side).apply(&picture)))
+        };
+        let distance = lpips.compare(&read(&a)?, &read(&b)?).with_context(|| name.clone())?;
+        if !args.json {
+            out::print(&format!("{:.6}  {name}\n", distance.distance))?;
+        }
+        results.push((name, distance));
+    }
+    let mean = results.iter().map(|(_, found)| found.distance).sum::<f64>() / results.len() as f64;
+    if args.json {
+        let pair = |(name, found): &(String, Distance)| serde_json::json!({ "name": name, "distance": found.distance, "layers": found.layers });
+        return out::print_json(&serde_json::json!({
+            "version": "0.1", "linear": args.linear.is_some(), "pairs": results.iter().map(pair).collect::<Vec<_>>(), "mean": mean,
+        }));
+    }
+    if results.len() > 1 {
+        out::print(&format!("{mean:.6}  mean of {}\n", results.len()))?;
+    }
+    Ok(())
+}
+
+/// Two files to compare.
+struct Pair {
+    name: String,
+    a: PathBuf,
+    b: PathBuf,
+}
+
+/// The pair of two files, or those of two folders by name.
+fn pairs(a: &Path, b: &Path) -> anyhow::Result<Vec<Pair>> {
+    match (a.is_dir(), b.is_dir()) {
+        (false, false) => {
+            let name = format!("{} {}", a.display(), b.display());
+            Ok(vec![Pair { name, a: a.into(), b: b.into() }])
+        }
+        (true, true) => {
+            let (in_a, in_b) = (by_stem(a)?, by_stem(b)?);
+            let alone: Vec<String> = [(a, &in_a, &in_b), (b, &in_b, &in_a)]
+                .into_iter()
+                .flat_map(|(folder, here, there)| {
+                    here.iter()
+                        .filter(|(stem, _)| !there.contains_key(*stem))
+                        .map(|(_, name)| folder.join(name).display().to_string())
+                })
+                .collect();
+            if !alone.is_empty() {
+                let more = if alone.len() > 5 { format!(" and {} more", alone.len() - 5) } else { String::new() };
+                bail!("without a partner of the same name in the other folder: {}{more}", alone[..alone.len().min(5)].join(", "));
+            }
+            Ok(in_a.iter().map(|(stem, name)| Pair { name: stem.clone(), a: a.join(name), b: b.join(&in_b[stem]) }).collect())
+        }
+        _ => bail!("{} and {}: give two pictures or two folders", a.display(), b.display()),
+    }
+}
+
+/// The pictures of a folder by their names without endings.
+fn by_stem(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let source = data::open_loose(folder)?;
+    let mut found = BTreeMap::new();
+    for i in 0..source.len() {
+        let name = source.name(i);
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        if let Some(other) = found.insert(stem.to_string(), name.to_string()) {
+            bail!("{}: {other} and {name} have the same name", folder.display());
+        }
+    }
+    Ok(found)
+}

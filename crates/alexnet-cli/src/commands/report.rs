@@ -1,0 +1,121 @@
+//! `alexnet report`: a run's report, made again.
+
+use super::machine::Machine;
+use super::train;
+use crate::out;
+use alexnet::data::{self, Source, loader};
+use alexnet::eval::{self, Report};
+use alexnet::report::{Evaluated, Filters, Page, REPORT, Run, newest_model};
+use alexnet::train::config::Config;
+use alexnet::weights::{self, Model};
+use alexnet::{engine, files};
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Options of `alexnet report`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder of a run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Pictures to evaluate its best model on [default: the run's validation pictures]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// File to write [default: RUN/report.html]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Pictures at a time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    batch: usize,
+    #[command(flatten)]
+    machine: Machine,
+    /// One JSON object: where the report is, and what the evaluation found
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let run = Run::read(&args.run)?;
+    let config = Config::read(&args.run.join("config.toml"))?;
+    let out = args.out.clone().unwrap_or_else(|| args.run.join(REPORT));
+    let path = newest_model(&args.run);
+    let model = path.as_deref().map(weights::read).transpose()?;
+    let net = match &model {
+        Some(model) => model.net.clone(),
+        None => config.recipe.prepare(config.net()?),
+    };
+    let channels = model.as_ref().map_or_else(|| config.recipe.preprocess(&net), |model| model.preprocess.clone()).channels;
+    let before = Filters::before(&config, &net, channels);
+    let after = path.as_deref().and_then(Filters::in_model);
+    let found = match (model, path.as_deref()) {
+        (Some(model), Some(path)) => evaluate(args, &config, model, path, quiet)?,
+        _ => None,
+    };
+    let evaluated = found.as_ref().map(|found| Evaluated::new(&found.of, &found.report, &*found.source));
+    let page = Page {
+        run: &run,
+        net: Some(&net),
+        evaluated: evaluated.as_ref(),
+        before: before.as_ref(),
+        after: after.as_ref(),
+        live: false,
+    };
+    let html = page.html();
+    files::write_whole(&out, |file| file.write_all(html.as_bytes()))?;
+    if args.json {
+        let report = found.as_ref().map(|found| &found.report);
+        out::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.epochs.len(), "evaluation": report }))?;
+    } else if !quiet {
+        let title =
+            found.as_ref().map_or("no model or no validation pictures yet".to_string(), |Found { of, report, .. }| {
+                format!("{of}: {} pictures, top-1 {:.2} %", report.images, report.top1 * 100.0)
+            });
+        out::print(&format!("{title}\n{}\n", out.display()))?;
+    }
+    Ok(())
+}
+
+/// An evaluation.
+struct Found {
+    /// Which model, and on which pictures if they are not the run's own.
+    of: String,
+    report: Report,
+    source: Arc<dyn Source>,
+}
+
+/// What the model says of the pictures, if there are any.
+fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: bool) -> anyhow::Result<Option<Found>> {
+    let source = match &args.data {
+        Some(path) => data::open(path)?,
+        None => train::pictures(config).context("the run's pictures (--data names others)")?.1,
+    };
+    if source.is_empty() {
+        return Ok(None);
+    }
+    let source = eval::by_name(source, &model.classes)?;
+    let precision = args.machine.precision.or(config.precision.parse().ok());
+    let machine = Machine { precision, ..args.machine.clone() };
+    let options = loader::Options {
+        batch: args.batch.min(source.len()),
+        threads: args.machine.threads,
+        // Each picture is seen once.
+        memory: Some(0),
+        ..Default::default()
+    };
+    let mut engine = machine.engine_of(&mut model, options.batch)?;
+    let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), false, options)?;
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
+    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {eta} left")?);
+    let engine: &mut dyn engine::Engine = &mut engine;
+    let report = eval::evaluate(engine, &loader, &model.classes, 1, &mut |done| {
+        bar.set_position(done as u64);
+        true
+    })?;
+    bar.finish_and_clear();
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let on = args.data.as_ref().map_or_else(String::new, |data| format!(" on {}", data.display()));
+    Ok(Some(Found { of: format!("{name}{on}"), report, source }))
+}

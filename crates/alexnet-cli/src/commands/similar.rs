@@ -1,0 +1,121 @@
+//! `alexnet similar`: the pictures of an index that are nearest to others.
+
+use super::features::{Asked, Looker};
+use super::machine::Machine;
+use crate::{net_option, out};
+use alexnet::data;
+use alexnet::features::{self, Near, Table, nearest};
+use alexnet::image::Picture;
+use anyhow::{Context, bail};
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// Options of `alexnet similar`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Features of the pictures to choose from, .npy or .safetensors of `alexnet features`
+    #[arg(long, value_name = "FILE")]
+    index: PathBuf,
+    /// Model file that the index was made with
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// Network that the model file is, where it does not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
+    /// Pictures: JPEG, PNG, WebP, BMP or GIF
+    #[arg(required = true, value_name = "PICTURE")]
+    pictures: Vec<PathBuf>,
+    /// Answers for each picture, the nearest first
+    #[arg(long, value_name = "K", default_value_t = 6, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    top: usize,
+    /// PNG to write: in each row a picture, then its nearest; needs --data
+    #[arg(long, value_name = "FILE.png", requires = "data")]
+    sheet: Option<PathBuf>,
+    /// The pictures that the index was made of, to show them on the sheet
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    machine: Machine,
+    /// One JSON array instead of lines
+    #[arg(long)]
+    json: bool,
+}
+
+/// Pictures that go through the network together.
+const TOGETHER: usize = 16;
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let table = Table::read(&args.index)?;
+    let about = &table.about;
+    let asked = Asked { layer: &about.layer, before_relu: about.before_relu, pool: about.pool };
+    // Told before anything of the index is believed of another model.
+    let found = alexnet::weights::sha256(&args.model)?;
+    if found != about.model {
+        let (index, model) = (args.index.display(), args.model.display());
+        bail!(
+            "{index} was made with another model than {model}: a {} of sha256 {}..., not {}...",
+            about.net,
+            short(&about.model),
+            short(&found)
+        );
+    }
+    let queries = data::of_files(&args.pictures);
+    let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, queries.len().min(TOGETHER))?;
+    if let Some(why) = about.difference(&looker.about) {
+        bail!("{}: {why}", args.index.display());
+    }
+
+    let mut answers: Vec<(usize, Vec<Near>)> = Vec::new();
+    let broken = looker.look(&queries, TOGETHER, args.machine.threads, &mut |i, features| {
+        answers.push((i, nearest(&table, features, args.top)?));
+        Ok(())
+    })?;
+    for (i, why) in &broken {
+        eprintln!("error: {}: {why}", queries.name(*i as usize));
+    }
+    if let (Some(sheet), Some(data)) = (&args.sheet, &args.data) {
+        draw(sheet, data, &*queries, &table, &answers)?;
+    }
+    if args.json {
+        let near = |near: &Near| serde_json::json!({ "name": table.names[near.row], "label": table.labels[near.row], "distance": near.distance });
+        let one = |(i, answer): &(usize, Vec<Near>)| serde_json::json!({ "path": queries.name(*i), "nearest": answer.iter().map(near).collect::<Vec<_>>() });
+        out::print_json(&answers.iter().map(one).collect::<Vec<_>>())?;
+    } else {
+        for (i, answer) in &answers {
+            let lines: String =
+                answer.iter().map(|near| format!("  {:>10.4}  {}\n", near.distance, table.names[near.row])).collect();
+            out::print(&format!("{}\n{lines}", queries.name(*i)))?;
+        }
+    }
+    if !broken.is_empty() {
+        bail!("{} of {} pictures could not be read", broken.len(), queries.len());
+    }
+    Ok(())
+}
+
+fn short(sum: &str) -> String {
+    sum.chars().take(12).collect()
+}
+
+/// Draws the sheet from the pictures themselves.
+fn draw(
+    sheet: &std::path::Path,
+    data: &std::path::Path,
+    queries: &dyn data::Source,
+    table: &Table,
+    answers: &[(usize, Vec<Near>)],
+) -> anyhow::Result<()> {
+    let source = data::open_loose(data)?;
+    let places: HashMap<&str, usize> = (0..source.len()).map(|i| (source.name(i), i)).collect();
+    let mut rows = Vec::new();
+    for (query, answer) in answers {
+        let mut row: Vec<Picture> = vec![queries.picture(*query).map_err(anyhow::Error::msg)?];
+        for near in answer {
+            let name = table.names[near.row].as_str();
+            let at = places.get(name).with_context(|| format!("{}: no {name}, which the index has", data.display()))?;
+            row.push(source.picture(*at).map_err(|why| anyhow::anyhow!("{}: {name}: {why}", data.display()))?);
+        }
+        rows.push(row);
+    }
+    Ok(features::sheet(sheet, &rows)?)
+}

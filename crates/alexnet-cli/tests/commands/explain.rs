@@ -1,0 +1,160 @@
+//! `explain` and `data`: what they write and print, and what they refuse.
+
+use super::*;
+use alexnet::data::{Split, built_in};
+use alexnet::draw::encode;
+use alexnet::engine::Engine;
+use alexnet::engine::cpu::{Cpu, Ranges};
+use alexnet::engine::init;
+use alexnet::image::{Preprocess, decode};
+use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet::weights::{self, Model};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A small net that knows nothing, for the built-in set's classes.
+fn model(folder: &Path) -> PathBuf {
+    let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
+    let conv = |out, kernel, stride, groups| Op::Conv {
+        out,
+        kernel,
+        stride,
+        pad: Pad::all(1),
+        groups,
+        rounding: Rounding::Floor,
+        weight_init,
+        bias_init,
+    };
+    let layers = [
+        ("conv1", conv(8, 5, 3, 1)),
+        ("relu1", Op::Activation { function: Activation::Relu }),
+        ("conv2", conv(8, 3, 2, 2)),
+        ("relu2", Op::Activation { function: Activation::Relu }),
+        ("fc3", Op::Linear { out: 10, weight_init, bias_init }),
+    ];
+    let layers = layers.map(|(name, op)| Layer { name: name.into(), op }).into();
+    let net = Net { name: "small".into(), image_size: 32, layers };
+    let mut engine = Cpu::new(&net, 1, 1).expect("a sound net");
+    init::initialise(&mut engine, 3).expect("a sound net");
+    let names = weights::parameters(&net).expect("a sound net").into_iter().map(|(name, _)| name);
+    let tensors: BTreeMap<_, _> =
+        names.map(|name| (name.clone(), engine.parameter(&name).expect("a parameter").into())).collect();
+    let model = Model {
+        preprocess: Preprocess::for_net(&net),
+        classes: built_in(Split::Test, 0).classes().to_vec(),
+        recipe: serde_json::Value::Null,
+        ranges: Ranges::new(),
+        tensors,
+        net,
+    };
+    let path = folder.join("m.safetensors");
+    weights::write(&path, &model).expect("a writable folder");
+    path
+}
+
+/// Some of the built-in set's pictures in folders of classes.
+fn pictures(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
+    let (set, data) = (built_in(Split::Test, 0), folder.join("data"));
+    for i in numbers {
+        let path = data.join(set.name(i));
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
+        std::fs::write(path, encode::png(&set.picture(i).expect("a drawn picture"))).expect("a writable folder");
+    }
+    data
+}
+
+#[test]
+fn explanations_are_drawn_and_told_in_numbers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, data) = (model(folder.path()), pictures(folder.path(), (0..500).step_by(25)));
+    let picture = data.join("star/0000.png");
+    let (model, data, picture) = (text(&model), text(&data), text(&picture));
+    let out = folder.path().join("out.png");
+    let drawn = |arguments: &[&str]| {
+        let json = last_json(&[&["explain"], arguments, &["--model", model, "--json", "--out", text(&out)]].concat());
+        let bytes = std::fs::read(&out).expect("a drawing");
+        std::fs::remove_file(&out).expect("a drawing");
+        assert!(decode::decode(&bytes).expect("a PNG").width > 50, "{arguments:?}");
+        json
+    };
+    let len = |values: &serde_json::Value| values.as_array().expect("numbers").len();
+    let filters = drawn(&["filters"]);
+    assert_eq!((len(&filters["weights"]), &filters["columns"]), (8 * 3 * 25, &2.into()));
+    let maps = drawn(&["maps", "relu1", picture]);
+    assert_eq!((len(&maps["maps"]["values"]), &maps["maps"]["size"]), (8 * 100, &10.into()));
+    let saliency = drawn(&["saliency", picture, "--class", "ring", "--guided", "--smooth", "3"]);
+    assert_eq!(len(&saliency["classes"][0]["gradient"]), 3 * 32 * 32);
+    let cam = drawn(&["cam", picture, "--class", "ring", "--class", "star", "--method", "layer-cam", "--layer", "relu1"]);
+    assert_eq!((len(&cam["maps"]), &cam["maps"][1]["class"]["label"]), (2, &"star".into()));
+    assert_eq!(len(&cam["maps"][0]["heat"]["values"]), 100);
+    let occlusion = drawn(&["occlusion", picture, "--patch", "8", "--stride", "8"]);
+    assert_eq!(len(&occlusion["maps"][0]["occlusion"]["hidden"]), 16);
+    let errors = drawn(&["errors", "--data", data, "--count", "4"]);
+    assert_eq!((&errors["images"], len(&errors["worst"])), (&20.into(), 4));
+    let maximal = drawn(&["maximal", "conv2:5", "fc3:0", "--data", data, "--count", "3"]);
+    assert_eq!((len(&maximal["units"]), len(&maximal["units"][0]["pictures"])), (2, 3));
+    assert_eq!(maximal["units"][0]["receptive_field"]["size"], 11);
+
+    // The same bits again, and as SVG where the name says so.
+    assert_eq!(
+        cam["maps"][1],
+        drawn(&["cam", picture, "--class", "star", "--method", "layer-cam", "--layer", "relu1"])["maps"][0]
+    );
+    let svg = folder.path().join("out.svg");
+    let told = done(&["explain", "cam", picture, "--model", model, "--out", text(&svg)]);
+    assert!(told.contains("out.svg: ") && std::fs::read_to_string(&svg).expect("a drawing").starts_with("<svg"), "{told}");
+
+    fails(1, &["explain", "cam", picture, "--model", model, "--out", "a.jpg"], &["a.jpg", ".png or .svg"]);
+    fails(1, &["explain", "cam", picture, "--model", model, "--class", "hat", "--json"], &["no class hat", "arrow"]);
+    fails(1, &["explain", "cam", picture, "--model", model, "--layer", "fc3", "--json"], &["fc3 has no maps", "relu2"]);
+    fails(1, &["explain", "maps", "conv9", picture, "--model", model, "--json"], &["no layer conv9"]);
+    fails(1, &["explain", "maps", "conv1", model, "--model", model, "--json"], &["m.safetensors", "not a JPEG"]);
+    fails(2, &["explain", "maximal", "conv2", "--model", model], &["conv5:17"]);
+    fails(1, &["explain", "maximal", "conv2:8", "--data", data, "--model", model, "--json"], &["units 0 to 7"]);
+    fails(1, &["explain", "occlusion", picture, "--model", model, "--patch", "33", "--json"], &["a patch of 33"]);
+}
+
+#[test]
+fn a_data_set_is_checked_and_previewed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, data) = (model(folder.path()), pictures(folder.path(), (0..500).step_by(25)));
+    let good = last_json(&["data", "check", text(&data), "--strict", "--json"]);
+    assert_eq!(
+        (&good["sets"][0]["pictures"], &good["duplicates"], &good["asked_model"]),
+        (&20.into(), &[0u8; 0].as_slice().into(), &false.into())
+    );
+
+    // A torn picture, an equal one under another label, and a smaller one in the validation set.
+    let bytes = std::fs::read(data.join("star/0000.png")).expect("a picture");
+    std::fs::write(data.join("ring/torn.png"), &bytes[..bytes.len() / 2]).expect("a writable folder");
+    std::fs::write(data.join("ring/same.png"), &bytes).expect("a writable folder");
+    let val = folder.path().join("val");
+    for class in ["star", "ring"] {
+        std::fs::create_dir_all(val.join(class)).expect("a writable folder");
+    }
+    let jpeg = encode::jpeg(&decode::decode(&bytes).expect("a picture"));
+    std::fs::write(val.join("star/again.jpg"), jpeg).expect("a writable folder");
+    let other = built_in(Split::Validation, 0).picture(300).expect("a drawn picture");
+    std::fs::write(val.join("ring/other.png"), encode::png(&other)).expect("a writable folder");
+    let sheet = folder.path().join("sheet.png");
+    let check = ["data", "check", text(&data), "--val", text(&val), "--model", text(&model), "--sheet", text(&sheet)];
+    let found = last_json(&[check.as_slice(), &["--json"]].concat());
+    assert_eq!(found["sets"][0]["broken"][0]["name"], "ring/torn.png");
+    let group = &found["duplicates"][0];
+    let names: Vec<&str> = group["pictures"].as_array().expect("pictures").iter().filter_map(|p| p["name"].as_str()).collect();
+    assert_eq!(names, ["ring/same.png", "star/0000.png", "star/again.jpg"]);
+    assert_eq!((&group["between_sets"], &group["conflicting"], &group["exact"]), (&true.into(), &true.into(), &false.into()));
+    assert_eq!(found["asked_model"], true);
+    assert!(decode::decode(&std::fs::read(&sheet).expect("a drawing")).is_ok());
+    let told = done(&check);
+    assert!(told.contains("cannot be read: 1") && told.contains("1 in both sets, 1 with two labels"), "{told}");
+    fails(1, &[check.as_slice(), &["--strict"]].concat(), &["1 pictures cannot be read, 1 pictures are in both sets"]);
+    fails(1, &["data", "check", text(&folder.path().join("none"))], &["none"]);
+
+    let preview = folder.path().join("preview.svg");
+    let preview = ["data", "preview", text(&data), "--image-size", "64", "--count", "5", "--out", text(&preview), "--json"];
+    let first = last_json(&[preview.as_slice(), &["--recipe", "paper"]].concat());
+    assert_eq!(first["pictures"].as_array().expect("names").len(), 5);
+    assert_ne!(first["pictures"], last_json(&[preview.as_slice(), &["--epoch", "1"]].concat())["pictures"]);
+    fails(2, &["data", "preview", "--recipe", "papr"], &["papr", "paper"]);
+}

@@ -1,0 +1,100 @@
+//! What layers give, for whoever wants to look: features, distances between pictures, tests.
+
+use alexnet_kernels::layout;
+
+use super::plan::{Part, Plan, Work, batch};
+use super::program::{Program, Purpose};
+use super::{Cpu, run};
+use crate::{Error, Result};
+
+/// Programs kept for the next call; a folder of pictures of many sizes would fill the memory with them.
+const KEPT: usize = 4;
+
+/// What a program shows.
+#[derive(Debug, PartialEq)]
+pub(super) struct Wanted {
+    layers: Vec<usize>,
+    size: [usize; 2],
+}
+
+/// What a layer gives for a batch of pictures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Maps {
+    /// Maps of a picture, or features.
+    pub channels: usize,
+    /// Rows of a map.
+    pub height: usize,
+    /// Columns of a map.
+    pub width: usize,
+    /// `[n, channels, height, width]`, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Cpu {
+    /// What `layers` give for pictures of `height` rows and `width` columns, `[n, 3, height, width]`, dropout off, in one pass as
+    /// far as the last of them. Pictures of another size than the net's may go as far as its first linear layer.
+    ///
+    /// The program for these layers and this size is kept, so the next call only runs it.
+    ///
+    /// # Errors
+    /// A layer that the net does not have, no layers, values that are no such pictures, pictures too small for the layers.
+    pub fn maps(&mut self, images: &[f32], [height, width]: [usize; 2], layers: &[&str]) -> Result<Vec<Maps>> {
+        let len = 3 * height * width;
+        if images.is_empty() || len == 0 || !images.len().is_multiple_of(len) {
+            return Err(Error::Net(format!("{} values are no pictures of 3 x {height} x {width}", images.len())));
+        }
+        let n = images.len() / len;
+        let wanted =
+            Wanted { layers: layers.iter().map(|layer| self.net.layer(layer)).collect::<Result<_>>()?, size: [height, width] };
+        let mut program = self.program_showing(&wanted)?;
+        let (team, capacity) = (self.team.clone(), self.capacity);
+        let context = self.context(&team);
+        run::prepare(&context, &program, &mut self.parameters, n.min(capacity));
+
+        let places: Vec<(usize, usize)> = wanted.layers.iter().map(|&layer| program.plan.after[layer]).collect();
+        let mut all: Vec<Maps> = places.iter().map(|&(_, value)| empty(&program.plan, value, n)).collect();
+        for (part, images) in images.chunks(len * capacity).enumerate() {
+            let n = images.len() / len;
+            // Later steps may write over a value, in place or because it is not needed any more.
+            let mut look = |program: &Program, steps: usize| {
+                for (maps, &(after, value)) in all.iter_mut().zip(&places).filter(|(_, place)| place.0 == steps) {
+                    let map = batch(program.plan.values[value].map, n);
+                    let start = part * capacity * maps.channels * maps.height * maps.width;
+                    debug_assert_eq!(after, steps);
+                    layout::to_planes(&context, map, program.memory.read(value), &mut maps.values[start..]);
+                }
+            };
+            run::forward_watched(&context, &mut program, &self.parameters, images, n, None, &mut look);
+            look(&program, program.plan.steps.len());
+        }
+        self.shown.push((wanted, program));
+        Ok(all)
+    }
+
+    /// Takes the program out of the kept ones, or makes it.
+    fn program_showing(&mut self, wanted: &Wanted) -> Result<Program> {
+        if let Some(at) = self.shown.iter().position(|(known, _)| known == wanted) {
+            return Ok(self.shown.remove(at).1);
+        }
+        if self.shown.len() == KEPT {
+            self.shown.remove(0);
+        }
+        let last = wanted.layers.iter().max().ok_or_else(|| Error::Invalid("no layers to look at".into()))?;
+        let plan = Plan::of_part(&self.net, Part { layers: 0..last + 1, size: wanted.size, shown: &wanted.layers })?;
+        for step in &plan.steps {
+            if let Work::Linear { inputs, parameter, .. } = step.work
+                && inputs != self.parameters[parameter].filters.depth()
+            {
+                let name = &self.parameters[parameter].name;
+                return Err(Error::Net(format!("layer {name}: a linear layer takes pictures of the net's own size")));
+            }
+        }
+        Ok(Program::of_plan(plan, Purpose::Infer, self.capacity))
+    }
+}
+
+/// Room for what a value holds of `n` pictures.
+fn empty(plan: &Plan, value: usize, n: usize) -> Maps {
+    let map = plan.values[value].map;
+    Maps { channels: map.c, height: map.h, width: map.w, values: vec![0.0; n * map.c * map.h * map.w] }
+}

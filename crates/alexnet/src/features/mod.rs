@@ -1,0 +1,139 @@
+//! What a network makes of pictures on the way: features of a layer as a table, and the pictures whose features are nearest.
+//!
+//! A table knows what it was taken with ([`About`]), so that features of two models, or of two layers, are never compared.
+
+mod nearest;
+mod npy;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod sheet;
+mod table;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use nearest::{Near, nearest};
+pub use sheet::sheet;
+pub use table::{About, Table};
+pub use write::Writer;
+
+use crate::data::loader::Loader;
+use crate::engine::Engine;
+use crate::net::{Net, Op};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// What becomes of a layer's maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pool {
+    /// They stay as they are.
+    None,
+    /// The mean of each map.
+    Average,
+    /// The largest value of each map.
+    Max,
+}
+
+impl Pool {
+    /// `none`, `average`, `max`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pool::None => "none",
+            Pool::Average => "average",
+            Pool::Max => "max",
+        }
+    }
+
+    /// Appends what becomes of the maps of one picture, `[channels, pixels]`.
+    fn append(self, maps: &[f32], pixels: usize, row: &mut Vec<f32>) {
+        match self {
+            Pool::None => row.extend_from_slice(maps),
+            Pool::Average => row.extend(maps.chunks_exact(pixels).map(|map| map.iter().sum::<f32>() / pixels as f32)),
+            Pool::Max => row.extend(maps.chunks_exact(pixels).map(|map| map.iter().copied().fold(f32::NEG_INFINITY, f32::max))),
+        }
+    }
+}
+
+/// Where features come from: a layer of a net, and how many numbers of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The layer that the engine is asked for.
+    layer: String,
+    pool: Pool,
+    /// Shape of a picture's features: `[features]`, or `[channels, rows, columns]`.
+    shape: Vec<usize>,
+    pixels: usize,
+}
+
+impl Taken {
+    /// Finds a layer by name. As users of torchvision expect, `conv3` means conv3 after its ReLU (whatever activation follows it,
+    /// normalisation between them included), unless `before_relu`.
+    ///
+    /// # Errors
+    /// A layer that the net does not have, or `before_relu` for one that is itself an activation.
+    pub fn new(net: &Net, layer: &str, before_relu: bool, pool: Pool) -> Result<Taken> {
+        let at = net.layer(layer)?;
+        let is_activation = |i: usize| matches!(net.layers[i].op, Op::Activation { .. });
+        if before_relu && is_activation(at) {
+            return Err(Error::Invalid(format!("{layer} is itself an activation; name the layer before it")));
+        }
+        // Any layer may stand between but one with weights or a pool, from which on it would be another layer's activation.
+        let another = |op: &Op| {
+            matches!(
+                op,
+                Op::Conv { .. } | Op::Linear { .. } | Op::MaxPool { .. } | Op::AvgPool { .. } | Op::AdaptiveAvgPool { .. }
+            )
+        };
+        let rest = at + 1..net.layers.len();
+        let seen = if before_relu || is_activation(at) {
+            at
+        } else {
+            rest.take_while(|&i| !another(&net.layers[i].op)).find(|&i| is_activation(i)).unwrap_or(at)
+        };
+        let output = net.shapes()?[seen].output;
+        let flat = output.size == 1 && matches!(net.layers[at].op, Op::Linear { .. });
+        let shape = match pool {
+            Pool::None if !flat => vec![output.channels, output.size, output.size],
+            _ => vec![output.channels],
+        };
+        Ok(Taken { layer: net.layers[seen].name.clone(), pool, shape, pixels: output.size * output.size })
+    }
+
+    /// The layer whose output is taken: `relu3` where `conv3` was asked for.
+    pub fn layer(&self) -> &str {
+        &self.layer
+    }
+
+    /// Shape of a picture's features: `[features]`, or `[channels, rows, columns]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+}
+
+/// Runs all pictures of a sequential loader through the net as far as needed and shows each one's number in the source and its
+/// features, in the source's order. Returns the pictures that could not be read, and why.
+///
+/// # Errors
+/// From the engine or from `row`.
+pub fn extract(
+    engine: &mut dyn Engine,
+    loader: &Loader,
+    taken: &Taken,
+    row: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+) -> Result<Vec<(u32, String)>> {
+    let (mut broken, mut features) = (Vec::new(), Vec::new());
+    for mut batch in loader.epoch(0, 0) {
+        broken.append(&mut batch.broken);
+        if batch.pictures.is_empty() {
+            continue;
+        }
+        let values = engine.activation(&batch.images, &taken.layer)?;
+        for (maps, &picture) in values.chunks_exact(values.len() / batch.pictures.len()).zip(&batch.pictures) {
+            features.clear();
+            taken.pool.append(maps, taken.pixels, &mut features);
+            row(picture as usize, &features)?;
+        }
+    }
+    Ok(broken)
+}

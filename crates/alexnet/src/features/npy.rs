@@ -1,0 +1,50 @@
+//! NumPy's `.npy`: a magic number, the length of a header, the header as a Python dictionary, the numbers. After
+//! `numpy/lib/format.py`, version 1.0.
+
+use crate::weights::{Mapping, Values, write_values};
+use crate::{Error, Result};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+const MAGIC: [u8; 8] = *b"\x93NUMPY\x01\x00";
+
+/// What stands before the numbers, padded so that they begin on a cache line.
+fn header(rows: usize, shape: &[usize]) -> Vec<u8> {
+    let axes: String = std::iter::once(&rows).chain(shape).map(|n| format!("{n}, ")).collect();
+    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", axes.trim_end()).into_bytes();
+    let end = (MAGIC.len() + 2 + text.len() + 1).next_multiple_of(64);
+    text.resize(end - MAGIC.len() - 3, b' ');
+    text.push(b'\n');
+    let mut all = MAGIC.to_vec();
+    all.extend((text.len() as u16).to_le_bytes());
+    all.append(&mut text);
+    all
+}
+
+/// Writes `[rows, shape...]`.
+pub(super) fn write(out: &mut dyn Write, rows: usize, shape: &[usize], values: &[f32]) -> io::Result<()> {
+    out.write_all(&header(rows, shape))?;
+    write_values(out, values)
+}
+
+/// The numbers of a file of this very shape, left where they lie.
+pub(super) fn map(path: &Path, rows: usize, shape: &[usize]) -> Result<Values> {
+    let wanted = header(rows, shape);
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut found = Vec::new();
+    (&file).take(wanted.len() as u64).read_to_end(&mut found).map_err(|e| Error::io(path, e))?;
+    // A file of another program may pad otherwise; then it has no sidecar of ours either.
+    if found != wanted {
+        let message = format!("its header is not that of {rows} pictures of {shape:?}, as its .json says; make both anew");
+        return Err(Error::file(path, message));
+    }
+    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    let count = shape.iter().try_fold(rows, |all, &n| all.checked_mul(n));
+    let bytes = count.and_then(|n| n.checked_mul(size_of::<f32>())).and_then(|n| n.checked_add(wanted.len()));
+    if bytes.map(|bytes| bytes as u64) != Some(length) {
+        return Err(Error::file(path, format!("has {length} bytes, not those of {rows} pictures; copy it again")));
+    }
+    let values = Mapping::open(path, &file, length)?.values(wanted.len(), count.unwrap_or_default());
+    values.ok_or_else(|| Error::file(path, "its numbers cannot be used where they lie on this machine"))
+}

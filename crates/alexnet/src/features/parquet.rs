@@ -1,0 +1,79 @@
+//! Parquet: a row a picture, columns `name`, `label` (may be null) and `features` (a list of floats), and what the features are as
+//! the key `features` of the file. Not compressed: such numbers hardly can be.
+
+use super::About;
+use super::table::FEATURES;
+use crate::{Error, Result, files};
+use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Lists as the format's description wants them, which Arrow, pandas and Polars read as such.
+const SCHEMA: &str = "message features {
+    required binary name (UTF8);
+    optional binary label (UTF8);
+    required group features (LIST) { repeated group list { required float element; } }
+}";
+
+/// Floats in a group of rows: what a reader keeps in memory at once.
+const GROUP: usize = 1 << 24;
+
+/// Writes a file.
+pub(super) fn write(path: &Path, about: &About, names: &[String], labels: &[Option<String>], values: &[f32]) -> Result<()> {
+    let told = serde_json::to_string(about).map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")))?;
+    let names: Vec<ByteArray> = names.iter().map(|name| name.as_str().into()).collect();
+    files::write_whole(path, |out| {
+        fill(out, told, about.width(), &names, labels, values).map_err(|e| match e {
+            // The system's own words, if it was the system.
+            parquet::errors::ParquetError::External(e) => e.downcast::<io::Error>().map_or_else(io::Error::other, |e| *e),
+            e => io::Error::other(e),
+        })
+    })
+}
+
+fn fill(
+    out: &mut (dyn Write + Send),
+    told: String,
+    width: usize,
+    names: &[ByteArray],
+    labels: &[Option<String>],
+    values: &[f32],
+) -> parquet::errors::Result<()> {
+    let properties = WriterProperties::builder()
+        .set_created_by("alexnet".into())
+        .set_key_value_metadata(Some(vec![KeyValue::new(FEATURES.into(), told)]))
+        // Numbers that hardly repeat, and that nobody looks up by size.
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None);
+    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    let mut file = SerializedFileWriter::new(out, schema, Arc::new(properties.build()))?;
+    let rows = (GROUP / width).max(1);
+    for ((names, labels), values) in names.chunks(rows).zip(labels.chunks(rows)).zip(values.chunks(rows * width)) {
+        let mut group = file.next_row_group()?;
+        if let Some(mut column) = group.next_column()? {
+            column.typed::<ByteArrayType>().write_batch(names, None, None)?;
+            column.close()?;
+        }
+        if let Some(mut column) = group.next_column()? {
+            let there: Vec<i16> = labels.iter().map(|label| i16::from(label.is_some())).collect();
+            let labels: Vec<ByteArray> = labels.iter().flatten().map(|label| label.as_str().into()).collect();
+            column.typed::<ByteArrayType>().write_batch(&labels, Some(&there), None)?;
+            column.close()?;
+        }
+        if let Some(mut column) = group.next_column()? {
+            let (inside, mut again) = (vec![1i16; width], vec![1i16; width]);
+            again[0] = 0; // the first of each row begins a list
+            for values in values.chunks_exact(width) {
+                column.typed::<FloatType>().write_batch(values, Some(&inside), Some(&again))?;
+            }
+            column.close()?;
+        }
+        group.close()?;
+    }
+    file.close().map(|_| ())
+}

@@ -1,0 +1,203 @@
+//! Tables there and back, what is taken of a net, and distances.
+
+use super::*;
+use crate::image::Preprocess;
+use crate::net::presets;
+use std::path::Path;
+
+fn about(shape: &[usize]) -> About {
+    let net = presets::by_name("torchvision").unwrap();
+    About {
+        model: "ab".repeat(32),
+        net: net.name.clone(),
+        layer: "conv3".into(),
+        before_relu: false,
+        pool: Pool::None,
+        shape: shape.to_vec(),
+        precision: "f32".into(),
+        preprocess: Preprocess::for_net(&net),
+    }
+}
+
+/// Three pictures, one in no class.
+fn written(path: &Path) -> Table {
+    let about = about(&[2, 3]);
+    let mut writer = Writer::create(path, about.clone()).unwrap();
+    let rows: Vec<f32> = (0..18).map(|i| i as f32 / 7.0 - 1.0).collect();
+    let (names, labels) = (["a/1.jpg", "b/\"2\" Ærø.jpg", "3.jpg"], [Some("a"), Some("b"), None]);
+    for ((name, label), row) in names.iter().zip(labels).zip(rows.chunks(6)) {
+        writer.push(name, label, row).unwrap();
+    }
+    assert!(writer.push("4.jpg", None, &[1.0]).unwrap_err().to_string().contains("1 features instead of 6"));
+    assert_eq!(writer.finish().unwrap(), 3);
+    let (names, labels) = (names.map(String::from).to_vec(), labels.map(|label| label.map(String::from)).to_vec());
+    Table { about, names, labels, rows: rows.into() }
+}
+
+#[test]
+fn tables_come_back_and_nothing_else_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, files) in [("t.npy", 2), ("t.safetensors", 3)] {
+        let path = folder.path().join(name);
+        for _ in 0..2 {
+            let table = written(&path);
+            assert_eq!(Table::read(&path).unwrap(), table);
+            assert_eq!(table.row(1), &table.rows[6..12]);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), files);
+        }
+    }
+    // As numpy.lib.format writes [3, 2, 3].
+    let bytes = std::fs::read(folder.path().join("t.npy")).unwrap();
+    let text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2, 3,), }";
+    assert_eq!((&bytes[..10], &bytes[10..10 + text.len()]), (&b"\x93NUMPY\x01\x00\x76\0"[..], &text[..]));
+    assert_eq!((bytes[127], bytes.len()), (b'\n', 128 + 18 * 4));
+}
+
+#[test]
+fn broken_tables_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (npy, tensors) = (folder.path().join("t.npy"), folder.path().join("t.safetensors"));
+    written(&npy);
+    written(&tensors);
+    let complaint = |path: &Path| Table::read(path).unwrap_err().to_string();
+    for path in [&npy, &tensors] {
+        let bytes = std::fs::read(path).unwrap();
+        for length in 0..bytes.len() {
+            std::fs::write(path, &bytes[..length]).unwrap();
+            assert!(complaint(path).contains("/t."));
+        }
+    }
+    written(&npy);
+    let sidecar = folder.path().join("t.json");
+    let text = std::fs::read_to_string(&sidecar).unwrap();
+    for (from, to, part) in [
+        ("\"names\":[", "\"names\":[\"0\",", "4 pictures"),
+        ("\"labels\":[", "\"labels\":[null,", "equally many"),
+        ("\"shape\":[2,3]", "\"shape\":[18446744073709551615,18446744073709551615]", "header"),
+        ("\"shape\":[2,3]", "\"shape\":[3,2]", "header"),
+        ("\"features\"", "\"feature\"", "t.json"),
+    ] {
+        assert!(text.contains(from));
+        std::fs::write(&sidecar, text.replacen(from, to, 1)).unwrap();
+        let why = complaint(&npy);
+        assert!(why.contains(part), "{from}: {why}");
+    }
+    std::fs::remove_file(&sidecar).unwrap();
+    assert!(complaint(&npy).contains("t.json"));
+    assert!(complaint(&folder.path().join("t.csv")).contains(".npy"));
+    assert!(Writer::create(&folder.path().join("t.csv"), about(&[1])).unwrap_err().to_string().contains("ending"));
+    assert!(
+        Writer::create(&folder.path().join("no/t.npy"), about(&[1])).unwrap_err().to_string().contains("folder does not exist")
+    );
+    let empty = Writer::create(&folder.path().join("empty.npy"), about(&[1])).unwrap();
+    assert!(empty.finish().unwrap_err().to_string().contains("none of the pictures"));
+    assert!(!folder.path().join("empty.npy").exists());
+}
+
+#[test]
+fn features_of_another_model_layer_or_preprocessing_are_not_compared() {
+    let first = about(&[4]);
+    assert_eq!(first.difference(&first.clone()), None);
+    let other = |change: &dyn Fn(&mut About)| {
+        let mut other = first.clone();
+        change(&mut other);
+        first.difference(&other).unwrap()
+    };
+    assert!(other(&|about| about.model = "cd".repeat(32)).contains("another model: torchvision of sha256 abababababab"));
+    assert!(other(&|about| about.layer = "fc6".into()).contains("conv3, pool none, [4], not of fc6"));
+    assert!(other(&|about| about.before_relu = true).contains("not of conv3 before its activation"));
+    assert!(other(&|about| about.pool = Pool::Max).contains("pool max"));
+    assert!(other(&|about| about.preprocess.scale = 1.0).contains("preprocessing"));
+}
+
+#[test]
+fn a_layer_is_taken_after_its_relu_unless_asked_otherwise() {
+    let taken = |net: &str, layer: &str, before, pool| {
+        Taken::new(&presets::by_name(net).unwrap(), layer, before, pool).map(|t| (t.layer().to_string(), t.shape().to_vec()))
+    };
+    for (net, layer, before, pool, seen, shape) in [
+        ("torchvision", "fc7", false, Pool::None, "relu7", vec![4096]),
+        ("torchvision", "fc7", true, Pool::None, "fc7", vec![4096]),
+        ("torchvision", "fc8", false, Pool::None, "fc8", vec![1000]),
+        ("torchvision", "conv3", false, Pool::None, "relu3", vec![384, 13, 13]),
+        ("torchvision", "conv3", true, Pool::Average, "conv3", vec![384]),
+        ("torchvision", "relu3", false, Pool::Max, "relu3", vec![384]),
+        // Not fc6's activation.
+        ("torchvision", "pool5", false, Pool::None, "pool5", vec![256, 6, 6]),
+        ("paper", "norm1", false, Pool::None, "norm1", vec![96, 55, 55]),
+        // Normalised before its ReLU.
+        ("owt", "conv1", false, Pool::None, "relu1", vec![64, 55, 55]),
+    ] {
+        assert_eq!(taken(net, layer, before, pool).unwrap(), (seen.to_string(), shape), "{net} {layer}");
+    }
+    assert!(taken("torchvision", "relu3", true, Pool::None).unwrap_err().to_string().contains("itself an activation"));
+    assert!(taken("torchvision", "conv9", false, Pool::None).unwrap_err().to_string().contains("no layer conv9; it has conv1, "));
+}
+
+#[test]
+fn maps_are_pooled_whole() {
+    let maps = [1.0, 2.0, 3.0, -4.0, -1.0, -2.0, -3.0, -4.0];
+    let pooled = |pool: Pool| {
+        let mut row = Vec::new();
+        pool.append(&maps, 4, &mut row);
+        row
+    };
+    assert_eq!(pooled(Pool::Average), [0.5, -2.5]);
+    assert_eq!(pooled(Pool::Max), [3.0, -1.0]);
+    assert_eq!(pooled(Pool::None), maps);
+}
+
+#[test]
+fn the_nearest_come_first_and_of_equals_the_first() {
+    // Wide enough for whole blocks and a rest.
+    let width = 2 * 1024 + 21;
+    let row = |at: f32| (0..width).map(move |i| at + (i % 3) as f32);
+    let places = [5.0, 1.0, -1.0, 9.0, 1.0];
+    let table = Table {
+        about: about(&[width]),
+        names: (0..5).map(|i| i.to_string()).collect(),
+        labels: vec![None; 5],
+        rows: places.into_iter().flat_map(row).collect(),
+    };
+    let query: Vec<f32> = row(0.0).collect();
+    let found = nearest(&table, &query, 4).unwrap();
+    assert_eq!(found.iter().map(|near| near.row).collect::<Vec<_>>(), [1, 2, 4, 0]);
+    assert!((found[3].distance - 5.0 * (width as f64).sqrt()).abs() < 1e-6);
+    assert_eq!(nearest(&table, &query, 99).unwrap().len(), 5);
+    assert!(nearest(&table, &query[1..], 1).is_err());
+}
+
+#[test]
+fn a_sheet_shows_each_picture_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.png");
+    let plain = |value: u8| crate::image::Picture { width: 200, height: 130, rgb: vec![value; 200 * 130 * 3] };
+    sheet(&path, &[vec![plain(10), plain(20)], vec![plain(30)]]).unwrap();
+    let shown = crate::image::decode::decode(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!((shown.width, shown.height), (4 + 128 + 20 + 128 + 4, 4 + 128 + 4 + 128 + 4));
+    let at = |x: usize, y: usize| shown.rgb[(y * shown.width + x) * 3];
+    assert_eq!(
+        [at(0, 0), at(4, 4), at(131, 131), at(140, 60), at(152, 4), at(60, 200), at(200, 200)],
+        [255, 10, 10, 255, 20, 30, 255]
+    );
+    assert!(sheet(&path, &[]).is_err());
+}
+
+/// What pyarrow reads of such a file was compared once by hand; here, that it is whole.
+#[cfg(feature = "parquet")]
+#[test]
+fn a_parquet_file_has_its_columns() {
+    use ::parquet::file::reader::{FileReader, SerializedFileReader};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    written(&path);
+    let file = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let rows: Vec<String> = file.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+    assert_eq!(rows.len(), 3);
+    assert!(rows[0].starts_with("{name: \"a/1.jpg\", label: \"a\", features: [-1, -0.857"), "{}", rows[0]);
+    assert!(rows[2].contains("label: null"), "{}", rows[2]);
+    let told = file.metadata().file_metadata().key_value_metadata().unwrap();
+    let told = told.iter().find(|pair| pair.key == "features").unwrap();
+    assert_eq!(serde_json::from_str::<About>(told.value.as_ref().unwrap()).unwrap(), about(&[2, 3]));
+    assert!(Table::read(&path).unwrap_err().to_string().contains(".npy or .safetensors"));
+}

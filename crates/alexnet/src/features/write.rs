@@ -1,0 +1,124 @@
+//! Writing features row by row, however many there are.
+
+use super::table::{FEATURES, LABELS, NAMES, Sidecar, sidecar};
+use super::{About, npy};
+use crate::weights::{Entry, Mapping, Values, write_tensors, write_values};
+use crate::{Error, Result, files};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Npy,
+    Safetensors,
+    #[cfg(feature = "parquet")]
+    Parquet,
+}
+
+/// Takes rows and writes the file when all are there.
+///
+/// How many there will be is known only then, as pictures may be broken, but stands at the beginning of most formats. So rows go
+/// to a nameless file in the same folder first, which the system removes whatever happens to this program.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    kind: Kind,
+    rows: BufWriter<File>,
+    about: About,
+    names: Vec<String>,
+    labels: Vec<Option<String>>,
+}
+
+impl Writer {
+    /// Begins the file `path`, whose ending says the format: `.npy` (with the names, labels and what else there is to say in a
+    /// `.json` beside it), `.safetensors` (all that in its metadata), or `.parquet` (columns `name`, `label` and `features`), the
+    /// latter if this build has it.
+    ///
+    /// # Errors
+    /// Another ending, or a folder that cannot be written to.
+    pub fn create(path: &Path, about: About) -> Result<Writer> {
+        let kind = match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
+            "npy" => Kind::Npy,
+            "safetensors" => Kind::Safetensors,
+            #[cfg(feature = "parquet")]
+            "parquet" => Kind::Parquet,
+            #[cfg(not(feature = "parquet"))]
+            "parquet" => {
+                return Err(Error::file(
+                    path,
+                    "this build writes no parquet: add --features parquet, or write .npy or .safetensors",
+                ));
+            }
+            _ => return Err(Error::file(path, "the ending says the format; give .npy, .safetensors or .parquet")),
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let rows = tempfile::tempfile_in(folder).map_err(|e| files::explain(path, e))?;
+        let rows = BufWriter::with_capacity(1 << 20, rows);
+        Ok(Writer { path: path.to_path_buf(), kind, rows, about, names: Vec::new(), labels: Vec::new() })
+    }
+
+    /// Adds a picture.
+    ///
+    /// # Errors
+    /// Not as many features as were announced, or a full disk.
+    pub fn push(&mut self, name: &str, label: Option<&str>, features: &[f32]) -> Result<()> {
+        if features.len() != self.about.width() {
+            return Err(Error::Invalid(format!("{name}: {} features instead of {}", features.len(), self.about.width())));
+        }
+        self.names.push(name.into());
+        self.labels.push(label.map(String::from));
+        write_values(&mut self.rows, features).map_err(|e| files::explain(&self.path, e))
+    }
+
+    /// Writes the file and returns the number of its rows.
+    ///
+    /// # Errors
+    /// No rows, or a file that cannot be written; one that stood there is then kept.
+    pub fn finish(self) -> Result<usize> {
+        let Writer { path, kind, rows, about, names, labels } = self;
+        let count = names.len();
+        if count == 0 {
+            return Err(Error::Invalid("none of the pictures could be read".into()));
+        }
+        let rows = rows.into_inner().map_err(|e| files::explain(&path, e.into_error()))?;
+        let length = count * about.width() * size_of::<f32>();
+        let values = Mapping::open(&path, &rows, length as u64)?.values(0, count * about.width());
+        let values = values.ok_or_else(|| Error::Invalid("this machine's numbers are not little-endian".into()))?;
+        match kind {
+            Kind::Npy => {
+                let beside = sidecar(&path);
+                // A sidecar of other rows would be believed.
+                if let Err(e) = std::fs::remove_file(&beside)
+                    && e.kind() != std::io::ErrorKind::NotFound
+                {
+                    return Err(files::explain(&beside, e));
+                }
+                files::write_whole(&path, |out| npy::write(out, count, &about.shape, &values))?;
+                let told = Sidecar { features: about, names, labels };
+                files::write_whole(&beside, |out| {
+                    serde_json::to_writer(&mut *out, &told)?;
+                    out.write_all(b"\n")
+                })?;
+            }
+            Kind::Safetensors => safetensors(&path, &about, &names, &labels, &values)?,
+            #[cfg(feature = "parquet")]
+            Kind::Parquet => super::parquet::write(&path, &about, &names, &labels, &values)?,
+        }
+        Ok(count)
+    }
+}
+
+fn safetensors(path: &Path, about: &About, names: &[String], labels: &[Option<String>], values: &Values) -> Result<()> {
+    let json = |text: serde_json::Result<String>| text.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
+    let metadata = BTreeMap::from([
+        (FEATURES.to_string(), json(serde_json::to_string(about))?),
+        (NAMES.to_string(), json(serde_json::to_string(names))?),
+        (LABELS.to_string(), json(serde_json::to_string(labels))?),
+    ]);
+    let shape = std::iter::once(names.len()).chain(about.shape.iter().copied()).collect();
+    let entries = [Entry { name: FEATURES.into(), shape }];
+    write_tensors(path, &metadata, &entries, files::Sync::Disk, &mut |_| Ok(Cow::Borrowed(&**values)))
+}

@@ -1,0 +1,134 @@
+//! LPIPS: how different two pictures look, by what AlexNet makes of them (Zhang et al., "The Unreasonable Effectiveness of Deep
+//! Features as a Perceptual Metric", CVPR 2018, arXiv 1801.03924), version 0.1, after the Python package `lpips`.
+//!
+//! ```text
+//! x = (value / 127.5 - 1 - shift) / scale              shift (-.030, -.088, -.188), scale (.458, .448, .450), red first
+//! f_l = relu_l(x) / (||relu_l(x)|| + 1e-10)            five layers, the norm over the channels of a pixel
+//! d = sum over l of the mean over pixels of sum over channels of w_lc (f_lc(a) - f_lc(b))^2
+//! ```
+//!
+//! The w are the "linear heads" of the package's `alex.pth`; all 1 without them, which is its baseline (`lpips=False`). Published
+//! figures take torchvision's weights for the trunk.
+
+mod heads;
+#[cfg(test)]
+mod tests;
+
+pub use heads::Heads;
+
+use crate::engine::cpu::{Cpu, Maps};
+use crate::image::Picture;
+use crate::net::{Layer, Net, Op, presets};
+use crate::weights::Model;
+use crate::{Error, Result};
+
+/// The package's `ScalingLayer`, red first.
+const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
+const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
+
+/// The layers that are compared, and their channels.
+const LAYERS: [&str; 5] = ["relu1", "relu2", "relu3", "relu4", "relu5"];
+const CHANNELS: [usize; 5] = [64, 192, 384, 256, 256];
+
+/// Larger pictures would take gigabytes for conv1's maps alone.
+const MOST_PIXELS: usize = 1 << 25;
+
+/// Compares pictures.
+pub struct Lpips {
+    engine: Cpu,
+    heads: Option<Heads>,
+}
+
+/// How different two pictures look.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Distance {
+    /// The sum over layers; 0 for equal pictures.
+    pub distance: f64,
+    /// What each of relu1 to relu5 adds.
+    pub layers: [f64; 5],
+}
+
+impl Lpips {
+    /// Takes the trunk from a model, and weights of the channels, if there are any.
+    ///
+    /// # Errors
+    /// A net whose layers as far as relu5 are not torchvision's, or from the engine.
+    pub fn new(model: &Model, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
+        let wanted = presets::by_name("torchvision")?;
+        let (have, want) = (trunk(&model.net), trunk(&wanted));
+        if have.is_none() || have != want {
+            return Err(Error::Invalid(format!("LPIPS is made of torchvision's AlexNet; {} has other layers", model.net.name)));
+        }
+        // Two pictures at a time; fc6 to fc8 are never looked at.
+        let mut engine = Cpu::new(&model.net, 2, threads)?;
+        model.load_into(&mut engine)?;
+        Ok(Lpips { engine, heads })
+    }
+
+    /// Compares two pictures of one size, as they are: nothing is resized or cropped.
+    ///
+    /// # Errors
+    /// Pictures of two sizes, too small (below 31 pixels) or too large.
+    pub fn compare(&mut self, a: &Picture, b: &Picture) -> Result<Distance> {
+        let (height, width) = (a.height, a.width);
+        if (height, width) != (b.height, b.width) {
+            let sizes = format!("{width} x {height} pixels and {} x {}", b.width, b.height);
+            return Err(Error::Invalid(format!("{sizes}: LPIPS compares pictures of one size; --size N brings both to N x N")));
+        }
+        if height * width > MOST_PIXELS {
+            return Err(Error::Invalid(format!("{width} x {height} pixels are too many; --size N brings both to N x N")));
+        }
+        let mut images = Vec::with_capacity(6 * height * width);
+        for picture in [a, b] {
+            for c in 0..3 {
+                let scaled = |v: &u8| (f32::from(*v) / 127.5 - 1.0 - SHIFT[c]) / SCALE[c];
+                images.extend(picture.rgb.iter().skip(c).step_by(3).map(scaled));
+            }
+        }
+        let maps = self.engine.maps(&images, [height, width], &LAYERS)?;
+        let mut layers = [0.0; 5];
+        for (i, (maps, sum)) in maps.iter().zip(&mut layers).enumerate() {
+            *sum = difference(maps, self.heads.as_ref().map(|heads| heads.weights(i)));
+        }
+        Ok(Distance { distance: layers.iter().sum(), layers })
+    }
+}
+
+/// The layers as far as relu5, without how their weights begin.
+fn trunk(net: &Net) -> Option<Vec<(String, Op)>> {
+    let end = net.layers.iter().position(|layer| layer.name == LAYERS[4])?;
+    let plain = |layer: &Layer| {
+        let mut op = layer.op.clone();
+        if let Op::Conv { weight_init, bias_init, .. } = &mut op {
+            *weight_init = crate::net::WeightInit::HeNormal;
+            *bias_init = crate::net::BiasInit::Constant(0.0);
+        }
+        (layer.name.clone(), op)
+    };
+    Some(net.layers[..=end].iter().map(plain).collect())
+}
+
+/// The mean over pixels of the weighted squared difference of the normalised channels of two pictures.
+fn difference(maps: &Maps, weights: Option<&[f32]>) -> f64 {
+    let pixels = maps.height * maps.width;
+    let (a, b) = maps.values.split_at(maps.channels * pixels);
+    let scales = |maps: &[f32]| {
+        let mut squares = vec![0.0f64; pixels];
+        for map in maps.chunks_exact(pixels) {
+            squares.iter_mut().zip(map).for_each(|(sum, &v)| *sum += f64::from(v) * f64::from(v));
+        }
+        squares.iter_mut().for_each(|sum| *sum = 1.0 / (sum.sqrt() + 1e-10));
+        squares
+    };
+    let (scale_a, scale_b) = (scales(a), scales(b));
+    let mut sum = 0.0;
+    for (c, (a, b)) in a.chunks_exact(pixels).zip(b.chunks_exact(pixels)).enumerate() {
+        let mut channel = 0.0;
+        for (((a, b), scale_a), scale_b) in a.iter().zip(b).zip(&scale_a).zip(&scale_b) {
+            let difference = f64::from(*a) * scale_a - f64::from(*b) * scale_b;
+            channel += difference * difference;
+        }
+        sum += channel * weights.map_or(1.0, |weights| f64::from(weights[c]));
+    }
+    sum / pixels as f64
+}

@@ -1,0 +1,130 @@
+//! The first layer's kernels, before and after training, as the paper's figure 3 shows them.
+
+use crate::draw::encode::png_uri;
+use crate::engine::init;
+use crate::image::{Channels, Picture};
+use crate::net::{Net, Op};
+use crate::train::config::Config;
+use crate::weights;
+use std::path::Path;
+
+/// Kernels of three channels, brought to 8 bits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filters {
+    /// All of them side by side, with one pixel between.
+    picture: Picture,
+    kernel: usize,
+}
+
+/// A first layer of more kernels than this would be a wall; the first ones are shown.
+const MOST: usize = 256;
+/// What lies between kernels.
+const GROUND: u8 = 128;
+
+/// The first layer, if it is a convolution of whole pictures: name, kernels, rows and columns of a kernel.
+fn first(net: &Net) -> Option<(&str, usize, usize)> {
+    let layer = net.layers.first()?;
+    match layer.op {
+        Op::Conv { out, kernel, groups: 1, .. } => Some((&layer.name, out, kernel)),
+        _ => None,
+    }
+}
+
+impl Filters {
+    /// From the values `[kernels, 3, kernel, kernel]` of a net's first convolution; none where there is no such layer.
+    ///
+    /// Each kernel is stretched by itself: 0 is the middle grey, its largest magnitude black or white.
+    pub fn of(net: &Net, channels: Channels, values: &[f32]) -> Option<Filters> {
+        let (_, count, kernel) = first(net)?;
+        if kernel == 0 || count == 0 || values.len() != count * 3 * kernel * kernel {
+            return None;
+        }
+        let shown = count.min(MOST);
+        // Rows of 8, 12, 16 or more: about square, and without a gap for 64 and 96.
+        let columns = (1..=shown).rev().find(|c| shown % c == 0 && c * c <= shown * 2).unwrap_or(1).max(8.min(shown));
+        let rows = shown.div_ceil(columns);
+        let step = kernel + 1;
+        let (width, height) = (columns * step + 1, rows * step + 1);
+        let mut rgb = vec![GROUND; width * height * 3];
+        for (i, values) in values.chunks_exact(3 * kernel * kernel).take(shown).enumerate() {
+            let largest = values.iter().filter(|v| v.is_finite()).fold(0.0f32, |most, v| most.max(v.abs()));
+            let (top, left) = (i / columns * step + 1, i % columns * step + 1);
+            for (at, &value) in values.iter().enumerate() {
+                let (channel, y, x) = (at / (kernel * kernel), at / kernel % kernel, at % kernel);
+                let colour = if channels == Channels::Bgr { 2 - channel } else { channel };
+                let share = if largest > 0.0 && value.is_finite() { value / largest } else { 0.0 };
+                rgb[((top + y) * width + left + x) * 3 + colour] = (127.5 + 127.5 * share).round() as u8;
+            }
+        }
+        Some(Filters { picture: Picture { width, height, rgb }, kernel })
+    }
+
+    /// Those that a run began with: the model's of `--from`, or the first values of its seed. None where neither is to be had.
+    pub fn before(config: &Config, net: &Net, channels: Channels) -> Option<Filters> {
+        let (name, ..) = first(net)?;
+        let values = match &config.from {
+            Some(path) => weights::open(path, None).ok()?.tensors.get(&format!("{name}.weight"))?.to_vec(),
+            None => init::first_values(net, 0, config.seed).ok()?.0,
+        };
+        Filters::of(net, channels, &values)
+    }
+
+    /// Those of a model file.
+    pub fn in_model(path: &Path) -> Option<Filters> {
+        let model = weights::read(path).ok()?;
+        let (name, ..) = first(&model.net)?;
+        Filters::of(&model.net, model.preprocess.channels, model.tensors.get(&format!("{name}.weight"))?)
+    }
+
+    /// The kernels as a picture, a pixel a weight.
+    pub fn picture(&self) -> &Picture {
+        &self.picture
+    }
+
+    pub(super) fn html(&self, caption: &str) -> String {
+        let Picture { width, height, .. } = self.picture;
+        format!(
+            "<figure><img class=\"pixels\" alt=\"kernels of {0} x {0} pixels\" width=\"{width}\" height=\"{height}\" src=\"{1}\">\
+             <figcaption>{caption}</figcaption></figure>\n",
+            self.kernel,
+            png_uri(&self.picture)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::presets;
+
+    #[test]
+    fn kernels_stand_in_rows_each_stretched_by_itself() {
+        let net = presets::by_name("torchvision").unwrap();
+        let mut values = vec![0.0f32; 64 * 3 * 121];
+        values[0] = 2.0; // kernel 0, first channel, top left
+        values[363 + 121] = -0.5; // kernel 1, second channel
+        values[363 + 242] = f32::NAN;
+        let filters = Filters::of(&net, Channels::Rgb, &values).unwrap();
+        let picture = filters.picture();
+        assert_eq!((picture.width, picture.height), (8 * 12 + 1, 8 * 12 + 1));
+        let pixel = |x: usize, y: usize| &picture.rgb[(y * 97 + x) * 3..][..3];
+        assert_eq!((pixel(1, 1), pixel(13, 1), pixel(0, 0)), (&[255, 128, 128][..], &[128, 0, 128][..], &[128; 3][..]));
+        let blue_first = Filters::of(&net, Channels::Bgr, &values).unwrap();
+        assert_eq!(&blue_first.picture().rgb[98 * 3..][..3], [128, 128, 255]);
+        assert!(Filters::of(&net, Channels::Rgb, &values[1..]).is_none());
+        assert!(filters.html("now").contains("src=\"data:image/png;base64,"));
+    }
+
+    #[test]
+    fn before_training_they_are_the_first_values_of_the_seed() {
+        let mut config = crate::report::tests::config();
+        let net = config.recipe.prepare(config.net().unwrap());
+        let before = Filters::before(&config, &net, Channels::Rgb).unwrap();
+        let mut engine = crate::engine::cpu::Cpu::new(&net, 1, 1).unwrap();
+        init::initialise(&mut engine, config.seed).unwrap();
+        let values = crate::engine::Engine::parameter(&engine, "conv1.weight").unwrap();
+        assert_eq!(before, Filters::of(&net, Channels::Rgb, &values).unwrap());
+        config.from = Some("gone.safetensors".into());
+        assert!(Filters::before(&config, &net, Channels::Rgb).is_none());
+    }
+}

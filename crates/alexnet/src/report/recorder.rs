@@ -1,0 +1,342 @@
+//! Follows a run: writes its log, its report and, if asked, TensorBoard's events.
+
+use super::filters::Filters;
+use super::log::{Ended, Log, Record, now};
+use super::machine::Machine;
+use super::page::{Evaluated, Page};
+use super::run::Run;
+use crate::data::Source;
+use crate::eval;
+use crate::image::Channels;
+use crate::net::Net;
+use crate::tensorboard::EventFile;
+use crate::train::config::Config;
+use crate::train::folder::RunFolder;
+use crate::train::state::{Row, Sums};
+use crate::train::{Ending, Event};
+use crate::{Error, Result, files};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Name of the report.
+pub const REPORT: &str = "report.html";
+
+/// Steps are noted this often in an epoch: enough for a curve, and a log of 15 KB an epoch.
+const NOTES: usize = 100;
+/// Writing the report may take this share of the time, one in so many.
+const SHARE: u32 = 20;
+/// The report is written no more often than this after an epoch, and within one.
+const BETWEEN_EPOCHS: Duration = Duration::from_secs(1);
+const WITHIN_EPOCH: Duration = Duration::from_secs(15);
+
+/// What a recorder must know of a run.
+pub struct About<'a> {
+    /// Its settings.
+    pub config: &'a Config,
+    /// Its network.
+    pub net: &'a Net,
+    /// Order of the channels in its input.
+    pub channels: Channels,
+    /// Its training pictures.
+    pub train: &'a dyn Source,
+    /// Its validation pictures.
+    pub val: Arc<dyn Source>,
+    /// Steps of an epoch.
+    pub steps_per_epoch: usize,
+    /// Steps that an earlier process did.
+    pub step: u64,
+    /// Sums over the steps of the epoch under way.
+    pub sums: Sums,
+    /// What it runs on.
+    pub machine: Machine,
+}
+
+/// What a recorder writes beside the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writes {
+    /// `report.html`, again and again.
+    pub report: bool,
+    /// TensorBoard's events.
+    pub tensorboard: bool,
+}
+
+/// Follows a run. Nothing that it does or fails to do changes a bit of the model.
+pub struct Recorder {
+    folder: PathBuf,
+    log: Log,
+    report: bool,
+    events: Option<EventFile>,
+    net: Net,
+    val: Arc<dyn Source>,
+    before: Option<Filters>,
+    after: Option<Filters>,
+    evaluated: Option<Evaluated>,
+    /// An evaluation that the page does not have yet, and what to call it.
+    pending: Option<(String, eval::Report)>,
+    /// The steps since the last note.
+    noted: Sums,
+    since: Instant,
+    step: u64,
+    /// When the report was last written, and how long that took.
+    written: Option<(Instant, Duration)>,
+}
+
+impl Recorder {
+    /// Notes that a process takes up the run, and writes a first report.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn new(folder: &RunFolder, about: About<'_>, writes: Writes) -> Result<Recorder> {
+        let mut log = Log::open(folder.path())?;
+        let About { config, net, channels, train, val, steps_per_epoch, step, sums, machine } = about;
+        let epochs = config.recipe.epochs;
+        log.write(&Record::Begin { at: now(), step, epochs, steps_per_epoch, train: train.len(), val: val.len(), machine })?;
+        let before = Filters::before(config, net, channels);
+        let mut events = if writes.tensorboard { Some(EventFile::create(folder.path(), step)?) } else { None };
+        if let (Some(events), Some(before)) = (&mut events, &before) {
+            events.image("filters/before", before.picture(), 0)?;
+        }
+        let after = newest_model(folder.path()).and_then(|path| Filters::in_model(&path));
+        let mut recorder = Recorder {
+            folder: folder.path().to_path_buf(),
+            log,
+            report: writes.report,
+            events,
+            net: net.clone(),
+            val,
+            before,
+            after,
+            evaluated: None,
+            pending: None,
+            noted: sums,
+            since: Instant::now(),
+            step,
+            written: None,
+        };
+        recorder.write(true)?;
+        Ok(recorder)
+    }
+
+    /// Takes note of what the trainer tells.
+    ///
+    /// # Errors
+    /// When a file cannot be written; the training may go on.
+    pub fn event(&mut self, event: &Event<'_>) -> Result<()> {
+        match event {
+            Event::Step { steps: (done, all), step, lr, sums, .. } => {
+                self.step = *step;
+                if *done == *all || *done % all.div_ceil(NOTES).max(1) == 0 {
+                    self.note(*lr, *sums)?;
+                }
+                if *done == *all {
+                    self.noted = Sums::default();
+                } else if self.due(WITHIN_EPOCH) {
+                    self.write(true)?;
+                }
+                Ok(())
+            }
+            Event::Epoch { row, best, train_time, pictures, validation } => {
+                let (epoch, seconds) = (row.epoch, train_time.as_secs_f64());
+                self.log.write(&Record::Epoch { at: now(), step: row.step, epoch, pictures: *pictures, seconds })?;
+                self.scalars(row, *pictures as f64 / seconds.max(1e-9))?;
+                if *best || (self.evaluated.is_none() && self.pending.is_none()) {
+                    let what = if *best { "best so far" } else { "not the best; `alexnet report` evaluates that" };
+                    self.pending = validation.map(|report| (format!("Epoch {epoch}, {what}"), report.clone()));
+                    self.after = newest_model(&self.folder).and_then(|path| Filters::in_model(&path));
+                    if let (Some(events), Some(after)) = (&mut self.events, &self.after) {
+                        events.image("filters/best", after.picture(), row.step)?;
+                    }
+                }
+                if self.due(BETWEEN_EPOCHS) {
+                    self.write(true)?;
+                }
+                self.since = Instant::now();
+                Ok(())
+            }
+            Event::Broken { .. } => Ok(()),
+        }
+    }
+
+    /// Notes how the run ended, and writes the last report.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn end(mut self, ending: &Result<Ending>) -> Result<()> {
+        let ending = match ending {
+            Ok(Ending::Done) => Ended::Done,
+            Ok(Ending::MaxSteps) => Ended::MaxSteps,
+            Ok(Ending::Interrupted) => Ended::Interrupted,
+            Err(why) => Ended::Failed(why.to_string()),
+        };
+        self.log.write(&Record::End { at: now(), step: self.step, ending })?;
+        // A run stopped within its first epoch has a model now.
+        if self.after.is_none() {
+            self.after = newest_model(&self.folder).and_then(|path| Filters::in_model(&path));
+        }
+        self.write(false)
+    }
+
+    /// Writes down the steps since the last note.
+    fn note(&mut self, lr: f64, sums: Sums) -> Result<()> {
+        let pictures = sums.pictures - self.noted.pictures;
+        let mean = |sum: f64| (pictures > 0).then(|| sum / pictures as f64);
+        let (loss, top1) = (mean(sums.loss - self.noted.loss), mean((sums.correct - self.noted.correct) as f64));
+        let seconds = self.since.elapsed().as_secs_f64();
+        (self.noted, self.since) = (sums, Instant::now());
+        self.log.write(&Record::Steps { at: now(), step: self.step, lr, loss, top1, pictures, seconds })?;
+        let Some(events) = &mut self.events else { return Ok(()) };
+        let mut scalars = vec![("step/learning_rate", lr)];
+        scalars.extend(loss.map(|loss| ("step/loss", loss)));
+        scalars.extend(top1.map(|top1| ("step/top1", top1)));
+        events.scalars(&scalars, self.step)
+    }
+
+    fn scalars(&mut self, row: &Row, speed: f64) -> Result<()> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        let mut scalars = vec![
+            ("loss/train", row.train_loss),
+            ("top1/train", row.train_top1),
+            ("learning_rate", row.lr),
+            ("pictures_per_second", speed),
+        ];
+        if let Some(val) = row.val {
+            scalars.extend([("loss/validation", val.loss), ("top1/validation", val.top1), ("top5/validation", val.top5)]);
+        }
+        events.scalars(&scalars, row.step)
+    }
+
+    fn due(&self, least: Duration) -> bool {
+        self.written.is_none_or(|(when, took)| when.elapsed() >= least.max(took * SHARE))
+    }
+
+    fn write(&mut self, live: bool) -> Result<()> {
+        if !self.report {
+            return Ok(());
+        }
+        let start = Instant::now();
+        if let Some((of, report)) = self.pending.take() {
+            self.evaluated = Some(Evaluated::new(&of, &report, &*self.val));
+        }
+        let run = Run::read(&self.folder)?;
+        let html = Page {
+            run: &run,
+            net: Some(&self.net),
+            evaluated: self.evaluated.as_ref(),
+            before: self.before.as_ref(),
+            after: self.after.as_ref(),
+            live,
+        }
+        .html();
+        // After a power cut `alexnet report` makes it again.
+        files::write_whole_with(self.folder.join(REPORT), files::Sync::Later, |out| out.write_all(html.as_bytes()))?;
+        self.written = Some((Instant::now(), start.elapsed()));
+        Ok(())
+    }
+}
+
+/// The best model of a run, or the last one where none was validated.
+pub fn newest_model(folder: &Path) -> Option<PathBuf> {
+    ["best.safetensors", "last.safetensors"].map(|name| folder.join(name)).into_iter().find(|path| path.is_file())
+}
+
+/// A failure to write what nobody needs to train, as a line of warning.
+pub fn warning(error: &Error) -> String {
+    format!("warning: {error}; the training goes on without it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::hold_out;
+    use crate::engine::Engine;
+    use crate::train::prepare::loaders;
+    use crate::train::tests::{linear::Linear, squares};
+    use crate::train::{OnBad, Options, Trainer};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const WRITES: Writes = Writes { report: true, tensorboard: true };
+
+    /// Two epochs of 9 steps on noisy squares; stops after `stop_at` steps, loses its numbers at `breaks_at`.
+    fn train(at: &Path, writes: Option<Writes>, stop_at: u64, breaks_at: Option<u64>) -> Result<Ending> {
+        let mut config = crate::report::tests::config();
+        (config.recipe.epochs, config.recipe.batch, config.recipe.lr) = (2, 8, 0.05);
+        let folder = if at.join("config.toml").exists() { RunFolder::open(at)? } else { RunFolder::create(at)? };
+        config.write(&folder.config())?;
+        let (train, val) = hold_out(squares(90, &[]), 0.2);
+        let mut engine = Linear::new(8, 3);
+        engine.breaks_at = breaks_at;
+        let net = engine.net().clone();
+        let loaders = loaders(&config.recipe, &net, None, &train, &val, config.seed, 1)?;
+        let options = Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip, frozen_room: None };
+        let stop = AtomicBool::new(false);
+        let mut trainer =
+            Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train.clone(), val.clone(), &folder, options)?;
+        let about = About {
+            config: &config,
+            net: &net,
+            channels: loaders.preprocess.channels,
+            train: &*train,
+            val,
+            steps_per_epoch: loaders.train.batches(),
+            step: trainer.step(),
+            sums: trainer.state().sums,
+            machine: Machine::here("cpu", "f32", 1),
+        };
+        let mut recorder = writes.map(|writes| Recorder::new(&folder, about, writes)).transpose()?;
+        let ending = trainer.run(&stop, &mut |event| {
+            if let Some(recorder) = &mut recorder {
+                recorder.event(&event).unwrap();
+            }
+            if matches!(event, Event::Step { step, .. } if step == stop_at) {
+                stop.store(true, Ordering::Relaxed);
+            }
+        });
+        recorder.map(|recorder| recorder.end(&ending)).transpose()?;
+        ending
+    }
+
+    fn count(at: &Path, part: &str) -> usize {
+        std::fs::read_dir(at)
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains(part))
+            .count()
+    }
+
+    #[test]
+    fn a_recorded_and_interrupted_run_has_a_report_and_the_bytes_of_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let [plain, recorded] = ["plain", "recorded"].map(|name| folder.path().join(name));
+        assert_eq!(train(&plain, None, 99, None).unwrap(), Ending::Done);
+        let report = || std::fs::read_to_string(recorded.join(REPORT)).unwrap();
+        assert_eq!(train(&recorded, Some(WRITES), 5, None).unwrap(), Ending::Interrupted);
+        // Within the first epoch there are curves of steps, and nothing else.
+        assert!(report().contains("interrupted; it can go on") && report().contains("Nothing has been validated yet"));
+        assert!(report().contains("training, by step") && report().contains("<b>0 of 2</b>"));
+        assert_eq!(train(&recorded, Some(WRITES), 99, None).unwrap(), Ending::Done);
+        for name in ["last.safetensors", "best.safetensors", "state.safetensors", "metrics.csv"] {
+            assert!(std::fs::read(plain.join(name)).unwrap() == std::fs::read(recorded.join(name)).unwrap(), "{name} differs");
+        }
+        assert_eq!((count(&plain, "tfevents"), count(&plain, REPORT), count(&recorded, "tfevents")), (0, 0, 2));
+        let run = Run::read(&recorded).unwrap();
+        let steps: Vec<u64> = run.history.steps.iter().map(|steps| steps.step).collect();
+        assert_eq!(steps, (1..=18).collect::<Vec<_>>());
+        // The log's windows, weighted by their pictures, make the epoch's mean of metrics.csv.
+        let first = run.history.steps[..9].iter().map(|s| s.loss.unwrap() * s.pictures as f64).sum::<f64>() / 72.0;
+        assert!((first - run.epochs[0].train_loss).abs() < 1e-6, "{first}");
+        assert_eq!((run.history.processes, run.ended(), run.history.epochs.len()), (2, Some(&Ended::Done), 2));
+        let html = report();
+        assert!(html.contains("<b>2 of 2</b>") && html.contains("Worst mistakes") && html.contains("blue"));
+        assert!(!html.contains("data-live") && html.contains(&format!("{:.2} %", run.best().unwrap().top1() * 100.0)));
+    }
+
+    #[test]
+    fn a_run_that_diverges_says_so_in_its_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("run");
+        let why = train(&at, Some(Writes { report: true, tensorboard: false }), 99, Some(12)).unwrap_err().to_string();
+        let html = std::fs::read_to_string(at.join(REPORT)).unwrap();
+        assert!(why.contains("not finite") && html.contains("failed: the loss is not finite at step"), "{why}");
+        assert!(html.contains("<b>1 of 2</b>") && count(&at, "tfevents") == 0);
+    }
+}

@@ -1,0 +1,204 @@
+//! A run, read back from its folder.
+
+use super::log::{Ended, History};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// What a run's folder tells: settings, a row for each epoch, and what happened when.
+pub struct Run {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Last part of the folder's path.
+    pub name: String,
+    /// `config.toml` as names and values, such as `recipe.lr` and `0.01`.
+    pub settings: Vec<(String, String)>,
+    /// `metrics.csv`.
+    pub epochs: Vec<Epoch>,
+    pub(super) history: History,
+}
+
+/// A row of `metrics.csv`. Losses are in nats, accuracies shares of 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub epoch: u64,
+    /// Steps since the run began.
+    pub step: u64,
+    /// Learning rate of its last step.
+    pub lr: f64,
+    /// Mean loss in training.
+    pub train_loss: f64,
+    /// Accuracy in training.
+    pub train_top1: f64,
+    /// Loss of validation, if there was one.
+    pub val_loss: Option<f64>,
+    /// Its accuracy.
+    pub val_top1: Option<f64>,
+    /// Share whose own class was among the first five.
+    pub val_top5: Option<f64>,
+    /// Pictures that could not be read since the run began.
+    pub broken: u64,
+}
+
+impl Epoch {
+    /// What epochs are compared by: accuracy of validation, or of training where there is none.
+    pub fn top1(&self) -> f64 {
+        self.val_top1.unwrap_or(self.train_top1)
+    }
+}
+
+impl Run {
+    /// Reads the run in `folder`.
+    ///
+    /// # Errors
+    /// When there is no run, or a file of it cannot be understood.
+    pub fn read(folder: &Path) -> Result<Run> {
+        let path = folder.join("config.toml");
+        let text = match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::file(
+                    folder,
+                    "no run here: there is no config.toml; give the folder that train's --out named",
+                ));
+            }
+            text => text.map_err(|e| Error::io(&path, e))?,
+        };
+        let table: toml::Table = toml::from_str(&text).map_err(|e| {
+            let line = e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+            Error::file(&path, format!("cannot be understood: {line}"))
+        })?;
+        let mut settings = Vec::new();
+        flatten("", &table, &mut settings);
+        let folder = std::path::absolute(folder).map_err(|e| Error::io(folder, e))?;
+        let name = folder.file_name().map_or_else(|| folder.to_string_lossy(), |name| name.to_string_lossy()).into_owned();
+        let metrics = folder.join("metrics.csv");
+        let epochs = match std::fs::read_to_string(&metrics) {
+            Ok(text) => rows(&text).map_err(|why| Error::file(&metrics, why))?,
+            // No epoch is done yet.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(e) => return Err(Error::io(&metrics, e)),
+        };
+        Ok(Run { name, settings, epochs, history: History::read(&folder), folder })
+    }
+
+    /// A setting by name.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The best epoch, as the trainer chooses it: the highest accuracy, at equal accuracy the lower loss, then the earlier.
+    pub fn best(&self) -> Option<&Epoch> {
+        let loss = |epoch: &Epoch| epoch.val_loss.unwrap_or(epoch.train_loss);
+        self.epochs.iter().reduce(|best, next| {
+            let better = next.top1() > best.top1() || (next.top1() == best.top1() && loss(next) < loss(best));
+            if better { next } else { best }
+        })
+    }
+
+    /// How many epochs the run is to have, if its settings tell.
+    pub fn planned(&self) -> Option<u64> {
+        self.setting("recipe.epochs")?.parse().ok()
+    }
+
+    /// Seconds that it has taken, all its processes together; none where nothing was recorded.
+    pub fn seconds(&self) -> Option<f64> {
+        (self.history.processes > 0).then_some(self.history.seconds)
+    }
+
+    /// Pictures a second in training; none where nothing was recorded.
+    pub fn speed(&self) -> Option<f64> {
+        self.history.speed()
+    }
+
+    /// How its last process left it; none while it runs, or where it was killed, or nothing was recorded.
+    pub fn ended(&self) -> Option<&Ended> {
+        self.history.ended.as_ref()
+    }
+}
+
+/// Tables within tables as dotted names.
+fn flatten(before: &str, table: &toml::Table, out: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        let name = if before.is_empty() { key.clone() } else { format!("{before}.{key}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&name, inner, out),
+            toml::Value::String(text) => out.push((name, text.clone())),
+            other => out.push((name, other.to_string())),
+        }
+    }
+}
+
+/// The rows of metrics.csv; columns are found by name, so that others may stand beside them.
+fn rows(text: &str) -> Result<Vec<Epoch>, String> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let Some((_, head)) = lines.next() else { return Ok(Vec::new()) };
+    let head: Vec<&str> = head.split(',').map(str::trim).collect();
+    lines
+        .map(|(i, line)| {
+            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+            let cell = |name: &str| {
+                let at = head.iter().position(|column| *column == name);
+                at.and_then(|at| cells.get(at)).copied().unwrap_or_default()
+            };
+            let wrong = |name: &str| format!("line {}: `{}` in the column {name} is no number", i + 1, cell(name));
+            let whole = |name: &str| cell(name).parse::<u64>().map_err(|_| wrong(name));
+            let number = |name: &str| cell(name).parse::<f64>().map_err(|_| wrong(name));
+            let maybe = |name: &str| if cell(name).is_empty() { Ok(None) } else { number(name).map(Some) };
+            Ok(Epoch {
+                epoch: whole("epoch")?,
+                step: whole("step")?,
+                lr: number("lr")?,
+                train_loss: number("train_loss")?,
+                train_top1: number("train_top1")?,
+                val_loss: maybe("val_loss")?,
+                val_top1: maybe("val_top1")?,
+                val_top5: maybe("val_top5")?,
+                broken: if cell("broken").is_empty() { 0 } else { whole("broken")? },
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_by_the_names_of_their_columns() {
+        let text = "epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken,new\n\
+                    1,9,1e-2,2.5,0.1,,,,0,x\n2,18,5e-3,NaN,0.2,inf,0.5,1.0,3,y\n";
+        let rows = rows(text).unwrap();
+        assert_eq!((rows[0].epoch, rows[0].lr, rows[0].val_top1, rows[0].top1()), (1, 0.01, None, 0.1));
+        assert!(rows[1].train_loss.is_nan() && rows[1].val_loss == Some(f64::INFINITY) && rows[1].broken == 3);
+        assert!(super::rows("").unwrap().is_empty());
+        let message = super::rows("epoch,step,lr,train_loss,train_top1\n1,x,1,1,1").unwrap_err();
+        assert!(message.contains("line 2") && message.contains("`x`") && message.contains("step"), "{message}");
+        assert!(super::rows("epoch\n1").unwrap_err().contains("step"));
+    }
+
+    #[test]
+    fn a_run_is_read_and_no_run_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path().join("a run");
+        std::fs::create_dir(&at).unwrap();
+        assert!(Run::read(&at).err().unwrap().to_string().contains("no run here"));
+        std::fs::write(
+            at.join("config.toml"),
+            "net = \"slim\"\n[recipe]\nepochs = 3\nlr = 0.5\n[recipe.schedule]\nat = [[1, 2]]",
+        )
+        .unwrap();
+        let run = Run::read(&at).unwrap();
+        assert_eq!((run.name.as_str(), run.planned(), run.epochs.len()), ("a run", Some(3), 0));
+        assert_eq!((run.setting("recipe.lr"), run.setting("recipe.schedule.at")), (Some("0.5"), Some("[[1, 2]]")));
+        assert!(run.best().is_none() && run.seconds().is_none() && run.speed().is_none());
+        std::fs::write(
+            at.join("metrics.csv"),
+            "epoch,step,lr,train_loss,train_top1,val_loss,val_top1\n1,1,1,1,1,2,0.5\n2,2,1,1,1,1,0.5\n3,3,1,1,1,1,0.5",
+        )
+        .unwrap();
+        assert_eq!(Run::read(&at).unwrap().best().unwrap().epoch, 2);
+        std::fs::write(at.join("config.toml"), "net = ").unwrap();
+        let message = Run::read(&at).err().unwrap().to_string();
+        assert!(message.contains("config.toml") && !message.contains('\n'), "{message}");
+    }
+}

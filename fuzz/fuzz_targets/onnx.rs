@@ -1,0 +1,6 @@
+//! ONNX's ModelProto, behind a version, so that it is not taken for Caffe's.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    alexnet_fuzz::model_after(&[8, 7], bytes, "m.onnx");
+});

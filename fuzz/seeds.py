@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Puts small sound files into fuzz/corpus, so that the fuzzer need not invent their formats: python fuzz/seeds.py"""
+
+import io
+import struct
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+GOLDEN = ROOT.parent / "crates/alexnet/src/weights/golden"
+
+
+def seed(target, name, data):
+    folder = ROOT / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def golden(name):
+    return (GOLDEN / name).read_bytes()
+
+
+for name in ["zip.pth", "checkpoint.pth"]:
+    seed("pth", name, golden(name))
+for name in ["legacy.pth", "../../lpips/alex.pth"]:
+    seed("pth_legacy", Path(name).name, golden(name)[15:])
+with tarfile.open(fileobj=io.BytesIO(golden("tar.pth"))) as tar:
+    members = {m.name.removeprefix("./"): tar.extractfile(m).read() for m in tar if m.isfile()}
+lengths = len(members["storages"]).to_bytes(2, "little") + len(members["tensors"]).to_bytes(2, "little")
+seed("pth_tar", "tar", lengths + members["storages"] + members["tensors"] + members["pickle"])
+for name in ["protocol4.pdparams", "protocol2.pdparams", "fortran.pdparams"]:
+    seed("pickle", name, golden(name)[2:])
+seed("onnx", "light", golden("light_bvlc_alexnet.onnx")[2:])
+header = b'{"__metadata__":{"net":"{}"},"conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+seed("safetensors", "one", header + b"\0" + b"\0\0\x80?")
+told = (
+    b'{"features":{"model":"m","net":"n","layer":"fc7","before_relu":false,"pool":"none","shape":[1],"precision":"f32",'
+    b'"preprocess":{"resize":{"short_side":8},"crop":4,"channels":"rgb","scale":1.0,"mean":{"channel":[0,0,0]},"std":[1,1,1]}},'
+    b'"names":["a"],"labels":[null]}'
+)
+text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1,), }"
+npy = b"\x93NUMPY\x01\x00\x76\0" + text.ljust(117) + b"\n" + b"\0\0\x80?"
+seed("features", "one", told + b"\0" + npy)
+
+
+def varint(n):
+    out = bytearray()
+    while n >= 128:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes(out) + bytes([n])
+
+
+def field(number, data):
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def number(at, value):
+    return varint(at << 3) + varint(value)
+
+
+def blob(dims, values):
+    shape = b"".join(number(i + 1, n) for i, n in enumerate(dims))
+    return shape + field(5, struct.pack(f"<{len(values)}f", *values))
+
+
+conv = field(4, b"conv1") + number(5, 4) + field(6, blob([2, 3, 1, 1], range(6))) + field(6, blob([1, 1, 1, 2], [1, 2]))
+fc = field(4, b"fc2") + number(5, 14) + field(6, blob([1, 1, 2, 2], range(4))) + field(6, blob([1, 1, 1, 2], [1, 2]))
+seed("caffemodel", "v1", field(1, b"n") + field(2, conv + field(10, number(1, 2) + number(4, 1))) + field(2, fc))
+seed("caffemodel", "mean", blob([1, 3, 2, 2], range(12)))
+
+try:
+    from PIL import Image
+
+    picture = Image.effect_mandelbrot((17, 13), (-2, -1.5, 1, 1.5), 20).convert("RGB")
+    for kind in ["JPEG", "PNG", "BMP", "GIF", "WEBP"]:
+        out = io.BytesIO()
+        picture.save(out, kind)
+        seed("picture", kind, out.getvalue())
+    out = io.BytesIO()
+    picture.convert("CMYK").save(out, "JPEG", progressive=True)
+    seed("picture", "cmyk", out.getvalue())
+except ImportError:
+    print("no Pillow: the target `picture` has no seeds")

@@ -1,0 +1,47 @@
+//! What the targets share: bytes become a file, and every reader of such a file may look at it.
+
+use std::path::PathBuf;
+
+/// A file with these bytes, at a place of this process alone. TMPDIR=/dev/shm keeps it off the disk.
+pub fn file(bytes: &[u8], name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("alexnet-fuzz-{}-{name}", std::process::id()));
+    std::fs::write(&path, bytes).expect("a file can be written");
+    path
+}
+
+/// Reads bytes as a model file in every way. Errors are what one expects; panics and memory are what is looked for.
+pub fn model(bytes: &[u8], name: &str) {
+    let path = file(bytes, name);
+    let _ = alexnet::weights::inspect(&path, None);
+    let _ = alexnet::weights::open(&path, None);
+}
+
+/// The same with a magic number before them, so that the format's reader is reached at once.
+pub fn model_after(head: &[u8], bytes: &[u8], name: &str) {
+    model(&[head, bytes].concat(), name);
+}
+
+/// Reads bytes as a tar of PyTorch's: two lengths of 16 bits, then `storages`, `tensors`, and the rest as `pickle`.
+pub fn tar(bytes: &[u8]) {
+    let Some((lengths, rest)) = bytes.split_at_checked(4) else { return };
+    let length = |i: usize| usize::from(u16::from_le_bytes([lengths[i], lengths[i + 1]])).min(rest.len());
+    let (storages, rest) = rest.split_at(length(0));
+    let (tensors, pickle) = rest.split_at(length(2).min(rest.len()));
+    let mut all = Vec::new();
+    for (name, member) in [("storages", storages), ("tensors", tensors), ("pickle", pickle)] {
+        let mut header = [0u8; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[100..108].copy_from_slice(b"0000644\0");
+        header[124..136].copy_from_slice(format!("{:011o}\0", member.len()).as_bytes());
+        header[156] = b'0';
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        all.extend(header);
+        all.extend(member);
+        all.resize(all.len().next_multiple_of(512), 0);
+    }
+    all.resize(all.len() + 1024, 0);
+    model(&all, "tar.pth");
+}

@@ -1,0 +1,89 @@
+//! Writes nets as ONNX and compares tract-onnx's logits with ours: `cargo run --manifest-path tools/tract/Cargo.toml [NET...]`.
+
+use alexnet::engine::cpu::Cpu;
+use alexnet::image::Preprocess;
+use alexnet::net::presets;
+use alexnet::selftest::formula::{pictures, set_parameters, uniform};
+use alexnet::weights::{self, Model, SaveOptions};
+use alexnet::{engine::Engine, image::Picture, predict::predict};
+use anyhow::{Context, ensure};
+use tract_onnx::prelude::*;
+
+/// What may lie between two programs that add in other orders, of the largest logit.
+const BOUND: f32 = 1e-5;
+const BATCH: usize = 2;
+
+fn main() -> anyhow::Result<()> {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() {
+        // With normalisation of both kinds of alpha, with groups and rounding up, and the usual one.
+        names = ["torchvision", "paper", "original-145", "bvlc", "caffenet", "seed-code", "slim"].map(String::from).to_vec();
+    }
+    for name in names {
+        compare(&name).with_context(|| name.clone())?;
+    }
+    Ok(())
+}
+
+fn compare(name: &str) -> anyhow::Result<()> {
+    let net = presets::by_name(name)?;
+    let mut engine = Cpu::new(&net, BATCH, 0)?;
+    set_parameters(&mut engine, 1)?;
+    let parameters = weights::parameters(&net)?;
+    let read = |(parameter, _): &(String, Vec<usize>)| Ok((parameter.clone(), engine.parameter(parameter)?.into()));
+    let model = Model {
+        tensors: parameters.iter().map(read).collect::<alexnet::Result<_>>()?,
+        preprocess: Preprocess::for_net(&net),
+        classes: (0..net.classes()).map(|i| i.to_string()).collect(),
+        recipe: Default::default(),
+        ranges: Default::default(),
+        net,
+    };
+    let folder = tempfile::tempdir()?;
+    let size = model.net.image_size;
+
+    let images = pictures(&model.net, 1, BATCH);
+    let mut ours = Vec::new();
+    engine.infer(&images, &mut ours)?;
+    let path = folder.path().join("m.onnx");
+    weights::save(&path, &model, SaveOptions::default())?;
+    let input = Tensor::from_shape(&[BATCH, 3, size, size], &images)?;
+    let theirs = run(&path, input)?;
+    told(name, "", &ours, &theirs)?;
+
+    // The same with its preprocessing inside, from bytes.
+    let rgb: Vec<u8> = uniform(9, 3 * size * size, 127.5).into_iter().map(|v| (v + 127.5) as u8).collect();
+    let picture = Picture { width: size, height: size, rgb };
+    let mut given = model.preprocess.clone();
+    // What the graph leaves to the caller: the crop's size is already there.
+    given.resize = alexnet::image::Resize::ShortSide(size);
+    let guesses = predict(&mut engine, std::slice::from_ref(&picture), &given, 1, model.classes.len())?.swap_remove(0);
+    let mut ours = vec![0.0; model.classes.len()];
+    guesses.iter().for_each(|guess| ours[guess.index] = guess.probability.ln() as f32);
+    weights::save(&path, &model, SaveOptions { preprocess_in_graph: true, ..SaveOptions::default() })?;
+    let input = Tensor::from_shape(&[1, size, size, 3], &picture.rgb)?;
+    told(name, " from bytes", &centred(&ours), &centred(&run(&path, input)?))
+}
+
+/// What tract makes of a file.
+fn run(path: &std::path::Path, input: Tensor) -> anyhow::Result<Vec<f32>> {
+    let fact = InferenceFact::dt_shape(input.datum_type(), input.shape());
+    let model = tract_onnx::onnx().model_for_path(path)?.with_input_fact(0, fact)?.into_optimized()?.into_runnable()?;
+    let output = model.run(tvec!(input.into()))?;
+    Ok(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
+}
+
+/// Logits less their mean: probabilities tell no more.
+fn centred(logits: &[f32]) -> Vec<f32> {
+    let mean = logits.iter().sum::<f32>() / logits.len() as f32;
+    logits.iter().map(|l| l - mean).collect()
+}
+
+fn told(name: &str, how: &str, ours: &[f32], theirs: &[f32]) -> anyhow::Result<()> {
+    ensure!(ours.len() == theirs.len(), "{} logits, tract has {}", ours.len(), theirs.len());
+    let largest = ours.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+    let off = ours.iter().zip(theirs).fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / largest;
+    println!("{name}{how}: tract's logits are off by {off:.1e} of the largest");
+    ensure!(off <= BOUND, "more than {BOUND:.0e}");
+    Ok(())
+}
