@@ -33,6 +33,8 @@ enum Command {
     Compare(commands::compare::Args),
     /// Say what is in pictures.
     Predict(commands::predict::Args),
+    /// Answer requests over HTTP, with a page to drop pictures on
+    Serve(Box<commands::serve::Args>),
     /// Write what a layer makes of pictures, for search and other learners
     Features(commands::features::Args),
     /// Find the pictures of an index that are nearest to others
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Report(args) => commands::report::run(&args, cli.quiet),
         Command::Compare(args) => commands::compare::run(&args, cli.quiet),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Serve(args) => commands::serve::run(&args, cli.quiet),
         Command::Features(args) => commands::features::run(&args, cli.quiet),
         Command::Similar(args) => commands::similar::run(&args),
         Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),

@@ -462,6 +462,33 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 }
 
 #[test]
+fn steady_answers_have_the_same_bits_whatever_is_beside_a_picture() {
+    let images = images(25);
+    let one = images.len() / 25;
+    for net in wirings() {
+        let source = engine(&net, 1, 1);
+        for precision in [Precision::F32, Precision::Bf16] {
+            let answers = |capacity: usize, at_a_time: usize| {
+                let mut engine = Cpu::new(&net, capacity, 2).unwrap().with_precision(precision).with_steady_answers();
+                names(&net).iter().for_each(|n| engine.set_parameter(n, &source.parameter(n).unwrap()).unwrap());
+                let (mut all, mut logits) = (Vec::new(), Vec::new());
+                for images in images.chunks(at_a_time * one) {
+                    engine.infer(images, &mut logits).unwrap();
+                    all.extend_from_slice(&logits);
+                    // Gradients want weights in another order; that must not change a bit either.
+                    engine.input_gradient(&images[..one], &[0]).unwrap();
+                }
+                all
+            };
+            let alone = answers(1, 1);
+            for (capacity, at_a_time) in [(4, 4), (25, 25), (32, 7), (8, 25)] {
+                assert_eq!(answers(capacity, at_a_time), alone, "{} {precision}: {at_a_time} of {capacity}", net.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_share_of_a_batch_draws_the_same_dropout_as_the_whole() {
     let images = images(4);
     let labels = [0, 1, 2, 1];

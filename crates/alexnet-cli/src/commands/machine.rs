@@ -26,7 +26,11 @@ impl Machine {
 
     /// An engine with a model's parameters, which are taken out of the model: 240 MB need not lie about twice.
     pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Cpu> {
-        let mut engine = self.engine(&model.net, batch)?;
+        self.fill(self.engine(&model.net, batch)?, model)
+    }
+
+    /// An engine with a model's parameters, likewise.
+    pub(crate) fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Cpu> {
         model.load_into(&mut engine)?;
         engine.set_ranges(std::mem::take(&mut model.ranges));
         model.tensors.clear();

@@ -17,6 +17,7 @@ pub(crate) mod predict;
 pub(crate) mod quantize;
 pub(crate) mod report;
 pub(crate) mod selftest;
+pub(crate) mod serve;
 pub(crate) mod similar;
 pub(crate) mod summary;
 pub(crate) mod train;

@@ -2,7 +2,6 @@
 
 use super::machine::{self, Machine};
 use crate::{net_option, out};
-use alexnet::engine::cpu::Convolutions;
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
 use alexnet::weights;
@@ -34,19 +33,15 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Inputs to the network from which on it pays to transform the convolutions' weights for Winograd: that takes 36 MB and some
-/// 15 ms, and saves 1 to 2 ms an input.
-const WORTH_TRANSFORMING: usize = 12;
-
 /// Pictures that are decoded and go through the network together.
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut model = weights::open(&args.model, args.net.as_deref())?;
-    let mut engine = args.machine.engine_of(&mut model, args.pictures.len().min(TOGETHER) * args.crops)?;
-    if args.pictures.len() * args.crops < WORTH_TRANSFORMING && std::env::var_os("ALEXNET_CONV").is_none() {
-        engine = engine.with_convolutions(Convolutions::Direct);
-    }
+    // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
+    // convolutions' weights for Winograd even for one picture costs 15 ms.
+    let engine = args.machine.engine(&model.net, args.pictures.len().min(TOGETHER) * args.crops)?.with_steady_answers();
+    let mut engine = args.machine.fill(engine, &mut model)?;
     let (mut results, mut failed) = (Vec::new(), 0);
     for paths in args.pictures.chunks(TOGETHER) {
         let (mut read, mut pictures) = (Vec::new(), Vec::new());

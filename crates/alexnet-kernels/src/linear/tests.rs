@@ -82,6 +82,15 @@ fn weights_in_file_order_give_the_same() {
         for n in [1, 2, 3, 4, 5, FEW + 1] {
             let shape = Shape { n, inputs: filters.depth(), outputs };
             let x = random(i as u64 + 20, n * shape.inputs);
+            for isa in Isa::all_supported() {
+                // A picture has the same outputs, to the last bit, alone and among others.
+                let (mut together, mut alone) = (vec![f32::NAN; n * outputs], vec![f32::NAN; n * outputs]);
+                forward_file_order(&Context::serial(isa), &filters, n, &x, &weights, &bias, false, &mut together);
+                for (x, y) in x.chunks_exact(shape.inputs).zip(alone.chunks_exact_mut(outputs)) {
+                    forward_file_order(&Context::serial(isa), &filters, 1, x, &weights, &bias, false, y);
+                }
+                assert_eq!(together, alone, "{n} pictures by {isa}, {shape:?}");
+            }
             for relu in [false, true] {
                 let mut expected = vec![f32::NAN; n * outputs];
                 reference::forward(&shape, &x, &packed, &bias, relu, &mut expected);

@@ -63,14 +63,6 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
-    unsafe fn sum(self) -> f32 {
-        let mut lanes = [0.0; Self::WIDTH];
-        // SAFETY: the trait's conditions; `lanes` takes a register.
-        unsafe { self.store(lanes.as_mut_ptr()) };
-        lanes.iter().sum()
-    }
-
-    #[inline(always)]
     unsafe fn of_integers(self) -> Self {
         // SAFETY: the trait's conditions.
         unsafe { _mm256_cvtepi32_ps(_mm256_castps_si256(self)) }

@@ -63,12 +63,6 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
-    unsafe fn sum(self) -> f32 {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_reduce_add_ps(self) }
-    }
-
-    #[inline(always)]
     unsafe fn of_integers(self) -> Self {
         // SAFETY: the trait's conditions.
         unsafe { _mm512_cvtepi32_ps(_mm512_castps_si512(self)) }

@@ -56,11 +56,6 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The trait's.
     unsafe fn where_positive(self, mask: Self) -> Self;
-    /// The sum of its floats.
-    ///
-    /// # Safety
-    /// The trait's.
-    unsafe fn sum(self) -> f32;
     /// Integers of 32 bits as floats.
     ///
     /// # Safety

@@ -85,11 +85,6 @@ impl Vector for Four {
     }
 
     #[inline(always)]
-    unsafe fn sum(self) -> f32 {
-        self.0.iter().sum()
-    }
-
-    #[inline(always)]
     unsafe fn of_integers(self) -> Self {
         Four(self.0.map(|word| word.to_bits().cast_signed() as f32))
     }

@@ -29,19 +29,27 @@ const MAX_MEMORY: u64 = 1 << 30;
 /// # Errors
 /// A line that says what is wrong with the bytes. No input makes this function panic, nor take more than about 2 GiB.
 pub fn decode(bytes: &[u8]) -> Result<Picture, String> {
+    decode_within(bytes, MAX_PIXELS)
+}
+
+/// As [`decode`], for pictures of up to `most` pixels: others are refused from their header.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within(bytes: &[u8], most: u64) -> Result<Picture, String> {
     // The decoders are other people's: a panic in one of them on a strange file must not take a training run down.
-    match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes))) {
+    match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, most))) {
         Ok(result) => result,
         Err(_) => Err("the decoder gave up on it (a broken file)".into()),
     }
 }
 
-fn decode_unguarded(bytes: &[u8]) -> Result<Picture, String> {
+fn decode_unguarded(bytes: &[u8], most: u64) -> Result<Picture, String> {
     if bytes.is_empty() {
         return Err("empty file".into());
     }
     if bytes.starts_with(&[0xFF, 0xD8]) {
-        return jpeg::decode(bytes);
+        return jpeg::decode(bytes, most);
     }
     let format = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Gif)) => format,
@@ -56,7 +64,7 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Picture, String> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
-    check_size(width.into(), height.into())?;
+    check_size(width.into(), height.into(), most)?;
     if decoder.total_bytes() > MAX_MEMORY {
         return Err(format!("{width} x {height} pixels of {} bytes do not fit in 1 GiB", decoder.color_type().bytes_per_pixel()));
     }
@@ -69,12 +77,12 @@ fn decode_unguarded(bytes: &[u8]) -> Result<Picture, String> {
 }
 
 /// Refuses a picture that claims to be enormous, or to have no pixels.
-pub(super) fn check_size(width: u64, height: u64) -> Result<(), String> {
+pub(super) fn check_size(width: u64, height: u64, most: u64) -> Result<(), String> {
     if width == 0 || height == 0 {
         return Err(format!("{width} x {height} pixels: there is nothing to see"));
     }
-    if width.checked_mul(height).is_none_or(|pixels| pixels > MAX_PIXELS) {
-        return Err(format!("claims to have {width} x {height} pixels; more than {MAX_PIXELS} are refused"));
+    if width.checked_mul(height).is_none_or(|pixels| pixels > most) {
+        return Err(format!("claims to have {width} x {height} pixels; more than {most} are refused"));
     }
     Ok(())
 }

@@ -21,9 +21,9 @@ const MAX_PIXELS_PER_BYTE: u64 = 1024;
 const MAX_SCANS: usize = 500;
 
 /// Decodes a file that begins as JPEG files do.
-pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
+pub(super) fn decode(bytes: &[u8], most: u64) -> Result<Picture, String> {
     // libjpeg's errors arrive by unwinding, with the message as payload.
-    match catch_unwind(AssertUnwindSafe(|| decode_unwinding(bytes))) {
+    match catch_unwind(AssertUnwindSafe(|| decode_unwinding(bytes, most))) {
         Ok(result) => result,
         Err(payload) => {
             let message = payload.downcast_ref::<String>().map_or("damaged", |text| text.as_str());
@@ -32,12 +32,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, String> {
     }
 }
 
-fn decode_unwinding(bytes: &[u8]) -> Result<Picture, String> {
+fn decode_unwinding(bytes: &[u8], most: u64) -> Result<Picture, String> {
     let broken = |error: io::Error| format!("broken JPEG: {error}");
     let decoder = Decompress::builder().with_markers(&[Marker::APP(1)]).from_reader(Whole { rest: bytes }).map_err(broken)?;
     let (width, height) = decoder.size();
     let pixels = width as u64 * height as u64;
-    check_size(width as u64, height as u64)?;
+    check_size(width as u64, height as u64, most)?;
     if pixels / MAX_PIXELS_PER_BYTE > bytes.len() as u64 {
         return Err(format!("claims to have {width} x {height} pixels, which cannot be in {} bytes", bytes.len()));
     }

@@ -26,29 +26,42 @@ pub fn predict(
     crops: usize,
     top: usize,
 ) -> Result<Vec<Vec<Guess>>> {
-    if crops != 1 && crops != 10 {
-        return Err(Error::Invalid(format!("{crops} crops: there can be 1 or 10")));
-    }
     if pictures.is_empty() {
         return Ok(Vec::new());
     }
-    let size = preprocess.crop;
-    let mut images = vec![0.0; pictures.len() * crops * 3 * size * size];
-    let mut places = images.chunks_exact_mut(3 * size * size);
+    let mut images = Vec::new();
     for picture in pictures {
-        let resized = preprocess.resize.apply(picture);
-        let (h, w) = (resized.height, resized.width);
-        let windows = if crops == 10 { crop::ten(h, w, size).to_vec() } else { vec![crop::centre(h, w, size)] };
-        for (window, out) in windows.into_iter().zip(&mut places) {
-            preprocess.tensor(&resized, window, None, out);
-        }
+        inputs(picture, preprocess, crops, &mut images)?;
     }
     let mut logits = Vec::new();
     engine.infer(&images, &mut logits)?;
     let classes = logits.len() / (pictures.len() * crops);
-    let guesses = |logits: &[f32]| {
-        let scores = log_probabilities(logits, classes);
-        ranking(&scores).into_iter().take(top).map(|index| Guess { index, probability: scores[index].exp() }).collect()
+    Ok(logits.chunks_exact(crops * classes).map(|logits| guesses(logits, classes, top)).collect())
+}
+
+/// Adds what the network sees of a picture, `[crops, 3, crop, crop]`, to `images`: 1 crop or 10.
+///
+/// # Errors
+/// Another number of crops.
+pub fn inputs(picture: &Picture, preprocess: &Preprocess, crops: usize, images: &mut Vec<f32>) -> Result<()> {
+    let size = preprocess.crop;
+    let resized = preprocess.resize.apply(picture);
+    let (h, w) = (resized.height, resized.width);
+    let windows = match crops {
+        1 => vec![crop::centre(h, w, size)],
+        10 => crop::ten(h, w, size).to_vec(),
+        _ => return Err(Error::Invalid(format!("{crops} crops: there can be 1 or 10"))),
     };
-    Ok(logits.chunks_exact(crops * classes).map(guesses).collect())
+    let begin = images.len();
+    images.resize(begin + crops * 3 * size * size, 0.0);
+    for (window, out) in windows.into_iter().zip(images[begin..].chunks_exact_mut(3 * size * size)) {
+        preprocess.tensor(&resized, window, None, out);
+    }
+    Ok(())
+}
+
+/// The `top` most probable of a picture's classes, best first, from the logits of its crops, `[crops, classes]`.
+pub fn guesses(logits: &[f32], classes: usize, top: usize) -> Vec<Guess> {
+    let scores = log_probabilities(logits, classes);
+    ranking(&scores).into_iter().take(top).map(|index| Guess { index, probability: scores[index].exp() }).collect()
 }

@@ -137,7 +137,15 @@ pub(crate) fn write_from<'a>(
 /// Another kind of file, a file cut off, a net that cannot be built, a tensor missing, unknown or of another shape than
 /// the net's (both shapes are told), preprocessing or classes that do not fit.
 pub fn read(path: impl AsRef<Path>) -> Result<Model> {
-    let path = path.as_ref();
+    read_by(path.as_ref(), TensorFile::map)
+}
+
+/// As [`read`], with all parameters in memory.
+pub(super) fn read_copied(path: &Path) -> Result<Model> {
+    read_by(path, |file, name, shape| file.read(name, shape).map(Values::from))
+}
+
+fn read_by(path: &Path, tensor: impl Fn(&TensorFile, &str, &[usize]) -> Result<Values>) -> Result<Model> {
     let file = TensorFile::open(path)?;
     if file.text(METADATA_STATE).is_some() {
         return Err(Error::file(
@@ -153,7 +161,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Model> {
         }
     }
     for (name, shape) in wanted {
-        let values = file.map(&name, &shape)?;
+        let values = tensor(&file, &name, &shape)?;
         model.tensors.insert(name, values);
     }
     Ok(model)

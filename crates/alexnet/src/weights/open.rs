@@ -20,12 +20,23 @@ use std::sync::Arc;
 /// # Errors
 /// What is wrong with the file, or what it may be and how to say which.
 pub fn open(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
-    let path = path.as_ref();
+    open_by(path.as_ref(), net, |path| super::read(path))
+}
+
+/// As [`open`], with all parameters in memory: the file may change, or be cut off, at any moment, even while it is read.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_copied(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
+    open_by(path.as_ref(), net, super::model::read_copied)
+}
+
+fn open_by(path: &Path, net: Option<&str>, own: impl FnOnce(&Path) -> Result<Model>) -> Result<Model> {
     let contents = contents(path)?;
     // Our own files are checked more strictly, and may hold nets and names of any kind.
     if contents.format == Format::Safetensors && contents.metadata.contains_key("net") && own_names(&contents) {
         identify(&contents, net)?;
-        return super::read(path);
+        return own(path);
     }
     let identity = identify(&contents, net)?;
     load(&contents, &identity)

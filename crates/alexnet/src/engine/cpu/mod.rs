@@ -108,6 +108,16 @@ impl Cpu {
         Cpu { precision, ..self }
     }
 
+    /// The same engine, whose answers on a picture have the same bits whatever pictures are beside it: by default linear layers
+    /// add in another order for a few pictures than for many. It keeps weights in file order, and takes 3 % longer for many.
+    /// To be called before parameters are set.
+    #[must_use]
+    pub fn with_steady_answers(mut self) -> Cpu {
+        let linear = |name: &str| self.net.layers.iter().any(|l| l.name == name && matches!(l.op, Op::Linear { .. }));
+        self.parameters.iter_mut().for_each(|parameter| parameter.steady = linear(&parameter.name));
+        self
+    }
+
     /// Tells what the bytes of each layer's input stand for in [`Precision::Int8`].
     pub fn set_ranges(&mut self, ranges: Ranges) {
         self.ranges = ranges;

@@ -24,6 +24,8 @@ pub(super) struct Parameter {
     /// Weights in file order, as they were given: unless there are none yet (all are zero), or they were packed and would
     /// only take memory (a mapped file takes none), or training has changed them since.
     file_order: Option<Values>,
+    /// Whether inference uses file order for any number of pictures, so that this does not change its sums.
+    pub(super) steady: bool,
     /// Packed weights; empty until needed.
     pub(super) weights: Buffer,
     /// Biases.
@@ -50,6 +52,7 @@ impl Parameter {
             name: net.layers[layer].name.clone(),
             filters,
             file_order: None,
+            steady: false,
             weights: Buffer::default(),
             biases: vec![0.0; filters.k],
             prepared: Buffer::default(),
@@ -59,10 +62,10 @@ impl Parameter {
         Ok(parameter_shapes(net)?.into_iter().map(make).collect())
     }
 
-    /// The weights in file order, if there are and that is the faster way for `n` pictures: it is for a few, and for those
+    /// The weights in file order, if there are and that is the faster way for `n` pictures, or is to be the same for all numbers: it is for a few, and for those
     /// it stays the way when a larger batch has packed the weights of a mapped file in between. In bf16 prepared weights are half as much to read.
     pub(super) fn in_file_order(&self, context: &Context<'_>, n: usize) -> Option<&Values> {
-        self.file_order.as_ref().filter(|_| n <= linear::FEW && context.precision == Precision::F32)
+        self.file_order.as_ref().filter(|_| (n <= linear::FEW || self.steady) && context.precision == Precision::F32)
     }
 
     /// Packs the weights, unless they are.
@@ -74,7 +77,8 @@ impl Parameter {
         if let Some(values) = &self.file_order {
             self.filters.pack_on(context.threads, values, &mut self.weights);
         }
-        self.file_order = self.file_order.take().filter(Values::is_mapped);
+        let keep = self.steady && context.precision == Precision::F32;
+        self.file_order = self.file_order.take().filter(|values| keep || values.is_mapped());
     }
 
     /// Prepares weights for inference, unless they are: `len` floats that `make` makes of packed weights.

@@ -1,0 +1,117 @@
+//! `alexnet serve`: a model over HTTP.
+
+use super::machine::Machine;
+use crate::{net_option, out};
+use alexnet_serve::{Batching, Limits, ModelFile, Server, Settings};
+use anyhow::{Context, bail};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Variable that holds the token where there is no --token-file.
+const TOKEN: &str = "ALEXNET_TOKEN";
+
+/// Options of `alexnet serve`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Model file, several times for several models; NAME is what requests call it [default: the file's name]
+    #[arg(long = "model", value_name = "[NAME=]FILE", required = true)]
+    models: Vec<String>,
+    /// Network that the model files are, where they do not tell
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    net: Option<String>,
+    /// Address to listen on; 0.0.0.0 for everybody
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// Port; 0 for any that is free
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    port: u16,
+    #[command(flatten)]
+    machine: Machine,
+    /// Most pictures (or crops) that go through the network together
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    max_batch: usize,
+    /// How long a picture waits for others that are on their way, in microseconds
+    #[arg(long, value_name = "US", default_value_t = 1000)]
+    max_delay_us: u64,
+    /// Requests in hand; more are answered 503
+    #[arg(long, value_name = "N", default_value_t = Limits::default().requests)]
+    queue: usize,
+    /// Open connections; more wait
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
+    max_connections: usize,
+    /// Largest body, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body)]
+    max_body: usize,
+    /// Largest picture, in pixels
+    #[arg(long, value_name = "N", default_value_t = Limits::default().pixels)]
+    max_pixels: u64,
+    /// Time for a request, from its header to its answer, in seconds
+    #[arg(long, value_name = "S", default_value_t = Limits::default().time.as_secs_f64())]
+    timeout: f64,
+    /// Time for a stopping server to answer what it has taken, in seconds
+    #[arg(long, value_name = "S", default_value_t = Limits::default().grace.as_secs_f64())]
+    grace: f64,
+    /// File with a token that every request must bring (Authorization: Bearer TOKEN) [default: the variable ALEXNET_TOKEN, or none]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// How often to look whether a model file has changed, in seconds; 0 never (a hangup signal does at any time)
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    watch: f64,
+    /// A JSON object with the address once it listens
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let seconds = |name: &str, value: f64| {
+        Duration::try_from_secs_f64(value).ok().with_context(|| format!("--{name} {value}: not a number of seconds"))
+    };
+    let limits = Limits {
+        body: args.max_body,
+        pixels: args.max_pixels,
+        header: Limits::default().header,
+        time: seconds("timeout", args.timeout)?,
+        requests: args.queue,
+        connections: args.max_connections,
+        grace: seconds("grace", args.grace)?,
+    };
+    let settings = Settings {
+        models: args.models.iter().map(|text| model(text, args.net.as_deref())).collect::<anyhow::Result<_>>()?,
+        address: SocketAddr::new(args.host, args.port),
+        precision: args.machine.precision.unwrap_or_default(),
+        threads: args.machine.threads,
+        batching: Batching { max: args.max_batch, delay: Duration::from_micros(args.max_delay_us) },
+        limits,
+        token: token(args.token_file.as_deref())?,
+        watch: seconds("watch", args.watch)?,
+    };
+    let names: Vec<String> = settings.models.iter().map(|model| model.name.clone()).collect();
+    let server = Server::start(settings)?;
+    let address = server.address();
+    if args.json {
+        out::print_json(&serde_json::json!({ "address": format!("http://{address}"), "port": address.port(), "models": names }))?;
+    } else if !quiet {
+        out::say(&format!("{} at http://{address} until Ctrl-C", names.join(", ")));
+    }
+    Ok(server.run()?)
+}
+
+/// `NAME=FILE`, or `FILE`, whose model is called as the file without its ending.
+fn model(text: &str, net: Option<&str>) -> anyhow::Result<ModelFile> {
+    let (name, path) = match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !name.contains('/') => (name.to_string(), path),
+        _ => (Path::new(text).file_stem().unwrap_or_default().to_string_lossy().into_owned(), text),
+    };
+    if path.is_empty() {
+        bail!("--model {text}: give a file, such as --model clothes=RUN/best.safetensors");
+    }
+    Ok(ModelFile { name, path: path.into(), net: net.map(Into::into) })
+}
+
+/// The token in a file, or in the environment, if any.
+fn token(file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let Some(path) = file else { return Ok(std::env::var(TOKEN).ok()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(Some(text.trim().to_string()))
+}

@@ -1,0 +1,125 @@
+//! `alexnet serve` as its users start it: the line that it prints, signals, its exit status.
+#![cfg(unix)]
+
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Engine, init};
+use alexnet::image::Preprocess;
+use alexnet::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet::weights::{self, Model};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+fn alexnet(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alexnet"));
+    command.args(arguments).env_remove("ALEXNET_TOKEN");
+    command
+}
+
+fn json(bytes: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
+}
+
+/// A small model with a convolution and a linear layer, and a picture.
+fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
+    let (weight_init, bias_init, rounding) = (WeightInit::HeNormal, BiasInit::Constant(0.1), Rounding::Floor);
+    let conv = Op::Conv { out: 40, kernel: 3, stride: 1, pad: Pad::all(1), groups: 1, rounding, weight_init, bias_init };
+    let layers = [("conv1", conv), ("fc8", Op::Linear { out: 3, weight_init, bias_init })];
+    let layers = layers.map(|(name, op)| Layer { name: name.into(), op }).to_vec();
+    let net = Net { name: "small".into(), image_size: 24, layers };
+    let mut engine = Cpu::new(&net, 1, 1).expect("a net");
+    init::initialise(&mut engine, 1).expect("weights");
+    let names = weights::parameters(&net).expect("parameters").into_iter().map(|(name, _)| name);
+    let tensors = names.map(|name| (name.clone(), engine.parameter(&name).expect("a parameter").into())).collect();
+    let classes = ["cat", "dog", "bird"].map(String::from).to_vec();
+    let preprocess = Preprocess::for_net(&net);
+    let (recipe, ranges) = (serde_json::Value::Null, Default::default());
+    let model = folder.join("last.safetensors");
+    weights::write(&model, &Model { net, preprocess, classes, recipe, ranges, tensors }).expect("a file");
+    let picture = folder.join("p.bmp");
+    let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
+    bmp.resize(54, 0);
+    bmp.extend([10, 200, 30, 0]);
+    std::fs::write(&picture, bmp).expect("a file");
+    (model, picture)
+}
+
+/// Starts a server and returns it with its port.
+fn start(arguments: &[&str]) -> (Child, u16) {
+    let arguments = [["serve", "--port", "0", "--json"].as_slice(), arguments].concat();
+    let mut server = alexnet(&arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut line = String::new();
+    BufReader::new(server.stdout.as_mut().expect("its output")).read_line(&mut line).expect("a line");
+    let port = json(line.as_bytes())["port"].as_u64().expect("a port");
+    (server, u16::try_from(port).expect("a port"))
+}
+
+fn signal(server: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &server.id().to_string()]).status().expect("kill").success());
+}
+
+fn head(path: &str, length: usize) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n")
+}
+
+fn body(mut stream: TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
+    answer.split_off(end + 4)
+}
+
+#[test]
+fn answers_are_those_of_predict_and_a_signal_in_the_middle_loses_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, picture) = model_and_picture(folder.path());
+    let named = format!("a={}", model.display());
+    let (mut server, port) = start(&["--model", &named, "--model", model.to_str().expect("a plain path"), "--max-batch", "4"]);
+    let bytes = std::fs::read(&picture).expect("the picture");
+    // Taken before the signal, finished after it.
+    let mut taken: Vec<TcpStream> = Vec::new();
+    for i in 0..24 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        let path = if i % 2 == 0 { "/predict?crops=10" } else { "/predict?model=last&crops=10" };
+        stream.write_all(head(path, bytes.len()).as_bytes()).expect("sent");
+        stream.write_all(&bytes[..i]).expect("sent");
+        taken.push(stream);
+    }
+    // A request with an answer: those before it have been accepted.
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+    stream.write_all(head("/predict?crops=10", bytes.len()).as_bytes()).expect("sent");
+    stream.write_all(&bytes).expect("sent");
+    let answer = json(&body(stream));
+    signal(&server, "-HUP");
+    signal(&server, "-TERM");
+    std::thread::sleep(Duration::from_millis(100));
+    for (i, mut stream) in taken.into_iter().enumerate() {
+        stream.write_all(&bytes[i..]).expect("sent");
+        assert_eq!(json(&body(stream))["pictures"], answer["pictures"]);
+    }
+    assert_eq!(server.wait().expect("an end").code(), Some(0));
+
+    let predicted = alexnet(&["predict", "--crops", "10", "--json", "--model"]).args([&model, &picture, &picture]).output();
+    let predicted = json(&predicted.expect("the program starts").stdout);
+    for i in [0, 1] {
+        assert_eq!(predicted[i]["top"], answer["pictures"][0]["top"]);
+    }
+}
+
+#[test]
+fn what_cannot_be_served_is_told() {
+    let fails = |arguments: &[&str], status: i32, part: &str| {
+        let output = alexnet(&[["serve"].as_slice(), arguments].concat()).output().expect("the program starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(status) && error.contains(part), "{arguments:?}: {error}");
+    };
+    fails(&[], 2, "--model");
+    fails(&["--model", "/nowhere/m.safetensors"], 1, "/nowhere/m.safetensors");
+    fails(&["--model", "a="], 1, "--model a=");
+    fails(&["--model", "m", "--host", "everywhere"], 2, "--host");
+    fails(&["--model", "m", "--timeout=-1"], 1, "--timeout");
+    fails(&["--model", "m", "--token-file", "/nowhere/t"], 1, "/nowhere/t");
+}

@@ -1,0 +1,204 @@
+//! The thread that owns a model's engine: it puts together what has arrived and runs the network.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use alexnet::engine::Engine;
+use alexnet::engine::cpu::Cpu;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::Batching;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+
+/// Inputs that want logits.
+struct Job {
+    /// `[count, 3, size, size]`.
+    images: Vec<f32>,
+    count: usize,
+    reply: oneshot::Sender<Result<Vec<f32>, String>>,
+    since: Instant,
+    /// Room that these inputs take until they are computed.
+    _room: OwnedSemaphorePermit,
+}
+
+/// Something else to be done with the engine.
+type Task = Box<dyn FnOnce(&mut Cpu) + Send>;
+
+enum Work {
+    Infer(Job),
+    Task(Task),
+}
+
+/// The way to a model's engine. Its thread ends when nobody holds one any more.
+pub(crate) struct Lane {
+    work: Sender<Work>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Requests that are on their way: read or decoded.
+    coming: AtomicUsize,
+    /// Inputs that wait for the engine.
+    waiting: AtomicUsize,
+}
+
+/// A request on its way to the engine, for which a batch may wait.
+pub(crate) struct Coming(Arc<State>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Lane {
+    /// Starts the thread. Engines of all models take `turn`s: two at once would only share the cores.
+    pub(crate) fn start(engine: Cpu, batching: Batching, metrics: Arc<Metrics>, turn: Arc<Mutex<()>>) -> std::io::Result<Lane> {
+        let (work, received) = channel();
+        let state = Arc::new(State::default());
+        let runner =
+            Runner { engine, batching, metrics, turn, state: state.clone(), received, batch: Vec::new(), logits: Vec::new() };
+        std::thread::Builder::new().name("engine".into()).spawn(move || runner.run())?;
+        Ok(Lane { work, state })
+    }
+
+    /// Tells that a request is on its way.
+    pub(crate) fn coming(&self) -> Coming {
+        self.state.coming.fetch_add(1, Ordering::Relaxed);
+        Coming(self.state.clone())
+    }
+
+    /// Inputs that wait for the engine.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Logits `[count, classes]` of `count` inputs.
+    pub(crate) async fn infer(&self, images: Vec<f32>, count: usize, room: OwnedSemaphorePermit) -> Result<Vec<f32>, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.state.waiting.fetch_add(count, Ordering::Relaxed);
+        let job = Job { images, count, reply, since: Instant::now(), _room: room };
+        self.work.send(Work::Infer(job)).map_err(|_| Problem::ours(ENDED))?;
+        answer.await.map_err(|_| Problem::ours(ENDED))?.map_err(Problem::ours)
+    }
+
+    /// What `task` makes of the engine.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Cpu) -> alexnet::Result<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let task = Box::new(move |engine: &mut Cpu| {
+            if !reply.is_closed() {
+                let result = catch_unwind(AssertUnwindSafe(|| task(engine)));
+                // Nobody waits any more: nothing is lost.
+                let _ = reply.send(result.map_err(|_| FAILED.to_string()).and_then(|r| r.map_err(|e| e.to_string())));
+            }
+        });
+        self.work.send(Work::Task(task)).map_err(|_| Problem::ours(ENDED))?;
+        answer.await.map_err(|_| Problem::ours(ENDED))?.map_err(Problem::ours)
+    }
+}
+
+const ENDED: &str = "the engine has ended; please report this";
+const FAILED: &str = "the engine failed on this request; please report it";
+
+struct Runner {
+    engine: Cpu,
+    batching: Batching,
+    metrics: Arc<Metrics>,
+    turn: Arc<Mutex<()>>,
+    state: Arc<State>,
+    received: Receiver<Work>,
+    /// Inputs of several requests behind each other; kept, so that no batch allocates.
+    batch: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+impl Runner {
+    fn run(mut self) {
+        let mut next = None;
+        while let Some(work) = next.take().or_else(|| self.received.recv().ok()) {
+            match work {
+                Work::Task(task) => {
+                    let turn = self.turn.clone();
+                    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                    task(&mut self.engine);
+                }
+                Work::Infer(first) => {
+                    let (jobs, rest) = self.gather(first);
+                    next = rest;
+                    self.compute(jobs);
+                }
+            }
+        }
+    }
+
+    /// Further inputs that have arrived, or arrive within the delay while requests are on their way; and what comes after them.
+    fn gather(&self, first: Job) -> (Vec<Job>, Option<Work>) {
+        let until = first.since + self.batching.delay;
+        let mut count = first.count;
+        let mut jobs = vec![first];
+        while count < self.batching.max {
+            let alone = self.state.coming.load(Ordering::Relaxed) == 0;
+            let wait = if alone { std::time::Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            match self.received.recv_timeout(wait) {
+                Ok(Work::Infer(job)) if count + job.count <= self.batching.max => {
+                    count += job.count;
+                    jobs.push(job);
+                }
+                Ok(work) => return (jobs, Some(work)),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        (jobs, None)
+    }
+
+    fn compute(&mut self, mut jobs: Vec<Job>) {
+        let waited: usize = jobs.iter().map(|job| job.count).sum();
+        self.state.waiting.fetch_sub(waited, Ordering::Relaxed);
+        // Whoever has hung up needs no answer.
+        jobs.retain(|job| !job.reply.is_closed());
+        let count: usize = jobs.iter().map(|job| job.count).sum();
+        if count == 0 {
+            return;
+        }
+        let turn = self.turn.clone();
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = Instant::now();
+        jobs.iter().for_each(|job| self.metrics.wait.observe(start.saturating_duration_since(job.since).as_secs_f64()));
+        let images = match jobs.as_slice() {
+            [job] => &job.images,
+            _ => {
+                self.batch.clear();
+                jobs.iter().for_each(|job| self.batch.extend_from_slice(&job.images));
+                &self.batch
+            }
+        };
+        let (engine, logits) = (&mut self.engine, &mut self.logits);
+        let result = catch_unwind(AssertUnwindSafe(|| engine.infer(images, logits)));
+        self.metrics.batch.observe(count as f64);
+        self.metrics.compute.observe(start.elapsed().as_secs_f64());
+        let error = match result {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(FAILED.to_string()),
+        };
+        let classes = self.logits.len() / count;
+        let mut at = 0;
+        for job in jobs {
+            let answer = match &error {
+                Some(error) => Err(error.clone()),
+                None => Ok(self.logits[at * classes..(at + job.count) * classes].to_vec()),
+            };
+            at += job.count;
+            // A client that has just gone: nothing is lost.
+            let _ = job.reply.send(answer);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A model in memory, with its engine.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use alexnet::engine::Engine;
+use alexnet::engine::cpu::Cpu;
+use alexnet::image::Preprocess;
+use alexnet::net::Net;
+use alexnet::{Error, weights};
+
+use crate::engine::Lane;
+use crate::metrics::Metrics;
+use crate::{ModelFile, Settings};
+
+/// A loaded model. Whoever holds it gets answers of these very weights, even when newer ones have come.
+pub(crate) struct Loaded {
+    pub(crate) name: String,
+    pub(crate) net: Net,
+    pub(crate) preprocess: Arc<Preprocess>,
+    pub(crate) classes: Vec<String>,
+    /// What the file was like when it was read.
+    pub(crate) stamp: Stamp,
+    /// Most inputs that go through the network together.
+    pub(crate) batch: usize,
+    pub(crate) lane: Lane,
+}
+
+impl Loaded {
+    /// Rows and columns of an input.
+    pub(crate) fn size(&self) -> usize {
+        self.net.image_size
+    }
+
+    /// Values of an input.
+    pub(crate) fn input_len(&self) -> usize {
+        3 * self.size() * self.size()
+    }
+}
+
+/// What tells that a file has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+    /// A file renamed over another one has another number.
+    number: u64,
+}
+
+impl Stamp {
+    /// The file's now.
+    pub(crate) fn of(path: &Path) -> alexnet::Result<Stamp> {
+        let about = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        #[cfg(unix)]
+        let number = std::os::unix::fs::MetadataExt::ino(&about);
+        #[cfg(not(unix))]
+        let number = 0;
+        Ok(Stamp { modified: about.modified().ok(), length: about.len(), number })
+    }
+}
+
+/// Reads a model into memory and starts its engine, warmed up.
+pub(crate) fn load(
+    file: &ModelFile,
+    settings: &Settings,
+    metrics: Arc<Metrics>,
+    turn: Arc<Mutex<()>>,
+) -> alexnet::Result<Loaded> {
+    let path = &file.path;
+    let stamp = Stamp::of(path)?;
+    let mut model = weights::open_copied(path, file.net.as_deref())?;
+    if Stamp::of(path)? != stamp {
+        return Err(Error::file(path, "changed while it was read; write a new file beside it and rename it"));
+    }
+    let capacity = settings.batching.max;
+    let mut engine = Cpu::new(&model.net, capacity, settings.threads)?.with_precision(settings.precision).with_steady_answers();
+    model.load_into(&mut engine)?;
+    engine.set_ranges(std::mem::take(&mut model.ranges));
+    model.tensors.clear();
+    // Transforms weights and takes memory, so that the first request need not; and fails where a request would.
+    let inputs = vec![0.0; capacity * 3 * model.net.image_size * model.net.image_size];
+    engine.infer(&inputs, &mut Vec::new())?;
+    let lane = Lane::start(engine, settings.batching, metrics, turn)
+        .map_err(|e| Error::Invalid(format!("cannot start a thread for the model {}: {e}", file.name)))?;
+    let (net, preprocess, classes) = (model.net, Arc::new(model.preprocess), model.classes);
+    Ok(Loaded { name: file.name.clone(), net, preprocess, classes, stamp, batch: capacity, lane })
+}

@@ -1,0 +1,117 @@
+//! The models by name, and new weights for them while requests go on.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use tokio::sync::mpsc;
+
+use crate::metrics::Metrics;
+use crate::model::{Loaded, Stamp, load};
+use crate::problem::Problem;
+use crate::{ModelFile, Settings, Shared};
+
+/// The models, in the order in which they were given.
+pub(crate) struct Registry {
+    settings: Settings,
+    entries: Vec<Entry>,
+    metrics: Arc<Metrics>,
+    turn: Arc<Mutex<()>>,
+}
+
+struct Entry {
+    file: ModelFile,
+    loaded: RwLock<Arc<Loaded>>,
+    /// A changed file that could not be used: it is not tried again until it changes once more.
+    given_up: Mutex<Option<Stamp>>,
+}
+
+impl Registry {
+    pub(crate) fn load(settings: &Settings, metrics: Arc<Metrics>) -> alexnet::Result<Registry> {
+        let turn = Arc::new(Mutex::new(()));
+        let entry = |file: &ModelFile| {
+            let loaded = load(file, settings, metrics.clone(), turn.clone())?;
+            Ok(Entry { file: file.clone(), loaded: RwLock::new(Arc::new(loaded)), given_up: Mutex::new(None) })
+        };
+        let entries = settings.models.iter().map(entry).collect::<alexnet::Result<_>>()?;
+        Ok(Registry { settings: settings.clone(), entries, metrics, turn })
+    }
+
+    /// The model of a name, or the first.
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<Arc<Loaded>, Problem> {
+        let entry = match name {
+            None => self.entries.first(),
+            Some(name) => self.entries.iter().find(|entry| entry.file.name == name),
+        };
+        entry.map(Entry::now).ok_or_else(|| {
+            let names: Vec<&str> = self.entries.iter().map(|entry| entry.file.name.as_str()).collect();
+            Problem::new(StatusCode::NOT_FOUND, format!("no model {:?} here; there is {}", name.unwrap_or(""), names.join(", ")))
+        })
+    }
+
+    /// All models as they are now.
+    pub(crate) fn all(&self) -> Vec<Arc<Loaded>> {
+        self.entries.iter().map(Entry::now).collect()
+    }
+
+    /// Loads what has changed. Blocks while it reads.
+    fn refresh(&self) {
+        for entry in &self.entries {
+            let Ok(stamp) = Stamp::of(&entry.file.path) else { continue };
+            let given_up = *entry.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+            if stamp == entry.now().stamp || Some(stamp) == given_up {
+                continue;
+            }
+            match load(&entry.file, &self.settings, self.metrics.clone(), self.turn.clone()) {
+                Ok(loaded) => {
+                    *entry.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
+                    self.metrics.reloads.fetch_add(1, Ordering::Relaxed);
+                    log::warn!("model {}: new weights from {}", entry.file.name, entry.file.path.display());
+                }
+                Err(error) => {
+                    *entry.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(stamp);
+                    self.metrics.failed_reloads.fetch_add(1, Ordering::Relaxed);
+                    log::error!("model {} stays as it was: {error}", entry.file.name);
+                }
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn now(&self) -> Arc<Loaded> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Loads changed models when asked, and every so often when they have lain still for that long.
+pub(crate) async fn keep_fresh(shared: Arc<Shared>, mut asked: mpsc::Receiver<()>, every: Duration) {
+    let stamps =
+        |shared: &Shared| shared.registry.entries.iter().map(|entry| Stamp::of(&entry.file.path).ok()).collect::<Vec<_>>();
+    let mut seen = stamps(&shared);
+    loop {
+        if every.is_zero() {
+            if asked.recv().await.is_none() {
+                return;
+            }
+        } else {
+            match tokio::time::timeout(every, asked.recv()).await {
+                Ok(Some(())) => {}
+                Ok(None) => return,
+                Err(_) => {
+                    let now = stamps(&shared);
+                    let still = now == seen;
+                    seen = now;
+                    // Someone may still be writing.
+                    if !still {
+                        continue;
+                    }
+                }
+            }
+        }
+        let shared = shared.clone();
+        // A panic in a file's reader is its own matter: the old weights stay.
+        let _ = tokio::task::spawn_blocking(move || shared.registry.refresh()).await;
+    }
+}

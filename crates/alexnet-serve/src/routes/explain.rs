@@ -1,0 +1,286 @@
+//! `POST /explain` and `GET /filters`: what the network looks at, as numbers or as a picture.
+
+use std::sync::Arc;
+
+use alexnet::draw::encode;
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Engine, ReluGradient};
+use alexnet::explain::cam::{self, Method};
+use alexnet::explain::saliency::{self, Options as Saliency};
+use alexnet::explain::{Heat, View, class, guesses};
+use alexnet::image::Picture;
+use alexnet::net::Op;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::pictures::{Slice, decoded, files, within};
+use crate::Shared;
+use crate::model::Loaded;
+use crate::problem::{Problem, bytes, json as json_answer};
+
+/// What the address may say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Options {
+    model: Option<String>,
+    #[serde(default)]
+    kind: Kind,
+    /// A class by name or number; the most probable where there is none.
+    class: Option<String>,
+    layer: Option<String>,
+    #[serde(default = "layer_cam")]
+    method: Method,
+    #[serde(default)]
+    format: Format,
+}
+
+fn layer_cam() -> Method {
+    Method::LayerCam
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    /// The places that speak for a class.
+    #[default]
+    Cam,
+    /// The pixels on which a class hangs: guided gradient.
+    Saliency,
+    /// What a layer gives.
+    Maps,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Json,
+    Png,
+}
+
+/// How much of the picture the hottest place hides.
+const STRENGTH: f32 = 0.65;
+
+/// The part of the upright picture that the network sees, as shares of its width and height.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Area {
+    left: f64,
+    top: f64,
+    width: f64,
+    height: f64,
+}
+
+/// The header that tells the [`Area`] where the answer is a picture.
+const AREA: HeaderName = HeaderName::from_static("picture-area");
+
+pub(super) async fn explain(
+    State(shared): State<Arc<Shared>>,
+    options: Result<Query<Options>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+    let model = shared.registry.find(options.model.as_deref())?;
+    let bad = |error: alexnet::Error| Problem::bad(error.to_string());
+    let layer = match &options.layer {
+        Some(name) => model.net.layer(name).map_err(bad)?,
+        None if options.kind == Kind::Maps => 0,
+        None => cam::default_layer(&model.net).and_then(|name| model.net.layer(&name)).map_err(bad)?,
+    };
+    let class = options.class.as_deref().map(|name| class(name, &model.classes)).transpose().map_err(bad)?;
+    let size = model.net.shapes().map_err(bad)?[layer].output.size;
+    if options.kind == Kind::Cam && size == 1 {
+        return Err(Problem::bad(format!(
+            "layer {} has no maps, which could tell where; take conv5 or so",
+            options.layer.unwrap_or_default()
+        )));
+    }
+    let (shared, model) = (&shared, &model);
+    within(shared, request, |headers, whole| async move {
+        let files = files(&headers, &whole)?;
+        let [file] = files.as_slice() else {
+            return Err(Problem::bad(format!("{} pictures; send one to be explained", files.len())));
+        };
+        let slice = Slice::new(&Arc::new(whole), file);
+        let preprocess = model.preprocess.clone();
+        let _room = shared.admission.inputs(1).await?;
+        let (view, area) = decoded(shared, slice, move |picture| {
+            let view = View::centre(picture, &preprocess);
+            let area = share(&view, picture);
+            Ok((view, area))
+        })
+        .await?;
+        let name = model.net.layers[layer].name.clone();
+        if options.kind == Kind::Maps {
+            return maps(model, layer, view, area, options.format).await;
+        }
+        let (kind, method) = (options.kind, options.method);
+        let (seen, asked) = (view.picture, name.clone());
+        let (class, heat) = model.lane.ask(move |engine| heat(engine, &view.tensor, class, kind, &asked, method)).await?;
+        match options.format {
+            Format::Json => {
+                let mut answer = json!({
+                    "model": model.name, "kind": kind, "class": { "index": class, "label": model.classes[class] }, "area": area,
+                    "rows": heat.rows, "columns": heat.columns, "values": heat.values,
+                });
+                if kind == Kind::Cam {
+                    answer["layer"] = json!(name);
+                    answer["method"] = json!(method);
+                }
+                Ok(json_answer(StatusCode::OK, &answer))
+            }
+            Format::Png => Ok(with_area(png(&heat.over(&seen, STRENGTH)), &area)),
+        }
+    })
+    .await
+}
+
+/// The class, the most probable where none is asked for, and what speaks for it.
+fn heat(
+    engine: &mut Cpu,
+    tensor: &[f32],
+    class: Option<usize>,
+    kind: Kind,
+    layer: &str,
+    method: Method,
+) -> alexnet::Result<(usize, Heat)> {
+    let class = match class {
+        Some(class) => class,
+        None => guesses(engine, tensor)?[0].index,
+    };
+    if kind == Kind::Cam {
+        return Ok((class, cam::cam(engine, tensor, class, layer, method)?));
+    }
+    let size = engine.net().image_size;
+    let gradient = saliency::gradient(engine, tensor, class, &Saliency { relu: ReluGradient::Guided, smooth: None })?;
+    Ok((class, saliency::heat(&gradient, size)))
+}
+
+/// The part of the picture that the view shows.
+fn share(view: &View, picture: &Picture) -> Area {
+    let (w, h, area) = (picture.width as f64, picture.height as f64, view.area);
+    Area { left: area.left as f64 / w, top: area.top as f64 / h, width: area.width as f64 / w, height: area.height as f64 / h }
+}
+
+/// All maps of a layer.
+async fn maps(model: &Loaded, layer: usize, view: View, area: Area, format: Format) -> Result<Response, Problem> {
+    let shapes = model.net.shapes().map_err(|e| Problem::ours(e.to_string()))?;
+    let (name, shape) = (model.net.layers[layer].name.clone(), shapes[layer].output);
+    let values = model.lane.ask(move |engine| engine.activation(&view.tensor, &name)).await?;
+    match format {
+        Format::Json => Ok(json_answer(
+            StatusCode::OK,
+            &json!({
+                "model": model.name, "kind": Kind::Maps, "layer": model.net.layers[layer].name, "area": area,
+                "channels": shape.channels, "rows": shape.size, "columns": shape.size, "values": values,
+            }),
+        )),
+        Format::Png => {
+            let level = levels(&values);
+            let tiles: Vec<u8> = values.iter().flat_map(|&value| [level(value); 3]).collect();
+            Ok(with_area(png(&sheet(&tiles, shape.size)), &area))
+        }
+    }
+}
+
+/// Grey levels from the least of all values to the largest.
+fn levels(values: &[f32]) -> impl Fn(f32) -> u8 + use<> {
+    let (least, most) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &v| (least.min(v), most.max(v)));
+    move |value| ((value - least) / (most - least).max(f32::MIN_POSITIVE) * 255.0).round() as u8
+}
+
+/// What the address may say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filters {
+    model: Option<String>,
+    layer: Option<String>,
+    unit: Option<usize>,
+}
+
+/// The kernels of the first layer in colour, or those of one unit of a further one: a tile for each of its inputs.
+pub(super) async fn filters(
+    State(shared): State<Arc<Shared>>,
+    options: Result<Query<Filters>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+    let model = shared.registry.find(options.model.as_deref())?;
+    let index = match &options.layer {
+        Some(name) => model.net.layer(name).map_err(|e| Problem::bad(e.to_string()))?,
+        None => 0,
+    };
+    let shapes = model.net.shapes().map_err(|e| Problem::ours(e.to_string()))?;
+    let (layer, weight) = (&model.net.layers[index], &shapes[index].weight);
+    let (&[units, inputs, size, _], Op::Conv { .. }) = (weight.as_slice(), &layer.op) else {
+        return Err(Problem::bad(format!("layer {} has no filters; choose a convolution, such as conv1", layer.name)));
+    };
+    let unit = options.unit.unwrap_or(0);
+    if unit >= units {
+        return Err(Problem::bad(format!("unit {unit} of the {units} in {}", layer.name)));
+    }
+    let name = format!("{}.weight", layer.name);
+    let weights = model.lane.ask(move |engine| engine.parameter(&name)).await?;
+    let pixels = size * size;
+    // Grey is zero, so that one sees what adds and what takes away.
+    let largest = |values: &[f32]| values.iter().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
+    let level = |value: f32, most: f32| (127.5 + 127.5 * value / most).round() as u8;
+    let tiles: Vec<u8> = if inputs == 3 {
+        let most = largest(&weights);
+        let order = if model.preprocess.channels == alexnet::image::Channels::Bgr { [2, 1, 0] } else { [0, 1, 2] };
+        let pixel = |kernel: &[f32], at: usize| order.map(|c| level(kernel[c * pixels + at], most));
+        weights
+            .chunks_exact(3 * pixels)
+            .flat_map(|kernel| (0..pixels).flat_map(|at| pixel(kernel, at)).collect::<Vec<_>>())
+            .collect()
+    } else {
+        let kernels = &weights[unit * inputs * pixels..(unit + 1) * inputs * pixels];
+        let most = largest(kernels);
+        kernels.iter().flat_map(|&value| [level(value, most); 3]).collect()
+    };
+    Ok(png(&sheet(&tiles, size)))
+}
+
+/// Square tiles in rows, about as many as there are in a row; what is left over is black.
+fn sheet(tiles: &[u8], size: usize) -> Picture {
+    let count = tiles.len() / (size * size * 3);
+    let columns = (count as f64).sqrt().ceil() as usize;
+    let (width, height) = (columns * size, count.div_ceil(columns.max(1)) * size);
+    let mut rgb = vec![0; width * height * 3];
+    for (i, tile) in tiles.chunks_exact(size * size * 3).enumerate() {
+        let (row, column) = (i / columns, i % columns);
+        for (y, line) in tile.chunks_exact(size * 3).enumerate() {
+            let at = ((row * size + y) * width + column * size) * 3;
+            rgb[at..at + line.len()].copy_from_slice(line);
+        }
+    }
+    Picture { width, height, rgb }
+}
+
+fn png(picture: &Picture) -> Response {
+    bytes(StatusCode::OK, "image/png", encode::png(picture))
+}
+
+fn with_area(mut response: Response, area: &Area) -> Response {
+    let area: Value = json!(area);
+    if let Ok(area) = HeaderValue::from_str(&area.to_string()) {
+        response.headers_mut().insert(AREA, area);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_stand_in_rows() {
+        let tiles: Vec<u8> = (1..=3).flat_map(|tile| [tile; 12]).collect();
+        let Picture { width, height, rgb } = sheet(&tiles, 2);
+        assert_eq!((width, height), (4, 4));
+        let first: Vec<u8> = rgb.iter().step_by(3).copied().collect();
+        assert_eq!(first, [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 0, 0, 3, 3, 0, 0]);
+    }
+}

@@ -1,0 +1,137 @@
+//! What is answered where.
+
+mod explain;
+mod infer;
+mod pictures;
+mod predict;
+mod protocol;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper::body::Incoming;
+use serde_json::json;
+use tower_service::Service;
+
+use crate::body::discard;
+use crate::metrics::Gauges;
+use crate::problem::{Problem, bytes, json as json_answer};
+use crate::{Shared, model::Loaded};
+
+const PAGE: &str = include_str!("../page.html");
+const OPENAPI: &str = include_str!("../openapi.json");
+
+/// All routes.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/predict", post(predict::predict))
+        .route("/explain", post(explain::explain))
+        .route("/filters", get(explain::filters))
+        .route("/models", get(models))
+        .route("/metrics", get(metrics))
+        .route("/openapi.json", get(async || bytes(StatusCode::OK, "application/json", OPENAPI.into())))
+        .route("/v2", get(protocol::server))
+        .route("/v2/", get(protocol::server))
+        .route("/v2/health/live", get(async || StatusCode::OK))
+        .route("/v2/health/ready", get(protocol::ready))
+        .route("/v2/models/{model}", get(protocol::model))
+        .route("/v2/models/{model}/ready", get(protocol::model_ready))
+        .route("/v2/models/{model}/infer", post(infer::infer))
+        .route("/v2/models/{model}/versions/{version}", get(protocol::version))
+        .route("/v2/models/{model}/versions/{version}/ready", get(protocol::version_ready))
+        .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer_version))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "nothing here; /openapi.json tells what is where"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method; /openapi.json tells which")
+        })
+        .with_state(shared)
+}
+
+/// The route under which a request is counted: a path's own text could be anything, and fill the memory.
+fn label(path: &str) -> &'static str {
+    const KNOWN: [&str; 8] = ["/", "/predict", "/explain", "/filters", "/models", "/metrics", "/openapi.json", "/v2"];
+    if let Some(known) = KNOWN.iter().find(|known| **known == path) {
+        return known;
+    }
+    match path.strip_prefix("/v2/").map(|rest| rest.rsplit('/').next().unwrap_or(rest)) {
+        Some("infer") => "/v2/infer",
+        Some("live" | "ready") => "/v2/health",
+        Some(_) => "/v2/models",
+        None => "other",
+    }
+}
+
+/// Answers one request of a connection, and counts it.
+pub(crate) async fn answer(shared: Arc<Shared>, mut routes: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    let start = Instant::now();
+    let route = label(request.uri().path());
+    let request = request.map(Body::new);
+    let response = match check_token(&shared, &request) {
+        Ok(()) => routes.call(request).await?,
+        Err(problem) => {
+            tokio::spawn(discard(request.into_body(), shared.limits.body));
+            problem.into_response()
+        }
+    };
+    shared.metrics.answered(route, response.status().as_u16());
+    shared.metrics.duration.observe(start.elapsed().as_secs_f64());
+    Ok(response)
+}
+
+/// The page, which asks for the token, and the signs of life are for everybody.
+fn check_token(shared: &Shared, request: &Request) -> Result<(), Problem> {
+    let open = matches!(request.uri().path(), "/" | "/v2/health/live" | "/v2/health/ready");
+    let Some(token) = shared.token.as_deref().filter(|_| !open || request.method() == Method::POST) else { return Ok(()) };
+    let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let given = given.and_then(|value| value.split_at_checked(7)).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    match given {
+        Some((_, given)) if same(given, token.as_bytes()) => Ok(()),
+        Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not this server's")),
+        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN")),
+    }
+}
+
+/// Whether two texts are equal, in a time that does not tell where they differ.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+async fn page() -> Response {
+    let mut response = bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE.into());
+    // Everything is in the page: nothing is fetched from anywhere else, whatever a picture's name says.
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:; \
+                  connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// What the page needs to know of the models.
+async fn models(State(shared): State<Arc<Shared>>) -> Response {
+    let about = |model: Arc<Loaded>| {
+        let layers: Vec<_> = match model.net.shapes() {
+            Ok(shapes) => shapes
+                .into_iter()
+                .map(|s| json!({ "name": s.name, "channels": s.output.channels, "size": s.output.size, "weight": s.weight }))
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        json!({ "name": model.name, "net": model.net.name, "image_size": model.size(), "classes": model.classes, "layers": layers })
+    };
+    let models: Vec<_> = shared.registry.all().into_iter().map(about).collect();
+    json_answer(StatusCode::OK, &json!({ "models": models, "max_body": shared.limits.body }))
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let waiting = shared.registry.all().into_iter().map(|model| (model.name.clone(), model.lane.waiting())).collect();
+    let text = shared.metrics.text(&Gauges { in_hand: shared.admission.in_hand(), waiting });
+    bytes(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
+}

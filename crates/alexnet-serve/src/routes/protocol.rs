@@ -1,0 +1,74 @@
+//! The Open Inference Protocol's questions about the server and its models.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::Shared;
+use crate::model::Loaded;
+use crate::problem::{Problem, json as json_answer};
+use crate::tensors::{INPUT, LOGITS, PICTURE, PROBABILITIES};
+
+pub(super) async fn server() -> Response {
+    let about = json!({ "name": "alexnet", "version": env!("CARGO_PKG_VERSION"), "extensions": ["binary_tensor_data", "classification"] });
+    json_answer(StatusCode::OK, &about)
+}
+
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    if *shared.stopping.borrow() {
+        return Err(Problem::busy("the server stops"));
+    }
+    Ok(json_answer(StatusCode::OK, &json!({ "ready": true })))
+}
+
+pub(super) async fn model(State(shared): State<Arc<Shared>>, Path(model): Path<String>) -> Result<Response, Problem> {
+    Ok(json_answer(StatusCode::OK, &about(&*shared.registry.find(Some(&model))?)))
+}
+
+pub(super) async fn version(
+    State(shared): State<Arc<Shared>>,
+    Path((name, version)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    check_version(&version)?;
+    model(State(shared), Path(name)).await
+}
+
+pub(super) async fn model_ready(State(shared): State<Arc<Shared>>, Path(model): Path<String>) -> Result<Response, Problem> {
+    let model = shared.registry.find(Some(&model))?;
+    Ok(json_answer(StatusCode::OK, &json!({ "name": model.name, "ready": true })))
+}
+
+pub(super) async fn version_ready(
+    State(shared): State<Arc<Shared>>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    check_version(&version)?;
+    model_ready(State(shared), Path(model)).await
+}
+
+/// There is one version of a model: what its file holds.
+pub(super) fn check_version(version: &str) -> Result<(), Problem> {
+    if version == "1" {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::NOT_FOUND, format!("no version {version:?} of this model; there is only 1")))
+}
+
+fn about(model: &Loaded) -> Value {
+    let (size, classes) = (model.size(), model.classes.len());
+    let output = |name: &str| json!({ "name": name, "datatype": "FP32", "shape": [-1, classes] });
+    json!({
+        "name": model.name,
+        "versions": ["1"],
+        "platform": "alexnet",
+        "inputs": [{ "name": INPUT, "datatype": "FP32", "shape": [-1, 3, size, size] }],
+        "outputs": [output(LOGITS), output(PROBABILITIES)],
+        "parameters": {
+            "net": model.net.name,
+            "picture_input": format!("in place of {INPUT}: {PICTURE}, BYTES, [-1], picture files (base64 in JSON)"),
+        },
+    })
+}

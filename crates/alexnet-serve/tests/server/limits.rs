@@ -1,0 +1,150 @@
+//! Load, slowness and stopping.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::client::{Running, answer, head, png};
+use crate::told;
+
+/// A request of which half has been sent.
+fn half(running: &Running, picture: &[u8]) -> TcpStream {
+    let mut stream = running.open();
+    stream.write_all(&head("POST", "/predict", &[], picture.len())).unwrap();
+    stream.write_all(&picture[..picture.len() / 2]).unwrap();
+    stream
+}
+
+fn finish(mut stream: TcpStream, picture: &[u8]) -> u16 {
+    stream.write_all(&picture[picture.len() / 2..]).unwrap();
+    answer(stream).status
+}
+
+/// Waits until `count` requests are in hand.
+fn in_hand(running: &Running, count: f64) {
+    let since = Instant::now();
+    while running.figure("alexnet_requests_in_hand") != count {
+        assert!(since.elapsed() < Duration::from_secs(20), "not {count} requests in hand");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_full_server_says_so_at_once_and_answers_what_it_has_taken() {
+    let running = Running::start(|settings| settings.limits.requests = 2);
+    let picture = png(50, 50, 1);
+    let taken = [half(&running, &picture), half(&running, &picture)];
+    in_hand(&running, 2.0);
+    for _ in 0..20 {
+        let refused = running.post("/predict", &picture);
+        told(&refused, 503, "try again");
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    // What needs no place is answered.
+    assert_eq!(running.get("/v2/health/ready").status, 200);
+    assert_eq!(taken.map(|stream| finish(stream, &picture)), [200, 200]);
+    assert_eq!(running.post("/predict", &picture).status, 200);
+    assert_eq!(running.figure("alexnet_requests_total{route=\"/predict\",status=\"503\"}"), 20.0);
+}
+
+#[test]
+fn large_bodies_are_refused_before_they_are_read() {
+    let running = Running::start(|settings| settings.limits.body = 10_000);
+    // 1 GB, of which nothing is sent.
+    let mut stream = running.open();
+    stream.write_all(&head("POST", "/predict", &[], 1 << 30)).unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 413");
+    // One that is sent whole all the same sees its answer.
+    told(&running.post("/predict", &vec![0; 30_000]), 413, "more than 10000 bytes");
+    // One that does not tell its size.
+    let mut stream = running.open();
+    stream.write_all(b"POST /predict HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+    for _ in 0..4 {
+        stream.write_all(b"1000\r\n").unwrap();
+        stream.write_all(&[0; 0x1000]).unwrap();
+        stream.write_all(b"\r\n").unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    told(&answer(stream), 413, "more than 10000 bytes");
+    assert_eq!(running.figure("alexnet_requests_in_hand"), 0.0);
+}
+
+#[test]
+fn slow_clients_are_given_up() {
+    let running = Running::start(|settings| {
+        settings.limits.time = Duration::from_millis(300);
+        settings.limits.header = Duration::from_millis(300);
+    });
+    let picture = png(50, 50, 1);
+    // A body that stops half-way.
+    told(&answer(half(&running, &picture)), 408, "did not arrive");
+    // A header that stops half-way, and a connection that says nothing.
+    for text in ["GET /v2 HTTP/1.1\r\nHos", ""] {
+        let mut stream = running.open();
+        stream.write_all(text.as_bytes()).unwrap();
+        let since = Instant::now();
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        assert!(since.elapsed() < Duration::from_secs(10), "still open");
+        assert!(bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&bytes));
+    }
+    assert_eq!(running.figure("alexnet_requests_in_hand"), 0.0);
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_for_their_turn() {
+    let running = Running::start(|settings| settings.limits.connections = 1);
+    let first = half(&running, &png(50, 50, 1));
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| running.get("/v2/health/live").status);
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!second.is_finished());
+        assert_eq!(finish(first, &png(50, 50, 1)), 200);
+        assert_eq!(second.join().unwrap(), 200);
+    });
+}
+
+#[test]
+fn who_hangs_up_leaves_nothing_behind() {
+    let running = Running::start(|_| {});
+    let picture = png(50, 50, 1);
+    for _ in 0..20 {
+        drop(half(&running, &picture));
+        let mut whole = running.open();
+        whole.write_all(&head("POST", "/predict", &[], picture.len())).unwrap();
+        whole.write_all(&picture).unwrap();
+    }
+    in_hand(&running, 0.0);
+    assert_eq!(running.post("/predict", &picture).status, 200);
+}
+
+#[test]
+fn a_stopping_server_answers_what_it_has_taken() {
+    let mut running = Running::start(|_| {});
+    let picture = png(50, 50, 1);
+    let taken: Vec<TcpStream> = (0..10).map(|_| half(&running, &picture)).collect();
+    in_hand(&running, 10.0);
+    running.control.stop();
+    // It takes no more connections, and still waits for these.
+    let since = Instant::now();
+    while TcpStream::connect(running.address).is_ok() {
+        assert!(since.elapsed() < Duration::from_secs(20), "still listening");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for stream in taken {
+        assert_eq!(finish(stream, &picture), 200);
+    }
+    running.stop();
+}
+
+#[test]
+fn a_stopping_server_waits_no_longer_than_it_should() {
+    let mut running = Running::start(|settings| settings.limits.grace = Duration::from_millis(200));
+    let _taken = half(&running, &png(50, 50, 1));
+    in_hand(&running, 1.0);
+    let since = Instant::now();
+    running.stop();
+    assert!(since.elapsed() < Duration::from_secs(10));
+}
