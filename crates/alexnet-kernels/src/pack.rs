@@ -14,7 +14,7 @@
 //! its packed order walks the map as [H, W, C], channels last, just as the map lies in memory.
 
 use crate::context::Context;
-use crate::threads::{Threads, for_each_chunk};
+use crate::threads::{Parts, Threads, for_each_chunk};
 use crate::tile::Real;
 
 /// Outputs in a panel: two AVX-512 registers.
@@ -127,6 +127,33 @@ impl Filters {
         self.walk(|file_index, packed_index| file[file_index] = packed[packed_index]);
     }
 
+    /// As [`unpack`](Self::unpack), on all threads.
+    ///
+    /// # Panics
+    /// As `unpack`.
+    pub fn unpack_on(&self, threads: &dyn Threads, packed: &[f32], file: &mut [f32]) {
+        assert_eq!((file.len(), packed.len()), (self.len(), self.packed_len()), "weights and packed weights of {self:?}");
+        let Filters { c, r, s, groups, .. } = *self;
+        let (depth, outputs, panels) = (self.depth(), self.group_outputs(), self.panels());
+        let file = Parts::new(file);
+        threads.run(groups * panels, &|panel| {
+            let first = panel % panels * PANEL;
+            let lanes = PANEL.min(outputs - first);
+            // SAFETY: each panel's outputs are its own.
+            let file = unsafe { file.slice((panel / panels * outputs + first) * depth, lanes * depth) };
+            let packed = &packed[panel * depth * PANEL..][..depth * PANEL];
+            // Reads are whole cache lines, writes walk along 32 rows of the file.
+            for channel in 0..c {
+                for place in 0..r * s {
+                    let line = &packed[(place * c + channel) * PANEL..][..lanes];
+                    for (value, row) in line.iter().zip(file.chunks_exact_mut(depth)) {
+                        row[channel * r * s + place] = *value;
+                    }
+                }
+            }
+        });
+    }
+
     /// Calls `visit(file index, packed index)` for each weight.
     fn walk(&self, mut visit: impl FnMut(usize, usize)) {
         let mut file_index = 0;
@@ -189,6 +216,9 @@ mod tests {
             let mut shared = vec![f32::NAN; filters.packed_len()];
             filters.pack_on(&crate::threads::Serial, &file, &mut shared);
             assert_eq!(shared, packed);
+            let mut back = vec![f32::NAN; filters.len()];
+            filters.unpack_on(&crate::threads::Serial, &packed, &mut back);
+            assert_eq!(file, back);
         }
     }
 

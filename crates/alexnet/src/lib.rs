@@ -17,6 +17,7 @@ pub mod files;
 pub mod image;
 pub mod lpips;
 pub mod net;
+pub mod parallel;
 pub mod predict;
 pub mod quality;
 pub mod quantize;

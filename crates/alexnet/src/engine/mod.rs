@@ -77,6 +77,11 @@ pub trait Engine {
     fn middle(&mut self) -> Option<&mut dyn middle::Middle> {
         None
     }
+
+    /// The engine as one that is spread over several processes, if it is.
+    fn spread(&mut self) -> Option<&mut dyn crate::parallel::Spread> {
+        None
+    }
 }
 
 /// What a ReLU lets through on the way back.

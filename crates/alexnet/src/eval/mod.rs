@@ -8,6 +8,7 @@ pub use matched::by_name;
 
 use crate::data::loader::{Batch, Loader};
 use crate::engine::Engine;
+use crate::parallel::{self, Alone, Communicator};
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -82,43 +83,76 @@ pub fn evaluate(
     crops: usize,
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Report> {
+    evaluate_on(&Alone::default(), engine, loader, classes, crops, progress)
+}
+
+/// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it. All get the report on all pictures;
+/// `progress` hears of this rank's, and stops all if it stops one.
+///
+/// # Errors
+/// As [`evaluate`]; when another rank is gone.
+pub fn evaluate_on(
+    ranks: &dyn Communicator,
+    engine: &mut dyn Engine,
+    loader: &Loader,
+    classes: &[String],
+    crops: usize,
+    progress: &mut dyn FnMut(usize) -> bool,
+) -> Result<Report> {
     let mut batches = loader.epoch(0, 0);
+    let spread = engine.spread().is_some_and(|spread| spread.infers_together());
+    let mut part = Vec::new();
     let mut next = |logits: &mut Vec<f32>| {
         let Some(batch) = batches.next() else { return Ok(None) };
-        if !batch.labels.is_empty() {
-            engine.infer(&batch.images, logits)?;
+        logits.clear();
+        let picture = batch.images.len() / batch.labels.len().max(1);
+        let mut done = 0;
+        // Block by block, so that answers have the same bits whoever gives them. Nobody is waited for without need.
+        for &n in batch.parts.iter().filter(|&&n| n > 0 || spread) {
+            engine.infer(&batch.images[done * picture..(done + n) * picture], &mut part)?;
+            logits.extend_from_slice(&part);
+            done += n;
         }
         Ok(Some(batch))
     };
-    of_batches(&mut next, classes, crops, progress)
+    of_batches(ranks, &mut next, classes, crops, progress)
 }
 
-/// [`evaluate`] for batches from anywhere: `next` gives one with the logits of its pictures.
+/// [`evaluate_on`] for batches from anywhere: `next` gives one with the logits of its pictures.
 pub(crate) fn of_batches(
+    ranks: &dyn Communicator,
     next: &mut dyn FnMut(&mut Vec<f32>) -> Result<Option<Batch>>,
     classes: &[String],
     crops: usize,
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Report> {
-    let mut tally = Tally::new(classes.len());
-    let (mut logits, mut broken) = (Vec::new(), Vec::new());
+    let (mut seen, mut logits, mut broken) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(mut batch) = next(&mut logits)? {
         broken.append(&mut batch.broken);
-        if !batch.labels.is_empty() {
-            let pictures = batch.pictures.iter().zip(&batch.labels);
-            for (logits, (&picture, &label)) in logits.chunks_exact(crops * classes.len()).zip(pictures) {
-                tally.add(&log_probabilities(logits, classes.len()), picture, label);
-            }
+        let pictures = batch.pictures.iter().zip(&batch.labels);
+        for (logits, (&picture, &label)) in logits.chunks_exact(crops * classes.len()).zip(pictures) {
+            seen.push(Seen::new(&log_probabilities(logits, classes.len()), picture, label));
         }
-        if !progress(tally.images + broken.len()) {
+        if !progress(seen.len() + broken.len()) {
             return Err(Error::Invalid("stopped".into()));
         }
     }
-    if tally.images == 0 {
+    let (seen, broken) = if ranks.size() == 1 { (seen, broken) } else { of_all_ranks(ranks, &seen, &broken)? };
+    if seen.is_empty() {
         let why = broken.first().map_or(String::new(), |(_, why)| format!(": {why}"));
         return Err(Error::Invalid(format!("none of the {} pictures could be read{why}", broken.len())));
     }
-    Ok(tally.report(classes, crops, broken))
+    Ok(report(&seen, classes, crops, broken))
+}
+
+/// What all ranks have seen, in the source's order.
+fn of_all_ranks(ranks: &dyn Communicator, seen: &[Seen], broken: &[(u32, String)]) -> Result<(Vec<Seen>, Vec<(u32, String)>)> {
+    let numbers = parallel::tell_all(ranks, seen.iter().flat_map(Seen::to_numbers))?;
+    let mut seen: Vec<Seen> = numbers.as_chunks().0.iter().map(Seen::of_numbers).collect();
+    seen.sort_by_key(|seen| seen.answer.picture);
+    let mut broken: Vec<(u32, String)> = parallel::tell(ranks, &broken.to_vec())?.into_iter().flatten().collect();
+    broken.sort();
+    Ok((seen, broken))
 }
 
 /// Logarithms of the softmax outputs of `[crops, classes]` logits, averaged over crops before the logarithm.
@@ -146,51 +180,66 @@ pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
     order
 }
 
-/// What has been counted so far.
-struct Tally {
-    images: usize,
-    top5: u64,
+/// What became of one picture.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    answer: Answer,
+    in_top5: bool,
     loss: f64,
-    answers: Vec<Answer>,
-    confusion: Vec<Vec<u64>>,
 }
 
-impl Tally {
-    fn new(classes: usize) -> Self {
-        Tally { images: 0, top5: 0, loss: 0.0, answers: Vec::new(), confusion: vec![vec![0; classes]; classes] }
-    }
-
-    fn add(&mut self, log_probabilities: &[f64], picture: u32, label: u32) {
+impl Seen {
+    fn new(log_probabilities: &[f64], picture: u32, label: u32) -> Seen {
         let order = ranking(log_probabilities);
         let (own, first) = (label as usize, order[0]);
-        self.images += 1;
-        self.top5 += u64::from(order.iter().take(5).any(|&class| class == own));
-        self.loss -= log_probabilities[own];
-        self.confusion[own][first] += 1;
         let probability = |class: usize| log_probabilities[class].exp() as f32;
         let (probability, of_label) = (probability(first), probability(own));
-        self.answers.push(Answer { picture, label, class: first as u32, probability, of_label });
+        Seen {
+            answer: Answer { picture, label, class: first as u32, probability, of_label },
+            in_top5: order.iter().take(5).any(|&class| class == own),
+            loss: -log_probabilities[own],
+        }
     }
 
-    fn report(self, classes: &[String], crops: usize, broken: Vec<(u32, String)>) -> Report {
-        let n = self.images as f64;
-        let right: u64 = (0..classes.len()).map(|c| self.confusion[c][c]).sum();
-        let per_class = classes.iter().zip(&self.confusion).enumerate().map(|(c, (class, row))| {
-            let images = row.iter().sum();
-            PerClass { class: class.clone(), images, top1: (images > 0).then(|| row[c] as f64 / images as f64) }
-        });
-        Report {
-            images: self.images,
-            top1: right as f64 / n,
-            top5: self.top5 as f64 / n,
-            loss: self.loss / n,
-            crops,
-            per_class: per_class.collect(),
-            confusion: self.confusion,
-            calibration: Calibration::of(self.answers.iter().map(|answer| (f64::from(answer.probability), answer.is_right()))),
-            answers: self.answers,
-            broken,
-        }
+    /// For other ranks; every field has room in a double.
+    fn to_numbers(&self) -> [f64; 7] {
+        let Seen { answer, in_top5, loss } = *self;
+        let Answer { picture, label, class, probability, of_label } = answer;
+        let [picture, label, class] = [picture, label, class].map(f64::from);
+        [picture, label, class, f64::from(probability), f64::from(of_label), f64::from(u8::from(in_top5)), loss]
+    }
+
+    fn of_numbers(&[picture, label, class, probability, of_label, in_top5, loss]: &[f64; 7]) -> Seen {
+        let [picture, label, class] = [picture, label, class].map(|number| number as u32);
+        let (probability, of_label) = (probability as f32, of_label as f32);
+        Seen { answer: Answer { picture, label, class, probability, of_label }, in_top5: in_top5 != 0.0, loss }
+    }
+}
+
+/// What all pictures come to.
+fn report(seen: &[Seen], classes: &[String], crops: usize, broken: Vec<(u32, String)>) -> Report {
+    let mut confusion = vec![vec![0u64; classes.len()]; classes.len()];
+    for Seen { answer, .. } in seen {
+        confusion[answer.label as usize][answer.class as usize] += 1;
+    }
+    let n = seen.len() as f64;
+    let right: u64 = (0..classes.len()).map(|c| confusion[c][c]).sum();
+    let per_class = classes.iter().zip(&confusion).enumerate().map(|(c, (class, row))| {
+        let images = row.iter().sum();
+        PerClass { class: class.clone(), images, top1: (images > 0).then(|| row[c] as f64 / images as f64) }
+    });
+    let answers: Vec<Answer> = seen.iter().map(|seen| seen.answer).collect();
+    Report {
+        images: seen.len(),
+        top1: right as f64 / n,
+        top5: seen.iter().filter(|seen| seen.in_top5).count() as f64 / n,
+        loss: seen.iter().map(|seen| seen.loss).sum::<f64>() / n,
+        crops,
+        per_class: per_class.collect(),
+        confusion,
+        calibration: Calibration::of(answers.iter().map(|answer| (f64::from(answer.probability), answer.is_right()))),
+        answers,
+        broken,
     }
 }
 
@@ -217,11 +266,9 @@ mod tests {
     #[test]
     fn a_net_that_says_the_same_of_all_is_right_for_one_class_only() {
         let classes: Vec<String> = (0..10).map(|c| c.to_string()).collect();
-        let mut tally = Tally::new(10);
-        for label in 0..10 {
-            tally.add(&[-(10.0f64.ln()); 10], label, label);
-        }
-        let report = tally.report(&classes, 1, Vec::new());
+        let seen: Vec<Seen> = (0..10).map(|label| Seen::new(&[-(10.0f64.ln()); 10], label, label)).collect();
+        let again: Vec<Seen> = seen.iter().map(|seen| Seen::of_numbers(&seen.to_numbers())).collect();
+        let report = report(&again, &classes, 1, Vec::new());
         assert_eq!((report.top1, report.top5, report.images), (0.1, 0.5, 10));
         assert!((report.loss - 10.0f64.ln()).abs() < 1e-12);
         assert_eq!(report.per_class[0].top1, Some(1.0));

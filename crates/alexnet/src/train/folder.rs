@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    _lock: File,
+    /// None in a rank that only looks on.
+    _lock: Option<File>,
 }
 
 /// Name of the lock's file.
@@ -67,16 +68,21 @@ impl RunFolder {
         Ok(folder)
     }
 
+    /// The folder of a run to which another process writes: rank 0 of several.
+    pub fn of_other(path: &Path) -> RunFolder {
+        RunFolder { path: path.to_path_buf(), _lock: None }
+    }
+
     fn locked(path: &Path) -> Result<RunFolder> {
         let at = path.join(LOCK);
         let file = File::options().create(true).truncate(false).write(true).open(&at).map_err(|e| files::explain(path, e))?;
         match file.try_lock() {
-            Ok(()) => Ok(RunFolder { path: path.to_path_buf(), _lock: file }),
+            Ok(()) => Ok(RunFolder { path: path.to_path_buf(), _lock: Some(file) }),
             Err(std::fs::TryLockError::WouldBlock) => {
                 Err(Error::file(path, "another run is writing into this folder; wait for it or choose another --out"))
             }
             // Some network file systems know no locks; better to train without than not at all.
-            Err(std::fs::TryLockError::Error(_)) => Ok(RunFolder { path: path.to_path_buf(), _lock: file }),
+            Err(std::fs::TryLockError::Error(_)) => Ok(RunFolder { path: path.to_path_buf(), _lock: Some(file) }),
         }
     }
 

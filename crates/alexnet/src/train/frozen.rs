@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::engine::middle::Middle;
 use crate::eval::{self, Report};
 use crate::net::{Net, Op};
+use crate::parallel::Alone;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -122,7 +123,7 @@ impl Frozen {
             }
             Ok(Some(batch))
         };
-        eval::of_batches(&mut next, classes, 1, go_on)
+        eval::of_batches(&Alone::default(), &mut next, classes, 1, go_on)
     }
 }
 

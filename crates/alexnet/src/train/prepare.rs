@@ -6,6 +6,7 @@ use crate::data::loader::{self, Augment, Loader};
 use crate::image::colour::Pca;
 use crate::image::{Channels, Mean, Picture, Preprocess, crop};
 use crate::net::Net;
+use crate::parallel::Cut;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -21,6 +22,14 @@ pub struct Loaders {
     pub val: Option<Loader>,
     /// How both turn pictures into numbers.
     pub preprocess: Preprocess,
+}
+
+impl Loaders {
+    /// The same loaders for a rank that takes only its part of each batch.
+    #[must_use]
+    pub fn with_cut(self, cut: Cut) -> Loaders {
+        Loaders { train: self.train.with_cut(cut), val: self.val.map(|val| val.with_cut(cut)), ..self }
+    }
 }
 
 /// Makes loaders for a recipe. `preprocess`, if given, replaces the recipe's (fine-tuning keeps that of the model).

@@ -8,9 +8,11 @@ use super::recipe::{Position, Recipe};
 use super::state::{Row, State, Sums, Validation, write_model};
 use crate::data::{Source, loader};
 use crate::engine::{Batch, DropoutKey, Engine, Update};
-use crate::eval::{self, evaluate};
+use crate::eval::{self, evaluate_on};
+use crate::parallel::{self, Alone, Communicator, Share};
 use crate::weights::Model;
 use crate::{Error, Result, files};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -116,6 +118,7 @@ pub struct Trainer<'a> {
     val: Arc<dyn Source>,
     folder: &'a RunFolder,
     options: Options,
+    ranks: Arc<dyn Communicator>,
     state: State,
     /// What the last validation found.
     validation: Option<eval::Report>,
@@ -173,10 +176,19 @@ impl<'a> Trainer<'a> {
             val,
             folder,
             options,
+            ranks: Arc::new(Alone::default()),
             state,
             validation,
             saved,
         })
+    }
+
+    /// The same trainer as one of several ranks, whose engine is [spread](Engine::spread) over them and whose loaders are
+    /// [cut](Loaders::with_cut) for them. All ranks train alike; rank 0 writes the files.
+    #[must_use]
+    pub fn with_ranks(mut self, ranks: Arc<dyn Communicator>) -> Self {
+        self.ranks = ranks;
+        self
     }
 
     /// How its frozen layers are dealt with.
@@ -216,7 +228,7 @@ impl<'a> Trainer<'a> {
             watch(Event::Epoch { row, best, train_time, pictures, validation: self.validation.as_ref() });
             begun = Some(());
             let due = self.options.save_every.min(BETWEEN_SAVES);
-            if self.state.epoch < self.recipe.epochs && self.saved.elapsed() >= due {
+            if self.state.epoch < self.recipe.epochs && self.agreed(self.saved.elapsed() >= due)? {
                 self.save(true)?;
             }
         }
@@ -236,17 +248,18 @@ impl<'a> Trainer<'a> {
             None => Batches::Ahead(self.loaders.train.epoch(epoch, self.state.batch)),
         };
         while self.state.batch < all {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(Some(Ending::Interrupted));
-            }
             if self.options.max_steps.is_some_and(|most| self.step() >= most) {
                 return Ok(Some(Ending::MaxSteps));
             }
             let batch =
                 self.next(&mut batches)?.ok_or_else(|| Error::Invalid("the loader stopped before the end of an epoch".into()))?;
-            self.note_broken(&batch.broken, &*self.train.clone(), watch)?;
+            let heard = self.hear(&batch, stop)?;
+            if heard.stop {
+                return Ok(Some(Ending::Interrupted));
+            }
+            self.note_broken(&heard.broken, &*self.train.clone(), watch)?;
             let lr = self.recipe.rate(self.position());
-            self.train_on(&batch)?;
+            self.train_on(&batch, &heard.parts)?;
             self.state.batch += 1;
             let Sums { loss, correct, pictures } = self.state.sums;
             let n = pictures.max(1) as f64;
@@ -255,12 +268,12 @@ impl<'a> Trainer<'a> {
                 steps: (self.state.batch, all),
                 loss: loss / n,
                 top1: correct as f64 / n,
-                pictures: batch.labels.len(),
+                pictures: heard.parts.iter().sum(),
                 step: self.step(),
                 lr,
                 sums: self.state.sums,
             });
-            if self.state.batch < all && self.saved.elapsed() >= self.options.save_every {
+            if self.state.batch < all && heard.save {
                 self.save(false)?;
             }
         }
@@ -288,25 +301,51 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// One step. A batch of which every picture is broken is none.
-    fn train_on(&mut self, batch: &loader::Batch) -> Result<()> {
-        if batch.labels.is_empty() {
+    /// What all ranks say before a step on `batch`.
+    fn hear(&self, batch: &loader::Batch, stop: &AtomicBool) -> Result<Word> {
+        let own = Word {
+            parts: batch.parts.clone(),
+            broken: batch.broken.clone(),
+            stop: stop.load(Ordering::Relaxed),
+            save: self.saved.elapsed() >= self.options.save_every,
+        };
+        if self.ranks.size() == 1 {
+            return Ok(own);
+        }
+        Ok(parallel::tell(&*self.ranks, &own)?.into_iter().fold(Word::default(), Word::and))
+    }
+
+    /// What rank 0 thinks.
+    fn agreed(&self, what: bool) -> Result<bool> {
+        if self.ranks.size() == 1 { Ok(what) } else { parallel::agree(&*self.ranks, &what) }
+    }
+
+    /// One step on a batch of which this rank has a part; `blocks` are the pictures in each block of the whole. A batch of which
+    /// every picture is broken is none.
+    fn train_on(&mut self, batch: &loader::Batch, blocks: &[usize]) -> Result<()> {
+        let n = blocks.iter().sum::<usize>();
+        if n == 0 {
             return Ok(());
         }
         let rule = rule(self.recipe, &self.rates, self.position());
-        let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_picture: 0 });
-        let input = Batch { images: &batch.images, labels: &batch.labels, dropout };
-        let step = match &self.frozen {
-            Some(frozen) => frozen::middle(self.engine)?.train_step_after(frozen.after(), &input, &rule)?,
-            None => self.engine.train_step(&input, &rule)?,
+        let cut = self.loaders.train.cut();
+        let first_picture = blocks[..cut.blocks_of(cut.rank).start].iter().sum::<usize>() as u64;
+        let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_picture });
+        let (images, labels) = (&batch.images, &batch.labels);
+        let step = match (&self.frozen, self.engine.spread()) {
+            (_, Some(spread)) => spread.train_share(&Share { images, labels, dropout, blocks }, &rule)?,
+            (Some(frozen), None) => {
+                let input = Batch { images, labels, dropout };
+                frozen::middle(self.engine)?.train_step_after(frozen.after(), &input, &rule)?
+            }
+            (None, None) => self.engine.train_step(&Batch { images, labels, dropout }, &rule)?,
         };
         if !step.loss.is_finite() {
             return Err(self.diverged("loss"));
         }
-        let n = batch.labels.len() as u64;
         self.state.sums.loss += f64::from(step.loss) * n as f64;
         self.state.sums.correct += step.correct as u64;
-        self.state.sums.pictures += n;
+        self.state.sums.pictures += n as u64;
         Ok(())
     }
 
@@ -333,7 +372,20 @@ impl<'a> Trainer<'a> {
         if news { self.write_broken() } else { Ok(()) }
     }
 
+    /// Whether this process writes the run's files.
+    fn writes(&self) -> bool {
+        self.ranks.rank() == 0
+    }
+
+    /// Makes this process able to write parameters, if it is the one that does.
+    fn bring_together(&mut self) -> Result<()> {
+        self.engine.spread().map_or(Ok(()), |spread| spread.bring_together())
+    }
+
     fn write_broken(&self) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         let text: String = self.state.broken.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
         files::write_whole_with(self.folder.broken(), files::Sync::Later, |out| out.write_all(text.as_bytes()))
     }
@@ -347,13 +399,15 @@ impl<'a> Trainer<'a> {
         }
         let mut val = None;
         if let Some(loader) = &self.loaders.val {
-            let mut go_on = |_| !stop.load(Ordering::Relaxed);
+            // Several ranks stop between steps only, where they can agree upon it.
+            let alone = self.ranks.size() == 1;
+            let mut go_on = |_| !alone || !stop.load(Ordering::Relaxed);
             let report = match &mut self.frozen {
                 Some(frozen) => frozen.evaluate(self.engine, loader, &self.model.classes, &mut go_on),
-                None => evaluate(self.engine, loader, &self.model.classes, 1, &mut go_on),
+                None => evaluate_on(&*self.ranks, self.engine, loader, &self.model.classes, 1, &mut go_on),
             };
             let report = match report {
-                Err(_) if stop.load(Ordering::Relaxed) => return Ok(None),
+                Err(_) if alone && stop.load(Ordering::Relaxed) => return Ok(None),
                 report => report?,
             };
             self.note_broken(&report.broken, &*self.val.clone(), watch)?;
@@ -375,7 +429,10 @@ impl<'a> Trainer<'a> {
         };
         let best = self.state.improves(&row);
         if best.is_some() {
-            write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
+            self.bring_together()?;
+            if self.writes() {
+                write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
+            }
             self.state.best = best;
         }
         self.state.plateau.see(row.val.map_or(row.train_top1, |val| val.top1), &self.recipe.schedule);
@@ -386,12 +443,20 @@ impl<'a> Trainer<'a> {
     }
 
     fn write_metrics(&self, sync: files::Sync) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
         files::write_whole_with(self.folder.metrics(), sync, |out| out.write_all(self.state.csv().as_bytes()))
     }
 
     /// Writes the state, and before it the last model if asked: whoever finds a state finds all that it speaks of. A run
     /// that is killed in between does the same steps again, and writes the same bytes.
     fn save(&mut self, with_model: bool) -> Result<()> {
+        self.bring_together()?;
+        if !self.writes() {
+            self.saved = Instant::now();
+            return Ok(());
+        }
         if with_model {
             write_model(&self.folder.last(), &self.model, self.engine, files::Sync::Disk)?;
             // A run stopped within its first epoch has no best yet; the next epoch's end writes it anew.
@@ -410,6 +475,28 @@ impl<'a> Trainer<'a> {
         self.state.write(&self.folder.state(), &self.model, self.engine, &rule)?;
         self.saved = Instant::now();
         Ok(())
+    }
+}
+
+/// What ranks tell each other before a step.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Word {
+    /// Pictures in each block.
+    parts: Vec<usize>,
+    /// Pictures that could not be read, and why.
+    broken: Vec<(u32, String)>,
+    /// Whether to stop.
+    stop: bool,
+    /// Whether it is time to save.
+    save: bool,
+}
+
+impl Word {
+    /// What two neighbours say together.
+    fn and(mut self, mut other: Word) -> Word {
+        self.parts.append(&mut other.parts);
+        self.broken.append(&mut other.broken);
+        Word { stop: self.stop || other.stop, save: self.save || other.save, ..self }
     }
 }
 

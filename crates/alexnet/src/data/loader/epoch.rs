@@ -71,15 +71,19 @@ fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &Ato
     let order = shared.order(epoch);
     let batches = order.chunks(shared.options.batch).take(shared.batches()).skip(from_batch);
     for pictures in batches {
-        let batch = fill(shared, view, pictures, stop);
+        let own: Vec<_> = shared.cut.own(pictures.len()).collect();
+        let lens: Vec<usize> = own.iter().map(ExactSizeIterator::len).collect();
+        let first = own.first().map_or(0, |block| block.start);
+        let batch = fill(shared, view, &pictures[first..first + lens.iter().sum::<usize>()], &lens, stop);
         if stop.load(Ordering::Relaxed) || sender.send(batch).is_err() {
             return;
         }
     }
 }
 
-/// Fills one batch, each picture by whichever thread of the pool is free, at a place fixed by its position.
-pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], stop: &AtomicBool) -> Batch {
+/// Fills one batch, each picture by whichever thread of the pool is free, at a place fixed by its position. `lens` are the
+/// pictures of each block, one after the other.
+pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], lens: &[usize], stop: &AtomicBool) -> Batch {
     let crop = shared.preprocess.crop;
     let len = shared.crops_per_picture() * 3 * crop * crop;
     let mut images = shared.home.lock().ok().and_then(|mut home| home.pop()).unwrap_or_default();
@@ -90,8 +94,11 @@ pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], stop: &AtomicBo
     let results: Vec<Result<(), String>> =
         shared.pool.install(|| pictures.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
 
-    let mut batch = Batch { images, labels: vec![], pictures: vec![], broken: vec![], home: Some(shared.home.clone()) };
+    let home = Some(shared.home.clone());
+    let mut batch = Batch { images, labels: vec![], pictures: vec![], parts: vec![0; lens.len()], broken: vec![], home };
+    let mut blocks = lens.iter().enumerate().flat_map(|(block, &len)| std::iter::repeat_n(block, len));
     for (position, (&i, result)) in pictures.iter().zip(results).enumerate() {
+        let block = blocks.next().unwrap_or(0);
         match result {
             Ok(()) => {
                 // Pictures behind a broken one move up.
@@ -99,6 +106,7 @@ pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], stop: &AtomicBo
                 if target != position {
                     batch.images.copy_within(position * len..(position + 1) * len, target * len);
                 }
+                batch.parts[block] += 1;
                 batch.pictures.push(i);
                 batch.labels.push(shared.source.label(i as usize));
             }

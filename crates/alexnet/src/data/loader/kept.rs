@@ -23,6 +23,11 @@ impl Kept {
         Kept { pictures: (0..count).map(|_| OnceLock::new()).collect(), free: AtomicU64::new(memory) }
     }
 
+    /// Leaves an equal part of the free room for each of `many`.
+    pub(super) fn share(&mut self, many: u64) {
+        *self.free.get_mut() /= many.max(1);
+    }
+
     /// Picture `i`, made by `make` unless it is here.
     pub(super) fn get(&self, i: usize, make: impl FnOnce() -> Result<Picture, String>) -> Result<Arc<Picture>, String> {
         if let Some(picture) = self.pictures[i].get() {

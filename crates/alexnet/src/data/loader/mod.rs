@@ -23,6 +23,7 @@ use alexnet_kernels::random::Key;
 use self::kept::Kept;
 use super::Source;
 use crate::image::{Picture, Preprocess, crop};
+use crate::parallel::Cut;
 use crate::{Error, Result};
 
 /// Which stream of random numbers serves which purpose.
@@ -67,6 +68,8 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Index in the source of each of the n pictures.
     pub pictures: Vec<u32>,
+    /// How many of the n pictures each of the [`Cut`]'s own blocks has.
+    pub parts: Vec<usize>,
     /// Pictures that should be here but could not be decoded, and why. They are in none of the other fields.
     pub broken: Vec<(u32, String)>,
     home: Option<Home>,
@@ -78,7 +81,7 @@ type Home = Arc<Mutex<Vec<Vec<f32>>>>;
 impl Batch {
     /// A batch of something else than the loader's own images.
     pub(crate) fn new(images: Vec<f32>, labels: Vec<u32>, pictures: Vec<u32>, broken: Vec<(u32, String)>) -> Batch {
-        Batch { images, labels, pictures, broken, home: None }
+        Batch { images, parts: vec![labels.len()], labels, pictures, broken, home: None }
     }
 }
 
@@ -112,6 +115,7 @@ struct Shared {
     preprocess: Preprocess,
     crops: Crops,
     options: Options,
+    cut: Cut,
     kept: Kept,
     home: Home,
     pool: rayon::ThreadPool,
@@ -152,7 +156,24 @@ impl Loader {
             .map_err(|error| Error::Invalid(format!("cannot start the loader's threads: {error}")))?;
         let kept = Kept::new(source.len(), options.memory.unwrap_or_else(default_memory));
         let home = Home::default();
-        Ok(Loader { shared: Arc::new(Shared { source, preprocess, crops, options, kept, home, pool }) })
+        Ok(Loader { shared: Arc::new(Shared { source, preprocess, crops, options, cut: Cut::WHOLE, kept, home, pool }) })
+    }
+
+    /// The same loader for a rank that takes only its part of each batch. Its memory is shared with the other ranks'.
+    ///
+    /// # Panics
+    /// While an epoch is under way.
+    #[must_use]
+    pub fn with_cut(mut self, cut: Cut) -> Loader {
+        let shared = Arc::get_mut(&mut self.shared).expect("no epoch under way");
+        shared.cut = cut;
+        shared.kept.share(cut.size as u64);
+        self
+    }
+
+    /// Which part of each batch it gives.
+    pub fn cut(&self) -> Cut {
+        self.shared.cut
     }
 
     /// Number of batches in an epoch.
@@ -196,7 +217,7 @@ impl Loader {
 
     /// These pictures as an epoch shows them, now: nothing runs ahead.
     pub fn load(&self, epoch: u64, pictures: &[u32]) -> Batch {
-        epoch::fill(&self.shared, self.view(epoch), pictures, &AtomicBool::new(false))
+        epoch::fill(&self.shared, self.view(epoch), pictures, &[pictures.len()], &AtomicBool::new(false))
     }
 
     /// Up to `count` resized pictures, the same ones whenever source and seed are the same: for means and principal

@@ -36,6 +36,7 @@ pub(super) enum Learn<'a> {
 #[derive(Default)]
 pub(super) struct GradientRoom {
     weights: Buffer,
+    canonical: Vec<f32>,
     biases: Vec<f32>,
 }
 
@@ -330,7 +331,7 @@ fn step_backward(
             let gradient = |dw: &mut [f32]| conv::backward_weights(context, &shape, x, dy_map, dy, dw);
             match learn {
                 Learn::Nothing => {}
-                Learn::Visit(visit) => visit_weights(parameter, room, gradient, visit),
+                Learn::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
                 Learn::Update(rule) => {
                     let Some(rule) = rule.weights_rule(&parameter.name) else { return };
                     let dw = room.weights(parameter.filters.packed_len());
@@ -347,7 +348,7 @@ fn step_backward(
             match learn {
                 Learn::Nothing => {}
                 Learn::Visit(visit) => {
-                    visit_weights(parameter, room, |dw| linear::backward_weights(context, &shape, x, dy, dw), visit);
+                    visit_weights(context, parameter, room, |dw| linear::backward_weights(context, &shape, x, dy, dw), visit);
                 }
                 Learn::Update(rule) => {
                     let Some(rule) = rule.weights_rule(&parameter.name) else { return };
@@ -389,16 +390,19 @@ fn learn_biases(
 
 /// Computes the gradient of a layer's weights and shows it in canonical order.
 fn visit_weights(
+    context: &Context<'_>,
     parameter: &Parameter,
     room: &mut GradientRoom,
     gradient: impl FnOnce(&mut [f32]),
     visit: &mut (dyn FnMut(&str, &[f32]) + Send),
 ) {
-    let dw = room.weights(parameter.filters.packed_len());
-    gradient(dw);
-    let mut canonical = vec![0.0; parameter.filters.len()];
-    parameter.filters.unpack(dw, &mut canonical);
-    visit(&format!("{}.weight", parameter.name), &canonical);
+    let len = parameter.filters.packed_len();
+    gradient(room.weights(len));
+    let dw = &room.weights[..len];
+    let canonical = &mut room.canonical;
+    canonical.resize(parameter.filters.len(), 0.0);
+    parameter.filters.unpack_on(context.threads, dw, canonical);
+    visit(&format!("{}.weight", parameter.name), canonical);
 }
 
 /// Dropout with a key; without one, what inference does instead.

@@ -1,6 +1,7 @@
 //! Whole runs on a tiny engine and a tiny set.
 
 pub(crate) mod linear;
+mod ranks;
 mod tuning;
 
 use self::linear::Linear;

@@ -1,0 +1,228 @@
+//! Data parallel: every rank has all parameters and takes a share of each batch; gradients are summed, and each rank then moves
+//! its parameters alike.
+//!
+//! A courier thread sums the gradients of a layer while backward goes on with the layers below: fc8's first, then fc7's and
+//! fc6's, which are 96 % of all, beside the convolutions.
+
+use super::{Communicator, Cut, Share, Spread, Tree, sum_of_trees, tell_all};
+use crate::engine::{Batch, DropoutKey, Engine, LayerGradient, ReluGradient, Step, Update};
+use crate::net::Net;
+use crate::weights::{self, Values};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// An engine of which every rank has one.
+pub struct DataParallel<E> {
+    engine: E,
+    ranks: Arc<dyn Communicator>,
+    cut: Cut,
+    /// Buffers of each parameter's length, kept from step to step.
+    room: BTreeMap<String, Vec<Vec<f32>>>,
+}
+
+/// The branches of one parameter's gradient, by its number in the order of sums.
+type Parcel = (usize, Vec<Option<Vec<f32>>>);
+
+impl<E: Engine> DataParallel<E> {
+    /// `engine`, for batches cut like `cut`; it must have room for the largest of this rank's blocks. Parameters must be, or be
+    /// set, the same on all ranks.
+    pub fn new(engine: E, ranks: Arc<dyn Communicator>, cut: Cut) -> DataParallel<E> {
+        DataParallel { engine, ranks, cut, room: BTreeMap::new() }
+    }
+
+    /// The parameters that learn by `rule`, in the order in which backward gives their gradients.
+    fn learning(&self, rule: &Update) -> Result<Vec<String>> {
+        let names = weights::parameters(self.engine.net())?.into_iter().rev().map(|(name, _)| name);
+        Ok(names.filter(|name| rule.rates(name).is_some()).collect())
+    }
+
+    /// Forward and backward of this rank's blocks; gradients go to `courier` as soon as they are whole. Gives each block's
+    /// sum of losses, right answers, pictures.
+    fn backward(&mut self, share: &Share<'_>, names: &[String], courier: &Sender<Parcel>) -> Result<Vec<[f64; 3]>> {
+        let blocks = self.cut.blocks_of(self.cut.rank);
+        let all = share.blocks.iter().sum::<usize>();
+        let mut trees: Vec<Tree> = names.iter().map(|_| Tree::new(self.cut.blocks)).collect();
+        let (mut told, mut done) = (Vec::new(), 0);
+        let picture = share.images.len() / share.labels.len().max(1);
+        let room = &mut self.room;
+        for block in blocks.clone() {
+            let n = share.blocks[block];
+            let last = block + 1 == blocks.end;
+            let mut push = |at: usize, values: Option<Vec<f32>>, room: &mut BTreeMap<String, Vec<Vec<f32>>>| {
+                let free = trees[at].push(block, values);
+                room.entry(names[at].clone()).or_default().extend(free);
+                if last {
+                    // A courier that has failed says so itself.
+                    let _ = courier.send((at, std::mem::replace(&mut trees[at], Tree::new(0)).into_branches()));
+                }
+            };
+            if n == 0 {
+                (0..names.len()).for_each(|at| push(at, None, room));
+                told.push([0.0; 3]);
+                continue;
+            }
+            let weight = n as f32 / all as f32;
+            let first = |key: DropoutKey| DropoutKey { first_picture: key.first_picture + done as u64, ..key };
+            let batch = Batch {
+                images: &share.images[done * picture..(done + n) * picture],
+                labels: &share.labels[done..done + n],
+                dropout: share.dropout.map(first),
+            };
+            let step = self.engine.gradients(&batch, &mut |name, gradient| {
+                let Some(at) = names.iter().position(|known| known == name) else { return };
+                let mut values = room.get_mut(name).and_then(Vec::pop).unwrap_or_default();
+                values.clear();
+                values.extend(gradient.iter().map(|g| g * weight));
+                push(at, Some(values), room);
+            })?;
+            told.push([f64::from(step.loss) * n as f64, step.correct as f64, n as f64]);
+            done += n;
+        }
+        Ok(told)
+    }
+}
+
+/// Sums parcels over ranks, in the order of their numbers, and gives what they came to.
+fn carry(ranks: &dyn Communicator, cut: &Cut, lens: &[usize], parcels: &Receiver<Parcel>, sums: &Sender<Parcel>) -> Result<()> {
+    let mut early = BTreeMap::new();
+    for (next, &len) in lens.iter().enumerate() {
+        while !early.contains_key(&next) {
+            // Whoever gives up before the end says why.
+            let Ok((at, branches)) = parcels.recv() else { return Ok(()) };
+            early.insert(at, branches);
+        }
+        let Some(mut branches) = early.remove(&next) else { continue };
+        let sum = if cut.size == 1 && branches.len() == 1 {
+            branches.remove(0).unwrap_or_else(|| vec![0.0; len])
+        } else {
+            let mut sum = vec![0.0; len];
+            sum_of_trees(ranks, cut, &branches, &mut sum)?;
+            sum
+        };
+        branches.push(Some(sum));
+        if sums.send((next, branches)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+impl<E: Engine> Spread for DataParallel<E> {
+    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
+        check(share, &self.cut)?;
+        let names = self.learning(rule)?;
+        let shapes: BTreeMap<String, Vec<usize>> = weights::parameters(self.engine.net())?.into_iter().collect();
+        let lens: Vec<usize> = names.iter().map(|name| shapes[name].iter().product()).collect();
+        let (ranks, cut) = (self.ranks.clone(), self.cut);
+        let told = std::thread::scope(|scope| {
+            let ((give, parcels), (sums, take)) = (channel(), channel());
+            let (ranks, cut, lens) = (&*ranks, &cut, &lens);
+            let courier = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums));
+            let told = self.backward(share, &names, &give);
+            drop(give);
+            for (at, mut branches) in take {
+                if told.is_ok() {
+                    let Some(Some(sum)) = branches.pop() else { continue };
+                    self.engine.apply(&names[at], &sum, rule)?;
+                    let room = self.room.entry(names[at].clone()).or_default();
+                    room.extend(branches.into_iter().flatten().chain([sum]));
+                }
+            }
+            let carried = courier.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())));
+            let told = told?;
+            carried.map(|()| told)
+        })?;
+        self.room.values_mut().for_each(|free| free.truncate(2));
+        whole_step(&*self.ranks, &told)
+    }
+}
+
+/// What the blocks of all ranks say of a step.
+pub(super) fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<Step> {
+    let all = tell_all(ranks, told.iter().flatten().copied())?;
+    let [loss, correct, n] = all
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .filter(|block| block[2] > 0.0)
+        .fold([0.0; 3], |sum, block| [sum[0] + block[0], sum[1] + block[1], sum[2] + block[2]]);
+    Ok(Step { loss: (loss / n) as f32, correct: correct as usize })
+}
+
+/// Checks that a share fits a cut and is of a batch with pictures.
+fn check(share: &Share<'_>, cut: &Cut) -> Result<()> {
+    let own: Range<usize> = cut.blocks_of(cut.rank);
+    let fits = share.blocks.len() == cut.blocks && share.blocks[own].iter().sum::<usize>() == share.labels.len();
+    if !fits || share.blocks.iter().all(|&n| n == 0) {
+        let (n, blocks) = (share.labels.len(), share.blocks);
+        return Err(Error::Net(format!("{n} pictures are not rank {}'s share of blocks of {blocks:?} pictures", cut.rank)));
+    }
+    Ok(())
+}
+
+impl<E: Engine> Engine for DataParallel<E> {
+    fn net(&self) -> &Net {
+        self.engine.net()
+    }
+
+    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        self.engine.infer(images, logits)
+    }
+
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
+        self.engine.train_step(batch, rule)
+    }
+
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
+        self.engine.gradients(batch, visit)
+    }
+
+    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
+        self.engine.apply(name, gradient, rule)
+    }
+
+    fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
+        self.engine.input_gradient(images, labels)
+    }
+
+    fn layer_gradient(
+        &mut self,
+        images: &[f32],
+        layer: Option<&str>,
+        weights: &[f32],
+        relu: ReluGradient,
+    ) -> Result<LayerGradient> {
+        self.engine.layer_gradient(images, layer, weights, relu)
+    }
+
+    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
+        self.engine.activation(images, layer)
+    }
+
+    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        self.engine.parameter(name)
+    }
+
+    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.engine.set_parameter(name, values)
+    }
+
+    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+        self.engine.share_parameter(name, values)
+    }
+
+    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
+        self.engine.velocity(name)
+    }
+
+    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.engine.set_velocity(name, values)
+    }
+
+    fn spread(&mut self) -> Option<&mut dyn Spread> {
+        Some(self)
+    }
+}

@@ -1,0 +1,144 @@
+//! Ranks as threads of one process: the same sums and messages without MPI, for tests.
+
+use super::{Communicator, Sent};
+use crate::{Error, Result};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// What one thread gives another.
+enum Parcel {
+    Floats(Vec<f32>),
+    Bytes(Vec<u8>),
+}
+
+/// One rank of a group of threads. When it is dropped, the others' calls fail instead of waiting for ever.
+pub struct Member {
+    rank: usize,
+    to: Vec<Sender<Parcel>>,
+    from: Vec<Mutex<Receiver<Parcel>>>,
+    sent: Sent,
+}
+
+/// The ranks of a group of `size` threads.
+pub fn group(size: usize) -> Vec<Member> {
+    let mut members: Vec<Member> =
+        (0..size).map(|rank| Member { rank, to: Vec::new(), from: Vec::new(), sent: Sent::default() }).collect();
+    for from in 0..size {
+        for member in 0..size {
+            let (sender, receiver) = channel();
+            members[from].to.push(sender);
+            members[member].from.push(Mutex::new(receiver));
+        }
+    }
+    members
+}
+
+impl Member {
+    fn give(&self, rank: usize, parcel: Parcel) -> Result<()> {
+        if rank != self.rank {
+            self.sent.add(match &parcel {
+                Parcel::Floats(values) => size_of_val(values.as_slice()),
+                Parcel::Bytes(bytes) => bytes.len(),
+            });
+        }
+        self.to[rank].send(parcel).map_err(|_| self.gone(rank))
+    }
+
+    fn take(&self, rank: usize) -> Result<Parcel> {
+        let receiver = self.from[rank].lock().map_err(|_| self.gone(rank))?;
+        receiver.recv().map_err(|_| self.gone(rank))
+    }
+
+    fn gone(&self, rank: usize) -> Error {
+        Error::Invalid(format!("rank {} of {}: rank {rank} has stopped", self.rank, self.to.len()))
+    }
+}
+
+impl Communicator for Member {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.to.len()
+    }
+
+    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
+        assert_eq!(send.len(), counts.iter().sum::<usize>(), "parts of what is sent");
+        assert_eq!(receive.len(), from.iter().sum::<usize>(), "parts of what is received");
+        let mut at = 0;
+        for (rank, &count) in counts.iter().enumerate() {
+            self.give(rank, Parcel::Floats(send[at..at + count].to_vec()))?;
+            at += count;
+        }
+        let mut at = 0;
+        for (rank, &count) in from.iter().enumerate() {
+            let Parcel::Floats(values) = self.take(rank)? else { return Err(self.gone(rank)) };
+            receive[at..at + count].copy_from_slice(&values);
+            at += count;
+        }
+        Ok(())
+    }
+
+    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
+        (0..self.size()).try_for_each(|rank| self.give(rank, Parcel::Bytes(message.to_vec())))?;
+        let take = |rank| match self.take(rank)? {
+            Parcel::Bytes(bytes) => Ok(bytes),
+            Parcel::Floats(_) => Err(self.gone(rank)),
+        };
+        (0..self.size()).map(take).collect()
+    }
+
+    fn sent(&self) -> &Sent {
+        &self.sent
+    }
+
+    fn as_dyn(&self) -> &dyn Communicator {
+        self
+    }
+}
+
+/// Runs `work` as each rank of a group of `size` threads, and gives what each came to.
+///
+/// # Panics
+/// When one of them panics.
+pub fn run<T: Send>(size: usize, work: impl Fn(Member) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = group(size).into_iter().map(|member| scope.spawn(|| work(member))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a rank that does not panic")).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_hear_each_other_in_order() {
+        for size in 1..=4 {
+            let heard = run(size, |ranks| {
+                let mut sum = [ranks.rank() as f32, 1.0];
+                ranks.all_reduce(&mut sum).unwrap();
+                ranks.barrier().unwrap();
+                (ranks.gather(&[ranks.rank() as u8]).unwrap(), ranks.broadcast(&[ranks.rank() as u8 + 7]).unwrap(), sum)
+            });
+            let all: Vec<Vec<u8>> = (0..size).map(|rank| vec![rank as u8]).collect();
+            let sum = [(size * (size - 1) / 2) as f32, size as f32];
+            assert!(heard.iter().all(|h| *h == (all.clone(), vec![7], sum)), "{heard:?}");
+        }
+    }
+
+    #[test]
+    fn a_rank_that_stops_stops_the_others() {
+        let heard = run(3, |ranks| {
+            if ranks.rank() == 1 {
+                return String::new();
+            }
+            let first = ranks.all_reduce(&mut [1.0; 5]).unwrap_err().to_string();
+            assert!(ranks.barrier().is_err());
+            first
+        });
+        assert!(heard[0].contains("rank 0 of 3: rank 1 has stopped"), "{heard:?}");
+        assert!(heard[2].contains("rank 2 of 3: rank"), "{heard:?}");
+    }
+}

@@ -1,0 +1,48 @@
+//! Short messages: what ranks must agree upon between sums.
+
+use super::Communicator;
+use crate::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Hears from all ranks, in the order of ranks. No floats that may be no numbers: see [`Floats`].
+///
+/// # Errors
+/// When another rank is gone, or runs another version of the program.
+pub fn tell<T: Serialize + DeserializeOwned>(ranks: &dyn Communicator, what: &T) -> Result<Vec<T>> {
+    let bytes = serde_json::to_vec(what).map_err(|e| Error::Invalid(format!("a message to other ranks: {e}")))?;
+    let read = |(rank, bytes): (usize, Vec<u8>)| {
+        serde_json::from_slice(&bytes)
+            .map_err(|e| Error::Invalid(format!("rank {rank} says what is not understood here: {e}; is it the same program?")))
+    };
+    ranks.gather(&bytes)?.into_iter().enumerate().map(read).collect()
+}
+
+/// What rank 0 thinks, on all ranks.
+///
+/// # Errors
+/// As [`tell`].
+pub fn agree<T: Serialize + DeserializeOwned>(ranks: &dyn Communicator, what: &T) -> Result<T> {
+    let all = tell(ranks, what)?;
+    all.into_iter().next().ok_or_else(|| Error::Invalid("no ranks".into()))
+}
+
+/// Numbers in a row, bit by bit, so that what is no number gets there too.
+pub(crate) struct Floats;
+
+impl Floats {
+    /// From doubles to bytes.
+    pub(crate) fn write(values: impl IntoIterator<Item = f64>) -> Vec<u8> {
+        values.into_iter().flat_map(f64::to_le_bytes).collect()
+    }
+
+    /// Back.
+    pub(crate) fn read(bytes: &[u8]) -> Vec<f64> {
+        bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
+    }
+}
+
+/// Hears rows of numbers from all ranks and puts them one after the other.
+pub(crate) fn tell_all(ranks: &dyn Communicator, values: impl IntoIterator<Item = f64>) -> Result<Vec<f64>> {
+    Ok(ranks.gather(&Floats::write(values))?.iter().flat_map(|bytes| Floats::read(bytes)).collect())
+}

@@ -1,0 +1,161 @@
+//! One training on many processes: ranks that each take a share of the work and tell each other what they found.
+//!
+//! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-mpi`), threads of one process
+//! ([`group`], for tests), or nobody else ([`Alone`]). `sum` adds numbers up over ranks in an order that is fixed by the work
+//! and not by who does it, `cut` says whose work is whose, [`data`] trains on shares of each batch.
+
+mod cut;
+pub mod data;
+pub mod group;
+mod message;
+mod sum;
+
+pub use cut::Cut;
+pub(crate) use message::tell_all;
+pub use message::{agree, tell};
+pub use sum::{Tree, all_gather, all_reduce, sum_of_trees};
+
+use crate::engine::{DropoutKey, Engine, Step, Update};
+use crate::{Error, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What ranks say to each other. All ranks make the same calls in the same order, one at a time, from any thread.
+///
+/// Everything is made of two kinds of exchange, so that sums have an order of our own whatever the library below prefers.
+pub trait Communicator: Send + Sync {
+    /// Which of the ranks this is, from 0.
+    fn rank(&self) -> usize;
+
+    /// How many ranks there are.
+    fn size(&self) -> usize;
+
+    /// Gives each rank a part of `send`, one after the other as long as `counts` says, and takes a part from each, which lie
+    /// in `receive` one after the other as long as `from` says. What `from[r]` is here must be what `counts` of rank r says.
+    ///
+    /// # Errors
+    /// When another rank is gone.
+    ///
+    /// # Panics
+    /// When the lengths do not add up.
+    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()>;
+
+    /// Tells all ranks something short, and hears what each has to say, in the order of ranks.
+    ///
+    /// # Errors
+    /// When another rank is gone.
+    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>>;
+
+    /// The account of what this rank has sent to others.
+    fn sent(&self) -> &Sent;
+
+    /// Adds `values` up over all ranks, in the order of ranks.
+    ///
+    /// # Errors
+    /// When another rank is gone.
+    fn all_reduce(&self, values: &mut [f32]) -> Result<()> {
+        all_reduce(self.as_dyn(), values)
+    }
+
+    /// Rank 0's message, on all ranks.
+    ///
+    /// # Errors
+    /// When another rank is gone.
+    fn broadcast(&self, message: &[u8]) -> Result<Vec<u8>> {
+        let all = self.gather(if self.rank() == 0 { message } else { &[] })?;
+        all.into_iter().next().ok_or_else(|| Error::Invalid("no ranks".into()))
+    }
+
+    /// Waits until all ranks are here.
+    ///
+    /// # Errors
+    /// When another rank is gone.
+    fn barrier(&self) -> Result<()> {
+        self.gather(&[]).map(|_| ())
+    }
+
+    /// Itself, for the functions of this module.
+    fn as_dyn(&self) -> &dyn Communicator;
+}
+
+/// Counts the bytes that a rank sends to others.
+#[derive(Debug, Default)]
+pub struct Sent(AtomicU64);
+
+impl Sent {
+    /// Takes note of bytes.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One process by itself.
+#[derive(Debug, Default)]
+pub struct Alone(Sent);
+
+impl Communicator for Alone {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        1
+    }
+
+    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
+        assert_eq!((counts, from), ([send.len()].as_slice(), [receive.len()].as_slice()), "all that one rank has is its own");
+        receive.copy_from_slice(send);
+        Ok(())
+    }
+
+    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
+        Ok(vec![message.to_vec()])
+    }
+
+    fn sent(&self) -> &Sent {
+        &self.0
+    }
+
+    fn as_dyn(&self) -> &dyn Communicator {
+        self
+    }
+}
+
+/// A rank's share of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Share<'a> {
+    /// `[n, 3, size, size]`, the share's pictures.
+    pub images: &'a [f32],
+    /// `[n]`.
+    pub labels: &'a [u32],
+    /// Which units dropout takes; `first_picture` is the number of the share's first picture within the whole batch.
+    pub dropout: Option<DropoutKey>,
+    /// How many pictures each block of the whole batch has, those of all ranks; see [`Cut`].
+    pub blocks: &'a [usize],
+}
+
+/// An engine that is spread over ranks. All of them make the same calls.
+pub trait Spread: Engine {
+    /// One step on a batch of which this rank has a share. The rank that has no picture takes part too. Tells of the whole batch.
+    ///
+    /// # Errors
+    /// As [`Engine::train_step`], or when another rank is gone.
+    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step>;
+
+    /// Whether [`Engine::infer`] is a call that all ranks make together, even one that has no pictures.
+    fn infers_together(&self) -> bool {
+        false
+    }
+
+    /// Makes rank 0 able to tell every parameter and velocity, until the next step.
+    ///
+    /// # Errors
+    /// When another rank is gone.
+    fn bring_together(&mut self) -> Result<()> {
+        Ok(())
+    }
+}

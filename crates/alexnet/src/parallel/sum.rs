@@ -1,0 +1,224 @@
+//! Sums over ranks in an order of our own.
+//!
+//! Floating-point sums depend on their order, and a library's all-reduce chooses it by the number of ranks. Here the order is a
+//! tree over the blocks of a batch ([`Cut`]): halves are added up, then added to each other. A rank adds up what it can by itself;
+//! of the rest each rank adds up one part for all (a reduce-scatter), then all get all parts. Like that each float travels
+//! twice at most where ranks hold whole branches of the tree, as a ring's would.
+
+use super::{Communicator, Cut};
+use crate::Result;
+use std::ops::Range;
+
+/// Floats that are summed at a time: what one round needs of memory is twice these 4 MB. (Tests take many rounds.)
+const ROUND: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
+
+/// The sum of one rank's blocks as far as the tree allows: its largest branches.
+#[derive(Debug)]
+pub struct Tree {
+    blocks: usize,
+    /// Branches in order; none where all of its blocks are empty, which counts as zeros.
+    branches: Vec<(Range<usize>, Option<Vec<f32>>)>,
+}
+
+impl Tree {
+    /// Nothing yet, of a batch of so many blocks.
+    pub fn new(blocks: usize) -> Tree {
+        Tree { blocks, branches: Vec::new() }
+    }
+
+    /// Adds the next block, whose number is `block`.
+    pub fn push(&mut self, block: usize, values: Option<Vec<f32>>) -> Vec<Vec<f32>> {
+        let mut free = Vec::new();
+        self.branches.push((block..block + 1, values));
+        while let [.., (left, _), (right, _)] = self.branches.as_slice()
+            && is_fork(self.blocks, left, right)
+        {
+            let Some((right, b)) = self.branches.pop() else { break };
+            let Some((left, a)) = self.branches.pop() else { break };
+            let sum = match (a, b) {
+                (Some(mut a), Some(b)) => {
+                    a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
+                    free.push(b);
+                    Some(a)
+                }
+                // As if zeros were added: they turn -0 into 0.
+                (Some(mut a), None) | (None, Some(mut a)) => {
+                    a.iter_mut().for_each(|a| *a += 0.0);
+                    Some(a)
+                }
+                (None, None) => None,
+            };
+            self.branches.push((left.start..right.end, sum));
+        }
+        free
+    }
+
+    /// The branches' values, first to last.
+    pub fn into_branches(self) -> Vec<Option<Vec<f32>>> {
+        self.branches.into_iter().map(|(_, values)| values).collect()
+    }
+}
+
+/// Where a branch forks.
+fn middle(branch: &Range<usize>) -> usize {
+    branch.start.midpoint(branch.end)
+}
+
+/// Whether two runs of blocks are the halves of a branch.
+fn is_fork(blocks: usize, left: &Range<usize>, right: &Range<usize>) -> bool {
+    let mut branch = 0..blocks;
+    while branch.len() > 1 {
+        let at = middle(&branch);
+        if branch.start == left.start && branch.end == right.end && at == left.end && at == right.start {
+            return true;
+        }
+        branch = if left.start < at { branch.start..at } else { at..branch.end };
+    }
+    false
+}
+
+/// The largest branches within a run of blocks, in order.
+fn branches_of(branch: Range<usize>, run: &Range<usize>, found: &mut Vec<Range<usize>>) {
+    if branch.is_empty() || branch.end <= run.start || run.end <= branch.start {
+        return;
+    }
+    if run.start <= branch.start && branch.end <= run.end {
+        return found.push(branch);
+    }
+    let at = middle(&branch);
+    branches_of(branch.start..at, run, found);
+    branches_of(at..branch.end, run, found);
+}
+
+/// Adds up the branches of all ranks, whose blocks are those of `cut`. `branches` are this rank's, as [`Tree`] gives them.
+///
+/// # Errors
+/// When another rank is gone.
+///
+/// # Panics
+/// When a branch's length is not that of `out`.
+pub fn sum_of_trees(ranks: &dyn Communicator, cut: &Cut, branches: &[Option<Vec<f32>>], out: &mut [f32]) -> Result<()> {
+    let known: Vec<Vec<Range<usize>>> = (0..cut.size)
+        .map(|rank| {
+            let mut found = Vec::new();
+            branches_of(0..cut.blocks, &cut.blocks_of(rank), &mut found);
+            found
+        })
+        .collect();
+    let own = branches.len();
+    debug_assert_eq!(known[cut.rank].len(), own, "branches of rank {}", cut.rank);
+    let (mut send, mut received, mut sum, mut spare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for first in (0..out.len()).step_by(ROUND) {
+        let len = ROUND.min(out.len() - first);
+        let part = |rank: usize| len * rank / cut.size..len * (rank + 1) / cut.size;
+        send.clear();
+        for rank in 0..cut.size {
+            for branch in branches {
+                let part = part(rank);
+                match branch {
+                    Some(values) => send.extend_from_slice(&values[first + part.start..first + part.end]),
+                    None => send.extend(std::iter::repeat_n(0.0, part.len())),
+                }
+            }
+        }
+        let counts: Vec<usize> = (0..cut.size).map(|rank| own * part(rank).len()).collect();
+        let mine = part(cut.rank).len();
+        let from: Vec<usize> = known.iter().map(|branches| branches.len() * mine).collect();
+        received.resize(from.iter().sum(), 0.0);
+        ranks.exchange(&send, &counts, &mut received, &from)?;
+        // One branch after the other, each as long as this rank's part.
+        let found: Vec<Range<usize>> = known.iter().flatten().cloned().collect();
+        sum.resize(mine, 0.0);
+        add(0..cut.blocks, &found, &received, &mut sum, &mut spare);
+        let counts: Vec<usize> = (0..cut.size).map(|rank| part(rank).len()).collect();
+        all_gather(ranks, &sum, &counts, &mut out[first..first + len])?;
+    }
+    Ok(())
+}
+
+/// Writes the sum of a branch's values to `out`. `found` are the branches that `values` holds, each as long as `out`.
+fn add(branch: Range<usize>, found: &[Range<usize>], values: &[f32], out: &mut [f32], spare: &mut Vec<Vec<f32>>) {
+    let len = out.len();
+    if let Some(at) = found.iter().position(|known| *known == branch) {
+        return out.copy_from_slice(&values[at * len..(at + 1) * len]);
+    }
+    let at = middle(&branch);
+    add(branch.start..at, found, values, out, spare);
+    let mut right = spare.pop().unwrap_or_default();
+    right.resize(len, 0.0);
+    add(at..branch.end, found, values, &mut right, spare);
+    out.iter_mut().zip(&right).for_each(|(sum, value)| *sum += value);
+    spare.push(right);
+}
+
+/// Adds `values` up over all ranks; the result has the same bits on all of them.
+///
+/// # Errors
+/// When another rank is gone.
+pub fn all_reduce(ranks: &dyn Communicator, values: &mut [f32]) -> Result<()> {
+    let cut = Cut { rank: ranks.rank(), size: ranks.size(), blocks: ranks.size() };
+    sum_of_trees(ranks, &cut, &[Some(values.to_vec())], values)
+}
+
+/// Puts the parts of all ranks, as long as `counts` says, one after the other into `out`.
+///
+/// # Errors
+/// When another rank is gone.
+///
+/// # Panics
+/// When the lengths do not add up.
+pub fn all_gather(ranks: &dyn Communicator, part: &[f32], counts: &[usize], out: &mut [f32]) -> Result<()> {
+    ranks.exchange(&part.repeat(ranks.size()), &vec![part.len(); ranks.size()], out, counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::group;
+    use super::*;
+    use alexnet_kernels::random::Key;
+
+    /// Block `block`'s values; some blocks are empty.
+    fn values(block: usize, len: usize) -> Option<Vec<f32>> {
+        (block != 5).then(|| (0..len).map(|i| Key(block as u64).normal(i as u64)).collect())
+    }
+
+    fn sum(size: usize, blocks: usize, len: usize) -> Vec<f32> {
+        let sums = group::run(size, |ranks| {
+            let cut = Cut::new(ranks.rank(), size, Some(blocks)).unwrap();
+            let mut tree = Tree::new(blocks);
+            for block in cut.blocks_of(cut.rank) {
+                tree.push(block, values(block, len));
+            }
+            let mut out = vec![0.0; len];
+            sum_of_trees(&ranks, &cut, &tree.into_branches(), &mut out).unwrap();
+            out
+        });
+        assert!(sums.iter().all(|other| *other == sums[0]), "{size} ranks differ from each other");
+        sums.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn sums_have_the_same_bits_whoever_adds() {
+        for (blocks, len) in [(8, 1000), (8, 3), (11, 257), (8, ROUND + 77)] {
+            let alone = sum(1, blocks, len);
+            let exact = |i: usize| (0..blocks).filter_map(|b| values(b, len)).map(|v| f64::from(v[i])).sum::<f64>();
+            assert!((0..len.min(1000)).all(|i| (f64::from(alone[i]) - exact(i)).abs() < 2e-6));
+            for size in 2..=8.min(blocks) {
+                if len < ROUND || size == 3 {
+                    let many = sum(size, blocks, len);
+                    assert!(many.iter().zip(&alone).all(|(a, b)| a.to_bits() == b.to_bits()), "{size} ranks, {blocks} blocks");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_branches_cost_what_a_ring_costs() {
+        let (len, size) = (1200, 4);
+        let sent = group::run(size, |ranks| {
+            ranks.all_reduce(&mut vec![1.0; len]).unwrap();
+            ranks.sent().bytes() as usize
+        });
+        assert_eq!(sent, [2 * (size - 1) * len / size * size_of::<f32>(); 4]);
+    }
+}

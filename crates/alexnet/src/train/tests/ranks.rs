@@ -1,0 +1,121 @@
+//! Runs of several ranks, as threads: the same training, whoever does it.
+
+use super::*;
+use crate::engine::Engine;
+use crate::parallel::data::DataParallel;
+use crate::parallel::{Alone, Communicator, Cut, group};
+
+/// 72 pictures in batches of 10 with a rest of 2, of which some ranks have none.
+fn recipe() -> Recipe {
+    Recipe { batch: 10, drop_last: false, epochs: 3, ..super::recipe() }
+}
+
+/// One rank's part in the run in `at`; tells its ending and which pictures it was told to be broken.
+fn rank(
+    ranks: Arc<dyn Communicator>,
+    blocks: Option<usize>,
+    at: &Path,
+    source: Arc<dyn Source>,
+    options: Options,
+) -> Result<(Ending, Vec<String>)> {
+    let folder = if ranks.rank() > 0 {
+        ranks.barrier()?;
+        RunFolder::of_other(at)
+    } else {
+        let folder = if at.join("config.toml").exists() { RunFolder::open(at)? } else { RunFolder::create(at)? };
+        std::fs::write(folder.config(), "").unwrap();
+        ranks.barrier()?;
+        folder
+    };
+    let (train, val) = hold_out(source, 0.2);
+    let cut = Cut::new(ranks.rank(), ranks.size(), blocks)?;
+    let mut engine = DataParallel::new(Linear::new(SIZE, 3), ranks.clone(), cut);
+    let net = engine.net().clone();
+    let recipe = recipe();
+    let loaders = loaders(&recipe, &net, None, &train, &val, 3, 1)?.with_cut(cut);
+    let mut trainer = Trainer::new(&mut engine, &recipe, 3, &loaders, train, val, &folder, options)?.with_ranks(ranks.clone());
+    let mut told = Vec::new();
+    let ending = trainer.run(&AtomicBool::new(false), &mut |event| {
+        if let Event::Broken { name, .. } = event {
+            told.push(name.to_string());
+        }
+    })?;
+    ranks.barrier()?;
+    Ok((ending, told))
+}
+
+fn many(
+    size: usize,
+    blocks: Option<usize>,
+    at: &Path,
+    broken: &[usize],
+    options: &Options,
+) -> Vec<Result<(Ending, Vec<String>)>> {
+    group::run(size, |ranks| rank(Arc::new(ranks), blocks, at, squares(90, broken), options.clone()))
+}
+
+/// The numbers of metrics.csv.
+fn numbers(at: &Path) -> Vec<f64> {
+    let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
+    csv.lines().skip(1).flat_map(|line| line.split(',')).map(|cell| cell.parse().unwrap()).collect()
+}
+
+#[test]
+fn any_number_of_ranks_trains_as_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = [0, 7, 44, 45, 46];
+    let one = folder.path().join("one");
+    let ask = Ask { recipe: recipe(), source: squares(90, &broken), options: options(), breaks_at: None, watch: &mut |_, _| {} };
+    train(&one, ask).unwrap();
+    for size in 2..=4 {
+        let at = folder.path().join(format!("{size}"));
+        let told: Vec<_> = many(size, None, &at, &broken, &options()).into_iter().map(Result::unwrap).collect();
+        assert!(told.iter().all(|rank| *rank == told[0] && rank.0 == Ending::Done), "{told:?}");
+        let apart = numbers(&one).iter().zip(numbers(&at)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart < 3e-5, "{size} ranks: {apart}");
+        let text = |at: &Path| std::fs::read_to_string(at.join("broken.txt")).unwrap();
+        assert_eq!(text(&one), text(&at));
+        let [a, b] = [&one, &at].map(|at| weights::read(at.join("last.safetensors")).unwrap().tensors);
+        for (name, values) in a {
+            let apart = values.iter().zip(b[&name].iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart > 0.0 && apart < 1e-5, "{size} ranks: {name} {apart}");
+        }
+    }
+}
+
+#[test]
+fn in_fixed_blocks_all_have_the_same_bytes_through_stops_and_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let broken = [0, 7, 44, 45, 46];
+    rank(Arc::new(Alone::default()), Some(8), &at("1"), squares(90, &broken), options()).unwrap();
+    for size in [2, 3, 4, 8] {
+        many(size, Some(8), &at(&size.to_string()), &broken, &options()).into_iter().for_each(|rank| drop(rank.unwrap()));
+        assert_same_run(&at("1"), &at(&size.to_string()));
+    }
+    // Stopped in the middle of the first and of the second epoch, and each time by other ranks.
+    for (size, steps) in [(4, Some(5)), (1, Some(11)), (3, None)] {
+        let options = Options { max_steps: steps, ..options() };
+        many(size, Some(8), &at("changed"), &broken, &options).into_iter().for_each(|rank| drop(rank.unwrap()));
+    }
+    assert_same_run(&at("1"), &at("changed"));
+}
+
+#[test]
+fn when_one_rank_cannot_go_on_none_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = Options { on_bad: OnBad::Stop, ..options() };
+    let ends = many(3, None, &folder.path().join("bad"), &[44], &stop);
+    assert!(ends.iter().all(|end| end.as_ref().unwrap_err().to_string().contains("red/44.png: the file ends")), "{ends:?}");
+    // One that dies in the middle of everything.
+    let at = folder.path().join("dies");
+    let ends = group::run(3, |ranks| {
+        if ranks.rank() == 1 {
+            ranks.barrier().unwrap();
+            return Ok(());
+        }
+        rank(Arc::new(ranks), None, &at, squares(90, &[]), options()).map(|_| ())
+    });
+    assert!(ends[0].as_ref().unwrap_err().to_string().contains("rank 1 has stopped"), "{ends:?}");
+    assert!(ends[2].is_err());
+}

@@ -1,0 +1,152 @@
+//! The CPU engine on several ranks: the steps that one process takes.
+
+use alexnet::Result;
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Batch, DropoutKey, Engine, Step, Update, UpdateForm, init};
+use alexnet::net::{Net, Op, presets};
+use alexnet::parallel::data::DataParallel;
+use alexnet::parallel::{Alone, Communicator, Cut, Share, Spread, group};
+use alexnet::selftest::formula::uniform;
+use alexnet::weights;
+use std::sync::Arc;
+
+const CLASSES: usize = 6;
+
+/// A preset with thin layers.
+fn thin(name: &str, size: usize) -> Net {
+    let mut net = presets::by_name(name).expect("a preset").with_image_size(size).with_classes(CLASSES);
+    let last = net.layers.len() - 1;
+    for layer in &mut net.layers[..last] {
+        match &mut layer.op {
+            Op::Conv { out, .. } => *out = out.div_ceil(16).next_multiple_of(4),
+            Op::Linear { out, .. } => *out = 38,
+            _ => {}
+        }
+    }
+    net
+}
+
+fn rule() -> Update {
+    let (lr, bias_lr, momentum, decay, bias_decay) = (0.02, 0.04, 0.9, 5e-4, 0.0);
+    Update { lr, bias_lr, momentum, decay, bias_decay, form: UpdateForm::RateInside, layers: Default::default() }
+}
+
+/// Three batches, the last one too small for some ranks.
+const BATCHES: [usize; 3] = [12, 12, 2];
+
+fn batch(net: &Net, step: usize) -> (Vec<f32>, Vec<u32>) {
+    let n = BATCHES[step];
+    let images = uniform(step as u64 + 3, n * 3 * net.image_size * net.image_size, 1.0);
+    (images, (0..n).map(|i| ((i * 5 + step) % CLASSES) as u32).collect())
+}
+
+fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
+    Some(DropoutKey { seed: 3, step: step as u64, first_picture })
+}
+
+/// Parameters, velocities and steps of a training.
+type Trained = (Vec<Vec<f32>>, Vec<Step>);
+
+fn outcome(engine: &dyn Engine, steps: Vec<Step>) -> Trained {
+    let names = weights::parameters(engine.net()).expect("a sound net");
+    let values = names.iter().flat_map(|(name, _)| [engine.parameter(name), engine.velocity(name)]);
+    (values.map(|values| values.expect("a parameter")).collect(), steps)
+}
+
+fn alone(net: &Net, rule: &Update) -> Trained {
+    let mut engine = Cpu::new(net, 12, 1).expect("a sound net");
+    init::initialise(&mut engine, 8).expect("parameters");
+    let step = |step| {
+        let (images, labels) = batch(net, step);
+        engine.train_step(&Batch { images: &images, labels: &labels, dropout: key(step, 0) }, rule).expect("a step")
+    };
+    let steps = (0..BATCHES.len()).map(step).collect();
+    outcome(&engine, steps)
+}
+
+/// Trains as one of several ranks.
+fn train(engine: &mut dyn Spread, cut: Cut, rule: &Update) -> Result<Vec<Step>> {
+    init::initialise(engine, 8)?;
+    let net = engine.net().clone();
+    let picture = 3 * net.image_size * net.image_size;
+    let step = |step| {
+        let (images, labels) = batch(&net, step);
+        let blocks: Vec<usize> = Cut { rank: 0, size: 1, ..cut }.own(labels.len()).map(|block| block.len()).collect();
+        let own: Vec<usize> = cut.own(labels.len()).flatten().collect();
+        let range = own.first().map_or(0..0, |first| *first..first + own.len());
+        let images = &images[range.start * picture..range.end * picture];
+        let share = Share { images, labels: &labels[range.clone()], dropout: key(step, range.start as u64), blocks: &blocks };
+        engine.train_share(&share, rule)
+    };
+    (0..BATCHES.len()).map(step).collect()
+}
+
+fn data_parallel(ranks: Arc<dyn Communicator>, blocks: Option<usize>, net: &Net, rule: &Update) -> Trained {
+    let cut = Cut::new(ranks.rank(), ranks.size(), blocks).expect("enough blocks");
+    let mut engine = DataParallel::new(Cpu::new(net, 12, 1).expect("a sound net"), ranks, cut);
+    let steps = train(&mut engine, cut, rule).expect("steps");
+    outcome(&engine, steps)
+}
+
+/// Holds what ranks came to against one process.
+fn assert_near(what: &str, (values, steps): &Trained, (expected, expected_steps): &Trained) {
+    for (step, expected) in steps.iter().zip(expected_steps) {
+        assert!((step.loss - expected.loss).abs() < 1e-5, "{what}: {steps:?}, not {expected_steps:?}");
+        assert_eq!(step.correct, expected.correct, "{what}");
+    }
+    let mut moved = false;
+    for (values, expected) in values.iter().zip(expected) {
+        let size = expected.iter().fold(1e-3f32, |size, v| size.max(v.abs()));
+        let apart = values.iter().zip(expected).fold(0.0f32, |apart, (a, b)| apart.max((a - b).abs()));
+        assert!(apart <= 1e-4 * size, "{what}: {apart} of {size}");
+        moved |= apart > 0.0;
+    }
+    assert!(moved, "{what}: not even rounding differs, so this cannot have been summed over ranks");
+}
+
+#[test]
+fn data_parallel_steps_are_those_of_one_process() {
+    for (name, size) in [("torchvision", 64), ("original-145", 67)] {
+        let net = thin(name, size);
+        let expected = alone(&net, &rule());
+        for size in [2, 3, 4] {
+            let all = group::run(size, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule()));
+            assert!(all.iter().all(|rank| rank == &all[0]), "{name}: {size} ranks differ");
+            assert_near(&format!("{name}, {size} ranks"), &all[0], &expected);
+        }
+    }
+}
+
+#[test]
+fn frozen_layers_stay_and_are_not_sent() {
+    let net = thin("torchvision", 64);
+    let frozen = ["conv1", "conv2", "fc6"].map(|name| (name.to_string(), 0.0));
+    let frozen = Update { layers: frozen.into(), ..rule() };
+    let expected = alone(&net, &frozen);
+    let sent = |rule: &Update| {
+        let all = group::run(2, |ranks| {
+            let ranks = Arc::new(ranks);
+            (data_parallel(ranks.clone(), None, &net, rule), ranks.sent().bytes())
+        });
+        all.into_iter().next().expect("two ranks")
+    };
+    let ((_, all_sent), (trained, sent)) = (sent(&rule()), sent(&frozen));
+    assert_near("frozen", &trained, &expected);
+    let layers = net.shapes().expect("a sound net");
+    let of = |name: &str| layers.iter().find(|layer| layer.name == name).map_or(0, |layer| layer.parameters) as u64;
+    let spared = (of("conv1") + of("conv2") + of("fc6")) * 4 * BATCHES.len() as u64;
+    // Half of each gradient goes there and half of each sum comes back; odd lengths are halved unevenly.
+    assert!((all_sent - sent).abs_diff(spared) < 100, "{all_sent} {sent} {spared}");
+}
+
+#[test]
+fn in_fixed_blocks_ranks_have_the_bits_of_one_process() {
+    let net = thin("torchvision", 64);
+    let blocks = Some(8);
+    let expected = data_parallel(Arc::new(Alone::default()), blocks, &net, &rule());
+    assert_near("one process in blocks", &expected, &alone(&net, &rule()));
+    for size in [2, 3, 4] {
+        let all = group::run(size, |ranks| data_parallel(Arc::new(ranks), blocks, &net, &rule()));
+        assert!(all.iter().all(|rank| *rank == expected), "{size} ranks");
+    }
+}
