@@ -78,9 +78,10 @@ pub(crate) fn identify(contents: &Contents, hint: Option<&str>) -> Result<Identi
         if hinted.as_ref().is_some_and(|hinted| hinted.name != net.name) {
             return Err(fail(format!("says of itself that it is {}; leave out --net", net.name)));
         }
-        let parameters = match &contents.graph {
-            Some(graph) => of_graph(graph, &contents.tensors).map_err(fail)?,
-            None => of_names(contents).map_err(fail)?.1,
+        let parameters = match (&contents.graph, of_net(contents, &net)) {
+            (Some(graph), _) => of_graph(graph, &contents.tensors).map_err(fail)?,
+            (None, Some(parameters)) => parameters,
+            (None, None) => of_names(contents).map_err(fail)?.1,
         };
         let why = vec![format!("it was written by this program as {}", net.name)];
         return Ok(Identity { parameters, fits: vec![net], decided: true, why, preprocess: None, known: None });
@@ -193,6 +194,16 @@ fn of_graph(graph: &Graph, tensors: &[Tensor]) -> std::result::Result<Vec<Found>
         Found { name: name.clone(), tensor: *tensor, transposed: *transposed, shape }
     };
     Ok(graph.parameters.iter().map(found).collect())
+}
+
+/// A net's parameters, if the file has each of them under its own name and in its own shape. Layers may have any names then: a
+/// net of ours whose last layer is fc3 is not the tutorial's.
+pub(crate) fn of_net(contents: &Contents, net: &Net) -> Option<Vec<Found>> {
+    let found = |(name, shape): (String, Vec<usize>)| {
+        let tensor = contents.tensors.iter().position(|tensor| tensor.name == name && tensor.shape == shape)?;
+        Some(Found { name, tensor, transposed: false, shape })
+    };
+    parameters(net).ok()?.into_iter().map(found).collect()
 }
 
 /// Parameters by their names; of which order linear weights are is told by their biases.

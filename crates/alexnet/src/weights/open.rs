@@ -1,7 +1,7 @@
 //! One way into every format: what a file is, and the model in it.
 
 use super::contents::{Contents, Dtype, Format, Stored, Tensor};
-use super::identify::{Found, Identity, identify};
+use super::identify::{Found, Identity, identify, of_net};
 use super::model::{MEAN_TENSOR, Model, parameters, read_parts};
 use super::names::{Names, Recognised, recognise};
 use super::source::Source;
@@ -34,18 +34,18 @@ pub fn open_copied(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
 fn open_by(path: &Path, net: Option<&str>, own: impl FnOnce(&Path) -> Result<Model>) -> Result<Model> {
     let contents = contents(path)?;
     // Our own files are checked more strictly, and may hold nets and names of any kind.
-    if contents.format == Format::Safetensors && contents.metadata.contains_key("net") && own_names(&contents) {
-        identify(&contents, net)?;
+    let identity = identify(&contents, net)?;
+    if contents.format == Format::Safetensors && contents.metadata.contains_key("net") && own_names(&contents, &identity) {
         return own(path);
     }
-    let identity = identify(&contents, net)?;
     load(&contents, &identity)
 }
 
 /// Whether a safetensors file has this program's own names throughout.
-fn own_names(contents: &Contents) -> bool {
+fn own_names(contents: &Contents, identity: &Identity) -> bool {
     let own = |found: Recognised| found.names == Names::Own && found.prefix.is_empty();
-    contents.metadata.contains_key("state") || recognise(&contents.tensors).is_none_or(own)
+    let of_its_net = identity.fits.first().is_some_and(|net| of_net(contents, net).is_some());
+    contents.metadata.contains_key("state") || of_its_net || recognise(&contents.tensors).is_none_or(own)
 }
 
 /// The model of a file whose net is known.
