@@ -145,12 +145,15 @@ pub(crate) fn of_batches(
     Ok(report(&seen, classes, crops, broken))
 }
 
+/// Indices of pictures that could not be read, and why.
+type Broken = Vec<(u32, String)>;
+
 /// What all ranks have seen, in the source's order.
-fn of_all_ranks(ranks: &dyn Communicator, seen: &[Seen], broken: &[(u32, String)]) -> Result<(Vec<Seen>, Vec<(u32, String)>)> {
-    let numbers = parallel::tell_all(ranks, seen.iter().flat_map(Seen::to_numbers))?;
+fn of_all_ranks(ranks: &dyn Communicator, seen: &[Seen], broken: &Broken) -> Result<(Vec<Seen>, Broken)> {
+    let numbers = parallel::tell_all(ranks, seen.iter().flat_map(|seen| seen.to_numbers()))?;
     let mut seen: Vec<Seen> = numbers.as_chunks().0.iter().map(Seen::of_numbers).collect();
     seen.sort_by_key(|seen| seen.answer.picture);
-    let mut broken: Vec<(u32, String)> = parallel::tell(ranks, &broken.to_vec())?.into_iter().flatten().collect();
+    let mut broken: Broken = parallel::tell(ranks, broken)?.into_iter().flatten().collect();
     broken.sort();
     Ok((seen, broken))
 }
@@ -202,8 +205,8 @@ impl Seen {
     }
 
     /// For other ranks; every field has room in a double.
-    fn to_numbers(&self) -> [f64; 7] {
-        let Seen { answer, in_top5, loss } = *self;
+    fn to_numbers(self) -> [f64; 7] {
+        let Seen { answer, in_top5, loss } = self;
         let Answer { picture, label, class, probability, of_label } = answer;
         let [picture, label, class] = [picture, label, class].map(f64::from);
         [picture, label, class, f64::from(probability), f64::from(of_label), f64::from(u8::from(in_top5)), loss]
