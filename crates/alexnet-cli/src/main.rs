@@ -55,6 +55,8 @@ enum Command {
     Summary(commands::summary::Args),
     /// Time training or inference, and what they are made of
     Bench(commands::bench::Args),
+    /// List what can run a network on this machine, and why something cannot
+    Devices(commands::devices::Args),
     /// Compare this machine's figures with PyTorch's
     Selftest(commands::selftest::Args),
     /// Print a script that completes options in a shell
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Devices(args) => commands::devices::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Man(args) => commands::man::run(&args, Cli::command()),

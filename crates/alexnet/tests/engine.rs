@@ -2,113 +2,15 @@
 
 use alexnet::engine::cpu::{Cpu, Precision};
 use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
-use alexnet::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet::net::{Activation, DropoutStyle, Net, Op, Rounding};
 use alexnet::selftest::formula::{self, uniform};
 
 #[path = "engine/layer_gradient.rs"]
 mod layer_gradient;
+#[path = "engine/wirings.rs"]
+mod wirings;
 
-const SIZE: usize = 17;
-
-fn net(name: &str, rows: &[(&str, Op)]) -> Net {
-    let layers = rows.iter().map(|(name, op)| Layer { name: (*name).into(), op: op.clone() }).collect();
-    Net { name: name.into(), image_size: SIZE, layers }
-}
-
-fn conv(out: usize, kernel: usize, stride: usize, pad: Pad, groups: usize, rounding: Rounding) -> Op {
-    let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.1));
-    Op::Conv { out, kernel, stride, pad, groups, rounding, weight_init, bias_init }
-}
-
-fn fc(out: usize) -> Op {
-    Op::Linear { out, weight_init: WeightInit::HeNormal, bias_init: BiasInit::Constant(0.1) }
-}
-
-fn max(kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Op {
-    Op::MaxPool { kernel, stride, pad, rounding }
-}
-
-const RELU: Op = Op::Activation { function: Activation::Relu };
-const TANH: Op = Op::Activation { function: Activation::Tanh };
-const SIGMOID: Op = Op::Activation { function: Activation::Sigmoid };
-const NONE: Pad = Pad::all(0);
-const LOW: Pad = Pad { top: 0, left: 0, bottom: 1, right: 1 };
-
-fn lrn(columns: usize) -> Op {
-    Op::Lrn { n: 5, alpha: 0.3, beta: 0.75, k: 2.0, divide_by_n: true, columns }
-}
-
-fn drop(style: DropoutStyle) -> Op {
-    Op::Dropout { rate: 0.5, style }
-}
-
-/// Nets whose layers follow each other in different ways.
-fn wirings() -> Vec<Net> {
-    use Rounding::{Ceil, Floor};
-    vec![
-        net(
-            "relu-pool",
-            &[
-                ("conv1", conv(6, 5, 2, Pad::all(2), 1, Floor)),
-                ("relu1", RELU),
-                ("pool1", max(3, 2, NONE, Floor)),
-                ("conv2", conv(8, 3, 1, Pad::all(1), 2, Floor)),
-                ("relu2", RELU),
-                ("fc3", fc(10)),
-                ("relu3", RELU),
-                ("drop3", drop(DropoutStyle::ScaleInTraining)),
-                ("fc4", fc(5)),
-            ],
-        ),
-        net(
-            "2012",
-            &[
-                ("conv1", conv(8, 4, 3, NONE, 1, Ceil)),
-                ("norm1", lrn(2)),
-                ("pool1", max(2, 2, LOW, Ceil)),
-                ("relu1", RELU),
-                ("conv2", conv(12, 3, 1, Pad::all(1), 2, Floor)),
-                ("relu2", RELU),
-                ("norm2", lrn(1)),
-                ("spatial2", Op::SpatialNorm { n: 3, alpha: 0.5, beta: 0.75, k: 1.0 }),
-                ("pool2", max(3, 2, Pad::all(1), Floor)),
-                ("fc3", fc(5)),
-            ],
-        ),
-        net(
-            "smooth",
-            &[
-                ("conv1", conv(7, 3, 2, LOW, 1, Floor)),
-                ("tanh1", TANH),
-                ("pool1", Op::AvgPool { kernel: 3, stride: 2, pad: Pad::all(1), rounding: Ceil }),
-                ("conv2", conv(9, 3, 1, Pad::all(1), 1, Floor)),
-                ("sigmoid2", SIGMOID),
-                ("conv3", conv(6, 3, 2, Pad::all(1), 3, Floor)),
-                ("tanh3", TANH),
-                ("drop3", drop(DropoutStyle::ScaleAtInference)),
-                ("pool3", Op::AdaptiveAvgPool { out: 2 }),
-                ("fc4", fc(11)),
-                ("sigmoid4", SIGMOID),
-                ("drop4", drop(DropoutStyle::ScaleInTraining)),
-                ("fc5", fc(4)),
-            ],
-        ),
-        net(
-            "stretched",
-            &[
-                ("drop0", drop(DropoutStyle::ScaleInTraining)),
-                ("conv1", conv(5, 5, 3, Pad::all(1), 1, Ceil)),
-                ("relu1", RELU),
-                ("avgpool", Op::AdaptiveAvgPool { out: 7 }),
-                ("tanh2", TANH),
-                ("relu2", RELU),
-                ("fc3", fc(33)),
-                ("relu3", RELU),
-                ("fc4", fc(3)),
-            ],
-        ),
-    ]
-}
+use wirings::*;
 
 fn engine(net: &Net, capacity: usize, threads: usize) -> Cpu {
     let mut engine = Cpu::new(net, capacity, threads).expect("a sound net");

@@ -14,8 +14,8 @@ fn assert_equal(report: &Report, reference: &Report, bounds: &Bounds) {
 }
 
 fn run(case: &Case, convolutions: Convolutions) -> Report {
-    selftest::run(case, "test", |net| Cpu::new(net, case.batch, 0).map(|cpu| cpu.with_convolutions(convolutions)))
-        .expect("the case runs")
+    let engine = Cpu::new(&case.engines_net(), case.batch, 0).expect("a preset");
+    selftest::run(case, "test", &mut engine.with_convolutions(convolutions)).expect("the case runs")
 }
 
 #[test]

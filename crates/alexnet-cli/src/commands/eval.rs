@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
-    let report = eval::evaluate(&mut engine, &loader, &model.classes, args.crops, &mut |done| {
+    let report = eval::evaluate(&mut *engine, &loader, &model.classes, args.crops, &mut |done| {
         bar.set_position(done as u64);
         true
     })?;

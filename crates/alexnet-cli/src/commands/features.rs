@@ -3,7 +3,8 @@
 use super::machine::Machine;
 use crate::{net_option, out};
 use alexnet::data::{self, Source, loader};
-use alexnet::engine::cpu::{Cpu, Precision};
+use alexnet::engine::Engine;
+use alexnet::engine::cpu::Precision;
 use alexnet::features::{About, Pool, Taken, Writer, extract};
 use alexnet::image::Preprocess;
 use alexnet::weights;
@@ -105,7 +106,7 @@ pub(super) struct Asked<'a> {
 pub(super) struct Looker {
     pub(super) about: About,
     taken: Taken,
-    engine: Cpu,
+    engine: Box<dyn Engine>,
     preprocess: Preprocess,
 }
 
@@ -149,6 +150,6 @@ impl Looker {
         // Each picture is seen once.
         let options = loader::Options { batch: batch.min(source.len()), threads, memory: Some(0), ..Default::default() };
         let loader = loader::Loader::sequential(source.clone(), self.preprocess.clone(), false, options)?;
-        Ok(extract(&mut self.engine, &loader, &self.taken, row)?)
+        Ok(extract(&mut *self.engine, &loader, &self.taken, row)?)
     }
 }

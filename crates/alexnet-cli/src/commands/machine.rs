@@ -1,8 +1,10 @@
 //! What runs a network: the options that `train`, `eval` and `predict` share.
 
+use alexnet::engine::Engine;
 use alexnet::engine::cpu::{Cpu, Precision};
 use alexnet::net::Net;
 use alexnet::weights::Model;
+use anyhow::bail;
 
 /// Options about arithmetic and processor.
 #[derive(Debug, Clone, clap::Args)]
@@ -10,31 +12,75 @@ pub(crate) struct Machine {
     /// Arithmetic: f32, bf16, or int8 for a model of `alexnet quantize` [default: f32]
     #[arg(long, value_name = "KIND")]
     pub(crate) precision: Option<Precision>,
-    /// What runs the network
-    #[arg(long, default_value = "cpu", value_parser = ["cpu"])]
-    pub(crate) device: String,
+    /// What runs the network: cpu, or one of `alexnet devices`; two with a comma hold half of a net of two groups each
+    /// [default: cpu]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
     /// Number of threads; it never changes a result [default: one a core]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) threads: usize,
 }
 
 impl Machine {
+    /// Whether this program's own engine on the processor runs it.
+    pub(crate) fn is_cpu(&self) -> bool {
+        self.device() == "cpu"
+    }
+
+    /// The device's name.
+    pub(crate) fn device(&self) -> &str {
+        self.device.as_deref().unwrap_or("cpu")
+    }
+
     /// An engine with all parameters zero.
-    pub(crate) fn engine(&self, net: &Net, batch: usize) -> anyhow::Result<Cpu> {
-        Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.precision.unwrap_or_default()))
+    pub(crate) fn engine(&self, net: &Net, batch: usize) -> anyhow::Result<Box<dyn Engine>> {
+        if self.is_cpu() { Ok(Box::new(self.cpu(net, batch)?)) } else { self.other(net, batch) }
     }
 
     /// An engine with a model's parameters, which are taken out of the model: 240 MB need not lie about twice.
-    pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Cpu> {
-        self.fill(self.engine(&model.net, batch)?, model)
+    pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine>> {
+        if self.is_cpu() {
+            return Ok(Box::new(self.fill(self.cpu(&model.net, batch)?, model)?));
+        }
+        let mut engine = self.other(&model.net, batch)?;
+        model.load_into(&mut *engine)?;
+        model.tensors.clear();
+        Ok(engine)
     }
 
-    /// An engine with a model's parameters, likewise.
+    /// The CPU engine with all parameters zero, for what no other engine can.
+    pub(crate) fn cpu(&self, net: &Net, batch: usize) -> anyhow::Result<Cpu> {
+        if !self.is_cpu() {
+            bail!("--device {}: this works on the processor only; leave --device out", self.device());
+        }
+        Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.precision.unwrap_or_default()))
+    }
+
+    /// The CPU engine with a model's parameters.
     pub(crate) fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Cpu> {
         model.load_into(&mut engine)?;
         engine.set_ranges(std::mem::take(&mut model.ranges));
         model.tensors.clear();
         Ok(engine)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn other(&self, net: &Net, batch: usize) -> anyhow::Result<Box<dyn Engine>> {
+        let precision = match self.precision.unwrap_or_default() {
+            Precision::F32 => alexnet_burn::Precision::F32,
+            Precision::Bf16 => alexnet_burn::Precision::Bf16,
+            Precision::Int8 => bail!("--precision int8 runs on the processor only; use f32 or bf16, or leave --device out"),
+        };
+        Ok(Box::new(alexnet_burn::Gpu::new(net, batch, alexnet_burn::device::parse(self.device())?, precision)?))
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn other(&self, _: &Net, _: usize) -> anyhow::Result<Box<dyn Engine>> {
+        bail!(
+            "--device {}: this program was built for the processor alone; build it with \
+             cargo build --release --features gpu,cuda (or rocm, vulkan, metal, webgpu)",
+            self.device()
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::machine::{self, Machine};
 use crate::{net_option, out};
+use alexnet::engine::Engine;
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
 use alexnet::weights;
@@ -40,8 +41,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut model = weights::open(&args.model, args.net.as_deref())?;
     // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
     // convolutions' weights for Winograd even for one picture costs 15 ms.
-    let engine = args.machine.engine(&model.net, args.pictures.len().min(TOGETHER) * args.crops)?.with_steady_answers();
-    let mut engine = args.machine.fill(engine, &mut model)?;
+    let batch = args.pictures.len().min(TOGETHER) * args.crops;
+    let mut engine: Box<dyn Engine> = if args.machine.is_cpu() {
+        let engine = args.machine.cpu(&model.net, batch)?.with_steady_answers();
+        Box::new(args.machine.fill(engine, &mut model)?)
+    } else {
+        args.machine.engine_of(&mut model, batch)?
+    };
     let (mut results, mut failed) = (Vec::new(), 0);
     for paths in args.pictures.chunks(TOGETHER) {
         let (mut read, mut pictures) = (Vec::new(), Vec::new());
@@ -57,7 +63,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
             }
         }
-        let answers = predict(&mut engine, &pictures, &model.preprocess, args.crops, args.top)?;
+        let answers = predict(&mut *engine, &pictures, &model.preprocess, args.crops, args.top)?;
         for (path, guesses) in read.into_iter().zip(answers) {
             if args.json {
                 results.push(json(path, args.crops, &guesses, &model.classes));

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (mut seen, mut same) = (0, 0);
     let (mut floats, mut bytes) = (Vec::new(), Vec::new());
     engine.set_ranges(ranges);
-    let machine = Machine { precision: Some(Precision::Int8), device: "cpu".into(), threads: args.threads };
+    let machine = Machine { precision: Some(Precision::Int8), device: None, threads: args.threads };
     let mut quantised = machine.engine_of(&mut model, batch)?;
     for batch in loader.epoch(0, 0).filter(|batch| !batch.labels.is_empty()) {
         engine.infer(&batch.images, &mut floats)?;

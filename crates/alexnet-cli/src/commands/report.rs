@@ -109,7 +109,7 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
     let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), false, options)?;
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {eta} left")?);
-    let engine: &mut dyn engine::Engine = &mut engine;
+    let engine: &mut dyn engine::Engine = &mut *engine;
     let report = eval::evaluate(engine, &loader, &model.classes, 1, &mut |done| {
         bar.set_position(done as u64);
         true

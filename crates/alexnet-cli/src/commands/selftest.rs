@@ -1,12 +1,15 @@
 //! `alexnet selftest`: this machine's engine against PyTorch's figures.
 
-use alexnet::engine::cpu::{Convolutions, Cpu};
+use super::machine::Machine;
+use alexnet::engine::cpu::Convolutions;
 use alexnet::net::presets;
 use alexnet::selftest::{self, Bounds, Case, Report, compare, golden};
 use anyhow::{Context, bail};
 
 use crate::net_option::names;
 use crate::out;
+
+const NAME: &str = concat!("alexnet ", env!("CARGO_PKG_VERSION"));
 
 /// Options of `alexnet selftest`.
 #[derive(clap::Args)]
@@ -30,12 +33,8 @@ pub(crate) struct Args {
     /// pooling, where no rounding makes a slope jump [default: ALEXNET_CONV, else direct]
     #[arg(long, value_name = "NAME", value_parser = ["direct", "winograd", "fastest"])]
     convolutions: Option<String>,
-    /// Where to compute
-    #[arg(long, default_value = "cpu", value_parser = ["cpu"])]
-    device: String,
-    /// Number of threads [default: one a core]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    threads: usize,
+    #[command(flatten)]
+    machine: Machine,
     /// Print what was computed as JSON: an object for one network, else an array
     #[arg(long)]
     json: bool,
@@ -53,9 +52,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None => Convolutions::from_env().map_err(anyhow::Error::msg)?,
     };
     let compute = |case: &Case, convolutions| {
-        selftest::run(case, concat!("alexnet ", env!("CARGO_PKG_VERSION")), |net| {
-            Ok(Cpu::new(net, case.batch, args.threads)?.with_convolutions(convolutions))
-        })
+        if args.machine.is_cpu() {
+            let mut engine = args.machine.cpu(&case.engines_net(), case.batch)?.with_convolutions(convolutions);
+            return Ok(selftest::run(case, NAME, &mut engine)?);
+        }
+        let mut engine = args.machine.engine(&case.engines_net(), case.batch)?;
+        Ok::<_, anyhow::Error>(selftest::run(case, &format!("{NAME} on {}", args.machine.device()), &mut *engine)?)
     };
     let direct = convolutions == Convolutions::Direct;
     let bounds = if direct { Bounds::DIRECT } else { Bounds::WINOGRAD };

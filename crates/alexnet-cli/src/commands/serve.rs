@@ -64,6 +64,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    if !args.machine.is_cpu() {
+        bail!("--device {}: the server answers from the processor only; leave --device out", args.machine.device());
+    }
     let seconds = |name: &str, value: f64| {
         Duration::try_from_secs_f64(value).ok().with_context(|| format!("--{name} {value}: not a number of seconds"))
     };

@@ -3,6 +3,7 @@
 use crate::net_option::NetOption;
 use crate::out::{self, Align};
 use alexnet::net::presets::{ALL, Preset};
+use alexnet::net::towers::{Crossing, TowerLayer};
 use alexnet::net::{Net, Op, Shape, drawing, with_commas};
 use serde::Serialize;
 
@@ -16,6 +17,9 @@ pub(crate) struct Args {
     /// Number of classes [default: 1000]
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     classes: Option<usize>,
+    /// The net in two towers, as on the two GPUs of 2012: what crosses between them
+    #[arg(long, value_name = "towers", value_parser = ["towers"], conflicts_with = "svg")]
+    parallel: Option<String>,
     /// One JSON document instead of a table
     #[arg(long, conflicts_with = "svg")]
     json: bool,
@@ -30,6 +34,10 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let svg = drawing::svg(&net)?;
         alexnet::files::write_whole(path, |file| file.write_all(svg.as_bytes()))?;
         return if quiet { Ok(()) } else { out::print(&format!("{}\n", path.display())) };
+    }
+    if args.parallel.is_some() {
+        let plan = net.towers()?;
+        return if args.json { out::print_json(&towers_json(&plan)) } else { out::print(&towers_table(&net, &plan)?) };
     }
     if args.json { out::print_json(&NetJson::of(&net)?) } else { out::print(&table(&net)?) }
 }
@@ -53,6 +61,36 @@ fn table(net: &Net) -> anyhow::Result<String> {
     text += &out::table([Left, Left, Left, Right, Right], &rows);
     text += &format!("\nThe weights take {:.1} MB as 32-bit numbers.\n", totals.parameters as f64 * 4.0 / 1e6);
     Ok(text)
+}
+
+/// What crosses where, in bytes for a picture.
+fn towers_table(net: &Net, plan: &[TowerLayer]) -> anyhow::Result<String> {
+    let mut rows = vec![["layer", "tower 0", "tower 1", "reads from the other", "bytes, both ways and back"].map(String::from)];
+    for (layer, shape) in plan.iter().zip(net.shapes()?) {
+        let [zero, one] = [0, 1].map(|tower| layer.outputs(tower, shape.output.channels));
+        let maps = |outputs: std::ops::Range<usize>| {
+            if outputs.is_empty() { String::new() } else { format!("{}-{}", outputs.start, outputs.end - 1) }
+        };
+        let reads = match layer.crossing {
+            Crossing::Nothing => String::new(),
+            Crossing::Whole => "all its maps".into(),
+            Crossing::Edge(maps) => format!("{maps} maps at the border"),
+        };
+        let bytes = if layer.bytes() == 0 { String::new() } else { with_commas(layer.bytes() as u64) };
+        rows.push([layer.name.clone(), maps(zero), maps(one), reads, bytes]);
+    }
+    let total: usize = plan.iter().map(TowerLayer::bytes).sum();
+    rows.push(["total".into(), String::new(), String::new(), String::new(), with_commas(total as u64)]);
+    use Align::{Left, Right};
+    let table = out::table([Left, Left, Left, Left, Right], &rows);
+    Ok(format!("{} in two towers; bytes for one picture in training, half of them in inference\n\n{table}", net.name))
+}
+
+fn towers_json(plan: &[TowerLayer]) -> serde_json::Value {
+    let layer =
+        |layer: &TowerLayer| serde_json::json!({ "name": layer.name, "received": layer.received, "bytes": layer.bytes() });
+    let bytes: usize = plan.iter().map(TowerLayer::bytes).sum();
+    serde_json::json!({ "layers": plan.iter().map(layer).collect::<Vec<_>>(), "bytes": bytes })
 }
 
 fn words(shape: Shape) -> String {

@@ -27,29 +27,38 @@ const RATES: [f32; 3] = [0.002, 0.002, 0.0002];
 /// Large, so that leaving the decay out would show.
 const DECAY: f32 = 0.05;
 
-/// Makes the engine for the case's net with `engine` and runs the case on it.
+impl Case {
+    /// The net for the engine: the reference values know no dropout, not even its scaling at inference.
+    pub fn engines_net(&self) -> Net {
+        let layers = self.net.layers.iter().filter(|layer| !matches!(layer.op, Op::Dropout { .. })).cloned().collect();
+        Net { layers, ..self.net.clone() }
+    }
+}
+
+/// Runs the case on an engine for its [`engines_net`](Case::engines_net).
 ///
 /// # Errors
-/// A net that does not fit its image size, a case without pictures or classes, or what the engine says.
-pub fn run<E: Engine>(case: &Case, framework: &str, engine: impl FnOnce(&Net) -> Result<E>) -> Result<Report> {
+/// An engine of another net, a case without pictures or classes, or what the engine says.
+pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Report> {
     let classes = case.net.classes();
     if case.batch == 0 || classes == 0 {
         return Err(Error::Invalid("the self-test needs at least one picture and one class".into()));
     }
-    // The reference values know no dropout, not even its scaling at inference.
-    let net = without_dropout(&case.net);
-    let mut engine = engine(&net)?;
-    formula::set_parameters(&mut engine, case.seed)?;
+    let net = case.engines_net();
+    if *engine.net() != net {
+        return Err(Error::Invalid("the engine is of another net than the case".into()));
+    }
+    formula::set_parameters(engine, case.seed)?;
     let images = formula::pictures(&net, case.seed, case.batch);
     let labels = formula::labels(case.batch, classes);
     let batch = Batch { images: &images, labels: &labels, dropout: None };
-    let activations = activations(&mut engine, case, &images)?;
+    let activations = activations(engine, case, &images)?;
     let mut logits = Vec::new();
     engine.infer(&images, &mut logits)?;
-    let gradients = gradients(&mut engine, case, &batch)?;
-    let before = parameters(&engine)?;
-    let losses = train(&mut engine, &batch)?;
-    let after = parameters(&engine)?;
+    let gradients = gradients(engine, case, &batch)?;
+    let before = parameters(engine)?;
+    let losses = train(engine, &batch)?;
+    let after = parameters(engine)?;
     let mut update = BTreeMap::new();
     for (t, ((name, shape, new), (_, _, old))) in after.iter().zip(&before).enumerate() {
         let change: Vec<f32> = new.iter().zip(old).map(|(new, old)| new - old).collect();
@@ -69,11 +78,6 @@ pub fn run<E: Engine>(case: &Case, framework: &str, engine: impl FnOnce(&Net) ->
         gradients,
         update,
     })
-}
-
-fn without_dropout(net: &Net) -> Net {
-    let layers = net.layers.iter().filter(|layer| !matches!(layer.op, Op::Dropout { .. })).cloned().collect();
-    Net { layers, ..net.clone() }
 }
 
 /// Every activation that the report tells.

@@ -120,7 +120,7 @@ fn doubt(
             loader::Options { batch: BATCH, threads: args.machine.threads, memory: Some(0), ..loader::Options::default() };
         let loader = loader::Loader::sequential(matched, model.preprocess.clone(), false, options)?;
         let bar = bar(source.len(), quiet)?;
-        let found = opinions(&mut engine, &loader, &mut |done| {
+        let found = opinions(&mut *engine, &loader, &mut |done| {
             bar.set_position(done as u64);
             true
         })?;

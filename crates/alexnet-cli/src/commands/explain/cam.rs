@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     for layer in &layers {
         model.net.layer(layer)?;
     }
-    let seen = Seen::new(&args.picture, &model, &mut engine)?;
+    let seen = Seen::new(&args.picture, &model, &mut *engine)?;
     let classes = seen.classes(&args.class, &model)?;
     // All in a row, or a row for each class where there are several maps of each.
     let many = classes.len() > 1 && layers.len() * args.method.len() > 1;
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                     Weighing::GradCam => Method::GradCam,
                     Weighing::LayerCam => Method::LayerCam,
                 };
-                let heat = cam(&mut engine, &seen.view.tensor, class, layer, method)?;
+                let heat = cam(&mut *engine, &seen.view.tensor, class, layer, method)?;
                 let cold = heat.values.iter().all(|&v| v == 0.0);
                 let how = if cold { "nothing speaks for it".into() } else { format!("{} in {layer}", method.name()) };
                 let cell = Cell::photograph(heat.over(&seen.view.picture, STRENGTH));

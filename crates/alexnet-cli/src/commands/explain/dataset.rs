@@ -70,7 +70,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     let source = eval::by_name(open(args.data.as_ref())?, &model.classes)?;
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let bar = bar(source.len(), quiet)?;
-    let found = errors::worst(&mut engine, &loader, args.count, &mut |done| {
+    let found = errors::worst(&mut *engine, &loader, args.count, &mut |done| {
         bar.set_position(done as u64);
         true
     })?;
@@ -106,7 +106,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
     let (mut whole, mut units, mut words): (Option<draw::sheet::Sheet>, _, _) = (None, Vec::new(), Vec::new());
     for (layer, unit) in &args.units {
         let bar = bar(source.len(), quiet)?;
-        let found = maximal::maximal(&mut engine, &loader, layer, *unit, args.count, &mut |done| {
+        let found = maximal::maximal(&mut *engine, &loader, layer, *unit, args.count, &mut |done| {
             bar.set_position(done as u64);
             true
         })?;

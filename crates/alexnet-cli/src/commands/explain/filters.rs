@@ -14,7 +14,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (model, engine) = args.common.open(1)?;
-    let found = filters(&engine, model.preprocess.channels)?;
+    let found = filters(&*engine, model.preprocess.channels)?;
     let scale = if args.together { Scale::Together } else { Scale::Each };
     let columns = if found.columns == 1 { String::new() } else { format!(", in {} columns", found.columns) };
     let words = format!("{} filters of {} x {} pixels{columns}", found.count, found.size, found.size);

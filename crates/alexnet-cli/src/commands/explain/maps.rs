@@ -17,8 +17,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (model, mut engine) = args.common.open(1)?;
-    let seen = Seen::new(&args.picture, &model, &mut engine)?;
-    let found = maps(&mut engine, &seen.view.tensor, &args.layer)?;
+    let seen = Seen::new(&args.picture, &model, &mut *engine)?;
+    let found = maps(&mut *engine, &seen.view.tensor, &args.layer)?;
     let mut sheet = found.sheet();
     sheet.title = format!("{} of {}", sheet.title, seen.file());
     if sheet.columns > 1 {

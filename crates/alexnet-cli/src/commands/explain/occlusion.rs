@@ -29,10 +29,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (model, mut engine) = args.common.open(BATCH)?;
     let patch = args.patch.unwrap_or(Options::for_size(model.net.image_size).patch);
     let options = Options { patch, stride: args.stride.unwrap_or((patch / 4).max(1)), batch: BATCH };
-    let seen = Seen::new(&args.picture, &model, &mut engine)?;
+    let seen = Seen::new(&args.picture, &model, &mut *engine)?;
     let (mut cells, mut words, mut maps) = (vec![seen.cell(&model)], Vec::new(), Vec::new());
     for class in seen.classes(&args.class, &model)? {
-        let found = occlusion(&mut engine, &seen.view.tensor, class, &options)?;
+        let found = occlusion(&mut *engine, &seen.view.tensor, class, &options)?;
         let lowest = found.hidden.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = found.hidden.iter().copied().fold(0.0, f64::max);
         let range = format!("{:.1} to {:.1} % with a part hidden", lowest * 100.0, highest * 100.0);

@@ -4,7 +4,7 @@ use crate::commands::machine::Machine;
 use crate::{net_option, out};
 use alexnet::draw::sheet::{Cell, Sheet};
 use alexnet::draw::{Format, INK};
-use alexnet::engine::cpu::Cpu;
+use alexnet::engine::Engine;
 use alexnet::explain::{View, class, errors, guesses};
 use alexnet::image::{Picture, decode};
 use alexnet::predict::Guess;
@@ -36,7 +36,7 @@ impl Common {
     /// The model, and an engine that has its parameters.
     ///
     /// Says first whether the drawing can have its name: nobody should wait for what cannot be written.
-    pub(super) fn open(&self, batch: usize) -> anyhow::Result<(Model, Cpu)> {
+    pub(super) fn open(&self, batch: usize) -> anyhow::Result<(Model, Box<dyn Engine>)> {
         if let Some(out) = &self.out {
             Format::of(out)?;
         }
@@ -79,7 +79,7 @@ const TOP: usize = 5;
 
 impl Seen {
     /// Reads a picture and asks the model.
-    pub(super) fn new(path: &Path, model: &Model, engine: &mut Cpu) -> anyhow::Result<Seen> {
+    pub(super) fn new(path: &Path, model: &Model, engine: &mut dyn Engine) -> anyhow::Result<Seen> {
         let view = View::centre(&read(path)?, &model.preprocess);
         let guesses = guesses(engine, &view.tensor)?;
         Ok(Seen { path: path.to_path_buf(), view, guesses })

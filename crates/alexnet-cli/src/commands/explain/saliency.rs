@@ -32,13 +32,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (model, mut engine) = args.common.open(1)?;
-    let seen = Seen::new(&args.picture, &model, &mut engine)?;
+    let seen = Seen::new(&args.picture, &model, &mut *engine)?;
     let relu = if args.guided { ReluGradient::Guided } else { ReluGradient::Plain };
     let smooth = args.smooth.map(|samples| Smooth { samples, noise: args.noise, seed: args.seed });
     let size = model.net.image_size;
     let (mut groups, mut words, mut classes) = (Vec::new(), Vec::new(), Vec::new());
     for class in seen.classes(&args.class, &model)? {
-        let gradient = saliency::gradient(&mut engine, &seen.view.tensor, class, &Options { relu, smooth })?;
+        let gradient = saliency::gradient(&mut *engine, &seen.view.tensor, class, &Options { relu, smooth })?;
         let cells = saliency::cells(&seen.view.picture, &gradient, size, model.preprocess.channels);
         groups.push(Group { heading: seen.words(class, &model), cells });
         words.push(seen.words(class, &model));

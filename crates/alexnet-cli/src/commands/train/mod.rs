@@ -136,13 +136,14 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if precision == Precision::Int8 {
         bail!("--precision int8: that is for inference; train in f32 or bf16, then `alexnet quantize`");
     }
-    let machine = Machine { precision: Some(precision), ..args.machine.clone() };
+    let device = Some(config.device.clone());
+    let machine = Machine { precision: Some(precision), device, ..args.machine.clone() };
     let mut engine = machine.engine(&net, config.recipe.batch.min(train.len()))?;
     // A run that goes on has its parameters in its state.
     match (&saved, &start, &head) {
         (Some(_), _, _) => {}
-        (None, Some(model), Some(head)) => begin::begin(&mut engine, model, head, config.seed)?,
-        _ => init::initialise(&mut engine, config.seed)?,
+        (None, Some(model), Some(head)) => begin::begin(&mut *engine, model, head, config.seed)?,
+        _ => init::initialise(&mut *engine, config.seed)?,
     }
     drop(start);
     let folder = match resumed {
@@ -156,7 +157,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut show = Show::new(args.json, quiet, config.recipe.epochs)?;
     show.begin(&config, &net, &train, &val, folder.path())?;
     let pictures = (train.clone(), val.clone());
-    let mut trainer = Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
+    let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
     show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());
     let mut recording = Recording::begin(args, &config, &net, pictures, &loaders, &trainer, &folder);

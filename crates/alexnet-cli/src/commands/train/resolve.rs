@@ -51,7 +51,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         from: absolute(args.from.as_deref())?,
         seed: args.seed.unwrap_or(0),
         precision: args.machine.precision.unwrap_or_default().to_string(),
-        device: args.machine.device.clone(),
+        device: args.machine.device().into(),
         recipe,
     };
     if start.is_none() {
@@ -121,6 +121,8 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
     fixed("--seed", args.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", args.val_share.as_ref(), &config.val_share, RUN)?;
     fixed("--precision", args.machine.precision.map(|p| p.to_string()).as_ref(), &config.precision, RUN)?;
+    // A run may move: models and states are the same for every device.
+    config.device = args.machine.device.clone().unwrap_or(config.device);
     config.data = absolute(args.data.as_deref())?.or(config.data);
     config.val = absolute(args.val.as_deref())?.or(config.val);
     config.from = absolute(args.from.as_deref())?.or(config.from);

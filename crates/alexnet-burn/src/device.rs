@@ -1,0 +1,114 @@
+//! Devices by name: `cuda:0`, `vulkan`, `flex`.
+
+use alexnet::{Error, Result};
+use burn::tensor::{Device, DeviceType};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A kind of devices, and whether this build has it.
+#[derive(Clone)]
+pub struct Kind {
+    /// As in `--device` and as the cargo feature.
+    pub name: &'static str,
+    /// Where it runs.
+    pub about: &'static str,
+    /// What Burn calls it; none: this build lacks it.
+    of_burn: Option<DeviceType>,
+}
+
+macro_rules! of_burn {
+    ($feature:literal, $kind:ident) => {{
+        #[cfg(feature = $feature)]
+        let kind = Some(DeviceType::$kind);
+        #[cfg(not(feature = $feature))]
+        let kind = None;
+        kind
+    }};
+}
+
+/// All kinds that there are.
+pub fn kinds() -> [Kind; 6] {
+    let kind = |name, about, of_burn| Kind { name, about, of_burn };
+    [
+        kind("cuda", "NVIDIA", of_burn!("cuda", Cuda)),
+        kind("rocm", "AMD", of_burn!("rocm", Rocm)),
+        kind("vulkan", "any with a Vulkan driver", of_burn!("vulkan", Vulkan)),
+        kind("metal", "Apple", of_burn!("metal", Metal)),
+        kind("webgpu", "any with Vulkan, Metal or DirectX 12", of_burn!("webgpu", WebGpu)),
+        kind("flex", "Burn's own processor backend, for tests", of_burn!("flex", Flex)),
+    ]
+}
+
+impl Kind {
+    /// Whether this build has it.
+    pub fn is_built(&self) -> bool {
+        self.of_burn.is_some()
+    }
+
+    /// Its devices on this machine, in the order of their numbers.
+    ///
+    /// # Errors
+    /// Why there are none, in words.
+    pub fn devices(&self) -> Result<Vec<Device>> {
+        let Some(kind) = self.of_burn.clone() else {
+            return Err(Error::Invalid(format!("this program was built without it: cargo build --features gpu,{}", self.name)));
+        };
+        // A missing driver is a panic in Burn 0.22; it must not look like a bug of this program's.
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let found = catch_unwind(AssertUnwindSafe(|| Device::enumerate(kind).into_vec()));
+        std::panic::set_hook(hook);
+        match found {
+            Ok(devices) if devices.is_empty() => Err(Error::Invalid(self.lacking(""))),
+            Ok(devices) => Ok(devices),
+            Err(panic) => {
+                let words = panic.downcast_ref::<String>().cloned();
+                let words = words.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string())).unwrap_or_default();
+                Err(Error::Invalid(self.lacking(words.lines().next().unwrap_or(""))))
+            }
+        }
+    }
+
+    fn lacking(&self, why: &str) -> String {
+        let advice = match self.name {
+            "cuda" => "it needs NVIDIA's driver and CUDA 12 (nvidia-smi shows whether the driver is there)",
+            "rocm" => "it needs AMD's driver and ROCm (rocminfo shows whether they are there)",
+            "vulkan" => "it needs a Vulkan driver (vulkaninfo --summary shows those that are there)",
+            _ => "it needs a driver",
+        };
+        let colon = if why.is_empty() { "" } else { ": " };
+        format!("no {} device was found{colon}{why}; {advice}", self.name)
+    }
+}
+
+/// The devices that `text` means: a name such as `flex`, `cuda:1`, or two with a comma.
+///
+/// # Errors
+/// A name that is unknown, or a device that is not there; the message says why.
+pub fn parse(text: &str) -> Result<Vec<Device>> {
+    text.split(',').map(one).collect()
+}
+
+fn one(text: &str) -> Result<Device> {
+    let (name, number) = text.split_once(':').unwrap_or((text, "0"));
+    let unknown = || {
+        let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
+        Error::Invalid(format!("{text}: no such device; use cpu, or one of {} with a number (cuda:0)", names.join(", ")))
+    };
+    let number: usize = number.parse().map_err(|_| unknown())?;
+    let kind = kinds().into_iter().find(|kind| kind.name == name).ok_or_else(unknown)?;
+    let devices = kind.devices()?;
+    // Burn has one processor; that it can be two towers is for tests.
+    let at = if name == "flex" { 0 } else { number };
+    devices.get(at).cloned().ok_or_else(|| {
+        Error::Invalid(format!("{text}: there are {} {name} devices, the last is {name}:{}", devices.len(), devices.len() - 1))
+    })
+}
+
+/// What a device calls itself.
+pub fn describe(device: &Device) -> String {
+    #[cfg(any(feature = "cuda", feature = "rocm", feature = "vulkan", feature = "metal", feature = "webgpu"))]
+    if let Some(identity) = device.identity() {
+        return identity.name;
+    }
+    format!("{device:?}")
+}

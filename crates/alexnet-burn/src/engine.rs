@@ -1,0 +1,253 @@
+//! The trait `Engine`, on Burn.
+
+use super::gradient;
+use super::parameter::{read, write};
+use super::tower::{Held, Towers, Way};
+use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, Step, Update};
+use alexnet::net::{Net, Op};
+use alexnet::{Error, Result};
+use alexnet_kernels::context::Context;
+use alexnet_kernels::isa::Isa;
+use alexnet_kernels::loss;
+use burn::tensor::{DType, Device, Tensor};
+
+/// What the products of convolutions and linear layers are made of. All else, weights and updates too, stays f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Factors rounded to bfloat16.
+    Bf16,
+    /// Factors rounded to half precision. Losses are not scaled: gradients below 6e-8 vanish.
+    F16,
+}
+
+/// Runs a [`Net`] on a device of Burn's, or in two towers on two.
+pub struct Gpu {
+    towers: Towers,
+    classes: usize,
+    capacity: usize,
+}
+
+impl Gpu {
+    /// An engine for batches of up to `capacity` pictures; all parameters are zero. Two devices take a tower each.
+    ///
+    /// # Errors
+    /// A net whose layers do not fit each other or whose last layer is not linear, one that cannot be two towers, a batch of
+    /// nothing, or a device that lacks the precision.
+    pub fn new(net: &Net, capacity: usize, devices: Vec<Device>, precision: Precision) -> Result<Gpu> {
+        if !matches!(net.layers.last().map(|layer| &layer.op), Some(Op::Linear { .. })) {
+            return Err(Error::Net(format!("{}: the last layer must be linear: its outputs are the classes", net.name)));
+        }
+        if capacity == 0 {
+            return Err(Error::Invalid("a batch needs at least one picture".into()));
+        }
+        let wanted = match precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+            Precision::F16 => DType::F16,
+        };
+        if let Some(device) = devices.iter().find(|device| !device.supports_dtype(wanted)) {
+            return Err(Error::Invalid(format!("{device:?} has no {wanted:?}; use --precision f32")));
+        }
+        Ok(Gpu { towers: Towers::new(net, devices, precision)?, classes: net.classes(), capacity })
+    }
+
+    /// Bytes that have crossed between the two towers so far, gradients included.
+    pub fn crossed(&self) -> u64 {
+        self.towers.crossed
+    }
+
+    /// Number of pictures in `images`.
+    fn count(&self, images: &[f32]) -> Result<usize> {
+        let size = self.towers.net.image_size;
+        let len = 3 * size * size;
+        if images.is_empty() || !images.len().is_multiple_of(len) {
+            return Err(Error::Net(format!("{} values are no pictures of 3 x {size} x {size}", images.len())));
+        }
+        Ok(images.len() / len)
+    }
+
+    /// What the layers up to and with number `last` give, as one tensor.
+    fn up_to(&mut self, images: &[f32], last: usize) -> Result<Tensor<4>> {
+        let n = self.count(images)?;
+        let x = self.towers.pictures(images, n);
+        let held = self.towers.forward(0..last + 1, x, Way::FORTH, &mut Vec::new());
+        self.towers.joined(held).ok_or_else(|| Error::Net("no tower holds this layer".into()))
+    }
+
+    /// Forward, loss and backward; the gradients of parameters for which `learns`.
+    fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(Step, Vec<(usize, usize, Tensor<1>)>)> {
+        let (n, classes) = (self.count(batch.images)?, self.classes);
+        if n != batch.labels.len() || n > self.capacity {
+            let (labels, capacity) = (batch.labels.len(), self.capacity);
+            return Err(Error::Net(format!("{n} pictures with {labels} labels in an engine for batches of {capacity}")));
+        }
+        if let Some(label) = batch.labels.iter().find(|&&label| label as usize >= classes) {
+            return Err(Error::Net(format!("label {label}, but the net knows only {classes} classes")));
+        }
+        let x = self.towers.pictures(batch.images, n);
+        let way = Way { learns, dropout: batch.dropout, back: true };
+        let mut tracked = Vec::new();
+        let held = self.towers.forward(0..self.towers.net.layers.len(), x, way, &mut tracked);
+        let logits = read(self.logits(&held)?.without_autodiff())?;
+        let mut upstream = vec![0.0; n * classes];
+        let context = Context::serial(Isa::Portable);
+        let loss = loss::softmax_cross_entropy(&context, n, classes, &logits, batch.labels, 1.0 / n as f32, Some(&mut upstream));
+        let step = Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct };
+        let upstream = write(&upstream, [n, classes, 1, 1], &self.towers.all[0].device);
+        let gradients = gradient::of_parameters(&held, upstream, tracked);
+        Ok((step, gradients))
+    }
+
+    /// The first tower has them.
+    fn logits(&self, held: &Held) -> Result<Tensor<4>> {
+        held[0].clone().ok_or_else(|| Error::Net("no tower holds the logits".into()))
+    }
+
+    /// The one tower and parameter, or both towers', that `name` means, with its length over both.
+    fn length(&self, name: &str) -> Result<usize> {
+        match self.towers.parts(name).map(|part| part.range.end).max() {
+            Some(len) => Ok(len),
+            None => Err(Error::Net(format!("the net has no parameter named {name}"))),
+        }
+    }
+
+    fn check(&self, name: &str, values: &[f32]) -> Result<()> {
+        let len = self.length(name)?;
+        let wrong = || Error::Net(format!("{name} has {len} values, not {}", values.len()));
+        if values.len() == len { Ok(()) } else { Err(wrong()) }
+    }
+}
+
+impl Engine for Gpu {
+    fn net(&self) -> &Net {
+        &self.towers.net
+    }
+
+    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        let len = images.len() / self.count(images)?;
+        logits.clear();
+        for part in images.chunks(len * self.capacity) {
+            let last = self.towers.net.layers.len() - 1;
+            logits.extend(read(self.up_to(part, last)?)?);
+        }
+        Ok(())
+    }
+
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
+        let (step, gradients) = self.learn(batch, &|name| rule.rates(name).is_some())?;
+        for (tower, at, gradient) in gradients {
+            let parameter = &mut self.towers.all[tower].parameters[at];
+            if let Some(rates) = rule.rates(&parameter.name) {
+                parameter.step(gradient, rates, rule.momentum, rule.form);
+            }
+        }
+        Ok(step)
+    }
+
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
+        let (step, gradients) = self.learn(batch, &|_| true)?;
+        let mut names: Vec<String> =
+            gradients.iter().map(|(t, at, _)| self.towers.all[*t].parameters[*at].name.clone()).collect();
+        names.reverse();
+        names.dedup();
+        for name in names {
+            let mut whole = vec![0.0; self.length(&name)?];
+            for (t, at, gradient) in &gradients {
+                let parameter = &self.towers.all[*t].parameters[*at];
+                if parameter.name == name {
+                    whole[parameter.range.clone()].copy_from_slice(&read(gradient.clone())?);
+                }
+            }
+            visit(&name, &whole);
+        }
+        Ok(step)
+    }
+
+    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
+        self.check(name, gradient)?;
+        let Some(rates) = rule.rates(name) else { return Ok(()) };
+        for tower in &mut self.towers.all {
+            for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
+                let gradient = write(&gradient[parameter.range.clone()], [parameter.range.len()], &tower.device);
+                parameter.step(gradient, rates, rule.momentum, rule.form);
+            }
+        }
+        Ok(())
+    }
+
+    fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
+        let (n, classes) = (self.count(images)?, self.classes);
+        if labels.len() != n || labels.iter().any(|&label| label as usize >= classes) {
+            return Err(Error::Net(format!("{n} pictures, {classes} classes and the labels {labels:?}")));
+        }
+        let mut logits = Vec::new();
+        self.infer(images, &mut logits)?;
+        let mut upstream = vec![0.0; n * classes];
+        let context = Context::serial(Isa::Portable);
+        loss::softmax_cross_entropy(&context, n, classes, &logits, labels, 1.0 / n as f32, Some(&mut upstream));
+        Ok(gradient::of_layer(&mut self.towers, images, n, None, &upstream, ReluGradient::Plain)?.gradient)
+    }
+
+    fn layer_gradient(
+        &mut self,
+        images: &[f32],
+        layer: Option<&str>,
+        weights: &[f32],
+        relu: ReluGradient,
+    ) -> Result<LayerGradient> {
+        let n = self.count(images)?;
+        if weights.len() != n * self.classes {
+            let (given, classes) = (weights.len(), self.classes);
+            return Err(Error::Net(format!("{given} weights for the logits of {n} pictures and {classes} classes")));
+        }
+        gradient::of_layer(&mut self.towers, images, n, layer, weights, relu)
+    }
+
+    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
+        let (last, len) = (self.towers.net.layer(layer)?, images.len() / self.count(images)?);
+        let mut values = Vec::new();
+        for part in images.chunks(len * self.capacity) {
+            values.extend(read(self.up_to(part, last)?)?);
+        }
+        Ok(values)
+    }
+
+    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; self.length(name)?];
+        for part in self.towers.parts(name) {
+            values[part.range.clone()].copy_from_slice(&read(part.value.clone())?);
+        }
+        Ok(values)
+    }
+
+    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.check(name, values)?;
+        for tower in &mut self.towers.all {
+            for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
+                parameter.value = write(&values[parameter.range.clone()], [parameter.range.len()], &tower.device);
+            }
+        }
+        Ok(())
+    }
+
+    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; self.length(name)?];
+        for part in self.towers.parts(name) {
+            values[part.range.clone()].copy_from_slice(&part.velocity()?);
+        }
+        Ok(values)
+    }
+
+    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.check(name, values)?;
+        for tower in &mut self.towers.all {
+            for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
+                parameter.velocity = Some(write(&values[parameter.range.clone()], [parameter.range.len()], &tower.device));
+            }
+        }
+        Ok(())
+    }
+}

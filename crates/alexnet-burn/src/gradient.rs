@@ -1,0 +1,82 @@
+//! Ways back through the net: gradients of parameters, and of what a layer gave.
+
+use super::parameter::{read, write};
+use super::tower::{Held, Towers, Way};
+use alexnet::engine::{LayerGradient, ReluGradient};
+use alexnet::net::{Activation, Op};
+use alexnet::{Error, Result};
+use burn::tensor::{Gradients, Tensor};
+
+/// Back from `held`, of which each tower's gradient is given: Burn differentiates a number, so the values are multiplied by
+/// their gradients and added up.
+fn back(held: &Held, upstream: &Held) -> Option<Gradients> {
+    let device = held.iter().flatten().next()?.device();
+    let sums = held.iter().zip(upstream).filter_map(|(held, upstream)| Some((held.clone()? * upstream.clone()?).sum()));
+    let sum = sums.map(|sum| sum.to_device(&device)).reduce(|a, b| a + b)?;
+    sum.is_tracked().then(|| sum.backward())
+}
+
+/// The gradients of `tracked` parameters (tower, number, leaf), given that of the logits. They come in the net's order.
+pub(crate) fn of_parameters(
+    held: &Held,
+    upstream: Tensor<4>,
+    tracked: Vec<(usize, usize, Tensor<1>)>,
+) -> Vec<(usize, usize, Tensor<1>)> {
+    let mut all = vec![Some(upstream)];
+    all.resize(held.len(), None);
+    let Some(mut gradients) = back(held, &all) else { return Vec::new() };
+    let gradient = |(tower, at, leaf): (usize, usize, Tensor<1>)| Some((tower, at, leaf.grad_remove(&mut gradients)?));
+    tracked.into_iter().filter_map(gradient).collect()
+}
+
+/// See [`layer_gradient`](alexnet::engine::Engine::layer_gradient). The net is cut behind the layer, and for guided
+/// backpropagation also behind every ReLU after it, where only what is above zero goes on; each part runs once more to be
+/// differentiated.
+pub(crate) fn of_layer(
+    towers: &mut Towers,
+    images: &[f32],
+    n: usize,
+    layer: Option<&str>,
+    weights: &[f32],
+    relu: ReluGradient,
+) -> Result<LayerGradient> {
+    let layers = towers.net.layers.len();
+    let first = layer.map_or(Ok(0), |name| towers.net.layer(name).map(|at| at + 1))?;
+    let is_relu = |at: &usize| matches!(towers.net.layers[*at].op, Op::Activation { function: Activation::Relu });
+    let mut cuts = vec![first];
+    if relu == ReluGradient::Guided {
+        cuts.extend((first..layers).filter(is_relu).map(|at| at + 1));
+    }
+    cuts.push(layers);
+    let pictures = towers.pictures(images, n);
+    let mut values = vec![towers.forward(0..first, pictures, Way::FORTH, &mut Vec::new())];
+    for part in cuts[..cuts.len() - 1].windows(2) {
+        let x = values[values.len() - 1].clone();
+        values.push(towers.forward(part[0]..part[1], x, Way::FORTH, &mut Vec::new()));
+    }
+    let mut upstream: Held = vec![None; towers.all.len()];
+    upstream[0] = Some(write(weights, [n, towers.net.classes(), 1, 1], &towers.all[0].device));
+    let activation = values[0].clone();
+    for (part, x) in cuts.windows(2).zip(values).rev() {
+        let leaves: Held = x.into_iter().map(|x| x.map(|x| x.autodiff().require_grad())).collect();
+        // Nothing in these layers learns, but gradients do come back over the crossings.
+        let way = Way { back: true, ..Way::FORTH };
+        let held = towers.forward(part[0]..part[1], leaves.clone(), way, &mut Vec::new());
+        let gradients = back(&held, &upstream).ok_or_else(|| Error::Net("no gradient comes so far back".into()))?;
+        let clip = part[0] > first;
+        let gradient = |leaf: Tensor<4>| {
+            let gradient = leaf.grad(&gradients).unwrap_or_else(|| leaf.without_autodiff().zeros_like());
+            if clip { gradient.clamp_min(0.0) } else { gradient }
+        };
+        upstream = leaves.into_iter().map(|leaf| leaf.map(gradient)).collect();
+    }
+    if layer.is_none() {
+        // Each tower has read the whole picture, so their gradients are added.
+        let device = towers.all[0].device.clone();
+        let sum = upstream.into_iter().flatten().map(|part| part.to_device(&device)).reduce(|a, b| a + b);
+        let gradient = read(sum.ok_or_else(|| Error::Net("no tower read the pictures".into()))?)?;
+        return Ok(LayerGradient { activation: images.to_vec(), gradient });
+    }
+    let joined = |held: Held| towers.joined(held).ok_or_else(|| Error::Net("no tower holds this layer".into())).and_then(read);
+    Ok(LayerGradient { activation: joined(activation)?, gradient: joined(upstream)? })
+}

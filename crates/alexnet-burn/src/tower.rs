@@ -1,0 +1,217 @@
+//! The net on its devices: whole on one, or in two towers that hold half of every layer's maps each and meet where they must.
+
+use super::engine::Precision;
+use super::layer::{self, Values};
+use super::parameter::{Parameter, write};
+use alexnet::engine::DropoutKey;
+use alexnet::net::towers::{Crossing, Place, TowerLayer};
+use alexnet::net::{DropoutStyle, LayerShape, Net, Op};
+use alexnet::{Error, Result};
+use alexnet_kernels::{dropout, random::Key};
+use burn::tensor::{Device, Tensor};
+use std::ops::Range;
+
+/// A device and what it holds of the net.
+pub(crate) struct Tower {
+    pub(crate) device: Device,
+    pub(crate) parameters: Vec<Parameter>,
+}
+
+/// A net on one device or two.
+pub(crate) struct Towers {
+    pub(crate) net: Net,
+    pub(crate) shapes: Vec<LayerShape>,
+    /// Where each layer is computed; none on one device.
+    plan: Option<Vec<TowerLayer>>,
+    pub(crate) all: Vec<Tower>,
+    pub(crate) precision: Precision,
+    /// Bytes that have crossed between the towers, forward and backward.
+    pub(crate) crossed: u64,
+}
+
+/// What a way through the net is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'a> {
+    /// Parameters whose gradients are wanted, or none.
+    pub(crate) learns: &'a dyn Fn(&str) -> bool,
+    /// Which units dropout takes; none: dropout is off.
+    pub(crate) dropout: Option<DropoutKey>,
+    /// Whether gradients will come back.
+    pub(crate) back: bool,
+}
+
+impl<'a> Way<'a> {
+    /// Only forth.
+    pub(crate) const FORTH: Way<'static> = Way { learns: &|_| false, dropout: None, back: false };
+}
+
+/// Each tower's values between two layers.
+pub(crate) type Held = Vec<Option<Tensor<4>>>;
+
+impl Towers {
+    pub(crate) fn new(net: &Net, devices: Vec<Device>, precision: Precision) -> Result<Towers> {
+        let shapes = net.shapes()?;
+        let plan = match devices.len() {
+            1 => None,
+            2 => Some(net.towers()?),
+            n => return Err(Error::Invalid(format!("{n} devices: a net lies on one device, or in two towers on two"))),
+        };
+        let mut all: Vec<Tower> = devices.into_iter().map(|device| Tower { device, parameters: Vec::new() }).collect();
+        for (i, shape) in shapes.iter().enumerate().filter(|(_, shape)| !shape.weight.is_empty()) {
+            let (outputs, inputs) = (shape.weight[0], shape.weight[1..].iter().product::<usize>());
+            for (t, tower) in all.iter_mut().enumerate() {
+                let held = plan.as_ref().map_or(0..outputs, |plan| plan[i].outputs(t, outputs));
+                let weights = held.start * inputs..held.end * inputs;
+                if !held.is_empty() {
+                    tower.parameters.push(Parameter::zeros(format!("{}.weight", shape.name), weights, &tower.device));
+                    tower.parameters.push(Parameter::zeros(format!("{}.bias", shape.name), held, &tower.device));
+                }
+            }
+        }
+        Ok(Towers { net: net.clone(), shapes, plan, all, precision, crossed: 0 })
+    }
+
+    /// Pictures on every tower's device.
+    pub(crate) fn pictures(&self, images: &[f32], n: usize) -> Held {
+        let size = self.net.image_size;
+        self.all.iter().map(|tower| Some(write(images, [n, 3, size, size], &tower.device))).collect()
+    }
+
+    /// What the layers in `range` make of `x`, each tower its part; `tracked` gets the parameters that gradients are asked for.
+    pub(crate) fn forward(
+        &mut self,
+        range: Range<usize>,
+        mut x: Held,
+        way: Way<'_>,
+        tracked: &mut Vec<(usize, usize, Tensor<1>)>,
+    ) -> Held {
+        for i in range {
+            let (read, edges) = self.gather(i, x, way.back);
+            x = read
+                .into_iter()
+                .enumerate()
+                .map(|(t, x)| x.and_then(|x| self.layer(i, t, x, edges[t].clone(), way, tracked)))
+                .collect();
+        }
+        x
+    }
+
+    /// What each tower reads for layer i, and which of these channels are its own.
+    fn gather(&mut self, i: usize, x: Held, back: bool) -> (Held, Vec<Option<Range<usize>>>) {
+        let Some(plan) = &self.plan else { return (x, vec![None]) };
+        let TowerLayer { crossing, place, .. } = plan[i].clone();
+        let mut own = vec![None; 2];
+        if crossing == Crossing::Nothing {
+            return (x, own);
+        }
+        let mut read: Held = Vec::new();
+        for t in 0..2 {
+            let (Some(mine), Some(other)) = (&x[t], &x[1 - t]) else {
+                read.push(None);
+                continue;
+            };
+            if place == Place::First && t == 1 {
+                read.push(None);
+                continue;
+            }
+            let maps = other.dims()[1];
+            let other = match crossing {
+                // Of tower 0 the last maps lie at the border, of tower 1 the first.
+                Crossing::Edge(edge) if t == 1 => other.clone().slice_dim(1, maps - edge..maps),
+                Crossing::Edge(edge) => other.clone().slice_dim(1, 0..edge),
+                _ => other.clone(),
+            };
+            self.crossed += (other.shape().num_elements() * 4 * if back { 2 } else { 1 }) as u64;
+            let other = other.to_device(&self.all[t].device);
+            let (mine, maps, edge) = (mine.clone(), mine.dims()[1], other.dims()[1]);
+            if matches!(crossing, Crossing::Edge(_)) {
+                own[t] = Some(if t == 0 { 0..maps } else { edge..edge + maps });
+            }
+            read.push(Some(Tensor::cat(if t == 0 { vec![mine, other] } else { vec![other, mine] }, 1)));
+        }
+        (read, own)
+    }
+
+    /// Layer i on tower t; none where another tower computes it.
+    fn layer(
+        &self,
+        i: usize,
+        t: usize,
+        x: Tensor<4>,
+        own: Option<Range<usize>>,
+        way: Way<'_>,
+        tracked: &mut Vec<(usize, usize, Tensor<1>)>,
+    ) -> Option<Tensor<4>> {
+        let (layer, shape) = (&self.net.layers[i], &self.shapes[i]);
+        let halves = if self.plan.is_some() { 2 } else { 1 };
+        let groups = match layer.op {
+            Op::Conv { groups, .. } => {
+                if groups % halves == 0 {
+                    groups / halves
+                } else {
+                    groups
+                }
+            }
+            Op::Lrn { columns, .. } => {
+                if columns % halves == 0 {
+                    columns / halves
+                } else {
+                    columns
+                }
+            }
+            _ => 1,
+        };
+        let mut values = None;
+        if !shape.weight.is_empty() {
+            let at = self.all[t].parameters.iter().position(|p| p.name.strip_suffix(".weight") == Some(&layer.name))?;
+            let mut value = |at: usize| {
+                let parameter = &self.all[t].parameters[at];
+                if !(way.back && (way.learns)(&parameter.name)) {
+                    return parameter.value.clone();
+                }
+                let value = parameter.value.clone().autodiff().require_grad();
+                tracked.push((t, at, value.clone()));
+                value
+            };
+            values = Some(Values { weights: value(at), biases: value(at + 1) });
+        }
+        if let Op::Dropout { rate, style } = layer.op {
+            return Some(self.dropout(i, t, rate, style, x, way.dropout));
+        }
+        let y = layer::forward(&layer.op, shape, groups, x, values, self.precision);
+        Some(match own {
+            Some(own) => y.slice_dim(1, own),
+            None => y,
+        })
+    }
+
+    /// The units that the CPU engine drops too: it numbers them row, column, channel.
+    fn dropout(&self, i: usize, t: usize, rate: f32, style: DropoutStyle, x: Tensor<4>, key: Option<DropoutKey>) -> Tensor<4> {
+        let keep = 1.0 - rate;
+        let Some(key) = key else {
+            return if style == DropoutStyle::ScaleAtInference { x * keep } else { x };
+        };
+        let [n, channels, height, width] = x.dims();
+        let (whole, size) = (self.shapes[i].output.channels, height * width);
+        let scale = if style == DropoutStyle::ScaleInTraining { 1.0 / keep } else { 1.0 };
+        let key_of = Key(key.seed).with(key.step).with(i as u64);
+        let shape = dropout::Shape { n, features: whole * size, rate, scale };
+        let mut mask = vec![1.0; n * whole * size];
+        dropout::reference::apply(&shape, key_of, key.first_picture, &mut mask);
+        let first = if channels < whole { t * channels } else { 0 };
+        let mask = write(&mask, [n, height, width, whole], &x.device()).permute([0, 3, 1, 2]);
+        x * mask.slice_dim(1, first..first + channels)
+    }
+
+    /// All maps of a layer in one tensor, on the first device that has any.
+    pub(crate) fn joined(&self, held: Held) -> Option<Tensor<4>> {
+        let device = &self.all[0].device;
+        let parts: Vec<Tensor<4>> = held.into_iter().flatten().map(|part| part.to_device(device)).collect();
+        if parts.is_empty() { None } else { Some(Tensor::cat(parts, 1)) }
+    }
+
+    /// Every tower's part of a parameter.
+    pub(crate) fn parts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Parameter> + 'a {
+        self.all.iter().flat_map(|tower| &tower.parameters).filter(move |p| p.name == name)
+    }
+}

@@ -1,0 +1,233 @@
+//! The engine on Burn's processor backend beside the CPU engine: each is the other's oracle.
+#![cfg(feature = "flex")]
+
+#[path = "../../alexnet/tests/engine/wirings.rs"]
+mod wirings;
+
+use alexnet::engine::cpu::{Convolutions, Cpu};
+use alexnet::engine::{Batch, DropoutKey, Engine, ReluGradient, Update, UpdateForm, init};
+use alexnet::net::towers::TowerLayer;
+use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
+use alexnet::selftest::formula::{self, uniform};
+use alexnet_burn::{Gpu, Precision, device};
+use wirings::*;
+
+fn cpu(net: &Net) -> Cpu {
+    let mut engine = Cpu::new(net, 3, 1).expect("a sound net").with_convolutions(Convolutions::Direct);
+    init::initialise(&mut engine, 11).expect("parameters of the net");
+    engine
+}
+
+fn burn(net: &Net, devices: &str) -> Gpu {
+    let devices = device::parse(devices).expect("Burn's processor");
+    let mut engine = Gpu::new(net, 3, devices, Precision::F32).expect("a sound net");
+    init::initialise(&mut engine, 11).expect("parameters of the net");
+    engine
+}
+
+fn names(net: &Net) -> Vec<String> {
+    let layers = formula::with_parameters(net).expect("a sound net");
+    layers.iter().flat_map(|l| [format!("{}.weight", l.name), format!("{}.bias", l.name)]).collect()
+}
+
+fn images(net: &Net, n: usize) -> Vec<f32> {
+    uniform(5, n * 3 * net.image_size * net.image_size, 1.0)
+}
+
+/// That two tensors are equal to rounding: by the norm of what differs.
+fn same(found: &[f32], expected: &[f32], bound: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let apart = norm(&mut found.iter().zip(expected).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+    let size = norm(&mut expected.iter().map(|&v| f64::from(v)));
+    assert!(apart <= bound * size + 1e-9, "{what}: {apart:e} apart, {size:e} long");
+}
+
+/// All gradients of a batch, in the order in which they are shown.
+fn gradients(engine: &mut dyn Engine, batch: &Batch<'_>) -> (f32, Vec<(String, Vec<f32>)>) {
+    let mut all = Vec::new();
+    let step = engine.gradients(batch, &mut |name, values| all.push((name.to_string(), values.to_vec()))).expect("a batch");
+    (step.loss, all)
+}
+
+#[test]
+fn every_wiring_gives_the_values_and_gradients_of_the_cpu_engine() {
+    for net in wirings() {
+        let (mut ours, mut theirs) = (cpu(&net), burn(&net, "flex"));
+        let (images, labels) = (images(&net, 3), [1, 0, 2]);
+        for layer in &net.layers {
+            let expected = ours.activation(&images, &layer.name).expect("a layer");
+            let what = format!("{} {}", net.name, layer.name);
+            same(&theirs.activation(&images, &layer.name).expect("a layer"), &expected, 1e-5, &what);
+            let weights = uniform(9, 3 * net.classes(), 1.0);
+            for relu in [ReluGradient::Plain, ReluGradient::Guided] {
+                let expected = ours.layer_gradient(&images, Some(&layer.name), &weights, relu).expect("a layer");
+                let found = theirs.layer_gradient(&images, Some(&layer.name), &weights, relu).expect("a layer");
+                same(&found.activation, &expected.activation, 1e-5, &what);
+                same(&found.gradient, &expected.gradient, 1e-4, &format!("{what} {relu:?}"));
+            }
+        }
+        let expected = ours.input_gradient(&images, &labels).expect("a batch");
+        same(&theirs.input_gradient(&images, &labels).expect("a batch"), &expected, 1e-4, &net.name);
+        let batch = Batch { images: &images, labels: &labels, dropout: None };
+        let ((loss, expected), (found_loss, found)) = (gradients(&mut ours, &batch), gradients(&mut theirs, &batch));
+        assert!((loss - found_loss).abs() < 1e-5, "{}: {loss} {found_loss}", net.name);
+        let order = |all: &[(String, Vec<f32>)]| all.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        assert!(
+            order(&found).iter().all(|name| order(&expected).contains(name)) && found.len() == expected.len(),
+            "{}",
+            net.name
+        );
+        for (name, values) in &expected {
+            let found = &found.iter().find(|(found, _)| found == name).expect("found above").1;
+            same(found, values, 1e-4, &format!("{} gradient {name}", net.name));
+        }
+    }
+}
+
+#[test]
+fn runs_may_change_engines_in_their_middle() {
+    // Dropout on maps with a border of zeros is numbered with them in the CPU engine; no preset has that.
+    let nets = wirings().into_iter().filter(|net| net.name != "stretched");
+    for net in nets {
+        for form in [UpdateForm::RateInside, UpdateForm::RateOutside] {
+            let layers = [("conv1".to_string(), 0.0), ("fc4".to_string(), 10.0)].into();
+            let rule = |lr| Update {
+                lr,
+                bias_lr: 2.0 * lr,
+                momentum: 0.9,
+                decay: 0.05,
+                bias_decay: 0.01,
+                form,
+                layers: Clone::clone(&layers),
+            };
+            let images = images(&net, 2);
+            let step = |engine: &mut dyn Engine, step: u64| {
+                let dropout = Some(DropoutKey { seed: 3, step, first_picture: 7 });
+                let batch = Batch { images: &images, labels: &[0, 2], dropout };
+                engine.train_step(&batch, &rule(if step < 3 { 0.02 } else { 0.002 })).expect("a step").loss
+            };
+            let mut stays = cpu(&net);
+            let expected: Vec<f32> = (0..6).map(|i| step(&mut stays, i)).collect();
+            let (mut ours, mut theirs) = (cpu(&net), burn(&net, "flex"));
+            let mut losses = vec![step(&mut ours, 0), step(&mut ours, 1)];
+            hand_over(&ours, &mut theirs);
+            losses.extend([step(&mut theirs, 2), step(&mut theirs, 3)]);
+            hand_over(&theirs, &mut ours);
+            losses.extend([step(&mut ours, 4), step(&mut ours, 5)]);
+            for (found, expected) in losses.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-4, "{} {form:?}: {losses:?}, not {expected:?}", net.name);
+            }
+            for name in names(&net) {
+                let what = format!("{} {name}", net.name);
+                same(&ours.parameter(&name).expect("one"), &stays.parameter(&name).expect("one"), 1e-4, &what);
+                same(&ours.velocity(&name).expect("one"), &stays.velocity(&name).expect("one"), 1e-3, &what);
+            }
+        }
+    }
+}
+
+fn hand_over(from: &dyn Engine, to: &mut dyn Engine) {
+    for name in names(from.net()) {
+        to.set_parameter(&name, &from.parameter(&name).expect("one")).expect("the same net");
+        to.set_velocity(&name, &from.velocity(&name).expect("one")).expect("the same net");
+    }
+}
+
+#[test]
+fn gradients_applied_one_by_one_are_a_step() {
+    let net = &wirings()[0];
+    let (mut one, mut other) = (burn(net, "flex"), burn(net, "flex"));
+    let (form, layers) = (UpdateForm::RateInside, Default::default());
+    let rule = Update { lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let images = images(net, 2);
+    let batch = Batch { images: &images, labels: &[0, 1], dropout: None };
+    for _ in 0..2 {
+        one.train_step(&batch, &rule).expect("a step");
+        for (name, gradient) in gradients(&mut other, &batch).1 {
+            other.apply(&name, &gradient, &rule).expect("a parameter");
+        }
+    }
+    for name in names(net) {
+        assert_eq!(one.parameter(&name).expect("one"), other.parameter(&name).expect("one"), "{name}");
+    }
+}
+
+/// Nets in two groups, small.
+fn grouped() -> Vec<Net> {
+    use Rounding::{Ceil, Floor};
+    let conv2 = ("conv2", conv(16, 3, 1, Pad::all(1), 2, Floor));
+    let rest = [
+        ("relu2", RELU),
+        ("spatial2", Op::SpatialNorm { n: 3, alpha: 0.5, beta: 0.75, k: 1.0 }),
+        ("pool2", max(3, 2, NONE, Ceil)),
+        ("conv3", conv(8, 3, 1, Pad::all(1), 1, Floor)),
+        ("relu3", RELU),
+        ("conv4", conv(8, 3, 1, Pad::all(1), 2, Floor)),
+        ("relu4", RELU),
+        ("fc6", fc(12)),
+        ("relu6", RELU),
+        ("drop6", drop(DropoutStyle::ScaleAtInference)),
+        ("fc8", fc(5)),
+    ];
+    [1, 2]
+        .map(|columns| {
+            let first = [("conv1", conv(12, 3, 2, NONE, 1, Floor)), ("relu1", RELU), ("norm1", lrn(columns)), conv2.clone()];
+            net(if columns == 1 { "norms over both" } else { "norms apart" }, &[&first[..], &rest[..]].concat())
+        })
+        .into()
+}
+
+#[test]
+fn two_towers_are_one_net_and_only_what_must_crosses() {
+    let presets = ["original-145", "paper", "original-146"].map(|name| {
+        presets::by_name(name).expect("a preset").with_classes(4).with_image_size(if name == "original-146" { 96 } else { 67 })
+    });
+    for net in grouped().into_iter().chain(presets) {
+        let (mut one, mut two) = (burn(&net, "flex"), burn(&net, "flex:0,flex:1"));
+        let images = images(&net, 2);
+        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        one.infer(&images, &mut expected).expect("pictures");
+        two.infer(&images, &mut found).expect("pictures");
+        same(&found, &expected, 1e-5, &net.name);
+        let plan = net.towers().expect("two groups");
+        // Forward only: half of what a step of training sends.
+        let bytes = 2 * plan.iter().map(TowerLayer::bytes).sum::<usize>() as u64;
+        assert_eq!(two.crossed(), bytes / 2, "{}", net.name);
+        let dropout = Some(DropoutKey { seed: 1, step: 2, first_picture: 0 });
+        let batch = Batch { images: &images, labels: &[3, 0], dropout };
+        let before = two.crossed();
+        let ((loss, expected), (found_loss, found)) = (gradients(&mut one, &batch), gradients(&mut two, &batch));
+        assert_eq!(two.crossed() - before, bytes, "{}", net.name);
+        assert!((loss - found_loss).abs() < 1e-5, "{}: {loss} {found_loss}", net.name);
+        for (name, values) in &expected {
+            let found = &found.iter().find(|(found, _)| found == name).expect("every parameter").1;
+            same(found, values, 1e-4, &format!("{} {name}", net.name));
+        }
+        let weights = uniform(9, 2 * net.classes(), 1.0);
+        for layer in [None, Some("conv1"), Some("conv4")] {
+            let expected = one.layer_gradient(&images, layer, &weights, ReluGradient::Guided).expect("a layer");
+            let found = two.layer_gradient(&images, layer, &weights, ReluGradient::Guided).expect("a layer");
+            same(&found.gradient, &expected.gradient, 1e-4, &format!("{} {layer:?}", net.name));
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_told() {
+    let net = presets::by_name("torchvision").expect("a preset");
+    let error = |devices: &str| match device::parse(devices) {
+        Ok(devices) => Gpu::new(&net, 1, devices, Precision::F32).err().map_or(String::new(), |e| e.to_string()),
+        Err(error) => error.to_string(),
+    };
+    assert!(error("flex,flex").contains("no layer is in two groups"), "{}", error("flex,flex"));
+    assert!(error("flex,flex,flex").contains("3 devices"));
+    assert!(error("gpu").contains("no such device; use cpu, or one of cuda"));
+    assert!(error("flex:x").contains("no such device"));
+    #[cfg(not(feature = "cuda"))]
+    assert!(error("cuda:0").contains("cargo build --features gpu,cuda"));
+    let mut engine = burn(&wirings()[0], "flex");
+    assert!(engine.infer(&[0.0; 5], &mut Vec::new()).is_err());
+    assert!(engine.parameter("conv9.weight").is_err());
+    assert!(engine.set_parameter("conv1.weight", &[0.0]).is_err());
+}
