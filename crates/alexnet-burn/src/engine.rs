@@ -1,7 +1,7 @@
 //! The trait `Engine`, on Burn.
 
 use super::gradient;
-use super::parameter::{read, write};
+use super::parameter::{Of, Parameter, read, write};
 use super::tower::{Held, Towers, Way};
 use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, Step, Update};
 use alexnet::net::{Net, Op};
@@ -78,7 +78,7 @@ impl Gpu {
     }
 
     /// Forward, loss and backward; the gradients of parameters for which `learns`.
-    fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(Step, Vec<(usize, usize, Tensor<1>)>)> {
+    fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(Step, Vec<Of>)> {
         let (n, classes) = (self.count(batch.images)?, self.classes);
         if n != batch.labels.len() || n > self.capacity {
             let (labels, capacity) = (batch.labels.len(), self.capacity);
@@ -138,10 +138,10 @@ impl Engine for Gpu {
 
     fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
         let (step, gradients) = self.learn(batch, &|name| rule.rates(name).is_some())?;
-        for (tower, at, gradient) in gradients {
-            let parameter = &mut self.towers.all[tower].parameters[at];
+        for Of { tower, parameter, tensor } in gradients {
+            let parameter = &mut self.towers.all[tower].parameters[parameter];
             if let Some(rates) = rule.rates(&parameter.name) {
-                parameter.step(gradient, rates, rule.momentum, rule.form);
+                parameter.step(tensor, rates, rule.momentum, rule.form);
             }
         }
         Ok(step)
@@ -149,19 +149,19 @@ impl Engine for Gpu {
 
     fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
         let (step, gradients) = self.learn(batch, &|_| true)?;
-        let mut names: Vec<String> =
-            gradients.iter().map(|(t, at, _)| self.towers.all[*t].parameters[*at].name.clone()).collect();
-        names.reverse();
-        names.dedup();
-        for name in names {
-            let mut whole = vec![0.0; self.length(&name)?];
-            for (t, at, gradient) in &gradients {
-                let parameter = &self.towers.all[*t].parameters[*at];
-                if parameter.name == name {
-                    whole[parameter.range.clone()].copy_from_slice(&read(gradient.clone())?);
-                }
+        let of = |gradient: &Of| -> &Parameter { &self.towers.all[gradient.tower].parameters[gradient.parameter] };
+        let mut names: Vec<&str> = Vec::new();
+        for gradient in gradients.iter().rev() {
+            if !names.contains(&of(gradient).name.as_str()) {
+                names.push(&of(gradient).name);
             }
-            visit(&name, &whole);
+        }
+        for name in names {
+            let mut whole = vec![0.0; self.length(name)?];
+            for gradient in gradients.iter().filter(|gradient| of(gradient).name == name) {
+                whole[of(gradient).range.clone()].copy_from_slice(&read(gradient.tensor.clone())?);
+            }
+            visit(name, &whole);
         }
         Ok(step)
     }

@@ -1,6 +1,6 @@
 //! Ways back through the net: gradients of parameters, and of what a layer gave.
 
-use super::parameter::{read, write};
+use super::parameter::{Of, read, write};
 use super::tower::{Held, Towers, Way};
 use alexnet::engine::{LayerGradient, ReluGradient};
 use alexnet::net::{Activation, Op};
@@ -16,16 +16,12 @@ fn back(held: &Held, upstream: &Held) -> Option<Gradients> {
     sum.is_tracked().then(|| sum.backward())
 }
 
-/// The gradients of `tracked` parameters (tower, number, leaf), given that of the logits. They come in the net's order.
-pub(crate) fn of_parameters(
-    held: &Held,
-    upstream: Tensor<4>,
-    tracked: Vec<(usize, usize, Tensor<1>)>,
-) -> Vec<(usize, usize, Tensor<1>)> {
+/// The gradients of `tracked` parameters, given that of the logits. They come in the net's order.
+pub(crate) fn of_parameters(held: &Held, upstream: Tensor<4>, tracked: Vec<Of>) -> Vec<Of> {
     let mut all = vec![Some(upstream)];
     all.resize(held.len(), None);
     let Some(mut gradients) = back(held, &all) else { return Vec::new() };
-    let gradient = |(tower, at, leaf): (usize, usize, Tensor<1>)| Some((tower, at, leaf.grad_remove(&mut gradients)?));
+    let gradient = |of: Of| Some(Of { tensor: of.tensor.grad_remove(&mut gradients)?, ..of });
     tracked.into_iter().filter_map(gradient).collect()
 }
 

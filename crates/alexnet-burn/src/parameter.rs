@@ -56,6 +56,14 @@ impl Parameter {
     }
 }
 
+/// A tensor that belongs to a parameter: a leaf that gradients are asked for, or its gradient.
+pub(crate) struct Of {
+    pub(crate) tower: usize,
+    /// Its number among the tower's parameters.
+    pub(crate) parameter: usize,
+    pub(crate) tensor: Tensor<1>,
+}
+
 /// A tensor's values, row-major.
 pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = tensor.try_into_data().map_err(|e| Error::Invalid(format!("the device failed: {e}")))?;

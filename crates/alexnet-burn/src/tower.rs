@@ -2,7 +2,7 @@
 
 use super::engine::Precision;
 use super::layer::{self, Values};
-use super::parameter::{Parameter, write};
+use super::parameter::{Of, Parameter, write};
 use alexnet::engine::DropoutKey;
 use alexnet::net::towers::{Crossing, Place, TowerLayer};
 use alexnet::net::{DropoutStyle, LayerShape, Net, Op};
@@ -78,13 +78,7 @@ impl Towers {
     }
 
     /// What the layers in `range` make of `x`, each tower its part; `tracked` gets the parameters that gradients are asked for.
-    pub(crate) fn forward(
-        &mut self,
-        range: Range<usize>,
-        mut x: Held,
-        way: Way<'_>,
-        tracked: &mut Vec<(usize, usize, Tensor<1>)>,
-    ) -> Held {
+    pub(crate) fn forward(&mut self, range: Range<usize>, mut x: Held, way: Way<'_>, tracked: &mut Vec<Of>) -> Held {
         for i in range {
             let (read, edges) = self.gather(i, x, way.back);
             x = read
@@ -140,7 +134,7 @@ impl Towers {
         x: Tensor<4>,
         own: Option<Range<usize>>,
         way: Way<'_>,
-        tracked: &mut Vec<(usize, usize, Tensor<1>)>,
+        tracked: &mut Vec<Of>,
     ) -> Option<Tensor<4>> {
         let (layer, shape) = (&self.net.layers[i], &self.shapes[i]);
         let halves = if self.plan.is_some() { 2 } else { 1 };
@@ -170,7 +164,7 @@ impl Towers {
                     return parameter.value.clone();
                 }
                 let value = parameter.value.clone().autodiff().require_grad();
-                tracked.push((t, at, value.clone()));
+                tracked.push(Of { tower: t, parameter: at, tensor: value.clone() });
                 value
             };
             values = Some(Values { weights: value(at), biases: value(at + 1) });
