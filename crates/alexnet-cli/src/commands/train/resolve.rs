@@ -52,6 +52,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         seed: args.seed.unwrap_or(0),
         precision: args.machine.precision.unwrap_or_default().to_string(),
         device: args.machine.device.clone(),
+        blocks: args.deterministic,
         recipe,
     };
     if start.is_none() {
@@ -121,6 +122,10 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
     fixed("--seed", args.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", args.val_share.as_ref(), &config.val_share, RUN)?;
     fixed("--precision", args.machine.precision.map(|p| p.to_string()).as_ref(), &config.precision, RUN)?;
+    if args.deterministic.is_some() && args.deterministic != config.blocks {
+        let now = config.blocks.map_or("no fixed blocks".into(), |blocks| format!("{blocks} blocks"));
+        bail!("--deterministic: {RUN} {now}, and that cannot change now; leave it out");
+    }
     config.data = absolute(args.data.as_deref())?.or(config.data);
     config.val = absolute(args.val.as_deref())?.or(config.val);
     config.from = absolute(args.from.as_deref())?.or(config.from);

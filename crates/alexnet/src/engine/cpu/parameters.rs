@@ -48,8 +48,14 @@ enum Part {
 impl Parameter {
     /// All zeros.
     pub(super) fn zeros(net: &Net) -> Result<Vec<Parameter>> {
-        let make = |(layer, filters): (usize, Filters)| Parameter {
-            name: net.layers[layer].name.clone(),
+        let make = |(layer, filters): (usize, Filters)| Parameter::of(&net.layers[layer].name, filters);
+        Ok(parameter_shapes(net)?.into_iter().map(make).collect())
+    }
+
+    /// All zeros, of one layer.
+    pub(super) fn of(layer: &str, filters: Filters) -> Parameter {
+        Parameter {
+            name: layer.into(),
             filters,
             file_order: None,
             steady: false,
@@ -58,8 +64,7 @@ impl Parameter {
             prepared: Buffer::default(),
             weights_velocity: Buffer::default(),
             biases_velocity: Vec::new(),
-        };
-        Ok(parameter_shapes(net)?.into_iter().map(make).collect())
+        }
     }
 
     /// The weights in file order, if there are and that is the faster way for `n` pictures, or is to be the same for all numbers: it is for a few, and for those
