@@ -6,6 +6,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// What one rank has to say at the end, and all know of: nobody waits.
+#[derive(Debug)]
+pub(crate) struct Agreed(pub(crate) String);
+
+impl std::fmt::Display for Agreed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Agreed {}
+
 /// Runs a command's work as one of the job's ranks. `work` is told whether to be quiet.
 ///
 /// A rank that fails says so and ends the whole job at once: the others would wait for it for ever.
@@ -18,6 +30,7 @@ pub(crate) fn together(quiet: bool, work: impl FnOnce(&Arc<dyn Communicator>, bo
     // Without MPI's own farewell, which would wait for the others.
     match catch_unwind(AssertUnwindSafe(|| work(&ranks, quiet || ranks.rank() > 0))) {
         Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) if error.is::<Agreed>() => Err(error),
         Ok(Err(error)) if crate::out::reader_has_gone(&error) => job.abort(),
         Ok(Err(error)) => {
             eprintln!("error: {}: {error:#}", name(&*ranks));

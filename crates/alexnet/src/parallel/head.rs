@@ -95,13 +95,8 @@ impl Head {
         self.layers.get(i).or(self.layers.last()).is_some_and(|layer| !layer.rows[rank].is_empty())
     }
 
-    /// Whether this rank has the logits after [`forward`](Self::forward).
-    pub(super) fn has_logits(&self, rank: usize) -> bool {
-        self.reads(self.layers.len(), rank)
-    }
-
     /// Logits of `n` pictures whose maps are `planes` `[n, channels, rows, columns]`, on the ranks that
-    /// [have](Self::has_logits) them or, if `everywhere`, on all.
+    /// compute some of them or, if `everywhere`, on all.
     pub(super) fn forward(
         &mut self,
         context: &Context<'_>,

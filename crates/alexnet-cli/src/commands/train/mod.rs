@@ -148,6 +148,12 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         Some(_) => resolve::same_layer_rates(args, &config.recipe, &net)?,
         None => resolve::layer_rates(args, &mut config.recipe, &net, head.as_ref())?,
     }
+    if args.parallel != Parallel::Data && config.blocks.is_some() {
+        bail!(
+            "--parallel {}: its sums depend on the number of processes; --deterministic goes with --parallel data",
+            args.parallel
+        );
+    }
     let cut = Cut::new(ranks.rank(), ranks.size(), config.blocks)?;
     let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
     let loaders = loaders.with_cut(cut);
@@ -177,7 +183,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let pictures = (train.clone(), val.clone());
     let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
     trainer = trainer.with_ranks(ranks.clone());
-    show.ranks(ranks.size(), config.blocks);
+    show.ranks(ranks.size(), args.parallel, config.blocks);
     show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());
     let mut recording = match first {
@@ -192,7 +198,9 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let ending = ending?;
     show.end(ending, trainer.state(), trainer.step(), &folder, trainer.traffic()?);
     if ending == Ending::Interrupted && first {
-        bail!("stopped at step {}, all saved; go on with: alexnet train --resume {}", trainer.step(), folder.path().display());
+        let run = folder.path().display();
+        let message = format!("stopped at step {}, all saved; go on with: alexnet train --resume {run}", trainer.step());
+        return Err(ranks::Agreed(message).into());
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the user sees of a run: a bar for people, lines for epochs, JSON for programs.
 
+use super::spread::Parallel;
 use alexnet::data::Source;
 use alexnet::net::Net;
 use alexnet::train::begin::Head;
@@ -126,12 +127,13 @@ impl Show {
     }
 
     /// How many processes share the work.
-    pub(super) fn ranks(&self, size: usize, blocks: Option<usize>) {
+    pub(super) fn ranks(&self, size: usize, how: Parallel, blocks: Option<usize>) {
         if self.json || self.quiet || (size == 1 && blocks.is_none()) {
             return;
         }
         let blocks = blocks.map_or(String::new(), |blocks| format!(", each batch in {blocks} blocks, sums in a fixed order"));
-        self.line(&format!("{size} rank{}{blocks}", if size == 1 { "" } else { "s" }));
+        let ranks = if size == 1 { "rank" } else { "ranks" };
+        self.line(&format!("{size} {ranks}, {how} parallel{blocks}"));
     }
 
     /// Where the run begins or goes on.

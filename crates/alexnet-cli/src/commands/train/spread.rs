@@ -4,7 +4,9 @@ use crate::commands::machine::Machine;
 use alexnet::engine::Engine;
 use alexnet::net::Net;
 use alexnet::parallel::data::DataParallel;
+use alexnet::parallel::hybrid::Hybrid;
 use alexnet::parallel::{Communicator, Cut};
+use anyhow::bail;
 use std::sync::Arc;
 
 /// How ranks share the work of a step.
@@ -12,6 +14,17 @@ use std::sync::Arc;
 pub(super) enum Parallel {
     /// Each has all parameters and a share of each batch; gradients are summed
     Data,
+    /// Convolutions likewise, but each holds a part of the fully connected layers' weights, which are never sent
+    Hybrid,
+}
+
+impl std::fmt::Display for Parallel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Parallel::Data => "data",
+            Parallel::Hybrid => "hybrid",
+        })
+    }
 }
 
 /// This rank's engine, all parameters zero, for batches of up to `batch` pictures.
@@ -24,11 +37,17 @@ pub(super) fn engine(
     how: Parallel,
 ) -> anyhow::Result<Box<dyn Engine>> {
     // The largest block; a rank works on one after the other.
-    let engine = machine.engine(net, batch.div_ceil(cut.blocks).max(1))?;
+    let capacity = batch.div_ceil(cut.blocks).max(1);
+    if how != Parallel::Data {
+        if machine.device != "cpu" {
+            bail!("--parallel {how} runs on --device cpu alone");
+        }
+        let precision = machine.precision.unwrap_or_default();
+        return Ok(Box::new(Hybrid::new(net, ranks.clone(), capacity, machine.threads, precision)?));
+    }
+    let engine = machine.engine(net, capacity)?;
     if cut.blocks == 1 {
         return Ok(Box::new(engine));
     }
-    Ok(match how {
-        Parallel::Data => Box::new(DataParallel::new(engine, ranks.clone(), cut)),
-    })
+    Ok(Box::new(DataParallel::new(engine, ranks.clone(), cut)))
 }

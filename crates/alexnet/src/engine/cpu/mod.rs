@@ -293,7 +293,7 @@ impl Engine for Cpu {
         self.bytes = None;
         let team = self.team.clone();
         let context = self.context(&team);
-        parameters::apply(&context, &mut self.parameters, name, gradient, rule)
+        parameters::apply(&context, &mut self.parameters, &mut self.room, name, gradient, rule)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {

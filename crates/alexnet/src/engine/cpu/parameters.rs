@@ -10,6 +10,7 @@ use alexnet_kernels::pack::Filters;
 use alexnet_kernels::update;
 
 use super::plan::parameter_shapes;
+use super::run::GradientRoom;
 use crate::engine::Update;
 use crate::net::Net;
 use crate::weights::Values;
@@ -226,6 +227,7 @@ pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &
 pub(super) fn apply(
     context: &Context<'_>,
     parameters: &mut [Parameter],
+    room: &mut GradientRoom,
     name: &str,
     gradient: &[f32],
     rule: &Update,
@@ -239,10 +241,10 @@ pub(super) fn apply(
     parameter.ready_to_train();
     match part {
         Part::Weight => {
-            let mut packed = Buffer::zeros(parameter.filters.packed_len());
-            parameter.filters.pack_on(context.threads, gradient, &mut packed);
+            let packed = room.weights(parameter.filters.packed_len());
+            parameter.filters.pack_on(context.threads, gradient, packed);
             let Parameter { weights, weights_velocity, .. } = parameter;
-            update::sgd(context, &rule, weights, weights_velocity, &packed);
+            update::sgd(context, &rule, weights, weights_velocity, packed);
         }
         Part::Bias => {
             let Parameter { biases, biases_velocity, .. } = parameter;

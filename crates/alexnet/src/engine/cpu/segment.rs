@@ -133,7 +133,7 @@ impl Segment {
     pub(crate) fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
         let team = self.cpu.team.clone();
         let context = self.cpu.context(&team);
-        parameters::apply(&context, &mut self.cpu.parameters, name, gradient, rule)
+        parameters::apply(&context, &mut self.cpu.parameters, &mut self.cpu.room, name, gradient, rule)
     }
 
     /// Reads a parameter, or its velocity.
