@@ -99,23 +99,40 @@ impl Filters {
     /// As `pack`.
     pub fn pack_on(&self, threads: &dyn Threads, file: &[f32], packed: &mut [f32]) {
         assert_eq!((file.len(), packed.len()), (self.len(), self.packed_len()), "weights and packed weights of {self:?}");
-        let Filters { c, r, s, .. } = *self;
         let (depth, outputs) = (self.depth(), self.group_outputs());
         for_each_chunk(threads, packed, depth * PANEL, |panel, packed| {
             let first = panel % self.panels() * PANEL;
             let lanes = PANEL.min(outputs - first);
             let file = &file[(panel / self.panels() * outputs + first) * depth..][..lanes * depth];
-            // Reads walk along 32 rows of the file, writes fill whole cache lines.
-            for channel in 0..c {
-                for place in 0..r * s {
-                    let line = &mut packed[(place * c + channel) * PANEL..][..PANEL];
-                    for (value, row) in line.iter_mut().zip(file.chunks_exact(depth)) {
-                        *value = row[channel * r * s + place];
-                    }
-                    line[lanes..].fill(0.0);
-                }
+            if lanes < PANEL {
+                packed.fill(0.0);
             }
+            self.tiles(|column, lines| {
+                for (lane, row) in file.chunks_exact(depth).enumerate() {
+                    for (value, line) in row[column..].iter().zip(lines) {
+                        packed[line + lane] = *value;
+                    }
+                }
+            });
         });
+    }
+
+    /// Cuts the columns of a panel's rows in file order, whatever their number, into runs of a cache line, and tells `work` where a run
+    /// begins and where each of its columns begins in the packed panel.
+    ///
+    /// Rows are often a multiple of 4 KiB apart, and then compete for the same few places of a cache: so a whole line of each is read
+    /// or written before the next.
+    fn tiles(&self, mut work: impl FnMut(usize, &[usize])) {
+        let (places, depth) = (self.r * self.s, self.depth());
+        let mut lines = [0; 16];
+        for column in (0..depth).step_by(lines.len()) {
+            let count = lines.len().min(depth - column);
+            for (i, line) in lines[..count].iter_mut().enumerate() {
+                let (channel, place) = ((column + i) / places, (column + i) % places);
+                *line = (place * self.c + channel) * PANEL;
+            }
+            work(column, &lines[..count]);
+        }
     }
 
     /// From packed order to file order [K, C/groups, R, S].
@@ -133,24 +150,21 @@ impl Filters {
     /// As `unpack`.
     pub fn unpack_on(&self, threads: &dyn Threads, packed: &[f32], file: &mut [f32]) {
         assert_eq!((file.len(), packed.len()), (self.len(), self.packed_len()), "weights and packed weights of {self:?}");
-        let Filters { c, r, s, groups, .. } = *self;
         let (depth, outputs, panels) = (self.depth(), self.group_outputs(), self.panels());
         let file = Parts::new(file);
-        threads.run(groups * panels, &|panel| {
+        threads.run(self.groups * panels, &|panel| {
             let first = panel % panels * PANEL;
             let lanes = PANEL.min(outputs - first);
             // SAFETY: each panel's outputs are its own.
             let file = unsafe { file.slice((panel / panels * outputs + first) * depth, lanes * depth) };
             let packed = &packed[panel * depth * PANEL..][..depth * PANEL];
-            // Reads are whole cache lines, writes walk along 32 rows of the file.
-            for channel in 0..c {
-                for place in 0..r * s {
-                    let line = &packed[(place * c + channel) * PANEL..][..lanes];
-                    for (value, row) in line.iter().zip(file.chunks_exact_mut(depth)) {
-                        row[channel * r * s + place] = *value;
+            self.tiles(|column, lines| {
+                for (lane, row) in file.chunks_exact_mut(depth).enumerate() {
+                    for (value, line) in row[column..].iter_mut().zip(lines) {
+                        *value = packed[line + lane];
                     }
                 }
-            }
+            });
         });
     }
 

@@ -2,9 +2,11 @@
 
 use alexnet::Result;
 use alexnet::engine::cpu::Cpu;
+use alexnet::engine::cpu::Precision;
 use alexnet::engine::{Batch, DropoutKey, Engine, Step, Update, UpdateForm, init};
 use alexnet::net::{Net, Op, presets};
 use alexnet::parallel::data::DataParallel;
+use alexnet::parallel::hybrid::Hybrid;
 use alexnet::parallel::{Alone, Communicator, Cut, Share, Spread, group};
 use alexnet::selftest::formula::uniform;
 use alexnet::weights;
@@ -149,4 +151,54 @@ fn in_fixed_blocks_ranks_have_the_bits_of_one_process() {
         let all = group::run(size, |ranks| data_parallel(Arc::new(ranks), blocks, &net, &rule()));
         assert!(all.iter().all(|rank| *rank == expected), "{size} ranks");
     }
+}
+
+/// What rank 0 of an engine in parts came to.
+fn in_parts(engine: &mut dyn Spread, cut: Cut, rule: &Update) -> Option<Trained> {
+    let steps = train(engine, cut, rule).expect("steps");
+    engine.bring_together().expect("all ranks");
+    (cut.rank == 0).then(|| outcome(engine, steps))
+}
+
+fn hybrid(ranks: Arc<dyn Communicator>, net: &Net, rule: &Update) -> Option<Trained> {
+    let cut = Cut::new(ranks.rank(), ranks.size(), None).expect("ranks");
+    in_parts(&mut Hybrid::new(net, ranks, 12, 1, Precision::F32).expect("a sound net"), cut, rule)
+}
+
+#[test]
+fn hybrid_steps_are_those_of_one_process() {
+    for (name, size) in [("torchvision", 64), ("original-145", 67), ("paper", 67)] {
+        let net = thin(name, size);
+        let frozen = ["conv1", "fc7"].map(|name| (name.to_string(), 0.0));
+        for rule in [rule(), Update { layers: frozen.into(), ..rule() }] {
+            let expected = alone(&net, &rule);
+            for size in [2, 3, 4] {
+                let all = group::run(size, |ranks| hybrid(Arc::new(ranks), &net, &rule));
+                assert_near(&format!("hybrid {name}, {size} ranks"), all[0].as_ref().expect("rank 0"), &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn hybrid_ranks_answer_their_own_pictures() {
+    let net = thin("torchvision", 64);
+    let (images, picture) = (uniform(1, 5 * 3 * 64 * 64, 1.0), 3 * 64 * 64);
+    let mut one = Cpu::new(&net, 5, 1).expect("a sound net");
+    init::initialise(&mut one, 8).expect("parameters");
+    let mut expected = Vec::new();
+    one.infer(&images, &mut expected).expect("logits");
+    // The second of three ranks has none.
+    let parts = [0..2, 2..2, 2..5];
+    let found = group::run(3, |ranks| {
+        let part = parts[ranks.rank()].clone();
+        let mut engine = Hybrid::new(&net, Arc::new(ranks), 5, 1, Precision::F32).expect("a sound net");
+        init::initialise(&mut engine, 8).expect("parameters");
+        let mut logits = vec![9.0; 3];
+        engine.infer(&images[part.start * picture..part.end * picture], &mut logits).expect("logits");
+        logits
+    });
+    let found = found.concat();
+    assert_eq!(found.len(), expected.len());
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)), "{found:?}, not {expected:?}");
 }

@@ -3,11 +3,14 @@
 use crate::{net_option, out};
 
 use super::machine::{self, Machine};
+use super::ranks;
 use alexnet::data::{self, loader};
 use alexnet::eval::{self, Report};
+use alexnet::parallel::{Communicator, Cut};
 use alexnet::weights;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Options of `alexnet eval`.
@@ -36,6 +39,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    ranks::together(quiet, |ranks, quiet| run_on(args, quiet, ranks))
+}
+
+/// As one of several ranks, each of which looks at some of the pictures.
+fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let start = Instant::now();
     let mut model = weights::open(&args.model, args.net.as_deref())?;
     let source = match &args.data {
@@ -53,14 +61,18 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     };
     let mut engine = args.machine.engine_of(&mut model, options.batch * args.crops)?;
     let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops == 10, options)?;
+    let loader = loader.with_cut(Cut::new(ranks.rank(), ranks.size(), None)?);
 
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
     bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
-    let report = eval::evaluate(&mut *engine, &loader, &model.classes, args.crops, &mut |done| {
+    let report = eval::evaluate_on(&**ranks, &mut *engine, &loader, &model.classes, args.crops, &mut |done| {
         bar.set_position(done as u64);
         true
     })?;
     bar.finish_and_clear();
+    if ranks.rank() > 0 {
+        return Ok(());
+    }
     for (i, why) in &report.broken {
         eprintln!("left out: {}: {why}", source.name(*i as usize));
     }

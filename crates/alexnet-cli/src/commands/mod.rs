@@ -16,6 +16,7 @@ pub(crate) mod man;
 pub(crate) mod nets;
 pub(crate) mod predict;
 pub(crate) mod quantize;
+mod ranks;
 pub(crate) mod report;
 pub(crate) mod selftest;
 pub(crate) mod serve;

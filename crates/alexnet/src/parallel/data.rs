@@ -4,7 +4,8 @@
 //! A courier thread sums the gradients of a layer while backward goes on with the layers below: fc8's first, then fc7's and
 //! fc6's, which are 96 % of all, beside the convolutions.
 
-use super::{Communicator, Cut, Share, Spread, Tree, sum_of_trees, tell_all};
+use super::courier::{Parcel, carry};
+use super::{Communicator, Cut, Share, Spread, Tree, tell_all};
 use crate::engine::{Batch, DropoutKey, Engine, LayerGradient, ReluGradient, Step, Update};
 use crate::net::Net;
 use crate::weights::{self, Values};
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 
 /// An engine of which every rank has one.
 pub struct DataParallel<E> {
@@ -22,9 +23,6 @@ pub struct DataParallel<E> {
     /// Buffers of each parameter's length, kept from step to step.
     room: BTreeMap<String, Vec<Vec<f32>>>,
 }
-
-/// The branches of one parameter's gradient, by its number in the order of sums.
-type Parcel = (usize, Vec<Option<Vec<f32>>>);
 
 impl<E: Engine> DataParallel<E> {
     /// `engine`, for batches cut like `cut`; it must have room for the largest of this rank's blocks. Parameters must be, or be
@@ -85,31 +83,6 @@ impl<E: Engine> DataParallel<E> {
     }
 }
 
-/// Sums parcels over ranks, in the order of their numbers, and gives what they came to.
-fn carry(ranks: &dyn Communicator, cut: &Cut, lens: &[usize], parcels: &Receiver<Parcel>, sums: &Sender<Parcel>) -> Result<()> {
-    let mut early = BTreeMap::new();
-    for (next, &len) in lens.iter().enumerate() {
-        while !early.contains_key(&next) {
-            // Whoever gives up before the end says why.
-            let Ok((at, branches)) = parcels.recv() else { return Ok(()) };
-            early.insert(at, branches);
-        }
-        let Some(mut branches) = early.remove(&next) else { continue };
-        let sum = if cut.size == 1 && branches.len() == 1 {
-            branches.remove(0).unwrap_or_else(|| vec![0.0; len])
-        } else {
-            let mut sum = vec![0.0; len];
-            sum_of_trees(ranks, cut, &branches, &mut sum)?;
-            sum
-        };
-        branches.push(Some(sum));
-        if sums.send((next, branches)).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
 impl<E: Engine> Spread for DataParallel<E> {
     fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
         check(share, &self.cut)?;
@@ -141,7 +114,7 @@ impl<E: Engine> Spread for DataParallel<E> {
 }
 
 /// What the blocks of all ranks say of a step.
-pub(super) fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<Step> {
+fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<Step> {
     let all = tell_all(ranks, told.iter().flatten().copied())?;
     let [loss, correct, n] = all
         .as_chunks::<3>()
@@ -153,7 +126,7 @@ pub(super) fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<
 }
 
 /// Checks that a share fits a cut and is of a batch with pictures.
-fn check(share: &Share<'_>, cut: &Cut) -> Result<()> {
+pub(super) fn check(share: &Share<'_>, cut: &Cut) -> Result<()> {
     let own: Range<usize> = cut.blocks_of(cut.rank);
     let fits = share.blocks.len() == cut.blocks && share.blocks[own].iter().sum::<usize>() == share.labels.len();
     if !fits || share.blocks.iter().all(|&n| n == 0) {

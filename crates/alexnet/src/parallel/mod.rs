@@ -2,11 +2,15 @@
 //!
 //! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-mpi`), threads of one process
 //! ([`group`], for tests), or nobody else ([`Alone`]). `sum` adds numbers up over ranks in an order that is fixed by the work
-//! and not by who does it, `cut` says whose work is whose, [`data`] trains on shares of each batch.
+//! and not by who does it, `cut` says whose work is whose, [`data`] trains on shares of each batch,
+//! [`hybrid`] also shares the weights of fully connected layers.
 
+mod courier;
 mod cut;
 pub mod data;
 pub mod group;
+mod head;
+pub mod hybrid;
 mod message;
 mod sum;
 

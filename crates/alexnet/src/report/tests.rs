@@ -18,6 +18,7 @@ pub(super) fn config() -> Config {
         seed: 7,
         precision: "f32".into(),
         device: "cpu".into(),
+        blocks: None,
         recipe: recipe::named("quick").unwrap(),
     }
 }

@@ -28,6 +28,9 @@ pub struct Config {
     pub precision: String,
     /// What runs it.
     pub device: String,
+    /// Blocks that each batch is cut into for sums in a fixed order; none: as many as there are processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<usize>,
     /// How it is trained.
     pub recipe: Recipe,
 }
@@ -87,6 +90,7 @@ mod tests {
                 seed: 7,
                 precision: "f32".into(),
                 device: "cpu".into(),
+                blocks: (name == "paper").then_some(8),
                 recipe: recipe::named(name).unwrap(),
             };
             config.write(&path).unwrap();

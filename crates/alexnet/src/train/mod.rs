@@ -18,4 +18,4 @@ mod trainer;
 pub(crate) mod tests;
 
 pub use frozen::Plan as FrozenPlan;
-pub use trainer::{Ending, Event, OnBad, Options, Trainer};
+pub use trainer::{Ending, Event, OnBad, Options, Traffic, Trainer};

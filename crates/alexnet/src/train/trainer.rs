@@ -102,6 +102,19 @@ pub enum Ending {
     Interrupted,
 }
 
+/// What a step took, on average.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Traffic {
+    /// Processes.
+    pub ranks: usize,
+    /// Bytes that all of them together sent to each other.
+    pub bytes_per_step: f64,
+    /// Bytes that the busiest of them sent.
+    pub most_per_step: f64,
+    /// Time, without the loading of pictures.
+    pub seconds_per_step: f64,
+}
+
 /// A training run.
 pub struct Trainer<'a> {
     engine: &'a mut dyn Engine,
@@ -119,6 +132,8 @@ pub struct Trainer<'a> {
     folder: &'a RunFolder,
     options: Options,
     ranks: Arc<dyn Communicator>,
+    /// Steps of this process, the bytes that it sent in them, the time they took.
+    spent: (u64, u64, Duration),
     state: State,
     /// What the last validation found.
     validation: Option<eval::Report>,
@@ -177,6 +192,7 @@ impl<'a> Trainer<'a> {
             folder,
             options,
             ranks: Arc::new(Alone::default()),
+            spent: (0, 0, Duration::ZERO),
             state,
             validation,
             saved,
@@ -204,6 +220,22 @@ impl<'a> Trainer<'a> {
     /// Steps done since the run began.
     pub fn step(&self) -> u64 {
         (self.state.epoch * self.loaders.train.batches() + self.state.batch) as u64
+    }
+
+    /// What the steps of this process and of all other ranks took; all must ask.
+    ///
+    /// # Errors
+    /// When another rank is gone.
+    pub fn traffic(&self) -> Result<Traffic> {
+        let (steps, bytes, time) = self.spent;
+        let each = steps.max(1) as f64;
+        let all = parallel::tell_all(&*self.ranks, [bytes as f64 / each])?;
+        Ok(Traffic {
+            ranks: self.ranks.size(),
+            bytes_per_step: all.iter().sum(),
+            most_per_step: all.iter().copied().fold(0.0, f64::max),
+            seconds_per_step: time.as_secs_f64() / each,
+        })
     }
 
     /// Trains until all epochs or the most steps are done, or `stop` is set; then everything is saved.
@@ -332,6 +364,7 @@ impl<'a> Trainer<'a> {
         let first_picture = blocks[..cut.blocks_of(cut.rank).start].iter().sum::<usize>() as u64;
         let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_picture });
         let (images, labels) = (&batch.images, &batch.labels);
+        let (sent, start) = (self.ranks.sent().bytes(), Instant::now());
         let step = match (&self.frozen, self.engine.spread()) {
             (_, Some(spread)) => spread.train_share(&Share { images, labels, dropout, blocks }, &rule)?,
             (Some(frozen), None) => {
@@ -340,6 +373,8 @@ impl<'a> Trainer<'a> {
             }
             (None, None) => self.engine.train_step(&Batch { images, labels, dropout }, &rule)?,
         };
+        let (steps, bytes, time) = self.spent;
+        self.spent = (steps + 1, bytes + self.ranks.sent().bytes() - sent, time + start.elapsed());
         if !step.loss.is_finite() {
             return Err(self.diverged("loss"));
         }

@@ -3,16 +3,20 @@
 mod recording;
 mod resolve;
 mod show;
+mod spread;
 
 use self::recording::Recording;
 use self::show::Show;
+use self::spread::Parallel;
 use super::machine::Machine;
+use super::ranks;
 use alexnet::data::{self, Source};
 use alexnet::engine::cpu::Precision;
 use alexnet::engine::init;
 use alexnet::eval;
 use alexnet::image::Preprocess;
 use alexnet::net::Net;
+use alexnet::parallel::{Communicator, Cut};
 use alexnet::train::begin::{self, Head};
 use alexnet::train::config::Config;
 use alexnet::train::folder::RunFolder;
@@ -21,7 +25,6 @@ use alexnet::weights::{self, Model};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Rows and columns of the built-in set's pictures where --image-size is not given.
@@ -97,6 +100,13 @@ pub(crate) struct Args {
     /// What to do with a picture that cannot be read: list it in RUN/broken.txt and go on, or stop
     #[arg(long, default_value = "skip", value_parser = ["skip", "stop"])]
     on_bad: String,
+    /// How the processes of mpirun share the work
+    #[arg(long, value_enum, default_value_t = Parallel::Data)]
+    parallel: Parallel,
+    /// The same bits for any number of processes: each batch is cut into BLOCKS [8 if not told], and sums go over these in a fixed
+    /// order. A step takes longer
+    #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8")]
+    deterministic: Option<usize>,
     /// Write TensorBoard's event files into RUN, too
     #[arg(long)]
     tensorboard: bool,
@@ -109,10 +119,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    ranks::together(quiet, |ranks, quiet| run_on(args, quiet, ranks))
+}
+
+/// As one of several ranks. All of them have the same settings and pictures and hold the same state; the first one has the folder.
+fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
+    let first = ranks.rank() == 0;
     let save_every = Duration::try_from_secs_f64(args.save_every * 60.0).ok();
     let save_every = save_every.with_context(|| format!("--save-every {}: not a number of minutes", args.save_every))?;
     // A run that goes on keeps others out from the beginning; a new one makes its folder when all else is known to work.
-    let resumed = args.resume.as_deref().map(RunFolder::open).transpose()?;
+    let open = |path: &Path| if first { RunFolder::open(path) } else { Ok(RunFolder::of_other(path)) };
+    let resumed = args.resume.as_deref().map(open).transpose()?;
     let start = args.from.as_deref().map(|path| weights::open(path, args.net.as_deref())).transpose()?;
     let mut config = match &resumed {
         Some(folder) => resolve::of_run(args, Config::read(&folder.config())?)?,
@@ -131,14 +148,22 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         Some(_) => resolve::same_layer_rates(args, &config.recipe, &net)?,
         None => resolve::layer_rates(args, &mut config.recipe, &net, head.as_ref())?,
     }
+    if args.parallel != Parallel::Data && config.blocks.is_some() {
+        bail!(
+            "--parallel {}: its sums depend on the number of processes; --deterministic goes with --parallel data",
+            args.parallel
+        );
+    }
+    let cut = Cut::new(ranks.rank(), ranks.size(), config.blocks)?;
     let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
+    let loaders = loaders.with_cut(cut);
     let precision = config.precision.parse().map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;
     if precision == Precision::Int8 {
         bail!("--precision int8: that is for inference; train in f32 or bf16, then `alexnet quantize`");
     }
     let device = Some(config.device.clone());
     let machine = Machine { precision: Some(precision), device, ..args.machine.clone() };
-    let mut engine = machine.engine(&net, config.recipe.batch.min(train.len()))?;
+    let mut engine = spread::engine(&machine, &net, config.recipe.batch.min(train.len()), ranks, cut, args.parallel)?;
     // A run that goes on has its parameters in its state.
     match (&saved, &start, &head) {
         (Some(_), _, _) => {}
@@ -148,28 +173,35 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     drop(start);
     let folder = match resumed {
         Some(folder) => folder,
-        None => new_folder(args.out.as_deref(), &config)?,
+        None => new_folder(args.out.as_deref(), &config, ranks)?,
     };
 
     let on_bad = if args.on_bad == "stop" { OnBad::Stop } else { OnBad::Skip };
     let options = Options { max_steps: args.max_steps, save_every, on_bad, frozen_room: None };
-    let stop = stop_on_signal()?;
-    let mut show = Show::new(args.json, quiet, config.recipe.epochs)?;
+    let stop = ranks::stop_on_signal(ranks)?;
+    let mut show = if first { Show::new(args.json, quiet, config.recipe.epochs)? } else { Show::nothing() };
     show.begin(&config, &net, &train, &val, folder.path())?;
     let pictures = (train.clone(), val.clone());
     let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
+    trainer = trainer.with_ranks(ranks.clone());
+    show.ranks(ranks.size(), args.parallel, config.blocks);
     show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());
-    let mut recording = Recording::begin(args, &config, &net, pictures, &loaders, &trainer, &folder);
+    let mut recording = match first {
+        true => Recording::begin(args, &config, &net, pictures, &loaders, &trainer, &folder),
+        false => Recording::nothing(),
+    };
     let ending = trainer.run(&stop, &mut |event| {
         show.event(&event);
         recording.event(&event);
     });
     recording.end(&ending);
     let ending = ending?;
-    show.end(ending, trainer.state(), trainer.step(), &folder);
-    if ending == Ending::Interrupted {
-        bail!("stopped at step {}, all saved; go on with: alexnet train --resume {}", trainer.step(), folder.path().display());
+    show.end(ending, trainer.state(), trainer.step(), &folder, trainer.traffic()?);
+    if ending == Ending::Interrupted && first {
+        let run = folder.path().display();
+        let message = format!("stopped at step {}, all saved; go on with: alexnet train --resume {run}", trainer.step());
+        return Err(ranks::Agreed(message).into());
     }
     Ok(())
 }
@@ -208,24 +240,17 @@ fn of_format(path: &Path, net: &str) -> anyhow::Result<Model> {
     Ok(model)
 }
 
-fn new_folder(out: Option<&Path>, config: &Config) -> anyhow::Result<RunFolder> {
+/// The folder of a new run, which the first rank makes.
+fn new_folder(out: Option<&Path>, config: &Config, ranks: &Arc<dyn Communicator>) -> anyhow::Result<RunFolder> {
+    if ranks.rank() > 0 {
+        let path = ranks.broadcast(&[])?;
+        return Ok(RunFolder::of_other(Path::new(&String::from_utf8(path)?)));
+    }
     let folder = match out {
         Some(path) => RunFolder::create(path)?,
         None => RunFolder::fresh(Path::new("runs"), &config.net)?,
     };
     config.write(&folder.config())?;
+    ranks.broadcast(folder.path().to_str().context("the run's folder has a name that is no text")?.as_bytes())?;
     Ok(folder)
-}
-
-/// A flag that Ctrl-C (or a polite kill) sets; the second one ends the program at once, which harms no file.
-fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(1);
-        }
-        eprintln!("\nsaving; once more stops at once");
-    })?;
-    Ok(stop)
 }

@@ -24,6 +24,11 @@ pub(super) struct Recording {
 }
 
 impl Recording {
+    /// Of a process that writes nothing.
+    pub(super) fn nothing() -> Recording {
+        Recording { recorder: None, warned: true }
+    }
+
     pub(super) fn begin(
         args: &Args,
         config: &Config,

@@ -52,6 +52,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         seed: args.seed.unwrap_or(0),
         precision: args.machine.precision.unwrap_or_default().to_string(),
         device: args.machine.device().into(),
+        blocks: args.deterministic,
         recipe,
     };
     if start.is_none() {
@@ -123,6 +124,10 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
     fixed("--precision", args.machine.precision.map(|p| p.to_string()).as_ref(), &config.precision, RUN)?;
     // A run may move: models and states are the same for every device.
     config.device = args.machine.device.clone().unwrap_or(config.device);
+    if args.deterministic.is_some() && args.deterministic != config.blocks {
+        let now = config.blocks.map_or("no fixed blocks".into(), |blocks| format!("{blocks} blocks"));
+        bail!("--deterministic: {RUN} {now}, and that cannot change now; leave it out");
+    }
     config.data = absolute(args.data.as_deref())?.or(config.data);
     config.val = absolute(args.val.as_deref())?.or(config.val);
     config.from = absolute(args.from.as_deref())?.or(config.from);

@@ -1,5 +1,6 @@
 //! What the user sees of a run: a bar for people, lines for epochs, JSON for programs.
 
+use super::spread::Parallel;
 use alexnet::data::Source;
 use alexnet::net::Net;
 use alexnet::train::begin::Head;
@@ -7,7 +8,7 @@ use alexnet::train::config::Config;
 use alexnet::train::folder::RunFolder;
 use alexnet::train::layers;
 use alexnet::train::state::{Row, State};
-use alexnet::train::{Ending, Event, FrozenPlan};
+use alexnet::train::{Ending, Event, FrozenPlan, Traffic};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::path::Path;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Show {
     json: bool,
     quiet: bool,
+    /// Not even results.
+    silent: bool,
     epochs: usize,
     /// Hides itself where there is no terminal.
     bar: ProgressBar,
@@ -33,7 +36,14 @@ impl Show {
         let bar = if json || quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
         bar.set_style(ProgressStyle::with_template("{wide_bar} {msg}, {eta} left")?);
         let now = Instant::now();
-        Ok(Show { json, quiet, epochs, bar, start: now, seen: 0, since: now, under_way: 0 })
+        Ok(Show { json, quiet, silent: false, epochs, bar, start: now, seen: 0, since: now, under_way: 0 })
+    }
+
+    /// Tells nothing.
+    pub(super) fn nothing() -> Show {
+        let now = Instant::now();
+        let bar = ProgressBar::hidden();
+        Show { json: false, quiet: true, silent: true, epochs: 0, bar, start: now, seen: 0, since: now, under_way: 0 }
     }
 
     fn line(&self, text: &str) {
@@ -116,6 +126,16 @@ impl Show {
         }
     }
 
+    /// How many processes share the work.
+    pub(super) fn ranks(&self, size: usize, how: Parallel, blocks: Option<usize>) {
+        if self.json || self.quiet || (size == 1 && blocks.is_none()) {
+            return;
+        }
+        let blocks = blocks.map_or(String::new(), |blocks| format!(", each batch in {blocks} blocks, sums in a fixed order"));
+        let ranks = if size == 1 { "rank" } else { "ranks" };
+        self.line(&format!("{size} {ranks}, {how} parallel{blocks}"));
+    }
+
     /// Where the run begins or goes on.
     pub(super) fn from(&self, state: &State, step: u64) {
         if step > 0 && !self.json && !self.quiet {
@@ -140,6 +160,7 @@ impl Show {
                 ));
             }
             Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
+            Event::Broken { .. } if self.silent => {}
             Event::Broken { name, why } => self.bar.suspend(|| eprintln!("left out: {name}: {why}")),
         }
     }
@@ -173,7 +194,10 @@ impl Show {
         }
     }
 
-    pub(super) fn end(&self, ending: Ending, state: &State, step: u64, folder: &RunFolder) {
+    pub(super) fn end(&self, ending: Ending, state: &State, step: u64, folder: &RunFolder, traffic: Traffic) {
+        if self.silent {
+            return;
+        }
         self.bar.finish_and_clear();
         let (seconds, last, best) = (self.start.elapsed().as_secs_f64(), folder.last(), folder.best());
         if self.json {
@@ -187,6 +211,9 @@ impl Show {
                     "epochs": state.epoch, "steps": step, "run": folder.path(), "last": last, "best": best,
                     "best_epoch": state.best.map(|b| b.epoch), "best_top1": state.best.map(|b| b.top1),
                     "broken": state.broken.len(), "seconds": seconds,
+                    "ranks": traffic.ranks, "bytes_per_step": traffic.bytes_per_step,
+                    "bytes_per_step_of_the_busiest_rank": traffic.most_per_step,
+                    "seconds_per_step": traffic.seconds_per_step,
                 })
                 .to_string(),
             );
@@ -204,5 +231,13 @@ impl Show {
             n => format!("; {n} pictures could not be read, see {}", folder.broken().display()),
         };
         crate::out::say(&format!("{step} steps in {seconds:.0} s; {what}{broken}"));
+        if traffic.ranks > 1 && !self.quiet {
+            let Traffic { ranks, bytes_per_step, most_per_step, seconds_per_step } = traffic;
+            let [all, most] = [bytes_per_step, most_per_step].map(|bytes| bytes / 1e6);
+            let milliseconds = seconds_per_step * 1e3;
+            crate::out::say(&format!(
+                "{ranks} ranks sent {all:.1} MB to each other in a step, the busiest of them {most:.1} MB; a step took {milliseconds:.0} ms"
+            ));
+        }
     }
 }

@@ -13,7 +13,9 @@ mod parameters;
 mod plan;
 mod precision;
 mod program;
+pub(crate) mod rows;
 mod run;
+pub(crate) mod segment;
 mod shown;
 mod threads;
 mod timing;
@@ -74,6 +76,11 @@ impl Cpu {
         if !matches!(net.layers.last().map(|layer| &layer.op), Some(Op::Linear { .. })) {
             return Err(Error::Net(format!("{}: the last layer must be linear: its outputs are the classes", net.name)));
         }
+        Cpu::of_layers(net, capacity, threads)
+    }
+
+    /// An engine for some layers of a net, which may end in any way.
+    fn of_layers(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
         if capacity == 0 {
             return Err(Error::Invalid("a batch needs at least one picture".into()));
         }
@@ -286,7 +293,7 @@ impl Engine for Cpu {
         self.bytes = None;
         let team = self.team.clone();
         let context = self.context(&team);
-        parameters::apply(&context, &mut self.parameters, name, gradient, rule)
+        parameters::apply(&context, &mut self.parameters, &mut self.room, name, gradient, rule)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {

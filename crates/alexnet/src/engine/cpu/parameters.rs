@@ -10,6 +10,7 @@ use alexnet_kernels::pack::Filters;
 use alexnet_kernels::update;
 
 use super::plan::parameter_shapes;
+use super::run::GradientRoom;
 use crate::engine::Update;
 use crate::net::Net;
 use crate::weights::Values;
@@ -48,8 +49,14 @@ enum Part {
 impl Parameter {
     /// All zeros.
     pub(super) fn zeros(net: &Net) -> Result<Vec<Parameter>> {
-        let make = |(layer, filters): (usize, Filters)| Parameter {
-            name: net.layers[layer].name.clone(),
+        let make = |(layer, filters): (usize, Filters)| Parameter::of(&net.layers[layer].name, filters);
+        Ok(parameter_shapes(net)?.into_iter().map(make).collect())
+    }
+
+    /// All zeros, of one layer.
+    pub(super) fn of(layer: &str, filters: Filters) -> Parameter {
+        Parameter {
+            name: layer.into(),
             filters,
             file_order: None,
             steady: false,
@@ -58,8 +65,7 @@ impl Parameter {
             prepared: Buffer::default(),
             weights_velocity: Buffer::default(),
             biases_velocity: Vec::new(),
-        };
-        Ok(parameter_shapes(net)?.into_iter().map(make).collect())
+        }
     }
 
     /// The weights in file order, if there are and that is the faster way for `n` pictures, or is to be the same for all numbers: it is for a few, and for those
@@ -221,6 +227,7 @@ pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &
 pub(super) fn apply(
     context: &Context<'_>,
     parameters: &mut [Parameter],
+    room: &mut GradientRoom,
     name: &str,
     gradient: &[f32],
     rule: &Update,
@@ -234,10 +241,10 @@ pub(super) fn apply(
     parameter.ready_to_train();
     match part {
         Part::Weight => {
-            let mut packed = Buffer::zeros(parameter.filters.packed_len());
-            parameter.filters.pack_on(context.threads, gradient, &mut packed);
+            let packed = room.weights(parameter.filters.packed_len());
+            parameter.filters.pack_on(context.threads, gradient, packed);
             let Parameter { weights, weights_velocity, .. } = parameter;
-            update::sgd(context, &rule, weights, weights_velocity, &packed);
+            update::sgd(context, &rule, weights, weights_velocity, packed);
         }
         Part::Bias => {
             let Parameter { biases, biases_velocity, .. } = parameter;

@@ -41,7 +41,7 @@ pub(super) struct GradientRoom {
 }
 
 impl GradientRoom {
-    fn weights(&mut self, len: usize) -> &mut [f32] {
+    pub(super) fn weights(&mut self, len: usize) -> &mut [f32] {
         if self.weights.len() < len {
             self.weights = Buffer::zeros(len);
         }
@@ -399,8 +399,9 @@ fn visit_weights(
     let len = parameter.filters.packed_len();
     gradient(room.weights(len));
     let dw = &room.weights[..len];
-    let canonical = &mut room.canonical;
-    canonical.resize(parameter.filters.len(), 0.0);
+    let len = parameter.filters.len();
+    room.canonical.resize(room.canonical.len().max(len), 0.0);
+    let canonical = &mut room.canonical[..len];
     parameter.filters.unpack_on(context.threads, dw, canonical);
     visit(&format!("{}.weight", parameter.name), canonical);
 }

@@ -1,0 +1,60 @@
+//! One engine or its share in one that is spread over ranks.
+
+use crate::commands::machine::Machine;
+use alexnet::engine::Engine;
+use alexnet::net::Net;
+use alexnet::parallel::data::DataParallel;
+use alexnet::parallel::hybrid::Hybrid;
+use alexnet::parallel::{Communicator, Cut};
+use anyhow::bail;
+use std::sync::Arc;
+
+/// How ranks share the work of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Parallel {
+    /// Each has all parameters and a share of each batch; gradients are summed
+    Data,
+    /// Convolutions likewise, but each holds a part of the fully connected layers' weights, which are never sent
+    Hybrid,
+    /// As on the two GPUs of 2012: each of two devices (--device cuda:0,cuda:1) holds half of every layer
+    Towers,
+}
+
+impl std::fmt::Display for Parallel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Parallel::Data => "data",
+            Parallel::Hybrid => "hybrid",
+            Parallel::Towers => "towers",
+        })
+    }
+}
+
+/// This rank's engine, all parameters zero, for batches of up to `batch` pictures.
+pub(super) fn engine(
+    machine: &Machine,
+    net: &Net,
+    batch: usize,
+    ranks: &Arc<dyn Communicator>,
+    cut: Cut,
+    how: Parallel,
+) -> anyhow::Result<Box<dyn Engine>> {
+    // The largest block; a rank works on one after the other.
+    let capacity = batch.div_ceil(cut.blocks).max(1);
+    let pair = machine.device().contains(',');
+    if how == Parallel::Towers && !pair {
+        bail!("--parallel towers: name two devices, such as --device cuda:0,cuda:1");
+    }
+    if how == Parallel::Hybrid {
+        if !machine.is_cpu() {
+            bail!("--parallel {how} runs on --device cpu alone");
+        }
+        let precision = machine.precision.unwrap_or_default();
+        return Ok(Box::new(Hybrid::new(net, ranks.clone(), capacity, machine.threads, precision)?));
+    }
+    let engine = machine.engine(net, capacity)?;
+    if cut.blocks == 1 {
+        return Ok(engine);
+    }
+    Ok(Box::new(DataParallel::new(engine, ranks.clone(), cut)))
+}

@@ -1,0 +1,128 @@
+//! All processes of the job, by MPI.
+
+use alexnet::parallel::{Communicator, Sent};
+use alexnet::{Error, Result};
+use mpi::Threading;
+use mpi::collective::CommunicatorCollectives;
+use mpi::datatype::{Equivalence, Partition, PartitionMut};
+use mpi::environment::Universe;
+use mpi::request::{Request, Scope};
+use mpi::topology::{Communicator as _, SimpleCommunicator};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The job's ranks. MPI ends when it is dropped, which all ranks must do.
+pub(crate) struct World {
+    /// One exchange at a time, from whichever thread.
+    turn: Mutex<Universe>,
+    rank: usize,
+    size: usize,
+    sent: Sent,
+}
+
+impl World {
+    /// Starts MPI, once in a process.
+    pub(crate) fn join() -> Result<World> {
+        let fail = |why: &str| Error::Invalid(format!("MPI: {why}"));
+        let started = mpi::initialize_with_threading(Threading::Serialized);
+        let (universe, threading) = started.ok_or_else(|| fail("was started before"))?;
+        if threading < Threading::Serialized {
+            return Err(fail("this library does not let threads take turns (MPI_THREAD_SERIALIZED)"));
+        }
+        let world = universe.world();
+        let (rank, size) = (world.rank() as usize, world.size() as usize);
+        Ok(World { turn: Mutex::new(universe), rank, size, sent: Sent::default() })
+    }
+
+    /// Gives each rank its part of `send` and takes one from each.
+    fn swap<T: Equivalence>(&self, send: &[T], counts: &[usize], receive: &mut [T], from: &[usize]) -> Result<()> {
+        assert_eq!(send.len(), counts.iter().sum::<usize>(), "parts of what is sent");
+        assert_eq!(receive.len(), from.iter().sum::<usize>(), "parts of what is received");
+        self.sent.add((send.len() - counts[self.rank]) * size_of::<T>());
+        let universe =
+            self.turn.lock().map_err(|_| Error::Invalid("MPI: a thread has panicked in the middle of a call".into()))?;
+        let world: SimpleCommunicator = universe.world();
+        let send = Partition::new(send, numbers(counts)?, places(counts)?);
+        let (counts, places) = (numbers(from)?, places(from)?);
+        let mut receive = PartitionMut::new(receive, counts, places);
+        mpi::request::scope(|scope| wait(world.immediate_all_to_all_varcount_into(scope, &send, &mut receive)));
+        Ok(())
+    }
+}
+
+/// Waits without taking the processor from the thread that computes: MPI's own waiting spins.
+fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
+    let mut turns = 0u32;
+    loop {
+        match request.test() {
+            Ok(_) => return,
+            Err(unfinished) => request = unfinished,
+        }
+        turns += 1;
+        match turns {
+            0..50 => std::thread::yield_now(),
+            _ => std::thread::sleep(Duration::from_micros(20)),
+        }
+    }
+}
+
+/// Ends all processes of the job.
+pub(crate) fn abort() -> ! {
+    SimpleCommunicator::world().abort(1)
+}
+
+/// Lengths as MPI counts them.
+fn numbers(counts: &[usize]) -> Result<Vec<i32>> {
+    let number = |&count: &usize| {
+        i32::try_from(count)
+            .map_err(|_| Error::Invalid(format!("MPI: a message of {count} values is too long; take a smaller --batch")))
+    };
+    counts.iter().map(number).collect()
+}
+
+/// Where parts of these lengths begin.
+fn places(counts: &[usize]) -> Result<Vec<i32>> {
+    let begin = |at: &mut usize, &count: &usize| {
+        *at += count;
+        Some(*at - count)
+    };
+    numbers(&counts.iter().scan(0, begin).collect::<Vec<_>>())
+}
+
+impl Communicator for World {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
+        self.swap(send, counts, receive, from)
+    }
+
+    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let ones = vec![1; self.size];
+        let mut lens = vec![0u64; self.size];
+        self.swap(&vec![message.len() as u64; self.size], &ones, &mut lens, &ones)?;
+        let lens: Vec<usize> = lens.into_iter().map(|len| len as usize).collect();
+        let mut all = vec![0u8; lens.iter().sum()];
+        self.swap(&message.repeat(self.size), &vec![message.len(); self.size], &mut all, &lens)?;
+        let mut rest = all.as_slice();
+        let take = |len: usize| {
+            let (message, behind) = rest.split_at(len);
+            rest = behind;
+            message.to_vec()
+        };
+        Ok(lens.into_iter().map(take).collect())
+    }
+
+    fn sent(&self) -> &Sent {
+        &self.sent
+    }
+
+    fn as_dyn(&self) -> &dyn Communicator {
+        self
+    }
+}

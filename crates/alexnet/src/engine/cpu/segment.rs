@@ -1,0 +1,155 @@
+//! A run of a net's layers by itself, for engines that are spread over ranks: what goes in and out is `[n, channels, rows,
+//! columns]`, so that channels and pictures can be cut off and put together.
+
+use alexnet_kernels::context::Context;
+use alexnet_kernels::layout;
+
+use super::plan::batch;
+use super::program::{Program, Purpose};
+use super::run::{self, Learn};
+use super::{Cpu, Precision, parameters};
+use crate::engine::{DropoutKey, Update};
+use crate::net::Net;
+use crate::{Error, Result};
+use std::ops::Range;
+
+/// Some layers with their parameters and room to run them.
+pub(crate) struct Segment {
+    cpu: Cpu,
+    layers: Range<usize>,
+    training: Program,
+    inference: Option<Program>,
+}
+
+impl Segment {
+    /// `layers` of `net` for up to `capacity` pictures; what goes in is what the layer before them gives, or pictures.
+    /// `wants_input_gradient`: whether there are layers before them that learn.
+    pub(crate) fn new(
+        net: &Net,
+        layers: Range<usize>,
+        wants_input_gradient: bool,
+        capacity: usize,
+        threads: usize,
+        precision: Precision,
+    ) -> Result<Segment> {
+        if precision == Precision::Int8 {
+            return Err(Error::Invalid("int8 is for inference; train in f32 or bf16".into()));
+        }
+        let cpu = Cpu::of_layers(net, capacity, threads)?.with_precision(precision);
+        let purpose = if wants_input_gradient { Purpose::InputGradient } else { Purpose::Train };
+        let training = Program::new(net, layers.clone(), purpose, capacity)?;
+        Ok(Segment { cpu, layers, training, inference: None })
+    }
+
+    /// Lends what kernels need.
+    pub(crate) fn with_context<T>(&self, work: impl FnOnce(&Context<'_>) -> T) -> T {
+        let team = self.cpu.team.clone();
+        work(&self.cpu.context(&team))
+    }
+
+    /// Values that a picture's output has.
+    pub(crate) fn output_len(&self) -> usize {
+        let map = self.training.plan.values[self.training.plan.output].map;
+        map.h * map.w * map.c
+    }
+
+    /// What the layers give for `n` inputs. `train`: with dropout by `key`, and ready to go back.
+    pub(crate) fn forward(&mut self, input: &[f32], n: usize, key: Option<DropoutKey>, train: bool) -> Result<Vec<f32>> {
+        let mut output = vec![0.0; n * self.output_len()];
+        if n > self.cpu.capacity {
+            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.cpu.capacity)));
+        }
+        if n == 0 {
+            return Ok(output);
+        }
+        let team = self.cpu.team.clone();
+        let context = self.cpu.context(&team);
+        let own = self.parameters();
+        self.cpu.parameters[own].iter_mut().for_each(|parameter| parameter.pack(&context));
+        let program = if train {
+            &mut self.training
+        } else {
+            if self.inference.is_none() {
+                let made = Program::new(&self.cpu.net, self.layers.clone(), Purpose::Infer, self.cpu.capacity)?;
+                self.inference = Some(made);
+            }
+            self.inference.as_mut().ok_or_else(|| Error::Invalid("no program".into()))?
+        };
+        run::forward(&context, program, &self.cpu.parameters, input, n, key);
+        let value = program.plan.output;
+        layout::to_planes(&context, batch(program.plan.values[value].map, n), program.memory.read(value), &mut output);
+        Ok(output)
+    }
+
+    /// Back from the gradient of the output that [`forward`](Self::forward) gave; the gradients of parameters are shown. Gives
+    /// the gradient of the input, if it is wanted.
+    pub(crate) fn backward(
+        &mut self,
+        gradient: &[f32],
+        n: usize,
+        key: Option<DropoutKey>,
+        visit: &mut (dyn FnMut(&str, &[f32]) + Send),
+    ) -> Option<Vec<f32>> {
+        let team = self.cpu.team.clone();
+        let context = self.cpu.context(&team);
+        let program = &mut self.training;
+        let wanted = program.purpose == Purpose::InputGradient;
+        let input = batch(program.plan.gradient_map(0), n);
+        let mut planes = vec![0.0; if wanted { n * input.h * input.w * input.c } else { 0 }];
+        if n > 0 {
+            let output = program.plan.output;
+            let value = program.plan.values[output];
+            let (to, map) = (program.gradient(output), batch(program.plan.gradient_map(output), n));
+            program.memory.write(to, |memory, to| {
+                // Whoever writes the gradient of a ReLU's output masks it.
+                if value.relu {
+                    let mut seen = vec![0.0; gradient.len()];
+                    layout::to_planes(&context, batch(value.map, n), memory.read(output), &mut seen);
+                    let masked: Vec<f32> =
+                        gradient.iter().zip(&seen).map(|(&g, &seen)| if seen > 0.0 { g } else { 0.0 }).collect();
+                    layout::from_planes(&context, &masked, map, to);
+                } else {
+                    layout::from_planes(&context, gradient, map, to);
+                }
+            });
+            let mut learn = Learn::Visit(visit);
+            run::backward(&context, program, &mut self.cpu.parameters, &mut self.cpu.room, n, key, &mut learn);
+            if wanted {
+                layout::to_planes(&context, input, program.memory.read(program.gradient(0)), &mut planes);
+            }
+        }
+        wanted.then_some(planes)
+    }
+
+    /// Numbers of the parameters of these layers among the net's.
+    fn parameters(&self) -> Range<usize> {
+        let name = |i: usize| &self.cpu.net.layers[i].name;
+        let has = |i: usize| self.cpu.parameters.iter().any(|p| p.name == *name(i));
+        let first = (0..self.layers.start).filter(|&i| has(i)).count();
+        first..first + self.layers.clone().filter(|&i| has(i)).count()
+    }
+
+    /// Moves a parameter by its gradient.
+    pub(crate) fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
+        let team = self.cpu.team.clone();
+        let context = self.cpu.context(&team);
+        parameters::apply(&context, &mut self.cpu.parameters, &mut self.cpu.room, name, gradient, rule)
+    }
+
+    /// Reads a parameter, or its velocity.
+    pub(crate) fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
+        let read = if velocity { parameters::read_velocity } else { parameters::read };
+        read(&self.cpu.parameters, name)
+    }
+
+    /// Writes a parameter, or its velocity.
+    pub(crate) fn write(&mut self, name: &str, values: &[f32], velocity: bool) -> Result<()> {
+        let write = if velocity { parameters::write_velocity } else { parameters::write };
+        write(&mut self.cpu.parameters, name, values)
+    }
+
+    /// Whether a layer is one of these.
+    pub(crate) fn has(&self, layer: &str) -> bool {
+        self.cpu.net.layers[self.layers.clone()].iter().any(|l| l.name == layer)
+    }
+}

@@ -1,0 +1,236 @@
+//! The fully connected layers, whose weights the ranks share: each holds some rows of every layer, and computes these outputs
+//! for all pictures of the batch (Krizhevsky 2014). Their weights are never sent, only what goes in and out.
+//!
+//! Between two layers every rank needs all of the first one's outputs, and on the way back the sum over ranks of what each adds
+//! to the gradient of its own ones.
+
+use super::Communicator;
+use crate::engine::cpu::rows::Rows;
+use crate::engine::{DropoutKey, Update};
+use crate::net::{Activation, DropoutStyle, Net, Op};
+use crate::{Error, Result};
+use alexnet_kernels::context::Context;
+use alexnet_kernels::dropout;
+use alexnet_kernels::layout;
+use alexnet_kernels::map::Map;
+use alexnet_kernels::random::Key;
+use std::ops::Range;
+
+/// A linear layer and what follows it.
+struct Layer {
+    name: String,
+    own: Rows,
+    /// The rows of each rank.
+    rows: Vec<Range<usize>>,
+    outputs: usize,
+    relu: bool,
+    /// Dropout behind it.
+    drops: Vec<Drop>,
+}
+
+/// A dropout layer.
+#[derive(Debug, Clone, Copy)]
+struct Drop {
+    /// Its number in the net.
+    layer: usize,
+    rate: f32,
+    style: DropoutStyle,
+}
+
+/// The end of a net, from its first linear layer on and the dropout before it.
+pub(super) struct Head {
+    layers: Vec<Layer>,
+    /// Dropout before the first one.
+    drops: Vec<Drop>,
+    /// The map that comes in, of one picture.
+    map: Map,
+    /// What each layer read in the last forward pass, and the logits.
+    seen: Vec<Vec<f32>>,
+}
+
+/// Where the head of a net begins.
+pub(super) fn begin(net: &Net) -> Result<usize> {
+    let first = net.layers.iter().position(|layer| matches!(layer.op, Op::Linear { .. }));
+    let first = first.ok_or_else(|| Error::Net(format!("{}: no fully connected layers to share", net.name)))?;
+    let drops = net.layers[..first].iter().rev().take_while(|layer| matches!(layer.op, Op::Dropout { .. })).count();
+    Ok(first - drops)
+}
+
+impl Head {
+    /// The head of `net`; `rows` tells which of a layer's outputs each rank computes, by the layer's number and outputs.
+    pub(super) fn new(net: &Net, rank: usize, rows: impl Fn(usize, usize) -> Vec<Range<usize>>) -> Result<Head> {
+        let shapes = net.shapes()?;
+        let first = begin(net)?;
+        let input = shapes[first].input;
+        let map = Map::plain(1, input.size, input.size, input.channels);
+        let mut head = Head { layers: Vec::new(), drops: Vec::new(), map, seen: Vec::new() };
+        for (i, layer) in net.layers.iter().enumerate().skip(first) {
+            let shape = &shapes[i];
+            match layer.op {
+                Op::Linear { out, .. } => {
+                    let rows = rows(i, out);
+                    let own = Rows::new(&layer.name, rows[rank].clone(), shape.input.size, shape.input.channels);
+                    let name = layer.name.clone();
+                    head.layers.push(Layer { name, own, rows, outputs: out, relu: false, drops: Vec::new() });
+                }
+                Op::Activation { function: Activation::Relu } if !head.layers.is_empty() => {
+                    head.layers.iter_mut().next_back().into_iter().for_each(|last| last.relu = true);
+                }
+                Op::Dropout { rate, style } => {
+                    let drop = Drop { layer: i, rate, style };
+                    head.layers.last_mut().map_or(&mut head.drops, |last| &mut last.drops).push(drop);
+                }
+                _ => {
+                    let message =
+                        "layers behind the first fully connected one may be such, ReLU and dropout to be shared by ranks";
+                    return Err(Error::Net(format!("{}: layer {}: {message}", net.name, layer.name)));
+                }
+            }
+        }
+        Ok(head)
+    }
+
+    /// Whether rank `rank` needs what layer `i` reads, or the logits behind the last one.
+    fn reads(&self, i: usize, rank: usize) -> bool {
+        self.layers.get(i).or(self.layers.last()).is_some_and(|layer| !layer.rows[rank].is_empty())
+    }
+
+    /// Logits of `n` pictures whose maps are `planes` `[n, channels, rows, columns]`, on the ranks that
+    /// compute some of them or, if `everywhere`, on all.
+    pub(super) fn forward(
+        &mut self,
+        context: &Context<'_>,
+        ranks: &dyn Communicator,
+        n: usize,
+        planes: &[f32],
+        key: Option<DropoutKey>,
+        everywhere: bool,
+    ) -> Result<&[f32]> {
+        let mut x = vec![0.0; planes.len()];
+        layout::from_planes(context, planes, Map { n, ..self.map }, &mut x);
+        drop_units(context, &self.drops, key, n, &mut x);
+        self.seen.clear();
+        for i in 0..self.layers.len() {
+            let needs: Vec<bool> =
+                (0..ranks.size()).map(|rank| self.reads(i + 1, rank) || (everywhere && i + 1 == self.layers.len())).collect();
+            let layer = &mut self.layers[i];
+            let own = layer.own.forward(context, n, &x, layer.relu);
+            // Each that needs it gets these columns of every picture.
+            let counts: Vec<usize> = needs.iter().map(|&needs| if needs { own.len() } else { 0 }).collect();
+            let me = needs[ranks.rank()];
+            let from: Vec<usize> = layer.rows.iter().map(|rows| if me { n * rows.len() } else { 0 }).collect();
+            let mut parts = vec![0.0; from.iter().sum()];
+            let copies = needs.iter().filter(|&&needs| needs).count();
+            ranks.exchange(&own.repeat(copies), &counts, &mut parts, &from)?;
+            let mut y = vec![0.0; n * layer.outputs];
+            if me {
+                let mut rest = parts.as_slice();
+                for rows in &layer.rows {
+                    let (part, behind) = rest.split_at(n * rows.len());
+                    put_columns(part, rows, layer.outputs, &mut y);
+                    rest = behind;
+                }
+            } else {
+                // Its own ones it needs on the way back.
+                put_columns(&own, &layer.own.rows, layer.outputs, &mut y);
+            }
+            drop_units(context, &layer.drops, key, n, &mut y);
+            self.seen.push(std::mem::replace(&mut x, y));
+        }
+        self.seen.push(x);
+        Ok(self.seen.last().map_or(&[], Vec::as_slice))
+    }
+
+    /// Back from the gradient of the logits, `[n, classes]`; zeros where a rank does not have it. All layers learn. What this rank adds
+    /// to the gradient of the maps, `[n, channels, rows, columns]`.
+    pub(super) fn backward(
+        &mut self,
+        context: &Context<'_>,
+        ranks: &dyn Communicator,
+        n: usize,
+        dlogits: &[f32],
+        key: Option<DropoutKey>,
+        rule: &Update,
+    ) -> Result<Vec<f32>> {
+        let Some(last) = self.layers.last() else { return Ok(Vec::new()) };
+        let mut dy = columns(dlogits, &last.own.rows, last.outputs);
+        for i in (0..self.layers.len()).rev() {
+            let layer = &mut self.layers[i];
+            let mut dx = layer.own.backward(context, n, &self.seen[i], &dy, rule);
+            if i == 0 {
+                drop_units(context, &self.drops, key, n, &mut dx);
+                let mut planes = vec![0.0; dx.len()];
+                layout::to_planes(context, Map { n, ..self.map }, &dx, &mut planes);
+                return Ok(planes);
+            }
+            // To each rank what is added to the gradients of its outputs, by those that have something to add.
+            let adds: Vec<bool> = layer.rows.iter().map(|rows| !rows.is_empty()).collect();
+            let below = &self.layers[i - 1];
+            let own = below.own.rows.clone();
+            let parts: Vec<Vec<f32>> = below
+                .rows
+                .iter()
+                .map(|rows| if adds[ranks.rank()] { columns(&dx, rows, below.outputs) } else { Vec::new() })
+                .collect();
+            let counts: Vec<usize> = parts.iter().map(Vec::len).collect();
+            let from: Vec<usize> = adds.iter().map(|&adds| if adds { n * own.len() } else { 0 }).collect();
+            let mut received = vec![0.0; from.iter().sum()];
+            ranks.exchange(&parts.concat(), &counts, &mut received, &from)?;
+            let mut sum = vec![0.0; n * own.len()];
+            for part in received.chunks_exact((n * own.len()).max(1)) {
+                sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+            }
+            // Dropout knows units by their place among all.
+            let mut wide = vec![0.0; n * below.outputs];
+            put_columns(&sum, &own, below.outputs, &mut wide);
+            drop_units(context, &below.drops, key, n, &mut wide);
+            if below.relu {
+                wide.iter_mut().zip(&self.seen[i]).for_each(|(dy, &y)| *dy = if y > 0.0 { *dy } else { 0.0 });
+            }
+            dy = columns(&wide, &own, below.outputs);
+        }
+        Ok(Vec::new())
+    }
+
+    /// This rank's rows of a layer, if it is here.
+    pub(super) fn rows(&self, layer: &str) -> Option<&Rows> {
+        self.layers.iter().find(|l| l.name == layer).map(|l| &l.own)
+    }
+
+    /// As [`rows`](Self::rows), to change them.
+    pub(super) fn rows_mut(&mut self, layer: &str) -> Option<&mut Rows> {
+        self.layers.iter_mut().find(|l| l.name == layer).map(|l| &mut l.own)
+    }
+}
+
+/// Columns of a matrix `[n, width]`.
+fn columns(matrix: &[f32], columns: &Range<usize>, width: usize) -> Vec<f32> {
+    matrix.chunks_exact(width).flat_map(|row| &row[columns.clone()]).copied().collect()
+}
+
+/// Writes columns of a matrix `[n, width]`.
+fn put_columns(values: &[f32], columns: &Range<usize>, width: usize, matrix: &mut [f32]) {
+    if !columns.is_empty() {
+        let rows = matrix.chunks_exact_mut(width).zip(values.chunks_exact(columns.len()));
+        rows.for_each(|(row, values)| row[columns.clone()].copy_from_slice(values));
+    }
+}
+
+/// Dropout layers, as the CPU engine has them: the same units for the same key.
+fn drop_units(context: &Context<'_>, drops: &[Drop], key: Option<DropoutKey>, n: usize, values: &mut [f32]) {
+    if n == 0 {
+        return;
+    }
+    for &Drop { layer, rate, style } in drops {
+        let features = values.len() / n;
+        match (key, style) {
+            (Some(key), _) => {
+                let scale = if style == DropoutStyle::ScaleInTraining { 1.0 / (1.0 - rate) } else { 1.0 };
+                let stream = Key(key.seed).with(key.step).with(layer as u64);
+                dropout::apply(context, &dropout::Shape { n, features, rate, scale }, stream, key.first_picture, values);
+            }
+            (None, DropoutStyle::ScaleInTraining) => {}
+            (None, DropoutStyle::ScaleAtInference) => values.iter_mut().for_each(|v| *v *= 1.0 - rate),
+        }
+    }
+}
