@@ -5,6 +5,7 @@ use alexnet::engine::Engine;
 use alexnet::net::Net;
 use alexnet::parallel::data::DataParallel;
 use alexnet::parallel::hybrid::Hybrid;
+use alexnet::parallel::towers::Towers;
 use alexnet::parallel::{Communicator, Cut};
 use anyhow::bail;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub(super) enum Parallel {
     Data,
     /// Convolutions likewise, but each holds a part of the fully connected layers' weights, which are never sent
     Hybrid,
+    /// Two processes, each of which has half of every layer for all pictures: the two GPUs of 2012
+    Towers,
 }
 
 impl std::fmt::Display for Parallel {
@@ -23,6 +26,7 @@ impl std::fmt::Display for Parallel {
         f.write_str(match self {
             Parallel::Data => "data",
             Parallel::Hybrid => "hybrid",
+            Parallel::Towers => "towers",
         })
     }
 }
@@ -43,7 +47,11 @@ pub(super) fn engine(
             bail!("--parallel {how} runs on --device cpu alone");
         }
         let precision = machine.precision.unwrap_or_default();
-        return Ok(Box::new(Hybrid::new(net, ranks.clone(), capacity, machine.threads, precision)?));
+        let (ranks, threads) = (ranks.clone(), machine.threads);
+        return Ok(match how {
+            Parallel::Towers => Box::new(Towers::new(net, ranks, batch, threads, precision)?),
+            _ => Box::new(Hybrid::new(net, ranks, capacity, threads, precision)?),
+        });
     }
     let engine = machine.engine(net, capacity)?;
     if cut.blocks == 1 {
