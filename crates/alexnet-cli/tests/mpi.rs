@@ -75,21 +75,26 @@ mod job {
     }
 
     #[test]
-    fn hybrid_ranks_send_less_and_learn_the_same() {
+    fn hybrid_ranks_and_towers_send_less_and_learn_the_same() {
         let _turn = TURN.lock();
         let folder = tempfile::tempdir().expect("a folder");
-        let [data, hybrid] = ["data", "hybrid"].map(|how| {
+        let [data, hybrid, towers] = ["data", "hybrid", "towers"].map(|how| {
             let run = folder.path().join(how);
             let end = train(2, &run, &["--max-steps", "3", "--parallel", how]);
             let model = alexnet::weights::read(run.join("last.safetensors")).expect("a model");
             (end["bytes_per_step"].as_f64().expect("a number"), model)
         });
-        assert!(hybrid.0 < data.0 / 5.0, "{} of {} bytes", hybrid.0, data.0);
-        for (name, values) in &data.1.tensors {
-            let size = values.iter().fold(1e-3f32, |size, v| size.max(v.abs()));
-            let apart = values.iter().zip(hybrid.1.tensors[name].iter()).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
-            assert!(apart < 1e-3 * size, "{name}: {apart} of {size}");
+        for (how, (sent, model)) in [("hybrid", hybrid), ("towers", towers)] {
+            assert!(sent < data.0 / 5.0, "{how}: {sent} of {} bytes", data.0);
+            for (name, values) in &data.1.tensors {
+                let size = values.iter().fold(1e-3f32, |size, v| size.max(v.abs()));
+                let both = values.iter().zip(model.tensors[name].iter());
+                let apart = both.fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+                assert!(apart < 1e-3 * size, "{how}: {name}: {apart} of {size}");
+            }
         }
+        let (output, error) = ended(mpirun(3, &["train", "--net", "paper", "--parallel", "towers"]));
+        assert!(!output.status.success() && error.contains("mpirun -n 2"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Without the feature `mpi` there is only one process, and a job of several is refused: they would otherwise each train the
 //! whole, into the same folder.
 
+#[cfg(feature = "nccl")]
+pub mod nccl;
 #[cfg(feature = "mpi")]
 mod world;
 

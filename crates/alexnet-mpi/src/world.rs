@@ -1,11 +1,12 @@
-//! All processes of the job, by MPI.
+//! All processes of the job, by MPI, message by message. (Open MPI 4.1.4's `MPI_Ialltoallv` was seen to wait for ever after a call in which one
+//! rank had nothing to give and to take.)
 
 use alexnet::parallel::{Communicator, Sent};
 use alexnet::{Error, Result};
 use mpi::Threading;
-use mpi::collective::CommunicatorCollectives;
-use mpi::datatype::{Equivalence, Partition, PartitionMut};
+use mpi::datatype::Equivalence;
 use mpi::environment::Universe;
+use mpi::point_to_point::{Destination, Source};
 use mpi::request::{Request, Scope};
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use std::sync::Mutex;
@@ -35,28 +36,54 @@ impl World {
     }
 
     /// Gives each rank its part of `send` and takes one from each.
-    fn swap<T: Equivalence>(&self, send: &[T], counts: &[usize], receive: &mut [T], from: &[usize]) -> Result<()> {
+    fn swap<T: Equivalence + Copy>(&self, send: &[T], counts: &[usize], receive: &mut [T], from: &[usize]) -> Result<()> {
         assert_eq!(send.len(), counts.iter().sum::<usize>(), "parts of what is sent");
         assert_eq!(receive.len(), from.iter().sum::<usize>(), "parts of what is received");
+        // MPI counts in i32.
+        if let Some(count) = counts.iter().chain(from).find(|&&count| i32::try_from(count).is_err()) {
+            return Err(Error::Invalid(format!("MPI: a message of {count} values is too long; take a smaller --batch")));
+        }
         self.sent.add((send.len() - counts[self.rank]) * size_of::<T>());
         let universe =
             self.turn.lock().map_err(|_| Error::Invalid("MPI: a thread has panicked in the middle of a call".into()))?;
         let world: SimpleCommunicator = universe.world();
-        let send = Partition::new(send, numbers(counts)?, places(counts)?);
-        let (counts, places) = (numbers(from)?, places(from)?);
-        let mut receive = PartitionMut::new(receive, counts, places);
-        mpi::request::scope(|scope| wait(world.immediate_all_to_all_varcount_into(scope, &send, &mut receive)));
+        mpi::request::scope(|scope| {
+            // Messages between two ranks arrive in the order in which they were sent, so they need no names.
+            let mut under_way = Vec::with_capacity(2 * self.size);
+            let mut rest = receive;
+            let mut own = Default::default();
+            for (rank, &count) in from.iter().enumerate() {
+                let (part, behind) = rest.split_at_mut(count);
+                rest = behind;
+                if rank == self.rank {
+                    own = part;
+                } else if count > 0 {
+                    under_way.push(world.process_at_rank(rank as i32).immediate_receive_into(scope, part));
+                }
+            }
+            let mut rest = send;
+            for (rank, &count) in counts.iter().enumerate() {
+                let (part, behind) = rest.split_at(count);
+                rest = behind;
+                if rank == self.rank {
+                    own.copy_from_slice(part);
+                } else if count > 0 {
+                    under_way.push(world.process_at_rank(rank as i32).immediate_send(scope, part));
+                }
+            }
+            wait(under_way);
+        });
         Ok(())
     }
 }
 
 /// Waits without taking the processor from the thread that computes: MPI's own waiting spins.
-fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
+fn wait<'a, D: ?Sized, S: Scope<'a>>(mut under_way: Vec<Request<'a, D, S>>) {
     let mut turns = 0u32;
     loop {
-        match request.test() {
-            Ok(_) => return,
-            Err(unfinished) => request = unfinished,
+        under_way = under_way.into_iter().filter_map(|request| request.test().err()).collect();
+        if under_way.is_empty() {
+            return;
         }
         turns += 1;
         match turns {
@@ -69,24 +96,6 @@ fn wait<'a, D: ?Sized, S: Scope<'a>>(mut request: Request<'a, D, S>) {
 /// Ends all processes of the job.
 pub(crate) fn abort() -> ! {
     SimpleCommunicator::world().abort(1)
-}
-
-/// Lengths as MPI counts them.
-fn numbers(counts: &[usize]) -> Result<Vec<i32>> {
-    let number = |&count: &usize| {
-        i32::try_from(count)
-            .map_err(|_| Error::Invalid(format!("MPI: a message of {count} values is too long; take a smaller --batch")))
-    };
-    counts.iter().map(number).collect()
-}
-
-/// Where parts of these lengths begin.
-fn places(counts: &[usize]) -> Result<Vec<i32>> {
-    let begin = |at: &mut usize, &count: &usize| {
-        *at += count;
-        Some(*at - count)
-    };
-    numbers(&counts.iter().scan(0, begin).collect::<Vec<_>>())
 }
 
 impl Communicator for World {

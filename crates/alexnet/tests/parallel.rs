@@ -7,6 +7,7 @@ use alexnet::engine::{Batch, DropoutKey, Engine, Step, Update, UpdateForm, init}
 use alexnet::net::{Net, Op, presets};
 use alexnet::parallel::data::DataParallel;
 use alexnet::parallel::hybrid::Hybrid;
+use alexnet::parallel::towers::Towers;
 use alexnet::parallel::{Alone, Communicator, Cut, Share, Spread, group};
 use alexnet::selftest::formula::uniform;
 use alexnet::weights;
@@ -201,4 +202,57 @@ fn hybrid_ranks_answer_their_own_pictures() {
     let found = found.concat();
     assert_eq!(found.len(), expected.len());
     assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)), "{found:?}, not {expected:?}");
+}
+
+#[test]
+fn towers_take_the_steps_of_one_process_and_send_what_the_plan_says() {
+    // With norms within a tower, over both, behind the pool, and none at all.
+    for name in ["original-145", "paper", "caffenet", "bvlc", "paper-no-lrn"] {
+        let net = thin(name, 67);
+        let frozen = ["conv1", "fc7"].map(|name| (name.to_string(), 0.0));
+        for rule in [rule(), Update { layers: frozen.into(), ..rule() }] {
+            let expected = alone(&net, &rule);
+            let all = group::run(2, |ranks| {
+                let ranks: Arc<dyn Communicator> = Arc::new(ranks);
+                let mut towers = Towers::new(&net, ranks.clone(), 12, 1, Precision::F32).expect("two towers");
+                let steps = train(&mut towers, Cut::WHOLE, &rule).expect("steps");
+                let sent = ranks.sent().bytes();
+                towers.bring_together().expect("both ranks");
+                ((ranks.rank() == 0).then(|| outcome(&towers, steps)), sent)
+            });
+            assert_near(&format!("towers {name}"), all[0].0.as_ref().expect("rank 0"), &expected);
+            let planned: usize = net.towers().expect("a plan").iter().map(|layer| layer.bytes()).sum();
+            let planned = (planned * BATCHES.iter().sum::<usize>()) as u64;
+            // And a few words about the loss.
+            let sent = all[0].1 + all[1].1;
+            assert!(sent >= planned && sent < planned + 300, "{name}: {sent} bytes, planned {planned}");
+        }
+    }
+}
+
+#[test]
+fn towers_answer_alike_and_refuse_what_is_no_two_towers() {
+    let net = thin("paper", 67);
+    let images = uniform(1, 3 * 3 * 67 * 67, 1.0);
+    let mut one = Cpu::new(&net, 3, 1).expect("a sound net");
+    init::initialise(&mut one, 8).expect("parameters");
+    let mut expected = Vec::new();
+    one.infer(&images, &mut expected).expect("logits");
+    let found = group::run(2, |ranks| {
+        let mut towers = Towers::new(&net, Arc::new(ranks), 3, 1, Precision::F32).expect("two towers");
+        init::initialise(&mut towers, 8).expect("parameters");
+        let mut logits = Vec::new();
+        towers.infer(&images, &mut logits).expect("logits");
+        logits
+    });
+    for logits in found {
+        assert_eq!(logits.len(), expected.len());
+        assert!(logits.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)), "{logits:?}, {expected:?}");
+    }
+    let refused = |net: &Net, size: usize| {
+        let why = group::run(size, |ranks| Towers::new(net, Arc::new(ranks), 3, 1, Precision::F32).err().map(|e| e.to_string()));
+        why[0].clone().expect("refused")
+    };
+    assert!(refused(&net, 3).contains("mpirun -n 2"));
+    assert!(refused(&thin("torchvision", 64), 2).contains("no layer is in two groups"));
 }

@@ -86,7 +86,7 @@ pub fn evaluate(
     evaluate_on(&Alone::default(), engine, loader, classes, crops, progress)
 }
 
-/// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it. All get the report on all pictures;
+/// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it, or the whole. All get the report on all pictures;
 /// `progress` hears of this rank's, and stops all if it stops one.
 ///
 /// # Errors
@@ -115,6 +115,9 @@ pub fn evaluate_on(
         }
         Ok(Some(batch))
     };
+    // Ranks that have seen all pictures need not tell each other.
+    let alone = Alone::default();
+    let ranks: &dyn Communicator = if loader.cut().size > 1 { ranks } else { &alone };
     of_batches(ranks, &mut next, classes, crops, progress)
 }
 

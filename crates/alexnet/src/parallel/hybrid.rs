@@ -1,8 +1,8 @@
 //! "One weird trick" (Krizhevsky 2014): convolutions data-parallel, fully connected layers model-parallel.
 //!
 //! Convolutions have 4 % of the weights and most of the work, so each rank does them for its share of the pictures and sums their
-//! gradients with the others; of the fully connected layers, which have 96 %, each rank holds its [`head`](super::head) rows and
-//! computes them for all pictures. What is sent of these grows with the batch and not with the weights.
+//! gradients with the others; of the fully connected layers, which have 96 %, each rank holds some rows and
+//! computes them for all pictures (`head.rs`). What is sent of these grows with the batch and not with the weights.
 
 use super::courier;
 use super::data::check;

@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Hears from all ranks, in the order of ranks. No floats that may be no numbers: see [`Floats`].
+/// Hears from all ranks, in the order of ranks. No floats that may be no numbers: JSON has none.
 ///
 /// # Errors
 /// When another rank is gone, or runs another version of the program.

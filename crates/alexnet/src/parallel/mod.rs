@@ -3,7 +3,7 @@
 //! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-mpi`), threads of one process
 //! ([`group`], for tests), or nobody else ([`Alone`]). `sum` adds numbers up over ranks in an order that is fixed by the work
 //! and not by who does it, `cut` says whose work is whose, [`data`] trains on shares of each batch,
-//! [`hybrid`] also shares the weights of fully connected layers.
+//! [`hybrid`] also shares the weights of fully connected layers, [`towers`] halves the net as in 2012.
 
 mod courier;
 mod cut;
@@ -13,6 +13,7 @@ mod head;
 pub mod hybrid;
 mod message;
 mod sum;
+pub mod towers;
 
 pub use cut::Cut;
 pub(crate) use message::tell_all;

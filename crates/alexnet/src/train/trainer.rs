@@ -344,7 +344,17 @@ impl<'a> Trainer<'a> {
         if self.ranks.size() == 1 {
             return Ok(own);
         }
-        Ok(parallel::tell(&*self.ranks, &own)?.into_iter().fold(Word::default(), Word::and))
+        let all = parallel::tell(&*self.ranks, &own)?;
+        if self.loaders.train.cut().size > 1 {
+            return Ok(all.into_iter().fold(Word::default(), Word::and));
+        }
+        // All ranks have read the whole batch.
+        if all.iter().any(|word| (&word.parts, &word.broken) != (&own.parts, &own.broken)) {
+            let broken: Vec<&(u32, String)> = all.iter().flat_map(|word| &word.broken).collect();
+            return Err(Error::Invalid(format!("ranks could not read the same pictures: {broken:?}")));
+        }
+        let word = all.into_iter().fold(Word::default(), Word::and);
+        Ok(Word { parts: own.parts, broken: own.broken, ..word })
     }
 
     /// What rank 0 thinks.

@@ -154,7 +154,10 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
             args.parallel
         );
     }
-    let cut = Cut::new(ranks.rank(), ranks.size(), config.blocks)?;
+    let cut = match args.parallel {
+        Parallel::Towers => Cut::WHOLE,
+        _ => Cut::new(ranks.rank(), ranks.size(), config.blocks)?,
+    };
     let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
     let loaders = loaders.with_cut(cut);
     let precision = config.precision.parse().map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;

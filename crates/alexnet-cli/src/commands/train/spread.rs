@@ -5,6 +5,7 @@ use alexnet::engine::Engine;
 use alexnet::net::Net;
 use alexnet::parallel::data::DataParallel;
 use alexnet::parallel::hybrid::Hybrid;
+use alexnet::parallel::towers::Towers;
 use alexnet::parallel::{Communicator, Cut};
 use anyhow::bail;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ pub(super) enum Parallel {
     Data,
     /// Convolutions likewise, but each holds a part of the fully connected layers' weights, which are never sent
     Hybrid,
-    /// As on the two GPUs of 2012: each of two devices (--device cuda:0,cuda:1) holds half of every layer
+    /// Two processes, each of which has half of every layer for all pictures: the two GPUs of 2012
     Towers,
 }
 
@@ -50,7 +51,11 @@ pub(super) fn engine(
             bail!("--parallel {how} runs on --device cpu alone");
         }
         let precision = machine.precision.unwrap_or_default();
-        return Ok(Box::new(Hybrid::new(net, ranks.clone(), capacity, machine.threads, precision)?));
+        let (ranks, threads) = (ranks.clone(), machine.threads);
+        return Ok(match how {
+            Parallel::Towers => Box::new(Towers::new(net, ranks, batch, threads, precision)?),
+            _ => Box::new(Hybrid::new(net, ranks, capacity, threads, precision)?),
+        });
     }
     let engine = machine.engine(net, capacity)?;
     if cut.blocks == 1 {

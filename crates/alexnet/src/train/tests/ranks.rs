@@ -1,8 +1,12 @@
 //! Runs of several ranks, as threads: the same training, whoever does it.
 
 use super::*;
-use crate::engine::Engine;
+use crate::engine::cpu::{Cpu, Precision};
+use crate::engine::{Engine, init};
+use crate::net::{Net, Op, presets};
 use crate::parallel::data::DataParallel;
+use crate::parallel::hybrid::Hybrid;
+use crate::parallel::towers::Towers;
 use crate::parallel::{Alone, Communicator, Cut, group};
 
 /// 72 pictures in batches of 10 with a rest of 2, of which some ranks have none.
@@ -18,6 +22,19 @@ fn rank(
     source: Arc<dyn Source>,
     options: Options,
 ) -> Result<(Ending, Vec<String>)> {
+    let cut = Cut::new(ranks.rank(), ranks.size(), blocks)?;
+    let mut engine = DataParallel::new(Linear::new(SIZE, 3), ranks.clone(), cut);
+    rank_with(&mut engine, ranks, cut, at, source, options)
+}
+
+fn rank_with(
+    engine: &mut dyn Engine,
+    ranks: Arc<dyn Communicator>,
+    cut: Cut,
+    at: &Path,
+    source: Arc<dyn Source>,
+    options: Options,
+) -> Result<(Ending, Vec<String>)> {
     let folder = if ranks.rank() > 0 {
         ranks.barrier()?;
         RunFolder::of_other(at)
@@ -28,12 +45,10 @@ fn rank(
         folder
     };
     let (train, val) = hold_out(source, 0.2);
-    let cut = Cut::new(ranks.rank(), ranks.size(), blocks)?;
-    let mut engine = DataParallel::new(Linear::new(SIZE, 3), ranks.clone(), cut);
     let net = engine.net().clone();
     let recipe = recipe();
     let loaders = loaders(&recipe, &net, None, &train, &val, 3, 1)?.with_cut(cut);
-    let mut trainer = Trainer::new(&mut engine, &recipe, 3, &loaders, train, val, &folder, options)?.with_ranks(ranks.clone());
+    let mut trainer = Trainer::new(engine, &recipe, 3, &loaders, train, val, &folder, options)?.with_ranks(ranks.clone());
     let mut told = Vec::new();
     let ending = trainer.run(&AtomicBool::new(false), &mut |event| {
         if let Event::Broken { name, .. } = event {
@@ -118,4 +133,53 @@ fn when_one_rank_cannot_go_on_none_waits() {
     });
     assert!(ends[0].as_ref().unwrap_err().to_string().contains("rank 1 has stopped"), "{ends:?}");
     assert!(ends[2].is_err());
+}
+
+/// A net in two towers with few kernels.
+fn two_towers() -> Net {
+    let mut net = presets::by_name("paper").unwrap().with_image_size(67).with_classes(3);
+    for layer in &mut net.layers {
+        match &mut layer.op {
+            Op::Conv { out, .. } => *out = 8,
+            Op::Linear { out, .. } if layer.name != "fc8" => *out = 16,
+            _ => {}
+        }
+    }
+    net
+}
+
+#[test]
+fn a_run_goes_on_from_one_way_of_sharing_to_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let (straight, changing) = (folder.path().join("straight"), folder.path().join("changing"));
+    let net = two_towers();
+    let broken = [7, 44];
+    let part = |ranks: Arc<dyn Communicator>, how: &str, at: &Path, steps: Option<u64>| {
+        let (rank, size) = (ranks.rank(), ranks.size());
+        let f32 = Precision::F32;
+        let (mut engine, cut): (Box<dyn Engine>, Cut) = match how {
+            "hybrid" => (Box::new(Hybrid::new(&net, ranks.clone(), 10, 1, f32)?), Cut::new(rank, size, None)?),
+            "towers" => (Box::new(Towers::new(&net, ranks.clone(), 10, 1, f32)?), Cut::WHOLE),
+            _ => (Box::new(Cpu::new(&net, 10, 1)?), Cut::WHOLE),
+        };
+        init::initialise(&mut *engine, 2)?;
+        let options = Options { max_steps: steps, ..options() };
+        rank_with(&mut *engine, ranks, cut, at, squares(90, &broken), options)
+    };
+    part(Arc::new(Alone::default()), "alone", &straight, None).unwrap();
+    // Three epochs of eight steps, with validation after each.
+    for (size, how, steps) in [(2, "towers", Some(9)), (3, "hybrid", Some(18)), (1, "alone", Some(20)), (2, "towers", None)] {
+        let ends = group::run(size, |ranks| part(Arc::new(ranks), how, &changing, steps));
+        ends.into_iter().for_each(|end| drop(end.unwrap()));
+    }
+    let apart = numbers(&straight).iter().zip(numbers(&changing)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(apart < 1e-3, "{apart}");
+    for file in ["last.safetensors", "best.safetensors"] {
+        let [a, b] = [&straight, &changing].map(|at| weights::read(at.join(file)).unwrap().tensors);
+        for (name, values) in a {
+            let size = values.iter().fold(1e-3f32, |size, v| size.max(v.abs()));
+            let apart = values.iter().zip(b[&name].iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(apart < 1e-3 * size, "{file}: {name} {apart} of {size}");
+        }
+    }
 }

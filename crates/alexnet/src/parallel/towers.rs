@@ -1,0 +1,350 @@
+//! The two towers of 2012 on two ranks (paper, section 3.2): each holds half of every layer's kernels and maps, for all pictures.
+//!
+//! [`Net::towers`] says where one needs the other's maps. Between these places lie pieces that a tower computes by itself, and
+//! each is an ordinary net of half the width: only its first layer reads more. No parameter is on both ranks, so no gradient is
+//! sent, only maps and their gradients.
+
+use super::head::{self, Head};
+use super::hybrid::{apart, check_len, layer_of, only_together, to_first};
+use super::{Communicator, Share, Spread, tell_all};
+use crate::engine::cpu::Precision;
+use crate::engine::cpu::segment::Segment;
+use crate::engine::{Batch, DropoutKey, Engine, Step, Update};
+use crate::net::towers::Crossing;
+use crate::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
+use crate::weights;
+use crate::{Error, Result};
+use alexnet_kernels::loss;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Layers that a tower computes without the other.
+struct Piece {
+    segment: Segment,
+    /// What the first layer reads of the other tower's maps.
+    crossing: Crossing,
+    /// Values of a map that comes in, and how many maps all towers have of them.
+    map_in: usize,
+    maps_in: usize,
+    /// Values of a map that goes out.
+    map_out: usize,
+}
+
+/// An engine of which each of two ranks is a tower.
+pub struct Towers {
+    net: Net,
+    ranks: Arc<dyn Communicator>,
+    pieces: Vec<Piece>,
+    head: Head,
+    /// Whole parameters and velocities, where and as long as they are together.
+    whole: BTreeMap<String, [Vec<f32>; 2]>,
+}
+
+impl Towers {
+    /// This rank's tower for batches of up to `capacity` pictures, all of which both ranks read; all parameters are zero.
+    ///
+    /// # Errors
+    /// Not two ranks, a net that is not in two towers, or one whose end is not made of fully connected layers.
+    pub fn new(net: &Net, ranks: Arc<dyn Communicator>, capacity: usize, threads: usize, precision: Precision) -> Result<Towers> {
+        if ranks.size() != 2 {
+            return Err(Error::Invalid(format!("two towers are two ranks (mpirun -n 2), not {}", ranks.size())));
+        }
+        let (plan, shapes) = (net.towers()?, net.shapes()?);
+        let end = head::begin(net)?;
+        let mut begins: Vec<usize> = (1..end)
+            .filter(|&i| plan[i].crossing != Crossing::Nothing || matches!(plan[i - 1].crossing, Crossing::Edge(_)))
+            .collect();
+        begins.insert(0, 0);
+        let ends = begins.iter().skip(1).copied().chain([end]);
+        let piece = |(begin, end): (usize, usize)| -> Result<Piece> {
+            let (input, output) = (shapes[begin].input, shapes[end - 1].output);
+            let crossing = plan[begin].crossing;
+            let layers = net.layers[begin..end].iter().map(half).collect::<Result<Vec<Layer>>>()?;
+            let (half_net, first) = if begin == 0 {
+                (Net { name: net.name.clone(), image_size: net.image_size, layers }, 0)
+            } else {
+                // What stands for all that comes before: it is never run, and gives maps of the right size and number.
+                let entry = stand_in(reads(crossing, input.channels));
+                (Net { name: net.name.clone(), image_size: input.size, layers: [vec![entry], layers].concat() }, 1)
+            };
+            let all = half_net.layers.len();
+            Ok(Piece {
+                segment: Segment::new(&half_net, first..all, begin > 0, capacity, threads, precision)?,
+                crossing,
+                map_in: input.size * input.size,
+                maps_in: input.channels,
+                map_out: output.size * output.size,
+            })
+        };
+        let pieces = begins.iter().copied().zip(ends).map(piece).collect::<Result<Vec<Piece>>>()?;
+        let rows = |layer: usize, outputs: usize| (0..2).map(|tower| plan[layer].outputs(tower, outputs)).collect();
+        let head = Head::new(net, ranks.rank(), rows)?;
+        Ok(Towers { net: net.clone(), ranks, pieces, head, whole: BTreeMap::new() })
+    }
+
+    /// The maps that the fully connected layers read, of `n` pictures: `[n, channels, rows, columns]`, those of both towers.
+    fn maps(&mut self, images: &[f32], n: usize, key: Option<DropoutKey>, train: bool) -> Result<Vec<f32>> {
+        let (ranks, tower) = (self.ranks.clone(), self.ranks.rank());
+        let mut own = images.to_vec();
+        for piece in &mut self.pieces {
+            let half = piece.maps_in / 2;
+            let input = match piece.crossing {
+                Crossing::Nothing => own,
+                Crossing::Whole => beside(&*ranks, &own, half, half, piece.map_in, n)?,
+                Crossing::Edge(maps) => beside(&*ranks, &own, half, maps, piece.map_in, n)?,
+            };
+            own = piece.segment.forward(&input, n, key, train)?;
+            if let Crossing::Edge(maps) = piece.crossing {
+                // What was computed of the other's maps is only its own to know.
+                let skip = if tower == 0 { 0 } else { maps };
+                own = channels(&own, half + maps, skip, half, piece.map_out);
+            }
+        }
+        let map = self.pieces.last().map_or(1, |last| last.map_out);
+        let half = own.len() / (n * map).max(1);
+        beside(&*ranks, &own, half, half, map, n)
+    }
+
+    /// Back from what this tower adds to the gradient of the maps that the fully connected layers read.
+    fn maps_backward(&mut self, partial: &[f32], n: usize, key: Option<DropoutKey>, rule: &Update) -> Result<()> {
+        let (ranks, tower) = (self.ranks.clone(), self.ranks.rank());
+        let map = self.pieces.last().map_or(1, |last| last.map_out);
+        let half = partial.len() / (n * map).max(1) / 2;
+        let mut own = apart_again(&*ranks, partial, half, half, map, n)?;
+        for piece in self.pieces.iter_mut().rev() {
+            let half = piece.maps_in / 2;
+            if let Crossing::Edge(maps) = piece.crossing {
+                let zeros = vec![0.0; n * maps * piece.map_out];
+                let (mine, none) = ((own.as_slice(), half), (zeros.as_slice(), maps));
+                let [first, second] = if tower == 0 { [mine, none] } else { [none, mine] };
+                own = interleave(first, second, piece.map_out, n);
+            }
+            let mut gradients = Vec::new();
+            let below =
+                piece.segment.backward(&own, n, key, &mut |name, gradient| gradients.push((name.to_string(), gradient.to_vec())));
+            for (name, gradient) in gradients {
+                piece.segment.apply(&name, &gradient, rule)?;
+            }
+            let Some(below) = below else { break };
+            own = match piece.crossing {
+                Crossing::Nothing => below,
+                Crossing::Whole => apart_again(&*ranks, &below, half, half, piece.map_in, n)?,
+                Crossing::Edge(maps) => apart_again(&*ranks, &below, half, maps, piece.map_in, n)?,
+            };
+        }
+        Ok(())
+    }
+
+    fn read_own(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
+        match (self.head.rows(layer_of(name)), self.pieces.iter().find(|piece| piece.segment.has(layer_of(name)))) {
+            (Some(rows), _) => rows.read(name, velocity),
+            (None, Some(piece)) => piece.segment.read(name, velocity),
+            (None, None) => Err(Error::Net(format!("the net has no parameter named {name}"))),
+        }
+    }
+
+    fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
+        self.whole.get(name).map(|whole| whole[usize::from(velocity)].clone()).ok_or_else(|| apart(name))
+    }
+
+    fn write(&mut self, name: &str, values: &[f32], velocity: bool) -> Result<()> {
+        check_len(&self.net, name, values)?;
+        self.whole.clear();
+        if let Some(rows) = self.head.rows_mut(layer_of(name)) {
+            return rows.write(name, values, velocity);
+        }
+        let (tower, half) = (self.ranks.rank(), values.len() / 2);
+        let piece = self.pieces.iter_mut().find(|piece| piece.segment.has(layer_of(name)));
+        let piece = piece.ok_or_else(|| Error::Net(format!("the net has no parameter named {name}")))?;
+        piece.segment.write(name, &values[tower * half..(tower + 1) * half], velocity)
+    }
+}
+
+/// A layer of half as many kernels; what it reads of is for who calls to know.
+fn half(layer: &Layer) -> Result<Layer> {
+    let mut layer = layer.clone();
+    match &mut layer.op {
+        Op::Conv { out, groups, .. } => {
+            *out /= 2;
+            *groups = if groups.is_multiple_of(2) { *groups / 2 } else { *groups };
+        }
+        Op::Lrn { columns, .. } if columns.is_multiple_of(2) => *columns /= 2,
+        Op::Dropout { .. } => {
+            let message = "dropout before the fully connected layers does not fall in two towers";
+            return Err(Error::Net(format!("layer {}: {message}", layer.name)));
+        }
+        _ => {}
+    }
+    Ok(layer)
+}
+
+/// A layer that gives this many maps of the size of its input.
+fn stand_in(maps: usize) -> Layer {
+    let op = Op::Conv {
+        out: maps,
+        kernel: 1,
+        stride: 1,
+        pad: Pad::all(0),
+        groups: 1,
+        rounding: Rounding::Floor,
+        weight_init: WeightInit::Normal(0.0),
+        bias_init: BiasInit::Constant(0.0),
+    };
+    Layer { name: "both towers' maps".into(), op }
+}
+
+/// How many maps a tower reads of a layer that has `maps`.
+fn reads(crossing: Crossing, maps: usize) -> usize {
+    match crossing {
+        Crossing::Nothing => maps / 2,
+        Crossing::Whole => maps,
+        Crossing::Edge(edge) => maps / 2 + edge,
+    }
+}
+
+/// Some of `all` maps of each picture.
+fn channels(planes: &[f32], all: usize, skip: usize, count: usize, map: usize) -> Vec<f32> {
+    planes.chunks_exact((all * map).max(1)).flat_map(|picture| &picture[skip * map..(skip + count) * map]).copied().collect()
+}
+
+/// Puts maps of the same pictures side by side; numbers are those of a picture's maps.
+fn interleave((a, maps_a): (&[f32], usize), (b, maps_b): (&[f32], usize), map: usize, n: usize) -> Vec<f32> {
+    (0..n)
+        .flat_map(|i| [&a[i * maps_a * map..][..maps_a * map], &b[i * maps_b * map..][..maps_b * map]])
+        .flatten()
+        .copied()
+        .collect()
+}
+
+/// Gives the other tower values and takes as many from it.
+fn swap(ranks: &dyn Communicator, send: &[f32]) -> Result<Vec<f32>> {
+    let counts = if ranks.rank() == 0 { [0, send.len()] } else { [send.len(), 0] };
+    let mut received = vec![0.0; send.len()];
+    ranks.exchange(send, &counts, &mut received, &counts)?;
+    Ok(received)
+}
+
+/// This tower's `half` maps beside those `edge` of the other that are next to them: all of them, or fewer.
+fn beside(ranks: &dyn Communicator, own: &[f32], half: usize, edge: usize, map: usize, n: usize) -> Result<Vec<f32>> {
+    let first = ranks.rank() == 0;
+    let near = channels(own, half, if first { half - edge } else { 0 }, edge, map);
+    let other = swap(ranks, &near)?;
+    let (own, other) = ((own, half), (other.as_slice(), edge));
+    Ok(if first { interleave(own, other, map, n) } else { interleave(other, own, map, n) })
+}
+
+/// The way back of [`beside`]: the gradient of this tower's maps, to which the other adds for those that it has read.
+fn apart_again(ranks: &dyn Communicator, all: &[f32], half: usize, edge: usize, map: usize, n: usize) -> Result<Vec<f32>> {
+    let first = ranks.rank() == 0;
+    let (mine, others) = if first { (0, half) } else { (edge, 0) };
+    let mut own = channels(all, half + edge, mine, half, map);
+    let received = swap(ranks, &channels(all, half + edge, others, edge, map))?;
+    let near = if first { half - edge } else { 0 };
+    for i in 0..n {
+        let to = &mut own[(i * half + near) * map..][..edge * map];
+        to.iter_mut().zip(&received[i * edge * map..]).for_each(|(sum, value)| *sum += value);
+    }
+    Ok(own)
+}
+
+impl Spread for Towers {
+    /// Both ranks have all pictures of the batch.
+    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
+        let n = share.labels.len();
+        if share.blocks != [n] || n == 0 {
+            return Err(Error::Net(format!("{n} pictures, but each tower takes the whole batch: {:?}", share.blocks)));
+        }
+        self.whole.clear();
+        let (ranks, classes, key) = (self.ranks.clone(), self.net.classes(), share.dropout);
+        let maps = self.maps(share.images, n, key, true)?;
+        let (head, first) = (&mut self.head, &self.pieces[0].segment);
+        let (told, partial) = first.with_context(|context| -> Result<([f64; 2], Vec<f32>)> {
+            let logits = head.forward(context, &*ranks, n, &maps, key, false)?;
+            let (mut dlogits, mut told) = (vec![0.0; n * classes], [0.0; 2]);
+            if ranks.rank() == 0 {
+                let scale = 1.0 / n as f32;
+                let loss = loss::softmax_cross_entropy(context, n, classes, logits, share.labels, scale, Some(&mut dlogits));
+                told = [loss.sum / n as f64, loss.correct as f64];
+            }
+            Ok((told, head.backward(context, &*ranks, n, &dlogits, key, rule)?))
+        })?;
+        self.maps_backward(&partial, n, key, rule)?;
+        let told = tell_all(&*ranks, told)?;
+        Ok(Step { loss: told[0] as f32, correct: told[1] as usize })
+    }
+
+    fn infers_together(&self) -> bool {
+        true
+    }
+
+    fn bring_together(&mut self) -> Result<()> {
+        self.whole.clear();
+        for (name, shape) in weights::parameters(&self.net)? {
+            let whole = shape.iter().product();
+            let values = to_first(&*self.ranks, &self.read_own(&name, false)?, whole)?;
+            let velocity = to_first(&*self.ranks, &self.read_own(&name, true)?, whole)?;
+            if self.ranks.rank() == 0 {
+                self.whole.insert(name, [values, velocity]);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Engine for Towers {
+    fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// Both ranks call this together, with the same pictures.
+    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        let n = images.len() / (3 * self.net.image_size * self.net.image_size);
+        let ranks = self.ranks.clone();
+        let maps = self.maps(images, n, None, false)?;
+        let head = &mut self.head;
+        *logits = self.pieces[0]
+            .segment
+            .with_context(|context| head.forward(context, &*ranks, n, &maps, None, true).map(<[f32]>::to_vec))?;
+        Ok(())
+    }
+
+    fn train_step(&mut self, _: &Batch<'_>, _: &Update) -> Result<Step> {
+        Err(only_together("train on a batch of one rank"))
+    }
+
+    fn gradients(&mut self, _: &Batch<'_>, _: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
+        Err(only_together("show gradients"))
+    }
+
+    fn apply(&mut self, _: &str, _: &[f32], _: &Update) -> Result<()> {
+        Err(only_together("take gradients"))
+    }
+
+    fn input_gradient(&mut self, _: &[f32], _: &[u32]) -> Result<Vec<f32>> {
+        Err(only_together("tell the gradient of its input"))
+    }
+
+    fn activation(&mut self, _: &[f32], _: &str) -> Result<Vec<f32>> {
+        Err(only_together("tell what layers give"))
+    }
+
+    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        self.read(name, false)
+    }
+
+    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.write(name, values, false)
+    }
+
+    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
+        self.read(name, true)
+    }
+
+    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.write(name, values, true)
+    }
+
+    fn spread(&mut self) -> Option<&mut dyn Spread> {
+        Some(self)
+    }
+}
