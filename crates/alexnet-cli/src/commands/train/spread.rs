@@ -43,10 +43,7 @@ pub(super) fn engine(
     // The largest block; a rank works on one after the other.
     let capacity = batch.div_ceil(cut.blocks).max(1);
     let pair = machine.device().contains(',');
-    if how == Parallel::Towers && !pair {
-        bail!("--parallel towers: name two devices, such as --device cuda:0,cuda:1");
-    }
-    if how == Parallel::Hybrid {
+    if how != Parallel::Data && !(how == Parallel::Towers && pair) {
         if !machine.is_cpu() {
             bail!("--parallel {how} runs on --device cpu alone");
         }
@@ -57,9 +54,9 @@ pub(super) fn engine(
             _ => Box::new(Hybrid::new(net, ranks, capacity, threads, precision)?),
         });
     }
-    let engine = machine.engine(net, capacity)?;
     if cut.blocks == 1 {
-        return Ok(engine);
+        return machine.engine(net, capacity);
     }
-    Ok(Box::new(DataParallel::new(engine, ranks.clone(), cut)))
+    // Sums over ranks go through the CPU engine alone so far.
+    Ok(Box::new(DataParallel::new(machine.cpu(net, capacity)?, ranks.clone(), cut)))
 }
