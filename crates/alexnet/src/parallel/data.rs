@@ -5,6 +5,7 @@
 //! fc6's, which are 96 % of all, beside the convolutions.
 
 use super::courier::{Parcel, carry};
+use super::parts::layer_of;
 use super::{Communicator, Cut, Share, Spread, Tree, tell_all};
 use crate::engine::{Batch, DropoutKey, Engine, LayerGradient, ReluGradient, Step, Update};
 use crate::net::Net;
@@ -29,12 +30,6 @@ impl<E: Engine> DataParallel<E> {
     /// set, the same on all ranks.
     pub fn new(engine: E, ranks: Arc<dyn Communicator>, cut: Cut) -> DataParallel<E> {
         DataParallel { engine, ranks, cut, room: BTreeMap::new() }
-    }
-
-    /// The parameters that learn by `rule`, in the order in which backward gives their gradients.
-    fn learning(&self, rule: &Update) -> Result<Vec<String>> {
-        let names = weights::parameters(self.engine.net())?.into_iter().rev().map(|(name, _)| name);
-        Ok(names.filter(|name| rule.rates(name).is_some()).collect())
     }
 
     /// Forward and backward of this rank's blocks; gradients go to `courier` as soon as they are whole. Gives each block's
@@ -86,9 +81,7 @@ impl<E: Engine> DataParallel<E> {
 impl<E: Engine> Spread for DataParallel<E> {
     fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
         check(share, &self.cut)?;
-        let names = self.learning(rule)?;
-        let shapes: BTreeMap<String, Vec<usize>> = weights::parameters(self.engine.net())?.into_iter().collect();
-        let lens: Vec<usize> = names.iter().map(|name| shapes[name].iter().product()).collect();
+        let (names, lens): (Vec<String>, Vec<usize>) = learning(self.engine.net(), rule, |_| true)?.into_iter().unzip();
         let (ranks, cut) = (self.ranks.clone(), self.cut);
         let told = std::thread::scope(|scope| {
             let ((give, parcels), (sums, take)) = (channel(), channel());
@@ -111,6 +104,13 @@ impl<E: Engine> Spread for DataParallel<E> {
         self.room.values_mut().for_each(|free| free.truncate(2));
         whole_step(&*self.ranks, &told)
     }
+}
+
+/// Parameters of some layers that learn by `rule`, with their lengths, in the order in which backward gives their gradients.
+pub(super) fn learning(net: &Net, rule: &Update, has: impl Fn(&str) -> bool) -> Result<Vec<(String, usize)>> {
+    let all = weights::parameters(net)?.into_iter().rev();
+    let learn = all.filter(|(name, _)| rule.rates(name).is_some() && has(layer_of(name)));
+    Ok(learn.map(|(name, shape)| (name, shape.iter().product())).collect())
 }
 
 /// What the blocks of all ranks say of a step.

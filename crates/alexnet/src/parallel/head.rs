@@ -5,15 +5,14 @@
 //! to the gradient of its own ones.
 
 use super::Communicator;
+use crate::engine::cpu::dropout;
 use crate::engine::cpu::rows::Rows;
 use crate::engine::{DropoutKey, Update};
 use crate::net::{Activation, DropoutStyle, Net, Op};
 use crate::{Error, Result};
 use alexnet_kernels::context::Context;
-use alexnet_kernels::dropout;
 use alexnet_kernels::layout;
 use alexnet_kernels::map::Map;
-use alexnet_kernels::random::Key;
 use std::ops::Range;
 
 /// A linear layer and what follows it.
@@ -216,21 +215,13 @@ fn put_columns(values: &[f32], columns: &Range<usize>, width: usize, matrix: &mu
     }
 }
 
-/// Dropout layers, as the CPU engine has them: the same units for the same key.
+/// Dropout layers, one after the other.
 fn drop_units(context: &Context<'_>, drops: &[Drop], key: Option<DropoutKey>, n: usize, values: &mut [f32]) {
     if n == 0 {
         return;
     }
+    let features = values.len() / n;
     for &Drop { layer, rate, style } in drops {
-        let features = values.len() / n;
-        match (key, style) {
-            (Some(key), _) => {
-                let scale = if style == DropoutStyle::ScaleInTraining { 1.0 / (1.0 - rate) } else { 1.0 };
-                let stream = Key(key.seed).with(key.step).with(layer as u64);
-                dropout::apply(context, &dropout::Shape { n, features, rate, scale }, stream, key.first_picture, values);
-            }
-            (None, DropoutStyle::ScaleInTraining) => {}
-            (None, DropoutStyle::ScaleAtInference) => values.iter_mut().for_each(|v| *v *= 1.0 - rate),
-        }
+        dropout::apply(context, layer, rate, style, key, n, features, values);
     }
 }

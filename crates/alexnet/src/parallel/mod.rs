@@ -3,7 +3,8 @@
 //! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-mpi`), threads of one process
 //! ([`group`], for tests), or nobody else ([`Alone`]). `sum` adds numbers up over ranks in an order that is fixed by the work
 //! and not by who does it, `cut` says whose work is whose, [`data`] trains on shares of each batch,
-//! [`hybrid`] also shares the weights of fully connected layers, [`towers`] halves the net as in 2012.
+//! [`hybrid`] also shares the weights of fully connected layers, [`towers`] halves the net as in 2012; these two are made of
+//! [`parts`].
 
 mod courier;
 mod cut;
@@ -12,6 +13,7 @@ pub mod group;
 mod head;
 pub mod hybrid;
 mod message;
+pub mod parts;
 mod sum;
 pub mod towers;
 

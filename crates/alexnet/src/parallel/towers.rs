@@ -5,17 +5,15 @@
 //! sent, only maps and their gradients.
 
 use super::head::{self, Head};
-use super::hybrid::{apart, check_len, layer_of, only_together, to_first};
-use super::{Communicator, Share, Spread, tell_all};
+use super::parts::{Apart, Parts, layer_of};
+use super::{Communicator, Share, tell_all};
 use crate::engine::cpu::Precision;
 use crate::engine::cpu::segment::Segment;
-use crate::engine::{Batch, DropoutKey, Engine, Step, Update};
+use crate::engine::{DropoutKey, Step, Update};
 use crate::net::towers::Crossing;
 use crate::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use crate::weights;
 use crate::{Error, Result};
 use alexnet_kernels::loss;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Layers that a tower computes without the other.
@@ -31,13 +29,14 @@ struct Piece {
 }
 
 /// An engine of which each of two ranks is a tower.
-pub struct Towers {
+pub type Towers = Apart<Tower>;
+
+/// One of the two.
+pub struct Tower {
     net: Net,
     ranks: Arc<dyn Communicator>,
     pieces: Vec<Piece>,
     head: Head,
-    /// Whole parameters and velocities, where and as long as they are together.
-    whole: BTreeMap<String, [Vec<f32>; 2]>,
 }
 
 impl Towers {
@@ -79,9 +78,11 @@ impl Towers {
         let pieces = begins.iter().copied().zip(ends).map(piece).collect::<Result<Vec<Piece>>>()?;
         let rows = |layer: usize, outputs: usize| (0..2).map(|tower| plan[layer].outputs(tower, outputs)).collect();
         let head = Head::new(net, ranks.rank(), rows)?;
-        Ok(Towers { net: net.clone(), ranks, pieces, head, whole: BTreeMap::new() })
+        Ok(Apart::of(Tower { net: net.clone(), ranks, pieces, head }))
     }
+}
 
+impl Tower {
     /// The maps that the fully connected layers read, of `n` pictures: `[n, channels, rows, columns]`, those of both towers.
     fn maps(&mut self, images: &[f32], n: usize, key: Option<DropoutKey>, train: bool) -> Result<Vec<f32>> {
         let (ranks, tower) = (self.ranks.clone(), self.ranks.rank());
@@ -133,30 +134,6 @@ impl Towers {
             };
         }
         Ok(())
-    }
-
-    fn read_own(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
-        match (self.head.rows(layer_of(name)), self.pieces.iter().find(|piece| piece.segment.has(layer_of(name)))) {
-            (Some(rows), _) => rows.read(name, velocity),
-            (None, Some(piece)) => piece.segment.read(name, velocity),
-            (None, None) => Err(Error::Net(format!("the net has no parameter named {name}"))),
-        }
-    }
-
-    fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
-        self.whole.get(name).map(|whole| whole[usize::from(velocity)].clone()).ok_or_else(|| apart(name))
-    }
-
-    fn write(&mut self, name: &str, values: &[f32], velocity: bool) -> Result<()> {
-        check_len(&self.net, name, values)?;
-        self.whole.clear();
-        if let Some(rows) = self.head.rows_mut(layer_of(name)) {
-            return rows.write(name, values, velocity);
-        }
-        let (tower, half) = (self.ranks.rank(), values.len() / 2);
-        let piece = self.pieces.iter_mut().find(|piece| piece.segment.has(layer_of(name)));
-        let piece = piece.ok_or_else(|| Error::Net(format!("the net has no parameter named {name}")))?;
-        piece.segment.write(name, &values[tower * half..(tower + 1) * half], velocity)
     }
 }
 
@@ -247,14 +224,33 @@ fn apart_again(ranks: &dyn Communicator, all: &[f32], half: usize, edge: usize, 
     Ok(own)
 }
 
-impl Spread for Towers {
+impl Parts for Tower {
+    fn net(&self) -> &Net {
+        &self.net
+    }
+
+    fn ranks(&self) -> &dyn Communicator {
+        &*self.ranks
+    }
+
+    /// Both ranks have the same pictures.
+    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        let n = images.len() / (3 * self.net.image_size * self.net.image_size);
+        let ranks = self.ranks.clone();
+        let maps = self.maps(images, n, None, false)?;
+        let head = &mut self.head;
+        *logits = self.pieces[0]
+            .segment
+            .with_context(|context| head.forward(context, &*ranks, n, &maps, None, true).map(<[f32]>::to_vec))?;
+        Ok(())
+    }
+
     /// Both ranks have all pictures of the batch.
     fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
         let n = share.labels.len();
         if share.blocks != [n] || n == 0 {
             return Err(Error::Net(format!("{n} pictures, but each tower takes the whole batch: {:?}", share.blocks)));
         }
-        self.whole.clear();
         let (ranks, classes, key) = (self.ranks.clone(), self.net.classes(), share.dropout);
         let maps = self.maps(share.images, n, key, true)?;
         let (head, first) = (&mut self.head, &self.pieces[0].segment);
@@ -273,78 +269,25 @@ impl Spread for Towers {
         Ok(Step { loss: told[0] as f32, correct: told[1] as usize })
     }
 
-    fn infers_together(&self) -> bool {
+    fn is_apart(&self, _: &str) -> bool {
         true
     }
 
-    fn bring_together(&mut self) -> Result<()> {
-        self.whole.clear();
-        for (name, shape) in weights::parameters(&self.net)? {
-            let whole = shape.iter().product();
-            let values = to_first(&*self.ranks, &self.read_own(&name, false)?, whole)?;
-            let velocity = to_first(&*self.ranks, &self.read_own(&name, true)?, whole)?;
-            if self.ranks.rank() == 0 {
-                self.whole.insert(name, [values, velocity]);
-            }
+    fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
+        match (self.head.rows(layer_of(name)), self.pieces.iter().find(|piece| piece.segment.has(layer_of(name)))) {
+            (Some(rows), _) => rows.read(name, velocity),
+            (None, Some(piece)) => piece.segment.read(name, velocity),
+            (None, None) => Err(Error::Net(format!("the net has no parameter named {name}"))),
         }
-        Ok(())
-    }
-}
-
-impl Engine for Towers {
-    fn net(&self) -> &Net {
-        &self.net
     }
 
-    /// Both ranks call this together, with the same pictures.
-    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        let n = images.len() / (3 * self.net.image_size * self.net.image_size);
-        let ranks = self.ranks.clone();
-        let maps = self.maps(images, n, None, false)?;
-        let head = &mut self.head;
-        *logits = self.pieces[0]
-            .segment
-            .with_context(|context| head.forward(context, &*ranks, n, &maps, None, true).map(<[f32]>::to_vec))?;
-        Ok(())
-    }
-
-    fn train_step(&mut self, _: &Batch<'_>, _: &Update) -> Result<Step> {
-        Err(only_together("train on a batch of one rank"))
-    }
-
-    fn gradients(&mut self, _: &Batch<'_>, _: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
-        Err(only_together("show gradients"))
-    }
-
-    fn apply(&mut self, _: &str, _: &[f32], _: &Update) -> Result<()> {
-        Err(only_together("take gradients"))
-    }
-
-    fn input_gradient(&mut self, _: &[f32], _: &[u32]) -> Result<Vec<f32>> {
-        Err(only_together("tell the gradient of its input"))
-    }
-
-    fn activation(&mut self, _: &[f32], _: &str) -> Result<Vec<f32>> {
-        Err(only_together("tell what layers give"))
-    }
-
-    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
-        self.read(name, false)
-    }
-
-    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        self.write(name, values, false)
-    }
-
-    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
-        self.read(name, true)
-    }
-
-    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        self.write(name, values, true)
-    }
-
-    fn spread(&mut self) -> Option<&mut dyn Spread> {
-        Some(self)
+    fn write(&mut self, name: &str, whole: &[f32], velocity: bool) -> Result<()> {
+        if let Some(rows) = self.head.rows_mut(layer_of(name)) {
+            return rows.write(name, whole, velocity);
+        }
+        let (tower, half) = (self.ranks.rank(), whole.len() / 2);
+        let piece = self.pieces.iter_mut().find(|piece| piece.segment.has(layer_of(name)));
+        let piece = piece.ok_or_else(|| Error::Net(format!("the net has no parameter named {name}")))?;
+        piece.segment.write(name, &whole[tower * half..(tower + 1) * half], velocity)
     }
 }

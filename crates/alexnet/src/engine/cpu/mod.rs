@@ -5,6 +5,7 @@
 //! fixed by shapes, so results have the same bits for any number of threads.
 
 mod describe;
+pub(crate) mod dropout;
 mod int8;
 mod layer_gradient;
 mod memory;

@@ -5,22 +5,20 @@ use alexnet_kernels::bias;
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::conv;
-use alexnet_kernels::dropout;
 use alexnet_kernels::layout;
 use alexnet_kernels::linear;
 use alexnet_kernels::lrn;
 use alexnet_kernels::pool;
-use alexnet_kernels::random::Key;
 use alexnet_kernels::spatial_norm;
 use alexnet_kernels::update;
 
 use super::describe::Pass;
+use super::dropout;
 use super::middle::Place;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Program, Purpose};
 use crate::engine::{DropoutKey, Rates, ReluGradient, Update, UpdateForm};
-use crate::net::DropoutStyle;
 
 /// What becomes of the gradients of parameters.
 pub(super) enum Learn<'a> {
@@ -242,7 +240,7 @@ pub(super) fn step_forward(
             spatial_norm::forward(context, &spatial_norm::Shape { x: x_map, ..shape }, memory.read(x), y_map, y);
         }
         Work::Activation { function } => activation::forward(context, function, y_map, y),
-        Work::Dropout { rate, style } => apply_dropout(context, layer, rate, style, key, n, y_map.image_stride(), y),
+        Work::Dropout { rate, style } => dropout::apply(context, layer, rate, style, key, n, y_map.image_stride(), y),
     });
 }
 
@@ -272,7 +270,7 @@ fn step_backward(
             memory.write(dy, |memory, dy| activation::backward(context, function, y_map, memory.read(y), dy_map, dy));
         }
         Work::Dropout { rate, style } => memory.write(dy, |_, dy| {
-            apply_dropout(context, layer, rate, style, key, n, dy_map.image_stride(), dy);
+            dropout::apply(context, layer, rate, style, key, n, dy_map.image_stride(), dy);
         }),
         _ => {}
     }
@@ -404,29 +402,4 @@ fn visit_weights(
     let canonical = &mut room.canonical[..len];
     parameter.filters.unpack_on(context.threads, dw, canonical);
     visit(&format!("{}.weight", parameter.name), canonical);
-}
-
-/// Dropout with a key; without one, what inference does instead.
-#[allow(clippy::too_many_arguments)]
-fn apply_dropout(
-    context: &Context<'_>,
-    layer: usize,
-    rate: f32,
-    style: DropoutStyle,
-    key: Option<DropoutKey>,
-    n: usize,
-    features: usize,
-    values: &mut [f32],
-) {
-    let keep = 1.0 - rate;
-    let values = &mut values[..n * features];
-    match (key, style) {
-        (Some(key), _) => {
-            let scale = if style == DropoutStyle::ScaleInTraining { 1.0 / keep } else { 1.0 };
-            let stream = Key(key.seed).with(key.step).with(layer as u64);
-            dropout::apply(context, &dropout::Shape { n, features, rate, scale }, stream, key.first_picture, values);
-        }
-        (None, DropoutStyle::ScaleInTraining) => {}
-        (None, DropoutStyle::ScaleAtInference) => values.iter_mut().for_each(|v| *v *= keep),
-    }
 }
