@@ -3,7 +3,7 @@
 use super::gradient;
 use super::parameter::{Of, Parameter, read, write};
 use super::tower::{Held, Towers, Way};
-use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, Step, Update};
+use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, Step, Update, input};
 use alexnet::net::{Net, Op};
 use alexnet::{Error, Result};
 use alexnet_kernels::context::Context;
@@ -61,12 +61,7 @@ impl Gpu {
 
     /// Number of pictures in `images`.
     fn count(&self, images: &[f32]) -> Result<usize> {
-        let size = self.towers.net.image_size;
-        let len = 3 * size * size;
-        if images.is_empty() || !images.len().is_multiple_of(len) {
-            return Err(Error::Net(format!("{} values are no pictures of 3 x {size} x {size}", images.len())));
-        }
-        Ok(images.len() / len)
+        input::pictures(&self.towers.net, images)
     }
 
     /// What the layers up to and with number `last` give, as one tensor.
@@ -80,13 +75,7 @@ impl Gpu {
     /// Forward, loss and backward; the gradients of parameters for which `learns`.
     fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(Step, Vec<Of>)> {
         let (n, classes) = (self.count(batch.images)?, self.classes);
-        if n != batch.labels.len() || n > self.capacity {
-            let (labels, capacity) = (batch.labels.len(), self.capacity);
-            return Err(Error::Net(format!("{n} pictures with {labels} labels in an engine for batches of {capacity}")));
-        }
-        if let Some(label) = batch.labels.iter().find(|&&label| label as usize >= classes) {
-            return Err(Error::Net(format!("label {label}, but the net knows only {classes} classes")));
-        }
+        input::to_learn_from(n, batch.labels, classes, self.capacity)?;
         let x = self.towers.pictures(batch.images, n);
         let way = Way { learns, dropout: batch.dropout, back: true };
         let mut tracked = Vec::new();
@@ -180,9 +169,7 @@ impl Engine for Gpu {
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
         let (n, classes) = (self.count(images)?, self.classes);
-        if labels.len() != n || labels.iter().any(|&label| label as usize >= classes) {
-            return Err(Error::Net(format!("{n} pictures, {classes} classes and the labels {labels:?}")));
-        }
+        input::to_learn_from(n, labels, classes, self.capacity)?;
         let mut logits = Vec::new();
         self.infer(images, &mut logits)?;
         let mut upstream = vec![0.0; n * classes];
@@ -199,10 +186,7 @@ impl Engine for Gpu {
         relu: ReluGradient,
     ) -> Result<LayerGradient> {
         let n = self.count(images)?;
-        if weights.len() != n * self.classes {
-            let (given, classes) = (weights.len(), self.classes);
-            return Err(Error::Net(format!("{given} weights for the logits of {n} pictures and {classes} classes")));
-        }
+        input::weights_of_logits(n, self.classes, weights)?;
         gradient::of_layer(&mut self.towers, images, n, layer, weights, relu)
     }
 

@@ -7,7 +7,9 @@ use alexnet::engine::DropoutKey;
 use alexnet::net::towers::{Crossing, Place, TowerLayer};
 use alexnet::net::{DropoutStyle, LayerShape, Net, Op};
 use alexnet::{Error, Result};
-use alexnet_kernels::{dropout, random::Key};
+use alexnet_kernels::context::Context;
+use alexnet_kernels::dropout;
+use alexnet_kernels::isa::Isa;
 use burn::tensor::{Device, Tensor};
 use std::ops::Range;
 
@@ -137,22 +139,9 @@ impl Towers {
         tracked: &mut Vec<Of>,
     ) -> Option<Tensor<4>> {
         let (layer, shape) = (&self.net.layers[i], &self.shapes[i]);
-        let halves = if self.plan.is_some() { 2 } else { 1 };
         let groups = match layer.op {
-            Op::Conv { groups, .. } => {
-                if groups % halves == 0 {
-                    groups / halves
-                } else {
-                    groups
-                }
-            }
-            Op::Lrn { columns, .. } => {
-                if columns % halves == 0 {
-                    columns / halves
-                } else {
-                    columns
-                }
-            }
+            ref op if self.plan.is_some() => op.groups_of_tower(),
+            Op::Conv { groups: n, .. } | Op::Lrn { columns: n, .. } => n,
             _ => 1,
         };
         let mut values = None;
@@ -181,17 +170,15 @@ impl Towers {
 
     /// The units that the CPU engine drops too: it numbers them row, column, channel.
     fn dropout(&self, i: usize, t: usize, rate: f32, style: DropoutStyle, x: Tensor<4>, key: Option<DropoutKey>) -> Tensor<4> {
-        let keep = 1.0 - rate;
         let Some(key) = key else {
-            return if style == DropoutStyle::ScaleAtInference { x * keep } else { x };
+            return if style == DropoutStyle::ScaleAtInference { x * (1.0 - rate) } else { x };
         };
         let [n, channels, height, width] = x.dims();
         let (whole, size) = (self.shapes[i].output.channels, height * width);
-        let scale = if style == DropoutStyle::ScaleInTraining { 1.0 / keep } else { 1.0 };
-        let key_of = Key(key.seed).with(key.step).with(i as u64);
-        let shape = dropout::Shape { n, features: whole * size, rate, scale };
+        let shape = dropout::Shape { n, features: whole * size, rate, scale: style.in_training(rate) };
         let mut mask = vec![1.0; n * whole * size];
-        dropout::reference::apply(&shape, key_of, key.first_picture, &mut mask);
+        let context = Context::serial(Isa::detect());
+        dropout::apply(&context, &shape, key.of_layer(i), key.first_picture, &mut mask);
         let first = if channels < whole { t * channels } else { 0 };
         let mask = write(&mask, [n, height, width, whole], &x.device()).permute([0, 3, 1, 2]);
         x * mask.slice_dim(1, first..first + channels)

@@ -2,9 +2,12 @@
 
 pub mod cpu;
 pub mod init;
+pub mod input;
 pub mod middle;
 
 use std::collections::BTreeMap;
+
+use alexnet_kernels::random::Key;
 
 use crate::net::Net;
 use crate::weights::Values;
@@ -123,6 +126,14 @@ pub struct DropoutKey {
     pub step: u64,
     /// Number of the first picture within the whole batch, when this is a share of it.
     pub first_picture: u64,
+}
+
+impl DropoutKey {
+    /// The stream of random numbers of the net's layer number `layer`: unit i of picture j is kept by what
+    /// [`dropout`](alexnet_kernels::dropout) says of it.
+    pub fn of_layer(&self, layer: usize) -> Key {
+        Key(self.seed).with(self.step).with(layer as u64)
+    }
 }
 
 /// What a step of training tells.

@@ -148,6 +148,16 @@ pub enum DropoutStyle {
     ScaleAtInference,
 }
 
+impl DropoutStyle {
+    /// What kept values are multiplied by in training.
+    pub fn in_training(self, rate: f32) -> f32 {
+        match self {
+            DropoutStyle::ScaleInTraining => 1.0 / (1.0 - rate),
+            DropoutStyle::ScaleAtInference => 1.0,
+        }
+    }
+}
+
 /// Pixels added on each side of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

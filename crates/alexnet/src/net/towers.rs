@@ -61,6 +61,23 @@ impl TowerLayer {
     }
 }
 
+impl Op {
+    /// Groups of a convolution, or columns of a normalisation, among the maps of one of two towers: half of them, or all where
+    /// they do not fall in two. Other layers have one.
+    pub fn groups_of_tower(&self) -> usize {
+        match *self {
+            Op::Conv { groups: n, .. } | Op::Lrn { columns: n, .. } => {
+                if n.is_multiple_of(2) {
+                    n / 2
+                } else {
+                    n
+                }
+            }
+            _ => 1,
+        }
+    }
+}
+
 impl Net {
     /// The net's layers placed on two towers.
     ///

@@ -139,13 +139,10 @@ impl Tower {
 
 /// A layer of half as many kernels; what it reads of is for who calls to know.
 fn half(layer: &Layer) -> Result<Layer> {
-    let mut layer = layer.clone();
+    let (mut layer, half) = (layer.clone(), layer.op.groups_of_tower());
     match &mut layer.op {
-        Op::Conv { out, groups, .. } => {
-            *out /= 2;
-            *groups = if groups.is_multiple_of(2) { *groups / 2 } else { *groups };
-        }
-        Op::Lrn { columns, .. } if columns.is_multiple_of(2) => *columns /= 2,
+        Op::Conv { out, groups, .. } => (*out, *groups) = (*out / 2, half),
+        Op::Lrn { columns, .. } => *columns = half,
         Op::Dropout { .. } => {
             let message = "dropout before the fully connected layers does not fall in two towers";
             return Err(Error::Net(format!("layer {}: {message}", layer.name)));

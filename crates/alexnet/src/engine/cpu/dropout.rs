@@ -2,7 +2,6 @@
 
 use alexnet_kernels::context::Context;
 use alexnet_kernels::dropout;
-use alexnet_kernels::random::Key;
 
 use crate::engine::DropoutKey;
 use crate::net::DropoutStyle;
@@ -20,15 +19,13 @@ pub(crate) fn apply(
     features: usize,
     values: &mut [f32],
 ) {
-    let keep = 1.0 - rate;
     let values = &mut values[..n * features];
     match (key, style) {
         (Some(key), _) => {
-            let scale = if style == DropoutStyle::ScaleInTraining { 1.0 / keep } else { 1.0 };
-            let stream = Key(key.seed).with(key.step).with(layer as u64);
-            dropout::apply(context, &dropout::Shape { n, features, rate, scale }, stream, key.first_picture, values);
+            let shape = dropout::Shape { n, features, rate, scale: style.in_training(rate) };
+            dropout::apply(context, &shape, key.of_layer(layer), key.first_picture, values);
         }
         (None, DropoutStyle::ScaleInTraining) => {}
-        (None, DropoutStyle::ScaleAtInference) => values.iter_mut().for_each(|v| *v *= keep),
+        (None, DropoutStyle::ScaleAtInference) => values.iter_mut().for_each(|v| *v *= 1.0 - rate),
     }
 }

@@ -7,7 +7,7 @@ use super::plan::batch;
 use super::program::{Program, Purpose};
 use super::run::{self, Learn};
 use super::{Cpu, Precision};
-use crate::engine::{Engine, LayerGradient, ReluGradient};
+use crate::engine::{Engine, LayerGradient, ReluGradient, input};
 use crate::{Error, Result};
 
 /// See [`Engine::layer_gradient`].
@@ -19,10 +19,7 @@ pub(super) fn layer_gradient(
     relu: ReluGradient,
 ) -> Result<LayerGradient> {
     let n = cpu.count(images)?;
-    if weights.len() != n * cpu.classes {
-        let (given, classes) = (weights.len(), cpu.classes);
-        return Err(Error::Net(format!("{given} weights for the logits of {n} pictures and {classes} classes")));
-    }
+    input::weights_of_logits(n, cpu.classes, weights)?;
     if cpu.precision == Precision::Int8 {
         return Err(Error::Invalid("int8 has no gradients; use f32 or bf16".into()));
     }

@@ -39,7 +39,7 @@ use self::run::{GradientRoom, Learn};
 pub use self::shown::Maps;
 pub use self::timing::{Limits, Timing};
 use super::middle::Middle;
-use super::{Batch, Engine, LayerGradient, ReluGradient, Step, Update};
+use super::{Batch, Engine, LayerGradient, ReluGradient, Step, Update, input};
 use crate::net::{Net, Op};
 use crate::weights::Values;
 use crate::{Error, Result};
@@ -170,30 +170,14 @@ impl Cpu {
 
     /// Number of pictures in `images`.
     fn count(&self, images: &[f32]) -> Result<usize> {
-        let len = 3 * self.net.image_size * self.net.image_size;
-        if images.is_empty() || !images.len().is_multiple_of(len) {
-            let size = self.net.image_size;
-            return Err(Error::Net(format!("{} values are no pictures of 3 x {size} x {size}", images.len())));
-        }
-        Ok(images.len() / len)
-    }
-
-    /// Checks that `n` pictures to learn from fit.
-    fn check(&self, n: usize, labels: &[u32]) -> Result<usize> {
-        if n != labels.len() || n > self.capacity {
-            let (labels, capacity) = (labels.len(), self.capacity);
-            return Err(Error::Net(format!("{n} pictures with {labels} labels in an engine for batches of {capacity}")));
-        }
-        match labels.iter().find(|&&label| label as usize >= self.classes) {
-            Some(label) => Err(Error::Net(format!("label {label}, but the net knows only {} classes", self.classes))),
-            None => Ok(n),
-        }
+        input::pictures(&self.net, images)
     }
 
     /// Forward, loss and backward on a batch of at most the engine's capacity, from the pictures on or from what the layer
     /// `after` gave.
     fn learn(&mut self, purpose: Purpose, after: Option<&str>, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
-        let n = self.check(if after.is_some() { batch.labels.len() } else { self.count(batch.images)? }, batch.labels)?;
+        let n = if after.is_some() { batch.labels.len() } else { self.count(batch.images)? };
+        input::to_learn_from(n, batch.labels, self.classes, self.capacity)?;
         if self.precision == Precision::Int8 {
             return Err(Error::Invalid("int8 is for inference; train in f32 or bf16".into()));
         }
