@@ -2,7 +2,7 @@
 
 use alexnet::engine::cpu::{Cpu, Precision};
 use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
-use alexnet::net::{Activation, DropoutStyle, Net, Op, Rounding};
+use alexnet::net::{Activation, Net, Op, Rounding};
 use alexnet::selftest::formula::{self, uniform};
 
 #[path = "engine/layer_gradient.rs"]
