@@ -103,6 +103,15 @@ impl Gpu {
         }
     }
 
+    /// LARS wants the norms of whole layers.
+    fn check_rule(&self, rule: &Update) -> Result<()> {
+        if rule.trust.is_some() && self.towers.all.len() > 1 {
+            let message = "LARS needs whole layers on one device; train in two towers with another recipe";
+            return Err(Error::Invalid(message.into()));
+        }
+        Ok(())
+    }
+
     fn check(&self, name: &str, values: &[f32]) -> Result<()> {
         let len = self.length(name)?;
         let wrong = || Error::Net(format!("{name} has {len} values, not {}", values.len()));
@@ -126,10 +135,11 @@ impl Engine for Gpu {
     }
 
     fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
+        self.check_rule(rule)?;
         let (step, gradients) = self.learn(batch, &|name| rule.rates(name).is_some())?;
         for Of { tower, parameter, tensor } in gradients {
             let parameter = &mut self.towers.all[tower].parameters[parameter];
-            if let Some(rates) = rule.rates(&parameter.name) {
+            if let Some(rates) = parameter.rates(rule, &tensor)? {
                 parameter.step(tensor, rates, rule.momentum, rule.form);
             }
         }
@@ -157,11 +167,13 @@ impl Engine for Gpu {
 
     fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
         self.check(name, gradient)?;
-        let Some(rates) = rule.rates(name) else { return Ok(()) };
+        self.check_rule(rule)?;
         for tower in &mut self.towers.all {
             for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
                 let gradient = write(&gradient[parameter.range.clone()], [parameter.range.len()], &tower.device);
-                parameter.step(gradient, rates, rule.momentum, rule.form);
+                if let Some(rates) = parameter.rates(rule, &gradient)? {
+                    parameter.step(gradient, rates, rule.momentum, rule.form);
+                }
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! A parameter on its device, its velocity, and how both move.
 
-use alexnet::engine::{Rates, UpdateForm};
+use alexnet::engine::{Rates, Update, UpdateForm};
 use alexnet::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::ops::Range;
@@ -20,6 +20,20 @@ impl Parameter {
     pub(crate) fn zeros(name: String, range: Range<usize>, device: &Device) -> Parameter {
         let value = Tensor::zeros([range.len()], device);
         Parameter { name, range, value, velocity: None }
+    }
+
+    /// How fast it moves along `gradient`, if at all.
+    pub(crate) fn rates(&self, rule: &Update, gradient: &Tensor<1>) -> Result<Option<Rates>> {
+        let (rates, norm) = (rule.rates(&self.name), |tensor: &Tensor<1>| -> Result<f64> {
+            let squares = read((tensor.clone() * tensor.clone()).sum())?;
+            Ok(squares.iter().map(|&sum| f64::from(sum)).sum::<f64>().sqrt())
+        });
+        match (rates, rule.trust) {
+            (Some(rates), Some(trust)) if self.name.ends_with(".weight") => {
+                Ok(Some(rates.local(trust, norm(&self.value)?, norm(gradient)?)))
+            }
+            (rates, _) => Ok(rates),
+        }
     }
 
     /// One step along `gradient`. The same formulas as the CPU engine's, in the same order.

@@ -90,9 +90,11 @@ fn runs_may_change_engines_in_their_middle() {
     // Dropout on maps with a border of zeros is numbered with them in the CPU engine; no preset has that.
     let nets = wirings().into_iter().filter(|net| net.name != "stretched");
     for net in nets {
-        for form in [UpdateForm::RateInside, UpdateForm::RateOutside] {
+        let (inside, outside) = (UpdateForm::RateInside, UpdateForm::RateOutside);
+        for (form, trust) in [(inside, None), (outside, None), (inside, Some(1.0))] {
             let layers = [("conv1".to_string(), 0.0), ("fc4".to_string(), 10.0)].into();
             let rule = |lr| Update {
+                trust,
                 lr,
                 bias_lr: 2.0 * lr,
                 momentum: 0.9,
@@ -139,7 +141,7 @@ fn gradients_applied_one_by_one_are_a_step() {
     let net = &wirings()[0];
     let (mut one, mut other) = (burn(net, "flex"), burn(net, "flex"));
     let (form, layers) = (UpdateForm::RateInside, Default::default());
-    let rule = Update { lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let rule = Update { trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
     let images = images(net, 2);
     let batch = Batch { images: &images, labels: &[0, 1], dropout: None };
     for _ in 0..2 {

@@ -102,8 +102,16 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
                 .expect("gradients");
             let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
             let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
-            let rule =
-                Update { lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form, layers: Default::default() };
+            let rule = Update {
+                trust: None,
+                lr: 0.1,
+                bias_lr: 0.2,
+                momentum: 0.9,
+                decay: 0.01,
+                bias_decay: 0.002,
+                form,
+                layers: Default::default(),
+            };
             engine.train_step(&batch, &rule).expect("a step");
             let fused: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
             for ((name, (w, v)), (fused_w, fused_v)) in names(&net).iter().zip(before).zip(fused) {
@@ -130,6 +138,60 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
 }
 
 #[test]
+fn a_step_of_lars_is_the_papers_formula() {
+    let (images, labels) = (images(3), [0, 1, 2]);
+    let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+    let batch = Batch { images: &images, labels: &labels, dropout };
+    for net in wirings() {
+        let mut engine = engine(&net, 3, 2);
+        for name in names(&net) {
+            let len = engine.parameter(&name).expect("a parameter").len();
+            engine.set_velocity(&name, &uniform(9, len, 0.01)).expect("the same shape");
+        }
+        let mut gradients = std::collections::BTreeMap::new();
+        engine.gradients(&batch, &mut |name, values| _ = gradients.insert(name.to_string(), values.to_vec())).expect("gradients");
+        let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
+        let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
+        let (lr, trust, momentum, decay, times) = (16.0, 0.01, 0.9, 0.01, 0.5);
+        let layers = [(net.layers[0].name.clone(), times as f32)].into();
+        let rule = Update {
+            lr: lr as f32,
+            bias_lr: 0.2,
+            momentum: momentum as f32,
+            decay: decay as f32,
+            bias_decay: 0.0,
+            form: UpdateForm::RateInside,
+            trust: Some(trust as f32),
+            layers,
+        };
+        engine.train_step(&batch, &rule).expect("a step");
+        let stepped: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
+        for ((name, (w, v)), (new_w, new_v)) in names(&net).iter().zip(before).zip(stepped) {
+            let g = &gradients[name];
+            let times = if name.starts_with(&format!("{}.", net.layers[0].name)) { times } else { 1.0 };
+            // You, Gitman and Ginsburg 2017, algorithm 1, in f64; biases learn as ever.
+            let (norm_w, norm_g) = (dot(&w, &w).sqrt(), dot(g, g).sqrt());
+            let (rate, decay) = match name.ends_with(".bias") {
+                true => (0.2 * times, 0.0),
+                false => (lr * times * trust * norm_w / (norm_g + decay * norm_w), decay),
+            };
+            for i in 0..w.len() {
+                let (w, v, g) = (f64::from(w[i]), f64::from(v[i]), f64::from(g[i]));
+                let expected = momentum * v - rate * (g + decay * w);
+                let close = |a: f32, b: f64| (f64::from(a) - b).abs() <= 1e-5 * (norm_w / 10.0 + b.abs()).max(0.1);
+                assert!(close(new_v[i], expected), "{} {name} [{i}]: velocity {}, not {expected}", net.name, new_v[i]);
+                assert!(close(new_w[i], w + expected), "{} {name} [{i}]: {}", net.name, new_w[i]);
+            }
+            // Whoever sums gradients himself comes to the same.
+            engine.set_parameter(name, &w).expect("the same shape");
+            engine.set_velocity(name, &v).expect("the same shape");
+            engine.apply(name, g, &rule).expect("the same shape");
+            assert!(read(&engine, name) == (new_w, new_v), "{} {name}: apply", net.name);
+        }
+    }
+}
+
+#[test]
 fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
     let (images, labels) = (images(3), [0, 1, 2]);
     let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
@@ -141,7 +203,7 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
         let after = |times: &[(&str, f32)], lr: f32, steps: usize| {
             let layers = times.iter().map(|&(layer, times)| (layer.to_string(), times)).collect();
             let form = UpdateForm::RateOutside;
-            let rule = Update { lr, bias_lr: 2.0 * lr, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form, layers };
+            let rule = Update { trust: None, lr, bias_lr: 2.0 * lr, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form, layers };
             let mut engine = engine(&net, 3, 2);
             for name in &names {
                 let len = engine.parameter(name).expect("a parameter").len();
@@ -194,7 +256,7 @@ fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
             let layer = &net.layers[last].name;
             let layers = net.layers[..=last].iter().map(|l| (l.name.clone(), 0.0)).collect();
             let form = UpdateForm::RateInside;
-            let rule = Update { lr: 0.1, bias_lr: 0.1, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form, layers };
+            let rule = Update { trust: None, lr: 0.1, bias_lr: 0.1, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form, layers };
             let (mut whole, mut cut) = (new(), new());
             // Features of a few pictures at a time, as an epoch's rest may have them.
             let mut features = Vec::new();
@@ -234,7 +296,7 @@ fn apply_honours_a_layers_rate() {
     let net = &wirings()[0];
     let layers = [("conv1".to_string(), 0.0), ("fc3".to_string(), 4.0)].into();
     let form = UpdateForm::RateInside;
-    let rule = Update { lr: 0.125, bias_lr: 0.25, momentum: 0.5, decay: 0.0, bias_decay: 0.0, form, layers };
+    let rule = Update { trust: None, lr: 0.125, bias_lr: 0.25, momentum: 0.5, decay: 0.0, bias_decay: 0.0, form, layers };
     let mut engine = engine(net, 3, 2);
     for (name, lr) in [("conv1.weight", 0.0), ("conv1.bias", 0.0), ("fc3.weight", 0.5), ("fc3.bias", 1.0), ("conv2.bias", 0.25)] {
         let before = engine.parameter(name).expect("a parameter");
@@ -257,6 +319,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                     let dropout = Some(DropoutKey { seed: 3, step, first_picture: 0 });
                     let form = UpdateForm::RateOutside;
                     let rule = Update {
+                        trust: None,
                         lr: 0.05,
                         bias_lr: 0.05,
                         momentum: 0.9,
@@ -484,6 +547,7 @@ fn training_in_bf16_follows_training_in_f32() {
             init::initialise(&mut engine, 3).unwrap();
             let form = UpdateForm::RateOutside;
             let rule = Update {
+                trust: None,
                 lr: 0.01,
                 bias_lr: 0.01,
                 momentum: 0.9,

@@ -119,6 +119,7 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
     let images = uniform(5, 4 * 3 * SIZE * SIZE, 1.0);
     let batch = Batch { images: &images, labels: &[0, 3, 6, 3], dropout: None };
     let rule = Update {
+        trust: None,
         lr: 0.1,
         bias_lr: 0.1,
         momentum: 0.9,

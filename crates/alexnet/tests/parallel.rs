@@ -31,7 +31,7 @@ fn thin(name: &str, size: usize) -> Net {
 
 fn rule() -> Update {
     let (lr, bias_lr, momentum, decay, bias_decay) = (0.02, 0.04, 0.9, 5e-4, 0.0);
-    Update { lr, bias_lr, momentum, decay, bias_decay, form: UpdateForm::RateInside, layers: Default::default() }
+    Update { trust: None, lr, bias_lr, momentum, decay, bias_decay, form: UpdateForm::RateInside, layers: Default::default() }
 }
 
 /// Three batches, the last one too small for some ranks.
@@ -152,6 +152,29 @@ fn in_fixed_blocks_ranks_have_the_bits_of_one_process() {
         let all = group::run(size, |ranks| data_parallel(Arc::new(ranks), blocks, &net, &rule()));
         assert!(all.iter().all(|rank| *rank == expected), "{size} ranks");
     }
+}
+
+#[test]
+fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
+    let net = thin("torchvision", 64);
+    let lars = Update { lr: 4.0, trust: Some(0.01), ..rule() };
+    for rule in [rule(), lars.clone()] {
+        let expected = alone(&net, &rule);
+        // Micro-batches of up to four pictures.
+        let parts = data_parallel(Arc::new(Alone::default()), Some(3), &net, &rule);
+        assert_near("a batch in parts", &parts, &expected);
+        let ranks = group::run(2, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule));
+        assert_near("two ranks", &ranks[0], &expected);
+    }
+    // It is another way than that of plain SGD, and needs whole layers.
+    assert!(alone(&net, &lars).0 != alone(&net, &Update { trust: None, ..lars.clone() }).0);
+    let why = group::run(2, |ranks| {
+        let ranks: Arc<dyn Communicator> = Arc::new(ranks);
+        let cut = Cut::new(ranks.rank(), ranks.size(), None).expect("ranks");
+        let mut engine = Hybrid::new(&net, ranks, 12, 1, Precision::F32).expect("a sound net");
+        train(&mut engine, cut, &lars).expect_err("refused").to_string()
+    });
+    assert!(why.iter().all(|why| why.contains("LARS") && why.contains("--parallel data")), "{why:?}");
 }
 
 /// What rank 0 of an engine in parts came to.

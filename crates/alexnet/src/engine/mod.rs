@@ -160,6 +160,9 @@ pub struct Update {
     pub bias_decay: f32,
     /// Where the learning rate stands.
     pub form: UpdateForm,
+    /// Trust coefficient of LARS (You, Gitman and Ginsburg 2017), by which each layer's weights learn at a [`Rates::local`] rate
+    /// of their own; none: plain SGD. Biases never do.
+    pub trust: Option<f32>,
     /// How many times these learning rates a layer's are, by the layer's name: Caffe's `lr_mult`. 0 freezes it; a layer that is
     /// not named has 1.
     pub layers: BTreeMap<String, f32>,
@@ -172,6 +175,21 @@ pub struct Rates {
     pub lr: f32,
     /// Weight decay.
     pub decay: f32,
+}
+
+impl Rates {
+    /// LARS: the rate, times `trust * |w| / (|g| + decay * |w|)`, for weights and a gradient of these Euclidean norms (You, Gitman
+    /// and Ginsburg 2017, algorithm 1). So a step moves all layers by like shares of their weights, however large their gradients
+    /// are. Where either norm is 0 or no number there is no such ratio, and the rate stays, so that a layer may begin at zeros.
+    #[must_use]
+    pub fn local(self, trust: f32, weights: f64, gradient: f64) -> Rates {
+        let times = f64::from(trust) * weights / (gradient + f64::from(self.decay) * weights);
+        if weights > 0.0 && gradient > 0.0 && times.is_finite() {
+            Rates { lr: (f64::from(self.lr) * times) as f32, ..self }
+        } else {
+            self
+        }
+    }
 }
 
 impl Update {
@@ -218,10 +236,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lars_moves_layers_by_like_shares() {
+        let rates = Rates { lr: 8.0, decay: 0.5 };
+        // 0.25 * 4 / (6 + 0.5 * 4) = 1 / 8.
+        assert_eq!(rates.local(0.25, 4.0, 6.0), Rates { lr: 1.0, decay: 0.5 });
+        // Without decay: the share that moves is lr * trust, whatever the gradient.
+        let plain = Rates { lr: 2.0, decay: 0.0 };
+        for gradient in [1e-20, 1e-3, 5.0, 1e20] {
+            let share = f64::from(plain.local(0.001, 3.0, gradient).lr) * gradient / 3.0;
+            assert!((share - 0.002).abs() < 1e-8, "{share}");
+        }
+        for (weights, gradient) in [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (f64::NAN, 1.0), (1.0, f64::INFINITY)] {
+            let local = rates.local(0.25, weights, gradient);
+            assert!(local == rates || (gradient.is_infinite() && local.lr == 0.0), "{weights} {gradient}: {local:?}");
+        }
+    }
+
+    #[test]
     fn a_layer_moves_at_its_own_rate_or_not_at_all() {
         let layers = BTreeMap::from([("fc8".to_string(), 10.0), ("conv1".to_string(), 0.0), ("conv2".to_string(), 0.1)]);
         let form = UpdateForm::RateInside;
-        let rule = Update { lr: 0.3, bias_lr: 0.6, momentum: 0.9, decay: 5e-4, bias_decay: 0.0, form, layers };
+        let rule = Update { trust: None, lr: 0.3, bias_lr: 0.6, momentum: 0.9, decay: 5e-4, bias_decay: 0.0, form, layers };
         assert_eq!(rule.rates("fc8.weight"), Some(Rates { lr: 0.3 * 10.0, decay: 5e-4 }));
         assert_eq!(rule.rates("conv2.bias"), Some(Rates { lr: 0.6 * 0.1, decay: 0.0 }));
         assert_eq!(rule.rates("fc7.weight"), Some(Rates { lr: 0.3, decay: 5e-4 }));

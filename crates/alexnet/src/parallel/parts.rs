@@ -104,6 +104,9 @@ fn only_together(what: &str) -> Error {
 
 impl<P: Parts> Spread for Apart<P> {
     fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
+        if rule.trust.is_some() {
+            return Err(only_together("know the norms of whole layers, by which LARS goes"));
+        }
         self.whole.clear();
         self.parts.train_share(share, rule)
     }

@@ -124,7 +124,16 @@ fn train(engine: &mut dyn Engine, batch: &Batch<'_>) -> Result<Vec<f64>> {
     for lr in RATES {
         let lr = lr * factor;
         let form = UpdateForm::RateInside;
-        let rule = Update { lr, bias_lr: lr, momentum: 0.9, decay: DECAY, bias_decay: 0.0, form, layers: Default::default() };
+        let rule = Update {
+            trust: None,
+            lr,
+            bias_lr: lr,
+            momentum: 0.9,
+            decay: DECAY,
+            bias_decay: 0.0,
+            form,
+            layers: Default::default(),
+        };
         losses.push(f64::from(engine.train_step(batch, &rule)?.loss));
     }
     Ok(losses)

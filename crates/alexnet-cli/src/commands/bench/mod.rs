@@ -131,6 +131,7 @@ impl Bench {
                 // A rate at which no net diverges, whatever it starts from.
                 let form = UpdateForm::RateOutside;
                 let rule = Update {
+                    trust: None,
                     lr: 1e-5,
                     bias_lr: 1e-5,
                     momentum: 0.9,

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// The network; `alexnet nets` lists them. With --from: which one FILE is, where it does not tell [default: torchvision]
     #[arg(long, value_name = "NAME", value_parser = crate::net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// How it is trained: quick, simple, finetune, paper, original, caffe or torchvision [default: quick; finetune with --from]
+    /// How it is trained: quick, simple, finetune, paper, original, caffe, torchvision or large-batch [default: quick; finetune with --from]
     #[arg(long, value_name = "NAME")]
     recipe: Option<String>,
     /// Passes over the pictures [default: the recipe's; 12 for the built-in set]
@@ -107,6 +107,10 @@ pub(crate) struct Args {
     /// order. A step takes longer
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8")]
     deterministic: Option<usize>,
+    /// Sum the gradients of each batch over parts of up to N pictures, which take less memory; the same result to rounding, but
+    /// that batch normalisation sees one part at a time
+    #[arg(long, value_name = "N", conflicts_with = "deterministic")]
+    micro_batch: Option<std::num::NonZeroUsize>,
     /// Write TensorBoard's event files into RUN, too
     #[arg(long)]
     tensorboard: bool,
@@ -150,7 +154,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     }
     if args.parallel != Parallel::Data && config.blocks.is_some() {
         bail!(
-            "--parallel {}: its sums depend on the number of processes; --deterministic goes with --parallel data",
+            "--parallel {}: its sums depend on the number of processes; --deterministic and --micro-batch go with --parallel data",
             args.parallel
         );
     }

@@ -20,7 +20,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     }
     let own = if args.data.is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = args.epochs.unwrap_or(own);
-    recipe.batch = args.batch.unwrap_or(recipe.batch);
+    recipe = recipe.clone().with_batch(args.batch.unwrap_or(recipe.batch));
     recipe.lr = args.lr.unwrap_or(recipe.lr);
     recipe.check()?;
     if args.data.is_none() && args.val.is_some() {
@@ -52,13 +52,18 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         seed: args.seed.unwrap_or(0),
         precision: args.machine.precision.unwrap_or_default().to_string(),
         device: args.machine.device().into(),
-        blocks: args.deterministic,
+        blocks: args.deterministic.or(micro_batches(args, &recipe)),
         recipe,
     };
     if start.is_none() {
         config.net()?;
     }
     Ok(config)
+}
+
+/// How many parts of up to --micro-batch pictures a batch has.
+fn micro_batches(args: &Args, recipe: &Recipe) -> Option<usize> {
+    args.micro_batch.map(|most| recipe.batch.div_ceil(most.get()))
 }
 
 /// Views of each picture where layers at the beginning are frozen.
@@ -124,6 +129,14 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
     fixed("--precision", args.machine.precision.map(|p| p.to_string()).as_ref(), &config.precision, RUN)?;
     // A run may move: models and states are the same for every device.
     config.device = args.machine.device.clone().unwrap_or(config.device);
+    let parts = micro_batches(args, &config.recipe);
+    if parts.is_some() && parts != config.blocks {
+        bail!(
+            "--micro-batch: {RUN} batches of {} in {} parts, and that cannot change now; leave it out",
+            config.recipe.batch,
+            config.blocks.unwrap_or(1)
+        );
+    }
     if args.deterministic.is_some() && args.deterministic != config.blocks {
         let now = config.blocks.map_or("no fixed blocks".into(), |blocks| format!("{blocks} blocks"));
         bail!("--deterministic: {RUN} {now}, and that cannot change now; leave it out");

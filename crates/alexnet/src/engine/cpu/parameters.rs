@@ -235,18 +235,21 @@ pub(super) fn apply(
     let (i, part) = find(parameters, name)?;
     let parameter = &mut parameters[i];
     check(name, gradient, if part == Part::Weight { parameter.filters.len() } else { parameter.filters.k })?;
-    let of_layer = if part == Part::Weight { rule.weights_rule(&parameter.name) } else { rule.biases_rule(&parameter.name) };
-    let Some(rule) = of_layer else { return Ok(()) };
+    if rule.is_frozen(&parameter.name) {
+        return Ok(());
+    }
     parameter.pack(context);
     parameter.ready_to_train();
     match part {
         Part::Weight => {
             let packed = room.weights(parameter.filters.packed_len());
             parameter.filters.pack_on(context.threads, gradient, packed);
+            let Some(rule) = rule.rule_for(context, parameter, packed) else { return Ok(()) };
             let Parameter { weights, weights_velocity, .. } = parameter;
             update::sgd(context, &rule, weights, weights_velocity, packed);
         }
         Part::Bias => {
+            let Some(rule) = rule.biases_rule(&parameter.name) else { return Ok(()) };
             let Parameter { biases, biases_velocity, .. } = parameter;
             update::sgd(context, &rule, biases, biases_velocity, gradient);
         }

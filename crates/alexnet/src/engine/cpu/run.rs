@@ -55,9 +55,18 @@ impl GradientRoom {
 }
 
 impl Update {
-    /// The kernels' rule for a layer's weights; none where it is frozen.
+    /// The kernels' rule for a layer's weights where no norms are looked at; none where it is frozen.
     pub(super) fn weights_rule(&self, layer: &str) -> Option<update::Rule> {
         self.weight_rates(layer).map(|rates| self.rule(rates))
+    }
+
+    /// The kernels' rule for a layer's weights and their whole gradient, packed alike; none where it is frozen.
+    pub(super) fn rule_for(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<update::Rule> {
+        let rates = self.weight_rates(&parameter.name)?;
+        Some(self.rule(match self.trust {
+            Some(trust) => rates.local(trust, update::norm(context, &parameter.weights), update::norm(context, gradient)),
+            None => rates,
+        }))
     }
 
     /// The kernels' rule for a layer's biases; none where it is frozen.
@@ -331,9 +340,12 @@ fn step_backward(
                 Learn::Nothing => {}
                 Learn::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
                 Learn::Update(rule) => {
-                    let Some(rule) = rule.weights_rule(&parameter.name) else { return };
+                    if rule.is_frozen(&parameter.name) {
+                        return;
+                    }
                     let dw = room.weights(parameter.filters.packed_len());
                     gradient(dw);
+                    let Some(rule) = rule.rule_for(context, parameter, dw) else { return };
                     update::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
                 }
             }
@@ -347,6 +359,13 @@ fn step_backward(
                 Learn::Nothing => {}
                 Learn::Visit(visit) => {
                     visit_weights(context, parameter, room, |dw| linear::backward_weights(context, &shape, x, dy, dw), visit);
+                }
+                // Norms are known when the whole gradient is.
+                Learn::Update(rule) if rule.trust.is_some() && !rule.is_frozen(&parameter.name) => {
+                    let dw = room.weights(parameter.filters.packed_len());
+                    linear::backward_weights(context, &shape, x, dy, dw);
+                    let Some(rule) = rule.rule_for(context, parameter, dw) else { return };
+                    update::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
                 }
                 Learn::Update(rule) => {
                     let Some(rule) = rule.weights_rule(&parameter.name) else { return };
