@@ -46,6 +46,24 @@ fn nets_and_summary_tell_shapes_and_counts() {
 }
 
 #[test]
+fn devices_are_listed_and_those_that_are_not_there_are_told() {
+    let rows: serde_json::Value = serde_json::from_str(&done(&["devices", "--json"])).expect("JSON");
+    let row = |name: &str| rows.as_array().expect("rows").iter().find(|row| row["device"] == name);
+    assert_eq!(row("cpu").expect("the processor")["there"], true);
+    let selftest = |device| ["selftest", "--net", "torchvision", "--image-size", "64", "--device", device];
+    if cfg!(feature = "gpu") {
+        assert_eq!(row("flex:0").expect("Burn's processor backend")["there"], true);
+        fails(1, &selftest("vulcan"), &["vulcan: no such device", "flex"]);
+    } else {
+        fails(1, &selftest("cuda:0"), &["--device cuda:0", "built for the processor alone", "--features gpu,cuda"]);
+    }
+    let table = done(&["summary", "--net", "paper", "--parallel", "towers"]);
+    // 13 x 13 x 256 maps of conv2 to the other tower, half of them each way, as 4 bytes, and their gradients back.
+    assert!(table.contains("conv3  0-191    192-383    all its maps                            346,112"), "{table}");
+    fails(1, &["summary", "--net", "torchvision", "--parallel", "towers"], &["torchvision"]);
+}
+
+#[test]
 fn bad_usage_is_status_2_and_failure_status_1() {
     fails(2, &["frobnicate"], &["frobnicate"]);
     fails(2, &["predict", "--model", "m.safetensors"], &["PICTURE"]);

@@ -23,7 +23,7 @@ fn every_reference_case_agrees_with_pytorch() {
     for reference in golden::all().expect("golden files are part of the program") {
         let case = golden::case(&reference).expect("golden nets are presets");
         assert_equal(&run(&case, Convolutions::Direct), &reference, &Bounds::DIRECT);
-        assert_equal(&run(&case, Convolutions::Winograd), &reference, &Bounds::WINOGRAD);
+        assert_equal(&run(&case, Convolutions::Winograd), &reference, &Bounds::WHERE_SLOPES_JUMP);
     }
 }
 
@@ -41,7 +41,7 @@ fn a_wrong_report_is_told() {
     let reference = golden::all().expect("golden files are part of the program").remove(0);
     let report = reference.clone();
     assert!(compare(&report, &reference, &Bounds::DIRECT).iter().all(|d| d.ratio == 0.0));
-    for bounds in [Bounds::DIRECT, Bounds::WINOGRAD] {
+    for bounds in [Bounds::DIRECT, Bounds::WHERE_SLOPES_JUMP] {
         let mut report = reference.clone();
         let tell = report.gradients.get_mut("conv4.weight").expect("a gradient");
         tell.probe += 2.0 * bounds.gradients * tell.l2;

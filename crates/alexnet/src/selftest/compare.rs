@@ -20,7 +20,7 @@ impl Bounds {
     /// What summing in another order may change.
     pub const DIRECT: Bounds = Bounds { values: 1e-4, gradients: 1e-4, updates: 1e-3 };
 
-    /// What Winograd's convolutions may change in a net with ReLUs and max pools.
+    /// What Winograd's convolutions, or sums in the order of another library, may change in a net with ReLUs and max pools.
     ///
     /// One convolution is off by [`WINOGRAD_ERROR`](alexnet_kernels::conv::WINOGRAD_ERROR) of its output's norm, five in a row
     /// by 5e-6 of it. ReLU and max pool are continuous, so activations keep the bound of direct convolutions. Their slopes jump:
@@ -31,7 +31,7 @@ impl Bounds {
     /// the whole norm.) The three steps have large rates and pass a deviation on five times as large.
     ///
     /// What this bound hides is seen in the [`smooth`] twin of a net, which has no such units and keeps to `DIRECT`.
-    pub const WINOGRAD: Bounds = Bounds { gradients: 3e-2, updates: 0.15, ..Bounds::DIRECT };
+    pub const WHERE_SLOPES_JUMP: Bounds = Bounds { gradients: 3e-2, updates: 0.15, ..Bounds::DIRECT };
 }
 
 /// The net with tanh for ReLU and average for max pooling: nothing in it jumps, so two engines that round differently stay as
