@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Model files of other tools read here, and ours read there, with equal answers.
 
-    python tools/round_trips.py target/release/alexnet [torch] [onnx] [paddle] [caffe]
+    python tools/round_trips.py target/release/alexnet [torch] [onnx] [graphs] [paddle] [caffe]
 
-Needs numpy and pillow, and what each part names: torch and torchvision, onnxruntime, paddlepaddle, protobuf. Without a list, all
-parts whose packages are installed. Answers are compared as logits less their mean, with the relative bound of 1e-5 (of the
+Needs numpy and pillow, and what each part names: torch and torchvision; these and onnxruntime; onnxruntime alone; paddlepaddle;
+torch and protobuf. Without a list, all parts whose packages are installed. `graphs` takes presets too, as graphs:paper,bvlc. Answers are compared as logits less their mean, with the relative bound of 1e-5 (of the
 largest), for a random picture of 256 x 256, which no preset resizes.
 """
 
@@ -126,14 +126,18 @@ def torch_part(folder, picture):
     zip_file.unlink()
 
 
-def onnx_part(folder, picture):
+def run(path, feed):
+    """Logits by ONNX Runtime."""
     import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: feed})[0]
+
+
+def onnx_part(folder, picture):
+    import onnxruntime  # noqa: F401
     import torch
     import torchvision
-
-    def run(path, feed):
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        return session.run(None, {session.get_inputs()[0].name: feed})[0]
 
     torch.manual_seed(1)
     net = torchvision.models.alexnet(num_classes=CLASSES).eval()
@@ -160,10 +164,18 @@ def onnx_part(folder, picture):
             continue
         compare(f"torch.onnx.export, dynamo {dynamo} -> alexnet", ours(exported, picture), wanted)
     source.unlink()
-    # Every preset as a graph against our own engine: first weights from a run of one step.
-    for name in ("paper", "bvlc", "caffenet", "onnx-bvlc", "original-145", "owt", "paddle", "seed-code", "slim"):
+
+
+PRESETS = ("torchvision", "paper", "bvlc", "caffenet", "onnx-bvlc", "original-145", "owt", "paddle", "seed-code", "slim")
+
+
+def graphs_part(folder, _, presets=PRESETS):
+    """Presets as graphs against our own engine: first weights from a run of one step."""
+    import onnxruntime  # noqa: F401
+
+    for name in presets:
         run_folder = folder / name
-        alexnet("-q", "train", "--net", name, "--epochs", 1, "--max-steps", 1, "--batch", 8, "--out", run_folder)
+        alexnet("-q", "train", "--net", name, "--epochs", 1, "--max-steps", 1, "--batch", 8, "--no-report", "--out", run_folder)
         model = run_folder / "last.safetensors"
         about = json.loads(alexnet("inspect", model, "--json"))["preprocess"]
         side = next(iter(about["resize"].values()))
@@ -179,8 +191,14 @@ def onnx_part(folder, picture):
         )
         path = folder / f"{name}.onnx"
         alexnet("convert", model, path)
-        compare(f"{name}.onnx -> ONNX Runtime", run(path, feed), ours(model, right))
-        compare(f"{name}.onnx -> alexnet", ours(path, right), ours(model, right))
+        wanted = ours(model, right)
+        compare(f"{name}.onnx -> ONNX Runtime", run(path, feed), wanted)
+        compare(f"{name}.onnx -> alexnet", ours(path, right), wanted)
+        # The same with its preprocessing inside, from the middle's bytes.
+        alexnet("convert", model, path, "--preprocess-in-graph")
+        at = round((side - about["crop"]) / 2)
+        middle = np.asarray(Image.open(right))[at : at + about["crop"], at : at + about["crop"]][None]
+        compare(f"{name}.onnx fed RGB bytes -> ONNX Runtime", run(path, middle), wanted)
         for file in run_folder.iterdir():
             file.unlink()
         path.unlink()
@@ -408,7 +426,7 @@ def caffe_part(folder, picture):
         back.unlink()
 
 
-PARTS = {"torch": torch_part, "onnx": onnx_part, "paddle": paddle_part, "caffe": caffe_part}
+PARTS = {"torch": torch_part, "onnx": onnx_part, "graphs": graphs_part, "paddle": paddle_part, "caffe": caffe_part}
 
 
 def main():
@@ -418,8 +436,9 @@ def main():
         picture = folder / "picture.png"
         Image.fromarray(np.random.default_rng(7).integers(0, 256, (256, 256, 3), np.uint8)).save(picture)
         for name in wanted:
+            name, _, presets = name.partition(":")
             try:
-                PARTS[name](folder, picture)
+                PARTS[name](folder, picture, *([presets.split(",")] if presets else []))
             except ImportError as missing:
                 if sys.argv[2:]:
                     raise

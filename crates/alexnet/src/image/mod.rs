@@ -8,6 +8,7 @@ mod orient;
 mod preprocess;
 pub(crate) mod resize;
 mod tensor;
+mod triangle;
 
 use serde::{Deserialize, Serialize};
 

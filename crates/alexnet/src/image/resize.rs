@@ -1,10 +1,7 @@
 //! Brings a picture to size, with the rounding of the libraries that the published networks were trained by.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
 use super::crop::Area;
-use super::{Picture, Resize};
+use super::{Picture, Resize, triangle};
 
 /// Pictures longer than this many times their short side are cut to their middle first: resized whole, a strip of one
 /// pixel's width would fill the memory.
@@ -59,12 +56,7 @@ impl Picture {
         if (height, width) == (self.height, self.width) {
             return self.clone();
         }
-        let source = ImageRef::new(self.width as u32, self.height as u32, &self.rgb, PixelType::U8x3)
-            .expect("a picture holds height * width * 3 values");
-        let mut target = Image::new(width as u32, height as u32, PixelType::U8x3);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        Resizer::new().resize(&source, &mut target, &options).expect("both pictures are RGB and whole");
-        Picture { width, height, rgb: target.into_vec() }
+        triangle::resize(self, height, width)
     }
 }
 
