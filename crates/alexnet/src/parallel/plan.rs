@@ -132,7 +132,12 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
     let (layers, trunk) = layers(net)?;
     let ranks = cluster.ranks();
     let numbers = [device.flops, device.memory, cluster.link, cluster.inner];
-    if ranks == 0 || batch == 0 || numbers.iter().any(|n| !(*n > 0.0 && n.is_finite())) || !(cluster.latency >= 0.0) {
+    if ranks == 0
+        || batch == 0
+        || numbers.iter().any(|n| !(*n > 0.0 && n.is_finite()))
+        || cluster.latency.is_nan()
+        || cluster.latency < 0.0
+    {
         return Err(Error::Invalid("a plan needs machines, devices, pictures, and rates above 0".into()));
     }
     let (p, all) = (ranks as f64, batch as f64);
