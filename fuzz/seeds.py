@@ -69,6 +69,17 @@ fc = field(4, b"fc2") + number(5, 14) + field(6, blob([1, 1, 2, 2], range(4))) +
 seed("caffemodel", "v1", field(1, b"n") + field(2, conv + field(10, number(1, 2) + number(4, 1))) + field(2, fc))
 seed("caffemodel", "mean", blob([1, 3, 2, 2], range(12)))
 
+form = b"--xyz\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"a.jpg\"\r\n\r\n\xff\xd8\r\n--xyz--\r\n"
+seed("form", "picture", b"multipart/form-data; boundary=xyz\n" + form)
+seed("form", "quoted", b'multipart/form-data; charset=utf-8; boundary="x y"\n--x y\r\n\r\nplain\r\n--x y--')
+tensor = '{"id":"7","inputs":[{"name":"input","datatype":"FP32","shape":[1,3,2,2],%s}],"outputs":[{"name":"logits"}]}'
+head = (tensor % '"parameters":{"binary_data_size":48}').encode()
+seed("tensors", "binary", len(head).to_bytes(2, "little") + head + struct.pack("<12f", *range(12)))
+seed("tensors", "json", b"\xff\xff" + (tensor % '"data":[[1,2,3],4,5,6,[[7.5,-8,9e1],10,11,12]]').encode())
+head = b'{"inputs":[{"name":"picture","datatype":"BYTES","shape":[2,1],"parameters":{"binary_data_size":11}}]}'
+seed("tensors", "files", len(head).to_bytes(2, "little") + head + b"\x02\0\0\0ab\x01\0\0\0c")
+seed("tensors", "base64", b'\xff\xff{"inputs":[{"name":"picture","datatype":"BYTES","shape":[1],"data":["/9j/"]}]}')
+
 try:
     from PIL import Image
 

@@ -36,7 +36,7 @@ use crate::admission::Admission;
 use crate::metrics::Metrics;
 pub use crate::multipart::parts;
 use crate::registry::Registry;
-pub use crate::tensors::{Asked, check_body};
+pub use crate::tensors::{Asked, Input, check_body};
 
 /// What a server serves, and within which limits.
 #[derive(Debug, Clone)]

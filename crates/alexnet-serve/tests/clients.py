@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
 
 import numpy as np
@@ -68,8 +69,11 @@ try:
         print("promtool finds nothing")
     if examples:
         schemathesis = shutil.which("schemathesis", path=sys.exec_prefix + "/bin") or "schemathesis"
-        subprocess.run([schemathesis, "run", address + "/openapi.json", "--checks", "not_a_server_error,response_schema_conformance,content_type_conformance",
-                        "--max-examples", examples, "--suppress-health-check", "all"], check=True)
+        checks = "not_a_server_error,response_schema_conformance,content_type_conformance"
+        run = [schemathesis, "run", address + "/openapi.json", "--checks", checks, "--max-examples", examples, "--suppress-health-check", "all"]
+        # It leaves a folder behind where it runs.
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(run, cwd=folder, check=True)
     assert urllib.request.urlopen(address + "/v2/health/live").status == 200
 finally:
     server.terminate()
