@@ -1,6 +1,6 @@
 //! The engine on a Vulkan device against the CPU engine. A software device will do, such as the SwiftShader of Debian's chromium:
-//! `VK_DRIVER_FILES=/usr/lib/chromium/vk_swiftshader_icd.json cargo test -p alexnet-burn --features vulkan --test vulkan`
-#![cfg(feature = "vulkan")]
+//! `VK_DRIVER_FILES=/usr/lib/chromium/vk_swiftshader_icd.json cargo test -p alexnet-burn --features webgpu --test software_gpu`
+#![cfg(feature = "webgpu")]
 
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::{Op, presets};
@@ -19,9 +19,9 @@ fn two_presets_agree_with_the_cpu_engine_at_two_seeds() {
         }
         for seed in [2, 3] {
             let case = Case { net: net.clone(), seed, batch: 1 };
-            let devices = device::parse("vulkan").expect("a Vulkan device");
+            let devices = device::parse("webgpu").expect("a Vulkan device");
             let mut engine = Gpu::new(&case.engines_net(), case.batch, devices, Precision::F32).expect("a preset");
-            let found = selftest::run(&case, "vulkan", &mut engine).expect("a case");
+            let found = selftest::run(&case, "webgpu", &mut engine).expect("a case");
             let cpu = Cpu::new(&case.engines_net(), case.batch, 0).expect("a preset");
             let expected = selftest::run(&case, "cpu", &mut cpu.with_convolutions(Convolutions::Direct)).expect("a case");
             for deviation in compare(&found, &expected, &Bounds::DIRECT) {
