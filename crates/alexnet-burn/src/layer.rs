@@ -78,7 +78,8 @@ pub(crate) fn forward(
             let (rows, columns) = (matrix::means(*out, height, &x.device()), matrix::means(*out, width, &x.device()));
             rows.matmul(x).matmul(columns.transpose())
         }
-        (Op::Dropout { .. } | Op::Conv { .. } | Op::Linear { .. }, _) => x,
+        // Nets with batch norms are refused.
+        (Op::BatchNorm { .. } | Op::Dropout { .. } | Op::Conv { .. } | Op::Linear { .. }, _) => x,
     }
 }
 

@@ -53,6 +53,10 @@ pub(crate) type Held = Vec<Option<Tensor<4>>>;
 impl Towers {
     pub(crate) fn new(net: &Net, devices: Vec<Device>, precision: Precision) -> Result<Towers> {
         let shapes = net.shapes()?;
+        if shapes.iter().any(|shape| shape.statistics > 0) {
+            let message = format!("{}: batch normalisation is there on --device cpu alone so far", net.name);
+            return Err(Error::Invalid(message));
+        }
         let plan = match devices.len() {
             1 => None,
             2 => Some(net.towers()?),

@@ -57,6 +57,8 @@ enum Command {
     Bench(commands::bench::Args),
     /// List what can run a network on this machine, and why something cannot
     Devices(commands::devices::Args),
+    /// Predict what training takes on other or more machines
+    Plan(commands::plan::Args),
     /// Compare this machine's figures with PyTorch's
     Selftest(commands::selftest::Args),
     /// Print a script that completes options in a shell
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Devices(args) => commands::devices::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Man(args) => commands::man::run(&args, Cli::command()),

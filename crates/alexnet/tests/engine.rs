@@ -5,6 +5,8 @@ use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
 use alexnet::net::{Activation, Net, Op, Rounding};
 use alexnet::selftest::formula::{self, uniform};
 
+#[path = "engine/batch_norm.rs"]
+mod batch_norm;
 #[path = "engine/layer_gradient.rs"]
 mod layer_gradient;
 #[path = "engine/wirings.rs"]

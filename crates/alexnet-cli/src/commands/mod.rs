@@ -14,6 +14,7 @@ pub(crate) mod lpips;
 mod machine;
 pub(crate) mod man;
 pub(crate) mod nets;
+pub(crate) mod plan;
 pub(crate) mod predict;
 pub(crate) mod quantize;
 mod ranks;

@@ -14,6 +14,11 @@ use crate::{Error, Result};
 pub fn initialise(engine: &mut dyn Engine, seed: u64) -> Result<()> {
     let net: Net = engine.net().clone();
     for (i, (layer, shape)) in net.layers.iter().zip(net.shapes()?).enumerate() {
+        if let Op::BatchNorm { .. } = layer.op {
+            for (part, value) in [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)] {
+                engine.set_parameter(&format!("{}.{part}", layer.name), &vec![value; shape.statistics])?;
+            }
+        }
         let Some((weights, biases)) = values(&layer.op, &shape, i, seed) else { continue };
         engine.set_parameter(&format!("{}.weight", layer.name), &weights)?;
         engine.set_parameter(&format!("{}.bias", layer.name), &biases)?;
@@ -107,6 +112,7 @@ mod tests {
             output: Shape { channels: 64, size: 9 },
             weight: vec![64, 32, 5, 5], // fan_in 800, fan_out 1600
             parameters: 0,
+            statistics: 0,
             macs: 0,
         };
         // Each: init, expected deviation, bound.

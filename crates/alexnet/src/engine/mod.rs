@@ -17,6 +17,11 @@ use crate::{Error, Result};
 ///
 /// Parameters are read and written by name (`conv1.weight`) in canonical order: conv [out, in / groups, kernel, kernel],
 /// linear [out, in] with in = channel, row, column. How an engine keeps them inside is its own affair.
+///
+/// Batch normalisation has `bn1.weight` and `bn1.bias`, which learn as biases do, and running statistics, `bn1.running_mean` and
+/// `bn1.running_var`. These have no gradient. What [`gradients`](Self::gradients) shows in its place is how far they are from the
+/// batch's, and [`apply`](Self::apply) moves them by a share of that; so whoever sums gradients over parts of a batch takes means of the parts'
+/// statistics. A frozen layer keeps them, but still normalises by the batch in training.
 pub trait Engine {
     /// The network it runs.
     fn net(&self) -> &Net;
@@ -150,7 +155,7 @@ pub struct Step {
 pub struct Update {
     /// Learning rate of the weights.
     pub lr: f32,
-    /// Learning rate of the biases.
+    /// Learning rate of the biases, and of batch normalisation's weights.
     pub bias_lr: f32,
     /// Share of the velocity that stays.
     pub momentum: f32,

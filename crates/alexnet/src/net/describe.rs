@@ -11,6 +11,7 @@ impl Op {
             Op::Activation { .. } => "activation",
             Op::Lrn { .. } => "lrn",
             Op::SpatialNorm { .. } => "spatial_norm",
+            Op::BatchNorm { .. } => "batch_norm",
             Op::MaxPool { .. } => "max_pool",
             Op::AvgPool { .. } => "avg_pool",
             Op::AdaptiveAvgPool { .. } => "adaptive_avg_pool",
@@ -38,6 +39,7 @@ impl Display for Op {
             Op::SpatialNorm { n, alpha, beta, k } => {
                 write!(f, "spatial norm {n} x {n}, alpha {alpha:e} / n^2, beta {beta}, k {k}")
             }
+            Op::BatchNorm { eps, .. } => write!(f, "batch norm, eps {eps:e}"),
             Op::MaxPool { kernel, stride, pad, rounding } => {
                 write!(f, "max pool")?;
                 window(f, *kernel, *stride, *pad, *rounding)

@@ -69,6 +69,15 @@ pub enum Op {
         /// What is added to the sum.
         k: f32,
     },
+    /// Batch normalisation (Ioffe and Szegedy 2015): each channel less its mean, divided by its deviation, times a weight, plus a
+    /// bias. In training mean and variance are those of the batch's values of this channel, in inference running ones.
+    BatchNorm {
+        /// What is added to the variance.
+        eps: f32,
+        /// Share of the batch's statistics in the new running ones, as PyTorch counts: `running += momentum (batch - running)`. The
+        /// variance of the batch counts with m / (m - 1) there, for m values of a channel.
+        momentum: f32,
+    },
     /// The largest value of each window. Padding never wins.
     MaxPool {
         /// Rows and columns of the window.

@@ -34,10 +34,13 @@ pub struct LayerShape {
     pub input: Shape,
     /// What comes out.
     pub output: Shape,
-    /// Shape of the weights in canonical order (conv [out, in / groups, kernel, kernel], linear [out, in]); empty if none.
+    /// Shape of the weights in canonical order (conv [out, in / groups, kernel, kernel], linear [out, in], batch norm [channels]);
+    /// empty if none.
     pub weight: Vec<usize>,
     /// Weights and biases.
     pub parameters: usize,
+    /// Channels of which it keeps a running mean and variance, which follow the batches and are no parameters; 0 if none.
+    pub statistics: usize,
     /// Multiply-accumulates of convolutions and linear layers, biases not counted.
     pub macs: u64,
 }
@@ -94,7 +97,7 @@ impl Net {
         Ok(Totals {
             parameters: shapes.iter().map(|s| s.parameters).sum(),
             macs: shapes.iter().map(|s| s.macs).sum(),
-            neurons: shapes.iter().filter(|s| !s.weight.is_empty()).map(|s| s.output.len()).sum(),
+            neurons: shapes.iter().filter(|s| s.weight.len() > 1).map(|s| s.output.len()).sum(),
         })
     }
 
@@ -149,7 +152,7 @@ impl Net {
 
 /// What one layer makes of `input`, or what is wrong with it.
 fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
-    let mut weight = Vec::new();
+    let (mut weight, mut statistics) = (Vec::new(), 0);
     let output = match layer.op {
         Op::Conv { out, kernel, stride, pad, groups, rounding, .. } => {
             if groups == 0 || out == 0 || !input.channels.is_multiple_of(groups) || !out.is_multiple_of(groups) {
@@ -187,6 +190,13 @@ fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
             norm_constants(alpha, beta, k)?;
             input
         }
+        Op::BatchNorm { eps, momentum } => {
+            if !(eps > 0.0 && eps.is_finite() && (0.0..=1.0).contains(&momentum)) {
+                return Err(format!("eps {eps} must be above 0, and momentum {momentum} in 0 to 1"));
+            }
+            (weight, statistics) = (vec![input.channels], input.channels);
+            input
+        }
         Op::Dropout { rate, .. } if !(0.0..1.0).contains(&rate) => return Err(format!("the rate {rate} must be in 0 to 1")),
         Op::Activation { .. } | Op::Dropout { .. } => input,
     };
@@ -196,10 +206,11 @@ fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
     let weights = weight.iter().try_fold(1, |product: usize, &n| product.checked_mul(n)).filter(|&w| w <= MOST_WEIGHTS);
     let weights = weights.ok_or_else(|| format!("weights of {weight:?} are too many"))?;
     let (parameters, macs) = match weight.first() {
+        Some(out) if statistics > 0 => (weights + out, 0),
         Some(out) => (weights + out, (weights * output.size * output.size) as u64),
         None => (0, 0),
     };
-    Ok(LayerShape { name: layer.name.clone(), input, output, weight, parameters, macs })
+    Ok(LayerShape { name: layer.name.clone(), input, output, weight, parameters, statistics, macs })
 }
 
 /// Whether `(k + alpha * sum)^beta` is a number above zero whatever the sum of squares.
@@ -298,6 +309,8 @@ mod tests {
             (vec![Op::Lrn { n: 5, alpha: 1.0, beta: 1.0, k: 1.0, divide_by_n: true, columns: 2 }], "2 columns"),
             (vec![Op::Lrn { n: 5, alpha: 1.0, beta: 1.0, k: 0.0, divide_by_n: true, columns: 1 }], "k above 0"),
             (vec![Op::SpatialNorm { n: 2, alpha: 1.0, beta: 1.0, k: 1.0 }], "odd"),
+            (vec![Op::BatchNorm { eps: 0.0, momentum: 0.1 }], "eps"),
+            (vec![Op::BatchNorm { eps: 1e-5, momentum: 1.5 }], "momentum 1.5"),
             (vec![Op::SpatialNorm { n: 3, alpha: f32::NAN, beta: 1.0, k: 1.0 }], "alpha"),
             (vec![Op::Dropout { rate: 1.0, style: DropoutStyle::ScaleInTraining }], "rate 1"),
             (vec![Op::Dropout { rate: f32::NAN, style: DropoutStyle::ScaleInTraining }], "rate NaN"),

@@ -87,7 +87,10 @@ impl Net {
         let shapes = self.shapes()?;
         let grouped = |op: &Op| matches!(op, Op::Conv { groups, .. } if groups % 2 == 0);
         if !self.layers.iter().any(|layer| grouped(&layer.op)) {
-            let able = presets::ALL.iter().map(|preset| (preset.build)()).filter(|net| net.layers.iter().any(|l| grouped(&l.op)));
+            let halves = |net: &Net| {
+                net.layers.iter().any(|l| grouped(&l.op)) && net.shapes().is_ok_and(|all| all.iter().all(|s| s.statistics == 0))
+            };
+            let able = presets::ALL.iter().map(|preset| (preset.build)()).filter(halves);
             let names: Vec<String> = able.map(|net| net.name).collect();
             let message = "no layer is in two groups, so every layer would need all of the one before; nets in two towers:";
             return Err(Error::Net(format!("{}: {message} {}", self.name, names.join(", "))));
@@ -109,6 +112,9 @@ impl Net {
                 }
                 _ => Crossing::Nothing,
             };
+            if matches!(layer.op, Op::BatchNorm { .. }) {
+                return Err(fail("batch normalisation is not there in"));
+            }
             let begins = matches!(layer.op, Op::Conv { .. } | Op::Linear { .. });
             if !split && !begins {
                 return Err(fail("it stands before the first convolution, which begins the"));

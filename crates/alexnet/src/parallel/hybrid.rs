@@ -9,11 +9,11 @@ use super::data::{check, learning};
 use super::head::{self, Head};
 use super::parts::{Apart, Parts, layer_of};
 use super::{Communicator, Cut, Share, all_gather, tell};
-use crate::Result;
 use crate::engine::cpu::Precision;
 use crate::engine::cpu::segment::Segment;
 use crate::engine::{DropoutKey, Step, Update};
 use crate::net::Net;
+use crate::{Error, Result};
 use alexnet_kernels::loss;
 use std::sync::Arc;
 
@@ -35,6 +35,10 @@ impl Hybrid {
     /// # Errors
     /// A net whose end is not made of fully connected layers, or what [`Cpu::new`](crate::engine::cpu::Cpu::new) says.
     pub fn new(net: &Net, ranks: Arc<dyn Communicator>, capacity: usize, threads: usize, precision: Precision) -> Result<Hybrid> {
+        if net.shapes()?.iter().any(|shape| shape.statistics > 0) {
+            let message = format!("{}: batch normalisation is not there in hybrid parallel; use --parallel data", net.name);
+            return Err(Error::Net(message));
+        }
         let (rank, size) = (ranks.rank(), ranks.size());
         let cut = Cut::new(rank, size, None)?;
         let rows = |_, outputs: usize| (0..size).map(|r| outputs * r / size..outputs * (r + 1) / size).collect();

@@ -14,6 +14,7 @@ mod head;
 pub mod hybrid;
 mod message;
 pub mod parts;
+pub mod plan;
 mod sum;
 pub mod towers;
 

@@ -87,7 +87,7 @@ fn activations(engine: &mut dyn Engine, case: &Case, images: &[f32]) -> Result<B
     let mut told = BTreeMap::new();
     for (i, layer) in net.layers.iter().enumerate() {
         let with_next = match layer.op {
-            Op::Conv { .. } | Op::Lrn { .. } | Op::SpatialNorm { .. } => false,
+            Op::Conv { .. } | Op::Lrn { .. } | Op::SpatialNorm { .. } | Op::BatchNorm { .. } => false,
             Op::MaxPool { .. } | Op::AvgPool { .. } | Op::Linear { .. } => true,
             Op::Activation { .. } | Op::AdaptiveAvgPool { .. } | Op::Dropout { .. } => continue,
         };

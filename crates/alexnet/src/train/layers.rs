@@ -9,7 +9,7 @@ pub const HEAD: &str = "head";
 
 /// The layers with weights, first to last.
 pub fn with_weights(net: &Net) -> Vec<&str> {
-    let has = |op: &Op| matches!(op, Op::Conv { .. } | Op::Linear { .. });
+    let has = |op: &Op| matches!(op, Op::Conv { .. } | Op::Linear { .. } | Op::BatchNorm { .. });
     net.layers.iter().filter(|layer| has(&layer.op)).map(|layer| layer.name.as_str()).collect()
 }
 

@@ -177,7 +177,7 @@ pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original"
 /// | `original` | the 2012 code, `layers-145`: rates fall at epochs 25, 51 and 79 of 91 (in proportion in other lengths), that of the biases never. Its special rates for conv1 from epoch 67 on are left out |
 /// | `caffe` | Caffe's `bvlc_alexnet`: every 100,000 of 450,000 iterations is here every two ninths of the run |
 /// | `torchvision` | torchvision's `references/classification`, AlexNet's settings |
-/// | `large-batch` | You, Gitman and Ginsburg 2017 and You et al. 2017: LARS for 32,768 pictures a step, 100 epochs, polynomial decay of power 2; rate and warm-up are ours |
+/// | `large-batch` | You, Gitman and Ginsburg 2017: LARS for 32,768 pictures a step; borisgin/nvcaffe, `models/alexnet_bn/solver_32k.prototxt` |
 ///
 /// # Errors
 /// An unknown name.
@@ -266,18 +266,17 @@ pub fn named(name: &str) -> Result<Recipe> {
             augment: Augmentation::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] },
             ..simple
         },
-        // Trust, momentum, decay, power and epochs are the papers'. Their base rate and warm-up are not known to us from the papers'
-        // own text: 16 moves weights by 1.6 % a step at the top, before momentum. LARS multiplies the rate of weights by about its
+        // All numbers are those of the authors' solver_32k. Theirs warms up from a rate of 1, ours from 0. LARS multiplies the rate of weights by about its
         // trust coefficient; biases, which do without it, get the same factor, or they would run away.
         "large-batch" => Recipe {
             epochs: 100,
             batch: 32_768,
-            lr: 16.0,
+            lr: 32.0,
             bias_decay: 0.0,
             form: UpdateForm::RateInside,
             trust: Some(0.001),
             bias_lr: BiasRate::Times(0.001),
-            schedule: Schedule::WarmupPoly { epochs: 5.0, power: 2.0 },
+            schedule: Schedule::WarmupPoly { epochs: 10.0, power: 2.0 },
             ..simple
         },
         _ => return Err(Error::Invalid(format!("no recipe `{name}`; there are {}", NAMES.join(", ")))),
@@ -514,9 +513,9 @@ mod tests {
     #[test]
     fn the_rate_for_large_batches_goes_with_the_batch_and_no_other_does() {
         let large = named("large-batch").unwrap();
-        assert_eq!((large.batch, large.lr, large.trust), (32_768, 16.0, Some(0.001)));
+        assert_eq!((large.batch, large.lr, large.trust), (32_768, 32.0, Some(0.001)));
         let small = large.with_batch(512);
-        assert_eq!((small.batch, small.lr), (512, 0.25));
+        assert_eq!((small.batch, small.lr), (512, 0.5));
         assert_eq!(small.update(at(50)).trust, Some(0.001));
         assert_eq!(named("caffe").unwrap().with_batch(512).lr, 0.01);
     }

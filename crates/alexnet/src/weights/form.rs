@@ -19,6 +19,7 @@ enum Step {
     /// `n`, strength for the plain sum, exponent, `k`, columns.
     Lrn(usize, f32, f32, f32, usize),
     SpatialNorm(usize, f32, f32, f32),
+    BatchNorm(f32),
     MaxPool {
         kernel: usize,
         stride: usize,
@@ -54,6 +55,7 @@ fn steps(net: &Net) -> Result<Vec<Step>> {
                 Step::Lrn(n, if divide_by_n { alpha / n as f32 } else { alpha }, beta, k, columns)
             }
             Op::SpatialNorm { n, alpha, beta, k } => Step::SpatialNorm(n, alpha, beta, k),
+            Op::BatchNorm { eps, .. } => Step::BatchNorm(eps),
             Op::MaxPool { kernel: 1, stride: 1, .. } | Op::AvgPool { kernel: 1, stride: 1, .. } => continue,
             Op::MaxPool { kernel, stride, pad, .. } => Step::MaxPool { kernel, stride, top: pad.top, left: pad.left, size },
             Op::AvgPool { kernel, stride, pad, .. } => Step::AvgPool { kernel, stride, top: pad.top, left: pad.left, size },

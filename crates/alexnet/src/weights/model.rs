@@ -54,7 +54,8 @@ impl Model {
     }
 }
 
-/// Names and shapes of a net's parameters, first layer to last: `conv1.weight`, `conv1.bias`, ...
+/// Names and shapes of a net's parameters, first layer to last: `conv1.weight`, `conv1.bias`, ... A batch norm's running statistics
+/// follow its bias: a model needs them, although nothing learns them.
 ///
 /// # Errors
 /// When the net cannot be built.
@@ -63,8 +64,10 @@ pub fn parameters(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
     let with_weights = layers.into_iter().filter(|layer| !layer.weight.is_empty());
     Ok(with_weights
         .flat_map(|layer| {
-            let bias = vec![layer.weight[0]];
-            [(format!("{}.weight", layer.name), layer.weight), (format!("{}.bias", layer.name), bias)]
+            let (name, bias, statistics) = (layer.name, vec![layer.weight[0]], vec![layer.statistics]);
+            let learnt = [(format!("{name}.weight"), layer.weight), (format!("{name}.bias"), bias)];
+            let running = ["running_mean", "running_var"].map(|part| (format!("{name}.{part}"), statistics.clone()));
+            learnt.into_iter().chain(running.into_iter().filter(move |_| layer.statistics > 0))
         })
         .collect())
 }

@@ -96,7 +96,8 @@ pub(crate) fn recognise(tensors: &[Tensor]) -> Option<Recognised> {
 fn own_names(names: Names, plain: &[String], prefix: &str) -> Vec<(String, usize)> {
     let theirs = plain.iter().enumerate().filter_map(|(i, name)| Some((name.strip_prefix(prefix)?, i)));
     if names == Names::Own {
-        let parameter = |name: &str| name.ends_with(".weight") || name.ends_with(".bias");
+        let parts = [".weight", ".bias", ".running_mean", ".running_var"];
+        let parameter = |name: &str| parts.iter().any(|part| name.ends_with(part));
         return theirs.filter(|(name, _)| parameter(name)).map(|(name, i)| (name.into(), i)).collect();
     }
     let own = |name: &str| {

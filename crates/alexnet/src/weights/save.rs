@@ -189,7 +189,10 @@ fn factors(net: &Net) -> Result<BTreeMap<String, f32>> {
                 factors.insert(layer.name.clone(), pending);
                 pending = 1.0;
             }
-            Op::Activation { function: Activation::Tanh | Activation::Sigmoid } | Op::Lrn { .. } | Op::SpatialNorm { .. }
+            Op::Activation { function: Activation::Tanh | Activation::Sigmoid }
+            | Op::Lrn { .. }
+            | Op::SpatialNorm { .. }
+            | Op::BatchNorm { .. }
                 if pending != 1.0 =>
             {
                 let message = format!("the dropout before {} scales at inference, which this format cannot express", layer.name);

@@ -36,6 +36,30 @@ pub(crate) fn drop(style: DropoutStyle) -> Op {
     Op::Dropout { rate: 0.5, style }
 }
 
+pub(crate) const NORM: Op = Op::BatchNorm { eps: 1e-3, momentum: 0.25 };
+
+/// A net with batch norms before and behind a ReLU, with and without one of their own, and on features.
+pub(crate) fn normed() -> Net {
+    let rows = [
+        ("conv1", conv(6, 5, 2, Pad::all(2), 1, Rounding::Floor)),
+        ("bn1", NORM),
+        ("relu1", RELU),
+        ("pool1", max(3, 2, NONE, Rounding::Floor)),
+        ("conv2", conv(40, 3, 1, Pad::all(1), 2, Rounding::Floor)),
+        ("relu2", RELU),
+        ("bn2", NORM),
+        ("conv3", conv(8, 3, 1, Pad::all(1), 1, Rounding::Floor)),
+        ("bn3", NORM),
+        ("tanh3", TANH),
+        ("fc4", fc(10)),
+        ("bn4", NORM),
+        ("relu4", RELU),
+        ("drop4", drop(DropoutStyle::ScaleInTraining)),
+        ("fc5", fc(5)),
+    ];
+    net("normed", &rows)
+}
+
 /// Nets whose layers follow each other in different ways.
 pub(crate) fn wirings() -> Vec<Net> {
     use Rounding::{Ceil, Floor};

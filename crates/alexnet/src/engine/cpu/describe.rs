@@ -56,6 +56,7 @@ pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>, precision: Pre
         Work::AdaptiveAvgPool => "adaptive pool".into(),
         Work::Lrn { .. } => "LRN".into(),
         Work::SpatialNorm { .. } => "spatial norm".into(),
+        Work::BatchNorm { .. } => "batch norm".into(),
         Work::Activation { function } => format!("{function:?}").to_lowercase(),
         Work::Dropout { .. } => "dropout".into(),
     }
@@ -69,7 +70,9 @@ pub(super) fn has(step: &Step, pass: Pass, purpose: Purpose) -> bool {
             purpose == Purpose::Train || !matches!(step.work, Work::Dropout { style: DropoutStyle::ScaleInTraining, .. })
         }
         Pass::DataGradient => purpose != Purpose::Infer && (step.x != 0 || step.x == step.y),
-        Pass::WeightGradient => purpose == Purpose::Train && matches!(step.work, Work::Conv { .. } | Work::Linear { .. }),
+        Pass::WeightGradient => {
+            purpose == Purpose::Train && matches!(step.work, Work::Conv { .. } | Work::Linear { .. } | Work::BatchNorm { .. })
+        }
     }
 }
 
@@ -91,12 +94,14 @@ pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, preci
     let floats = match (pass, &step.work) {
         // Weights and their velocities are read and written.
         (Pass::WeightGradient, _) => x + dy + 4 * weights,
+        // The mean, the variance, and then the values.
+        (Pass::Forward, Work::BatchNorm { .. }) if purpose == Purpose::Train => 3 * x + y,
         (Pass::Forward, Work::Activation { .. } | Work::Dropout { .. }) if step.x == step.y => 2 * y,
         (Pass::Forward, _) => x + weights + y,
         (Pass::DataGradient, Work::Activation { .. }) => y + 2 * dy,
         (Pass::DataGradient, Work::Dropout { .. }) => 2 * dy,
         // A normalisation reads its input anyway.
-        (Pass::DataGradient, Work::Lrn { .. } | Work::SpatialNorm { .. }) => x + dy + dx,
+        (Pass::DataGradient, Work::Lrn { .. } | Work::SpatialNorm { .. } | Work::BatchNorm { .. }) => x + dy + dx,
         (Pass::DataGradient, _) => dy + weights + mask + dx,
     };
     let bytes = match precision {

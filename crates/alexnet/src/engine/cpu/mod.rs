@@ -144,6 +144,7 @@ impl Cpu {
     /// Not the net's pictures, or more than the engine's capacity.
     pub fn calibrate(&mut self, images: &[f32]) -> Result<Ranges> {
         let n = self.count(images)?;
+        self.refuse_norms()?;
         if n > self.capacity {
             return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
         }
@@ -152,6 +153,15 @@ impl Cpu {
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
         run::prepare(&context, program, &mut self.parameters, n);
         Ok(int8::calibrate(&context, program, &self.parameters, images, n))
+    }
+
+    /// Bytes have no batch normalisation.
+    fn refuse_norms(&self) -> Result<()> {
+        if self.parameters.iter().any(|parameter| parameter.running.is_some()) {
+            let message = format!("{}: batch normalisation in int8 is not there; use f32 or bf16", self.net.name);
+            return Err(Error::Invalid(message));
+        }
+        Ok(())
     }
 
     fn context<'a>(&self, team: &'a Team) -> Context<'a> {
@@ -216,6 +226,14 @@ impl Cpu {
     }
 }
 
+/// The momentum of a batch norm, by its layer.
+fn momentum(net: &Net, layer: &str) -> Option<f32> {
+    net.layers
+        .iter()
+        .find(|l| l.name == layer)
+        .and_then(|l| if let Op::BatchNorm { momentum, .. } = l.op { Some(momentum) } else { None })
+}
+
 /// The program in `slot`, compiled now if it was not.
 fn compiled<'a>(
     slot: &'a mut Option<Program>,
@@ -241,6 +259,9 @@ impl Engine for Cpu {
 
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
+        if self.precision == Precision::Int8 {
+            self.refuse_norms()?;
+        }
         let (team, precision) = (self.team.clone(), self.precision);
         let context = self.context(&team);
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
@@ -278,7 +299,8 @@ impl Engine for Cpu {
         self.bytes = None;
         let team = self.team.clone();
         let context = self.context(&team);
-        parameters::apply(&context, &mut self.parameters, &mut self.room, name, gradient, rule)
+        let momentum = |layer: &str| momentum(&self.net, layer);
+        parameters::apply(&context, &mut self.parameters, &mut self.room, name, gradient, rule, momentum)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {

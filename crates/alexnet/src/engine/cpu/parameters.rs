@@ -12,7 +12,7 @@ use alexnet_kernels::update;
 use super::plan::parameter_shapes;
 use super::run::GradientRoom;
 use crate::engine::Update;
-use crate::net::Net;
+use crate::net::{Net, Op};
 use crate::weights::Values;
 use crate::{Error, Result};
 
@@ -31,6 +31,8 @@ pub(super) struct Parameter {
     pub(super) weights: Buffer,
     /// Biases.
     pub(super) biases: Vec<f32>,
+    /// Running mean and variance of a batch norm, whose weights and biases are those above; none for other layers.
+    pub(super) running: Option<[Vec<f32>; 2]>,
     /// Weights as inference wants them, made when first needed after a change; empty when they are not made.
     pub(super) prepared: Buffer,
     /// Velocity of the weights, packed; empty before the first step.
@@ -39,17 +41,22 @@ pub(super) struct Parameter {
     pub(super) biases_velocity: Vec<f32>,
 }
 
-/// Weights or biases.
+/// Weights, biases, or a batch norm's running mean (0) or variance (1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Weight,
     Bias,
+    Running(usize),
 }
 
 impl Parameter {
     /// All zeros.
     pub(super) fn zeros(net: &Net) -> Result<Vec<Parameter>> {
-        let make = |(layer, filters): (usize, Filters)| Parameter::of(&net.layers[layer].name, filters);
+        let make = |(layer, filters): (usize, Filters)| {
+            let running =
+                matches!(net.layers[layer].op, Op::BatchNorm { .. }).then(|| [vec![0.0; filters.k], vec![0.0; filters.k]]);
+            Parameter { running, ..Parameter::of(&net.layers[layer].name, filters) }
+        };
         Ok(parameter_shapes(net)?.into_iter().map(make).collect())
     }
 
@@ -62,6 +69,7 @@ impl Parameter {
             steady: false,
             weights: Buffer::default(),
             biases: vec![0.0; filters.k],
+            running: None,
             prepared: Buffer::default(),
             weights_velocity: Buffer::default(),
             biases_velocity: Vec::new(),
@@ -126,6 +134,15 @@ impl Parameter {
         }
     }
 
+    /// A batch norm's running mean (0) or variance (1); nothing where there is none.
+    pub(super) fn running_of(&self, which: usize) -> &[f32] {
+        self.running.as_ref().map_or(&[], |running| &running[which])
+    }
+
+    pub(super) fn running_mut(&mut self, which: usize) -> &mut [f32] {
+        self.running.as_mut().map_or(&mut [], |running| &mut running[which])
+    }
+
     fn packed(&self, packed: &[f32]) -> Vec<f32> {
         let mut values = vec![0.0; self.filters.len()];
         if !packed.is_empty() {
@@ -141,9 +158,12 @@ fn find(parameters: &[Parameter], name: &str) -> Result<(usize, Part)> {
         let part = match part {
             "weight" => Part::Weight,
             "bias" => Part::Bias,
+            "running_mean" => Part::Running(0),
+            "running_var" => Part::Running(1),
             _ => return None,
         };
-        Some((parameters.iter().position(|p| p.name == layer)?, part))
+        let at = parameters.iter().position(|p| p.name == layer)?;
+        (!matches!(part, Part::Running(_)) || parameters[at].running.is_some()).then_some((at, part))
     });
     split.ok_or_else(|| Error::Net(format!("the net has no parameter named {name}")))
 }
@@ -162,6 +182,7 @@ pub(super) fn read(parameters: &[Parameter], name: &str) -> Result<Vec<f32>> {
         (Part::Weight, Some(values)) => values.to_vec(),
         (Part::Weight, None) => parameters[i].packed(&parameters[i].weights),
         (Part::Bias, _) => parameters[i].biases.clone(),
+        (Part::Running(which), _) => parameters[i].running_of(which).to_vec(),
     })
 }
 
@@ -171,6 +192,8 @@ pub(super) fn read_velocity(parameters: &[Parameter], name: &str) -> Result<Vec<
     let parameter = &parameters[i];
     Ok(match part {
         Part::Weight => parameter.packed(&parameter.weights_velocity),
+        // They have none.
+        Part::Running(_) => vec![0.0; parameter.filters.k],
         Part::Bias if parameter.biases_velocity.is_empty() => vec![0.0; parameter.biases.len()],
         Part::Bias => parameter.biases_velocity.clone(),
     })
@@ -196,6 +219,11 @@ pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) ->
             parameters[i].biases.copy_from_slice(values);
             Ok(())
         }
+        (i, Part::Running(which)) => {
+            check(name, values, parameters[i].filters.k)?;
+            parameters[i].running_mut(which).copy_from_slice(values);
+            Ok(())
+        }
     }
 }
 
@@ -219,11 +247,17 @@ pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &
     match part {
         Part::Weight => filters.pack(values, weights_velocity),
         Part::Bias => biases_velocity.copy_from_slice(values),
+        Part::Running(_) => {}
     }
     Ok(())
 }
 
-/// Moves a parameter by a gradient given in canonical order.
+/// Moves running statistics by a share of how far they are from a batch's.
+pub(super) fn follow(running: &mut [f32], away: &[f32], momentum: f32) {
+    running.iter_mut().zip(away).for_each(|(running, away)| *running -= momentum * away);
+}
+
+/// Moves a parameter by a gradient given in canonical order; `momentum` tells a batch norm's by its layer.
 pub(super) fn apply(
     context: &Context<'_>,
     parameters: &mut [Parameter],
@@ -231,6 +265,7 @@ pub(super) fn apply(
     name: &str,
     gradient: &[f32],
     rule: &Update,
+    momentum: impl Fn(&str) -> Option<f32>,
 ) -> Result<()> {
     let (i, part) = find(parameters, name)?;
     let parameter = &mut parameters[i];
@@ -252,6 +287,10 @@ pub(super) fn apply(
             let Some(rule) = rule.biases_rule(&parameter.name) else { return Ok(()) };
             let Parameter { biases, biases_velocity, .. } = parameter;
             update::sgd(context, &rule, biases, biases_velocity, gradient);
+        }
+        Part::Running(which) => {
+            let Some(momentum) = momentum(&parameter.name) else { return Ok(()) };
+            follow(parameter.running_mut(which), gradient, momentum);
         }
     }
     Ok(())

@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) output: usize,
     /// For each max pool, how many winners a picture has.
     pub(super) winners: Vec<usize>,
+    /// For each batch norm, how many channels it has.
+    pub(super) norms: Vec<usize>,
     /// After each of its layers: how many steps there are by then, and the value that holds what the layer gives.
     pub(super) after: Vec<(usize, usize)>,
 }
@@ -78,6 +80,8 @@ pub(super) enum Work {
     Lrn { shape: lrn::Shape },
     /// Normalisation within a map.
     SpatialNorm { shape: spatial_norm::Shape },
+    /// Batch normalisation, and a ReLU in the same breath; `norm` numbers the memory for the batch's statistics.
+    BatchNorm { eps: f32, momentum: f32, parameter: usize, norm: usize, relu: bool },
     /// A function of each value, in place or not.
     Activation { function: Function },
     /// Dropout, in place or not.
@@ -94,6 +98,8 @@ pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
         Op::Linear { out, .. } => {
             Some((i, Filters::linear_on_map(out, shape.input.size, shape.input.size, shape.input.channels)))
         }
+        // A weight a channel.
+        Op::BatchNorm { .. } => Some((i, Filters::linear(shape.input.channels, 1))),
         _ => None,
     };
     Ok(net.layers.iter().zip(&shapes).enumerate().filter_map(filters).collect())
@@ -123,6 +129,7 @@ impl Plan {
             steps: Vec::new(),
             output: 0,
             winners: Vec::new(),
+            norms: Vec::new(),
             after: Vec::with_capacity(part.layers.len()),
         };
         let mut parameter = parameter_shapes(net)?.iter().filter(|(layer, _)| *layer < part.layers.start).count();
@@ -138,7 +145,11 @@ impl Plan {
                 Work::MaxPool { shape, .. } | Work::AvgPool { shape } => shape.x = map,
                 Work::Lrn { shape } => shape.x = map,
                 Work::SpatialNorm { shape } => shape.x = map,
-                Work::Linear { .. } | Work::AdaptiveAvgPool | Work::Activation { .. } | Work::Dropout { .. } => {}
+                Work::Linear { .. }
+                | Work::AdaptiveAvgPool
+                | Work::BatchNorm { .. }
+                | Work::Activation { .. }
+                | Work::Dropout { .. } => {}
             }
         }
         Ok(plan)
@@ -197,6 +208,12 @@ impl Plan {
             Op::SpatialNorm { n, alpha, beta, k } => {
                 Work::SpatialNorm { shape: spatial_norm::Shape { x: x_map, n, alpha: alpha / (n * n) as f32, beta, k } }
             }
+            Op::BatchNorm { eps, momentum } => {
+                self.norms.push(out.c);
+                *parameter += 1;
+                let (parameter, norm) = (*parameter - 1, self.norms.len() - 1);
+                Work::BatchNorm { eps, momentum, parameter, norm, relu: false }
+            }
             Op::Activation { function: Activation::Relu } if self.fuse_relu(layer, shown) => return Ok(()),
             Op::Activation { function } => {
                 let function = match function {
@@ -214,12 +231,15 @@ impl Plan {
         Ok(())
     }
 
-    /// Lets a convolution or linear layer that was the last step clip its output itself, unless someone wants to see it before.
+    /// Lets a convolution, linear layer or batch norm that was the last step clip its output itself, unless someone wants to see it before.
     fn fuse_relu(&mut self, relu_layer: usize, shown: &[usize]) -> bool {
         match self.steps.last_mut() {
-            Some(Step { layer, work: Work::Conv { relu, .. } | Work::Linear { relu, .. }, y, .. })
-                if *y == self.output && !*relu && !shown.iter().any(|seen| (*layer..relu_layer).contains(seen)) =>
-            {
+            Some(Step {
+                layer,
+                work: Work::Conv { relu, .. } | Work::Linear { relu, .. } | Work::BatchNorm { relu, .. },
+                y,
+                ..
+            }) if *y == self.output && !*relu && !shown.iter().any(|seen| (*layer..relu_layer).contains(seen)) => {
                 *relu = true;
                 self.values[*y].relu = true;
                 true

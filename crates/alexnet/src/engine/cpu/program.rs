@@ -28,10 +28,31 @@ pub(super) struct Program {
     pub(super) memory: Memory,
     /// Room for the winners of each max pool; empty for inference.
     pub(super) winners: Vec<Vec<u8>>,
+    /// For each batch norm, what it found in the batch.
+    pub(super) norms: Vec<Found>,
+    /// Whether batch norms go by the batch, and not by running statistics.
+    pub(super) by_batch: bool,
     /// What ReLUs let through on the way back.
     pub(super) relu: ReluGradient,
     /// Times the steps, if someone asked for it.
     pub(super) clock: Clock,
+}
+
+/// What a batch norm found in a batch, by channel.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found {
+    pub(super) mean: Vec<f32>,
+    pub(super) variance: Vec<f32>,
+    /// Gradients of its weights and biases.
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+}
+
+impl Found {
+    fn zeros(channels: usize) -> Found {
+        let zeros = vec![0.0; channels];
+        Found { mean: zeros.clone(), variance: zeros.clone(), weight: zeros.clone(), bias: zeros }
+    }
 }
 
 impl Program {
@@ -47,7 +68,10 @@ impl Program {
             Purpose::Infer => plan.winners.iter().map(|_| Vec::new()).collect(),
             _ => plan.winners.iter().map(|&len| vec![0; len * capacity]).collect(),
         };
-        Program { plan, purpose, memory, winners, relu: ReluGradient::Plain, clock: Clock::default() }
+        let norms = plan.norms.iter().map(|&channels| Found::zeros(channels)).collect();
+        // A gradient of the input alone is that of inference.
+        let by_batch = purpose == Purpose::Train;
+        Program { plan, purpose, memory, winners, norms, by_batch, relu: ReluGradient::Plain, clock: Clock::default() }
     }
 
     /// The number of the gradient of a value.
@@ -81,7 +105,8 @@ fn lives(plan: &Plan, purpose: Purpose, capacity: usize) -> Vec<Option<Life>> {
     for (i, step) in plan.steps.iter().enumerate() {
         let Value { relu, .. } = plan.values[step.x];
         match step.work {
-            Work::Conv { .. } | Work::Linear { .. } | Work::Lrn { .. } | Work::SpatialNorm { .. } => use_at(step.x, back(i)),
+            Work::Conv { .. } | Work::Linear { .. } => use_at(step.x, back(i)),
+            Work::Lrn { .. } | Work::SpatialNorm { .. } | Work::BatchNorm { .. } => use_at(step.x, back(i)),
             Work::MaxPool { .. } | Work::AvgPool { .. } | Work::AdaptiveAvgPool if relu => use_at(step.x, back(i)),
             Work::Activation { .. } => use_at(step.y, back(i)),
             Work::MaxPool { .. } | Work::AvgPool { .. } | Work::AdaptiveAvgPool | Work::Dropout { .. } => {}

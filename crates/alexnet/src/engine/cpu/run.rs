@@ -1,6 +1,7 @@
 //! Runs a program: each kind of step forth, and below it the same step back.
 
 use alexnet_kernels::activation;
+use alexnet_kernels::batch_norm::{self, Norm};
 use alexnet_kernels::bias;
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
@@ -15,9 +16,9 @@ use alexnet_kernels::update;
 use super::describe::Pass;
 use super::dropout;
 use super::middle::Place;
-use super::parameters::Parameter;
+use super::parameters::{Parameter, follow};
 use super::plan::{Step, Work, batch};
-use super::program::{Program, Purpose};
+use super::program::{Found, Program, Purpose};
 use crate::engine::{DropoutKey, Rates, ReluGradient, Update, UpdateForm};
 
 /// What becomes of the gradients of parameters.
@@ -62,6 +63,9 @@ impl Update {
 
     /// The kernels' rule for a layer's weights and their whole gradient, packed alike; none where it is frozen.
     pub(super) fn rule_for(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<update::Rule> {
+        if parameter.running.is_some() {
+            return self.biases_rule(&parameter.name);
+        }
         let rates = self.weight_rates(&parameter.name)?;
         Some(self.rule(match self.trust {
             Some(trust) => rates.local(trust, update::norm(context, &parameter.weights), update::norm(context, gradient)),
@@ -168,6 +172,7 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
                 let make = |weights: &[f32], prepared: &mut [f32]| linear::prepare(context, &shape, weights, prepared);
                 parameters[*parameter].ready_to_infer(context, shape.prepared_len(context), make);
             }
+            Work::BatchNorm { parameter, .. } => parameters[*parameter].pack(context),
             _ => {}
         }
     }
@@ -177,7 +182,9 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
 pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &Learn<'_>) -> usize {
     let Learn::Update(rule) = learn else { return 0 };
     let learns = |step: &Step| match step.work {
-        Work::Conv { parameter, .. } | Work::Linear { parameter, .. } => !rule.is_frozen(&parameters[parameter].name),
+        Work::Conv { parameter, .. } | Work::Linear { parameter, .. } | Work::BatchNorm { parameter, .. } => {
+            !rule.is_frozen(&parameters[parameter].name)
+        }
         _ => false,
     };
     program.plan.steps.iter().position(learns).unwrap_or(program.plan.steps.len())
@@ -208,7 +215,7 @@ pub(super) fn step_forward(
     n: usize,
     key: Option<DropoutKey>,
 ) {
-    let Program { plan, purpose, memory, winners, .. } = program;
+    let Program { plan, purpose, memory, winners, norms, by_batch, .. } = program;
     let Step { layer, work, x, y } = plan.steps[i];
     let (x_map, y_map) = (batch(plan.values[x].map, n), batch(plan.values[y].map, n));
     if matches!(work, Work::Activation { .. } | Work::Dropout { .. }) && x != y {
@@ -248,6 +255,14 @@ pub(super) fn step_forward(
         Work::SpatialNorm { shape } => {
             spatial_norm::forward(context, &spatial_norm::Shape { x: x_map, ..shape }, memory.read(x), y_map, y);
         }
+        Work::BatchNorm { eps, parameter, norm, relu, .. } => {
+            let (parameter, found) = (&parameters[parameter], &mut norms[norm]);
+            if *by_batch {
+                batch_norm::statistics(context, x_map, memory.read(x), &mut found.mean, &mut found.variance);
+            }
+            let norm = norm_of(parameter, found, *by_batch, eps);
+            batch_norm::forward(context, &norm, x_map, memory.read(x), relu, y_map, y);
+        }
         Work::Activation { function } => activation::forward(context, function, y_map, y),
         Work::Dropout { rate, style } => dropout::apply(context, layer, rate, style, key, n, y_map.image_stride(), y),
     });
@@ -269,7 +284,7 @@ fn step_backward(
     let (x_map, dx_map) = (batch(program.plan.values[x].map, n), batch(program.plan.gradient_map(x), n));
     let (y_map, dy_map) = (batch(program.plan.values[y].map, n), batch(program.plan.gradient_map(y), n));
     let (dx, dy) = (program.gradient(x), program.gradient(y));
-    let Program { plan, purpose, memory, winners, relu: through, clock } = program;
+    let Program { plan, purpose, memory, winners, norms, by_batch, relu: through, clock } = program;
     let wanted = (x != 0 && learns_below) || *purpose == Purpose::InputGradient;
     let relu = plan.values[x].relu;
     match work {
@@ -282,6 +297,12 @@ fn step_backward(
             dropout::apply(context, layer, rate, style, key, n, dy_map.image_stride(), dy);
         }),
         _ => {}
+    }
+    if let Work::BatchNorm { eps, parameter, norm, .. } = work {
+        let (mut dweight, mut dbias) = (std::mem::take(&mut norms[norm].weight), std::mem::take(&mut norms[norm].bias));
+        let of = norm_of(&parameters[parameter], &norms[norm], *by_batch, eps);
+        batch_norm::backward_weights(context, &of, x_map, memory.read(x), dy_map, memory.read(dy), &mut dweight, &mut dbias);
+        (norms[norm].weight, norms[norm].bias) = (dweight, dbias);
     }
     // First the gradient of the input, with the weights as they were in the forward pass.
     if wanted && x != y {
@@ -318,6 +339,13 @@ fn step_backward(
                 Work::SpatialNorm { shape } => {
                     let shape = spatial_norm::Shape { x: x_map, ..shape };
                     spatial_norm::backward(context, &shape, memory.read(x), dy_map, memory.read(dy), relu, dx_map, to);
+                }
+                Work::BatchNorm { eps, parameter, norm, .. } => {
+                    let found = &norms[norm];
+                    let of = norm_of(&parameters[parameter], found, *by_batch, eps);
+                    let batch = by_batch.then_some((found.weight.as_slice(), found.bias.as_slice()));
+                    let (x, dy) = (memory.read(x), memory.read(dy));
+                    batch_norm::backward(context, &of, x_map, x, batch, dy_map, dy, relu, dx_map, to);
                 }
                 // Not in place: then x is the input or a tanh or sigmoid, which has no mask.
                 Work::Activation { .. } | Work::Dropout { .. } => layout::copy(context, dy_map, memory.read(dy), dx_map, to),
@@ -374,7 +402,57 @@ fn step_backward(
                 }
             }
         }
+        Work::BatchNorm { momentum, parameter, norm, .. } => {
+            learn_norm(context, &mut parameters[parameter], &norms[norm], x_map, momentum, learn);
+        }
         _ => {}
+    }
+}
+
+/// What a batch norm goes by: the batch, or its running statistics.
+fn norm_of<'a>(parameter: &'a Parameter, found: &'a Found, by_batch: bool, eps: f32) -> Norm<'a> {
+    let (mean, variance) = match by_batch {
+        true => (found.mean.as_slice(), found.variance.as_slice()),
+        false => (parameter.running_of(0), parameter.running_of(1)),
+    };
+    // One weight a channel: the panels lie one after the other.
+    Norm { mean, variance, weight: &parameter.weights[..parameter.filters.k], bias: &parameter.biases, eps }
+}
+
+/// What becomes of a batch norm's gradients and of the statistics of its batch.
+fn learn_norm(
+    context: &Context<'_>,
+    parameter: &mut Parameter,
+    found: &Found,
+    map: alexnet_kernels::map::Map,
+    momentum: f32,
+    learn: &mut Learn<'_>,
+) {
+    let away = |which: usize| -> Vec<f32> {
+        let running = parameter.running_of(which).iter();
+        match which {
+            0 => running.zip(&found.mean).map(|(running, mean)| running - mean).collect(),
+            _ => running.zip(&found.variance).map(|(running, &v)| running - batch_norm::unbiased(map, v)).collect(),
+        }
+    };
+    match learn {
+        Learn::Nothing => {}
+        Learn::Visit(visit) => {
+            // The last of its parameters first, as of all layers.
+            visit(&format!("{}.running_var", parameter.name), &away(1));
+            visit(&format!("{}.running_mean", parameter.name), &away(0));
+            visit(&format!("{}.bias", parameter.name), &found.bias);
+            visit(&format!("{}.weight", parameter.name), &found.weight);
+        }
+        Learn::Update(rule) => {
+            let Some(rule) = rule.biases_rule(&parameter.name) else { return };
+            for (which, away) in [away(0), away(1)].into_iter().enumerate() {
+                follow(parameter.running_mut(which), &away, momentum);
+            }
+            let Parameter { filters, weights, weights_velocity, biases, biases_velocity, .. } = parameter;
+            update::sgd(context, &rule, &mut weights[..filters.k], &mut weights_velocity[..filters.k], &found.weight);
+            update::sgd(context, &rule, biases, biases_velocity, &found.bias);
+        }
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) fn of(net: &Net) -> Result<Vec<Stage>> {
             Op::AdaptiveAvgPool { .. } if shape.input != shape.output => notes.extend(["Mean pooling".into(), pooled]),
             Op::AdaptiveAvgPool { .. } | Op::Activation { .. } | Op::Lrn { .. } | Op::SpatialNorm { .. } | Op::Dropout { .. } => {
             }
+            Op::BatchNorm { .. } => {}
         }
     }
     // The picture is read by both towers, and the classes need both: they are drawn once.

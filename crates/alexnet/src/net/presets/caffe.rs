@@ -1,7 +1,7 @@
 //! Caffe's two, and what became of the first in the ONNX model zoo.
 
 use super::Preset;
-use super::rows::{Ceil, Floor, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
+use super::rows::{Ceil, Floor, batch_norm, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
 use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, Rounding};
 
 pub(super) const BVLC: Preset = Preset {
@@ -23,6 +23,13 @@ pub(super) const ONNX_BVLC: Preset = Preset {
     about: "the ONNX zoo's bvlcalexnet: Caffe's weights at 224 pixels, other maps",
     source: "onnx/models, bvlcalexnet; graph of onnx's light_bvlc_alexnet.onnx",
     build: onnx_bvlc,
+};
+
+pub(super) const ALEXNET_BN: Preset = Preset {
+    name: "alexnet-bn",
+    about: "batch normalisation in place of LRN, for large batches (You, Gitman and Ginsburg 2017)",
+    source: "borisgin/nvcaffe, models/alexnet_bn/train_val.prototxt",
+    build: alexnet_bn,
 };
 
 /// Convolutions round down, pools up (at 227 pixels it makes no difference). Dropout is scaled in training. Biases of 1, as in
@@ -72,6 +79,24 @@ fn caffenet() -> Net {
         {
             *bias_init = BiasInit::Constant(1.0);
         }
+    }
+    net
+}
+
+/// [`bvlc`] without its norms, and with a batch norm between each convolution and its ReLU. There, conv1 to conv4 have no biases:
+/// ours begin at 0 and change nothing, since the mean is taken off behind them.
+fn alexnet_bn() -> Net {
+    let mut net = bvlc();
+    net.name = "alexnet-bn".into();
+    net.layers.retain(|layer| !matches!(layer.op, Op::Lrn { .. }));
+    for block in ["1", "2", "3", "4", "5"] {
+        let Some(at) = net.layers.iter().position(|layer| layer.name == format!("conv{block}")) else { continue };
+        if let Op::Conv { bias_init, .. } = &mut net.layers[at].op
+            && block != "5"
+        {
+            *bias_init = BiasInit::Constant(0.0);
+        }
+        net.layers.insert(at + 1, batch_norm(&format!("bn{block}")));
     }
     net
 }

@@ -43,6 +43,7 @@ pub const ALL: &[Preset] = &[
     caffe::BVLC,
     caffe::CAFFENET,
     caffe::ONNX_BVLC,
+    caffe::ALEXNET_BN,
     one_tower::OWT,
     one_tower::PADDLE,
     one_tower::SLIM,

@@ -42,6 +42,11 @@ pub(super) fn lrn(name: &str, k: f32, divide_by_n: bool, columns: usize) -> Laye
     layer(name, Op::Lrn { n: 5, alpha: 1e-4, beta: 0.75, k, divide_by_n, columns })
 }
 
+/// Batch normalisation with the constants of NVIDIA's Caffe, whose moving average keeps 0.9.
+pub(super) fn batch_norm(name: &str) -> Layer {
+    layer(name, Op::BatchNorm { eps: 1e-4, momentum: 0.1 })
+}
+
 /// ReLU, which [`Net::with_activation`] may change.
 pub(super) fn relu(name: &str) -> Layer {
     layer(name, Op::Activation { function: Activation::Relu })

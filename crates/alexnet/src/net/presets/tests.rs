@@ -22,6 +22,8 @@ const TABLE: &[Row] = &[
     ("bvlc",             227, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     ("caffenet",         227, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     ("onnx-bvlc",        224, [54, 26, 26, 12, 12, 6], 60_965_224,   654_560_384),
+    // bvlc and two for each of conv1's to conv5's kernels: 2 (96 + 256 + 384 + 384 + 256)
+    ("alexnet-bn",       227, [55, 27, 27, 13, 13, 6], 60_967_976,   724_406_816),
     ("owt",              224, [55, 27, 27, 13, 13, 6], 61_100_840,   714_188_480),
     ("paddle",           224, [55, 27, 27, 13, 13, 6], 61_100_840,   714_188_480),
     ("slim",             224, [54, 26, 26, 12, 12, 5], 50_303_912,   736_555_776),
@@ -102,6 +104,10 @@ fn the_order_of_layers_is_each_ones_own() {
         ("paper-half", format!("conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2 {hidden} {after}")),
         ("paper-no-overlap", format!("conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2 {hidden} {after}")),
         ("paper-no-lrn", format!("{plain} {hidden} {after}")),
+        (
+            "alexnet-bn",
+            format!("conv1 bn1 relu1 pool1 conv2 bn2 relu2 pool2 conv3 bn3 relu3 conv4 bn4 relu4 conv5 bn5 relu5 pool5 {after}"),
+        ),
         ("caffenet", format!("conv1 relu1 pool1 norm1 conv2 relu2 pool2 norm2 {hidden} {after}")),
         ("original-145", format!("conv1 norm1 relu1 pool1 conv2 relu2 norm2 spatial2 pool2 {hidden} {after}")),
         ("original-146", format!("conv1 norm1 relu1 pool1 conv2 relu2 norm2 spatial2 pool2 {hidden} conv6 relu_conv6 {after}")),

@@ -143,6 +143,7 @@ fn settings(op: &Op, shape: &LayerShape) -> Result<Option<(&'static str, Option<
             }
             ("LRN", Some((118, Message::default().int(1, n as u64).float(2, alpha).float(3, beta).int(4, 1))))
         }
+        Op::BatchNorm { .. } => return refuse("batch normalisation with weights of its own in one layer"),
         Op::MaxPool { kernel, stride, pad, .. } | Op::AvgPool { kernel, stride, pad, .. } => {
             if !square(pad) || ceil(kernel, stride, pad) != shape.output.size {
                 return refuse("pool that leaves out the pixels at the edge");

@@ -203,6 +203,10 @@ impl Graph<'_> {
                 self.columns(name, to, columns, input.channels, &norm);
             }
             Op::SpatialNorm { n, alpha, beta, k } => self.spatial_norm(name, to, n, [alpha, beta, k]),
+            Op::BatchNorm { eps, .. } => {
+                let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{name}.{part}"));
+                self.then("BatchNormalization", &parts.each_ref().map(String::as_str), to, &[Attribute::Float("epsilon", eps)]);
+            }
             Op::MaxPool { kernel, stride, pad, .. } => {
                 let pads = pads(kernel, stride, pad, input, output);
                 self.then("MaxPool", &[], to, &window(kernel, stride, pads));

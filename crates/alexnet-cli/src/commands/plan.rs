@@ -1,0 +1,160 @@
+//! `alexnet plan`: what training would take on machines that are not here.
+
+use crate::out::{self, Align};
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
+use alexnet::net::{Net, presets, with_commas};
+use alexnet::parallel::plan::{self, Cluster, Device, Prediction, Way};
+use alexnet::selftest::formula;
+use anyhow::bail;
+use serde_json::json;
+use std::time::Instant;
+
+/// Options of `alexnet plan`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The network
+    #[arg(long, value_name = "NAME", default_value = "alexnet-bn", value_parser = crate::net_option::names(), hide_possible_values = true)]
+    net: String,
+    /// Machines
+    #[arg(long, value_name = "M", default_value = "1")]
+    machines: usize,
+    /// Devices in each machine; each is a rank
+    #[arg(long, value_name = "D", default_value = "1")]
+    devices: usize,
+    /// What a device is: `this` processor, measured now, or by its data sheet skylake, knl, p100, v100, a100 or h100
+    #[arg(long, value_name = "NAME", default_value = "this")]
+    device: String,
+    /// Gigabits a second out of a machine
+    #[arg(long, value_name = "GBPS", default_value = "10")]
+    link: f64,
+    /// Gigabits a second out of a device to others of its machine
+    #[arg(long, value_name = "GBPS", default_value = "80")]
+    inner: f64,
+    /// Microseconds that a message takes besides
+    #[arg(long, value_name = "US", default_value = "5")]
+    latency: f64,
+    /// Pictures in a step, all devices together
+    #[arg(long, value_name = "B", default_value = "32768")]
+    batch: usize,
+    /// Passes over the pictures
+    #[arg(long, value_name = "E", default_value = "100")]
+    epochs: usize,
+    /// Pictures in a pass [default: ImageNet's]
+    #[arg(long, value_name = "N", default_value = "1281167")]
+    pictures: usize,
+    /// One JSON document instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// The share of a sheet's operations that training is taken to sustain. Nothing here was measured on these devices.
+const SUSTAINED: f64 = 0.5;
+
+/// Name, single-precision operations a second, bytes of memory a second, and what is meant.
+type Sheet = (&'static str, f64, f64, &'static str);
+
+const SHEETS: [Sheet; 6] = [
+    ("skylake", 3.2e12, 128e9, "Xeon Platinum 8160, one socket: 24 cores x 2.1 GHz x 64 operations; six channels DDR4-2666"),
+    ("knl", 6.1e12, 400e9, "Xeon Phi 7250: 68 cores x 1.4 GHz x 64 operations; MCDRAM"),
+    ("p100", 10.6e12, 732e9, "Tesla P100 SXM2"),
+    ("v100", 15.7e12, 900e9, "Tesla V100 SXM2, single precision without tensor cores"),
+    ("a100", 19.5e12, 1555e9, "A100 40 GB SXM, single precision without tensor cores"),
+    ("h100", 66.9e12, 3350e9, "H100 SXM, single precision without tensor cores"),
+];
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let net = presets::by_name(&args.net)?;
+    let (device, about) = match SHEETS.iter().find(|sheet| sheet.0 == args.device) {
+        Some(&(_, flops, memory, about)) => (
+            Device { flops: SUSTAINED * flops, memory },
+            format!("{about}; half of its {:.1} TFLOP/s are taken to be sustained", flops / 1e12),
+        ),
+        None if args.device == "this" => measured(&net)?,
+        None => {
+            let names: Vec<&str> = SHEETS.iter().map(|sheet| sheet.0).collect();
+            bail!("--device {}: no data sheet; there are this, {}", args.device, names.join(", "));
+        }
+    };
+    let bytes = |gigabits: f64| gigabits * 1e9 / 8.0;
+    let (link, inner, latency) = (bytes(args.link), bytes(args.inner), args.latency * 1e-6);
+    let cluster = Cluster { machines: args.machines, devices: args.devices, link, inner, latency };
+    let ways = plan::ways(&net, &device, &cluster, args.batch)?;
+    let steps = args.epochs as f64 * (args.pictures as f64 / args.batch as f64).ceil();
+    let hours = |way: &Prediction| way.seconds * steps / 3600.0;
+    if args.json {
+        let way = |way: &Prediction| {
+            json!({ "way": name(way.way), "seconds_per_step": way.seconds, "computing_seconds": way.computing,
+                "bytes_per_step": way.bytes, "efficiency": way.efficiency, "hours": hours(way) })
+        };
+        return out::print_json(&json!({
+            "net": net.name, "machines": args.machines, "devices": args.devices, "batch": args.batch, "epochs": args.epochs, "steps": steps,
+            "device": { "flops": device.flops, "memory_bytes_per_second": device.memory, "about": about },
+            "ways": ways.iter().map(way).collect::<Vec<_>>(),
+        }));
+    }
+    let mut rows = vec![["way", "step", "computing", "sent by all in a step", "efficiency", "all epochs"].map(String::from)];
+    rows.extend(ways.iter().map(|way| {
+        let time = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
+        let long = hours(way);
+        let all = if long < 2.0 { format!("{:.1} minutes", long * 60.0) } else { format!("{long:.1} hours") };
+        let sent = format!("{:.1} MB", way.bytes / 1e6);
+        [name(way.way).into(), time(way.seconds), time(way.computing), sent, format!("{:.1} %", way.efficiency * 100.0), all]
+    }));
+    use Align::{Left, Right};
+    out::print(&format!(
+        "{}, {} x {} devices at {} Gbit/s, batch {}, {} epochs of {} pictures: a prediction, see docs/scaling.md\ndevice: {about}\n\n{}",
+        net.name,
+        args.machines,
+        args.devices,
+        args.link,
+        with_commas(args.batch as u64),
+        args.epochs,
+        with_commas(args.pictures as u64),
+        out::table([Left, Right, Right, Right, Right, Right], &rows)
+    ))
+}
+
+fn name(way: Way) -> &'static str {
+    match way {
+        Way::Data => "data",
+        Way::Hybrid => "hybrid",
+        Way::Towers => "towers",
+    }
+}
+
+/// Pictures in a measured step.
+const MEASURED: usize = 32;
+
+/// What this processor sustains: the better of three steps of training, and what it reads from memory.
+fn measured(net: &Net) -> anyhow::Result<(Device, String)> {
+    let mut engine = Cpu::new(net, MEASURED, 0)?;
+    init::initialise(&mut engine, 0)?;
+    let images = formula::uniform(0, MEASURED * 3 * net.image_size * net.image_size, 1.7);
+    let labels = formula::labels(MEASURED, net.classes());
+    let (lr, momentum, decay, form) = (1e-5, 0.9, 5e-4, UpdateForm::RateOutside);
+    let layers = Default::default();
+    let rule = Update { lr, bias_lr: lr, momentum, decay, bias_decay: decay, form, trust: None, layers };
+    let mut best = f64::INFINITY;
+    for step in 0..4 {
+        let dropout = Some(DropoutKey { seed: 0, step, first_picture: 0 });
+        let start = Instant::now();
+        engine.train_step(&Batch { images: &images, labels: &labels, dropout }, &rule)?;
+        // The first one makes room.
+        if step > 0 {
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+    }
+    let shapes = net.shapes()?;
+    let first = shapes.iter().find(|shape| shape.macs > 0).map_or(0, |shape| shape.macs);
+    let operations = 2.0 * MEASURED as f64 * (3 * net.totals()?.macs - first) as f64;
+    let device = Device { flops: operations / best, memory: engine.limits().read };
+    let about = format!(
+        "this processor, {} threads: {MEASURED} pictures in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
+        engine.threads(),
+        best * 1e3,
+        device.flops / 1e9,
+        device.memory / 1e9
+    );
+    Ok((device, about))
+}

@@ -1,0 +1,376 @@
+//! Batch normalisation (Ioffe and Szegedy 2015), over all pictures and pixels of each channel.
+//!
+//! y = w (x - mean) / sqrt(variance + eps) + b
+//!
+//! The variance is that of the values themselves (divided by their number m); [`unbiased`] is what m - 1 would give. Backward, with
+//! h = (x - mean) / sqrt(variance + eps):
+//!
+//! db = sum of dy, dw = sum of dy h, dx = w / sqrt(variance + eps) (dy - db / m - h dw / m)
+//!
+//! Each sum is cut by pictures and channels at places fixed by the shape, and its parts are added up in order, so that bits do
+//! not depend on threads.
+
+pub mod reference;
+
+use crate::context::Context;
+use crate::map::Map;
+use crate::rows::{check_same, for_each_row, mask_row, row};
+use crate::threads::for_each_chunk;
+
+/// Channels of one task: two cache lines.
+const CHANNELS: usize = 32;
+/// Parts in which pictures are summed, if there are as many.
+const PARTS: usize = 8;
+
+/// What a channel's values are normalised by; each slice has C values.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm<'a> {
+    /// The mean.
+    pub mean: &'a [f32],
+    /// The variance, divided by the number of values.
+    pub variance: &'a [f32],
+    /// The weight, gamma.
+    pub weight: &'a [f32],
+    /// The bias, beta.
+    pub bias: &'a [f32],
+    /// What is added to the variance.
+    pub eps: f32,
+}
+
+impl Norm<'_> {
+    fn check(&self, c: usize) {
+        let lens = [self.mean.len(), self.variance.len(), self.weight.len(), self.bias.len()];
+        assert_eq!(lens, [c; 4], "a normalisation of {c} channels");
+    }
+
+    /// 1 / sqrt(variance + eps) of each channel.
+    fn inverse(&self) -> Vec<f32> {
+        let inverse = |&variance: &f32| (1.0 / (f64::from(variance) + f64::from(self.eps)).sqrt()) as f32;
+        self.variance.iter().map(inverse).collect()
+    }
+}
+
+/// Values of each channel.
+fn values(map: Map) -> f64 {
+    (map.n * map.h * map.w) as f64
+}
+
+/// The variance of a map's channel divided by m - 1 in place of m. One value alone has no such variance; it keeps its own, 0.
+pub fn unbiased(map: Map, variance: f32) -> f32 {
+    let m = values(map);
+    (f64::from(variance) * m / (m - 1.0).max(1.0)) as f32
+}
+
+/// Two sums over pictures and pixels for each channel. `add(n, y, first, a, b)` adds row y's terms of the channels from `first` on,
+/// up to as many as `a` and `b` have lanes. A row is summed in f32, rows in f64.
+fn sums(
+    context: &Context<'_>,
+    map: Map,
+    add: impl Fn(usize, usize, usize, &mut [f32; CHANNELS], &mut [f32; CHANNELS]) + Sync,
+) -> Vec<[f64; 2]> {
+    let blocks = map.c.div_ceil(CHANNELS);
+    let pictures = map.n.div_ceil(PARTS).max(1);
+    let parts = map.n.div_ceil(pictures);
+    let mut partial = vec![[0.0f64; 2]; parts * blocks * CHANNELS];
+    for_each_chunk(context.threads, &mut partial, CHANNELS, |task, totals| {
+        let (part, first) = (task / blocks, task % blocks * CHANNELS);
+        context.isa.vectorize(
+            #[inline(always)]
+            || {
+                for n in part * pictures..map.n.min((part + 1) * pictures) {
+                    for y in 0..map.h {
+                        let (mut a, mut b) = ([0.0f32; CHANNELS], [0.0f32; CHANNELS]);
+                        add(n, y, first, &mut a, &mut b);
+                        for ((total, a), b) in totals.iter_mut().zip(a).zip(b) {
+                            *total = [total[0] + f64::from(a), total[1] + f64::from(b)];
+                        }
+                    }
+                }
+            },
+        );
+    });
+    let mut sums = vec![[0.0f64; 2]; blocks * CHANNELS];
+    for partial in partial.chunks_exact(blocks * CHANNELS) {
+        for (sum, partial) in sums.iter_mut().zip(partial) {
+            *sum = [sum[0] + partial[0], sum[1] + partial[1]];
+        }
+    }
+    sums.truncate(map.c);
+    sums
+}
+
+/// The mean and the variance of each channel.
+///
+/// The variance is that around the mean, not the difference of two large sums.
+///
+/// # Panics
+/// When a slice's length is not C, or `x` is too short.
+pub fn statistics(context: &Context<'_>, x_map: Map, x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
+    assert_eq!((mean.len(), variance.len()), (x_map.c, x_map.c), "statistics of {x_map:?}");
+    let m = values(x_map).max(1.0);
+    let found = sums(
+        context,
+        x_map,
+        #[inline(always)]
+        |n, y, first, a, _| {
+            for pixel in row(x_map, x, n, y).chunks_exact(x_map.c) {
+                for (a, &x) in a.iter_mut().zip(&pixel[first..]) {
+                    *a += x;
+                }
+            }
+        },
+    );
+    mean.iter_mut().zip(found).for_each(|(mean, [sum, _])| *mean = (sum / m) as f32);
+    let mean = &*mean;
+    let found = sums(
+        context,
+        x_map,
+        #[inline(always)]
+        |n, y, first, a, b| {
+            for pixel in row(x_map, x, n, y).chunks_exact(x_map.c) {
+                for (((a, b), &x), &mean) in a.iter_mut().zip(b.iter_mut()).zip(&pixel[first..]).zip(&mean[first..]) {
+                    let away = x - mean;
+                    *a += away * away;
+                    *b += away;
+                }
+            }
+        },
+    );
+    // The mean was rounded, so what is around it does not quite add up to zero.
+    variance.iter_mut().zip(found).for_each(|(variance, [squares, away])| *variance = ((squares - away * away / m) / m) as f32);
+}
+
+/// Normalises `x`, and clips what it gives at zero where `relu`.
+///
+/// # Panics
+/// When maps differ, or a slice's length does not fit.
+#[allow(clippy::too_many_arguments)]
+pub fn forward(context: &Context<'_>, norm: &Norm<'_>, x_map: Map, x: &[f32], relu: bool, y_map: Map, y: &mut [f32]) {
+    norm.check(x_map.c);
+    check_same("batch normalisation", x_map, x.len(), y_map, y.len());
+    let scale: Vec<f32> = norm.inverse().iter().zip(norm.weight).map(|(inverse, weight)| inverse * weight).collect();
+    let least = if relu { 0.0 } else { f32::NEG_INFINITY };
+    for_each_row(context.threads, y_map, y, |n, h, y| {
+        let x = row(x_map, x, n, h);
+        context.isa.vectorize(
+            #[inline(always)]
+            || {
+                for (x, y) in x.chunks_exact(x_map.c).zip(y.chunks_exact_mut(x_map.c)) {
+                    let channels = x.iter().zip(norm.mean).zip(&scale).zip(norm.bias);
+                    for (y, (((&x, &mean), &scale), &bias)) in y.iter_mut().zip(channels) {
+                        let value = (x - mean) * scale + bias;
+                        // Not `max`, which would turn a NaN into a number.
+                        *y = if value < least { least } else { value };
+                    }
+                }
+            },
+        );
+    });
+}
+
+/// The gradients of weights and biases.
+///
+/// # Panics
+/// When maps differ, or a slice's length does not fit.
+#[allow(clippy::too_many_arguments)]
+pub fn backward_weights(
+    context: &Context<'_>,
+    norm: &Norm<'_>,
+    x_map: Map,
+    x: &[f32],
+    dy_map: Map,
+    dy: &[f32],
+    dweight: &mut [f32],
+    dbias: &mut [f32],
+) {
+    norm.check(x_map.c);
+    check_same("gradient of a batch normalisation", x_map, x.len(), dy_map, dy.len());
+    assert_eq!((dweight.len(), dbias.len()), (x_map.c, x_map.c), "gradients of {x_map:?}");
+    let mean = norm.mean;
+    let found = sums(
+        context,
+        x_map,
+        #[inline(always)]
+        |n, y, first, a, b| {
+            let pixels = row(x_map, x, n, y).chunks_exact(x_map.c).zip(row(dy_map, dy, n, y).chunks_exact(x_map.c));
+            for (x, dy) in pixels {
+                let channels = x[first..].iter().zip(&dy[first..]).zip(&mean[first..]);
+                for ((a, b), ((&x, &dy), &mean)) in a.iter_mut().zip(b.iter_mut()).zip(channels) {
+                    *a += dy;
+                    *b += dy * (x - mean);
+                }
+            }
+        },
+    );
+    let gradients = dbias.iter_mut().zip(dweight).zip(found).zip(norm.inverse());
+    for (((dbias, dweight), [sum, with_x]), inverse) in gradients {
+        (*dbias, *dweight) = (sum as f32, (with_x * f64::from(inverse)) as f32);
+    }
+}
+
+/// The input's gradient from the output's. `batch`: mean and variance are those of `x` itself and move with it, and
+/// [`backward_weights`] gave these `(dweight, dbias)`; none: they are fixed. `mask`: `x` came out of a ReLU.
+///
+/// # Panics
+/// When maps differ, or a slice's length does not fit.
+#[allow(clippy::too_many_arguments)]
+pub fn backward(
+    context: &Context<'_>,
+    norm: &Norm<'_>,
+    x_map: Map,
+    x: &[f32],
+    batch: Option<(&[f32], &[f32])>,
+    dy_map: Map,
+    dy: &[f32],
+    mask: bool,
+    dx_map: Map,
+    dx: &mut [f32],
+) {
+    norm.check(x_map.c);
+    check_same("gradient of a batch normalisation", x_map, x.len(), dx_map, dx.len());
+    check_same("gradient of a batch normalisation", x_map, x.len(), dy_map, dy.len());
+    let (inverse, m) = (norm.inverse(), values(x_map) as f32);
+    let scale: Vec<f32> = inverse.iter().zip(norm.weight).map(|(inverse, weight)| inverse * weight).collect();
+    // dx = scale (dy - shift - slope (x - mean)).
+    let zeros = vec![0.0; x_map.c];
+    let (dweight, dbias) = batch.unwrap_or((&zeros, &zeros));
+    let shift: Vec<f32> = dbias.iter().map(|dbias| dbias / m).collect();
+    let slope: Vec<f32> = dweight.iter().zip(&inverse).map(|(dweight, inverse)| dweight * inverse / m).collect();
+    let mask = mask.then_some((x_map, x));
+    for_each_row(context.threads, dx_map, dx, |n, h, dx| {
+        let (x, dy) = (row(x_map, x, n, h), row(dy_map, dy, n, h));
+        context.isa.vectorize(
+            #[inline(always)]
+            || {
+                let pixels = x.chunks_exact(x_map.c).zip(dy.chunks_exact(x_map.c));
+                for (dx, (x, dy)) in dx.chunks_exact_mut(x_map.c).zip(pixels) {
+                    let channels = x.iter().zip(dy).zip(norm.mean).zip(&scale).zip(&shift).zip(&slope);
+                    for (dx, (((((&x, &dy), &mean), &scale), &shift), &slope)) in dx.iter_mut().zip(channels) {
+                        *dx = scale * (dy - shift - slope * (x - mean));
+                    }
+                }
+                mask_row(mask, n, h, dx);
+            },
+        );
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Isa;
+    use crate::map::Sides;
+    use crate::rows::testing::{assert_near, border, check_differences, contexts, inside, inside_of, random};
+
+    const EPS: f32 = 1e-3;
+
+    fn maps() -> Vec<Map> {
+        let sizes = [(2, 1, 1, 3), (3, 3, 2, 19), (17, 2, 3, 32), (1, 4, 5, 35), (9, 6, 5, 64), (12, 1, 1, 70)];
+        sizes.into_iter().enumerate().map(|(i, (n, h, w, c))| Map { n, h, w, c, border: border(i) }).collect()
+    }
+
+    fn draw(c: usize, key: u64) -> Vec<f32> {
+        random(Map::plain(1, 1, 1, c), key, 2.0)
+    }
+
+    fn wide(values: &[f32]) -> Vec<f64> {
+        values.iter().map(|&v| f64::from(v)).collect()
+    }
+
+    #[test]
+    fn matches_reference() {
+        for (i, x_map) in maps().into_iter().enumerate() {
+            let with = |i| Map { border: border(i), ..x_map };
+            let (y_map, dx_map, dy_map, c) = (with(i), with(i + 1), with(i + 2), x_map.c);
+            // Far from zero, where a difference of sums of squares would lose all digits.
+            let mut x = random(x_map, i as u64, 3.0);
+            x.iter_mut().for_each(|x| *x += 50.0);
+            let (dy, weight, bias) = (random(dy_map, 100 + i as u64, 1.0), draw(c, 7), draw(c, 8));
+            let (x64, dy64) = (inside_of(x_map, &x), inside_of(dy_map, &dy));
+            let (w64, b64, eps) = (wide(&weight), wide(&bias), f64::from(EPS));
+            let (mean64, variance64) = reference::statistics(c, &x64);
+            let y64 = reference::forward(&x64, &w64, &b64, eps);
+            let [dx64, dw64, db64] = reference::backward(&x64, &w64, eps, &dy64);
+            let mut first: Option<Vec<Vec<u32>>> = None;
+            for context in contexts() {
+                let what = format!("{x_map:?} {}", context.isa);
+                let (mut mean, mut variance) = (vec![f32::NAN; c], vec![f32::NAN; c]);
+                statistics(&context, x_map, &x, &mut mean, &mut variance);
+                assert_near(&what, &wide(&mean), &mean64, 1e-6);
+                assert_near(&what, &wide(&variance), &variance64, 1e-6);
+                let norm = Norm { mean: &mean, variance: &variance, weight: &weight, bias: &bias, eps: EPS };
+                let mut y = vec![f32::NAN; y_map.len()];
+                forward(&context, &norm, x_map, &x, false, y_map, &mut y);
+                // The mean, near 50, is known to 4e-6 only.
+                assert_near(&what, &inside(y_map, &y), &y64, 2e-5);
+                let mut clipped = vec![f32::NAN; y_map.len()];
+                forward(&context, &norm, x_map, &x, true, y_map, &mut clipped);
+                assert!(y.iter().zip(&clipped).all(|(y, clipped)| y.max(0.0) == *clipped), "{what}");
+                let (mut dw, mut db) = (vec![f32::NAN; c], vec![f32::NAN; c]);
+                backward_weights(&context, &norm, x_map, &x, dy_map, &dy, &mut dw, &mut db);
+                assert_near(&what, &wide(&dw), &dw64, 2e-5);
+                assert_near(&what, &wide(&db), &db64, 1e-6);
+                let mut dx = vec![f32::NAN; dx_map.len()];
+                backward(&context, &norm, x_map, &x, Some((&dw, &db)), dy_map, &dy, false, dx_map, &mut dx);
+                // Fixed statistics: a line with the slope of each channel.
+                let mut fixed = vec![f32::NAN; dx_map.len()];
+                backward(&context, &norm, x_map, &x, None, dy_map, &dy, false, dx_map, &mut fixed);
+                let slope = |c: usize| w64[c] / (variance64[c] + eps).sqrt();
+                let line: Vec<f64> = dy64.iter().enumerate().map(|(i, dy)| dy * slope(i % c)).collect();
+                assert_near(&what, &inside(dx_map, &fixed), &line, 1e-5);
+                // Where a channel has but few values, what is taken off leaves next to nothing of this line.
+                let largest = |values: &[f64]| values.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+                let dx_tolerance = 1e-4 * (largest(&line) / largest(&dx64)).max(1.0);
+                assert_near(&what, &inside(dx_map, &dx), &dx64, dx_tolerance);
+                // What came out of a ReLU.
+                let low: Vec<f32> = x.iter().map(|x| x - 50.0).collect();
+                backward(&context, &norm, x_map, &low, None, dy_map, &dy, true, dx_map, &mut fixed);
+                let low = inside_of(x_map, &low);
+                let masked: Vec<f64> = line.iter().zip(low).map(|(&g, x)| if x > 0.0 { g } else { 0.0 }).collect();
+                assert_near(&what, &inside(dx_map, &fixed), &masked, 1e-5);
+                let bits = [mean, variance, y, dw, db, dx].map(|v| v.into_iter().map(f32::to_bits).collect());
+                match &first {
+                    None => first = Some(bits.into()),
+                    Some(first) => assert!(first.iter().eq(&bits), "{what}: other bits"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_match_differences() {
+        for (i, map) in maps().into_iter().enumerate() {
+            let map = Map { border: Sides::default(), n: map.n.min(4), ..map };
+            let (x, dy) = (inside(map, &random(map, i as u64, 3.0)), inside(map, &random(map, 50 + i as u64, 1.0)));
+            // Two values that are alike have next to no variance, where differences are of no use.
+            let eps = 0.1;
+            let (weight, bias) = (wide(&draw(map.c, 7)), wide(&draw(map.c, 8)));
+            let [dx, dw, db] = reference::backward(&x, &weight, eps, &dy);
+            let what = format!("{map:?}");
+            check_differences(&what, &x, &dy, &dx, |x| reference::forward(x, &weight, &bias, eps));
+            check_differences(&what, &weight, &dy, &dw, |weight| reference::forward(&x, weight, &bias, eps));
+            check_differences(&what, &bias, &dy, &db, |bias| reference::forward(&x, &weight, bias, eps));
+        }
+    }
+
+    #[test]
+    fn by_hand() {
+        // Values 1, 3, 5, 7: mean 4, variance 5, and 20 / 3 when divided by three.
+        let map = Map::plain(2, 1, 2, 1);
+        let context = Context::serial(Isa::detect());
+        let (mut mean, mut variance) = ([0.0], [0.0]);
+        let x = [1.0, 3.0, 5.0, 7.0];
+        statistics(&context, map, &x, &mut mean, &mut variance);
+        assert_eq!((mean, variance), ([4.0], [5.0]));
+        assert!((unbiased(map, 5.0) - 20.0 / 3.0).abs() < 1e-6);
+        assert_eq!(unbiased(Map::plain(1, 1, 1, 1), 0.0), 0.0);
+        // 4 more than the variance: divided by 3, times 6, plus 1.
+        let norm = Norm { mean: &mean, variance: &variance, weight: &[6.0], bias: &[1.0], eps: 4.0 };
+        let mut y = [0.0; 4];
+        forward(&context, &norm, map, &x, false, map, &mut y);
+        assert_eq!(y, [-5.0, -1.0, 3.0, 7.0]);
+        // All values alike: no variance, and no infinity.
+        statistics(&context, map, &[2.0; 4], &mut mean, &mut variance);
+        assert_eq!((mean, variance), ([2.0], [0.0]));
+    }
+}
