@@ -228,6 +228,8 @@ fn what_cannot_be_is_told() {
     assert!(error("flex:x").contains("no such device"));
     #[cfg(not(feature = "cuda"))]
     assert!(error("cuda:0").contains("cargo build --features gpu,cuda"));
+    let batch_norms = Gpu::new(&normed(), 1, device::parse("flex").expect("Burn's processor"), Precision::F32).err();
+    assert!(batch_norms.expect("an error").to_string().contains("batch normalisation"));
     let mut engine = burn(&wirings()[0], "flex");
     assert!(engine.infer(&[0.0; 5], &mut Vec::new()).is_err());
     assert!(engine.parameter("conv9.weight").is_err());

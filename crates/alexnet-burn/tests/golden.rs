@@ -36,9 +36,13 @@ fn reference_cases_agree_with_pytorch() {
 
 /// With tanh and average pools, so that no rounding makes a slope jump; linear layers are narrow to save time.
 #[test]
-fn every_preset_agrees_with_the_cpu_engine_at_two_seeds() {
+fn every_preset_without_batch_norm_agrees_with_the_cpu_engine_at_two_seeds() {
     for (i, preset) in presets::ALL.iter().enumerate() {
         let mut net = smooth(&(preset.build)());
+        // Batch normalisation is refused, as another test sees.
+        if net.layers.iter().any(|layer| matches!(layer.op, Op::BatchNorm { .. })) {
+            continue;
+        }
         for layer in &mut net.layers {
             if let Op::Linear { out, .. } = &mut layer.op {
                 *out = 62;

@@ -11,13 +11,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::routes::{self, answer};
 use crate::{Control, Shared};
 
 /// Bytes of a header, and of what is read ahead of a body.
 const BUFFER: usize = 64 << 10;
+
+/// How long a stopping server waits for the first request of a connection: hyper would close it, though the request may be on its way.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// Accepts connections until the server is to stop, then waits until all have their answers.
 pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -74,14 +77,23 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>, routes: axum::Router) {
     let _ = stream.set_nodelay(true);
     let mut stopping = shared.stopping.clone();
     let header = shared.limits.header;
-    let service = service_fn(move |request: Request<Incoming>| answer(shared.clone(), routes.clone(), request));
+    let begun = Arc::new(Notify::new());
+    let seen = begun.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        seen.notify_one();
+        answer(shared.clone(), routes.clone(), request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let mut stop = pin!(stopping.wait_for(|stop| *stop));
+    let mut stop = pin!(async {
+        // Neither can fail: the sender lives as long as the server, and time is time.
+        let _ = stopping.wait_for(|stop| *stop).await;
+        let _ = tokio::time::timeout(FIRST, begun.notified()).await;
+    });
     let mut told = false;
     // An error ends the connection: the client has gone, or does not speak HTTP, which hyper has told it.
     let _ = poll_fn(|context| {

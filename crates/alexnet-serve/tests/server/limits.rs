@@ -140,6 +140,20 @@ fn a_stopping_server_answers_what_it_has_taken() {
 }
 
 #[test]
+fn a_stopping_server_answers_the_first_request_of_who_has_just_connected() {
+    let mut running = Running::start(|_| {});
+    let picture = png(50, 50, 1);
+    let mut fresh = running.open();
+    // A later connection is answered, so that this one has been accepted.
+    assert_eq!(running.get("/v2/health/live").status, 200);
+    running.control.stop();
+    std::thread::sleep(Duration::from_millis(100));
+    fresh.write_all(&[head("POST", "/predict", &[], picture.len()), picture].concat()).unwrap();
+    assert_eq!(answer(fresh).status, 200);
+    running.stop();
+}
+
+#[test]
 fn a_stopping_server_waits_no_longer_than_it_should() {
     let mut running = Running::start(|settings| settings.limits.grace = Duration::from_millis(200));
     let _taken = half(&running, &png(50, 50, 1));

@@ -123,8 +123,11 @@ impl Set {
             } else {
                 ""
             };
-            let (most, least) = (format!("{} {}", most.class, most.pictures), format!("{} {}", least.class, least.pictures));
-            line(text, &format!("  classes: from {least} to {most}, {ratio:.1} times as many{warning}"));
+            let span = match (least.pictures, most.pictures) {
+                (few, many) if few == many => format!("{few} pictures each"),
+                (few, many) => format!("from {} {few} to {} {many}, {ratio:.1} times as many", least.class, most.class),
+            };
+            line(text, &format!("  classes: {span}{warning}"));
         }
     }
 }
