@@ -34,7 +34,7 @@ pub struct LayerShape {
     pub input: Shape,
     /// What comes out.
     pub output: Shape,
-    /// Shape of the weights in canonical order (conv [out, in / groups, kernel, kernel], linear [out, in], batch norm [channels]);
+    /// Shape of the weights in canonical order (conv [out, in / groups, kernel, kernel], linear [out, in], batch norm `[channels]`);
     /// empty if none.
     pub weight: Vec<usize>,
     /// Weights and biases.
