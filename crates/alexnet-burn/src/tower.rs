@@ -53,7 +53,7 @@ pub(crate) type Held = Vec<Option<Tensor<4>>>;
 impl Towers {
     pub(crate) fn new(net: &Net, devices: Vec<Device>, precision: Precision) -> Result<Towers> {
         let shapes = net.shapes()?;
-        if shapes.iter().any(|shape| shape.statistics > 0) {
+        if net.has_batch_norm() {
             let message = format!("{}: batch normalisation is there on --device cpu alone so far", net.name);
             return Err(Error::Invalid(message));
         }

@@ -38,6 +38,19 @@ fn loss(engine: &mut Cpu, batch: &Batch<'_>) -> f64 {
     f64::from(engine.gradients(batch, &mut |_, _| {}).expect("a batch of the net").loss)
 }
 
+/// The slope of the loss along a direction of a parameter, by steps of several sizes to both sides.
+fn slopes<const N: usize>(engine: &mut Cpu, batch: &Batch<'_>, name: &str, direction: &[f32], steps: [f32; N]) -> [f64; N] {
+    let start = engine.parameter(name).expect("a parameter");
+    let mut at = |step: f32| {
+        let moved: Vec<f32> = start.iter().zip(direction).map(|(w, d)| w + step * d).collect();
+        engine.set_parameter(name, &moved).expect("the same shape");
+        loss(engine, batch)
+    };
+    let slopes = steps.map(|e| (at(e) - at(-e)) / f64::from(2.0 * e));
+    at(0.0);
+    slopes
+}
+
 #[test]
 fn gradients_agree_with_finite_differences() {
     let (images, labels) = (images(3), [2, 0, 1]);
@@ -50,15 +63,8 @@ fn gradients_agree_with_finite_differences() {
             assert_eq!(gradients.len(), names(&net).len());
             for (name, gradient) in &gradients {
                 let direction = uniform(77, gradient.len(), 1.0);
-                let start = engine.parameter(name).expect("a parameter");
-                let mut at = |step: f32| {
-                    let moved: Vec<f32> = start.iter().zip(&direction).map(|(w, d)| w + step * d).collect();
-                    engine.set_parameter(name, &moved).expect("the same shape");
-                    loss(&mut engine, &batch)
-                };
                 // Steps of two sizes: at a kink of a ReLU or a pool one of them can be off, not both.
-                let slopes = [2e-4f32, 1e-3].map(|e| (at(e) - at(-e)) / f64::from(2.0 * e));
-                at(0.0);
+                let slopes = slopes(&mut engine, &batch, name, &direction, [2e-4, 1e-3]);
                 let (expected, size) = (dot(gradient, &direction), dot(gradient, gradient).sqrt());
                 let off = slopes.map(|s| (s - expected).abs()).into_iter().fold(f64::INFINITY, f64::min);
                 assert!(off <= 0.01 * size + 1e-3, "{} {name}: slopes {slopes:?}, gradient says {expected}", net.name);

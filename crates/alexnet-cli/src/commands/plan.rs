@@ -1,14 +1,12 @@
 //! `alexnet plan`: what training would take on machines that are not here.
 
+use super::bench::{Bench, Mode};
 use crate::out::{self, Align};
-use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
+use alexnet::engine::cpu::Precision;
 use alexnet::net::{Net, presets, with_commas};
 use alexnet::parallel::plan::{self, Cluster, Device, Prediction, Way};
-use alexnet::selftest::formula;
 use anyhow::bail;
 use serde_json::json;
-use std::time::Instant;
 
 /// Options of `alexnet plan`.
 #[derive(clap::Args)]
@@ -126,32 +124,18 @@ fn name(way: Way) -> &'static str {
 /// Pictures in a measured step.
 const MEASURED: usize = 32;
 
-/// What this processor sustains: the better of three steps of training, and what it reads from memory.
+/// What this processor sustains: the best of three steps of training, and what it reads from memory.
 fn measured(net: &Net) -> anyhow::Result<(Device, String)> {
-    let mut engine = Cpu::new(net, MEASURED, 0)?;
-    init::initialise(&mut engine, 0)?;
-    let images = formula::uniform(0, MEASURED * 3 * net.image_size * net.image_size, 1.7);
-    let labels = formula::labels(MEASURED, net.classes());
-    let (lr, momentum, decay, form) = (1e-5, 0.9, 5e-4, UpdateForm::RateOutside);
-    let layers = Default::default();
-    let rule = Update { lr, bias_lr: lr, momentum, decay, bias_decay: decay, form, trust: None, layers };
-    let mut best = f64::INFINITY;
-    for step in 0..4 {
-        let dropout = Some(DropoutKey { seed: 0, step, first_picture: 0 });
-        let start = Instant::now();
-        engine.train_step(&Batch { images: &images, labels: &labels, dropout }, &rule)?;
-        // The first one makes room.
-        if step > 0 {
-            best = best.min(start.elapsed().as_secs_f64());
-        }
-    }
+    let mut bench = Bench::new(net, MEASURED, 0, Precision::F32, Mode::Train)?;
+    bench.warm_up()?;
+    let best = bench.times(0.0)?[0].as_secs_f64();
     let shapes = net.shapes()?;
     let first = shapes.iter().find(|shape| shape.macs > 0).map_or(0, |shape| shape.macs);
     let operations = 2.0 * MEASURED as f64 * (3 * net.totals()?.macs - first) as f64;
-    let device = Device { flops: operations / best, memory: engine.limits().read };
+    let device = Device { flops: operations / best, memory: bench.engine.limits().read };
     let about = format!(
         "this processor, {} threads: {MEASURED} pictures in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
-        engine.threads(),
+        bench.engine.threads(),
         best * 1e3,
         device.flops / 1e9,
         device.memory / 1e9

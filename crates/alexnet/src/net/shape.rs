@@ -117,6 +117,11 @@ impl Net {
         self.layers.iter().rev().find_map(|l| if let Op::Linear { out, .. } = l.op { Some(out) } else { None }).unwrap_or(0)
     }
 
+    /// Whether a layer normalises by batches, which not every engine can.
+    pub fn has_batch_norm(&self) -> bool {
+        self.layers.iter().any(|layer| matches!(layer.op, Op::BatchNorm { .. }))
+    }
+
     /// The same net with another number of classes.
     #[must_use]
     pub fn with_classes(mut self, classes: usize) -> Self {

@@ -87,9 +87,7 @@ impl Net {
         let shapes = self.shapes()?;
         let grouped = |op: &Op| matches!(op, Op::Conv { groups, .. } if groups % 2 == 0);
         if !self.layers.iter().any(|layer| grouped(&layer.op)) {
-            let halves = |net: &Net| {
-                net.layers.iter().any(|l| grouped(&l.op)) && net.shapes().is_ok_and(|all| all.iter().all(|s| s.statistics == 0))
-            };
+            let halves = |net: &Net| net.layers.iter().any(|l| grouped(&l.op)) && !net.has_batch_norm();
             let able = presets::ALL.iter().map(|preset| (preset.build)()).filter(halves);
             let names: Vec<String> = able.map(|net| net.name).collect();
             let message = "no layer is in two groups, so every layer would need all of the one before; nets in two towers:";

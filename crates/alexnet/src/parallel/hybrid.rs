@@ -35,7 +35,7 @@ impl Hybrid {
     /// # Errors
     /// A net whose end is not made of fully connected layers, or what [`Cpu::new`](crate::engine::cpu::Cpu::new) says.
     pub fn new(net: &Net, ranks: Arc<dyn Communicator>, capacity: usize, threads: usize, precision: Precision) -> Result<Hybrid> {
-        if net.shapes()?.iter().any(|shape| shape.statistics > 0) {
+        if net.has_batch_norm() {
             let message = format!("{}: batch normalisation is not there in hybrid parallel; use --parallel data", net.name);
             return Err(Error::Net(message));
         }

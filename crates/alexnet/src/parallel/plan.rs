@@ -200,7 +200,7 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
 pub fn ways(net: &Net, device: &Device, cluster: &Cluster, batch: usize) -> Result<Vec<Prediction>> {
     let mut found = vec![predict(net, device, cluster, batch, Way::Data)?];
     // Batch statistics need data parallel; see the engines.
-    let plain = net.shapes()?.iter().all(|shape| shape.statistics == 0);
+    let plain = !net.has_batch_norm();
     let others = [Way::Hybrid, Way::Towers].into_iter().filter(|_| plain && cluster.ranks() > 1);
     found.extend(others.filter_map(|way| predict(net, device, cluster, batch, way).ok()));
     found.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));

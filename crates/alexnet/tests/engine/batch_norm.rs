@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::wirings::{NORM, RELU, conv, fc, normed};
-use super::{dot, engine, images, loss};
+use super::{dot, engine, images, slopes};
 
 const LABELS: [u32; 6] = [2, 0, 1, 4, 3, 2];
 
@@ -64,15 +64,8 @@ fn gradients_agree_with_finite_differences() {
                 continue;
             }
             let direction = uniform(77, gradient.len(), 1.0);
-            let start = engine.parameter(name).expect("a parameter");
-            let mut at = |step: f32| {
-                let moved: Vec<f32> = start.iter().zip(&direction).map(|(w, d)| w + step * d).collect();
-                engine.set_parameter(name, &moved).expect("the same shape");
-                loss(&mut engine, &batch)
-            };
             // Norms of few values bend sharply: the smallest step is off by rounding alone, the others by kinks.
-            let slopes = [3e-5f32, 2e-4, 1e-3].map(|e| (at(e) - at(-e)) / f64::from(2.0 * e));
-            at(0.0);
+            let slopes = slopes(&mut engine, &batch, name, &direction, [3e-5, 2e-4, 1e-3]);
             let expected = dot(gradient, &direction);
             let off = slopes.map(|s| (s - expected).abs()).into_iter().fold(f64::INFINITY, f64::min);
             assert!(off <= 0.01 * size + 2e-3, "{name}: slopes {slopes:?}, gradient says {expected}");

@@ -59,7 +59,7 @@ struct Load {
 
 /// What runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Mode {
+pub(super) enum Mode {
     /// Forward, backward and update, dropout on
     Train,
     /// Forward
@@ -87,8 +87,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// An engine with pictures to run on.
-struct Bench {
-    engine: Cpu,
+pub(super) struct Bench {
+    pub(super) engine: Cpu,
     images: Vec<f32>,
     labels: Vec<u32>,
     logits: Vec<f32>,
@@ -102,21 +102,25 @@ impl Load {
         if !(self.seconds >= 0.0 && self.seconds.is_finite()) {
             bail!("--seconds {}: not a length of time", self.seconds);
         }
-        let net = self.net.net(None)?;
-        let mut engine = Cpu::new(&net, self.batch, self.threads)?.with_precision(self.precision);
+        Bench::new(&self.net.net(None)?, self.batch, self.threads, self.precision, mode)
+    }
+}
+
+impl Bench {
+    /// The net with fresh weights, and `batch` random pictures.
+    pub(super) fn new(net: &Net, batch: usize, threads: usize, precision: Precision, mode: Mode) -> anyhow::Result<Bench> {
+        let mut engine = Cpu::new(net, batch, threads)?.with_precision(precision);
         init::initialise(&mut engine, 0)?;
-        let images = formula::uniform(0, self.batch * 3 * net.image_size * net.image_size, 1.7);
-        let labels = formula::labels(self.batch, net.classes());
-        if self.precision == Precision::Int8 && mode == Mode::Infer {
-            let few = images.len() / self.batch * self.batch.min(8);
+        let images = formula::uniform(0, batch * 3 * net.image_size * net.image_size, 1.7);
+        let labels = formula::labels(batch, net.classes());
+        if precision == Precision::Int8 && mode == Mode::Infer {
+            let few = images.len() / batch * batch.min(8);
             let ranges = engine.calibrate(&images[..few])?;
             engine.set_ranges(ranges);
         }
         Ok(Bench { engine, images, labels, logits: Vec::new(), mode, run: 0 })
     }
-}
 
-impl Bench {
     fn net(&self) -> &Net {
         self.engine.net()
     }
@@ -146,12 +150,12 @@ impl Bench {
     }
 
     /// Runs that are not counted.
-    fn warm_up(&mut self) -> alexnet::Result<()> {
+    pub(super) fn warm_up(&mut self) -> alexnet::Result<()> {
         (0..WARM_UP).try_for_each(|_| self.once())
     }
 
     /// Times batches for some seconds; fastest first.
-    fn times(&mut self, seconds: f64) -> alexnet::Result<Vec<Duration>> {
+    pub(super) fn times(&mut self, seconds: f64) -> alexnet::Result<Vec<Duration>> {
         let (begin, mut times) = (Instant::now(), Vec::new());
         while times.len() < LEAST || begin.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();

@@ -157,7 +157,7 @@ impl Cpu {
 
     /// Bytes have no batch normalisation.
     fn refuse_norms(&self) -> Result<()> {
-        if self.parameters.iter().any(|parameter| parameter.running.is_some()) {
+        if self.net.has_batch_norm() {
             let message = format!("{}: batch normalisation in int8 is not there; use f32 or bf16", self.net.name);
             return Err(Error::Invalid(message));
         }
@@ -226,14 +226,6 @@ impl Cpu {
     }
 }
 
-/// The momentum of a batch norm, by its layer.
-fn momentum(net: &Net, layer: &str) -> Option<f32> {
-    net.layers
-        .iter()
-        .find(|l| l.name == layer)
-        .and_then(|l| if let Op::BatchNorm { momentum, .. } = l.op { Some(momentum) } else { None })
-}
-
 /// The program in `slot`, compiled now if it was not.
 fn compiled<'a>(
     slot: &'a mut Option<Program>,
@@ -299,8 +291,7 @@ impl Engine for Cpu {
         self.bytes = None;
         let team = self.team.clone();
         let context = self.context(&team);
-        let momentum = |layer: &str| momentum(&self.net, layer);
-        parameters::apply(&context, &mut self.parameters, &mut self.room, name, gradient, rule, momentum)
+        parameters::apply(&context, &mut self.parameters, &mut self.room, name, gradient, rule)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {

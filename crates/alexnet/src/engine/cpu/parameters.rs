@@ -31,14 +31,21 @@ pub(super) struct Parameter {
     pub(super) weights: Buffer,
     /// Biases.
     pub(super) biases: Vec<f32>,
-    /// Running mean and variance of a batch norm, whose weights and biases are those above; none for other layers.
-    pub(super) running: Option<[Vec<f32>; 2]>,
+    /// What a batch norm, whose weights and biases are those above, remembers of batches; none for other layers.
+    running: Option<Running>,
     /// Weights as inference wants them, made when first needed after a change; empty when they are not made.
     pub(super) prepared: Buffer,
     /// Velocity of the weights, packed; empty before the first step.
     pub(super) weights_velocity: Buffer,
     /// Velocity of the biases; empty before the first step.
     pub(super) biases_velocity: Vec<f32>,
+}
+
+/// A batch norm's running mean and variance, and the share by which they follow those of a batch.
+#[derive(Debug, Clone)]
+struct Running {
+    values: [Vec<f32>; 2],
+    momentum: f32,
 }
 
 /// Weights, biases, or a batch norm's running mean (0) or variance (1).
@@ -53,8 +60,12 @@ impl Parameter {
     /// All zeros.
     pub(super) fn zeros(net: &Net) -> Result<Vec<Parameter>> {
         let make = |(layer, filters): (usize, Filters)| {
-            let running =
-                matches!(net.layers[layer].op, Op::BatchNorm { .. }).then(|| [vec![0.0; filters.k], vec![0.0; filters.k]]);
+            let running = match net.layers[layer].op {
+                Op::BatchNorm { momentum, .. } => {
+                    Some(Running { values: [vec![0.0; filters.k], vec![0.0; filters.k]], momentum })
+                }
+                _ => None,
+            };
             Parameter { running, ..Parameter::of(&net.layers[layer].name, filters) }
         };
         Ok(parameter_shapes(net)?.into_iter().map(make).collect())
@@ -134,13 +145,20 @@ impl Parameter {
         }
     }
 
-    /// A batch norm's running mean (0) or variance (1); nothing where there is none.
-    pub(super) fn running_of(&self, which: usize) -> &[f32] {
-        self.running.as_ref().map_or(&[], |running| &running[which])
+    /// Whether it is a batch norm's.
+    pub(super) fn is_norm(&self) -> bool {
+        self.running.is_some()
     }
 
-    pub(super) fn running_mut(&mut self, which: usize) -> &mut [f32] {
-        self.running.as_mut().map_or(&mut [], |running| &mut running[which])
+    /// A batch norm's running mean (0) or variance (1); nothing where there is none.
+    pub(super) fn running_of(&self, which: usize) -> &[f32] {
+        self.running.as_ref().map_or(&[], |running| &running.values[which])
+    }
+
+    /// Moves a running mean (0) or variance (1) by a share of how far it is from a batch's.
+    pub(super) fn follow(&mut self, which: usize, away: &[f32]) {
+        let Some(Running { values, momentum }) = &mut self.running else { return };
+        values[which].iter_mut().zip(away).for_each(|(running, away)| *running -= *momentum * away);
     }
 
     fn packed(&self, packed: &[f32]) -> Vec<f32> {
@@ -163,7 +181,7 @@ fn find(parameters: &[Parameter], name: &str) -> Result<(usize, Part)> {
             _ => return None,
         };
         let at = parameters.iter().position(|p| p.name == layer)?;
-        (!matches!(part, Part::Running(_)) || parameters[at].running.is_some()).then_some((at, part))
+        (!matches!(part, Part::Running(_)) || parameters[at].is_norm()).then_some((at, part))
     });
     split.ok_or_else(|| Error::Net(format!("the net has no parameter named {name}")))
 }
@@ -221,7 +239,9 @@ pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) ->
         }
         (i, Part::Running(which)) => {
             check(name, values, parameters[i].filters.k)?;
-            parameters[i].running_mut(which).copy_from_slice(values);
+            if let Some(running) = &mut parameters[i].running {
+                running.values[which].copy_from_slice(values);
+            }
             Ok(())
         }
     }
@@ -252,12 +272,7 @@ pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &
     Ok(())
 }
 
-/// Moves running statistics by a share of how far they are from a batch's.
-pub(super) fn follow(running: &mut [f32], away: &[f32], momentum: f32) {
-    running.iter_mut().zip(away).for_each(|(running, away)| *running -= momentum * away);
-}
-
-/// Moves a parameter by a gradient given in canonical order; `momentum` tells a batch norm's by its layer.
+/// Moves a parameter by a gradient given in canonical order.
 pub(super) fn apply(
     context: &Context<'_>,
     parameters: &mut [Parameter],
@@ -265,7 +280,6 @@ pub(super) fn apply(
     name: &str,
     gradient: &[f32],
     rule: &Update,
-    momentum: impl Fn(&str) -> Option<f32>,
 ) -> Result<()> {
     let (i, part) = find(parameters, name)?;
     let parameter = &mut parameters[i];
@@ -288,10 +302,7 @@ pub(super) fn apply(
             let Parameter { biases, biases_velocity, .. } = parameter;
             update::sgd(context, &rule, biases, biases_velocity, gradient);
         }
-        Part::Running(which) => {
-            let Some(momentum) = momentum(&parameter.name) else { return Ok(()) };
-            follow(parameter.running_mut(which), gradient, momentum);
-        }
+        Part::Running(which) => parameter.follow(which, gradient),
     }
     Ok(())
 }

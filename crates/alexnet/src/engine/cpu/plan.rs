@@ -81,7 +81,7 @@ pub(super) enum Work {
     /// Normalisation within a map.
     SpatialNorm { shape: spatial_norm::Shape },
     /// Batch normalisation, and a ReLU in the same breath; `norm` numbers the memory for the batch's statistics.
-    BatchNorm { eps: f32, momentum: f32, parameter: usize, norm: usize, relu: bool },
+    BatchNorm { eps: f32, parameter: usize, norm: usize, relu: bool },
     /// A function of each value, in place or not.
     Activation { function: Function },
     /// Dropout, in place or not.
@@ -208,11 +208,11 @@ impl Plan {
             Op::SpatialNorm { n, alpha, beta, k } => {
                 Work::SpatialNorm { shape: spatial_norm::Shape { x: x_map, n, alpha: alpha / (n * n) as f32, beta, k } }
             }
-            Op::BatchNorm { eps, momentum } => {
+            Op::BatchNorm { eps, .. } => {
                 self.norms.push(out.c);
                 *parameter += 1;
                 let (parameter, norm) = (*parameter - 1, self.norms.len() - 1);
-                Work::BatchNorm { eps, momentum, parameter, norm, relu: false }
+                Work::BatchNorm { eps, parameter, norm, relu: false }
             }
             Op::Activation { function: Activation::Relu } if self.fuse_relu(layer, shown) => return Ok(()),
             Op::Activation { function } => {

@@ -30,8 +30,6 @@ pub(super) struct Program {
     pub(super) winners: Vec<Vec<u8>>,
     /// For each batch norm, what it found in the batch.
     pub(super) norms: Vec<Found>,
-    /// Whether batch norms go by the batch, and not by running statistics.
-    pub(super) by_batch: bool,
     /// What ReLUs let through on the way back.
     pub(super) relu: ReluGradient,
     /// Times the steps, if someone asked for it.
@@ -69,9 +67,7 @@ impl Program {
             _ => plan.winners.iter().map(|&len| vec![0; len * capacity]).collect(),
         };
         let norms = plan.norms.iter().map(|&channels| Found::zeros(channels)).collect();
-        // A gradient of the input alone is that of inference.
-        let by_batch = purpose == Purpose::Train;
-        Program { plan, purpose, memory, winners, norms, by_batch, relu: ReluGradient::Plain, clock: Clock::default() }
+        Program { plan, purpose, memory, winners, norms, relu: ReluGradient::Plain, clock: Clock::default() }
     }
 
     /// The number of the gradient of a value.

@@ -9,6 +9,7 @@ use alexnet_kernels::conv;
 use alexnet_kernels::layout;
 use alexnet_kernels::linear;
 use alexnet_kernels::lrn;
+use alexnet_kernels::map::Map;
 use alexnet_kernels::pool;
 use alexnet_kernels::spatial_norm;
 use alexnet_kernels::update;
@@ -16,7 +17,7 @@ use alexnet_kernels::update;
 use super::describe::Pass;
 use super::dropout;
 use super::middle::Place;
-use super::parameters::{Parameter, follow};
+use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Found, Program, Purpose};
 use crate::engine::{DropoutKey, Rates, ReluGradient, Update, UpdateForm};
@@ -63,7 +64,7 @@ impl Update {
 
     /// The kernels' rule for a layer's weights and their whole gradient, packed alike; none where it is frozen.
     pub(super) fn rule_for(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<update::Rule> {
-        if parameter.running.is_some() {
+        if parameter.is_norm() {
             return self.biases_rule(&parameter.name);
         }
         let rates = self.weight_rates(&parameter.name)?;
@@ -215,7 +216,7 @@ pub(super) fn step_forward(
     n: usize,
     key: Option<DropoutKey>,
 ) {
-    let Program { plan, purpose, memory, winners, norms, by_batch, .. } = program;
+    let Program { plan, purpose, memory, winners, norms, .. } = program;
     let Step { layer, work, x, y } = plan.steps[i];
     let (x_map, y_map) = (batch(plan.values[x].map, n), batch(plan.values[y].map, n));
     if matches!(work, Work::Activation { .. } | Work::Dropout { .. }) && x != y {
@@ -257,10 +258,10 @@ pub(super) fn step_forward(
         }
         Work::BatchNorm { eps, parameter, norm, relu, .. } => {
             let (parameter, found) = (&parameters[parameter], &mut norms[norm]);
-            if *by_batch {
+            if by_batch(*purpose) {
                 batch_norm::statistics(context, x_map, memory.read(x), &mut found.mean, &mut found.variance);
             }
-            let norm = norm_of(parameter, found, *by_batch, eps);
+            let norm = norm_of(parameter, found, *purpose, eps);
             batch_norm::forward(context, &norm, x_map, memory.read(x), relu, y_map, y);
         }
         Work::Activation { function } => activation::forward(context, function, y_map, y),
@@ -284,7 +285,7 @@ fn step_backward(
     let (x_map, dx_map) = (batch(program.plan.values[x].map, n), batch(program.plan.gradient_map(x), n));
     let (y_map, dy_map) = (batch(program.plan.values[y].map, n), batch(program.plan.gradient_map(y), n));
     let (dx, dy) = (program.gradient(x), program.gradient(y));
-    let Program { plan, purpose, memory, winners, norms, by_batch, relu: through, clock } = program;
+    let Program { plan, purpose, memory, winners, norms, relu: through, clock } = program;
     let wanted = (x != 0 && learns_below) || *purpose == Purpose::InputGradient;
     let relu = plan.values[x].relu;
     match work {
@@ -300,7 +301,7 @@ fn step_backward(
     }
     if let Work::BatchNorm { eps, parameter, norm, .. } = work {
         let (mut dweight, mut dbias) = (std::mem::take(&mut norms[norm].weight), std::mem::take(&mut norms[norm].bias));
-        let of = norm_of(&parameters[parameter], &norms[norm], *by_batch, eps);
+        let of = norm_of(&parameters[parameter], &norms[norm], *purpose, eps);
         batch_norm::backward_weights(context, &of, x_map, memory.read(x), dy_map, memory.read(dy), &mut dweight, &mut dbias);
         (norms[norm].weight, norms[norm].bias) = (dweight, dbias);
     }
@@ -342,8 +343,8 @@ fn step_backward(
                 }
                 Work::BatchNorm { eps, parameter, norm, .. } => {
                     let found = &norms[norm];
-                    let of = norm_of(&parameters[parameter], found, *by_batch, eps);
-                    let batch = by_batch.then_some((found.weight.as_slice(), found.bias.as_slice()));
+                    let of = norm_of(&parameters[parameter], found, *purpose, eps);
+                    let batch = by_batch(*purpose).then_some((found.weight.as_slice(), found.bias.as_slice()));
                     let (x, dy) = (memory.read(x), memory.read(dy));
                     batch_norm::backward(context, &of, x_map, x, batch, dy_map, dy, relu, dx_map, to);
                 }
@@ -367,15 +368,7 @@ fn step_backward(
             match learn {
                 Learn::Nothing => {}
                 Learn::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
-                Learn::Update(rule) => {
-                    if rule.is_frozen(&parameter.name) {
-                        return;
-                    }
-                    let dw = room.weights(parameter.filters.packed_len());
-                    gradient(dw);
-                    let Some(rule) = rule.rule_for(context, parameter, dw) else { return };
-                    update::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
-                }
+                Learn::Update(rule) => learn_weights(context, parameter, room, rule, gradient),
             }
         }
         Work::Linear { inputs, outputs, parameter, .. } => {
@@ -383,18 +376,12 @@ fn step_backward(
             let parameter = &mut parameters[parameter];
             let x = memory.read(x);
             learn_biases(context, parameter, room, dy_map, dy, learn);
+            let gradient = |dw: &mut [f32]| linear::backward_weights(context, &shape, x, dy, dw);
             match learn {
                 Learn::Nothing => {}
-                Learn::Visit(visit) => {
-                    visit_weights(context, parameter, room, |dw| linear::backward_weights(context, &shape, x, dy, dw), visit);
-                }
+                Learn::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
                 // Norms are known when the whole gradient is.
-                Learn::Update(rule) if rule.trust.is_some() && !rule.is_frozen(&parameter.name) => {
-                    let dw = room.weights(parameter.filters.packed_len());
-                    linear::backward_weights(context, &shape, x, dy, dw);
-                    let Some(rule) = rule.rule_for(context, parameter, dw) else { return };
-                    update::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
-                }
+                Learn::Update(rule) if rule.trust.is_some() => learn_weights(context, parameter, room, rule, gradient),
                 Learn::Update(rule) => {
                     let Some(rule) = rule.weights_rule(&parameter.name) else { return };
                     let Parameter { weights, weights_velocity, .. } = parameter;
@@ -402,16 +389,21 @@ fn step_backward(
                 }
             }
         }
-        Work::BatchNorm { momentum, parameter, norm, .. } => {
-            learn_norm(context, &mut parameters[parameter], &norms[norm], x_map, momentum, learn);
+        Work::BatchNorm { parameter, norm, .. } => {
+            learn_norm(context, &mut parameters[parameter], &norms[norm], x_map, learn);
         }
         _ => {}
     }
 }
 
+/// Whether batch norms go by the batch. A gradient of the input alone is that of inference, which goes by running statistics.
+fn by_batch(purpose: Purpose) -> bool {
+    purpose == Purpose::Train
+}
+
 /// What a batch norm goes by: the batch, or its running statistics.
-fn norm_of<'a>(parameter: &'a Parameter, found: &'a Found, by_batch: bool, eps: f32) -> Norm<'a> {
-    let (mean, variance) = match by_batch {
+fn norm_of<'a>(parameter: &'a Parameter, found: &'a Found, purpose: Purpose, eps: f32) -> Norm<'a> {
+    let (mean, variance) = match by_batch(purpose) {
         true => (found.mean.as_slice(), found.variance.as_slice()),
         false => (parameter.running_of(0), parameter.running_of(1)),
     };
@@ -420,14 +412,7 @@ fn norm_of<'a>(parameter: &'a Parameter, found: &'a Found, by_batch: bool, eps: 
 }
 
 /// What becomes of a batch norm's gradients and of the statistics of its batch.
-fn learn_norm(
-    context: &Context<'_>,
-    parameter: &mut Parameter,
-    found: &Found,
-    map: alexnet_kernels::map::Map,
-    momentum: f32,
-    learn: &mut Learn<'_>,
-) {
+fn learn_norm(context: &Context<'_>, parameter: &mut Parameter, found: &Found, map: Map, learn: &mut Learn<'_>) {
     let away = |which: usize| -> Vec<f32> {
         let running = parameter.running_of(which).iter();
         match which {
@@ -447,13 +432,30 @@ fn learn_norm(
         Learn::Update(rule) => {
             let Some(rule) = rule.biases_rule(&parameter.name) else { return };
             for (which, away) in [away(0), away(1)].into_iter().enumerate() {
-                follow(parameter.running_mut(which), &away, momentum);
+                parameter.follow(which, &away);
             }
             let Parameter { filters, weights, weights_velocity, biases, biases_velocity, .. } = parameter;
             update::sgd(context, &rule, &mut weights[..filters.k], &mut weights_velocity[..filters.k], &found.weight);
             update::sgd(context, &rule, biases, biases_velocity, &found.bias);
         }
     }
+}
+
+/// Moves a layer's weights by their whole gradient, which `gradient` writes, packed.
+fn learn_weights(
+    context: &Context<'_>,
+    parameter: &mut Parameter,
+    room: &mut GradientRoom,
+    rule: &Update,
+    gradient: impl FnOnce(&mut [f32]),
+) {
+    if rule.is_frozen(&parameter.name) {
+        return;
+    }
+    let dw = room.weights(parameter.filters.packed_len());
+    gradient(dw);
+    let Some(rule) = rule.rule_for(context, parameter, dw) else { return };
+    update::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
 }
 
 /// The gradient of a layer's biases, and what becomes of it.

@@ -37,8 +37,7 @@ impl Segment {
         }
         let cpu = Cpu::of_layers(net, capacity, threads)?.with_precision(precision);
         let purpose = if wants_input_gradient { Purpose::InputGradient } else { Purpose::Train };
-        let mut training = Program::new(net, layers.clone(), purpose, capacity)?;
-        training.by_batch = true;
+        let training = Program::new(net, layers.clone(), purpose, capacity)?;
         Ok(Segment { cpu, layers, training, inference: None })
     }
 
@@ -134,8 +133,7 @@ impl Segment {
     pub(crate) fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
         let team = self.cpu.team.clone();
         let context = self.cpu.context(&team);
-        let momentum = |layer: &str| super::momentum(&self.cpu.net, layer);
-        parameters::apply(&context, &mut self.cpu.parameters, &mut self.cpu.room, name, gradient, rule, momentum)
+        parameters::apply(&context, &mut self.cpu.parameters, &mut self.cpu.room, name, gradient, rule)
     }
 
     /// Reads a parameter, or its velocity.
