@@ -45,7 +45,7 @@ enum Command {
     Explain(commands::explain::Args),
     /// Check a data set, or draw it as training sees it
     Data(commands::data::Args),
-    /// Prepare a model to run in int8.
+    /// Prepare a model to run in int8 and int4
     Quantize(commands::quantize::Args),
     /// Tell what a model file is: format, network, tensors, preprocessing
     Inspect(commands::inspect::Args),

@@ -74,7 +74,7 @@ fn bad_usage_is_status_2_and_failure_status_1() {
     fails(2, &["selftest", "--convolutions", "fourier"], &["fourier", "winograd"]);
     fails(1, &["summary", "--image-size", "20"], &["pool2", "larger pictures"]);
     fails(1, &["bench", "train", "--precision", "int8", "--batch", "1"], &["int8 is for inference"]);
-    fails(2, &["bench", "train", "--precision", "f8"], &["f32, bf16 or int8"]);
+    fails(2, &["bench", "train", "--precision", "f8"], &["f32, bf16, int8 or int4"]);
 }
 
 #[test]
@@ -138,13 +138,14 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     let both = last_json(&["compare", text(&run), text(&run), "--json"]);
     assert_eq!((both["runs"].as_array().expect("runs").len(), &both["differing"]), (2, &serde_json::json!({})));
 
-    // In fewer bits: bf16 at once, int8 after calibration.
+    // In fewer bits: bf16 at once, int8 and int4 after calibration.
     let short = run.join("last.int8.safetensors");
     fails(1, &["eval", "--model", text(&model), "--precision", "int8"], &["conv1", "alexnet quantize"]);
     fails(1, &["quantize", "--model", text(&model), "--out", text(&model)], &["another name"]);
     let quantised = last_json(&["quantize", "--model", text(&model), "--pictures", "20", "--json"]);
-    assert!(quantised["same_answer"].as_f64().expect("a share") > 0.5 && short.exists(), "{quantised}");
-    for (precision, model) in [("bf16", &model), ("int8", &short)] {
+    assert!(["int8", "int4"].iter().all(|kind| quantised["same_answer"][kind].as_f64().expect("a share") > 0.5), "{quantised}");
+    assert!(short.exists());
+    for (precision, model) in [("bf16", &model), ("int8", &short), ("int4", &short)] {
         let found = last_json(&["eval", "--model", text(model), "--precision", precision, "--json"]);
         let loss = |report: &serde_json::Value| report["loss"].as_f64().expect("a number");
         assert!((loss(&found) - loss(&report)).abs() < 0.05, "{precision}: {found}, not {report}");
@@ -352,7 +353,7 @@ fn last_json(arguments: &[&str]) -> serde_json::Value {
 fn bench_tells_rates_and_every_step() {
     let load = ["--net", "paper", "--image-size", "67", "--batch", "2", "--seconds", "0", "--json"];
     let bench = |mode: &[&str]| last_json(&[&["bench"], mode, &load].concat());
-    for (mode, precision) in [("train", "f32"), ("infer", "f32"), ("infer", "bf16"), ("infer", "int8")] {
+    for (mode, precision) in [("train", "f32"), ("infer", "f32"), ("infer", "bf16"), ("infer", "int8"), ("infer", "int4")] {
         let bench = |what: &[&str]| bench(&[what, &["--precision", precision]].concat());
         let speed = bench(&[mode]);
         let rate = |which: &str| speed["images_per_second"][which].as_f64().expect("a rate");

@@ -27,6 +27,7 @@ pub mod buffer;
 pub mod context;
 pub mod conv;
 pub mod dropout;
+pub mod int4;
 pub mod int8;
 pub mod isa;
 pub mod layout;

@@ -514,7 +514,7 @@ fn shorter_numbers_give_nearly_the_same_answers_by_any_number_of_threads() {
         let mut floats = engine(1, Precision::F32);
         floats.infer(&images, &mut exact).unwrap();
         let ranges = floats.calibrate(&images[..4 * 3 * SIZE * SIZE]).unwrap();
-        for (precision, bound) in [(Precision::Bf16, 0.03), (Precision::Int8, 0.1)] {
+        for (precision, bound) in [(Precision::Bf16, 0.03), (Precision::Int8, 0.1), (Precision::Int4, 0.25)] {
             let (mut one, mut three) = (engine(1, precision), engine(3, precision));
             one.set_ranges(ranges.clone());
             three.set_ranges(ranges.clone());

@@ -4,7 +4,6 @@ use super::machine::Machine;
 use crate::{net_option, out};
 use alexnet::data::{self, Source, loader};
 use alexnet::engine::Engine;
-use alexnet::engine::cpu::Precision;
 use alexnet::features::{About, Pool, Taken, Writer, extract};
 use alexnet::image::Preprocess;
 use alexnet::weights;
@@ -120,8 +119,8 @@ impl Looker {
         batch: usize,
     ) -> anyhow::Result<Looker> {
         let precision = machine.precision.unwrap_or_default();
-        if precision == Precision::Int8 {
-            bail!("int8 shows no layers; take f32 or bf16");
+        if precision.is_of_bytes() {
+            bail!("{precision} shows no layers; take f32 or bf16");
         }
         let mut model = weights::open(path, net)?;
         let taken = Taken::new(&model.net, asked.layer, asked.before_relu, asked.pool)?;

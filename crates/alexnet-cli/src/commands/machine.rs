@@ -9,7 +9,7 @@ use anyhow::bail;
 /// Options about arithmetic and processor.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Machine {
-    /// Arithmetic: f32, bf16, or int8 for a model of `alexnet quantize` [default: f32]
+    /// Arithmetic: f32, bf16, or int8 and int4 for a model of `alexnet quantize` [default: f32]
     #[arg(long, value_name = "KIND")]
     pub(crate) precision: Option<Precision>,
     /// What runs the network: cpu, or one of `alexnet devices`; two with a comma hold half of a net of two groups each
@@ -69,7 +69,7 @@ impl Machine {
         let precision = match self.precision.unwrap_or_default() {
             Precision::F32 => alexnet_burn::Precision::F32,
             Precision::Bf16 => alexnet_burn::Precision::Bf16,
-            Precision::Int8 => bail!("--precision int8 runs on the processor only; use f32 or bf16, or leave --device out"),
+            precision => bail!("--precision {precision} runs on the processor only; use f32 or bf16, or leave --device out"),
         };
         Ok(Box::new(alexnet_burn::Gpu::new(net, batch, alexnet_burn::device::parse(self.device())?, precision)?))
     }

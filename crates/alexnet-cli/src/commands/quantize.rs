@@ -1,8 +1,7 @@
-//! `alexnet quantize`: a model that can run in int8.
+//! `alexnet quantize`: a model that can run in int8 and int4.
 
 use crate::out;
 
-use super::machine::Machine;
 use alexnet::data::{self, loader};
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::{Cpu, Precision};
@@ -33,6 +32,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// What a model runs in when its ranges are known.
+const KINDS: [Precision; 2] = [Precision::Int8, Precision::Int4];
 /// Pictures at a time.
 const BATCH: usize = 32;
 
@@ -61,23 +62,33 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     weights::write(&out, &model)?;
 
     // How often both have the same answer.
-    let (mut seen, mut same) = (0, 0);
-    let (mut floats, mut bytes) = (Vec::new(), Vec::new());
-    engine.set_ranges(ranges);
-    let machine = Machine { precision: Some(Precision::Int8), device: None, threads: args.threads };
-    let mut quantised = machine.engine_of(&mut model, batch)?;
+    let (mut seen, mut same) = (0, [0; KINDS.len()]);
+    let (mut floats, mut fewer) = (Vec::new(), Vec::new());
+    let quantised = |precision: Precision| -> alexnet::Result<Cpu> {
+        let mut engine = Cpu::new(&model.net, batch, args.threads)?.with_precision(precision);
+        model.load_into(&mut engine)?;
+        engine.set_ranges(ranges.clone());
+        Ok(engine)
+    };
+    let mut quantised = KINDS.into_iter().map(quantised).collect::<Result<Vec<_>, _>>()?;
+    let classes = model.classes.len();
+    let best = |logits: &[f32]| logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
     for batch in loader.epoch(0, 0).filter(|batch| !batch.labels.is_empty()) {
         engine.infer(&batch.images, &mut floats)?;
-        quantised.infer(&batch.images, &mut bytes)?;
-        let classes = model.classes.len();
-        let best = |logits: &[f32]| logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
         seen += batch.labels.len();
-        same += floats.chunks_exact(classes).zip(bytes.chunks_exact(classes)).filter(|(a, b)| best(a) == best(b)).count();
+        for (engine, same) in quantised.iter_mut().zip(&mut same) {
+            engine.infer(&batch.images, &mut fewer)?;
+            let both = floats.chunks_exact(classes).zip(fewer.chunks_exact(classes));
+            *same += both.filter(|(a, b)| best(a) == best(b)).count();
+        }
     }
-    let share = same as f64 / seen.max(1) as f64;
+    let share = same.map(|same| same as f64 / seen.max(1) as f64);
     if args.json {
+        let share: serde_json::Map<_, _> =
+            KINDS.iter().zip(share).map(|(kind, share)| (kind.to_string(), share.into())).collect();
         return out::print_json(&serde_json::json!({ "out": out, "pictures": seen, "same_answer": share }));
     }
-    out::say(&format!("{}: of {seen} pictures {:.1} % have the same answer in int8 as in f32", out.display(), 100.0 * share));
+    let [int8, int4] = share.map(|share| format!("{:.1} %", 100.0 * share));
+    out::say(&format!("{}: of {seen} pictures {int8} have the same answer in int8 as in f32, {int4} in int4", out.display()));
     Ok(())
 }

@@ -197,7 +197,7 @@ impl Vectorized for Finish<'_> {
 const LANES: usize = 16;
 
 /// [`Output`] for many tasks.
-enum Place<'a> {
+pub(crate) enum Place<'a> {
     Floats(Parts<'a, f32>),
     Bytes(Parts<'a, u8>, Quantisation),
 }

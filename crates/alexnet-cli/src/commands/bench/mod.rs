@@ -113,7 +113,7 @@ impl Bench {
         init::initialise(&mut engine, 0)?;
         let images = formula::uniform(0, batch * 3 * net.image_size * net.image_size, 1.7);
         let labels = formula::labels(batch, net.classes());
-        if precision == Precision::Int8 && mode == Mode::Infer {
+        if precision.is_of_bytes() && mode == Mode::Infer {
             let few = images.len() / batch * batch.min(8);
             let ranges = engine.calibrate(&images[..few])?;
             engine.set_ranges(ranges);

@@ -164,9 +164,10 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     };
     let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
     let loaders = loaders.with_cut(cut);
-    let precision = config.precision.parse().map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;
-    if precision == Precision::Int8 {
-        bail!("--precision int8: that is for inference; train in f32 or bf16, then `alexnet quantize`");
+    let precision: Precision =
+        config.precision.parse().map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;
+    if precision.is_of_bytes() {
+        bail!("--precision {precision}: that is for inference; train in f32 or bf16, then `alexnet quantize`");
     }
     let device = Some(config.device.clone());
     let machine = Machine { precision: Some(precision), device, ..args.machine.clone() };

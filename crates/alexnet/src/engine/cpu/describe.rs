@@ -42,7 +42,7 @@ pub(super) struct Cost {
 /// How a step does its work.
 pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>, precision: Precision) -> String {
     match work {
-        Work::Conv { shape, .. } if precision == Precision::Int8 => format!("direct {}x{}", shape.r, shape.s),
+        Work::Conv { shape, .. } if precision.is_of_bytes() => format!("direct {}x{}", shape.r, shape.s),
         Work::Conv { shape, .. } => {
             let algorithm = match pass {
                 Pass::DataGradient => shape.data_gradient_algorithm(context),
@@ -107,7 +107,13 @@ pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, preci
     let bytes = match precision {
         // Weights that were prepared, and the maps between layers that multiply.
         Precision::Bf16 if purpose == Purpose::Infer => 4 * floats - 2 * weights,
-        Precision::Int8 if matches!(step.work, Work::Conv { .. } | Work::Linear { .. } | Work::MaxPool { .. }) => floats,
+        // 32 weights in 18 bytes.
+        Precision::Int4 if matches!(step.work, Work::Linear { .. }) => floats - weights + weights * 9 / 16,
+        Precision::Int8 | Precision::Int4
+            if matches!(step.work, Work::Conv { .. } | Work::Linear { .. } | Work::MaxPool { .. }) =>
+        {
+            floats
+        }
         _ => 4 * floats,
     };
     Cost { macs, bytes: bytes + winners }

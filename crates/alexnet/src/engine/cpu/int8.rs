@@ -1,15 +1,16 @@
 //! Inference in bytes: the same plan, with maps of bytes wherever all readers of a value multiply bytes.
 //!
 //! conv1 writes bytes for pool1, which writes bytes for conv2, and so on to fc8, whose logits are floats. What has no kernel for
-//! bytes (normalisation, tanh) reads and writes floats, and the next convolution rounds its input first.
+//! bytes (normalisation, tanh) reads and writes floats, and the next convolution rounds its input first. Weights of linear layers
+//! may be nibbles instead.
 
 use std::collections::BTreeMap;
 
 use alexnet_kernels::buffer::{bytes, bytes_mut};
 use alexnet_kernels::context::Context;
 pub use alexnet_kernels::int8::Quantisation;
-use alexnet_kernels::int8::{self, Output, Weights};
-use alexnet_kernels::{conv, layout, linear, pool};
+use alexnet_kernels::int8::{self, Output};
+use alexnet_kernels::{conv, int4, layout, linear, pool};
 
 use super::describe::Pass;
 use super::parameters::Parameter;
@@ -21,6 +22,12 @@ use crate::{Error, Result};
 
 /// What the bytes of each layer's input stand for, by the layer's name.
 pub type Ranges = BTreeMap<String, Quantisation>;
+
+/// A layer's weights, rounded.
+enum Weights {
+    Bytes(int8::Weights),
+    Nibbles(int4::Weights),
+}
 
 /// A program's weights and values in bytes.
 pub(super) struct Bytes {
@@ -35,11 +42,17 @@ pub(super) struct Bytes {
 }
 
 impl Bytes {
-    /// Rounds all weights.
+    /// Rounds all weights to bytes, or those of linear layers to `nibbles`.
     ///
     /// # Errors
     /// A layer whose input's range is not known.
-    pub(super) fn new(context: &Context<'_>, plan: &Plan, parameters: &mut [Parameter], ranges: &Ranges) -> Result<Bytes> {
+    pub(super) fn new(
+        context: &Context<'_>,
+        plan: &Plan,
+        parameters: &mut [Parameter],
+        ranges: &Ranges,
+        nibbles: bool,
+    ) -> Result<Bytes> {
         let range = |parameter: &Parameter| {
             ranges.get(&parameter.name).copied().ok_or_else(|| {
                 let name = &parameter.name;
@@ -47,9 +60,22 @@ impl Bytes {
             })
         };
         let inputs = parameters.iter().map(range).collect::<Result<Vec<_>>>()?;
-        let weights = parameters.iter_mut().zip(&inputs).map(|(parameter, &input)| {
+        let linear = |index: usize| {
+            plan.steps.iter().find_map(|step| match step.work {
+                Work::Linear { parameter, inputs, outputs, .. } if parameter == index => Some((inputs, outputs)),
+                _ => None,
+            })
+        };
+        let weights = parameters.iter_mut().zip(&inputs).enumerate().map(|(i, (parameter, &input))| {
             parameter.pack(context);
-            Weights::new(context, &parameter.filters, &parameter.weights, &parameter.biases, input)
+            let Parameter { filters, weights, biases, .. } = parameter;
+            match linear(i).filter(|_| nibbles) {
+                Some((inputs, outputs)) => {
+                    let shape = linear::Shape { n: 1, inputs, outputs };
+                    Weights::Nibbles(int4::Weights::new(context, &shape, weights, biases, input))
+                }
+                None => Weights::Bytes(int8::Weights::new(context, filters, weights, biases, input)),
+            }
         });
         let weights = weights.collect();
         Ok(Bytes { weights, kinds: kinds(plan, &inputs), inputs, rounded: Vec::new() })
@@ -149,14 +175,17 @@ fn product(context: &Context<'_>, program: &mut Program, all: &mut Bytes, i: usi
             Some(q) => Output::Bytes(bytes_mut(to), q),
             None => Output::Floats(to),
         };
-        match work {
-            Work::Conv { shape, relu, .. } => {
-                int8::conv(context, &conv::Shape { x: x_map, ..shape }, from, &weights[parameter], relu, y_map, to);
+        match (work, &weights[parameter]) {
+            (Work::Conv { shape, relu, .. }, Weights::Bytes(w)) => {
+                int8::conv(context, &conv::Shape { x: x_map, ..shape }, from, w, relu, y_map, to);
             }
-            Work::Linear { inputs, outputs, relu, .. } => {
-                int8::linear(context, &linear::Shape { n, inputs, outputs }, from, &weights[parameter], relu, to);
+            (Work::Linear { inputs, outputs, relu, .. }, Weights::Bytes(w)) => {
+                int8::linear(context, &linear::Shape { n, inputs, outputs }, from, w, relu, to);
             }
-            _ => {}
+            (Work::Linear { inputs, outputs, relu, .. }, Weights::Nibbles(w)) => {
+                int4::linear(context, &linear::Shape { n, inputs, outputs }, from, w, relu, to);
+            }
+            _ => unreachable!("convolutions' weights are bytes"),
         }
     });
 }

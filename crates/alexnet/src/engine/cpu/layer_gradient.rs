@@ -3,10 +3,10 @@
 
 use alexnet_kernels::layout;
 
+use super::Cpu;
 use super::plan::batch;
 use super::program::{Program, Purpose};
 use super::run::{self, Learn};
-use super::{Cpu, Precision};
 use crate::engine::{Engine, LayerGradient, ReluGradient, input};
 use crate::{Error, Result};
 
@@ -20,8 +20,8 @@ pub(super) fn layer_gradient(
 ) -> Result<LayerGradient> {
     let n = cpu.count(images)?;
     input::weights_of_logits(n, cpu.classes, weights)?;
-    if cpu.precision == Precision::Int8 {
-        return Err(Error::Invalid("int8 has no gradients; use f32 or bf16".into()));
+    if cpu.precision.is_of_bytes() {
+        return Err(Error::Invalid(format!("{} has no gradients; use f32 or bf16", cpu.precision)));
     }
     let (first, activation) = match layer {
         Some(name) => (cpu.net.layer(name)? + 1, cpu.activation(images, name)?),

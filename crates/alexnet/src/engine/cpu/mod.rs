@@ -126,7 +126,7 @@ impl Cpu {
         self
     }
 
-    /// Tells what the bytes of each layer's input stand for in [`Precision::Int8`].
+    /// Tells what the bytes of each layer's input stand for in [`Precision::Int8`] and [`Precision::Int4`].
     pub fn set_ranges(&mut self, ranges: Ranges) {
         self.ranges = ranges;
         self.bytes = None;
@@ -188,8 +188,8 @@ impl Cpu {
     fn learn(&mut self, purpose: Purpose, after: Option<&str>, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
         let n = if after.is_some() { batch.labels.len() } else { self.count(batch.images)? };
         input::to_learn_from(n, batch.labels, self.classes, self.capacity)?;
-        if self.precision == Precision::Int8 {
-            return Err(Error::Invalid("int8 is for inference; train in f32 or bf16".into()));
+        if self.precision.is_of_bytes() {
+            return Err(Error::Invalid(format!("{} is for inference; train in f32 or bf16", self.precision)));
         }
         let (team, precision) = (self.team.clone(), self.precision);
         let context = self.context(&team);
@@ -251,17 +251,21 @@ impl Engine for Cpu {
 
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
-        if self.precision == Precision::Int8 {
+        if self.precision.is_of_bytes() {
             self.refuse_norms()?;
         }
         let (team, precision) = (self.team.clone(), self.precision);
         let context = self.context(&team);
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
         logits.clear();
-        if self.precision == Precision::Int8 {
+        if self.precision.is_of_bytes() {
             let bytes = match &mut self.bytes {
                 Some(bytes) => bytes,
-                None => self.bytes.insert(int8::Bytes::new(&context, &program.plan, &mut self.parameters, &self.ranges)?),
+                None => {
+                    let nibbles = self.precision == Precision::Int4;
+                    let bytes = int8::Bytes::new(&context, &program.plan, &mut self.parameters, &self.ranges, nibbles)?;
+                    self.bytes.insert(bytes)
+                }
             };
             for part in images.chunks(images.len() / n * self.capacity) {
                 let n = part.len() / (images.len() / n);

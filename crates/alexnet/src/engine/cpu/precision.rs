@@ -12,13 +12,20 @@ pub enum Precision {
     Bf16,
     /// Bytes, for inference only: see [`Cpu::calibrate`](super::Cpu::calibrate).
     Int8,
+    /// As [`Int8`](Precision::Int8), with weights of 4 bits in linear layers: for few pictures at a time.
+    Int4,
 }
 
 impl Precision {
+    /// Whether maps are bytes, so that there is nothing but inference.
+    pub fn is_of_bytes(self) -> bool {
+        matches!(self, Precision::Int8 | Precision::Int4)
+    }
+
     /// That of the kernels which compute on floats.
     pub(super) fn of_floats(self) -> context::Precision {
         match self {
-            Precision::F32 | Precision::Int8 => context::Precision::F32,
+            Precision::F32 | Precision::Int8 | Precision::Int4 => context::Precision::F32,
             Precision::Bf16 => context::Precision::Bf16,
         }
     }
@@ -32,7 +39,8 @@ impl std::str::FromStr for Precision {
             "f32" => Ok(Precision::F32),
             "bf16" => Ok(Precision::Bf16),
             "int8" => Ok(Precision::Int8),
-            _ => Err("unknown; use f32, bf16 or int8".into()),
+            "int4" => Ok(Precision::Int4),
+            _ => Err("unknown; use f32, bf16, int8 or int4".into()),
         }
     }
 }
@@ -43,6 +51,7 @@ impl std::fmt::Display for Precision {
             Precision::F32 => "f32",
             Precision::Bf16 => "bf16",
             Precision::Int8 => "int8",
+            Precision::Int4 => "int4",
         })
     }
 }

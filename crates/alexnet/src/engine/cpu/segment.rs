@@ -32,8 +32,8 @@ impl Segment {
         threads: usize,
         precision: Precision,
     ) -> Result<Segment> {
-        if precision == Precision::Int8 {
-            return Err(Error::Invalid("int8 is for inference; train in f32 or bf16".into()));
+        if precision.is_of_bytes() {
+            return Err(Error::Invalid(format!("{precision} is for inference; train in f32 or bf16")));
         }
         let cpu = Cpu::of_layers(net, capacity, threads)?.with_precision(precision);
         let purpose = if wants_input_gradient { Purpose::InputGradient } else { Purpose::Train };

@@ -93,7 +93,7 @@ impl Cpu {
         let factors = match self.precision {
             Precision::F32 => Factors::Floats,
             Precision::Bf16 => Factors::Bf16,
-            Precision::Int8 => Factors::Bytes,
+            Precision::Int8 | Precision::Int4 => Factors::Bytes,
         };
         Limits { flops: peak::flops(&context, factors, threads), read: peak::read(&context, threads) }
     }
