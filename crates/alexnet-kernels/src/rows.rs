@@ -10,6 +10,17 @@ const BAND: usize = 1 << 15;
 /// Calls `task(n, y, line)` for each row of a map that is about to be written; `line` is the row's W C floats. The border's
 /// zeros are written here.
 pub(crate) fn for_each_row(threads: &dyn Threads, map: Map, buffer: &mut [f32], task: impl Fn(usize, usize, &mut [f32]) + Sync) {
+    for_each_band(threads, map, buffer, |n, rows| rows.for_each(|(y, line)| task(n, y, line)));
+}
+
+/// Calls `task(n, rows)` for bands of a map that is about to be written; `rows` gives the band's rows and their W C floats, one
+/// below the other. The border's zeros are written here.
+pub(crate) fn for_each_band(
+    threads: &dyn Threads,
+    map: Map,
+    buffer: &mut [f32],
+    task: impl Fn(usize, &mut dyn Iterator<Item = (usize, &mut [f32])>) + Sync,
+) {
     assert!(buffer.len() >= map.len(), "{} floats for {map:?}", buffer.len());
     if map.h * map.w * map.c == 0 {
         return;
@@ -28,11 +39,15 @@ pub(crate) fn for_each_row(threads: &dyn Threads, map: Map, buffer: &mut [f32], 
         let band = unsafe { parts.slice(start, (above + last - first + below) * row) };
         band[..above * row].fill(0.0);
         band[(above + last - first) * row..].fill(0.0);
-        for (y, line) in (first..last).zip(band[above * row..].chunks_exact_mut(row)) {
-            line[..border.left * map.c].fill(0.0);
-            line[row - border.right * map.c..].fill(0.0);
-            task(n, y, &mut line[border.left * map.c..row - border.right * map.c]);
-        }
+        let lines = (first..last).zip(band[above * row..].chunks_exact_mut(row));
+        task(
+            n,
+            &mut lines.map(|(y, line)| {
+                line[..border.left * map.c].fill(0.0);
+                line[row - border.right * map.c..].fill(0.0);
+                (y, &mut line[border.left * map.c..row - border.right * map.c])
+            }),
+        );
     });
 }
 

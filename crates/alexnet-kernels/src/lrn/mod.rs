@@ -4,6 +4,7 @@
 //!
 //! dx_i = dy_i d_i^-beta - 2 alpha beta x_i * sum of dy_j x_j d_j^(-beta - 1) over the same channels (the window is symmetric)
 
+pub mod pooled;
 mod power;
 pub mod reference;
 
@@ -41,6 +42,11 @@ impl Shape {
     fn padded(&self) -> usize {
         self.x.w * self.columns * (self.x.c / self.columns + self.n / 2) + self.n / 2
     }
+
+    /// Floats of room for a row of the way back: two padded rows and a plain one.
+    fn backward_scratch(&self) -> usize {
+        2 * self.padded() + self.x.w * self.x.c
+    }
 }
 
 /// Normalises `x`.
@@ -55,19 +61,24 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &
         with_scratch(shape.padded(), |squares| {
             context.isa.vectorize(
                 #[inline(always)]
-                || match (shape.n, Power::of(shape.beta)) {
-                    (5, Power::ThreeQuarters) => forward_row::<5, true>(shape, x, y, squares),
-                    (3, Power::ThreeQuarters) => forward_row::<3, true>(shape, x, y, squares),
-                    (_, Power::ThreeQuarters) => forward_row::<0, true>(shape, x, y, squares),
-                    (_, Power::Any) => forward_row::<0, false>(shape, x, y, squares),
-                },
+                || forward_row(shape, x, y, squares),
             );
         });
     });
 }
 
 #[inline(always)]
-fn forward_row<const N: usize, const FAST: bool>(shape: &Shape, x: &[f32], y: &mut [f32], squares: &mut [f32]) {
+fn forward_row(shape: &Shape, x: &[f32], y: &mut [f32], squares: &mut [f32]) {
+    match (shape.n, Power::of(shape.beta)) {
+        (5, Power::ThreeQuarters) => forward_row_of::<5, true>(shape, x, y, squares),
+        (3, Power::ThreeQuarters) => forward_row_of::<3, true>(shape, x, y, squares),
+        (_, Power::ThreeQuarters) => forward_row_of::<0, true>(shape, x, y, squares),
+        (_, Power::Any) => forward_row_of::<0, false>(shape, x, y, squares),
+    }
+}
+
+#[inline(always)]
+fn forward_row_of<const N: usize, const FAST: bool>(shape: &Shape, x: &[f32], y: &mut [f32], squares: &mut [f32]) {
     pad(shape, squares, |i| x[i] * x[i]);
     let part = shape.x.c / shape.columns;
     let n = if N > 0 { N } else { shape.n };
@@ -101,16 +112,11 @@ pub fn backward(
     let mask = mask.then_some((shape.x, x));
     for_each_row(context.threads, dx_map, dx, |n, h, dx| {
         let (x, dy) = (row(shape.x, x, n, h), row(dy_map, dy, n, h));
-        with_scratch(2 * shape.padded() + x.len(), |scratch| {
+        with_scratch(shape.backward_scratch(), |scratch| {
             context.isa.vectorize(
                 #[inline(always)]
                 || {
-                    match (shape.n, Power::of(shape.beta)) {
-                        (5, Power::ThreeQuarters) => backward_row::<5, true>(shape, x, dy, dx, scratch),
-                        (3, Power::ThreeQuarters) => backward_row::<3, true>(shape, x, dy, dx, scratch),
-                        (_, Power::ThreeQuarters) => backward_row::<0, true>(shape, x, dy, dx, scratch),
-                        (_, Power::Any) => backward_row::<0, false>(shape, x, dy, dx, scratch),
-                    }
+                    backward_row(shape, x, dy, dx, scratch);
                     mask_row(mask, n, h, dx);
                 },
             );
@@ -118,8 +124,19 @@ pub fn backward(
     });
 }
 
+/// `scratch` is [`Shape::backward_scratch`] long.
 #[inline(always)]
-fn backward_row<const N: usize, const FAST: bool>(shape: &Shape, x: &[f32], dy: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
+fn backward_row(shape: &Shape, x: &[f32], dy: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
+    match (shape.n, Power::of(shape.beta)) {
+        (5, Power::ThreeQuarters) => backward_row_of::<5, true>(shape, x, dy, dx, scratch),
+        (3, Power::ThreeQuarters) => backward_row_of::<3, true>(shape, x, dy, dx, scratch),
+        (_, Power::ThreeQuarters) => backward_row_of::<0, true>(shape, x, dy, dx, scratch),
+        (_, Power::Any) => backward_row_of::<0, false>(shape, x, dy, dx, scratch),
+    }
+}
+
+#[inline(always)]
+fn backward_row_of<const N: usize, const FAST: bool>(shape: &Shape, x: &[f32], dy: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
     let (squares, rest) = scratch.split_at_mut(shape.padded());
     let (terms, plain) = rest.split_at_mut(shape.padded());
     let part = shape.x.c / shape.columns;

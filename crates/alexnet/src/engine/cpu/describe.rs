@@ -55,6 +55,7 @@ pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>, precision: Pre
         Work::AvgPool { shape } => format!("average pool {0}x{0}", shape.kernel),
         Work::AdaptiveAvgPool => "adaptive pool".into(),
         Work::Lrn { .. } => "LRN".into(),
+        Work::LrnPool { pool, .. } => format!("LRN, max pool {0}x{0}", pool.kernel),
         Work::SpatialNorm { .. } => "spatial norm".into(),
         Work::BatchNorm { .. } => "batch norm".into(),
         Work::Activation { function } => format!("{function:?}").to_lowercase(),
@@ -88,7 +89,7 @@ pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, preci
         _ => (0, 0),
     };
     let winners = match step.work {
-        Work::MaxPool { winners, .. } if purpose != Purpose::Infer => n * plan.winners[winners],
+        Work::MaxPool { winners, .. } | Work::LrnPool { winners, .. } if purpose != Purpose::Infer => n * plan.winners[winners],
         _ => 0,
     };
     let floats = match (pass, &step.work) {
@@ -101,7 +102,9 @@ pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, preci
         (Pass::DataGradient, Work::Activation { .. }) => y + 2 * dy,
         (Pass::DataGradient, Work::Dropout { .. }) => 2 * dy,
         // A normalisation reads its input anyway.
-        (Pass::DataGradient, Work::Lrn { .. } | Work::SpatialNorm { .. } | Work::BatchNorm { .. }) => x + dy + dx,
+        (Pass::DataGradient, Work::Lrn { .. } | Work::LrnPool { .. } | Work::SpatialNorm { .. } | Work::BatchNorm { .. }) => {
+            x + dy + dx
+        }
         (Pass::DataGradient, _) => dy + weights + mask + dx,
     };
     let bytes = match precision {

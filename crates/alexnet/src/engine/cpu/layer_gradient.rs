@@ -4,9 +4,10 @@
 use alexnet_kernels::layout;
 
 use super::Cpu;
+use super::learn::Learn;
 use super::plan::batch;
 use super::program::{Program, Purpose};
-use super::run::{self, Learn};
+use super::run;
 use crate::engine::{Engine, LayerGradient, ReluGradient, input};
 use crate::{Error, Result};
 

@@ -1,6 +1,7 @@
 //! The CPU engine begins after a layer: the value there is copied out and in as it lies in the arena.
 
-use super::run::{self, Learn};
+use super::learn::Learn;
+use super::run;
 use super::{Cpu, Program, Purpose, compiled};
 use crate::engine::middle::Middle;
 use crate::engine::{Batch, Step, Update};

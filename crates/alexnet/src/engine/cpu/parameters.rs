@@ -9,8 +9,8 @@ use alexnet_kernels::linear;
 use alexnet_kernels::pack::Filters;
 use alexnet_kernels::update;
 
+use super::learn::GradientRoom;
 use super::plan::parameter_shapes;
-use super::run::GradientRoom;
 use crate::engine::Update;
 use crate::net::{Net, Op};
 use crate::weights::Values;

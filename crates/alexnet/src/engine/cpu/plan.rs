@@ -78,6 +78,8 @@ pub(super) enum Work {
     AdaptiveAvgPool,
     /// Normalisation over channels.
     Lrn { shape: lrn::Shape },
+    /// Normalisation over channels, and max pooling in the same breath; `winners` as above.
+    LrnPool { norm: lrn::Shape, pool: pool::Shape, winners: usize },
     /// Normalisation within a map.
     SpatialNorm { shape: spatial_norm::Shape },
     /// Batch normalisation, and a ReLU in the same breath; `norm` numbers the memory for the batch's statistics.
@@ -144,6 +146,7 @@ impl Plan {
                 Work::Conv { shape, .. } => shape.x = map,
                 Work::MaxPool { shape, .. } | Work::AvgPool { shape } => shape.x = map,
                 Work::Lrn { shape } => shape.x = map,
+                Work::LrnPool { norm, .. } => norm.x = map,
                 Work::SpatialNorm { shape } => shape.x = map,
                 Work::Linear { .. }
                 | Work::AdaptiveAvgPool
@@ -195,7 +198,11 @@ impl Plan {
                     return Err(Error::Net(format!("layer {}: a max pool's window may be 15 x 15 at most", shape.name)));
                 }
                 self.winners.push(out.len());
-                Work::MaxPool { shape: windows(x_map, kernel, stride, pad, out), winners: self.winners.len() - 1 }
+                let (pool, winners) = (windows(x_map, kernel, stride, pad, out), self.winners.len() - 1);
+                if self.fuse_pool(layer, pool, winners, shown) {
+                    return Ok(());
+                }
+                Work::MaxPool { shape: pool, winners }
             }
             Op::AvgPool { kernel, stride, pad, .. } => Work::AvgPool { shape: windows(x_map, kernel, stride, pad, out) },
             // Each window holds one pixel: torchvision's at 224.
@@ -242,6 +249,21 @@ impl Plan {
             }) if *y == self.output && !*relu && !shown.iter().any(|seen| (*layer..relu_layer).contains(seen)) => {
                 *relu = true;
                 self.values[*y].relu = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Lets a normalisation that was the last step pool its output itself, row by row, unless someone wants to see it before.
+    fn fuse_pool(&mut self, pool_layer: usize, pool: pool::Shape, winners: usize, shown: &[usize]) -> bool {
+        match self.steps.last_mut() {
+            Some(Step { layer, work, y, .. })
+                if *y == self.output && !shown.iter().any(|seen| (*layer..pool_layer).contains(seen)) =>
+            {
+                let Work::Lrn { shape: norm } = *work else { return false };
+                *work = Work::LrnPool { norm, pool, winners };
+                self.values[*y].map = pool.y(Sides::default());
                 true
             }
             _ => false,

@@ -102,7 +102,9 @@ fn lives(plan: &Plan, purpose: Purpose, capacity: usize) -> Vec<Option<Life>> {
         let Value { relu, .. } = plan.values[step.x];
         match step.work {
             Work::Conv { .. } | Work::Linear { .. } => use_at(step.x, back(i)),
-            Work::Lrn { .. } | Work::SpatialNorm { .. } | Work::BatchNorm { .. } => use_at(step.x, back(i)),
+            Work::Lrn { .. } | Work::LrnPool { .. } | Work::SpatialNorm { .. } | Work::BatchNorm { .. } => {
+                use_at(step.x, back(i))
+            }
             Work::MaxPool { .. } | Work::AvgPool { .. } | Work::AdaptiveAvgPool if relu => use_at(step.x, back(i)),
             Work::Activation { .. } => use_at(step.y, back(i)),
             Work::MaxPool { .. } | Work::AvgPool { .. } | Work::AdaptiveAvgPool | Work::Dropout { .. } => {}

@@ -2,96 +2,22 @@
 
 use alexnet_kernels::activation;
 use alexnet_kernels::batch_norm::{self, Norm};
-use alexnet_kernels::bias;
-use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::conv;
 use alexnet_kernels::layout;
 use alexnet_kernels::linear;
 use alexnet_kernels::lrn;
-use alexnet_kernels::map::Map;
 use alexnet_kernels::pool;
 use alexnet_kernels::spatial_norm;
-use alexnet_kernels::update;
 
 use super::describe::Pass;
 use super::dropout;
+use super::learn::{GradientRoom, Learn, learn_biases, learn_norm, learn_weights, visit_weights};
 use super::middle::Place;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Found, Program, Purpose};
-use crate::engine::{DropoutKey, Rates, ReluGradient, Update, UpdateForm};
-
-/// What becomes of the gradients of parameters.
-pub(super) enum Learn<'a> {
-    /// They change the parameters at once and are not kept.
-    Update(&'a Update),
-    /// They are shown by name in canonical order.
-    Visit(&'a mut (dyn FnMut(&str, &[f32]) + Send)),
-    /// Nobody wants them.
-    Nothing,
-}
-
-/// Room for one layer's gradients, kept from step to step.
-#[derive(Default)]
-pub(super) struct GradientRoom {
-    weights: Buffer,
-    canonical: Vec<f32>,
-    biases: Vec<f32>,
-}
-
-impl GradientRoom {
-    pub(super) fn weights(&mut self, len: usize) -> &mut [f32] {
-        if self.weights.len() < len {
-            self.weights = Buffer::zeros(len);
-        }
-        &mut self.weights[..len]
-    }
-
-    fn biases(&mut self, len: usize) -> &mut [f32] {
-        if self.biases.len() < len {
-            self.biases.resize(len, 0.0);
-        }
-        &mut self.biases[..len]
-    }
-}
-
-impl Update {
-    /// The kernels' rule for a layer's weights where no norms are looked at; none where it is frozen.
-    pub(super) fn weights_rule(&self, layer: &str) -> Option<update::Rule> {
-        self.weight_rates(layer).map(|rates| self.rule(rates))
-    }
-
-    /// The kernels' rule for a layer's weights and their whole gradient, packed alike; none where it is frozen.
-    pub(super) fn rule_for(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<update::Rule> {
-        if parameter.is_norm() {
-            return self.biases_rule(&parameter.name);
-        }
-        let rates = self.weight_rates(&parameter.name)?;
-        Some(self.rule(match self.trust {
-            Some(trust) => rates.local(trust, update::norm(context, &parameter.weights), update::norm(context, gradient)),
-            None => rates,
-        }))
-    }
-
-    /// The kernels' rule for a layer's biases; none where it is frozen.
-    pub(super) fn biases_rule(&self, layer: &str) -> Option<update::Rule> {
-        self.bias_rates(layer).map(|rates| self.rule(rates))
-    }
-
-    fn rule(&self, Rates { lr, decay }: Rates) -> update::Rule {
-        update::Rule { lr, momentum: self.momentum, decay, form: self.form.into() }
-    }
-}
-
-impl From<UpdateForm> for update::Form {
-    fn from(form: UpdateForm) -> Self {
-        match form {
-            UpdateForm::RateInside => update::Form::RateInside,
-            UpdateForm::RateOutside => update::Form::RateOutside,
-        }
-    }
-}
+use crate::engine::{DropoutKey, ReluGradient};
 
 /// Forward: reads `[n, 3, size, size]` and leaves the result in the plan's output value.
 ///
@@ -253,6 +179,11 @@ pub(super) fn step_forward(
         }
         Work::AdaptiveAvgPool => pool::adaptive::forward(context, x_map, memory.read(x), y_map, y),
         Work::Lrn { shape } => lrn::forward(context, &lrn::Shape { x: x_map, ..shape }, memory.read(x), y_map, y),
+        Work::LrnPool { norm, pool, winners: w } => {
+            let (norm, pool) = (lrn::Shape { x: x_map, ..norm }, pool::Shape { x: batch(pool.x, n), ..pool });
+            let winners = if *purpose == Purpose::Infer { None } else { Some(&mut winners[w][..n * plan.winners[w]]) };
+            lrn::pooled::forward(context, &norm, &pool, memory.read(x), y_map, y, winners);
+        }
         Work::SpatialNorm { shape } => {
             spatial_norm::forward(context, &spatial_norm::Shape { x: x_map, ..shape }, memory.read(x), y_map, y);
         }
@@ -337,6 +268,11 @@ fn step_backward(
                     let shape = lrn::Shape { x: x_map, ..shape };
                     lrn::backward(context, &shape, memory.read(x), dy_map, memory.read(dy), relu, dx_map, to);
                 }
+                Work::LrnPool { norm, pool, winners: w } => {
+                    let (norm, pool) = (lrn::Shape { x: x_map, ..norm }, pool::Shape { x: batch(pool.x, n), ..pool });
+                    let (x, dy, winners) = (memory.read(x), memory.read(dy), &winners[w][..n * plan.winners[w]]);
+                    lrn::pooled::backward(context, &norm, &pool, x, dy_map, dy, winners, relu, dx_map, to);
+                }
                 Work::SpatialNorm { shape } => {
                     let shape = spatial_norm::Shape { x: x_map, ..shape };
                     spatial_norm::backward(context, &shape, memory.read(x), dy_map, memory.read(dy), relu, dx_map, to);
@@ -409,96 +345,4 @@ fn norm_of<'a>(parameter: &'a Parameter, found: &'a Found, purpose: Purpose, eps
     };
     // One weight a channel: the panels lie one after the other.
     Norm { mean, variance, weight: &parameter.weights[..parameter.filters.k], bias: &parameter.biases, eps }
-}
-
-/// What becomes of a batch norm's gradients and of the statistics of its batch.
-fn learn_norm(context: &Context<'_>, parameter: &mut Parameter, found: &Found, map: Map, learn: &mut Learn<'_>) {
-    let away = |which: usize| -> Vec<f32> {
-        let running = parameter.running_of(which).iter();
-        match which {
-            0 => running.zip(&found.mean).map(|(running, mean)| running - mean).collect(),
-            _ => running.zip(&found.variance).map(|(running, &v)| running - batch_norm::unbiased(map, v)).collect(),
-        }
-    };
-    match learn {
-        Learn::Nothing => {}
-        Learn::Visit(visit) => {
-            // The last of its parameters first, as of all layers.
-            visit(&format!("{}.running_var", parameter.name), &away(1));
-            visit(&format!("{}.running_mean", parameter.name), &away(0));
-            visit(&format!("{}.bias", parameter.name), &found.bias);
-            visit(&format!("{}.weight", parameter.name), &found.weight);
-        }
-        Learn::Update(rule) => {
-            let Some(rule) = rule.biases_rule(&parameter.name) else { return };
-            for (which, away) in [away(0), away(1)].into_iter().enumerate() {
-                parameter.follow(which, &away);
-            }
-            let Parameter { filters, weights, weights_velocity, biases, biases_velocity, .. } = parameter;
-            update::sgd(context, &rule, &mut weights[..filters.k], &mut weights_velocity[..filters.k], &found.weight);
-            update::sgd(context, &rule, biases, biases_velocity, &found.bias);
-        }
-    }
-}
-
-/// Moves a layer's weights by their whole gradient, which `gradient` writes, packed.
-fn learn_weights(
-    context: &Context<'_>,
-    parameter: &mut Parameter,
-    room: &mut GradientRoom,
-    rule: &Update,
-    gradient: impl FnOnce(&mut [f32]),
-) {
-    if rule.is_frozen(&parameter.name) {
-        return;
-    }
-    let dw = room.weights(parameter.filters.packed_len());
-    gradient(dw);
-    let Some(rule) = rule.rule_for(context, parameter, dw) else { return };
-    update::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
-}
-
-/// The gradient of a layer's biases, and what becomes of it.
-fn learn_biases(
-    context: &Context<'_>,
-    parameter: &mut Parameter,
-    room: &mut GradientRoom,
-    dy_map: alexnet_kernels::map::Map,
-    dy: &[f32],
-    learn: &mut Learn<'_>,
-) {
-    let rule = match learn {
-        Learn::Nothing => return,
-        Learn::Visit(_) => None,
-        Learn::Update(rule) => match rule.biases_rule(&parameter.name) {
-            None => return,
-            rule => rule,
-        },
-    };
-    let db = room.biases(parameter.filters.k);
-    bias::gradient(context, dy_map, dy, db);
-    if let Some(rule) = rule {
-        update::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, db);
-    }
-    if let Learn::Visit(visit) = learn {
-        visit(&format!("{}.bias", parameter.name), db);
-    }
-}
-
-/// Computes the gradient of a layer's weights and shows it in canonical order.
-fn visit_weights(
-    context: &Context<'_>,
-    parameter: &Parameter,
-    room: &mut GradientRoom,
-    gradient: impl FnOnce(&mut [f32]),
-    visit: &mut (dyn FnMut(&str, &[f32]) + Send),
-) {
-    let len = parameter.filters.packed_len();
-    gradient(room.weights(len));
-    let dw = &room.weights[..len];
-    let len = parameter.filters.len();
-    room.canonical.resize(room.canonical.len().max(len), 0.0);
-    let canonical = &mut room.canonical[..len];
-    parameter.filters.unpack_on(context.threads, dw, canonical);
-    visit(&format!("{}.weight", parameter.name), canonical);
 }

@@ -4,9 +4,10 @@
 use alexnet_kernels::context::Context;
 use alexnet_kernels::layout;
 
+use super::learn::Learn;
 use super::plan::batch;
 use super::program::{Program, Purpose};
-use super::run::{self, Learn};
+use super::run;
 use super::{Cpu, Precision, parameters};
 use crate::engine::{DropoutKey, Update};
 use crate::net::Net;

@@ -1,5 +1,10 @@
 //! Carries a recipe out: epochs, steps, validation, files.
 
+mod hear;
+mod keep;
+mod told;
+
+pub use self::told::{Ending, Event, OnBad, Options, Traffic};
 use super::folder::RunFolder;
 use super::frozen::{self, Frozen, Plan};
 use super::layers;
@@ -12,108 +17,17 @@ use crate::eval::{self, evaluate_on};
 use crate::parallel::{self, Alone, Communicator, Share};
 use crate::weights::Model;
 use crate::{Error, Result, files};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What to try when a loss or a parameter is no longer finite.
-pub(super) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
+pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
 
 /// Epochs that follow each other faster than this share one save of last model and state: with 57 million parameters a
 /// save writes 0.7 GB.
 const BETWEEN_SAVES: Duration = Duration::from_secs(20);
-
-/// What to do with a picture that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnBad {
-    /// List it in broken.txt and go on without it.
-    Skip,
-    /// Stop the run.
-    Stop,
-}
-
-/// How a run is carried out; nothing here changes a bit of the model.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Stop after this many steps of the whole run.
-    pub max_steps: Option<u64>,
-    /// Save the state this often within an epoch.
-    pub save_every: Duration,
-    /// What to do with a picture that cannot be read.
-    pub on_bad: OnBad,
-    /// Bytes for what frozen layers give: it is kept if all of it has room. None: a quarter of the free memory.
-    pub frozen_room: Option<u64>,
-}
-
-/// Something to tell the user.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// A step is done.
-    Step {
-        /// Epoch under way, from 1.
-        epoch: usize,
-        /// Steps done in it, and in all of it.
-        steps: (usize, usize),
-        /// Mean loss in this epoch so far.
-        loss: f64,
-        /// Share of this epoch's pictures so far whose own class came first.
-        top1: f64,
-        /// Pictures in this step.
-        pictures: usize,
-        /// Steps done since the run began.
-        step: u64,
-        /// Learning rate of this step.
-        lr: f64,
-        /// Sums over this epoch so far.
-        sums: Sums,
-    },
-    /// An epoch is done.
-    Epoch {
-        /// What it came to.
-        row: &'a Row,
-        /// Whether it is the best so far.
-        best: bool,
-        /// How long its training took, as far as this process did it.
-        train_time: Duration,
-        /// Pictures trained with in this time.
-        pictures: u64,
-        /// What validation found, if there are pictures for it.
-        validation: Option<&'a eval::Report>,
-    },
-    /// A picture could not be read, for the first time.
-    Broken {
-        /// Its name in its set.
-        name: &'a str,
-        /// Why.
-        why: &'a str,
-    },
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// All epochs are done.
-    Done,
-    /// As many steps as asked for are done.
-    MaxSteps,
-    /// Asked to stop; the state is saved.
-    Interrupted,
-}
-
-/// What a step took, on average.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Traffic {
-    /// Processes.
-    pub ranks: usize,
-    /// Bytes that all of them together sent to each other.
-    pub bytes_per_step: f64,
-    /// Bytes that the busiest of them sent.
-    pub most_per_step: f64,
-    /// Time, without the loading of pictures.
-    pub seconds_per_step: f64,
-}
 
 /// A training run.
 pub struct Trainer<'a> {
@@ -333,35 +247,6 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// What all ranks say before a step on `batch`.
-    fn hear(&self, batch: &loader::Batch, stop: &AtomicBool) -> Result<Word> {
-        let own = Word {
-            parts: batch.parts.clone(),
-            broken: batch.broken.clone(),
-            stop: stop.load(Ordering::Relaxed),
-            save: self.saved.elapsed() >= self.options.save_every,
-        };
-        if self.ranks.size() == 1 {
-            return Ok(own);
-        }
-        let all = parallel::tell(&*self.ranks, &own)?;
-        if self.loaders.train.cut().size > 1 {
-            return Ok(all.into_iter().fold(Word::default(), Word::and));
-        }
-        // All ranks have read the whole batch.
-        if all.iter().any(|word| (&word.parts, &word.broken) != (&own.parts, &own.broken)) {
-            let broken: Vec<&(u32, String)> = all.iter().flat_map(|word| &word.broken).collect();
-            return Err(Error::Invalid(format!("ranks could not read the same pictures: {broken:?}")));
-        }
-        let word = all.into_iter().fold(Word::default(), Word::and);
-        Ok(Word { parts: own.parts, broken: own.broken, ..word })
-    }
-
-    /// What rank 0 thinks.
-    fn agreed(&self, what: bool) -> Result<bool> {
-        if self.ranks.size() == 1 { Ok(what) } else { parallel::agree(&*self.ranks, &what) }
-    }
-
     /// One step on a batch of which this rank has a part; `blocks` are the pictures in each block of the whole. A batch of which
     /// every picture is broken is none.
     fn train_on(&mut self, batch: &loader::Batch, blocks: &[usize]) -> Result<()> {
@@ -400,39 +285,6 @@ impl<'a> Trainer<'a> {
             kept.map_or("nothing was saved before".to_string(), |path| format!("the last good model is {}", path.display()));
         let (step, epoch) = (self.step() + 1, self.state.epoch + 1);
         Error::Invalid(format!("the {what} is not finite at step {step} (epoch {epoch}); {kept}; {DIVERGED}"))
-    }
-
-    fn note_broken(&mut self, broken: &[(u32, String)], source: &dyn Source, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let mut news = false;
-        for (i, why) in broken {
-            let name = source.name(*i as usize);
-            if self.options.on_bad == OnBad::Stop {
-                return Err(Error::Invalid(format!("{name}: {why} (--on-bad skip goes on without such pictures)")));
-            }
-            if self.state.broken.insert(name.to_string(), why.clone()).is_none() {
-                watch(Event::Broken { name, why });
-                news = true;
-            }
-        }
-        if news { self.write_broken() } else { Ok(()) }
-    }
-
-    /// Whether this process writes the run's files.
-    fn writes(&self) -> bool {
-        self.ranks.rank() == 0
-    }
-
-    /// Makes this process able to write parameters, if it is the one that does.
-    fn bring_together(&mut self) -> Result<()> {
-        self.engine.spread().map_or(Ok(()), |spread| spread.bring_together())
-    }
-
-    fn write_broken(&self) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
-        }
-        let text: String = self.state.broken.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
-        files::write_whole_with(self.folder.broken(), files::Sync::Later, |out| out.write_all(text.as_bytes()))
     }
 
     /// Validates, takes note of the epoch and begins the next. Tells whether it was the best; nothing when interrupted.
@@ -485,63 +337,6 @@ impl<'a> Trainer<'a> {
         (self.state.epoch, self.state.batch, self.state.sums) = (self.state.epoch + 1, 0, Sums::default());
         self.write_metrics(files::Sync::Later)?;
         Ok(Some(best.is_some()))
-    }
-
-    fn write_metrics(&self, sync: files::Sync) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
-        }
-        files::write_whole_with(self.folder.metrics(), sync, |out| out.write_all(self.state.csv().as_bytes()))
-    }
-
-    /// Writes the state, and before it the last model if asked: whoever finds a state finds all that it speaks of. A run
-    /// that is killed in between does the same steps again, and writes the same bytes.
-    fn save(&mut self, with_model: bool) -> Result<()> {
-        self.bring_together()?;
-        if !self.writes() {
-            self.saved = Instant::now();
-            return Ok(());
-        }
-        if with_model {
-            write_model(&self.folder.last(), &self.model, self.engine, files::Sync::Disk)?;
-            // A run stopped within its first epoch has no best yet; the next epoch's end writes it anew.
-            if self.state.best.is_none() {
-                write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
-            }
-        }
-        if self.state.best.is_some() && self.folder.best().exists() {
-            files::force_to_disk(self.folder.best())?;
-        }
-        self.write_metrics(files::Sync::Disk)?;
-        if !self.state.broken.is_empty() {
-            self.write_broken()?;
-        }
-        let rule = rule(self.recipe, &self.rates, self.position());
-        self.state.write(&self.folder.state(), &self.model, self.engine, &rule)?;
-        self.saved = Instant::now();
-        Ok(())
-    }
-}
-
-/// What ranks tell each other before a step.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Word {
-    /// Pictures in each block.
-    parts: Vec<usize>,
-    /// Pictures that could not be read, and why.
-    broken: Vec<(u32, String)>,
-    /// Whether to stop.
-    stop: bool,
-    /// Whether it is time to save.
-    save: bool,
-}
-
-impl Word {
-    /// What two neighbours say together.
-    fn and(mut self, mut other: Word) -> Word {
-        self.parts.append(&mut other.parts);
-        self.broken.append(&mut other.broken);
-        Word { stop: self.stop || other.stop, save: self.save || other.save, ..self }
     }
 }
 

@@ -1,0 +1,83 @@
+//! What a run writes into its folder, and when.
+
+use std::time::Instant;
+
+use super::{Event, OnBad, Trainer, rule};
+use crate::data::Source;
+use crate::train::state::write_model;
+use crate::{Error, Result, files};
+
+impl Trainer<'_> {
+    pub(super) fn note_broken(
+        &mut self,
+        broken: &[(u32, String)],
+        source: &dyn Source,
+        watch: &mut dyn FnMut(Event<'_>),
+    ) -> Result<()> {
+        let mut news = false;
+        for (i, why) in broken {
+            let name = source.name(*i as usize);
+            if self.options.on_bad == OnBad::Stop {
+                return Err(Error::Invalid(format!("{name}: {why} (--on-bad skip goes on without such pictures)")));
+            }
+            if self.state.broken.insert(name.to_string(), why.clone()).is_none() {
+                watch(Event::Broken { name, why });
+                news = true;
+            }
+        }
+        if news { self.write_broken() } else { Ok(()) }
+    }
+
+    /// Whether this process writes the run's files.
+    pub(super) fn writes(&self) -> bool {
+        self.ranks.rank() == 0
+    }
+
+    /// Makes this process able to write parameters, if it is the one that does.
+    pub(super) fn bring_together(&mut self) -> Result<()> {
+        self.engine.spread().map_or(Ok(()), |spread| spread.bring_together())
+    }
+
+    pub(super) fn write_broken(&self) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
+        let text: String = self.state.broken.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
+        files::write_whole_with(self.folder.broken(), files::Sync::Later, |out| out.write_all(text.as_bytes()))
+    }
+
+    pub(super) fn write_metrics(&self, sync: files::Sync) -> Result<()> {
+        if !self.writes() {
+            return Ok(());
+        }
+        files::write_whole_with(self.folder.metrics(), sync, |out| out.write_all(self.state.csv().as_bytes()))
+    }
+
+    /// Writes the state, and before it the last model if asked: whoever finds a state finds all that it speaks of. A run
+    /// that is killed in between does the same steps again, and writes the same bytes.
+    pub(super) fn save(&mut self, with_model: bool) -> Result<()> {
+        self.bring_together()?;
+        if !self.writes() {
+            self.saved = Instant::now();
+            return Ok(());
+        }
+        if with_model {
+            write_model(&self.folder.last(), &self.model, self.engine, files::Sync::Disk)?;
+            // A run stopped within its first epoch has no best yet; the next epoch's end writes it anew.
+            if self.state.best.is_none() {
+                write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
+            }
+        }
+        if self.state.best.is_some() && self.folder.best().exists() {
+            files::force_to_disk(self.folder.best())?;
+        }
+        self.write_metrics(files::Sync::Disk)?;
+        if !self.state.broken.is_empty() {
+            self.write_broken()?;
+        }
+        let rule = rule(self.recipe, &self.rates, self.position());
+        self.state.write(&self.folder.state(), &self.model, self.engine, &rule)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}
