@@ -7,13 +7,14 @@
 pub mod pooled;
 mod power;
 pub mod reference;
+mod row;
 
 pub(crate) use power::{Power, negative, negative_and_next};
 
 use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::map::Map;
-use crate::rows::{check_same, for_each_row, mask_row, row};
+use crate::rows::{check_same, for_each_row, mask_row, row as row_of};
 
 /// The shape and settings of a normalisation over channels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,9 +39,10 @@ impl Shape {
         assert!(self.columns > 0 && self.x.c.is_multiple_of(self.columns), "columns must divide C: {self:?}");
     }
 
-    /// Floats of a padded row: each column of channels with n / 2 zeros before it, and n / 2 more at the end.
+    /// Floats of a padded row: each column of channels with n / 2 zeros before it, and n / 2 more at the end; behind that a
+    /// register's room, since the last block of a column may be read beyond it.
     fn padded(&self) -> usize {
-        self.x.w * self.columns * (self.x.c / self.columns + self.n / 2) + self.n / 2
+        self.x.w * self.columns * (self.x.c / self.columns + self.n / 2) + self.n / 2 + row::LANES
     }
 
     /// Floats of room for a row of the way back: two padded rows and a plain one.
@@ -57,38 +59,9 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &
     shape.check();
     check_same("normalisation", shape.x, x.len(), y_map, y.len());
     for_each_row(context.threads, y_map, y, |n, h, y| {
-        let x = row(shape.x, x, n, h);
-        with_scratch(shape.padded(), |squares| {
-            context.isa.vectorize(
-                #[inline(always)]
-                || forward_row(shape, x, y, squares),
-            );
-        });
+        let x = row_of(shape.x, x, n, h);
+        with_scratch(shape.padded(), |squares| row::forward(context.isa, shape, x, y, squares));
     });
-}
-
-#[inline(always)]
-fn forward_row(shape: &Shape, x: &[f32], y: &mut [f32], squares: &mut [f32]) {
-    match (shape.n, Power::of(shape.beta)) {
-        (5, Power::ThreeQuarters) => forward_row_of::<5, true>(shape, x, y, squares),
-        (3, Power::ThreeQuarters) => forward_row_of::<3, true>(shape, x, y, squares),
-        (_, Power::ThreeQuarters) => forward_row_of::<0, true>(shape, x, y, squares),
-        (_, Power::Any) => forward_row_of::<0, false>(shape, x, y, squares),
-    }
-}
-
-#[inline(always)]
-fn forward_row_of<const N: usize, const FAST: bool>(shape: &Shape, x: &[f32], y: &mut [f32], squares: &mut [f32]) {
-    pad(shape, squares, |i| x[i] * x[i]);
-    let part = shape.x.c / shape.columns;
-    let n = if N > 0 { N } else { shape.n };
-    for (i, (x, y)) in x.chunks_exact(part).zip(y.chunks_exact_mut(part)).enumerate() {
-        let squares = &squares[i * (part + n / 2)..][..part + n - 1];
-        for c in 0..part {
-            let d = shape.k + shape.alpha * window::<N>(n, squares, c);
-            y[c] = x[c] * negative::<FAST>(d, shape.beta);
-        }
-    }
 }
 
 /// The input's gradient from the output's; the denominators are computed again from `x`. `mask`: `x` came out of a ReLU.
@@ -111,80 +84,15 @@ pub fn backward(
     check_same("gradient of a normalisation", shape.x, x.len(), dy_map, dy.len());
     let mask = mask.then_some((shape.x, x));
     for_each_row(context.threads, dx_map, dx, |n, h, dx| {
-        let (x, dy) = (row(shape.x, x, n, h), row(dy_map, dy, n, h));
+        let (x, dy) = (row_of(shape.x, x, n, h), row_of(dy_map, dy, n, h));
         with_scratch(shape.backward_scratch(), |scratch| {
+            row::backward(context.isa, shape, x, dy, dx, scratch);
             context.isa.vectorize(
                 #[inline(always)]
-                || {
-                    backward_row(shape, x, dy, dx, scratch);
-                    mask_row(mask, n, h, dx);
-                },
+                || mask_row(mask, n, h, dx),
             );
         });
     });
-}
-
-/// `scratch` is [`Shape::backward_scratch`] long.
-#[inline(always)]
-fn backward_row(shape: &Shape, x: &[f32], dy: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
-    match (shape.n, Power::of(shape.beta)) {
-        (5, Power::ThreeQuarters) => backward_row_of::<5, true>(shape, x, dy, dx, scratch),
-        (3, Power::ThreeQuarters) => backward_row_of::<3, true>(shape, x, dy, dx, scratch),
-        (_, Power::ThreeQuarters) => backward_row_of::<0, true>(shape, x, dy, dx, scratch),
-        (_, Power::Any) => backward_row_of::<0, false>(shape, x, dy, dx, scratch),
-    }
-}
-
-#[inline(always)]
-fn backward_row_of<const N: usize, const FAST: bool>(shape: &Shape, x: &[f32], dy: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
-    let (squares, rest) = scratch.split_at_mut(shape.padded());
-    let (terms, plain) = rest.split_at_mut(shape.padded());
-    let part = shape.x.c / shape.columns;
-    let n = if N > 0 { N } else { shape.n };
-    pad(shape, squares, |i| x[i] * x[i]);
-    for (i, dx) in dx.chunks_exact_mut(part).enumerate() {
-        let (x, dy, plain) = (&x[i * part..][..part], &dy[i * part..][..part], &mut plain[i * part..][..part]);
-        let squares = &squares[i * (part + n / 2)..][..part + n - 1];
-        for c in 0..part {
-            let d = shape.k + shape.alpha * window::<N>(n, squares, c);
-            let (power, next) = negative_and_next::<FAST>(d, shape.beta);
-            dx[c] = dy[c] * power;
-            plain[c] = dy[c] * x[c] * next;
-        }
-    }
-    pad(shape, terms, |i| plain[i]);
-    let factor = 2.0 * shape.alpha * shape.beta;
-    for (i, (x, dx)) in x.chunks_exact(part).zip(dx.chunks_exact_mut(part)).enumerate() {
-        let terms = &terms[i * (part + n / 2)..][..part + n - 1];
-        for c in 0..part {
-            dx[c] -= factor * x[c] * window::<N>(n, terms, c);
-        }
-    }
-}
-
-/// Writes a row's values with zeros around each column of channels. The whole row is written before windows are summed: a
-/// load that straddles stores still under way would wait for them.
-#[inline(always)]
-fn pad(shape: &Shape, padded: &mut [f32], value: impl Fn(usize) -> f32) {
-    let (part, half) = (shape.x.c / shape.columns, shape.n / 2);
-    for (i, padded) in padded.chunks_mut(part + half).enumerate() {
-        let zeros = half.min(padded.len());
-        padded[..zeros].fill(0.0);
-        for (c, padded) in padded[zeros..].iter_mut().enumerate() {
-            *padded = value(i * part + c);
-        }
-    }
-}
-
-/// The sum of `n` values from `start`; `N` is n where it is known to the compiler, else 0.
-#[inline(always)]
-fn window<const N: usize>(n: usize, values: &[f32], start: usize) -> f32 {
-    let n = if N > 0 { N } else { n };
-    let mut sum = values[start];
-    for i in 1..n {
-        sum += values[start + i];
-    }
-    sum
 }
 
 #[cfg(test)]

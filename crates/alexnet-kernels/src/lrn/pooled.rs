@@ -11,7 +11,8 @@
 //!
 //! The bits are those of the two operators one after the other.
 
-use super::{Shape, backward_row, forward_row};
+use super::Shape;
+use super::row as norm_row;
 use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::map::Map;
@@ -59,16 +60,14 @@ pub fn forward(
                 next = next.max(rows[p].start);
                 // SAFETY: each row (n, p) is visited once and has its own stretch of winners.
                 let winners = winners.as_ref().map(|all| unsafe { all.slice((n * pool.p + p) * winners_len, winners_len) });
+                for h in next..rows[p].end {
+                    let to = &mut ring[h % pool.kernel * line_len..][..line_len];
+                    norm_row::forward(context.isa, norm, row(norm.x, x, n, h), to, squares);
+                }
+                let ring = &*ring;
                 context.isa.vectorize(
                     #[inline(always)]
-                    || {
-                        for h in next..rows[p].end {
-                            let to = &mut ring[h % pool.kernel * line_len..][..line_len];
-                            forward_row(norm, row(norm.x, x, n, h), to, squares);
-                        }
-                        let ring = &*ring;
-                        pool_row(pool, |h| &ring[h % pool.kernel * line_len..][..line_len], &rows[p], &columns, line, winners);
-                    },
+                    || pool_row(pool, |h| &ring[h % pool.kernel * line_len..][..line_len], &rows[p], &columns, line, winners),
                 );
                 next = next.max(rows[p].end);
             }
@@ -106,11 +105,12 @@ pub fn backward(
             let (between, scratch) = scratch.split_at_mut(line_len);
             context.isa.vectorize(
                 #[inline(always)]
-                || {
-                    outputs.gather_row(n, h, of_row[h].clone(), &of_column, between);
-                    backward_row(norm, row(norm.x, x, n, h), between, dx, scratch);
-                    mask_row(mask, n, h, dx);
-                },
+                || outputs.gather_row(n, h, of_row[h].clone(), &of_column, between),
+            );
+            norm_row::backward(context.isa, norm, row(norm.x, x, n, h), between, dx, scratch);
+            context.isa.vectorize(
+                #[inline(always)]
+                || mask_row(mask, n, h, dx),
             );
         });
     });

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Vector, Vectorized};
+use super::{FOURTH_ROOT, Vector, Vectorized};
 use crate::bf16::Bf16;
 
 impl Vector for __m256 {
@@ -60,6 +60,15 @@ impl Vector for __m256 {
     unsafe fn where_positive(self, mask: Self) -> Self {
         // SAFETY: the trait's conditions.
         unsafe { _mm256_and_ps(self, _mm256_cmp_ps::<_CMP_GT_OQ>(mask, _mm256_setzero_ps())) }
+    }
+
+    #[inline(always)]
+    unsafe fn fourth_root_guess(self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let quarter = _mm256_srli_epi32::<2>(_mm256_castps_si256(self));
+            _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_set1_epi32(FOURTH_ROOT.cast_signed()), quarter))
+        }
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Vector, Vectorized};
+use super::{FOURTH_ROOT, Vector, Vectorized};
 use crate::bf16::Bf16;
 
 impl Vector for __m512 {
@@ -60,6 +60,15 @@ impl Vector for __m512 {
     unsafe fn where_positive(self, mask: Self) -> Self {
         // SAFETY: the trait's conditions.
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(mask, _mm512_setzero_ps()), self) }
+    }
+
+    #[inline(always)]
+    unsafe fn fourth_root_guess(self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let quarter = _mm512_srli_epi32::<2>(_mm512_castps_si512(self));
+            _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32(FOURTH_ROOT.cast_signed()), quarter))
+        }
     }
 
     #[inline(always)]

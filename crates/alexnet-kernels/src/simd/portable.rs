@@ -1,6 +1,6 @@
 //! Plain Rust: 4 floats at a time, which the compiler keeps in a vector register of whatever processor it builds for.
 
-use super::Vector;
+use super::{FOURTH_ROOT, Vector};
 use crate::bf16::Bf16;
 
 /// Four floats.
@@ -82,6 +82,11 @@ impl Vector for Four {
     #[inline(always)]
     unsafe fn where_positive(self, mask: Self) -> Self {
         self.map(mask, |a, mask| if mask > 0.0 { a } else { 0.0 })
+    }
+
+    #[inline(always)]
+    unsafe fn fourth_root_guess(self) -> Self {
+        Four(self.0.map(|word| f32::from_bits(FOURTH_ROOT.wrapping_sub(word.to_bits() >> 2))))
     }
 
     #[inline(always)]

@@ -1,0 +1,202 @@
+//! A row of pixels, by registers.
+//!
+//! The squares of a column of channels lie between zeros, so that the window of channel c begins at place c of the padded column:
+//!
+//! ```text
+//! padded    0 0 [ x0^2 x1^2 x2^2 ...                ] 0 0 [ the next pixel's ...
+//! window 0  [. . .  .  . ]                                each a load, one place further; 16 channels at a time
+//! window 1    [. .  .  .  . ]
+//! ```
+//!
+//! As plain loops over slices this took from half as long again to three times as long, by the compiler's mood: it unrolled by 64,
+//! which leaves a third of the paper's 96 channels over, or gave up.
+
+use super::Shape;
+use super::power::{Power, negatives, negatives_and_next};
+use crate::isa::Isa;
+use crate::simd::{Vector, Vectorized, dispatch};
+
+/// Lanes of the widest register.
+pub(super) const LANES: usize = 16;
+
+/// Normalises a row `x`; `squares` is [`Shape::padded`] long.
+pub(super) fn forward(isa: Isa, shape: &Shape, x: &[f32], y: &mut [f32], squares: &mut [f32]) {
+    let len = shape.x.w * shape.x.c;
+    assert!(x.len() == len && y.len() == len && squares.len() == shape.padded(), "a row of {shape:?}");
+    // SAFETY: the lengths are asserted.
+    unsafe {
+        match (shape.n, Power::of(shape.beta)) {
+            (5, Power::ThreeQuarters) => dispatch(isa, Forward::<5, true> { shape, x, y, squares }),
+            (3, Power::ThreeQuarters) => dispatch(isa, Forward::<3, true> { shape, x, y, squares }),
+            (_, Power::ThreeQuarters) => dispatch(isa, Forward::<0, true> { shape, x, y, squares }),
+            (_, Power::Any) => dispatch(isa, Forward::<0, false> { shape, x, y, squares }),
+        }
+    }
+}
+
+/// The gradient of a row; `scratch` is [`Shape::backward_scratch`] long.
+pub(super) fn backward(isa: Isa, shape: &Shape, x: &[f32], dy: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
+    let len = shape.x.w * shape.x.c;
+    assert!(
+        x.len() == len && dy.len() == len && dx.len() == len && scratch.len() == shape.backward_scratch(),
+        "a row of {shape:?}"
+    );
+    let (squares, rest) = scratch.split_at_mut(shape.padded());
+    let (terms, plain) = rest.split_at_mut(shape.padded());
+    // SAFETY: the lengths are asserted.
+    unsafe {
+        match (shape.n, Power::of(shape.beta)) {
+            (5, Power::ThreeQuarters) => dispatch(isa, Backward::<5, true> { shape, x, dy, dx, squares, terms, plain }),
+            (3, Power::ThreeQuarters) => dispatch(isa, Backward::<3, true> { shape, x, dy, dx, squares, terms, plain }),
+            (_, Power::ThreeQuarters) => dispatch(isa, Backward::<0, true> { shape, x, dy, dx, squares, terms, plain }),
+            (_, Power::Any) => dispatch(isa, Backward::<0, false> { shape, x, dy, dx, squares, terms, plain }),
+        }
+    }
+}
+
+/// It asks for rows of the shape, and `squares` of [`Shape::padded`] floats. N is the window where the compiler shall know it, else 0.
+struct Forward<'a, const N: usize, const FAST: bool> {
+    shape: &'a Shape,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    squares: &'a mut [f32],
+}
+
+impl<const N: usize, const FAST: bool> Vectorized for Forward<'_, N, FAST> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Shape { n, alpha, beta, k, columns, x: map } = *self.shape;
+        let (part, n) = (map.c / columns, if N > 0 { N } else { n });
+        // SAFETY: blocks end within a column of x and y; a window begins within its padded column and ends at most a register behind
+        // the last one, where there is room.
+        unsafe {
+            pad::<V>(part, n, self.x, self.squares, |x| x.mul(x));
+            let (alpha, k) = (V::splat(alpha), V::splat(k));
+            for (i, (x, y)) in self.x.chunks_exact(part).zip(self.y.chunks_exact_mut(part)).enumerate() {
+                let squares = self.squares.as_ptr().add(i * (part + n / 2));
+                for c in (0..part).step_by(V::WIDTH) {
+                    let sum = window::<V, N>(n, squares.add(c));
+                    let power = negatives::<V, FAST>(k.add(alpha.mul(sum)), beta);
+                    store(load::<V>(x, c).mul(power), y, c);
+                }
+            }
+        }
+    }
+}
+
+/// It asks for rows of the shape, `squares` and `terms` of [`Shape::padded`] floats, and a `plain` row.
+struct Backward<'a, const N: usize, const FAST: bool> {
+    shape: &'a Shape,
+    x: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+    squares: &'a mut [f32],
+    terms: &'a mut [f32],
+    plain: &'a mut [f32],
+}
+
+impl<const N: usize, const FAST: bool> Vectorized for Backward<'_, N, FAST> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Shape { n, alpha, beta, k, columns, x: map } = *self.shape;
+        let (part, n) = (map.c / columns, if N > 0 { N } else { n });
+        // SAFETY: as in `Forward`.
+        unsafe {
+            pad::<V>(part, n, self.x, self.squares, |x| x.mul(x));
+            let (factor, alpha, k) = (V::splat(2.0 * alpha * beta), V::splat(alpha), V::splat(k));
+            for at in (0..self.x.len()).step_by(part) {
+                let (x, dy) = (&self.x[at..at + part], &self.dy[at..at + part]);
+                let (dx, plain) = (&mut self.dx[at..at + part], &mut self.plain[at..at + part]);
+                let squares = self.squares.as_ptr().add(at / part * (part + n / 2));
+                for c in (0..part).step_by(V::WIDTH) {
+                    let sum = window::<V, N>(n, squares.add(c));
+                    let (power, next) = negatives_and_next::<V, FAST>(k.add(alpha.mul(sum)), beta);
+                    let dy = load::<V>(dy, c);
+                    store(dy.mul(power), dx, c);
+                    store(dy.mul(load::<V>(x, c)).mul(next), plain, c);
+                }
+            }
+            pad::<V>(part, n, self.plain, self.terms, |term| term);
+            for (i, (x, dx)) in self.x.chunks_exact(part).zip(self.dx.chunks_exact_mut(part)).enumerate() {
+                let terms = self.terms.as_ptr().add(i * (part + n / 2));
+                for c in (0..part).step_by(V::WIDTH) {
+                    let sum = window::<V, N>(n, terms.add(c));
+                    let dy_power = load::<V>(dx, c);
+                    store(dy_power.sub(factor.mul(load::<V>(x, c)).mul(sum)), dx, c);
+                }
+            }
+        }
+    }
+}
+
+/// Writes `value`s of `from` with zeros around each column of `part` channels. The whole row is written before windows are summed: a
+/// load that straddles stores still under way would wait for them.
+///
+/// # Safety
+/// That of [`Vector`].
+#[inline(always)]
+unsafe fn pad<V: Vector>(part: usize, n: usize, from: &[f32], padded: &mut [f32], value: impl Fn(V) -> V) {
+    let half = n / 2;
+    let columns = from.len() / part;
+    for (padded, from) in padded.chunks_exact_mut(part + half).zip(from.chunks_exact(part)) {
+        padded[..half].fill(0.0);
+        for c in (0..part).step_by(V::WIDTH) {
+            // SAFETY: the caller's promise.
+            unsafe { store(value(load::<V>(from, c)), &mut padded[half..], c) };
+        }
+    }
+    padded[columns * (part + half)..].fill(0.0);
+}
+
+/// The sums of `n` values from each of a register's places on.
+///
+/// # Safety
+/// That of [`Vector`]; there are a register's values and `n - 1` more.
+#[inline(always)]
+unsafe fn window<V: Vector, const N: usize>(n: usize, values: *const f32) -> V {
+    let n = if N > 0 { N } else { n };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sum = V::load(values);
+        for i in 1..n {
+            sum = sum.add(V::load(values.add(i)));
+        }
+        sum
+    }
+}
+
+/// The values from `at` on; ones in place of what is beyond the end.
+///
+/// # Safety
+/// That of [`Vector`].
+#[inline(always)]
+unsafe fn load<V: Vector>(values: &[f32], at: usize) -> V {
+    let values = &values[at..];
+    // SAFETY: the caller's promise; a register's values are there, or in the array.
+    unsafe {
+        if values.len() >= V::WIDTH {
+            return V::load(values.as_ptr());
+        }
+        let mut some = [1.0; LANES];
+        some[..values.len()].copy_from_slice(values);
+        V::load(some.as_ptr())
+    }
+}
+
+/// Writes the values from `at` on; what is beyond the end is dropped.
+///
+/// # Safety
+/// That of [`Vector`].
+#[inline(always)]
+unsafe fn store<V: Vector>(register: V, values: &mut [f32], at: usize) {
+    let values = &mut values[at..];
+    // SAFETY: the caller's promise; there is room for a register's values, or in the array.
+    unsafe {
+        if values.len() >= V::WIDTH {
+            return register.store(values.as_mut_ptr());
+        }
+        let mut some = [0.0; LANES];
+        register.store(some.as_mut_ptr());
+        values.copy_from_slice(&some[..values.len()]);
+    }
+}
