@@ -33,7 +33,7 @@ pub fn kinds() -> [Kind; 6] {
         kind("rocm", "AMD", of_burn!("rocm", Rocm)),
         kind("vulkan", "any with a Vulkan driver", of_burn!("vulkan", Vulkan)),
         kind("metal", "Apple", of_burn!("metal", Metal)),
-        kind("webgpu", "any with Vulkan, Metal or DirectX 12", of_burn!("webgpu", WebGpu)),
+        kind("webgpu", "any with Vulkan, Metal or DirectX 12", of_burn!("webgpu", Wgpu)),
         kind("flex", "Burn's own processor backend, for tests", of_burn!("flex", Flex)),
     ]
 }

@@ -59,6 +59,16 @@ impl Gpu {
         self.towers.crossed
     }
 
+    /// What to tell whoever uses these devices, if one of them multiplies matrices wrong.
+    pub fn warning(&self) -> Option<String> {
+        let wrong = self.towers.all.iter().find(|tower| !tower.products.matrices)?;
+        let name = super::device::describe(&wrong.device);
+        Some(format!(
+            "{name} multiplies matrices wrong (Burn's kernels want VK_KHR_workgroup_memory_explicit_layout of a Vulkan driver), so \
+             linear layers run as convolutions, slower; `alexnet selftest` tells whether all else is right"
+        ))
+    }
+
     /// Number of pictures in `images`.
     fn count(&self, images: &[f32]) -> Result<usize> {
         input::pictures(&self.towers.net, images)

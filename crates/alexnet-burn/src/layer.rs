@@ -1,11 +1,11 @@
 //! What each kind of layer makes of its input on one device. Maps are `[N, C, H, W]`; a linear layer's outputs `[N, K, 1, 1]`.
 
-use super::engine::Precision;
-use super::matrix;
+use super::parameter::write;
+use super::products::Products;
 use alexnet::net::{Activation, LayerShape, Op, Pad};
-use burn::tensor::module::{avg_pool2d, conv2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode};
-use burn::tensor::{DType, Tensor, activation};
+use burn::tensor::module::{adaptive_avg_pool2d, avg_pool2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions, PadMode};
+use burn::tensor::{Device, Tensor, activation};
 
 /// Weights in canonical order and biases of a layer, or of a tower's half of it.
 pub(crate) struct Values {
@@ -23,7 +23,7 @@ pub(crate) fn forward(
     groups: usize,
     x: Tensor<4>,
     values: Option<Values>,
-    precision: Precision,
+    products: Products,
 ) -> Tensor<4> {
     let out = shape.output.size;
     match (op, values) {
@@ -32,16 +32,11 @@ pub(crate) fn forward(
             let [_, channels, ..] = x.dims();
             let k = values.biases.dims()[0];
             let weights = values.weights.reshape([k, channels / groups, *kernel, *kernel]);
-            let options = ConvOptions::new([*stride; 2], [0; 2], [1; 2], groups);
-            let y = conv2d(shorter(x, precision), shorter(weights, precision), None, options).cast(DType::F32);
-            y + values.biases.reshape([1, k, 1, 1])
+            products.convolution(x, weights, *stride, groups) + values.biases.reshape([1, k, 1, 1])
         }
         (Op::Linear { .. }, Some(values)) => {
-            let [n, channels, height, width] = x.dims();
-            let (inputs, k) = (channels * height * width, values.biases.dims()[0]);
-            let weights = values.weights.reshape([k, inputs]);
-            let y = shorter(x.reshape([n, inputs]), precision).matmul(shorter(weights, precision).transpose()).cast(DType::F32);
-            (y + values.biases.reshape([1, k])).reshape([n, k, 1, 1])
+            let k = values.biases.dims()[0];
+            products.linear(x, values.weights, k) + values.biases.reshape([1, k, 1, 1])
         }
         (Op::Activation { function }, _) => match function {
             Activation::Relu => activation::relu(x),
@@ -49,19 +44,16 @@ pub(crate) fn forward(
             Activation::Sigmoid => activation::sigmoid(x),
         },
         (Op::Lrn { n, alpha, beta, k, divide_by_n, .. }, _) => {
-            let alpha = if *divide_by_n { alpha / *n as f32 } else { *alpha };
+            let alpha = if *divide_by_n { *alpha } else { alpha * *n as f32 };
             let [pictures, channels, height, width] = x.dims();
-            let window = matrix::window::<3>(channels, *n, groups, &x.device());
-            let squares = (x.clone() * x.clone()).reshape([pictures, channels, height * width]);
-            let sums = window.matmul(squares).reshape([pictures, channels, height, width]);
-            x * (sums * alpha + *k).powf_scalar(-*beta)
+            // Each column's channels as rows of a picture.
+            let squares = (x.clone() * x.clone()).reshape([pictures, groups, channels / groups, height * width]);
+            let means = means_around(squares, [*n, 1]).reshape([pictures, channels, height, width]);
+            x * (means * alpha + *k).powf_scalar(-*beta)
         }
         (Op::SpatialNorm { n, alpha, beta, k }, _) => {
-            let [_, _, height, width] = x.dims();
-            let rows = matrix::window::<4>(height, *n, 1, &x.device());
-            let columns = matrix::window::<4>(width, *n, 1, &x.device());
-            let sums = rows.matmul(x.clone() * x.clone()).matmul(columns);
-            x * (sums * (alpha / (n * n) as f32) + *k).powf_scalar(-*beta)
+            let means = means_around(x.clone() * x.clone(), [*n; 2]);
+            x * (means * *alpha + *k).powf_scalar(-*beta)
         }
         (Op::MaxPool { kernel, stride, pad, .. }, _) => {
             let x = padded(x, *pad, extent(out, *kernel, *stride), f32::NEG_INFINITY);
@@ -70,26 +62,25 @@ pub(crate) fn forward(
         (Op::AvgPool { kernel, stride, pad, .. }, _) => {
             let beyond = shape.input.size + pad.top + pad.bottom;
             let x = padded(x, *pad, extent(out, *kernel, *stride), 0.0);
-            let shares = matrix::window_shares(out, *kernel, *stride, beyond, &x.device());
+            let shares = window_shares(out, *kernel, *stride, beyond, &x.device());
             avg_pool2d(x, AvgPoolOptions::new([*kernel; 2]).with_stride([*stride; 2])) * shares
         }
-        (Op::AdaptiveAvgPool { out }, _) => {
-            let [_, _, height, width] = x.dims();
-            let (rows, columns) = (matrix::means(*out, height, &x.device()), matrix::means(*out, width, &x.device()));
-            rows.matmul(x).matmul(columns.transpose())
-        }
+        (Op::AdaptiveAvgPool { out }, _) => adaptive_avg_pool2d(x, [*out; 2]),
         // Nets with batch norms are refused.
         (Op::BatchNorm { .. } | Op::Dropout { .. } | Op::Conv { .. } | Op::Linear { .. }, _) => x,
     }
 }
 
-/// The factors of products, rounded if the engine does.
-fn shorter<const D: usize>(x: Tensor<D>, precision: Precision) -> Tensor<D> {
-    match precision {
-        Precision::F32 => x,
-        Precision::Bf16 => x.cast(DType::BF16),
-        Precision::F16 => x.cast(DType::F16),
-    }
+/// Means over windows around every place; beyond the edge there are zeros.
+fn means_around(x: Tensor<4>, window: [usize; 2]) -> Tensor<4> {
+    avg_pool2d(x, AvgPoolOptions::new(window).with_stride([1; 2]).with_padding(window.map(|n| n / 2)))
+}
+
+/// `[1, 1, count, count]`: kernel^2 over the pixels of each window that lie within `padded` rows and columns.
+fn window_shares(count: usize, kernel: usize, stride: usize, padded: usize, device: &Device) -> Tensor<4> {
+    let inside = |i: usize| (padded - i * stride).min(kernel) as f32;
+    let share = |i: usize| (kernel * kernel) as f32 / (inside(i / count) * inside(i % count));
+    write(&(0..count * count).map(share).collect::<Vec<f32>>(), [1, 1, count, count], device)
 }
 
 /// Pixels that `count` windows span.

@@ -12,8 +12,8 @@ pub mod device;
 mod engine;
 mod gradient;
 mod layer;
-mod matrix;
 mod parameter;
+mod products;
 mod tower;
 
 pub use engine::{Gpu, Precision};

@@ -3,6 +3,7 @@
 use super::engine::Precision;
 use super::layer::{self, Values};
 use super::parameter::{Of, Parameter, write};
+use super::products::Products;
 use alexnet::engine::DropoutKey;
 use alexnet::net::towers::{Crossing, Place, TowerLayer};
 use alexnet::net::{DropoutStyle, LayerShape, Net, Op};
@@ -16,6 +17,7 @@ use std::ops::Range;
 /// A device and what it holds of the net.
 pub(crate) struct Tower {
     pub(crate) device: Device,
+    pub(crate) products: Products,
     pub(crate) parameters: Vec<Parameter>,
 }
 
@@ -26,7 +28,6 @@ pub(crate) struct Towers {
     /// Where each layer is computed; none on one device.
     plan: Option<Vec<TowerLayer>>,
     pub(crate) all: Vec<Tower>,
-    pub(crate) precision: Precision,
     /// Bytes that have crossed between the towers, forward and backward.
     pub(crate) crossed: u64,
 }
@@ -62,7 +63,11 @@ impl Towers {
             2 => Some(net.towers()?),
             n => return Err(Error::Invalid(format!("{n} devices: a net lies on one device, or in two towers on two"))),
         };
-        let mut all: Vec<Tower> = devices.into_iter().map(|device| Tower { device, parameters: Vec::new() }).collect();
+        let mut all = Vec::new();
+        for device in devices {
+            let products = Products::on(&device, precision)?;
+            all.push(Tower { device, products, parameters: Vec::new() });
+        }
         for (i, shape) in shapes.iter().enumerate().filter(|(_, shape)| !shape.weight.is_empty()) {
             let (outputs, inputs) = (shape.weight[0], shape.weight[1..].iter().product::<usize>());
             for (t, tower) in all.iter_mut().enumerate() {
@@ -74,7 +79,7 @@ impl Towers {
                 }
             }
         }
-        Ok(Towers { net: net.clone(), shapes, plan, all, precision, crossed: 0 })
+        Ok(Towers { net: net.clone(), shapes, plan, all, crossed: 0 })
     }
 
     /// Pictures on every tower's device.
@@ -165,7 +170,7 @@ impl Towers {
         if let Op::Dropout { rate, style } = layer.op {
             return Some(self.dropout(i, t, rate, style, x, way.dropout));
         }
-        let y = layer::forward(&layer.op, shape, groups, x, values, self.precision);
+        let y = layer::forward(&layer.op, shape, groups, x, values, self.all[t].products);
         Some(match own {
             Some(own) => y.slice_dim(1, own),
             None => y,

@@ -71,7 +71,13 @@ impl Machine {
             Precision::Bf16 => alexnet_burn::Precision::Bf16,
             precision => bail!("--precision {precision} runs on the processor only; use f32 or bf16, or leave --device out"),
         };
-        Ok(Box::new(alexnet_burn::Gpu::new(net, batch, alexnet_burn::device::parse(self.device())?, precision)?))
+        let engine = alexnet_burn::Gpu::new(net, batch, alexnet_burn::device::parse(self.device())?, precision)?;
+        if let Some(warning) = engine.warning() {
+            // Once, for commands that make many engines.
+            static WARNED: std::sync::Once = std::sync::Once::new();
+            WARNED.call_once(|| eprintln!("warning: {warning}"));
+        }
+        Ok(Box::new(engine))
     }
 
     #[cfg(not(feature = "gpu"))]

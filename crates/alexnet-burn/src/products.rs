@@ -1,0 +1,62 @@
+//! Products of convolutions and linear layers, and a device that gets some of them wrong.
+
+use super::engine::Precision;
+use super::parameter::{read, write};
+use alexnet::Result;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{DType, Device, Tensor};
+
+/// How a device multiplies.
+#[derive(Clone, Copy)]
+pub(crate) struct Products {
+    precision: Precision,
+    /// Whether its products of matrices are right.
+    pub(crate) matrices: bool,
+}
+
+impl Products {
+    /// Those of `device`, which is tried on a small product.
+    ///
+    /// CubeCL 0.11.3 declares memory that threads share as a pointer to a pointer (`lower_shared_implicit` of its SPIR-V compiler)
+    /// on Vulkan devices without VK_KHR_workgroup_memory_explicit_layout, such as SwiftShader; products of matrices pass
+    /// through such memory and come out wrong by tens of percent. Direct convolutions do without it.
+    pub(crate) fn on(device: &Device, precision: Precision) -> Result<Products> {
+        // Whole numbers up to 2, and sums up to 256, are exact in every precision.
+        let (n, inputs, k) = (24, 64, 24);
+        let whole = |row: usize, column: usize| ((7 * row + 3 * column + row * column) % 5) as f32 - 2.0;
+        let matrix = |rows: usize| (0..rows * inputs).map(|i| whole(i / inputs, i % inputs)).collect::<Vec<f32>>();
+        let products = Products { precision, matrices: true };
+        let x = write(&matrix(n), [n, inputs, 1, 1], device);
+        let found = read(products.linear(x, write(&matrix(k), [k * inputs], device), k))?;
+        let expected = |row: usize, column: usize| (0..inputs).map(|i| whole(row, i) * whole(column, i)).sum::<f32>();
+        let matrices = found.iter().enumerate().all(|(i, &value)| value == expected(i / k, i % k));
+        Ok(Products { precision, matrices })
+    }
+
+    /// `[N, K, 1, 1]`: the products of every picture with `k` rows of weights.
+    pub(crate) fn linear(self, x: Tensor<4>, weights: Tensor<1>, k: usize) -> Tensor<4> {
+        let [n, channels, height, width] = x.dims();
+        let inputs = channels * height * width;
+        if !self.matrices {
+            return self.convolution(x.reshape([n, inputs, 1, 1]), weights.reshape([k, inputs, 1, 1]), 1, 1);
+        }
+        let (x, weights) = (self.factor(x.reshape([n, inputs])), self.factor(weights.reshape([k, inputs])));
+        x.matmul(weights.transpose()).cast(DType::F32).reshape([n, k, 1, 1])
+    }
+
+    /// A convolution without padding.
+    pub(crate) fn convolution(self, x: Tensor<4>, weights: Tensor<4>, stride: usize, groups: usize) -> Tensor<4> {
+        let options = ConvOptions::new([stride; 2], [0; 2], [1; 2], groups);
+        conv2d(self.factor(x), self.factor(weights), None, options).cast(DType::F32)
+    }
+
+    /// A factor, rounded if the engine does.
+    fn factor<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self.precision {
+            Precision::F32 => x,
+            Precision::Bf16 => x.cast(DType::BF16),
+            Precision::F16 => x.cast(DType::F16),
+        }
+    }
+}
