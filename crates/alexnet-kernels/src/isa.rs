@@ -53,8 +53,9 @@ impl Isa {
 
     /// Runs `work` in a function compiled for this instruction set, so that its plain loops are vectorised for it.
     ///
-    /// The closure is inlined; functions that it calls are vectorised only if they are inlined too: mark them
-    /// `#[inline(always)]`. Rust never fuses `a * b + c`, so the bits are those of the portable code.
+    /// Only what is inlined is vectorised: mark the closure and the functions that it calls `#[inline(always)]`. A large closure
+    /// without the attribute stays a function of its own, compiled for any processor. Rust never fuses `a * b + c`, so the bits
+    /// are those of the portable code.
     ///
     /// # Panics
     /// When this processor lacks the instruction set.

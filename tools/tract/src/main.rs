@@ -1,11 +1,11 @@
-//! Writes nets as ONNX and compares tract-onnx's logits with ours: `cargo run --manifest-path tools/tract/Cargo.toml [NET...]`.
+//! Writes nets as ONNX and compares tract-onnx's logits with ours: `cargo run --release --manifest-path tools/tract/Cargo.toml [NET...]`.
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::image::Preprocess;
 use alexnet::net::presets;
 use alexnet::selftest::formula::{pictures, set_parameters, uniform};
 use alexnet::weights::{self, Model, SaveOptions};
-use alexnet::{engine::Engine, image::Picture, predict::predict};
+use alexnet::{engine::Engine, image::Picture, predict::inputs};
 use anyhow::{Context, ensure};
 use tract_onnx::prelude::*;
 
@@ -16,8 +16,8 @@ const BATCH: usize = 2;
 fn main() -> anyhow::Result<()> {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     if names.is_empty() {
-        // With normalisation of both kinds of alpha, with groups and rounding up, and the usual one.
-        names = ["torchvision", "paper", "original-145", "bvlc", "caffenet", "seed-code", "slim"].map(String::from).to_vec();
+        // All: with normalisation of both kinds, with groups, pools that round up and batch norms.
+        names = presets::ALL.iter().map(|preset| preset.name.into()).collect();
     }
     for name in names {
         compare(&name).with_context(|| name.clone())?;
@@ -57,12 +57,12 @@ fn compare(name: &str) -> anyhow::Result<()> {
     let mut given = model.preprocess.clone();
     // What the graph leaves to the caller: the crop's size is already there.
     given.resize = alexnet::image::Resize::ShortSide(size);
-    let guesses = predict(&mut engine, std::slice::from_ref(&picture), &given, 1, model.classes.len())?.swap_remove(0);
-    let mut ours = vec![0.0; model.classes.len()];
-    guesses.iter().for_each(|guess| ours[guess.index] = guess.probability.ln() as f32);
+    let mut seen = Vec::new();
+    inputs(&picture, &given, 1, &mut seen)?;
+    engine.infer(&seen, &mut ours)?;
     weights::save(&path, &model, SaveOptions { preprocess_in_graph: true, ..SaveOptions::default() })?;
     let input = Tensor::from_shape(&[1, size, size, 3], &picture.rgb)?;
-    told(name, " from bytes", &centred(&ours), &centred(&run(&path, input)?))
+    told(name, " from bytes", &ours, &run(&path, input)?)
 }
 
 /// What tract makes of a file.
@@ -71,12 +71,6 @@ fn run(path: &std::path::Path, input: Tensor) -> anyhow::Result<Vec<f32>> {
     let model = tract_onnx::onnx().model_for_path(path)?.with_input_fact(0, fact)?.into_optimized()?.into_runnable()?;
     let output = model.run(tvec!(input.into()))?;
     Ok(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
-}
-
-/// Logits less their mean: probabilities tell no more.
-fn centred(logits: &[f32]) -> Vec<f32> {
-    let mean = logits.iter().sum::<f32>() / logits.len() as f32;
-    logits.iter().map(|l| l - mean).collect()
 }
 
 fn told(name: &str, how: &str, ours: &[f32], theirs: &[f32]) -> anyhow::Result<()> {
