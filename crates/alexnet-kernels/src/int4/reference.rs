@@ -6,7 +6,7 @@ use crate::linear::Shape;
 use crate::pack::PANEL;
 
 /// For each group of 32 inputs of an output, in packed order, the best of some scales by trying each out: a whole number from -8
-/// to 7 of it in place of each weight. [`Weights`](super::Weights) may take another scale that is as good.
+/// to 7 of it in place of each weight. [`Weights`] may take another scale that is as good.
 pub fn rounded(shape: &Shape, w: &[f32]) -> Vec<f32> {
     let filters = shape.filters();
     let mut rounded = vec![0.0; w.len()];

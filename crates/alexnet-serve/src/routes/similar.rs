@@ -1,0 +1,107 @@
+//! `POST /similar` and `GET /indexed`: the known pictures whose features are nearest.
+
+use std::sync::Arc;
+
+use alexnet::draw::encode;
+use alexnet::engine::Engine;
+use alexnet::explain::View;
+use alexnet::features::nearest;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+
+use super::pictures::{Slice, decoded, files, within};
+use crate::Shared;
+use crate::index::Index;
+use crate::model::Loaded;
+use crate::problem::{Problem, bytes, json as json_answer};
+
+/// What the address may say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Options {
+    model: Option<String>,
+    top: Option<usize>,
+}
+
+/// Most answers.
+const MOST: usize = 64;
+
+fn index(model: &Loaded) -> Result<Arc<Index>, Problem> {
+    let none = || Problem::new(StatusCode::NOT_FOUND, format!("{} has no index; start the server with --index FILE", model.name));
+    model.index.clone().ok_or_else(none)
+}
+
+pub(super) async fn similar(
+    State(shared): State<Arc<Shared>>,
+    options: Result<Query<Options>, QueryRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+    let top = options.top.unwrap_or(6);
+    if !(1..=MOST).contains(&top) {
+        return Err(Problem::bad(format!("top={top}: ask for 1 to {MOST} pictures")));
+    }
+    let model = shared.registry.find(options.model.as_deref())?;
+    let index = index(&model)?;
+    let (shared, model) = (&shared, &model);
+    within(shared, request, |headers, whole| async move {
+        let files = files(&headers, &whole)?;
+        let [file] = files.as_slice() else {
+            return Err(Problem::bad(format!("{} pictures; send one, to which the nearest are wanted", files.len())));
+        };
+        let slice = Slice::new(&Arc::new(whole), file);
+        let preprocess = model.preprocess.clone();
+        let _room = shared.admission.inputs(1).await?;
+        let tensor = decoded(shared, slice, move |picture| Ok(View::centre(picture, &preprocess).tensor)).await?;
+        let asked = index.clone();
+        let near = model.lane.ask(move |engine| {
+            let maps = engine.activation(&tensor, asked.taken.layer())?;
+            nearest(&asked.table, &asked.taken.features(&maps), top)
+        });
+        let table = &index.table;
+        let one = |near: alexnet::features::Near| {
+            json!({ "row": near.row, "name": table.names[near.row], "label": table.labels[near.row], "distance": near.distance })
+        };
+        let nearest: Vec<Value> = near.await?.into_iter().map(one).collect();
+        Ok(json_answer(StatusCode::OK, &json!({ "model": model.name, "layer": table.about.layer, "nearest": nearest })))
+    })
+    .await
+}
+
+/// What the address may say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Row {
+    model: Option<String>,
+    row: usize,
+}
+
+/// A known picture, small.
+pub(super) async fn indexed(
+    State(shared): State<Arc<Shared>>,
+    options: Result<Query<Row>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+    let model = shared.registry.find(options.model.as_deref())?;
+    let index = index(&model)?;
+    let (row, rows) = (options.row, index.table.names.len());
+    if row >= rows || !index.has_pictures() {
+        let why = if row >= rows { format!("row {row} of an index of {rows}") } else { "this index has names alone".into() };
+        return Err(Problem::new(StatusCode::NOT_FOUND, why));
+    }
+    let turn = shared.admission.decoder().await?;
+    let work = move || {
+        let _turn = turn;
+        index.picture(row).map(|picture| encode::png(&picture))
+    };
+    match spawn_blocking(work).await {
+        Ok(Ok(png)) => Ok(bytes(StatusCode::OK, "image/png", png)),
+        Ok(Err(why)) => Err(Problem::new(StatusCode::NOT_FOUND, format!("the picture of row {row} cannot be read: {why}"))),
+        Err(_) => Err(Problem::ours("the server failed on a picture of its index; please report it")),
+    }
+}
