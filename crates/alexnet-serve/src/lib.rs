@@ -14,6 +14,7 @@ mod admission;
 mod body;
 mod connection;
 mod engine;
+mod index;
 mod metrics;
 mod model;
 mod multipart;
@@ -33,6 +34,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::Admission;
+pub use crate::index::IndexFile;
 use crate::metrics::Metrics;
 pub use crate::multipart::parts;
 use crate::registry::Registry;
@@ -68,6 +70,8 @@ pub struct ModelFile {
     pub path: PathBuf,
     /// The preset that it is, where the file does not tell.
     pub net: Option<String>,
+    /// Pictures that it knows, among which the nearest are found.
+    pub index: Option<IndexFile>,
 }
 
 /// How inputs from different requests are put together.

@@ -11,6 +11,7 @@ use alexnet::net::Net;
 use alexnet::{Error, weights};
 
 use crate::engine::Lane;
+use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::{ModelFile, Settings};
 
@@ -25,6 +26,8 @@ pub(crate) struct Loaded {
     /// Most inputs that go through the network together.
     pub(crate) batch: usize,
     pub(crate) lane: Lane,
+    /// The pictures that it knows.
+    pub(crate) index: Option<Arc<Index>>,
 }
 
 impl Loaded {
@@ -83,6 +86,8 @@ pub(crate) fn load(
     engine.infer(&inputs, &mut Vec::new())?;
     let lane = Lane::start(engine, settings.batching, metrics, turn)
         .map_err(|e| Error::Invalid(format!("cannot start a thread for the model {}: {e}", file.name)))?;
+    let index =
+        file.index.as_ref().map(|index| Index::open(index, path, &model.net, &model.preprocess)).transpose()?.map(Arc::new);
     let (net, preprocess, classes) = (model.net, Arc::new(model.preprocess), model.classes);
-    Ok(Loaded { name: file.name.clone(), net, preprocess, classes, stamp, batch: capacity, lane })
+    Ok(Loaded { name: file.name.clone(), net, preprocess, classes, stamp, batch: capacity, lane, index })
 }

@@ -63,7 +63,17 @@ impl Registry {
             if stamp == entry.now().stamp || Some(stamp) == given_up {
                 continue;
             }
-            match load(&entry.file, &self.settings, self.metrics.clone(), self.turn.clone()) {
+            // An index is of the old weights. A new one may have come with the new ones.
+            let again = |file: &ModelFile| load(file, &self.settings, self.metrics.clone(), self.turn.clone());
+            let loaded = again(&entry.file).or_else(|error| {
+                let without = ModelFile { index: None, ..entry.file.clone() };
+                let loaded = if entry.file.index.is_some() { again(&without) } else { return Err(error) };
+                if loaded.is_ok() {
+                    log::warn!("model {}: no nearest pictures any more: {error}", entry.file.name);
+                }
+                loaded
+            });
+            match loaded {
                 Ok(loaded) => {
                     *entry.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
                     self.metrics.reloads.fetch_add(1, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use crate::{net_option, out};
-use alexnet_serve::{Batching, Limits, ModelFile, Server, Settings};
+use alexnet_serve::{Batching, IndexFile, Limits, ModelFile, Server, Settings};
 use anyhow::{Context, bail};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,12 @@ pub(crate) struct Args {
     /// Model file, several times for several models; NAME is what requests call it [default: the file's name]
     #[arg(long = "model", value_name = "[NAME=]FILE", required = true)]
     models: Vec<String>,
+    /// Features of pictures that a model knows, of `alexnet features` with the same model, to show the nearest of them
+    #[arg(long = "index", value_name = "[NAME=]FILE")]
+    indices: Vec<String>,
+    /// The pictures that an index was made of, to show them; else there are their names alone
+    #[arg(long = "pictures", value_name = "[NAME=]PATH", requires = "indices")]
+    pictures: Vec<String>,
     /// Network that the model files are, where they do not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
@@ -79,8 +85,18 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         connections: args.max_connections,
         grace: seconds("grace", args.grace)?,
     };
+    let mut models = args.models.iter().map(|text| model(text, args.net.as_deref())).collect::<anyhow::Result<Vec<_>>>()?;
+    for text in &args.indices {
+        let (model, table) = of_model(&mut models, "index", text)?;
+        model.index = Some(IndexFile { table, pictures: None });
+    }
+    for text in &args.pictures {
+        let (model, path) = of_model(&mut models, "pictures", text)?;
+        let Some(index) = &mut model.index else { bail!("--pictures {text}: the model {} has no --index", model.name) };
+        index.pictures = Some(path);
+    }
     let settings = Settings {
-        models: args.models.iter().map(|text| model(text, args.net.as_deref())).collect::<anyhow::Result<_>>()?,
+        models,
         address: SocketAddr::new(args.host, args.port),
         precision: args.machine.precision.unwrap_or_default(),
         threads: args.machine.threads,
@@ -109,7 +125,21 @@ fn model(text: &str, net: Option<&str>) -> anyhow::Result<ModelFile> {
     if path.is_empty() {
         bail!("--model {text}: give a file, such as --model clothes=RUN/best.safetensors");
     }
-    Ok(ModelFile { name, path: path.into(), net: net.map(Into::into) })
+    Ok(ModelFile { name, path: path.into(), net: net.map(Into::into), index: None })
+}
+
+/// The model that `NAME=PATH` is for, or the only one; and the path.
+fn of_model<'a>(models: &'a mut [ModelFile], option: &str, text: &str) -> anyhow::Result<(&'a mut ModelFile, PathBuf)> {
+    let named = text.split_once('=').filter(|(name, _)| models.iter().any(|model| model.name == *name));
+    let (at, path) = match named {
+        Some((name, path)) => (models.iter().position(|model| model.name == name), path),
+        None if models.len() == 1 => (Some(0), text),
+        None => (None, text),
+    };
+    match at {
+        Some(at) => Ok((&mut models[at], path.into())),
+        None => bail!("--{option} {text}: say for which model (--{option} NAME={path})"),
+    }
 }
 
 /// The token in a file, or in the environment, if any.

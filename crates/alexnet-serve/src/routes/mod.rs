@@ -5,6 +5,7 @@ mod infer;
 mod pictures;
 mod predict;
 mod protocol;
+mod similar;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/predict", post(predict::predict))
         .route("/explain", post(explain::explain))
         .route("/filters", get(explain::filters))
+        .route("/similar", post(similar::similar))
+        .route("/indexed", get(similar::indexed))
         .route("/models", get(models))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(async || bytes(StatusCode::OK, "application/json", OPENAPI.into())))
@@ -57,7 +60,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 
 /// The route under which a request is counted: a path's own text could be anything, and fill the memory.
 fn label(path: &str) -> &'static str {
-    const KNOWN: [&str; 8] = ["/", "/predict", "/explain", "/filters", "/models", "/metrics", "/openapi.json", "/v2"];
+    const KNOWN: [&str; 10] =
+        ["/", "/predict", "/explain", "/filters", "/similar", "/indexed", "/models", "/metrics", "/openapi.json", "/v2"];
     if let Some(known) = KNOWN.iter().find(|known| **known == path) {
         return known;
     }
@@ -124,7 +128,12 @@ async fn models(State(shared): State<Arc<Shared>>) -> Response {
                 .collect(),
             Err(_) => Vec::new(),
         };
-        json!({ "name": model.name, "net": model.net.name, "image_size": model.size(), "classes": model.classes, "layers": layers })
+        // Nothing, "names" or "pictures": what is known of the nearest.
+        let similar = model.index.as_ref().map(|index| if index.has_pictures() { "pictures" } else { "names" });
+        json!({
+            "name": model.name, "net": model.net.name, "image_size": model.size(), "classes": model.classes, "layers": layers,
+            "similar": similar,
+        })
     };
     let models: Vec<_> = shared.registry.all().into_iter().map(about).collect();
     json_answer(StatusCode::OK, &json!({ "models": models, "max_body": shared.limits.body }))

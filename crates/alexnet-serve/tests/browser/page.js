@@ -14,7 +14,10 @@ import { chromium } from "playwright-core";
 const AVIF = "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAKQAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAEAAAABAAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBAAwAAAAAE2NvbHJuY2x4AAEADQAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAMW1kYXQSAAoJGAz/2iAhoNCAMhoZR4eGIYeeeeaAAAB1hk3a5lrFYQK4avRKwA==";
 
 const [alexnet, model, picture, screenshots] = process.argv.slice(2);
-const server = spawn(alexnet, ["serve", "--model", model, "--port", "0", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+// The picture is all that the model knows, so it is its own nearest.
+const folder = mkdtempSync(join(tmpdir(), "index-")), index = join(folder, "index.npy");
+execFileSync(alexnet, ["-q", "features", "--model", model, "--data", picture, "--out", index]);
+const server = spawn(alexnet, ["serve", "--model", model, "--port", "0", "--json", "--index", index, "--pictures", picture], { stdio: ["ignore", "pipe", "inherit"] });
 const { address } = JSON.parse(await new Promise(line => server.stdout.once("data", line)));
 const predicted = crops => JSON.parse(execFileSync(alexnet, ["predict", "--model", model, "--json", "--crops", crops, picture]))[0].top;
 
@@ -74,6 +77,12 @@ try {
   console.log(await page.textContent("#said"));
   await settled(() => !document.getElementById("overlay").hidden);
   await settled(() => !document.getElementById("maps-figure").hidden && !document.getElementById("filters-figure").hidden);
+
+  // The nearest of the pictures it knows, with the picture itself.
+  await settled(() => { const image = document.querySelector("#near img"); return image && image.complete && image.naturalWidth > 0; });
+  const near = page.locator("#near li");
+  assert.equal(await near.count(), 1);
+  assert.match(await near.first().textContent(), /, (0\.00|\d\.\d+e-\d)/);
 
   // The slider, by keyboard: less of the colours, but never none of the frame.
   const before = await overlay();
@@ -163,6 +172,6 @@ try {
 } finally {
   await browser.close();
   server.kill("SIGTERM");
-  rmSync(profile, { recursive: true, force: true });
+  for (const each of [profile, folder]) rmSync(each, { recursive: true, force: true });
 }
 assert.equal(await new Promise(done => server.exitCode === null ? server.once("exit", done) : done(server.exitCode)), 0);

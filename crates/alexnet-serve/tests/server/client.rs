@@ -78,7 +78,7 @@ impl Running {
         let model = folder.path().join("m.safetensors");
         write_model(&model, 1);
         let mut settings = Settings {
-            models: vec![ModelFile { name: "small".into(), path: model.clone(), net: None }],
+            models: vec![ModelFile { name: "small".into(), path: model.clone(), net: None, index: None }],
             address: ([127, 0, 0, 1], 0).into(),
             precision: Precision::F32,
             threads: 2,

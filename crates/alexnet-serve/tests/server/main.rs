@@ -6,6 +6,7 @@ mod client;
 mod limits;
 mod protocol;
 mod renewal;
+mod similar;
 
 use std::io::Write;
 

@@ -81,7 +81,7 @@ fn models_are_asked_for_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.safetensors");
     write_model(&other, 2);
-    let file = ModelFile { name: "other".into(), path: other, net: None };
+    let file = ModelFile { name: "other".into(), path: other, net: None, index: None };
     let running = Running::start(|settings| settings.models.push(file));
     let picture = png(50, 50, 3);
     let [first, small, other] =
@@ -97,7 +97,7 @@ fn settings_that_cannot_work_are_told() {
     let running = Running::start(|_| {});
     let settings = |change: &dyn Fn(&mut Settings)| {
         let mut settings = Settings {
-            models: vec![ModelFile { name: "a".into(), path: running.model.clone(), net: None }],
+            models: vec![ModelFile { name: "a".into(), path: running.model.clone(), net: None, index: None }],
             address: ([127, 0, 0, 1], 0).into(),
             precision: alexnet::engine::cpu::Precision::F32,
             threads: 1,
@@ -117,6 +117,8 @@ fn settings_that_cannot_work_are_told() {
     fails(&|s| s.models.push(s.models[0].clone()), "two models have the name a");
     fails(&|s| s.models[0].name = "a/b".into(), "cannot stand in an address");
     fails(&|s| s.models[0].path = "/nowhere/m".into(), "/nowhere/m");
+    let index = |table: &str| Some(alexnet_serve::IndexFile { table: table.into(), pictures: None });
+    fails(&|s| s.models[0].index = index("/nowhere/index.npy"), "/nowhere/index.json");
     fails(&|s| s.batching.max = 0, "batches of 0");
     fails(&|s| s.limits.requests = 0, "limit of 0");
     fails(&|s| s.token = Some("two words".into()), "token");

@@ -105,6 +105,13 @@ impl Taken {
         &self.layer
     }
 
+    /// The features of one picture, of what [`layer`](Self::layer) gave for it.
+    pub fn features(&self, maps: &[f32]) -> Vec<f32> {
+        let mut row = Vec::new();
+        self.pool.append(maps, self.pixels, &mut row);
+        row
+    }
+
     /// Shape of a picture's features: `[features]`, or `[channels, rows, columns]`.
     pub fn shape(&self) -> &[usize] {
         &self.shape

@@ -126,6 +126,13 @@ impl Table {
         Ok(table)
     }
 
+    /// The same table in memory, so that its file may change.
+    #[must_use]
+    pub fn copied(mut self) -> Table {
+        self.rows = Values::from(self.rows.to_vec());
+        self
+    }
+
     /// The features of picture `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         let width = self.about.width();

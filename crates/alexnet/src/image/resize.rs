@@ -52,7 +52,7 @@ impl Picture {
     }
 
     /// Bilinear with antialias: Pillow's `resize((width, height), BILINEAR)`.
-    pub(crate) fn resized(&self, height: usize, width: usize) -> Picture {
+    pub fn resized(&self, height: usize, width: usize) -> Picture {
         if (height, width) == (self.height, self.width) {
             return self.clone();
         }

@@ -1,0 +1,112 @@
+//! The nearest of known pictures.
+
+use std::path::Path;
+
+use alexnet::data::{self, loader};
+use alexnet::engine::cpu::Cpu;
+use alexnet::features::{About, Pool, Taken, Writer, extract};
+use alexnet::image::decode;
+use alexnet::weights;
+use alexnet_serve::IndexFile;
+use serde_json::json;
+
+use crate::client::{Running, png, write_model};
+
+/// Writes 12 pictures into two classes, and a table of their features, as `alexnet features` does.
+fn write_index(folder: &Path, model: &Path) -> IndexFile {
+    let pictures = folder.join("pictures");
+    for i in 0..12 {
+        let class = pictures.join(["even", "odd"][i % 2]);
+        std::fs::create_dir_all(&class).unwrap();
+        std::fs::write(class.join(format!("{i:02}.png")), png(30 + 5 * i, 300 - 20 * i, i)).unwrap();
+    }
+    let file = weights::open(model, None).unwrap();
+    let taken = Taken::new(&file.net, "conv2", false, Pool::Average).unwrap();
+    let about = About {
+        model: weights::sha256(model).unwrap(),
+        net: file.net.name.clone(),
+        layer: "conv2".into(),
+        before_relu: false,
+        pool: Pool::Average,
+        shape: taken.shape().to_vec(),
+        precision: "f32".into(),
+        preprocess: file.preprocess.clone(),
+    };
+    let mut engine = Cpu::new(&file.net, 4, 1).unwrap();
+    file.load_into(&mut engine).unwrap();
+    let table = folder.join("index.safetensors");
+    let mut writer = Writer::create(&table, about).unwrap();
+    let source = data::open_loose(&pictures).unwrap();
+    let options = loader::Options { batch: 4, threads: 1, memory: Some(0), ..Default::default() };
+    let loader = loader::Loader::sequential(source.clone(), file.preprocess, false, options).unwrap();
+    let mut write = |i: usize, row: &[f32]| {
+        let class = source.classes().get(source.label(i) as usize);
+        writer.push(source.name(i), class.map(String::as_str), row)
+    };
+    assert!(extract(&mut engine, &loader, &taken, &mut write).unwrap().is_empty());
+    writer.finish().unwrap();
+    IndexFile { table, pictures: Some(pictures) }
+}
+
+#[test]
+fn a_known_picture_is_its_own_nearest() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(|settings| {
+        let model = settings.models[0].path.clone();
+        settings.models[0].index = Some(write_index(folder.path(), &model));
+    });
+    assert_eq!(running.get("/models").json()["models"][0]["similar"], json!("pictures"));
+    for i in [0, 7] {
+        let found = running.post("/similar?top=3", &png(30 + 5 * i, 300 - 20 * i, i)).json();
+        let near = found["nearest"].as_array().unwrap();
+        let class = ["even", "odd"][i % 2];
+        assert_eq!((&found["layer"], &near[0]["name"]), (&json!("conv2"), &json!(format!("{class}/{i:02}.png"))), "{found}");
+        assert_eq!(near[0]["label"], json!(class));
+        let distances: Vec<f64> = near.iter().map(|near| near["distance"].as_f64().unwrap()).collect();
+        assert!(distances[0] < 1e-5 && distances[1] > 1e-3 && distances[1] <= distances[2], "{found}");
+        // The picture itself, at most 160 pixels long.
+        let small = running.get(&format!("/indexed?row={}", near[0]["row"]));
+        assert_eq!((small.status, small.header("content-type")), (200, Some("image/png")));
+        let small = decode::decode(&small.body).unwrap();
+        let (width, height) = (30 + 5 * i, 300 - 20 * i);
+        assert_eq!(small.height.max(small.width), 160);
+        assert_eq!((small.width, small.height), ((width * 160).div_ceil(width.max(height)), 160));
+    }
+    for (path, status, part) in [
+        ("/similar?top=0", 400, "1 to 64"),
+        ("/similar?top=65", 400, "1 to 64"),
+        ("/similar?model=other", 404, "no model"),
+        ("/similar?row=1", 400, "row"),
+    ] {
+        let answer = running.post(path, &png(20, 20, 1));
+        assert!(answer.status == status && answer.text().contains(part), "{path}: {} {}", answer.status, answer.text());
+    }
+    assert_eq!(running.post("/similar", b"no picture").status, 422);
+    assert_eq!(running.get("/indexed?row=12").status, 404);
+    assert_eq!(running.get("/indexed?row=-1").status, 400);
+
+    // Other weights: the index is no longer theirs.
+    write_model(&running.model, 2);
+    running.control.reload();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while running.get("/models").json()["models"][0]["similar"] != json!(null) {
+        assert!(std::time::Instant::now() < until, "the old index stays");
+    }
+    assert_eq!(running.post("/similar", &png(20, 20, 1)).status, 404);
+    assert_eq!(running.post("/predict", &png(20, 20, 1)).status, 200);
+}
+
+#[test]
+fn without_an_index_or_its_pictures_that_is_told() {
+    let running = Running::start(|_| {});
+    assert_eq!(running.get("/models").json()["models"][0]["similar"], json!(null));
+    assert!(running.post("/similar", &png(20, 20, 1)).text().contains("--index"));
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(|settings| {
+        let index = write_index(folder.path(), &settings.models[0].path);
+        settings.models[0].index = Some(IndexFile { pictures: None, ..index });
+    });
+    assert_eq!(running.get("/models").json()["models"][0]["similar"], json!("names"));
+    assert_eq!(running.post("/similar?top=12", &png(20, 20, 1)).json()["nearest"].as_array().unwrap().len(), 12);
+    assert!(running.get("/indexed?row=1").text().contains("names alone"));
+}
