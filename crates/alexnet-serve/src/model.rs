@@ -36,6 +36,12 @@ impl Loaded {
         self.net.image_size
     }
 
+    /// The index that goes with the file that this was loaded from.
+    pub(crate) fn open_index(&self, file: &ModelFile) -> alexnet::Result<Option<Arc<Index>>> {
+        let open = |index| Index::open(index, &file.path, &self.net, &self.preprocess).map(Arc::new);
+        file.index.as_ref().map(open).transpose()
+    }
+
     /// Values of an input.
     pub(crate) fn input_len(&self) -> usize {
         3 * self.size() * self.size()
@@ -63,7 +69,7 @@ impl Stamp {
     }
 }
 
-/// Reads a model into memory and starts its engine, warmed up.
+/// Reads a model into memory and starts its engine, warmed up. Its index is not opened yet.
 pub(crate) fn load(
     file: &ModelFile,
     settings: &Settings,
@@ -86,8 +92,6 @@ pub(crate) fn load(
     engine.infer(&inputs, &mut Vec::new())?;
     let lane = Lane::start(engine, settings.batching, metrics, turn)
         .map_err(|e| Error::Invalid(format!("cannot start a thread for the model {}: {e}", file.name)))?;
-    let index =
-        file.index.as_ref().map(|index| Index::open(index, path, &model.net, &model.preprocess)).transpose()?.map(Arc::new);
     let (net, preprocess, classes) = (model.net, Arc::new(model.preprocess), model.classes);
-    Ok(Loaded { name: file.name.clone(), net, preprocess, classes, stamp, batch: capacity, lane, index })
+    Ok(Loaded { name: file.name.clone(), net, preprocess, classes, stamp, batch: capacity, lane, index: None })
 }

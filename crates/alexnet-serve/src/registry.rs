@@ -31,7 +31,8 @@ impl Registry {
     pub(crate) fn load(settings: &Settings, metrics: Arc<Metrics>) -> alexnet::Result<Registry> {
         let turn = Arc::new(Mutex::new(()));
         let entry = |file: &ModelFile| {
-            let loaded = load(file, settings, metrics.clone(), turn.clone())?;
+            let mut loaded = load(file, settings, metrics.clone(), turn.clone())?;
+            loaded.index = loaded.open_index(file)?;
             Ok(Entry { file: file.clone(), loaded: RwLock::new(Arc::new(loaded)), given_up: Mutex::new(None) })
         };
         let entries = settings.models.iter().map(entry).collect::<alexnet::Result<_>>()?;
@@ -63,18 +64,13 @@ impl Registry {
             if stamp == entry.now().stamp || Some(stamp) == given_up {
                 continue;
             }
-            // An index is of the old weights. A new one may have come with the new ones.
-            let again = |file: &ModelFile| load(file, &self.settings, self.metrics.clone(), self.turn.clone());
-            let loaded = again(&entry.file).or_else(|error| {
-                let without = ModelFile { index: None, ..entry.file.clone() };
-                let loaded = if entry.file.index.is_some() { again(&without) } else { return Err(error) };
-                if loaded.is_ok() {
-                    log::warn!("model {}: no nearest pictures any more: {error}", entry.file.name);
-                }
-                loaded
-            });
-            match loaded {
-                Ok(loaded) => {
+            match load(&entry.file, &self.settings, self.metrics.clone(), self.turn.clone()) {
+                Ok(mut loaded) => {
+                    // An index is of the old weights, unless a new one came with the new ones.
+                    loaded.index = loaded.open_index(&entry.file).unwrap_or_else(|error| {
+                        log::warn!("model {}: no nearest pictures any more: {error}", entry.file.name);
+                        None
+                    });
                     *entry.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
                     self.metrics.reloads.fetch_add(1, Ordering::Relaxed);
                     log::warn!("model {}: new weights from {}", entry.file.name, entry.file.path.display());

@@ -71,6 +71,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Ok(engine)
     };
     let mut quantised = KINDS.into_iter().map(quantised).collect::<Result<Vec<_>, _>>()?;
+    // The engines have them: 240 MB need not lie about once more.
+    model.tensors.clear();
     let classes = model.classes.len();
     let best = |logits: &[f32]| logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
     for batch in loader.epoch(0, 0).filter(|batch| !batch.labels.is_empty()) {

@@ -130,15 +130,11 @@ fn model(text: &str, net: Option<&str>) -> anyhow::Result<ModelFile> {
 
 /// The model that `NAME=PATH` is for, or the only one; and the path.
 fn of_model<'a>(models: &'a mut [ModelFile], option: &str, text: &str) -> anyhow::Result<(&'a mut ModelFile, PathBuf)> {
-    let named = text.split_once('=').filter(|(name, _)| models.iter().any(|model| model.name == *name));
-    let (at, path) = match named {
-        Some((name, path)) => (models.iter().position(|model| model.name == name), path),
-        None if models.len() == 1 => (Some(0), text),
-        None => (None, text),
-    };
-    match at {
-        Some(at) => Ok((&mut models[at], path.into())),
-        None => bail!("--{option} {text}: say for which model (--{option} NAME={path})"),
+    let of = |(name, path)| Some((models.iter().position(|model| model.name == name)?, path));
+    let named = text.split_once('=').and_then(of);
+    match named.or_else(|| (models.len() == 1).then_some((0, text))) {
+        Some((at, path)) => Ok((&mut models[at], path.into())),
+        None => bail!("--{option} {text}: say for which model (--{option} NAME={text})"),
     }
 }
 

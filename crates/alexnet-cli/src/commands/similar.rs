@@ -4,10 +4,9 @@ use super::features::{Asked, Looker};
 use super::machine::Machine;
 use crate::{net_option, out};
 use alexnet::data;
-use alexnet::features::{self, Near, Table, nearest};
+use alexnet::features::{self, Near, Pictures, Table, nearest};
 use alexnet::image::Picture;
-use anyhow::{Context, bail};
-use std::collections::HashMap;
+use anyhow::bail;
 use std::path::PathBuf;
 
 /// Options of `alexnet similar`.
@@ -105,15 +104,14 @@ fn draw(
     table: &Table,
     answers: &[(usize, Vec<Near>)],
 ) -> anyhow::Result<()> {
-    let source = data::open_loose(data)?;
-    let places: HashMap<&str, usize> = (0..source.len()).map(|i| (source.name(i), i)).collect();
+    let known = Pictures::open(data)?;
     let mut rows = Vec::new();
     for (query, answer) in answers {
         let mut row: Vec<Picture> = vec![queries.picture(*query).map_err(anyhow::Error::msg)?];
         for near in answer {
-            let name = table.names[near.row].as_str();
-            let at = places.get(name).with_context(|| format!("{}: no {name}, which the index has", data.display()))?;
-            row.push(source.picture(*at).map_err(|why| anyhow::anyhow!("{}: {name}: {why}", data.display()))?);
+            let name = &table.names[near.row];
+            known.check(name)?;
+            row.push(known.picture(name).map_err(|why| anyhow::anyhow!("{}: {name}: {why}", data.display()))?);
         }
         rows.push(row);
     }

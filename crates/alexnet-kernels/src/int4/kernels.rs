@@ -114,7 +114,7 @@ unsafe fn body<V: Vector, T: Nibbles<V>, const N: usize, const VECTORS: usize>(x
             let half = VECTORS / 2;
             for v in 0..half {
                 let scales = V::load(w.add(NIBBLES + v * V::WIDTH));
-                let (low, high) = (T::low_halves(scales), T::high_halves(scales));
+                let (low, high) = (scales.low_halves(), scales.high_halves());
                 for (sums, integers) in sums.iter_mut().zip(integers) {
                     sums[v] = integers[v].of_integers().mul_add(low, sums[v]);
                     sums[half + v] = integers[half + v].of_integers().mul_add(high, sums[half + v]);

@@ -1,10 +1,10 @@
-//! What registers do with nibbles and with pairs of bf16.
+//! What registers do with nibbles.
 
 use crate::simd::{Four, Vector};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-/// How a register of words is taken apart and multiplied.
+/// How nibbles are taken out of a register and multiplied.
 ///
 /// # Safety
 /// All functions need a processor with the register's instruction set, and must be inlined into a function that has its features.
@@ -24,16 +24,6 @@ pub(super) trait Nibbles<V: Vector> {
     /// # Safety
     /// The trait's.
     unsafe fn dot(x: V, q: V, sum: V) -> V;
-    /// The floats whose bf16 are the low halves of words.
-    ///
-    /// # Safety
-    /// The trait's.
-    unsafe fn low_halves(v: V) -> V;
-    /// The floats whose bf16 are the high halves of words.
-    ///
-    /// # Safety
-    /// The trait's.
-    unsafe fn high_halves(v: V) -> V;
 }
 
 /// AVX-512 with `vpdpbusd` where VNNI; else by pairs, of which none exceeds 2 x 255 x 15 = 7,650: `vpmaddubsw` does not saturate.
@@ -66,18 +56,6 @@ impl<const VNNI: bool> Nibbles<__m512> for Sixteen<VNNI> {
             })
         }
     }
-
-    #[inline(always)]
-    unsafe fn low_halves(v: __m512) -> __m512 {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(v))) }
-    }
-
-    #[inline(always)]
-    unsafe fn high_halves(v: __m512) -> __m512 {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm512_and_ps(v, _mm512_castsi512_ps(_mm512_set1_epi32(0xFFFF_0000_u32.cast_signed()))) }
-    }
 }
 
 /// AVX2, by pairs.
@@ -106,18 +84,6 @@ impl Nibbles<__m256> for Eight {
             let pairs = _mm256_maddubs_epi16(x, q);
             _mm256_castsi256_ps(_mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))))
         }
-    }
-
-    #[inline(always)]
-    unsafe fn low_halves(v: __m256) -> __m256 {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(v))) }
-    }
-
-    #[inline(always)]
-    unsafe fn high_halves(v: __m256) -> __m256 {
-        // SAFETY: the trait's conditions.
-        unsafe { _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(0xFFFF_0000_u32.cast_signed()))) }
     }
 }
 
@@ -148,15 +114,5 @@ impl Nibbles<Four> for Plain {
             let products: u32 = products.map(|(x, q)| u32::from(x) * u32::from(q)).sum();
             f32::from_bits(sum.0[i].to_bits().wrapping_add(products))
         }))
-    }
-
-    #[inline(always)]
-    unsafe fn low_halves(v: Four) -> Four {
-        words(v, |word| word << 16)
-    }
-
-    #[inline(always)]
-    unsafe fn high_halves(v: Four) -> Four {
-        words(v, |word| word & 0xFFFF_0000)
     }
 }

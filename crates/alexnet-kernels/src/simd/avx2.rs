@@ -63,6 +63,18 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
+    unsafe fn low_halves(self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(self))) }
+    }
+
+    #[inline(always)]
+    unsafe fn high_halves(self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm256_and_ps(self, _mm256_castsi256_ps(_mm256_set1_epi32(0xFFFF_0000_u32.cast_signed()))) }
+    }
+
+    #[inline(always)]
     unsafe fn fourth_root_guess(self) -> Self {
         // SAFETY: the trait's conditions.
         unsafe {

@@ -63,6 +63,18 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
+    unsafe fn low_halves(self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(self))) }
+    }
+
+    #[inline(always)]
+    unsafe fn high_halves(self) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm512_and_ps(self, _mm512_castsi512_ps(_mm512_set1_epi32(0xFFFF_0000_u32.cast_signed()))) }
+    }
+
+    #[inline(always)]
     unsafe fn fourth_root_guess(self) -> Self {
         // SAFETY: the trait's conditions.
         unsafe {

@@ -85,6 +85,16 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The trait's.
     unsafe fn bf16_pairs(low: Self, high: Self) -> Self;
+    /// The floats whose bf16 are the low halves of words.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn low_halves(self) -> Self;
+    /// The floats whose bf16 are the high halves of words.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn high_halves(self) -> Self;
 }
 
 /// Something that is computed by vector registers.

@@ -85,6 +85,16 @@ impl Vector for Four {
     }
 
     #[inline(always)]
+    unsafe fn low_halves(self) -> Self {
+        Four(self.0.map(|word| f32::from_bits(word.to_bits() << 16)))
+    }
+
+    #[inline(always)]
+    unsafe fn high_halves(self) -> Self {
+        Four(self.0.map(|word| f32::from_bits(word.to_bits() & 0xFFFF_0000)))
+    }
+
+    #[inline(always)]
     unsafe fn fourth_root_guess(self) -> Self {
         Four(self.0.map(|word| f32::from_bits(FOURTH_ROOT.wrapping_sub(word.to_bits() >> 2))))
     }

@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_few_rows};
+use crate::simd::Vector;
 
 /// Products of floats.
 struct Floats;
@@ -36,9 +37,8 @@ impl Terms<__m256> for Bf16Halves {
     unsafe fn dot(a: __m256, b: __m256, sum: __m256) -> __m256 {
         // SAFETY: the trait's conditions.
         unsafe {
-            let high = |v| _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(0xFFFF_0000_u32.cast_signed())));
-            let low = |v| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(v)));
-            _mm256_fmadd_ps(high(a), high(b), _mm256_fmadd_ps(low(a), low(b), sum))
+            let low = _mm256_fmadd_ps(a.low_halves(), b.low_halves(), sum);
+            _mm256_fmadd_ps(a.high_halves(), b.high_halves(), low)
         }
     }
 

@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_rows};
+use crate::simd::Vector;
 
 /// Products of floats.
 struct Floats;
@@ -56,9 +57,8 @@ impl Terms<__m512> for Bf16Halves {
     unsafe fn dot(a: __m512, b: __m512, sum: __m512) -> __m512 {
         // SAFETY: the trait's conditions.
         unsafe {
-            let high = |v| _mm512_and_ps(v, _mm512_castsi512_ps(_mm512_set1_epi32(0xFFFF_0000_u32.cast_signed())));
-            let low = |v| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(v)));
-            _mm512_fmadd_ps(high(a), high(b), _mm512_fmadd_ps(low(a), low(b), sum))
+            let low = _mm512_fmadd_ps(a.low_halves(), b.low_halves(), sum);
+            _mm512_fmadd_ps(a.high_halves(), b.high_halves(), low)
         }
     }
 

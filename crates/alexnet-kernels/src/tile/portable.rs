@@ -4,7 +4,7 @@
 
 use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_few_rows};
-use crate::simd::{Four, multiply_add};
+use crate::simd::{Four, Vector, multiply_add};
 
 /// Products of floats.
 struct Floats;
@@ -33,9 +33,9 @@ impl Terms<Four> for Bf16Halves {
 
     #[inline(always)]
     unsafe fn dot(a: Four, b: Four, sum: Four) -> Four {
-        let high = |v: Four| Four(v.0.map(|v| f32::from_bits(v.to_bits() & 0xFFFF_0000)));
-        let low = |v: Four| Four(v.0.map(|v| f32::from_bits(v.to_bits() << 16)));
-        multiply_add(high(a), high(b), multiply_add(low(a), low(b), sum))
+        // SAFETY: the trait's conditions.
+        let (high, low) = unsafe { ((a.high_halves(), b.high_halves()), (a.low_halves(), b.low_halves())) };
+        multiply_add(high.0, high.1, multiply_add(low.0, low.1, sum))
     }
 
     #[inline(always)]

@@ -17,7 +17,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::pictures::{Slice, decoded, files, within};
+use super::pictures::{Slice, decoded, files, only, within};
 use crate::Shared;
 use crate::model::Loaded;
 use crate::problem::{Problem, bytes, json as json_answer};
@@ -101,10 +101,7 @@ pub(super) async fn explain(
     let (shared, model) = (&shared, &model);
     within(shared, request, |headers, whole| async move {
         let files = files(&headers, &whole)?;
-        let [file] = files.as_slice() else {
-            return Err(Problem::bad(format!("{} pictures; send one to be explained", files.len())));
-        };
-        let slice = Slice::new(&Arc::new(whole), file);
+        let slice = Slice::new(&Arc::new(whole), only(&files, " to be explained")?);
         let preprocess = model.preprocess.clone();
         let _room = shared.admission.inputs(1).await?;
         let (view, area) = decoded(shared, slice, move |picture| {

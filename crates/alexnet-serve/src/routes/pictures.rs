@@ -54,6 +54,14 @@ pub(super) fn files(headers: &HeaderMap, whole: &Whole) -> Result<Vec<File>, Pro
     }
 }
 
+/// The only picture of a request; `wanted` tells what it is sent for.
+pub(super) fn only<'a>(files: &'a [File], wanted: &str) -> Result<&'a File, Problem> {
+    match files {
+        [file] => Ok(file),
+        _ => Err(Problem::bad(format!("{} pictures; send one{wanted}", files.len()))),
+    }
+}
+
 /// Runs what answers a request with a body, within the limits.
 pub(super) async fn within<F: Future<Output = Result<T, Problem>>, T>(
     shared: &Arc<Shared>,

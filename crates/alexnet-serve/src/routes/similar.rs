@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::pictures::{Slice, decoded, files, within};
+use super::pictures::{Slice, decoded, files, only, within};
 use crate::Shared;
 use crate::index::Index;
 use crate::model::Loaded;
@@ -51,10 +51,7 @@ pub(super) async fn similar(
     let (shared, model) = (&shared, &model);
     within(shared, request, |headers, whole| async move {
         let files = files(&headers, &whole)?;
-        let [file] = files.as_slice() else {
-            return Err(Problem::bad(format!("{} pictures; send one, to which the nearest are wanted", files.len())));
-        };
-        let slice = Slice::new(&Arc::new(whole), file);
+        let slice = Slice::new(&Arc::new(whole), only(&files, ", to which the nearest are wanted")?);
         let preprocess = model.preprocess.clone();
         let _room = shared.admission.inputs(1).await?;
         let tensor = decoded(shared, slice, move |picture| Ok(View::centre(picture, &preprocess).tensor)).await?;

@@ -6,6 +6,7 @@ mod nearest;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod pictures;
 mod sheet;
 mod table;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 mod write;
 
 pub use nearest::{Near, nearest};
+pub use pictures::Pictures;
 pub use sheet::sheet;
 pub use table::{About, Table};
 pub use write::Writer;

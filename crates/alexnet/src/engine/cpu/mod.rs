@@ -189,9 +189,7 @@ impl Cpu {
     fn learn(&mut self, purpose: Purpose, after: Option<&str>, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
         let n = if after.is_some() { batch.labels.len() } else { self.count(batch.images)? };
         input::to_learn_from(n, batch.labels, self.classes, self.capacity)?;
-        if self.precision.is_of_bytes() {
-            return Err(Error::Invalid(format!("{} is for inference; train in f32 or bf16", self.precision)));
-        }
+        self.precision.check_trains()?;
         let (team, precision) = (self.team.clone(), self.precision);
         let context = self.context(&team);
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };

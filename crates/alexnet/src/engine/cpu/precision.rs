@@ -2,6 +2,8 @@
 
 use alexnet_kernels::context;
 
+use crate::Error;
+
 /// What the products of convolutions and linear layers are made of. Weights, and all sums, are kept in single precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
@@ -20,6 +22,14 @@ impl Precision {
     /// Whether maps are bytes, so that there is nothing but inference.
     pub fn is_of_bytes(self) -> bool {
         matches!(self, Precision::Int8 | Precision::Int4)
+    }
+
+    /// Fails where nothing can be learned.
+    pub(super) fn check_trains(self) -> crate::Result<()> {
+        if self.is_of_bytes() {
+            return Err(Error::Invalid(format!("{self} is for inference; train in f32 or bf16")));
+        }
+        Ok(())
     }
 
     /// That of the kernels which compute on floats.

@@ -33,9 +33,7 @@ impl Segment {
         threads: usize,
         precision: Precision,
     ) -> Result<Segment> {
-        if precision.is_of_bytes() {
-            return Err(Error::Invalid(format!("{precision} is for inference; train in f32 or bf16")));
-        }
+        precision.check_trains()?;
         let cpu = Cpu::of_layers(net, capacity, threads)?.with_precision(precision);
         let purpose = if wants_input_gradient { Purpose::InputGradient } else { Purpose::Train };
         let training = Program::new(net, layers.clone(), purpose, capacity)?;
