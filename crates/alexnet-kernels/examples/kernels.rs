@@ -75,6 +75,7 @@ fn main() {
         let context = Context { isa, threads, convolutions: Convolutions::Fastest, precision };
         for (name, c, size, k, r, stride, pad, p) in [
             ("conv1", 3, 224, 64, 11, 4, 2, 55),
+            ("conv1/96", 3, 224, 96, 11, 4, 2, 55),
             ("conv2", 64, 27, 192, 5, 1, 2, 27),
             ("conv3", 192, 13, 384, 3, 1, 1, 13),
             ("conv4", 384, 13, 256, 3, 1, 1, 13),

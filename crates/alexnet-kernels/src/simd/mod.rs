@@ -97,6 +97,18 @@ pub(crate) trait Vector: Copy {
     unsafe fn high_halves(self) -> Self;
 }
 
+/// Asks for the cache line at an address, which need not be good: a hint, and nothing where there is no such instruction.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction belongs to every x86-64, and touches nothing that a program could see.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Something that is computed by vector registers.
 pub(crate) trait Vectorized {
     /// Computes it. Implementations must be `#[inline(always)]`, and so must all functions with registers that they call.

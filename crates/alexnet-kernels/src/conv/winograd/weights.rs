@@ -4,26 +4,30 @@
 //! dg = G^T [ sum over tiles of (B^T d B) . (A dY A^T) ] G
 //! ```
 //!
-//! Again 36 matrix products, [C, tiles] x [tiles, 32]. Some pictures at a time are transformed, both input and gradient, so that
+//! Again P P matrix products, [C, tiles] x [tiles, 32]. Some pictures at a time are transformed, both input and gradient, so that
 //! the products find them in the third-level cache.
 
 use std::marker::PhantomData;
 
-use super::transform::{self, LANES, PRODUCTS, SIX};
-use super::{Lines, MOST_WORD, Pixels, Tiles, find_pixels, input, no_pixels, tile_size};
+use super::Tiles;
+use super::filters::{MOST_WORD, WeightsBack};
+use super::maps::{Lines, Pixels, input, with_pixels};
+use super::transform::{self, LANES};
 use crate::buffer::{cast, with_scratch};
 use crate::context::Context;
 use crate::conv::Shape;
 use crate::map::Map;
 use crate::pack::PANEL;
-use crate::simd::{Vector, Vectorized, dispatch};
+use crate::simd::{Vector, Vectorized, dispatch, prefetch};
 use crate::threads::{Parts, for_each_chunk};
 use crate::tile::{Real, Start, Tile, cut, max_rows};
 
 /// Bytes of transformed maps at a time.
-const TOGETHER: usize = 12 << 20;
+const TOGETHER: usize = 6 << 20;
+/// Words of tiles that are summed before the next ones: 16 KiB of a panel.
+const WORDS: usize = 128;
 
-/// dw, packed; the same as the direct gradient but for rounding.
+/// dw of a convolution of stride 1, packed; the same as the direct gradient but for rounding.
 pub(in crate::conv) fn backward_weights<E: Real>(
     context: &Context<'_>,
     shape: &Shape,
@@ -32,16 +36,19 @@ pub(in crate::conv) fn backward_weights<E: Real>(
     dy: &[f32],
     dw: &mut [f32],
 ) {
-    match tile_size(shape) {
-        Some(4) => backward_weights_with::<E, 4, 3>(context, shape, x, dy_map, dy, dw),
-        Some(2) => backward_weights_with::<E, 2, 5>(context, shape, x, dy_map, dy, dw),
-        _ => unreachable!("see `fits`"),
-    }
+    let tiles = Tiles::of::<E>(shape);
+    let with = match (tiles.points, shape.r) {
+        (6, 3) => backward_weights_with::<E, 6, 4, 3>,
+        (6, _) => backward_weights_with::<E, 6, 2, 5>,
+        _ => backward_weights_with::<E, 8, 4, 5>,
+    };
+    with(context, shape, &tiles, x, dy_map, dy, dw);
 }
 
-fn backward_weights_with<E: Real, const M: usize, const R: usize>(
+fn backward_weights_with<E: Real, const P: usize, const M: usize, const R: usize>(
     context: &Context<'_>,
     shape: &Shape,
+    tiles: &Tiles,
     x: &[f32],
     dy_map: Map,
     dy: &[f32],
@@ -49,112 +56,152 @@ fn backward_weights_with<E: Real, const M: usize, const R: usize>(
 ) {
     let filters = shape.filters();
     let (panels, outputs, c) = (filters.panels(), filters.group_outputs(), filters.c);
-    let all_panels = shape.groups * panels;
+    let (all_panels, c_panels) = (shape.groups * panels, c.div_ceil(PANEL));
     let element = PhantomData::<E>;
-    let tiles = Tiles::new(shape, M);
     let per_picture = tiles.down * tiles.along;
-    let picture = PRODUCTS * per_picture * (shape.x.c + all_panels * PANEL) * size_of::<E>();
+    let all_c_panels = shape.groups * c_panels;
+    let picture = P * P * per_picture * (all_c_panels + all_panels) * PANEL * size_of::<E>();
     let pictures = (TOGETHER / picture).clamp(1, shape.x.n);
     // The sum is over tiles, so a word takes neighbouring tiles.
     let most = (pictures * per_picture).div_ceil(E::WORD);
-    let (v_len, d_len, u_len) = (PRODUCTS * most * c, PRODUCTS * most * PANEL, PRODUCTS * c * PANEL);
+    // A cache line more, or the P P lines that a tile writes would all want the same places in the caches.
+    let line = most * PANEL + LANES;
+    let u_len = P * P * c * PANEL;
     with_scratch(all_panels * u_len, |u: &mut [f32]| {
-        with_scratch(shape.groups * v_len + all_panels * d_len, |room: &mut [u32]| {
-            let (v, d) = room.split_at_mut(shape.groups * v_len);
+        with_scratch((all_c_panels + all_panels) * P * P * line, |room: &mut [u32]| {
+            let (v, d) = room.split_at_mut(all_c_panels * P * P * line);
             for first in (0..shape.x.n).step_by(pictures) {
                 let count = pictures.min(shape.x.n - first) * per_picture;
                 let words = count.div_ceil(E::WORD);
-                // v: [group][36][word of tiles][C / groups], d: [panel][36][word of tiles][32]
+                // v: [P P][panel of inputs][word of tiles][32], d: [P P][panel of outputs][word of tiles][32]
                 let (v_parts, d_parts) = (Parts::new(v), Parts::new(d));
                 context.threads.run(words, &|word| {
-                    let places: [_; MOST_WORD] = std::array::from_fn(
-                        #[inline(always)]
-                        |i| {
-                            let tile = word * E::WORD + i;
-                            (i < E::WORD && tile < count).then(|| tiles.place(first * per_picture + tile))
-                        },
-                    );
-                    let mut pixels = [no_pixels(c); MOST_WORD];
+                    // The word's tiles; none beyond the last, or beyond what a word takes.
+                    let tile = |i: usize| {
+                        let tile = word * E::WORD + i;
+                        (i < E::WORD && tile < count).then_some(first * per_picture + tile)
+                    };
                     for group in 0..shape.groups {
-                        let start = v_parts.pointer(group * v_len + word * c, (PRODUCTS - 1) * words * c + c);
-                        for (&place, pixels) in places.iter().zip(&mut pixels).take(E::WORD) {
-                            find_pixels(shape, x, group * c, place, pixels);
-                        }
-                        let to = Lines { start, step: words * c };
-                        // SAFETY: this word's lines, C for each product, belong to this task alone.
-                        unsafe { dispatch(context.isa, InputsTransform { c, pixels: &pixels, to, element }) };
+                        with_pixels::<P>(tiles, x, group * c, tile(0), |zeroth| {
+                            with_pixels::<P>(tiles, x, group * c, tile(1), |first| {
+                                for panel in 0..c_panels {
+                                    let channels = (panel * PANEL, (c - panel * PANEL).min(PANEL));
+                                    let step = all_c_panels * line;
+                                    let at = (group * c_panels + panel) * line + word * PANEL;
+                                    let start = v_parts.pointer(at, (P * P - 1) * step + PANEL);
+                                    let (to, pixels) = (Lines { start, step }, [zeroth, first]);
+                                    // SAFETY: this word's lines, a panel for each product, belong to this task alone.
+                                    unsafe { dispatch(context.isa, InputsTransform::<E, P> { channels, pixels, to, element }) };
+                                }
+                            });
+                        });
                     }
+                    let places = [0, 1].map(|i| tile(i).map(|tile| tiles.place(tile)));
                     for panel in 0..all_panels {
                         let within = panel % panels * PANEL;
                         let k = panel / panels * outputs + within;
                         let channels = (k, (outputs - within).min(PANEL));
-                        let start = d_parts.pointer(panel * d_len + word * PANEL, (PRODUCTS - 1) * words * PANEL + PANEL);
-                        let to = Lines { start, step: words * PANEL };
-                        // SAFETY: as above, with a panel's words for each product.
+                        let step = all_panels * line;
+                        let start = d_parts.pointer(panel * line + word * PANEL, (P * P - 1) * step + PANEL);
+                        let to = Lines { start, step };
+                        // SAFETY: as above.
                         unsafe {
-                            dispatch(context.isa, GradientsTransform::<E, M> { dy_map, dy, places, channels, to, element });
+                            dispatch(context.isa, GradientsTransform::<E, P, M> { dy_map, dy, places, channels, to, element });
                         }
                     }
                 });
-                let (v, d) = (cast::<u32, E>(v), &*d);
-                let start = if first == 0 { Start::Zero } else { Start::Y };
-                // A task takes six products of a panel.
-                for_each_chunk(context.threads, u, SIX * c * PANEL, |task, u| {
-                    let (panel, row) = (task / SIX, task % SIX);
-                    for (product, u) in (row * SIX..).zip(u.chunks_exact_mut(c * PANEL)) {
-                        for (channel, rows) in cut(c, max_rows::<E>(context.isa)) {
-                            let a = &v[(panel / panels * v_len + product * words * c + channel) * E::WORD..];
-                            let b = &d[panel * d_len + product * words * PANEL..];
-                            let (counts, steps, floor) = ([1, 1, words], [0, 0, c * E::WORD], f32::NEG_INFINITY);
-                            let (row, y_row, lanes) = (E::WORD, PANEL, PANEL);
-                            let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
-                            let to = &mut u[channel * PANEL..][..rows * PANEL];
-                            // SAFETY: `to` has these rows and lanes.
-                            unsafe { tile.run(context.isa, rows, to.as_mut_ptr()) };
-                        }
-                    }
-                });
+                let terms = Terms { words, line, first: first == 0, groups: shape.groups, c, panels };
+                multiply::<E, P>(context, &terms, cast(v), d, u);
             }
         });
         let u = &*u;
         for_each_chunk(context.threads, dw, filters.depth() * PANEL, |panel, dw| {
             // SAFETY: nothing is asked for.
-            unsafe { dispatch(context.isa, WeightsBack::<R> { c, u: &u[panel * u_len..][..u_len], dw }) };
+            unsafe { dispatch(context.isa, WeightsBack::<P, R> { c, u: &u[panel * u_len..][..u_len], dw }) };
         });
     });
 }
 
-/// B^T d B of the tiles of a word, [36][C] words.
-///
-/// It asks that `to` takes C words for each of 36, and that pixels have C channels.
-struct InputsTransform<'a, E> {
+/// Sums over some pictures' tiles.
+struct Terms {
+    /// Words of tiles.
+    words: usize,
+    /// Words from one panel of inputs or outputs to the next.
+    line: usize,
+    /// Whether they are the first pictures' tiles.
+    first: bool,
+    groups: usize,
+    /// Input channels of a group.
     c: usize,
-    pixels: &'a [Pixels<'a>; MOST_WORD],
+    /// Panels of outputs of a group.
+    panels: usize,
+}
+
+/// u[panel of outputs][P P][C][32] += v[P P][panel of inputs][tiles][32]^T x d[P P][panel of outputs][tiles][32].
+///
+/// A task takes a product: what it adds to, 393 KB in conv4, and the tiles that it goes over stay in a second-level cache.
+fn multiply<E: Real, const P: usize>(context: &Context<'_>, terms: &Terms, v: &[E], d: &[u32], u: &mut [f32]) {
+    let Terms { words, line, first, groups, c, panels } = *terms;
+    let (c_panels, all_panels) = (c.div_ceil(PANEL), groups * panels);
+    let u = Parts::new(u);
+    context.threads.run(P * P, &|product| {
+        for word in (0..words).step_by(WORDS) {
+            let count = WORDS.min(words - word);
+            let start = if first && word == 0 { Start::Zero } else { Start::Y };
+            for (panel, c_panel) in (0..all_panels).flat_map(|panel| (0..c_panels).map(move |c_panel| (panel, c_panel))) {
+                let at = ((product * groups + panel / panels) * c_panels + c_panel) * line + word * PANEL;
+                let b = &d[(product * all_panels + panel) * line + word * PANEL..][..count * PANEL];
+                for (channel, rows) in cut((c - c_panel * PANEL).min(PANEL), max_rows::<E>(context.isa)) {
+                    let a = &v[(at + channel) * E::WORD..];
+                    let (counts, steps, floor) = ([1, 1, count], [0, 0, PANEL * E::WORD], f32::NEG_INFINITY);
+                    let (row, y_row, lanes) = (E::WORD, PANEL, PANEL);
+                    let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
+                    let sum = ((panel * P * P + product) * c + c_panel * PANEL + channel) * PANEL;
+                    let to = u.pointer(sum, rows * PANEL);
+                    for line in (0..rows * PANEL).step_by(LANES) {
+                        prefetch(to.wrapping_add(rows * PANEL + line));
+                    }
+                    // SAFETY: this product belongs to this task alone.
+                    unsafe { tile.run(context.isa, rows, to) };
+                }
+            }
+        }
+    });
+}
+
+/// B^T d B of a panel's channels of the tiles of a word.
+///
+/// It asks that `to` takes as many words as there are channels for each of P P, and that pixels have them.
+struct InputsTransform<'a, E, const P: usize> {
+    /// First channel, and how many up to 32: a multiple of any register's width.
+    channels: (usize, usize),
+    pixels: [&'a Pixels<'a, P>; MOST_WORD],
     to: Lines<u32>,
     element: PhantomData<E>,
 }
 
-impl<E: Real> Vectorized for InputsTransform<'_, E> {
+impl<E: Real, const P: usize> Vectorized for InputsTransform<'_, E, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        // SAFETY: C is a multiple of any register's width.
+        let (c, channels) = self.channels;
+        // SAFETY: what it asks for.
         unsafe {
-            let mut first = [V::splat(0.0); PRODUCTS];
-            for at in (0..self.c).step_by(V::WIDTH) {
+            let mut first = [[V::splat(0.0); P]; P];
+            for at in (0..channels).step_by(V::WIDTH) {
                 if E::WORD == 2 {
-                    input::<V>(
-                        &self.pixels[0],
-                        at,
+                    input::<V, P>(
+                        self.pixels[0],
+                        c + at,
                         #[inline(always)]
-                        |product, value| first[product] = value,
+                        |i, j, value| first[i][j] = value,
                     );
                 }
-                input::<V>(
-                    &self.pixels[E::WORD - 1],
-                    at,
+                input::<V, P>(
+                    self.pixels[E::WORD - 1],
+                    c + at,
                     #[inline(always)]
-                    |product, value| {
-                        E::words(first[product], value).store(self.to.start.add(product * self.to.step + at).cast());
+                    |i, j, value| {
+                        E::words(first[i][j], value).store(self.to.start.add((i * P + j) * self.to.step + at).cast());
                     },
                 );
             }
@@ -164,8 +211,8 @@ impl<E: Real> Vectorized for InputsTransform<'_, E> {
 
 /// A dY A^T of the tiles of a word. Pixels, channels and tiles that there are not are zero.
 ///
-/// It asks that `to` takes 32 words for each of 36.
-struct GradientsTransform<'a, E, const M: usize> {
+/// It asks that `to` takes 32 words for each of P P.
+struct GradientsTransform<'a, E, const P: usize, const M: usize> {
     dy_map: Map,
     dy: &'a [f32],
     places: [Option<(usize, usize, usize)>; MOST_WORD],
@@ -175,33 +222,33 @@ struct GradientsTransform<'a, E, const M: usize> {
     element: PhantomData<E>,
 }
 
-impl<E: Real, const M: usize> Vectorized for GradientsTransform<'_, E, M> {
+impl<E: Real, const P: usize, const M: usize> Vectorized for GradientsTransform<'_, E, P, M> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let (k, channels) = self.channels;
         // SAFETY: lanes end with the panel.
         unsafe {
-            let mut first = [V::splat(0.0); PRODUCTS];
+            let mut first = [[V::splat(0.0); P]; P];
             for lane in (0..PANEL).step_by(V::WIDTH) {
                 let channels = (k + lane, channels.saturating_sub(lane).min(V::WIDTH));
                 if E::WORD == 2 {
-                    gradient::<V, M>(
+                    gradient::<V, P, M>(
                         self.dy_map,
                         self.dy,
                         self.places[0],
                         channels,
                         #[inline(always)]
-                        |product, value| first[product] = value,
+                        |i, j, value| first[i][j] = value,
                     );
                 }
-                gradient::<V, M>(
+                gradient::<V, P, M>(
                     self.dy_map,
                     self.dy,
                     self.places[E::WORD - 1],
                     channels,
                     #[inline(always)]
-                    |product, value| {
-                        E::words(first[product], value).store(self.to.start.add(product * self.to.step + lane).cast());
+                    |i, j, value| {
+                        E::words(first[i][j], value).store(self.to.start.add((i * P + j) * self.to.step + lane).cast());
                     },
                 );
             }
@@ -214,17 +261,17 @@ impl<E: Real, const M: usize> Vectorized for GradientsTransform<'_, E, M> {
 /// # Safety
 /// Those of [`Vector`].
 #[inline(always)]
-unsafe fn gradient<V: Vector, const M: usize>(
+unsafe fn gradient<V: Vector, const P: usize, const M: usize>(
     map: Map,
     dy: &[f32],
     place: Option<(usize, usize, usize)>,
     (k, channels): (usize, usize),
-    mut put: impl FnMut(usize, V),
+    mut put: impl FnMut(usize, usize, V),
 ) {
     let (image, p, q) = place.unwrap_or((0, map.h, map.w));
     // SAFETY: the caller's promise; whole registers are read from slices as long.
     unsafe {
-        let mut columns = [[V::splat(0.0); M]; SIX];
+        let mut columns = [[V::splat(0.0); M]; P];
         for j in 0..M {
             let mut y = [V::splat(0.0); M];
             for i in 0..M {
@@ -239,57 +286,20 @@ unsafe fn gradient<V: Vector, const M: usize>(
                     }
                 }
             }
-            transform::output_gradient::<V, M>(
+            transform::output_gradient::<V, P, M>(
                 #[inline(always)]
                 |i| y[i],
                 #[inline(always)]
                 |i, value| columns[i][j] = value,
             );
         }
-        for i in 0..SIX {
-            transform::output_gradient::<V, M>(
+        for i in 0..P {
+            transform::output_gradient::<V, P, M>(
                 #[inline(always)]
                 |j| columns[i][j],
                 #[inline(always)]
-                |j, value| put(i * SIX + j, value),
+                |j, value| put(i, j, value),
             );
-        }
-    }
-}
-
-/// G^T u G of a panel, from [36][C][32] to [R][S][C][32].
-struct WeightsBack<'a, const R: usize> {
-    c: usize,
-    u: &'a [f32],
-    dw: &'a mut [f32],
-}
-
-impl<const R: usize> Vectorized for WeightsBack<'_, R> {
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
-        let (c, u, dw) = (self.c, self.u.as_ptr(), self.dw.as_mut_ptr());
-        assert!(self.u.len() >= PRODUCTS * c * PANEL && self.dw.len() >= R * R * c * PANEL);
-        for at in (0..c * PANEL).step_by(V::WIDTH) {
-            // SAFETY: within the lengths just checked.
-            unsafe {
-                let mut columns = [[V::splat(0.0); SIX]; R];
-                for j in 0..SIX {
-                    let product = |i| V::load(u.add((i * SIX + j) * c * PANEL + at));
-                    transform::filter_gradient::<V, R>(
-                        product,
-                        #[inline(always)]
-                        |r, value| columns[r][j] = value,
-                    );
-                }
-                for r in 0..R {
-                    let put = |s, value: V| value.store(dw.add((r * R + s) * c * PANEL + at));
-                    transform::filter_gradient::<V, R>(
-                        #[inline(always)]
-                        |j| columns[r][j],
-                        put,
-                    );
-                }
-            }
         }
     }
 }

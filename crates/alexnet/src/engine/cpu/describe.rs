@@ -46,7 +46,8 @@ pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>, precision: Pre
         Work::Conv { shape, .. } => {
             let algorithm = match pass {
                 Pass::DataGradient => shape.data_gradient_algorithm(context),
-                Pass::Forward | Pass::WeightGradient => shape.algorithm(context),
+                Pass::Forward => shape.algorithm(context),
+                Pass::WeightGradient => shape.weight_gradient_algorithm(context),
             };
             format!("{algorithm} {}x{}", shape.r, shape.s)
         }
