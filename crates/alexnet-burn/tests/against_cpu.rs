@@ -8,9 +8,12 @@ use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::engine::{Batch, DropoutKey, Engine, ReluGradient, Update, UpdateForm, init};
 use alexnet::net::towers::TowerLayer;
 use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
+use alexnet::parallel::data::DataParallel;
+use alexnet::parallel::{Cut, Share, Spread, group};
 use alexnet::selftest::formula::{self, uniform};
 use alexnet::selftest::smooth;
 use alexnet_burn::{Gpu, Precision, device};
+use std::sync::Arc;
 use wirings::*;
 
 fn cpu(net: &Net) -> Cpu {
@@ -153,6 +156,32 @@ fn gradients_applied_one_by_one_are_a_step() {
     }
     for name in names(net) {
         assert_eq!(one.parameter(&name).expect("one"), other.parameter(&name).expect("one"), "{name}");
+    }
+}
+
+#[test]
+fn two_ranks_that_share_a_batch_take_the_step_of_one() {
+    let net = &wirings()[0];
+    let (form, layers) = (UpdateForm::RateInside, Default::default());
+    let rule = Update { trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let (images, labels) = (images(net, 3), [0, 1, 2]);
+    let mut one = burn(net, "flex");
+    let expected = one.train_step(&Batch { images: &images, labels: &labels, dropout: None }, &rule).expect("a step");
+    // Two pictures and one.
+    let all = group::run(2, |ranks| {
+        let cut = Cut::new(ranks.rank(), 2, None).expect("ranks");
+        let own = cut.own(3).flatten().collect::<Vec<_>>();
+        let (own, picture) = (own[0]..own[0] + own.len(), images.len() / 3);
+        let mut engine = DataParallel::new(burn(net, "flex"), Arc::new(ranks), cut);
+        let images = &images[own.start * picture..own.end * picture];
+        let share = Share { images, labels: &labels[own], dropout: None, blocks: &[1, 2] };
+        let step = engine.train_share(&share, &rule).expect("a step");
+        (step, names(net).iter().map(|name| engine.parameter(name).expect("one")).collect::<Vec<_>>())
+    });
+    assert_eq!(all[0], all[1], "ranks differ");
+    assert!((all[0].0.loss - expected.loss).abs() < 1e-5, "{:?}, not {expected:?}", all[0].0);
+    for (name, found) in names(net).iter().zip(&all[0].1) {
+        same(found, &one.parameter(name).expect("one"), 1e-5, name);
     }
 }
 

@@ -149,9 +149,36 @@ mod job {
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn without_mpi_a_job_of_several_is_refused() {
-    let program = env!("CARGO_BIN_EXE_alexnet");
-    let output =
-        std::process::Command::new(program).arg("train").env("OMPI_COMM_WORLD_SIZE", "4").output().expect("the program starts");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && error.contains("4 processes") && error.contains("--features mpi"), "{error}");
+    let error = refused(&["train"], &[("OMPI_COMM_WORLD_SIZE", "4")]);
+    assert!(error.contains("4 processes") && error.contains("--features mpi"), "{error}");
+}
+
+/// What the program says in one line to options that it cannot follow.
+fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_alexnet"));
+    let output = command.args(arguments).envs(environment.iter().copied()).output().expect("the program starts");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && error.lines().count() == 1 && error.starts_with("error: "), "{error}");
+    error
+}
+
+#[test]
+fn nccl_that_is_not_there_is_an_error_of_one_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("meet");
+    let meet = ["train", "--communicator", "nccl", "--rendezvous", file.to_str().expect("a plain path")];
+    let launched = [("RANK", "0"), ("WORLD_SIZE", "2")];
+    let error = refused(&["train", "--rendezvous", "meet"], &launched);
+    assert!(error.contains("add --communicator nccl"), "{error}");
+    assert!(refused(&meet, &[]).contains("add --rank N"), "which process?");
+    assert!(refused(&["eval", "--model", "m", "--communicator", "nccl"], &launched).contains("2 processes; say by --rendezvous"));
+    // Machines that have it go on from here, and wait for each other.
+    let error = refused(&[&meet[..], &["--rendezvous-limit", "0.1"]].concat(), &launched);
+    let expected = if cfg!(feature = "nccl") {
+        ["this machine has no lib", "rank 1 has not come"]
+    } else {
+        ["build it with --features nccl"; 2]
+    };
+    assert!(expected.iter().any(|expected| error.contains(expected)), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left");
 }

@@ -1,38 +1,108 @@
-//! The ranks of a job that `mpirun` started, as the library's [`Communicator`].
+//! The ranks of a job, as the library's [`Communicator`]: processes that `mpirun` started, which speak by MPI, or processes with a GPU
+//! each, which speak by NCCL and need no `mpirun`.
 //!
-//! Without the feature `mpi` there is only one process, and a job of several is refused: they would otherwise each train the
+//! Without the features `mpi` and `nccl` there is only one process, and a job of several is refused: they would otherwise each train the
 //! whole, into the same folder.
 
+#[cfg(any(feature = "mpi", feature = "nccl", test))]
+mod gather;
+pub mod meeting;
 #[cfg(feature = "nccl")]
-pub mod nccl;
+mod nccl;
 #[cfg(feature = "mpi")]
 mod world;
 
-use alexnet::Result;
 use alexnet::parallel::{Alone, Communicator};
+use alexnet::{Error, Result};
+use meeting::Meeting;
 use std::sync::Arc;
 
 /// A job's ranks, seen from one of them.
 pub struct Job {
     ranks: Arc<dyn Communicator>,
+    /// MPI, where something else speaks, but MPI can still end all.
+    #[cfg(feature = "mpi")]
+    world: Option<Arc<world::World>>,
+}
+
+/// By what ranks speak to each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Through {
+    /// MPI, in the job that `mpirun` started; or nothing, in a process by itself.
+    Mpi,
+    /// NCCL, in the job that `mpirun` started or, where there is a meeting, that others did.
+    Nccl(Option<Meeting>),
 }
 
 impl Job {
     /// Joins the job that this process was started in, or makes one of this process alone.
     ///
     /// # Errors
-    /// A job of several processes in a program without MPI, or an MPI library that does not let threads take turns.
-    pub fn join() -> Result<Job> {
+    /// A job of several processes in a program without MPI or NCCL, an MPI library that does not let threads take turns, a machine without
+    /// NCCL, or ranks that do not come.
+    pub fn join(through: &Through) -> Result<Job> {
+        match through {
+            Through::Mpi => Job::by_mpi(),
+            Through::Nccl(meeting) => Job::by_nccl(meeting.as_ref()),
+        }
+    }
+
+    fn of(ranks: Arc<dyn Communicator>) -> Job {
+        Job {
+            ranks,
+            #[cfg(feature = "mpi")]
+            world: None,
+        }
+    }
+
+    fn by_mpi() -> Result<Job> {
         let size = size();
         if size <= 1 {
-            return Ok(Job { ranks: Arc::new(Alone::default()) });
+            return Ok(Job::of(Arc::new(Alone::default())));
         }
         #[cfg(feature = "mpi")]
-        return Ok(Job { ranks: Arc::new(world::World::join()?) });
+        {
+            let world = Arc::new(world::World::join()?);
+            Ok(Job { ranks: world.clone(), world: Some(world) })
+        }
         #[cfg(not(feature = "mpi"))]
-        Err(alexnet::Error::Invalid(format!(
+        Err(Error::Invalid(format!(
             "mpirun started {size} processes of a program that was built without MPI; build it with --features mpi"
         )))
+    }
+
+    #[cfg(not(feature = "nccl"))]
+    fn by_nccl(_: Option<&Meeting>) -> Result<Job> {
+        Err(Error::Invalid("--communicator nccl: this program was built without NCCL; build it with --features nccl".into()))
+    }
+
+    #[cfg(feature = "nccl")]
+    fn by_nccl(meeting: Option<&Meeting>) -> Result<Job> {
+        nccl::check()?;
+        if let Some(meeting) = meeting {
+            let name = meeting.hand_over(nccl::name)?;
+            if meeting.size == 1 {
+                return Ok(Job::of(Arc::new(Alone::default())));
+            }
+            return Ok(Job::of(Arc::new(nccl::Nccl::join(meeting.rank, meeting.size, local_rank(), name)?)));
+        }
+        // No mpirun, no meeting, one process: that is a job, too.
+        if cfg!(not(feature = "mpi")) && size() > 1 {
+            return Err(Error::Invalid(format!(
+                "mpirun started {} processes of a program that was built without MPI; build it with --features mpi,nccl, or let \
+                 them meet by --rendezvous FILE",
+                size()
+            )));
+        }
+        let job = Job::by_mpi()?;
+        if job.ranks.size() == 1 {
+            return Ok(job);
+        }
+        let (rank, size) = (job.ranks.rank(), job.ranks.size());
+        let own = if rank == 0 { nccl::name()?.to_vec() } else { Vec::new() };
+        let name = job.ranks.broadcast(&own)?.try_into();
+        let name = name.map_err(|_| Error::Invalid("NCCL: rank 0's name for the job has not come whole".into()))?;
+        Ok(Job { ranks: Arc::new(nccl::Nccl::join(rank, size, local_rank(), name)?), ..job })
     }
 
     /// What the ranks say to each other with.
@@ -40,18 +110,40 @@ impl Job {
         &self.ranks
     }
 
-    /// Ends all ranks now, wherever they are: for one that cannot go on, and has said why.
+    /// Ends all ranks now, wherever they are: for one that cannot go on, and has said why. Where no MPI does that, this process ends, which
+    /// the others find out.
     pub fn abort(&self) -> ! {
         #[cfg(feature = "mpi")]
-        if self.ranks.size() > 1 {
+        if self.world.is_some() {
             world::abort();
         }
         std::process::exit(1)
     }
 }
 
-/// How many processes the job has, by what launchers tell each of them: Open MPI's, and those that speak PMI (MPICH, Slurm).
+/// What a launcher tells its processes: the first of these variables that is a number.
+fn told(names: &[&str]) -> Option<usize> {
+    names.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+}
+
+/// How many processes the job has, by what `mpirun` tells each of them: Open MPI's, and those that speak PMI (MPICH, Slurm).
 fn size() -> usize {
-    let told = |name: &str| std::env::var(name).ok()?.parse().ok();
-    ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE"].into_iter().find_map(told).unwrap_or(1)
+    told(&["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE"]).unwrap_or(1)
+}
+
+/// Whether `mpirun` started this process, or something that does as it does.
+pub fn is_of_mpirun() -> bool {
+    size() > 1
+}
+
+/// This process's number among those of its machine, where a launcher tells it: torchrun, Open MPI, MPICH, Slurm.
+pub fn local_rank() -> Option<usize> {
+    told(&["LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"])
+}
+
+/// Which rank this process is, and of how many, by what launchers tell: torchrun and those that do as it does, `mpirun`, and Slurm.
+pub fn launched() -> (Option<usize>, Option<usize>) {
+    let rank = ["RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"];
+    let size = ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"];
+    (told(&rank), told(&size))
 }

@@ -1,6 +1,7 @@
 //! All processes of the job, by MPI, message by message. (Open MPI 4.1.4's `MPI_Ialltoallv` was seen to wait for ever after a call in which one
 //! rank had nothing to give and to take.)
 
+use crate::gather::gather;
 use alexnet::parallel::{Communicator, Sent};
 use alexnet::{Error, Result};
 use mpi::Threading;
@@ -112,19 +113,7 @@ impl Communicator for World {
     }
 
     fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
-        let ones = vec![1; self.size];
-        let mut lens = vec![0u64; self.size];
-        self.swap(&vec![message.len() as u64; self.size], &ones, &mut lens, &ones)?;
-        let lens: Vec<usize> = lens.into_iter().map(|len| len as usize).collect();
-        let mut all = vec![0u8; lens.iter().sum()];
-        self.swap(&message.repeat(self.size), &vec![message.len(); self.size], &mut all, &lens)?;
-        let mut rest = all.as_slice();
-        let take = |len: usize| {
-            let (message, behind) = rest.split_at(len);
-            rest = behind;
-            message.to_vec()
-        };
-        Ok(lens.into_iter().map(take).collect())
+        gather(self.size, message, |send, counts, receive, from| self.swap(send, counts, receive, from))
     }
 
     fn sent(&self) -> &Sent {

@@ -33,13 +33,15 @@ pub(crate) struct Args {
     batch: usize,
     #[command(flatten)]
     machine: Machine,
+    #[command(flatten)]
+    ranks: ranks::Ranks,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    ranks::together(quiet, |ranks, quiet| run_on(args, quiet, ranks))
+    ranks::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
 /// As one of several ranks, each of which looks at some of the pictures.
@@ -59,7 +61,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         memory: Some(0),
         ..Default::default()
     };
-    let mut engine = args.machine.engine_of(&mut model, options.batch * args.crops)?;
+    let mut engine = args.machine.of_rank(&**ranks).engine_of(&mut model, options.batch * args.crops)?;
     let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops == 10, options)?;
     let loader = loader.with_cut(Cut::new(ranks.rank(), ranks.size(), None)?);
 

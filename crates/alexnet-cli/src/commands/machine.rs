@@ -3,8 +3,11 @@
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::{Cpu, Precision};
 use alexnet::net::Net;
+use alexnet::parallel::data::DataParallel;
+use alexnet::parallel::{Communicator, Cut};
 use alexnet::weights::Model;
 use anyhow::bail;
+use std::sync::Arc;
 
 /// Options about arithmetic and processor.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,7 +37,30 @@ impl Machine {
 
     /// An engine with all parameters zero.
     pub(crate) fn engine(&self, net: &Net, batch: usize) -> anyhow::Result<Box<dyn Engine>> {
-        if self.is_cpu() { Ok(Box::new(self.cpu(net, batch)?)) } else { self.other(net, batch) }
+        if self.is_cpu() { Ok(Box::new(self.cpu(net, batch)?)) } else { Ok(Box::new(self.gpu(net, batch)?)) }
+    }
+
+    /// An engine with all parameters zero that shares each batch with those of other ranks, cut like `cut`.
+    pub(crate) fn shared(
+        &self,
+        net: &Net,
+        batch: usize,
+        ranks: Arc<dyn Communicator>,
+        cut: Cut,
+    ) -> anyhow::Result<Box<dyn Engine>> {
+        Ok(match self.is_cpu() {
+            true => Box::new(DataParallel::new(self.cpu(net, batch)?, ranks, cut)),
+            false => Box::new(DataParallel::new(self.gpu(net, batch)?, ranks, cut)),
+        })
+    }
+
+    /// The same for one of several ranks: of a kind of device without a number, each takes one of its own on its machine.
+    pub(crate) fn of_rank(&self, ranks: &dyn Communicator) -> Machine {
+        let mut own = self.clone();
+        if ranks.size() > 1 && !self.is_cpu() && !self.device().contains([':', ',']) {
+            own.device = Some(format!("{}:{}", self.device(), alexnet_mpi::local_rank().unwrap_or(ranks.rank())));
+        }
+        own
     }
 
     /// An engine with a model's parameters, which are taken out of the model: 240 MB need not lie about twice.
@@ -42,10 +68,10 @@ impl Machine {
         if self.is_cpu() {
             return Ok(Box::new(self.fill(self.cpu(&model.net, batch)?, model)?));
         }
-        let mut engine = self.other(&model.net, batch)?;
-        model.load_into(&mut *engine)?;
+        let mut engine = self.gpu(&model.net, batch)?;
+        model.load_into(&mut engine)?;
         model.tensors.clear();
-        Ok(engine)
+        Ok(Box::new(engine))
     }
 
     /// The CPU engine with all parameters zero, for what no other engine can.
@@ -65,7 +91,7 @@ impl Machine {
     }
 
     #[cfg(feature = "gpu")]
-    fn other(&self, net: &Net, batch: usize) -> anyhow::Result<Box<dyn Engine>> {
+    fn gpu(&self, net: &Net, batch: usize) -> anyhow::Result<alexnet_burn::Gpu> {
         let precision = match self.precision.unwrap_or_default() {
             Precision::F32 => alexnet_burn::Precision::F32,
             Precision::Bf16 => alexnet_burn::Precision::Bf16,
@@ -77,11 +103,11 @@ impl Machine {
             static WARNED: std::sync::Once = std::sync::Once::new();
             WARNED.call_once(|| eprintln!("warning: {warning}"));
         }
-        Ok(Box::new(engine))
+        Ok(engine)
     }
 
     #[cfg(not(feature = "gpu"))]
-    fn other(&self, _: &Net, _: usize) -> anyhow::Result<Box<dyn Engine>> {
+    fn gpu(&self, _: &Net, _: usize) -> anyhow::Result<Cpu> {
         bail!(
             "--device {}: this program was built for the processor alone; build it with \
              cargo build --release --features gpu,cuda (or rocm, vulkan, metal, webgpu)",

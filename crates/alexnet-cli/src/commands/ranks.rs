@@ -1,10 +1,70 @@
-//! Commands that several processes carry out together, started by `mpirun`: all do the work, rank 0 alone talks.
+//! Commands that several processes carry out together: all do the work, rank 0 alone talks.
 
 use alexnet::parallel::Communicator;
-use alexnet_mpi::Job;
+use alexnet_mpi::meeting::Meeting;
+use alexnet_mpi::{Job, Through, launched};
+use anyhow::{Context, bail};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Options about the processes of a job.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Ranks {
+    /// By what the processes of a job speak to each other
+    #[arg(long, value_enum, default_value_t = Library::Mpi)]
+    communicator: Library,
+    /// Where processes that no mpirun started meet: a new file, on a disk that all see
+    #[arg(long, value_name = "FILE")]
+    rendezvous: Option<PathBuf>,
+    /// Which of them this one is, from 0 [default: what the launcher has set: RANK, SLURM_PROCID, ...]
+    #[arg(long, value_name = "N", requires = "rendezvous")]
+    rank: Option<usize>,
+    /// How many they are [default: what the launcher has set: WORLD_SIZE, SLURM_NTASKS, ...]
+    #[arg(long, value_name = "N", requires = "rendezvous")]
+    ranks: Option<usize>,
+    /// How many seconds to wait there for the others
+    #[arg(long, value_name = "S", default_value = "300", requires = "rendezvous")]
+    rendezvous_limit: f64,
+}
+
+/// What carries messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Library {
+    /// MPI, between the processes of mpirun
+    Mpi,
+    /// NCCL, between processes that have a GPU each, started by mpirun or, with --rendezvous, by anything
+    Nccl,
+}
+
+impl Ranks {
+    /// How to join the job.
+    fn through(&self) -> anyhow::Result<Through> {
+        let Some(file) = &self.rendezvous else {
+            let through = if self.communicator == Library::Mpi { Through::Mpi } else { Through::Nccl(None) };
+            if through != Through::Mpi
+                && let (_, Some(size @ 2..)) = launched()
+                && !alexnet_mpi::is_of_mpirun()
+            {
+                bail!(
+                    "--communicator nccl: a launcher other than mpirun started {size} processes; say by --rendezvous FILE where they meet"
+                );
+            }
+            return Ok(through);
+        };
+        if self.communicator == Library::Mpi {
+            bail!("--rendezvous: processes of mpirun know each other; leave it out, or add --communicator nccl");
+        }
+        let (rank, size) = launched();
+        let rank = self.rank.or(rank).context("--rendezvous: which process is this? add --rank N, or set RANK")?;
+        let size = self.ranks.or(size).context("--rendezvous: how many processes are there? add --ranks N, or set WORLD_SIZE")?;
+        let limit = Duration::try_from_secs_f64(self.rendezvous_limit);
+        let limit = limit.ok().with_context(|| format!("--rendezvous-limit {}: not a length of time", self.rendezvous_limit))?;
+        Ok(Through::Nccl(Some(Meeting { file: file.clone(), rank, size, limit })))
+    }
+}
 
 /// What one rank has to say at the end, and all know of: nobody waits.
 #[derive(Debug)]
@@ -21,8 +81,12 @@ impl std::error::Error for Agreed {}
 /// Runs a command's work as one of the job's ranks. `work` is told whether to be quiet.
 ///
 /// A rank that fails says so and ends the whole job at once: the others would wait for it for ever.
-pub(crate) fn together(quiet: bool, work: impl FnOnce(&Arc<dyn Communicator>, bool) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let job = Job::join()?;
+pub(crate) fn together(
+    how: &Ranks,
+    quiet: bool,
+    work: impl FnOnce(&Arc<dyn Communicator>, bool) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let job = Job::join(&how.through()?)?;
     let ranks = job.ranks().clone();
     if ranks.size() == 1 {
         return work(&ranks, quiet);
@@ -49,15 +113,16 @@ fn name(ranks: &dyn Communicator) -> String {
 ///
 /// To the ranks of a job, mpirun sends that when another one has died or when it was told to end itself, and kills a second later
 /// whoever is still there: too short to save. They say so and go. What asks for a save is SIGUSR1, which mpirun hands on.
+/// (Without mpirun, every process needs it.)
 pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     if ranks.size() > 1 {
-        #[cfg(all(feature = "mpi", unix))]
+        #[cfg(all(any(feature = "mpi", feature = "nccl"), unix))]
         signal_hook::flag::register(signal_hook::consts::SIGUSR1, flag)?;
         let name = name(&**ranks);
         ctrlc::set_handler(move || {
-            eprintln!("error: {name}: told to end: another rank has died, or mpirun was stopped; go on with --resume RUN");
+            eprintln!("error: {name}: told to end: another rank has died, or the job was stopped; go on with --resume RUN");
             std::process::exit(1);
         })?;
         return Ok(stop);

@@ -100,9 +100,11 @@ pub(crate) struct Args {
     /// What to do with a picture that cannot be read: list it in RUN/broken.txt and go on, or stop
     #[arg(long, default_value = "skip", value_parser = ["skip", "stop"])]
     on_bad: String,
-    /// How the processes of mpirun share the work
+    /// How the processes of a job share the work
     #[arg(long, value_enum, default_value_t = Parallel::Data)]
     parallel: Parallel,
+    #[command(flatten)]
+    ranks: ranks::Ranks,
     /// The same bits for any number of processes: each batch is cut into BLOCKS [8 if not told], and sums go over these in a fixed
     /// order. A step takes longer
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8")]
@@ -123,7 +125,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    ranks::together(quiet, |ranks, quiet| run_on(args, quiet, ranks))
+    ranks::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
 /// As one of several ranks. All of them have the same settings and pictures and hold the same state; the first one has the folder.
@@ -170,7 +172,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         bail!("--precision {precision}: that is for inference; train in f32 or bf16, then `alexnet quantize`");
     }
     let device = Some(config.device.clone());
-    let machine = Machine { precision: Some(precision), device, ..args.machine.clone() };
+    let machine = Machine { precision: Some(precision), device, ..args.machine.clone() }.of_rank(&**ranks);
     let mut engine = spread::engine(&machine, &net, config.recipe.batch.min(train.len()), ranks, cut, args.parallel)?;
     // A run that goes on has its parameters in its state.
     match (&saved, &start, &head) {

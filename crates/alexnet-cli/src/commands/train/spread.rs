@@ -3,7 +3,6 @@
 use crate::commands::machine::Machine;
 use alexnet::engine::Engine;
 use alexnet::net::Net;
-use alexnet::parallel::data::DataParallel;
 use alexnet::parallel::hybrid::Hybrid;
 use alexnet::parallel::towers::Towers;
 use alexnet::parallel::{Communicator, Cut};
@@ -57,6 +56,5 @@ pub(super) fn engine(
     if cut.blocks == 1 {
         return machine.engine(net, capacity);
     }
-    // Sums over ranks go through the CPU engine alone so far.
-    Ok(Box::new(DataParallel::new(machine.cpu(net, capacity)?, ranks.clone(), cut)))
+    machine.shared(net, capacity, ranks.clone(), cut)
 }
