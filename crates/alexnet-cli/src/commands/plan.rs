@@ -20,6 +20,12 @@ pub(crate) struct Args {
     /// Devices in each machine; each is a rank
     #[arg(long, value_name = "D", default_value = "1")]
     devices: usize,
+    /// Processes on each device, which share it evenly; each is a rank
+    #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    ranks_per_device: u32,
+    /// Milliseconds of a device that reading a picture takes, as `alexnet bench data` tells; 0 where others do it
+    #[arg(long, value_name = "MS", default_value = "0")]
+    loading: f64,
     /// What a device is: `this` processor, measured now, or by its data sheet skylake, knl, p100, v100, a100 or h100
     #[arg(long, value_name = "NAME", default_value = "this")]
     device: String,
@@ -65,7 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let net = presets::by_name(&args.net)?;
     let (device, about) = match SHEETS.iter().find(|sheet| sheet.0 == args.device) {
         Some(&(_, flops, memory, about)) => (
-            Device { flops: SUSTAINED * flops, memory },
+            Device { flops: SUSTAINED * flops, memory, loading: 0.0 },
             format!("{about}; half of its {:.1} TFLOP/s are taken to be sustained", flops / 1e12),
         ),
         None if args.device == "this" => measured(&net)?,
@@ -76,28 +82,42 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let bytes = |gigabits: f64| gigabits * 1e9 / 8.0;
     let (link, inner, latency) = (bytes(args.link), bytes(args.inner), args.latency * 1e-6);
-    let cluster = Cluster { machines: args.machines, devices: args.devices, link, inner, latency };
-    let ways = plan::ways(&net, &device, &cluster, args.batch)?;
+    // Ranks that share a device take turns: to each it is slower by their number.
+    let turns = f64::from(args.ranks_per_device);
+    let loading = args.loading * 1e-3 * turns;
+    let each = Device { flops: device.flops / turns, memory: device.memory / turns, loading };
+    let devices = args.devices * args.ranks_per_device as usize;
+    let cluster = Cluster { machines: args.machines, devices, link, inner, latency };
+    let ways = plan::ways(&net, &each, &cluster, args.batch)?;
     let steps = args.epochs as f64 * (args.pictures as f64 / args.batch as f64).ceil();
     let hours = |way: &Prediction| way.seconds * steps / 3600.0;
     if args.json {
         let way = |way: &Prediction| {
             json!({ "way": name(way.way), "seconds_per_step": way.seconds, "computing_seconds": way.computing,
-                "bytes_per_step": way.bytes, "efficiency": way.efficiency, "hours": hours(way) })
+                "copying_seconds": way.copying, "bytes_per_step": way.bytes, "efficiency": way.efficiency, "hours": hours(way) })
         };
         return out::print_json(&json!({
-            "net": net.name, "machines": args.machines, "devices": args.devices, "batch": args.batch, "epochs": args.epochs, "steps": steps,
+            "net": net.name, "machines": args.machines, "devices": args.devices, "ranks_per_device": args.ranks_per_device, "batch": args.batch, "epochs": args.epochs, "steps": steps,
             "device": { "flops": device.flops, "memory_bytes_per_second": device.memory, "about": about },
             "ways": ways.iter().map(way).collect::<Vec<_>>(),
         }));
     }
-    let mut rows = vec![["way", "step", "computing", "sent by all in a step", "efficiency", "all epochs"].map(String::from)];
+    let mut rows =
+        vec![["way", "step", "computing", "copying", "sent by all in a step", "efficiency", "all epochs"].map(String::from)];
     rows.extend(ways.iter().map(|way| {
         let time = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
         let long = hours(way);
         let all = if long < 2.0 { format!("{:.1} minutes", long * 60.0) } else { format!("{long:.1} hours") };
         let sent = format!("{:.1} MB", way.bytes / 1e6);
-        [name(way.way).into(), time(way.seconds), time(way.computing), sent, format!("{:.1} %", way.efficiency * 100.0), all]
+        [
+            name(way.way).into(),
+            time(way.seconds),
+            time(way.computing),
+            time(way.copying),
+            sent,
+            format!("{:.1} %", way.efficiency * 100.0),
+            all,
+        ]
     }));
     use Align::{Left, Right};
     out::print(&format!(
@@ -109,7 +129,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         with_commas(args.batch as u64),
         args.epochs,
         with_commas(args.pictures as u64),
-        out::table([Left, Right, Right, Right, Right, Right], &rows)
+        out::table([Left, Right, Right, Right, Right, Right, Right], &rows)
     ))
 }
 
@@ -132,7 +152,7 @@ fn measured(net: &Net) -> anyhow::Result<(Device, String)> {
     let shapes = net.shapes()?;
     let first = shapes.iter().find(|shape| shape.macs > 0).map_or(0, |shape| shape.macs);
     let operations = 2.0 * MEASURED as f64 * (3 * net.totals()?.macs - first) as f64;
-    let device = Device { flops: operations / best, memory: bench.engine.limits().read };
+    let device = Device { flops: operations / best, memory: bench.engine.limits().read, loading: 0.0 };
     let about = format!(
         "this processor, {} threads: {MEASURED} pictures in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
         bench.engine.threads(),

@@ -1,39 +1,54 @@
 //! A thread that sums gradients over ranks while backward goes on.
 
-use super::{Communicator, Cut, sum_of_trees};
+use super::{Communicator, Cut, Room, sum_of_trees};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// The branches of one parameter's gradient, by its number in the order of sums.
-pub(super) type Parcel = (usize, Vec<Option<Vec<f32>>>);
+/// One parameter's gradient on its way to be summed.
+pub(super) struct Parcel {
+    /// Its number in the order of sums.
+    pub(super) at: usize,
+    pub(super) branches: Vec<Option<Vec<f32>>>,
+    /// An old buffer for the sum, if there is one: fresh memory costs more than to add.
+    pub(super) spare: Option<Vec<f32>>,
+}
 
-/// Sums parcels over ranks, in the order of their numbers, and gives what they came to: the sum last, before it what may be
-/// used again.
+/// What it came to.
+pub(super) struct Sum {
+    /// Its number.
+    pub(super) at: usize,
+    pub(super) values: Vec<f32>,
+    /// Buffers that may be used again.
+    pub(super) free: Vec<Option<Vec<f32>>>,
+}
+
+/// Sums parcels over ranks, in the order of their numbers.
 pub(super) fn carry(
     ranks: &dyn Communicator,
     cut: &Cut,
     lens: &[usize],
     parcels: &Receiver<Parcel>,
-    sums: &Sender<Parcel>,
+    sums: &Sender<Sum>,
+    room: &mut Room,
 ) -> Result<()> {
     let mut early = BTreeMap::new();
     for (next, &len) in lens.iter().enumerate() {
         while !early.contains_key(&next) {
             // Whoever gives up before the end says why.
-            let Ok((at, branches)) = parcels.recv() else { return Ok(()) };
-            early.insert(at, branches);
+            let Ok(parcel) = parcels.recv() else { return Ok(()) };
+            early.insert(parcel.at, parcel);
         }
-        let Some(mut branches) = early.remove(&next) else { continue };
-        let sum = if cut.size == 1 && branches.len() == 1 {
-            branches.remove(0).unwrap_or_else(|| vec![0.0; len])
+        let Some(Parcel { at, mut branches, spare }) = early.remove(&next) else { continue };
+        let mut values = spare.unwrap_or_default();
+        if cut.size == 1 && branches.len() == 1 {
+            let whole = branches.remove(0).unwrap_or_else(|| vec![0.0; len]);
+            branches.push(Some(std::mem::replace(&mut values, whole)));
         } else {
-            let mut sum = vec![0.0; len];
-            sum_of_trees(ranks, cut, &branches, &mut sum)?;
-            sum
-        };
-        branches.push(Some(sum));
-        if sums.send((next, branches)).is_err() {
+            values.resize(len, 0.0);
+            sum_of_trees(ranks, cut, &branches, &mut values, room)?;
+        }
+        if sums.send(Sum { at, values, free: branches }).is_err() {
             return Ok(());
         }
     }
@@ -52,18 +67,18 @@ pub(super) fn sum(
     std::thread::scope(|scope| {
         let ((give, parcels), (sums, take)) = (channel(), channel());
         let lens = &lens;
-        let courier = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums));
+        let courier = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut Room::default()));
         let mut shown = vec![false; names.len()];
         backward(&mut |name, gradient| {
             let Some(at) = names.iter().position(|(known, _)| known == name) else { return };
             shown[at] = true;
-            let _ = give.send((at, vec![Some(gradient.to_vec())]));
+            let _ = give.send(Parcel { at, branches: vec![Some(gradient.to_vec())], spare: None });
         });
         for (at, _) in shown.iter().enumerate().filter(|(_, shown)| !**shown) {
-            let _ = give.send((at, vec![None]));
+            let _ = give.send(Parcel { at, branches: vec![None], spare: None });
         }
         drop(give);
-        let found = take.into_iter().filter_map(|(_, mut branches)| branches.pop().flatten()).collect();
+        let found = take.into_iter().map(|sum| sum.values).collect();
         courier.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())))?;
         Ok(found)
     })

@@ -4,9 +4,9 @@
 //! A courier thread sums the gradients of a layer while backward goes on with the layers below: fc8's first, then fc7's and
 //! fc6's, which are 96 % of all, beside the convolutions.
 
-use super::courier::{Parcel, carry};
+use super::courier::{Parcel, Sum, carry};
 use super::parts::layer_of;
-use super::{Communicator, Cut, Share, Spread, Tree, tell_all};
+use super::{Communicator, Cut, Room, Share, Spread, Tree, tell_all};
 use crate::engine::{Batch, DropoutKey, Engine, LayerGradient, ReluGradient, Step, Update};
 use crate::net::Net;
 use crate::weights::{self, Values};
@@ -23,13 +23,15 @@ pub struct DataParallel<E> {
     cut: Cut,
     /// Buffers of each parameter's length, kept from step to step.
     room: BTreeMap<String, Vec<Vec<f32>>>,
+    /// For sums.
+    sums: Room,
 }
 
 impl<E: Engine> DataParallel<E> {
     /// `engine`, for batches cut like `cut`; it must have room for the largest of this rank's blocks. Parameters must be, or be
     /// set, the same on all ranks.
     pub fn new(engine: E, ranks: Arc<dyn Communicator>, cut: Cut) -> DataParallel<E> {
-        DataParallel { engine, ranks, cut, room: BTreeMap::new() }
+        DataParallel { engine, ranks, cut, room: BTreeMap::new(), sums: Room::default() }
     }
 
     /// Forward and backward of this rank's blocks; gradients go to `courier` as soon as they are whole. Gives each block's
@@ -49,7 +51,9 @@ impl<E: Engine> DataParallel<E> {
                 room.entry(names[at].clone()).or_default().extend(free);
                 if last {
                     // A courier that has failed says so itself.
-                    let _ = courier.send((at, std::mem::replace(&mut trees[at], Tree::new(0)).into_branches()));
+                    let branches = std::mem::replace(&mut trees[at], Tree::new(0)).into_branches();
+                    let spare = room.get_mut(&names[at]).and_then(Vec::pop);
+                    let _ = courier.send(Parcel { at, branches, spare });
                 }
             };
             if n == 0 {
@@ -86,21 +90,23 @@ impl<E: Engine> Spread for DataParallel<E> {
         let told = std::thread::scope(|scope| {
             let ((give, parcels), (sums, take)) = (channel(), channel());
             let (ranks, cut, lens) = (&*ranks, &cut, &lens);
-            let courier = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums));
+            let mut room = std::mem::take(&mut self.sums);
+            let courier = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut room).map(|()| room));
             let told = self.backward(share, &names, &give);
             drop(give);
-            for (at, mut branches) in take {
+            for Sum { at, values, free } in take {
                 if told.is_ok() {
-                    let Some(Some(sum)) = branches.pop() else { continue };
-                    self.engine.apply(&names[at], &sum, rule)?;
+                    self.engine.apply(&names[at], &values, rule)?;
                     let room = self.room.entry(names[at].clone()).or_default();
-                    room.extend(branches.into_iter().flatten().chain([sum]));
+                    room.extend(free.into_iter().flatten().chain([values]));
                 }
             }
             let carried = courier.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())));
             let told = told?;
-            carried.map(|()| told)
+            self.sums = carried?;
+            Ok::<_, Error>(told)
         })?;
+        // Of each, what the next step needs for a gradient and for its sum.
         self.room.values_mut().for_each(|free| free.truncate(2));
         whole_step(&*self.ranks, &told)
     }

@@ -21,7 +21,7 @@ pub mod towers;
 pub use cut::Cut;
 pub(crate) use message::tell_all;
 pub use message::{agree, tell};
-pub use sum::{Tree, all_gather, all_reduce, sum_of_trees};
+pub use sum::{Room, Tree, all_gather, all_reduce, sum_of_trees};
 
 use crate::engine::{DropoutKey, Engine, Step, Update};
 use crate::{Error, Result};

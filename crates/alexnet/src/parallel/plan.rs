@@ -2,15 +2,21 @@
 //!
 //! Computing: a layer's pass takes as long as its multiply-adds at the device's sustained rate, or as the reading and writing of its
 //! weights from memory, whichever is longer. A step is forward, the data gradient (of all layers but the first) and the weight gradient.
+//! One device turns gradients into an update without writing them down. Reading pictures takes its own time of a device, if it has to do that.
+//!
+//! Copying: what is sent is also copied, and what is summed is written down, added and read again, by the same device, and while it does that
+//! it computes nothing: a rank has no processor to spare. The passes over memory are counted in the code of [`data`](super::data) and `sum`.
 //!
 //! Sending: what a rank sends takes its bytes over its share of the machine's link, and a latency for each message. In data
-//! parallel, gradients are summed as backward finishes layers, the last layer first, one after the other beside the rest of backward.
-//! In hybrid parallel only the convolutions' are; what goes in and out of the fully connected layers is waited for. Towers wait for
-//! every crossing. Bytes are those that [`data`](super::data), [`hybrid`](super::hybrid) and [`towers`](super::towers) count.
+//! parallel, gradients are summed as backward finishes layers, the last layer first, one after the other beside the rest of backward; then
+//! each updates its weights. In hybrid parallel only the convolutions' are; what goes in and out of the fully connected layers is waited for.
+//! Towers wait for every crossing. Bytes are those that [`data`](super::data), [`hybrid`](super::hybrid) and [`towers`](super::towers) count.
 //!
-//! Left out: loading pictures, ranks that are slower than others, switches that share what links promise.
+//! Left out: ranks that are slower than others, switches that share what links promise, cores of a machine that share its memory.
 
+use super::sum;
 use crate::net::{LayerShape, Net, Op};
+use crate::weights;
 use crate::{Error, Result};
 
 /// What computes.
@@ -20,6 +26,8 @@ pub struct Device {
     pub flops: f64,
     /// Bytes a second from and to memory.
     pub memory: f64,
+    /// Seconds of it that reading a picture takes; 0 where others do that.
+    pub loading: f64,
 }
 
 /// How devices stand together. Each device is a rank.
@@ -55,8 +63,10 @@ pub struct Prediction {
     pub way: Way,
     /// Seconds of a step.
     pub seconds: f64,
-    /// Of these, seconds in which a device computes.
+    /// Of these, seconds in which a device computes, or reads pictures.
     pub computing: f64,
+    /// Of these, seconds in which it copies and adds what is sent and summed.
+    pub copying: f64,
     /// Bytes that all ranks together send.
     pub bytes: f64,
     /// How much faster than one device with the whole batch, divided by the number of devices.
@@ -65,6 +75,29 @@ pub struct Prediction {
 
 /// Bytes of a number.
 const FLOAT: f64 = 4.0;
+
+/// Passes over memory of a copy: one to read, and two to write, since a line is read before it is written to.
+const COPY: f64 = 3.0;
+
+/// Passes over what a rank sends: put together, handed to the network, taken from it (as much comes in as goes out), put in its place.
+const SENT: f64 = 4.0 * COPY;
+
+/// Passes over a gradient that is not turned into an update at once: it is written (2), brought into the order of files, and weighted.
+const KEPT: f64 = 2.0 + 2.0 * COPY;
+
+/// Passes over a sum on its way into the weights: it is brought into the kernels' order, and read beside weights and velocities, which are read
+/// and written.
+const APPLIED: f64 = COPY + 1.0 + UPDATED;
+
+/// Passes of an update: weights and velocities, each read and written.
+const UPDATED: f64 = 4.0;
+
+/// Passes over a gradient that `p` ranks sum, besides those over messages: a rank's own part is copied five times, put beside what goes out and
+/// taken from there, for the sum and for its way to all, and once to begin the sum. What adding the others' parts takes is spared where sums
+/// come in, which lie at their place already.
+fn summed(p: f64) -> f64 {
+    5.0 * COPY / p
+}
 
 impl Cluster {
     fn ranks(&self) -> usize {
@@ -92,36 +125,53 @@ struct Work {
     share: f64,
 }
 
+/// A layer, and how many rounds of sums its parameters take.
+#[derive(Debug, Clone)]
+struct Summed {
+    shape: LayerShape,
+    rounds: usize,
+}
+
 impl Device {
-    /// Seconds of a forward pass or of a data gradient.
-    fn pass(&self, layer: &LayerShape, work: Work) -> f64 {
+    /// Seconds of the multiply-adds of a pass, or of so many passes over its weights.
+    fn pass(&self, layer: &LayerShape, work: Work, passes: f64) -> f64 {
         let operations = 2.0 * layer.macs as f64 * work.share * work.pictures;
-        (operations / self.flops).max(layer.parameters as f64 * work.share * FLOAT / self.memory)
+        (operations / self.flops).max(passes * layer.parameters as f64 * work.share * FLOAT / self.memory)
     }
 
-    /// Seconds of a weight gradient and the update, which reads and writes weights and velocities.
-    fn weights(&self, layer: &LayerShape, work: Work) -> f64 {
-        let operations = 2.0 * layer.macs as f64 * work.share * work.pictures;
-        (operations / self.flops).max(4.0 * layer.parameters as f64 * work.share * FLOAT / self.memory)
+    /// Seconds of so many passes over bytes.
+    fn passes(&self, passes: f64, bytes: f64) -> f64 {
+        passes * bytes / self.memory
     }
 
     /// Seconds of a whole step on some layers, without sending.
-    fn step<'a>(&self, layers: impl Iterator<Item = &'a LayerShape>, first: &str, work: Work) -> f64 {
-        let one = |layer: &LayerShape| {
-            let data = if layer.name == first { 0.0 } else { self.pass(layer, work) };
-            self.pass(layer, work) + data + self.weights(layer, work)
+    fn step(&self, layers: &[Summed], first: &str, work: Work) -> f64 {
+        let one = |Summed { shape, .. }: &Summed| {
+            let data = if shape.name == first { 0.0 } else { self.pass(shape, work, 1.0) };
+            self.pass(shape, work, 1.0) + data + self.pass(shape, work, UPDATED)
         };
-        layers.map(one).sum()
+        layers.iter().map(one).sum()
     }
 }
 
 /// The net's layers with parameters, and how many of them come before the first fully connected one.
-fn layers(net: &Net) -> Result<(Vec<LayerShape>, usize)> {
-    let with = |(shape, is_linear): &(LayerShape, bool)| *is_linear || shape.parameters > 0;
-    let linear = net.layers.iter().map(|layer| matches!(layer.op, Op::Linear { .. }));
-    let all: Vec<(LayerShape, bool)> = net.shapes()?.into_iter().zip(linear).filter(with).collect();
-    let trunk = all.iter().take_while(|(_, is_linear)| !is_linear).count();
-    Ok((all.into_iter().map(|(shape, _)| shape).collect(), trunk))
+fn layers(net: &Net, ranks: usize) -> Result<(Vec<Summed>, usize)> {
+    let round = sum::round(ranks);
+    let all = weights::parameters(net)?;
+    let mut found = Vec::new();
+    let mut trunk = None;
+    for (shape, layer) in net.shapes()?.into_iter().zip(&net.layers) {
+        if matches!(layer.op, Op::Linear { .. }) {
+            trunk.get_or_insert(found.len());
+        }
+        let own = all.iter().filter(|(name, _)| super::parts::layer_of(name) == shape.name);
+        let rounds = own.map(|(_, shape)| shape.iter().product::<usize>().div_ceil(round)).sum();
+        if shape.parameters > 0 {
+            found.push(Summed { shape, rounds });
+        }
+    }
+    let trunk = trunk.unwrap_or(found.len());
+    Ok((found, trunk))
 }
 
 /// What a step on `batch` pictures takes in one way of sharing the work.
@@ -129,54 +179,62 @@ fn layers(net: &Net) -> Result<(Vec<LayerShape>, usize)> {
 /// # Errors
 /// A net that cannot be built, or that the way is not for.
 pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way: Way) -> Result<Prediction> {
-    let (layers, trunk) = layers(net)?;
     let ranks = cluster.ranks();
-    let numbers = [device.flops, device.memory, cluster.link, cluster.inner];
-    if ranks == 0
-        || batch == 0
-        || numbers.iter().any(|n| !(*n > 0.0 && n.is_finite()))
-        || cluster.latency.is_nan()
-        || cluster.latency < 0.0
-    {
-        return Err(Error::Invalid("a plan needs machines, devices, pictures, and rates above 0".into()));
+    let rates = [device.flops, device.memory, cluster.link, cluster.inner];
+    let is_wrong = |times: &[f64]| times.iter().any(|n| !(*n >= 0.0 && n.is_finite()));
+    if ranks == 0 || batch == 0 || is_wrong(&rates) || rates.contains(&0.0) || is_wrong(&[cluster.latency, device.loading]) {
+        return Err(Error::Invalid("a plan needs machines, devices, pictures, rates above 0 and times of at least 0".into()));
     }
+    let (layers, trunk) = layers(net, ranks)?;
     let (p, all) = (ranks as f64, batch as f64);
-    let first = layers.first().map_or("", |layer| &layer.name).to_string();
-    let alone = device.step(layers.iter(), &first, Work { pictures: all, share: 1.0 });
+    let first = layers.first().map_or("", |layer| &layer.shape.name).to_string();
+    let alone = all * device.loading + device.step(&layers, &first, Work { pictures: all, share: 1.0 });
     // The largest share counts: the others wait for it.
     let own = Work { pictures: batch.div_ceil(ranks) as f64, share: 1.0 };
-    let gradients = |layer: &LayerShape| 2.0 * (p - 1.0) / p * layer.parameters as f64 * FLOAT;
-    let reduce = |layer: &LayerShape| cluster.sending(gradients(layer), 2.0 * (p - 1.0));
-    // Backward over layers, and sums beside it: when both are done.
-    let backward = |from: f64, part: &[LayerShape]| {
-        let (mut now, mut sent) = (from, from);
+    let loading = own.pictures * device.loading;
+    let forward = |part: &[Summed]| part.iter().map(|layer| device.pass(&layer.shape, own, 1.0)).sum::<f64>();
+    let gradients = |layer: &Summed| 2.0 * (p - 1.0) / p * layer.shape.parameters as f64 * FLOAT;
+    let size = |layer: &Summed| layer.shape.parameters as f64 * FLOAT;
+    // The processor's part of a sum: all but the link's.
+    let hands = |layer: &Summed| device.passes(KEPT + summed(p), size(layer)) + device.passes(SENT, gradients(layer));
+    let apply = |layer: &Summed| device.passes(APPLIED, size(layer));
+    // Backward over layers, sums beside it, and updates, each when its sum is there: when all is done, and what was copied.
+    let backward = |from: f64, part: &[Summed]| {
+        let (mut now, mut sent, mut there) = (from, from, Vec::new());
         for layer in part.iter().rev() {
-            now += if layer.name == first { 0.0 } else { device.pass(layer, own) } + device.weights(layer, own);
-            sent = now.max(sent) + reduce(layer);
+            let gradient = device.pass(&layer.shape, own, if ranks > 1 { 0.0 } else { UPDATED });
+            now += gradient + if layer.shape.name == first { 0.0 } else { device.pass(&layer.shape, own, 1.0) };
+            if ranks > 1 {
+                now += hands(layer);
+                sent = now.max(sent) + cluster.sending(gradients(layer), 2.0 * (p - 1.0) * layer.rounds as f64);
+                there.push((sent, layer));
+            }
         }
-        now.max(sent)
+        let copying = there.iter().fold(0.0, |sum, (_, layer)| sum + hands(layer) + apply(layer));
+        (there.iter().fold(now, |now, (sent, layer)| now.max(*sent) + apply(layer)), copying)
     };
-    let (seconds, computing, bytes) = match way {
+    let (seconds, computing, copying, bytes) = match way {
         Way::Data => {
-            let computing = device.step(layers.iter(), &first, own);
-            let forward: f64 = layers.iter().map(|layer| device.pass(layer, own)).sum();
-            let bytes: f64 = layers.iter().map(|layer| gradients(layer) * p).sum();
-            (backward(forward, &layers), computing, bytes)
+            let computing = loading + device.step(&layers, &first, own);
+            let (seconds, copying) = backward(loading + forward(&layers), &layers);
+            (seconds, computing, copying, layers.iter().map(gradients).sum::<f64>() * p)
         }
         Way::Hybrid => {
             let (convolutions, head) = layers.split_at(trunk);
-            let input = head.first().ok_or_else(|| Error::Net(format!("{}: no fully connected layers", net.name)))?.input;
-            let shared = Work { pictures: all, share: 1.0 / p };
+            let none = || Error::Net(format!("{}: no fully connected layers", net.name));
+            let input = head.first().ok_or_else(none)?.shape.input;
+            let shared = device.step(head, &first, Work { pictures: all, share: 1.0 / p });
             // What goes in, to all others and back; each layer's outputs; all but the last's gradients.
             let maps = 2.0 * own.pictures * input.len() as f64 * (p - 1.0);
-            let out = |layers: &[LayerShape]| layers.iter().map(|l| all * l.output.len() as f64 * (p - 1.0) / p).sum::<f64>();
+            let out = |layers: &[Summed]| layers.iter().map(|l| all * l.shape.output.len() as f64 * (p - 1.0) / p).sum::<f64>();
             let activations = (maps + out(head) + out(&head[..head.len() - 1])) * FLOAT;
             let messages = (2 * head.len() + 1) as f64 * (p - 1.0);
-            let computing = device.step(convolutions.iter(), &first, own) + device.step(head.iter(), &first, shared);
-            let forward: f64 = convolutions.iter().map(|layer| device.pass(layer, own)).sum();
-            let middle = device.step(head.iter(), &first, shared) + cluster.sending(activations, messages);
+            let middle = device.passes(SENT, activations);
+            let begun = loading + forward(convolutions) + shared + middle + cluster.sending(activations, messages);
+            let (seconds, copying) = backward(begun, convolutions);
+            let computing = loading + device.step(convolutions, &first, own) + shared;
             let bytes = (activations + convolutions.iter().map(gradients).sum::<f64>()) * p;
-            (backward(forward + middle, convolutions), computing, bytes)
+            (seconds, computing, middle + copying, bytes)
         }
         Way::Towers => {
             if ranks != 2 {
@@ -185,12 +243,13 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
             let plan = net.towers()?;
             let crossings = plan.iter().filter(|layer| layer.bytes() > 0).count();
             let bytes = plan.iter().map(|layer| layer.bytes()).sum::<usize>() as f64 * all;
-            // The logits are all one tower's; for a thousand classes that is 0.3 % of the work.
-            let computing = device.step(layers.iter(), &first, Work { pictures: all, share: 0.5 });
-            (computing + cluster.sending(bytes / 2.0, 2.0 * crossings as f64), computing, bytes)
+            // Both read all pictures. The logits are all one tower's; for a thousand classes that is 0.3 % of the work.
+            let computing = all * device.loading + device.step(&layers, &first, Work { pictures: all, share: 0.5 });
+            let copying = device.passes(SENT, bytes / 2.0);
+            (computing + copying + cluster.sending(bytes / 2.0, 2.0 * crossings as f64), computing, copying, bytes)
         }
     };
-    Ok(Prediction { way, seconds, computing, bytes, efficiency: alone / (p * seconds) })
+    Ok(Prediction { way, seconds, computing, copying, bytes, efficiency: alone / (p * seconds) })
 }
 
 /// Every way that the net and the number of devices allow, the fastest first.
@@ -216,7 +275,7 @@ mod tests {
         Cluster { machines, devices, link: 1e9, inner: 1e10, latency: 0.0 }
     }
 
-    const DEVICE: Device = Device { flops: 1e12, memory: 1e30 };
+    const DEVICE: Device = Device { flops: 1e12, memory: 1e30, loading: 0.0 };
 
     #[test]
     fn bytes_are_those_that_were_counted() {
@@ -248,7 +307,7 @@ mod tests {
     fn sums_hide_behind_backward_or_last_as_long_as_the_link_needs() {
         let net = by_name("paper").unwrap();
         // So fast a device that only the link counts: each of two ranks sends half of its gradients and half of the sums.
-        let fast = Device { flops: 1e30, memory: 1e30 };
+        let fast = Device { flops: 1e30, ..DEVICE };
         let found = predict(&net, &fast, &cluster(2, 1), 100, Way::Data).unwrap();
         assert!((found.seconds - 60_965_224.0 * 4.0 / 1e9).abs() < 1e-6, "{found:?}");
         // A link so fast that only computing counts.
@@ -259,19 +318,43 @@ mod tests {
         let shared = predict(&net, &fast, &Cluster { inner: 1e30, ..cluster(2, 4) }, 800, Way::Data).unwrap();
         let each = 2.0 * 7.0 / 8.0 * 60_965_224.0 * 4.0;
         assert!((shared.seconds - each * 4.0 / 7.0 * 4.0 / 1e9).abs() < 1e-6, "{shared:?}");
-        // Latency: eight layers, each in two rounds of one message.
-        let late = Cluster { link: 1e30, latency: 0.01, ..cluster(2, 1) };
-        assert!((predict(&net, &fast, &late, 100, Way::Data).unwrap().seconds - 0.16).abs() < 1e-9);
+        // Latency: each parameter in rounds, each of which takes two exchanges of one message.
+        let late = Cluster { link: 1e30, latency: 1e-3, ..cluster(2, 1) };
+        let rounds = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>().div_ceil(sum::round(2));
+        let rounds = weights::parameters(&net).unwrap().iter().map(rounds).sum::<usize>() as f64;
+        let found = predict(&net, &fast, &late, 100, Way::Data).unwrap().seconds;
+        assert!((found - rounds * 2e-3).abs() < 1e-6, "{found}");
     }
 
     #[test]
     fn small_shares_are_bound_by_the_memory_that_holds_the_weights() {
         let net = by_name("paper").unwrap();
-        let device = Device { flops: 1e30, memory: 1e9 };
+        let device = Device { flops: 1e30, memory: 1e9, loading: 0.0 };
         let found = predict(&net, &device, &cluster(1, 1), 1, Way::Data).unwrap();
         // Weights are read twice, once less conv1's, and with velocities read and written.
         let expected = 4.0 * (6.0 * 60_965_224.0 - 34_944.0) / 1e9;
         assert!((found.seconds - expected).abs() < 1e-9, "{found:?}, not {expected}");
+    }
+
+    #[test]
+    fn what_is_summed_is_also_copied_and_waits_for_nobody_but_the_link() {
+        let net = by_name("paper").unwrap();
+        let device = Device { flops: 1e30, memory: 1e9, loading: 0.0 };
+        let wide = Cluster { link: 1e30, ..cluster(2, 1) };
+        let found = predict(&net, &device, &wide, 100, Way::Data).unwrap();
+        // 8 passes for keeping, 15 / 2 for summing, 12 for what is sent, 8 for the update; weights read twice, once less conv1's.
+        let expected = 4.0 * ((8.0 + 7.5 + 12.0 + 8.0) * 60_965_224.0 + 2.0 * 60_965_224.0 - 34_944.0) / 1e9;
+        assert!((found.seconds - expected).abs() < 1e-6, "{found:?}, not {expected}");
+        assert!((found.copying - 4.0 * 35.5 * 60_965_224.0 / 1e9).abs() < 1e-6);
+        // A slow link: copies hide behind it, but for those of the last layer, which it waits for, and fc8's before it.
+        let slow = Cluster { link: 1e6, ..cluster(2, 1) };
+        let slow = predict(&net, &device, &slow, 100, Way::Data).unwrap().seconds;
+        assert!((slow / (60_965_224.0 * 4.0 / 1e6) - 1.0).abs() < 0.01, "{slow}");
+        // Towers' maps, and pictures that both read.
+        let busy = Device { flops: 1e30, memory: 1e9, loading: 1e-3 };
+        let towers = predict(&net, &busy, &wide, 100, Way::Towers).unwrap();
+        assert!((towers.copying - 12.0 * towers.bytes / 2.0 / 1e9).abs() < 1e-9);
+        assert!(towers.computing > 0.1 && predict(&net, &busy, &wide, 100, Way::Data).unwrap().seconds - found.seconds < 0.0501);
     }
 
     #[test]

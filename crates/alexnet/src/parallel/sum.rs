@@ -12,6 +12,14 @@ use std::ops::Range;
 /// Floats that are summed at a time: what one round needs of memory is twice these 4 MB. (Tests take many rounds.)
 const ROUND: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
+/// Floats that each rank sums in a round, at least: with many ranks, messages of less would cost more than what is in them.
+const PART: usize = ROUND / 16;
+
+/// Floats that `size` ranks sum in a round.
+pub(super) fn round(size: usize) -> usize {
+    ROUND.max(size * PART)
+}
+
 /// The sum of one rank's blocks as far as the tree allows: its largest branches.
 #[derive(Debug)]
 pub struct Tree {
@@ -90,6 +98,15 @@ fn branches_of(branch: Range<usize>, run: &Range<usize>, found: &mut Vec<Range<u
     branches_of(at..branch.end, run, found);
 }
 
+/// What a sum needs of memory besides what is summed, kept from one to the next: fresh memory costs more than to add.
+#[derive(Debug, Default)]
+pub struct Room {
+    send: Vec<f32>,
+    received: Vec<f32>,
+    sum: Vec<f32>,
+    spare: Vec<Vec<f32>>,
+}
+
 /// Adds up the branches of all ranks, whose blocks are those of `cut`. `branches` are this rank's, as [`Tree`] gives them.
 ///
 /// # Errors
@@ -97,7 +114,13 @@ fn branches_of(branch: Range<usize>, run: &Range<usize>, found: &mut Vec<Range<u
 ///
 /// # Panics
 /// When a branch's length is not that of `out`.
-pub fn sum_of_trees(ranks: &dyn Communicator, cut: &Cut, branches: &[Option<Vec<f32>>], out: &mut [f32]) -> Result<()> {
+pub fn sum_of_trees(
+    ranks: &dyn Communicator,
+    cut: &Cut,
+    branches: &[Option<Vec<f32>>],
+    out: &mut [f32],
+    room: &mut Room,
+) -> Result<()> {
     let known: Vec<Vec<Range<usize>>> = (0..cut.size)
         .map(|rank| {
             let mut found = Vec::new();
@@ -107,9 +130,10 @@ pub fn sum_of_trees(ranks: &dyn Communicator, cut: &Cut, branches: &[Option<Vec<
         .collect();
     let own = branches.len();
     debug_assert_eq!(known[cut.rank].len(), own, "branches of rank {}", cut.rank);
-    let (mut send, mut received, mut sum, mut spare) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for first in (0..out.len()).step_by(ROUND) {
-        let len = ROUND.min(out.len() - first);
+    let Room { send, received, sum, spare } = room;
+    let round = round(cut.size);
+    for first in (0..out.len()).step_by(round) {
+        let len = round.min(out.len() - first);
         let part = |rank: usize| len * rank / cut.size..len * (rank + 1) / cut.size;
         send.clear();
         for rank in 0..cut.size {
@@ -125,13 +149,15 @@ pub fn sum_of_trees(ranks: &dyn Communicator, cut: &Cut, branches: &[Option<Vec<
         let mine = part(cut.rank).len();
         let from: Vec<usize> = known.iter().map(|branches| branches.len() * mine).collect();
         received.resize(from.iter().sum(), 0.0);
-        ranks.exchange(&send, &counts, &mut received, &from)?;
+        ranks.exchange(send, &counts, received, &from)?;
         // One branch after the other, each as long as this rank's part.
         let found: Vec<Range<usize>> = known.iter().flatten().cloned().collect();
         sum.resize(mine, 0.0);
-        add(0..cut.blocks, &found, &received, &mut sum, &mut spare);
+        add(0..cut.blocks, &found, received, sum, spare);
         let counts: Vec<usize> = (0..cut.size).map(|rank| part(rank).len()).collect();
-        all_gather(ranks, &sum, &counts, &mut out[first..first + len])?;
+        send.clear();
+        (0..cut.size).for_each(|_| send.extend_from_slice(sum));
+        ranks.exchange(send, &vec![mine; cut.size], &mut out[first..first + len], &counts)?;
     }
     Ok(())
 }
@@ -157,7 +183,7 @@ fn add(branch: Range<usize>, found: &[Range<usize>], values: &[f32], out: &mut [
 /// When another rank is gone.
 pub fn all_reduce(ranks: &dyn Communicator, values: &mut [f32]) -> Result<()> {
     let cut = Cut { rank: ranks.rank(), size: ranks.size(), blocks: ranks.size() };
-    sum_of_trees(ranks, &cut, &[Some(values.to_vec())], values)
+    sum_of_trees(ranks, &cut, &[Some(values.to_vec())], values, &mut Room::default())
 }
 
 /// Puts the parts of all ranks, as long as `counts` says, one after the other into `out`.
@@ -190,7 +216,7 @@ mod tests {
                 tree.push(block, values(block, len));
             }
             let mut out = vec![0.0; len];
-            sum_of_trees(&ranks, &cut, &tree.into_branches(), &mut out).unwrap();
+            sum_of_trees(&ranks, &cut, &tree.into_branches(), &mut out, &mut Room::default()).unwrap();
             out
         });
         assert!(sums.iter().all(|other| *other == sums[0]), "{size} ranks differ from each other");
