@@ -9,7 +9,7 @@ use alexnet::engine::{Batch, DropoutKey, Engine, ReluGradient, Update, UpdateFor
 use alexnet::net::towers::TowerLayer;
 use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
 use alexnet::parallel::data::DataParallel;
-use alexnet::parallel::{Cut, Share, Spread, group};
+use alexnet::parallel::{Communicator, Cut, Share, Spread, group};
 use alexnet::selftest::formula::{self, uniform};
 use alexnet::selftest::smooth;
 use alexnet_burn::{Gpu, Precision, device};
