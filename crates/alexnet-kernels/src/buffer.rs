@@ -6,9 +6,10 @@ use std::ptr::NonNull;
 
 /// One cache line.
 #[repr(C, align(64))]
-struct Line([f32; LINE_FLOATS]);
+struct Line([f32; LINE]);
 
-const LINE_FLOATS: usize = 16;
+/// Floats of a cache line.
+pub(crate) const LINE: usize = 16;
 
 /// Floats that begin on a cache line, so that aligned panels never straddle two lines.
 pub struct Buffer {
@@ -36,7 +37,7 @@ impl Buffer {
 
     /// The alignment is less than a line's: what is aligned to more than 16 bytes the allocator zeroes by hand.
     fn layout(len: usize) -> Layout {
-        let lines = len.div_ceil(LINE_FLOATS) + 1;
+        let lines = len.div_ceil(LINE) + 1;
         Layout::from_size_align(lines.saturating_mul(size_of::<Line>()), align_of::<f32>())
             .unwrap_or_else(|_| panic!("a buffer of {len} floats"))
     }

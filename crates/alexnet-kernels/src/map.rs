@@ -1,5 +1,7 @@
 //! Where a map [N, H, W, C] lies in a buffer.
 
+use crate::threads::{Threads, for_each_chunk};
+
 /// A batch of maps, channels last, each with a border of zeros around it that spares convolutions their edge cases.
 ///
 /// The buffer is `[n, top + h + bottom, left + w + right, c]`, row-major. Whoever writes the map writes its border's zeros
@@ -60,6 +62,13 @@ impl Map {
     /// Index of channel 0 of the pixel in row `y` and column `x` of picture `n`; (0, 0) is the first pixel within the border.
     pub fn at(&self, n: usize, y: usize, x: usize) -> usize {
         n * self.image_stride() + (self.border.top + y) * self.row_stride() + (self.border.left + x) * self.c
+    }
+
+    /// Writes zeros on the borders of all pictures.
+    pub(crate) fn clear_borders(&self, threads: &dyn Threads, values: &mut [f32]) {
+        if self.border != Sides::default() {
+            for_each_chunk(threads, &mut values[..self.len()], self.image_stride(), |_, image| self.clear_border(image));
+        }
     }
 
     /// Writes zeros on the border of one picture; `image` is that picture's part of the buffer (`image_stride` floats).

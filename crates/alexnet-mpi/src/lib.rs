@@ -121,6 +121,15 @@ impl Job {
     }
 }
 
+/// A moment between two looks whether messages have come, so that who waits leaves the processor to the threads that compute.
+#[cfg(any(feature = "mpi", feature = "nccl"))]
+fn pause(looks: u32) {
+    match looks {
+        0..50 => std::thread::yield_now(),
+        _ => std::thread::sleep(std::time::Duration::from_micros(20)),
+    }
+}
+
 /// What a launcher tells its processes: the first of these variables that is a number.
 fn told(names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())

@@ -8,6 +8,7 @@
 
 use crate::gather::gather;
 use crate::meeting::BYTES;
+use crate::pause;
 use alexnet::parallel::{Communicator, Sent};
 use alexnet::{Error, Result};
 use cudarc::driver::{CudaContext, CudaStream, DevicePtr, DevicePtrMut, DeviceRepr, ValidAsZeroBits};
@@ -186,10 +187,7 @@ impl Nccl {
                 return Err(fail("an exchange", &format_args!("no answer from another rank in {} s", LIMIT.as_secs())));
             }
             turns += 1;
-            match turns {
-                0..50 => std::thread::yield_now(),
-                _ => std::thread::sleep(Duration::from_micros(20)),
-            }
+            pause(turns);
         }
         Ok(())
     }

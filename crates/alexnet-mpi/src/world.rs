@@ -2,6 +2,7 @@
 //! rank had nothing to give and to take.)
 
 use crate::gather::gather;
+use crate::pause;
 use alexnet::parallel::{Communicator, Sent};
 use alexnet::{Error, Result};
 use mpi::Threading;
@@ -11,7 +12,6 @@ use mpi::point_to_point::{Destination, Source};
 use mpi::request::{Request, Scope};
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use std::sync::Mutex;
-use std::time::Duration;
 
 /// The job's ranks. MPI ends when it is dropped, which all ranks must do.
 pub(crate) struct World {
@@ -87,10 +87,7 @@ fn wait<'a, D: ?Sized, S: Scope<'a>>(mut under_way: Vec<Request<'a, D, S>>) {
             return;
         }
         turns += 1;
-        match turns {
-            0..50 => std::thread::yield_now(),
-            _ => std::thread::sleep(Duration::from_micros(20)),
-        }
+        pause(turns);
     }
 }
 

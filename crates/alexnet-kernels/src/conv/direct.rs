@@ -91,10 +91,7 @@ fn convolve_values<E: Real>(
     let filters = shape.filters();
     let (panels, panel_len, outputs) = (filters.panels(), panel_words::<E>(shape), filters.group_outputs());
     let n = shape.x.n;
-    if y_map.border != Default::default() {
-        let y = &mut y[..y_map.len()];
-        for_each_chunk(context.threads, y, y_map.image_stride(), |_, image| y_map.clear_border(image));
-    }
+    y_map.clear_borders(context.threads, y);
     let pictures = if n >= 2 * PICTURES { PICTURES } else { 1 };
     let all_panels = shape.groups * panels;
     let tasks = n.div_ceil(pictures) * all_panels;

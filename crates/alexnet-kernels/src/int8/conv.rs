@@ -29,9 +29,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
     assert!(x.len() >= shape.x.len() + BEYOND, "x has {} bytes for {:?}", x.len(), shape.x);
     if y_map.border != Default::default() {
         match &mut y {
-            Output::Floats(y) => {
-                for_each_chunk(context.threads, &mut y[..y_map.len()], y_map.image_stride(), |_, i| y_map.clear_border(i));
-            }
+            Output::Floats(y) => y_map.clear_borders(context.threads, y),
             Output::Bytes(y, q) => {
                 let zero = q.zero;
                 for_each_chunk(context.threads, &mut y[..y_map.len()], y_map.image_stride(), |_, i| {

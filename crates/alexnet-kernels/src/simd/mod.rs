@@ -13,6 +13,8 @@ mod portable;
 pub(crate) use portable::{Four, multiply_add, nearest_byte};
 
 use crate::bf16::Bf16;
+#[cfg(target_arch = "x86_64")]
+use crate::buffer::LINE;
 use crate::isa::Isa;
 
 /// What a quarter of a float's bits is taken from in [`Vector::fourth_root_guess`].
@@ -97,16 +99,19 @@ pub(crate) trait Vector: Copy {
     unsafe fn high_halves(self) -> Self;
 }
 
-/// Asks for the cache line at an address, which need not be good: a hint, and nothing where there is no such instruction.
+/// Asks for the cache lines of so many floats at an address, which need not be good: a hint, and nothing where there is no such
+/// instruction.
 #[inline(always)]
-pub(crate) fn prefetch<T>(at: *const T) {
+pub(crate) fn prefetch(at: *const f32, floats: usize) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instruction belongs to every x86-64, and touches nothing that a program could see.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
+    for line in (0..floats).step_by(LINE) {
+        // SAFETY: the instruction belongs to every x86-64, and touches nothing that a program could see.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.wrapping_add(line).cast());
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
+    let _ = (at, floats);
 }
 
 /// Something that is computed by vector registers.

@@ -32,8 +32,6 @@ pub(super) const LONG_BLOCK: usize = 512;
 /// not fetch ahead across pages of 4 KiB waits at each: on Cascade Lake conv4's forward pass had 98 to 123 GFLOP/s a core without,
 /// 154 to 171 with 16 terms, 168 to 186 with 40; conv3's 114 to 128, 146 to 160 and 139 to 156.
 const AHEAD: usize = 24;
-/// Floats of a cache line.
-const LINE: usize = 16;
 
 /// Computes ROWS rows of VECTORS registers. NEXT: rows lie next to each other in `a`; otherwise the innermost terms do.
 ///
@@ -76,9 +74,7 @@ pub(super) unsafe fn tile<V: Vector, T: Terms<V>, const ROWS: usize, const VECTO
                                 *sum = T::dot(value, lanes, *sum);
                             }
                         }
-                        for line in (0..VECTORS * V::WIDTH).step_by(LINE) {
-                            prefetch(b.wrapping_add(AHEAD * PANEL + line));
-                        }
+                        prefetch(b.wrapping_add(AHEAD * PANEL), VECTORS * V::WIDTH);
                         a = a.wrapping_add(step);
                         b = b.wrapping_add(PANEL);
                     }

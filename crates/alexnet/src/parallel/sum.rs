@@ -155,9 +155,7 @@ pub fn sum_of_trees(
         sum.resize(mine, 0.0);
         add(0..cut.blocks, &found, received, sum, spare);
         let counts: Vec<usize> = (0..cut.size).map(|rank| part(rank).len()).collect();
-        send.clear();
-        (0..cut.size).for_each(|_| send.extend_from_slice(sum));
-        ranks.exchange(send, &vec![mine; cut.size], &mut out[first..first + len], &counts)?;
+        gather_by(ranks, sum, &counts, &mut out[first..first + len], send)?;
     }
     Ok(())
 }
@@ -194,7 +192,14 @@ pub fn all_reduce(ranks: &dyn Communicator, values: &mut [f32]) -> Result<()> {
 /// # Panics
 /// When the lengths do not add up.
 pub fn all_gather(ranks: &dyn Communicator, part: &[f32], counts: &[usize], out: &mut [f32]) -> Result<()> {
-    ranks.exchange(&part.repeat(ranks.size()), &vec![part.len(); ranks.size()], out, counts)
+    gather_by(ranks, part, counts, out, &mut Vec::new())
+}
+
+/// [`all_gather`], with a buffer for what is sent.
+fn gather_by(ranks: &dyn Communicator, part: &[f32], counts: &[usize], out: &mut [f32], send: &mut Vec<f32>) -> Result<()> {
+    send.clear();
+    (0..ranks.size()).for_each(|_| send.extend_from_slice(part));
+    ranks.exchange(send, &vec![part.len(); ranks.size()], out, counts)
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use self::maps::{InputTransform, Lines, NOTHING, OutputTransform, with_pixels};
 use self::transform::LANES;
 use super::Shape;
 use super::direct::Finish;
-use crate::buffer::with_scratch;
+use crate::buffer::{LINE, with_scratch};
 use crate::context::{Context, Precision};
 use crate::map::Map;
 use crate::pack::PANEL;
@@ -87,6 +87,11 @@ impl Tiles {
         Tiles::new(shape, precision).expect("a shape that fits")
     }
 
+    /// Words of a panel's transformed weights.
+    fn panel_words<E: Real>(&self) -> usize {
+        self.points * self.points * self.shape.filters().c / E::WORD * PANEL
+    }
+
     /// Multiplications for a picture and an output channel.
     fn products(&self) -> usize {
         self.points * self.points * self.down * self.along * self.shape.filters().c
@@ -110,15 +115,9 @@ pub(super) fn pays(shape: &Shape, precision: Precision) -> bool {
     Tiles::new(shape, precision).is_some_and(|tiles| 3 * tiles.products() <= 2 * direct)
 }
 
-/// Words of a panel's transformed weights.
-fn panel_words<E: Real>(shape: &Shape) -> usize {
-    let Tiles { shape, points, .. } = Tiles::of::<E>(shape);
-    points * points * shape.filters().c / E::WORD * PANEL
-}
-
 /// Words of all transformed weights.
 pub(super) fn transformed_words<E: Real>(shape: &Shape) -> usize {
-    shape.groups * shape.filters().panels() * panel_words::<E>(shape)
+    shape.groups * shape.filters().panels() * Tiles::of::<E>(shape).panel_words::<E>()
 }
 
 /// Transforms weights, panel by panel.
@@ -126,8 +125,8 @@ pub(super) fn transform<E: Real>(context: &Context<'_>, shape: &Shape, w: &[f32]
     let tiles = Tiles::of::<E>(shape);
     let (filters, folded) = (shape.filters(), tiles.shape.filters());
     let (c, panel_len, element) = (folded.c, filters.depth() * PANEL, PhantomData::<E>);
-    for_each_chunk(context.threads, u, panel_words::<E>(shape), |panel, u| {
-        with_scratch(folded.depth() * PANEL, |room: &mut [f32]| {
+    for_each_chunk(context.threads, u, tiles.panel_words::<E>(), |panel, u| {
+        with_scratch(if tiles.fold > 1 { folded.depth() * PANEL } else { 0 }, |room: &mut [f32]| {
             let mut w = &w[panel * panel_len..(panel + 1) * panel_len];
             if tiles.fold > 1 {
                 room.fill(0.0);
@@ -177,16 +176,14 @@ pub(super) fn convolve<E: Real>(
         (6, _) => convolve_with::<E, 6, 2>,
         _ => convolve_with::<E, 8, 4>,
     };
-    with(context, shape, &tiles, x, u, finish, y_map, y);
+    with(context, &tiles, x, u, finish, y_map, y);
 }
 
 /// Blocks below which there are too few for all threads; then the panels are shared among them instead.
 const FEW: usize = 8;
 
-#[allow(clippy::too_many_arguments)]
 fn convolve_with<E: Real, const P: usize, const M: usize>(
     context: &Context<'_>,
-    shape: &Shape,
     tiles: &Tiles,
     x: &[f32],
     u: &[u32],
@@ -194,12 +191,10 @@ fn convolve_with<E: Real, const P: usize, const M: usize>(
     y_map: Map,
     y: &mut [f32],
 ) {
-    let filters = tiles.shape.filters();
+    let (shape, panel_words) = (&tiles.shape, tiles.panel_words::<E>());
+    let filters = shape.filters();
     let (panels, outputs, c) = (filters.panels(), filters.group_outputs(), filters.c);
-    if y_map.border != Default::default() {
-        let y = &mut y[..y_map.len()];
-        for_each_chunk(context.threads, y, y_map.image_stride(), |_, image| y_map.clear_border(image));
-    }
+    y_map.clear_borders(context.threads, y);
     let all = shape.x.n * tiles.down * tiles.along;
     let rows = max_rows::<E>(context.isa);
     // Whole tiles of rows, so that no product has a short one but the last.
@@ -207,13 +202,13 @@ fn convolve_with<E: Real, const P: usize, const M: usize>(
     let blocks = all.div_ceil(together);
     let y = Parts::new(y);
     // A cache line between the values of a tile, or all would want the same places in the caches.
-    let v_step = |count: usize| count * c + LINE / size_of::<E>();
+    let v_step = |count: usize| count * c + LINE * size_of::<f32>() / size_of::<E>();
     // Products and outputs of a panel for `count` tiles from `first` on, whose transformed inputs are in `v`.
     let panel_of = |panel: usize, (first, count): (usize, usize), v: &[E]| {
-        let (v_step, m_step) = (v_step(count), count * PANEL + LANES);
+        let (v_step, m_step) = (v_step(count), count * PANEL + LINE);
         with_scratch(P * P * m_step, |m| {
             for product in 0..P * P {
-                let u = &u[panel * panel_words::<E>(shape) + product * c / E::WORD * PANEL..];
+                let u = &u[panel * panel_words + product * c / E::WORD * PANEL..];
                 multiply(context, c, count, &v[product * v_step..], u, &mut m[product * m_step..]);
             }
             let within = panel % panels * PANEL;
@@ -265,9 +260,6 @@ fn convolve_with<E: Real, const P: usize, const M: usize>(
         });
     });
 }
-
-/// Bytes of a cache line.
-const LINE: usize = 64;
 
 /// One product of a panel: m[tile][32] = v[tile][C] x u[C][32].
 fn multiply<E: Real>(context: &Context<'_>, c: usize, count: usize, v: &[E], u: &[u32], m: &mut [f32]) {

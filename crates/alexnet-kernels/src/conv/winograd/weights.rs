@@ -13,7 +13,7 @@ use super::Tiles;
 use super::filters::{MOST_WORD, WeightsBack};
 use super::maps::{Lines, Pixels, input, with_pixels};
 use super::transform::{self, LANES};
-use crate::buffer::{cast, with_scratch};
+use crate::buffer::{LINE, cast, with_scratch};
 use crate::context::Context;
 use crate::conv::Shape;
 use crate::map::Map;
@@ -44,18 +44,18 @@ pub(in crate::conv) fn backward_weights<E: Real>(
         (6, _) => backward_weights_with::<E, 6, 2, 5>,
         _ => backward_weights_with::<E, 8, 4, 5>,
     };
-    with(context, shape, &tiles, x, dy_map, dy, dw);
+    with(context, &tiles, x, dy_map, dy, dw);
 }
 
 fn backward_weights_with<E: Real, const P: usize, const M: usize, const R: usize>(
     context: &Context<'_>,
-    shape: &Shape,
     tiles: &Tiles,
     x: &[f32],
     dy_map: Map,
     dy: &[f32],
     dw: &mut [f32],
 ) {
+    let shape = &tiles.shape;
     let filters = shape.filters();
     let (panels, outputs, c) = (filters.panels(), filters.group_outputs(), filters.c);
     let (all_panels, c_panels) = (shape.groups * panels, c.div_ceil(PANEL));
@@ -63,13 +63,13 @@ fn backward_weights_with<E: Real, const P: usize, const M: usize, const R: usize
     let per_picture = tiles.down * tiles.along;
     let all_c_panels = shape.groups * c_panels;
     let picture = P * P * per_picture * (all_c_panels + all_panels) * PANEL * size_of::<E>();
-    let sums = all_panels * P * P * c * PANEL * size_of::<f32>();
+    let u_len = P * P * c * PANEL;
+    let sums = all_panels * u_len * size_of::<f32>();
     let pictures = (sums.clamp(TOGETHER[0], TOGETHER[1]) / picture).clamp(1, shape.x.n);
     // The sum is over tiles, so a word takes neighbouring tiles.
     let most = (pictures * per_picture).div_ceil(E::WORD);
     // A cache line more, or the P P lines that a tile writes would all want the same places in the caches.
-    let line = most * PANEL + LANES;
-    let u_len = P * P * c * PANEL;
+    let line = most * PANEL + LINE;
     with_scratch(all_panels * u_len, |u: &mut [f32]| {
         with_scratch((all_c_panels + all_panels) * P * P * line, |room: &mut [u32]| {
             let (v, d) = room.split_at_mut(all_c_panels * P * P * line);
@@ -161,9 +161,8 @@ fn multiply<E: Real, const P: usize>(context: &Context<'_>, terms: &Terms, v: &[
                     let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row, lanes };
                     let sum = ((panel * P * P + product) * c + c_panel * PANEL + channel) * PANEL;
                     let to = u.pointer(sum, rows * PANEL);
-                    for line in (0..rows * PANEL).step_by(LANES) {
-                        prefetch(to.wrapping_add(rows * PANEL + line));
-                    }
+                    // The next sums.
+                    prefetch(to.wrapping_add(rows * PANEL), rows * PANEL);
                     // SAFETY: this product belongs to this task alone.
                     unsafe { tile.run(context.isa, rows, to) };
                 }
