@@ -15,6 +15,7 @@ use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::map::Map;
 use crate::rows::{check_same, for_each_row, mask_row, row as row_of};
+use crate::simd::LANES;
 
 /// The shape and settings of a normalisation over channels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,7 +43,7 @@ impl Shape {
     /// Floats of a padded row: each column of channels with n / 2 zeros before it, and n / 2 more at the end; behind that a
     /// register's room, since the last block of a column may be read beyond it.
     fn padded(&self) -> usize {
-        self.x.w * self.columns * (self.x.c / self.columns + self.n / 2) + self.n / 2 + row::LANES
+        self.x.w * self.columns * (self.x.c / self.columns + self.n / 2) + self.n / 2 + LANES
     }
 
     /// Floats of room for a row of the way back: two padded rows and a plain one.

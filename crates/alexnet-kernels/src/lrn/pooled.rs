@@ -65,10 +65,8 @@ pub fn forward(
                     norm_row::forward(context.isa, norm, row(norm.x, x, n, h), to, squares);
                 }
                 let ring = &*ring;
-                context.isa.vectorize(
-                    #[inline(always)]
-                    || pool_row(pool, |h| &ring[h % pool.kernel * line_len..][..line_len], &rows[p], &columns, line, winners),
-                );
+                let line_of = |h: usize| &ring[h % pool.kernel * line_len..][..line_len];
+                pool_row(context.isa, pool, line_of, &rows[p], &columns, line, winners);
                 next = next.max(rows[p].end);
             }
         });
@@ -103,10 +101,7 @@ pub fn backward(
     for_each_row(context.threads, dx_map, dx, |n, h, dx| {
         with_scratch(line_len + norm.backward_scratch(), |scratch| {
             let (between, scratch) = scratch.split_at_mut(line_len);
-            context.isa.vectorize(
-                #[inline(always)]
-                || outputs.gather_row(n, h, of_row[h].clone(), &of_column, between),
-            );
+            outputs.gather_row(context.isa, (n, h), of_row[h].clone(), &of_column, None, between);
             norm_row::backward(context.isa, norm, row(norm.x, x, n, h), between, dx, scratch);
             context.isa.vectorize(
                 #[inline(always)]

@@ -14,10 +14,7 @@
 use super::Shape;
 use super::power::{Power, negatives, negatives_and_next};
 use crate::isa::Isa;
-use crate::simd::{Vector, Vectorized, dispatch};
-
-/// Lanes of the widest register.
-pub(super) const LANES: usize = 16;
+use crate::simd::{Vector, Vectorized, dispatch, load_some, prefetch, store_some};
 
 /// Normalises a row `x`; `squares` is [`Shape::padded`] long.
 pub(super) fn forward(isa: Isa, shape: &Shape, x: &[f32], y: &mut [f32], squares: &mut [f32]) {
@@ -74,10 +71,12 @@ impl<const N: usize, const FAST: bool> Vectorized for Forward<'_, N, FAST> {
             let (alpha, k) = (V::splat(alpha), V::splat(k));
             for (i, (x, y)) in self.x.chunks_exact(part).zip(self.y.chunks_exact_mut(part)).enumerate() {
                 let squares = self.squares.as_ptr().add(i * (part + n / 2));
+                // The next row.
+                prefetch(x.as_ptr().wrapping_add(map.w * map.c), part);
                 for c in (0..part).step_by(V::WIDTH) {
                     let sum = window::<V, N>(n, squares.add(c));
                     let power = negatives::<V, FAST>(k.add(alpha.mul(sum)), beta);
-                    store(load::<V>(x, c).mul(power), y, c);
+                    store_some(load_some::<V>(x, c).mul(power), y, c);
                 }
             }
         }
@@ -108,12 +107,13 @@ impl<const N: usize, const FAST: bool> Vectorized for Backward<'_, N, FAST> {
                 let (x, dy) = (&self.x[at..at + part], &self.dy[at..at + part]);
                 let (dx, plain) = (&mut self.dx[at..at + part], &mut self.plain[at..at + part]);
                 let squares = self.squares.as_ptr().add(at / part * (part + n / 2));
+                prefetch(x.as_ptr().wrapping_add(map.w * map.c), part);
                 for c in (0..part).step_by(V::WIDTH) {
                     let sum = window::<V, N>(n, squares.add(c));
                     let (power, next) = negatives_and_next::<V, FAST>(k.add(alpha.mul(sum)), beta);
-                    let dy = load::<V>(dy, c);
-                    store(dy.mul(power), dx, c);
-                    store(dy.mul(load::<V>(x, c)).mul(next), plain, c);
+                    let dy = load_some::<V>(dy, c);
+                    store_some(dy.mul(power), dx, c);
+                    store_some(dy.mul(load_some::<V>(x, c)).mul(next), plain, c);
                 }
             }
             pad::<V>(part, n, self.plain, self.terms, |term| term);
@@ -121,8 +121,8 @@ impl<const N: usize, const FAST: bool> Vectorized for Backward<'_, N, FAST> {
                 let terms = self.terms.as_ptr().add(i * (part + n / 2));
                 for c in (0..part).step_by(V::WIDTH) {
                     let sum = window::<V, N>(n, terms.add(c));
-                    let dy_power = load::<V>(dx, c);
-                    store(dy_power.sub(factor.mul(load::<V>(x, c)).mul(sum)), dx, c);
+                    let dy_power = load_some::<V>(dx, c);
+                    store_some(dy_power.sub(factor.mul(load_some::<V>(x, c)).mul(sum)), dx, c);
                 }
             }
         }
@@ -142,7 +142,7 @@ unsafe fn pad<V: Vector>(part: usize, n: usize, from: &[f32], padded: &mut [f32]
         padded[..half].fill(0.0);
         for c in (0..part).step_by(V::WIDTH) {
             // SAFETY: the caller's promise.
-            unsafe { store(value(load::<V>(from, c)), &mut padded[half..], c) };
+            unsafe { store_some(value(load_some::<V>(from, c)), &mut padded[half..], c) };
         }
     }
     padded[columns * (part + half)..].fill(0.0);
@@ -162,41 +162,5 @@ unsafe fn window<V: Vector, const N: usize>(n: usize, values: *const f32) -> V {
             sum = sum.add(V::load(values.add(i)));
         }
         sum
-    }
-}
-
-/// The values from `at` on; ones in place of what is beyond the end.
-///
-/// # Safety
-/// That of [`Vector`].
-#[inline(always)]
-unsafe fn load<V: Vector>(values: &[f32], at: usize) -> V {
-    let values = &values[at..];
-    // SAFETY: the caller's promise; a register's values are there, or in the array.
-    unsafe {
-        if values.len() >= V::WIDTH {
-            return V::load(values.as_ptr());
-        }
-        let mut some = [1.0; LANES];
-        some[..values.len()].copy_from_slice(values);
-        V::load(some.as_ptr())
-    }
-}
-
-/// Writes the values from `at` on; what is beyond the end is dropped.
-///
-/// # Safety
-/// That of [`Vector`].
-#[inline(always)]
-unsafe fn store<V: Vector>(register: V, values: &mut [f32], at: usize) {
-    let values = &mut values[at..];
-    // SAFETY: the caller's promise; there is room for a register's values, or in the array.
-    unsafe {
-        if values.len() >= V::WIDTH {
-            return register.store(values.as_mut_ptr());
-        }
-        let mut some = [0.0; LANES];
-        register.store(some.as_mut_ptr());
-        values.copy_from_slice(&some[..values.len()]);
     }
 }

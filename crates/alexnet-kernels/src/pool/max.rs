@@ -1,12 +1,15 @@
 //! The largest value of each window. Padding never wins.
 
+use std::ops::Range;
+
 use super::Shape;
 use super::span::{Span, covering};
 use crate::context::Context;
+use crate::isa::Isa;
 use crate::map::Map;
-use crate::rows::{check_mask, for_each_row, mask_row, row};
+use crate::rows::{check_mask, for_each_row, row};
+use crate::simd::{LANES, Vector, Vectorized, dispatch, load_some, store_some};
 use crate::threads::Parts;
-use std::ops::Range;
 
 /// y[n, p, q, c] = the largest x[n, ., ., c] of window (p, q). A value that is not a number wins, as in PyTorch, so that a
 /// training that has diverged shows.
@@ -23,10 +26,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &
     assert_eq!((y_map.n, y_map.h, y_map.w, y_map.c), (x_map.n, shape.p, shape.q, x_map.c), "output of {shape:?}");
     let Some(winners) = winners else {
         return for_each_row(context.threads, y_map, y, |n, p, line| {
-            context.isa.vectorize(
-                #[inline(always)]
-                || pool_row(shape, |h| row(x_map, x, n, h), &rows[p], &columns, line, None),
-            );
+            pool_row(context.isa, shape, |h| row(x_map, x, n, h), &rows[p], &columns, line, None);
         });
     };
     assert_eq!(winners.len(), y_map.n * shape.p * line_len, "winners of {shape:?}");
@@ -34,10 +34,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &
     for_each_row(context.threads, y_map, y, |n, p, line| {
         // SAFETY: each row (n, p) is visited once and has its own stretch of winners.
         let winners = unsafe { winners.slice((n * shape.p + p) * line_len, line_len) };
-        context.isa.vectorize(
-            #[inline(always)]
-            || pool_row(shape, |h| row(x_map, x, n, h), &rows[p], &columns, line, Some(winners)),
-        );
+        pool_row(context.isa, shape, |h| row(x_map, x, n, h), &rows[p], &columns, line, Some(winners));
     });
 }
 
@@ -50,8 +47,8 @@ pub(crate) fn spans(shape: &Shape) -> (Vec<Span>, Vec<Span>) {
 }
 
 /// One row of outputs of one picture, whose rows of W C floats `x` gives, and their winners if they are wanted.
-#[inline(always)]
 pub(crate) fn pool_row<'a>(
+    isa: Isa,
     shape: &Shape,
     x: impl Fn(usize) -> &'a [f32],
     rows: &Span,
@@ -59,88 +56,63 @@ pub(crate) fn pool_row<'a>(
     line: &mut [f32],
     winners: Option<&mut [u8]>,
 ) {
-    match (shape.kernel, winners) {
-        (2, None) => windows::<4, false>(shape, x, rows, columns, line, &mut []),
-        (3, None) => windows::<9, false>(shape, x, rows, columns, line, &mut []),
-        (_, None) => windows::<0, false>(shape, x, rows, columns, line, &mut []),
-        (2, Some(winners)) => windows::<4, true>(shape, x, rows, columns, line, winners),
-        (3, Some(winners)) => windows::<9, true>(shape, x, rows, columns, line, winners),
-        (_, Some(winners)) => windows::<0, true>(shape, x, rows, columns, line, winners),
-    }
-}
-
-/// The windows of a row. `FULL` is kernel^2 where whole windows have their own code, else 0.
-#[inline(always)]
-fn windows<'a, const FULL: usize, const WINNERS: bool>(
-    shape: &Shape,
-    x: impl Fn(usize) -> &'a [f32],
-    rows: &Span,
-    columns: &[Span],
-    line: &mut [f32],
-    winners: &mut [u8],
-) {
-    let (kernel, c) = (shape.kernel, shape.x.c);
-    for (i, (column, y)) in columns.iter().zip(line.chunks_exact_mut(c)).enumerate() {
-        let winners = if WINNERS { &mut winners[i * c..(i + 1) * c] } else { &mut [] };
-        if FULL > 0 && rows.len() == kernel && column.len() == kernel {
-            let window: [&[f32]; FULL] =
-                std::array::from_fn(|j| &x(rows.start + j / kernel)[(column.start + j % kernel) * c..][..c]);
-            full_window::<FULL, WINNERS>(window, y, winners);
+    let winners = winners.unwrap_or_default();
+    // SAFETY: nothing is asked for.
+    unsafe {
+        if winners.is_empty() {
+            dispatch(isa, Windows::<_, false> { shape, x, rows, columns, line, winners });
         } else {
-            clipped_window::<WINNERS>(shape, &x, rows, column, y, winners);
+            dispatch(isa, Windows::<_, true> { shape, x, rows, columns, line, winners });
         }
     }
 }
 
-/// A window that lies on the map: one pass over the channels, with all its pixels side by side.
-#[inline(always)]
-fn full_window<const PIXELS: usize, const WINNERS: bool>(window: [&[f32]; PIXELS], y: &mut [f32], winners: &mut [u8]) {
-    for c in 0..y.len() {
-        let (mut largest, mut winner) = (window[0][c], 0);
-        for (j, pixel) in window.iter().enumerate().skip(1) {
-            let wins = beats(pixel[c], largest);
-            largest = if wins { pixel[c] } else { largest };
-            winner = if wins { j as u32 } else { winner };
-        }
-        y[c] = largest;
-        if WINNERS {
-            winners[c] = winner as u8;
-        }
-    }
+/// The windows of a row.
+struct Windows<'a, X, const WINNERS: bool> {
+    shape: &'a Shape,
+    x: X,
+    rows: &'a Span,
+    columns: &'a [Span],
+    line: &'a mut [f32],
+    winners: &'a mut [u8],
 }
 
-/// A window of any kernel, parts of which may lie beyond the map: pixel by pixel.
-#[inline(always)]
-fn clipped_window<'a, const WINNERS: bool>(
-    shape: &Shape,
-    x: impl Fn(usize) -> &'a [f32],
-    rows: &Span,
-    column: &Span,
-    y: &mut [f32],
-    winners: &mut [u8],
-) {
-    y.fill(f32::NEG_INFINITY);
-    let first = (rows.skipped * shape.kernel + column.skipped) as u8;
-    winners.fill(first);
-    for h in rows.start..rows.end {
-        for w in column.start..column.end {
-            let code = ((h - rows.start + rows.skipped) * shape.kernel + (w - column.start + column.skipped)) as u8;
-            let pixel = &x(h)[w * y.len()..][..y.len()];
-            for c in 0..y.len() {
-                let wins = beats(pixel[c], y[c]);
-                y[c] = if wins { pixel[c] } else { y[c] };
-                if WINNERS {
-                    winners[c] = if wins { code } else { winners[c] };
+impl<'x, X: Fn(usize) -> &'x [f32], const WINNERS: bool> Vectorized for Windows<'_, X, WINNERS> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        let Windows { shape, x, rows, columns, line, winners } = self;
+        let (kernel, channels) = (shape.kernel, shape.x.c);
+        let place = |h: usize, w: usize, column: &Span| {
+            ((h - rows.start + rows.skipped) * kernel + (w - column.start + column.skipped)) as u32
+        };
+        for (i, (column, y)) in columns.iter().zip(line.chunks_exact_mut(channels)).enumerate() {
+            for c in (0..channels).step_by(V::WIDTH) {
+                // SAFETY: the functions stay within their slices, there is room for a register's bytes or in the array.
+                unsafe {
+                    let mut largest = V::splat(f32::NEG_INFINITY);
+                    let mut winner = V::splat(f32::from_bits(place(rows.start, column.start, column)));
+                    for h in rows.start..rows.end {
+                        let row = &x(h)[column.start * channels..column.end * channels];
+                        for (pixel, w) in row.chunks_exact(channels).zip(column.start..) {
+                            let (value, place) = (load_some::<V>(pixel, c), V::splat(f32::from_bits(place(h, w, column))));
+                            (largest, winner) = largest.larger(winner, value, place);
+                        }
+                    }
+                    store_some(largest, y, c);
+                    if WINNERS {
+                        let to = &mut winners[i * channels..(i + 1) * channels][c..];
+                        if to.len() >= V::WIDTH {
+                            winner.store_low_bytes(to.as_mut_ptr());
+                        } else {
+                            let mut some = [0; LANES];
+                            winner.store_low_bytes(some.as_mut_ptr());
+                            to.copy_from_slice(&some[..to.len()]);
+                        }
+                    }
                 }
             }
         }
     }
-}
-
-#[inline(always)]
-#[allow(clippy::eq_op)] // Not a number differs from itself; `is_nan` says the same but hides that it is one comparison.
-fn beats(value: f32, largest: f32) -> bool {
-    (value > largest) | (value != value)
 }
 
 /// The input's gradient: each output's gradient goes to its winner. `mask`: the input's values, if they came out of a ReLU.
@@ -167,13 +139,8 @@ pub fn backward(
     let outputs = Outputs { shape, dy_map, dy, winners };
     let (of_row, of_column) = coverings(shape);
     for_each_row(context.threads, dx_map, dx, |n, h, line| {
-        context.isa.vectorize(
-            #[inline(always)]
-            || {
-                outputs.gather_row(n, h, of_row[h].clone(), &of_column, line);
-                mask_row(mask, n, h, line);
-            },
-        );
+        let mask = mask.map(|(map, values)| row(map, values, n, h));
+        outputs.gather_row(context.isa, (n, h), of_row[h].clone(), &of_column, mask, line);
     });
 }
 
@@ -193,48 +160,76 @@ pub(crate) struct Outputs<'a> {
 }
 
 impl Outputs<'_> {
-    /// The gradient of row `h` of picture `n`, which the rows of windows `over_p` cover.
+    /// The gradient of row `h` of picture `n`, which the rows of windows `over_p` cover; zero where the mask's row is not above zero.
+    pub(crate) fn gather_row(
+        self,
+        isa: Isa,
+        place: (usize, usize),
+        over_p: Range<usize>,
+        of_column: &[Range<usize>],
+        mask: Option<&[f32]>,
+        line: &mut [f32],
+    ) {
+        // SAFETY: nothing is asked for.
+        unsafe { dispatch(isa, Gather { outputs: self, place, over_p, of_column, mask, line }) };
+    }
+}
+
+/// dx[w][c] = sum over the windows that cover pixel w of their gradient, where the pixel is their winner.
+struct Gather<'a> {
+    outputs: Outputs<'a>,
+    /// Picture and row.
+    place: (usize, usize),
+    over_p: Range<usize>,
+    of_column: &'a [Range<usize>],
+    mask: Option<&'a [f32]>,
+    line: &'a mut [f32],
+}
+
+/// Windows whose gradients are summed in a register: as many as cover a pixel of AlexNet's pools at most.
+const WINDOWS: usize = 4;
+
+impl Vectorized for Gather<'_> {
     #[inline(always)]
-    pub(crate) fn gather_row(&self, n: usize, h: usize, over_p: Range<usize>, of_column: &[Range<usize>], line: &mut [f32]) {
-        let Outputs { shape, dy_map, dy, winners } = *self;
-        let (kernel, c) = (shape.kernel, shape.x.c);
-        for (w, dx) in line.chunks_exact_mut(c).enumerate() {
+    unsafe fn run<V: Vector>(self) {
+        let Gather { outputs: Outputs { shape, dy_map, dy, winners }, place: (n, h), over_p, of_column, mask, line } = self;
+        let (kernel, channels) = (shape.kernel, shape.x.c);
+        for (w, dx) in line.chunks_exact_mut(channels).enumerate() {
+            let mask = mask.map(|mask| &mask[w * channels..(w + 1) * channels]);
             let over_q = of_column[w].clone();
             // The j-th window that covers this pixel: its gradients, its winners, and this pixel's place in it.
             let window = |j: usize| {
                 let (p, q) = (over_p.start + j / over_q.len(), over_q.start + j % over_q.len());
-                let (at, plain) = (dy_map.at(n, p, q), ((n * shape.p + p) * shape.q + q) * c);
+                let (at, plain) = (dy_map.at(n, p, q), ((n * shape.p + p) * shape.q + q) * channels);
                 let place = (h + shape.pad.top - p * shape.stride) * kernel + w + shape.pad.left - q * shape.stride;
-                (&dy[at..at + c], &winners[plain..plain + c], place as u8)
+                (&dy[at..at + channels], &winners[plain..plain + channels], place as u8)
             };
-            match over_p.len() * over_q.len() {
-                0 => dx.fill(0.0),
-                1 => gather([window(0)], dx),
-                2 => gather([window(0), window(1)], dx),
-                4 => gather([window(0), window(1), window(2), window(3)], dx),
-                many => {
-                    gather([window(0)], dx);
-                    for j in 1..many {
-                        let (dy, winners, place) = window(j);
-                        for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(winners) {
-                            *dx += if winner == place { dy } else { 0.0 };
+            let all = over_p.len() * over_q.len();
+            for first in (0..all.max(1)).step_by(WINDOWS) {
+                let mut windows = [(&[][..], &[][..], 0); WINDOWS];
+                let some = &mut windows[..WINDOWS.min(all - first)];
+                some.iter_mut().zip(first..).for_each(|(to, j)| *to = window(j));
+                for c in (0..channels).step_by(V::WIDTH) {
+                    // SAFETY: the functions stay within their slices, a register's bytes are there or in the array.
+                    unsafe {
+                        let mut sum = if first == 0 { V::splat(0.0) } else { load_some::<V>(dx, c) };
+                        for &(dy, winners, place) in &*some {
+                            let (bytes, mut some) = (&winners[c..], [0; LANES]);
+                            let bytes = if bytes.len() >= V::WIDTH {
+                                bytes
+                            } else {
+                                some[..bytes.len()].copy_from_slice(bytes);
+                                &some
+                            };
+                            sum = sum.add_where(load_some::<V>(dy, c), bytes.as_ptr(), place);
                         }
+                        if let Some(mask) = mask {
+                            sum = sum.where_positive(load_some::<V>(mask, c));
+                        }
+                        store_some(sum, dx, c);
                     }
                 }
             }
         }
-    }
-}
-
-/// dx[c] = sum over the windows that cover a pixel of their gradient, where the pixel is their winner.
-#[inline(always)]
-fn gather<const WINDOWS: usize>(windows: [(&[f32], &[u8], u8); WINDOWS], dx: &mut [f32]) {
-    let windows = windows.map(|(dy, winners, place)| (&dy[..dx.len()], &winners[..dx.len()], place));
-    for (c, dx) in dx.iter_mut().enumerate() {
-        let mut sum = 0.0;
-        for (dy, winners, place) in windows {
-            sum += if winners[c] == place { dy[c] } else { 0.0 };
-        }
-        *dx = sum;
     }
 }

@@ -63,6 +63,35 @@ impl Vector for __m256 {
     }
 
     #[inline(always)]
+    unsafe fn larger(self, places: Self, other: Self, other_places: Self) -> (Self, Self) {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let larger = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(other, self), _mm256_cmp_ps::<_CMP_UNORD_Q>(other, other));
+            (_mm256_blendv_ps(self, other, larger), _mm256_blendv_ps(places, other_places, larger))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_where(self, other: Self, bytes: *const u8, byte: u8) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let words = _mm256_cvtepu8_epi32(_mm_loadl_epi64(bytes.cast()));
+            let equal = _mm256_cmpeq_epi32(words, _mm256_set1_epi32(i32::from(byte)));
+            _mm256_blendv_ps(self, _mm256_add_ps(self, other), _mm256_castsi256_ps(equal))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_low_bytes(self, to: *mut u8) {
+        // SAFETY: the trait's conditions. Of words without their upper bytes, none is too large for a byte.
+        unsafe {
+            let words = _mm256_and_si256(_mm256_castps_si256(self), _mm256_set1_epi32(0xFF));
+            let halves = _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(halves, halves));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn low_halves(self) -> Self {
         // SAFETY: the trait's conditions.
         unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(self))) }

@@ -63,6 +63,30 @@ impl Vector for __m512 {
     }
 
     #[inline(always)]
+    unsafe fn larger(self, places: Self, other: Self, other_places: Self) -> (Self, Self) {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let larger = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(other, self) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(other, other);
+            (_mm512_mask_mov_ps(self, larger, other), _mm512_mask_mov_ps(places, larger, other_places))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_where(self, other: Self, bytes: *const u8, byte: u8) -> Self {
+        // SAFETY: the trait's conditions.
+        unsafe {
+            let equal = _mm_cmpeq_epi8_mask(_mm_loadu_si128(bytes.cast()), _mm_set1_epi8(byte.cast_signed()));
+            _mm512_mask_add_ps(self, equal, self, other)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_low_bytes(self, to: *mut u8) {
+        // SAFETY: the trait's conditions.
+        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_castps_si512(self))) }
+    }
+
+    #[inline(always)]
     unsafe fn low_halves(self) -> Self {
         // SAFETY: the trait's conditions.
         unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(self))) }

@@ -61,6 +61,22 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The trait's.
     unsafe fn where_positive(self, mask: Self) -> Self;
+    /// The larger floats of `self` and `other`, and their `places`: those of `self` where both are equal. What is not a number is larger, the
+    /// last of two.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn larger(self, places: Self, other: Self, other_places: Self) -> (Self, Self);
+    /// `self + other` where a byte is the given one, else `self`.
+    ///
+    /// # Safety
+    /// The trait's; `bytes` is good for `WIDTH` of them.
+    unsafe fn add_where(self, other: Self, bytes: *const u8, byte: u8) -> Self;
+    /// Writes the lowest byte of each word.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn store_low_bytes(self, to: *mut u8);
     /// d^-0.25 of each float d above zero, but for 3 %: halving its bits twice, as an integer, quarters its exponent. The constant is
     /// the best of those tried, 4096 apart.
     ///
@@ -97,6 +113,45 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The trait's.
     unsafe fn high_halves(self) -> Self;
+}
+
+/// Lanes of the widest register.
+pub(crate) const LANES: usize = 16;
+
+/// The values from `at` on; ones in place of what is beyond the end.
+///
+/// # Safety
+/// That of [`Vector`].
+#[inline(always)]
+pub(crate) unsafe fn load_some<V: Vector>(values: &[f32], at: usize) -> V {
+    let values = &values[at..];
+    // SAFETY: the caller's promise; a register's values are there, or in the array.
+    unsafe {
+        if values.len() >= V::WIDTH {
+            return V::load(values.as_ptr());
+        }
+        let mut some = [1.0; LANES];
+        some[..values.len()].copy_from_slice(values);
+        V::load(some.as_ptr())
+    }
+}
+
+/// Writes the values from `at` on; what is beyond the end is dropped.
+///
+/// # Safety
+/// That of [`Vector`].
+#[inline(always)]
+pub(crate) unsafe fn store_some<V: Vector>(register: V, values: &mut [f32], at: usize) {
+    let values = &mut values[at..];
+    // SAFETY: the caller's promise; there is room for a register's values, or in the array.
+    unsafe {
+        if values.len() >= V::WIDTH {
+            return register.store(values.as_mut_ptr());
+        }
+        let mut some = [0.0; LANES];
+        register.store(some.as_mut_ptr());
+        values.copy_from_slice(&some[..values.len()]);
+    }
 }
 
 /// Asks for the cache lines of so many floats at an address, which need not be good: a hint, and nothing where there is no such

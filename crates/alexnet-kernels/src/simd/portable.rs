@@ -85,6 +85,27 @@ impl Vector for Four {
     }
 
     #[inline(always)]
+    #[allow(clippy::eq_op)] // Not a number differs from itself.
+    unsafe fn larger(self, places: Self, other: Self, other_places: Self) -> (Self, Self) {
+        let wins: [bool; 4] = std::array::from_fn(|i| (other.0[i] > self.0[i]) | (other.0[i] != other.0[i]));
+        let choose = |a: Self, b: Self| Four(std::array::from_fn(|i| if wins[i] { b.0[i] } else { a.0[i] }));
+        (choose(self, other), choose(places, other_places))
+    }
+
+    #[inline(always)]
+    unsafe fn add_where(self, other: Self, bytes: *const u8, byte: u8) -> Self {
+        // SAFETY: the trait's conditions.
+        let bytes = unsafe { bytes.cast::<[u8; 4]>().read() };
+        Four(std::array::from_fn(|i| if bytes[i] == byte { self.0[i] + other.0[i] } else { self.0[i] }))
+    }
+
+    #[inline(always)]
+    unsafe fn store_low_bytes(self, to: *mut u8) {
+        // SAFETY: the trait's conditions; an array has its element's alignment.
+        unsafe { to.cast::<[u8; 4]>().write(self.0.map(|word| word.to_bits() as u8)) }
+    }
+
+    #[inline(always)]
     unsafe fn low_halves(self) -> Self {
         Four(self.0.map(|word| f32::from_bits(word.to_bits() << 16)))
     }

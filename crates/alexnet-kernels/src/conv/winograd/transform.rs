@@ -41,7 +41,7 @@ const EIGHT: &[Pair] = &[
 ];
 
 /// Channels must be a multiple of this: the widest register.
-pub(super) const LANES: usize = 16;
+pub(super) use crate::simd::LANES;
 
 /// The pairs among P points.
 #[inline(always)]
