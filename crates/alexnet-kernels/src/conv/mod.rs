@@ -138,10 +138,16 @@ pub const WINOGRAD_ERROR: f64 = 4e-6;
 impl Shape {
     /// The algorithm for this shape, by a fixed rule: never by a timing, a number of threads or of pictures.
     pub fn algorithm(&self, context: &Context<'_>) -> Algorithm {
+        self.way(context).0
+    }
+
+    /// The algorithm, and the precision of its products: the context's, or single where that allows so many fewer of them that it is faster.
+    fn way(&self, context: &Context<'_>) -> (Algorithm, Precision) {
+        let precision = winograd::precision(self, context.precision);
         match context.convolutions {
-            Convolutions::Winograd if winograd::fits(self, context.precision) => Algorithm::Winograd,
-            Convolutions::Fastest if winograd::pays(self, context.precision) => Algorithm::Winograd,
-            _ => Algorithm::Direct,
+            Convolutions::Winograd if winograd::fits(self, precision) => (Algorithm::Winograd, precision),
+            Convolutions::Fastest if winograd::pays(self, precision) => (Algorithm::Winograd, precision),
+            _ => (Algorithm::Direct, context.precision),
         }
     }
 
@@ -160,7 +166,7 @@ impl Shape {
 
     /// Floats that [`prepare`] makes of the weights; 0 where the algorithm takes them as they are.
     pub fn prepared_len(&self, context: &Context<'_>) -> usize {
-        match (self.algorithm(context), context.precision) {
+        match self.way(context) {
             (Algorithm::Direct, Precision::F32) => 0,
             (Algorithm::Direct, Precision::Bf16) => direct::packed_words::<Bf16>(self),
             (Algorithm::Winograd, Precision::F32) => winograd::transformed_words::<f32>(self),
@@ -176,7 +182,7 @@ impl Shape {
 pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [f32]) {
     assert!(!prepared.is_empty() && prepared.len() == shape.prepared_len(context), "prepared weights of {shape:?}");
     let words = cast_mut(prepared);
-    match (shape.algorithm(context), context.precision) {
+    match shape.way(context) {
         (Algorithm::Direct, Precision::F32) => unreachable!("nothing to prepare"),
         (Algorithm::Direct, Precision::Bf16) => direct::pack::<Bf16>(context, shape, w, words),
         (Algorithm::Winograd, Precision::F32) => winograd::transform::<f32>(context, shape, w, words),
@@ -208,7 +214,7 @@ fn convolve_prepared(
 ) {
     assert_eq!(prepared.len(), shape.prepared_len(context), "prepared weights of {shape:?}");
     let w = cast(prepared);
-    match (shape.algorithm(context), context.precision) {
+    match shape.way(context) {
         (Algorithm::Direct, Precision::F32) => unreachable!("nothing is prepared"),
         (Algorithm::Direct, Precision::Bf16) => direct::convolve::<Bf16>(context, shape, x, w, finish, y_map, y),
         (Algorithm::Winograd, Precision::F32) => winograd::convolve::<f32>(context, shape, x, w, finish, y_map, y),
