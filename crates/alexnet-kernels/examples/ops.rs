@@ -8,6 +8,7 @@ use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::map::{Map, Sides};
+use alexnet_kernels::pack::Filters;
 use alexnet_kernels::random::Key;
 use alexnet_kernels::{dropout, layout, loss, lrn, pool, spatial_norm, update};
 
@@ -119,6 +120,11 @@ fn others(context: &Context<'_>, batch: usize) {
     let (mut w, mut v, g) = (filled(len), Buffer::zeros(len), filled(len));
     let rule = update::Rule { lr: 1e-6, momentum: 0.9, decay: 5e-4, form: update::Form::RateInside };
     time("update of 4096x4096 weights", 20 * len, || update::sgd(context, &rule, &mut w, &mut v, &g));
+
+    let filters = Filters::linear_on_map(4096, 6, 6, 256);
+    let (mut file, mut packed) = (filled(filters.len()), Buffer::zeros(filters.packed_len()));
+    time("fc6's weights packed", 8 * file.len(), || filters.pack(context.threads, &file, &mut packed));
+    time("fc6's weights unpacked", 8 * file.len(), || filters.unpack(context.threads, &packed, &mut file));
 
     let map = Map { n: batch, h: 224, w: 224, c: 3, border: Sides { top: 2, left: 2, bottom: 2, right: 2 } };
     let (mut planes, mut picture) = (filled(batch * 224 * 224 * 3), Buffer::zeros(map.len()));

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Milliseconds of a device that reading a picture takes, as `alexnet bench data` tells; 0 where others do it
     #[arg(long, value_name = "MS", default_value = "0")]
     loading: f64,
+    /// Gigabytes a second that a device has from its memory, less where devices share one [default: measured, or of the sheet]
+    #[arg(long, value_name = "GB")]
+    memory: Option<f64>,
     /// What a device is: `this` processor, measured now, or by its data sheet skylake, knl, p100, v100, a100 or h100
     #[arg(long, value_name = "NAME", default_value = "this")]
     device: String,
@@ -69,11 +72,11 @@ const SHEETS: [Sheet; 6] = [
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let net = presets::by_name(&args.net)?;
-    let (device, about) = match SHEETS.iter().find(|sheet| sheet.0 == args.device) {
-        Some(&(_, flops, memory, about)) => (
-            Device { flops: SUSTAINED * flops, memory, loading: 0.0 },
-            format!("{about}; half of its {:.1} TFLOP/s are taken to be sustained", flops / 1e12),
-        ),
+    let (flops, memory, about) = match SHEETS.iter().find(|sheet| sheet.0 == args.device) {
+        Some(&(_, flops, memory, about)) => {
+            let about = format!("{about}; half of its {:.1} TFLOP/s are taken to be sustained", flops / 1e12);
+            (SUSTAINED * flops, memory, about)
+        }
         None if args.device == "this" => measured(&net)?,
         None => {
             let names: Vec<&str> = SHEETS.iter().map(|sheet| sheet.0).collect();
@@ -84,8 +87,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (link, inner, latency) = (bytes(args.link), bytes(args.inner), args.latency * 1e-6);
     // Ranks that share a device take turns: to each it is slower by their number.
     let turns = f64::from(args.ranks_per_device);
-    let loading = args.loading * 1e-3 * turns;
-    let each = Device { flops: device.flops / turns, memory: device.memory / turns, loading };
+    let memory = args.memory.map_or(memory, |gigabytes| gigabytes * 1e9);
+    let each = Device { flops: flops / turns, memory: memory / turns, loading: args.loading * 1e-3 * turns };
     let devices = args.devices * args.ranks_per_device as usize;
     let cluster = Cluster { machines: args.machines, devices, link, inner, latency };
     let ways = plan::ways(&net, &each, &cluster, args.batch)?;
@@ -98,7 +101,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         };
         return out::print_json(&json!({
             "net": net.name, "machines": args.machines, "devices": args.devices, "ranks_per_device": args.ranks_per_device, "batch": args.batch, "epochs": args.epochs, "steps": steps,
-            "device": { "flops": device.flops, "memory_bytes_per_second": device.memory, "about": about },
+            "device": { "flops": flops, "memory_bytes_per_second": memory, "about": about },
             "ways": ways.iter().map(way).collect::<Vec<_>>(),
         }));
     }
@@ -144,21 +147,22 @@ fn name(way: Way) -> &'static str {
 /// Pictures in a measured step.
 const MEASURED: usize = 32;
 
-/// What this processor sustains: the best of three steps of training, and what it reads from memory.
-fn measured(net: &Net) -> anyhow::Result<(Device, String)> {
+/// Operations a second that this processor sustains, the best of three steps of training; bytes a second that it reads from memory; and what is
+/// meant.
+fn measured(net: &Net) -> anyhow::Result<(f64, f64, String)> {
     let mut bench = Bench::new(net, MEASURED, 0, Precision::F32, Mode::Train)?;
     bench.warm_up()?;
     let best = bench.times(0.0)?[0].as_secs_f64();
     let shapes = net.shapes()?;
     let first = shapes.iter().find(|shape| shape.macs > 0).map_or(0, |shape| shape.macs);
     let operations = 2.0 * MEASURED as f64 * (3 * net.totals()?.macs - first) as f64;
-    let device = Device { flops: operations / best, memory: bench.engine.limits().read, loading: 0.0 };
+    let (flops, memory) = (operations / best, bench.engine.limits().read);
     let about = format!(
         "this processor, {} threads: {MEASURED} pictures in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
         bench.engine.threads(),
         best * 1e3,
-        device.flops / 1e9,
-        device.memory / 1e9
+        flops / 1e9,
+        memory / 1e9
     );
-    Ok((device, about))
+    Ok((flops, memory, about))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::isa::Isa;
 use crate::map::{Map, Sides};
 use crate::random::Key;
-use crate::threads::Threads;
+use crate::threads::{Serial, Threads};
 
 fn random(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|i| 2.0 * Key(seed).uniform(i as u64) - 1.0).collect()
@@ -61,7 +61,7 @@ struct Data {
 fn data(shape: &Shape) -> Data {
     let filters = shape.filters();
     let mut w = vec![0.0; filters.packed_len()];
-    filters.pack(&random(2, filters.len()), &mut w);
+    filters.pack(&Serial, &random(2, filters.len()), &mut w);
     Data { x: map_of(1, shape.x), w, bias: random(3, shape.k) }
 }
 

@@ -6,6 +6,7 @@ use crate::int8::{self, Output, Quantisation};
 use crate::isa::Isa;
 use crate::linear::{self, Shape};
 use crate::random::Key;
+use crate::threads::Serial;
 
 const INPUT: Quantisation = Quantisation { scale: 0.02, zero: 3 };
 const OUTPUT: Quantisation = Quantisation { scale: 0.05, zero: 7 };
@@ -23,7 +24,7 @@ fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
 fn packed(shape: &Shape) -> Vec<f32> {
     let filters = shape.filters();
     let mut weights = vec![0.0; filters.packed_len()];
-    filters.pack(&random(1, filters.len()), &mut weights);
+    filters.pack(&Serial, &random(1, filters.len()), &mut weights);
     weights
 }
 

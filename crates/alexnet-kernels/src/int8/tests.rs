@@ -5,6 +5,7 @@ use crate::conv::{self, Shape};
 use crate::isa::Isa;
 use crate::map::Sides;
 use crate::random::Key;
+use crate::threads::Serial;
 use crate::{linear, pool};
 
 const INPUT: Quantisation = Quantisation { scale: 0.02, zero: 117 };
@@ -44,7 +45,7 @@ fn convolutions_equal_those_of_floats() {
         let shape = Shape { x: x_map, k, r: kernel, s: kernel, stride, pad, p: out(h), q: out(w), groups };
         let filters = shape.filters();
         let mut weights = vec![0.0; filters.packed_len()];
-        filters.pack(&random(1, filters.len()), &mut weights);
+        filters.pack(&Serial, &random(1, filters.len()), &mut weights);
         let bias = random(2, k);
         let mut x = random_bytes(3, x_map.len() + 3);
         x[..x_map.len()].chunks_exact_mut(x_map.image_stride()).for_each(|image| fill_border(x_map, INPUT.zero, image));
@@ -73,7 +74,7 @@ fn linear_layers_equal_those_of_floats() {
         let filters = crate::pack::Filters::linear_on_map(outputs, h, w, c);
         let shape = linear::Shape { n, inputs: h * w * c, outputs };
         let mut weights = vec![0.0; filters.packed_len()];
-        filters.pack(&random(1, filters.len()), &mut weights);
+        filters.pack(&Serial, &random(1, filters.len()), &mut weights);
         let bias = random(2, outputs);
         let x = random_bytes(3, n * shape.inputs + 3);
         let mut expected = vec![0.0; n * outputs];

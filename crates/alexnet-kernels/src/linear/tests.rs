@@ -4,6 +4,7 @@ use super::*;
 use crate::bf16::Bf16;
 use crate::isa::Isa;
 use crate::random::Key;
+use crate::threads::Serial;
 use crate::update::{Form, Rule, sgd};
 
 /// Values that bf16 can hold, so that products are equal in every precision.
@@ -28,7 +29,7 @@ fn all_passes_equal_the_reference() {
         let shape = Shape { n, inputs, outputs };
         let filters = shape.filters();
         let mut w = vec![0.0; filters.packed_len()];
-        filters.pack(&random(1, filters.len()), &mut w);
+        filters.pack(&Serial, &random(1, filters.len()), &mut w);
         let (x, dy, bias) = (random(2, n * inputs), random(3, n * outputs), random(4, outputs));
         for (isa, precision) in Isa::all_supported().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
             let context = Context { precision, ..Context::serial(isa) };
@@ -78,7 +79,7 @@ fn weights_in_file_order_give_the_same() {
         let filters = Filters::linear_on_map(outputs, h, w, c);
         let (weights, bias) = (random(i as u64, filters.len()), random(i as u64 + 10, outputs));
         let mut packed = vec![0.0; filters.packed_len()];
-        filters.pack(&weights, &mut packed);
+        filters.pack(&Serial, &weights, &mut packed);
         for n in [1, 2, 3, 4, 5, FEW + 1] {
             let shape = Shape { n, inputs: filters.depth(), outputs };
             let x = random(i as u64 + 20, n * shape.inputs);

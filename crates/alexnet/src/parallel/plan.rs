@@ -12,7 +12,7 @@
 //! each updates its weights. In hybrid parallel only the convolutions' are; what goes in and out of the fully connected layers is waited for.
 //! Towers wait for every crossing. Bytes are those that [`data`](super::data), [`hybrid`](super::hybrid) and [`towers`](super::towers) count.
 //!
-//! Left out: ranks that are slower than others, switches that share what links promise, cores of a machine that share its memory.
+//! Left out: ranks that are slower than others, switches that share what links promise. Devices that share a memory each have a part of its rate.
 
 use super::sum;
 use crate::net::{LayerShape, Net, Op};

@@ -170,6 +170,6 @@ pub(super) fn visit_weights(
     let len = parameter.filters.len();
     room.canonical.resize(room.canonical.len().max(len), 0.0);
     let canonical = &mut room.canonical[..len];
-    parameter.filters.unpack_on(context.threads, dw, canonical);
+    parameter.filters.unpack(context.threads, dw, canonical);
     visit(&format!("{}.weight", parameter.name), canonical);
 }

@@ -7,6 +7,7 @@ use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::{Context, Precision};
 use alexnet_kernels::linear;
 use alexnet_kernels::pack::Filters;
+use alexnet_kernels::threads::Serial;
 use alexnet_kernels::update;
 
 use super::learn::GradientRoom;
@@ -100,7 +101,7 @@ impl Parameter {
         }
         self.weights = Buffer::zeros(self.filters.packed_len());
         if let Some(values) = &self.file_order {
-            self.filters.pack_on(context.threads, values, &mut self.weights);
+            self.filters.pack(context.threads, values, &mut self.weights);
         }
         let keep = self.steady && context.precision == Precision::F32;
         self.file_order = self.file_order.take().filter(|values| keep || values.is_mapped());
@@ -164,7 +165,7 @@ impl Parameter {
     fn packed(&self, packed: &[f32]) -> Vec<f32> {
         let mut values = vec![0.0; self.filters.len()];
         if !packed.is_empty() {
-            self.filters.unpack(packed, &mut values);
+            self.filters.unpack(&Serial, packed, &mut values);
         }
         values
     }
@@ -225,7 +226,7 @@ pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) ->
             let Parameter { filters, weights, prepared, .. } = &mut parameters[i];
             check(name, values, filters.len())?;
             *prepared = Buffer::default();
-            filters.pack(values, weights);
+            filters.pack(&Serial, values, weights);
             Ok(())
         }
         (i, Part::Weight) => {
@@ -265,7 +266,7 @@ pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &
     let Parameter { filters, weights_velocity, biases_velocity, .. } = &mut parameters[i];
     check(name, values, if part == Part::Weight { filters.len() } else { filters.k })?;
     match part {
-        Part::Weight => filters.pack(values, weights_velocity),
+        Part::Weight => filters.pack(&Serial, values, weights_velocity),
         Part::Bias => biases_velocity.copy_from_slice(values),
         Part::Running(_) => {}
     }
@@ -292,7 +293,7 @@ pub(super) fn apply(
     match part {
         Part::Weight => {
             let packed = room.weights(parameter.filters.packed_len());
-            parameter.filters.pack_on(context.threads, gradient, packed);
+            parameter.filters.pack(context.threads, gradient, packed);
             let Some(rule) = rule.rule_for(context, parameter, packed) else { return Ok(()) };
             let Parameter { weights, weights_velocity, .. } = parameter;
             update::sgd(context, &rule, weights, weights_velocity, packed);
