@@ -14,6 +14,7 @@ use alexnet_kernels::context::{Context, Convolutions, Precision};
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::random::Key;
 use alexnet_kernels::team::Team;
+use alexnet_kernels::threads::Serial;
 use alexnet_kernels::{linear, peak};
 
 /// Layer, rows of A for a picture, K, N.
@@ -74,7 +75,7 @@ fn table(batch: usize, threads: usize) -> Result<(), Box<dyn std::error::Error>>
         // Ours is [N, K] in files.
         let turned: Vec<f32> = (0..n * k).map(|i| b[i % k * n + i / k]).collect();
         let mut packed = vec![0.0; shape.filters().packed_len()];
-        shape.filters().pack(&turned, &mut packed);
+        shape.filters().pack(&Serial, &turned, &mut packed);
         let [mut ours, mut theirs, mut others] = [(); 3].map(|()| vec![0.0; m * n]);
         let speeds = [
             speed(m * k * n, || linear::forward(&context, &shape, &a, &packed, &bias, false, &mut ours)),
