@@ -20,7 +20,7 @@ use crate::tile::{Start, Tile, cut, max_rows};
 pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map: Map, dy: &[f32], dw: &mut [f32]) {
     shape.check(x.len(), dw.len(), &dy_map, dy.len());
     if shape.weight_gradient_algorithm(context) == Algorithm::Winograd {
-        return match winograd::precision(shape, context.precision) {
+        return match shape.way(context).1 {
             Precision::F32 => winograd::backward_weights::<f32>(context, shape, x, dy_map, dy, dw),
             Precision::Bf16 => winograd::backward_weights::<Bf16>(context, shape, x, dy_map, dy, dw),
         };

@@ -26,7 +26,7 @@ pub use weights::Weights;
 use crate::context::Context;
 use crate::map::Map;
 use crate::pack::PANEL;
-use crate::simd::{Vector, Vectorized, nearest_byte};
+use crate::simd::{LANES, Vector, Vectorized, nearest_byte};
 use crate::threads::{Parts, for_each_chunk};
 
 /// What a byte stands for.
@@ -192,9 +192,6 @@ impl Vectorized for Finish<'_> {
         }
     }
 }
-
-/// The widest register's lanes.
-const LANES: usize = 16;
 
 /// [`Output`] for many tasks.
 pub(crate) enum Place<'a> {

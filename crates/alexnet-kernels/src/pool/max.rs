@@ -8,7 +8,7 @@ use crate::context::Context;
 use crate::isa::Isa;
 use crate::map::Map;
 use crate::rows::{check_mask, for_each_row, row};
-use crate::simd::{LANES, Vector, Vectorized, dispatch, load_some, store_some};
+use crate::simd::{Vector, Vectorized, add_some_where, dispatch, load_some, store_some, store_some_low_bytes};
 use crate::threads::Parts;
 
 /// y[n, p, q, c] = the largest x[n, ., ., c] of window (p, q). A value that is not a number wins, as in PyTorch, so that a
@@ -87,7 +87,7 @@ impl<'x, X: Fn(usize) -> &'x [f32], const WINNERS: bool> Vectorized for Windows<
         };
         for (i, (column, y)) in columns.iter().zip(line.chunks_exact_mut(channels)).enumerate() {
             for c in (0..channels).step_by(V::WIDTH) {
-                // SAFETY: the functions stay within their slices, there is room for a register's bytes or in the array.
+                // SAFETY: the functions stay within their slices.
                 unsafe {
                     let mut largest = V::splat(f32::NEG_INFINITY);
                     let mut winner = V::splat(f32::from_bits(place(rows.start, column.start, column)));
@@ -100,14 +100,7 @@ impl<'x, X: Fn(usize) -> &'x [f32], const WINNERS: bool> Vectorized for Windows<
                     }
                     store_some(largest, y, c);
                     if WINNERS {
-                        let to = &mut winners[i * channels..(i + 1) * channels][c..];
-                        if to.len() >= V::WIDTH {
-                            winner.store_low_bytes(to.as_mut_ptr());
-                        } else {
-                            let mut some = [0; LANES];
-                            winner.store_low_bytes(some.as_mut_ptr());
-                            to.copy_from_slice(&some[..to.len()]);
-                        }
+                        store_some_low_bytes(winner, &mut winners[i * channels..(i + 1) * channels], c);
                     }
                 }
             }
@@ -210,18 +203,11 @@ impl Vectorized for Gather<'_> {
                 let some = &mut windows[..WINDOWS.min(all - first)];
                 some.iter_mut().zip(first..).for_each(|(to, j)| *to = window(j));
                 for c in (0..channels).step_by(V::WIDTH) {
-                    // SAFETY: the functions stay within their slices, a register's bytes are there or in the array.
+                    // SAFETY: the functions stay within their slices.
                     unsafe {
                         let mut sum = if first == 0 { V::splat(0.0) } else { load_some::<V>(dx, c) };
                         for &(dy, winners, place) in &*some {
-                            let (bytes, mut some) = (&winners[c..], [0; LANES]);
-                            let bytes = if bytes.len() >= V::WIDTH {
-                                bytes
-                            } else {
-                                some[..bytes.len()].copy_from_slice(bytes);
-                                &some
-                            };
-                            sum = sum.add_where(load_some::<V>(dy, c), bytes.as_ptr(), place);
+                            sum = add_some_where(sum, dy, winners, c, place);
                         }
                         if let Some(mask) = mask {
                             sum = sum.where_positive(load_some::<V>(mask, c));

@@ -154,6 +154,43 @@ pub(crate) unsafe fn store_some<V: Vector>(register: V, values: &mut [f32], at: 
     }
 }
 
+/// [`Vector::add_where`] with the values and bytes from `at` on, as far as there are any.
+///
+/// # Safety
+/// That of [`Vector`].
+#[inline(always)]
+pub(crate) unsafe fn add_some_where<V: Vector>(sum: V, values: &[f32], bytes: &[u8], at: usize, byte: u8) -> V {
+    let bytes = &bytes[at..];
+    // SAFETY: the caller's promise; a register's bytes are there, or in the array.
+    unsafe {
+        let values = load_some(values, at);
+        if bytes.len() >= V::WIDTH {
+            return sum.add_where(values, bytes.as_ptr(), byte);
+        }
+        let mut some = [0; LANES];
+        some[..bytes.len()].copy_from_slice(bytes);
+        sum.add_where(values, some.as_ptr(), byte)
+    }
+}
+
+/// Writes the lowest bytes of words from `at` on; what is beyond the end is dropped.
+///
+/// # Safety
+/// That of [`Vector`].
+#[inline(always)]
+pub(crate) unsafe fn store_some_low_bytes<V: Vector>(register: V, bytes: &mut [u8], at: usize) {
+    let bytes = &mut bytes[at..];
+    // SAFETY: the caller's promise; there is room for a register's bytes, or in the array.
+    unsafe {
+        if bytes.len() >= V::WIDTH {
+            return register.store_low_bytes(bytes.as_mut_ptr());
+        }
+        let mut some = [0; LANES];
+        register.store_low_bytes(some.as_mut_ptr());
+        bytes.copy_from_slice(&some[..bytes.len()]);
+    }
+}
+
 /// Asks for the cache lines of so many floats at an address, which need not be good: a hint, and nothing where there is no such
 /// instruction.
 #[inline(always)]

@@ -2,11 +2,11 @@
 
 use super::super::direct::Finish;
 use super::Tiles;
-use super::transform::{self, LANES};
+use super::transform;
 use crate::buffer::with_scratch;
 use crate::map::Map;
 use crate::pack::PANEL;
-use crate::simd::{Vector, Vectorized};
+use crate::simd::{LANES, Vector, Vectorized};
 use crate::threads::Parts;
 use crate::tile::Real;
 

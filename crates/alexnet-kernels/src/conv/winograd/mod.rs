@@ -17,14 +17,13 @@ use std::marker::PhantomData;
 
 use self::filters::WeightsTransform;
 use self::maps::{InputTransform, Lines, NOTHING, OutputTransform, with_pixels};
-use self::transform::LANES;
 use super::Shape;
 use super::direct::Finish;
 use crate::buffer::{LINE, with_scratch};
 use crate::context::{Context, Precision};
 use crate::map::Map;
 use crate::pack::PANEL;
-use crate::simd::dispatch;
+use crate::simd::{LANES, dispatch};
 use crate::threads::{Parts, for_each_chunk};
 use crate::tile::{Real, Start, Tile, cut, max_rows};
 
@@ -59,7 +58,7 @@ fn fold(shape: &Shape) -> Shape {
 }
 
 impl Tiles {
-    /// The tiles for a shape, if there is a transform. Strides only in single precision: the first layer's error is everyone's. So are eight
+    /// The tiles for a shape, if there is a transform, which takes whole registers of channels. Strides only in single precision: the first layer's error is everyone's. So are eight
     /// points ([`precision`]): in bf16 they would double the error.
     fn new(shape: &Shape, precision: Precision) -> Option<Tiles> {
         let (map, fold_by, shape) = (shape.x, shape.stride, fold(shape));

@@ -40,9 +40,6 @@ const EIGHT: &[Pair] = &[
     Pair { p: 2.0, square: 4.0, others: [0.25, -1.25], scale: 1.0 / 90.0 },
 ];
 
-/// Channels must be a multiple of this: the widest register.
-pub(super) use crate::simd::LANES;
-
 /// The pairs among P points.
 #[inline(always)]
 const fn pairs<const P: usize>() -> &'static [Pair] {

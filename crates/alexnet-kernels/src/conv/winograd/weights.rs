@@ -12,13 +12,13 @@ use std::marker::PhantomData;
 use super::Tiles;
 use super::filters::{MOST_WORD, WeightsBack};
 use super::maps::{Lines, Pixels, input, with_pixels};
-use super::transform::{self, LANES};
+use super::transform;
 use crate::buffer::{LINE, cast, with_scratch};
 use crate::context::Context;
 use crate::conv::Shape;
 use crate::map::Map;
 use crate::pack::PANEL;
-use crate::simd::{Vector, Vectorized, dispatch, prefetch};
+use crate::simd::{LANES, Vector, Vectorized, dispatch, prefetch};
 use crate::threads::{Parts, for_each_chunk};
 use crate::tile::{Real, Start, Tile, cut, max_rows};
 
