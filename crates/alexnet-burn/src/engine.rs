@@ -1,8 +1,8 @@
 //! The trait `Engine`, on Burn.
 
 use super::gradient;
-use super::parameter::{Of, Parameter, read, write};
-use super::tower::{Held, Towers, Way};
+use super::parameter::{Kind, Of, Parameter, read, squares, write};
+use super::tower::{Held, Met, Towers, Way};
 use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, Step, Update, input};
 use alexnet::net::{Net, Op};
 use alexnet::{Error, Result};
@@ -10,6 +10,7 @@ use alexnet_kernels::context::Context;
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::loss;
 use burn::tensor::{DType, Device, Tensor};
+use std::collections::BTreeMap;
 
 /// What the products of convolutions and linear layers are made of. All else, weights and updates too, stays f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,8 +20,19 @@ pub enum Precision {
     F32,
     /// Factors rounded to bfloat16.
     Bf16,
-    /// Factors rounded to half precision. Losses are not scaled: gradients below 6e-8 vanish.
+    /// Factors rounded to half precision. Losses are scaled by 1,024 on the way back.
     F16,
+}
+
+/// By how much losses are scaled on the way back in half precision, whose smallest number is 6e-8: the mean loss of 128 pictures has
+/// gradients of 1 / 128 at the logits, and of a thousandth of that far below. The largest, 65,504, is as far again above. A power
+/// of two, so that nothing is rounded by it.
+const SCALE: f32 = 1024.0;
+
+impl Precision {
+    fn scale(self) -> f32 {
+        if self == Precision::F16 { SCALE } else { 1.0 }
+    }
 }
 
 /// Runs a [`Net`] on a device of Burn's, or in two towers on two.
@@ -28,6 +40,7 @@ pub struct Gpu {
     towers: Towers,
     classes: usize,
     capacity: usize,
+    precision: Precision,
 }
 
 impl Gpu {
@@ -51,7 +64,7 @@ impl Gpu {
         if let Some(device) = devices.iter().find(|device| !device.supports_dtype(wanted)) {
             return Err(Error::Invalid(format!("{device:?} has no {wanted:?}; use --precision f32")));
         }
-        Ok(Gpu { towers: Towers::new(net, devices, precision)?, classes: net.classes(), capacity })
+        Ok(Gpu { towers: Towers::new(net, devices, precision)?, classes: net.classes(), capacity, precision })
     }
 
     /// Bytes that have crossed between the two towers so far, gradients included.
@@ -78,7 +91,7 @@ impl Gpu {
     fn up_to(&mut self, images: &[f32], last: usize) -> Result<Tensor<4>> {
         let n = self.count(images)?;
         let x = self.towers.pictures(images, n);
-        let held = self.towers.forward(0..last + 1, x, Way::FORTH, &mut Vec::new());
+        let held = self.towers.forward(0..last + 1, x, Way::Infer, &mut Met::default());
         self.towers.joined(held).ok_or_else(|| Error::Net("no tower holds this layer".into()))
     }
 
@@ -87,16 +100,18 @@ impl Gpu {
         let (n, classes) = (self.count(batch.images)?, self.classes);
         input::to_learn_from(n, batch.labels, classes, self.capacity)?;
         let x = self.towers.pictures(batch.images, n);
-        let way = Way { learns, dropout: batch.dropout, back: true };
-        let mut tracked = Vec::new();
-        let held = self.towers.forward(0..self.towers.net.layers.len(), x, way, &mut tracked);
+        let way = Way::Learn { learns, dropout: batch.dropout };
+        let mut met = Met::default();
+        let held = self.towers.forward(0..self.towers.net.layers.len(), x, way, &mut met);
         let logits = read(self.logits(&held)?.without_autodiff())?;
         let mut upstream = vec![0.0; n * classes];
         let context = Context::serial(Isa::Portable);
-        let loss = loss::softmax_cross_entropy(&context, n, classes, &logits, batch.labels, 1.0 / n as f32, Some(&mut upstream));
+        let scale = self.precision.scale();
+        let loss =
+            loss::softmax_cross_entropy(&context, n, classes, &logits, batch.labels, scale / n as f32, Some(&mut upstream));
         let step = Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct };
         let upstream = write(&upstream, [n, classes, 1, 1], &self.towers.all[0].device);
-        let gradients = gradient::of_parameters(&held, upstream, tracked);
+        let gradients = gradient::of_parameters(&held, upstream, scale, met);
         Ok((step, gradients))
     }
 
@@ -113,11 +128,23 @@ impl Gpu {
         }
     }
 
-    /// LARS wants the norms of whole layers.
-    fn check_rule(&self, rule: &Update) -> Result<()> {
-        if rule.trust.is_some() && self.towers.all.len() > 1 {
-            let message = "LARS needs whole layers on one device; train in two towers with another recipe";
-            return Err(Error::Invalid(message.into()));
+    /// Moves parameters by their gradients.
+    fn move_by(&mut self, gradients: Vec<Of>, rule: &Update) -> Result<()> {
+        // LARS wants the norms of whole layers, over both towers.
+        let mut norms: BTreeMap<String, [f64; 2]> = BTreeMap::new();
+        if rule.trust.is_some() {
+            for Of { tower, parameter, tensor } in &gradients {
+                let parameter = &self.towers.all[*tower].parameters[*parameter];
+                if parameter.kind == Kind::Weights {
+                    let sums = norms.entry(parameter.name.clone()).or_default();
+                    *sums = [sums[0] + squares(&parameter.value)?, sums[1] + squares(tensor)?];
+                }
+            }
+        }
+        for Of { tower, parameter, tensor } in gradients {
+            let parameter = &mut self.towers.all[tower].parameters[parameter];
+            let norms = norms.get(&parameter.name).map(|sums| sums.map(f64::sqrt));
+            parameter.learn(tensor, rule, norms);
         }
         Ok(())
     }
@@ -145,14 +172,8 @@ impl Engine for Gpu {
     }
 
     fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
-        self.check_rule(rule)?;
         let (step, gradients) = self.learn(batch, &|name| rule.rates(name).is_some())?;
-        for Of { tower, parameter, tensor } in gradients {
-            let parameter = &mut self.towers.all[tower].parameters[parameter];
-            if let Some(rates) = parameter.rates(rule, &tensor)? {
-                parameter.step(tensor, rates, rule.momentum, rule.form);
-            }
-        }
+        self.move_by(gradients, rule)?;
         Ok(step)
     }
 
@@ -177,16 +198,14 @@ impl Engine for Gpu {
 
     fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
         self.check(name, gradient)?;
-        self.check_rule(rule)?;
-        for tower in &mut self.towers.all {
-            for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
-                let gradient = write(&gradient[parameter.range.clone()], [parameter.range.len()], &tower.device);
-                if let Some(rates) = parameter.rates(rule, &gradient)? {
-                    parameter.step(gradient, rates, rule.momentum, rule.form);
-                }
+        let mut parts = Vec::new();
+        for (t, tower) in self.towers.all.iter().enumerate() {
+            for (i, parameter) in tower.parameters.iter().enumerate().filter(|(_, parameter)| parameter.name == name) {
+                let tensor = write(&gradient[parameter.range.clone()], [parameter.range.len()], &tower.device);
+                parts.push(Of { tower: t, parameter: i, tensor });
             }
         }
-        Ok(())
+        self.move_by(parts, rule)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {

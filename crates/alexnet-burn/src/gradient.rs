@@ -1,7 +1,7 @@
 //! Ways back through the net: gradients of parameters, and of what a layer gave.
 
 use super::parameter::{Of, read, write};
-use super::tower::{Held, Towers, Way};
+use super::tower::{Held, Met, Towers, Way};
 use alexnet::engine::{LayerGradient, ReluGradient};
 use alexnet::net::{Activation, Op};
 use alexnet::{Error, Result};
@@ -16,13 +16,19 @@ fn back(held: &Held, upstream: &Held) -> Option<Gradients> {
     sum.is_tracked().then(|| sum.backward())
 }
 
-/// The gradients of `tracked` parameters, given that of the logits. They come in the net's order.
-pub(crate) fn of_parameters(held: &Held, upstream: Tensor<4>, tracked: Vec<Of>) -> Vec<Of> {
+/// The gradients of the parameters that were met, given that of the logits, which is `scale` times too large, and how far running statistics are from the batch's.
+/// They come in each tower's order of parameters.
+pub(crate) fn of_parameters(held: &Held, upstream: Tensor<4>, scale: f32, met: Met) -> Vec<Of> {
     let mut all = vec![Some(upstream)];
     all.resize(held.len(), None);
     let Some(mut gradients) = back(held, &all) else { return Vec::new() };
-    let gradient = |of: Of| Some(Of { tensor: of.tensor.grad_remove(&mut gradients)?, ..of });
-    tracked.into_iter().filter_map(gradient).collect()
+    let gradient = |of: Of| {
+        let tensor = of.tensor.grad_remove(&mut gradients)?;
+        Some(Of { tensor: if scale == 1.0 { tensor } else { tensor / scale }, ..of })
+    };
+    let mut found: Vec<Of> = met.leaves.into_iter().filter_map(gradient).chain(met.away).collect();
+    found.sort_by_key(|of| of.parameter);
+    found
 }
 
 /// See [`layer_gradient`](alexnet::engine::Engine::layer_gradient). The net is cut behind the layer, and for guided
@@ -45,19 +51,17 @@ pub(crate) fn of_layer(
     }
     cuts.push(layers);
     let pictures = towers.pictures(images, n);
-    let mut values = vec![towers.forward(0..first, pictures, Way::FORTH, &mut Vec::new())];
+    let mut values = vec![towers.forward(0..first, pictures, Way::Infer, &mut Met::default())];
     for part in cuts[..cuts.len() - 1].windows(2) {
         let x = values[values.len() - 1].clone();
-        values.push(towers.forward(part[0]..part[1], x, Way::FORTH, &mut Vec::new()));
+        values.push(towers.forward(part[0]..part[1], x, Way::Infer, &mut Met::default()));
     }
     let mut upstream: Held = vec![None; towers.all.len()];
     upstream[0] = Some(write(weights, [n, towers.net.classes(), 1, 1], &towers.all[0].device));
     let activation = values[0].clone();
     for (part, x) in cuts.windows(2).zip(values).rev() {
         let leaves: Held = x.into_iter().map(|x| x.map(|x| x.autodiff().require_grad())).collect();
-        // Nothing in these layers learns, but gradients do come back over the crossings.
-        let way = Way { back: true, ..Way::FORTH };
-        let held = towers.forward(part[0]..part[1], leaves.clone(), way, &mut Vec::new());
+        let held = towers.forward(part[0]..part[1], leaves.clone(), Way::Explain, &mut Met::default());
         let gradients = back(&held, &upstream).ok_or_else(|| Error::Net("no gradient comes so far back".into()))?;
         let clip = part[0] > first;
         let gradient = |leaf: Tensor<4>| {

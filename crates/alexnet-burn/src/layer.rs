@@ -13,7 +13,7 @@ pub(crate) struct Values {
     pub(crate) biases: Tensor<1>,
 }
 
-/// The layer's output, but for dropout, which needs to know which pictures these are.
+/// The layer's output, but for dropout and batch norms, which need to know more: which pictures these are, and what the way is for.
 ///
 /// `shape` is the whole layer's. `values` may be those of some of its kernels: then these are its outputs. `groups` are the groups,
 /// or a normalisation's columns, among the channels of `x`.
@@ -66,7 +66,7 @@ pub(crate) fn forward(
             avg_pool2d(x, AvgPoolOptions::new([*kernel; 2]).with_stride([*stride; 2])) * shares
         }
         (Op::AdaptiveAvgPool { out }, _) => adaptive_avg_pool2d(x, [*out; 2]),
-        // Nets with batch norms are refused.
+        // Batch norms and dropout are the towers'.
         (Op::BatchNorm { .. } | Op::Dropout { .. } | Op::Conv { .. } | Op::Linear { .. }, _) => x,
     }
 }

@@ -8,6 +8,7 @@
 //! `rocm`, `vulkan`, `metal`, `webgpu`. Without any of them this library is empty, and Burn is not built.
 #![cfg(any(feature = "flex", feature = "cuda", feature = "rocm", feature = "vulkan", feature = "metal", feature = "webgpu"))]
 
+mod batch_norm;
 pub mod device;
 mod engine;
 mod gradient;

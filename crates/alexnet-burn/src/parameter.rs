@@ -9,6 +9,7 @@ use std::ops::Range;
 pub(crate) struct Parameter {
     /// Such as `conv1.weight`.
     pub(crate) name: String,
+    pub(crate) kind: Kind,
     /// Which of its values in canonical order lie here.
     pub(crate) range: Range<usize>,
     pub(crate) value: Tensor<1>,
@@ -16,28 +17,47 @@ pub(crate) struct Parameter {
     pub(crate) velocity: Option<Tensor<1>>,
 }
 
+/// How a parameter moves.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Weights,
+    /// And a batch norm's weights, which learn as biases do.
+    Biases,
+    /// A batch norm's running mean or variance, which follows those of batches: its "gradient" is how far it is from them.
+    Running {
+        momentum: f32,
+    },
+}
+
 impl Parameter {
-    pub(crate) fn zeros(name: String, range: Range<usize>, device: &Device) -> Parameter {
+    pub(crate) fn zeros(name: String, kind: Kind, range: Range<usize>, device: &Device) -> Parameter {
         let value = Tensor::zeros([range.len()], device);
-        Parameter { name, range, value, velocity: None }
+        Parameter { name, kind, range, value, velocity: None }
     }
 
-    /// How fast it moves along `gradient`, if at all.
-    pub(crate) fn rates(&self, rule: &Update, gradient: &Tensor<1>) -> Result<Option<Rates>> {
-        let (rates, norm) = (rule.rates(&self.name), |tensor: &Tensor<1>| -> Result<f64> {
-            let squares = read((tensor.clone() * tensor.clone()).sum())?;
-            Ok(squares.iter().map(|&sum| f64::from(sum)).sum::<f64>().sqrt())
-        });
-        match (rates, rule.trust) {
-            (Some(rates), Some(trust)) if self.name.ends_with(".weight") => {
-                Ok(Some(rates.local(trust, norm(&self.value)?, norm(gradient)?)))
+    /// One step by `rule`. `norms` are those of the layer's weights and their gradient, over all towers, where the rule asks for them.
+    pub(crate) fn learn(&mut self, gradient: Tensor<1>, rule: &Update, norms: Option<[f64; 2]>) {
+        let layer = self.name.rsplit_once('.').map_or("", |(layer, _)| layer);
+        let rates = match self.kind {
+            Kind::Running { .. } if rule.is_frozen(layer) => return,
+            Kind::Running { momentum } => {
+                self.value = self.value.clone() - gradient * momentum;
+                return;
             }
-            (rates, _) => Ok(rates),
+            Kind::Biases => rule.bias_rates(layer),
+            Kind::Weights => rule.weight_rates(layer),
+        };
+        let local = |rates: Rates| match (norms, rule.trust) {
+            (Some([weights, gradient]), Some(trust)) => rates.local(trust, weights, gradient),
+            _ => rates,
+        };
+        if let Some(rates) = rates.map(local) {
+            self.step(gradient, rates, rule.momentum, rule.form);
         }
     }
 
     /// One step along `gradient`. The same formulas as the CPU engine's, in the same order.
-    pub(crate) fn step(&mut self, gradient: Tensor<1>, rates: Rates, momentum: f32, form: UpdateForm) {
+    fn step(&mut self, gradient: Tensor<1>, rates: Rates, momentum: f32, form: UpdateForm) {
         let Rates { lr, decay } = rates;
         let pull = gradient + self.value.clone() * decay;
         let kept = self.velocity.take().map(|velocity| velocity * momentum);
@@ -70,7 +90,7 @@ impl Parameter {
     }
 }
 
-/// A tensor that belongs to a parameter: a leaf that gradients are asked for, or its gradient.
+/// A tensor that belongs to a parameter: a leaf that gradients are asked for, its gradient, or how far it is from a batch.
 pub(crate) struct Of {
     pub(crate) tower: usize,
     /// Its number among the tower's parameters.
@@ -82,6 +102,11 @@ pub(crate) struct Of {
 pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = tensor.try_into_data().map_err(|e| Error::Invalid(format!("the device failed: {e}")))?;
     data.try_into_vec().map_err(|e| Error::Invalid(format!("the device gave no floats: {e:?}")))
+}
+
+/// The sum of a tensor's squares.
+pub(crate) fn squares(tensor: &Tensor<1>) -> Result<f64> {
+    Ok(read((tensor.clone() * tensor.clone()).sum())?.iter().map(|&sum| f64::from(sum)).sum())
 }
 
 /// Values on a device.

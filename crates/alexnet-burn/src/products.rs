@@ -7,6 +7,9 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Tensor};
 
+/// Whether Burn tries its kernels on each shape and takes the fastest (cargo feature `tuned`).
+pub(crate) const TUNED: bool = cfg!(feature = "tuned");
+
 /// How a device multiplies.
 #[derive(Clone, Copy)]
 pub(crate) struct Products {

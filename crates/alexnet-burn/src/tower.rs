@@ -1,8 +1,9 @@
 //! The net on its devices: whole on one, or in two towers that hold half of every layer's maps each and meet where they must.
 
+use super::batch_norm::{self, Statistics};
 use super::engine::Precision;
 use super::layer::{self, Values};
-use super::parameter::{Of, Parameter, write};
+use super::parameter::{Kind, Of, Parameter, write};
 use super::products::Products;
 use alexnet::engine::DropoutKey;
 use alexnet::net::towers::{Crossing, Place, TowerLayer};
@@ -34,18 +35,23 @@ pub(crate) struct Towers {
 
 /// What a way through the net is for.
 #[derive(Clone, Copy)]
-pub(crate) struct Way<'a> {
-    /// Parameters whose gradients are wanted, or none.
-    pub(crate) learns: &'a dyn Fn(&str) -> bool,
-    /// Which units dropout takes; none: dropout is off.
-    pub(crate) dropout: Option<DropoutKey>,
-    /// Whether gradients will come back.
-    pub(crate) back: bool,
+pub(crate) enum Way<'a> {
+    /// Only forth.
+    Infer,
+    /// Gradients will come back, but nothing learns.
+    Explain,
+    /// Gradients will come back to parameters of these names. Dropout, if any, takes the units of `dropout`, and batch norms
+    /// go by the batch.
+    Learn { learns: &'a dyn Fn(&str) -> bool, dropout: Option<DropoutKey> },
 }
 
-impl<'a> Way<'a> {
-    /// Only forth.
-    pub(crate) const FORTH: Way<'static> = Way { learns: &|_| false, dropout: None, back: false };
+/// What a way through the net in training has met.
+#[derive(Default)]
+pub(crate) struct Met {
+    /// Parameters that gradients are asked for.
+    pub(crate) leaves: Vec<Of>,
+    /// How far running statistics are from those of the batch.
+    pub(crate) away: Vec<Of>,
 }
 
 /// Each tower's values between two layers.
@@ -54,10 +60,6 @@ pub(crate) type Held = Vec<Option<Tensor<4>>>;
 impl Towers {
     pub(crate) fn new(net: &Net, devices: Vec<Device>, precision: Precision) -> Result<Towers> {
         let shapes = net.shapes()?;
-        if net.has_batch_norm() {
-            let message = format!("{}: batch normalisation is there on --device cpu alone so far", net.name);
-            return Err(Error::Invalid(message));
-        }
         let plan = match devices.len() {
             1 => None,
             2 => Some(net.towers()?),
@@ -73,9 +75,24 @@ impl Towers {
             for (t, tower) in all.iter_mut().enumerate() {
                 let held = plan.as_ref().map_or(0..outputs, |plan| plan[i].outputs(t, outputs));
                 let weights = held.start * inputs..held.end * inputs;
-                if !held.is_empty() {
-                    tower.parameters.push(Parameter::zeros(format!("{}.weight", shape.name), weights, &tower.device));
-                    tower.parameters.push(Parameter::zeros(format!("{}.bias", shape.name), held, &tower.device));
+                if held.is_empty() {
+                    continue;
+                }
+                let mut add = |part: &str, kind: Kind, range: &Range<usize>| {
+                    let name = format!("{}.{part}", shape.name);
+                    tower.parameters.push(Parameter::zeros(name, kind, range.clone(), &tower.device));
+                };
+                match net.layers[i].op {
+                    Op::BatchNorm { momentum, .. } => {
+                        add("weight", Kind::Biases, &held);
+                        add("bias", Kind::Biases, &held);
+                        add("running_mean", Kind::Running { momentum }, &held);
+                        add("running_var", Kind::Running { momentum }, &held);
+                    }
+                    _ => {
+                        add("weight", Kind::Weights, &weights);
+                        add("bias", Kind::Biases, &held);
+                    }
                 }
             }
         }
@@ -88,14 +105,14 @@ impl Towers {
         self.all.iter().map(|tower| Some(write(images, [n, 3, size, size], &tower.device))).collect()
     }
 
-    /// What the layers in `range` make of `x`, each tower its part; `tracked` gets the parameters that gradients are asked for.
-    pub(crate) fn forward(&mut self, range: Range<usize>, mut x: Held, way: Way<'_>, tracked: &mut Vec<Of>) -> Held {
+    /// What the layers in `range` make of `x`, each tower its part; `met` grows by what training needs to know of them.
+    pub(crate) fn forward(&mut self, range: Range<usize>, mut x: Held, way: Way<'_>, met: &mut Met) -> Held {
         for i in range {
-            let (read, edges) = self.gather(i, x, way.back);
+            let (read, edges) = self.gather(i, x, !matches!(way, Way::Infer));
             x = read
                 .into_iter()
                 .enumerate()
-                .map(|(t, x)| x.and_then(|x| self.layer(i, t, x, edges[t].clone(), way, tracked)))
+                .map(|(t, x)| x.and_then(|x| self.layer(i, t, x, edges[t].clone(), way, met)))
                 .collect();
         }
         x
@@ -145,7 +162,7 @@ impl Towers {
         x: Tensor<4>,
         own: Option<Range<usize>>,
         way: Way<'_>,
-        tracked: &mut Vec<Of>,
+        met: &mut Met,
     ) -> Option<Tensor<4>> {
         let (layer, shape) = (&self.net.layers[i], &self.shapes[i]);
         let groups = match layer.op {
@@ -158,23 +175,40 @@ impl Towers {
             let at = self.all[t].parameters.iter().position(|p| p.name.strip_suffix(".weight") == Some(&layer.name))?;
             let mut value = |at: usize| {
                 let parameter = &self.all[t].parameters[at];
-                if !(way.back && (way.learns)(&parameter.name)) {
+                let Way::Learn { learns, .. } = way else { return parameter.value.clone() };
+                if !learns(&parameter.name) {
                     return parameter.value.clone();
                 }
                 let value = parameter.value.clone().autodiff().require_grad();
-                tracked.push(Of { tower: t, parameter: at, tensor: value.clone() });
+                met.leaves.push(Of { tower: t, parameter: at, tensor: value.clone() });
                 value
             };
-            values = Some(Values { weights: value(at), biases: value(at + 1) });
+            let of_layer = Values { weights: value(at), biases: value(at + 1) };
+            if let Op::BatchNorm { eps, .. } = layer.op {
+                return Some(batch_norm::forward(x.clone(), self.statistics(t, at + 2, &x, way, met), eps, of_layer));
+            }
+            values = Some(of_layer);
         }
         if let Op::Dropout { rate, style } = layer.op {
-            return Some(self.dropout(i, t, rate, style, x, way.dropout));
+            let key = if let Way::Learn { dropout, .. } = way { dropout } else { None };
+            return Some(self.dropout(i, t, rate, style, x, key));
         }
         let y = layer::forward(&layer.op, shape, groups, x, values, self.all[t].products);
         Some(match own {
             Some(own) => y.slice_dim(1, own),
             None => y,
         })
+    }
+
+    /// What a batch norm with input `x` goes by: in training the batch, else the running statistics from parameter `at` on.
+    fn statistics(&self, t: usize, at: usize, x: &Tensor<4>, way: Way<'_>, met: &mut Met) -> Statistics {
+        let running = [0, 1].map(|i| &self.all[t].parameters[at + i].value);
+        let Way::Learn { .. } = way else { return Statistics::running(running[0], running[1]) };
+        let found = Statistics::of_batch(x);
+        let [n, _, height, width] = x.dims();
+        let away = found.clone().away_from(running, n * height * width);
+        met.away.extend(away.into_iter().enumerate().map(|(i, tensor)| Of { tower: t, parameter: at + i, tensor }));
+        found
     }
 
     /// The units that the CPU engine drops too: it numbers them row, column, channel.

@@ -10,8 +10,9 @@ use alexnet::net::towers::TowerLayer;
 use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
 use alexnet::parallel::data::DataParallel;
 use alexnet::parallel::{Communicator, Cut, Share, Spread, group};
-use alexnet::selftest::formula::{self, uniform};
+use alexnet::selftest::formula::uniform;
 use alexnet::selftest::smooth;
+use alexnet::weights;
 use alexnet_burn::{Gpu, Precision, device};
 use std::sync::Arc;
 use wirings::*;
@@ -30,8 +31,7 @@ fn burn(net: &Net, devices: &str) -> Gpu {
 }
 
 fn names(net: &Net) -> Vec<String> {
-    let layers = formula::with_parameters(net).expect("a sound net");
-    layers.iter().flat_map(|l| [format!("{}.weight", l.name), format!("{}.bias", l.name)]).collect()
+    weights::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
 }
 
 fn images(net: &Net, n: usize) -> Vec<f32> {
@@ -56,7 +56,7 @@ fn gradients(engine: &mut dyn Engine, batch: &Batch<'_>) -> (f32, Vec<(String, V
 
 #[test]
 fn every_wiring_gives_the_values_and_gradients_of_the_cpu_engine() {
-    for net in wirings() {
+    for net in wirings().into_iter().chain([normed()]) {
         let (mut ours, mut theirs) = (cpu(&net), burn(&net, "flex"));
         let (images, labels) = (images(&net, 3), [1, 0, 2]);
         for layer in &net.layers {
@@ -84,6 +84,11 @@ fn every_wiring_gives_the_values_and_gradients_of_the_cpu_engine() {
         );
         for (name, values) in &expected {
             let found = &found.iter().find(|(found, _)| found == name).expect("found above").1;
+            // A batch norm behind takes every bias off: nothing but rounding is left of its gradient.
+            if net.name == "normed" && ["conv1.bias", "conv3.bias", "fc4.bias"].contains(&name.as_str()) {
+                assert!(found.iter().chain(values).all(|g| g.abs() < 1e-5), "{name}: {found:?}, {values:?}");
+                continue;
+            }
             same(found, values, 1e-4, &format!("{} gradient {name}", net.name));
         }
     }
@@ -93,7 +98,7 @@ fn every_wiring_gives_the_values_and_gradients_of_the_cpu_engine() {
 fn runs_may_change_engines_in_their_middle() {
     // Dropout on maps with a border of zeros is numbered with them in the CPU engine; no preset has that.
     let nets = wirings().into_iter().filter(|net| net.name != "stretched");
-    for net in nets {
+    for net in nets.chain([normed()]) {
         let (inside, outside) = (UpdateForm::RateInside, UpdateForm::RateOutside);
         for (form, trust) in [(inside, None), (outside, None), (inside, Some(1.0))] {
             let layers = [("conv1".to_string(), 0.0), ("fc4".to_string(), 10.0)].into();
@@ -267,6 +272,23 @@ fn two_towers_are_one_net_and_only_what_must_crosses() {
 }
 
 #[test]
+fn lars_in_two_towers_goes_by_the_norms_of_whole_layers() {
+    let net = &grouped()[0];
+    let (mut one, mut two) = (burn(net, "flex"), burn(net, "flex:0,flex:1"));
+    let (form, layers) = (UpdateForm::RateInside, Default::default());
+    let rule = Update { trust: Some(0.5), lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let images = images(net, 2);
+    let batch = Batch { images: &images, labels: &[3, 0], dropout: None };
+    for _ in 0..2 {
+        one.train_step(&batch, &rule).expect("a step");
+        two.train_step(&batch, &rule).expect("a step");
+    }
+    for name in names(net) {
+        same(&two.parameter(&name).expect("one"), &one.parameter(&name).expect("one"), 1e-5, &name);
+    }
+}
+
+#[test]
 fn what_cannot_be_is_told() {
     let net = presets::by_name("torchvision").expect("a preset");
     let error = |devices: &str| match device::parse(devices) {
@@ -279,8 +301,6 @@ fn what_cannot_be_is_told() {
     assert!(error("flex:x").contains("no such device"));
     #[cfg(not(feature = "cuda"))]
     assert!(error("cuda:0").contains("cargo build --features gpu,cuda"));
-    let batch_norms = Gpu::new(&normed(), 1, device::parse("flex").expect("Burn's processor"), Precision::F32).err();
-    assert!(batch_norms.expect("an error").to_string().contains("batch normalisation"));
     let mut engine = burn(&wirings()[0], "flex");
     assert!(engine.infer(&[0.0; 5], &mut Vec::new()).is_err());
     assert!(engine.parameter("conv9.weight").is_err());

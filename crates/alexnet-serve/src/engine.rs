@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use alexnet::engine::Engine;
-use alexnet::engine::cpu::Cpu;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::Batching;
@@ -26,7 +25,7 @@ struct Job {
 }
 
 /// Something else to be done with the engine.
-type Task = Box<dyn FnOnce(&mut Cpu) + Send>;
+type Task = Box<dyn FnOnce(&mut dyn Engine) + Send>;
 
 enum Work {
     Infer(Job),
@@ -58,7 +57,12 @@ impl Drop for Coming {
 
 impl Lane {
     /// Starts the thread. Engines of all models take `turn`s: two at once would only share the cores.
-    pub(crate) fn start(engine: Cpu, batching: Batching, metrics: Arc<Metrics>, turn: Arc<Mutex<()>>) -> std::io::Result<Lane> {
+    pub(crate) fn start(
+        engine: Box<dyn Engine + Send>,
+        batching: Batching,
+        metrics: Arc<Metrics>,
+        turn: Arc<Mutex<()>>,
+    ) -> std::io::Result<Lane> {
         let (work, received) = channel();
         let state = Arc::new(State::default());
         let runner =
@@ -90,10 +94,10 @@ impl Lane {
     /// What `task` makes of the engine.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        task: impl FnOnce(&mut Cpu) -> alexnet::Result<T> + Send + 'static,
+        task: impl FnOnce(&mut dyn Engine) -> alexnet::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
-        let task = Box::new(move |engine: &mut Cpu| {
+        let task = Box::new(move |engine: &mut dyn Engine| {
             if !reply.is_closed() {
                 let result = catch_unwind(AssertUnwindSafe(|| task(engine)));
                 // Nobody waits any more: nothing is lost.
@@ -109,7 +113,7 @@ const ENDED: &str = "the engine has ended; please report this";
 const FAILED: &str = "the engine failed on this request; please report it";
 
 struct Runner {
-    engine: Cpu,
+    engine: Box<dyn Engine + Send>,
     batching: Batching,
     metrics: Arc<Metrics>,
     turn: Arc<Mutex<()>>,
@@ -128,7 +132,7 @@ impl Runner {
                 Work::Task(task) => {
                     let turn = self.turn.clone();
                     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-                    task(&mut self.engine);
+                    task(&mut *self.engine);
                 }
                 Work::Infer(first) => {
                     let (jobs, rest) = self.gather(first);

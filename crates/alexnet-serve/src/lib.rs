@@ -28,7 +28,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alexnet::engine::cpu::Precision;
+use alexnet::engine::Engine;
+use alexnet::weights::Model;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -40,16 +41,19 @@ pub use crate::multipart::parts;
 use crate::registry::Registry;
 pub use crate::tensors::{Asked, Input, check_body};
 
+/// Makes the engine that answers for a model, for batches of up to so many pictures. It may take the parameters out of the model.
+pub type Engines = Arc<dyn Fn(&mut Model, usize) -> alexnet::Result<Box<dyn Engine + Send>> + Send + Sync>;
+
 /// What a server serves, and within which limits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// At least one; the first answers where a request names none.
     pub models: Vec<ModelFile>,
     /// Where to listen. Port 0 takes any that is free: see [`Server::address`].
     pub address: SocketAddr,
-    /// Arithmetic.
-    pub precision: Precision,
-    /// Threads of the network and of decoding; 0 is one a core.
+    /// What runs the models.
+    pub engines: Engines,
+    /// Threads of decoding; 0 is one a core.
     pub threads: usize,
     /// How inputs are put together.
     pub batching: Batching,

@@ -4,8 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use alexnet::engine::Engine;
-use alexnet::engine::cpu::Cpu;
 use alexnet::image::Preprocess;
 use alexnet::net::Net;
 use alexnet::{Error, weights};
@@ -83,10 +81,7 @@ pub(crate) fn load(
         return Err(Error::file(path, "changed while it was read; write a new file beside it and rename it"));
     }
     let capacity = settings.batching.max;
-    let mut engine = Cpu::new(&model.net, capacity, settings.threads)?.with_precision(settings.precision).with_steady_answers();
-    model.load_into(&mut engine)?;
-    engine.set_ranges(std::mem::take(&mut model.ranges));
-    model.tensors.clear();
+    let mut engine = (settings.engines)(&mut model, capacity)?;
     // Transforms weights and takes memory, so that the first request need not; and fails where a request would.
     let inputs = vec![0.0; capacity * 3 * model.net.image_size * model.net.image_size];
     engine.infer(&inputs, &mut Vec::new())?;

@@ -118,7 +118,7 @@ impl Looker {
         machine: &Machine,
         batch: usize,
     ) -> anyhow::Result<Looker> {
-        let precision = machine.precision.unwrap_or_default();
+        let precision = machine.arithmetic();
         if precision.is_of_bytes() {
             bail!("{precision} shows no layers; take f32 or bf16");
         }

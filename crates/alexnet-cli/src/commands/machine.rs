@@ -1,7 +1,8 @@
-//! What runs a network: the options that `train`, `eval` and `predict` share.
+//! What runs a network: the options that all commands share which run one.
 
+use super::arithmetic::Arithmetic;
 use alexnet::engine::Engine;
-use alexnet::engine::cpu::{Cpu, Precision};
+use alexnet::engine::cpu::Cpu;
 use alexnet::net::Net;
 use alexnet::parallel::data::DataParallel;
 use alexnet::parallel::{Communicator, Cut};
@@ -12,9 +13,9 @@ use std::sync::Arc;
 /// Options about arithmetic and processor.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Machine {
-    /// Arithmetic: f32, bf16, or int8 and int4 for a model of `alexnet quantize` [default: f32]
-    #[arg(long, value_name = "KIND")]
-    pub(crate) precision: Option<Precision>,
+    /// Arithmetic: f32, bf16, f16 (on devices), or int8 and int4 for a model of `alexnet quantize` [default: f32]
+    #[arg(long, value_name = "KIND", hide_possible_values = true)]
+    pub(crate) precision: Option<Arithmetic>,
     /// What runs the network: cpu, or one of `alexnet devices`; two with a comma hold half of a net of two groups each
     /// [default: cpu]
     #[arg(long, value_name = "DEVICE")]
@@ -33,6 +34,11 @@ impl Machine {
     /// The device's name.
     pub(crate) fn device(&self) -> &str {
         self.device.as_deref().unwrap_or("cpu")
+    }
+
+    /// What products are made of.
+    pub(crate) fn arithmetic(&self) -> Arithmetic {
+        self.precision.unwrap_or_default()
     }
 
     /// An engine with all parameters zero.
@@ -64,10 +70,19 @@ impl Machine {
     }
 
     /// An engine with a model's parameters, which are taken out of the model: 240 MB need not lie about twice.
-    pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine>> {
+    pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
+        if self.is_cpu() { self.fill(self.cpu(&model.net, batch)?, model) } else { self.gpu_of(model, batch) }
+    }
+
+    /// The same; on the processor a picture's answers have the same bits whatever pictures are beside it.
+    pub(crate) fn steady_engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         if self.is_cpu() {
-            return Ok(Box::new(self.fill(self.cpu(&model.net, batch)?, model)?));
+            return self.fill(self.cpu(&model.net, batch)?.with_steady_answers(), model);
         }
+        self.gpu_of(model, batch)
+    }
+
+    fn gpu_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         let mut engine = self.gpu(&model.net, batch)?;
         model.load_into(&mut engine)?;
         model.tensors.clear();
@@ -79,24 +94,19 @@ impl Machine {
         if !self.is_cpu() {
             bail!("--device {}: this works on the processor only; leave --device out", self.device());
         }
-        Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.precision.unwrap_or_default()))
+        Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.arithmetic().on_processor()?))
     }
 
-    /// The CPU engine with a model's parameters.
-    pub(crate) fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Cpu> {
+    fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Box<dyn Engine + Send>> {
         model.load_into(&mut engine)?;
         engine.set_ranges(std::mem::take(&mut model.ranges));
         model.tensors.clear();
-        Ok(engine)
+        Ok(Box::new(engine))
     }
 
     #[cfg(feature = "gpu")]
     fn gpu(&self, net: &Net, batch: usize) -> anyhow::Result<alexnet_burn::Gpu> {
-        let precision = match self.precision.unwrap_or_default() {
-            Precision::F32 => alexnet_burn::Precision::F32,
-            Precision::Bf16 => alexnet_burn::Precision::Bf16,
-            precision => bail!("--precision {precision} runs on the processor only; use f32 or bf16, or leave --device out"),
-        };
+        let precision = self.arithmetic().on_device()?;
         let engine = alexnet_burn::Gpu::new(net, batch, alexnet_burn::device::parse(self.device())?, precision)?;
         if let Some(warning) = engine.warning() {
             // Once, for commands that make many engines.

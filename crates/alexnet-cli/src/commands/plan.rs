@@ -1,8 +1,9 @@
 //! `alexnet plan`: what training would take on machines that are not here.
 
-use super::bench::{Bench, Mode};
+use super::bench::{Mode, Work};
 use crate::out::{self, Align};
-use alexnet::engine::cpu::Precision;
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::init;
 use alexnet::net::{Net, presets, with_commas};
 use alexnet::parallel::plan::{self, Cluster, Device, Prediction, Way};
 use anyhow::bail;
@@ -150,16 +151,18 @@ const MEASURED: usize = 32;
 /// Operations a second that this processor sustains, the best of three steps of training; bytes a second that it reads from memory; and what is
 /// meant.
 fn measured(net: &Net) -> anyhow::Result<(f64, f64, String)> {
-    let mut bench = Bench::new(net, MEASURED, 0, Precision::F32, Mode::Train)?;
-    bench.warm_up()?;
-    let best = bench.times(0.0)?[0].as_secs_f64();
+    let mut engine = Cpu::new(net, MEASURED, 0)?;
+    init::initialise(&mut engine, 0)?;
+    let mut work = Work::new(net, MEASURED, Mode::Train);
+    work.warm_up(&mut engine)?;
+    let best = work.times(&mut engine, 0.0)?[0].as_secs_f64();
     let shapes = net.shapes()?;
     let first = shapes.iter().find(|shape| shape.macs > 0).map_or(0, |shape| shape.macs);
     let operations = 2.0 * MEASURED as f64 * (3 * net.totals()?.macs - first) as f64;
-    let (flops, memory) = (operations / best, bench.engine.limits().read);
+    let (flops, memory) = (operations / best, engine.limits().read);
     let about = format!(
         "this processor, {} threads: {MEASURED} pictures in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
-        bench.engine.threads(),
+        engine.threads(),
         best * 1e3,
         flops / 1e9,
         memory / 1e9

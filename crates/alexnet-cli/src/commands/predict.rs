@@ -2,7 +2,6 @@
 
 use super::machine::{self, Machine};
 use crate::{net_option, out};
-use alexnet::engine::Engine;
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
 use alexnet::weights;
@@ -42,12 +41,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
     // convolutions' weights for Winograd even for one picture costs 15 ms.
     let batch = args.pictures.len().min(TOGETHER) * args.crops;
-    let mut engine: Box<dyn Engine> = if args.machine.is_cpu() {
-        let engine = args.machine.cpu(&model.net, batch)?.with_steady_answers();
-        Box::new(args.machine.fill(engine, &mut model)?)
-    } else {
-        args.machine.engine_of(&mut model, batch)?
-    };
+    let mut engine = args.machine.steady_engine_of(&mut model, batch)?;
     let (mut results, mut failed) = (Vec::new(), 0);
     for paths in args.pictures.chunks(TOGETHER) {
         let (mut read, mut pictures) = (Vec::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! `alexnet report`: a run's report, made again.
 
+use super::arithmetic::Arithmetic;
 use super::machine::Machine;
 use super::train;
 use crate::out;
@@ -10,6 +11,7 @@ use alexnet::train::config::Config;
 use alexnet::weights::{self, Model};
 use alexnet::{engine, files};
 use anyhow::Context;
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -96,7 +98,7 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
         return Ok(None);
     }
     let source = eval::by_name(source, &model.classes)?;
-    let precision = args.machine.precision.or(config.precision.parse().ok());
+    let precision = args.machine.precision.or(Arithmetic::from_str(&config.precision, false).ok());
     let machine = Machine { precision, ..args.machine.clone() };
     let options = loader::Options {
         batch: args.batch.min(source.len()),

@@ -2,10 +2,11 @@
 
 use super::machine::Machine;
 use crate::{net_option, out};
-use alexnet_serve::{Batching, IndexFile, Limits, ModelFile, Server, Settings};
+use alexnet_serve::{Batching, Engines, IndexFile, Limits, ModelFile, Server, Settings};
 use anyhow::{Context, bail};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Variable that holds the token where there is no --token-file.
@@ -70,9 +71,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    if !args.machine.is_cpu() {
-        bail!("--device {}: the server answers from the processor only; leave --device out", args.machine.device());
-    }
     let seconds = |name: &str, value: f64| {
         Duration::try_from_secs_f64(value).ok().with_context(|| format!("--{name} {value}: not a number of seconds"))
     };
@@ -98,7 +96,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let settings = Settings {
         models,
         address: SocketAddr::new(args.host, args.port),
-        precision: args.machine.precision.unwrap_or_default(),
+        engines: engines(&args.machine),
         threads: args.machine.threads,
         batching: Batching { max: args.max_batch, delay: Duration::from_micros(args.max_delay_us) },
         limits,
@@ -114,6 +112,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         out::say(&format!("{} at http://{address} until Ctrl-C", names.join(", ")));
     }
     Ok(server.run()?)
+}
+
+/// What runs the models.
+fn engines(machine: &Machine) -> Engines {
+    let machine = machine.clone();
+    Arc::new(move |model, batch| machine.steady_engine_of(model, batch).map_err(|e| alexnet::Error::Invalid(format!("{e:#}"))))
 }
 
 /// `NAME=FILE`, or `FILE`, whose model is called as the file without its ending.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use alexnet::draw::encode;
-use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Engine, ReluGradient};
 use alexnet::explain::cam::{self, Method};
 use alexnet::explain::saliency::{self, Options as Saliency};
@@ -137,7 +136,7 @@ pub(super) async fn explain(
 
 /// The class, the most probable where none is asked for, and what speaks for it.
 fn heat(
-    engine: &mut Cpu,
+    engine: &mut dyn Engine,
     tensor: &[f32],
     class: Option<usize>,
     kind: Kind,

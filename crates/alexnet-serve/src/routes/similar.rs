@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use alexnet::draw::encode;
-use alexnet::engine::Engine;
 use alexnet::explain::View;
 use alexnet::features::nearest;
 use axum::extract::rejection::QueryRejection;

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use alexnet::engine::{Engine, init};
 use alexnet::image::Preprocess;
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use alexnet::weights::{self, Model, parameters};
-use alexnet_serve::{Batching, Control, Error, Limits, ModelFile, Server, Settings};
+use alexnet_serve::{Batching, Control, Engines, Error, Limits, ModelFile, Server, Settings};
 use serde_json::Value;
 
 /// Rows and columns of the model's pictures.
@@ -63,6 +64,15 @@ pub(crate) fn write_model(path: &Path, seed: u64) {
     weights::write(path, &model).expect("a model file");
 }
 
+/// The processor's engine, on two threads.
+pub(crate) fn on_processor(precision: Precision) -> Engines {
+    Arc::new(move |model, batch| {
+        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision).with_steady_answers();
+        model.load_into(&mut engine)?;
+        Ok(Box::new(engine))
+    })
+}
+
 /// A running server with one model, `small`, of seed 1.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -80,7 +90,7 @@ impl Running {
         let mut settings = Settings {
             models: vec![ModelFile { name: "small".into(), path: model.clone(), net: None, index: None }],
             address: ([127, 0, 0, 1], 0).into(),
-            precision: Precision::F32,
+            engines: on_processor(Precision::F32),
             threads: 2,
             batching: Batching { max: 8, delay: Duration::from_millis(1) },
             limits: Limits::default(),

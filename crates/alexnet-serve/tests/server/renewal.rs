@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use alexnet::engine::cpu::Precision;
 use alexnet_serve::{ModelFile, Server, Settings};
 use serde_json::Value;
 
-use crate::client::{Running, png, write_model};
+use crate::client::{Running, on_processor, png, write_model};
 
 fn top(running: &Running, path: &str, picture: &[u8]) -> Value {
     let answer = running.post(path, picture);
@@ -99,7 +100,7 @@ fn settings_that_cannot_work_are_told() {
         let mut settings = Settings {
             models: vec![ModelFile { name: "a".into(), path: running.model.clone(), net: None, index: None }],
             address: ([127, 0, 0, 1], 0).into(),
-            precision: alexnet::engine::cpu::Precision::F32,
+            engines: on_processor(Precision::F32),
             threads: 1,
             batching: alexnet_serve::Batching { max: 1, delay: Duration::ZERO },
             limits: Default::default(),
@@ -123,5 +124,5 @@ fn settings_that_cannot_work_are_told() {
     fails(&|s| s.limits.requests = 0, "limit of 0");
     fails(&|s| s.token = Some("two words".into()), "token");
     fails(&|s| s.address = running.address, "cannot listen on");
-    fails(&|s| s.precision = alexnet::engine::cpu::Precision::Int8, "quantize");
+    fails(&|s| s.engines = on_processor(Precision::Int8), "quantize");
 }

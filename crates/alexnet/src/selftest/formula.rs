@@ -16,6 +16,8 @@ use crate::{Result, engine::Engine};
 
 /// Number of the tensor that holds the pictures.
 const PICTURES: u64 = 100;
+/// Added to a batch norm's numbers for its running mean and variance, which the Python script does not have.
+const STATISTICS: u64 = 200;
 
 /// The first `len` values of a seed.
 pub fn uniform(seed: u64, len: usize, scale: f64) -> Vec<f32> {
@@ -42,7 +44,8 @@ pub fn with_parameters(net: &Net) -> Result<Vec<LayerShape>> {
     Ok(net.shapes()?.into_iter().filter(|shape| !shape.weight.is_empty()).collect())
 }
 
-/// Sets every parameter: weights at scale sqrt(3 / fan_in), biases at 0.1.
+/// Sets every parameter: weights at scale sqrt(3 / fan_in), biases at 0.1; and a batch norm's running means at scale 0.5, its
+/// running variances as far around 1.
 ///
 /// # Errors
 /// Those of the engine.
@@ -56,6 +59,12 @@ pub fn set_parameters(engine: &mut dyn Engine, case: u64) -> Result<()> {
         let weights = uniform(seed_of(case, t), shape.weight.iter().product(), scale);
         engine.set_parameter(&format!("{}.weight", shape.name), &weights)?;
         engine.set_parameter(&format!("{}.bias", shape.name), &uniform(seed_of(case, t + 1), shape.weight[0], 0.1))?;
+        if shape.statistics > 0 {
+            let [mean, change] = [0, 1].map(|i| uniform(seed_of(case, STATISTICS + t + i), shape.statistics, 0.5));
+            let variance: Vec<f32> = change.iter().map(|change| 1.0 + change).collect();
+            engine.set_parameter(&format!("{}.running_mean", shape.name), &mean)?;
+            engine.set_parameter(&format!("{}.running_var", shape.name), &variance)?;
+        }
     }
     Ok(())
 }

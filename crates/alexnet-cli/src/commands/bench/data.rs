@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use alexnet::data::loader::{Augment, Loader, Options};
 use alexnet::data::{self, Source, Split};
+use alexnet::engine::Engine;
 use alexnet::image::crop::centre;
 use alexnet::image::{Picture, Preprocess, decode};
 use anyhow::{Context, bail};
@@ -50,23 +51,23 @@ struct Sample {
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let load = &args.load;
     // Checks the options before the work.
-    let mut bench = load.bench(Mode::Train)?;
+    let (mut engine, mut work) = load.cpu(Mode::Train)?;
     let source = match &args.data {
         Some(path) => data::open(path)?,
         None => data::built_in(Split::Train, 0),
     };
-    let preprocess = Preprocess::for_net(bench.net());
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(load.threads).build().context("cannot start threads")?;
+    let preprocess = Preprocess::for_net(engine.net());
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(load.machine.threads).build().context("cannot start threads")?;
     let sample = pool.install(|| Sample::take(&*source, &preprocess))?;
     let rows = rows(&source, &preprocess, &sample, load, &pool)?;
     let mean = |sum: usize| sum as f64 / sample.numbers.len() as f64;
     let file = (!sample.files.is_empty()).then(|| mean(sample.files.iter().map(Vec::len).sum()));
     let pixels = mean(sample.originals.iter().map(|picture| picture.width * picture.height).sum());
-    bench.warm_up()?;
-    let times = bench.times(load.seconds)?;
-    let training = bench.rate(times[times.len() / 2]);
+    work.warm_up(&mut engine)?;
+    let times = work.times(&mut engine, load.seconds)?;
+    let training = work.rate(times[times.len() / 2]);
     let together = rows[rows.len() - 1].pictures_per_second;
-    let net = bench.net();
+    let net = engine.net();
     if load.json {
         return out::print_json(&serde_json::json!({
             "mode": "data", "net": net.name, "image_size": net.image_size, "threads": pool.current_num_threads(),
@@ -178,7 +179,7 @@ fn rows(
 
 /// Pictures a second through the loader, each decoded anew.
 fn together(source: &Arc<dyn Source>, preprocess: &Preprocess, augment: Augment, load: &Load) -> anyhow::Result<f64> {
-    let options = Options { batch: load.batch, threads: load.threads, memory: Some(0), ..Options::default() };
+    let options = Options { batch: load.batch, threads: load.machine.threads, memory: Some(0), ..Options::default() };
     let loader = Loader::new(source.clone(), preprocess.clone(), augment, options)?;
     let (start, mut done) = (Instant::now(), 0);
     for epoch in 0.. {

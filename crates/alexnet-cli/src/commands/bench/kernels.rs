@@ -1,5 +1,6 @@
 //! `alexnet bench kernels`: each step of a net beside what the machine can do.
 
+use alexnet::engine::Engine;
 use alexnet::engine::cpu::{Limits, Pass, Timing};
 use serde::Serialize;
 
@@ -32,26 +33,26 @@ struct Row {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (load, training) = (&args.load, args.mode == Mode::Train);
-    let mut bench = load.bench(args.mode)?;
-    bench.warm_up()?;
+    let (mut engine, mut work) = load.cpu(args.mode)?;
+    work.warm_up(&mut engine)?;
     let peak_memory = memory::peak();
-    let before = bench.engine.limits();
-    bench.engine.time_steps(training)?;
-    let times = bench.times(load.seconds)?;
+    let before = engine.limits();
+    engine.time_steps(training)?;
+    let times = work.times(&mut engine, load.seconds)?;
     // Other programs may have run beside one of the two measurements.
-    let limits = before.better(bench.engine.limits());
-    let timings = bench.engine.timings(training);
+    let limits = before.better(engine.limits());
+    let timings = engine.timings(training);
     let all: f64 = timings.iter().map(|timing| timing.seconds).sum();
     let rows: Vec<Row> = timings.iter().map(|timing| Row::new(&[timing], all)).collect();
     let sums: Vec<Row> = sums(&timings, all);
-    let (net, threads, isa) = (bench.net(), bench.engine.threads(), bench.engine.isa());
-    let (flops, read, rate) = (limits.flops / 1e9, limits.read / 1e9, bench.rate(times[times.len() / 2]));
+    let (net, threads, isa) = (engine.net(), engine.threads(), engine.isa());
+    let (flops, read, rate) = (limits.flops / 1e9, limits.read / 1e9, work.rate(times[times.len() / 2]));
     if load.json {
         return out::print_json(&serde_json::json!({
             "mode": args.mode.name(), "net": net.name, "batch": load.batch, "image_size": net.image_size,
-            "precision": load.precision.to_string(), "threads": threads, "isa": isa.to_string(), "runs": times.len(),
+            "precision": load.machine.arithmetic().to_string(), "threads": threads, "isa": isa.to_string(), "runs": times.len(),
             "peak_memory_bytes": peak_memory, "peak_gflops": flops, "read_gb_per_second": read,
-            "images_per_second": { "min": bench.rate(times[times.len() - 1]), "median": rate, "max": bench.rate(times[0]) },
+            "images_per_second": { "min": work.rate(times[times.len() - 1]), "median": rate, "max": work.rate(times[0]) },
             "steps": rows, "sums": sums,
         }));
     }
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         net.name,
         net.image_size,
         load.batch,
-        load.precision,
+        load.machine.arithmetic(),
         times.len()
     ));
     out::say(&format!("this machine: {flops:.0} GFLOP/s of multiply-adds in registers, {read:.1} GB/s read from memory\n"));

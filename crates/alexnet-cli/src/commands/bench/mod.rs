@@ -7,12 +7,13 @@ mod speed;
 
 use std::time::{Duration, Instant};
 
-use alexnet::engine::cpu::{Cpu, Precision};
+use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
 use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
 
+use crate::commands::machine::Machine;
 use crate::net_option::NetOption;
 
 /// Options of `alexnet bench`.
@@ -43,12 +44,8 @@ struct Load {
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 128)]
     batch: usize,
-    /// Arithmetic
-    #[arg(long, value_name = "KIND", default_value = "f32")]
-    precision: Precision,
-    /// Number of threads [default: one a core]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    threads: usize,
+    #[command(flatten)]
+    machine: Machine,
     /// How long to run
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     seconds: f64,
@@ -86,9 +83,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-/// An engine with pictures to run on.
-pub(super) struct Bench {
-    pub(super) engine: Cpu,
+/// Random pictures, and what is done with them.
+pub(super) struct Work {
     images: Vec<f32>,
     labels: Vec<u32>,
     logits: Vec<f32>,
@@ -97,39 +93,41 @@ pub(super) struct Bench {
 }
 
 impl Load {
-    /// The net, an engine with fresh weights, and random pictures.
-    fn bench(&self, mode: Mode) -> anyhow::Result<Bench> {
+    /// The net, once the options are found to make sense.
+    fn net(&self) -> anyhow::Result<Net> {
         if !(self.seconds >= 0.0 && self.seconds.is_finite()) {
             bail!("--seconds {}: not a length of time", self.seconds);
         }
-        Bench::new(&self.net.net(None)?, self.batch, self.threads, self.precision, mode)
+        Ok(self.net.net(None)?)
+    }
+
+    /// The processor's engine with fresh weights, and its work.
+    fn cpu(&self, mode: Mode) -> anyhow::Result<(Cpu, Work)> {
+        let net = self.net()?;
+        let mut engine = self.machine.cpu(&net, self.batch)?;
+        init::initialise(&mut engine, 0)?;
+        let work = Work::new(&net, self.batch, mode);
+        if self.machine.arithmetic().is_of_bytes() && mode == Mode::Infer {
+            let few = work.images.len() / self.batch * self.batch.min(8);
+            let ranges = engine.calibrate(&work.images[..few])?;
+            engine.set_ranges(ranges);
+        }
+        Ok((engine, work))
     }
 }
 
-impl Bench {
-    /// The net with fresh weights, and `batch` random pictures.
-    pub(super) fn new(net: &Net, batch: usize, threads: usize, precision: Precision, mode: Mode) -> anyhow::Result<Bench> {
-        let mut engine = Cpu::new(net, batch, threads)?.with_precision(precision);
-        init::initialise(&mut engine, 0)?;
+impl Work {
+    /// `batch` random pictures of the net's size.
+    pub(super) fn new(net: &Net, batch: usize, mode: Mode) -> Work {
         let images = formula::uniform(0, batch * 3 * net.image_size * net.image_size, 1.7);
-        let labels = formula::labels(batch, net.classes());
-        if precision.is_of_bytes() && mode == Mode::Infer {
-            let few = images.len() / batch * batch.min(8);
-            let ranges = engine.calibrate(&images[..few])?;
-            engine.set_ranges(ranges);
-        }
-        Ok(Bench { engine, images, labels, logits: Vec::new(), mode, run: 0 })
-    }
-
-    fn net(&self) -> &Net {
-        self.engine.net()
+        Work { images, labels: formula::labels(batch, net.classes()), logits: Vec::new(), mode, run: 0 }
     }
 
     /// One batch.
-    fn once(&mut self) -> alexnet::Result<()> {
+    fn once(&mut self, engine: &mut dyn Engine) -> alexnet::Result<()> {
         self.run += 1;
         match self.mode {
-            Mode::Infer => self.engine.infer(&self.images, &mut self.logits),
+            Mode::Infer => engine.infer(&self.images, &mut self.logits),
             Mode::Train => {
                 let dropout = Some(DropoutKey { seed: 0, step: self.run, first_picture: 0 });
                 // A rate at which no net diverges, whatever it starts from.
@@ -144,22 +142,22 @@ impl Bench {
                     form,
                     layers: Default::default(),
                 };
-                self.engine.train_step(&Batch { images: &self.images, labels: &self.labels, dropout }, &rule).map(|_| ())
+                engine.train_step(&Batch { images: &self.images, labels: &self.labels, dropout }, &rule).map(|_| ())
             }
         }
     }
 
     /// Runs that are not counted.
-    pub(super) fn warm_up(&mut self) -> alexnet::Result<()> {
-        (0..WARM_UP).try_for_each(|_| self.once())
+    pub(super) fn warm_up(&mut self, engine: &mut dyn Engine) -> alexnet::Result<()> {
+        (0..WARM_UP).try_for_each(|_| self.once(engine))
     }
 
     /// Times batches for some seconds; fastest first.
-    pub(super) fn times(&mut self, seconds: f64) -> alexnet::Result<Vec<Duration>> {
+    pub(super) fn times(&mut self, engine: &mut dyn Engine, seconds: f64) -> alexnet::Result<Vec<Duration>> {
         let (begin, mut times) = (Instant::now(), Vec::new());
         while times.len() < LEAST || begin.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();
-            self.once()?;
+            self.once(engine)?;
             times.push(start.elapsed());
         }
         times.sort();

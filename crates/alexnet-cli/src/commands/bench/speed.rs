@@ -1,28 +1,51 @@
 //! `alexnet bench train` and `infer`: pictures per second, on random pictures.
 
-use super::{Load, Mode, memory};
+use super::{Load, Mode, Work, memory};
 use crate::out;
+use alexnet::engine::{Engine, init};
 
 pub(super) fn run(load: &Load, mode: Mode) -> anyhow::Result<()> {
-    let mut bench = load.bench(mode)?;
-    bench.warm_up()?;
-    let times = bench.times(load.seconds)?;
-    let rate = |i: usize| bench.rate(times[i]);
+    let (mut engine, mut work, about) = begin(load, mode)?;
+    work.warm_up(&mut *engine)?;
+    let times = work.times(&mut *engine, load.seconds)?;
+    let rate = |i: usize| work.rate(times[i]);
     let (slowest, median, fastest) = (rate(times.len() - 1), rate(times.len() / 2), rate(0));
-    let (net, threads, isa) = (bench.net(), bench.engine.threads(), bench.engine.isa());
+    let (net, precision) = (engine.net(), load.machine.arithmetic());
     let (mode, peak) = (mode.name(), memory::peak());
     if load.json {
         return out::print_json(&serde_json::json!({
-            "mode": mode, "net": net.name, "batch": load.batch, "image_size": net.image_size, "precision": load.precision.to_string(),
-            "threads": threads, "isa": isa.to_string(), "runs": times.len(), "peak_memory_bytes": peak,
+            "mode": mode, "net": net.name, "batch": load.batch, "image_size": net.image_size, "precision": precision.to_string(),
+            "device": load.machine.device(), "threads": about.threads, "isa": about.isa, "runs": times.len(), "peak_memory_bytes": peak,
             "images_per_second": { "min": slowest, "median": median, "max": fastest },
         }));
     }
-    out::say(&format!(
-        "{mode} {} at {} pixels, batch {}, {threads} threads, {isa}, {}:",
-        net.name, net.image_size, load.batch, load.precision
-    ));
+    let runner = match about {
+        About { threads: Some(threads), isa: Some(isa) } => format!("{threads} threads, {isa}"),
+        _ => load.machine.device().to_string(),
+    };
+    let (name, size) = (&net.name, net.image_size);
+    out::say(&format!("{mode} {name} at {size} pixels, batch {}, {runner}, {precision}:", load.batch));
     out::say(&format!("{median:.1} pictures a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)", times.len()));
     out::say(&format!("peak memory of the process {}", memory::told(peak)));
     Ok(())
+}
+
+/// What is known of the processor's engine alone.
+#[derive(Default)]
+struct About {
+    threads: Option<usize>,
+    isa: Option<String>,
+}
+
+/// An engine with fresh weights, and its work.
+fn begin(load: &Load, mode: Mode) -> anyhow::Result<(Box<dyn Engine>, Work, About)> {
+    if load.machine.is_cpu() {
+        let (engine, work) = load.cpu(mode)?;
+        let about = About { threads: Some(engine.threads()), isa: Some(engine.isa().to_string()) };
+        return Ok((Box::new(engine), work, about));
+    }
+    let net = load.net()?;
+    let mut engine = load.machine.engine(&net, load.batch)?;
+    init::initialise(&mut *engine, 0)?;
+    Ok((engine, Work::new(&net, load.batch, mode), About::default()))
 }

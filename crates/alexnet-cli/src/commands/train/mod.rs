@@ -8,10 +8,10 @@ mod spread;
 use self::recording::Recording;
 use self::show::Show;
 use self::spread::Parallel;
+use super::arithmetic::Arithmetic;
 use super::machine::Machine;
 use super::ranks;
 use alexnet::data::{self, Source};
-use alexnet::engine::cpu::Precision;
 use alexnet::engine::init;
 use alexnet::eval;
 use alexnet::image::Preprocess;
@@ -23,6 +23,7 @@ use alexnet::train::folder::RunFolder;
 use alexnet::train::{Ending, OnBad, Options, Trainer, prepare, state};
 use alexnet::weights::{self, Model};
 use anyhow::{Context, bail};
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,8 +167,8 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     };
     let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
     let loaders = loaders.with_cut(cut);
-    let precision: Precision =
-        config.precision.parse().map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;
+    let precision =
+        Arithmetic::from_str(&config.precision, false).map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;
     if precision.is_of_bytes() {
         bail!("--precision {precision}: that is for inference; train in f32 or bf16, then `alexnet quantize`");
     }

@@ -50,7 +50,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         val_share,
         from: absolute(args.from.as_deref())?,
         seed: args.seed.unwrap_or(0),
-        precision: args.machine.precision.unwrap_or_default().to_string(),
+        precision: args.machine.arithmetic().to_string(),
         device: args.machine.device().into(),
         blocks: args.deterministic.or(micro_batches(args, &recipe)),
         recipe,

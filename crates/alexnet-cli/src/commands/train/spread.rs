@@ -46,7 +46,7 @@ pub(super) fn engine(
         if !machine.is_cpu() {
             bail!("--parallel {how} runs on --device cpu alone");
         }
-        let precision = machine.precision.unwrap_or_default();
+        let precision = machine.arithmetic().on_processor()?;
         let (ranks, threads) = (ranks.clone(), machine.threads);
         return Ok(match how {
             Parallel::Towers => Box::new(Towers::new(net, ranks, batch, threads, precision)?),

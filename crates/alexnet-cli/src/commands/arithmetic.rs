@@ -1,0 +1,56 @@
+//! `--precision`: what products are made of, on whatever runs them.
+
+use alexnet::engine::cpu::Precision;
+use anyhow::bail;
+use clap::ValueEnum;
+
+/// What `--precision` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Arithmetic {
+    /// Single precision
+    #[default]
+    F32,
+    /// Factors rounded to bfloat16
+    Bf16,
+    /// Factors rounded to half precision, on devices only
+    F16,
+    /// Bytes, for a model of `alexnet quantize`
+    Int8,
+    /// As int8, with weights of 4 bits in linear layers
+    Int4,
+}
+
+impl Arithmetic {
+    /// Whether maps are bytes, so that there is nothing but inference.
+    pub(crate) fn is_of_bytes(self) -> bool {
+        matches!(self, Arithmetic::Int8 | Arithmetic::Int4)
+    }
+
+    /// The processor's.
+    pub(crate) fn on_processor(self) -> anyhow::Result<Precision> {
+        Ok(match self {
+            Arithmetic::F32 => Precision::F32,
+            Arithmetic::Bf16 => Precision::Bf16,
+            Arithmetic::F16 => bail!("--precision f16 is for devices (--device); on the processor use bf16"),
+            Arithmetic::Int8 => Precision::Int8,
+            Arithmetic::Int4 => Precision::Int4,
+        })
+    }
+
+    /// That of Burn's devices.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn on_device(self) -> anyhow::Result<alexnet_burn::Precision> {
+        Ok(match self {
+            Arithmetic::F32 => alexnet_burn::Precision::F32,
+            Arithmetic::Bf16 => alexnet_burn::Precision::Bf16,
+            Arithmetic::F16 => alexnet_burn::Precision::F16,
+            bytes => bail!("--precision {bytes} runs on the processor only; use f32, bf16 or f16, or leave --device out"),
+        })
+    }
+}
+
+impl std::fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}
