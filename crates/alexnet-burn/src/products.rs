@@ -2,13 +2,13 @@
 
 use super::engine::Precision;
 use super::parameter::{read, write};
-use alexnet::Result;
+use alexnet::{Error, Result};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Tensor};
 
 /// Whether Burn tries its kernels on each shape and takes the fastest (cargo feature `tuned`).
-pub(crate) const TUNED: bool = cfg!(feature = "tuned");
+const TUNED: bool = cfg!(feature = "tuned");
 
 /// How a device multiplies.
 #[derive(Clone, Copy)]
@@ -23,18 +23,38 @@ impl Products {
     ///
     /// CubeCL 0.11.3 declares memory that threads share as a pointer to a pointer (`lower_shared_implicit` of its SPIR-V compiler)
     /// on Vulkan devices without VK_KHR_workgroup_memory_explicit_layout, such as SwiftShader; products of matrices pass
-    /// through such memory and come out wrong by tens of percent. Direct convolutions do without it.
+    /// through such memory and come out wrong by tens of percent. Direct convolutions do without it, but with `tuned` Burn takes
+    /// others where they are faster.
+    ///
+    /// # Errors
+    /// A device that gets products wrong in a build that cannot do without them, or that fails.
     pub(crate) fn on(device: &Device, precision: Precision) -> Result<Products> {
-        // Whole numbers up to 2, and sums up to 256, are exact in every precision.
-        let (n, inputs, k) = (24, 64, 24);
+        let products = Products { precision, matrices: true };
+        // Sums up to 256 are exact in every precision.
+        let mut matrices = products.multiplies(device, [24, 64, 24])?;
+        if TUNED {
+            // Of few numbers the fastest product may be one that does without shared memory.
+            matrices &= Products { precision: Precision::F32, matrices }.multiplies(device, [256, 512, 256])?;
+        }
+        if TUNED && !matrices {
+            let name = super::device::describe(device);
+            return Err(Error::Invalid(format!(
+                "{name} multiplies matrices wrong (Burn's kernels want VK_KHR_workgroup_memory_explicit_layout of a Vulkan driver), \
+                 and this program was built to use such products wherever they are fast; build it with --features gpu,vulkan alone, \
+                 or with gpu,webgpu for --device webgpu"
+            )));
+        }
+        Ok(Products { precision, matrices })
+    }
+
+    /// Whether a product of `[n, inputs]` and `[inputs, k]`, of whole numbers up to 2, comes out right.
+    fn multiplies(self, device: &Device, [n, inputs, k]: [usize; 3]) -> Result<bool> {
         let whole = |row: usize, column: usize| ((7 * row + 3 * column + row * column) % 5) as f32 - 2.0;
         let matrix = |rows: usize| (0..rows * inputs).map(|i| whole(i / inputs, i % inputs)).collect::<Vec<f32>>();
-        let products = Products { precision, matrices: true };
         let x = write(&matrix(n), [n, inputs, 1, 1], device);
-        let found = read(products.linear(x, write(&matrix(k), [k * inputs], device), k))?;
+        let found = read(self.linear(x, write(&matrix(k), [k * inputs], device), k))?;
         let expected = |row: usize, column: usize| (0..inputs).map(|i| whole(row, i) * whole(column, i)).sum::<f32>();
-        let matrices = found.iter().enumerate().all(|(i, &value)| value == expected(i / k, i % k));
-        Ok(Products { precision, matrices })
+        Ok(found.iter().enumerate().all(|(i, &value)| value == expected(i / k, i % k)))
     }
 
     /// `[N, K, 1, 1]`: the products of every picture with `k` rows of weights.

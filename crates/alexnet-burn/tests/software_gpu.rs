@@ -1,6 +1,7 @@
-//! The engine on a Vulkan device beside the CPU engine. A software device will do, such as the SwiftShader of Debian's chromium:
-//! `VK_DRIVER_FILES=/usr/lib/chromium/vk_swiftshader_icd.json cargo test -p alexnet-burn --features vulkan --test vulkan`
-#![cfg(feature = "vulkan")]
+//! The engine on a Vulkan device beside the CPU engine, by Burn's SPIR-V (`vulkan`) or WGSL (`webgpu`). A software device will do, such
+//! as the SwiftShader of Debian's chromium:
+//! `VK_DRIVER_FILES=/usr/lib/chromium/vk_swiftshader_icd.json cargo test -p alexnet-burn --features vulkan --test software_gpu`
+#![cfg(any(feature = "vulkan", feature = "webgpu"))]
 
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::{Net, Op, presets};
@@ -10,7 +11,8 @@ use alexnet_burn::{Gpu, Precision, device};
 /// Values, gradients and steps of training; linear layers are narrow, since a software device is slow.
 #[test]
 fn two_presets_and_their_smooth_twins_agree_with_the_cpu_engine() {
-    let devices = match device::parse("vulkan") {
+    let kind = if cfg!(feature = "webgpu") { "webgpu" } else { "vulkan" };
+    let devices = match device::parse(kind) {
         Ok(devices) => devices,
         // Who names a driver wants it tested.
         Err(why) if std::env::var_os("VK_DRIVER_FILES").is_some() => panic!("{why}"),
@@ -23,7 +25,7 @@ fn two_presets_and_their_smooth_twins_agree_with_the_cpu_engine() {
         for (net, seed, bounds) in runs {
             let case = Case { net: narrow(net).with_image_size(size), seed, batch: 1 };
             let mut engine = Gpu::new(&case.engines_net(), 1, devices.clone(), Precision::F32).expect("a preset");
-            let found = selftest::run(&case, "vulkan", &mut engine).expect("a case");
+            let found = selftest::run(&case, kind, &mut engine).expect("a case");
             let cpu = Cpu::new(&case.engines_net(), 1, 0).expect("a preset");
             let expected = selftest::run(&case, "cpu", &mut cpu.with_convolutions(Convolutions::Direct)).expect("a case");
             let deviations = compare(&found, &expected, bounds).into_iter();
