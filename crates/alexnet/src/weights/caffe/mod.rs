@@ -5,6 +5,7 @@
 //! caffenet, whose shapes are equal, can be told apart.
 
 mod net;
+mod path;
 mod proto;
 #[cfg(test)]
 mod tests;
