@@ -78,16 +78,16 @@ pub(crate) fn identify(contents: &Contents, hint: Option<&str>) -> Result<Identi
         if hinted.as_ref().is_some_and(|hinted| hinted.name != net.name) {
             return Err(fail(format!("says of itself that it is {}; leave out --net", net.name)));
         }
-        let parameters = match (&contents.graph, of_net(contents, &net)) {
-            (Some(graph), _) => of_graph(graph, &contents.tensors).map_err(fail)?,
-            (None, Some(parameters)) => parameters,
-            (None, None) => of_names(contents).map_err(fail)?.1,
+        let parameters = match of_net(contents, &net) {
+            Some(parameters) => parameters,
+            None => of_names(contents).map_err(fail)?.1,
         };
         let why = vec![format!("it was written by this program as {}", net.name)];
         return Ok(Identity { parameters, fits: vec![net], decided: true, why, preprocess: None, known: None });
     }
     match &contents.graph {
-        Some(graph) => by_graph(contents, graph, hinted).map_err(fail),
+        Some(Ok(graph)) => by_graph(contents, graph, hinted).map_err(fail),
+        Some(Err(why)) => Err(fail(why.clone())),
         None => by_shape(contents, hinted),
     }
 }

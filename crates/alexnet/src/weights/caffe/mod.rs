@@ -46,7 +46,7 @@ pub(crate) fn is_caffe(source: &Source) -> bool {
 /// Reads a NetParameter.
 ///
 /// # Errors
-/// A broken message, or layers that are no chain of AlexNet's.
+/// A broken message. Layers that are no chain of AlexNet's are told where they are wanted.
 pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
     match parse(&source) {
         Ok(parsed) => {
@@ -58,7 +58,7 @@ pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
     }
 }
 
-fn parse(source: &Source) -> Told<(proto::Net, Option<super::contents::Graph>, Vec<String>)> {
+fn parse(source: &Source) -> Told<(proto::Net, Option<Told<super::contents::Graph>>, Vec<String>)> {
     let mut net = proto::read(source)?;
     if net.tensors.is_empty() {
         return Err("a Caffe net without weights: a .prototxt's message, or cut off".into());
@@ -69,8 +69,10 @@ fn parse(source: &Source) -> Told<(proto::Net, Option<super::contents::Graph>, V
             .map_err(|e| format!("what this program wrote into it cannot be understood: {e}"))?;
         return Ok((net, None, Vec::new()));
     }
-    let (graph, remarks) = net::graph(&mut net)?;
-    Ok((net, graph, remarks))
+    Ok(match net::graph(&mut net) {
+        Ok((graph, remarks)) => (net, graph.map(Ok), remarks),
+        Err(why) => (net, Some(Err(why)), Vec::new()),
+    })
 }
 
 /// Reads a `mean.binaryproto`: the mean picture [3, size, size], blue first, that Caffe subtracts at the crop's place.

@@ -60,7 +60,7 @@ fn old() -> Vec<u8> {
 fn old_layers_become_a_net() {
     golden::with(&old(), |path| {
         let contents = contents(path).unwrap();
-        let graph = contents.graph.as_ref().unwrap();
+        let graph = contents.graph.as_ref().unwrap().as_ref().unwrap();
         assert_eq!((graph.net.image_size, graph.net.layers.len(), graph.net.classes()), (1, 3, 2));
         let read = |i: usize| {
             let tensor = &contents.tensors[graph.parameters[i].1];
@@ -124,7 +124,7 @@ fn from_fc1(end: &[Vec<u8>]) -> Vec<u8> {
 fn chain(file: &[u8]) -> (Vec<f32>, String) {
     golden::with(file, |path| {
         let contents = contents(path).unwrap();
-        let graph = contents.graph.as_ref().unwrap();
+        let graph = contents.graph.as_ref().unwrap().as_ref().unwrap();
         let weights = graph.parameters.iter().filter(|parameter| parameter.0.ends_with("weight"));
         let first = weights.map(|parameter| contents.tensors[parameter.1].values(&contents.source).unwrap()[0]);
         (first.collect(), contents.remarks.join("; "))
@@ -160,7 +160,7 @@ fn a_single_mean_is_that_of_every_channel() {
         let file = [bytes(1, b"tiny"), input, linear("fc1", "data", 3, 1.0), layer("relu1", "ReLU", "fc1", "fc1", &[])].concat();
         golden::with(&file, |path| {
             let contents = contents(path).unwrap();
-            (contents.graph.unwrap().preprocess.unwrap().mean, contents.remarks.join("; "))
+            (contents.graph.unwrap().unwrap().preprocess.unwrap().mean, contents.remarks.join("; "))
         })
     };
     let (mean, remarks) = transform(&[120.0]);
