@@ -193,6 +193,32 @@ impl Tensor {
         }
     }
 
+    /// Whether the values can be read, by the file's length and not by reading them.
+    ///
+    /// # Errors
+    /// Numbers of a kind that cannot be weights, or a file, here or beside, that does not hold them.
+    pub(crate) fn check(&self, source: &Source) -> Told<()> {
+        let fail = |what: String| format!("{}: {what}", self.name);
+        let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
+        let wanted = self.len().and_then(|len| (len as u64).checked_mul(size as u64));
+        let (held, there) = match &self.stored {
+            Stored::Runs(runs) => {
+                let ends =
+                    runs.iter().all(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= source.length()));
+                (runs.iter().map(|run| run.1).sum(), ends)
+            }
+            Stored::Beside { file, start, length } => {
+                let beside = Source::open(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
+                (*length, start.checked_add(*length).is_some_and(|end| end <= beside.length()))
+            }
+            _ => return Ok(()),
+        };
+        if wanted == Some(held) && there {
+            return Ok(());
+        }
+        Err(fail(format!("{held} bytes for the shape {:?} of {}", self.shape, self.dtype.name())))
+    }
+
     /// As [`values`](Self::values), for those that the file really holds.
     #[cfg(test)]
     pub(crate) fn values_in_file(&self, source: &Source) -> Told<Vec<f32>> {

@@ -34,8 +34,8 @@ pub(super) fn graph(net: &mut Net) -> Told<(Option<Graph>, Vec<String>)> {
     let mut graph = chain.finish("caffe")?;
     // A single value is for all channels.
     let told = layers.iter().find_map(|layer| match layer.mean.as_slice() {
-        &[mean] => Some([mean; 3]),
-        &[blue, green, red] => Some([blue, green, red]),
+        [mean] => Some([*mean; 3]),
+        [blue, green, red] => Some([*blue, *green, *red]),
         _ => None,
     });
     let scale = layers.iter().find_map(|layer| layer.settings.get("scale")).map_or(1.0, |scale| *scale as f32);

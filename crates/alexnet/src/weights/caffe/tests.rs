@@ -1,10 +1,10 @@
 //! Caffe's messages of three generations, written here field by field after caffe.proto. (tools/round_trips.py writes whole models
 //! with the package protobuf.)
 
-use super::read_mean;
 use crate::image::Mean;
 use crate::weights::golden;
 use crate::weights::open::contents;
+use crate::weights::read_mean;
 
 /// A field of bytes.
 fn bytes(field: u32, content: &[u8]) -> Vec<u8> {
@@ -97,6 +97,19 @@ fn a_mean_picture_is_read_and_other_shapes_refused() {
     golden::with(&legacy([1, 1, 3, 4], &values), |path| {
         assert!(read_mean(path).unwrap_err().to_string().contains("three channels"));
     });
+    // As numpy has it: here doubles, 2 x 2.
+    let mut npy = b"\x93NUMPY\x01\0".to_vec();
+    let header = format!("{:117}\n", "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2, 2), }");
+    npy.extend((header.len() as u16).to_le_bytes());
+    npy.extend(header.into_bytes());
+    npy.extend(values.iter().flat_map(|value| f64::from(*value).to_le_bytes()));
+    golden::with(&npy, |path| match read_mean(path).unwrap() {
+        Mean::Picture { size, values: read, centre } => assert_eq!((size, &*read, centre), (2, &values, false)),
+        other => panic!("{other:?}"),
+    });
+    golden::with(&npy[..npy.len() - 1], |path| assert!(read_mean(path).unwrap_err().to_string().contains("95 bytes")));
+    let why = golden::complaint(&legacy([1, 3, 2, 2], &values));
+    assert!(why.contains("mean picture of 2 x 2") && why.contains("--mean"), "{why}");
     golden::with(&legacy([1, 3, 1 << 30, 1 << 30], &values), |path| assert!(read_mean(path).is_err()));
 }
 
@@ -148,8 +161,13 @@ fn a_branch_that_leads_nowhere_is_left_out_with_a_note() {
 
 #[test]
 fn two_heads_are_named() {
-    let why = golden::complaint(&from_fc1(&[linear("fc8", "fc1", 2, 2.0), linear("fc8_b", "fc1", 2, 3.0)]));
+    let file = from_fc1(&[linear("fc8", "fc1", 2, 2.0), linear("fc8_b", "fc1", 2, 3.0)]);
+    let why = golden::complaint(&file);
     assert!(why.contains("its graph is no chain") && why.contains("fc8 and fc8_b"), "{why}");
+    // What it holds can be looked at nevertheless.
+    let told = golden::with(&file, |path| crate::weights::inspect(path, None).unwrap());
+    assert!(told.trouble.unwrap().contains("fc8 and fc8_b"));
+    assert_eq!((told.tensors.len(), told.net), (6, None));
 }
 
 #[test]

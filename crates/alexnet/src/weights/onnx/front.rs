@@ -38,8 +38,7 @@ impl Front {
             }
             _ => return Err(odd(&format!("takes {:?} numbers; one, or one a channel, is known here", constant.shape))),
         };
-        for channel in 0..3 {
-            let (factor, shift, number) = (&mut self.factor[channel], &mut self.shift[channel], f64::from(numbers[channel]));
+        for ((factor, shift), number) in self.factor.iter_mut().zip(&mut self.shift).zip(numbers.map(f64::from)) {
             match node.op.as_str() {
                 "Add" => *shift += number,
                 "Sub" => *shift -= number,

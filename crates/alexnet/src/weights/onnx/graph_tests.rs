@@ -165,3 +165,38 @@ fn what_makes_a_graph_faster_or_shorter_is_named() {
         assert!(why.contains(op) && why.contains(advice), "{why}");
     }
 }
+
+#[test]
+fn a_graph_that_does_not_tell_its_preprocessing_says_what_is_taken() {
+    let (nodes, tensors) = head();
+    let told = remarks(&model(nodes, tensors, &[("y", 1)]));
+    for part in ["RGB of 0 to 1 less [0.485, 0.456, 0.406]", "--channels --scale --mean --std"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn weights_in_a_file_that_is_gone_are_told_when_looking() {
+    let (nodes, mut tensors) = head();
+    let place = |key: &str, value: &str| Message::default().text(1, key).text(2, value);
+    let beside = Message::default().ints(1, [2, 3]).int(2, 1).text(8, "w").int(14, 1);
+    tensors[0] = beside.message(13, place("location", "model.onnx.data")).message(13, place("length", "24"));
+    golden::with(&model(nodes, tensors, &[("y", 1)]), |path| {
+        let trouble = || inspect(path, None).unwrap().trouble;
+        assert!(trouble().unwrap().contains("model.onnx.data"), "{:?}", trouble());
+        let data = path.with_file_name("model.onnx.data");
+        std::fs::write(&data, [0; 23]).unwrap();
+        assert!(trouble().unwrap().contains("24 bytes"), "{:?}", trouble());
+        std::fs::write(&data, [0; 24]).unwrap();
+        assert_eq!(trouble(), None);
+    });
+}
+
+#[test]
+fn a_net_of_one_output_says_that_its_answers_tell_nothing() {
+    let (nodes, mut tensors) = head();
+    tensors[0] = tensor("w", &[1, 3], &[1.0; 3]);
+    tensors[1] = tensor("b", &[1], &[0.0]);
+    let remarks = golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::weights::open_noting(path, None).unwrap().1);
+    assert!(remarks.iter().any(|remark| remark.contains("one output")), "{remarks:?}");
+}
