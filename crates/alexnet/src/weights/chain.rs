@@ -78,6 +78,22 @@ impl Chain {
         Some((&mut last.2, out, maps))
     }
 
+    /// Takes the size of pictures with which the first linear layer gets as many numbers as its weight has inputs, of those that are
+    /// usual and then the smallest; none if no size does. `length` is that of a tensor.
+    pub(crate) fn fit(&mut self, length: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        let linear = |layer: usize| if let Op::Linear { out, .. } = self.layers[layer].op { Some(out) } else { None };
+        let (layer, weight, out) =
+            self.parameters.iter().find_map(|&(layer, weight, ..)| Some((layer, weight, linear(layer)?)))?;
+        let wanted = length(weight)?.checked_div(out)?;
+        let mut net = Net { name: String::new(), image_size: 0, layers: self.layers[..=layer].to_vec() };
+        let size = [224, 227].into_iter().chain(16..=512).find(|size| {
+            net.image_size = *size;
+            net.shapes().is_ok_and(|shapes| shapes.last().is_some_and(|shape| shape.weight.get(1) == Some(&wanted)))
+        })?;
+        self.image_size = size;
+        Some(size)
+    }
+
     /// The net, checked, and its parameters.
     pub(crate) fn finish(self, name: &str) -> Told<Graph> {
         let parameters = self.parameters.iter().flat_map(|&(layer, weight, bias, in_out)| {

@@ -126,7 +126,11 @@ fn by_graph(contents: &Contents, graph: &Graph, hinted: Option<Net>) -> std::res
     }
     let told = graph.preprocess.is_some() || contents.metadata.contains_key("preprocess") || known.is_some();
     let remarks = if told { Vec::new() } else { vec![guess(&Preprocess::for_net(&net))] };
-    let preprocess = graph.preprocess.clone();
+    let mut preprocess = graph.preprocess.clone();
+    if let (Some(preprocess), Format::Onnx) = (&mut preprocess, contents.format) {
+        // No graph brings pictures to size.
+        preprocess.resize = Preprocess::for_net(&net).resize;
+    }
     Ok(Identity { parameters, fits: vec![net], decided: true, why, remarks, preprocess, known })
 }
 

@@ -76,6 +76,7 @@ fn old_layers_become_a_net() {
 #[test]
 fn broken_files_never_panic() {
     golden::broken(&old());
+    golden::broken(&from_fc1(&[linear("fc2", "fc1", 2, 2.0), linear("fc3", "fc2", 2, 3.0)]));
 }
 
 #[test]

@@ -15,17 +15,14 @@ pub(super) fn net(model: &mut Model, source: &Source) -> Told<(Graph, Vec<String
     let is_constant = |name: &str| model.tensors.iter().any(|tensor| tensor.name == name);
     let input = model.inputs.iter().find(|input| !is_constant(&input.name)).ok_or("a graph without an input")?;
     let mut remarks = Vec::new();
-    let size = match input.dimensions.as_slice() {
-        &[_, 3, rows, columns] if rows == columns && rows > 0 => rows as usize,
-        [_, 3 | 0, ..] => {
-            remarks.push("its input's size is open; 224 pixels are taken".to_string());
-            224
-        }
+    let told = match input.dimensions.as_slice() {
+        &[_, 3, rows, columns] if rows == columns && rows > 0 => Some(rows as usize),
+        [_, 3 | 0, ..] => None,
         other => return Err(format!("its input {} is {other:?}; an AlexNet takes [n, 3, size, size]", input.name)),
     };
     let mut value = input.name.clone();
     let output = output(model, &mut remarks);
-    let (mut chain, mut front) = (Chain::new(size), Front::new());
+    let (mut chain, mut front) = (Chain::new(told.unwrap_or(224)), Front::new());
     let nodes = wanted(model);
     // Every node once at most, so that no circle is walked for ever.
     for _ in 0..=nodes.len() {
@@ -59,6 +56,11 @@ pub(super) fn net(model: &mut Model, source: &Source) -> Told<(Graph, Vec<String
     if let Some(output) = output.filter(|output| *output != value) {
         return Err(format!("its chain of operators ends at {value}, not at its output {output}"));
     }
+    let size = told.unwrap_or_else(|| {
+        let size = chain.fit(|weight| model.tensors[weight].len()).unwrap_or(224);
+        remarks.push(format!("its input's size is open; {size} pixels are taken (`convert --image-size` says otherwise)"));
+        size
+    });
     let mut graph = chain.finish("onnx")?;
     if let Some((preprocess, guessed)) = front.finish(size) {
         preprocess.check()?;

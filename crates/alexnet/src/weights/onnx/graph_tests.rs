@@ -31,9 +31,14 @@ fn value(name: &str, kind: u64, shape: &[u64]) -> Message<'static> {
 
 /// A model of these nodes and initialisers from `x` [1, 3, 1, 1].
 fn model(nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
+    sized(1, nodes, tensors, outputs)
+}
+
+/// As [`model`], from `x` [1, 3, size, size]; a size of 0 is open.
+fn sized(size: u64, nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
     let graph = nodes.into_iter().fold(Message::default(), |graph, node| graph.message(1, node));
     let graph =
-        tensors.into_iter().fold(graph, |graph, tensor| graph.message(5, tensor)).message(11, value("x", 1, &[1, 3, 1, 1]));
+        tensors.into_iter().fold(graph, |graph, tensor| graph.message(5, tensor)).message(11, value("x", 1, &[1, 3, size, size]));
     let graph = outputs.iter().fold(graph, |graph, (name, kind)| graph.message(12, value(name, *kind, &[1, 2])));
     let mut bytes = Vec::new();
     Message::default().int(1, 8).message(7, graph).write(&mut bytes).unwrap();
@@ -74,6 +79,7 @@ fn normalisation_that_pytorch_spells_out_is_normalisation() {
         for (found, wanted) in answers(&model, &picture).iter().zip(&wanted) {
             assert!((found - wanted).abs() < 1e-5, "{found}, not {wanted}");
         }
+        golden::broken(file);
     }
 }
 
@@ -199,4 +205,17 @@ fn a_net_of_one_output_says_that_its_answers_tell_nothing() {
     tensors[1] = tensor("b", &[1], &[0.0]);
     let remarks = golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::weights::open_noting(path, None).unwrap().1);
     assert!(remarks.iter().any(|remark| remark.contains("one output")), "{remarks:?}");
+}
+
+#[test]
+fn an_open_size_is_the_one_that_the_linear_layers_need() {
+    // A pool of 10 at a stride of 10, then 3 x 4 x 4 numbers: 40 pixels at least.
+    let window: &[(&str, &[u64])] = &[("kernel_shape", &[10, 10]), ("strides", &[10, 10])];
+    let (mut nodes, mut tensors) = head();
+    nodes[0] = node("Flatten", &["p"], "flat", &[]);
+    nodes.insert(0, node("MaxPool", &["x"], "p", window));
+    tensors[0] = tensor("w", &[2, 48], &[0.0; 96]);
+    let file = sized(0, nodes, tensors, &[("y", 1)]);
+    assert_eq!(opened(&file).net.image_size, 40);
+    assert!(remarks(&file).contains("40 pixels are taken (`convert --image-size`"), "{}", remarks(&file));
 }
