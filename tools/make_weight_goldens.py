@@ -2,6 +2,7 @@
 """Small files written by the original tools, for the tests of the readers: crates/alexnet/src/weights/golden.
 
     python tools/make_weight_goldens.py torch      (PyTorch: zip, legacy and tar containers; the onnx package's own test case)
+    python tools/make_weight_goldens.py exports    (PyTorch's two exporters to ONNX; needs onnxscript)
     python tools/make_weight_goldens.py paddle     (Paddle: protocols 4 and 2)
 
 Each holds `conv1.weight` [2, 3], 0 to 5 in steps of 0.5, `conv1.bias` [2], -1 and 2, and what its format can do besides.
@@ -98,8 +99,33 @@ def paddle_files():
         pickle.dump({"conv1.weight": np.asfortranarray(WEIGHT), "conv1.bias": ("linear_0.b_0", BIAS)}, file, 4)
 
 
+def exported_files():
+    """LocalResponseNorm has no operator in either exporter: both spell it out, each its own way. Beside them, what the net answers
+    to 0, 0.01, 0.02, ... modulo 1."""
+    import onnx
+    import torch
+    from torch import nn
+
+    torch.manual_seed(1)
+    norm = nn.LocalResponseNorm(5, 0.5, 0.75, 2.0)  # strong, so that its absence would show
+    features = nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.ReLU(), norm, nn.MaxPool2d(3, 2))
+    net = nn.Sequential(features, nn.Flatten(), nn.Linear(6 * 3 * 3, 4)).eval()
+    picture = (torch.arange(3 * 15 * 15) * 0.01 % 1).reshape(1, 3, 15, 15)
+    torch.onnx.export(net, (picture,), str(FOLDER / "norm_script.onnx"), dynamo=False)
+    torch.onnx.export(net, (picture,), str(FOLDER / "norm_dynamo.onnx"), dynamo=True, external_data=False)
+    # It notes for each node where in which Python file it comes from.
+    model = onnx.load(FOLDER / "norm_dynamo.onnx")
+    for part in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
+        del part.metadata_props[:]
+    onnx.save(model, FOLDER / "norm_dynamo.onnx")
+    with torch.no_grad():
+        (FOLDER / "norm_output.f32").write_bytes(net(picture).numpy().tobytes())
+
+
 FOLDER.mkdir(exist_ok=True)
-if sys.argv[1] == "torch":
+if sys.argv[1] == "exports":
+    exported_files()
+elif sys.argv[1] == "torch":
     import shutil
 
     import onnx

@@ -72,13 +72,17 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // RUST_LOG=debug tells which algorithm each layer uses.
     env_logger::Builder::from_default_env().init();
+    // Training saves and servers answer what they have taken before they end; everything else ends at once.
+    if !matches!(cli.command, Command::Train(_) | Command::Serve(_)) {
+        commands::ranks::end_on_signal();
+    }
     let result = match cli.command {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args, cli.quiet),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Report(args) => commands::report::run(&args, cli.quiet),
         Command::Compare(args) => commands::compare::run(&args, cli.quiet),
-        Command::Predict(args) => commands::predict::run(&args),
+        Command::Predict(args) => commands::predict::run(&args, cli.quiet),
         Command::Serve(args) => commands::serve::run(&args, cli.quiet),
         Command::Features(args) => commands::features::run(&args, cli.quiet),
         Command::Similar(args) => commands::similar::run(&args),

@@ -118,6 +118,8 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     assert_eq!((&last["ending"], &last["steps"]), (&"max-steps".into(), &2.into()));
     fails(1, &["train", "--out", text(&run)], &["not empty"]);
     let model = run.join("last.safetensors");
+    let state = done(&["inspect", text(&run.join("state.safetensors"))]);
+    assert!(state.contains("cannot be used: the state of a training run"), "{state}");
     let report: serde_json::Value = serde_json::from_str(&done(&["eval", "--model", text(&model), "--json"])).expect("JSON");
     assert_eq!((&report["images"], &report["crops"]), (&500.into(), &1.into()));
     assert!(report["top5"].as_f64().expect("a number") >= report["top1"].as_f64().expect("a number"));
@@ -207,6 +209,59 @@ fn a_model_goes_through_every_format_and_answers_the_same() {
     fails(1, &["inspect", text(&picture)], &["p.bmp", "not a model file"]);
 }
 
+#[test]
+fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    // PyTorch's export of a small net at 15 pixels.
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet/src/weights/golden/norm_script.onnx");
+    let told = done(&["inspect", foreign]);
+    assert!(told.contains("note: does not tell how pictures become its input; RGB of 0 to 1"), "{told}");
+    let out = at("m.safetensors");
+    let note = alexnet(&["convert", foreign, text(&out)]);
+    assert!(String::from_utf8_lossy(&note.stderr).contains("does not tell how pictures"));
+    let said = |options: &[&str]| {
+        done(&[&["-q", "convert", foreign, text(&out)], options].concat());
+        last_json(&["inspect", text(&out), "--json"])["preprocess"].clone()
+    };
+    let caffe = said(&["--channels", "bgr", "--scale", "255", "--mean", "104,117,123"]);
+    assert_eq!((&caffe["channels"], &caffe["scale"]), (&"bgr".into(), &1.0.into()));
+    assert_eq!(
+        (&caffe["mean"]["channel"], &caffe["std"]),
+        (&serde_json::json!([104.0, 117.0, 123.0]), &serde_json::json!([1.0, 1.0, 1.0]))
+    );
+    let timm = said(&["--mean", "0.5", "--std", "0.5,0.25,0.125", "--image-size", "16"]);
+    assert_eq!((&timm["crop"], &timm["std"]), (&16.into(), &serde_json::json!([0.5, 0.25, 0.125])));
+    // The other order is of the same colours.
+    let std = said(&["--channels", "bgr"])["std"][0].as_f64().expect("a number");
+    assert!((std - 0.225).abs() < 1e-6, "{std}");
+    let convert = |options: &[&str], parts: &[&str]| fails(1, &[&["convert", foreign, text(&out)], options].concat(), parts);
+    convert(&["--scale", "255"], &["--mean"]);
+    convert(&["--std", "1,2"], &["--std 1,2", "three numbers"]);
+    convert(&["--std", "0"], &["cannot divide"]);
+    convert(&["--mean", "1,2"], &["--mean 1,2"]);
+    convert(&["--image-size", "40"], &["--image-size 40", "fc2.weight has 216 numbers"]);
+    // A mean picture of 2 x 2 as numpy has it.
+    let mut npy = b"\x93NUMPY\x01\0\x76\0".to_vec();
+    npy.extend(format!("{:117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2, 2), }").into_bytes());
+    npy.extend([0; 48]);
+    std::fs::write(at("mean.npy"), npy).expect("a file");
+    convert(&["--mean", text(&at("mean.npy"))], &["BGR of 0 to 255"]);
+    let caffe = ["--channels", "bgr", "--scale", "255", "--mean"];
+    convert(&[caffe.as_slice(), &[text(&at("mean.npy"))]].concat(), &["mean picture of 2 x 2 pixels is smaller", "15 x 15"]);
+
+    // Weights that training has ruined make no answers.
+    let picture = at("p.bmp");
+    ramp(&picture, [10, 20, 30]);
+    done(&["-q", "convert", foreign, text(&out)]);
+    done(&["predict", "--model", text(&out), text(&picture)]);
+    let mut bytes = std::fs::read(&out).expect("the model");
+    let end = bytes.len() - 4;
+    bytes[end..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&out, bytes).expect("a file");
+    fails(1, &["predict", "--model", text(&out), text(&picture)], &["no numbers", "fc2.weight holds NaN"]);
+}
+
 /// A picture of 40 x 40 pixels, a ramp of one colour.
 fn ramp(path: &Path, colour: [u8; 3]) {
     let mut bmp = b"BM\xf6\x12\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x28\0\0\0\x28\0\0\0\x01\0\x18\0".to_vec();
@@ -216,6 +271,31 @@ fn ramp(path: &Path, colour: [u8; 3]) {
     std::fs::write(path, bmp).expect("a file");
 }
 
+/// Stops a conversion of a large model by a polite kill while it writes, and looks at what is left.
+#[cfg(unix)]
+fn an_interrupted_conversion_leaves_nothing(model: &Path, folder: &Path) {
+    let out = folder.join("m.onnx");
+    std::fs::create_dir(folder).expect("a folder");
+    let names = || std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    // One may be done before it is stopped.
+    for _ in 0..20 {
+        std::fs::write(&out, "before").expect("a file");
+        let mut conversion = Command::new(env!("CARGO_BIN_EXE_alexnet"));
+        let mut conversion = conversion.args(["convert", text(model), text(&out)]).spawn().expect("the program starts");
+        while conversion.try_wait().expect("a status").is_none() && names().count() < 2 {
+            std::thread::yield_now();
+        }
+        Command::new("kill").arg(conversion.id().to_string()).status().expect("kill");
+        let status = conversion.wait().expect("a status");
+        assert_eq!(names().collect::<Vec<_>>(), ["m.onnx"]);
+        if status.code() == Some(130) {
+            assert_eq!(std::fs::read(&out).expect("the old file"), b"before");
+            return;
+        }
+    }
+    panic!("no conversion could be stopped in time");
+}
+
 #[test]
 fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -223,6 +303,8 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     let run = at("run");
     done(&["-q", "train", "--image-size", "64", "--batch", "4", "--epochs", "1", "--max-steps", "1", "--out", text(&run)]);
     let model = run.join("last.safetensors");
+    #[cfg(unix)]
+    an_interrupted_conversion_leaves_nothing(&model, &at("interrupted"));
     for (name, colour) in [("red/1", [0, 0, 255]), ("red/2", [0, 30, 255]), ("blue/1", [255, 0, 0]), ("grey/1", [90, 90, 90])] {
         ramp(&at(&format!("set/{name}.bmp")), colour);
     }

@@ -1,10 +1,12 @@
 //! Writes files whole or not at all: beside, then renamed. Whoever looks, at any moment, sees the old file or the new one.
 
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How the name of a file being written ends. A killed process may leave one behind; see [`remove_leftovers`].
 const ENDING: &str = ".part";
@@ -18,7 +20,26 @@ pub enum Sync {
     Later,
 }
 
-/// Writes `path` through `write`: into a file of a unique name beside it, forced to the disk, then renamed over `path`.
+/// Files that this process is writing at the moment, under the names that they have until they are whole.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what is half-written, for a program that is told to end: what stood at the files' places stays. Nothing can be written
+/// afterwards: whoever tries waits for the end of the process.
+pub fn abandon() {
+    let parts = unfinished();
+    for part in parts.iter() {
+        let _ = std::fs::remove_file(part);
+    }
+    // Never given back, so that no file is begun, and none renamed, behind our back.
+    std::mem::forget(parts);
+}
+
+/// Writes `path` through `write`: into a file of a unique name beside it, forced to the disk, then renamed over `path`. Where
+/// `path` is a symbolic link, the file that it leads to is written.
 ///
 /// # Errors
 /// What the system said, with `path`; for a full disk or an unwritable folder, what to do. Nothing is left behind, and a
@@ -36,9 +57,14 @@ pub fn write_whole_with(
     sync: Sync,
     write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> Result<()> {
-    let path = path.as_ref();
+    let path = &behind_links(path.as_ref());
     let (file, part) = create_beside(path).map_err(|e| explain(path, e))?;
-    let done = fill(file, sync, write).and_then(|()| std::fs::rename(&part, path));
+    let filled = fill(file, sync, write);
+    // Held until it has its own name: a part that is being abandoned must not appear as whole.
+    let mut parts = unfinished();
+    let done = filled.and_then(|()| std::fs::rename(&part, path));
+    parts.remove(&part);
+    drop(parts);
     if let Err(error) = done {
         // Best effort: the first error is the one that matters.
         let _ = std::fs::remove_file(&part);
@@ -72,6 +98,16 @@ pub fn remove_leftovers(folder: &Path) {
     }
 }
 
+/// The place of a file, through symbolic links, at most as many as Linux follows.
+fn behind_links(path: &Path) -> PathBuf {
+    let mut path = path.to_path_buf();
+    for _ in 0..40 {
+        let Ok(target) = std::fs::read_link(&path) else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    path
+}
+
 /// Creates a new file of a name that nobody uses in the folder of `path`.
 fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -82,10 +118,15 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     loop {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let part = path.with_file_name(format!(".{}.{}-{number}{ENDING}", name.to_string_lossy(), std::process::id()));
+        let mut parts = unfinished();
         match OpenOptions::new().write(true).create_new(true).open(&part) {
             // A leftover of a killed process that had our number: take the next name.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => return other.map(|file| (file, part)),
+            Err(error) => return Err(error),
+            Ok(file) => {
+                parts.insert(part.clone());
+                return Ok((file, part));
+            }
         }
     }
 }
@@ -174,6 +215,22 @@ mod tests {
         std::fs::write(folder.path().join("f"), "").unwrap();
         let file = write_whole(folder.path().join("f/x"), |_| Ok(())).unwrap_err().to_string();
         assert!(file.contains("not a folder"), "{file}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_what_it_leads_to_is_written() {
+        let (folder, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (link, second, target) = (folder.path().join("link"), folder.path().join("second"), far.path().join("a.bin"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        std::os::unix::fs::symlink("link", &second).unwrap();
+        // At first it leads to nothing.
+        for content in [b"old", b"new"] {
+            write_whole(&second, |w| w.write_all(content)).unwrap();
+            assert_eq!(std::fs::read(&target).unwrap(), content);
+        }
+        assert!(link.is_symlink() && second.is_symlink());
+        assert_eq!((names(folder.path()).len(), names(far.path())), (2, vec!["a.bin".to_string()]));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `alexnet convert`: a model file from one format to another.
 
+use super::pictures::PictureOptions;
 use crate::{net_option, out};
-use alexnet::image::Channels;
 use alexnet::weights::imagenet::Order;
 use alexnet::weights::{self, Names, SaveOptions};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use std::path::{Path, PathBuf};
 
 /// Options of `alexnet convert`.
@@ -26,31 +26,27 @@ pub(crate) struct Args {
     /// them), `devkit` (the challenge's own numbers, as cuda-convnet has them) or a file of a name a line
     #[arg(long, value_name = "imagenet|devkit|FILE")]
     labels: Option<PathBuf>,
-    /// Mean picture that IN was trained with, a mean.binaryproto of Caffe's
-    #[arg(long, value_name = "FILE")]
-    mean: Option<PathBuf>,
     /// ONNX: let the graph take RGB bytes [n, rows, columns, 3] and prepare them itself
     #[arg(long)]
     preprocess_in_graph: bool,
     /// One JSON object instead of lines
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pictures: PictureOptions,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = weights::open(&args.from, args.net.as_deref())?;
+    let (mut model, notes) = weights::open_noting(&args.from, args.net.as_deref())?;
+    if !quiet {
+        out::notes(&args.from, &notes);
+    }
     if let Some(labels) = &args.labels {
         let names = read_labels(labels)?;
         weights::imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;
         model.classes = names;
     }
-    if let Some(mean) = &args.mean {
-        if model.preprocess.channels != Channels::Bgr || model.preprocess.scale != 1.0 {
-            bail!("--mean: {} takes something else than Caffe's BGR of 0 to 255", model.net.name);
-        }
-        model.preprocess.mean = weights::read_mean(mean)?;
-        model.preprocess.check().map_err(anyhow::Error::msg)?;
-    }
+    args.pictures.apply(&mut model)?;
     let names = args.names.as_deref().map(|names| match (names, model.net.name.as_str()) {
         ("torchvision", _) => Names::Torchvision,
         ("paddle", "seed-code" | "seed-text") => Names::Page,

@@ -52,6 +52,9 @@ fn text(inspection: &Inspection) -> String {
     if let Some(question) = &inspection.question {
         text += &format!("open: {question}\n");
     }
+    if let Some(trouble) = &inspection.trouble {
+        text += &format!("cannot be used: {trouble}\n");
+    }
     if let Some(preprocess) = &inspection.preprocess {
         text += &format!("pictures: {}\n", words(preprocess));
     }

@@ -36,8 +36,11 @@ pub(crate) struct Args {
 /// Pictures that are decoded and go through the network together.
 const TOGETHER: usize = 16;
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut model = weights::open(&args.model, args.net.as_deref())?;
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let (mut model, notes) = weights::open_noting(&args.model, args.net.as_deref())?;
+    if !quiet {
+        out::notes(&args.model, &notes);
+    }
     // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
     // convolutions' weights for Winograd even for one picture costs 15 ms.
     let batch = args.pictures.len().min(TOGETHER) * args.crops;
@@ -58,6 +61,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             }
         }
         let answers = predict(&mut *engine, &pictures, &model.preprocess, args.crops, args.top)?;
+        if answers.iter().flatten().any(|guess| guess.probability.is_nan()) {
+            bail!("{}: its answers are no numbers: {}", args.model.display(), not_numbers(args)?);
+        }
         for (path, guesses) in read.into_iter().zip(answers) {
             if args.json {
                 results.push(json(path, args.crops, &guesses, &model.classes));
@@ -74,6 +80,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         bail!("{failed} of {} pictures could not be read", args.pictures.len());
     }
     Ok(())
+}
+
+/// Why answers are no numbers: the first parameter that holds others, which training that ran away leaves. The file is read again,
+/// since the engine may have its weights in another order.
+fn not_numbers(args: &Args) -> anyhow::Result<String> {
+    let model = weights::open(&args.model, args.net.as_deref())?;
+    let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+    let found = model.tensors.iter().find(|(_, values)| broken(values));
+    Ok(found.map_or("they grow beyond all bounds on the way".into(), |(name, _)| format!("{name} holds NaN or infinity")))
 }
 
 /// Decodes pictures side by side.

@@ -1,5 +1,6 @@
 //! Commands that several processes carry out together: all do the work, rank 0 alone talks.
 
+use alexnet::files;
 use alexnet::parallel::Communicator;
 use alexnet_mpi::meeting::Meeting;
 use alexnet_mpi::{Job, Through, launched};
@@ -109,6 +110,17 @@ fn name(ranks: &dyn Communicator) -> String {
     format!("rank {} of {}", ranks.rank(), ranks.size())
 }
 
+/// Lets Ctrl-C (or a polite kill) end the program at once, without leaving a half-written file of hundreds of megabytes beside
+/// what it was to become.
+pub(crate) fn end_on_signal() {
+    // Where somebody has said that a signal is nothing to us (nohup, a script's background job), it stays so.
+    let _ = ctrlc::try_set_handler(|| {
+        files::abandon();
+        // As shells count: 128 and the number of SIGINT.
+        std::process::exit(130);
+    });
+}
+
 /// A flag that Ctrl-C (or a polite kill) sets; the second one ends the program at once, which harms no file.
 ///
 /// To the ranks of a job, mpirun sends that when another one has died or when it was told to end itself, and kills a second later
@@ -123,12 +135,14 @@ pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>) -> anyhow::Result<Ar
         let name = name(&**ranks);
         ctrlc::set_handler(move || {
             eprintln!("error: {name}: told to end: another rank has died, or the job was stopped; go on with --resume RUN");
+            files::abandon();
             std::process::exit(1);
         })?;
         return Ok(stop);
     }
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
+            files::abandon();
             std::process::exit(1);
         }
         eprintln!("\nsaving; once more stops at once");

@@ -14,6 +14,7 @@ mod tests;
 mod write;
 
 pub use nearest::{Near, nearest};
+pub(crate) use npy::read as read_npy;
 pub use pictures::Pictures;
 pub use sheet::sheet;
 pub use table::{About, Table};

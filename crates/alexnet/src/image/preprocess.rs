@@ -75,8 +75,19 @@ impl Preprocess {
         if !self.std.iter().all(|std| std.is_finite() && *std != 0.0) || !self.scale.is_finite() {
             return Err(format!("preprocessing: cannot divide by {:?} or scale by {}", self.std, self.scale));
         }
+        if matches!(&self.mean, Mean::Channel(mean) if mean.iter().any(|mean| !mean.is_finite())) {
+            return Err(format!("preprocessing: cannot subtract {:?}", self.mean));
+        }
+        if let Mean::Picture { size, .. } = &self.mean
+            && *size < self.crop
+        {
+            return Err(format!(
+                "preprocessing: a mean picture of {size} x {size} pixels is smaller than the crop of {0} x {0} that the net takes",
+                self.crop
+            ));
+        }
         if let Mean::Picture { size, values, .. } = &self.mean
-            && (*size < self.crop || Some(values.len()) != size.checked_mul(size * 3))
+            && Some(values.len()) != size.checked_mul(size * 3)
         {
             return Err(format!(
                 "preprocessing: a mean picture of {} values, where 3 x {size} x {size} are needed",

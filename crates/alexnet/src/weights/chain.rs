@@ -22,10 +22,6 @@ impl Chain {
         Chain { image_size, layers: Vec::new(), parameters: Vec::new() }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.layers.len()
-    }
-
     /// Adds a layer named after its kind and the number of layers with weights so far.
     pub(crate) fn push(&mut self, kind: &str, op: Op) {
         let mut name = format!("{kind}{}", self.parameters.len());
@@ -65,15 +61,37 @@ impl Chain {
         self.push("fc", Op::Linear { out, weight_init: WEIGHT, bias_init: BIAS });
     }
 
-    /// A bias for the layer just added.
-    pub(crate) fn bias(&mut self, tensor: usize) -> Told<()> {
-        match self.parameters.last_mut() {
-            Some(last) if last.0 + 1 == self.layers.len() => {
-                last.2 = tensor;
-                Ok(())
-            }
-            _ => Err("its graph adds something that is no bias".into()),
-        }
+    /// Whether no layer stands yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// The tensor that is the bias of the layer just added, for another to take its place; the number of its outputs; and whether
+    /// these are maps. None if that layer has no bias.
+    pub(crate) fn bias(&mut self) -> Option<(&mut usize, usize, bool)> {
+        let last = self.parameters.last_mut().filter(|last| last.0 + 1 == self.layers.len())?;
+        let (out, maps) = match self.layers.last()?.op {
+            Op::Conv { out, .. } => (out, true),
+            Op::Linear { out, .. } => (out, false),
+            _ => return None,
+        };
+        Some((&mut last.2, out, maps))
+    }
+
+    /// Takes the size of pictures with which the first linear layer gets as many numbers as its weight has inputs, of those that are
+    /// usual and then the smallest; none if no size does. `length` is that of a tensor.
+    pub(crate) fn fit(&mut self, length: impl Fn(usize) -> Option<usize>) -> Option<usize> {
+        let linear = |layer: usize| if let Op::Linear { out, .. } = self.layers[layer].op { Some(out) } else { None };
+        let (layer, weight, out) =
+            self.parameters.iter().find_map(|&(layer, weight, ..)| Some((layer, weight, linear(layer)?)))?;
+        let wanted = length(weight)?.checked_div(out)?;
+        let mut net = Net { name: String::new(), image_size: 0, layers: self.layers[..=layer].to_vec() };
+        let size = [224, 227].into_iter().chain(16..=512).find(|size| {
+            net.image_size = *size;
+            net.shapes().is_ok_and(|shapes| shapes.last().is_some_and(|shape| shape.weight.get(1) == Some(&wanted)))
+        })?;
+        self.image_size = size;
+        Some(size)
     }
 
     /// The net, checked, and its parameters.

@@ -118,12 +118,12 @@ impl TensorFile {
     /// # Errors
     /// When it cannot be read, is no safetensors file, or is cut off.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let about = file.metadata().map_err(|e| Error::io(path, e))?;
-        if !about.is_file() {
+        // Before it is opened: a pipe would wait for somebody to write into it.
+        if !std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_file() {
             return Err(Error::file(path, "this is no file; give a model file such as best.safetensors"));
         }
-        let length = about.len();
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
         let not_one = |what: String| Error::file(path, format!("not a model file of this program: {what}"));
         let mut first = [0u8; 8];
         (&file)

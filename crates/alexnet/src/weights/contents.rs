@@ -1,5 +1,6 @@
 //! What a file of any format holds, before it is known which net it belongs to: named tensors and what is said of them.
 
+use super::protobuf::varint;
 use super::source::{Source, Told};
 use crate::net::Net;
 use std::collections::BTreeMap;
@@ -61,6 +62,11 @@ impl Dtype {
         }
     }
 
+    /// The number that 16 bits are, in bfloat16 or else in half precision.
+    pub(crate) fn half(self, bits: u16) -> f32 {
+        if self == Dtype::Bf16 { f32::from_bits(u32::from(bits) << 16) } else { f16_to_f32(bits) }
+    }
+
     /// Bytes of one number, if it can be a weight.
     pub(crate) fn size(self) -> Option<usize> {
         match self {
@@ -92,6 +98,8 @@ pub(crate) enum Stored {
     Strided { start: u64, length: u64, strides: Vec<usize> },
     /// In a run of UTF-8 text whose characters are the bytes (numpy under Python 2's pickle).
     Latin1 { start: u64, length: u64 },
+    /// In runs of bytes as whole numbers of varying length, each the 16 bits of a number in half precision (ONNX's `int32_data`).
+    Varints(Vec<(u64, u64)>),
     /// In another file, which lies beside this one (ONNX's external data).
     Beside { file: PathBuf, start: u64, length: u64 },
     /// In memory already: formats that write numbers one by one.
@@ -131,6 +139,23 @@ impl Tensor {
                 }
                 Ok(values)
             }
+            Stored::Varints(runs) => {
+                // Each number takes a byte at least.
+                let held: u64 = runs.iter().map(|run| run.1).sum();
+                if len as u64 > held || runs.iter().any(|run| run.0 + run.1 > source.length()) {
+                    return Err(short(held));
+                }
+                let mut values = Vec::with_capacity(len);
+                for &(start, length) in runs {
+                    let mut cursor = source.cursor(start, start + length);
+                    while cursor.left() > 0 && values.len() <= len {
+                        let bits = varint(&mut cursor)?;
+                        let bits = u16::try_from(bits).map_err(|_| fail(format!("{bits} is no number of 16 bits")))?;
+                        values.push(self.dtype.half(bits));
+                    }
+                }
+                if values.len() == len { Ok(values) } else { Err(short(held)) }
+            }
             Stored::Beside { file, start, length } => {
                 let source = Source::open(file).map_err(|e| e.to_string())?;
                 let end = start.checked_add(*length);
@@ -166,6 +191,32 @@ impl Tensor {
                 Ok(values)
             }
         }
+    }
+
+    /// Whether the values can be read, by the file's length and not by reading them.
+    ///
+    /// # Errors
+    /// Numbers of a kind that cannot be weights, or a file, here or beside, that does not hold them.
+    pub(crate) fn check(&self, source: &Source) -> Told<()> {
+        let fail = |what: String| format!("{}: {what}", self.name);
+        let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
+        let wanted = self.len().and_then(|len| (len as u64).checked_mul(size as u64));
+        let (held, there) = match &self.stored {
+            Stored::Runs(runs) => {
+                let ends =
+                    runs.iter().all(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= source.length()));
+                (runs.iter().map(|run| run.1).sum(), ends)
+            }
+            Stored::Beside { file, start, length } => {
+                let beside = Source::open(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
+                (*length, start.checked_add(*length).is_some_and(|end| end <= beside.length()))
+            }
+            _ => return Ok(()),
+        };
+        if wanted == Some(held) && there {
+            return Ok(());
+        }
+        Err(fail(format!("{held} bytes for the shape {:?} of {}", self.shape, self.dtype.name())))
     }
 
     /// As [`values`](Self::values), for those that the file really holds.
@@ -223,9 +274,8 @@ fn convert(dtype: Dtype, bytes: &[u8], values: &mut Vec<f32>) {
     match dtype {
         Dtype::F32 => values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
         Dtype::F64 => values.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32)),
-        Dtype::F16 => values.extend(bytes.as_chunks().0.iter().map(|b| f16_to_f32(u16::from_le_bytes(*b)))),
-        Dtype::Bf16 => {
-            values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16)));
+        Dtype::F16 | Dtype::Bf16 => {
+            values.extend(bytes.as_chunks().0.iter().map(|b| dtype.half(u16::from_le_bytes(*b))));
         }
         Dtype::Other(_) => {}
     }
@@ -251,8 +301,9 @@ pub(crate) struct Contents {
     pub(crate) tensors: Vec<Tensor>,
     /// Our own words about the model (net, preprocess, classes, recipe), where the file carries them.
     pub(crate) metadata: BTreeMap<String, String>,
-    /// The net that the file itself describes, layer by layer (ONNX, Caffe), and which tensors its parameters are.
-    pub(crate) graph: Option<Graph>,
+    /// The net that the file itself describes, layer by layer (ONNX, Caffe), and which tensors its parameters are; or why that is
+    /// no net of this program's.
+    pub(crate) graph: Option<Told<Graph>>,
     /// What was left aside, in words for `inspect`: an optimiser's state, an unknown key.
     pub(crate) remarks: Vec<String>,
 }

@@ -6,7 +6,7 @@ use super::form::same_answers;
 use super::known::{self, Known};
 use super::model::parameters;
 use super::names::{Names, recognise};
-use crate::image::Preprocess;
+use crate::image::{Channels, Mean, Preprocess};
 use crate::net::Net;
 use crate::net::presets::{ALL, by_name};
 use crate::{Error, Result};
@@ -34,6 +34,8 @@ pub(crate) struct Identity {
     pub(crate) decided: bool,
     /// Why, a sentence each.
     pub(crate) why: Vec<String>,
+    /// What had to be guessed.
+    pub(crate) remarks: Vec<String>,
     /// Preprocessing that the file itself tells.
     pub(crate) preprocess: Option<Preprocess>,
     /// The published file that this is.
@@ -78,16 +80,17 @@ pub(crate) fn identify(contents: &Contents, hint: Option<&str>) -> Result<Identi
         if hinted.as_ref().is_some_and(|hinted| hinted.name != net.name) {
             return Err(fail(format!("says of itself that it is {}; leave out --net", net.name)));
         }
-        let parameters = match (&contents.graph, of_net(contents, &net)) {
-            (Some(graph), _) => of_graph(graph, &contents.tensors).map_err(fail)?,
-            (None, Some(parameters)) => parameters,
-            (None, None) => of_names(contents).map_err(fail)?.1,
+        let parameters = match of_net(contents, &net) {
+            Some(parameters) => parameters,
+            None => of_names(contents).map_err(fail)?.1,
         };
         let why = vec![format!("it was written by this program as {}", net.name)];
-        return Ok(Identity { parameters, fits: vec![net], decided: true, why, preprocess: None, known: None });
+        let (fits, remarks) = (vec![net], Vec::new());
+        return Ok(Identity { parameters, fits, decided: true, why, remarks, preprocess: None, known: None });
     }
     match &contents.graph {
-        Some(graph) => by_graph(contents, graph, hinted).map_err(fail),
+        Some(Ok(graph)) => by_graph(contents, graph, hinted).map_err(fail),
+        Some(Err(why)) => Err(fail(why.clone())),
         None => by_shape(contents, hinted),
     }
 }
@@ -121,7 +124,29 @@ fn by_graph(contents: &Contents, graph: &Graph, hinted: Option<Net>) -> std::res
     for (found, (name, _)) in parameters.iter_mut().zip(super::model::parameters(&net).map_err(|e| e.to_string())?) {
         found.name = name;
     }
-    Ok(Identity { parameters, fits: vec![net], decided: true, why, preprocess: graph.preprocess.clone(), known })
+    let told = graph.preprocess.is_some() || contents.metadata.contains_key("preprocess") || known.is_some();
+    let remarks = if told { Vec::new() } else { vec![guess(&Preprocess::for_net(&net))] };
+    let mut preprocess = graph.preprocess.clone();
+    if let (Some(preprocess), Format::Onnx) = (&mut preprocess, contents.format) {
+        // No graph brings pictures to size.
+        preprocess.resize = Preprocess::for_net(&net).resize;
+    }
+    Ok(Identity { parameters, fits: vec![net], decided: true, why, remarks, preprocess, known })
+}
+
+/// Says that a file leaves open how pictures become its input, and what is taken.
+fn guess(taken: &Preprocess) -> String {
+    let order = if taken.channels == Channels::Bgr { "BGR" } else { "RGB" };
+    let range = if taken.scale == 1.0 { "0 to 255" } else { "0 to 1" };
+    let mean = match &taken.mean {
+        Mean::Channel(mean) => format!("{mean:?}"),
+        Mean::Picture { .. } => "a mean picture".into(),
+    };
+    format!(
+        "does not tell how pictures become its input; {order} of {range} less {mean}, divided by {:?}, is taken: where it is \
+         otherwise, say so with `convert --channels --scale --mean --std`",
+        taken.std
+    )
 }
 
 fn by_shape(contents: &Contents, hinted: Option<Net>) -> Result<Identity> {
@@ -161,11 +186,15 @@ fn by_shape(contents: &Contents, hinted: Option<Net>) -> Result<Identity> {
     } else {
         false
     };
+    if contents.format == Format::Caffe && !decided {
+        // Caffe's own two come first.
+        fits.sort_by_key(|net| !matches!(net.name.as_str(), "bvlc" | "caffenet"));
+    }
     if fits.is_empty() {
         let closest = nets().filter_map(|net| difference(&net, &parameters)).next_back().unwrap_or_default();
         why.push(format!("its shapes fit no preset ({closest})"));
     }
-    Ok(Identity { parameters, fits, decided, why, preprocess: None, known })
+    Ok(Identity { parameters, fits, decided, why, remarks: Vec::new(), preprocess: None, known })
 }
 
 /// The first parameter in which a net and a file differ, in words.

@@ -10,6 +10,16 @@ use std::collections::BTreeMap;
 
 /// What a file of this preset's weights under these names is taken for.
 fn taken(net: &str, names: Names, prefix: &str, hint: Option<&str>) -> crate::Result<(Identity, crate::Result<String>)> {
+    taken_in(Format::TorchZip, net, names, prefix, hint)
+}
+
+fn taken_in(
+    format: Format,
+    net: &str,
+    names: Names,
+    prefix: &str,
+    hint: Option<&str>,
+) -> crate::Result<(Identity, crate::Result<String>)> {
     let net = by_name(net)?.with_classes(10);
     let tensors = parameters(&net)?.into_iter().map(|(own, mut shape)| {
         if shape.len() == 2 && names.transposed() {
@@ -20,7 +30,7 @@ fn taken(net: &str, names: Names, prefix: &str, hint: Option<&str>) -> crate::Re
     });
     golden::with(b"x", |path| {
         let source = Source::open(path)?;
-        let (format, metadata) = (Format::TorchZip, BTreeMap::new());
+        let metadata = BTreeMap::new();
         let contents = Contents { source, format, tensors: tensors.collect(), metadata, graph: None, remarks: Vec::new() };
         let identity = identify(&contents, hint)?;
         let net = identity.net(&contents).map(|net| net.name.clone());
@@ -52,6 +62,11 @@ fn what_shapes_do_not_tell_is_asked() {
     for part in ["bvlc", "caffenet", "--net"] {
         assert!(question.contains(part), "{question}");
     }
+    // In Caffe's format it is Caffe's.
+    let (identity, told) = taken_in(Format::Caffe, "caffenet", Names::Own, "", None).unwrap();
+    let fits: Vec<_> = identity.fits.iter().map(|net| net.name.as_str()).collect();
+    assert_eq!(fits[..2], ["bvlc", "caffenet"]);
+    assert!(told.unwrap_err().to_string().contains("say --net bvlc"));
     let (identity, told) = taken("caffenet", Names::Own, "", Some("caffenet")).unwrap();
     assert_eq!(told.unwrap(), "caffenet");
     assert!(identity.why.iter().any(|why| why.contains("you say")), "{:?}", identity.why);

@@ -1,11 +1,11 @@
 //! What a model file is, told without loading it.
 
-use super::contents::Format;
+use super::contents::{Contents, Format, Tensor};
 use super::identify::identify;
 use super::imagenet::Order;
-use super::open::{about, checksum, contents};
-use crate::Result;
+use super::open::{about, check, checksum, contents};
 use crate::image::Preprocess;
+use crate::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
 
@@ -40,7 +40,9 @@ pub struct Inspection {
     pub preprocess: Option<Preprocess>,
     /// The published file that it is.
     pub known: Option<&'static str>,
-    /// What was left aside.
+    /// Why it cannot be used, if that is known without reading all of it.
+    pub trouble: Option<String>,
+    /// What was left aside, and what had to be guessed.
     pub remarks: Vec<String>,
 }
 
@@ -63,32 +65,75 @@ pub struct TensorLine {
 /// No model file of any known format, or a `net` that it is not.
 pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> {
     let contents = contents(path.as_ref())?;
-    let identity = identify(&contents, net)?;
+    let sha256 = checksum(&contents)?;
+    let identity = match identify(&contents, net) {
+        Ok(identity) => identity,
+        // What the user says is wrong; else it is the file that is odd, and what it holds may tell why.
+        Err(error) if net.is_some() => return Err(error),
+        Err(error) => return Ok(odd(contents, sha256, error)),
+    };
     let parameter = |i: usize| identity.parameters.iter().find(|found| found.tensor == i).map(|found| found.name.clone());
-    let tensors = contents.tensors.iter().enumerate().map(|(i, tensor)| TensorLine {
-        name: tensor.name.clone(),
-        shape: tensor.shape.clone(),
-        dtype: tensor.dtype.name(),
-        parameter: parameter(i),
-    });
-    let net = identity.net(&contents).ok();
-    let about = net.map(|net| about(&contents, &identity, net)).transpose()?;
+    let tensors = lines(&contents, parameter);
+    let settled = identity.net(&contents).ok();
+    let (about, trouble) = match settled.map(|net| check(&contents, &identity).and_then(|()| about(&contents, &identity, net))) {
+        Some(Ok(about)) => (Some(about), None),
+        Some(Err(error)) => (None, Some(message(error))),
+        None => (None, None),
+    };
     let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
     Ok(Inspection {
         format: Format::name(contents.format),
         bytes: contents.source.length(),
-        sha256: checksum(&contents)?,
-        tensors: tensors.collect(),
-        net: net.map(|net| net.name.clone()),
-        image_size: net.map(|net| net.image_size),
-        classes: net.map(crate::net::Net::classes),
+        sha256,
+        tensors,
+        net: settled.map(|net| net.name.clone()),
+        image_size: settled.map(|net| net.image_size),
+        classes: settled.map(crate::net::Net::classes),
         class_order: Order::of(&classes),
         class_names: classes.into_iter().take(5).collect(),
-        why: identity.why.clone(),
-        fits: identity.fits.iter().map(|net| net.name.clone()).collect(),
-        question: net.is_none().then(|| identity.question()),
+        question: settled.is_none().then(|| identity.question()),
+        why: identity.why,
+        fits: identity.fits.into_iter().map(|net| net.name).collect(),
         preprocess,
         known: identity.known.map(|known| known.file),
-        remarks: contents.remarks,
+        trouble,
+        remarks: contents.remarks.into_iter().chain(identity.remarks).collect(),
     })
+}
+
+/// What a file holds that is taken for no net.
+fn odd(contents: Contents, sha256: String, error: Error) -> Inspection {
+    Inspection {
+        format: Format::name(contents.format),
+        bytes: contents.source.length(),
+        sha256,
+        tensors: lines(&contents, |_| None),
+        net: None,
+        image_size: None,
+        classes: None,
+        class_names: Vec::new(),
+        class_order: None,
+        why: Vec::new(),
+        fits: Vec::new(),
+        question: None,
+        preprocess: None,
+        known: None,
+        trouble: Some(message(error)),
+        remarks: contents.remarks,
+    }
+}
+
+fn lines(contents: &Contents, parameter: impl Fn(usize) -> Option<String>) -> Vec<TensorLine> {
+    let line = |(i, tensor): (usize, &Tensor)| TensorLine {
+        name: tensor.name.clone(),
+        shape: tensor.shape.clone(),
+        dtype: tensor.dtype.name(),
+        parameter: parameter(i),
+    };
+    contents.tensors.iter().enumerate().map(line).collect()
+}
+
+/// What an error says, without the name of the file that is being looked at.
+fn message(error: Error) -> String {
+    if let Error::File { message, .. } = error { message } else { error.to_string() }
 }

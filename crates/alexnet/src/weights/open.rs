@@ -5,7 +5,7 @@ use super::identify::{Found, Identity, identify, of_net};
 use super::model::{MEAN_TENSOR, Model, parameters, read_parts};
 use super::names::{Names, Recognised, recognise};
 use super::source::Source;
-use super::{caffe, known, onnx, paddle, pth};
+use super::{caffe, foreign, known, mean, onnx, paddle, pth};
 use crate::engine::cpu::Ranges;
 use crate::image::{Mean, Preprocess};
 use crate::net::Net;
@@ -20,6 +20,14 @@ use std::sync::Arc;
 /// # Errors
 /// What is wrong with the file, or what it may be and how to say which.
 pub fn open(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
+    Ok(open_noting(path, net)?.0)
+}
+
+/// As [`open`], and what the file leaves open or was left aside, a sentence each.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_noting(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, Vec<String>)> {
     open_by(path.as_ref(), net, |path| super::read(path))
 }
 
@@ -28,21 +36,39 @@ pub fn open(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
 /// # Errors
 /// As [`open`].
 pub fn open_copied(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
-    open_by(path.as_ref(), net, super::model::read_copied)
+    Ok(open_by(path.as_ref(), net, super::model::read_copied)?.0)
 }
 
-fn open_by(path: &Path, net: Option<&str>, own: impl FnOnce(&Path) -> Result<Model>) -> Result<Model> {
+fn open_by(path: &Path, net: Option<&str>, own: impl FnOnce(&Path) -> Result<Model>) -> Result<(Model, Vec<String>)> {
     let contents = contents(path)?;
     // Our own files are checked more strictly, and may hold nets and names of any kind.
     let identity = identify(&contents, net)?;
-    if contents.format == Format::Safetensors && contents.metadata.contains_key("net") && own_names(&contents, &identity) {
-        return own(path);
+    let model = if is_own(&contents, &identity) { own(path)? } else { load(&contents, &identity)? };
+    let mut remarks: Vec<String> = contents.remarks.into_iter().chain(identity.remarks).collect();
+    if model.classes.len() == 1 {
+        remarks.push("has one output: a softmax over it is 1 whatever the picture, so its answers do not tell anything".into());
     }
-    load(&contents, &identity)
+    Ok((model, remarks))
 }
 
-/// Whether a safetensors file has this program's own names throughout.
-fn own_names(contents: &Contents, identity: &Identity) -> bool {
+/// Whether a file can be used, without reading its values.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn check(contents: &Contents, identity: &Identity) -> Result<()> {
+    if is_own(contents, identity) {
+        return super::read(contents.source.path()).map(drop);
+    }
+    let fail = |message: String| Error::file(contents.source.path(), message);
+    usable(contents, identity)?;
+    identity.parameters.iter().try_for_each(|found| contents.tensors[found.tensor].check(&contents.source)).map_err(fail)
+}
+
+/// Whether a file is a safetensors of this program with its own names throughout.
+fn is_own(contents: &Contents, identity: &Identity) -> bool {
+    if contents.format != Format::Safetensors || !contents.metadata.contains_key("net") {
+        return false;
+    }
     let own = |found: Recognised| found.names == Names::Own && found.prefix.is_empty();
     let of_its_net = identity.fits.first().is_some_and(|net| of_net(contents, net).is_some());
     contents.metadata.contains_key("state") || of_its_net || recognise(&contents.tensors).is_none_or(own)
@@ -51,12 +77,8 @@ fn own_names(contents: &Contents, identity: &Identity) -> bool {
 /// The model of a file whose net is known.
 pub(crate) fn load(contents: &Contents, identity: &Identity) -> Result<Model> {
     let fail = |message: String| Error::file(contents.source.path(), message);
-    let net = identity.net(contents)?.clone();
-    if let Some(difference) = super::identify::difference(&net, &identity.parameters) {
-        return Err(fail(difference));
-    }
+    let net = usable(contents, identity)?.clone();
     let wanted = parameters(&net)?;
-    enough(contents, &identity.parameters).map_err(fail)?;
     let mut tensors = BTreeMap::new();
     for (name, _) in &wanted {
         let Some(found) = identity.parameters.iter().find(|found| found.name == *name) else { continue };
@@ -67,6 +89,17 @@ pub(crate) fn load(contents: &Contents, identity: &Identity) -> Result<Model> {
     }
     let (preprocess, classes, recipe) = about(contents, identity, &net)?;
     Ok(Model { net, preprocess, classes, recipe, ranges: Ranges::new(), tensors })
+}
+
+/// The net, if the file has its parameters in its shapes and bytes for them.
+fn usable<'a>(contents: &Contents, identity: &'a Identity) -> Result<&'a Net> {
+    let fail = |message: String| Error::file(contents.source.path(), message);
+    let net = identity.net(contents)?;
+    if let Some(difference) = super::identify::difference(net, &identity.parameters) {
+        return Err(fail(difference));
+    }
+    enough(contents, &identity.parameters).map_err(fail)?;
+    Ok(net)
 }
 
 /// Most parameters that are made up rather than read: a file of a few bytes could ask for any number.
@@ -157,6 +190,9 @@ pub(crate) fn contents(path: &Path) -> Result<Contents> {
             ),
         )
     };
+    if let Some(advice) = foreign::advice(path, &head) {
+        return Err(Error::file(path, advice));
+    }
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return named(pth::read_zip(source));
     }
@@ -166,9 +202,6 @@ pub(crate) fn contents(path: &Path) -> Result<Contents> {
     if pth::is_tar(&head) {
         return named(pth::read_tar(source));
     }
-    if head.starts_with(b"\x89HDF\r\n") {
-        return Err(Error::file(path, "HDF5 is not read here; save it as .caffemodel or .pth"));
-    }
     if paddle::is_pickle(&head) {
         return named(paddle::read(source));
     }
@@ -177,6 +210,9 @@ pub(crate) fn contents(path: &Path) -> Result<Contents> {
     }
     if onnx::is_onnx(&source) {
         return named(onnx::read(source));
+    }
+    if let Some(advice) = mean::advice(&source) {
+        return Err(Error::file(path, advice));
     }
     // Last, since its only mark is a length: whatever it is else, its message tells.
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();

@@ -46,7 +46,7 @@ pub(crate) fn next<'a>(cursor: &mut Cursor<'a>) -> Told<Option<(u64, Field<'a>)>
 }
 
 /// A whole number in groups of seven bits.
-fn varint(cursor: &mut Cursor<'_>) -> Told<u64> {
+pub(crate) fn varint(cursor: &mut Cursor<'_>) -> Told<u64> {
     let mut number = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = cursor.byte()?;

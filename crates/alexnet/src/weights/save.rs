@@ -76,7 +76,7 @@ impl Sheet<'_> {
     }
 }
 
-/// Writes a model in the format of the file's ending: `.safetensors`, `.pth` (or `.pt`), `.onnx`,
+/// Writes a model in the format of the file's ending: `.safetensors`, `.pth` (or `.pt`, `.pth.tar`, `.ckpt`, `.bin`), `.onnx`,
 /// `.caffemodel`, `.pdparams`. Returns remarks on what was
 /// changed so that the answers stay, a sentence each.
 ///
@@ -91,6 +91,7 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
     }
     let fits = |names: Names| sheet_for(model, names).is_ok();
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    let twofold = path.file_stem().is_some_and(|stem| stem.to_string_lossy().to_lowercase().ends_with(".pth"));
     if options.preprocess_in_graph && ending != "onnx" {
         return Err(Error::Invalid("only an .onnx file has a graph to put the preprocessing in".into()));
     }
@@ -103,7 +104,9 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
                 Ok(remarks)
             }
         },
-        "pth" | "pt" => {
+        // PyTorch's own examples write checkpoint.pth.tar, which is no tar; Lightning .ckpt, transformers pytorch_model.bin.
+        "tar" if !twofold => Err(Error::file(path, "a .tar is no model; give .pth.tar, .pth or another ending")),
+        "pth" | "pt" | "tar" | "ckpt" | "bin" => {
             let names = options.names.unwrap_or(if fits(Names::Torchvision) { Names::Torchvision } else { Names::Own });
             let (sheet, remarks) = sheet_for(model, names)?;
             pth::write(path, &sheet)?;

@@ -24,11 +24,12 @@ impl Source {
     /// # Errors
     /// When it cannot be read or is no file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let about = file.metadata().map_err(|e| Error::io(path, e))?;
-        if !about.is_file() {
+        // Before it is opened: a pipe would wait for somebody to write into it.
+        if !std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_file() {
             return Err(Error::file(path, "this is no file; give a model file such as best.safetensors"));
         }
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let about = file.metadata().map_err(|e| Error::io(path, e))?;
         Ok(Source { path: path.to_path_buf(), file, length: about.len() })
     }
 

@@ -227,3 +227,35 @@ fn ranges_of_int8_come_back_and_must_fit_the_net() {
         assert!(read(&path).unwrap_err().to_string().contains("int8 ranges"));
     }
 }
+
+#[test]
+fn the_state_of_a_run_is_looked_at_as_such() {
+    let (_folder, path) = written(&model());
+    let bytes = with_header(&path, "\"net\":", "\"state\":\"{}\",\"net\":");
+    std::fs::write(&path, bytes).unwrap();
+    let told = inspect(&path, None).unwrap();
+    assert!(told.trouble.unwrap().contains("the state of a training run, not a model"));
+    assert_eq!(told.tensors.len(), 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file_and_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(inspect(&pipe, None).unwrap_err().to_string().contains("no file"));
+    assert!(read(&pipe).unwrap_err().to_string().contains("no file"));
+}
+
+#[test]
+fn endings_of_pytorchs_world_are_written_as_pth() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let written = ["m.pth", "m.pth.tar", "m.ckpt", "m.bin"].map(|name| {
+        save(at(name), &model(), SaveOptions::default()).unwrap();
+        std::fs::read(at(name)).unwrap()
+    });
+    assert!(written.iter().all(|bytes| *bytes == written[0]));
+    assert!(save(at("m.tar"), &model(), SaveOptions::default()).unwrap_err().to_string().contains(".pth.tar"));
+}

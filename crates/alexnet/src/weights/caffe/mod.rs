@@ -5,6 +5,7 @@
 //! caffenet, whose shapes are equal, can be told apart.
 
 mod net;
+mod path;
 mod proto;
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,7 @@ mod write;
 use super::contents::{Contents, Format};
 use super::protobuf::{self, Field};
 use super::source::{Source, Told};
-use crate::image::Mean;
-use crate::{Error, Result};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 pub(crate) use write::{fed_by_caffe, write};
 
 /// Fields of ours in a NetParameter, far from Caffe's own, which its parser passes over: what a model is beyond its weights, and its
@@ -45,7 +42,7 @@ pub(crate) fn is_caffe(source: &Source) -> bool {
 /// Reads a NetParameter.
 ///
 /// # Errors
-/// A broken message, or layers that are no chain of AlexNet's.
+/// A broken message. Layers that are no chain of AlexNet's are told where they are wanted.
 pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
     match parse(&source) {
         Ok(parsed) => {
@@ -57,7 +54,7 @@ pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
     }
 }
 
-fn parse(source: &Source) -> Told<(proto::Net, Option<super::contents::Graph>, Vec<String>)> {
+fn parse(source: &Source) -> Told<(proto::Net, Option<Told<super::contents::Graph>>, Vec<String>)> {
     let mut net = proto::read(source)?;
     if net.tensors.is_empty() {
         return Err("a Caffe net without weights: a .prototxt's message, or cut off".into());
@@ -68,31 +65,13 @@ fn parse(source: &Source) -> Told<(proto::Net, Option<super::contents::Graph>, V
             .map_err(|e| format!("what this program wrote into it cannot be understood: {e}"))?;
         return Ok((net, None, Vec::new()));
     }
-    let (graph, remarks) = net::graph(&mut net)?;
-    Ok((net, graph, remarks))
+    Ok(match net::graph(&mut net) {
+        Ok((graph, remarks)) => (net, graph.map(Ok), remarks),
+        Err(why) => (net, Some(Err(why)), Vec::new()),
+    })
 }
 
-/// Reads a `mean.binaryproto`: the mean picture [3, size, size], blue first, that Caffe subtracts at the crop's place.
-///
-/// # Errors
-/// No such file, or a mean that is not square or not of three channels.
-pub fn read_mean(path: impl AsRef<Path>) -> Result<Mean> {
-    let path = path.as_ref();
-    let source = Source::open(path)?;
-    let read = || -> Told<Mean> {
-        let tensor = proto::blob(source.cursor(0, source.length()), "mean")?;
-        let (1, 3, rows, size) = (match tensor.shape.as_slice() {
-            &[n, channels, rows, columns] => (n, channels, rows, columns),
-            &[channels, rows, columns] => (1, channels, rows, columns),
-            other => return Err(format!("no mean picture: its shape is {other:?}, not 1 x 3 x rows x columns")),
-        }) else {
-            return Err(format!("no mean picture of three channels: {:?}", tensor.shape));
-        };
-        if rows != size {
-            return Err(format!("a mean picture of {rows} x {size}; it must be square"));
-        }
-        let values = Arc::new(tensor.values(&source)?);
-        Ok(Mean::Picture { size, values, centre: false })
-    };
-    read().map_err(|message| Error::file(path, message))
+/// The blob that a `mean.binaryproto` is.
+pub(super) fn mean_blob(source: &Source) -> Told<super::contents::Tensor> {
+    proto::blob(source.cursor(0, source.length()), "mean")
 }

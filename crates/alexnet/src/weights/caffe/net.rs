@@ -3,6 +3,7 @@
 use super::super::chain::Chain;
 use super::super::contents::{Dtype, Graph, Stored, Tensor};
 use super::super::source::Told;
+use super::path;
 use super::proto::{Layer, Net};
 use crate::image::{Channels, Mean, Preprocess, Resize};
 use crate::net::{Activation, Op, Pad, Rounding};
@@ -27,15 +28,20 @@ pub(super) fn graph(net: &mut Net) -> Told<(Option<Graph>, Vec<String>)> {
     };
     let mut chain = Chain::new(size);
     let layers = std::mem::take(&mut net.layers);
-    for layer in &layers {
+    for layer in path::follow(&layers, &mut remarks)? {
         step(layer, &mut net.tensors, &mut chain).map_err(|why| format!("its layer {}: {why}", layer.name))?;
     }
     let mut graph = chain.finish("caffe")?;
-    let data = layers.iter().find(|layer| layer.mean.len() == 3);
+    // A single value is for all channels.
+    let told = layers.iter().find_map(|layer| match layer.mean.as_slice() {
+        [mean] => Some([*mean; 3]),
+        [blue, green, red] => Some([*blue, *green, *red]),
+        _ => None,
+    });
     let scale = layers.iter().find_map(|layer| layer.settings.get("scale")).map_or(1.0, |scale| *scale as f32);
     // Caffe subtracts first.
-    let mean = data.map_or(MEAN, |layer| [0, 1, 2].map(|i| layer.mean[i])).map(|mean| mean * scale);
-    if data.is_none() {
+    let mean = told.unwrap_or(MEAN).map(|mean| mean * scale);
+    if told.is_none() {
         remarks.push(
             "does not tell the mean; 104, 117, 123 are taken: a mean.binaryproto can be given with `convert --mean`".into(),
         );
@@ -111,8 +117,7 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, chain: &mut Chain) -> Told<()>
             };
             chain.push("pool", op);
         }
-        "data" | "input" | "imagedata" | "memorydata" | "hdf5data" | "dummydata" | "windowdata" | "images" | "split"
-        | "silence" | "accuracy" | "softmax" | "softmaxloss" | "softmaxwithloss" | "flatten" => {}
+        "flatten" => {}
         other => return Err(format!("its type `{other}` is none of AlexNet's")),
     }
     Ok(())

@@ -26,6 +26,9 @@ pub(super) struct Layer {
     pub(super) name: String,
     /// `convolution`, `innerproduct`, `relu`, ...: the type in small letters without `_`.
     pub(super) kind: String,
+    /// Names of what it takes and gives; both may be one: it then changes it in place.
+    pub(super) bottoms: Vec<String>,
+    pub(super) tops: Vec<String>,
     /// Numbers of its tensors.
     pub(super) blobs: Vec<usize>,
     /// Settings by our name of them; see [`SETTINGS`].
@@ -114,6 +117,8 @@ fn layer(mut cursor: Cursor<'_>, current: bool, net: &mut Net) -> Told<()> {
                 let known = KINDS.iter().find(|(number, _)| *number == kind);
                 layer.kind = known.map_or_else(|| format!("number {kind}"), |(_, kind)| kind.to_string());
             }
+            (true, 3, field) | (false, 2, field) => name(&mut layer.bottoms, field)?,
+            (true, 4, field) | (false, 3, field) => name(&mut layer.tops, field)?,
             (true, 7, Field::Bytes(part)) | (false, 6, Field::Bytes(part)) => blobs.push(part),
             (false, 1, Field::Bytes(part)) => oldest(part, &mut layer, &mut blobs)?,
             (true, 143, Field::Bytes(mut part)) => {
@@ -147,6 +152,15 @@ fn layer(mut cursor: Cursor<'_>, current: bool, net: &mut Net) -> Told<()> {
     Ok(())
 }
 
+/// Adds one of the few names that a layer takes or gives.
+fn name(names: &mut Vec<String>, field: Field<'_>) -> Told<()> {
+    if names.len() == MOST_BLOBS {
+        return Err(format!("damaged: a layer of more than {MOST_BLOBS} inputs or outputs"));
+    }
+    names.push(field.text()?);
+    Ok(())
+}
+
 fn settings(mut cursor: Cursor<'_>, message: u64, current: bool, layer: &mut Layer) -> Told<()> {
     let here = |row: &&(u64, u64, u64, bool, &'static str)| message == if current { row.0 } else { row.1 };
     if !SETTINGS.iter().any(|row| here(&row)) {
@@ -154,10 +168,11 @@ fn settings(mut cursor: Cursor<'_>, message: u64, current: bool, layer: &mut Lay
     }
     let mean = message == if current { 100 } else { 36 };
     while let Some((number, field)) = next(&mut cursor)? {
-        if mean && number == 5 && layer.mean.len() < 3 {
+        // One more than there are channels, to see that there are too many.
+        if mean && number == 5 && layer.mean.len() < 4 {
             match field {
                 Field::Bytes(mut part) => {
-                    while part.left() > 0 && layer.mean.len() < 3 {
+                    while part.left() > 0 && layer.mean.len() < 4 {
                         layer.mean.push(f32::from_le_bytes(part.array()?));
                     }
                 }

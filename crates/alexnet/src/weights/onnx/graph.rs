@@ -2,48 +2,105 @@
 
 use super::super::chain::Chain;
 use super::super::contents::{Dtype, Graph, Stored, Tensor};
-use super::super::source::Told;
+use super::super::source::{Source, Told};
+use super::front::Front;
+use super::norm;
 use super::proto::{Model, Node};
 use crate::net::{Activation, Op, Pad, Rounding};
+use std::collections::HashSet;
 
 /// The net that a model's graph is, and remarks. Constants that nodes make are added to its tensors.
-pub(super) fn net(model: &mut Model) -> Told<(Graph, Vec<String>)> {
+pub(super) fn net(model: &mut Model, source: &Source) -> Told<(Graph, Vec<String>)> {
     constants(model)?;
     let is_constant = |name: &str| model.tensors.iter().any(|tensor| tensor.name == name);
-    let mut inputs = model.inputs.iter().filter(|(name, _)| !is_constant(name));
-    let (input, dimensions) = inputs.next().ok_or("a graph without an input")?.clone();
+    let input = model.inputs.iter().find(|input| !is_constant(&input.name)).ok_or("a graph without an input")?;
     let mut remarks = Vec::new();
-    let size = match dimensions.as_slice() {
-        &[_, 3, rows, columns] if rows == columns && rows > 0 => rows as usize,
-        [_, 3 | 0, ..] => {
-            remarks.push("its input's size is open; 224 pixels are taken".to_string());
-            224
-        }
-        other => return Err(format!("its input {input} is {other:?}; an AlexNet takes [n, 3, size, size]")),
+    let told = match input.dimensions.as_slice() {
+        &[_, 3, rows, columns] if rows == columns && rows > 0 => Some(rows as usize),
+        [_, 3 | 0, ..] => None,
+        other => return Err(format!("its input {} is {other:?}; an AlexNet takes [n, 3, size, size]", input.name)),
     };
-    let mut chain = Chain::new(size);
-    let nodes = std::mem::take(&mut model.nodes);
-    let mut value = input;
-    let mut flat = false;
-    loop {
-        let mut users = nodes.iter().filter(|node| node.inputs.contains(&value));
-        let Some(node) = users.next() else { break };
-        if let Some(other) = users.next() {
-            return Err(format!("its graph is no chain: {value} goes into {} and {}", node.op, other.op));
+    let mut value = input.name.clone();
+    let output = output(model, &mut remarks);
+    let (mut chain, mut front) = (Chain::new(told.unwrap_or(224)), Front::new());
+    let nodes = wanted(model);
+    // Every node once at most, so that no circle is walked for ever.
+    for _ in 0..=nodes.len() {
+        if output.as_ref() == Some(&value) {
+            break;
         }
-        if node.inputs.first() != Some(&value) && node.op != "Add" {
+        // Who asks for the shape alone wants it to flatten maps.
+        let users: Vec<&Node> = nodes.iter().filter(|node| node.inputs.contains(&value) && node.op != "Shape").collect();
+        let node = match users.as_slice() {
+            [] => break,
+            [node] => *node,
+            [one, other, ..] => {
+                let Some((norm, end)) = norm::of(&nodes, &value, model, source) else {
+                    return Err(format!("its graph is no chain: {value} goes into {} and {}", one.op, other.op));
+                };
+                chain.push("norm", norm);
+                value = end;
+                continue;
+            }
+        };
+        if node.inputs.first() != Some(&value) && !matches!(node.op.as_str(), "Add" | "Mul") {
             return Err(format!("its operator {} takes {value} in an unusual place", node.op));
         }
-        step(node, &value, model, &mut chain, &mut flat, &mut remarks)?;
-        value = node.outputs.first().cloned().unwrap_or_default();
-        if chain.len() > 200 {
-            return Err("its chain of operators does not end".into());
+        if chain.is_empty() && matches!(node.op.as_str(), "Add" | "Sub" | "Mul" | "Div") {
+            front.step(node, &value, model, source)?;
+        } else {
+            step(node, &value, model, source, &mut chain, &mut remarks)?;
         }
+        value = node.outputs.first().cloned().unwrap_or_default();
     }
-    Ok((chain.finish("onnx")?, remarks))
+    if let Some(output) = output.filter(|output| *output != value) {
+        return Err(format!("its chain of operators ends at {value}, not at its output {output}"));
+    }
+    let size = told.unwrap_or_else(|| {
+        let size = chain.fit(|weight| model.tensors[weight].len()).unwrap_or(224);
+        remarks.push(format!("its input's size is open; {size} pixels are taken (`convert --image-size` says otherwise)"));
+        size
+    });
+    let mut graph = chain.finish("onnx")?;
+    if let Some((preprocess, guessed)) = front.finish(size) {
+        preprocess.check()?;
+        remarks.push(guessed);
+        graph.preprocess = Some(preprocess);
+    }
+    Ok((graph, remarks))
 }
 
-/// Adds what Constant and ConstantOfShape nodes make to the tensors.
+/// The output that is the answers: the first that may hold floats.
+fn output(model: &Model, remarks: &mut Vec<String>) -> Option<String> {
+    let mut outputs = model.outputs.iter().filter(|output| output.floating());
+    let first = outputs.next()?;
+    let others: Vec<&str> = outputs.map(|output| output.name.as_str()).collect();
+    if !others.is_empty() {
+        remarks.push(format!("its output {} is taken for its answers; it has others: {}", first.name, others.join(", ")));
+    }
+    Some(first.name.clone())
+}
+
+/// The nodes whose work an output takes, out of the model: what leads nowhere is no branch.
+fn wanted(model: &mut Model) -> Vec<Node> {
+    let nodes = std::mem::take(&mut model.nodes);
+    if model.outputs.is_empty() {
+        return nodes;
+    }
+    let mut names: HashSet<&str> = model.outputs.iter().map(|output| output.name.as_str()).collect();
+    // Nodes stand after those whose work they take.
+    let mut keep = vec![false; nodes.len()];
+    for (node, keep) in nodes.iter().zip(&mut keep).rev() {
+        *keep = node.outputs.iter().any(|output| names.contains(output.as_str()));
+        if *keep {
+            names.extend(node.inputs.iter().map(String::as_str));
+        }
+    }
+    nodes.into_iter().zip(keep).filter_map(|(node, keep)| keep.then_some(node)).collect()
+}
+
+/// Adds what Constant and ConstantOfShape nodes make to the tensors. What cannot be told, such as a shape out of a shape, is missed
+/// where it is wanted.
 fn constants(model: &mut Model) -> Told<()> {
     for node in &model.nodes {
         let Some(name) = node.outputs.first().cloned() else { continue };
@@ -56,13 +113,13 @@ fn constants(model: &mut Model) -> Told<()> {
                 model.tensors.push(Tensor { name, ..tensor.clone() });
             }
             "ConstantOfShape" => {
-                let dimensions = node.inputs.first().and_then(|input| model.ints.get(input));
-                let dimensions = dimensions.ok_or_else(|| format!("the shape of {name} is not known"))?;
+                let Some(dimensions) = node.inputs.first().and_then(|input| model.ints.get(input)) else { continue };
                 let shape = dimensions.iter().map(|&n| usize::try_from(n).map_err(|_| format!("{name} has a dimension {n}")));
                 let shape = shape.collect::<Told<Vec<_>>>()?;
                 let value = match node.tensor("value").map(|(tensor, _)| &tensor.stored) {
                     Some(Stored::Here(values)) => values.first().copied().unwrap_or_default(),
-                    Some(_) => return Err(format!("the value of {name} is of a kind not known here")),
+                    // Whole numbers: no weights.
+                    Some(_) => continue,
                     None => 0.0,
                 };
                 model.tensors.push(Tensor { name, shape, dtype: Dtype::F32, stored: Stored::Same(value) });
@@ -73,7 +130,7 @@ fn constants(model: &mut Model) -> Told<()> {
     Ok(())
 }
 
-fn step(node: &Node, value: &str, model: &mut Model, chain: &mut Chain, flat: &mut bool, remarks: &mut Vec<String>) -> Told<()> {
+fn step(node: &Node, value: &str, model: &mut Model, source: &Source, chain: &mut Chain, remarks: &mut Vec<String>) -> Told<()> {
     let constant = |model: &Model, at: usize| -> Told<Option<usize>> {
         let Some(name) = node.inputs.get(at).filter(|name| !name.is_empty()) else { return Ok(None) };
         let found = model.tensors.iter().position(|tensor| tensor.name == *name);
@@ -117,7 +174,7 @@ fn step(node: &Node, value: &str, model: &mut Model, chain: &mut Chain, flat: &m
             }
         }
         "GlobalAveragePool" => chain.push("pool", Op::AdaptiveAvgPool { out: 1 }),
-        "Flatten" | "Reshape" | "Squeeze" => *flat = true,
+        "Flatten" | "Reshape" | "Squeeze" => {}
         "Dropout" => chain.dropout(node.float("ratio", 0.5)),
         "Identity" | "Cast" => {}
         "Softmax" | "LogSoftmax" => remarks.push(format!("ends in a {}; this program takes the logits before it", node.op)),
@@ -140,9 +197,52 @@ fn step(node: &Node, value: &str, model: &mut Model, chain: &mut Chain, flat: &m
         }
         "Add" => {
             let other = usize::from(node.inputs.first().is_some_and(|name| name == value));
-            chain.bias(needed(constant(model, other)?)?)?;
+            bias(needed(constant(model, other)?)?, model, source, chain)?;
+        }
+        // What tools make of a graph to run it faster, or in fewer bits.
+        other if other.starts_with("Fused") || other.starts_with("Nhwc") => {
+            return Err(format!("its graph has {other}, which ONNX Runtime puts in: export it again without its optimisations"));
+        }
+        other
+            if ["QLinear", "Quantize", "Dequantize", "DynamicQuantize"].iter().any(|begin| other.starts_with(begin))
+                || other.ends_with("Integer") =>
+        {
+            return Err(format!("its graph is quantised ({other}): export it again without quantisation"));
         }
         other => return Err(format!("its graph has the operator {other}, which no AlexNet has")),
+    }
+    Ok(())
+}
+
+/// Longest bias that is believed; AlexNet's has 4,096 numbers.
+const LONGEST_BIAS: usize = 1 << 20;
+
+/// A bias that is added by an operator of its own, [channels, 1, 1] to maps or [outputs] to features, with any number of ones
+/// before.
+fn bias(tensor: usize, model: &mut Model, source: &Source, chain: &mut Chain) -> Told<()> {
+    let no_bias = || "its graph adds something that is no bias".to_string();
+    let (bias, out, maps) = chain.bias().ok_or_else(no_bias)?;
+    let shape = &model.tensors[tensor].shape;
+    let ones = shape.len().checked_sub(if maps { 3 } else { 1 }).ok_or_else(no_bias)?;
+    let wanted: &[usize] = if maps { &[out, 1, 1] } else { &[out] };
+    // What a graph makes out of nothing could be of any length.
+    if out > LONGEST_BIAS {
+        return Err(format!("its graph adds {out} numbers as a bias"));
+    }
+    if shape[..ones].iter().any(|n| *n != 1) || shape[ones..] != *wanted {
+        return Err(no_bias());
+    }
+    model.tensors[tensor].shape = vec![out];
+    if !matches!(model.tensors[*bias].stored, Stored::Same(0.0)) {
+        // The layer has one already.
+        let before = model.tensors[*bias].values(source)?;
+        let more = model.tensors[tensor].values(source)?;
+        let sum = before.iter().zip(&more).map(|(a, b)| a + b).collect();
+        let name = format!("{} + {}", model.tensors[*bias].name, model.tensors[tensor].name);
+        model.tensors.push(Tensor { name, shape: vec![out], dtype: Dtype::F32, stored: Stored::Here(sum) });
+        *bias = model.tensors.len() - 1;
+    } else {
+        *bias = tensor;
     }
     Ok(())
 }

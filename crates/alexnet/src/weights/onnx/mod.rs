@@ -1,7 +1,12 @@
 //! ONNX files: a graph of operators with its constants. Read as a net when it is a chain of AlexNet's operators; written as one.
 //! Field numbers after `onnx.proto`.
 
+mod front;
 mod graph;
+#[cfg(test)]
+mod graph_tests;
+mod norm;
+mod own;
 mod proto;
 #[cfg(test)]
 mod tests;
@@ -35,7 +40,7 @@ pub(crate) fn is_onnx(source: &Source) -> bool {
 /// Reads a model.
 ///
 /// # Errors
-/// A broken message, an operator that AlexNet does not have, a graph that is no chain.
+/// A broken message. Operators that AlexNet does not have, and a graph that is no chain, are told where they are wanted.
 pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
     match parse(&source) {
         Ok((tensors, metadata, graph, remarks)) => {
@@ -46,14 +51,31 @@ pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
 }
 
 type Parsed =
-    (Vec<super::contents::Tensor>, std::collections::BTreeMap<String, String>, Option<super::contents::Graph>, Vec<String>);
+    (Vec<super::contents::Tensor>, std::collections::BTreeMap<String, String>, Option<Told<super::contents::Graph>>, Vec<String>);
 
 fn parse(source: &Source) -> Told<Parsed> {
     let mut model = proto::model(source)?;
     // Our own files name their parameters and their net; what stands before the net in the graph is then its preprocessing.
+    let mut changed = None;
     if model.metadata.contains_key("net") {
-        return Ok((model.tensors, model.metadata, None, Vec::new()));
+        changed = own::difference(&model);
+        if changed.is_none() {
+            return Ok((model.tensors, model.metadata, None, Vec::new()));
+        }
+        // The graph is what others run, whatever the metadata say.
+        model.metadata.remove("net");
     }
-    let (graph, remarks) = graph::net(&mut model)?;
+    let (graph, mut remarks) = match graph::net(&mut model, source) {
+        Ok((graph, remarks)) => (Ok(graph), remarks),
+        Err(why) => (Err(why), Vec::new()),
+    };
+    let graph = match changed {
+        None => graph,
+        Some(changed) => {
+            let told = format!("its graph is no longer the one that this program wrote into it ({changed})");
+            remarks.push(format!("{told}, and is read as it stands"));
+            graph.map_err(|why| format!("{told}, and {why}"))
+        }
+    };
     Ok((model.tensors, model.metadata, Some(graph), remarks))
 }

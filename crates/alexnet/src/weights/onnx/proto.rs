@@ -18,9 +18,27 @@ pub(super) struct Model {
     pub(super) tensors: Vec<Tensor>,
     /// Values of short lists of whole numbers among the constants: shapes.
     pub(super) ints: HashMap<String, Vec<i64>>,
-    /// Name and dimensions (0 if open) of the graph's inputs.
-    pub(super) inputs: Vec<(String, Vec<i64>)>,
+    /// The graph's inputs and outputs.
+    pub(super) inputs: Vec<Value>,
+    pub(super) outputs: Vec<Value>,
     pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// What goes into the graph or comes out of it.
+#[derive(Debug, Default)]
+pub(super) struct Value {
+    pub(super) name: String,
+    /// Kind of its numbers; 0 if open.
+    kind: i64,
+    /// 0 for those that are open.
+    pub(super) dimensions: Vec<i64>,
+}
+
+impl Value {
+    /// Whether it may hold floats of any length: answers are, the number of the best class is not.
+    pub(super) fn floating(&self) -> bool {
+        matches!(self.kind, 0 | 1 | 10 | 11 | 16)
+    }
 }
 
 /// An operator at work.
@@ -29,16 +47,16 @@ pub(super) struct Node {
     pub(super) op: String,
     pub(super) inputs: Vec<String>,
     pub(super) outputs: Vec<String>,
-    attributes: Vec<Attribute>,
+    pub(super) attributes: Vec<Attribute>,
 }
 
 #[derive(Debug, Default)]
-struct Attribute {
-    name: String,
-    float: Option<f32>,
-    int: Option<i64>,
+pub(super) struct Attribute {
+    pub(super) name: String,
+    pub(super) float: Option<f32>,
+    pub(super) int: Option<i64>,
     text: Option<String>,
-    ints: Vec<i64>,
+    pub(super) ints: Vec<i64>,
     tensor: Option<(Tensor, Vec<i64>)>,
 }
 
@@ -102,7 +120,7 @@ fn pair(mut cursor: Cursor<'_>) -> Told<(String, String)> {
 
 fn graph(mut cursor: Cursor<'_>, model: &mut Model) -> Told<()> {
     while let Some((number, field)) = next(&mut cursor)? {
-        if model.nodes.len() + model.tensors.len() + model.inputs.len() > MOST {
+        if model.nodes.len() + model.tensors.len() + model.inputs.len() + model.outputs.len() > MOST {
             return Err(format!("a graph of more than {MOST} parts; AlexNet's has some dozens"));
         }
         match (number, field) {
@@ -114,7 +132,8 @@ fn graph(mut cursor: Cursor<'_>, model: &mut Model) -> Told<()> {
                 }
                 model.tensors.push(tensor);
             }
-            (11, Field::Bytes(cursor)) => model.inputs.push(input(cursor)?),
+            (11, Field::Bytes(cursor)) => model.inputs.push(value(cursor)?),
+            (12, Field::Bytes(cursor)) => model.outputs.push(value(cursor)?),
             _ => {}
         }
     }
@@ -154,16 +173,23 @@ fn attribute(mut cursor: Cursor<'_>) -> Told<Attribute> {
     Ok(attribute)
 }
 
-/// ValueInfoProto: name, and the dimensions of a tensor's type.
-fn input(mut cursor: Cursor<'_>) -> Told<(String, Vec<i64>)> {
-    let (mut name, mut dimensions) = (String::new(), Vec::new());
+/// ValueInfoProto: name, and the kind and dimensions of a tensor's type.
+fn value(mut cursor: Cursor<'_>) -> Told<Value> {
+    let mut value = Value::default();
     while let Some((number, field)) = next(&mut cursor)? {
         match (number, field) {
-            (1, field) => name = field.text()?,
+            (1, field) => value.name = field.text()?,
             (2, Field::Bytes(kind)) => {
                 for mut tensor in inner(kind, 1)? {
                     while let Some((number, field)) = next(&mut tensor)? {
-                        let (2, Field::Bytes(shape)) = (number, field) else { continue };
+                        let shape = match (number, field) {
+                            (2, Field::Bytes(shape)) => shape,
+                            (1, field) => {
+                                value.kind = field.int()?;
+                                continue;
+                            }
+                            _ => continue,
+                        };
                         for mut dimension in inner(shape, 1)? {
                             let mut size = 0;
                             while let Some((number, field)) = next(&mut dimension)? {
@@ -171,7 +197,7 @@ fn input(mut cursor: Cursor<'_>) -> Told<(String, Vec<i64>)> {
                                     size = field.int()?;
                                 }
                             }
-                            dimensions.push(size);
+                            value.dimensions.push(size);
                         }
                     }
                 }
@@ -179,7 +205,7 @@ fn input(mut cursor: Cursor<'_>) -> Told<(String, Vec<i64>)> {
             _ => {}
         }
     }
-    Ok((name, dimensions))
+    Ok(value)
 }
 
 /// The messages under one field, at most 16.
@@ -197,6 +223,7 @@ fn inner<'a>(mut cursor: Cursor<'a>, wanted: u64) -> Told<Vec<Cursor<'a>>> {
 fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
     let (mut name, mut dimensions, mut kind) = (String::new(), Vec::new(), 0);
     let (mut runs, mut floats, mut ints) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut halves, mut few) = (Vec::new(), Vec::new());
     let (mut outside, mut place) = (false, HashMap::new());
     let source = cursor.source();
     while let Some((number, field)) = next(&mut cursor)? {
@@ -205,6 +232,9 @@ fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
             (2, field) => kind = field.int()?,
             (4 | 9 | 10, Field::Bytes(part)) if runs.len() < 64 => runs.push((part.at(), part.left())),
             (4, Field::Fixed32(bytes)) if floats.len() < MOST => floats.push(f32::from_le_bytes(bytes)),
+            // Half precision by way of the onnx package's `make_tensor`: each number's 16 bits as a whole number.
+            (5, Field::Bytes(part)) if halves.len() < 64 => halves.push((part.at(), part.left())),
+            (5, field) => field.ints(&mut few, MOST)?,
             (7, field) => field.ints(&mut ints, MOST)?,
             (8, field) => name = field.text()?,
             (13, Field::Bytes(part)) if place.len() < 16 => {
@@ -254,6 +284,12 @@ fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
             return Err(format!("keeps {name} in {file}; the file of its weights must lie beside it"));
         }
         Stored::Beside { file: source.path().with_file_name(file), start, length }
+    } else if runs.is_empty() && !(halves.is_empty() && few.is_empty()) && matches!(dtype, Dtype::F16 | Dtype::Bf16) {
+        if few.is_empty() {
+            Stored::Varints(halves)
+        } else {
+            Stored::Here(few.iter().map(|&bits| dtype.half(bits as u16)).collect())
+        }
     } else if floats.is_empty() {
         Stored::Runs(runs)
     } else {

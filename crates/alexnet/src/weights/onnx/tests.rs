@@ -82,3 +82,31 @@ fn ours_come_back_with_what_surrounds_them() {
         }
     }
 }
+
+#[test]
+fn a_graph_that_another_program_changed_is_believed_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.onnx");
+    let changed = |name: &str, from: &[u8], to: &[u8], preprocess_in_graph: bool| {
+        save(&path, &small(name), SaveOptions { preprocess_in_graph, ..SaveOptions::default() }).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = bytes.windows(from.len()).position(|part| part == from).unwrap();
+        bytes[at..at + from.len()].copy_from_slice(to);
+        std::fs::write(&path, bytes).unwrap();
+        open(&path, None)
+    };
+    // An operator's name is its node's field 4.
+    let tanh = changed("caffenet", b"\x22\x04Relu", b"\x22\x04Tanh", false).unwrap();
+    let activations = tanh.net.layers.iter().filter(|layer| matches!(layer.op, crate::net::Op::Activation { .. }));
+    let functions: Vec<_> = activations.map(|layer| layer.op.clone()).collect();
+    assert_eq!(functions[0], crate::net::Op::Activation { function: crate::net::Activation::Tanh });
+    assert_eq!(functions[1], crate::net::Op::Activation { function: crate::net::Activation::Relu });
+    assert_eq!(tanh.classes, ["a", "b", "c"]);
+    let remarks = inspect(&path, None).unwrap().remarks.join("; ");
+    assert!(remarks.contains("no longer the one") && remarks.contains("relu1 is Tanh, not Relu"), "{remarks}");
+    let why = changed("caffenet", b"\x22\x04Relu", b"\x22\x04Celu", false).unwrap_err().to_string();
+    assert!(why.contains("no longer the one") && why.contains("the operator Celu"), "{why}");
+    // What bytes become before the net is not read back.
+    let why = changed("torchvision", b"\x22\x04Relu", b"\x22\x04Tanh", true).unwrap_err().to_string();
+    assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input picture"), "{why}");
+}

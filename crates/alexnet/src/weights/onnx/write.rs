@@ -3,8 +3,9 @@
 use super::super::model::MEAN_TENSOR;
 use super::super::protobuf::Message;
 use super::super::save::Sheet;
-use crate::image::{Channels, Mean};
-use crate::net::{Activation, Op, Pad, Shape};
+use super::proto::{self, Node};
+use crate::image::{Channels, Mean, Preprocess};
+use crate::net::{Activation, Net, Op, Pad, Shape};
 use crate::{Error, Result, files};
 use std::path::Path;
 
@@ -21,25 +22,7 @@ const INT64: u64 = 7;
 /// # Errors
 /// Layers that cannot be expressed, or a file that cannot be written; one that stood there before is kept.
 pub(crate) fn write(path: &Path, sheet: &Sheet<'_>, preprocess: bool) -> Result<()> {
-    let mut graph = Graph { message: Message::default(), value: String::new(), names: 0, flat: false };
-    let size = sheet.net.image_size;
-    let input = if preprocess {
-        graph.value = "picture".into();
-        graph.prepare(sheet);
-        value("picture", UINT8, &[size, size, 3])
-    } else {
-        graph.value = "input".into();
-        value("input", FLOAT, &[3, size, size])
-    };
-    let shapes = sheet.net.shapes()?;
-    let last = sheet.net.layers.iter().rposition(|layer| !matches!(layer.op, Op::Dropout { .. })).unwrap_or_default();
-    for (i, (layer, shape)) in sheet.net.layers.iter().zip(&shapes).enumerate() {
-        let to = if i == last { "logits" } else { &layer.name };
-        graph.layer(&layer.op, &layer.name, to, shape.input, shape.output)?;
-    }
-    if graph.value != "logits" {
-        return Err(Error::Invalid("the last layer changes nothing and cannot be written".into()));
-    }
+    let (graph, input) = graph(&sheet.net, preprocess.then_some(&sheet.model.preprocess), false)?;
     let mut message = graph.message.text(2, &sheet.net.name);
     for parameter in &sheet.parameters {
         message = message.message(5, shape_of(&parameter.name, FLOAT, &parameter.shape).weights(9, parameter));
@@ -60,6 +43,36 @@ pub(crate) fn write(path: &Path, sheet: &Sheet<'_>, preprocess: bool) -> Result<
     files::write_whole(path, |out| model.write(out))
 }
 
+/// The nodes that a net is written as, without constants: what a file of ours holds if nobody has changed it. `preprocess` is what
+/// stands before it.
+pub(super) fn nodes(net: &Net, preprocess: Option<&Preprocess>) -> Result<Vec<Node>> {
+    Ok(graph(net, preprocess, true)?.0.nodes)
+}
+
+/// The graph of a net and its input; `bare` leaves out the constants' values.
+fn graph(net: &Net, preprocess: Option<&Preprocess>, bare: bool) -> Result<(Graph<'static>, Message<'static>)> {
+    let mut graph = Graph { message: Message::default(), nodes: Vec::new(), value: String::new(), names: 0, flat: false, bare };
+    let size = net.image_size;
+    let input = if let Some(preprocess) = preprocess {
+        graph.value = "picture".into();
+        graph.prepare(preprocess);
+        value("picture", UINT8, &[size, size, 3])
+    } else {
+        graph.value = "input".into();
+        value("input", FLOAT, &[3, size, size])
+    };
+    let shapes = net.shapes()?;
+    let last = net.layers.iter().rposition(|layer| !matches!(layer.op, Op::Dropout { .. })).unwrap_or_default();
+    for (i, (layer, shape)) in net.layers.iter().zip(&shapes).enumerate() {
+        let to = if i == last { "logits" } else { &layer.name };
+        graph.layer(&layer.op, &layer.name, to, shape.input, shape.output)?;
+    }
+    if graph.value != "logits" {
+        return Err(Error::Invalid("the last layer changes nothing and cannot be written".into()));
+    }
+    Ok((graph, input))
+}
+
 /// ValueInfoProto of [n, ...].
 fn value(name: &str, kind: u64, shape: &[usize]) -> Message<'static> {
     let dimensions = shape.iter().map(|&n| Message::default().int(1, n as u64));
@@ -77,12 +90,15 @@ fn shape_of<'a>(name: &str, kind: u64, shape: &[usize]) -> Message<'a> {
 /// The graph so far.
 struct Graph<'a> {
     message: Message<'a>,
+    nodes: Vec<Node>,
     /// What the next node takes.
     value: String,
     /// Number of constants.
     names: usize,
     /// Whether maps have become features.
     flat: bool,
+    /// Whether constants are named only.
+    bare: bool,
 }
 
 /// An attribute of a node.
@@ -93,6 +109,27 @@ enum Attribute<'s> {
 }
 
 impl Attribute<'_> {
+    /// As the reader has it.
+    fn read(&self) -> proto::Attribute {
+        let mut read = proto::Attribute::default();
+        let name = match self {
+            Attribute::Int(name, number) => {
+                read.int = Some(*number);
+                name
+            }
+            Attribute::Float(name, number) => {
+                read.float = Some(*number);
+                name
+            }
+            Attribute::Ints(name, numbers) => {
+                read.ints = numbers.iter().map(|&n| n as i64).collect();
+                name
+            }
+        };
+        read.name = name.to_string();
+        read
+    }
+
     fn message(&self) -> Message<'static> {
         match self {
             Attribute::Int(name, number) => Message::default().text(1, name).int(3, *number as u64).int(20, 2),
@@ -120,6 +157,9 @@ impl Graph<'_> {
         for attribute in attributes {
             node = node.message(5, attribute.message());
         }
+        let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
+        let attributes = attributes.iter().map(Attribute::read).collect();
+        self.nodes.push(Node { op: op.into(), inputs: names(inputs), outputs: names(outputs), attributes });
         self.message = std::mem::take(&mut self.message).message(1, node);
     }
 
@@ -131,21 +171,22 @@ impl Graph<'_> {
     }
 
     /// Adds a constant and gives its name.
-    fn constant(&mut self, shape: &[usize], values: &[f32]) -> String {
-        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    fn constant(&mut self, shape: &[usize], values: impl FnOnce() -> Vec<f32>) -> String {
+        let bytes: Vec<u8> = if self.bare { Vec::new() } else { values().iter().flat_map(|v| v.to_le_bytes()).collect() };
         self.raw_constant(FLOAT, shape, &bytes)
     }
 
     fn raw_constant(&mut self, kind: u64, shape: &[usize], bytes: &[u8]) -> String {
         self.names += 1;
         let name = format!("constant{}", self.names);
-        self.message = std::mem::take(&mut self.message).message(5, shape_of(&name, kind, shape).text(9, bytes));
+        if !self.bare {
+            self.message = std::mem::take(&mut self.message).message(5, shape_of(&name, kind, shape).text(9, bytes));
+        }
         name
     }
 
     /// From RGB bytes [n, size, size, 3] to what the net takes.
-    fn prepare(&mut self, sheet: &Sheet<'_>) {
-        let preprocess = &sheet.model.preprocess;
+    fn prepare(&mut self, preprocess: &Preprocess) {
         self.then("Cast", &[], "picture.numbers", &[Attribute::Int("to", FLOAT as i64)]);
         self.then("Transpose", &[], "picture.planes", &[Attribute::Ints("perm", vec![0, 3, 1, 2])]);
         if preprocess.channels == Channels::Bgr {
@@ -153,24 +194,26 @@ impl Graph<'_> {
             let order = self.raw_constant(INT64, &[3], &order);
             self.then("Gather", &[&order], "picture.bgr", &[Attribute::Int("axis", 1)]);
         }
-        let scale = self.constant(&[], &[preprocess.scale]);
+        let scale = self.constant(&[], || vec![preprocess.scale]);
         self.then("Mul", &[&scale], "picture.scaled", &[]);
         match &preprocess.mean {
             Mean::Channel(mean) => {
-                let mean = self.constant(&[3, 1, 1], mean);
+                let mean = self.constant(&[3, 1, 1], || mean.to_vec());
                 self.then("Sub", &[&mean], "picture.centred", &[]);
             }
             // The picture that is fed is the centre crop: so is its mean.
             Mean::Picture { size, values, .. } => {
                 let crop = preprocess.crop;
-                let window = crate::image::crop::centre(*size, *size, crop);
-                let rows = (0..3 * crop).map(|i| (i / crop * size + window.top + i % crop) * size + window.left);
-                let middle: Vec<f32> = rows.flat_map(|at| &values[at..at + crop]).copied().collect();
-                let mean = self.constant(&[3, crop, crop], &middle);
+                let middle = || {
+                    let window = crate::image::crop::centre(*size, *size, crop);
+                    let rows = (0..3 * crop).map(|i| (i / crop * size + window.top + i % crop) * size + window.left);
+                    rows.flat_map(|at| &values[at..at + crop]).copied().collect()
+                };
+                let mean = self.constant(&[3, crop, crop], middle);
                 self.then("Sub", &[&mean], "picture.centred", &[]);
             }
         }
-        let std = self.constant(&[3, 1, 1], &preprocess.std);
+        let std = self.constant(&[3, 1, 1], || preprocess.std.to_vec());
         self.then("Div", &[&std], "picture.prepared", &[]);
     }
 
@@ -223,10 +266,10 @@ impl Graph<'_> {
             Op::AdaptiveAvgPool { out } if out == input.size => self.then("Identity", &[], to, &[]),
             // Means over rows and then over columns, as two matrices: windows need not be of one size.
             Op::AdaptiveAvgPool { out } => {
-                let means = adaptive(input.size, out);
-                let rows = self.constant(&[out, input.size], &means);
-                let columns = super::super::open::transposed(&means, &[out, input.size]);
-                let columns = self.constant(&[input.size, out], &columns);
+                let means = || adaptive(input.size, out);
+                let rows = self.constant(&[out, input.size], means);
+                let columns = || super::super::open::transposed(&means(), &[out, input.size]);
+                let columns = self.constant(&[input.size, out], columns);
                 let half = format!("{name}.columns");
                 self.then("MatMul", &[&columns], &half, &[]);
                 let from = std::mem::replace(&mut self.value, to.into());
@@ -272,7 +315,7 @@ impl Graph<'_> {
         let mut attributes = window(n, 1, Pad::all(n / 2));
         attributes.push(Attribute::Int("count_include_pad", 1));
         self.then("AveragePool", &[], &named("means"), &attributes);
-        let (alpha, beta, k) = (self.constant(&[], &[alpha]), self.constant(&[], &[beta]), self.constant(&[], &[k]));
+        let [alpha, beta, k] = [alpha, beta, k].map(|number| self.constant(&[], || vec![number]));
         self.then("Mul", &[&alpha], &named("scaled"), &[]);
         self.then("Add", &[&k], &named("sum"), &[]);
         self.then("Pow", &[&beta], &named("power"), &[]);

@@ -66,3 +66,17 @@ fn a_pickle_that_calls_something_and_a_compressed_record_are_refused() {
     (deflated[8], deflated[directory + 10]) = (8, 8);
     assert!(golden::complaint(&deflated).contains("compressed"));
 }
+
+#[test]
+fn torchscript_is_told_how_to_give_its_weights() {
+    // The program lies beside the weights; here under the name of a record of the same length.
+    let (from, to) = (b".data/serialization_id", b"code/__torch__/net0.py");
+    let mut script = ZIP.to_vec();
+    let places: Vec<usize> = (0..script.len()).filter(|at| script[*at..].starts_with(from)).collect();
+    assert_eq!(places.len(), 2, "one in its local header and one in the directory");
+    for at in places {
+        script[at..at + to.len()].copy_from_slice(to);
+    }
+    let why = golden::complaint(&script);
+    assert!(why.contains("TorchScript") && why.contains("torch.jit.load(FILE).state_dict()"), "{why}");
+}
