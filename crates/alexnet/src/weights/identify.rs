@@ -200,8 +200,10 @@ fn of_graph(graph: &Graph, tensors: &[Tensor]) -> std::result::Result<Vec<Found>
 /// net of ours whose last layer is fc3 is not the tutorial's.
 pub(crate) fn of_net(contents: &Contents, net: &Net) -> Option<Vec<Found>> {
     let found = |(name, shape): (String, Vec<usize>)| {
-        let tensor = contents.tensors.iter().position(|tensor| tensor.name == name && tensor.shape == shape)?;
-        Some(Found { name, tensor, transposed: false, shape })
+        let transposed = contents.format == Format::Paddle && shape.len() == 2;
+        let theirs = if transposed { vec![shape[1], shape[0]] } else { shape.clone() };
+        let tensor = contents.tensors.iter().position(|tensor| tensor.name == name && tensor.shape == theirs)?;
+        Some(Found { name, tensor, transposed, shape })
     };
     parameters(net).ok()?.into_iter().map(found).collect()
 }
