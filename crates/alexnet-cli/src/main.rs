@@ -1,6 +1,7 @@
 //! The program `alexnet`.
 
 mod commands;
+mod model_file;
 mod net_option;
 mod out;
 

@@ -1,6 +1,6 @@
 //! `alexnet convert`: a model file from one format to another.
 
-use crate::{net_option, out};
+use crate::{model_file, net_option, out};
 use alexnet::image::Channels;
 use alexnet::weights::imagenet::Order;
 use alexnet::weights::{self, Names, SaveOptions};
@@ -38,7 +38,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = weights::open(&args.from, args.net.as_deref())?;
+    let mut model = model_file::open(&args.from, args.net.as_deref())?;
     if let Some(labels) = &args.labels {
         let names = read_labels(labels)?;
         weights::imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;

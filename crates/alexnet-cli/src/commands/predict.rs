@@ -1,11 +1,10 @@
 //! `alexnet predict`: what a model sees in pictures.
 
 use super::machine::{self, Machine};
-use crate::{net_option, out};
+use crate::{model_file, net_option, out};
 use alexnet::engine::Engine;
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
-use alexnet::weights;
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +37,7 @@ pub(crate) struct Args {
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut model = weights::open(&args.model, args.net.as_deref())?;
+    let mut model = model_file::open(&args.model, args.net.as_deref())?;
     // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
     // convolutions' weights for Winograd even for one picture costs 15 ms.
     let batch = args.pictures.len().min(TOGETHER) * args.crops;

@@ -89,6 +89,6 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         question: net.is_none().then(|| identity.question()),
         preprocess,
         known: identity.known.map(|known| known.file),
-        remarks: contents.remarks,
+        remarks: contents.remarks.into_iter().chain(identity.notes).collect(),
     })
 }

@@ -51,7 +51,7 @@ type Parsed =
 fn parse(source: &Source) -> Told<Parsed> {
     let mut model = proto::model(source)?;
     // Our own files name their parameters and their net; what stands before the net in the graph is then its preprocessing.
-    if model.metadata.contains_key("net") {
+    if super::model::is_ours(&model.metadata) {
         return Ok((model.tensors, model.metadata, None, Vec::new()));
     }
     let (graph, remarks) = graph::net(&mut model)?;
