@@ -3,7 +3,7 @@
 
 use super::contents::{Contents, Dtype, Format, Stored, Tensor};
 use super::model::MEAN_TENSOR;
-use super::pickle::{self, Id, Pickle, Value, Writer};
+use super::pickle::{self, Allowed, Id, Pickle, Value, Writer, checkpoint};
 use super::save::Sheet;
 use super::source::{Source, Told};
 use crate::{Result, files};
@@ -12,20 +12,23 @@ use std::io;
 use std::path::Path;
 
 /// The names that such a pickle may hold: numpy before and since version 2, and bytes as protocol 2 has them.
-const ALLOWED: &[&str] = &[
-    "collections.OrderedDict",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.core.numeric._frombuffer",
-    "numpy._core.numeric._frombuffer",
-    "numpy.ndarray",
-    "numpy.dtype",
-    "_codecs.encode",
-    "builtins.tuple",
-    "__builtin__.tuple",
-];
+const ALLOWED: Allowed = Allowed {
+    names: &[
+        "collections.OrderedDict",
+        "numpy.core.multiarray._reconstruct",
+        "numpy._core.multiarray._reconstruct",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+        "numpy.core.numeric._frombuffer",
+        "numpy._core.numeric._frombuffer",
+        "numpy.ndarray",
+        "numpy.dtype",
+        "_codecs.encode",
+        "builtins.tuple",
+        "__builtin__.tuple",
+    ],
+    advice: "save the weights alone: paddle.save(layer.state_dict(), \"w.pdparams\")",
+};
 
 /// Key of Paddle's table of its own names, which nobody needs.
 const TABLE: &str = "StructuredToParameterName@@";
@@ -58,10 +61,9 @@ type Parsed = (Vec<Tensor>, BTreeMap<String, String>, Vec<String>);
 
 fn parse(source: &Source) -> Told<Parsed> {
     let pickle = pickle::read(&mut source.cursor(0, source.length()), ALLOWED)?;
-    let Value::Dict(entries) = pickle.get(pickle.root) else {
-        return Err(format!("holds {} instead of arrays by name", pickle.get(pickle.root).kind()));
-    };
-    let (mut tensors, mut metadata, mut remarks) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let (dict, mut remarks) = checkpoint::weights(&pickle, &|value| is_array(&pickle, value))?;
+    let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are no dictionary".into()) };
+    let (mut tensors, mut metadata) = (Vec::new(), BTreeMap::new());
     for &(key, value) in entries {
         match pickle.text(key) {
             Some(TABLE) | None => {}
@@ -89,6 +91,16 @@ fn about(source: &Source, pickle: &Pickle, value: Id) -> Told<BTreeMap<String, S
         other => return Err(broken(other.kind())),
     };
     words.map_err(|e| broken(e.to_string()))
+}
+
+/// What [`array`] reads, told without reading it.
+fn is_array(pickle: &Pickle, value: Id) -> bool {
+    let value = match pickle.items(value) {
+        Some(&[name, array]) if pickle.text(name).is_some() => array,
+        _ => value,
+    };
+    let Value::Call { name, .. } = pickle.get(value) else { return false };
+    matches!(name.rsplit('.').next(), Some("_reconstruct" | "_frombuffer"))
 }
 
 /// An array without its name, or none when the value is something else. Paddle also writes (name, array).

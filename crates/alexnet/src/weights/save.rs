@@ -97,7 +97,9 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
     // An option that changes nothing would be taken for one that did.
     let foreign = match (ending.as_str(), options.names) {
         ("pdparams", Some(Names::Torchvision)) => Some("a .pdparams is for Paddle: --names paddle or own"),
-        ("onnx", Some(Names::Torchvision | Names::Paddle | Names::Page)) => Some("the graph of an .onnx says what its tensors are"),
+        ("onnx", Some(Names::Torchvision | Names::Paddle | Names::Page)) => {
+            Some("the graph of an .onnx says what its tensors are")
+        }
         ("caffemodel", Some(Names::Torchvision | Names::Paddle | Names::Page)) => Some("Caffe's layers have Caffe's names"),
         _ => None,
     };
@@ -159,7 +161,8 @@ fn sheet_for(model: &Model, names: Names) -> Result<(Sheet<'_>, Vec<String>)> {
             // torchvision averages its maps to 6 x 6, which at 224 pixels they are; at other sizes its weights still go by Paddle's
             // names, and the file's own words tell of the average.
             if names == Names::Paddle && same_answers(&plain(&model.net), &preset("torchvision").map(|net| plain(&net))?) {
-                target = if same_answers(&plain(&model.net), &plain(&target)) { target } else { scaling_at_inference(&model.net) };
+                target =
+                    if same_answers(&plain(&model.net), &plain(&target)) { target } else { scaling_at_inference(&model.net) };
             }
             let (given, taken) = (factors(&model.net)?, factors(&target)?);
             if !same_answers(&plain(&model.net), &plain(&target)) {
