@@ -5,6 +5,7 @@ use crate::{model_file, net_option, out};
 use alexnet::engine::Engine;
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
+use alexnet::weights::imagenet::with_word;
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             if args.json {
                 results.push(json(path, args.crops, &guesses, &model.classes));
             } else {
-                let answers = guesses.iter().map(|g| format!("{} {:.1} %", model.classes[g.index], g.probability * 100.0));
+                let label = |g: &Guess| with_word(&model.classes[g.index]);
+                let answers = guesses.iter().map(|g| format!("{} {:.1} %", label(g), g.probability * 100.0));
                 out::print(&format!("{}: {}\n", path.display(), answers.collect::<Vec<_>>().join(", ")))?;
             }
         }
