@@ -40,6 +40,16 @@ def torch_files():
     torch.save(state, FOLDER / "legacy.pth", _use_new_zipfile_serialization=False)
     checkpoint = {"epoch": 3, "state_dict": {"module." + k: v for k, v in state.items()}, "optimizer": {"state": {}, "lr": 0.1}}
     torch.save(checkpoint, FOLDER / "checkpoint.pth")
+    # All that weights_only=True loads; and what it does not, in a checkpoint of its own.
+    expanded = {"conv1.weight": weight, "conv1.bias": torch.full((1,), 2.0).expand(2)}
+    beside = {"kinds": [torch.int32, torch.uint8, torch.float8_e4m3fn], "complex": torch.ones(3, dtype=torch.complex64)}
+    beside |= {"sparse": torch.eye(3).to_sparse(), "size": torch.Size([1])}
+    for name, new in [("beside.pth", True), ("beside_legacy.pth", False)]:
+        # The legacy container has no way to write the newer kinds of numbers.
+        more = {"unsigned": torch.ones(3, dtype=torch.uint16)} if new else {}
+        torch.save({"model_state": expanded, **beside, **more}, FOLDER / name, _use_new_zipfile_serialization=new)
+        torch.load(FOLDER / name, weights_only=True)
+    torch.save({"state_dict": expanded, "scores": np.zeros(2), "folder": Path("runs")}, FOLDER / "numpy_beside.pth")
     tar_file(state)
 
 

@@ -1,6 +1,7 @@
 //! The program `alexnet`.
 
 mod commands;
+mod model_file;
 mod net_option;
 mod out;
 
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Report(args) => commands::report::run(&args, cli.quiet),
         Command::Compare(args) => commands::compare::run(&args, cli.quiet),
-        Command::Predict(args) => commands::predict::run(&args, cli.quiet),
+        Command::Predict(args) => commands::predict::run(&args),
         Command::Serve(args) => commands::serve::run(&args, cli.quiet),
         Command::Features(args) => commands::features::run(&args, cli.quiet),
         Command::Similar(args) => commands::similar::run(&args),

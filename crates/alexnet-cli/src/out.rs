@@ -16,13 +16,6 @@ pub(crate) fn say(line: &str) {
     let _ = print(&format!("{line}\n"));
 }
 
-/// Tells beside the results what is noteworthy of a file.
-pub(crate) fn notes(path: &std::path::Path, notes: &[String]) {
-    for note in notes {
-        eprintln!("note: {}: {note}", path.display());
-    }
-}
-
 /// Prints one JSON document on one line.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string(value)? + "\n"))

@@ -190,8 +190,13 @@ fn a_model_goes_through_every_format_and_answers_the_same() {
         json[0]["top"].clone()
     };
     let wanted = answer(&from);
-    for (name, format) in [("m.pth", "PyTorch"), ("m.onnx", "ONNX"), ("m.caffemodel", "Caffe"), ("m.safetensors", "safetensors")]
-    {
+    for (name, format) in [
+        ("m.pth", "PyTorch"),
+        ("m.onnx", "ONNX"),
+        ("m.caffemodel", "Caffe"),
+        ("m.pdparams", "Paddle"),
+        ("m.safetensors", "safetensors"),
+    ] {
         let to = folder.path().join(name);
         done(&["convert", text(&from), text(&to)]);
         // Caffe's file takes other numbers, so that its answers are rounded elsewhere.
@@ -204,6 +209,26 @@ fn a_model_goes_through_every_format_and_answers_the_same() {
         assert!(told.starts_with(format) && told.contains("net: caffenet, 67 x 67 pixels, 10 classes"), "{told}");
         from = to;
     }
+    // A trainer's dictionary around the weights is looked through, and said.
+    let bytes = std::fs::read(folder.path().join("m.pdparams")).expect("a file");
+    let checkpoint = folder.path().join("checkpoint.pdparams");
+    let around = [&b"\x80\x04}(X\x03\0\0\0net"[..], &bytes[..bytes.len() - 1], b"X\x05\0\0\0epochK\x01u."].concat();
+    std::fs::write(&checkpoint, around).expect("a file");
+    let output = alexnet(&["predict", "--model", text(&checkpoint), text(&picture)]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.starts_with("note: ") && said.contains("under `net`; left aside: epoch"), "{said}");
+
+    // Names of classes from files.
+    let (labels, named) = (folder.path().join("labels.json"), folder.path().join("named.safetensors"));
+    let ids = "n01440764 n01443537 n01484850 n01491361 n01494475 n01496331 n01498041 n01514668 n01514859 n01518878";
+    std::fs::write(&labels, serde_json::to_string(&ids.split(' ').collect::<Vec<_>>()).expect("JSON")).expect("a file");
+    done(&["convert", text(&from), text(&named), "--labels", text(&labels)]);
+    let told = done(&["predict", "--model", text(&named), "--top", "10", text(&picture)]);
+    assert!(told.contains("n01440764 tench ") && told.contains("n01518878 ostrich "), "{told}");
+    std::fs::write(&labels, "cat\n\ndog\n").expect("a file");
+    fails(1, &["convert", text(&from), text(&named), "--labels", text(&labels)], &["labels.json", "line 2 is empty"]);
+    fails(1, &["convert", text(&from), text(&named.with_extension("onnx")), "--names", "torchvision"], &["leave out --names"]);
+
     fails(1, &["convert", text(&from), text(&folder.path().join("m.txt"))], &["ending", ".onnx"]);
     fails(1, &["convert", text(&from), text(&folder.path().join("m.pth")), "--names", "torchvision"], &["--names own"]);
     fails(1, &["inspect", text(&picture)], &["p.bmp", "not a model file"]);

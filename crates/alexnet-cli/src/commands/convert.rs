@@ -1,8 +1,8 @@
 //! `alexnet convert`: a model file from one format to another.
 
 use super::pictures::PictureOptions;
-use crate::{net_option, out};
-use alexnet::weights::imagenet::Order;
+use crate::{model_file, net_option, out};
+use alexnet::weights::imagenet::{self, Order};
 use alexnet::weights::{self, Names, SaveOptions};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHOSE", value_parser = ["own", "torchvision", "paddle"])]
     names: Option<String>,
     /// Names of the classes, in the order of the outputs: `imagenet` (1,000, sorted by WordNet identifier, as almost everybody has
-    /// them), `devkit` (the challenge's own numbers, as cuda-convnet has them) or a file of a name a line
+    /// them), `devkit` (the challenge's own numbers, as cuda-convnet has them) or a file: a name a line, synset_words.txt, or JSON
     #[arg(long, value_name = "imagenet|devkit|FILE")]
     labels: Option<PathBuf>,
     /// ONNX: let the graph take RGB bytes [n, rows, columns, 3] and prepare them itself
@@ -37,13 +37,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let (mut model, notes) = weights::open_noting(&args.from, args.net.as_deref())?;
-    if !quiet {
-        out::notes(&args.from, &notes);
-    }
+    let mut model = model_file::open(&args.from, args.net.as_deref())?;
     if let Some(labels) = &args.labels {
         let names = read_labels(labels)?;
-        weights::imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;
+        imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;
         model.classes = names;
     }
     args.pictures.apply(&mut model)?;
@@ -66,7 +63,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     out::print(&format!("{}: {}, {} classes\n{changes}", args.to.display(), model.net.name, model.classes.len()))
 }
 
-/// A name a line, or a built-in list.
+/// A file's names, or a built-in list.
 fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
     match path.to_str() {
         Some("imagenet") => return Ok(Order::Sorted.names()),
@@ -74,5 +71,5 @@ fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
         _ => {}
     }
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    Ok(text.lines().map(str::to_string).collect())
+    imagenet::read_labels(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
 }

@@ -1,6 +1,6 @@
 //! `alexnet eval`: how good a model is.
 
-use crate::{net_option, out};
+use crate::{model_file, net_option, out};
 
 use super::machine::{self, Machine};
 use super::ranks;
@@ -47,7 +47,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 /// As one of several ranks, each of which looks at some of the pictures.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let start = Instant::now();
-    let mut model = weights::open(&args.model, args.net.as_deref())?;
+    // The notes are one rank's to tell.
+    let (path, net) = (&args.model, args.net.as_deref());
+    let mut model = if ranks.rank() == 0 { model_file::open(path, net)? } else { weights::open(path, net)? };
     let source = match &args.data {
         Some(path) => data::open(path)?,
         None => data::built_in(data::Split::Test, 0),

@@ -1,7 +1,7 @@
 //! `alexnet features`: what a layer makes of pictures, as a table; and what `alexnet similar` shares with it.
 
 use super::machine::Machine;
-use crate::{net_option, out};
+use crate::{model_file, net_option, out};
 use alexnet::data::{self, Source, loader};
 use alexnet::engine::Engine;
 use alexnet::features::{About, Pool, Taken, Writer, extract};
@@ -122,7 +122,7 @@ impl Looker {
         if precision.is_of_bytes() {
             bail!("{precision} shows no layers; take f32 or bf16");
         }
-        let mut model = weights::open(path, net)?;
+        let mut model = model_file::open(path, net)?;
         let taken = Taken::new(&model.net, asked.layer, asked.before_relu, asked.pool)?;
         let about = About {
             model: weights::sha256(path)?,

@@ -1,10 +1,9 @@
 //! `alexnet lpips`: how different pictures look.
 
-use crate::{net_option, out};
+use crate::{model_file, net_option, out};
 use alexnet::data;
 use alexnet::image::{Picture, Resize, decode};
 use alexnet::lpips::{Distance, Heads, Lpips};
-use alexnet::weights;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,7 +38,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let pairs = pairs(&args.a, &args.b)?;
     let heads = args.linear.as_ref().map(Heads::read).transpose()?;
-    let model = weights::open(&args.model, args.net.as_deref())?;
+    let model = model_file::open(&args.model, args.net.as_deref())?;
     let mut lpips = Lpips::new(&model, heads, args.threads)?;
     if args.linear.is_none() && !quiet {
         eprintln!("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");

@@ -1,10 +1,10 @@
 //! `alexnet predict`: what a model sees in pictures.
 
 use super::machine::{self, Machine};
-use crate::{net_option, out};
+use crate::{model_file, net_option, out};
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
-use alexnet::weights;
+use alexnet::weights::{self, imagenet::with_word};
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 
@@ -36,11 +36,8 @@ pub(crate) struct Args {
 /// Pictures that are decoded and go through the network together.
 const TOGETHER: usize = 16;
 
-pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let (mut model, notes) = weights::open_noting(&args.model, args.net.as_deref())?;
-    if !quiet {
-        out::notes(&args.model, &notes);
-    }
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut model = model_file::open(&args.model, args.net.as_deref())?;
     // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
     // convolutions' weights for Winograd even for one picture costs 15 ms.
     let batch = args.pictures.len().min(TOGETHER) * args.crops;
@@ -68,7 +65,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             if args.json {
                 results.push(json(path, args.crops, &guesses, &model.classes));
             } else {
-                let answers = guesses.iter().map(|g| format!("{} {:.1} %", model.classes[g.index], g.probability * 100.0));
+                let label = |g: &Guess| with_word(&model.classes[g.index]);
+                let answers = guesses.iter().map(|g| format!("{} {:.1} %", label(g), g.probability * 100.0));
                 out::print(&format!("{}: {}\n", path.display(), answers.collect::<Vec<_>>().join(", ")))?;
             }
         }

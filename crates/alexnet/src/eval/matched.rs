@@ -2,7 +2,7 @@
 
 use crate::data::Source;
 use crate::image::Picture;
-use crate::weights::imagenet::Order;
+use crate::weights::imagenet::{Order, wnid};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,17 +24,26 @@ pub fn by_name(source: Arc<dyn Source>, classes: &[String]) -> Result<Arc<dyn So
     if source.classes() == classes {
         return Ok(source);
     }
-    // ImageNet's folders are named by identifiers, its models' classes mostly by words.
-    let words: HashMap<&str, &str> =
-        if Order::of(classes).is_some() { Order::Sorted.classes().into_iter().collect() } else { HashMap::new() };
+    // ImageNet's folders are named by identifiers, its models' classes by words, or by both.
+    let order = Order::of(classes).map(Order::classes).unwrap_or_default();
+    let by_order = order.iter().enumerate().map(|(at, (id, _))| (*id, at));
+    let by_name = classes.iter().enumerate().filter_map(|(at, name)| Some((wnid(name)?, at)));
+    let identified: HashMap<&str, usize> = by_order.chain(by_name).collect();
     let place = |class: &String| {
-        let word = words.get(class.as_str()).copied().unwrap_or(class);
-        classes.iter().position(|known| known == class || known == word).map(|at| at as u32)
+        let named = classes.iter().position(|known| known == class);
+        named.or_else(|| identified.get(class.as_str()).copied()).map(|at| at as u32)
     };
     let unknown: Vec<&str> = source.classes().iter().filter(|c| place(c).is_none()).map(String::as_str).collect();
     if !unknown.is_empty() {
+        let unnamed = classes.len() == 1000 && classes.iter().enumerate().all(|(i, name)| *name == i.to_string());
+        let advice = if unnamed && unknown.iter().all(|class| wnid(class).is_some()) {
+            "; its classes have no names: if they are ImageNet's, `alexnet convert MODEL NAMED.safetensors --labels imagenet` (or devkit) \
+             names them"
+        } else {
+            ""
+        };
         return Err(Error::Invalid(format!(
-            "the pictures are of classes that the model does not know: {}; it knows {}",
+            "the pictures are of classes that the model does not know: {}; it knows {}{advice}",
             a_few(&unknown),
             a_few(&classes.iter().map(String::as_str).collect::<Vec<_>>())
         )));
@@ -115,6 +124,15 @@ mod tests {
         assert_eq!(labels(Order::Sorted, ["n01440764", "n02119789"]).unwrap(), [0, 278]);
         assert_eq!(labels(Order::Devkit, ["n01440764", "n02119789"]).unwrap(), [448, 0]);
         assert_eq!(labels(Order::Devkit, ["tench", "kit fox"]).unwrap(), [448, 0]);
+        let named = |classes: &[String], folders: [&str; 2]| by_name(Arc::new(Folders(folders.map(String::from))), classes);
+        // A part of ImageNet, with identifiers before the words.
+        let part = ["n02119789 kit fox", "n01440764 tench"].map(String::from);
+        let source = named(&part, ["n01440764", "n02119789"]).unwrap();
+        assert_eq!([source.label(0), source.label(1)], [1, 0]);
+        let numbers: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
+        let why = |folders| named(&numbers, folders).err().unwrap().to_string();
+        assert!(why(["n01440764", "n02119789"]).contains("--labels imagenet"));
+        assert!(!why(["cat", "dog"]).contains("--labels"));
         assert!(labels(Order::Sorted, ["n01440764", "n00000001"]).err().unwrap().to_string().contains("n00000001"));
     }
 }

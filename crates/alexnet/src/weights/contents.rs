@@ -167,8 +167,8 @@ impl Tensor {
                 Ok(values)
             }
             Stored::Strided { start, length, strides } => {
-                // A stride of 0 could ask for more values than the file has bytes.
-                if wanted.is_none_or(|wanted| wanted > *length) {
+                // A stride of 0 asks for more values than lie there; for more than the file has bytes, nobody does.
+                if wanted.is_none_or(|wanted| wanted > source.length()) || start.saturating_add(*length) > source.length() {
                     return Err(short(*length));
                 }
                 let mut all = Vec::with_capacity((*length / size as u64) as usize);

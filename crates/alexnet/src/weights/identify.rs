@@ -5,7 +5,8 @@ use super::contents::{Contents, Format, Graph, Tensor};
 use super::form::same_answers;
 use super::known::{self, Known};
 use super::model::parameters;
-use super::names::{Names, recognise};
+use super::names::Names;
+use super::recognise::{Recognised, recognise, strays};
 use crate::image::{Channels, Mean, Preprocess};
 use crate::net::Net;
 use crate::net::presets::{ALL, by_name};
@@ -34,8 +35,10 @@ pub(crate) struct Identity {
     pub(crate) decided: bool,
     /// Why, a sentence each.
     pub(crate) why: Vec<String>,
-    /// What had to be guessed.
-    pub(crate) remarks: Vec<String>,
+    /// What forbids to use it as any of them.
+    pub(crate) against: Option<String>,
+    /// What of the file was left aside, and what had to be guessed, a sentence each.
+    pub(crate) notes: Vec<String>,
     /// Preprocessing that the file itself tells.
     pub(crate) preprocess: Option<Preprocess>,
     /// The published file that this is.
@@ -43,19 +46,28 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Surely this net's.
+    fn of(parameters: Vec<Found>, net: Net) -> Self {
+        let (why, notes) = (Vec::new(), Vec::new());
+        Identity { parameters, fits: vec![net], decided: true, why, against: None, notes, preprocess: None, known: None }
+    }
+
     /// The net, if it is settled.
     ///
     /// # Errors
     /// What it might be and how to say which.
     pub(crate) fn net(&self, contents: &Contents) -> Result<&Net> {
         match self.fits.first() {
-            Some(net) if self.decided => Ok(net),
+            Some(net) if self.decided && self.against.is_none() => Ok(net),
             _ => Err(Error::file(contents.source.path(), self.question())),
         }
     }
 
-    /// What remains ambiguous and how to say it.
+    /// What remains ambiguous and how to say it, or what is wrong.
     pub(crate) fn question(&self) -> String {
+        if let Some(against) = &self.against {
+            return against.clone();
+        }
         let names: Vec<_> = self.fits.iter().map(|net| net.name.as_str()).collect();
         match names.as_slice() {
             [] => "its shapes fit no net of `alexnet nets`".into(),
@@ -85,8 +97,7 @@ pub(crate) fn identify(contents: &Contents, hint: Option<&str>) -> Result<Identi
             None => of_names(contents).map_err(fail)?.1,
         };
         let why = vec![format!("it was written by this program as {}", net.name)];
-        let (fits, remarks) = (vec![net], Vec::new());
-        return Ok(Identity { parameters, fits, decided: true, why, remarks, preprocess: None, known: None });
+        return Ok(Identity { why, ..Identity::of(parameters, net) });
     }
     match &contents.graph {
         Some(Ok(graph)) => by_graph(contents, graph, hinted).map_err(fail),
@@ -125,13 +136,13 @@ fn by_graph(contents: &Contents, graph: &Graph, hinted: Option<Net>) -> std::res
         found.name = name;
     }
     let told = graph.preprocess.is_some() || contents.metadata.contains_key("preprocess") || known.is_some();
-    let remarks = if told { Vec::new() } else { vec![guess(&Preprocess::for_net(&net))] };
+    let notes = if told { Vec::new() } else { vec![guess(&Preprocess::for_net(&net))] };
     let mut preprocess = graph.preprocess.clone();
     if let (Some(preprocess), Format::Onnx) = (&mut preprocess, contents.format) {
         // No graph brings pictures to size.
         preprocess.resize = Preprocess::for_net(&net).resize;
     }
-    Ok(Identity { parameters, fits: vec![net], decided: true, why, remarks, preprocess, known })
+    Ok(Identity { why, notes, preprocess, known, ..Identity::of(parameters, net) })
 }
 
 /// Says that a file leaves open how pictures become its input, and what is taken.
@@ -151,7 +162,8 @@ fn guess(taken: &Preprocess) -> String {
 
 fn by_shape(contents: &Contents, hinted: Option<Net>) -> Result<Identity> {
     let fail = |message: String| Error::file(contents.source.path(), message);
-    let (names, parameters) = of_names(contents).map_err(fail)?;
+    let (recognised, parameters) = of_names(contents).map_err(fail)?;
+    let names = recognised.names;
     let classes = parameters.iter().find(|p| p.name == "fc8.weight").map_or(0, |p| p.shape[0]);
     let nets = || ALL.iter().map(|preset| (preset.build)().with_classes(classes));
     let mut fits: Vec<Net> = nets().filter(|net| difference(net, &parameters).is_none()).collect();
@@ -190,11 +202,43 @@ fn by_shape(contents: &Contents, hinted: Option<Net>) -> Result<Identity> {
         // Caffe's own two come first.
         fits.sort_by_key(|net| !matches!(net.name.as_str(), "bvlc" | "caffenet"));
     }
-    if fits.is_empty() {
-        let closest = nets().filter_map(|net| difference(&net, &parameters)).next_back().unwrap_or_default();
-        why.push(format!("its shapes fit no preset ({closest})"));
+    let strays = strays(&contents.tensors, &recognised);
+    let mut notes: Vec<String> =
+        recognised.copies.iter().map(|copy| format!("left aside: a running average of the net, under `{copy}`")).collect();
+    if !strays.beside.is_empty() {
+        notes.push(format!("left aside, being no parameters of the net: {}", a_few(&strays.beside)));
     }
-    Ok(Identity { parameters, fits, decided, why, remarks: Vec::new(), preprocess: None, known })
+    let against = if fits.is_empty() {
+        // What it means to be says more than the last of all presets.
+        let named = nets().find(|net| by_names == Some(net.name.as_str()));
+        let closest = named.or_else(|| nets().rev().max_by_key(|net| agreement(net, &parameters)));
+        let mut why = closest.and_then(|net| difference(&net, &parameters)).unwrap_or_default();
+        if !strays.within.is_empty() {
+            why += &format!("; and of no parameter are {}", a_few(&strays.within));
+        }
+        Some(format!("its shapes fit no net of `alexnet nets`: {why}"))
+    } else if !strays.within.is_empty() {
+        let which = a_few(&strays.within);
+        Some(format!(
+            "it has more layers than an AlexNet ({which}), so its answers are others; if nothing uses them, save it without them"
+        ))
+    } else {
+        None
+    };
+    Ok(Identity { parameters, fits, decided, why, against, notes, preprocess: None, known })
+}
+
+/// The first of some names.
+fn a_few(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(6);
+    let shown = names[..names.len() - more].join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+/// How many parameters of a net a file has in the net's shape.
+fn agreement(net: &Net, found: &[Found]) -> usize {
+    let wanted = parameters(net).unwrap_or_default();
+    wanted.iter().filter(|(name, shape)| found.iter().any(|f| f.name == *name && f.shape == *shape)).count()
 }
 
 /// The first parameter in which a net and a file differ, in words.
@@ -207,7 +251,13 @@ pub(crate) fn difference(net: &Net, found: &[Found]) -> Option<String> {
         match found.iter().find(|f| f.name == *name) {
             None => return Some(format!("it lacks {name}, which {} has", net.name)),
             Some(f) if f.shape != *shape => {
-                return Some(format!("{name} is {:?}, {} at {} pixels needs {shape:?}", f.shape, net.name, net.image_size));
+                // As many maps as it should have, of another size.
+                let inputs = shape.len() == 2 && f.shape.len() == 2 && f.shape[0] == shape[0];
+                let guess = if inputs { "; it is for pictures of another size, or an AlexNet for CIFAR" } else { "" };
+                return Some(format!(
+                    "{name} is {:?}, {} at {} pixels needs {shape:?}{guess}",
+                    f.shape, net.name, net.image_size
+                ));
             }
             Some(_) => {}
         }
@@ -229,18 +279,18 @@ fn of_graph(graph: &Graph, tensors: &[Tensor]) -> std::result::Result<Vec<Found>
 /// net of ours whose last layer is fc3 is not the tutorial's.
 pub(crate) fn of_net(contents: &Contents, net: &Net) -> Option<Vec<Found>> {
     let found = |(name, shape): (String, Vec<usize>)| {
-        let tensor = contents.tensors.iter().position(|tensor| tensor.name == name && tensor.shape == shape)?;
-        Some(Found { name, tensor, transposed: false, shape })
+        let transposed = contents.format == Format::Paddle && shape.len() == 2;
+        let theirs = if transposed { vec![shape[1], shape[0]] } else { shape.clone() };
+        let tensor = contents.tensors.iter().position(|tensor| tensor.name == name && tensor.shape == theirs)?;
+        Some(Found { name, tensor, transposed, shape })
     };
     parameters(net).ok()?.into_iter().map(found).collect()
 }
 
 /// Parameters by their names; of which order linear weights are is told by their biases.
-fn of_names(contents: &Contents) -> std::result::Result<(Names, Vec<Found>), String> {
+fn of_names(contents: &Contents) -> std::result::Result<(Recognised, Vec<Found>), String> {
     let tensors = &contents.tensors;
-    let some: Vec<_> = tensors.iter().take(4).map(|t| t.name.as_str()).collect();
-    let recognised =
-        recognise(tensors).ok_or_else(|| format!("its names are not those of an AlexNet ({} ...)", some.join(", ")))?;
+    let recognised = recognise(&tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>())?;
     let shape_of = |name: &str| {
         let found = recognised.parameters.iter().find(|(own, _)| own == name);
         found.map(|(_, tensor)| tensors[*tensor].shape.as_slice())
@@ -267,7 +317,8 @@ fn of_names(contents: &Contents) -> std::result::Result<(Names, Vec<Found>), Str
             shape: canonical(shape, transposed, own.ends_with(".bias"), own.starts_with("fc")),
         }
     });
-    Ok((recognised.names, found.collect()))
+    let found = found.collect();
+    Ok((recognised, found))
 }
 
 /// A shape in our order. A linear layer may be stored as the convolution over its whole input that it is, [out, c, h, w], and in

@@ -1,41 +1,46 @@
 //! Which net a file is taken for, by its names and shapes alone: tensors here have no bytes.
 
+use super::container::{Entry, write_tensors};
 use super::contents::{Contents, Dtype, Format, Stored, Tensor};
 use super::identify::{Identity, identify};
 use super::names::Names;
+use super::open::contents;
 use super::source::Source;
 use super::{golden, parameters};
+use crate::files::Sync;
+use crate::net::Net;
 use crate::net::presets::by_name;
 use std::collections::BTreeMap;
 
-/// What a file of this preset's weights under these names is taken for.
-fn taken(net: &str, names: Names, prefix: &str, hint: Option<&str>) -> crate::Result<(Identity, crate::Result<String>)> {
-    taken_in(Format::TorchZip, net, names, prefix, hint)
-}
-
-fn taken_in(
-    format: Format,
-    net: &str,
-    names: Names,
-    prefix: &str,
-    hint: Option<&str>,
-) -> crate::Result<(Identity, crate::Result<String>)> {
-    let net = by_name(net)?.with_classes(10);
-    let tensors = parameters(&net)?.into_iter().map(|(own, mut shape)| {
+/// The tensors of this preset's weights under these names.
+fn tensors(net: &Net, names: Names, prefix: &str) -> Vec<Tensor> {
+    let tensor = |(own, mut shape): (String, Vec<usize>)| {
         if shape.len() == 2 && names.transposed() {
             shape.reverse();
         }
-        let name = format!("{prefix}{}", names.of(&own).expect("a name"));
-        Tensor { name, shape, dtype: Dtype::F32, stored: Stored::Same(0.0) }
-    });
+        named(&format!("{prefix}{}", names.of(&own).expect("a name")), &shape)
+    };
+    parameters(net).expect("parameters").into_iter().map(tensor).collect()
+}
+
+fn named(name: &str, shape: &[usize]) -> Tensor {
+    Tensor { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, stored: Stored::Same(0.0) }
+}
+
+/// What is known of these tensors, and their net or why it is not told.
+fn identified(format: Format, tensors: Vec<Tensor>, hint: Option<&str>) -> crate::Result<(Identity, crate::Result<String>)> {
     golden::with(b"x", |path| {
         let source = Source::open(path)?;
-        let metadata = BTreeMap::new();
-        let contents = Contents { source, format, tensors: tensors.collect(), metadata, graph: None, remarks: Vec::new() };
+        let contents = Contents { source, format, tensors, metadata: BTreeMap::new(), graph: None, remarks: Vec::new() };
         let identity = identify(&contents, hint)?;
         let net = identity.net(&contents).map(|net| net.name.clone());
         Ok((identity, net))
     })
+}
+
+/// What a file of this preset's weights under these names is taken for.
+fn taken(net: &str, names: Names, prefix: &str, hint: Option<&str>) -> crate::Result<(Identity, crate::Result<String>)> {
+    identified(Format::TorchZip, tensors(&by_name(net)?.with_classes(10), names, prefix), hint)
 }
 
 #[test]
@@ -63,7 +68,8 @@ fn what_shapes_do_not_tell_is_asked() {
         assert!(question.contains(part), "{question}");
     }
     // In Caffe's format it is Caffe's.
-    let (identity, told) = taken_in(Format::Caffe, "caffenet", Names::Own, "", None).unwrap();
+    let caffenet = by_name("caffenet").unwrap().with_classes(10);
+    let (identity, told) = identified(Format::Caffe, tensors(&caffenet, Names::Own, ""), None).unwrap();
     let fits: Vec<_> = identity.fits.iter().map(|net| net.name.as_str()).collect();
     assert_eq!(fits[..2], ["bvlc", "caffenet"]);
     assert!(told.unwrap_err().to_string().contains("say --net bvlc"));
@@ -80,4 +86,96 @@ fn a_wrong_word_about_the_net_is_refused_with_both_shapes() {
     assert!(why.contains("[96, 3, 11, 11]") && why.contains("[64, 3, 11, 11]"), "{why}");
     let why = taken("bvlc", Names::Own, "", Some("blvc")).unwrap_err().to_string();
     assert!(why.contains("did you mean `bvlc`"), "{why}");
+}
+
+fn torchvision(prefix: &str, more: &[(&str, &[usize])]) -> Vec<Tensor> {
+    let net = by_name("torchvision").expect("a preset").with_classes(10);
+    let more = more.iter().map(|(name, shape)| named(name, shape));
+    tensors(&net, Names::Torchvision, prefix).into_iter().chain(more).collect()
+}
+
+#[test]
+fn layers_that_no_alexnet_has_are_not_passed_over() {
+    for (name, shape) in [("classifier.8.weight", &[2, 10][..]), ("attention.fc.weight", &[256, 256]), ("norm.mean", &[3])] {
+        for hint in [None, Some("torchvision")] {
+            let (_, told) = identified(Format::TorchZip, torchvision("", &[(name, shape)]), hint).unwrap();
+            let why = told.unwrap_err().to_string();
+            assert!(why.contains(name) && why.contains("more layers"), "{why}");
+        }
+    }
+    let (identity, told) = identified(Format::TorchZip, torchvision("1.", &[("0.mean", &[3]), ("0.std", &[3])]), None).unwrap();
+    assert_eq!(told.unwrap(), "torchvision");
+    assert!(identity.notes.len() == 1 && identity.notes[0].contains("0.mean, 0.std"), "{:?}", identity.notes);
+    let (identity, told) = identified(Format::TorchZip, torchvision("module.", &[("n_averaged", &[])]), None).unwrap();
+    assert!(told.is_ok() && identity.notes.is_empty(), "{:?}", identity.notes);
+}
+
+#[test]
+fn of_two_nets_none_is_taken_by_chance() {
+    let both = |a, b| [torchvision(a, &[]), torchvision(b, &[])].concat();
+    let why = identified(Format::TorchZip, both("encoder_q.", "encoder_k."), None).unwrap_err().to_string();
+    assert!(why.contains("`encoder_q.`") && why.contains("`encoder_k.`"), "{why}");
+    let (identity, told) = identified(Format::TorchZip, both("model_ema.", "model."), None).unwrap();
+    assert!(told.is_ok() && identity.notes[0].contains("`model_ema.`"), "{:?}", identity.notes);
+    assert_eq!(identity.parameters[0].tensor, 16);
+}
+
+#[test]
+fn what_does_not_fit_is_told_by_the_net_that_its_names_are_of() {
+    let reason = |tensors| {
+        let (identity, told) = identified(Format::TorchZip, tensors, None).unwrap();
+        let why = told.unwrap_err().to_string();
+        // inspect says as much as predict.
+        assert!(why.ends_with(&identity.question()), "{why}");
+        why
+    };
+    let with = |name: &str, shape: &[usize]| {
+        let mut tensors = torchvision("", &[]);
+        let at = tensors.iter().position(|tensor| tensor.name == name).expect("a tensor");
+        tensors[at].shape = shape.to_vec();
+        tensors
+    };
+    let why = reason(with("classifier.1.weight", &[4096, 1024]));
+    assert!(
+        why.contains("fc6.weight is [4096, 1024], torchvision at 224 pixels needs [4096, 9216]") && why.contains("CIFAR"),
+        "{why}"
+    );
+    let why = reason(with("features.0.weight", &[64, 1, 11, 11]));
+    assert!(why.contains("conv1.weight") && why.contains("torchvision"), "{why}");
+    let why = reason(torchvision("", &[]).into_iter().filter(|tensor| tensor.name != "classifier.6.bias").collect());
+    assert!(why.contains("lacks fc8.bias"), "{why}");
+    // Batch normalisation moves the layers on.
+    let moved =
+        torchvision("", &[("features.1.running_mean", &[64])]).into_iter().filter(|tensor| !tensor.name.contains("features.3"));
+    let why = reason(moved.collect());
+    assert!(why.contains("lacks conv2.weight") && why.contains("features.1.running_mean"), "{why}");
+    // Under nobody's names: the net of which it has most.
+    let mut tensors = tensors(&by_name("caffenet").expect("a preset"), Names::Own, "");
+    tensors.iter_mut().filter(|tensor| tensor.name == "fc6.weight").for_each(|tensor| tensor.shape = vec![4096, 4096]);
+    let why = reason(tensors);
+    assert!(why.contains("fc6.weight is [4096, 4096]") && why.contains("[4096, 9216]"), "{why}");
+    let trunk = torchvision("", &[]).into_iter().filter(|tensor| tensor.name.starts_with("features")).collect();
+    let why = identified(Format::TorchZip, trunk, None).unwrap_err().to_string();
+    assert!(why.contains("lacks classifier.6.weight"), "{why}");
+}
+
+/// Metadata of other programs, under keys that are ours too.
+#[test]
+fn foreign_metadata_are_not_believed() {
+    golden::with(b"", |path| {
+        let first = torchvision("", &[]).swap_remove(0);
+        let entry = Entry { name: first.name, shape: first.shape };
+        let words = [("net", "alexnet"), ("classes", "cat,dog"), ("preprocess", "imagenet"), ("recipe", "x"), ("format", "pt")];
+        let metadata = words.map(|(key, word)| (key.to_string(), word.to_string())).into();
+        write_tensors(path, &metadata, &[entry], Sync::Disk, &mut |_| Ok(vec![0.0; 64 * 363].into())).unwrap();
+        let contents = contents(path).unwrap();
+        assert_eq!(contents.metadata.keys().collect::<Vec<_>>(), ["format"]);
+        let remark = &contents.remarks[0];
+        assert!(remark.contains("net, preprocess, classes, recipe") && remark.contains("another program"), "{remark}");
+        let why = crate::weights::open(path, Some("torchvision")).unwrap_err().to_string();
+        assert!(why.contains("not those of an AlexNet (features.0.weight"), "{why}");
+    });
+    // Their ONNX file is read by its graph.
+    let theirs = [include_bytes!("golden/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
+    golden::with(&theirs, |path| assert_eq!(crate::weights::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
 }

@@ -97,7 +97,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         preprocess,
         known: identity.known.map(|known| known.file),
         trouble,
-        remarks: contents.remarks.into_iter().chain(identity.remarks).collect(),
+        remarks: contents.remarks.into_iter().chain(identity.notes).collect(),
     })
 }
 

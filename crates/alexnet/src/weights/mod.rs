@@ -35,6 +35,7 @@ mod paddle_tests;
 mod pickle;
 mod protobuf;
 mod pth;
+mod recognise;
 mod save;
 mod source;
 #[cfg(test)]
@@ -49,7 +50,7 @@ pub(crate) use model::{Extra, METADATA_STATE, read_description, write_from};
 pub use model::{Model, parameters, read, write};
 pub use names::Names;
 pub(crate) use open::contents;
-pub use open::{open, open_copied, open_noting, sha256};
+pub use open::{open, open_copied, open_with_notes, sha256};
 pub(crate) use protobuf::Message;
 pub use save::{SaveOptions, save};
 pub(crate) use values::Mapping;

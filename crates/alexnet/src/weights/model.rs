@@ -216,6 +216,23 @@ fn read_ranges(file: &TensorFile, net: &Net) -> Result<Ranges> {
     Ok(ranges.into_iter().map(|(name, (scale, zero))| (name, Quantisation { scale, zero })).collect())
 }
 
+/// Whether a file's metadata were written by this program. Others use the key `net` as well, but for a name; whoever describes
+/// layers means ours, even if something in it is broken.
+pub(super) fn is_ours(metadata: &BTreeMap<String, String>) -> bool {
+    metadata.get(METADATA_NET).is_some_and(|net| net.trim_start().starts_with('{') && net.contains("\"layers\""))
+}
+
+/// Takes words under our keys out of metadata that are another program's, and tells which.
+pub(super) fn without_foreign(metadata: &mut BTreeMap<String, String>) -> Option<String> {
+    if is_ours(metadata) {
+        return None;
+    }
+    let keys = [METADATA_NET, METADATA_PREPROCESS, METADATA_CLASSES, METADATA_RECIPE, METADATA_INT8, METADATA_STATE].into_iter();
+    let foreign: Vec<&str> = keys.filter(|key| metadata.remove(*key).is_some()).collect();
+    let words = foreign.join(", ");
+    (!foreign.is_empty()).then(|| format!("its metadata ({words}) are another program's and are not looked at"))
+}
+
 /// What a file of another format says of a model of ours, each part if it is there.
 #[derive(Debug, Default)]
 pub(super) struct Parts {

@@ -1,6 +1,5 @@
 //! How the world names AlexNet's parameters.
 
-use super::contents::Tensor;
 use crate::net::Net;
 
 /// A way to name the parameters of a net.
@@ -61,55 +60,12 @@ impl Names {
         };
         Some(format!("{theirs}.{part}"))
     }
-}
 
-/// A naming recognised in a file.
-#[derive(Debug, Clone)]
-pub(crate) struct Recognised {
-    pub(crate) names: Names,
-    /// What stands before every name, such as `alexnet.`.
-    pub(crate) prefix: String,
-    /// Our name of each parameter, and the number of its tensor.
-    pub(crate) parameters: Vec<(String, usize)>,
-}
-
-/// Finds the parameters of AlexNet among tensors, by name. Wrappers that PyTorch puts around modules (`module.`, `_orig_mod.`)
-/// are looked through, and any prefix that all names share.
-pub(crate) fn recognise(tensors: &[Tensor]) -> Option<Recognised> {
-    let plain: Vec<String> = tensors.iter().map(|tensor| without_wrappers(&tensor.name)).collect();
-    // The page's names begin as ours do; ours has fc6.
-    for names in [Names::Torchvision, Names::Paddle, Names::Own, Names::Page] {
-        let first = names.of("conv1.weight")?;
-        let last = names.of("fc8.weight")?;
-        for start in plain.iter().filter_map(|name| name.strip_suffix(&first)) {
-            if !(start.is_empty() || start.ends_with('.')) || !plain.contains(&format!("{start}{last}")) {
-                continue;
-            }
-            let parameters = own_names(names, &plain, start);
-            return Some(Recognised { names, prefix: start.into(), parameters });
-        }
+    /// Our name and theirs of every weight and bias, first layer to last.
+    pub(crate) fn all(self) -> Vec<(String, String)> {
+        let own = LAYERS.iter().flat_map(|row| ["weight", "bias"].map(|part| format!("{}.{part}", row.0)));
+        own.filter_map(|own| Some((own.clone(), self.of(&own)?))).collect()
     }
-    None
-}
-
-/// Our names of all tensors behind a prefix. An own net may have more layers than AlexNet (`conv6`).
-fn own_names(names: Names, plain: &[String], prefix: &str) -> Vec<(String, usize)> {
-    let theirs = plain.iter().enumerate().filter_map(|(i, name)| Some((name.strip_prefix(prefix)?, i)));
-    if names == Names::Own {
-        let parts = [".weight", ".bias", ".running_mean", ".running_var"];
-        let parameter = |name: &str| parts.iter().any(|part| name.ends_with(part));
-        return theirs.filter(|(name, _)| parameter(name)).map(|(name, i)| (name.into(), i)).collect();
-    }
-    let own = |name: &str| {
-        LAYERS.iter().find_map(|row| {
-            ["weight", "bias"].iter().map(|part| format!("{}.{part}", row.0)).find(|own| names.of(own).as_deref() == Some(name))
-        })
-    };
-    theirs.filter_map(|(name, i)| Some((own(name)?, i))).collect()
-}
-
-fn without_wrappers(name: &str) -> String {
-    name.split('.').filter(|part| !["module", "_orig_mod"].contains(part)).collect::<Vec<_>>().join(".")
 }
 
 /// Which of the foreign namings fits a net: torchvision's and Paddle's nets have one tower of 64 kernels and neither

@@ -2,8 +2,9 @@
 
 use super::contents::{Contents, Dtype, Format, Stored, Tensor};
 use super::identify::{Found, Identity, identify, of_net};
-use super::model::{MEAN_TENSOR, Model, parameters, read_parts};
-use super::names::{Names, Recognised, recognise};
+use super::model::{MEAN_TENSOR, Model, parameters, read_parts, without_foreign};
+use super::names::Names;
+use super::recognise::{Recognised, recognise};
 use super::source::Source;
 use super::{caffe, foreign, known, mean, onnx, paddle, pth};
 use crate::engine::cpu::Ranges;
@@ -20,14 +21,15 @@ use std::sync::Arc;
 /// # Errors
 /// What is wrong with the file, or what it may be and how to say which.
 pub fn open(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
-    Ok(open_noting(path, net)?.0)
+    open_with_notes(path, net).map(|(model, _)| model)
 }
 
-/// As [`open`], and what the file leaves open or was left aside, a sentence each.
+/// As [`open`], with what the file leaves open and what of it was left aside, a sentence each: tensors that are no parameters, other
+/// entries of a checkpoint, preprocessing that had to be guessed.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_noting(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, Vec<String>)> {
+pub fn open_with_notes(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, Vec<String>)> {
     open_by(path.as_ref(), net, |path| super::read(path))
 }
 
@@ -36,19 +38,21 @@ pub fn open_noting(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, 
 /// # Errors
 /// As [`open`].
 pub fn open_copied(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
-    Ok(open_by(path.as_ref(), net, super::model::read_copied)?.0)
+    open_by(path.as_ref(), net, super::model::read_copied).map(|(model, _)| model)
 }
 
 fn open_by(path: &Path, net: Option<&str>, own: impl FnOnce(&Path) -> Result<Model>) -> Result<(Model, Vec<String>)> {
     let contents = contents(path)?;
     // Our own files are checked more strictly, and may hold nets and names of any kind.
     let identity = identify(&contents, net)?;
-    let model = if is_own(&contents, &identity) { own(path)? } else { load(&contents, &identity)? };
-    let mut remarks: Vec<String> = contents.remarks.into_iter().chain(identity.remarks).collect();
+    let (mut notes, model) = match is_own(&contents, &identity) {
+        true => (Vec::new(), own(path)?),
+        false => (contents.remarks.iter().chain(&identity.notes).cloned().collect(), load(&contents, &identity)?),
+    };
     if model.classes.len() == 1 {
-        remarks.push("has one output: a softmax over it is 1 whatever the picture, so its answers do not tell anything".into());
+        notes.push("has one output: a softmax over it is 1 whatever the picture, so its answers do not tell anything".into());
     }
-    Ok((model, remarks))
+    Ok((model, notes))
 }
 
 /// Whether a file can be used, without reading its values.
@@ -71,7 +75,8 @@ fn is_own(contents: &Contents, identity: &Identity) -> bool {
     }
     let own = |found: Recognised| found.names == Names::Own && found.prefix.is_empty();
     let of_its_net = identity.fits.first().is_some_and(|net| of_net(contents, net).is_some());
-    contents.metadata.contains_key("state") || of_its_net || recognise(&contents.tensors).is_none_or(own)
+    let names: Vec<&str> = contents.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    contents.metadata.contains_key("state") || of_its_net || recognise(&names).map_or(true, own)
 }
 
 /// The model of a file whose net is known.
@@ -174,6 +179,12 @@ pub(crate) fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
 
 /// What a file holds, whatever its format; which one is told by its first bytes, not by its name.
 pub(crate) fn contents(path: &Path) -> Result<Contents> {
+    let mut contents = by_format(path)?;
+    contents.remarks.extend(without_foreign(&mut contents.metadata));
+    Ok(contents)
+}
+
+fn by_format(path: &Path) -> Result<Contents> {
     let source = Source::open(path)?;
     let mut head = vec![0; source.length().min(512) as usize];
     source.fill(0, &mut head).map_err(|e| Error::io(path, e))?;

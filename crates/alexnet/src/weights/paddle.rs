@@ -2,7 +2,8 @@
 //! `paddle/framework/io.py` and numpy's `_reconstruct`, `_frombuffer`.
 
 use super::contents::{Contents, Dtype, Format, Stored, Tensor};
-use super::pickle::{self, Id, Pickle, Value, Writer};
+use super::model::MEAN_TENSOR;
+use super::pickle::{self, Allowed, Id, Pickle, Value, Writer, checkpoint};
 use super::save::Sheet;
 use super::source::{Source, Told};
 use crate::{Result, files};
@@ -11,25 +12,32 @@ use std::io;
 use std::path::Path;
 
 /// The names that such a pickle may hold: numpy before and since version 2, and bytes as protocol 2 has them.
-const ALLOWED: &[&str] = &[
-    "collections.OrderedDict",
-    "numpy.core.multiarray._reconstruct",
-    "numpy._core.multiarray._reconstruct",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.core.numeric._frombuffer",
-    "numpy._core.numeric._frombuffer",
-    "numpy.ndarray",
-    "numpy.dtype",
-    "_codecs.encode",
-    "builtins.tuple",
-    "__builtin__.tuple",
-];
+const ALLOWED: Allowed = Allowed {
+    names: &[
+        "collections.OrderedDict",
+        "numpy.core.multiarray._reconstruct",
+        "numpy._core.multiarray._reconstruct",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray.scalar",
+        "numpy.core.numeric._frombuffer",
+        "numpy._core.numeric._frombuffer",
+        "numpy.ndarray",
+        "numpy.dtype",
+        "_codecs.encode",
+        "builtins.tuple",
+        "__builtin__.tuple",
+    ],
+    advice: "save the weights alone: paddle.save(layer.state_dict(), \"w.pdparams\")",
+};
 
 /// Key of Paddle's table of its own names, which nobody needs.
 const TABLE: &str = "StructuredToParameterName@@";
 /// Key under which protocols 2 and 3 keep arrays of more than 2^30 numbers in parts; AlexNet has none.
 const PARTS: &str = "UnpackBigParamInfor@@";
+
+/// Key of what a model of ours is beyond its weights: a text. `paddle.load` gives it as it is, and `set_state_dict` lists it, and
+/// the mean picture, among the keys that it did not expect.
+const ABOUT: &str = "alexnet.json";
 
 /// Whether a file begins as a pickle of protocol 2 to 5.
 pub(crate) fn is_pickle(head: &[u8]) -> bool {
@@ -42,24 +50,25 @@ pub(crate) fn is_pickle(head: &[u8]) -> bool {
 /// A broken pickle, names that are not allowed, or something other than arrays by name.
 pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
     match parse(&source) {
-        Ok((tensors, remarks)) => {
-            let (format, metadata) = (Format::Paddle, BTreeMap::new());
-            Ok(Contents { source, format, tensors, metadata, graph: None, remarks })
+        Ok((tensors, metadata, remarks)) => {
+            Ok(Contents { source, format: Format::Paddle, tensors, metadata, graph: None, remarks })
         }
         Err(why) => Err((source, why)),
     }
 }
 
-fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
+type Parsed = (Vec<Tensor>, BTreeMap<String, String>, Vec<String>);
+
+fn parse(source: &Source) -> Told<Parsed> {
     let pickle = pickle::read(&mut source.cursor(0, source.length()), ALLOWED)?;
-    let Value::Dict(entries) = pickle.get(pickle.root) else {
-        return Err(format!("holds {} instead of arrays by name", pickle.get(pickle.root).kind()));
-    };
-    let (mut tensors, mut remarks) = (Vec::new(), Vec::new());
+    let (dict, mut remarks) = checkpoint::weights(&pickle, &|value| is_array(&pickle, value))?;
+    let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are no dictionary".into()) };
+    let (mut tensors, mut metadata) = (Vec::new(), BTreeMap::new());
     for &(key, value) in entries {
         match pickle.text(key) {
             Some(TABLE) | None => {}
             Some(PARTS) => return Err("keeps its arrays in parts; save it again with protocol=4".into()),
+            Some(ABOUT) => metadata = about(source, &pickle, value)?,
             Some(name) => match array(&pickle, value).map_err(|why| format!("{name}: {why}"))? {
                 Some(found) => tensors.push(Tensor { name: name.into(), ..found }),
                 None if remarks.len() < 20 => remarks.push(format!("{name} is {}, no array", pickle.get(value).kind())),
@@ -70,7 +79,28 @@ fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
     if tensors.is_empty() {
         return Err("holds no arrays by name; save layer.state_dict()".into());
     }
-    Ok((tensors, remarks))
+    Ok((tensors, metadata, remarks))
+}
+
+/// Our own words about the model.
+fn about(source: &Source, pickle: &Pickle, value: Id) -> Told<BTreeMap<String, String>> {
+    let broken = |why: String| format!("its entry {ABOUT} cannot be understood: {why}");
+    let words = match pickle.get(value) {
+        Value::Text { text, .. } => serde_json::from_str(text),
+        Value::LongText { start, length } => serde_json::from_str(&source.cursor(*start, start + length).text(*length)?),
+        other => return Err(broken(other.kind())),
+    };
+    words.map_err(|e| broken(e.to_string()))
+}
+
+/// What [`array`] reads, told without reading it.
+fn is_array(pickle: &Pickle, value: Id) -> bool {
+    let value = match pickle.items(value) {
+        Some(&[name, array]) if pickle.text(name).is_some() => array,
+        _ => value,
+    };
+    let Value::Call { name, .. } = pickle.get(value) else { return false };
+    matches!(name.rsplit('.').next(), Some("_reconstruct" | "_frombuffer"))
 }
 
 /// An array without its name, or none when the value is something else. Paddle also writes (name, array).
@@ -135,32 +165,44 @@ fn dtype(pickle: &Pickle, value: Id) -> Told<Dtype> {
     })
 }
 
-/// Writes a dictionary of f32 arrays as `paddle.save` does (protocol 4). There is no place for what a model is beyond them.
+/// Writes a dictionary of f32 arrays as `paddle.save` does (protocol 4), and what a model is beyond them as a text.
 ///
 /// # Errors
 /// When the file cannot be written; one that stood there before is kept.
 pub(crate) fn write(path: &Path, sheet: &Sheet<'_>) -> Result<()> {
+    let about = serde_json::to_string(&sheet.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
     files::write_whole(path, |out| {
         let mut pickle = Writer::begin(out, 4)?;
         pickle.raw(b"}(")?;
         for parameter in &sheet.parameters {
             pickle.text(&parameter.name)?;
-            // numpy.core's name, which numpy 2 still answers to.
-            pickle.global("numpy.core.multiarray", "_reconstruct")?;
-            pickle.global("numpy", "ndarray")?;
-            pickle.counts(&[0])?;
-            pickle.short_bytes(b"b")?;
-            pickle.raw(b"\x87R(")?; // three arguments, call, mark
-            pickle.int(1)?;
-            pickle.counts(&parameter.shape)?;
-            float32(&mut pickle)?;
-            pickle.bool(false)?;
-            pickle.values(&parameter.values())?;
-            pickle.raw(b"tb")?;
+            write_array(&mut pickle, &parameter.shape, &parameter.values())?;
         }
+        if let Some((mean, size)) = sheet.mean() {
+            pickle.text(MEAN_TENSOR)?;
+            write_array(&mut pickle, &[3, size, size], mean)?;
+        }
+        pickle.text(ABOUT)?;
+        pickle.text(&about)?;
         pickle.raw(b"u")?;
         pickle.end()
     })
+}
+
+/// `numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b'b')` with the state (1, shape, dtype, False, bytes). numpy 2 still
+/// answers to numpy.core.
+fn write_array(pickle: &mut Writer<'_>, shape: &[usize], values: &[f32]) -> io::Result<()> {
+    pickle.global("numpy.core.multiarray", "_reconstruct")?;
+    pickle.global("numpy", "ndarray")?;
+    pickle.counts(&[0])?;
+    pickle.short_bytes(b"b")?;
+    pickle.raw(b"\x87R(")?; // three arguments, call, mark
+    pickle.int(1)?;
+    pickle.counts(shape)?;
+    float32(pickle)?;
+    pickle.bool(false)?;
+    pickle.values(values)?;
+    pickle.raw(b"tb")
 }
 
 /// `numpy.dtype('f4', False, True)` with the state (3, '<', None, None, None, -1, -1, 0).

@@ -29,7 +29,25 @@ fn broken_files_never_panic() {
     FILES.iter().for_each(|bytes| golden::broken(bytes));
 }
 
+/// A trainer's dictionary around the weights.
+#[test]
+fn a_checkpoint_gives_its_weights_and_says_so() {
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    for key in ["model", "state_dict", "student"] {
+        let inner = &FILES[0][..FILES[0].len() - 1];
+        let bytes = [b"\x80\x04}(".to_vec(), text(key), inner.to_vec(), text("epoch"), b"K\x01u.".to_vec()].concat();
+        golden::with(&bytes, |path| {
+            let contents = open::contents(path).unwrap();
+            assert_eq!(contents.tensors.len(), 2, "{key}");
+            assert!(contents.remarks[0].contains(key) && contents.remarks[0].contains("epoch"), "{:?}", contents.remarks);
+        });
+    }
+    let why = golden::complaint(b"\x80\x02}(X\x05\0\0\0epochK\x01X\x02\0\0\0lrNu.");
+    assert!(why.contains("epoch, lr"), "{why}");
+}
+
 #[test]
 fn names_that_are_no_arrays_business_are_refused() {
-    assert!(golden::complaint(b"\x80\x02cos\nsystem\nX\x01\0\0\0x\x85R.").contains("os.system"));
+    let why = golden::complaint(b"\x80\x02cos\nsystem\nX\x01\0\0\0x\x85R.");
+    assert!(why.contains("os.system") && why.contains("paddle.save(") && !why.contains("torch"), "{why}");
 }

@@ -81,7 +81,7 @@ impl Sheet<'_> {
 /// changed so that the answers stay, a sentence each.
 ///
 /// # Errors
-/// An ending that is not known, names that do not go with the net, layers that the format cannot express, or a file that cannot be
+/// An ending that is not known, names that do not go with the net or the format, layers that the format cannot express, or a file that cannot be
 /// written; one that stood there before is kept.
 pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Result<Vec<String>> {
     let path = path.as_ref();
@@ -94,6 +94,18 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
     let twofold = path.file_stem().is_some_and(|stem| stem.to_string_lossy().to_lowercase().ends_with(".pth"));
     if options.preprocess_in_graph && ending != "onnx" {
         return Err(Error::Invalid("only an .onnx file has a graph to put the preprocessing in".into()));
+    }
+    // An option that changes nothing would be taken for one that did.
+    let foreign = match (ending.as_str(), options.names) {
+        ("pdparams", Some(Names::Torchvision)) => Some("a .pdparams is for Paddle: --names paddle or own"),
+        ("onnx", Some(Names::Torchvision | Names::Paddle | Names::Page)) => {
+            Some("the graph of an .onnx says what its tensors are")
+        }
+        ("caffemodel", Some(Names::Torchvision | Names::Paddle | Names::Page)) => Some("Caffe's layers have Caffe's names"),
+        _ => None,
+    };
+    if let Some(why) = foreign {
+        return Err(Error::file(path, format!("these names are not for this format ({why}); leave out --names")));
     }
     match ending.as_str() {
         "safetensors" => match options.names.unwrap_or(Names::Own) {
@@ -148,12 +160,18 @@ fn sheet_for(model: &Model, names: Names) -> Result<(Sheet<'_>, Vec<String>)> {
         Names::Own => sheet(model, model.net.clone(), names, &BTreeMap::new()),
         Names::Torchvision | Names::Paddle => {
             let (name, whose) = if names == Names::Paddle { ("paddle", "Paddle's") } else { ("torchvision", "torchvision's") };
-            let target = preset(name)?;
+            let mut target = preset(name)?;
+            // torchvision averages its maps to 6 x 6, which at 224 pixels they are; at other sizes its weights still go by Paddle's
+            // names, and the file's own words tell of the average.
+            if names == Names::Paddle && same_answers(&plain(&model.net), &preset("torchvision").map(|net| plain(&net))?) {
+                target =
+                    if same_answers(&plain(&model.net), &plain(&target)) { target } else { scaling_at_inference(&model.net) };
+            }
             let (given, taken) = (factors(&model.net)?, factors(&target)?);
             if !same_answers(&plain(&model.net), &plain(&target)) {
                 return refuse(whose);
             }
-            let net = if model.net.name == name { model.net.clone() } else { target };
+            let net = if model.net.name == name && given == taken { model.net.clone() } else { target };
             let layers = given.keys().chain(taken.keys());
             let one = |map: &BTreeMap<String, f32>, layer: &String| map.get(layer).copied().unwrap_or(1.0);
             let change = layers.map(|layer| (layer.clone(), one(&given, layer) / one(&taken, layer))).collect();
@@ -171,10 +189,19 @@ fn plain_sheet(model: &Model, names: Names) -> Result<(Sheet<'_>, Vec<String>)> 
 
 /// A net whose dropouts all scale in training.
 fn plain(net: &Net) -> Net {
+    with_dropout(net, DropoutStyle::ScaleInTraining)
+}
+
+/// A net whose dropouts all scale at inference, as Paddle's AlexNet's.
+fn scaling_at_inference(net: &Net) -> Net {
+    with_dropout(net, DropoutStyle::ScaleAtInference)
+}
+
+fn with_dropout(net: &Net, given: DropoutStyle) -> Net {
     let mut net = net.clone();
     for layer in &mut net.layers {
         if let Op::Dropout { style, .. } = &mut layer.op {
-            *style = DropoutStyle::ScaleInTraining;
+            *style = given;
         }
     }
     net

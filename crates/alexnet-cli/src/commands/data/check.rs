@@ -2,13 +2,13 @@
 
 use super::findings::{Findings, Member, Set};
 use crate::commands::machine::Machine;
-use crate::{net_option, out};
+use crate::{model_file, net_option, out};
 use alexnet::data::{self, Source, loader};
 use alexnet::draw::Format;
+use alexnet::eval;
 use alexnet::quality::duplicates::{LIKENESS, duplicates};
 use alexnet::quality::labels::opinions;
 use alexnet::quality::{Scan, scan};
-use alexnet::{eval, weights};
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -112,7 +112,7 @@ fn doubt(
     findings: &mut Findings,
     quiet: bool,
 ) -> anyhow::Result<()> {
-    let mut model = weights::open(path, args.net.as_deref())?;
+    let mut model = model_file::open(path, args.net.as_deref())?;
     let mut engine = args.machine.engine_of(&mut model, BATCH)?;
     for (set, source) in sources.iter().enumerate() {
         let matched = eval::by_name(source.clone(), &model.classes)?;

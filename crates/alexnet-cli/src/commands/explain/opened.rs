@@ -1,14 +1,14 @@
 //! What all explanations share: a model, a picture, a class, and where the drawing goes.
 
 use crate::commands::machine::Machine;
-use crate::{net_option, out};
+use crate::{model_file, net_option, out};
 use alexnet::draw::sheet::{Cell, Sheet};
 use alexnet::draw::{Format, INK};
 use alexnet::engine::Engine;
 use alexnet::explain::{View, class, errors, guesses};
 use alexnet::image::{Picture, decode};
 use alexnet::predict::Guess;
-use alexnet::weights::{self, Model};
+use alexnet::weights::Model;
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Common {
         if let Some(out) = &self.out {
             Format::of(out)?;
         }
-        let mut model = weights::open(&self.model, self.net.as_deref())?;
+        let mut model = model_file::open(&self.model, self.net.as_deref())?;
         let engine = self.machine.engine_of(&mut model, batch)?;
         Ok((model, engine))
     }

@@ -137,7 +137,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     // A run that goes on keeps others out from the beginning; a new one makes its folder when all else is known to work.
     let open = |path: &Path| if first { RunFolder::open(path) } else { Ok(RunFolder::of_other(path)) };
     let resumed = args.resume.as_deref().map(open).transpose()?;
-    let start = args.from.as_deref().map(|path| weights::open(path, args.net.as_deref())).transpose()?;
+    let start = args.from.as_deref().map(|path| crate::model_file::open(path, args.net.as_deref())).transpose()?;
     let mut config = match &resumed {
         Some(folder) => resolve::of_run(args, Config::read(&folder.config())?)?,
         None => resolve::anew(args, start.as_ref())?,

@@ -203,7 +203,8 @@ fn a_net_of_one_output_says_that_its_answers_tell_nothing() {
     let (nodes, mut tensors) = head();
     tensors[0] = tensor("w", &[1, 3], &[1.0; 3]);
     tensors[1] = tensor("b", &[1], &[0.0]);
-    let remarks = golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::weights::open_noting(path, None).unwrap().1);
+    let remarks =
+        golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::weights::open_with_notes(path, None).unwrap().1);
     assert!(remarks.iter().any(|remark| remark.contains("one output")), "{remarks:?}");
 }
 

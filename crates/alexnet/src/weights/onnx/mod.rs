@@ -57,7 +57,7 @@ fn parse(source: &Source) -> Told<Parsed> {
     let mut model = proto::model(source)?;
     // Our own files name their parameters and their net; what stands before the net in the graph is then its preprocessing.
     let mut changed = None;
-    if model.metadata.contains_key("net") {
+    if super::model::is_ours(&model.metadata) {
         changed = own::difference(&model);
         if changed.is_none() {
             return Ok((model.tensors, model.metadata, None, Vec::new()));

@@ -5,22 +5,45 @@ use super::super::source::{Cursor, Told};
 use super::value::{Id, Pickle, Value};
 use std::collections::HashMap;
 
-/// Most values, steps, remembered places and open marks of a pickle that is believed. A checkpoint of AlexNet with its optimiser's
-/// state has some hundreds of values; a step of one byte could otherwise take the memory of one, some 60 bytes.
-const MOST_VALUES: usize = 1 << 15;
-const MOST_STEPS: usize = 1 << 19;
+/// Values, steps and remembered places of a pickle that are believed in any file. A checkpoint of AlexNet with its optimiser's state
+/// has some hundreds of values; a step of one byte could otherwise take the memory of one, some 60 bytes.
+const VALUES: usize = 1 << 15;
+const STEPS: usize = 1 << 19;
+/// A long file may have one for every so many bytes: a checkpoint may hold the loss of every step beside 240 MB of weights. A value
+/// takes up to 250 bytes while the lists that hold it grow, a step 12.
+const BYTES_A_VALUE: u64 = 256;
+const BYTES_A_STEP: u64 = 64;
+/// Most open marks.
 const MOST_MARKS: usize = 1 << 10;
 /// Longest text that is kept as a name, in bytes.
 const LONGEST_NAME: u64 = 1 << 12;
+
+/// Names that a pickle may hold, and what to do about a file that holds another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowed {
+    pub(crate) names: &'static [&'static str],
+    pub(crate) advice: &'static str,
+}
 
 /// Reads the pickle at the cursor, which is left behind its last opcode. Names that `allowed` does not list are refused.
 ///
 /// # Errors
 /// What is wrong: an opcode or a name that is not allowed, a pickle cut off, a stack that lacks what an opcode takes.
-pub(crate) fn read(cursor: &mut Cursor<'_>, allowed: &[&str]) -> Told<Pickle> {
-    let mut machine =
-        Machine { cursor, allowed, values: Vec::new(), stack: Vec::new(), marks: Vec::new(), memory: HashMap::new(), copied: 0 };
-    for _ in 0..MOST_STEPS {
+pub(crate) fn read(cursor: &mut Cursor<'_>, allowed: Allowed) -> Told<Pickle> {
+    let length = cursor.source().length();
+    let room = |bytes: u64| usize::try_from(length / bytes).unwrap_or(usize::MAX);
+    let (most_steps, most_values) = (STEPS.max(room(BYTES_A_STEP)), VALUES.max(room(BYTES_A_VALUE)));
+    let mut machine = Machine {
+        cursor,
+        allowed,
+        most_values,
+        values: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memory: HashMap::new(),
+        copied: 0,
+    };
+    for _ in 0..most_steps {
         let opcode = machine.cursor.byte()?;
         if opcode == b'.' {
             let root = machine.pop()?;
@@ -28,12 +51,13 @@ pub(crate) fn read(cursor: &mut Cursor<'_>, allowed: &[&str]) -> Told<Pickle> {
         }
         machine.step(opcode)?;
     }
-    Err(format!("a pickle of more than {MOST_STEPS} steps; a model's has far fewer"))
+    Err(format!("a pickle of more than {most_steps} steps; a model's has far fewer"))
 }
 
 struct Machine<'c, 'a> {
     cursor: &'c mut Cursor<'a>,
-    allowed: &'c [&'c str],
+    allowed: Allowed,
+    most_values: usize,
     values: Vec<Value>,
     stack: Vec<Id>,
     /// Heights of the stack.
@@ -230,8 +254,8 @@ impl Machine<'_, '_> {
     }
 
     fn push(&mut self, value: Value) -> Told<()> {
-        if self.values.len() == MOST_VALUES {
-            return Err(format!("a pickle of more than {MOST_VALUES} values; a model's has far fewer"));
+        if self.values.len() == self.most_values {
+            return Err(format!("a pickle of more than {} values; a model's has far fewer", self.most_values));
         }
         self.stack.push(self.values.len() as Id);
         self.values.push(value);
@@ -297,8 +321,8 @@ impl Machine<'_, '_> {
 
     fn remember(&mut self, at: u32) -> Told<()> {
         let top = self.top()?;
-        if self.memory.len() == MOST_VALUES {
-            return Err(format!("a pickle that remembers more than {MOST_VALUES} values; a model's has far fewer"));
+        if self.memory.len() == self.most_values {
+            return Err(format!("a pickle that remembers more than {} values; a model's has far fewer", self.most_values));
         }
         self.memory.insert(at, top);
         Ok(())
@@ -330,11 +354,9 @@ impl Machine<'_, '_> {
 
     fn global(&mut self, module: &str, name: &str) -> Told<()> {
         let full = format!("{module}.{name}");
-        if !self.allowed.contains(&full.as_str()) {
-            return Err(format!(
-                "its pickle names `{full}`, which is not needed for weights and is not run here; \
-                 save the state_dict alone, as torch.save(model.state_dict(), ...)"
-            ));
+        if !self.allowed.names.contains(&full.as_str()) {
+            let advice = self.allowed.advice;
+            return Err(format!("its pickle names `{full}`, which is not needed for weights and is not run here; {advice}"));
         }
         self.push(Value::Global(full.into()))
     }
@@ -355,8 +377,8 @@ impl Machine<'_, '_> {
             _ => 0,
         };
         self.copied += arguments.len() + inner;
-        if self.copied > MOST_STEPS {
-            return Err(format!("a pickle that copies more than {MOST_STEPS} items; a model's has far fewer"));
+        if self.copied > STEPS {
+            return Err(format!("a pickle that copies more than {STEPS} items; a model's has far fewer"));
         }
         let value = match &**name {
             "collections.OrderedDict" | "collections.Counter" | "builtins.dict" => match first {

@@ -4,12 +4,13 @@
 //! describe data are known, only the names that a format's reader lists may occur, and a call of one of them is kept as
 //! a note that the reader understands or not; everything else is an error that names it.
 
+pub(crate) mod checkpoint;
 mod machine;
 #[cfg(test)]
 mod tests;
 mod value;
 mod write;
 
-pub(crate) use machine::read;
+pub(crate) use machine::{Allowed, read};
 pub(crate) use value::{Id, Pickle, Value};
 pub(crate) use write::Writer;

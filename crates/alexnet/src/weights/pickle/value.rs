@@ -71,12 +71,6 @@ impl Pickle {
         self.values.iter().filter_map(|value| if let Value::Persistent(what) = value { Some(*what) } else { None })
     }
 
-    /// The entry of a dictionary under this text.
-    pub(crate) fn entry(&self, dict: Id, key: &str) -> Option<Id> {
-        let Value::Dict(entries) = self.get(dict) else { return None };
-        entries.iter().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, value)| *value)
-    }
-
     pub(crate) fn items(&self, id: Id) -> Option<&[Id]> {
         if let Value::Tuple(items) | Value::List(items) = self.get(id) { Some(items) } else { None }
     }

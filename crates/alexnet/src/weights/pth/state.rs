@@ -1,12 +1,9 @@
 //! From a pickle's values to tensors with names.
 
 use super::super::contents::{Dtype, Stored, Tensor};
-use super::super::pickle::{Id, Pickle, Value};
+use super::super::pickle::{Id, Pickle, Value, checkpoint};
 use super::super::source::Told;
 use super::storage_dtype;
-
-/// Keys under which checkpoints keep the names and tensors of a model, the likeliest first.
-const WRAPPERS: [&str; 7] = ["state_dict", "model_state_dict", "model", "net", "weights", "params", "module"];
 
 /// A run of numbers of one kind.
 #[derive(Debug, Clone, Copy)]
@@ -32,21 +29,8 @@ pub(super) type Resolve<'a> = dyn Fn(&Pickle, Id) -> Told<Kept> + 'a;
 
 /// The tensors of the state dict in a pickle, and remarks on what lies beside it.
 pub(super) fn tensors(pickle: &Pickle, resolve: &Resolve<'_>) -> Told<(Vec<Tensor>, Vec<String>)> {
-    let (mut dict, mut remarks) = (pickle.root, Vec::new());
-    // A state dict, or a checkpoint around one, or a trainer's around that.
-    for _ in 0..3 {
-        let inner = WRAPPERS.iter().find_map(|key| Some((*key, pickle.entry(dict, key)?)));
-        let Some((key, inner)) = inner.filter(|(_, inner)| matches!(pickle.get(*inner), Value::Dict(_))) else { break };
-        if let Value::Dict(entries) = pickle.get(dict) {
-            let others: Vec<_> = entries.iter().filter_map(|e| pickle.text(e.0)).filter(|name| *name != key).take(8).collect();
-            let beside = if others.is_empty() { String::new() } else { format!("; left aside: {}", others.join(", ")) };
-            remarks.push(format!("a checkpoint: the weights are under `{key}`{beside}"));
-        }
-        dict = inner;
-    }
-    let Value::Dict(entries) = pickle.get(dict) else {
-        return Err(format!("holds {} instead of a state_dict; save model.state_dict()", pickle.get(dict).kind()));
-    };
+    let (dict, mut remarks) = checkpoint::weights(pickle, &|value| is_tensor(pickle, value))?;
+    let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are no dictionary".into()) };
     let mut tensors = Vec::new();
     for &(key, value) in entries {
         let Some(name) = pickle.text(key) else { continue };
@@ -62,6 +46,16 @@ pub(super) fn tensors(pickle: &Pickle, resolve: &Resolve<'_>) -> Told<(Vec<Tenso
         return Err("holds no tensors by name; save model.state_dict()".into());
     }
     Ok((tensors, remarks))
+}
+
+/// Whether a value is a tensor, or a parameter around one.
+fn is_tensor(pickle: &Pickle, value: Id) -> bool {
+    match pickle.get(value) {
+        // Of whole tensors the tar container keeps nothing but a reference here; no other has one as an entry.
+        Value::Persistent(_) => true,
+        Value::Call { name, .. } => name.starts_with("torch._utils._rebuild_") || &**name == "torch.nn.parameter.Parameter",
+        _ => false,
+    }
 }
 
 /// A tensor without its name, or none when the value is something else.
@@ -108,15 +102,21 @@ pub(super) fn view(storage: Storage, offset: u64, shape: Vec<usize>, strides: Ve
     let outside = || format!("damaged: offset {offset}, shape {shape:?} and strides {strides:?} leave the storage");
     let skipped = offset.checked_mul(storage.size).filter(|&bytes| bytes <= storage.length).ok_or_else(outside)?;
     let (start, rest) = (storage.start + skipped, storage.length - skipped);
-    let len = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64)).ok_or_else(outside)?;
-    let bytes = len.checked_mul(storage.size).filter(|&bytes| bytes <= rest).ok_or_else(outside)?;
     if shape.len() != strides.len() {
         return Err(outside());
     }
+    // Up to the last of its numbers; an expanded tensor has a stride of 0 and more numbers than its storage.
+    let reach = shape
+        .iter()
+        .zip(&strides)
+        .try_fold(1u64, |sum, (&n, &stride)| sum.checked_add((n as u64).saturating_sub(1).checked_mul(stride as u64)?));
+    let reach = if shape.contains(&0) { Some(0) } else { reach };
+    let length =
+        reach.and_then(|numbers| numbers.checked_mul(storage.size)).filter(|&bytes| bytes <= rest).ok_or_else(outside)?;
     let stored = if row_major(&shape, &strides) {
-        Stored::Runs(vec![(start, bytes)])
+        Stored::Runs(vec![(start, length)])
     } else {
-        Stored::Strided { start, length: rest, strides }
+        Stored::Strided { start, length, strides }
     };
     Ok(Tensor { name: String::new(), shape, dtype: storage.dtype, stored })
 }
@@ -127,7 +127,7 @@ fn row_major(shape: &[usize], strides: &[usize]) -> bool {
         if n != 1 && stride != expected {
             return false;
         }
-        expected *= n;
+        expected = expected.saturating_mul(n);
     }
     true
 }

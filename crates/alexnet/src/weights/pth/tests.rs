@@ -1,13 +1,19 @@
 //! PyTorch's containers, by small files that PyTorch wrote (tools/make_weight_goldens.py; no version since 2017 writes the tar, so
 //! it is written after PyTorch's reader and was read back by it).
 
-use crate::weights::contents::{Contents, Format};
+use crate::weights::contents::{Contents, Dtype, Format};
+use crate::weights::source::Source;
 use crate::weights::{golden, open};
+use std::path::Path;
 
 const ZIP: &[u8] = include_bytes!("../golden/zip.pth");
 const LEGACY: &[u8] = include_bytes!("../golden/legacy.pth");
 const TAR: &[u8] = include_bytes!("../golden/tar.pth");
 const CHECKPOINT: &[u8] = include_bytes!("../golden/checkpoint.pth");
+/// An expanded bias, and what torch.load takes beside the weights with `weights_only`: kinds of numbers, complex and sparse tensors.
+const BESIDE: [&[u8]; 2] = [include_bytes!("../golden/beside.pth"), include_bytes!("../golden/beside_legacy.pth")];
+/// What it does not take: numpy's arrays.
+const NUMPY: &[u8] = include_bytes!("../golden/numpy_beside.pth");
 
 fn values(contents: &Contents, name: &str) -> (Vec<usize>, Vec<f32>) {
     let tensor = contents.tensors.iter().find(|tensor| tensor.name == name).expect(name);
@@ -46,8 +52,40 @@ fn a_checkpoint_gives_its_state_dict_and_says_so() {
 }
 
 #[test]
+fn what_lies_beside_the_weights_does_not_matter() {
+    for bytes in BESIDE {
+        golden::with(bytes, |path| {
+            let contents = open::contents(path).unwrap();
+            assert_eq!(values(&contents, "conv1.weight").1, [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
+            assert_eq!(values(&contents, "conv1.bias"), (vec![2], vec![2.0, 2.0]));
+            assert!(
+                contents.remarks[0].contains("`model_state`") && contents.remarks[0].contains("sparse"),
+                "{:?}",
+                contents.remarks
+            );
+        });
+    }
+    let why = golden::complaint(NUMPY);
+    assert!(why.contains("`numpy.") && why.contains("torch.save(torch.load(F, weights_only=False)[\"state_dict\"]"), "{why}");
+}
+
+/// A stride of 0 may repeat a number as often as the file has room for it, and no more.
+#[test]
+fn an_expanded_tensor_is_no_bomb() {
+    let source = Source::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/weights/golden/zip.pth").as_path()).unwrap();
+    let storage = super::state::Storage { dtype: Dtype::F32, size: 4, start: 0, length: 4 };
+    let read = |shape: Vec<usize>| {
+        let strides = vec![0; shape.len()];
+        super::state::view(storage, 0, shape, strides).and_then(|tensor| tensor.values(&source))
+    };
+    let room = source.length() as usize / 4;
+    assert_eq!(read(vec![room]).unwrap().len(), room);
+    assert!(read(vec![room + 1]).is_err() && read(vec![1 << 40, 1 << 40]).is_err());
+}
+
+#[test]
 fn broken_files_never_panic() {
-    for bytes in [ZIP, LEGACY, CHECKPOINT] {
+    for bytes in [ZIP, LEGACY, CHECKPOINT, BESIDE[0], BESIDE[1], NUMPY] {
         golden::broken(bytes);
     }
     golden::broken(&TAR[..6_000]);

@@ -1,0 +1,103 @@
+//! Files that name classes, in the forms that go around: a name a line, with or without its WordNet identifier before it, as Caffe's
+//! `synset_words.txt`; a JSON list; Keras's `imagenet_class_index.json`, `{"0": ["n01440764", "tench"], ...}`.
+
+use super::{Order, wnid};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A class in JSON.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Label {
+    Name(String),
+    /// Identifier and name.
+    Parts(Vec<String>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Labels {
+    List(Vec<Label>),
+    /// By their numbers, written as text.
+    Index(BTreeMap<String, Label>),
+}
+
+/// The names of the classes, in the order of the outputs. Where identifiers tell that they are ImageNet's, in either order, the names
+/// are this program's, so that folders named by identifiers are known by them.
+///
+/// # Errors
+/// Broken JSON, numbers with gaps, a line without a name.
+pub fn read_labels(text: &str) -> Result<Vec<String>, String> {
+    let text = text.trim_start_matches('\u{FEFF}').trim_end();
+    let names = if text.trim_start().starts_with(['[', '{']) { of_json(text)? } else { of_lines(text)? };
+    let identified = names.iter().all(|name| wnid(name).is_some());
+    Ok(Order::of(&names).filter(|_| identified).map_or(names, Order::names))
+}
+
+fn of_lines(text: &str) -> Result<Vec<String>, String> {
+    let line = |(i, line): (usize, &str)| match line.trim() {
+        "" => Err(format!("line {} is empty", i + 1)),
+        name => Ok(name.to_string()),
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+fn of_json(text: &str) -> Result<Vec<String>, String> {
+    let name = |label: Label| match label {
+        Label::Name(name) => name,
+        Label::Parts(parts) => parts.join(" "),
+    };
+    let what = "neither a JSON list of names nor names by number";
+    match serde_json::from_str(text).map_err(|e| format!("{what} ({e})"))? {
+        Labels::List(labels) => Ok(labels.into_iter().map(name).collect()),
+        Labels::Index(mut labels) => {
+            let missing = |i: usize| format!("{what}: of {} classes there is none of the number {i}", labels.len());
+            if let Some(i) = (0..labels.len()).find(|i| !labels.contains_key(&i.to_string())) {
+                return Err(missing(i));
+            }
+            Ok((0..labels.len()).filter_map(|i| labels.remove(&i.to_string())).map(name).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(order: Order, line: impl Fn(&(&str, &str)) -> String) -> String {
+        order.classes().iter().map(|class| line(class) + "\n").collect()
+    }
+
+    #[test]
+    fn every_form_gives_the_same_names() {
+        let wanted = ["tench", "goldfish", "great white shark"].map(String::from).to_vec();
+        for text in [
+            "tench\ngoldfish\ngreat white shark",
+            "\u{FEFF}tench\r\ngoldfish\r\ngreat white shark\r\n\r\n\n",
+            r#" ["tench", "goldfish", "great white shark"]"#,
+            r#"{"1": "goldfish", "0": "tench", "2": "great white shark"}"#,
+        ] {
+            assert_eq!(read_labels(text), Ok(wanted.clone()), "{text}");
+        }
+        assert!(read_labels("tench\n\ngoldfish").unwrap_err().contains("line 2 is empty"));
+        assert!(read_labels(r#"{"0": "tench", "2": "goldfish"}"#).unwrap_err().contains("number 1"));
+        assert!(read_labels("{\"tench\": 0}").unwrap_err().contains("JSON"));
+    }
+
+    #[test]
+    fn identifiers_tell_the_order_whatever_words_follow() {
+        for order in [Order::Sorted, Order::Devkit] {
+            let index: BTreeMap<String, [&str; 2]> =
+                order.classes().iter().enumerate().map(|(i, (id, name))| (i.to_string(), [*id, *name])).collect();
+            for text in [
+                lines(order, |(id, name)| format!("{id} {name}, more words")),
+                lines(order, |(id, _)| id.to_string()),
+                serde_json::to_string(&index).unwrap(),
+            ] {
+                assert!(read_labels(&text).unwrap() == order.names(), "{order:?}");
+            }
+        }
+        // A part of ImageNet stays as it is.
+        assert_eq!(read_labels("n01440764 tench\nn01443537 goldfish").unwrap()[1], "n01443537 goldfish");
+    }
+}
