@@ -50,7 +50,10 @@ impl Kind {
     /// Why there are none, in words.
     pub fn devices(&self) -> Result<Vec<Device>> {
         let Some(kind) = self.of_burn.clone() else {
-            return Err(Error::Invalid(format!("this program was built without it: cargo build --features gpu,{}", self.name)));
+            return Err(Error::Invalid(format!(
+                "this program was built without {0}: cargo build --release --features gpu,{0}",
+                self.name
+            )));
         };
         // A missing driver is a panic in Burn 0.22; it must not look like a bug of this program's.
         let hook = std::panic::take_hook();
@@ -85,12 +88,15 @@ impl Kind {
 /// # Errors
 /// A name that is unknown, or a device that is not there; the message says why.
 pub fn parse(text: &str) -> Result<Vec<Device>> {
-    text.split(',').map(one).collect()
+    text.split(',').map(|name| one(name.trim())).collect()
 }
 
 fn one(text: &str) -> Result<Device> {
     let (name, number) = text.split_once(':').unwrap_or((text, "0"));
     let unknown = || {
+        if name == "cpu" {
+            return Error::Invalid(format!("{text}: this program's own engine is one device by itself; use --device cpu"));
+        }
         let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
         Error::Invalid(format!("{text}: no such device; use cpu, or one of {} with a number (cuda:0)", names.join(", ")))
     };
@@ -102,6 +108,14 @@ fn one(text: &str) -> Result<Device> {
     devices.get(at).cloned().ok_or_else(|| {
         Error::Invalid(format!("{text}: there are {} {name} devices, the last is {name}:{}", devices.len(), devices.len() - 1))
     })
+}
+
+/// What is known against a device, if anything.
+pub fn doubt(device: &Device) -> Option<String> {
+    let name = describe(device);
+    // It ends the process, so that nothing can be said afterwards. Seen with Mesa 22.3.
+    name.contains("llvmpipe")
+        .then(|| format!("{name}: Mesa's software device is known to crash on Burn's kernels; SwiftShader does not"))
 }
 
 /// What a device calls itself.

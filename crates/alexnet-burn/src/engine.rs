@@ -62,7 +62,8 @@ impl Gpu {
             Precision::F16 => DType::F16,
         };
         if let Some(device) = devices.iter().find(|device| !device.supports_dtype(wanted)) {
-            return Err(Error::Invalid(format!("{device:?} has no {wanted:?}; use --precision f32")));
+            let name = super::device::describe(device);
+            return Err(Error::Invalid(format!("{name} has no {wanted:?}; use --precision f32")));
         }
         Ok(Gpu { towers: Towers::new(net, devices, precision)?, classes: net.classes(), capacity, precision })
     }
@@ -173,7 +174,10 @@ impl Engine for Gpu {
 
     fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
         let (step, gradients) = self.learn(batch, &|name| rule.rates(name).is_some())?;
-        self.move_by(gradients, rule)?;
+        // A gradient beyond 65,504 would ruin the parameters: such a step is left out, as PyTorch's GradScaler does.
+        if self.precision != Precision::F16 || gradient::are_finite(&gradients)? {
+            self.move_by(gradients, rule)?;
+        }
         Ok(step)
     }
 

@@ -31,6 +31,19 @@ pub(crate) fn of_parameters(held: &Held, upstream: Tensor<4>, scale: f32, met: M
     found
 }
 
+/// Whether all are numbers, by one read of each tower.
+pub(crate) fn are_finite(gradients: &[Of]) -> Result<bool> {
+    for tower in 0..2 {
+        // 0 times infinity, or times what is no number, is no number.
+        let of_tower = gradients.iter().filter(|of| of.tower == tower);
+        let zeros: Vec<Tensor<1>> = of_tower.map(|of| (of.tensor.clone() * 0.0).sum()).collect();
+        if !zeros.is_empty() && read(Tensor::cat(zeros, 0))?.iter().any(|zero| *zero != 0.0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// See [`layer_gradient`](alexnet::engine::Engine::layer_gradient). The net is cut behind the layer, and for guided
 /// backpropagation also behind every ReLU after it, where only what is above zero goes on; each part runs once more to be
 /// differentiated.

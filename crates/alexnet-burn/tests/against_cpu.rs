@@ -211,6 +211,28 @@ fn factors_in_sixteen_bits_round_as_far_as_these_do() {
     }
 }
 
+#[test]
+fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
+    let net = &wirings()[0];
+    let devices = device::parse("flex").expect("Burn's processor");
+    let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a sound net");
+    init::initialise(&mut engine, 11).expect("parameters of the net");
+    let (form, layers) = (UpdateForm::RateInside, Default::default());
+    let rule = Update { trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.0, bias_decay: 0.0, form, layers };
+    let mut step = |images: &[f32]| {
+        let before = engine.parameter("conv1.weight").expect("one");
+        engine.train_step(&Batch { images, labels: &[1, 0, 2], dropout: None }, &rule).expect("a step");
+        let after = engine.parameter("conv1.weight").expect("one");
+        (before == after, after.iter().all(|w| w.is_finite()))
+    };
+    let images = images(net, 3);
+    assert_eq!(step(&images), (false, true));
+    // What conv1's gradients are sums of.
+    let large: Vec<f32> = images.iter().map(|x| 6e4 * x.signum()).collect();
+    assert_eq!(step(&large), (true, true));
+    assert_eq!(step(&images), (false, true));
+}
+
 /// Nets in two groups, small.
 fn grouped() -> Vec<Net> {
     use Rounding::{Ceil, Floor};
@@ -300,7 +322,7 @@ fn what_cannot_be_is_told() {
     assert!(error("gpu").contains("no such device; use cpu, or one of cuda"));
     assert!(error("flex:x").contains("no such device"));
     #[cfg(not(feature = "cuda"))]
-    assert!(error("cuda:0").contains("cargo build --features gpu,cuda"));
+    assert!(error("cuda:0").contains("cargo build --release --features gpu,cuda"));
     let mut engine = burn(&wirings()[0], "flex");
     assert!(engine.infer(&[0.0; 5], &mut Vec::new()).is_err());
     assert!(engine.parameter("conv9.weight").is_err());

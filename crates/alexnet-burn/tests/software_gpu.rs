@@ -36,6 +36,29 @@ fn two_presets_and_their_smooth_twins_agree_with_the_cpu_engine() {
     }
 }
 
+/// Of all tests of towers this is the one whose two devices are not the same.
+#[cfg(feature = "flex")]
+#[test]
+fn a_tower_here_and_a_tower_there_are_one_net() {
+    let devices = match device::parse("vulkan,flex") {
+        Ok(devices) => devices,
+        Err(why) if std::env::var_os("VK_DRIVER_FILES").is_some() => panic!("{why}"),
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let case = Case {
+        net: narrow(&smooth(&presets::by_name("original-145").expect("a preset"))).with_image_size(67),
+        seed: 5,
+        batch: 1,
+    };
+    let mut engine = Gpu::new(&case.engines_net(), 1, devices, Precision::F32).expect("two groups");
+    let found = selftest::run(&case, "vulkan,flex", &mut engine).expect("a case");
+    let cpu = Cpu::new(&case.engines_net(), 1, 0).expect("a preset");
+    let expected = selftest::run(&case, "cpu", &mut cpu.with_convolutions(Convolutions::Direct)).expect("a case");
+    for deviation in compare(&found, &expected, &Bounds::DIRECT) {
+        assert!(deviation.ratio <= 1.0, "{} is off {:.1} times what is allowed", deviation.what, deviation.ratio);
+    }
+}
+
 fn narrow(net: &Net) -> Net {
     let mut net = net.clone();
     for layer in &mut net.layers {

@@ -107,10 +107,15 @@ impl Machine {
     #[cfg(feature = "gpu")]
     fn gpu(&self, net: &Net, batch: usize) -> anyhow::Result<alexnet_burn::Gpu> {
         let precision = self.arithmetic().on_device()?;
-        let engine = alexnet_burn::Gpu::new(net, batch, alexnet_burn::device::parse(self.device())?, precision)?;
+        // Once, for commands that make many engines.
+        static DOUBTED: std::sync::Once = std::sync::Once::new();
+        static WARNED: std::sync::Once = std::sync::Once::new();
+        let devices = alexnet_burn::device::parse(self.device())?;
+        if let Some(doubt) = devices.iter().find_map(alexnet_burn::device::doubt) {
+            DOUBTED.call_once(|| eprintln!("warning: {doubt}"));
+        }
+        let engine = alexnet_burn::Gpu::new(net, batch, devices, precision)?;
         if let Some(warning) = engine.warning() {
-            // Once, for commands that make many engines.
-            static WARNED: std::sync::Once = std::sync::Once::new();
             WARNED.call_once(|| eprintln!("warning: {warning}"));
         }
         Ok(engine)

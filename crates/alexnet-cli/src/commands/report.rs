@@ -98,7 +98,9 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
         return Ok(None);
     }
     let source = eval::by_name(source, &model.classes)?;
-    let precision = args.machine.precision.or(Arithmetic::from_str(&config.precision, false).ok());
+    // The run may have learned on a device in an arithmetic that the processor does not have.
+    let of_run = Arithmetic::from_str(&config.precision, false).ok();
+    let precision = args.machine.precision.or(of_run.filter(|kind| !args.machine.is_cpu() || kind.on_processor().is_ok()));
     let machine = Machine { precision, ..args.machine.clone() };
     let options = loader::Options {
         batch: args.batch.min(source.len()),

@@ -1,5 +1,6 @@
 //! `alexnet selftest`: this machine's engines against PyTorch's figures.
 
+use super::arithmetic::Arithmetic;
 use super::machine::Machine;
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::presets;
@@ -41,6 +42,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if args.machine.arithmetic() != Arithmetic::F32 {
+        bail!("--precision {}: what is compared is single precision; leave it out", args.machine.arithmetic());
+    }
     let references = golden::all()?;
     let cases = cases(args, &references)?;
     let mut wrong = 0;

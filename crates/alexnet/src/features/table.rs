@@ -54,7 +54,9 @@ impl About {
         if of(self) != of(other) {
             return Some(format!("features of {}, not of {}", of(self), of(other)));
         }
-        (self.preprocess != other.preprocess).then(|| "made with another preprocessing of the pictures".into())
+        // A mean picture's values are the model's, which is known by its sum; a sidecar does not hold them.
+        let preparing = |about: &About| serde_json::to_value(&about.preprocess).ok();
+        (preparing(self) != preparing(other)).then(|| "made with another preprocessing of the pictures".into())
     }
 
     /// Numbers of a picture.

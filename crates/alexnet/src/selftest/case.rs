@@ -59,8 +59,11 @@ pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Repo
     let before = parameters(engine)?;
     let losses = train(engine, &batch)?;
     let after = parameters(engine)?;
-    let mut update = BTreeMap::new();
+    let (mut update, lost) = (BTreeMap::new(), lost_biases(&net));
     for (t, ((name, shape, new), (_, _, old))) in after.iter().zip(&before).enumerate() {
+        if lost.contains(name) {
+            continue;
+        }
         let change: Vec<f32> = new.iter().zip(old).map(|(new, old)| new - old).collect();
         update.insert(name.clone(), Tell::new(shape, &change, seed_of(case.seed, PARAMETER_PROBE + t as u64)));
     }
@@ -106,10 +109,10 @@ fn activations(engine: &mut dyn Engine, case: &Case, images: &[f32]) -> Result<B
 
 /// Every gradient.
 fn gradients(engine: &mut dyn Engine, case: &Case, batch: &Batch<'_>) -> Result<BTreeMap<String, Tell>> {
-    let names = parameter_names(engine.net())?;
+    let (names, lost) = (parameter_names(engine.net())?, lost_biases(engine.net()));
     let mut told = BTreeMap::new();
     engine.gradients(batch, &mut |name, values| {
-        if let Some(t) = names.iter().position(|(known, _)| known == name) {
+        if let Some(t) = names.iter().position(|(known, _)| known == name && !lost.contains(known)) {
             let seed = seed_of(case.seed, PARAMETER_PROBE + t as u64);
             told.insert(name.to_string(), Tell::new(&names[t].1, values, seed));
         }
@@ -137,6 +140,12 @@ fn train(engine: &mut dyn Engine, batch: &Batch<'_>) -> Result<Vec<f64>> {
         losses.push(f64::from(engine.train_step(batch, &rule)?.loss));
     }
     Ok(losses)
+}
+
+/// Biases that a batch norm takes off again: of their gradients nothing but rounding is left.
+fn lost_biases(net: &Net) -> Vec<String> {
+    let before = net.layers.windows(2).filter(|layers| matches!(layers[1].op, Op::BatchNorm { .. }));
+    before.map(|layers| format!("{}.bias", layers[0].name)).collect()
 }
 
 /// Names and shapes of parameters in the order that numbers them.

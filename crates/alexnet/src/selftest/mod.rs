@@ -39,7 +39,7 @@ pub struct Report {
     pub probabilities_first: Vec<f64>,
     /// Mean cross-entropy before each of three steps.
     pub losses: Vec<f64>,
-    /// Gradients of the mean loss before the first step, by parameter.
+    /// Gradients of the mean loss before the first step, by parameter, but for biases right before a batch norm.
     pub gradients: BTreeMap<String, Tell>,
     /// What three steps change, by parameter: w after them less w before.
     pub update: BTreeMap<String, Tell>,

@@ -44,7 +44,11 @@ pub(super) fn engine(
     let pair = machine.device().contains(',');
     if how != Parallel::Data && !(how == Parallel::Towers && pair) {
         if !machine.is_cpu() {
-            bail!("--parallel {how} runs on --device cpu alone");
+            let name = machine.device();
+            match how {
+                Parallel::Towers => bail!("--parallel towers on devices needs two of them: --device {name}:0,{name}:1"),
+                _ => bail!("--parallel {how} runs on --device cpu alone"),
+            }
         }
         let precision = machine.arithmetic().on_processor()?;
         let (ranks, threads) = (ranks.clone(), machine.threads);

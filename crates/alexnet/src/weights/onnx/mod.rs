@@ -62,8 +62,6 @@ fn parse(source: &Source) -> Told<Parsed> {
         if changed.is_none() {
             return Ok((model.tensors, model.metadata, None, Vec::new()));
         }
-        // The graph is what others run, whatever the metadata say.
-        model.metadata.remove("net");
     }
     let (graph, mut remarks) = match graph::net(&mut model, source) {
         Ok((graph, remarks)) => (Ok(graph), remarks),
