@@ -322,7 +322,8 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
     refused(&["--freeze", "conv1-fc8"], &["nothing would learn"]);
     refused(&["--lr-times", "head"], &["--lr-times head", "head=10"]);
     refused(&["--net", "paper"], &["caffenet", "--net"]);
-    refused(&["--image-size", "64"], &["67"]);
+    refused(&["--image-size", "96"], &["67 pixels", "at 96", "fc6.weight"]);
+    refused(&["--freeze", "head"], &["the head is new", "--freeze"]);
 
     let printed =
         done(&tune(&["--freeze", "conv1-conv5", "--out", text(&at("tuned"))]).iter().map(String::as_str).collect::<Vec<_>>());

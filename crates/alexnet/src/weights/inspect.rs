@@ -6,6 +6,7 @@ use super::imagenet::Order;
 use super::open::{about, checksum, contents};
 use crate::Result;
 use crate::image::Preprocess;
+use crate::net::{Net, Op};
 use serde::Serialize;
 use std::path::Path;
 
@@ -72,6 +73,10 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         parameter: parameter(i),
     });
     let net = identity.net(&contents).ok();
+    let mut remarks = contents.remarks.clone();
+    if !contents.metadata.contains_key("net") && contents.graph.is_none() && net.is_some_and(takes_any_size) {
+        remarks.push("no weight depends on the size of the pictures: `train --from` takes others with --image-size".into());
+    }
     let about = net.map(|net| about(&contents, &identity, net)).transpose()?;
     let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
     Ok(Inspection {
@@ -81,7 +86,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         tensors: tensors.collect(),
         net: net.map(|net| net.name.clone()),
         image_size: net.map(|net| net.image_size),
-        classes: net.map(crate::net::Net::classes),
+        classes: net.map(Net::classes),
         class_order: Order::of(&classes),
         class_names: classes.into_iter().take(5).collect(),
         why: identity.why.clone(),
@@ -89,6 +94,11 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         question: net.is_none().then(|| identity.question()),
         preprocess,
         known: identity.known.map(|known| known.file),
-        remarks: contents.remarks,
+        remarks,
     })
+}
+
+/// Whether an adaptive pool makes maps of one size of those of any.
+fn takes_any_size(net: &Net) -> bool {
+    net.layers.iter().any(|layer| matches!(layer.op, Op::AdaptiveAvgPool { .. }))
 }

@@ -33,8 +33,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     let (net, image_size) = match start {
         Some(model) => {
             fixed("--net", args.net.as_ref(), &model.net.name, "the model of --from is")?;
-            fixed("--image-size", args.image_size.as_ref(), &model.net.image_size, "the model of --from takes")?;
-            (model.net.name.clone(), model.net.image_size)
+            (model.net.name.clone(), args.image_size.unwrap_or(model.net.image_size))
         }
         None => {
             let net = presets::by_name(args.net.as_deref().unwrap_or("torchvision"))?;
@@ -81,6 +80,19 @@ pub(super) fn layer_rates(args: &Args, recipe: &mut Recipe, net: &Net, head: Opt
     let own = if frozen_first && recipe.augment != Augmentation::None { VIEWS } else { recipe.views };
     recipe.views = args.views.unwrap_or(own);
     Ok(())
+}
+
+/// The layers of a new run that are frozen though nothing has taught them, as users name them.
+///
+/// # Errors
+/// When the head is frozen and has classes that the model does not know: their answers would be chance for ever.
+pub(super) fn frozen_at_random(recipe: &Recipe, net: &Net, head: Option<&Head>) -> anyhow::Result<String> {
+    let names = layers::with_weights(net);
+    let frozen: Vec<&str> = names.iter().copied().filter(|name| recipe.layer_rates.get(*name) == Some(&0.0)).collect();
+    if frozen.last() == names.last() && !head.is_some_and(Head::is_known) {
+        bail!("the head is new for classes that no model knows, and frozen it would stay random: leave it out of --freeze");
+    }
+    Ok(if head.is_none() { layers::to_list(net, &frozen) } else { String::new() })
 }
 
 /// Refuses other layers or views than those of the run that goes on.
