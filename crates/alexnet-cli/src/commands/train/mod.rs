@@ -77,8 +77,8 @@ pub(crate) struct Args {
     /// [default: 1, and 10 for a head with new classes in the recipe finetune]
     #[arg(long, value_name = "LAYERS=X,...")]
     lr_times: Option<String>,
-    /// After how many epochs the pictures' random changes come again; 0: never [default: 8 with frozen layers at the beginning,
-    /// so that what these give can be kept; else 0]
+    /// After how many epochs the pictures' random changes come again; 0: never [default: with frozen layers at the beginning 8
+    /// or half of the epochs, whichever is less, so that what these give can be kept; else 0]
     #[arg(long, value_name = "N")]
     views: Option<usize>,
     /// Seed of all random numbers [default: 0]

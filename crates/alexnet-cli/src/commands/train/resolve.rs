@@ -65,7 +65,7 @@ fn micro_batches(args: &Args, recipe: &Recipe) -> Option<usize> {
     args.micro_batch.map(|most| recipe.batch.div_ceil(most.get()))
 }
 
-/// Views of each picture where layers at the beginning are frozen.
+/// Most views of each picture where layers at the beginning are frozen.
 const VIEWS: usize = 8;
 
 /// How fast each layer of a new run's net learns, by the net's own names, and how often its pictures change. `head` tells which
@@ -77,7 +77,8 @@ pub(super) fn layer_rates(args: &Args, recipe: &mut Recipe, net: &Net, head: Opt
     }
     recipe.layer_rates = told(args, net, &recipe.layer_rates)?;
     let frozen_first = layers::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
-    let own = if frozen_first && recipe.augment != Augmentation::None { VIEWS } else { recipe.views };
+    // A view that is seen once is kept for nothing: each comes twice at least, or, in a single epoch, none is kept.
+    let own = if frozen_first && recipe.augment != Augmentation::None { VIEWS.min(recipe.epochs / 2) } else { recipe.views };
     recipe.views = args.views.unwrap_or(own);
     Ok(())
 }

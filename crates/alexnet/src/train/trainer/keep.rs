@@ -56,6 +56,7 @@ impl Trainer<'_> {
     /// Writes the state, and before it the last model if asked: whoever finds a state finds all that it speaks of. A run
     /// that is killed in between does the same steps again, and writes the same bytes.
     pub(super) fn save(&mut self, with_model: bool) -> Result<()> {
+        let start = Instant::now();
         self.bring_together()?;
         if !self.writes() {
             self.saved = Instant::now();
@@ -77,7 +78,7 @@ impl Trainer<'_> {
         }
         let rule = rule(self.recipe, &self.rates, self.position());
         self.state.write(&self.folder.state(), &self.model, self.engine, &rule)?;
-        self.saved = Instant::now();
+        (self.saved, self.save_took) = (Instant::now(), start.elapsed());
         Ok(())
     }
 }

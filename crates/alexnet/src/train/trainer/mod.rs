@@ -29,6 +29,9 @@ pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tent
 /// save writes 0.7 GB.
 const BETWEEN_SAVES: Duration = Duration::from_secs(20);
 
+/// After an epoch, saving may take this share of the time, one in so many; `save_every` bounds what a crash can cost.
+const SHARE_OF_SAVING: u32 = 20;
+
 /// A training run.
 pub struct Trainer<'a> {
     engine: &'a mut dyn Engine,
@@ -52,6 +55,8 @@ pub struct Trainer<'a> {
     /// What the last validation found.
     validation: Option<eval::Report>,
     saved: Instant,
+    /// How long the last save took.
+    save_took: Duration,
 }
 
 impl<'a> Trainer<'a> {
@@ -110,6 +115,7 @@ impl<'a> Trainer<'a> {
             state,
             validation,
             saved,
+            save_took: Duration::ZERO,
         })
     }
 
@@ -173,7 +179,7 @@ impl<'a> Trainer<'a> {
             let row = &self.state.rows[self.state.rows.len() - 1];
             watch(Event::Epoch { row, best, train_time, pictures, validation: self.validation.as_ref() });
             begun = Some(());
-            let due = self.options.save_every.min(BETWEEN_SAVES);
+            let due = self.options.save_every.min(BETWEEN_SAVES.max(self.save_took * SHARE_OF_SAVING));
             if self.state.epoch < self.recipe.epochs && self.agreed(self.saved.elapsed() >= due)? {
                 self.save(true)?;
             }
