@@ -339,6 +339,39 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
 }
 
 #[test]
+fn a_model_that_knows_its_classes_is_validated_first_and_takes_another_image_size() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    for (class, colour) in [("red", [0, 0, 255]), ("blue", [255, 0, 0])] {
+        for i in 0..4 {
+            ramp(&at(&format!("set/{class}/{i}.bmp")), colour);
+        }
+    }
+    let set = at("set");
+    let small = ["train", "--data", text(&set), "--image-size", "63", "--batch", "4", "--epochs", "1", "--no-report"];
+    let output = alexnet(&[&small[..], &["--val-share", "0", "--freeze", "conv1-conv2", "--out", text(&at("first"))]].concat());
+    let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && errors.contains("warning: frozen without --from: conv1-conv2 stay as random"), "{errors}");
+    assert!(
+        printed.contains("nothing is held out") && printed.contains("training top-1") && !printed.contains("best so far"),
+        "{printed}"
+    );
+    fails(1, &[&small[..], &["--freeze", "head", "--out", text(&at("no"))]].concat(), &["the head is new"]);
+
+    let (model, tuned) = (at("first/last.safetensors"), at("tuned"));
+    let tune = ["train", "--from", text(&model), "--data", text(&set), "--val-share", "0.25", "--image-size", "96"];
+    let more = ["--batch", "4", "--epochs", "1", "--no-report", "--max-steps", "1", "--out", text(&tuned)];
+    let printed = done(&[&tune[..], &more].concat());
+    assert!(printed.contains("at 96 pixels") && printed.contains("before: validation: loss"), "{printed}");
+    let config = std::fs::read_to_string(at("tuned/config.toml")).expect("the settings");
+    assert!(config.contains("lr = 0.0001") && config.contains("image_size = 96"), "{config}");
+    let csv = std::fs::read_to_string(at("tuned/metrics.csv")).expect("the metrics");
+    assert!(csv.lines().any(|line| line.starts_with("0,0,,,,")), "{csv}");
+    let again = done(&["train", "--resume", text(&at("tuned"))]);
+    assert!(!again.contains("before:"), "{again}");
+}
+
+#[test]
 fn the_self_test_reports_the_formulas_parameters() {
     let report = done(&["selftest", "--net", "slim", "--batch", "1", "--classes", "3", "--json"]);
     let report: alexnet::selftest::Report = serde_json::from_str(&report).expect("a report");

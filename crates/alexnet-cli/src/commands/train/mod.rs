@@ -202,6 +202,9 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let pictures = (train.clone(), val.clone());
     let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
     trainer = trainer.with_ranks(ranks.clone());
+    if saved.is_none() && head.as_ref().is_some_and(Head::is_known) {
+        trainer = trainer.validating_first();
+    }
     show.ranks(ranks.size(), args.parallel, config.blocks);
     show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());

@@ -75,6 +75,10 @@ pub(super) fn layer_rates(args: &Args, recipe: &mut Recipe, net: &Net, head: Opt
     if head.is_none_or(Head::is_known) {
         recipe.layer_rates.remove(layers::HEAD);
     }
+    // Nor do the other layers.
+    if head.is_some_and(Head::is_known) && recipe.name == "finetune" && args.lr.is_none() {
+        recipe.lr /= recipe::KNOWN_CLASSES;
+    }
     recipe.layer_rates = told(args, net, &recipe.layer_rates)?;
     let frozen_first = layers::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
     // A view that is seen once is kept for nothing: each comes twice at least, or, in a single epoch, none is kept.
