@@ -36,18 +36,52 @@ pub fn write_whole_with(
     sync: Sync,
     write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> Result<()> {
-    let path = path.as_ref();
-    let (file, part) = create_beside(path).map_err(|e| explain(path, e))?;
-    let done = fill(file, sync, write).and_then(|()| std::fs::rename(&part, path));
-    if let Err(error) = done {
-        // Best effort: the first error is the one that matters.
-        let _ = std::fs::remove_file(&part);
-        return Err(explain(path, error));
+    Beside::write(path.as_ref(), sync, write)?.take_place()
+}
+
+/// A file that is whole and has not taken its place yet, so that several can take theirs when all are whole. Dropped before, it
+/// is removed.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    path: PathBuf,
+    part: PathBuf,
+    sync: Sync,
+}
+
+impl Beside {
+    /// Writes the file that shall be `path` through `write`, beside it.
+    ///
+    /// # Errors
+    /// As [`write_whole`].
+    pub(crate) fn write(
+        path: &Path,
+        sync: Sync,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+    ) -> Result<Beside> {
+        let (file, part) = create_beside(path).map_err(|e| explain(path, e))?;
+        let beside = Beside { path: path.to_path_buf(), part, sync };
+        fill(file, sync, write).map_err(|e| explain(path, e))?;
+        Ok(beside)
     }
-    if sync == Sync::Disk {
-        sync_folder(path);
+
+    /// Puts it where it belongs, over whatever stands there.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(crate) fn take_place(self) -> Result<()> {
+        std::fs::rename(&self.part, &self.path).map_err(|e| explain(&self.path, e))?;
+        if self.sync == Sync::Disk {
+            sync_folder(&self.path);
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // Best effort, and nothing is there after a rename: the error that brought us here is the one that matters.
+        let _ = std::fs::remove_file(&self.part);
+    }
 }
 
 /// Forces a file that was written with [`Sync::Later`] to the disk.

@@ -95,6 +95,40 @@ fn broken_tables_are_told() {
 }
 
 #[test]
+fn a_table_that_cannot_be_written_leaves_the_old_one_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.npy");
+    let table = written(&path);
+    // Either of its two files has a folder in its way.
+    for name in ["t.npy", "t.json"] {
+        let mut writer = Writer::create(&path, about(&[2, 3])).unwrap();
+        writer.push("other.jpg", None, &[0.0; 6]).unwrap();
+        let (there, aside) = (folder.path().join(name), folder.path().join("aside"));
+        std::fs::rename(&there, &aside).unwrap();
+        std::fs::create_dir(&there).unwrap();
+        assert!(writer.finish().is_err());
+        std::fs::remove_dir(&there).unwrap();
+        std::fs::rename(&aside, &there).unwrap();
+        assert_eq!(Table::read(&path).unwrap(), table, "{name}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_json_of_something_else_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.npy");
+    for text in ["{\"lr\": 0.01}", "mine"] {
+        std::fs::write(folder.path().join("run.json"), text).unwrap();
+        let message = Writer::create(&path, about(&[1])).unwrap_err().to_string();
+        assert!(message.contains("run.json") && message.contains("--out"), "{message}");
+    }
+    std::fs::remove_file(folder.path().join("run.json")).unwrap();
+    written(&path);
+    written(&path);
+}
+
+#[test]
 fn features_of_another_model_layer_or_preprocessing_are_not_compared() {
     let first = about(&[4]);
     assert_eq!(first.difference(&first.clone()), None);
