@@ -267,6 +267,9 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     assert!(found[0]["nearest"][0]["distance"].as_f64().expect("a number") < 1e-4);
     assert_eq!((&found[0]["nearest"][1]["name"], &found[0]["nearest"][1]["label"]), (&"red/2.bmp".into(), &"red".into()));
     assert!(std::fs::read(&sheet).expect("the sheet").starts_with(b"\x89PNG"));
+    let near = ["similar", "--index", text(&index), "--model", text(&model), text(&query)];
+    fails(1, &[&near[..], &["--precision", "bf16"]].concat(), &["made in f32, not in bf16", "--precision f32"]);
+    fails(1, &[&near[..], &["--data", text(&set), "--sheet", text(&at("s.jpg"))]].concat(), &["s.jpg", ".png"]);
     let other = at("other.pth");
     done(&["convert", text(&model), text(&other)]);
     fails(1, &["similar", "--index", text(&index), "--model", text(&other), text(&query)], &["another model"]);

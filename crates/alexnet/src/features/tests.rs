@@ -83,7 +83,7 @@ fn broken_tables_are_told() {
         assert!(why.contains(part), "{from}: {why}");
     }
     std::fs::remove_file(&sidecar).unwrap();
-    assert!(complaint(&npy).contains("t.json"));
+    assert!(complaint(&npy).contains("t.json: missing: `alexnet features` wrote it beside t.npy"));
     assert!(complaint(&folder.path().join("t.csv")).contains(".npy"));
     assert!(Writer::create(&folder.path().join("t.csv"), about(&[1])).unwrap_err().to_string().contains("ending"));
     assert!(
@@ -141,6 +141,7 @@ fn features_of_another_model_layer_or_preprocessing_are_not_compared() {
     assert!(other(&|about| about.layer = "fc6".into()).contains("conv3, pool none, [4], not of fc6"));
     assert!(other(&|about| about.before_relu = true).contains("not of conv3 before its activation"));
     assert!(other(&|about| about.pool = Pool::Max).contains("pool max"));
+    assert!(other(&|about| about.precision = "bf16".into()).contains("made in f32, not in bf16; give --precision f32"));
     assert!(other(&|about| about.preprocess.scale = 1.0).contains("preprocessing"));
 }
 
@@ -156,6 +157,8 @@ fn a_layer_is_taken_after_its_relu_unless_asked_otherwise() {
         ("torchvision", "conv3", false, Pool::None, "relu3", vec![384, 13, 13]),
         ("torchvision", "conv3", true, Pool::Average, "conv3", vec![384]),
         ("torchvision", "relu3", false, Pool::Max, "relu3", vec![384]),
+        ("torchvision", "relu6", false, Pool::None, "relu6", vec![4096]),
+        ("torchvision", "drop7", false, Pool::None, "drop7", vec![4096]),
         // Not fc6's activation.
         ("torchvision", "pool5", false, Pool::None, "pool5", vec![256, 6, 6]),
         ("paper", "norm1", false, Pool::None, "norm1", vec![96, 55, 55]),
