@@ -3,7 +3,7 @@
 use crate::{net_option, out};
 use alexnet::data;
 use alexnet::image::{Picture, Resize, decode};
-use alexnet::lpips::{Distance, Heads, Lpips};
+use alexnet::lpips::{Distance, Heads, Lpips, Trunk};
 use alexnet::weights;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     a: PathBuf,
     /// Another picture of the same size, or a folder of pictures of the same names (endings aside)
     b: PathBuf,
-    /// torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth
+    /// torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth; its `features` alone, or the state of an `lpips.LPIPS`
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Network that the model file is, where it does not tell
@@ -39,8 +39,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let pairs = pairs(&args.a, &args.b)?;
     let heads = args.linear.as_ref().map(Heads::read).transpose()?;
-    let model = weights::open(&args.model, args.net.as_deref())?;
-    let mut lpips = Lpips::new(&model, heads, args.threads)?;
+    let trunk = match weights::open(&args.model, args.net.as_deref()) {
+        Ok(model) => Trunk::of(&model)?,
+        // What is no whole model may be enough.
+        Err(why) => Trunk::read(&args.model).ok().flatten().ok_or(why)?,
+    };
+    let mut lpips = Lpips::new(&trunk, heads, args.threads)?;
     if args.linear.is_none() && !quiet {
         eprintln!("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
     }
