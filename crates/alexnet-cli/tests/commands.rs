@@ -291,6 +291,12 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     let changed = at("changed");
     let found = lpips(&[text(&set), text(&changed)]);
     assert!(found["pairs"].as_array().expect("pairs").len() == 4 && found["mean"].as_f64() > Some(0.0), "{found}");
+    // A bad picture is told, and the others are compared.
+    std::fs::write(at("changed/grey/1.bmp"), b"BM").expect("a file");
+    let output = alexnet(&["-q", "lpips", "--model", text(&model), "--json", text(&set), text(&changed)]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((output.status.code(), found["pairs"].as_array().map(Vec::len)), (Some(1), Some(3)), "{found}");
+    assert!(found["errors"][0]["name"] == "grey/1" && String::from_utf8_lossy(&output.stderr).contains("1.bmp"), "{found}");
     ramp(&at("changed/grey/2.bmp"), [1, 2, 3]);
     let lonely = ["lpips", "--model", text(&model), text(&set), text(&changed)];
     fails(1, &lonely, &["without a partner", "2.bmp"]);

@@ -48,30 +48,50 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.linear.is_none() && !quiet {
         eprintln!("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
     }
-    let mut results: Vec<(String, Distance)> = Vec::new();
-    for Pair { name, a, b } in pairs {
-        let read = |path: &Path| -> anyhow::Result<Picture> {
-            let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
-            let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
-            Ok(args.size.map_or_else(|| picture.clone(), |side| Resize::Square(side).apply(&picture)))
-        };
-        let distance = lpips.compare(&read(&a)?, &read(&b)?).with_context(|| name.clone())?;
-        if !args.json {
-            out::print(&format!("{:.6}  {name}\n", distance.distance))?;
+    let (all, mut results, mut errors) = (pairs.len(), Vec::new(), Vec::new());
+    for pair in pairs {
+        match compare(&mut lpips, &pair, args.size) {
+            Ok(found) => {
+                if !args.json {
+                    out::print(&format!("{:.6}  {}\n", found.distance, pair.name))?;
+                }
+                results.push((pair.name, found));
+            }
+            // One bad picture does not cost the distances of all others.
+            Err(why) => {
+                let message = format!("{why:#}");
+                eprintln!("error: {message}");
+                errors.push(serde_json::json!({ "name": pair.name, "error": message }));
+            }
         }
-        results.push((name, distance));
     }
     let mean = results.iter().map(|(_, found)| found.distance).sum::<f64>() / results.len() as f64;
     if args.json {
         let pair = |(name, found): &(String, Distance)| serde_json::json!({ "name": name, "distance": found.distance, "layers": found.layers });
-        return out::print_json(&serde_json::json!({
+        out::print_json(&serde_json::json!({
             "version": "0.1", "linear": args.linear.is_some(), "pairs": results.iter().map(pair).collect::<Vec<_>>(), "mean": mean,
-        }));
-    }
-    if results.len() > 1 {
+            "errors": errors,
+        }))?;
+    } else if results.len() > 1 {
         out::print(&format!("{mean:.6}  mean of {}\n", results.len()))?;
     }
+    if !errors.is_empty() {
+        bail!("{} of {all} pairs could not be compared", errors.len());
+    }
     Ok(())
+}
+
+/// Compares the pictures of a pair, brought to `size` if that is asked for.
+fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Result<Distance> {
+    let read = |path: &Path| -> anyhow::Result<Picture> {
+        let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
+        let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
+        Ok(match size {
+            Some(side) => Resize::Square(side).apply(&picture),
+            None => picture,
+        })
+    };
+    lpips.compare(&read(&pair.a)?, &read(&pair.b)?).with_context(|| pair.name.clone())
 }
 
 /// Two files to compare.
