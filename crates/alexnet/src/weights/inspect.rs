@@ -102,3 +102,19 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
 fn takes_any_size(net: &Net) -> bool {
     net.layers.iter().any(|layer| matches!(layer.op, Op::AdaptiveAvgPool { .. }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::presets::by_name;
+    use crate::weights::parameters;
+
+    #[test]
+    fn a_net_is_said_to_take_any_size_where_no_parameter_depends_on_it() {
+        for name in ["torchvision", "paddle", "caffenet", "paper", "slim"] {
+            let net = by_name(name).unwrap();
+            let larger = net.clone().with_image_size(320);
+            assert_eq!(takes_any_size(&net), parameters(&net).unwrap() == parameters(&larger).unwrap(), "{name}");
+        }
+    }
+}

@@ -26,13 +26,6 @@ use std::time::{Duration, Instant};
 /// What to try when a loss or a parameter is no longer finite.
 pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
 
-/// Epochs that follow each other faster than this share one save of last model and state: with 57 million parameters a
-/// save writes 0.7 GB.
-const BETWEEN_SAVES: Duration = Duration::from_secs(20);
-
-/// After an epoch, saving may take this share of the time, one in so many; `save_every` bounds what a crash can cost.
-const SHARE_OF_SAVING: u32 = 20;
-
 /// A training run.
 pub struct Trainer<'a> {
     engine: &'a mut dyn Engine,
@@ -195,7 +188,7 @@ impl<'a> Trainer<'a> {
             let row = &self.state.rows[self.state.rows.len() - 1];
             watch(Event::Epoch { row, best, train_time, pictures, validation: self.validation.as_ref() });
             begun = Some(());
-            let due = self.options.save_every.min(BETWEEN_SAVES.max(self.save_took * SHARE_OF_SAVING));
+            let due = keep::between_saves(self.options.save_every, self.save_took);
             if self.state.epoch < self.recipe.epochs && self.agreed(self.saved.elapsed() >= due)? {
                 self.save(true)?;
             }
