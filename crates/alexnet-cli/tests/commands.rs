@@ -74,7 +74,7 @@ fn bad_usage_is_status_2_and_failure_status_1() {
     fails(2, &["selftest", "--convolutions", "fourier"], &["fourier", "winograd"]);
     fails(1, &["summary", "--image-size", "20"], &["pool2", "larger pictures"]);
     fails(1, &["bench", "train", "--precision", "int8", "--batch", "1"], &["int8 is for inference"]);
-    fails(2, &["bench", "train", "--precision", "f8"], &["f32, bf16, int8 or int4"]);
+    fails(2, &["bench", "train", "--precision", "f8"], &["possible values: f32, bf16, f16, int8, int4"]);
 }
 
 #[test]
@@ -374,6 +374,9 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     assert!(found[0]["nearest"][0]["distance"].as_f64().expect("a number") < 1e-4);
     assert_eq!((&found[0]["nearest"][1]["name"], &found[0]["nearest"][1]["label"]), (&"red/2.bmp".into(), &"red".into()));
     assert!(std::fs::read(&sheet).expect("the sheet").starts_with(b"\x89PNG"));
+    let near = ["similar", "--index", text(&index), "--model", text(&model), text(&query)];
+    fails(1, &[&near[..], &["--precision", "bf16"]].concat(), &["made in f32, not in bf16", "--precision f32"]);
+    fails(1, &[&near[..], &["--data", text(&set), "--sheet", text(&at("s.jpg"))]].concat(), &["s.jpg", ".png"]);
     let other = at("other.pth");
     done(&["convert", text(&model), text(&other)]);
     fails(1, &["similar", "--index", text(&index), "--model", text(&other), text(&query)], &["another model"]);
@@ -395,6 +398,12 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     let changed = at("changed");
     let found = lpips(&[text(&set), text(&changed)]);
     assert!(found["pairs"].as_array().expect("pairs").len() == 4 && found["mean"].as_f64() > Some(0.0), "{found}");
+    // A bad picture is told, and the others are compared.
+    std::fs::write(at("changed/grey/1.bmp"), b"BM").expect("a file");
+    let output = alexnet(&["-q", "lpips", "--model", text(&model), "--json", text(&set), text(&changed)]);
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((output.status.code(), found["pairs"].as_array().map(Vec::len)), (Some(1), Some(3)), "{found}");
+    assert!(found["errors"][0]["name"] == "grey/1" && String::from_utf8_lossy(&output.stderr).contains("1.bmp"), "{found}");
     ramp(&at("changed/grey/2.bmp"), [1, 2, 3]);
     let lonely = ["lpips", "--model", text(&model), text(&set), text(&changed)];
     fails(1, &lonely, &["without a partner", "2.bmp"]);
@@ -429,19 +438,53 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
     refused(&["--freeze", "conv1-fc8"], &["nothing would learn"]);
     refused(&["--lr-times", "head"], &["--lr-times head", "head=10"]);
     refused(&["--net", "paper"], &["caffenet", "--net"]);
-    refused(&["--image-size", "64"], &["67"]);
+    refused(&["--image-size", "96"], &["67 pixels", "at 96", "fc6.weight"]);
+    refused(&["--freeze", "head"], &["the head is new", "--freeze"]);
 
     let printed =
         done(&tune(&["--freeze", "conv1-conv5", "--out", text(&at("tuned"))]).iter().map(String::as_str).collect::<Vec<_>>());
     assert!(printed.contains("recipe finetune") && printed.contains("its rows for 2 of 3 classes"), "{printed}");
-    assert!(printed.contains("frozen: conv1-conv5; what 8 views of each picture"), "{printed}");
+    assert!(printed.contains("frozen: conv1-conv5; what each picture gives up to"), "{printed}");
     let config = std::fs::read_to_string(at("tuned/config.toml")).expect("the settings");
-    assert!(config.contains("conv3 = 0.0") && config.contains("fc8 = 10.0") && config.contains("views = 8"), "{config}");
+    assert!(config.contains("conv3 = 0.0") && config.contains("fc8 = 10.0") && config.contains("views = 1"), "{config}");
     // The model is not needed to go on, and other layers are refused.
     std::fs::remove_file(&model).expect("the model");
     done(&["train", "--resume", text(&at("tuned")), "--freeze", "conv1-conv5"]);
     fails(1, &["train", "--resume", text(&at("tuned")), "--freeze", "conv1"], &["--freeze", "leave them out"]);
     fails(1, &["train", "--recipe", "finetune"], &["--from"]);
+}
+
+#[test]
+fn a_model_that_knows_its_classes_is_validated_first_and_takes_another_image_size() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    for (class, colour) in [("red", [0, 0, 255]), ("blue", [255, 0, 0])] {
+        for i in 0..4 {
+            ramp(&at(&format!("set/{class}/{i}.bmp")), colour);
+        }
+    }
+    let set = at("set");
+    let small = ["train", "--data", text(&set), "--image-size", "63", "--batch", "4", "--epochs", "1", "--no-report"];
+    let output = alexnet(&[&small[..], &["--val-share", "0", "--freeze", "conv1-conv2", "--out", text(&at("first"))]].concat());
+    let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && errors.contains("warning: frozen without --from: conv1-conv2 stay as random"), "{errors}");
+    assert!(
+        printed.contains("nothing is held out") && printed.contains("training top-1") && !printed.contains("best so far"),
+        "{printed}"
+    );
+    fails(1, &[&small[..], &["--freeze", "head", "--out", text(&at("no"))]].concat(), &["the head is new"]);
+
+    let (model, tuned) = (at("first/last.safetensors"), at("tuned"));
+    let tune = ["train", "--from", text(&model), "--data", text(&set), "--val-share", "0.25", "--image-size", "96"];
+    let more = ["--batch", "4", "--epochs", "1", "--no-report", "--max-steps", "1", "--out", text(&tuned)];
+    let printed = done(&[&tune[..], &more].concat());
+    assert!(printed.contains("at 96 pixels") && printed.contains("before: validation: loss"), "{printed}");
+    let config = std::fs::read_to_string(at("tuned/config.toml")).expect("the settings");
+    assert!(config.contains("lr = 0.0001") && config.contains("image_size = 96"), "{config}");
+    let csv = std::fs::read_to_string(at("tuned/metrics.csv")).expect("the metrics");
+    assert!(csv.lines().any(|line| line.starts_with("0,0,,,,")), "{csv}");
+    let again = done(&["train", "--resume", text(&at("tuned"))]);
+    assert!(!again.contains("before:"), "{again}");
 }
 
 #[test]

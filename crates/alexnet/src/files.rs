@@ -57,23 +57,58 @@ pub fn write_whole_with(
     sync: Sync,
     write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> Result<()> {
-    let path = &behind_links(path.as_ref());
-    let (file, part) = create_beside(path).map_err(|e| explain(path, e))?;
-    let filled = fill(file, sync, write);
-    // Held until it has its own name: a part that is being abandoned must not appear as whole.
-    let mut parts = unfinished();
-    let done = filled.and_then(|()| std::fs::rename(&part, path));
-    parts.remove(&part);
-    drop(parts);
-    if let Err(error) = done {
-        // Best effort: the first error is the one that matters.
-        let _ = std::fs::remove_file(&part);
-        return Err(explain(path, error));
+    Beside::write(path.as_ref(), sync, write)?.take_place()
+}
+
+/// A file that is whole and has not taken its place yet, so that several can take theirs when all are whole. Dropped before, it
+/// is removed.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    path: PathBuf,
+    part: PathBuf,
+    sync: Sync,
+}
+
+impl Beside {
+    /// Writes the file that shall be `path` through `write`, beside it.
+    ///
+    /// # Errors
+    /// As [`write_whole`].
+    pub(crate) fn write(
+        path: &Path,
+        sync: Sync,
+        write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+    ) -> Result<Beside> {
+        let path = behind_links(path);
+        let (file, part) = create_beside(&path).map_err(|e| explain(&path, e))?;
+        let beside = Beside { path, part, sync };
+        fill(file, sync, write).map_err(|e| explain(&beside.path, e))?;
+        Ok(beside)
     }
-    if sync == Sync::Disk {
-        sync_folder(path);
+
+    /// Puts it where it belongs, over whatever stands there.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(crate) fn take_place(self) -> Result<()> {
+        // Held until it has its own name: a part that is being abandoned must not appear as whole.
+        let parts = unfinished();
+        let done = std::fs::rename(&self.part, &self.path);
+        drop(parts);
+        done.map_err(|e| explain(&self.path, e))?;
+        if self.sync == Sync::Disk {
+            sync_folder(&self.path);
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        unfinished().remove(&self.part);
+        // Best effort, and nothing is there after a rename: the error that brought us here is the one that matters.
+        let _ = std::fs::remove_file(&self.part);
+    }
 }
 
 /// Forces a file that was written with [`Sync::Later`] to the disk.

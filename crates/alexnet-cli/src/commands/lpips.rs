@@ -3,7 +3,7 @@
 use crate::{model_file, net_option, out};
 use alexnet::data;
 use alexnet::image::{Picture, Resize, decode};
-use alexnet::lpips::{Distance, Heads, Lpips};
+use alexnet::lpips::{Distance, Heads, Lpips, Trunk};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(crate) struct Args {
     a: PathBuf,
     /// Another picture of the same size, or a folder of pictures of the same names (endings aside)
     b: PathBuf,
-    /// torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth
+    /// torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth; its `features` alone, or the state of an `lpips.LPIPS`
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Network that the model file is, where it does not tell
@@ -38,35 +38,59 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let pairs = pairs(&args.a, &args.b)?;
     let heads = args.linear.as_ref().map(Heads::read).transpose()?;
-    let model = model_file::open(&args.model, args.net.as_deref())?;
-    let mut lpips = Lpips::new(&model, heads, args.threads)?;
+    let trunk = match model_file::open(&args.model, args.net.as_deref()) {
+        Ok(model) => Trunk::of(&model)?,
+        // What is no whole model may be enough.
+        Err(why) => Trunk::read(&args.model).ok().flatten().ok_or(why)?,
+    };
+    let mut lpips = Lpips::new(&trunk, heads, args.threads)?;
     if args.linear.is_none() && !quiet {
         eprintln!("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
     }
-    let mut results: Vec<(String, Distance)> = Vec::new();
-    for Pair { name, a, b } in pairs {
-        let read = |path: &Path| -> anyhow::Result<Picture> {
-            let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
-            let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
-            Ok(args.size.map_or_else(|| picture.clone(), |side| Resize::Square(side).apply(&picture)))
-        };
-        let distance = lpips.compare(&read(&a)?, &read(&b)?).with_context(|| name.clone())?;
-        if !args.json {
-            out::print(&format!("{:.6}  {name}\n", distance.distance))?;
+    let (all, mut results, mut errors) = (pairs.len(), Vec::new(), Vec::new());
+    for pair in pairs {
+        match compare(&mut lpips, &pair, args.size) {
+            Ok(found) => {
+                if !args.json {
+                    out::print(&format!("{:.6}  {}\n", found.distance, pair.name))?;
+                }
+                results.push((pair.name, found));
+            }
+            // One bad picture does not cost the distances of all others.
+            Err(why) => {
+                let message = format!("{why:#}");
+                eprintln!("error: {message}");
+                errors.push(serde_json::json!({ "name": pair.name, "error": message }));
+            }
         }
-        results.push((name, distance));
     }
     let mean = results.iter().map(|(_, found)| found.distance).sum::<f64>() / results.len() as f64;
     if args.json {
         let pair = |(name, found): &(String, Distance)| serde_json::json!({ "name": name, "distance": found.distance, "layers": found.layers });
-        return out::print_json(&serde_json::json!({
+        out::print_json(&serde_json::json!({
             "version": "0.1", "linear": args.linear.is_some(), "pairs": results.iter().map(pair).collect::<Vec<_>>(), "mean": mean,
-        }));
-    }
-    if results.len() > 1 {
+            "errors": errors,
+        }))?;
+    } else if results.len() > 1 {
         out::print(&format!("{mean:.6}  mean of {}\n", results.len()))?;
     }
+    if !errors.is_empty() {
+        bail!("{} of {all} pairs could not be compared", errors.len());
+    }
     Ok(())
+}
+
+/// Compares the pictures of a pair, brought to `size` if that is asked for.
+fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Result<Distance> {
+    let read = |path: &Path| -> anyhow::Result<Picture> {
+        let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
+        let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
+        Ok(match size {
+            Some(side) => Resize::Square(side).apply(&picture),
+            None => picture,
+        })
+    };
+    lpips.compare(&read(&pair.a)?, &read(&pair.b)?).with_context(|| pair.name.clone())
 }
 
 /// Two files to compare.

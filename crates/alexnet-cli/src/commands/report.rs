@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     files::write_whole(&out, |file| file.write_all(html.as_bytes()))?;
     if args.json {
         let report = found.as_ref().map(|found| &found.report);
-        out::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.epochs.len(), "evaluation": report }))?;
+        out::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.done(), "evaluation": report }))?;
     } else if !quiet {
         let title =
             found.as_ref().map_or("no model or no validation pictures yet".to_string(), |Found { of, report, .. }| {

@@ -44,6 +44,11 @@ pub(crate) struct Args {
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(sheet) = &args.sheet
+        && sheet.extension().is_none_or(|ending| ending != "png")
+    {
+        bail!("{}: a sheet is written as .png; give the file this ending", sheet.display());
+    }
     let table = Table::read(&args.index)?;
     let about = &table.about;
     let asked = Asked { layer: &about.layer, before_relu: about.before_relu, pool: about.pool };

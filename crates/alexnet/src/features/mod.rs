@@ -95,7 +95,8 @@ impl Taken {
             rest.take_while(|&i| !another(&net.layers[i].op)).find(|&i| is_activation(i)).unwrap_or(at)
         };
         let output = net.shapes()?[seen].output;
-        let flat = output.size == 1 && matches!(net.layers[at].op, Op::Linear { .. });
+        // Behind a linear layer there are no maps, whatever the layer is.
+        let flat = net.layers[..=at].iter().any(|layer| matches!(layer.op, Op::Linear { .. }));
         let shape = match pool {
             Pool::None if !flat => vec![output.channels, output.size, output.size],
             _ => vec![output.channels],

@@ -54,6 +54,9 @@ impl About {
         if of(self) != of(other) {
             return Some(format!("features of {}, not of {}", of(self), of(other)));
         }
+        if self.precision != other.precision {
+            return Some(format!("made in {}, not in {}; give --precision {}", self.precision, other.precision, self.precision));
+        }
         // A mean picture's values are the model's, which is known by its sum; a sidecar does not hold them.
         let preparing = |about: &About| serde_json::to_value(&about.preprocess).ok();
         (preparing(self) != preparing(other)).then(|| "made with another preprocessing of the pictures".into())
@@ -101,7 +104,18 @@ impl Table {
         let table = match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
             "npy" => {
                 let beside = sidecar(path);
-                let text = std::fs::read_to_string(&beside).map_err(|e| Error::io(&beside, e))?;
+                let text = std::fs::read_to_string(&beside).map_err(|e| match e.kind() {
+                    std::io::ErrorKind::NotFound => {
+                        let name = path.file_name().unwrap_or_default().to_string_lossy();
+                        Error::file(
+                            &beside,
+                            format!(
+                                "missing: `alexnet features` wrote it beside {name}, and both go together; copy it there, too"
+                            ),
+                        )
+                    }
+                    _ => Error::io(&beside, e),
+                })?;
                 let Sidecar { features, names, labels } = serde_json::from_str(&text)
                     .map_err(|e| Error::file(&beside, format!("not what `alexnet features` writes beside an .npy: {e}")))?;
                 let rows = npy::map(path, names.len(), &features.shape)?;

@@ -83,7 +83,7 @@ fn broken_tables_are_told() {
         assert!(why.contains(part), "{from}: {why}");
     }
     std::fs::remove_file(&sidecar).unwrap();
-    assert!(complaint(&npy).contains("t.json"));
+    assert!(complaint(&npy).contains("t.json: missing: `alexnet features` wrote it beside t.npy"));
     assert!(complaint(&folder.path().join("t.csv")).contains(".npy"));
     assert!(Writer::create(&folder.path().join("t.csv"), about(&[1])).unwrap_err().to_string().contains("ending"));
     assert!(
@@ -92,6 +92,40 @@ fn broken_tables_are_told() {
     let empty = Writer::create(&folder.path().join("empty.npy"), about(&[1])).unwrap();
     assert!(empty.finish().unwrap_err().to_string().contains("none of the pictures"));
     assert!(!folder.path().join("empty.npy").exists());
+}
+
+#[test]
+fn a_table_that_cannot_be_written_leaves_the_old_one_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.npy");
+    let table = written(&path);
+    // Either of its two files has a folder in its way.
+    for name in ["t.npy", "t.json"] {
+        let mut writer = Writer::create(&path, about(&[2, 3])).unwrap();
+        writer.push("other.jpg", None, &[0.0; 6]).unwrap();
+        let (there, aside) = (folder.path().join(name), folder.path().join("aside"));
+        std::fs::rename(&there, &aside).unwrap();
+        std::fs::create_dir(&there).unwrap();
+        assert!(writer.finish().is_err());
+        std::fs::remove_dir(&there).unwrap();
+        std::fs::rename(&aside, &there).unwrap();
+        assert_eq!(Table::read(&path).unwrap(), table, "{name}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_json_of_something_else_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.npy");
+    for text in ["{\"lr\": 0.01}", "mine"] {
+        std::fs::write(folder.path().join("run.json"), text).unwrap();
+        let message = Writer::create(&path, about(&[1])).unwrap_err().to_string();
+        assert!(message.contains("run.json") && message.contains("--out"), "{message}");
+    }
+    std::fs::remove_file(folder.path().join("run.json")).unwrap();
+    written(&path);
+    written(&path);
 }
 
 #[test]
@@ -107,6 +141,7 @@ fn features_of_another_model_layer_or_preprocessing_are_not_compared() {
     assert!(other(&|about| about.layer = "fc6".into()).contains("conv3, pool none, [4], not of fc6"));
     assert!(other(&|about| about.before_relu = true).contains("not of conv3 before its activation"));
     assert!(other(&|about| about.pool = Pool::Max).contains("pool max"));
+    assert!(other(&|about| about.precision = "bf16".into()).contains("made in f32, not in bf16; give --precision f32"));
     assert!(other(&|about| about.preprocess.scale = 1.0).contains("preprocessing"));
 }
 
@@ -122,6 +157,8 @@ fn a_layer_is_taken_after_its_relu_unless_asked_otherwise() {
         ("torchvision", "conv3", false, Pool::None, "relu3", vec![384, 13, 13]),
         ("torchvision", "conv3", true, Pool::Average, "conv3", vec![384]),
         ("torchvision", "relu3", false, Pool::Max, "relu3", vec![384]),
+        ("torchvision", "relu6", false, Pool::None, "relu6", vec![4096]),
+        ("torchvision", "drop7", false, Pool::None, "drop7", vec![4096]),
         // Not fc6's activation.
         ("torchvision", "pool5", false, Pool::None, "pool5", vec![256, 6, 6]),
         ("paper", "norm1", false, Pool::None, "norm1", vec![96, 55, 55]),

@@ -2,8 +2,9 @@
 
 use super::table::{FEATURES, LABELS, NAMES, Sidecar, sidecar};
 use super::{About, npy};
+use crate::files::{self, Beside, Sync};
 use crate::weights::{Entry, Mapping, Values, write_tensors, write_values};
-use crate::{Error, Result, files};
+use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -38,7 +39,7 @@ impl Writer {
     /// latter if this build has it.
     ///
     /// # Errors
-    /// Another ending, or a folder that cannot be written to.
+    /// Another ending, a folder that cannot be written to, or a `.json` of something else where this one would stand.
     pub fn create(path: &Path, about: About) -> Result<Writer> {
         let kind = match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
             "npy" => Kind::Npy,
@@ -54,6 +55,9 @@ impl Writer {
             }
             _ => return Err(Error::file(path, "the ending says the format; give .npy, .safetensors or .parquet")),
         };
+        if kind == Kind::Npy {
+            nothing_else(&sidecar(path))?;
+        }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let rows = tempfile::tempfile_in(folder).map_err(|e| files::explain(path, e))?;
         let rows = BufWriter::with_capacity(1 << 20, rows);
@@ -89,19 +93,20 @@ impl Writer {
         let values = values.ok_or_else(|| Error::Invalid("this machine's numbers are not little-endian".into()))?;
         match kind {
             Kind::Npy => {
-                let beside = sidecar(&path);
-                // A sidecar of other rows would be believed.
+                let table = Beside::write(&path, Sync::Disk, |out| npy::write(out, count, &about.shape, &values))?;
+                let (told, beside) = (Sidecar { features: about, names, labels }, sidecar(&path));
+                let told = Beside::write(&beside, Sync::Disk, |out| {
+                    serde_json::to_writer(&mut *out, &told)?;
+                    out.write_all(b"\n")
+                })?;
+                // Both are whole. An old sidecar goes first: beside the new table it would be believed.
                 if let Err(e) = std::fs::remove_file(&beside)
                     && e.kind() != std::io::ErrorKind::NotFound
                 {
                     return Err(files::explain(&beside, e));
                 }
-                files::write_whole(&path, |out| npy::write(out, count, &about.shape, &values))?;
-                let told = Sidecar { features: about, names, labels };
-                files::write_whole(&beside, |out| {
-                    serde_json::to_writer(&mut *out, &told)?;
-                    out.write_all(b"\n")
-                })?;
+                table.take_place()?;
+                told.take_place()?;
             }
             Kind::Safetensors => safetensors(&path, &about, &names, &labels, &values)?,
             #[cfg(feature = "parquet")]
@@ -109,6 +114,18 @@ impl Writer {
         }
         Ok(count)
     }
+}
+
+/// Refuses a file at the sidecar's place that no earlier table left there.
+fn nothing_else(beside: &Path) -> Result<()> {
+    let text = match std::fs::read(beside) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        text => text.map_err(|e| Error::io(beside, e))?,
+    };
+    let ours = serde_json::from_slice::<serde_json::Value>(&text)
+        .is_ok_and(|json| [FEATURES, NAMES, LABELS].iter().all(|key| json.get(key).is_some()));
+    let advice = "not of `alexnet features`, whose names and labels would be written over it; choose another --out";
+    if ours { Ok(()) } else { Err(Error::file(beside, advice)) }
 }
 
 fn safetensors(path: &Path, about: &About, names: &[String], labels: &[Option<String>], values: &Values) -> Result<()> {
@@ -120,5 +137,5 @@ fn safetensors(path: &Path, about: &About, names: &[String], labels: &[Option<St
     ]);
     let shape = std::iter::once(names.len()).chain(about.shape.iter().copied()).collect();
     let entries = [Entry { name: FEATURES.into(), shape }];
-    write_tensors(path, &metadata, &entries, files::Sync::Disk, &mut |_| Ok(Cow::Borrowed(&**values)))
+    write_tensors(path, &metadata, &entries, Sync::Disk, &mut |_| Ok(Cow::Borrowed(&**values)))
 }

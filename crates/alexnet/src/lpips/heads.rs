@@ -5,6 +5,10 @@ use crate::weights::contents;
 use crate::{Error, Result};
 use std::path::Path;
 
+/// Three weights of the package's `v0.0/alex.pth`, a layer and a channel each. The keys and shapes of that file are those of 0.1,
+/// but it goes with pictures from -1 to 1 that are neither shifted nor scaled: taken for 0.1, it is wrong by some percent.
+const OF_VERSION_0_0: [(usize, usize, f32); 3] = [(0, 1, 0.533_004_46), (3, 0, 0.115_015_42), (4, 0, 0.081_195_77)];
+
 /// A weight for each channel of each of the five layers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heads(Vec<Vec<f32>>);
@@ -14,11 +18,11 @@ impl Heads {
     /// `lin4.model.1.weight`, with or without `s.` after `lin` as newer versions save them.
     ///
     /// # Errors
-    /// No such file, or heads for another net.
+    /// No such file, heads for another net, or the package's heads of version 0.0.
     pub fn read(path: impl AsRef<Path>) -> Result<Heads> {
         let path = path.as_ref();
         let contents = contents(path)?;
-        let mut heads = Vec::new();
+        let mut heads: Vec<Vec<f32>> = Vec::new();
         for (i, &channels) in CHANNELS.iter().enumerate() {
             let names = [format!("lin{i}.model.1.weight"), format!("lins.{i}.model.1.weight"), format!("lin{i}.model.0.weight")];
             let found = contents.tensors.iter().find(|tensor| names.contains(&tensor.name));
@@ -31,6 +35,10 @@ impl Heads {
                 return Err(Error::file(path, message));
             }
             heads.push(found.values(&contents.source).map_err(|message| Error::file(path, message))?);
+        }
+        // A copy in half precision is the same heads.
+        if OF_VERSION_0_0.iter().all(|&(layer, channel, weight)| (heads[layer][channel] - weight).abs() < 1e-3 * weight) {
+            return Err(Error::file(path, "these are the heads of LPIPS 0.0, and this is LPIPS 0.1; take weights/v0.1/alex.pth"));
         }
         Ok(Heads(heads))
     }

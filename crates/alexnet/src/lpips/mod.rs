@@ -13,13 +13,14 @@
 mod heads;
 #[cfg(test)]
 mod tests;
+mod trunk;
 
 pub use heads::Heads;
+pub use trunk::Trunk;
 
+use crate::engine::Engine;
 use crate::engine::cpu::{Cpu, Maps};
 use crate::image::Picture;
-use crate::net::{Layer, Net, Op, presets};
-use crate::weights::Model;
 use crate::{Error, Result};
 
 /// The package's `ScalingLayer`, red first.
@@ -49,19 +50,14 @@ pub struct Distance {
 }
 
 impl Lpips {
-    /// Takes the trunk from a model, and weights of the channels, if there are any.
+    /// Takes the trunk, and weights of the channels, if there are any.
     ///
     /// # Errors
-    /// A net whose layers as far as relu5 are not torchvision's, or from the engine.
-    pub fn new(model: &Model, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
-        let wanted = presets::by_name("torchvision")?;
-        let (have, want) = (trunk(&model.net), trunk(&wanted));
-        if have.is_none() || have != want {
-            return Err(Error::Invalid(format!("LPIPS is made of torchvision's AlexNet; {} has other layers", model.net.name)));
-        }
-        // Two pictures at a time; fc6 to fc8 are never looked at.
-        let mut engine = Cpu::new(&model.net, 2, threads)?;
-        model.load_into(&mut engine)?;
+    /// From the engine.
+    pub fn new(trunk: &Trunk, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
+        // Two pictures at a time.
+        let mut engine = Cpu::of_layers(&trunk.net, 2, threads)?;
+        trunk.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))?;
         Ok(Lpips { engine, heads })
     }
 
@@ -92,20 +88,6 @@ impl Lpips {
         }
         Ok(Distance { distance: layers.iter().sum(), layers })
     }
-}
-
-/// The layers as far as relu5, without how their weights begin.
-fn trunk(net: &Net) -> Option<Vec<(String, Op)>> {
-    let end = net.layers.iter().position(|layer| layer.name == LAYERS[4])?;
-    let plain = |layer: &Layer| {
-        let mut op = layer.op.clone();
-        if let Op::Conv { weight_init, bias_init, .. } = &mut op {
-            *weight_init = crate::net::WeightInit::HeNormal;
-            *bias_init = crate::net::BiasInit::Constant(0.0);
-        }
-        (layer.name.clone(), op)
-    };
-    Some(net.layers[..=end].iter().map(plain).collect())
 }
 
 /// The mean over pixels of the weighted squared difference of the normalised channels of two pictures.

@@ -3,8 +3,9 @@
 
 use super::*;
 use crate::image::Preprocess;
+use crate::net::{Op, presets};
 use crate::selftest::formula::uniform;
-use crate::weights::parameters;
+use crate::weights::{Model, parameters};
 use std::path::PathBuf;
 
 const GOLDEN: &str = include_str!("golden.json");
@@ -67,6 +68,7 @@ fn distances_are_those_of_the_python_package() {
     let golden: Golden = serde_json::from_str(GOLDEN).unwrap();
     assert_eq!(golden.cases.len(), 5);
     let model = model("torchvision");
+    let model = Trunk::of(&model).unwrap();
     let mut learned = Lpips::new(&model, Some(Heads::read(heads_file()).unwrap()), 2).unwrap();
     let mut plain = Lpips::new(&model, None, 1).unwrap();
     for (k, case) in golden.cases.iter().enumerate() {
@@ -88,11 +90,11 @@ fn distances_are_those_of_the_python_package() {
 
 #[test]
 fn what_cannot_be_compared_is_told() {
-    let refused = |name: &str| Lpips::new(&model(name), None, 1).map(|_| ()).unwrap_err().to_string();
+    let refused = |name: &str| Trunk::of(&model(name)).err().unwrap().to_string();
     assert!(refused("owt").contains("torchvision's AlexNet; owt has other layers"));
     assert!(refused("paper").contains("paper"));
     // The same layers under another name, as far as anyone looks.
-    let mut lpips = Lpips::new(&model("paddle"), None, 1).unwrap();
+    let mut lpips = Lpips::new(&Trunk::of(&model("paddle")).unwrap(), None, 1).unwrap();
     let picture = |height, width| Picture { height, width, rgb: vec![7; height * width * 3] };
     let complaint = |lpips: &mut Lpips, a, b| lpips.compare(&a, &b).unwrap_err().to_string();
     let sizes = complaint(&mut lpips, picture(40, 50), picture(50, 40));
@@ -103,4 +105,63 @@ fn what_cannot_be_compared_is_told() {
     let path = folder.path().join("heads.safetensors");
     let written = crate::weights::write(&path, &model("paddle"));
     assert!(written.is_ok() && Heads::read(&path).unwrap_err().to_string().contains("no linear heads"));
+}
+
+#[test]
+fn heads_of_version_0_0_are_refused() {
+    // The first weights of the package's v0.0/alex.pth, layer by layer; the rest of it is not needed to know it.
+    let first =
+        [[0.0f32, 0.533_004_5], [0.0, 0.0], [0.0, 0.212_819_74], [0.115_015_42, 0.047_309_864], [0.081_195_77, 0.013_203_62]];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alex.safetensors");
+    let read = |first: &[[f32; 2]; 5]| {
+        let entry = |(i, &channels): (usize, &usize)| crate::weights::Entry {
+            name: format!("lin{i}.model.1.weight"),
+            shape: vec![1, channels, 1, 1],
+        };
+        let entries: Vec<_> = CHANNELS.iter().enumerate().map(entry).collect();
+        crate::weights::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
+            let i = (0..5).find(|i| name.starts_with(&format!("lin{i}."))).unwrap();
+            let mut values = vec![0.1; CHANNELS[i]];
+            values[..2].copy_from_slice(&first[i]);
+            Ok(values.into())
+        })
+        .unwrap();
+        Heads::read(&path)
+    };
+    let message = read(&first).unwrap_err().to_string();
+    assert!(message.contains("LPIPS 0.0") && message.contains("v0.1/alex.pth"), "{message}");
+    let mut others = first;
+    others[0][1] = 0.5;
+    assert!(read(&others).is_ok());
+}
+
+#[test]
+fn a_file_of_the_trunk_alone_is_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("trunk.safetensors");
+    let whole = Trunk::of(&model("torchvision")).unwrap();
+    let layers = ["conv1", "conv2", "conv3", "conv4", "conv5"];
+    for (first, theirs) in [
+        ("features", ["features.0", "features.3", "features.6", "features.8", "features.10"]),
+        ("slices", ["net.slice1.0", "net.slice2.3", "net.slice3.6", "net.slice4.8", "net.slice5.10"]),
+        ("others", ["net.slice1.0", "net.slice2.3", "net.slice3.5", "net.slice4.8", "net.slice5.10"]),
+    ] {
+        let name_of =
+            |own: &str| layers.iter().zip(theirs).find_map(|(layer, name)| Some(format!("{name}{}", own.strip_prefix(layer)?)));
+        let own: Vec<_> = parameters(&whole.net).unwrap();
+        let entry =
+            |(name, shape): &(String, Vec<usize>)| crate::weights::Entry { name: name_of(name).unwrap(), shape: shape.clone() };
+        let entries: Vec<_> = own.iter().map(entry).collect();
+        crate::weights::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
+            let (own, _) = own.iter().find(|(own, _)| name_of(own).as_deref() == Some(name)).unwrap();
+            Ok(whole.tensors[own].to_vec().into())
+        })
+        .unwrap();
+        let read = Trunk::read(&path).unwrap();
+        assert_eq!(
+            read.map(|trunk| trunk.tensors == whole.tensors && trunk.net == whole.net),
+            (first != "others").then_some(true)
+        );
+    }
 }

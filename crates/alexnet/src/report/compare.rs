@@ -36,10 +36,10 @@ pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
         }),
         row("in epoch", &|run| run.best().map(|best| best.epoch.to_string())),
         row("its top-5", &|run| run.best()?.val_top5.map(percent)),
-        row("its loss", &|run| run.best().map(|best| loss(best.val_loss.unwrap_or(best.train_loss)))),
-        row("its training loss", &|run| run.best().map(|best| loss(best.train_loss))),
+        row("its loss", &|run| run.best().map(|best| loss(best.loss()))),
+        row("its training loss", &|run| run.best()?.train_loss.map(loss)),
         row("epochs", &|run| {
-            let done = run.epochs.len();
+            let done = run.done();
             Some(run.planned().map_or_else(|| done.to_string(), |all| format!("{done} of {all}")))
         }),
         row("time", &|run| run.seconds().map(duration)),
@@ -85,7 +85,7 @@ fn charts(runs: &[Run], names: &[String]) -> Vec<Chart<'static>> {
     let by_epoch = |of: fn(&Epoch) -> Option<f64>| {
         move |run: &Run| run.epochs.iter().filter_map(|epoch| Some((epoch.epoch as f64, of(epoch)?))).collect::<Vec<_>>()
     };
-    let rates = by_epoch(|epoch| Some(epoch.lr));
+    let rates = by_epoch(|epoch| epoch.lr);
     let all_rates: Vec<_> = runs.iter().flat_map(&rates).collect();
     // Accuracy over minutes: what an epoch costs differs from net to net.
     let by_minute = |run: &Run| {
@@ -102,8 +102,8 @@ fn charts(runs: &[Run], names: &[String]) -> Vec<Chart<'static>> {
     vec![
         chart("Accuracy of validation", "epoch", Unit::Percent, false, &by_epoch(|epoch| epoch.val_top1)),
         chart("Loss of validation", "epoch", Unit::Number, false, &by_epoch(|epoch| epoch.val_loss)),
-        chart("Accuracy of training", "epoch", Unit::Percent, false, &by_epoch(|epoch| Some(epoch.train_top1))),
-        chart("Loss of training", "epoch", Unit::Number, false, &by_epoch(|epoch| Some(epoch.train_loss))),
+        chart("Accuracy of training", "epoch", Unit::Percent, false, &by_epoch(|epoch| epoch.train_top1)),
+        chart("Loss of training", "epoch", Unit::Number, false, &by_epoch(|epoch| epoch.train_loss)),
         chart("Accuracy over time", "minute", Unit::Percent, false, &by_minute),
         chart("Learning rate", "epoch", Unit::Number, stepped(&all_rates), &rates),
         chart("Pictures a second", "epoch", Unit::Count, false, &speed),

@@ -108,7 +108,7 @@ impl Page<'_> {
             (_, Some(Ended::MaxSteps)) => ("stopped", "stopped after as many steps as asked for".into()),
             (_, Some(Ended::Interrupted)) => ("stopped", "interrupted; it can go on".into()),
             (_, Some(Ended::Failed(why))) => ("failed", format!("failed: {why}")),
-            (_, None) if run.planned().is_some_and(|planned| run.epochs.len() as u64 >= planned) => ("done", "done".into()),
+            (_, None) if run.planned().is_some_and(|planned| run.done() >= planned) => ("done", "done".into()),
             (_, None) => ("stopped", "no end was recorded: it runs still, or was killed".into()),
         };
         let reload = if self.live {
@@ -133,12 +133,12 @@ impl Page<'_> {
         let run = self.run;
         let mut tiles = Vec::new();
         if let Some(best) = run.best() {
-            let what = if best.val_top1.is_some() { "best top-1 of validation" } else { "best top-1 of training" };
-            tiles.push((percent(best.top1()), format!("{what}, epoch {}", best.epoch)));
-            let nats = best.val_loss.unwrap_or(best.train_loss);
-            tiles.push((loss(nats), "loss there".to_string()));
+            let what = if best.val_top1.is_some() { "best top-1 of validation" } else { "top-1 of training" };
+            let at = if best.epoch == 0 { "before the first epoch".into() } else { format!("epoch {}", best.epoch) };
+            tiles.push((percent(best.top1()), format!("{what}, {at}")));
+            tiles.push((loss(best.loss()), "loss there".to_string()));
         }
-        let (done, planned) = (run.epochs.len() as u64, run.planned());
+        let (done, planned) = (run.done(), run.planned());
         tiles.push((planned.map_or_else(|| done.to_string(), |all| format!("{done} of {all}")), "epochs".into()));
         if let Some(seconds) = run.seconds() {
             let left = match (planned, run.history.epochs.last()) {
@@ -180,7 +180,7 @@ impl Page<'_> {
             Chart { title, x: "epoch", unit, log, series, empty }
         };
         let rates = match by_step(|steps| Some(steps.lr)) {
-            points if points.is_empty() => by_epoch(|epoch| Some(epoch.lr)),
+            points if points.is_empty() => by_epoch(|epoch| epoch.lr),
             points => points,
         };
         let speeds = run.history.epochs.iter().filter(|epoch| epoch.seconds > 0.0);
@@ -192,7 +192,7 @@ impl Page<'_> {
                 false,
                 vec![
                     curve("training, by step", 1, true, by_step(|steps| steps.loss)),
-                    curve("training", 1, false, by_epoch(|epoch| Some(epoch.train_loss))),
+                    curve("training", 1, false, by_epoch(|epoch| epoch.train_loss)),
                     curve("validation", 2, false, by_epoch(|epoch| epoch.val_loss)),
                 ],
             ),
@@ -202,7 +202,7 @@ impl Page<'_> {
                 false,
                 vec![
                     curve("training, by step", 1, true, by_step(|steps| steps.top1)),
-                    curve("training", 1, false, by_epoch(|epoch| Some(epoch.train_top1))),
+                    curve("training", 1, false, by_epoch(|epoch| epoch.train_top1)),
                     curve("validation", 2, false, by_epoch(|epoch| epoch.val_top1)),
                     curve("validation, top-5", 3, false, by_epoch(|epoch| epoch.val_top5)),
                 ],
@@ -237,9 +237,9 @@ impl Page<'_> {
                 "<tr{mark}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                 epoch.epoch,
                 epoch.step,
-                html::rate(epoch.lr),
-                loss(epoch.train_loss),
-                percent(epoch.train_top1),
+                maybe(epoch.lr, html::rate),
+                maybe(epoch.train_loss, loss),
+                maybe(epoch.train_top1, percent),
                 maybe(epoch.val_loss, loss),
                 maybe(epoch.val_top1, percent),
                 maybe(epoch.val_top5, percent)

@@ -136,10 +136,15 @@ impl Recorder {
                 }
                 Ok(())
             }
+            Event::Before { row, validation } => {
+                self.scalars(row, None)?;
+                self.pending = validation.map(|report| ("Before the first epoch, best so far".into(), report.clone()));
+                Ok(())
+            }
             Event::Epoch { row, best, train_time, pictures, validation } => {
                 let (epoch, seconds) = (row.epoch, train_time.as_secs_f64());
                 self.log.write(&Record::Epoch { at: now(), step: row.step, epoch, pictures: *pictures, seconds })?;
-                self.scalars(row, *pictures as f64 / seconds.max(1e-9))?;
+                self.scalars(row, Some(*pictures as f64 / seconds.max(1e-9)))?;
                 if *best || (self.evaluated.is_none() && self.pending.is_none()) {
                     let what = if *best { "best so far" } else { "not the best; `alexnet report` evaluates that" };
                     self.pending = validation.map(|report| (format!("Epoch {epoch}, {what}"), report.clone()));
@@ -192,14 +197,15 @@ impl Recorder {
         events.scalars(&scalars, self.step)
     }
 
-    fn scalars(&mut self, row: &Row, speed: f64) -> Result<()> {
+    fn scalars(&mut self, row: &Row, speed: Option<f64>) -> Result<()> {
         let Some(events) = &mut self.events else { return Ok(()) };
-        let mut scalars = vec![
+        let training = [
             ("loss/train", row.train_loss),
             ("top1/train", row.train_top1),
             ("learning_rate", row.lr),
             ("pictures_per_second", speed),
         ];
+        let mut scalars: Vec<_> = training.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         if let Some(val) = row.val {
             scalars.extend([("loss/validation", val.loss), ("top1/validation", val.top1), ("top5/validation", val.top5)]);
         }
@@ -323,7 +329,7 @@ mod tests {
         assert_eq!(steps, (1..=18).collect::<Vec<_>>());
         // The log's windows, weighted by their pictures, make the epoch's mean of metrics.csv.
         let first = run.history.steps[..9].iter().map(|s| s.loss.unwrap() * s.pictures as f64).sum::<f64>() / 72.0;
-        assert!((first - run.epochs[0].train_loss).abs() < 1e-6, "{first}");
+        assert!((first - run.epochs[0].train_loss.unwrap()).abs() < 1e-6, "{first}");
         assert_eq!((run.history.processes, run.ended(), run.history.epochs.len()), (2, Some(&Ended::Done), 2));
         let html = report();
         assert!(html.contains("<b>2 of 2</b>") && html.contains("Worst mistakes") && html.contains("blue"));

@@ -20,16 +20,16 @@ pub struct Run {
 /// A row of `metrics.csv`. Losses are in nats, accuracies shares of 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epoch {
-    /// Its number, from 1.
+    /// Its number, from 1; 0: the model as the run began with it, of which there is validation only.
     pub epoch: u64,
     /// Steps since the run began.
     pub step: u64,
     /// Learning rate of its last step.
-    pub lr: f64,
+    pub lr: Option<f64>,
     /// Mean loss in training.
-    pub train_loss: f64,
+    pub train_loss: Option<f64>,
     /// Accuracy in training.
-    pub train_top1: f64,
+    pub train_top1: Option<f64>,
     /// Loss of validation, if there was one.
     pub val_loss: Option<f64>,
     /// Its accuracy.
@@ -43,7 +43,12 @@ pub struct Epoch {
 impl Epoch {
     /// What epochs are compared by: accuracy of validation, or of training where there is none.
     pub fn top1(&self) -> f64 {
-        self.val_top1.unwrap_or(self.train_top1)
+        self.val_top1.or(self.train_top1).unwrap_or_default()
+    }
+
+    /// Loss of validation, or of training where there is none.
+    pub fn loss(&self) -> f64 {
+        self.val_loss.or(self.train_loss).unwrap_or_default()
     }
 }
 
@@ -86,13 +91,19 @@ impl Run {
         self.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The best epoch, as the trainer chooses it: the highest accuracy, at equal accuracy the lower loss, then the earlier.
+    /// The best epoch, as the trainer chooses it: the highest accuracy, at equal accuracy the lower loss, then the earlier; without
+    /// validation the last one.
     pub fn best(&self) -> Option<&Epoch> {
-        let loss = |epoch: &Epoch| epoch.val_loss.unwrap_or(epoch.train_loss);
         self.epochs.iter().reduce(|best, next| {
-            let better = next.top1() > best.top1() || (next.top1() == best.top1() && loss(next) < loss(best));
+            let better =
+                next.val_top1.is_none() || next.top1() > best.top1() || (next.top1() == best.top1() && next.loss() < best.loss());
             if better { next } else { best }
         })
+    }
+
+    /// How many epochs are done.
+    pub fn done(&self) -> u64 {
+        self.epochs.iter().filter(|epoch| epoch.epoch > 0).count() as u64
     }
 
     /// How many epochs the run is to have, if its settings tell.
@@ -147,9 +158,9 @@ fn rows(text: &str) -> Result<Vec<Epoch>, String> {
             Ok(Epoch {
                 epoch: whole("epoch")?,
                 step: whole("step")?,
-                lr: number("lr")?,
-                train_loss: number("train_loss")?,
-                train_top1: number("train_top1")?,
+                lr: maybe("lr")?,
+                train_loss: maybe("train_loss")?,
+                train_top1: maybe("train_top1")?,
                 val_loss: maybe("val_loss")?,
                 val_top1: maybe("val_top1")?,
                 val_top5: maybe("val_top5")?,
@@ -168,8 +179,8 @@ mod tests {
         let text = "epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken,new\n\
                     1,9,1e-2,2.5,0.1,,,,0,x\n2,18,5e-3,NaN,0.2,inf,0.5,1.0,3,y\n";
         let rows = rows(text).unwrap();
-        assert_eq!((rows[0].epoch, rows[0].lr, rows[0].val_top1, rows[0].top1()), (1, 0.01, None, 0.1));
-        assert!(rows[1].train_loss.is_nan() && rows[1].val_loss == Some(f64::INFINITY) && rows[1].broken == 3);
+        assert_eq!((rows[0].epoch, rows[0].lr, rows[0].val_top1, rows[0].top1()), (1, Some(0.01), None, 0.1));
+        assert!(rows[1].train_loss.is_some_and(f64::is_nan) && rows[1].val_loss == Some(f64::INFINITY) && rows[1].broken == 3);
         assert!(super::rows("").unwrap().is_empty());
         let message = super::rows("epoch,step,lr,train_loss,train_top1\n1,x,1,1,1").unwrap_err();
         assert!(message.contains("line 2") && message.contains("`x`") && message.contains("step"), "{message}");

@@ -160,6 +160,26 @@ const METRICS: &str = "epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val
     1,4,3e-3,2.345678,0.123457,1.987654,0.333333,0.9,0\n2,8,1.5e-3,1.25,0.5,1.5,0.625,1.000000,2\n";
 
 #[test]
+fn the_model_as_it_began_is_a_row_and_no_epoch() {
+    let folder = folder(
+        "epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken\n\
+         0,0,,,,0.9,0.75,1.0,0\n1,4,1e-4,1.25,0.5,1.0,0.625,1.0,0\n",
+        "",
+    );
+    let html = page(&folder, None);
+    for part in [
+        "<b>75.00 %</b><span>best top-1 of validation, before the first epoch</span>",
+        "<b>1 of 30</b>",
+        "<td>0</td><td>0</td><td>–</td><td>–</td><td>–</td><td>0.9000</td><td>75.00 %</td><td>100.00 %</td>",
+    ] {
+        assert!(html.contains(part), "no {part}");
+    }
+    let charts = charts(&html);
+    assert_eq!(charts[0]["series"][0]["points"], serde_json::json!([[1.0, 1.25]]));
+    assert_eq!(charts[0]["series"][1]["points"], serde_json::json!([[0.0, 0.9], [1.0, 1.0]]));
+}
+
+#[test]
 fn a_page_shows_the_numbers_of_the_metrics_and_no_name_is_markup() {
     let source = Hostile::new();
     // Right but for every fourth.

@@ -1,6 +1,7 @@
-//! How a run begins from a model: its parameters, and a head for the classes of the pictures.
+//! How a run begins from a model: its parameters, a head for the classes of the pictures, and perhaps another image size.
 
 use crate::engine::{Engine, init};
+use crate::image::{Mean, Preprocess, Resize};
 use crate::weights::{Model, imagenet, parameters};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -42,6 +43,45 @@ impl Head {
     pub fn is_known(&self) -> bool {
         self.known() == self.rows.len()
     }
+}
+
+/// The same model for pictures of another size, resized and cropped in the same proportion. That works where no parameter depends
+/// on the size: an adaptive pool before the first linear layer takes maps of any size.
+///
+/// # Errors
+/// A parameter that would have another shape, or a mean picture, which has a size of its own.
+pub fn at_size(mut model: Model, image_size: usize) -> Result<Model> {
+    let before = model.net.image_size;
+    if image_size == before {
+        return Ok(model);
+    }
+    let net = model.net.clone().with_image_size(image_size);
+    let (have, need) = (parameters(&model.net)?, parameters(&net)?);
+    if let Some(((name, have), (_, need))) = have.iter().zip(&need).find(|(have, need)| have != need) {
+        return Err(Error::Invalid(format!(
+            "the model takes pictures of {before} pixels: at {image_size} its {name} would need the shape {need:?}, and it is {have:?}"
+        )));
+    }
+    if let Mean::Picture { size, .. } = &model.preprocess.mean {
+        return Err(Error::Invalid(format!(
+            "the model subtracts a mean picture of {size} x {size}, which fits pictures of {before} pixels only, not of {image_size}"
+        )));
+    }
+    // The net's own sizes where they are its own, so that rounding twice leads to no others.
+    model.preprocess.resize = match (model.preprocess.resize, Preprocess::for_net(&net).resize) {
+        (resize, new) if resize == Preprocess::for_net(&model.net).resize => new,
+        (Resize::ShortSide(side), _) => Resize::ShortSide(in_proportion(side, before, image_size)),
+        (Resize::Square(side), _) => Resize::Square(in_proportion(side, before, image_size)),
+        (Resize::Warp(side), _) => Resize::Warp(in_proportion(side, before, image_size)),
+    };
+    model.preprocess.crop = in_proportion(model.preprocess.crop, before, image_size);
+    model.net = net;
+    Ok(model)
+}
+
+/// `side` as long as `to` is to `from`, rounded.
+fn in_proportion(side: usize, from: usize, to: usize) -> usize {
+    (side * to + from / 2) / from
 }
 
 /// Gives a model's parameters to an engine that runs the model's net for the classes of `head`. Rows of classes that the model
@@ -127,6 +167,25 @@ mod tests {
         let mut imagenet = unnamed;
         imagenet.classes = imagenet::names();
         assert_eq!(Head::of(&imagenet, &strings(&["n02123045", "tench", "no such"])).rows, [Some(281), Some(0), None]);
+    }
+
+    #[test]
+    fn a_model_takes_another_size_where_no_parameter_depends_on_it() {
+        let small = model(&["ship", "cat"]);
+        let large = at_size(small.clone(), 96).unwrap();
+        assert_eq!(large.net, small.net.clone().with_image_size(96));
+        assert_eq!(large.preprocess, Preprocess::for_net(&large.net));
+        assert_eq!(at_size(large, 63).unwrap().preprocess, small.preprocess);
+        let mut own = small.clone();
+        own.preprocess.resize = Resize::Warp(63);
+        assert_eq!(at_size(own, 126).unwrap().preprocess.resize, Resize::Warp(126));
+        let mut mean = small.clone();
+        mean.preprocess.mean = Mean::Picture { size: 72, values: vec![0.0; 3 * 72 * 72].into(), centre: true };
+        let message = at_size(mean, 96).err().unwrap().to_string();
+        assert!(message.contains("mean picture of 72 x 72"), "{message}");
+        let fixed = Model { net: by_name("caffenet").unwrap().with_classes(2), ..small };
+        let message = at_size(fixed, 96).err().unwrap().to_string();
+        assert!(message.contains("227 pixels") && message.contains("fc6.weight would need the shape [4096, 1024]"), "{message}");
     }
 
     #[test]

@@ -48,9 +48,10 @@ pub enum Plan {
     },
 }
 
-/// The last layer up to which everything that a picture gives stays: no layer there learns, drops units or depends on the
-/// batch.
-fn last_constant<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Option<(usize, &'a str)> {
+/// The layer after which what a picture gives is kept: no layer up to it learns, drops units or depends on the batch, and none
+/// with weights between it and the first that does. Of these the one with the fewest values, since an average pool may make 36
+/// of one; of equals the last.
+fn cut<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Result<Option<(usize, &'a str)>> {
     let frozen = |name: &str| rates.get(name) == Some(&0.0);
     let constant = net.layers.iter().take_while(|layer| match layer.op {
         Op::Conv { .. } | Op::Linear { .. } => frozen(&layer.name),
@@ -60,14 +61,16 @@ fn last_constant<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Option<(usi
     });
     let count = constant.count();
     // Without weights before it, there is nothing to save.
-    let worth = net.layers[..count].iter().any(|layer| frozen(&layer.name));
-    worth.then(|| (count - 1, net.layers[count - 1].name.as_str()))
+    let Some(weights) = net.layers[..count].iter().rposition(|layer| frozen(&layer.name)) else { return Ok(None) };
+    let shapes = net.shapes()?;
+    let fewest = (weights..count).rev().min_by_key(|&i| shapes[i].output.len());
+    Ok(fewest.map(|i| (i, net.layers[i].name.as_str())))
 }
 
 impl Plan {
     /// The plan for a run with `room` bytes for it. `able`: whether the engine can begin in the middle.
     pub fn new(net: &Net, rates: &BTreeMap<String, f32>, loaders: &Loaders, able: bool, room: u64) -> Result<Plan> {
-        let Some((index, after)) = last_constant(net, rates) else { return Ok(Plan::Nothing) };
+        let Some((index, after)) = cut(net, rates)? else { return Ok(Plan::Nothing) };
         let Some(views) = loaders.train.views() else {
             return Ok(Plan::Always("the pictures are changed anew in each epoch; --views N lets that repeat"));
         };
@@ -195,19 +198,21 @@ mod tests {
     use crate::train::layers;
 
     #[test]
-    fn what_stays_ends_before_the_first_layer_that_learns_or_drops() {
-        let last = |net: &str, frozen: &str| {
-            let net = by_name(net).unwrap();
+    fn what_is_kept_ends_before_the_first_layer_that_learns_or_drops_where_it_is_smallest() {
+        let last = |net: &str, size: usize, frozen: &str| {
+            let net = by_name(net).unwrap().with_image_size(size);
             let rates = layers::of_list(&net, frozen).unwrap().into_iter().map(|name| (name, 0.0)).collect();
-            last_constant(&net, &rates).map(|(_, name)| name.to_string())
+            cut(&net, &rates).unwrap().map(|(_, name)| name.to_string())
         };
-        let of = |net, frozen| last(net, frozen).unwrap_or_default();
+        let of = |net, frozen| last(net, 227, frozen).unwrap_or_default();
         assert_eq!(of("torchvision", "conv1-conv5"), "avgpool");
         assert_eq!(of("torchvision", "conv1-fc7"), "avgpool");
         assert_eq!(of("torchvision", "conv1-conv2"), "pool2");
         assert_eq!(of("torchvision", "conv1,conv3"), "pool1");
         // Caffe's dropout comes after fc6.
         assert_eq!(of("caffenet", "conv1-fc7"), "relu6");
-        assert_eq!(last("torchvision", "conv2-fc7"), None);
+        assert_eq!(last("torchvision", 227, "conv2-fc7"), None);
+        // 256 values of pool5, of which the average pool makes 9,216.
+        assert_eq!(last("torchvision", 64, "conv1-conv5").unwrap(), "pool5");
     }
 }

@@ -166,13 +166,17 @@ pub struct Colour {
 /// The names of all recipes.
 pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original", "caffe", "torchvision", "large-batch"];
 
+/// By what the rate of the recipe `finetune` is divided where the model knows all classes already. Five of ten classes of CIFAR-10
+/// that a net had 61.30 % of right were, after 30 epochs of 250 pictures, at 61.50 % with it and at 60.52 % without.
+pub const KNOWN_CLASSES: f64 = 10.0;
+
 /// A recipe by name.
 ///
 /// | name | source |
 /// |---|---|
 /// | `quick` | ours, the default: He's initialisation, warm-up, cosine; learns small sets of pictures quickly and surely |
 /// | `simple` | plain PyTorch: constant rate, a tenth of it in the last third, decay on everything |
-/// | `finetune` | ours, the default for a run that begins with a model: its layers change little, a new head learns ten times as fast, as in Caffe's `finetune_flickr_style` |
+/// | `finetune` | ours, the default for a run that begins with a model: its layers change little, a new head learns ten times as fast, as in Caffe's `finetune_flickr_style`; see [`KNOWN_CLASSES`] |
 /// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; patience is not told there: 5 epochs |
 /// | `original` | the 2012 code, `layers-145`: rates fall at epochs 25, 51 and 79 of 91 (in proportion in other lengths), that of the biases never. Its special rates for conv1 from epoch 67 on are left out |
 /// | `caffe` | Caffe's `bvlc_alexnet`: every 100,000 of 450,000 iterations is here every two ninths of the run |

@@ -26,7 +26,7 @@ pub struct State {
     pub plateau: Plateau,
     /// The best epoch so far.
     pub best: Option<Best>,
-    /// Every epoch done.
+    /// Every epoch done, and before them the model as the run began with it, if that was validated.
     pub rows: Vec<Row>,
     /// Pictures that could not be read, and why.
     pub broken: BTreeMap<String, String>,
@@ -77,7 +77,7 @@ impl Plateau {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
-    /// Its number, from 1.
+    /// Its number, from 1; 0: the model as the run began with it.
     pub epoch: usize,
     /// Its top-1: of validation, or of training where there is none.
     pub top1: f64,
@@ -89,16 +89,16 @@ pub struct Best {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Its number, from 1.
+    /// Its number, from 1; 0: the model as the run began with it, of which there is validation only.
     pub epoch: usize,
     /// Steps since the run began.
     pub step: u64,
     /// Learning rate of its last step.
-    pub lr: f64,
+    pub lr: Option<f64>,
     /// Mean loss in training, in nats.
-    pub train_loss: f64,
+    pub train_loss: Option<f64>,
     /// Share of the training pictures whose own class came first, as they were augmented, dropout on.
-    pub train_top1: f64,
+    pub train_top1: Option<f64>,
     /// What validation found.
     pub val: Option<Validation>,
     /// Pictures that could not be read since the run began.
@@ -123,11 +123,25 @@ impl From<&Report> for Validation {
     }
 }
 
+impl Row {
+    /// Its top-1: of validation, or of training where there is none.
+    pub fn top1(&self) -> f64 {
+        self.val.map(|val| val.top1).or(self.train_top1).unwrap_or_default()
+    }
+
+    /// Its loss, likewise.
+    pub fn loss(&self) -> f64 {
+        self.val.map(|val| val.loss).or(self.train_loss).unwrap_or_default()
+    }
+}
+
 impl State {
-    /// Whether `row` is better than all before: the higher top-1, at equal top-1 the lower loss.
+    /// Whether `row` is better than all before: the higher top-1, at equal top-1 the lower loss. Without validation there is nothing
+    /// to choose by, as what training saw was augmented and under dropout: then the last one is.
     pub fn improves(&self, row: &Row) -> Option<Best> {
-        let (top1, loss) = row.val.map_or((row.train_top1, row.train_loss), |val| (val.top1, val.loss));
-        let better = self.best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && loss < best.loss));
+        let (top1, loss) = (row.top1(), row.loss());
+        let better =
+            row.val.is_none() || self.best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && loss < best.loss));
         better.then_some(Best { epoch: row.epoch, top1, loss })
     }
 
@@ -136,8 +150,9 @@ impl State {
         let mut text = String::from("epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken\n");
         for row in &self.rows {
             let val = row.val.map_or(",,".into(), |v| format!("{:.6},{:.6},{:.6}", v.loss, v.top1, v.top5));
-            let Row { epoch, step, lr, train_loss, train_top1, broken, .. } = row;
-            text += &format!("{epoch},{step},{lr:e},{train_loss:.6},{train_top1:.6},{val},{broken}\n");
+            let lr = row.lr.map_or(String::new(), |lr| format!("{lr:e}"));
+            let [loss, top1] = [row.train_loss, row.train_top1].map(|v| v.map_or(String::new(), |v| format!("{v:.6}")));
+            text += &format!("{},{},{lr},{loss},{top1},{val},{}\n", row.epoch, row.step, row.broken);
         }
         text
     }

@@ -5,6 +5,7 @@ use super::identify::identify;
 use super::imagenet::Order;
 use super::open::{about, check, checksum, contents};
 use crate::image::Preprocess;
+use crate::net::{Net, Op};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
@@ -80,6 +81,10 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         Some(Err(error)) => (None, Some(message(error))),
         None => (None, None),
     };
+    let mut remarks: Vec<String> = contents.remarks.iter().chain(&identity.notes).cloned().collect();
+    if !contents.metadata.contains_key("net") && contents.graph.is_none() && settled.is_some_and(takes_any_size) {
+        remarks.push("no weight depends on the size of the pictures: `train --from` takes others with --image-size".into());
+    }
     let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
     Ok(Inspection {
         format: Format::name(contents.format),
@@ -97,7 +102,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         preprocess,
         known: identity.known.map(|known| known.file),
         trouble,
-        remarks: contents.remarks.into_iter().chain(identity.notes).collect(),
+        remarks,
     })
 }
 
@@ -136,4 +141,25 @@ fn lines(contents: &Contents, parameter: impl Fn(usize) -> Option<String>) -> Ve
 /// What an error says, without the name of the file that is being looked at.
 fn message(error: Error) -> String {
     if let Error::File { message, .. } = error { message } else { error.to_string() }
+}
+
+/// Whether an adaptive pool makes maps of one size of those of any.
+fn takes_any_size(net: &Net) -> bool {
+    net.layers.iter().any(|layer| matches!(layer.op, Op::AdaptiveAvgPool { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::presets::by_name;
+    use crate::weights::parameters;
+
+    #[test]
+    fn a_net_is_said_to_take_any_size_where_no_parameter_depends_on_it() {
+        for name in ["torchvision", "paddle", "caffenet", "paper", "slim"] {
+            let net = by_name(name).unwrap();
+            let larger = net.clone().with_image_size(320);
+            assert_eq!(takes_any_size(&net), parameters(&net).unwrap() == parameters(&larger).unwrap(), "{name}");
+        }
+    }
 }

@@ -62,10 +62,10 @@ pub(crate) struct Args {
     /// Learning rate at the beginning [default: the recipe's]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,
-    /// Rows and columns that the network sees [default: the net's own; 96 for the built-in set]
+    /// Rows and columns that the network sees [default: the net's or the model's own; 96 for the built-in set]
     #[arg(long, value_name = "N")]
     image_size: Option<usize>,
-    /// Model file to begin with, of any format that `inspect` knows; its preprocessing is kept. The head (the last layer) keeps the
+    /// Model file to begin with, of any format that `inspect` knows; its preprocessing is kept, in proportion to --image-size. The head (the last layer) keeps the
     /// rows of classes that it knows by name, and is new for all others
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
@@ -77,8 +77,8 @@ pub(crate) struct Args {
     /// [default: 1, and 10 for a head with new classes in the recipe finetune]
     #[arg(long, value_name = "LAYERS=X,...")]
     lr_times: Option<String>,
-    /// After how many epochs the pictures' random changes come again; 0: never [default: 8 with frozen layers at the beginning,
-    /// so that what these give can be kept; else 0]
+    /// After how many epochs the pictures' random changes come again; 0: never [default: with frozen layers at the beginning 8
+    /// or half of the epochs, whichever is less, so that what these give can be kept; else 0]
     #[arg(long, value_name = "N")]
     views: Option<usize>,
     /// Seed of all random numbers [default: 0]
@@ -148,12 +148,19 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         (Some(path), None, None) => Some(of_format(path, &config.net)?),
         (_, start, _) => start,
     };
+    let start = start.map(|model| begin::at_size(model, config.image_size)).transpose().context("--image-size with --from")?;
     let (train, val) = pictures(&config)?;
     let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
     let head = start.as_ref().map(|model| Head::of(model, train.classes()));
     match &resumed {
         Some(_) => resolve::same_layer_rates(args, &config.recipe, &net)?,
-        None => resolve::layer_rates(args, &mut config.recipe, &net, head.as_ref())?,
+        None => {
+            resolve::layer_rates(args, &mut config.recipe, &net, head.as_ref())?;
+            let frozen = resolve::frozen_at_random(&config.recipe, &net, head.as_ref())?;
+            if !frozen.is_empty() && first {
+                eprintln!("warning: frozen without --from: {frozen} stay as random as they begin");
+            }
+        }
     }
     if args.parallel != Parallel::Data && config.blocks.is_some() {
         bail!(
@@ -195,6 +202,9 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let pictures = (train.clone(), val.clone());
     let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
     trainer = trainer.with_ranks(ranks.clone());
+    if saved.is_none() && head.as_ref().is_some_and(Head::is_known) {
+        trainer = trainer.validating_first();
+    }
     show.ranks(ranks.size(), args.parallel, config.blocks);
     show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
     show.from(trainer.state(), trainer.step());

@@ -33,8 +33,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     let (net, image_size) = match start {
         Some(model) => {
             fixed("--net", args.net.as_ref(), &model.net.name, "the model of --from is")?;
-            fixed("--image-size", args.image_size.as_ref(), &model.net.image_size, "the model of --from takes")?;
-            (model.net.name.clone(), model.net.image_size)
+            (model.net.name.clone(), args.image_size.unwrap_or(model.net.image_size))
         }
         None => {
             let net = presets::by_name(args.net.as_deref().unwrap_or("torchvision"))?;
@@ -66,7 +65,7 @@ fn micro_batches(args: &Args, recipe: &Recipe) -> Option<usize> {
     args.micro_batch.map(|most| recipe.batch.div_ceil(most.get()))
 }
 
-/// Views of each picture where layers at the beginning are frozen.
+/// Most views of each picture where layers at the beginning are frozen.
 const VIEWS: usize = 8;
 
 /// How fast each layer of a new run's net learns, by the net's own names, and how often its pictures change. `head` tells which
@@ -76,11 +75,29 @@ pub(super) fn layer_rates(args: &Args, recipe: &mut Recipe, net: &Net, head: Opt
     if head.is_none_or(Head::is_known) {
         recipe.layer_rates.remove(layers::HEAD);
     }
+    // Nor do the other layers.
+    if head.is_some_and(Head::is_known) && recipe.name == "finetune" && args.lr.is_none() {
+        recipe.lr /= recipe::KNOWN_CLASSES;
+    }
     recipe.layer_rates = told(args, net, &recipe.layer_rates)?;
     let frozen_first = layers::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
-    let own = if frozen_first && recipe.augment != Augmentation::None { VIEWS } else { recipe.views };
+    // A view that is seen once is kept for nothing: each comes twice at least, or, in a single epoch, none is kept.
+    let own = if frozen_first && recipe.augment != Augmentation::None { VIEWS.min(recipe.epochs / 2) } else { recipe.views };
     recipe.views = args.views.unwrap_or(own);
     Ok(())
+}
+
+/// The layers of a new run that are frozen though nothing has taught them, as users name them.
+///
+/// # Errors
+/// When the head is frozen and has classes that the model does not know: their answers would be chance for ever.
+pub(super) fn frozen_at_random(recipe: &Recipe, net: &Net, head: Option<&Head>) -> anyhow::Result<String> {
+    let names = layers::with_weights(net);
+    let frozen: Vec<&str> = names.iter().copied().filter(|name| recipe.layer_rates.get(*name) == Some(&0.0)).collect();
+    if frozen.last() == names.last() && !head.is_some_and(Head::is_known) {
+        bail!("the head is new for classes that no model knows, and frozen it would stay random: leave it out of --freeze");
+    }
+    Ok(if head.is_none() { layers::to_list(net, &frozen) } else { String::new() })
 }
 
 /// Refuses other layers or views than those of the run that goes on.

@@ -71,6 +71,9 @@ impl Show {
             train.classes().len(),
             val.len()
         ));
+        if val.is_empty() {
+            self.line("nothing is held out to validate, so best.safetensors will be the last model; --val or a larger --val-share changes that");
+        }
         self.line(&format!(
             "recipe {}: {} epochs, batch {}, learning rate {}; into {}",
             recipe.name,
@@ -159,9 +162,19 @@ impl Show {
                     top1 * 100.0
                 ));
             }
+            Event::Before { row, .. } => self.before(row),
             Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
             Event::Broken { .. } if self.silent => {}
             Event::Broken { name, why } => self.bar.suspend(|| eprintln!("left out: {name}: {why}")),
+        }
+    }
+
+    /// The model as the run began with it.
+    fn before(&self, row: &Row) {
+        if self.json {
+            self.row(row, true, None);
+        } else if !self.quiet {
+            self.line(&format!("before: {}", validated(row)));
         }
     }
 
@@ -169,29 +182,33 @@ impl Show {
         let seconds = train_time.as_secs_f64();
         let rate = pictures as f64 / seconds.max(1e-9);
         if self.json {
-            let val = |of: fn(&alexnet::train::state::Validation) -> f64| row.val.as_ref().map(of);
-            self.line(
-                &json!({
-                    "epoch": row.epoch, "step": row.step, "lr": row.lr,
-                    "train_loss": row.train_loss, "train_top1": row.train_top1,
-                    "val_loss": val(|v| v.loss), "val_top1": val(|v| v.top1), "val_top5": val(|v| v.top5),
-                    "broken": row.broken, "best": best, "seconds": seconds, "images_per_second": rate,
-                })
-                .to_string(),
-            );
+            self.row(row, best, Some((seconds, rate)));
         } else if !self.quiet {
-            let val = row.val.map_or(String::new(), |v| {
-                format!(" | validation: loss {:.4}, top-1 {:.2} %, top-5 {:.2} %", v.loss, v.top1 * 100.0, v.top5 * 100.0)
-            });
+            let val = if row.val.is_some() { format!(" | {}", validated(row)) } else { String::new() };
             self.line(&format!(
                 "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} pictures/s{}",
                 row.epoch,
                 self.epochs,
-                row.train_loss,
-                row.train_top1 * 100.0,
-                if best { ", best so far" } else { "" }
+                row.train_loss.unwrap_or(f64::NAN),
+                row.train_top1.unwrap_or(f64::NAN) * 100.0,
+                if best && row.val.is_some() { ", best so far" } else { "" }
             ));
         }
+    }
+
+    /// A row for programs; `speed` is the seconds of its training and pictures in one of them.
+    fn row(&self, row: &Row, best: bool, speed: Option<(f64, f64)>) {
+        let val = |of: fn(&alexnet::train::state::Validation) -> f64| row.val.as_ref().map(of);
+        self.line(
+            &json!({
+                "epoch": row.epoch, "step": row.step, "lr": row.lr,
+                "train_loss": row.train_loss, "train_top1": row.train_top1,
+                "val_loss": val(|v| v.loss), "val_top1": val(|v| v.top1), "val_top5": val(|v| v.top5),
+                "broken": row.broken, "best": best,
+                "seconds": speed.map(|(seconds, _)| seconds), "images_per_second": speed.map(|(_, rate)| rate),
+            })
+            .to_string(),
+        );
     }
 
     pub(super) fn end(&self, ending: Ending, state: &State, step: u64, folder: &RunFolder, traffic: Traffic) {
@@ -223,6 +240,14 @@ impl Show {
             return;
         }
         let what = match state.best {
+            Some(b) if b.epoch == 0 => {
+                let (top1, best) = (b.top1 * 100.0, best.display());
+                format!("no epoch is better than the model was, top-1 {top1:.2} %: {best} is that model")
+            }
+            // Nothing to choose by.
+            Some(b) if state.rows.iter().all(|row| row.val.is_none()) => {
+                format!("training top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
+            }
             Some(b) => format!("best top-1 {:.2} % in epoch {}: {}", b.top1 * 100.0, b.epoch, best.display()),
             None => format!("stopped within the first epoch: {}", last.display()),
         };
@@ -240,4 +265,11 @@ impl Show {
             ));
         }
     }
+}
+
+/// What validation found, as people read it.
+fn validated(row: &Row) -> String {
+    row.val.map_or(String::new(), |v| {
+        format!("validation: loss {:.4}, top-1 {:.2} %, top-5 {:.2} %", v.loss, v.top1 * 100.0, v.top5 * 100.0)
+    })
 }

@@ -82,7 +82,7 @@ impl Cpu {
     }
 
     /// An engine for some layers of a net, which may end in any way.
-    fn of_layers(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
+    pub(crate) fn of_layers(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
         if capacity == 0 {
             return Err(Error::Invalid("a batch needs at least one picture".into()));
         }

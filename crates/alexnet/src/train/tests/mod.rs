@@ -74,8 +74,19 @@ struct Ask<'a> {
     watch: &'a mut dyn FnMut(&Event<'_>, &AtomicBool),
 }
 
+/// Whether the model is validated before the first step.
+#[derive(Clone, Copy, PartialEq)]
+enum First {
+    Step,
+    Validation,
+}
+
 /// Begins or goes on with the run in `at`.
 fn train(at: &Path, ask: Ask<'_>) -> Result<Ending> {
+    train_from(at, ask, First::Step)
+}
+
+fn train_from(at: &Path, ask: Ask<'_>, first: First) -> Result<Ending> {
     let folder = if at.join("config.toml").exists() { RunFolder::open(at)? } else { RunFolder::create(at)? };
     std::fs::write(folder.config(), "").unwrap();
     let (train, val) = hold_out(ask.source, 0.2);
@@ -85,6 +96,10 @@ fn train(at: &Path, ask: Ask<'_>) -> Result<Ending> {
     let loaders = loaders(&ask.recipe, &net, None, &train, &val, 3, 1)?;
     let stop = AtomicBool::new(false);
     let mut trainer = Trainer::new(&mut engine, &ask.recipe, 3, &loaders, train, val, &folder, ask.options)?;
+    // As the command does: a run that goes on was validated first if it was to be.
+    if first == First::Validation && !folder.state().exists() {
+        trainer = trainer.validating_first();
+    }
     trainer.run(&stop, &mut |event| (ask.watch)(&event, &stop))
 }
 
@@ -191,6 +206,49 @@ fn a_run_killed_between_any_two_saves_ends_in_the_same_bytes() {
 }
 
 #[test]
+fn a_model_that_no_epoch_improves_stays_the_best() {
+    let folder = tempfile::tempdir().unwrap();
+    // A rate too small to change a bit of a weight, and one that learns.
+    for (lr, kept) in [(1e-12, true), (0.05, false)] {
+        let run = |at: &Path, stop_after: u64, max_steps| {
+            let (mut step, mut before) = (0, Vec::new());
+            let watch = &mut |event: &Event<'_>, stop: &AtomicBool| {
+                if let Event::Before { row, validation } = event {
+                    before.push((row.epoch, row.train_loss, row.val, validation.is_some()));
+                }
+                step += u64::from(matches!(event, Event::Step { .. }));
+                stop.store(step >= stop_after, Ordering::Relaxed);
+            };
+            let (recipe, options) = (Recipe { lr, ..recipe() }, Options { max_steps, ..options() });
+            let ask = Ask { recipe, source: squares(90, &[]), options, breaks_at: None, watch };
+            (train_from(at, ask, First::Validation).unwrap(), before)
+        };
+        let at = |name: &str| folder.path().join(format!("{name}-{kept}"));
+        let (ending, before) = run(&at("whole"), 99, None);
+        assert_eq!((ending, before.len()), (Ending::Done, 1));
+        let (epoch, train_loss, val, reported) = before[0];
+        assert_eq!((epoch, train_loss, reported), (0, None, true));
+        let csv = std::fs::read_to_string(at("whole").join("metrics.csv")).unwrap();
+        let val = val.unwrap();
+        let line = format!("0,0,,,,{:.6},{:.6},{:.6},0", val.loss, val.top1, val.top5);
+        assert_eq!((csv.lines().nth(1), csv.lines().count()), (Some(line.as_str()), 6), "{csv}");
+        // Best is the model as it was, or one that has learnt.
+        let best = weights::read(at("whole").join("best.safetensors")).unwrap();
+        let first = Linear::new(SIZE, 3);
+        let name = "fc1.weight";
+        let same = best.tensors[name].to_vec() == crate::engine::Engine::parameter(&first, name).unwrap();
+        assert_eq!(same, kept);
+        // Stopped before the first step, within the first epoch and after it, it is the same run.
+        for (stop_after, most) in [(0, None), (0, Some(0)), (3, None), (9, None), (12, None)] {
+            let at = at(&format!("stopped-{stop_after}-{most:?}"));
+            run(&at, if most.is_some() { 99 } else { stop_after }, most);
+            assert_eq!(run(&at, 99, None).0, Ending::Done);
+            assert_same_run(&folder.path().join(format!("whole-{kept}")), &at);
+        }
+    }
+}
+
+#[test]
 fn most_steps_end_a_run_that_can_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let (straight, twice) = (folder.path().join("straight"), folder.path().join("twice"));
@@ -291,16 +349,25 @@ fn broken_pictures_are_listed_counted_and_left_out_or_stop_the_run() {
 }
 
 #[test]
-fn without_validation_the_best_epoch_is_that_of_training() {
+fn without_validation_the_last_model_is_the_best() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("run");
-    // 6 pictures: a fifth of 2 a class is none.
-    let recipe = Recipe { augment: Augmentation::None, ..recipe() };
-    let ask = Ask { recipe, source: squares(6, &[]), options: options(), breaks_at: None, watch: &mut |_, _| {} };
+    // 6 pictures: a fifth of 2 a class is none. The first epoch is the best in training, at a rate that then spoils all.
+    let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 9.0 };
+    let recipe = Recipe { augment: Augmentation::None, lr: 30.0, schedule, ..recipe() };
+    let mut seen = Vec::new();
+    let watch = &mut |event: &Event<'_>, _: &AtomicBool| {
+        if let Event::Epoch { row, .. } = event {
+            seen.push(row.train_top1.unwrap());
+        }
+    };
+    let ask = Ask { recipe, source: squares(6, &[]), options: options(), breaks_at: None, watch };
     assert_eq!(train(&at, ask).unwrap(), Ending::Done);
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
     assert!(csv.lines().nth(1).unwrap().contains(",,,"), "{csv}");
-    weights::read(at.join("best.safetensors")).unwrap();
+    assert!(seen[..3].iter().any(|&top1| top1 >= seen[3]), "the last epoch would be chosen by chance: {seen:?}");
+    let [best, last] = ["best", "last"].map(|name| std::fs::read(at.join(format!("{name}.safetensors"))).unwrap());
+    assert!(best == last);
 }
 
 #[test]
@@ -354,9 +421,9 @@ fn the_better_epoch_has_the_higher_top_1_or_then_the_lower_loss() {
     let row = |top1, loss| Row {
         epoch: 2,
         step: 10,
-        lr: 0.1,
-        train_loss: 9.0,
-        train_top1: 1.0,
+        lr: Some(0.1),
+        train_loss: Some(9.0),
+        train_top1: Some(1.0),
         val: Some(Validation { loss, top1, top5: 1.0 }),
         broken: 0,
     };

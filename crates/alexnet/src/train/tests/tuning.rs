@@ -31,6 +31,8 @@ fn net() -> Net {
         ("conv2", conv(8)),
         ("relu2", relu()),
         ("pool2", pool()),
+        // More values than pool2 has: what is kept is cut before it.
+        ("avgpool", Op::AdaptiveAvgPool { out: 3 }),
         ("drop3", Op::Dropout { rate: 0.5, style: DropoutStyle::ScaleInTraining }),
         ("fc3", fc(12)),
         ("relu3", relu()),

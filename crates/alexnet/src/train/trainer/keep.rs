@@ -1,11 +1,23 @@
 //! What a run writes into its folder, and when.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Event, OnBad, Trainer, rule};
 use crate::data::Source;
 use crate::train::state::write_model;
 use crate::{Error, Result, files};
+
+/// Epochs that follow each other faster than this share one save of last model and state: with 57 million parameters a
+/// save writes 0.7 GB.
+const BETWEEN_SAVES: Duration = Duration::from_secs(20);
+
+/// After an epoch, saving may take this share of the time, one in so many.
+const SHARE_OF_SAVING: u32 = 20;
+
+/// How long after a save that took so long the end of an epoch is saved again. What a crash can cost is bounded by `save_every`.
+pub(super) fn between_saves(save_every: Duration, took: Duration) -> Duration {
+    save_every.min(BETWEEN_SAVES.max(took * SHARE_OF_SAVING))
+}
 
 impl Trainer<'_> {
     pub(super) fn note_broken(
@@ -56,6 +68,7 @@ impl Trainer<'_> {
     /// Writes the state, and before it the last model if asked: whoever finds a state finds all that it speaks of. A run
     /// that is killed in between does the same steps again, and writes the same bytes.
     pub(super) fn save(&mut self, with_model: bool) -> Result<()> {
+        let start = Instant::now();
         self.bring_together()?;
         if !self.writes() {
             self.saved = Instant::now();
@@ -77,7 +90,18 @@ impl Trainer<'_> {
         }
         let rule = rule(self.recipe, &self.rates, self.position());
         self.state.write(&self.folder.state(), &self.model, self.engine, &rule)?;
-        self.saved = Instant::now();
+        (self.saved, self.save_took) = (Instant::now(), start.elapsed());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_saves_are_rarer_but_never_rarer_than_asked_for() {
+        let seconds = |save_every, took| between_saves(Duration::from_secs(save_every), Duration::from_secs(took)).as_secs();
+        assert_eq!([seconds(300, 0), seconds(300, 5), seconds(300, 60), seconds(0, 5)], [20, 100, 300, 0]);
     }
 }

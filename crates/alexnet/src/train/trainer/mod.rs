@@ -1,6 +1,7 @@
 //! Carries a recipe out: epochs, steps, validation, files.
 
 mod hear;
+mod judge;
 mod keep;
 mod told;
 
@@ -10,24 +11,20 @@ use super::frozen::{self, Frozen, Plan};
 use super::layers;
 use super::prepare::Loaders;
 use super::recipe::{Position, Recipe};
-use super::state::{Row, State, Sums, Validation, write_model};
+use super::state::{State, Sums};
 use crate::data::{Source, loader};
 use crate::engine::{Batch, DropoutKey, Engine, Update};
-use crate::eval::{self, evaluate_on};
+use crate::eval;
 use crate::parallel::{self, Alone, Communicator, Share};
 use crate::weights::Model;
-use crate::{Error, Result, files};
+use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// What to try when a loss or a parameter is no longer finite.
 pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
-
-/// Epochs that follow each other faster than this share one save of last model and state: with 57 million parameters a
-/// save writes 0.7 GB.
-const BETWEEN_SAVES: Duration = Duration::from_secs(20);
 
 /// A training run.
 pub struct Trainer<'a> {
@@ -51,7 +48,11 @@ pub struct Trainer<'a> {
     state: State,
     /// What the last validation found.
     validation: Option<eval::Report>,
+    /// Whether the model is validated before the first step.
+    validates_first: bool,
     saved: Instant,
+    /// How long the last save took.
+    save_took: Duration,
 }
 
 impl<'a> Trainer<'a> {
@@ -109,8 +110,18 @@ impl<'a> Trainer<'a> {
             spent: (0, 0, Duration::ZERO),
             state,
             validation,
+            validates_first: false,
             saved,
+            save_took: Duration::ZERO,
         })
+    }
+
+    /// The same trainer for a run whose model knows its classes already. It is validated before the first step, as epoch 0, and
+    /// stays the best model until an epoch beats it: not every training on few pictures makes a model better.
+    #[must_use]
+    pub fn validating_first(mut self) -> Self {
+        self.validates_first = true;
+        self
     }
 
     /// The same trainer as one of several ranks, whose engine is [spread](Engine::spread) over them and whose loaders are
@@ -158,6 +169,10 @@ impl<'a> Trainer<'a> {
     /// A loss that is not finite, a picture that cannot be read where that shall stop the run, or a file that cannot be
     /// written. What was saved before stays whole.
     pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Ending> {
+        if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.before(stop, watch)? {
+            // Nothing is saved: a run that goes on without a state begins with the same model, and with this validation.
+            return Ok(Ending::Interrupted);
+        }
         let mut begun = None;
         while self.state.epoch < self.recipe.epochs {
             let (start, before) = (Instant::now(), self.state.sums.pictures);
@@ -173,7 +188,7 @@ impl<'a> Trainer<'a> {
             let row = &self.state.rows[self.state.rows.len() - 1];
             watch(Event::Epoch { row, best, train_time, pictures, validation: self.validation.as_ref() });
             begun = Some(());
-            let due = self.options.save_every.min(BETWEEN_SAVES);
+            let due = keep::between_saves(self.options.save_every, self.save_took);
             if self.state.epoch < self.recipe.epochs && self.agreed(self.saved.elapsed() >= due)? {
                 self.save(true)?;
             }
@@ -285,58 +300,6 @@ impl<'a> Trainer<'a> {
             kept.map_or("nothing was saved before".to_string(), |path| format!("the last good model is {}", path.display()));
         let (step, epoch) = (self.step() + 1, self.state.epoch + 1);
         Error::Invalid(format!("the {what} is not finite at step {step} (epoch {epoch}); {kept}; {DIVERGED}"))
-    }
-
-    /// Validates, takes note of the epoch and begins the next. Tells whether it was the best; nothing when interrupted.
-    fn finish_epoch(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<bool>> {
-        let Sums { loss, correct, pictures } = self.state.sums;
-        if pictures == 0 {
-            let why = self.state.broken.iter().next().map_or(String::new(), |(name, why)| format!("; {name}: {why}"));
-            return Err(Error::Invalid(format!("none of the training pictures could be read{why}")));
-        }
-        let mut val = None;
-        if let Some(loader) = &self.loaders.val {
-            // Several ranks stop between steps only, where they can agree upon it.
-            let alone = self.ranks.size() == 1;
-            let mut go_on = |_| !alone || !stop.load(Ordering::Relaxed);
-            let report = match &mut self.frozen {
-                Some(frozen) => frozen.evaluate(self.engine, loader, &self.model.classes, &mut go_on),
-                None => evaluate_on(&*self.ranks, self.engine, loader, &self.model.classes, 1, &mut go_on),
-            };
-            let report = match report {
-                Err(_) if alone && stop.load(Ordering::Relaxed) => return Ok(None),
-                report => report?,
-            };
-            self.note_broken(&report.broken, &*self.val.clone(), watch)?;
-            if !report.loss.is_finite() {
-                return Err(self.diverged("loss of validation"));
-            }
-            val = Some(Validation::from(&report));
-            self.validation = Some(report);
-        }
-        let last_step = Position { step: self.step().saturating_sub(1), ..self.position() };
-        let row = Row {
-            epoch: self.state.epoch + 1,
-            step: self.step(),
-            lr: self.recipe.rate(last_step),
-            train_loss: loss / pictures as f64,
-            train_top1: correct as f64 / pictures as f64,
-            val,
-            broken: self.state.broken.len(),
-        };
-        let best = self.state.improves(&row);
-        if best.is_some() {
-            self.bring_together()?;
-            if self.writes() {
-                write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
-            }
-            self.state.best = best;
-        }
-        self.state.plateau.see(row.val.map_or(row.train_top1, |val| val.top1), &self.recipe.schedule);
-        self.state.rows.push(row);
-        (self.state.epoch, self.state.batch, self.state.sums) = (self.state.epoch + 1, 0, Sums::default());
-        self.write_metrics(files::Sync::Later)?;
-        Ok(Some(best.is_some()))
     }
 }
 

@@ -30,6 +30,13 @@ pub struct Options {
 /// Something to tell the user.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// The model with which the run begins was validated, before the first step.
+    Before {
+        /// What it came to, as epoch 0.
+        row: &'a Row,
+        /// What validation found.
+        validation: Option<&'a eval::Report>,
+    },
     /// A step is done.
     Step {
         /// Epoch under way, from 1.
