@@ -20,7 +20,7 @@ def golden(name):
     return (GOLDEN / name).read_bytes()
 
 
-for name in ["zip.pth", "checkpoint.pth"]:
+for name in ["zip.pth", "checkpoint.pth", "beside.pth", "numpy_beside.pth"]:
     seed("pth", name, golden(name))
 for name in ["legacy.pth", "../../lpips/alex.pth"]:
     seed("pth_legacy", Path(name).name, golden(name)[15:])
@@ -31,6 +31,8 @@ seed("pth_tar", "tar", lengths + members["storages"] + members["tensors"] + memb
 for name in ["protocol4.pdparams", "protocol2.pdparams", "fortran.pdparams"]:
     seed("pickle", name, golden(name)[2:])
 seed("onnx", "light", golden("light_bvlc_alexnet.onnx")[2:])
+for name in ["norm_script.onnx", "norm_dynamo.onnx"]:
+    seed("onnx", name, golden(name)[2:])
 header = b'{"__metadata__":{"net":"{}"},"conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 seed("safetensors", "one", header + b"\0" + b"\0\0\x80?")
 told = (
