@@ -300,8 +300,8 @@ fn of_names(contents: &Contents) -> std::result::Result<(Recognised, Vec<Found>)
     // Square weights do not tell; then the others of the file do, or its naming.
     let orders = recognised.parameters.iter().filter_map(|(own, _)| {
         let layer = own.strip_suffix(".weight")?;
-        let (&[rows, columns], bias) = (shape_of(own)?, shape_of(&format!("{layer}.bias"))?) else { return None };
-        (rows != columns && bias.len() == 1).then_some(bias[0] == columns)
+        let (&[rows, columns], &[bias]) = (shape_of(own)?, shape_of(&format!("{layer}.bias"))?) else { return None };
+        (rows != columns).then_some(bias == columns)
     });
     let orders: Vec<bool> = orders.collect();
     let transposed = match orders.as_slice() {

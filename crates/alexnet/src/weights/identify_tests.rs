@@ -95,6 +95,16 @@ fn torchvision(prefix: &str, more: &[(&str, &[usize])]) -> Vec<Tensor> {
 }
 
 #[test]
+fn a_bias_without_a_shape_tells_no_order() {
+    let mut tensors = torchvision("", &[]);
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.name.ends_with(".bias")) {
+        tensor.shape.clear();
+    }
+    let (_, told) = identified(Format::TorchZip, tensors, None).unwrap();
+    assert!(told.unwrap_err().to_string().contains("conv1.bias is []"));
+}
+
+#[test]
 fn layers_that_no_alexnet_has_are_not_passed_over() {
     for (name, shape) in [("classifier.8.weight", &[2, 10][..]), ("attention.fc.weight", &[256, 256]), ("norm.mean", &[3])] {
         for hint in [None, Some("torchvision")] {
