@@ -166,7 +166,7 @@ fn by_shape(contents: &Contents, hinted: Option<Net>) -> Result<Identity> {
     let fail = |message: String| Error::file(contents.source.path(), message);
     let (recognised, parameters) = of_names(contents).map_err(fail)?;
     let names = recognised.names;
-    let classes = parameters.iter().find(|p| p.name == "fc8.weight").map_or(0, |p| p.shape[0]);
+    let classes = parameters.iter().find(|p| p.name == "fc8.weight").and_then(|p| p.shape.first().copied()).unwrap_or(0);
     let nets = || ALL.iter().map(|preset| (preset.build)().with_classes(classes));
     let mut fits: Vec<Net> = nets().filter(|net| difference(net, &parameters).is_none()).collect();
     let known = known::find(contents, classes)?;
