@@ -40,7 +40,6 @@ pub struct Gpu {
     towers: Towers,
     classes: usize,
     capacity: usize,
-    precision: Precision,
 }
 
 impl Gpu {
@@ -65,7 +64,7 @@ impl Gpu {
             let name = super::device::describe(device);
             return Err(Error::Invalid(format!("{name} has no {wanted:?}; use --precision f32")));
         }
-        Ok(Gpu { towers: Towers::new(net, devices, precision)?, classes: net.classes(), capacity, precision })
+        Ok(Gpu { towers: Towers::new(net, devices, precision)?, classes: net.classes(), capacity })
     }
 
     /// Bytes that have crossed between the two towers so far, gradients included.
@@ -81,6 +80,11 @@ impl Gpu {
             "{name} multiplies matrices wrong (Burn's kernels want VK_KHR_workgroup_memory_explicit_layout of a Vulkan driver), so \
              linear layers run as convolutions, slower; `alexnet selftest` tells whether all else is right"
         ))
+    }
+
+    /// What all towers' products are made of.
+    fn precision(&self) -> Precision {
+        self.towers.all[0].products.precision
     }
 
     /// Number of pictures in `images`.
@@ -107,7 +111,7 @@ impl Gpu {
         let logits = read(self.logits(&held)?.without_autodiff())?;
         let mut upstream = vec![0.0; n * classes];
         let context = Context::serial(Isa::Portable);
-        let scale = self.precision.scale();
+        let scale = self.precision().scale();
         let loss =
             loss::softmax_cross_entropy(&context, n, classes, &logits, batch.labels, scale / n as f32, Some(&mut upstream));
         let step = Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct };
@@ -175,7 +179,7 @@ impl Engine for Gpu {
     fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
         let (step, gradients) = self.learn(batch, &|name| rule.rates(name).is_some())?;
         // A gradient beyond 65,504 would ruin the parameters: such a step is left out, as PyTorch's GradScaler does.
-        if self.precision != Precision::F16 || gradient::are_finite(&gradients)? {
+        if self.precision() != Precision::F16 || gradient::are_finite(&gradients)? {
             self.move_by(gradients, rule)?;
         }
         Ok(step)

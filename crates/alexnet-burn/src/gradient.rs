@@ -16,8 +16,8 @@ fn back(held: &Held, upstream: &Held) -> Option<Gradients> {
     sum.is_tracked().then(|| sum.backward())
 }
 
-/// The gradients of the parameters that were met, given that of the logits, which is `scale` times too large, and how far running statistics are from the batch's.
-/// They come in each tower's order of parameters.
+/// The gradients of the parameters that were met, given that of the logits, which is `scale` times too large, and how far running
+/// statistics are from the batch's. They come in each tower's order of parameters.
 pub(crate) fn of_parameters(held: &Held, upstream: Tensor<4>, scale: f32, met: Met) -> Vec<Of> {
     let mut all = vec![Some(upstream)];
     all.resize(held.len(), None);

@@ -13,7 +13,7 @@ pub(crate) const TUNED: bool = cfg!(feature = "tuned");
 /// How a device multiplies.
 #[derive(Clone, Copy)]
 pub(crate) struct Products {
-    precision: Precision,
+    pub(crate) precision: Precision,
     /// Whether its products of matrices are right.
     pub(crate) matrices: bool,
 }
@@ -78,8 +78,8 @@ impl Products {
             let parts = xs.into_iter().zip(weights).map(|(x, weights)| conv2d(x, weights, None, options(1)));
             return Tensor::cat(parts.collect(), 1).cast(DType::F32);
         }
-        // Direct convolutions of 16 bits also add up in 16 bits: 20 % off for the 93,312 terms of a weight of conv2's gradient in a step of 128. So
-        // factors are rounded, and multiplied as single precision.
+        // Direct convolutions of 16 bits also add up in 16 bits: 20 % off for the 93,312 terms of a weight of conv2's gradient in a
+        // step of 128. So factors are rounded, and multiplied as single precision.
         conv2d(x.cast(DType::F32), weights.cast(DType::F32), None, options(groups))
     }
 

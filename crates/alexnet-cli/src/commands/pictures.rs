@@ -1,7 +1,8 @@
 //! Options that say how pictures become a model's input, for files that do not tell.
 
-use alexnet::image::{Channels, Mean, Preprocess, Resize};
-use alexnet::weights::{self, Model, parameters};
+use alexnet::image::{Channels, Mean, Preprocess};
+use alexnet::train::begin::at_size;
+use alexnet::weights::{self, Model};
 use anyhow::{Context, bail};
 use std::path::Path;
 
@@ -31,7 +32,11 @@ impl PictureOptions {
     /// Changes a model's preprocessing to what is said here.
     pub(crate) fn apply(&self, model: &mut Model) -> anyhow::Result<()> {
         if let Some(size) = self.image_size {
-            resize(model, size).with_context(|| format!("--image-size {size}"))?;
+            if self.mean.is_some() {
+                // Whatever mean there was gives way below, and has no size that would have to fit.
+                model.preprocess.mean = Mean::Channel([0.0; 3]);
+            }
+            *model = at_size(model.clone(), size).with_context(|| format!("--image-size {size}"))?;
         }
         let preprocess = &mut model.preprocess;
         if let Some(channels) = &self.channels {
@@ -104,25 +109,4 @@ fn exchange(preprocess: &mut Preprocess) {
             *values = values.chunks_exact(plane.max(1)).rev().flatten().copied().collect::<Vec<f32>>().into();
         }
     }
-}
-
-/// Another size of pictures, where the weights stay those that the net needs; the picture before the crop keeps its proportion.
-fn resize(model: &mut Model, size: usize) -> anyhow::Result<()> {
-    let net = model.net.clone().with_image_size(size);
-    for (name, shape) in parameters(&net)? {
-        let (held, wanted) = (model.tensors.get(&name).map_or(0, |values| values.len()), shape.iter().product::<usize>());
-        if held != wanted {
-            bail!("{name} has {held} numbers, and would need {wanted} as {shape:?}");
-        }
-    }
-    let before = model.net.image_size.max(1);
-    let side = |side: usize| (side as f64 * size as f64 / before as f64).round() as usize;
-    model.preprocess.resize = match model.preprocess.resize {
-        Resize::ShortSide(short) => Resize::ShortSide(side(short)),
-        Resize::Square(short) => Resize::Square(side(short)),
-        Resize::Warp(both) => Resize::Warp(side(both)),
-    };
-    model.preprocess.crop = size;
-    model.net = net;
-    Ok(())
 }

@@ -59,7 +59,9 @@ pub fn at_size(mut model: Model, image_size: usize) -> Result<Model> {
     let (have, need) = (parameters(&model.net)?, parameters(&net)?);
     if let Some(((name, have), (_, need))) = have.iter().zip(&need).find(|(have, need)| have != need) {
         return Err(Error::Invalid(format!(
-            "the model takes pictures of {before} pixels: at {image_size} its {name} would need the shape {need:?}, and it is {have:?}"
+            "the model takes pictures of {before} pixels: {name} has {} numbers as {have:?}, and at {image_size} pixels {name} would \
+             need the shape {need:?}",
+            have.iter().product::<usize>()
         )));
     }
     if let Mean::Picture { size, .. } = &model.preprocess.mean {

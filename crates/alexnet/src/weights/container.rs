@@ -4,6 +4,7 @@
 //! changes from run to run, so the header is written here; and tensors are asked for one at a time, so that writing
 //! needs the memory of the largest tensor only.
 
+use super::source::open_file;
 use super::values::{Mapping, Values};
 use crate::{Error, Result, files};
 use safetensors::Dtype;
@@ -118,12 +119,7 @@ impl TensorFile {
     /// # Errors
     /// When it cannot be read, is no safetensors file, or is cut off.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        // Before it is opened: a pipe would wait for somebody to write into it.
-        if !std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_file() {
-            return Err(Error::file(path, "this is no file; give a model file such as best.safetensors"));
-        }
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+        let (file, length) = open_file(path)?;
         let not_one = |what: String| Error::file(path, format!("not a model file of this program: {what}"));
         let mut first = [0u8; 8];
         (&file)

@@ -18,19 +18,25 @@ pub(crate) struct Source {
     length: u64,
 }
 
+/// Opens a file, and tells its length; what is no file is refused.
+pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
+    // Before it is opened: a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_file() {
+        return Err(Error::file(path, "this is no file; give a model file such as best.safetensors"));
+    }
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    Ok((file, length))
+}
+
 impl Source {
     /// Opens a file.
     ///
     /// # Errors
     /// When it cannot be read or is no file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        // Before it is opened: a pipe would wait for somebody to write into it.
-        if !std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_file() {
-            return Err(Error::file(path, "this is no file; give a model file such as best.safetensors"));
-        }
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let about = file.metadata().map_err(|e| Error::io(path, e))?;
-        Ok(Source { path: path.to_path_buf(), file, length: about.len() })
+        let (file, length) = open_file(path)?;
+        Ok(Source { path: path.to_path_buf(), file, length })
     }
 
     /// The file's place.
