@@ -1,0 +1,167 @@
+//! How a network is trained, as data: a recipe is a row in [`named`].
+
+mod carry;
+mod named;
+#[cfg(test)]
+mod tests;
+
+pub use carry::Position;
+pub use named::{KNOWN_CLASSES, NAMES, named};
+
+use crate::engine::UpdateForm;
+use crate::image::colour::Strength;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Every setting in which published trainings of AlexNet differ. It is stored in the model and in the run's config.toml.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Its name.
+    pub name: String,
+    /// Passes over the training pictures.
+    pub epochs: usize,
+    /// Pictures in a step.
+    pub batch: usize,
+    /// Whether a last, incomplete batch of an epoch is left out.
+    pub drop_last: bool,
+    /// After how many epochs a picture's random changes come again; 0: never. What frozen layers make of it is then kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub views: usize,
+    /// Learning rate of the weights at the beginning.
+    pub lr: f64,
+    /// Share of the velocity that stays.
+    pub momentum: f64,
+    /// Weight decay.
+    pub decay: f64,
+    /// Decay of the biases: 0 in the 2012 code and in Caffe, equal to `decay` in PyTorch.
+    pub bias_decay: f64,
+    /// Where the learning rate stands in the update.
+    pub form: UpdateForm,
+    /// Trust coefficient of LARS; none: plain SGD. With it, the rate is that of `batch` pictures, see [`Recipe::with_batch`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<f64>,
+    /// How parameters begin.
+    pub init: Init,
+    /// How pictures become numbers.
+    pub pictures: Pictures,
+    /// Learning rate of the biases.
+    pub bias_lr: BiasRate,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Random changes of the training pictures.
+    pub augment: Augmentation,
+    /// Random changes of their colours.
+    pub colour: Option<Colour>,
+    /// How many times these learning rates a layer's are, by its name or by `head` for the last one; 0 freezes it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layer_rates: BTreeMap<String, f64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Learning rate of the biases.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BiasRate {
+    /// This many times that of the weights.
+    Times(f64),
+    /// Always the same: the 2012 code never lowered it.
+    Fixed(f64),
+}
+
+/// How the learning rate changes. Epochs count from 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// Divided by `by` as soon as a share of the epochs has passed: from epoch floor(epochs * n / d) on for each `[n, d]`.
+    Steps {
+        /// Numerators and denominators.
+        at: Vec<[usize; 2]>,
+        /// Divisor.
+        by: f64,
+    },
+    /// Divided by `by` after every so many epochs, however long the run.
+    Every {
+        /// Epochs.
+        epochs: usize,
+        /// Divisor.
+        by: f64,
+    },
+    /// Divided by `by`, at most `times` times, whenever validation has not improved for `patience` epochs.
+    Plateau {
+        /// Epochs without a better top-1.
+        patience: usize,
+        /// Divisor.
+        by: f64,
+        /// Most divisions.
+        times: u32,
+    },
+    /// Rises in a line over the first share of all steps, then falls along half a cosine towards 0.
+    WarmupCosine {
+        /// Share of all steps, 0 to 1.
+        warmup: f64,
+    },
+    /// Rises in a line over the first epochs, then falls as `(1 - share of the rest that is done)^power` towards 0.
+    WarmupPoly {
+        /// Epochs, or parts of one; at most half of the run.
+        epochs: f64,
+        /// Exponent.
+        power: f64,
+    },
+}
+
+/// How parameters begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// As the net says.
+    Net,
+    /// He et al. 2015: deviation sqrt(2 / fan_in), biases 0, so that signals neither die nor grow from layer to layer. With
+    /// the initialisation of 2012 or of PyTorch, AlexNet may stay at a loss of ln(classes) for long on a small set.
+    He,
+}
+
+/// How pictures become numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pictures {
+    /// As [`Preprocess::for_net`](crate::image::Preprocess::for_net) says.
+    Net,
+    /// The same, but the mean picture of the training set is subtracted, at its centre, as the paper and the 2012 code do.
+    MeanPicture,
+    /// torchvision's: short side to 256/224 of the crop, rounded; ImageNet's mean and deviation.
+    ImageNet,
+}
+
+/// Random changes of the training pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Augmentation {
+    /// None.
+    None,
+    /// The paper's: a random crop of the resized picture, mirrored in half of the cases.
+    CropMirror,
+    /// torchvision's: a random area of the original picture, resized, mirrored in half of the cases.
+    RandomResizedCrop {
+        /// Smallest and largest share of the picture's pixels.
+        scale: [f32; 2],
+        /// Smallest and largest width / height.
+        ratio: [f32; 2],
+    },
+}
+
+/// The paper's colour noise, along the principal components of the user's own training pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Colour {
+    /// Deviation of alpha; the paper's is 0.1.
+    pub sigma: f32,
+    /// Which of the two published strengths.
+    pub strength: Strength,
+}

@@ -1,0 +1,117 @@
+use super::*;
+use crate::image::Resize;
+use crate::net::{Op, WeightInit};
+
+fn at(epoch: usize) -> Position {
+    Position { epoch, step: epoch as u64 * 10, steps_per_epoch: 10, drops: 0 }
+}
+
+fn rates(recipe: &Recipe, epochs: &[usize]) -> Vec<f32> {
+    epochs.iter().map(|&e| recipe.update(at(e)).lr).collect()
+}
+
+#[test]
+fn simple_divides_by_ten_at_two_thirds_as_the_reference_does() {
+    let mut recipe = named("simple").unwrap();
+    assert_eq!(rates(&recipe, &[0, 15, 16, 23]), [0.01, 0.01, 0.001, 0.001]);
+    // Python: 20 * 2 // 3 == 13.
+    recipe.epochs = 20;
+    assert_eq!(rates(&recipe, &[12, 13]), [0.01, 0.001]);
+    let update = recipe.update(at(0));
+    assert_eq!((update.decay, update.bias_decay, update.bias_lr), (5e-4, 5e-4, 0.01));
+    assert_eq!(update.form, UpdateForm::RateOutside);
+    let net = crate::net::presets::by_name("torchvision").unwrap().with_image_size(128);
+    assert_eq!(recipe.preprocess(&net).resize, Resize::ShortSide(146));
+    assert_eq!(recipe.prepare(net.clone()), net);
+}
+
+#[test]
+fn the_original_falls_at_25_51_and_79_and_its_biases_never() {
+    let recipe = named("original").unwrap();
+    assert_eq!(rates(&recipe, &[0, 24, 25, 50, 51, 78, 79, 90]), [0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]);
+    assert_eq!(recipe.update(at(90)).bias_lr, 0.02);
+    assert_eq!(recipe.update(at(0)).bias_decay, 0.0);
+}
+
+#[test]
+fn caffe_falls_every_20_of_90_and_torchvision_every_30_epochs() {
+    assert_eq!(rates(&named("caffe").unwrap(), &[19, 20, 40, 60, 80]), [0.01, 1e-3, 1e-4, 1e-5, 1e-6]);
+    assert_eq!(named("caffe").unwrap().update(at(20)).bias_lr, 2e-3);
+    assert_eq!(rates(&named("torchvision").unwrap(), &[29, 30, 59, 60, 90]), [0.01, 1e-3, 1e-3, 1e-4, 1e-5]);
+}
+
+#[test]
+fn warm_up_rises_and_cosine_falls() {
+    let recipe = Recipe { epochs: 10, lr: 1.0, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..named("quick").unwrap() };
+    let rate = |step| recipe.rate(Position { epoch: 0, step, steps_per_epoch: 10, drops: 0 });
+    // 10 steps up, 90 down: cos(pi 0.5 / 90), and near the middle of the fall cos(pi 44.5 / 90), cos(pi 45.5 / 90).
+    assert_eq!((rate(0), rate(9)), (0.05, 0.95));
+    assert!((rate(10) - 0.999_923_85).abs() < 1e-6);
+    assert!((rate(54) + rate(55) - 1.0).abs() < 1e-12);
+    assert!(rate(99) > 0.0 && rate(99) < 1e-3);
+}
+
+#[test]
+fn warm_up_rises_and_a_polynomial_falls() {
+    let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 2.0 };
+    let recipe = Recipe { epochs: 12, lr: 1.0, schedule, ..named("large-batch").unwrap() };
+    let rate = |step| recipe.rate(Position { epoch: 0, step, steps_per_epoch: 10, drops: 0 });
+    // 20 steps up, 100 down: (1 - 0.5 / 100)^2, in the middle (1 - 50.5 / 100)^2, at the end (0.5 / 100)^2.
+    assert_eq!((rate(0), rate(19)), (0.025, 0.975));
+    for (step, share) in [(20, 0.995f64), (70, 0.495), (119, 0.005)] {
+        assert!((rate(step) - share * share).abs() < 1e-12, "step {step}: {}", rate(step));
+    }
+    // Two epochs of warm-up in a run of two: half of it rises.
+    let short = Recipe { epochs: 2, ..recipe.clone() };
+    assert_eq!(short.rate(Position { epoch: 0, step: 9, steps_per_epoch: 10, drops: 0 }), 0.95);
+    assert!(Recipe { trust: Some(0.0), ..recipe.clone() }.check().is_err());
+    let schedule = Schedule::WarmupPoly { epochs: f64::NAN, power: 2.0 };
+    assert!(Recipe { schedule, ..recipe }.check().is_err());
+}
+
+#[test]
+fn the_rate_for_large_batches_goes_with_the_batch_and_no_other_does() {
+    let large = named("large-batch").unwrap();
+    assert_eq!((large.batch, large.lr, large.trust), (32_768, 32.0, Some(0.001)));
+    let small = large.with_batch(512);
+    assert_eq!((small.batch, small.lr), (512, 0.5));
+    assert_eq!(small.update(at(50)).trust, Some(0.001));
+    assert_eq!(named("caffe").unwrap().with_batch(512).lr, 0.01);
+}
+
+#[test]
+fn a_plateau_lowers_by_what_it_is_told() {
+    let recipe = named("paper").unwrap();
+    assert_eq!(recipe.rate(Position { drops: 2, ..at(5) }), 0.01 / 100.0);
+    let constant = Recipe { schedule: Schedule::Constant, ..recipe };
+    assert_eq!(constant.rate(Position { drops: 2, ..at(80) }), 0.01);
+}
+
+#[test]
+fn he_starts_every_layer_by_its_inputs_and_the_last_one_small() {
+    let net = named("quick").unwrap().prepare(crate::net::presets::by_name("torchvision").unwrap());
+    let inits: Vec<WeightInit> = net
+        .layers
+        .iter()
+        .filter_map(|l| match l.op {
+            Op::Conv { weight_init, .. } | Op::Linear { weight_init, .. } => Some(weight_init),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(inits.len(), 8);
+    assert!(inits[..7].iter().all(|i| *i == WeightInit::HeNormal));
+    assert_eq!(inits[7], WeightInit::Normal(0.01));
+}
+
+#[test]
+fn every_recipe_has_its_name_survives_json_and_works() {
+    for name in NAMES {
+        let recipe = named(name).unwrap();
+        recipe.check().unwrap();
+        assert_eq!(recipe.name, name);
+        let json = serde_json::to_string(&recipe).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+    }
+    assert!(named("papper").unwrap_err().to_string().contains("paper, original"));
+    assert!(Recipe { lr: f64::NAN, ..named("paper").unwrap() }.check().is_err());
+}
