@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 #[path = "commands/explain.rs"]
 mod explain;
+#[path = "commands/labels.rs"]
+mod labels;
 
 fn alexnet(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_alexnet")).args(arguments).output().expect("the program starts")
@@ -299,20 +301,24 @@ fn ramp(path: &Path, colour: [u8; 3]) {
 /// Stops a conversion of a large model by a polite kill while it writes, and looks at what is left.
 #[cfg(unix)]
 fn an_interrupted_conversion_leaves_nothing(model: &Path, folder: &Path) {
-    // Where a signal of the three is ignored, as a script's background job ignores Ctrl-C, the program leaves all of them alone.
+    // On Linux it is known which signals are ignored; elsewhere the program leaves all alone where one is.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    if ignored.is_some_and(|signals| signals & (1 | 1 << 1 | 1 << 14) != 0) {
-        return println!("skipped: signals are ignored here");
+    if ignored.is_some_and(|signals| signals & (1 << 14) != 0) {
+        return println!("skipped: SIGTERM is ignored here");
     }
+    let trap = if ignored.is_some() { "trap '' INT; " } else { "" };
     let out = folder.join("m.onnx");
     std::fs::create_dir(folder).expect("a folder");
     let names = || std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
     // One may be done before it is stopped.
     for _ in 0..20 {
         std::fs::write(&out, "before").expect("a file");
-        let mut conversion = Command::new(env!("CARGO_BIN_EXE_alexnet"));
-        let mut conversion = conversion.args(["convert", text(model), text(&out)]).spawn().expect("the program starts");
+        // As a script's background job, which ignores Ctrl-C.
+        let script = format!("{trap}exec \"$0\" convert \"$1\" \"$2\"");
+        let mut conversion = Command::new("sh");
+        let conversion = conversion.args(["-c", &script, env!("CARGO_BIN_EXE_alexnet"), text(model), text(&out)]);
+        let mut conversion = conversion.spawn().expect("the program starts");
         while conversion.try_wait().expect("a status").is_none() && names().count() < 2 {
             std::thread::yield_now();
         }

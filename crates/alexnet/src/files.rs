@@ -1,15 +1,23 @@
 //! Writes files whole or not at all: beside, then renamed. Whoever looks, at any moment, sees the old file or the new one.
+//!
+//! A process that is killed leaves the file beside. Whoever writes it holds a lock on it, which ends with the process: so the next one
+//! that writes a file of the same name finds what is left over, and removes it.
 
 use crate::{Error, Result};
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How the name of a file being written ends. A killed process may leave one behind; see [`remove_leftovers`].
 const ENDING: &str = ".part";
+
+/// How long a file that somebody else looks at on Windows is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether a file must be on the disk itself before the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +75,8 @@ pub(crate) struct Beside {
     path: PathBuf,
     part: PathBuf,
     sync: Sync,
+    /// Open until it has its place, since its lock says that it is not left over.
+    file: Option<File>,
 }
 
 impl Beside {
@@ -81,8 +91,8 @@ impl Beside {
     ) -> Result<Beside> {
         let path = behind_links(path);
         let (file, part) = create_beside(&path).map_err(|e| explain(&path, e))?;
-        let beside = Beside { path, part, sync };
-        fill(file, sync, write).map_err(|e| explain(&beside.path, e))?;
+        let mut beside = Beside { path, part, sync, file: None };
+        beside.file = Some(fill(file, sync, write).map_err(|e| explain(&beside.path, e))?);
         Ok(beside)
     }
 
@@ -93,7 +103,7 @@ impl Beside {
     pub(crate) fn take_place(self) -> Result<()> {
         // Held until it has its own name: a part that is being abandoned must not appear as whole.
         let parts = unfinished();
-        let done = std::fs::rename(&self.part, &self.path);
+        let done = replace(&self.part, &self.path);
         drop(parts);
         done.map_err(|e| explain(&self.path, e))?;
         if self.sync == Sync::Disk {
@@ -105,6 +115,7 @@ impl Beside {
 
 impl Drop for Beside {
     fn drop(&mut self) {
+        self.file = None;
         unfinished().remove(&self.part);
         // Best effort, and nothing is there after a rename: the error that brought us here is the one that matters.
         let _ = std::fs::remove_file(&self.part);
@@ -117,7 +128,9 @@ impl Drop for Beside {
 /// What the system said.
 pub fn force_to_disk(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    File::open(path).and_then(|file| file.sync_all()).map_err(|e| explain(path, e))?;
+    // Windows syncs only what is open for writing; elsewhere a file that may not be written can be synced, too.
+    let file = OpenOptions::new().write(true).open(path).or_else(|_| File::open(path));
+    file.and_then(|file| file.sync_all()).map_err(|e| explain(path, e))?;
     sync_folder(path);
     Ok(())
 }
@@ -125,10 +138,51 @@ pub fn force_to_disk(path: impl AsRef<Path>) -> Result<()> {
 /// Removes what killed processes left half-written in `folder`. Only for a folder that nobody else writes into.
 pub fn remove_leftovers(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with('.') && name.ends_with(ENDING) {
-            let _ = std::fs::remove_file(&path);
+    for entry in entries.flatten().filter(|entry| is_leftover(&entry.file_name())) {
+        let _ = std::fs::remove_file(entry.path());
+    }
+}
+
+/// Whether a file of this name is one that is being written, or was when its process was killed: `.NAME.PROCESS-NUMBER.part`.
+pub(crate) fn is_leftover(name: &OsStr) -> bool {
+    of_part(&name.to_string_lossy()).is_some()
+}
+
+/// The name of the file that a part was to become.
+fn of_part(name: &str) -> Option<&str> {
+    let (name, numbers) = name.strip_prefix('.')?.strip_suffix(ENDING)?.rsplit_once('.')?;
+    let (process, number) = numbers.split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(process) && is_number(number)).then_some(name)
+}
+
+/// Removes parts of `path` that processes left which are gone: their locks are.
+fn remove_leftovers_of(path: &Path) {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let (Ok(entries), name) = (std::fs::read_dir(folder), name.to_string_lossy()) else { return };
+    for entry in entries.flatten() {
+        if of_part(&entry.file_name().to_string_lossy()) == Some(&*name)
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && let Ok(file) = OpenOptions::new().write(true).open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            // While the lock is ours, so that nobody begins to write into it.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Renames a file over another. On Windows this fails for moments at which somebody else, such as a virus scanner, looks at either.
+fn replace(from: &Path, to: &Path) -> io::Result<()> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match std::fs::rename(from, to) {
+            Err(error) if cfg!(windows) && error.kind() == io::ErrorKind::PermissionDenied && waited < PATIENCE => {
+                std::thread::sleep(PATIENCE / 20);
+                waited += PATIENCE / 20;
+            }
+            done => return done,
         }
     }
 }
@@ -150,6 +204,7 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "there is a folder of this name; give the name of a file"));
     }
+    remove_leftovers_of(path);
     loop {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let part = path.with_file_name(format!(".{}.{}-{number}{ENDING}", name.to_string_lossy(), std::process::id()));
@@ -159,6 +214,11 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
             Ok(file) => {
+                // A disk without locks knows no leftovers either. A lock that another process has got first means that it removes
+                // the file as one.
+                if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !part.exists() {
+                    continue;
+                }
                 parts.insert(part.clone());
                 return Ok((file, part));
             }
@@ -167,11 +227,14 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
 }
 
 /// Lets `write` fill `file` and forces it to the disk if asked, so that no crash after the rename can leave an empty file.
-fn fill(file: File, sync: Sync, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
+fn fill(file: File, sync: Sync, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<File> {
     let mut buffered = BufWriter::with_capacity(1 << 20, file);
     write(&mut buffered)?;
     let file = buffered.into_inner().map_err(|e| e.into_error())?;
-    if sync == Sync::Disk { file.sync_all() } else { Ok(()) }
+    if sync == Sync::Disk {
+        file.sync_all()?;
+    }
+    Ok(file)
 }
 
 /// Forces the rename itself to the disk where folders can be opened; without it the old file may come back after a power cut.
@@ -186,6 +249,9 @@ fn sync_folder(path: &Path) {
 pub(crate) fn explain(path: &Path, error: io::Error) -> Error {
     let advice = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no space left; free some, or write to another disk",
+        io::ErrorKind::PermissionDenied if cfg!(windows) => {
+            "not allowed to write here, or another program has the file open; close it, choose another folder or change its permissions"
+        }
         io::ErrorKind::PermissionDenied => "not allowed to write here; choose another folder or change its permissions",
         io::ErrorKind::ReadOnlyFilesystem => "this file system is read-only; choose another folder",
         io::ErrorKind::NotFound => "the folder does not exist; make it first",
@@ -271,10 +337,48 @@ mod tests {
     #[test]
     fn leftovers_go_and_all_else_stays() {
         let folder = tempfile::tempdir().unwrap();
-        for name in [".a.safetensors.123-4.part", "mine.part", ".hidden"] {
+        for name in [".a.safetensors.123-4.part", "mine.part", ".hidden", ".download.part"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         remove_leftovers(folder.path());
-        assert_eq!(names(folder.path()), [".hidden", "mine.part"]);
+        assert_eq!(names(folder.path()), [".download.part", ".hidden", "mine.part"]);
+    }
+
+    #[test]
+    fn the_next_file_of_the_same_name_clears_what_a_killed_process_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [".a.bin.123-4.part", ".b.bin.123-4.part", ".a.bin.part", ".a.bin.x-1.part"] {
+            std::fs::write(at(name), "half").unwrap();
+        }
+        // Still being written, by another process or this one.
+        let alive = File::create(at(".a.bin.7-0.part")).unwrap();
+        alive.lock().unwrap();
+        let other = Beside::write(&at("a.bin"), Sync::Later, |out| out.write_all(b"other")).unwrap();
+        write_whole(at("a.bin"), |w| w.write_all(b"new")).unwrap();
+        let kept = [".a.bin.7-0.part", ".a.bin.part", ".a.bin.x-1.part", ".b.bin.123-4.part", "a.bin"];
+        let hidden = other.part.file_name().unwrap().to_string_lossy().into_owned();
+        assert_eq!(names(folder.path()).into_iter().filter(|name| *name != hidden).collect::<Vec<_>>(), kept);
+        other.take_place().unwrap();
+        assert_eq!(std::fs::read(at("a.bin")).unwrap(), b"other");
+        drop(alive);
+        write_whole(at("a.bin"), |w| w.write_all(b"last")).unwrap();
+        assert_eq!(names(folder.path()), kept[1..]);
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_write_is_forced_to_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        write_whole_with(&path, Sync::Later, |w| w.write_all(b"new")).unwrap();
+        force_to_disk(&path).unwrap();
+        let mut readonly = std::fs::metadata(&path).unwrap().permissions();
+        readonly.set_readonly(true);
+        std::fs::set_permissions(&path, readonly).unwrap();
+        if cfg!(unix) {
+            force_to_disk(&path).unwrap();
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert!(force_to_disk(folder.path().join("gone")).unwrap_err().to_string().contains("gone"));
     }
 }

@@ -6,6 +6,7 @@
 //! 2. [`engine::Engine`] runs a net: trainer, evaluator and predictor know only this trait.
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns a picture into numbers everywhere.
 
+pub mod class_match;
 pub mod data;
 pub mod draw;
 pub mod engine;

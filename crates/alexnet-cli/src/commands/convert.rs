@@ -1,11 +1,11 @@
 //! `alexnet convert`: a model file from one format to another.
 
+use super::labels;
 use super::pictures::PictureOptions;
 use crate::{model_file, net_option, out};
-use alexnet::weights::imagenet::{self, Order};
-use alexnet::weights::{self, Names, SaveOptions};
+use alexnet::weights::{self, Names, SaveOptions, imagenet};
 use anyhow::Context;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Options of `alexnet convert`.
 #[derive(clap::Args)]
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut model = model_file::open(&args.from, args.net.as_deref())?;
     if let Some(labels) = &args.labels {
-        let names = read_labels(labels)?;
+        let names = labels::read(labels)?;
         imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;
         model.classes = names;
     }
@@ -61,15 +61,4 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let changes: String = changes.iter().map(|change| format!("  {change}\n")).collect();
     out::print(&format!("{}: {}, {} classes\n{changes}", args.to.display(), model.net.name, model.classes.len()))
-}
-
-/// A file's names, or a built-in list.
-fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
-    match path.to_str() {
-        Some("imagenet") => return Ok(Order::Sorted.names()),
-        Some("devkit") => return Ok(Order::Devkit.names()),
-        _ => {}
-    }
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    imagenet::read_labels(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
 }

@@ -2,12 +2,14 @@
 
 use crate::{model_file, net_option, out};
 
+use super::labels::Labels;
 use super::machine::{self, Machine};
 use super::ranks;
 use alexnet::data::{self, loader};
 use alexnet::eval::{self, Report};
 use alexnet::parallel::{Communicator, Cut};
 use alexnet::weights;
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ pub(crate) struct Args {
     /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    labels: Labels,
     /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops)]
     crops: usize,
@@ -50,11 +54,13 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     // The notes are one rank's to tell.
     let (path, net) = (&args.model, args.net.as_deref());
     let mut model = if ranks.rank() == 0 { model_file::open(path, net)? } else { weights::open(path, net)? };
+    let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
         Some(path) => data::open(path)?,
         None => data::built_in(data::Split::Test, 0),
     };
-    let source = eval::by_name(source, &model.classes)?;
+    let source = eval::for_model(source, &model.classes, order).with_context(|| path.display().to_string())?;
+    model.classes = source.classes().to_vec();
     // Ten crops are ten inputs to the engine.
     let options = loader::Options {
         batch: args.batch.min(source.len()).div_ceil(args.crops),

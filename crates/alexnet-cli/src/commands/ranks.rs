@@ -1,5 +1,6 @@
 //! Commands that several processes carry out together: all do the work, rank 0 alone talks.
 
+use super::signals::{self, Which};
 use alexnet::files;
 use alexnet::parallel::Communicator;
 use alexnet_mpi::meeting::Meeting;
@@ -113,8 +114,8 @@ fn name(ranks: &dyn Communicator) -> String {
 /// Lets Ctrl-C (or a polite kill) end the program at once, without leaving a half-written file of hundreds of megabytes beside
 /// what it was to become.
 pub(crate) fn end_on_signal() {
-    // Where somebody has said that a signal is nothing to us (nohup, a script's background job), it stays so.
-    let _ = ctrlc::try_set_handler(|| {
+    // Without handlers, too, the next command that writes the file clears what is left.
+    let _ = signals::handle(Which::NotIgnored, || {
         files::abandon();
         // As shells count: 128 and the number of SIGINT.
         std::process::exit(130);
@@ -133,14 +134,14 @@ pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>) -> anyhow::Result<Ar
         #[cfg(all(any(feature = "mpi", feature = "nccl"), unix))]
         signal_hook::flag::register(signal_hook::consts::SIGUSR1, flag)?;
         let name = name(&**ranks);
-        ctrlc::set_handler(move || {
+        signals::handle(Which::Stops, move || {
             eprintln!("error: {name}: told to end: another rank has died, or the job was stopped; go on with --resume RUN");
             files::abandon();
             std::process::exit(1);
         })?;
         return Ok(stop);
     }
-    ctrlc::set_handler(move || {
+    signals::handle(Which::Stops, move || {
         if flag.swap(true, Ordering::Relaxed) {
             files::abandon();
             std::process::exit(1);

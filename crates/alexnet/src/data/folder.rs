@@ -121,6 +121,10 @@ impl Source for Folder {
         decode::decode(&decode::read(&self.listing.pictures[i].2)?)
     }
 
+    fn file_size(&self, i: usize) -> Option<u64> {
+        fs::metadata(&self.listing.pictures[i].2).ok().map(|file| file.len())
+    }
+
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
         decode::read(&self.listing.pictures[i].2).map(Some)
     }

@@ -63,6 +63,10 @@ impl Source for Part {
         self.whole.picture(self.pictures[i] as usize)
     }
 
+    fn file_size(&self, i: usize) -> Option<u64> {
+        self.whole.file_size(self.pictures[i] as usize)
+    }
+
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
         self.whole.file(self.pictures[i] as usize)
     }

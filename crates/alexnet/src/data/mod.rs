@@ -43,6 +43,11 @@ pub trait Source: Send + Sync {
     /// A line that says what is wrong with it (its name is not repeated).
     fn picture(&self, i: usize) -> Result<Picture, String>;
 
+    /// The size of the file of picture `i`, in bytes; none where it comes from no file, or that is not known at once.
+    fn file_size(&self, _: usize) -> Option<u64> {
+        None
+    }
+
     /// The bytes of picture `i` as they lie in its file; none where it comes from no file.
     ///
     /// # Errors

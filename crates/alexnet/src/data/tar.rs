@@ -110,6 +110,10 @@ impl Source for Tar {
         decode::decode(&self.read(i)?)
     }
 
+    fn file_size(&self, i: usize) -> Option<u64> {
+        Some(self.listing.pictures[i].2.bytes)
+    }
+
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
         self.read(i).map(Some)
     }

@@ -81,6 +81,11 @@ pub trait Engine {
     /// Writes the velocity of a parameter in canonical order.
     fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()>;
 
+    /// Makes [`infer`](Self::infer) give from now on what it gives between two steps of training, to the bit. Without this, an engine
+    /// that has only loaded parameters may sum in another order than one that has also done a step, and validation in a resumed run
+    /// would differ in its last digits.
+    fn prepare_training(&mut self) {}
+
     /// The engine as one that can begin in the middle of its net, if it can.
     fn middle(&mut self) -> Option<&mut dyn middle::Middle> {
         None

@@ -1,13 +1,12 @@
-//! A set of pictures whose labels follow a model's order of classes, matched by name.
+//! A set of images whose labels follow a model's order of classes.
 
+use crate::Result;
+use crate::class_match::{self, LabelOrder, match_model};
 use crate::data::Source;
 use crate::image::Picture;
-use crate::weights::imagenet::{Order, wnid};
-use crate::{Error, Result};
-use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Another source's pictures with other labels.
+/// Another source's images with other labels.
 struct Matched {
     source: Arc<dyn Source>,
     classes: Vec<String>,
@@ -15,49 +14,30 @@ struct Matched {
     labels: Vec<u32>,
 }
 
-/// The pictures of `source`, labelled in the order of `classes`. The source may lack some of these, and its folders may be named by
-/// WordNet identifiers where the classes are ImageNet's words, in either order.
+/// The images of `source`, labelled in the order of `classes`, which are names for certain, such as those of training images. The
+/// source may lack some of these.
 ///
 /// # Errors
 /// When the source has classes that are not among them.
 pub fn by_name(source: Arc<dyn Source>, classes: &[String]) -> Result<Arc<dyn Source>> {
-    if source.classes() == classes {
-        return Ok(source);
-    }
-    // ImageNet's folders are named by identifiers, its models' classes by words, or by both.
-    let order = Order::of(classes).map(Order::classes).unwrap_or_default();
-    let by_order = order.iter().enumerate().map(|(at, (id, _))| (*id, at));
-    let by_name = classes.iter().enumerate().filter_map(|(at, name)| Some((wnid(name)?, at)));
-    let identified: HashMap<&str, usize> = by_order.chain(by_name).collect();
-    let place = |class: &String| {
-        let named = classes.iter().position(|known| known == class);
-        named.or_else(|| identified.get(class.as_str()).copied()).map(|at| at as u32)
-    };
-    let unknown: Vec<&str> = source.classes().iter().filter(|c| place(c).is_none()).map(String::as_str).collect();
-    if !unknown.is_empty() {
-        let unnamed = classes.len() == 1000 && classes.iter().enumerate().all(|(i, name)| *name == i.to_string());
-        let advice = if unnamed && unknown.iter().all(|class| wnid(class).is_some()) {
-            "; its classes have no names: if they are ImageNet's, `alexnet convert MODEL NAMED.safetensors --labels imagenet` (or devkit) \
-             names them"
-        } else {
-            ""
-        };
-        return Err(Error::Invalid(format!(
-            "the pictures are of classes that the model does not know: {}; it knows {}{advice}",
-            a_few(&unknown),
-            a_few(&classes.iter().map(String::as_str).collect::<Vec<_>>())
-        )));
-    }
-    let labels = source.classes().iter().filter_map(place).collect();
-    Ok(Arc::new(Matched { source, classes: classes.to_vec(), labels }))
+    for_model(source, classes, LabelOrder::Names)
 }
 
-/// The first names of a list.
-fn a_few(names: &[&str]) -> String {
-    const SHOWN: usize = 8;
-    let more = names.len().saturating_sub(SHOWN);
-    let shown = names[..names.len() - more].join(", ");
-    if more == 0 { shown } else { format!("{shown} and {more} more") }
+/// The images of `source`, labelled as a model's outputs, which `classes` name: see [`match_model`]. The source's classes are then
+/// the model's, by the names of the source where the model's outputs had none.
+///
+/// # Errors
+/// When the source has classes that are not among them, or that may be several of them.
+pub fn for_model(source: Arc<dyn Source>, classes: &[String], order: LabelOrder) -> Result<Arc<dyn Source>> {
+    let found = match_model(source.classes(), classes, order)?;
+    let labels: Vec<u32> = found.rows.iter().flatten().map(|&row| row as u32).collect();
+    if labels.len() < found.rows.len() {
+        return Err(class_match::not_known(source.classes(), classes, &found));
+    }
+    if source.classes() == found.names && labels.iter().enumerate().all(|(i, &label)| i as u32 == label) {
+        return Ok(source);
+    }
+    Ok(Arc::new(Matched { source, classes: found.names, labels }))
 }
 
 impl Source for Matched {
@@ -81,6 +61,10 @@ impl Source for Matched {
         self.source.picture(i)
     }
 
+    fn file_size(&self, i: usize) -> Option<u64> {
+        self.source.file_size(i)
+    }
+
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
         self.source.file(i)
     }
@@ -89,6 +73,7 @@ impl Source for Matched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::imagenet::Order;
 
     /// Two folders with nothing in them.
     struct Folders([String; 2]);
@@ -116,15 +101,30 @@ mod tests {
     }
 
     #[test]
+    fn outputs_without_names_are_called_as_the_folders() {
+        let folders = || Arc::new(Folders(["10", "2"].map(String::from)));
+        let outputs: Vec<String> = (0..12).map(|i| i.to_string()).collect();
+        assert!(for_model(folders(), &outputs, LabelOrder::Unknown).is_err());
+        let source = for_model(folders(), &outputs, LabelOrder::Text).unwrap();
+        assert_eq!([0, 1].map(|i| (source.label(i), source.classes()[source.label(i) as usize].as_str())), [(2, "10"), (4, "2")]);
+        // Names of training images are names, even where they are numbers.
+        let source = by_name(folders(), &outputs).unwrap();
+        assert_eq!([source.label(0), source.label(1)], [10, 2]);
+    }
+
+    #[test]
     fn folders_named_by_identifiers_find_imagenets_words_in_either_order() {
         let labels = |order: Order, folders: [&str; 2]| {
-            by_name(Arc::new(Folders(folders.map(String::from))), &order.names()).map(|source| [source.label(0), source.label(1)])
+            let source = Arc::new(Folders(folders.map(String::from)));
+            for_model(source, &order.names(), LabelOrder::Unknown).map(|source| [source.label(0), source.label(1)])
         };
         // Kit fox and tench.
         assert_eq!(labels(Order::Sorted, ["n01440764", "n02119789"]).unwrap(), [0, 278]);
         assert_eq!(labels(Order::Devkit, ["n01440764", "n02119789"]).unwrap(), [448, 0]);
         assert_eq!(labels(Order::Devkit, ["tench", "kit fox"]).unwrap(), [448, 0]);
-        let named = |classes: &[String], folders: [&str; 2]| by_name(Arc::new(Folders(folders.map(String::from))), classes);
+        let named = |classes: &[String], folders: [&str; 2]| {
+            for_model(Arc::new(Folders(folders.map(String::from))), classes, LabelOrder::Unknown)
+        };
         // A part of ImageNet, with identifiers before the words.
         let part = ["n02119789 kit fox", "n01440764 tench"].map(String::from);
         let source = named(&part, ["n01440764", "n02119789"]).unwrap();
@@ -132,7 +132,7 @@ mod tests {
         let numbers: Vec<String> = (0..1000).map(|i| i.to_string()).collect();
         let why = |folders| named(&numbers, folders).err().unwrap().to_string();
         assert!(why(["n01440764", "n02119789"]).contains("--labels imagenet"));
-        assert!(!why(["cat", "dog"]).contains("--labels"));
+        assert!(!why(["cat", "dog"]).contains("imagenet") && why(["cat", "dog"]).contains("--labels FILE"));
         assert!(labels(Order::Sorted, ["n01440764", "n00000001"]).err().unwrap().to_string().contains("n00000001"));
     }
 }

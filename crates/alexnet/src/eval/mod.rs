@@ -4,7 +4,7 @@ mod calibration;
 mod matched;
 
 pub use calibration::{BINS, Bin, Calibration};
-pub use matched::by_name;
+pub use matched::{by_name, for_model};
 
 use crate::data::loader::{Batch, Loader};
 use crate::engine::Engine;

@@ -16,17 +16,21 @@ mod view;
 pub use heat::Heat;
 pub use view::View;
 
+use crate::class_match::match_names;
 use crate::engine::Engine;
 use crate::eval::{log_probabilities, ranking};
 use crate::predict::Guess;
 use crate::{Error, Result};
 
-/// The number of a class given by name or, where no class has that name, by number from 0.
+/// The number of a class given by name (or WordNet identifier) or, where no class has that name, by number from 0.
 ///
 /// # Errors
 /// Neither; the message lists classes.
 pub fn class(wanted: &str, classes: &[String]) -> Result<usize> {
     if let Some(index) = classes.iter().position(|name| name == wanted) {
+        return Ok(index);
+    }
+    if let Some(index) = match_names(&[wanted.to_string()], classes)[0] {
         return Ok(index);
     }
     if let Some(index) = wanted.parse::<usize>().ok().filter(|&index| index < classes.len()) {

@@ -142,6 +142,8 @@ fn classes_are_found_by_name_then_by_number() {
     assert_eq!(class("shoes", &classes).unwrap(), 2);
     assert_eq!(class("1", &classes).unwrap(), 1);
     assert_eq!(class("0", &classes).unwrap(), 0);
+    assert_eq!(class("cafe\u{301}", &["tea".into(), "caf\u{e9}".into()]).unwrap(), 1);
+    assert_eq!(class("n02119789", &["n01440764 tench".into(), "n02119789 kit fox".into()]).unwrap(), 1);
     let error = class("dress", &classes).unwrap_err().to_string();
     assert!(error.contains("no class dress; there are hat, 1, shoes"), "{error}");
     assert!(class("3", &classes).is_err() && one_class(3, 3, 1).is_err());

@@ -201,6 +201,10 @@ impl<E: Engine> Engine for DataParallel<E> {
         self.engine.set_velocity(name, values)
     }
 
+    fn prepare_training(&mut self) {
+        self.engine.prepare_training();
+    }
+
     fn spread(&mut self) -> Option<&mut dyn Spread> {
         Some(self)
     }

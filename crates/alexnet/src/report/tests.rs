@@ -15,6 +15,8 @@ pub(super) fn config() -> Config {
         val: None,
         val_share: 0.1,
         from: None,
+        labels: None,
+        label_order: None,
         seed: 7,
         precision: "f32".into(),
         device: "cpu".into(),

@@ -1,10 +1,10 @@
 //! How a run begins from a model: its parameters, a head for the classes of the pictures, and perhaps another image size.
 
+use crate::class_match::{LabelOrder, are_unnamed, match_model};
 use crate::engine::{Engine, init};
 use crate::image::{Mean, Preprocess, Resize};
-use crate::weights::{Model, imagenet, parameters};
+use crate::weights::{Model, parameters};
 use crate::{Error, Result};
-use std::collections::BTreeMap;
 
 /// Where the rows of the last layer come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,24 +14,19 @@ pub struct Head {
 }
 
 impl Head {
-    /// Matches the pictures' classes with a model's by name, so that no row serves another class than its own, in whatever order
-    /// and number they come. Folders named by WordNet identifiers match a model with ImageNet's names.
+    /// Matches the images' classes with a model's by name, so that no row serves another class than its own, in whatever order
+    /// and number they come: see [`match_model`].
     ///
-    /// A model whose file held no names has its numbers for names; these mean something only if all classes have the same.
-    pub fn of(model: &Model, classes: &[String]) -> Head {
-        let unnamed = model.classes.iter().enumerate().all(|(i, name)| *name == i.to_string());
-        if unnamed && model.classes.len() != classes.len() {
-            return Head { rows: vec![None; classes.len()] };
+    /// A model whose file held no names has the numbers of its outputs for names; unless `order` says how they are meant, these mean
+    /// something only if there are as many classes.
+    ///
+    /// # Errors
+    /// Classes that may be several of the model's, or an order that cannot be.
+    pub fn of(model: &Model, classes: &[String], order: LabelOrder) -> Result<Head> {
+        if order == LabelOrder::Unknown && are_unnamed(&model.classes) && model.classes.len() != classes.len() {
+            return Ok(Head { rows: vec![None; classes.len()] });
         }
-        let mut rows: BTreeMap<&str, Option<usize>> = BTreeMap::new();
-        for (i, name) in model.classes.iter().enumerate() {
-            // Two rows of one name: neither is surely the class that is meant.
-            rows.entry(name).and_modify(|row| *row = None).or_insert(Some(i));
-        }
-        if model.classes.iter().map(String::as_str).eq(imagenet::classes().map(|(_, name)| name)) {
-            rows.extend(imagenet::classes().enumerate().map(|(i, (identifier, _))| (identifier, Some(i))));
-        }
-        Head { rows: classes.iter().map(|class| rows.get(class.as_str()).copied().flatten()).collect() }
+        Ok(Head { rows: match_model(classes, &model.classes, order)?.rows })
     }
 
     /// How many classes the model knows.
@@ -124,6 +119,7 @@ mod tests {
     use crate::engine::cpu::Cpu;
     use crate::image::Preprocess;
     use crate::net::presets::by_name;
+    use crate::weights::imagenet;
 
     fn strings(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| name.to_string()).collect()
@@ -149,26 +145,46 @@ mod tests {
         Model { net, preprocess, classes: strings(classes), recipe: Default::default(), ranges: Default::default(), tensors }
     }
 
+    fn head(model: &Model, classes: &[&str]) -> Head {
+        Head::of(model, &strings(classes), LabelOrder::Unknown).unwrap()
+    }
+
     #[test]
     fn classes_are_matched_by_name_in_any_order_and_number() {
         let model = model(&["ship", "cat", "dog"]);
-        let rows = |classes: &[&str]| Head::of(&model, &strings(classes)).rows;
+        let rows = |classes: &[&str]| head(&model, classes).rows;
         assert_eq!(rows(&["cat", "dog", "ship"]), [Some(1), Some(2), Some(0)]);
         assert_eq!(rows(&["cat", "zebra"]), [Some(1), None]);
         assert_eq!(rows(&["a", "b", "c"]), [None, None, None]);
-        assert_eq!(Head::of(&model, &strings(&["cat", "zebra"])).known(), 1);
+        assert_eq!(head(&model, &["cat", "zebra"]).known(), 1);
     }
 
     #[test]
     fn names_that_tell_nothing_match_nothing() {
         let twice = model(&["crane", "crane", "maillot"]);
-        assert_eq!(Head::of(&twice, &strings(&["crane", "maillot"])).rows, [None, Some(2)]);
+        assert_eq!(head(&twice, &["crane", "maillot"]).rows, [None, Some(2)]);
         let unnamed = model(&["0", "1", "2"]);
-        assert_eq!(Head::of(&unnamed, &strings(&["0", "1"])).rows, [None, None]);
-        assert_eq!(Head::of(&unnamed, &strings(&["2", "0", "1"])).rows, [Some(2), Some(0), Some(1)]);
+        assert_eq!(head(&unnamed, &["0", "1"]).rows, [None, None]);
+        assert_eq!(head(&unnamed, &["2", "0", "1"]).rows, [Some(2), Some(0), Some(1)]);
         let mut imagenet = unnamed;
+        imagenet.classes = imagenet::Order::Devkit.names();
+        assert_eq!(head(&imagenet, &["n02119789", "tench"]).rows, [Some(0), Some(448)]);
         imagenet.classes = imagenet::names();
-        assert_eq!(Head::of(&imagenet, &strings(&["n02123045", "tench", "no such"])).rows, [Some(281), Some(0), None]);
+        assert_eq!(head(&imagenet, &["n02123045", "tench", "no such"]).rows, [Some(281), Some(0), None]);
+    }
+
+    #[test]
+    fn numbers_of_two_orders_are_refused_until_one_is_named() {
+        let folders: Vec<&str> = vec!["0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9"];
+        let outputs: Vec<String> = (0..12).map(|i| i.to_string()).collect();
+        let unnamed = model(&outputs.iter().map(String::as_str).collect::<Vec<_>>());
+        let of = |order| Head::of(&unnamed, &strings(&folders), order);
+        assert!(of(LabelOrder::Unknown).unwrap_err().to_string().contains("--label-order text"));
+        assert_eq!(of(LabelOrder::Text).unwrap().rows, (0..12).map(Some).collect::<Vec<_>>());
+        assert_eq!(of(LabelOrder::Number).unwrap().rows[2], Some(10));
+        // Another number of classes: nothing to go by, unless the user says so.
+        let some = Head::of(&unnamed, &strings(&["10", "2"]), LabelOrder::Text).unwrap();
+        assert_eq!((head(&unnamed, &["10", "2"]).rows, some.rows), (vec![None, None], vec![Some(2), Some(4)]));
     }
 
     #[test]
@@ -195,7 +211,7 @@ mod tests {
         let model = model(&["ship", "cat", "dog"]);
         let classes = strings(&["cat", "ship", "zebra"]);
         let mut engine = Cpu::new(&model.net.clone().with_classes(3), 1, 1).unwrap();
-        begin(&mut engine, &model, &Head::of(&model, &classes), 4).unwrap();
+        begin(&mut engine, &model, &Head::of(&model, &classes, LabelOrder::Unknown).unwrap(), 4).unwrap();
         let (weights, biases) = (engine.parameter("fc8.weight").unwrap(), engine.parameter("fc8.bias").unwrap());
         assert_eq!((&weights[..8], &weights[8..16]), ([2.0; 8].as_slice(), [1.0; 8].as_slice()));
         assert_eq!(biases[..2], [2.0, 1.0]);
@@ -208,7 +224,8 @@ mod tests {
 
         let other = by_name("torchvision").unwrap().with_image_size(63).with_classes(3);
         let mut other = Cpu::new(&other, 1, 1).unwrap();
-        let message = begin(&mut other, &model, &Head::of(&model, &classes), 4).unwrap_err().to_string();
+        let message =
+            begin(&mut other, &model, &Head::of(&model, &classes, LabelOrder::Unknown).unwrap(), 4).unwrap_err().to_string();
         assert!(message.contains("fc6.weight"), "{message}");
     }
 }

@@ -1,6 +1,7 @@
 //! What a run was told, every setting as resolved: `RUN/config.toml`.
 
 use super::recipe::Recipe;
+use crate::class_match::LabelOrder;
 use crate::net::Net;
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,12 @@ pub struct Config {
     pub val_share: f64,
     /// Model that the parameters begin with.
     pub from: Option<PathBuf>,
+    /// Class names that `from` was given, as its outputs have them; none for its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// How the outputs of `from` were matched with class folders, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_order: Option<LabelOrder>,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Arithmetic.
@@ -87,6 +94,8 @@ mod tests {
                 val: None,
                 val_share: 0.1,
                 from: None,
+                labels: (name == "finetune").then(|| "imagenet".into()),
+                label_order: (name == "finetune").then_some(LabelOrder::Text),
                 seed: 7,
                 precision: "f32".into(),
                 device: "cpu".into(),

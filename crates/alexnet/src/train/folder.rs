@@ -17,7 +17,7 @@ pub struct RunFolder {
 const LOCK: &str = ".lock";
 
 impl RunFolder {
-    /// Makes a folder for a new run, or takes an empty one.
+    /// Makes a folder for a new run, or takes an empty one. One that holds only what a killed process left half-written is empty.
     ///
     /// # Errors
     /// When it holds something, is in use, or cannot be made.
@@ -26,7 +26,7 @@ impl RunFolder {
         let folder = RunFolder::locked(path)?;
         for entry in std::fs::read_dir(path).map_err(|e| Error::io(path, e))? {
             let name = entry.map_err(|e| Error::io(path, e))?.file_name();
-            if name != LOCK {
+            if name != LOCK && !files::is_leftover(&name) {
                 let advice = if name == "config.toml" || name == "state.safetensors" {
                     format!("there is a run in it; go on with --resume {}, or choose another --out", path.display())
                 } else {
@@ -35,6 +35,7 @@ impl RunFolder {
                 return Err(Error::file(path, advice));
             }
         }
+        files::remove_leftovers(path);
         Ok(folder)
     }
 
@@ -61,7 +62,12 @@ impl RunFolder {
     /// When there is no run, or it is still going.
     pub fn open(path: &Path) -> Result<RunFolder> {
         if !path.join("config.toml").is_file() {
-            return Err(Error::file(path, "no run to go on with: there is no config.toml; give the folder that --out named"));
+            let advice = if path.join(LOCK).is_file() {
+                "the run was stopped before it had begun: there is no config.toml; begin it again with --out"
+            } else {
+                "no run to go on with: there is no config.toml; give the folder that --out named"
+            };
+            return Err(Error::file(path, advice));
         }
         let folder = RunFolder::locked(path)?;
         files::remove_leftovers(path);
@@ -146,8 +152,15 @@ mod tests {
         assert!(!path.join(".state.safetensors.1-2.part").exists());
         drop(again);
         std::fs::remove_file(path.join("config.toml")).unwrap();
+        // Killed while it wrote its settings.
+        std::fs::write(path.join(".config.toml.1-2.part"), "half").unwrap();
+        assert!(RunFolder::open(&path).unwrap_err().to_string().contains("again with --out"));
         RunFolder::create(&path).unwrap();
+        assert!(!path.join(".config.toml.1-2.part").exists());
+        std::fs::write(path.join(".config.toml.1-2.part"), "half").unwrap();
         std::fs::write(path.join("holiday.jpg"), "").unwrap();
+        let why = RunFolder::create(&path).unwrap_err().to_string();
+        assert!(why.contains("holiday.jpg") && path.join(".config.toml.1-2.part").exists(), "{why}");
         assert!(RunFolder::create(&path).unwrap_err().to_string().contains("holiday.jpg"));
         assert!(RunFolder::open(parent.path()).unwrap_err().to_string().contains("no run"));
     }

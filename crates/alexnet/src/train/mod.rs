@@ -8,6 +8,7 @@ pub mod begin;
 pub mod config;
 pub mod folder;
 mod frozen;
+pub mod image_lists;
 pub mod layers;
 pub mod prepare;
 pub mod recipe;

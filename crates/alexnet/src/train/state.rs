@@ -1,5 +1,6 @@
 //! All that an interrupted run needs, in one file: parameters, velocities, and where it stood.
 
+use super::image_lists::ImageLists;
 use super::recipe::Schedule;
 use crate::engine::{Engine, Update};
 use crate::eval::Report;
@@ -16,6 +17,9 @@ use std::path::Path;
 pub struct State {
     /// Pictures to train with; if they are others upon resuming, the run cannot go on as it would have.
     pub pictures: usize,
+    /// Hashes of the images; none in the state of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImageLists>,
     /// Epoch under way, from 0; the number of epochs when all are done.
     pub epoch: usize,
     /// Batches done in it.
@@ -184,9 +188,11 @@ impl State {
         };
         let state = serde_json::from_str(json).map_err(|e| Error::file(path, format!("its state cannot be understood: {e}")))?;
         let other = weights::read_description(&file)?;
+        if other.classes != model.classes {
+            return Err(Error::file(path, other_classes(&other.classes, &model.classes)));
+        }
         let differs = [
             (other.net != model.net, "net"),
-            (other.classes != model.classes, "classes"),
             (other.preprocess != model.preprocess, "preprocessing or pictures"),
             (other.recipe != model.recipe, "recipe"),
         ];
@@ -201,6 +207,18 @@ impl State {
         }
         Ok(state)
     }
+}
+
+/// How classes differ from those that a run was saved with.
+fn other_classes(before: &[String], now: &[String]) -> String {
+    let missing = |of: &[String], from: &[String]| of.iter().find(|class| !from.contains(class)).cloned();
+    let what = match (missing(before, now), missing(now, before)) {
+        (Some(old), Some(new)) => format!("{old} is missing, {new} is new"),
+        (Some(old), None) => format!("{old} is missing"),
+        (None, Some(new)) => format!("{new} is new"),
+        (None, None) => "they are in another order".into(),
+    };
+    format!("was saved with other classes ({} then, {} now; {what}); a run goes on only as it began", before.len(), now.len())
 }
 
 /// What the state of a run tells of its model: all but the parameters.

@@ -1,6 +1,7 @@
 //! `alexnet data check`: is a data set fit to learn from?
 
 use super::findings::{Findings, Member, Set};
+use crate::commands::labels::Labels;
 use crate::commands::machine::Machine;
 use crate::{model_file, net_option, out};
 use alexnet::data::{self, Source, loader};
@@ -30,6 +31,8 @@ pub(super) struct Args {
     /// Network that the model file is, where it does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, requires = "model")]
     net: Option<String>,
+    #[command(flatten)]
+    labels: Labels,
     /// Correlation of thumbnails from which on pictures are near duplicates, 0 to 1
     #[arg(long, value_name = "X", default_value_t = LIKENESS, value_parser = share)]
     likeness: f32,
@@ -62,6 +65,9 @@ const BATCH: usize = 32;
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if let Some(path) = &args.sheet {
         Format::of(path)?;
+    }
+    if args.model.is_none() && (args.labels.labels.is_some() || args.labels.label_order.is_some()) {
+        bail!("--labels, --label-order: they are about the model of --model; give one, or leave them out");
     }
     let paths: Vec<&Path> = std::iter::once(args.data.as_path()).chain(args.val.as_deref()).collect();
     let sources = paths.iter().map(|path| Ok(data::open(path)?)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -113,9 +119,11 @@ fn doubt(
     quiet: bool,
 ) -> anyhow::Result<()> {
     let mut model = model_file::open(path, args.net.as_deref())?;
+    let order = args.labels.apply(&mut model)?;
     let mut engine = args.machine.engine_of(&mut model, BATCH)?;
     for (set, source) in sources.iter().enumerate() {
-        let matched = eval::by_name(source.clone(), &model.classes)?;
+        let matched = eval::for_model(source.clone(), &model.classes, order).with_context(|| path.display().to_string())?;
+        let classes = matched.classes().to_vec();
         let options =
             loader::Options { batch: BATCH, threads: args.machine.threads, memory: Some(0), ..loader::Options::default() };
         let loader = loader::Loader::sequential(matched, model.preprocess.clone(), false, options)?;
@@ -126,7 +134,7 @@ fn doubt(
         })?;
         bar.finish_and_clear();
         for doubt in pool.install(|| found.doubts()) {
-            findings.add_doubt(&doubt, Member::new(set, &**source, doubt.picture as usize), &model.classes);
+            findings.add_doubt(&doubt, Member::new(set, &**source, doubt.picture as usize), &classes);
         }
     }
     findings.asked_model = true;

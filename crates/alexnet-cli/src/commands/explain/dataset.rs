@@ -1,11 +1,12 @@
 //! `alexnet explain errors` and `alexnet explain maximal`: what a data set shows of a model.
 
+use super::super::labels::Labels;
 use super::opened::{Common, class_json, count};
 use alexnet::data::{self, Source, loader};
 use alexnet::explain::{errors, maximal};
 use alexnet::image::Preprocess;
 use alexnet::{draw, eval};
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ pub(super) struct ErrorsArgs {
     /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    labels: Labels,
     /// Mistakes to show
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = count())]
     count: usize,
@@ -66,8 +69,11 @@ fn bar(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
 }
 
 pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
-    let (model, mut engine) = args.common.open(BATCH)?;
-    let source = eval::by_name(open(args.data.as_ref())?, &model.classes)?;
+    let (mut model, mut engine) = args.common.open(BATCH)?;
+    let order = args.labels.apply(&mut model)?;
+    let source = eval::for_model(open(args.data.as_ref())?, &model.classes, order)
+        .with_context(|| args.common.model.display().to_string())?;
+    model.classes = source.classes().to_vec();
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let bar = bar(source.len(), quiet)?;
     let found = errors::worst(&mut *engine, &loader, args.count, &mut |done| {

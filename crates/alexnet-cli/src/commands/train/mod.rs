@@ -9,8 +9,10 @@ use self::recording::Recording;
 use self::show::Show;
 use self::spread::Parallel;
 use super::arithmetic::Arithmetic;
+use super::labels::{self, Labels};
 use super::machine::Machine;
 use super::ranks;
+use alexnet::class_match::LabelOrder;
 use alexnet::data::{self, Source};
 use alexnet::engine::init;
 use alexnet::eval;
@@ -69,6 +71,8 @@ pub(crate) struct Args {
     /// rows of classes that it knows by name, and is new for all others
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    #[command(flatten)]
+    labels: Labels,
     /// Layers that stay as they are: names, `head`, or ranges, such as conv1-conv5,fc6. What frozen layers at the beginning give is
     /// computed once and kept, where it has room
     #[arg(long, value_name = "LAYERS")]
@@ -136,6 +140,12 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let save_every = save_every.with_context(|| format!("--save-every {}: not a number of minutes", args.save_every))?;
     // A run that goes on keeps others out from the beginning; a new one makes its folder when all else is known to work.
     let open = |path: &Path| if first { RunFolder::open(path) } else { Ok(RunFolder::of_other(path)) };
+    // What cannot be written into config.toml is refused before a folder is made.
+    for path in [&args.data, &args.val, &args.from, &args.labels.labels, &args.out].into_iter().flatten() {
+        if path.to_str().is_none() {
+            bail!("{}: its name is not UTF-8, and a run cannot keep it; rename it or choose another", path.display());
+        }
+    }
     let resumed = args.resume.as_deref().map(open).transpose()?;
     let start = args.from.as_deref().map(|path| crate::model_file::open(path, args.net.as_deref())).transpose()?;
     let mut config = match &resumed {
@@ -148,10 +158,19 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         (Some(path), None, None) => Some(of_format(path, &config.net)?),
         (_, start, _) => start,
     };
-    let start = start.map(|model| begin::at_size(model, config.image_size)).transpose().context("--image-size with --from")?;
+    let mut start =
+        start.map(|model| begin::at_size(model, config.image_size)).transpose().context("--image-size with --from")?;
     let (train, val) = pictures(&config)?;
     let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
-    let head = start.as_ref().map(|model| Head::of(model, train.classes()));
+    let head = match (start.as_mut(), &saved) {
+        // The state of a run names its classes.
+        (Some(model), Some(_)) => Some(Head::of(model, train.classes(), LabelOrder::Names)?),
+        (Some(model), None) => {
+            let order = labels::apply(model, config.labels.as_deref(), config.label_order)?;
+            Some(Head::of(model, train.classes(), order).with_context(|| from_name(&config))?)
+        }
+        (None, _) => None,
+    };
     match &resumed {
         Some(_) => resolve::same_layer_rates(args, &config.recipe, &net)?,
         None => {
@@ -259,6 +278,11 @@ fn of_format(path: &Path, net: &str) -> anyhow::Result<Model> {
         bail!("{}: the run began with a {net}, and this is a {}", path.display(), model.net.name);
     }
     Ok(model)
+}
+
+/// The model that a run begins with, for messages.
+fn from_name(config: &Config) -> String {
+    config.from.as_ref().map_or("--from".into(), |path| path.display().to_string())
 }
 
 /// The folder of a new run, which the first rank makes.

@@ -1,6 +1,8 @@
 //! From options to settings: what is not given is the recipe's, the net's, or the run's that goes on.
 
 use super::{Args, BUILT_IN_EPOCHS, BUILT_IN_IMAGE_SIZE};
+use crate::commands::labels;
+use alexnet::class_match::LabelOrder;
 use alexnet::net::{Net, presets};
 use alexnet::train::begin::Head;
 use alexnet::train::config::Config;
@@ -23,6 +25,9 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     recipe = recipe.clone().with_batch(args.batch.unwrap_or(recipe.batch));
     recipe.lr = args.lr.unwrap_or(recipe.lr);
     recipe.check()?;
+    if start.is_none() && (args.labels.labels.is_some() || args.labels.label_order.is_some()) {
+        bail!("--labels, --label-order: they are about the model of --from; give one, or leave them out");
+    }
     if args.data.is_none() && args.val.is_some() {
         bail!("--val without --data: the built-in set has validation pictures of its own");
     }
@@ -48,6 +53,8 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         val: absolute(args.val.as_deref())?,
         val_share,
         from: absolute(args.from.as_deref())?,
+        labels: labels::absolute(args.labels.labels.as_deref())?,
+        label_order: args.labels.label_order.map(LabelOrder::from),
         seed: args.seed.unwrap_or(0),
         precision: args.machine.arithmetic().to_string(),
         device: args.machine.device().into(),
@@ -161,6 +168,14 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
     config.data = absolute(args.data.as_deref())?.or(config.data);
     config.val = absolute(args.val.as_deref())?.or(config.val);
     config.from = absolute(args.from.as_deref())?.or(config.from);
+    let labels = labels::absolute(args.labels.labels.as_deref())?;
+    if labels.is_some() && labels != config.labels {
+        bail!("--labels: {RUN} other labels, and that cannot change now; leave it out");
+    }
+    let order = args.labels.label_order.map(LabelOrder::from);
+    if order.is_some() && order != config.label_order {
+        bail!("--label-order: {RUN} another order, and that cannot change now; leave it out");
+    }
     Ok(config)
 }
 
@@ -174,5 +189,9 @@ fn fixed<T: PartialEq + std::fmt::Display>(option: &str, given: Option<&T>, is: 
 
 /// So that a run can go on from another folder.
 fn absolute(path: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
-    Ok(path.map(std::path::absolute).transpose()?)
+    let path = path.map(std::path::absolute).transpose()?;
+    if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
+        bail!("{}: this path is not UTF-8, and a run cannot keep it; rename the folder", path.display());
+    }
+    Ok(path)
 }

@@ -346,6 +346,10 @@ impl Engine for Cpu {
         parameters::write_velocity(&mut self.parameters, name, values)
     }
 
+    fn prepare_training(&mut self) {
+        self.parameters.iter_mut().for_each(|parameter| parameter.trains = true);
+    }
+
     fn middle(&mut self) -> Option<&mut dyn Middle> {
         Some(self)
     }

@@ -28,6 +28,8 @@ pub(super) struct Parameter {
     file_order: Option<Values>,
     /// Whether inference uses file order for any number of pictures, so that this does not change its sums.
     pub(super) steady: bool,
+    /// Whether a run trains them, so that inference uses packed weights for any number of pictures, as after a step.
+    pub(super) trains: bool,
     /// Packed weights; empty until needed.
     pub(super) weights: Buffer,
     /// Biases.
@@ -79,6 +81,7 @@ impl Parameter {
             filters,
             file_order: None,
             steady: false,
+            trains: false,
             weights: Buffer::default(),
             biases: vec![0.0; filters.k],
             running: None,
@@ -91,7 +94,8 @@ impl Parameter {
     /// The weights in file order, if there are and that is the faster way for `n` pictures, or is to be the same for all numbers: it is for a few, and for those
     /// it stays the way when a larger batch has packed the weights of a mapped file in between. In bf16 prepared weights are half as much to read.
     pub(super) fn in_file_order(&self, context: &Context<'_>, n: usize) -> Option<&Values> {
-        self.file_order.as_ref().filter(|_| (n <= linear::FEW || self.steady) && context.precision == Precision::F32)
+        let wanted = (n <= linear::FEW || self.steady) && !self.trains && context.precision == Precision::F32;
+        self.file_order.as_ref().filter(|_| wanted)
     }
 
     /// Packs the weights, unless they are.

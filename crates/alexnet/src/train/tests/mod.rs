@@ -275,6 +275,30 @@ fn other_pictures_or_recipes_do_not_go_on_with_a_run() {
     assert!(message.contains("another recipe"), "{message}");
     let message = other(recipe(), squares(60, &[]));
     assert!(message.contains("72 training pictures") && message.contains("48"), "{message}");
+    // As many, one of them renamed; and classes with other names.
+    let renamed = |source: Arc<dyn Source>, from: &str, to: &str| -> Arc<dyn Source> {
+        let rename = |text: &str| text.replace(from, to);
+        let classes = source.classes().iter().map(|class| rename(class)).collect();
+        let names = (0..source.len()).map(|i| rename(source.name(i))).collect();
+        Arc::new(Squares { classes, names, broken: Vec::new() })
+    };
+    let message = other(recipe(), renamed(squares(90, &[]), "red/5.png", "red/5x.png"));
+    assert!(message.contains("images: those of red have other names"), "{message}");
+    let message = other(recipe(), renamed(squares(90, &[]), "green", "grey"));
+    assert!(message.contains("green is missing, grey is new"), "{message}");
+    // A state of an earlier version has no hashes.
+    let path = at.join("state.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let (start, end) = (find(&bytes, b"\\\"images\\\":{"), find(&bytes, b"\\\"epoch\\\":"));
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let spaces = vec![b' '; end - start];
+    std::fs::write(&path, [&bytes[..start], &bytes[end..header], &spaces, &bytes[header..]].concat()).unwrap();
+    plain(&at, options()).unwrap();
+}
+
+/// Where a part begins.
+fn find(bytes: &[u8], part: &[u8]) -> usize {
+    bytes.windows(part.len()).position(|window| window == part).unwrap()
 }
 
 #[test]

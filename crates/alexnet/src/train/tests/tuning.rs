@@ -148,3 +148,27 @@ fn a_frozen_layer_has_no_velocity_in_the_state() {
     let state = String::from_utf8_lossy(&left.files["state.safetensors"]).into_owned();
     assert!(state.contains("velocity.conv2.weight") && !state.contains("velocity.conv1") && state.contains("\"conv1.weight\""));
 }
+
+#[test]
+fn stopped_before_a_validation_it_validates_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    // Validation is in batches of few images, which an engine that has only loaded parameters once summed in another order.
+    for (i, (frozen, room)) in [
+        ([].as_slice(), None),
+        (&["conv1"], Some(100)),
+        (&["conv1", "conv2", "fc3"], Some(100)),
+        (&["conv1", "conv2", "fc3"], None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let recipe = recipe(Augmentation::None, 0, frozen);
+        let at = |name: &str| folder.path().join(format!("{name}-{i}"));
+        let whole = train(&at("whole"), &recipe, room, &[]);
+        // At the last step of the first epoch, and of the next one.
+        let stopped = train(&at("stopped"), &recipe, room, &[9, 9]);
+        for name in FILES {
+            assert!(whole.files[name] == stopped.files[name], "{name} differs, {frozen:?} frozen, room {room:?}");
+        }
+    }
+}

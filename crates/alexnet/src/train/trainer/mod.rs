@@ -8,6 +8,7 @@ mod told;
 pub use self::told::{Ending, Event, OnBad, Options, Traffic};
 use super::folder::RunFolder;
 use super::frozen::{self, Frozen, Plan};
+use super::image_lists::ImageLists;
 use super::layers;
 use super::prepare::Loaders;
 use super::recipe::{Position, Recipe};
@@ -72,6 +73,7 @@ impl<'a> Trainer<'a> {
         options: Options,
     ) -> Result<Self> {
         recipe.check()?;
+        engine.prepare_training();
         let model = Model {
             net: engine.net().clone(),
             preprocess: loaders.preprocess.clone(),
@@ -84,6 +86,7 @@ impl<'a> Trainer<'a> {
         let room = options.frozen_room.unwrap_or_else(loader::default_memory);
         let plan = Plan::new(&model.net, &rates, loaders, engine.middle().is_some(), room)?;
         let frozen = Frozen::new(&plan, loaders);
+        let images = ImageLists::of(&*train, &*val);
         let mut state = State { pictures: train.len(), ..State::default() };
         if folder.state().exists() {
             state = State::read(&folder.state(), &model, engine, &rule(recipe, &rates, Position::default()))?;
@@ -91,7 +94,13 @@ impl<'a> Trainer<'a> {
                 let message = format!("was saved with {} training pictures, now there are {}", state.pictures, train.len());
                 return Err(Error::file(folder.state(), message));
             }
+            if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
+                let advice =
+                    "a run goes on only with its own images; put them back, or begin a new run --from its last.safetensors";
+                return Err(Error::file(folder.state(), format!("was saved with {difference}; {advice}")));
+            }
         }
+        state.images = Some(images);
         let (validation, saved) = (None, Instant::now());
         Ok(Trainer {
             engine,

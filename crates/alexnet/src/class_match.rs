@@ -1,0 +1,355 @@
+//! Which class of a model a class of a data set is: the one place that matches class names.
+//!
+//! Names match where they are equal, also in another Unicode normalisation (macOS writes "é" as two characters), and by the WordNet
+//! identifier that stands for a class or before its name, in both orders of ImageNet. A name that a model has twice matches nothing.
+//!
+//! A model file without names has the numbers of its outputs for names. These say nothing of folders that are named by numbers:
+//! PyTorch's ImageFolder, and this program, sort folders as text (0, 1, 10, 11, 2, ...), others as numbers. Where the two
+//! orders differ, the user must say which it is.
+
+use crate::weights::imagenet::{Order, wnid};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use unicode_normalization::UnicodeNormalization;
+
+/// How a model's outputs stand for class folders, where its own names may not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelOrder {
+    /// Not said: by name, and numbers only where all orders agree.
+    #[default]
+    Unknown,
+    /// By name, even where the names are numbers: they come from a data set, or from the user.
+    Names,
+    /// The folders sorted as text, as PyTorch's ImageFolder does.
+    Text,
+    /// The folders sorted as numbers.
+    Number,
+}
+
+/// The classes of a data set among those of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassMatch {
+    /// For each class of the data set, the model's class, if it has it.
+    pub rows: Vec<Option<usize>>,
+    /// The model's classes; where its outputs had no names, those of the data set.
+    pub names: Vec<String>,
+}
+
+/// Whether these are the numbers that stand for names in a model whose file has none.
+pub fn are_unnamed(model: &[String]) -> bool {
+    model.iter().enumerate().all(|(i, name)| *name == i.to_string())
+}
+
+/// The classes of a data set among those of a model.
+///
+/// # Errors
+/// Folders named by numbers that the model's outputs may mean in more than one way; an order that cannot be.
+pub fn match_model(classes: &[String], model: &[String], order: LabelOrder) -> Result<ClassMatch> {
+    match order {
+        LabelOrder::Names => Ok(ClassMatch { rows: match_names(classes, model), names: model.to_vec() }),
+        LabelOrder::Text | LabelOrder::Number => {
+            let found = in_order(classes, model, order)?;
+            if !are_unnamed(model) {
+                agrees(classes, model, &found)?;
+            }
+            Ok(found)
+        }
+        LabelOrder::Unknown if !are_unnamed(model) || classes.iter().any(|class| number(class).is_none()) => {
+            let rows = if are_unnamed(model) { vec![None; classes.len()] } else { match_names(classes, model) };
+            Ok(ClassMatch { rows, names: model.to_vec() })
+        }
+        LabelOrder::Unknown => {
+            let [text, number] = [LabelOrder::Text, LabelOrder::Number].map(|order| in_order(classes, model, order));
+            match (text, number) {
+                (Ok(text), Ok(number)) if text == number && within(classes, model.len()) => Ok(number),
+                (Err(_), Err(_)) => Ok(ClassMatch { rows: vec![None; classes.len()], names: model.to_vec() }),
+                _ => Err(ambiguous(classes, model)),
+            }
+        }
+    }
+}
+
+/// For each of some names the place of its equal among `known`, if there is one.
+pub fn match_names(names: &[String], known: &[String]) -> Vec<Option<usize>> {
+    let known = Names::new(known);
+    names.iter().map(|name| known.find(name)).collect()
+}
+
+/// Says that a model does not know some classes of a data set, and what to do.
+pub(crate) fn not_known(classes: &[String], model: &[String], found: &ClassMatch) -> Error {
+    let unknown: Vec<&String> =
+        classes.iter().zip(&found.rows).filter(|(_, row)| row.is_none()).map(|(class, _)| class).collect();
+    let twice = unknown.iter().find(|class| model.iter().filter(|name| name == *class).count() > 1);
+    let advice = if let Some(twice) = twice {
+        format!("; several of the model's classes are named {twice}: --labels FILE gives them names of their own")
+    } else if are_unnamed(model) && unknown.iter().all(|class| wnid(class).is_some()) {
+        "; its outputs have no names: if they are ImageNet's classes, add --labels imagenet (or --labels devkit)".into()
+    } else if are_unnamed(model) {
+        let sorted =
+            if classes.len() == model.len() { ", or add --label-order text if they are these folders, sorted" } else { "" };
+        format!("; its outputs have no names: give them with --labels FILE{sorted}")
+    } else if unknown.len() == classes.len() && classes.iter().all(|class| number(class).is_some()) {
+        "; if the folders are the numbers of its outputs, add --label-order number, if its outputs are the folders sorted as text \
+         (0, 1, 10, 2, ...), --label-order text; --labels FILE gives it other names"
+            .into()
+    } else {
+        String::new()
+    };
+    let unknown = a_few(&unknown);
+    Error::Invalid(format!(
+        "the images are of classes that the model does not know: {unknown}; it knows {}{advice}",
+        a_few(&model.iter().collect::<Vec<_>>())
+    ))
+}
+
+/// Names that are looked for.
+struct Names<'a> {
+    /// Places of names as they are; none for a name that stands there twice.
+    exact: HashMap<&'a str, Option<usize>>,
+    /// Places of WordNet identifiers.
+    identifiers: HashMap<&'a str, Option<usize>>,
+    /// Places of names in the composed normal form, and of the words behind an identifier.
+    normal: HashMap<String, Option<usize>>,
+}
+
+impl<'a> Names<'a> {
+    fn new(known: &'a [String]) -> Names<'a> {
+        let named = || known.iter().map(String::as_str).enumerate();
+        let imagenet = Order::of(known).map(Order::classes).unwrap_or_default();
+        let before = named().filter_map(|(i, name)| Some((wnid(name)?, i)));
+        let mut identifiers = places(before);
+        imagenet.iter().enumerate().for_each(|(i, (id, _))| {
+            identifiers.entry(id).or_insert(Some(i));
+        });
+        let mut normal = places(named().map(|(i, name)| (composed(name), i)));
+        let behind = named().filter_map(|(i, name)| Some((composed(words_behind(name)?), i)));
+        let words = imagenet.iter().enumerate().map(|(i, (_, word))| ((*word).to_string(), i));
+        for aliases in [places(behind), places(words)] {
+            aliases.into_iter().for_each(|(alias, place)| {
+                normal.entry(alias).or_insert(place);
+            });
+        }
+        Names { exact: places(named().map(|(i, name)| (name, i))), identifiers, normal }
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let exact = self.exact.get(name);
+        let identified = || self.identifiers.get(wnid(name)?);
+        *exact.or_else(identified).or_else(|| self.normal.get(&composed(name)))?
+    }
+}
+
+/// Where each key stands; a key that stands in two places is surely in neither.
+fn places<K: Eq + std::hash::Hash>(keys: impl Iterator<Item = (K, usize)>) -> HashMap<K, Option<usize>> {
+    let mut places = HashMap::new();
+    keys.for_each(|(key, place)| {
+        places.entry(key).and_modify(|place| *place = None).or_insert(Some(place));
+    });
+    places
+}
+
+/// A name in Unicode's normal form C.
+fn composed(name: &str) -> String {
+    name.nfc().collect()
+}
+
+/// The words behind a WordNet identifier.
+fn words_behind(name: &str) -> Option<&str> {
+    let words = name[wnid(name)?.len()..].trim_start_matches([' ', '\t', ',', ':']);
+    (!words.is_empty()).then_some(words)
+}
+
+/// The number that a folder is named by.
+fn number(class: &str) -> Option<u64> {
+    class.parse().ok().filter(|_| class.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The numbers that all folders are named by.
+fn numbers(classes: &[String]) -> Option<Vec<u64>> {
+    classes.iter().map(|class| number(class)).collect()
+}
+
+/// Whether all folders are named by numbers of the model's outputs.
+fn within(classes: &[String], outputs: usize) -> bool {
+    numbers(classes).is_some_and(|numbers| numbers.iter().all(|&n| n < outputs as u64))
+}
+
+/// The outputs of folders that a model knows in this order.
+fn in_order(classes: &[String], model: &[String], order: LabelOrder) -> Result<ClassMatch> {
+    let (option, outputs) = (if order == LabelOrder::Text { "text" } else { "number" }, model.len());
+    let refuse =
+        |why: String| Err(Error::Invalid(format!("--label-order {option}: {why}; give the model's names with --labels FILE")));
+    let (folders, numbers) = (classes.len(), numbers(classes));
+    // What the outputs are called.
+    let all: Vec<String> = match (order, numbers) {
+        (LabelOrder::Number, None) => {
+            let name = classes.iter().find(|class| number(class).is_none()).map_or("", String::as_str);
+            return refuse(format!("the class folder {name} is not named by a number"));
+        }
+        (LabelOrder::Number, Some(numbers)) => {
+            let named: HashMap<u64, &String> = numbers.iter().copied().zip(classes).collect();
+            if named.len() < folders {
+                return refuse("two class folders have the same number".into());
+            }
+            let mut sorted = numbers;
+            sorted.sort_unstable();
+            // Folders that begin with 1, or leave numbers out, where there is one for each output.
+            if !within(classes, outputs) && folders == outputs {
+                sorted.iter().map(|n| named[n].clone()).collect()
+            } else {
+                (0..outputs as u64).map(|n| named.get(&n).map_or(n.to_string(), |name| (*name).clone())).collect()
+            }
+        }
+        (_, _) if folders == outputs => sorted(classes.to_vec()),
+        // Some of the folders that the model was trained with: numbers written as these are.
+        (_, Some(_)) if within(classes, outputs) => {
+            let widths = |class: &String| class.starts_with('0') && class.len() > 1;
+            let width = classes.iter().find(|class| widths(class)).map_or(0, String::len);
+            sorted((0..outputs).map(|n| format!("{n:0width$}")).collect())
+        }
+        _ => Vec::new(),
+    };
+    let places = places(all.iter().enumerate().map(|(i, name)| (name.as_str(), i)));
+    let rows: Option<Vec<Option<usize>>> = classes.iter().map(|class| Some(Some((*places.get(class.as_str())?)?))).collect();
+    match rows {
+        Some(rows) => {
+            let names = if are_unnamed(model) { all } else { model.to_vec() };
+            Ok(ClassMatch { rows, names })
+        }
+        None => refuse(format!("the {folders} class folders do not tell which of the {outputs} outputs are theirs")),
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+/// Refuses an order that contradicts a model's own names.
+fn agrees(classes: &[String], model: &[String], found: &ClassMatch) -> Result<()> {
+    let named = match_names(classes, model);
+    let other = classes.iter().zip(&named).zip(&found.rows).find(|((_, named), row)| named.is_some() && named != row);
+    other.map_or(Ok(()), |((class, _), _)| {
+        Err(Error::Invalid(format!("--label-order: the model has a class named {class} at another place; leave the option out")))
+    })
+}
+
+/// Names the ways to say what numbers mean.
+fn ambiguous(classes: &[String], model: &[String]) -> Error {
+    let folders: Vec<&String> = classes.iter().collect();
+    Error::Invalid(format!(
+        "the class folders are numbers ({}) and the model's {} outputs have no names: add --label-order text if these are the folders \
+         sorted as text (0, 1, 10, 11, 2, ..., as PyTorch's ImageFolder sorts), --label-order number if they are in the order of the \
+         numbers, or give their names with --labels FILE|imagenet|devkit",
+        a_few(&folders),
+        model.len()
+    ))
+}
+
+/// The first names of a list.
+fn a_few(names: &[&String]) -> String {
+    const SHOWN: usize = 8;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings<T: ToString>(names: impl IntoIterator<Item = T>) -> Vec<String> {
+        names.into_iter().map(|name| name.to_string()).collect()
+    }
+
+    fn rows(classes: &[&str], model: &[String], order: LabelOrder) -> Result<Vec<usize>, String> {
+        let found = match_model(&strings(classes), model, order).map_err(|e| e.to_string())?;
+        found.rows.into_iter().map(|row| row.ok_or_else(|| "not known".to_string())).collect()
+    }
+
+    const TWELVE: [&str; 12] = ["0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+    #[test]
+    fn numbers_that_may_mean_two_orders_are_refused_until_one_is_named() {
+        let unnamed = strings(0..12);
+        let why = rows(&TWELVE, &unnamed, LabelOrder::Unknown).unwrap_err();
+        for option in ["--labels FILE|imagenet|devkit", "--label-order text", "--label-order number"] {
+            assert!(why.contains(option), "{why}");
+        }
+        assert_eq!(rows(&TWELVE, &unnamed, LabelOrder::Text).unwrap(), (0..12).collect::<Vec<_>>());
+        assert_eq!(rows(&TWELVE, &unnamed, LabelOrder::Number).unwrap(), [0, 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9]);
+        // Names that the user gave are names.
+        assert_eq!(rows(&TWELVE, &unnamed, LabelOrder::Names).unwrap()[2], 10);
+        // What outputs are called afterwards.
+        let names = |order| match_model(&strings(TWELVE), &unnamed, order).unwrap().names;
+        assert_eq!((names(LabelOrder::Text), names(LabelOrder::Number)), (strings(TWELVE), unnamed.clone()));
+        // Some of them, in the middle of which the orders differ.
+        assert!(rows(&["10", "2"], &unnamed, LabelOrder::Unknown).unwrap_err().contains("--label-order"));
+        assert_eq!(rows(&["10", "2"], &unnamed, LabelOrder::Text).unwrap(), [2, 4]);
+        assert_eq!(rows(&["10", "2"], &unnamed, LabelOrder::Number).unwrap(), [10, 2]);
+    }
+
+    #[test]
+    fn numbers_of_one_order_alone_are_taken() {
+        let ten: Vec<String> = strings(0..10);
+        let folders: Vec<&str> = ten.iter().map(String::as_str).collect();
+        assert_eq!(rows(&folders, &ten, LabelOrder::Unknown).unwrap(), (0..10).collect::<Vec<_>>());
+        assert_eq!(rows(&["3", "7"], &ten, LabelOrder::Unknown).unwrap(), [3, 7]);
+        // With zeros in front both orders are one.
+        let padded: Vec<String> = (0..12).map(|i| format!("{i:02}")).collect();
+        let folders: Vec<&str> = padded.iter().map(String::as_str).collect();
+        assert_eq!(rows(&folders, &strings(0..12), LabelOrder::Unknown).unwrap(), (0..12).collect::<Vec<_>>());
+        assert_eq!(rows(&["02", "10"], &strings(0..12), LabelOrder::Unknown).unwrap(), [2, 10]);
+        // From 1 on: not the outputs' own numbers.
+        assert!(rows(&["1", "2", "3"], &strings(0..3), LabelOrder::Unknown).unwrap_err().contains("--label-order"));
+        assert_eq!(rows(&["1", "2", "3"], &strings(0..3), LabelOrder::Number).unwrap(), [0, 1, 2]);
+        assert!(rows(&["1", "01", "2"], &strings(0..3), LabelOrder::Number).unwrap_err().contains("same number"));
+        assert!(rows(&["5"], &strings(0..3), LabelOrder::Text).unwrap_err().contains("--labels FILE"));
+        assert!(rows(&["cat", "2"], &strings(0..2), LabelOrder::Number).unwrap_err().contains("cat"));
+    }
+
+    #[test]
+    fn a_model_with_names_knows_them_whatever_order_is_named() {
+        let model = strings(["cat", "dog", "eel"]);
+        assert_eq!(rows(&["0", "1", "2"], &model, LabelOrder::Number).unwrap(), [0, 1, 2]);
+        assert_eq!(match_model(&strings(["0", "1"]), &model, LabelOrder::Number).unwrap().names, model);
+        let found = match_model(&strings(["0", "1", "2"]), &model, LabelOrder::Unknown).unwrap();
+        assert_eq!(found.rows, [None; 3]);
+        assert!(not_known(&strings(["0", "1", "2"]), &model, &found).to_string().contains("--label-order number"));
+        let why = rows(&["cat", "dog", "aal"], &model, LabelOrder::Text).unwrap_err();
+        assert!(why.contains("cat") && why.contains("leave"), "{why}");
+        // A model of this program, trained with these folders.
+        assert_eq!(rows(&TWELVE, &strings(TWELVE), LabelOrder::Unknown).unwrap(), (0..12).collect::<Vec<_>>());
+        assert!(rows(&TWELVE, &strings(TWELVE), LabelOrder::Number).is_err());
+    }
+
+    #[test]
+    fn equal_names_in_another_normal_form_match() {
+        let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+        assert_eq!(rows(&[composed, "tea"], &strings(["tea", decomposed]), LabelOrder::Unknown).unwrap(), [1, 0]);
+        assert_eq!(rows(&[decomposed, "tea"], &strings(["tea", composed]), LabelOrder::Unknown).unwrap(), [1, 0]);
+        // Both there: each is its own.
+        assert_eq!(rows(&[composed, decomposed], &strings([decomposed, composed]), LabelOrder::Unknown).unwrap(), [1, 0]);
+    }
+
+    #[test]
+    fn identifiers_match_before_words_and_what_stands_twice_matches_nothing() {
+        let part = strings(["n02119789 kit fox", "n01440764 tench"]);
+        for folders in [["n01440764", "n02119789"], ["tench", "kit fox"], ["n01440764 other words", "n02119789, too"]] {
+            assert_eq!(rows(&folders, &part, LabelOrder::Unknown).unwrap(), [1, 0], "{folders:?}");
+        }
+        for (order, places) in [(Order::Sorted, [0, 278]), (Order::Devkit, [448, 0])] {
+            let synonyms: Vec<String> = order.names().iter().map(|name| format!("{name}, others")).collect();
+            for model in [order.names(), synonyms] {
+                assert_eq!(rows(&["n01440764", "n02119789"], &model, LabelOrder::Unknown).unwrap(), places);
+                assert_eq!(rows(&["tench", "kit fox"], &model, LabelOrder::Unknown).unwrap(), places);
+            }
+        }
+        let twice = strings(["crane", "crane", "maillot"]);
+        let found = match_model(&strings(["crane", "maillot"]), &twice, LabelOrder::Unknown).unwrap();
+        assert_eq!(found.rows, [None, Some(2)]);
+        assert!(not_known(&strings(["crane", "maillot"]), &twice, &found).to_string().contains("several"));
+    }
+}
