@@ -63,7 +63,7 @@ pub fn match_model(classes: &[String], model: &[String], order: LabelOrder) -> R
         LabelOrder::Unknown => {
             let [text, number] = [LabelOrder::Text, LabelOrder::Number].map(|order| in_order(classes, model, order));
             match (text, number) {
-                (Ok(text), Ok(number)) if text == number && within(classes, model.len()) => Ok(number),
+                (Ok(text), Ok(number)) if text.rows == number.rows && within(classes, model.len()) => Ok(text),
                 (Err(_), Err(_)) => Ok(ClassMatch { rows: vec![None; classes.len()], names: model.to_vec() }),
                 _ => Err(ambiguous(classes, model)),
             }

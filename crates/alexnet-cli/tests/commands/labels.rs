@@ -24,13 +24,15 @@ fn twelve(at: &Path) {
 fn outputs_without_names_are_matched_with_numbers_in_the_order_that_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    let (data, run, nameless) = (at("data"), at("run"), at("nameless.pth"));
+    let (data, run, nameless) = (at("data"), at("run"), at("nameless.safetensors"));
     twelve(&data);
     let short = ["--image-size", "63", "--batch", "6", "--epochs", "1", "--max-steps", "2", "--no-report", "--val-share", "0"];
     done(&[&["-q", "train", "--data", text(&data), "--out", text(&run)], short.as_slice()].concat());
     let model = run.join("last.safetensors");
-    // A .pth holds no names of classes.
-    done(&["-q", "convert", text(&model), text(&nameless)]);
+    // What a model is called that a file without names holds.
+    let numbers: String = (0..12).map(|i| format!("{i}\n")).collect();
+    std::fs::write(at("numbers.txt"), numbers).expect("a file");
+    done(&["-q", "convert", text(&model), text(&nameless), "--labels", text(&at("numbers.txt"))]);
     let (labels, renamed) = (at("labels.txt"), at("renamed.safetensors"));
     std::fs::write(&labels, "0\r\n1\r\n10\r\n11\r\n2\r\n3\r\n4\r\n5\r\n6\r\n7\r\n8\r\n9\r\n").expect("a file");
     done(&["-q", "convert", text(&nameless), text(&renamed), "--labels", text(&labels)]);
