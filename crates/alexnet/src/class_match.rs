@@ -77,10 +77,14 @@ pub fn match_names(names: &[String], known: &[String]) -> Vec<Option<usize>> {
     names.iter().map(|name| known.find(name)).collect()
 }
 
+/// Says that some classes of a data set are not among others.
+pub(crate) fn not_among(classes: &[String], known: &[String], found: &ClassMatch) -> Error {
+    unknown_classes(&unknown(classes, found), known, "")
+}
+
 /// Says that a model does not know some classes of a data set, and what to do.
 pub(crate) fn not_known(classes: &[String], model: &[String], found: &ClassMatch) -> Error {
-    let unknown: Vec<&String> =
-        classes.iter().zip(&found.rows).filter(|(_, row)| row.is_none()).map(|(class, _)| class).collect();
+    let unknown = unknown(classes, found);
     let twice = unknown.iter().find(|class| model.iter().filter(|name| name == *class).count() > 1);
     let advice = if let Some(twice) = twice {
         format!("; several of the model's classes are named {twice}: --labels FILE gives them names of their own")
@@ -97,11 +101,17 @@ pub(crate) fn not_known(classes: &[String], model: &[String], found: &ClassMatch
     } else {
         String::new()
     };
-    let unknown = a_few(&unknown);
-    Error::Invalid(format!(
-        "the images are of classes that the model does not know: {unknown}; it knows {}{advice}",
-        a_few(&model.iter().collect::<Vec<_>>())
-    ))
+    unknown_classes(&unknown, model, &advice)
+}
+
+/// The classes of a data set that have no place.
+fn unknown<'a>(classes: &'a [String], found: &ClassMatch) -> Vec<&'a String> {
+    classes.iter().zip(&found.rows).filter(|(_, row)| row.is_none()).map(|(class, _)| class).collect()
+}
+
+fn unknown_classes(unknown: &[&String], known: &[String], advice: &str) -> Error {
+    let (unknown, known) = (a_few(unknown), a_few(&known.iter().collect::<Vec<_>>()));
+    Error::Invalid(format!("the images are of classes that the model does not know: {unknown}; it knows {known}{advice}"))
 }
 
 /// Names that are looked for.

@@ -54,6 +54,7 @@ fn outputs_without_names_are_matched_with_numbers_in_the_order_that_is_named() {
     fails(1, &[vec!["explain", "errors", "--json"], of(&[])].concat(), &options);
     fails(1, &[vec!["data", "check", text(&data), "--model", text(&nameless)]].concat(), &options);
     fails(1, &["data", "check", text(&data), "--label-order", "text"], &["--model"]);
+    fails(1, &["eval", "--model", text(&nameless), "--label-order", "number"], &["not named by a number"]);
 
     // Fine-tuning asks for the same, keeps it, and begins with the same rows.
     let tune = |out: &Path, more: &[&str]| {

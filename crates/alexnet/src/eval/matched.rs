@@ -1,9 +1,9 @@
 //! A set of images whose labels follow a model's order of classes.
 
-use crate::Result;
-use crate::class_match::{self, LabelOrder, match_model};
+use crate::class_match::{self, ClassMatch, LabelOrder, match_model};
 use crate::data::Source;
 use crate::image::Picture;
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Another source's images with other labels.
@@ -20,7 +20,7 @@ struct Matched {
 /// # Errors
 /// When the source has classes that are not among them.
 pub fn by_name(source: Arc<dyn Source>, classes: &[String]) -> Result<Arc<dyn Source>> {
-    for_model(source, classes, LabelOrder::Names)
+    matched(source, classes, LabelOrder::Names, class_match::not_among)
 }
 
 /// The images of `source`, labelled as a model's outputs, which `classes` name: see [`match_model`]. The source's classes are then
@@ -29,10 +29,19 @@ pub fn by_name(source: Arc<dyn Source>, classes: &[String]) -> Result<Arc<dyn So
 /// # Errors
 /// When the source has classes that are not among them, or that may be several of them.
 pub fn for_model(source: Arc<dyn Source>, classes: &[String], order: LabelOrder) -> Result<Arc<dyn Source>> {
+    matched(source, classes, order, class_match::not_known)
+}
+
+fn matched(
+    source: Arc<dyn Source>,
+    classes: &[String],
+    order: LabelOrder,
+    refuse: fn(&[String], &[String], &ClassMatch) -> Error,
+) -> Result<Arc<dyn Source>> {
     let found = match_model(source.classes(), classes, order)?;
     let labels: Vec<u32> = found.rows.iter().flatten().map(|&row| row as u32).collect();
     if labels.len() < found.rows.len() {
-        return Err(class_match::not_known(source.classes(), classes, &found));
+        return Err(refuse(source.classes(), classes, &found));
     }
     if source.classes() == found.names && labels.iter().enumerate().all(|(i, &label)| i as u32 == label) {
         return Ok(source);

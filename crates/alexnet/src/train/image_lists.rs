@@ -149,7 +149,8 @@ mod tests {
         tar.append_dir_all(".", at("first")).unwrap();
         tar.finish().unwrap();
         assert_eq!(first.difference(&lists("set.tar", &[])), None);
-        let why = |name: &str, change: &dyn Fn(&mut Vec<(&str, &str)>)| {
+        type Files<'a> = Vec<(&'a str, &'a str)>;
+        let why = |name: &str, change: &dyn Fn(&mut Files<'_>)| {
             let mut files = plain.to_vec();
             change(&mut files);
             first.difference(&lists(name, &files)).unwrap()
