@@ -10,6 +10,7 @@ pub mod data;
 pub mod draw;
 pub mod engine;
 pub mod error;
+pub mod escape;
 pub mod eval;
 pub mod explain;
 pub mod features;
@@ -24,6 +25,7 @@ pub mod quantize;
 pub mod report;
 pub mod selftest;
 pub mod tensorboard;
+pub mod text_file;
 pub mod train;
 pub mod weights;
 

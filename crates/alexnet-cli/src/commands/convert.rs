@@ -2,6 +2,7 @@
 
 use super::pictures::PictureOptions;
 use crate::{model_file, net_option, out};
+use alexnet::text_file;
 use alexnet::weights::imagenet::{self, Order};
 use alexnet::weights::{self, Names, SaveOptions};
 use anyhow::Context;
@@ -59,8 +60,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if quiet {
         return Ok(());
     }
-    let changes: String = changes.iter().map(|change| format!("  {change}\n")).collect();
-    out::print(&format!("{}: {}, {} classes\n{changes}", args.to.display(), model.net.name, model.classes.len()))
+    let changes: String = changes.iter().map(|change| format!("  {}\n", out::name(change))).collect();
+    out::print(&format!("{}: {}, {} classes\n{changes}", out::path(&args.to), model.net.name, model.classes.len()))
 }
 
 /// A file's names, or a built-in list.
@@ -70,6 +71,6 @@ fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
         Some("devkit") => return Ok(Order::Devkit.names()),
         _ => {}
     }
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = text_file::read(path)?;
     imagenet::read_labels(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
 }

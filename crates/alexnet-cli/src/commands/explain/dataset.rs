@@ -1,6 +1,7 @@
 //! `alexnet explain errors` and `alexnet explain maximal`: what a data set shows of a model.
 
 use super::opened::{Common, class_json, count};
+use crate::{data_set, out};
 use alexnet::data::{self, Source, loader};
 use alexnet::explain::{errors, maximal};
 use alexnet::image::Preprocess;
@@ -46,9 +47,9 @@ fn unit(text: &str) -> Result<(String, usize), String> {
 /// Pictures that go through the network together.
 const BATCH: usize = 32;
 
-fn open(path: Option<&PathBuf>) -> anyhow::Result<Arc<dyn Source>> {
+fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Source>> {
     Ok(match path {
-        Some(path) => data::open(path)?,
+        Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
         None => data::built_in(data::Split::Test, 0),
     })
 }
@@ -67,7 +68,7 @@ fn bar(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
 
 pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     let (model, mut engine) = args.common.open(BATCH)?;
-    let source = eval::by_name(open(args.data.as_ref())?, &model.classes)?;
+    let source = eval::by_name(open(args.data.as_ref(), quiet)?, &model.classes)?;
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let bar = bar(source.len(), quiet)?;
     let found = errors::worst(&mut *engine, &loader, args.count, &mut |done| {
@@ -76,7 +77,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     for (i, why) in &found.broken {
-        eprintln!("left out: {}: {why}", source.name(*i as usize));
+        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     if found.images == 0 {
         return Err(anyhow!("none of the {} pictures could be read", source.len()));
@@ -101,7 +102,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
     for (layer, _) in &args.units {
         model.net.layer(layer)?;
     }
-    let source = open(args.data.as_ref())?;
+    let source = open(args.data.as_ref(), quiet)?;
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let (mut whole, mut units, mut words): (Option<draw::sheet::Sheet>, _, _) = (None, Vec::new(), Vec::new());
     for (layer, unit) in &args.units {

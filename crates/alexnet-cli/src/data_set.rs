@@ -1,0 +1,22 @@
+//! Data sets that commands open: what they hold is said once, on standard error, so that nobody trains on another set than they think.
+
+use crate::out;
+use alexnet::data::{self, Demand, Opened, Split};
+use std::path::Path;
+
+/// Opens a data set, or the split of it that is meant where it holds several.
+pub(crate) fn open(path: &Path, split: Split, demand: Demand, quiet: bool) -> anyhow::Result<Opened> {
+    described(data::open_split(path, split, demand)?, quiet)
+}
+
+/// Opens images with or without labels.
+pub(crate) fn open_any(path: &Path, quiet: bool) -> anyhow::Result<Opened> {
+    described(data::open_any(path)?, quiet)
+}
+
+fn described(opened: Opened, quiet: bool) -> anyhow::Result<Opened> {
+    if !quiet {
+        opened.lines().iter().for_each(|line| out::note(line));
+    }
+    Ok(opened)
+}
