@@ -2,7 +2,9 @@
 
 use crate::out;
 use alexnet::data::{self, Demand, Opened, Split};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// Opens a data set, or the split of it that is meant where it holds several.
 pub(crate) fn open(path: &Path, split: Split, demand: Demand, quiet: bool) -> anyhow::Result<Opened> {
@@ -15,8 +17,16 @@ pub(crate) fn open_any(path: &Path, quiet: bool) -> anyhow::Result<Opened> {
 }
 
 fn described(opened: Opened, quiet: bool) -> anyhow::Result<Opened> {
+    // Two splits of one root have what lies beside them in common.
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if !quiet {
-        opened.lines().iter().for_each(|line| out::note(line));
+        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in opened.lines() {
+            if !said.contains(&line) {
+                out::note(&line);
+                said.insert(line);
+            }
+        }
     }
     Ok(opened)
 }

@@ -61,10 +61,10 @@ impl Opened {
             let named: Vec<_> = self.empty.iter().take(NAMED).map(|class| printable(class)).collect();
             let more = self.empty.len() - named.len();
             let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            lines.push(format!("class folders without images: {}{more}", named.join(", ")));
+            lines.push(format!("{path}: class folders without images: {}{more}", named.join(", ")));
         }
         if !self.passed_over.is_empty() {
-            lines.push(format!("passed over: {}", self.passed_over.words()));
+            lines.push(format!("{}: passed over: {}", escape::path(&self.root), self.passed_over.words()));
         }
         lines
     }
