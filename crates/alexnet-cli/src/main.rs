@@ -1,6 +1,7 @@
 //! The program `alexnet`.
 
 mod commands;
+mod data_set;
 mod model_file;
 mod net_option;
 mod out;
@@ -90,11 +91,11 @@ fn main() -> ExitCode {
         Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),
         Command::Explain(args) => commands::explain::run(&args, cli.quiet),
         Command::Data(args) => commands::data::run(&args, cli.quiet),
-        Command::Quantize(args) => commands::quantize::run(&args),
+        Command::Quantize(args) => commands::quantize::run(&args, cli.quiet),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
-        Command::Bench(args) => commands::bench::run(&args),
+        Command::Bench(args) => commands::bench::run(&args, cli.quiet),
         Command::Devices(args) => commands::devices::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),
@@ -105,7 +106,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if out::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            out::note(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,6 @@
 //! `--model`: a model file of any format, and what of it was left aside.
 
+use crate::out;
 use alexnet::weights::{self, Model};
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use std::path::Path;
 pub(crate) fn open(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
     let (model, notes) = weights::open_with_notes(path, net)?;
     for note in notes {
-        eprintln!("note: {}: {note}", path.display());
+        out::note(&format!("note: {}: {note}", path.display()));
     }
     Ok(model)
 }

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+#[path = "commands/data.rs"]
+mod data;
 #[path = "commands/explain.rs"]
 mod explain;
 #[path = "commands/labels.rs"]

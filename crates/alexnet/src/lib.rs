@@ -11,6 +11,7 @@ pub mod data;
 pub mod draw;
 pub mod engine;
 pub mod error;
+pub mod escape;
 pub mod eval;
 pub mod explain;
 pub mod features;
@@ -25,6 +26,7 @@ pub mod quantize;
 pub mod report;
 pub mod selftest;
 pub mod tensorboard;
+pub mod text_file;
 pub mod train;
 pub mod weights;
 

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     align.resize(runs.len() + 1, Align::Right);
     out::print(&out::columns(&align, &rows))?;
     if let (Some(path), false) = (&args.out, quiet) {
-        out::print(&format!("\ncurves: {}\n", path.display()))?;
+        out::print(&format!("\ncurves: {}\n", out::path(path)))?;
     }
     Ok(())
 }

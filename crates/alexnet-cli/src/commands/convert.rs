@@ -59,6 +59,6 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if quiet {
         return Ok(());
     }
-    let changes: String = changes.iter().map(|change| format!("  {change}\n")).collect();
-    out::print(&format!("{}: {}, {} classes\n{changes}", args.to.display(), model.net.name, model.classes.len()))
+    let changes: String = changes.iter().map(|change| format!("  {}\n", out::name(change))).collect();
+    out::print(&format!("{}: {}, {} classes\n{changes}", out::path(&args.to), model.net.name, model.classes.len()))
 }

@@ -1,6 +1,6 @@
 //! `alexnet eval`: how good a model is.
 
-use crate::{model_file, net_option, out};
+use crate::{data_set, model_file, net_option, out};
 
 use super::labels::Labels;
 use super::machine::{self, Machine};
@@ -56,11 +56,18 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let mut model = if ranks.rank() == 0 { model_file::open(path, net)? } else { weights::open(path, net)? };
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
-        Some(path) => data::open(path)?,
+        Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
         None => data::built_in(data::Split::Test, 0),
     };
+    let present = source.classes().len();
     let source = eval::for_model(source, &model.classes, order).with_context(|| path.display().to_string())?;
     model.classes = source.classes().to_vec();
+    if present < model.classes.len() && !quiet {
+        out::note(&format!(
+            "note: images of {present} of the model's {} classes; accuracies are over these, and answers may be any class",
+            model.classes.len()
+        ));
+    }
     // Ten crops are ten inputs to the engine.
     let options = loader::Options {
         batch: args.batch.min(source.len()).div_ceil(args.crops),
@@ -84,7 +91,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         return Ok(());
     }
     for (i, why) in &report.broken {
-        eprintln!("left out: {}: {why}", source.name(*i as usize));
+        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
@@ -116,15 +123,15 @@ fn table(report: &Report, seconds: f64) -> String {
     if !report.broken.is_empty() {
         lines.push(format!("{} pictures could not be read and are left out", report.broken.len()));
     }
-    let width = report.per_class.iter().map(|c| c.class.chars().count()).max().unwrap_or(0).max(5);
+    let width = report.per_class.iter().map(|c| out::name(&c.class).chars().count()).max().unwrap_or(0).max(5);
     lines.push(format!("{:width$}  pictures   top-1  most often mistaken for", "class"));
     for (truth, class) in report.per_class.iter().enumerate() {
         let top1 = class.top1.map_or("-".into(), |share| format!("{:.1} %", share * 100.0));
         let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
         // The first of equals, so that equal reports read the same.
         let wrong = wrong.max_by_key(|&(answer, &n)| (n, std::cmp::Reverse(answer)));
-        let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", report.per_class[answer].class));
-        let line = format!("{:width$}  {:8}  {top1:>6}  {wrong}", class.class, class.images);
+        let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", out::name(&report.per_class[answer].class)));
+        let line = format!("{:width$}  {:8}  {top1:>6}  {wrong}", out::name(&class.class), class.images);
         lines.push(line.trim_end().to_string());
     }
     lines.join("\n") + "\n"

@@ -1,8 +1,8 @@
 //! `alexnet features`: what a layer makes of pictures, as a table; and what `alexnet similar` shares with it.
 
 use super::machine::Machine;
-use crate::{model_file, net_option, out};
-use alexnet::data::{self, Source, loader};
+use crate::{data_set, model_file, net_option, out};
+use alexnet::data::{Source, loader};
 use alexnet::engine::Engine;
 use alexnet::features::{About, Pool, Taken, Writer, extract};
 use alexnet::image::Preprocess;
@@ -53,7 +53,7 @@ fn pool(text: &str) -> Result<Pool, String> {
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let start = Instant::now();
-    let source = data::open_loose(&args.data)?;
+    let source = data_set::open_any(&args.data, quiet)?.source;
     let asked = Asked { layer: &args.layer, before_relu: args.before_relu, pool: args.pool };
     let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, args.batch.min(source.len()))?;
     let mut writer = Writer::create(&args.out, looker.about.clone())?;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     for (i, why) in &broken {
-        eprintln!("left out: {}: {why}", source.name(*i as usize));
+        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     let pictures = writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         (false, true) => String::new(),
         (false, false) => format!(" after {}", looker.taken.layer()),
     };
-    let (out, rate) = (args.out.display(), pictures as f64 / seconds);
+    let (out, rate) = (out::path(&args.out), pictures as f64 / seconds);
     out::print(&format!(
         "{out}: {layer}{relu}, {} of each of {pictures} pictures; {seconds:.1} s, {rate:.0} pictures/s\n",
         shape.join(" x ")

@@ -41,25 +41,25 @@ fn text(inspection: &Inspection) -> String {
         text += &format!("net: {net}, {size} x {size} pixels, {classes} classes");
         let names = &inspection.class_names;
         let more = if classes > names.len() { ", ..." } else { "" };
-        text += &format!(" ({}{more})\n", names.join(", "));
+        text += &format!(" ({}{more})\n", out::name(&names.join(", ")));
     }
     if let Some(order) = inspection.class_order {
         text += &format!("  its classes are {}\n", order.describe());
     }
     for why in &inspection.why {
-        text += &format!("  {why}\n");
+        text += &format!("  {}\n", out::name(why));
     }
     if let Some(question) = &inspection.question {
         text += &format!("open: {question}\n");
     }
     if let Some(trouble) = &inspection.trouble {
-        text += &format!("cannot be used: {trouble}\n");
+        text += &format!("cannot be used: {}\n", out::name(trouble));
     }
     if let Some(preprocess) = &inspection.preprocess {
         text += &format!("pictures: {}\n", words(preprocess));
     }
     for remark in &inspection.remarks {
-        text += &format!("note: {remark}\n");
+        text += &format!("note: {}\n", out::name(remark));
     }
     text
 }

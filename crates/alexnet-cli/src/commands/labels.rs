@@ -1,6 +1,7 @@
 //! `--labels` and `--label-order`: what a model's outputs are called, and which class folders they are.
 
 use alexnet::class_match::LabelOrder;
+use alexnet::text_file;
 use alexnet::weights::Model;
 use alexnet::weights::imagenet::{self, Order};
 use anyhow::{Context, bail};
@@ -63,7 +64,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<String>> {
     match built_in(path) {
         Some(order) => Ok(order.names()),
         None => {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let text = text_file::read(path)?;
             imagenet::read_labels(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
         }
     }

@@ -1,7 +1,6 @@
 //! `alexnet lpips`: how different pictures look.
 
-use crate::{model_file, net_option, out};
-use alexnet::data;
+use crate::{data_set, model_file, net_option, out};
 use alexnet::image::{Picture, Resize, decode};
 use alexnet::lpips::{Distance, Heads, Lpips, Trunk};
 use anyhow::{Context, bail};
@@ -36,7 +35,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let pairs = pairs(&args.a, &args.b)?;
+    let pairs = pairs(&args.a, &args.b, quiet)?;
     let heads = args.linear.as_ref().map(Heads::read).transpose()?;
     let trunk = match model_file::open(&args.model, args.net.as_deref()) {
         Ok(model) => Trunk::of(&model)?,
@@ -52,14 +51,14 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         match compare(&mut lpips, &pair, args.size) {
             Ok(found) => {
                 if !args.json {
-                    out::print(&format!("{:.6}  {}\n", found.distance, pair.name))?;
+                    out::print(&format!("{:.6}  {}\n", found.distance, out::name(&pair.name)))?;
                 }
                 results.push((pair.name, found));
             }
             // One bad picture does not cost the distances of all others.
             Err(why) => {
                 let message = format!("{why:#}");
-                eprintln!("error: {message}");
+                out::note(&format!("error: {message}"));
                 errors.push(serde_json::json!({ "name": pair.name, "error": message }));
             }
         }
@@ -101,14 +100,14 @@ struct Pair {
 }
 
 /// The pair of two files, or those of two folders by name.
-fn pairs(a: &Path, b: &Path) -> anyhow::Result<Vec<Pair>> {
+fn pairs(a: &Path, b: &Path, quiet: bool) -> anyhow::Result<Vec<Pair>> {
     match (a.is_dir(), b.is_dir()) {
         (false, false) => {
             let name = format!("{} {}", a.display(), b.display());
             Ok(vec![Pair { name, a: a.into(), b: b.into() }])
         }
         (true, true) => {
-            let (in_a, in_b) = (by_stem(a)?, by_stem(b)?);
+            let (in_a, in_b) = (by_stem(a, quiet)?, by_stem(b, quiet)?);
             let alone: Vec<String> = [(a, &in_a, &in_b), (b, &in_b, &in_a)]
                 .into_iter()
                 .flat_map(|(folder, here, there)| {
@@ -128,8 +127,8 @@ fn pairs(a: &Path, b: &Path) -> anyhow::Result<Vec<Pair>> {
 }
 
 /// The pictures of a folder by their names without endings.
-fn by_stem(folder: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let source = data::open_loose(folder)?;
+fn by_stem(folder: &Path, quiet: bool) -> anyhow::Result<BTreeMap<String, String>> {
+    let source = data_set::open_any(folder, quiet)?.source;
     let mut found = BTreeMap::new();
     for i in 0..source.len() {
         let name = source.name(i);

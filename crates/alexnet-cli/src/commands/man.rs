@@ -16,7 +16,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, mut program: clap::Command) -> anyhow::Result<()> {
     // Names and usage lines of subcommands are complete only once built.
     program.build();
-    let Some(folder) = &args.out else { return out::print(&String::from_utf8(page(&program)?)?) };
+    let Some(folder) = &args.out else { return out::print_as_is(&String::from_utf8(page(&program)?)?) };
     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot make this folder", folder.display()))?;
     write(folder, "alexnet", &program)
 }

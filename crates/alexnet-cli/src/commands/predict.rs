@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 Err(why) => {
                     failed += 1;
-                    eprintln!("error: {}: {why}", path.display());
+                    out::note(&format!("error: {}: {why}", path.display()));
                 }
             }
         }
@@ -66,8 +66,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 results.push(json(path, args.crops, &guesses, &model.classes));
             } else {
                 let label = |g: &Guess| with_word(&model.classes[g.index]);
-                let answers = guesses.iter().map(|g| format!("{} {:.1} %", label(g), g.probability * 100.0));
-                out::print(&format!("{}: {}\n", path.display(), answers.collect::<Vec<_>>().join(", ")))?;
+                let answers = guesses.iter().map(|g| format!("{} {:.1} %", out::name(&label(g)), g.probability * 100.0));
+                out::print(&format!("{}: {}\n", out::path(path), answers.collect::<Vec<_>>().join(", ")))?;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `alexnet quantize`: a model that can run in int8 and int4.
 
-use crate::out;
+use crate::{data_set, out};
 
 use alexnet::data::{self, loader};
 use alexnet::engine::Engine;
@@ -37,14 +37,14 @@ const KINDS: [Precision; 2] = [Precision::Int8, Precision::Int4];
 /// Pictures at a time.
 const BATCH: usize = 32;
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut model = weights::read(&args.model)?;
     let out = args.out.clone().unwrap_or_else(|| args.model.with_extension("int8.safetensors"));
     if out == args.model {
         bail!("--out {}: that is the model itself; choose another name", out.display());
     }
     let source = match &args.data {
-        Some(path) => data::open(path)?,
+        Some(path) => data_set::open(path, data::Split::Train, data::Demand::WithImages, quiet)?.source,
         None => data::built_in(data::Split::Train, 0),
     };
     // As many of each class, whatever their order.

@@ -99,7 +99,7 @@ pub(crate) fn together(
         Ok(Err(error)) if error.is::<Agreed>() => Err(error),
         Ok(Err(error)) if crate::out::reader_has_gone(&error) => job.abort(),
         Ok(Err(error)) => {
-            eprintln!("error: {}: {error:#}", name(&*ranks));
+            crate::out::note(&format!("error: {}: {error:#}", name(&*ranks)));
             job.abort()
         }
         Err(_) => job.abort(),

@@ -3,7 +3,7 @@
 use super::arithmetic::Arithmetic;
 use super::machine::Machine;
 use super::train;
-use crate::out;
+use crate::{data_set, out};
 use alexnet::data::{self, Source, loader};
 use alexnet::eval::{self, Report};
 use alexnet::report::{Evaluated, Filters, Page, REPORT, Run, newest_model};
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             found.as_ref().map_or("no model or no validation pictures yet".to_string(), |Found { of, report, .. }| {
                 format!("{of}: {} pictures, top-1 {:.2} %", report.images, report.top1 * 100.0)
             });
-        out::print(&format!("{title}\n{}\n", out.display()))?;
+        out::print(&format!("{}\n{}\n", out::name(&title), out::path(&out)))?;
     }
     Ok(())
 }
@@ -91,8 +91,8 @@ struct Found {
 /// What the model says of the pictures, if there are any.
 fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: bool) -> anyhow::Result<Option<Found>> {
     let source = match &args.data {
-        Some(path) => data::open(path)?,
-        None => train::pictures(config).context("the run's pictures (--data names others)")?.1,
+        Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
+        None => train::pictures(&mut config.clone(), false, quiet).context("the run's pictures (--data names others)")?.1,
     };
     if source.is_empty() {
         return Ok(None);

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Ok(())
     })?;
     for (i, why) in &broken {
-        eprintln!("error: {}: {why}", queries.name(*i as usize));
+        out::note(&format!("error: {}: {why}", queries.name(*i as usize)));
     }
     if let (Some(sheet), Some(data)) = (&args.sheet, &args.data) {
         draw(sheet, data, &*queries, &table, &answers)?;
@@ -87,8 +87,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         for (i, answer) in &answers {
             let lines: String =
-                answer.iter().map(|near| format!("  {:>10.4}  {}\n", near.distance, table.names[near.row])).collect();
-            out::print(&format!("{}\n{lines}", queries.name(*i)))?;
+                answer.iter().map(|near| format!("  {:>10.4}  {}\n", near.distance, out::name(&table.names[near.row]))).collect();
+            out::print(&format!("{}\n{lines}", out::name(queries.name(*i))))?;
         }
     }
     if !broken.is_empty() {

@@ -1,103 +1,194 @@
 //! A folder with one folder per class.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Listing, Source, is_picture};
+use super::listing::Listing;
+use super::passed_over::{PassedOver, Reason, is_hidden};
+use super::sniff::{self, Content};
+use super::splits::Splits;
+use super::{Demand, Opened, Source, Split, is_picture};
 use crate::image::{Picture, decode};
-use crate::{Error, Result};
+use crate::{Error, Result, text_file};
 
 /// Deeper folders within a class are an error: symbolic links may go in circles.
 const MAX_DEPTH: usize = 32;
 
-/// Picture files. As [`open`](Self::open) takes them, `PATH/class/.../file.jpg`: class folders at the top, pictures at any depth below them. Links are followed; hidden
-/// files and files without a picture's ending are passed over.
+/// Picture files. As [`open`] takes them, `PATH/class/.../file.jpg`: class folders at the top, pictures at any depth below them. Links are followed.
 #[derive(Debug)]
-pub(super) struct Folder {
+struct Folder {
     listing: Listing<PathBuf>,
 }
 
-impl Folder {
-    /// Lists the pictures, sorted by class and name.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let (mut classes, mut found, mut loose) = (Vec::new(), Vec::new(), None);
-        for entry in entries(path)? {
-            match entry {
-                Entry { name, at, is_folder: true } => {
-                    walk(&at, &name, 1, &mut found)?;
-                    classes.push(name);
-                }
-                Entry { name, .. } if is_picture(&name) => loose = Some(name),
-                Entry { .. } => {}
+/// Lists the pictures of a folder, sorted by class and name.
+pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> {
+    let mut passed = PassedOver::default();
+    let (root, splits) = splits(root)?;
+    let taken = splits.as_ref().map(|splits| splits.folder(split).to_string());
+    let mut path = root.clone();
+    if let Some(taken) = &taken {
+        // What lies beside the splits is not theirs, but must not vanish without a word.
+        for Entry { name, at, kind } in entries(&root, "", &mut passed)? {
+            if kind != Kind::Folder && is_image(&name, &at, kind, &name, &mut passed) {
+                passed.add(Reason::OutsideSplit, name);
             }
         }
-        Ok(Folder { listing: Listing::new(path, classes, found, loose)? })
+        path.push(taken);
     }
-
-    /// Lists the pictures at any depth, in classes or not.
-    pub(super) fn open_loose(path: &Path) -> Result<Self> {
-        let mut found = Vec::new();
-        walk(path, "", 0, &mut found)?;
-        Ok(Folder { listing: Listing::loose(path, found)? })
-    }
-
-    /// The pictures that a text file names, a line each; empty lines are passed over.
-    pub(super) fn of_list(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let pictures: Vec<_> = lines.map(|line| (line.to_string(), 0, folder.join(line))).collect();
-        if pictures.is_empty() {
-            return Err(Error::file(path, "lists no pictures; it should name one a line"));
+    let (mut classes, mut found) = (Vec::new(), Vec::new());
+    for Entry { name, at, kind } in entries(&path, "", &mut passed)? {
+        if kind == Kind::Folder {
+            walk(&at, &name, 1, &mut found, &mut passed)?;
+            classes.push(name);
+        } else if is_image(&name, &at, kind, &name, &mut passed) {
+            found.push((name, at));
         }
-        Ok(Folder { listing: Listing { classes: Vec::new(), pictures } })
     }
+    let mut listing = Listing::new(&path, demand, classes, found, &passed)?;
+    let empty = std::mem::take(&mut listing.empty);
+    Ok(Opened { source: Arc::new(Folder { listing }), root, splits, taken, empty, passed_over: passed })
+}
 
-    /// These files, in this order.
-    pub(super) fn of_files(paths: &[PathBuf]) -> Self {
-        let pictures = paths.iter().map(|path| (path.to_string_lossy().into_owned(), 0, path.clone())).collect();
-        Folder { listing: Listing { classes: Vec::new(), pictures } }
+/// Lists the pictures at any depth, in classes or not.
+pub(super) fn open_loose(root: &Path) -> Result<Opened> {
+    let (mut found, mut passed) = (Vec::new(), PassedOver::default());
+    let (within, splits) = splits(root)?;
+    walk(root, "", 0, &mut found, &mut passed)?;
+    let above = within.strip_prefix(root).map_or(0, |wrapper| wrapper.components().count());
+    let listing = Listing::loose(root, above + usize::from(splits.is_some()), found, &passed)?;
+    let source = Arc::new(Folder { listing });
+    Ok(Opened { source, root: within, splits, taken: None, empty: Vec::new(), passed_over: passed })
+}
+
+/// The pictures that a text file names, a line each; empty lines are passed over.
+pub(super) fn of_list(path: &Path) -> Result<Arc<dyn Source>> {
+    let text = text_file::read(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let pictures: Vec<_> = lines.map(|line| (line.to_string(), folder.join(line))).collect();
+    if pictures.is_empty() {
+        return Err(Error::file(path, "lists no pictures; it should name one a line"));
     }
+    Ok(Arc::new(Folder { listing: Listing::unlabelled(pictures) }))
+}
+
+/// These files, in this order.
+pub(super) fn of_files(paths: &[PathBuf]) -> Arc<dyn Source> {
+    let pictures = paths.iter().map(|path| (path.to_string_lossy().into_owned(), path.clone())).collect();
+    Arc::new(Folder { listing: Listing::unlabelled(pictures) })
+}
+
+/// The splits that a root holds, if it does, and the folder where they lie: the root, or the one folder in it.
+fn splits(root: &Path) -> Result<(PathBuf, Option<Splits>)> {
+    let folders = |at: &Path| -> Result<Vec<String>> {
+        let entries = entries(at, "", &mut PassedOver::default())?;
+        Ok(entries.into_iter().filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.name).collect())
+    };
+    // A folder that cannot be listed is an error later, where its images are looked for.
+    let has_folders = |at: &Path| folders(at).is_ok_and(|inner| !inner.is_empty());
+    let of =
+        |at: &Path, names: &[String]| Splits::of(names, &|name| has_folders(&at.join(name))).map_err(|why| Error::file(at, why));
+    let outer = folders(root)?;
+    if let [only] = outer.as_slice() {
+        let at = root.join(only);
+        let splits = folders(&at).map_or(Ok(None), |inner| of(&at, &inner))?;
+        return Ok(if splits.is_some() { (at, splits) } else { (root.to_path_buf(), None) });
+    }
+    Ok((root.to_path_buf(), of(root, &outer)?))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Folder,
+    File,
+    /// A pipe, socket or device.
+    Special,
+    /// A link to nothing.
+    Dangling,
 }
 
 struct Entry {
     name: String,
     at: PathBuf,
-    is_folder: bool,
+    kind: Kind,
 }
 
-/// What is visible in a folder.
-fn entries(folder: &Path) -> Result<Vec<Entry>> {
+/// What is visible in a folder, whose name within the set is `prefix`.
+fn entries(folder: &Path, prefix: &str, passed: &mut PassedOver) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| Error::io(folder, error))? {
-        let at = entry.map_err(|error| Error::io(folder, error))?.path();
-        let name = match at.file_name().map(|name| name.to_str()) {
-            Some(Some(name)) => name.to_string(),
-            _ => return Err(Error::file(&at, "its name is not UTF-8; rename it")),
+        let entry = entry.map_err(|error| Error::io(folder, error))?;
+        let (at, name) = (entry.path(), entry.file_name());
+        let name = match name.into_string() {
+            Ok(name) if !is_hidden(&name) => name,
+            Ok(name) => {
+                passed.add(Reason::Hidden, within(prefix, &name));
+                continue;
+            }
+            Err(_) => return Err(Error::file(&at, "its name is not UTF-8; rename it")),
         };
-        if name.starts_with('.') {
-            continue;
-        }
-        // Follows links. A link to nothing matters only if it should have been a picture; reading it will tell.
-        let is_folder = fs::metadata(&at).is_ok_and(|kind| kind.is_dir());
-        entries.push(Entry { name, at, is_folder });
+        // The listing says what most entries are; only links need a call of their own, which follows them.
+        let kind = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => Some(kind),
+            _ => fs::metadata(&at).ok().map(|metadata| metadata.file_type()),
+        };
+        let kind = match kind {
+            Some(kind) if kind.is_dir() => Kind::Folder,
+            Some(kind) if kind.is_file() => Kind::File,
+            Some(_) => Kind::Special,
+            None => Kind::Dangling,
+        };
+        entries.push(Entry { name, at, kind });
     }
     Ok(entries)
 }
 
-fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, PathBuf)>) -> Result<()> {
+fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, PathBuf)>, passed: &mut PassedOver) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(Error::file(folder, format!("folders more than {MAX_DEPTH} deep; does a link lead in a circle?")));
     }
-    for Entry { name, at, is_folder } in entries(folder)? {
-        let inner = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
-        if is_folder {
-            walk(&at, &inner, depth + 1, found)?;
-        } else if is_picture(&name) {
+    for Entry { name, at, kind } in entries(folder, prefix, passed)? {
+        let inner = within(prefix, &name);
+        if kind == Kind::Folder {
+            walk(&at, &inner, depth + 1, found, passed)?;
+        } else if is_image(&name, &at, kind, &inner, passed) {
             found.push((inner, at));
         }
     }
     Ok(())
+}
+
+fn within(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_string() } else { format!("{prefix}/{name}") }
+}
+
+/// Whether an entry that is no folder is an image. A known ending is believed until the decoder sees it, so that a million files are listed
+/// without opening one; others go by their content. What is no image is counted under its name within the set, `inner`.
+fn is_image(name: &str, at: &Path, kind: Kind, inner: &str, passed: &mut PassedOver) -> bool {
+    let why = match kind {
+        Kind::Folder => return false,
+        Kind::Special => Reason::NotRegular,
+        // A link to nothing matters only if it should have been an image; reading it will tell.
+        Kind::File | Kind::Dangling if is_picture(name) => return true,
+        Kind::Dangling => Reason::Link,
+        Kind::File => match start(at).map(|start| sniff::content(&start)) {
+            Ok(Content::Image) => return true,
+            Ok(Content::Unread(_)) => Reason::Format,
+            Ok(_) => Reason::NotImage,
+            Err(_) => Reason::Unreadable,
+        },
+    };
+    passed.add(why, inner);
+    false
+}
+
+/// The first bytes of a file.
+fn start(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(sniff::START);
+    File::open(path)?.take(sniff::START as u64).read_to_end(&mut start)?;
+    Ok(start)
 }
 
 impl Source for Folder {
@@ -127,63 +218,5 @@ impl Source for Folder {
 
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
         decode::read(&self.listing.pictures[i].2).map(Some)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::data::{Source, of_files, open, open_loose};
-    use std::fs;
-
-    fn names(source: &dyn Source) -> Vec<(String, Option<String>)> {
-        let label = |i| source.classes().get(source.label(i) as usize).cloned();
-        (0..source.len()).map(|i| (source.name(i).to_string(), label(i))).collect()
-    }
-
-    #[test]
-    fn pictures_in_classes_or_not_are_found_wherever_labels_are_not_needed() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        for name in ["set/b/deep/1.jpg", "set/b/2.png", "set/a/x.webp", "set/a/notes.txt", "set/.hidden/3.jpg"] {
-            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
-            fs::write(at(name), name).unwrap();
-        }
-        let pair = |name: &str, class: Option<&str>| (name.to_string(), class.map(String::from));
-        let classed = [pair("a/x.webp", Some("a")), pair("b/2.png", Some("b")), pair("b/deep/1.jpg", Some("b"))];
-        assert_eq!(names(&*open_loose(&at("set")).unwrap()), classed);
-        assert_eq!(names(&*open(&at("set")).unwrap()), classed);
-        // One class alone, or none: too little to learn from, enough to look at.
-        assert_eq!(names(&*open_loose(&at("set/b")).unwrap()), [pair("2.png", None), pair("deep/1.jpg", None)]);
-        assert!(open(&at("set/b")).err().unwrap().to_string().contains("lies in no class"));
-
-        let mut tar = ::tar::Builder::new(fs::File::create(at("set.tar")).unwrap());
-        tar.append_dir_all(".", at("set")).unwrap();
-        tar.finish().unwrap();
-        assert_eq!(names(&*open_loose(&at("set.tar")).unwrap()), classed);
-        let mut tar = ::tar::Builder::new(fs::File::create(at("flat.tar")).unwrap());
-        tar.append_path_with_name(at("set/b/2.png"), "2.png").unwrap();
-        tar.finish().unwrap();
-        let flat = open_loose(&at("flat.tar")).unwrap();
-        assert_eq!((names(&*flat), flat.file(0).unwrap().unwrap()), (vec![pair("2.png", None)], b"set/b/2.png".to_vec()));
-        assert!(open(&at("flat.tar")).err().unwrap().to_string().contains("2.png lies in no class"));
-
-        fs::write(at("list.txt"), "set/b/2.png\n\n set/a/x.webp \n").unwrap();
-        let list = open_loose(&at("list.txt")).unwrap();
-        assert_eq!(names(&*list), [pair("set/b/2.png", None), pair("set/a/x.webp", None)]);
-        assert_eq!(list.file(1).unwrap().unwrap(), b"set/a/x.webp");
-        assert_eq!(of_files(&[at("set/a/x.webp")]).file(0).unwrap().unwrap(), b"set/a/x.webp");
-        assert_eq!(open_loose(&at("set/b/2.png")).unwrap().len(), 1);
-        fs::write(at("empty.txt"), "\n").unwrap();
-        fs::create_dir(at("nothing")).unwrap();
-        fs::write(at("model.bin"), "").unwrap();
-        for (name, part) in [
-            ("empty.txt", "lists no pictures"),
-            ("nothing", "no pictures here"),
-            ("gone", "No such file"),
-            ("model.bin", "neither"),
-        ] {
-            let why = open_loose(&at(name)).err().unwrap().to_string();
-            assert!(why.contains(name) && why.contains(part), "{why}");
-        }
     }
 }

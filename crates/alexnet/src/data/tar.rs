@@ -1,91 +1,328 @@
 //! A .tar file of class folders, read in place.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{Listing, Source, is_picture};
+use super::listing::Listing;
+use super::passed_over::{PassedOver, Reason, is_hidden};
+use super::sniff::{self, Content};
+use super::splits::Splits;
+use super::{Demand, Opened, Source, Split, is_picture};
+use crate::escape::printable;
 use crate::image::{Picture, decode};
 use crate::{Error, Result};
 
 /// `class/.../file.jpg` entries of a tar file (ustar, GNU or pax names, with or without `./` in front). The file is
 /// read through once for the places of its pictures; each picture is then read from its place.
 #[derive(Debug)]
-pub(super) struct Tar {
+struct Tar {
     file: File,
     listing: Listing<Place>,
 }
 
-/// Where a picture's bytes lie in the tar.
+/// Where a file's bytes lie in the tar.
 #[derive(Debug, Clone, Copy)]
 struct Place {
+    /// Of the bytes; of the header for a file with holes.
     start: u64,
     bytes: u64,
+    /// Whether zeros are left out, as `tar --sparse` does.
+    sparse: bool,
 }
 
-impl Tar {
-    /// Lists the pictures, sorted by class and name.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        Self::listed(path, |classes, found| {
-            let loose = found.iter().find(|(name, _)| !name.contains('/')).map(|(name, _)| name.clone());
-            Listing::new(path, classes, found, loose)
-        })
+/// Lists the pictures of a tar, sorted by class and name.
+pub(super) fn open(path: &Path, split: Split, demand: Demand) -> Result<Opened> {
+    let Scan { file, mut images, mut folders, mut passed } = Scan::of(path)?;
+    let (root, splits) = splits(path, &images, &folders)?;
+    let taken = splits.as_ref().map(|splits| splits.folder(split).to_string());
+    if let (Some(taken), Some(splits)) = (&taken, &splits) {
+        let prefix = |split: &str| if root.is_empty() { format!("{split}/") } else { format!("{root}/{split}/") };
+        let (taken, all) = (prefix(taken), splits.names.iter().map(|name| prefix(name)).collect::<Vec<_>>());
+        let inside = |name: &str| name.strip_prefix(&taken).map(String::from);
+        images.retain(|(name, _)| {
+            let within = all.iter().any(|split| name.starts_with(split));
+            if !within {
+                passed.add(Reason::OutsideSplit, name.as_str());
+            }
+            within
+        });
+        images = images.into_iter().filter_map(|(name, place)| Some((inside(&name)?, place))).collect();
+        folders = folders.iter().filter_map(|name| inside(name)).collect();
     }
+    let class = |name: &String| name.split_once('/').map(|(class, _)| class.to_string());
+    let named = images.iter().filter_map(|(name, _)| class(name));
+    let classes = folders.iter().filter(|name| !name.contains('/')).cloned().chain(named).collect();
+    let root = path.join(root);
+    let within = taken.as_ref().map_or(root.clone(), |taken| root.join(taken));
+    let mut listing = Listing::new(&within, demand, classes, images, &passed)?;
+    let empty = std::mem::take(&mut listing.empty);
+    let source = Arc::new(Tar { file, listing: without_doubles(path, listing)? });
+    Ok(Opened { source, root, splits, taken, empty, passed_over: passed })
+}
 
-    /// Lists the pictures, in classes or not.
-    pub(super) fn open_loose(path: &Path) -> Result<Self> {
-        Self::listed(path, |_, found| Listing::loose(path, found))
+/// Lists the pictures, in classes or not.
+pub(super) fn open_loose(path: &Path) -> Result<Opened> {
+    let Scan { file, images, folders, passed } = Scan::of(path)?;
+    let (root, splits) = splits(path, &images, &folders)?;
+    let depth = usize::from(splits.is_some()) + usize::from(!root.is_empty());
+    let listing = Listing::loose(path, depth, images, &passed)?;
+    let source = Arc::new(Tar { file, listing: without_doubles(path, listing)? });
+    Ok(Opened { source, root: path.join(root), splits, taken: None, empty: Vec::new(), passed_over: passed })
+}
+
+/// The splits that a tar holds, if it does, and the folder where they lie: none, or the one folder in it.
+fn splits(path: &Path, images: &[(String, Place)], folders: &BTreeSet<String>) -> Result<(String, Option<Splits>)> {
+    let of = |root: &str| -> Result<(Vec<String>, Option<Splits>)> {
+        // Folders in the root, and whether they hold folders.
+        let mut found: BTreeMap<&str, bool> = BTreeMap::new();
+        let inner = |name: &'_ str| {
+            if root.is_empty() { Some(0) } else { name.strip_prefix(root)?.starts_with('/').then_some(root.len() + 1) }
+        };
+        let of_folders = folders.iter().filter_map(|name| Some(&name[inner(name)?..]));
+        for name in of_folders {
+            let (first, nested) = name.split_once('/').map_or((name, false), |(first, _)| (first, true));
+            *found.entry(first).or_default() |= nested;
+        }
+        for (first, rest) in images.iter().filter_map(|(name, _)| name[inner(name)?..].split_once('/')) {
+            *found.entry(first).or_default() |= rest.contains('/');
+        }
+        let names: Vec<String> = found.keys().map(|name| (*name).to_string()).collect();
+        let splits = Splits::of(&names, &|name| found.get(name).copied().unwrap_or_default());
+        Ok((names, splits.map_err(|why| Error::file(path.join(root), why))?))
+    };
+    match of("")? {
+        (names, None) if names.len() == 1 => {
+            let splits = of(&names[0])?.1;
+            Ok(if splits.is_some() { (names[0].clone(), splits) } else { (String::new(), None) })
+        }
+        (_, splits) => Ok((String::new(), splits)),
     }
+}
 
-    /// Lists the pictures: `list` hears the names of the outermost folders, and name and place of each picture.
-    fn listed(path: &Path, list: impl FnOnce(Vec<String>, Vec<(String, Place)>) -> Result<Listing<Place>>) -> Result<Self> {
+fn without_doubles(path: &Path, listing: Listing<Place>) -> Result<Listing<Place>> {
+    match listing.pictures.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        Some(pair) => Err(Error::file(path, format!("holds {} twice", printable(&pair[0].0)))),
+        None => Ok(listing),
+    }
+}
+
+/// What a tar holds.
+struct Scan {
+    file: File,
+    images: Vec<(String, Place)>,
+    /// Folders that have entries of their own, of the outermost levels.
+    folders: BTreeSet<String>,
+    passed: PassedOver,
+}
+
+impl Scan {
+    fn of(path: &Path) -> Result<Scan> {
         let io = |error| Error::io(path, error);
         let broken = |error: std::io::Error| Error::file(path, format!("broken tar: {error}"));
+        let text = |bytes: &[u8]| {
+            String::from_utf8(bytes.to_vec())
+                .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with such names"))
+        };
         let file = File::open(path).map_err(io)?;
         let size = file.metadata().map_err(io)?.len();
-        let (mut classes, mut found) = (Vec::new(), Vec::new());
+        // All regular files, as links may lead to any of them.
+        let (mut files, mut links) = (Vec::new(), Vec::new());
+        let (mut folders, mut hidden, mut passed) = (BTreeSet::new(), BTreeSet::new(), PassedOver::default());
         let mut archive = ::tar::Archive::new(BufReader::new(file.try_clone().map_err(io)?));
         for entry in archive.entries_with_seek().map_err(broken)? {
-            let entry = entry.map_err(broken)?;
-            let name = String::from_utf8(entry.path_bytes().into_owned())
-                .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with such names"))?;
-            // "./cat/1.jpg" and "cat//1.jpg" are cat/1.jpg; hidden files and folders are passed over.
-            let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-            if parts.iter().any(|part| part.starts_with('.')) {
+            let mut entry = entry.map_err(broken)?;
+            let mut name = text(&entry.path_bytes())?;
+            let kind = entry.header().entry_type();
+            let pax_sparse = pax_sparse_name(&mut entry).map_err(broken)?;
+            if let Some(real) = &pax_sparse {
+                name = text(real)?;
+            }
+            // "./cat/1.jpg" and "cat//1.jpg" are cat/1.jpg.
+            let inner = parts(&name).join("/");
+            if inner.is_empty() || kind.is_pax_global_extensions() {
                 continue;
             }
-            let kind = entry.header().entry_type();
-            match parts.as_slice() {
-                [class] if kind.is_dir() => classes.push((*class).to_string()),
-                [.., last] if kind.is_file() && is_picture(last) => {
-                    let place = Place { start: entry.raw_file_position(), bytes: entry.size() };
-                    if place.start.checked_add(place.bytes).is_none_or(|end| end > size) {
-                        return Err(Error::file(path, format!("ends in the middle of {name}; copy it again")));
-                    }
-                    if let [class, _, ..] = parts.as_slice() {
-                        classes.push((*class).to_string());
-                    }
-                    found.push((parts.join("/"), place));
+            if (kind.is_hard_link() || kind.is_symlink()) && !is_hidden_within(&inner) {
+                let target = text(&entry.link_name_bytes().unwrap_or_default())?;
+                let target = if kind.is_symlink() { beside(&inner, &target) } else { Some(parts(&target).join("/")) };
+                links.push((inner, target));
+                continue;
+            }
+            if is_hidden_within(&inner) {
+                hidden.insert(hidden_part(&inner).to_string());
+                if !kind.is_file() {
+                    continue;
                 }
-                _ => {}
+            }
+            match kind {
+                _ if kind.is_dir() => {
+                    if inner.matches('/').count() < 3 {
+                        folders.insert(inner);
+                    }
+                }
+                _ if pax_sparse.is_some() => passed.add(Reason::Sparse, inner),
+                _ if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() => {
+                    let sparse = kind.is_gnu_sparse();
+                    let start = if sparse { entry.raw_header_position() } else { entry.raw_file_position() };
+                    let stored = if sparse { entry.header().entry_size().map_err(broken)? } else { entry.size() };
+                    if entry.raw_file_position().checked_add(stored).is_none_or(|end| end > size) {
+                        return Err(Error::file(path, format!("ends in the middle of {}; copy it again", printable(&name))));
+                    }
+                    files.push((inner, Place { start, bytes: entry.size(), sparse }));
+                }
+                _ => passed.add(Reason::NotRegular, inner),
             }
         }
-        let listing = list(classes, found)?;
-        if let Some(pair) = listing.pictures.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::file(path, format!("holds {} twice", pair[0].0)));
+        drop(archive);
+        let resolved = resolve(&files, links, &mut passed);
+        hidden.into_iter().for_each(|name| passed.add(Reason::Hidden, name));
+        let mut images = Vec::with_capacity(files.len());
+        for (name, place) in files.into_iter().chain(resolved) {
+            if is_hidden_within(&name) {
+                continue;
+            }
+            match kind_of(&file, &name, place) {
+                None => images.push((name, place)),
+                Some(why) => passed.add(why, name),
+            }
         }
-        Ok(Tar { file, listing })
+        Ok(Scan { file, images, folders, passed })
     }
+}
 
-    /// The bytes of picture `i`.
-    fn read(&self, i: usize) -> Result<Vec<u8>, String> {
-        let Place { start, bytes } = self.listing.pictures[i].2;
-        if bytes > decode::MAX_FILE {
-            return Err(decode::TOO_LARGE.into());
+/// The parts of a name.
+fn parts(name: &str) -> Vec<&str> {
+    name.split('/').filter(|part| !matches!(*part, "" | ".")).collect()
+}
+
+/// Whether a name or a folder above it is hidden. `..`, which leads out of the tar, is too.
+fn is_hidden_within(name: &str) -> bool {
+    name.split('/').any(is_hidden)
+}
+
+/// A name up to its first hidden part.
+fn hidden_part(name: &str) -> &str {
+    let mut end = 0;
+    for part in name.split('/') {
+        end += part.len();
+        if is_hidden(part) {
+            break;
         }
-        let mut buffer = vec![0; bytes as usize];
-        read_exact_at(&self.file, &mut buffer, start).map_err(|error| format!("cannot be read: {error}"))?;
-        Ok(buffer)
+        end += 1;
+    }
+    &name[..end.min(name.len())]
+}
+
+/// Where a symbolic link leads to within the tar; none outside of it.
+fn beside(link: &str, target: &str) -> Option<String> {
+    if target.starts_with('/') {
+        return None;
+    }
+    let mut at = parts(link);
+    at.pop();
+    for part in parts(target) {
+        match part {
+            ".." => drop(at.pop()?),
+            part => at.push(part),
+        }
+    }
+    Some(at.join("/"))
+}
+
+/// Links, which may lead to links: each with the place of the file at its end. Others are counted.
+fn resolve(files: &[(String, Place)], links: Vec<(String, Option<String>)>, passed: &mut PassedOver) -> Vec<(String, Place)> {
+    /// Longer chains lead in a circle.
+    const MOST: usize = 40;
+    if links.is_empty() {
+        return Vec::new();
+    }
+    let places: HashMap<&str, Place> = files.iter().map(|(name, place)| (name.as_str(), *place)).collect();
+    let next: HashMap<&str, &str> = links.iter().filter_map(|(name, target)| Some((name.as_str(), target.as_deref()?))).collect();
+    let end = |target: &Option<String>| {
+        let mut at = target.as_deref()?;
+        for _ in 0..MOST {
+            if let Some(place) = places.get(at) {
+                return Some(*place);
+            }
+            at = next.get(at)?;
+        }
+        None
+    };
+    let mut resolved = Vec::new();
+    for (name, target) in &links {
+        match end(target) {
+            Some(place) => resolved.push((name.clone(), place)),
+            None => passed.add(Reason::Link, name.as_str()),
+        }
+    }
+    resolved
+}
+
+/// Why a file is no image, if so. As in a folder, known endings are believed.
+fn kind_of(file: &File, name: &str, place: Place) -> Option<Reason> {
+    if is_picture(name.rsplit('/').next().unwrap_or(name)) {
+        return None;
+    }
+    match read(file, Place { bytes: place.bytes.min(sniff::START as u64), ..place }).map(|start| sniff::content(&start)) {
+        Ok(Content::Image) => None,
+        Ok(Content::Unread(_)) => Some(Reason::Format),
+        Ok(_) => Some(Reason::NotImage),
+        Err(_) => Some(Reason::Unreadable),
+    }
+}
+
+/// The true name of a file with holes in pax's form, which is not read.
+fn pax_sparse_name<R: Read>(entry: &mut ::tar::Entry<'_, R>) -> std::io::Result<Option<Vec<u8>>> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(None) };
+    let (mut sparse, mut name) = (false, None);
+    for extension in extensions {
+        let extension = extension?;
+        sparse |= extension.key_bytes().starts_with(b"GNU.sparse.");
+        if extension.key_bytes() == b"GNU.sparse.name" {
+            name = Some(extension.value_bytes().to_vec());
+        }
+    }
+    Ok(sparse.then(|| name.unwrap_or_else(|| entry.path_bytes().into_owned())))
+}
+
+/// A file with holes may be this large: a few bytes in a tar can claim to be any number of zeros.
+const MAX_SPARSE: u64 = 64 << 20;
+
+/// The bytes of a file.
+fn read(file: &File, place: Place) -> Result<Vec<u8>, String> {
+    if place.bytes > decode::MAX_FILE {
+        return Err(decode::TOO_LARGE.into());
+    }
+    if place.sparse && place.bytes > MAX_SPARSE {
+        return Err("a sparse file of more than 64 MiB; pack it without --sparse".into());
+    }
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let mut buffer = vec![0; place.bytes as usize];
+    if place.sparse {
+        let mut archive = ::tar::Archive::new(From { file, at: place.start });
+        let mut entries = archive.entries().map_err(unreadable)?;
+        let mut entry = entries.next().ok_or("cannot be read: its header is gone")?.map_err(unreadable)?;
+        entry.read_exact(&mut buffer).map_err(unreadable)?;
+    } else {
+        read_exact_at(file, &mut buffer, place.start).map_err(unreadable)?;
+    }
+    Ok(buffer)
+}
+
+/// The bytes of a file from a place on.
+struct From<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for From<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = read_at(self.file, buffer, self.at)?;
+        self.at += n as u64;
+        Ok(n)
     }
 }
 
@@ -107,7 +344,7 @@ impl Source for Tar {
     }
 
     fn picture(&self, i: usize) -> Result<Picture, String> {
-        decode::decode(&self.read(i)?)
+        decode::decode(&read(&self.file, self.listing.pictures[i].2)?)
     }
 
     fn file_size(&self, i: usize) -> Option<u64> {
@@ -115,25 +352,32 @@ impl Source for Tar {
     }
 
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
-        self.read(i).map(Some)
+        read(&self.file, self.listing.pictures[i].2).map(Some)
     }
 }
 
 /// Reads at a place without moving a position that other threads would share.
 #[cfg(unix)]
-fn read_exact_at(file: &File, buffer: &mut [u8], start: u64) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, buffer, start)
+fn read_at(file: &File, buffer: &mut [u8], start: u64) -> std::io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, start)
 }
 
 #[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], start: u64) -> std::io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, start)
+}
+
 fn read_exact_at(file: &File, mut buffer: &mut [u8], mut start: u64) -> std::io::Result<()> {
     while !buffer.is_empty() {
-        let n = std::os::windows::fs::FileExt::seek_read(file, buffer, start)?;
-        if n == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        match read_at(file, buffer, start) {
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                buffer = &mut buffer[n..];
+                start += n as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        buffer = &mut buffer[n..];
-        start += n as u64;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Load, Mode, memory};
+use crate::data_set;
 use crate::out::{self, Align};
 
 /// Options of `alexnet bench data`.
@@ -48,12 +49,12 @@ struct Sample {
     resized: Vec<Picture>,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let load = &args.load;
     // Checks the options before the work.
     let (mut engine, mut work) = load.cpu(Mode::Train)?;
     let source = match &args.data {
-        Some(path) => data::open(path)?,
+        Some(path) => data_set::open(path, Split::Train, data::Demand::WithImages, quiet)?.source,
         None => data::built_in(Split::Train, 0),
     };
     let preprocess = Preprocess::for_net(engine.net());

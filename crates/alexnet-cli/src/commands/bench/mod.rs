@@ -74,12 +74,12 @@ const WARM_UP: usize = 2;
 /// At least this many are.
 const LEAST: usize = 3;
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     match &args.what {
         What::Train(load) => speed::run(load, Mode::Train),
         What::Infer(load) => speed::run(load, Mode::Infer),
         What::Kernels(args) => kernels::run(args),
-        What::Data(args) => data::run(args),
+        What::Data(args) => data::run(args, quiet),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::findings::{Findings, Member, Set};
 use crate::commands::labels::Labels;
 use crate::commands::machine::Machine;
-use crate::{model_file, net_option, out};
-use alexnet::data::{self, Source, loader};
+use crate::{data_set, model_file, net_option, out};
+use alexnet::data::{Demand, Source, Split, loader};
 use alexnet::draw::Format;
 use alexnet::eval;
 use alexnet::quality::duplicates::{LIKENESS, duplicates};
@@ -69,15 +69,20 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.model.is_none() && (args.labels.labels.is_some() || args.labels.label_order.is_some()) {
         bail!("--labels, --label-order: they are about the model of --model; give one, or leave them out");
     }
-    let paths: Vec<&Path> = std::iter::once(args.data.as_path()).chain(args.val.as_deref()).collect();
-    let sources = paths.iter().map(|path| Ok(data::open(path)?)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut opened = vec![data_set::open(&args.data, Split::Train, Demand::All, quiet)?];
+    // A validation split beside the training split is checked against it, as training uses both.
+    let own = opened[0].splits.as_ref().is_some_and(|splits| splits.validation.is_some()).then_some(&args.data);
+    if let Some(path) = args.val.as_ref().or(own) {
+        opened.push(data_set::open(path, Split::Validation, Demand::All, quiet)?);
+    }
+    let sources: Vec<Arc<dyn Source>> = opened.iter().map(|opened| opened.source.clone()).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.machine.threads).build().context("cannot start threads")?;
     let scans = sources.iter().map(|source| look(&**source, &pool, quiet)).collect::<anyhow::Result<Vec<Scan>>>()?;
     let groups = pool.install(|| duplicates(&scans.iter().collect::<Vec<_>>(), args.likeness));
 
     let mut findings = Findings::default();
-    for ((path, source), scan) in paths.iter().zip(&sources).zip(&scans) {
-        findings.sets.push(Set::new(path, &**source, scan, args.small));
+    for (opened, scan) in opened.into_iter().zip(&scans) {
+        findings.sets.push(Set::new(opened, scan, args.small));
     }
     for group in groups {
         let member = |&(set, i): &(usize, usize)| Member::new(set, &*sources[set], i);

@@ -1,13 +1,13 @@
 //! What a check found: for programs, in words, and as a contact sheet.
 
-use alexnet::data::Source;
+use crate::out::name;
+use alexnet::data::{Opened, PassedOver, Source};
 use alexnet::draw::sheet::{Bar, Cell, Group, Sheet};
 use alexnet::draw::{GREEN, GREY, INK, RED};
 use alexnet::quality::labels::{Doubt, NEIGHBOURS};
 use alexnet::quality::{Scan, Sizes};
 use serde::Serialize;
 use std::fmt::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 /// All that was found.
@@ -28,6 +28,8 @@ pub(super) struct Set {
     broken: Vec<Broken>,
     classes: Vec<Class>,
     sizes: Option<Sizes>,
+    /// What lies there and is not used.
+    passed_over: PassedOver,
     /// The short side below which a picture counts as small.
     small_side: usize,
 }
@@ -85,7 +87,8 @@ const IMBALANCE: f64 = 10.0;
 const DRAWN: usize = 60;
 
 impl Set {
-    pub(super) fn new(path: &Path, source: &dyn Source, scan: &Scan, small_side: usize) -> Set {
+    pub(super) fn new(opened: Opened, scan: &Scan, small_side: usize) -> Set {
+        let (path, source) = (opened.path(), &*opened.source);
         let mut counts = vec![0; source.classes().len()];
         scan.readable().for_each(|(i, _)| counts[source.label(i) as usize] += 1);
         let classes = source.classes().iter().zip(counts);
@@ -95,15 +98,24 @@ impl Set {
             broken: scan.broken().map(|(i, why)| Broken { name: source.name(i).into(), why: why.into() }).collect(),
             classes: classes.map(|(class, pictures)| Class { class: class.clone(), pictures }).collect(),
             sizes: scan.sizes(small_side),
+            passed_over: opened.passed_over,
             small_side,
         }
     }
 
     fn report(&self, show: usize, text: &mut String) {
         let Set { path, pictures, broken, classes, sizes, .. } = self;
-        line(text, &format!("{path}: {pictures} pictures of {} classes", classes.len()));
+        line(
+            text,
+            &format!(
+                "{}: {pictures} pictures of {} {}",
+                name(path),
+                classes.len(),
+                if classes.len() == 1 { "class" } else { "classes" }
+            ),
+        );
         line(text, &format!("  cannot be read: {}", broken.len()));
-        list(text, broken.iter().map(|b| format!("{}: {}", b.name, b.why)), show);
+        list(text, broken.iter().map(|b| format!("{}: {}", name(&b.name), name(&b.why))), show);
         if let Some(Sizes { width, height, small, long, grey }) = sizes {
             let [narrow, wide_median, wide] = width;
             let [low, high_median, high] = height;
@@ -125,7 +137,10 @@ impl Set {
             };
             let span = match (least.pictures, most.pictures) {
                 (few, many) if few == many => format!("{few} pictures each"),
-                (few, many) => format!("from {} {few} to {} {many}, {ratio:.1} times as many", least.class, most.class),
+                (few, many) => {
+                    let [least, most] = [least, most].map(|class| name(&class.class));
+                    format!("from {least} {few} to {most} {many}, {ratio:.1} times as many")
+                }
             };
             line(text, &format!("  classes: {span}{warning}"));
         }
@@ -140,7 +155,8 @@ impl Member {
 
     /// The name, with a mark where it is not of the first set.
     fn words(&self) -> String {
-        if self.set == 0 { self.name.clone() } else { format!("{} (validation)", self.name) }
+        let name = name(&self.name);
+        if self.set == 0 { name.into_owned() } else { format!("{name} (validation)") }
     }
 
     fn cell(&self, sources: &[Arc<dyn Source>]) -> anyhow::Result<Cell> {
@@ -201,7 +217,7 @@ impl Findings {
             line(&mut text, &format!("likely wrong labels: {}", self.doubts.len()));
             let words = |doubt: &Doubted| {
                 let Doubted { picture, probability, suggested, suggested_probability, agreeing, suggesting, neighbours } = doubt;
-                let class = &picture.class;
+                let (class, suggested) = (name(&picture.class), name(suggested));
                 let (low, high) = (probability * 100.0, suggested_probability * 100.0);
                 format!(
                     "{}: {low:.1} %, rather {suggested}, {high:.1} %; of {neighbours} neighbours {agreeing} {class}, {suggesting} {suggested}",

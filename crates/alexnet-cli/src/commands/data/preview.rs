@@ -1,7 +1,7 @@
 //! `alexnet data preview`: pictures as training sees them.
 
 use crate::net_option::NetOption;
-use crate::out;
+use crate::{data_set, out};
 use alexnet::data;
 use alexnet::draw::sheet::{Cell, Sheet};
 use alexnet::draw::{Format, GREY, INK};
@@ -42,7 +42,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Format::of(&args.out)?;
     let source = match &args.data {
-        Some(path) => data::open(path)?,
+        Some(path) => data_set::open(path, data::Split::Train, data::Demand::Trainable, quiet)?.source,
         None => data::built_in(data::Split::Train, 0),
     };
     let recipe = recipe::named(&args.recipe)?;
@@ -81,5 +81,5 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.json {
         return out::print_json(&json!({ "out": args.out, "pictures": shown, "broken": broken }));
     }
-    if quiet { Ok(()) } else { out::print(&format!("{}: {} pictures\n", args.out.display(), shown.len())) }
+    if quiet { Ok(()) } else { out::print(&format!("{}: {} pictures\n", out::path(&args.out), shown.len())) }
 }

@@ -2,6 +2,7 @@
 
 use super::super::labels::Labels;
 use super::opened::{Common, class_json, count};
+use crate::{data_set, out};
 use alexnet::data::{self, Source, loader};
 use alexnet::explain::{errors, maximal};
 use alexnet::image::Preprocess;
@@ -49,9 +50,9 @@ fn unit(text: &str) -> Result<(String, usize), String> {
 /// Pictures that go through the network together.
 const BATCH: usize = 32;
 
-fn open(path: Option<&PathBuf>) -> anyhow::Result<Arc<dyn Source>> {
+fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Source>> {
     Ok(match path {
-        Some(path) => data::open(path)?,
+        Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
         None => data::built_in(data::Split::Test, 0),
     })
 }
@@ -71,7 +72,7 @@ fn bar(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
 pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     let (mut model, mut engine) = args.common.open(BATCH)?;
     let order = args.labels.apply(&mut model)?;
-    let source = eval::for_model(open(args.data.as_ref())?, &model.classes, order)
+    let source = eval::for_model(open(args.data.as_ref(), quiet)?, &model.classes, order)
         .with_context(|| args.common.model.display().to_string())?;
     model.classes = source.classes().to_vec();
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
@@ -82,7 +83,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     for (i, why) in &found.broken {
-        eprintln!("left out: {}: {why}", source.name(*i as usize));
+        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     if found.images == 0 {
         return Err(anyhow!("none of the {} pictures could be read", source.len()));
@@ -107,7 +108,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
     for (layer, _) in &args.units {
         model.net.layer(layer)?;
     }
-    let source = open(args.data.as_ref())?;
+    let source = open(args.data.as_ref(), quiet)?;
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let (mut whole, mut units, mut words): (Option<draw::sheet::Sheet>, _, _) = (None, Vec::new(), Vec::new());
     for (layer, unit) in &args.units {

@@ -58,7 +58,7 @@ impl Common {
         }
         match path {
             _ if self.json => out::print_json(&json),
-            Some(path) if !quiet => out::print(&format!("{}: {words}\n", path.display())),
+            Some(path) if !quiet => out::print(&format!("{}: {}\n", out::path(&path), out::name(words))),
             _ => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use super::arithmetic::Arithmetic;
 use super::labels::{self, Labels};
 use super::machine::Machine;
 use super::ranks;
+use crate::data_set;
 use alexnet::class_match::LabelOrder;
 use alexnet::data::{self, Source};
 use alexnet::engine::init;
@@ -160,7 +161,8 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     };
     let mut start =
         start.map(|model| begin::at_size(model, config.image_size)).transpose().context("--image-size with --from")?;
-    let (train, val) = pictures(&config)?;
+    let own_split = args.val_share.is_none() && resumed.is_none();
+    let (train, val) = pictures(&mut config, own_split, quiet || !first)?;
     let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
     let head = match (start.as_mut(), &saved) {
         // The state of a run names its classes.
@@ -246,16 +248,21 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     Ok(())
 }
 
-/// Training and validation pictures, both with the training pictures' classes.
-pub(crate) fn pictures(config: &Config) -> anyhow::Result<(Arc<dyn Source>, Arc<dyn Source>)> {
+/// Training and validation pictures, both with the training pictures' classes. With `own_split`, a validation split beside the training
+/// split becomes the setting `val`, unless that names other pictures.
+pub(crate) fn pictures(config: &mut Config, own_split: bool, quiet: bool) -> anyhow::Result<(Arc<dyn Source>, Arc<dyn Source>)> {
     let Some(path) = &config.data else {
         let of = |split| data::built_in(split, BUILT_IN_SEED);
         return Ok((of(data::Split::Train), of(data::Split::Validation)));
     };
-    let train = data::open(path)?;
+    let data::Opened { source: train, splits, .. } = data_set::open(path, data::Split::Train, data::Demand::Trainable, quiet)?;
+    if own_split && config.val.is_none() && splits.is_some_and(|splits| splits.validation.is_some()) {
+        config.val = config.data.clone();
+    }
     match &config.val {
         Some(val) => {
-            let val = eval::by_name(data::open(val)?, train.classes()).with_context(|| format!("{}", val.display()))?;
+            let found = data_set::open(val, data::Split::Validation, data::Demand::WithImages, quiet)?.source;
+            let val = eval::by_name(found, train.classes()).with_context(|| format!("{}", val.display()))?;
             Ok((train, val))
         }
         None => Ok(data::hold_out(train, config.val_share)),

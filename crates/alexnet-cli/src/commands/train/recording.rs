@@ -82,7 +82,7 @@ impl Recording {
 
     fn warn(&mut self, error: &alexnet::Error) {
         if !std::mem::replace(&mut self.warned, true) {
-            eprintln!("{}", warning(error));
+            crate::out::note(&warning(error));
         }
     }
 }

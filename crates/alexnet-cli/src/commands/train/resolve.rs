@@ -165,8 +165,10 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
         let now = config.blocks.map_or("no fixed blocks".into(), |blocks| format!("{blocks} blocks"));
         bail!("--deterministic: {RUN} {now}, and that cannot change now; leave it out");
     }
+    // A root with splits is both: it moves as a whole.
+    let together = config.val.is_some() && config.val == config.data;
     config.data = absolute(args.data.as_deref())?.or(config.data);
-    config.val = absolute(args.val.as_deref())?.or(config.val);
+    config.val = absolute(args.val.as_deref())?.or(if together { config.data.clone() } else { config.val });
     config.from = absolute(args.from.as_deref())?.or(config.from);
     let labels = labels::absolute(args.labels.labels.as_deref())?;
     if labels.is_some() && labels != config.labels {

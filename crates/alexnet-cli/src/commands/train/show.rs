@@ -80,7 +80,7 @@ impl Show {
             recipe.epochs,
             recipe.batch,
             recipe.lr,
-            folder.display()
+            crate::out::path(folder)
         ));
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Show {
                 _ if known == all => format!("the head goes on with its rows for these {all} classes"),
                 _ => format!("the head has its rows for {known} of {all} classes, and new ones for the others"),
             };
-            self.line(&format!("from {}; {head}", from.display()));
+            self.line(&format!("from {}; {head}", crate::out::path(from)));
         }
         let rates = &config.recipe.layer_rates;
         let of =
@@ -165,7 +165,7 @@ impl Show {
             Event::Before { row, .. } => self.before(row),
             Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
             Event::Broken { .. } if self.silent => {}
-            Event::Broken { name, why } => self.bar.suspend(|| eprintln!("left out: {name}: {why}")),
+            Event::Broken { name, why } => self.bar.suspend(|| crate::out::note(&format!("left out: {name}: {why}"))),
         }
     }
 

@@ -14,14 +14,14 @@ use self::shape::Shape;
 use super::Source;
 use crate::image::Picture;
 
-/// Which part of the built-in set.
+/// Which part of a data set, such as the built-in one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// 4,000 pictures to learn from.
+    /// Pictures to learn from: 4,000 in the built-in set.
     Train,
-    /// 500 others to choose settings by.
+    /// Others to choose settings by: 500.
     Validation,
-    /// 500 more, to be looked at once.
+    /// More, to be looked at once: 500.
     Test,
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Event, OnBad, Trainer, rule};
 use crate::data::Source;
+use crate::escape::printable;
 use crate::train::state::write_model;
 use crate::{Error, Result, files};
 
@@ -54,7 +55,9 @@ impl Trainer<'_> {
         if !self.writes() {
             return Ok(());
         }
-        let text: String = self.state.broken.iter().map(|(name, why)| format!("{name}: {why}\n")).collect();
+        // A line each, whatever a name holds.
+        let line = |(name, why): (&String, &String)| format!("{}: {}\n", printable(name), printable(why));
+        let text: String = self.state.broken.iter().map(line).collect();
         files::write_whole_with(self.folder.broken(), files::Sync::Later, |out| out.write_all(text.as_bytes()))
     }
 

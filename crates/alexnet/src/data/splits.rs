@@ -1,0 +1,100 @@
+//! Roots that hold a data set's splits, such as `train/` and `val/`, each with one folder per class.
+
+use super::Split;
+use crate::escape::printable;
+
+/// Names of split folders, in lower case, the preferred ones first.
+const TRAIN: [&str; 2] = ["train", "training"];
+const VALIDATION: [&str; 5] = ["val", "validation", "valid", "dev", "eval"];
+const TEST: [&str; 2] = ["test", "testing"];
+
+/// The splits of a data set, by the names of their folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Splits {
+    /// All split folders, sorted.
+    pub names: Vec<String>,
+    /// The one to train with.
+    pub train: String,
+    /// The one to validate with.
+    pub validation: Option<String>,
+    /// The one to test with at the end.
+    pub test: Option<String>,
+}
+
+impl Splits {
+    /// Recognises splits from the names of a root's folders. All must be names of splits, one of training and another, and
+    /// hold folders: otherwise `train` and `test` are classes like any others. `has_folders` says whether a folder holds folders.
+    ///
+    /// # Errors
+    /// Some folders are such splits and others are not, so that neither reading is safe.
+    pub(super) fn of(folders: &[String], has_folders: &dyn Fn(&str) -> bool) -> Result<Option<Splits>, String> {
+        let find = |kind: &[&str], among: &[String]| {
+            kind.iter().find_map(|wanted| among.iter().find(|name| name.eq_ignore_ascii_case(wanted)).cloned())
+        };
+        let known =
+            |name: &&String| [TRAIN.as_slice(), &VALIDATION, &TEST].iter().any(|kind| find(kind, &[(*name).clone()]).is_some());
+        let (named, others): (Vec<&String>, Vec<&String>) = folders.iter().partition(known);
+        let (mut names, flat): (Vec<String>, Vec<String>) = named.into_iter().cloned().partition(|name| has_folders(name));
+        names.sort();
+        let [train, validation, test] = [TRAIN.as_slice(), &VALIDATION, &TEST].map(|kind| find(kind, &names));
+        let problem = |other: &str, what: &str| {
+            Err(format!("its folders are named as splits, but {} {what}; give the folder of one split", printable(other)))
+        };
+        match (train, others.first()) {
+            (Some(_), Some(other)) if names.len() > 1 => problem(other, "is not one"),
+            (_, Some(_)) => Ok(None),
+            // A split without class folders beside sound ones holds images without labels, as many test sets do.
+            (Some(train), None) if names.len() > 1 => Ok(Some(Splits { names, train, validation, test })),
+            _ if !names.is_empty() && !flat.is_empty() && find(&TRAIN, folders).is_some() => {
+                problem(&flat[0], "holds no class folders")
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The folder to take for a purpose: for validation the test split where there is no other.
+    pub(super) fn folder(&self, split: Split) -> &str {
+        let (validation, test) = (self.validation.as_deref(), self.test.as_deref());
+        match split {
+            Split::Train => None,
+            Split::Validation => validation.or(test),
+            Split::Test => test.or(validation),
+        }
+        .unwrap_or(&self.train)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(folders: &[&str], with_folders: &[&str]) -> Result<Option<Splits>, String> {
+        let folders: Vec<String> = folders.iter().map(|name| (*name).to_string()).collect();
+        Splits::of(&folders, &|name| with_folders.contains(&name))
+    }
+
+    #[test]
+    fn splits_are_known_by_their_names_and_by_holding_folders() {
+        let all = ["Train", "valid", "test"];
+        let splits = of(&all, &all).unwrap().unwrap();
+        let taken = [Split::Train, Split::Validation, Split::Test].map(|split| splits.folder(split).to_string());
+        assert_eq!(taken, ["Train", "valid", "test"]);
+        let splits = of(&["test", "train"], &["test", "train"]).unwrap().unwrap();
+        assert_eq!((splits.folder(Split::Validation), splits.validation.as_deref()), ("test", None));
+        // A test set without labels is no reason to train the classes train and val.
+        let splits = of(&["train", "val", "test"], &["train", "val"]).unwrap().unwrap();
+        assert_eq!((splits.names.as_slice(), splits.test), (["train", "val"].map(String::from).as_slice(), None));
+        // Classes.
+        for (folders, with_folders) in [
+            (["train", "test"], [].as_slice()),
+            (["train", "bus"], &["train", "bus"]),
+            (["test", "bus"], &["test", "bus"]),
+            (["val", "test"], &["val", "test"]),
+        ] {
+            assert_eq!(of(&folders, with_folders), Ok(None), "{folders:?}");
+        }
+        assert_eq!((of(&[], &[]), of(&["train"], &["train"])), (Ok(None), Ok(None)));
+        assert!(of(&["train", "val", "extra"], &["train", "val", "extra"]).unwrap_err().contains("extra is not one"));
+        assert!(of(&["train", "val"], &["train"]).unwrap_err().contains("val holds no class folders"));
+    }
+}

@@ -1,0 +1,54 @@
+//! Text files that people and other programs write: lists of images, names of classes.
+
+use crate::{Error, Result};
+use std::io::Read;
+use std::path::Path;
+
+/// A larger file is refused: a list of ten million images has about 500 MB.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Reads a text file whole. A byte-order mark is removed; UTF-16, which PowerShell writes, is understood where it has one.
+///
+/// # Errors
+/// When it cannot be read, is not a regular file (a pipe would be waited for without end), or is not text.
+pub fn read(path: &Path) -> Result<String> {
+    let io = |error| Error::io(path, error);
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(Error::file(path, "not a regular file; give a text file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::file(path, "larger than 1 GiB, which is too large for a text file"));
+    }
+    decode(bytes).ok_or_else(|| Error::file(path, "not text in UTF-8; save it as UTF-8"))
+}
+
+fn decode(bytes: Vec<u8>) -> Option<String> {
+    let wide = |order: fn([u8; 2]) -> u16, bytes: &[u8]| {
+        let (units, rest) = bytes.as_chunks::<2>();
+        let text = String::from_utf16(&units.iter().map(|&unit| order(unit)).collect::<Vec<_>>()).ok();
+        text.filter(|_| rest.is_empty())
+    };
+    match bytes.as_slice() {
+        [0xEF, 0xBB, 0xBF, text @ ..] => String::from_utf8(text.to_vec()).ok(),
+        [0xFF, 0xFE, text @ ..] => wide(u16::from_le_bytes, text),
+        [0xFE, 0xFF, text @ ..] => wide(u16::from_be_bytes, text),
+        _ => String::from_utf8(bytes).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_order_marks_are_removed_and_utf_16_is_understood() {
+        let (plain, marked) = (b"k\xC3\xA4se\r\n".to_vec(), b"\xEF\xBB\xBFk\xC3\xA4se\r\n".to_vec());
+        let wide = |order: fn(u16) -> [u8; 2]| "\u{FEFF}käse\r\n".encode_utf16().flat_map(order).collect::<Vec<u8>>();
+        for bytes in [plain, marked, wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {
+            assert_eq!(decode(bytes).as_deref(), Some("käse\r\n"));
+        }
+        assert_eq!((decode(b"\xFF\xFEa".to_vec()), decode(b"k\xE4se".to_vec())), (None, None));
+    }
+}
