@@ -18,12 +18,12 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     if name == "finetune" && start.is_none() {
         bail!("--recipe finetune goes on from a model: give one with --from");
     }
-    let own = if args.data.is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
+    let own = if args.data().is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = args.epochs.unwrap_or(own);
     recipe = recipe.clone().with_batch(args.batch.unwrap_or(recipe.batch));
     recipe.lr = args.lr.unwrap_or(recipe.lr);
     recipe.check()?;
-    if args.data.is_none() && args.val.is_some() {
+    if args.data().is_none() && args.val.is_some() {
         bail!("--val without --data: the built-in set has validation pictures of its own");
     }
     let val_share = args.val_share.unwrap_or(0.1);
@@ -37,14 +37,14 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         }
         None => {
             let net = presets::by_name(args.net.as_deref().unwrap_or("torchvision"))?;
-            let own = if args.data.is_none() { BUILT_IN_IMAGE_SIZE } else { net.image_size };
+            let own = if args.data().is_none() { BUILT_IN_IMAGE_SIZE } else { net.image_size };
             (net.name, args.image_size.unwrap_or(own))
         }
     };
     let config = Config {
         net,
         image_size,
-        data: absolute(args.data.as_deref())?,
+        data: absolute(args.data())?,
         val: absolute(args.val.as_deref())?,
         val_share,
         from: absolute(args.from.as_deref())?,
@@ -60,9 +60,25 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     Ok(config)
 }
 
+/// Changes the default recipe of a new run for a small set, where the options leave that open. Returns whether it did.
+pub(super) fn small_set(args: &Args, config: &mut Config, train: usize, validation: usize) -> bool {
+    // Who chose a batch or a rate has a plan; a model to start from is the recipe `finetune`'s.
+    if args.batch.is_some() || args.lr.is_some() || config.from.is_some() {
+        return false;
+    }
+    let mut recipe = config.recipe.clone().for_small_set(train, validation);
+    recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
+    if recipe == config.recipe {
+        return false;
+    }
+    config.recipe = recipe;
+    config.blocks = args.deterministic.or(micro_batches(args, &config.recipe));
+    true
+}
+
 /// How many parts of up to --micro-batch pictures a batch has.
 fn micro_batches(args: &Args, recipe: &Recipe) -> Option<usize> {
-    args.micro_batch.map(|most| recipe.batch.div_ceil(most.get()))
+    args.micro_batch.map(|most| recipe.batch.div_ceil(most))
 }
 
 /// Most views of each picture where layers at the beginning are frozen.
@@ -158,7 +174,7 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
         let now = config.blocks.map_or("no fixed blocks".into(), |blocks| format!("{blocks} blocks"));
         bail!("--deterministic: {RUN} {now}, and that cannot change now; leave it out");
     }
-    config.data = absolute(args.data.as_deref())?.or(config.data);
+    config.data = absolute(args.data())?.or(config.data);
     config.val = absolute(args.val.as_deref())?.or(config.val);
     config.from = absolute(args.from.as_deref())?.or(config.from);
     Ok(config)
