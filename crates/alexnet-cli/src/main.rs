@@ -1,13 +1,23 @@
 //! The program `alexnet`.
 
+mod arguments;
 mod commands;
 mod data_set;
+mod faults;
+mod image_files;
 mod model_file;
 mod net_option;
+mod numbers;
 mod out;
+mod progress;
+mod runs;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
+
+/// Ends with a line where the system has no memory.
+#[global_allocator]
+static ALLOCATOR: alexnet_kernels::allocator::Reporting = alexnet_kernels::allocator::Reporting;
 
 /// Train, evaluate and use every published AlexNet.
 #[derive(Parser)]
@@ -26,6 +36,7 @@ enum Command {
     /// List the networks
     Nets(commands::nets::Args),
     /// Train a network on pictures.
+    #[command(after_help = commands::train::EXAMPLES)]
     Train(Box<commands::train::Args>),
     /// Measure how good a model is.
     Eval(commands::eval::Args),
@@ -71,7 +82,11 @@ enum Command {
 
 /// Exit status: 0 done, 1 failed, 2 bad usage (clap's own).
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    faults::prepare();
+    let cli: Cli = match arguments::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     // RUST_LOG=debug tells which algorithm each layer uses.
     env_logger::Builder::from_default_env().init();
     // Training saves and servers answer what they have taken before they end; everything else ends at once.

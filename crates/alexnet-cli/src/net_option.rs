@@ -1,5 +1,6 @@
 //! `--net` and what changes a preset, the same for every command.
 
+use crate::numbers;
 use alexnet::net::presets::{self, ALL};
 use alexnet::net::{Activation, Net};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -11,7 +12,7 @@ pub(crate) struct NetOption {
     #[arg(long, value_name = "NAME", default_value = "torchvision", value_parser = names(), hide_possible_values = true)]
     pub(crate) net: String,
     /// Rows and columns of the pictures that it takes [default: the network's own]
-    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers::pixels)]
     pub(crate) image_size: Option<usize>,
     /// Function after every hidden layer [default: the network's own, relu]
     #[arg(long, value_name = "NAME", value_parser = activations())]
@@ -31,7 +32,7 @@ impl NetOption {
         if let Some(classes) = classes {
             net = net.with_classes(classes);
         }
-        net.shapes().map(|_| net)
+        net.check_image_size().map(|()| net)
     }
 }
 

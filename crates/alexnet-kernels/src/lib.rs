@@ -20,6 +20,7 @@
 //! neighbouring channels in every operator. A [`Map`](map::Map) says where a map lies in its buffer, border of zeros included.
 
 pub mod activation;
+pub mod allocator;
 pub mod batch_norm;
 pub mod bf16;
 pub mod bias;

@@ -124,7 +124,7 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A model that cannot be read or used.
-    #[error("{0}")]
+    #[error(transparent)]
     Model(#[from] alexnet::Error),
     /// Settings that cannot work.
     #[error("{0}")]

@@ -18,6 +18,7 @@ pub mod features;
 pub mod files;
 pub mod image;
 pub mod lpips;
+pub mod memory;
 pub mod net;
 pub mod parallel;
 pub mod predict;

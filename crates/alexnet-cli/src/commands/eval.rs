@@ -1,6 +1,6 @@
 //! `alexnet eval`: how good a model is.
 
-use crate::{data_set, model_file, net_option, out};
+use crate::{data_set, model_file, net_option, numbers, out, progress};
 
 use super::labels::Labels;
 use super::machine::{self, Machine};
@@ -10,7 +10,6 @@ use alexnet::eval::{self, Report};
 use alexnet::parallel::{Communicator, Cut};
 use alexnet::weights;
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,28 +18,28 @@ use std::time::Instant;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
     model: PathBuf,
     /// Network that the model file is, where it does not tell
-    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
     /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
     #[command(flatten)]
     labels: Labels,
     /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
-    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops)]
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops, help_heading = "Evaluation")]
     crops: usize,
     /// Pictures at a time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch, help_heading = "Evaluation")]
     batch: usize,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Devices")]
     machine: Machine,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Devices")]
     ranks: ranks::Ranks,
     /// One JSON object instead of a table
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 
@@ -80,8 +79,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops == 10, options)?;
     let loader = loader.with_cut(Cut::new(ranks.rank(), ranks.size(), None)?);
 
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
-    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
+    let bar = progress::images(source.len(), quiet)?;
     let report = eval::evaluate_on(&**ranks, &mut *engine, &loader, &model.classes, args.crops, &mut |done| {
         bar.set_position(done as u64);
         true

@@ -1,17 +1,23 @@
 //! `alexnet features`: what a layer makes of pictures, as a table; and what `alexnet similar` shares with it.
 
 use super::machine::Machine;
-use crate::{data_set, model_file, net_option, out};
+use crate::{data_set, model_file, net_option, numbers, out, progress};
 use alexnet::data::{Source, loader};
 use alexnet::engine::Engine;
 use alexnet::features::{About, Pool, Taken, Writer, extract};
 use alexnet::image::Preprocess;
 use alexnet::weights;
 use anyhow::bail;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// What `--help` says of `--out`.
+const OUT_HELP: &str = if cfg!(feature = "parquet") {
+    "File to write: .npy (with a .json of names and labels beside it), .safetensors or .parquet"
+} else {
+    "File to write: .npy (with a .json of names and labels beside it) or .safetensors; .parquet needs a build with --features parquet"
+};
 
 /// Options of `alexnet features`.
 #[derive(clap::Args)]
@@ -34,11 +40,10 @@ pub(crate) struct Args {
     /// Pictures: a folder, with or without a folder per class, a .tar of the same, a .txt that names one a line, or one picture
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// File to write: .npy (with a .json of names and labels beside it), .safetensors or .parquet
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = OUT_HELP)]
     out: PathBuf,
     /// Pictures at a time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
     machine: Machine,
@@ -58,8 +63,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, args.batch.min(source.len()))?;
     let mut writer = Writer::create(&args.out, looker.about.clone())?;
 
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
-    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
+    let bar = progress::images(source.len(), quiet)?;
     let broken = looker.look(&source, args.batch, args.machine.threads, &mut |i, features| {
         bar.inc(1);
         let class = source.classes().get(source.label(i) as usize);

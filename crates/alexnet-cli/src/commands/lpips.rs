@@ -1,6 +1,6 @@
 //! `alexnet lpips`: how different pictures look.
 
-use crate::{data_set, model_file, net_option, out};
+use crate::{data_set, model_file, net_option, numbers, out};
 use alexnet::image::{Picture, Resize, decode};
 use alexnet::lpips::{Distance, Heads, Lpips, Trunk};
 use anyhow::{Context, bail};
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(31..=4096))]
     size: Option<usize>,
     /// Number of threads; it never changes a result [default: one a core]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = numbers::threads)]
     threads: usize,
     /// One JSON object instead of lines
     #[arg(long)]

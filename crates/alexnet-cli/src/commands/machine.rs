@@ -1,6 +1,7 @@
 //! What runs a network: the options that all commands share which run one.
 
 use super::arithmetic::Arithmetic;
+use crate::numbers;
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::Cpu;
 use alexnet::net::Net;
@@ -10,18 +11,23 @@ use alexnet::weights::Model;
 use anyhow::bail;
 use std::sync::Arc;
 
+/// What `--help` says of `--device`.
+const DEVICE_HELP: &str = if cfg!(feature = "gpu") {
+    "What runs the network: cpu, or one of `alexnet devices`; two with a comma hold half of a net of two groups each [default: cpu]"
+} else {
+    "What runs the network; this build has cpu alone, others need cargo build --release --features gpu,cuda (or rocm, vulkan, metal, webgpu) [default: cpu]"
+};
+
 /// Options about arithmetic and processor.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Machine {
     /// Arithmetic: f32, bf16, f16 (on devices), or int8 and int4 for a model of `alexnet quantize` [default: f32]
     #[arg(long, value_name = "KIND", hide_possible_values = true)]
     pub(crate) precision: Option<Arithmetic>,
-    /// What runs the network: cpu, or one of `alexnet devices`; two with a comma hold half of a net of two groups each
-    /// [default: cpu]
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, value_name = "DEVICE", help = DEVICE_HELP)]
     pub(crate) device: Option<String>,
     /// Number of threads; it never changes a result [default: one a core]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = numbers::threads)]
     pub(crate) threads: usize,
 }
 

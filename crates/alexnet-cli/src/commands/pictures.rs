@@ -1,5 +1,6 @@
 //! Options that say how pictures become a model's input, for files that do not tell.
 
+use crate::numbers;
 use alexnet::image::{Channels, Mean, Preprocess};
 use alexnet::train::begin::at_size;
 use alexnet::weights::{self, Model};
@@ -24,7 +25,7 @@ pub(crate) struct PictureOptions {
     #[arg(long, value_name = "NUMBERS")]
     std: Option<String>,
     /// Rows and columns of the pictures that the net takes
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = numbers::pixels)]
     image_size: Option<usize>,
 }
 

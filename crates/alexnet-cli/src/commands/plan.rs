@@ -1,6 +1,7 @@
 //! `alexnet plan`: what training would take on machines that are not here.
 
 use super::bench::{Mode, Work};
+use crate::numbers;
 use crate::out::{self, Align};
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::init;
@@ -16,40 +17,40 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", default_value = "alexnet-bn", value_parser = crate::net_option::names(), hide_possible_values = true)]
     net: String,
     /// Machines
-    #[arg(long, value_name = "M", default_value = "1")]
+    #[arg(long, value_name = "M", default_value = "1", value_parser = numbers::count)]
     machines: usize,
     /// Devices in each machine; each is a rank
-    #[arg(long, value_name = "D", default_value = "1")]
+    #[arg(long, value_name = "D", default_value = "1", value_parser = numbers::count)]
     devices: usize,
     /// Processes on each device, which share it evenly; each is a rank
     #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     ranks_per_device: u32,
     /// Milliseconds of a device that reading a picture takes, as `alexnet bench data` tells; 0 where others do it
-    #[arg(long, value_name = "MS", default_value = "0")]
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = numbers::amount)]
     loading: f64,
     /// Gigabytes a second that a device has from its memory, less where devices share one [default: measured, or of the sheet]
-    #[arg(long, value_name = "GB")]
+    #[arg(long, value_name = "GB", value_parser = numbers::positive)]
     memory: Option<f64>,
     /// What a device is: `this` processor, measured now, or by its data sheet skylake, knl, p100, v100, a100 or h100
     #[arg(long, value_name = "NAME", default_value = "this")]
     device: String,
     /// Gigabits a second out of a machine
-    #[arg(long, value_name = "GBPS", default_value = "10")]
+    #[arg(long, value_name = "GBPS", default_value = "10", value_parser = numbers::positive)]
     link: f64,
     /// Gigabits a second out of a device to others of its machine
-    #[arg(long, value_name = "GBPS", default_value = "80")]
+    #[arg(long, value_name = "GBPS", default_value = "80", value_parser = numbers::positive)]
     inner: f64,
     /// Microseconds that a message takes besides
-    #[arg(long, value_name = "US", default_value = "5")]
+    #[arg(long, value_name = "US", default_value = "5", value_parser = numbers::amount)]
     latency: f64,
     /// Pictures in a step, all devices together
-    #[arg(long, value_name = "B", default_value = "32768")]
+    #[arg(long, value_name = "B", default_value = "32768", value_parser = numbers::count)]
     batch: usize,
     /// Passes over the pictures
-    #[arg(long, value_name = "E", default_value = "100")]
+    #[arg(long, value_name = "E", default_value = "100", value_parser = numbers::count)]
     epochs: usize,
-    /// Pictures in a pass [default: ImageNet's]
-    #[arg(long, value_name = "N", default_value = "1281167")]
+    /// Images in a pass; the default is ImageNet's number
+    #[arg(long, value_name = "N", default_value = "1281167", value_parser = numbers::count)]
     pictures: usize,
     /// One JSON document instead of a table
     #[arg(long)]

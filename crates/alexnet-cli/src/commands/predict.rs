@@ -1,7 +1,7 @@
 //! `alexnet predict`: what a model sees in pictures.
 
 use super::machine::{self, Machine};
-use crate::{model_file, net_option, out};
+use crate::{image_files, model_file, net_option, numbers, out};
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
 use alexnet::weights::{self, imagenet::with_word};
@@ -17,14 +17,14 @@ pub(crate) struct Args {
     /// Network that the model file is, where it does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Pictures: JPEG, PNG, WebP, BMP or GIF
+    /// Images, or folders of images (at any depth)
     #[arg(required = true, value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
     /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops)]
     crops: usize,
     /// Answers for each picture, the most probable first
-    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = numbers::count)]
     top: usize,
     #[command(flatten)]
     machine: Machine,
@@ -37,13 +37,14 @@ pub(crate) struct Args {
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let files = image_files::expand(&args.pictures)?;
     let mut model = model_file::open(&args.model, args.net.as_deref())?;
     // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
     // convolutions' weights for Winograd even for one picture costs 15 ms.
-    let batch = args.pictures.len().min(TOGETHER) * args.crops;
+    let batch = files.len().min(TOGETHER) * args.crops;
     let mut engine = args.machine.steady_engine_of(&mut model, batch)?;
     let (mut results, mut failed) = (Vec::new(), 0);
-    for paths in args.pictures.chunks(TOGETHER) {
+    for paths in files.chunks(TOGETHER) {
         let (mut read, mut pictures) = (Vec::new(), Vec::new());
         for (path, picture) in paths.iter().zip(decode_all(paths)) {
             match picture {
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         out::print_json(&results)?;
     }
     if failed > 0 {
-        bail!("{failed} of {} pictures could not be read", args.pictures.len());
+        bail!("{failed} of {} pictures could not be read", files.len());
     }
     Ok(())
 }
@@ -93,9 +94,11 @@ fn not_numbers(args: &Args) -> anyhow::Result<String> {
 fn decode_all(paths: &[PathBuf]) -> Vec<Result<Picture, String>> {
     let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
     std::thread::scope(|scope| {
-        let threads: Vec<_> = paths.iter().map(|path| scope.spawn(move || one(path))).collect();
+        // Where the system starts no more threads, the image is decoded here.
+        let start = |path| std::thread::Builder::new().spawn_scoped(scope, move || one(path)).map_err(|_| one(path));
+        let threads: Vec<_> = paths.iter().map(|path| start(path)).collect();
         let broken = |_| Err("the program failed on it; please report this picture".to_string());
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(broken)).collect()
+        threads.into_iter().map(|thread| thread.map_or_else(|done| done, |thread| thread.join().unwrap_or_else(broken))).collect()
     })
 }
 

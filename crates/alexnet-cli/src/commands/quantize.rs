@@ -1,6 +1,6 @@
 //! `alexnet quantize`: a model that can run in int8 and int4.
 
-use crate::{data_set, out};
+use crate::{data_set, numbers, out};
 
 use alexnet::data::{self, loader};
 use alexnet::engine::Engine;
@@ -19,13 +19,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Pictures to look at, spread over all
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = numbers::count)]
     pictures: usize,
     /// File to write [default: FILE with the ending .int8.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Number of threads; it never changes a result [default: one a core]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = numbers::threads)]
     threads: usize,
     /// A JSON object instead of a line
     #[arg(long)]

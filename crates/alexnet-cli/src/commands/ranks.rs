@@ -1,6 +1,7 @@
 //! Commands that several processes carry out together: all do the work, rank 0 alone talks.
 
 use super::signals::{self, Which};
+use crate::numbers;
 use alexnet::files;
 use alexnet::parallel::Communicator;
 use alexnet_mpi::meeting::Meeting;
@@ -12,23 +13,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Whether this build can be one of several processes at all, and whether it can be without mpirun. Options that it cannot use are
+/// hidden; given nevertheless, they are refused by name of the feature that is missing.
+const HAS_RANKS: bool = cfg!(any(feature = "mpi", feature = "nccl"));
+const HAS_NCCL: bool = cfg!(feature = "nccl");
+
 /// Options about the processes of a job.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Ranks {
     /// By what the processes of a job speak to each other
-    #[arg(long, value_enum, default_value_t = Library::Mpi)]
+    #[arg(long, value_enum, default_value_t = Library::Mpi, hide = !HAS_RANKS)]
     communicator: Library,
     /// Where processes that no mpirun started meet: a new file, on a disk that all see
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide = !HAS_NCCL)]
     rendezvous: Option<PathBuf>,
     /// Which of them this one is, from 0 [default: what the launcher has set: RANK, SLURM_PROCID, ...]
-    #[arg(long, value_name = "N", requires = "rendezvous")]
+    #[arg(long, value_name = "N", requires = "rendezvous", value_parser = numbers::count_or_zero, hide = !HAS_NCCL)]
     rank: Option<usize>,
     /// How many they are [default: what the launcher has set: WORLD_SIZE, SLURM_NTASKS, ...]
-    #[arg(long, value_name = "N", requires = "rendezvous")]
+    #[arg(long, value_name = "N", requires = "rendezvous", value_parser = numbers::count, hide = !HAS_NCCL)]
     ranks: Option<usize>,
     /// How many seconds to wait there for the others
-    #[arg(long, value_name = "S", default_value = "300", requires = "rendezvous")]
+    #[arg(long, value_name = "S", default_value = "300", requires = "rendezvous", value_parser = numbers::seconds, hide = !HAS_NCCL)]
     rendezvous_limit: f64,
 }
 

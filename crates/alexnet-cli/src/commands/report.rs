@@ -3,7 +3,7 @@
 use super::arithmetic::Arithmetic;
 use super::machine::Machine;
 use super::train;
-use crate::{data_set, out};
+use crate::{data_set, numbers, out, progress};
 use alexnet::data::{self, Source, loader};
 use alexnet::eval::{self, Report};
 use alexnet::report::{Evaluated, Filters, Page, REPORT, Run, newest_model};
@@ -12,7 +12,6 @@ use alexnet::weights::{self, Model};
 use alexnet::{engine, files};
 use anyhow::Context;
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Pictures at a time
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
     machine: Machine,
@@ -111,8 +110,7 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
     };
     let mut engine = machine.engine_of(&mut model, options.batch)?;
     let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), false, options)?;
-    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(source.len() as u64) };
-    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {eta} left")?);
+    let bar = progress::images(source.len(), quiet)?;
     let engine: &mut dyn engine::Engine = &mut *engine;
     let report = eval::evaluate(engine, &loader, &model.classes, 1, &mut |done| {
         bar.set_position(done as u64);

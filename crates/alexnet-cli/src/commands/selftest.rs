@@ -8,6 +8,7 @@ use alexnet::selftest::{self, Bounds, Case, Report, compare, golden};
 use anyhow::{Context, bail};
 
 use crate::net_option::names;
+use crate::numbers;
 use crate::out;
 
 const NAME: &str = concat!("alexnet ", env!("CARGO_PKG_VERSION"));
@@ -19,16 +20,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = names(), hide_possible_values = true)]
     net: Option<String>,
     /// Seed of weights and pictures [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::seed)]
     seed: Option<u64>,
     /// Number of pictures [default: 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::batch)]
     batch: Option<usize>,
     /// Number of classes [default: 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::count)]
     classes: Option<usize>,
     /// Rows and columns of the pictures [default: the net's own]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::pixels)]
     image_size: Option<usize>,
     /// Algorithms of the convolutions; others than direct, and other devices, are also compared with direct ones on the processor,
     /// on each net with tanh and average pooling, where no rounding makes a slope jump [default: ALEXNET_CONV, else direct]
@@ -109,6 +110,9 @@ fn cases(args: &Args, references: &[Report]) -> anyhow::Result<Vec<Case>> {
         }
         let seed = args.seed.or(of.map(|r| r.seed)).unwrap_or(1);
         let batch = args.batch.or(of.map(|r| r.batch)).unwrap_or(2);
+        preset.check_image_size()?;
+        let bytes = [4, batch, 3, preset.image_size, preset.image_size].map(|n| n as u128).iter().product::<u128>();
+        alexnet::memory::check(bytes, || format!("a batch of {batch} images of {} pixels", preset.image_size))?;
         Ok(Case { net: preset, seed, batch })
     };
     match &args.net {

@@ -1,7 +1,7 @@
 //! `alexnet serve`: a model over HTTP.
 
 use super::machine::Machine;
-use crate::{net_option, out};
+use crate::{net_option, numbers, out};
 use alexnet_serve::{Batching, Engines, IndexFile, Limits, ModelFile, Server, Settings};
 use anyhow::{Context, bail};
 use std::net::{IpAddr, SocketAddr};
@@ -16,57 +16,57 @@ const TOKEN: &str = "ALEXNET_TOKEN";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Model file, several times for several models; NAME is what requests call it [default: the file's name]
-    #[arg(long = "model", value_name = "[NAME=]FILE", required = true)]
+    #[arg(long = "model", value_name = "[NAME=]FILE", required = true, help_heading = "Models")]
     models: Vec<String>,
     /// Features of pictures that a model knows, of `alexnet features` with the same model, to show the nearest of them
-    #[arg(long = "index", value_name = "[NAME=]FILE")]
+    #[arg(long = "index", value_name = "[NAME=]FILE", help_heading = "Models")]
     indices: Vec<String>,
     /// The pictures that an index was made of, to show them; else there are their names alone
-    #[arg(long = "pictures", value_name = "[NAME=]PATH", requires = "indices")]
+    #[arg(long = "pictures", value_name = "[NAME=]PATH", requires = "indices", help_heading = "Models")]
     pictures: Vec<String>,
     /// Network that the model files are, where they do not tell
-    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Models")]
     net: Option<String>,
     /// Address to listen on; 0.0.0.0 for everybody
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Address")]
     host: IpAddr,
     /// Port; 0 for any that is free
-    #[arg(long, value_name = "N", default_value_t = 8080)]
+    #[arg(long, value_name = "N", default_value_t = 8080, help_heading = "Address")]
     port: u16,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Devices")]
     machine: Machine,
     /// Most pictures (or crops) that go through the network together
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = numbers::batch, help_heading = "Batches")]
     max_batch: usize,
     /// How long a picture waits for others that are on their way, in microseconds
-    #[arg(long, value_name = "US", default_value_t = 1000)]
+    #[arg(long, value_name = "US", default_value_t = 1000, value_parser = numbers::microseconds, help_heading = "Batches")]
     max_delay_us: u64,
     /// Requests in hand; more are answered 503
-    #[arg(long, value_name = "N", default_value_t = Limits::default().requests)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().requests, value_parser = numbers::count, help_heading = "Limits")]
     queue: usize,
     /// Open connections; more wait
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = numbers::count, help_heading = "Limits")]
     max_connections: usize,
     /// Largest body, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body, value_parser = numbers::count, help_heading = "Limits")]
     max_body: usize,
     /// Largest picture, in pixels
-    #[arg(long, value_name = "N", default_value_t = Limits::default().pixels)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().pixels, help_heading = "Limits")]
     max_pixels: u64,
     /// Time for a request, from its header to its answer, in seconds
-    #[arg(long, value_name = "S", default_value_t = Limits::default().time.as_secs_f64())]
+    #[arg(long, value_name = "S", default_value_t = Limits::default().time.as_secs_f64(), value_parser = numbers::seconds, help_heading = "Limits")]
     timeout: f64,
     /// Time for a stopping server to answer what it has taken, in seconds
-    #[arg(long, value_name = "S", default_value_t = Limits::default().grace.as_secs_f64())]
+    #[arg(long, value_name = "S", default_value_t = Limits::default().grace.as_secs_f64(), value_parser = numbers::seconds, help_heading = "Limits")]
     grace: f64,
     /// File with a token that every request must bring (Authorization: Bearer TOKEN) [default: the variable ALEXNET_TOKEN, or none]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Address")]
     token_file: Option<PathBuf>,
     /// How often to look whether a model file has changed, in seconds; 0 never (a hangup signal does at any time)
-    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = numbers::seconds, help_heading = "Models")]
     watch: f64,
     /// A JSON object with the address once it listens
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use super::features::{Asked, Looker};
 use super::machine::Machine;
-use crate::{net_option, out};
+use crate::{image_files, net_option, numbers, out};
 use alexnet::data;
 use alexnet::features::{self, Near, Pictures, Table, nearest};
 use alexnet::image::Picture;
@@ -21,11 +21,11 @@ pub(crate) struct Args {
     /// Network that the model file is, where it does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Pictures: JPEG, PNG, WebP, BMP or GIF
+    /// Images, or folders of images (at any depth)
     #[arg(required = true, value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
     /// Answers for each picture, the nearest first
-    #[arg(long, value_name = "K", default_value_t = 6, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "K", default_value_t = 6, value_parser = numbers::count)]
     top: usize,
     /// PNG to write: in each row a picture, then its nearest; needs --data
     #[arg(long, value_name = "FILE.png", requires = "data")]
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             short(&found)
         );
     }
-    let queries = data::of_files(&args.pictures);
+    let queries = data::of_files(&image_files::expand(&args.pictures)?);
     let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, queries.len().min(TOGETHER))?;
     if let Some(why) = about.difference(&looker.about) {
         bail!("{}: {why}", args.index.display());

@@ -1,6 +1,7 @@
 //! `alexnet summary`: one net, layer by layer, as a table, as JSON, or as the paper's Figure 2.
 
 use crate::net_option::NetOption;
+use crate::numbers;
 use crate::out::{self, Align};
 use alexnet::net::presets::{ALL, Preset};
 use alexnet::net::towers::{Crossing, TowerLayer};
@@ -15,7 +16,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     net: NetOption,
     /// Number of classes [default: 1000]
-    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers::count)]
     classes: Option<usize>,
     /// The net in two towers, as on the two GPUs of 2012: what crosses between them
     #[arg(long, value_name = "towers", value_parser = ["towers"], conflicts_with = "svg")]
@@ -23,7 +24,7 @@ pub(crate) struct Args {
     /// One JSON document instead of a table
     #[arg(long, conflicts_with = "svg")]
     json: bool,
-    /// Draw the network into this file, as Figure 2 of the 2012 paper
+    /// Draw the network into this file (- for standard output), as Figure 2 of the 2012 paper
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -32,6 +33,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let net = args.net.net(args.classes)?;
     if let Some(path) = &args.svg {
         let svg = drawing::svg(&net)?;
+        if path.as_os_str() == "-" {
+            return out::print(&svg);
+        }
         alexnet::files::write_whole(path, |file| file.write_all(svg.as_bytes()))?;
         return if quiet { Ok(()) } else { out::print(&format!("{}\n", path.display())) };
     }

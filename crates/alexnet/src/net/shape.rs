@@ -88,6 +88,26 @@ impl Net {
         if all.is_empty() { Err(Error::Net(format!("{}: a net without layers", self.name))) } else { Ok(all) }
     }
 
+    /// The smallest image size, up to 1,024 pixels, whose images pass through every layer.
+    pub fn smallest_image_size(&self) -> Option<usize> {
+        (1..=1024).find(|&size| self.clone().with_image_size(size).shapes().is_ok())
+    }
+
+    /// Checks the layers for an image size that a user chose.
+    ///
+    /// # Errors
+    /// As [`Net::shapes`]; where a larger size would work, the message says which.
+    pub fn check_image_size(&self) -> Result<()> {
+        let Err(error) = self.shapes() else { return Ok(()) };
+        match self.smallest_image_size() {
+            Some(smallest) if smallest > self.image_size => Err(Error::Net(format!(
+                "images of {} pixels are too small for {}, which needs at least {smallest} ({error})",
+                self.image_size, self.name
+            ))),
+            _ => Err(error),
+        }
+    }
+
     /// Parameters, multiply-accumulates and neurons of the whole net.
     ///
     /// # Errors

@@ -51,6 +51,7 @@ pub fn at_size(mut model: Model, image_size: usize) -> Result<Model> {
         return Ok(model);
     }
     let net = model.net.clone().with_image_size(image_size);
+    net.check_image_size()?;
     let (have, need) = (parameters(&model.net)?, parameters(&net)?);
     if let Some(((name, have), (_, need))) = have.iter().zip(&need).find(|(have, need)| have != need) {
         return Err(Error::Invalid(format!(

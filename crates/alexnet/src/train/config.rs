@@ -72,7 +72,7 @@ impl Config {
     /// An unknown name, or pictures too small for it.
     pub fn net(&self) -> Result<Net> {
         let net = crate::net::presets::by_name(&self.net)?.with_image_size(self.image_size);
-        net.shapes()?;
+        net.check_image_size()?;
         Ok(net)
     }
 }

@@ -89,6 +89,13 @@ pub struct Best {
     pub loss: f64,
 }
 
+impl Best {
+    /// The model of this row.
+    pub fn of(row: &Row) -> Best {
+        Best { epoch: row.epoch, top1: row.top1(), loss: row.loss() }
+    }
+}
+
 /// What an epoch came to: a row of metrics.csv.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,7 +153,7 @@ impl State {
         let (top1, loss) = (row.top1(), row.loss());
         let better =
             row.val.is_none() || self.best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && loss < best.loss));
-        better.then_some(Best { epoch: row.epoch, top1, loss })
+        better.then_some(Best::of(row))
     }
 
     /// The rows as metrics.csv has them. No seconds: equal runs have equal files.

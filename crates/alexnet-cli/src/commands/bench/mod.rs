@@ -15,6 +15,7 @@ use anyhow::bail;
 
 use crate::commands::machine::Machine;
 use crate::net_option::NetOption;
+use crate::numbers;
 
 /// Options of `alexnet bench`.
 #[derive(clap::Args)]
@@ -42,12 +43,12 @@ struct Load {
     #[command(flatten)]
     net: NetOption,
     /// Pictures at a time
-    #[arg(long, value_name = "N", default_value_t = 128)]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
     machine: Machine,
     /// How long to run
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = numbers::seconds)]
     seconds: f64,
     /// The last line is a JSON object
     #[arg(long)]
@@ -98,7 +99,10 @@ impl Load {
         if !(self.seconds >= 0.0 && self.seconds.is_finite()) {
             bail!("--seconds {}: not a length of time", self.seconds);
         }
-        Ok(self.net.net(None)?)
+        let net = self.net.net(None)?;
+        let bytes = [4, self.batch, 3, net.image_size, net.image_size].map(|n| n as u128).iter().product::<u128>();
+        alexnet::memory::check(bytes, || format!("a batch of {} images of {} pixels", self.batch, net.image_size))?;
+        Ok(net)
     }
 
     /// The processor's engine with fresh weights, and its work.

@@ -3,7 +3,7 @@
 use super::findings::{Findings, Member, Set};
 use crate::commands::labels::Labels;
 use crate::commands::machine::Machine;
-use crate::{data_set, model_file, net_option, out};
+use crate::{data_set, model_file, net_option, numbers, out, progress};
 use alexnet::data::{Demand, Source, Split, loader};
 use alexnet::draw::Format;
 use alexnet::eval;
@@ -11,7 +11,6 @@ use alexnet::quality::duplicates::{LIKENESS, duplicates};
 use alexnet::quality::labels::opinions;
 use alexnet::quality::{Scan, scan};
 use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,13 +36,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "X", default_value_t = LIKENESS, value_parser = share)]
     likeness: f32,
     /// Short side below which a picture is called small, in pixels
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::count_or_zero)]
     small: usize,
     /// Draw duplicates and doubted labels into this file, .png or .svg
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
     /// Lines of each kind to print; the rest is counted. --json tells all
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = numbers::count_or_zero)]
     show: usize,
     /// Fail where a picture is broken, in both sets, or has two labels
     #[arg(long)]
@@ -108,7 +107,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 
 /// Scans a set, with a bar for those who wait.
 fn look(source: &dyn Source, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
-    let bar = bar(source.len(), quiet)?;
+    let bar = progress::images(source.len(), quiet)?;
     let found = pool.install(|| scan(source, &|_| bar.inc(1)));
     bar.finish_and_clear();
     Ok(found)
@@ -132,7 +131,7 @@ fn doubt(
         let options =
             loader::Options { batch: BATCH, threads: args.machine.threads, memory: Some(0), ..loader::Options::default() };
         let loader = loader::Loader::sequential(matched, model.preprocess.clone(), false, options)?;
-        let bar = bar(source.len(), quiet)?;
+        let bar = progress::images(source.len(), quiet)?;
         let found = opinions(&mut *engine, &loader, &mut |done| {
             bar.set_position(done as u64);
             true
@@ -144,10 +143,4 @@ fn doubt(
     }
     findings.asked_model = true;
     Ok(())
-}
-
-fn bar(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
-    let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(len as u64) };
-    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
-    Ok(bar)
 }

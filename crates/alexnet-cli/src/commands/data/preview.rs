@@ -1,7 +1,7 @@
 //! `alexnet data preview`: pictures as training sees them.
 
 use crate::net_option::NetOption;
-use crate::{data_set, out};
+use crate::{data_set, numbers, out};
 use alexnet::data;
 use alexnet::draw::sheet::{Cell, Sheet};
 use alexnet::draw::{Format, GREY, INK};
@@ -23,10 +23,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=2000))]
     count: u64,
     /// Epoch, from 0 on: each has its own order and its own changes
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::seed)]
     epoch: u64,
     /// Seed of the run
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::seed)]
     seed: u64,
     /// Show beside each picture what it was
     #[arg(long)]

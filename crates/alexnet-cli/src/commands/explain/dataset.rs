@@ -2,13 +2,12 @@
 
 use super::super::labels::Labels;
 use super::opened::{Common, class_json, count};
-use crate::{data_set, out};
+use crate::{data_set, out, progress};
 use alexnet::data::{self, Source, loader};
 use alexnet::explain::{errors, maximal};
 use alexnet::image::Preprocess;
 use alexnet::{draw, eval};
 use anyhow::{Context, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,12 +62,6 @@ fn loader(source: &Arc<dyn Source>, preprocess: &Preprocess, threads: usize) -> 
     Ok(loader::Loader::sequential(source.clone(), preprocess.clone(), false, options)?)
 }
 
-fn bar(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
-    let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(len as u64) };
-    bar.set_style(ProgressStyle::with_template("{wide_bar} {pos}/{len} pictures, {per_sec}, {eta} left")?);
-    Ok(bar)
-}
-
 pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     let (mut model, mut engine) = args.common.open(BATCH)?;
     let order = args.labels.apply(&mut model)?;
@@ -76,7 +69,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
         .with_context(|| args.common.model.display().to_string())?;
     model.classes = source.classes().to_vec();
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
-    let bar = bar(source.len(), quiet)?;
+    let bar = progress::images(source.len(), quiet)?;
     let found = errors::worst(&mut *engine, &loader, args.count, &mut |done| {
         bar.set_position(done as u64);
         true
@@ -112,7 +105,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let (mut whole, mut units, mut words): (Option<draw::sheet::Sheet>, _, _) = (None, Vec::new(), Vec::new());
     for (layer, unit) in &args.units {
-        let bar = bar(source.len(), quiet)?;
+        let bar = progress::images(source.len(), quiet)?;
         let found = maximal::maximal(&mut *engine, &loader, layer, *unit, args.count, &mut |done| {
             bar.set_position(done as u64);
             true

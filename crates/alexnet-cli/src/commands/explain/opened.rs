@@ -1,7 +1,7 @@
 //! What all explanations share: a model, a picture, a class, and where the drawing goes.
 
 use crate::commands::machine::Machine;
-use crate::{model_file, net_option, out};
+use crate::{model_file, net_option, numbers, out};
 use alexnet::draw::sheet::{Cell, Sheet};
 use alexnet::draw::{Format, INK};
 use alexnet::engine::Engine;
@@ -138,6 +138,6 @@ fn read(path: &Path) -> anyhow::Result<Picture> {
 }
 
 /// At least 1.
-pub(super) fn count() -> clap::builder::RangedU64ValueParser<usize> {
-    clap::builder::RangedU64ValueParser::<usize>::new().range(1..)
+pub(super) fn count() -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    numbers::count
 }

@@ -1,6 +1,7 @@
 //! `alexnet explain saliency`
 
 use super::opened::{Common, Seen, class_json, count};
+use crate::numbers;
 use alexnet::draw::sheet::{Group, Sheet};
 use alexnet::engine::ReluGradient;
 use alexnet::explain::saliency::{self, Options, Smooth};
@@ -21,10 +22,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "25", value_parser = count())]
     smooth: Option<usize>,
     /// Deviation of that noise, as a share of the picture's range
-    #[arg(long, value_name = "X", default_value_t = 0.15, requires = "smooth")]
+    #[arg(long, value_name = "X", default_value_t = 0.15, requires = "smooth", value_parser = numbers::noise)]
     noise: f32,
     /// Seed of that noise
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "smooth")]
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "smooth", value_parser = numbers::seed)]
     seed: u64,
     #[command(flatten)]
     common: Common,

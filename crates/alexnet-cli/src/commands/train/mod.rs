@@ -1,9 +1,11 @@
 //! `alexnet train`: from pictures to a model.
 
+mod pace;
 mod recording;
 mod resolve;
 mod show;
 mod spread;
+mod warnings;
 
 use self::recording::Recording;
 use self::show::Show;
@@ -12,7 +14,7 @@ use super::arithmetic::Arithmetic;
 use super::labels::{self, Labels};
 use super::machine::Machine;
 use super::ranks;
-use crate::data_set;
+use crate::{data_set, numbers, runs};
 use alexnet::class_match::LabelOrder;
 use alexnet::data::{self, Source};
 use alexnet::engine::init;
@@ -38,96 +40,119 @@ const BUILT_IN_EPOCHS: usize = 12;
 /// Seed of the built-in set, whatever the run's: runs of other seeds see the same pictures.
 const BUILT_IN_SEED: u64 = 0;
 
+/// Whether this build can share a training among processes or devices.
+const CAN_SHARE: bool = cfg!(any(feature = "mpi", feature = "nccl", feature = "gpu"));
+
+/// The end of `--help`.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  alexnet train clothing/train
+      a network for your own images: one folder per class
+  alexnet train clothing/train --from alexnet-owt-7be5be79.pth
+      the same from a trained model: better, above all with few images
+  alexnet train --resume runs/torchvision-1
+      continue a stopped run, to the same bits";
+
 /// Options of `alexnet train`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// The same as --data PATH
+    #[arg(value_name = "PATH", conflicts_with = "data", help_heading = "Data")]
+    images: Option<PathBuf>,
     /// Pictures: a folder with one folder per class, or a .tar of the same [default: a built-in set, drawn by the program]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
     /// Validation pictures, likewise [default: a share of the training pictures]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
     val: Option<PathBuf>,
     /// Share of the training pictures held out where --val is not given [default: 0.1]
-    #[arg(long, value_name = "SHARE", conflicts_with = "val")]
+    #[arg(long, value_name = "SHARE", conflicts_with = "val", value_parser = numbers::share, help_heading = "Data")]
     val_share: Option<f64>,
     /// The network; `alexnet nets` lists them. With --from: which one FILE is, where it does not tell [default: torchvision]
-    #[arg(long, value_name = "NAME", value_parser = crate::net_option::names(), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = crate::net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
     /// How it is trained: quick, simple, finetune, paper, original, caffe, torchvision or large-batch [default: quick; finetune with --from]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Recipe")]
     recipe: Option<String>,
     /// Passes over the pictures [default: the recipe's; 12 for the built-in set]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
     /// Pictures in a step [default: the recipe's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
     /// Learning rate at the beginning [default: the recipe's]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = numbers::learning_rate, help_heading = "Recipe")]
     lr: Option<f64>,
     /// Rows and columns that the network sees [default: the net's or the model's own; 96 for the built-in set]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::pixels, help_heading = "Model")]
     image_size: Option<usize>,
     /// Model file to begin with, of any format that `inspect` knows; its preprocessing is kept, in proportion to --image-size. The head (the last layer) keeps the
     /// rows of classes that it knows by name, and is new for all others
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
     from: Option<PathBuf>,
     #[command(flatten)]
     labels: Labels,
     /// Layers that stay as they are: names, `head`, or ranges, such as conv1-conv5,fc6. What frozen layers at the beginning give is
     /// computed once and kept, where it has room
-    #[arg(long, value_name = "LAYERS")]
+    #[arg(long, value_name = "LAYERS", help_heading = "Model")]
     freeze: Option<String>,
     /// How many times the learning rate some layers' is, such as head=10 or conv1-conv5=0.1,fc6=0.5; 0 freezes
     /// [default: 1, and 10 for a head with new classes in the recipe finetune]
-    #[arg(long, value_name = "LAYERS=X,...")]
+    #[arg(long, value_name = "LAYERS=X,...", help_heading = "Recipe")]
     lr_times: Option<String>,
     /// After how many epochs the pictures' random changes come again; 0: never [default: with frozen layers at the beginning 8
     /// or half of the epochs, whichever is less, so that what these give can be kept; else 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Recipe")]
     views: Option<usize>,
     /// Seed of all random numbers [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::seed, help_heading = "Run")]
     seed: Option<u64>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Devices and ranks")]
     machine: Machine,
     /// Folder for the run's files, new or empty [default: runs/NET-1, or the next free number]
-    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    #[arg(long, value_name = "RUN", conflicts_with = "resume", help_heading = "Run")]
     out: Option<PathBuf>,
     /// Go on with a stopped run, to the same bits as if it had not been stopped
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", help_heading = "Run")]
     resume: Option<PathBuf>,
     /// Stop after this many steps of the whole run
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::seed, help_heading = "Run")]
     max_steps: Option<u64>,
     /// Save the state this often within an epoch, in minutes
-    #[arg(long, value_name = "MIN", default_value_t = 5.0)]
+    #[arg(long, value_name = "MIN", default_value_t = 5.0, value_parser = numbers::minutes, help_heading = "Run")]
     save_every: f64,
     /// What to do with a picture that cannot be read: list it in RUN/broken.txt and go on, or stop
-    #[arg(long, default_value = "skip", value_parser = ["skip", "stop"])]
+    #[arg(long, default_value = "skip", value_parser = ["skip", "stop"], help_heading = "Data")]
     on_bad: String,
     /// How the processes of a job share the work
-    #[arg(long, value_enum, default_value_t = Parallel::Data)]
+    #[arg(long, value_enum, default_value_t = Parallel::Data, hide = !CAN_SHARE, help_heading = "Devices and ranks")]
     parallel: Parallel,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Devices and ranks")]
     ranks: ranks::Ranks,
     /// The same bits for any number of processes: each batch is cut into BLOCKS [8 if not told], and sums go over these in a fixed
     /// order. A step takes longer
-    #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8")]
+    #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8", value_parser = numbers::blocks, help_heading = "Devices and ranks")]
     deterministic: Option<usize>,
     /// Sum the gradients of each batch over parts of up to N pictures, which take less memory; the same result to rounding, but
     /// that batch normalisation sees one part at a time
-    #[arg(long, value_name = "N", conflicts_with = "deterministic")]
-    micro_batch: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", conflicts_with = "deterministic", value_parser = numbers::batch, help_heading = "Recipe")]
+    micro_batch: Option<usize>,
     /// Write TensorBoard's event files into RUN, too
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     tensorboard: bool,
     /// Do not write RUN/report.html
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     no_report: bool,
     /// A JSON object for each epoch, and one at the end
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
+}
+
+impl Args {
+    /// The training images, however they were given.
+    fn data(&self) -> Option<&Path> {
+        self.data.as_deref().or(self.images.as_deref())
+    }
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -137,6 +162,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 /// As one of several ranks. All of them have the same settings and pictures and hold the same state; the first one has the folder.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let first = ranks.rank() == 0;
+    spread::check(args.parallel, &args.machine)?;
     let save_every = Duration::try_from_secs_f64(args.save_every * 60.0).ok();
     let save_every = save_every.with_context(|| format!("--save-every {}: not a number of minutes", args.save_every))?;
     // A run that goes on keeps others out from the beginning; a new one makes its folder when all else is known to work.
@@ -163,6 +189,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         start.map(|model| begin::at_size(model, config.image_size)).transpose().context("--image-size with --from")?;
     let own_split = args.val_share.is_none() && resumed.is_none();
     let (train, val) = pictures(&mut config, own_split, quiet || !first)?;
+    let adapted = resumed.is_none() && resolve::small_set(args, &mut config, train.len(), val.len());
     let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
     let head = match (start.as_mut(), &saved) {
         // The state of a run names its classes.
@@ -219,7 +246,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let options = Options { max_steps: args.max_steps, save_every, on_bad, frozen_room: None };
     let stop = ranks::stop_on_signal(ranks)?;
     let mut show = if first { Show::new(args.json, quiet, config.recipe.epochs)? } else { Show::nothing() };
-    show.begin(&config, &net, &train, &val, folder.path())?;
+    show.begin(&config, &net, &train, &val, folder.path(), adapted)?;
     let pictures = (train.clone(), val.clone());
     let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
     trainer = trainer.with_ranks(ranks.clone());
@@ -228,7 +255,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     }
     show.ranks(ranks.size(), args.parallel, config.blocks);
     show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
-    show.from(trainer.state(), trainer.step());
+    show.from(trainer.state(), trainer.step(), loaders.train.batches());
     let mut recording = match first {
         true => Recording::begin(args, &config, &net, pictures, &loaders, &trainer, &folder),
         false => Recording::nothing(),
@@ -300,7 +327,7 @@ fn new_folder(out: Option<&Path>, config: &Config, ranks: &Arc<dyn Communicator>
     }
     let folder = match out {
         Some(path) => RunFolder::create(path)?,
-        None => RunFolder::fresh(Path::new("runs"), &config.net)?,
+        None => RunFolder::fresh(Path::new(runs::FOLDER), &config.net)?,
     };
     config.write(&folder.config())?;
     ranks.broadcast(folder.path().to_str().context("the run's folder has a name that is no text")?.as_bytes())?;

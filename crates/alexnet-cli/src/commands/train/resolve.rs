@@ -20,7 +20,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     if name == "finetune" && start.is_none() {
         bail!("--recipe finetune goes on from a model: give one with --from");
     }
-    let own = if args.data.is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
+    let own = if args.data().is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = args.epochs.unwrap_or(own);
     recipe = recipe.clone().with_batch(args.batch.unwrap_or(recipe.batch));
     recipe.lr = args.lr.unwrap_or(recipe.lr);
@@ -28,7 +28,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     if start.is_none() && (args.labels.labels.is_some() || args.labels.label_order.is_some()) {
         bail!("--labels, --label-order: they are about the model of --from; give one, or leave them out");
     }
-    if args.data.is_none() && args.val.is_some() {
+    if args.data().is_none() && args.val.is_some() {
         bail!("--val without --data: the built-in set has validation pictures of its own");
     }
     let val_share = args.val_share.unwrap_or(0.1);
@@ -42,14 +42,14 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         }
         None => {
             let net = presets::by_name(args.net.as_deref().unwrap_or("torchvision"))?;
-            let own = if args.data.is_none() { BUILT_IN_IMAGE_SIZE } else { net.image_size };
+            let own = if args.data().is_none() { BUILT_IN_IMAGE_SIZE } else { net.image_size };
             (net.name, args.image_size.unwrap_or(own))
         }
     };
     let config = Config {
         net,
         image_size,
-        data: absolute(args.data.as_deref())?,
+        data: absolute(args.data())?,
         val: absolute(args.val.as_deref())?,
         val_share,
         from: absolute(args.from.as_deref())?,
@@ -67,9 +67,25 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     Ok(config)
 }
 
+/// Changes the default recipe of a new run for a small set, where the options leave that open. Returns whether it did.
+pub(super) fn small_set(args: &Args, config: &mut Config, train: usize, validation: usize) -> bool {
+    // Who chose a batch or a rate has a plan; a model to start from is the recipe `finetune`'s.
+    if args.batch.is_some() || args.lr.is_some() || config.from.is_some() {
+        return false;
+    }
+    let mut recipe = config.recipe.clone().for_small_set(train, validation);
+    recipe.epochs = args.epochs.unwrap_or(recipe.epochs);
+    if recipe == config.recipe {
+        return false;
+    }
+    config.recipe = recipe;
+    config.blocks = args.deterministic.or(micro_batches(args, &config.recipe));
+    true
+}
+
 /// How many parts of up to --micro-batch pictures a batch has.
 fn micro_batches(args: &Args, recipe: &Recipe) -> Option<usize> {
-    args.micro_batch.map(|most| recipe.batch.div_ceil(most.get()))
+    args.micro_batch.map(|most| recipe.batch.div_ceil(most))
 }
 
 /// Most views of each picture where layers at the beginning are frozen.
@@ -167,7 +183,7 @@ pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> 
     }
     // A root with splits is both: it moves as a whole.
     let together = config.val.is_some() && config.val == config.data;
-    config.data = absolute(args.data.as_deref())?.or(config.data);
+    config.data = absolute(args.data())?.or(config.data);
     config.val = absolute(args.val.as_deref())?.or(if together { config.data.clone() } else { config.val });
     config.from = absolute(args.from.as_deref())?.or(config.from);
     let labels = labels::absolute(args.labels.labels.as_deref())?;

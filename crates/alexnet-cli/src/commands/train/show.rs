@@ -1,12 +1,16 @@
 //! What the user sees of a run: a bar for people, lines for epochs, JSON for programs.
 
+use super::pace::Pace;
 use super::spread::Parallel;
+use super::warnings::{self, Setting, Warnings};
+use crate::progress::duration;
 use alexnet::data::Source;
 use alexnet::net::Net;
 use alexnet::train::begin::Head;
 use alexnet::train::config::Config;
 use alexnet::train::folder::RunFolder;
 use alexnet::train::layers;
+use alexnet::train::recipe::Choice;
 use alexnet::train::state::{Row, State};
 use alexnet::train::{Ending, Event, FrozenPlan, Traffic};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -25,40 +29,50 @@ pub(super) struct Show {
     /// Hides itself where there is no terminal.
     bar: ProgressBar,
     start: Instant,
-    /// Pictures and the beginning of this epoch, for pictures a second.
-    seen: usize,
+    /// When the first step of this process began.
     since: Instant,
-    under_way: usize,
+    pace: Pace,
+    warnings: Warnings,
+    classes: usize,
+    /// Whether the last model counts as the best, since there are too few images to choose by.
+    last_is_best: bool,
 }
 
 impl Show {
     pub(super) fn new(json: bool, quiet: bool, epochs: usize) -> anyhow::Result<Show> {
         let bar = if json || quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
-        bar.set_style(ProgressStyle::with_template("{wide_bar} {msg}, {eta} left")?);
+        bar.set_style(ProgressStyle::with_template("{wide_bar} {msg}")?);
         let now = Instant::now();
-        Ok(Show { json, quiet, silent: false, epochs, bar, start: now, seen: 0, since: now, under_way: 0 })
+        let (pace, warnings) = (Pace::default(), Warnings::default());
+        let (classes, last_is_best) = (0, false);
+        Ok(Show { json, quiet, silent: false, epochs, bar, start: now, since: now, pace, warnings, classes, last_is_best })
     }
 
     /// Tells nothing.
     pub(super) fn nothing() -> Show {
-        let now = Instant::now();
-        let bar = ProgressBar::hidden();
-        Show { json: false, quiet: true, silent: true, epochs: 0, bar, start: now, seen: 0, since: now, under_way: 0 }
+        let (now, bar) = (Instant::now(), ProgressBar::hidden());
+        let (pace, warnings) = (Pace::default(), Warnings::default());
+        let (json, quiet, silent, epochs, classes, last_is_best) = (false, true, true, 0, 0, false);
+        Show { json, quiet, silent, epochs, bar, start: now, since: now, pace, warnings, classes, last_is_best }
     }
 
     fn line(&self, text: &str) {
         self.bar.suspend(|| crate::out::say(text));
     }
 
+    /// The settings. `adapted`: the recipe was changed for a small set.
     pub(super) fn begin(
-        &self,
+        &mut self,
         config: &Config,
         net: &Net,
         train: &Arc<dyn Source>,
         val: &Arc<dyn Source>,
         folder: &Path,
+        adapted: bool,
     ) -> anyhow::Result<()> {
+        (self.classes, self.last_is_best) = (train.classes().len(), config.recipe.best == Choice::Last);
         if self.json || self.quiet {
+            self.warn_before(config, train.len(), val.len());
             return Ok(());
         }
         let millions = net.totals()?.parameters as f64 / 1e6;
@@ -82,7 +96,27 @@ impl Show {
             recipe.lr,
             crate::out::path(folder)
         ));
+        if adapted {
+            self.line(
+                "chosen for a small set: batch, learning rate, epochs and warm-up; --batch or --lr leave the recipe as it is",
+            );
+        }
+        if self.last_is_best && !val.is_empty() {
+            self.line(&format!(
+                "{} images are too few to choose the best model by: best.safetensors will be the last model",
+                val.len()
+            ));
+        }
+        self.warn_before(config, train.len(), val.len());
         Ok(())
+    }
+
+    /// Warns of a set that is too small for what is asked of it.
+    fn warn_before(&self, config: &Config, train: usize, validation: usize) {
+        let (recipe, from, own) = (&config.recipe, config.from.is_some(), config.data.is_some());
+        if !self.quiet {
+            warnings::before(&Setting { recipe, train, validation, from, own }).iter().for_each(|line| eprintln!("{line}"));
+        }
     }
 
     /// What begins with a model's values, and what layers learn how fast.
@@ -139,28 +173,29 @@ impl Show {
         self.line(&format!("{size} {ranks}, {how} parallel{blocks}"));
     }
 
-    /// Where the run begins or goes on.
-    pub(super) fn from(&self, state: &State, step: u64) {
+    /// Where the run begins or goes on, just before it does. An epoch has `all` steps.
+    pub(super) fn from(&mut self, state: &State, step: u64, all: usize) {
         if step > 0 && !self.json && !self.quiet {
             self.line(&format!("going on in epoch {} after step {step}", state.epoch + 1));
         }
+        self.since = Instant::now();
+        self.bar.set_length((self.epochs * all) as u64);
+        self.bar.set_position(step);
+        self.bar.set_message(format!("epoch {}/{}, loading the first images", self.epochs.min(state.epoch + 1), self.epochs));
     }
 
     pub(super) fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Step { epoch, steps: (done, all), loss, top1, pictures, .. } => {
-                if self.under_way != *epoch {
-                    (self.under_way, self.seen, self.since) = (*epoch, 0, Instant::now());
-                }
-                self.seen += pictures;
-                let rate = self.seen as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
-                self.bar.set_length((self.epochs * all) as u64);
-                self.bar.set_position(((epoch - 1) * all + done) as u64);
-                self.bar.set_message(format!(
-                    "epoch {epoch}/{}, loss {loss:.3}, top-1 {:.1} %, {rate:.0} pictures/s",
-                    self.epochs,
-                    top1 * 100.0
-                ));
+                self.pace.step(self.since.elapsed(), *epoch, *pictures);
+                let (position, length) = (((epoch - 1) * all + done) as u64, (self.epochs * all) as u64);
+                let rate = self.pace.rate().map_or(String::new(), |rate| format!(", {rate:.0} images/s"));
+                let left = self.pace.left(length.saturating_sub(position));
+                let left = left.map_or(String::new(), |left| format!(", {} left", duration(left)));
+                self.bar.set_length(length);
+                self.bar.set_position(position);
+                let (epochs, top1) = (self.epochs, top1 * 100.0);
+                self.bar.set_message(format!("epoch {epoch}/{epochs}, loss {loss:.3}, top-1 {top1:.1} %{rate}{left}"));
             }
             Event::Before { row, .. } => self.before(row),
             Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
@@ -178,7 +213,7 @@ impl Show {
         }
     }
 
-    fn epoch(&self, row: &Row, best: bool, train_time: Duration, pictures: u64) {
+    fn epoch(&mut self, row: &Row, best: bool, train_time: Duration, pictures: u64) {
         let seconds = train_time.as_secs_f64();
         let rate = pictures as f64 / seconds.max(1e-9);
         if self.json {
@@ -191,8 +226,12 @@ impl Show {
                 self.epochs,
                 row.train_loss.unwrap_or(f64::NAN),
                 row.train_top1.unwrap_or(f64::NAN) * 100.0,
-                if best && row.val.is_some() { ", best so far" } else { "" }
+                if best && row.val.is_some() && !self.last_is_best { ", best so far" } else { "" }
             ));
+        }
+        let warning = row.train_loss.and_then(|loss| self.warnings.epoch(loss, self.classes, self.epochs));
+        if let Some(warning) = warning.filter(|_| !self.quiet) {
+            self.bar.suspend(|| eprintln!("{warning}"));
         }
     }
 
@@ -247,6 +286,9 @@ impl Show {
             // Nothing to choose by.
             Some(b) if state.rows.iter().all(|row| row.val.is_none()) => {
                 format!("training top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
+            }
+            Some(b) if self.last_is_best => {
+                format!("top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
             }
             Some(b) => format!("best top-1 {:.2} % in epoch {}: {}", b.top1 * 100.0, b.epoch, best.display()),
             None => format!("stopped within the first epoch: {}", last.display()),

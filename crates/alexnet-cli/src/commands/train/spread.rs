@@ -30,6 +30,18 @@ impl std::fmt::Display for Parallel {
     }
 }
 
+/// Refuses to share work among processes where this build cannot start any.
+pub(super) fn check(how: Parallel, machine: &Machine) -> anyhow::Result<()> {
+    let of_two_devices = how == Parallel::Towers && machine.device().contains(',');
+    if how != Parallel::Data && !of_two_devices && cfg!(not(any(feature = "mpi", feature = "nccl"))) {
+        bail!(
+            "--parallel {how} shares the work among processes, which this program was built without: build it with \
+             cargo build --release --features mpi, and start it with mpirun"
+        );
+    }
+    Ok(())
+}
+
 /// This rank's engine, all parameters zero, for batches of up to `batch` pictures.
 pub(super) fn engine(
     machine: &Machine,

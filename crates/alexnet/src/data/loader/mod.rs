@@ -149,6 +149,9 @@ impl Loader {
         if options.batch == 0 {
             return Err(Error::Invalid("a batch of 0 pictures".into()));
         }
+        let crops_each = if crops == Crops::Ten { 10 } else { 1 };
+        let floats = [options.batch, crops_each, 3, preprocess.crop, preprocess.crop].map(|n| n as u128).iter().product::<u128>();
+        crate::memory::check(4 * floats, || format!("a batch of {} images of {} pixels", options.batch, preprocess.crop))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.threads)
             .thread_name(|i| format!("loader-{i}"))

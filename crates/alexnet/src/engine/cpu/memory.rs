@@ -28,6 +28,11 @@ impl Memory {
         Memory { buffers: sizes.into_iter().map(Buffer::zeros).collect(), buffer_of }
     }
 
+    /// Floats that values with these lives need in all.
+    pub(super) fn len_of(lives: &[Option<Life>]) -> usize {
+        assign(lives).0.iter().fold(0, |sum, len| sum.saturating_add(*len))
+    }
+
     /// A value's floats.
     pub(super) fn read(&self, value: usize) -> &[f32] {
         &self.buffers[self.buffer_of[value]]

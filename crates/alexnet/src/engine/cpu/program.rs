@@ -56,7 +56,10 @@ impl Found {
 impl Program {
     /// Compiles a run of a net's layers.
     pub(super) fn new(net: &Net, layers: Range<usize>, purpose: Purpose, capacity: usize) -> Result<Program> {
-        Ok(Program::of_plan(Plan::new(net, layers)?, purpose, capacity))
+        let plan = Plan::new(net, layers)?;
+        let bytes = 4 * Memory::len_of(&lives(&plan, purpose, capacity)) as u128;
+        crate::memory::check(bytes, || format!("{} for {capacity} images of {} pixels", net.name, net.image_size))?;
+        Ok(Program::of_plan(plan, purpose, capacity))
     }
 
     /// Makes room for a plan.

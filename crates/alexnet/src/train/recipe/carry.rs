@@ -88,6 +88,9 @@ impl Recipe {
     /// The net with the recipe's initialisation.
     #[must_use]
     pub fn prepare(&self, mut net: Net) -> Net {
+        if self.init == Init::HeDropout {
+            return he_dropout(net);
+        }
         if self.init == Init::He {
             let last = net.layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. }));
             for (i, layer) in net.layers.iter_mut().enumerate() {
@@ -163,4 +166,25 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// The net with the initialisation [`Init::HeDropout`]. A net whose shapes do not fit stays as it is: whoever builds it says so.
+fn he_dropout(mut net: Net) -> Net {
+    let Ok(shapes) = net.shapes() else { return net };
+    let last = net.layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. }));
+    // By what dropout multiplies the mean of squares on the way to the next layer with weights.
+    let mut times = 1.0;
+    for (i, (layer, shape)) in net.layers.iter_mut().zip(&shapes).enumerate() {
+        match &mut layer.op {
+            Op::Dropout { rate, style } => times *= (1.0 - *rate) * style.in_training(*rate).powi(2),
+            Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. } => {
+                let inputs = shape.weight[1..].iter().product::<usize>() as f32 * times;
+                *weight_init = WeightInit::Normal(if Some(i) == last { 0.001 } else { (2.0 / inputs).sqrt() });
+                *bias_init = BiasInit::Constant(0.0);
+                times = 1.0;
+            }
+            _ => {}
+        }
+    }
+    net
 }

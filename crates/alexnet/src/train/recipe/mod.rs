@@ -2,11 +2,13 @@
 
 mod carry;
 mod named;
+mod small;
 #[cfg(test)]
 mod tests;
 
 pub use carry::Position;
 pub use named::{KNOWN_CLASSES, NAMES, named};
+pub use small::FEW_TO_VALIDATE;
 
 use crate::engine::UpdateForm;
 use crate::image::colour::Strength;
@@ -45,6 +47,9 @@ pub struct Recipe {
     pub init: Init,
     /// How pictures become numbers.
     pub pictures: Pictures,
+    /// Which of the models that a run goes through `best.safetensors` is.
+    #[serde(default, skip_serializing_if = "Choice::is_default")]
+    pub best: Choice,
     /// Learning rate of the biases.
     pub bias_lr: BiasRate,
     /// How the learning rate changes.
@@ -61,6 +66,25 @@ pub struct Recipe {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+/// Which of the models that a run goes through `best.safetensors` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// The one with the highest validation accuracy.
+    #[default]
+    Validation,
+    /// The last one, for sets with too few validation images to choose by: of six images an early model often has as many right as
+    /// the last by chance alone.
+    Last,
+}
+
+impl Choice {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    fn is_default(&self) -> bool {
+        *self == Choice::default()
+    }
 }
 
 /// Learning rate of the biases.
@@ -125,6 +149,9 @@ pub enum Init {
     /// He et al. 2015: deviation sqrt(2 / fan_in), biases 0, so that signals neither die nor grow from layer to layer. With
     /// the initialisation of 2012 or of PyTorch, AlexNet may stay at a loss of ln(classes) for long on a small set.
     He,
+    /// He et al. 2015 for layers whose inputs dropout has not yet enlarged in the mean of squares, and a last layer that gives almost nothing.
+    /// So the first steps are even, at a small batch and a rate that would otherwise make the loss rise fourfold at first.
+    HeDropout,
 }
 
 /// How pictures become numbers.

@@ -1,7 +1,7 @@
 //! The recipes by their names.
 
 use super::super::layers;
-use super::{Augmentation, BiasRate, Colour, Init, Pictures, Recipe, Schedule};
+use super::{Augmentation, BiasRate, Choice, Colour, Init, Pictures, Recipe, Schedule};
 use crate::engine::UpdateForm;
 use crate::image::colour::Strength;
 use crate::{Error, Result};
@@ -18,7 +18,7 @@ pub const KNOWN_CLASSES: f64 = 10.0;
 ///
 /// | name | source |
 /// |---|---|
-/// | `quick` | ours, the default: He's initialisation, warm-up, cosine; learns small sets of pictures quickly and surely |
+/// | `quick` | ours, the default: He's initialisation, warm-up, cosine; [`Recipe::for_small_set`] changes it for a few hundred images |
 /// | `simple` | plain PyTorch: constant rate, a tenth of it in the last third, decay on everything |
 /// | `finetune` | ours, the default for a run that begins with a model: its layers change little, a new head learns ten times as fast, as in Caffe's `finetune_flickr_style`; see [`KNOWN_CLASSES`] |
 /// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; patience is not told there: 5 epochs |
@@ -49,6 +49,7 @@ pub fn named(name: &str) -> Result<Recipe> {
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
         augment: Augmentation::CropMirror,
         colour: None,
+        best: Choice::Validation,
         layer_rates: BTreeMap::new(),
     };
     Ok(match name {

@@ -104,6 +104,20 @@ fn he_starts_every_layer_by_its_inputs_and_the_last_one_small() {
 }
 
 #[test]
+fn small_sets_start_every_layer_by_its_inputs_after_dropout() {
+    let net = crate::net::presets::by_name("torchvision").unwrap();
+    let recipe = named("quick").unwrap().for_small_set(54, 6);
+    let deviation = |net: &crate::net::Net, name: &str| match net.layers[net.layer(name).unwrap()].op {
+        Op::Conv { weight_init: WeightInit::Normal(x), .. } | Op::Linear { weight_init: WeightInit::Normal(x), .. } => x,
+        _ => panic!("{name} begins otherwise"),
+    };
+    let found = ["conv1", "fc6", "fc7", "fc8"].map(|name| deviation(&recipe.prepare(net.clone()), name));
+    // sqrt(2 / (11 * 11 * 3)), and half of 2 where half of the inputs are doubled.
+    let wanted = [(2f32 / 363.0).sqrt(), (1f32 / 9216.0).sqrt(), (1f32 / 4096.0).sqrt(), 0.001];
+    assert!(found.iter().zip(&wanted).all(|(a, b)| (a / b - 1.0).abs() < 1e-6), "{found:?}, not {wanted:?}");
+}
+
+#[test]
 fn every_recipe_has_its_name_survives_json_and_works() {
     for name in NAMES {
         let recipe = named(name).unwrap();
@@ -115,3 +129,31 @@ fn every_recipe_has_its_name_survives_json_and_works() {
     assert!(named("papper").unwrap_err().to_string().contains("paper, original"));
     assert!(Recipe { lr: f64::NAN, ..named("paper").unwrap() }.check().is_err());
 }
+
+#[test]
+fn small_sets_get_enough_steps_of_all_their_images_and_large_ones_the_recipe_as_it_is() {
+    let quick = named("quick").unwrap();
+    for train in 2..SMALL_SET {
+        let recipe = quick.clone().for_small_set(train, 6);
+        recipe.check().unwrap();
+        let (steps, rest) = (train.div_ceil(recipe.batch), train % recipe.batch);
+        assert!(!recipe.drop_last && recipe.batch <= 16 && steps * recipe.epochs >= 50, "{train}: {recipe:?}");
+        assert!(rest == 0 || 3 * rest >= recipe.batch || rest >= 3, "{train}: a last batch of {rest} of {}", recipe.batch);
+        assert!(steps * recipe.epochs >= 400 || recipe.epochs == 100, "{train}: {recipe:?}");
+        // The warm-up is a share of all steps, not of an epoch.
+        let at = |step| Position { epoch: 0, step, steps_per_epoch: steps as u64, drops: 0 };
+        let rise = steps * recipe.epochs / 10;
+        assert!(recipe.rate(at(0)) < 0.0002 && recipe.rate(at(rise as u64)) > 0.0009, "{train}");
+    }
+    let of = |train| quick.clone().for_small_set(train, 6);
+    assert_eq!((of(54).batch, of(54).epochs), (6, 50));
+    assert_eq!(of(SMALL_SET), quick);
+    assert_eq!(quick.clone().for_small_set(300, 60).best, Choice::Validation);
+    assert_eq!(of(300).best, Choice::Last);
+    for name in NAMES.into_iter().filter(|name| *name != "quick") {
+        assert_eq!(named(name).unwrap().for_small_set(54, 6), named(name).unwrap());
+    }
+}
+
+/// From this many images on nothing changes.
+const SMALL_SET: usize = 640;

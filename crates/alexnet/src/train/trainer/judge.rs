@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Event, Trainer};
 use crate::eval::evaluate_on;
-use crate::train::recipe::Position;
-use crate::train::state::{Row, Sums, Validation, write_model};
+use crate::train::recipe::{Choice, Position};
+use crate::train::state::{Best, Row, Sums, Validation, write_model};
 use crate::{Error, Result, files};
 
 /// What came of a validation.
@@ -82,7 +82,10 @@ impl Trainer<'_> {
 
     /// Takes note of what an epoch came to, and keeps its model if that is the best. Tells whether it is.
     fn note(&mut self, row: Row) -> Result<bool> {
-        let best = self.state.improves(&row);
+        let best = match self.recipe.best {
+            Choice::Last => Some(Best::of(&row)),
+            Choice::Validation => self.state.improves(&row),
+        };
         if best.is_some() {
             self.bring_together()?;
             if self.writes() {

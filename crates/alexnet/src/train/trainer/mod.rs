@@ -221,8 +221,11 @@ impl<'a> Trainer<'a> {
             if self.options.max_steps.is_some_and(|most| self.step() >= most) {
                 return Ok(Some(Ending::MaxSteps));
             }
-            let batch =
-                self.next(&mut batches)?.ok_or_else(|| Error::Invalid("the loader stopped before the end of an epoch".into()))?;
+            let batch = self.next(&mut batches)?.ok_or_else(|| {
+                Error::Invalid(
+                    "the loader stopped before the end of an epoch; the system may start no more threads (ulimit -u)".into(),
+                )
+            })?;
             let heard = self.hear(&batch, stop)?;
             if heard.stop {
                 return Ok(Some(Ending::Interrupted));
