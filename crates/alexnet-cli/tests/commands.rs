@@ -5,6 +5,9 @@ use std::process::{Command, Output};
 
 #[path = "commands/explain.rs"]
 mod explain;
+#[cfg(unix)]
+#[path = "commands/pipes.rs"]
+mod pipes;
 
 fn alexnet(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_alexnet")).args(arguments).output().expect("the program starts")

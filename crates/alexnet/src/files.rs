@@ -1,5 +1,9 @@
 //! Writes files whole or not at all: beside, then renamed. Whoever looks, at any moment, sees the old file or the new one.
 
+mod regular;
+
+pub use regular::{open_regular, read_regular, read_text};
+
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};

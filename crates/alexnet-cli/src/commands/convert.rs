@@ -70,6 +70,6 @@ fn read_labels(path: &Path) -> anyhow::Result<Vec<String>> {
         Some("devkit") => return Ok(Order::Devkit.names()),
         _ => {}
     }
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = alexnet::files::read_text(path).with_context(|| path.display().to_string())?;
     imagenet::read_labels(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
 }

@@ -43,7 +43,7 @@ impl Folder {
 
     /// The pictures that a text file names, a line each; empty lines are passed over.
     pub(super) fn of_list(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+        let text = crate::files::read_text(path).map_err(|error| Error::io(path, error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let pictures: Vec<_> = lines.map(|line| (line.to_string(), 0, folder.join(line))).collect();

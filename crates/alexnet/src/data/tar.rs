@@ -41,8 +41,7 @@ impl Tar {
     fn listed(path: &Path, list: impl FnOnce(Vec<String>, Vec<(String, Place)>) -> Result<Listing<Place>>) -> Result<Self> {
         let io = |error| Error::io(path, error);
         let broken = |error: std::io::Error| Error::file(path, format!("broken tar: {error}"));
-        let file = File::open(path).map_err(io)?;
-        let size = file.metadata().map_err(io)?.len();
+        let (file, size) = crate::files::open_regular(path).map_err(io)?;
         let (mut classes, mut found) = (Vec::new(), Vec::new());
         let mut archive = ::tar::Archive::new(BufReader::new(file.try_clone().map_err(io)?));
         for entry in archive.entries_with_seek().map_err(broken)? {

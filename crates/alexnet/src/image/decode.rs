@@ -4,7 +4,6 @@
 //! every published PyTorch figure rests: alpha is dropped, not composited; a grey value stands in all three channels.
 //! (One difference, on purpose: 16-bit grey keeps its high byte, where Pillow cuts all values above 255 to white.)
 
-use std::fs::File;
 use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -112,11 +111,11 @@ fn to_rgb(image: DynamicImage) -> Option<Vec<u8>> {
 /// Reads a picture file whole, unless it is larger than any picture should be.
 ///
 /// # Errors
-/// What the system said, or that the file is too large.
+/// What the system said, that it is not a regular file, or that the file is too large.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    let file = File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
+    let (file, length) = crate::files::open_regular(path).map_err(unreadable)?;
+    let mut bytes = Vec::with_capacity(length.min(MAX_FILE) as usize);
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE { Err(TOO_LARGE.into()) } else { Ok(bytes) }
 }
