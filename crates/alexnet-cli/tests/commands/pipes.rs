@@ -47,7 +47,7 @@ fn a_named_pipe_is_named_and_hangs_nothing() {
             super::ramp(&data.join(class).join(format!("{k}.bmp")), [40 * k, 200, 9]);
         }
     }
-    let small = ["train", "--net", "slim", "--image-size", "64", "--batch", "4", "--epochs", "1", "--max-steps", "1", "--json"];
+    let small = ["train", "--net", "slim", "--image-size", "96", "--batch", "4", "--epochs", "1", "--max-steps", "1", "--json"];
     done(&[&small[..], &["--data", text(&data), "--out", text(&run)]].concat());
     let model = run.join("last.safetensors");
     let model = text(&model);

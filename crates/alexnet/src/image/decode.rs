@@ -27,6 +27,9 @@ use crate::files;
 /// An image of more pixels is refused from its header: Pillow's limit, beyond which it speaks of a decompression bomb.
 pub const MAX_PIXELS: u64 = 178_956_970;
 
+/// An image of a longer side is refused as well. JPEG, GIF and WebP cannot have one.
+const MAX_SIDE: u64 = 1 << 20;
+
 /// Larger files are refused, in bytes.
 pub const MAX_FILE: u64 = 1 << 30;
 pub(crate) const TOO_LARGE: &str = "the file has more than 1 GiB";
@@ -53,6 +56,10 @@ impl DecodeLimits {
         let most = self.max_pixels;
         if width == 0 || height == 0 {
             return Err(format!("{width} x {height} pixels: there is nothing to see"));
+        }
+        // A row costs more than its pixels where there are hundreds of millions of them.
+        if width.max(height) > MAX_SIDE {
+            return Err(format!("claims to have {width} x {height} pixels; more than {MAX_SIDE} on a side are refused"));
         }
         if width.checked_mul(height).is_none_or(|pixels| pixels > most) {
             return Err(format!("claims to have {width} x {height} pixels; more than {most} are refused"));

@@ -3,6 +3,8 @@
 //! Pillow decodes by libjpeg-turbo, so nearly every published accuracy was measured on its rounding. Measured on 358
 //! photographs and odd files: libjpeg gives Pillow's bits in all of them; jpeg-decoder 0.3.2 differs by up to 5 levels,
 //! zune-jpeg 0.5.15 by up to 8, and three non-interleaved or luma-subsampled files come out as noise without an error.
+//! Damaged coefficients far out of range are the exception: libjpeg's vector code, which needs an assembler to build, cuts them off where
+//! its C code wraps around. With that code off (JSIMD_FORCENONE=1) Pillow gave our bits in all of 671 files of random damage.
 //! On one core of the same machine they decode 0.9, 1.05 and 2 thousand 400-pixel pictures a second.
 
 use std::cell::Cell;

@@ -71,7 +71,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Str
     let (width, height) = (width as usize, height as usize);
     let mut picture = black(width, height)?;
     let mut row = vec![0; reader.output_line_size(columns).ok_or("broken PNG: its rows are too long")?];
-    let mut pixels = Vec::new();
+    let mut pixels = vec![0; if interlace == 0 { 0 } else { columns as usize * 3 }];
     let mut unchecked = 0;
     let passes = if interlace == 0 { &[[0, 1, 0, 1]][..] } else { &ADAM7 };
     for &[first, down, start, across] in passes {
@@ -80,11 +80,14 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Str
         let rows = if samples == 0 { 0 } else { rows as usize };
         for y in (first..rows).step_by(down) {
             reader.read_row(&mut row).map_err(broken)?.ok_or(TRUNCATED)?;
-            pixels.clear();
-            to_rgb(&row, samples, kind, &palette, &mut pixels);
             let start = ((top as usize + y) * width + left as usize + start) * 3;
-            let places = picture.rgb[start..].chunks_mut(3).step_by(across);
-            places.zip(pixels.chunks_exact(3)).for_each(|(place, pixel)| place.copy_from_slice(pixel));
+            if across == 1 {
+                to_rgb(&row, kind, &palette, &mut picture.rgb[start..start + samples * 3]);
+            } else {
+                to_rgb(&row, kind, &palette, &mut pixels[..samples * 3]);
+                let places = picture.rgb[start..].chunks_mut(3).step_by(across);
+                places.zip(pixels.chunks_exact(3)).take(samples).for_each(|(place, pixel)| place.copy_from_slice(pixel));
+            }
             unchecked += row.len();
             if unchecked >= CHECKED {
                 limits.check_time()?;
@@ -260,29 +263,29 @@ impl Palette {
 }
 
 /// Pillow's `convert("RGB")` of a row: the high byte of 16-bit values, alpha dropped, grey three times.
-fn to_rgb(row: &[u8], samples: usize, (colours, depth): (ColorType, BitDepth), palette: &Palette, out: &mut Vec<u8>) {
+fn to_rgb(row: &[u8], (colours, depth): (ColorType, BitDepth), palette: &Palette, out: &mut [u8]) {
     let bits = depth as usize;
+    let places = out.chunks_exact_mut(3);
     if bits < 8 {
         let most = (1u8 << bits) - 1;
-        let values = (0..samples).map(|x| row[x * bits / 8] >> (8 - bits - x * bits % 8) & most);
-        if colours == ColorType::Indexed {
-            values.for_each(|value| out.extend_from_slice(&palette.0[usize::from(value)]));
-        } else {
-            values.for_each(|value| out.extend_from_slice(&[value * (255 / most); 3]));
-        }
+        let value = |x: usize| (row[x * bits / 8] >> (8 - bits - x * bits % 8)) & most;
+        places.enumerate().for_each(|(x, place)| match colours {
+            ColorType::Indexed => place.copy_from_slice(&palette.0[usize::from(value(x))]),
+            _ => place.fill(value(x) * (255 / most)),
+        });
         return;
     }
     // Big-endian: the high byte comes first.
     let size = bits / 8;
-    let row = &row[..samples * size * colours.samples()];
     match colours {
-        ColorType::Indexed => row.iter().for_each(|&value| out.extend_from_slice(&palette.0[usize::from(value)])),
-        ColorType::Grayscale => row.chunks_exact(size).for_each(|grey| out.extend_from_slice(&[grey[0]; 3])),
-        ColorType::GrayscaleAlpha => row.chunks_exact(2 * size).for_each(|pixel| out.extend_from_slice(&[pixel[0]; 3])),
-        ColorType::Rgb if size == 1 => out.extend_from_slice(row),
+        ColorType::Indexed => places.zip(row).for_each(|(place, &index)| place.copy_from_slice(&palette.0[usize::from(index)])),
+        ColorType::Grayscale | ColorType::GrayscaleAlpha => {
+            places.zip(row.chunks_exact(size * colours.samples())).for_each(|(place, pixel)| place.fill(pixel[0]));
+        }
+        ColorType::Rgb if size == 1 => out.copy_from_slice(&row[..out.len()]),
         ColorType::Rgb | ColorType::Rgba => {
             let pixels = row.chunks_exact(size * colours.samples());
-            pixels.for_each(|pixel| out.extend_from_slice(&[pixel[0], pixel[size], pixel[2 * size]]));
+            places.zip(pixels).for_each(|(place, pixel)| place.copy_from_slice(&[pixel[0], pixel[size], pixel[2 * size]]));
         }
     }
 }

@@ -129,6 +129,20 @@ fn other_limits_hold_in_every_format() {
     }
 }
 
+/// A row has a cost of its own.
+#[test]
+fn a_side_is_bounded_too() {
+    let mut bytes = golden("kind2_8.png");
+    bytes[16..24].copy_from_slice(&[0, 0, 0, 1, 0x0A, 0, 0, 0]);
+    let sum = crc32fast::hash(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&sum.to_be_bytes());
+    assert!(decode(&bytes).unwrap_err().contains("on a side"));
+    let mut bytes = golden("bits8.bmp");
+    bytes[22..26].copy_from_slice(&0x0A00_0000u32.to_le_bytes());
+    bytes[18..22].copy_from_slice(&1u32.to_le_bytes());
+    assert!(decode(&bytes).unwrap_err().contains("on a side"));
+}
+
 /// A text chunk of 100 MB of zeros in 100 kB is not expanded, and the image behind it is read.
 #[test]
 fn a_bomb_in_a_text_is_passed_over() {
