@@ -9,6 +9,9 @@ mod data;
 mod explain;
 #[path = "commands/labels.rs"]
 mod labels;
+#[cfg(unix)]
+#[path = "commands/pipes.rs"]
+mod pipes;
 
 fn alexnet(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_alexnet")).args(arguments).output().expect("the program starts")

@@ -3,6 +3,10 @@
 //! A process that is killed leaves the file beside. Whoever writes it holds a lock on it, which ends with the process: so the next one
 //! that writes a file of the same name finds what is left over, and removes it.
 
+mod regular;
+
+pub use regular::{open_regular, read_regular, read_text};
+
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

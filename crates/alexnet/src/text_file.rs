@@ -1,7 +1,6 @@
 //! Text files that people and other programs write: lists of images, names of classes.
 
-use crate::{Error, Result};
-use std::io::Read;
+use crate::{Error, Result, files};
 use std::path::Path;
 
 /// A larger file is refused: a list of ten million images has about 500 MB.
@@ -12,15 +11,7 @@ const MAX_BYTES: u64 = 1 << 30;
 /// # Errors
 /// When it cannot be read, is not a regular file (a pipe would be waited for without end), or is not text.
 pub fn read(path: &Path) -> Result<String> {
-    let io = |error| Error::io(path, error);
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(Error::file(path, "not a regular file; give a text file"));
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(io)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::file(path, "larger than 1 GiB, which is too large for a text file"));
-    }
+    let bytes = files::read_regular(path, MAX_BYTES).map_err(|error| Error::io(path, error))?;
     decode(bytes).ok_or_else(|| Error::file(path, "not text in UTF-8; save it as UTF-8"))
 }
 

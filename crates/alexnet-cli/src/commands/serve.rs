@@ -145,6 +145,6 @@ fn of_model<'a>(models: &'a mut [ModelFile], option: &str, text: &str) -> anyhow
 /// The token in a file, or in the environment, if any.
 fn token(file: Option<&Path>) -> anyhow::Result<Option<String>> {
     let Some(path) = file else { return Ok(std::env::var(TOKEN).ok()) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = alexnet::files::read_text(path).with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(Some(text.trim().to_string()))
 }

@@ -84,11 +84,12 @@ pub(super) async fn decoded<T: Send + 'static>(
     finish: impl FnOnce(&Picture) -> Result<T, String> + Send + 'static,
 ) -> Result<T, Problem> {
     let turn = shared.admission.decoder().await?;
-    let (most, metrics) = (shared.limits.pixels, shared.metrics.clone());
+    let (max_pixels, time, metrics) = (shared.limits.pixels, shared.limits.time, shared.metrics.clone());
     let work = move || {
         let _turn = turn;
         let start = Instant::now();
-        let result = decode::decode_within(bytes.as_ref(), most).and_then(|picture| finish(&picture));
+        let limits = decode::DecodeLimits { max_pixels, deadline: Some(start + time) };
+        let result = decode::decode_with(bytes.as_ref(), &limits).and_then(|picture| finish(&picture));
         metrics.decode.observe(start.elapsed().as_secs_f64());
         result
     };

@@ -126,8 +126,7 @@ impl Scan {
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with such names"))
         };
-        let file = File::open(path).map_err(io)?;
-        let size = file.metadata().map_err(io)?.len();
+        let (file, size) = crate::files::open_regular(path).map_err(io)?;
         // All regular files, as links may lead to any of them.
         let (mut files, mut links) = (Vec::new(), Vec::new());
         let (mut folders, mut hidden, mut passed) = (BTreeSet::new(), BTreeSet::new(), PassedOver::default());

@@ -3,7 +3,6 @@
 
 use crate::weights::{Mapping, Values, write_values};
 use crate::{Error, Result};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -79,7 +78,7 @@ pub(super) fn write(out: &mut dyn Write, rows: usize, shape: &[usize], values: &
 /// The numbers of a file of this very shape, left where they lie.
 pub(super) fn map(path: &Path, rows: usize, shape: &[usize]) -> Result<Values> {
     let wanted = header(rows, shape);
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let (file, length) = crate::files::open_regular(path).map_err(|e| Error::io(path, e))?;
     let mut found = Vec::new();
     (&file).take(wanted.len() as u64).read_to_end(&mut found).map_err(|e| Error::io(path, e))?;
     // A file of another program may pad otherwise; then it has no sidecar of ours either.
@@ -87,7 +86,6 @@ pub(super) fn map(path: &Path, rows: usize, shape: &[usize]) -> Result<Values> {
         let message = format!("its header is not that of {rows} pictures of {shape:?}, as its .json says; make both anew");
         return Err(Error::file(path, message));
     }
-    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
     let count = shape.iter().try_fold(rows, |all, &n| all.checked_mul(n));
     let bytes = count.and_then(|n| n.checked_mul(size_of::<f32>())).and_then(|n| n.checked_add(wanted.len()));
     if bytes.map(|bytes| bytes as u64) != Some(length) {

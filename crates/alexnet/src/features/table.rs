@@ -104,7 +104,7 @@ impl Table {
         let table = match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
             "npy" => {
                 let beside = sidecar(path);
-                let text = std::fs::read_to_string(&beside).map_err(|e| match e.kind() {
+                let text = crate::files::read_text(&beside).map_err(|e| match e.kind() {
                     std::io::ErrorKind::NotFound => {
                         let name = path.file_name().unwrap_or_default().to_string_lossy();
                         Error::file(

@@ -118,11 +118,12 @@ impl Writer {
 
 /// Refuses a file at the sidecar's place that no earlier table left there.
 fn nothing_else(beside: &Path) -> Result<()> {
-    let text = match std::fs::read(beside) {
+    let text = match crate::files::read_text(beside) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidData => String::new(),
         text => text.map_err(|e| Error::io(beside, e))?,
     };
-    let ours = serde_json::from_slice::<serde_json::Value>(&text)
+    let ours = serde_json::from_str::<serde_json::Value>(&text)
         .is_ok_and(|json| [FEATURES, NAMES, LABELS].iter().all(|key| json.get(key).is_some()));
     let advice = "not of `alexnet features`, whose names and labels would be written over it; choose another --out";
     if ours { Ok(()) } else { Err(Error::file(beside, advice)) }

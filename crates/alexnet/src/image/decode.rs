@@ -1,122 +1,142 @@
-//! From the bytes of a picture file to an upright RGB picture.
+//! From the bytes of an image file to an upright RGB image.
 //!
-//! The format is told by the content, never by the name. The colours are those of Pillow's `convert("RGB")`, on which
-//! every published PyTorch figure rests: alpha is dropped, not composited; a grey value stands in all three channels.
-//! (One difference, on purpose: 16-bit grey keeps its high byte, where Pillow cuts all values above 255 to white.)
+//! The format follows from the content, never from the name. The pixels are those of Pillow's `convert("RGB")` after its
+//! `exif_transpose`, on which every published PyTorch figure rests: alpha is dropped, not composited; a grey value stands in
+//! all three channels; of an animation, the first frame. One difference, on purpose: 16-bit grey keeps its high byte, where
+//! Pillow (13.0 too) cuts all values above 255 to white. `tools/pillow_compare.py` compares a folder of files.
+//!
+//! The work is bounded by the bytes and the pixels of a file, and a deadline can bound its time.
 
-use std::fs::File;
-use std::io::{Cursor, Read};
+mod bmp;
+mod gif;
+mod jpeg;
+mod jpeg_outline;
+mod orient;
+mod orientation;
+mod png;
+mod webp;
+
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Instant;
 
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use super::Picture;
+use crate::files;
 
-use super::{Picture, jpeg, orient};
-
-/// A picture of more pixels is refused from its header: Pillow's limit, beyond which it speaks of a decompression bomb.
+/// An image of more pixels is refused from its header: Pillow's limit, beyond which it speaks of a decompression bomb.
 pub const MAX_PIXELS: u64 = 178_956_970;
+
+/// An image of a longer side is refused as well. JPEG, GIF and WebP cannot have one.
+const MAX_SIDE: u64 = 1 << 20;
 
 /// Larger files are refused, in bytes.
 pub const MAX_FILE: u64 = 1 << 30;
 pub(crate) const TOO_LARGE: &str = "the file has more than 1 GiB";
 
-/// A decoder may take this much memory, in bytes, for a picture.
-const MAX_MEMORY: u64 = 1 << 30;
+/// Bounds on the work of decoding one image.
+#[derive(Debug, Clone, Copy)]
+pub struct DecodeLimits {
+    /// Images of more pixels are refused from their header.
+    pub max_pixels: u64,
+    /// Decoding stops with an error when this moment has passed.
+    pub deadline: Option<Instant>,
+}
+
+impl Default for DecodeLimits {
+    /// [`MAX_PIXELS`] and no deadline.
+    fn default() -> Self {
+        DecodeLimits { max_pixels: MAX_PIXELS, deadline: None }
+    }
+}
+
+impl DecodeLimits {
+    /// Refuses an image that claims to be enormous, or to have no pixels.
+    fn check_size(&self, width: u64, height: u64) -> Result<(), String> {
+        let most = self.max_pixels;
+        if width == 0 || height == 0 {
+            return Err(format!("{width} x {height} pixels: there is nothing to see"));
+        }
+        // A row costs more than its pixels where there are hundreds of millions of them.
+        if width.max(height) > MAX_SIDE {
+            return Err(format!("claims to have {width} x {height} pixels; more than {MAX_SIDE} on a side are refused"));
+        }
+        if width.checked_mul(height).is_none_or(|pixels| pixels > most) {
+            return Err(format!("claims to have {width} x {height} pixels; more than {most} are refused"));
+        }
+        Ok(())
+    }
+
+    /// Whether the deadline has passed.
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Refuses to continue after the deadline.
+    fn check_time(&self) -> Result<(), String> {
+        if self.is_late() { Err(LATE.into()) } else { Ok(()) }
+    }
+}
+
+const LATE: &str = "decoding takes longer than its time limit; send a smaller or simpler image";
+const TRUNCATED: &str = "the file ends too early";
 
 /// Decodes JPEG, PNG, WebP, BMP or GIF (its first frame) to upright RGB.
 ///
 /// # Errors
 /// A line that says what is wrong with the bytes. No input makes this function panic, nor take more than about 2 GiB.
 pub fn decode(bytes: &[u8]) -> Result<Picture, String> {
-    decode_within(bytes, MAX_PIXELS)
+    decode_with(bytes, &DecodeLimits::default())
 }
 
-/// As [`decode`], for pictures of up to `most` pixels: others are refused from their header.
+/// As [`decode`], within other limits.
 ///
 /// # Errors
-/// As [`decode`].
-pub fn decode_within(bytes: &[u8], most: u64) -> Result<Picture, String> {
+/// As [`decode`], and when the deadline has passed. JPEG, PNG, GIF and BMP check it while they decode; WebP before it begins.
+pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
     // The decoders are other people's: a panic in one of them on a strange file must not take a training run down.
-    match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, most))) {
+    match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, limits))) {
         Ok(result) => result,
         Err(_) => Err("the decoder gave up on it (a broken file)".into()),
     }
 }
 
-fn decode_unguarded(bytes: &[u8], most: u64) -> Result<Picture, String> {
-    if bytes.is_empty() {
-        return Err("empty file".into());
+fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+    limits.check_time()?;
+    match bytes {
+        [] => Err("empty file".into()),
+        [0xFF, 0xD8, ..] => jpeg::decode(bytes, limits),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => png::decode(bytes, limits),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => gif::decode(bytes, limits),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp::decode(bytes, limits),
+        [b'B', b'M', ..] => bmp::decode(bytes, limits),
+        _ => match image::guess_format(bytes) {
+            Ok(format) => Err(format!("{format:?} pictures are not read; convert it to JPEG or PNG")),
+            Err(_) => Err("not a JPEG, PNG, WebP, BMP or GIF picture".into()),
+        },
     }
-    if bytes.starts_with(&[0xFF, 0xD8]) {
-        return jpeg::decode(bytes, most);
-    }
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp | ImageFormat::Gif)) => format,
-        Ok(format) => return Err(format!("{format:?} pictures are not read; convert it to JPEG or PNG")),
-        Err(_) => return Err("not a JPEG, PNG, WebP, BMP or GIF picture".into()),
-    };
-    let broken = |error: image::ImageError| format!("broken {format:?}: {error}");
-
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_MEMORY);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(broken)?;
-    let (width, height) = decoder.dimensions();
-    check_size(width.into(), height.into(), most)?;
-    if decoder.total_bytes() > MAX_MEMORY {
-        return Err(format!("{width} x {height} pixels of {} bytes do not fit in 1 GiB", decoder.color_type().bytes_per_pixel()));
-    }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    // Told before decoding: grey pictures are decoded to one channel, and so on.
-    let colours = decoder.color_type();
-    let image = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    let rgb = to_rgb(image).ok_or_else(|| format!("{colours:?} pictures are not read; convert it to 8-bit RGB"))?;
-    Ok(orient::upright(Picture { width: width as usize, height: height as usize, rgb }, orientation))
 }
 
-/// Refuses a picture that claims to be enormous, or to have no pixels.
-pub(super) fn check_size(width: u64, height: u64, most: u64) -> Result<(), String> {
-    if width == 0 || height == 0 {
-        return Err(format!("{width} x {height} pixels: there is nothing to see"));
-    }
-    if width.checked_mul(height).is_none_or(|pixels| pixels > most) {
-        return Err(format!("claims to have {width} x {height} pixels; more than {most} are refused"));
-    }
-    Ok(())
+/// An image with room for its pixels, all black.
+fn black(width: usize, height: usize) -> Result<Picture, String> {
+    let mut rgb = Vec::new();
+    let size = width * height * 3;
+    rgb.try_reserve_exact(size).map_err(|_| format!("not enough memory for {width} x {height} pixels"))?;
+    rgb.resize(size, 0);
+    Ok(Picture { width, height, rgb })
 }
 
-/// Pillow's `convert("RGB")`: the high byte of 16-bit values, alpha dropped, grey three times.
-fn to_rgb(image: DynamicImage) -> Option<Vec<u8>> {
-    fn high_bytes(values: &[u16]) -> Vec<u8> {
-        values.iter().map(|&v| (v >> 8) as u8).collect()
-    }
-    let (channels, values) = match image {
-        DynamicImage::ImageRgb8(image) => return Some(image.into_raw()),
-        DynamicImage::ImageRgba8(image) => (4, image.into_raw()),
-        DynamicImage::ImageLuma8(image) => (1, image.into_raw()),
-        DynamicImage::ImageLumaA8(image) => (2, image.into_raw()),
-        DynamicImage::ImageRgb16(image) => return Some(high_bytes(image.as_raw())),
-        DynamicImage::ImageRgba16(image) => (4, high_bytes(image.as_raw())),
-        DynamicImage::ImageLuma16(image) => (1, high_bytes(image.as_raw())),
-        DynamicImage::ImageLumaA16(image) => (2, high_bytes(image.as_raw())),
-        _ => return None,
-    };
-    Some(match channels {
-        4 => values.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
-        n => values.chunks_exact(n).flat_map(|p| [p[0]; 3]).collect(),
-    })
-}
-
-/// Reads a picture file whole, unless it is larger than any picture should be.
+/// Reads an image file whole, unless it is larger than any image should be.
 ///
 /// # Errors
-/// What the system said, or that the file is too large.
+/// What the system said, that it is not a regular file, or that the file is too large.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    let file = File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
+    let (file, length) = files::open_regular(path).map_err(unreadable)?;
+    let mut bytes = Vec::with_capacity(length.min(MAX_FILE) as usize);
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE { Err(TOO_LARGE.into()) } else { Ok(bytes) }
 }
+
+#[cfg(test)]
+mod tests;

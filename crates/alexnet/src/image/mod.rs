@@ -3,8 +3,6 @@
 pub mod colour;
 pub mod crop;
 pub mod decode;
-mod jpeg;
-mod orient;
 mod preprocess;
 pub(crate) mod resize;
 mod tensor;

@@ -134,7 +134,7 @@ impl History {
     /// The history of the run in `folder`; empty where there is no log.
     pub(super) fn read(folder: &Path) -> History {
         let mut bytes = Vec::new();
-        if let Ok(file) = File::open(folder.join(FILE)) {
+        if let Ok((file, _)) = files::open_regular(&folder.join(FILE)) {
             // A log that cannot be read to its end tells what it can.
             let _ = file.take(MOST).read_to_end(&mut bytes);
         }

@@ -59,7 +59,7 @@ impl Run {
     /// When there is no run, or a file of it cannot be understood.
     pub fn read(folder: &Path) -> Result<Run> {
         let path = folder.join("config.toml");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match crate::files::read_text(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::file(
                     folder,
@@ -77,7 +77,7 @@ impl Run {
         let folder = std::path::absolute(folder).map_err(|e| Error::io(folder, e))?;
         let name = folder.file_name().map_or_else(|| folder.to_string_lossy(), |name| name.to_string_lossy()).into_owned();
         let metrics = folder.join("metrics.csv");
-        let epochs = match std::fs::read_to_string(&metrics) {
+        let epochs = match crate::files::read_text(&metrics) {
             Ok(text) => rows(&text).map_err(|why| Error::file(&metrics, why))?,
             // No epoch is done yet.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),

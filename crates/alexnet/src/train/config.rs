@@ -57,7 +57,7 @@ impl Config {
     /// # Errors
     /// When the file cannot be read or understood.
     pub fn read(path: &Path) -> Result<Config> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = files::read_text(path).map_err(|e| Error::io(path, e))?;
         let config: Config = toml::from_str(&text).map_err(|e| {
             let line = e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
             Error::file(path, format!("cannot be understood: {line}"))

@@ -18,15 +18,12 @@ pub(crate) struct Source {
     length: u64,
 }
 
-/// Opens a file, and tells its length; what is no file is refused.
+/// Opens a model file, and gives its length.
 pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
-    // Before it is opened: a pipe would wait for somebody to write into it.
-    if !std::fs::metadata(path).map_err(|e| Error::io(path, e))?.is_file() {
-        return Err(Error::file(path, "this is no file; give a model file such as best.safetensors"));
-    }
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
-    Ok((file, length))
+    crate::files::open_regular(path).map_err(|error| match error.kind() {
+        io::ErrorKind::Other => Error::file(path, format!("{error}; give a model file such as best.safetensors")),
+        _ => Error::io(path, error),
+    })
 }
 
 impl Source {

@@ -2,7 +2,7 @@
 
 use image::metadata::Orientation;
 
-use super::Picture;
+use crate::image::Picture;
 
 /// The picture as its viewer should see it.
 pub(super) fn upright(picture: Picture, orientation: Orientation) -> Picture {
