@@ -32,6 +32,33 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, String> {
     decode_within(bytes, MAX_PIXELS)
 }
 
+/// What decoding may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Images of more pixels are refused from their header.
+    pub max_pixels: u64,
+    /// Decoding stops with an error when this moment has passed.
+    pub deadline: Option<std::time::Instant>,
+}
+
+impl Default for DecodeLimits {
+    /// [`MAX_PIXELS`] and no deadline.
+    fn default() -> Self {
+        DecodeLimits { max_pixels: MAX_PIXELS, deadline: None }
+    }
+}
+
+/// As [`decode`], within other limits.
+///
+/// # Errors
+/// As [`decode`], and when the deadline has passed.
+pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+    if limits.deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline) {
+        return Err("there was no time left to decode it".into());
+    }
+    decode_within(bytes, limits.max_pixels)
+}
+
 /// As [`decode`], for pictures of up to `most` pixels: others are refused from their header.
 ///
 /// # Errors
@@ -115,6 +142,9 @@ fn to_rgb(image: DynamicImage) -> Option<Vec<u8>> {
 /// What the system said, or that the file is too large.
 pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err("cannot be read: not a regular file".into());
+    }
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
