@@ -1,24 +1,38 @@
 //! A request's body, read whole within limits.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use tokio::time::Instant;
+use tokio::time::timeout_at;
 
-use crate::admission::Place;
+use crate::admission::{Held, too_slow};
+use crate::connection::{Peer, Phase};
 use crate::problem::Problem;
+use crate::unless::unless;
 use crate::{Limits, Shared};
 
-/// A body in memory, and the place that it takes there.
+/// A body in memory.
 pub(crate) struct Whole {
     pub(crate) bytes: Vec<u8>,
-    _place: Place,
+    /// The memory that it takes, to be kept by whatever is made of it.
+    pub(crate) held: Arc<Held>,
+    /// The connection that it came by.
+    pub(crate) peer: Arc<Peer>,
+    /// When the answer must be ready.
+    pub(crate) deadline: Instant,
 }
 
-/// Takes a place and reads the body, until `deadline`.
-pub(crate) async fn read(shared: &Shared, headers: &HeaderMap, body: Body, deadline: Instant) -> Result<Whole, Problem> {
+/// Reads the body, until `deadline`.
+pub(crate) async fn read(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: Body,
+    peer: Arc<Peer>,
+    deadline: Instant,
+) -> Result<Whole, Problem> {
     let limits = &shared.limits;
     let announced = match headers.get(header::CONTENT_LENGTH) {
         Some(length) => length.to_str().ok().and_then(|text| text.parse::<u64>().ok()),
@@ -31,31 +45,52 @@ pub(crate) async fn read(shared: &Shared, headers: &HeaderMap, body: Body, deadl
         }
         Err(problem)
     };
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let message = "compressed bodies are not read; send it as it is";
+        return refuse(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message), body);
+    }
     if announced.is_some_and(|length| length > limits.body as u64) {
         return refuse(too_large(limits), body);
     }
-    let place = match shared.admission.admit(announced.map_or(limits.body, |length| length as usize)) {
-        Ok(place) => place,
+    let upload = match shared.admission.uploads.begin() {
+        Ok(upload) => upload,
         Err(problem) => return refuse(problem, body),
     };
+    peer.set(Phase::Receiving);
     let mut body = body;
+    // Reserved, not used: it takes memory as the bytes arrive.
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0) as usize);
     loop {
-        let frame = match tokio::time::timeout_at(deadline, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => return Err(Problem::bad(format!("the body ends too early: {error}"))),
-            Ok(None) => return Ok(Whole { bytes, _place: place }),
-            Err(_) => {
-                let message = format!("the body did not arrive within {:?}; send a smaller picture", limits.time);
-                return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, message));
-            }
+        let until = upload.wait().min(deadline.into());
+        let frame = match unless(upload.given_up(), timeout_at(until, body.frame())).await {
+            Some(Ok(Some(Ok(frame)))) => frame,
+            Some(Ok(Some(Err(error)))) => return Err(Problem::bad(format!("the body ends too early: {error}"))),
+            Some(Ok(None)) => break,
+            Some(Err(_)) => return Err(too_late(limits)),
+            None => return refuse(too_slow(), body),
         };
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limits.body {
             return refuse(too_large(limits), body);
         }
+        match timeout_at(deadline.into(), upload.add(data.len())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => return refuse(problem, body),
+            Err(_) => return refuse(Problem::busy("no memory for this body; try again"), body),
+        }
         bytes.extend_from_slice(&data);
     }
+    peer.set(Phase::Working);
+    Ok(Whole { bytes, held: Arc::new(upload.complete()), peer, deadline })
+}
+
+fn too_late(limits: &Limits) -> Problem {
+    let message = format!(
+        "the body did not arrive: no more than {:?} in all, and {:?} without {} bytes a second; send a smaller image",
+        limits.time, limits.stall, limits.rate
+    );
+    Problem::new(StatusCode::REQUEST_TIMEOUT, message)
 }
 
 fn too_large(limits: &Limits) -> Problem {

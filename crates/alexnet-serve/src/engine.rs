@@ -1,5 +1,6 @@
 //! The thread that owns a model's engine: it puts together what has arrived and runs the network.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -7,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use alexnet::engine::Engine;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use crate::Batching;
+use crate::admission::Grant;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 
@@ -21,7 +23,7 @@ struct Job {
     reply: oneshot::Sender<Result<Vec<f32>, String>>,
     since: Instant,
     /// Room that these inputs take until they are computed.
-    _room: OwnedSemaphorePermit,
+    _room: Grant,
 }
 
 /// Something else to be done with the engine.
@@ -65,8 +67,17 @@ impl Lane {
     ) -> std::io::Result<Lane> {
         let (work, received) = channel();
         let state = Arc::new(State::default());
-        let runner =
-            Runner { engine, batching, metrics, turn, state: state.clone(), received, batch: Vec::new(), logits: Vec::new() };
+        let runner = Runner {
+            engine,
+            batching,
+            metrics,
+            turn,
+            state: state.clone(),
+            received,
+            left: VecDeque::new(),
+            batch: Vec::new(),
+            logits: Vec::new(),
+        };
         std::thread::Builder::new().name("engine".into()).spawn(move || runner.run())?;
         Ok(Lane { work, state })
     }
@@ -83,12 +94,14 @@ impl Lane {
     }
 
     /// Logits `[count, classes]` of `count` inputs.
-    pub(crate) async fn infer(&self, images: Vec<f32>, count: usize, room: OwnedSemaphorePermit) -> Result<Vec<f32>, Problem> {
+    pub(crate) async fn infer(&self, images: Vec<f32>, count: usize, room: Grant) -> Result<Vec<f32>, Problem> {
         let (reply, answer) = oneshot::channel();
         self.state.waiting.fetch_add(count, Ordering::Relaxed);
         let job = Job { images, count, reply, since: Instant::now(), _room: room };
         self.work.send(Work::Infer(job)).map_err(|_| Problem::ours(ENDED))?;
-        answer.await.map_err(|_| Problem::ours(ENDED))?.map_err(Problem::ours)
+        let logits = answer.await.map_err(|_| Problem::ours(ENDED))?.map_err(Problem::ours)?;
+        finite(&logits)?;
+        Ok(logits)
     }
 
     /// What `task` makes of the engine.
@@ -109,8 +122,25 @@ impl Lane {
     }
 }
 
+/// Refuses values that are no numbers: JSON has no way to write them, and nothing follows from them.
+pub(crate) fn finite(values: &[f32]) -> Result<(), Problem> {
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
+    Err(Problem::unanswerable("the network's values for this input are not finite: its numbers are too large for the model"))
+}
+
 const ENDED: &str = "the engine has ended; please report this";
 const FAILED: &str = "the engine failed on this request; please report it";
+
+/// The place of the job with the fewest inputs.
+fn smallest(work: &VecDeque<Work>) -> Option<usize> {
+    let counts = work.iter().enumerate().filter_map(|(at, work)| match work {
+        Work::Infer(job) => Some((job.count, at)),
+        Work::Task(_) => None,
+    });
+    counts.min().map(|(_, at)| at)
+}
 
 struct Runner {
     engine: Box<dyn Engine + Send>,
@@ -119,6 +149,8 @@ struct Runner {
     turn: Arc<Mutex<()>>,
     state: Arc<State>,
     received: Receiver<Work>,
+    /// What has been received and has not had its turn.
+    left: VecDeque<Work>,
     /// Inputs of several requests behind each other; kept, so that no batch allocates.
     batch: Vec<f32>,
     logits: Vec<f32>,
@@ -126,8 +158,7 @@ struct Runner {
 
 impl Runner {
     fn run(mut self) {
-        let mut next = None;
-        while let Some(work) = next.take().or_else(|| self.received.recv().ok()) {
+        while let Some(work) = self.left.pop_front().or_else(|| self.received.recv().ok()) {
             match work {
                 Work::Task(task) => {
                     let turn = self.turn.clone();
@@ -135,32 +166,45 @@ impl Runner {
                     task(&mut *self.engine);
                 }
                 Work::Infer(first) => {
-                    let (jobs, rest) = self.gather(first);
-                    next = rest;
+                    let jobs = self.gather(first);
                     self.compute(jobs);
                 }
             }
         }
     }
 
-    /// Further inputs that have arrived, or arrive within the delay while requests are on their way; and what comes after them.
-    fn gather(&self, first: Job) -> (Vec<Job>, Option<Work>) {
+    /// The first job with others that fit beside it, the smallest first: one image need not wait until a large request is through.
+    /// They have arrived, or arrive within the delay while requests are on their way.
+    fn gather(&mut self, first: Job) -> Vec<Job> {
         let until = first.since + self.batching.delay;
+        self.left.extend(self.received.try_iter());
         let mut count = first.count;
         let mut jobs = vec![first];
-        while count < self.batching.max {
+        loop {
+            while let Some(at) = smallest(&self.left).filter(|_| count < self.batching.max) {
+                match self.left.remove(at) {
+                    Some(Work::Infer(job)) if count + job.count <= self.batching.max => {
+                        count += job.count;
+                        jobs.push(job);
+                    }
+                    Some(work) => {
+                        self.left.insert(at, work);
+                        return jobs;
+                    }
+                    None => return jobs,
+                }
+            }
             let alone = self.state.coming.load(Ordering::Relaxed) == 0;
             let wait = if alone { std::time::Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            // Another task would wait for this batch.
+            if count >= self.batching.max || !self.left.is_empty() {
+                return jobs;
+            }
             match self.received.recv_timeout(wait) {
-                Ok(Work::Infer(job)) if count + job.count <= self.batching.max => {
-                    count += job.count;
-                    jobs.push(job);
-                }
-                Ok(work) => return (jobs, Some(work)),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                Ok(work) => self.left.push_back(work),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return jobs,
             }
         }
-        (jobs, None)
     }
 
     fn compute(&mut self, mut jobs: Vec<Job>) {

@@ -24,12 +24,24 @@ pub(crate) struct Index {
     pictures: Option<Pictures>,
 }
 
+/// Refuses pipes and devices, which would be waited for, for ever.
+fn regular(path: &Path) -> alexnet::Result<()> {
+    let beside = path.extension().is_some_and(|ending| ending == "npy").then(|| path.with_extension("json"));
+    for path in std::iter::once(path).chain(beside.as_deref()) {
+        if std::fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
+            return Err(Error::file(path, "not a regular file; give what `alexnet features` wrote"));
+        }
+    }
+    Ok(())
+}
+
 /// Rows and columns of a small picture, at most.
 const SMALL: usize = 160;
 
 impl Index {
     /// Reads an index and makes sure that it is of this very model.
     pub(crate) fn open(file: &IndexFile, model: &Path, net: &Net, preprocess: &Preprocess) -> alexnet::Result<Index> {
+        regular(&file.table)?;
         let table = Table::read(&file.table)?;
         let about = &table.about;
         let taken = Taken::new(net, &about.layer, about.before_relu, about.pool)?;
@@ -42,6 +54,10 @@ impl Index {
         };
         if let Some(why) = about.difference(&own) {
             return Err(Error::file(&file.table, format!("{why}; make it again with `alexnet features`")));
+        }
+        if let Some(row) = (0..table.names.len()).find(|&row| table.row(row).iter().any(|value| !value.is_finite())) {
+            let message = format!("the features of {} are not finite (NaN or infinity)", table.names[row]);
+            return Err(Error::file(&file.table, message));
         }
         let pictures = file.pictures.as_deref().map(Pictures::open).transpose()?;
         if let Some(pictures) = &pictures {

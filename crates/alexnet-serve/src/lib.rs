@@ -1,8 +1,8 @@
 //! AlexNet over HTTP: a page to drop pictures on, JSON for programs, the Open Inference Protocol, figures for Prometheus.
 //!
 //! ```text
-//! connection  header, body within limits of time and size           tokio, one thread
-//! admission   a place among the requests in hand, or 503            (so that memory is bounded whatever the load)
+//! connection  header, body within limits of time, size and rate     tokio, one thread
+//! admission   memory and turns, fair among clients, or 503          (so that memory is bounded whatever the load)
 //! picture     decode, resize, crop: the code of `alexnet predict`   blocking threads, one a core
 //! engine      batches of what has arrived, through the network      one thread a model, which alone touches its engine
 //! ```
@@ -14,14 +14,18 @@ mod admission;
 mod body;
 mod connection;
 mod engine;
+mod image_header;
 mod index;
 mod metrics;
 mod model;
 mod multipart;
+mod origin;
+mod pace;
 mod problem;
 mod registry;
 mod routes;
 mod tensors;
+mod unless;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,9 +39,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::Admission;
+use crate::connection::Peers;
 pub use crate::index::IndexFile;
 use crate::metrics::Metrics;
 pub use crate::multipart::parts;
+use crate::origin::Access;
 use crate::registry::Registry;
 pub use crate::tensors::{Asked, Input, check_body};
 
@@ -61,6 +67,11 @@ pub struct Settings {
     pub limits: Limits,
     /// What `Authorization: Bearer ...` must say, if anything.
     pub token: Option<String>,
+    /// Host names that requests may be for, beside those of this machine; where it listens on loopback, others are refused. `*`
+    /// for any.
+    pub allow_hosts: Vec<String>,
+    /// Origins of other sites' pages that may send requests, such as `https://example.org`; `*` for any.
+    pub allow_origins: Vec<String>,
     /// How often to look whether a model file has changed; zero: never.
     pub watch: Duration,
 }
@@ -92,15 +103,21 @@ pub struct Batching {
 pub struct Limits {
     /// Bytes of a request's body.
     pub body: usize,
-    /// Pixels of a picture.
+    /// Pixels of an image; a request's images may have four times as many together. Memory for decoding follows from it.
     pub pixels: u64,
+    /// Bytes of an answer.
+    pub answer: usize,
     /// For a header to arrive, and for a connection to lie idle.
     pub header: Duration,
     /// From a request's header to its answer; a body that comes slower, or an answer that takes longer, is given up.
     pub time: Duration,
-    /// Requests in hand, read or waited for; more are answered 503.
+    /// How long a client may pause while it sends a body or reads an answer; beyond that it must keep up the rate.
+    pub stall: Duration,
+    /// Bytes a second that a client must send or read on average.
+    pub rate: u32,
+    /// Requests whose bodies arrive, and as many again at work; more are answered 503.
     pub requests: usize,
-    /// Open connections; more wait to be accepted.
+    /// Open connections; for more, idle ones are closed.
     pub connections: usize,
     /// How long a stopping server waits for the answers that it owes.
     pub grace: Duration,
@@ -110,9 +127,12 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             body: 16 << 20,
-            pixels: 64_000_000,
+            pixels: 25_000_000,
+            answer: 32 << 20,
             header: Duration::from_secs(20),
             time: Duration::from_secs(30),
+            stall: Duration::from_secs(5),
+            rate: 8 << 10,
             requests: 256,
             connections: 1024,
             grace: Duration::from_secs(30),
@@ -148,6 +168,8 @@ struct Shared {
     admission: Admission,
     metrics: Arc<Metrics>,
     token: Option<String>,
+    access: Access,
+    peers: Arc<Peers>,
     limits: Limits,
     /// True once it is to stop.
     stopping: watch::Receiver<bool>,
@@ -197,7 +219,9 @@ impl Server {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        let admission = Admission::new(&settings.limits, settings.batching.max, threads);
+        let limits = &settings.limits;
+        let peers = Peers::new(limits.connections, limits.stall);
+        let admission = Admission::new(limits, settings.batching.max, threads, peers.clone());
         let registry = Registry::load(&settings, metrics.clone())?;
         let address = settings.address;
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(|cause| Error::Listen { address, cause })?;
@@ -205,8 +229,9 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let (reload, asked) = mpsc::channel(1);
         let control = Control { stop: Arc::new(stop), reload };
-        let Settings { token, limits, watch, .. } = settings;
-        let shared = Arc::new(Shared { registry, admission, metrics, token, limits, stopping });
+        let Settings { token, limits, watch, allow_hosts, allow_origins, .. } = settings;
+        let access = Access::new(address, &allow_hosts, &allow_origins);
+        let shared = Arc::new(Shared { registry, admission, metrics, token, access, peers, limits, stopping });
         Ok(Server { runtime, listener, address, shared, control, reload: asked, watch })
     }
 
@@ -262,6 +287,9 @@ fn check(settings: &Settings) -> Result<(), Error> {
         || limits.connections == 0
         || limits.time.is_zero()
         || limits.header.is_zero()
+        || limits.stall.is_zero()
+        || limits.answer == 0
+        || limits.rate == 0
     {
         return fail("a limit of 0 would let nothing through".into());
     }

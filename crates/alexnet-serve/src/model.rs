@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use alexnet::image::Preprocess;
+use alexnet::image::{Picture, Preprocess};
 use alexnet::net::Net;
-use alexnet::{Error, weights};
+use alexnet::{Error, predict, weights};
 
 use crate::engine::Lane;
 use crate::index::Index;
@@ -38,6 +38,11 @@ impl Loaded {
     pub(crate) fn open_index(&self, file: &ModelFile) -> alexnet::Result<Option<Arc<Index>>> {
         let open = |index| Index::open(index, &file.path, &self.net, &self.preprocess).map(Arc::new);
         file.index.as_ref().map(open).transpose()
+    }
+
+    /// Bytes of the longest class name.
+    pub(crate) fn longest_class(&self) -> usize {
+        self.classes.iter().map(String::len).max().unwrap_or(0)
     }
 
     /// Values of an input.
@@ -80,11 +85,27 @@ pub(crate) fn load(
     if Stamp::of(path)? != stamp {
         return Err(Error::file(path, "changed while it was read; write a new file beside it and rename it"));
     }
+    if let Some((name, _)) = model.tensors.iter().find(|(_, values)| !values.iter().all(|value| value.is_finite())) {
+        return Err(Error::file(
+            path,
+            format!("{name} has values that are not finite (NaN or infinity); take an earlier checkpoint"),
+        ));
+    }
     let capacity = settings.batching.max;
     let mut engine = (settings.engines)(&mut model, capacity)?;
-    // Transforms weights and takes memory, so that the first request need not; and fails where a request would.
-    let inputs = vec![0.0; capacity * 3 * model.net.image_size * model.net.image_size];
-    engine.infer(&inputs, &mut Vec::new())?;
+    // Transforms weights and takes memory, so that the first request need not; and fails where a request would. The first input is
+    // that of a grey image.
+    let len = 3 * model.net.image_size * model.net.image_size;
+    let mut inputs = Vec::with_capacity(capacity * len);
+    let grey = Picture { width: 1, height: 1, rgb: vec![128; 3] };
+    predict::inputs(&grey, &model.preprocess, 1, &mut inputs)?;
+    let fed = inputs.iter().all(|value| value.is_finite());
+    inputs.resize(capacity * len, 0.0);
+    let mut logits = Vec::new();
+    engine.infer(&inputs, &mut logits)?;
+    if !fed || !logits.iter().all(|value| value.is_finite()) {
+        return Err(Error::file(path, "its answer to a grey image is not finite (NaN or infinity); take an earlier checkpoint"));
+    }
     let lane = Lane::start(engine, settings.batching, metrics, turn)
         .map_err(|e| Error::Invalid(format!("cannot start a thread for the model {}: {e}", file.name)))?;
     let (net, preprocess, classes) = (model.net, Arc::new(model.preprocess), model.classes);

@@ -1,6 +1,6 @@
 //! What goes wrong with a request: a status, and one line that says what to do.
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -21,6 +21,11 @@ impl Problem {
         Problem::new(StatusCode::BAD_REQUEST, message)
     }
 
+    /// 422: what was sent is understood, but has no answer.
+    pub(crate) fn unanswerable(message: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+    }
+
     /// 503: no room, or no time left; it may go well in a second.
     pub(crate) fn busy(message: impl Into<String>) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, message)
@@ -32,9 +37,13 @@ impl Problem {
     }
 }
 
+/// Characters of a message: what a request says may be repeated in it.
+const LONGEST: usize = 1000;
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = json(self.status, &serde_json::json!({ "error": self.message }));
+        let line: String = self.message.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let mut response = json(self.status, &serde_json::json!({ "error": line }));
         let headers = response.headers_mut();
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -55,8 +64,8 @@ pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Respons
 }
 
 /// An answer of any kind, which no cache keeps: it belongs to the picture that was sent, or to this moment.
-pub(crate) fn bytes(status: StatusCode, kind: &'static str, content: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(content));
+pub(crate) fn bytes(status: StatusCode, kind: &'static str, content: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::from(content.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -4,6 +4,7 @@ use super::machine::Machine;
 use crate::{net_option, numbers, out};
 use alexnet_serve::{Batching, Engines, IndexFile, Limits, ModelFile, Server, Settings};
 use anyhow::{Context, bail};
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// Variable that holds the token where there is no --token-file.
 const TOKEN: &str = "ALEXNET_TOKEN";
+
+/// Most bytes of a file with a token.
+const LONGEST_TOKEN: u64 = 64 << 10;
 
 /// Options of `alexnet serve`.
 #[derive(clap::Args)]
@@ -44,18 +48,34 @@ pub(crate) struct Args {
     /// Requests in hand; more are answered 503
     #[arg(long, value_name = "N", default_value_t = Limits::default().requests, value_parser = numbers::count, help_heading = "Limits")]
     queue: usize,
-    /// Open connections; more wait
+    /// Open connections; for more, idle ones are closed
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = numbers::count, help_heading = "Limits")]
     max_connections: usize,
     /// Largest body, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body, value_parser = numbers::count, help_heading = "Limits")]
     max_body: usize,
-    /// Largest picture, in pixels
+    /// Largest image, in pixels; decoding takes up to six bytes for each
     #[arg(long, value_name = "N", default_value_t = Limits::default().pixels, help_heading = "Limits")]
     max_pixels: u64,
     /// Time for a request, from its header to its answer, in seconds
     #[arg(long, value_name = "S", default_value_t = Limits::default().time.as_secs_f64(), value_parser = numbers::seconds, help_heading = "Limits")]
     timeout: f64,
+    /// How long a client may pause while it sends a body or reads an answer, in seconds
+    #[arg(long, value_name = "S", default_value_t = Limits::default().stall.as_secs_f64(), value_parser = numbers::seconds, help_heading = "Limits")]
+    stall: f64,
+    /// Bytes a second that a client must send or read on average
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().rate, help_heading = "Limits")]
+    min_rate: u32,
+    /// Largest answer, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().answer, value_parser = numbers::count, help_heading = "Limits")]
+    max_answer: usize,
+    /// Name under which clients reach the server, several times for several, or * for any; without it, a server on a loopback address
+    /// accepts requests for loopback names alone
+    #[arg(long = "allow-host", value_name = "NAME", help_heading = "Address")]
+    allow_hosts: Vec<String>,
+    /// Origin of another site whose pages may send requests, such as https://example.org, several times for several, or * for any
+    #[arg(long = "allow-origin", value_name = "ORIGIN", help_heading = "Address")]
+    allow_origins: Vec<String>,
     /// Time for a stopping server to answer what it has taken, in seconds
     #[arg(long, value_name = "S", default_value_t = Limits::default().grace.as_secs_f64(), value_parser = numbers::seconds, help_heading = "Limits")]
     grace: f64,
@@ -77,6 +97,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let limits = Limits {
         body: args.max_body,
         pixels: args.max_pixels,
+        answer: args.max_answer,
+        stall: seconds("stall", args.stall)?,
+        rate: args.min_rate,
         header: Limits::default().header,
         time: seconds("timeout", args.timeout)?,
         requests: args.queue,
@@ -101,6 +124,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         batching: Batching { max: args.max_batch, delay: Duration::from_micros(args.max_delay_us) },
         limits,
         token: token(args.token_file.as_deref())?,
+        allow_hosts: args.allow_hosts.clone(),
+        allow_origins: args.allow_origins.clone(),
         watch: seconds("watch", args.watch)?,
     };
     let names: Vec<String> = settings.models.iter().map(|model| model.name.clone()).collect();
@@ -145,6 +170,9 @@ fn of_model<'a>(models: &'a mut [ModelFile], option: &str, text: &str) -> anyhow
 /// The token in a file, or in the environment, if any.
 fn token(file: Option<&Path>) -> anyhow::Result<Option<String>> {
     let Some(path) = file else { return Ok(std::env::var(TOKEN).ok()) };
-    let text = alexnet::files::read_text(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    // A pipe may be given (a password manager writes into it), but no device without an end.
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LONGEST_TOKEN).read_to_string(&mut text));
+    read.with_context(|| format!("{} cannot be read", path.display()))?;
     Ok(Some(text.trim().to_string()))
 }

@@ -9,17 +9,23 @@ use alexnet::explain::saliency::{self, Options as Saliency};
 use alexnet::explain::{Heat, View, class, guesses};
 use alexnet::image::Picture;
 use alexnet::net::Op;
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::pictures::{Slice, decoded, files, only, within};
+use super::pictures::{Job, Slice, decoded, files, only, within, within_time};
+use super::reply::{Content, reply};
 use crate::Shared;
+use crate::admission::{Grant, INPUT, Need};
+use crate::connection::Peer;
+use crate::engine::finite;
 use crate::model::Loaded;
-use crate::problem::{Problem, bytes, json as json_answer};
+use crate::problem::Problem;
+use crate::tensors::{AsDoubles, DIGITS};
 
 /// What the address may say.
 #[derive(Deserialize)]
@@ -97,41 +103,91 @@ pub(super) async fn explain(
             options.layer.unwrap_or_default()
         )));
     }
+    let name = model.net.layers[layer].name.clone();
     let (shared, model) = (&shared, &model);
     within(shared, request, |headers, whole| async move {
         let files = files(&headers, &whole)?;
-        let slice = Slice::new(&Arc::new(whole), only(&files, " to be explained")?);
+        let (peer, whole) = (whole.peer.clone(), Arc::new(whole));
+        let slice = Slice::new(&whole, only(&files, " to be explained")?);
+        let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
+        drop(whole);
         let preprocess = model.preprocess.clone();
-        let _room = shared.admission.inputs(1).await?;
-        let (view, area) = decoded(shared, slice, move |picture| {
+        let look = move |picture: &Picture| {
             let view = View::centre(picture, &preprocess);
             let area = share(&view, picture);
             Ok((view, area))
-        })
-        .await?;
-        let name = model.net.layers[layer].name.clone();
-        if options.kind == Kind::Maps {
-            return maps(model, layer, view, area, options.format).await;
+        };
+        let ((view, area), room) = decoded(&job, slice, INPUTS, look).await?;
+        let (kind, method, format, name) = (options.kind, options.method, options.format, name);
+        if kind == Kind::Maps {
+            return maps(&job, &peer, model, layer, view, area, format, room).await;
         }
-        let (kind, method) = (options.kind, options.method);
         let (seen, asked) = (view.picture, name.clone());
-        let (class, heat) = model.lane.ask(move |engine| heat(engine, &view.tensor, class, kind, &asked, method)).await?;
-        match options.format {
-            Format::Json => {
-                let mut answer = json!({
-                    "model": model.name, "kind": kind, "class": { "index": class, "label": model.classes[class] }, "area": area,
-                    "rows": heat.rows, "columns": heat.columns, "values": heat.values,
-                });
-                if kind == Kind::Cam {
-                    answer["layer"] = json!(name);
-                    answer["method"] = json!(method);
-                }
-                Ok(json_answer(StatusCode::OK, &answer))
-            }
-            Format::Png => Ok(with_area(png(&heat.over(&seen, STRENGTH)), &area)),
-        }
+        let task = move |engine: &mut dyn Engine| {
+            let _room = room;
+            heat(engine, &view.tensor, class, kind, &asked, method)
+        };
+        let (class, heat) = model.lane.ask(task).await?;
+        finite(&heat.values)?;
+        let size = match format {
+            Format::Json => heat.values.len() * DIGITS + model.longest_class() * 6 + 1024,
+            // Pixels in colour, drawn over, and their file.
+            Format::Png => seen.width * seen.height * 12,
+        };
+        let model = model.clone();
+        let build = move || match format {
+            Format::Json => Content::json(&HeatAnswer {
+                model: &model.name,
+                kind,
+                class: ClassName { index: class, label: &model.classes[class] },
+                area,
+                rows: heat.rows,
+                columns: heat.columns,
+                values: AsDoubles(&heat.values),
+                layer: (kind == Kind::Cam).then_some(&name),
+                method: (kind == Kind::Cam).then_some(method),
+            }),
+            Format::Png => Ok(with_area(encode::png(&heat.over(&seen, STRENGTH)), &area)),
+        };
+        reply(&job, &peer, size, build).await
     })
     .await
+}
+
+/// Inputs of the network that take about as long as an explanation.
+pub(super) const INPUTS: usize = 8;
+
+#[derive(Serialize)]
+struct HeatAnswer<'a> {
+    model: &'a str,
+    kind: Kind,
+    class: ClassName<'a>,
+    area: Area,
+    rows: usize,
+    columns: usize,
+    values: AsDoubles<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer: Option<&'a String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Method>,
+}
+
+#[derive(Serialize)]
+struct ClassName<'a> {
+    index: usize,
+    label: &'a str,
+}
+
+#[derive(Serialize)]
+struct MapsAnswer<'a> {
+    model: &'a str,
+    kind: Kind,
+    layer: &'a str,
+    area: Area,
+    channels: usize,
+    rows: usize,
+    columns: usize,
+    values: AsDoubles<'a>,
 }
 
 /// The class, the most probable where none is asked for, and what speaks for it.
@@ -162,24 +218,48 @@ fn share(view: &View, picture: &Picture) -> Area {
 }
 
 /// All maps of a layer.
-async fn maps(model: &Loaded, layer: usize, view: View, area: Area, format: Format) -> Result<Response, Problem> {
+#[allow(clippy::too_many_arguments)] // all that a request has
+async fn maps(
+    job: &Job,
+    peer: &Arc<Peer>,
+    model: &Arc<Loaded>,
+    layer: usize,
+    view: View,
+    area: Area,
+    format: Format,
+    room: Grant,
+) -> Result<Response, Problem> {
     let shapes = model.net.shapes().map_err(|e| Problem::ours(e.to_string()))?;
     let (name, shape) = (model.net.layers[layer].name.clone(), shapes[layer].output);
-    let values = model.lane.ask(move |engine| engine.activation(&view.tensor, &name)).await?;
-    match format {
-        Format::Json => Ok(json_answer(
-            StatusCode::OK,
-            &json!({
-                "model": model.name, "kind": Kind::Maps, "layer": model.net.layers[layer].name, "area": area,
-                "channels": shape.channels, "rows": shape.size, "columns": shape.size, "values": values,
-            }),
-        )),
+    let count = shape.channels * shape.size * shape.size;
+    // As JSON; or pixels in colour, drawn as a sheet, and its file. Both beside the values.
+    let size = count * (4 + if format == Format::Json { DIGITS } else { 9 }) + 1024;
+    job.shared.admission.answers.check(size)?;
+    let task = move |engine: &mut dyn Engine| {
+        let _room = room;
+        engine.activation(&view.tensor, &name)
+    };
+    let values = model.lane.ask(task).await?;
+    finite(&values)?;
+    let model = model.clone();
+    let build = move || match format {
+        Format::Json => Content::json(&MapsAnswer {
+            model: &model.name,
+            kind: Kind::Maps,
+            layer: &model.net.layers[layer].name,
+            area,
+            channels: shape.channels,
+            rows: shape.size,
+            columns: shape.size,
+            values: AsDoubles(&values),
+        }),
         Format::Png => {
             let level = levels(&values);
             let tiles: Vec<u8> = values.iter().flat_map(|&value| [level(value); 3]).collect();
-            Ok(with_area(png(&sheet(&tiles, shape.size)), &area))
+            Ok(with_area(encode::png(&sheet(&tiles, shape.size)), &area))
         }
-    }
+    };
+    reply(job, peer, size, build).await
 }
 
 /// Grey levels from the least of all values to the largest.
@@ -200,6 +280,7 @@ pub(super) struct Filters {
 /// The kernels of the first layer in colour, or those of one unit of a further one: a tile for each of its inputs.
 pub(super) async fn filters(
     State(shared): State<Arc<Shared>>,
+    Extension(peer): Extension<Arc<Peer>>,
     options: Result<Query<Filters>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
@@ -218,25 +299,40 @@ pub(super) async fn filters(
         return Err(Problem::bad(format!("unit {unit} of the {units} in {}", layer.name)));
     }
     let name = format!("{}.weight", layer.name);
-    let weights = model.lane.ask(move |engine| engine.parameter(&name)).await?;
     let pixels = size * size;
-    // Grey is zero, so that one sees what adds and what takes away.
-    let largest = |values: &[f32]| values.iter().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
-    let level = |value: f32, most: f32| (127.5 + 127.5 * value / most).round() as u8;
+    let shown = if inputs == 3 { units } else { inputs };
+    let bytes = shown * pixels * 16 + 1024;
+    // Only the shown ones are kept: a layer has as many more as it has units.
+    let range = if inputs == 3 { 0..units * 3 * pixels } else { unit * inputs * pixels..(unit + 1) * inputs * pixels };
+    let bgr = model.preprocess.channels == alexnet::image::Channels::Bgr;
+    within_time(&shared, &peer, INPUT, async |job| {
+        let room = job.ticket.turn(Need { inputs: 1, ..Need::default() }, INPUT).await?;
+        let task = move |engine: &mut dyn Engine| {
+            let _room = room;
+            engine.parameter(&name).map(|weights| weights[range].to_vec())
+        };
+        let kernels = model.lane.ask(task).await?;
+        reply(job, &peer, bytes, move || Ok(Content::png(encode::png(&drawn(&kernels, inputs, size, bgr))))).await
+    })
+    .await
+}
+
+/// Kernels as tiles: grey is zero, so that one sees what adds and what takes away.
+fn drawn(kernels: &[f32], inputs: usize, size: usize, bgr: bool) -> Picture {
+    let pixels = size * size;
+    let most = kernels.iter().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
+    let level = |value: f32| (127.5 + 127.5 * value / most).round() as u8;
     let tiles: Vec<u8> = if inputs == 3 {
-        let most = largest(&weights);
-        let order = if model.preprocess.channels == alexnet::image::Channels::Bgr { [2, 1, 0] } else { [0, 1, 2] };
-        let pixel = |kernel: &[f32], at: usize| order.map(|c| level(kernel[c * pixels + at], most));
-        weights
+        let order = if bgr { [2, 1, 0] } else { [0, 1, 2] };
+        let pixel = |kernel: &[f32], at: usize| order.map(|c| level(kernel[c * pixels + at]));
+        kernels
             .chunks_exact(3 * pixels)
             .flat_map(|kernel| (0..pixels).flat_map(|at| pixel(kernel, at)).collect::<Vec<_>>())
             .collect()
     } else {
-        let kernels = &weights[unit * inputs * pixels..(unit + 1) * inputs * pixels];
-        let most = largest(kernels);
-        kernels.iter().flat_map(|&value| [level(value, most); 3]).collect()
+        kernels.iter().flat_map(|&value| [level(value); 3]).collect()
     };
-    Ok(png(&sheet(&tiles, size)))
+    sheet(&tiles, size)
 }
 
 /// Square tiles in rows, about as many as there are in a row; what is left over is black.
@@ -255,16 +351,10 @@ fn sheet(tiles: &[u8], size: usize) -> Picture {
     Picture { width, height, rgb }
 }
 
-fn png(picture: &Picture) -> Response {
-    bytes(StatusCode::OK, "image/png", encode::png(picture))
-}
-
-fn with_area(mut response: Response, area: &Area) -> Response {
+fn with_area(png: Vec<u8>, area: &Area) -> Content {
     let area: Value = json!(area);
-    if let Ok(area) = HeaderValue::from_str(&area.to_string()) {
-        response.headers_mut().insert(AREA, area);
-    }
-    response
+    let header = HeaderValue::from_str(&area.to_string()).ok().map(|area| (AREA, area));
+    Content { header, ..Content::png(png) }
 }
 
 #[cfg(test)]

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use alexnet::predict::guesses;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::JoinSet;
 
-use super::pictures::{logits, within};
+use super::pictures::{Job, logits, within};
+use super::reply::{Content, in_turn, reply};
 use crate::Shared;
+use crate::admission::{INPUT, Need};
 use crate::model::Loaded;
-use crate::problem::{Problem, bytes};
-use crate::tensors::{Asked, Input, Output, answer, check_body};
+use crate::problem::Problem;
+use crate::tensors::{Asked, Input, Output, answer, check_body, estimate};
 
 const HEAD: HeaderName = HeaderName::from_static("inference-header-content-length");
 
@@ -34,52 +36,72 @@ pub(super) async fn infer(
     let coming = model.lane.coming();
     let (shared, model) = (&shared, &model);
     within(shared, request, |headers, whole| async move {
-        if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not read; send it as it is"));
-        }
         let head = match headers.get(HEAD).map(HeaderValue::to_str) {
             Some(Ok(head)) => Some(head.to_string()),
             Some(Err(_)) => return Err(Problem::bad("Inference-Header-Content-Length is no number")),
             None => None,
         };
-        let size = model.size();
-        let asked = blocking(move || check_body(&whole.bytes, head.as_deref(), size)).await?.map_err(Problem::bad)?;
-        let Asked { id, input, outputs } = asked;
-        let logits = match input {
-            Input::Tensor(values) => {
-                drop(coming);
-                tensor(shared, model, values).await?
-            }
-            Input::Pictures(files) => {
-                drop(coming);
-                let answers = logits(shared, model, files, 1).await;
-                answers.into_iter().collect::<Result<Vec<_>, _>>()?.concat()
-            }
+        let (size, length) = (model.size(), whole.bytes.len() as u64);
+        let (peer, held) = (whole.peer.clone(), whole.held.clone());
+        let deadline = whole.deadline;
+        // What it asks for is not known yet: its length stands for the cost.
+        let job = Job::new(shared, &peer, deadline, length)?;
+        let read = move || {
+            let asked = check_body(&whole.bytes, head.as_deref(), size);
+            asked.map(|asked| (asked, whole))
+        };
+        // The bytes themselves are counted already; what is read takes up to twice as many.
+        let (Asked { id, input, outputs }, whole) = in_turn(&job, 2 * length, read).await?.map_err(Problem::bad)?;
+        let n = match &input {
+            Input::Tensor(values) => values.len() / model.input_len(),
+            Input::Pictures(files) => files.len(),
         };
         let asked = Asked { id, input: Input::Pictures(Vec::new()), outputs };
+        let most = estimate(&asked, n, &model.classes);
+        shared.admission.answers.check(most)?;
+        // The place is kept at the cost of what is asked for.
+        drop(job);
+        let (job, logits) = match input {
+            Input::Tensor(values) => {
+                let job = Job::new(shared, &peer, deadline, n as u64 * INPUT)?;
+                drop((whole, coming));
+                let logits = tensor(&job, model, values).await?;
+                (job, logits)
+            }
+            Input::Pictures(files) => {
+                let job = Job::of_images(shared, &whole, &files, 1)?;
+                drop((whole, coming));
+                let answers = logits(&job, model, files, 1).await;
+                let logits = answers.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+                (job, logits)
+            }
+        };
+        drop(held);
         let model = model.clone();
-        blocking(move || respond(&model, &asked, &logits)).await?
+        reply(&job, &peer, most, move || respond(&model, &asked, &logits)).await
     })
     .await
 }
 
-/// Logits of preprocessed pictures, through the network in batches beside those of others.
-async fn tensor(shared: &Arc<Shared>, model: &Arc<Loaded>, values: Vec<f32>) -> Result<Vec<f32>, Problem> {
-    let (len, most) = (model.input_len(), model.batch.min(shared.admission.most_inputs()));
+/// Logits of preprocessed images, through the network in batches beside those of others.
+async fn tensor(job: &Job, model: &Arc<Loaded>, values: Vec<f32>) -> Result<Vec<f32>, Problem> {
+    let len = model.input_len();
+    let most = model.batch.min(job.shared.admission.scheduler.most_inputs());
+    let need = |inputs| Need { inputs, ..Need::default() };
     if values.len() <= most * len {
         let count = values.len() / len;
-        let room = shared.admission.inputs(count).await?;
+        let room = job.ticket.turn(need(count), count as u64 * INPUT).await?;
         return model.lane.infer(values, count, room).await;
     }
     let (values, mut tasks) = (Arc::new(values), JoinSet::new());
     let parts = values.len().div_ceil(most * len);
     for i in 0..parts {
-        let (shared, model, values) = (shared.clone(), model.clone(), values.clone());
+        let (job, model, values) = (job.clone(), model.clone(), values.clone());
         tasks.spawn(async move {
             let range = i * most * len..values.len().min((i + 1) * most * len);
             let count = range.len() / len;
             let result = async {
-                let room = shared.admission.inputs(count).await?;
+                let room = job.ticket.turn(need(count), count as u64 * INPUT).await?;
                 model.lane.infer(values[range].to_vec(), count, room).await
             };
             (i, result.await)
@@ -93,28 +115,17 @@ async fn tensor(shared: &Arc<Shared>, model: &Arc<Loaded>, values: Vec<f32>) -> 
     Ok(logits.concat())
 }
 
-/// Work that would hold up other connections: a picture's tensor is 600 KB.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    spawn_blocking(work).await.map_err(|_| Problem::ours("the server failed on this request; please report it"))
-}
-
-fn respond(model: &Loaded, asked: &Asked, logits: &[f32]) -> Result<Response, Problem> {
+fn respond(model: &Loaded, asked: &Asked, logits: &[f32]) -> Result<Content, Problem> {
     let classes = model.classes.len();
-    let values = |output: &Output| {
-        if !output.probabilities {
-            return logits.to_vec();
-        }
-        let mut all = vec![0.0; logits.len()];
-        for (all, logits) in all.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)) {
+    let mut probabilities = Vec::new();
+    if asked.outputs.iter().any(|output| output.probabilities) {
+        probabilities.resize(logits.len(), 0.0);
+        for (all, logits) in probabilities.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)) {
             guesses(logits, classes, classes).iter().for_each(|guess| all[guess.index] = guess.probability as f32);
         }
-        all
-    };
+    }
+    let values = |output: &Output| if output.probabilities { probabilities.as_slice() } else { logits };
     let answer = answer(&model.name, asked, &model.classes, values).map_err(|e| Problem::ours(e.to_string()))?;
     let kind = if answer.head.is_some() { "application/octet-stream" } else { "application/json" };
-    let mut response = bytes(StatusCode::OK, kind, answer.bytes);
-    if let Some(length) = answer.head {
-        response.headers_mut().insert(HEAD, HeaderValue::from(length));
-    }
-    Ok(response)
+    Ok(Content { kind, bytes: answer.bytes, header: answer.head.map(|length| (HEAD, HeaderValue::from(length))) })
 }

@@ -5,6 +5,7 @@ mod infer;
 mod pictures;
 mod predict;
 mod protocol;
+mod reply;
 mod similar;
 
 use std::convert::Infallible;
@@ -14,7 +15,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hyper::body::Incoming;
@@ -22,6 +23,7 @@ use serde_json::json;
 use tower_service::Service;
 
 use crate::body::discard;
+use crate::connection::{Peer, Phase};
 use crate::metrics::Gauges;
 use crate::problem::{Problem, bytes, json as json_answer};
 use crate::{Shared, model::Loaded};
@@ -40,7 +42,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/indexed", get(similar::indexed))
         .route("/models", get(models))
         .route("/metrics", get(metrics))
-        .route("/openapi.json", get(async || bytes(StatusCode::OK, "application/json", OPENAPI.into())))
+        .route("/openapi.json", get(async || bytes(StatusCode::OK, "application/json", OPENAPI)))
         .route("/v2", get(protocol::server))
         .route("/v2/", get(protocol::server))
         .route("/v2/health/live", get(async || StatusCode::OK))
@@ -74,27 +76,55 @@ fn label(path: &str) -> &'static str {
 }
 
 /// Answers one request of a connection, and counts it.
-pub(crate) async fn answer(shared: Arc<Shared>, mut routes: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    mut routes: Router,
+    peer: Arc<Peer>,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
     let start = Instant::now();
+    peer.set(Phase::Working);
     let route = label(request.uri().path());
-    let request = request.map(Body::new);
-    let response = match check_token(&shared, &request) {
-        Ok(()) => routes.call(request).await?,
+    let (mut parts, body) = request.into_parts();
+    let headers = parts.headers.clone();
+    let preflight = shared.access.is_preflight(&parts);
+    let checked = shared.access.check(&parts).and_then(|()| if preflight { Ok(()) } else { check_token(&shared, &parts) });
+    let mut response = match checked {
+        Ok(()) if preflight => StatusCode::NO_CONTENT.into_response(),
+        Ok(()) => {
+            parts.extensions.insert(peer.clone());
+            in_json(routes.call(Request::from_parts(parts, Body::new(body))).await?).await
+        }
         Err(problem) => {
-            tokio::spawn(discard(request.into_body(), shared.limits.body));
+            tokio::spawn(discard(Body::new(body), shared.limits.body));
             problem.into_response()
         }
     };
+    shared.access.allow(&headers, &mut response, preflight);
+    peer.set(Phase::Idle);
     shared.metrics.answered(route, response.status().as_u16());
     shared.metrics.duration.observe(start.elapsed().as_secs_f64());
     Ok(response)
 }
 
+/// Errors of axum's own are plain text: they become a line of JSON as all others.
+async fn in_json(response: Response) -> Response {
+    let status = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), 4096).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let reason = status.canonical_reason().unwrap_or("error");
+    Problem::new(status, if text.is_empty() { reason } else { &text }).into_response()
+}
+
 /// The page, which asks for the token, and the signs of life are for everybody.
-fn check_token(shared: &Shared, request: &Request) -> Result<(), Problem> {
-    let open = matches!(request.uri().path(), "/" | "/v2/health/live" | "/v2/health/ready");
-    let Some(token) = shared.token.as_deref().filter(|_| !open || request.method() == Method::POST) else { return Ok(()) };
-    let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+fn check_token(shared: &Shared, request: &request::Parts) -> Result<(), Problem> {
+    let open = matches!(request.uri.path(), "/" | "/v2/health/live" | "/v2/health/ready");
+    let Some(token) = shared.token.as_deref().filter(|_| !open || request.method == Method::POST) else { return Ok(()) };
+    let given = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let given = given.and_then(|value| value.split_at_checked(7)).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
     match given {
         Some((_, given)) if same(given, token.as_bytes()) => Ok(()),
@@ -109,7 +139,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 async fn page() -> Response {
-    let mut response = bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE.into());
+    let mut response = bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE);
     // Everything is in the page: nothing is fetched from anywhere else, whatever a picture's name says.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:; \
                   connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -1,23 +1,28 @@
-//! Pictures of a request, through decoding and the network.
+//! Images of a request, through decoding and the network.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alexnet::image::{Picture, Preprocess, decode};
+use alexnet::image::decode::{self, DecodeLimits};
+use alexnet::image::{Picture, Preprocess, };
 use alexnet::predict;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use tokio::task::{JoinSet, spawn_blocking};
 
+use crate::admission::{Grant, INPUT, Need, Ticket};
 use crate::body::{self, Whole};
+use crate::connection::Peer;
+use crate::image_header;
 use crate::model::Loaded;
 use crate::problem::Problem;
+use crate::tensors::MOST_IMAGES;
 use crate::{Shared, multipart};
 
-/// Most pictures of one request.
-const MOST: usize = 64;
+/// A request's images may have so many times the pixels of the largest one together.
+const IMAGES: u64 = 4;
 
 /// A picture within a body.
 pub(super) struct File {
@@ -47,8 +52,9 @@ pub(super) fn files(headers: &HeaderMap, whole: &Whole) -> Result<Vec<File>, Pro
         .collect();
     match files.len() {
         0 => Err(Problem::bad("the form has no pictures (curl -F picture=@FILE)")),
-        n if n > MOST => {
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{n} pictures in one request; send {MOST} at most")))
+        n if n > MOST_IMAGES => {
+            let message = format!("{n} pictures in one request; send {MOST_IMAGES} at most");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message))
         }
         _ => Ok(files),
     }
@@ -62,39 +68,119 @@ pub(super) fn only<'a>(files: &'a [File], wanted: &str) -> Result<&'a File, Prob
     }
 }
 
+/// Runs what answers a request without a body, within the limits.
+pub(super) async fn within_time<T>(
+    shared: &Arc<Shared>,
+    peer: &Peer,
+    cost: u64,
+    work: impl AsyncFnOnce(&Job) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let deadline = Instant::now() + shared.limits.time;
+    let job = Job::new(shared, peer, deadline, cost)?;
+    match tokio::time::timeout_at(deadline.into(), work(&job)).await {
+        Ok(result) => result,
+        Err(_) => Err(Problem::busy(format!("no answer within {:?}; try again", shared.limits.time))),
+    }
+}
+
 /// Runs what answers a request with a body, within the limits.
 pub(super) async fn within<F: Future<Output = Result<T, Problem>>, T>(
     shared: &Arc<Shared>,
     request: Request<Body>,
     work: impl FnOnce(HeaderMap, Whole) -> F,
 ) -> Result<T, Problem> {
-    let deadline = tokio::time::Instant::now() + shared.limits.time;
+    let deadline = Instant::now() + shared.limits.time;
     let (parts, body) = request.into_parts();
-    let whole = body::read(shared, &parts.headers, body, deadline).await?;
-    match tokio::time::timeout_at(deadline, work(parts.headers, whole)).await {
+    let peer = parts.extensions.get::<Arc<Peer>>().cloned().ok_or_else(|| Problem::ours("a request without a connection"))?;
+    let whole = body::read(shared, &parts.headers, body, peer, deadline).await?;
+    match tokio::time::timeout_at(deadline.into(), work(parts.headers, whole)).await {
         Ok(result) => result,
         Err(_) => Err(Problem::busy(format!("no answer within {:?}; try again, or send fewer pictures", shared.limits.time))),
     }
 }
 
-/// Decodes a picture on a thread of its own, when it is its turn, and lets `finish` make something of it there.
+/// A request at work: its place, and what its pieces need to know.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) shared: Arc<Shared>,
+    pub(super) ticket: Arc<Ticket>,
+    deadline: Instant,
+}
+
+impl Job {
+    /// Takes a place for a request of this cost, in units of a pixel.
+    pub(super) fn new(shared: &Arc<Shared>, peer: &Peer, deadline: Instant, cost: u64) -> Result<Job, Problem> {
+        let ticket = Arc::new(shared.admission.scheduler.enter(peer.client, cost)?);
+        Ok(Job { shared: shared.clone(), ticket, deadline })
+    }
+
+    /// Takes a place for a request with images, each of which becomes so many inputs of the network.
+    pub(super) fn of_images<B: AsRef<[u8]>>(
+        shared: &Arc<Shared>,
+        whole: &Whole,
+        images: &[B],
+        inputs: usize,
+    ) -> Result<Job, Problem> {
+        let pixels = images.iter().map(|image| pixels(shared, image.as_ref())).fold(0, u64::saturating_add);
+        let most = shared.limits.pixels.saturating_mul(IMAGES);
+        if pixels > most {
+            let message = format!("the images have {pixels} pixels together, more than {most}; send fewer or smaller images");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        let cost = pixels.saturating_add((images.len() * inputs) as u64 * INPUT);
+        Job::new(shared, &whole.peer, whole.deadline, cost)
+    }
+}
+
+/// What an image says that it has to be decoded. One that is refused costs nothing.
+fn pixels(shared: &Shared, image: &[u8]) -> u64 {
+    match image_header::header(image).map(|header| header.pixels()) {
+        Some(pixels) if pixels <= shared.limits.pixels => pixels,
+        _ => 0,
+    }
+}
+
+/// Decodes a picture on a thread of its own, when it is its turn, and lets `finish` make something of it there. The result
+/// comes with room for so many inputs of the network.
 pub(super) async fn decoded<T: Send + 'static>(
-    shared: &Shared,
+    job: &Job,
     bytes: impl AsRef<[u8]> + Send + 'static,
+    inputs: usize,
     finish: impl FnOnce(&Picture) -> Result<T, String> + Send + 'static,
-) -> Result<T, Problem> {
-    let turn = shared.admission.decoder().await?;
-    let (max_pixels, time, metrics) = (shared.limits.pixels, shared.limits.time, shared.metrics.clone());
+) -> Result<(T, Grant), Problem> {
+    let (shared, deadline) = (&job.shared, job.deadline);
+    let header = image_header::header(bytes.as_ref());
+    let available = shared.admission.scheduler.memory();
+    let (pixels, memory) = match header {
+        Some(header) if header.pixels() > shared.limits.pixels => (0, 0),
+        Some(header) if header.memory() > available => {
+            let (needs, has) = (header.memory() / 1_000_000, available / 1_000_000);
+            return Err(Problem::unanswerable(format!(
+                "{} x {} pixels of this kind need up to {needs} MB to be decoded, more than {has} MB; send a smaller image, or a \
+                 baseline JPEG, or start the server with a larger --max-pixels",
+                header.width, header.height
+            )));
+        }
+        Some(header) => (header.pixels(), header.memory()),
+        // No known format: the decoder refuses it, or takes what there is.
+        None => (0, available),
+    };
+    let need = Need { decoders: 1, memory, inputs };
+    let grant = job.ticket.turn(need, pixels + inputs as u64 * INPUT).await?;
+    let (max_pixels, metrics) = (shared.limits.pixels, shared.metrics.clone());
     let work = move || {
-        let _turn = turn;
+        let mut grant = grant;
         let start = Instant::now();
-        let limits = decode::DecodeLimits { max_pixels, deadline: Some(start + time) };
+        let limits = DecodeLimits { max_pixels, deadline: Some(deadline) };
         let result = decode::decode_with(bytes.as_ref(), &limits).and_then(|picture| finish(&picture));
+        drop(bytes);
+        grant.keep_inputs();
         metrics.decode.observe(start.elapsed().as_secs_f64());
-        result
+        (result, grant)
     };
     match spawn_blocking(work).await {
-        Ok(result) => result.map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why)),
+        Ok((Ok(result), grant)) => Ok((result, grant)),
+        Ok((Err(why), _)) => Err(Problem::unanswerable(why)),
         Err(_) => Err(Problem::ours("the server failed on this picture; please report it")),
     }
 }
@@ -123,7 +209,7 @@ fn inputs(picture: &Picture, preprocess: &Preprocess, crops: usize) -> Result<Ve
 
 /// Logits of each picture's crops, `[crops, classes]`, in order.
 pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
-    shared: &Arc<Shared>,
+    job: &Job,
     model: &Arc<Loaded>,
     files: Vec<B>,
     crops: usize,
@@ -132,13 +218,12 @@ pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
     // Given up together when the client goes, or the time is over.
     let mut tasks = JoinSet::new();
     for (i, bytes) in files.into_iter().enumerate() {
-        let (shared, model) = (shared.clone(), model.clone());
+        let (job, model) = (job.clone(), model.clone());
         let coming = model.lane.coming();
         tasks.spawn(async move {
             let result = async {
-                let room = shared.admission.inputs(crops).await?;
                 let preprocess = model.preprocess.clone();
-                let images = decoded(&shared, bytes, move |picture| inputs(picture, &preprocess, crops)).await?;
+                let (images, room) = decoded(&job, bytes, crops, move |picture| inputs(picture, &preprocess, crops)).await?;
                 drop(coming);
                 model.lane.infer(images, crops, room).await
             };

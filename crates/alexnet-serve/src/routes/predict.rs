@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use alexnet::predict::guesses;
+use alexnet::predict::{Guess, guesses};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
-use super::pictures::{Slice, files, logits, within};
+use super::pictures::{File, Job, Slice, files, logits, within};
+use super::reply::{Content, reply};
 use crate::Shared;
-use crate::problem::{Problem, json as json_answer};
+use crate::model::Loaded;
+use crate::problem::Problem;
 
 /// What the address may say.
 #[derive(Deserialize)]
@@ -21,6 +21,29 @@ pub(super) struct Options {
     model: Option<String>,
     crops: Option<usize>,
     top: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    model: &'a str,
+    crops: usize,
+    pictures: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top: Option<Vec<Best<'a>>>,
+}
+
+#[derive(Serialize)]
+struct Best<'a> {
+    index: usize,
+    label: &'a str,
+    probability: f64,
 }
 
 pub(super) async fn predict(
@@ -38,11 +61,16 @@ pub(super) async fn predict(
     }
     let model = shared.registry.find(options.model.as_deref())?;
     let (shared, model) = (&shared, &model);
-    let answer = within(shared, request, |headers, whole| async move {
+    within(shared, request, |headers, whole| async move {
         let files = files(&headers, &whole)?;
+        let peer = whole.peer.clone();
+        let size = size(model, &files, top);
+        shared.admission.answers.check(size)?;
         let whole = Arc::new(whole);
-        let slices = files.iter().map(|file| Slice::new(&whole, file)).collect();
-        let answers = logits(shared, model, slices, crops).await;
+        let slices: Vec<Slice> = files.iter().map(|file| Slice::new(&whole, file)).collect();
+        let job = Job::of_images(shared, &whole, &slices, crops)?;
+        drop(whole);
+        let answers = logits(&job, model, slices, crops).await;
         // A request fails when nothing in it can be answered, or the server is at fault.
         let fault = answers.iter().filter_map(|a| a.as_ref().err());
         if let Some(problem) = fault
@@ -52,22 +80,35 @@ pub(super) async fn predict(
         {
             return Err(problem.clone());
         }
-        let one = |logits: &[f32]| -> Value {
-            let guesses = guesses(logits, model.classes.len(), top);
-            guesses
-                .iter()
-                .map(|g| json!({ "index": g.index, "label": model.classes[g.index], "probability": g.probability }))
-                .collect()
+        let model = model.clone();
+        reply(&job, &peer, size, move || write(&model, crops, top, &files, &answers)).await
+    })
+    .await
+}
+
+/// The most bytes that the answer takes while it is built.
+fn size(model: &Loaded, files: &[File], top: usize) -> usize {
+    let names: usize = files.iter().map(|file| 6 * file.name.as_ref().map_or(0, String::len) + 1200).sum();
+    // A control character takes six in JSON; and 40 bytes in memory.
+    names + files.len() * top.min(model.classes.len()) * (6 * model.longest_class() + 70 + 40)
+}
+
+fn write(
+    model: &Loaded,
+    crops: usize,
+    top: usize,
+    files: &[File],
+    answers: &[Result<Vec<f32>, Problem>],
+) -> Result<Content, Problem> {
+    let best = |Guess { index, probability }| Best { index, label: &model.classes[index], probability };
+    let top = |logits: &[f32]| guesses(logits, model.classes.len(), top).into_iter().map(best).collect();
+    let mut pictures = Vec::with_capacity(files.len());
+    for (file, answer) in files.iter().zip(answers) {
+        let (top, error) = match answer {
+            Ok(logits) => (Some(top(logits)), None),
+            Err(problem) => (None, Some(problem.message.as_str())),
         };
-        let pictures: Vec<Value> = files
-            .iter()
-            .zip(answers)
-            .map(|(file, answer)| match answer {
-                Ok(logits) => json!({ "name": file.name, "top": one(&logits) }),
-                Err(problem) => json!({ "name": file.name, "error": problem.message }),
-            })
-            .collect();
-        Ok(json!({ "model": model.name, "crops": crops, "pictures": pictures }))
-    });
-    Ok(json_answer(StatusCode::OK, &answer.await?))
+        pictures.push(Entry { name: file.name.as_deref(), error, top });
+    }
+    Content::json(&Answer { model: &model.name, crops, pictures })
 }

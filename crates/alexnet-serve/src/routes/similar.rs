@@ -5,6 +5,8 @@ use std::sync::Arc;
 use alexnet::draw::encode;
 use alexnet::explain::View;
 use alexnet::features::nearest;
+use alexnet::image::Picture;
+use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::StatusCode;
@@ -13,8 +15,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::pictures::{Slice, decoded, files, only, within};
+use super::explain::INPUTS;
+use super::pictures::{Job, Slice, decoded, files, only, within, within_time};
 use crate::Shared;
+use crate::admission::{INPUT, Need};
+use crate::connection::Peer;
 use crate::index::Index;
 use crate::model::Loaded;
 use crate::problem::{Problem, bytes, json as json_answer};
@@ -50,20 +55,28 @@ pub(super) async fn similar(
     let (shared, model) = (&shared, &model);
     within(shared, request, |headers, whole| async move {
         let files = files(&headers, &whole)?;
-        let slice = Slice::new(&Arc::new(whole), only(&files, ", to which the nearest are wanted")?);
+        let whole = Arc::new(whole);
+        let slice = Slice::new(&whole, only(&files, ", to which the nearest are wanted")?);
+        let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
+        drop(whole);
         let preprocess = model.preprocess.clone();
-        let _room = shared.admission.inputs(1).await?;
-        let tensor = decoded(shared, slice, move |picture| Ok(View::centre(picture, &preprocess).tensor)).await?;
+        let look = move |picture: &Picture| Ok(View::centre(picture, &preprocess).tensor);
+        let (tensor, room) = decoded(&job, slice, INPUTS, look).await?;
         let asked = index.clone();
         let near = model.lane.ask(move |engine| {
+            let _room = room;
             let maps = engine.activation(&tensor, asked.taken.layer())?;
             nearest(&asked.table, &asked.taken.features(&maps), top)
         });
+        let near = near.await?;
+        if near.iter().any(|near| !near.distance.is_finite()) {
+            return Err(Problem::unanswerable("the features of this input are not finite: it has no nearest images"));
+        }
         let table = &index.table;
         let one = |near: alexnet::features::Near| {
             json!({ "row": near.row, "name": table.names[near.row], "label": table.labels[near.row], "distance": near.distance })
         };
-        let nearest: Vec<Value> = near.await?.into_iter().map(one).collect();
+        let nearest: Vec<Value> = near.into_iter().map(one).collect();
         Ok(json_answer(StatusCode::OK, &json!({ "model": model.name, "layer": table.about.layer, "nearest": nearest })))
     })
     .await
@@ -80,6 +93,7 @@ pub(super) struct Row {
 /// A known picture, small.
 pub(super) async fn indexed(
     State(shared): State<Arc<Shared>>,
+    Extension(peer): Extension<Arc<Peer>>,
     options: Result<Query<Row>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
@@ -90,14 +104,25 @@ pub(super) async fn indexed(
         let why = if row >= rows { format!("row {row} of an index of {rows}") } else { "this index has names alone".into() };
         return Err(Problem::new(StatusCode::NOT_FOUND, why));
     }
-    let turn = shared.admission.decoder().await?;
-    let work = move || {
-        let _turn = turn;
-        index.picture(row).map(|picture| encode::png(&picture))
-    };
-    match spawn_blocking(work).await {
-        Ok(Ok(png)) => Ok(bytes(StatusCode::OK, "image/png", png)),
-        Ok(Err(why)) => Err(Problem::new(StatusCode::NOT_FOUND, format!("the picture of row {row} cannot be read: {why}"))),
-        Err(_) => Err(Problem::ours("the server failed on a picture of its index; please report it")),
-    }
+    within_time(&shared, &peer, INDEXED, async |job| {
+        // Its size is not known; two at a time.
+        let memory = shared.admission.scheduler.memory() / 2;
+        let grant = job.ticket.turn(Need { decoders: 1, memory, inputs: 0 }, INDEXED).await?;
+        let work = move || {
+            let _grant = grant;
+            index.picture(row).map(|picture| encode::png(&picture))
+        };
+        match spawn_blocking(work).await {
+            Ok(Ok(png)) => {
+                let memory = shared.admission.answers.reserve(&peer, png.len()).await?;
+                Ok(bytes(StatusCode::OK, "image/png", memory.hold(png)))
+            }
+            Ok(Err(why)) => Err(Problem::new(StatusCode::NOT_FOUND, format!("the picture of row {row} cannot be read: {why}"))),
+            Err(_) => Err(Problem::ours("the server failed on a picture of its index; please report it")),
+        }
+    })
+    .await
 }
+
+/// The cost of reading a known image.
+const INDEXED: u64 = 4 * INPUT;

@@ -95,6 +95,8 @@ impl Running {
             batching: Batching { max: 8, delay: Duration::from_millis(1) },
             limits: Limits::default(),
             token: None,
+            allow_hosts: Vec::new(),
+            allow_origins: Vec::new(),
             watch: Duration::ZERO,
         };
         change(&mut settings);
@@ -150,7 +152,7 @@ impl Drop for Running {
 }
 
 pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n");
     headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
     (head + "\r\n").into_bytes()
 }

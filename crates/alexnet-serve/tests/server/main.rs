@@ -220,11 +220,11 @@ fn a_connection_is_used_again() {
     let mut stream = running.open();
     let picture = png(40, 40, 1);
     for _ in 0..3 {
-        let head = format!("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", picture.len());
+        let head = format!("POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", picture.len());
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(&picture).unwrap();
     }
-    stream.write_all(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream.write_all(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let all = answer(stream);
     assert_eq!(format!("{}{}", all.head, all.text()).matches("HTTP/1.1 200").count(), 4);
 }

@@ -105,6 +105,8 @@ fn settings_that_cannot_work_are_told() {
             batching: alexnet_serve::Batching { max: 1, delay: Duration::ZERO },
             limits: Default::default(),
             token: None,
+            allow_hosts: Vec::new(),
+            allow_origins: Vec::new(),
             watch: Duration::ZERO,
         };
         change(&mut settings);

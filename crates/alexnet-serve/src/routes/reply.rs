@@ -1,0 +1,67 @@
+//! Answers that are built within the memory kept for them.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use tokio::task::spawn_blocking;
+
+use super::pictures::Job;
+use crate::admission::Need;
+use crate::connection::Peer;
+use crate::problem::{Problem, bytes};
+
+/// Answers of up to this many bytes are built on the spot; others when it is their turn.
+const QUICK: usize = 64 << 10;
+
+/// An answer before it becomes one of HTTP.
+pub(super) struct Content {
+    pub(super) kind: &'static str,
+    pub(super) bytes: Vec<u8>,
+    pub(super) header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Content {
+    pub(super) fn json(value: &impl serde::Serialize) -> Result<Content, Problem> {
+        let bytes = serde_json::to_vec(value).map_err(|error| Problem::ours(error.to_string()))?;
+        Ok(Content { kind: "application/json", bytes, header: None })
+    }
+
+    pub(super) fn png(bytes: Vec<u8>) -> Content {
+        Content { kind: "image/png", bytes, header: None }
+    }
+}
+
+/// Builds an answer that takes up to `size` bytes.
+pub(super) async fn reply(
+    job: &Job,
+    peer: &Arc<Peer>,
+    size: usize,
+    build: impl FnOnce() -> Result<Content, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    let memory = job.shared.admission.answers.reserve(peer, size).await?;
+    let content = if size <= QUICK { build()? } else { in_turn(job, size as u64, build).await?? };
+    let mut response = bytes(StatusCode::OK, content.kind, memory.hold(content.bytes));
+    if let Some((name, value)) = content.header {
+        response.headers_mut().insert(name, value);
+    }
+    Ok(response)
+}
+
+/// Work of up to this many bytes does not wait for its turn.
+const LIGHT: u64 = 2 << 20;
+
+/// Work that would hold up other connections, on a thread of its own when it is its turn; it takes so much memory.
+pub(super) async fn in_turn<T: Send + 'static>(
+    job: &Job,
+    memory: u64,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    let need = Need { decoders: 1, memory, inputs: 0 };
+    let grant = if memory > LIGHT { Some(job.ticket.turn(need, memory).await?) } else { None };
+    let work = move || {
+        let _grant = grant;
+        work()
+    };
+    spawn_blocking(work).await.map_err(|_| Problem::ours("the server failed on this request; please report it"))
+}

@@ -1,0 +1,312 @@
+//! Requests and answers of the Open Inference Protocol, in JSON and with the binary-data extension of Triton: a JSON head whose
+//! length the header `Inference-Header-Content-Length` tells, then the tensors one after the other, little-endian.
+
+mod base64;
+mod parameters;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+
+use self::parameters::{Few, Parameters};
+pub(crate) use self::write::{AsDoubles, DIGITS, answer, estimate};
+
+/// The tensor of preprocessed pictures.
+pub(crate) const INPUT: &str = "input";
+/// The tensor of picture files.
+pub(crate) const PICTURE: &str = "picture";
+/// What the network gives.
+pub(crate) const LOGITS: &str = "logits";
+/// Its softmax.
+pub(crate) const PROBABILITIES: &str = "probabilities";
+
+/// What a request asks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// Given back with the answer.
+    pub id: Option<String>,
+    /// The pictures.
+    pub input: Input,
+    /// The answers wanted.
+    pub outputs: Vec<Output>,
+}
+
+/// Pictures, as tensors or as files.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// `[n, 3, size, size]`, all of them numbers.
+    Tensor(Vec<f32>),
+    /// JPEG, PNG, ...
+    Pictures(Vec<Vec<u8>>),
+}
+
+/// An answer wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// Softmax rather than logits.
+    pub probabilities: bool,
+    /// In the binary part of the answer.
+    pub binary: bool,
+    /// Not the tensor, but this many of the best classes as `value:index:label`.
+    pub classification: Option<usize>,
+}
+
+/// Most images of one request.
+pub(crate) const MOST_IMAGES: usize = 64;
+
+/// Longest identifier of a request, in bytes: it is repeated in the answer.
+const LONGEST_ID: usize = 4096;
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    parameters: Parameters,
+    #[serde(borrow)]
+    inputs: Few<Tensor<'a>, 2>,
+    #[serde(borrow)]
+    outputs: Option<Few<Wanted<'a>, 16>>,
+}
+
+#[derive(Deserialize)]
+struct Tensor<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    shape: Few<u64, 8>,
+    #[serde(borrow)]
+    datatype: Cow<'a, str>,
+    #[serde(default)]
+    parameters: Parameters,
+    #[serde(borrow)]
+    data: Option<Flat<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Wanted<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+/// The beginning of a text of the request, for a message.
+fn short(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// Numbers or texts, in any nesting.
+#[derive(Default)]
+struct Flat<'a> {
+    numbers: Vec<f32>,
+    texts: Vec<Cow<'a, str>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Flat<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Flat<'a>, D::Error> {
+        let mut flat = Flat::default();
+        deserializer.deserialize_seq(Collect(&mut flat))?;
+        Ok(flat)
+    }
+}
+
+/// Adds what it meets to a [`Flat`].
+struct Collect<'a, 'b>(&'b mut Flat<'a>);
+
+impl<'a> Collect<'a, '_> {
+    fn add<E: serde::de::Error>(self, text: Cow<'a, str>) -> Result<(), E> {
+        if !self.0.numbers.is_empty() {
+            return Err(E::custom("a text among numbers"));
+        }
+        if self.0.texts.len() == MOST_IMAGES {
+            return Err(E::custom(too_many()));
+        }
+        self.0.texts.push(text);
+        Ok(())
+    }
+}
+
+fn too_many() -> String {
+    format!("more than {MOST_IMAGES} images in one request; send {MOST_IMAGES} at most")
+}
+
+impl<'de: 'a, 'a> serde::de::DeserializeSeed<'de> for Collect<'a, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for Collect<'a, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("numbers or texts, in lists")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Collect(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<(), E> {
+        self.0.numbers.push(value as f32);
+        Ok(())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
+        self.visit_f64(value as f64)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<(), E> {
+        self.add(Cow::Owned(value.to_string()))
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, value: &'de str) -> Result<(), E> {
+        self.add(Cow::Borrowed(value))
+    }
+}
+
+/// Reads a request for pictures of 3 x `size` x `size`. `head` is the header `Inference-Header-Content-Length`, if it is there.
+///
+/// # Errors
+/// A line that says what is wrong. No input makes it panic, or take more than some times its own memory.
+pub fn check_body(body: &[u8], head: Option<&str>, size: usize) -> Result<Asked, String> {
+    let (text, binary) = match head {
+        None => (body, &[][..]),
+        Some(head) => {
+            let length: usize =
+                head.trim().parse().map_err(|_| format!("Inference-Header-Content-Length {head:?} is no number"))?;
+            let whole = format!("Inference-Header-Content-Length is {length}, but the body has {} bytes", body.len());
+            body.split_at_checked(length).ok_or(whole)?
+        }
+    };
+    let Head { id, parameters, inputs, outputs } =
+        serde_json::from_slice(text).map_err(|e| format!("the request is not as the protocol wants it: {e}"))?;
+    let [tensor] = <[Tensor<'_>; 1]>::try_from(inputs.0)
+        .map_err(|inputs| format!("{} inputs; send one, {INPUT} or {PICTURE}", inputs.len()))?;
+    if id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
+        return Err(format!("the id has more than {LONGEST_ID} bytes"));
+    }
+    let input = match (&*tensor.name, &*tensor.datatype) {
+        (INPUT, "FP32") => floats(tensor, binary, size)?,
+        (PICTURE, "BYTES") => files(tensor, binary)?,
+        (name, datatype) => {
+            let (name, datatype) = (short(name), short(datatype));
+            return Err(format!("{name} of {datatype} is not known; send {INPUT} of FP32, or {PICTURE} of BYTES"));
+        }
+    };
+    let all_binary = parameters.flag("binary_data_output")?.unwrap_or(false);
+    let outputs = match outputs {
+        Some(Few(outputs)) if !outputs.is_empty() => {
+            if let Some(twice) = (1..outputs.len()).find(|&i| outputs[..i].iter().any(|other| other.name == outputs[i].name)) {
+                return Err(format!("the output {} is asked for more than once", short(&outputs[twice].name)));
+            }
+            outputs.iter().map(|output| wanted(output, all_binary)).collect::<Result<_, _>>()?
+        }
+        _ => [false, true].map(|probabilities| Output { probabilities, binary: all_binary, classification: None }).to_vec(),
+    };
+    Ok(Asked { id: id.map(Cow::into_owned), input, outputs })
+}
+
+fn wanted(output: &Wanted<'_>, all_binary: bool) -> Result<Output, String> {
+    let probabilities = match &*output.name {
+        LOGITS => false,
+        PROBABILITIES => true,
+        name => return Err(format!("no output {}; there is {LOGITS}, and {PROBABILITIES}", short(name))),
+    };
+    let classification = output.parameters.count("classification")?.filter(|&k| k > 0);
+    Ok(Output { probabilities, binary: output.parameters.flag("binary_data")?.unwrap_or(all_binary), classification })
+}
+
+/// The binary part of a tensor, which must be all there is: there is but one tensor.
+fn binary_part<'a>(tensor: &Tensor<'_>, binary: &'a [u8]) -> Result<Option<&'a [u8]>, String> {
+    let length = tensor.parameters.count("binary_data_size")?;
+    match length {
+        None if binary.is_empty() => Ok(None),
+        None => Err(format!("{} bytes behind the JSON that no binary_data_size tells of", binary.len())),
+        Some(length) if length == binary.len() && tensor.data.is_none() => Ok(Some(binary)),
+        Some(_) if tensor.data.is_some() => Err(format!("{} has data and a binary_data_size; send one", tensor.name)),
+        Some(length) => Err(format!(
+            "{}: binary_data_size is {length}, but {} bytes lie behind the JSON; set Inference-Header-Content-Length to the JSON's",
+            tensor.name,
+            binary.len()
+        )),
+    }
+}
+
+fn floats(tensor: Tensor<'_>, binary: &[u8], size: usize) -> Result<Input, String> {
+    let binary = binary_part(&tensor, binary)?;
+    let pixels = size as u64;
+    let fits = matches!(tensor.shape.0[..], [n, 3, h, w] if n > 0 && h == pixels && w == pixels);
+    let len = tensor.shape.0.iter().try_fold(1u64, |product, &n| product.checked_mul(n));
+    let (true, Some(len)) = (fits, len) else {
+        return Err(format!("{INPUT} has the shape {:?}; send [n, 3, {size}, {size}]", tensor.shape.0));
+    };
+    let values = match (binary, tensor.data) {
+        (Some(bytes), _) => {
+            let (words, rest) = bytes.as_chunks();
+            if !rest.is_empty() || words.len() as u64 != len {
+                return Err(format!("{INPUT}: {} bytes for {len} values of 4 bytes", bytes.len()));
+            }
+            words.iter().map(|&word| f32::from_le_bytes(word)).collect()
+        }
+        (None, Some(data)) if data.texts.is_empty() => data.numbers,
+        (None, Some(_)) => return Err(format!("{INPUT}: texts where numbers belong")),
+        (None, None) => return Err(format!("{INPUT} has no data")),
+    };
+    if values.len() as u64 != len {
+        return Err(format!("{INPUT}: {} values for the shape {:?}", values.len(), tensor.shape.0));
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(at) => Err(format!("{INPUT}: value {at} is {}, not a finite number", values[at])),
+        None => Ok(Input::Tensor(values)),
+    }
+}
+
+fn files(tensor: Tensor<'_>, binary: &[u8]) -> Result<Input, String> {
+    let binary = binary_part(&tensor, binary)?;
+    let n = match tensor.shape.0[..] {
+        [n] | [n, 1] if n > 0 => n,
+        _ => return Err(format!("{PICTURE} has the shape {:?}; send [n]", tensor.shape.0)),
+    };
+    let files = match (binary, tensor.data) {
+        (Some(bytes), _) => strings(bytes)?,
+        (None, Some(data)) if data.numbers.is_empty() => {
+            let decode = |text: &Cow<'_, str>| base64::decode(text).map_err(|e| format!("{PICTURE}: {e}"));
+            data.texts.iter().map(decode).collect::<Result<_, _>>()?
+        }
+        (None, Some(_)) => return Err(format!("{PICTURE}: numbers where files in base64 belong")),
+        (None, None) => return Err(format!("{PICTURE} has no data")),
+    };
+    if files.len() as u64 != n {
+        return Err(format!("{PICTURE}: {} files for the shape {:?}", files.len(), tensor.shape.0));
+    }
+    Ok(Input::Pictures(files))
+}
+
+/// Byte strings, each behind its length in four bytes.
+fn strings(mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let mut all = Vec::new();
+    while !bytes.is_empty() {
+        if all.len() == MOST_IMAGES {
+            return Err(too_many());
+        }
+        let cut = || format!("{PICTURE}: the binary data are cut off in file {}", all.len());
+        let (length, rest) = bytes.split_first_chunk().ok_or_else(cut)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (file, rest) = rest.split_at_checked(length).ok_or_else(cut)?;
+        all.push(file.to_vec());
+        bytes = rest;
+    }
+    Ok(all)
+}
