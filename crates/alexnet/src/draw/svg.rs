@@ -6,12 +6,16 @@ use super::{Anchor, Colour, Item, Scene, encode};
 
 /// Photographs keep up to this many pixels for each pixel of paper, along each side: sharp on fine screens.
 const FINE: usize = 2;
+/// Families with Chinese, Japanese and Korean letters, of Linux, macOS and Windows: what browsers find by themselves, other
+/// viewers take from this list.
+const EAST_ASIAN: &str = "Noto Sans,DejaVu Sans,Noto Sans CJK SC,Noto Sans CJK JP,Noto Sans CJK KR,PingFang SC,Hiragino Sans,\
+    Apple SD Gothic Neo,Microsoft YaHei,Yu Gothic,Malgun Gothic";
 
 pub(super) fn write(scene: &Scene) -> String {
     let Scene { width, height, .. } = scene;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n\
-         <style>text{{font-family:Ubuntu,Helvetica,Arial,sans-serif}}</style>\n\
+         <style>text{{font-family:Ubuntu,Helvetica,Arial,{EAST_ASIAN},sans-serif}}</style>\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
     );
     for item in &scene.items {
