@@ -53,7 +53,10 @@ impl Letters {
         for font in 1..self.fonts.len() {
             missing.retain(|letter| !self.learn_from(font, *letter));
         }
-        while !missing.is_empty() && self.fonts.len() <= MOST_FONTS {
+        for _ in 0..MOST_FONTS {
+            if missing.is_empty() || self.fonts.len() > MOST_FONTS {
+                break;
+            }
             let Some(bytes) = self.search.find(&missing) else { break };
             let Some(font) = Font::new(bytes) else { continue };
             self.fonts.push(font);
@@ -258,6 +261,22 @@ mod tests {
         // Marks that are not seen are no letters.
         assert_eq!(letters.width("a\u{200D}\u{FE0F}\u{FEFF}", 13.0), letters.width("a", 13.0));
         assert_eq!(letters.width("a\tb\u{7}", 13.0), letters.width("a b ", 13.0));
+    }
+
+    #[test]
+    fn a_broken_font_draws_something_or_nothing() {
+        let whole = test_font::with_letters(&['猫', '狗']);
+        for at in 0..whole.len() {
+            for change in [0x01, 0x80, 0xFF] {
+                let mut broken = whole.clone();
+                broken[at] ^= change;
+                for font in [Font::new(broken), Font::new(whole[..at].to_vec())].into_iter().flatten() {
+                    if let Some(glyph) = font.glyph('猫') {
+                        font.draw(glyph, 20.0, [0.0, 0.0], |_, _, _| {});
+                    }
+                }
+            }
+        }
     }
 
     /// Debian's and macOS's fonts, where the machine has any: how many of the scripts are drawn depends on the machine, that
