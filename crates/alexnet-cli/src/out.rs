@@ -1,6 +1,7 @@
 //! Standard output: tables, and text that ends quietly when nobody reads on.
 
 use std::io::Write;
+use unicode_width::UnicodeWidthStr;
 
 /// Prints `text` as it is. `println!` would panic when the reader has gone (`alexnet nets | head -1`); this gives an error
 /// that `main` takes for success.
@@ -44,9 +45,14 @@ pub(crate) fn table<const N: usize>(align: [Align; N], rows: &[[String; N]]) -> 
     columns(&align, rows)
 }
 
+/// What a cell lacks of a column's width. Letters of East Asian scripts are two columns wide.
+fn blanks(cell: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(cell.width()))
+}
+
 /// [`table`], where the number of columns is not known beforehand.
 pub(crate) fn columns(align: &[Align], rows: &[impl AsRef<[String]>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row.as_ref()[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().map(|row| row.as_ref()[column].width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..align.len()).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -55,8 +61,8 @@ pub(crate) fn columns(align: &[Align], rows: &[impl AsRef<[String]>]) -> String 
             .iter()
             .zip(align.iter().zip(&widths))
             .map(|(cell, (align, &width))| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
+                Align::Left => cell.clone() + &blanks(cell, width),
+                Align::Right => blanks(cell, width) + cell,
             })
             .collect();
         text.push_str(cells.join("  ").trim_end());
