@@ -83,7 +83,7 @@ impl Letters {
         self.learn(text);
         let em = self.em(size);
         let (mut placed, mut x, mut unknown) = (Vec::new(), 0.0, BTreeSet::new());
-        for letter in text.chars() {
+        for letter in in_order_of_sight(text) {
             let letter = if letter.is_control() { ' ' } else { letter };
             if invisible(letter) {
                 continue;
@@ -120,7 +120,8 @@ impl Letters {
         for Placed { font, glyph, x: along } in placed {
             self.fonts[font].draw(glyph, em, [x + along, y], |column, row, share| {
                 if share > 0.0 {
-                    put(column, row, share.min(1.0).powf(DARKER));
+                    // Fonts of the system are of usual weight.
+                    put(column, row, share.min(1.0).powf(if font == 0 { DARKER } else { 1.0 }));
                 }
             });
         }
@@ -149,6 +150,25 @@ fn invisible(letter: char) -> bool {
         | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// The letters of a text from left to right: runs of Hebrew and Arabic, which are written from right to left, turned around.
+/// Arabic letters are not joined.
+fn in_order_of_sight(text: &str) -> Vec<char> {
+    let leftward = |letter: char| matches!(letter, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}');
+    let mut letters: Vec<char> = text.chars().collect();
+    let mut at = 0;
+    while at < letters.len() {
+        if !leftward(letters[at]) {
+            at += 1;
+            continue;
+        }
+        let end = at + letters[at..].iter().take_while(|letter| leftward(**letter) || **letter == ' ').count();
+        let blanks = letters[at..end].iter().rev().take_while(|letter| **letter == ' ').count();
+        letters[at..end - blanks].reverse();
+        at = end;
+    }
+    letters
+}
+
 fn letters() -> MutexGuard<'static, Letters> {
     LETTERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -156,6 +176,17 @@ fn letters() -> MutexGuard<'static, Letters> {
 /// Pixels that a line of text takes.
 pub fn width(text: &str, size: f32) -> f32 {
     letters().width(text, size)
+}
+
+/// Pixels that are one em in text of a size.
+pub(super) fn em(size: f32) -> f32 {
+    letters().em(size)
+}
+
+/// Pixels that a line of text takes, where all its letters are drawn as themselves.
+pub(super) fn whole_width(text: &str, size: f32) -> Option<f32> {
+    let (_, width, unknown) = letters().place(text, size);
+    unknown.is_empty().then_some(width)
 }
 
 /// The text itself where it fits into `width` pixels, or as much of it as does, with an ellipsis.
@@ -261,6 +292,15 @@ mod tests {
         // Marks that are not seen are no letters.
         assert_eq!(letters.width("a\u{200D}\u{FE0F}\u{FEFF}", 13.0), letters.width("a", 13.0));
         assert_eq!(letters.width("a\tb\u{7}", 13.0), letters.width("a b ", 13.0));
+    }
+
+    #[test]
+    fn hebrew_and_arabic_run_from_right_to_left() {
+        let seen = |text| in_order_of_sight(text).into_iter().collect::<String>();
+        assert_eq!(seen("אבג"), "גבא");
+        assert_eq!(seen("cat אב גד dog"), "cat דג בא dog");
+        assert_eq!(seen("نقطة 90 %"), "ةطقن 90 %");
+        assert_eq!((seen("a b "), seen(""), seen(" ")), ("a b ".into(), String::new(), " ".into()));
     }
 
     #[test]

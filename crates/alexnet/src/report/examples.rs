@@ -30,7 +30,12 @@ pub(super) fn examples(report: &Report, source: &dyn Source) -> String {
         format!("<p class=\"soft\">The lowest probability of their own class, classes in turn, of {count} mistakes.</p>")
             + &sheet(&wrong, report, source)
     };
-    let best = if right.is_empty() { "<p>It gets none of them right.</p>".into() } else { sheet(&right, report, source) };
+    let best = if right.is_empty() {
+        "<p>It gets none of them right.</p>".into()
+    } else {
+        "<p class=\"soft\">The highest probability of their own class, classes in turn.</p>".to_string()
+            + &sheet(&right, report, source)
+    };
     format!(
         "<section class=\"card\"><h3>Worst mistakes</h3>{worst}</section>\n<section class=\"card\"><h3>Surest right answers</h3>{best}</section>\n"
     )

@@ -37,7 +37,7 @@ const MARGIN: f64 = 24.0;
 const HEADING: f64 = 20.0;
 
 const STYLE: &str = "\
-text{font-family:Helvetica,Arial,'Liberation Sans','Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Malgun Gothic',sans-serif;font-size:15px;fill:#1b2530}\
+text{font-family:Helvetica,Arial,'Liberation Sans',sans-serif,'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Malgun Gothic';font-size:15px;fill:#1b2530}\
 .halo{stroke:#fff;stroke-width:4px;stroke-linejoin:round;fill:#fff;opacity:.85}\
 .note{font-size:14px}.name{font-size:13px;fill:#7a8794}.kernel{font-size:12px;fill:#b3261e}.heading{font-size:20px}\
 polygon{stroke:#34495e;stroke-width:1px;stroke-linejoin:round}\

@@ -79,9 +79,9 @@ fn draw(net: &Net, scale: &Scale) -> Result<String> {
     for i in 1..stages.len() {
         if matches!(stages[i].kind, Kind::Bar) {
             let x = (placed[i - 1][0].right() + placed[i][0].left()) / 2.0;
-            // Where there is no room beside the boxes, above the lines.
-            let y =
-                if scale.gap < TRUE.gap { placed[i][0].at(Spot { channel: 0.0, row: 0.0, column: 1.0 }).y - 28.0 } else { 5.0 };
+            // Where there is no room beside the boxes, above the higher one.
+            let top = |boxes: &[Box3]| boxes[0].at(Spot { channel: 0.0, row: 0.0, column: 1.0 }).y - 28.0;
+            let y = if scale.gap < TRUE.gap { top(&placed[i - 1]).min(top(&placed[i])) } else { 5.0 };
             canvas.text(Point { x, y }, Anchor::Middle, "note", "dense");
         }
     }
