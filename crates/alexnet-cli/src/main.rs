@@ -117,6 +117,9 @@ fn main() -> ExitCode {
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Man(args) => commands::man::run(&args, Cli::command()),
     };
+    if let Some(note) = alexnet::draw::text::missing_letters() {
+        eprintln!("note: {note}");
+    }
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if out::reader_has_gone(&error) => ExitCode::SUCCESS,

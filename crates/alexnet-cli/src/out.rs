@@ -5,6 +5,7 @@ use alexnet::escape;
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
+use unicode_width::UnicodeWidthStr;
 
 /// A name that others chose, for one line.
 pub(crate) fn name(name: &str) -> Cow<'_, str> {
@@ -69,10 +70,15 @@ pub(crate) fn table<const N: usize>(align: [Align; N], rows: &[[String; N]]) -> 
     columns(&align, rows)
 }
 
+/// What a cell lacks of a column's width. Letters of East Asian scripts are two columns wide.
+fn blanks(cell: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(cell.width()))
+}
+
 /// [`table`], where the number of columns is not known beforehand.
 pub(crate) fn columns(align: &[Align], rows: &[impl AsRef<[String]>]) -> String {
     let rows: Vec<Vec<Cow<'_, str>>> = rows.iter().map(|row| row.as_ref().iter().map(|cell| name(cell)).collect()).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..align.len()).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -80,8 +86,8 @@ pub(crate) fn columns(align: &[Align], rows: &[impl AsRef<[String]>]) -> String 
             .iter()
             .zip(align.iter().zip(&widths))
             .map(|(cell, (align, &width))| match align {
-                Align::Left => format!("{cell:<width$}"),
-                Align::Right => format!("{cell:>width$}"),
+                Align::Left => cell.clone() + &blanks(cell, width),
+                Align::Right => blanks(cell, width) + cell,
             })
             .collect();
         text.push_str(cells.join("  ").trim_end());

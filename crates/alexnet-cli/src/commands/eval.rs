@@ -13,6 +13,7 @@ use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
+use unicode_width::UnicodeWidthStr;
 
 /// Options of `alexnet eval`.
 #[derive(clap::Args)]
@@ -113,24 +114,30 @@ fn table(report: &Report, seconds: f64) -> String {
     let mut lines = Vec::new();
     let Report { images, top1, top5, loss, crops, .. } = report;
     let crop = if *crops == 1 { "centre crop" } else { "ten crops" };
-    lines.push(format!(
-        "{images} pictures, {crop}: top-1 {:.2} %, top-5 {:.2} %, loss {loss:.4}, {seconds:.1} s",
-        top1 * 100.0,
-        top5 * 100.0
-    ));
+    let top5 = if report.tells_top5() { format!("top-5 {:.2} %, ", top5 * 100.0) } else { String::new() };
+    lines.push(format!("{images} pictures, {crop}: top-1 {:.2} %, {top5}loss {loss:.4}, {seconds:.1} s", top1 * 100.0));
     if !report.broken.is_empty() {
         lines.push(format!("{} pictures could not be read and are left out", report.broken.len()));
     }
-    let width = report.per_class.iter().map(|c| out::name(&c.class).chars().count()).max().unwrap_or(0).max(5);
-    lines.push(format!("{:width$}  pictures   top-1  most often mistaken for", "class"));
-    for (truth, class) in report.per_class.iter().enumerate() {
+    // Of a thousand classes a small set has ten: a line each for the others would bury them.
+    let shown = || report.per_class.iter().enumerate().filter(|(_, class)| class.images > 0);
+    let width = shown().map(|(_, class)| out::name(&class.class).width()).max().unwrap_or(0).max(5);
+    // Letters of East Asian scripts are two columns wide.
+    let padded = |text: &str| format!("{text}{}", " ".repeat(width.saturating_sub(text.width())));
+    lines.push(format!("{}  pictures   top-1  most often mistaken for", padded("class")));
+    for (truth, class) in shown() {
         let top1 = class.top1.map_or("-".into(), |share| format!("{:.1} %", share * 100.0));
         let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
         // The first of equals, so that equal reports read the same.
         let wrong = wrong.max_by_key(|&(answer, &n)| (n, std::cmp::Reverse(answer)));
         let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", out::name(&report.per_class[answer].class)));
-        let line = format!("{:width$}  {:8}  {top1:>6}  {wrong}", out::name(&class.class), class.images);
+        let line = format!("{}  {:8}  {top1:>6}  {wrong}", padded(&out::name(&class.class)), class.images);
         lines.push(line.trim_end().to_string());
+    }
+    match report.per_class.len() - shown().count() {
+        0 => {}
+        1 => lines.push("1 class has no images here".into()),
+        n => lines.push(format!("{n} classes have no images here")),
     }
     lines.join("\n") + "\n"
 }

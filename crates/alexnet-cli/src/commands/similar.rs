@@ -4,8 +4,9 @@ use super::features::{Asked, Looker};
 use super::machine::Machine;
 use crate::{image_files, net_option, numbers, out};
 use alexnet::data;
-use alexnet::features::{self, Near, Pictures, Table, nearest};
-use alexnet::image::Picture;
+use alexnet::draw::Format;
+use alexnet::draw::sheet::thumbnail;
+use alexnet::features::{self, Near, Pictures, SheetRow, Table, nearest};
 use anyhow::bail;
 use std::path::PathBuf;
 
@@ -27,8 +28,8 @@ pub(crate) struct Args {
     /// Answers for each picture, the nearest first
     #[arg(long, value_name = "K", default_value_t = 6, value_parser = numbers::count)]
     top: usize,
-    /// PNG to write: in each row a picture, then its nearest; needs --data
-    #[arg(long, value_name = "FILE.png", requires = "data")]
+    /// Drawing to write, .png or .svg: each image with its nearest, their names and distances; needs --data
+    #[arg(long, value_name = "FILE", requires = "data")]
     sheet: Option<PathBuf>,
     /// The pictures that the index was made of, to show them on the sheet
     #[arg(long, value_name = "PATH")]
@@ -44,10 +45,8 @@ pub(crate) struct Args {
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    if let Some(sheet) = &args.sheet
-        && sheet.extension().is_none_or(|ending| ending != "png")
-    {
-        bail!("{}: a sheet is written as .png; give the file this ending", sheet.display());
+    if let Some(sheet) = &args.sheet {
+        Format::of(sheet)?;
     }
     let table = Table::read(&args.index)?;
     let about = &table.about;
@@ -77,7 +76,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for (i, why) in &broken {
         out::note(&format!("error: {}: {why}", queries.name(*i as usize)));
     }
-    if let (Some(sheet), Some(data)) = (&args.sheet, &args.data) {
+    if let (Some(sheet), Some(data)) = (&args.sheet, &args.data)
+        && !answers.is_empty()
+    {
         draw(sheet, data, &*queries, &table, &answers)?;
     }
     if args.json {
@@ -112,13 +113,15 @@ fn draw(
     let known = Pictures::open(data)?;
     let mut rows = Vec::new();
     for (query, answer) in answers {
-        let mut row: Vec<Picture> = vec![queries.picture(*query).map_err(anyhow::Error::msg)?];
+        let picture = thumbnail(queries.picture(*query).map_err(anyhow::Error::msg)?);
+        let mut row = SheetRow { query: picture, name: queries.name(*query).into(), nearest: Vec::new() };
         for near in answer {
             let name = &table.names[near.row];
             known.check(name)?;
-            row.push(known.picture(name).map_err(|why| anyhow::anyhow!("{}: {name}: {why}", data.display()))?);
+            let picture = known.picture(name).map_err(|why| anyhow::anyhow!("{}: {name}: {why}", data.display()))?;
+            row.nearest.push((thumbnail(picture), *near));
         }
         rows.push(row);
     }
-    Ok(features::sheet(sheet, &rows)?)
+    Ok(features::sheet(table, rows).scene().write(sheet)?)
 }

@@ -158,3 +158,62 @@ fn a_data_set_is_checked_and_previewed() {
     assert_ne!(first["pictures"], last_json(&[preview.as_slice(), &["--epoch", "1"]].concat())["pictures"]);
     fails(2, &["data", "preview", "--recipe", "papr"], &["papr", "paper"]);
 }
+
+#[test]
+fn classes_named_in_other_scripts_are_told_apart_in_a_drawing() {
+    // Boxes for both, once. Whether this machine has a font for them decides what is drawn, but not that it differs.
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = encode::png(&built_in(Split::Test, 0).picture(0).expect("a drawn picture"));
+    let drawing = |class: &str| {
+        let data = folder.path().join(class);
+        // A data set has two classes.
+        for class in [class, "z"] {
+            std::fs::create_dir_all(data.join(class)).expect("a writable folder");
+            std::fs::write(data.join(class).join("a.png"), &picture).expect("a writable folder");
+        }
+        let out = folder.path().join("out.png");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alexnet"));
+        command.args(["data", "preview", text(&data), "--image-size", "64", "--count", "2", "--out", text(&out)]);
+        let output = command.output().expect("the program");
+        assert!(output.status.success(), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (std::fs::read(&out).expect("a drawing"), told)
+    };
+    for (one, other) in [("猫", "狗"), ("ネコ", "イヌ"), ("고양이", "강아지"), ("кошка", "собака")] {
+        assert_ne!(drawing(one).0, drawing(other).0, "{one} and {other}");
+    }
+    // A letter of a private use area, which no font of a system should have: its number, and a note that says what to do.
+    let (_, told) = drawing("\u{F8F1}\u{10FFF0}");
+    assert!(told.lines().count() == 1 && told.contains("ALEXNET_FONT"), "{told}");
+}
+
+#[test]
+fn a_row_of_an_explanation_leaves_no_strip_below_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, data) = (model(folder.path()), pictures(folder.path(), [400].into_iter()));
+    let picture = std::fs::read_dir(&data).expect("a folder").flatten().next().expect("a class").path().join("0000.png");
+    let out = folder.path().join("out.png");
+    let both = ["--class", "star", "--class", "ring", "--method", "layer-cam", "--layer", "relu1", "--layer", "relu2"];
+    done(&[&["explain", "cam", text(&picture), "--model", text(&model), "--out", text(&out)], &both[..]].concat());
+    let drawn = decode::decode(&std::fs::read(&out).expect("a drawing")).expect("a PNG");
+    let blank = drawn.rgb.chunks_exact(drawn.width * 3).rev().take_while(|row| row.iter().all(|&v| v == 255)).count();
+    assert!(blank < 30, "{blank} blank rows at the end of {}", drawn.height);
+}
+
+#[test]
+fn an_evaluation_lists_the_classes_that_have_images_and_counts_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Of the ten classes, those of the first two and the last.
+    let (model, data) = (model(folder.path()), pictures(folder.path(), [0, 1, 60, 490].into_iter()));
+    let told = done(&["eval", "--model", text(&model), "--data", text(&data)]);
+    assert_eq!(told.lines().count(), 2 + 3 + 1, "{told}");
+    assert!(told.contains("top-5 ") && told.ends_with("7 classes have no images here\n"), "{told}");
+    assert!(told.lines().skip(2).all(|line| !line.split_whitespace().any(|word| word == "0")), "{told}");
+}
+
+#[test]
+fn the_font_parser_that_nobody_keeps_is_in_no_build() {
+    // RUSTSEC-2026-0192.
+    let locked = include_str!("../../../../Cargo.lock");
+    assert!(locked.contains("name = \"skrifa\"") && !locked.contains("\"ttf-parser"), "see `cargo tree -i ttf-parser`");
+}

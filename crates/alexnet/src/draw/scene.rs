@@ -161,7 +161,7 @@ impl Scene {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::{INK, RED};
+    use crate::draw::{INK, RED, text};
     use crate::image::decode;
 
     fn scene() -> Scene {
@@ -194,6 +194,11 @@ mod tests {
         let svg = scene().svg();
         assert!(svg.starts_with("<svg xmlns") && svg.trim_end().ends_with("</svg>"), "{svg}");
         assert!(svg.contains("a &lt; b &amp; &quot;c&quot;") && svg.contains("data:image/png;base64,"), "{svg}");
+        // A viewer's font may be wider than ours: the words keep their width.
+        let width = text::width("a < b & \"c\"", 14.0);
+        assert!(svg.contains(&format!("textLength=\"{width:.1}\"")), "{svg}");
+        // Viewers that look for no letters by themselves find them in these families.
+        assert!(svg.contains("Noto Sans CJK SC") && svg.contains("Malgun Gothic"), "{svg}");
         assert_eq!(svg, scene().svg());
     }
 

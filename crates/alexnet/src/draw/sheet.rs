@@ -1,6 +1,6 @@
 //! The contact sheet: pictures in rows, each with words and bars below it.
 
-use super::{Anchor, BLUE, Colour, GREY, INK, PALE, Scene, text};
+use super::{Anchor, BLUE, Colour, GREY, INK, PALE, Scene, heat, text};
 use crate::image::Picture;
 
 /// Pictures in rows.
@@ -10,6 +10,8 @@ pub struct Sheet {
     pub title: String,
     /// Smaller words below the title; empty: none.
     pub note: String,
+    /// What the colours mean, below the note.
+    pub legends: Vec<Legend>,
     /// Cells in a row.
     pub columns: usize,
     /// Rows and columns, in pixels, that a picture takes at most. It keeps its aspect.
@@ -55,6 +57,17 @@ pub struct Bar {
     pub colour: Colour,
 }
 
+/// Colours from one end to the other, with what each end means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Legend {
+    /// One row of pixels.
+    pub colours: Picture,
+    /// What the left end means.
+    pub low: String,
+    /// What the right end means.
+    pub high: String,
+}
+
 const MARGIN: usize = 16;
 const TITLE: f32 = 20.0;
 const NOTE: f32 = 14.0;
@@ -64,6 +77,9 @@ const LINE: f32 = 13.0;
 const LINE_STEP: usize = 17;
 const BAR_STEP: usize = 18;
 const FRAME: usize = 3;
+/// Columns and rows of a legend's colours, and rows from one legend to the next.
+const LEGEND: [usize; 2] = [128, 12];
+const LEGEND_STEP: usize = 21;
 
 impl Cell {
     /// A photograph without words.
@@ -90,6 +106,35 @@ impl Cell {
     }
 }
 
+impl Legend {
+    /// Colours of [`heat::colour`] from 0 to 1.
+    pub fn heat(low: impl Into<String>, high: impl Into<String>) -> Legend {
+        Legend::of(|at| heat::colour(at), low, high)
+    }
+
+    /// Colours of [`heat::signed_colour`] from -1 to 1.
+    pub fn signed(low: impl Into<String>, high: impl Into<String>) -> Legend {
+        Legend::of(|at| heat::signed_colour(2.0 * at - 1.0), low, high)
+    }
+
+    /// Heat from 0 to 1 as [`heat::overlay`] lays it over a grey picture.
+    pub fn overlay(strength: f32, low: impl Into<String>, high: impl Into<String>) -> Legend {
+        let ground = |n: usize| Picture { width: n, height: 1, rgb: vec![150; 3 * n] };
+        Legend::of(|at| heat::overlay(&ground(1), &[at], strength).rgb.try_into().unwrap_or_default(), low, high)
+    }
+
+    fn of(colour: impl Fn(f32) -> Colour, low: impl Into<String>, high: impl Into<String>) -> Legend {
+        let [width, _] = LEGEND;
+        let shares: Vec<f32> = (0..width).map(|i| i as f32 / (width - 1) as f32).collect();
+        Legend { colours: heat::picture(&shares, 1, width, colour), low: low.into(), high: high.into() }
+    }
+
+    /// Columns that it takes.
+    fn width(&self) -> f32 {
+        text::width(&self.low, LINE) + text::width(&self.high, LINE) + LEGEND[0] as f32 + 16.0
+    }
+}
+
 impl Bar {
     /// A blue bar.
     pub fn new(label: impl Into<String>, share: f64) -> Bar {
@@ -101,17 +146,18 @@ impl Sheet {
     /// One group of cells without a heading, `columns` in a row, each picture `side` pixels at most.
     pub fn of(title: impl Into<String>, columns: usize, side: usize, cells: Vec<Cell>) -> Sheet {
         let groups = vec![Group { heading: String::new(), cells }];
-        Sheet { title: title.into(), note: String::new(), columns, side, gap: 12, groups }
+        Sheet { title: title.into(), note: String::new(), legends: Vec::new(), columns, side, gap: 12, groups }
     }
 
-    /// The sheet laid out. It is as wide as its fullest row, at least as its title; all cells of a group are equally high.
+    /// The sheet laid out. It is as wide as its fullest row, at least as its title; the cells of a row are equally high.
     pub fn scene(&self) -> Scene {
         let columns = self.columns.max(1);
         let step = self.side + self.gap;
         let fullest = self.groups.iter().map(|g| g.cells.len()).max().unwrap_or(0).clamp(1, columns);
         let words = [(&self.title, TITLE), (&self.note, NOTE)];
         let words = self.groups.iter().map(|g| (&g.heading, HEADING)).chain(words);
-        let wide = words.map(|(words, size)| text::width(words, size)).fold(0.0f32, f32::max).ceil() as usize;
+        let wide = words.map(|(words, size)| text::width(words, size)).chain(self.legends.iter().map(Legend::width));
+        let wide = wide.fold(0.0f32, f32::max).ceil() as usize;
         // Words alone do not make a sheet wider than this.
         let width = (fullest * step - self.gap).max(wide.min(1200)) + 2 * MARGIN;
         let mut scene = Scene::new(width, 0);
@@ -126,16 +172,19 @@ impl Sheet {
         };
         heading(&mut scene, &mut y, &self.title, TITLE, INK);
         heading(&mut scene, &mut y, &self.note, NOTE, GREY);
+        for legend in &self.legends {
+            legend_at(&mut scene, y, legend);
+            y += LEGEND_STEP;
+        }
         for (i, group) in self.groups.iter().enumerate() {
             y += if i > 0 || y > MARGIN { self.gap.max(8) } else { 0 };
             heading(&mut scene, &mut y, &group.heading, HEADING, INK);
-            let words = group.cells.iter().map(|c| c.lines.len() * LINE_STEP + c.bars.len() * BAR_STEP).max().unwrap_or(0);
-            let row = self.side + words + if words > 0 { 4 } else { 0 };
             for cells in group.cells.chunks(columns) {
                 for (column, cell) in cells.iter().enumerate() {
                     self.place(&mut scene, MARGIN + column * step, y, cell);
                 }
-                y += row + self.gap;
+                let words = cells.iter().map(|c| c.lines.len() * LINE_STEP + c.bars.len() * BAR_STEP).max().unwrap_or(0);
+                y += self.side + words + if words > 0 { 4 } else { 0 } + self.gap;
             }
             y -= if group.cells.is_empty() { 0 } else { self.gap };
         }
@@ -175,6 +224,15 @@ impl Sheet {
             at += BAR_STEP;
         }
     }
+}
+
+fn legend_at(scene: &mut Scene, y: usize, legend: &Legend) {
+    let [width, height] = LEGEND;
+    let (base, low) = (y as f32 + LINE, text::width(&legend.low, LINE));
+    scene.text([MARGIN as f32, base], LINE, Anchor::Start, GREY, legend.low.clone());
+    let left = MARGIN + low.ceil() as usize + if low > 0.0 { 8 } else { 0 };
+    scene.picture([left, y + 3, width, height], legend.colours.clone(), true);
+    scene.text([(left + width + 8) as f32, base], LINE, Anchor::Start, GREY, legend.high.clone());
 }
 
 /// A photograph of at most 320 pixels, twice the size of a sheet's cells (which fine screens show): hundreds of larger ones would
@@ -243,6 +301,44 @@ mod tests {
             }
         }
         assert!(scene.items.iter().any(|i| matches!(i, Item::Text { text, .. } if text == "25 %")));
+    }
+
+    #[test]
+    fn a_row_is_as_high_as_its_own_words_and_the_paper_ends_below_the_last() {
+        let mut cells = vec![Cell::photograph(grey(80, 80)).line("seen", INK), Cell::photograph(grey(80, 80))];
+        cells[0].bars = vec![Bar::new("hat", 0.5); 5];
+        cells.extend(vec![Cell::photograph(grey(80, 80)).line("shoes", INK); 2]);
+        let scene = Sheet::of("", 2, 80, cells).scene();
+        let lowest = scene.items.iter().map(|item| match item {
+            Item::Text { y, .. } => *y,
+            Item::Picture { y, height, .. } => (y + height) as f32,
+            Item::Rectangle { y, height, .. } => y + height,
+        });
+        let below = scene.height as f32 - lowest.fold(0.0, f32::max);
+        // The bars of the first row leave no strip below the second.
+        assert!(below < MARGIN as f32 + 8.0, "{below}");
+    }
+
+    #[test]
+    fn legends_show_both_ends_with_their_colours_and_fit_on_the_paper() {
+        let high = "the largest value of each map, whatever that is in numbers";
+        let legends = vec![Legend::heat("0", high), Legend::signed("below", "above"), Legend::overlay(0.75, "none", "most")];
+        let sheet = Sheet { legends, ..Sheet::of("t", 1, 20, vec![Cell::squares(grey(2, 2))]) };
+        let scene = sheet.scene();
+        let rows: Vec<_> = scene.items.iter().filter(|i| matches!(i, Item::Picture { height: 12, .. })).collect();
+        assert_eq!(rows.len(), 3);
+        let ends = |item: &Item| match item {
+            Item::Picture { picture, .. } => (picture.rgb[..3].to_vec(), picture.rgb[picture.rgb.len() - 3..].to_vec()),
+            _ => unreachable!(),
+        };
+        assert_eq!(ends(rows[0]), (heat::colour(0.0).to_vec(), heat::colour(1.0).to_vec()));
+        assert_eq!(ends(rows[1]), (heat::signed_colour(-1.0).to_vec(), heat::signed_colour(1.0).to_vec()));
+        assert_eq!(ends(rows[2]).0, [150; 3]);
+        for item in &scene.items {
+            if let Item::Text { text: words, x, size, .. } = item {
+                assert!(x + text::width(words, *size) <= scene.width as f32, "{words} leaves the paper");
+            }
+        }
     }
 
     #[test]

@@ -2,16 +2,20 @@
 
 use std::fmt::Write;
 
-use super::{Anchor, Colour, Item, Scene, encode};
+use super::{Anchor, Colour, Item, Scene, encode, text};
 
 /// Photographs keep up to this many pixels for each pixel of paper, along each side: sharp on fine screens.
 const FINE: usize = 2;
+/// Families with Chinese, Japanese and Korean letters, of Linux, macOS and Windows: what browsers find by themselves, other
+/// viewers take from this list.
+const EAST_ASIAN: &str = "Noto Sans CJK SC,Noto Sans CJK JP,Noto Sans CJK KR,PingFang SC,Hiragino Sans,\
+    Apple SD Gothic Neo,Microsoft YaHei,Yu Gothic,Malgun Gothic";
 
 pub(super) fn write(scene: &Scene) -> String {
     let Scene { width, height, .. } = scene;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n\
-         <style>text{{font-family:Ubuntu,Helvetica,Arial,sans-serif}}</style>\n\
+         <style>text{{font-family:Ubuntu,Helvetica,Arial,sans-serif,{EAST_ASIAN}}}</style>\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
     );
     for item in &scene.items {
@@ -42,14 +46,17 @@ fn add(svg: &mut String, item: &Item) {
                  href=\"{data}\"/>"
             )
         }
-        Item::Text { x, y, size, anchor, colour, text } => {
+        Item::Text { x, y, size, anchor, colour, text: words } => {
             let anchor = match anchor {
                 Anchor::Start => "",
                 Anchor::Middle => " text-anchor=\"middle\"",
                 Anchor::End => " text-anchor=\"end\"",
             };
-            let (fill, text) = (hex(*colour), escape(text));
-            writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\"{anchor} fill=\"{fill}\">{text}</text>")
+            // Another font than ours would be wider: neighbours would overlap.
+            let width = text::whole_width(words, *size).filter(|width| *width > 0.0);
+            let width = width.map_or(String::new(), |w| format!(" textLength=\"{w:.1}\" lengthAdjust=\"spacingAndGlyphs\""));
+            let (fill, words, em) = (hex(*colour), escape(words), text::em(*size));
+            writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{em:.2}\"{width}{anchor} fill=\"{fill}\">{words}</text>")
         }
     };
     written.expect("a string takes all");

@@ -1,45 +1,207 @@
-//! Letters: a font that is built in (Ubuntu Light, from egui's crate of fonts), measured and drawn.
+//! Letters, measured and drawn: those of a font that is built in (Ubuntu Light, from egui's crate of fonts), for others the
+//! system's fonts, and where no font has a letter, its number in brackets.
 
-use std::sync::LazyLock;
+use super::font::{Font, Glyph};
+use super::font_search::{FontSearch, VARIABLE};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont, point};
-
-static FONT: LazyLock<FontRef<'static>> =
-    LazyLock::new(|| FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT).expect("the font that is built in"));
+static LETTERS: LazyLock<Mutex<Letters>> = LazyLock::new(|| Mutex::new(Letters::new(FontSearch::of_this_machine())));
 
 /// The font is light; at 12 pixels its strokes are thinner than one and would be grey. This power of the covered share
 /// darkens them.
 const DARKER: f32 = 0.6;
+/// Fonts beside the built-in one: each is some megabytes.
+const MOST_FONTS: usize = 8;
+/// Letters that a note names.
+const NAMED: usize = 12;
 
-/// The letters of a text with the place of each on the base line, then the width of all.
-fn letters(text: &str, size: f32) -> (Vec<(GlyphId, f32)>, f32) {
-    let font = FONT.as_scaled(PxScale::from(size));
-    let (mut places, mut x, mut before) = (Vec::new(), 0.0, None);
-    for letter in text.chars() {
-        let id = font.glyph_id(if letter.is_control() { ' ' } else { letter });
-        x += before.map_or(0.0, |before| font.kern(before, id));
-        places.push((id, x));
-        x += font.h_advance(id);
-        before = Some(id);
+/// Fonts, and which of them has which letter.
+struct Letters {
+    /// The built-in font, then those found.
+    fonts: Vec<Font>,
+    /// By letter: the font's number and the glyph; none where no font has it.
+    known: HashMap<char, Option<(usize, Glyph)>>,
+    search: FontSearch,
+    /// Letters that were drawn as numbers and not yet told.
+    untold: BTreeSet<char>,
+    told: bool,
+}
+
+/// A glyph and where it stands along the base line.
+struct Placed {
+    font: usize,
+    glyph: Glyph,
+    x: f32,
+}
+
+impl Letters {
+    fn new(search: FontSearch) -> Letters {
+        let font = Font::new(epaint_default_fonts::UBUNTU_LIGHT).expect("the font that is built in");
+        Letters { fonts: vec![font], known: HashMap::new(), search, untold: BTreeSet::new(), told: false }
     }
-    (places, x)
+
+    /// Finds out which fonts have the letters of a text. Those that are missing are searched for together, so that one font
+    /// serves them all if there is one.
+    fn learn(&mut self, text: &str) {
+        let mut missing = BTreeSet::new();
+        for letter in text.chars().filter(|letter| !invisible(*letter)) {
+            if !self.known.contains_key(&letter) && !self.learn_from(0, letter) {
+                missing.insert(letter);
+            }
+        }
+        for font in 1..self.fonts.len() {
+            missing.retain(|letter| !self.learn_from(font, *letter));
+        }
+        for _ in 0..MOST_FONTS {
+            if missing.is_empty() || self.fonts.len() > MOST_FONTS {
+                break;
+            }
+            let Some(bytes) = self.search.find(&missing) else { break };
+            let Some(font) = Font::new(bytes) else { continue };
+            self.fonts.push(font);
+            missing.retain(|letter| !self.learn_from(self.fonts.len() - 1, *letter));
+        }
+        self.known.extend(missing.into_iter().map(|letter| (letter, None)));
+    }
+
+    fn learn_from(&mut self, font: usize, letter: char) -> bool {
+        let glyph = self.fonts[font].glyph(letter);
+        if let Some(glyph) = glyph {
+            self.known.insert(letter, Some((font, glyph)));
+        }
+        glyph.is_some()
+    }
+
+    /// Pixels that are one em in text of a size. The size is the height of the built-in font, from descender to ascender.
+    fn em(&self, size: f32) -> f32 {
+        size / self.fonts[0].height()
+    }
+
+    /// The glyphs of a text, then the width of all, then those of its letters that no font has.
+    fn place(&mut self, text: &str, size: f32) -> (Vec<Placed>, f32, BTreeSet<char>) {
+        self.learn(text);
+        let em = self.em(size);
+        let (mut placed, mut x, mut unknown) = (Vec::new(), 0.0, BTreeSet::new());
+        for letter in in_order_of_sight(text) {
+            let letter = if letter.is_control() { ' ' } else { letter };
+            if invisible(letter) {
+                continue;
+            }
+            if let Some((font, glyph)) = self.known.get(&letter).copied().unwrap_or_else(|| self.blank(letter)) {
+                placed.push(Placed { font, glyph, x });
+                x += glyph.advance * em;
+                continue;
+            }
+            unknown.insert(letter);
+            // As in `[732B]`: other than a box, it tells one letter from another.
+            for letter in format!("[{:04X}]", letter as u32).chars() {
+                if let Some(glyph) = self.fonts[0].glyph(letter) {
+                    placed.push(Placed { font: 0, glyph, x });
+                    x += glyph.advance * em;
+                }
+            }
+        }
+        (placed, x, unknown)
+    }
+
+    /// What stands for a control character, of which [`learn`](Self::learn) hears nothing.
+    fn blank(&self, letter: char) -> Option<(usize, Glyph)> {
+        self.fonts[0].glyph(letter).map(|glyph| (0, glyph))
+    }
+
+    fn width(&mut self, text: &str, size: f32) -> f32 {
+        self.place(text, size).1
+    }
+
+    fn draw(&mut self, text: &str, size: f32, [x, y]: [f32; 2], mut put: impl FnMut(i64, i64, f32)) {
+        let (placed, _, unknown) = self.place(text, size);
+        let em = self.em(size);
+        for Placed { font, glyph, x: along } in placed {
+            self.fonts[font].draw(glyph, em, [x + along, y], |column, row, share| {
+                if share > 0.0 {
+                    // Fonts of the system are of usual weight.
+                    put(column, row, share.min(1.0).powf(if font == 0 { DARKER } else { 1.0 }));
+                }
+            });
+        }
+        self.untold.extend(unknown);
+    }
+
+    fn note(&mut self) -> Option<String> {
+        if self.told || self.untold.is_empty() {
+            return None;
+        }
+        self.told = true;
+        let count = self.untold.len();
+        let some: String = self.untold.iter().take(NAMED).collect();
+        let more = if count > NAMED { format!(" and {} others", count - NAMED) } else { String::new() };
+        Some(format!(
+            "no font for {some}{more}: drawn as code points. Install a font that has them, set {VARIABLE} to a .ttf, .otf or .ttc \
+             file, or write an .svg"
+        ))
+    }
+}
+
+/// Letters that only say how others are to be joined or which form they take.
+fn invisible(letter: char) -> bool {
+    matches!(letter,
+        '\u{AD}' | '\u{34F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// The letters of a text from left to right: runs of Hebrew and Arabic, which are written from right to left, turned around.
+/// Arabic letters are not joined.
+fn in_order_of_sight(text: &str) -> Vec<char> {
+    let leftward = |letter: char| matches!(letter, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}');
+    let mut letters: Vec<char> = text.chars().collect();
+    let mut at = 0;
+    while at < letters.len() {
+        if !leftward(letters[at]) {
+            at += 1;
+            continue;
+        }
+        let end = at + letters[at..].iter().take_while(|letter| leftward(**letter) || **letter == ' ').count();
+        let blanks = letters[at..end].iter().rev().take_while(|letter| **letter == ' ').count();
+        letters[at..end - blanks].reverse();
+        at = end;
+    }
+    letters
+}
+
+fn letters() -> MutexGuard<'static, Letters> {
+    LETTERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Pixels that a line of text takes.
 pub fn width(text: &str, size: f32) -> f32 {
-    letters(text, size).1
+    letters().width(text, size)
+}
+
+/// Pixels that are one em in text of a size.
+pub(super) fn em(size: f32) -> f32 {
+    letters().em(size)
+}
+
+/// Pixels that a line of text takes, where all its letters are drawn as themselves.
+pub(super) fn whole_width(text: &str, size: f32) -> Option<f32> {
+    let (_, width, unknown) = letters().place(text, size);
+    unknown.is_empty().then_some(width)
 }
 
 /// The text itself where it fits into `width` pixels, or as much of it as does, with an ellipsis.
 pub fn fit(text: &str, size: f32, width: f32) -> String {
-    if self::width(text, size) <= width {
+    let mut letters = letters();
+    // No letter is narrower than a hundredth of the size, so a name of a million letters costs no more than this.
+    let most = (width / size * 100.0).max(0.0) as usize;
+    let all = text.chars().take(most + 1).count();
+    if all <= most && letters.width(text, size) <= width {
         return text.to_string();
     }
-    // No letter is narrower than a hundredth of the size, so a name of a million letters costs no more than this.
-    let mut kept: Vec<char> = text.chars().take((width / size * 100.0) as usize).collect();
+    let mut kept: Vec<char> = text.chars().take(most).collect();
     while kept.pop().is_some() {
         let short: String = kept.iter().collect::<String>().trim_end().to_string() + "…";
-        if self::width(&short, size) <= width {
+        if letters.width(&short, size) <= width {
             return short;
         }
     }
@@ -48,23 +210,19 @@ pub fn fit(text: &str, size: f32, width: f32) -> String {
 
 /// Draws a line of text that begins at `x` on base line `y`; `put` hears of each pixel (column, row) and how much of it is
 /// covered, 0 to 1.
-pub(super) fn draw(text: &str, size: f32, x: f32, y: f32, mut put: impl FnMut(i64, i64, f32)) {
-    for (id, along) in letters(text, size).0 {
-        let Some(outline) = FONT.outline_glyph(id.with_scale_and_position(PxScale::from(size), point(x + along, y))) else {
-            continue;
-        };
-        let corner = outline.px_bounds().min;
-        outline.draw(|column, row, share| {
-            if share > 0.0 {
-                put(corner.x as i64 + i64::from(column), corner.y as i64 + i64::from(row), share.min(1.0).powf(DARKER));
-            }
-        });
-    }
+pub(super) fn draw(text: &str, size: f32, x: f32, y: f32, put: impl FnMut(i64, i64, f32)) {
+    letters().draw(text, size, [x, y], put);
+}
+
+/// What to tell a user of letters that were drawn as code points for want of a font; once, and none where there were none.
+pub fn missing_letters() -> Option<String> {
+    letters().note()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draw::test_font;
 
     #[test]
     fn a_text_is_cut_to_fit_and_no_further() {
@@ -81,9 +239,98 @@ mod tests {
 
     #[test]
     fn letters_of_many_languages_are_known() {
-        let unknown = FONT.glyph_id('\u{10FFFF}');
+        let font = Font::new(epaint_default_fonts::UBUNTU_LIGHT).unwrap();
         for letter in "aZ09%éßñЖяΩ–…".chars() {
-            assert_ne!(FONT.glyph_id(letter), unknown, "{letter}");
+            assert!(font.glyph(letter).is_some(), "{letter}");
+        }
+    }
+
+    /// The pixels of a text, row by row.
+    fn drawn(letters: &mut Letters, text: &str) -> Vec<f32> {
+        let mut pixels = vec![0.0; 200 * 40];
+        letters.draw(text, 20.0, [2.0, 25.0], |column, row, share| pixels[row as usize * 200 + column as usize] += share);
+        pixels
+    }
+
+    #[test]
+    fn letters_that_the_font_lacks_are_taken_from_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deeper/Tiny.TTF");
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, test_font::with_letters(&['猫', '한', 'Ꙑ'])).unwrap();
+        std::fs::write(folder.path().join("torn.ttf"), &test_font::with_letters(&['猫'])[..90]).unwrap();
+        std::fs::write(folder.path().join("words.ttf"), "no font at all").unwrap();
+        let mut letters = Letters::new(FontSearch::new(None, vec![folder.path().into(), "/gone".into()]));
+        for letter in ["猫", "한", "Ꙑ"] {
+            let pixels = drawn(&mut letters, letter);
+            // The tiny font's letters are solid squares, 0.8 ems wide and high: of 20 pixels of height, 17.8 are one em.
+            let covered: f32 = pixels.iter().sum();
+            assert!((covered - 0.64 * letters.em(20.0).powi(2)).abs() < 20.0, "{letter}: {covered}");
+            assert!((letters.width(letter, 20.0) - letters.em(20.0)).abs() < 1e-3);
+        }
+        assert!(letters.note().is_none());
+        // One file, loaded once.
+        assert_eq!(letters.fonts.len(), 2);
+        // Named, it goes before what lies in folders.
+        let own = folder.path().join("own.otf");
+        std::fs::write(&own, test_font::with_letters(&['猫'])).unwrap();
+        let mut named = Letters::new(FontSearch::new(Some(own), vec![folder.path().into()]));
+        assert_eq!(drawn(&mut named, "猫"), drawn(&mut letters, "猫"));
+        assert!(named.search.find(&BTreeSet::from(['한'])).is_some());
+    }
+
+    #[test]
+    fn without_a_font_a_letter_is_its_number_and_that_is_told_once() {
+        let mut letters = Letters::new(FontSearch::new(Some("/gone.ttf".into()), Vec::new()));
+        let [cat, dog] = ["猫", "狗"].map(|letter| drawn(&mut letters, letter));
+        assert_ne!(cat, dog);
+        assert_eq!(cat, drawn(&mut letters, "[732B]"));
+        assert_eq!(letters.width("猫", 13.0), letters.width("[732B]", 13.0));
+        let note = letters.note().unwrap();
+        assert!(note.contains("狗猫") && note.contains("ALEXNET_FONT") && note.contains(".svg"), "{note}");
+        assert!(letters.note().is_none());
+        // Marks that are not seen are no letters.
+        assert_eq!(letters.width("a\u{200D}\u{FE0F}\u{FEFF}", 13.0), letters.width("a", 13.0));
+        assert_eq!(letters.width("a\tb\u{7}", 13.0), letters.width("a b ", 13.0));
+    }
+
+    #[test]
+    fn hebrew_and_arabic_run_from_right_to_left() {
+        let seen = |text| in_order_of_sight(text).into_iter().collect::<String>();
+        assert_eq!(seen("אבג"), "גבא");
+        assert_eq!(seen("cat אב גד dog"), "cat דג בא dog");
+        assert_eq!(seen("نقطة 90 %"), "ةطقن 90 %");
+        assert_eq!((seen("a b "), seen(""), seen(" ")), ("a b ".into(), String::new(), " ".into()));
+    }
+
+    #[test]
+    fn a_broken_font_draws_something_or_nothing() {
+        let whole = test_font::with_letters(&['猫', '狗']);
+        for at in 0..whole.len() {
+            for change in [0x01, 0x80, 0xFF] {
+                let mut broken = whole.clone();
+                broken[at] ^= change;
+                for font in [Font::new(broken), Font::new(whole[..at].to_vec())].into_iter().flatten() {
+                    if let Some(glyph) = font.glyph('猫') {
+                        font.draw(glyph, 20.0, [0.0, 0.0], |_, _, _| {});
+                    }
+                }
+            }
+        }
+    }
+
+    /// Debian's and macOS's fonts, where the machine has any: how many of the scripts are drawn depends on the machine, that
+    /// what is drawn differs does not.
+    #[test]
+    fn names_in_other_scripts_are_told_apart_on_any_machine() {
+        let names = ["猫", "狗", "ネコ", "イヌ", "고양이", "강아지", "кошка", "собака", "ҵӕҥԥ", "ҷӷӄԛ"];
+        let mut letters = Letters::new(FontSearch::of_this_machine());
+        let drawn = names.map(|name| drawn(&mut letters, name));
+        for (i, one) in drawn.iter().enumerate() {
+            assert!(one.iter().sum::<f32>() > 20.0, "{}", names[i]);
+            for (k, other) in drawn.iter().enumerate().skip(i + 1) {
+                assert_ne!(one, other, "{} and {}", names[i], names[k]);
+            }
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::parallel::{self, Alone, Communicator};
 use crate::{Error, Result};
 use serde::Serialize;
 
+/// With no more classes than this, every class is among the first five.
+pub const TOP5: usize = 5;
+
 /// What an evaluation found. Accuracies are shares, 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
@@ -36,6 +39,13 @@ pub struct Report {
     pub answers: Vec<Answer>,
     /// Indices in the source of pictures that could not be read, and why.
     pub broken: Vec<(u32, String)>,
+}
+
+impl Report {
+    /// Whether [`top5`](Self::top5) says anything: it is 1 where there are five classes or fewer.
+    pub fn tells_top5(&self) -> bool {
+        self.per_class.len() > TOP5
+    }
 }
 
 /// What a model said of a picture.

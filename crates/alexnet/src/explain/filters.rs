@@ -85,7 +85,8 @@ impl Filters {
             .map(|(i, pictures)| Group { heading: heading(i), cells: pictures.iter().cloned().map(Cell::squares).collect() });
         Sheet {
             title: format!("{layer}: {count} filters of {size} x {size}"),
-            note: String::new(),
+            note: "grey: 0; lighter and darker: what adds and what takes away, in each color".into(),
+            legends: Vec::new(),
             columns: 16,
             // A multiple of the filter, so that all its pixels are equally large.
             side: size * (44 / size).max(1),

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::draw::heat;
-use crate::draw::sheet::{Cell, Sheet};
+use crate::draw::sheet::{Cell, Legend, Sheet};
 use crate::engine::Engine;
 use crate::image::Picture;
 use serde::Serialize;
@@ -53,19 +53,37 @@ impl Maps {
         self.values.chunks_exact(self.size * self.size).map(|map| draw(map, self.size, self.size)).collect()
     }
 
+    /// What the colours of [`pictures`](Self::pictures) mean.
+    fn legend(&self) -> Legend {
+        let (low, high) = self.values.iter().filter(|v| v.is_finite()).fold((0.0f32, 0.0f32), |(l, h), &v| (l.min(v), h.max(v)));
+        let most = high.max(-low);
+        let each = if self.size == 1 { "" } else { ", each map by its own largest" };
+        if low < 0.0 {
+            return Legend::signed(if self.size == 1 { format!("-{most:.3}") } else { "below 0".into() }, {
+                if self.size == 1 { format!("{most:.3}; white is 0") } else { format!("above 0; white is 0{each}") }
+            });
+        }
+        Legend::heat(
+            "0",
+            if self.size == 1 { format!("{most:.3}") } else { format!("largest value{each} (of all maps {most:.3})") },
+        )
+    }
+
     /// All maps side by side.
     pub fn sheet(&self) -> Sheet {
         let Maps { layer, channels, size, .. } = self;
         let cells: Vec<Cell> = self.pictures().into_iter().map(Cell::squares).collect();
+        let legends = vec![self.legend()];
         if *size == 1 {
-            return Sheet::of(format!("{layer}: {channels} features"), 1, 512, cells);
+            let note = "in rows from the upper left".into();
+            return Sheet { note, legends, ..Sheet::of(format!("{layer}: {channels} features"), 1, 512, cells) };
         }
         let silent = self.values.chunks_exact(size * size).filter(|map| map.iter().all(|&v| v == 0.0)).count();
-        let note = if silent > 0 { format!("{silent} of them silent") } else { String::new() };
+        let note = if silent > 0 { format!("{silent} of them all zero") } else { String::new() };
         let columns = if *channels <= 128 { 12 } else { 16 };
         // A multiple of the map where that is possible, so that all its pixels are equally large.
         let side = (size * (68 / size).max(1)).min(128);
-        Sheet { gap: 4, note, ..Sheet::of(format!("{layer}: {channels} maps of {size} x {size}"), columns, side, cells) }
+        Sheet { gap: 4, note, legends, ..Sheet::of(format!("{layer}: {channels} maps of {size} x {size}"), columns, side, cells) }
     }
 }
 
@@ -85,10 +103,13 @@ mod tests {
         assert!(sums(upright, 0..10) > 3.0 * sums(upright, 10..20));
         assert!(sums(lying, 10..20) > 3.0 * sums(lying, 0..10));
         assert_eq!(found.pictures().len(), 2);
+        let legends = found.sheet().legends;
+        assert!(legends.len() == 1 && legends[0].low == "0" && legends[0].high.contains("largest"), "{legends:?}");
         // Features are one picture; before a ReLU there are two colours.
         let logits = maps(&mut engine, &picture(true, false), "fc3").unwrap();
         assert_eq!((logits.size, logits.pictures()[0].width, logits.pictures()[0].height), (1, 2, 1));
         assert!(logits.values[1] < 0.0 && logits.pictures()[0].rgb[3] < 100, "{logits:?}");
+        assert!(logits.sheet().legends[0].low.starts_with('-'), "{logits:?}");
         let error = maps(&mut engine, &picture(true, false), "conv7").unwrap_err().to_string();
         assert!(error.contains("no layer conv7; it has conv1, relu1"), "{error}");
     }

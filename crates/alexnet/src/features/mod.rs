@@ -16,7 +16,7 @@ mod write;
 pub use nearest::{Near, nearest};
 pub(crate) use npy::read as read_npy;
 pub use pictures::Pictures;
-pub use sheet::sheet;
+pub use sheet::{SheetRow, sheet};
 pub use table::{About, Table};
 pub use write::Writer;
 

@@ -1,41 +1,48 @@
-//! A contact sheet: in each row a picture, and to the right of it those nearest to it.
+//! A contact sheet: for each image that was asked for, those nearest to it, with names and distances.
 
-use crate::image::{Picture, Resize};
-use crate::{Error, Result, files};
-use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
-use std::path::Path;
+use super::{Near, Table};
+use crate::draw::sheet::{Cell, Group, Sheet};
+use crate::draw::{BLUE, GREY, INK};
+use crate::image::Picture;
 
-/// Rows and columns of a picture on the sheet, pixels between two, and between the first and the others.
+/// Longest side of an image on the sheet, and images in a row.
 const SIDE: usize = 128;
-const GAP: usize = 4;
-const WIDE_GAP: usize = 20;
-/// Pixels of a sheet that is still believed to be looked at.
-const MOST_PIXELS: usize = 1 << 28;
+const COLUMNS: usize = 9;
 
-/// Writes rows of pictures as a PNG on white; each picture's middle square is shown.
-///
-/// # Errors
-/// No pictures or too many, or a file that cannot be written; one that stood there is then kept.
-pub fn sheet(path: &Path, rows: &[Vec<Picture>]) -> Result<()> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = columns * (SIDE + GAP) + GAP + WIDE_GAP - GAP;
-    let height = rows.len() * (SIDE + GAP) + GAP;
-    if columns == 0 || width * height > MOST_PIXELS {
-        return Err(Error::Invalid(format!("{} rows of {columns} pictures make no sheet", rows.len())));
-    }
-    let mut rgb = vec![255u8; width * height * 3];
-    for (i, row) in rows.iter().enumerate() {
-        for (k, picture) in row.iter().enumerate() {
-            let small = Resize::Square(SIDE).apply(picture);
-            let left = GAP + k * (SIDE + GAP) + if k > 0 { WIDE_GAP - GAP } else { 0 };
-            for (y, line) in small.rgb.chunks_exact(SIDE * 3).enumerate() {
-                let start = ((GAP + i * (SIDE + GAP) + y) * width + left) * 3;
-                rgb[start..start + SIDE * 3].copy_from_slice(line);
-            }
-        }
-    }
-    files::write_whole(path, |out| {
-        let png = PngEncoder::new(out);
-        png.write_image(&rgb, width as u32, height as u32, ExtendedColorType::Rgb8).map_err(std::io::Error::other)
-    })
+/// An image that was asked for, and its answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SheetRow {
+    /// The image itself.
+    pub query: Picture,
+    /// Its path.
+    pub name: String,
+    /// The nearest images of the table, the nearest first.
+    pub nearest: Vec<(Picture, Near)>,
+}
+
+/// The sheet of answers from `table`, a group for each image that was asked for.
+pub fn sheet(table: &Table, rows: Vec<SheetRow>) -> Sheet {
+    let title = match rows.as_slice() {
+        [one] => format!("The {} nearest to {}", one.nearest.len(), file(&one.name)),
+        rows => format!("The nearest to {} images", rows.len()),
+    };
+    let columns = 1 + rows.iter().map(|row| row.nearest.len()).max().unwrap_or(0).min(COLUMNS - 1);
+    let groups = rows.into_iter().map(|row| {
+        let query = Cell::photograph(row.query).framed(BLUE).line("query", INK).line(file(&row.name), GREY);
+        let near = row.nearest.into_iter().map(|(picture, near)| {
+            let name = &table.names[near.row];
+            let cell = Cell::photograph(picture).line(table.labels[near.row].as_deref().unwrap_or(file(name)), INK);
+            let cell = if table.labels[near.row].is_some() { cell.line(file(name), GREY) } else { cell };
+            cell.line(format!("distance {:.4}", near.distance), GREY)
+        });
+        Group { heading: String::new(), cells: std::iter::once(query).chain(near).collect() }
+    });
+    let groups = groups.collect();
+    let note = format!("by the Euclidean distance of {} in {}; the query is framed", table.about.layer, table.about.net);
+    Sheet { note, groups, ..Sheet::of(title, columns, SIDE, Vec::new()) }
+}
+
+/// The last part of a path.
+fn file(name: &str) -> &str {
+    name.rsplit(['/', '\\']).next().unwrap_or(name)
 }

@@ -205,19 +205,37 @@ fn the_nearest_come_first_and_of_equals_the_first() {
 }
 
 #[test]
-fn a_sheet_shows_each_picture_in_its_place() {
+fn a_sheet_shows_each_picture_in_its_place_with_its_name_and_distance() {
+    use crate::draw::{BLUE, Item};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.png");
+    let table = written(&folder.path().join("t.npy"));
     let plain = |value: u8| crate::image::Picture { width: 200, height: 130, rgb: vec![value; 200 * 130 * 3] };
-    sheet(&path, &[vec![plain(10), plain(20)], vec![plain(30)]]).unwrap();
+    let near = |value, row, distance| (plain(value), Near { row, distance });
+    let rows = vec![
+        SheetRow { query: plain(10), name: "asked/q.jpg".into(), nearest: vec![near(20, 0, 0.0), near(40, 2, 1.25)] },
+        SheetRow { query: plain(30), name: "r.jpg".into(), nearest: vec![near(50, 1, 0.5)] },
+    ];
+    let scene = sheet(&table, rows.clone()).scene();
+    let words: Vec<&str> =
+        scene.items.iter().filter_map(|i| if let Item::Text { text, .. } = i { Some(&**text) } else { None }).collect();
+    for expected in
+        ["The nearest to 2 images", "query", "q.jpg", "a", "1.jpg", "distance 0.0000", "3.jpg", "distance 1.2500", "r.jpg", "b"]
+    {
+        assert!(words.contains(&expected), "{expected}: {words:?}");
+    }
+    assert!(words[1].contains("conv3") && words[1].contains("torchvision"), "{words:?}");
+    let places: Vec<[usize; 2]> =
+        scene.items.iter().filter_map(|i| if let Item::Picture { x, y, .. } = i { Some([*x, *y]) } else { None }).collect();
+    // A row each, the query first and framed.
+    let [q, a, c, r, b] = places.as_slice() else { panic!("{places:?}") };
+    assert!(q[1] == a[1] && a[1] == c[1] && r[1] == b[1] && r[1] > q[1] + 128 && q[0] == r[0] && a[0] == b[0] && c[0] > a[0]);
+    assert_eq!(scene.items.iter().filter(|i| matches!(i, Item::Rectangle { colour, .. } if *colour == BLUE)).count(), 2);
+    scene.write(&path).unwrap();
     let shown = crate::image::decode::decode(&std::fs::read(&path).unwrap()).unwrap();
-    assert_eq!((shown.width, shown.height), (4 + 128 + 20 + 128 + 4, 4 + 128 + 4 + 128 + 4));
-    let at = |x: usize, y: usize| shown.rgb[(y * shown.width + x) * 3];
-    assert_eq!(
-        [at(0, 0), at(4, 4), at(131, 131), at(140, 60), at(152, 4), at(60, 200), at(200, 200)],
-        [255, 10, 10, 255, 20, 30, 255]
-    );
-    assert!(sheet(&path, &[]).is_err());
+    let at = |[x, y]: [usize; 2]| shown.rgb[((y + 5) * shown.width + x + 5) * 3];
+    assert_eq!([q, a, c, r, b].map(|place| at(*place)), [10, 20, 40, 30, 50]);
+    assert!(sheet(&table, rows[..1].to_vec()).title.contains("2 nearest to q.jpg"));
 }
 
 /// What pyarrow reads of such a file was compared once by hand; here, that it is whole.

@@ -4,6 +4,7 @@ use super::html::{data_uri, escape, percent};
 use crate::draw::encode::png_with_alpha;
 use crate::eval::Report;
 use std::fmt::Write;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// With more classes than this, the matrix is a picture of one pixel a cell: a thousand classes are a million cells.
 const MOST_CELLS: usize = 40;
@@ -15,9 +16,9 @@ const ENDS: usize = 20;
 const CONFUSIONS: usize = 12;
 /// Side of a cell.
 const CELL: f64 = 26.0;
-/// Width of a letter of a label, roughly.
+/// Width of a letter of a label, roughly; one of East Asia takes two.
 const LETTER: f64 = 5.6;
-/// Longest label, in letters.
+/// Longest label, in Latin letters.
 const LABEL: usize = 24;
 
 /// The matrix, and the most frequent confusions.
@@ -32,8 +33,13 @@ pub(super) fn confusion(report: &Report) -> String {
 
 /// A label of bounded length.
 fn label(name: &str) -> String {
-    let mut short: String = name.chars().take(LABEL).collect();
-    if name.chars().count() > LABEL {
+    let mut wide = 0;
+    let fits = |letter: &char| {
+        wide += letter.width().unwrap_or(0);
+        wide <= LABEL
+    };
+    let mut short: String = name.chars().take_while(fits).collect();
+    if short.len() < name.len() {
         short.push('…');
     }
     escape(&short)
@@ -41,7 +47,7 @@ fn label(name: &str) -> String {
 
 fn cells(report: &Report) -> String {
     let n = report.per_class.len();
-    let longest = report.per_class.iter().map(|c| c.class.chars().count().min(LABEL + 1)).max().unwrap_or(0);
+    let longest = report.per_class.iter().map(|c| c.class.width().min(LABEL + 1)).max().unwrap_or(0);
     let (left, top) = (longest as f64 * LETTER + 10.0, longest as f64 * LETTER * 0.71 + 16.0);
     // Slanted labels reach beyond the last column.
     let (width, height) = (left + n as f64 * CELL + longest as f64 * LETTER * 0.71, top + n as f64 * CELL + 4.0);
@@ -116,7 +122,7 @@ fn confusions(report: &Report) -> String {
         format!("<tr><td>{}</td><td>{}</td><td class=\"right\">{n} of {of}</td></tr>", name(truth), name(answer))
     });
     format!(
-        "<details><summary>Most frequent confusions</summary><table><tr><th>is</th><th>said</th><th class=\"right\">pictures</th></tr>\n\
+        "<details open><summary>Most frequent confusions</summary><table><tr><th>is</th><th>said</th><th class=\"right\">pictures</th></tr>\n\
          {}</table></details>",
         rows.collect::<Vec<_>>().join("\n")
     )

@@ -5,6 +5,7 @@ use crate::data::Source;
 use crate::draw::encode::jpeg_uri;
 use crate::eval::{Answer, Report};
 use crate::image::Resize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Pictures of either kind.
@@ -21,22 +22,42 @@ pub(super) fn examples(report: &Report, source: &dyn Source) -> String {
     let mut right: Vec<&Answer> = report.answers.iter().filter(|answer| answer.is_right()).collect();
     right.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.picture.cmp(&b.picture)));
     let count = wrong.len();
+    // One class that is hard, or easy, would fill them all.
+    let (wrong, right) = (in_turn(&wrong), in_turn(&right));
     let worst = if count == 0 {
         "<p>It gets none of them wrong.</p>".into()
     } else {
-        format!("<p class=\"soft\">The least probability for what they are, of {count} wrong ones.</p>")
+        format!("<p class=\"soft\">The lowest probability of their own class, classes in turn, of {count} mistakes.</p>")
             + &sheet(&wrong, report, source)
     };
-    let best = if right.is_empty() { "<p>It gets none of them right.</p>".into() } else { sheet(&right, report, source) };
+    let best = if right.is_empty() {
+        "<p>It gets none of them right.</p>".into()
+    } else {
+        "<p class=\"soft\">The highest probability of their own class, classes in turn.</p>".to_string()
+            + &sheet(&right, report, source)
+    };
     format!(
         "<section class=\"card\"><h3>Worst mistakes</h3>{worst}</section>\n<section class=\"card\"><h3>Surest right answers</h3>{best}</section>\n"
     )
 }
 
+/// The first of each class, then the second of each, and so on, each round in the order of the answers: as many as are shown.
+fn in_turn<'a>(answers: &[&'a Answer]) -> Vec<&'a Answer> {
+    let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut rounds: Vec<(usize, &Answer)> = Vec::with_capacity(answers.len());
+    for answer in answers {
+        let round = seen.entry(answer.label).or_default();
+        rounds.push((*round, answer));
+        *round += 1;
+    }
+    rounds.sort_by_key(|(round, _)| *round);
+    rounds.into_iter().map(|(_, answer)| answer).take(SHOWN).collect()
+}
+
 fn sheet(answers: &[&Answer], report: &Report, source: &dyn Source) -> String {
     let mut html = String::from("<div class=\"sheet\">\n");
     let class = |class: u32| report.per_class.get(class as usize).map_or("?", |class| class.class.as_str());
-    for answer in answers.iter().take(SHOWN) {
+    for answer in answers {
         let i = answer.picture as usize;
         let (is, said) = (class(answer.label), class(answer.class));
         let picture = match source.picture(i) {
@@ -66,4 +87,19 @@ fn sheet(answers: &[&Answer], report: &Report, source: &dyn Source) -> String {
         );
     }
     html + "</div>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_take_turns_and_keep_their_order() {
+        let answer = |picture: u32, label: u32| Answer { picture, label, class: 0, probability: 0.5, of_label: 0.5 };
+        // Class 0 has the first 30, then class 2 two and class 1 one.
+        let all: Vec<Answer> = (0..30).map(|i| answer(i, 0)).chain([answer(30, 2), answer(31, 2), answer(32, 1)]).collect();
+        let shown: Vec<u32> = in_turn(&all.iter().collect::<Vec<_>>()).iter().map(|answer| answer.picture).collect();
+        assert_eq!(shown[..6], [0, 30, 32, 1, 31, 2]);
+        assert_eq!(shown.len(), SHOWN);
+    }
 }

@@ -1,6 +1,7 @@
 //! The first layer's kernels, before and after training, as the paper's figure 3 shows them.
 
-use crate::draw::encode::png_uri;
+use super::html::data_uri;
+use crate::draw::encode::png_with_alpha;
 use crate::engine::init;
 use crate::image::{Channels, Picture};
 use crate::net::{Net, Op};
@@ -14,6 +15,8 @@ pub struct Filters {
     /// All of them side by side, with one pixel between.
     picture: Picture,
     kernel: usize,
+    /// Kernels shown.
+    count: usize,
 }
 
 /// A first layer of more kernels than this would be a wall; the first ones are shown.
@@ -56,7 +59,7 @@ impl Filters {
                 rgb[((top + y) * width + left + x) * 3 + colour] = (127.5 + 127.5 * share).round() as u8;
             }
         }
-        Some(Filters { picture: Picture { width, height, rgb }, kernel })
+        Some(Filters { picture: Picture { width, height, rgb }, kernel, count: shown })
     }
 
     /// Those that a run began with: the model's of `--from`, or the first values of its seed. None where neither is to be had.
@@ -81,13 +84,28 @@ impl Filters {
         &self.picture
     }
 
+    /// Red, green, blue and opacity: between kernels, and where there is none, the page shows through.
+    fn rgba(&self) -> Vec<u8> {
+        let Picture { width, ref rgb, .. } = self.picture;
+        let step = self.kernel + 1;
+        let columns = width / step;
+        let opacity = |at: usize| {
+            let (x, y) = (at % width, at / width);
+            let kernel = y / step * columns + x / step;
+            // The first pixel of each step is the gap; after the last step there is one more.
+            let gap = x % step == 0 || y % step == 0 || kernel >= self.count;
+            if gap { 0 } else { 255 }
+        };
+        rgb.chunks_exact(3).enumerate().flat_map(|(at, pixel)| [pixel[0], pixel[1], pixel[2], opacity(at)]).collect()
+    }
+
     pub(super) fn html(&self, caption: &str) -> String {
         let Picture { width, height, .. } = self.picture;
         format!(
             "<figure><img class=\"pixels\" alt=\"kernels of {0} x {0} pixels\" width=\"{width}\" height=\"{height}\" src=\"{1}\">\
              <figcaption>{caption}</figcaption></figure>\n",
             self.kernel,
-            png_uri(&self.picture)
+            data_uri("image/png", &png_with_alpha(width, height, &self.rgba()))
         )
     }
 }
@@ -113,6 +131,12 @@ mod tests {
         assert_eq!(&blue_first.picture().rgb[98 * 3..][..3], [128, 128, 255]);
         assert!(Filters::of(&net, Channels::Rgb, &values[1..]).is_none());
         assert!(filters.html("now").contains("src=\"data:image/png;base64,"));
+        // The page shows through between kernels, and nowhere else.
+        let opaque: Vec<bool> = filters.rgba().chunks_exact(4).map(|pixel| pixel[3] == 255).collect();
+        assert_eq!(opaque.iter().filter(|opaque| **opaque).count(), 64 * 121);
+        assert!(
+            (0..97).all(|x| !opaque[x] && !opaque[97 * 12 + x] && !opaque[97 * x + 96]) && opaque[98] && opaque[97 * 95 + 95]
+        );
     }
 
     #[test]

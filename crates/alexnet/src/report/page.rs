@@ -7,7 +7,7 @@ use super::log::{Ended, Record};
 use super::run::Run;
 use super::{classes, examples, log, reliability};
 use crate::data::Source;
-use crate::eval::Report;
+use crate::eval::{Report, TOP5};
 use crate::net::{Net, drawing, with_commas};
 use std::fmt::Write;
 
@@ -26,11 +26,11 @@ impl Evaluated {
             0 => String::new(),
             n => format!("; {n} could not be read"),
         };
+        let top5 = if report.tells_top5() { format!(", top-5 {}", percent(*top5)) } else { String::new() };
         let title = format!(
-            "{of}: {} pictures, top-1 {}, top-5 {}, loss {}{left_out}",
+            "{of}: {} pictures, top-1 {}{top5}, loss {}{left_out}",
             with_commas(*images as u64),
             percent(*top1),
-            percent(*top5),
             loss(*nats)
         );
         let html = format!(
@@ -82,7 +82,7 @@ impl Page<'_> {
             }
         }
         body += &self.filters();
-        if let Some(svg) = self.net.and_then(|net| drawing::svg(net).ok()) {
+        if let Some(svg) = self.net.and_then(|net| drawing::compact_svg(net).ok()) {
             let uri = data_uri("image/svg+xml", svg.as_bytes());
             let _ = write!(
                 body,
@@ -204,7 +204,12 @@ impl Page<'_> {
                     curve("training, by step", 1, true, by_step(|steps| steps.top1)),
                     curve("training", 1, false, by_epoch(|epoch| epoch.train_top1)),
                     curve("validation", 2, false, by_epoch(|epoch| epoch.val_top1)),
-                    curve("validation, top-5", 3, false, by_epoch(|epoch| epoch.val_top5)),
+                    curve(
+                        "validation, top-5",
+                        3,
+                        false,
+                        if self.tells_top5() { by_epoch(|epoch| epoch.val_top5) } else { Vec::new() },
+                    ),
                 ],
             ),
             chart("Learning rate", Unit::Number, stepped(&rates), vec![curve("learning rate", 4, false, rates)]),
@@ -225,16 +230,22 @@ impl Page<'_> {
         ]
     }
 
+    /// Whether the share of the first five says anything: of five classes, each is among them.
+    fn tells_top5(&self) -> bool {
+        self.net.is_none_or(|net| net.classes() > TOP5)
+    }
+
     fn table(&self) -> String {
         if self.run.epochs.is_empty() {
             return String::new();
         }
         let best = self.run.best().map(|best| best.epoch);
         let maybe = |value: Option<f64>, show: fn(f64) -> String| value.map_or("–".into(), show);
+        let top5 = self.tells_top5();
         let row = |epoch: &super::Epoch| {
             let mark = if Some(epoch.epoch) == best { " class=\"best\"" } else { "" };
             format!(
-                "<tr{mark}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+                "<tr{mark}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}</tr>\n",
                 epoch.epoch,
                 epoch.step,
                 maybe(epoch.lr, html::rate),
@@ -242,13 +253,14 @@ impl Page<'_> {
                 maybe(epoch.train_top1, percent),
                 maybe(epoch.val_loss, loss),
                 maybe(epoch.val_top1, percent),
-                maybe(epoch.val_top5, percent)
+                if top5 { format!("<td>{}</td>", maybe(epoch.val_top5, percent)) } else { String::new() }
             )
         };
         format!(
             "<details class=\"card\"><summary>Every epoch</summary><div class=\"scroll\"><table class=\"numbers\">\n<tr><th>epoch</th>\
              <th>steps</th><th>learning rate</th><th>training loss</th><th>top-1</th><th>validation loss</th><th>top-1</th>\
-             <th>top-5</th></tr>\n{}</table></div></details>\n",
+             {}</tr>\n{}</table></div></details>\n",
+            if top5 { "<th>top-5</th>" } else { "" },
             self.run.epochs.iter().map(row).collect::<String>()
         )
     }

@@ -1,7 +1,7 @@
 //! `alexnet explain cam`
 
 use super::opened::{Common, Seen, class_json};
-use alexnet::draw::sheet::{Cell, Sheet};
+use alexnet::draw::sheet::{Cell, Legend, Sheet};
 use alexnet::draw::{GREY, INK};
 use alexnet::explain::cam::{Method, cam, default_layer};
 use clap::ValueEnum;
@@ -44,11 +44,11 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let classes = seen.classes(&args.class, &model)?;
     // All in a row, or a row for each class where there are several maps of each.
     let many = classes.len() > 1 && layers.len() * args.method.len() > 1;
-    let (mut cells, mut words, mut maps) = (vec![seen.cell(&model)], Vec::new(), Vec::new());
+    let (mut cells, mut words, mut maps) = (vec![seen.cell()], Vec::new(), Vec::new());
     for (row, class) in classes.into_iter().enumerate() {
         words.push(seen.words(class, &model));
         if many && row > 0 {
-            cells.push(Cell { bars: Vec::new(), ..seen.cell(&model) });
+            cells.push(seen.cell());
         }
         for layer in &layers {
             for method in &args.method {
@@ -69,7 +69,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         }
     }
     let columns = if many { 1 + layers.len() * args.method.len() } else { cells.len().min(6) };
-    let sheet = Sheet::of(seen.file(), columns, 288, cells);
+    let legends = vec![Legend::overlay(STRENGTH, "does not speak for the class", "speaks most for it, in each map")];
+    let sheet = Sheet { note: seen.guessed(&model), legends, ..Sheet::of(seen.file(), columns, 288, cells) };
     let mut json = seen.json(&model);
     json.insert("maps".into(), maps.into());
     args.common.finish("cam", &sheet, &words.join(", "), json.into(), quiet)

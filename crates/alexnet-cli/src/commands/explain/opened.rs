@@ -5,7 +5,7 @@ use crate::{model_file, net_option, numbers, out};
 use alexnet::draw::sheet::{Cell, Sheet};
 use alexnet::draw::{Format, INK};
 use alexnet::engine::Engine;
-use alexnet::explain::{View, class, errors, guesses};
+use alexnet::explain::{View, class, guesses};
 use alexnet::image::{Picture, decode};
 use alexnet::predict::Guess;
 use alexnet::weights::Model;
@@ -98,11 +98,15 @@ impl Seen {
         self.guesses.iter().find(|guess| guess.index == class).map_or(0.0, |guess| guess.probability)
     }
 
-    /// The picture with bars for the first guesses.
-    pub(super) fn cell(&self, model: &Model) -> Cell {
-        let guesses = &self.guesses[..self.guesses.len().min(TOP)];
-        let bars = errors::bars(guesses, usize::MAX, &model.classes);
-        Cell { bars, ..Cell::photograph(self.view.picture.clone()).line("what the network sees", INK) }
+    /// The picture as the network sees it.
+    pub(super) fn cell(&self) -> Cell {
+        Cell::photograph(self.view.picture.clone()).line("what the network sees", INK)
+    }
+
+    /// The first guesses in a line: bars below one picture would leave a strip without anything below the others.
+    pub(super) fn guessed(&self, model: &Model) -> String {
+        let words: Vec<_> = self.guesses.iter().take(TOP).map(|guess| self.words(guess.index, model)).collect();
+        words.join(", ")
     }
 
     /// `hat 91.3 %`

@@ -1,6 +1,7 @@
 //! SVG, written by hand: a few shapes, and the frame that holds them all.
 
 use std::fmt::Write;
+use unicode_width::UnicodeWidthStr;
 
 /// A place on paper; y grows downwards.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +37,7 @@ const MARGIN: f64 = 24.0;
 const HEADING: f64 = 20.0;
 
 const STYLE: &str = "\
-text{font-family:Helvetica,Arial,'Liberation Sans',sans-serif;font-size:15px;fill:#1b2530}\
+text{font-family:Helvetica,Arial,'Liberation Sans',sans-serif,'Noto Sans CJK SC','PingFang SC','Microsoft YaHei','Malgun Gothic';font-size:15px;fill:#1b2530}\
 .halo{stroke:#fff;stroke-width:4px;stroke-linejoin:round;fill:#fff;opacity:.85}\
 .note{font-size:14px}.name{font-size:13px;fill:#7a8794}.kernel{font-size:12px;fill:#b3261e}.heading{font-size:20px}\
 polygon{stroke:#34495e;stroke-width:1px;stroke-linejoin:round}\
@@ -82,9 +83,9 @@ impl Canvas {
                 "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{text_anchor}\">{escaped}</text>"
             ));
         }
-        // A letter of a sans serif is about 0.56 of its size wide; better too much room than too little.
+        // A letter of a sans serif is about 0.56 of its size wide, one of East Asia twice that; better too much room than too little.
         let size = if class == "heading" { HEADING } else { 15.0 };
-        let width = text.chars().count() as f64 * size * 0.6;
+        let width = text.width() as f64 * size * 0.6;
         let (left, right) = match anchor {
             Anchor::Start => (0.0, width),
             Anchor::Middle => (width / 2.0, width / 2.0),

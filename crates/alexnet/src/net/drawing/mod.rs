@@ -15,28 +15,51 @@ use boxes::{Box3, Spot};
 use canvas::{Anchor, Canvas, Point};
 use stages::{Kind, Read, Stage};
 
-/// Height of the input picture on paper; all maps follow from it.
-const PICTURE: f64 = 820.0;
-/// Width of one channel, unless the widest maps would be wider than `WIDEST`.
-const CHANNEL: f64 = 0.34;
-const WIDEST: f64 = 132.0;
-/// Height of one feature of a linear layer, unless the longest bar would be higher than `LONGEST`.
-const FEATURE: f64 = 0.13;
-const LONGEST: f64 = 540.0;
+/// How large things are on paper.
+struct Scale {
+    /// Height of the input picture; all maps follow from it.
+    picture: f64,
+    /// Maps of n pixels of an input of N are (n / N) to this power as high as it: 1 is to scale.
+    power: f64,
+    /// Width of one channel, unless the widest maps would be wider than `widest`.
+    channel: f64,
+    widest: f64,
+    /// Height of one feature of a linear layer, unless the longest bar would be higher than `longest`.
+    feature: f64,
+    longest: f64,
+    /// Room between boxes.
+    gap: f64,
+}
+
+/// To scale, as in the paper.
+const TRUE: Scale = Scale { picture: 820.0, power: 1.0, channel: 0.34, widest: 132.0, feature: 0.13, longest: 540.0, gap: 80.0 };
+/// For a page of 1000 pixels or so, beside letters of the same size: large maps are drawn smaller than they are.
+const COMPACT: Scale =
+    Scale { picture: 250.0, power: 0.5, channel: 0.25, widest: 92.0, feature: 0.08, longest: 320.0, gap: 58.0 };
 /// Width of a bar.
 const BAR: f64 = 14.0;
-/// Room between boxes.
-const GAP: f64 = 80.0;
 /// Least room between two towers.
 const ALLEY: f64 = 90.0;
 
-/// The net as an SVG document.
+/// The net as an SVG document, to scale.
 ///
 /// # Errors
 /// The net's shapes do not fit, see [`Net::shapes`].
 pub fn svg(net: &Net) -> Result<String> {
+    draw(net, &TRUE)
+}
+
+/// The net as an SVG document for a page about 1000 pixels wide: letters are as large as the page's, maps are not to scale.
+///
+/// # Errors
+/// As [`svg`].
+pub fn compact_svg(net: &Net) -> Result<String> {
+    draw(net, &COMPACT)
+}
+
+fn draw(net: &Net, scale: &Scale) -> Result<String> {
     let stages = stages::of(net)?;
-    let placed = place(&stages, net.image_size);
+    let placed = place(&stages, net.image_size, scale);
     let mut canvas = Canvas::default();
     for boxes in &placed {
         for each in boxes {
@@ -56,7 +79,10 @@ pub fn svg(net: &Net) -> Result<String> {
     for i in 1..stages.len() {
         if matches!(stages[i].kind, Kind::Bar) {
             let x = (placed[i - 1][0].right() + placed[i][0].left()) / 2.0;
-            canvas.text(Point { x, y: 5.0 }, Anchor::Middle, "note", "dense");
+            // Where there is no room beside the boxes, above the higher one.
+            let top = |boxes: &[Box3]| boxes[0].at(Spot { channel: 0.0, row: 0.0, column: 1.0 }).y - 28.0;
+            let y = if scale.gap < TRUE.gap { top(&placed[i - 1]).min(top(&placed[i])) } else { 5.0 };
+            canvas.text(Point { x, y }, Anchor::Middle, "note", "dense");
         }
     }
     let totals = net.totals()?;
@@ -70,18 +96,16 @@ pub fn svg(net: &Net) -> Result<String> {
 }
 
 /// Where the boxes of each stage stand: one, or upper and lower.
-fn place(stages: &[Stage], image_size: usize) -> Vec<Vec<Box3>> {
+fn place(stages: &[Stage], image_size: usize, scale: &Scale) -> Vec<Vec<Box3>> {
     let most = |of: &dyn Fn(&Stage) -> usize| stages.iter().map(of).max().unwrap_or(1).max(1) as f64;
     let widest = most(&|s| if matches!(s.kind, Kind::Maps { .. }) { s.channels / s.towers } else { 0 });
     let longest = most(&|s| if matches!(s.kind, Kind::Bar) { s.channels / s.towers } else { 0 });
     let split = stages.iter().any(|s| s.towers == 2);
-    let pixel = PICTURE / image_size.max(1) as f64;
-    let channel = CHANNEL.min(WIDEST / widest);
-    let feature = FEATURE.min(LONGEST / if split { 2.0 } else { 1.0 } / longest);
+    let side = |size: usize| (size as f64 / image_size.max(1) as f64).powf(scale.power) * scale.picture;
+    let channel = scale.channel.min(scale.widest / widest);
+    let feature = scale.feature.min(scale.longest / if split { 2.0 } else { 1.0 } / longest);
     let sized = |stage: &Stage| match stage.kind {
-        Kind::Maps { size, .. } => {
-            (stage.channels as f64 / stage.towers as f64 * channel, size as f64 * pixel, size as f64 * pixel)
-        }
+        Kind::Maps { size, .. } => (stage.channels as f64 / stage.towers as f64 * channel, side(size), side(size)),
         Kind::Bar => (BAR, (stage.channels as f64 / stage.towers as f64 * feature).max(4.0), BAR),
     };
     // Two towers stand far enough apart for the highest box that is drawn twice.
@@ -93,7 +117,7 @@ fn place(stages: &[Stage], image_size: usize) -> Vec<Vec<Box3>> {
         let (width, height, depth) = sized(stage);
         let middles: &[f64] = if stage.towers == 2 { &[-offset, offset] } else { &[0.0] };
         let boxes: Vec<_> = middles.iter().map(|&y| Box3::standing(x, y, width, height, depth)).collect();
-        x = boxes[0].right() + GAP;
+        x = boxes[0].right() + scale.gap;
         placed.push(boxes);
     }
     placed

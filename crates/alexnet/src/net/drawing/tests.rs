@@ -97,9 +97,9 @@ fn windows_are_to_scale() {
         .map(|p| p[7] - p[1])
         .collect();
     let near = |value: f64, want: f64| assert!((value - want).abs() < 0.15, "{value}, not {want}: {heights:?}");
-    near(heights[0], PICTURE * 11.0 / 227.0);
-    near(heights[1], PICTURE * 55.0 / 227.0 * 5.0 / 27.0);
-    near(heights[3], PICTURE * 27.0 / 227.0 * 3.0 / 13.0);
+    near(heights[0], TRUE.picture * 11.0 / 227.0);
+    near(heights[1], TRUE.picture * 55.0 / 227.0 * 5.0 / 27.0);
+    near(heights[3], TRUE.picture * 27.0 / 227.0 * 3.0 / 13.0);
 }
 
 #[test]
@@ -124,4 +124,40 @@ fn nets_of_other_kinds_are_drawn_too() {
     assert_eq!(count(&texts(&svg(&net).expect("a drawing")), "224"), 2);
     net.layers.clear();
     assert!(svg(&net).is_err());
+}
+
+#[test]
+fn the_compact_drawing_is_readable_in_a_page_and_says_the_same() {
+    for preset in presets::ALL {
+        for image_size in [(preset.build)().image_size, 64, 96, 512] {
+            let net = (preset.build)().with_image_size(image_size).with_classes(10);
+            let (Ok(full), Ok(compact)) = (svg(&net), compact_svg(&net)) else { continue };
+            let frame: Vec<_> = numbers(&compact, "viewBox=").collect();
+            // In a card of 1048 pixels, letters of 15 are at least 11 high.
+            assert!(1048.0 / frame[2] * 15.0 >= 11.0, "{} at {image_size}: {frame:?}", preset.name);
+            assert!(frame[3] < 0.75 * frame[2], "{} at {image_size}: {frame:?}", preset.name);
+            let sorted = |svg| {
+                let mut words = texts(svg);
+                words.sort_unstable();
+                words.join("|")
+            };
+            assert_eq!(sorted(&full), sorted(&compact));
+            let points: Vec<_> = numbers(&compact, " points=").collect();
+            assert!(points.iter().step_by(2).all(|x| (frame[0]..=frame[0] + frame[2]).contains(x)));
+            assert!(points.iter().skip(1).step_by(2).all(|y| (frame[1]..=frame[1] + frame[3]).contains(y)));
+        }
+    }
+}
+
+#[test]
+fn letters_of_east_asia_take_their_room() {
+    let mut net = presets::by_name("torchvision").expect("a preset");
+    net.name = "服装分类".repeat(30);
+    let svg = svg(&net).expect("a drawing");
+    let frame: Vec<_> = numbers(&svg, "viewBox=").collect();
+    // Cut to 80 letters of 20 pixels, each as wide as high.
+    assert!(frame[2] >= 1600.0);
+    net.layers.truncate(1);
+    let frame: Vec<_> = numbers(&self::svg(&net).expect("a drawing"), "viewBox=").collect::<Vec<_>>();
+    assert!(frame[2] >= 1600.0, "{frame:?}");
 }
