@@ -38,10 +38,13 @@ fn text(inspection: &Inspection) -> String {
     text += &out::table([Align::Left, Align::Left, Align::Left, Align::Left], &rows);
     text.push('\n');
     if let (Some(net), Some(size), Some(classes)) = (&inspection.net, inspection.image_size, inspection.classes) {
-        text += &format!("net: {net}, {size} x {size} pixels, {classes} classes");
+        text += &format!("net: {net}, {size} x {size} pixels, ");
         let names = &inspection.class_names;
         let more = if classes > names.len() { ", ..." } else { "" };
-        text += &format!(" ({}{more})\n", out::name(&names.join(", ")));
+        text += &match classes {
+            0 => "without its last layer\n".into(),
+            _ => format!("{classes} classes ({}{more})\n", out::name(&names.join(", "))),
+        };
     }
     if let Some(order) = inspection.class_order {
         text += &format!("  its classes are {}\n", order.describe());
@@ -50,7 +53,7 @@ fn text(inspection: &Inspection) -> String {
         text += &format!("  {}\n", out::name(why));
     }
     if let Some(question) = &inspection.question {
-        text += &format!("open: {question}\n");
+        text += &format!("open: {}\n", out::name(question));
     }
     if let Some(trouble) = &inspection.trouble {
         text += &format!("cannot be used: {}\n", out::name(trouble));

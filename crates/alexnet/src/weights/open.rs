@@ -4,14 +4,14 @@ use super::contents::{Contents, Dtype, Format, Stored, Tensor};
 use super::identify::{Found, Identity, identify, of_net};
 use super::model::{MEAN_TENSOR, Model, parameters, read_parts, without_foreign};
 use super::names::Names;
-use super::recognise::{Recognised, recognise};
+use super::recognise::{Recognised, WITHOUT_HEAD, add_head, recognise};
 use super::source::Source;
 use super::{caffe, foreign, known, mean, onnx, paddle, pth};
 use crate::engine::cpu::Ranges;
 use crate::image::{Mean, Preprocess};
 use crate::net::Net;
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +31,40 @@ pub fn open(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
 /// As [`open`].
 pub fn open_with_notes(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, Vec<String>)> {
     open_by(path.as_ref(), net, |path| super::read(path))
+}
+
+/// As [`open_with_notes`], also for a file that lacks the last layer alone: such a model has no classes, and no values for its last
+/// layer, which its net gives one output. It is for [`crate::train`] to begin from.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for_finetuning(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, Vec<String>)> {
+    match trunk(contents(path.as_ref())?, net)? {
+        Some(found) => Ok(found),
+        None => open_with_notes(path, net),
+    }
+}
+
+/// The model of a file that lacks its last layer alone; none of any other file.
+pub(super) fn trunk(mut contents: Contents, net: Option<&str>) -> Result<Option<(Model, Vec<String>)>> {
+    let Some(missing) = complete(&mut contents) else { return Ok(None) };
+    let identity = identify(&contents, net)?;
+    let mut model = load(&contents, &identity)?;
+    model.classes.clear();
+    for (name, _) in parameters(&model.net)?.into_iter().rev().take(2) {
+        model.tensors.insert(name, Vec::new().into());
+    }
+    let mut notes: Vec<String> = contents.remarks.iter().chain(&identity.notes).cloned().collect();
+    notes.push(format!("lacks {missing}.weight, {WITHOUT_HEAD}"));
+    Ok(Some((model, notes)))
+}
+
+/// Adds a last layer of one output where that alone is missing, and returns its name.
+pub(super) fn complete(contents: &mut Contents) -> Option<String> {
+    if contents.graph.is_some() || contents.metadata.contains_key("net") {
+        return None;
+    }
+    add_head(&mut contents.tensors)
 }
 
 /// As [`open`], with all parameters in memory: the file may change, or be cut off, at any moment, even while it is read.
@@ -112,21 +146,51 @@ const MOST_MADE: u128 = 1 << 27;
 
 /// A file whose tensors lie over each other could claim a net far larger than itself.
 fn enough(contents: &Contents, parameters: &[Found]) -> std::result::Result<(), String> {
-    let in_file = |found: &&Found| !matches!(contents.tensors[found.tensor].stored, Stored::Same(_) | Stored::Beside { .. });
-    let bytes = |found: &Found| {
-        let tensor = &contents.tensors[found.tensor];
-        Some(tensor.len()? as u128 * tensor.dtype.size()? as u128)
-    };
-    let wanted: u128 = parameters.iter().filter(in_file).filter_map(bytes).sum();
-    // ONNX can say "so many zeros", as its own test case of AlexNet does with 61 million.
-    let made = |found: &&Found| matches!(contents.tensors[found.tensor].stored, Stored::Same(_));
-    let made: u128 = parameters.iter().filter(made).filter_map(|found| Some(contents.tensors[found.tensor].len()? as u128)).sum();
+    // By file: this one, and those beside it.
+    let mut wanted: BTreeMap<Option<&Path>, u128> = BTreeMap::new();
+    let (mut made, mut repeated) = (0u128, 0u128);
+    let mut seen = HashSet::new();
+    for tensor in parameters.iter().map(|found| &contents.tensors[found.tensor]) {
+        let (Some(len), Some(size)) = (tensor.len(), tensor.dtype.size()) else { continue };
+        let (file, (start, length)) = match &tensor.stored {
+            // ONNX can say "so many zeros", as its own test case of AlexNet does with 61 million.
+            Stored::Same(_) => {
+                made += len as u128;
+                continue;
+            }
+            Stored::Beside { file, start, length } => (Some(file.as_path()), (*start, *length)),
+            Stored::Strided { file, start, length, .. } => (file.as_deref(), (*start, *length)),
+            Stored::Runs(runs) | Stored::Varints(runs) => (None, runs.first().copied().unwrap_or_default()),
+            Stored::Latin1 { start, length } => (None, (*start, *length)),
+            // In memory already.
+            Stored::Here(_) => continue,
+        };
+        let bytes = len as u128 * size as u128;
+        // It can say that a bias is equal to another, too; and PyTorch that two weights are one.
+        match length == 0 || seen.insert((file, start, length)) {
+            true => *wanted.entry(file).or_default() += bytes,
+            false => repeated += bytes,
+        }
+    }
     if made > MOST_MADE {
         return Err(format!("asks for {made} equal numbers that it does not hold; no AlexNet has more than {MOST_MADE}"));
     }
-    let held = contents.source.length();
-    if wanted > u128::from(held) {
-        return Err(format!("its {held} bytes cannot hold the {wanted} of its weights"));
+    let mut all = 0;
+    for (file, wanted) in wanted {
+        let held = match file {
+            Some(file) => contents.source.beside(file)?.length(),
+            None => contents.source.length(),
+        };
+        all += held;
+        if wanted > u128::from(held) {
+            return Err(match file {
+                Some(file) => format!("{}: its {held} bytes cannot hold the {wanted} bytes of weights", file.display()),
+                None => format!("its {held} bytes cannot hold the {wanted} of its weights"),
+            });
+        }
+    }
+    if repeated > u128::from(all) {
+        return Err(format!("its {all} bytes are used for {repeated} more of its weights; no AlexNet repeats so much"));
     }
     Ok(())
 }
@@ -177,14 +241,26 @@ pub(crate) fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
     out
 }
 
+/// Most tensors that are believed; AlexNet has 16. What compares their names takes time that grows with the square of their number.
+const MOST_TENSORS: usize = 1 << 12;
+
 /// What a file holds, whatever its format; which one is told by its first bytes, not by its name.
 pub(crate) fn contents(path: &Path) -> Result<Contents> {
     let mut contents = by_format(path)?;
+    let tensors = contents.tensors.len();
+    if tensors > MOST_TENSORS {
+        let message =
+            format!("it has {tensors} tensors, and no AlexNet has more than some dozens; at most {MOST_TENSORS} are read");
+        return Err(Error::file(path, message));
+    }
     contents.remarks.extend(without_foreign(&mut contents.metadata));
     Ok(contents)
 }
 
 fn by_format(path: &Path) -> Result<Contents> {
+    if let Some(advice) = path.is_dir().then(|| foreign::folder(path)).flatten() {
+        return Err(Error::file(path, advice));
+    }
     let source = Source::open(path)?;
     let mut head = vec![0; source.length().min(512) as usize];
     source.fill(0, &mut head).map_err(|e| Error::io(path, e))?;
@@ -201,11 +277,16 @@ fn by_format(path: &Path) -> Result<Contents> {
             ),
         )
     };
-    if let Some(advice) = foreign::advice(path, &head) {
+    // Zips, and messages that may be Caffe's, are other programs' as well: what the file is called tells more than what it lacks.
+    let by_its_name = |(source, message): (Source, String)| {
+        let told = foreign::of_no_reader(source.path(), &head);
+        (source, told.unwrap_or(message))
+    };
+    if let Some(advice) = foreign::by_content(&head).or_else(|| foreign::by_name(path)) {
         return Err(Error::file(path, advice));
     }
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return named(pth::read_zip(source));
+        return named(pth::read_zip(source).map_err(by_its_name));
     }
     if pth::is_legacy(&head) {
         return named(pth::read_legacy(source));
@@ -217,12 +298,15 @@ fn by_format(path: &Path) -> Result<Contents> {
         return named(paddle::read(source));
     }
     if caffe::is_caffe(&source) {
-        return named(caffe::read(source));
+        return named(caffe::read(source).map_err(by_its_name));
     }
     if onnx::is_onnx(&source) {
-        return named(onnx::read(source));
+        return named(onnx::read(source).map_err(by_its_name));
     }
     if let Some(advice) = mean::advice(&source) {
+        return Err(Error::file(path, advice));
+    }
+    if let Some(advice) = foreign::of_no_reader(path, &head) {
         return Err(Error::file(path, advice));
     }
     // Last, since its only mark is a length: whatever it is else, its message tells.
