@@ -86,7 +86,7 @@ pub(crate) fn columns(align: &[Align], rows: &[impl AsRef<[String]>]) -> String 
             .iter()
             .zip(align.iter().zip(&widths))
             .map(|(cell, (align, &width))| match align {
-                Align::Left => cell.clone() + &blanks(cell, width),
+                Align::Left => format!("{cell}{}", blanks(cell, width)),
                 Align::Right => blanks(cell, width) + cell,
             })
             .collect();
