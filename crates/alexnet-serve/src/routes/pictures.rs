@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use alexnet::image::decode::{self, DecodeLimits};
-use alexnet::image::{Picture, Preprocess, };
+use alexnet::image::{Picture, Preprocess};
 use alexnet::predict;
 use axum::body::Body;
 use axum::extract::Request;
