@@ -100,7 +100,11 @@ impl Beside {
     ///
     /// # Errors
     /// What the system said.
-    pub(crate) fn take_place(self) -> Result<()> {
+    pub(crate) fn take_place(mut self) -> Result<()> {
+        if cfg!(windows) {
+            // There a lock keeps readers out, also under the new name.
+            self.file = None;
+        }
         // Held until it has its own name: a part that is being abandoned must not appear as whole.
         let parts = unfinished();
         let done = replace(&self.part, &self.path);
