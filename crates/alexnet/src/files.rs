@@ -104,7 +104,11 @@ impl Beside {
     ///
     /// # Errors
     /// What the system said.
-    pub(crate) fn take_place(self) -> Result<()> {
+    pub(crate) fn take_place(mut self) -> Result<()> {
+        if cfg!(windows) {
+            // There a lock keeps readers out, also under the new name.
+            self.file = None;
+        }
         // Held until it has its own name: a part that is being abandoned must not appear as whole.
         let parts = unfinished();
         let done = replace(&self.part, &self.path);
@@ -165,7 +169,9 @@ fn remove_leftovers_of(path: &Path) {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let (Ok(entries), name) = (std::fs::read_dir(folder), name.to_string_lossy()) else { return };
-    for entry in entries.flatten() {
+    // On network disks a process may get its own locks again.
+    let ours = |name: &OsStr| unfinished().iter().any(|part| part.file_name() == Some(name));
+    for entry in entries.flatten().filter(|entry| !ours(&entry.file_name())) {
         if of_part(&entry.file_name().to_string_lossy()) == Some(&*name)
             && entry.file_type().is_ok_and(|kind| kind.is_file())
             && let Ok(file) = OpenOptions::new().write(true).open(entry.path())

@@ -98,3 +98,19 @@ fn names_in_another_normal_form_and_numbers_against_names() {
     fails(1, &["eval", "--model", text(&model), "--data", text(&at("numbers"))], &["--label-order number", "--labels"]);
     assert_eq!(on("numbers", &["--label-order", "number"]), composed);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_name_that_a_run_cannot_keep_is_refused_before_a_folder_is_made() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    for option in ["--out", "--data"] {
+        let mut train = std::process::Command::new(env!("CARGO_BIN_EXE_alexnet"));
+        let train = train.current_dir(&folder).args(["train", "--image-size", "64", "--max-steps", "1", option]).arg(name);
+        let output = train.output().expect("the program starts");
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && why.contains("not UTF-8"), "{why}");
+    }
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+}
