@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::listing::Listing;
@@ -55,7 +55,7 @@ pub(super) fn open(path: &Path, split: Split, demand: Demand) -> Result<Opened> 
     let class = |name: &String| name.split_once('/').map(|(class, _)| class.to_string());
     let named = images.iter().filter_map(|(name, _)| class(name));
     let classes = folders.iter().filter(|name| !name.contains('/')).cloned().chain(named).collect();
-    let root = path.join(root);
+    let root = within_tar(path, &root);
     let within = taken.as_ref().map_or(root.clone(), |taken| root.join(taken));
     let mut listing = Listing::new(&within, demand, classes, images, &passed)?;
     let empty = std::mem::take(&mut listing.empty);
@@ -70,7 +70,7 @@ pub(super) fn open_loose(path: &Path) -> Result<Opened> {
     let depth = usize::from(splits.is_some()) + usize::from(!root.is_empty());
     let listing = Listing::loose(path, depth, images, &passed)?;
     let source = Arc::new(Tar { file, listing: without_doubles(path, listing)? });
-    Ok(Opened { source, root: path.join(root), splits, taken: None, empty: Vec::new(), passed_over: passed })
+    Ok(Opened { source, root: within_tar(path, &root), splits, taken: None, empty: Vec::new(), passed_over: passed })
 }
 
 /// The splits that a tar holds, if it does, and the folder where they lie: none, or the one folder in it.
@@ -91,7 +91,7 @@ fn splits(path: &Path, images: &[(String, Place)], folders: &BTreeSet<String>) -
         }
         let names: Vec<String> = found.keys().map(|name| (*name).to_string()).collect();
         let splits = Splits::of(&names, &|name| found.get(name).copied().unwrap_or_default());
-        Ok((names, splits.map_err(|why| Error::file(path.join(root), why))?))
+        Ok((names, splits.map_err(|why| Error::file(within_tar(path, root), why))?))
     };
     match of("")? {
         (names, None) if names.len() == 1 => {
@@ -100,6 +100,11 @@ fn splits(path: &Path, images: &[(String, Place)], folders: &BTreeSet<String>) -
         }
         (_, splits) => Ok((String::new(), splits)),
     }
+}
+
+/// A folder of the tar, for messages.
+fn within_tar(path: &Path, folder: &str) -> PathBuf {
+    if folder.is_empty() { path.to_path_buf() } else { path.join(folder) }
 }
 
 fn without_doubles(path: &Path, listing: Listing<Place>) -> Result<Listing<Place>> {
@@ -301,7 +306,7 @@ fn read(file: &File, place: Place) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let mut buffer = vec![0; place.bytes as usize];
     if place.sparse {
-        let mut archive = ::tar::Archive::new(From { file, at: place.start });
+        let mut archive = ::tar::Archive::new(ReadFrom { file, at: place.start });
         let mut entries = archive.entries().map_err(unreadable)?;
         let mut entry = entries.next().ok_or("cannot be read: its header is gone")?.map_err(unreadable)?;
         entry.read_exact(&mut buffer).map_err(unreadable)?;
@@ -312,12 +317,12 @@ fn read(file: &File, place: Place) -> Result<Vec<u8>, String> {
 }
 
 /// The bytes of a file from a place on.
-struct From<'a> {
+struct ReadFrom<'a> {
     file: &'a File,
     at: u64,
 }
 
-impl Read for From<'_> {
+impl Read for ReadFrom<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = read_at(self.file, buffer, self.at)?;
         self.at += n as u64;

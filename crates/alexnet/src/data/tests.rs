@@ -93,9 +93,7 @@ fn splits_are_never_classes() {
         assert!(lines[0].ends_with("has the splits test, train, val; using val"), "{lines:?}");
         assert!(lines[1].ends_with("val: 2 images in 2 classes: cat 1, dog 1"), "{lines:?}");
         assert!(
-            lines[2].ends_with(
-                "nested: passed over: 1 file that is not an image (README.md), 1 image outside the splits (sample.jpg)"
-            ),
+            lines[2].ends_with(": passed over: 1 file that is not an image (README.md), 1 image outside the splits (sample.jpg)"),
             "{lines:?}"
         );
         // One class of the test split has no images.
