@@ -109,7 +109,7 @@ impl Cell {
 impl Legend {
     /// Colours of [`heat::colour`] from 0 to 1.
     pub fn heat(low: impl Into<String>, high: impl Into<String>) -> Legend {
-        Legend::of(|at| heat::colour(at), low, high)
+        Legend::of(heat::colour, low, high)
     }
 
     /// Colours of [`heat::signed_colour`] from -1 to 1.

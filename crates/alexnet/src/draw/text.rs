@@ -45,7 +45,7 @@ impl Letters {
     /// serves them all if there is one.
     fn learn(&mut self, text: &str) {
         let mut missing = BTreeSet::new();
-        for letter in text.chars().filter(|letter| !invisible(*letter)) {
+        for letter in with_syllables(text).into_iter().filter(|letter| !invisible(*letter)) {
             if !self.known.contains_key(&letter) && !self.learn_from(0, letter) {
                 missing.insert(letter);
             }
@@ -150,11 +150,34 @@ fn invisible(letter: char) -> bool {
         | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// The letters of a text, Korean ones put together into syllables: file names of macOS have them apart. By the arithmetic of the
+/// Unicode standard, 3.12.
+fn with_syllables(text: &str) -> Vec<char> {
+    let mut letters: Vec<char> = Vec::with_capacity(text.len());
+    for letter in text.chars() {
+        let last = letters.last().map_or(0, |last| *last as u32);
+        let joined = match (last, letter as u32) {
+            (0x1100..=0x1112, vowel @ 0x1161..=0x1175) => 0xAC00 + ((last - 0x1100) * 21 + vowel - 0x1161) * 28,
+            // A syllable that has no final letter yet.
+            (0xAC00..=0xD7A3, end @ 0x11A8..=0x11C2) if (last - 0xAC00).is_multiple_of(28) => last + end - 0x11A7,
+            _ => 0,
+        };
+        match char::from_u32(joined).filter(|joined| *joined != '\0') {
+            Some(joined) => {
+                letters.pop();
+                letters.push(joined);
+            }
+            None => letters.push(letter),
+        }
+    }
+    letters
+}
+
 /// The letters of a text from left to right: runs of Hebrew and Arabic, which are written from right to left, turned around.
 /// Arabic letters are not joined.
 fn in_order_of_sight(text: &str) -> Vec<char> {
     let leftward = |letter: char| matches!(letter, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}');
-    let mut letters: Vec<char> = text.chars().collect();
+    let mut letters = with_syllables(text);
     let mut at = 0;
     while at < letters.len() {
         if !leftward(letters[at]) {
@@ -198,14 +221,22 @@ pub fn fit(text: &str, size: f32, width: f32) -> String {
     if all <= most && letters.width(text, size) <= width {
         return text.to_string();
     }
-    let mut kept: Vec<char> = text.chars().take(most).collect();
-    while kept.pop().is_some() {
-        let short: String = kept.iter().collect::<String>().trim_end().to_string() + "…";
-        if letters.width(&short, size) <= width {
-            return short;
+    let kept: Vec<char> = text.chars().take(most).collect();
+    let short = |n: usize| kept[..n].iter().collect::<String>().trim_end().to_string() + "…";
+    // More letters are never narrower.
+    let (mut fits, mut too_many) = (0, kept.len() + usize::from(all > most));
+    if letters.width(&short(0), size) > width {
+        return String::new();
+    }
+    while too_many - fits > 1 {
+        let n = fits + (too_many - fits) / 2;
+        if letters.width(&short(n), size) <= width {
+            fits = n;
+        } else {
+            too_many = n;
         }
     }
-    String::new()
+    short(fits)
 }
 
 /// Draws a line of text that begins at `x` on base line `y`; `put` hears of each pixel (column, row) and how much of it is
@@ -292,6 +323,18 @@ mod tests {
         // Marks that are not seen are no letters.
         assert_eq!(letters.width("a\u{200D}\u{FE0F}\u{FEFF}", 13.0), letters.width("a", 13.0));
         assert_eq!(letters.width("a\tb\u{7}", 13.0), letters.width("a b ", 13.0));
+    }
+
+    #[test]
+    fn korean_letters_are_put_together() {
+        let seen = |text| with_syllables(text).into_iter().collect::<String>();
+        // As macOS writes 한국어 and 고양이, and what is together already.
+        assert_eq!(seen("\u{1112}\u{1161}\u{11AB}\u{1100}\u{116E}\u{11A8}\u{110B}\u{1165}"), "한국어");
+        assert_eq!(seen("\u{1100}\u{1169}\u{110B}\u{1163}\u{11BC}\u{110B}\u{1175}"), "고양이");
+        assert_eq!(
+            (seen("한국어 cat"), seen("\u{1161}\u{11AB}\0\u{11AB}")),
+            ("한국어 cat".into(), "\u{1161}\u{11AB}\0\u{11AB}".into())
+        );
     }
 
     #[test]

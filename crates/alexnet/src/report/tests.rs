@@ -270,3 +270,32 @@ fn runs_stand_side_by_side_with_what_differs() {
     let [run, again] = [0, 0].map(|_| Run::read(&runs[0].folder).unwrap());
     assert_eq!(compare::names(&[run, again])[0], runs[0].folder.display().to_string());
 }
+
+#[test]
+fn the_first_five_are_not_told_of_where_there_are_no_more_classes() {
+    let source = Hostile::new();
+    let run = Run::read(folder(METRICS, "").path()).unwrap();
+    let html = |classes: usize| {
+        let names: Vec<String> = (0..classes).map(|i| format!("class {i}")).collect();
+        let evaluated = Evaluated::new("x", &report(&names, 9, |i| ((i % classes) as u32, 0.9)), &source);
+        let net = config().net().unwrap().with_classes(classes);
+        let html =
+            Page { run: &run, net: Some(&net), evaluated: Some(&evaluated), before: None, after: None, live: false }.html();
+        assert_sound(&html);
+        html
+    };
+    assert!(!html(5).contains("top-5") && !html(2).contains("top-5"));
+    // In words, as a curve and in the table.
+    assert!(html(6).matches("top-5").count() >= 3);
+    let [a, b] = [0, 0].map(|_| folder("epoch,step,lr,val_loss,val_top1,val_top5\n1,4,3e-3,1,0.5,1.0\n", ""));
+    let table = compare::table(&[&a, &b].map(|folder| Run::read(folder.path()).unwrap()));
+    assert!(table.iter().all(|(name, _)| name != "its top-5"));
+}
+
+#[test]
+fn the_network_is_drawn_at_the_size_of_the_page() {
+    let net = config().net().unwrap();
+    let drawing = crate::net::drawing::compact_svg(&net).unwrap();
+    let html = page(&folder(METRICS, ""), None);
+    assert!(html.contains(&html::data_uri("image/svg+xml", drawing.as_bytes())));
+}
