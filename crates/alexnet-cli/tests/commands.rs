@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 #[path = "commands/explain.rs"]
 mod explain;
+#[path = "commands/first_steps.rs"]
+mod first_steps;
 
 fn alexnet(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_alexnet")).args(arguments).output().expect("the program starts")
