@@ -31,11 +31,11 @@ impl Recipe {
             return self;
         }
         let most = (train / STEPS_PER_EPOCH).clamp(BATCH.0, BATCH.1);
-        let steps = train.div_ceil(most).max(1);
+        let batch = even_batch(train, most);
+        let steps = train.div_ceil(batch).max(1);
         let best = if validation < FEW_TO_VALIDATE { Choice::Last } else { Choice::Validation };
         Recipe {
-            // Evenly, so that the last batch is not a single image.
-            batch: train.div_ceil(steps).max(1),
+            batch,
             drop_last: false,
             epochs: STEPS.div_ceil(steps).clamp(EPOCHS.0, EPOCHS.1),
             lr: 0.001,
@@ -45,4 +45,17 @@ impl Recipe {
             ..self
         }
     }
+}
+
+/// A batch of about `about` images (at least 4) that leaves no small one over: the gradient of a single image is too rough for a step.
+fn even_batch(images: usize, about: usize) -> usize {
+    if images <= about {
+        return images.max(1);
+    }
+    let even = |batch: &usize| match images % batch {
+        0 => true,
+        rest => rest > 1 && 2 * rest >= *batch,
+    };
+    let mut near = (0..=about).flat_map(|away| [about - away, about + away]).filter(|batch| *batch > 1);
+    near.find(even).unwrap_or(about)
 }
