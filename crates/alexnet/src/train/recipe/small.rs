@@ -23,8 +23,8 @@ impl Recipe {
     /// small set: smaller batches without a remainder that is left out, more epochs, a lower rate with a longer warm-up, first values that suit it, and, where
     /// there are too few images to choose by, the last model as the best one.
     ///
-    /// With 60 images of 3 kinds of clothes (54 to train with, 64 pixels, 57 epochs), 150 unseen ones were right in three of four
-    /// cases; `quick` as it stands was at chance.
+    /// With 60 images of 3 kinds of clothes at 64 pixels (54 to train with, batches of 8, 60 epochs) 67 to 74 % of 150 unseen images were
+    /// right, where `quick` as it stands stayed at ln 3.
     #[must_use]
     pub fn for_small_set(self, train: usize, validation: usize) -> Recipe {
         if self.name != "quick" || train >= SMALL {
