@@ -228,7 +228,7 @@ fn refused_memory_is_one_line() {
         assert!(error.lines().filter(|line| line.starts_with("error: ")).count() == 1, "{line}: {error}");
     }
     let impossible =
-        Command::new(program).args(&["bench", "train", "--batch", "1000000", "--seconds", "0"]).output().expect("a run");
+        Command::new(program).args(["bench", "train", "--batch", "1000000", "--seconds", "0"]).output().expect("a run");
     let error = String::from_utf8_lossy(&impossible.stderr);
     assert!(impossible.status.code() == Some(1) && error.contains("GB of memory"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! `alexnet explain saliency`
 
-use super::opened::{Common, Seen, class_json, count};
+use super::opened::{Common, Seen, class_json};
 use crate::numbers;
 use alexnet::draw::sheet::{Group, Legend, Sheet};
 use alexnet::engine::ReluGradient;
@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[arg(long)]
     guided: bool,
     /// Mean over this many noisy copies of the picture (SmoothGrad) [default without a number: 25]
-    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "25", value_parser = count())]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "25", value_parser = numbers::whole(1..=10_000))]
     smooth: Option<usize>,
     /// Deviation of that noise, as a share of the picture's range
     #[arg(long, value_name = "X", default_value_t = 0.15, requires = "smooth", value_parser = numbers::noise)]

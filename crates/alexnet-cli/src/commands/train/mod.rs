@@ -57,7 +57,7 @@ Examples:
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The same as --data PATH
-    #[arg(value_name = "PATH", conflicts_with = "data", help_heading = "Data")]
+    #[arg(value_name = "PATH", conflicts_with = "data")]
     images: Option<PathBuf>,
     /// Pictures: a folder with one folder per class, or a .tar of the same [default: a built-in set, drawn by the program]
     #[arg(long, value_name = "PATH", help_heading = "Data")]

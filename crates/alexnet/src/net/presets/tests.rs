@@ -213,7 +213,7 @@ fn towers_see_what_the_paper_says() {
 fn image_sizes_that_are_too_small_are_refused() {
     // torchvision's smallest is 63 x 63 (its weights' `min_size`).
     assert_eq!(get("torchvision").with_image_size(63).shapes().map(|s| s[0].output.size).ok(), Some(15));
-    for (name, smallest) in [("torchvision", 63), ("paper", 67)] {
+    for (name, smallest) in [("torchvision", 63), ("paper", 52)] {
         assert_eq!(get(name).with_image_size(16).smallest_image_size(), Some(smallest), "{name}");
         let error = get(name).with_image_size(16).check_image_size().expect_err("refused").to_string();
         assert!(error.contains("16 pixels are too small") && error.contains(&format!("at least {smallest}")), "{error}");

@@ -1,0 +1,133 @@
+//! What a new user tries first: a folder of a few images, and commands with something missing.
+
+use super::{alexnet, done, fails, last_json, ramp, text};
+use std::path::Path;
+use std::process::Command;
+
+/// 20 images of each of three colours, no two alike.
+fn sixty(folder: &Path) {
+    for (class, channel) in [("blue", 0), ("green", 1), ("red", 2)] {
+        for i in 0..20u8 {
+            let mut colour = [60 + i * 7 % 60; 3];
+            colour[channel] = 200 - i * 5 % 60;
+            ramp(&folder.join(class).join(format!("{i}.bmp")), colour);
+        }
+    }
+}
+
+#[test]
+fn sixty_images_are_learnt_with_no_other_option() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (set, run) = (folder.path().join("set"), folder.path().join("run"));
+    sixty(&set);
+    // A small net, and few epochs, so that the test is short: with batches of 32 they were 6 steps, which left the loss above 3.
+    let small = ["--net", "caffenet", "--image-size", "67", "--epochs", "6", "--no-report", "--out"];
+    let output = alexnet(&[&["train", text(&set)], &small[..], &[text(&run)]].concat());
+    let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{warned}");
+    assert!(said.contains("batch 6, learning rate 0.001") && said.contains("chosen for a small set"), "{said}");
+    assert!(warned.contains("only 6 images to validate with") && warned.contains("--from"), "{warned}");
+    assert!(!warned.contains("not learning") && !warned.contains("exploded"), "{warned}");
+    let csv = std::fs::read_to_string(run.join("metrics.csv")).expect("the metrics");
+    let last: Vec<&str> = csv.lines().last().expect("a row").split(',').collect();
+    let (steps, loss, top1): (u64, f64, f64) =
+        (last[1].parse().expect("steps"), last[3].parse().expect("a loss"), last[4].parse().expect("a share"));
+    assert!(steps == 54 && loss < 0.5 && top1 > 0.8, "{csv}");
+    let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
+    assert!(
+        config.contains("batch = 6\n") && config.contains("drop_last = false") && config.contains("best = \"last\""),
+        "{config}"
+    );
+    // It stays so: resumed, and with options that repeat it.
+    done(&["train", "--resume", text(&run), "--batch", "6"]);
+
+    // Folders are predicted, in order.
+    let model = run.join("best.safetensors");
+    let lines = done(&["predict", "--model", text(&model), "--top", "1", text(&set)]);
+    let right = lines.lines().filter(|line| line.contains("/red/") == line.contains(": red")).count();
+    assert!(lines.lines().count() == 60 && right > 50, "{lines}");
+    assert!(lines.lines().next().expect("a line").contains("set/blue/0.bmp: "), "{lines}");
+
+    // Who chose a batch gets the recipe as it is, and hears what it leaves out.
+    let chosen = ["--batch", "32", "--max-steps", "1", "--out"];
+    let plain = folder.path().join("plain");
+    let arguments = [&["train", text(&set)], &small[..small.len() - 1], &chosen[..], &[text(&plain)]].concat();
+    let output = alexnet(&arguments);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("leave 22 of 54 images out"), "{output:?}");
+    let config = std::fs::read_to_string(plain.join("config.toml")).expect("the settings");
+    assert!(config.contains("lr = 0.003") && config.contains("drop_last = true") && !config.contains("best ="), "{config}");
+
+    // Without --model, the newest run's is proposed.
+    let runs = folder.path().join("runs/caffenet-3");
+    std::fs::create_dir_all(&runs).expect("a folder");
+    std::fs::rename(&model, runs.join("best.safetensors")).expect("moved");
+    for command in ["predict", "eval", "serve"] {
+        let program =
+            Command::new(env!("CARGO_BIN_EXE_alexnet")).arg(command).current_dir(folder.path()).output().expect("a run");
+        let error = String::from_utf8_lossy(&program.stderr);
+        let wanted =
+            format!("use: alexnet {command} --model runs/caffenet-3/best.safetensors").replace("serve --", "serve [OPTIONS] --");
+        let short = wanted.replace("[OPTIONS] ", "");
+        assert!(program.status.code() == Some(2) && (error.contains(&wanted) || error.contains(&short)), "{error}");
+    }
+}
+
+#[test]
+fn what_is_missing_or_too_small_is_named_with_the_way_out() {
+    fails(1, &["summary", "--image-size", "16"], &["16 pixels are too small for torchvision", "at least 63"]);
+    fails(1, &["train", "--image-size", "16", "--net", "paper"], &["too small for paper", "at least 52"]);
+    fails(2, &["predict", "x.jpg"], &["--model <FILE>"]);
+    fails(2, &["train", "one", "--data", "two"], &["cannot be used with"]);
+    fails(1, &["train", "nowhere"], &["nowhere", "No such file"]);
+    if cfg!(not(any(feature = "mpi", feature = "nccl"))) {
+        fails(1, &["train", "--parallel", "hybrid"], &["--parallel hybrid", "--features mpi"]);
+        fails(1, &["train", "--parallel", "towers"], &["--parallel towers", "--features mpi"]);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let error = alexnet(&["serve", "--port", "0", "--model", text(folder.path())]);
+    assert_eq!(String::from_utf8_lossy(&error.stderr).matches("give a model file").count(), 1, "{error:?}");
+    assert!(done(&["summary", "--net", "caffenet", "--svg", "-"]).starts_with("<svg"));
+    let help = done(&["plan", "--help"]);
+    let pictures = help.split("--pictures").nth(1).expect("the option").split("--").next().expect("its text");
+    assert_eq!(pictures.matches("default").count() - pictures.matches("the default").count(), 1, "{pictures}");
+}
+
+#[test]
+fn the_options_of_train_stand_in_groups_with_examples() {
+    let help = done(&["train", "--help"]);
+    let heads = ["Data:", "Model:", "Recipe:", "Run:", "Devices and ranks:", "Output:", "Examples:"];
+    let places: Vec<usize> =
+        heads.iter().map(|head| help.find(&format!("\n{head}\n")).unwrap_or_else(|| panic!("no {head}"))).collect();
+    assert!(places.is_sorted(), "{help}");
+    assert_eq!(help.matches("  alexnet train ").count(), 3, "{help}");
+    assert_eq!(help.contains("--rendezvous "), cfg!(feature = "nccl"), "{help}");
+    assert_eq!(help.contains("--communicator"), cfg!(any(feature = "mpi", feature = "nccl")), "{help}");
+    if cfg!(not(feature = "gpu")) {
+        assert!(help.contains("this build has cpu alone"), "{help}");
+    }
+}
+
+#[test]
+fn a_run_on_a_large_set_has_the_recipe_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let end = last_json(&[
+        "train",
+        "--net",
+        "caffenet",
+        "--image-size",
+        "67",
+        "--max-steps",
+        "1",
+        "--json",
+        "--no-report",
+        "--out",
+        text(&run),
+    ]);
+    assert_eq!(end["steps"], 1);
+    let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
+    for line in ["batch = 32", "drop_last = true", "lr = 0.003", "init = \"he\"", "warmup = 0.05", "epochs = 12"] {
+        assert!(config.contains(&format!("{line}\n")), "no {line} in {config}");
+    }
+    assert!(!config.contains("best ="), "{config}");
+}
