@@ -22,7 +22,7 @@ pub fn png(picture: &Picture) -> Vec<u8> {
 /// A picture with transparency, `[height, width, 4]`, as PNG.
 ///
 /// # Panics
-/// As [`png`].
+/// As [`png()`].
 pub fn png_with_alpha(width: usize, height: usize, rgba: &[u8]) -> Vec<u8> {
     encode_png(width, height, rgba, ExtendedColorType::Rgba8)
 }
@@ -38,7 +38,7 @@ fn encode_png(width: usize, height: usize, values: &[u8], colours: ExtendedColor
 /// A picture as JPEG.
 ///
 /// # Panics
-/// As [`png`]; also with more than 65,500 rows or columns, which JPEG does not know.
+/// As [`png()`]; also with more than 65,500 rows or columns, which JPEG does not know.
 pub fn jpeg(picture: &Picture) -> Vec<u8> {
     let mut encoder = Compress::new(ColorSpace::JCS_RGB);
     encoder.set_size(picture.width, picture.height);

@@ -110,10 +110,21 @@ fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Stri
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => gif::decode(bytes, limits),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp::decode(bytes, limits),
         [b'B', b'M', ..] => bmp::decode(bytes, limits),
-        _ => match image::guess_format(bytes) {
-            Ok(format) => Err(format!("{format:?} pictures are not read; convert it to JPEG or PNG")),
-            Err(_) => Err("not a JPEG, PNG, WebP, BMP or GIF picture".into()),
-        },
+        _ => Err(match other_format(bytes) {
+            Some(format) => format!("{format} pictures are not read; convert it to JPEG or PNG"),
+            None => "not a JPEG, PNG, WebP, BMP or GIF picture".into(),
+        }),
+    }
+}
+
+/// The name of a format that is not read, by its first bytes.
+fn other_format(bytes: &[u8]) -> Option<String> {
+    match bytes {
+        [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e' | b'v', ..]
+        | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', b'f', b'1', ..] => Some("HEIC".into()),
+        [0, 0, 0, 12, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => Some("JPEG 2000".into()),
+        [0, 0, 0, 12, b'J', b'X', b'L', ..] | [0xFF, 0x0A, ..] => Some("JPEG XL".into()),
+        _ => image::guess_format(bytes).ok().map(|format| format!("{format:?}")),
     }
 }
 

@@ -41,11 +41,13 @@ impl<'a> Outline<'a> {
     /// Walks over the markers, as libjpeg does.
     pub(super) fn of(bytes: &'a [u8]) -> Result<Self, String> {
         let mut outline = Outline::default();
+        // Whether the file ends before its end marker.
+        let mut cut = false;
         let mut rest = bytes.get(2..).unwrap_or_default();
         loop {
             // What stands before a marker is an entropy-coded segment or garbage; fill bytes and stuffed zeros are no markers.
             let Some(at) = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF)) else {
-                rest = &[];
+                cut = true;
                 break;
             };
             let marker = rest[at + 1];
@@ -57,18 +59,18 @@ impl<'a> Outline<'a> {
                 _ => {}
             }
             let Some(length) = rest.get(..2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]]))) else {
-                rest = &[];
+                cut = true;
                 break;
             };
             let Some(segment) = rest.get(2..length.max(2)) else {
-                rest = &[];
+                cut = true;
                 break;
             };
             rest = &rest[length.max(2)..];
             outline.segment(marker, segment);
         }
         if outline.coding == 0 && outline.components.is_empty() {
-            return Err(if rest.is_empty() { TRUNCATED } else { "broken JPEG: there is no image in it" }.into());
+            return Err(if cut { TRUNCATED } else { "broken JPEG: there is no image in it" }.into());
         }
         Ok(outline)
     }
