@@ -70,7 +70,7 @@ impl Uploads {
 
     /// How long a client may pause while others need what its body takes.
     fn patience(&self) -> Duration {
-        self.stall / 20
+        self.stall / 50
     }
 
     /// A place for a body whose bytes are about to arrive.

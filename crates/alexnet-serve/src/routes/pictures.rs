@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alexnet::image::{Picture, Preprocess, decode};
+use alexnet::image::decode::{DecodeLimits, decode_with};
+use alexnet::image::{Picture, Preprocess};
 use alexnet::predict;
 use axum::body::Body;
 use axum::extract::Request;
@@ -166,11 +167,12 @@ pub(super) async fn decoded<T: Send + 'static>(
     };
     let need = Need { decoders: 1, memory, inputs };
     let grant = job.ticket.turn(need, pixels + inputs as u64 * INPUT).await?;
-    let (most, metrics) = (shared.limits.pixels, shared.metrics.clone());
+    let limits = DecodeLimits { max_pixels: shared.limits.pixels, deadline: Some(deadline) };
+    let metrics = shared.metrics.clone();
     let work = move || {
         let mut grant = grant;
         let start = Instant::now();
-        let result = decode_image(bytes.as_ref(), most, deadline).and_then(|picture| finish(&picture));
+        let result = decode_with(bytes.as_ref(), &limits).and_then(|picture| finish(&picture));
         drop(bytes);
         grant.keep_inputs();
         metrics.decode.observe(start.elapsed().as_secs_f64());
@@ -181,14 +183,6 @@ pub(super) async fn decoded<T: Send + 'static>(
         Ok((Err(why), _)) => Err(Problem::unanswerable(why)),
         Err(_) => Err(Problem::ours("the server failed on this picture; please report it")),
     }
-}
-
-/// Decodes an image of up to `most` pixels, until `deadline`.
-fn decode_image(bytes: &[u8], most: u64, deadline: Instant) -> Result<Picture, String> {
-    if Instant::now() >= deadline {
-        return Err("there was no time left to decode it".into());
-    }
-    decode::decode_within(bytes, most)
 }
 
 /// The part of a body that is one picture.
