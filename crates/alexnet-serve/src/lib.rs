@@ -144,7 +144,7 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A model that cannot be read or used.
-    #[error("{0}")]
+    #[error(transparent)]
     Model(#[from] alexnet::Error),
     /// Settings that cannot work.
     #[error("{0}")]
@@ -158,7 +158,7 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// The system refuses something else.
-    #[error("{0}")]
+    #[error(transparent)]
     System(#[from] std::io::Error),
 }
 

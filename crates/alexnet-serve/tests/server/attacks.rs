@@ -255,7 +255,7 @@ fn many_large_images_leave_turns_to_small_ones() {
         std::thread::scope(|scope| {
             for _ in 0..12 {
                 scope.spawn(|| {
-                    let answer = running.send("POST", "/predict?crops=10", &[FORM], &form(&vec![("a", large.as_slice()); 4]));
+                    let answer = running.send("POST", "/predict?crops=10", &[FORM], &form(&[("a", large.as_slice()); 4]));
                     assert!([200, 503].contains(&answer.status), "{}", answer.text());
                 });
             }
