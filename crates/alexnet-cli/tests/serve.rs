@@ -123,3 +123,39 @@ fn what_cannot_be_served_is_told() {
     fails(&["--model", "m", "--timeout=-1"], 1, "--timeout");
     fails(&["--model", "m", "--token-file", "/nowhere/t"], 1, "/nowhere/t");
 }
+
+#[test]
+fn a_second_signal_of_any_kind_ends_it_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, _) = model_and_picture(folder.path());
+    for [first, second] in [["-TERM", "-INT"], ["-INT", "-TERM"], ["-TERM", "-TERM"]] {
+        let (mut server, port) = start(&["--model", model.to_str().expect("a plain path"), "--grace", "60", "--stall", "60"]);
+        // A request that is never finished.
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
+        stream.write_all(head("/predict", 1000).as_bytes()).expect("sent");
+        std::thread::sleep(Duration::from_millis(200));
+        signal(&server, first);
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(server.try_wait().expect("a process"), None, "it waits for the request");
+        signal(&server, second);
+        let since = std::time::Instant::now();
+        while server.try_wait().expect("a process").is_none() && since.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let status = server.try_wait().expect("a process");
+        let _ = server.kill();
+        assert_eq!(status.and_then(|status| status.code()), Some(1), "{first} {second}");
+    }
+}
+
+#[test]
+fn a_pipe_or_a_folder_is_no_model() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("m.safetensors");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    for path in [pipe.as_path(), folder.path()] {
+        let output = alexnet(&["serve", "--port", "0", "--model"]).arg(path).output().expect("the program starts");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), error.matches("this is no file").count()), (Some(1), 1), "{error}");
+    }
+}

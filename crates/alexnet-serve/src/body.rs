@@ -59,8 +59,7 @@ pub(crate) async fn read(
     };
     peer.set(Phase::Receiving);
     let mut body = body;
-    // Reserved, not used: it takes memory as the bytes arrive.
-    let mut bytes = Vec::with_capacity(announced.unwrap_or(0) as usize);
+    let mut blocks = Blocks::default();
     loop {
         let until = upload.wait().min(deadline.into());
         let frame = match unless(upload.given_up(), timeout_at(until, body.frame())).await {
@@ -71,7 +70,7 @@ pub(crate) async fn read(
             None => return refuse(too_slow(), body),
         };
         let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > limits.body {
+        if blocks.len() + data.len() > limits.body {
             return refuse(too_large(limits), body);
         }
         match timeout_at(deadline.into(), upload.add(data.len())).await {
@@ -79,10 +78,49 @@ pub(crate) async fn read(
             Ok(Err(problem)) => return refuse(problem, body),
             Err(_) => return refuse(Problem::busy("no memory for this body; try again"), body),
         }
-        bytes.extend_from_slice(&data);
+        blocks.add(&data);
     }
     peer.set(Phase::Working);
-    Ok(Whole { bytes, held: Arc::new(upload.complete()), peer, deadline })
+    Ok(Whole { bytes: blocks.join(), held: Arc::new(upload.complete()), peer, deadline })
+}
+
+/// What has arrived, in blocks: so memory grows with it, whatever length was announced and however small the pieces are, and
+/// what is given up leaves no large holes behind.
+#[derive(Default)]
+struct Blocks {
+    full: Vec<Vec<u8>>,
+    last: Vec<u8>,
+}
+
+/// Bytes of a block.
+const BLOCK: usize = 64 << 10;
+
+impl Blocks {
+    fn len(&self) -> usize {
+        self.full.len() * BLOCK + self.last.len()
+    }
+
+    fn add(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            let (now, later) = data.split_at(data.len().min(BLOCK - self.last.len()));
+            self.last.extend_from_slice(now);
+            data = later;
+            if self.last.len() == BLOCK {
+                self.full.push(std::mem::take(&mut self.last));
+            }
+        }
+    }
+
+    fn join(self) -> Vec<u8> {
+        if self.full.is_empty() {
+            return self.last;
+        }
+        let mut all = Vec::with_capacity(self.len());
+        // Each block goes when it has been copied.
+        self.full.into_iter().for_each(|block| all.extend_from_slice(&block));
+        all.extend_from_slice(&self.last);
+        all
+    }
 }
 
 fn too_late(limits: &Limits) -> Problem {

@@ -23,7 +23,7 @@ struct Job {
     reply: oneshot::Sender<Result<Vec<f32>, String>>,
     since: Instant,
     /// Room that these inputs take until they are computed.
-    _room: Grant,
+    room: Grant,
 }
 
 /// Something else to be done with the engine.
@@ -75,6 +75,7 @@ impl Lane {
             state: state.clone(),
             received,
             left: VecDeque::new(),
+            after_large: false,
             batch: Vec::new(),
             logits: Vec::new(),
         };
@@ -97,7 +98,7 @@ impl Lane {
     pub(crate) async fn infer(&self, images: Vec<f32>, count: usize, room: Grant) -> Result<Vec<f32>, Problem> {
         let (reply, answer) = oneshot::channel();
         self.state.waiting.fetch_add(count, Ordering::Relaxed);
-        let job = Job { images, count, reply, since: Instant::now(), _room: room };
+        let job = Job { images, count, reply, since: Instant::now(), room };
         self.work.send(Work::Infer(job)).map_err(|_| Problem::ours(ENDED))?;
         let logits = answer.await.map_err(|_| Problem::ours(ENDED))?.map_err(Problem::ours)?;
         finite(&logits)?;
@@ -127,20 +128,23 @@ pub(crate) fn finite(values: &[f32]) -> Result<(), Problem> {
     if values.iter().all(|value| value.is_finite()) {
         return Ok(());
     }
-    Err(Problem::unanswerable("the network's values for this input are not finite: its numbers are too large for the model"))
+    Err(not_finite())
+}
+
+/// What the network gives for one input, if all of it is finite. A layer within can have turned what is not into zeros.
+pub(crate) fn finite_logits(engine: &mut dyn Engine, input: &[f32]) -> alexnet::Result<Option<Vec<f32>>> {
+    let mut logits = Vec::new();
+    engine.infer(input, &mut logits)?;
+    Ok(logits.iter().all(|logit| logit.is_finite()).then_some(logits))
+}
+
+/// 422: an input that the network has no answer to.
+pub(crate) fn not_finite() -> Problem {
+    Problem::unanswerable("the network's values for this input are not finite: its numbers are too large for the model")
 }
 
 const ENDED: &str = "the engine has ended; please report this";
 const FAILED: &str = "the engine failed on this request; please report it";
-
-/// The place of the job with the fewest inputs.
-fn smallest(work: &VecDeque<Work>) -> Option<usize> {
-    let counts = work.iter().enumerate().filter_map(|(at, work)| match work {
-        Work::Infer(job) => Some((job.count, at)),
-        Work::Task(_) => None,
-    });
-    counts.min().map(|(_, at)| at)
-}
 
 struct Runner {
     engine: Box<dyn Engine + Send>,
@@ -151,6 +155,8 @@ struct Runner {
     received: Receiver<Work>,
     /// What has been received and has not had its turn.
     left: VecDeque<Work>,
+    /// The last work was that of a large request.
+    after_large: bool,
     /// Inputs of several requests behind each other; kept, so that no batch allocates.
     batch: Vec<f32>,
     logits: Vec<f32>,
@@ -158,46 +164,56 @@ struct Runner {
 
 impl Runner {
     fn run(mut self) {
-        while let Some(work) = self.left.pop_front().or_else(|| self.received.recv().ok()) {
+        while let Some(work) = self.next() {
             match work {
                 Work::Task(task) => {
+                    self.after_large = true;
                     let turn = self.turn.clone();
                     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
                     task(&mut *self.engine);
                 }
                 Work::Infer(first) => {
                     let jobs = self.gather(first);
+                    self.after_large = jobs.iter().any(|job| !job.room.small);
                     self.compute(jobs);
                 }
             }
         }
     }
 
-    /// The first job with others that fit beside it, the smallest first: one image need not wait until a large request is through.
-    /// They have arrived, or arrive within the delay while requests are on their way.
+    /// The oldest work; after that of a large request, the oldest job of a small one, which so waits for one batch at most.
+    fn next(&mut self) -> Option<Work> {
+        self.left.extend(self.received.try_iter());
+        let small = |work: &Work| matches!(work, Work::Infer(job) if job.room.small);
+        let at = if self.after_large { self.left.iter().position(small) } else { None };
+        self.left.remove(at.unwrap_or(0)).or_else(|| self.received.recv().ok())
+    }
+
+    /// The first job and others that fit beside it: they have arrived, or arrive within the delay while requests are on their way.
+    /// Large requests fill half of a batch, and none at all where small ones have just waited for them.
     fn gather(&mut self, first: Job) -> Vec<Job> {
         let until = first.since + self.batching.delay;
-        self.left.extend(self.received.try_iter());
+        let most = self.batching.max;
+        let most_large = if self.after_large && first.room.small { 0 } else { most.div_ceil(2) };
         let mut count = first.count;
+        let mut large = if first.room.small { 0 } else { first.count };
         let mut jobs = vec![first];
         loop {
-            while let Some(at) = smallest(&self.left).filter(|_| count < self.batching.max) {
-                match self.left.remove(at) {
-                    Some(Work::Infer(job)) if count + job.count <= self.batching.max => {
-                        count += job.count;
-                        jobs.push(job);
-                    }
-                    Some(work) => {
-                        self.left.insert(at, work);
-                        return jobs;
-                    }
-                    None => return jobs,
+            let mut at = 0;
+            while let Some(work) = self.left.get(at) {
+                let fits = |job: &Job| count + job.count <= most && (job.room.small || large + job.count <= most_large);
+                if !matches!(work, Work::Infer(job) if fits(job)) {
+                    at += 1;
+                } else if let Some(Work::Infer(job)) = self.left.remove(at) {
+                    count += job.count;
+                    large += if job.room.small { 0 } else { job.count };
+                    jobs.push(job);
                 }
             }
             let alone = self.state.coming.load(Ordering::Relaxed) == 0;
             let wait = if alone { std::time::Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
-            // Another task would wait for this batch.
-            if count >= self.batching.max || !self.left.is_empty() {
+            // Other work would wait for this batch.
+            if count >= most || !self.left.is_empty() {
                 return jobs;
             }
             match self.received.recv_timeout(wait) {

@@ -158,7 +158,7 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// The system refuses something else.
-    #[error("{0}")]
+    #[error(transparent)]
     System(#[from] std::io::Error),
 }
 
@@ -213,12 +213,15 @@ impl Server {
     /// A model that cannot be read, settings that cannot work, an address that cannot be listened on.
     pub fn start(settings: Settings) -> Result<Server, Error> {
         check(&settings)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_name("http").build()?;
-        let metrics = Arc::new(Metrics::default());
         let threads = match settings.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        // Decoders, and two for work that is too light to wait for its turn, or loads models. Each thread keeps memory.
+        runtime.enable_all().thread_name("http").max_blocking_threads(threads + 2);
+        let runtime = runtime.build()?;
+        let metrics = Arc::new(Metrics::default());
         let limits = &settings.limits;
         let peers = Peers::new(limits.connections, limits.stall);
         let admission = Admission::new(limits, settings.batching.max, threads, peers.clone());

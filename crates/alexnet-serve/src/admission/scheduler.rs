@@ -144,7 +144,8 @@ impl Scheduler {
             drop(inner);
             request.used.fetch_add(cost, Ordering::Relaxed);
             // Without the lock: a grant that nobody takes any more returns what it holds.
-            let _ = reply.send(Grant { scheduler: self.clone(), held: need });
+            let small = request.cost <= SMALL;
+            let _ = reply.send(Grant { scheduler: self.clone(), held: need, small });
         }
     }
 
@@ -232,6 +233,8 @@ impl Drop for Ticket {
 pub(crate) struct Grant {
     scheduler: Arc<Scheduler>,
     held: Need,
+    /// Whether it is for a small request.
+    pub(crate) small: bool,
 }
 
 impl Grant {

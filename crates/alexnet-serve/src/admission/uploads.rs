@@ -50,7 +50,7 @@ impl Uploads {
         Arc::new(Uploads {
             inner: Mutex::default(),
             changed: Notify::new(),
-            most: (3 * limits.body).max(12 << 20),
+            most: (2 * limits.body).max(8 << 20),
             reserve: limits.body.max(4 << 20),
             small: (limits.body / 16).max(64 << 10),
             places: limits.requests,
@@ -70,7 +70,7 @@ impl Uploads {
 
     /// How long a client may pause while others need what its body takes.
     fn patience(&self) -> Duration {
-        self.stall / 20
+        self.stall / 50
     }
 
     /// A place for a body whose bytes are about to arrive.

@@ -6,9 +6,10 @@ use alexnet::draw::encode;
 use alexnet::engine::{Engine, ReluGradient};
 use alexnet::explain::cam::{self, Method};
 use alexnet::explain::saliency::{self, Options as Saliency};
-use alexnet::explain::{Heat, View, class, guesses};
+use alexnet::explain::{Heat, View, class};
 use alexnet::image::Picture;
 use alexnet::net::Op;
+use alexnet::predict::guesses;
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
@@ -22,7 +23,7 @@ use super::reply::{Content, reply};
 use crate::Shared;
 use crate::admission::{Grant, INPUT, Need};
 use crate::connection::Peer;
-use crate::engine::finite;
+use crate::engine::{finite, finite_logits, not_finite};
 use crate::model::Loaded;
 use crate::problem::Problem;
 use crate::tensors::{AsDoubles, DIGITS};
@@ -127,7 +128,7 @@ pub(super) async fn explain(
             let _room = room;
             heat(engine, &view.tensor, class, kind, &asked, method)
         };
-        let (class, heat) = model.lane.ask(task).await?;
+        let (class, heat) = model.lane.ask(task).await?.ok_or_else(not_finite)?;
         finite(&heat.values)?;
         let size = match format {
             Format::Json => heat.values.len() * DIGITS + model.longest_class() * 6 + 1024,
@@ -190,7 +191,8 @@ struct MapsAnswer<'a> {
     values: AsDoubles<'a>,
 }
 
-/// The class, the most probable where none is asked for, and what speaks for it.
+/// The class, the most probable where none is asked for, and what speaks for it. None where the network's answer is not finite:
+/// what speaks for it could still look like numbers.
 fn heat(
     engine: &mut dyn Engine,
     tensor: &[f32],
@@ -198,17 +200,15 @@ fn heat(
     kind: Kind,
     layer: &str,
     method: Method,
-) -> alexnet::Result<(usize, Heat)> {
-    let class = match class {
-        Some(class) => class,
-        None => guesses(engine, tensor)?[0].index,
-    };
+) -> alexnet::Result<Option<(usize, Heat)>> {
+    let Some(logits) = finite_logits(engine, tensor)? else { return Ok(None) };
+    let class = class.unwrap_or_else(|| guesses(&logits, logits.len(), 1)[0].index);
     if kind == Kind::Cam {
-        return Ok((class, cam::cam(engine, tensor, class, layer, method)?));
+        return Ok(Some((class, cam::cam(engine, tensor, class, layer, method)?)));
     }
     let size = engine.net().image_size;
     let gradient = saliency::gradient(engine, tensor, class, &Saliency { relu: ReluGradient::Guided, smooth: None })?;
-    Ok((class, saliency::heat(&gradient, size)))
+    Ok(Some((class, saliency::heat(&gradient, size))))
 }
 
 /// The part of the picture that the view shows.
@@ -237,9 +237,10 @@ async fn maps(
     job.shared.admission.answers.check(size)?;
     let task = move |engine: &mut dyn Engine| {
         let _room = room;
-        engine.activation(&view.tensor, &name)
+        let fine = finite_logits(engine, &view.tensor)?.is_some();
+        engine.activation(&view.tensor, &name).map(|values| fine.then_some(values))
     };
-    let values = model.lane.ask(task).await?;
+    let values = model.lane.ask(task).await?.ok_or_else(not_finite)?;
     finite(&values)?;
     let model = model.clone();
     let build = move || match format {

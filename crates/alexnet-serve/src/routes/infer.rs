@@ -86,7 +86,8 @@ pub(super) async fn infer(
 /// Logits of preprocessed images, through the network in batches beside those of others.
 async fn tensor(job: &Job, model: &Arc<Loaded>, values: Vec<f32>) -> Result<Vec<f32>, Problem> {
     let len = model.input_len();
-    let most = model.batch.min(job.shared.admission.scheduler.most_inputs());
+    // Half a batch at a time, so that others get on between.
+    let most = model.batch.div_ceil(2).min(job.shared.admission.scheduler.most_inputs());
     let need = |inputs| Need { inputs, ..Need::default() };
     if values.len() <= most * len {
         let count = values.len() / len;

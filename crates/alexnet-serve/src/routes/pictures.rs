@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alexnet::image::decode::{self, DecodeLimits};
+use alexnet::image::decode::{DecodeLimits, decode_with};
 use alexnet::image::{Picture, Preprocess};
 use alexnet::predict;
 use axum::body::Body;
@@ -167,12 +167,12 @@ pub(super) async fn decoded<T: Send + 'static>(
     };
     let need = Need { decoders: 1, memory, inputs };
     let grant = job.ticket.turn(need, pixels + inputs as u64 * INPUT).await?;
-    let (max_pixels, metrics) = (shared.limits.pixels, shared.metrics.clone());
+    let limits = DecodeLimits { max_pixels: shared.limits.pixels, deadline: Some(deadline) };
+    let metrics = shared.metrics.clone();
     let work = move || {
         let mut grant = grant;
         let start = Instant::now();
-        let limits = DecodeLimits { max_pixels, deadline: Some(deadline) };
-        let result = decode::decode_with(bytes.as_ref(), &limits).and_then(|picture| finish(&picture));
+        let result = decode_with(bytes.as_ref(), &limits).and_then(|picture| finish(&picture));
         drop(bytes);
         grant.keep_inputs();
         metrics.decode.observe(start.elapsed().as_secs_f64());

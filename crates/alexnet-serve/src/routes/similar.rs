@@ -20,6 +20,7 @@ use super::pictures::{Job, Slice, decoded, files, only, within, within_time};
 use crate::Shared;
 use crate::admission::{INPUT, Need};
 use crate::connection::Peer;
+use crate::engine::{finite_logits, not_finite};
 use crate::index::Index;
 use crate::model::Loaded;
 use crate::problem::{Problem, bytes, json as json_answer};
@@ -65,13 +66,14 @@ pub(super) async fn similar(
         let asked = index.clone();
         let near = model.lane.ask(move |engine| {
             let _room = room;
+            if finite_logits(engine, &tensor)?.is_none() {
+                return Ok(None);
+            }
             let maps = engine.activation(&tensor, asked.taken.layer())?;
-            nearest(&asked.table, &asked.taken.features(&maps), top)
+            nearest(&asked.table, &asked.taken.features(&maps), top).map(Some)
         });
-        let near = near.await?;
-        if near.iter().any(|near| !near.distance.is_finite()) {
-            return Err(Problem::unanswerable("the features of this input are not finite: it has no nearest images"));
-        }
+        let finite = |near: &Vec<alexnet::features::Near>| near.iter().all(|near| near.distance.is_finite());
+        let near = near.await?.filter(finite).ok_or_else(not_finite)?;
         let table = &index.table;
         let one = |near: alexnet::features::Near| {
             json!({ "row": near.row, "name": table.names[near.row], "label": table.labels[near.row], "distance": near.distance })

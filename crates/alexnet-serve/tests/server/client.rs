@@ -48,10 +48,19 @@ pub(crate) fn net() -> Net {
 
 /// Writes a model whose weights follow from a seed.
 pub(crate) fn write_model(path: &Path, seed: u64) {
+    write_changed_model(path, seed, |_, _| {});
+}
+
+/// As [`write_model`], with parameters changed by name.
+pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, &mut Vec<f32>)) {
     let net = net();
     let mut engine = Cpu::new(&net, 1, 1).expect("a net");
     init::initialise(&mut engine, seed).expect("first weights");
-    let tensor = |name: &String| (name.clone(), engine.parameter(name).expect("a parameter").into());
+    let tensor = |name: &String| {
+        let mut values = engine.parameter(name).expect("a parameter");
+        change(name, &mut values);
+        (name.clone(), values.into())
+    };
     let tensors = parameters(&net).expect("parameters").iter().map(|(name, _)| tensor(name)).collect();
     let model = Model {
         preprocess: Preprocess::for_net(&net),
@@ -73,6 +82,22 @@ pub(crate) fn on_processor(precision: Precision) -> Engines {
     })
 }
 
+/// Settings for one model, `small`, on any port.
+pub(crate) fn settings(model: &Path) -> Settings {
+    Settings {
+        models: vec![ModelFile { name: "small".into(), path: model.to_path_buf(), net: None, index: None }],
+        address: ([127, 0, 0, 1], 0).into(),
+        engines: on_processor(Precision::F32),
+        threads: 2,
+        batching: Batching { max: 8, delay: Duration::from_millis(1) },
+        limits: Limits::default(),
+        token: None,
+        allow_hosts: Vec::new(),
+        allow_origins: Vec::new(),
+        watch: Duration::ZERO,
+    }
+}
+
 /// A running server with one model, `small`, of seed 1.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -87,18 +112,7 @@ impl Running {
         let folder = tempfile::tempdir().expect("a folder");
         let model = folder.path().join("m.safetensors");
         write_model(&model, 1);
-        let mut settings = Settings {
-            models: vec![ModelFile { name: "small".into(), path: model.clone(), net: None, index: None }],
-            address: ([127, 0, 0, 1], 0).into(),
-            engines: on_processor(Precision::F32),
-            threads: 2,
-            batching: Batching { max: 8, delay: Duration::from_millis(1) },
-            limits: Limits::default(),
-            token: None,
-            allow_hosts: Vec::new(),
-            allow_origins: Vec::new(),
-            watch: Duration::ZERO,
-        };
+        let mut settings = settings(&model);
         change(&mut settings);
         let server = Server::start(settings).expect("a server");
         let (address, control) = (server.address(), server.control());

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // also in what the tests share
 
+mod attacks;
 mod client;
+mod finite;
 mod limits;
 mod protocol;
 mod renewal;
@@ -180,6 +182,17 @@ fn told(answer: &client::Answer, status: u16, part: &str) {
     assert_eq!(answer.status, status, "{text}");
     let message = answer.json()["error"].as_str().unwrap_or_default().to_string();
     assert!(message.contains(part) && !message.contains('\n'), "{message}, not: {part}");
+}
+
+/// A file as JSON has it.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |part: &[u8]| {
+        let value = (0..3).fold(0u32, |value, i| value << 8 | u32::from(*part.get(i).unwrap_or(&0)));
+        let digit = |i: usize| if i <= part.len() { char::from(ALPHABET[(value >> (18 - 6 * i)) as usize & 63]) } else { '=' };
+        (0..4).map(digit).collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
 }
 
 /// The beginning of a PNG of 100,000 x 100,000 pixels.

@@ -110,3 +110,45 @@ fn without_an_index_or_its_pictures_that_is_told() {
     assert_eq!(running.post("/similar?top=12", &png(20, 20, 1)).json()["nearest"].as_array().unwrap().len(), 12);
     assert!(running.get("/indexed?row=1").text().contains("names alone"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_among_the_known_images_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let running =
+        Running::start(|settings| settings.models[0].index = Some(write_index(folder.path(), &settings.models[0].path)));
+    let found = running.post("/similar?top=1", &png(30, 300, 0)).json();
+    let (row, name) = (found["nearest"][0]["row"].as_u64().unwrap(), found["nearest"][0]["name"].as_str().unwrap());
+    let file = folder.path().join("pictures").join(name);
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    // As many as there are decoders, and one more.
+    for _ in 0..3 {
+        let mut stream = running.open();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        std::io::Write::write_all(&mut stream, &crate::client::head("GET", &format!("/indexed?row={row}"), &[], 0)).unwrap();
+        let answer = crate::client::answer(stream);
+        assert!(answer.status == 404 && answer.text().contains("regular file"), "{} {}", answer.status, answer.text());
+    }
+    assert_eq!(running.post("/predict", &png(20, 20, 1)).status, 200);
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_in_place_of_an_index_or_a_model_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("index.npy");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let running = Running::start(|_| {});
+    let start = |change: &dyn Fn(&mut alexnet_serve::ModelFile)| {
+        let mut settings = crate::client::settings(&running.model);
+        change(&mut settings.models[0]);
+        alexnet_serve::Server::start(settings).map(|_| ()).unwrap_err().to_string()
+    };
+    let message = start(&|model| model.index = Some(IndexFile { table: pipe.clone(), pictures: None }));
+    assert!(message.contains("index.npy") && message.contains("not a regular file"), "{message}");
+    for path in [pipe.clone(), folder.path().to_path_buf()] {
+        let message = start(&|model| model.path = path.clone());
+        assert!(message.contains("this is no file"), "{message}");
+    }
+}
