@@ -2,6 +2,7 @@
 
 use super::{Activation, Layer, Net, Op, Pad, Rounding};
 use crate::{Error, Result};
+use std::collections::HashSet;
 
 /// The shape of one picture's activations after a layer: `channels` maps of `size` x `size` pixels.
 /// After a linear layer `size` is 1.
@@ -59,6 +60,8 @@ pub struct Totals {
 // A net may come from a file that anyone has written. These bounds, far above any net that this program can run, keep every
 // count below within 64 bits, and the engine from asking for memory that no machine has.
 
+/// Most layers; AlexNet has 21. What runs a net may take time that grows with the square of their number.
+const MOST_LAYERS: usize = 1 << 10;
 /// Most rows or columns of a map, padding included.
 const MOST_PIXELS: usize = 1 << 15;
 /// Most maps or features.
@@ -72,13 +75,20 @@ impl Net {
     /// The shape of every layer, first to last.
     ///
     /// # Errors
-    /// No layers, two of the same name, or a layer whose window, groups or settings do not fit what goes into it.
+    /// No layers, too many, two of the same name, or a layer whose window, groups or settings do not fit what goes into it.
     pub fn shapes(&self) -> Result<Vec<LayerShape>> {
+        if self.layers.len() > MOST_LAYERS {
+            let layers = self.layers.len();
+            return Err(Error::Net(format!(
+                "a net of {layers} layers; AlexNet has some dozens, and at most {MOST_LAYERS} are read"
+            )));
+        }
         let mut input = Shape { channels: 3, size: self.image_size };
+        let mut names = HashSet::new();
         let mut all: Vec<LayerShape> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
             let fail = |why: String| Error::Net(format!("{}: layer {}: {why}", self.name, layer.name));
-            if all.iter().any(|other| other.name == layer.name) {
+            if !names.insert(layer.name.as_str()) {
                 return Err(fail("another layer has this name".into()));
             }
             let shape = layer_shape(layer, input).map_err(fail)?;

@@ -16,8 +16,12 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Longest header that is believed, in bytes: the format's own limit.
+/// Longest header that the format allows, in bytes.
 const MAX_HEADER: u64 = 100_000_000;
+/// Longest header that is read: a thousand classes' names and far more. One of the format's longest would take more than a gigabyte.
+const LONGEST_HEADER: u64 = 1 << 24;
+/// Most tensors that are believed; a state of training holds some hundred.
+const MOST_TENSORS: usize = 1 << 14;
 
 /// Name and shape of a tensor to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,8 +139,20 @@ impl TensorFile {
                 format!("cut off: its header has {size} bytes, the file only {length}; copy it again"),
             ));
         }
+        if size > LONGEST_HEADER {
+            return Err(Error::file(
+                path,
+                format!("its header has {size} bytes; that of a model here has at most {LONGEST_HEADER}"),
+            ));
+        }
         let mut bytes = Vec::with_capacity(size as usize);
         (&file).take(size).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
+        // Each takes ten times its text once it is read.
+        let word = b"data_offsets";
+        let tensors = bytes.windows(word.len()).filter(|part| part == word).count();
+        if tensors > MOST_TENSORS {
+            return Err(Error::file(path, format!("it has {tensors} tensors, and no AlexNet has more than some dozens")));
+        }
         let header: Metadata =
             serde_json::from_slice(&bytes).map_err(|e| not_one(format!("its safetensors header is broken: {e}")))?;
         let start = 8 + size;

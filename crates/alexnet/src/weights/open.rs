@@ -177,9 +177,18 @@ pub(crate) fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
     out
 }
 
+/// Most tensors that are believed; AlexNet has 16. What compares their names takes time that grows with the square of their number.
+const MOST_TENSORS: usize = 1 << 12;
+
 /// What a file holds, whatever its format; which one is told by its first bytes, not by its name.
 pub(crate) fn contents(path: &Path) -> Result<Contents> {
     let mut contents = by_format(path)?;
+    let tensors = contents.tensors.len();
+    if tensors > MOST_TENSORS {
+        let message =
+            format!("it has {tensors} tensors, and no AlexNet has more than some dozens; at most {MOST_TENSORS} are read");
+        return Err(Error::file(path, message));
+    }
     contents.remarks.extend(without_foreign(&mut contents.metadata));
     Ok(contents)
 }

@@ -4,7 +4,7 @@
 
 use super::super::source::Told;
 use super::proto::Layer;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Types that are no part of a net's way from picture to answers: what feeds it, what measures it.
 const ASIDE: [&str; 15] = [
@@ -61,10 +61,14 @@ pub(super) fn follow<'a>(layers: &'a [Layer], remarks: &mut Vec<String>) -> Told
         at = node.before.map(|before| &tree.nodes[before]);
     }
     path.reverse();
-    let aside = parts.iter().filter(|part| !path.iter().any(|layer| std::ptr::eq(*layer, **part)));
+    let used: HashSet<*const Layer> = path.iter().map(|layer| std::ptr::from_ref(*layer)).collect();
+    let aside = parts.iter().filter(|part| !used.contains(&std::ptr::from_ref(**part)));
     let aside: Vec<&str> = aside.map(|layer| layer.name.as_str()).collect();
     if !aside.is_empty() {
-        remarks.push(format!("leaves the way to {} and is not used: {}", head.layer.name, aside.join(", ")));
+        let more = aside.len().saturating_sub(8);
+        let shown = aside[..aside.len() - more].join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        remarks.push(format!("leaves the way to {} and is not used: {shown}{more}", head.layer.name));
     }
     Ok(path)
 }

@@ -2,6 +2,9 @@
 
 use super::super::source::Told;
 
+/// Most axes of a tensor; PyTorch and numpy know 64.
+const MOST_AXES: usize = 64;
+
 /// Number of a value.
 pub(crate) type Id = u32;
 
@@ -91,6 +94,10 @@ impl Pickle {
             _ => id,
         };
         let items = self.items(id).ok_or_else(|| format!("{} where a shape belongs", self.get(id).kind()))?;
+        // Many tensors may share one.
+        if items.len() > MOST_AXES {
+            return Err(format!("damaged: a shape of {} axes", items.len()));
+        }
         items.iter().map(|&item| self.count(item).map(|n| n as usize)).collect()
     }
 }
