@@ -194,6 +194,9 @@ pub(crate) fn contents(path: &Path) -> Result<Contents> {
 }
 
 fn by_format(path: &Path) -> Result<Contents> {
+    if let Some(advice) = path.is_dir().then(|| foreign::folder(path)).flatten() {
+        return Err(Error::file(path, advice));
+    }
     let source = Source::open(path)?;
     let mut head = vec![0; source.length().min(512) as usize];
     source.fill(0, &mut head).map_err(|e| Error::io(path, e))?;
@@ -210,11 +213,16 @@ fn by_format(path: &Path) -> Result<Contents> {
             ),
         )
     };
-    if let Some(advice) = foreign::advice(path, &head) {
+    // Zips, and messages that may be Caffe's, are other programs' as well: what the file is called tells more than what it lacks.
+    let by_its_name = |(source, message): (Source, String)| {
+        let told = foreign::of_no_reader(source.path(), &head);
+        (source, told.unwrap_or(message))
+    };
+    if let Some(advice) = foreign::by_content(&head).or_else(|| foreign::by_name(path)) {
         return Err(Error::file(path, advice));
     }
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return named(pth::read_zip(source));
+        return named(pth::read_zip(source).map_err(by_its_name));
     }
     if pth::is_legacy(&head) {
         return named(pth::read_legacy(source));
@@ -226,12 +234,15 @@ fn by_format(path: &Path) -> Result<Contents> {
         return named(paddle::read(source));
     }
     if caffe::is_caffe(&source) {
-        return named(caffe::read(source));
+        return named(caffe::read(source).map_err(by_its_name));
     }
     if onnx::is_onnx(&source) {
-        return named(onnx::read(source));
+        return named(onnx::read(source).map_err(by_its_name));
     }
     if let Some(advice) = mean::advice(&source) {
+        return Err(Error::file(path, advice));
+    }
+    if let Some(advice) = foreign::of_no_reader(path, &head) {
         return Err(Error::file(path, advice));
     }
     // Last, since its only mark is a length: whatever it is else, its message tells.

@@ -34,6 +34,9 @@ pub(super) fn tensors(pickle: &Pickle, resolve: &Resolve<'_>) -> Told<(Vec<Tenso
     let mut tensors = Vec::new();
     for &(key, value) in entries {
         let Some(name) = pickle.text(key) else { continue };
+        if is_quantised(pickle, name, value) {
+            return Err(format!("its weights are quantised ({name}); save the state_dict of the model before it was quantised"));
+        }
         match tensor(pickle, value, resolve).map_err(|e| format!("{name}: {e}"))? {
             Some(found) => tensors.push(Tensor { name: name.into(), ..found }),
             None => remarks.push(format!("{name} is {}, no tensor", pickle.get(value).kind())),
@@ -56,6 +59,12 @@ fn is_tensor(pickle: &Pickle, value: Id) -> bool {
         Value::Call { name, .. } => name.starts_with("torch._utils._rebuild_") || &**name == "torch.nn.parameter.Parameter",
         _ => false,
     }
+}
+
+/// Whether an entry is weights in fewer bits, as PyTorch's quantised layers keep them.
+fn is_quantised(pickle: &Pickle, name: &str, value: Id) -> bool {
+    let rebuilt = matches!(pickle.get(value), Value::Call { name, .. } if &**name == "torch._utils._rebuild_qtensor");
+    rebuilt || name.split('.').any(|part| part == "_packed_params")
 }
 
 /// A tensor without its name, or none when the value is something else.

@@ -1,6 +1,7 @@
 //! The zip container: `NAME/data.pkl`, and each storage as a record `NAME/data/KEY`, never compressed.
 
 use super::super::contents::{Contents, Dtype, Format, Stored, Tensor};
+use super::super::foreign;
 use super::super::model::MEAN_TENSOR;
 use super::super::pickle::{self, Id, Pickle};
 use super::super::source::{Source, Told};
@@ -83,9 +84,8 @@ fn records(source: &Source) -> Told<HashMap<String, (u64, u64)>> {
     let mut entries = archive.entries(&mut buffer);
     while let Some(entry) = entries.next_entry().map_err(broken)? {
         let name = String::from_utf8_lossy(entry.file_path().as_ref()).into_owned();
-        if name.contains("/code/") || name.ends_with("/constants.pkl") {
-            let advice = "torch.save(torch.jit.load(FILE).state_dict(), 'weights.pth')";
-            return Err(format!("TorchScript, a program and not its weights alone; in Python: {advice}"));
+        if let Some(told) = foreign::by_record(&name) {
+            return Err(told);
         }
         if entry.compression_method() != CompressionMethod::STORE {
             return Err(format!("its record {name} is compressed, which torch.save never does; unpack and save it again"));
