@@ -94,8 +94,9 @@ pub(crate) struct Tensor {
 pub(crate) enum Stored {
     /// In these runs of bytes, one after the other, without gap, row-major.
     Runs(Vec<(u64, u64)>),
-    /// In a run of bytes, each axis with a stride in elements: a transposed or sliced tensor of PyTorch or numpy.
-    Strided { start: u64, length: u64, strides: Vec<usize> },
+    /// In a run of bytes of this file, or of one beside it, each axis with a stride in elements: a transposed or sliced tensor of
+    /// PyTorch or numpy.
+    Strided { file: Option<PathBuf>, start: u64, length: u64, strides: Vec<usize> },
     /// In a run of UTF-8 text whose characters are the bytes (numpy under Python 2's pickle).
     Latin1 { start: u64, length: u64 },
     /// In runs of bytes as whole numbers of varying length, each the 16 bits of a number in half precision (ONNX's `int32_data`).
@@ -157,7 +158,7 @@ impl Tensor {
                 if values.len() == len { Ok(values) } else { Err(short(held)) }
             }
             Stored::Beside { file, start, length } => {
-                let source = Source::open(file).map_err(|e| e.to_string())?;
+                let source = source.beside(file)?;
                 let end = start.checked_add(*length);
                 if wanted != Some(*length) || end.is_none_or(|end| end > source.length()) {
                     return Err(short(*length));
@@ -166,7 +167,9 @@ impl Tensor {
                 self.append(&source, *start, *length, &mut values)?;
                 Ok(values)
             }
-            Stored::Strided { start, length, strides } => {
+            Stored::Strided { file, start, length, strides } => {
+                let beside = file.as_ref().map(|file| source.beside(file)).transpose()?;
+                let source = beside.as_ref().unwrap_or(source);
                 // A stride of 0 asks for more values than lie there; for more than the file has bytes, nobody does.
                 if wanted.is_none_or(|wanted| wanted > source.length()) || start.saturating_add(*length) > source.length() {
                     return Err(short(*length));
@@ -208,8 +211,13 @@ impl Tensor {
                 (runs.iter().map(|run| run.1).sum(), ends)
             }
             Stored::Beside { file, start, length } => {
-                let beside = Source::open(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
+                let beside = source.beside(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
                 (*length, start.checked_add(*length).is_some_and(|end| end <= beside.length()))
+            }
+            Stored::Strided { file: Some(file), start, length, .. } => {
+                let beside = source.beside(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
+                let there = start.checked_add(*length).is_some_and(|end| end <= beside.length());
+                (wanted.unwrap_or_default(), there)
             }
             _ => return Ok(()),
         };
@@ -239,7 +247,7 @@ impl Tensor {
 }
 
 /// Row-major values out of strided ones, or none when an index leaves them.
-fn pick(all: &[f32], shape: &[usize], strides: &[usize]) -> Option<Vec<f32>> {
+pub(crate) fn pick(all: &[f32], shape: &[usize], strides: &[usize]) -> Option<Vec<f32>> {
     let len: usize = shape.iter().product();
     if len == 0 {
         return Some(Vec::new());

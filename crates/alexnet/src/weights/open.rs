@@ -11,7 +11,7 @@ use crate::engine::cpu::Ranges;
 use crate::image::{Mean, Preprocess};
 use crate::net::Net;
 use crate::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -112,21 +112,51 @@ const MOST_MADE: u128 = 1 << 27;
 
 /// A file whose tensors lie over each other could claim a net far larger than itself.
 fn enough(contents: &Contents, parameters: &[Found]) -> std::result::Result<(), String> {
-    let in_file = |found: &&Found| !matches!(contents.tensors[found.tensor].stored, Stored::Same(_) | Stored::Beside { .. });
-    let bytes = |found: &Found| {
-        let tensor = &contents.tensors[found.tensor];
-        Some(tensor.len()? as u128 * tensor.dtype.size()? as u128)
-    };
-    let wanted: u128 = parameters.iter().filter(in_file).filter_map(bytes).sum();
-    // ONNX can say "so many zeros", as its own test case of AlexNet does with 61 million.
-    let made = |found: &&Found| matches!(contents.tensors[found.tensor].stored, Stored::Same(_));
-    let made: u128 = parameters.iter().filter(made).filter_map(|found| Some(contents.tensors[found.tensor].len()? as u128)).sum();
+    // By file: this one, and those beside it.
+    let mut wanted: BTreeMap<Option<&Path>, u128> = BTreeMap::new();
+    let (mut made, mut repeated) = (0u128, 0u128);
+    let mut seen = HashSet::new();
+    for tensor in parameters.iter().map(|found| &contents.tensors[found.tensor]) {
+        let (Some(len), Some(size)) = (tensor.len(), tensor.dtype.size()) else { continue };
+        let (file, (start, length)) = match &tensor.stored {
+            // ONNX can say "so many zeros", as its own test case of AlexNet does with 61 million.
+            Stored::Same(_) => {
+                made += len as u128;
+                continue;
+            }
+            Stored::Beside { file, start, length } => (Some(file.as_path()), (*start, *length)),
+            Stored::Strided { file, start, length, .. } => (file.as_deref(), (*start, *length)),
+            Stored::Runs(runs) | Stored::Varints(runs) => (None, runs.first().copied().unwrap_or_default()),
+            Stored::Latin1 { start, length } => (None, (*start, *length)),
+            // In memory already.
+            Stored::Here(_) => continue,
+        };
+        let bytes = len as u128 * size as u128;
+        // It can say that a bias is equal to another, too; and PyTorch that two weights are one.
+        match length == 0 || seen.insert((file, start, length)) {
+            true => *wanted.entry(file).or_default() += bytes,
+            false => repeated += bytes,
+        }
+    }
     if made > MOST_MADE {
         return Err(format!("asks for {made} equal numbers that it does not hold; no AlexNet has more than {MOST_MADE}"));
     }
-    let held = contents.source.length();
-    if wanted > u128::from(held) {
-        return Err(format!("its {held} bytes cannot hold the {wanted} of its weights"));
+    let mut all = 0;
+    for (file, wanted) in wanted {
+        let held = match file {
+            Some(file) => contents.source.beside(file)?.length(),
+            None => contents.source.length(),
+        };
+        all += held;
+        if wanted > u128::from(held) {
+            return Err(match file {
+                Some(file) => format!("{}: its {held} bytes cannot hold the {wanted} bytes of weights", file.display()),
+                None => format!("its {held} bytes cannot hold the {wanted} of its weights"),
+            });
+        }
+    }
+    if repeated > u128::from(all) {
+        return Err(format!("its {all} bytes are used for {repeated} more of its weights; no AlexNet repeats so much"));
     }
     Ok(())
 }

@@ -134,7 +134,7 @@ fn array(pickle: &Pickle, value: Id) -> Told<Option<Tensor>> {
             };
             let strides = shape.iter().map(&mut stride).collect::<Option<_>>();
             let strides = strides.ok_or_else(|| format!("damaged: the shape {shape:?} is beyond counting"))?;
-            Stored::Strided { start, length, strides }
+            Stored::Strided { file: None, start, length, strides }
         }
         &Value::Bytes { start, length } => Stored::Runs(vec![(start, length)]),
         &Value::Latin1 { start, length } if !fortran => Stored::Latin1 { start, length },

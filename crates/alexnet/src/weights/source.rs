@@ -39,6 +39,24 @@ impl Source {
         Ok(Source { path: path.to_path_buf(), file, length })
     }
 
+    /// Opens another file of the same model, which must lie in this one's folder wherever links lead: a model from elsewhere could
+    /// otherwise have any file of this machine read as its weights.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no file, or lies elsewhere.
+    pub(crate) fn beside(&self, path: &Path) -> Told<Source> {
+        let folder = match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let place = |path: &Path| path.canonicalize().map_err(|e| Error::io(path, e).to_string());
+        if !place(path)?.starts_with(place(folder)?) {
+            let path = path.display();
+            return Err(format!("{path} leads out of the model's folder; copy the file that it leads to into its place"));
+        }
+        Source::open(path).map_err(|e| e.to_string())
+    }
+
     /// The file's place.
     pub(crate) fn path(&self) -> &Path {
         &self.path

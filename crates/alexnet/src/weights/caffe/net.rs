@@ -26,7 +26,7 @@ pub(super) fn graph(net: &mut Net) -> Told<(Option<Graph>, Vec<String>)> {
             227
         }),
     };
-    let mut chain = Chain::new(size);
+    let mut chain = Chain::new(Some(size));
     let layers = std::mem::take(&mut net.layers);
     for layer in path::follow(&layers, &mut remarks)? {
         step(layer, &mut net.tensors, &mut chain).map_err(|why| format!("its layer {}: {why}", layer.name))?;

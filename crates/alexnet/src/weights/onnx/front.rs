@@ -18,8 +18,8 @@ impl Front {
         Front { factor: [1.0; 3], shift: [0.0; 3], any: false }
     }
 
-    /// Adds an operator that takes `value` and a constant.
-    pub(super) fn step(&mut self, node: &Node, value: &str, model: &Model, source: &Source) -> Told<()> {
+    /// Adds an operator that takes `value` and a constant; `channels_last` is the order of the image's axes.
+    pub(super) fn step(&mut self, node: &Node, value: &str, channels_last: bool, model: &Model, source: &Source) -> Told<()> {
         let odd = |what: &str| format!("its {} before the first layer {what}", node.op);
         let commutes = matches!(node.op.as_str(), "Add" | "Mul");
         let other = match node.inputs.as_slice() {
@@ -27,12 +27,12 @@ impl Front {
             [other, from] if from == value && commutes => other,
             _ => return Err(odd("takes the picture in an unusual place")),
         };
-        let constant = model.tensors.iter().find(|tensor| tensor.name == *other);
+        let constant = model.find(other).map(|found| &model.tensors[found]);
         let constant = constant.ok_or_else(|| odd(&format!("takes {other}, which is no constant")))?;
         let axes: Vec<usize> = constant.shape.iter().copied().skip_while(|n| *n == 1).collect();
         let numbers = match axes.as_slice() {
             [] => [constant.values(source)?[0]; 3],
-            [3, 1, 1] => {
+            [3, 1, 1] | [3] if channels_last == (axes.len() == 1) => {
                 let values = constant.values(source)?;
                 [values[0], values[1], values[2]]
             }

@@ -8,7 +8,7 @@ use crate::net::Op;
 use crate::weights::{Model, golden, inspect, open};
 
 /// An operator: its name, what it takes, what it gives, attributes of whole numbers.
-fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[u64])]) -> Message<'static> {
+pub(super) fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[u64])]) -> Message<'static> {
     let node = inputs.iter().fold(Message::default(), |node, input| node.text(1, input)).text(2, output).text(4, op);
     attributes.iter().fold(node, |node, (name, numbers)| {
         let one = Message::default().text(1, name);
@@ -18,24 +18,24 @@ fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[u64])]) 
 }
 
 /// An initialiser of floats.
-fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Message<'static> {
+pub(super) fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Message<'static> {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Message::default().ints(1, shape.iter().copied()).int(2, 1).text(8, name).text(9, bytes)
 }
 
 /// An input or an output, of floats unless `kind` says otherwise.
-fn value(name: &str, kind: u64, shape: &[u64]) -> Message<'static> {
+pub(super) fn value(name: &str, kind: u64, shape: &[u64]) -> Message<'static> {
     let shape = shape.iter().fold(Message::default(), |shape, n| shape.message(1, Message::default().int(1, *n)));
     Message::default().text(1, name).message(2, Message::default().message(1, Message::default().int(1, kind).message(2, shape)))
 }
 
 /// A model of these nodes and initialisers from `x` [1, 3, 1, 1].
-fn model(nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
+pub(super) fn model(nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
     sized(1, nodes, tensors, outputs)
 }
 
 /// As [`model`], from `x` [1, 3, size, size]; a size of 0 is open.
-fn sized(size: u64, nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
+pub(super) fn sized(size: u64, nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
     let graph = nodes.into_iter().fold(Message::default(), |graph, node| graph.message(1, node));
     let graph =
         tensors.into_iter().fold(graph, |graph, tensor| graph.message(5, tensor)).message(11, value("x", 1, &[1, 3, size, size]));
@@ -45,16 +45,16 @@ fn sized(size: u64, nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>
     bytes
 }
 
-fn opened(bytes: &[u8]) -> Model {
+pub(super) fn opened(bytes: &[u8]) -> Model {
     golden::with(bytes, |path| open(path, None).unwrap())
 }
 
-fn remarks(bytes: &[u8]) -> String {
+pub(super) fn remarks(bytes: &[u8]) -> String {
     golden::with(bytes, |path| inspect(path, None).unwrap().remarks.join("; "))
 }
 
 /// What a model answers to these numbers.
-fn answers(model: &Model, input: &[f32]) -> Vec<f32> {
+pub(super) fn answers(model: &Model, input: &[f32]) -> Vec<f32> {
     let mut engine = Cpu::new(&model.net, 1, 0).unwrap();
     model.load_into(&mut engine).unwrap();
     let mut logits = Vec::new();
@@ -63,7 +63,7 @@ fn answers(model: &Model, input: &[f32]) -> Vec<f32> {
 }
 
 /// A linear layer from three numbers to two, flattened before.
-fn head() -> (Vec<Message<'static>>, Vec<Message<'static>>) {
+pub(super) fn head() -> (Vec<Message<'static>>, Vec<Message<'static>>) {
     let nodes = vec![node("Flatten", &["x"], "flat", &[]), node("Gemm", &["flat", "w", "b"], "y", &[("transB", &[1])])];
     (nodes, vec![tensor("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), tensor("b", &[2], &[0.5, -0.5])])
 }

@@ -1,6 +1,10 @@
 //! ONNX files: a graph of operators with its constants. Read as a net when it is a chain of AlexNet's operators; written as one.
 //! Field numbers after `onnx.proto`.
 
+mod arithmetic;
+mod fold;
+#[cfg(test)]
+mod fold_tests;
 mod front;
 mod graph;
 #[cfg(test)]
@@ -8,8 +12,10 @@ mod graph_tests;
 mod norm;
 mod own;
 mod proto;
+mod step;
 #[cfg(test)]
 mod tests;
+mod window;
 mod write;
 
 use super::contents::{Contents, Format};

@@ -4,6 +4,7 @@ use super::super::contents::{Dtype, Stored, Tensor};
 use super::super::protobuf::{Field, next};
 use super::super::source::{Cursor, Source, Told};
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Path};
 
 /// Most nodes, tensors, and numbers of a list that are believed; AlexNet has some dozens.
 const MOST: usize = 1 << 12;
@@ -14,10 +15,16 @@ const LONGEST: u64 = 1 << 24;
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) nodes: Vec<Node>,
-    /// Initialisers.
+    /// Initialisers, and what nodes make of them.
     pub(super) tensors: Vec<Tensor>,
+    /// The number of each constant by its name.
+    pub(super) places: HashMap<String, usize>,
+    /// Numbers that may still be computed and kept in memory.
+    pub(super) room: usize,
     /// Values of short lists of whole numbers among the constants: shapes.
     pub(super) ints: HashMap<String, Vec<i64>>,
+    /// Of those that are matrices the length of a row.
+    pub(super) rows: HashMap<String, usize>,
     /// The graph's inputs and outputs.
     pub(super) inputs: Vec<Value>,
     pub(super) outputs: Vec<Value>,
@@ -57,11 +64,12 @@ pub(super) struct Attribute {
     pub(super) int: Option<i64>,
     text: Option<String>,
     pub(super) ints: Vec<i64>,
+    pub(super) floats: Vec<f32>,
     tensor: Option<(Tensor, Vec<i64>)>,
 }
 
 impl Node {
-    fn attribute(&self, name: &str) -> Option<&Attribute> {
+    pub(super) fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|a| a.name == name)
     }
 
@@ -130,7 +138,7 @@ fn graph(mut cursor: Cursor<'_>, model: &mut Model) -> Told<()> {
                 if !ints.is_empty() {
                     model.ints.insert(tensor.name.clone(), ints);
                 }
-                model.tensors.push(tensor);
+                model.add(tensor);
             }
             (11, Field::Bytes(cursor)) => model.inputs.push(value(cursor)?),
             (12, Field::Bytes(cursor)) => model.outputs.push(value(cursor)?),
@@ -166,6 +174,12 @@ fn attribute(mut cursor: Cursor<'_>) -> Told<Attribute> {
             (3, field) => attribute.int = Some(field.int()?),
             (4, field) => attribute.text = Some(field.text()?),
             (5, Field::Bytes(cursor)) => attribute.tensor = Some(tensor(cursor)?),
+            (7, Field::Fixed32(bytes)) if attribute.floats.len() < 64 => attribute.floats.push(f32::from_le_bytes(bytes)),
+            (7, Field::Bytes(mut part)) => {
+                while part.left() > 0 && attribute.floats.len() < 64 {
+                    attribute.floats.push(f32::from_le_bytes(part.array()?));
+                }
+            }
             (8, field) => field.ints(&mut attribute.ints, 64)?,
             _ => {}
         }
@@ -273,15 +287,21 @@ fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
         floats = vec![f32::from_le_bytes(source.cursor(*start, start + 4).array()?)];
     }
     let stored = if outside {
-        let number = |key: &str| place.get(key).map_or(Ok(0), |text| text.parse::<u64>());
+        let number = |key: &str, otherwise: u64| place.get(key).map_or(Ok(otherwise), |text| text.parse::<u64>());
         let file = place.get("location").cloned().unwrap_or_default();
-        let (start, length) = match (number("offset"), number("length")) {
+        // The length may be left out: it is that of the shape.
+        let len = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
+        let length = len.and_then(|len| len.checked_mul(dtype.size().unwrap_or(1) as u64)).unwrap_or(u64::MAX);
+        let (start, length) = match (number("offset", 0), number("length", length)) {
             (Ok(start), Ok(length)) => (start, length),
             _ => return Err(format!("damaged: {name} has no place in {file}")),
         };
-        // A name with a path in it could point at anything.
-        if file.is_empty() || file.contains(['/', '\\']) || file == ".." {
-            return Err(format!("keeps {name} in {file}; the file of its weights must lie beside it"));
+        // A path could lead to any file; links are looked at when it is opened.
+        let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+        if file.is_empty() || file.contains('\\') || !Path::new(&file).components().all(inside) {
+            return Err(format!(
+                "keeps {name} in `{file}`, outside of its folder; put that file beside the model and save it again"
+            ));
         }
         Stored::Beside { file: source.path().with_file_name(file), start, length }
     } else if runs.is_empty() && !(halves.is_empty() && few.is_empty()) && matches!(dtype, Dtype::F16 | Dtype::Bf16) {

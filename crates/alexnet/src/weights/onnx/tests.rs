@@ -110,3 +110,33 @@ fn a_graph_that_another_program_changed_is_believed_or_refused() {
     let why = changed("torchvision", b"\x22\x04Relu", b"\x22\x04Tanh", true).unwrap_err().to_string();
     assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input picture"), "{why}");
 }
+
+#[test]
+fn our_own_batch_norm_is_read_back_from_its_graph_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.onnx");
+    let mut model = small("alexnet-bn");
+    for (name, values) in &mut model.tensors {
+        if name.starts_with("bn") {
+            *values = (0..values.len()).map(|i| 0.5 + 0.25 * i as f32).collect::<Vec<_>>().into();
+        }
+    }
+    save(&path, &model, SaveOptions::default()).unwrap();
+    // As after a tool that keeps the graph and drops what surrounds it.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(8).position(|part| part == b"\"layers\"").unwrap();
+    bytes[at + 1] = b'p';
+    std::fs::write(&path, bytes).unwrap();
+    let back = open(&path, None).unwrap();
+    assert_eq!(back.net.layers.iter().filter(|layer| matches!(layer.op, crate::net::Op::BatchNorm { .. })).count(), 5);
+    let answers = |model: &Model| {
+        let mut engine = Cpu::new(&model.net, 1, 0).unwrap();
+        model.load_into(&mut engine).unwrap();
+        let mut logits = Vec::new();
+        engine.infer(&(0..3 * 96 * 96).map(|i| (i % 97) as f32 * 0.01).collect::<Vec<_>>(), &mut logits).unwrap();
+        logits
+    };
+    for (a, b) in answers(&model).into_iter().zip(answers(&back)) {
+        assert!((a - b).abs() <= 1e-5 * a.abs(), "{a} {b}");
+    }
+}

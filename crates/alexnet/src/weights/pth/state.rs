@@ -125,7 +125,7 @@ pub(super) fn view(storage: Storage, offset: u64, shape: Vec<usize>, strides: Ve
     let stored = if row_major(&shape, &strides) {
         Stored::Runs(vec![(start, length)])
     } else {
-        Stored::Strided { start, length, strides }
+        Stored::Strided { file: None, start, length, strides }
     };
     Ok(Tensor { name: String::new(), shape, dtype: storage.dtype, stored })
 }
