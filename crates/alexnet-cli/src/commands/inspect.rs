@@ -26,40 +26,48 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json { out::print_json(&inspection) } else { out::print(&text(&inspection)) }
 }
 
+/// A file's own words, without what a terminal would take for commands.
+fn printable(words: &str) -> String {
+    words.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
 fn text(inspection: &Inspection) -> String {
     let mut rows = vec![["tensor", "shape", "", "parameter"].map(String::from)];
     for tensor in &inspection.tensors {
         let shape: Vec<_> = tensor.shape.iter().map(usize::to_string).collect();
         let parameter = tensor.parameter.clone().unwrap_or_default();
-        rows.push([tensor.name.clone(), shape.join(" x "), tensor.dtype.into(), parameter]);
+        rows.push([printable(&tensor.name), shape.join(" x "), tensor.dtype.into(), parameter]);
     }
     let mut text = format!("{}, {} bytes\n", inspection.format, with_commas(inspection.bytes));
     text += &format!("sha256 {}\n\n", inspection.sha256);
     text += &out::table([Align::Left, Align::Left, Align::Left, Align::Left], &rows);
     text.push('\n');
     if let (Some(net), Some(size), Some(classes)) = (&inspection.net, inspection.image_size, inspection.classes) {
-        text += &format!("net: {net}, {size} x {size} pixels, {classes} classes");
+        text += &format!("net: {net}, {size} x {size} pixels, ");
         let names = &inspection.class_names;
         let more = if classes > names.len() { ", ..." } else { "" };
-        text += &format!(" ({}{more})\n", names.join(", "));
+        text += &match classes {
+            0 => "without its last layer\n".into(),
+            _ => format!("{classes} classes ({}{more})\n", printable(&names.join(", "))),
+        };
     }
     if let Some(order) = inspection.class_order {
         text += &format!("  its classes are {}\n", order.describe());
     }
     for why in &inspection.why {
-        text += &format!("  {why}\n");
+        text += &format!("  {}\n", printable(why));
     }
     if let Some(question) = &inspection.question {
-        text += &format!("open: {question}\n");
+        text += &format!("open: {}\n", printable(question));
     }
     if let Some(trouble) = &inspection.trouble {
-        text += &format!("cannot be used: {trouble}\n");
+        text += &format!("cannot be used: {}\n", printable(trouble));
     }
     if let Some(preprocess) = &inspection.preprocess {
         text += &format!("pictures: {}\n", words(preprocess));
     }
     for remark in &inspection.remarks {
-        text += &format!("note: {remark}\n");
+        text += &format!("note: {}\n", printable(remark));
     }
     text
 }

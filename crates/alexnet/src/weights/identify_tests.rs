@@ -192,3 +192,98 @@ fn foreign_metadata_are_not_believed() {
     let theirs = [include_bytes!("golden/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
     golden::with(&theirs, |path| assert_eq!(crate::weights::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
 }
+
+/// torchvision's tensors, the layers of the classifier under other numbers.
+fn moved(prefix: &str, to: [&str; 3]) -> Vec<Tensor> {
+    let mut tensors = torchvision(prefix, &[]);
+    for tensor in &mut tensors {
+        for (i, to) in ["1", "4", "6"].iter().zip(to) {
+            let from = format!("{prefix}classifier.{i}.");
+            if let Some(part) = tensor.name.strip_prefix(&from) {
+                tensor.name = format!("{prefix}classifier.{to}.{part}");
+                break;
+            }
+        }
+    }
+    tensors
+}
+
+#[test]
+fn linear_layers_may_stand_elsewhere_in_the_classifier() {
+    for to in [["0", "3", "6"], ["0", "2", "4"], ["1", "4", "7"], ["1", "4", "6.1"], ["0", "3", "6.0"], ["1", "4", "6.fc"]] {
+        for prefix in ["", "module.", "model.alexnet."] {
+            let (identity, told) = identified(Format::TorchZip, moved(prefix, to), None).unwrap();
+            assert_eq!(told.unwrap(), "torchvision", "{to:?}");
+            assert_eq!(identity.parameters.len(), 16, "{to:?}");
+            assert!(identity.notes.is_empty(), "{:?}", identity.notes);
+        }
+    }
+    let several =
+        [moved("", ["1", "4", "6.1"]), vec![named("classifier.6.4.weight", &[10, 10]), named("classifier.6.4.bias", &[10])]];
+    let why = identified(Format::TorchZip, several.concat(), None).unwrap_err().to_string();
+    assert!(why.contains("its head classifier.6 has 2 layers with weights (classifier.6.1, classifier.6.4)"), "{why}");
+}
+
+#[test]
+fn a_net_without_its_last_layer_is_one_to_begin_from() {
+    for (tensors, missing) in [
+        (moved("module.", ["1", "4", "6"]), "module.classifier.6"),
+        (moved("", ["0", "3", "6"]), "classifier.5"),
+        (tensors(&by_name("caffenet").expect("a preset"), Names::Own, ""), "fc8"),
+    ] {
+        let ends = |name: &str| {
+            name.ends_with("6.weight") && name.starts_with("fc6") || !name.contains("classifier.6") && !name.contains("fc8")
+        };
+        let trunk: Vec<Tensor> = tensors.into_iter().filter(|tensor| ends(&tensor.name)).collect();
+        let hint = (missing == "fc8").then_some("caffenet");
+        let why = identified(Format::TorchZip, trunk.clone(), hint).unwrap_err().to_string();
+        assert!(why.contains(&format!("lacks {missing}.weight")) && why.contains("train --from"), "{why}");
+        let mut whole = trunk.clone();
+        assert_eq!(super::recognise::add_head(&mut whole).as_deref(), Some(missing));
+        let (identity, told) = identified(Format::TorchZip, whole, hint).unwrap();
+        assert_eq!(told.unwrap(), hint.unwrap_or("torchvision"));
+        assert_eq!(identity.fits[0].classes(), 1);
+    }
+    golden::with(b"x", |path| {
+        let source = Source::open(path).unwrap();
+        let trunk = torchvision("", &[]).into_iter().filter(|tensor| !tensor.name.contains("classifier.6"));
+        let (tensors, metadata) = (trunk.collect(), BTreeMap::new());
+        let contents = Contents { source, format: Format::TorchZip, tensors, metadata, graph: None, remarks: Vec::new() };
+        let (model, notes) = super::open::trunk(contents, None).unwrap().unwrap();
+        assert_eq!((model.net.name.as_str(), model.classes.len()), ("torchvision", 0));
+        assert_eq!((model.tensors["fc8.weight"].len(), model.tensors["fc7.bias"].len()), (0, 4096));
+        assert!(notes.iter().any(|note| note.contains("lacks classifier.6.weight")), "{notes:?}");
+        // It begins a run like any other: with a new head.
+        let head = crate::train::begin::Head::of(&model, &["a".to_string(), "b".to_string()]);
+        assert_eq!(head.rows, [None, None]);
+    });
+}
+
+#[test]
+fn a_file_of_very_many_names_is_refused_before_they_are_compared() {
+    let tensors: Vec<Tensor> = (0..5000).map(|i| named(&format!("{i}.features.0.weight"), &[0])).collect();
+    golden::with(b"", |path| {
+        let entries: Vec<Entry> = tensors.iter().map(|tensor| Entry { name: tensor.name.clone(), shape: vec![0] }).collect();
+        write_tensors(path, &BTreeMap::new(), &entries, Sync::Disk, &mut |_| Ok(Vec::new().into())).unwrap();
+        let why = contents(path).unwrap_err().to_string();
+        assert!(why.contains("5000 tensors"), "{why}");
+    });
+    // As many nets as there are names are not listed one by one.
+    let nets =
+        (0..600).flat_map(|i| ["features.0.weight", "classifier.6.weight"].map(|name| named(&format!("{i}.{name}"), &[1])));
+    let why = identified(Format::TorchZip, nets.collect(), None).unwrap_err().to_string();
+    assert!(why.contains("600 AlexNets") && why.len() < 200, "{why}");
+}
+
+#[test]
+fn a_net_of_very_many_layers_is_refused() {
+    golden::with(b"", |path| {
+        let relu = r#"{"name":"NAME","op":"activation","function":"relu"}"#;
+        let layers: Vec<String> = (0..20_000).map(|i| relu.replace("NAME", &i.to_string())).collect();
+        let net = format!(r#"{{"name":"deep","image_size":8,"layers":[{}]}}"#, layers.join(","));
+        let metadata = BTreeMap::from([("net".to_string(), net)]);
+        write_tensors(path, &metadata, &[], Sync::Disk, &mut |_| Ok(Vec::new().into())).unwrap();
+        let why = crate::weights::open(path, None).unwrap_err().to_string();
+        assert!(why.contains("20000 layers"), "{why}");
+    });
+}

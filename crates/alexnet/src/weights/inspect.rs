@@ -3,7 +3,8 @@
 use super::contents::{Contents, Format, Tensor};
 use super::identify::identify;
 use super::imagenet::Order;
-use super::open::{about, check, checksum, contents};
+use super::open::{about, check, checksum, complete, contents};
+use super::recognise::WITHOUT_HEAD;
 use crate::image::Preprocess;
 use crate::net::{Net, Op};
 use crate::{Error, Result};
@@ -25,7 +26,7 @@ pub struct Inspection {
     pub net: Option<String>,
     /// Rows and columns of the pictures that the net takes.
     pub image_size: Option<usize>,
-    /// Number of classes.
+    /// Number of classes; 0 where the last layer is missing.
     pub classes: Option<usize>,
     /// The first names of the classes.
     pub class_names: Vec<String>,
@@ -65,7 +66,9 @@ pub struct TensorLine {
 /// # Errors
 /// No model file of any known format, or a `net` that it is not.
 pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> {
-    let contents = contents(path.as_ref())?;
+    let mut contents = contents(path.as_ref())?;
+    let held = contents.tensors.len();
+    let missing = complete(&mut contents);
     let sha256 = checksum(&contents)?;
     let identity = match identify(&contents, net) {
         Ok(identity) => identity,
@@ -74,13 +77,15 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         Err(error) => return Ok(odd(contents, sha256, error)),
     };
     let parameter = |i: usize| identity.parameters.iter().find(|found| found.tensor == i).map(|found| found.name.clone());
-    let tensors = lines(&contents, parameter);
+    let mut tensors = lines(&contents, parameter);
+    tensors.truncate(held);
     let settled = identity.net(&contents).ok();
     let (about, trouble) = match settled.map(|net| check(&contents, &identity).and_then(|()| about(&contents, &identity, net))) {
         Some(Ok(about)) => (Some(about), None),
         Some(Err(error)) => (None, Some(message(error))),
         None => (None, None),
     };
+    let trouble = trouble.or_else(|| missing.as_ref().map(|missing| format!("it lacks {missing}.weight, {WITHOUT_HEAD}")));
     let mut remarks: Vec<String> = contents.remarks.iter().chain(&identity.notes).cloned().collect();
     if !contents.metadata.contains_key("net") && contents.graph.is_none() && settled.is_some_and(takes_any_size) {
         remarks.push("no weight depends on the size of the pictures: `train --from` takes others with --image-size".into());
@@ -93,9 +98,9 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
         tensors,
         net: settled.map(|net| net.name.clone()),
         image_size: settled.map(|net| net.image_size),
-        classes: settled.map(crate::net::Net::classes),
+        classes: settled.map(|net| if missing.is_some() { 0 } else { net.classes() }),
         class_order: Order::of(&classes),
-        class_names: classes.into_iter().take(5).collect(),
+        class_names: classes.into_iter().take(if missing.is_some() { 0 } else { 5 }).collect(),
         question: settled.is_none().then(|| identity.question()),
         why: identity.why,
         fits: identity.fits.into_iter().map(|net| net.name).collect(),

@@ -12,6 +12,7 @@
 
 mod caffe;
 mod chain;
+mod classifier;
 mod container;
 mod contents;
 mod foreign;
@@ -50,7 +51,7 @@ pub(crate) use model::{Extra, METADATA_STATE, read_description, write_from};
 pub use model::{Model, parameters, read, write};
 pub use names::Names;
 pub(crate) use open::contents;
-pub use open::{open, open_copied, open_with_notes, sha256};
+pub use open::{open, open_copied, open_for_finetuning, open_with_notes, sha256};
 pub(crate) use protobuf::Message;
 pub use save::{SaveOptions, save};
 pub(crate) use values::Mapping;

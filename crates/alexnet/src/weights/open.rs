@@ -4,7 +4,7 @@ use super::contents::{Contents, Dtype, Format, Stored, Tensor};
 use super::identify::{Found, Identity, identify, of_net};
 use super::model::{MEAN_TENSOR, Model, parameters, read_parts, without_foreign};
 use super::names::Names;
-use super::recognise::{Recognised, recognise};
+use super::recognise::{Recognised, WITHOUT_HEAD, add_head, recognise};
 use super::source::Source;
 use super::{caffe, foreign, known, mean, onnx, paddle, pth};
 use crate::engine::cpu::Ranges;
@@ -31,6 +31,40 @@ pub fn open(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
 /// As [`open`].
 pub fn open_with_notes(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, Vec<String>)> {
     open_by(path.as_ref(), net, |path| super::read(path))
+}
+
+/// As [`open_with_notes`], also for a file that lacks the last layer alone: such a model has no classes, and no values for its last
+/// layer, which its net gives one output. It is for [`crate::train`] to begin from.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for_finetuning(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, Vec<String>)> {
+    match trunk(contents(path.as_ref())?, net)? {
+        Some(found) => Ok(found),
+        None => open_with_notes(path, net),
+    }
+}
+
+/// The model of a file that lacks its last layer alone; none of any other file.
+pub(super) fn trunk(mut contents: Contents, net: Option<&str>) -> Result<Option<(Model, Vec<String>)>> {
+    let Some(missing) = complete(&mut contents) else { return Ok(None) };
+    let identity = identify(&contents, net)?;
+    let mut model = load(&contents, &identity)?;
+    model.classes.clear();
+    for (name, _) in parameters(&model.net)?.into_iter().rev().take(2) {
+        model.tensors.insert(name, Vec::new().into());
+    }
+    let mut notes: Vec<String> = contents.remarks.iter().chain(&identity.notes).cloned().collect();
+    notes.push(format!("lacks {missing}.weight, {WITHOUT_HEAD}"));
+    Ok(Some((model, notes)))
+}
+
+/// Adds a last layer of one output where that alone is missing, and returns its name.
+pub(super) fn complete(contents: &mut Contents) -> Option<String> {
+    if contents.graph.is_some() || contents.metadata.contains_key("net") {
+        return None;
+    }
+    add_head(&mut contents.tensors)
 }
 
 /// As [`open`], with all parameters in memory: the file may change, or be cut off, at any moment, even while it is read.

@@ -1,6 +1,7 @@
 //! Finds AlexNet's parameters among a file's tensors by their names, and tells what else lies there: a second net, a layer more.
 
-use super::contents::Tensor;
+use super::classifier::Classifiers;
+use super::contents::{Dtype, Stored, Tensor};
 use super::names::Names;
 use super::source::Told;
 use std::collections::HashSet;
@@ -21,7 +22,7 @@ pub(crate) struct Recognised {
 const NAMINGS: [Names; 4] = [Names::Torchvision, Names::Paddle, Names::Own, Names::Page];
 
 /// What PyTorch's DataParallel and compile put around modules; they may stand between a name's parts.
-const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
+pub(super) const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
 /// Words for a running average of the weights: of a copy whose original lies beside it.
 const AVERAGED: [&str; 5] = ["ema", "swa", "avg", "average", "averaged"];
@@ -29,24 +30,31 @@ const AVERAGED: [&str; 5] = ["ema", "swa", "avg", "average", "averaged"];
 /// Buffers that change no answer.
 const COUNTERS: [&str; 2] = ["num_batches_tracked", "n_averaged"];
 
+/// Most nets of one file that are looked at.
+const MOST_NETS: usize = 16;
+
 /// Finds the parameters of the one AlexNet among tensors of these names. Wrappers that PyTorch puts around modules are looked through,
 /// and any prefix that all names share. Of a net and its running average, the net is meant.
 ///
 /// # Errors
 /// None, a part of one, or several.
 pub(crate) fn recognise(names: &[&str]) -> Told<Recognised> {
-    let (copies, nets): (Vec<_>, Vec<_>) = places(names).into_iter().partition(|(_, prefix)| averaged(names, prefix));
+    let places = places(names);
+    if places.len() > MOST_NETS {
+        return Err(format!("holds {} AlexNets; save the state_dict of the one that is meant", places.len()));
+    }
+    let (copies, nets): (Vec<_>, Vec<_>) = places.into_iter().partition(|(_, prefix)| averaged(names, prefix));
     let ((naming, prefix), copies) = match (nets.as_slice(), copies.as_slice()) {
         ([], []) => return Err(what_is_missing(names)),
         ([one], copies) => (*one, copies.iter().map(|(_, prefix)| prefix.to_string()).collect()),
         ([], [one]) => (*one, Vec::new()),
         _ => {
-            let prefixes: Vec<_> = nets.iter().chain(&copies).map(|(_, prefix)| format!("`{prefix}`")).collect();
-            let (count, prefixes) = (prefixes.len(), prefixes.join(", "));
+            let prefixes: Vec<_> = nets.iter().chain(&copies).map(|(_, prefix)| format!("`{prefix}`")).take(6).collect();
+            let (count, prefixes) = (nets.len() + copies.len(), prefixes.join(", "));
             return Err(format!("holds {count} AlexNets, under {prefixes}; save the state_dict of the one that is meant"));
         }
     };
-    let parameters = own_names(naming, names, prefix, &copies);
+    let parameters = own_names(&table(naming, names, prefix)?, naming, names, prefix, &copies);
     Ok(Recognised { names: naming, prefix: prefix.into(), parameters, copies })
 }
 
@@ -81,12 +89,60 @@ pub(crate) fn strays<'a>(tensors: &'a [Tensor], recognised: &Recognised) -> Stra
     strays
 }
 
+/// Adds a last layer of one output to tensors that are an AlexNet but for this: a trunk to begin from. Returns the name of what was
+/// missing, or none if nothing was added.
+pub(crate) fn add_head(tensors: &mut Vec<Tensor>) -> Option<String> {
+    let (naming, before, missing) = headless(&tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>())?;
+    let bias = tensors.iter().find(|tensor| tensor.name == format!("{before}.bias"))?;
+    let &[inputs] = bias.shape.as_slice() else { return None };
+    let shape = if naming.transposed() { vec![inputs, 1] } else { vec![1, inputs] };
+    for (part, shape) in [("weight", shape), ("bias", vec![1])] {
+        let name = format!("{missing}.{part}");
+        tensors.push(Tensor { name, shape, dtype: Dtype::F32, stored: Stored::Same(0.0) });
+    }
+    Some(missing)
+}
+
+/// Of an AlexNet without its last layer: its naming, and the names of the layer before the last and of the last.
+fn headless(names: &[&str]) -> Option<(Names, String, String)> {
+    if has_net(names) {
+        return None;
+    }
+    let classifiers = Classifiers::of(names);
+    let found: Vec<_> = NAMINGS
+        .into_iter()
+        .flat_map(|naming| {
+            let (first, classifiers) = (naming.of("conv1.weight").unwrap_or_default(), &classifiers);
+            let prefixes: Vec<&str> = names.iter().filter_map(|name| before(name, &first)).take(MOST_NETS).collect();
+            prefixes.into_iter().filter_map(move |prefix| {
+                let layer = |own: &str| naming.of(own).and_then(|name| Some(name.strip_suffix(".weight")?.to_string()));
+                let (one, last) = match naming {
+                    Names::Torchvision => classifiers.headless(prefix)?,
+                    _ => (layer("fc7.weight")?, layer("fc8.weight")?),
+                };
+                let (one, last) = (format!("{prefix}{one}"), format!("{prefix}{last}"));
+                names.contains(&format!("{one}.weight").as_str()).then_some((naming, one, last))
+            })
+        })
+        .collect();
+    // Of two trunks neither is surely meant.
+    if let [_] = found.as_slice() { found.into_iter().next() } else { None }
+}
+
+/// Our name and theirs of a naming's weights and biases, as they are in a file.
+fn table(naming: Names, names: &[&str], prefix: &str) -> Told<Vec<(String, String)>> {
+    if naming == Names::Torchvision { Classifiers::of(names).names(prefix) } else { Ok(naming.all()) }
+}
+
 /// Each naming and prefix under which both the first and the last layer lie.
 fn places<'a>(names: &[&'a str]) -> Vec<(Names, &'a str)> {
     let mut places = Vec::new();
     for naming in NAMINGS {
         let (Some(first), Some(last)) = (naming.of("conv1.weight"), naming.of("fc8.weight")) else { continue };
-        let ends: HashSet<&str> = names.iter().filter_map(|name| before(name, &last)).collect();
+        let mut ends: HashSet<&str> = names.iter().filter_map(|name| before(name, &last)).collect();
+        if naming == Names::Torchvision {
+            ends.extend(Classifiers::of(names).prefixes());
+        }
         let starts = names.iter().filter_map(|name| before(name, &first)).filter(|prefix| ends.contains(prefix));
         places.extend(starts.map(|prefix| (naming, prefix)));
     }
@@ -120,14 +176,13 @@ fn averaged(names: &[&str], prefix: &str) -> bool {
 }
 
 /// Our names of all tensors behind a prefix. An own net may have more layers than AlexNet (`conv6`).
-fn own_names(naming: Names, names: &[&str], prefix: &str, copies: &[String]) -> Vec<(String, usize)> {
+fn own_names(table: &[(String, String)], naming: Names, names: &[&str], prefix: &str, copies: &[String]) -> Vec<(String, usize)> {
     let kept = names.iter().enumerate().filter(|(_, name)| !copies.iter().any(|copy| name.starts_with(copy)));
     if naming == Names::Own {
         let parts = [".weight", ".bias", ".running_mean", ".running_var"];
         let own = kept.filter_map(|(i, name)| Some((without_wrappers(name.strip_prefix(prefix)?), i)));
         return own.filter(|(name, _)| parts.iter().any(|part| name.ends_with(part))).collect();
     }
-    let table: Vec<_> = naming.all();
     let own = |name: &str| table.iter().find(|(_, theirs)| before(name, theirs) == Some(prefix)).map(|(own, _)| own.clone());
     kept.filter_map(|(i, name)| Some((own(name)?, i))).collect()
 }
@@ -136,12 +191,19 @@ fn without_wrappers(name: &str) -> String {
     name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
 }
 
+/// What to do with a net that lacks its last layer.
+pub(crate) const WITHOUT_HEAD: &str = "its last layer, so it has no classes; `alexnet train --from` trains a new one";
+
 /// Why there is no net: a trunk without its last layer, or names of something else.
 fn what_is_missing(names: &[&str]) -> String {
+    if let Some((naming, _, missing)) = headless(names) {
+        let whose = naming.describe().split(" (").next().unwrap_or_default();
+        return format!("has {whose}, but lacks {missing}.weight, {}", WITHOUT_HEAD);
+    }
     let trunk = |naming: &Names| {
         let first = naming.of("conv1.weight")?;
         let prefix = names.iter().find_map(|name| before(name, &first))?;
-        let found = own_names(*naming, names, prefix, &[]);
+        let found = own_names(&naming.all(), *naming, names, prefix, &[]);
         let known =
             found.iter().filter(|(own, _)| naming.of(own).is_some_and(|theirs| naming.all().iter().any(|row| row.1 == theirs)));
         Some((known.count(), *naming, prefix))

@@ -137,7 +137,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     // A run that goes on keeps others out from the beginning; a new one makes its folder when all else is known to work.
     let open = |path: &Path| if first { RunFolder::open(path) } else { Ok(RunFolder::of_other(path)) };
     let resumed = args.resume.as_deref().map(open).transpose()?;
-    let start = args.from.as_deref().map(|path| crate::model_file::open(path, args.net.as_deref())).transpose()?;
+    let start = args.from.as_deref().map(|path| crate::model_file::open_for_finetuning(path, args.net.as_deref())).transpose()?;
     let mut config = match &resumed {
         Some(folder) => resolve::of_run(args, Config::read(&folder.config())?)?,
         None => resolve::anew(args, start.as_ref())?,
@@ -254,7 +254,8 @@ fn network(config: &Config, start: Option<&Model>, classes: usize) -> anyhow::Re
 
 /// A model that a run knows to be of a net; a file that tells so itself need not hear it.
 fn of_format(path: &Path, net: &str) -> anyhow::Result<Model> {
-    let model = weights::open(path, Some(net)).or_else(|_| weights::open(path, None))?;
+    let open = |net| weights::open_for_finetuning(path, net).map(|(model, _)| model);
+    let model = open(Some(net)).or_else(|_| open(None))?;
     if model.net.name != net {
         bail!("{}: the run began with a {net}, and this is a {}", path.display(), model.net.name);
     }
