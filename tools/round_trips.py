@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Model files of other tools read here, and ours read there, with equal answers.
 
-    python tools/round_trips.py target/release/alexnet [torch] [onnx] [graphs] [paddle] [caffe]
+    python tools/round_trips.py target/release/alexnet [torch] [checkpoints] [onnx] [exports] [graphs] [paddle] [caffe]
 
-Needs numpy and pillow, and what each part names: torch and torchvision; these and onnxruntime; onnxruntime alone; paddlepaddle;
-torch and protobuf. Without a list, all parts whose packages are installed. `graphs` takes presets too, as graphs:paper,bvlc. Answers are compared as logits less their mean, with the relative bound of 1e-5 (of the
+Needs numpy and pillow, and what each part names: torch and torchvision (twice); these and onnxruntime (twice, the second time with
+onnx as well); onnxruntime alone; paddlepaddle; torch and protobuf. Without a list, all parts whose packages are installed. `graphs` takes presets too, as graphs:paper,bvlc. Answers are compared as logits less their mean, with the relative bound of 1e-5 (of the
 largest), for a random picture of 256 x 256, which no preset resizes.
 """
 
@@ -126,11 +126,70 @@ def torch_part(folder, picture):
     zip_file.unlink()
 
 
-def run(path, feed):
+def checkpoints_part(folder, picture):
+    """AlexNets as people save them: other orders within the classifier, wrappers, checkpoints, kinds of numbers."""
+    import torch
+    import torchvision
+    from torch import nn
+
+    torch.manual_seed(3)
+    net = torchvision.models.alexnet(num_classes=7).eval()
+    state = net.state_dict()
+    images = torch.tensor(prepared(picture, **TORCH))
+    with torch.no_grad():
+        wanted = net(images).numpy()
+
+    def renamed(change):
+        return {change(name): tensor for name, tensor in state.items()}
+
+    def moved(**to):
+        layer = lambda name: to.get("_" + name.split(".")[1], name.split(".")[1])
+        return renamed(lambda name: f"classifier.{layer(name)}.{name.split('.')[2]}" if name.startswith("classifier") else name)
+
+    lightning = {"epoch": 1, "global_step": 9, "pytorch-lightning_version": "2.4.0", "hyper_parameters": {"lr": 0.1},
+                 "callbacks": {"ModelCheckpoint": {"best": 0.5}}, "optimizer_states": [{"state": {}, "param_groups": [{"lr": 0.1}]}]}  # fmt: skip
+    parallel = nn.DataParallel(net)
+    features = {name.replace("features.", "features.module."): tensor for name, tensor in state.items()}
+    cases = {
+        "dropout behind its layer (0, 3, 6)": moved(_1="0", _4="3"),
+        "no dropout (0, 2, 4)": moved(_1="0", _4="2", _6="4"),
+        "dropout before each layer (1, 4, 7)": moved(_6="7"),
+        "head in a Sequential": moved(_6="6.1"),
+        "head in a Sequential, order 0, 3, 6": moved(_1="0", _4="3", _6="6.1"),
+        "head in a Sequential of a DataParallel": {"module." + name: t for name, t in moved(_6="6.0").items()},
+        "DataParallel": parallel.state_dict(),
+        "DataParallel of the features, as PyTorch's ImageNet example": {"arch": "alexnet", "epoch": 9, "state_dict": features},
+        "compiled": renamed(lambda name: "_orig_mod." + name),
+        "Lightning": {**lightning, "state_dict": renamed(lambda name: "model." + name)},
+        "fp16": {name: t.half() for name, t in state.items()},
+        "bf16": {name: t.bfloat16() for name, t in state.items()},
+        "f64": {name: t.double() for name, t in state.items()},
+        "parameters": dict(net.named_parameters()),
+        "with an optimizer": {"model_state_dict": state, "optimizer_state_dict": torch.optim.SGD(net.parameters(), 0.1, 0.9).state_dict()},
+    }  # fmt: skip
+    cases |= {f"under {prefix}": renamed(lambda name: prefix + name) for prefix in ("net.", "backbone.", "encoder.", "base.alexnet.")}
+    cases |= {f"in {key}": {"epoch": 2, key: state} for key in ("model", "net", "state_dict", "weights")}
+    path = folder / "case.pth"
+    for what, saved in cases.items():
+        torch.save(saved, path)
+        right = wanted
+        if what in ("fp16", "bf16"):
+            rounded = torchvision.models.alexnet(num_classes=7).eval()
+            rounded.load_state_dict({name: t.float() for name, t in saved.items()})
+            with torch.no_grad():
+                right = rounded(images).numpy()
+        compare(f"torch.save, {what} -> alexnet", ours(path, picture), right)
+    path.unlink()
+
+
+def run(path, feed, optimised=True):
     """Logits by ONNX Runtime."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return session.run(None, {session.get_inputs()[0].name: feed})[0]
 
 
@@ -166,7 +225,221 @@ def onnx_part(folder, picture):
     source.unlink()
 
 
-PRESETS = ("torchvision", "paper", "bvlc", "caffenet", "onnx-bvlc", "original-145", "owt", "paddle", "seed-code", "slim")
+def exports_part(folder, _):
+    """Graphs of small AlexNets as exporters and converters write them, against ONNX Runtime."""
+    import onnx
+    import onnxruntime  # noqa: F401
+    import torch
+    from onnx import TensorProto, helper, numpy_helper
+    from torch import nn
+
+    class Small(nn.Module):
+        def __init__(self, norm="", pad=False):
+            super().__init__()
+            maps = lambda n: {"batch": [nn.BatchNorm2d(n)], "local": [nn.LocalResponseNorm(5, 1e-2, 0.75, 2.0)]}.get(norm, [])
+            units = lambda n: [nn.BatchNorm1d(n)] if norm == "batch" else []
+            first = [nn.ZeroPad2d(2), nn.Conv2d(3, 8, 11, 4)] if pad else [nn.Conv2d(3, 8, 11, 4, 2)]
+            second = [nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(8, 12, 5, 2)] if pad else [nn.Conv2d(8, 12, 5, padding=2)]
+            pool = [nn.ZeroPad2d((0, 1, 0, 1)), nn.MaxPool2d(3, 2)] if pad else [nn.MaxPool2d(3, 2)]
+            self.features = nn.Sequential(*first, *maps(8), nn.ReLU(), nn.MaxPool2d(3, 2), *second, *maps(12), nn.ReLU(), *pool)
+            with torch.no_grad():
+                side = self.features.eval()(torch.zeros(1, 3, 127, 127)).shape[-1]
+            self.classifier = nn.Sequential(nn.Dropout(), nn.Linear(12 * side * side, 20), *units(20), nn.ReLU(), nn.Linear(20, 5))
+
+        def forward(self, x):
+            return self.classifier(torch.flatten(self.features(x), 1))
+
+    def net(**options):
+        torch.manual_seed(4)
+        made = Small(**options)
+        for module in made.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                nn.init.uniform_(module.weight, 0.5, 2)
+                nn.init.uniform_(module.bias, -1, 1)
+                nn.init.uniform_(module.running_mean, -0.3, 0.3)
+                nn.init.uniform_(module.running_var, 0.05, 0.3)
+        return made.eval()
+
+    example = torch.zeros(1, 3, 127, 127)
+    path = folder / "graph.onnx"
+    right = folder / "right.png"
+
+    def check(what, feed=lambda x: x):
+        about = json.loads(alexnet("inspect", path, "--json"))["preprocess"]
+        if about is None:
+            failed.append(what)
+            print(f"{what}: {json.loads(alexnet('inspect', path, '--json'))['trouble']}  FAILED", flush=True)
+            return
+        side = next(iter(about["resize"].values()))
+        Image.fromarray(np.random.default_rng(9).integers(0, 256, (side, side, 3), np.uint8)).save(right)
+        images = prepared(right, about["crop"], about["mean"]["channel"], about["std"], about["scale"], about["channels"] == "bgr")
+        # Its optimisations take a Pad of weights for one of maps.
+        compare(f"{what} -> alexnet", ours(path, right), run(path, feed(images), optimised=False))
+
+    def edited(what, change, feed=lambda x: x):
+        model = onnx.load(path)
+        change(model)
+        onnx.checker.check_model(model)
+        onnx.save(model, path)
+        check(what, feed)
+
+    def export(made, dynamo=False, **options):
+        torch.onnx.export(made, (example,), path, dynamo=dynamo, verbose=False, **options)
+
+    for dynamo in (False, True):
+        by = "dynamo" if dynamo else "script"
+        for what, options in (("plain", {}), ("batch norm", {"norm": "batch"}), ("local norm", {"norm": "local"}), ("padding", {"pad": True})):
+            try:
+                export(net(**options), dynamo)
+            except ModuleNotFoundError as missing:
+                print(f"torch.onnx.export, dynamo {dynamo}: needs {missing.name}, left out")
+                break
+            check(f"torch.onnx.export ({by}), {what}")
+        equal = net()
+        with torch.no_grad():
+            for layer in (equal.features[0], equal.features[3]):
+                layer.bias = nn.Parameter(torch.full_like(layer.bias, 0.1))
+            equal.classifier[1].bias.fill_(0.2)
+        export(equal, dynamo)
+        check(f"torch.onnx.export ({by}), equal biases")
+    export(net(norm="batch"), training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
+    check("torch.onnx.export, batch norm that is not folded")
+
+    def weights(model):
+        return {tensor.name: tensor for tensor in model.graph.initializer}
+
+    def behind(op):
+        """Every weight of two axes or more, and every bias, comes out of a node."""
+
+        def change(model):
+            nodes, tensors = [], []
+            for tensor in model.graph.initializer:
+                values = numpy_helper.to_array(tensor)
+                axes = list(range(values.ndim))
+                kept, name = tensor.name + "_kept", tensor.name
+                if op == "Transpose" and values.ndim >= 2:
+                    order = axes[::-1]
+                    nodes.append(helper.make_node("Transpose", [kept], [name], perm=[int(i) for i in np.argsort(order)]))
+                    values = values.transpose(order)
+                elif op == "Reshape":
+                    tensors.append(numpy_helper.from_array(np.array(values.shape, np.int64), name + "_shape"))
+                    nodes.append(helper.make_node("Reshape", [kept, name + "_shape"], [name]))
+                    values = values.reshape(-1)
+                elif op == "Unsqueeze":
+                    tensors.append(numpy_helper.from_array(np.array([0], np.int64), name + "_axes"))
+                    nodes.append(helper.make_node("Squeeze", [kept, name + "_axes"], [name]))
+                    values = values[None]
+                elif op == "Cast":
+                    nodes.append(helper.make_node("Cast", [kept], [name], to=TensorProto.FLOAT))
+                    values = values.astype(np.float16)
+                elif op == "Constant":
+                    nodes.append(helper.make_node("Constant", [], [name], value=numpy_helper.from_array(values, name)))
+                    continue
+                elif op == "Identity":
+                    nodes.append(helper.make_node("Identity", [kept], [name]))
+                elif op == "Pad" and values.ndim == 4:
+                    # Kernels one narrower than their window.
+                    values = values.copy()
+                    values[:, :, -1] = 0
+                    tensors.append(numpy_helper.from_array(np.array([0, 0, 0, 0, 0, 0, 1, 0], np.int64), name + "_pads"))
+                    nodes.append(helper.make_node("Pad", [kept, name + "_pads"], [name]))
+                    values = values[:, :, :-1]
+                else:
+                    kept = name
+                tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), kept))
+            del model.graph.initializer[:]
+            model.graph.initializer.extend(tensors)
+            rest = list(model.graph.node)
+            del model.graph.node[:]
+            model.graph.node.extend(nodes + rest)
+
+        return change
+
+    for op in ("Identity", "Transpose", "Reshape", "Unsqueeze", "Cast", "Constant", "Pad"):
+        export(net())
+        edited(f"weights behind {op}", behind(op))
+
+    def automatic(auto):
+        def change(model):
+            for node in model.graph.node:
+                if node.op_type in ("Conv", "MaxPool"):
+                    kept = [a for a in node.attribute if a.name not in ("pads", "auto_pad")]
+                    del node.attribute[:]
+                    node.attribute.extend(kept + [helper.make_attribute("auto_pad", auto)])
+            side = {"SAME_UPPER": 8, "SAME_LOWER": 8, "VALID": 4}[auto]
+            for tensor in model.graph.initializer:
+                values = numpy_helper.to_array(tensor)
+                if values.ndim == 2 and values.shape[0] == 20:
+                    grown = np.random.default_rng(5).standard_normal((20, 12 * side * side), np.float32) * 0.1
+                    tensor.CopyFrom(numpy_helper.from_array(grown, tensor.name))
+            del model.graph.value_info[:]
+
+        return change
+
+    for auto in ("SAME_UPPER", "SAME_LOWER", "VALID"):
+        export(net())
+        edited(f"auto_pad {auto}", automatic(auto))
+
+    def channels_last(model):
+        """As tf2onnx leaves it: the input and the features have their channels last."""
+        graph = model.graph
+        old = graph.input[0].name
+        first = helper.make_node("Transpose", ["nhwc"], [old], perm=[0, 3, 1, 2])
+        nodes = [first]
+        for node in graph.node:
+            if node.op_type == "Flatten":
+                nodes.append(helper.make_node("Transpose", [node.input[0]], ["last"], perm=[0, 2, 3, 1]))
+                graph.initializer.append(numpy_helper.from_array(np.array([1, -1], np.int64), "flat_shape"))
+                nodes.append(helper.make_node("Reshape", ["last", "flat_shape"], list(node.output)))
+            else:
+                nodes.append(node)
+        del graph.node[:]
+        graph.node.extend(nodes)
+        del graph.input[:]
+        graph.input.append(helper.make_tensor_value_info("nhwc", TensorProto.FLOAT, [1, 127, 127, 3]))
+        del graph.value_info[:]
+
+    nhwc = lambda images: np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    export(net())
+    edited("channels last", channels_last, nhwc)
+    export(net())
+    edited("channels last, weights behind Transpose", lambda model: (behind("Transpose")(model), channels_last(model)), nhwc)
+
+    def scaled(model):
+        """What folding leaves of a batch norm: a product and a sum, one number a channel."""
+        nodes = []
+        for node in model.graph.node:
+            nodes.append(node)
+            if node.op_type == "Conv":
+                out = weights(model)[node.input[1]].dims[0]
+                name, numbers = node.output[0], np.random.default_rng(out).uniform(0.5, 2, (2, out, 1, 1)).astype(np.float32)
+                node.output[0] = name + "_conv"
+                for part, values in zip(("scale", "shift"), numbers):
+                    model.graph.initializer.append(numpy_helper.from_array(values, f"{name}_{part}"))
+                nodes.append(helper.make_node("Mul", [name + "_conv", name + "_scale"], [name + "_scaled"]))
+                nodes.append(helper.make_node("Add", [name + "_scaled", name + "_shift"], [name]))
+        del model.graph.node[:]
+        model.graph.node.extend(nodes)
+        del model.graph.value_info[:]
+
+    export(net())
+    edited("a product and a sum behind convolutions", scaled)
+
+    # External data, one file, with and without its length.
+    export(net())
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="graph.data", size_threshold=64)
+    check("external data")
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        kept = [entry for entry in tensor.external_data if entry.key != "length"]
+        del tensor.external_data[:]
+        tensor.external_data.extend(kept)
+    onnx.save(model, path)
+    check("external data without lengths")
+
+
+PRESETS = ("torchvision", "paper", "bvlc", "caffenet", "alexnet-bn", "onnx-bvlc", "original-145", "owt", "paddle", "seed-code", "slim")
 
 
 def graphs_part(folder, _, presets=PRESETS):
@@ -426,7 +699,15 @@ def caffe_part(folder, picture):
         back.unlink()
 
 
-PARTS = {"torch": torch_part, "onnx": onnx_part, "graphs": graphs_part, "paddle": paddle_part, "caffe": caffe_part}
+PARTS = {
+    "torch": torch_part,
+    "checkpoints": checkpoints_part,
+    "onnx": onnx_part,
+    "exports": exports_part,
+    "graphs": graphs_part,
+    "paddle": paddle_part,
+    "caffe": caffe_part,
+}
 
 
 def main():
