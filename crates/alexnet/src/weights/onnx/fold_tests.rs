@@ -123,6 +123,10 @@ fn zeros_around_maps_are_the_padding_of_what_takes_them() {
     let file = sums(2, vec![node("Pad", &["x"], "p", pads), node("Conv", &["p", "c"], "v", &[])], 5, 1, vec![]);
     assert_eq!(first_pad(&file), Pad { top: 1, left: 2, bottom: 2, right: 1 });
     assert_eq!(answers(&opened(&file), &[1.0; 12]), [12.0, 12.5]);
+    // A mean that is taken off behind the zeros would be taken off them, too.
+    let nodes = vec![node("Pad", &["x"], "p", pads), node("Sub", &["p", "mean"], "q", &[]), node("Conv", &["q", "c"], "v", &[])];
+    let why = golden::complaint(&sums(2, nodes, 5, 1, vec![tensor("mean", &[], &[0.5])]));
+    assert!(why.contains("Pad before a Sub"), "{why}");
     // PyTorch's older exporter computes ONNX's order of the same padding in the graph.
     let listed = |name: &str, numbers: &[i64]| {
         let value = Message::default().text(1, "value").message(5, ints("", numbers));
