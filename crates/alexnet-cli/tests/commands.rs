@@ -7,13 +7,13 @@ use std::process::{Command, Output};
 mod data;
 #[path = "commands/explain.rs"]
 mod explain;
+#[path = "commands/first_steps.rs"]
+mod first_steps;
 #[path = "commands/labels.rs"]
 mod labels;
 #[cfg(unix)]
 #[path = "commands/pipes.rs"]
 mod pipes;
-#[path = "commands/first_steps.rs"]
-mod first_steps;
 
 fn alexnet(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_alexnet")).args(arguments).output().expect("the program starts")

@@ -16,9 +16,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Longest header that is believed, in bytes: a thousand classes' names and more. The format allows 100 MB, of which reading would take
-/// more than a gigabyte.
-const MAX_HEADER: u64 = 1 << 24;
+/// Longest header that the format allows, in bytes.
+const MAX_HEADER: u64 = 100_000_000;
+/// Longest header that is read: a thousand classes' names and far more. One of the format's longest would take more than a gigabyte.
+const LONGEST_HEADER: u64 = 1 << 24;
 /// Most tensors that are believed; a state of training holds some hundred.
 const MOST_TENSORS: usize = 1 << 14;
 
@@ -136,6 +137,12 @@ impl TensorFile {
             return Err(Error::file(
                 path,
                 format!("cut off: its header has {size} bytes, the file only {length}; copy it again"),
+            ));
+        }
+        if size > LONGEST_HEADER {
+            return Err(Error::file(
+                path,
+                format!("its header has {size} bytes; that of a model here has at most {LONGEST_HEADER}"),
             ));
         }
         let mut bytes = Vec::with_capacity(size as usize);

@@ -65,6 +65,24 @@ fn ints(node: &Node, model: &Model) -> Option<Vec<i64>> {
             },
         },
         "Identity" | "Cast" | "Unsqueeze" | "Squeeze" | "Reshape" => of(node.inputs.first()?)?.clone(),
+        "Shape" => {
+            let list = node.inputs.first().filter(|input| !model.rows.contains_key(*input)).and_then(of)?;
+            vec![list.len() as i64]
+        }
+        "Gather" => {
+            let (list, &[at]) = (of(node.inputs.first()?)?, of(node.inputs.get(1)?)?.as_slice()) else { return None };
+            vec![*list.get(usize::try_from(at).ok()?)?]
+        }
+        "Add" | "Sub" | "Mul" => {
+            let [a, b] = node.inputs.as_slice() else { return None };
+            let (&[a], &[b]) = (of(a)?.as_slice(), of(b)?.as_slice()) else { return None };
+            let result = match node.op.as_str() {
+                "Add" => a.checked_add(b),
+                "Sub" => a.checked_sub(b),
+                _ => a.checked_mul(b),
+            };
+            vec![result?]
+        }
         "ConstantOfShape" => {
             let &[length @ 1..=64] = of(node.inputs.first()?)?.as_slice() else { return None };
             let (_, value) = node.tensor("value")?;

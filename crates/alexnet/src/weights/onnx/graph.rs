@@ -50,7 +50,7 @@ pub(super) fn net(model: &mut Model, source: &Source) -> Told<(Graph, Vec<String
         if node.inputs.first() != Some(&value) && !matches!(node.op.as_str(), "Add" | "Mul") {
             return Err(format!("its operator {} takes {value} in an unusual place", node.op));
         }
-        if walk.chain.is_empty() && matches!(node.op.as_str(), "Add" | "Sub" | "Mul" | "Div") {
+        if walk.chain.is_empty() && !walk.is_padded() && matches!(node.op.as_str(), "Add" | "Sub" | "Mul" | "Div") {
             front.step(node, &value, walk.channels_last, walk.model, source)?;
         } else {
             walk.step(node, &value)?;

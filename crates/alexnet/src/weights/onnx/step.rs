@@ -43,8 +43,16 @@ impl<'a> Walk<'a> {
         self.pad.map_or(Ok(self.chain), |_| Err("its graph ends in a Pad".into()))
     }
 
+    /// Whether a Pad waits for the layer that takes it up.
+    pub(super) fn is_padded(&self) -> bool {
+        self.pad.is_some()
+    }
+
     /// Adds a normalisation over channels.
     pub(super) fn norm(&mut self, norm: Op) -> Told<()> {
+        if self.is_padded() {
+            return Err("its Pad before a normalisation is not known here".into());
+        }
         self.maps("normalisation")?;
         self.chain.push("norm", norm);
         Ok(())
