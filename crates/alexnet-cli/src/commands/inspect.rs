@@ -26,17 +26,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json { out::print_json(&inspection) } else { out::print(&text(&inspection)) }
 }
 
-/// A file's own words, without what a terminal would take for commands.
-fn printable(words: &str) -> String {
-    words.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
-}
-
 fn text(inspection: &Inspection) -> String {
     let mut rows = vec![["tensor", "shape", "", "parameter"].map(String::from)];
     for tensor in &inspection.tensors {
         let shape: Vec<_> = tensor.shape.iter().map(usize::to_string).collect();
         let parameter = tensor.parameter.clone().unwrap_or_default();
-        rows.push([printable(&tensor.name), shape.join(" x "), tensor.dtype.into(), parameter]);
+        rows.push([tensor.name.clone(), shape.join(" x "), tensor.dtype.into(), parameter]);
     }
     let mut text = format!("{}, {} bytes\n", inspection.format, with_commas(inspection.bytes));
     text += &format!("sha256 {}\n\n", inspection.sha256);
