@@ -53,6 +53,8 @@ struct Inner {
     /// Clients with requests at work: how many, and when one of them last had a turn.
     clients: HashMap<IpAddr, (usize, u64)>,
     turns: u64,
+    /// Whether the next turn is the oldest piece's, for work without and with inputs.
+    by_age: [bool; 2],
     /// Turns since the oldest piece has been waiting for what others hold.
     passed: u32,
 }
@@ -78,8 +80,16 @@ impl Scheduler {
         // One batch in the network and one that fills up; at least ten crops. And half a batch of small requests.
         let reserve = batch.div_ceil(2);
         let total = Need { decoders: threads, memory: decode_memory(limits), inputs: (2 * batch).max(16) + reserve };
-        let inner =
-            Inner { free: total, waiting: Vec::new(), requests: 0, next: 0, clients: HashMap::new(), turns: 0, passed: 0 };
+        let inner = Inner {
+            free: total,
+            waiting: Vec::new(),
+            requests: 0,
+            next: 0,
+            clients: HashMap::new(),
+            turns: 0,
+            by_age: [false; 2],
+            passed: 0,
+        };
         Arc::new(Scheduler { inner: Mutex::new(inner), total, reserve, places: limits.requests })
     }
 
@@ -163,15 +173,21 @@ impl Scheduler {
         } else if inner.passed >= PASSING {
             return None;
         }
-        let by_cost = inner.turns.is_multiple_of(2);
-        let key = |waiting: &Waiting| {
-            let Request { number, client, ref used, .. } = *waiting.request;
-            let last = inner.clients.get(&client).map_or(0, |(_, last)| *last);
-            let cost = if by_cost { used.load(Ordering::Relaxed) + waiting.cost } else { 0 };
-            (last, cost, number)
-        };
-        let fitting = inner.waiting.iter().enumerate().filter(|(_, waiting)| fits(waiting));
-        let (at, _) = fitting.min_by_key(|(_, waiting)| key(waiting))?;
+        // Work of the network and other work have turns of their own: else one could always meet the turns of the oldest.
+        let first = usize::from(inner.turns.is_multiple_of(2));
+        let (at, class) = [first, 1 - first].into_iter().find_map(|class| {
+            let by_cost = !inner.by_age[class];
+            let key = |waiting: &Waiting| {
+                let Request { number, client, ref used, .. } = *waiting.request;
+                let last = inner.clients.get(&client).map_or(0, |(_, last)| *last);
+                let cost = if by_cost { used.load(Ordering::Relaxed) + waiting.cost } else { 0 };
+                (last, cost, number)
+            };
+            let of_class = |waiting: &Waiting| usize::from(waiting.need.inputs > 0) == class && fits(waiting);
+            let fitting = inner.waiting.iter().enumerate().filter(|(_, waiting)| of_class(waiting));
+            fitting.min_by_key(|(_, waiting)| key(waiting)).map(|(at, _)| (at, class))
+        })?;
+        inner.by_age[class] = !inner.by_age[class];
         if !inner.waiting.iter().min_by_key(|waiting| waiting.request.number).is_some_and(fits) {
             inner.passed += 1;
         }

@@ -50,7 +50,7 @@ impl Uploads {
         Arc::new(Uploads {
             inner: Mutex::default(),
             changed: Notify::new(),
-            most: (2 * limits.body).max(8 << 20),
+            most: limits.body.max(8 << 20),
             reserve: limits.body.max(4 << 20),
             small: (limits.body / 16).max(64 << 10),
             places: limits.requests,
