@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use alexnet_kernels::peak::{self, Factors};
+use alexnet_kernels::roofline::{self, Factors};
 
 use super::describe::{Cost, Pass, cost, has, how};
 use super::program::{Program, Purpose};
