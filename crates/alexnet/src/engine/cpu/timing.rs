@@ -95,7 +95,7 @@ impl Cpu {
             Precision::Bf16 => Factors::Bf16,
             Precision::Int8 | Precision::Int4 => Factors::Bytes,
         };
-        Limits { flops: peak::flops(&context, factors, threads), read: peak::read(&context, threads) }
+        Limits { flops: roofline::flops(&context, factors, threads), read: roofline::read(&context, threads) }
     }
 
     /// Times every step of training, or else of inference, from now on; what was measured before is forgotten.
