@@ -6,6 +6,7 @@
 //! 2. [`engine::Engine`] runs a net: trainer, evaluator and predictor know only this trait.
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns a picture into numbers everywhere.
 
+pub mod classifier;
 pub mod data;
 pub mod draw;
 pub mod engine;
@@ -27,4 +28,5 @@ pub mod tensorboard;
 pub mod train;
 pub mod weights;
 
+pub use classifier::{Classifier, Prediction, Predictions};
 pub use error::{Error, Result};
