@@ -1,25 +1,17 @@
-//! Chores of the repository: `cargo xtask check` runs all that CI runs.
+//! Chores of the repository.
 
-use std::process::Command;
+mod ci;
+
+const USAGE: &str = "usage: cargo xtask ci [quick|full] [STAGE...]
+  quick  what to run before a commit: format, lints, documentation, tests
+  full   everything that CI runs (the default); installs what it needs with apt-get, pip and npm
+  STAGE  only these stages, by name";
 
 fn main() -> anyhow::Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("check") => check(),
-        _ => anyhow::bail!("usage: cargo xtask check"),
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)).unwrap_or_default();
+    match command {
+        "ci" => ci::run(rest),
+        _ => anyhow::bail!("{USAGE}"),
     }
-}
-
-/// Format, lints, documentation and tests, in the order of their cost.
-fn check() -> anyhow::Result<()> {
-    run("cargo", &["fmt", "--all", "--check"])?;
-    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    run("cargo", &["doc", "--workspace", "--no-deps", "--document-private-items"])?;
-    run("cargo", &["test", "--workspace"])
-}
-
-fn run(program: &str, args: &[&str]) -> anyhow::Result<()> {
-    eprintln!("$ {program} {}", args.join(" "));
-    let status = Command::new(program).args(args).status()?;
-    anyhow::ensure!(status.success(), "{program} {} failed", args.join(" "));
-    Ok(())
 }

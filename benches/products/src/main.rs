@@ -13,8 +13,8 @@ use std::time::Instant;
 use alexnet_kernels::context::{Context, Convolutions, Precision};
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::random::Key;
-use alexnet_kernels::team::Team;
-use alexnet_kernels::threads::Serial;
+use alexnet_kernels::thread_pool::ThreadPool;
+use alexnet_kernels::executor::Serial;
 use alexnet_kernels::{linear, peak};
 
 /// Layer, rows of A for a picture, K, N.
@@ -61,7 +61,7 @@ fn both(batch: usize) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn table(batch: usize, threads: usize) -> Result<(), Box<dyn std::error::Error>> {
-    let team = Team::new(threads)?;
+    let team = ThreadPool::new(threads)?;
     let (isa, convolutions, precision) = (Isa::from_env()?, Convolutions::default(), Precision::F32);
     let context = Context { isa, threads: &team, convolutions, precision };
     let peak = peak::flops(&context, peak::Factors::Floats, threads) / 1e9;

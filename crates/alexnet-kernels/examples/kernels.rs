@@ -5,17 +5,17 @@
 use std::time::Instant;
 
 use alexnet_kernels::context::{Context, Convolutions, Precision};
+use alexnet_kernels::executor::{Executor, Serial};
+use alexnet_kernels::feature_map::{FeatureMap, Sides};
 use alexnet_kernels::isa::Isa;
-use alexnet_kernels::map::{Map, Sides};
+use alexnet_kernels::optim::sgd::{Form, Rule};
 use alexnet_kernels::random::Key;
-use alexnet_kernels::threads::{Serial, Threads};
-use alexnet_kernels::update::{Form, Rule};
 use alexnet_kernels::{conv, linear};
 
 /// Tasks dealt out to as many threads as there are cores.
 struct Cores;
 
-impl Threads for Cores {
+impl Executor for Cores {
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let next = std::sync::atomic::AtomicUsize::new(0);
@@ -67,7 +67,7 @@ fn main() {
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let isa = Isa::from_env().unwrap_or(Isa::Portable);
     let precision = if std::env::var("PRECISION").is_ok_and(|p| p == "bf16") { Precision::Bf16 } else { Precision::F32 };
-    for (label, threads, serial) in [("1 thread", &Serial as &dyn Threads, true), ("all cores", &Cores, false)] {
+    for (label, threads, serial) in [("1 thread", &Serial as &dyn Executor, true), ("all cores", &Cores, false)] {
         println!(
             "{isa}, {precision:?}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}",
             "", "forward", "dx", "dw", "dw+update"
@@ -85,7 +85,7 @@ fn main() {
                 continue;
             }
             let border = Sides { top: pad, left: pad, bottom: pad, right: pad };
-            let x_map = Map { n, h: size, w: size, c, border };
+            let x_map = FeatureMap { n, h: size, w: size, c, border };
             let shape = conv::Shape { x: x_map, k, r, s: r, stride, pad: border, p, q: p, groups: 1 };
             let y_map = shape.y(if stride == 1 { shape.gradient_border() } else { Sides::default() });
             let (x, dy, w, bias) = (random(x_map.len()), random(y_map.len()), random(shape.filters().packed_len()), random(k));

@@ -6,11 +6,12 @@ use std::time::Instant;
 use alexnet_kernels::activation::{self, Function};
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
+use alexnet_kernels::feature_map::{FeatureMap, Sides};
 use alexnet_kernels::isa::Isa;
-use alexnet_kernels::map::{Map, Sides};
-use alexnet_kernels::pack::Filters;
+use alexnet_kernels::optim::sgd;
 use alexnet_kernels::random::Key;
-use alexnet_kernels::{dropout, layout, loss, lrn, pool, spatial_norm, update};
+use alexnet_kernels::weight_layout::Filters;
+use alexnet_kernels::{dropout, layout, loss, lrn, pool, spatial_norm};
 
 fn main() -> Result<(), String> {
     let batch = std::env::args().nth(1).map_or(Ok(32), |n| n.parse()).map_err(|e| format!("batch: {e}"))?;
@@ -51,7 +52,7 @@ fn filled(len: usize) -> Buffer {
 
 fn norms(context: &Context<'_>, batch: usize) {
     for (h, c) in [(55, 96), (27, 256)] {
-        let map = Map::plain(batch, h, h, c);
+        let map = FeatureMap::plain(batch, h, h, c);
         let (x, dy, mut y) = (filled(map.len()), filled(map.len()), Buffer::zeros(map.len()));
         let shape = lrn::Shape { x: map, n: 5, alpha: 1e-4, beta: 0.75, k: 2.0, columns: 1 };
         time(&format!("lrn forward {h}x{h}x{c}"), 8 * map.len(), || lrn::forward(context, &shape, &x, map, &mut y));
@@ -59,7 +60,7 @@ fn norms(context: &Context<'_>, batch: usize) {
             lrn::backward(context, &shape, &x, map, &dy, true, map, &mut y);
         });
     }
-    let map = Map::plain(batch, 27, 27, 256);
+    let map = FeatureMap::plain(batch, 27, 27, 256);
     let (x, dy, mut y) = (filled(map.len()), filled(map.len()), Buffer::zeros(map.len()));
     let shape = spatial_norm::Shape { x: map, n: 5, alpha: 1e-4, beta: 0.75, k: 1.0 };
     time("spatial norm forward 27x27x256", 8 * map.len(), || spatial_norm::forward(context, &shape, &x, map, &mut y));
@@ -70,7 +71,7 @@ fn norms(context: &Context<'_>, batch: usize) {
 
 fn pools(context: &Context<'_>, batch: usize, h: usize, c: usize, kernel: usize, stride: usize) {
     let p = (h - kernel) / stride + 1;
-    let x_map = Map::plain(batch, h, h, c);
+    let x_map = FeatureMap::plain(batch, h, h, c);
     let shape = pool::Shape { x: x_map, kernel, stride, pad: Sides::default(), p, q: p };
     let y_map = shape.y(Sides { top: 2, left: 2, bottom: 2, right: 2 });
     let (x, dy) = (filled(x_map.len()), filled(y_map.len()));
@@ -89,7 +90,7 @@ fn pools(context: &Context<'_>, batch: usize, h: usize, c: usize, kernel: usize,
         time(&name("average pool backward"), big + small, || {
             pool::average::backward(context, &shape, y_map, &dy, None, x_map, &mut dx);
         });
-        let out = Map::plain(batch, 6, 6, c);
+        let out = FeatureMap::plain(batch, 6, 6, c);
         time("adaptive pool 13 to 6", big + 4 * out.len(), || pool::adaptive::forward(context, x_map, &x, out, &mut y));
         time("adaptive pool backward 6 to 13", big + 4 * out.len(), || {
             pool::adaptive::backward(context, x_map, out, &dy, None, x_map, &mut dx);
@@ -98,7 +99,7 @@ fn pools(context: &Context<'_>, batch: usize, h: usize, c: usize, kernel: usize,
 }
 
 fn others(context: &Context<'_>, batch: usize) {
-    let map = Map::plain(batch, 55, 55, 96);
+    let map = FeatureMap::plain(batch, 55, 55, 96);
     let (mut x, mut dy) = (filled(map.len()), filled(map.len()));
     for function in [Function::Relu, Function::Tanh, Function::Sigmoid] {
         time(&format!("{function:?} 55x55x96"), 8 * map.len(), || activation::forward(context, function, map, &mut x));
@@ -118,19 +119,19 @@ fn others(context: &Context<'_>, batch: usize) {
 
     let len = 4096 * 4096;
     let (mut w, mut v, g) = (filled(len), Buffer::zeros(len), filled(len));
-    let rule = update::Rule { lr: 1e-6, momentum: 0.9, decay: 5e-4, form: update::Form::RateInside };
-    time("update of 4096x4096 weights", 20 * len, || update::sgd(context, &rule, &mut w, &mut v, &g));
+    let rule = sgd::Rule { lr: 1e-6, momentum: 0.9, decay: 5e-4, form: sgd::Form::RateInside };
+    time("update of 4096x4096 weights", 20 * len, || sgd::sgd(context, &rule, &mut w, &mut v, &g));
 
     let filters = Filters::linear_on_map(4096, 6, 6, 256);
     let (mut file, mut packed) = (filled(filters.len()), Buffer::zeros(filters.packed_len()));
     time("fc6's weights packed", 8 * file.len(), || filters.pack(context.threads, &file, &mut packed));
     time("fc6's weights unpacked", 8 * file.len(), || filters.unpack(context.threads, &packed, &mut file));
 
-    let map = Map { n: batch, h: 224, w: 224, c: 3, border: Sides { top: 2, left: 2, bottom: 2, right: 2 } };
+    let map = FeatureMap { n: batch, h: 224, w: 224, c: 3, border: Sides { top: 2, left: 2, bottom: 2, right: 2 } };
     let (mut planes, mut picture) = (filled(batch * 224 * 224 * 3), Buffer::zeros(map.len()));
     time("from planes 224x224x3", 8 * planes.len(), || layout::from_planes(context, &planes, map, &mut picture));
     time("to planes 224x224x3", 8 * planes.len(), || layout::to_planes(context, map, &picture, &mut planes));
-    let map = Map::plain(batch, 13, 13, 256);
+    let map = FeatureMap::plain(batch, 13, 13, 256);
     let (mut planes, mut maps) = (filled(map.len()), Buffer::zeros(map.len()));
     time("from planes 13x13x256", 8 * map.len(), || layout::from_planes(context, &planes, map, &mut maps));
     time("to planes 13x13x256", 8 * map.len(), || layout::to_planes(context, map, &maps, &mut planes));

@@ -1,19 +1,19 @@
 //! The gradient of a bias: the sum of the output's gradient over pictures and pixels.
 
 use crate::context::Context;
-use crate::map::Map;
-use crate::threads::for_each_chunk;
+use crate::executor::for_each_chunk;
+use crate::feature_map::FeatureMap;
 
 /// Channels of one task: two cache lines.
 const CHANNELS: usize = 32;
 
-/// `db[k] = sum over n, p, q of dy[n, p, q, k]`. For a linear layer, `map` is `Map::plain(n, 1, 1, outputs)`.
+/// `db[k] = sum over n, p, q of dy[n, p, q, k]`. For a linear layer, `map` is `FeatureMap::plain(n, 1, 1, outputs)`.
 ///
 /// Rows are summed in f32 and rows' sums in f64: a plain f32 sum over conv1's 400,000 pixels would lose four digits.
 ///
 /// # Panics
 /// When `dy` is shorter than the map, or `db` is not C long.
-pub fn gradient(context: &Context<'_>, map: Map, dy: &[f32], db: &mut [f32]) {
+pub fn gradient(context: &Context<'_>, map: FeatureMap, dy: &[f32], db: &mut [f32]) {
     assert_eq!(db.len(), map.c, "bias gradients of {map:?}");
     assert!(dy.len() >= map.len(), "gradient of {map:?}");
     for_each_chunk(context.threads, db, CHANNELS, |i, db| {
@@ -43,12 +43,12 @@ pub fn gradient(context: &Context<'_>, map: Map, dy: &[f32], db: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature_map::Sides;
     use crate::isa::Isa;
-    use crate::map::Sides;
 
     #[test]
     fn sums_the_inside_of_the_map_only() {
-        let map = Map { n: 2, h: 3, w: 2, c: 35, border: Sides { top: 1, left: 0, bottom: 2, right: 1 } };
+        let map = FeatureMap { n: 2, h: 3, w: 2, c: 35, border: Sides { top: 1, left: 0, bottom: 2, right: 1 } };
         let mut dy = vec![100.0; map.len()];
         for n in 0..2 {
             for y in 0..3 {

@@ -1,7 +1,7 @@
 //! What every operator needs to know of the machine.
 
+use crate::executor::{Executor, Serial};
 use crate::isa::Isa;
-use crate::threads::{Serial, Threads};
 
 /// The instruction set to use, and who runs the tasks.
 #[derive(Clone, Copy)]
@@ -9,7 +9,7 @@ pub struct Context<'a> {
     /// The instruction set; it must be supported by this processor ([`Isa::is_supported`]).
     pub isa: Isa,
     /// Who runs the tasks.
-    pub threads: &'a dyn Threads,
+    pub threads: &'a dyn Executor,
     /// Which algorithms convolutions may use.
     pub convolutions: Convolutions,
     /// What products are made of.

@@ -1,6 +1,6 @@
 //! Numbers in, numbers out: the arithmetic of AlexNet on a CPU.
 //!
-//! This crate opens no files, starts no threads but those of a [`Team`](team::Team) and has never heard of AlexNet. Each operator has a folder:
+//! This crate opens no files, starts no threads but those of a [`ThreadPool`](thread_pool::ThreadPool) and has never heard of AlexNet. Each operator has a folder:
 //! `mod.rs` picks an implementation, `reference.rs` is the plain truth that tests compare with, and every other file is
 //! one idea or one instruction set. Forward and backward stand next to each other.
 //!
@@ -17,7 +17,7 @@
 //! # Layout
 //!
 //! Maps are [N, H, W, C]: channels are contiguous ("channels last"), so that one vector register holds one pixel's
-//! neighbouring channels in every operator. A [`Map`](map::Map) says where a map lies in its buffer, border of zeros included.
+//! neighbouring channels in every operator. A [`FeatureMap`](feature_map::FeatureMap) says where a map lies in its buffer, border of zeros included.
 
 pub mod activation;
 pub mod allocator;
@@ -28,6 +28,9 @@ pub mod buffer;
 pub mod context;
 pub mod conv;
 pub mod dropout;
+pub mod executor;
+pub mod feature_map;
+mod gemm;
 pub mod int4;
 pub mod int8;
 pub mod isa;
@@ -35,15 +38,12 @@ pub mod layout;
 pub mod linear;
 pub mod loss;
 pub mod lrn;
-pub mod map;
-pub mod pack;
-pub mod peak;
+pub mod optim;
 pub mod pool;
 pub mod random;
+pub mod roofline;
 mod rows;
 mod simd;
 pub mod spatial_norm;
-pub mod team;
-pub mod threads;
-mod tile;
-pub mod update;
+pub mod thread_pool;
+pub mod weight_layout;

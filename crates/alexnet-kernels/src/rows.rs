@@ -1,7 +1,7 @@
 //! Sharing a map's rows among tasks.
 
-use crate::map::Map;
-use crate::threads::{Parts, Threads};
+use crate::executor::{DisjointSlices, Executor};
+use crate::feature_map::FeatureMap;
 
 /// Floats that a task writes at least, when a picture has that many: 128 KiB take some ten microseconds, well above the
 /// cost of handing out a task, and even a single picture's first maps are shared among threads.
@@ -9,15 +9,20 @@ const BAND: usize = 1 << 15;
 
 /// Calls `task(n, y, line)` for each row of a map that is about to be written; `line` is the row's W C floats. The border's
 /// zeros are written here.
-pub(crate) fn for_each_row(threads: &dyn Threads, map: Map, buffer: &mut [f32], task: impl Fn(usize, usize, &mut [f32]) + Sync) {
+pub(crate) fn for_each_row(
+    threads: &dyn Executor,
+    map: FeatureMap,
+    buffer: &mut [f32],
+    task: impl Fn(usize, usize, &mut [f32]) + Sync,
+) {
     for_each_band(threads, map, buffer, |n, rows| rows.for_each(|(y, line)| task(n, y, line)));
 }
 
 /// Calls `task(n, rows)` for bands of a map that is about to be written; `rows` gives the band's rows and their W C floats, one
 /// below the other. The border's zeros are written here.
 pub(crate) fn for_each_band(
-    threads: &dyn Threads,
-    map: Map,
+    threads: &dyn Executor,
+    map: FeatureMap,
     buffer: &mut [f32],
     task: impl Fn(usize, &mut dyn Iterator<Item = (usize, &mut [f32])>) + Sync,
 ) {
@@ -28,7 +33,7 @@ pub(crate) fn for_each_band(
     let (row, border) = (map.row_stride(), map.border);
     let rows = (BAND / row).clamp(1, map.h);
     let bands = map.h.div_ceil(rows);
-    let parts = Parts::new(buffer);
+    let parts = DisjointSlices::new(buffer);
     threads.run(map.n * bands, &|i| {
         let (n, first) = (i / bands, i % bands * rows);
         let last = map.h.min(first + rows);
@@ -53,14 +58,14 @@ pub(crate) fn for_each_band(
 
 /// The W C floats of one row within the border.
 #[inline(always)]
-pub(crate) fn row(map: Map, buffer: &[f32], n: usize, y: usize) -> &[f32] {
+pub(crate) fn row(map: FeatureMap, buffer: &[f32], n: usize, y: usize) -> &[f32] {
     let start = map.at(n, y, 0);
     &buffer[start..start + map.w * map.c]
 }
 
 /// Zeroes a row of a gradient where the map that came out of a ReLU is not above zero.
 #[inline(always)]
-pub(crate) fn mask_row(mask: Option<(Map, &[f32])>, n: usize, y: usize, line: &mut [f32]) {
+pub(crate) fn mask_row(mask: Option<(FeatureMap, &[f32])>, n: usize, y: usize, line: &mut [f32]) {
     if let Some((map, values)) = mask {
         for (gradient, &value) in line.iter_mut().zip(row(map, values, n, y)) {
             *gradient = if value > 0.0 { *gradient } else { 0.0 };
@@ -69,14 +74,14 @@ pub(crate) fn mask_row(mask: Option<(Map, &[f32])>, n: usize, y: usize, line: &m
 }
 
 /// Panics unless two maps have the same pictures, rows, columns and channels, and their buffers hold them.
-pub(crate) fn check_same(what: &str, a: Map, a_len: usize, b: Map, b_len: usize) {
+pub(crate) fn check_same(what: &str, a: FeatureMap, a_len: usize, b: FeatureMap, b_len: usize) {
     assert_eq!((a.n, a.h, a.w, a.c), (b.n, b.h, b.w, b.c), "{what}: the maps differ");
     assert!(a_len >= a.len(), "{what}: {a_len} floats for {a:?}");
     assert!(b_len >= b.len(), "{what}: {b_len} floats for {b:?}");
 }
 
 /// Panics unless a mask has the shape of the gradient that it masks.
-pub(crate) fn check_mask(what: &str, mask: Option<(Map, &[f32])>, dx: Map) {
+pub(crate) fn check_mask(what: &str, mask: Option<(FeatureMap, &[f32])>, dx: FeatureMap) {
     if let Some((map, values)) = mask {
         check_same(what, map, values.len(), dx, dx.len());
     }
@@ -87,15 +92,15 @@ pub(crate) mod testing {
     //! What the operators' tests share.
 
     use crate::context::Context;
+    use crate::executor::Executor;
+    use crate::feature_map::{FeatureMap, Sides};
     use crate::isa::Isa;
-    use crate::map::{Map, Sides};
     use crate::random::Key;
-    use crate::threads::Threads;
 
     /// Three threads that take the tasks in turn, the last first.
     pub(crate) struct Three;
 
-    impl Threads for Three {
+    impl Executor for Three {
         fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
             std::thread::scope(|scope| {
                 for thread in 0..3 {
@@ -118,14 +123,14 @@ pub(crate) mod testing {
     }
 
     /// A buffer for a map whose inside is uniform in plus or minus `scale` and whose border is NaN: reading it shows.
-    pub(crate) fn random(map: Map, key: u64, scale: f32) -> Vec<f32> {
+    pub(crate) fn random(map: FeatureMap, key: u64, scale: f32) -> Vec<f32> {
         let mut buffer = vec![f32::NAN; map.len()];
         fill(map, &mut buffer, |i| (2.0 * Key(key).uniform(i as u64) - 1.0) * scale);
         buffer
     }
 
     /// Writes `value(i)` on the i-th place within the border.
-    pub(crate) fn fill(map: Map, buffer: &mut [f32], value: impl Fn(usize) -> f32) {
+    pub(crate) fn fill(map: FeatureMap, buffer: &mut [f32], value: impl Fn(usize) -> f32) {
         for n in 0..map.n {
             for y in 0..map.h {
                 let (at, first) = (map.at(n, y, 0), (n * map.h + y) * map.w * map.c);
@@ -137,14 +142,14 @@ pub(crate) mod testing {
     }
 
     /// The values within a border that may hold anything, in f64.
-    pub(crate) fn inside_of(map: Map, buffer: &[f32]) -> Vec<f64> {
+    pub(crate) fn inside_of(map: FeatureMap, buffer: &[f32]) -> Vec<f64> {
         (0..map.n)
             .flat_map(|n| (0..map.h).flat_map(move |y| super::row(map, buffer, n, y).iter().map(|&v| f64::from(v))))
             .collect()
     }
 
     /// The values within the border, in f64; panics unless the border holds zeros.
-    pub(crate) fn inside(map: Map, buffer: &[f32]) -> Vec<f64> {
+    pub(crate) fn inside(map: FeatureMap, buffer: &[f32]) -> Vec<f64> {
         let mut rest = buffer.to_vec();
         for n in 0..map.n {
             for y in 0..map.h {

@@ -7,6 +7,7 @@
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns a picture into numbers everywhere.
 
 pub mod class_match;
+pub mod classifier;
 pub mod data;
 pub mod draw;
 pub mod engine;
@@ -31,4 +32,5 @@ pub mod text_file;
 pub mod train;
 pub mod weights;
 
+pub use classifier::{Classifier, Prediction, Predictions};
 pub use error::{Error, Result};

@@ -4,7 +4,7 @@ mod exp;
 pub mod reference;
 
 use crate::context::Context;
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 use crate::rows::{check_same, for_each_row, row};
 
 /// A function of each value alone.
@@ -22,7 +22,7 @@ pub enum Function {
 ///
 /// # Panics
 /// When `x` is shorter than the map.
-pub fn forward(context: &Context<'_>, function: Function, map: Map, x: &mut [f32]) {
+pub fn forward(context: &Context<'_>, function: Function, map: FeatureMap, x: &mut [f32]) {
     for_each_row(context.threads, map, x, |_, _, x| {
         context.isa.vectorize(
             #[inline(always)]
@@ -39,7 +39,7 @@ pub fn forward(context: &Context<'_>, function: Function, map: Map, x: &mut [f32
 ///
 /// # Panics
 /// When the maps do not fit each other, or a slice is too short.
-pub fn backward(context: &Context<'_>, function: Function, y_map: Map, y: &[f32], dy_map: Map, dy: &mut [f32]) {
+pub fn backward(context: &Context<'_>, function: Function, y_map: FeatureMap, y: &[f32], dy_map: FeatureMap, dy: &mut [f32]) {
     check_same("gradient of an activation", y_map, y.len(), dy_map, dy.len());
     for_each_row(context.threads, dy_map, dy, |n, h, dy| {
         let both = dy.iter_mut().zip(row(y_map, y, n, h));
@@ -66,8 +66,8 @@ mod tests {
     fn matches_reference() {
         for (i, function) in ALL.into_iter().enumerate() {
             for (h, w, c) in [(1, 1, 1), (3, 5, 7), (9, 2, 33), (4, 4, 16)] {
-                let map = Map { n: 3, h, w, c, border: border(i + h) };
-                let dy_map = Map { border: border(i + h + 1), ..map };
+                let map = FeatureMap { n: 3, h, w, c, border: border(i + h) };
+                let dy_map = FeatureMap { border: border(i + h + 1), ..map };
                 let (x, dy) = (random(map, i as u64, 4.0), random(dy_map, 9, 1.0));
                 let expected = reference::forward(function, &inside_of(map, &x));
                 let gradient = reference::backward(function, &expected, &inside_of(dy_map, &dy));
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn gradient_matches_differences() {
-        let map = Map::plain(1, 3, 3, 5);
+        let map = FeatureMap::plain(1, 3, 3, 5);
         let (x, dy) = (inside(map, &random(map, 1, 3.0)), inside(map, &random(map, 2, 1.0)));
         for function in ALL {
             let gradient = reference::backward(function, &reference::forward(function, &x), &dy);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn ends_of_the_range() {
-        let map = Map::plain(1, 1, 1, 6);
+        let map = FeatureMap::plain(1, 1, 1, 6);
         let run = |function| {
             let mut x = [f32::NEG_INFINITY, -1e30, 0.0, 1e30, f32::INFINITY, f32::NAN];
             forward(&Context::serial(Isa::detect()), function, map, &mut x);

@@ -13,13 +13,13 @@
 pub mod reference;
 
 use crate::context::Context;
-use crate::map::Map;
+use crate::executor::for_each_chunk;
+use crate::feature_map::FeatureMap;
 use crate::rows::{check_same, for_each_row, mask_row, row};
-use crate::threads::for_each_chunk;
 
 /// Channels of one task: two cache lines.
 const CHANNELS: usize = 32;
-/// Parts in which pictures are summed, if there are as many.
+/// DisjointSlices in which pictures are summed, if there are as many.
 const PARTS: usize = 8;
 
 /// What a channel's values are normalised by; each slice has C values.
@@ -51,12 +51,12 @@ impl Norm<'_> {
 }
 
 /// Values of each channel.
-fn values(map: Map) -> f64 {
+fn values(map: FeatureMap) -> f64 {
     (map.n * map.h * map.w) as f64
 }
 
 /// The variance of a map's channel divided by m - 1 in place of m. One value alone has no such variance; it keeps its own, 0.
-pub fn unbiased(map: Map, variance: f32) -> f32 {
+pub fn unbiased(map: FeatureMap, variance: f32) -> f32 {
     let m = values(map);
     (f64::from(variance) * m / (m - 1.0).max(1.0)) as f32
 }
@@ -65,7 +65,7 @@ pub fn unbiased(map: Map, variance: f32) -> f32 {
 /// up to as many as `a` and `b` have lanes. A row is summed in f32, rows in f64.
 fn sums(
     context: &Context<'_>,
-    map: Map,
+    map: FeatureMap,
     add: impl Fn(usize, usize, usize, &mut [f32; CHANNELS], &mut [f32; CHANNELS]) + Sync,
 ) -> Vec<[f64; 2]> {
     let blocks = map.c.div_ceil(CHANNELS);
@@ -105,7 +105,7 @@ fn sums(
 ///
 /// # Panics
 /// When a slice's length is not C, or `x` is too short.
-pub fn statistics(context: &Context<'_>, x_map: Map, x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
+pub fn statistics(context: &Context<'_>, x_map: FeatureMap, x: &[f32], mean: &mut [f32], variance: &mut [f32]) {
     assert_eq!((mean.len(), variance.len()), (x_map.c, x_map.c), "statistics of {x_map:?}");
     let m = values(x_map).max(1.0);
     let found = sums(
@@ -145,7 +145,15 @@ pub fn statistics(context: &Context<'_>, x_map: Map, x: &[f32], mean: &mut [f32]
 /// # Panics
 /// When maps differ, or a slice's length does not fit.
 #[allow(clippy::too_many_arguments)]
-pub fn forward(context: &Context<'_>, norm: &Norm<'_>, x_map: Map, x: &[f32], relu: bool, y_map: Map, y: &mut [f32]) {
+pub fn forward(
+    context: &Context<'_>,
+    norm: &Norm<'_>,
+    x_map: FeatureMap,
+    x: &[f32],
+    relu: bool,
+    y_map: FeatureMap,
+    y: &mut [f32],
+) {
     norm.check(x_map.c);
     check_same("batch normalisation", x_map, x.len(), y_map, y.len());
     let scale: Vec<f32> = norm.inverse().iter().zip(norm.weight).map(|(inverse, weight)| inverse * weight).collect();
@@ -176,9 +184,9 @@ pub fn forward(context: &Context<'_>, norm: &Norm<'_>, x_map: Map, x: &[f32], re
 pub fn backward_weights(
     context: &Context<'_>,
     norm: &Norm<'_>,
-    x_map: Map,
+    x_map: FeatureMap,
     x: &[f32],
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     dweight: &mut [f32],
     dbias: &mut [f32],
@@ -217,13 +225,13 @@ pub fn backward_weights(
 pub fn backward(
     context: &Context<'_>,
     norm: &Norm<'_>,
-    x_map: Map,
+    x_map: FeatureMap,
     x: &[f32],
     batch: Option<(&[f32], &[f32])>,
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     mask: bool,
-    dx_map: Map,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     norm.check(x_map.c);
@@ -258,19 +266,19 @@ pub fn backward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature_map::Sides;
     use crate::isa::Isa;
-    use crate::map::Sides;
     use crate::rows::testing::{assert_near, border, check_differences, contexts, inside, inside_of, random};
 
     const EPS: f32 = 1e-3;
 
-    fn maps() -> Vec<Map> {
+    fn maps() -> Vec<FeatureMap> {
         let sizes = [(2, 1, 1, 3), (3, 3, 2, 19), (17, 2, 3, 32), (1, 4, 5, 35), (9, 6, 5, 64), (12, 1, 1, 70)];
-        sizes.into_iter().enumerate().map(|(i, (n, h, w, c))| Map { n, h, w, c, border: border(i) }).collect()
+        sizes.into_iter().enumerate().map(|(i, (n, h, w, c))| FeatureMap { n, h, w, c, border: border(i) }).collect()
     }
 
     fn draw(c: usize, key: u64) -> Vec<f32> {
-        random(Map::plain(1, 1, 1, c), key, 2.0)
+        random(FeatureMap::plain(1, 1, 1, c), key, 2.0)
     }
 
     fn wide(values: &[f32]) -> Vec<f64> {
@@ -280,7 +288,7 @@ mod tests {
     #[test]
     fn matches_reference() {
         for (i, x_map) in maps().into_iter().enumerate() {
-            let with = |i| Map { border: border(i), ..x_map };
+            let with = |i| FeatureMap { border: border(i), ..x_map };
             let (y_map, dx_map, dy_map, c) = (with(i), with(i + 1), with(i + 2), x_map.c);
             // Far from zero, where a difference of sums of squares would lose all digits.
             let mut x = random(x_map, i as u64, 3.0);
@@ -340,7 +348,7 @@ mod tests {
     #[test]
     fn gradients_match_differences() {
         for (i, map) in maps().into_iter().enumerate() {
-            let map = Map { border: Sides::default(), n: map.n.min(4), ..map };
+            let map = FeatureMap { border: Sides::default(), n: map.n.min(4), ..map };
             let (x, dy) = (inside(map, &random(map, i as u64, 3.0)), inside(map, &random(map, 50 + i as u64, 1.0)));
             // Two values that are alike have next to no variance, where differences are of no use.
             let eps = 0.1;
@@ -356,14 +364,14 @@ mod tests {
     #[test]
     fn by_hand() {
         // Values 1, 3, 5, 7: mean 4, variance 5, and 20 / 3 when divided by three.
-        let map = Map::plain(2, 1, 2, 1);
+        let map = FeatureMap::plain(2, 1, 2, 1);
         let context = Context::serial(Isa::detect());
         let (mut mean, mut variance) = ([0.0], [0.0]);
         let x = [1.0, 3.0, 5.0, 7.0];
         statistics(&context, map, &x, &mut mean, &mut variance);
         assert_eq!((mean, variance), ([4.0], [5.0]));
         assert!((unbiased(map, 5.0) - 20.0 / 3.0).abs() < 1e-6);
-        assert_eq!(unbiased(Map::plain(1, 1, 1, 1), 0.0), 0.0);
+        assert_eq!(unbiased(FeatureMap::plain(1, 1, 1, 1), 0.0), 0.0);
         // 4 more than the variance: divided by 3, times 6, plus 1.
         let norm = Norm { mean: &mean, variance: &variance, weight: &[6.0], bias: &[1.0], eps: 4.0 };
         let mut y = [0.0; 4];

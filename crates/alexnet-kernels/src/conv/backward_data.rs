@@ -4,9 +4,9 @@ use super::direct::Finish;
 use super::{Shape, convolve};
 use crate::buffer::with_scratch;
 use crate::context::Context;
-use crate::map::{Map, Sides};
-use crate::pack::{Filters, PANEL};
-use crate::threads::for_each_chunk;
+use crate::executor::for_each_chunk;
+use crate::feature_map::{FeatureMap, Sides};
+use crate::weight_layout::{Filters, PANEL};
 
 /// dx = the gradient of the loss with respect to the input, from `dy`, that with respect to the output.
 ///
@@ -21,15 +21,15 @@ use crate::threads::for_each_chunk;
 pub fn backward_data(
     context: &Context<'_>,
     shape: &Shape,
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     w: &[f32],
-    mask: Option<(Map, &[f32])>,
-    dx_map: Map,
+    mask: Option<(FeatureMap, &[f32])>,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     shape.check(shape.x.len(), w.len(), &dy_map, dy.len());
-    let sizes = |map: Map| (map.n, map.h, map.w, map.c);
+    let sizes = |map: FeatureMap| (map.n, map.h, map.w, map.c);
     assert_eq!(sizes(dx_map), sizes(shape.x), "input gradient of {shape:?}");
     assert!(dx.len() >= dx_map.len(), "dx has {} floats, the map {}", dx.len(), dx_map.len());
     if let Some((map, values)) = mask {
@@ -42,7 +42,7 @@ pub fn backward_data(
         bottom: (shape.x.h + shape.pad.top).saturating_sub((shape.p - 1) * shape.stride + 1),
         right: (shape.x.w + shape.pad.left).saturating_sub((shape.q - 1) * shape.stride + 1),
     };
-    let spread = Map {
+    let spread = FeatureMap {
         h: (shape.p - 1) * shape.stride + 1,
         w: (shape.q - 1) * shape.stride + 1,
         border: if shape.stride == 1 && super::holds(dy_map.border, needed) { dy_map.border } else { needed },

@@ -5,10 +5,10 @@ use super::{Algorithm, Shape, winograd};
 use crate::bf16::Bf16;
 use crate::buffer::{cast, with_scratch};
 use crate::context::{Context, Precision};
-use crate::map::Map;
-use crate::pack::PANEL;
-use crate::threads::Parts;
-use crate::tile::{Start, Tile, cut, max_rows};
+use crate::executor::DisjointSlices;
+use crate::feature_map::FeatureMap;
+use crate::gemm::{Start, Tile, cut, max_rows};
+use crate::weight_layout::PANEL;
 
 /// dw = the gradient of the loss with respect to the packed weights; unused lanes are written with zeros.
 ///
@@ -17,7 +17,7 @@ use crate::tile::{Start, Tile, cut, max_rows};
 ///
 /// # Panics
 /// When the shape is unsound, or a slice is too short for it.
-pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map: Map, dy: &[f32], dw: &mut [f32]) {
+pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map: FeatureMap, dy: &[f32], dw: &mut [f32]) {
     shape.check(x.len(), dw.len(), &dy_map, dy.len());
     if shape.weight_gradient_algorithm(context) == Algorithm::Winograd {
         return match shape.way(context).1 {
@@ -37,7 +37,7 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map:
     let pictures = (CACHE / picture).clamp(1, shape.x.n);
     let maps = (shape.x.image_stride() + dy_map.image_stride()) * size_of::<f32>();
     let together = (SHARED_CACHE / maps).max(1).next_multiple_of(pictures);
-    let dw = Parts::new(dw);
+    let dw = DisjointSlices::new(dw);
     let steps = [shape.x.image_stride(), shape.stride * shape.x.row_stride(), shape.stride * shape.x.c];
     for begin in (0..shape.x.n).step_by(together) {
         let end = shape.x.n.min(begin + together);
@@ -81,7 +81,7 @@ const CACHE: usize = 600 << 10;
 const SHARED_CACHE: usize = 8 << 20;
 
 /// Packs `lanes` channels from `k` on of some pictures' dy: [picture][p][q][32], zeros behind the last lane.
-fn pack(dy_map: Map, dy: &[f32], first: usize, count: usize, k: usize, lanes: usize, packed: &mut [f32]) {
+fn pack(dy_map: FeatureMap, dy: &[f32], first: usize, count: usize, k: usize, lanes: usize, packed: &mut [f32]) {
     let mut lines = packed.chunks_exact_mut(PANEL);
     for n in first..first + count {
         for p in 0..dy_map.h {

@@ -4,10 +4,10 @@
 use super::Shape;
 use crate::buffer::with_scratch;
 use crate::context::Context;
-use crate::map::Map;
-use crate::pack::{PANEL, pack_words};
-use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Element, Real, Start, Tile, cut, max_rows};
+use crate::executor::{DisjointSlices, for_each_chunk};
+use crate::feature_map::FeatureMap;
+use crate::gemm::{DType, Float, Start, Tile, cut, max_rows, pack_words};
+use crate::weight_layout::PANEL;
 
 /// Pictures that one task takes for one panel of weights, so that the panel (221 KB in conv3) is read from the third-level
 /// cache once for all of them; with fewer than twice as many in a batch, one.
@@ -21,21 +21,21 @@ pub(super) struct Finish<'a> {
     /// Smaller values become this.
     pub(super) floor: f32,
     /// Where this map is not above zero, the output is zero.
-    pub(super) mask: Option<(Map, &'a [f32])>,
+    pub(super) mask: Option<(FeatureMap, &'a [f32])>,
 }
 
 /// Words of a panel's weights: each stretch of values that lies contiguous in x is filled up to whole words.
-fn panel_words<E: Element>(shape: &Shape) -> usize {
+fn panel_words<E: DType>(shape: &Shape) -> usize {
     walk::<E>(shape).0.iter().product::<usize>() * PANEL
 }
 
 /// Words of all weights.
-pub(super) fn packed_words<E: Element>(shape: &Shape) -> usize {
+pub(super) fn packed_words<E: DType>(shape: &Shape) -> usize {
     shape.groups * shape.filters().panels() * panel_words::<E>(shape)
 }
 
 /// Packs weights, panel by panel.
-pub(super) fn pack<E: Real>(context: &Context<'_>, shape: &Shape, w: &[f32], words: &mut [u32]) {
+pub(super) fn pack<E: Float>(context: &Context<'_>, shape: &Shape, w: &[f32], words: &mut [u32]) {
     let filters = shape.filters();
     let ([runs, more, of], _) = walk::<E>(shape);
     let run = filters.depth() / (runs * more);
@@ -49,13 +49,13 @@ pub(super) fn pack<E: Real>(context: &Context<'_>, shape: &Shape, w: &[f32], wor
 
 /// Convolves. A tile is up to 14 pixels of a row by a panel of 32 outputs; its sum walks the window, whose rows of S C values
 /// lie contiguous in x when there are no groups.
-pub(super) fn convolve<E: Real>(
+pub(super) fn convolve<E: Float>(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
     w: &[u32],
     finish: &Finish<'_>,
-    y_map: Map,
+    y_map: FeatureMap,
     y: &mut [f32],
 ) {
     if let Some(x) = E::borrow(x) {
@@ -79,13 +79,13 @@ pub(super) fn convolve<E: Real>(
     });
 }
 
-fn convolve_values<E: Real>(
+fn convolve_values<E: Float>(
     context: &Context<'_>,
     shape: &Shape,
     x: &[E],
     w: &[u32],
     finish: &Finish<'_>,
-    y_map: Map,
+    y_map: FeatureMap,
     y: &mut [f32],
 ) {
     let filters = shape.filters();
@@ -95,7 +95,7 @@ fn convolve_values<E: Real>(
     let pictures = if n >= 2 * PICTURES { PICTURES } else { 1 };
     let all_panels = shape.groups * panels;
     let tasks = n.div_ceil(pictures) * all_panels;
-    let y = Parts::new(y);
+    let y = DisjointSlices::new(y);
     let rows = max_rows::<E>(context.isa);
     let (counts, steps) = walk::<E>(shape);
     context.threads.run(tasks, &|task| {
@@ -121,7 +121,7 @@ fn convolve_values<E: Real>(
 }
 
 /// Counts of words, and steps, of the sum over a window in x.
-fn walk<E: Element>(shape: &Shape) -> ([usize; 3], [usize; 3]) {
+fn walk<E: DType>(shape: &Shape) -> ([usize; 3], [usize; 3]) {
     let (c, row) = (shape.x.c, shape.x.row_stride());
     match shape.groups {
         1 => ([1, shape.r, (shape.s * c).div_ceil(E::WORD)], [0, row, E::WORD]),

@@ -3,7 +3,7 @@
 use super::direct::Finish;
 use super::{Shape, convolve, convolve_prepared};
 use crate::context::Context;
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 
 /// Convolves `x` with packed weights `w` ([`Shape::filters`]), adds the bias, and clips at zero when `relu`.
 ///
@@ -12,7 +12,16 @@ use crate::map::Map;
 /// # Panics
 /// When the shape is unsound, or a slice is too short for it.
 #[allow(clippy::too_many_arguments)]
-pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y_map: Map, y: &mut [f32]) {
+pub fn forward(
+    context: &Context<'_>,
+    shape: &Shape,
+    x: &[f32],
+    w: &[f32],
+    bias: &[f32],
+    relu: bool,
+    y_map: FeatureMap,
+    y: &mut [f32],
+) {
     shape.check(x.len(), w.len(), &y_map, y.len());
     assert_eq!(bias.len(), shape.k, "biases of {shape:?}");
     let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
@@ -31,7 +40,7 @@ pub fn forward_prepared(
     prepared: &[f32],
     bias: &[f32],
     relu: bool,
-    y_map: Map,
+    y_map: FeatureMap,
     y: &mut [f32],
 ) {
     shape.check(x.len(), shape.filters().packed_len(), &y_map, y.len());

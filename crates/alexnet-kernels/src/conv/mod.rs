@@ -25,14 +25,14 @@ use self::direct::Finish;
 use crate::bf16::Bf16;
 use crate::buffer::{cast, cast_mut, with_scratch};
 use crate::context::{Context, Convolutions, Precision};
-use crate::map::{Map, Sides};
-use crate::pack::Filters;
+use crate::feature_map::{FeatureMap, Sides};
+use crate::weight_layout::Filters;
 
 /// The shape of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// The input's map. Its border must hold what the convolution reads beyond the map ([`input_border`](Self::input_border)).
-    pub x: Map,
+    pub x: FeatureMap,
     /// Output channels K of all groups together.
     pub k: usize,
     /// Kernel rows.
@@ -58,8 +58,8 @@ impl Shape {
     }
 
     /// The output's map, with the given border.
-    pub fn y(&self, border: Sides) -> Map {
-        Map { n: self.x.n, h: self.p, w: self.q, c: self.k, border }
+    pub fn y(&self, border: Sides) -> FeatureMap {
+        FeatureMap { n: self.x.n, h: self.p, w: self.q, c: self.k, border }
     }
 
     /// The border that the forward pass reads around the input: the padding, and what the last windows overhang.
@@ -89,7 +89,7 @@ impl Shape {
     }
 
     /// Panics unless the shape is sound and `x`, `w` and `y` are long enough.
-    fn check(&self, x: usize, w: usize, y_map: &Map, y: usize) {
+    fn check(&self, x: usize, w: usize, y_map: &FeatureMap, y: usize) {
         assert!(
             self.groups > 0 && self.x.c.is_multiple_of(self.groups) && self.k.is_multiple_of(self.groups),
             "groups must divide C and K: {self:?}"
@@ -154,7 +154,7 @@ impl Shape {
     /// The algorithm of [`backward_data`], which convolves the output's gradient, spread out by the stride, with turned kernels.
     pub fn data_gradient_algorithm(&self, context: &Context<'_>) -> Algorithm {
         let (h, w) = ((self.p - 1) * self.stride + 1, (self.q - 1) * self.stride + 1);
-        let x = Map { c: self.k, h, w, ..self.x };
+        let x = FeatureMap { c: self.k, h, w, ..self.x };
         Shape { x, k: self.x.c, stride: 1, p: self.x.h, q: self.x.w, ..*self }.algorithm(context)
     }
 
@@ -191,7 +191,7 @@ pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [
 }
 
 /// Convolves by the shape's algorithm.
-fn convolve(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], finish: &Finish<'_>, y_map: Map, y: &mut [f32]) {
+fn convolve(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], finish: &Finish<'_>, y_map: FeatureMap, y: &mut [f32]) {
     let len = shape.prepared_len(context);
     if len == 0 {
         return direct::convolve::<f32>(context, shape, x, cast(w), finish, y_map, y);
@@ -209,7 +209,7 @@ fn convolve_prepared(
     x: &[f32],
     prepared: &[f32],
     finish: &Finish<'_>,
-    y_map: Map,
+    y_map: FeatureMap,
     y: &mut [f32],
 ) {
     assert_eq!(prepared.len(), shape.prepared_len(context), "prepared weights of {shape:?}");

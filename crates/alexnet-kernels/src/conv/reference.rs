@@ -1,10 +1,10 @@
 //! Convolution and its gradients as the formulas say, summed in f64.
 
 use super::Shape;
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 
 /// Calls `visit(index in x, index in packed w, index in y)` for each product that the convolution adds up.
-fn walk(shape: &Shape, y_map: &Map, mut visit: impl FnMut(usize, usize, usize)) {
+fn walk(shape: &Shape, y_map: &FeatureMap, mut visit: impl FnMut(usize, usize, usize)) {
     let (filters, kg) = (shape.filters(), shape.k / shape.groups);
     // Index in x of the window's corner, counted from the picture's first pixel, border included.
     let origin = |n, p: usize, q: usize| {
@@ -20,7 +20,7 @@ fn walk(shape: &Shape, y_map: &Map, mut visit: impl FnMut(usize, usize, usize)) 
                             let pixel = origin(n, p * shape.stride + r, q * shape.stride + s) + k / kg * filters.c;
                             let weights = filters.packed_index(k, 0, r, s);
                             for c in 0..filters.c {
-                                visit(pixel + c, weights + c * crate::pack::PANEL, y_map.at(n, p, q) + k);
+                                visit(pixel + c, weights + c * crate::weight_layout::PANEL, y_map.at(n, p, q) + k);
                             }
                         }
                     }
@@ -31,7 +31,7 @@ fn walk(shape: &Shape, y_map: &Map, mut visit: impl FnMut(usize, usize, usize)) 
 }
 
 /// See [`forward`](super::forward).
-pub fn forward(shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y_map: Map, y: &mut [f32]) {
+pub fn forward(shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y_map: FeatureMap, y: &mut [f32]) {
     let mut sums = vec![0.0f64; y.len()];
     walk(shape, &y_map, |x_at, w_at, y_at| sums[y_at] += f64::from(x[x_at]) * f64::from(w[w_at]));
     for n in 0..y_map.n {
@@ -50,11 +50,11 @@ pub fn forward(shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y_
 /// See [`backward_data`](super::backward_data).
 pub fn backward_data(
     shape: &Shape,
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     w: &[f32],
-    mask: Option<(Map, &[f32])>,
-    dx_map: Map,
+    mask: Option<(FeatureMap, &[f32])>,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     let mut sums = vec![0.0f64; shape.x.len()];
@@ -74,7 +74,7 @@ pub fn backward_data(
 }
 
 /// See [`backward_weights`](super::backward_weights).
-pub fn backward_weights(shape: &Shape, x: &[f32], dy_map: Map, dy: &[f32], dw: &mut [f32]) {
+pub fn backward_weights(shape: &Shape, x: &[f32], dy_map: FeatureMap, dy: &[f32], dw: &mut [f32]) {
     let mut sums = vec![0.0f64; dw.len()];
     walk(shape, &dy_map, |x_at, w_at, y_at| sums[w_at] += f64::from(x[x_at]) * f64::from(dy[y_at]));
     for (dw, sum) in dw.iter_mut().zip(sums) {

@@ -1,10 +1,10 @@
 //! Every instruction set against the reference on odd shapes; the reference's gradients against its own forward pass.
 
 use super::*;
+use crate::executor::{Executor, Serial};
+use crate::feature_map::{FeatureMap, Sides};
 use crate::isa::Isa;
-use crate::map::{Map, Sides};
 use crate::random::Key;
-use crate::threads::{Serial, Threads};
 
 fn random(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|i| 2.0 * Key(seed).uniform(i as u64) - 1.0).collect()
@@ -15,7 +15,7 @@ fn sides(top: usize, left: usize, bottom: usize, right: usize) -> Sides {
 }
 
 /// A map with zeros on its border.
-fn map_of(seed: u64, map: Map) -> Vec<f32> {
+fn map_of(seed: u64, map: FeatureMap) -> Vec<f32> {
     let mut values = random(seed, map.len());
     values.chunks_exact_mut(map.image_stride()).for_each(|image| map.clear_border(image));
     values
@@ -38,7 +38,7 @@ fn shapes() -> Vec<Shape> {
         let out = |size: usize, before: usize, after: usize| (size + before + after - kernel) / stride + 1;
         let (p, q) = (out(h, pad.top, pad.bottom), out(w, pad.left, pad.right));
         let border = sides(pad.top + beyond.top, pad.left + beyond.left, pad.bottom + beyond.bottom, pad.right + beyond.right);
-        let x = Map { n, h, w, c, border };
+        let x = FeatureMap { n, h, w, c, border };
         all.push(Shape { x, k, r: kernel, s: kernel, stride, pad, p, q, groups });
     }
     all
@@ -86,7 +86,7 @@ fn forward_equals_the_reference() {
 fn backward_data_equals_the_reference() {
     for shape in shapes() {
         let Data { x, w, .. } = data(&shape);
-        let dx_map = Map { border: sides(0, 1, 1, 0), ..shape.x };
+        let dx_map = FeatureMap { border: sides(0, 1, 1, 0), ..shape.x };
         for border in [sides(0, 0, 0, 0), shape.gradient_border(), sides(11, 11, 11, 11)] {
             let dy_map = shape.y(border);
             let dy = map_of(4, dy_map);
@@ -122,7 +122,7 @@ fn backward_weights_equals_the_reference() {
 /// Tasks in reverse, on threads of their own.
 struct Reversed;
 
-impl Threads for Reversed {
+impl Executor for Reversed {
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         std::thread::scope(|scope| {
             for i in (0..tasks).rev() {
@@ -138,7 +138,7 @@ fn bits_do_not_depend_on_who_runs_the_tasks() {
         let Data { x, w, bias } = data(&shape);
         let y_map = shape.y(shape.gradient_border());
         let dy = map_of(6, y_map);
-        let results = [&crate::threads::Serial as &dyn Threads, &Reversed].map(|threads| {
+        let results = [&crate::executor::Serial as &dyn Executor, &Reversed].map(|threads| {
             let context = Context { isa: Isa::detect(), threads, convolutions: Convolutions::Fastest, precision: Precision::F32 };
             let (mut y, mut dx, mut dw) = (vec![0.0; y_map.len()], vec![0.0; shape.x.len()], vec![0.0; w.len()]);
             forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
@@ -229,7 +229,7 @@ fn winograd_shapes(precision: Precision) -> Vec<Shape> {
         let before = if stride == 1 { kernel / 2 } else { 2 };
         let pad = sides(before, before, before, before);
         let out = |size: usize| (size + 2 * before - kernel) / stride + 1;
-        let x = Map { n, h, w, c, border: pad };
+        let x = FeatureMap { n, h, w, c, border: pad };
         all.push(Shape { x, k, r: kernel, s: kernel, stride, pad, p: out(h), q: out(w), groups });
     }
     all

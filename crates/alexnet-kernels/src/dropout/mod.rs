@@ -6,8 +6,8 @@
 pub mod reference;
 
 use crate::context::Context;
+use crate::executor::for_each_chunk;
 use crate::random::Key;
-use crate::threads::for_each_chunk;
 
 /// The shape and settings of a dropout layer on x [N, features].
 #[derive(Debug, Clone, Copy, PartialEq)]

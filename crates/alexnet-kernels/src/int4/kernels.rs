@@ -8,12 +8,12 @@
 //! ```
 
 #[cfg(target_arch = "x86_64")]
-use super::nibbles::{Eight, Sixteen};
-use super::nibbles::{Nibbles, Plain};
+use super::unpack::{Eight, Sixteen};
+use super::unpack::{Nibbles, Plain};
 use super::{GROUP, NIBBLES, WORDS};
 use crate::isa::Isa;
-use crate::pack::PANEL;
 use crate::simd::{Four, Vector};
+use crate::weight_layout::PANEL;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
 

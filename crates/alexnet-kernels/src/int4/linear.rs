@@ -4,10 +4,10 @@ use super::kernels::{Inputs, kernels};
 use super::{GROUP, MIDDLE, Weights};
 use crate::buffer::{cast_mut, with_scratch};
 use crate::context::Context;
+use crate::gemm::cut;
 use crate::int8::{Output, Place};
 use crate::linear::Shape;
-use crate::pack::PANEL;
-use crate::tile::cut;
+use crate::weight_layout::PANEL;
 
 /// Multiplies bytes `x`, [n, inputs], and clips at zero when `relu`.
 ///

@@ -23,16 +23,16 @@
 
 mod kernels;
 mod linear;
-mod nibbles;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod weights;
 
 pub use linear::forward as linear;
 pub use weights::Weights;
 
-use crate::pack::PANEL;
+use crate::weight_layout::PANEL;
 
 /// Inputs that share a scale.
 const GROUP: usize = 32;

@@ -3,7 +3,7 @@
 use super::{GROUP, MIDDLE, NIBBLES, WORDS, Weights};
 use crate::bf16::Bf16;
 use crate::linear::Shape;
-use crate::pack::PANEL;
+use crate::weight_layout::PANEL;
 
 /// For each group of 32 inputs of an output, in packed order, the best of some scales by trying each out: a whole number from -8
 /// to 7 of it in place of each weight. [`Weights`] may take another scale that is as good.

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::context::Context;
+use crate::executor::Serial;
 use crate::int8::{self, Output, Quantisation};
 use crate::isa::Isa;
 use crate::linear::{self, Shape};
 use crate::random::Key;
-use crate::threads::Serial;
 
 const INPUT: Quantisation = Quantisation { scale: 0.02, zero: 3 };
 const OUTPUT: Quantisation = Quantisation { scale: 0.05, zero: 7 };

@@ -3,10 +3,10 @@
 use super::{GROUP, MIDDLE, NIBBLES, WORDS};
 use crate::bf16::Bf16;
 use crate::context::Context;
+use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::int8::Quantisation;
 use crate::linear::Shape;
-use crate::pack::PANEL;
-use crate::threads::{Parts, for_each_chunk};
+use crate::weight_layout::PANEL;
 
 /// A linear layer's weights as nibbles, see the module's head.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +28,7 @@ impl Weights {
         let (groups, panels) = (shape.inputs.div_ceil(GROUP), shape.outputs.div_ceil(PANEL));
         let mut words = vec![0; panels * groups * WORDS];
         let mut offsets = vec![0.0; panels * PANEL];
-        let all_offsets = Parts::new(&mut offsets);
+        let all_offsets = DisjointSlices::new(&mut offsets);
         for_each_chunk(context.threads, &mut words, groups * WORDS, |panel, words| {
             // SAFETY: each panel's own.
             let offsets = unsafe { all_offsets.slice(panel * PANEL, PANEL) };

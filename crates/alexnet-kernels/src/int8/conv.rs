@@ -3,17 +3,17 @@
 use super::{Finish, Output, Place, Weights, fill_border};
 use crate::context::Context;
 use crate::conv::{Shape, corner};
-use crate::map::Map;
-use crate::pack::PANEL;
+use crate::executor::for_each_chunk;
+use crate::feature_map::FeatureMap;
+use crate::gemm::{MAX_ROWS, Start, Tile, cut, max_rows};
 use crate::simd::dispatch;
-use crate::threads::for_each_chunk;
-use crate::tile::{MAX_ROWS, Start, Tile, cut, max_rows};
+use crate::weight_layout::PANEL;
 
 /// Bytes behind the last pixel that a word may reach into; they are multiplied with zero.
 pub(super) const BEYOND: usize = 3;
 /// Pictures of one task in a large batch, as in the direct convolution of floats.
 const PICTURES: usize = 4;
-/// Parts into which the rows of a picture are cut when there are few pictures.
+/// DisjointSlices into which the rows of a picture are cut when there are few pictures.
 const BANDS: usize = 4;
 
 /// Convolves bytes `x`, whose border holds zero's byte, and clips at zero when `relu`. `x` must go on for 3 bytes behind its
@@ -21,7 +21,7 @@ const BANDS: usize = 4;
 ///
 /// # Panics
 /// When a slice is too short for the shape, or the weights are another layer's.
-pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu: bool, y_map: Map, mut y: Output<'_>) {
+pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu: bool, y_map: FeatureMap, mut y: Output<'_>) {
     let filters = shape.filters();
     let (panels, outputs) = (filters.panels(), filters.group_outputs());
     let all_panels = shape.groups * panels;

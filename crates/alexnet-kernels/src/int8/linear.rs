@@ -3,10 +3,10 @@
 use super::{Finish, Output, Place, Weights};
 use crate::buffer::with_scratch;
 use crate::context::Context;
+use crate::gemm::{Start, Tile, cut, max_rows};
 use crate::linear::Shape;
-use crate::pack::PANEL;
 use crate::simd::dispatch;
-use crate::tile::{Start, Tile, cut, max_rows};
+use crate::weight_layout::PANEL;
 
 /// Words of inputs that are multiplied with all pictures at a time, as in the linear layer of floats.
 const DEPTH: usize = 512;

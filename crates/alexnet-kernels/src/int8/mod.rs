@@ -24,10 +24,10 @@ pub use pool::max as max_pool;
 pub use weights::Weights;
 
 use crate::context::Context;
-use crate::map::Map;
-use crate::pack::PANEL;
+use crate::executor::{DisjointSlices, for_each_chunk};
+use crate::feature_map::FeatureMap;
 use crate::simd::{LANES, Vector, Vectorized, nearest_byte};
-use crate::threads::{Parts, for_each_chunk};
+use crate::weight_layout::PANEL;
 
 /// What a byte stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,7 +63,7 @@ pub enum Output<'a> {
 ///
 /// # Panics
 /// When a slice is too short.
-pub fn from_floats(context: &Context<'_>, q: Quantisation, x_map: Map, x: &[f32], y_map: Map, y: &mut [u8]) {
+pub fn from_floats(context: &Context<'_>, q: Quantisation, x_map: FeatureMap, x: &[f32], y_map: FeatureMap, y: &mut [u8]) {
     assert_eq!((x_map.n, x_map.h, x_map.w, x_map.c), (y_map.n, y_map.h, y_map.w, y_map.c), "bytes of a map");
     for_each_chunk(context.threads, &mut y[..y_map.len()], y_map.image_stride(), |n, image| {
         fill_border(y_map, q.zero, image);
@@ -82,7 +82,7 @@ pub fn from_floats(context: &Context<'_>, q: Quantisation, x_map: Map, x: &[f32]
 ///
 /// # Panics
 /// When a slice is too short.
-pub fn from_planes(context: &Context<'_>, q: Quantisation, planes: &[f32], map: Map, y: &mut [u8]) {
+pub fn from_planes(context: &Context<'_>, q: Quantisation, planes: &[f32], map: FeatureMap, y: &mut [u8]) {
     let plane = map.h * map.w;
     assert!(planes.len() >= map.n * map.c * plane, "{} floats for {map:?}", planes.len());
     for_each_chunk(context.threads, &mut y[..map.len()], map.image_stride(), |n, image| {
@@ -115,7 +115,7 @@ pub fn from_planes(context: &Context<'_>, q: Quantisation, planes: &[f32], map: 
 }
 
 /// Writes the border of one picture.
-fn fill_border(map: Map, byte: u8, image: &mut [u8]) {
+fn fill_border(map: FeatureMap, byte: u8, image: &mut [u8]) {
     if map.border == Default::default() {
         return;
     }
@@ -195,15 +195,15 @@ impl Vectorized for Finish<'_> {
 
 /// [`Output`] for many tasks.
 pub(crate) enum Place<'a> {
-    Floats(Parts<'a, f32>),
-    Bytes(Parts<'a, u8>, Quantisation),
+    Floats(DisjointSlices<'a, f32>),
+    Bytes(DisjointSlices<'a, u8>, Quantisation),
 }
 
 impl<'a> From<Output<'a>> for Place<'a> {
     fn from(output: Output<'a>) -> Self {
         match output {
-            Output::Floats(y) => Place::Floats(Parts::new(y)),
-            Output::Bytes(y, q) => Place::Bytes(Parts::new(y), q),
+            Output::Floats(y) => Place::Floats(DisjointSlices::new(y)),
+            Output::Bytes(y, q) => Place::Bytes(DisjointSlices::new(y), q),
         }
     }
 }

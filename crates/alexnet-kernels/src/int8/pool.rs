@@ -2,9 +2,9 @@
 
 use super::fill_border;
 use crate::context::Context;
-use crate::map::Map;
+use crate::executor::for_each_chunk;
+use crate::feature_map::FeatureMap;
 use crate::pool::Shape;
-use crate::threads::for_each_chunk;
 
 /// Channels whose largest bytes stay in registers: one of AVX-512's. Going through memory for each pixel of a window took ten times
 /// as long.
@@ -15,7 +15,7 @@ const BLOCK: usize = 64;
 ///
 /// # Panics
 /// When a slice is too short, or a window covers none of the map.
-pub fn max(context: &Context<'_>, shape: &Shape, x: &[u8], zero: u8, y_map: Map, y: &mut [u8]) {
+pub fn max(context: &Context<'_>, shape: &Shape, x: &[u8], zero: u8, y_map: FeatureMap, y: &mut [u8]) {
     let (x_map, c) = (shape.x, shape.x.c);
     assert_eq!((y_map.n, y_map.h, y_map.w, y_map.c), (x_map.n, shape.p, shape.q, c), "output of {shape:?}");
     let (rows, columns) = (shape.rows(), shape.columns());

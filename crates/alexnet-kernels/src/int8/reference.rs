@@ -1,7 +1,7 @@
 //! The layers of bytes as the formulas say: what bytes stand for, multiplied and summed in f64.
 
 use super::Quantisation;
-use crate::pack::Filters;
+use crate::weight_layout::Filters;
 
 /// Packed weights rounded as [`Weights`](super::Weights) rounds them, and back to floats.
 pub fn rounded(filters: &Filters, w: &[f32]) -> Vec<f32> {

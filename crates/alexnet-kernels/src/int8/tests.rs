@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::conv::{self, Shape};
+use crate::executor::Serial;
+use crate::feature_map::Sides;
 use crate::isa::Isa;
-use crate::map::Sides;
 use crate::random::Key;
-use crate::threads::Serial;
 use crate::{linear, pool};
 
 const INPUT: Quantisation = Quantisation { scale: 0.02, zero: 117 };
@@ -41,7 +41,7 @@ fn convolutions_equal_those_of_floats() {
         let side = kernel / 2;
         let pad = Sides { top: side, left: side, bottom: side, right: side };
         let out = |size: usize| (size + 2 * side - kernel) / stride + 1;
-        let x_map = Map { n, h, w, c, border: pad };
+        let x_map = FeatureMap { n, h, w, c, border: pad };
         let shape = Shape { x: x_map, k, r: kernel, s: kernel, stride, pad, p: out(h), q: out(w), groups };
         let filters = shape.filters();
         let mut weights = vec![0.0; filters.packed_len()];
@@ -71,7 +71,7 @@ fn linear_layers_equal_those_of_floats() {
     for (n, (h, w, c), outputs) in
         [(1, (1, 1, 70), 33), (5, (2, 3, 7), 10), (40, (1, 1, 4100), 64), (17, (6, 6, 5), 96), (33, (1, 1, 2), 5)]
     {
-        let filters = crate::pack::Filters::linear_on_map(outputs, h, w, c);
+        let filters = crate::weight_layout::Filters::linear_on_map(outputs, h, w, c);
         let shape = linear::Shape { n, inputs: h * w * c, outputs };
         let mut weights = vec![0.0; filters.packed_len()];
         filters.pack(&Serial, &random(1, filters.len()), &mut weights);
@@ -93,13 +93,13 @@ fn linear_layers_equal_those_of_floats() {
 
 #[test]
 fn pools_and_changes_of_layout_equal_those_of_floats() {
-    let (map, border) = (Map::plain(2, 7, 9, 3), Sides { top: 1, left: 2, bottom: 0, right: 1 });
+    let (map, border) = (FeatureMap::plain(2, 7, 9, 3), Sides { top: 1, left: 2, bottom: 0, right: 1 });
     let planes = random(4, map.len());
     for isa in Isa::all_supported() {
         let context = Context::serial(isa);
         let mut floats = vec![0.0; map.len()];
         crate::layout::from_planes(&context, &planes, map, &mut floats);
-        let wide = Map { border, ..map };
+        let wide = FeatureMap { border, ..map };
         let (mut a, mut b) = (vec![1; wide.len()], vec![2; wide.len()]);
         from_planes(&context, INPUT, &planes, wide, &mut a);
         from_floats(&context, INPUT, map, &floats, wide, &mut b);

@@ -2,8 +2,8 @@
 
 use super::Quantisation;
 use crate::context::Context;
-use crate::pack::{Filters, PANEL};
-use crate::threads::{Parts, for_each_chunk};
+use crate::executor::{DisjointSlices, for_each_chunk};
+use crate::weight_layout::{Filters, PANEL};
 
 /// A layer's weights as bytes, packed as tiles want them, with what turns their sums into outputs.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ impl Weights {
         let all_panels = filters.groups * filters.panels();
         let mut words = vec![0; all_panels * panel_words];
         let (mut factors, mut offsets) = (vec![0.0; all_panels * PANEL], vec![0.0; all_panels * PANEL]);
-        let (all_factors, all_offsets) = (Parts::new(&mut factors), Parts::new(&mut offsets));
+        let (all_factors, all_offsets) = (DisjointSlices::new(&mut factors), DisjointSlices::new(&mut offsets));
         for_each_chunk(context.threads, &mut words, panel_words, |panel, words| {
             let w = &w[panel * filters.depth() * PANEL..][..filters.depth() * PANEL];
             let mut largest = [0.0f32; PANEL];

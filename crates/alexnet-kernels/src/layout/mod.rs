@@ -3,9 +3,9 @@
 pub mod reference;
 
 use crate::context::Context;
-use crate::map::Map;
+use crate::executor::for_each_chunk;
+use crate::feature_map::FeatureMap;
 use crate::rows::{for_each_row, row};
-use crate::threads::for_each_chunk;
 
 /// Pixels whose channels are gathered before the next ones: 16 floats of a plane are one cache line.
 const PIXELS: usize = 16;
@@ -14,8 +14,8 @@ const PIXELS: usize = 16;
 ///
 /// # Panics
 /// When a slice is too short.
-pub fn from_planes(context: &Context<'_>, planes: &[f32], y_map: Map, y: &mut [f32]) {
-    let Map { n: count, h: height, w: width, c: channels, .. } = y_map;
+pub fn from_planes(context: &Context<'_>, planes: &[f32], y_map: FeatureMap, y: &mut [f32]) {
+    let FeatureMap { n: count, h: height, w: width, c: channels, .. } = y_map;
     assert!(planes.len() >= count * channels * height * width, "{} floats in planes for {y_map:?}", planes.len());
     for_each_row(context.threads, y_map, y, |n, h, line| {
         let plane = |c: usize| &planes[((n * channels + c) * height + h) * width..][..width];
@@ -48,7 +48,7 @@ pub fn from_planes(context: &Context<'_>, planes: &[f32], y_map: Map, y: &mut [f
 ///
 /// # Panics
 /// When a slice is too short.
-pub fn to_planes(context: &Context<'_>, map: Map, x: &[f32], planes: &mut [f32]) {
+pub fn to_planes(context: &Context<'_>, map: FeatureMap, x: &[f32], planes: &mut [f32]) {
     let len = map.n * map.c * map.h * map.w;
     assert!(x.len() >= map.len(), "{} floats for {map:?}", x.len());
     if len == 0 {
@@ -73,11 +73,11 @@ pub fn to_planes(context: &Context<'_>, map: Map, x: &[f32], planes: &mut [f32])
 ///
 /// # Panics
 /// When the sizes differ, or a slice is too short.
-pub fn copy(context: &Context<'_>, x_map: Map, x: &[f32], y_map: Map, y: &mut [f32]) {
-    let sizes = |map: Map| (map.n, map.h, map.w, map.c);
+pub fn copy(context: &Context<'_>, x_map: FeatureMap, x: &[f32], y_map: FeatureMap, y: &mut [f32]) {
+    let sizes = |map: FeatureMap| (map.n, map.h, map.w, map.c);
     assert_eq!(sizes(x_map), sizes(y_map), "a copy changes no size");
     let y = &mut y[..y_map.len()];
-    crate::threads::for_each_chunk(context.threads, y, y_map.image_stride(), |n, image| {
+    crate::executor::for_each_chunk(context.threads, y, y_map.image_stride(), |n, image| {
         y_map.clear_border(image);
         for row in 0..y_map.h {
             let (from, to, len) = (x_map.at(n, row, 0), y_map.at(0, row, 0), y_map.w * y_map.c);
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn matches_reference_both_ways() {
         for (i, (h, w, c)) in [(1, 1, 1), (5, 7, 3), (3, 40, 3), (9, 2, 19), (4, 33, 16), (2, 17, 5)].into_iter().enumerate() {
-            let map = Map { n: 2, h, w, c, border: border(i) };
+            let map = FeatureMap { n: 2, h, w, c, border: border(i) };
             let x = random(map, i as u64, 1.0);
             let expected = reference::to_planes(map, &inside_of(map, &x));
             for context in contexts() {

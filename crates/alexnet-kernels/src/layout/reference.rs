@@ -1,9 +1,9 @@
 //! The conversion, index by index.
 
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 
 /// [N, C, H, W] from plain [N, H, W, C]. See [`to_planes`](super::to_planes).
-pub fn to_planes(map: Map, x: &[f64]) -> Vec<f64> {
+pub fn to_planes(map: FeatureMap, x: &[f64]) -> Vec<f64> {
     let mut planes = Vec::with_capacity(x.len());
     for n in 0..map.n {
         for c in 0..map.c {

@@ -4,9 +4,9 @@ use super::Shape;
 use crate::bf16::Bf16;
 use crate::buffer::with_scratch;
 use crate::context::{Context, Precision};
-use crate::pack::PANEL;
-use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Real, Start, Tile, cut, max_rows};
+use crate::executor::{DisjointSlices, for_each_chunk};
+use crate::gemm::{Float, Start, Tile, cut, max_rows};
+use crate::weight_layout::PANEL;
 
 /// Inputs of one task.
 const INPUTS: usize = 112;
@@ -33,13 +33,13 @@ pub fn backward_data(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32]
     }
 }
 
-fn multiply<E: Real>(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32], mask: Option<&[f32]>, dx: &mut [f32]) {
+fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32], mask: Option<&[f32]>, dx: &mut [f32]) {
     let Shape { n, inputs, outputs } = *shape;
     let (panels, blocks) = (outputs.div_ceil(PANEL), n.div_ceil(PANEL));
     // Words of a panel, and of a block of 32 pictures.
     let panel_len = PANEL / E::WORD * PANEL;
     let block_len = panels * panel_len;
-    let dx = Parts::new(dx);
+    let dx = DisjointSlices::new(dx);
     with_scratch(blocks * block_len, |turned: &mut [u32]| {
         // [block of 32 pictures][word of outputs][32 pictures], zeros beyond the last output and the last picture.
         for_each_chunk(context.threads, turned, panel_len, |i, part| {

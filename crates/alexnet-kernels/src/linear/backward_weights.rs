@@ -4,10 +4,10 @@ use super::Shape;
 use crate::bf16::Bf16;
 use crate::buffer::{cast, with_scratch};
 use crate::context::{Context, Precision};
-use crate::pack::PANEL;
-use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{MAX_ROWS, Real, Start, Tile, cut, max_rows};
-use crate::update::{self, Rule};
+use crate::executor::{DisjointSlices, for_each_chunk};
+use crate::gemm::{Float, MAX_ROWS, Start, Tile, cut, max_rows};
+use crate::optim::sgd::{self, Rule};
+use crate::weight_layout::PANEL;
 
 /// Inputs of one task: 8 tiles of 14. Its columns of x are packed, because rows of x may be a multiple of 4 KiB apart, where
 /// they would all compete for the same few places of a cache.
@@ -15,13 +15,13 @@ const INPUTS: usize = 112;
 
 /// dw = the gradient of the loss with respect to the packed weights; unused lanes are written with zeros.
 ///
-/// The bias's gradient is [`bias::gradient`](crate::bias::gradient) on `Map::plain(n, 1, 1, outputs)`.
+/// The bias's gradient is [`bias::gradient`](crate::bias::gradient) on `FeatureMap::plain(n, 1, 1, outputs)`.
 ///
 /// # Panics
 /// When a slice is too short for the shape.
 pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     shape.check(x.len(), dw.len(), dy.len());
-    let dw = Parts::new(dw);
+    let dw = DisjointSlices::new(dw);
     // SAFETY: each tile is visited once.
     tiles(context, shape, x, dy, |at, tile| unsafe { dw.slice(at, tile.len()) }.copy_from_slice(tile));
 }
@@ -42,7 +42,7 @@ pub fn backward_weights_update(
 ) {
     shape.check(x.len(), w.len(), dy.len());
     assert_eq!(v.len(), w.len(), "velocity of {shape:?}");
-    let (w, v) = (Parts::new(w), Parts::new(v));
+    let (w, v) = (DisjointSlices::new(w), DisjointSlices::new(v));
     tiles(context, shape, x, dy, |at, tile| {
         // SAFETY: each tile is visited once.
         let (w, v) = unsafe { (w.slice(at, tile.len()), v.slice(at, tile.len())) };
@@ -50,7 +50,7 @@ pub fn backward_weights_update(
             #[inline(always)]
             || {
                 for ((w, v), &g) in w.iter_mut().zip(v).zip(tile) {
-                    (*w, *v) = update::step(rule, *w, *v, g);
+                    (*w, *v) = sgd::step(rule, *w, *v, g);
                 }
             },
         );
@@ -65,7 +65,7 @@ fn tiles(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: imp
     }
 }
 
-fn tiles_of<E: Real>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: impl Fn(usize, &[f32]) + Sync) {
+fn tiles_of<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: impl Fn(usize, &[f32]) + Sync) {
     let Shape { n, inputs, outputs } = *shape;
     let panels = outputs.div_ceil(PANEL);
     // Words of pictures: the sum is over pictures.
@@ -102,7 +102,13 @@ fn tiles_of<E: Real>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32]
 }
 
 /// Packs `n` lines into words, [word of lines][`width`]; zeros beyond a line's end and the last line.
-fn interleave<'a, E: Real, F: Fn(usize) -> &'a [f32]>(context: &Context<'_>, n: usize, line: F, width: usize, words: &mut [u32]) {
+fn interleave<'a, E: Float, F: Fn(usize) -> &'a [f32]>(
+    context: &Context<'_>,
+    n: usize,
+    line: F,
+    width: usize,
+    words: &mut [u32],
+) {
     context.isa.vectorize(
         #[inline(always)]
         || {

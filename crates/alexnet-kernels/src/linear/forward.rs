@@ -4,9 +4,9 @@ use super::Shape;
 use crate::bf16::Bf16;
 use crate::buffer::{cast, cast_mut, with_scratch};
 use crate::context::{Context, Precision};
-use crate::pack::{PANEL, pack_words};
-use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Element, Real, Start, Tile, cut, max_rows};
+use crate::executor::{DisjointSlices, for_each_chunk};
+use crate::gemm::{DType, Float, Start, Tile, cut, max_rows, pack_words};
+use crate::weight_layout::PANEL;
 
 /// Inputs that are multiplied with all pictures at a time: 512 x 32 weights are 64 KiB, which stay in the second-level cache.
 const DEPTH: usize = 512;
@@ -53,10 +53,10 @@ pub fn forward_prepared(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f3
     multiply::<Bf16>(context, shape, x, &Weights::Words(cast(w)), bias, relu, y);
 }
 
-fn multiply<E: Real>(context: &Context<'_>, shape: &Shape, x: &[f32], w: &Weights<'_>, bias: &[f32], relu: bool, y: &mut [f32]) {
+fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], w: &Weights<'_>, bias: &[f32], relu: bool, y: &mut [f32]) {
     assert_eq!(bias.len(), shape.outputs, "biases of {shape:?}");
     let Shape { n, inputs, outputs } = *shape;
-    let y = Parts::new(y);
+    let y = DisjointSlices::new(y);
     let all = inputs.div_ceil(E::WORD);
     let rows = max_rows::<E>(context.isa);
     let depth = if n <= rows && matches!(w, Weights::Words(_)) { all } else { DEPTH };
@@ -97,7 +97,7 @@ fn multiply<E: Real>(context: &Context<'_>, shape: &Shape, x: &[f32], w: &Weight
 ///
 /// Rows a multiple of 4 KiB apart are copied a cache line further apart: all pictures' values of one input would else fall into
 /// the same 12 places of the first-level cache.
-fn with_rows<E: Real, R>(context: &Context<'_>, shape: &Shape, x: &[f32], work: impl FnOnce(&[E], usize) -> R) -> R {
+fn with_rows<E: Float, R>(context: &Context<'_>, shape: &Shape, x: &[f32], work: impl FnOnce(&[E], usize) -> R) -> R {
     let Shape { n, inputs, .. } = *shape;
     if let Some(x) = E::borrow(x)
         && (n < 5 || !inputs.is_multiple_of(1024))

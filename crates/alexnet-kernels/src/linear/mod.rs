@@ -7,21 +7,21 @@
 
 mod backward_data;
 mod backward_weights;
-mod file_order;
 mod forward;
+mod gemv;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
 pub use backward_data::backward_data;
 pub use backward_weights::{backward_weights, backward_weights_update};
-pub use file_order::{FEW, forward_file_order};
 pub use forward::{forward, forward_prepared, prepare};
+pub use gemv::{FEW, forward_file_order};
 
 use crate::bf16::Bf16;
 use crate::context::{Context, Precision};
-use crate::pack::{Filters, PANEL};
-use crate::tile::Element;
+use crate::gemm::DType;
+use crate::weight_layout::{Filters, PANEL};
 
 /// The shape of a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::bf16::Bf16;
+use crate::executor::Serial;
 use crate::isa::Isa;
+use crate::optim::sgd::{Form, Rule, sgd};
 use crate::random::Key;
-use crate::threads::Serial;
-use crate::update::{Form, Rule, sgd};
 
 /// Values that bf16 can hold, so that products are equal in every precision.
 fn random(seed: u64, len: usize) -> Vec<f32> {

@@ -5,7 +5,7 @@
 pub mod reference;
 
 use crate::context::Context;
-use crate::threads::{Parts, for_each_chunk};
+use crate::executor::{DisjointSlices, for_each_chunk};
 
 /// What a batch's logits are worth.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -39,8 +39,8 @@ pub fn softmax_cross_entropy(
     }
     // One loss a picture, added up in order afterwards, so that the threads' order does not matter.
     let mut losses = vec![Loss::default(); n];
-    let parts = Parts::new(&mut losses);
-    let gradients = dlogits.map(|d| Parts::new(&mut d[..len]));
+    let parts = DisjointSlices::new(&mut losses);
+    let gradients = dlogits.map(|d| DisjointSlices::new(&mut d[..len]));
     context.threads.run(n, &|i| {
         // SAFETY: each i is run once and has its own place.
         let loss = unsafe { &mut parts.slice(i, 1)[0] };

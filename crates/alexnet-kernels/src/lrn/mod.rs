@@ -4,7 +4,7 @@
 //!
 //! dx_i = dy_i d_i^-beta - 2 alpha beta x_i * sum of dy_j x_j d_j^(-beta - 1) over the same channels (the window is symmetric)
 
-pub mod pooled;
+pub mod maxpool;
 mod power;
 pub mod reference;
 mod row;
@@ -13,7 +13,7 @@ pub(crate) use power::{Power, negative, negative_and_next};
 
 use crate::buffer::with_scratch;
 use crate::context::Context;
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 use crate::rows::{check_same, for_each_row, mask_row, row as row_of};
 use crate::simd::LANES;
 
@@ -21,7 +21,7 @@ use crate::simd::LANES;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
     /// The input's map; its border is not read.
-    pub x: Map,
+    pub x: FeatureMap,
     /// Channels in the window; odd. What reaches over a column's edge is left out.
     pub n: usize,
     /// What the sum is multiplied by: already divided by n if it must be.
@@ -56,7 +56,7 @@ impl Shape {
 ///
 /// # Panics
 /// When the window is even, the columns do not divide C, or a slice is too short.
-pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &mut [f32]) {
+pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: FeatureMap, y: &mut [f32]) {
     shape.check();
     check_same("normalisation", shape.x, x.len(), y_map, y.len());
     for_each_row(context.threads, y_map, y, |n, h, y| {
@@ -74,10 +74,10 @@ pub fn backward(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     mask: bool,
-    dx_map: Map,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     shape.check();
@@ -99,8 +99,8 @@ pub fn backward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature_map::Sides;
     use crate::isa::Isa;
-    use crate::map::Sides;
     use crate::rows::testing::{assert_near, border, check_differences, contexts, inside, inside_of, random};
 
     fn shapes() -> Vec<Shape> {
@@ -108,7 +108,7 @@ mod tests {
         for (i, (c, columns)) in [(1, 1), (3, 1), (19, 1), (32, 2), (35, 1), (6, 2), (21, 7), (96, 1)].into_iter().enumerate() {
             for (j, n) in [1, 3, 5, 7].into_iter().enumerate() {
                 for beta in [0.75, 0.5] {
-                    let x = Map { n: 1 + i % 2, h: 1 + (i + j) % 4, w: 1 + (2 * i + j) % 9, c, border: border(i + j) };
+                    let x = FeatureMap { n: 1 + i % 2, h: 1 + (i + j) % 4, w: 1 + (2 * i + j) % 9, c, border: border(i + j) };
                     all.push(Shape { x, n, alpha: 0.3, beta, k: 1.0 + j as f32, columns });
                 }
             }
@@ -120,9 +120,9 @@ mod tests {
     fn matches_reference() {
         for (i, shape) in shapes().into_iter().enumerate() {
             let (y_map, dx_map, dy_map) = (
-                Map { border: border(i), ..shape.x },
-                Map { border: border(i + 1), ..shape.x },
-                Map { border: border(i + 2), ..shape.x },
+                FeatureMap { border: border(i), ..shape.x },
+                FeatureMap { border: border(i + 1), ..shape.x },
+                FeatureMap { border: border(i + 2), ..shape.x },
             );
             let (x, dy) = (random(shape.x, i as u64, 3.0), random(dy_map, 100 + i as u64, 1.0));
             let (x64, dy64) = (inside_of(shape.x, &x), inside_of(dy_map, &dy));
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn gradient_matches_differences() {
         for (i, shape) in shapes().into_iter().enumerate().filter(|(_, shape)| shape.x.c < 35) {
-            let shape = Shape { x: Map { border: Sides::default(), ..shape.x }, ..shape };
+            let shape = Shape { x: FeatureMap { border: Sides::default(), ..shape.x }, ..shape };
             let (x, dy) =
                 (inside(shape.x, &random(shape.x, i as u64, 3.0)), inside(shape.x, &random(shape.x, 50 + i as u64, 1.0)));
             let gradient = reference::backward(&shape, &x, &dy);
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn known_numbers() {
-        let shape = Shape { x: Map::plain(1, 1, 1, 4), n: 3, alpha: 1.0, beta: 0.75, k: 2.0, columns: 1 };
+        let shape = Shape { x: FeatureMap::plain(1, 1, 1, 4), n: 3, alpha: 1.0, beta: 0.75, k: 2.0, columns: 1 };
         let context = Context::serial(Isa::detect());
         let mut y = [0.0; 4];
         // d = 2 + 1 + 4, 2 + 1 + 4 + 9, 2 + 4 + 9, 2 + 9; and 16^0.75 = 8.
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn two_columns_are_two_maps() {
-        let half = Map::plain(2, 3, 4, 20);
-        let whole = Map { c: 40, ..half };
+        let half = FeatureMap::plain(2, 3, 4, 20);
+        let whole = FeatureMap { c: 40, ..half };
         let shape = Shape { x: whole, n: 5, alpha: 0.2, beta: 0.75, k: 2.0, columns: 2 };
         let (x, dy) = (random(whole, 1, 3.0), random(whole, 2, 1.0));
         let cut = |values: &[f32], side: usize| -> Vec<f32> {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn same_bits_everywhere() {
-        let map = Map { n: 3, h: 9, w: 55, c: 96, border: border(1) };
+        let map = FeatureMap { n: 3, h: 9, w: 55, c: 96, border: border(1) };
         let shape = Shape { x: map, n: 5, alpha: 0.01, beta: 0.75, k: 2.0, columns: 1 };
         let x = random(map, 1, 30.0);
         let run = |context: &Context<'_>| {

@@ -3,13 +3,13 @@
 
 use super::{means, span};
 use crate::context::Context;
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 
 /// y[n, p, q, c] = mean over window (p, q) of x[n, ., ., c]; `y_map` says P and Q.
 ///
 /// # Panics
 /// When the maps do not fit each other, or a slice is too short.
-pub fn forward(context: &Context<'_>, x_map: Map, x: &[f32], y_map: Map, y: &mut [f32]) {
+pub fn forward(context: &Context<'_>, x_map: FeatureMap, x: &[f32], y_map: FeatureMap, y: &mut [f32]) {
     if (x_map.h, x_map.w) == (y_map.h, y_map.w) {
         return means::copy(context, x_map, x, None, y_map, y);
     }
@@ -23,11 +23,11 @@ pub fn forward(context: &Context<'_>, x_map: Map, x: &[f32], y_map: Map, y: &mut
 /// When the maps do not fit each other, or a slice is too short.
 pub fn backward(
     context: &Context<'_>,
-    x_map: Map,
-    dy_map: Map,
+    x_map: FeatureMap,
+    dy_map: FeatureMap,
     dy: &[f32],
-    mask: Option<(Map, &[f32])>,
-    dx_map: Map,
+    mask: Option<(FeatureMap, &[f32])>,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     assert_eq!((dx_map.n, dx_map.h, dx_map.w, dx_map.c), (x_map.n, x_map.h, x_map.w, x_map.c), "gradient of {x_map:?}");

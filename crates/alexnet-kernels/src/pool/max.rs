@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::Shape;
 use super::span::{Span, covering};
 use crate::context::Context;
+use crate::executor::DisjointSlices;
+use crate::feature_map::FeatureMap;
 use crate::isa::Isa;
-use crate::map::Map;
 use crate::rows::{check_mask, for_each_row, row};
 use crate::simd::{Vector, Vectorized, add_some_where, dispatch, load_some, store_some, store_some_low_bytes};
-use crate::threads::Parts;
 
 /// y[n, p, q, c] = the largest x[n, ., ., c] of window (p, q). A value that is not a number wins, as in PyTorch, so that a
 /// training that has diverged shows.
@@ -19,7 +19,7 @@ use crate::threads::Parts;
 /// # Panics
 /// When the shape is unsound, a window covers none of the map, the kernel exceeds 16 (winners are bytes), or a slice is too
 /// short.
-pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &mut [f32], winners: Option<&mut [u8]>) {
+pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: FeatureMap, y: &mut [f32], winners: Option<&mut [u8]>) {
     let (rows, columns) = spans(shape);
     let (x_map, line_len) = (shape.x, shape.q * shape.x.c);
     assert!(x.len() >= x_map.len(), "x has {} floats, the map {}", x.len(), x_map.len());
@@ -30,7 +30,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &
         });
     };
     assert_eq!(winners.len(), y_map.n * shape.p * line_len, "winners of {shape:?}");
-    let winners = Parts::new(winners);
+    let winners = DisjointSlices::new(winners);
     for_each_row(context.threads, y_map, y, |n, p, line| {
         // SAFETY: each row (n, p) is visited once and has its own stretch of winners.
         let winners = unsafe { winners.slice((n * shape.p + p) * line_len, line_len) };
@@ -116,11 +116,11 @@ impl<'x, X: Fn(usize) -> &'x [f32], const WINNERS: bool> Vectorized for Windows<
 pub fn backward(
     context: &Context<'_>,
     shape: &Shape,
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     winners: &[u8],
-    mask: Option<(Map, &[f32])>,
-    dx_map: Map,
+    mask: Option<(FeatureMap, &[f32])>,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     let (x, c) = (shape.x, shape.x.c);
@@ -147,7 +147,7 @@ pub(crate) fn coverings(shape: &Shape) -> (Vec<Range<usize>>, Vec<Range<usize>>)
 #[derive(Clone, Copy)]
 pub(crate) struct Outputs<'a> {
     pub(crate) shape: &'a Shape,
-    pub(crate) dy_map: Map,
+    pub(crate) dy_map: FeatureMap,
     pub(crate) dy: &'a [f32],
     pub(crate) winners: &'a [u8],
 }

@@ -2,11 +2,19 @@
 
 use super::span::{Span, covering};
 use crate::context::Context;
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 use crate::rows::{check_mask, check_same, for_each_row, mask_row, row};
 
 /// y[n, p, q, c] = mean of x[n, rows[p], columns[q], c].
-pub(super) fn forward(context: &Context<'_>, rows: &[Span], columns: &[Span], x_map: Map, x: &[f32], y_map: Map, y: &mut [f32]) {
+pub(super) fn forward(
+    context: &Context<'_>,
+    rows: &[Span],
+    columns: &[Span],
+    x_map: FeatureMap,
+    x: &[f32],
+    y_map: FeatureMap,
+    y: &mut [f32],
+) {
     assert_eq!((y_map.n, y_map.h, y_map.w, y_map.c), (x_map.n, rows.len(), columns.len(), x_map.c), "output of a mean pool");
     assert!(x.len() >= x_map.len(), "x has {} floats, the map {}", x.len(), x_map.len());
     for_each_row(context.threads, y_map, y, |n, p, line| {
@@ -37,10 +45,10 @@ pub(super) fn forward(context: &Context<'_>, rows: &[Span], columns: &[Span], x_
 pub(super) fn backward(
     context: &Context<'_>,
     (rows, columns): (&[Span], &[Span]),
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
-    mask: Option<(Map, &[f32])>,
-    dx_map: Map,
+    mask: Option<(FeatureMap, &[f32])>,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     assert_eq!((dy_map.n, dy_map.h, dy_map.w, dy_map.c), (dx_map.n, rows.len(), columns.len(), dx_map.c), "mean pool");
@@ -69,7 +77,14 @@ pub(super) fn backward(
 }
 
 /// Copies a map, for windows of one pixel.
-pub(super) fn copy(context: &Context<'_>, x_map: Map, x: &[f32], mask: Option<(Map, &[f32])>, y_map: Map, y: &mut [f32]) {
+pub(super) fn copy(
+    context: &Context<'_>,
+    x_map: FeatureMap,
+    x: &[f32],
+    mask: Option<(FeatureMap, &[f32])>,
+    y_map: FeatureMap,
+    y: &mut [f32],
+) {
     check_same("copied map", x_map, x.len(), y_map, y.len());
     check_mask("mask of a copied map", mask, y_map);
     for_each_row(context.threads, y_map, y, |n, h, line| {

@@ -12,14 +12,14 @@ mod means;
 pub mod reference;
 mod span;
 
-use crate::map::{Map, Sides};
+use crate::feature_map::{FeatureMap, Sides};
 use span::Span;
 
 /// The shape of a pooling layer with square windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// The input's map; its border is not read.
-    pub x: Map,
+    pub x: FeatureMap,
     /// Rows and columns of a window.
     pub kernel: usize,
     /// Step in both directions.
@@ -34,8 +34,8 @@ pub struct Shape {
 
 impl Shape {
     /// The output's map, with the given border.
-    pub fn y(&self, border: Sides) -> Map {
-        Map { n: self.x.n, h: self.p, w: self.q, c: self.x.c, border }
+    pub fn y(&self, border: Sides) -> FeatureMap {
+        FeatureMap { n: self.x.n, h: self.p, w: self.q, c: self.x.c, border }
     }
 
     /// What each row of windows covers.
@@ -69,7 +69,8 @@ mod tests {
                         let count = count(size, before);
                         if (count - 1) * stride >= size + before { count - 1 } else { count }
                     };
-                    let x = Map { n: 1 + (h + i) % 3, h, w, c: [1, 7, 16, 19, 35][(i + h + w) % 5], border: border(i + h) };
+                    let x =
+                        FeatureMap { n: 1 + (h + i) % 3, h, w, c: [1, 7, 16, 19, 35][(i + h + w) % 5], border: border(i + h) };
                     all.push(Shape { x, kernel, stride, pad, p: reach(h, pad.top), q: reach(w, pad.left) });
                 }
             }
@@ -78,7 +79,7 @@ mod tests {
     }
 
     /// Values with many ties, so that "the first of the largest" counts.
-    fn coarse(map: Map, key: u64) -> Vec<f32> {
+    fn coarse(map: FeatureMap, key: u64) -> Vec<f32> {
         let mut x = random(map, key, 2.0);
         x.iter_mut().for_each(|v| *v = v.round());
         x
@@ -89,7 +90,8 @@ mod tests {
         for (i, shape) in shapes().into_iter().enumerate() {
             let x = coarse(shape.x, i as u64);
             let (expected, expected_winners) = reference::max_forward(&shape, &inside_of(shape.x, &x));
-            let (y_map, dx_map, dy_map) = (shape.y(border(i)), Map { border: border(i + 1), ..shape.x }, shape.y(border(i + 2)));
+            let (y_map, dx_map, dy_map) =
+                (shape.y(border(i)), FeatureMap { border: border(i + 1), ..shape.x }, shape.y(border(i + 2)));
             let dy = random(dy_map, 100 + i as u64, 1.0);
             for context in contexts() {
                 let what = format!("{shape:?} {}", context.isa);
@@ -120,7 +122,8 @@ mod tests {
         for (i, shape) in shapes().into_iter().enumerate() {
             let x = random(shape.x, i as u64, 2.0);
             let expected = reference::average_forward(&shape, &inside_of(shape.x, &x));
-            let (y_map, dx_map, dy_map) = (shape.y(border(i)), Map { border: border(i + 1), ..shape.x }, shape.y(border(i + 2)));
+            let (y_map, dx_map, dy_map) =
+                (shape.y(border(i)), FeatureMap { border: border(i + 1), ..shape.x }, shape.y(border(i + 2)));
             let dy = random(dy_map, 100 + i as u64, 1.0);
             for context in contexts() {
                 let what = format!("{shape:?} {}", context.isa);
@@ -147,9 +150,10 @@ mod tests {
                 .into_iter()
                 .enumerate()
         {
-            let x_map = Map { n: 2, h, w, c: [19, 1, 40][i % 3], border: border(i) };
-            let (y_map, dx_map) = (Map { h: p, w: q, border: border(i + 1), ..x_map }, Map { border: border(i + 2), ..x_map });
-            let dy_map = Map { border: border(i + 3), ..y_map };
+            let x_map = FeatureMap { n: 2, h, w, c: [19, 1, 40][i % 3], border: border(i) };
+            let (y_map, dx_map) =
+                (FeatureMap { h: p, w: q, border: border(i + 1), ..x_map }, FeatureMap { border: border(i + 2), ..x_map });
+            let dy_map = FeatureMap { border: border(i + 3), ..y_map };
             let (x, dy) = (random(x_map, i as u64, 2.0), random(dy_map, 100 + i as u64, 1.0));
             let (x64, dy64) = (inside_of(x_map, &x), inside_of(dy_map, &dy));
             let mut gradient = reference::adaptive_backward(x_map, (p, q), &dy64);
@@ -183,7 +187,7 @@ mod tests {
     #[test]
     fn known_numbers() {
         // PyTorch, x = [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]].
-        let map = Map::plain(1, 4, 4, 1);
+        let map = FeatureMap::plain(1, 4, 4, 1);
         let mut x = vec![0.0; 16];
         fill(map, &mut x, |i| i as f32 + 1.0);
         let context = Context::serial(crate::isa::Isa::detect());
@@ -204,7 +208,7 @@ mod tests {
         assert_eq!(run(shape)[8], 16.0 / 4.0);
         // adaptive_avg_pool2d(x, 3): windows 0..2, 1..3, 2..4.
         let mut y = vec![0.0; 9];
-        adaptive::forward(&context, map, &x, Map::plain(1, 3, 3, 1), &mut y);
+        adaptive::forward(&context, map, &x, FeatureMap::plain(1, 3, 3, 1), &mut y);
         assert_eq!(y, [3.5, 4.5, 5.5, 7.5, 8.5, 9.5, 11.5, 12.5, 13.5]);
         // max_pool2d(-x, 2, 2, padding=1): zeros in the padding would win.
         let negative: Vec<f32> = x.iter().map(|v| -v).collect();
@@ -220,7 +224,7 @@ mod tests {
         for at in 0..9 {
             let mut x = vec![1.0; 9 * 16];
             x[at * 16 + 3] = f32::NAN;
-            let shape = Shape { x: Map::plain(1, 3, 3, 16), kernel: 3, stride: 2, pad: Sides::default(), p: 1, q: 1 };
+            let shape = Shape { x: FeatureMap::plain(1, 3, 3, 16), kernel: 3, stride: 2, pad: Sides::default(), p: 1, q: 1 };
             for context in contexts() {
                 let (mut y, mut winners) = (vec![0.0; 16], vec![0; 16]);
                 max::forward(&context, &shape, &x, shape.y(Sides::default()), &mut y, Some(&mut winners));

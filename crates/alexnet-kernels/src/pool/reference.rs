@@ -1,11 +1,11 @@
 //! Pools and their gradients as the definitions say, in f64. Maps are plain [N, H, W, C] without a border.
 
 use super::Shape;
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 
 /// Calls `visit(output index, place in the window, input index)` for each pixel on the map of each window, in order.
 fn walk(shape: &Shape, mut visit: impl FnMut(usize, usize, usize)) {
-    let (x, y) = (Map { border: Default::default(), ..shape.x }, shape.y(Default::default()));
+    let (x, y) = (FeatureMap { border: Default::default(), ..shape.x }, shape.y(Default::default()));
     for n in 0..x.n {
         for p in 0..shape.p {
             for q in 0..shape.q {
@@ -40,7 +40,7 @@ pub fn max_forward(shape: &Shape, x: &[f64]) -> (Vec<f64>, Vec<u8>) {
 
 /// See [`max::backward`](super::max::backward).
 pub fn max_backward(shape: &Shape, dy: &[f64], winners: &[u8]) -> Vec<f64> {
-    let mut dx = vec![0.0; Map { border: Default::default(), ..shape.x }.len()];
+    let mut dx = vec![0.0; FeatureMap { border: Default::default(), ..shape.x }.len()];
     walk(shape, |at, place, pixel| {
         if usize::from(winners[at]) == place {
             dx[pixel] += dy[at];
@@ -66,14 +66,14 @@ pub fn average_forward(shape: &Shape, x: &[f64]) -> Vec<f64> {
 
 /// See [`average::backward`](super::average::backward).
 pub fn average_backward(shape: &Shape, dy: &[f64]) -> Vec<f64> {
-    let mut dx = vec![0.0; Map { border: Default::default(), ..shape.x }.len()];
+    let mut dx = vec![0.0; FeatureMap { border: Default::default(), ..shape.x }.len()];
     walk(shape, |at, _, pixel| dx[pixel] += dy[at] / pixels(shape, at));
     dx
 }
 
 /// Calls `visit(output index, input index, pixels of the window)` for each pixel of each window that tiles the map.
-fn walk_tiles(x: Map, (p, q): (usize, usize), mut visit: impl FnMut(usize, usize, f64)) {
-    let (x, y) = (Map { border: Default::default(), ..x }, Map::plain(x.n, p, q, x.c));
+fn walk_tiles(x: FeatureMap, (p, q): (usize, usize), mut visit: impl FnMut(usize, usize, f64)) {
+    let (x, y) = (FeatureMap { border: Default::default(), ..x }, FeatureMap::plain(x.n, p, q, x.c));
     // floor(i H / P) and ceil((i + 1) H / P), in rounded fractions.
     let window = |i: usize, extent: usize, count: usize| {
         let share = |i: usize| (i * extent) as f64 / count as f64;
@@ -96,14 +96,14 @@ fn walk_tiles(x: Map, (p, q): (usize, usize), mut visit: impl FnMut(usize, usize
 }
 
 /// See [`adaptive::forward`](super::adaptive::forward).
-pub fn adaptive_forward(x_map: Map, out: (usize, usize), x: &[f64]) -> Vec<f64> {
+pub fn adaptive_forward(x_map: FeatureMap, out: (usize, usize), x: &[f64]) -> Vec<f64> {
     let mut y = vec![0.0; x_map.n * out.0 * out.1 * x_map.c];
     walk_tiles(x_map, out, |at, pixel, pixels| y[at] += x[pixel] / pixels);
     y
 }
 
 /// See [`adaptive::backward`](super::adaptive::backward).
-pub fn adaptive_backward(x_map: Map, out: (usize, usize), dy: &[f64]) -> Vec<f64> {
+pub fn adaptive_backward(x_map: FeatureMap, out: (usize, usize), dy: &[f64]) -> Vec<f64> {
     let mut dx = vec![0.0; x_map.n * x_map.h * x_map.w * x_map.c];
     walk_tiles(x_map, out, |at, pixel, pixels| dx[pixel] += dy[at] / pixels);
     dx

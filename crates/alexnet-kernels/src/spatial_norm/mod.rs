@@ -10,15 +10,15 @@ pub mod reference;
 
 use crate::buffer::with_scratch;
 use crate::context::Context;
+use crate::feature_map::FeatureMap;
 use crate::lrn::{Power, negative, negative_and_next};
-use crate::map::Map;
 use crate::rows::{check_same, for_each_row, mask_row, row};
 
 /// The shape and settings of a normalisation within maps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
     /// The input's map; its border is not read.
-    pub x: Map,
+    pub x: FeatureMap,
     /// Rows and columns of the window; odd.
     pub n: usize,
     /// What the sum is multiplied by: already divided by n^2.
@@ -54,7 +54,7 @@ impl Shape {
 ///
 /// # Panics
 /// When the window is even, or a slice is too short.
-pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: Map, y: &mut [f32]) {
+pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: FeatureMap, y: &mut [f32]) {
     assert!(shape.n % 2 == 1, "the window must be odd: {shape:?}");
     check_same("normalisation", shape.x, x.len(), y_map, y.len());
     for_each_row(context.threads, y_map, y, |n, h, y| {
@@ -118,10 +118,10 @@ pub fn backward(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     mask: bool,
-    dx_map: Map,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     assert!(shape.n % 2 == 1, "the window must be odd: {shape:?}");
@@ -133,8 +133,8 @@ pub fn backward(
         return;
     }
     // A task is a picture, because the terms dy x d^(-beta - 1) of its rows are needed n times: 0.9 MB at 27 x 27 x 256.
-    crate::threads::for_each_chunk(context.threads, &mut dx[..dx_map.len()], dx_map.image_stride().max(1), |n, image| {
-        let one = Map { n: 1, ..dx_map };
+    crate::executor::for_each_chunk(context.threads, &mut dx[..dx_map.len()], dx_map.image_stride().max(1), |n, image| {
+        let one = FeatureMap { n: 1, ..dx_map };
         one.clear_border(image);
         with_scratch(rows * (padded + line) + padded + line, |scratch| {
             let (terms, rest) = scratch.split_at_mut(rows * padded);
@@ -188,8 +188,8 @@ fn backward_row<const FAST: bool>(beta: f32, (x, d, dy): (&[f32], &[f32], &[f32]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature_map::Sides;
     use crate::isa::Isa;
-    use crate::map::Sides;
     use crate::rows::testing::{assert_near, border, check_differences, contexts, inside, inside_of, random};
 
     fn shapes() -> Vec<Shape> {
@@ -197,7 +197,7 @@ mod tests {
         for (i, (h, w, c)) in [(1, 1, 3), (3, 2, 19), (4, 5, 16), (9, 6, 5), (2, 7, 35)].into_iter().enumerate() {
             for n in [1, 3, 5] {
                 for beta in [0.75, 0.5] {
-                    let x = Map { n: 1 + i % 3, h, w, c, border: border(i + n) };
+                    let x = FeatureMap { n: 1 + i % 3, h, w, c, border: border(i + n) };
                     all.push(Shape { x, n, alpha: 0.2, beta, k: 1.0 });
                 }
             }
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn matches_reference() {
         for (i, shape) in shapes().into_iter().enumerate() {
-            let with = |i| Map { border: border(i), ..shape.x };
+            let with = |i| FeatureMap { border: border(i), ..shape.x };
             let (y_map, dx_map, dy_map) = (with(i), with(i + 1), with(i + 2));
             let (x, dy) = (random(shape.x, i as u64, 3.0), random(dy_map, 100 + i as u64, 1.0));
             let (x64, dy64) = (inside_of(shape.x, &x), inside_of(dy_map, &dy));
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn gradient_matches_differences() {
         for (i, shape) in shapes().into_iter().enumerate() {
-            let shape = Shape { x: Map { border: Sides::default(), ..shape.x }, ..shape };
+            let shape = Shape { x: FeatureMap { border: Sides::default(), ..shape.x }, ..shape };
             let (x, dy) =
                 (inside(shape.x, &random(shape.x, i as u64, 3.0)), inside(shape.x, &random(shape.x, 50 + i as u64, 1.0)));
             let gradient = reference::backward(&shape, &x, &dy);
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn known_numbers() {
         // All ones, 3 x 3 pixels, window 3: 9 ones in the middle, 6 at edges, 4 in corners; k = 7 makes d = 16 in the middle.
-        let shape = Shape { x: Map::plain(1, 3, 3, 1), n: 3, alpha: 1.0, beta: 0.75, k: 7.0 };
+        let shape = Shape { x: FeatureMap::plain(1, 3, 3, 1), n: 3, alpha: 1.0, beta: 0.75, k: 7.0 };
         let mut y = [0.0; 9];
         forward(&Context::serial(Isa::detect()), &shape, &[1.0; 9], shape.x, &mut y);
         let (corner, edge) = (11f32.powf(-0.75), 13f32.powf(-0.75));

@@ -1,11 +1,11 @@
 //! The normalisation and its gradient as the formulas say, in f64. Maps are plain [N, H, W, C] without a border.
 
 use super::Shape;
-use crate::map::Map;
+use crate::feature_map::FeatureMap;
 
 /// The sum of `value(j)` over the pixels j around each index i, in the same map.
 fn window_sums(shape: &Shape, value: impl Fn(usize) -> f64) -> Vec<f64> {
-    let (map, half) = (Map { border: Default::default(), ..shape.x }, shape.n / 2);
+    let (map, half) = (FeatureMap { border: Default::default(), ..shape.x }, shape.n / 2);
     let mut sums = Vec::with_capacity(map.len());
     for n in 0..map.n {
         for h in 0..map.h {

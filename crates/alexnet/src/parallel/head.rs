@@ -11,8 +11,8 @@ use crate::engine::{DropoutKey, Update};
 use crate::net::{Activation, DropoutStyle, Net, Op};
 use crate::{Error, Result};
 use alexnet_kernels::context::Context;
+use alexnet_kernels::feature_map::FeatureMap;
 use alexnet_kernels::layout;
-use alexnet_kernels::map::Map;
 use std::ops::Range;
 
 /// A linear layer and what follows it.
@@ -42,7 +42,7 @@ pub(super) struct Head {
     /// Dropout before the first one.
     drops: Vec<Drop>,
     /// The map that comes in, of one picture.
-    map: Map,
+    map: FeatureMap,
     /// What each layer read in the last forward pass, and the logits.
     seen: Vec<Vec<f32>>,
 }
@@ -61,7 +61,7 @@ impl Head {
         let shapes = net.shapes()?;
         let first = begin(net)?;
         let input = shapes[first].input;
-        let map = Map::plain(1, input.size, input.size, input.channels);
+        let map = FeatureMap::plain(1, input.size, input.size, input.channels);
         let mut head = Head { layers: Vec::new(), drops: Vec::new(), map, seen: Vec::new() };
         for (i, layer) in net.layers.iter().enumerate().skip(first) {
             let shape = &shapes[i];
@@ -106,7 +106,7 @@ impl Head {
         everywhere: bool,
     ) -> Result<&[f32]> {
         let mut x = vec![0.0; planes.len()];
-        layout::from_planes(context, planes, Map { n, ..self.map }, &mut x);
+        layout::from_planes(context, planes, FeatureMap { n, ..self.map }, &mut x);
         drop_units(context, &self.drops, key, n, &mut x);
         self.seen.clear();
         for i in 0..self.layers.len() {
@@ -159,7 +159,7 @@ impl Head {
             if i == 0 {
                 drop_units(context, &self.drops, key, n, &mut dx);
                 let mut planes = vec![0.0; dx.len()];
-                layout::to_planes(context, Map { n, ..self.map }, &dx, &mut planes);
+                layout::to_planes(context, FeatureMap { n, ..self.map }, &dx, &mut planes);
                 return Ok(planes);
             }
             // To each rank what is added to the gradients of its outputs, by those that have something to add.

@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 
 use super::transform;
-use crate::pack::PANEL;
+use crate::gemm::Float;
 use crate::simd::{Vector, Vectorized};
-use crate::tile::Real;
+use crate::weight_layout::PANEL;
 
 /// The most values in a word.
 pub(super) const MOST_WORD: usize = 2;
@@ -18,7 +18,7 @@ pub(super) struct WeightsTransform<'a, E, const P: usize, const R: usize> {
     pub(super) element: PhantomData<E>,
 }
 
-impl<E: Real, const P: usize, const R: usize> Vectorized for WeightsTransform<'_, E, P, R> {
+impl<E: Float, const P: usize, const R: usize> Vectorized for WeightsTransform<'_, E, P, R> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let (c, w, u) = (self.c, self.w.as_ptr(), self.u.as_mut_ptr());

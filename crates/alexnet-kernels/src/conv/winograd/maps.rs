@@ -4,11 +4,11 @@ use super::super::direct::Finish;
 use super::Tiles;
 use super::transform;
 use crate::buffer::with_scratch;
-use crate::map::Map;
-use crate::pack::PANEL;
+use crate::executor::DisjointSlices;
+use crate::feature_map::FeatureMap;
+use crate::gemm::Float;
 use crate::simd::{LANES, Vector, Vectorized};
-use crate::threads::Parts;
-use crate::tile::Real;
+use crate::weight_layout::PANEL;
 
 /// Channels of a pixel beyond the border.
 pub(super) static NOTHING: [f32; 1024] = [0.0; 1024];
@@ -121,7 +121,7 @@ pub(super) struct InputTransform<'a, E, const P: usize> {
     pub(super) to: Lines<E>,
 }
 
-impl<E: Real, const P: usize> Vectorized for InputTransform<'_, E, P> {
+impl<E: Float, const P: usize> Vectorized for InputTransform<'_, E, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         for at in (0..self.c).step_by(V::WIDTH) {
@@ -151,8 +151,8 @@ pub(super) struct OutputTransform<'a, const P: usize, const M: usize> {
     pub(super) place: (usize, usize, usize),
     /// First channel, and how many up to 32.
     pub(super) channels: (usize, usize),
-    pub(super) y_map: Map,
-    pub(super) y: &'a Parts<'a, f32>,
+    pub(super) y_map: FeatureMap,
+    pub(super) y: &'a DisjointSlices<'a, f32>,
 }
 
 impl<const P: usize, const M: usize> Vectorized for OutputTransform<'_, P, M> {

@@ -21,11 +21,11 @@ use super::Shape;
 use super::direct::Finish;
 use crate::buffer::{LINE, with_scratch};
 use crate::context::{Context, Precision};
-use crate::map::Map;
-use crate::pack::PANEL;
+use crate::executor::{DisjointSlices, for_each_chunk};
+use crate::feature_map::FeatureMap;
+use crate::gemm::{Float, Start, Tile, cut, max_rows};
 use crate::simd::{LANES, dispatch};
-use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Real, Start, Tile, cut, max_rows};
+use crate::weight_layout::PANEL;
 
 /// Bytes of transformed input in a block: with a panel's products they fill most of a second-level cache of 1 MiB. Larger blocks in the
 /// third-level cache, with the products of several panels at once, read the weights less often and were slower on Cascade Lake.
@@ -37,7 +37,7 @@ struct Tiles {
     /// The convolution of stride 1 that is computed: of a strided one its fold, see [`fold`].
     shape: Shape,
     /// The input's map as it lies in memory.
-    map: Map,
+    map: FeatureMap,
     /// Rows and columns of the input that are channels of one pixel of that: the stride.
     fold: usize,
     /// Points of the transform along each side: as many values of the input.
@@ -53,7 +53,7 @@ struct Tiles {
 /// 3 x 3 kernels of 48 channels, whose last row and column of weights (12 is more than 11) are zero.
 fn fold(shape: &Shape) -> Shape {
     let times = shape.stride;
-    let x = Map { c: shape.x.c * times * times, ..shape.x };
+    let x = FeatureMap { c: shape.x.c * times * times, ..shape.x };
     Shape { x, r: shape.r.div_ceil(times), s: shape.s.div_ceil(times), stride: 1, ..*shape }
 }
 
@@ -81,13 +81,13 @@ impl Tiles {
     }
 
     /// The tiles for a shape that [`fits`].
-    fn of<E: Real>(shape: &Shape) -> Tiles {
+    fn of<E: Float>(shape: &Shape) -> Tiles {
         let precision = if E::WORD == 1 { Precision::F32 } else { Precision::Bf16 };
         Tiles::new(shape, precision).expect("a shape that fits")
     }
 
     /// Words of a panel's transformed weights.
-    fn panel_words<E: Real>(&self) -> usize {
+    fn panel_words<E: Float>(&self) -> usize {
         self.points * self.points * self.shape.filters().c / E::WORD * PANEL
     }
 
@@ -123,12 +123,12 @@ pub(super) fn pays(shape: &Shape, precision: Precision) -> bool {
 }
 
 /// Words of all transformed weights.
-pub(super) fn transformed_words<E: Real>(shape: &Shape) -> usize {
+pub(super) fn transformed_words<E: Float>(shape: &Shape) -> usize {
     shape.groups * shape.filters().panels() * Tiles::of::<E>(shape).panel_words::<E>()
 }
 
 /// Transforms weights, panel by panel.
-pub(super) fn transform<E: Real>(context: &Context<'_>, shape: &Shape, w: &[f32], u: &mut [u32]) {
+pub(super) fn transform<E: Float>(context: &Context<'_>, shape: &Shape, w: &[f32], u: &mut [u32]) {
     let tiles = Tiles::of::<E>(shape);
     let (filters, folded) = (shape.filters(), tiles.shape.filters());
     let (c, panel_len, element) = (folded.c, filters.depth() * PANEL, PhantomData::<E>);
@@ -167,13 +167,13 @@ fn fold_weights(shape: &Shape, fold: usize, mut visit: impl FnMut(usize, usize))
 
 /// Convolves with transformed weights; the same as [`direct::convolve`](super::direct::convolve), but for rounding: a relative
 /// error of some 5e-7 of the output's norm (2e-6 with eight points) against 1e-7 in single precision, of 1e-2 against 2e-3 in bf16.
-pub(super) fn convolve<E: Real>(
+pub(super) fn convolve<E: Float>(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
     u: &[u32],
     finish: &Finish<'_>,
-    y_map: Map,
+    y_map: FeatureMap,
     y: &mut [f32],
 ) {
     assert_eq!(u.len(), transformed_words::<E>(shape), "transformed weights of {shape:?}");
@@ -189,13 +189,13 @@ pub(super) fn convolve<E: Real>(
 /// Blocks below which there are too few for all threads; then the panels are shared among them instead.
 const FEW: usize = 8;
 
-fn convolve_with<E: Real, const P: usize, const M: usize>(
+fn convolve_with<E: Float, const P: usize, const M: usize>(
     context: &Context<'_>,
     tiles: &Tiles,
     x: &[f32],
     u: &[u32],
     finish: &Finish<'_>,
-    y_map: Map,
+    y_map: FeatureMap,
     y: &mut [f32],
 ) {
     let (shape, panel_words) = (&tiles.shape, tiles.panel_words::<E>());
@@ -207,7 +207,7 @@ fn convolve_with<E: Real, const P: usize, const M: usize>(
     // Whole tiles of rows, so that no product has a short one but the last.
     let together = (BLOCK / (P * P * c * size_of::<E>()) / rows).max(1) * rows;
     let blocks = all.div_ceil(together);
-    let y = Parts::new(y);
+    let y = DisjointSlices::new(y);
     // A cache line between the values of a tile, or all would want the same places in the caches.
     let v_step = |count: usize| count * c + LINE * size_of::<f32>() / size_of::<E>();
     // Products and outputs of a panel for `count` tiles from `first` on, whose transformed inputs are in `v`.
@@ -231,7 +231,7 @@ fn convolve_with<E: Real, const P: usize, const M: usize>(
     if blocks < FEW {
         let step = v_step(all);
         with_scratch(P * P * step * shape.groups, |v: &mut [E]| {
-            let parts = Parts::new(v);
+            let parts = DisjointSlices::new(v);
             context.threads.run(all * shape.groups, &|task| {
                 let (tile, group) = (task / shape.groups, task % shape.groups);
                 let start = parts.pointer(group * P * P * step + tile * c, (P * P - 1) * step + c);
@@ -269,7 +269,7 @@ fn convolve_with<E: Real, const P: usize, const M: usize>(
 }
 
 /// One product of a panel: m[tile][32] = v[tile][C] x u[C][32].
-fn multiply<E: Real>(context: &Context<'_>, c: usize, count: usize, v: &[E], u: &[u32], m: &mut [f32]) {
+fn multiply<E: Float>(context: &Context<'_>, c: usize, count: usize, v: &[E], u: &[u32], m: &mut [f32]) {
     let words = c / E::WORD;
     for (tile, rows) in cut(count, max_rows::<E>(context.isa)) {
         let (a, b) = (&v[tile * c..], &u[..words * PANEL]);

@@ -16,11 +16,11 @@ use super::transform;
 use crate::buffer::{LINE, cast, with_scratch};
 use crate::context::Context;
 use crate::conv::Shape;
-use crate::map::Map;
-use crate::pack::PANEL;
+use crate::executor::{DisjointSlices, for_each_chunk};
+use crate::feature_map::FeatureMap;
+use crate::gemm::{Float, Start, Tile, cut, max_rows};
 use crate::simd::{LANES, Vector, Vectorized, dispatch, prefetch};
-use crate::threads::{Parts, for_each_chunk};
-use crate::tile::{Real, Start, Tile, cut, max_rows};
+use crate::weight_layout::PANEL;
 
 /// Bytes of transformed maps at a time: at least, so that transforms and products find them in the third-level cache (conv2 on Cascade
 /// Lake: 410 GFLOP/s with 3 or 6 MiB, 360 with 12), and at most. Between, as many as the sums have, 14 MB in conv4, which are read and
@@ -30,11 +30,11 @@ const TOGETHER: [usize; 2] = [6 << 20, 12 << 20];
 const WORDS: usize = 128;
 
 /// dw of a convolution of stride 1, packed; the same as the direct gradient but for rounding.
-pub(in crate::conv) fn backward_weights<E: Real>(
+pub(in crate::conv) fn backward_weights<E: Float>(
     context: &Context<'_>,
     shape: &Shape,
     x: &[f32],
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     dw: &mut [f32],
 ) {
@@ -47,11 +47,11 @@ pub(in crate::conv) fn backward_weights<E: Real>(
     with(context, &tiles, x, dy_map, dy, dw);
 }
 
-fn backward_weights_with<E: Real, const P: usize, const M: usize, const R: usize>(
+fn backward_weights_with<E: Float, const P: usize, const M: usize, const R: usize>(
     context: &Context<'_>,
     tiles: &Tiles,
     x: &[f32],
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     dw: &mut [f32],
 ) {
@@ -77,7 +77,7 @@ fn backward_weights_with<E: Real, const P: usize, const M: usize, const R: usize
                 let count = pictures.min(shape.x.n - first) * per_picture;
                 let words = count.div_ceil(E::WORD);
                 // v: [P P][panel of inputs][word of tiles][32], d: [P P][panel of outputs][word of tiles][32]
-                let (v_parts, d_parts) = (Parts::new(v), Parts::new(d));
+                let (v_parts, d_parts) = (DisjointSlices::new(v), DisjointSlices::new(d));
                 context.threads.run(words, &|word| {
                     // The word's tiles; none beyond the last, or beyond what a word takes.
                     let tile = |i: usize| {
@@ -143,10 +143,10 @@ struct Terms {
 /// u[panel of outputs][P P][C][32] += v[P P][panel of inputs][tiles][32]^T x d[P P][panel of outputs][tiles][32].
 ///
 /// A task takes a product: what it adds to, 393 KB in conv4, and the tiles that it goes over stay in a second-level cache.
-fn multiply<E: Real, const P: usize>(context: &Context<'_>, terms: &Terms, v: &[E], d: &[u32], u: &mut [f32]) {
+fn multiply<E: Float, const P: usize>(context: &Context<'_>, terms: &Terms, v: &[E], d: &[u32], u: &mut [f32]) {
     let Terms { words, line, first, groups, c, panels } = *terms;
     let (c_panels, all_panels) = (c.div_ceil(PANEL), groups * panels);
-    let u = Parts::new(u);
+    let u = DisjointSlices::new(u);
     context.threads.run(P * P, &|product| {
         for word in (0..words).step_by(WORDS) {
             let count = WORDS.min(words - word);
@@ -182,7 +182,7 @@ struct InputsTransform<'a, E, const P: usize> {
     element: PhantomData<E>,
 }
 
-impl<E: Real, const P: usize> Vectorized for InputsTransform<'_, E, P> {
+impl<E: Float, const P: usize> Vectorized for InputsTransform<'_, E, P> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let (c, channels) = self.channels;
@@ -215,7 +215,7 @@ impl<E: Real, const P: usize> Vectorized for InputsTransform<'_, E, P> {
 ///
 /// It asks that `to` takes 32 words for each of P P.
 struct GradientsTransform<'a, E, const P: usize, const M: usize> {
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &'a [f32],
     places: [Option<(usize, usize, usize)>; MOST_WORD],
     /// First channel, and how many up to 32.
@@ -224,7 +224,7 @@ struct GradientsTransform<'a, E, const P: usize, const M: usize> {
     element: PhantomData<E>,
 }
 
-impl<E: Real, const P: usize, const M: usize> Vectorized for GradientsTransform<'_, E, P, M> {
+impl<E: Float, const P: usize, const M: usize> Vectorized for GradientsTransform<'_, E, P, M> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let (k, channels) = self.channels;
@@ -264,7 +264,7 @@ impl<E: Real, const P: usize, const M: usize> Vectorized for GradientsTransform<
 /// Those of [`Vector`].
 #[inline(always)]
 unsafe fn gradient<V: Vector, const P: usize, const M: usize>(
-    map: Map,
+    map: FeatureMap,
     dy: &[f32],
     place: Option<(usize, usize, usize)>,
     (k, channels): (usize, usize),

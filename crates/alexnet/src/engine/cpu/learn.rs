@@ -4,8 +4,8 @@ use alexnet_kernels::batch_norm;
 use alexnet_kernels::bias;
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
-use alexnet_kernels::map::Map;
-use alexnet_kernels::update;
+use alexnet_kernels::feature_map::FeatureMap;
+use alexnet_kernels::optim::{self, sgd};
 
 use super::parameters::Parameter;
 use super::program::Found;
@@ -47,43 +47,49 @@ impl GradientRoom {
 
 impl Update {
     /// The kernels' rule for a layer's weights where no norms are looked at; none where it is frozen.
-    pub(super) fn weights_rule(&self, layer: &str) -> Option<update::Rule> {
+    pub(super) fn weights_rule(&self, layer: &str) -> Option<sgd::Rule> {
         self.weight_rates(layer).map(|rates| self.rule(rates))
     }
 
     /// The kernels' rule for a layer's weights and their whole gradient, packed alike; none where it is frozen.
-    pub(super) fn rule_for(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<update::Rule> {
+    pub(super) fn rule_for(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<sgd::Rule> {
         if parameter.is_norm() {
             return self.biases_rule(&parameter.name);
         }
         let rates = self.weight_rates(&parameter.name)?;
         Some(self.rule(match self.trust {
-            Some(trust) => rates.local(trust, update::norm(context, &parameter.weights), update::norm(context, gradient)),
+            Some(trust) => rates.local(trust, optim::norm(context, &parameter.weights), optim::norm(context, gradient)),
             None => rates,
         }))
     }
 
     /// The kernels' rule for a layer's biases; none where it is frozen.
-    pub(super) fn biases_rule(&self, layer: &str) -> Option<update::Rule> {
+    pub(super) fn biases_rule(&self, layer: &str) -> Option<sgd::Rule> {
         self.bias_rates(layer).map(|rates| self.rule(rates))
     }
 
-    fn rule(&self, Rates { lr, decay }: Rates) -> update::Rule {
-        update::Rule { lr, momentum: self.momentum, decay, form: self.form.into() }
+    fn rule(&self, Rates { lr, decay }: Rates) -> sgd::Rule {
+        sgd::Rule { lr, momentum: self.momentum, decay, form: self.form.into() }
     }
 }
 
-impl From<UpdateForm> for update::Form {
+impl From<UpdateForm> for sgd::Form {
     fn from(form: UpdateForm) -> Self {
         match form {
-            UpdateForm::RateInside => update::Form::RateInside,
-            UpdateForm::RateOutside => update::Form::RateOutside,
+            UpdateForm::RateInside => sgd::Form::RateInside,
+            UpdateForm::RateOutside => sgd::Form::RateOutside,
         }
     }
 }
 
 /// What becomes of a batch norm's gradients and of the statistics of its batch.
-pub(super) fn learn_norm(context: &Context<'_>, parameter: &mut Parameter, found: &Found, map: Map, learn: &mut Learn<'_>) {
+pub(super) fn learn_norm(
+    context: &Context<'_>,
+    parameter: &mut Parameter,
+    found: &Found,
+    map: FeatureMap,
+    learn: &mut Learn<'_>,
+) {
     let away = |which: usize| -> Vec<f32> {
         let running = parameter.running_of(which).iter();
         match which {
@@ -106,8 +112,8 @@ pub(super) fn learn_norm(context: &Context<'_>, parameter: &mut Parameter, found
                 parameter.follow(which, &away);
             }
             let Parameter { filters, weights, weights_velocity, biases, biases_velocity, .. } = parameter;
-            update::sgd(context, &rule, &mut weights[..filters.k], &mut weights_velocity[..filters.k], &found.weight);
-            update::sgd(context, &rule, biases, biases_velocity, &found.bias);
+            sgd::sgd(context, &rule, &mut weights[..filters.k], &mut weights_velocity[..filters.k], &found.weight);
+            sgd::sgd(context, &rule, biases, biases_velocity, &found.bias);
         }
     }
 }
@@ -126,7 +132,7 @@ pub(super) fn learn_weights(
     let dw = room.weights(parameter.filters.packed_len());
     gradient(dw);
     let Some(rule) = rule.rule_for(context, parameter, dw) else { return };
-    update::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
+    sgd::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
 }
 
 /// The gradient of a layer's biases, and what becomes of it.
@@ -134,7 +140,7 @@ pub(super) fn learn_biases(
     context: &Context<'_>,
     parameter: &mut Parameter,
     room: &mut GradientRoom,
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     learn: &mut Learn<'_>,
 ) {
@@ -149,7 +155,7 @@ pub(super) fn learn_biases(
     let db = room.biases(parameter.filters.k);
     bias::gradient(context, dy_map, dy, db);
     if let Some(rule) = rule {
-        update::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, db);
+        sgd::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, db);
     }
     if let Learn::Visit(visit) = learn {
         visit(&format!("{}.bias", parameter.name), db);

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use alexnet_kernels::context::Context;
 pub use alexnet_kernels::context::Convolutions;
 use alexnet_kernels::isa::Isa;
-use alexnet_kernels::team::Team;
+use alexnet_kernels::thread_pool::ThreadPool;
 use alexnet_kernels::{layout, loss};
 
 pub use self::describe::Pass;
@@ -57,7 +57,7 @@ pub struct Cpu {
     ranges: Ranges,
     /// Weights in bytes; made when first needed after a change.
     bytes: Option<int8::Bytes>,
-    team: Arc<Team>,
+    team: Arc<ThreadPool>,
     parameters: Vec<Parameter>,
     room: GradientRoom,
     /// Made when first used, since most runs need only some of them.
@@ -165,7 +165,7 @@ impl Cpu {
         Ok(())
     }
 
-    fn context<'a>(&self, team: &'a Team) -> Context<'a> {
+    fn context<'a>(&self, team: &'a ThreadPool) -> Context<'a> {
         Context { isa: self.isa, threads: team, convolutions: self.convolutions, precision: self.precision.of_floats() }
     }
 

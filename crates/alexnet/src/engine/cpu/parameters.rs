@@ -5,10 +5,10 @@
 
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::{Context, Precision};
+use alexnet_kernels::executor::Serial;
 use alexnet_kernels::linear;
-use alexnet_kernels::pack::Filters;
-use alexnet_kernels::threads::Serial;
-use alexnet_kernels::update;
+use alexnet_kernels::optim::sgd;
+use alexnet_kernels::weight_layout::Filters;
 
 use super::learn::GradientRoom;
 use super::plan::parameter_shapes;
@@ -300,12 +300,12 @@ pub(super) fn apply(
             parameter.filters.pack(context.threads, gradient, packed);
             let Some(rule) = rule.rule_for(context, parameter, packed) else { return Ok(()) };
             let Parameter { weights, weights_velocity, .. } = parameter;
-            update::sgd(context, &rule, weights, weights_velocity, packed);
+            sgd::sgd(context, &rule, weights, weights_velocity, packed);
         }
         Part::Bias => {
             let Some(rule) = rule.biases_rule(&parameter.name) else { return Ok(()) };
             let Parameter { biases, biases_velocity, .. } = parameter;
-            update::sgd(context, &rule, biases, biases_velocity, gradient);
+            sgd::sgd(context, &rule, biases, biases_velocity, gradient);
         }
         Part::Running(which) => parameter.follow(which, gradient),
     }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use alexnet_kernels::activation::Function;
 use alexnet_kernels::conv;
-use alexnet_kernels::map::{Map, Sides};
-use alexnet_kernels::pack::Filters;
+use alexnet_kernels::feature_map::{FeatureMap, Sides};
+use alexnet_kernels::weight_layout::Filters;
 use alexnet_kernels::{lrn, pool, spatial_norm};
 
 use crate::net::{Activation, DropoutStyle, Layer, LayerShape, Net, Op, Pad};
@@ -43,7 +43,7 @@ pub(super) struct Part<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value {
     /// Where one picture's map lies.
-    pub(super) map: Map,
+    pub(super) map: FeatureMap,
     /// Whether it came out of a ReLU, so that its gradient is zero where it is not above zero.
     pub(super) relu: bool,
     /// Whether the step that made it reads it again on the way back (tanh, sigmoid), so that nobody may write over it.
@@ -120,12 +120,12 @@ impl Plan {
         let shapes = |size: usize| Net { name: net.name.clone(), image_size: size, layers: layers.to_vec() }.shapes();
         let [height, width] = part.size;
         let (rows, columns) = (shapes(height)?, shapes(width)?);
-        let pictures = Map::plain(1, height, width, 3);
+        let pictures = FeatureMap::plain(1, height, width, 3);
         let map = part
             .layers
             .start
             .checked_sub(1)
-            .map_or(pictures, |i| Map::plain(1, rows[i].output.size, columns[i].output.size, rows[i].output.channels));
+            .map_or(pictures, |i| FeatureMap::plain(1, rows[i].output.size, columns[i].output.size, rows[i].output.channels));
         let mut plan = Plan {
             values: vec![Value { map, relu: false, kept: false }],
             steps: Vec::new(),
@@ -171,7 +171,7 @@ impl Plan {
     ) -> Result<()> {
         let x = self.output;
         let x_map = self.values[x].map;
-        let out = Map::plain(1, shape.output.size, width, shape.output.channels);
+        let out = FeatureMap::plain(1, shape.output.size, width, shape.output.channels);
         let work = match *op {
             Op::Conv { out: k, kernel, stride, pad, groups, .. } => {
                 let (p, q) = (out.h, out.w);
@@ -301,7 +301,7 @@ impl Plan {
     ///
     /// A stride-1 convolution that made the value would like a border around its gradient. A linear layer writes plain
     /// vectors, and dropout must find a unit at the same place on both ways.
-    pub(super) fn gradient_map(&self, value: usize) -> Map {
+    pub(super) fn gradient_map(&self, value: usize) -> FeatureMap {
         let Value { map, .. } = self.values[value];
         if self.steps.iter().any(|step| step.y == value && matches!(step.work, Work::Dropout { .. })) {
             return map;
@@ -311,7 +311,7 @@ impl Plan {
             Work::Conv { shape, .. } if step.y == value && step.x != 0 && shape.stride == 1 => Some(shape.gradient_border()),
             _ => None,
         });
-        Map { border: wish.filter(|_| !flat).unwrap_or_default(), ..map }
+        FeatureMap { border: wish.filter(|_| !flat).unwrap_or_default(), ..map }
     }
 }
 
@@ -319,11 +319,11 @@ fn sides(pad: Pad) -> Sides {
     Sides { top: pad.top, left: pad.left, bottom: pad.bottom, right: pad.right }
 }
 
-fn windows(x: Map, kernel: usize, stride: usize, pad: Pad, out: Map) -> pool::Shape {
+fn windows(x: FeatureMap, kernel: usize, stride: usize, pad: Pad, out: FeatureMap) -> pool::Shape {
     pool::Shape { x, kernel, stride, pad: sides(pad), p: out.h, q: out.w }
 }
 
 /// The same map for a batch of `n` pictures.
-pub(super) fn batch(map: Map, n: usize) -> Map {
-    Map { n, ..map }
+pub(super) fn batch(map: FeatureMap, n: usize) -> FeatureMap {
+    FeatureMap { n, ..map }
 }

@@ -2,10 +2,10 @@
 
 use alexnet_kernels::bias;
 use alexnet_kernels::context::Context;
+use alexnet_kernels::feature_map::FeatureMap;
 use alexnet_kernels::linear;
-use alexnet_kernels::map::Map;
-use alexnet_kernels::pack::Filters;
-use alexnet_kernels::update;
+use alexnet_kernels::optim::sgd;
+use alexnet_kernels::weight_layout::Filters;
 
 use super::parameters::{self, Parameter};
 use crate::Result;
@@ -56,8 +56,8 @@ impl Rows {
         parameter.ready_to_train();
         if let Some(rule) = rule.biases_rule(&parameter.name) {
             let mut db = vec![0.0; shape.outputs];
-            bias::gradient(context, Map::plain(n, 1, 1, shape.outputs), dy, &mut db);
-            update::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, &db);
+            bias::gradient(context, FeatureMap::plain(n, 1, 1, shape.outputs), dy, &mut db);
+            sgd::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, &db);
         }
         if let Some(rule) = rule.weights_rule(&parameter.name) {
             let Parameter { weights, weights_velocity, .. } = parameter;

@@ -182,7 +182,7 @@ pub(super) fn step_forward(
         Work::LrnPool { norm, pool, winners: w } => {
             let (norm, pool) = (lrn::Shape { x: x_map, ..norm }, pool::Shape { x: batch(pool.x, n), ..pool });
             let winners = if *purpose == Purpose::Infer { None } else { Some(&mut winners[w][..n * plan.winners[w]]) };
-            lrn::pooled::forward(context, &norm, &pool, memory.read(x), y_map, y, winners);
+            lrn::maxpool::forward(context, &norm, &pool, memory.read(x), y_map, y, winners);
         }
         Work::SpatialNorm { shape } => {
             spatial_norm::forward(context, &spatial_norm::Shape { x: x_map, ..shape }, memory.read(x), y_map, y);
@@ -271,7 +271,7 @@ fn step_backward(
                 Work::LrnPool { norm, pool, winners: w } => {
                     let (norm, pool) = (lrn::Shape { x: x_map, ..norm }, pool::Shape { x: batch(pool.x, n), ..pool });
                     let (x, dy, winners) = (memory.read(x), memory.read(dy), &winners[w][..n * plan.winners[w]]);
-                    lrn::pooled::backward(context, &norm, &pool, x, dy_map, dy, winners, relu, dx_map, to);
+                    lrn::maxpool::backward(context, &norm, &pool, x, dy_map, dy, winners, relu, dx_map, to);
                 }
                 Work::SpatialNorm { shape } => {
                     let shape = spatial_norm::Shape { x: x_map, ..shape };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use alexnet_kernels::peak::{self, Factors};
+use alexnet_kernels::roofline::{self, Factors};
 
 use super::describe::{Cost, Pass, cost, has, how};
 use super::program::{Program, Purpose};
@@ -95,7 +95,7 @@ impl Cpu {
             Precision::Bf16 => Factors::Bf16,
             Precision::Int8 | Precision::Int4 => Factors::Bytes,
         };
-        Limits { flops: peak::flops(&context, factors, threads), read: peak::read(&context, threads) }
+        Limits { flops: roofline::flops(&context, factors, threads), read: roofline::read(&context, threads) }
     }
 
     /// Times every step of training, or else of inference, from now on; what was measured before is forgotten.

@@ -22,11 +22,11 @@
 use super::Shape;
 use crate::buffer::with_scratch;
 use crate::context::Context;
+use crate::executor::DisjointSlices;
+use crate::gemm::cut;
 use crate::isa::Isa;
-use crate::pack::Filters;
 use crate::simd::{Four, LANES, Vector};
-use crate::threads::Parts;
-use crate::tile::cut;
+use crate::weight_layout::Filters;
 use std::ops::Range;
 
 /// Rows of weights side by side.
@@ -35,7 +35,7 @@ const ROWS: usize = 4;
 const TASK: usize = 16;
 /// Registers along the inputs for each row and picture.
 const ALONG: usize = 2;
-/// Steps of so many registers that are summed before they are added to the totals: see [`tile`](crate::tile).
+/// Steps of so many registers that are summed before they are added to the totals: see [`tile`](crate::gemm).
 const BLOCK: usize = 32;
 /// Blocks of one stretch: with registers of 16 floats 1024 inputs, 64 KiB of a task's weights.
 const STRETCH: usize = 1;
@@ -85,7 +85,7 @@ fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[
     let whole = inputs / (ALONG * width) * (ALONG * width);
     // As many pictures as a kernel takes need no other order than that in which the weights lie.
     let stretch = if n <= kernels.len() { whole.max(1) } else { STRETCH * BLOCK * ALONG * width };
-    let y = Parts::new(y);
+    let y = DisjointSlices::new(y);
     context.threads.run(outputs.div_ceil(TASK), &|task| {
         let last = outputs.min((task + 1) * TASK);
         with_scratch(n * TASK * width, |totals: &mut [f32]| {

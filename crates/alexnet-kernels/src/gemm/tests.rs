@@ -11,7 +11,7 @@ fn random(i: usize) -> f32 {
 
 /// Checks one tile against sums in f64. `value` makes a value of `a`, `lane` one of `b` in bytes, of random numbers in plus or
 /// minus 1, and both tell what number it is.
-fn check<E: Element, const BYTES: usize>(
+fn check<E: DType, const BYTES: usize>(
     kernels: Kernels,
     (rows, lanes, next): (usize, usize, bool),
     value: impl Fn(f32) -> (E, f64),
@@ -63,7 +63,7 @@ fn check<E: Element, const BYTES: usize>(
     }
 }
 
-fn tile_zero<E: Element>() -> E::Sum {
+fn tile_zero<E: DType>() -> E::Sum {
     // SAFETY: a sum is a float or an integer of 32 bits, which all zeros are.
     unsafe { std::mem::zeroed() }
 }

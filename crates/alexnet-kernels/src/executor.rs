@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 ///
 /// What a task computes depends on its number alone, never on the thread or the order, and sums are split at places
 /// fixed by the shape. So the bits of every result are the same for any number of threads.
-pub trait Threads: Sync {
+pub trait Executor: Sync {
     /// Calls `task(i)` once for each `i` in `0..tasks` and returns when all are done.
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync));
 }
@@ -15,21 +15,21 @@ pub trait Threads: Sync {
 ///
 /// Tasks that each own one stretch of a buffer, or one block of columns of a matrix, cannot show that to the borrow checker.
 #[derive(Clone, Copy)]
-pub struct Parts<'a, T = f32> {
+pub struct DisjointSlices<'a, T = f32> {
     start: *mut T,
     len: usize,
     buffer: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: a `Parts` is a mutable borrow of plain values; `slice` puts on its caller that no two threads touch the same ones.
-unsafe impl<T: Send> Send for Parts<'_, T> {}
+// SAFETY: a `DisjointSlices` is a mutable borrow of plain values; `slice` puts on its caller that no two threads touch the same ones.
+unsafe impl<T: Send> Send for DisjointSlices<'_, T> {}
 // SAFETY: as above.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
+unsafe impl<T: Send> Sync for DisjointSlices<'_, T> {}
 
-impl<'a, T> Parts<'a, T> {
+impl<'a, T> DisjointSlices<'a, T> {
     /// Borrows the whole buffer.
     pub fn new(buffer: &'a mut [T]) -> Self {
-        Parts { start: buffer.as_mut_ptr(), len: buffer.len(), buffer: PhantomData }
+        DisjointSlices { start: buffer.as_mut_ptr(), len: buffer.len(), buffer: PhantomData }
     }
 
     /// The `len` values that begin at `start`.
@@ -58,9 +58,9 @@ impl<'a, T> Parts<'a, T> {
 }
 
 /// Cuts `buffer` into pieces of `chunk` values and calls `task(i, piece)` for each, in any order.
-pub fn for_each_chunk<T: Send>(threads: &dyn Threads, buffer: &mut [T], chunk: usize, task: impl Fn(usize, &mut [T]) + Sync) {
+pub fn for_each_chunk<T: Send>(threads: &dyn Executor, buffer: &mut [T], chunk: usize, task: impl Fn(usize, &mut [T]) + Sync) {
     let len = buffer.len();
-    let parts = Parts::new(buffer);
+    let parts = DisjointSlices::new(buffer);
     threads.run(len.div_ceil(chunk), &|i| {
         // SAFETY: the pieces of different i do not overlap, and each i is run once.
         task(i, unsafe { parts.slice(i * chunk, chunk.min(len - i * chunk)) })
@@ -71,7 +71,7 @@ pub fn for_each_chunk<T: Send>(threads: &dyn Threads, buffer: &mut [T], chunk: u
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Serial;
 
-impl Threads for Serial {
+impl Executor for Serial {
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         (0..tasks).for_each(task);
     }

@@ -3,8 +3,8 @@
 use std::mem::MaybeUninit;
 
 use super::{MAX_ROWS, Raw};
-use crate::pack::PANEL;
 use crate::simd::{Vector, prefetch};
+use crate::weight_layout::PANEL;
 
 /// How words are multiplied and summed.
 pub(super) trait Terms<V> {

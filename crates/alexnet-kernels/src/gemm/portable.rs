@@ -2,7 +2,7 @@
 //!
 //! 6 rows of 2 such registers are 12 sums, which fit the 16 registers of plain x86-64 (SSE2).
 
-use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
+use super::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_few_rows};
 use crate::simd::{Four, Vector, multiply_add};
 
@@ -74,7 +74,7 @@ struct Plain<T, const NEXT: bool>(T);
 impl<T: Terms<Four>, const NEXT: bool> Family for Plain<T, NEXT> {
     unsafe fn run<const ROWS: usize>(t: &Raw) {
         // SAFETY: the caller keeps `Kernel`'s conditions; no features are needed.
-        unsafe { body::tile::<Four, T, ROWS, 2, NEXT>(t) }
+        unsafe { microkernel::tile::<Four, T, ROWS, 2, NEXT>(t) }
     }
 }
 

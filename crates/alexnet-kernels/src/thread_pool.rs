@@ -1,6 +1,6 @@
-//! Threads that wait awake for a moment between two pieces of work.
+//! Executor that wait awake for a moment between two pieces of work.
 //!
-//! One picture goes through AlexNet in six milliseconds and some thirty calls of [`Threads::run`]. A sleeping thread takes
+//! One picture goes through AlexNet in six milliseconds and some thirty calls of [`Executor::run`]. A sleeping thread takes
 //! 30 to 50 microseconds to wake, so a pool whose threads sleep between calls loses a tenth of that. Here the caller itself
 //! works too and nobody has to wake for a call to end: who comes late finds it closed. Helpers look for the next call for
 //! a tenth of a millisecond, then sleep until one comes, so that an idle team costs nothing.
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::threads::Threads;
+use crate::executor::Executor;
 
 /// How long a helper looks for the next call before it sleeps: longer than what lies between two calls for one picture, and
 /// no more than a few wakings.
@@ -21,10 +21,10 @@ const AWAKE: Duration = Duration::from_micros(100);
 /// Looks between two glances at the clock, of some 20 nanoseconds each.
 const LOOKS: usize = 100;
 
-/// A fixed number of threads, the caller of [`Threads::run`] among them.
+/// A fixed number of threads, the caller of [`Executor::run`] among them.
 ///
 /// A call that comes while another is under way, from within a task or from another thread, runs on its own thread alone.
-pub struct Team {
+pub struct ThreadPool {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
 }
@@ -49,7 +49,7 @@ struct Shared {
     end: AtomicBool,
 }
 
-/// One call of [`Threads::run`].
+/// One call of [`Executor::run`].
 #[derive(Clone, Copy)]
 struct Work {
     tasks: usize,
@@ -64,12 +64,12 @@ unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer is used by helpers between joining and leaving only, while `Open` keeps its closure alive.
 unsafe impl Send for Shared {}
 
-impl Team {
+impl ThreadPool {
     /// A team of `threads` threads, one of them the caller of `run`; the others are started now and end with the team.
     ///
     /// # Errors
     /// When the system starts no more threads.
-    pub fn new(threads: usize) -> std::io::Result<Team> {
+    pub fn new(threads: usize) -> std::io::Result<ThreadPool> {
         let helpers = threads.saturating_sub(1);
         let shared = Arc::new(Shared {
             taken: AtomicBool::new(false),
@@ -81,7 +81,7 @@ impl Team {
             asleep: (0..helpers).map(|_| AtomicBool::new(false)).collect(),
             end: AtomicBool::new(false),
         });
-        let mut team = Team { shared, helpers: Vec::with_capacity(helpers) };
+        let mut team = ThreadPool { shared, helpers: Vec::with_capacity(helpers) };
         for i in 0..helpers {
             let shared = team.shared.clone();
             team.helpers.push(std::thread::Builder::new().name(format!("alexnet-{i}")).spawn(move || shared.help(i))?);
@@ -95,7 +95,7 @@ impl Team {
     }
 }
 
-impl Drop for Team {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.end.store(true, Ordering::SeqCst);
         self.helpers.iter().for_each(|helper| helper.thread().unpark());
@@ -106,7 +106,7 @@ impl Drop for Team {
     }
 }
 
-impl Threads for Team {
+impl Executor for ThreadPool {
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let shared = &*self.shared;
         if tasks <= 1 || self.helpers.is_empty() || shared.taken.swap(true, Ordering::Acquire) {
@@ -246,12 +246,12 @@ impl Shared {
 mod tests {
     use super::*;
 
-    fn team(threads: usize) -> Team {
-        Team::new(threads).unwrap()
+    fn team(threads: usize) -> ThreadPool {
+        ThreadPool::new(threads).unwrap()
     }
 
     /// Runs `tasks` tasks and checks that each was run once.
-    fn check(team: &Team, tasks: usize) {
+    fn check(team: &ThreadPool, tasks: usize) {
         let count: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
         team.run(tasks, &|i| {
             count[i].fetch_add(1, Ordering::Relaxed);

@@ -1,13 +1,13 @@
 //! Where a map [N, H, W, C] lies in a buffer.
 
-use crate::threads::{Threads, for_each_chunk};
+use crate::executor::{Executor, for_each_chunk};
 
 /// A batch of maps, channels last, each with a border of zeros around it that spares convolutions their edge cases.
 ///
 /// The buffer is `[n, top + h + bottom, left + w + right, c]`, row-major. Whoever writes the map writes its border's zeros
-/// too ([`Map::clear_border`]), because buffers are reused.
+/// too ([`FeatureMap::clear_border`]), because buffers are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Map {
+pub struct FeatureMap {
     /// Pictures, N.
     pub n: usize,
     /// Rows, H, without the border.
@@ -33,10 +33,10 @@ pub struct Sides {
     pub right: usize,
 }
 
-impl Map {
+impl FeatureMap {
     /// A map without a border.
     pub fn plain(n: usize, h: usize, w: usize, c: usize) -> Self {
-        Map { n, h, w, c, border: Sides::default() }
+        FeatureMap { n, h, w, c, border: Sides::default() }
     }
 
     /// Floats in the buffer, border included.
@@ -65,7 +65,7 @@ impl Map {
     }
 
     /// Writes zeros on the borders of all pictures.
-    pub(crate) fn clear_borders(&self, threads: &dyn Threads, values: &mut [f32]) {
+    pub(crate) fn clear_borders(&self, threads: &dyn Executor, values: &mut [f32]) {
         if self.border != Sides::default() {
             for_each_chunk(threads, &mut values[..self.len()], self.image_stride(), |_, image| self.clear_border(image));
         }

@@ -9,7 +9,7 @@ use crate::isa::Isa;
 use crate::simd::Vector;
 
 /// A value that tiles multiply: some of them fill a word of 32 bits.
-pub(crate) trait Element: Plain + Default + Send + Sync + 'static {
+pub(crate) trait DType: Plain + Default + Send + Sync + 'static {
     /// What products are summed in; 32 bits.
     type Sum: Copy;
     /// Values in a word.
@@ -19,7 +19,7 @@ pub(crate) trait Element: Plain + Default + Send + Sync + 'static {
 }
 
 /// Single precision.
-impl Element for f32 {
+impl DType for f32 {
     type Sum = f32;
     const WORD: usize = 1;
 
@@ -38,7 +38,7 @@ impl Element for f32 {
 }
 
 /// Half of single precision's bits, summed in single precision.
-impl Element for Bf16 {
+impl DType for Bf16 {
     type Sum = f32;
     const WORD: usize = 2;
 
@@ -57,7 +57,7 @@ impl Element for Bf16 {
 }
 
 /// Bytes without a sign in `a`, with one in `b`, summed in integers: the same for every instruction set.
-impl Element for u8 {
+impl DType for u8 {
     type Sum = i32;
     const WORD: usize = 4;
 
@@ -76,7 +76,7 @@ impl Element for u8 {
 }
 
 /// A value that stands for a float.
-pub(crate) trait Real: Element<Sum = f32> {
+pub(crate) trait Float: DType<Sum = f32> {
     /// The nearest one.
     fn new(value: f32) -> Self;
 
@@ -99,7 +99,7 @@ pub(crate) trait Real: Element<Sum = f32> {
     fn borrow(values: &[f32]) -> Option<&[Self]>;
 }
 
-impl Real for f32 {
+impl Float for f32 {
     #[inline(always)]
     fn new(value: f32) -> Self {
         value
@@ -126,7 +126,7 @@ impl Real for f32 {
     }
 }
 
-impl Real for Bf16 {
+impl Float for Bf16 {
     #[inline(always)]
     fn new(value: f32) -> Self {
         Bf16::new(value)

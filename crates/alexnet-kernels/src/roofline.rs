@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use crate::buffer::Buffer;
 use crate::context::Context;
+use crate::executor::for_each_chunk;
 use crate::isa::Isa;
-use crate::threads::for_each_chunk;
 
 /// Multiply-adds of one register on each thread in a measurement: a few milliseconds.
 const ROUNDS: usize = 1 << 20;

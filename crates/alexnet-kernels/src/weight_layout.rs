@@ -14,10 +14,8 @@
 //! its packed order walks the map as [H, W, C], channels last, just as the map lies in memory.
 
 use crate::buffer::LINE;
-use crate::context::Context;
+use crate::executor::{DisjointSlices, Executor, for_each_chunk};
 use crate::simd::prefetch;
-use crate::threads::{Parts, Threads, for_each_chunk};
-use crate::tile::Real;
 
 /// Outputs in a panel: two AVX-512 registers.
 pub const PANEL: usize = 32;
@@ -89,7 +87,7 @@ impl Filters {
     ///
     /// # Panics
     /// When a slice's length is not [`len`](Self::len), or [`packed_len`](Self::packed_len).
-    pub fn pack(&self, threads: &dyn Threads, file: &[f32], packed: &mut [f32]) {
+    pub fn pack(&self, threads: &dyn Executor, file: &[f32], packed: &mut [f32]) {
         assert_eq!((file.len(), packed.len()), (self.len(), self.packed_len()), "weights and packed weights of {self:?}");
         let (depth, outputs) = (self.depth(), self.group_outputs());
         for_each_chunk(threads, packed, depth * PANEL, |panel, packed| {
@@ -111,10 +109,10 @@ impl Filters {
     ///
     /// # Panics
     /// When a slice's length is not [`packed_len`](Self::packed_len), or [`len`](Self::len).
-    pub fn unpack(&self, threads: &dyn Threads, packed: &[f32], file: &mut [f32]) {
+    pub fn unpack(&self, threads: &dyn Executor, packed: &[f32], file: &mut [f32]) {
         assert_eq!((file.len(), packed.len()), (self.len(), self.packed_len()), "weights and packed weights of {self:?}");
         let (depth, outputs, panels) = (self.depth(), self.group_outputs(), self.panels());
-        let file = Parts::new(file);
+        let file = DisjointSlices::new(file);
         threads.run(self.groups * panels, &|panel| {
             let first = panel % panels * PANEL;
             let lanes = PANEL.min(outputs - first);
@@ -161,32 +159,10 @@ const AHEAD: usize = 2 * COLUMNS;
 /// Weights of a panel's outputs at some columns of file order.
 type Block = [[f32; PANEL]; COLUMNS];
 
-/// Packs some lines of 32 lanes into words: line after line as they are, or, where a word takes two values, two lines into one.
-/// What a last word lacks is zero.
-pub(crate) fn pack_words<E: Real>(context: &Context<'_>, lines: &[f32], words: &mut [u32]) {
-    assert_eq!(words.len(), (lines.len() / PANEL).div_ceil(E::WORD) * PANEL, "words of {} lines", lines.len() / PANEL);
-    context.isa.vectorize(
-        #[inline(always)]
-        || {
-            for (words, lines) in words.chunks_exact_mut(PANEL).zip(lines.chunks(E::WORD * PANEL)) {
-                if lines.len() == E::WORD * PANEL {
-                    for (lane, word) in words.iter_mut().enumerate() {
-                        *word = E::word(|i| lines[i * PANEL + lane]);
-                    }
-                } else {
-                    for (lane, word) in words.iter_mut().enumerate() {
-                        *word = E::word(|i| lines.get(i * PANEL + lane).copied().unwrap_or(0.0));
-                    }
-                }
-            }
-        },
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::threads::Serial;
+    use crate::executor::Serial;
 
     #[test]
     fn packing_round_trips_and_leaves_unused_lanes_zero() {

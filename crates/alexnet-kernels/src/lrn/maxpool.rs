@@ -15,14 +15,14 @@ use super::Shape;
 use super::row as norm_row;
 use crate::buffer::with_scratch;
 use crate::context::Context;
-use crate::map::Map;
+use crate::executor::DisjointSlices;
+use crate::feature_map::FeatureMap;
 use crate::pool;
 use crate::pool::max::{Outputs, coverings, pool_row, spans};
 use crate::rows::{check_same, for_each_band, for_each_row, mask_row, row};
-use crate::threads::Parts;
 
 /// Panics unless the pool reads what the normalisation gives.
-fn check(norm: &Shape, pool: &pool::Shape, x: &[f32], y_map: Map, what: &str) {
+fn check(norm: &Shape, pool: &pool::Shape, x: &[f32], y_map: FeatureMap, what: &str) {
     norm.check();
     let (a, b) = (norm.x, pool.x);
     assert_eq!((a.n, a.h, a.w, a.c), (b.n, b.h, b.w, b.c), "{what}: the pool's input is not the normalisation's output");
@@ -40,7 +40,7 @@ pub fn forward(
     norm: &Shape,
     pool: &pool::Shape,
     x: &[f32],
-    y_map: Map,
+    y_map: FeatureMap,
     y: &mut [f32],
     winners: Option<&mut [u8]>,
 ) {
@@ -50,7 +50,7 @@ pub fn forward(
     if let Some(winners) = &winners {
         assert_eq!(winners.len(), y_map.n * pool.p * winners_len, "winners of {pool:?}");
     }
-    let winners = winners.map(Parts::new);
+    let winners = winners.map(DisjointSlices::new);
     for_each_band(context.threads, y_map, y, |n, band| {
         with_scratch(norm.padded() + pool.kernel * line_len, |scratch| {
             let (squares, ring) = scratch.split_at_mut(norm.padded());
@@ -83,11 +83,11 @@ pub fn backward(
     norm: &Shape,
     pool: &pool::Shape,
     x: &[f32],
-    dy_map: Map,
+    dy_map: FeatureMap,
     dy: &[f32],
     winners: &[u8],
     mask: bool,
-    dx_map: Map,
+    dx_map: FeatureMap,
     dx: &mut [f32],
 ) {
     check(norm, pool, x, dy_map, "gradient of normalisation and pool");
@@ -114,8 +114,8 @@ pub fn backward(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature_map::Sides;
     use crate::lrn;
-    use crate::map::Sides;
     use crate::rows::testing::{border, contexts, random};
 
     #[test]
@@ -136,12 +136,12 @@ mod tests {
         {
             let count = |size: usize, more: usize| (size + more).saturating_sub(kernel).div_ceil(stride) + 1;
             let (p, q) = (count(h, pad.top), count(w, pad.right));
-            let x_map = Map { n: 2, h, w, c, border: border(i) };
+            let x_map = FeatureMap { n: 2, h, w, c, border: border(i) };
             let norm = Shape { x: x_map, n: [5, 3, 7][i % 3], alpha: 0.3, beta: 0.75, k: 2.0, columns: 1 };
-            let between = Map { border: border(i + 1), ..x_map };
+            let between = FeatureMap { border: border(i + 1), ..x_map };
             let pool = pool::Shape { x: between, kernel, stride, pad, p, q };
             let y_map = pool.y(border(i + 2));
-            let (dy_map, dx_map) = (pool.y(border(i)), Map { border: border(i + 3), ..x_map });
+            let (dy_map, dx_map) = (pool.y(border(i)), FeatureMap { border: border(i + 3), ..x_map });
             let (x, dy) = (random(x_map, i as u64, 3.0), random(dy_map, 100 + i as u64, 1.0));
             for context in contexts() {
                 let what = format!("{pool:?} {}", context.isa);

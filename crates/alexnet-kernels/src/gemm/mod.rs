@@ -17,7 +17,7 @@
 //! What a row, a lane and the sum are is the caller's: pixels, outputs and (r, s, c) in a convolution; (r, s, c), outputs and
 //! pixels in its weight gradient.
 //!
-//! Shorter values come in words of 32 bits ([`Element`]): two of bf16, four of int8 are neighbouring terms of the sum, and one
+//! Shorter values come in words of 32 bits ([`DType`]): two of bf16, four of int8 are neighbouring terms of the sum, and one
 //! instruction multiplies a word's values with those of another and adds them all to one sum. So "one value" above is a
 //! word, the loop is the same, and only the instruction differs.
 
@@ -25,16 +25,18 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod body;
-mod element;
+mod dtype;
+mod microkernel;
 mod portable;
 #[cfg(test)]
 mod tests;
+mod words;
 
-pub(crate) use element::{Element, Real};
+pub(crate) use dtype::{DType, Float};
+pub(crate) use words::pack_words;
 
 use crate::isa::Isa;
-use crate::pack::PANEL;
+use crate::weight_layout::PANEL;
 
 /// The most rows a tile has for any instruction set.
 pub(crate) const MAX_ROWS: usize = 14;
@@ -44,7 +46,7 @@ static ZEROS: [f32; PANEL] = [0.0; PANEL];
 
 /// One tile of a product, see the module's head.
 #[derive(Clone, Copy)]
-pub(crate) struct Tile<'a, E: Element> {
+pub(crate) struct Tile<'a, E: DType> {
     /// Begins with the value for row 0 and the first term of the sum.
     pub(crate) a: &'a [E],
     /// Values in `a` from one row to the next.
@@ -159,7 +161,7 @@ fn by_few_rows<F: Family>(rows: usize) -> Kernel {
 }
 
 /// The most rows a tile may have.
-pub(crate) fn max_rows<E: Element>(isa: Isa) -> usize {
+pub(crate) fn max_rows<E: DType>(isa: Isa) -> usize {
     E::kernels(isa, PANEL).rows
 }
 
@@ -170,7 +172,7 @@ pub(crate) fn cut(total: usize, max: usize) -> impl Iterator<Item = (usize, usiz
     (0..tiles).map(move |i| (i * total / tiles, (i + 1) * total / tiles - i * total / tiles))
 }
 
-impl<E: Element> Tile<'_, E> {
+impl<E: DType> Tile<'_, E> {
     /// Computes `rows` rows and writes them to `y`.
     ///
     /// # Safety

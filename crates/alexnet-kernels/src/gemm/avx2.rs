@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
+use super::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_few_rows};
 use crate::simd::Vector;
 
@@ -84,7 +84,7 @@ impl<T: Terms<__m256>, const NEXT: bool> Family for Plain<T, NEXT> {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn run<const ROWS: usize>(t: &Raw) {
         // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
-        unsafe { body::tile::<__m256, T, ROWS, 2, NEXT>(t) }
+        unsafe { microkernel::tile::<__m256, T, ROWS, 2, NEXT>(t) }
     }
 }
 

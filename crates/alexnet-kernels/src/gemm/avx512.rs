@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::body::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
+use super::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
 use super::{Family, Kernels, Raw, by_rows};
 use crate::simd::Vector;
 
@@ -128,7 +128,7 @@ impl<T: Terms<__m512>, const VECTORS: usize, const NEXT: bool> Family for Plain<
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
     unsafe fn run<const ROWS: usize>(t: &Raw) {
         // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
-        unsafe { body::tile::<__m512, T, ROWS, VECTORS, NEXT>(t) }
+        unsafe { microkernel::tile::<__m512, T, ROWS, VECTORS, NEXT>(t) }
     }
 }
 
@@ -139,7 +139,7 @@ impl<const VECTORS: usize, const NEXT: bool> Family for WithBf16<VECTORS, NEXT> 
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
     unsafe fn run<const ROWS: usize>(t: &Raw) {
         // SAFETY: as above.
-        unsafe { body::tile::<__m512, Bf16Pairs, ROWS, VECTORS, NEXT>(t) }
+        unsafe { microkernel::tile::<__m512, Bf16Pairs, ROWS, VECTORS, NEXT>(t) }
     }
 }
 
@@ -150,7 +150,7 @@ impl<const VECTORS: usize, const NEXT: bool> Family for WithVnni<VECTORS, NEXT> 
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     unsafe fn run<const ROWS: usize>(t: &Raw) {
         // SAFETY: as above.
-        unsafe { body::tile::<__m512, BytesVnni, ROWS, VECTORS, NEXT>(t) }
+        unsafe { microkernel::tile::<__m512, BytesVnni, ROWS, VECTORS, NEXT>(t) }
     }
 }
 

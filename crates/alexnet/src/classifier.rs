@@ -1,0 +1,332 @@
+//! A model file and an engine behind one type: images in, classes and probabilities out.
+
+use crate::engine::Engine;
+use crate::engine::cpu::{Cpu, Precision};
+use crate::eval::{log_probabilities, ranking};
+use crate::image::{Picture, Preprocess, decode};
+use crate::net::Net;
+use crate::predict::inputs;
+use crate::weights::{self, Model};
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Classifies images with a model file, on the CPU.
+///
+/// A classifier gives an image the same probabilities, to the last bit, alone and in any batch, on any number of threads, and as the
+/// command `alexnet predict` and the server do.
+pub struct Classifier {
+    /// Without its parameters, which the engine holds.
+    model: Model,
+    labels: Arc<[String]>,
+    engine: Cpu,
+    crops: usize,
+    /// Images that go through the network together.
+    batch: usize,
+}
+
+/// Settings of a [`Classifier`]; each has a default.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ClassifierBuilder {
+    net: Option<String>,
+    precision: Precision,
+    threads: usize,
+    crops: usize,
+    batch: usize,
+}
+
+/// An image to classify: a file, or one that is decoded already.
+#[derive(Debug, Clone)]
+pub enum Input<'a> {
+    /// A JPEG, PNG, WebP, BMP or GIF file.
+    File(PathBuf),
+    /// An RGB image.
+    Image(&'a Picture),
+}
+
+/// A class with its probability.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Number of the class, from 0.
+    pub index: usize,
+    /// Name of the class; its number where the model file has no names.
+    pub label: String,
+    /// Probability, 0 to 1.
+    pub probability: f64,
+}
+
+/// The probabilities of all classes for one image.
+#[derive(Debug, Clone)]
+pub struct Predictions {
+    labels: Arc<[String]>,
+    probabilities: Vec<f64>,
+}
+
+impl Classifier {
+    /// Opens a model file of any format that `alexnet inspect` knows: safetensors, PyTorch, ONNX, Caffe, Paddle.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is no AlexNet.
+    pub fn open(path: impl AsRef<Path>) -> Result<Classifier> {
+        Classifier::builder().open(path)
+    }
+
+    /// Settings for a classifier: threads, precision, crops, batch size.
+    pub fn builder() -> ClassifierBuilder {
+        ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: 1, batch: 16 }
+    }
+
+    /// Names of the classes, by index.
+    pub fn classes(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The network.
+    pub fn net(&self) -> &Net {
+        &self.model.net
+    }
+
+    /// How images become the network's input.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.model.preprocess
+    }
+
+    /// Classifies one image.
+    ///
+    /// # Errors
+    /// A file that cannot be read or decoded; a model whose answer is not finite.
+    pub fn predict<'a>(&mut self, image: impl Into<Input<'a>>) -> Result<Predictions> {
+        let mut all = self.predict_batch([image])?;
+        all.pop().ok_or_else(|| Error::Invalid("no image was classified".into()))
+    }
+
+    /// Classifies several images, in batches.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), for the first image that fails.
+    pub fn predict_batch<'a, I: Into<Input<'a>>>(&mut self, images: impl IntoIterator<Item = I>) -> Result<Vec<Predictions>> {
+        let classes = self.labels.len();
+        let (mut predictions, mut tensor, mut logits) = (Vec::new(), Vec::new(), Vec::new());
+        let mut images = images.into_iter().map(Into::into).peekable();
+        while images.peek().is_some() {
+            tensor.clear();
+            for image in images.by_ref().take(self.batch) {
+                self.add_input(&image, self.crops, &mut tensor)?;
+            }
+            self.engine.infer(&tensor, &mut logits)?;
+            for logits in logits.chunks_exact(self.crops * classes) {
+                let probabilities: Vec<f64> = log_probabilities(logits, classes).into_iter().map(f64::exp).collect();
+                if probabilities.iter().any(|p| p.is_nan()) {
+                    return Err(Error::Invalid("the model produced NaN probabilities".into()));
+                }
+                predictions.push(Predictions { labels: self.labels.clone(), probabilities });
+            }
+        }
+        Ok(predictions)
+    }
+
+    /// Activations of a layer for the centre crop of an image, `[channels, rows, columns]` row-major (a linear layer has one row and one
+    /// column), dropout off. `layer` is a name such as `fc7` or `relu5`; a ReLU has a name of its own.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), or an unknown layer.
+    pub fn features<'a>(&mut self, image: impl Into<Input<'a>>, layer: &str) -> Result<Vec<f32>> {
+        let mut tensor = Vec::new();
+        self.add_input(&image.into(), 1, &mut tensor)?;
+        self.engine.activation(&tensor, layer)
+    }
+
+    fn add_input(&self, image: &Input<'_>, crops: usize, tensor: &mut Vec<f32>) -> Result<()> {
+        match image {
+            Input::Image(image) => inputs(image, &self.model.preprocess, crops, tensor),
+            Input::File(path) => {
+                let image = decode::read(path).and_then(|bytes| decode::decode(&bytes)).map_err(|why| Error::file(path, why))?;
+                inputs(&image, &self.model.preprocess, crops, tensor)
+            }
+        }
+    }
+}
+
+impl ClassifierBuilder {
+    /// The network, for files that do not say which one they hold: `caffenet`, say.
+    pub fn net(self, name: impl Into<String>) -> Self {
+        ClassifierBuilder { net: Some(name.into()), ..self }
+    }
+
+    /// Arithmetic of products [default: f32]. [`Precision::Int8`] and [`Precision::Int4`] need a model of `alexnet quantize`.
+    pub fn precision(self, precision: Precision) -> Self {
+        ClassifierBuilder { precision, ..self }
+    }
+
+    /// Threads; results do not depend on it [default: 0, one a core].
+    pub fn threads(self, threads: usize) -> Self {
+        ClassifierBuilder { threads, ..self }
+    }
+
+    /// Crops of each image: 1, the centre, or 10, the paper's four corners and centre, mirrored too, probabilities averaged [default: 1].
+    pub fn crops(self, crops: usize) -> Self {
+        ClassifierBuilder { crops, ..self }
+    }
+
+    /// Images that go through the network together [default: 16]. More take more memory.
+    pub fn batch(self, images: usize) -> Self {
+        ClassifierBuilder { batch: images, ..self }
+    }
+
+    /// Opens a model file with these settings.
+    ///
+    /// # Errors
+    /// As [`Classifier::open`]; another number of crops than 1 or 10; a precision that the model has no ranges for.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Classifier> {
+        let path = path.as_ref();
+        if !matches!(self.crops, 1 | 10) {
+            return Err(Error::Invalid(format!("{} crops: must be 1 or 10", self.crops)));
+        }
+        let mut model = weights::open(path, self.net.as_deref())?;
+        let capacity = self.batch.saturating_mul(self.crops);
+        let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision).with_steady_answers();
+        model.load_into(&mut engine)?;
+        if matches!(self.precision, Precision::Int8 | Precision::Int4) && model.ranges.is_empty() {
+            return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));
+        }
+        engine.set_ranges(std::mem::take(&mut model.ranges));
+        model.tensors.clear();
+        let labels = std::mem::take(&mut model.classes).into();
+        Ok(Classifier { model, labels, engine, crops: self.crops, batch: self.batch })
+    }
+}
+
+impl Predictions {
+    /// The `k` most probable classes, best first; all of them where there are fewer.
+    pub fn top(&self, k: usize) -> Vec<Prediction> {
+        let scores = &self.probabilities;
+        let prediction = |index: usize| Prediction { index, label: self.labels[index].clone(), probability: scores[index] };
+        ranking(scores).into_iter().take(k).map(prediction).collect()
+    }
+
+    /// Probability of each class, by index.
+    pub fn probabilities(&self) -> &[f64] {
+        &self.probabilities
+    }
+}
+
+impl<'a> From<&'a Picture> for Input<'a> {
+    fn from(image: &'a Picture) -> Self {
+        Input::Image(image)
+    }
+}
+
+impl From<&str> for Input<'_> {
+    fn from(path: &str) -> Self {
+        Input::File(path.into())
+    }
+}
+
+impl From<&String> for Input<'_> {
+    fn from(path: &String) -> Self {
+        Input::File(path.into())
+    }
+}
+
+impl From<&Path> for Input<'_> {
+    fn from(path: &Path) -> Self {
+        Input::File(path.into())
+    }
+}
+
+impl From<&PathBuf> for Input<'_> {
+    fn from(path: &PathBuf) -> Self {
+        Input::File(path.clone())
+    }
+}
+
+impl From<PathBuf> for Input<'_> {
+    fn from(path: PathBuf) -> Self {
+        Input::File(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::draw::encode;
+    use crate::net::{Op, presets};
+    use crate::predict::predict;
+    use crate::weights::parameters;
+
+    fn image(seed: u8) -> Picture {
+        let rgb = (0..70u32 * 90 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect();
+        Picture { width: 70, height: 90, rgb }
+    }
+
+    /// A small net of three classes with random parameters, as a file.
+    fn model_file(folder: &Path) -> PathBuf {
+        let mut net = presets::by_name("torchvision").unwrap().with_image_size(63).with_classes(3);
+        for layer in &mut net.layers {
+            if let Op::Linear { out, .. } = &mut layer.op
+                && layer.name != "fc8"
+            {
+                *out = 8;
+            }
+        }
+        let mut engine = Cpu::new(&net, 1, 1).unwrap();
+        crate::engine::init::initialise(&mut engine, 3).unwrap();
+        let tensors = parameters(&net).unwrap().into_iter().map(|(name, _)| {
+            let values: Vec<f32> = engine.parameter(&name).unwrap();
+            (name, values.into())
+        });
+        let (tensors, preprocess) = (tensors.collect(), Preprocess::for_net(&net));
+        let classes = ["cat", "dog", "ship"].map(String::from).to_vec();
+        let model = Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), tensors };
+        let path = folder.join("model.safetensors");
+        weights::write(&path, &model).unwrap();
+        path
+    }
+
+    #[test]
+    fn files_and_images_alone_and_in_batches_have_the_same_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model_file(folder.path());
+        let images: Vec<Picture> = (0..5).map(image).collect();
+        let paths: Vec<PathBuf> = (0..5).map(|i| folder.path().join(format!("{i}.png"))).collect();
+        images.iter().zip(&paths).for_each(|(image, path)| std::fs::write(path, encode::png(image)).unwrap());
+        for crops in [1, 10] {
+            let builder = Classifier::builder().crops(crops).threads(1);
+            let mut classifier = builder.clone().batch(2).open(&model).unwrap();
+            assert_eq!(classifier.classes(), ["cat", "dog", "ship"]);
+            let all = classifier.predict_batch(&paths).unwrap();
+            assert_eq!(all.len(), 5);
+            let mut one = builder.batch(1).open(&model).unwrap();
+            // What `alexnet predict` uses.
+            let expected = predict(&mut one.engine, &images, &one.model.preprocess, crops, 3);
+            for (i, found) in all.iter().enumerate() {
+                assert_eq!(one.predict(&images[i]).unwrap().probabilities(), found.probabilities());
+                assert!((found.probabilities().iter().sum::<f64>() - 1.0).abs() < 1e-6);
+                let top = found.top(9);
+                assert_eq!(top.len(), 3);
+                assert!(top[0].probability >= top[1].probability && top[1].probability >= top[2].probability);
+                assert_eq!(top[0].label, one.classes()[top[0].index]);
+                if let Ok(expected) = &expected {
+                    assert_eq!((expected[i][0].index, expected[i][0].probability), (top[0].index, top[0].probability));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn features_have_a_layers_shape_and_errors_say_what_and_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model_file(folder.path());
+        let mut classifier = Classifier::open(&model).unwrap();
+        assert_eq!(classifier.features(&image(1), "fc7").unwrap().len(), 8);
+        assert_eq!(classifier.features(&image(1), "conv1").unwrap().len(), 64 * 15 * 15);
+        let why = |error: Error| error.to_string();
+        assert!(why(classifier.features(&image(1), "conv9").unwrap_err()).contains("conv9"));
+        assert!(why(classifier.predict("gone.jpg").unwrap_err()).contains("gone.jpg"));
+        assert!(why(Classifier::open(folder.path().join("none")).err().unwrap()).contains("none"));
+        assert!(why(Classifier::builder().crops(3).open(&model).err().unwrap()).contains("1 or 10"));
+        let int8 = Classifier::builder().precision(Precision::Int8).open(&model);
+        assert!(why(int8.err().unwrap()).contains("alexnet quantize"));
+    }
+}

@@ -1,0 +1,126 @@
+//! The stages of CI. The README's two commands are the stages `first-command` (with few steps) and `tests`.
+
+use super::Stage;
+
+pub(super) const STAGES: &[Stage] = &[
+    Stage { name: "format", quick: true, script: "cargo fmt --all --check" },
+    Stage { name: "lints", quick: true, script: "cargo clippy --workspace --all-targets -- -D warnings" },
+    Stage {
+        name: "lints-products",
+        quick: false,
+        // Outside the workspace, so that nobody has to build what it compares with; here it is checked only.
+        script: "cargo clippy --manifest-path benches/products/Cargo.toml --target-dir target/products -- -D warnings",
+    },
+    Stage { name: "docs", quick: true, script: r#"RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps"# },
+    Stage {
+        name: "first-command",
+        quick: false,
+        script: r#"
+cargo run --release -- train --max-steps 4 --tensorboard --out "$run/first"
+"$alexnet" eval --model "$run/first/last.safetensors" --json
+test -s "$run/first/report.html"
+"#,
+    },
+    Stage {
+        name: "python-peers",
+        quick: false,
+        // TensorBoard's own reader of our events (30 MB); ONNX Runtime's answers for two nets with all that graphs of ours have:
+        // groups, columns of normalisation, rounding up (60 MB).
+        script: r#"
+python3 -m venv "$run/venv"
+"$run/venv/bin/pip" install --quiet tensorboard numpy pillow onnxruntime
+"$run/venv/bin/tensorboard" --inspect --logdir "$run/first" | grep step/loss
+"$run/venv/bin/python" tools/round_trips.py "$alexnet" graphs:original-145,caffenet
+"#,
+    },
+    Stage {
+        name: "server",
+        quick: false,
+        // Its page in Chromium, and clients that are not ours. Of Prometheus promtool alone: installed as a package, it would start.
+        script: r#"
+apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
+(cd "$run" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb prometheus)
+"$run/venv/bin/pip" install --quiet 'tritonclient[http]' prometheus_client schemathesis
+npm ci --silent --prefix crates/alexnet-serve/tests/browser
+"$alexnet" data preview --count 4 --out "$run/picture.png"
+node crates/alexnet-serve/tests/browser/page.js "$alexnet" "$run/first/last.safetensors" "$run/picture.png"
+PATH="$run/prometheus/usr/bin:$PATH" "$run/venv/bin/python" crates/alexnet-serve/tests/clients.py \
+    "$alexnet" "$run/first/last.safetensors" "$run/picture.png" 5
+"#,
+    },
+    Stage {
+        name: "selftest",
+        quick: false,
+        // The same with Winograd's convolutions on the best instruction set is one of the tests.
+        script: r#"
+"$alexnet" selftest
+for isa in portable avx2; do
+    if [ "$isa" = portable ] || grep -qw "$isa" /proc/cpuinfo; then
+        ALEXNET_ISA=$isa "$alexnet" selftest --net seed-text
+        ALEXNET_ISA=$isa "$alexnet" selftest --net caffenet --convolutions winograd
+    fi
+done
+"#,
+    },
+    Stage {
+        name: "equal-bytes",
+        quick: false,
+        // With one thread and two, and with a stop in the middle.
+        script: r#"
+train() { "$alexnet" -q train --net torchvision --image-size 64 --epochs 1 "$@"; }
+train --max-steps 6 --threads 1 --out "$run/one"
+train --max-steps 6 --threads 2 --out "$run/two"
+cmp "$run/one/state.safetensors" "$run/two/state.safetensors"
+train --max-steps 3 --out "$run/halves"
+"$alexnet" -q train --resume "$run/halves" --max-steps 6
+cmp "$run/two/state.safetensors" "$run/halves/state.safetensors"
+cmp "$run/two/last.safetensors" "$run/halves/last.safetensors"
+"#,
+    },
+    Stage {
+        name: "parquet",
+        quick: false,
+        script: r#"
+cargo clippy -p alexnet -p alexnet-cli --features parquet --all-targets -- -D warnings
+cargo test -p alexnet --features parquet --lib features
+"#,
+    },
+    Stage {
+        name: "mpi",
+        quick: false,
+        // With an MPI library the tests start mpirun for real. NCCL can be compiled anywhere, but not run here: that it is missed in
+        // one line is one of these tests.
+        script: r#"
+apt-get update -qq && apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
+cargo clippy -p alexnet-mpi -p alexnet-cli --features mpi,nccl --all-targets -- -D warnings
+cargo test -p alexnet-cli --features mpi,nccl --test mpi
+"#,
+    },
+    Stage {
+        name: "burn-lints",
+        quick: false,
+        // CUDA can be type-checked anywhere (DOCS_RS: without the compiler that its crates would download), but not run here.
+        script: "DOCS_RS=1 cargo clippy -p alexnet-burn -p alexnet-cli --features alexnet-cli/cuda,alexnet-cli/vulkan,alexnet-cli/webgpu --all-targets -- -D warnings",
+    },
+    Stage {
+        name: "burn-flex",
+        quick: false,
+        // On Burn's own processor backend.
+        script: r#"
+cargo test -p alexnet-burn --features flex
+cargo test -p alexnet-cli --features gpu --test commands devices
+"#,
+    },
+    Stage {
+        name: "burn-vulkan",
+        quick: false,
+        // On a Vulkan device in software, which chromium brings along. To compile it takes 6.5 minutes of processor time, to run half a one.
+        script: r#"
+apt-get install -y -qq --no-install-recommends chromium libvulkan1 >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
+VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json) \
+    cargo test -p alexnet-burn --features vulkan,flex --test software_gpu --config 'profile.dev.package."*".opt-level=0' --config 'profile.dev.debug=0'
+"#,
+    },
+    // The README's second command, last, since its closing lines tell how many tests ran.
+    Stage { name: "tests", quick: true, script: "cargo test --workspace" },
+];
