@@ -3,7 +3,7 @@
 use super::gradient;
 use super::parameter::{Kind, Of, Parameter, read, squares, write};
 use super::tower::{Held, Met, Towers, Way};
-use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, Step, Update, input};
+use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, StepStats, Update, input};
 use alexnet::net::{Net, Op};
 use alexnet::{Error, Result};
 use alexnet_kernels::context::Context;
@@ -101,7 +101,7 @@ impl Gpu {
     }
 
     /// Forward, loss and backward; the gradients of parameters for which `learns`.
-    fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(Step, Vec<Of>)> {
+    fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(StepStats, Vec<Of>)> {
         let (n, classes) = (self.count(batch.images)?, self.classes);
         input::to_learn_from(n, batch.labels, classes, self.capacity)?;
         let x = self.towers.pictures(batch.images, n);
@@ -114,7 +114,7 @@ impl Gpu {
         let scale = self.precision().scale();
         let loss =
             loss::softmax_cross_entropy(&context, n, classes, &logits, batch.labels, scale / n as f32, Some(&mut upstream));
-        let step = Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct };
+        let step = StepStats { loss: (loss.sum / n as f64) as f32, correct: loss.correct };
         let upstream = write(&upstream, [n, classes, 1, 1], &self.towers.all[0].device);
         let gradients = gradient::of_parameters(&held, upstream, scale, met);
         Ok((step, gradients))
@@ -137,7 +137,7 @@ impl Gpu {
     fn move_by(&mut self, gradients: Vec<Of>, rule: &Update) -> Result<()> {
         // LARS wants the norms of whole layers, over both towers.
         let mut norms: BTreeMap<String, [f64; 2]> = BTreeMap::new();
-        if rule.trust.is_some() {
+        if rule.lars_trust.is_some() {
             for Of { tower, parameter, tensor } in &gradients {
                 let parameter = &self.towers.all[*tower].parameters[*parameter];
                 if parameter.kind == Kind::Weights {
@@ -176,7 +176,7 @@ impl Engine for Gpu {
         Ok(())
     }
 
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
         let (step, gradients) = self.learn(batch, &|name| rule.rates(name).is_some())?;
         // A gradient beyond 65,504 would ruin the parameters: such a step is left out, as PyTorch's GradScaler does.
         if self.precision() != Precision::F16 || gradient::are_finite(&gradients)? {
@@ -185,7 +185,7 @@ impl Engine for Gpu {
         Ok(step)
     }
 
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
         let (step, gradients) = self.learn(batch, &|_| true)?;
         let of = |gradient: &Of| -> &Parameter { &self.towers.all[gradient.tower].parameters[gradient.parameter] };
         let mut names: Vec<&str> = Vec::new();

@@ -1,6 +1,6 @@
 //! A parameter on its device, its velocity, and how both move.
 
-use alexnet::engine::{Rates, Update, UpdateForm};
+use alexnet::engine::{MomentumForm, Rates, Update};
 use alexnet::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::ops::Range;
@@ -47,8 +47,8 @@ impl Parameter {
             Kind::Biases => rule.bias_rates(layer),
             Kind::Weights => rule.weight_rates(layer),
         };
-        let local = |rates: Rates| match (norms, rule.trust) {
-            (Some([weights, gradient]), Some(trust)) => rates.local(trust, weights, gradient),
+        let local = |rates: Rates| match (norms, rule.lars_trust) {
+            (Some([weights, gradient]), Some(lars_trust)) => rates.local(lars_trust, weights, gradient),
             _ => rates,
         };
         if let Some(rates) = rates.map(local) {
@@ -57,12 +57,12 @@ impl Parameter {
     }
 
     /// One step along `gradient`. The same formulas as the CPU engine's, in the same order.
-    fn step(&mut self, gradient: Tensor<1>, rates: Rates, momentum: f32, form: UpdateForm) {
+    fn step(&mut self, gradient: Tensor<1>, rates: Rates, momentum: f32, form: MomentumForm) {
         let Rates { lr, decay } = rates;
         let pull = gradient + self.value.clone() * decay;
         let kept = self.velocity.take().map(|velocity| velocity * momentum);
         let (velocity, change) = match form {
-            UpdateForm::RateInside => {
+            MomentumForm::RateInside => {
                 let pull = pull * -lr;
                 let velocity = match kept {
                     Some(kept) => kept + pull,
@@ -70,7 +70,7 @@ impl Parameter {
                 };
                 (velocity.clone(), velocity)
             }
-            UpdateForm::RateOutside => {
+            MomentumForm::RateOutside => {
                 let velocity = match kept {
                     Some(kept) => kept + pull,
                     None => pull,

@@ -4,12 +4,12 @@
 #[path = "../../alexnet/tests/engine/wirings.rs"]
 mod wirings;
 
+use alexnet::distributed::data_parallel::DataParallel;
+use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partition, group};
 use alexnet::engine::cpu::{Convolutions, Cpu};
-use alexnet::engine::{Batch, DropoutKey, Engine, ReluGradient, Update, UpdateForm, init};
+use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, ReluGradient, Update, init};
 use alexnet::net::towers::TowerLayer;
 use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
-use alexnet::parallel::data::DataParallel;
-use alexnet::parallel::{Communicator, Cut, Share, Spread, group};
 use alexnet::selftest::formula::uniform;
 use alexnet::selftest::smooth;
 use alexnet::weights;
@@ -99,11 +99,11 @@ fn runs_may_change_engines_in_their_middle() {
     // Dropout on maps with a border of zeros is numbered with them in the CPU engine; no preset has that.
     let nets = wirings().into_iter().filter(|net| net.name != "stretched");
     for net in nets.chain([normed()]) {
-        let (inside, outside) = (UpdateForm::RateInside, UpdateForm::RateOutside);
-        for (form, trust) in [(inside, None), (outside, None), (inside, Some(1.0))] {
+        let (inside, outside) = (MomentumForm::RateInside, MomentumForm::RateOutside);
+        for (form, lars_trust) in [(inside, None), (outside, None), (inside, Some(1.0))] {
             let layers = [("conv1".to_string(), 0.0), ("fc4".to_string(), 10.0)].into();
             let rule = |lr| Update {
-                trust,
+                lars_trust,
                 lr,
                 bias_lr: 2.0 * lr,
                 momentum: 0.9,
@@ -149,8 +149,8 @@ fn hand_over(from: &dyn Engine, to: &mut dyn Engine) {
 fn gradients_applied_one_by_one_are_a_step() {
     let net = &wirings()[0];
     let (mut one, mut other) = (burn(net, "flex"), burn(net, "flex"));
-    let (form, layers) = (UpdateForm::RateInside, Default::default());
-    let rule = Update { trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let (form, layers) = (MomentumForm::RateInside, Default::default());
+    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
     let images = images(net, 2);
     let batch = Batch { images: &images, labels: &[0, 1], dropout: None };
     for _ in 0..2 {
@@ -167,20 +167,20 @@ fn gradients_applied_one_by_one_are_a_step() {
 #[test]
 fn two_ranks_that_share_a_batch_take_the_step_of_one() {
     let net = &wirings()[0];
-    let (form, layers) = (UpdateForm::RateInside, Default::default());
-    let rule = Update { trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let (form, layers) = (MomentumForm::RateInside, Default::default());
+    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
     let (images, labels) = (images(net, 3), [0, 1, 2]);
     let mut one = burn(net, "flex");
     let expected = one.train_step(&Batch { images: &images, labels: &labels, dropout: None }, &rule).expect("a step");
     // Two pictures and one.
-    let all = group::run(2, |ranks| {
-        let cut = Cut::new(ranks.rank(), 2, None).expect("ranks");
+    let all = in_process::run(2, |ranks| {
+        let cut = Partition::new(ranks.rank(), 2, None).expect("ranks");
         let own = cut.own(3).flatten().collect::<Vec<_>>();
         let (own, picture) = (own[0]..own[0] + own.len(), images.len() / 3);
         let mut engine = DataParallel::new(burn(net, "flex"), Arc::new(ranks), cut);
         let images = &images[own.start * picture..own.end * picture];
-        let share = Share { images, labels: &labels[own], dropout: None, blocks: &[1, 2] };
-        let step = engine.train_share(&share, &rule).expect("a step");
+        let share = BatchShard { images, labels: &labels[own], dropout: None, blocks: &[1, 2] };
+        let step = engine.train_shard(&share, &rule).expect("a step");
         (step, names(net).iter().map(|name| engine.parameter(name).expect("one")).collect::<Vec<_>>())
     });
     assert_eq!(all[0], all[1], "ranks differ");
@@ -217,8 +217,8 @@ fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
     let devices = device::parse("flex").expect("Burn's processor");
     let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a sound net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
-    let (form, layers) = (UpdateForm::RateInside, Default::default());
-    let rule = Update { trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.0, bias_decay: 0.0, form, layers };
+    let (form, layers) = (MomentumForm::RateInside, Default::default());
+    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.0, bias_decay: 0.0, form, layers };
     let mut step = |images: &[f32]| {
         let before = engine.parameter("conv1.weight").expect("one");
         engine.train_step(&Batch { images, labels: &[1, 0, 2], dropout: None }, &rule).expect("a step");
@@ -297,8 +297,8 @@ fn two_towers_are_one_net_and_only_what_must_crosses() {
 fn lars_in_two_towers_goes_by_the_norms_of_whole_layers() {
     let net = &grouped()[0];
     let (mut one, mut two) = (burn(net, "flex"), burn(net, "flex:0,flex:1"));
-    let (form, layers) = (UpdateForm::RateInside, Default::default());
-    let rule = Update { trust: Some(0.5), lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let (form, layers) = (MomentumForm::RateInside, Default::default());
+    let rule = Update { lars_trust: Some(0.5), lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
     let images = images(net, 2);
     let batch = Batch { images: &images, labels: &[3, 0], dropout: None };
     for _ in 0..2 {

@@ -34,18 +34,18 @@ pub(crate) fn gather(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alexnet::parallel::Communicator;
-    use alexnet::parallel::group;
+    use alexnet::distributed::Communicator;
+    use alexnet::distributed::in_process;
 
     #[test]
     fn all_hear_all_even_those_who_say_nothing() {
         let messages: [&[u8]; 3] = [b"first", b"", b"the third says more"];
-        let heard = group::run(3, |ranks| {
+        let heard = in_process::run(3, |ranks| {
             // Bytes by an exchange of floats, which is what threads have.
             let swap = |send: &[u8], counts: &[usize], receive: &mut [u8], from: &[usize]| {
                 let send: Vec<f32> = send.iter().map(|&byte| f32::from(byte)).collect();
                 let mut floats = vec![0.0; receive.len()];
-                ranks.exchange(&send, counts, &mut floats, from)?;
+                ranks.all_to_all(&send, counts, &mut floats, from)?;
                 receive.iter_mut().zip(floats).for_each(|(byte, float)| *byte = float as u8);
                 Ok(())
             };

@@ -12,7 +12,7 @@ mod nccl;
 #[cfg(feature = "mpi")]
 mod world;
 
-use alexnet::parallel::{Alone, Communicator};
+use alexnet::distributed::{Communicator, SingleProcess};
 use alexnet::{Error, Result};
 use meeting::Meeting;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Job {
     fn by_mpi() -> Result<Job> {
         let size = size();
         if size <= 1 {
-            return Ok(Job::of(Arc::new(Alone::default())));
+            return Ok(Job::of(Arc::new(SingleProcess::default())));
         }
         #[cfg(feature = "mpi")]
         {
@@ -82,7 +82,7 @@ impl Job {
         if let Some(meeting) = meeting {
             let name = meeting.hand_over(nccl::name)?;
             if meeting.size == 1 {
-                return Ok(Job::of(Arc::new(Alone::default())));
+                return Ok(Job::of(Arc::new(SingleProcess::default())));
             }
             return Ok(Job::of(Arc::new(nccl::Nccl::join(meeting.rank, meeting.size, local_rank(), name)?)));
         }

@@ -9,7 +9,7 @@
 use crate::gather::gather;
 use crate::meeting::BYTES;
 use crate::pause;
-use alexnet::parallel::{Communicator, Sent};
+use alexnet::distributed::{BytesSent, Communicator};
 use alexnet::{Error, Result};
 use cudarc::driver::{CudaContext, CudaStream, DevicePtr, DevicePtrMut, DeviceRepr, ValidAsZeroBits};
 use cudarc::nccl::result::{self, NcclError};
@@ -31,7 +31,7 @@ pub(crate) struct Nccl {
     stream: Arc<CudaStream>,
     /// One exchange at a time, from whichever thread; none after one has failed.
     turn: Mutex<Option<Handle>>,
-    sent: Sent,
+    sent: BytesSent,
 }
 
 /// NCCL's side of it.
@@ -101,7 +101,7 @@ impl Nccl {
             result::comm_init_rank(handle.as_mut_ptr(), size as i32, id, rank as i32).map_err(code("joining the other ranks"))?;
             handle.assume_init()
         };
-        Ok(Nccl { rank, size, context, stream, turn: Mutex::new(Some(Handle(handle))), sent: Sent::default() })
+        Ok(Nccl { rank, size, context, stream, turn: Mutex::new(Some(Handle(handle))), sent: BytesSent::default() })
     }
 
     /// Gives each rank its part of `send` and takes one from each.
@@ -202,15 +202,15 @@ impl Communicator for Nccl {
         self.size
     }
 
-    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
+    fn all_to_all(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
         self.swap(send, counts, receive, from)
     }
 
-    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
+    fn all_gather_bytes(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
         gather(self.size, message, |send, counts, receive, from| self.swap(send, counts, receive, from))
     }
 
-    fn sent(&self) -> &Sent {
+    fn sent(&self) -> &BytesSent {
         &self.sent
     }
 

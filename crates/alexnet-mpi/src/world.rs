@@ -3,7 +3,7 @@
 
 use crate::gather::gather;
 use crate::pause;
-use alexnet::parallel::{Communicator, Sent};
+use alexnet::distributed::{BytesSent, Communicator};
 use alexnet::{Error, Result};
 use mpi::Threading;
 use mpi::datatype::Equivalence;
@@ -19,7 +19,7 @@ pub(crate) struct World {
     turn: Mutex<Universe>,
     rank: usize,
     size: usize,
-    sent: Sent,
+    sent: BytesSent,
 }
 
 impl World {
@@ -33,7 +33,7 @@ impl World {
         }
         let world = universe.world();
         let (rank, size) = (world.rank() as usize, world.size() as usize);
-        Ok(World { turn: Mutex::new(universe), rank, size, sent: Sent::default() })
+        Ok(World { turn: Mutex::new(universe), rank, size, sent: BytesSent::default() })
     }
 
     /// Gives each rank its part of `send` and takes one from each.
@@ -105,15 +105,15 @@ impl Communicator for World {
         self.size
     }
 
-    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
+    fn all_to_all(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
         self.swap(send, counts, receive, from)
     }
 
-    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
+    fn all_gather_bytes(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
         gather(self.size, message, |send, counts, receive, from| self.swap(send, counts, receive, from))
     }
 
-    fn sent(&self) -> &Sent {
+    fn sent(&self) -> &BytesSent {
         &self.sent
     }
 

@@ -185,7 +185,7 @@ impl ClassifierBuilder {
         }
         let mut model = weights::open(path, self.net.as_deref())?;
         let capacity = self.batch.saturating_mul(self.crops);
-        let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision).with_steady_answers();
+        let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision).batch_invariant();
         model.load_into(&mut engine)?;
         if matches!(self.precision, Precision::Int8 | Precision::Int4) && model.ranges.is_empty() {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));

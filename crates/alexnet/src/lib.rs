@@ -9,6 +9,7 @@
 pub mod class_match;
 pub mod classifier;
 pub mod data;
+pub mod distributed;
 pub mod draw;
 pub mod engine;
 pub mod error;
@@ -21,7 +22,6 @@ pub mod image;
 pub mod lpips;
 pub mod memory;
 pub mod net;
-pub mod parallel;
 pub mod predict;
 pub mod quality;
 pub mod quantize;

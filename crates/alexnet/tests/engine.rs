@@ -1,7 +1,7 @@
 //! The CPU engine on small nets that wire its steps in every way.
 
 use alexnet::engine::cpu::{Cpu, Precision};
-use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
+use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update, init};
 use alexnet::net::{Activation, Net, Op, Rounding};
 use alexnet::selftest::formula::{self, uniform};
 
@@ -96,7 +96,7 @@ fn the_input_gradient_agrees_with_finite_differences() {
 fn a_step_is_the_update_rule_applied_to_the_gradients() {
     let (images, labels) = (images(3), [0, 1, 2]);
     for net in wirings() {
-        for form in [UpdateForm::RateInside, UpdateForm::RateOutside] {
+        for form in [MomentumForm::RateInside, MomentumForm::RateOutside] {
             let mut engine = engine(&net, 3, 2);
             let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
             let batch = Batch { images: &images, labels: &labels, dropout };
@@ -111,7 +111,7 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
             let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
             let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
             let rule = Update {
-                trust: None,
+                lars_trust: None,
                 lr: 0.1,
                 bias_lr: 0.2,
                 momentum: 0.9,
@@ -134,8 +134,8 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
                 for i in 0..w.len() {
                     let g = gradients[name][i] + decay * w[i];
                     let (expected_w, expected_v) = match form {
-                        UpdateForm::RateInside => (w[i] + (0.9 * v[i] - lr * g), 0.9 * v[i] - lr * g),
-                        UpdateForm::RateOutside => (w[i] - lr * (0.9 * v[i] + g), 0.9 * v[i] + g),
+                        MomentumForm::RateInside => (w[i] + (0.9 * v[i] - lr * g), 0.9 * v[i] - lr * g),
+                        MomentumForm::RateOutside => (w[i] - lr * (0.9 * v[i] + g), 0.9 * v[i] + g),
                     };
                     let close = |a: f32, b: f32| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
                     assert!(close(new_w[i], expected_w) && close(new_v[i], expected_v), "{} {name} [{i}] {form:?}", net.name);
@@ -160,7 +160,7 @@ fn a_step_of_lars_is_the_papers_formula() {
         engine.gradients(&batch, &mut |name, values| _ = gradients.insert(name.to_string(), values.to_vec())).expect("gradients");
         let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
         let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
-        let (lr, trust, momentum, decay, times) = (16.0, 0.01, 0.9, 0.01, 0.5);
+        let (lr, lars_trust, momentum, decay, times) = (16.0, 0.01, 0.9, 0.01, 0.5);
         let layers = [(net.layers[0].name.clone(), times as f32)].into();
         let rule = Update {
             lr: lr as f32,
@@ -168,8 +168,8 @@ fn a_step_of_lars_is_the_papers_formula() {
             momentum: momentum as f32,
             decay: decay as f32,
             bias_decay: 0.0,
-            form: UpdateForm::RateInside,
-            trust: Some(trust as f32),
+            form: MomentumForm::RateInside,
+            lars_trust: Some(lars_trust as f32),
             layers,
         };
         engine.train_step(&batch, &rule).expect("a step");
@@ -181,7 +181,7 @@ fn a_step_of_lars_is_the_papers_formula() {
             let (norm_w, norm_g) = (dot(&w, &w).sqrt(), dot(g, g).sqrt());
             let (rate, decay) = match name.ends_with(".bias") {
                 true => (0.2 * times, 0.0),
-                false => (lr * times * trust * norm_w / (norm_g + decay * norm_w), decay),
+                false => (lr * times * lars_trust * norm_w / (norm_g + decay * norm_w), decay),
             };
             for i in 0..w.len() {
                 let (w, v, g) = (f64::from(w[i]), f64::from(v[i]), f64::from(g[i]));
@@ -210,8 +210,9 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
         let read = |e: &Cpu, name: &String| (e.parameter(name).expect("a parameter"), e.velocity(name).expect("a velocity"));
         let after = |times: &[(&str, f32)], lr: f32, steps: usize| {
             let layers = times.iter().map(|&(layer, times)| (layer.to_string(), times)).collect();
-            let form = UpdateForm::RateOutside;
-            let rule = Update { trust: None, lr, bias_lr: 2.0 * lr, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form, layers };
+            let form = MomentumForm::RateOutside;
+            let rule =
+                Update { lars_trust: None, lr, bias_lr: 2.0 * lr, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form, layers };
             let mut engine = engine(&net, 3, 2);
             for name in &names {
                 let len = engine.parameter(name).expect("a parameter").len();
@@ -263,19 +264,20 @@ fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
         for last in (0..first_dropout).filter(|&i| i + 1 < net.layers.len() && !relu(i + 1)) {
             let layer = &net.layers[last].name;
             let layers = net.layers[..=last].iter().map(|l| (l.name.clone(), 0.0)).collect();
-            let form = UpdateForm::RateInside;
-            let rule = Update { trust: None, lr: 0.1, bias_lr: 0.1, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form, layers };
+            let form = MomentumForm::RateInside;
+            let rule =
+                Update { lars_trust: None, lr: 0.1, bias_lr: 0.1, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form, layers };
             let (mut whole, mut cut) = (new(), new());
             // Features of a few pictures at a time, as an epoch's rest may have them.
             let mut features = Vec::new();
             for part in images.chunks(3 * per_picture) {
-                features.extend(cut.middle().expect("it can").features(part, layer).expect("pictures"));
+                features.extend(cut.split().expect("it can").features(part, layer).expect("pictures"));
             }
             for step in 0..3 {
                 let batch = Batch { images: &images, labels: &labels, dropout: dropout(step) };
                 let from = Batch { images: &features, ..batch };
                 let (a, b) =
-                    (whole.train_step(&batch, &rule), cut.middle().expect("it can").train_step_after(layer, &from, &rule));
+                    (whole.train_step(&batch, &rule), cut.split().expect("it can").train_step_after(layer, &from, &rule));
                 assert_eq!(a.expect("a step"), b.expect("a step"), "{} after {layer}", net.name);
             }
             for name in &names {
@@ -283,19 +285,19 @@ fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
             }
             let (mut a, mut b) = (Vec::new(), Vec::new());
             whole.infer(&images, &mut a).expect("pictures");
-            cut.middle().expect("it can").infer_after(layer, &features, &mut b).expect("features");
+            cut.split().expect("it can").infer_after(layer, &features, &mut b).expect("features");
             assert!(a == b, "{} in {precision}: logits after {layer}: {a:?} {b:?}", net.name);
             let few = features.len() / 7 - 1;
-            assert!(cut.middle().expect("it can").infer_after(layer, &features[..few], &mut b).is_err());
+            assert!(cut.split().expect("it can").infer_after(layer, &features[..few], &mut b).is_err());
             if let Some(learning) = net.layers[..=last].iter().find(|l| matches!(l.op, Op::Conv { .. })) {
                 let mut rule = rule.clone();
                 rule.layers.remove(&learning.name);
                 let from = Batch { images: &features, labels: &labels, dropout: None };
-                let error = cut.middle().expect("it can").train_step_after(layer, &from, &rule).expect_err("it learns");
+                let error = cut.split().expect("it can").train_step_after(layer, &from, &rule).expect_err("it learns");
                 assert!(error.to_string().contains(layer.as_str()), "{error}");
             }
         }
-        assert!(new().middle().expect("it can").features(&images, "fc9").is_err());
+        assert!(new().split().expect("it can").features(&images, "fc9").is_err());
     }
 }
 
@@ -303,8 +305,8 @@ fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
 fn apply_honours_a_layers_rate() {
     let net = &wirings()[0];
     let layers = [("conv1".to_string(), 0.0), ("fc3".to_string(), 4.0)].into();
-    let form = UpdateForm::RateInside;
-    let rule = Update { trust: None, lr: 0.125, bias_lr: 0.25, momentum: 0.5, decay: 0.0, bias_decay: 0.0, form, layers };
+    let form = MomentumForm::RateInside;
+    let rule = Update { lars_trust: None, lr: 0.125, bias_lr: 0.25, momentum: 0.5, decay: 0.0, bias_decay: 0.0, form, layers };
     let mut engine = engine(net, 3, 2);
     for (name, lr) in [("conv1.weight", 0.0), ("conv1.bias", 0.0), ("fc3.weight", 0.5), ("fc3.bias", 1.0), ("conv2.bias", 0.25)] {
         let before = engine.parameter(name).expect("a parameter");
@@ -325,9 +327,9 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 let mut engine = engine(&net, 6, threads);
                 for step in 0..3 {
                     let dropout = Some(DropoutKey { seed: 3, step, first_picture: 0 });
-                    let form = UpdateForm::RateOutside;
+                    let form = MomentumForm::RateOutside;
                     let rule = Update {
-                        trust: None,
+                        lars_trust: None,
                         lr: 0.05,
                         bias_lr: 0.05,
                         momentum: 0.9,
@@ -442,7 +444,7 @@ fn steady_answers_have_the_same_bits_whatever_is_beside_a_picture() {
         let source = engine(&net, 1, 1);
         for precision in [Precision::F32, Precision::Bf16] {
             let answers = |capacity: usize, at_a_time: usize| {
-                let mut engine = Cpu::new(&net, capacity, 2).unwrap().with_precision(precision).with_steady_answers();
+                let mut engine = Cpu::new(&net, capacity, 2).unwrap().with_precision(precision).batch_invariant();
                 names(&net).iter().for_each(|n| engine.set_parameter(n, &source.parameter(n).unwrap()).unwrap());
                 let (mut all, mut logits) = (Vec::new(), Vec::new());
                 for images in images.chunks(at_a_time * one) {
@@ -553,9 +555,9 @@ fn training_in_bf16_follows_training_in_f32() {
         let losses = [Precision::F32, Precision::Bf16].map(|precision| {
             let mut engine = Cpu::new(&net, 8, 2).unwrap().with_precision(precision);
             init::initialise(&mut engine, 3).unwrap();
-            let form = UpdateForm::RateOutside;
+            let form = MomentumForm::RateOutside;
             let rule = Update {
-                trust: None,
+                lars_trust: None,
                 lr: 0.01,
                 bias_lr: 0.01,
                 momentum: 0.9,

@@ -43,8 +43,8 @@ fn a_wrong_report_is_told() {
     assert!(compare(&report, &reference, &Bounds::DIRECT).iter().all(|d| d.ratio == 0.0));
     for bounds in [Bounds::DIRECT, Bounds::WHERE_SLOPES_JUMP] {
         let mut report = reference.clone();
-        let tell = report.gradients.get_mut("conv4.weight").expect("a gradient");
-        tell.probe += 2.0 * bounds.gradients * tell.l2;
+        let all_gather_values = report.gradients.get_mut("conv4.weight").expect("a gradient");
+        all_gather_values.probe += 2.0 * bounds.gradients * all_gather_values.l2;
         report.losses[2] += 1.1 * bounds.updates * (report.losses[0] - report.losses[2]);
         report.update.remove("fc8.bias");
         let wrong: Vec<String> =

@@ -1,7 +1,7 @@
 //! A model whose weights lie in a mapped file does what one with weights in memory does.
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Batch, Engine, Update, UpdateForm};
+use alexnet::engine::{Batch, Engine, MomentumForm, Update};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use alexnet::selftest::formula::uniform;
@@ -119,13 +119,13 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
     let images = uniform(5, 4 * 3 * SIZE * SIZE, 1.0);
     let batch = Batch { images: &images, labels: &[0, 3, 6, 3], dropout: None };
     let rule = Update {
-        trust: None,
+        lars_trust: None,
         lr: 0.1,
         bias_lr: 0.1,
         momentum: 0.9,
         decay: 0.0,
         bias_decay: 0.0,
-        form: UpdateForm::RateOutside,
+        form: MomentumForm::RateOutside,
         layers: Default::default(),
     };
     let [mut one, mut other] = [&model, &mapped].map(engine);

@@ -6,8 +6,8 @@ use super::labels::Labels;
 use super::machine::{self, Machine};
 use super::ranks;
 use alexnet::data::{self, loader};
+use alexnet::distributed::{Communicator, Partition};
 use alexnet::eval::{self, Report};
-use alexnet::parallel::{Communicator, Cut};
 use alexnet::weights;
 use anyhow::Context;
 use std::path::PathBuf;
@@ -78,7 +78,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     };
     let mut engine = args.machine.of_rank(&**ranks).engine_of(&mut model, options.batch * args.crops)?;
     let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops == 10, options)?;
-    let loader = loader.with_cut(Cut::new(ranks.rank(), ranks.size(), None)?);
+    let loader = loader.with_cut(Partition::new(ranks.rank(), ranks.size(), None)?);
 
     let bar = progress::images(source.len(), quiet)?;
     let report = eval::evaluate_on(&**ranks, &mut *engine, &loader, &model.classes, args.crops, &mut |done| {

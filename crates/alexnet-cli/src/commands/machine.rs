@@ -2,11 +2,11 @@
 
 use super::arithmetic::Arithmetic;
 use crate::numbers;
+use alexnet::distributed::data_parallel::DataParallel;
+use alexnet::distributed::{Communicator, Partition};
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::Cpu;
 use alexnet::net::Net;
-use alexnet::parallel::data::DataParallel;
-use alexnet::parallel::{Communicator, Cut};
 use alexnet::weights::Model;
 use anyhow::bail;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Machine {
         net: &Net,
         batch: usize,
         ranks: Arc<dyn Communicator>,
-        cut: Cut,
+        cut: Partition,
     ) -> anyhow::Result<Box<dyn Engine>> {
         Ok(match self.is_cpu() {
             true => Box::new(DataParallel::new(self.cpu(net, batch)?, ranks, cut)),
@@ -83,7 +83,7 @@ impl Machine {
     /// The same; on the processor a picture's answers have the same bits whatever pictures are beside it.
     pub(crate) fn steady_engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         if self.is_cpu() {
-            return self.fill(self.cpu(&model.net, batch)?.with_steady_answers(), model);
+            return self.fill(self.cpu(&model.net, batch)?.batch_invariant(), model);
         }
         self.gpu_of(model, batch)
     }

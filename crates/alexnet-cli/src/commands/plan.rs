@@ -3,10 +3,10 @@
 use super::bench::{Mode, Work};
 use crate::numbers;
 use crate::out::{self, Align};
+use alexnet::distributed::cost_model::{self, Cluster, Device, Prediction, Strategy};
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::init;
 use alexnet::net::{Net, presets, with_commas};
-use alexnet::parallel::plan::{self, Cluster, Device, Prediction, Way};
 use anyhow::bail;
 use serde_json::json;
 
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let each = Device { flops: flops / turns, memory: memory / turns, loading: args.loading * 1e-3 * turns };
     let devices = args.devices * args.ranks_per_device as usize;
     let cluster = Cluster { machines: args.machines, devices, link, inner, latency };
-    let ways = plan::ways(&net, &each, &cluster, args.batch)?;
+    let ways = cost_model::ways(&net, &each, &cluster, args.batch)?;
     let steps = args.epochs as f64 * (args.pictures as f64 / args.batch as f64).ceil();
     let hours = |way: &Prediction| way.seconds * steps / 3600.0;
     if args.json {
@@ -138,11 +138,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ))
 }
 
-fn name(way: Way) -> &'static str {
+fn name(way: Strategy) -> &'static str {
     match way {
-        Way::Data => "data",
-        Way::Hybrid => "hybrid",
-        Way::Towers => "towers",
+        Strategy::Data => "data",
+        Strategy::Hybrid => "hybrid",
+        Strategy::Towers => "towers",
     }
 }
 

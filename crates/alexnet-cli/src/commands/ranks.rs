@@ -2,8 +2,8 @@
 
 use super::signals::{self, Which};
 use crate::numbers;
+use alexnet::distributed::Communicator;
 use alexnet::files;
-use alexnet::parallel::Communicator;
 use alexnet_mpi::meeting::Meeting;
 use alexnet_mpi::{Job, Through, launched};
 use anyhow::{Context, bail};

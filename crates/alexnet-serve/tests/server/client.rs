@@ -76,7 +76,7 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
 /// The processor's engine, on two threads.
 pub(crate) fn on_processor(precision: Precision) -> Engines {
     Arc::new(move |model, batch| {
-        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision).with_steady_answers();
+        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision).batch_invariant();
         model.load_into(&mut engine)?;
         Ok(Box::new(engine))
     })

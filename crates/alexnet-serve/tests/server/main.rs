@@ -23,7 +23,7 @@ use crate::client::{FORM, Running, answer, form, head, png};
 /// What `alexnet predict` says, as the server writes it.
 fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -> Vec<Value> {
     let model = weights::open(&running.model, None).unwrap();
-    let mut engine = Cpu::new(&model.net, pictures.len() * crops, 1).unwrap().with_steady_answers();
+    let mut engine = Cpu::new(&model.net, pictures.len() * crops, 1).unwrap().batch_invariant();
     model.load_into(&mut engine).unwrap();
     let pictures: Vec<Picture> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
     let answers = predict(&mut engine, &pictures, &model.preprocess, crops, top).unwrap();

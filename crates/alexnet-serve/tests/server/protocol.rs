@@ -17,7 +17,7 @@ fn tensors(running: &Running, pictures: &[Vec<u8>]) -> (Vec<f32>, Vec<f32>) {
     let model = weights::open(&running.model, None).unwrap();
     let (mut images, mut logits) = (Vec::new(), Vec::new());
     pictures.iter().for_each(|p| inputs(&decode::decode(p).unwrap(), &model.preprocess, 1, &mut images).unwrap());
-    let mut engine = Cpu::new(&model.net, 4, 1).unwrap().with_steady_answers();
+    let mut engine = Cpu::new(&model.net, 4, 1).unwrap().batch_invariant();
     model.load_into(&mut engine).unwrap();
     engine.infer(&images, &mut logits).unwrap();
     (images, logits)

@@ -16,7 +16,7 @@ pub(super) fn draw(items: &[Item], canvas: &mut Picture) {
             Item::Text { x, y, size, anchor, colour, text } => {
                 let x = match anchor {
                     Anchor::Start => *x,
-                    Anchor::Middle => x - text::width(text, *size) / 2.0,
+                    Anchor::SplitEngine => x - text::width(text, *size) / 2.0,
                     Anchor::End => x - text::width(text, *size),
                 };
                 text::draw(text, *size, x, *y, |column, row, share| {

@@ -12,7 +12,7 @@ pub enum Anchor {
     /// Its beginning.
     Start,
     /// Its middle.
-    Middle,
+    SplitEngine,
     /// Its end.
     End,
 }

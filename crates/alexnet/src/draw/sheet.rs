@@ -208,7 +208,7 @@ impl Sheet {
         let mut at = y + self.side + 4;
         for (words, colour) in &cell.lines {
             let (middle, base) = (x as f32 + room / 2.0, at as f32 + LINE);
-            scene.text([middle, base], LINE, Anchor::Middle, *colour, text::fit(words, LINE, room));
+            scene.text([middle, base], LINE, Anchor::SplitEngine, *colour, text::fit(words, LINE, room));
             at += LINE_STEP;
         }
         for bar in &cell.bars {

@@ -49,7 +49,7 @@ fn add(svg: &mut String, item: &Item) {
         Item::Text { x, y, size, anchor, colour, text: words } => {
             let anchor = match anchor {
                 Anchor::Start => "",
-                Anchor::Middle => " text-anchor=\"middle\"",
+                Anchor::SplitEngine => " text-anchor=\"middle\"",
                 Anchor::End => " text-anchor=\"end\"",
             };
             // Another font than ours would be wider: neighbours would overlap.

@@ -30,7 +30,7 @@ pub fn initialise(engine: &mut dyn Engine, seed: u64) -> Result<()> {
 ///
 /// # Errors
 /// A layer without weights, or a net that cannot be built.
-pub fn first_values(net: &Net, layer: usize, seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
+pub fn initial_values(net: &Net, layer: usize, seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
     let shapes = net.shapes()?;
     let found = net.layers.get(layer).zip(shapes.get(layer)).and_then(|(l, shape)| values(&l.op, shape, layer, seed));
     found.ok_or_else(|| Error::Net(format!("{}: layer {layer} has no weights", net.name)))

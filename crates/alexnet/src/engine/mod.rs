@@ -3,7 +3,7 @@
 pub mod cpu;
 pub mod init;
 pub mod input;
-pub mod middle;
+pub mod split;
 
 use std::collections::BTreeMap;
 
@@ -31,11 +31,11 @@ pub trait Engine {
 
     /// One step of training: forward, backward and update. Layers that the rule freezes keep parameters and velocities to the
     /// bit, and backward need not go below the lowest layer that learns.
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step>;
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats>;
 
     /// Mean loss and every gradient (of the mean loss), parameters left as they are. Gradients are visited by parameter
     /// name in canonical order as backward finishes them, last layer first; no rule is known here, so frozen layers' too.
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step>;
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats>;
 
     /// Moves one parameter by a gradient in canonical order, which [`gradients`](Self::gradients) has shown and the caller
     /// may have clipped, or summed over processes. After all parameters of a batch: the same as [`train_step`](Self::train_step).
@@ -87,12 +87,12 @@ pub trait Engine {
     fn prepare_training(&mut self) {}
 
     /// The engine as one that can begin in the middle of its net, if it can.
-    fn middle(&mut self) -> Option<&mut dyn middle::Middle> {
+    fn split(&mut self) -> Option<&mut dyn split::SplitEngine> {
         None
     }
 
     /// The engine as one that is spread over several processes, if it is.
-    fn spread(&mut self) -> Option<&mut dyn crate::parallel::Spread> {
+    fn distributed(&mut self) -> Option<&mut dyn crate::distributed::DistributedEngine> {
         None
     }
 }
@@ -148,7 +148,7 @@ impl DropoutKey {
 
 /// What a step of training tells.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
+pub struct StepStats {
     /// Mean softmax cross-entropy over the batch, in nats.
     pub loss: f32,
     /// How many pictures had their own class first.
@@ -169,10 +169,10 @@ pub struct Update {
     /// Decay of the biases: 0 in the 2012 code and in Caffe, equal to `decay` in PyTorch.
     pub bias_decay: f32,
     /// Where the learning rate stands.
-    pub form: UpdateForm,
+    pub form: MomentumForm,
     /// Trust coefficient of LARS (You, Gitman and Ginsburg 2017), by which each layer's weights learn at a [`Rates::local`] rate
     /// of their own; none: plain SGD. Biases never do.
-    pub trust: Option<f32>,
+    pub lars_trust: Option<f32>,
     /// How many times these learning rates a layer's are, by the layer's name: Caffe's `lr_mult`. 0 freezes it; a layer that is
     /// not named has 1.
     pub layers: BTreeMap<String, f32>,
@@ -188,12 +188,12 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// LARS: the rate, times `trust * |w| / (|g| + decay * |w|)`, for weights and a gradient of these Euclidean norms (You, Gitman
+    /// LARS: the rate, times `lars_trust * |w| / (|g| + decay * |w|)`, for weights and a gradient of these Euclidean norms (You, Gitman
     /// and Ginsburg 2017, algorithm 1). So a step moves all layers by like shares of their weights, however large their gradients
     /// are. Where either norm is 0 or no number there is no such ratio, and the rate stays, so that a layer may begin at zeros.
     #[must_use]
-    pub fn local(self, trust: f32, weights: f64, gradient: f64) -> Rates {
-        let times = f64::from(trust) * weights / (gradient + f64::from(self.decay) * weights);
+    pub fn local(self, lars_trust: f32, weights: f64, gradient: f64) -> Rates {
+        let times = f64::from(lars_trust) * weights / (gradient + f64::from(self.decay) * weights);
         if weights > 0.0 && gradient > 0.0 && times.is_finite() {
             Rates { lr: (f64::from(self.lr) * times) as f32, ..self }
         } else {
@@ -234,7 +234,7 @@ impl Update {
 /// Where the learning rate stands. Equal while the rate is constant; they differ for some ten steps after it drops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum UpdateForm {
+pub enum MomentumForm {
     /// `v = momentum v - lr (g + decay w); w = w + v`: the paper, the 2012 code, Caffe.
     RateInside,
     /// `v = momentum v + g + decay w; w = w - lr v`: PyTorch.
@@ -265,8 +265,8 @@ mod tests {
     #[test]
     fn a_layer_moves_at_its_own_rate_or_not_at_all() {
         let layers = BTreeMap::from([("fc8".to_string(), 10.0), ("conv1".to_string(), 0.0), ("conv2".to_string(), 0.1)]);
-        let form = UpdateForm::RateInside;
-        let rule = Update { trust: None, lr: 0.3, bias_lr: 0.6, momentum: 0.9, decay: 5e-4, bias_decay: 0.0, form, layers };
+        let form = MomentumForm::RateInside;
+        let rule = Update { lars_trust: None, lr: 0.3, bias_lr: 0.6, momentum: 0.9, decay: 5e-4, bias_decay: 0.0, form, layers };
         assert_eq!(rule.rates("fc8.weight"), Some(Rates { lr: 0.3 * 10.0, decay: 5e-4 }));
         assert_eq!(rule.rates("conv2.bias"), Some(Rates { lr: 0.6 * 0.1, decay: 0.0 }));
         assert_eq!(rule.rates("fc7.weight"), Some(Rates { lr: 0.3, decay: 5e-4 }));

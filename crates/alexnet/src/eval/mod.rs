@@ -7,8 +7,8 @@ pub use calibration::{BINS, Bin, Calibration};
 pub use matched::{by_name, for_model};
 
 use crate::data::loader::{Batch, Loader};
+use crate::distributed::{self, Communicator, SingleProcess};
 use crate::engine::Engine;
-use crate::parallel::{self, Alone, Communicator};
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -93,7 +93,7 @@ pub fn evaluate(
     crops: usize,
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Report> {
-    evaluate_on(&Alone::default(), engine, loader, classes, crops, progress)
+    evaluate_on(&SingleProcess::default(), engine, loader, classes, crops, progress)
 }
 
 /// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it, or the whole. All get the report on all pictures;
@@ -110,7 +110,7 @@ pub fn evaluate_on(
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Report> {
     let mut batches = loader.epoch(0, 0);
-    let spread = engine.spread().is_some_and(|spread| spread.infers_together());
+    let spread = engine.distributed().is_some_and(|spread| spread.infers_together());
     let mut part = Vec::new();
     let mut next = |logits: &mut Vec<f32>| {
         let Some(batch) = batches.next() else { return Ok(None) };
@@ -126,7 +126,7 @@ pub fn evaluate_on(
         Ok(Some(batch))
     };
     // Ranks that have seen all pictures need not tell each other.
-    let alone = Alone::default();
+    let alone = SingleProcess::default();
     let ranks: &dyn Communicator = if loader.cut().size > 1 { ranks } else { &alone };
     of_batches(ranks, &mut next, classes, crops, progress)
 }
@@ -163,10 +163,10 @@ type Broken = Vec<(u32, String)>;
 
 /// What all ranks have seen, in the source's order.
 fn of_all_ranks(ranks: &dyn Communicator, seen: &[Seen], broken: &Broken) -> Result<(Vec<Seen>, Broken)> {
-    let numbers = parallel::tell_all(ranks, seen.iter().flat_map(|seen| seen.to_numbers()))?;
+    let numbers = distributed::all_gather_f64(ranks, seen.iter().flat_map(|seen| seen.to_numbers()))?;
     let mut seen: Vec<Seen> = numbers.as_chunks().0.iter().map(Seen::of_numbers).collect();
     seen.sort_by_key(|seen| seen.answer.picture);
-    let mut broken: Broken = parallel::tell(ranks, broken)?.into_iter().flatten().collect();
+    let mut broken: Broken = distributed::all_gather_values(ranks, broken)?.into_iter().flatten().collect();
     broken.sort();
     Ok((seen, broken))
 }

@@ -19,7 +19,7 @@ pub use heads::Heads;
 pub use trunk::Trunk;
 
 use crate::engine::Engine;
-use crate::engine::cpu::{Cpu, Maps};
+use crate::engine::cpu::{Activations, Cpu};
 use crate::image::Picture;
 use crate::{Error, Result};
 
@@ -91,7 +91,7 @@ impl Lpips {
 }
 
 /// The mean over pixels of the weighted squared difference of the normalised channels of two pictures.
-fn difference(maps: &Maps, weights: Option<&[f32]>) -> f64 {
+fn difference(maps: &Activations, weights: Option<&[f32]>) -> f64 {
     let pixels = maps.height * maps.width;
     let (a, b) = maps.values.split_at(maps.channels * pixels);
     let scales = |maps: &[f32]| {

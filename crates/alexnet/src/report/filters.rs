@@ -67,7 +67,7 @@ impl Filters {
         let (name, ..) = first(net)?;
         let values = match &config.from {
             Some(path) => weights::open(path, None).ok()?.tensors.get(&format!("{name}.weight"))?.to_vec(),
-            None => init::first_values(net, 0, config.seed).ok()?.0,
+            None => init::initial_values(net, 0, config.seed).ok()?.0,
         };
         Filters::of(net, channels, &values)
     }

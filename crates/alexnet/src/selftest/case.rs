@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::formula::{self, seed_of};
 use super::{Report, Tell};
-use crate::engine::{Batch, Engine, Update, UpdateForm};
+use crate::engine::{Batch, Engine, MomentumForm, Update};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
@@ -126,9 +126,9 @@ fn train(engine: &mut dyn Engine, batch: &Batch<'_>) -> Result<Vec<f64>> {
     let mut losses = Vec::new();
     for lr in RATES {
         let lr = lr * factor;
-        let form = UpdateForm::RateInside;
+        let form = MomentumForm::RateInside;
         let rule = Update {
-            trust: None,
+            lars_trust: None,
             lr,
             bias_lr: lr,
             momentum: 0.9,

@@ -95,7 +95,7 @@ pub fn begin(engine: &mut dyn Engine, model: &Model, head: &Head, seed: u64) -> 
         engine.set_parameter(name, values.ok_or_else(|| Error::Net(format!("the model's {name} is not {shape:?}")))?)?;
     }
     let layer = engine.net().layers.len() - 1;
-    let fresh = if head.is_known() { None } else { Some(init::first_values(engine.net(), layer, seed)?) };
+    let fresh = if head.is_known() { None } else { Some(init::initial_values(engine.net(), layer, seed)?) };
     for (i, (name, shape)) in names[last..].iter().enumerate() {
         let row = shape[1..].iter().product::<usize>();
         let old = model.tensors.get(name).filter(|values| values.len() == row * model.classes.len());

@@ -7,11 +7,11 @@
 
 use super::prepare::Loaders;
 use crate::data::loader::{self, Loader};
+use crate::distributed::SingleProcess;
 use crate::engine::Engine;
-use crate::engine::middle::Middle;
+use crate::engine::split::SplitEngine;
 use crate::eval::{self, Report};
 use crate::net::{Net, Op};
-use crate::parallel::Alone;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -126,13 +126,13 @@ impl Frozen {
             }
             Ok(Some(batch))
         };
-        eval::of_batches(&Alone::default(), &mut next, classes, 1, go_on)
+        eval::of_batches(&SingleProcess::default(), &mut next, classes, 1, go_on)
     }
 }
 
 /// The engine, of which the plan knew that it can.
-pub(super) fn middle(engine: &mut dyn Engine) -> Result<&mut dyn Middle> {
-    engine.middle().ok_or_else(|| Error::Invalid("this device cannot begin in the middle of a net".into()))
+pub(super) fn middle(engine: &mut dyn Engine) -> Result<&mut dyn SplitEngine> {
+    engine.split().ok_or_else(|| Error::Invalid("this device cannot begin in the middle of a net".into()))
 }
 
 /// What is known of one view of a picture.
@@ -154,7 +154,7 @@ impl Kept {
 
     fn batch(
         &mut self,
-        engine: &mut dyn Middle,
+        engine: &mut dyn SplitEngine,
         after: &str,
         loader: &Loader,
         epoch: u64,

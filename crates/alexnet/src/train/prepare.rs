@@ -3,10 +3,10 @@
 use super::recipe::Recipe;
 use crate::data::Source;
 use crate::data::loader::{self, Augment, Loader};
+use crate::distributed::Partition;
 use crate::image::colour::Pca;
 use crate::image::{Channels, Mean, Picture, Preprocess, crop};
 use crate::net::Net;
-use crate::parallel::Cut;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct Loaders {
 impl Loaders {
     /// The same loaders for a rank that takes only its part of each batch.
     #[must_use]
-    pub fn with_cut(self, cut: Cut) -> Loaders {
+    pub fn with_cut(self, cut: Partition) -> Loaders {
         Loaders { train: self.train.with_cut(cut), val: self.val.map(|val| val.with_cut(cut)), ..self }
     }
 }

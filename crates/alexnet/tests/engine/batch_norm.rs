@@ -1,11 +1,11 @@
 //! Batch normalisation in the CPU engine.
 
+use alexnet::distributed::data_parallel::DataParallel;
+use alexnet::distributed::hybrid::Hybrid;
+use alexnet::distributed::{BatchShard, DistributedEngine, Partition, SingleProcess};
 use alexnet::engine::cpu::Precision;
-use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm};
+use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update};
 use alexnet::net::{Net, Pad, Rounding};
-use alexnet::parallel::data::DataParallel;
-use alexnet::parallel::hybrid::Hybrid;
-use alexnet::parallel::{Alone, Cut, Share, Spread};
 use alexnet::selftest::formula::uniform;
 use alexnet::weights;
 use std::collections::BTreeMap;
@@ -16,9 +16,9 @@ use super::{dot, engine, images, slopes};
 
 const LABELS: [u32; 6] = [2, 0, 1, 4, 3, 2];
 
-fn rule(form: UpdateForm) -> Update {
+fn rule(form: MomentumForm) -> Update {
     let (lr, momentum, decay) = (0.1, 0.9, 0.01);
-    Update { lr, bias_lr: lr, momentum, decay, bias_decay: decay, form, trust: None, layers: BTreeMap::new() }
+    Update { lr, bias_lr: lr, momentum, decay, bias_decay: decay, form, lars_trust: None, layers: BTreeMap::new() }
 }
 
 /// Every parameter and statistic, in order.
@@ -92,7 +92,7 @@ fn inference_goes_by_running_statistics_and_so_does_the_gradient_of_the_picture(
     let mut engine = engine(&net, 6, 2);
     for _ in 0..3 {
         let batch = Batch { images: &images, labels: &LABELS, dropout: None };
-        engine.train_step(&batch, &rule(UpdateForm::RateInside)).expect("a step");
+        engine.train_step(&batch, &rule(MomentumForm::RateInside)).expect("a step");
     }
     // Whoever is beside a picture does not matter.
     let (mut together, mut alone) = (Vec::new(), Vec::new());
@@ -115,8 +115,8 @@ fn inference_goes_by_running_statistics_and_so_does_the_gradient_of_the_picture(
 fn a_step_is_its_gradients_applied_on_any_number_of_threads() {
     let (net, images) = (normed(), images(6));
     let batch = |step| Batch { images: &images, labels: &LABELS, dropout: Some(DropoutKey { seed: 3, step, first_picture: 0 }) };
-    for trust in [None, Some(0.5)] {
-        let rule = Update { trust, ..rule(UpdateForm::RateInside) };
+    for lars_trust in [None, Some(0.5)] {
+        let rule = Update { lars_trust, ..rule(MomentumForm::RateInside) };
         let mut results = Vec::new();
         for threads in [1, 2, 3] {
             let mut engine = engine(&net, 6, threads);
@@ -142,7 +142,7 @@ fn frozen_norms_keep_their_bits() {
     let (net, images) = (normed(), images(6));
     let mut engine = engine(&net, 6, 2);
     let before = all(&engine);
-    let rule = Update { layers: [("bn1".to_string(), 0.0)].into(), ..rule(UpdateForm::RateOutside) };
+    let rule = Update { layers: [("bn1".to_string(), 0.0)].into(), ..rule(MomentumForm::RateOutside) };
     engine.train_step(&Batch { images: &images, labels: &LABELS, dropout: None }, &rule).expect("a step");
     for (name, (before, after)) in names(&net).iter().zip(before.iter().zip(all(&engine))) {
         assert_eq!(*before == after, name.starts_with("bn1"), "{name}");
@@ -152,16 +152,16 @@ fn frozen_norms_keep_their_bits() {
 #[test]
 fn parts_of_a_batch_have_statistics_of_their_own() {
     let (net, images) = (normed(), images(6));
-    let cut = Cut::new(0, 1, Some(2)).expect("two blocks");
-    let mut parts = DataParallel::new(engine(&net, 3, 1), Arc::new(Alone::default()), cut);
-    let share = Share { images: &images, labels: &LABELS, dropout: None, blocks: &[3, 3] };
-    parts.train_share(&share, &rule(UpdateForm::RateInside)).expect("a step");
+    let cut = Partition::new(0, 1, Some(2)).expect("two blocks");
+    let mut parts = DataParallel::new(engine(&net, 3, 1), Arc::new(SingleProcess::default()), cut);
+    let share = BatchShard { images: &images, labels: &LABELS, dropout: None, blocks: &[3, 3] };
+    parts.train_shard(&share, &rule(MomentumForm::RateInside)).expect("a step");
     // What each half alone makes of the statistics; the whole is their mean.
     let half = |i: usize| {
         let mut engine = engine(&net, 3, 1);
         let images = &images[i * images.len() / 2..(i + 1) * images.len() / 2];
         let batch = Batch { images, labels: &LABELS[3 * i..3 * i + 3], dropout: None };
-        engine.train_step(&batch, &rule(UpdateForm::RateInside)).expect("a step");
+        engine.train_step(&batch, &rule(MomentumForm::RateInside)).expect("a step");
         engine
     };
     let halves = [half(0), half(1)];
@@ -180,7 +180,7 @@ fn what_cannot_be_is_refused_in_words() {
     let mut bytes = engine(&net, 2, 1).with_precision(Precision::Int8);
     assert!(bytes.infer(&images(2), &mut Vec::new()).expect_err("int8").to_string().contains("int8"));
     assert!(bytes.calibrate(&images(2)).expect_err("int8").to_string().contains("batch normalisation"));
-    let hybrid = Hybrid::new(&net, Arc::new(Alone::default()), 2, 1, Precision::F32).err().map(|e| e.to_string());
+    let hybrid = Hybrid::new(&net, Arc::new(SingleProcess::default()), 2, 1, Precision::F32).err().map(|e| e.to_string());
     assert!(hybrid.expect("refused").contains("--parallel data"));
     assert!(net.towers().expect_err("refused").to_string().contains("bn1: batch normalisation"));
 }
@@ -238,7 +238,7 @@ fn two_steps_are_pytorchs() {
         .gradients(&batch, &mut |name, g| _ = golden.gradients.get(name).map(|expected| near(name, g, expected)))
         .expect("them");
     for loss in &golden.losses {
-        near("loss", &[engine.train_step(&batch, &rule(UpdateForm::RateOutside)).expect("a step").loss], &[*loss]);
+        near("loss", &[engine.train_step(&batch, &rule(MomentumForm::RateOutside)).expect("a step").loss], &[*loss]);
     }
     assert_eq!(golden.after.len(), names(&net).len());
     for (name, expected) in &golden.after {

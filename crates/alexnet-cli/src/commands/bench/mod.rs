@@ -8,7 +8,7 @@ mod speed;
 use std::time::{Duration, Instant};
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Batch, DropoutKey, Engine, Update, UpdateForm, init};
+use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update, init};
 use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
@@ -135,9 +135,9 @@ impl Work {
             Mode::Train => {
                 let dropout = Some(DropoutKey { seed: 0, step: self.run, first_picture: 0 });
                 // A rate at which no net diverges, whatever it starts from.
-                let form = UpdateForm::RateOutside;
+                let form = MomentumForm::RateOutside;
                 let rule = Update {
-                    trust: None,
+                    lars_trust: None,
                     lr: 1e-5,
                     bias_lr: 1e-5,
                     momentum: 0.9,

@@ -17,11 +17,11 @@ use super::ranks;
 use crate::{data_set, numbers, runs};
 use alexnet::class_match::LabelOrder;
 use alexnet::data::{self, Source};
+use alexnet::distributed::{Communicator, Partition};
 use alexnet::engine::init;
 use alexnet::eval;
 use alexnet::image::Preprocess;
 use alexnet::net::Net;
-use alexnet::parallel::{Communicator, Cut};
 use alexnet::train::begin::{self, Head};
 use alexnet::train::config::Config;
 use alexnet::train::folder::RunFolder;
@@ -217,8 +217,8 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         );
     }
     let cut = match args.parallel {
-        Parallel::Towers => Cut::WHOLE,
-        _ => Cut::new(ranks.rank(), ranks.size(), config.blocks)?,
+        Parallel::Towers => Partition::WHOLE,
+        _ => Partition::new(ranks.rank(), ranks.size(), config.blocks)?,
     };
     let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
     let loaders = loaders.with_cut(cut);

@@ -1,11 +1,11 @@
 //! One engine or its share in one that is spread over ranks.
 
 use crate::commands::machine::Machine;
+use alexnet::distributed::hybrid::Hybrid;
+use alexnet::distributed::towers::Towers;
+use alexnet::distributed::{Communicator, Partition};
 use alexnet::engine::Engine;
 use alexnet::net::Net;
-use alexnet::parallel::hybrid::Hybrid;
-use alexnet::parallel::towers::Towers;
-use alexnet::parallel::{Communicator, Cut};
 use anyhow::bail;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(super) fn engine(
     net: &Net,
     batch: usize,
     ranks: &Arc<dyn Communicator>,
-    cut: Cut,
+    cut: Partition,
     how: Parallel,
 ) -> anyhow::Result<Box<dyn Engine>> {
     // The largest block; a rank works on one after the other.

@@ -22,8 +22,8 @@ use alexnet_kernels::random::Key;
 
 use self::kept::Kept;
 use super::Source;
+use crate::distributed::Partition;
 use crate::image::{Picture, Preprocess, crop};
-use crate::parallel::Cut;
 use crate::{Error, Result};
 
 /// Which stream of random numbers serves which purpose.
@@ -68,7 +68,7 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Index in the source of each of the n pictures.
     pub pictures: Vec<u32>,
-    /// How many of the n pictures each of the [`Cut`]'s own blocks has.
+    /// How many of the n pictures each of the [`Partition`]'s own blocks has.
     pub parts: Vec<usize>,
     /// Pictures that should be here but could not be decoded, and why. They are in none of the other fields.
     pub broken: Vec<(u32, String)>,
@@ -115,7 +115,7 @@ struct Shared {
     preprocess: Preprocess,
     crops: Crops,
     options: Options,
-    cut: Cut,
+    cut: Partition,
     kept: Kept,
     home: Home,
     pool: rayon::ThreadPool,
@@ -159,7 +159,7 @@ impl Loader {
             .map_err(|error| Error::Invalid(format!("cannot start the loader's threads: {error}")))?;
         let kept = Kept::new(source.len(), options.memory.unwrap_or_else(default_memory));
         let home = Home::default();
-        Ok(Loader { shared: Arc::new(Shared { source, preprocess, crops, options, cut: Cut::WHOLE, kept, home, pool }) })
+        Ok(Loader { shared: Arc::new(Shared { source, preprocess, crops, options, cut: Partition::WHOLE, kept, home, pool }) })
     }
 
     /// The same loader for a rank that takes only its part of each batch. Its memory is shared with the other ranks'.
@@ -167,7 +167,7 @@ impl Loader {
     /// # Panics
     /// While an epoch is under way.
     #[must_use]
-    pub fn with_cut(mut self, cut: Cut) -> Loader {
+    pub fn with_cut(mut self, cut: Partition) -> Loader {
         let shared = Arc::get_mut(&mut self.shared).expect("no epoch under way");
         shared.cut = cut;
         shared.kept.share(cut.size as u64);
@@ -175,7 +175,7 @@ impl Loader {
     }
 
     /// Which part of each batch it gives.
-    pub fn cut(&self) -> Cut {
+    pub fn cut(&self) -> Partition {
         self.shared.cut
     }
 

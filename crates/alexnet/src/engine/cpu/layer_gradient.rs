@@ -4,7 +4,7 @@
 use alexnet_kernels::layout;
 
 use super::Cpu;
-use super::learn::Learn;
+use super::gradient_sink::GradientSink;
 use super::plan::batch;
 use super::program::{Program, Purpose};
 use super::run;
@@ -30,13 +30,13 @@ pub(super) fn layer_gradient(
     };
     let mut program = Program::new(&cpu.net, first..cpu.net.layers.len(), Purpose::InputGradient, n)?;
     program.relu = relu;
-    let team = cpu.team.clone();
-    let context = cpu.context(&team);
+    let pool = cpu.pool.clone();
+    let context = cpu.context(&pool);
     cpu.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
     run::forward(&context, &mut program, &cpu.parameters, &activation, n, None);
     let output = program.gradient(program.plan.output);
     program.memory.write(output, |_, gradient| gradient[..weights.len()].copy_from_slice(weights));
-    run::backward(&context, &mut program, &mut cpu.parameters, &mut cpu.room, n, None, &mut Learn::Nothing);
+    run::backward(&context, &mut program, &mut cpu.parameters, &mut cpu.room, n, None, &mut GradientSink::Nothing);
     let map = batch(program.plan.gradient_map(0), n);
     let mut gradient = vec![0.0; activation.len()];
     layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut gradient);

@@ -4,23 +4,23 @@
 //! runs the steps forth and back on [`alexnet_kernels`]. After a first step nothing is allocated. Every task is cut at places
 //! fixed by shapes, so results have the same bits for any number of threads.
 
-mod describe;
+mod activations;
+mod arena;
+mod cost;
 pub(crate) mod dropout;
+mod gradient_sink;
 mod int8;
 mod layer_gradient;
-mod learn;
-mod memory;
-mod middle;
+pub(crate) mod linear_shard;
 mod parameters;
 mod plan;
 mod precision;
+mod profile;
 mod program;
-pub(crate) mod rows;
 mod run;
 pub(crate) mod segment;
-mod shown;
-mod threads;
-mod timing;
+mod split;
+mod thread_pool;
 
 use std::sync::Arc;
 
@@ -30,17 +30,17 @@ use alexnet_kernels::isa::Isa;
 use alexnet_kernels::thread_pool::ThreadPool;
 use alexnet_kernels::{layout, loss};
 
-pub use self::describe::Pass;
+pub use self::activations::Activations;
+pub use self::cost::Pass;
+use self::gradient_sink::{GradientBuffer, GradientSink};
 pub use self::int8::{Quantisation, Ranges};
-use self::learn::{GradientRoom, Learn};
 use self::parameters::Parameter;
 use self::plan::batch;
 pub use self::precision::Precision;
+pub use self::profile::{Limits, Timing};
 use self::program::{Program, Purpose};
-pub use self::shown::Maps;
-pub use self::timing::{Limits, Timing};
-use super::middle::Middle;
-use super::{Batch, Engine, LayerGradient, ReluGradient, Step, Update, input};
+use super::split::SplitEngine;
+use super::{Batch, Engine, LayerGradient, ReluGradient, StepStats, Update, input};
 use crate::net::{Net, Op};
 use crate::weights::Values;
 use crate::{Error, Result};
@@ -57,15 +57,15 @@ pub struct Cpu {
     ranges: Ranges,
     /// Weights in bytes; made when first needed after a change.
     bytes: Option<int8::Bytes>,
-    team: Arc<ThreadPool>,
+    pool: Arc<ThreadPool>,
     parameters: Vec<Parameter>,
-    room: GradientRoom,
+    room: GradientBuffer,
     /// Made when first used, since most runs need only some of them.
     inference: Option<Program>,
     training: Option<Program>,
     input_gradient: Option<Program>,
     /// Programs that show what layers give, made when first wanted; the one used last is the last.
-    shown: Vec<(shown::Wanted, Program)>,
+    shown: Vec<(activations::Wanted, Program)>,
 }
 
 impl Cpu {
@@ -95,9 +95,9 @@ impl Cpu {
             precision: Precision::F32,
             ranges: Ranges::new(),
             bytes: None,
-            team: Arc::new(threads::team(threads)?),
+            pool: Arc::new(thread_pool::new(threads)?),
             parameters: Parameter::zeros(net)?,
-            room: GradientRoom::default(),
+            room: GradientBuffer::default(),
             inference: None,
             training: None,
             input_gradient: None,
@@ -121,7 +121,7 @@ impl Cpu {
     /// add in another order for a few pictures than for many. It keeps weights in file order, and takes 3 % longer for many.
     /// To be called before parameters are set.
     #[must_use]
-    pub fn with_steady_answers(mut self) -> Cpu {
+    pub fn batch_invariant(mut self) -> Cpu {
         let linear = |name: &str| self.net.layers.iter().any(|l| l.name == name && matches!(l.op, Op::Linear { .. }));
         self.parameters.iter_mut().for_each(|parameter| parameter.steady = linear(&parameter.name));
         self
@@ -149,8 +149,8 @@ impl Cpu {
         if n > self.capacity {
             return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
         }
-        let (team, precision) = (self.team.clone(), self.precision);
-        let context = self.context(&team);
+        let (pool, precision) = (self.pool.clone(), self.precision);
+        let context = self.context(&pool);
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
         run::prepare(&context, program, &mut self.parameters, n);
         Ok(int8::calibrate(&context, program, &self.parameters, images, n))
@@ -165,8 +165,8 @@ impl Cpu {
         Ok(())
     }
 
-    fn context<'a>(&self, team: &'a ThreadPool) -> Context<'a> {
-        Context { isa: self.isa, threads: team, convolutions: self.convolutions, precision: self.precision.of_floats() }
+    fn context<'a>(&self, pool: &'a ThreadPool) -> Context<'a> {
+        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, precision: self.precision.of_floats() }
     }
 
     /// The instruction set in use.
@@ -176,7 +176,7 @@ impl Cpu {
 
     /// The number of threads in use.
     pub fn threads(&self) -> usize {
-        self.team.threads()
+        self.pool.threads()
     }
 
     /// Number of pictures in `images`.
@@ -186,16 +186,22 @@ impl Cpu {
 
     /// Forward, loss and backward on a batch of at most the engine's capacity, from the pictures on or from what the layer
     /// `after` gave.
-    fn learn(&mut self, purpose: Purpose, after: Option<&str>, batch: &Batch<'_>, mut learn: Learn<'_>) -> Result<Step> {
+    fn learn(
+        &mut self,
+        purpose: Purpose,
+        after: Option<&str>,
+        batch: &Batch<'_>,
+        mut learn: GradientSink<'_>,
+    ) -> Result<StepStats> {
         let n = if after.is_some() { batch.labels.len() } else { self.count(batch.images)? };
         input::to_learn_from(n, batch.labels, self.classes, self.capacity)?;
         self.precision.check_trains()?;
-        let (team, precision) = (self.team.clone(), self.precision);
-        let context = self.context(&team);
+        let (pool, precision) = (self.pool.clone(), self.precision);
+        let context = self.context(&pool);
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
         let program = compiled(slot, &self.net, purpose, self.capacity, &context, precision)?;
         self.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
-        if let Learn::Update(rule) = &learn {
+        if let GradientSink::Update(rule) = &learn {
             for parameter in &mut self.parameters {
                 if rule.is_frozen(&parameter.name) { parameter.ready_frozen() } else { parameter.ready_to_train() }
             }
@@ -204,9 +210,9 @@ impl Cpu {
         match after {
             None => run::forward(&context, program, parameters, batch.images, n, batch.dropout),
             Some(layer) => {
-                let place = middle::after(program, &self.net, layer)?;
+                let place = split::after(program, &self.net, layer)?;
                 if batch.images.len() != n * place.len {
-                    return Err(middle::not_features(batch.images.len(), layer, place));
+                    return Err(split::not_features(batch.images.len(), layer, place));
                 }
                 if run::lowest_to_learn(program, parameters, &learn) < place.steps {
                     return Err(Error::Net(format!("a layer up to {layer} learns, so that its features would not stay")));
@@ -221,7 +227,7 @@ impl Cpu {
         });
         program.clock.lap_loss();
         run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
-        Ok(Step { loss: (loss.sum / n as f64) as f32, correct: loss.correct })
+        Ok(StepStats { loss: (loss.sum / n as f64) as f32, correct: loss.correct })
     }
 }
 
@@ -236,7 +242,7 @@ fn compiled<'a>(
 ) -> Result<&'a mut Program> {
     if slot.is_none() {
         let program = Program::new(net, 0..net.layers.len(), purpose, capacity)?;
-        describe::log(net, &program.plan, purpose, context, precision);
+        cost::log(net, &program.plan, purpose, context, precision);
         *slot = Some(program);
     }
     let Some(program) = slot else { unreachable!("compiled above") };
@@ -253,8 +259,8 @@ impl Engine for Cpu {
         if self.precision.is_of_bytes() {
             self.refuse_norms()?;
         }
-        let (team, precision) = (self.team.clone(), self.precision);
-        let context = self.context(&team);
+        let (pool, precision) = (self.pool.clone(), self.precision);
+        let context = self.context(&pool);
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
         logits.clear();
         if self.precision.is_of_bytes() {
@@ -282,26 +288,26 @@ impl Engine for Cpu {
         Ok(())
     }
 
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
-        self.learn(Purpose::Train, None, batch, Learn::Update(rule))
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
+        self.learn(Purpose::Train, None, batch, GradientSink::Update(rule))
     }
 
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
-        self.learn(Purpose::Train, None, batch, Learn::Visit(visit))
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
+        self.learn(Purpose::Train, None, batch, GradientSink::Visit(visit))
     }
 
     fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
         self.bytes = None;
-        let team = self.team.clone();
-        let context = self.context(&team);
+        let pool = self.pool.clone();
+        let context = self.context(&pool);
         parameters::apply(&context, &mut self.parameters, &mut self.room, name, gradient, rule)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
-        self.learn(Purpose::InputGradient, None, &Batch { images, labels, dropout: None }, Learn::Nothing)?;
+        self.learn(Purpose::InputGradient, None, &Batch { images, labels, dropout: None }, GradientSink::Nothing)?;
         let Some(program) = &self.input_gradient else { unreachable!("compiled by `learn`") };
-        let team = self.team.clone();
-        let context = self.context(&team);
+        let pool = self.pool.clone();
+        let context = self.context(&pool);
         let map = batch(program.plan.gradient_map(0), labels.len());
         let mut planes = vec![0.0; images.len()];
         layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut planes);
@@ -350,7 +356,7 @@ impl Engine for Cpu {
         self.parameters.iter_mut().for_each(|parameter| parameter.trains = true);
     }
 
-    fn middle(&mut self) -> Option<&mut dyn Middle> {
+    fn split(&mut self) -> Option<&mut dyn SplitEngine> {
         Some(self)
     }
 }

@@ -10,7 +10,7 @@ use alexnet_kernels::linear;
 use alexnet_kernels::optim::sgd;
 use alexnet_kernels::weight_layout::Filters;
 
-use super::learn::GradientRoom;
+use super::gradient_sink::GradientBuffer;
 use super::plan::parameter_shapes;
 use crate::engine::Update;
 use crate::net::{Net, Op};
@@ -281,7 +281,7 @@ pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &
 pub(super) fn apply(
     context: &Context<'_>,
     parameters: &mut [Parameter],
-    room: &mut GradientRoom,
+    room: &mut GradientBuffer,
     name: &str,
     gradient: &[f32],
     rule: &Update,

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::memory::{Life, Memory};
+use super::arena::{Arena, Lifetime};
 use super::plan::{Plan, Value, Work, batch};
-use super::timing::Clock;
+use super::profile::Clock;
 use crate::Result;
 use crate::engine::ReluGradient;
 use crate::net::Net;
@@ -25,7 +25,7 @@ pub(super) struct Program {
     pub(super) plan: Plan,
     pub(super) purpose: Purpose,
     /// Room for the values, and behind them for their gradients: value v has its gradient at [`Program::gradient`]`(v)`.
-    pub(super) memory: Memory,
+    pub(super) memory: Arena,
     /// Room for the winners of each max pool; empty for inference.
     pub(super) winners: Vec<Vec<u8>>,
     /// For each batch norm, what it found in the batch.
@@ -57,14 +57,14 @@ impl Program {
     /// Compiles a run of a net's layers.
     pub(super) fn new(net: &Net, layers: Range<usize>, purpose: Purpose, capacity: usize) -> Result<Program> {
         let plan = Plan::new(net, layers)?;
-        let bytes = 4 * Memory::len_of(&lives(&plan, purpose, capacity)) as u128;
+        let bytes = 4 * Arena::len_of(&lives(&plan, purpose, capacity)) as u128;
         crate::memory::check(bytes, || format!("{} for {capacity} images of {} pixels", net.name, net.image_size))?;
         Ok(Program::of_plan(plan, purpose, capacity))
     }
 
     /// Makes room for a plan.
     pub(super) fn of_plan(plan: Plan, purpose: Purpose, capacity: usize) -> Program {
-        let memory = Memory::new(&lives(&plan, purpose, capacity));
+        let memory = Arena::new(&lives(&plan, purpose, capacity));
         let winners = match purpose {
             Purpose::Infer => plan.winners.iter().map(|_| Vec::new()).collect(),
             _ => plan.winners.iter().map(|&len| vec![0; len * capacity]).collect(),
@@ -80,14 +80,14 @@ impl Program {
 }
 
 /// Ticks: the input comes at 0, step i at i + 1, the loss after the last step, then the steps in reverse.
-fn lives(plan: &Plan, purpose: Purpose, capacity: usize) -> Vec<Option<Life>> {
+fn lives(plan: &Plan, purpose: Purpose, capacity: usize) -> Vec<Option<Lifetime>> {
     let steps = plan.steps.len();
     let (forward, loss, back) = (|i: usize| i + 1, steps + 1, |i: usize| 2 * steps + 1 - i);
     let count = plan.values.len();
-    let mut lives: Vec<Option<Life>> = vec![None; 2 * count];
+    let mut lives: Vec<Option<Lifetime>> = vec![None; 2 * count];
     let mut use_at = |value: usize, tick: usize| {
         let map = if value < count { plan.values[value].map } else { plan.gradient_map(value - count) };
-        let life = lives[value].get_or_insert(Life { len: batch(map, capacity).len(), from: tick, to: tick });
+        let life = lives[value].get_or_insert(Lifetime { len: batch(map, capacity).len(), from: tick, to: tick });
         life.from = life.from.min(tick);
         life.to = life.to.max(tick);
     };

@@ -10,13 +10,13 @@ use alexnet_kernels::lrn;
 use alexnet_kernels::pool;
 use alexnet_kernels::spatial_norm;
 
-use super::describe::Pass;
+use super::cost::Pass;
 use super::dropout;
-use super::learn::{GradientRoom, Learn, learn_biases, learn_norm, learn_weights, visit_weights};
-use super::middle::Place;
+use super::gradient_sink::{GradientBuffer, GradientSink, learn_biases, learn_norm, learn_weights, visit_weights};
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Found, Program, Purpose};
+use super::split::Place;
 use crate::engine::{DropoutKey, ReluGradient};
 
 /// Forward: reads `[n, 3, size, size]` and leaves the result in the plan's output value.
@@ -106,8 +106,8 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
 }
 
 /// The lowest step whose parameters learn: below it nobody needs a gradient.
-pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &Learn<'_>) -> usize {
-    let Learn::Update(rule) = learn else { return 0 };
+pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &GradientSink<'_>) -> usize {
+    let GradientSink::Update(rule) = learn else { return 0 };
     let learns = |step: &Step| match step.work {
         Work::Conv { parameter, .. } | Work::Linear { parameter, .. } | Work::BatchNorm { parameter, .. } => {
             !rule.is_frozen(&parameters[parameter].name)
@@ -122,10 +122,10 @@ pub(super) fn backward(
     context: &Context<'_>,
     program: &mut Program,
     parameters: &mut [Parameter],
-    room: &mut GradientRoom,
+    room: &mut GradientBuffer,
     n: usize,
     key: Option<DropoutKey>,
-    learn: &mut Learn<'_>,
+    learn: &mut GradientSink<'_>,
 ) {
     let lowest = lowest_to_learn(program, parameters, learn);
     for i in (lowest..program.plan.steps.len()).rev() {
@@ -205,12 +205,12 @@ fn step_backward(
     context: &Context<'_>,
     program: &mut Program,
     parameters: &mut [Parameter],
-    room: &mut GradientRoom,
+    room: &mut GradientBuffer,
     i: usize,
     learns_below: bool,
     n: usize,
     key: Option<DropoutKey>,
-    learn: &mut Learn<'_>,
+    learn: &mut GradientSink<'_>,
 ) {
     let Step { layer, work, x, y } = program.plan.steps[i];
     let (x_map, dx_map) = (batch(program.plan.values[x].map, n), batch(program.plan.gradient_map(x), n));
@@ -302,9 +302,9 @@ fn step_backward(
             learn_biases(context, parameter, room, dy_map, dy, learn);
             let gradient = |dw: &mut [f32]| conv::backward_weights(context, &shape, x, dy_map, dy, dw);
             match learn {
-                Learn::Nothing => {}
-                Learn::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
-                Learn::Update(rule) => learn_weights(context, parameter, room, rule, gradient),
+                GradientSink::Nothing => {}
+                GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
+                GradientSink::Update(rule) => learn_weights(context, parameter, room, rule, gradient),
             }
         }
         Work::Linear { inputs, outputs, parameter, .. } => {
@@ -314,11 +314,13 @@ fn step_backward(
             learn_biases(context, parameter, room, dy_map, dy, learn);
             let gradient = |dw: &mut [f32]| linear::backward_weights(context, &shape, x, dy, dw);
             match learn {
-                Learn::Nothing => {}
-                Learn::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
+                GradientSink::Nothing => {}
+                GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
                 // Norms are known when the whole gradient is.
-                Learn::Update(rule) if rule.trust.is_some() => learn_weights(context, parameter, room, rule, gradient),
-                Learn::Update(rule) => {
+                GradientSink::Update(rule) if rule.lars_trust.is_some() => {
+                    learn_weights(context, parameter, room, rule, gradient)
+                }
+                GradientSink::Update(rule) => {
                     let Some(rule) = rule.weights_rule(&parameter.name) else { return };
                     let Parameter { weights, weights_velocity, .. } = parameter;
                     linear::backward_weights_update(context, &shape, x, dy, &rule, weights, weights_velocity);

@@ -4,7 +4,7 @@
 use alexnet_kernels::context::Context;
 use alexnet_kernels::layout;
 
-use super::learn::Learn;
+use super::gradient_sink::GradientSink;
 use super::plan::batch;
 use super::program::{Program, Purpose};
 use super::run;
@@ -42,8 +42,8 @@ impl Segment {
 
     /// Lends what kernels need.
     pub(crate) fn with_context<T>(&self, work: impl FnOnce(&Context<'_>) -> T) -> T {
-        let team = self.cpu.team.clone();
-        work(&self.cpu.context(&team))
+        let pool = self.cpu.pool.clone();
+        work(&self.cpu.context(&pool))
     }
 
     /// Values that a picture's output has.
@@ -61,8 +61,8 @@ impl Segment {
         if n == 0 {
             return Ok(output);
         }
-        let team = self.cpu.team.clone();
-        let context = self.cpu.context(&team);
+        let pool = self.cpu.pool.clone();
+        let context = self.cpu.context(&pool);
         let own = self.parameters();
         self.cpu.parameters[own].iter_mut().for_each(|parameter| parameter.pack(&context));
         let program = if train {
@@ -89,8 +89,8 @@ impl Segment {
         key: Option<DropoutKey>,
         visit: &mut (dyn FnMut(&str, &[f32]) + Send),
     ) -> Option<Vec<f32>> {
-        let team = self.cpu.team.clone();
-        let context = self.cpu.context(&team);
+        let pool = self.cpu.pool.clone();
+        let context = self.cpu.context(&pool);
         let program = &mut self.training;
         let wanted = program.purpose == Purpose::InputGradient;
         let input = batch(program.plan.gradient_map(0), n);
@@ -111,7 +111,7 @@ impl Segment {
                     layout::from_planes(&context, gradient, map, to);
                 }
             });
-            let mut learn = Learn::Visit(visit);
+            let mut learn = GradientSink::Visit(visit);
             run::backward(&context, program, &mut self.cpu.parameters, &mut self.cpu.room, n, key, &mut learn);
             if wanted {
                 layout::to_planes(&context, input, program.memory.read(program.gradient(0)), &mut planes);
@@ -130,8 +130,8 @@ impl Segment {
 
     /// Moves a parameter by its gradient.
     pub(crate) fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
-        let team = self.cpu.team.clone();
-        let context = self.cpu.context(&team);
+        let pool = self.cpu.pool.clone();
+        let context = self.cpu.context(&pool);
         parameters::apply(&context, &mut self.cpu.parameters, &mut self.cpu.room, name, gradient, rule)
     }
 

@@ -20,7 +20,7 @@ impl Point {
 #[derive(Clone, Copy)]
 pub(super) enum Anchor {
     Start,
-    Middle,
+    SplitEngine,
     End,
 }
 
@@ -72,7 +72,7 @@ impl Canvas {
     pub(super) fn text(&mut self, at: Point, anchor: Anchor, class: &str, text: &str) {
         let text_anchor = match anchor {
             Anchor::Start => "start",
-            Anchor::Middle => "middle",
+            Anchor::SplitEngine => "middle",
             Anchor::End => "end",
         };
         let text: String = text.chars().take(80).collect();
@@ -88,7 +88,7 @@ impl Canvas {
         let width = text.width() as f64 * size * 0.6;
         let (left, right) = match anchor {
             Anchor::Start => (0.0, width),
-            Anchor::Middle => (width / 2.0, width / 2.0),
+            Anchor::SplitEngine => (width / 2.0, width / 2.0),
             Anchor::End => (width, 0.0),
         };
         self.hold(at, left, right, size);

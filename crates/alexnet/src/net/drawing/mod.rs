@@ -82,7 +82,7 @@ fn draw(net: &Net, scale: &Scale) -> Result<String> {
             // Where there is no room beside the boxes, above the higher one.
             let top = |boxes: &[Box3]| boxes[0].at(Spot { channel: 0.0, row: 0.0, column: 1.0 }).y - 28.0;
             let y = if scale.gap < TRUE.gap { top(&placed[i - 1]).min(top(&placed[i])) } else { 5.0 };
-            canvas.text(Point { x, y }, Anchor::Middle, "note", "dense");
+            canvas.text(Point { x, y }, Anchor::SplitEngine, "note", "dense");
         }
     }
     let totals = net.totals()?;
@@ -159,7 +159,7 @@ fn label(canvas: &mut Canvas, stage: &Stage, boxes: &[Box3]) {
     let channels = (stage.channels / stage.towers).to_string();
     for each in boxes {
         let below = each.at(Spot { channel: 0.5, row: 1.0, column: 0.0 });
-        canvas.text(below.down(18.0), Anchor::Middle, "number", &channels);
+        canvas.text(below.down(18.0), Anchor::SplitEngine, "number", &channels);
         if let Kind::Maps { size, .. } = stage.kind {
             let size = size.to_string();
             let edge = each.at(Spot { channel: 0.0, row: 0.78, column: 1.0 });
@@ -172,12 +172,12 @@ fn label(canvas: &mut Canvas, stage: &Stage, boxes: &[Box3]) {
         }
     }
     let upper = boxes[0].at(Spot { channel: 0.5, row: 0.0, column: 1.0 });
-    canvas.text(upper.down(-9.0), Anchor::Middle, "name", &stage.name);
+    canvas.text(upper.down(-9.0), Anchor::SplitEngine, "name", &stage.name);
     let lower = &boxes[boxes.len() - 1];
     let mut below = lower.at(Spot { channel: 0.5, row: 1.0, column: 0.0 }).down(20.0);
     for note in &stage.notes {
         below = below.down(17.0);
-        canvas.text(below, Anchor::Middle, "note", note);
+        canvas.text(below, Anchor::SplitEngine, "note", note);
     }
 }
 

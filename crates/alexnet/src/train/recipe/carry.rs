@@ -72,7 +72,7 @@ impl Recipe {
             decay: self.decay as f32,
             bias_decay: self.bias_decay as f32,
             form: self.form,
-            trust: self.trust.map(|trust| trust as f32),
+            lars_trust: self.trust.map(|trust| trust as f32),
             layers: BTreeMap::new(),
         }
     }

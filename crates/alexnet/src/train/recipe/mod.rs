@@ -10,7 +10,7 @@ pub use carry::Position;
 pub use named::{KNOWN_CLASSES, NAMES, named};
 pub use small::FEW_TO_VALIDATE;
 
-use crate::engine::UpdateForm;
+use crate::engine::MomentumForm;
 use crate::image::colour::Strength;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub struct Recipe {
     /// Decay of the biases: 0 in the 2012 code and in Caffe, equal to `decay` in PyTorch.
     pub bias_decay: f64,
     /// Where the learning rate stands in the update.
-    pub form: UpdateForm,
+    pub form: MomentumForm,
     /// Trust coefficient of LARS; none: plain SGD. With it, the rate is that of `batch` pictures, see [`Recipe::with_batch`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<f64>,

@@ -2,7 +2,7 @@
 
 use super::super::layers;
 use super::{Augmentation, BiasRate, Choice, Colour, Init, Pictures, Recipe, Schedule};
-use crate::engine::UpdateForm;
+use crate::engine::MomentumForm;
 use crate::image::colour::Strength;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub fn named(name: &str) -> Result<Recipe> {
         momentum: 0.9,
         decay: 5e-4,
         bias_decay: 5e-4,
-        form: UpdateForm::RateOutside,
+        form: MomentumForm::RateOutside,
         trust: None,
         init: Init::Net,
         pictures: Pictures::ImageNet,
@@ -78,7 +78,7 @@ pub fn named(name: &str) -> Result<Recipe> {
             epochs: 90,
             batch: 128,
             bias_decay: 0.0,
-            form: UpdateForm::RateInside,
+            form: MomentumForm::RateInside,
             pictures: Pictures::MeanPicture,
             schedule: Schedule::Plateau { patience: 5, by: 10.0, times: 3 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Variance }),
@@ -88,7 +88,7 @@ pub fn named(name: &str) -> Result<Recipe> {
             epochs: 91,
             batch: 128,
             bias_decay: 0.0,
-            form: UpdateForm::RateInside,
+            form: MomentumForm::RateInside,
             pictures: Pictures::MeanPicture,
             bias_lr: BiasRate::Fixed(0.02),
             schedule: Schedule::Steps { at: vec![[25, 91], [51, 91], [79, 91]], by: 10.0 },
@@ -99,7 +99,7 @@ pub fn named(name: &str) -> Result<Recipe> {
             epochs: 90,
             batch: 256,
             bias_decay: 0.0,
-            form: UpdateForm::RateInside,
+            form: MomentumForm::RateInside,
             pictures: Pictures::Net,
             bias_lr: BiasRate::Times(2.0),
             schedule: Schedule::Steps { at: vec![[2, 9], [4, 9], [6, 9], [8, 9]], by: 10.0 },
@@ -122,7 +122,7 @@ pub fn named(name: &str) -> Result<Recipe> {
             batch: 32_768,
             lr: 32.0,
             bias_decay: 0.0,
-            form: UpdateForm::RateInside,
+            form: MomentumForm::RateInside,
             trust: Some(0.001),
             bias_lr: BiasRate::Times(0.001),
             schedule: Schedule::WarmupPoly { epochs: 10.0, power: 2.0 },

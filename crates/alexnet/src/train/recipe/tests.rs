@@ -19,7 +19,7 @@ fn simple_divides_by_ten_at_two_thirds_as_the_reference_does() {
     assert_eq!(rates(&recipe, &[12, 13]), [0.01, 0.001]);
     let update = recipe.update(at(0));
     assert_eq!((update.decay, update.bias_decay, update.bias_lr), (5e-4, 5e-4, 0.01));
-    assert_eq!(update.form, UpdateForm::RateOutside);
+    assert_eq!(update.form, MomentumForm::RateOutside);
     let net = crate::net::presets::by_name("torchvision").unwrap().with_image_size(128);
     assert_eq!(recipe.preprocess(&net).resize, Resize::ShortSide(146));
     assert_eq!(recipe.prepare(net.clone()), net);
@@ -75,7 +75,7 @@ fn the_rate_for_large_batches_goes_with_the_batch_and_no_other_does() {
     assert_eq!((large.batch, large.lr, large.trust), (32_768, 32.0, Some(0.001)));
     let small = large.with_batch(512);
     assert_eq!((small.batch, small.lr), (512, 0.5));
-    assert_eq!(small.update(at(50)).trust, Some(0.001));
+    assert_eq!(small.update(at(50)).lars_trust, Some(0.001));
     assert_eq!(named("caffe").unwrap().with_batch(512).lr, 0.01);
 }
 

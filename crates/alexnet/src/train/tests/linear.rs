@@ -1,7 +1,7 @@
 //! The smallest engine there is: one linear layer and softmax. It knows dropout, both update forms and velocities, so
 //! whatever a trainer forgets to save or repeats shows in its bits.
 
-use crate::engine::{Batch, Engine, Rates, Step, Update, UpdateForm};
+use crate::engine::{Batch, Engine, MomentumForm, Rates, StepStats, Update};
 use crate::net::{BiasInit, Layer, Net, Op, WeightInit};
 use crate::{Error, Result};
 use alexnet_kernels::random::Key;
@@ -43,7 +43,7 @@ impl Linear {
     }
 
     /// Loss, and gradients of weights and biases.
-    fn backward(&self, batch: &Batch<'_>) -> (Step, Vec<f32>, Vec<f32>) {
+    fn backward(&self, batch: &Batch<'_>) -> (StepStats, Vec<f32>, Vec<f32>) {
         let (classes, inputs, n) = (self.net.classes(), self.inputs(), batch.labels.len());
         let mut images = batch.images.to_vec();
         if let Some(key) = batch.dropout {
@@ -64,7 +64,7 @@ impl Linear {
                 dw[c * inputs..(c + 1) * inputs].iter_mut().zip(x).for_each(|(dw, x)| *dw += d * x);
             }
         }
-        (Step { loss: (loss / n as f64) as f32, correct }, dw, db)
+        (StepStats { loss: (loss / n as f64) as f32, correct }, dw, db)
     }
 }
 
@@ -78,7 +78,7 @@ impl Engine for Linear {
         Ok(())
     }
 
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
         let (mut step, dw, db) = self.backward(batch);
         if self.breaks_at.is_some_and(|at| batch.dropout.is_some_and(|key| key.step >= at)) {
             step.loss = f32::NAN;
@@ -88,7 +88,7 @@ impl Engine for Linear {
         Ok(step)
     }
 
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
         let (step, dw, db) = self.backward(batch);
         visit("fc1.weight", &dw);
         visit("fc1.bias", &db);
@@ -101,7 +101,7 @@ impl Engine for Linear {
             return Err(Error::Net(format!("no parameter {name}")));
         };
         for ((w, v), g) in w.iter_mut().zip(v).zip(gradient) {
-            let inside = if rule.form == UpdateForm::RateInside { lr } else { 1.0 };
+            let inside = if rule.form == MomentumForm::RateInside { lr } else { 1.0 };
             *v = rule.momentum * *v + inside * (g + decay * *w);
             *w -= lr / inside * *v;
         }

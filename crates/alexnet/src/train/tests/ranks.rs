@@ -1,13 +1,13 @@
 //! Runs of several ranks, as threads: the same training, whoever does it.
 
 use super::*;
+use crate::distributed::data_parallel::DataParallel;
+use crate::distributed::hybrid::Hybrid;
+use crate::distributed::towers::Towers;
+use crate::distributed::{Communicator, Partition, SingleProcess, in_process};
 use crate::engine::cpu::{Cpu, Precision};
 use crate::engine::{Engine, init};
 use crate::net::{Net, Op, presets};
-use crate::parallel::data::DataParallel;
-use crate::parallel::hybrid::Hybrid;
-use crate::parallel::towers::Towers;
-use crate::parallel::{Alone, Communicator, Cut, group};
 
 /// 72 pictures in batches of 10 with a rest of 2, of which some ranks have none.
 fn recipe() -> Recipe {
@@ -22,7 +22,7 @@ fn rank(
     source: Arc<dyn Source>,
     options: Options,
 ) -> Result<(Ending, Vec<String>)> {
-    let cut = Cut::new(ranks.rank(), ranks.size(), blocks)?;
+    let cut = Partition::new(ranks.rank(), ranks.size(), blocks)?;
     let mut engine = DataParallel::new(Linear::new(SIZE, 3), ranks.clone(), cut);
     rank_with(&mut engine, ranks, cut, at, source, options)
 }
@@ -30,7 +30,7 @@ fn rank(
 fn rank_with(
     engine: &mut dyn Engine,
     ranks: Arc<dyn Communicator>,
-    cut: Cut,
+    cut: Partition,
     at: &Path,
     source: Arc<dyn Source>,
     options: Options,
@@ -66,7 +66,7 @@ fn many(
     broken: &[usize],
     options: &Options,
 ) -> Vec<Result<(Ending, Vec<String>)>> {
-    group::run(size, |ranks| rank(Arc::new(ranks), blocks, at, squares(90, broken), options.clone()))
+    in_process::run(size, |ranks| rank(Arc::new(ranks), blocks, at, squares(90, broken), options.clone()))
 }
 
 /// The numbers of metrics.csv.
@@ -103,7 +103,7 @@ fn in_fixed_blocks_all_have_the_same_bytes_through_stops_and_changes() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let broken = [0, 7, 44, 45, 46];
-    rank(Arc::new(Alone::default()), Some(8), &at("1"), squares(90, &broken), options()).unwrap();
+    rank(Arc::new(SingleProcess::default()), Some(8), &at("1"), squares(90, &broken), options()).unwrap();
     for size in [2, 3, 4, 8] {
         many(size, Some(8), &at(&size.to_string()), &broken, &options()).into_iter().for_each(|rank| drop(rank.unwrap()));
         assert_same_run(&at("1"), &at(&size.to_string()));
@@ -124,7 +124,7 @@ fn when_one_rank_cannot_go_on_none_waits() {
     assert!(ends.iter().all(|end| end.as_ref().unwrap_err().to_string().contains("red/44.png: the file ends")), "{ends:?}");
     // One that dies in the middle of everything.
     let at = folder.path().join("dies");
-    let ends = group::run(3, |ranks| {
+    let ends = in_process::run(3, |ranks| {
         if ranks.rank() == 1 {
             ranks.barrier().unwrap();
             return Ok(());
@@ -157,19 +157,19 @@ fn a_run_goes_on_from_one_way_of_sharing_to_another() {
     let part = |ranks: Arc<dyn Communicator>, how: &str, at: &Path, steps: Option<u64>| {
         let (rank, size) = (ranks.rank(), ranks.size());
         let f32 = Precision::F32;
-        let (mut engine, cut): (Box<dyn Engine>, Cut) = match how {
-            "hybrid" => (Box::new(Hybrid::new(&net, ranks.clone(), 10, 1, f32)?), Cut::new(rank, size, None)?),
-            "towers" => (Box::new(Towers::new(&net, ranks.clone(), 10, 1, f32)?), Cut::WHOLE),
-            _ => (Box::new(Cpu::new(&net, 10, 1)?), Cut::WHOLE),
+        let (mut engine, cut): (Box<dyn Engine>, Partition) = match how {
+            "hybrid" => (Box::new(Hybrid::new(&net, ranks.clone(), 10, 1, f32)?), Partition::new(rank, size, None)?),
+            "towers" => (Box::new(Towers::new(&net, ranks.clone(), 10, 1, f32)?), Partition::WHOLE),
+            _ => (Box::new(Cpu::new(&net, 10, 1)?), Partition::WHOLE),
         };
         init::initialise(&mut *engine, 2)?;
         let options = Options { max_steps: steps, ..options() };
         rank_with(&mut *engine, ranks, cut, at, squares(90, &broken), options)
     };
-    part(Arc::new(Alone::default()), "alone", &straight, None).unwrap();
+    part(Arc::new(SingleProcess::default()), "alone", &straight, None).unwrap();
     // Three epochs of eight steps, with validation after each.
     for (size, how, steps) in [(2, "towers", Some(9)), (3, "hybrid", Some(18)), (1, "alone", Some(20)), (2, "towers", None)] {
-        let ends = group::run(size, |ranks| part(Arc::new(ranks), how, &changing, steps));
+        let ends = in_process::run(size, |ranks| part(Arc::new(ranks), how, &changing, steps));
         ends.into_iter().for_each(|end| drop(end.unwrap()));
     }
     let apart = numbers(&straight).iter().zip(numbers(&changing)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

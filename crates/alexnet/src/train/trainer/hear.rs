@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Trainer;
 use crate::data::loader;
-use crate::{Error, Result, parallel};
+use crate::{Error, Result, distributed};
 
 /// What ranks tell each other before a step.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl Trainer<'_> {
         if self.ranks.size() == 1 {
             return Ok(own);
         }
-        let all = parallel::tell(&*self.ranks, &own)?;
+        let all = distributed::all_gather_values(&*self.ranks, &own)?;
         if self.loaders.train.cut().size > 1 {
             return Ok(all.into_iter().fold(Word::default(), Word::and));
         }
@@ -57,6 +57,6 @@ impl Trainer<'_> {
 
     /// What rank 0 thinks.
     pub(super) fn agreed(&self, what: bool) -> Result<bool> {
-        if self.ranks.size() == 1 { Ok(what) } else { parallel::agree(&*self.ranks, &what) }
+        if self.ranks.size() == 1 { Ok(what) } else { distributed::broadcast_value(&*self.ranks, &what) }
     }
 }

@@ -87,7 +87,7 @@ impl Trainer<'_> {
             Choice::Validation => self.state.improves(&row),
         };
         if best.is_some() {
-            self.bring_together()?;
+            self.gather_parameters()?;
             if self.writes() {
                 write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
             }

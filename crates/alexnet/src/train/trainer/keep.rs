@@ -47,8 +47,8 @@ impl Trainer<'_> {
     }
 
     /// Makes this process able to write parameters, if it is the one that does.
-    pub(super) fn bring_together(&mut self) -> Result<()> {
-        self.engine.spread().map_or(Ok(()), |spread| spread.bring_together())
+    pub(super) fn gather_parameters(&mut self) -> Result<()> {
+        self.engine.distributed().map_or(Ok(()), |spread| spread.gather_parameters())
     }
 
     pub(super) fn write_broken(&self) -> Result<()> {
@@ -72,7 +72,7 @@ impl Trainer<'_> {
     /// that is killed in between does the same steps again, and writes the same bytes.
     pub(super) fn save(&mut self, with_model: bool) -> Result<()> {
         let start = Instant::now();
-        self.bring_together()?;
+        self.gather_parameters()?;
         if !self.writes() {
             self.saved = Instant::now();
             return Ok(());

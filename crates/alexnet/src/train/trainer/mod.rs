@@ -14,9 +14,9 @@ use super::prepare::Loaders;
 use super::recipe::{Position, Recipe};
 use super::state::{State, Sums};
 use crate::data::{Source, loader};
+use crate::distributed::{self, BatchShard, Communicator, SingleProcess};
 use crate::engine::{Batch, DropoutKey, Engine, Update};
 use crate::eval;
-use crate::parallel::{self, Alone, Communicator, Share};
 use crate::weights::Model;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ impl<'a> Trainer<'a> {
         };
         let rates = layers::rates(&model.net, &recipe.layer_rates)?;
         let room = options.frozen_room.unwrap_or_else(loader::default_memory);
-        let plan = Plan::new(&model.net, &rates, loaders, engine.middle().is_some(), room)?;
+        let plan = Plan::new(&model.net, &rates, loaders, engine.split().is_some(), room)?;
         let frozen = Frozen::new(&plan, loaders);
         let images = ImageLists::of(&*train, &*val);
         let mut state = State { pictures: train.len(), ..State::default() };
@@ -115,7 +115,7 @@ impl<'a> Trainer<'a> {
             val,
             folder,
             options,
-            ranks: Arc::new(Alone::default()),
+            ranks: Arc::new(SingleProcess::default()),
             spent: (0, 0, Duration::ZERO),
             state,
             validation,
@@ -163,7 +163,7 @@ impl<'a> Trainer<'a> {
     pub fn traffic(&self) -> Result<Traffic> {
         let (steps, bytes, time) = self.spent;
         let each = steps.max(1) as f64;
-        let all = parallel::tell_all(&*self.ranks, [bytes as f64 / each])?;
+        let all = distributed::all_gather_f64(&*self.ranks, [bytes as f64 / each])?;
         Ok(Traffic {
             ranks: self.ranks.size(),
             bytes_per_step: all.iter().sum(),
@@ -287,8 +287,8 @@ impl<'a> Trainer<'a> {
         let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_picture });
         let (images, labels) = (&batch.images, &batch.labels);
         let (sent, start) = (self.ranks.sent().bytes(), Instant::now());
-        let step = match (&self.frozen, self.engine.spread()) {
-            (_, Some(spread)) => spread.train_share(&Share { images, labels, dropout, blocks }, &rule)?,
+        let step = match (&self.frozen, self.engine.distributed()) {
+            (_, Some(spread)) => spread.train_shard(&BatchShard { images, labels, dropout, blocks }, &rule)?,
             (Some(frozen), None) => {
                 let input = Batch { images, labels, dropout };
                 frozen::middle(self.engine)?.train_step_after(frozen.after(), &input, &rule)?

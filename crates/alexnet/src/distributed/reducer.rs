@@ -1,12 +1,12 @@
 //! A thread that sums gradients over ranks while backward goes on.
 
-use super::{Communicator, Cut, Room, sum_of_trees};
+use super::{Communicator, Partition, Room, sum_of_trees};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// One parameter's gradient on its way to be summed.
-pub(super) struct Parcel {
+pub(super) struct Bucket {
     /// Its number in the order of sums.
     pub(super) at: usize,
     pub(super) branches: Vec<Option<Vec<f32>>>,
@@ -26,9 +26,9 @@ pub(super) struct Sum {
 /// Sums parcels over ranks, in the order of their numbers.
 pub(super) fn carry(
     ranks: &dyn Communicator,
-    cut: &Cut,
+    cut: &Partition,
     lens: &[usize],
-    parcels: &Receiver<Parcel>,
+    parcels: &Receiver<Bucket>,
     sums: &Sender<Sum>,
     room: &mut Room,
 ) -> Result<()> {
@@ -39,7 +39,7 @@ pub(super) fn carry(
             let Ok(parcel) = parcels.recv() else { return Ok(()) };
             early.insert(parcel.at, parcel);
         }
-        let Some(Parcel { at, mut branches, spare }) = early.remove(&next) else { continue };
+        let Some(Bucket { at, mut branches, spare }) = early.remove(&next) else { continue };
         let mut values = spare.unwrap_or_default();
         if cut.size == 1 && branches.len() == 1 {
             let whole = branches.remove(0).unwrap_or_else(|| vec![0.0; len]);
@@ -59,7 +59,7 @@ pub(super) fn carry(
 /// shows nothing of one adds zeros.
 pub(super) fn sum(
     ranks: &dyn Communicator,
-    cut: &Cut,
+    cut: &Partition,
     names: &[(String, usize)],
     backward: impl FnOnce(&mut (dyn FnMut(&str, &[f32]) + Send)),
 ) -> Result<Vec<Vec<f32>>> {
@@ -67,19 +67,19 @@ pub(super) fn sum(
     std::thread::scope(|scope| {
         let ((give, parcels), (sums, take)) = (channel(), channel());
         let lens = &lens;
-        let courier = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut Room::default()));
+        let reducer = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut Room::default()));
         let mut shown = vec![false; names.len()];
         backward(&mut |name, gradient| {
             let Some(at) = names.iter().position(|(known, _)| known == name) else { return };
             shown[at] = true;
-            let _ = give.send(Parcel { at, branches: vec![Some(gradient.to_vec())], spare: None });
+            let _ = give.send(Bucket { at, branches: vec![Some(gradient.to_vec())], spare: None });
         });
         for (at, _) in shown.iter().enumerate().filter(|(_, shown)| !**shown) {
-            let _ = give.send(Parcel { at, branches: vec![None], spare: None });
+            let _ = give.send(Bucket { at, branches: vec![None], spare: None });
         }
         drop(give);
         let found = take.into_iter().map(|sum| sum.values).collect();
-        courier.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())))?;
+        reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())))?;
         Ok(found)
     })
 }

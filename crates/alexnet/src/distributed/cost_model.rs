@@ -14,7 +14,7 @@
 //!
 //! Left out: ranks that are slower than others, switches that share what links promise. Devices that share a memory each have a part of its rate.
 
-use super::sum;
+use super::tree_reduce;
 use crate::net::{LayerShape, Net, Op};
 use crate::weights;
 use crate::{Error, Result};
@@ -47,7 +47,7 @@ pub struct Cluster {
 
 /// How ranks share the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Strategy {
     /// All gradients are summed.
     Data,
     /// Convolutions likewise; fully connected layers are shared.
@@ -60,7 +60,7 @@ pub enum Way {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prediction {
     /// How the work is shared.
-    pub way: Way,
+    pub way: Strategy,
     /// Seconds of a step.
     pub seconds: f64,
     /// Of these, seconds in which a device computes, or reads pictures.
@@ -156,7 +156,7 @@ impl Device {
 
 /// The net's layers with parameters, and how many of them come before the first fully connected one.
 fn layers(net: &Net, ranks: usize) -> Result<(Vec<Summed>, usize)> {
-    let round = sum::round(ranks);
+    let round = tree_reduce::round(ranks);
     let all = weights::parameters(net)?;
     let mut found = Vec::new();
     let mut trunk = None;
@@ -164,7 +164,7 @@ fn layers(net: &Net, ranks: usize) -> Result<(Vec<Summed>, usize)> {
         if matches!(layer.op, Op::Linear { .. }) {
             trunk.get_or_insert(found.len());
         }
-        let own = all.iter().filter(|(name, _)| super::parts::layer_of(name) == shape.name);
+        let own = all.iter().filter(|(name, _)| super::model_parallel::layer_of(name) == shape.name);
         let rounds = own.map(|(_, shape)| shape.iter().product::<usize>().div_ceil(round)).sum();
         if shape.parameters > 0 {
             found.push(Summed { shape, rounds });
@@ -178,7 +178,7 @@ fn layers(net: &Net, ranks: usize) -> Result<(Vec<Summed>, usize)> {
 ///
 /// # Errors
 /// A net that cannot be built, or that the way is not for.
-pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way: Way) -> Result<Prediction> {
+pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way: Strategy) -> Result<Prediction> {
     let ranks = cluster.ranks();
     let rates = [device.flops, device.memory, cluster.link, cluster.inner];
     let is_wrong = |times: &[f64]| times.iter().any(|n| !(*n >= 0.0 && n.is_finite()));
@@ -214,12 +214,12 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
         (there.iter().fold(now, |now, (sent, layer)| now.max(*sent) + apply(layer)), copying)
     };
     let (seconds, computing, copying, bytes) = match way {
-        Way::Data => {
+        Strategy::Data => {
             let computing = loading + device.step(&layers, &first, own);
             let (seconds, copying) = backward(loading + forward(&layers), &layers);
             (seconds, computing, copying, layers.iter().map(gradients).sum::<f64>() * p)
         }
-        Way::Hybrid => {
+        Strategy::Hybrid => {
             let (convolutions, head) = layers.split_at(trunk);
             let none = || Error::Net(format!("{}: no fully connected layers", net.name));
             let input = head.first().ok_or_else(none)?.shape.input;
@@ -236,7 +236,7 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
             let bytes = (activations + convolutions.iter().map(gradients).sum::<f64>()) * p;
             (seconds, computing, middle + copying, bytes)
         }
-        Way::Towers => {
+        Strategy::Towers => {
             if ranks != 2 {
                 return Err(Error::Invalid(format!("towers are two devices, not {ranks}")));
             }
@@ -257,10 +257,10 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
 /// # Errors
 /// As [`predict`], if no way is left.
 pub fn ways(net: &Net, device: &Device, cluster: &Cluster, batch: usize) -> Result<Vec<Prediction>> {
-    let mut found = vec![predict(net, device, cluster, batch, Way::Data)?];
+    let mut found = vec![predict(net, device, cluster, batch, Strategy::Data)?];
     // Batch statistics need data parallel; see the engines.
     let plain = !net.has_batch_norm();
-    let others = [Way::Hybrid, Way::Towers].into_iter().filter(|_| plain && cluster.ranks() > 1);
+    let others = [Strategy::Hybrid, Strategy::Towers].into_iter().filter(|_| plain && cluster.ranks() > 1);
     found.extend(others.filter_map(|way| predict(net, device, cluster, batch, way).ok()));
     found.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     Ok(found)
@@ -282,11 +282,11 @@ mod tests {
         // original-145 for 10 classes at batch 32, from docs/many-machines.md; what ranks say besides is some hundred bytes.
         let net = by_name("original-145").unwrap().with_classes(10);
         for (ranks, way, counted) in [
-            (2, Way::Data, 455_273_616.0),
-            (2, Way::Hybrid, 23_130_450.0),
-            (2, Way::Towers, 15_007_792.0),
-            (4, Way::Data, 1_365_821_040.0),
-            (4, Way::Hybrid, 69_391_404.0),
+            (2, Strategy::Data, 455_273_616.0),
+            (2, Strategy::Hybrid, 23_130_450.0),
+            (2, Strategy::Towers, 15_007_792.0),
+            (4, Strategy::Data, 1_365_821_040.0),
+            (4, Strategy::Hybrid, 69_391_404.0),
         ] {
             let found = predict(&net, &DEVICE, &cluster(1, ranks), 32, way).unwrap().bytes;
             assert!((counted - found).abs() < 2000.0, "{ranks} {way:?}: {found}, counted {counted}");
@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn one_device_computes_three_passes_but_for_the_first_layers() {
         let net = by_name("paper").unwrap();
-        let found = predict(&net, &DEVICE, &cluster(1, 1), 100, Way::Data).unwrap();
+        let found = predict(&net, &DEVICE, &cluster(1, 1), 100, Strategy::Data).unwrap();
         // 724,406,816 multiply-adds, three times, less conv1's 105,415,200 once; two operations each, a hundred pictures.
         let expected = 2.0 * 100.0 * (3.0 * 724_406_816.0 - 105_415_200.0) / 1e12;
         assert!((found.seconds - expected).abs() < 1e-9 && found.bytes == 0.0, "{found:?}");
@@ -308,21 +308,21 @@ mod tests {
         let net = by_name("paper").unwrap();
         // So fast a device that only the link counts: each of two ranks sends half of its gradients and half of the sums.
         let fast = Device { flops: 1e30, ..DEVICE };
-        let found = predict(&net, &fast, &cluster(2, 1), 100, Way::Data).unwrap();
+        let found = predict(&net, &fast, &cluster(2, 1), 100, Strategy::Data).unwrap();
         assert!((found.seconds - 60_965_224.0 * 4.0 / 1e9).abs() < 1e-6, "{found:?}");
         // A link so fast that only computing counts.
         let wide = Cluster { link: 1e30, ..cluster(2, 1) };
-        let found = predict(&net, &DEVICE, &wide, 100, Way::Data).unwrap();
+        let found = predict(&net, &DEVICE, &wide, 100, Strategy::Data).unwrap();
         assert!((found.seconds - found.computing).abs() < 1e-9 && (found.efficiency - 1.0).abs() < 1e-9, "{found:?}");
         // Four devices of a machine share its link: of 7 others, 4 are outside.
-        let shared = predict(&net, &fast, &Cluster { inner: 1e30, ..cluster(2, 4) }, 800, Way::Data).unwrap();
+        let shared = predict(&net, &fast, &Cluster { inner: 1e30, ..cluster(2, 4) }, 800, Strategy::Data).unwrap();
         let each = 2.0 * 7.0 / 8.0 * 60_965_224.0 * 4.0;
         assert!((shared.seconds - each * 4.0 / 7.0 * 4.0 / 1e9).abs() < 1e-6, "{shared:?}");
         // Latency: each parameter in rounds, each of which takes two exchanges of one message.
         let late = Cluster { link: 1e30, latency: 1e-3, ..cluster(2, 1) };
-        let rounds = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>().div_ceil(sum::round(2));
+        let rounds = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>().div_ceil(tree_reduce::round(2));
         let rounds = weights::parameters(&net).unwrap().iter().map(rounds).sum::<usize>() as f64;
-        let found = predict(&net, &fast, &late, 100, Way::Data).unwrap().seconds;
+        let found = predict(&net, &fast, &late, 100, Strategy::Data).unwrap().seconds;
         assert!((found - rounds * 2e-3).abs() < 1e-6, "{found}");
     }
 
@@ -330,7 +330,7 @@ mod tests {
     fn small_shares_are_bound_by_the_memory_that_holds_the_weights() {
         let net = by_name("paper").unwrap();
         let device = Device { flops: 1e30, memory: 1e9, loading: 0.0 };
-        let found = predict(&net, &device, &cluster(1, 1), 1, Way::Data).unwrap();
+        let found = predict(&net, &device, &cluster(1, 1), 1, Strategy::Data).unwrap();
         // Weights are read twice, once less conv1's, and with velocities read and written.
         let expected = 4.0 * (6.0 * 60_965_224.0 - 34_944.0) / 1e9;
         assert!((found.seconds - expected).abs() < 1e-9, "{found:?}, not {expected}");
@@ -341,20 +341,22 @@ mod tests {
         let net = by_name("paper").unwrap();
         let device = Device { flops: 1e30, memory: 1e9, loading: 0.0 };
         let wide = Cluster { link: 1e30, ..cluster(2, 1) };
-        let found = predict(&net, &device, &wide, 100, Way::Data).unwrap();
+        let found = predict(&net, &device, &wide, 100, Strategy::Data).unwrap();
         // 8 passes for keeping, 15 / 2 for summing, 12 for what is sent, 8 for the update; weights read twice, once less conv1's.
         let expected = 4.0 * ((8.0 + 7.5 + 12.0 + 8.0) * 60_965_224.0 + 2.0 * 60_965_224.0 - 34_944.0) / 1e9;
         assert!((found.seconds - expected).abs() < 1e-6, "{found:?}, not {expected}");
         assert!((found.copying - 4.0 * 35.5 * 60_965_224.0 / 1e9).abs() < 1e-6);
         // A slow link: copies hide behind it, but for those of the last layer, which it waits for, and fc8's before it.
         let slow = Cluster { link: 1e6, ..cluster(2, 1) };
-        let slow = predict(&net, &device, &slow, 100, Way::Data).unwrap().seconds;
+        let slow = predict(&net, &device, &slow, 100, Strategy::Data).unwrap().seconds;
         assert!((slow / (60_965_224.0 * 4.0 / 1e6) - 1.0).abs() < 0.01, "{slow}");
         // Towers' maps, and pictures that both read.
         let busy = Device { flops: 1e30, memory: 1e9, loading: 1e-3 };
-        let towers = predict(&net, &busy, &wide, 100, Way::Towers).unwrap();
+        let towers = predict(&net, &busy, &wide, 100, Strategy::Towers).unwrap();
         assert!((towers.copying - 12.0 * towers.bytes / 2.0 / 1e9).abs() < 1e-9);
-        assert!(towers.computing > 0.1 && predict(&net, &busy, &wide, 100, Way::Data).unwrap().seconds - found.seconds < 0.0501);
+        assert!(
+            towers.computing > 0.1 && predict(&net, &busy, &wide, 100, Strategy::Data).unwrap().seconds - found.seconds < 0.0501
+        );
     }
 
     #[test]
@@ -363,9 +365,9 @@ mod tests {
         let slow = Cluster { link: 1e8, ..cluster(2, 1) };
         let all = ways(&net, &DEVICE, &slow, 128).unwrap();
         assert_eq!(all.len(), 3);
-        assert!(all[0].way != Way::Data && all.windows(2).all(|pair| pair[0].seconds <= pair[1].seconds));
+        assert!(all[0].way != Strategy::Data && all.windows(2).all(|pair| pair[0].seconds <= pair[1].seconds));
         assert_eq!(ways(&net, &DEVICE, &cluster(4, 1), 128).unwrap().len(), 2);
-        assert!(predict(&net, &DEVICE, &cluster(0, 1), 128, Way::Data).is_err());
-        assert!(predict(&net, &DEVICE, &Cluster { link: f64::NAN, ..slow }, 128, Way::Data).is_err());
+        assert!(predict(&net, &DEVICE, &cluster(0, 1), 128, Strategy::Data).is_err());
+        assert!(predict(&net, &DEVICE, &Cluster { link: f64::NAN, ..slow }, 128, Strategy::Data).is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! Sums over ranks in an order of our own.
 //!
 //! Floating-point sums depend on their order, and a library's all-reduce chooses it by the number of ranks. Here the order is a
-//! tree over the blocks of a batch ([`Cut`]): halves are added up, then added to each other. A rank adds up what it can by itself;
+//! tree over the blocks of a batch ([`Partition`]): halves are added up, then added to each other. A rank adds up what it can by itself;
 //! of the rest each rank adds up one part for all (a reduce-scatter), then all get all parts. Like that each float travels
 //! twice at most where ranks hold whole branches of the tree, as a ring's would.
 
-use super::{Communicator, Cut};
+use super::{Communicator, Partition};
 use crate::Result;
 use std::ops::Range;
 
@@ -116,7 +116,7 @@ pub struct Room {
 /// When a branch's length is not that of `out`.
 pub fn sum_of_trees(
     ranks: &dyn Communicator,
-    cut: &Cut,
+    cut: &Partition,
     branches: &[Option<Vec<f32>>],
     out: &mut [f32],
     room: &mut Room,
@@ -149,7 +149,7 @@ pub fn sum_of_trees(
         let mine = part(cut.rank).len();
         let from: Vec<usize> = known.iter().map(|branches| branches.len() * mine).collect();
         received.resize(from.iter().sum(), 0.0);
-        ranks.exchange(send, &counts, received, &from)?;
+        ranks.all_to_all(send, &counts, received, &from)?;
         // One branch after the other, each as long as this rank's part.
         let found: Vec<Range<usize>> = known.iter().flatten().cloned().collect();
         sum.resize(mine, 0.0);
@@ -180,7 +180,7 @@ fn add(branch: Range<usize>, found: &[Range<usize>], values: &[f32], out: &mut [
 /// # Errors
 /// When another rank is gone.
 pub fn all_reduce(ranks: &dyn Communicator, values: &mut [f32]) -> Result<()> {
-    let cut = Cut { rank: ranks.rank(), size: ranks.size(), blocks: ranks.size() };
+    let cut = Partition { rank: ranks.rank(), size: ranks.size(), blocks: ranks.size() };
     sum_of_trees(ranks, &cut, &[Some(values.to_vec())], values, &mut Room::default())
 }
 
@@ -199,12 +199,12 @@ pub fn all_gather(ranks: &dyn Communicator, part: &[f32], counts: &[usize], out:
 fn gather_by(ranks: &dyn Communicator, part: &[f32], counts: &[usize], out: &mut [f32], send: &mut Vec<f32>) -> Result<()> {
     send.clear();
     (0..ranks.size()).for_each(|_| send.extend_from_slice(part));
-    ranks.exchange(send, &vec![part.len(); ranks.size()], out, counts)
+    ranks.all_to_all(send, &vec![part.len(); ranks.size()], out, counts)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::group;
+    use super::super::in_process;
     use super::*;
     use alexnet_kernels::random::Key;
 
@@ -214,8 +214,8 @@ mod tests {
     }
 
     fn sum(size: usize, blocks: usize, len: usize) -> Vec<f32> {
-        let sums = group::run(size, |ranks| {
-            let cut = Cut::new(ranks.rank(), size, Some(blocks)).unwrap();
+        let sums = in_process::run(size, |ranks| {
+            let cut = Partition::new(ranks.rank(), size, Some(blocks)).unwrap();
             let mut tree = Tree::new(blocks);
             for block in cut.blocks_of(cut.rank) {
                 tree.push(block, values(block, len));
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn whole_branches_cost_what_a_ring_costs() {
         let (len, size) = (1200, 4);
-        let sent = group::run(size, |ranks| {
+        let sent = in_process::run(size, |ranks| {
             ranks.all_reduce(&mut vec![1.0; len]).unwrap();
             ranks.sent().bytes() as usize
         });

@@ -4,29 +4,29 @@
 //! gradients with the others; of the fully connected layers, which have 96 %, each rank holds some rows and
 //! computes them for all pictures (`head.rs`). What is sent of these grows with the batch and not with the weights.
 
-use super::courier;
-use super::data::{check, learning};
-use super::head::{self, Head};
-use super::parts::{Apart, Parts, layer_of};
-use super::{Communicator, Cut, Share, all_gather, tell};
+use super::data_parallel::{check, learning};
+use super::model_parallel::{ModelParallel, Shards, layer_of};
+use super::reducer;
+use super::sharded_fc::{self, ShardedFc};
+use super::{BatchShard, Communicator, Partition, all_gather, all_gather_values};
 use crate::engine::cpu::Precision;
 use crate::engine::cpu::segment::Segment;
-use crate::engine::{DropoutKey, Step, Update};
+use crate::engine::{DropoutKey, StepStats, Update};
 use crate::net::Net;
 use crate::{Error, Result};
 use alexnet_kernels::loss;
 use std::sync::Arc;
 
 /// An engine whose convolutions each rank has whole, and of whose fully connected layers each has a part.
-pub type Hybrid = Apart<HybridParts>;
+pub type Hybrid = ModelParallel<HybridShards>;
 
 /// A rank's part of a [`Hybrid`].
-pub struct HybridParts {
+pub struct HybridShards {
     net: Net,
     ranks: Arc<dyn Communicator>,
-    cut: Cut,
+    cut: Partition,
     trunk: Segment,
-    head: Head,
+    head: ShardedFc,
 }
 
 impl Hybrid {
@@ -40,15 +40,15 @@ impl Hybrid {
             return Err(Error::Net(message));
         }
         let (rank, size) = (ranks.rank(), ranks.size());
-        let cut = Cut::new(rank, size, None)?;
+        let cut = Partition::new(rank, size, None)?;
         let rows = |_, outputs: usize| (0..size).map(|r| outputs * r / size..outputs * (r + 1) / size).collect();
-        let trunk = Segment::new(net, 0..head::begin(net)?, false, capacity, threads, precision)?;
-        let head = Head::new(net, rank, rows)?;
-        Ok(Apart::of(HybridParts { net: net.clone(), ranks, cut, trunk, head }))
+        let trunk = Segment::new(net, 0..sharded_fc::begin(net)?, false, capacity, threads, precision)?;
+        let head = ShardedFc::new(net, rank, rows)?;
+        Ok(ModelParallel::of(HybridShards { net: net.clone(), ranks, cut, trunk, head }))
     }
 }
 
-impl Parts for HybridParts {
+impl Shards for HybridShards {
     fn net(&self) -> &Net {
         &self.net
     }
@@ -61,7 +61,7 @@ impl Parts for HybridParts {
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let ranks = self.ranks.clone();
         let own = images.len() / (3 * self.net.image_size * self.net.image_size);
-        let all = tell(&*ranks, &own)?;
+        let all = all_gather_values(&*ranks, &own)?;
         let part = self.trunk.forward(images, own, None, false)?;
         let len = self.trunk.output_len();
         let counts: Vec<usize> = all.iter().map(|n| n * len).collect();
@@ -78,11 +78,11 @@ impl Parts for HybridParts {
         Ok(())
     }
 
-    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
+    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats> {
         check(share, &self.cut)?;
         let ranks = self.ranks.clone();
         let (own, all) = (share.labels.len(), share.blocks.iter().sum::<usize>());
-        let labels: Vec<u32> = tell(&*ranks, &share.labels.to_vec())?.into_iter().flatten().collect();
+        let labels: Vec<u32> = all_gather_values(&*ranks, &share.labels.to_vec())?.into_iter().flatten().collect();
         // The head sees all pictures, beginning with the first.
         let key = share.dropout.map(|key| DropoutKey { first_picture: 0, ..key });
         let part = self.trunk.forward(share.images, own, share.dropout, true)?;
@@ -92,23 +92,23 @@ impl Parts for HybridParts {
         all_gather(&*ranks, &part, &counts, &mut maps)?;
         let classes = self.net.classes();
         let (head, trunk) = (&mut self.head, &self.trunk);
-        let (step, partial) = trunk.with_context(|context| -> Result<(Step, Vec<f32>)> {
+        let (step, partial) = trunk.with_context(|context| -> Result<(StepStats, Vec<f32>)> {
             let logits = head.forward(context, &*ranks, all, &maps, key, false)?;
             let mut dlogits = vec![0.0; all * classes];
             let loss = loss::softmax_cross_entropy(context, all, classes, logits, &labels, 1.0 / all as f32, Some(&mut dlogits));
-            let step = Step { loss: (loss.sum / all as f64) as f32, correct: loss.correct };
+            let step = StepStats { loss: (loss.sum / all as f64) as f32, correct: loss.correct };
             Ok((step, head.backward(context, &*ranks, all, &dlogits, key, rule)?))
         })?;
         // To each rank what is added to the gradients of its pictures.
         let mut received = vec![0.0; ranks.size() * own * len];
-        ranks.exchange(&partial, &counts, &mut received, &vec![own * len; ranks.size()])?;
+        ranks.all_to_all(&partial, &counts, &mut received, &vec![own * len; ranks.size()])?;
         let mut gradient = vec![0.0; own * len];
         for part in received.chunks_exact((own * len).max(1)) {
             gradient.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
         }
         let names = learning(&self.net, rule, |layer| self.trunk.has(layer))?;
         let trunk = &mut self.trunk;
-        let sums = courier::sum(&*ranks, &self.cut, &names, |visit| {
+        let sums = reducer::sum(&*ranks, &self.cut, &names, |visit| {
             if own > 0 {
                 trunk.backward(&gradient, own, share.dropout, visit);
             }

@@ -1,14 +1,14 @@
 //! The CPU engine on several ranks: the steps that one process takes.
 
 use alexnet::Result;
+use alexnet::distributed::data_parallel::DataParallel;
+use alexnet::distributed::hybrid::Hybrid;
+use alexnet::distributed::towers::Towers;
+use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partition, SingleProcess, in_process};
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::cpu::Precision;
-use alexnet::engine::{Batch, DropoutKey, Engine, Step, Update, UpdateForm, init};
+use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, StepStats, Update, init};
 use alexnet::net::{Net, Op, presets};
-use alexnet::parallel::data::DataParallel;
-use alexnet::parallel::hybrid::Hybrid;
-use alexnet::parallel::towers::Towers;
-use alexnet::parallel::{Alone, Communicator, Cut, Share, Spread, group};
 use alexnet::selftest::formula::uniform;
 use alexnet::weights;
 use std::sync::Arc;
@@ -31,7 +31,16 @@ fn thin(name: &str, size: usize) -> Net {
 
 fn rule() -> Update {
     let (lr, bias_lr, momentum, decay, bias_decay) = (0.02, 0.04, 0.9, 5e-4, 0.0);
-    Update { trust: None, lr, bias_lr, momentum, decay, bias_decay, form: UpdateForm::RateInside, layers: Default::default() }
+    Update {
+        lars_trust: None,
+        lr,
+        bias_lr,
+        momentum,
+        decay,
+        bias_decay,
+        form: MomentumForm::RateInside,
+        layers: Default::default(),
+    }
 }
 
 /// Three batches, the last one too small for some ranks.
@@ -48,9 +57,9 @@ fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
 }
 
 /// Parameters, velocities and steps of a training.
-type Trained = (Vec<Vec<f32>>, Vec<Step>);
+type Trained = (Vec<Vec<f32>>, Vec<StepStats>);
 
-fn outcome(engine: &dyn Engine, steps: Vec<Step>) -> Trained {
+fn outcome(engine: &dyn Engine, steps: Vec<StepStats>) -> Trained {
     let names = weights::parameters(engine.net()).expect("a sound net");
     let values = names.iter().flat_map(|(name, _)| [engine.parameter(name), engine.velocity(name)]);
     (values.map(|values| values.expect("a parameter")).collect(), steps)
@@ -68,24 +77,25 @@ fn alone(net: &Net, rule: &Update) -> Trained {
 }
 
 /// Trains as one of several ranks.
-fn train(engine: &mut dyn Spread, cut: Cut, rule: &Update) -> Result<Vec<Step>> {
+fn train(engine: &mut dyn DistributedEngine, cut: Partition, rule: &Update) -> Result<Vec<StepStats>> {
     init::initialise(engine, 8)?;
     let net = engine.net().clone();
     let picture = 3 * net.image_size * net.image_size;
     let step = |step| {
         let (images, labels) = batch(&net, step);
-        let blocks: Vec<usize> = Cut { rank: 0, size: 1, ..cut }.own(labels.len()).map(|block| block.len()).collect();
+        let blocks: Vec<usize> = Partition { rank: 0, size: 1, ..cut }.own(labels.len()).map(|block| block.len()).collect();
         let own: Vec<usize> = cut.own(labels.len()).flatten().collect();
         let range = own.first().map_or(0..0, |first| *first..first + own.len());
         let images = &images[range.start * picture..range.end * picture];
-        let share = Share { images, labels: &labels[range.clone()], dropout: key(step, range.start as u64), blocks: &blocks };
-        engine.train_share(&share, rule)
+        let share =
+            BatchShard { images, labels: &labels[range.clone()], dropout: key(step, range.start as u64), blocks: &blocks };
+        engine.train_shard(&share, rule)
     };
     (0..BATCHES.len()).map(step).collect()
 }
 
 fn data_parallel(ranks: Arc<dyn Communicator>, blocks: Option<usize>, net: &Net, rule: &Update) -> Trained {
-    let cut = Cut::new(ranks.rank(), ranks.size(), blocks).expect("enough blocks");
+    let cut = Partition::new(ranks.rank(), ranks.size(), blocks).expect("enough blocks");
     let mut engine = DataParallel::new(Cpu::new(net, 12, 1).expect("a sound net"), ranks, cut);
     let steps = train(&mut engine, cut, rule).expect("steps");
     outcome(&engine, steps)
@@ -113,7 +123,7 @@ fn data_parallel_steps_are_those_of_one_process() {
         let net = thin(name, size);
         let expected = alone(&net, &rule());
         for size in [2, 3, 4] {
-            let all = group::run(size, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule()));
+            let all = in_process::run(size, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule()));
             assert!(all.iter().all(|rank| rank == &all[0]), "{name}: {size} ranks differ");
             assert_near(&format!("{name}, {size} ranks"), &all[0], &expected);
         }
@@ -127,7 +137,7 @@ fn frozen_layers_stay_and_are_not_sent() {
     let frozen = Update { layers: frozen.into(), ..rule() };
     let expected = alone(&net, &frozen);
     let sent = |rule: &Update| {
-        let all = group::run(2, |ranks| {
+        let all = in_process::run(2, |ranks| {
             let ranks = Arc::new(ranks);
             (data_parallel(ranks.clone(), None, &net, rule), ranks.sent().bytes())
         });
@@ -146,10 +156,10 @@ fn frozen_layers_stay_and_are_not_sent() {
 fn in_fixed_blocks_ranks_have_the_bits_of_one_process() {
     let net = thin("torchvision", 64);
     let blocks = Some(8);
-    let expected = data_parallel(Arc::new(Alone::default()), blocks, &net, &rule());
+    let expected = data_parallel(Arc::new(SingleProcess::default()), blocks, &net, &rule());
     assert_near("one process in blocks", &expected, &alone(&net, &rule()));
     for size in [2, 3, 4] {
-        let all = group::run(size, |ranks| data_parallel(Arc::new(ranks), blocks, &net, &rule()));
+        let all = in_process::run(size, |ranks| data_parallel(Arc::new(ranks), blocks, &net, &rule()));
         assert!(all.iter().all(|rank| *rank == expected), "{size} ranks");
     }
 }
@@ -157,20 +167,20 @@ fn in_fixed_blocks_ranks_have_the_bits_of_one_process() {
 #[test]
 fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
     let net = thin("torchvision", 64);
-    let lars = Update { lr: 4.0, trust: Some(0.01), ..rule() };
+    let lars = Update { lr: 4.0, lars_trust: Some(0.01), ..rule() };
     for rule in [rule(), lars.clone()] {
         let expected = alone(&net, &rule);
         // Micro-batches of up to four pictures.
-        let parts = data_parallel(Arc::new(Alone::default()), Some(3), &net, &rule);
+        let parts = data_parallel(Arc::new(SingleProcess::default()), Some(3), &net, &rule);
         assert_near("a batch in parts", &parts, &expected);
-        let ranks = group::run(2, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule));
+        let ranks = in_process::run(2, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule));
         assert_near("two ranks", &ranks[0], &expected);
     }
     // It is another way than that of plain SGD, and needs whole layers.
-    assert!(alone(&net, &lars).0 != alone(&net, &Update { trust: None, ..lars.clone() }).0);
-    let why = group::run(2, |ranks| {
+    assert!(alone(&net, &lars).0 != alone(&net, &Update { lars_trust: None, ..lars.clone() }).0);
+    let why = in_process::run(2, |ranks| {
         let ranks: Arc<dyn Communicator> = Arc::new(ranks);
-        let cut = Cut::new(ranks.rank(), ranks.size(), None).expect("ranks");
+        let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
         let mut engine = Hybrid::new(&net, ranks, 12, 1, Precision::F32).expect("a sound net");
         train(&mut engine, cut, &lars).expect_err("refused").to_string()
     });
@@ -178,14 +188,14 @@ fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
 }
 
 /// What rank 0 of an engine in parts came to.
-fn in_parts(engine: &mut dyn Spread, cut: Cut, rule: &Update) -> Option<Trained> {
+fn in_parts(engine: &mut dyn DistributedEngine, cut: Partition, rule: &Update) -> Option<Trained> {
     let steps = train(engine, cut, rule).expect("steps");
-    engine.bring_together().expect("all ranks");
+    engine.gather_parameters().expect("all ranks");
     (cut.rank == 0).then(|| outcome(engine, steps))
 }
 
 fn hybrid(ranks: Arc<dyn Communicator>, net: &Net, rule: &Update) -> Option<Trained> {
-    let cut = Cut::new(ranks.rank(), ranks.size(), None).expect("ranks");
+    let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
     in_parts(&mut Hybrid::new(net, ranks, 12, 1, Precision::F32).expect("a sound net"), cut, rule)
 }
 
@@ -197,7 +207,7 @@ fn hybrid_steps_are_those_of_one_process() {
         for rule in [rule(), Update { layers: frozen.into(), ..rule() }] {
             let expected = alone(&net, &rule);
             for size in [2, 3, 4] {
-                let all = group::run(size, |ranks| hybrid(Arc::new(ranks), &net, &rule));
+                let all = in_process::run(size, |ranks| hybrid(Arc::new(ranks), &net, &rule));
                 assert_near(&format!("hybrid {name}, {size} ranks"), all[0].as_ref().expect("rank 0"), &expected);
             }
         }
@@ -214,7 +224,7 @@ fn hybrid_ranks_answer_their_own_pictures() {
     one.infer(&images, &mut expected).expect("logits");
     // The second of three ranks has none.
     let parts = [0..2, 2..2, 2..5];
-    let found = group::run(3, |ranks| {
+    let found = in_process::run(3, |ranks| {
         let part = parts[ranks.rank()].clone();
         let mut engine = Hybrid::new(&net, Arc::new(ranks), 5, 1, Precision::F32).expect("a sound net");
         init::initialise(&mut engine, 8).expect("parameters");
@@ -235,12 +245,12 @@ fn towers_take_the_steps_of_one_process_and_send_what_the_plan_says() {
         let frozen = ["conv1", "fc7"].map(|name| (name.to_string(), 0.0));
         for rule in [rule(), Update { layers: frozen.into(), ..rule() }] {
             let expected = alone(&net, &rule);
-            let all = group::run(2, |ranks| {
+            let all = in_process::run(2, |ranks| {
                 let ranks: Arc<dyn Communicator> = Arc::new(ranks);
                 let mut towers = Towers::new(&net, ranks.clone(), 12, 1, Precision::F32).expect("two towers");
-                let steps = train(&mut towers, Cut::WHOLE, &rule).expect("steps");
+                let steps = train(&mut towers, Partition::WHOLE, &rule).expect("steps");
                 let sent = ranks.sent().bytes();
-                towers.bring_together().expect("both ranks");
+                towers.gather_parameters().expect("both ranks");
                 ((ranks.rank() == 0).then(|| outcome(&towers, steps)), sent)
             });
             assert_near(&format!("towers {name}"), all[0].0.as_ref().expect("rank 0"), &expected);
@@ -261,7 +271,7 @@ fn towers_answer_alike_and_refuse_what_is_no_two_towers() {
     init::initialise(&mut one, 8).expect("parameters");
     let mut expected = Vec::new();
     one.infer(&images, &mut expected).expect("logits");
-    let found = group::run(2, |ranks| {
+    let found = in_process::run(2, |ranks| {
         let mut towers = Towers::new(&net, Arc::new(ranks), 3, 1, Precision::F32).expect("two towers");
         init::initialise(&mut towers, 8).expect("parameters");
         let mut logits = Vec::new();
@@ -273,7 +283,8 @@ fn towers_answer_alike_and_refuse_what_is_no_two_towers() {
         assert!(logits.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0)), "{logits:?}, {expected:?}");
     }
     let refused = |net: &Net, size: usize| {
-        let why = group::run(size, |ranks| Towers::new(net, Arc::new(ranks), 3, 1, Precision::F32).err().map(|e| e.to_string()));
+        let why =
+            in_process::run(size, |ranks| Towers::new(net, Arc::new(ranks), 3, 1, Precision::F32).err().map(|e| e.to_string()));
         why[0].clone().expect("refused")
     };
     assert!(refused(&net, 3).contains("mpirun -n 2"));

@@ -1,28 +1,28 @@
 //! Ranks as threads of one process: the same sums and messages without MPI, for tests.
 
-use super::{Communicator, Sent};
+use super::{BytesSent, Communicator};
 use crate::{Error, Result};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// What one thread gives another.
-enum Parcel {
+enum Packet {
     Floats(Vec<f32>),
     Bytes(Vec<u8>),
 }
 
 /// One rank of a group of threads. When it is dropped, the others' calls fail instead of waiting for ever.
-pub struct Member {
+pub struct LocalRank {
     rank: usize,
-    to: Vec<Sender<Parcel>>,
-    from: Vec<Mutex<Receiver<Parcel>>>,
-    sent: Sent,
+    to: Vec<Sender<Packet>>,
+    from: Vec<Mutex<Receiver<Packet>>>,
+    sent: BytesSent,
 }
 
 /// The ranks of a group of `size` threads.
-pub fn group(size: usize) -> Vec<Member> {
-    let mut members: Vec<Member> =
-        (0..size).map(|rank| Member { rank, to: Vec::new(), from: Vec::new(), sent: Sent::default() }).collect();
+pub fn group(size: usize) -> Vec<LocalRank> {
+    let mut members: Vec<LocalRank> =
+        (0..size).map(|rank| LocalRank { rank, to: Vec::new(), from: Vec::new(), sent: BytesSent::default() }).collect();
     for from in 0..size {
         for member in 0..size {
             let (sender, receiver) = channel();
@@ -33,18 +33,18 @@ pub fn group(size: usize) -> Vec<Member> {
     members
 }
 
-impl Member {
-    fn give(&self, rank: usize, parcel: Parcel) -> Result<()> {
+impl LocalRank {
+    fn give(&self, rank: usize, parcel: Packet) -> Result<()> {
         if rank != self.rank {
             self.sent.add(match &parcel {
-                Parcel::Floats(values) => size_of_val(values.as_slice()),
-                Parcel::Bytes(bytes) => bytes.len(),
+                Packet::Floats(values) => size_of_val(values.as_slice()),
+                Packet::Bytes(bytes) => bytes.len(),
             });
         }
         self.to[rank].send(parcel).map_err(|_| self.gone(rank))
     }
 
-    fn take(&self, rank: usize) -> Result<Parcel> {
+    fn take(&self, rank: usize) -> Result<Packet> {
         let receiver = self.from[rank].lock().map_err(|_| self.gone(rank))?;
         receiver.recv().map_err(|_| self.gone(rank))
     }
@@ -54,7 +54,7 @@ impl Member {
     }
 }
 
-impl Communicator for Member {
+impl Communicator for LocalRank {
     fn rank(&self) -> usize {
         self.rank
     }
@@ -63,33 +63,33 @@ impl Communicator for Member {
         self.to.len()
     }
 
-    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
+    fn all_to_all(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
         assert_eq!(send.len(), counts.iter().sum::<usize>(), "parts of what is sent");
         assert_eq!(receive.len(), from.iter().sum::<usize>(), "parts of what is received");
         let mut at = 0;
         for (rank, &count) in counts.iter().enumerate() {
-            self.give(rank, Parcel::Floats(send[at..at + count].to_vec()))?;
+            self.give(rank, Packet::Floats(send[at..at + count].to_vec()))?;
             at += count;
         }
         let mut at = 0;
         for (rank, &count) in from.iter().enumerate() {
-            let Parcel::Floats(values) = self.take(rank)? else { return Err(self.gone(rank)) };
+            let Packet::Floats(values) = self.take(rank)? else { return Err(self.gone(rank)) };
             receive[at..at + count].copy_from_slice(&values);
             at += count;
         }
         Ok(())
     }
 
-    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
-        (0..self.size()).try_for_each(|rank| self.give(rank, Parcel::Bytes(message.to_vec())))?;
+    fn all_gather_bytes(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
+        (0..self.size()).try_for_each(|rank| self.give(rank, Packet::Bytes(message.to_vec())))?;
         let take = |rank| match self.take(rank)? {
-            Parcel::Bytes(bytes) => Ok(bytes),
-            Parcel::Floats(_) => Err(self.gone(rank)),
+            Packet::Bytes(bytes) => Ok(bytes),
+            Packet::Floats(_) => Err(self.gone(rank)),
         };
         (0..self.size()).map(take).collect()
     }
 
-    fn sent(&self) -> &Sent {
+    fn sent(&self) -> &BytesSent {
         &self.sent
     }
 
@@ -102,7 +102,7 @@ impl Communicator for Member {
 ///
 /// # Panics
 /// When one of them panics.
-pub fn run<T: Send>(size: usize, work: impl Fn(Member) -> T + Sync) -> Vec<T> {
+pub fn run<T: Send>(size: usize, work: impl Fn(LocalRank) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = group(size).into_iter().map(|member| scope.spawn(|| work(member))).collect();
         threads.into_iter().map(|thread| thread.join().expect("a rank that does not panic")).collect()
@@ -120,7 +120,7 @@ mod tests {
                 let mut sum = [ranks.rank() as f32, 1.0];
                 ranks.all_reduce(&mut sum).unwrap();
                 ranks.barrier().unwrap();
-                (ranks.gather(&[ranks.rank() as u8]).unwrap(), ranks.broadcast(&[ranks.rank() as u8 + 7]).unwrap(), sum)
+                (ranks.all_gather_bytes(&[ranks.rank() as u8]).unwrap(), ranks.broadcast(&[ranks.rank() as u8 + 7]).unwrap(), sum)
             });
             let all: Vec<Vec<u8>> = (0..size).map(|rank| vec![rank as u8]).collect();
             let sum = [(size * (size - 1) / 2) as f32, size as f32];

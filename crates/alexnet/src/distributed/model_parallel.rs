@@ -1,14 +1,14 @@
 //! Engines of which each rank holds a part: what they have in common, whatever the parts are.
 
-use super::{Communicator, Share, Spread, tell};
-use crate::engine::{Batch, Engine, Step, Update};
+use super::{BatchShard, Communicator, DistributedEngine, all_gather_values};
+use crate::engine::{Batch, Engine, StepStats, Update};
 use crate::net::Net;
 use crate::weights;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
 /// A rank's part of a net, and how it works together with the others'.
-pub trait Parts {
+pub trait Shards {
     /// The whole net.
     fn net(&self) -> &Net;
 
@@ -21,11 +21,11 @@ pub trait Parts {
     /// As there, or when another rank is gone.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 
-    /// As [`Spread::train_share`].
+    /// As [`DistributedEngine::train_shard`].
     ///
     /// # Errors
     /// As there.
-    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step>;
+    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats>;
 
     /// Whether other ranks hold parts of this parameter.
     fn is_apart(&self, name: &str) -> bool;
@@ -43,17 +43,17 @@ pub trait Parts {
     fn write(&mut self, name: &str, whole: &[f32], velocity: bool) -> Result<()>;
 }
 
-/// An engine made of [`Parts`]. It trains on shares of a batch and infers, all ranks together; what else an engine does takes a
+/// An engine made of [`Shards`]. It trains on shares of a batch and infers, all ranks together; what else an engine does takes a
 /// whole net.
-pub struct Apart<P> {
+pub struct ModelParallel<P> {
     parts: P,
     /// Whole values and velocities of parameters that are apart, where and as long as they are together.
     whole: BTreeMap<String, [Vec<f32>; 2]>,
 }
 
-impl<P: Parts> Apart<P> {
-    pub(super) fn of(parts: P) -> Apart<P> {
-        Apart { parts, whole: BTreeMap::new() }
+impl<P: Shards> ModelParallel<P> {
+    pub(super) fn of(parts: P) -> ModelParallel<P> {
+        ModelParallel { parts, whole: BTreeMap::new() }
     }
 
     fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
@@ -88,12 +88,12 @@ fn check_len(net: &Net, name: &str, values: &[f32]) -> Result<()> {
 
 /// What rank 0 gets of the parts that ranks have of a parameter, one after the other.
 fn to_first(ranks: &dyn Communicator, part: &[f32], whole: usize) -> Result<Vec<f32>> {
-    let lens = tell(ranks, &part.len())?;
+    let lens = all_gather_values(ranks, &part.len())?;
     let first = ranks.rank() == 0;
     let counts: Vec<usize> = (0..ranks.size()).map(|rank| if rank == 0 { part.len() } else { 0 }).collect();
     let from = if first { lens } else { vec![0; ranks.size()] };
     let mut values = vec![0.0; if first { whole } else { 0 }];
-    ranks.exchange(part, &counts, &mut values, &from)?;
+    ranks.all_to_all(part, &counts, &mut values, &from)?;
     Ok(values)
 }
 
@@ -102,20 +102,20 @@ fn only_together(what: &str) -> Error {
     Error::Invalid(format!("an engine whose ranks hold parts of it does not {what}; use --parallel data"))
 }
 
-impl<P: Parts> Spread for Apart<P> {
-    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
-        if rule.trust.is_some() {
+impl<P: Shards> DistributedEngine for ModelParallel<P> {
+    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats> {
+        if rule.lars_trust.is_some() {
             return Err(only_together("know the norms of whole layers, by which LARS goes"));
         }
         self.whole.clear();
-        self.parts.train_share(share, rule)
+        self.parts.train_shard(share, rule)
     }
 
     fn infers_together(&self) -> bool {
         true
     }
 
-    fn bring_together(&mut self) -> Result<()> {
+    fn gather_parameters(&mut self) -> Result<()> {
         self.whole.clear();
         let (parts, ranks) = (&self.parts, self.parts.ranks());
         for (name, shape) in weights::parameters(parts.net())?.into_iter().filter(|(name, _)| parts.is_apart(name)) {
@@ -130,7 +130,7 @@ impl<P: Parts> Spread for Apart<P> {
     }
 }
 
-impl<P: Parts> Engine for Apart<P> {
+impl<P: Shards> Engine for ModelParallel<P> {
     fn net(&self) -> &Net {
         self.parts.net()
     }
@@ -140,11 +140,11 @@ impl<P: Parts> Engine for Apart<P> {
         self.parts.infer(images, logits)
     }
 
-    fn train_step(&mut self, _: &Batch<'_>, _: &Update) -> Result<Step> {
+    fn train_step(&mut self, _: &Batch<'_>, _: &Update) -> Result<StepStats> {
         Err(only_together("train on a batch of one rank"))
     }
 
-    fn gradients(&mut self, _: &Batch<'_>, _: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
+    fn gradients(&mut self, _: &Batch<'_>, _: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
         Err(only_together("show gradients"))
     }
 
@@ -176,7 +176,7 @@ impl<P: Parts> Engine for Apart<P> {
         self.write(name, values, true)
     }
 
-    fn spread(&mut self) -> Option<&mut dyn Spread> {
+    fn distributed(&mut self) -> Option<&mut dyn DistributedEngine> {
         Some(self)
     }
 }

@@ -4,7 +4,7 @@ use alexnet_kernels::buffer::Buffer;
 
 /// From when to when a value is needed, in ticks of the program that uses it, both ends included.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Life {
+pub(super) struct Lifetime {
     /// Floats.
     pub(super) len: usize,
     /// The tick that writes it.
@@ -14,22 +14,22 @@ pub(super) struct Life {
 }
 
 /// Buffers for a program's values. Values that are never needed at the same tick share a buffer.
-pub(super) struct Memory {
+pub(super) struct Arena {
     buffers: Vec<Buffer>,
     buffer_of: Vec<usize>,
 }
 
-impl Memory {
+impl Arena {
     /// Makes room for values with the given lives; `None` takes no room.
     ///
     /// The largest values choose first. Each takes the smallest buffer that is free for all its life and large enough.
-    pub(super) fn new(lives: &[Option<Life>]) -> Memory {
+    pub(super) fn new(lives: &[Option<Lifetime>]) -> Arena {
         let (sizes, buffer_of) = assign(lives);
-        Memory { buffers: sizes.into_iter().map(Buffer::zeros).collect(), buffer_of }
+        Arena { buffers: sizes.into_iter().map(Buffer::zeros).collect(), buffer_of }
     }
 
     /// Floats that values with these lives need in all.
-    pub(super) fn len_of(lives: &[Option<Life>]) -> usize {
+    pub(super) fn len_of(lives: &[Option<Lifetime>]) -> usize {
         assign(lives).0.iter().fold(0, |sum, len| sum.saturating_add(*len))
     }
 
@@ -39,7 +39,7 @@ impl Memory {
     }
 
     /// Lends a value's floats for writing, together with all that does not share its buffer.
-    pub(super) fn write<T>(&mut self, value: usize, work: impl FnOnce(&Memory, &mut [f32]) -> T) -> T {
+    pub(super) fn write<T>(&mut self, value: usize, work: impl FnOnce(&Arena, &mut [f32]) -> T) -> T {
         let index = self.buffer_of[value];
         // Swapping a buffer out is safe and costs nothing; whoever read the same buffer meanwhile would find it empty.
         let mut buffer = std::mem::take(&mut self.buffers[index]);
@@ -56,11 +56,11 @@ impl Memory {
 }
 
 /// Sizes of the buffers, and the buffer of each value (0 for values that need none).
-fn assign(lives: &[Option<Life>]) -> (Vec<usize>, Vec<usize>) {
+fn assign(lives: &[Option<Lifetime>]) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..lives.len()).filter(|&v| lives[v].is_some()).collect();
     order.sort_by_key(|&v| (std::cmp::Reverse(lives[v].map(|life| life.len)), v));
     let mut sizes: Vec<usize> = Vec::new();
-    let mut tenants: Vec<Vec<Life>> = Vec::new();
+    let mut tenants: Vec<Vec<Lifetime>> = Vec::new();
     let mut buffer_of = vec![0; lives.len()];
     for value in order {
         let Some(life) = lives[value] else { continue };
@@ -83,11 +83,11 @@ mod tests {
 
     #[test]
     fn values_share_a_buffer_only_when_they_never_meet() {
-        let life = |len, from, to| Some(Life { len, from, to });
+        let life = |len, from, to| Some(Lifetime { len, from, to });
         let lives = [life(10, 0, 1), life(8, 1, 2), None, life(9, 2, 3), life(4, 3, 4)];
         let (sizes, buffer_of) = assign(&lives);
         assert_eq!(sizes, [10, 8]);
         assert_eq!((buffer_of[0], buffer_of[1], buffer_of[3], buffer_of[4]), (0, 1, 0, 1));
-        assert_eq!(Memory::new(&lives).len(), 18);
+        assert_eq!(Arena::new(&lives).len(), 18);
     }
 }

@@ -4,12 +4,12 @@
 //! each is an ordinary net of half the width: only its first layer reads more. No parameter is on both ranks, so no gradient is
 //! sent, only maps and their gradients.
 
-use super::head::{self, Head};
-use super::parts::{Apart, Parts, layer_of};
-use super::{Communicator, Share, tell_all};
+use super::model_parallel::{ModelParallel, Shards, layer_of};
+use super::sharded_fc::{self, ShardedFc};
+use super::{BatchShard, Communicator, all_gather_f64};
 use crate::engine::cpu::Precision;
 use crate::engine::cpu::segment::Segment;
-use crate::engine::{DropoutKey, Step, Update};
+use crate::engine::{DropoutKey, StepStats, Update};
 use crate::net::towers::Crossing;
 use crate::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use crate::{Error, Result};
@@ -29,14 +29,14 @@ struct Piece {
 }
 
 /// An engine of which each of two ranks is a tower.
-pub type Towers = Apart<Tower>;
+pub type Towers = ModelParallel<Tower>;
 
 /// One of the two.
 pub struct Tower {
     net: Net,
     ranks: Arc<dyn Communicator>,
     pieces: Vec<Piece>,
-    head: Head,
+    head: ShardedFc,
 }
 
 impl Towers {
@@ -49,7 +49,7 @@ impl Towers {
             return Err(Error::Invalid(format!("two towers are two ranks (mpirun -n 2), not {}", ranks.size())));
         }
         let (plan, shapes) = (net.towers()?, net.shapes()?);
-        let end = head::begin(net)?;
+        let end = sharded_fc::begin(net)?;
         let mut begins: Vec<usize> = (1..end)
             .filter(|&i| plan[i].crossing != Crossing::Nothing || matches!(plan[i - 1].crossing, Crossing::Edge(_)))
             .collect();
@@ -77,8 +77,8 @@ impl Towers {
         };
         let pieces = begins.iter().copied().zip(ends).map(piece).collect::<Result<Vec<Piece>>>()?;
         let rows = |layer: usize, outputs: usize| (0..2).map(|tower| plan[layer].outputs(tower, outputs)).collect();
-        let head = Head::new(net, ranks.rank(), rows)?;
-        Ok(Apart::of(Tower { net: net.clone(), ranks, pieces, head }))
+        let head = ShardedFc::new(net, ranks.rank(), rows)?;
+        Ok(ModelParallel::of(Tower { net: net.clone(), ranks, pieces, head }))
     }
 }
 
@@ -194,7 +194,7 @@ fn interleave((a, maps_a): (&[f32], usize), (b, maps_b): (&[f32], usize), map: u
 fn swap(ranks: &dyn Communicator, send: &[f32]) -> Result<Vec<f32>> {
     let counts = if ranks.rank() == 0 { [0, send.len()] } else { [send.len(), 0] };
     let mut received = vec![0.0; send.len()];
-    ranks.exchange(send, &counts, &mut received, &counts)?;
+    ranks.all_to_all(send, &counts, &mut received, &counts)?;
     Ok(received)
 }
 
@@ -221,7 +221,7 @@ fn apart_again(ranks: &dyn Communicator, all: &[f32], half: usize, edge: usize, 
     Ok(own)
 }
 
-impl Parts for Tower {
+impl Shards for Tower {
     fn net(&self) -> &Net {
         &self.net
     }
@@ -243,7 +243,7 @@ impl Parts for Tower {
     }
 
     /// Both ranks have all pictures of the batch.
-    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
+    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats> {
         let n = share.labels.len();
         if share.blocks != [n] || n == 0 {
             return Err(Error::Net(format!("{n} pictures, but each tower takes the whole batch: {:?}", share.blocks)));
@@ -262,8 +262,8 @@ impl Parts for Tower {
             Ok((told, head.backward(context, &*ranks, n, &dlogits, key, rule)?))
         })?;
         self.maps_backward(&partial, n, key, rule)?;
-        let told = tell_all(&*ranks, told)?;
-        Ok(Step { loss: told[0] as f32, correct: told[1] as usize })
+        let told = all_gather_f64(&*ranks, told)?;
+        Ok(StepStats { loss: told[0] as f32, correct: told[1] as usize })
     }
 
     fn is_apart(&self, _: &str) -> bool {

@@ -1,29 +1,29 @@
 //! One training on many processes: ranks that each take a share of the work and tell each other what they found.
 //!
 //! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-mpi`), threads of one process
-//! ([`group`], for tests), or nobody else ([`Alone`]). `sum` adds numbers up over ranks in an order that is fixed by the work
+//! ([`group`], for tests), or nobody else ([`SingleProcess`]). `sum` adds numbers up over ranks in an order that is fixed by the work
 //! and not by who does it, `cut` says whose work is whose, [`data`] trains on shares of each batch,
 //! [`hybrid`] also shares the weights of fully connected layers, [`towers`] halves the net as in 2012; these two are made of
 //! [`parts`].
 
-mod courier;
-mod cut;
-pub mod data;
-pub mod group;
-mod head;
+pub mod cost_model;
+pub mod data_parallel;
 pub mod hybrid;
+pub mod in_process;
 mod message;
-pub mod parts;
-pub mod plan;
-mod sum;
+pub mod model_parallel;
+mod partition;
+mod reducer;
+mod sharded_fc;
 pub mod towers;
+mod tree_reduce;
 
-pub use cut::Cut;
-pub(crate) use message::tell_all;
-pub use message::{agree, tell};
-pub use sum::{Room, Tree, all_gather, all_reduce, sum_of_trees};
+pub(crate) use message::all_gather_f64;
+pub use message::{all_gather_values, broadcast_value};
+pub use partition::Partition;
+pub use tree_reduce::{Room, Tree, all_gather, all_reduce, sum_of_trees};
 
-use crate::engine::{DropoutKey, Engine, Step, Update};
+use crate::engine::{DropoutKey, Engine, StepStats, Update};
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -45,16 +45,16 @@ pub trait Communicator: Send + Sync {
     ///
     /// # Panics
     /// When the lengths do not add up.
-    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()>;
+    fn all_to_all(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()>;
 
     /// Tells all ranks something short, and hears what each has to say, in the order of ranks.
     ///
     /// # Errors
     /// When another rank is gone.
-    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>>;
+    fn all_gather_bytes(&self, message: &[u8]) -> Result<Vec<Vec<u8>>>;
 
     /// The account of what this rank has sent to others.
-    fn sent(&self) -> &Sent;
+    fn sent(&self) -> &BytesSent;
 
     /// Adds `values` up over all ranks, in the order of ranks.
     ///
@@ -69,7 +69,7 @@ pub trait Communicator: Send + Sync {
     /// # Errors
     /// When another rank is gone.
     fn broadcast(&self, message: &[u8]) -> Result<Vec<u8>> {
-        let all = self.gather(if self.rank() == 0 { message } else { &[] })?;
+        let all = self.all_gather_bytes(if self.rank() == 0 { message } else { &[] })?;
         all.into_iter().next().ok_or_else(|| Error::Invalid("no ranks".into()))
     }
 
@@ -78,7 +78,7 @@ pub trait Communicator: Send + Sync {
     /// # Errors
     /// When another rank is gone.
     fn barrier(&self) -> Result<()> {
-        self.gather(&[]).map(|_| ())
+        self.all_gather_bytes(&[]).map(|_| ())
     }
 
     /// Itself, for the functions of this module.
@@ -87,9 +87,9 @@ pub trait Communicator: Send + Sync {
 
 /// Counts the bytes that a rank sends to others.
 #[derive(Debug, Default)]
-pub struct Sent(AtomicU64);
+pub struct BytesSent(AtomicU64);
 
-impl Sent {
+impl BytesSent {
     /// Takes note of bytes.
     pub fn add(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -103,9 +103,9 @@ impl Sent {
 
 /// One process by itself.
 #[derive(Debug, Default)]
-pub struct Alone(Sent);
+pub struct SingleProcess(BytesSent);
 
-impl Communicator for Alone {
+impl Communicator for SingleProcess {
     fn rank(&self) -> usize {
         0
     }
@@ -114,17 +114,17 @@ impl Communicator for Alone {
         1
     }
 
-    fn exchange(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
+    fn all_to_all(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()> {
         assert_eq!((counts, from), ([send.len()].as_slice(), [receive.len()].as_slice()), "all that one rank has is its own");
         receive.copy_from_slice(send);
         Ok(())
     }
 
-    fn gather(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
+    fn all_gather_bytes(&self, message: &[u8]) -> Result<Vec<Vec<u8>>> {
         Ok(vec![message.to_vec()])
     }
 
-    fn sent(&self) -> &Sent {
+    fn sent(&self) -> &BytesSent {
         &self.0
     }
 
@@ -135,24 +135,24 @@ impl Communicator for Alone {
 
 /// A rank's share of a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct Share<'a> {
+pub struct BatchShard<'a> {
     /// `[n, 3, size, size]`, the share's pictures.
     pub images: &'a [f32],
     /// `[n]`.
     pub labels: &'a [u32],
     /// Which units dropout takes; `first_picture` is the number of the share's first picture within the whole batch.
     pub dropout: Option<DropoutKey>,
-    /// How many pictures each block of the whole batch has, those of all ranks; see [`Cut`].
+    /// How many pictures each block of the whole batch has, those of all ranks; see [`Partition`].
     pub blocks: &'a [usize],
 }
 
 /// An engine that is spread over ranks. All of them make the same calls.
-pub trait Spread: Engine {
+pub trait DistributedEngine: Engine {
     /// One step on a batch of which this rank has a share. The rank that has no picture takes part too. Tells of the whole batch.
     ///
     /// # Errors
     /// As [`Engine::train_step`], or when another rank is gone.
-    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step>;
+    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats>;
 
     /// Whether [`Engine::infer`] is a call that all ranks make together, even one that has no pictures.
     fn infers_together(&self) -> bool {
@@ -163,7 +163,7 @@ pub trait Spread: Engine {
     ///
     /// # Errors
     /// When another rank is gone.
-    fn bring_together(&mut self) -> Result<()> {
+    fn gather_parameters(&mut self) -> Result<()> {
         Ok(())
     }
 }

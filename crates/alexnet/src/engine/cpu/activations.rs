@@ -19,7 +19,7 @@ pub(super) struct Wanted {
 
 /// What a layer gives for a batch of pictures.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Maps {
+pub struct Activations {
     /// Maps of a picture, or features.
     pub channels: usize,
     /// Rows of a map.
@@ -38,7 +38,7 @@ impl Cpu {
     ///
     /// # Errors
     /// A layer that the net does not have, no layers, values that are no such pictures, pictures too small for the layers.
-    pub fn maps(&mut self, images: &[f32], [height, width]: [usize; 2], layers: &[&str]) -> Result<Vec<Maps>> {
+    pub fn maps(&mut self, images: &[f32], [height, width]: [usize; 2], layers: &[&str]) -> Result<Vec<Activations>> {
         let len = 3 * height * width;
         if images.is_empty() || len == 0 || !images.len().is_multiple_of(len) {
             return Err(Error::Net(format!("{} values are no pictures of 3 x {height} x {width}", images.len())));
@@ -47,12 +47,12 @@ impl Cpu {
         let wanted =
             Wanted { layers: layers.iter().map(|layer| self.net.layer(layer)).collect::<Result<_>>()?, size: [height, width] };
         let mut program = self.program_showing(&wanted)?;
-        let (team, capacity) = (self.team.clone(), self.capacity);
-        let context = self.context(&team);
+        let (pool, capacity) = (self.pool.clone(), self.capacity);
+        let context = self.context(&pool);
         run::prepare(&context, &program, &mut self.parameters, n.min(capacity));
 
         let places: Vec<(usize, usize)> = wanted.layers.iter().map(|&layer| program.plan.after[layer]).collect();
-        let mut all: Vec<Maps> = places.iter().map(|&(_, value)| empty(&program.plan, value, n)).collect();
+        let mut all: Vec<Activations> = places.iter().map(|&(_, value)| empty(&program.plan, value, n)).collect();
         for (part, images) in images.chunks(len * capacity).enumerate() {
             let n = images.len() / len;
             // Later steps may write over a value, in place or because it is not needed any more.
@@ -94,7 +94,7 @@ impl Cpu {
 }
 
 /// Room for what a value holds of `n` pictures.
-fn empty(plan: &Plan, value: usize, n: usize) -> Maps {
+fn empty(plan: &Plan, value: usize, n: usize) -> Activations {
     let map = plan.values[value].map;
-    Maps { channels: map.c, height: map.h, width: map.w, values: vec![0.0; n * map.c * map.h * map.w] }
+    Activations { channels: map.c, height: map.h, width: map.w, values: vec![0.0; n * map.c * map.h * map.w] }
 }

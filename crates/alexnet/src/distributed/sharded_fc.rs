@@ -6,7 +6,7 @@
 
 use super::Communicator;
 use crate::engine::cpu::dropout;
-use crate::engine::cpu::rows::Rows;
+use crate::engine::cpu::linear_shard::LinearShard;
 use crate::engine::{DropoutKey, Update};
 use crate::net::{Activation, DropoutStyle, Net, Op};
 use crate::{Error, Result};
@@ -18,7 +18,7 @@ use std::ops::Range;
 /// A linear layer and what follows it.
 struct Layer {
     name: String,
-    own: Rows,
+    own: LinearShard,
     /// The rows of each rank.
     rows: Vec<Range<usize>>,
     outputs: usize,
@@ -37,7 +37,7 @@ struct Drop {
 }
 
 /// The end of a net, from its first linear layer on and the dropout before it.
-pub(super) struct Head {
+pub(super) struct ShardedFc {
     layers: Vec<Layer>,
     /// Dropout before the first one.
     drops: Vec<Drop>,
@@ -55,20 +55,20 @@ pub(super) fn begin(net: &Net) -> Result<usize> {
     Ok(first - drops)
 }
 
-impl Head {
+impl ShardedFc {
     /// The head of `net`; `rows` tells which of a layer's outputs each rank computes, by the layer's number and outputs.
-    pub(super) fn new(net: &Net, rank: usize, rows: impl Fn(usize, usize) -> Vec<Range<usize>>) -> Result<Head> {
+    pub(super) fn new(net: &Net, rank: usize, rows: impl Fn(usize, usize) -> Vec<Range<usize>>) -> Result<ShardedFc> {
         let shapes = net.shapes()?;
         let first = begin(net)?;
         let input = shapes[first].input;
         let map = FeatureMap::plain(1, input.size, input.size, input.channels);
-        let mut head = Head { layers: Vec::new(), drops: Vec::new(), map, seen: Vec::new() };
+        let mut head = ShardedFc { layers: Vec::new(), drops: Vec::new(), map, seen: Vec::new() };
         for (i, layer) in net.layers.iter().enumerate().skip(first) {
             let shape = &shapes[i];
             match layer.op {
                 Op::Linear { out, .. } => {
                     let rows = rows(i, out);
-                    let own = Rows::new(&layer.name, rows[rank].clone(), shape.input.size, shape.input.channels);
+                    let own = LinearShard::new(&layer.name, rows[rank].clone(), shape.input.size, shape.input.channels);
                     let name = layer.name.clone();
                     head.layers.push(Layer { name, own, rows, outputs: out, relu: false, drops: Vec::new() });
                 }
@@ -120,7 +120,7 @@ impl Head {
             let from: Vec<usize> = layer.rows.iter().map(|rows| if me { n * rows.len() } else { 0 }).collect();
             let mut parts = vec![0.0; from.iter().sum()];
             let copies = needs.iter().filter(|&&needs| needs).count();
-            ranks.exchange(&own.repeat(copies), &counts, &mut parts, &from)?;
+            ranks.all_to_all(&own.repeat(copies), &counts, &mut parts, &from)?;
             let mut y = vec![0.0; n * layer.outputs];
             if me {
                 let mut rest = parts.as_slice();
@@ -174,7 +174,7 @@ impl Head {
             let counts: Vec<usize> = parts.iter().map(Vec::len).collect();
             let from: Vec<usize> = adds.iter().map(|&adds| if adds { n * own.len() } else { 0 }).collect();
             let mut received = vec![0.0; from.iter().sum()];
-            ranks.exchange(&parts.concat(), &counts, &mut received, &from)?;
+            ranks.all_to_all(&parts.concat(), &counts, &mut received, &from)?;
             let mut sum = vec![0.0; n * own.len()];
             for part in received.chunks_exact((n * own.len()).max(1)) {
                 sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
@@ -192,12 +192,12 @@ impl Head {
     }
 
     /// This rank's rows of a layer, if it is here.
-    pub(super) fn rows(&self, layer: &str) -> Option<&Rows> {
+    pub(super) fn rows(&self, layer: &str) -> Option<&LinearShard> {
         self.layers.iter().find(|l| l.name == layer).map(|l| &l.own)
     }
 
     /// As [`rows`](Self::rows), to change them.
-    pub(super) fn rows_mut(&mut self, layer: &str) -> Option<&mut Rows> {
+    pub(super) fn rows_mut(&mut self, layer: &str) -> Option<&mut LinearShard> {
         self.layers.iter_mut().find(|l| l.name == layer).map(|l| &mut l.own)
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use alexnet_kernels::roofline::{self, Factors};
 
-use super::describe::{Cost, Pass, cost, has, how};
+use super::cost::{Cost, Pass, cost, has, how};
 use super::program::{Program, Purpose};
 use super::{Cpu, Precision, compiled};
 use crate::Result;
@@ -89,7 +89,7 @@ impl Limits {
 impl Cpu {
     /// Measures what the processor can do now, in some tenths of a second.
     pub fn limits(&self) -> Limits {
-        let (context, threads) = (self.context(&self.team), self.threads());
+        let (context, threads) = (self.context(&self.pool), self.threads());
         let factors = match self.precision {
             Precision::F32 => Factors::Floats,
             Precision::Bf16 => Factors::Bf16,
@@ -103,8 +103,8 @@ impl Cpu {
     /// # Errors
     /// A net that does not compile.
     pub fn time_steps(&mut self, training: bool) -> Result<()> {
-        let (team, precision) = (self.team.clone(), self.precision);
-        let context = self.context(&team);
+        let (pool, precision) = (self.pool.clone(), self.precision);
+        let context = self.context(&pool);
         let (slot, purpose) = if training { (&mut self.training, Purpose::Train) } else { (&mut self.inference, Purpose::Infer) };
         let program = compiled(slot, &self.net, purpose, self.capacity, &context, precision)?;
         program.clock = Clock::wound_up(program.plan.steps.len());
@@ -131,7 +131,7 @@ impl Cpu {
             let name = &self.net.layers[step.layer].name;
             for pass in [Pass::Forward, Pass::DataGradient, Pass::WeightGradient] {
                 if has(step, pass, *purpose) {
-                    let how = how(&step.work, pass, &self.context(&self.team), self.precision);
+                    let how = how(&step.work, pass, &self.context(&self.pool), self.precision);
                     rows.push(row(name, how, pass, laps, cost(plan, step, pass, *purpose, self.precision, n)));
                 }
             }

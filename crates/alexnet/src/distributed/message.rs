@@ -9,21 +9,21 @@ use serde::de::DeserializeOwned;
 ///
 /// # Errors
 /// When another rank is gone, or runs another version of the program.
-pub fn tell<T: Serialize + DeserializeOwned>(ranks: &dyn Communicator, what: &T) -> Result<Vec<T>> {
+pub fn all_gather_values<T: Serialize + DeserializeOwned>(ranks: &dyn Communicator, what: &T) -> Result<Vec<T>> {
     let bytes = serde_json::to_vec(what).map_err(|e| Error::Invalid(format!("a message to other ranks: {e}")))?;
     let read = |(rank, bytes): (usize, Vec<u8>)| {
         serde_json::from_slice(&bytes)
             .map_err(|e| Error::Invalid(format!("rank {rank} says what is not understood here: {e}; is it the same program?")))
     };
-    ranks.gather(&bytes)?.into_iter().enumerate().map(read).collect()
+    ranks.all_gather_bytes(&bytes)?.into_iter().enumerate().map(read).collect()
 }
 
 /// What rank 0 thinks, on all ranks.
 ///
 /// # Errors
-/// As [`tell`].
-pub fn agree<T: Serialize + DeserializeOwned>(ranks: &dyn Communicator, what: &T) -> Result<T> {
-    let all = tell(ranks, what)?;
+/// As [`all_gather_values`].
+pub fn broadcast_value<T: Serialize + DeserializeOwned>(ranks: &dyn Communicator, what: &T) -> Result<T> {
+    let all = all_gather_values(ranks, what)?;
     all.into_iter().next().ok_or_else(|| Error::Invalid("no ranks".into()))
 }
 
@@ -43,6 +43,6 @@ impl Floats {
 }
 
 /// Hears rows of numbers from all ranks and puts them one after the other.
-pub(crate) fn tell_all(ranks: &dyn Communicator, values: impl IntoIterator<Item = f64>) -> Result<Vec<f64>> {
-    Ok(ranks.gather(&Floats::write(values))?.iter().flat_map(|bytes| Floats::read(bytes)).collect())
+pub(crate) fn all_gather_f64(ranks: &dyn Communicator, values: impl IntoIterator<Item = f64>) -> Result<Vec<f64>> {
+    Ok(ranks.all_gather_bytes(&Floats::write(values))?.iter().flat_map(|bytes| Floats::read(bytes)).collect())
 }

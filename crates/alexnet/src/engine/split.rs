@@ -1,6 +1,6 @@
 //! Beginning in the middle of a net, with what the layers below once gave for a picture.
 
-use super::{Batch, Step, Update};
+use super::{Batch, StepStats, Update};
 use crate::Result;
 
 /// An engine that can begin in the middle of its net.
@@ -8,7 +8,7 @@ use crate::Result;
 /// What it gives for a picture there, its features, are floats in an order of the engine's own, as many for each picture. They
 /// are good as long as the layers below keep their parameters, and going on from them gives the bits of a run from the
 /// picture on.
-pub trait Middle {
+pub trait SplitEngine {
     /// What the layers up to `layer` give for images, dropout off: `[n, features]`.
     ///
     /// # Errors
@@ -26,5 +26,5 @@ pub trait Middle {
     ///
     /// # Errors
     /// No such layer, not its features, or a rule by which a layer below learns.
-    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, rule: &Update) -> Result<Step>;
+    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, rule: &Update) -> Result<StepStats>;
 }

@@ -1,10 +1,10 @@
 //! The CPU engine begins after a layer: the value there is copied out and in as it lies in the arena.
 
-use super::learn::Learn;
+use super::gradient_sink::GradientSink;
 use super::run;
 use super::{Cpu, Program, Purpose, compiled};
-use crate::engine::middle::Middle;
-use crate::engine::{Batch, Step, Update};
+use crate::engine::split::SplitEngine;
+use crate::engine::{Batch, StepStats, Update};
 use crate::net::Net;
 use crate::{Error, Result};
 
@@ -31,11 +31,11 @@ pub(super) fn after(program: &Program, net: &Net, layer: &str) -> Result<Place> 
     Ok(Place { steps: last + 1, value, len: plan.values[value].map.len() })
 }
 
-impl Middle for Cpu {
+impl SplitEngine for Cpu {
     fn features(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
         let n = self.count(images)?;
-        let team = self.team.clone();
-        let (context, precision) = (self.context(&team), self.precision);
+        let pool = self.pool.clone();
+        let (context, precision) = (self.context(&pool), self.precision);
         let program = compiled(&mut self.training, &self.net, Purpose::Train, self.capacity, &context, precision)?;
         let place = after(program, &self.net, layer)?;
         // As training has them, so that the features have the bits that training would find.
@@ -53,8 +53,8 @@ impl Middle for Cpu {
     }
 
     fn infer_after(&mut self, layer: &str, features: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        let team = self.team.clone();
-        let (context, precision) = (self.context(&team), self.precision);
+        let pool = self.pool.clone();
+        let (context, precision) = (self.context(&pool), self.precision);
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
         let place = after(program, &self.net, layer)?;
         let n = features.len() / place.len;
@@ -71,8 +71,8 @@ impl Middle for Cpu {
         Ok(())
     }
 
-    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
-        self.learn(Purpose::Train, Some(layer), batch, Learn::Update(rule))
+    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
+        self.learn(Purpose::Train, Some(layer), batch, GradientSink::Update(rule))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::engine::Update;
 use std::ops::Range;
 
 /// Rows of a layer's weights `[out, in]` and their biases; there may be none.
-pub(crate) struct Rows {
+pub(crate) struct LinearShard {
     /// One parameter, or none where there are no rows: kernels know no empty layers.
     parameter: Vec<Parameter>,
     inputs: usize,
@@ -21,12 +21,12 @@ pub(crate) struct Rows {
     pub(crate) rows: Range<usize>,
 }
 
-impl Rows {
+impl LinearShard {
     /// `rows` of a layer on a map of `size` rows and columns and `channels` channels; all zeros.
-    pub(crate) fn new(layer: &str, rows: Range<usize>, size: usize, channels: usize) -> Rows {
+    pub(crate) fn new(layer: &str, rows: Range<usize>, size: usize, channels: usize) -> LinearShard {
         let filters = Filters::linear_on_map(rows.len(), size, size, channels);
         let parameter = if rows.is_empty() { Vec::new() } else { vec![Parameter::of(layer, filters)] };
-        Rows { parameter, inputs: size * size * channels, rows }
+        LinearShard { parameter, inputs: size * size * channels, rows }
     }
 
     fn shape(&self, n: usize) -> linear::Shape {

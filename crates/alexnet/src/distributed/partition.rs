@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// How batches are cut, and which part of them a rank takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut {
+pub struct Partition {
     /// Which rank.
     pub rank: usize,
     /// Of how many.
@@ -18,21 +18,21 @@ pub struct Cut {
     pub blocks: usize,
 }
 
-impl Cut {
+impl Partition {
     /// The whole batch in one piece.
-    pub const WHOLE: Cut = Cut { rank: 0, size: 1, blocks: 1 };
+    pub const WHOLE: Partition = Partition { rank: 0, size: 1, blocks: 1 };
 
     /// A rank's cut of batches into `blocks`, or as many as ranks where none are given.
     ///
     /// # Errors
     /// Fewer blocks than ranks.
-    pub fn new(rank: usize, size: usize, blocks: Option<usize>) -> Result<Cut> {
+    pub fn new(rank: usize, size: usize, blocks: Option<usize>) -> Result<Partition> {
         let blocks = blocks.unwrap_or(size);
         if blocks < size || rank >= size {
             let message = format!("{size} ranks for batches cut into {blocks} blocks; take at most {blocks} ranks");
             return Err(Error::Invalid(message));
         }
-        Ok(Cut { rank, size, blocks })
+        Ok(Partition { rank, size, blocks })
     }
 
     /// The blocks of rank `rank`.
@@ -56,19 +56,19 @@ mod tests {
         for size in 1..=8 {
             for blocks in [None, Some(8), Some(11)] {
                 for n in [0, 1, 5, 8, 31, 128] {
-                    let cuts = (0..size).map(|rank| Cut::new(rank, size, blocks).unwrap());
+                    let cuts = (0..size).map(|rank| Partition::new(rank, size, blocks).unwrap());
                     let pictures: Vec<usize> = cuts.flat_map(|cut| cut.own(n).flatten().collect::<Vec<_>>()).collect();
                     assert_eq!(pictures, (0..n).collect::<Vec<_>>(), "{size} ranks, {blocks:?} blocks, {n} pictures");
                 }
             }
         }
-        assert!(Cut::new(0, 9, Some(8)).unwrap_err().to_string().contains("at most 8 ranks"));
+        assert!(Partition::new(0, 9, Some(8)).unwrap_err().to_string().contains("at most 8 ranks"));
     }
 
     #[test]
     fn blocks_do_not_depend_on_ranks() {
         let blocks = |size: usize| -> Vec<Range<usize>> {
-            (0..size).flat_map(|rank| Cut::new(rank, size, Some(8)).unwrap().own(33).collect::<Vec<_>>()).collect()
+            (0..size).flat_map(|rank| Partition::new(rank, size, Some(8)).unwrap().own(33).collect::<Vec<_>>()).collect()
         };
         assert_eq!(blocks(1).len(), 8);
         assert!((2..=8).all(|size| blocks(size) == blocks(1)));

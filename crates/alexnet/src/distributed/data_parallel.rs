@@ -4,10 +4,10 @@
 //! A courier thread sums the gradients of a layer while backward goes on with the layers below: fc8's first, then fc7's and
 //! fc6's, which are 96 % of all, beside the convolutions.
 
-use super::courier::{Parcel, Sum, carry};
-use super::parts::layer_of;
-use super::{Communicator, Cut, Room, Share, Spread, Tree, tell_all};
-use crate::engine::{Batch, DropoutKey, Engine, LayerGradient, ReluGradient, Step, Update};
+use super::model_parallel::layer_of;
+use super::reducer::{Bucket, Sum, carry};
+use super::{BatchShard, Communicator, DistributedEngine, Partition, Room, Tree, all_gather_f64};
+use crate::engine::{Batch, DropoutKey, Engine, LayerGradient, ReluGradient, StepStats, Update};
 use crate::net::Net;
 use crate::weights::{self, Values};
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ use std::sync::mpsc::{Sender, channel};
 pub struct DataParallel<E> {
     engine: E,
     ranks: Arc<dyn Communicator>,
-    cut: Cut,
+    cut: Partition,
     /// Buffers of each parameter's length, kept from step to step.
     room: BTreeMap<String, Vec<Vec<f32>>>,
     /// For sums.
@@ -30,13 +30,13 @@ pub struct DataParallel<E> {
 impl<E: Engine> DataParallel<E> {
     /// `engine`, for batches cut like `cut`; it must have room for the largest of this rank's blocks. Parameters must be, or be
     /// set, the same on all ranks.
-    pub fn new(engine: E, ranks: Arc<dyn Communicator>, cut: Cut) -> DataParallel<E> {
+    pub fn new(engine: E, ranks: Arc<dyn Communicator>, cut: Partition) -> DataParallel<E> {
         DataParallel { engine, ranks, cut, room: BTreeMap::new(), sums: Room::default() }
     }
 
-    /// Forward and backward of this rank's blocks; gradients go to `courier` as soon as they are whole. Gives each block's
+    /// Forward and backward of this rank's blocks; gradients go to `reducer` as soon as they are whole. Gives each block's
     /// sum of losses, right answers, pictures.
-    fn backward(&mut self, share: &Share<'_>, names: &[String], courier: &Sender<Parcel>) -> Result<Vec<[f64; 3]>> {
+    fn backward(&mut self, share: &BatchShard<'_>, names: &[String], reducer: &Sender<Bucket>) -> Result<Vec<[f64; 3]>> {
         let blocks = self.cut.blocks_of(self.cut.rank);
         let all = share.blocks.iter().sum::<usize>();
         let mut trees: Vec<Tree> = names.iter().map(|_| Tree::new(self.cut.blocks)).collect();
@@ -53,7 +53,7 @@ impl<E: Engine> DataParallel<E> {
                     // A courier that has failed says so itself.
                     let branches = std::mem::replace(&mut trees[at], Tree::new(0)).into_branches();
                     let spare = room.get_mut(&names[at]).and_then(Vec::pop);
-                    let _ = courier.send(Parcel { at, branches, spare });
+                    let _ = reducer.send(Bucket { at, branches, spare });
                 }
             };
             if n == 0 {
@@ -82,8 +82,8 @@ impl<E: Engine> DataParallel<E> {
     }
 }
 
-impl<E: Engine> Spread for DataParallel<E> {
-    fn train_share(&mut self, share: &Share<'_>, rule: &Update) -> Result<Step> {
+impl<E: Engine> DistributedEngine for DataParallel<E> {
+    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats> {
         check(share, &self.cut)?;
         let (names, lens): (Vec<String>, Vec<usize>) = learning(self.engine.net(), rule, |_| true)?.into_iter().unzip();
         let (ranks, cut) = (self.ranks.clone(), self.cut);
@@ -91,7 +91,7 @@ impl<E: Engine> Spread for DataParallel<E> {
             let ((give, parcels), (sums, take)) = (channel(), channel());
             let (ranks, cut, lens) = (&*ranks, &cut, &lens);
             let mut room = std::mem::take(&mut self.sums);
-            let courier = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut room).map(|()| room));
+            let reducer = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut room).map(|()| room));
             let told = self.backward(share, &names, &give);
             drop(give);
             for Sum { at, values, free } in take {
@@ -101,7 +101,7 @@ impl<E: Engine> Spread for DataParallel<E> {
                     room.extend(free.into_iter().flatten().chain([values]));
                 }
             }
-            let carried = courier.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())));
+            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())));
             let told = told?;
             self.sums = carried?;
             Ok::<_, Error>(told)
@@ -120,19 +120,19 @@ pub(super) fn learning(net: &Net, rule: &Update, has: impl Fn(&str) -> bool) -> 
 }
 
 /// What the blocks of all ranks say of a step.
-fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<Step> {
-    let all = tell_all(ranks, told.iter().flatten().copied())?;
+fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<StepStats> {
+    let all = all_gather_f64(ranks, told.iter().flatten().copied())?;
     let [loss, correct, n] = all
         .as_chunks::<3>()
         .0
         .iter()
         .filter(|block| block[2] > 0.0)
         .fold([0.0; 3], |sum, block| [sum[0] + block[0], sum[1] + block[1], sum[2] + block[2]]);
-    Ok(Step { loss: (loss / n) as f32, correct: correct as usize })
+    Ok(StepStats { loss: (loss / n) as f32, correct: correct as usize })
 }
 
 /// Checks that a share fits a cut and is of a batch with pictures.
-pub(super) fn check(share: &Share<'_>, cut: &Cut) -> Result<()> {
+pub(super) fn check(share: &BatchShard<'_>, cut: &Partition) -> Result<()> {
     let own: Range<usize> = cut.blocks_of(cut.rank);
     let fits = share.blocks.len() == cut.blocks && share.blocks[own].iter().sum::<usize>() == share.labels.len();
     if !fits || share.blocks.iter().all(|&n| n == 0) {
@@ -151,11 +151,11 @@ impl<E: Engine> Engine for DataParallel<E> {
         self.engine.infer(images, logits)
     }
 
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<Step> {
+    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
         self.engine.train_step(batch, rule)
     }
 
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<Step> {
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
         self.engine.gradients(batch, visit)
     }
 
@@ -205,7 +205,7 @@ impl<E: Engine> Engine for DataParallel<E> {
         self.engine.prepare_training();
     }
 
-    fn spread(&mut self) -> Option<&mut dyn Spread> {
+    fn distributed(&mut self) -> Option<&mut dyn DistributedEngine> {
         Some(self)
     }
 }

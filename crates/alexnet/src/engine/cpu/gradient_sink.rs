@@ -9,10 +9,10 @@ use alexnet_kernels::optim::{self, sgd};
 
 use super::parameters::Parameter;
 use super::program::Found;
-use crate::engine::{Rates, Update, UpdateForm};
+use crate::engine::{MomentumForm, Rates, Update};
 
 /// What becomes of the gradients of parameters.
-pub(super) enum Learn<'a> {
+pub(super) enum GradientSink<'a> {
     /// They change the parameters at once and are not kept.
     Update(&'a Update),
     /// They are shown by name in canonical order.
@@ -23,13 +23,13 @@ pub(super) enum Learn<'a> {
 
 /// Room for one layer's gradients, kept from step to step.
 #[derive(Default)]
-pub(super) struct GradientRoom {
+pub(super) struct GradientBuffer {
     weights: Buffer,
     canonical: Vec<f32>,
     biases: Vec<f32>,
 }
 
-impl GradientRoom {
+impl GradientBuffer {
     pub(super) fn weights(&mut self, len: usize) -> &mut [f32] {
         if self.weights.len() < len {
             self.weights = Buffer::zeros(len);
@@ -57,8 +57,8 @@ impl Update {
             return self.biases_rule(&parameter.name);
         }
         let rates = self.weight_rates(&parameter.name)?;
-        Some(self.rule(match self.trust {
-            Some(trust) => rates.local(trust, optim::norm(context, &parameter.weights), optim::norm(context, gradient)),
+        Some(self.rule(match self.lars_trust {
+            Some(lars_trust) => rates.local(lars_trust, optim::norm(context, &parameter.weights), optim::norm(context, gradient)),
             None => rates,
         }))
     }
@@ -73,11 +73,11 @@ impl Update {
     }
 }
 
-impl From<UpdateForm> for sgd::Form {
-    fn from(form: UpdateForm) -> Self {
+impl From<MomentumForm> for sgd::Form {
+    fn from(form: MomentumForm) -> Self {
         match form {
-            UpdateForm::RateInside => sgd::Form::RateInside,
-            UpdateForm::RateOutside => sgd::Form::RateOutside,
+            MomentumForm::RateInside => sgd::Form::RateInside,
+            MomentumForm::RateOutside => sgd::Form::RateOutside,
         }
     }
 }
@@ -88,7 +88,7 @@ pub(super) fn learn_norm(
     parameter: &mut Parameter,
     found: &Found,
     map: FeatureMap,
-    learn: &mut Learn<'_>,
+    learn: &mut GradientSink<'_>,
 ) {
     let away = |which: usize| -> Vec<f32> {
         let running = parameter.running_of(which).iter();
@@ -98,15 +98,15 @@ pub(super) fn learn_norm(
         }
     };
     match learn {
-        Learn::Nothing => {}
-        Learn::Visit(visit) => {
+        GradientSink::Nothing => {}
+        GradientSink::Visit(visit) => {
             // The last of its parameters first, as of all layers.
             visit(&format!("{}.running_var", parameter.name), &away(1));
             visit(&format!("{}.running_mean", parameter.name), &away(0));
             visit(&format!("{}.bias", parameter.name), &found.bias);
             visit(&format!("{}.weight", parameter.name), &found.weight);
         }
-        Learn::Update(rule) => {
+        GradientSink::Update(rule) => {
             let Some(rule) = rule.biases_rule(&parameter.name) else { return };
             for (which, away) in [away(0), away(1)].into_iter().enumerate() {
                 parameter.follow(which, &away);
@@ -122,7 +122,7 @@ pub(super) fn learn_norm(
 pub(super) fn learn_weights(
     context: &Context<'_>,
     parameter: &mut Parameter,
-    room: &mut GradientRoom,
+    room: &mut GradientBuffer,
     rule: &Update,
     gradient: impl FnOnce(&mut [f32]),
 ) {
@@ -139,15 +139,15 @@ pub(super) fn learn_weights(
 pub(super) fn learn_biases(
     context: &Context<'_>,
     parameter: &mut Parameter,
-    room: &mut GradientRoom,
+    room: &mut GradientBuffer,
     dy_map: FeatureMap,
     dy: &[f32],
-    learn: &mut Learn<'_>,
+    learn: &mut GradientSink<'_>,
 ) {
     let rule = match learn {
-        Learn::Nothing => return,
-        Learn::Visit(_) => None,
-        Learn::Update(rule) => match rule.biases_rule(&parameter.name) {
+        GradientSink::Nothing => return,
+        GradientSink::Visit(_) => None,
+        GradientSink::Update(rule) => match rule.biases_rule(&parameter.name) {
             None => return,
             rule => rule,
         },
@@ -157,7 +157,7 @@ pub(super) fn learn_biases(
     if let Some(rule) = rule {
         sgd::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, db);
     }
-    if let Learn::Visit(visit) = learn {
+    if let GradientSink::Visit(visit) = learn {
         visit(&format!("{}.bias", parameter.name), db);
     }
 }
@@ -166,7 +166,7 @@ pub(super) fn learn_biases(
 pub(super) fn visit_weights(
     context: &Context<'_>,
     parameter: &Parameter,
-    room: &mut GradientRoom,
+    room: &mut GradientBuffer,
     gradient: impl FnOnce(&mut [f32]),
     visit: &mut (dyn FnMut(&str, &[f32]) + Send),
 ) {
