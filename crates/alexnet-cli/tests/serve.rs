@@ -120,7 +120,7 @@ fn what_cannot_be_served_is_told() {
     fails(&["--model", "/nowhere/m.safetensors"], 1, "/nowhere/m.safetensors");
     fails(&["--model", "a="], 1, "--model a=");
     fails(&["--model", "m", "--host", "everywhere"], 2, "--host");
-    fails(&["--model", "m", "--timeout=-1"], 1, "--timeout");
+    fails(&["--model", "m", "--timeout=-1"], 2, "--timeout");
     fails(&["--model", "m", "--token-file", "/nowhere/t"], 1, "/nowhere/t");
 }
 
@@ -156,6 +156,6 @@ fn a_pipe_or_a_folder_is_no_model() {
     for path in [pipe.as_path(), folder.path()] {
         let output = alexnet(&["serve", "--port", "0", "--model"]).arg(path).output().expect("the program starts");
         let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), error.matches("this is no file").count()), (Some(1), 1), "{error}");
+        assert_eq!((output.status.code(), error.matches("not a file").count()), (Some(1), 1), "{error}");
     }
 }

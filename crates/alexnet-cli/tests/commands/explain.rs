@@ -173,7 +173,7 @@ fn classes_named_in_other_scripts_are_told_apart_in_a_drawing() {
         }
         let out = folder.path().join("out.png");
         let mut command = Command::new(env!("CARGO_BIN_EXE_alexnet"));
-        command.args(["data", "preview", text(&data), "--image-size", "64", "--count", "2", "--out", text(&out)]);
+        command.args(["-q", "data", "preview", text(&data), "--image-size", "64", "--count", "2", "--out", text(&out)]);
         let output = command.output().expect("the program");
         assert!(output.status.success(), "{output:?}");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -5,8 +5,7 @@ use super::sniff::{self, Content};
 use super::splits::Splits;
 use super::{Demand, LAYOUT, Source, Split, folder, is_picture, tar};
 use crate::escape::printable;
-use crate::{Error, Result, escape};
-use std::fs::File;
+use crate::{Error, Result, escape, files};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,11 +133,9 @@ impl Kind {
         if metadata.is_dir() {
             return Ok(Kind::Folder);
         }
-        if !metadata.is_file() {
-            return Err(Error::file(path, "not a regular file; give a folder or a file"));
-        }
+        let (file, _) = files::open_regular(path).map_err(io)?;
         let mut start = Vec::new();
-        File::open(path).map_err(io)?.take(sniff::START as u64).read_to_end(&mut start).map_err(io)?;
+        file.take(sniff::START as u64).read_to_end(&mut start).map_err(io)?;
         let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
         Ok(match sniff::content(&start) {
             Content::Image => Kind::Image,
