@@ -1,10 +1,20 @@
-//! AlexNet, whole: every published variant as data, engines that run them, and all that surrounds them.
+//! AlexNet: every published variant as data, engines that run them, training, evaluation, explanation and model files of five formats.
+//!
+//! ```no_run
+//! # fn main() -> alexnet::Result<()> {
+//! let mut classifier = alexnet::Classifier::open("best.safetensors")?;
+//! for p in classifier.predict("cat.jpg")?.top(5) {
+//!     println!("{} {:.1} %", p.label, 100.0 * p.probability);
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! Three ideas hold the crate together:
 //!
 //! 1. [`net::Net`] is data: a list of layers that shapes, counts, drawings, weight files and engines all read.
 //! 2. [`engine::Engine`] runs a net: trainer, evaluator and predictor know only this trait.
-//! 3. [`image::Preprocess`] travels with the weights: the same code turns a picture into numbers everywhere.
+//! 3. [`image::Preprocess`] travels with the weights: the same code turns an image into numbers everywhere.
 
 pub mod class_match;
 pub mod classifier;

@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }));
     use Align::{Left, Right};
     out::print(&format!(
-        "{}, {} x {} devices at {} Gbit/s, batch {}, {} epochs of {} pictures: a prediction, see docs/scaling.md\ndevice: {about}\n\n{}",
+        "{}, {} x {} devices at {} Gbit/s, batch {}, {} epochs of {} pictures: a prediction, see docs/guide/plan.md\ndevice: {about}\n\n{}",
         net.name,
         args.machines,
         args.devices,

@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn bytes_are_those_that_were_counted() {
-        // original-145 for 10 classes at batch 32, from docs/many-machines.md; what ranks say besides is some hundred bytes.
+        // original-145 for 10 classes at batch 32, from docs/guide/cluster.md; what ranks say besides is some hundred bytes.
         let net = by_name("original-145").unwrap().with_classes(10);
         for (ranks, way, counted) in [
             (2, Strategy::Data, 455_273_616.0),
