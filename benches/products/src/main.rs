@@ -64,7 +64,7 @@ fn table(batch: usize, threads: usize) -> Result<(), Box<dyn std::error::Error>>
     let team = ThreadPool::new(threads)?;
     let (isa, convolutions, precision) = (Isa::from_env()?, Convolutions::default(), Precision::F32);
     let context = Context { isa, threads: &team, convolutions, precision };
-    let peak = peak::flops(&context, peak::Factors::Floats, threads) / 1e9;
+    let peak = roofline::flops(&context, roofline::Factors::Floats, threads) / 1e9;
     println!("{isa}, batch {batch}, {threads} threads, peak {peak:.0} GFLOP/s");
     println!("{:8}{:>10}{:>7}{:>7}{:>10}{:>10}{:>17}", "", "M", "K", "N", "ours", "gemm", "matrixmultiply");
     for (name, rows, k, n) in SHAPES {
