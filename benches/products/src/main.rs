@@ -11,11 +11,11 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use alexnet_kernels::context::{Context, Convolutions, Precision};
+use alexnet_kernels::executor::Serial;
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::random::Key;
 use alexnet_kernels::thread_pool::ThreadPool;
-use alexnet_kernels::executor::Serial;
-use alexnet_kernels::{linear, peak};
+use alexnet_kernels::{linear, roofline};
 
 /// Layer, rows of A for a picture, K, N.
 const SHAPES: [(&str, usize, usize, usize); 8] = [
