@@ -5,12 +5,12 @@
 //! One device turns gradients into an update without writing them down. Reading pictures takes its own time of a device, if it has to do that.
 //!
 //! Copying: what is sent is also copied, and what is summed is written down, added and read again, by the same device, and while it does that
-//! it computes nothing: a rank has no processor to spare. The passes over memory are counted in the code of [`data`](super::data) and `sum`.
+//! it computes nothing: a rank has no processor to spare. The passes over memory are counted in the code of [`data_parallel`](super::data_parallel) and `tree_reduce`.
 //!
 //! Sending: what a rank sends takes its bytes over its share of the machine's link, and a latency for each message. In data
 //! parallel, gradients are summed as backward finishes layers, the last layer first, one after the other beside the rest of backward; then
 //! each updates its weights. In hybrid parallel only the convolutions' are; what goes in and out of the fully connected layers is waited for.
-//! Towers wait for every crossing. Bytes are those that [`data`](super::data), [`hybrid`](super::hybrid) and [`towers`](super::towers) count.
+//! Towers wait for every crossing. Bytes are those that [`data_parallel`](super::data_parallel), [`hybrid`](super::hybrid) and [`towers`](super::towers) count.
 //!
 //! Left out: ranks that are slower than others, switches that share what links promise. Devices that share a memory each have a part of its rate.
 

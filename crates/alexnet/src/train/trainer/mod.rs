@@ -133,7 +133,7 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// The same trainer as one of several ranks, whose engine is [spread](Engine::spread) over them and whose loaders are
+    /// The same trainer as one of several ranks, whose engine is [spread](Engine::distributed) over them and whose loaders are
     /// [cut](Loaders::with_cut) for them. All ranks train alike; rank 0 writes the files.
     #[must_use]
     pub fn with_ranks(mut self, ranks: Arc<dyn Communicator>) -> Self {
