@@ -73,7 +73,7 @@ pub(crate) struct Args {
     /// accepts requests for loopback names alone
     #[arg(long = "allow-host", value_name = "NAME", help_heading = "Address")]
     allow_hosts: Vec<String>,
-    /// Origin of another site whose pages may send requests, such as https://example.org, several times for several, or * for any
+    /// Origin of another site whose pages may send requests, such as `https://example.org`, several times for several, or * for any
     #[arg(long = "allow-origin", value_name = "ORIGIN", help_heading = "Address")]
     allow_origins: Vec<String>,
     /// Time for a stopping server to answer what it has taken, in seconds
