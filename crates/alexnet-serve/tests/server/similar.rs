@@ -128,7 +128,12 @@ fn a_pipe_among_the_known_images_holds_nobody_up() {
         stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
         std::io::Write::write_all(&mut stream, &crate::client::head("GET", &format!("/indexed?row={row}"), &[], 0)).unwrap();
         let answer = crate::client::answer(stream);
-        assert!(answer.status == 404 && answer.text().contains("regular file"), "{} {}", answer.status, answer.text());
+        assert!(
+            answer.status == 404 && answer.text().contains("a named pipe, not a file"),
+            "{} {}",
+            answer.status,
+            answer.text()
+        );
     }
     assert_eq!(running.post("/predict", &png(20, 20, 1)).status, 200);
 }
@@ -149,6 +154,6 @@ fn pipes_in_place_of_an_index_or_a_model_are_refused() {
     assert!(message.contains("index.npy") && message.contains("not a regular file"), "{message}");
     for path in [pipe.clone(), folder.path().to_path_buf()] {
         let message = start(&|model| model.path = path.clone());
-        assert!(message.contains("this is no file"), "{message}");
+        assert!(message.contains("so no file of a model"), "{message}");
     }
 }
