@@ -144,7 +144,7 @@ fn bad_requests_are_told_in_a_line_and_the_server_lives() {
     post("/explain?layer=fc6", &whole, 400, "fc6 has no maps");
     post("/explain?class=cow", &whole, 400, "cat, dog");
     post("/explain?kind=x", &whole, 400, "kind");
-    post("/explain", &whole[..100], 422, "Png");
+    post("/explain", &whole[..100], 422, "the file ends too early");
     post("/nowhere", &whole, 404, "openapi");
     post("/models", &whole, 405, "method");
     told(&running.get("/predict"), 405, "method");
