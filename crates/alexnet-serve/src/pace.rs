@@ -33,6 +33,12 @@ impl Pace {
         self.left = (self.left.saturating_sub(waited) + earned).min(self.most);
     }
 
+    /// Shortens the time that a client may pause.
+    pub(crate) fn limit(&mut self, most: Duration) {
+        self.most = self.most.min(most);
+        self.left = self.left.min(self.most);
+    }
+
     /// How much of the time has been used up.
     pub(crate) fn behind(&self) -> Duration {
         let waited = self.waiting.map_or(Duration::ZERO, |since| since.elapsed());
@@ -54,5 +60,8 @@ mod tests {
         assert_eq!(pace.behind(), Duration::ZERO);
         let end = pace.wait();
         assert!(end > Instant::now() + Duration::from_secs(3) && pace.wait() == end);
+        // The clock has been running: less is left from its start on.
+        pace.limit(Duration::from_secs(1));
+        assert_eq!(pace.wait(), end - Duration::from_secs(3));
     }
 }

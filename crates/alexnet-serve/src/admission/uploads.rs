@@ -1,7 +1,9 @@
 //! Request bodies in memory: counted as their bytes arrive, so that an announced length takes nothing.
 //!
 //! Where memory or places run out, bodies whose clients have stopped sending are given up first. A body that is being sent waits
-//! (its bytes stay with the client), except the oldest, so that there is always one that gets on. Small bodies have a reserve.
+//! (its bytes stay with the client), except the oldest, so that there is always one that gets on. But it waits as well for complete
+//! bodies, whose requests need nothing of the others: else one after the other would be the oldest, and all be in memory.
+//! Small bodies have a reserve.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +36,8 @@ pub(crate) struct Uploads {
 struct Inner {
     /// Bytes of arriving and of complete bodies.
     held: usize,
+    /// Of these, those of complete bodies.
+    complete: usize,
     /// By number, which grows: the first is the oldest.
     arriving: BTreeMap<u64, Arriving>,
     next: u64,
@@ -130,11 +134,13 @@ impl Upload {
             let changed = uploads.changed.notified();
             {
                 let mut inner = uploads.lock();
-                let (held, oldest) = (inner.held, inner.arriving.keys().next() == Some(&self.number));
+                let (held, complete) = (inner.held, inner.complete);
+                let oldest = inner.arriving.keys().next() == Some(&self.number);
                 let body = inner.arriving.get_mut(&self.number).ok_or_else(too_slow)?;
                 body.pace.moved(std::mem::take(&mut arrived));
                 let most = if body.bytes + count <= uploads.small { uploads.most + uploads.reserve } else { uploads.most };
-                if held + count <= most || oldest {
+                // A body is no larger than `most`, so that the oldest always gets on once the complete ones have gone.
+                if held + count <= most || oldest && complete + body.bytes + count <= uploads.most {
                     body.bytes += count;
                     inner.held += count;
                     return Ok(());
@@ -150,7 +156,10 @@ impl Upload {
 
     /// The body is complete: it takes memory until the result is dropped, but no place.
     pub(crate) fn complete(self) -> Held {
-        let bytes = self.uploads.lock().arriving.remove(&self.number).map_or(0, |body| body.bytes);
+        let mut inner = self.uploads.lock();
+        let bytes = inner.arriving.remove(&self.number).map_or(0, |body| body.bytes);
+        inner.complete += bytes;
+        drop(inner);
         self.uploads.changed.notify_waiters();
         Held { uploads: self.uploads.clone(), bytes }
     }
@@ -180,7 +189,48 @@ pub(crate) struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.uploads.lock().held -= self.bytes;
+        let mut inner = self.uploads.lock();
+        inner.held -= self.bytes;
+        inner.complete -= self.bytes;
+        drop(inner);
         self.uploads.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        match future.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn bodies_at_work_keep_the_oldest_that_arrives_waiting() {
+        let limits = Limits::default();
+        let uploads = Uploads::new(&limits);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _time = runtime.enter();
+        let first = uploads.begin().unwrap();
+        poll(pin!(first.add(limits.body))).expect("room").unwrap();
+        // It is not the oldest, and waits.
+        let second = uploads.begin().unwrap();
+        assert!(poll(pin!(second.add(limits.body))).is_none());
+        // It is the oldest now, and waits for the complete one, as twelve others would.
+        let complete = first.complete();
+        assert!(poll(pin!(second.add(limits.body))).is_none());
+        let small = uploads.begin().unwrap();
+        poll(pin!(small.add(uploads.small))).expect("room").unwrap();
+        drop(complete);
+        poll(pin!(second.add(limits.body - uploads.small))).expect("room").unwrap();
+        poll(pin!(second.add(uploads.small))).expect("room").unwrap();
+        drop((second, small));
+        let inner = uploads.lock();
+        assert_eq!((inner.held, inner.complete, inner.arriving.len()), (0, 0, 0));
     }
 }

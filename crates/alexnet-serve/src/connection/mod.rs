@@ -7,6 +7,7 @@ mod socket;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -128,6 +129,8 @@ async fn serve(stream: TcpStream, open: Open, shared: Arc<Shared>, routes: axum:
     poll_fn(|context| {
         if !told && stop.as_mut().poll(context).is_ready() {
             told = true;
+            // The socket sees this when hyper tries to write again, which it does below.
+            peer.stopping.store(true, Ordering::Relaxed);
             leaving.as_mut().reset(Instant::now() + FIRST);
             connection.as_mut().graceful_shutdown();
         }
@@ -136,7 +139,7 @@ async fn serve(stream: TcpStream, open: Open, shared: Arc<Shared>, routes: axum:
             return Poll::Ready(());
         }
         let (phase, _) = peer.phase();
-        let blocked = peer.blocked.load(std::sync::atomic::Ordering::Relaxed);
+        let blocked = peer.blocked.load(Ordering::Relaxed);
         if told && phase == Phase::Idle && !blocked && leaving.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }

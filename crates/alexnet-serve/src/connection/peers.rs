@@ -42,6 +42,8 @@ pub(crate) struct Peer {
     pub(super) blocked: AtomicBool,
     /// Answers that take memory of [`Answers`](crate::admission::Answers).
     pub(crate) large_answers: AtomicUsize,
+    /// The server stops: the client has less time to read on.
+    pub(super) stopping: AtomicBool,
     /// It is to be closed for others.
     pub(super) close: Notify,
 }
@@ -61,6 +63,7 @@ impl Peer {
             phase: Mutex::new((Phase::Idle, Instant::now())),
             blocked: AtomicBool::new(false),
             large_answers: AtomicUsize::new(0),
+            stopping: AtomicBool::new(false),
             close: Notify::new(),
         }
     }

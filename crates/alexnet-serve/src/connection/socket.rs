@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -12,6 +13,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::peers::Peer;
 use crate::pace::Pace;
+
+/// How long a client may pause while it reads an answer of a server that stops.
+const STOPPING: Duration = Duration::from_secs(1);
 
 /// The stream, shared with whoever watches whether the client is still there.
 #[derive(Clone)]
@@ -63,6 +67,9 @@ impl Socket {
             return Poll::Ready(result);
         }
         self.peer.blocked.store(true, Ordering::Relaxed);
+        if self.peer.stopping.load(Ordering::Relaxed) {
+            self.pace.limit(STOPPING);
+        }
         let until = self.pace.wait();
         if self.deadline.deadline() != until {
             self.deadline.as_mut().reset(until);

@@ -1,5 +1,6 @@
 //! `POST /v2/models/NAME/infer`: tensors or picture files in, logits or probabilities out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use alexnet::predict::guesses;
@@ -14,7 +15,7 @@ use crate::Shared;
 use crate::admission::{INPUT, Need};
 use crate::model::Loaded;
 use crate::problem::Problem;
-use crate::tensors::{Asked, Input, Output, answer, check_body, estimate};
+use crate::tensors::{Asked, Input, Output, answer, check_body, estimate, numbers};
 
 const HEAD: HeaderName = HeaderName::from_static("inference-header-content-length");
 
@@ -50,10 +51,11 @@ pub(super) async fn infer(
             let asked = check_body(&whole.bytes, head.as_deref(), size);
             asked.map(|asked| (asked, whole))
         };
-        // The bytes themselves are counted already; what is read takes up to twice as many.
+        // The bytes themselves are counted already; numbers in JSON take up to twice as many.
         let (Asked { id, input, outputs }, whole) = in_turn(&job, 2 * length, read).await?.map_err(Problem::bad)?;
         let n = match &input {
             Input::Tensor(values) => values.len() / model.input_len(),
+            Input::Binary(range) => range.len() / (4 * model.input_len()),
             Input::Pictures(files) => files.len(),
         };
         let asked = Asked { id, input: Input::Pictures(Vec::new()), outputs };
@@ -65,7 +67,15 @@ pub(super) async fn infer(
             Input::Tensor(values) => {
                 let job = Job::new(shared, &peer, deadline, n as u64 * INPUT)?;
                 drop((whole, coming));
-                let logits = tensor(&job, model, values).await?;
+                let logits = tensor(&job, model, n, move |part| values[part].to_vec()).await?;
+                (job, logits)
+            }
+            Input::Binary(bytes) => {
+                let job = Job::new(shared, &peer, deadline, n as u64 * INPUT)?;
+                drop(coming);
+                // A part of the body becomes numbers in its turn.
+                let values = move |part: Range<usize>| numbers(&whole.bytes[bytes.clone()].as_chunks().0[part]).collect();
+                let logits = tensor(&job, model, n, values).await?;
                 (job, logits)
             }
             Input::Pictures(files) => {
@@ -83,31 +93,35 @@ pub(super) async fn infer(
     .await
 }
 
-/// Logits of preprocessed images, through the network in batches beside those of others.
-async fn tensor(job: &Job, model: &Arc<Loaded>, values: Vec<f32>) -> Result<Vec<f32>, Problem> {
+/// Logits of `count` preprocessed images, through the network in batches beside those of others. `values` gives some of their numbers.
+async fn tensor(
+    job: &Job,
+    model: &Arc<Loaded>,
+    count: usize,
+    values: impl Fn(Range<usize>) -> Vec<f32> + Send + Sync + 'static,
+) -> Result<Vec<f32>, Problem> {
     let len = model.input_len();
     // Half a batch at a time, so that others get on between.
     let most = model.batch.div_ceil(2).min(job.shared.admission.scheduler.most_inputs());
-    let need = |inputs| Need { inputs, ..Need::default() };
-    if values.len() <= most * len {
-        let count = values.len() / len;
-        let room = job.ticket.turn(need(count), count as u64 * INPUT).await?;
-        return model.lane.infer(values, count, room).await;
-    }
     let (values, mut tasks) = (Arc::new(values), JoinSet::new());
-    let parts = values.len().div_ceil(most * len);
+    let parts = count.div_ceil(most);
     for i in 0..parts {
         let (job, model, values) = (job.clone(), model.clone(), values.clone());
+        let coming = model.lane.coming();
         tasks.spawn(async move {
-            let range = i * most * len..values.len().min((i + 1) * most * len);
-            let count = range.len() / len;
+            let part = i * most..count.min((i + 1) * most);
             let result = async {
-                let room = job.ticket.turn(need(count), count as u64 * INPUT).await?;
-                model.lane.infer(values[range].to_vec(), count, room).await
+                let need = Need { inputs: part.len(), ..Need::default() };
+                let room = job.ticket.turn(need, part.len() as u64 * INPUT).await?;
+                let images = values(part.start * len..part.end * len);
+                drop((values, coming));
+                model.lane.infer(images, part.len(), room).await
             };
             (i, result.await)
         });
     }
+    // The last of the tasks lets the body go.
+    drop(values);
     let mut logits = vec![Vec::new(); parts];
     while let Some(done) = tasks.join_next().await {
         let (i, part) = done.map_err(|_| Problem::ours("the server failed on this request; please report it"))?;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use alexnet::image::decode::{DecodeLimits, decode_with};
+use alexnet::image::decode::{DecodeLimits, MAX_PIXELS, decode_with};
 use alexnet::image::{Picture, Preprocess};
 use alexnet::predict;
 use axum::body::Body;
@@ -15,7 +15,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::admission::{Grant, INPUT, Need, Ticket};
 use crate::body::{self, Whole};
 use crate::connection::Peer;
-use crate::image_header;
+use crate::image_header::{self, Header};
 use crate::model::Loaded;
 use crate::problem::Problem;
 use crate::tensors::MOST_IMAGES;
@@ -152,7 +152,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     let header = image_header::header(bytes.as_ref());
     let available = shared.admission.scheduler.memory();
     let (pixels, memory) = match header {
-        Some(header) if header.pixels() > shared.limits.pixels => (0, 0),
+        Some(header) if header.pixels() > shared.limits.pixels => return Err(too_many_pixels(header, shared.limits.pixels)),
         Some(header) if header.memory() > available => {
             let (needs, has) = (header.memory() / 1_000_000, available / 1_000_000);
             return Err(Problem::unanswerable(format!(
@@ -183,6 +183,20 @@ pub(super) async fn decoded<T: Send + 'static>(
         Ok((Err(why), _)) => Err(Problem::unanswerable(why)),
         Err(_) => Err(Problem::ours("the server failed on this picture; please report it")),
     }
+}
+
+fn too_many_pixels(header: Header, most: u64) -> Problem {
+    let Header { width, height, bytes_per_pixel } = header;
+    let megapixels = header.pixels().div_ceil(1_000_000);
+    let larger = match header.pixels() {
+        pixels if pixels > MAX_PIXELS => String::new(),
+        _ => format!(
+            ", or start the server with --max-pixels {megapixels}000000 (decoding then takes up to {} MB)",
+            megapixels * bytes_per_pixel
+        ),
+    };
+    let message = format!("claims to have {width} x {height} pixels; more than {most} are refused: send a smaller image{larger}");
+    Problem::unanswerable(message)
 }
 
 /// The part of a body that is one picture.

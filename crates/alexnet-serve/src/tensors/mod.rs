@@ -8,6 +8,7 @@ mod tests;
 mod write;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
@@ -40,6 +41,8 @@ pub struct Asked {
 pub enum Input {
     /// `[n, 3, size, size]`, all of them numbers.
     Tensor(Vec<f32>),
+    /// The same, little-endian, in these bytes of the body.
+    Binary(Range<usize>),
     /// JPEG, PNG, ...
     Pictures(Vec<Vec<u8>>),
 }
@@ -198,7 +201,7 @@ pub fn check_body(body: &[u8], head: Option<&str>, size: usize) -> Result<Asked,
         return Err(format!("the id has more than {LONGEST_ID} bytes"));
     }
     let input = match (&*tensor.name, &*tensor.datatype) {
-        (INPUT, "FP32") => floats(tensor, binary, size)?,
+        (INPUT, "FP32") => floats(tensor, binary, body.len() - binary.len(), size)?,
         (PICTURE, "BYTES") => files(tensor, binary)?,
         (name, datatype) => {
             let (name, datatype) = (short(name), short(datatype));
@@ -244,7 +247,7 @@ fn binary_part<'a>(tensor: &Tensor<'_>, binary: &'a [u8]) -> Result<Option<&'a [
     }
 }
 
-fn floats(tensor: Tensor<'_>, binary: &[u8], size: usize) -> Result<Input, String> {
+fn floats(tensor: Tensor<'_>, binary: &[u8], start: usize, size: usize) -> Result<Input, String> {
     let binary = binary_part(&tensor, binary)?;
     let pixels = size as u64;
     let fits = matches!(tensor.shape.0[..], [n, 3, h, w] if n > 0 && h == pixels && w == pixels);
@@ -252,25 +255,35 @@ fn floats(tensor: Tensor<'_>, binary: &[u8], size: usize) -> Result<Input, Strin
     let (true, Some(len)) = (fits, len) else {
         return Err(format!("{INPUT} has the shape {:?}; send [n, 3, {size}, {size}]", tensor.shape.0));
     };
-    let values = match (binary, tensor.data) {
+    let finite = |at: Option<(usize, f32)>| match at {
+        Some((at, value)) => Err(format!("{INPUT}: value {at} is {value}, not a finite number")),
+        None => Ok(()),
+    };
+    match (binary, tensor.data) {
         (Some(bytes), _) => {
             let (words, rest) = bytes.as_chunks();
             if !rest.is_empty() || words.len() as u64 != len {
                 return Err(format!("{INPUT}: {} bytes for {len} values of 4 bytes", bytes.len()));
             }
-            words.iter().map(|&word| f32::from_le_bytes(word)).collect()
+            finite(numbers(words).enumerate().find(|(_, value)| !value.is_finite()))?;
+            Ok(Input::Binary(start..start + bytes.len()))
         }
-        (None, Some(data)) if data.texts.is_empty() => data.numbers,
-        (None, Some(_)) => return Err(format!("{INPUT}: texts where numbers belong")),
-        (None, None) => return Err(format!("{INPUT} has no data")),
-    };
-    if values.len() as u64 != len {
-        return Err(format!("{INPUT}: {} values for the shape {:?}", values.len(), tensor.shape.0));
+        (None, Some(mut data)) if data.texts.is_empty() => {
+            if data.numbers.len() as u64 != len {
+                return Err(format!("{INPUT}: {} values for the shape {:?}", data.numbers.len(), tensor.shape.0));
+            }
+            finite(data.numbers.iter().copied().enumerate().find(|(_, value)| !value.is_finite()))?;
+            data.numbers.shrink_to_fit();
+            Ok(Input::Tensor(data.numbers))
+        }
+        (None, Some(_)) => Err(format!("{INPUT}: texts where numbers belong")),
+        (None, None) => Err(format!("{INPUT} has no data")),
     }
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(at) => Err(format!("{INPUT}: value {at} is {}, not a finite number", values[at])),
-        None => Ok(Input::Tensor(values)),
-    }
+}
+
+/// The numbers of [`Input::Binary`].
+pub(crate) fn numbers(words: &[[u8; 4]]) -> impl Iterator<Item = f32> {
+    words.iter().map(|&word| f32::from_le_bytes(word))
 }
 
 fn files(tensor: Tensor<'_>, binary: &[u8]) -> Result<Input, String> {

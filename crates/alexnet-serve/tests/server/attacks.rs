@@ -222,6 +222,19 @@ fn who_does_not_read_loses_the_connection() {
 }
 
 #[test]
+fn a_stopping_server_does_not_wait_for_those_who_do_not_read() {
+    let mut running = Running::start(|settings| {
+        settings.limits.stall = Duration::from_secs(30);
+        settings.limits.grace = Duration::from_secs(30);
+    });
+    let slow: Vec<TcpStream> = (0..4).map(|_| never_reads(&running)).collect();
+    let since = Instant::now();
+    running.stop();
+    assert!(since.elapsed() < Duration::from_secs(10), "it waited for {:?}", since.elapsed());
+    drop(slow);
+}
+
+#[test]
 fn a_full_server_sees_that_it_is_to_stop() {
     let mut running = Running::start(|settings| {
         settings.limits.connections = 2;

@@ -130,8 +130,8 @@ fn bad_requests_are_told_in_a_line_and_the_server_lives() {
     let post = |path: &str, body: &[u8], status: u16, part: &str| told(&running.post(path, body), status, part);
     post("/predict", b"", 400, "body is empty");
     post("/predict", b"hello", 422, "not a JPEG, PNG");
-    post(crops, &whole[..whole.len() / 2], 422, "ends too early");
-    post("/predict", &[0xFF, 0xD8, 0xFF, 0xE0, 0, 16], 422, "JPEG");
+    post(crops, &whole[..whole.len() / 2], 422, "the file ends too early");
+    post("/predict", &[0xFF, 0xD8, 0xFF, 0xE0, 0, 16], 422, "the file ends too early");
     // 100,000 x 100,000 pixels: 30 GB.
     post("/predict", &enormous_png(), 422, "1000000 are refused");
     post("/predict", &png(1001, 1000, 1), 422, "1000000 are refused");
@@ -144,7 +144,7 @@ fn bad_requests_are_told_in_a_line_and_the_server_lives() {
     post("/explain?layer=fc6", &whole, 400, "fc6 has no maps");
     post("/explain?class=cow", &whole, 400, "cat, dog");
     post("/explain?kind=x", &whole, 400, "kind");
-    post("/explain", &whole[..100], 422, "ends too early");
+    post("/explain", &whole[..100], 422, "the file ends too early");
     post("/nowhere", &whole, 404, "openapi");
     post("/models", &whole, 405, "method");
     told(&running.get("/predict"), 405, "method");
