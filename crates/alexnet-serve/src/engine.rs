@@ -171,6 +171,7 @@ impl Runner {
                     let turn = self.turn.clone();
                     let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
                     task(&mut *self.engine);
+                    self.engine.release_gradient_memory();
                 }
                 Work::Infer(first) => {
                     let jobs = self.gather(first);

@@ -451,7 +451,11 @@ fn steady_answers_have_the_same_bits_whatever_is_beside_a_picture() {
                     engine.infer(images, &mut logits).unwrap();
                     all.extend_from_slice(&logits);
                     // Gradients want weights in another order; that must not change a bit either.
-                    engine.input_gradient(&images[..one], &[0]).unwrap();
+                    let gradient = engine.input_gradient(&images[..one], &[0]).unwrap();
+                    // Nor must it change one that they are freed again.
+                    engine.release_gradient_memory();
+                    assert_eq!(engine.input_gradient(&images[..one], &[0]).unwrap(), gradient);
+                    engine.release_gradient_memory();
                 }
                 all
             };

@@ -86,6 +86,9 @@ pub trait Engine {
     /// would differ in its last digits.
     fn prepare_training(&mut self) {}
 
+    /// Frees what gradients needed and inference does not, where it can be made again.
+    fn release_gradient_memory(&mut self) {}
+
     /// The engine as one that can begin in the middle of its net, if it can.
     fn split(&mut self) -> Option<&mut dyn split::SplitEngine> {
         None

@@ -356,6 +356,10 @@ impl Engine for Cpu {
         self.parameters.iter_mut().for_each(|parameter| parameter.trains = true);
     }
 
+    fn release_gradient_memory(&mut self) {
+        self.parameters.iter_mut().for_each(parameters::Parameter::release_packed);
+    }
+
     fn split(&mut self) -> Option<&mut dyn SplitEngine> {
         Some(self)
     }

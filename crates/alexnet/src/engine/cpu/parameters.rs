@@ -127,6 +127,14 @@ impl Parameter {
         }
     }
 
+    /// Frees packed weights of a layer whose inference reads file order for any number of images: 214 MB of torchvision's linear layers, which
+    /// a gradient had packed beside them.
+    pub(super) fn release_packed(&mut self) {
+        if self.steady && self.file_order.is_some() {
+            self.weights = Buffer::default();
+        }
+    }
+
     /// Makes room for velocities, all zeros, unless there is some, and forgets what a step will make stale. The weights must
     /// be packed.
     pub(super) fn ready_to_train(&mut self) {
