@@ -21,21 +21,24 @@ fn sixty_images_are_learnt_with_no_other_option() {
     let (set, run) = (folder.path().join("set"), folder.path().join("run"));
     sixty(&set);
     // A small net, and few epochs, so that the test is short: with batches of 32 they were 6 steps, which left the loss above 3.
-    let small = ["--net", "caffenet", "--image-size", "67", "--epochs", "6", "--no-report", "--out"];
+    let small = ["--net", "caffenet", "--image-size", "67", "--epochs", "12", "--no-report", "--out"];
     let output = alexnet(&[&["train", text(&set)], &small[..], &[text(&run)]].concat());
     let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{warned}");
-    assert!(said.contains("batch 6, learning rate 0.001") && said.contains("chosen for a small set"), "{said}");
-    assert!(warned.contains("only 6 images to validate with") && warned.contains("--from"), "{warned}");
+    assert!(said.contains("batch 6, learning rate 0.0015") && said.contains("chosen for a small set"), "{said}");
+    assert!(warned.contains("only 12 images to validate with") && warned.contains("--from"), "{warned}");
     assert!(!warned.contains("not learning") && !warned.contains("exploded"), "{warned}");
     let csv = std::fs::read_to_string(run.join("metrics.csv")).expect("the metrics");
     let last: Vec<&str> = csv.lines().last().expect("a row").split(',').collect();
     let (steps, loss, top1): (u64, f64, f64) =
         (last[1].parse().expect("steps"), last[3].parse().expect("a loss"), last[4].parse().expect("a share"));
-    assert!(steps == 54 && loss < 0.5 && top1 > 0.8, "{csv}");
+    assert!(steps == 96 && loss < 0.5 && top1 > 0.8, "{csv}");
     let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
     assert!(
-        config.contains("batch = 6\n") && config.contains("drop_last = false") && config.contains("best = \"last\""),
+        config.contains("batch = 6\n")
+            && config.contains("val_share = 0.2\n")
+            && config.contains("drop_last = false")
+            && config.contains("best = \"last\""),
         "{config}"
     );
     // It stays so: resumed, and with options that repeat it.
@@ -55,7 +58,13 @@ fn sixty_images_are_learnt_with_no_other_option() {
     let output = alexnet(&arguments);
     assert!(String::from_utf8_lossy(&output.stderr).contains("leave 22 of 54 images out"), "{output:?}");
     let config = std::fs::read_to_string(plain.join("config.toml")).expect("the settings");
-    assert!(config.contains("lr = 0.003") && config.contains("drop_last = true") && !config.contains("best ="), "{config}");
+    assert!(
+        config.contains("lr = 0.003")
+            && config.contains("drop_last = true")
+            && config.contains("val_share = 0.1\n")
+            && !config.contains("best ="),
+        "{config}"
+    );
 
     // Without --model, the newest run's is proposed.
     let runs = folder.path().join("runs/caffenet-3");

@@ -65,7 +65,7 @@ pub(crate) struct Args {
     /// Validation pictures, likewise [default: a share of the training pictures]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     val: Option<PathBuf>,
-    /// Share of the training pictures held out where --val is not given [default: 0.1]
+    /// Share of the training pictures held out where --val is not given [default: 0.1; 0.2 with --recipe quick where fewer than 640 would be left to train with]
     #[arg(long, value_name = "SHARE", conflicts_with = "val", value_parser = numbers::share, help_heading = "Data")]
     val_share: Option<f64>,
     /// The network; `alexnet nets` lists them. With --from: which one FILE is, where it does not tell [default: torchvision]
@@ -188,8 +188,16 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let mut start =
         start.map(|model| begin::at_size(model, config.image_size)).transpose().context("--image-size with --from")?;
     let own_split = args.val_share.is_none() && resumed.is_none();
-    let (train, val) = pictures(&mut config, own_split, quiet || !first)?;
+    let (mut train, mut val) = pictures(&mut config, own_split, quiet || !first)?;
+    let more_held_out = own_split && resolve::more_held_out(args, &mut config, train.len());
+    if more_held_out {
+        (train, val) = pictures(&mut config, false, true)?;
+    }
     let adapted = resumed.is_none() && resolve::small_set(args, &mut config, train.len(), val.len());
+    let adapted = adapted.then_some(match more_held_out {
+        true => "batch, learning rate, epochs, warm-up and a larger share to validate with",
+        false => "batch, learning rate, epochs and warm-up",
+    });
     let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
     let head = match (start.as_mut(), &saved) {
         // The state of a run names its classes.

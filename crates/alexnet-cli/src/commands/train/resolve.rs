@@ -67,10 +67,24 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
     Ok(config)
 }
 
+/// Whether the options leave the recipe open to changes for a small set.
+fn adapts(args: &Args, config: &Config) -> bool {
+    // Who chose a batch or a rate has a plan; a model to start from is the recipe `finetune`'s.
+    args.batch.is_none() && args.lr.is_none() && config.from.is_none()
+}
+
+/// Holds out a larger share of a small set, which has `train` training images with the usual one. Returns whether it did.
+pub(super) fn more_held_out(args: &Args, config: &mut Config, train: usize) -> bool {
+    let more = config.data.is_some() && config.val.is_none() && adapts(args, config) && config.recipe.adapts_to(train);
+    if more {
+        config.val_share = recipe::SMALL_SET_VAL_SHARE;
+    }
+    more
+}
+
 /// Changes the default recipe of a new run for a small set, where the options leave that open. Returns whether it did.
 pub(super) fn small_set(args: &Args, config: &mut Config, train: usize, validation: usize) -> bool {
-    // Who chose a batch or a rate has a plan; a model to start from is the recipe `finetune`'s.
-    if args.batch.is_some() || args.lr.is_some() || config.from.is_some() {
+    if !adapts(args, config) {
         return false;
     }
     let mut recipe = config.recipe.clone().for_small_set(train, validation);

@@ -60,7 +60,7 @@ impl Show {
         self.bar.suspend(|| crate::out::say(text));
     }
 
-    /// The settings. `adapted`: the recipe was changed for a small set.
+    /// The settings. `adapted`: what was chosen for a small set.
     pub(super) fn begin(
         &mut self,
         config: &Config,
@@ -68,7 +68,7 @@ impl Show {
         train: &Arc<dyn Source>,
         val: &Arc<dyn Source>,
         folder: &Path,
-        adapted: bool,
+        adapted: Option<&str>,
     ) -> anyhow::Result<()> {
         (self.classes, self.last_is_best) = (train.classes().len(), config.recipe.best == Choice::Last);
         if self.json || self.quiet {
@@ -96,10 +96,8 @@ impl Show {
             recipe.lr,
             crate::out::path(folder)
         ));
-        if adapted {
-            self.line(
-                "chosen for a small set: batch, learning rate, epochs and warm-up; --batch or --lr leave the recipe as it is",
-            );
+        if let Some(adapted) = adapted {
+            self.line(&format!("chosen for a small set: {adapted}; --batch or --lr leave the recipe as it is"));
         }
         if self.last_is_best && !val.is_empty() {
             self.line(&format!(

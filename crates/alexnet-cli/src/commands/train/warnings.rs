@@ -92,7 +92,8 @@ fn symptom(losses: &[f64], classes: usize, epochs: usize) -> Option<Symptom> {
     }
     // The first epochs of a long run may well be flat.
     let patience = PATIENCE.max(epochs / 5);
-    let flat = losses.len() >= patience && losses[losses.len() - PATIENCE..].iter().all(|loss| *loss > 0.97 * chance);
+    let flat =
+        losses.len() >= patience && losses[losses.len() - PATIENCE..].iter().all(|loss| (0.97..1.3).contains(&(loss / chance)));
     flat.then_some(Symptom::NotLearning)
 }
 
@@ -114,6 +115,9 @@ mod tests {
         assert!(said[1].contains("not learning") && said[1].contains("ln(3) = 1.10"), "{}", said[1]);
         let mut warnings = Warnings::default();
         assert!([2.6, 1.76, 1.1, 0.9].iter().all(|loss| warnings.epoch(*loss, 10, 4).is_none()));
+        // A loss far above that of guessing is not called the same.
+        let mut warnings = Warnings::default();
+        assert!([1.0, 1.19, 1.1, 1.2, 1.15].iter().all(|loss| warnings.epoch(*loss, 2, 4).is_none()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod tests;
 
 pub use carry::Position;
 pub use named::{KNOWN_CLASSES, NAMES, named};
-pub use small::FEW_TO_VALIDATE;
+pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 
 use crate::engine::MomentumForm;
 use crate::image::colour::Strength;
@@ -149,8 +149,8 @@ pub enum Init {
     /// He et al. 2015: deviation sqrt(2 / fan_in), biases 0, so that signals neither die nor grow from layer to layer. With
     /// the initialisation of 2012 or of PyTorch, AlexNet may stay at a loss of ln(classes) for long on a small set.
     He,
-    /// He et al. 2015 for layers whose inputs dropout has not yet enlarged in the mean of squares, and a last layer that gives almost nothing.
-    /// So the first steps are even, at a small batch and a rate that would otherwise make the loss rise fourfold at first.
+    /// He et al. 2015 for layers whose inputs neither maximum pools nor dropout have yet enlarged in the mean of squares, and a last layer that
+    /// gives almost nothing. So the first steps are even, at a small batch and a rate that would otherwise make the loss rise fourfold at first.
     HeDropout,
 }
 
