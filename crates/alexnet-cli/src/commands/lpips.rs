@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     };
     let mut lpips = Lpips::new(&trunk, heads, args.threads)?;
     if args.linear.is_none() && !quiet {
-        eprintln!("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
+        out::note("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
     }
     let (all, mut results, mut errors) = (pairs.len(), Vec::new(), Vec::new());
     for pair in pairs {

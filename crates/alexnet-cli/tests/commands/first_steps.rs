@@ -57,6 +57,12 @@ fn sixty_images_are_learnt_with_no_other_option() {
     let config = std::fs::read_to_string(plain.join("config.toml")).expect("the settings");
     assert!(config.contains("lr = 0.003") && config.contains("drop_last = true") && !config.contains("best ="), "{config}");
 
+    // Validation on the training images is said to be that.
+    let same = folder.path().join("same");
+    let validated = ["--max-steps", "1", "--val", text(&set), "--out", text(&same)];
+    let output = alexnet(&[&["train", text(&set)], &small[..small.len() - 1], &validated[..]].concat());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the validation images are the training images"), "{output:?}");
+
     // Without --model, the newest run's is proposed.
     let runs = folder.path().join("runs/caffenet-3");
     std::fs::create_dir_all(&runs).expect("a folder");

@@ -130,7 +130,11 @@ struct Scan {
 impl Scan {
     fn of(path: &Path) -> Result<Scan> {
         let io = |error| Error::io(path, error);
-        let broken = |error: std::io::Error| Error::file(path, format!("broken tar: {error}"));
+        // Damaged numbers are quoted by the tar crate with the bytes around them, whatever these are.
+        let broken = |error: std::io::Error| match error.to_string() {
+            why if why.starts_with("numeric field") => Error::file(path, "no tar, or damaged: a header without numbers"),
+            why => Error::file(path, format!("broken tar: {why}")),
+        };
         let text = |bytes: &[u8]| {
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with such names"))

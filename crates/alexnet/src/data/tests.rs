@@ -333,3 +333,13 @@ fn pipes_are_never_opened() {
         }
     }
 }
+
+#[test]
+fn bytes_that_are_no_tar_are_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("noise.tar");
+    let noise: Vec<u8> = (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
+    fs::write(&path, noise).unwrap();
+    let why = open(&path).err().unwrap().to_string();
+    assert!(why.ends_with("no tar, or damaged: a header without numbers"), "{why}");
+}

@@ -3,6 +3,7 @@
 use super::pace::Pace;
 use super::spread::Parallel;
 use super::warnings::{self, Setting, Warnings};
+use crate::out;
 use crate::progress::duration;
 use alexnet::data::Source;
 use alexnet::net::Net;
@@ -115,7 +116,7 @@ impl Show {
     fn warn_before(&self, config: &Config, train: usize, validation: usize) {
         let (recipe, from, own) = (&config.recipe, config.from.is_some(), config.data.is_some());
         if !self.quiet {
-            warnings::before(&Setting { recipe, train, validation, from, own }).iter().for_each(|line| eprintln!("{line}"));
+            warnings::before(&Setting { recipe, train, validation, from, own }).iter().for_each(|line| out::note(line));
         }
     }
 
@@ -231,7 +232,7 @@ impl Show {
         }
         let warning = row.train_loss.and_then(|loss| self.warnings.epoch(loss, self.classes, self.epochs));
         if let Some(warning) = warning.filter(|_| !self.quiet) {
-            self.bar.suspend(|| eprintln!("{warning}"));
+            self.bar.suspend(|| out::note(&warning));
         }
     }
 
