@@ -25,6 +25,7 @@ fn sixty_images_are_learnt_with_no_other_option() {
     let output = alexnet(&[&["train", text(&set)], &small[..], &[text(&run)]].concat());
     let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{warned}");
+    assert!(said.contains("validation: loss") && !said.contains("top-5"), "{said}");
     assert!(said.contains("batch 6, learning rate 0.001") && said.contains("chosen for a small set"), "{said}");
     assert!(warned.contains("only 6 images to validate with") && warned.contains("--from"), "{warned}");
     assert!(!warned.contains("not learning") && !warned.contains("exploded"), "{warned}");
@@ -136,4 +137,10 @@ fn a_run_on_a_large_set_has_the_recipe_as_it_is() {
         assert!(config.contains(&format!("{line}\n")), "no {line} in {config}");
     }
     assert!(!config.contains("best ="), "{config}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fails(1, &["lpips", "--model", "none.pth", text(folder.path()), "nowhere"], &["nowhere", "No such file"]);
 }

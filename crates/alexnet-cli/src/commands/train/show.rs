@@ -210,7 +210,7 @@ impl Show {
         if self.json {
             self.row(row, true, None);
         } else if !self.quiet {
-            self.line(&format!("before: {}", validated(row)));
+            self.line(&format!("before: {}", validated(row, self.classes)));
         }
     }
 
@@ -220,7 +220,7 @@ impl Show {
         if self.json {
             self.row(row, best, Some((seconds, rate)));
         } else if !self.quiet {
-            let val = if row.val.is_some() { format!(" | {}", validated(row)) } else { String::new() };
+            let val = if row.val.is_some() { format!(" | {}", validated(row, self.classes)) } else { String::new() };
             self.line(&format!(
                 "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} pictures/s{}",
                 row.epoch,
@@ -310,9 +310,10 @@ impl Show {
     }
 }
 
-/// What validation found, as people read it.
-fn validated(row: &Row) -> String {
+/// What validation found, as people read it. Among five classes or fewer the right one is always in the first five.
+fn validated(row: &Row, classes: usize) -> String {
     row.val.map_or(String::new(), |v| {
-        format!("validation: loss {:.4}, top-1 {:.2} %, top-5 {:.2} %", v.loss, v.top1 * 100.0, v.top5 * 100.0)
+        let top5 = if classes > 5 { format!(", top-5 {:.2} %", v.top5 * 100.0) } else { String::new() };
+        format!("validation: loss {:.4}, top-1 {:.2} %{top5}", v.loss, v.top1 * 100.0)
     })
 }
