@@ -1,5 +1,8 @@
 //! The program `alexnet`.
 
+// These panic where the reader of the output has gone; `out` does not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod arguments;
 mod commands;
 mod data_set;
@@ -118,7 +121,7 @@ fn main() -> ExitCode {
         Command::Man(args) => commands::man::run(&args, Cli::command()),
     };
     if let Some(note) = alexnet::draw::text::missing_letters() {
-        eprintln!("note: {note}");
+        out::note(&format!("note: {note}"));
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,15 +2,36 @@
 
 use crate::out;
 use alexnet::weights::{self, Model};
+use anyhow::bail;
 use std::path::Path;
 
-/// Opens a model file. What of it is not used is said on standard error: a second net in it, or layers of somebody else, may be what
-/// was meant.
-pub(crate) fn open(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
+/// Opens a model file to compute with it. What of it is not used is said on standard error: a second net in it, or layers of
+/// somebody else, may be what was meant.
+///
+/// # Errors
+/// It cannot be read, or holds values that are not finite.
+pub(crate) fn open(path: &Path, net: Option<&str>) -> anyhow::Result<Model> {
+    let model = open_as_it_is(path, net)?;
+    finite(path, &model)?;
+    Ok(model)
+}
+
+/// Refuses a model with NaN or infinity in it, as training that ran away leaves it: an accuracy, a feature or a drawing of it would look
+/// like any other.
+pub(crate) fn finite(path: &Path, model: &Model) -> anyhow::Result<()> {
+    let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+    if let Some((name, _)) = model.tensors.iter().find(|(_, values)| broken(values)) {
+        bail!("{}: its answers are no numbers: {name} holds NaN or infinity; take an earlier checkpoint", path.display());
+    }
+    Ok(())
+}
+
+/// As [`open`], whatever its values are.
+pub(crate) fn open_as_it_is(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
     Ok(with_notes(path, weights::open_with_notes(path, net)?))
 }
 
-/// As [`open`], for training to begin from: the model may lack its last layer.
+/// As [`open_as_it_is`], for training to begin from: the model may lack its last layer.
 pub(crate) fn open_for_finetuning(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
     Ok(with_notes(path, weights::open_for_finetuning(path, net)?))
 }

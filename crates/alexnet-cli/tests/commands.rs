@@ -294,6 +294,23 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     bytes[end..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&out, bytes).expect("a file");
     fails(1, &["predict", "--model", text(&out), text(&picture)], &["no numbers", "fc2.weight holds NaN"]);
+    // Nor an accuracy, features or a drawing, which would look like any other.
+    let set = folder.path().join("set");
+    for class in ["cat", "dog"] {
+        std::fs::create_dir_all(set.join(class)).expect("a folder");
+        ramp(&set.join(class).join("1.bmp"), [10, 20, 30]);
+    }
+    let model = ["--model", text(&out)];
+    for arguments in [
+        &["eval", "--data", text(&set), "--label-order", "text"][..],
+        &["features", "--data", text(&set), "--out", text(&at("f.npy"))],
+        &["explain", "cam", text(&picture), "--out", text(&at("cam.png"))],
+        &["data", "check", text(&set)],
+        &["quantize", "--data", text(&set), "--out", text(&at("q.safetensors"))],
+    ] {
+        fails(1, &[arguments, &model[..]].concat(), &["no numbers", "fc2.weight holds NaN"]);
+    }
+    assert!(!at("f.npy").exists() && !at("cam.png").exists());
 }
 
 /// A picture of 40 x 40 pixels, a ramp of one colour.

@@ -37,7 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = model_file::open(&args.from, args.net.as_deref())?;
+    let mut model = model_file::open_as_it_is(&args.from, args.net.as_deref())?;
     if let Some(labels) = &args.labels {
         let names = labels::read(labels)?;
         imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;

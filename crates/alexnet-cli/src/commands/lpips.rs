@@ -37,14 +37,17 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let pairs = pairs(&args.a, &args.b, quiet)?;
     let heads = args.linear.as_ref().map(Heads::read).transpose()?;
-    let trunk = match model_file::open(&args.model, args.net.as_deref()) {
-        Ok(model) => Trunk::of(&model)?,
+    let trunk = match model_file::open_as_it_is(&args.model, args.net.as_deref()) {
+        Ok(model) => {
+            model_file::finite(&args.model, &model)?;
+            Trunk::of(&model)?
+        }
         // What is no whole model may be enough.
         Err(why) => Trunk::read(&args.model).ok().flatten().ok_or(why)?,
     };
     let mut lpips = Lpips::new(&trunk, heads, args.threads)?;
     if args.linear.is_none() && !quiet {
-        eprintln!("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
+        out::note("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
     }
     let (all, mut results, mut errors) = (pairs.len(), Vec::new(), Vec::new());
     for pair in pairs {
@@ -122,7 +125,12 @@ fn pairs(a: &Path, b: &Path, quiet: bool) -> anyhow::Result<Vec<Pair>> {
             }
             Ok(in_a.iter().map(|(stem, name)| Pair { name: stem.clone(), a: a.join(name), b: b.join(&in_b[stem]) }).collect())
         }
-        _ => bail!("{} and {}: give two pictures or two folders", a.display(), b.display()),
+        _ => {
+            for path in [a, b] {
+                path.metadata().with_context(|| path.display().to_string())?;
+            }
+            bail!("{} and {}: give two pictures or two folders", a.display(), b.display())
+        }
     }
 }
 

@@ -118,11 +118,11 @@ impl Machine {
         static WARNED: std::sync::Once = std::sync::Once::new();
         let devices = alexnet_burn::device::parse(self.device())?;
         if let Some(doubt) = devices.iter().find_map(alexnet_burn::device::doubt) {
-            DOUBTED.call_once(|| eprintln!("warning: {doubt}"));
+            DOUBTED.call_once(|| crate::out::note(&format!("warning: {doubt}")));
         }
         let engine = alexnet_burn::Gpu::new(net, batch, devices, precision)?;
         if let Some(warning) = engine.warning() {
-            WARNED.call_once(|| eprintln!("warning: {warning}"));
+            WARNED.call_once(|| crate::out::note(&format!("warning: {warning}")));
         }
         Ok(engine)
     }

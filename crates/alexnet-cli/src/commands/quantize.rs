@@ -1,6 +1,6 @@
 //! `alexnet quantize`: a model that can run in int8 and int4.
 
-use crate::{data_set, numbers, out};
+use crate::{data_set, model_file, numbers, out};
 
 use alexnet::data::{self, loader};
 use alexnet::engine::Engine;
@@ -39,6 +39,7 @@ const BATCH: usize = 32;
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut model = weights::read(&args.model)?;
+    model_file::finite(&args.model, &model)?;
     let out = args.out.clone().unwrap_or_else(|| args.model.with_extension("int8.safetensors"));
     if out == args.model {
         bail!("--out {}: that is the model itself; choose another name", out.display());

@@ -1,7 +1,7 @@
 //! Commands that several processes carry out together: all do the work, rank 0 alone talks.
 
 use super::signals::{self, Which};
-use crate::numbers;
+use crate::{numbers, out};
 use alexnet::distributed::Communicator;
 use alexnet::files;
 use alexnet_mpi::meeting::Meeting;
@@ -141,7 +141,9 @@ pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>) -> anyhow::Result<Ar
         signal_hook::flag::register(signal_hook::consts::SIGUSR1, flag)?;
         let name = name(&**ranks);
         signals::handle(Which::Stops, move || {
-            eprintln!("error: {name}: told to end: another rank has died, or the job was stopped; go on with --resume RUN");
+            out::note(&format!(
+                "error: {name}: told to end: another rank has died, or the job was stopped; go on with --resume RUN"
+            ));
             files::abandon();
             std::process::exit(1);
         })?;
@@ -152,7 +154,8 @@ pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>) -> anyhow::Result<Ar
             files::abandon();
             std::process::exit(1);
         }
-        eprintln!("\nsaving; once more stops at once");
+        out::note("");
+        out::note("saving; once more stops at once");
     })?;
     Ok(stop)
 }

@@ -25,6 +25,7 @@ fn sixty_images_are_learnt_with_no_other_option() {
     let output = alexnet(&[&["train", text(&set)], &small[..], &[text(&run)]].concat());
     let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{warned}");
+    assert!(said.contains("validation: loss") && !said.contains("top-5"), "{said}");
     assert!(said.contains("batch 6, learning rate 0.0015") && said.contains("chosen for a small set"), "{said}");
     assert!(warned.contains("only 12 images to validate with") && warned.contains("--from"), "{warned}");
     assert!(!warned.contains("not learning") && !warned.contains("exploded"), "{warned}");
@@ -65,6 +66,12 @@ fn sixty_images_are_learnt_with_no_other_option() {
             && !config.contains("best ="),
         "{config}"
     );
+
+    // Validation on the training images is said to be that.
+    let same = folder.path().join("same");
+    let validated = ["--max-steps", "1", "--val", text(&set), "--out", text(&same)];
+    let output = alexnet(&[&["train", text(&set)], &small[..small.len() - 1], &validated[..]].concat());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the validation images are the training images"), "{output:?}");
 
     // Without --model, the newest run's is proposed.
     let runs = folder.path().join("runs/caffenet-3");
@@ -139,4 +146,10 @@ fn a_run_on_a_large_set_has_the_recipe_as_it_is() {
         assert!(config.contains(&format!("{line}\n")), "no {line} in {config}");
     }
     assert!(!config.contains("best ="), "{config}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fails(1, &["lpips", "--model", "none.pth", text(folder.path()), "nowhere"], &["nowhere", "No such file"]);
 }

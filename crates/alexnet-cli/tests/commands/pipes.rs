@@ -88,3 +88,25 @@ fn a_named_pipe_is_named_and_hangs_nothing() {
     pipe(&broken_run.join("config.toml"));
     names_the_pipe(1, &["report", text(&broken_run)]);
 }
+
+/// A call whose standard error nobody reads.
+fn unheard(arguments: &[&str]) -> std::process::ExitStatus {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alexnet"));
+    command.args(arguments).stdout(Stdio::null()).stderr(writer).status().expect("the program starts")
+}
+
+#[test]
+fn training_goes_on_where_nobody_reads_its_warnings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (data, run) = (folder.path().join("data"), folder.path().join("run"));
+    for class in ["cat", "dog"] {
+        for k in 0..4 {
+            super::ramp(&data.join(class).join(format!("{k}.bmp")), [40 * k, 200, 9]);
+        }
+    }
+    let small = ["train", "--net", "slim", "--image-size", "96", "--max-steps", "1", "--no-report", "--freeze", "conv1"];
+    let status = unheard(&[&small[..], &["--data", text(&data), "--out", text(&run)]].concat());
+    assert!(status.success() && run.join("last.safetensors").exists(), "{status}");
+}

@@ -80,7 +80,7 @@ pub(super) fn of_files(paths: &[PathBuf]) -> Arc<dyn Source> {
     Arc::new(Folder { listing: Listing::unlabelled(pictures) })
 }
 
-/// The splits that a root holds, if it does, and the folder where they lie: the root, or the one folder in it.
+/// The splits that a root holds, if it does, and the folder where they lie: the root, or the one folder in it, and so on.
 fn splits(root: &Path) -> Result<(PathBuf, Option<Splits>)> {
     let folders = |at: &Path| -> Result<Vec<String>> {
         let entries = entries(at, "", &mut PassedOver::default())?;
@@ -90,13 +90,14 @@ fn splits(root: &Path) -> Result<(PathBuf, Option<Splits>)> {
     let has_folders = |at: &Path| folders(at).is_ok_and(|inner| !inner.is_empty());
     let of =
         |at: &Path, names: &[String]| Splits::of(names, &|name| has_folders(&at.join(name))).map_err(|why| Error::file(at, why));
-    let outer = folders(root)?;
-    if let [only] = outer.as_slice() {
-        let at = root.join(only);
-        let splits = folders(&at).map_or(Ok(None), |inner| of(&at, &inner))?;
-        return Ok(if splits.is_some() { (at, splits) } else { (root.to_path_buf(), None) });
+    let (mut at, mut names) = (root.to_path_buf(), folders(root)?);
+    for _ in 0..MAX_DEPTH {
+        let [only] = names.as_slice() else { break };
+        at.push(only);
+        names = folders(&at).unwrap_or_default();
     }
-    Ok((root.to_path_buf(), of(root, &outer)?))
+    let splits = of(&at, &names)?;
+    Ok(if splits.is_some() { (at, splits) } else { (root.to_path_buf(), None) })
 }
 
 #[derive(Clone, Copy, PartialEq)]

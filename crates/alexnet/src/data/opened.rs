@@ -56,6 +56,12 @@ impl Opened {
             let more = if more > 0 { format!(", and {more} more") } else { String::new() };
             format!("{path}: {all} in {}: {}{more}", counted(classes.len(), "class", "classes"), named.join(", "))
         });
+        lines.extend(self.deep().map(|(class, inner)| {
+            let [class, inner] = [class, inner].map(printable);
+            format!(
+                "{path}: every image lies in a folder within a class folder, such as {class}/{inner}; if {inner} is the class, give {path}/{class}"
+            )
+        }));
         if !self.empty.is_empty() {
             let named: Vec<_> = self.empty.iter().take(NAMED).map(|class| printable(class)).collect();
             let more = self.empty.len() - named.len();
@@ -66,6 +72,16 @@ impl Opened {
             lines.push(format!("{}: passed over: {}", escape::path(&self.root), self.passed_over.words()));
         }
         lines
+    }
+
+    /// A class and a folder within it, where all images lie that deep: the classes may be splits of unknown names, or wrappers.
+    fn deep(&self) -> Option<(&str, &str)> {
+        if self.source.classes().is_empty() || (self.splits.is_some() && self.taken.is_none()) {
+            return None;
+        }
+        let inner = |name: &'_ str| name.split('/').count() > 2;
+        let mut parts = self.source.name(0).split('/');
+        (0..self.source.len()).all(|i| inner(self.source.name(i))).then(|| Some((parts.next()?, parts.next()?)))?
     }
 }
 

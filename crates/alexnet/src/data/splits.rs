@@ -7,6 +7,8 @@ use crate::escape::printable;
 const TRAIN: [&str; 2] = ["train", "training"];
 const VALIDATION: [&str; 5] = ["val", "validation", "valid", "dev", "eval"];
 const TEST: [&str; 2] = ["test", "testing"];
+/// What may follow such a name: `training_set`, `test images`.
+const ENDS: [&str; 3] = ["set", "data", "images"];
 
 /// The splits of a data set, by the names of their folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +31,7 @@ impl Splits {
     /// Some folders are such splits and others are not, so that neither reading is safe.
     pub(super) fn of(folders: &[String], has_folders: &dyn Fn(&str) -> bool) -> Result<Option<Splits>, String> {
         let find = |kind: &[&str], among: &[String]| {
-            kind.iter().find_map(|wanted| among.iter().find(|name| name.eq_ignore_ascii_case(wanted)).cloned())
+            kind.iter().find_map(|wanted| among.iter().find(|name| stem(name) == *wanted).cloned())
         };
         let known =
             |name: &&String| [TRAIN.as_slice(), &VALIDATION, &TEST].iter().any(|kind| find(kind, &[(*name).clone()]).is_some());
@@ -40,6 +42,11 @@ impl Splits {
         let problem = |other: &str, what: &str| {
             Err(format!("its folders are named as splits, but {} {what}; give the folder of one split", printable(other)))
         };
+        let doubles = |a: &str, b: &str| stem(a) == stem(b) || [a, b].iter().all(|name| TRAIN.contains(&stem(name).as_str()));
+        let double = names.iter().enumerate().find_map(|(i, a)| Some((a, names[..i].iter().find(|b| doubles(a, b))?)));
+        if let (Some(_), None, Some((a, b))) = (&train, others.first(), double) {
+            return problem(b, &format!("and {} are the same one", printable(a)));
+        }
         match (train, others.first()) {
             (Some(_), Some(other)) if names.len() > 1 => problem(other, "is not one"),
             (_, Some(_)) => Ok(None),
@@ -64,6 +71,13 @@ impl Splits {
     }
 }
 
+/// A folder's name as the lists above have it: in lower case, without what may follow.
+fn stem(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let stem = ENDS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
+    stem.trim_end_matches(['_', '-', ' ']).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +98,11 @@ mod tests {
         // A test set without labels is no reason to train the classes train and val.
         let splits = of(&["train", "val", "test"], &["train", "val"]).unwrap().unwrap();
         assert_eq!((splits.names.as_slice(), splits.test), (["train", "val"].map(String::from).as_slice(), None));
+        let splits = of(&["test_set", "training_set"], &["test_set", "training_set"]).unwrap().unwrap();
+        assert_eq!((splits.train.as_str(), splits.folder(Split::Validation)), ("training_set", "test_set"));
+        for two in [["Train", "train", "val"], ["train", "training", "val"], ["train", "val", "val set"]] {
+            assert!(of(&two, &two).unwrap_err().contains("are the same one"), "{two:?}");
+        }
         // Classes.
         for (folders, with_folders) in [
             (["train", "test"], [].as_slice()),

@@ -23,6 +23,9 @@ struct Tar {
     listing: Listing<Place>,
 }
 
+/// Levels of folders whose own entries are kept, and in which splits are looked for.
+const LEVELS: usize = 8;
+
 /// Where a file's bytes lie in the tar.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -67,13 +70,13 @@ pub(super) fn open(path: &Path, split: Split, demand: Demand) -> Result<Opened> 
 pub(super) fn open_loose(path: &Path) -> Result<Opened> {
     let Scan { file, images, folders, passed } = Scan::of(path)?;
     let (root, splits) = splits(path, &images, &folders)?;
-    let depth = usize::from(splits.is_some()) + usize::from(!root.is_empty());
+    let depth = usize::from(splits.is_some()) + parts(&root).len();
     let listing = Listing::loose(path, depth, images, &passed)?;
     let source = Arc::new(Tar { file, listing: without_doubles(path, listing)? });
     Ok(Opened { source, root: within_tar(path, &root), splits, taken: None, empty: Vec::new(), passed_over: passed })
 }
 
-/// The splits that a tar holds, if it does, and the folder where they lie: none, or the one folder in it.
+/// The splits that a tar holds, if it does, and the folder where they lie: none, or the one folder in it, and so on.
 fn splits(path: &Path, images: &[(String, Place)], folders: &BTreeSet<String>) -> Result<(String, Option<Splits>)> {
     let of = |root: &str| -> Result<(Vec<String>, Option<Splits>)> {
         // Folders in the root, and whether they hold folders.
@@ -93,13 +96,14 @@ fn splits(path: &Path, images: &[(String, Place)], folders: &BTreeSet<String>) -
         let splits = Splits::of(&names, &|name| found.get(name).copied().unwrap_or_default());
         Ok((names, splits.map_err(|why| Error::file(within_tar(path, root), why))?))
     };
-    match of("")? {
-        (names, None) if names.len() == 1 => {
-            let splits = of(&names[0])?.1;
-            Ok(if splits.is_some() { (names[0].clone(), splits) } else { (String::new(), None) })
-        }
-        (_, splits) => Ok((String::new(), splits)),
+    let (mut root, mut found) = (String::new(), of("")?);
+    for _ in 0..LEVELS {
+        let (names, None) = &found else { break };
+        let [only] = names.as_slice() else { break };
+        root = if root.is_empty() { only.clone() } else { format!("{root}/{only}") };
+        found = of(&root)?;
     }
+    Ok(if found.1.is_some() { (root, found.1) } else { (String::new(), None) })
 }
 
 /// A folder of the tar, for messages.
@@ -126,7 +130,11 @@ struct Scan {
 impl Scan {
     fn of(path: &Path) -> Result<Scan> {
         let io = |error| Error::io(path, error);
-        let broken = |error: std::io::Error| Error::file(path, format!("broken tar: {error}"));
+        // Damaged numbers are quoted by the tar crate with the bytes around them, whatever these are.
+        let broken = |error: std::io::Error| match error.to_string() {
+            why if why.starts_with("numeric field") => Error::file(path, "no tar, or damaged: a header without numbers"),
+            why => Error::file(path, format!("broken tar: {why}")),
+        };
         let text = |bytes: &[u8]| {
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with such names"))
@@ -163,7 +171,7 @@ impl Scan {
             }
             match kind {
                 _ if kind.is_dir() => {
-                    if inner.matches('/').count() < 3 {
+                    if inner.matches('/').count() < LEVELS {
                         folders.insert(inner);
                     }
                 }

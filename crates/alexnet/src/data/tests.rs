@@ -126,6 +126,24 @@ fn splits_are_never_classes() {
             (["cat", "dog"].map(String::from).as_slice(), "nested/train/cat/1.jpg")
         );
     }
+    // And one more, as zips of a downloaded folder have it.
+    let wrapped = folder.path().join("wrapped");
+    fs::create_dir_all(wrapped.join("set-main")).unwrap();
+    fs::rename(&around, wrapped.join("set-main/data")).unwrap();
+    for wrapped in [wrapped.clone(), packed(&wrapped)] {
+        let val = open_split(&wrapped, Split::Validation, Demand::Trainable).unwrap();
+        assert_eq!((val.source.len(), val.source.name(0)), (2, "cat/2.jpg"), "{}", wrapped.display());
+        assert_eq!(open_any(&wrapped).unwrap().source.classes(), ["cat", "dog"]);
+    }
+    // Splits of unknown names are at least said to be classes.
+    let folds = folder.path().join("folds");
+    write(&folds, &[("part1/cat/1.jpg", JPEG), ("part1/dog/1.jpg", JPEG), ("part2/cat/1.jpg", JPEG)]);
+    for folds in [folds.clone(), packed(&folds)] {
+        let lines = open_split(&folds, Split::Train, Demand::Trainable).unwrap().lines();
+        assert!(lines[1].contains("such as part1/cat; if cat is the class, give ") && lines[1].ends_with("part1"), "{lines:?}");
+    }
+    write(&folds, &[("part1/1.jpg", JPEG)]);
+    assert_eq!(open_split(&folds, Split::Train, Demand::Trainable).unwrap().lines().len(), 1);
     // Classes that happen to be called so.
     let flat = folder.path().join("flat");
     write(&flat, &[("train/1.jpg", JPEG), ("test/1.jpg", JPEG)]);
@@ -314,4 +332,14 @@ fn pipes_are_never_opened() {
             assert!(why.to_string().contains("a named pipe, not a file"), "{why}");
         }
     }
+}
+
+#[test]
+fn bytes_that_are_no_tar_are_not_quoted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("noise.tar");
+    let noise: Vec<u8> = (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
+    fs::write(&path, noise).unwrap();
+    let why = open(&path).err().unwrap().to_string();
+    assert!(why.ends_with("no tar, or damaged: a header without numbers"), "{why}");
 }

@@ -32,6 +32,10 @@ pub(crate) fn next<'a>(cursor: &mut Cursor<'a>) -> Told<Option<(u64, Field<'a>)>
     }
     let at = cursor.at();
     let tag = varint(cursor)?;
+    if tag >> 3 == 0 {
+        // Gigabytes of zeros, such as a download that was only laid out, would otherwise be walked through two bytes at a time.
+        return Err(format!("damaged: at byte {at} a field of the number 0, which protocol buffers do not have"));
+    }
     let field = match tag & 7 {
         0 => Field::Varint(varint(cursor)?),
         1 => Field::Fixed64(cursor.array()?),

@@ -14,7 +14,7 @@ use super::arithmetic::Arithmetic;
 use super::labels::{self, Labels};
 use super::machine::Machine;
 use super::ranks;
-use crate::{data_set, numbers, runs};
+use crate::{data_set, numbers, out, runs};
 use alexnet::class_match::LabelOrder;
 use alexnet::data::{self, Source};
 use alexnet::distributed::{Communicator, Partition};
@@ -214,7 +214,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
             resolve::layer_rates(args, &mut config.recipe, &net, head.as_ref())?;
             let frozen = resolve::frozen_at_random(&config.recipe, &net, head.as_ref())?;
             if !frozen.is_empty() && first {
-                eprintln!("warning: frozen without --from: {frozen} stay as random as they begin");
+                out::note(&format!("warning: frozen without --from: {frozen} stay as random as they begin"));
             }
         }
     }
@@ -290,14 +290,22 @@ pub(crate) fn pictures(config: &mut Config, own_split: bool, quiet: bool) -> any
         let of = |split| data::built_in(split, BUILT_IN_SEED);
         return Ok((of(data::Split::Train), of(data::Split::Validation)));
     };
-    let data::Opened { source: train, splits, .. } = data_set::open(path, data::Split::Train, data::Demand::Trainable, quiet)?;
+    let opened = data_set::open(path, data::Split::Train, data::Demand::Trainable, quiet)?;
+    let trained_on = opened.path();
+    let data::Opened { source: train, splits, .. } = opened;
     if own_split && config.val.is_none() && splits.is_some_and(|splits| splits.validation.is_some()) {
         config.val = config.data.clone();
     }
     match &config.val {
         Some(val) => {
-            let found = data_set::open(val, data::Split::Validation, data::Demand::WithImages, quiet)?.source;
-            let val = eval::by_name(found, train.classes()).with_context(|| format!("{}", val.display()))?;
+            let found = data_set::open(val, data::Split::Validation, data::Demand::WithImages, quiet)?;
+            let real = |path: PathBuf| path.canonicalize().unwrap_or(path);
+            if !quiet && real(found.path()) == real(trained_on) {
+                out::note(
+                    "warning: the validation images are the training images: this accuracy says nothing about other images",
+                );
+            }
+            let val = eval::by_name(found.source, train.classes()).with_context(|| format!("{}", val.display()))?;
             Ok((train, val))
         }
         None => Ok(data::hold_out(train, config.val_share)),

@@ -3,6 +3,7 @@
 use super::pace::Pace;
 use super::spread::Parallel;
 use super::warnings::{self, Setting, Warnings};
+use crate::out;
 use crate::progress::duration;
 use alexnet::data::Source;
 use alexnet::net::Net;
@@ -113,7 +114,7 @@ impl Show {
     fn warn_before(&self, config: &Config, train: usize, validation: usize) {
         let (recipe, from, own) = (&config.recipe, config.from.is_some(), config.data.is_some());
         if !self.quiet {
-            warnings::before(&Setting { recipe, train, validation, from, own }).iter().for_each(|line| eprintln!("{line}"));
+            warnings::before(&Setting { recipe, train, validation, from, own }).iter().for_each(|line| out::note(line));
         }
     }
 
@@ -207,7 +208,7 @@ impl Show {
         if self.json {
             self.row(row, true, None);
         } else if !self.quiet {
-            self.line(&format!("before: {}", validated(row)));
+            self.line(&format!("before: {}", validated(row, self.classes)));
         }
     }
 
@@ -217,7 +218,7 @@ impl Show {
         if self.json {
             self.row(row, best, Some((seconds, rate)));
         } else if !self.quiet {
-            let val = if row.val.is_some() { format!(" | {}", validated(row)) } else { String::new() };
+            let val = if row.val.is_some() { format!(" | {}", validated(row, self.classes)) } else { String::new() };
             self.line(&format!(
                 "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} pictures/s{}",
                 row.epoch,
@@ -229,7 +230,7 @@ impl Show {
         }
         let warning = row.train_loss.and_then(|loss| self.warnings.epoch(loss, self.classes, self.epochs));
         if let Some(warning) = warning.filter(|_| !self.quiet) {
-            self.bar.suspend(|| eprintln!("{warning}"));
+            self.bar.suspend(|| out::note(&warning));
         }
     }
 
@@ -307,9 +308,10 @@ impl Show {
     }
 }
 
-/// What validation found, as people read it.
-fn validated(row: &Row) -> String {
+/// What validation found, as people read it. Among five classes or fewer the right one is always in the first five.
+fn validated(row: &Row, classes: usize) -> String {
     row.val.map_or(String::new(), |v| {
-        format!("validation: loss {:.4}, top-1 {:.2} %, top-5 {:.2} %", v.loss, v.top1 * 100.0, v.top5 * 100.0)
+        let top5 = if classes > 5 { format!(", top-5 {:.2} %", v.top5 * 100.0) } else { String::new() };
+        format!("validation: loss {:.4}, top-1 {:.2} %{top5}", v.loss, v.top1 * 100.0)
     })
 }

@@ -1,5 +1,6 @@
 //! Files that name classes, in the forms that go around: a name a line, with or without its WordNet identifier before it, as Caffe's
-//! `synset_words.txt`; a JSON list; Keras's `imagenet_class_index.json`, `{"0": ["n01440764", "tench"], ...}`.
+//! `synset_words.txt`; a JSON list; Keras's `imagenet_class_index.json`, `{"0": ["n01440764", "tench"], ...}`;
+//! torchvision's `class_to_idx`, `{"tench": 0, ...}`.
 
 use super::{Order, wnid};
 use serde::Deserialize;
@@ -20,6 +21,8 @@ enum Labels {
     List(Vec<Label>),
     /// By their numbers, written as text.
     Index(BTreeMap<String, Label>),
+    /// Their numbers, by name.
+    Numbers(BTreeMap<String, usize>),
 }
 
 /// The names of the classes, in the order of the outputs. Where identifiers tell that they are ImageNet's, in either order, the names
@@ -47,9 +50,18 @@ fn of_json(text: &str) -> Result<Vec<String>, String> {
         Label::Name(name) => name,
         Label::Parts(parts) => parts.join(" "),
     };
-    let what = "neither a JSON list of names nor names by number";
-    match serde_json::from_str(text).map_err(|e| format!("{what} ({e})"))? {
+    let what = r#"no class names in JSON; write ["cat", "dog"], {"0": "cat", "1": "dog"} or {"cat": 0, "dog": 1}"#;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("broken JSON: {e}"))?;
+    match serde_json::from_value(value).map_err(|_| what.to_string())? {
         Labels::List(labels) => Ok(labels.into_iter().map(name).collect()),
+        Labels::Numbers(numbers) => {
+            let mut sorted: Vec<(usize, String)> = numbers.into_iter().map(|(name, number)| (number, name)).collect();
+            sorted.sort();
+            match sorted.iter().enumerate().find(|(i, (number, _))| i != number) {
+                Some((i, (number, _))) => Err(format!("class number {i} is missing, or {number} is there twice")),
+                None => Ok(sorted.into_iter().map(|(_, name)| name).collect()),
+            }
+        }
         Labels::Index(mut labels) => {
             let missing = |i: usize| format!("{what}: of {} classes there is none of the number {i}", labels.len());
             if let Some(i) = (0..labels.len()).find(|i| !labels.contains_key(&i.to_string())) {
@@ -76,12 +88,15 @@ mod tests {
             "\u{FEFF}tench\r\ngoldfish\r\ngreat white shark\r\n\r\n\n",
             r#" ["tench", "goldfish", "great white shark"]"#,
             r#"{"1": "goldfish", "0": "tench", "2": "great white shark"}"#,
+            r#"{"goldfish": 1, "great white shark": 2, "tench": 0}"#,
         ] {
             assert_eq!(read_labels(text), Ok(wanted.clone()), "{text}");
         }
         assert!(read_labels("tench\n\ngoldfish").unwrap_err().contains("line 2 is empty"));
         assert!(read_labels(r#"{"0": "tench", "2": "goldfish"}"#).unwrap_err().contains("number 1"));
-        assert!(read_labels("{\"tench\": 0}").unwrap_err().contains("JSON"));
+        assert!(read_labels("{\"tench\": 0.5}").unwrap_err().contains("no class names in JSON"));
+        assert!(read_labels("{0: 'tench'}").unwrap_err().contains("broken JSON"));
+        assert!(read_labels(r#"{"tench": 1, "goldfish": 1}"#).unwrap_err().contains("number 0 is missing"));
     }
 
     #[test]
