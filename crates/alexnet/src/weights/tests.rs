@@ -125,7 +125,7 @@ fn other_files_are_told_apart() {
     assert!(complaint(b"\x04\0\0\0\0\0\0\0{]  ").contains("header is broken"));
     assert!(complaint(b"\x02\0\0\0\0\0\0\0{}").contains("metadata holds no net"));
     let folder = tempfile::tempdir().unwrap();
-    assert!(read(folder.path()).unwrap_err().to_string().contains("no file"));
+    assert!(read(folder.path()).unwrap_err().to_string().contains("not a file"));
     assert!(read(folder.path().join("none")).unwrap_err().to_string().contains("none"));
 }
 
@@ -244,7 +244,7 @@ fn a_pipe_is_no_file_and_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    assert!(inspect(&pipe, None).unwrap_err().to_string().contains("no file"));
+    assert!(inspect(&pipe, None).unwrap_err().to_string().contains("not a file"));
     assert!(read(&pipe).unwrap_err().to_string().contains("no file"));
 }
 
