@@ -108,7 +108,7 @@ impl Towers {
     /// What the layers in `range` make of `x`, each tower its part; `met` grows by what training needs to know of them.
     pub(crate) fn forward(&mut self, range: Range<usize>, mut x: Held, way: Way<'_>, met: &mut Met) -> Held {
         for i in range {
-            let (read, edges) = self.all_gather_bytes(i, x, !matches!(way, Way::Infer));
+            let (read, edges) = self.gather(i, x, !matches!(way, Way::Infer));
             x = read
                 .into_iter()
                 .enumerate()
