@@ -5,7 +5,7 @@
 mod wirings;
 
 use alexnet::distributed::data_parallel::DataParallel;
-use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partition, group};
+use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partition, in_process};
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, ReluGradient, Update, init};
 use alexnet::net::towers::TowerLayer;
