@@ -245,7 +245,7 @@ fn a_pipe_is_no_file_and_is_not_waited_for() {
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     assert!(inspect(&pipe, None).unwrap_err().to_string().contains("not a file"));
-    assert!(read(&pipe).unwrap_err().to_string().contains("no file"));
+    assert!(read(&pipe).unwrap_err().to_string().contains("not a file"));
 }
 
 #[test]
