@@ -28,6 +28,7 @@ pub mod eval;
 pub mod explain;
 pub mod features;
 pub mod files;
+pub mod formats;
 pub mod image;
 pub mod lpips;
 pub mod memory;
@@ -40,7 +41,6 @@ pub mod selftest;
 pub mod tensorboard;
 pub mod text_file;
 pub mod train;
-pub mod weights;
 
 pub use classifier::{Classifier, Prediction, Predictions};
 pub use error::{Error, Result};

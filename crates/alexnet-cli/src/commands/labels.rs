@@ -1,9 +1,9 @@
 //! `--labels` and `--label-order`: what a model's outputs are called, and which class folders they are.
 
 use alexnet::class_match::LabelOrder;
+use alexnet::formats::Model;
+use alexnet::formats::imagenet::{self, Order};
 use alexnet::text_file;
-use alexnet::weights::Model;
-use alexnet::weights::imagenet::{self, Order};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};

@@ -2,9 +2,9 @@
 
 use super::machine::{self, Machine};
 use crate::{image_files, model_file, net_option, numbers, out};
+use alexnet::formats::imagenet::with_word;
 use alexnet::image::{Picture, decode};
 use alexnet::predict::{Guess, predict};
-use alexnet::weights::imagenet::with_word;
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 

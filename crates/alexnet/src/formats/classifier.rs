@@ -2,8 +2,8 @@
 //! before it, or the last layer into a Sequential of its own, and every number moves.
 
 use super::names::Names;
-use super::recognise::WRAPPERS;
-use super::source::Told;
+use super::param_names::WRAPPERS;
+use super::reader::ParseResult;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Modules with weights below `classifier`, by what stands before it and by their first number: `classifier.6.1` is `["6", "1"]`.
@@ -35,7 +35,7 @@ impl<'a> Classifiers<'a> {
     ///
     /// # Errors
     /// A head of several layers, or a number of layers that no AlexNet has.
-    pub(super) fn names(&self, prefix: &str) -> Told<Vec<(String, String)>> {
+    pub(super) fn names(&self, prefix: &str) -> ParseResult<Vec<(String, String)>> {
         let all = Names::Torchvision.all();
         let Some(layers) = self.0.get(prefix) else { return Ok(all) };
         let plain = |number: &usize| layers.get(number).is_some_and(|paths| paths.iter().any(|path| path.len() == 1));
@@ -110,7 +110,7 @@ fn split(name: &str) -> Option<(&str, Vec<&str>, &str)> {
 mod tests {
     use super::*;
 
-    fn names(modules: &[&str]) -> Told<Vec<String>> {
+    fn names(modules: &[&str]) -> ParseResult<Vec<String>> {
         let names: Vec<String> =
             modules.iter().flat_map(|m| ["weight", "bias"].map(|part| format!("net.classifier.{m}.{part}"))).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

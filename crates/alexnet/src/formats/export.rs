@@ -1,9 +1,9 @@
 //! Writing a model in a format of others, and what must change on the way so that its answers stay.
 
-use super::container::{Entry, write_tensors};
-use super::form::same_answers;
+use super::equivalence::same_answers;
 use super::model::{MEAN_TENSOR, Model, describe, parameters};
 use super::names::{Names, fitting};
+use super::safetensors::{Entry, write_tensors};
 use super::{caffe, onnx, paddle, pth};
 use crate::engine::cpu::Ranges;
 use crate::image::Mean;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// How a model is to be written.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SaveOptions {
+pub struct ExportOptions {
     /// Names of the parameters; by default those that the format's own world uses for the net.
     pub names: Option<Names>,
     /// ONNX: the graph takes `picture`, raw RGB bytes [n, rows, columns, 3], instead of prepared numbers.
@@ -48,7 +48,7 @@ impl Written<'_> {
     pub(crate) fn values(&self) -> Cow<'_, [f32]> {
         let mut values = Cow::Borrowed(self.values);
         if let Some(shape) = self.exchange {
-            values = Cow::Owned(super::open::transposed(&values, &shape));
+            values = Cow::Owned(super::load::transposed(&values, &shape));
         }
         if self.factor != 1.0 {
             values.to_mut().iter_mut().for_each(|value| *value *= self.factor);
@@ -59,7 +59,7 @@ impl Written<'_> {
 
 /// A model as it is to be written.
 #[derive(Debug)]
-pub(crate) struct Sheet<'a> {
+pub(crate) struct Export<'a> {
     /// The net that the written weights are for.
     pub(crate) net: Net,
     pub(crate) model: &'a Model,
@@ -69,7 +69,7 @@ pub(crate) struct Sheet<'a> {
     pub(crate) parameters: Vec<Written<'a>>,
 }
 
-impl Sheet<'_> {
+impl Export<'_> {
     /// Values of the mean picture, and its rows.
     pub(crate) fn mean(&self) -> Option<(&[f32], usize)> {
         if let Mean::Picture { size, values, .. } = &self.model.preprocess.mean { Some((values, *size)) } else { None }
@@ -83,13 +83,13 @@ impl Sheet<'_> {
 /// # Errors
 /// An ending that is not known, names that do not go with the net or the format, layers that the format cannot express, or a file that cannot be
 /// written; one that stood there before is kept.
-pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Result<Vec<String>> {
+pub fn export(path: impl AsRef<Path>, model: &Model, options: ExportOptions) -> Result<Vec<String>> {
     let path = path.as_ref();
     let (names, outputs) = (model.classes.len(), model.net.classes());
     if names != outputs {
         return Err(Error::Invalid(format!("{names} class names for {outputs} outputs")));
     }
-    let fits = |names: Names| sheet_for(model, names).is_ok();
+    let fits = |names: Names| export_under(model, names).is_ok();
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     let twofold = path.file_stem().is_some_and(|stem| stem.to_string_lossy().to_lowercase().ends_with(".pth"));
     if options.preprocess_in_graph && ending != "onnx" {
@@ -98,10 +98,10 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
     // An option that changes nothing would be taken for one that did.
     let foreign = match (ending.as_str(), options.names) {
         ("pdparams", Some(Names::Torchvision)) => Some("a .pdparams is for Paddle: --names paddle or own"),
-        ("onnx", Some(Names::Torchvision | Names::Paddle | Names::Page)) => {
+        ("onnx", Some(Names::Torchvision | Names::Paddle | Names::Tutorial)) => {
             Some("the graph of an .onnx says what its tensors are")
         }
-        ("caffemodel", Some(Names::Torchvision | Names::Paddle | Names::Page)) => Some("Caffe's layers have Caffe's names"),
+        ("caffemodel", Some(Names::Torchvision | Names::Paddle | Names::Tutorial)) => Some("Caffe's layers have Caffe's names"),
         _ => None,
     };
     if let Some(why) = foreign {
@@ -111,8 +111,8 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
         "safetensors" => match options.names.unwrap_or(Names::Own) {
             Names::Own => super::write(path, model).map(|()| Vec::new()),
             names => {
-                let (sheet, remarks) = sheet_for(model, names)?;
-                safetensors(path, &sheet)?;
+                let (export, remarks) = export_under(model, names)?;
+                safetensors(path, &export)?;
                 Ok(remarks)
             }
         },
@@ -120,27 +120,27 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
         "tar" if !twofold => Err(Error::file(path, "a .tar is no model; give .pth.tar, .pth or another ending")),
         "pth" | "pt" | "tar" | "ckpt" | "bin" => {
             let names = options.names.unwrap_or(if fits(Names::Torchvision) { Names::Torchvision } else { Names::Own });
-            let (sheet, remarks) = sheet_for(model, names)?;
-            pth::write(path, &sheet)?;
+            let (export, remarks) = export_under(model, names)?;
+            pth::write(path, &export)?;
             Ok(remarks)
         }
         "onnx" => {
-            let (sheet, remarks) = plain_sheet(model, Names::Own)?;
-            onnx::write(path, &sheet, options.preprocess_in_graph)?;
+            let (export, remarks) = plain_export(model, Names::Own)?;
+            onnx::write(path, &export, options.preprocess_in_graph)?;
             Ok(remarks)
         }
         "pdparams" => {
             // Paddle's linear weights are [in, out] whatever their names.
-            let world = [Names::Page, Names::Paddle].into_iter().find(|names| fits(*names));
-            let (mut sheet, remarks) = sheet_for(model, options.names.or(world).unwrap_or(Names::Own))?;
-            sheet.parameters.iter_mut().for_each(Written::exchange);
-            paddle::write(path, &sheet)?;
+            let world = [Names::Tutorial, Names::Paddle].into_iter().find(|names| fits(*names));
+            let (mut export, remarks) = export_under(model, options.names.or(world).unwrap_or(Names::Own))?;
+            export.parameters.iter_mut().for_each(Written::exchange);
+            paddle::write(path, &export)?;
             Ok(remarks)
         }
         "caffemodel" => {
             let (fed, remark) = caffe::fed_by_caffe(model)?;
-            let (sheet, mut remarks) = plain_sheet(&fed, Names::Own)?;
-            caffe::write(path, &sheet)?;
+            let (export, mut remarks) = plain_export(&fed, Names::Own)?;
+            caffe::write(path, &export)?;
             remarks.extend(remark);
             Ok(remarks)
         }
@@ -149,7 +149,7 @@ pub fn save(path: impl AsRef<Path>, model: &Model, options: SaveOptions) -> Resu
 }
 
 /// What is to be written under these names.
-fn sheet_for(model: &Model, names: Names) -> Result<(Sheet<'_>, Vec<String>)> {
+fn export_under(model: &Model, names: Names) -> Result<(Export<'_>, Vec<String>)> {
     let preset = |name: &str| -> Result<Net> {
         Ok(presets::by_name(name)?.with_classes(model.net.classes()).with_image_size(model.net.image_size))
     };
@@ -157,7 +157,7 @@ fn sheet_for(model: &Model, names: Names) -> Result<(Sheet<'_>, Vec<String>)> {
         Err(Error::Invalid(format!("{whose} names are for its own net; {} has other layers: use --names own", model.net.name)))
     };
     match names {
-        Names::Own => sheet(model, model.net.clone(), names, &BTreeMap::new()),
+        Names::Own => export_of(model, model.net.clone(), names, &BTreeMap::new()),
         Names::Torchvision | Names::Paddle => {
             let (name, whose) = if names == Names::Paddle { ("paddle", "Paddle's") } else { ("torchvision", "torchvision's") };
             let mut target = preset(name)?;
@@ -175,16 +175,16 @@ fn sheet_for(model: &Model, names: Names) -> Result<(Sheet<'_>, Vec<String>)> {
             let layers = given.keys().chain(taken.keys());
             let one = |map: &BTreeMap<String, f32>, layer: &String| map.get(layer).copied().unwrap_or(1.0);
             let change = layers.map(|layer| (layer.clone(), one(&given, layer) / one(&taken, layer))).collect();
-            sheet(model, net, names, &change)
+            export_of(model, net, names, &change)
         }
-        Names::Page if fitting(&model.net) == Names::Page => sheet(model, model.net.clone(), names, &BTreeMap::new()),
-        Names::Page => refuse("the tutorial's"),
+        Names::Tutorial if fitting(&model.net) == Names::Tutorial => export_of(model, model.net.clone(), names, &BTreeMap::new()),
+        Names::Tutorial => refuse("the tutorial's"),
     }
 }
 
 /// What is to be written for readers that know no dropout that scales at inference: it is folded into the weights.
-fn plain_sheet(model: &Model, names: Names) -> Result<(Sheet<'_>, Vec<String>)> {
-    sheet(model, plain(&model.net), names, &factors(&model.net)?)
+fn plain_export(model: &Model, names: Names) -> Result<(Export<'_>, Vec<String>)> {
+    export_of(model, plain(&model.net), names, &factors(&model.net)?)
 }
 
 /// A net whose dropouts all scale in training.
@@ -235,7 +235,7 @@ fn factors(net: &Net) -> Result<BTreeMap<String, f32>> {
 }
 
 /// Sets a model out under names, its weights multiplied layer by layer.
-fn sheet<'a>(model: &'a Model, net: Net, names: Names, change: &BTreeMap<String, f32>) -> Result<(Sheet<'a>, Vec<String>)> {
+fn export_of<'a>(model: &'a Model, net: Net, names: Names, change: &BTreeMap<String, f32>) -> Result<(Export<'a>, Vec<String>)> {
     let mut written = Vec::new();
     for (own, shape) in parameters(&net)? {
         let values = model.tensors.get(&own);
@@ -264,7 +264,7 @@ fn sheet<'a>(model: &'a Model, net: Net, names: Names, change: &BTreeMap<String,
         ));
     }
     let described = Model { net: net.clone(), tensors: BTreeMap::new(), ..shallow(model) };
-    Ok((Sheet { metadata: describe(&described)?, net, model, parameters: written }, remarks))
+    Ok((Export { metadata: describe(&described)?, net, model, parameters: written }, remarks))
 }
 
 /// A model without its weights.
@@ -281,17 +281,17 @@ fn shallow(model: &Model) -> Model {
     }
 }
 
-fn safetensors(path: &Path, sheet: &Sheet<'_>) -> Result<()> {
+fn safetensors(path: &Path, export: &Export<'_>) -> Result<()> {
     let mut entries: Vec<Entry> =
-        sheet.parameters.iter().map(|p| Entry { name: p.name.clone(), shape: p.shape.clone() }).collect();
-    if let Some((_, size)) = sheet.mean() {
+        export.parameters.iter().map(|p| Entry { name: p.name.clone(), shape: p.shape.clone() }).collect();
+    if let Some((_, size)) = export.mean() {
         entries.push(Entry { name: MEAN_TENSOR.into(), shape: vec![3, size, size] });
     }
-    write_tensors(path, &sheet.metadata, &entries, files::Sync::Disk, &mut |name| {
-        if let Some((mean, _)) = sheet.mean().filter(|_| name == MEAN_TENSOR) {
+    write_tensors(path, &export.metadata, &entries, files::Sync::Disk, &mut |name| {
+        if let Some((mean, _)) = export.mean().filter(|_| name == MEAN_TENSOR) {
             return Ok(Cow::Borrowed(mean));
         }
-        let found = sheet.parameters.iter().find(|p| p.name == name);
+        let found = export.parameters.iter().find(|p| p.name == name);
         found.map(Written::values).ok_or_else(|| Error::Invalid(format!("no parameter {name}")))
     })
 }

@@ -1,6 +1,6 @@
 //! What the readers' tests share: files from bytes, and every way to break them.
 
-use super::open::contents;
+use super::load::parse;
 use std::path::Path;
 
 /// Calls `look` with a file of these bytes.
@@ -14,7 +14,7 @@ pub(crate) fn with<T>(bytes: &[u8], look: impl FnOnce(&Path) -> T) -> T {
 /// The error that opening these bytes gives.
 pub(crate) fn complaint(bytes: &[u8]) -> String {
     with(bytes, |path| {
-        let message = super::open(path, None).expect_err("a broken file").to_string();
+        let message = super::load(path, None).expect_err("a broken file").to_string();
         assert!(message.contains("model.bin"), "names no file: {message}");
         message
     })
@@ -25,11 +25,11 @@ pub(crate) fn complaint(bytes: &[u8]) -> String {
 pub(crate) fn broken(bytes: &[u8]) {
     let look = |bytes: &[u8]| {
         with(bytes, |path| {
-            let Ok(contents) = contents(path) else { return };
+            let Ok(parsed) = parse(path) else { return };
             let _ = super::inspect(path, None);
-            for tensor in &contents.tensors {
+            for tensor in &parsed.tensors {
                 // What a graph makes out of nothing is only read for a net that wants it.
-                if let Ok(values) = tensor.values_in_file(&contents.source) {
+                if let Ok(values) = tensor.values_in_file(&parsed.reader) {
                     assert!(values.len() * 2 <= bytes.len(), "{} values of {} bytes", values.len(), bytes.len());
                 }
             }

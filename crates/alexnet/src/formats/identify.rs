@@ -1,12 +1,12 @@
 //! Tells which net the tensors of a file belong to, and why: by our own words in the file, by the graph that it holds, by its
 //! names, by its shapes, or by its checksum. What none of them settles is left open and said so.
 
-use super::contents::{Contents, Format, Graph, Tensor};
-use super::form::same_answers;
-use super::known::{self, Known};
+use super::checksums::{self, PublishedFile};
+use super::equivalence::same_answers;
 use super::model::parameters;
 use super::names::Names;
-use super::recognise::{Recognised, recognise, strays};
+use super::param_names::{Recognised, recognise, strays};
+use super::parsed::{Format, Graph, ParsedFile, Tensor};
 use crate::image::{Channels, Mean, Preprocess};
 use crate::net::Net;
 use crate::net::presets::{ALL, by_name};
@@ -42,7 +42,7 @@ pub(crate) struct Identity {
     /// Preprocessing that the file itself tells.
     pub(crate) preprocess: Option<Preprocess>,
     /// The published file that this is.
-    pub(crate) known: Option<&'static Known>,
+    pub(crate) known: Option<&'static PublishedFile>,
 }
 
 impl Identity {
@@ -56,10 +56,10 @@ impl Identity {
     ///
     /// # Errors
     /// What it might be and how to say which.
-    pub(crate) fn net(&self, contents: &Contents) -> Result<&Net> {
+    pub(crate) fn net(&self, parsed: &ParsedFile) -> Result<&Net> {
         match self.fits.first() {
             Some(net) if self.decided && self.against.is_none() => Ok(net),
-            _ => Err(Error::file(contents.source.path(), self.question())),
+            _ => Err(Error::file(parsed.reader.path(), self.question())),
         }
     }
 
@@ -82,39 +82,39 @@ impl Identity {
 ///
 /// # Errors
 /// No parameters of an AlexNet, or a hint that does not fit.
-pub(crate) fn identify(contents: &Contents, hint: Option<&str>) -> Result<Identity> {
-    let fail = |message: String| Error::file(contents.source.path(), message);
+pub(crate) fn identify(parsed: &ParsedFile, hint: Option<&str>) -> Result<Identity> {
+    let fail = |message: String| Error::file(parsed.reader.path(), message);
     let hinted = hint.map(by_name).transpose()?;
     // An ONNX of ours with a graph to be read was changed by another program: the graph is what others run, whatever the metadata say.
-    let changed = contents.format == Format::Onnx && contents.graph.is_some();
-    if let Some(text) = contents.metadata.get("net").filter(|_| !changed) {
+    let changed = parsed.format == Format::Onnx && parsed.graph.is_some();
+    if let Some(text) = parsed.metadata.get("net").filter(|_| !changed) {
         let net: Net =
             serde_json::from_str(text).map_err(|e| fail(format!("the net in its metadata cannot be understood: {e}")))?;
         net.shapes().map_err(|e| fail(e.to_string()))?;
         if hinted.as_ref().is_some_and(|hinted| hinted.name != net.name) {
             return Err(fail(format!("says of itself that it is {}; leave out --net", net.name)));
         }
-        let parameters = match of_net(contents, &net) {
+        let parameters = match of_net(parsed, &net) {
             Some(parameters) => parameters,
-            None => of_names(contents).map_err(fail)?.1,
+            None => of_names(parsed).map_err(fail)?.1,
         };
         let why = vec![format!("it was written by this program as {}", net.name)];
         return Ok(Identity { why, ..Identity::of(parameters, net) });
     }
-    match &contents.graph {
-        Some(Ok(graph)) => by_graph(contents, graph, hinted).map_err(fail),
+    match &parsed.graph {
+        Some(Ok(graph)) => by_graph(parsed, graph, hinted).map_err(fail),
         Some(Err(why)) => Err(fail(why.clone())),
-        None => by_shape(contents, hinted),
+        None => by_shape(parsed, hinted),
     }
 }
 
 /// The net is in the file; a preset that gives the same answers lends its name, its dropout and its beginnings.
-fn by_graph(contents: &Contents, graph: &Graph, hinted: Option<Net>) -> std::result::Result<Identity, String> {
-    let mut parameters = of_graph(graph, &contents.tensors)?;
+fn by_graph(parsed: &ParsedFile, graph: &Graph, hinted: Option<Net>) -> std::result::Result<Identity, String> {
+    let mut parameters = of_graph(graph, &parsed.tensors)?;
     let (size, classes) = (graph.net.image_size, graph.net.classes());
     let presets = ALL.iter().map(|preset| (preset.build)().with_image_size(size).with_classes(classes));
     let preset = presets.into_iter().find(|net| same_answers(net, &graph.net));
-    let known = known::find(contents, classes).map_err(|e| e.to_string())?;
+    let known = checksums::find(parsed, classes).map_err(|e| e.to_string())?;
     let mut why = Vec::new();
     let net = match (preset, hinted) {
         (Some(net), Some(hinted)) if net.name != hinted.name => {
@@ -137,10 +137,10 @@ fn by_graph(contents: &Contents, graph: &Graph, hinted: Option<Net>) -> std::res
     for (found, (name, _)) in parameters.iter_mut().zip(super::model::parameters(&net).map_err(|e| e.to_string())?) {
         found.name = name;
     }
-    let told = graph.preprocess.is_some() || contents.metadata.contains_key("preprocess") || known.is_some();
+    let told = graph.preprocess.is_some() || parsed.metadata.contains_key("preprocess") || known.is_some();
     let notes = if told { Vec::new() } else { vec![guess(&Preprocess::for_net(&net))] };
     let mut preprocess = graph.preprocess.clone();
-    if let (Some(preprocess), Format::Onnx) = (&mut preprocess, contents.format) {
+    if let (Some(preprocess), Format::Onnx) = (&mut preprocess, parsed.format) {
         // No graph brings pictures to size.
         preprocess.resize = Preprocess::for_net(&net).resize;
     }
@@ -162,20 +162,20 @@ fn guess(taken: &Preprocess) -> String {
     )
 }
 
-fn by_shape(contents: &Contents, hinted: Option<Net>) -> Result<Identity> {
-    let fail = |message: String| Error::file(contents.source.path(), message);
-    let (recognised, parameters) = of_names(contents).map_err(fail)?;
+fn by_shape(parsed: &ParsedFile, hinted: Option<Net>) -> Result<Identity> {
+    let fail = |message: String| Error::file(parsed.reader.path(), message);
+    let (recognised, parameters) = of_names(parsed).map_err(fail)?;
     let names = recognised.names;
     let classes = parameters.iter().find(|p| p.name == "fc8.weight").and_then(|p| p.shape.first().copied()).unwrap_or(0);
     let nets = || ALL.iter().map(|preset| (preset.build)().with_classes(classes));
     let mut fits: Vec<Net> = nets().filter(|net| difference(net, &parameters).is_none()).collect();
-    let known = known::find(contents, classes)?;
+    let known = checksums::find(parsed, classes)?;
 
     let mut why = vec![format!("it has {}", names.describe())];
     let by_names = match names {
         Names::Torchvision => Some("torchvision"),
         Names::Paddle => Some("paddle"),
-        Names::Own | Names::Page => None,
+        Names::Own | Names::Tutorial => None,
     };
     let mut choose = |name: &str| {
         let at = fits.iter().position(|net| net.name == name);
@@ -200,11 +200,11 @@ fn by_shape(contents: &Contents, hinted: Option<Net>) -> Result<Identity> {
     } else {
         false
     };
-    if contents.format == Format::Caffe && !decided {
+    if parsed.format == Format::Caffe && !decided {
         // Caffe's own two come first.
         fits.sort_by_key(|net| !matches!(net.name.as_str(), "bvlc" | "caffenet"));
     }
-    let strays = strays(&contents.tensors, &recognised);
+    let strays = strays(&parsed.tensors, &recognised);
     let mut notes: Vec<String> =
         recognised.copies.iter().map(|copy| format!("left aside: a running average of the net, under `{copy}`")).collect();
     if !strays.beside.is_empty() {
@@ -279,19 +279,19 @@ fn of_graph(graph: &Graph, tensors: &[Tensor]) -> std::result::Result<Vec<Found>
 
 /// A net's parameters, if the file has each of them under its own name and in its own shape. Layers may have any names then: a
 /// net of ours whose last layer is fc3 is not the tutorial's.
-pub(crate) fn of_net(contents: &Contents, net: &Net) -> Option<Vec<Found>> {
+pub(crate) fn of_net(parsed: &ParsedFile, net: &Net) -> Option<Vec<Found>> {
     let found = |(name, shape): (String, Vec<usize>)| {
-        let transposed = contents.format == Format::Paddle && shape.len() == 2;
+        let transposed = parsed.format == Format::Paddle && shape.len() == 2;
         let theirs = if transposed { vec![shape[1], shape[0]] } else { shape.clone() };
-        let tensor = contents.tensors.iter().position(|tensor| tensor.name == name && tensor.shape == theirs)?;
+        let tensor = parsed.tensors.iter().position(|tensor| tensor.name == name && tensor.shape == theirs)?;
         Some(Found { name, tensor, transposed, shape })
     };
     parameters(net).ok()?.into_iter().map(found).collect()
 }
 
 /// Parameters by their names; of which order linear weights are is told by their biases.
-fn of_names(contents: &Contents) -> std::result::Result<(Recognised, Vec<Found>), String> {
-    let tensors = &contents.tensors;
+fn of_names(parsed: &ParsedFile) -> std::result::Result<(Recognised, Vec<Found>), String> {
+    let tensors = &parsed.tensors;
     let recognised = recognise(&tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>())?;
     let shape_of = |name: &str| {
         let found = recognised.parameters.iter().find(|(own, _)| own == name);
@@ -305,7 +305,7 @@ fn of_names(contents: &Contents) -> std::result::Result<(Recognised, Vec<Found>)
     });
     let orders: Vec<bool> = orders.collect();
     let transposed = match orders.as_slice() {
-        [] => contents.format == Format::Paddle || recognised.names.transposed(),
+        [] => parsed.format == Format::Paddle || recognised.names.transposed(),
         [first, rest @ ..] if rest.iter().all(|order| order == first) => *first,
         _ => return Err("some of its linear weights are [in, out] and some [out, in]".into()),
     };

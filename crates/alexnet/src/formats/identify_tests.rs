@@ -1,11 +1,11 @@
 //! Which net a file is taken for, by its names and shapes alone: tensors here have no bytes.
 
-use super::container::{Entry, write_tensors};
-use super::contents::{Contents, Dtype, Format, Stored, Tensor};
 use super::identify::{Identity, identify};
+use super::load::parse;
 use super::names::Names;
-use super::open::contents;
-use super::source::Source;
+use super::parsed::{Dtype, Format, ParsedFile, Storage, Tensor};
+use super::reader::Reader;
+use super::safetensors::{Entry, write_tensors};
 use super::{golden, parameters};
 use crate::files::Sync;
 use crate::net::Net;
@@ -24,16 +24,16 @@ fn tensors(net: &Net, names: Names, prefix: &str) -> Vec<Tensor> {
 }
 
 fn named(name: &str, shape: &[usize]) -> Tensor {
-    Tensor { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, stored: Stored::Same(0.0) }
+    Tensor { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, storage: Storage::Fill(0.0) }
 }
 
 /// What is known of these tensors, and their net or why it is not told.
 fn identified(format: Format, tensors: Vec<Tensor>, hint: Option<&str>) -> crate::Result<(Identity, crate::Result<String>)> {
     golden::with(b"x", |path| {
-        let source = Source::open(path)?;
-        let contents = Contents { source, format, tensors, metadata: BTreeMap::new(), graph: None, remarks: Vec::new() };
-        let identity = identify(&contents, hint)?;
-        let net = identity.net(&contents).map(|net| net.name.clone());
+        let reader = Reader::open(path)?;
+        let parsed = ParsedFile { reader, format, tensors, metadata: BTreeMap::new(), graph: None, remarks: Vec::new() };
+        let identity = identify(&parsed, hint)?;
+        let net = identity.net(&parsed).map(|net| net.name.clone());
         Ok((identity, net))
     })
 }
@@ -46,7 +46,7 @@ fn taken(net: &str, names: Names, prefix: &str, hint: Option<&str>) -> crate::Re
 #[test]
 fn names_tell_torchvision_paddle_and_the_tutorial_from_each_other() {
     for (net, names) in
-        [("torchvision", Names::Torchvision), ("paddle", Names::Paddle), ("seed-code", Names::Page), ("slim", Names::Own)]
+        [("torchvision", Names::Torchvision), ("paddle", Names::Paddle), ("seed-code", Names::Tutorial), ("slim", Names::Own)]
     {
         for prefix in ["", "module.", "alexnet.", "_orig_mod.backbone."] {
             let (identity, told) = taken(net, names, prefix, None).unwrap();
@@ -181,16 +181,16 @@ fn foreign_metadata_are_not_believed() {
         let words = [("net", "alexnet"), ("classes", "cat,dog"), ("preprocess", "imagenet"), ("recipe", "x"), ("format", "pt")];
         let metadata = words.map(|(key, word)| (key.to_string(), word.to_string())).into();
         write_tensors(path, &metadata, &[entry], Sync::Disk, &mut |_| Ok(vec![0.0; 64 * 363].into())).unwrap();
-        let contents = contents(path).unwrap();
-        assert_eq!(contents.metadata.keys().collect::<Vec<_>>(), ["format"]);
-        let remark = &contents.remarks[0];
+        let parsed = parse(path).unwrap();
+        assert_eq!(parsed.metadata.keys().collect::<Vec<_>>(), ["format"]);
+        let remark = &parsed.remarks[0];
         assert!(remark.contains("net, preprocess, classes, recipe") && remark.contains("another program"), "{remark}");
-        let why = crate::weights::open(path, Some("torchvision")).unwrap_err().to_string();
+        let why = crate::formats::load(path, Some("torchvision")).unwrap_err().to_string();
         assert!(why.contains("not those of an AlexNet (features.0.weight"), "{why}");
     });
     // Their ONNX file is read by its graph.
     let theirs = [include_bytes!("golden/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
-    golden::with(&theirs, |path| assert_eq!(crate::weights::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
+    golden::with(&theirs, |path| assert_eq!(crate::formats::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
 }
 
 /// torchvision's tensors, the layers of the classifier under other numbers.
@@ -239,17 +239,17 @@ fn a_net_without_its_last_layer_is_one_to_begin_from() {
         let why = identified(Format::TorchZip, trunk.clone(), hint).unwrap_err().to_string();
         assert!(why.contains(&format!("lacks {missing}.weight")) && why.contains("train --from"), "{why}");
         let mut whole = trunk.clone();
-        assert_eq!(super::recognise::add_head(&mut whole).as_deref(), Some(missing));
+        assert_eq!(super::param_names::add_head(&mut whole).as_deref(), Some(missing));
         let (identity, told) = identified(Format::TorchZip, whole, hint).unwrap();
         assert_eq!(told.unwrap(), hint.unwrap_or("torchvision"));
         assert_eq!(identity.fits[0].classes(), 1);
     }
     golden::with(b"x", |path| {
-        let source = Source::open(path).unwrap();
+        let reader = Reader::open(path).unwrap();
         let trunk = torchvision("", &[]).into_iter().filter(|tensor| !tensor.name.contains("classifier.6"));
         let (tensors, metadata) = (trunk.collect(), BTreeMap::new());
-        let contents = Contents { source, format: Format::TorchZip, tensors, metadata, graph: None, remarks: Vec::new() };
-        let (model, notes) = super::open::trunk(contents, None).unwrap().unwrap();
+        let parsed = ParsedFile { reader, format: Format::TorchZip, tensors, metadata, graph: None, remarks: Vec::new() };
+        let (model, notes) = super::load::trunk(parsed, None).unwrap().unwrap();
         assert_eq!((model.net.name.as_str(), model.classes.len()), ("torchvision", 0));
         assert_eq!((model.tensors["fc8.weight"].len(), model.tensors["fc7.bias"].len()), (0, 4096));
         assert!(notes.iter().any(|note| note.contains("lacks classifier.6.weight")), "{notes:?}");
@@ -267,7 +267,7 @@ fn a_file_of_very_many_names_is_refused_before_they_are_compared() {
     golden::with(b"", |path| {
         let entries: Vec<Entry> = tensors.iter().map(|tensor| Entry { name: tensor.name.clone(), shape: vec![0] }).collect();
         write_tensors(path, &BTreeMap::new(), &entries, Sync::Disk, &mut |_| Ok(Vec::new().into())).unwrap();
-        let why = contents(path).unwrap_err().to_string();
+        let why = parse(path).unwrap_err().to_string();
         assert!(why.contains("5000 tensors"), "{why}");
     });
     // As many nets as there are names are not listed one by one.
@@ -285,7 +285,7 @@ fn a_net_of_very_many_layers_is_refused() {
         let net = format!(r#"{{"name":"deep","image_size":8,"layers":[{}]}}"#, layers.join(","));
         let metadata = BTreeMap::from([("net".to_string(), net)]);
         write_tensors(path, &metadata, &[], Sync::Disk, &mut |_| Ok(Vec::new().into())).unwrap();
-        let why = crate::weights::open(path, None).unwrap_err().to_string();
+        let why = crate::formats::load(path, None).unwrap_err().to_string();
         assert!(why.contains("20000 layers"), "{why}");
     });
 }

@@ -1,10 +1,10 @@
 //! What a model file is, told without loading it.
 
-use super::contents::{Contents, Format, Tensor};
 use super::identify::identify;
 use super::imagenet::Order;
-use super::open::{about, check, checksum, complete, contents};
-use super::recognise::WITHOUT_HEAD;
+use super::load::{about, check, checksum, complete, parse};
+use super::param_names::WITHOUT_HEAD;
+use super::parsed::{Format, ParsedFile, Tensor};
 use crate::image::Preprocess;
 use crate::net::{Net, Op};
 use crate::{Error, Result};
@@ -66,34 +66,34 @@ pub struct TensorLine {
 /// # Errors
 /// No model file of any known format, or a `net` that it is not.
 pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> {
-    let mut contents = contents(path.as_ref())?;
-    let held = contents.tensors.len();
-    let missing = complete(&mut contents);
-    let sha256 = checksum(&contents)?;
-    let identity = match identify(&contents, net) {
+    let mut parsed = parse(path.as_ref())?;
+    let held = parsed.tensors.len();
+    let missing = complete(&mut parsed);
+    let sha256 = checksum(&parsed)?;
+    let identity = match identify(&parsed, net) {
         Ok(identity) => identity,
         // What the user says is wrong; else it is the file that is odd, and what it holds may tell why.
         Err(error) if net.is_some() => return Err(error),
-        Err(error) => return Ok(odd(contents, sha256, error)),
+        Err(error) => return Ok(odd(parsed, sha256, error)),
     };
     let parameter = |i: usize| identity.parameters.iter().find(|found| found.tensor == i).map(|found| found.name.clone());
-    let mut tensors = lines(&contents, parameter);
+    let mut tensors = lines(&parsed, parameter);
     tensors.truncate(held);
-    let settled = identity.net(&contents).ok();
-    let (about, trouble) = match settled.map(|net| check(&contents, &identity).and_then(|()| about(&contents, &identity, net))) {
+    let settled = identity.net(&parsed).ok();
+    let (about, trouble) = match settled.map(|net| check(&parsed, &identity).and_then(|()| about(&parsed, &identity, net))) {
         Some(Ok(about)) => (Some(about), None),
         Some(Err(error)) => (None, Some(message(error))),
         None => (None, None),
     };
     let trouble = trouble.or_else(|| missing.as_ref().map(|missing| format!("it lacks {missing}.weight, {WITHOUT_HEAD}")));
-    let mut remarks: Vec<String> = contents.remarks.iter().chain(&identity.notes).cloned().collect();
-    if !contents.metadata.contains_key("net") && contents.graph.is_none() && settled.is_some_and(takes_any_size) {
+    let mut remarks: Vec<String> = parsed.remarks.iter().chain(&identity.notes).cloned().collect();
+    if !parsed.metadata.contains_key("net") && parsed.graph.is_none() && settled.is_some_and(takes_any_size) {
         remarks.push("no weight depends on the size of the pictures: `train --from` takes others with --image-size".into());
     }
     let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
     Ok(Inspection {
-        format: Format::name(contents.format),
-        bytes: contents.source.length(),
+        format: Format::name(parsed.format),
+        bytes: parsed.reader.length(),
         sha256,
         tensors,
         net: settled.map(|net| net.name.clone()),
@@ -112,12 +112,12 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
 }
 
 /// What a file holds that is taken for no net.
-fn odd(contents: Contents, sha256: String, error: Error) -> Inspection {
+fn odd(parsed: ParsedFile, sha256: String, error: Error) -> Inspection {
     Inspection {
-        format: Format::name(contents.format),
-        bytes: contents.source.length(),
+        format: Format::name(parsed.format),
+        bytes: parsed.reader.length(),
         sha256,
-        tensors: lines(&contents, |_| None),
+        tensors: lines(&parsed, |_| None),
         net: None,
         image_size: None,
         classes: None,
@@ -129,18 +129,18 @@ fn odd(contents: Contents, sha256: String, error: Error) -> Inspection {
         preprocess: None,
         known: None,
         trouble: Some(message(error)),
-        remarks: contents.remarks,
+        remarks: parsed.remarks,
     }
 }
 
-fn lines(contents: &Contents, parameter: impl Fn(usize) -> Option<String>) -> Vec<TensorLine> {
+fn lines(parsed: &ParsedFile, parameter: impl Fn(usize) -> Option<String>) -> Vec<TensorLine> {
     let line = |(i, tensor): (usize, &Tensor)| TensorLine {
         name: tensor.name.clone(),
         shape: tensor.shape.clone(),
         dtype: tensor.dtype.name(),
         parameter: parameter(i),
     };
-    contents.tensors.iter().enumerate().map(line).collect()
+    parsed.tensors.iter().enumerate().map(line).collect()
 }
 
 /// What an error says, without the name of the file that is being looked at.
@@ -156,8 +156,8 @@ fn takes_any_size(net: &Net) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::parameters;
     use crate::net::presets::by_name;
-    use crate::weights::parameters;
 
     #[test]
     fn a_net_is_said_to_take_any_size_where_no_parameter_depends_on_it() {

@@ -1,7 +1,7 @@
 //! What a model file means: a net with its parameters, and all that is needed to use it.
 
-use super::Values;
-use super::container::{Entry, TensorFile, write_tensors};
+use super::TensorData;
+use super::safetensors::{Entry, TensorFile, write_tensors};
 use crate::engine::Engine;
 use crate::engine::cpu::{Quantisation, Ranges};
 use crate::image::{Mean, Preprocess};
@@ -40,8 +40,8 @@ pub struct Model {
     /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
     /// linear [out, in] with in = channel, row, column.
     ///
-    /// From [`read`] they are [`Values`] in the mapped file: reading a model copies nothing.
-    pub tensors: BTreeMap<String, Values>,
+    /// From [`read`] they are [`TensorData`] in the mapped file: reading a model copies nothing.
+    pub tensors: BTreeMap<String, TensorData>,
 }
 
 impl Model {
@@ -145,10 +145,10 @@ pub fn read(path: impl AsRef<Path>) -> Result<Model> {
 
 /// As [`read`], with all parameters in memory.
 pub(super) fn read_copied(path: &Path) -> Result<Model> {
-    read_by(path, |file, name, shape| file.read(name, shape).map(Values::from))
+    read_by(path, |file, name, shape| file.read(name, shape).map(TensorData::from))
 }
 
-fn read_by(path: &Path, tensor: impl Fn(&TensorFile, &str, &[usize]) -> Result<Values>) -> Result<Model> {
+fn read_by(path: &Path, tensor: impl Fn(&TensorFile, &str, &[usize]) -> Result<TensorData>) -> Result<Model> {
     let file = TensorFile::open(path)?;
     if file.text(METADATA_STATE).is_some() {
         return Err(Error::file(

@@ -12,7 +12,7 @@ pub enum Names {
     /// Paddle's own AlexNet: `_conv1._conv.weight` ... `_fc8.bias`, linear weights [in, out].
     Paddle,
     /// The tutorial's Paddle class: `conv1.weight` ... `fc3.bias`, linear weights [in, out].
-    Page,
+    Tutorial,
 }
 
 /// Our layers, and theirs. conv1, conv2 and conv5 of Paddle sit in a block with their pool.
@@ -36,13 +36,13 @@ impl Names {
             Names::Own => "this program's names (conv1.weight ... fc8.bias)",
             Names::Torchvision => "torchvision's names (features.0.weight ... classifier.6.bias)",
             Names::Paddle => "the names of Paddle's AlexNet (_conv1._conv.weight ... _fc8.bias)",
-            Names::Page => "the names of the tutorial's Paddle class (conv1.weight ... fc3.bias)",
+            Names::Tutorial => "the names of the tutorial's Paddle class (conv1.weight ... fc3.bias)",
         }
     }
 
     /// Whether linear weights are [in, out].
     pub(crate) fn transposed(self) -> bool {
-        matches!(self, Names::Paddle | Names::Page)
+        matches!(self, Names::Paddle | Names::Tutorial)
     }
 
     /// What a parameter of ours (`fc6.weight`) is called, if this naming has it.
@@ -56,7 +56,7 @@ impl Names {
             Names::Own => row.0,
             Names::Torchvision => row.1,
             Names::Paddle => row.2,
-            Names::Page => row.3,
+            Names::Tutorial => row.3,
         };
         Some(format!("{theirs}.{part}"))
     }
@@ -74,7 +74,7 @@ pub(crate) fn fitting(net: &Net) -> Names {
     match net.name.as_str() {
         "torchvision" => Names::Torchvision,
         "paddle" => Names::Paddle,
-        "seed-code" | "seed-text" => Names::Page,
+        "seed-code" | "seed-text" => Names::Tutorial,
         _ => Names::Own,
     }
 }

@@ -1,13 +1,13 @@
 //! A net built layer by layer out of another format's chain of operators.
 
-use super::contents::Graph;
-use super::source::Told;
+use super::parsed::Graph;
+use super::reader::ParseResult;
 use crate::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, Shape, WeightInit};
 use std::collections::HashMap;
 
 /// Layers so far, and the tensors that are their parameters.
 #[derive(Debug)]
-pub(crate) struct Chain {
+pub(crate) struct NetBuilder {
     image_size: usize,
     layers: Vec<Layer>,
     parameters: Vec<Parameters>,
@@ -33,12 +33,12 @@ struct Parameters {
 const WEIGHT: WeightInit = WeightInit::UniformFanIn;
 const BIAS: BiasInit = BiasInit::UniformFanIn;
 
-impl Chain {
-    /// A chain for images of this size; none if the file leaves it open ([`Chain::fit`]).
+impl NetBuilder {
+    /// A builder for images of this size; none if the file leaves it open ([`NetBuilder::fit`]).
     pub(crate) fn new(image_size: Option<usize>) -> Self {
         let shape = image_size.map(|size| Shape { channels: 3, size });
         let (layers, parameters, names) = (Vec::new(), Vec::new(), HashMap::new());
-        Chain { image_size: image_size.unwrap_or(224), layers, parameters, number: 0, names, shape }
+        NetBuilder { image_size: image_size.unwrap_or(224), layers, parameters, number: 0, names, shape }
     }
 
     /// Adds a layer named after its kind and the number of convolutions and linear layers so far.
@@ -145,7 +145,7 @@ impl Chain {
     }
 
     /// The net, checked, and its parameters.
-    pub(crate) fn finish(self, name: &str) -> Told<Graph> {
+    pub(crate) fn finish(self, name: &str) -> ParseResult<Graph> {
         const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
         let parameters = self.parameters.iter().flat_map(|held| {
             let (layer, in_out) = (&self.layers[held.layer].name, held.in_out);

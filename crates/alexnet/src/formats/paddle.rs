@@ -1,11 +1,11 @@
 //! Paddle's `.pdparams`: a pickle of a dictionary from names to numpy arrays; linear weights are [in, out]. After
 //! `paddle/framework/io.py` and numpy's `_reconstruct`, `_frombuffer`.
 
-use super::contents::{Contents, Dtype, Format, Stored, Tensor};
+use super::export::Export;
 use super::model::MEAN_TENSOR;
+use super::parsed::{Dtype, Format, ParsedFile, Storage, Tensor};
 use super::pickle::{self, Allowed, Id, Pickle, Value, Writer, checkpoint};
-use super::save::Sheet;
-use super::source::{Source, Told};
+use super::reader::{ParseResult, Reader};
 use crate::{Result, files};
 use std::collections::BTreeMap;
 use std::io;
@@ -48,19 +48,19 @@ pub(crate) fn is_pickle(head: &[u8]) -> bool {
 ///
 /// # Errors
 /// A broken pickle, names that are not allowed, or something other than arrays by name.
-pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
-    match parse(&source) {
+pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
+    match parse(&reader) {
         Ok((tensors, metadata, remarks)) => {
-            Ok(Contents { source, format: Format::Paddle, tensors, metadata, graph: None, remarks })
+            Ok(ParsedFile { reader, format: Format::Paddle, tensors, metadata, graph: None, remarks })
         }
-        Err(why) => Err((source, why)),
+        Err(why) => Err((reader, why)),
     }
 }
 
 type Parsed = (Vec<Tensor>, BTreeMap<String, String>, Vec<String>);
 
-fn parse(source: &Source) -> Told<Parsed> {
-    let pickle = pickle::read(&mut source.cursor(0, source.length()), ALLOWED)?;
+fn parse(reader: &Reader) -> ParseResult<Parsed> {
+    let pickle = pickle::read(&mut reader.cursor(0, reader.length()), ALLOWED)?;
     let (dict, mut remarks) = checkpoint::weights(&pickle, &|value| is_array(&pickle, value))?;
     let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are no dictionary".into()) };
     let (mut tensors, mut metadata) = (Vec::new(), BTreeMap::new());
@@ -68,7 +68,7 @@ fn parse(source: &Source) -> Told<Parsed> {
         match pickle.text(key) {
             Some(TABLE) | None => {}
             Some(PARTS) => return Err("keeps its arrays in parts; save it again with protocol=4".into()),
-            Some(ABOUT) => metadata = about(source, &pickle, value)?,
+            Some(ABOUT) => metadata = about(reader, &pickle, value)?,
             Some(name) => match array(&pickle, value).map_err(|why| format!("{name}: {why}"))? {
                 Some(found) => tensors.push(Tensor { name: name.into(), ..found }),
                 None if remarks.len() < 20 => remarks.push(format!("{name} is {}, no array", pickle.get(value).kind())),
@@ -83,11 +83,11 @@ fn parse(source: &Source) -> Told<Parsed> {
 }
 
 /// Our own words about the model.
-fn about(source: &Source, pickle: &Pickle, value: Id) -> Told<BTreeMap<String, String>> {
+fn about(reader: &Reader, pickle: &Pickle, value: Id) -> ParseResult<BTreeMap<String, String>> {
     let broken = |why: String| format!("its entry {ABOUT} cannot be understood: {why}");
     let words = match pickle.get(value) {
         Value::Text { text, .. } => serde_json::from_str(text),
-        Value::LongText { start, length } => serde_json::from_str(&source.cursor(*start, start + length).text(*length)?),
+        Value::LongText { start, length } => serde_json::from_str(&reader.cursor(*start, start + length).text(*length)?),
         other => return Err(broken(other.kind())),
     };
     words.map_err(|e| broken(e.to_string()))
@@ -104,7 +104,7 @@ fn is_array(pickle: &Pickle, value: Id) -> bool {
 }
 
 /// An array without its name, or none when the value is something else. Paddle also writes (name, array).
-fn array(pickle: &Pickle, value: Id) -> Told<Option<Tensor>> {
+fn array(pickle: &Pickle, value: Id) -> ParseResult<Option<Tensor>> {
     let value = match pickle.items(value) {
         Some(&[name, array]) if pickle.text(name).is_some() => array,
         _ => value,
@@ -123,7 +123,7 @@ fn array(pickle: &Pickle, value: Id) -> Told<Option<Tensor>> {
     };
     let shape = pickle.counts(shape)?;
     let dtype = dtype(pickle, kind)?;
-    let stored = match pickle.get(bytes) {
+    let storage = match pickle.get(bytes) {
         &Value::Bytes { start, length } if fortran => {
             // The first axis is the nearest.
             let mut step = Some(1usize);
@@ -134,19 +134,19 @@ fn array(pickle: &Pickle, value: Id) -> Told<Option<Tensor>> {
             };
             let strides = shape.iter().map(&mut stride).collect::<Option<_>>();
             let strides = strides.ok_or_else(|| format!("damaged: the shape {shape:?} is beyond counting"))?;
-            Stored::Strided { file: None, start, length, strides }
+            Storage::Strided { file: None, start, length, strides }
         }
-        &Value::Bytes { start, length } => Stored::Runs(vec![(start, length)]),
-        &Value::Latin1 { start, length } if !fortran => Stored::Latin1 { start, length },
+        &Value::Bytes { start, length } => Storage::Runs(vec![(start, length)]),
+        &Value::Latin1 { start, length } if !fortran => Storage::Latin1 { start, length },
         // Protocol 2 in Python 2: short ones look like texts.
-        Value::Text { text, start } if !fortran => Stored::Runs(vec![(*start, text.len() as u64)]),
+        Value::Text { text, start } if !fortran => Storage::Runs(vec![(*start, text.len() as u64)]),
         other => return Err(format!("{} where the array's bytes belong", other.kind())),
     };
-    Ok(Some(Tensor { name: String::new(), shape, dtype, stored }))
+    Ok(Some(Tensor { name: String::new(), shape, dtype, storage }))
 }
 
 /// The kind of numbers of `numpy.dtype('f4')` with its state (3, '<', ...).
-fn dtype(pickle: &Pickle, value: Id) -> Told<Dtype> {
+fn dtype(pickle: &Pickle, value: Id) -> ParseResult<Dtype> {
     let Value::Call { name, arguments, state } = pickle.get(value) else {
         return Err(format!("damaged: {} where the kind of numbers belongs", pickle.get(value).kind()));
     };
@@ -169,16 +169,16 @@ fn dtype(pickle: &Pickle, value: Id) -> Told<Dtype> {
 ///
 /// # Errors
 /// When the file cannot be written; one that stood there before is kept.
-pub(crate) fn write(path: &Path, sheet: &Sheet<'_>) -> Result<()> {
-    let about = serde_json::to_string(&sheet.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
+pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
+    let about = serde_json::to_string(&export.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
     files::write_whole(path, |out| {
         let mut pickle = Writer::begin(out, 4)?;
         pickle.raw(b"}(")?;
-        for parameter in &sheet.parameters {
+        for parameter in &export.parameters {
             pickle.text(&parameter.name)?;
             write_array(&mut pickle, &parameter.shape, &parameter.values())?;
         }
-        if let Some((mean, size)) = sheet.mean() {
+        if let Some((mean, size)) = export.mean() {
             pickle.text(MEAN_TENSOR)?;
             write_array(&mut pickle, &[3, size, size], mean)?;
         }

@@ -1,9 +1,9 @@
 //! Finds AlexNet's parameters among a file's tensors by their names, and tells what else lies there: a second net, a layer more.
 
 use super::classifier::Classifiers;
-use super::contents::{Dtype, Stored, Tensor};
 use super::names::Names;
-use super::source::Told;
+use super::parsed::{Dtype, Storage, Tensor};
+use super::reader::ParseResult;
 use std::collections::HashSet;
 
 /// A naming recognised in a file.
@@ -19,7 +19,7 @@ pub(crate) struct Recognised {
 }
 
 /// The page's names begin as ours do; ours has fc6.
-const NAMINGS: [Names; 4] = [Names::Torchvision, Names::Paddle, Names::Own, Names::Page];
+const NAMINGS: [Names; 4] = [Names::Torchvision, Names::Paddle, Names::Own, Names::Tutorial];
 
 /// What PyTorch's DataParallel and compile put around modules; they may stand between a name's parts.
 pub(super) const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
@@ -38,7 +38,7 @@ const MOST_NETS: usize = 16;
 ///
 /// # Errors
 /// None, a part of one, or several.
-pub(crate) fn recognise(names: &[&str]) -> Told<Recognised> {
+pub(crate) fn recognise(names: &[&str]) -> ParseResult<Recognised> {
     let places = places(names);
     if places.len() > MOST_NETS {
         return Err(format!("holds {} AlexNets; save the state_dict of the one that is meant", places.len()));
@@ -98,7 +98,7 @@ pub(crate) fn add_head(tensors: &mut Vec<Tensor>) -> Option<String> {
     let shape = if naming.transposed() { vec![inputs, 1] } else { vec![1, inputs] };
     for (part, shape) in [("weight", shape), ("bias", vec![1])] {
         let name = format!("{missing}.{part}");
-        tensors.push(Tensor { name, shape, dtype: Dtype::F32, stored: Stored::Same(0.0) });
+        tensors.push(Tensor { name, shape, dtype: Dtype::F32, storage: Storage::Fill(0.0) });
     }
     Some(missing)
 }
@@ -130,7 +130,7 @@ fn headless(names: &[&str]) -> Option<(Names, String, String)> {
 }
 
 /// Our name and theirs of a naming's weights and biases, as they are in a file.
-fn table(naming: Names, names: &[&str], prefix: &str) -> Told<Vec<(String, String)>> {
+fn table(naming: Names, names: &[&str], prefix: &str) -> ParseResult<Vec<(String, String)>> {
     if naming == Names::Torchvision { Classifiers::of(names).names(prefix) } else { Ok(naming.all()) }
 }
 
@@ -225,13 +225,13 @@ fn what_is_missing(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::contents::{Dtype, Stored};
+    use crate::formats::parsed::{Dtype, Storage};
 
     fn torchvisions(prefix: &str) -> Vec<String> {
         Names::Torchvision.all().into_iter().map(|(_, theirs)| format!("{prefix}{theirs}")).collect()
     }
 
-    fn found(names: &[String]) -> Told<Recognised> {
+    fn found(names: &[String]) -> ParseResult<Recognised> {
         recognise(&names.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
@@ -275,8 +275,12 @@ mod tests {
     #[test]
     fn tensors_of_no_parameter_lie_within_the_net_or_beside_it() {
         let look = |prefix: &str, more: &[(&str, usize, Dtype)]| {
-            let tensor =
-                |name: &str, len: usize, dtype| Tensor { name: name.into(), shape: vec![len], dtype, stored: Stored::Same(0.0) };
+            let tensor = |name: &str, len: usize, dtype| Tensor {
+                name: name.into(),
+                shape: vec![len],
+                dtype,
+                storage: Storage::Fill(0.0),
+            };
             let mut tensors: Vec<_> = torchvisions(prefix).iter().map(|name| tensor(name, 4, Dtype::F32)).collect();
             tensors.extend(more.iter().map(|&(name, len, dtype)| tensor(name, len, dtype)));
             let names: Vec<_> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();

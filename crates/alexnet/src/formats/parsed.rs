@@ -1,7 +1,7 @@
 //! What a file of any format holds, before it is known which net it belongs to: named tensors and what is said of them.
 
 use super::protobuf::varint;
-use super::source::{Source, Told};
+use super::reader::{ParseResult, Reader};
 use crate::net::Net;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -86,12 +86,12 @@ pub(crate) struct Tensor {
     /// Rows first.
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: Dtype,
-    pub(crate) stored: Stored,
+    pub(crate) storage: Storage,
 }
 
 /// Where a tensor's values are.
 #[derive(Debug, Clone)]
-pub(crate) enum Stored {
+pub(crate) enum Storage {
     /// In these runs of bytes, one after the other, without gap, row-major.
     Runs(Vec<(u64, u64)>),
     /// In a run of bytes of this file, or of one beside it, each axis with a stride in elements: a transposed or sliced tensor of
@@ -102,11 +102,11 @@ pub(crate) enum Stored {
     /// In runs of bytes as whole numbers of varying length, each the 16 bits of a number in half precision (ONNX's `int32_data`).
     Varints(Vec<(u64, u64)>),
     /// In another file, which lies beside this one (ONNX's external data).
-    Beside { file: PathBuf, start: u64, length: u64 },
+    External { file: PathBuf, start: u64, length: u64 },
     /// In memory already: formats that write numbers one by one.
-    Here(Vec<f32>),
+    Inline(Vec<f32>),
     /// All the same number.
-    Same(f32),
+    Fill(f32),
 }
 
 impl Tensor {
@@ -116,19 +116,19 @@ impl Tensor {
     }
 
     /// Reads the values as f32. Memory is taken only after the file is known to hold them.
-    pub(crate) fn values(&self, source: &Source) -> Told<Vec<f32>> {
+    pub(crate) fn values(&self, reader: &Reader) -> ParseResult<Vec<f32>> {
         let fail = |what: String| format!("{}: {what}", self.name);
         let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
         let len = self.len().ok_or_else(|| fail(format!("the shape {:?} is beyond counting", self.shape)))?;
         let wanted = (len as u64).checked_mul(size as u64);
         let short = |held: u64| fail(format!("{held} bytes for the shape {:?} of {}", self.shape, self.dtype.name()));
-        match &self.stored {
-            Stored::Same(value) => Ok(vec![*value; len]),
-            Stored::Here(values) if values.len() == len => Ok(values.clone()),
-            Stored::Here(values) => Err(fail(format!("{} values for the shape {:?}", values.len(), self.shape))),
-            Stored::Runs(runs) => {
+        match &self.storage {
+            Storage::Fill(value) => Ok(vec![*value; len]),
+            Storage::Inline(values) if values.len() == len => Ok(values.clone()),
+            Storage::Inline(values) => Err(fail(format!("{} values for the shape {:?}", values.len(), self.shape))),
+            Storage::Runs(runs) => {
                 let held: u64 = runs.iter().map(|run| run.1).sum();
-                if wanted != Some(held) || runs.iter().any(|run| run.0 + run.1 > source.length()) {
+                if wanted != Some(held) || runs.iter().any(|run| run.0 + run.1 > reader.length()) {
                     return Err(short(held));
                 }
                 let mut values = Vec::with_capacity(len);
@@ -136,19 +136,19 @@ impl Tensor {
                     if length % size as u64 != 0 {
                         return Err(short(held));
                     }
-                    self.append(source, start, length, &mut values)?;
+                    self.append(reader, start, length, &mut values)?;
                 }
                 Ok(values)
             }
-            Stored::Varints(runs) => {
+            Storage::Varints(runs) => {
                 // Each number takes a byte at least.
                 let held: u64 = runs.iter().map(|run| run.1).sum();
-                if len as u64 > held || runs.iter().any(|run| run.0 + run.1 > source.length()) {
+                if len as u64 > held || runs.iter().any(|run| run.0 + run.1 > reader.length()) {
                     return Err(short(held));
                 }
                 let mut values = Vec::with_capacity(len);
                 for &(start, length) in runs {
-                    let mut cursor = source.cursor(start, start + length);
+                    let mut cursor = reader.cursor(start, start + length);
                     while cursor.left() > 0 && values.len() <= len {
                         let bits = varint(&mut cursor)?;
                         let bits = u16::try_from(bits).map_err(|_| fail(format!("{bits} is no number of 16 bits")))?;
@@ -157,33 +157,33 @@ impl Tensor {
                 }
                 if values.len() == len { Ok(values) } else { Err(short(held)) }
             }
-            Stored::Beside { file, start, length } => {
-                let source = source.beside(file)?;
+            Storage::External { file, start, length } => {
+                let reader = reader.beside(file)?;
                 let end = start.checked_add(*length);
-                if wanted != Some(*length) || end.is_none_or(|end| end > source.length()) {
+                if wanted != Some(*length) || end.is_none_or(|end| end > reader.length()) {
                     return Err(short(*length));
                 }
                 let mut values = Vec::with_capacity(len);
-                self.append(&source, *start, *length, &mut values)?;
+                self.append(&reader, *start, *length, &mut values)?;
                 Ok(values)
             }
-            Stored::Strided { file, start, length, strides } => {
-                let beside = file.as_ref().map(|file| source.beside(file)).transpose()?;
-                let source = beside.as_ref().unwrap_or(source);
+            Storage::Strided { file, start, length, strides } => {
+                let beside = file.as_ref().map(|file| reader.beside(file)).transpose()?;
+                let reader = beside.as_ref().unwrap_or(reader);
                 // A stride of 0 asks for more values than lie there; for more than the file has bytes, nobody does.
-                if wanted.is_none_or(|wanted| wanted > source.length()) || start.saturating_add(*length) > source.length() {
+                if wanted.is_none_or(|wanted| wanted > reader.length()) || start.saturating_add(*length) > reader.length() {
                     return Err(short(*length));
                 }
                 let mut all = Vec::with_capacity((*length / size as u64) as usize);
-                self.append(source, *start, *length, &mut all)?;
+                self.append(reader, *start, *length, &mut all)?;
                 pick(&all, &self.shape, strides).ok_or_else(|| fail(format!("strides {strides:?} leave its storage")))
             }
-            Stored::Latin1 { start, length } => {
+            Storage::Latin1 { start, length } => {
                 // Each byte takes one or two bytes of UTF-8.
                 if wanted.is_none_or(|wanted| wanted > *length) {
                     return Err(short(*length));
                 }
-                let text = source.cursor(*start, start + length).text(*length).map_err(fail)?;
+                let text = reader.cursor(*start, start + length).text(*length).map_err(fail)?;
                 let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
                 let bytes = bytes.ok_or_else(|| fail("its text holds more than bytes".into()))?;
                 if wanted != Some(bytes.len() as u64) {
@@ -200,22 +200,22 @@ impl Tensor {
     ///
     /// # Errors
     /// Numbers of a kind that cannot be weights, or a file, here or beside, that does not hold them.
-    pub(crate) fn check(&self, source: &Source) -> Told<()> {
+    pub(crate) fn check(&self, reader: &Reader) -> ParseResult<()> {
         let fail = |what: String| format!("{}: {what}", self.name);
         let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
         let wanted = self.len().and_then(|len| (len as u64).checked_mul(size as u64));
-        let (held, there) = match &self.stored {
-            Stored::Runs(runs) => {
+        let (held, there) = match &self.storage {
+            Storage::Runs(runs) => {
                 let ends =
-                    runs.iter().all(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= source.length()));
+                    runs.iter().all(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= reader.length()));
                 (runs.iter().map(|run| run.1).sum(), ends)
             }
-            Stored::Beside { file, start, length } => {
-                let beside = source.beside(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
+            Storage::External { file, start, length } => {
+                let beside = reader.beside(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
                 (*length, start.checked_add(*length).is_some_and(|end| end <= beside.length()))
             }
-            Stored::Strided { file: Some(file), start, length, .. } => {
-                let beside = source.beside(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
+            Storage::Strided { file: Some(file), start, length, .. } => {
+                let beside = reader.beside(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
                 let there = start.checked_add(*length).is_some_and(|end| end <= beside.length());
                 (wanted.unwrap_or_default(), there)
             }
@@ -229,16 +229,16 @@ impl Tensor {
 
     /// As [`values`](Self::values), for those that the file really holds.
     #[cfg(test)]
-    pub(crate) fn values_in_file(&self, source: &Source) -> Told<Vec<f32>> {
-        if let Stored::Same(_) = self.stored { Err("made, not held".into()) } else { self.values(source) }
+    pub(crate) fn values_in_file(&self, reader: &Reader) -> ParseResult<Vec<f32>> {
+        if let Storage::Fill(_) = self.storage { Err("made, not held".into()) } else { self.values(reader) }
     }
 
-    fn append(&self, source: &Source, start: u64, length: u64, values: &mut Vec<f32>) -> Told<()> {
+    fn append(&self, reader: &Reader, start: u64, length: u64, values: &mut Vec<f32>) -> ParseResult<()> {
         let mut buffer = vec![0; length.min(1 << 18) as usize];
         let (mut at, end) = (start, start + length);
         while at < end {
             let part = (end - at).min(buffer.len() as u64) as usize;
-            source.fill(at, &mut buffer[..part]).map_err(|e| format!("{}: {e}", self.name))?;
+            reader.fill(at, &mut buffer[..part]).map_err(|e| format!("{}: {e}", self.name))?;
             convert(self.dtype, &buffer[..part], values);
             at += part as u64;
         }
@@ -302,8 +302,8 @@ pub(crate) fn f16_to_f32(bits: u16) -> f32 {
 
 /// What a file says.
 #[derive(Debug)]
-pub(crate) struct Contents {
-    pub(crate) source: Source,
+pub(crate) struct ParsedFile {
+    pub(crate) reader: Reader,
     pub(crate) format: Format,
     /// In the file's order.
     pub(crate) tensors: Vec<Tensor>,
@@ -311,7 +311,7 @@ pub(crate) struct Contents {
     pub(crate) metadata: BTreeMap<String, String>,
     /// The net that the file itself describes, layer by layer (ONNX, Caffe), and which tensors its parameters are; or why that is
     /// no net of this program's.
-    pub(crate) graph: Option<Told<Graph>>,
+    pub(crate) graph: Option<ParseResult<Graph>>,
     /// What was left aside, in words for `inspect`: an optimiser's state, an unknown key.
     pub(crate) remarks: Vec<String>,
 }

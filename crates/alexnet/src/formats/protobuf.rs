@@ -4,9 +4,9 @@
 //! The crates that generate code (prost, protobuf) take the whole message into memory, once as bytes and once as values;
 //! here only the weights that are wanted are ever read, and a message is four kinds of fields.
 
-use super::container::write_values;
-use super::save::Written;
-use super::source::{Cursor, Told};
+use super::export::Written;
+use super::reader::{Cursor, ParseResult};
+use super::safetensors::write_values;
 use std::io::{self, Write};
 
 /// A field's content.
@@ -26,7 +26,7 @@ pub(crate) enum Field<'a> {
 ///
 /// # Errors
 /// A field longer than what is left, or of a kind that is not known.
-pub(crate) fn next<'a>(cursor: &mut Cursor<'a>) -> Told<Option<(u64, Field<'a>)>> {
+pub(crate) fn next<'a>(cursor: &mut Cursor<'a>) -> ParseResult<Option<(u64, Field<'a>)>> {
     if cursor.left() == 0 {
         return Ok(None);
     }
@@ -50,7 +50,7 @@ pub(crate) fn next<'a>(cursor: &mut Cursor<'a>) -> Told<Option<(u64, Field<'a>)>
 }
 
 /// A whole number in groups of seven bits.
-pub(crate) fn varint(cursor: &mut Cursor<'_>) -> Told<u64> {
+pub(crate) fn varint(cursor: &mut Cursor<'_>) -> ParseResult<u64> {
     let mut number = 0u64;
     for shift in (0..64).step_by(7) {
         let byte = cursor.byte()?;
@@ -64,12 +64,12 @@ pub(crate) fn varint(cursor: &mut Cursor<'_>) -> Told<u64> {
 
 impl Field<'_> {
     /// A text of at most 64 KiB.
-    pub(crate) fn text(self) -> Told<String> {
+    pub(crate) fn text(self) -> ParseResult<String> {
         self.text_of(1 << 16)
     }
 
     /// A text of at most this many bytes.
-    pub(crate) fn text_of(self, most: u64) -> Told<String> {
+    pub(crate) fn text_of(self, most: u64) -> ParseResult<String> {
         match self {
             Field::Bytes(mut cursor) if cursor.left() <= most => cursor.text(cursor.left()),
             Field::Bytes(cursor) => Err(format!("damaged: a name of {} bytes", cursor.left())),
@@ -78,12 +78,12 @@ impl Field<'_> {
     }
 
     /// A whole number.
-    pub(crate) fn int(self) -> Told<i64> {
+    pub(crate) fn int(self) -> ParseResult<i64> {
         if let Field::Varint(number) = self { Ok(number as i64) } else { Err("damaged: no number where one belongs".into()) }
     }
 
     /// A float.
-    pub(crate) fn float(self) -> Told<f32> {
+    pub(crate) fn float(self) -> ParseResult<f32> {
         if let Field::Fixed32(bytes) = self {
             Ok(f32::from_le_bytes(bytes))
         } else {
@@ -92,7 +92,7 @@ impl Field<'_> {
     }
 
     /// Appends whole numbers, packed or one by one; at most `most` in all.
-    pub(crate) fn ints(self, into: &mut Vec<i64>, most: usize) -> Told<()> {
+    pub(crate) fn ints(self, into: &mut Vec<i64>, most: usize) -> ParseResult<()> {
         let mut push = |number: u64| {
             if into.len() == most {
                 return Err(format!("damaged: a list of more than {most} numbers"));

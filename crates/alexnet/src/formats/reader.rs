@@ -12,7 +12,7 @@ const BUFFER: u64 = 1 << 14;
 
 /// An open file of known length.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct Reader {
     path: PathBuf,
     file: File,
     length: u64,
@@ -26,14 +26,14 @@ pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
     })
 }
 
-impl Source {
+impl Reader {
     /// Opens a file.
     ///
     /// # Errors
     /// When it cannot be read or is no file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let (file, length) = open_file(path)?;
-        Ok(Source { path: path.to_path_buf(), file, length })
+        Ok(Reader { path: path.to_path_buf(), file, length })
     }
 
     /// Opens another file of the same model, which must lie in this one's folder wherever links lead: a model from elsewhere could
@@ -41,7 +41,7 @@ impl Source {
     ///
     /// # Errors
     /// When it cannot be read, is no file, or lies elsewhere.
-    pub(crate) fn beside(&self, path: &Path) -> Told<Source> {
+    pub(crate) fn beside(&self, path: &Path) -> ParseResult<Reader> {
         let folder = match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -51,7 +51,7 @@ impl Source {
             let path = path.display();
             return Err(format!("{path} leads out of the model's folder; copy the file that it leads to into its place"));
         }
-        Source::open(path).map_err(|e| e.to_string())
+        Reader::open(path).map_err(|e| e.to_string())
     }
 
     /// The file's place.
@@ -72,7 +72,7 @@ impl Source {
     /// Reads from byte `start` on, up to `end`, which are cut to what the file has.
     pub(crate) fn cursor(&self, start: u64, end: u64) -> Cursor<'_> {
         let end = end.min(self.length);
-        Cursor { source: self, at: start.min(end), end, buffer: Vec::new(), buffer_start: 0 }
+        Cursor { reader: self, at: start.min(end), end, buffer: Vec::new(), buffer_start: 0 }
     }
 
     /// Fills `bytes` from byte `start` on.
@@ -84,12 +84,12 @@ impl Source {
 }
 
 /// What a reader of a format says went wrong; the file's name is put before it later.
-pub(crate) type Told<T> = std::result::Result<T, String>;
+pub(crate) type ParseResult<T> = std::result::Result<T, String>;
 
 /// A place in a part of a file, moving forward.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
-    source: &'a Source,
+    reader: &'a Reader,
     at: u64,
     end: u64,
     buffer: Vec<u8>,
@@ -109,24 +109,24 @@ impl<'a> Cursor<'a> {
     }
 
     /// The file that it reads.
-    pub(crate) fn source(&self) -> &'a Source {
-        self.source
+    pub(crate) fn reader(&self) -> &'a Reader {
+        self.reader
     }
 
     /// The next `length` bytes as a part of their own, which are then passed.
     ///
     /// # Errors
     /// When so many are not left.
-    pub(crate) fn part(&mut self, length: u64) -> Told<Cursor<'a>> {
+    pub(crate) fn part(&mut self, length: u64) -> ParseResult<Cursor<'a>> {
         let start = self.skip(length)?;
-        Ok(self.source.cursor(start, start + length))
+        Ok(self.reader.cursor(start, start + length))
     }
 
     /// Passes `length` bytes and tells where they began.
     ///
     /// # Errors
     /// When so many are not left.
-    pub(crate) fn skip(&mut self, length: u64) -> Told<u64> {
+    pub(crate) fn skip(&mut self, length: u64) -> ParseResult<u64> {
         if length > self.left() {
             return Err(format!(
                 "cut off or damaged: {length} bytes are announced at byte {}, {} are left",
@@ -143,14 +143,14 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// At the end.
-    pub(crate) fn byte(&mut self) -> Told<u8> {
+    pub(crate) fn byte(&mut self) -> ParseResult<u8> {
         let start = self.skip(1)?;
         let held = self.buffer_start..self.buffer_start + self.buffer.len() as u64;
         if !held.contains(&start) {
             let length = BUFFER.min(self.end - start);
             self.buffer.resize(length as usize, 0);
             self.buffer_start = start;
-            if let Err(e) = self.source.fill(start, &mut self.buffer) {
+            if let Err(e) = self.reader.fill(start, &mut self.buffer) {
                 self.buffer.clear();
                 return Err(format!("cannot be read at byte {start}: {e}"));
             }
@@ -162,7 +162,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// When so many are not left.
-    pub(crate) fn array<const N: usize>(&mut self) -> Told<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> ParseResult<[u8; N]> {
         let mut bytes = [0; N];
         for byte in &mut bytes {
             *byte = self.byte()?;
@@ -174,10 +174,10 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// When so many are not left, or cannot be read.
-    pub(crate) fn bytes(&mut self, length: u64) -> Told<Vec<u8>> {
+    pub(crate) fn bytes(&mut self, length: u64) -> ParseResult<Vec<u8>> {
         let start = self.skip(length)?;
         let mut bytes = vec![0; length as usize];
-        self.source.fill(start, &mut bytes).map_err(|e| format!("cannot be read at byte {start}: {e}"))?;
+        self.reader.fill(start, &mut bytes).map_err(|e| format!("cannot be read at byte {start}: {e}"))?;
         Ok(bytes)
     }
 
@@ -185,7 +185,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// When so many are not left, or are no UTF-8.
-    pub(crate) fn text(&mut self, length: u64) -> Told<String> {
+    pub(crate) fn text(&mut self, length: u64) -> ParseResult<String> {
         let at = self.at;
         String::from_utf8(self.bytes(length)?).map_err(|_| format!("damaged: the text at byte {at} is no UTF-8"))
     }
@@ -194,7 +194,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// When the line does not end, or is no UTF-8.
-    pub(crate) fn line(&mut self) -> Told<String> {
+    pub(crate) fn line(&mut self) -> ParseResult<String> {
         let at = self.at;
         let mut bytes = Vec::new();
         loop {

@@ -4,11 +4,11 @@
 //! changes from run to run, so the header is written here; and tensors are asked for one at a time, so that writing
 //! needs the memory of the largest tensor only.
 
-use super::source::open_file;
-use super::values::{Mapping, Values};
+use super::reader::open_file;
+use super::tensor_data::{Mapping, TensorData};
 use crate::{Error, Result, files};
-use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
+use ::safetensors::Dtype;
+use ::safetensors::tensor::{Metadata, TensorInfo};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -197,7 +197,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// As [`read`](Self::read), or when the file cannot be mapped.
-    pub(crate) fn map(&self, name: &str, shape: &[usize]) -> Result<Values> {
+    pub(crate) fn map(&self, name: &str, shape: &[usize]) -> Result<TensorData> {
         let (from, to) = self.place(name, shape)?;
         let mapping = match self.mapping.get() {
             Some(mapping) => mapping,
@@ -209,7 +209,7 @@ impl TensorFile {
         };
         match mapping.values(self.start as usize + from, (to - from) / size_of::<f32>()) {
             Some(values) => Ok(values),
-            None => self.read(name, shape).map(Values::from),
+            None => self.read(name, shape).map(TensorData::from),
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 ///
 /// A mapped file must stay as it is: else the program may end with a bus error.
 #[derive(Clone)]
-pub struct Values(Kind);
+pub struct TensorData(Kind);
 
 #[derive(Clone)]
 enum Kind {
@@ -24,14 +24,14 @@ enum Kind {
     },
 }
 
-impl Values {
+impl TensorData {
     /// Whether they lie in a file, so that keeping them takes no memory of this program.
     pub fn is_mapped(&self) -> bool {
         matches!(self.0, Kind::File { .. })
     }
 }
 
-impl std::ops::Deref for Values {
+impl std::ops::Deref for TensorData {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
@@ -46,25 +46,25 @@ impl std::ops::Deref for Values {
     }
 }
 
-impl From<Vec<f32>> for Values {
+impl From<Vec<f32>> for TensorData {
     fn from(values: Vec<f32>) -> Self {
-        Values(Kind::Memory(Arc::new(values)))
+        TensorData(Kind::Memory(Arc::new(values)))
     }
 }
 
-impl FromIterator<f32> for Values {
+impl FromIterator<f32> for TensorData {
     fn from_iter<I: IntoIterator<Item = f32>>(values: I) -> Self {
         values.into_iter().collect::<Vec<_>>().into()
     }
 }
 
-impl PartialEq for Values {
+impl PartialEq for TensorData {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
     }
 }
 
-impl std::fmt::Debug for Values {
+impl std::fmt::Debug for TensorData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} values in {}", self.len(), if self.is_mapped() { "a file" } else { "memory" })
     }
@@ -99,11 +99,11 @@ impl Mapping {
 
     /// `len` floats from byte `start` on, or none where they cannot be used in place: past the end, not at a multiple of 4,
     /// or on a big-endian processor.
-    pub(crate) fn values(&self, start: usize, len: usize) -> Option<Values> {
+    pub(crate) fn values(&self, start: usize, len: usize) -> Option<TensorData> {
         let end = len.checked_mul(size_of::<f32>()).and_then(|bytes| start.checked_add(bytes))?;
         let bytes = self.0.get(start..end)?;
         let usable = cfg!(target_endian = "little") && bytes.as_ptr().cast::<f32>().is_aligned();
-        usable.then(|| Values(Kind::File { mapping: self.clone(), start, len }))
+        usable.then(|| TensorData(Kind::File { mapping: self.clone(), start, len }))
     }
 }
 

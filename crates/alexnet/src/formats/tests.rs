@@ -107,7 +107,7 @@ fn the_crate_safetensors_reads_what_we_write() {
     let model = model();
     let (_folder, path) = written(&model);
     let bytes = std::fs::read(path).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let file = ::safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(file.names().len(), 4);
     let bias = file.tensor("fc2.bias").unwrap();
     assert_eq!(bias.shape(), [3]);
@@ -253,9 +253,9 @@ fn endings_of_pytorchs_world_are_written_as_pth() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let written = ["m.pth", "m.pth.tar", "m.ckpt", "m.bin"].map(|name| {
-        save(at(name), &model(), SaveOptions::default()).unwrap();
+        export(at(name), &model(), ExportOptions::default()).unwrap();
         std::fs::read(at(name)).unwrap()
     });
     assert!(written.iter().all(|bytes| *bytes == written[0]));
-    assert!(save(at("m.tar"), &model(), SaveOptions::default()).unwrap_err().to_string().contains(".pth.tar"));
+    assert!(export(at("m.tar"), &model(), ExportOptions::default()).unwrap_err().to_string().contains(".pth.tar"));
 }

@@ -213,13 +213,13 @@ fn is_old_pickle(head: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::weights::open;
+    use crate::formats::load;
 
     fn complaint(name: &str, bytes: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        open(&path, None).unwrap_err().to_string()
+        load(&path, None).unwrap_err().to_string()
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn folders_and_zips_of_others_are_told() {
         let folder = tempfile::tempdir().unwrap();
-        let complaint = || open(folder.path(), None).unwrap_err().to_string();
+        let complaint = || load(folder.path(), None).unwrap_err().to_string();
         std::fs::write(folder.path().join("last.safetensors"), b"x").unwrap();
         assert!(complaint().contains("give the model in it") && complaint().contains("last.safetensors"), "{}", complaint());
         std::fs::write(folder.path().join("saved_model.pb"), b"x").unwrap();

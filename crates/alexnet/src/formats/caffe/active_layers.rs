@@ -2,7 +2,7 @@
 //!
 //! Files of training hold more than that: data, losses, accuracies, and at times a branch that somebody tried.
 
-use super::super::source::Told;
+use super::super::reader::ParseResult;
 use super::proto::Layer;
 use std::collections::{HashMap, HashSet};
 
@@ -31,7 +31,7 @@ const ANSWERED: [&str; 3] = ["softmax", "softmaxloss", "softmaxwithloss"];
 ///
 /// # Errors
 /// Several layers that each may be the answers.
-pub(super) fn follow<'a>(layers: &'a [Layer], remarks: &mut Vec<String>) -> Told<Vec<&'a Layer>> {
+pub(super) fn follow<'a>(layers: &'a [Layer], remarks: &mut Vec<String>) -> ParseResult<Vec<&'a Layer>> {
     let parts: Vec<&Layer> = layers.iter().filter(|layer| !ASIDE.contains(&layer.kind.as_str())).collect();
     // Layers that do not say what they take follow each other as they stand.
     if parts.iter().all(|layer| layer.bottoms.is_empty()) {

@@ -4,16 +4,16 @@
 //! Caffe feeds blue first, 0 to 255 less a mean. A published model keeps its net's layers beside their weights, so that bvlc and
 //! caffenet, whose shapes are equal, can be told apart.
 
+mod active_layers;
 mod net;
-mod path;
 mod proto;
 #[cfg(test)]
 mod tests;
 mod write;
 
-use super::contents::{Contents, Format};
+use super::parsed::{Format, ParsedFile};
 use super::protobuf::{self, Field};
-use super::source::{Source, Told};
+use super::reader::{ParseResult, Reader};
 use std::collections::BTreeMap;
 pub(crate) use write::{fed_by_caffe, write};
 
@@ -23,8 +23,8 @@ const ABOUT: u32 = 15_000;
 const MEAN: u32 = 15_001;
 
 /// Whether a file is a NetParameter: layers, and no field that it cannot have. There is no mark at its beginning.
-pub(crate) fn is_caffe(source: &Source) -> bool {
-    let mut cursor = source.cursor(0, source.length());
+pub(crate) fn is_caffe(reader: &Reader) -> bool {
+    let mut cursor = reader.cursor(0, reader.length());
     let mut layers = 0;
     for _ in 0..1000 {
         match protobuf::next(&mut cursor) {
@@ -43,19 +43,19 @@ pub(crate) fn is_caffe(source: &Source) -> bool {
 ///
 /// # Errors
 /// A broken message. Layers that are no chain of AlexNet's are told where they are wanted.
-pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
-    match parse(&source) {
+pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
+    match parse(&reader) {
         Ok(parsed) => {
             let proto::Net { tensors, metadata, .. } = parsed.0;
             let format = Format::Caffe;
-            Ok(Contents { source, format, tensors, metadata, graph: parsed.1, remarks: parsed.2 })
+            Ok(ParsedFile { reader, format, tensors, metadata, graph: parsed.1, remarks: parsed.2 })
         }
-        Err(why) => Err((source, why)),
+        Err(why) => Err((reader, why)),
     }
 }
 
-fn parse(source: &Source) -> Told<(proto::Net, Option<Told<super::contents::Graph>>, Vec<String>)> {
-    let mut net = proto::read(source)?;
+fn parse(reader: &Reader) -> ParseResult<(proto::Net, Option<ParseResult<super::parsed::Graph>>, Vec<String>)> {
+    let mut net = proto::read(reader)?;
     if net.tensors.is_empty() {
         return Err("a Caffe net without weights: a .prototxt's message, or cut off".into());
     }
@@ -72,6 +72,6 @@ fn parse(source: &Source) -> Told<(proto::Net, Option<Told<super::contents::Grap
 }
 
 /// The blob that a `mean.binaryproto` is.
-pub(super) fn mean_blob(source: &Source) -> Told<super::contents::Tensor> {
-    proto::blob(source.cursor(0, source.length()), "mean")
+pub(super) fn mean_blob(reader: &Reader) -> ParseResult<super::parsed::Tensor> {
+    proto::blob(reader.cursor(0, reader.length()), "mean")
 }

@@ -1,9 +1,9 @@
 //! From Caffe's layers to a net.
 
-use super::super::chain::Chain;
-use super::super::contents::{Dtype, Graph, Stored, Tensor};
-use super::super::source::Told;
-use super::path;
+use super::super::net_builder::NetBuilder;
+use super::super::parsed::{Dtype, Graph, Storage, Tensor};
+use super::super::reader::ParseResult;
+use super::active_layers;
 use super::proto::{Layer, Net};
 use crate::image::{Channels, Mean, Preprocess, Resize};
 use crate::net::{Activation, Op, Pad, Rounding};
@@ -12,7 +12,7 @@ use crate::net::{Activation, Op, Pad, Rounding};
 const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
 
 /// The net that the layers are, or none when only layers with weights are kept; and remarks.
-pub(super) fn graph(net: &mut Net) -> Told<(Option<Graph>, Vec<String>)> {
+pub(super) fn graph(net: &mut Net) -> ParseResult<(Option<Graph>, Vec<String>)> {
     let between = ["relu", "pooling", "tanh", "sigmoid"];
     if !net.layers.iter().any(|layer| between.contains(&layer.kind.as_str())) {
         return Ok((None, vec!["it keeps the layers with weights alone, so its order of layers is not known".into()]));
@@ -26,12 +26,12 @@ pub(super) fn graph(net: &mut Net) -> Told<(Option<Graph>, Vec<String>)> {
             227
         }),
     };
-    let mut chain = Chain::new(Some(size));
+    let mut builder = NetBuilder::new(Some(size));
     let layers = std::mem::take(&mut net.layers);
-    for layer in path::follow(&layers, &mut remarks)? {
-        step(layer, &mut net.tensors, &mut chain).map_err(|why| format!("its layer {}: {why}", layer.name))?;
+    for layer in active_layers::follow(&layers, &mut remarks)? {
+        step(layer, &mut net.tensors, &mut builder).map_err(|why| format!("its layer {}: {why}", layer.name))?;
     }
-    let mut graph = chain.finish("caffe")?;
+    let mut graph = builder.finish("caffe")?;
     // A single value is for all channels.
     let told = layers.iter().find_map(|layer| match layer.mean.as_slice() {
         [mean] => Some([*mean; 3]),
@@ -57,7 +57,7 @@ pub(super) fn graph(net: &mut Net) -> Told<(Option<Graph>, Vec<String>)> {
     Ok((Some(graph), remarks))
 }
 
-fn step(layer: &Layer, tensors: &mut Vec<Tensor>, chain: &mut Chain) -> Told<()> {
+fn step(layer: &Layer, tensors: &mut Vec<Tensor>, builder: &mut NetBuilder) -> ParseResult<()> {
     let setting = |name: &str, otherwise: f64| layer.settings.get(name).copied().unwrap_or(otherwise);
     let count = |name: &str, otherwise: usize| setting(name, otherwise as f64) as usize;
     for (one, other) in [("kernel", "kernel_w"), ("stride", "stride_w"), ("pad", "pad_w")] {
@@ -65,12 +65,12 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, chain: &mut Chain) -> Told<()>
             return Err(format!("an oblong {one} is not known here"));
         }
     }
-    let blobs = |tensors: &mut Vec<Tensor>, out: usize| -> Told<(usize, usize)> {
+    let blobs = |tensors: &mut Vec<Tensor>, out: usize| -> ParseResult<(usize, usize)> {
         match layer.blobs.as_slice() {
             &[weight, bias] => Ok((weight, bias)),
             &[weight] => {
                 let name = format!("{}.bias (none)", layer.name);
-                tensors.push(Tensor { name, shape: vec![out], dtype: Dtype::F32, stored: Stored::Same(0.0) });
+                tensors.push(Tensor { name, shape: vec![out], dtype: Dtype::F32, storage: Storage::Fill(0.0) });
                 Ok((weight, tensors.len() - 1))
             }
             other => Err(format!("{} blobs where weights and biases belong", other.len())),
@@ -85,18 +85,18 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, chain: &mut Chain) -> Told<()>
             let out = count("out", 0);
             let blobs = blobs(tensors, out)?;
             let (kernel, stride) = (count("kernel", 0), count("stride", 1));
-            chain.conv(out, kernel, stride, pad, count("group", 1), Rounding::Floor, blobs);
+            builder.conv(out, kernel, stride, pad, count("group", 1), Rounding::Floor, blobs);
         }
         "innerproduct" => {
             let out = count("out", 0);
             let blobs = blobs(tensors, out)?;
-            chain.linear(out, setting("transpose", 0.0) != 0.0, blobs);
+            builder.linear(out, setting("transpose", 0.0) != 0.0, blobs);
         }
         "relu" if setting("slope", 0.0) != 0.0 => return Err("a ReLU with a slope below zero is not known here".into()),
-        "relu" => chain.activation(Activation::Relu),
-        "tanh" => chain.activation(Activation::Tanh),
-        "sigmoid" => chain.activation(Activation::Sigmoid),
-        "dropout" => chain.dropout(setting("ratio", 0.5) as f32),
+        "relu" => builder.activation(Activation::Relu),
+        "tanh" => builder.activation(Activation::Tanh),
+        "sigmoid" => builder.activation(Activation::Sigmoid),
+        "dropout" => builder.dropout(setting("ratio", 0.5) as f32),
         "lrn" => {
             let (n, alpha, beta) = (count("n", 5), setting("alpha", 1.0) as f32, setting("beta", 0.75) as f32);
             let k = setting("k", 1.0) as f32;
@@ -105,7 +105,7 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, chain: &mut Chain) -> Told<()>
             } else {
                 Op::SpatialNorm { n, alpha, beta, k }
             };
-            chain.push("norm", op);
+            builder.push("norm", op);
         }
         "pooling" => {
             let (kernel, stride, rounding) = (count("kernel", 0), count("stride", 1), Rounding::Ceil);
@@ -115,7 +115,7 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, chain: &mut Chain) -> Told<()>
                 (true, 1) => Op::AdaptiveAvgPool { out: 1 },
                 _ => return Err("its kind of pooling is not known here".into()),
             };
-            chain.push("pool", op);
+            builder.push("pool", op);
         }
         "flatten" => {}
         other => return Err(format!("its type `{other}` is none of AlexNet's")),

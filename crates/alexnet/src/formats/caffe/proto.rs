@@ -1,8 +1,8 @@
 //! From bytes to layers and blobs.
 
-use super::super::contents::{Dtype, Stored, Tensor};
+use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::protobuf::{Field, next};
-use super::super::source::{Cursor, Source, Told};
+use super::super::reader::{Cursor, ParseResult, Reader};
 use super::{ABOUT, MEAN};
 use std::collections::{BTreeMap, HashMap};
 
@@ -77,9 +77,9 @@ const KINDS: &[(i64, &str)] = &[
 ];
 
 /// Reads a net; the blobs' values stay where they are.
-pub(super) fn read(source: &Source) -> Told<Net> {
+pub(super) fn read(reader: &Reader) -> ParseResult<Net> {
     let mut net = Net::default();
-    let mut cursor = source.cursor(0, source.length());
+    let mut cursor = reader.cursor(0, reader.length());
     while let Some((number, field)) = next(&mut cursor)? {
         if net.layers.len() > MOST_LAYERS {
             return Err(format!("a net of more than {MOST_LAYERS} layers; AlexNet's has some dozens"));
@@ -102,7 +102,7 @@ pub(super) fn read(source: &Source) -> Told<Net> {
     Ok(net)
 }
 
-fn layer(mut cursor: Cursor<'_>, current: bool, net: &mut Net) -> Told<()> {
+fn layer(mut cursor: Cursor<'_>, current: bool, net: &mut Net) -> ParseResult<()> {
     let mut layer = Layer::default();
     let mut blobs = Vec::new();
     while let Some((number, field)) = next(&mut cursor)? {
@@ -153,7 +153,7 @@ fn layer(mut cursor: Cursor<'_>, current: bool, net: &mut Net) -> Told<()> {
 }
 
 /// Adds one of the few names that a layer takes or gives.
-fn name(names: &mut Vec<String>, field: Field<'_>) -> Told<()> {
+fn name(names: &mut Vec<String>, field: Field<'_>) -> ParseResult<()> {
     if names.len() == MOST_BLOBS {
         return Err(format!("damaged: a layer of more than {MOST_BLOBS} inputs or outputs"));
     }
@@ -161,7 +161,7 @@ fn name(names: &mut Vec<String>, field: Field<'_>) -> Told<()> {
     Ok(())
 }
 
-fn settings(mut cursor: Cursor<'_>, message: u64, current: bool, layer: &mut Layer) -> Told<()> {
+fn settings(mut cursor: Cursor<'_>, message: u64, current: bool, layer: &mut Layer) -> ParseResult<()> {
     let here = |row: &&(u64, u64, u64, bool, &'static str)| message == if current { row.0 } else { row.1 };
     if !SETTINGS.iter().any(|row| here(&row)) {
         return Ok(());
@@ -186,7 +186,7 @@ fn settings(mut cursor: Cursor<'_>, message: u64, current: bool, layer: &mut Lay
     Ok(())
 }
 
-fn set(layer: &mut Layer, name: &'static str, float: bool, field: Field<'_>) -> Told<()> {
+fn set(layer: &mut Layer, name: &'static str, float: bool, field: Field<'_>) -> ParseResult<()> {
     let value = if float {
         f64::from(field.float()?)
     } else {
@@ -202,7 +202,7 @@ fn set(layer: &mut Layer, name: &'static str, float: bool, field: Field<'_>) -> 
 }
 
 /// The oldest generation: a message of its own within the layer.
-fn oldest<'a>(mut cursor: Cursor<'a>, layer: &mut Layer, blobs: &mut Vec<Cursor<'a>>) -> Told<()> {
+fn oldest<'a>(mut cursor: Cursor<'a>, layer: &mut Layer, blobs: &mut Vec<Cursor<'a>>) -> ParseResult<()> {
     while let Some((number, field)) = next(&mut cursor)? {
         match (number, field) {
             (1, field) => layer.name = field.text()?,
@@ -224,7 +224,7 @@ fn oldest<'a>(mut cursor: Cursor<'a>, layer: &mut Layer, blobs: &mut Vec<Cursor<
 }
 
 /// BlobShape.
-fn dimensions(mut cursor: Cursor<'_>) -> Told<Vec<i64>> {
+fn dimensions(mut cursor: Cursor<'_>) -> ParseResult<Vec<i64>> {
     let mut numbers = Vec::new();
     while let Some((number, field)) = next(&mut cursor)? {
         if number == 1 {
@@ -235,7 +235,7 @@ fn dimensions(mut cursor: Cursor<'_>) -> Told<Vec<i64>> {
 }
 
 /// A blob: dimensions of either kind, floats or doubles, packed or one by one.
-pub(super) fn blob(mut cursor: Cursor<'_>, name: &str) -> Told<Tensor> {
+pub(super) fn blob(mut cursor: Cursor<'_>, name: &str) -> ParseResult<Tensor> {
     let (mut shape, mut legacy) = (None, [1i64; 4]);
     let (mut runs, mut doubles, mut singles) = (Vec::new(), Vec::new(), Vec::new());
     while let Some((number, field)) = next(&mut cursor)? {
@@ -251,13 +251,13 @@ pub(super) fn blob(mut cursor: Cursor<'_>, name: &str) -> Told<Tensor> {
     }
     let shape = shape.unwrap_or_else(|| legacy.to_vec());
     let shape = shape.iter().map(|&n| usize::try_from(n).map_err(|_| format!("damaged: {name} has a dimension {n}")));
-    let shape = shape.collect::<Told<Vec<_>>>()?;
-    let (dtype, stored) = if !doubles.is_empty() {
-        (Dtype::F64, Stored::Runs(doubles))
+    let shape = shape.collect::<ParseResult<Vec<_>>>()?;
+    let (dtype, storage) = if !doubles.is_empty() {
+        (Dtype::F64, Storage::Runs(doubles))
     } else if singles.is_empty() {
-        (Dtype::F32, Stored::Runs(runs))
+        (Dtype::F32, Storage::Runs(runs))
     } else {
-        (Dtype::F32, Stored::Here(singles))
+        (Dtype::F32, Storage::Inline(singles))
     };
-    Ok(Tensor { name: name.into(), shape, dtype, stored })
+    Ok(Tensor { name: name.into(), shape, dtype, storage })
 }

@@ -1,10 +1,10 @@
 //! Caffe's messages of three generations, written here field by field after caffe.proto. (tools/round_trips.py writes whole models
 //! with the package protobuf.)
 
+use crate::formats::golden;
+use crate::formats::load::parse;
+use crate::formats::read_mean;
 use crate::image::Mean;
-use crate::weights::golden;
-use crate::weights::open::contents;
-use crate::weights::read_mean;
 
 /// A field of bytes.
 fn bytes(field: u32, content: &[u8]) -> Vec<u8> {
@@ -59,12 +59,12 @@ fn old() -> Vec<u8> {
 #[test]
 fn old_layers_become_a_net() {
     golden::with(&old(), |path| {
-        let contents = contents(path).unwrap();
-        let graph = contents.graph.as_ref().unwrap().as_ref().unwrap();
+        let parsed = parse(path).unwrap();
+        let graph = parsed.graph.as_ref().unwrap().as_ref().unwrap();
         assert_eq!((graph.net.image_size, graph.net.layers.len(), graph.net.classes()), (1, 3, 2));
         let read = |i: usize| {
-            let tensor = &contents.tensors[graph.parameters[i].1];
-            (tensor.shape.clone(), tensor.values(&contents.source).unwrap())
+            let tensor = &parsed.tensors[graph.parameters[i].1];
+            (tensor.shape.clone(), tensor.values(&parsed.reader).unwrap())
         };
         assert_eq!(graph.parameters[0].0, "conv1.weight");
         assert_eq!(read(0), (vec![2, 3, 1, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
@@ -137,11 +137,11 @@ fn from_fc1(end: &[Vec<u8>]) -> Vec<u8> {
 /// The weights of the net that these bytes are taken for, layer by layer, and remarks.
 fn chain(file: &[u8]) -> (Vec<f32>, String) {
     golden::with(file, |path| {
-        let contents = contents(path).unwrap();
-        let graph = contents.graph.as_ref().unwrap().as_ref().unwrap();
+        let parsed = parse(path).unwrap();
+        let graph = parsed.graph.as_ref().unwrap().as_ref().unwrap();
         let weights = graph.parameters.iter().filter(|parameter| parameter.0.ends_with("weight"));
-        let first = weights.map(|parameter| contents.tensors[parameter.1].values(&contents.source).unwrap()[0]);
-        (first.collect(), contents.remarks.join("; "))
+        let first = weights.map(|parameter| parsed.tensors[parameter.1].values(&parsed.reader).unwrap()[0]);
+        (first.collect(), parsed.remarks.join("; "))
     })
 }
 
@@ -166,7 +166,7 @@ fn two_heads_are_named() {
     let why = golden::complaint(&file);
     assert!(why.contains("its graph is no chain") && why.contains("fc8 and fc8_b"), "{why}");
     // What it holds can be looked at nevertheless.
-    let told = golden::with(&file, |path| crate::weights::inspect(path, None).unwrap());
+    let told = golden::with(&file, |path| crate::formats::inspect(path, None).unwrap());
     assert!(told.trouble.unwrap().contains("fc8 and fc8_b"));
     assert_eq!((told.tensors.len(), told.net), (6, None));
 }
@@ -178,8 +178,8 @@ fn a_single_mean_is_that_of_every_channel() {
         let input = layer("data", "Data", "", "data", &[bytes(100, &[int(3, 1), means].concat())]);
         let file = [bytes(1, b"tiny"), input, linear("fc1", "data", 3, 1.0), layer("relu1", "ReLU", "fc1", "fc1", &[])].concat();
         golden::with(&file, |path| {
-            let contents = contents(path).unwrap();
-            (contents.graph.unwrap().unwrap().preprocess.unwrap().mean, contents.remarks.join("; "))
+            let parsed = parse(path).unwrap();
+            (parsed.graph.unwrap().unwrap().preprocess.unwrap().mean, parsed.remarks.join("; "))
         })
     };
     let (mean, remarks) = transform(&[120.0]);

@@ -1,11 +1,11 @@
 //! Writes a NetParameter of the current generation: every layer with its settings, and what Caffe feeds told in an Input layer.
 
+use super::super::export::{Export, Written};
 use super::super::protobuf::Message;
-use super::super::save::{Sheet, Written};
 use super::{ABOUT, MEAN};
+use crate::formats::{Model, TensorData};
 use crate::image::{Channels, Mean, Preprocess};
 use crate::net::{Activation, LayerShape, Op, Pad};
-use crate::weights::{Model, Values};
 use crate::{Error, Result, files};
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ pub(crate) fn fed_by_caffe(model: &Model) -> Result<(Model, Option<String>)> {
     let remark = format!("{name} now takes what Caffe feeds: BGR, 0 to 255 less {}", words(&mean));
     let mut model = model.clone();
     model.preprocess = Preprocess { channels: Channels::Bgr, scale: 1.0, mean, std: [1.0; 3], ..model.preprocess };
-    model.tensors.insert(name, Values::from(changed));
+    model.tensors.insert(name, TensorData::from(changed));
     Ok((model, Some(remark)))
 }
 
@@ -61,26 +61,26 @@ fn words(mean: &Mean) -> String {
 ///
 /// # Errors
 /// Layers that Caffe does not have, or a file that cannot be written; one that stood there before is kept.
-pub(crate) fn write(path: &Path, sheet: &Sheet<'_>) -> Result<()> {
-    let size = sheet.net.image_size as u64;
+pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
+    let size = export.net.image_size as u64;
     let shape = Message::default().ints(1, [1, 3, size, size]);
     let mut input = Message::default().text(1, "data").text(2, "Input").text(4, "data");
     // A data layer's transform_param; an Input layer passes over it, and its readers find the mean.
-    if let Mean::Channel(mean) = sheet.model.preprocess.mean {
+    if let Mean::Channel(mean) = export.model.preprocess.mean {
         let transform = mean.iter().fold(Message::default().int(3, size), |message, &mean| message.float(5, mean));
         input = input.message(100, transform);
     }
     input = input.message(143, Message::default().message(1, shape));
-    let mut net = Message::default().text(1, &sheet.net.name).message(100, input);
+    let mut net = Message::default().text(1, &export.net.name).message(100, input);
     let mut bottom = "data".to_string();
-    for (layer, shape) in sheet.net.layers.iter().zip(sheet.net.shapes()?) {
+    for (layer, shape) in export.net.layers.iter().zip(export.net.shapes()?) {
         let Some((kind, settings)) = settings(&layer.op, &shape)? else { continue };
         let in_place = matches!(layer.op, Op::Activation { .. } | Op::Dropout { .. });
         let top = if in_place { bottom.clone() } else { layer.name.clone() };
         let mut message = Message::default().text(1, &layer.name).text(2, kind).text(3, &bottom).text(4, &top);
         for part in ["weight", "bias"] {
             let name = format!("{}.{part}", layer.name);
-            if let Some(written) = sheet.parameters.iter().find(|written| written.name == name) {
+            if let Some(written) = export.parameters.iter().find(|written| written.name == name) {
                 message = message.message(7, blob(written));
             }
         }
@@ -90,9 +90,9 @@ pub(crate) fn write(path: &Path, sheet: &Sheet<'_>) -> Result<()> {
         net = net.message(100, message);
         bottom = top;
     }
-    let about = serde_json::to_string(&sheet.metadata).map_err(|e| Error::Invalid(e.to_string()))?;
+    let about = serde_json::to_string(&export.metadata).map_err(|e| Error::Invalid(e.to_string()))?;
     net = net.text(ABOUT, about);
-    if let Some((mean, size)) = sheet.mean() {
+    if let Some((mean, size)) = export.mean() {
         let shape = Message::default().ints(1, [3, size as u64, size as u64]);
         net = net.message(MEAN, Message::default().values(5, mean).message(7, shape));
     }

@@ -3,8 +3,8 @@
 //! Nothing is read where another place or another order of the same bytes will do, so that a graph cannot ask for more memory than
 //! its file has.
 
-use super::super::contents::{Dtype, Stored, Tensor};
-use super::super::source::{Source, Told};
+use super::super::parsed::{Dtype, Storage, Tensor};
+use super::super::reader::{ParseResult, Reader};
 use super::proto::{Model, Node};
 
 /// Most whole numbers of a list that is a shape, an order of axes, or padding.
@@ -12,8 +12,8 @@ const LONGEST_LIST: usize = 64;
 
 /// Adds what nodes make of constants to a model's tensors. What cannot be told, such as a shape out of a shape, is missed where it is
 /// wanted.
-pub(super) fn constants(model: &mut Model, source: &Source) -> Told<()> {
-    model.room = usize::try_from(source.length() / 4).unwrap_or(usize::MAX).saturating_add(1 << 16);
+pub(super) fn constants(model: &mut Model, reader: &Reader) -> ParseResult<()> {
+    model.room = usize::try_from(reader.length() / 4).unwrap_or(usize::MAX).saturating_add(1 << 16);
     let nodes = std::mem::take(&mut model.nodes);
     for node in &nodes {
         let Some(name) = node.outputs.first().filter(|name| !name.is_empty()) else { continue };
@@ -23,7 +23,7 @@ pub(super) fn constants(model: &mut Model, source: &Source) -> Told<()> {
             }
             model.ints.insert(name.clone(), ints);
         }
-        if let Some(tensor) = made(node, model, source)? {
+        if let Some(tensor) = made(node, model, reader)? {
             model.add(Tensor { name: name.clone(), ..tensor });
         }
     }
@@ -46,10 +46,10 @@ impl Model {
     }
 
     /// A constant's values, which then stay in memory: all of them together may not be more than the file holds.
-    pub(super) fn read(&mut self, tensor: &Tensor, source: &Source) -> Told<Vec<f32>> {
+    pub(super) fn read(&mut self, tensor: &Tensor, reader: &Reader) -> ParseResult<Vec<f32>> {
         let wanted = tensor.len().unwrap_or(usize::MAX);
         self.room = self.room.checked_sub(wanted).ok_or_else(|| format!("its graph computes {} anew: too large", tensor.name))?;
-        tensor.values(source)
+        tensor.values(reader)
     }
 }
 
@@ -119,7 +119,7 @@ fn width(node: &Node, model: &Model) -> Option<usize> {
 }
 
 /// The constant that a node makes, without its name; none if the node takes anything else.
-fn made(node: &Node, model: &mut Model, source: &Source) -> Told<Option<Tensor>> {
+fn made(node: &Node, model: &mut Model, reader: &Reader) -> ParseResult<Option<Tensor>> {
     let op = node.op.as_str();
     if op == "Constant" {
         return Ok(constant(node));
@@ -134,19 +134,19 @@ fn made(node: &Node, model: &mut Model, source: &Source) -> Told<Option<Tensor>>
     let Some(number) = model.find(input) else { return Ok(None) };
     // What lies in memory takes as much again; a list of whole numbers is no weight.
     let mut tensor = model.tensors[number].clone();
-    let parts = match &tensor.stored {
-        Stored::Here(values) => values.len(),
-        Stored::Runs(runs) | Stored::Varints(runs) => 4 * runs.len(),
+    let parts = match &tensor.storage {
+        Storage::Inline(values) => values.len(),
+        Storage::Runs(runs) | Storage::Varints(runs) => 4 * runs.len(),
         _ => 4,
     };
     model.room = model.room.checked_sub(parts).ok_or_else(|| format!("its graph repeats {} too often", tensor.name))?;
     match op {
-        "Transpose" => transpose(node, tensor, model, source).map(Some),
-        "Pad" => pad(node, tensor, model, source),
+        "Transpose" => transpose(node, tensor, model, reader).map(Some),
+        "Pad" => pad(node, tensor, model, reader),
         "Reshape" | "Flatten" | "Unsqueeze" | "Squeeze" => {
             let Some(shape) = reshaped(node, &tensor, model) else { return Ok(None) };
-            if let Stored::Strided { .. } = tensor.stored {
-                tensor.stored = Stored::Here(model.read(&tensor, source)?);
+            if let Storage::Strided { .. } = tensor.storage {
+                tensor.storage = Storage::Inline(model.read(&tensor, reader)?);
                 tensor.dtype = Dtype::F32;
             }
             Ok(Some(Tensor { shape, ..tensor }))
@@ -160,7 +160,7 @@ fn constant(node: &Node) -> Option<Tensor> {
     if let Some((tensor, _)) = node.tensor("value") {
         return Some(tensor.clone());
     }
-    let here = |shape, values| Tensor { name: String::new(), shape, dtype: Dtype::F32, stored: Stored::Here(values) };
+    let here = |shape, values| Tensor { name: String::new(), shape, dtype: Dtype::F32, storage: Storage::Inline(values) };
     if let Some(float) = node.attribute("value_float").and_then(|attribute| attribute.float) {
         return Some(here(Vec::new(), vec![float]));
     }
@@ -169,22 +169,22 @@ fn constant(node: &Node) -> Option<Tensor> {
 }
 
 /// What a ConstantOfShape makes.
-fn repeated(node: &Node, dimensions: Option<&Vec<i64>>) -> Told<Option<Tensor>> {
+fn repeated(node: &Node, dimensions: Option<&Vec<i64>>) -> ParseResult<Option<Tensor>> {
     let Some(dimensions) = dimensions else { return Ok(None) };
     let name = node.outputs.first().cloned().unwrap_or_default();
     let shape = dimensions.iter().map(|&n| usize::try_from(n).map_err(|_| format!("{name} has a dimension {n}")));
-    let shape = shape.collect::<Told<Vec<_>>>()?;
-    let value = match node.tensor("value").map(|(tensor, _)| &tensor.stored) {
-        Some(Stored::Here(values)) => values.first().copied().unwrap_or_default(),
+    let shape = shape.collect::<ParseResult<Vec<_>>>()?;
+    let value = match node.tensor("value").map(|(tensor, _)| &tensor.storage) {
+        Some(Storage::Inline(values)) => values.first().copied().unwrap_or_default(),
         // Whole numbers: no weights.
         Some(_) => return Ok(None),
         None => 0.0,
     };
-    Ok(Some(Tensor { name, shape, dtype: Dtype::F32, stored: Stored::Same(value) }))
+    Ok(Some(Tensor { name, shape, dtype: Dtype::F32, storage: Storage::Fill(value) }))
 }
 
 /// Axes in another order: the same bytes with other strides, where they lie in one run.
-fn transpose(node: &Node, tensor: Tensor, model: &mut Model, source: &Source) -> Told<Tensor> {
+fn transpose(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) -> ParseResult<Tensor> {
     let axes = tensor.shape.len();
     let order: Vec<usize> = match node.ints("perm") {
         [] => (0..axes).rev().collect(),
@@ -196,32 +196,32 @@ fn transpose(node: &Node, tensor: Tensor, model: &mut Model, source: &Source) ->
         return Err(format!("its Transpose of {} takes the axes {order:?} of {axes}", tensor.name));
     }
     let beyond = || format!("{}: the shape {:?} is beyond counting", tensor.name, tensor.shape);
-    let strides = match &tensor.stored {
-        Stored::Strided { strides, .. } => strides.clone(),
+    let strides = match &tensor.storage {
+        Storage::Strided { strides, .. } => strides.clone(),
         _ => row_major(&tensor.shape).ok_or_else(beyond)?,
     };
     let shape: Vec<usize> = order.iter().map(|&axis| tensor.shape[axis]).collect();
     let strides: Vec<usize> = order.iter().map(|&axis| strides[axis]).collect();
-    let stored = match &tensor.stored {
-        Stored::Same(value) => Stored::Same(*value),
-        Stored::Runs(runs) if runs.len() == 1 => {
+    let storage = match &tensor.storage {
+        Storage::Fill(value) => Storage::Fill(*value),
+        Storage::Runs(runs) if runs.len() == 1 => {
             let (start, length) = runs[0];
-            Stored::Strided { file: None, start, length, strides }
+            Storage::Strided { file: None, start, length, strides }
         }
-        Stored::Beside { file, start, length } => {
-            Stored::Strided { file: Some(file.clone()), start: *start, length: *length, strides }
+        Storage::External { file, start, length } => {
+            Storage::Strided { file: Some(file.clone()), start: *start, length: *length, strides }
         }
-        Stored::Strided { file, start, length, .. } => {
-            Stored::Strided { file: file.clone(), start: *start, length: *length, strides }
+        Storage::Strided { file, start, length, .. } => {
+            Storage::Strided { file: file.clone(), start: *start, length: *length, strides }
         }
         _ => {
-            let values = model.read(&tensor, source)?;
-            let picked = super::super::contents::pick(&values, &shape, &strides);
+            let values = model.read(&tensor, reader)?;
+            let picked = super::super::parsed::pick(&values, &shape, &strides);
             let values = picked.ok_or_else(|| format!("{}: too few values for its shape", tensor.name))?;
-            return Ok(Tensor { shape, dtype: Dtype::F32, stored: Stored::Here(values), ..tensor });
+            return Ok(Tensor { shape, dtype: Dtype::F32, storage: Storage::Inline(values), ..tensor });
         }
     };
-    Ok(Tensor { shape, stored, ..tensor })
+    Ok(Tensor { shape, storage, ..tensor })
 }
 
 /// Strides of a tensor whose last axis is the nearest.
@@ -282,19 +282,19 @@ fn reshaped(node: &Node, tensor: &Tensor, model: &Model) -> Option<Vec<usize>> {
 }
 
 /// A constant with numbers around it.
-fn pad(node: &Node, tensor: Tensor, model: &mut Model, source: &Source) -> Told<Option<Tensor>> {
-    let Some((before, after, value)) = padding(node, tensor.shape.len(), model, source) else { return Ok(None) };
+fn pad(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) -> ParseResult<Option<Tensor>> {
+    let Some((before, after, value)) = padding(node, tensor.shape.len(), model, reader) else { return Ok(None) };
     let wide = |axis: usize| tensor.shape[axis].checked_add(before[axis])?.checked_add(after[axis]);
     let shape = (0..tensor.shape.len()).map(wide).collect::<Option<Vec<_>>>();
-    let padded = shape.map(|shape| Tensor { shape, stored: Stored::Same(value), ..tensor.clone() });
+    let padded = shape.map(|shape| Tensor { shape, storage: Storage::Fill(value), ..tensor.clone() });
     let Some((padded, (len, strides))) = padded.and_then(|p| Some((p.clone(), (p.len()?, row_major(&p.shape)?)))) else {
         return Err(format!("{} is padded beyond counting", tensor.name));
     };
     if len > 0 && tensor.len() == Some(0) || model.room < len {
         return Err(format!("its graph pads {} to {:?}: too large", tensor.name, padded.shape));
     }
-    let inner = model.read(&tensor, source)?;
-    let mut values = model.read(&padded, source)?;
+    let inner = model.read(&tensor, reader)?;
+    let mut values = model.read(&padded, reader)?;
     let mut index = vec![0; tensor.shape.len()];
     for number in inner {
         let place: usize = index.iter().zip(&before).zip(&strides).map(|((i, before), stride)| (i + before) * stride).sum();
@@ -307,11 +307,11 @@ fn pad(node: &Node, tensor: Tensor, model: &mut Model, source: &Source) -> Told<
             index[axis] = 0;
         }
     }
-    Ok(Some(Tensor { dtype: Dtype::F32, stored: Stored::Here(values), ..padded }))
+    Ok(Some(Tensor { dtype: Dtype::F32, storage: Storage::Inline(values), ..padded }))
 }
 
 /// What a Pad adds before and after each of so many axes, and which number; none if it is not known, or no number.
-pub(super) fn padding(node: &Node, axes: usize, model: &Model, source: &Source) -> Option<(Vec<usize>, Vec<usize>, f32)> {
+pub(super) fn padding(node: &Node, axes: usize, model: &Model, reader: &Reader) -> Option<(Vec<usize>, Vec<usize>, f32)> {
     if !matches!(node.text("mode"), "" | "constant") {
         return None;
     }
@@ -322,7 +322,7 @@ pub(super) fn padding(node: &Node, axes: usize, model: &Model, source: &Source) 
         };
     let number = |name: &String| {
         let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.len() == Some(1))?;
-        tensor.values(source).ok()?.first().copied()
+        tensor.values(reader).ok()?.first().copied()
     };
     let value = match node.inputs.get(2).filter(|name| !name.is_empty()) {
         Some(name) => number(name)?,

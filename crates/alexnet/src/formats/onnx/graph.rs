@@ -1,18 +1,18 @@
 //! From a chain of operators to a net.
 
-use super::super::chain::Chain;
-use super::super::contents::Graph;
-use super::super::source::{Source, Told};
+use super::super::net_builder::NetBuilder;
+use super::super::parsed::Graph;
+use super::super::reader::{ParseResult, Reader};
 use super::fold;
-use super::front::Front;
-use super::norm;
+use super::input_normalization::InputNormalization;
+use super::lrn_pattern;
 use super::proto::{Model, Node};
 use super::step::Walk;
 use std::collections::{HashMap, HashSet};
 
 /// The net that a model's graph is, and remarks. Constants that nodes make are added to its tensors.
-pub(super) fn net(model: &mut Model, source: &Source) -> Told<(Graph, Vec<String>)> {
-    fold::constants(model, source)?;
+pub(super) fn net(model: &mut Model, reader: &Reader) -> ParseResult<(Graph, Vec<String>)> {
+    fold::constants(model, reader)?;
     let input = model.inputs.iter().find(|input| model.find(&input.name).is_none()).ok_or("a graph without an input")?;
     let mut remarks = Vec::new();
     let channels_last = matches!(input.dimensions.as_slice(), [_, rows, _, 3] if *rows != 3) && input.floating();
@@ -26,8 +26,8 @@ pub(super) fn net(model: &mut Model, source: &Source) -> Told<(Graph, Vec<String
     let output = output(model, &mut remarks);
     let nodes = wanted(model);
     let users = users(&nodes);
-    let mut walk = Walk::new(Chain::new(told), channels_last, model, source, &mut remarks);
-    let mut front = Front::new();
+    let mut walk = Walk::new(NetBuilder::new(told), channels_last, model, reader, &mut remarks);
+    let mut normalization = InputNormalization::new();
     // Every node once at most, so that no circle is walked for ever.
     for _ in 0..=nodes.len() {
         if output.as_ref() == Some(&value) {
@@ -38,7 +38,7 @@ pub(super) fn net(model: &mut Model, source: &Source) -> Told<(Graph, Vec<String
             [] => break,
             [node] => &nodes[*node],
             [one, other, ..] => {
-                let Some((norm, end)) = norm::of(&nodes, &value, walk.model, source) else {
+                let Some((norm, end)) = lrn_pattern::of(&nodes, &value, walk.model, reader) else {
                     let (one, other) = (&nodes[*one].op, &nodes[*other].op);
                     return Err(format!("its graph is no chain: {value} goes into {one} and {other}"));
                 };
@@ -50,24 +50,24 @@ pub(super) fn net(model: &mut Model, source: &Source) -> Told<(Graph, Vec<String
         if node.inputs.first() != Some(&value) && !matches!(node.op.as_str(), "Add" | "Mul") {
             return Err(format!("its operator {} takes {value} in an unusual place", node.op));
         }
-        if walk.chain.is_empty() && !walk.is_padded() && matches!(node.op.as_str(), "Add" | "Sub" | "Mul" | "Div") {
-            front.step(node, &value, walk.channels_last, walk.model, source)?;
+        if walk.builder.is_empty() && !walk.is_padded() && matches!(node.op.as_str(), "Add" | "Sub" | "Mul" | "Div") {
+            normalization.step(node, &value, walk.channels_last, walk.model, reader)?;
         } else {
             walk.step(node, &value)?;
         }
         value = node.outputs.first().cloned().unwrap_or_default();
     }
-    let mut chain = walk.end()?;
+    let mut builder = walk.end()?;
     if let Some(output) = output.filter(|output| *output != value) {
         return Err(format!("its chain of operators ends at {value}, not at its output {output}"));
     }
     let size = told.unwrap_or_else(|| {
-        let size = chain.fit(|weight| model.tensors[weight].len()).unwrap_or(224);
+        let size = builder.fit(|weight| model.tensors[weight].len()).unwrap_or(224);
         remarks.push(format!("its input's size is open; {size} pixels are taken (`convert --image-size` says otherwise)"));
         size
     });
-    let mut graph = chain.finish("onnx")?;
-    if let Some((preprocess, guessed)) = front.finish(size) {
+    let mut graph = builder.finish("onnx")?;
+    if let Some((preprocess, guessed)) = normalization.finish(size) {
         preprocess.check()?;
         remarks.push(guessed);
         graph.preprocess = Some(preprocess);

@@ -3,9 +3,9 @@
 use super::super::protobuf::Message;
 use crate::engine::Engine;
 use crate::engine::cpu::Cpu;
+use crate::formats::{Model, golden, inspect, load};
 use crate::image::{Channels, Mean};
 use crate::net::Op;
-use crate::weights::{Model, golden, inspect, open};
 
 /// An operator: its name, what it takes, what it gives, attributes of whole numbers.
 pub(super) fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[u64])]) -> Message<'static> {
@@ -46,7 +46,7 @@ pub(super) fn sized(size: u64, nodes: Vec<Message<'static>>, tensors: Vec<Messag
 }
 
 pub(super) fn opened(bytes: &[u8]) -> Model {
-    golden::with(bytes, |path| open(path, None).unwrap())
+    golden::with(bytes, |path| load(path, None).unwrap())
 }
 
 pub(super) fn remarks(bytes: &[u8]) -> String {
@@ -204,7 +204,7 @@ fn a_net_of_one_output_says_that_its_answers_tell_nothing() {
     tensors[0] = tensor("w", &[1, 3], &[1.0; 3]);
     tensors[1] = tensor("b", &[1], &[0.0]);
     let remarks =
-        golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::weights::open_with_notes(path, None).unwrap().1);
+        golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::formats::load_with_notes(path, None).unwrap().1);
     assert!(remarks.iter().any(|remark| remark.contains("one output")), "{remarks:?}");
 }
 

@@ -1,25 +1,32 @@
 //! What a graph does to a picture before its first layer: a number for each channel taken away, multiplied, divided. It becomes
 //! preprocessing.
 
-use super::super::source::{Source, Told};
+use super::super::reader::{ParseResult, Reader};
 use super::proto::{Model, Node};
 use crate::image::{Channels, Mean, Preprocess, Resize};
 
 /// What is done so far: `factor` times the input plus `shift`, for each channel.
 #[derive(Debug)]
-pub(super) struct Front {
+pub(super) struct InputNormalization {
     factor: [f64; 3],
     shift: [f64; 3],
     any: bool,
 }
 
-impl Front {
+impl InputNormalization {
     pub(super) fn new() -> Self {
-        Front { factor: [1.0; 3], shift: [0.0; 3], any: false }
+        InputNormalization { factor: [1.0; 3], shift: [0.0; 3], any: false }
     }
 
     /// Adds an operator that takes `value` and a constant; `channels_last` is the order of the image's axes.
-    pub(super) fn step(&mut self, node: &Node, value: &str, channels_last: bool, model: &Model, source: &Source) -> Told<()> {
+    pub(super) fn step(
+        &mut self,
+        node: &Node,
+        value: &str,
+        channels_last: bool,
+        model: &Model,
+        reader: &Reader,
+    ) -> ParseResult<()> {
         let odd = |what: &str| format!("its {} before the first layer {what}", node.op);
         let commutes = matches!(node.op.as_str(), "Add" | "Mul");
         let other = match node.inputs.as_slice() {
@@ -31,9 +38,9 @@ impl Front {
         let constant = constant.ok_or_else(|| odd(&format!("takes {other}, which is no constant")))?;
         let axes: Vec<usize> = constant.shape.iter().copied().skip_while(|n| *n == 1).collect();
         let numbers = match axes.as_slice() {
-            [] => [constant.values(source)?[0]; 3],
+            [] => [constant.values(reader)?[0]; 3],
             [3, 1, 1] | [3] if channels_last == (axes.len() == 1) => {
-                let values = constant.values(source)?;
+                let values = constant.values(reader)?;
                 [values[0], values[1], values[2]]
             }
             _ => return Err(odd(&format!("takes {:?} numbers; one, or one a channel, is known here", constant.shape))),

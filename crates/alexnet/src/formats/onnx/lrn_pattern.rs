@@ -2,7 +2,7 @@
 //! `alpha` times that and `k`, to the power `beta`, by which the maps are divided. After `torch.nn.functional.local_response_norm`
 //! and what both of PyTorch's exporters make of it.
 
-use super::super::source::Source;
+use super::super::reader::Reader;
 use super::proto::{Model, Node};
 use crate::net::Op;
 
@@ -11,12 +11,12 @@ use crate::net::Op;
 const SHAPES: [&str; 9] = ["Reshape", "Unsqueeze", "Squeeze", "Flatten", "Pad", "If", "Equal", "Gather", "Shape"];
 
 /// The normalisation of the maps `value`, and the name of what it gives.
-pub(super) fn of(nodes: &[Node], value: &str, model: &Model, source: &Source) -> Option<(Op, String)> {
+pub(super) fn of(nodes: &[Node], value: &str, model: &Model, reader: &Reader) -> Option<(Op, String)> {
     let maker = |name: &str| nodes.iter().find(|node| node.outputs.first().is_some_and(|output| output == name));
     let is = |name: &str, op: &str| maker(name).filter(|node| node.op == op && node.inputs.len() == 2);
     let number = |name: &String| {
         let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.len() == Some(1))?;
-        tensor.values(source).ok()?.first().copied()
+        tensor.values(reader).ok()?.first().copied()
     };
     // The other one of a sum or a product with a number.
     let with_number = |node: &Node| match (number(&node.inputs[0]), number(&node.inputs[1])) {

@@ -5,11 +5,11 @@ mod arithmetic;
 mod fold;
 #[cfg(test)]
 mod fold_tests;
-mod front;
 mod graph;
 #[cfg(test)]
 mod graph_tests;
-mod norm;
+mod input_normalization;
+mod lrn_pattern;
 mod own;
 mod proto;
 mod step;
@@ -18,15 +18,15 @@ mod tests;
 mod window;
 mod write;
 
-use super::contents::{Contents, Format};
+use super::parsed::{Format, ParsedFile};
 use super::protobuf::{self, Field};
-use super::source::{Source, Told};
+use super::reader::{ParseResult, Reader};
 pub(crate) use write::write;
 
 /// Whether a file is a ModelProto: one field of each kind that every model has, and none that it cannot have. There is no mark
 /// at its beginning.
-pub(crate) fn is_onnx(source: &Source) -> bool {
-    let mut cursor = source.cursor(0, source.length());
+pub(crate) fn is_onnx(reader: &Reader) -> bool {
+    let mut cursor = reader.cursor(0, reader.length());
     let (mut version, mut graph) = (false, false);
     // A model has some dozens of fields at most; a wrong guess should end soon.
     for _ in 0..1000 {
@@ -47,20 +47,24 @@ pub(crate) fn is_onnx(source: &Source) -> bool {
 ///
 /// # Errors
 /// A broken message. Operators that AlexNet does not have, and a graph that is no chain, are told where they are wanted.
-pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
-    match parse(&source) {
+pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
+    match parse(&reader) {
         Ok((tensors, metadata, graph, remarks)) => {
-            Ok(Contents { format: Format::Onnx, source, tensors, metadata, graph, remarks })
+            Ok(ParsedFile { format: Format::Onnx, reader, tensors, metadata, graph, remarks })
         }
-        Err(why) => Err((source, why)),
+        Err(why) => Err((reader, why)),
     }
 }
 
-type Parsed =
-    (Vec<super::contents::Tensor>, std::collections::BTreeMap<String, String>, Option<Told<super::contents::Graph>>, Vec<String>);
+type Parsed = (
+    Vec<super::parsed::Tensor>,
+    std::collections::BTreeMap<String, String>,
+    Option<ParseResult<super::parsed::Graph>>,
+    Vec<String>,
+);
 
-fn parse(source: &Source) -> Told<Parsed> {
-    let mut model = proto::model(source)?;
+fn parse(reader: &Reader) -> ParseResult<Parsed> {
+    let mut model = proto::model(reader)?;
     // Our own files name their parameters and their net; what stands before the net in the graph is then its preprocessing.
     let mut changed = None;
     if super::model::is_ours(&model.metadata) {
@@ -69,7 +73,7 @@ fn parse(source: &Source) -> Told<Parsed> {
             return Ok((model.tensors, model.metadata, None, Vec::new()));
         }
     }
-    let (graph, mut remarks) = match graph::net(&mut model, source) {
+    let (graph, mut remarks) = match graph::net(&mut model, reader) {
         Ok((graph, remarks)) => (Ok(graph), remarks),
         Err(why) => (Err(why), Vec::new()),
     };

@@ -1,8 +1,8 @@
 //! From bytes to nodes and tensors.
 
-use super::super::contents::{Dtype, Stored, Tensor};
+use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::protobuf::{Field, next};
-use super::super::source::{Cursor, Source, Told};
+use super::super::reader::{Cursor, ParseResult, Reader};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
 
@@ -95,9 +95,9 @@ impl Node {
 }
 
 /// Reads the model; the tensors' values stay where they are.
-pub(super) fn model(source: &Source) -> Told<Model> {
+pub(super) fn model(reader: &Reader) -> ParseResult<Model> {
     let mut model = Model::default();
-    let mut cursor = source.cursor(0, source.length());
+    let mut cursor = reader.cursor(0, reader.length());
     while let Some((number, field)) = next(&mut cursor)? {
         match (number, field) {
             (7, Field::Bytes(cursor)) => graph(cursor, &mut model)?,
@@ -114,7 +114,7 @@ pub(super) fn model(source: &Source) -> Told<Model> {
     Ok(model)
 }
 
-fn pair(mut cursor: Cursor<'_>) -> Told<(String, String)> {
+fn pair(mut cursor: Cursor<'_>) -> ParseResult<(String, String)> {
     let (mut key, mut value) = (String::new(), String::new());
     while let Some((number, field)) = next(&mut cursor)? {
         match number {
@@ -126,7 +126,7 @@ fn pair(mut cursor: Cursor<'_>) -> Told<(String, String)> {
     Ok((key, value))
 }
 
-fn graph(mut cursor: Cursor<'_>, model: &mut Model) -> Told<()> {
+fn graph(mut cursor: Cursor<'_>, model: &mut Model) -> ParseResult<()> {
     while let Some((number, field)) = next(&mut cursor)? {
         if model.nodes.len() + model.tensors.len() + model.inputs.len() + model.outputs.len() > MOST {
             return Err(format!("a graph of more than {MOST} parts; AlexNet's has some dozens"));
@@ -148,7 +148,7 @@ fn graph(mut cursor: Cursor<'_>, model: &mut Model) -> Told<()> {
     Ok(())
 }
 
-fn node(mut cursor: Cursor<'_>) -> Told<Node> {
+fn node(mut cursor: Cursor<'_>) -> ParseResult<Node> {
     let mut node = Node::default();
     while let Some((number, field)) = next(&mut cursor)? {
         if node.inputs.len() + node.outputs.len() + node.attributes.len() > 64 {
@@ -165,7 +165,7 @@ fn node(mut cursor: Cursor<'_>) -> Told<Node> {
     Ok(node)
 }
 
-fn attribute(mut cursor: Cursor<'_>) -> Told<Attribute> {
+fn attribute(mut cursor: Cursor<'_>) -> ParseResult<Attribute> {
     let mut attribute = Attribute::default();
     while let Some((number, field)) = next(&mut cursor)? {
         match (number, field) {
@@ -188,7 +188,7 @@ fn attribute(mut cursor: Cursor<'_>) -> Told<Attribute> {
 }
 
 /// ValueInfoProto: name, and the kind and dimensions of a tensor's type.
-fn value(mut cursor: Cursor<'_>) -> Told<Value> {
+fn value(mut cursor: Cursor<'_>) -> ParseResult<Value> {
     let mut value = Value::default();
     while let Some((number, field)) = next(&mut cursor)? {
         match (number, field) {
@@ -223,7 +223,7 @@ fn value(mut cursor: Cursor<'_>) -> Told<Value> {
 }
 
 /// The messages under one field, at most 16.
-fn inner<'a>(mut cursor: Cursor<'a>, wanted: u64) -> Told<Vec<Cursor<'a>>> {
+fn inner<'a>(mut cursor: Cursor<'a>, wanted: u64) -> ParseResult<Vec<Cursor<'a>>> {
     let mut found = Vec::new();
     while let Some((number, field)) = next(&mut cursor)? {
         if let (Field::Bytes(part), true) = (field, number == wanted && found.len() < 16) {
@@ -234,12 +234,12 @@ fn inner<'a>(mut cursor: Cursor<'a>, wanted: u64) -> Told<Vec<Cursor<'a>>> {
 }
 
 /// A tensor, and its values when they are a few whole numbers.
-fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
+fn tensor(mut cursor: Cursor<'_>) -> ParseResult<(Tensor, Vec<i64>)> {
     let (mut name, mut dimensions, mut kind) = (String::new(), Vec::new(), 0);
     let (mut runs, mut floats, mut ints) = (Vec::new(), Vec::new(), Vec::new());
     let (mut halves, mut few) = (Vec::new(), Vec::new());
     let (mut outside, mut place) = (false, HashMap::new());
-    let source = cursor.source();
+    let reader = cursor.reader();
     while let Some((number, field)) = next(&mut cursor)? {
         match (number, field) {
             (1, field) => field.ints(&mut dimensions, 64)?,
@@ -271,12 +271,12 @@ fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
         _ => Dtype::Other("other"),
     };
     let shape = dimensions.iter().map(|&n| usize::try_from(n).map_err(|_| format!("damaged: {name} has a dimension {n}")));
-    let shape = shape.collect::<Told<Vec<_>>>()?;
+    let shape = shape.collect::<ParseResult<Vec<_>>>()?;
     if kind == 7
         && let [(start, length)] = runs.as_slice()
         && *length <= 512
     {
-        let bytes = source.cursor(*start, start + length).bytes(*length)?;
+        let bytes = reader.cursor(*start, start + length).bytes(*length)?;
         ints = bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect();
     }
     // A single number is what ConstantOfShape repeats: read at once.
@@ -284,9 +284,9 @@ fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
         && let [(start, 4)] = runs.as_slice()
         && !outside
     {
-        floats = vec![f32::from_le_bytes(source.cursor(*start, start + 4).array()?)];
+        floats = vec![f32::from_le_bytes(reader.cursor(*start, start + 4).array()?)];
     }
-    let stored = if outside {
+    let storage = if outside {
         let number = |key: &str, otherwise: u64| place.get(key).map_or(Ok(otherwise), |text| text.parse::<u64>());
         let file = place.get("location").cloned().unwrap_or_default();
         // The length may be left out: it is that of the shape.
@@ -303,17 +303,17 @@ fn tensor(mut cursor: Cursor<'_>) -> Told<(Tensor, Vec<i64>)> {
                 "keeps {name} in `{file}`, outside of its folder; put that file beside the model and save it again"
             ));
         }
-        Stored::Beside { file: source.path().with_file_name(file), start, length }
+        Storage::External { file: reader.path().with_file_name(file), start, length }
     } else if runs.is_empty() && !(halves.is_empty() && few.is_empty()) && matches!(dtype, Dtype::F16 | Dtype::Bf16) {
         if few.is_empty() {
-            Stored::Varints(halves)
+            Storage::Varints(halves)
         } else {
-            Stored::Here(few.iter().map(|&bits| dtype.half(bits as u16)).collect())
+            Storage::Inline(few.iter().map(|&bits| dtype.half(bits as u16)).collect())
         }
     } else if floats.is_empty() {
-        Stored::Runs(runs)
+        Storage::Runs(runs)
     } else {
-        Stored::Here(floats)
+        Storage::Inline(floats)
     };
-    Ok((Tensor { name, shape, dtype, stored }, ints))
+    Ok((Tensor { name, shape, dtype, storage }, ints))
 }

@@ -1,8 +1,8 @@
 //! One operator after the other: what each adds to the net.
 
-use super::super::chain::Chain;
-use super::super::contents::{Dtype, Stored, Tensor};
-use super::super::source::{Source, Told};
+use super::super::net_builder::NetBuilder;
+use super::super::parsed::{Dtype, Storage, Tensor};
+use super::super::reader::{ParseResult, Reader};
 use super::fold::{padding, row_major};
 use super::proto::{Model, Node};
 use super::window::{count, window};
@@ -10,9 +10,9 @@ use crate::net::{Activation, Op, Pad, Rounding, Shape};
 
 /// A walk along a graph's chain of operators.
 pub(super) struct Walk<'a> {
-    pub(super) chain: Chain,
+    pub(super) builder: NetBuilder,
     pub(super) model: &'a mut Model,
-    pub(super) source: &'a Source,
+    pub(super) reader: &'a Reader,
     remarks: &'a mut Vec<String>,
     /// Whether maps are [n, rows, columns, channels] here.
     pub(super) channels_last: bool,
@@ -26,21 +26,21 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(
-        chain: Chain,
+        builder: NetBuilder,
         channels_last: bool,
         model: &'a mut Model,
-        source: &'a Source,
+        reader: &'a Reader,
         remarks: &'a mut Vec<String>,
     ) -> Self {
-        Walk { chain, model, source, remarks, channels_last, flat: false, order: None, pad: None }
+        Walk { builder, model, reader, remarks, channels_last, flat: false, order: None, pad: None }
     }
 
     /// The net's layers.
     ///
     /// # Errors
     /// When something stands at the end that another layer should take up.
-    pub(super) fn end(self) -> Told<Chain> {
-        self.pad.map_or(Ok(self.chain), |_| Err("its graph ends in a Pad".into()))
+    pub(super) fn end(self) -> ParseResult<NetBuilder> {
+        self.pad.map_or(Ok(self.builder), |_| Err("its graph ends in a Pad".into()))
     }
 
     /// Whether a Pad waits for the layer that takes it up.
@@ -49,17 +49,17 @@ impl<'a> Walk<'a> {
     }
 
     /// Adds a normalisation over channels.
-    pub(super) fn norm(&mut self, norm: Op) -> Told<()> {
+    pub(super) fn norm(&mut self, norm: Op) -> ParseResult<()> {
         if self.is_padded() {
             return Err("its Pad before a normalisation is not known here".into());
         }
         self.maps("normalisation")?;
-        self.chain.push("norm", norm);
+        self.builder.push("norm", norm);
         Ok(())
     }
 
     /// Adds what `node` makes of `value`.
-    pub(super) fn step(&mut self, node: &Node, value: &str) -> Told<()> {
+    pub(super) fn step(&mut self, node: &Node, value: &str) -> ParseResult<()> {
         if self.pad.is_some()
             && !matches!(node.op.as_str(), "Conv" | "MaxPool" | "AveragePool" | "Identity" | "Cast" | "Transpose")
         {
@@ -67,9 +67,9 @@ impl<'a> Walk<'a> {
         }
         match node.op.as_str() {
             "Conv" => self.conv(node)?,
-            "Relu" => self.chain.activation(Activation::Relu),
-            "Tanh" => self.chain.activation(Activation::Tanh),
-            "Sigmoid" => self.chain.activation(Activation::Sigmoid),
+            "Relu" => self.builder.activation(Activation::Relu),
+            "Tanh" => self.builder.activation(Activation::Tanh),
+            "Sigmoid" => self.builder.activation(Activation::Sigmoid),
             "LRN" => self.norm(Op::Lrn {
                 n: count(node.int("size", 0))?,
                 alpha: node.float("alpha", 1e-4),
@@ -82,12 +82,12 @@ impl<'a> Walk<'a> {
             "MaxPool" | "AveragePool" => self.pool(node)?,
             "GlobalAveragePool" => {
                 self.maps("GlobalAveragePool")?;
-                self.chain.push("pool", Op::AdaptiveAvgPool { out: 1 });
+                self.builder.push("pool", Op::AdaptiveAvgPool { out: 1 });
             }
             "Flatten" | "Reshape" | "Squeeze" => self.flatten(node)?,
             "Transpose" => self.transpose(node)?,
             "Pad" => self.zeros_around(node)?,
-            "Dropout" => self.chain.dropout(node.float("ratio", 0.5)),
+            "Dropout" => self.builder.dropout(node.float("ratio", 0.5)),
             "Identity" | "Cast" => {}
             "Softmax" | "LogSoftmax" => {
                 self.remarks.push(format!("ends in a {}; this program takes the logits before it", node.op));
@@ -122,21 +122,21 @@ impl<'a> Walk<'a> {
     }
 
     /// The constant that a node takes at a place, if it takes any there.
-    fn constant(&self, node: &Node, at: usize) -> Told<Option<usize>> {
+    fn constant(&self, node: &Node, at: usize) -> ParseResult<Option<usize>> {
         let Some(name) = node.inputs.get(at).filter(|name| !name.is_empty()) else { return Ok(None) };
         self.model.find(name).map(Some).ok_or_else(|| format!("its {} takes {name}, which is no constant", node.op))
     }
 
-    fn needed(&self, node: &Node, at: usize) -> Told<usize> {
+    fn needed(&self, node: &Node, at: usize) -> ParseResult<usize> {
         self.constant(node, at)?.ok_or_else(|| format!("its {} has no weights", node.op))
     }
 
     /// Operators on maps take their channels first.
-    fn maps(&self, what: &str) -> Told<()> {
+    fn maps(&self, what: &str) -> ParseResult<()> {
         if self.channels_last { Err(format!("its {what} takes maps whose last axis the channels are")) } else { Ok(()) }
     }
 
-    fn conv(&mut self, node: &Node) -> Told<()> {
+    fn conv(&mut self, node: &Node) -> ParseResult<()> {
         self.maps("Conv")?;
         let weight = self.needed(node, 1)?;
         let bias = match self.constant(node, 2)? {
@@ -144,34 +144,34 @@ impl<'a> Walk<'a> {
             None => self.no_bias(weight, 0),
         };
         let before = self.pad.take().unwrap_or_default();
-        let (kernel, stride, pad) = window(node, &self.model.tensors[weight].shape, self.chain.shape(), before)?;
+        let (kernel, stride, pad) = window(node, &self.model.tensors[weight].shape, self.builder.shape(), before)?;
         let out = self.model.tensors[weight].shape.first().copied().unwrap_or_default();
-        self.chain.conv(out, kernel, stride, pad, count(node.int("group", 1))?, Rounding::Floor, (weight, bias));
+        self.builder.conv(out, kernel, stride, pad, count(node.int("group", 1))?, Rounding::Floor, (weight, bias));
         self.flat = false;
         Ok(())
     }
 
-    fn pool(&mut self, node: &Node) -> Told<()> {
+    fn pool(&mut self, node: &Node) -> ParseResult<()> {
         self.maps(&node.op)?;
         let before = self.pad.take();
-        let (kernel, stride, pad) = window(node, &[], self.chain.shape(), before.unwrap_or_default())?;
+        let (kernel, stride, pad) = window(node, &[], self.builder.shape(), before.unwrap_or_default())?;
         let rounding = if node.int("ceil_mode", 0) == 1 { Rounding::Ceil } else { Rounding::Floor };
         let counted = node.int("count_include_pad", 0) == 1;
         if node.op == "MaxPool" {
             // Zeros around maps that are nowhere below zero are never larger than what lies beside them.
-            if before.is_some() && !self.chain.non_negative() {
+            if before.is_some() && !self.builder.non_negative() {
                 return Err("its Pad before a MaxPool puts zeros beside numbers below zero, which is not known here".into());
             }
-            self.chain.push("pool", Op::MaxPool { kernel, stride, pad, rounding });
+            self.builder.push("pool", Op::MaxPool { kernel, stride, pad, rounding });
         } else if pad == before.unwrap_or_default() || counted {
-            self.chain.push("pool", Op::AvgPool { kernel, stride, pad, rounding });
+            self.builder.push("pool", Op::AvgPool { kernel, stride, pad, rounding });
         } else {
             return Err("its AveragePool leaves out its padding, which is not known here".into());
         }
         Ok(())
     }
 
-    fn batch_norm(&mut self, node: &Node) -> Told<()> {
+    fn batch_norm(&mut self, node: &Node) -> ParseResult<()> {
         if !self.flat {
             self.maps("BatchNormalization")?;
         }
@@ -181,12 +181,12 @@ impl<'a> Walk<'a> {
         let tensors = [self.needed(node, 1)?, self.needed(node, 2)?, self.needed(node, 3)?, self.needed(node, 4)?];
         // ONNX counts the share of the old statistics, this program that of the new ones.
         let momentum = (1.0 - node.float("momentum", 0.9)).clamp(0.0, 1.0);
-        self.chain.batch_norm(node.float("epsilon", 1e-5), momentum, tensors);
+        self.builder.batch_norm(node.float("epsilon", 1e-5), momentum, tensors);
         Ok(())
     }
 
     /// Maps become features, in the order of their axes.
-    fn flatten(&mut self, node: &Node) -> Told<()> {
+    fn flatten(&mut self, node: &Node) -> ParseResult<()> {
         let shape = node.inputs.get(1).and_then(|name| self.model.ints.get(name)).map(Vec::as_slice);
         let axes = match node.ints("shape") {
             [] => shape.map(<[i64]>::len),
@@ -202,13 +202,13 @@ impl<'a> Walk<'a> {
         if std::mem::take(&mut self.channels_last) {
             let unknown =
                 "its input's size is open, so the order of its features is not known; export it again for one size of images";
-            self.order = Some(self.chain.shape().ok_or(unknown)?);
+            self.order = Some(self.builder.shape().ok_or(unknown)?);
         }
         Ok(())
     }
 
     /// Channels go from the first place to the last, or back.
-    fn transpose(&mut self, node: &Node) -> Told<()> {
+    fn transpose(&mut self, node: &Node) -> ParseResult<()> {
         self.channels_last = match (node.ints("perm"), self.channels_last) {
             ([0, 3, 1, 2], true) => false,
             ([0, 2, 3, 1], false) if !self.flat => true,
@@ -221,9 +221,9 @@ impl<'a> Walk<'a> {
     }
 
     /// A Pad, for the layer that takes it up.
-    fn zeros_around(&mut self, node: &Node) -> Told<()> {
+    fn zeros_around(&mut self, node: &Node) -> ParseResult<()> {
         let odd = || "its graph pads maps otherwise than by zeros on their four sides, which is not known here".to_string();
-        let (before, after, value) = padding(node, 4, self.model, self.source).ok_or_else(odd)?;
+        let (before, after, value) = padding(node, 4, self.model, self.reader).ok_or_else(odd)?;
         let [rows, columns] = if self.channels_last { [1, 2] } else { [2, 3] };
         let others = (0..4).filter(|axis| *axis != rows && *axis != columns);
         if value != 0.0 || self.flat || self.pad.is_some() || others.into_iter().any(|axis| before[axis] + after[axis] > 0) {
@@ -233,7 +233,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn linear(&mut self, node: &Node, in_out: bool) -> Told<()> {
+    fn linear(&mut self, node: &Node, in_out: bool) -> ParseResult<()> {
         self.maps(&node.op)?;
         let (mut weight, mut in_out) = (self.needed(node, 1)?, in_out);
         let tensor = &self.model.tensors[weight];
@@ -255,16 +255,16 @@ impl<'a> Walk<'a> {
             weight = self.channels_first(weight, in_out, maps)?;
             in_out = false;
         }
-        self.chain.linear(out, in_out, (weight, bias));
+        self.builder.linear(out, in_out, (weight, bias));
         self.flat = true;
         Ok(())
     }
 
     /// The weight of a linear layer behind maps whose channels come last, for such whose channels come first: [out, c, rows, columns].
-    fn channels_first(&mut self, weight: usize, in_out: bool, maps: Shape) -> Told<usize> {
+    fn channels_first(&mut self, weight: usize, in_out: bool, maps: Shape) -> ParseResult<usize> {
         let mut tensor = self.model.tensors[weight].clone();
-        let strides = match &tensor.stored {
-            Stored::Strided { strides, .. } => strides.clone(),
+        let strides = match &tensor.storage {
+            Storage::Strided { strides, .. } => strides.clone(),
             _ => row_major(&tensor.shape).unwrap_or_default(),
         };
         let (&[mut out, mut inputs], &[mut across, mut along]) = (tensor.shape.as_slice(), strides.as_slice()) else {
@@ -279,17 +279,19 @@ impl<'a> Walk<'a> {
         }
         tensor.shape = vec![out, channels, size, size];
         let strides = vec![across, along, along * size * channels, along * channels];
-        tensor.stored = match tensor.stored {
-            Stored::Same(value) => Stored::Same(value),
-            Stored::Runs(runs) if runs.len() == 1 => Stored::Strided { file: None, start: runs[0].0, length: runs[0].1, strides },
-            Stored::Beside { file, start, length } => Stored::Strided { file: Some(file), start, length, strides },
-            Stored::Strided { file, start, length, .. } => Stored::Strided { file, start, length, strides },
+        tensor.storage = match tensor.storage {
+            Storage::Fill(value) => Storage::Fill(value),
+            Storage::Runs(runs) if runs.len() == 1 => {
+                Storage::Strided { file: None, start: runs[0].0, length: runs[0].1, strides }
+            }
+            Storage::External { file, start, length } => Storage::Strided { file: Some(file), start, length, strides },
+            Storage::Strided { file, start, length, .. } => Storage::Strided { file, start, length, strides },
             _ => {
                 let given = self.model.tensors[weight].clone();
-                let values = self.model.read(&given, self.source)?;
-                let picked = super::super::contents::pick(&values, &tensor.shape, &strides);
+                let values = self.model.read(&given, self.reader)?;
+                let picked = super::super::parsed::pick(&values, &tensor.shape, &strides);
                 tensor.dtype = Dtype::F32;
-                Stored::Here(picked.ok_or_else(|| format!("{}: too few values for its shape", given.name))?)
+                Storage::Inline(picked.ok_or_else(|| format!("{}: too few values for its shape", given.name))?)
             }
         };
         tensor.name += " (channels first)";
@@ -305,6 +307,6 @@ impl<'a> Walk<'a> {
 
     /// A vector of equal numbers.
     pub(super) fn filled(&mut self, name: String, len: usize, value: f32) -> usize {
-        self.model.add(Tensor { name, shape: vec![len], dtype: Dtype::F32, stored: Stored::Same(value) })
+        self.model.add(Tensor { name, shape: vec![len], dtype: Dtype::F32, storage: Storage::Fill(value) })
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use crate::engine::cpu::Cpu;
+use crate::formats::{ExportOptions, Model, export, golden, inspect, load, parameters};
 use crate::net::{Net, presets};
-use crate::weights::{Model, SaveOptions, golden, inspect, open, parameters, save};
 use crate::{engine::init, image::Preprocess};
 
 const LIGHT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet.onnx");
@@ -12,7 +12,7 @@ const OUTPUT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet_output_0.pb")
 #[test]
 fn the_onnx_packages_test_case_gives_its_own_output() {
     golden::with(LIGHT, |path| {
-        let model = open(path, None).unwrap();
+        let model = load(path, None).unwrap();
         assert_eq!((model.net.name.as_str(), model.net.image_size), ("onnx-bvlc", 224));
         let mut engine = Cpu::new(&model.net, 1, 0).unwrap();
         model.load_into(&mut engine).unwrap();
@@ -70,8 +70,8 @@ fn ours_come_back_with_what_surrounds_them() {
         let model = small(name);
         for preprocess_in_graph in [false, true] {
             let path = folder.path().join("m.onnx");
-            save(&path, &model, SaveOptions { preprocess_in_graph, ..SaveOptions::default() }).unwrap();
-            let back = open(&path, None).unwrap();
+            export(&path, &model, ExportOptions { preprocess_in_graph, ..ExportOptions::default() }).unwrap();
+            let back = load(&path, None).unwrap();
             assert_eq!((&back.preprocess, &back.classes), (&model.preprocess, &model.classes));
             assert_eq!(inspect(&path, None).unwrap().net.as_deref(), Some("small"));
             for (name, values) in &model.tensors {
@@ -88,12 +88,12 @@ fn a_graph_that_another_program_changed_is_believed_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
     let changed = |name: &str, from: &[u8], to: &[u8], preprocess_in_graph: bool| {
-        save(&path, &small(name), SaveOptions { preprocess_in_graph, ..SaveOptions::default() }).unwrap();
+        export(&path, &small(name), ExportOptions { preprocess_in_graph, ..ExportOptions::default() }).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
         let at = bytes.windows(from.len()).position(|part| part == from).unwrap();
         bytes[at..at + from.len()].copy_from_slice(to);
         std::fs::write(&path, bytes).unwrap();
-        open(&path, None)
+        load(&path, None)
     };
     // An operator's name is its node's field 4.
     let tanh = changed("caffenet", b"\x22\x04Relu", b"\x22\x04Tanh", false).unwrap();
@@ -121,13 +121,13 @@ fn our_own_batch_norm_is_read_back_from_its_graph_alone() {
             *values = (0..values.len()).map(|i| 0.5 + 0.25 * i as f32).collect::<Vec<_>>().into();
         }
     }
-    save(&path, &model, SaveOptions::default()).unwrap();
+    export(&path, &model, ExportOptions::default()).unwrap();
     // As after a tool that keeps the graph and drops what surrounds it.
     let mut bytes = std::fs::read(&path).unwrap();
     let at = bytes.windows(8).position(|part| part == b"\"layers\"").unwrap();
     bytes[at + 1] = b'p';
     std::fs::write(&path, bytes).unwrap();
-    let back = open(&path, None).unwrap();
+    let back = load(&path, None).unwrap();
     assert_eq!(back.net.layers.iter().filter(|layer| matches!(layer.op, crate::net::Op::BatchNorm { .. })).count(), 5);
     let answers = |model: &Model| {
         let mut engine = Cpu::new(&model.net, 1, 0).unwrap();

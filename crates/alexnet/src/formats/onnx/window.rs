@@ -1,17 +1,17 @@
 //! The windows of convolutions and pools.
 
-use super::super::source::Told;
+use super::super::reader::ParseResult;
 use super::proto::Node;
 use crate::net::{Pad, Shape};
 
 /// A count that a file tells.
-pub(super) fn count(number: i64) -> Told<usize> {
+pub(super) fn count(number: i64) -> ParseResult<usize> {
     usize::try_from(number).map_err(|_| format!("{number} where a count belongs"))
 }
 
 /// Kernel, stride and padding of a square window; the kernel is told by an attribute or by the weights. `before` is what a Pad has
 /// put around the maps of `input`, whose size may be open.
-pub(super) fn window(node: &Node, weight: &[usize], input: Option<Shape>, before: Pad) -> Told<(usize, usize, Pad)> {
+pub(super) fn window(node: &Node, weight: &[usize], input: Option<Shape>, before: Pad) -> ParseResult<(usize, usize, Pad)> {
     let odd = |what: &str| format!("its {} has {what}, which is not known here", node.op);
     let square = |name: &str, otherwise: i64| match node.ints(name) {
         [] => count(otherwise),
@@ -29,7 +29,7 @@ pub(super) fn window(node: &Node, weight: &[usize], input: Option<Shape>, before
             Pad { top: count(top)?, left: count(left)?, bottom: count(bottom)?, right: count(right)? }
         }
         (auto @ ("SAME_UPPER" | "SAME_LOWER"), _) => {
-            let along = |before: usize, after: usize| -> Told<(usize, usize)> {
+            let along = |before: usize, after: usize| -> ParseResult<(usize, usize)> {
                 let size = input.map(|shape| shape.size.saturating_add(before).saturating_add(after));
                 let all = same(size, kernel, stride).ok_or_else(|| {
                     odd(&format!("padding by `{auto}` of maps whose size is open; export it again for one size of images"))

@@ -1,8 +1,8 @@
 //! Writes a net as a graph of ONNX operators of opset 17, which ONNX Runtime, tract and OpenVINO read.
 
+use super::super::export::Export;
 use super::super::model::MEAN_TENSOR;
 use super::super::protobuf::Message;
-use super::super::save::Sheet;
 use super::proto::{self, Node};
 use crate::image::{Channels, Mean, Preprocess};
 use crate::net::{Activation, Net, Op, Pad, Shape};
@@ -21,23 +21,23 @@ const INT64: u64 = 7;
 ///
 /// # Errors
 /// Layers that cannot be expressed, or a file that cannot be written; one that stood there before is kept.
-pub(crate) fn write(path: &Path, sheet: &Sheet<'_>, preprocess: bool) -> Result<()> {
-    let (graph, input) = graph(&sheet.net, preprocess.then_some(&sheet.model.preprocess), false)?;
-    let mut message = graph.message.text(2, &sheet.net.name);
-    for parameter in &sheet.parameters {
+pub(crate) fn write(path: &Path, export: &Export<'_>, preprocess: bool) -> Result<()> {
+    let (graph, input) = graph(&export.net, preprocess.then_some(&export.model.preprocess), false)?;
+    let mut message = graph.message.text(2, &export.net.name);
+    for parameter in &export.parameters {
         message = message.message(5, shape_of(&parameter.name, FLOAT, &parameter.shape).weights(9, parameter));
     }
-    if let Some((mean, side)) = sheet.mean() {
+    if let Some((mean, side)) = export.mean() {
         message = message.message(5, shape_of(MEAN_TENSOR, FLOAT, &[3, side, side]).values(9, mean));
     }
-    message = message.message(11, input).message(12, value("logits", FLOAT, &[sheet.net.classes()]));
+    message = message.message(11, input).message(12, value("logits", FLOAT, &[export.net.classes()]));
     let mut model = Message::default()
         .int(1, IR_VERSION)
         .text(2, "alexnet")
         .text(3, env!("CARGO_PKG_VERSION"))
         .message(7, message)
         .message(8, Message::default().text(1, "").int(2, OPSET));
-    for (key, text) in &sheet.metadata {
+    for (key, text) in &export.metadata {
         model = model.message(14, Message::default().text(1, key).text(2, text));
     }
     files::write_whole(path, |out| model.write(out))
@@ -268,7 +268,7 @@ impl Graph<'_> {
             Op::AdaptiveAvgPool { out } => {
                 let means = || adaptive(input.size, out);
                 let rows = self.constant(&[out, input.size], means);
-                let columns = || super::super::open::transposed(&means(), &[out, input.size]);
+                let columns = || super::super::load::transposed(&means(), &[out, input.size]);
                 let columns = self.constant(&[input.size, out], columns);
                 let half = format!("{name}.columns");
                 self.then("MatMul", &[&columns], &half, &[]);

@@ -1,8 +1,8 @@
 //! Where in a checkpoint the weights are: trainers put them into a dictionary, under a key of their own, beside whatever else they
 //! want to remember.
 
-use super::super::recognise::has_net;
-use super::super::source::Told;
+use super::super::param_names::has_net;
+use super::super::reader::ParseResult;
 use super::{Id, Pickle, Value};
 use std::collections::{HashSet, VecDeque};
 
@@ -54,7 +54,7 @@ impl Candidate<'_> {
 ///
 /// # Errors
 /// No tensors by name anywhere, with the keys that were seen.
-pub(crate) fn weights(pickle: &Pickle, is_tensor: &dyn Fn(Id) -> bool) -> Told<(Id, Vec<String>)> {
+pub(crate) fn weights(pickle: &Pickle, is_tensor: &dyn Fn(Id) -> bool) -> ParseResult<(Id, Vec<String>)> {
     let Value::Dict(root) = pickle.get(pickle.root) else {
         return Err(format!("holds {} instead of weights by name; save a state_dict", pickle.get(pickle.root).kind()));
     };
@@ -113,8 +113,8 @@ fn a_few(keys: &[&str]) -> String {
 mod tests {
     use super::super::{Allowed, read};
     use super::*;
-    use crate::weights::golden;
-    use crate::weights::source::Source;
+    use crate::formats::golden;
+    use crate::formats::reader::Reader;
 
     /// Two of an AlexNet's tensors, as small as they can be, and a number that is none.
     const NET: &str = "{features.0.weight=1 classifier.6.weight=1}";
@@ -138,10 +138,10 @@ mod tests {
     }
 
     /// The names found, and the remarks.
-    fn found(text: &str) -> Told<(Vec<String>, Vec<String>)> {
+    fn found(text: &str) -> ParseResult<(Vec<String>, Vec<String>)> {
         golden::with(&pickled(text), |path| {
-            let source = Source::open(path).unwrap();
-            let pickle = read(&mut source.cursor(0, source.length()), Allowed { names: &[], advice: "" })?;
+            let reader = Reader::open(path).unwrap();
+            let pickle = read(&mut reader.cursor(0, reader.length()), Allowed { names: &[], advice: "" })?;
             let (dict, remarks) = weights(&pickle, &|value| *pickle.get(value) == Value::Int(1))?;
             let Value::Dict(entries) = pickle.get(dict) else { return Err("no dictionary".into()) };
             Ok((entries.iter().filter_map(|(key, _)| pickle.text(*key)).map(String::from).collect(), remarks))

@@ -5,12 +5,12 @@
 //! a note that the reader understands or not; everything else is an error that names it.
 
 pub(crate) mod checkpoint;
-mod machine;
 #[cfg(test)]
 mod tests;
 mod value;
+mod vm;
 mod write;
 
-pub(crate) use machine::{Allowed, read};
 pub(crate) use value::{Id, Pickle, Value};
+pub(crate) use vm::{Allowed, read};
 pub(crate) use write::Writer;

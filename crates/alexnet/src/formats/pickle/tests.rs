@@ -1,7 +1,7 @@
 //! Pickles that describe data, and pickles that would do something.
 
 use super::*;
-use crate::weights::source::Source;
+use crate::formats::reader::Reader;
 use proptest::prelude::*;
 
 const ALLOWED: Allowed = Allowed { names: &["collections.OrderedDict", "torch.FloatStorage"], advice: "save it anew" };
@@ -10,8 +10,8 @@ fn read_bytes(bytes: &[u8]) -> Result<Pickle, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p");
     std::fs::write(&path, bytes).unwrap();
-    let source = Source::open(&path).unwrap();
-    read(&mut source.cursor(0, source.length()), ALLOWED)
+    let reader = Reader::open(&path).unwrap();
+    read(&mut reader.cursor(0, reader.length()), ALLOWED)
 }
 
 /// The list or tuple under this key of the dictionary that a pickle is.

@@ -1,6 +1,6 @@
 //! What a pickle describes: values that refer to each other by number.
 
-use super::super::source::Told;
+use super::super::reader::ParseResult;
 
 /// Most axes of a tensor; PyTorch and numpy know 64.
 const MOST_AXES: usize = 64;
@@ -79,7 +79,7 @@ impl Pickle {
     }
 
     /// A number that counts something.
-    pub(crate) fn count(&self, id: Id) -> Told<u64> {
+    pub(crate) fn count(&self, id: Id) -> ParseResult<u64> {
         match self.get(id) {
             Value::Int(number) => u64::try_from(*number).map_err(|_| format!("{number} where a count belongs")),
             other => Err(format!("{} where a count belongs", other.kind())),
@@ -87,7 +87,7 @@ impl Pickle {
     }
 
     /// A tuple or list of counts: a shape, or strides.
-    pub(crate) fn counts(&self, id: Id) -> Told<Vec<usize>> {
+    pub(crate) fn counts(&self, id: Id) -> ParseResult<Vec<usize>> {
         let id = match self.get(id) {
             // torch.Size((3, 4))
             Value::Call { arguments, .. } if arguments.len() == 1 => arguments[0],

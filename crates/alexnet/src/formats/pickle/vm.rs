@@ -1,7 +1,7 @@
 //! The machine that a pickle is written for: a stack, marks on it, and a memory. Opcodes as in CPython's `pickle.py`,
 //! protocols 0 to 5.
 
-use super::super::source::{Cursor, Told};
+use super::super::reader::{Cursor, ParseResult};
 use super::value::{Id, Pickle, Value};
 use std::collections::HashMap;
 
@@ -29,11 +29,11 @@ pub(crate) struct Allowed {
 ///
 /// # Errors
 /// What is wrong: an opcode or a name that is not allowed, a pickle cut off, a stack that lacks what an opcode takes.
-pub(crate) fn read(cursor: &mut Cursor<'_>, allowed: Allowed) -> Told<Pickle> {
-    let length = cursor.source().length();
+pub(crate) fn read(cursor: &mut Cursor<'_>, allowed: Allowed) -> ParseResult<Pickle> {
+    let length = cursor.reader().length();
     let room = |bytes: u64| usize::try_from(length / bytes).unwrap_or(usize::MAX);
     let (most_steps, most_values) = (STEPS.max(room(BYTES_A_STEP)), VALUES.max(room(BYTES_A_VALUE)));
-    let mut machine = Machine {
+    let mut vm = Vm {
         cursor,
         allowed,
         most_values,
@@ -44,17 +44,17 @@ pub(crate) fn read(cursor: &mut Cursor<'_>, allowed: Allowed) -> Told<Pickle> {
         copied: 0,
     };
     for _ in 0..most_steps {
-        let opcode = machine.cursor.byte()?;
+        let opcode = vm.cursor.byte()?;
         if opcode == b'.' {
-            let root = machine.pop()?;
-            return Ok(Pickle { values: machine.values, root });
+            let root = vm.pop()?;
+            return Ok(Pickle { values: vm.values, root });
         }
-        machine.step(opcode)?;
+        vm.step(opcode)?;
     }
     Err(format!("a pickle of more than {most_steps} steps; a model's has far fewer"))
 }
 
-struct Machine<'c, 'a> {
+struct Vm<'c, 'a> {
     cursor: &'c mut Cursor<'a>,
     allowed: Allowed,
     most_values: usize,
@@ -67,8 +67,8 @@ struct Machine<'c, 'a> {
     copied: usize,
 }
 
-impl Machine<'_, '_> {
-    fn step(&mut self, opcode: u8) -> Told<()> {
+impl Vm<'_, '_> {
+    fn step(&mut self, opcode: u8) -> ParseResult<()> {
         match opcode {
             0x80 => {
                 let protocol = self.cursor.byte()?;
@@ -253,7 +253,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn push(&mut self, value: Value) -> Told<()> {
+    fn push(&mut self, value: Value) -> ParseResult<()> {
         if self.values.len() == self.most_values {
             return Err(format!("a pickle of more than {} values; a model's has far fewer", self.most_values));
         }
@@ -262,28 +262,28 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn top(&self) -> Told<Id> {
+    fn top(&self) -> ParseResult<Id> {
         self.check_mark(self.stack.len().checked_sub(1).ok_or_else(empty)?)?;
         self.stack.last().copied().ok_or_else(empty)
     }
 
-    fn pop(&mut self) -> Told<Id> {
+    fn pop(&mut self) -> ParseResult<Id> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
     /// Nothing below the last mark may be taken.
-    fn check_mark(&self, height: usize) -> Told<()> {
+    fn check_mark(&self, height: usize) -> ParseResult<()> {
         if self.marks.last().is_some_and(|&mark| height < mark) { Err(empty()) } else { Ok(()) }
     }
 
-    fn above_mark(&mut self) -> Told<Vec<Id>> {
+    fn above_mark(&mut self) -> ParseResult<Vec<Id>> {
         let mark = self.marks.pop().ok_or("damaged: an opcode of a pickle lacks its mark")?;
         Ok(self.stack.split_off(mark))
     }
 
-    fn long(&mut self, length: u64) -> Told<()> {
+    fn long(&mut self, length: u64) -> ParseResult<()> {
         if length > 8 {
             // PyTorch's magic number has ten bytes; no count of anything has so many.
             let start = self.cursor.skip(length)?;
@@ -296,7 +296,7 @@ impl Machine<'_, '_> {
         self.push(Value::Int(i64::from_le_bytes(all)))
     }
 
-    fn string(&mut self, length: u64) -> Told<()> {
+    fn string(&mut self, length: u64) -> ParseResult<()> {
         if length > LONGEST_NAME {
             let start = self.cursor.skip(length)?;
             return self.push(Value::LongText { start, length });
@@ -310,16 +310,16 @@ impl Machine<'_, '_> {
         }
     }
 
-    fn binary(&mut self, length: u64) -> Told<()> {
+    fn binary(&mut self, length: u64) -> ParseResult<()> {
         let start = self.cursor.skip(length)?;
         self.push(Value::Bytes { start, length })
     }
 
-    fn number_line(&mut self) -> Told<u32> {
+    fn number_line(&mut self) -> ParseResult<u32> {
         self.cursor.line()?.parse().map_err(|_| "damaged: a place in a pickle's memory is no number".into())
     }
 
-    fn remember(&mut self, at: u32) -> Told<()> {
+    fn remember(&mut self, at: u32) -> ParseResult<()> {
         let top = self.top()?;
         if self.memory.len() == self.most_values {
             return Err(format!("a pickle that remembers more than {} values; a model's has far fewer", self.most_values));
@@ -328,13 +328,13 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn recall(&mut self, at: u32) -> Told<()> {
+    fn recall(&mut self, at: u32) -> ParseResult<()> {
         let id = self.memory.get(&at).ok_or_else(|| format!("damaged: nothing is remembered at {at}"))?;
         self.stack.push(*id);
         Ok(())
     }
 
-    fn extend_list(&mut self, items: &[Id]) -> Told<()> {
+    fn extend_list(&mut self, items: &[Id]) -> ParseResult<()> {
         let top = self.top()?;
         match &mut self.values[top as usize] {
             Value::List(list) => list.extend_from_slice(items),
@@ -343,7 +343,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn extend_dict(&mut self, items: &[Id]) -> Told<()> {
+    fn extend_dict(&mut self, items: &[Id]) -> ParseResult<()> {
         let (top, entries) = (self.top()?, pairs(items)?);
         match &mut self.values[top as usize] {
             Value::Dict(dict) => dict.extend(entries),
@@ -352,7 +352,7 @@ impl Machine<'_, '_> {
         Ok(())
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Told<()> {
+    fn global(&mut self, module: &str, name: &str) -> ParseResult<()> {
         let full = format!("{module}.{name}");
         if !self.allowed.names.contains(&full.as_str()) {
             let advice = self.allowed.advice;
@@ -362,7 +362,7 @@ impl Machine<'_, '_> {
     }
 
     /// REDUCE and NEWOBJ: notes the call. Containers are made at once, since entries may be put into them.
-    fn call(&mut self) -> Told<()> {
+    fn call(&mut self) -> ParseResult<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Value::Global(name) = &self.values[function as usize] else {
             return Err(format!("damaged: a call of {}", self.values[function as usize].kind()));
@@ -402,7 +402,7 @@ impl Machine<'_, '_> {
         self.push(value)
     }
 
-    fn pairs_of(&self, items: &[Id]) -> Told<Vec<(Id, Id)>> {
+    fn pairs_of(&self, items: &[Id]) -> ParseResult<Vec<(Id, Id)>> {
         let pair = |&id: &Id| match &self.values[id as usize] {
             Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
             other => Err(format!("damaged: {} where a pair belongs", other.kind())),
@@ -411,7 +411,7 @@ impl Machine<'_, '_> {
     }
 
     /// BUILD: keeps the state beside the call; what a dictionary has beside its entries is dropped.
-    fn build(&mut self) -> Told<()> {
+    fn build(&mut self) -> ParseResult<()> {
         let given = self.pop()?;
         let top = self.top()?;
         match &mut self.values[top as usize] {
@@ -427,7 +427,7 @@ fn empty() -> String {
     "damaged: an opcode of a pickle finds nothing on the stack".into()
 }
 
-fn pairs(items: &[Id]) -> Told<Vec<(Id, Id)>> {
+fn pairs(items: &[Id]) -> ParseResult<Vec<(Id, Id)>> {
     let (pairs, rest) = items.as_chunks::<2>();
     if rest.is_empty() { Ok(pairs.iter().map(|p| (p[0], p[1])).collect()) } else { Err("damaged: a key without a value".into()) }
 }

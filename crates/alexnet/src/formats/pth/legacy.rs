@@ -1,11 +1,11 @@
 //! The legacy container: pickles of a magic number, the protocol's version and the system, then the pickle of the names, the
 //! list of storages, and each storage as its number of elements and its numbers.
 
-use super::super::contents::{Contents, Format, Tensor};
+use super::super::parsed::{Format, ParsedFile, Tensor};
 use super::super::pickle::{self, Id, Pickle, Value};
-use super::super::source::{Source, Told};
+use super::super::reader::{ParseResult, Reader};
 use super::ALLOWED;
-use super::state::{Kept, Storage, class, tensors};
+use super::state_dict::{Kept, RawStorage, class, tensors};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,21 +21,21 @@ pub(crate) fn is_legacy(head: &[u8]) -> bool {
 ///
 /// # Errors
 /// A broken stream, or what [`tensors`] finds.
-pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
-    match parse(&source) {
+pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
+    match parse(&reader) {
         Ok((tensors, remarks)) => {
             let metadata = BTreeMap::new();
-            Ok(Contents { source, format: Format::TorchLegacy, tensors, metadata, graph: None, remarks })
+            Ok(ParsedFile { reader, format: Format::TorchLegacy, tensors, metadata, graph: None, remarks })
         }
-        Err(why) => Err((source, why)),
+        Err(why) => Err((reader, why)),
     }
 }
 
 /// Class and number of elements of the storages that the names refer to, by key.
 type Wanted = RefCell<HashMap<String, ((super::Dtype, u64), u64)>>;
 
-fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
-    let mut cursor = source.cursor(0, source.length());
+fn parse(reader: &Reader) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
+    let mut cursor = reader.cursor(0, reader.length());
     for what in ["magic number", "version", "system"] {
         pickle::read(&mut cursor, ALLOWED).map_err(|e| format!("its {what}: {e}"))?;
     }
@@ -44,11 +44,11 @@ fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
 
     // The numbers' places are known only after all storages' sizes: a first pass over the names collects them.
     let wanted = Wanted::default();
-    let note = |pickle: &Pickle, what: Id| -> Told<Kept> {
+    let note = |pickle: &Pickle, what: Id| -> ParseResult<Kept> {
         let (key, kind, count, _) = reference(pickle, what)?;
         wanted.borrow_mut().insert(key, (kind, count));
         let ((dtype, size), length) = (kind, count.checked_mul(kind.1).ok_or("damaged: a storage beyond counting")?);
-        Ok(Kept::Storage(Storage { dtype, size, start: 0, length }))
+        Ok(Kept::Storage(RawStorage { dtype, size, start: 0, length }))
     };
     collect(&names, &note)?;
 
@@ -60,16 +60,16 @@ fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
         let told = u64::from_le_bytes(cursor.array()?);
         let length = count.checked_mul(kind.1).filter(|_| told == count);
         let length = length.ok_or_else(|| format!("damaged: the storage {key} has {told} elements, {count} were announced"))?;
-        places.insert(key, Storage { dtype: kind.0, size: kind.1, start: cursor.skip(length)?, length });
+        places.insert(key, RawStorage { dtype: kind.0, size: kind.1, start: cursor.skip(length)?, length });
     }
-    let resolve = |pickle: &Pickle, what: Id| -> Told<Kept> {
+    let resolve = |pickle: &Pickle, what: Id| -> ParseResult<Kept> {
         let (key, _, _, part) = reference(pickle, what)?;
         let storage = *places.get(&key).ok_or_else(|| format!("damaged: the storage {key} is missing"))?;
         let Some((offset, count)) = part else { return Ok(Kept::Storage(storage)) };
         let (skip, length) = (offset.checked_mul(storage.size), count.checked_mul(storage.size));
         match (skip, length) {
             (Some(skip), Some(length)) if skip.checked_add(length).is_some_and(|end| end <= storage.length) => {
-                Ok(Kept::Storage(Storage { start: storage.start + skip, length, ..storage }))
+                Ok(Kept::Storage(RawStorage { start: storage.start + skip, length, ..storage }))
             }
             _ => Err(format!("damaged: a view leaves the storage {key}")),
         }
@@ -78,14 +78,14 @@ fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
 }
 
 /// Visits every reference of a pickle, also those of an optimiser's state: all storages lie in the one stream.
-fn collect(names: &Pickle, note: &dyn Fn(&Pickle, Id) -> Told<Kept>) -> Told<()> {
+fn collect(names: &Pickle, note: &dyn Fn(&Pickle, Id) -> ParseResult<Kept>) -> ParseResult<()> {
     names.persistent().try_for_each(|what| note(names, what).map(|_| ()))
 }
 
 /// Key, class, number of elements, and the part (offset, elements) of a reference
 /// `('storage', class, key, location, elements, view)`.
 #[allow(clippy::type_complexity)]
-fn reference(pickle: &Pickle, what: Id) -> Told<(String, (super::Dtype, u64), u64, Option<(u64, u64)>)> {
+fn reference(pickle: &Pickle, what: Id) -> ParseResult<(String, (super::Dtype, u64), u64, Option<(u64, u64)>)> {
     let items = pickle.items(what).unwrap_or_default();
     let &[_, kind, key, _, count, ..] = items else { return Err("damaged: a reference to a storage lacks parts".into()) };
     let part = match items.get(5).and_then(|&view| pickle.items(view)) {
@@ -96,7 +96,7 @@ fn reference(pickle: &Pickle, what: Id) -> Told<(String, (super::Dtype, u64), u6
 }
 
 /// A key, which the oldest wrote as a number.
-pub(super) fn key_text(pickle: &Pickle, key: Id) -> Told<String> {
+pub(super) fn key_text(pickle: &Pickle, key: Id) -> ParseResult<String> {
     match pickle.get(key) {
         Value::Text { text, .. } => Ok(text.to_string()),
         Value::Int(number) => Ok(number.to_string()),

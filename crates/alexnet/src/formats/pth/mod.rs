@@ -5,14 +5,14 @@
 //! for each tensor. After `torch/serialization.py` and `torch/_utils.py`.
 
 mod legacy;
-mod state;
+mod state_dict;
 mod tar;
 #[cfg(test)]
 mod tests;
 mod write;
 mod zip;
 
-use super::contents::Dtype;
+use super::parsed::Dtype;
 use super::pickle::Allowed;
 pub(crate) use legacy::{is_legacy, read as read_legacy};
 pub(crate) use tar::{is_tar, read as read_tar};

@@ -1,13 +1,13 @@
 //! From a pickle's values to tensors with names.
 
-use super::super::contents::{Dtype, Stored, Tensor};
+use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::pickle::{Id, Pickle, Value, checkpoint};
-use super::super::source::Told;
+use super::super::reader::ParseResult;
 use super::storage_dtype;
 
 /// A run of numbers of one kind.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Storage {
+pub(super) struct RawStorage {
     pub(super) dtype: Dtype,
     /// Bytes of one number.
     pub(super) size: u64,
@@ -19,16 +19,16 @@ pub(super) struct Storage {
 
 /// What a pickle's reference to the outside means.
 pub(super) enum Kept {
-    Storage(Storage),
+    Storage(RawStorage),
     /// The tar container keeps whole tensors outside; the name is still missing.
     Tensor(Tensor),
 }
 
 /// What a reference means, from the value that it carries.
-pub(super) type Resolve<'a> = dyn Fn(&Pickle, Id) -> Told<Kept> + 'a;
+pub(super) type Resolve<'a> = dyn Fn(&Pickle, Id) -> ParseResult<Kept> + 'a;
 
 /// The tensors of the state dict in a pickle, and remarks on what lies beside it.
-pub(super) fn tensors(pickle: &Pickle, resolve: &Resolve<'_>) -> Told<(Vec<Tensor>, Vec<String>)> {
+pub(super) fn tensors(pickle: &Pickle, resolve: &Resolve<'_>) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
     let (dict, mut remarks) = checkpoint::weights(pickle, &|value| is_tensor(pickle, value))?;
     let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are no dictionary".into()) };
     let mut tensors = Vec::new();
@@ -68,7 +68,7 @@ fn is_quantised(pickle: &Pickle, name: &str, value: Id) -> bool {
 }
 
 /// A tensor without its name, or none when the value is something else.
-fn tensor(pickle: &Pickle, value: Id, resolve: &Resolve<'_>) -> Told<Option<Tensor>> {
+fn tensor(pickle: &Pickle, value: Id, resolve: &Resolve<'_>) -> ParseResult<Option<Tensor>> {
     let mut value = value;
     // Parameters wrap their tensor.
     for _ in 0..2 {
@@ -107,10 +107,10 @@ fn tensor(pickle: &Pickle, value: Id, resolve: &Resolve<'_>) -> Told<Option<Tens
 }
 
 /// A tensor without a name, checked to lie within its storage.
-pub(super) fn view(storage: Storage, offset: u64, shape: Vec<usize>, strides: Vec<usize>) -> Told<Tensor> {
+pub(super) fn view(raw: RawStorage, offset: u64, shape: Vec<usize>, strides: Vec<usize>) -> ParseResult<Tensor> {
     let outside = || format!("damaged: offset {offset}, shape {shape:?} and strides {strides:?} leave the storage");
-    let skipped = offset.checked_mul(storage.size).filter(|&bytes| bytes <= storage.length).ok_or_else(outside)?;
-    let (start, rest) = (storage.start + skipped, storage.length - skipped);
+    let skipped = offset.checked_mul(raw.size).filter(|&bytes| bytes <= raw.length).ok_or_else(outside)?;
+    let (start, rest) = (raw.start + skipped, raw.length - skipped);
     if shape.len() != strides.len() {
         return Err(outside());
     }
@@ -120,14 +120,13 @@ pub(super) fn view(storage: Storage, offset: u64, shape: Vec<usize>, strides: Ve
         .zip(&strides)
         .try_fold(1u64, |sum, (&n, &stride)| sum.checked_add((n as u64).saturating_sub(1).checked_mul(stride as u64)?));
     let reach = if shape.contains(&0) { Some(0) } else { reach };
-    let length =
-        reach.and_then(|numbers| numbers.checked_mul(storage.size)).filter(|&bytes| bytes <= rest).ok_or_else(outside)?;
-    let stored = if row_major(&shape, &strides) {
-        Stored::Runs(vec![(start, length)])
+    let length = reach.and_then(|numbers| numbers.checked_mul(raw.size)).filter(|&bytes| bytes <= rest).ok_or_else(outside)?;
+    let storage = if row_major(&shape, &strides) {
+        Storage::Runs(vec![(start, length)])
     } else {
-        Stored::Strided { file: None, start, length, strides }
+        Storage::Strided { file: None, start, length, strides }
     };
-    Ok(Tensor { name: String::new(), shape, dtype: storage.dtype, stored })
+    Ok(Tensor { name: String::new(), shape, dtype: raw.dtype, storage })
 }
 
 fn row_major(shape: &[usize], strides: &[usize]) -> bool {
@@ -142,7 +141,7 @@ fn row_major(shape: &[usize], strides: &[usize]) -> bool {
 }
 
 /// Kind and size of the numbers of a storage whose class is this value.
-pub(super) fn class(pickle: &Pickle, value: Id) -> Told<(Dtype, u64)> {
+pub(super) fn class(pickle: &Pickle, value: Id) -> ParseResult<(Dtype, u64)> {
     match pickle.get(value) {
         Value::Global(name) => storage_dtype(name).ok_or_else(|| format!("a storage of the class `{name}` is not known here")),
         other => Err(format!("damaged: {} where the class of a storage belongs", other.kind())),

@@ -1,11 +1,11 @@
 //! The tar container: members `storages`, `tensors` and `pickle`.
 
-use super::super::contents::{Contents, Format, Tensor};
+use super::super::parsed::{Format, ParsedFile, Tensor};
 use super::super::pickle::{self, Id, Pickle};
-use super::super::source::{Cursor, Source, Told};
+use super::super::reader::{Cursor, ParseResult, Reader};
 use super::ALLOWED;
 use super::legacy::key_text;
-use super::state::{Kept, Storage, class, tensors, view};
+use super::state_dict::{Kept, RawStorage, class, tensors, view};
 use std::collections::{BTreeMap, HashMap};
 
 /// Most members that are looked at, and most axes of a tensor.
@@ -21,21 +21,21 @@ pub(crate) fn is_tar(head: &[u8]) -> bool {
 ///
 /// # Errors
 /// A broken tar, one without the three members, or what [`tensors`] finds.
-pub(crate) fn read(source: Source) -> Result<Contents, (Source, String)> {
-    match parse(&source) {
+pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
+    match parse(&reader) {
         Ok((tensors, remarks)) => {
             let metadata = BTreeMap::new();
-            Ok(Contents { source, format: Format::TorchTar, tensors, metadata, graph: None, remarks })
+            Ok(ParsedFile { reader, format: Format::TorchTar, tensors, metadata, graph: None, remarks })
         }
-        Err(why) => Err((source, why)),
+        Err(why) => Err((reader, why)),
     }
 }
 
-fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
-    let members = members(source)?;
-    let member = |name: &str| -> Told<Cursor<'_>> {
+fn parse(reader: &Reader) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
+    let members = members(reader)?;
+    let member = |name: &str| -> ParseResult<Cursor<'_>> {
         let &(start, length) = members.get(name).ok_or_else(|| format!("a tar without {name}: no file of torch.save"))?;
-        Ok(source.cursor(start, start.saturating_add(length)))
+        Ok(reader.cursor(start, start.saturating_add(length)))
     };
     let storages = storages(&mut member("storages")?)?;
     let kept = kept(&mut member("tensors")?, &storages)?;
@@ -47,9 +47,9 @@ fn parse(source: &Source) -> Told<(Vec<Tensor>, Vec<String>)> {
 }
 
 /// Where the members lie.
-fn members(source: &Source) -> Told<HashMap<String, (u64, u64)>> {
+fn members(reader: &Reader) -> ParseResult<HashMap<String, (u64, u64)>> {
     let broken = |e: std::io::Error| format!("a damaged tar ({e}); copy it again");
-    let mut file = source.file();
+    let mut file = reader.file();
     std::io::Seek::rewind(&mut file).map_err(broken)?;
     let mut archive = ::tar::Archive::new(file);
     let mut members = HashMap::new();
@@ -63,7 +63,7 @@ fn members(source: &Source) -> Told<HashMap<String, (u64, u64)>> {
 
 /// The storages by key: their number, then for each a pickle of (key, location, class), its number of elements and them; then
 /// a pickle of the views (key, key of the whole, offset, elements).
-fn storages(cursor: &mut Cursor<'_>) -> Told<HashMap<String, Storage>> {
+fn storages(cursor: &mut Cursor<'_>) -> ParseResult<HashMap<String, RawStorage>> {
     let mut storages = HashMap::new();
     let count = pickle::read(cursor, ALLOWED)?;
     for _ in 0..count.count(count.root)? {
@@ -74,7 +74,7 @@ fn storages(cursor: &mut Cursor<'_>) -> Told<HashMap<String, Storage>> {
         let (dtype, size) = class(&about, kind)?;
         let elements = u64::from_le_bytes(cursor.array()?);
         let length = elements.checked_mul(size).ok_or("damaged: a storage beyond counting")?;
-        storages.insert(key_text(&about, key)?, Storage { dtype, size, start: cursor.skip(length)?, length });
+        storages.insert(key_text(&about, key)?, RawStorage { dtype, size, start: cursor.skip(length)?, length });
     }
     let views = pickle::read(cursor, ALLOWED)?;
     for &item in views.items(views.root).unwrap_or_default() {
@@ -87,7 +87,7 @@ fn storages(cursor: &mut Cursor<'_>) -> Told<HashMap<String, Storage>> {
         if end.is_none_or(|end| end > whole.length) {
             return Err(format!("damaged: a view leaves the storage {root}"));
         }
-        let part = Storage { start: whole.start + offset * whole.size, length: elements * whole.size, ..whole };
+        let part = RawStorage { start: whole.start + offset * whole.size, length: elements * whole.size, ..whole };
         storages.insert(key_text(&views, key)?, part);
     }
     Ok(storages)
@@ -95,7 +95,7 @@ fn storages(cursor: &mut Cursor<'_>) -> Told<HashMap<String, Storage>> {
 
 /// The tensors by key: their number, then for each a pickle of (key, key of its storage, class), its axes as 8 bytes of which
 /// 4 count, sizes, strides and offset.
-fn kept(cursor: &mut Cursor<'_>, storages: &HashMap<String, Storage>) -> Told<HashMap<String, Tensor>> {
+fn kept(cursor: &mut Cursor<'_>, storages: &HashMap<String, RawStorage>) -> ParseResult<HashMap<String, Tensor>> {
     let mut kept = HashMap::new();
     let count = pickle::read(cursor, ALLOWED)?;
     for _ in 0..count.count(count.root)? {

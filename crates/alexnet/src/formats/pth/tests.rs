@@ -1,9 +1,9 @@
 //! PyTorch's containers, by small files that PyTorch wrote (tools/make_weight_goldens.py; no version since 2017 writes the tar, so
 //! it is written after PyTorch's reader and was read back by it).
 
-use crate::weights::contents::{Contents, Dtype, Format};
-use crate::weights::source::Source;
-use crate::weights::{golden, open};
+use crate::formats::parsed::{Dtype, Format, ParsedFile};
+use crate::formats::reader::Reader;
+use crate::formats::{golden, load};
 use std::path::Path;
 
 const ZIP: &[u8] = include_bytes!("../golden/zip.pth");
@@ -15,29 +15,29 @@ const BESIDE: [&[u8]; 2] = [include_bytes!("../golden/beside.pth"), include_byte
 /// What it does not take: numpy's arrays.
 const NUMPY: &[u8] = include_bytes!("../golden/numpy_beside.pth");
 
-fn values(contents: &Contents, name: &str) -> (Vec<usize>, Vec<f32>) {
-    let tensor = contents.tensors.iter().find(|tensor| tensor.name == name).expect(name);
-    (tensor.shape.clone(), tensor.values(&contents.source).unwrap())
+fn values(parsed: &ParsedFile, name: &str) -> (Vec<usize>, Vec<f32>) {
+    let tensor = parsed.tensors.iter().find(|tensor| tensor.name == name).expect(name);
+    (tensor.shape.clone(), tensor.values(&parsed.reader).unwrap())
 }
 
 #[test]
 fn all_three_containers_give_the_same_tensors() {
     for (bytes, format) in [(ZIP, Format::TorchZip), (LEGACY, Format::TorchLegacy), (TAR, Format::TorchTar)] {
         golden::with(bytes, |path| {
-            let contents = open::contents(path).unwrap();
-            assert_eq!(contents.format, format);
+            let parsed = load::parse(path).unwrap();
+            assert_eq!(parsed.format, format);
             let weight = vec![0.0, 0.5, 1.0, 1.5, 2.0, 2.5];
-            assert_eq!(values(&contents, "conv1.weight"), (vec![2, 3], weight.clone()));
-            assert_eq!(values(&contents, "conv1.bias"), (vec![2], vec![-1.0, 2.0]));
-            assert_eq!(values(&contents, "transposed"), (vec![3, 2], vec![0.0, 1.5, 0.5, 2.0, 1.0, 2.5]));
-            assert_eq!(values(&contents, "sliced"), (vec![2, 2], vec![0.5, 1.0, 2.0, 2.5]));
+            assert_eq!(values(&parsed, "conv1.weight"), (vec![2, 3], weight.clone()));
+            assert_eq!(values(&parsed, "conv1.bias"), (vec![2], vec![-1.0, 2.0]));
+            assert_eq!(values(&parsed, "transposed"), (vec![3, 2], vec![0.0, 1.5, 0.5, 2.0, 1.0, 2.5]));
+            assert_eq!(values(&parsed, "sliced"), (vec![2, 2], vec![0.5, 1.0, 2.0, 2.5]));
             if format != Format::TorchTar {
                 for name in ["half", "bfloat", "double"] {
-                    assert_eq!(values(&contents, name), (vec![2, 3], weight.clone()), "{name}");
+                    assert_eq!(values(&parsed, name), (vec![2, 3], weight.clone()), "{name}");
                 }
             }
-            let count = contents.tensors.iter().find(|tensor| tensor.name == "count").unwrap();
-            assert!(count.values(&contents.source).unwrap_err().contains("i64"));
+            let count = parsed.tensors.iter().find(|tensor| tensor.name == "count").unwrap();
+            assert!(count.values(&parsed.reader).unwrap_err().contains("i64"));
         });
     }
 }
@@ -45,9 +45,9 @@ fn all_three_containers_give_the_same_tensors() {
 #[test]
 fn a_checkpoint_gives_its_state_dict_and_says_so() {
     golden::with(CHECKPOINT, |path| {
-        let contents = open::contents(path).unwrap();
-        assert_eq!(values(&contents, "module.conv1.bias").1, [-1.0, 2.0]);
-        assert!(contents.remarks[0].contains("`state_dict`") && contents.remarks[0].contains("epoch"), "{:?}", contents.remarks);
+        let parsed = load::parse(path).unwrap();
+        assert_eq!(values(&parsed, "module.conv1.bias").1, [-1.0, 2.0]);
+        assert!(parsed.remarks[0].contains("`state_dict`") && parsed.remarks[0].contains("epoch"), "{:?}", parsed.remarks);
     });
 }
 
@@ -55,14 +55,10 @@ fn a_checkpoint_gives_its_state_dict_and_says_so() {
 fn what_lies_beside_the_weights_does_not_matter() {
     for bytes in BESIDE {
         golden::with(bytes, |path| {
-            let contents = open::contents(path).unwrap();
-            assert_eq!(values(&contents, "conv1.weight").1, [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
-            assert_eq!(values(&contents, "conv1.bias"), (vec![2], vec![2.0, 2.0]));
-            assert!(
-                contents.remarks[0].contains("`model_state`") && contents.remarks[0].contains("sparse"),
-                "{:?}",
-                contents.remarks
-            );
+            let parsed = load::parse(path).unwrap();
+            assert_eq!(values(&parsed, "conv1.weight").1, [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
+            assert_eq!(values(&parsed, "conv1.bias"), (vec![2], vec![2.0, 2.0]));
+            assert!(parsed.remarks[0].contains("`model_state`") && parsed.remarks[0].contains("sparse"), "{:?}", parsed.remarks);
         });
     }
     let why = golden::complaint(NUMPY);
@@ -72,13 +68,13 @@ fn what_lies_beside_the_weights_does_not_matter() {
 /// A stride of 0 may repeat a number as often as the file has room for it, and no more.
 #[test]
 fn an_expanded_tensor_is_no_bomb() {
-    let source = Source::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/weights/golden/zip.pth").as_path()).unwrap();
-    let storage = super::state::Storage { dtype: Dtype::F32, size: 4, start: 0, length: 4 };
+    let reader = Reader::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/formats/golden/zip.pth").as_path()).unwrap();
+    let storage = super::state_dict::RawStorage { dtype: Dtype::F32, size: 4, start: 0, length: 4 };
     let read = |shape: Vec<usize>| {
         let strides = vec![0; shape.len()];
-        super::state::view(storage, 0, shape, strides).and_then(|tensor| tensor.values(&source))
+        super::state_dict::view(storage, 0, shape, strides).and_then(|tensor| tensor.values(&reader))
     };
-    let room = source.length() as usize / 4;
+    let room = reader.length() as usize / 4;
     assert_eq!(read(vec![room]).unwrap().len(), room);
     assert!(read(vec![room + 1]).is_err() && read(vec![1 << 40, 1 << 40]).is_err());
 }

@@ -1,10 +1,10 @@
 //! Writes what `torch.save(state_dict)` writes: a zip of stored records, names as a pickle of protocol 2, and each tensor a
 //! storage of its own at a multiple of 64 bytes, so that `torch.load(mmap=True)` works.
 
-use super::super::container::write_values;
+use super::super::export::{Export, Written};
 use super::super::model::MEAN_TENSOR;
 use super::super::pickle::Writer;
-use super::super::save::{Sheet, Written};
+use super::super::safetensors::write_values;
 use super::zip::ABOUT;
 use crate::{Result, files};
 use rawzip::extra_fields::ExtraFieldId;
@@ -21,17 +21,17 @@ const PADDING: u16 = 0x4246;
 ///
 /// # Errors
 /// When the file cannot be written; one that stood there before is kept.
-pub(crate) fn write(path: &Path, sheet: &Sheet<'_>) -> Result<()> {
-    let about = serde_json::to_vec(&sheet.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
+pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
+    let about = serde_json::to_vec(&export.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
     files::write_whole(path, |out| {
         let mut zip = ZipArchiveWriter::new(out);
-        record(&mut zip, "data.pkl", &mut |out| names(out, &sheet.parameters))?;
+        record(&mut zip, "data.pkl", &mut |out| names(out, &export.parameters))?;
         record(&mut zip, "byteorder", &mut |out| out.write_all(b"little"))?;
         record(&mut zip, ABOUT, &mut |out| out.write_all(&about))?;
-        for (i, parameter) in sheet.parameters.iter().enumerate() {
+        for (i, parameter) in export.parameters.iter().enumerate() {
             record(&mut zip, &format!("data/{i}"), &mut |out| write_values(out, &parameter.values()))?;
         }
-        if let Some((mean, _)) = sheet.mean() {
+        if let Some((mean, _)) = export.mean() {
             record(&mut zip, MEAN_TENSOR, &mut |out| write_values(out, mean))?;
         }
         record(&mut zip, "version", &mut |out| out.write_all(b"3\n"))?;
