@@ -5,6 +5,7 @@
 mod describe;
 pub mod drawing;
 mod layer;
+mod naming;
 pub mod presets;
 mod receptive;
 mod shape;
@@ -12,6 +13,7 @@ pub mod towers;
 
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
+pub use naming::ParamNaming;
 pub use receptive::ReceptiveField;
 pub use shape::{LayerShape, Shape, Totals};
 

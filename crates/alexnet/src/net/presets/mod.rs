@@ -13,7 +13,7 @@ mod page;
 mod paper;
 mod rows;
 
-use super::Net;
+use super::{Net, ParamNaming};
 use crate::{Error, Result};
 
 /// A published network.
@@ -27,6 +27,8 @@ pub struct Preset {
     pub source: &'static str,
     /// Makes it, with 1,000 classes.
     pub build: fn() -> Net,
+    /// Names of its parameters where it comes from.
+    pub naming: &'static ParamNaming,
 }
 
 /// Every preset: the default first, then by age and family.
@@ -49,12 +51,17 @@ pub const ALL: &[Preset] = &[
     one_tower::SLIM,
 ];
 
+/// The preset of this name.
+pub fn find(name: &str) -> Option<&'static Preset> {
+    ALL.iter().find(|preset| preset.name == name)
+}
+
 /// A preset's net by name, with 1,000 classes.
 ///
 /// # Errors
 /// No preset has this name; the message names the closest one, or else all.
 pub fn by_name(name: &str) -> Result<Net> {
-    if let Some(preset) = ALL.iter().find(|p| p.name == name) {
+    if let Some(preset) = find(name) {
         return Ok((preset.build)());
     }
     let distance = |p: &Preset| edits(&name.to_lowercase(), p.name);
