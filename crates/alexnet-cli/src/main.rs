@@ -11,7 +11,7 @@ mod image_files;
 mod model_file;
 mod net_option;
 mod numbers;
-mod out;
+mod output;
 mod progress;
 mod runs;
 
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
     env_logger::Builder::from_default_env().init();
     // Training saves and servers answer what they have taken before they end; everything else ends at once.
     if !matches!(cli.command, Command::Train(_) | Command::Serve(_)) {
-        commands::ranks::end_on_signal();
+        commands::dist_args::end_on_signal();
     }
     let result = match cli.command {
         Command::Nets(args) => commands::nets::run(&args),
@@ -121,13 +121,13 @@ fn main() -> ExitCode {
         Command::Man(args) => commands::man::run(&args, Cli::command()),
     };
     if let Some(note) = alexnet::draw::text::missing_letters() {
-        out::note(&format!("note: {note}"));
+        output::note(&format!("note: {note}"));
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if out::reader_has_gone(&error) => ExitCode::SUCCESS,
+        Err(error) if output::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            out::note(&format!("error: {error:#}"));
+            output::note(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use alexnet::features::{About, Pictures, Table, Taken};
-use alexnet::image::{Picture, Preprocess};
+use alexnet::features::{Pictures, Provenance, Table, Taken};
+use alexnet::image::{Image, Preprocess};
 use alexnet::net::Net;
 use alexnet::{Error, weights};
 
@@ -45,7 +45,7 @@ impl Index {
         let table = Table::read(&file.table)?;
         let about = &table.about;
         let taken = Taken::new(net, &about.layer, about.before_relu, about.pool)?;
-        let own = About {
+        let own = Provenance {
             model: weights::sha256(model)?,
             net: net.name.clone(),
             shape: taken.shape().to_vec(),
@@ -72,7 +72,7 @@ impl Index {
     }
 
     /// The picture of a row, small.
-    pub(crate) fn picture(&self, row: usize) -> Result<Picture, String> {
+    pub(crate) fn picture(&self, row: usize) -> Result<Image, String> {
         let pictures = self.pictures.as_ref().ok_or("this index has names alone")?;
         let picture = pictures.picture(&self.table.names[row])?;
         let longer = picture.width.max(picture.height).max(SMALL);

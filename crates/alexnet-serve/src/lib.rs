@@ -11,9 +11,10 @@
 //! and the first ends with its last answer. A picture's answer has the same bits whatever is beside it in the batch.
 
 mod admission;
+mod api_error;
+mod batcher;
 mod body;
 mod connection;
-mod engine;
 mod image_header;
 mod index;
 mod metrics;
@@ -21,7 +22,6 @@ mod model;
 mod multipart;
 mod origin;
 mod pace;
-mod problem;
 mod registry;
 mod routes;
 mod tensors;

@@ -1,7 +1,7 @@
 //! Calibration for int8: from pictures to what the bytes of each layer's input stand for.
 
 use crate::data::loader::Loader;
-use crate::engine::cpu::{Cpu, Quantisation, Ranges};
+use crate::engine::cpu::{Cpu, QuantParams, Ranges};
 use crate::{Error, Result};
 
 /// Runs up to `pictures` pictures of a loader in floats and averages the best ranges of its batches. Batches must fit the
@@ -28,7 +28,7 @@ pub fn calibrate(engine: &mut Cpu, loader: &Loader, pictures: usize) -> Result<R
         let scale = mean(&|ranges| ranges[name].scale);
         // The lowest value, averaged, says where zero lies.
         let below = mean(&|ranges| ranges[name].scale * f32::from(ranges[name].zero));
-        Quantisation { scale, zero: (below / scale).round().clamp(0.0, 255.0) as u8 }
+        QuantParams { scale, zero: (below / scale).round().clamp(0.0, 255.0) as u8 }
     };
     Ok(first.keys().map(|name| (name.clone(), range(name))).collect())
 }

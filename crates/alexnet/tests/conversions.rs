@@ -33,7 +33,7 @@ fn a_pdparams_of_any_size_comes_back_whole() {
         if preset == "bvlc" {
             let side = size + 9;
             let values = (0..3 * side * side).map(|i| i as f32 / 7.0).collect();
-            model.preprocess.mean = Mean::Picture { size: side, values: Arc::new(values), centre: true };
+            model.preprocess.mean = Mean::Image { size: side, values: Arc::new(values), centre: true };
         }
         weights::save(&path, &model, SaveOptions::default()).expect("a file");
         let back = weights::open(&path, None).expect(preset);

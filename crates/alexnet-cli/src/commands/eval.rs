@@ -1,10 +1,10 @@
 //! `alexnet eval`: how good a model is.
 
-use crate::{data_set, model_file, net_option, numbers, out, progress};
+use crate::{data_set, model_file, net_option, numbers, output, progress};
 
+use super::dist_args;
+use super::engine_args::{self, EngineArgs};
 use super::labels::Labels;
-use super::machine::{self, Machine};
-use super::ranks;
 use alexnet::data::{self, loader};
 use alexnet::distributed::{Communicator, Partition};
 use alexnet::eval::{self, Report};
@@ -30,22 +30,22 @@ pub(crate) struct Args {
     #[command(flatten)]
     labels: Labels,
     /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
-    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops, help_heading = "Evaluation")]
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops, help_heading = "Evaluation")]
     crops: usize,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch, help_heading = "Evaluation")]
     batch: usize,
     #[command(flatten, next_help_heading = "Devices")]
-    machine: Machine,
+    machine: EngineArgs,
     #[command(flatten, next_help_heading = "Devices")]
-    ranks: ranks::Ranks,
+    ranks: dist_args::DistArgs,
     /// One JSON object instead of a table
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    ranks::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
+    dist_args::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
 /// As one of several ranks, each of which looks at some of the pictures.
@@ -58,13 +58,13 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
-        None => data::built_in(data::Split::Test, 0),
+        None => data::synthetic(data::Split::Test, 0),
     };
     let present = source.classes().len();
     let source = eval::for_model(source, &model.classes, order).with_context(|| path.display().to_string())?;
     model.classes = source.classes().to_vec();
     if present < model.classes.len() && !quiet {
-        out::note(&format!(
+        output::note(&format!(
             "note: images of {present} of the model's {} classes; accuracies are over these, and answers may be any class",
             model.classes.len()
         ));
@@ -91,13 +91,13 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         return Ok(());
     }
     for (i, why) in &report.broken {
-        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
+        output::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
-        out::print_json(&json(&report, seconds)?)?;
+        output::print_json(&json(&report, seconds)?)?;
     } else {
-        out::print(&table(&report, seconds))?;
+        output::print(&table(&report, seconds))?;
     }
     Ok(())
 }
@@ -122,7 +122,7 @@ fn table(report: &Report, seconds: f64) -> String {
     }
     // Of a thousand classes a small set has ten: a line each for the others would bury them.
     let shown = || report.per_class.iter().enumerate().filter(|(_, class)| class.images > 0);
-    let width = shown().map(|(_, class)| out::name(&class.class).width()).max().unwrap_or(0).max(5);
+    let width = shown().map(|(_, class)| output::name(&class.class).width()).max().unwrap_or(0).max(5);
     // Letters of East Asian scripts are two columns wide.
     let padded = |text: &str| format!("{text}{}", " ".repeat(width.saturating_sub(text.width())));
     lines.push(format!("{}  pictures   top-1  most often mistaken for", padded("class")));
@@ -131,8 +131,8 @@ fn table(report: &Report, seconds: f64) -> String {
         let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
         // The first of equals, so that equal reports read the same.
         let wrong = wrong.max_by_key(|&(answer, &n)| (n, std::cmp::Reverse(answer)));
-        let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", out::name(&report.per_class[answer].class)));
-        let line = format!("{}  {:8}  {top1:>6}  {wrong}", padded(&out::name(&class.class)), class.images);
+        let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", output::name(&report.per_class[answer].class)));
+        let line = format!("{}  {:8}  {top1:>6}  {wrong}", padded(&output::name(&class.class)), class.images);
         lines.push(line.trim_end().to_string());
     }
     match report.per_class.len() - shown().count() {

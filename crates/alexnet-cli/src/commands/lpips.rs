@@ -1,8 +1,8 @@
 //! `alexnet lpips`: how different pictures look.
 
-use crate::{data_set, model_file, net_option, numbers, out};
-use alexnet::image::{Picture, Resize, decode};
-use alexnet::lpips::{Distance, Heads, Lpips, Trunk};
+use crate::{data_set, model_file, net_option, numbers, output};
+use alexnet::image::{Image, Resize, decode};
+use alexnet::lpips::{Backbone, Distance, Heads, Lpips};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,28 +40,28 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let trunk = match model_file::open_as_it_is(&args.model, args.net.as_deref()) {
         Ok(model) => {
             model_file::finite(&args.model, &model)?;
-            Trunk::of(&model)?
+            Backbone::of(&model)?
         }
         // What is no whole model may be enough.
-        Err(why) => Trunk::read(&args.model).ok().flatten().ok_or(why)?,
+        Err(why) => Backbone::read(&args.model).ok().flatten().ok_or(why)?,
     };
     let mut lpips = Lpips::new(&trunk, heads, args.threads)?;
     if args.linear.is_none() && !quiet {
-        out::note("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
+        output::note("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
     }
     let (all, mut results, mut errors) = (pairs.len(), Vec::new(), Vec::new());
     for pair in pairs {
         match compare(&mut lpips, &pair, args.size) {
             Ok(found) => {
                 if !args.json {
-                    out::print(&format!("{:.6}  {}\n", found.distance, out::name(&pair.name)))?;
+                    output::print(&format!("{:.6}  {}\n", found.distance, output::name(&pair.name)))?;
                 }
                 results.push((pair.name, found));
             }
             // One bad picture does not cost the distances of all others.
             Err(why) => {
                 let message = format!("{why:#}");
-                out::note(&format!("error: {message}"));
+                output::note(&format!("error: {message}"));
                 errors.push(serde_json::json!({ "name": pair.name, "error": message }));
             }
         }
@@ -69,12 +69,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mean = results.iter().map(|(_, found)| found.distance).sum::<f64>() / results.len() as f64;
     if args.json {
         let pair = |(name, found): &(String, Distance)| serde_json::json!({ "name": name, "distance": found.distance, "layers": found.layers });
-        out::print_json(&serde_json::json!({
+        output::print_json(&serde_json::json!({
             "version": "0.1", "linear": args.linear.is_some(), "pairs": results.iter().map(pair).collect::<Vec<_>>(), "mean": mean,
             "errors": errors,
         }))?;
     } else if results.len() > 1 {
-        out::print(&format!("{mean:.6}  mean of {}\n", results.len()))?;
+        output::print(&format!("{mean:.6}  mean of {}\n", results.len()))?;
     }
     if !errors.is_empty() {
         bail!("{} of {all} pairs could not be compared", errors.len());
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 
 /// Compares the pictures of a pair, brought to `size` if that is asked for.
 fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Result<Distance> {
-    let read = |path: &Path| -> anyhow::Result<Picture> {
+    let read = |path: &Path| -> anyhow::Result<Image> {
         let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
         let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
         Ok(match size {

@@ -2,7 +2,7 @@
 
 use super::bench::{Mode, Work};
 use crate::numbers;
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 use alexnet::distributed::cost_model::{self, Cluster, Device, Prediction, Strategy};
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::init;
@@ -61,9 +61,9 @@ pub(crate) struct Args {
 const SUSTAINED: f64 = 0.5;
 
 /// Name, single-precision operations a second, bytes of memory a second, and what is meant.
-type Sheet = (&'static str, f64, f64, &'static str);
+type ContactSheet = (&'static str, f64, f64, &'static str);
 
-const SHEETS: [Sheet; 6] = [
+const SHEETS: [ContactSheet; 6] = [
     ("skylake", 3.2e12, 128e9, "Xeon Platinum 8160, one socket: 24 cores x 2.1 GHz x 64 operations; six channels DDR4-2666"),
     ("knl", 6.1e12, 400e9, "Xeon Phi 7250: 68 cores x 1.4 GHz x 64 operations; MCDRAM"),
     ("p100", 10.6e12, 732e9, "Tesla P100 SXM2"),
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             json!({ "way": name(way.way), "seconds_per_step": way.seconds, "computing_seconds": way.computing,
                 "copying_seconds": way.copying, "bytes_per_step": way.bytes, "efficiency": way.efficiency, "hours": hours(way) })
         };
-        return out::print_json(&json!({
+        return output::print_json(&json!({
             "net": net.name, "machines": args.machines, "devices": args.devices, "ranks_per_device": args.ranks_per_device, "batch": args.batch, "epochs": args.epochs, "steps": steps,
             "device": { "flops": flops, "memory_bytes_per_second": memory, "about": about },
             "ways": ways.iter().map(way).collect::<Vec<_>>(),
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ]
     }));
     use Align::{Left, Right};
-    out::print(&format!(
+    output::print(&format!(
         "{}, {} x {} devices at {} Gbit/s, batch {}, {} epochs of {} pictures: a prediction, see docs/guide/plan.md\ndevice: {about}\n\n{}",
         net.name,
         args.machines,
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         with_commas(args.batch as u64),
         args.epochs,
         with_commas(args.pictures as u64),
-        out::table([Left, Right, Right, Right, Right, Right, Right], &rows)
+        output::table([Left, Right, Right, Right, Right, Right, Right], &rows)
     ))
 }
 

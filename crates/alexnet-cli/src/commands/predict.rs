@@ -1,9 +1,9 @@
 //! `alexnet predict`: what a model sees in pictures.
 
-use super::machine::{self, Machine};
-use crate::{image_files, model_file, net_option, numbers, out};
-use alexnet::image::{Picture, decode};
-use alexnet::predict::{Guess, predict};
+use super::engine_args::{self, EngineArgs};
+use crate::{image_files, model_file, net_option, numbers, output};
+use alexnet::image::{Image, decode};
+use alexnet::predict::{ClassScore, predict};
 use alexnet::weights::imagenet::with_word;
 use anyhow::bail;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
     /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
-    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops)]
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
     crops: usize,
     /// Answers for each picture, the most probable first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = numbers::count)]
     top: usize,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON array instead of lines
     #[arg(long)]
     json: bool,
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 Err(why) => {
                     failed += 1;
-                    out::note(&format!("error: {}: {why}", path.display()));
+                    output::note(&format!("error: {}: {why}", path.display()));
                 }
             }
         }
@@ -66,14 +66,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             if args.json {
                 results.push(json(path, args.crops, &guesses, &model.classes));
             } else {
-                let label = |g: &Guess| with_word(&model.classes[g.index]);
-                let answers = guesses.iter().map(|g| format!("{} {:.1} %", out::name(&label(g)), g.probability * 100.0));
-                out::print(&format!("{}: {}\n", out::path(path), answers.collect::<Vec<_>>().join(", ")))?;
+                let label = |g: &ClassScore| with_word(&model.classes[g.index]);
+                let answers = guesses.iter().map(|g| format!("{} {:.1} %", output::name(&label(g)), g.probability * 100.0));
+                output::print(&format!("{}: {}\n", output::path(path), answers.collect::<Vec<_>>().join(", ")))?;
             }
         }
     }
     if args.json {
-        out::print_json(&results)?;
+        output::print_json(&results)?;
     }
     if failed > 0 {
         bail!("{failed} of {} pictures could not be read", files.len());
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Decodes pictures side by side.
-fn decode_all(paths: &[PathBuf]) -> Vec<Result<Picture, String>> {
+fn decode_all(paths: &[PathBuf]) -> Vec<Result<Image, String>> {
     let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
     std::thread::scope(|scope| {
         // Where the system starts no more threads, the image is decoded here.
@@ -93,8 +93,8 @@ fn decode_all(paths: &[PathBuf]) -> Vec<Result<Picture, String>> {
     })
 }
 
-fn json(path: &Path, crops: usize, guesses: &[Guess], classes: &[String]) -> serde_json::Value {
-    let guess = |g: &Guess| serde_json::json!({ "index": g.index, "label": classes[g.index], "probability": g.probability });
+fn json(path: &Path, crops: usize, guesses: &[ClassScore], classes: &[String]) -> serde_json::Value {
+    let guess = |g: &ClassScore| serde_json::json!({ "index": g.index, "label": classes[g.index], "probability": g.probability });
     serde_json::json!({
         "path": path.to_string_lossy(),
         "crops": crops,

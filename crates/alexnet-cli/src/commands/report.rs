@@ -1,10 +1,10 @@
 //! `alexnet report`: a run's report, made again.
 
 use super::arithmetic::Arithmetic;
-use super::machine::Machine;
+use super::engine_args::EngineArgs;
 use super::train;
-use crate::{data_set, numbers, out, progress};
-use alexnet::data::{self, Source, loader};
+use crate::{data_set, numbers, output, progress};
+use alexnet::data::{self, Dataset, loader};
 use alexnet::eval::{self, Report};
 use alexnet::report::{Evaluated, Filters, Page, REPORT, Run, newest_model};
 use alexnet::train::config::Config;
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON object: where the report is, and what the evaluation found
     #[arg(long)]
     json: bool,
@@ -65,16 +65,16 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         live: false,
     };
     let html = page.html();
-    files::write_whole(&out, |file| file.write_all(html.as_bytes()))?;
+    files::write_atomic(&out, |file| file.write_all(html.as_bytes()))?;
     if args.json {
         let report = found.as_ref().map(|found| &found.report);
-        out::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.done(), "evaluation": report }))?;
+        output::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.done(), "evaluation": report }))?;
     } else if !quiet {
         let title =
             found.as_ref().map_or("no model or no validation pictures yet".to_string(), |Found { of, report, .. }| {
                 format!("{of}: {} pictures, top-1 {:.2} %", report.images, report.top1 * 100.0)
             });
-        out::print(&format!("{}\n{}\n", out::name(&title), out::path(&out)))?;
+        output::print(&format!("{}\n{}\n", output::name(&title), output::path(&out)))?;
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ struct Found {
     /// Which model, and on which pictures if they are not the run's own.
     of: String,
     report: Report,
-    source: Arc<dyn Source>,
+    source: Arc<dyn Dataset>,
 }
 
 /// What the model says of the pictures, if there are any.
@@ -100,7 +100,7 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
     // The run may have learned on a device in an arithmetic that the processor does not have.
     let of_run = Arithmetic::from_str(&config.precision, false).ok();
     let precision = args.machine.precision.or(of_run.filter(|kind| !args.machine.is_cpu() || kind.on_processor().is_ok()));
-    let machine = Machine { precision, ..args.machine.clone() };
+    let machine = EngineArgs { precision, ..args.machine.clone() };
     let options = loader::Options {
         batch: args.batch.min(source.len()),
         threads: args.machine.threads,

@@ -1,7 +1,7 @@
 //! `alexnet serve`: a model over HTTP.
 
-use super::machine::Machine;
-use crate::{net_option, numbers, out};
+use super::engine_args::EngineArgs;
+use crate::{net_option, numbers, output};
 use alexnet_serve::{Batching, Engines, IndexFile, Limits, ModelFile, Server, Settings};
 use anyhow::{Context, bail};
 use std::io::Read;
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 8080, help_heading = "Address")]
     port: u16,
     #[command(flatten, next_help_heading = "Devices")]
-    machine: Machine,
+    machine: EngineArgs,
     /// Most pictures (or crops) that go through the network together
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = numbers::batch, help_heading = "Batches")]
     max_batch: usize,
@@ -132,15 +132,17 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let server = Server::start(settings)?;
     let address = server.address();
     if args.json {
-        out::print_json(&serde_json::json!({ "address": format!("http://{address}"), "port": address.port(), "models": names }))?;
+        output::print_json(
+            &serde_json::json!({ "address": format!("http://{address}"), "port": address.port(), "models": names }),
+        )?;
     } else if !quiet {
-        out::say(&format!("{} at http://{address} until Ctrl-C", names.join(", ")));
+        output::say(&format!("{} at http://{address} until Ctrl-C", names.join(", ")));
     }
     Ok(server.run()?)
 }
 
 /// What runs the models.
-fn engines(machine: &Machine) -> Engines {
+fn engines(machine: &EngineArgs) -> Engines {
     let machine = machine.clone();
     Arc::new(move |model, batch| machine.steady_engine_of(model, batch).map_err(|e| alexnet::Error::Invalid(format!("{e:#}"))))
 }

@@ -1,11 +1,11 @@
 //! `alexnet similar`: the pictures of an index that are nearest to others.
 
+use super::engine_args::EngineArgs;
 use super::features::{Asked, Looker};
-use super::machine::Machine;
-use crate::{image_files, net_option, numbers, out};
+use crate::{image_files, net_option, numbers, output};
 use alexnet::data;
 use alexnet::draw::Format;
-use alexnet::draw::sheet::thumbnail;
+use alexnet::draw::contact_sheet::thumbnail;
 use alexnet::features::{self, Near, Pictures, SheetRow, Table, nearest};
 use anyhow::bail;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON array instead of lines
     #[arg(long)]
     json: bool,
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Ok(())
     })?;
     for (i, why) in &broken {
-        out::note(&format!("error: {}: {why}", queries.name(*i as usize)));
+        output::note(&format!("error: {}: {why}", queries.name(*i as usize)));
     }
     if let (Some(sheet), Some(data)) = (&args.sheet, &args.data)
         && !answers.is_empty()
@@ -84,12 +84,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         let near = |near: &Near| serde_json::json!({ "name": table.names[near.row], "label": table.labels[near.row], "distance": near.distance });
         let one = |(i, answer): &(usize, Vec<Near>)| serde_json::json!({ "path": queries.name(*i), "nearest": answer.iter().map(near).collect::<Vec<_>>() });
-        out::print_json(&answers.iter().map(one).collect::<Vec<_>>())?;
+        output::print_json(&answers.iter().map(one).collect::<Vec<_>>())?;
     } else {
         for (i, answer) in &answers {
-            let lines: String =
-                answer.iter().map(|near| format!("  {:>10.4}  {}\n", near.distance, out::name(&table.names[near.row]))).collect();
-            out::print(&format!("{}\n{lines}", out::name(queries.name(*i))))?;
+            let lines: String = answer
+                .iter()
+                .map(|near| format!("  {:>10.4}  {}\n", near.distance, output::name(&table.names[near.row])))
+                .collect();
+            output::print(&format!("{}\n{lines}", output::name(queries.name(*i))))?;
         }
     }
     if !broken.is_empty() {
@@ -106,7 +108,7 @@ fn short(sum: &str) -> String {
 fn draw(
     sheet: &std::path::Path,
     data: &std::path::Path,
-    queries: &dyn data::Source,
+    queries: &dyn data::Dataset,
     table: &Table,
     answers: &[(usize, Vec<Near>)],
 ) -> anyhow::Result<()> {

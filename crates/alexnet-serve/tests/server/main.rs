@@ -13,7 +13,7 @@ mod similar;
 use std::io::Write;
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::image::{Picture, decode};
+use alexnet::image::{Image, decode};
 use alexnet::predict::predict;
 use alexnet::weights;
 use serde_json::{Value, json};
@@ -25,10 +25,9 @@ fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -
     let model = weights::open(&running.model, None).unwrap();
     let mut engine = Cpu::new(&model.net, pictures.len() * crops, 1).unwrap().batch_invariant();
     model.load_into(&mut engine).unwrap();
-    let pictures: Vec<Picture> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
+    let pictures: Vec<Image> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
     let answers = predict(&mut engine, &pictures, &model.preprocess, crops, top).unwrap();
-    let one =
-        |g: &alexnet::predict::Guess| json!({ "index": g.index, "label": model.classes[g.index], "probability": g.probability });
+    let one = |g: &alexnet::predict::ClassScore| json!({ "index": g.index, "label": model.classes[g.index], "probability": g.probability });
     answers.iter().map(|guesses| guesses.iter().map(one).collect()).collect()
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use alexnet::data::{self, loader};
 use alexnet::engine::cpu::Cpu;
-use alexnet::features::{About, Pool, Taken, Writer, extract};
+use alexnet::features::{Pool, Provenance, Taken, Writer, extract};
 use alexnet::image::decode;
 use alexnet::weights;
 use alexnet_serve::IndexFile;
@@ -22,7 +22,7 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
     }
     let file = weights::open(model, None).unwrap();
     let taken = Taken::new(&file.net, "conv2", false, Pool::Average).unwrap();
-    let about = About {
+    let about = Provenance {
         model: weights::sha256(model).unwrap(),
         net: file.net.name.clone(),
         layer: "conv2".into(),

@@ -1,36 +1,36 @@
 //! Where pictures come from: a folder of class folders, a .tar of the same, or the built-in set that the program draws; where
 //! labels are not needed, any folder, list or file.
 //!
-//! A [`Source`] knows names and labels and decodes one picture at a time; a [`loader::Loader`] turns it into batches.
+//! A [`Dataset`] knows names and labels and decodes one picture at a time; a [`loader::Loader`] turns it into batches.
 
-pub mod built_in;
-mod folder;
-mod hold_out;
+mod image_folder;
 mod listing;
 pub mod loader;
 mod opened;
 mod passed_over;
 mod sniff;
-mod splits;
+mod split;
+mod split_folders;
+pub mod synthetic;
 mod tar;
 #[cfg(test)]
 mod tests;
 
-pub use built_in::{Split, built_in};
-pub use hold_out::hold_out;
 pub use listing::Demand;
 pub use opened::{Opened, open_any, open_split};
 pub use passed_over::{PassedOver, Reason};
-pub use splits::Splits;
+pub use split::hold_out;
+pub use split_folders::Splits;
+pub use synthetic::{Split, synthetic};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Result;
-use crate::image::Picture;
+use crate::image::Image;
 
 /// Pictures with labels, in a fixed order.
-pub trait Source: Send + Sync {
+pub trait Dataset: Send + Sync {
     /// The names of the classes, sorted; a label is an index into them.
     fn classes(&self) -> &[String];
 
@@ -52,7 +52,7 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// A line that says what is wrong with it (its name is not repeated).
-    fn picture(&self, i: usize) -> Result<Picture, String>;
+    fn picture(&self, i: usize) -> Result<Image, String>;
 
     /// The size of the file of picture `i`, in bytes; none where it comes from no file, or that is not known at once.
     fn file_size(&self, _: usize) -> Option<u64> {
@@ -73,7 +73,7 @@ pub trait Source: Send + Sync {
 /// # Errors
 /// When nothing is there, or pictures do not lie in one folder per class, or there are fewer than two classes, or one
 /// without pictures. Pictures themselves are not opened.
-pub fn open(path: &Path) -> Result<Arc<dyn Source>> {
+pub fn open(path: &Path) -> Result<Arc<dyn Dataset>> {
     Ok(open_split(path, Split::Train, Demand::Trainable)?.source)
 }
 
@@ -81,13 +81,13 @@ pub fn open(path: &Path) -> Result<Arc<dyn Source>> {
 ///
 /// # Errors
 /// As [`open_any`].
-pub fn open_loose(path: &Path) -> Result<Arc<dyn Source>> {
+pub fn open_loose(path: &Path) -> Result<Arc<dyn Dataset>> {
     Ok(open_any(path)?.source)
 }
 
 /// Picture files in this order, without classes. Their names are their paths as given.
-pub fn of_files(paths: &[PathBuf]) -> Arc<dyn Source> {
-    folder::of_files(paths)
+pub fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
+    image_folder::of_files(paths)
 }
 
 /// What a user should do who has put pictures elsewhere.

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use super::listing::Listing;
 use super::passed_over::{PassedOver, Reason, is_hidden};
 use super::sniff::{self, Content};
-use super::splits::Splits;
-use super::{Demand, Opened, Source, Split, is_picture};
+use super::split_folders::Splits;
+use super::{Dataset, Demand, Opened, Split, is_picture};
 use crate::escape::printable;
-use crate::image::{Picture, decode};
+use crate::image::{Image, decode};
 use crate::{Error, Result};
 
 /// `class/.../file.jpg` entries of a tar file (ustar, GNU or pax names, with or without `./` in front). The file is
@@ -338,7 +338,7 @@ impl Read for ReadFrom<'_> {
     }
 }
 
-impl Source for Tar {
+impl Dataset for Tar {
     fn classes(&self) -> &[String] {
         &self.listing.classes
     }
@@ -355,7 +355,7 @@ impl Source for Tar {
         &self.listing.pictures[i].0
     }
 
-    fn picture(&self, i: usize) -> Result<Picture, String> {
+    fn picture(&self, i: usize) -> Result<Image, String> {
         decode::decode(&read(&self.file, self.listing.pictures[i].2)?)
     }
 

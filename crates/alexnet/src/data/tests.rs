@@ -1,10 +1,10 @@
 //! Listing folders, tars and lists.
 
-use super::{Demand, Reason, Source, Split, of_files, open, open_any, open_loose, open_split};
+use super::{Dataset, Demand, Reason, Split, of_files, open, open_any, open_loose, open_split};
 use std::fs;
 use std::path::Path;
 
-fn names(source: &dyn Source) -> Vec<(String, Option<String>)> {
+fn names(source: &dyn Dataset) -> Vec<(String, Option<String>)> {
     let label = |i| source.classes().get(source.label(i) as usize).cloned();
     (0..source.len()).map(|i| (source.name(i).to_string(), label(i))).collect()
 }

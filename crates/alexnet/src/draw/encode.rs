@@ -6,7 +6,7 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use mozjpeg::{ColorSpace, Compress};
 
-use crate::image::Picture;
+use crate::image::Image;
 
 /// Quality of JPEGs: no artefact can be seen, at an eighth of PNG's bytes.
 const QUALITY: f32 = 88.0;
@@ -15,7 +15,7 @@ const QUALITY: f32 = 88.0;
 ///
 /// # Panics
 /// When the picture has no pixels, or not as many as it says.
-pub fn png(picture: &Picture) -> Vec<u8> {
+pub fn png(picture: &Image) -> Vec<u8> {
     encode_png(picture.width, picture.height, &picture.rgb, ExtendedColorType::Rgb8)
 }
 
@@ -39,7 +39,7 @@ fn encode_png(width: usize, height: usize, values: &[u8], colours: ExtendedColor
 ///
 /// # Panics
 /// As [`png()`]; also with more than 65,500 rows or columns, which JPEG does not know.
-pub fn jpeg(picture: &Picture) -> Vec<u8> {
+pub fn jpeg(picture: &Image) -> Vec<u8> {
     let mut encoder = Compress::new(ColorSpace::JCS_RGB);
     encoder.set_size(picture.width, picture.height);
     encoder.set_fastest_defaults();
@@ -50,12 +50,12 @@ pub fn jpeg(picture: &Picture) -> Vec<u8> {
 }
 
 /// A picture as PNG within an address, for `src` in HTML or `href` in SVG.
-pub fn png_uri(picture: &Picture) -> String {
+pub fn png_uri(picture: &Image) -> String {
     uri("png", &png(picture))
 }
 
 /// A picture as JPEG within an address, for `src` in HTML or `href` in SVG.
-pub fn jpeg_uri(picture: &Picture) -> String {
+pub fn jpeg_uri(picture: &Image) -> String {
     uri("jpeg", &jpeg(picture))
 }
 
@@ -66,12 +66,12 @@ fn uri(kind: &str, bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Split, built_in};
+    use crate::data::{Split, synthetic};
     use crate::image::decode;
 
     #[test]
     fn a_png_keeps_all_and_a_jpeg_nearly_all() {
-        let picture = built_in(Split::Test, 0).picture(3).unwrap();
+        let picture = synthetic(Split::Test, 0).picture(3).unwrap();
         assert_eq!(decode::decode(&png(&picture)).unwrap(), picture);
         let back = decode::decode(&jpeg(&picture)).unwrap();
         let off: u64 = back.rgb.iter().zip(&picture.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();

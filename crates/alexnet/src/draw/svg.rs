@@ -31,7 +31,7 @@ fn add(svg: &mut String, item: &Item) {
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{}\"/>",
             hex(*colour)
         ),
-        Item::Picture { x, y, width, height, picture, squares } => {
+        Item::Image { x, y, width, height, picture, squares } => {
             let fine = (FINE * height, FINE * width);
             let (data, style) = if *squares {
                 (encode::png_uri(picture), " style=\"image-rendering:pixelated\"")

@@ -1,10 +1,10 @@
 //! How good a model is: top-1, top-5, loss, accuracy of each class, confusion matrix, calibration.
 
 mod calibration;
-mod matched;
+mod class_remap;
 
 pub use calibration::{BINS, Bin, Calibration};
-pub use matched::{by_name, for_model};
+pub use class_remap::{by_name, for_model};
 
 use crate::data::loader::{Batch, Loader};
 use crate::distributed::{self, Communicator, SingleProcess};
@@ -36,7 +36,7 @@ pub struct Report {
     pub calibration: Calibration,
     /// What it said of each picture, in the source's order.
     #[serde(skip)]
-    pub answers: Vec<Answer>,
+    pub answers: Vec<Scored>,
     /// Indices in the source of pictures that could not be read, and why.
     pub broken: Vec<(u32, String)>,
 }
@@ -50,7 +50,7 @@ impl Report {
 
 /// What a model said of a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Answer {
+pub struct Scored {
     /// Index of the picture in the source.
     pub picture: u32,
     /// Its own class.
@@ -63,7 +63,7 @@ pub struct Answer {
     pub of_label: f32,
 }
 
-impl Answer {
+impl Scored {
     /// Whether its own class came first.
     pub fn is_right(&self) -> bool {
         self.class == self.label
@@ -199,7 +199,7 @@ pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
 /// What became of one picture.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    answer: Answer,
+    answer: Scored,
     in_top5: bool,
     loss: f64,
 }
@@ -211,7 +211,7 @@ impl Seen {
         let probability = |class: usize| log_probabilities[class].exp() as f32;
         let (probability, of_label) = (probability(first), probability(own));
         Seen {
-            answer: Answer { picture, label, class: first as u32, probability, of_label },
+            answer: Scored { picture, label, class: first as u32, probability, of_label },
             in_top5: order.iter().take(5).any(|&class| class == own),
             loss: -log_probabilities[own],
         }
@@ -220,7 +220,7 @@ impl Seen {
     /// For other ranks; every field has room in a double.
     fn to_numbers(self) -> [f64; 7] {
         let Seen { answer, in_top5, loss } = self;
-        let Answer { picture, label, class, probability, of_label } = answer;
+        let Scored { picture, label, class, probability, of_label } = answer;
         let [picture, label, class] = [picture, label, class].map(f64::from);
         [picture, label, class, f64::from(probability), f64::from(of_label), f64::from(u8::from(in_top5)), loss]
     }
@@ -228,7 +228,7 @@ impl Seen {
     fn of_numbers(&[picture, label, class, probability, of_label, in_top5, loss]: &[f64; 7]) -> Seen {
         let [picture, label, class] = [picture, label, class].map(|number| number as u32);
         let (probability, of_label) = (probability as f32, of_label as f32);
-        Seen { answer: Answer { picture, label, class, probability, of_label }, in_top5: in_top5 != 0.0, loss }
+        Seen { answer: Scored { picture, label, class, probability, of_label }, in_top5: in_top5 != 0.0, loss }
     }
 }
 
@@ -244,7 +244,7 @@ fn report(seen: &[Seen], classes: &[String], crops: usize, broken: Vec<(u32, Str
         let images = row.iter().sum();
         PerClass { class: class.clone(), images, top1: (images > 0).then(|| row[c] as f64 / images as f64) }
     });
-    let answers: Vec<Answer> = seen.iter().map(|seen| seen.answer).collect();
+    let answers: Vec<Scored> = seen.iter().map(|seen| seen.answer).collect();
     Report {
         images: seen.len(),
         top1: right as f64 / n,

@@ -1,8 +1,8 @@
 //! The filters of the first layer in colour, as the paper's Figure 3.
 
-use crate::draw::sheet::{Cell, Group, Sheet};
+use crate::draw::contact_sheet::{Cell, ContactSheet, Group};
 use crate::engine::Engine;
-use crate::image::{Channels, Picture};
+use crate::image::{Channels, Image};
 use crate::net::Op;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub fn filters(engine: &dyn Engine, channels: Channels) -> Result<Filters> {
 
 impl Filters {
     /// Each filter as a picture; grey is zero.
-    pub fn pictures(&self, scale: Scale) -> Vec<Picture> {
+    pub fn pictures(&self, scale: Scale) -> Vec<Image> {
         let largest = |weights: &[f32]| weights.iter().filter(|w| w.is_finite()).fold(0.0f32, |m, w| m.max(w.abs()));
         let of_all = largest(&self.weights);
         let len = self.size * self.size;
@@ -68,13 +68,13 @@ impl Filters {
             let range = if scale == Scale::Each { largest(filter) } else { of_all }.max(f32::MIN_POSITIVE);
             let level = |weight: f32| (127.5 + 127.5 * weight / range).round() as u8;
             let rgb = (0..len).flat_map(|i| [0, 1, 2].map(|c| level(filter[c * len + i]))).collect();
-            Picture { width: self.size, height: self.size, rgb }
+            Image { width: self.size, height: self.size, rgb }
         };
         self.weights.chunks_exact(3 * len).map(one).collect()
     }
 
     /// Eight rows of filters or so, a group for each column of the net.
-    pub fn sheet(&self, scale: Scale) -> Sheet {
+    pub fn sheet(&self, scale: Scale) -> ContactSheet {
         let share = self.count / self.columns;
         let (count, size, layer) = (self.count, self.size, &self.layer);
         let heading = |column: usize| if self.columns == 1 { String::new() } else { format!("column {}", column + 1) };
@@ -83,7 +83,7 @@ impl Filters {
             .chunks(share.max(1))
             .enumerate()
             .map(|(i, pictures)| Group { heading: heading(i), cells: pictures.iter().cloned().map(Cell::squares).collect() });
-        Sheet {
+        ContactSheet {
             title: format!("{layer}: {count} filters of {size} x {size}"),
             note: "grey: 0; lighter and darker: what adds and what takes away, in each color".into(),
             legends: Vec::new(),

@@ -1,6 +1,6 @@
 //! What the answer misses when a part is hidden: Zeiler and Fergus 2013, section 4.2.
 
-use super::Heat;
+use super::Heatmap;
 use crate::engine::Engine;
 use crate::eval::log_probabilities;
 use crate::{Error, Result};
@@ -39,7 +39,7 @@ pub struct Occlusion {
     /// The probability with the patch at each place, row by row.
     pub hidden: Vec<f64>,
     /// For each pixel, how much probability is lost on average by patches that hide it; below zero where hiding helps.
-    pub heat: Heat,
+    pub heat: Heatmap,
 }
 
 /// Hides every part of one tensor `[3, size, size]` in turn by the mean colour (zero after preprocessing).
@@ -93,7 +93,7 @@ pub fn occlusion(engine: &mut dyn Engine, tensor: &[f32], class: usize, options:
     }
     // A stride above the patch leaves pixels that are never hidden.
     let values = sums.iter().zip(&counts).map(|(sum, &n)| if n == 0 { 0.0 } else { (sum / f64::from(n)) as f32 }).collect();
-    Ok(Occlusion { class, probability, patch, places, hidden, heat: Heat { rows: size, columns: size, values } })
+    Ok(Occlusion { class, probability, patch, places, hidden, heat: Heatmap { rows: size, columns: size, values } })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What a network makes of pictures on the way: features of a layer as a table, and the pictures whose features are nearest.
 //!
-//! A table knows what it was taken with ([`About`]), so that features of two models, or of two layers, are never compared.
+//! A table knows what it was taken with ([`Provenance`]), so that features of two models, or of two layers, are never compared.
 
-mod nearest;
+mod knn;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -13,11 +13,11 @@ mod table;
 mod tests;
 mod write;
 
-pub use nearest::{Near, nearest};
+pub use knn::{Near, nearest};
 pub(crate) use npy::read as read_npy;
 pub use pictures::Pictures;
 pub use sheet::{SheetRow, sheet};
-pub use table::{About, Table};
+pub use table::{Provenance, Table};
 pub use write::Writer;
 
 use crate::data::loader::Loader;

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::{self, Source};
-use crate::image::Picture;
+use crate::data::{self, Dataset};
+use crate::image::Image;
 use crate::{Error, Result};
 
 /// Pictures to be shown beside their features.
 pub struct Pictures {
     path: PathBuf,
-    source: Arc<dyn Source>,
+    source: Arc<dyn Dataset>,
     /// Their numbers in the source.
     numbers: HashMap<String, usize>,
 }
@@ -40,7 +40,7 @@ impl Pictures {
     ///
     /// # Errors
     /// None of this name, or one that cannot be read.
-    pub fn picture(&self, name: &str) -> std::result::Result<Picture, String> {
+    pub fn picture(&self, name: &str) -> std::result::Result<Image, String> {
         self.source.picture(*self.numbers.get(name).ok_or("no such picture")?)
     }
 }

@@ -1,18 +1,18 @@
 //! From a picture to numbers: decode, resize, crop, mirror, colour.
 
-pub mod colour;
 pub mod crop;
 pub mod decode;
+mod normalize;
+pub mod pca_noise;
+mod pillow_resize;
 mod preprocess;
 pub(crate) mod resize;
-mod tensor;
-mod triangle;
 
 use serde::{Deserialize, Serialize};
 
 /// An upright RGB picture, 8 bits a channel: `[height, width, 3]`, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Columns.
     pub width: usize,
     /// Rows.
@@ -71,7 +71,7 @@ pub enum Mean {
     Channel([f32; 3]),
     /// A mean picture `[3, size, size]` of the resized training pictures, in tensor order; it is kept as the tensor
     /// `preprocess.mean` of the model file, not in the metadata.
-    Picture {
+    Image {
         /// Rows and columns.
         size: usize,
         /// The values.

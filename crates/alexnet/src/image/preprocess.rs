@@ -24,7 +24,7 @@ impl Preprocess {
     /// | `torchvision`, `paddle`; the seed's and `slim`, which come without one; any other name | short side | 224 | RGB | 0 to 1, ImageNet's mean and deviation |
     ///
     /// The paper subtracts a mean picture of its training set, which no net knows: until the trainer puts a
-    /// [`Mean::Picture`] there, it is the mean colour.
+    /// [`Mean::Image`] there, it is the mean colour.
     pub fn for_net(net: &Net) -> Preprocess {
         let crop = net.image_size;
         let side = |original: f64| (crop as f64 * 256.0 / original).round() as usize;
@@ -78,7 +78,7 @@ impl Preprocess {
         if matches!(&self.mean, Mean::Channel(mean) if mean.iter().any(|mean| !mean.is_finite())) {
             return Err(format!("preprocessing: cannot subtract {:?}", self.mean));
         }
-        if let Mean::Picture { size, .. } = &self.mean
+        if let Mean::Image { size, .. } = &self.mean
             && *size < self.crop
         {
             return Err(format!(
@@ -86,7 +86,7 @@ impl Preprocess {
                 self.crop
             ));
         }
-        if let Mean::Picture { size, values, .. } = &self.mean
+        if let Mean::Image { size, values, .. } = &self.mean
             && Some(values.len()) != size.checked_mul(size * 3)
         {
             return Err(format!(

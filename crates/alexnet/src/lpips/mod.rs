@@ -10,17 +10,17 @@
 //! The w are the "linear heads" of the package's `alex.pth`; all 1 without them, which is its baseline (`lpips=False`). Published
 //! figures take torchvision's weights for the trunk.
 
+mod backbone;
 mod heads;
 #[cfg(test)]
 mod tests;
-mod trunk;
 
+pub use backbone::Backbone;
 pub use heads::Heads;
-pub use trunk::Trunk;
 
 use crate::engine::Engine;
 use crate::engine::cpu::{Activations, Cpu};
-use crate::image::Picture;
+use crate::image::Image;
 use crate::{Error, Result};
 
 /// The package's `ScalingLayer`, red first.
@@ -54,7 +54,7 @@ impl Lpips {
     ///
     /// # Errors
     /// From the engine.
-    pub fn new(trunk: &Trunk, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
+    pub fn new(trunk: &Backbone, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
         // Two pictures at a time.
         let mut engine = Cpu::of_layers(&trunk.net, 2, threads)?;
         trunk.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))?;
@@ -65,7 +65,7 @@ impl Lpips {
     ///
     /// # Errors
     /// Pictures of two sizes, too small (below 31 pixels) or too large.
-    pub fn compare(&mut self, a: &Picture, b: &Picture) -> Result<Distance> {
+    pub fn compare(&mut self, a: &Image, b: &Image) -> Result<Distance> {
         let (height, width) = (a.height, a.width);
         if (height, width) != (b.height, b.width) {
             let sizes = format!("{width} x {height} pixels and {} x {}", b.width, b.height);

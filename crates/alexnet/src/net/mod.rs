@@ -3,16 +3,16 @@
 //! A new variant is a new row in [`presets`], not new code. Shapes, counts, drawings, weight files and engines read the list.
 
 mod describe;
-pub mod drawing;
+pub mod diagram;
 mod layer;
 pub mod presets;
-mod receptive;
+mod receptive_field;
 mod shape;
 pub mod towers;
 
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
-pub use receptive::ReceptiveField;
+pub use receptive_field::ReceptiveField;
 pub use shape::{LayerShape, Shape, Totals};
 
 use serde::{Deserialize, Serialize};

@@ -80,19 +80,19 @@ pub fn duplicates(sets: &[&Scan], likeness: f32) -> Vec<Group> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Facts, Print};
+    use super::super::{Facts, Fingerprint};
     use super::*;
-    use crate::data::{Split, built_in};
-    use crate::image::Picture;
+    use crate::data::{Split, synthetic};
+    use crate::image::Image;
 
-    fn facts(picture: &Picture) -> Result<Facts, String> {
-        Ok(Facts { width: picture.width, height: picture.height, grey: false, print: Print::of(picture) })
+    fn facts(picture: &Image) -> Result<Facts, String> {
+        Ok(Facts { width: picture.width, height: picture.height, grey: false, print: Fingerprint::of(picture) })
     }
 
     #[test]
     fn equal_and_nearly_equal_ones_are_grouped_within_and_between_sets() {
-        let set = built_in(Split::Test, 0);
-        let pictures: Vec<Picture> = (0..6).map(|i| set.picture(i * 60).unwrap()).collect();
+        let set = synthetic(Split::Test, 0);
+        let pictures: Vec<Image> = (0..6).map(|i| set.picture(i * 60).unwrap()).collect();
         let small = pictures[1].resized(50, 50);
         let train = [&pictures[0], &pictures[1], &pictures[2], &pictures[0], &small].map(facts);
         let mut train = Scan { pictures: train.into() };

@@ -4,9 +4,9 @@
 //! model which labels it cannot believe. Each returns numbers; the order of threads changes none of them.
 
 pub mod duplicates;
-pub mod labels;
-mod print;
+mod fingerprint;
+pub mod label_issues;
 mod scan;
 
-pub use print::Print;
+pub use fingerprint::Fingerprint;
 pub use scan::{Facts, Scan, Sizes, scan};

@@ -1,8 +1,8 @@
 //! One look at every picture of a set.
 
-use super::Print;
-use crate::data::Source;
-use crate::image::Picture;
+use super::Fingerprint;
+use crate::data::Dataset;
+use crate::image::Image;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ pub struct Facts {
     /// Whether it has no colours.
     pub grey: bool,
     /// By which it is compared.
-    pub print: Print,
+    pub print: Fingerprint,
 }
 
 /// What is known of all pictures of a set.
@@ -44,7 +44,7 @@ pub struct Sizes {
 }
 
 /// Decodes and prints every picture on rayon's threads. `progress` hears how many are done, from any of them.
-pub fn scan(source: &dyn Source, progress: &(dyn Fn(usize) + Sync)) -> Scan {
+pub fn scan(source: &dyn Dataset, progress: &(dyn Fn(usize) + Sync)) -> Scan {
     let done = AtomicUsize::new(0);
     let one = |i: usize| {
         // A picture that makes our own code fail is broken too, and must not end the check of all others.
@@ -57,9 +57,9 @@ pub fn scan(source: &dyn Source, progress: &(dyn Fn(usize) + Sync)) -> Scan {
 }
 
 impl Facts {
-    fn of(picture: &Picture) -> Facts {
+    fn of(picture: &Image) -> Facts {
         let grey = picture.rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]);
-        Facts { width: picture.width, height: picture.height, grey, print: Print::of(picture) }
+        Facts { width: picture.width, height: picture.height, grey, print: Fingerprint::of(picture) }
     }
 }
 

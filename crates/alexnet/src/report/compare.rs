@@ -2,8 +2,8 @@
 
 use super::chart::{Chart, Series, Unit};
 use super::html::{self, duration, escape, loss, percent};
-use super::page::stepped;
 use super::run::{Epoch, Run};
+use super::run_page::stepped;
 use std::collections::BTreeSet;
 
 /// Colours that the page has.

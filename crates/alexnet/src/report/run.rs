@@ -1,6 +1,6 @@
 //! A run, read back from its folder.
 
-use super::log::{Ended, History};
+use super::event_log::{Ended, History};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 

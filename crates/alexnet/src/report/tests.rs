@@ -1,9 +1,9 @@
 //! Whole pages, and odd runs.
 
 use super::*;
-use crate::data::Source;
-use crate::eval::{Answer, Calibration, PerClass, Report};
-use crate::image::Picture;
+use crate::data::Dataset;
+use crate::eval::{Calibration, PerClass, Report, Scored};
+use crate::image::Image;
 use crate::train::config::Config;
 use crate::train::recipe;
 
@@ -21,7 +21,7 @@ pub(super) fn config() -> Config {
         precision: "f32".into(),
         device: "cpu".into(),
         blocks: None,
-        recipe: recipe::named("quick").unwrap(),
+        recipe: recipe::by_name("quick").unwrap(),
     }
 }
 
@@ -36,7 +36,7 @@ impl Hostile {
     }
 }
 
-impl Source for Hostile {
+impl Dataset for Hostile {
     fn classes(&self) -> &[String] {
         &self.0
     }
@@ -49,10 +49,10 @@ impl Source for Hostile {
     fn name(&self, i: usize) -> &str {
         &self.1[i]
     }
-    fn picture(&self, i: usize) -> Result<Picture, String> {
+    fn picture(&self, i: usize) -> Result<Image, String> {
         match i {
             8 => Err("<b>gone</b>".into()),
-            _ => Ok(Picture { width: 2, height: 1, rgb: vec![9, 8, 7, 6, 5, 4] }),
+            _ => Ok(Image { width: 2, height: 1, rgb: vec![9, 8, 7, 6, 5, 4] }),
         }
     }
 }
@@ -66,7 +66,7 @@ fn report(classes: &[String], n: usize, answer: impl Fn(usize) -> (u32, f32)) ->
         let (label, (class, probability)) = ((i % c) as u32, answer(i));
         confusion[label as usize][class as usize] += 1;
         let of_label = if class == label { probability } else { 1.0 - probability };
-        answers.push(Answer { picture: i as u32, label, class, probability, of_label });
+        answers.push(Scored { picture: i as u32, label, class, probability, of_label });
     }
     let per_class = classes.iter().enumerate().map(|(k, class)| {
         let images = confusion[k].iter().sum::<u64>();
@@ -295,7 +295,7 @@ fn the_first_five_are_not_told_of_where_there_are_no_more_classes() {
 #[test]
 fn the_network_is_drawn_at_the_size_of_the_page() {
     let net = config().net().unwrap();
-    let drawing = crate::net::drawing::compact_svg(&net).unwrap();
+    let drawing = crate::net::diagram::compact_svg(&net).unwrap();
     let html = page(&folder(METRICS, ""), None);
     assert!(html.contains(&html::data_uri("image/svg+xml", drawing.as_bytes())));
 }

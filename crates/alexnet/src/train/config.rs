@@ -49,7 +49,7 @@ impl Config {
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).map_err(|e| Error::file(path, format!("these settings cannot be written: {e}")))?;
-        files::write_whole(path, |out| out.write_all(text.as_bytes()))
+        files::write_atomic(path, |out| out.write_all(text.as_bytes()))
     }
 
     /// Reads it back.
@@ -100,7 +100,7 @@ mod tests {
                 precision: "f32".into(),
                 device: "cpu".into(),
                 blocks: (name == "paper").then_some(8),
-                recipe: recipe::named(name).unwrap(),
+                recipe: recipe::by_name(name).unwrap(),
             };
             config.write(&path).unwrap();
             assert_eq!(Config::read(&path).unwrap(), config);

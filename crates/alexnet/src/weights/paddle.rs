@@ -171,7 +171,7 @@ fn dtype(pickle: &Pickle, value: Id) -> Told<Dtype> {
 /// When the file cannot be written; one that stood there before is kept.
 pub(crate) fn write(path: &Path, sheet: &Sheet<'_>) -> Result<()> {
     let about = serde_json::to_string(&sheet.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
-    files::write_whole(path, |out| {
+    files::write_atomic(path, |out| {
         let mut pickle = Writer::begin(out, 4)?;
         pickle.raw(b"}(")?;
         for parameter in &sheet.parameters {

@@ -13,7 +13,7 @@ use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
 
-use crate::commands::machine::Machine;
+use crate::commands::engine_args::EngineArgs;
 use crate::net_option::NetOption;
 use crate::numbers;
 
@@ -46,7 +46,7 @@ struct Load {
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// How long to run
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = numbers::seconds)]
     seconds: f64,

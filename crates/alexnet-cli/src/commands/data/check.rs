@@ -1,14 +1,14 @@
 //! `alexnet data check`: is a data set fit to learn from?
 
 use super::findings::{Findings, Member, Set};
+use crate::commands::engine_args::EngineArgs;
 use crate::commands::labels::Labels;
-use crate::commands::machine::Machine;
-use crate::{data_set, model_file, net_option, numbers, out, progress};
-use alexnet::data::{Demand, Source, Split, loader};
+use crate::{data_set, model_file, net_option, numbers, output, progress};
+use alexnet::data::{Dataset, Demand, Split, loader};
 use alexnet::draw::Format;
 use alexnet::eval;
 use alexnet::quality::duplicates::{LIKENESS, duplicates};
-use alexnet::quality::labels::opinions;
+use alexnet::quality::label_issues::opinions;
 use alexnet::quality::{Scan, scan};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub(super) struct Args {
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON object instead of a report
     #[arg(long)]
     json: bool,
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if let Some(path) = args.val.as_ref().or(own) {
         opened.push(data_set::open(path, Split::Validation, Demand::All, quiet)?);
     }
-    let sources: Vec<Arc<dyn Source>> = opened.iter().map(|opened| opened.source.clone()).collect();
+    let sources: Vec<Arc<dyn Dataset>> = opened.iter().map(|opened| opened.source.clone()).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.machine.threads).build().context("cannot start threads")?;
     let scans = sources.iter().map(|source| look(&**source, &pool, quiet)).collect::<anyhow::Result<Vec<Scan>>>()?;
     let groups = pool.install(|| duplicates(&scans.iter().collect::<Vec<_>>(), args.likeness));
@@ -94,9 +94,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         findings.sheet(&sources)?.scene().write(path)?;
     }
     if args.json {
-        out::print_json(&findings)?;
+        output::print_json(&findings)?;
     } else {
-        out::print(&findings.report(args.show))?;
+        output::print(&findings.report(args.show))?;
     }
     let serious = findings.serious();
     if args.strict && !serious.is_empty() {
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 }
 
 /// Scans a set, with a bar for those who wait.
-fn look(source: &dyn Source, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
+fn look(source: &dyn Dataset, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
     let bar = progress::images(source.len(), quiet)?;
     let found = pool.install(|| scan(source, &|_| bar.inc(1)));
     bar.finish_and_clear();
@@ -117,7 +117,7 @@ fn look(source: &dyn Source, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::R
 fn doubt(
     args: &Args,
     path: &Path,
-    sources: &[Arc<dyn Source>],
+    sources: &[Arc<dyn Dataset>],
     pool: &rayon::ThreadPool,
     findings: &mut Findings,
     quiet: bool,
@@ -137,7 +137,7 @@ fn doubt(
             true
         })?;
         bar.finish_and_clear();
-        for doubt in pool.install(|| found.doubts()) {
+        for doubt in pool.install(|| found.label_issues()) {
             findings.add_doubt(&doubt, Member::new(set, &**source, doubt.picture as usize), &classes);
         }
     }

@@ -1,10 +1,10 @@
 //! What a check found: for programs, in words, and as a contact sheet.
 
-use crate::out::name;
-use alexnet::data::{Opened, PassedOver, Source};
-use alexnet::draw::sheet::{Bar, Cell, Group, Sheet};
+use crate::output::name;
+use alexnet::data::{Dataset, Opened, PassedOver};
+use alexnet::draw::contact_sheet::{Bar, Cell, ContactSheet, Group};
 use alexnet::draw::{GREEN, GREY, INK, RED};
-use alexnet::quality::labels::{Doubt, NEIGHBOURS};
+use alexnet::quality::label_issues::{LabelIssue, NEIGHBOURS};
 use alexnet::quality::{Scan, Sizes};
 use serde::Serialize;
 use std::fmt::Write;
@@ -148,7 +148,7 @@ impl Set {
 }
 
 impl Member {
-    pub(super) fn new(set: usize, source: &dyn Source, number: usize) -> Member {
+    pub(super) fn new(set: usize, source: &dyn Dataset, number: usize) -> Member {
         let class = source.classes()[source.label(number) as usize].clone();
         Member { set, name: source.name(number).into(), class, number }
     }
@@ -159,10 +159,10 @@ impl Member {
         if self.set == 0 { name.into_owned() } else { format!("{name} (validation)") }
     }
 
-    fn cell(&self, sources: &[Arc<dyn Source>]) -> anyhow::Result<Cell> {
+    fn cell(&self, sources: &[Arc<dyn Dataset>]) -> anyhow::Result<Cell> {
         let picture = sources[self.set].picture(self.number).map_err(|why| anyhow::anyhow!("{}: {why}", self.name))?;
         let file = self.name.rsplit('/').next().unwrap_or(&self.name);
-        Ok(Cell::photograph(alexnet::draw::sheet::thumbnail(picture)).line(&self.class, INK).line(file, GREY))
+        Ok(Cell::photograph(alexnet::draw::contact_sheet::thumbnail(picture)).line(&self.class, INK).line(file, GREY))
     }
 }
 
@@ -173,8 +173,8 @@ impl Findings {
         self.duplicates.push(Duplicates { exact, likeness, between_sets, conflicting, pictures });
     }
 
-    pub(super) fn add_doubt(&mut self, doubt: &Doubt, picture: Member, classes: &[String]) {
-        let Doubt { probability, suggested, suggested_probability, agreeing, suggesting, .. } = *doubt;
+    pub(super) fn add_doubt(&mut self, doubt: &LabelIssue, picture: Member, classes: &[String]) {
+        let LabelIssue { probability, suggested, suggested_probability, agreeing, suggesting, .. } = *doubt;
         let (suggested, neighbours) = (classes[suggested].clone(), NEIGHBOURS);
         self.doubts.push(Doubted { picture, probability, suggested, suggested_probability, neighbours, agreeing, suggesting });
     }
@@ -232,7 +232,7 @@ impl Findings {
     }
 
     /// Duplicates side by side and doubted labels, so that eyes can decide.
-    pub(super) fn sheet(&self, sources: &[Arc<dyn Source>]) -> anyhow::Result<Sheet> {
+    pub(super) fn sheet(&self, sources: &[Arc<dyn Dataset>]) -> anyhow::Result<ContactSheet> {
         let mut groups = Vec::new();
         for group in self.duplicates.iter().take(DRAWN) {
             let how = if group.exact { "equal".into() } else { format!("likeness {:.3}", group.likeness) };
@@ -253,7 +253,7 @@ impl Findings {
         if !cells.is_empty() {
             groups.push(Group { heading: "likely wrong labels: green suggested, red as it is".into(), cells });
         }
-        Ok(Sheet { groups, ..Sheet::of("Duplicates and doubted labels", 8, 128, Vec::new()) })
+        Ok(ContactSheet { groups, ..ContactSheet::of("Duplicates and doubted labels", 8, 128, Vec::new()) })
     }
 }
 

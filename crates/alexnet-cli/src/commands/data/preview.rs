@@ -1,11 +1,11 @@
 //! `alexnet data preview`: pictures as training sees them.
 
 use crate::net_option::NetOption;
-use crate::{data_set, numbers, out};
+use crate::{data_set, numbers, output};
 use alexnet::data;
-use alexnet::draw::sheet::{Cell, Sheet};
+use alexnet::draw::contact_sheet::{Cell, ContactSheet};
 use alexnet::draw::{Format, GREY, INK};
-use alexnet::train::{prepare, recipe};
+use alexnet::train::{loaders, recipe};
 use anyhow::bail;
 use serde_json::json;
 use std::path::PathBuf;
@@ -43,12 +43,12 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Format::of(&args.out)?;
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Train, data::Demand::Trainable, quiet)?.source,
-        None => data::built_in(data::Split::Train, 0),
+        None => data::synthetic(data::Split::Train, 0),
     };
-    let recipe = recipe::named(&args.recipe)?;
+    let recipe = recipe::by_name(&args.recipe)?;
     let net = args.net.net(Some(source.classes().len()))?;
     let nothing = data::hold_out(source.clone(), 0.0).1;
-    let loaders = prepare::loaders(&recipe, &net, None, &source, &nothing, args.seed, 0)?;
+    let loaders = loaders::loaders(&recipe, &net, None, &source, &nothing, args.seed, 0)?;
     let (mut cells, mut shown, mut broken) = (Vec::new(), Vec::new(), 0);
     let count = args.count as usize;
     for batch in loaders.train.epoch(args.epoch, 0) {
@@ -76,10 +76,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let title = format!("The first {} pictures of epoch {}", shown.len(), args.epoch);
     let note = format!("recipe {}, seed {}, {size} x {size} pixels", args.recipe, args.seed, size = net.image_size);
     let columns = if args.originals { 6 } else { 8 };
-    let sheet = Sheet { note, ..Sheet::of(title, columns, 128, cells) };
+    let sheet = ContactSheet { note, ..ContactSheet::of(title, columns, 128, cells) };
     sheet.scene().write(&args.out)?;
     if args.json {
-        return out::print_json(&json!({ "out": args.out, "pictures": shown, "broken": broken }));
+        return output::print_json(&json!({ "out": args.out, "pictures": shown, "broken": broken }));
     }
-    if quiet { Ok(()) } else { out::print(&format!("{}: {} pictures\n", out::path(&args.out), shown.len())) }
+    if quiet { Ok(()) } else { output::print(&format!("{}: {} pictures\n", output::path(&args.out), shown.len())) }
 }

@@ -2,9 +2,9 @@
 
 use super::super::labels::Labels;
 use super::opened::{Common, class_json, count};
-use crate::{data_set, out, progress};
-use alexnet::data::{self, Source, loader};
-use alexnet::explain::{errors, maximal};
+use crate::{data_set, output, progress};
+use alexnet::data::{self, Dataset, loader};
+use alexnet::explain::{mistakes, top_activations};
 use alexnet::image::Preprocess;
 use alexnet::{draw, eval};
 use anyhow::{Context, anyhow};
@@ -49,14 +49,14 @@ fn unit(text: &str) -> Result<(String, usize), String> {
 /// Pictures that go through the network together.
 const BATCH: usize = 32;
 
-fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Source>> {
+fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>> {
     Ok(match path {
         Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
-        None => data::built_in(data::Split::Test, 0),
+        None => data::synthetic(data::Split::Test, 0),
     })
 }
 
-fn loader(source: &Arc<dyn Source>, preprocess: &Preprocess, threads: usize) -> anyhow::Result<loader::Loader> {
+fn loader(source: &Arc<dyn Dataset>, preprocess: &Preprocess, threads: usize) -> anyhow::Result<loader::Loader> {
     // Each picture is seen once.
     let options = loader::Options { batch: BATCH.min(source.len()), threads, memory: Some(0), ..Default::default() };
     Ok(loader::Loader::sequential(source.clone(), preprocess.clone(), false, options)?)
@@ -70,18 +70,18 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     model.classes = source.classes().to_vec();
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let bar = progress::images(source.len(), quiet)?;
-    let found = errors::worst(&mut *engine, &loader, args.count, &mut |done| {
+    let found = mistakes::worst(&mut *engine, &loader, args.count, &mut |done| {
         bar.set_position(done as u64);
         true
     })?;
     bar.finish_and_clear();
     for (i, why) in &found.broken {
-        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
+        output::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     if found.images == 0 {
         return Err(anyhow!("none of the {} pictures could be read", source.len()));
     }
-    let mistake = |mistake: &errors::Mistake| {
+    let mistake = |mistake: &mistakes::Mistake| {
         let top = mistake.guesses.iter().map(|g| class_json(g.index, g.probability, &model));
         json!({
             "name": source.name(mistake.picture as usize), "label": model.classes[mistake.label],
@@ -103,10 +103,10 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
     }
     let source = open(args.data.as_ref(), quiet)?;
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
-    let (mut whole, mut units, mut words): (Option<draw::sheet::Sheet>, _, _) = (None, Vec::new(), Vec::new());
+    let (mut whole, mut units, mut words): (Option<draw::contact_sheet::ContactSheet>, _, _) = (None, Vec::new(), Vec::new());
     for (layer, unit) in &args.units {
         let bar = progress::images(source.len(), quiet)?;
-        let found = maximal::maximal(&mut *engine, &loader, layer, *unit, args.count, &mut |done| {
+        let found = top_activations::maximal(&mut *engine, &loader, layer, *unit, args.count, &mut |done| {
             bar.set_position(done as u64);
             true
         })?;
@@ -114,10 +114,10 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
         if found.is_empty() {
             return Err(anyhow!("none of the {} pictures could be read", source.len()));
         }
-        let mut sheet = maximal::sheet(&found, &*source, &model.preprocess, &model.net, layer, *unit)?;
+        let mut sheet = top_activations::sheet(&found, &*source, &model.preprocess, &model.net, layer, *unit)?;
         let field =
             model.net.receptive_field(layer)?.map(|f| json!({ "size": f.size, "jump": f.jump, "top": f.top, "left": f.left }));
-        let name = |e: &maximal::Excited| json!({ "name": source.name(e.picture as usize), "value": e.value, "row": e.row, "column": e.column });
+        let name = |e: &top_activations::TopActivation| json!({ "name": source.name(e.picture as usize), "value": e.value, "row": e.row, "column": e.column });
         units.push(json!({
             "layer": layer, "unit": unit, "receptive_field": field, "pictures": found.iter().map(name).collect::<Vec<_>>(),
         }));
@@ -126,7 +126,9 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
             None => whole = Some(sheet),
             Some(whole) => {
                 let heading = format!("{layer}:{unit}");
-                whole.groups.extend(sheet.groups.drain(..).map(|group| draw::sheet::Group { heading: heading.clone(), ..group }));
+                whole
+                    .groups
+                    .extend(sheet.groups.drain(..).map(|group| draw::contact_sheet::Group { heading: heading.clone(), ..group }));
             }
         }
     }

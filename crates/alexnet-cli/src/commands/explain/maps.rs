@@ -1,8 +1,8 @@
 //! `alexnet explain maps`
 
 use super::opened::{Common, Seen};
-use alexnet::draw::sheet::Group;
-use alexnet::explain::maps::maps;
+use alexnet::draw::contact_sheet::Group;
+use alexnet::explain::activations::maps;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     sheet.title = format!("{} of {}", sheet.title, seen.file());
     if sheet.columns > 1 {
         // Large enough to be compared with: the picture takes no more room than a map, so it stands in a row of its own.
-        let cells = vec![alexnet::draw::sheet::Cell::photograph(seen.view.picture.clone())];
+        let cells = vec![alexnet::draw::contact_sheet::Cell::photograph(seen.view.picture.clone())];
         sheet.groups.insert(0, Group { heading: String::new(), cells });
     }
     let words = format!("{} of {} x {}", found.channels, found.size, found.size);

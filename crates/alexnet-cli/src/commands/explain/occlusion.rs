@@ -1,8 +1,8 @@
 //! `alexnet explain occlusion`
 
 use super::opened::{Common, Seen, class_json, count};
-use alexnet::draw::sheet::{Cell, Legend, Sheet};
-use alexnet::draw::{GREY, INK, heat};
+use alexnet::draw::contact_sheet::{Cell, ContactSheet, Legend};
+use alexnet::draw::{GREY, INK, colormap};
 use alexnet::explain::occlusion::{Options, occlusion};
 use serde_json::json;
 use std::path::PathBuf;
@@ -42,8 +42,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let over = Cell::photograph(found.heat.over(&seen.view.picture, STRENGTH));
         cells.push(over.line(seen.words(class, &model), INK).line("over the image", GREY));
         // Red: needed. Blue: in the way.
-        let signed = heat::signed_unit(&found.heat.values);
-        let map = heat::picture(&signed, found.heat.rows, found.heat.columns, heat::signed_colour);
+        let signed = colormap::signed_unit(&found.heat.values);
+        let map = colormap::picture(&signed, found.heat.rows, found.heat.columns, colormap::signed_colour);
         cells.push(Cell::photograph(map).line(range, INK).line("both ways", GREY));
         maps.push(json!({ "class": class_json(class, seen.probability(class), &model), "occlusion": found }));
     }
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         Legend::overlay(STRENGTH, "hiding it changes nothing", "hiding it lowers the probability most"),
         Legend::signed("hiding it raises the probability", "hiding it lowers the probability"),
     ];
-    let sheet = Sheet { note: seen.guessed(&model), legends, ..Sheet::of(title, 3, 288, cells) };
+    let sheet = ContactSheet { note: seen.guessed(&model), legends, ..ContactSheet::of(title, 3, 288, cells) };
     let mut json = seen.json(&model);
     json.insert("maps".into(), maps.into());
     args.common.finish("occlusion", &sheet, &words.join("; "), json.into(), quiet)

@@ -1,13 +1,13 @@
 //! What all explanations share: a model, a picture, a class, and where the drawing goes.
 
-use crate::commands::machine::Machine;
-use crate::{model_file, net_option, numbers, out};
-use alexnet::draw::sheet::{Cell, Sheet};
+use crate::commands::engine_args::EngineArgs;
+use crate::{model_file, net_option, numbers, output};
+use alexnet::draw::contact_sheet::{Cell, ContactSheet};
 use alexnet::draw::{Format, INK};
 use alexnet::engine::Engine;
 use alexnet::explain::{View, class, guesses};
-use alexnet::image::{Picture, decode};
-use alexnet::predict::Guess;
+use alexnet::image::{Image, decode};
+use alexnet::predict::ClassScore;
 use alexnet::weights::Model;
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub(super) struct Common {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) machine: Machine,
+    pub(super) machine: EngineArgs,
 }
 
 impl Common {
@@ -51,14 +51,14 @@ impl Common {
     }
 
     /// Writes the drawing, and prints the numbers or a line about it.
-    pub(super) fn finish(&self, name: &str, sheet: &Sheet, words: &str, json: Value, quiet: bool) -> anyhow::Result<()> {
+    pub(super) fn finish(&self, name: &str, sheet: &ContactSheet, words: &str, json: Value, quiet: bool) -> anyhow::Result<()> {
         let path = self.out(name);
         if let Some(path) = &path {
             sheet.scene().write(path)?;
         }
         match path {
-            _ if self.json => out::print_json(&json),
-            Some(path) if !quiet => out::print(&format!("{}: {}\n", out::path(&path), out::name(words))),
+            _ if self.json => output::print_json(&json),
+            Some(path) if !quiet => output::print(&format!("{}: {}\n", output::path(&path), output::name(words))),
             _ => Ok(()),
         }
     }
@@ -71,7 +71,7 @@ pub(super) struct Seen {
     /// The centre crop.
     pub(super) view: View,
     /// All classes, the most probable first.
-    guesses: Vec<Guess>,
+    guesses: Vec<ClassScore>,
 }
 
 /// Guesses shown and printed.
@@ -121,7 +121,7 @@ impl Seen {
 
     /// What every explanation of a picture tells programs: the picture, the part of it that was seen, and the guesses.
     pub(super) fn json(&self, model: &Model) -> serde_json::Map<String, Value> {
-        let guess = |g: &Guess| class_json(g.index, g.probability, model);
+        let guess = |g: &ClassScore| class_json(g.index, g.probability, model);
         let area = self.view.area;
         let mut object = serde_json::Map::new();
         object.insert("path".into(), json!(self.path.to_string_lossy()));
@@ -136,7 +136,7 @@ pub(super) fn class_json(index: usize, probability: f64, model: &Model) -> Value
     json!({ "index": index, "label": model.classes[index], "probability": probability })
 }
 
-fn read(path: &Path) -> anyhow::Result<Picture> {
+fn read(path: &Path) -> anyhow::Result<Image> {
     let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
     picture.map_err(|why| anyhow!(why)).with_context(|| path.display().to_string())
 }

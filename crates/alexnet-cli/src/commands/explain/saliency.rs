@@ -2,7 +2,7 @@
 
 use super::opened::{Common, Seen, class_json};
 use crate::numbers;
-use alexnet::draw::sheet::{Group, Legend, Sheet};
+use alexnet::draw::contact_sheet::{ContactSheet, Group, Legend};
 use alexnet::engine::ReluGradient;
 use alexnet::explain::saliency::{self, Options, Smooth};
 use serde_json::json;
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let how: String = how.iter().filter(|(on, _)| *on).map(|(_, how)| format!(", {how}")).collect();
     let title = format!("Gradient of the class's logit{how}: {}", seen.file());
     let legends = vec![Legend::heat("no influence", "most influence on the logit")];
-    let sheet = Sheet { note: seen.guessed(&model), legends, groups, ..Sheet::of(title, 3, 288, Vec::new()) };
+    let sheet = ContactSheet { note: seen.guessed(&model), legends, groups, ..ContactSheet::of(title, 3, 288, Vec::new()) };
     let mut json = seen.json(&model);
     json.insert("size".into(), size.into());
     json.insert("guided".into(), args.guided.into());

@@ -3,9 +3,9 @@
 use alexnet_kernels::random::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::image::colour::ColourNoise;
 use crate::image::crop::{self, Window};
-use crate::image::{Picture, Preprocess};
+use crate::image::pca_noise::ColourNoise;
+use crate::image::{Image, Preprocess};
 
 /// Sub-streams of a picture's key.
 const PLACE: u64 = 1;
@@ -61,7 +61,7 @@ impl Augment {
     ///
     /// # Panics
     /// When the picture is smaller than the crop, or `out` is not `[3, crop, crop]` long.
-    pub fn write(&self, preprocess: &Preprocess, picture: &Picture, key: Key, out: &mut [f32]) {
+    pub fn write(&self, preprocess: &Preprocess, picture: &Image, key: Key, out: &mut [f32]) {
         let (size, place) = (preprocess.crop, key.with(PLACE));
         let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
         match self {

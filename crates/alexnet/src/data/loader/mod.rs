@@ -8,11 +8,11 @@
 //! while the next is filled, so at most three batches are in memory (one is the consumer's).
 
 mod augment;
-mod epoch;
-mod kept;
+mod batch_iter;
+mod cache;
 
 pub use augment::Augment;
-pub use epoch::Epoch;
+pub use batch_iter::BatchIter;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
@@ -20,10 +20,10 @@ use std::sync::{Arc, Mutex};
 
 use alexnet_kernels::random::Key;
 
-use self::kept::Kept;
-use super::Source;
+use self::cache::ImageCache;
+use super::Dataset;
 use crate::distributed::Partition;
-use crate::image::{Picture, Preprocess, crop};
+use crate::image::{Image, Preprocess, crop};
 use crate::{Error, Result};
 
 /// Which stream of random numbers serves which purpose.
@@ -56,7 +56,7 @@ impl Default for Options {
 
 /// A quarter of the memory that the system has free now, at most 4 GiB; 1 GiB where it does not say.
 pub fn default_memory() -> u64 {
-    kept::free_memory().map_or(1 << 30, |free| (free / 4).min(4 << 30))
+    cache::free_memory().map_or(1 << 30, |free| (free / 4).min(4 << 30))
 }
 
 /// Pictures of a batch, ready for the engine.
@@ -111,12 +111,12 @@ pub struct Loader {
 
 /// What the threads of all epochs share.
 struct Shared {
-    source: Arc<dyn Source>,
+    source: Arc<dyn Dataset>,
     preprocess: Preprocess,
     crops: Crops,
     options: Options,
     cut: Partition,
-    kept: Kept,
+    kept: ImageCache,
     home: Home,
     pool: rayon::ThreadPool,
 }
@@ -126,7 +126,7 @@ impl Loader {
     ///
     /// # Errors
     /// When the source is empty, or the preprocessing or augmentation cannot work, or threads cannot be started.
-    pub fn new(source: Arc<dyn Source>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
+    pub fn new(source: Arc<dyn Dataset>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
         augment.check().map_err(Error::Invalid)?;
         Self::build(source, preprocess, Crops::Random(augment), options)
     }
@@ -136,12 +136,12 @@ impl Loader {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn sequential(source: Arc<dyn Source>, preprocess: Preprocess, ten_crops: bool, options: Options) -> Result<Loader> {
+    pub fn sequential(source: Arc<dyn Dataset>, preprocess: Preprocess, ten_crops: bool, options: Options) -> Result<Loader> {
         let crops = if ten_crops { Crops::Ten } else { Crops::Centre };
         Self::build(source, preprocess, crops, Options { drop_last: false, ..options })
     }
 
-    fn build(source: Arc<dyn Source>, preprocess: Preprocess, crops: Crops, options: Options) -> Result<Loader> {
+    fn build(source: Arc<dyn Dataset>, preprocess: Preprocess, crops: Crops, options: Options) -> Result<Loader> {
         preprocess.check().map_err(Error::Invalid)?;
         if source.is_empty() {
             return Err(Error::Invalid("no pictures to load".into()));
@@ -157,7 +157,7 @@ impl Loader {
             .thread_name(|i| format!("loader-{i}"))
             .build()
             .map_err(|error| Error::Invalid(format!("cannot start the loader's threads: {error}")))?;
-        let kept = Kept::new(source.len(), options.memory.unwrap_or_else(default_memory));
+        let kept = ImageCache::new(source.len(), options.memory.unwrap_or_else(default_memory));
         let home = Home::default();
         Ok(Loader { shared: Arc::new(Shared { source, preprocess, crops, options, cut: Partition::WHOLE, kept, home, pool }) })
     }
@@ -185,8 +185,8 @@ impl Loader {
     }
 
     /// The batches of epoch number `epoch`, beginning with number `from_batch`. Dropping the iterator stops its threads.
-    pub fn epoch(&self, epoch: u64, from_batch: usize) -> Epoch {
-        Epoch::start(self.shared.clone(), epoch, self.view(epoch), from_batch)
+    pub fn epoch(&self, epoch: u64, from_batch: usize) -> BatchIter {
+        BatchIter::start(self.shared.clone(), epoch, self.view(epoch), from_batch)
     }
 
     /// Number of pictures.
@@ -220,12 +220,12 @@ impl Loader {
 
     /// These pictures as an epoch shows them, now: nothing runs ahead.
     pub fn load(&self, epoch: u64, pictures: &[u32]) -> Batch {
-        epoch::fill(&self.shared, self.view(epoch), pictures, &[pictures.len()], &AtomicBool::new(false))
+        batch_iter::fill(&self.shared, self.view(epoch), pictures, &[pictures.len()], &AtomicBool::new(false))
     }
 
     /// Up to `count` resized pictures, the same ones whenever source and seed are the same: for means and principal
     /// components. Broken pictures are left out.
-    pub fn sample(&self, count: usize) -> Vec<Picture> {
+    pub fn sample(&self, count: usize) -> Vec<Image> {
         use rayon::prelude::*;
         let shared = &self.shared;
         let order = Key(shared.options.seed).with(SAMPLE).permutation(shared.source.len());
@@ -281,14 +281,14 @@ impl Shared {
         Ok(())
     }
 
-    fn resized(&self, i: usize) -> Result<Arc<Picture>, String> {
+    fn resized(&self, i: usize) -> Result<Arc<Image>, String> {
         if matches!(&self.crops, Crops::Random(augment) if augment.crops_originals()) {
             return self.original(i).map(|picture| Arc::new(self.preprocess.resize.apply(&picture)));
         }
         self.kept.get(i, || self.source.picture(i).map(|picture| self.preprocess.resize.apply(&picture)))
     }
 
-    fn original(&self, i: usize) -> Result<Arc<Picture>, String> {
+    fn original(&self, i: usize) -> Result<Arc<Image>, String> {
         self.kept.get(i, || self.source.picture(i))
     }
 }

@@ -1,7 +1,7 @@
 //! Caffe's two, and what became of the first in the ONNX model zoo.
 
 use super::Preset;
-use super::rows::{Ceil, Floor, batch_norm, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
+use super::layer_dsl::{Ceil, Floor, batch_norm, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
 use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, Rounding};
 
 pub(super) const BVLC: Preset = Preset {

@@ -7,11 +7,11 @@
 //! Layers are named by their block: `conv1`, `relu1`, `norm1`, `pool1`, ... `fc6`, `relu6`, `drop6`, ... `fc8`.
 
 mod caffe;
+mod cuda_convnet;
+mod layer_dsl;
 mod one_tower;
-mod original;
-mod page;
 mod paper;
-mod rows;
+mod tutorial;
 
 use super::Net;
 use crate::{Error, Result};
@@ -32,14 +32,14 @@ pub struct Preset {
 /// Every preset: the default first, then by age and family.
 pub const ALL: &[Preset] = &[
     one_tower::TORCHVISION,
-    page::SEED_CODE,
-    page::SEED_TEXT,
+    tutorial::TUTORIAL_CODE,
+    tutorial::TUTORIAL_TEXT,
     paper::PAPER,
     paper::HALF,
     paper::NO_LRN,
     paper::NO_OVERLAP,
-    original::ORIGINAL_145,
-    original::ORIGINAL_146,
+    cuda_convnet::ORIGINAL_145,
+    cuda_convnet::ORIGINAL_146,
     caffe::BVLC,
     caffe::CAFFENET,
     caffe::ONNX_BVLC,

@@ -5,7 +5,7 @@
 //! misprint, which TF-slim follows and the others do not.
 
 use super::Preset;
-use super::rows::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
+use super::layer_dsl::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
 use crate::net::{BiasInit, DropoutStyle, Layer, Net, Op, Rounding, WeightInit};
 
 pub(super) const TORCHVISION: Preset = Preset {

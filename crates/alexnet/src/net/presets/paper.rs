@@ -2,7 +2,7 @@
 //! tells it, and the ablations whose cost it quotes. `original.rs` has the code that made its figures.
 
 use super::Preset;
-use super::rows::{Ceil, ceil, conv, drop, fc, lrn, net, normal, pool, relu};
+use super::layer_dsl::{Ceil, ceil, conv, drop, fc, lrn, net, normal, pool, relu};
 use crate::net::{DropoutStyle::ScaleAtInference, Net, Op};
 
 pub(super) const PAPER: Preset = Preset {
