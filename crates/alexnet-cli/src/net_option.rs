@@ -36,9 +36,10 @@ impl NetOption {
     }
 }
 
-/// The presets' names, so that the shell completes them and a wrong one is answered with a close one.
-pub(crate) fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(ALL.iter().map(|p| PossibleValue::new(p.name).help(p.about)))
+/// The presets' names, so that the shell completes them and a wrong one is answered with a close one. Earlier names are accepted.
+pub(crate) fn names() -> impl TypedValueParser<Value = String> {
+    let value = |p: &presets::Preset| PossibleValue::new(p.name).help(p.about).aliases(presets::former_names(p.name));
+    PossibleValuesParser::new(ALL.iter().map(value)).map(|name| presets::current_name(&name).to_string())
 }
 
 fn activations() -> impl TypedValueParser<Value = Activation> {

@@ -45,8 +45,8 @@ fn nets_and_summary_tell_shapes_and_counts() {
     let json: serde_json::Value = serde_json::from_str(&done(&["nets", "--json"])).expect("JSON");
     let paper = json.as_array().expect("an array").iter().find(|net| net["name"] == "paper").expect("the paper's net");
     assert_eq!((&paper["parameters"], &paper["macs"]), (&60_965_224.into(), &724_406_816.into()));
-    assert!(done(&["nets"]).contains("seed-code           224  56-28-14-7        76,009,832"));
-    let table = done(&["summary", "--net", "seed-code", "--classes", "1"]);
+    assert!(done(&["nets"]).contains("tutorial-code       224  56-28-14-7        76,009,832"));
+    let table = done(&["summary", "--net", "tutorial-code", "--classes", "1"]);
     assert!(table.contains("71,916,929"), "{table}");
     let folder = tempfile::tempdir().expect("a folder");
     let svg = folder.path().join("net.svg");

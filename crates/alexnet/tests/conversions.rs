@@ -28,7 +28,7 @@ fn model(preset: &str, size: usize) -> Model {
 fn a_pdparams_of_any_size_comes_back_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("m.pdparams");
-    for (preset, size) in [("paddle", 63), ("bvlc", 67), ("seed-code", 48)] {
+    for (preset, size) in [("paddle", 63), ("bvlc", 67), ("tutorial-code", 48)] {
         let mut model = model(preset, size);
         if preset == "bvlc" {
             let side = size + 9;

@@ -56,7 +56,7 @@ PATH="$run/prometheus/usr/bin:$PATH" "$run/venv/bin/python" crates/alexnet-serve
 "$alexnet" selftest
 for isa in portable avx2; do
     if [ "$isa" = portable ] || grep -qw "$isa" /proc/cpuinfo; then
-        ALEXNET_ISA=$isa "$alexnet" selftest --net seed-text
+        ALEXNET_ISA=$isa "$alexnet" selftest --net tutorial-text
         ALEXNET_ISA=$isa "$alexnet" selftest --net caffenet --convolutions winograd
     fi
 done

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     args.pictures.apply(&mut model)?;
     let names = args.names.as_deref().map(|names| match (names, model.net.name.as_str()) {
         ("torchvision", _) => Names::Torchvision,
-        ("paddle", "seed-code" | "seed-text") => Names::Page,
+        ("paddle", "tutorial-code" | "tutorial-text") => Names::Page,
         ("paddle", _) => Names::Paddle,
         _ => Names::Own,
     });

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Net {
     /// Name of the preset, or the user's own.
+    #[serde(deserialize_with = "presets::deserialize_name")]
     pub name: String,
     /// Rows and columns of the square input, in pixels, of three channels.
     pub image_size: usize,

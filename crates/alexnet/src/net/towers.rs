@@ -178,7 +178,7 @@ mod tests {
     fn nets_that_are_no_towers_are_refused_in_words() {
         let error = presets::by_name("torchvision").unwrap().towers().unwrap_err().to_string();
         assert!(error.starts_with("torchvision: no layer is in two groups"), "{error}");
-        assert!(error.contains("original-145") && !error.contains("seed-code"), "{error}");
+        assert!(error.contains("original-145") && !error.contains("tutorial-code"), "{error}");
         let mut odd = presets::by_name("paper").unwrap();
         for layer in &mut odd.layers {
             if let Op::Linear { out, .. } = &mut layer.op {

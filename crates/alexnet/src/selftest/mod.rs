@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Name of the net.
+    #[serde(deserialize_with = "crate::net::presets::deserialize_name")]
     pub net: String,
     /// Seed of weights and pictures.
     pub seed: u64,

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name of the network.
+    #[serde(deserialize_with = "crate::net::presets::deserialize_name")]
     pub net: String,
     /// Rows and columns of its input.
     pub image_size: usize,

@@ -46,7 +46,7 @@ fn taken(net: &str, names: Names, prefix: &str, hint: Option<&str>) -> crate::Re
 #[test]
 fn names_tell_torchvision_paddle_and_the_tutorial_from_each_other() {
     for (net, names) in
-        [("torchvision", Names::Torchvision), ("paddle", Names::Paddle), ("seed-code", Names::Page), ("slim", Names::Own)]
+        [("torchvision", Names::Torchvision), ("paddle", Names::Paddle), ("tutorial-code", Names::Page), ("slim", Names::Own)]
     {
         for prefix in ["", "module.", "alexnet.", "_orig_mod.backbone."] {
             let (identity, told) = taken(net, names, prefix, None).unwrap();

@@ -74,7 +74,7 @@ pub(crate) fn fitting(net: &Net) -> Names {
     match net.name.as_str() {
         "torchvision" => Names::Torchvision,
         "paddle" => Names::Paddle,
-        "seed-code" | "seed-text" => Names::Page,
+        "tutorial-code" | "tutorial-text" => Names::Page,
         _ => Names::Own,
     }
 }

@@ -49,11 +49,31 @@ pub const ALL: &[Preset] = &[
     one_tower::SLIM,
 ];
 
+/// Names that earlier versions gave to presets, and today's. Files and command lines with the old ones keep working.
+const RENAMED: [(&str, &str); 2] = [("seed-code", "tutorial-code"), ("seed-text", "tutorial-text")];
+
+/// Today's name of a preset that `name` meant in an earlier version; any other name stays as it is.
+pub fn current_name(name: &str) -> &str {
+    RENAMED.iter().find(|(old, _)| *old == name).map_or(name, |(_, new)| new)
+}
+
+/// The earlier names of the preset `name`.
+pub fn former_names(name: &str) -> impl Iterator<Item = &'static str> {
+    RENAMED.iter().filter(move |(_, new)| *new == name).map(|(old, _)| *old)
+}
+
+/// Reads a net's name from a file, [today's](current_name) where the file has an earlier one.
+pub(crate) fn deserialize_name<'de, D: serde::Deserializer<'de>>(file: D) -> std::result::Result<String, D::Error> {
+    let name = <String as serde::Deserialize>::deserialize(file)?;
+    Ok(current_name(&name).to_string())
+}
+
 /// A preset's net by name, with 1,000 classes.
 ///
 /// # Errors
 /// No preset has this name; the message names the closest one, or else all.
 pub fn by_name(name: &str) -> Result<Net> {
+    let name = current_name(name);
     if let Some(preset) = ALL.iter().find(|p| p.name == name) {
         return Ok((preset.build)());
     }

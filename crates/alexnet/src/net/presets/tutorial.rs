@@ -5,17 +5,17 @@ use super::layer_dsl::{Floor, Init, conv, drop, fc, net, pool, relu};
 use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, WeightInit};
 
 pub(super) const TUTORIAL_CODE: Preset = Preset {
-    name: "seed-code",
+    name: "tutorial-code",
     about: "the tutorial's Paddle class: one tower of 96 kernels, pad 5, pools of 2 x 2",
     source: "the page's code: class AlexNet(paddle.nn.Layer)",
-    build: seed_code,
+    build: tutorial_code,
 };
 
 pub(super) const TUTORIAL_TEXT: Preset = Preset {
-    name: "seed-text",
+    name: "tutorial-text",
     about: "the tutorial's prose: 54 x 54 maps, halved to 27, 13 and 6",
     source: "the page's text, \"model structure\", modules 1 to 5",
-    build: seed_text,
+    build: tutorial_text,
 };
 
 /// Paddle's defaults, convolution: He et al. 2015.
@@ -25,8 +25,8 @@ const FC: Init = (WeightInit::XavierUniform, BiasInit::Constant(0.0));
 
 /// The class's `fc1`, `fc2`, `fc3` are fc6, fc7, fc8 here; its default of one class is 1,000 here.
 #[rustfmt::skip]
-fn seed_code() -> Net {
-    net("seed-code", 224, vec![
+fn tutorial_code() -> Net {
+    net("tutorial-code", 224, vec![
         //   name out window stride pad groups begins // 3 x 224 x 224
         conv("conv1", 96, 11, 4, 5, 1, CONV),         // 96 x 56 x 56
         relu("relu1"),
@@ -51,12 +51,12 @@ fn seed_code() -> Net {
     ])
 }
 
-/// [`seed_code`] with the maps of the prose. It says pad 2 and 54 x 54, but pad 2 gives 55; of the symmetric pads only 0 and 1
+/// [`tutorial_code`] with the maps of the prose. It says pad 2 and 54 x 54, but pad 2 gives 55; of the symmetric pads only 0 and 1
 /// give 54, and 1 is nearer. Then 27, 13 and 6, and 9,216 features. Normalisation and overlapping pools are praised in the
 /// text but stand in none of its modules; dropout is on "the last fully connected layers", without a rate: the class's.
-fn seed_text() -> Net {
-    let mut net = seed_code();
-    net.name = "seed-text".into();
+fn tutorial_text() -> Net {
+    let mut net = tutorial_code();
+    net.name = "tutorial-text".into();
     for layer in &mut net.layers {
         if let ("conv1", Op::Conv { pad, .. }) = (layer.name.as_str(), &mut layer.op) {
             *pad = Pad::all(1);
