@@ -24,7 +24,7 @@ pub(crate) struct ServedModel {
     /// Most inputs that go through the network together.
     pub(crate) batch: usize,
     pub(crate) lane: Batcher,
-    /// The pictures that it knows.
+    /// The images that it knows.
     pub(crate) index: Option<Arc<Index>>,
 }
 

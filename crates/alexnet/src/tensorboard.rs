@@ -57,7 +57,7 @@ impl EventFile {
         self.write(Message::default().double(1, wall_time()).int(2, step).message(5, summary))
     }
 
-    /// A picture at a step.
+    /// An image at a step.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -80,7 +80,7 @@ impl EngineArgs {
         if self.is_cpu() { self.fill(self.cpu(&model.net, batch)?, model) } else { self.gpu_of(model, batch) }
     }
 
-    /// The same; on the processor a picture's answers have the same bits whatever pictures are beside it.
+    /// The same; on the processor an image's answers have the same bits whatever images are beside it.
     pub(crate) fn steady_engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         if self.is_cpu() {
             return self.fill(self.cpu(&model.net, batch)?.batch_invariant(), model);
@@ -137,7 +137,7 @@ impl EngineArgs {
     }
 }
 
-/// How many crops of a picture the network sees.
+/// How many crops of an image the network sees.
 pub(crate) fn crops(text: &str) -> Result<usize, String> {
     match text {
         "1" => Ok(1),

@@ -59,7 +59,7 @@ fn text(inspection: &Inspection) -> String {
         text += &format!("cannot be used: {}\n", output::name(trouble));
     }
     if let Some(preprocess) = &inspection.preprocess {
-        text += &format!("pictures: {}\n", words(preprocess));
+        text += &format!("images: {}\n", words(preprocess));
     }
     for remark in &inspection.remarks {
         text += &format!("note: {}\n", output::name(remark));
@@ -67,7 +67,7 @@ fn text(inspection: &Inspection) -> String {
     text
 }
 
-/// How a picture becomes a tensor, in a line.
+/// How an image becomes a tensor, in a line.
 fn words(preprocess: &Preprocess) -> String {
     let resize = match preprocess.resize {
         Resize::ShortSide(side) => format!("short side to {side}"),
@@ -77,7 +77,7 @@ fn words(preprocess: &Preprocess) -> String {
     let channels = if preprocess.channels == Channels::Bgr { "BGR" } else { "RGB" };
     let mean = match &preprocess.mean {
         Mean::Channel(mean) => format!("{mean:?}"),
-        Mean::Image { size, .. } => format!("a mean picture of {size} x {size}"),
+        Mean::Image { size, .. } => format!("a mean image of {size} x {size}"),
     };
     let scale = if preprocess.scale == 1.0 { "0 to 255".into() } else { format!("times {}", preprocess.scale) };
     format!("{resize}, crop {}, {channels}, {scale}, minus {mean}, divided by {:?}", preprocess.crop, preprocess.std)

@@ -1,4 +1,4 @@
-//! `alexnet predict`: what a model sees in pictures.
+//! `alexnet predict`: what a model sees in images.
 
 use super::engine_args::{self, EngineArgs};
 use crate::{image_files, model_file, net_option, numbers, output};
@@ -20,10 +20,10 @@ pub(crate) struct Args {
     /// Images, or folders of images (at any depth)
     #[arg(required = true, value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
-    /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
+    /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
     crops: usize,
-    /// Answers for each picture, the most probable first
+    /// Answers for each image, the most probable first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = numbers::count)]
     top: usize,
     #[command(flatten)]
@@ -33,14 +33,14 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Pictures that are decoded and go through the network together.
+/// Images that are decoded and go through the network together.
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let files = image_files::expand(&args.pictures)?;
     let mut model = model_file::open(&args.model, args.net.as_deref())?;
-    // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
-    // convolutions' weights for Winograd even for one picture costs 15 ms.
+    // An image gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
+    // convolutions' weights for Winograd even for one image costs 15 ms.
     let batch = files.len().min(TOGETHER) * args.crops;
     let mut engine = args.machine.steady_engine_of(&mut model, batch)?;
     let (mut results, mut failed) = (Vec::new(), 0);
@@ -76,19 +76,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         output::print_json(&results)?;
     }
     if failed > 0 {
-        bail!("{failed} of {} pictures could not be read", files.len());
+        bail!("{failed} of {} images could not be read", files.len());
     }
     Ok(())
 }
 
-/// Decodes pictures side by side.
+/// Decodes images side by side.
 fn decode_all(paths: &[PathBuf]) -> Vec<Result<Image, String>> {
     let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
     std::thread::scope(|scope| {
         // Where the system starts no more threads, the image is decoded here.
         let start = |path| std::thread::Builder::new().spawn_scoped(scope, move || one(path)).map_err(|_| one(path));
         let threads: Vec<_> = paths.iter().map(|path| start(path)).collect();
-        let broken = |_| Err("the program failed on it; please report this picture".to_string());
+        let broken = |_| Err("the program failed on it; please report this image".to_string());
         threads.into_iter().map(|thread| thread.map_or_else(|done| done, |thread| thread.join().unwrap_or_else(broken))).collect()
     })
 }

@@ -12,7 +12,7 @@ use crate::told;
 
 const INFER: &str = "/v2/models/small/infer";
 
-/// Preprocessed pictures and their logits.
+/// Preprocessed images and their logits.
 fn tensors(running: &Running, pictures: &[Vec<u8>]) -> (Vec<f32>, Vec<f32>) {
     let model = weights::open(&running.model, None).unwrap();
     let (mut images, mut logits) = (Vec::new(), Vec::new());
@@ -90,7 +90,7 @@ fn tensors_get_the_engines_logits_to_the_last_bit() {
             })
             .collect();
         assert_eq!(values[..n * 3], probabilities);
-        // The same pictures as files.
+        // The same images as files.
         let mut files = Vec::new();
         pictures.iter().for_each(|p| files.extend([&(p.len() as u32).to_le_bytes()[..], p].concat()));
         let head = json!({

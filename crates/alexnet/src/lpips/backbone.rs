@@ -77,6 +77,6 @@ fn beginning(net: &Net) -> Option<Net> {
             (*weight_init, *bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
         }
     }
-    // Pictures of any size are compared.
+    // Images of any size are compared.
     Some(Net { name: "trunk".into(), image_size: 224, layers })
 }

@@ -1,5 +1,5 @@
 //! The figures of the Python package `lpips` (`tools/check_lpips.py golden`), with its own heads, `alex.pth` (BSD-2, see
-//! `alex.LICENSE`), on a trunk and pictures from a formula.
+//! `alex.LICENSE`), on a trunk and images from a formula.
 
 use super::*;
 use crate::image::Preprocess;
@@ -52,7 +52,7 @@ fn model(name: &str) -> Model {
     }
 }
 
-/// A picture and the same with noise.
+/// An image and the same with noise.
 fn pictures(k: usize, rows: usize, columns: usize) -> [Image; 2] {
     let bytes = |seed: u64| -> Vec<f32> {
         uniform(seed, rows * columns * 3, 1.0).into_iter().map(|v| ((v + 1.0) * 127.99).floor()).collect()
@@ -100,7 +100,7 @@ fn what_cannot_be_compared_is_told() {
     let sizes = complaint(&mut lpips, picture(40, 50), picture(50, 40));
     assert!(sizes.contains("50 x 40 pixels and 40 x 50") && sizes.contains("--size"), "{sizes}");
     let small = complaint(&mut lpips, picture(30, 31), picture(30, 31));
-    assert!(small.contains("larger pictures"), "{small}");
+    assert!(small.contains("larger images"), "{small}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("heads.safetensors");
     let written = crate::weights::write(&path, &model("paddle"));

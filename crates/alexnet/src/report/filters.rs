@@ -24,7 +24,7 @@ const MOST: usize = 256;
 /// What lies between kernels.
 const GROUND: u8 = 128;
 
-/// The first layer, if it is a convolution of whole pictures: name, kernels, rows and columns of a kernel.
+/// The first layer, if it is a convolution of whole images: name, kernels, rows and columns of a kernel.
 fn first(net: &Net) -> Option<(&str, usize, usize)> {
     let layer = net.layers.first()?;
     match layer.op {
@@ -79,7 +79,7 @@ impl Filters {
         Filters::of(&model.net, model.preprocess.channels, model.tensors.get(&format!("{name}.weight"))?)
     }
 
-    /// The kernels as a picture, a pixel a weight.
+    /// The kernels as an image, a pixel a weight.
     pub fn picture(&self) -> &Image {
         &self.picture
     }

@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     output::say(&format!("this machine: {flops:.0} GFLOP/s of multiply-adds in registers, {read:.1} GB/s read from memory\n"));
     output::print(&table(&rows, &sums, &limits))?;
     output::say(&format!(
-        "\n{rate:.1} pictures a second; peak memory of the process {}\n\
+        "\n{rate:.1} images a second; peak memory of the process {}\n\
          GFLOP/s: two for each multiply-add of the direct formula, so Winograd's may pass the peak. GB/s: of the bytes that must\n\
          be read and written at least once; a step is near its limit when either share is near 100 %.",
         memory::told(peak_memory)

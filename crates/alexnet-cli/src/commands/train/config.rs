@@ -29,7 +29,7 @@ pub(super) fn anew(args: &Args, start: Option<&Model>) -> anyhow::Result<Config>
         bail!("--labels, --label-order: they are about the model of --from; give one, or leave them out");
     }
     if args.data().is_none() && args.val.is_some() {
-        bail!("--val without --data: the built-in set has validation pictures of its own");
+        bail!("--val without --data: the built-in set has validation images of its own");
     }
     let val_share = args.val_share.unwrap_or(0.1);
     if !(0.0..1.0).contains(&val_share) {
@@ -97,15 +97,15 @@ pub(super) fn small_set(args: &Args, config: &mut Config, train: usize, validati
     true
 }
 
-/// How many parts of up to --micro-batch pictures a batch has.
+/// How many parts of up to --micro-batch images a batch has.
 fn micro_batches(args: &Args, recipe: &Recipe) -> Option<usize> {
     args.micro_batch.map(|most| recipe.batch.div_ceil(most))
 }
 
-/// Most views of each picture where layers at the beginning are frozen.
+/// Most views of each image where layers at the beginning are frozen.
 const VIEWS: usize = 8;
 
-/// How fast each layer of a new run's net learns, by the net's own names, and how often its pictures change. `head` tells which
+/// How fast each layer of a new run's net learns, by the net's own names, and how often its images change. `head` tells which
 /// classes the model of --from knows.
 pub(super) fn layer_rates(args: &Args, recipe: &mut Recipe, net: &Net, head: Option<&HeadMapping>) -> anyhow::Result<()> {
     // A head that knows its classes needs no haste.
@@ -168,7 +168,7 @@ fn told(args: &Args, net: &Net, before: &BTreeMap<String, f64>) -> anyhow::Resul
     Ok(rates)
 }
 
-/// Settings of a run that goes on: as they were. Options may repeat them, and say where the pictures are now.
+/// Settings of a run that goes on: as they were. Options may repeat them, and say where the images are now.
 pub(super) fn of_run(args: &Args, mut config: Config) -> anyhow::Result<Config> {
     const RUN: &str = "the run has";
     let recipe = &config.recipe;

@@ -1,4 +1,4 @@
-//! `alexnet train`: from pictures to a model.
+//! `alexnet train`: from images to a model.
 
 mod config;
 mod pace;
@@ -33,11 +33,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Rows and columns of the built-in set's pictures where --image-size is not given.
+/// Rows and columns of the built-in set's images where --image-size is not given.
 pub(crate) const BUILT_IN_IMAGE_SIZE: usize = 96;
 /// Passes over the built-in set where --epochs is not given: under three minutes on two cores.
 const BUILT_IN_EPOCHS: usize = 12;
-/// Seed of the built-in set, whatever the run's: runs of other seeds see the same pictures.
+/// Seed of the built-in set, whatever the run's: runs of other seeds see the same images.
 const BUILT_IN_SEED: u64 = 0;
 
 /// Whether this build can share a training among processes or devices.
@@ -59,13 +59,13 @@ pub(crate) struct Args {
     /// The same as --data PATH
     #[arg(value_name = "PATH", conflicts_with = "data")]
     images: Option<PathBuf>,
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: a built-in set, drawn by the program]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: a built-in set, drawn by the program]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
-    /// Validation pictures, likewise [default: a share of the training pictures]
+    /// Validation images, likewise [default: a share of the training images]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     val: Option<PathBuf>,
-    /// Share of the training pictures held out where --val is not given [default: 0.1; 0.2 with --recipe quick where fewer than 640 would be left to train with]
+    /// Share of the training images held out where --val is not given [default: 0.1; 0.2 with --recipe quick where fewer than 640 would be left to train with]
     #[arg(long, value_name = "SHARE", conflicts_with = "val", value_parser = numbers::share, help_heading = "Data")]
     val_share: Option<f64>,
     /// The network; `alexnet nets` lists them. With --from: which one FILE is, where it does not tell [default: torchvision]
@@ -74,10 +74,10 @@ pub(crate) struct Args {
     /// How it is trained: quick, simple, finetune, paper, original, caffe, torchvision or large-batch [default: quick; finetune with --from]
     #[arg(long, value_name = "NAME", help_heading = "Recipe")]
     recipe: Option<String>,
-    /// Passes over the pictures [default: the recipe's; 12 for the built-in set]
+    /// Passes over the images [default: the recipe's; 12 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
-    /// Pictures in a step [default: the recipe's]
+    /// Images in a step [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
     /// Learning rate at the beginning [default: the recipe's]
@@ -100,7 +100,7 @@ pub(crate) struct Args {
     /// [default: 1, and 10 for a head with new classes in the recipe finetune]
     #[arg(long, value_name = "LAYERS=X,...", help_heading = "Recipe")]
     lr_times: Option<String>,
-    /// After how many epochs the pictures' random changes come again; 0: never [default: with frozen layers at the beginning 8
+    /// After how many epochs the images' random changes come again; 0: never [default: with frozen layers at the beginning 8
     /// or half of the epochs, whichever is less, so that what these give can be kept; else 0]
     #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Recipe")]
     views: Option<usize>,
@@ -121,7 +121,7 @@ pub(crate) struct Args {
     /// Save the state this often within an epoch, in minutes
     #[arg(long, value_name = "MIN", default_value_t = 5.0, value_parser = numbers::minutes, help_heading = "Run")]
     save_every: f64,
-    /// What to do with a picture that cannot be read: list it in RUN/broken.txt and go on, or stop
+    /// What to do with an image that cannot be read: list it in RUN/broken.txt and go on, or stop
     #[arg(long, default_value = "skip", value_parser = ["skip", "stop"], help_heading = "Data")]
     on_bad: String,
     /// How the processes of a job share the work
@@ -133,7 +133,7 @@ pub(crate) struct Args {
     /// order. A step takes longer
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8", value_parser = numbers::blocks, help_heading = "Devices and ranks")]
     deterministic: Option<usize>,
-    /// Sum the gradients of each batch over parts of up to N pictures, which take less memory; the same result to rounding, but
+    /// Sum the gradients of each batch over parts of up to N images, which take less memory; the same result to rounding, but
     /// that batch normalisation sees one part at a time
     #[arg(long, value_name = "N", conflicts_with = "deterministic", value_parser = numbers::batch, help_heading = "Recipe")]
     micro_batch: Option<usize>,
@@ -159,7 +159,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     dist_args::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
-/// As one of several ranks. All of them have the same settings and pictures and hold the same state; the first one has the folder.
+/// As one of several ranks. All of them have the same settings and images and hold the same state; the first one has the folder.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let first = ranks.rank() == 0;
     parallel::check(args.parallel, &args.machine)?;
@@ -283,8 +283,8 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     Ok(())
 }
 
-/// Training and validation pictures, both with the training pictures' classes. With `own_split`, a validation split beside the training
-/// split becomes the setting `val`, unless that names other pictures.
+/// Training and validation images, both with the training images' classes. With `own_split`, a validation split beside the training
+/// split becomes the setting `val`, unless that names other images.
 pub(crate) fn pictures(
     config: &mut Config,
     own_split: bool,

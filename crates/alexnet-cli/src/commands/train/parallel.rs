@@ -16,7 +16,7 @@ pub(super) enum Parallel {
     Data,
     /// Convolutions likewise, but each holds a part of the fully connected layers' weights, which are never sent
     Hybrid,
-    /// Two processes, each of which has half of every layer for all pictures: the two GPUs of 2012
+    /// Two processes, each of which has half of every layer for all images: the two GPUs of 2012
     Towers,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn check(how: Parallel, machine: &EngineArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// This rank's engine, all parameters zero, for batches of up to `batch` pictures.
+/// This rank's engine, all parameters zero, for batches of up to `batch` images.
 pub(super) fn engine(
     machine: &EngineArgs,
     net: &Net,

@@ -91,7 +91,7 @@ impl ProgressPrinter {
         let millions = net.totals()?.parameters as f64 / 1e6;
         let recipe = &config.recipe;
         self.line(&format!(
-            "{} at {} pixels, {millions:.1} million parameters; {} pictures of {} classes, {} to validate",
+            "{} at {} pixels, {millions:.1} million parameters; {} images of {} classes, {} to validate",
             config.net,
             config.image_size,
             train.len(),
@@ -160,8 +160,7 @@ impl ProgressPrinter {
                 FrozenPlan::Nothing => String::new(),
                 FrozenPlan::Always(why) => format!("; computed in each step, since {why}"),
                 FrozenPlan::Keep { after, views, bytes } => {
-                    let views =
-                        if *views == 1 { "each picture gives".into() } else { format!("{views} views of each picture give") };
+                    let views = if *views == 1 { "each image gives".into() } else { format!("{views} views of each image give") };
                     format!("; what {views} up to {after} is computed once and kept, {:.1} MB in all", *bytes as f64 / 1e6)
                 }
                 FrozenPlan::NoRoom { bytes, room } => format!(
@@ -232,7 +231,7 @@ impl ProgressPrinter {
         } else if !self.quiet {
             let val = if row.val.is_some() { format!(" | {}", validated(row, self.classes)) } else { String::new() };
             self.line(&format!(
-                "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} pictures/s{}",
+                "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} images/s{}",
                 row.epoch,
                 self.epochs,
                 row.train_loss.unwrap_or(f64::NAN),
@@ -246,7 +245,7 @@ impl ProgressPrinter {
         }
     }
 
-    /// A row for programs; `speed` is the seconds of its training and pictures in one of them.
+    /// A row for programs; `speed` is the seconds of its training and images in one of them.
     fn row(&self, row: &EpochMetrics, best: bool, speed: Option<(f64, f64)>) {
         let val = |of: fn(&alexnet::train::state::Validation) -> f64| row.val.as_ref().map(of);
         self.line(
@@ -306,7 +305,7 @@ impl ProgressPrinter {
         };
         let broken = match state.broken.len() {
             0 => String::new(),
-            n => format!("; {n} pictures could not be read, see {}", folder.broken().display()),
+            n => format!("; {n} images could not be read, see {}", folder.broken().display()),
         };
         crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{broken}"));
         if traffic.ranks > 1 && !self.quiet {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Noisy squares, each class of its own colour; some pictures broken.
+/// Noisy squares, each class of its own colour; some images broken.
 struct Squares {
     classes: Vec<String>,
     names: Vec<String>,
@@ -138,10 +138,10 @@ fn it_learns_and_leaves_the_files_of_a_run() {
     names.sort();
     assert_eq!(names, [".lock", "best.safetensors", "config.toml", "last.safetensors", "metrics.csv", "state.safetensors"]);
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
-    // 72 pictures to train with, 9 steps an epoch.
+    // 72 images to train with, 9 steps an epoch.
     assert!(csv.lines().count() == 5 && csv.lines().nth(4).unwrap().starts_with("4,36,"), "{csv}");
 
-    // The model in the file does what the run said of it, also for pictures whose classes come in another order.
+    // The model in the file does what the run said of it, also for images whose classes come in another order.
     let model = weights::read(at.join("last.safetensors")).unwrap();
     let mut engine = Linear::new(SIZE, 3);
     model.load_into(&mut engine).unwrap();
@@ -274,7 +274,7 @@ fn other_pictures_or_recipes_do_not_go_on_with_a_run() {
     let message = other(Recipe { lr: 0.04, ..recipe() }, squares(90, &[]));
     assert!(message.contains("another recipe"), "{message}");
     let message = other(recipe(), squares(60, &[]));
-    assert!(message.contains("72 training pictures") && message.contains("48"), "{message}");
+    assert!(message.contains("72 training images") && message.contains("48"), "{message}");
     // As many, one of them renamed; and classes with other names.
     let renamed = |source: Arc<dyn Dataset>, from: &str, to: &str| -> Arc<dyn Dataset> {
         let rename = |text: &str| text.replace(from, to);
@@ -369,14 +369,14 @@ fn broken_pictures_are_listed_counted_and_left_out_or_stop_the_run() {
     let all: Vec<usize> = (0..90).collect();
     let ask = Ask { recipe: recipe(), source: squares(90, &all), options: options(), breaks_at: None, watch: &mut |_, _| {} };
     let message = train(&folder.path().join("all"), ask).unwrap_err().to_string();
-    assert!(message.contains("none of the training pictures"), "{message}");
+    assert!(message.contains("none of the training images"), "{message}");
 }
 
 #[test]
 fn without_validation_the_last_model_is_the_best() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("run");
-    // 6 pictures: a fifth of 2 a class is none. The first epoch is the best in training, at a rate that then spoils all.
+    // 6 images: a fifth of 2 a class is none. The first epoch is the best in training, at a rate that then spoils all.
     let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 9.0 };
     let recipe = Recipe { augment: Augmentation::None, lr: 30.0, schedule, ..recipe() };
     let mut seen = Vec::new();
@@ -408,7 +408,7 @@ fn the_paper_s_mean_picture_and_colour_noise_survive_a_stop() {
     run(&stopped, None);
     assert_same_run(&whole, &stopped);
     let model = weights::read(whole.join("best.safetensors")).unwrap();
-    let crate::image::Mean::Image { values, .. } = model.preprocess.mean else { panic!("no mean picture") };
+    let crate::image::Mean::Image { values, .. } = model.preprocess.mean else { panic!("no mean image") };
     assert!(values.iter().any(|&v| v != 0.0));
 }
 

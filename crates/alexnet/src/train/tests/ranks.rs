@@ -9,12 +9,12 @@ use crate::engine::cpu::{Cpu, Precision};
 use crate::engine::{Engine, init};
 use crate::net::{Net, Op, presets};
 
-/// 72 pictures in batches of 10 with a rest of 2, of which some ranks have none.
+/// 72 images in batches of 10 with a rest of 2, of which some ranks have none.
 fn recipe() -> Recipe {
     Recipe { batch: 10, drop_last: false, epochs: 3, ..super::recipe() }
 }
 
-/// One rank's part in the run in `at`; tells its ending and which pictures it was told to be broken.
+/// One rank's part in the run in `at`; tells its ending and which images it was told to be broken.
 fn rank(
     ranks: Arc<dyn Communicator>,
     blocks: Option<usize>,

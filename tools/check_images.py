@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Pictures prepared here against torchvision's evaluation transform and against Caffe's warp to 256, which is OpenCV's.
 
-    python tools/check_pictures.py target/release/alexnet target/release/examples/decode FOLDER
+    python tools/check_images.py target/release/alexnet target/release/examples/decode FOLDER
 
 Needs numpy, pillow, opencv-python-headless, torch and torchvision, the program, and the example (cargo build --release --example decode). Decoded and
 resized pictures lie within 2 levels in 99.9 % of values and never more than 8 apart; logits of a random torchvision net within
