@@ -38,7 +38,6 @@ pub mod quantize;
 pub mod report;
 pub mod selftest;
 pub mod tensorboard;
-pub mod text_file;
 pub mod train;
 pub mod weights;
 

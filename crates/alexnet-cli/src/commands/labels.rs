@@ -1,7 +1,7 @@
 //! `--labels` and `--label-order`: what a model's outputs are called, and which class folders they are.
 
 use alexnet::class_match::LabelOrder;
-use alexnet::text_file;
+use alexnet::files;
 use alexnet::weights::Model;
 use alexnet::weights::imagenet::{self, Order};
 use anyhow::{Context, bail};
@@ -64,7 +64,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<String>> {
     match synthetic(path) {
         Some(order) => Ok(order.names()),
         None => {
-            let text = text_file::read(path)?;
+            let text = files::read_text(path).map_err(|error| alexnet::Error::io(path, error))?;
             imagenet::read_labels(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
         }
     }

@@ -11,7 +11,7 @@ use super::sniff::{self, Content};
 use super::split_folders::Splits;
 use super::{Dataset, Demand, Opened, Split, is_picture};
 use crate::image::{Image, decode};
-use crate::{Error, Result, text_file};
+use crate::{Error, Result, files};
 
 /// Deeper folders within a class are an error: symbolic links may go in circles.
 const MAX_DEPTH: usize = 32;
@@ -64,7 +64,7 @@ pub(super) fn open_loose(root: &Path) -> Result<Opened> {
 
 /// The images that a text file names, a line each; empty lines are passed over.
 pub(super) fn of_list(path: &Path) -> Result<Arc<dyn Dataset>> {
-    let text = text_file::read(path)?;
+    let text = files::read_text(path).map_err(|error| Error::io(path, error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let pictures: Vec<_> = lines.map(|line| (line.to_string(), folder.join(line))).collect();

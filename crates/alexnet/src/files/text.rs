@@ -1,6 +1,7 @@
-//! Text files that people and other programs write: lists of images, names of classes.
+//! Text files that people and other programs write: lists of images, names of classes, settings.
 
-use crate::{Error, Result, files};
+use super::regular::read_named;
+use std::io;
 use std::path::Path;
 
 /// A larger file is refused: a list of ten million images has about 500 MB.
@@ -9,10 +10,11 @@ const MAX_BYTES: u64 = 1 << 30;
 /// Reads a text file whole. A byte-order mark is removed; UTF-16, which PowerShell writes, is understood where it has one.
 ///
 /// # Errors
-/// When it cannot be read, is not a regular file (a pipe would be waited for without end), or is not text.
-pub fn read(path: &Path) -> Result<String> {
-    let bytes = files::read_regular(path, MAX_BYTES).map_err(|error| Error::io(path, error))?;
-    decode(bytes).ok_or_else(|| Error::file(path, "not text in UTF-8; save it as UTF-8"))
+/// When it cannot be read, has more than 1 GiB, is not text, or is neither a regular file nor what the shell has opened already
+/// (`<(command)`, `/dev/stdin`): any other pipe would be waited for without end.
+pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
+    let bytes = read_named(path.as_ref(), MAX_BYTES)?;
+    decode(bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "this is not UTF-8 text; save it as UTF-8"))
 }
 
 fn decode(bytes: Vec<u8>) -> Option<String> {
