@@ -1,7 +1,7 @@
 //! `--model`: a model file of any format, and what of it was left aside.
 
 use crate::output;
-use alexnet::weights::{self, Model};
+use alexnet::formats::{self, Model};
 use anyhow::bail;
 use std::path::Path;
 
@@ -28,12 +28,12 @@ pub(crate) fn finite(path: &Path, model: &Model) -> anyhow::Result<()> {
 
 /// As [`open`], whatever its values are.
 pub(crate) fn open_as_it_is(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
-    Ok(with_notes(path, weights::open_with_notes(path, net)?))
+    Ok(with_notes(path, formats::load_with_notes(path, net)?))
 }
 
 /// As [`open_as_it_is`], for training to begin from: the model may lack its last layer.
 pub(crate) fn open_for_finetuning(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
-    Ok(with_notes(path, weights::open_for_finetuning(path, net)?))
+    Ok(with_notes(path, formats::load_for_finetuning(path, net)?))
 }
 
 fn with_notes(path: &Path, (model, notes): (Model, Vec<String>)) -> Model {

@@ -81,7 +81,7 @@ mod job {
         let [data, hybrid, towers] = ["data", "hybrid", "towers"].map(|how| {
             let run = folder.path().join(how);
             let end = train(2, &run, &["--max-steps", "3", "--parallel", how]);
-            let model = alexnet::weights::read(run.join("last.safetensors")).expect("a model");
+            let model = alexnet::formats::read(run.join("last.safetensors")).expect("a model");
             (end["bytes_per_step"].as_f64().expect("a number"), model)
         });
         for (how, (sent, model)) in [("hybrid", hybrid), ("towers", towers)] {

@@ -3,9 +3,9 @@
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Engine, init};
+use alexnet::formats::{self, Model};
 use alexnet::image::Preprocess;
 use alexnet::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use alexnet::weights::{self, Model};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -31,13 +31,13 @@ fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
     let net = Net { name: "small".into(), image_size: 24, layers };
     let mut engine = Cpu::new(&net, 1, 1).expect("a net");
     init::initialise(&mut engine, 1).expect("weights");
-    let names = weights::parameters(&net).expect("parameters").into_iter().map(|(name, _)| name);
+    let names = formats::parameters(&net).expect("parameters").into_iter().map(|(name, _)| name);
     let tensors = names.map(|name| (name.clone(), engine.parameter(&name).expect("a parameter").into())).collect();
     let classes = ["cat", "dog", "bird"].map(String::from).to_vec();
     let preprocess = Preprocess::for_net(&net);
     let (recipe, ranges) = (serde_json::Value::Null, Default::default());
     let model = folder.join("last.safetensors");
-    weights::write(&model, &Model { net, preprocess, classes, recipe, ranges, tensors }).expect("a file");
+    formats::write(&model, &Model { net, preprocess, classes, recipe, ranges, tensors }).expect("a file");
     let picture = folder.join("p.bmp");
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);

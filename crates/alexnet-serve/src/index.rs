@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use alexnet::features::{Pictures, Provenance, Table, Taken};
 use alexnet::image::{Image, Preprocess};
 use alexnet::net::Net;
-use alexnet::{Error, weights};
+use alexnet::{Error, formats};
 
 /// Features of images, and where the images are.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ impl Index {
         let about = &table.about;
         let taken = Taken::new(net, &about.layer, about.before_relu, about.pool)?;
         let own = Provenance {
-            model: weights::sha256(model)?,
+            model: formats::sha256(model)?,
             net: net.name.clone(),
             shape: taken.shape().to_vec(),
             preprocess: preprocess.clone(),

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alexnet::engine::Engine;
-use alexnet::weights::Model;
+use alexnet::formats::Model;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};

@@ -3,10 +3,10 @@
 use crate::engine::Engine;
 use crate::engine::cpu::{Cpu, Precision};
 use crate::eval::{log_probabilities, ranking};
+use crate::formats::{self, Model};
 use crate::image::{Image, Preprocess, decode};
 use crate::net::Net;
 use crate::predict::crop_tensors;
-use crate::weights::{self, Model};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -183,7 +183,7 @@ impl ClassifierBuilder {
         if !matches!(self.crops, 1 | 10) {
             return Err(Error::Invalid(format!("{} crops: must be 1 or 10", self.crops)));
         }
-        let mut model = weights::open(path, self.net.as_deref())?;
+        let mut model = formats::load(path, self.net.as_deref())?;
         let capacity = self.batch.saturating_mul(self.crops);
         let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision).batch_invariant();
         model.load_into(&mut engine)?;
@@ -251,9 +251,9 @@ impl From<PathBuf> for Input<'_> {
 mod tests {
     use super::*;
     use crate::draw::encode;
+    use crate::formats::parameters;
     use crate::net::{Op, presets};
     use crate::predict::predict;
-    use crate::weights::parameters;
 
     fn image(seed: u8) -> Image {
         let rgb = (0..70u32 * 90 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect();
@@ -280,7 +280,7 @@ mod tests {
         let classes = ["cat", "dog", "ship"].map(String::from).to_vec();
         let model = Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), tensors };
         let path = folder.join("model.safetensors");
-        weights::write(&path, &model).unwrap();
+        formats::write(&path, &model).unwrap();
         path
     }
 

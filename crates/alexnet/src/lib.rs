@@ -28,6 +28,7 @@ pub mod eval;
 pub mod explain;
 pub mod features;
 pub mod files;
+pub mod formats;
 pub mod image;
 pub mod lpips;
 pub mod memory;
@@ -39,7 +40,6 @@ pub mod report;
 pub mod selftest;
 pub mod tensorboard;
 pub mod train;
-pub mod weights;
 
 pub use classifier::{Classifier, Prediction, Predictions};
 pub use error::{Error, Result};

@@ -5,8 +5,8 @@
 //! core/util/event.proto, core/framework/summary.proto.
 
 use crate::draw::encode::png;
+use crate::formats::Message;
 use crate::image::Image;
-use crate::weights::Message;
 use crate::{Error, Result, files};
 use std::fs::{File, OpenOptions};
 use std::io::Write;

@@ -8,9 +8,9 @@ use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partitio
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::cpu::Precision;
 use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, StepStats, Update, init};
+use alexnet::formats;
 use alexnet::net::{Net, Op, presets};
 use alexnet::selftest::formula::uniform;
-use alexnet::weights;
 use std::sync::Arc;
 
 const CLASSES: usize = 6;
@@ -60,7 +60,7 @@ fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
 type Trained = (Vec<Vec<f32>>, Vec<StepStats>);
 
 fn outcome(engine: &dyn Engine, steps: Vec<StepStats>) -> Trained {
-    let names = weights::parameters(engine.net()).expect("a sound net");
+    let names = formats::parameters(engine.net()).expect("a sound net");
     let values = names.iter().flat_map(|(name, _)| [engine.parameter(name), engine.velocity(name)]);
     (values.map(|values| values.expect("a parameter")).collect(), steps)
 }

@@ -3,7 +3,7 @@
 use super::labels;
 use super::preprocess_args::PreprocessArgs;
 use crate::{model_file, net_option, output};
-use alexnet::weights::{self, Names, SaveOptions, imagenet};
+use alexnet::formats::{self, ExportOptions, Names, imagenet};
 use anyhow::Context;
 use std::path::PathBuf;
 
@@ -46,12 +46,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     args.pictures.apply(&mut model)?;
     let names = args.names.as_deref().map(|names| match (names, model.net.name.as_str()) {
         ("torchvision", _) => Names::Torchvision,
-        ("paddle", "tutorial-code" | "tutorial-text") => Names::Page,
+        ("paddle", "tutorial-code" | "tutorial-text") => Names::Tutorial,
         ("paddle", _) => Names::Paddle,
         _ => Names::Own,
     });
-    let options = SaveOptions { names, preprocess_in_graph: args.preprocess_in_graph };
-    let changes = weights::save(&args.to, &model, options)?;
+    let options = ExportOptions { names, preprocess_in_graph: args.preprocess_in_graph };
+    let changes = formats::export(&args.to, &model, options)?;
     if args.json {
         let (net, to) = (&model.net.name, args.to.to_string_lossy());
         return output::print_json(&serde_json::json!({ "net": net, "out": to, "changes": changes }));

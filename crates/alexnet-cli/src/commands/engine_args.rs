@@ -6,8 +6,8 @@ use alexnet::distributed::data_parallel::DataParallel;
 use alexnet::distributed::{Communicator, Partition};
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::Cpu;
+use alexnet::formats::Model;
 use alexnet::net::Net;
-use alexnet::weights::Model;
 use anyhow::bail;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use super::labels::Labels;
 use alexnet::data::{self, loader};
 use alexnet::distributed::{Communicator, Partition};
 use alexnet::eval::{self, Report};
-use alexnet::weights;
+use alexnet::formats;
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let start = Instant::now();
     // The notes are one rank's to tell.
     let (path, net) = (&args.model, args.net.as_deref());
-    let mut model = if ranks.rank() == 0 { model_file::open_as_it_is(path, net)? } else { weights::open(path, net)? };
+    let mut model = if ranks.rank() == 0 { model_file::open_as_it_is(path, net)? } else { formats::load(path, net)? };
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {

@@ -5,8 +5,8 @@ use crate::{data_set, model_file, net_option, numbers, output, progress};
 use alexnet::data::{Dataset, loader};
 use alexnet::engine::Engine;
 use alexnet::features::{Pool, Provenance, Taken, Writer, extract};
+use alexnet::formats;
 use alexnet::image::Preprocess;
-use alexnet::weights;
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -129,7 +129,7 @@ impl Looker {
         let mut model = model_file::open(path, net)?;
         let taken = Taken::new(&model.net, asked.layer, asked.before_relu, asked.pool)?;
         let about = Provenance {
-            model: weights::sha256(path)?,
+            model: formats::sha256(path)?,
             net: model.net.name.clone(),
             layer: asked.layer.into(),
             before_relu: asked.before_relu,

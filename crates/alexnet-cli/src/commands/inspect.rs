@@ -2,9 +2,9 @@
 
 use crate::net_option;
 use crate::output::{self, Align};
+use alexnet::formats::{self, Inspection};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::with_commas;
-use alexnet::weights::{self, Inspection};
 use std::path::PathBuf;
 
 /// Options of `alexnet inspect`.
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let inspection = weights::inspect(&args.file, args.net.as_deref())?;
+    let inspection = formats::inspect(&args.file, args.net.as_deref())?;
     if args.json { output::print_json(&inspection) } else { output::print(&text(&inspection)) }
 }
 

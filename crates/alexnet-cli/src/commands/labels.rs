@@ -2,8 +2,8 @@
 
 use alexnet::class_match::LabelOrder;
 use alexnet::files;
-use alexnet::weights::Model;
-use alexnet::weights::imagenet::{self, Order};
+use alexnet::formats::Model;
+use alexnet::formats::imagenet::{self, Order};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};

@@ -2,9 +2,9 @@
 
 use super::engine_args::{self, EngineArgs};
 use crate::{image_files, model_file, net_option, numbers, output};
+use alexnet::formats::imagenet::with_word;
 use alexnet::image::{Image, decode};
 use alexnet::predict::{ClassScore, predict};
-use alexnet::weights::imagenet::with_word;
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! Options that say how images become a model's input, for files that do not tell.
 
 use crate::numbers;
+use alexnet::formats::{self, Model};
 use alexnet::image::{Channels, Mean, Preprocess};
 use alexnet::train::finetune::at_size;
-use alexnet::weights::{self, Model};
 use anyhow::{Context, bail};
 use std::path::Path;
 
@@ -96,7 +96,7 @@ fn picture(preprocess: &Preprocess, file: &str) -> anyhow::Result<Mean> {
     if file.contains(',') && !Path::new(file).exists() {
         bail!("--mean {file}: three numbers such as 104,117,123, or one, or a file");
     }
-    Ok(weights::read_mean(file)?)
+    Ok(formats::read_mean(file)?)
 }
 
 /// The same colours in the other order.

@@ -5,7 +5,7 @@ use crate::{data_set, model_file, numbers, output};
 use alexnet::data::{self, loader};
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::{Cpu, Precision};
-use alexnet::{quantize, weights};
+use alexnet::{formats, quantize};
 use anyhow::bail;
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ const KINDS: [Precision; 2] = [Precision::Int8, Precision::Int4];
 const BATCH: usize = 32;
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = weights::read(&args.model)?;
+    let mut model = formats::read(&args.model)?;
     model_file::finite(&args.model, &model)?;
     let out = args.out.clone().unwrap_or_else(|| args.model.with_extension("int8.safetensors"));
     if out == args.model {
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     model.load_into(&mut engine)?;
     let ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
     model.ranges = ranges.clone();
-    weights::write(&out, &model)?;
+    formats::write(&out, &model)?;
 
     // How often both have the same answer.
     let (mut seen, mut same) = (0, [0; KINDS.len()]);

@@ -6,9 +6,9 @@ use super::train;
 use crate::{data_set, numbers, output, progress};
 use alexnet::data::{self, Dataset, loader};
 use alexnet::eval::{self, Report};
+use alexnet::formats::{self, Model};
 use alexnet::report::{Evaluated, Filters, Page, REPORT, Run, newest_model};
 use alexnet::train::config::Config;
-use alexnet::weights::{self, Model};
 use alexnet::{engine, files};
 use anyhow::Context;
 use clap::ValueEnum;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let config = Config::read(&args.run.join("config.toml"))?;
     let out = args.out.clone().unwrap_or_else(|| args.run.join(REPORT));
     let path = newest_model(&args.run);
-    let model = path.as_deref().map(weights::read).transpose()?;
+    let model = path.as_deref().map(formats::read).transpose()?;
     let net = match &model {
         Some(model) => model.net.clone(),
         None => config.recipe.prepare(config.net()?),

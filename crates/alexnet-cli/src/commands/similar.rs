@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let about = &table.about;
     let asked = Asked { layer: &about.layer, before_relu: about.before_relu, pool: about.pool };
     // Told before anything of the index is believed of another model.
-    let found = alexnet::weights::sha256(&args.model)?;
+    let found = alexnet::formats::sha256(&args.model)?;
     if found != about.model {
         let (index, model) = (args.index.display(), args.model.display());
         bail!(

@@ -6,9 +6,9 @@ use alexnet::draw::encode;
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::{Cpu, Ranges};
 use alexnet::engine::init;
+use alexnet::formats::{self, Model};
 use alexnet::image::{Preprocess, decode};
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use alexnet::weights::{self, Model};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -36,7 +36,7 @@ fn model(folder: &Path) -> PathBuf {
     let net = Net { name: "small".into(), image_size: 32, layers };
     let mut engine = Cpu::new(&net, 1, 1).expect("a sound net");
     init::initialise(&mut engine, 3).expect("a sound net");
-    let names = weights::parameters(&net).expect("a sound net").into_iter().map(|(name, _)| name);
+    let names = formats::parameters(&net).expect("a sound net").into_iter().map(|(name, _)| name);
     let tensors: BTreeMap<_, _> =
         names.map(|name| (name.clone(), engine.parameter(&name).expect("a parameter").into())).collect();
     let model = Model {
@@ -48,7 +48,7 @@ fn model(folder: &Path) -> PathBuf {
         net,
     };
     let path = folder.join("m.safetensors");
-    weights::write(&path, &model).expect("a writable folder");
+    formats::write(&path, &model).expect("a writable folder");
     path
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use alexnet::engine::cpu::{Cpu, Precision};
 use alexnet::engine::{Engine, init};
+use alexnet::formats::{self, Model, parameters};
 use alexnet::image::Preprocess;
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use alexnet::weights::{self, Model, parameters};
 use alexnet_serve::{Batching, Control, Engines, Error, Limits, ModelFile, Server, Settings};
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
         tensors,
         net,
     };
-    weights::write(path, &model).expect("a model file");
+    formats::write(path, &model).expect("a model file");
 }
 
 /// The processor's engine, on two threads.

@@ -13,16 +13,16 @@ mod similar;
 use std::io::Write;
 
 use alexnet::engine::cpu::Cpu;
+use alexnet::formats;
 use alexnet::image::{Image, decode};
 use alexnet::predict::predict;
-use alexnet::weights;
 use serde_json::{Value, json};
 
 use crate::client::{FORM, Running, answer, form, head, png};
 
 /// What `alexnet predict` says, as the server writes it.
 fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -> Vec<Value> {
-    let model = weights::open(&running.model, None).unwrap();
+    let model = formats::load(&running.model, None).unwrap();
     let mut engine = Cpu::new(&model.net, pictures.len() * crops, 1).unwrap().batch_invariant();
     model.load_into(&mut engine).unwrap();
     let pictures: Vec<Image> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();

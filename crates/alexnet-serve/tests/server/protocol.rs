@@ -2,9 +2,9 @@
 
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::Cpu;
+use alexnet::formats;
 use alexnet::image::decode;
 use alexnet::predict::{crop_tensors, top_k};
-use alexnet::weights;
 use serde_json::{Value, json};
 
 use crate::client::{Running, SIZE, png};
@@ -14,7 +14,7 @@ const INFER: &str = "/v2/models/small/infer";
 
 /// Preprocessed images and their logits.
 fn tensors(running: &Running, pictures: &[Vec<u8>]) -> (Vec<f32>, Vec<f32>) {
-    let model = weights::open(&running.model, None).unwrap();
+    let model = formats::load(&running.model, None).unwrap();
     let (mut images, mut logits) = (Vec::new(), Vec::new());
     pictures.iter().for_each(|p| crop_tensors(&decode::decode(p).unwrap(), &model.preprocess, 1, &mut images).unwrap());
     let mut engine = Cpu::new(&model.net, 4, 1).unwrap().batch_invariant();

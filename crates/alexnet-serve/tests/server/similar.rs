@@ -5,8 +5,8 @@ use std::path::Path;
 use alexnet::data::{self, loader};
 use alexnet::engine::cpu::Cpu;
 use alexnet::features::{Pool, Provenance, Taken, Writer, extract};
+use alexnet::formats;
 use alexnet::image::decode;
-use alexnet::weights;
 use alexnet_serve::IndexFile;
 use serde_json::json;
 
@@ -20,10 +20,10 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
         std::fs::create_dir_all(&class).unwrap();
         std::fs::write(class.join(format!("{i:02}.png")), png(30 + 5 * i, 300 - 20 * i, i)).unwrap();
     }
-    let file = weights::open(model, None).unwrap();
+    let file = formats::load(model, None).unwrap();
     let taken = Taken::new(&file.net, "conv2", false, Pool::Average).unwrap();
     let about = Provenance {
-        model: weights::sha256(model).unwrap(),
+        model: formats::sha256(model).unwrap(),
         net: file.net.name.clone(),
         layer: "conv2".into(),
         before_relu: false,

@@ -1,7 +1,7 @@
 //! NumPy's `.npy`: a magic number, the length of a header, the header as a Python dictionary, the numbers. After
 //! `numpy/lib/format.py`, version 1.0.
 
-use crate::weights::{Mapping, Values, write_values};
+use crate::formats::{Mapping, TensorData, write_values};
 use crate::{Error, Result};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -76,7 +76,7 @@ pub(super) fn write(out: &mut dyn Write, rows: usize, shape: &[usize], values: &
 }
 
 /// The numbers of a file of this very shape, left where they lie.
-pub(super) fn map(path: &Path, rows: usize, shape: &[usize]) -> Result<Values> {
+pub(super) fn map(path: &Path, rows: usize, shape: &[usize]) -> Result<TensorData> {
     let wanted = header(rows, shape);
     let (file, length) = crate::files::open_regular(path).map_err(|e| Error::io(path, e))?;
     let mut found = Vec::new();

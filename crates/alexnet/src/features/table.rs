@@ -1,8 +1,8 @@
 //! A table of features and what it is of.
 
 use super::{Pool, npy};
+use crate::formats::{TensorData, TensorFile};
 use crate::image::Preprocess;
-use crate::weights::{TensorFile, Values};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ pub struct Table {
     /// Their classes, where they lay in classes.
     pub labels: Vec<Option<String>>,
     /// `[pictures, about.width()]`, left in the mapped file.
-    pub rows: Values,
+    pub rows: TensorData,
 }
 
 /// What a sidecar holds beside the numbers.
@@ -145,7 +145,7 @@ impl Table {
     /// The same table in memory, so that its file may change.
     #[must_use]
     pub fn copied(mut self) -> Table {
-        self.rows = Values::from(self.rows.to_vec());
+        self.rows = TensorData::from(self.rows.to_vec());
         self
     }
 

@@ -3,7 +3,7 @@
 use super::table::{FEATURES, LABELS, NAMES, Sidecar, sidecar};
 use super::{Provenance, npy};
 use crate::files::{self, Sync, TempFile};
-use crate::weights::{Entry, Mapping, Values, write_tensors, write_values};
+use crate::formats::{Entry, Mapping, TensorData, write_tensors, write_values};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -129,7 +129,7 @@ fn nothing_else(beside: &Path) -> Result<()> {
     if ours { Ok(()) } else { Err(Error::file(beside, advice)) }
 }
 
-fn safetensors(path: &Path, about: &Provenance, names: &[String], labels: &[Option<String>], values: &Values) -> Result<()> {
+fn safetensors(path: &Path, about: &Provenance, names: &[String], labels: &[Option<String>], values: &TensorData) -> Result<()> {
     let json = |text: serde_json::Result<String>| text.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
     let metadata = BTreeMap::from([
         (FEATURES.to_string(), json(serde_json::to_string(about))?),

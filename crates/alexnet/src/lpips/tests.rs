@@ -2,10 +2,10 @@
 //! `alex.LICENSE`), on a trunk and images from a formula.
 
 use super::*;
+use crate::formats::{Model, parameters};
 use crate::image::Preprocess;
 use crate::net::{Op, presets};
 use crate::selftest::formula::uniform;
-use crate::weights::{Model, parameters};
 use std::path::PathBuf;
 
 const GOLDEN: &str = include_str!("golden.json");
@@ -103,7 +103,7 @@ fn what_cannot_be_compared_is_told() {
     assert!(small.contains("larger images"), "{small}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("heads.safetensors");
-    let written = crate::weights::write(&path, &model("paddle"));
+    let written = crate::formats::write(&path, &model("paddle"));
     assert!(written.is_ok() && Heads::read(&path).unwrap_err().to_string().contains("no linear heads"));
 }
 
@@ -115,12 +115,12 @@ fn heads_of_version_0_0_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alex.safetensors");
     let read = |first: &[[f32; 2]; 5]| {
-        let entry = |(i, &channels): (usize, &usize)| crate::weights::Entry {
+        let entry = |(i, &channels): (usize, &usize)| crate::formats::Entry {
             name: format!("lin{i}.model.1.weight"),
             shape: vec![1, channels, 1, 1],
         };
         let entries: Vec<_> = CHANNELS.iter().enumerate().map(entry).collect();
-        crate::weights::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
+        crate::formats::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
             let i = (0..5).find(|i| name.starts_with(&format!("lin{i}."))).unwrap();
             let mut values = vec![0.1; CHANNELS[i]];
             values[..2].copy_from_slice(&first[i]);
@@ -151,9 +151,9 @@ fn a_file_of_the_trunk_alone_is_enough() {
             |own: &str| layers.iter().zip(theirs).find_map(|(layer, name)| Some(format!("{name}{}", own.strip_prefix(layer)?)));
         let own: Vec<_> = parameters(&whole.net).unwrap();
         let entry =
-            |(name, shape): &(String, Vec<usize>)| crate::weights::Entry { name: name_of(name).unwrap(), shape: shape.clone() };
+            |(name, shape): &(String, Vec<usize>)| crate::formats::Entry { name: name_of(name).unwrap(), shape: shape.clone() };
         let entries: Vec<_> = own.iter().map(entry).collect();
-        crate::weights::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
+        crate::formats::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
             let (own, _) = own.iter().find(|(own, _)| name_of(own).as_deref() == Some(name)).unwrap();
             Ok(whole.tensors[own].to_vec().into())
         })

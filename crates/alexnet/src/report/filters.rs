@@ -3,10 +3,10 @@
 use super::html::data_uri;
 use crate::draw::encode::png_with_alpha;
 use crate::engine::init;
+use crate::formats;
 use crate::image::{Channels, Image};
 use crate::net::{Net, Op};
 use crate::train::config::Config;
-use crate::weights;
 use std::path::Path;
 
 /// Kernels of three channels, brought to 8 bits.
@@ -66,7 +66,7 @@ impl Filters {
     pub fn before(config: &Config, net: &Net, channels: Channels) -> Option<Filters> {
         let (name, ..) = first(net)?;
         let values = match &config.from {
-            Some(path) => weights::open(path, None).ok()?.tensors.get(&format!("{name}.weight"))?.to_vec(),
+            Some(path) => formats::load(path, None).ok()?.tensors.get(&format!("{name}.weight"))?.to_vec(),
             None => init::initial_values(net, 0, config.seed).ok()?.0,
         };
         Filters::of(net, channels, &values)
@@ -74,7 +74,7 @@ impl Filters {
 
     /// Those of a model file.
     pub fn in_model(path: &Path) -> Option<Filters> {
-        let model = weights::read(path).ok()?;
+        let model = formats::read(path).ok()?;
         let (name, ..) = first(&model.net)?;
         Filters::of(&model.net, model.preprocess.channels, model.tensors.get(&format!("{name}.weight"))?)
     }

@@ -2,8 +2,8 @@
 
 use crate::class_match::{LabelOrder, are_unnamed, match_model};
 use crate::engine::{Engine, init};
+use crate::formats::{Model, parameters};
 use crate::image::{Mean, Preprocess, Resize};
-use crate::weights::{Model, parameters};
 use crate::{Error, Result};
 
 /// Where the rows of the last layer come from.
@@ -118,9 +118,9 @@ pub fn init_from(engine: &mut dyn Engine, model: &Model, head: &HeadMapping, see
 mod tests {
     use super::*;
     use crate::engine::cpu::Cpu;
+    use crate::formats::imagenet;
     use crate::image::Preprocess;
     use crate::net::presets::by_name;
-    use crate::weights::imagenet;
 
     fn strings(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| name.to_string()).collect()

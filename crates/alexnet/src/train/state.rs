@@ -4,7 +4,7 @@ use super::image_lists::ImageLists;
 use super::recipe::Schedule;
 use crate::engine::{Engine, Update};
 use crate::eval::Report;
-use crate::weights::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
+use crate::formats::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -175,10 +175,10 @@ impl State {
     /// When the file cannot be written, or a parameter is not finite: the older state, which is sound, is then kept.
     pub fn write(&self, path: &Path, model: &Model, engine: &dyn Engine, rule: &Update) -> Result<()> {
         let json = serde_json::to_string(self).map_err(|e| Error::file(path, format!("the state cannot be written: {e}")))?;
-        let velocities = weights::parameters(&model.net)?.into_iter().filter(|(name, _)| rule.rates(name).is_some());
+        let velocities = formats::parameters(&model.net)?.into_iter().filter(|(name, _)| rule.rates(name).is_some());
         let entries = velocities.map(|(name, shape)| Entry { name: format!("{VELOCITY}{name}"), shape }).collect();
         let extra = Extra { state: Some(json), entries };
-        weights::write_from(path, model, extra, files::Sync::Disk, &mut |name| match name.strip_prefix(VELOCITY) {
+        formats::write_from(path, model, extra, files::Sync::Disk, &mut |name| match name.strip_prefix(VELOCITY) {
             Some(name) => engine.velocity(name).map(Cow::Owned),
             None => finite(engine, name),
         })
@@ -194,7 +194,7 @@ impl State {
             return Err(Error::file(path, "not the state of a training run"));
         };
         let state = serde_json::from_str(json).map_err(|e| Error::file(path, format!("its state cannot be understood: {e}")))?;
-        let other = weights::read_description(&file)?;
+        let other = formats::read_description(&file)?;
         if other.classes != model.classes {
             return Err(Error::file(path, other_classes(&other.classes, &model.classes)));
         }
@@ -206,7 +206,7 @@ impl State {
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
             return Err(Error::file(path, format!("was saved with another {what}; a run goes on only as it began")));
         }
-        for (name, shape) in weights::parameters(&model.net)? {
+        for (name, shape) in formats::parameters(&model.net)? {
             engine.set_parameter(&name, &file.read(&name, &shape)?)?;
             if rule.rates(&name).is_some() {
                 engine.set_velocity(&name, &file.read(&format!("{VELOCITY}{name}"), &shape)?)?;
@@ -237,7 +237,7 @@ pub fn description(path: &Path) -> Result<Model> {
     if file.text(METADATA_STATE).is_none() {
         return Err(Error::file(path, "not the state of a training run"));
     }
-    weights::read_description(&file)
+    formats::read_description(&file)
 }
 
 /// What the names of velocities begin with.
@@ -245,7 +245,7 @@ const VELOCITY: &str = "velocity.";
 
 /// Writes a model file from what an engine holds.
 pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn Engine, sync: files::Sync) -> Result<()> {
-    weights::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
+    formats::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
 }
 
 fn finite<'a>(engine: &dyn Engine, name: &str) -> Result<Cow<'a, [f32]>> {

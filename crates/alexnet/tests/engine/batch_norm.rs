@@ -5,9 +5,9 @@ use alexnet::distributed::hybrid::Hybrid;
 use alexnet::distributed::{BatchShard, DistributedEngine, Partition, SingleProcess};
 use alexnet::engine::cpu::Precision;
 use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update};
+use alexnet::formats;
 use alexnet::net::{Net, Pad, Rounding};
 use alexnet::selftest::formula::uniform;
-use alexnet::weights;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn rule(form: MomentumForm) -> Update {
 
 /// Every parameter and statistic, in order.
 fn names(net: &Net) -> Vec<String> {
-    weights::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
+    formats::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
 }
 
 fn all(engine: &dyn Engine) -> Vec<Vec<f32>> {

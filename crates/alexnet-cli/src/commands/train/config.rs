@@ -3,12 +3,12 @@
 use super::{Args, BUILT_IN_EPOCHS, BUILT_IN_IMAGE_SIZE};
 use crate::commands::labels;
 use alexnet::class_match::LabelOrder;
+use alexnet::formats::Model;
 use alexnet::net::{Net, presets};
 use alexnet::train::config::Config;
 use alexnet::train::finetune::HeadMapping;
 use alexnet::train::param_groups;
 use alexnet::train::recipe::{self, Augmentation, Recipe};
-use alexnet::weights::Model;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -20,13 +20,13 @@ use alexnet::data::{self, Dataset};
 use alexnet::distributed::{Communicator, Partition};
 use alexnet::engine::init;
 use alexnet::eval;
+use alexnet::formats::{self, Model};
 use alexnet::image::Preprocess;
 use alexnet::net::Net;
 use alexnet::train::config::Config;
 use alexnet::train::finetune::{self, HeadMapping};
 use alexnet::train::run_dir::RunDir;
 use alexnet::train::{OnDecodeError, StopReason, Trainer, TrainerOptions, loaders, state};
-use alexnet::weights::{self, Model};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -327,7 +327,7 @@ fn network(config: &Config, start: Option<&Model>, classes: usize) -> anyhow::Re
 
 /// A model that a run knows to be of a net; a file that tells so itself need not hear it.
 fn of_format(path: &Path, net: &str) -> anyhow::Result<Model> {
-    let open = |net| weights::open_for_finetuning(path, net).map(|(model, _)| model);
+    let open = |net| formats::load_for_finetuning(path, net).map(|(model, _)| model);
     let model = open(Some(net)).or_else(|_| open(None))?;
     if model.net.name != net {
         bail!("{}: the run began with a {net}, and this is a {}", path.display(), model.net.name);

@@ -13,7 +13,7 @@ use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
 use crate::data::{Dataset, hold_out};
 use crate::eval::{by_name, evaluate};
 use crate::image::Image;
-use crate::{Result, weights};
+use crate::{Result, formats};
 use alexnet_kernels::random::Key;
 use std::path::Path;
 use std::sync::Arc;
@@ -142,14 +142,14 @@ fn it_learns_and_leaves_the_files_of_a_run() {
     assert!(csv.lines().count() == 5 && csv.lines().nth(4).unwrap().starts_with("4,36,"), "{csv}");
 
     // The model in the file does what the run said of it, also for images whose classes come in another order.
-    let model = weights::read(at.join("last.safetensors")).unwrap();
+    let model = formats::read(at.join("last.safetensors")).unwrap();
     let mut engine = Linear::new(SIZE, 3);
     model.load_into(&mut engine).unwrap();
     let (_, val) = hold_out(squares(90, &[]), 0.2);
     let loader = crate::data::loader::Loader::sequential(val, model.preprocess, true, Default::default()).unwrap();
     let report = evaluate(&mut engine, &loader, &model.classes, 10, &mut |_| true).unwrap();
     assert!(report.images == 18 && report.crops == 10 && report.top1 > 0.9, "{report:?}");
-    let state = weights::read(at.join("state.safetensors")).unwrap_err().to_string();
+    let state = formats::read(at.join("state.safetensors")).unwrap_err().to_string();
     assert!(state.contains("best.safetensors"), "{state}");
 }
 
@@ -233,7 +233,7 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
         let line = format!("0,0,,,,{:.6},{:.6},{:.6},0", val.loss, val.top1, val.top5);
         assert_eq!((csv.lines().nth(1), csv.lines().count()), (Some(line.as_str()), 6), "{csv}");
         // Best is the model as it was, or one that has learnt.
-        let best = weights::read(at("whole").join("best.safetensors")).unwrap();
+        let best = formats::read(at("whole").join("best.safetensors")).unwrap();
         let first = Linear::new(SIZE, 3);
         let name = "fc1.weight";
         let same = best.tensors[name].to_vec() == crate::engine::Engine::parameter(&first, name).unwrap();
@@ -255,7 +255,7 @@ fn most_steps_end_a_run_that_can_go_on() {
     let until = |steps| TrainerOptions { max_steps: Some(steps), ..options() };
     assert_eq!(plain(&straight, until(15)).unwrap(), StopReason::MaxSteps);
     assert_eq!(plain(&twice, until(4)).unwrap(), StopReason::MaxSteps);
-    weights::read(twice.join("best.safetensors")).unwrap();
+    formats::read(twice.join("best.safetensors")).unwrap();
     assert_eq!(plain(&twice, until(15)).unwrap(), StopReason::MaxSteps);
     assert_same_run(&straight, &twice);
     assert_eq!(plain(&straight, options()).unwrap(), StopReason::Done);
@@ -315,7 +315,7 @@ fn a_loss_that_is_no_number_stops_and_keeps_the_last_good_model() {
         message.contains("step 15 (epoch 2)") && message.contains("last.safetensors") && message.contains("--lr"),
         "{message}"
     );
-    weights::read(at.join("last.safetensors")).unwrap();
+    formats::read(at.join("last.safetensors")).unwrap();
     plain(&at, options()).unwrap();
     let early = folder.path().join("early");
     let message = run(&early, Some(0), options());
@@ -407,7 +407,7 @@ fn the_paper_s_mean_picture_and_colour_noise_survive_a_stop() {
     run(&stopped, Some(11));
     run(&stopped, None);
     assert_same_run(&whole, &stopped);
-    let model = weights::read(whole.join("best.safetensors")).unwrap();
+    let model = formats::read(whole.join("best.safetensors")).unwrap();
     let crate::image::Mean::Image { values, .. } = model.preprocess.mean else { panic!("no mean image") };
     assert!(values.iter().any(|&v| v != 0.0));
 }

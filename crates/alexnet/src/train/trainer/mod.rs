@@ -17,7 +17,7 @@ use crate::data::{Dataset, loader};
 use crate::distributed::{self, BatchShard, Communicator, SingleProcess};
 use crate::engine::{Batch, DropoutKey, Engine, Update};
 use crate::eval;
-use crate::weights::Model;
+use crate::formats::Model;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
