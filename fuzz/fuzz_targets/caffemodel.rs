@@ -1,4 +1,4 @@
-//! Caffe's NetParameter and its mean picture.
+//! Caffe's NetParameter and its mean image.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,6 +1,6 @@
 //! `--model`: a model file of any format, and what of it was left aside.
 
-use crate::out;
+use crate::output;
 use alexnet::formats::{self, Model};
 use anyhow::bail;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(crate) fn open_for_finetuning(path: &Path, net: Option<&str>) -> alexnet::Re
 
 fn with_notes(path: &Path, (model, notes): (Model, Vec<String>)) -> Model {
     for note in notes {
-        out::note(&format!("note: {}: {note}", path.display()));
+        output::note(&format!("note: {}: {note}", path.display()));
     }
     model
 }

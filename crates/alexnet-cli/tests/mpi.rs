@@ -10,7 +10,7 @@ mod job {
     /// One job at a time: ranks are slow enough by themselves.
     static TURN: Mutex<()> = Mutex::new(());
 
-    /// 20 million parameters; pictures of the built-in set.
+    /// 20 million parameters; images of the built-in set.
     const SMALL: [&str; 8] = ["--net", "original-145", "--image-size", "67", "--batch", "16", "--threads", "1"];
 
     fn mpirun(ranks: usize, arguments: &[&str]) -> Child {

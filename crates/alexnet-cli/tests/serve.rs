@@ -22,7 +22,7 @@ fn json(bytes: &[u8]) -> serde_json::Value {
     serde_json::from_slice(bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
 }
 
-/// A small model with a convolution and a linear layer, and a picture.
+/// A small model with a convolution and a linear layer, and an image.
 fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
     let (weight_init, bias_init, rounding) = (WeightInit::HeNormal, BiasInit::Constant(0.1), Rounding::Floor);
     let conv = Op::Conv { out: 40, kernel: 3, stride: 1, pad: Pad::all(1), groups: 1, rounding, weight_init, bias_init };
@@ -78,7 +78,7 @@ fn answers_are_those_of_predict_and_a_signal_in_the_middle_loses_none() {
     let (model, picture) = model_and_picture(folder.path());
     let named = format!("a={}", model.display());
     let (mut server, port) = start(&["--model", &named, "--model", model.to_str().expect("a plain path"), "--max-batch", "4"]);
-    let bytes = std::fs::read(&picture).expect("the picture");
+    let bytes = std::fs::read(&picture).expect("the image");
     // Taken before the signal, finished after it.
     let mut taken: Vec<TcpStream> = Vec::new();
     for i in 0..24 {

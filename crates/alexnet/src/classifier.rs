@@ -4,9 +4,9 @@ use crate::engine::Engine;
 use crate::engine::cpu::{Cpu, Precision};
 use crate::eval::{log_probabilities, ranking};
 use crate::formats::{self, Model};
-use crate::image::{Picture, Preprocess, decode};
+use crate::image::{Image, Preprocess, decode};
 use crate::net::Net;
-use crate::predict::inputs;
+use crate::predict::crop_tensors;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub enum Input<'a> {
     /// A JPEG, PNG, WebP, BMP or GIF file.
     File(PathBuf),
     /// An RGB image.
-    Image(&'a Picture),
+    Image(&'a Image),
 }
 
 /// A class with its probability.
@@ -139,10 +139,10 @@ impl Classifier {
 
     fn add_input(&self, image: &Input<'_>, crops: usize, tensor: &mut Vec<f32>) -> Result<()> {
         match image {
-            Input::Image(image) => inputs(image, &self.model.preprocess, crops, tensor),
+            Input::Image(image) => crop_tensors(image, &self.model.preprocess, crops, tensor),
             Input::File(path) => {
                 let image = decode::read(path).and_then(|bytes| decode::decode(&bytes)).map_err(|why| Error::file(path, why))?;
-                inputs(&image, &self.model.preprocess, crops, tensor)
+                crop_tensors(&image, &self.model.preprocess, crops, tensor)
             }
         }
     }
@@ -211,8 +211,8 @@ impl Predictions {
     }
 }
 
-impl<'a> From<&'a Picture> for Input<'a> {
-    fn from(image: &'a Picture) -> Self {
+impl<'a> From<&'a Image> for Input<'a> {
+    fn from(image: &'a Image) -> Self {
         Input::Image(image)
     }
 }
@@ -255,9 +255,9 @@ mod tests {
     use crate::net::{Op, presets};
     use crate::predict::predict;
 
-    fn image(seed: u8) -> Picture {
+    fn image(seed: u8) -> Image {
         let rgb = (0..70u32 * 90 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect();
-        Picture { width: 70, height: 90, rgb }
+        Image { width: 70, height: 90, rgb }
     }
 
     /// A small net of three classes with random parameters, as a file.
@@ -288,7 +288,7 @@ mod tests {
     fn files_and_images_alone_and_in_batches_have_the_same_answers() {
         let folder = tempfile::tempdir().unwrap();
         let model = model_file(folder.path());
-        let images: Vec<Picture> = (0..5).map(image).collect();
+        let images: Vec<Image> = (0..5).map(image).collect();
         let paths: Vec<PathBuf> = (0..5).map(|i| folder.path().join(format!("{i}.png"))).collect();
         images.iter().zip(&paths).for_each(|(image, path)| std::fs::write(path, encode::png(image)).unwrap());
         for crops in [1, 10] {

@@ -39,7 +39,6 @@ pub mod quantize;
 pub mod report;
 pub mod selftest;
 pub mod tensorboard;
-pub mod text_file;
 pub mod train;
 
 pub use classifier::{Classifier, Prediction, Predictions};

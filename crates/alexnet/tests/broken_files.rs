@@ -343,7 +343,7 @@ fn broken_tables_and_pictures_never_panic() {
     let plain = image::RgbImage::from_fn(33, 21, |x, y| image::Rgb([x as u8 * 7, y as u8 * 9, (x * y) as u8]));
     for format in [image::ImageFormat::Png, image::ImageFormat::Bmp, image::ImageFormat::Gif, image::ImageFormat::WebP] {
         let mut bytes = Vec::new();
-        plain.write_to(&mut std::io::Cursor::new(&mut bytes), format).expect("a picture");
+        plain.write_to(&mut std::io::Cursor::new(&mut bytes), format).expect("an image");
         assert!(decode::decode(&bytes).is_ok(), "{format:?}");
         for part in 0..64 {
             let _ = decode::decode(&bytes[..bytes.len() * part / 64]);

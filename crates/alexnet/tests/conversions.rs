@@ -29,12 +29,12 @@ fn model(preset: &str, size: usize) -> Model {
 fn a_pdparams_of_any_size_comes_back_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("m.pdparams");
-    for (preset, size) in [("paddle", 63), ("bvlc", 67), ("seed-code", 48)] {
+    for (preset, size) in [("paddle", 63), ("bvlc", 67), ("tutorial-code", 48)] {
         let mut model = model(preset, size);
         if preset == "bvlc" {
             let side = size + 9;
             let values = (0..3 * side * side).map(|i| i as f32 / 7.0).collect();
-            model.preprocess.mean = Mean::Picture { size: side, values: Arc::new(values), centre: true };
+            model.preprocess.mean = Mean::Image { size: side, values: Arc::new(values), centre: true };
         }
         formats::export(&path, &model, ExportOptions::default()).expect("a file");
         let back = formats::load(&path, None).expect(preset);

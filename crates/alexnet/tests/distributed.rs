@@ -170,7 +170,7 @@ fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
     let lars = Update { lr: 4.0, lars_trust: Some(0.01), ..rule() };
     for rule in [rule(), lars.clone()] {
         let expected = alone(&net, &rule);
-        // Micro-batches of up to four pictures.
+        // Micro-batches of up to four images.
         let parts = data_parallel(Arc::new(SingleProcess::default()), Some(3), &net, &rule);
         assert_near("a batch in parts", &parts, &expected);
         let ranks = in_process::run(2, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule));

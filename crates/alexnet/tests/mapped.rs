@@ -92,7 +92,7 @@ fn a_mapped_model_gives_the_same_for_any_number_of_pictures() {
 
     let images = uniform(99, 32 * 3 * SIZE * SIZE, 1.0);
     let some = |n: usize| &images[..n * 3 * SIZE * SIZE];
-    // 32 pictures need packed weights, so this engine never looks at weights in file order again.
+    // 32 images need packed weights, so this engine never looks at weights in file order again.
     let mut packed = engine(&model);
     let expected = logits(&mut packed, &images);
     assert!(expected.iter().any(|&value| value.abs() > 0.01), "logits worth comparing");
@@ -100,7 +100,7 @@ fn a_mapped_model_gives_the_same_for_any_number_of_pictures() {
         let mut engine = engine(model);
         let one = logits(&mut engine, some(1));
         for n in [1, 3, 16, 17, 32] {
-            assert_close(&logits(&mut engine, some(n)), &expected[..n * CLASSES], &format!("{n} pictures"));
+            assert_close(&logits(&mut engine, some(n)), &expected[..n * CLASSES], &format!("{n} images"));
         }
         if model.tensors["fc3.weight"].is_mapped() {
             assert_eq!(logits(&mut engine, some(1)), one, "the same way before and after a larger batch");

@@ -5,7 +5,7 @@ use alexnet::image::Preprocess;
 use alexnet::net::presets;
 use alexnet::selftest::formula::{pictures, set_parameters, uniform};
 use alexnet::formats::{self, Model, ExportOptions};
-use alexnet::{engine::Engine, image::Picture, predict::inputs};
+use alexnet::{engine::Engine, image::Image, predict::inputs};
 use anyhow::{Context, ensure};
 use tract_onnx::prelude::*;
 
@@ -53,7 +53,7 @@ fn compare(name: &str) -> anyhow::Result<()> {
 
     // The same with its preprocessing inside, from bytes.
     let rgb: Vec<u8> = uniform(9, 3 * size * size, 127.5).into_iter().map(|v| (v + 127.5) as u8).collect();
-    let picture = Picture { width: size, height: size, rgb };
+    let picture = Image { width: size, height: size, rgb };
     let mut given = model.preprocess.clone();
     // What the graph leaves to the caller: the crop's size is already there.
     given.resize = alexnet::image::Resize::ShortSide(size);

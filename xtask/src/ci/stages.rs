@@ -56,7 +56,7 @@ PATH="$run/prometheus/usr/bin:$PATH" "$run/venv/bin/python" crates/alexnet-serve
 "$alexnet" selftest
 for isa in portable avx2; do
     if [ "$isa" = portable ] || grep -qw "$isa" /proc/cpuinfo; then
-        ALEXNET_ISA=$isa "$alexnet" selftest --net seed-text
+        ALEXNET_ISA=$isa "$alexnet" selftest --net tutorial-text
         ALEXNET_ISA=$isa "$alexnet" selftest --net caffenet --convolutions winograd
     fi
 done
@@ -92,7 +92,7 @@ cargo test -p alexnet --features parquet --lib features
         // one line is one of these tests.
         script: r#"
 apt-get update -qq && apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
-cargo clippy -p alexnet-mpi -p alexnet-cli --features mpi,nccl --all-targets -- -D warnings
+cargo clippy -p alexnet-distributed -p alexnet-cli --features mpi,nccl --all-targets -- -D warnings
 cargo test -p alexnet-cli --features mpi,nccl --test mpi
 "#,
     },

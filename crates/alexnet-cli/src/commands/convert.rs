@@ -1,8 +1,8 @@
 //! `alexnet convert`: a model file from one format to another.
 
 use super::labels;
-use super::pictures::PictureOptions;
-use crate::{model_file, net_option, out};
+use super::preprocess_args::PreprocessArgs;
+use crate::{model_file, net_option, output};
 use alexnet::formats::{self, ExportOptions, imagenet};
 use alexnet::net::ParamNaming;
 use anyhow::Context;
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pictures: PictureOptions,
+    pictures: PreprocessArgs,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -49,11 +49,11 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let changes = formats::export(&args.to, &model, options)?;
     if args.json {
         let (net, to) = (&model.net.name, args.to.to_string_lossy());
-        return out::print_json(&serde_json::json!({ "net": net, "out": to, "changes": changes }));
+        return output::print_json(&serde_json::json!({ "net": net, "out": to, "changes": changes }));
     }
     if quiet {
         return Ok(());
     }
-    let changes: String = changes.iter().map(|change| format!("  {}\n", out::name(change))).collect();
-    out::print(&format!("{}: {}, {} classes\n{changes}", out::path(&args.to), model.net.name, model.classes.len()))
+    let changes: String = changes.iter().map(|change| format!("  {}\n", output::name(change))).collect();
+    output::print(&format!("{}: {}, {} classes\n{changes}", output::path(&args.to), model.net.name, model.classes.len()))
 }

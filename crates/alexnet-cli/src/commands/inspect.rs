@@ -1,7 +1,7 @@
 //! `alexnet inspect`: what a model file is.
 
 use crate::net_option;
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 use alexnet::formats::{self, Inspection};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::with_commas;
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let inspection = formats::inspect(&args.file, args.net.as_deref())?;
-    if args.json { out::print_json(&inspection) } else { out::print(&text(&inspection)) }
+    if args.json { output::print_json(&inspection) } else { output::print(&text(&inspection)) }
 }
 
 fn text(inspection: &Inspection) -> String {
@@ -34,7 +34,7 @@ fn text(inspection: &Inspection) -> String {
     }
     let mut text = format!("{}, {} bytes\n", inspection.format, with_commas(inspection.bytes));
     text += &format!("sha256 {}\n\n", inspection.sha256);
-    text += &out::table([Align::Left, Align::Left, Align::Left, Align::Left], &rows);
+    text += &output::table([Align::Left, Align::Left, Align::Left, Align::Left], &rows);
     text.push('\n');
     if let (Some(net), Some(size), Some(classes)) = (&inspection.net, inspection.image_size, inspection.classes) {
         text += &format!("net: {net}, {size} x {size} pixels, ");
@@ -42,31 +42,31 @@ fn text(inspection: &Inspection) -> String {
         let more = if classes > names.len() { ", ..." } else { "" };
         text += &match classes {
             0 => "without its last layer\n".into(),
-            _ => format!("{classes} classes ({}{more})\n", out::name(&names.join(", "))),
+            _ => format!("{classes} classes ({}{more})\n", output::name(&names.join(", "))),
         };
     }
     if let Some(order) = inspection.class_order {
         text += &format!("  its classes are {}\n", order.describe());
     }
     for why in &inspection.why {
-        text += &format!("  {}\n", out::name(why));
+        text += &format!("  {}\n", output::name(why));
     }
     if let Some(question) = &inspection.question {
-        text += &format!("open: {}\n", out::name(question));
+        text += &format!("open: {}\n", output::name(question));
     }
     if let Some(trouble) = &inspection.trouble {
-        text += &format!("cannot be used: {}\n", out::name(trouble));
+        text += &format!("cannot be used: {}\n", output::name(trouble));
     }
     if let Some(preprocess) = &inspection.preprocess {
-        text += &format!("pictures: {}\n", words(preprocess));
+        text += &format!("images: {}\n", words(preprocess));
     }
     for remark in &inspection.remarks {
-        text += &format!("note: {}\n", out::name(remark));
+        text += &format!("note: {}\n", output::name(remark));
     }
     text
 }
 
-/// How a picture becomes a tensor, in a line.
+/// How an image becomes a tensor, in a line.
 fn words(preprocess: &Preprocess) -> String {
     let resize = match preprocess.resize {
         Resize::ShortSide(side) => format!("short side to {side}"),
@@ -76,7 +76,7 @@ fn words(preprocess: &Preprocess) -> String {
     let channels = if preprocess.channels == Channels::Bgr { "BGR" } else { "RGB" };
     let mean = match &preprocess.mean {
         Mean::Channel(mean) => format!("{mean:?}"),
-        Mean::Picture { size, .. } => format!("a mean picture of {size} x {size}"),
+        Mean::Image { size, .. } => format!("a mean image of {size} x {size}"),
     };
     let scale = if preprocess.scale == 1.0 { "0 to 255".into() } else { format!("times {}", preprocess.scale) };
     format!("{resize}, crop {}, {channels}, {scale}, minus {mean}, divided by {:?}", preprocess.crop, preprocess.std)

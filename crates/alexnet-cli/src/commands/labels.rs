@@ -1,9 +1,9 @@
 //! `--labels` and `--label-order`: what a model's outputs are called, and which class folders they are.
 
 use alexnet::class_match::LabelOrder;
+use alexnet::files;
 use alexnet::formats::Model;
 use alexnet::formats::imagenet::{self, Order};
-use alexnet::text_file;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -61,17 +61,17 @@ pub(crate) fn apply(model: &mut Model, labels: Option<&Path>, order: Option<Labe
 
 /// A file's names, or a built-in list.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<String>> {
-    match built_in(path) {
+    match synthetic(path) {
         Some(order) => Ok(order.names()),
         None => {
-            let text = text_file::read(path)?;
+            let text = files::read_text(path).map_err(|error| alexnet::Error::io(path, error))?;
             imagenet::read_labels(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
         }
     }
 }
 
 /// The list that a word stands for.
-fn built_in(path: &Path) -> Option<Order> {
+fn synthetic(path: &Path) -> Option<Order> {
     match path.to_str() {
         Some("imagenet") => Some(Order::Sorted),
         Some("devkit") => Some(Order::Devkit),
@@ -81,6 +81,6 @@ fn built_in(path: &Path) -> Option<Order> {
 
 /// The same labels from any folder, so that a run can be resumed from another one.
 pub(crate) fn absolute(labels: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
-    let absolute = |path: &Path| if built_in(path).is_some() { Ok(path.to_path_buf()) } else { std::path::absolute(path) };
+    let absolute = |path: &Path| if synthetic(path).is_some() { Ok(path.to_path_buf()) } else { std::path::absolute(path) };
     Ok(labels.map(absolute).transpose()?)
 }

@@ -1,10 +1,10 @@
-//! `alexnet predict`: what a model sees in pictures.
+//! `alexnet predict`: what a model sees in images.
 
-use super::machine::{self, Machine};
-use crate::{image_files, model_file, net_option, numbers, out};
+use super::engine_args::{self, EngineArgs};
+use crate::{image_files, model_file, net_option, numbers, output};
 use alexnet::formats::imagenet::with_word;
-use alexnet::image::{Picture, decode};
-use alexnet::predict::{Guess, predict};
+use alexnet::image::{Image, decode};
+use alexnet::predict::{ClassScore, predict};
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 
@@ -20,27 +20,27 @@ pub(crate) struct Args {
     /// Images, or folders of images (at any depth)
     #[arg(required = true, value_name = "PICTURE")]
     pictures: Vec<PathBuf>,
-    /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
-    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops)]
+    /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
     crops: usize,
-    /// Answers for each picture, the most probable first
+    /// Answers for each image, the most probable first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = numbers::count)]
     top: usize,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON array instead of lines
     #[arg(long)]
     json: bool,
 }
 
-/// Pictures that are decoded and go through the network together.
+/// Images that are decoded and go through the network together.
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let files = image_files::expand(&args.pictures)?;
     let mut model = model_file::open(&args.model, args.net.as_deref())?;
-    // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
-    // convolutions' weights for Winograd even for one picture costs 15 ms.
+    // An image gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
+    // convolutions' weights for Winograd even for one image costs 15 ms.
     let batch = files.len().min(TOGETHER) * args.crops;
     let mut engine = args.machine.steady_engine_of(&mut model, batch)?;
     let (mut results, mut failed) = (Vec::new(), 0);
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 Err(why) => {
                     failed += 1;
-                    out::note(&format!("error: {}: {why}", path.display()));
+                    output::note(&format!("error: {}: {why}", path.display()));
                 }
             }
         }
@@ -66,35 +66,35 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             if args.json {
                 results.push(json(path, args.crops, &guesses, &model.classes));
             } else {
-                let label = |g: &Guess| with_word(&model.classes[g.index]);
-                let answers = guesses.iter().map(|g| format!("{} {:.1} %", out::name(&label(g)), g.probability * 100.0));
-                out::print(&format!("{}: {}\n", out::path(path), answers.collect::<Vec<_>>().join(", ")))?;
+                let label = |g: &ClassScore| with_word(&model.classes[g.index]);
+                let answers = guesses.iter().map(|g| format!("{} {:.1} %", output::name(&label(g)), g.probability * 100.0));
+                output::print(&format!("{}: {}\n", output::path(path), answers.collect::<Vec<_>>().join(", ")))?;
             }
         }
     }
     if args.json {
-        out::print_json(&results)?;
+        output::print_json(&results)?;
     }
     if failed > 0 {
-        bail!("{failed} of {} pictures could not be read", files.len());
+        bail!("{failed} of {} images could not be read", files.len());
     }
     Ok(())
 }
 
-/// Decodes pictures side by side.
-fn decode_all(paths: &[PathBuf]) -> Vec<Result<Picture, String>> {
+/// Decodes images side by side.
+fn decode_all(paths: &[PathBuf]) -> Vec<Result<Image, String>> {
     let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
     std::thread::scope(|scope| {
         // Where the system starts no more threads, the image is decoded here.
         let start = |path| std::thread::Builder::new().spawn_scoped(scope, move || one(path)).map_err(|_| one(path));
         let threads: Vec<_> = paths.iter().map(|path| start(path)).collect();
-        let broken = |_| Err("the program failed on it; please report this picture".to_string());
+        let broken = |_| Err("the program failed on it; please report this image".to_string());
         threads.into_iter().map(|thread| thread.map_or_else(|done| done, |thread| thread.join().unwrap_or_else(broken))).collect()
     })
 }
 
-fn json(path: &Path, crops: usize, guesses: &[Guess], classes: &[String]) -> serde_json::Value {
-    let guess = |g: &Guess| serde_json::json!({ "index": g.index, "label": classes[g.index], "probability": g.probability });
+fn json(path: &Path, crops: usize, guesses: &[ClassScore], classes: &[String]) -> serde_json::Value {
+    let guess = |g: &ClassScore| serde_json::json!({ "index": g.index, "label": classes[g.index], "probability": g.probability });
     serde_json::json!({
         "path": path.to_string_lossy(),
         "crops": crops,

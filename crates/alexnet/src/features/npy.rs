@@ -83,13 +83,13 @@ pub(super) fn map(path: &Path, rows: usize, shape: &[usize]) -> Result<TensorDat
     (&file).take(wanted.len() as u64).read_to_end(&mut found).map_err(|e| Error::io(path, e))?;
     // A file of another program may pad otherwise; then it has no sidecar of ours either.
     if found != wanted {
-        let message = format!("its header is not that of {rows} pictures of {shape:?}, as its .json says; make both anew");
+        let message = format!("its header is not that of {rows} images of {shape:?}, as its .json says; make both anew");
         return Err(Error::file(path, message));
     }
     let count = shape.iter().try_fold(rows, |all, &n| all.checked_mul(n));
     let bytes = count.and_then(|n| n.checked_mul(size_of::<f32>())).and_then(|n| n.checked_add(wanted.len()));
     if bytes.map(|bytes| bytes as u64) != Some(length) {
-        return Err(Error::file(path, format!("has {length} bytes, not those of {rows} pictures; copy it again")));
+        return Err(Error::file(path, format!("has {length} bytes, not those of {rows} images; copy it again")));
     }
     let values = Mapping::open(path, &file, length)?.values(wanted.len(), count.unwrap_or_default());
     values.ok_or_else(|| Error::file(path, "its numbers cannot be used where they lie on this machine"))

@@ -153,7 +153,7 @@ fn guess(taken: &Preprocess) -> String {
     let range = if taken.scale == 1.0 { "0 to 255" } else { "0 to 1" };
     let mean = match &taken.mean {
         Mean::Channel(mean) => format!("{mean:?}"),
-        Mean::Picture { .. } => "a mean picture".into(),
+        Mean::Image { .. } => "a mean picture".into(),
     };
     format!(
         "does not tell how pictures become its input; {order} of {range} less {mean}, divided by {:?}, is taken: where it is \

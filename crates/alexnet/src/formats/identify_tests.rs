@@ -60,7 +60,7 @@ fn names_tell_torchvision_paddle_and_the_tutorial_from_each_other() {
     for (net, names) in [
         ("torchvision", names_of("torchvision")),
         ("paddle", names_of("paddle")),
-        ("seed-code", names_of("seed-code")),
+        ("tutorial-code", names_of("tutorial-code")),
         ("slim", &ParamNaming::OWN),
     ] {
         for prefix in ["", "module.", "alexnet.", "_orig_mod.backbone."] {
@@ -269,9 +269,12 @@ fn a_net_without_its_last_layer_is_one_to_begin_from() {
         assert_eq!((model.tensors["fc8.weight"].len(), model.tensors["fc7.bias"].len()), (0, 4096));
         assert!(notes.iter().any(|note| note.contains("lacks classifier.6.weight")), "{notes:?}");
         // It begins a run like any other: with a new head.
-        let head =
-            crate::train::begin::Head::of(&model, &["a".to_string(), "b".to_string()], crate::class_match::LabelOrder::Unknown)
-                .unwrap();
+        let head = crate::train::finetune::HeadMapping::of(
+            &model,
+            &["a".to_string(), "b".to_string()],
+            crate::class_match::LabelOrder::Unknown,
+        )
+        .unwrap();
         assert_eq!(head.rows, [None, None]);
     });
 }

@@ -217,7 +217,7 @@ pub(crate) fn about(parsed: &ParsedFile, identity: &Identity, net: &Net) -> Resu
             format!("its preprocessing gives {0} x {0} pixels, its net takes {1} x {1}", preprocess.crop, net.image_size);
         return Err(Error::file(parsed.reader.path(), message));
     }
-    if let Mean::Picture { size, values, .. } = &mut preprocess.mean {
+    if let Mean::Image { size, values, .. } = &mut preprocess.mean {
         let mean = parsed.tensors.iter().find(|tensor| tensor.name == MEAN_TENSOR && tensor.shape == [3, *size, *size]);
         let mean = mean.ok_or_else(|| "names a mean picture that it does not hold".to_string());
         let read = mean.and_then(|mean| mean.values(&parsed.reader));

@@ -39,7 +39,7 @@ pub(super) fn advice(reader: &Reader) -> Option<String> {
 }
 
 fn picture(size: usize, values: Vec<f32>) -> ParseResult<Mean> {
-    Ok(Mean::Picture { size, values: Arc::new(values), centre: false })
+    Ok(Mean::Image { size, values: Arc::new(values), centre: false })
 }
 
 /// Rows of a square picture of three channels.

@@ -3,7 +3,7 @@
 use super::TensorData;
 use super::safetensors::{Entry, TensorFile, write_tensors};
 use crate::engine::Engine;
-use crate::engine::cpu::{Quantisation, Ranges};
+use crate::engine::cpu::{QuantParams, Ranges};
 use crate::image::{Mean, Preprocess};
 use crate::net::Net;
 use crate::{Error, Result, files};
@@ -21,7 +21,7 @@ const METADATA_RECIPE: &str = "recipe";
 const METADATA_INT8: &str = "int8";
 /// Key of what only the state of a training run has.
 pub(crate) const METADATA_STATE: &str = "state";
-/// Tensor of [`Mean::Picture`].
+/// Tensor of [`Mean::Image`].
 pub(super) const MEAN_TENSOR: &str = "preprocess.mean";
 
 /// A trained network, with everything needed to use it.
@@ -125,11 +125,11 @@ pub(crate) fn write_from<'a>(
     metadata.extend(extra.state.map(|state| (METADATA_STATE.to_string(), state)));
     let mut entries = extra.entries;
     entries.extend(parameters(&model.net)?.into_iter().map(|(name, shape)| Entry { name, shape }));
-    if let Mean::Picture { size, .. } = model.preprocess.mean {
+    if let Mean::Image { size, .. } = model.preprocess.mean {
         entries.push(Entry { name: MEAN_TENSOR.into(), shape: vec![3, size, size] });
     }
     write_tensors(path, &metadata, &entries, sync, &mut |name| match &model.preprocess.mean {
-        Mean::Picture { values, .. } if name == MEAN_TENSOR => Ok(Cow::Borrowed(values.as_slice())),
+        Mean::Image { values, .. } if name == MEAN_TENSOR => Ok(Cow::Borrowed(values.as_slice())),
         _ => values(name),
     })
 }
@@ -193,7 +193,7 @@ pub(crate) fn read_description(file: &TensorFile) -> Result<Model> {
         )));
     }
     match &mut preprocess.mean {
-        Mean::Picture { size, values, .. } => *values = Arc::new(file.read(MEAN_TENSOR, &[3, *size, *size])?),
+        Mean::Image { size, values, .. } => *values = Arc::new(file.read(MEAN_TENSOR, &[3, *size, *size])?),
         Mean::Channel(_) if file.shape(MEAN_TENSOR).is_some() => {
             return Err(fail("holds a mean picture that its preprocessing does not use".into()));
         }
@@ -213,7 +213,7 @@ fn read_ranges(file: &TensorFile, net: &Net) -> Result<Ranges> {
     if ranges.len() != layers.len() || !layers.iter().all(|name| ranges.get(name).is_some_and(|&(scale, _)| sound(scale))) {
         return Err(Error::file(file.path(), "its int8 ranges do not fit its net; quantise it again"));
     }
-    Ok(ranges.into_iter().map(|(name, (scale, zero))| (name, Quantisation { scale, zero })).collect())
+    Ok(ranges.into_iter().map(|(name, (scale, zero))| (name, QuantParams { scale, zero })).collect())
 }
 
 /// Whether a file's metadata were written by this program. Others use the key `net` as well, but for a name; whoever describes

@@ -203,7 +203,7 @@ fn dtype(pickle: &Pickle, value: Id) -> ParseResult<Dtype> {
 /// When the file cannot be written; one that stood there before is kept.
 fn write(path: &Path, export: &Export<'_>) -> Result<()> {
     let about = serde_json::to_string(&export.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
-    files::write_whole(path, |out| {
+    files::write_atomic(path, |out| {
         let mut pickle = Writer::begin(out, 4)?;
         pickle.raw(b"}(")?;
         for parameter in &export.parameters {

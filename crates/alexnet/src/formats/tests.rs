@@ -97,7 +97,7 @@ fn a_model_comes_back_and_gives_the_same_bytes_again() {
 fn the_mean_picture_travels_as_a_tensor() {
     let mut model = model();
     let values: Vec<f32> = (0..3 * 6 * 6).map(|i| i as f32 / 7.0).collect();
-    model.preprocess.mean = Mean::Picture { size: 6, values: Arc::new(values), centre: true };
+    model.preprocess.mean = Mean::Image { size: 6, values: Arc::new(values), centre: true };
     let (_folder, path) = written(&model);
     assert_eq!(read(&path).unwrap(), model);
 }
@@ -211,7 +211,7 @@ proptest! {
 
 #[test]
 fn ranges_of_int8_come_back_and_must_fit_the_net() {
-    let range = |scale, zero| crate::engine::cpu::Quantisation { scale, zero };
+    let range = |scale, zero| crate::engine::cpu::QuantParams { scale, zero };
     let mut model = model();
     model.ranges = [("conv1".into(), range(0.1f32.sqrt(), 117)), ("fc2".into(), range(1e-20, 0))].into();
     let (_folder, path) = written(&model);

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use std::path::Path;
 
 /// Three weights of the package's `v0.0/alex.pth`, a layer and a channel each. The keys and shapes of that file are those of 0.1,
-/// but it goes with pictures from -1 to 1 that are neither shifted nor scaled: taken for 0.1, it is wrong by some percent.
+/// but it goes with images from -1 to 1 that are neither shifted nor scaled: taken for 0.1, it is wrong by some percent.
 const OF_VERSION_0_0: [(usize, usize, f32); 3] = [(0, 1, 0.533_004_46), (3, 0, 0.115_015_42), (4, 0, 0.081_195_77)];
 
 /// A weight for each channel of each of the five layers.

@@ -112,7 +112,7 @@ mod tests {
         let named = |framework, net| ParamNaming::of_framework(framework, net).map(|naming| naming.layers[7]);
         assert_eq!(named("torchvision", "bvlc"), Some("classifier.6"));
         assert_eq!(named("paddle", "torchvision"), Some("_fc8"));
-        assert_eq!(named("paddle", "seed-text"), Some("fc3"));
+        assert_eq!(named("paddle", "tutorial-text"), Some("fc3"));
         assert_eq!((named("own", "paddle"), named("keras", "paddle")), (Some("fc8"), None));
         assert_eq!(ParamNaming::OWN.preset(), None);
     }

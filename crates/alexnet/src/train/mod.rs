@@ -4,19 +4,19 @@
 //! [`Trainer`] does the work, [`state`] is all that an interrupted run needs. Fine-tuning: [`begin`] takes a model's parameters,
 //! [`layers`] says how fast each layer learns, `frozen` keeps what those give that do not.
 
-pub mod begin;
 pub mod config;
-pub mod folder;
-mod frozen;
+mod feature_cache;
+pub mod finetune;
 pub mod image_lists;
-pub mod layers;
-pub mod prepare;
+pub mod loaders;
+pub mod param_groups;
 pub mod recipe;
+pub mod run_dir;
 pub mod state;
 mod trainer;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use frozen::Plan as FrozenPlan;
-pub use trainer::{Ending, Event, OnBad, Options, Traffic, Trainer};
+pub use feature_cache::Plan as FrozenPlan;
+pub use trainer::{CommStats, Event, OnDecodeError, StopReason, Trainer, TrainerOptions};

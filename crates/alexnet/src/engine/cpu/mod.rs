@@ -33,7 +33,7 @@ use alexnet_kernels::{layout, loss};
 pub use self::activations::Activations;
 pub use self::cost::Pass;
 use self::gradient_sink::{GradientBuffer, GradientSink};
-pub use self::int8::{Quantisation, Ranges};
+pub use self::int8::{QuantParams, Ranges};
 use self::parameters::Parameter;
 use self::plan::batch;
 pub use self::precision::Precision;

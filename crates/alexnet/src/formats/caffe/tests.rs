@@ -92,7 +92,7 @@ fn a_layer_longer_than_the_file_is_told() {
 fn a_mean_picture_is_read_and_other_shapes_refused() {
     let values: Vec<f32> = (0..12).map(|i| i as f32).collect();
     golden::with(&legacy([1, 3, 2, 2], &values), |path| match read_mean(path).unwrap() {
-        Mean::Picture { size, values: read, centre } => assert_eq!((size, &*read, centre), (2, &values, false)),
+        Mean::Image { size, values: read, centre } => assert_eq!((size, &*read, centre), (2, &values, false)),
         other => panic!("{other:?}"),
     });
     golden::with(&legacy([1, 1, 3, 4], &values), |path| {
@@ -105,7 +105,7 @@ fn a_mean_picture_is_read_and_other_shapes_refused() {
     npy.extend(header.into_bytes());
     npy.extend(values.iter().flat_map(|value| f64::from(*value).to_le_bytes()));
     golden::with(&npy, |path| match read_mean(path).unwrap() {
-        Mean::Picture { size, values: read, centre } => assert_eq!((size, &*read, centre), (2, &values, false)),
+        Mean::Image { size, values: read, centre } => assert_eq!((size, &*read, centre), (2, &values, false)),
         other => panic!("{other:?}"),
     });
     golden::with(&npy[..npy.len() - 1], |path| assert!(read_mean(path).unwrap_err().to_string().contains("95 bytes")));

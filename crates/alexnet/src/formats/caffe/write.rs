@@ -37,10 +37,10 @@ pub(crate) fn fed_by_caffe(model: &Model) -> Result<(Model, Option<String>)> {
     }
     let mean = match mean {
         Mean::Channel(mean) => Mean::Channel(order.map(|channel| mean[channel] / scale)),
-        Mean::Picture { size, values, centre } => {
+        Mean::Image { size, values, centre } => {
             let plane = size * size;
             let planes = order.iter().flat_map(|channel| &values[channel * plane..(channel + 1) * plane]);
-            Mean::Picture { size: *size, values: Arc::new(planes.map(|mean| mean / scale).collect()), centre: *centre }
+            Mean::Image { size: *size, values: Arc::new(planes.map(|mean| mean / scale).collect()), centre: *centre }
         }
     };
     let remark = format!("{name} now takes what Caffe feeds: BGR, 0 to 255 less {}", words(&mean));
@@ -53,7 +53,7 @@ pub(crate) fn fed_by_caffe(model: &Model) -> Result<(Model, Option<String>)> {
 fn words(mean: &Mean) -> String {
     match mean {
         Mean::Channel([blue, green, red]) => format!("{blue}, {green}, {red}"),
-        Mean::Picture { size, .. } => format!("its mean picture of {size} x {size}"),
+        Mean::Image { size, .. } => format!("its mean picture of {size} x {size}"),
     }
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
         let shape = Message::default().ints(1, [3, size as u64, size as u64]);
         net = net.message(MEAN, Message::default().values(5, mean).message(7, shape));
     }
-    files::write_whole(path, |out| net.write(out))
+    files::write_atomic(path, |out| net.write(out))
 }
 
 fn blob<'a>(written: &'a Written<'a>) -> Message<'a> {

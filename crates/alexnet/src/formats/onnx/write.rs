@@ -40,7 +40,7 @@ pub(crate) fn write(path: &Path, export: &Export<'_>, preprocess: bool) -> Resul
     for (key, text) in &export.metadata {
         model = model.message(14, Message::default().text(1, key).text(2, text));
     }
-    files::write_whole(path, |out| model.write(out))
+    files::write_atomic(path, |out| model.write(out))
 }
 
 /// The nodes that a net is written as, without constants: what a file of ours holds if nobody has changed it. `preprocess` is what
@@ -202,7 +202,7 @@ impl Graph<'_> {
                 self.then("Sub", &[&mean], "picture.centred", &[]);
             }
             // The picture that is fed is the centre crop: so is its mean.
-            Mean::Picture { size, values, .. } => {
+            Mean::Image { size, values, .. } => {
                 let crop = preprocess.crop;
                 let middle = || {
                     let window = crate::image::crop::centre(*size, *size, crop);

@@ -23,7 +23,7 @@ const PADDING: u16 = 0x4246;
 /// When the file cannot be written; one that stood there before is kept.
 pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
     let about = serde_json::to_vec(&export.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
-    files::write_whole(path, |out| {
+    files::write_atomic(path, |out| {
         let mut zip = ZipArchiveWriter::new(out);
         record(&mut zip, "data.pkl", &mut |out| names(out, &export.parameters))?;
         record(&mut zip, "byteorder", &mut |out| out.write_all(b"little"))?;

@@ -46,7 +46,7 @@ pub(crate) fn write_tensors<'a>(
     let mut entries: Vec<&Entry> = entries.iter().collect();
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     let mut failed = None;
-    let written = files::write_whole_with(path, sync, |out| {
+    let written = files::write_atomic_with(path, sync, |out| {
         out.write_all(&header(metadata, &entries)?)?;
         for entry in &entries {
             let tensor = values(&entry.name).and_then(|tensor| {

@@ -5,11 +5,12 @@
 //! misprint, which TF-slim follows and the others do not.
 
 use super::Preset;
-use super::rows::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
+use super::layer_dsl::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
 use crate::net::{BiasInit, DropoutStyle, Layer, Net, Op, ParamNaming, Rounding, WeightInit};
 
 pub(super) const TORCHVISION: Preset = Preset {
     name: "torchvision",
+    former_names: &[],
     about: "PyTorch's AlexNet, the one that most people mean: one tower, no normalisation",
     source: "pytorch/vision, torchvision/models/alexnet.py",
     build: torchvision,
@@ -18,6 +19,7 @@ pub(super) const TORCHVISION: Preset = Preset {
 
 pub(super) const PADDLE: Preset = Preset {
     name: "paddle",
+    former_names: &[],
     about: "Paddle's own: torchvision's maps, dropout that scales at inference",
     source: "PaddlePaddle/Paddle, python/paddle/vision/models/alexnet.py",
     build: paddle,
@@ -26,6 +28,7 @@ pub(super) const PADDLE: Preset = Preset {
 
 pub(super) const OWT: Preset = Preset {
     name: "owt",
+    former_names: &[],
     about: "\"One weird trick\" on one GPU: one tower with the 2012 code's normalisation",
     source: "akrizhevsky/cuda-convnet2, layers/layers-imagenet-1gpu.cfg; Krizhevsky 2014",
     build: owt,
@@ -34,6 +37,7 @@ pub(super) const OWT: Preset = Preset {
 
 pub(super) const SLIM: Preset = Preset {
     name: "slim",
+    former_names: &[],
     about: "TF-slim's alexnet_v2: no padding in conv1, 384 kernels in conv4, 5 x 5 before fc6",
     source: "tensorflow/models, research/slim/nets/alexnet.py",
     build: slim,
