@@ -1,13 +1,7 @@
-//! Writes files whole or not at all: beside, then renamed. Whoever looks, at any moment, sees the old file or the new one.
+//! Files written whole or not at all: beside, then renamed. Whoever looks, at any moment, sees the old file or the new one.
 //!
 //! A process that is killed leaves the file beside. Whoever writes it holds a lock on it, which ends with the process: so the next one
 //! that writes a file of the same name finds what is left over, and removes it.
-
-mod regular;
-mod text;
-
-pub use regular::{open_regular, read_regular};
-pub use text::read_text;
 
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -77,7 +71,7 @@ pub fn write_atomic_with(
 /// A file that is whole and has not taken its place yet, so that several can take theirs when all are whole. Dropped before, it
 /// is removed.
 #[derive(Debug)]
-pub(crate) struct TempFile {
+pub struct TempFile {
     path: PathBuf,
     part: PathBuf,
     sync: Sync,
@@ -90,11 +84,7 @@ impl TempFile {
     ///
     /// # Errors
     /// As [`write_atomic`].
-    pub(crate) fn write(
-        path: &Path,
-        sync: Sync,
-        write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
-    ) -> Result<TempFile> {
+    pub fn write(path: &Path, sync: Sync, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<TempFile> {
         let path = behind_links(path);
         let (file, part) = create_beside(&path).map_err(|e| explain(&path, e))?;
         let mut beside = TempFile { path, part, sync, file: None };
@@ -106,7 +96,7 @@ impl TempFile {
     ///
     /// # Errors
     /// What the system said.
-    pub(crate) fn take_place(mut self) -> Result<()> {
+    pub fn take_place(mut self) -> Result<()> {
         if cfg!(windows) {
             // There a lock keeps readers out, also under the new name.
             self.file = None;
@@ -154,7 +144,7 @@ pub fn remove_leftovers(folder: &Path) {
 }
 
 /// Whether a file of this name is one that is being written, or was when its process was killed: `.NAME.PROCESS-NUMBER.part`.
-pub(crate) fn is_leftover(name: &OsStr) -> bool {
+pub fn is_leftover(name: &OsStr) -> bool {
     of_part(&name.to_string_lossy()).is_some()
 }
 
@@ -258,7 +248,7 @@ fn sync_folder(path: &Path) {
 }
 
 /// Says what to do where the system's words alone do not.
-pub(crate) fn explain(path: &Path, error: io::Error) -> Error {
+pub fn explain(path: &Path, error: io::Error) -> Error {
     let advice = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no space left; free some, or write to another disk",
         io::ErrorKind::PermissionDenied if cfg!(windows) => {

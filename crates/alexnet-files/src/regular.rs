@@ -103,8 +103,6 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         assert!(open_regular(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
-        assert!(crate::files::read_text(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
-        assert!(crate::image::decode::read(&path).unwrap_err().contains("a named pipe, not a file"));
-        assert!(crate::formats::TensorFile::open(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
+        assert!(crate::read_text(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
     }
 }

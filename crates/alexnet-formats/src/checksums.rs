@@ -109,15 +109,15 @@ fn digest<D: Digest>(parsed: &ParsedFile) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::golden;
-    use crate::formats::reader::Reader;
-    use crate::formats::registry::FORMATS;
+    use crate::golden;
+    use crate::reader::Reader;
+    use crate::registry::FORMATS;
 
     #[test]
     fn checksums_are_those_of_the_standards() {
         golden::with(b"abc", |path| {
             let reader = Reader::open(path).unwrap();
-            let parsed = ParsedFile::new(reader, &crate::formats::caffe::Caffe, Default::default());
+            let parsed = ParsedFile::new(reader, &crate::caffe::Caffe, Default::default());
             let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
             assert_eq!(digest::<Sha256>(&parsed).unwrap(), sha256);
             assert_eq!(digest::<Sha1>(&parsed).unwrap(), "a9993e364706816aba3e25717850c26c9cd0d89d");
@@ -130,7 +130,7 @@ mod tests {
     fn every_known_file_is_for_a_preset_and_has_a_whole_checksum() {
         for known in ALL {
             assert!(FORMATS.iter().any(|format| format.framework() == known.framework), "{}", known.framework);
-            assert!(crate::net::presets::by_name(known.net).is_ok(), "{}", known.net);
+            assert!(alexnet_net::presets::by_name(known.net).is_ok(), "{}", known.net);
             let (digits, length) = match known.checksum {
                 Checksum::Sha256(digits) => (digits, 64),
                 Checksum::Sha256Begins(digits) => (digits, 8),

@@ -3,7 +3,7 @@
 
 use super::param_names::WRAPPERS;
 use super::reader::ParseResult;
-use crate::net::ParamNaming;
+use alexnet_net::ParamNaming;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Modules with weights below `classifier`, by what stands before it and by their first number: `classifier.6.1` is `["6", "1"]`.

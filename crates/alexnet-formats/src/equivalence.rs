@@ -1,7 +1,7 @@
 //! What of a net matters to its answers, so that a graph from a file can be held against the presets.
 
 use crate::Result;
-use crate::net::{Activation, DropoutStyle, Net, Op};
+use alexnet_net::{Activation, DropoutStyle, Net, Op};
 
 /// A layer as inference sees it: windows by where they begin and how many there are, whatever rounding and padding said so.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,7 +87,7 @@ pub(crate) fn same_answers(a: &Net, b: &Net) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::presets::{ALL, by_name};
+    use alexnet_net::presets::{ALL, by_name};
 
     #[test]
     fn presets_differ_in_their_answers_but_for_paddles_beginnings() {
@@ -106,7 +106,7 @@ mod tests {
         other.layers.retain(|l| !matches!(l.op, Op::Dropout { .. }));
         for layer in &mut other.layers {
             if let Op::MaxPool { rounding, .. } = &mut layer.op {
-                *rounding = crate::net::Rounding::Floor; // the same at 227 pixels
+                *rounding = alexnet_net::Rounding::Floor; // the same at 227 pixels
             }
         }
         assert!(same_answers(&net, &other));

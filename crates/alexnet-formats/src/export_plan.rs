@@ -3,10 +3,10 @@
 use super::equivalence::same_answers;
 use super::model::{Model, describe, parameters};
 use super::tensor_data::{LateValues, transposed};
-use crate::engine::cpu::Ranges;
-use crate::image::Mean;
-use crate::net::{Activation, DropoutStyle, Net, Op, ParamNaming, presets};
+use crate::quant_params::ActivationRanges;
 use crate::{Error, Result};
+use alexnet_net::Mean;
+use alexnet_net::{Activation, DropoutStyle, Net, Op, ParamNaming, presets};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -211,7 +211,7 @@ fn shallow(model: &Model) -> Model {
         classes: classes.clone(),
         recipe: recipe.clone(),
         // They are for the numbers that our own net sees, which others' may change.
-        ranges: Ranges::new(),
+        ranges: ActivationRanges::new(),
         tensors: BTreeMap::new(),
     }
 }

@@ -8,10 +8,10 @@ use super::model::parameters;
 use super::param_names::{Recognised, recognise, strays};
 use super::parsed::ParsedFile;
 use super::tensor::Tensor;
-use crate::image::{Channels, Mean, Preprocess};
-use crate::net::Net;
-use crate::net::presets::{ALL, by_name};
 use crate::{Error, Result};
+use alexnet_net::Net;
+use alexnet_net::presets::{ALL, by_name};
+use alexnet_net::{Channels, Mean, Preprocess};
 
 /// A parameter of the net found in a file.
 #[derive(Debug, Clone)]

@@ -10,9 +10,9 @@ use super::reader::Reader;
 use super::safetensors::{Entry, write_tensors};
 use super::tensor::{Dtype, Storage, Tensor};
 use super::{golden, parameters};
-use crate::files::Sync;
-use crate::net::presets::{by_name, find};
-use crate::net::{Net, ParamNaming};
+use alexnet_files::Sync;
+use alexnet_net::presets::{by_name, find};
+use alexnet_net::{Net, ParamNaming};
 use std::collections::BTreeMap;
 
 /// The names that this preset's parameters have where it comes from.
@@ -200,12 +200,12 @@ fn foreign_metadata_are_not_believed() {
         assert_eq!(parsed.metadata.keys().collect::<Vec<_>>(), ["format"]);
         let remark = &parsed.remarks[0];
         assert!(remark.contains("net, preprocess, classes, recipe") && remark.contains("another program"), "{remark}");
-        let why = crate::formats::load(path, Some("torchvision")).unwrap_err().to_string();
+        let why = crate::load(path, Some("torchvision")).unwrap_err().to_string();
         assert!(why.contains("not those of an AlexNet (features.0.weight"), "{why}");
     });
     // Their ONNX file is read by its graph.
     let theirs = [include_bytes!("golden/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
-    golden::with(&theirs, |path| assert_eq!(crate::formats::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
+    golden::with(&theirs, |path| assert_eq!(crate::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
 }
 
 /// torchvision's tensors, the layers of the classifier under other numbers.
@@ -268,14 +268,6 @@ fn a_net_without_its_last_layer_is_one_to_begin_from() {
         assert_eq!((model.net.name.as_str(), model.classes.len()), ("torchvision", 0));
         assert_eq!((model.tensors["fc8.weight"].len(), model.tensors["fc7.bias"].len()), (0, 4096));
         assert!(notes.iter().any(|note| note.contains("lacks classifier.6.weight")), "{notes:?}");
-        // It begins a run like any other: with a new head.
-        let head = crate::train::finetune::HeadMapping::of(
-            &model,
-            &["a".to_string(), "b".to_string()],
-            crate::class_match::LabelOrder::Unknown,
-        )
-        .unwrap();
-        assert_eq!(head.rows, [None, None]);
     });
 }
 
@@ -303,7 +295,7 @@ fn a_net_of_very_many_layers_is_refused() {
         let net = format!(r#"{{"name":"deep","image_size":8,"layers":[{}]}}"#, layers.join(","));
         let metadata = BTreeMap::from([("net".to_string(), net)]);
         write_tensors(path, &metadata, &[], Sync::Disk, &mut |_| Ok(Vec::new().into())).unwrap();
-        let why = crate::formats::load(path, None).unwrap_err().to_string();
+        let why = crate::load(path, None).unwrap_err().to_string();
         assert!(why.contains("20000 layers"), "{why}");
     });
 }

@@ -7,9 +7,9 @@ use super::load::{about, check, checksum, complete};
 use super::param_names::WITHOUT_HEAD;
 use super::parsed::ParsedFile;
 use super::tensor::Tensor;
-use crate::image::Preprocess;
-use crate::net::{Net, Op};
 use crate::{Error, Result};
+use alexnet_net::Preprocess;
+use alexnet_net::{Net, Op};
 use serde::Serialize;
 use std::path::Path;
 
@@ -153,8 +153,8 @@ fn takes_any_size(net: &Net) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::parameters;
-    use crate::net::presets::by_name;
+    use crate::parameters;
+    use alexnet_net::presets::by_name;
 
     #[test]
     fn a_net_is_said_to_take_any_size_where_no_parameter_depends_on_it() {

@@ -10,10 +10,10 @@ use super::parsed::ParsedFile;
 use super::safetensors::Safetensors;
 use super::tensor::Storage;
 use super::tensor_data::transposed;
-use crate::engine::cpu::Ranges;
-use crate::image::{Mean, Preprocess};
-use crate::net::Net;
+use crate::quant_params::ActivationRanges;
 use crate::{Error, Result};
+use alexnet_net::Net;
+use alexnet_net::{Mean, Preprocess};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -131,7 +131,7 @@ pub(crate) fn model_of(parsed: &ParsedFile, identity: &Identity) -> Result<Model
         tensors.insert(name.clone(), values.into());
     }
     let (preprocess, classes, recipe) = about(parsed, identity, &net)?;
-    Ok(Model { net, preprocess, classes, recipe, ranges: Ranges::new(), tensors })
+    Ok(Model { net, preprocess, classes, recipe, ranges: ActivationRanges::new(), tensors })
 }
 
 /// The net, if the file has its parameters in its shapes and bytes for them.

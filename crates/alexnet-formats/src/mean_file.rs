@@ -2,9 +2,9 @@
 
 use super::caffe;
 use super::reader::{ParseResult, Reader};
-use crate::features::read_npy;
-use crate::image::Mean;
+use crate::npy;
 use crate::{Error, Result};
+use alexnet_net::Mean;
 use std::io::Seek;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub fn read_mean(path: impl AsRef<Path>) -> Result<Mean> {
         if head == b"\x93NUMPY" {
             let mut file = reader.file();
             file.rewind().map_err(|e| e.to_string())?;
-            let (shape, values) = read_npy(&mut file, reader.length())?;
+            let (shape, values) = npy::read(&mut file, reader.length())?;
             return picture(square(&shape)?, values);
         }
         let tensor = caffe::mean_blob(&reader)?;

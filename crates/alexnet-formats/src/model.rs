@@ -2,11 +2,11 @@
 
 use super::TensorData;
 use super::safetensors::{Entry, TensorFile, write_tensors};
-use crate::engine::Engine;
-use crate::engine::cpu::{QuantParams, Ranges};
-use crate::image::{Mean, Preprocess};
-use crate::net::Net;
-use crate::{Error, Result, files};
+use crate::quant_params::{ActivationRanges, QuantParams};
+use crate::{Error, Result};
+use alexnet_files as files;
+use alexnet_net::Net;
+use alexnet_net::{Mean, Preprocess};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ const METADATA_RECIPE: &str = "recipe";
 /// Only in a quantised model: `{"conv1": [scale, zero], ...}`.
 const METADATA_INT8: &str = "int8";
 /// Key of what only the state of a training run has.
-pub(crate) const METADATA_STATE: &str = "state";
+pub const METADATA_STATE: &str = "state";
 /// Tensor of [`Mean::Image`].
 pub(super) const MEAN_TENSOR: &str = "preprocess.mean";
 
@@ -33,25 +33,15 @@ pub struct Model {
     pub preprocess: Preprocess,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
-    /// How it was trained, as [`crate::train::recipe::Recipe`] writes it; null if unknown.
+    /// How it was trained, as the library `alexnet` writes it (`train::recipe::Recipe`); null if unknown.
     pub recipe: serde_json::Value,
     /// What the bytes of each layer's input stand for in int8; empty where nobody has quantised the model.
-    pub ranges: Ranges,
+    pub ranges: ActivationRanges,
     /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
     /// linear [out, in] with in = channel, row, column.
     ///
     /// From [`read`] they are [`TensorData`] in the mapped file: reading a model copies nothing.
     pub tensors: BTreeMap<String, TensorData>,
-}
-
-impl Model {
-    /// Gives all parameters to an engine that runs the same net; where it can, it uses them where they lie.
-    ///
-    /// # Errors
-    /// From the engine, when the nets differ.
-    pub fn load_into(&self, engine: &mut dyn Engine) -> Result<()> {
-        self.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))
-    }
 }
 
 /// Names and shapes of a net's parameters, first layer to last: `conv1.weight`, `conv1.bias`, ... A batch norm's running statistics
@@ -105,16 +95,16 @@ pub(super) fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
 
 /// What the state of a training run holds beyond a model.
 #[derive(Debug, Default)]
-pub(crate) struct Extra {
+pub struct Extra {
     /// Text under [`METADATA_STATE`].
-    pub(crate) state: Option<String>,
+    pub state: Option<String>,
     /// Tensors beside the parameters.
-    pub(crate) entries: Vec<Entry>,
+    pub entries: Vec<Entry>,
 }
 
 /// Writes a file that says of itself what `model` says, and whose tensors `values` gives one at a time (`model.tensors`
 /// is not looked at).
-pub(crate) fn write_from<'a>(
+pub fn write_from<'a>(
     path: &Path,
     model: &'a Model,
     extra: Extra,
@@ -171,7 +161,7 @@ fn read_by(path: &Path, tensor: impl Fn(&TensorFile, &str, &[usize]) -> Result<T
 }
 
 /// Net, preprocessing, classes and recipe of a file, checked against each other; the parameters are not read.
-pub(crate) fn read_description(file: &TensorFile) -> Result<Model> {
+pub fn read_description(file: &TensorFile) -> Result<Model> {
     let path = file.path();
     let fail = |message: String| Error::file(path, message);
     if file.text(METADATA_NET).is_none() {
@@ -200,12 +190,12 @@ pub(crate) fn read_description(file: &TensorFile) -> Result<Model> {
         Mean::Channel(_) => {}
     }
     preprocess.check().map_err(fail)?;
-    let ranges = if file.text(METADATA_INT8).is_some() { read_ranges(file, &net)? } else { Ranges::new() };
+    let ranges = if file.text(METADATA_INT8).is_some() { read_ranges(file, &net)? } else { ActivationRanges::new() };
     Ok(Model { net, preprocess, classes, recipe, ranges, tensors: BTreeMap::new() })
 }
 
 /// What bytes stand for, of every layer with parameters and no other.
-fn read_ranges(file: &TensorFile, net: &Net) -> Result<Ranges> {
+fn read_ranges(file: &TensorFile, net: &Net) -> Result<ActivationRanges> {
     let ranges: BTreeMap<String, (f32, u8)> = part(file, METADATA_INT8)?;
     let layers: Vec<String> =
         parameters(net)?.into_iter().filter_map(|(name, _)| Some(name.strip_suffix(".weight")?.into())).collect();

@@ -2,7 +2,7 @@
 
 use super::format::Graph;
 use super::reader::ParseResult;
-use crate::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, Shape, WeightInit};
+use alexnet_net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, Shape, WeightInit};
 use std::collections::HashMap;
 
 /// Layers so far, and the tensors that are their parameters.

@@ -3,7 +3,7 @@
 use super::classifier::Classifiers;
 use super::reader::ParseResult;
 use super::tensor::{Dtype, Storage, Tensor};
-use crate::net::ParamNaming;
+use alexnet_net::ParamNaming;
 use std::collections::HashSet;
 
 /// A naming recognised in a file.
@@ -229,7 +229,7 @@ fn what_is_missing(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::tensor::{Dtype, Storage};
+    use crate::tensor::{Dtype, Storage};
 
     fn torchvision() -> &'static ParamNaming {
         ParamNaming::of_framework("torchvision", "torchvision").unwrap()

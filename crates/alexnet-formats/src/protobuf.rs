@@ -114,7 +114,7 @@ impl Field<'_> {
 
 /// A message to be written: short fields as bytes, weights as a note whose values are asked for while writing.
 #[derive(Default)]
-pub(crate) struct Message<'a> {
+pub struct Message<'a> {
     pieces: Vec<Piece<'a>>,
     length: u64,
 }
@@ -127,7 +127,7 @@ enum Piece<'a> {
 
 impl<'a> Message<'a> {
     /// A field of a whole number.
-    pub(crate) fn int(mut self, field: u32, number: u64) -> Self {
+    pub fn int(mut self, field: u32, number: u64) -> Self {
         let mut bytes = tag(field, 0);
         push_varint(&mut bytes, number);
         self.push(bytes);
@@ -135,7 +135,7 @@ impl<'a> Message<'a> {
     }
 
     /// A field of a float.
-    pub(crate) fn float(mut self, field: u32, number: f32) -> Self {
+    pub fn float(mut self, field: u32, number: f32) -> Self {
         let mut bytes = tag(field, 5);
         bytes.extend(number.to_le_bytes());
         self.push(bytes);
@@ -143,7 +143,7 @@ impl<'a> Message<'a> {
     }
 
     /// A field of a double.
-    pub(crate) fn double(mut self, field: u32, number: f64) -> Self {
+    pub fn double(mut self, field: u32, number: f64) -> Self {
         let mut bytes = tag(field, 1);
         bytes.extend(number.to_le_bytes());
         self.push(bytes);
@@ -151,7 +151,7 @@ impl<'a> Message<'a> {
     }
 
     /// A field of text or bytes.
-    pub(crate) fn text(mut self, field: u32, text: impl AsRef<[u8]>) -> Self {
+    pub fn text(mut self, field: u32, text: impl AsRef<[u8]>) -> Self {
         let mut bytes = tag(field, 2);
         push_varint(&mut bytes, text.as_ref().len() as u64);
         bytes.extend(text.as_ref());
@@ -160,14 +160,14 @@ impl<'a> Message<'a> {
     }
 
     /// A field of packed whole numbers.
-    pub(crate) fn ints(self, field: u32, numbers: impl IntoIterator<Item = u64>) -> Self {
+    pub fn ints(self, field: u32, numbers: impl IntoIterator<Item = u64>) -> Self {
         let mut packed = Vec::new();
         numbers.into_iter().for_each(|number| push_varint(&mut packed, number));
         self.text(field, packed)
     }
 
     /// A field that is a message.
-    pub(crate) fn message(mut self, field: u32, message: Message<'a>) -> Self {
+    pub fn message(mut self, field: u32, message: Message<'a>) -> Self {
         let mut bytes = tag(field, 2);
         push_varint(&mut bytes, message.length);
         self.push(bytes);
@@ -183,7 +183,7 @@ impl<'a> Message<'a> {
     }
 
     /// A field of these values as f32.
-    pub(crate) fn values(mut self, field: u32, values: &'a [f32]) -> Self {
+    pub fn values(mut self, field: u32, values: &'a [f32]) -> Self {
         self.long(field, size_of_val(values) as u64, Piece::Values(values));
         self
     }
@@ -206,7 +206,7 @@ impl<'a> Message<'a> {
     }
 
     /// Writes it.
-    pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         self.pieces.iter().try_for_each(|piece| match piece {
             Piece::Bytes(bytes) => out.write_all(bytes),
             Piece::Later(values) => write_values(out, &values.values()),

@@ -20,7 +20,7 @@ pub(crate) struct Reader {
 
 /// Opens a model file, and gives its length.
 pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
-    crate::files::open_regular(path).map_err(|error| match error.kind() {
+    alexnet_files::open_regular(path).map_err(|error| match error.kind() {
         io::ErrorKind::Other => Error::file(path, format!("{error}; give a model file such as best.safetensors")),
         _ => Error::io(path, error),
     })

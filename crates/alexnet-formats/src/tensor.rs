@@ -81,7 +81,7 @@ pub(crate) enum Storage {
 
 impl Tensor {
     /// Number of values, or none if the shape is beyond counting.
-    pub(crate) fn len(&self) -> Option<usize> {
+    pub fn len(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n))
     }
 

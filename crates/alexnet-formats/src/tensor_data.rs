@@ -74,7 +74,7 @@ impl std::fmt::Debug for TensorData {
 
 /// A whole file in the address space.
 #[derive(Debug, Clone)]
-pub(crate) struct Mapping(Arc<Mmap>);
+pub struct Mapping(Arc<Mmap>);
 
 impl Mapping {
     /// Maps a file of `length` bytes.
@@ -86,7 +86,7 @@ impl Mapping {
     ///
     /// # Errors
     /// When the system cannot map it, or it no longer has this length.
-    pub(crate) fn open(path: &Path, file: &File, length: u64) -> Result<Mapping> {
+    pub fn open(path: &Path, file: &File, length: u64) -> Result<Mapping> {
         // SAFETY: read only; that nobody changes the file is asked of the user, above.
         let mapping = unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))?;
         // It may have been cut off since its header was checked.
@@ -101,7 +101,7 @@ impl Mapping {
 
     /// `len` floats from byte `start` on, or none where they cannot be used in place: past the end, not at a multiple of 4,
     /// or on a big-endian processor.
-    pub(crate) fn values(&self, start: usize, len: usize) -> Option<TensorData> {
+    pub fn values(&self, start: usize, len: usize) -> Option<TensorData> {
         let end = len.checked_mul(size_of::<f32>()).and_then(|bytes| start.checked_add(bytes))?;
         let bytes = self.0.get(start..end)?;
         let usable = cfg!(target_endian = "little") && bytes.as_ptr().cast::<f32>().is_aligned();
@@ -119,7 +119,7 @@ pub(crate) trait LateValues {
 }
 
 /// Writes f32, little-endian.
-pub(crate) fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+pub fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
     let mut bytes = [0u8; 1 << 16];
     for part in values.chunks(bytes.len() / size_of::<f32>()) {
         for (to, value) in bytes.chunks_exact_mut(size_of::<f32>()).zip(part) {

@@ -1,8 +1,8 @@
 //! Model files: round trips, and everything that a file can have wrong.
 
 use super::*;
-use crate::image::{Channels, Mean, Preprocess, Resize};
-use crate::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet_net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet_net::{Channels, Mean, Preprocess, Resize};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -211,7 +211,7 @@ proptest! {
 
 #[test]
 fn ranges_of_int8_come_back_and_must_fit_the_net() {
-    let range = |scale, zero| crate::engine::cpu::QuantParams { scale, zero };
+    let range = |scale, zero| crate::QuantParams { scale, zero };
     let mut model = model();
     model.ranges = [("conv1".into(), range(0.1f32.sqrt(), 117)), ("fc2".into(), range(1e-20, 0))].into();
     let (_folder, path) = written(&model);

@@ -213,7 +213,7 @@ fn is_old_pickle(head: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::formats::load;
+    use crate::load;
 
     fn complaint(name: &str, bytes: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();

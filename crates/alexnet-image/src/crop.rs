@@ -1,8 +1,9 @@
 //! Which part of an image the network sees.
 
 use alexnet_kernels::random::Key;
+use alexnet_net::preprocess;
 
-/// Where a crop lies in the resized image; its size is [`Preprocess::crop`](super::Preprocess::crop).
+/// Where a crop lies in the resized image; its size is [`Preprocess::crop`](crate::Preprocess::crop).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// First row.
@@ -33,11 +34,7 @@ pub struct Area {
 /// When the image is smaller than the crop.
 pub fn centre(h: usize, w: usize, crop: usize) -> Window {
     assert!(crop <= h && crop <= w, "a crop of {crop} pixels out of {h} x {w}");
-    Window { top: half_to_even(h - crop), left: half_to_even(w - crop), mirror: false }
-}
-
-fn half_to_even(rest: usize) -> usize {
-    (rest as f64 / 2.0).round_ties_even() as usize
+    Window { top: preprocess::centre(h, crop), left: preprocess::centre(w, crop), mirror: false }
 }
 
 /// The paper's ten: four corners (top left, top right, bottom left, bottom right) and centre, then the same mirrored.

@@ -1,14 +1,38 @@
-//! From an image to numbers: decode, resize, crop, mirror, colour.
+//! Images to tensors: decode, resize, crop and normalise, to the very pixels of Pillow and torchvision.
+//!
+//! [`decode`](decode::decode) reads JPEG, PNG, WebP, BMP and GIF; [`Image::resized`] is Pillow's `resize(..., BILINEAR)` to the last
+//! bit; [`crop`] has centre, ten and random crops; [`Image::tensor`] normalises as a [`Preprocess`] says. Bad files give errors, never
+//! panics, and limits on pixels and time hold.
+//!
+//! ```
+//! use alexnet_image::{Image, Preprocess, crop};
+//!
+//! # fn main() -> Result<(), String> {
+//! // A grey BMP file of 8 x 8 pixels; a photograph comes from `decode::read`.
+//! let mut file = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x08\0\0\0\x08\0\0\0\x01\0\x18\0".to_vec();
+//! file.resize(54, 0);
+//! file.resize(54 + 8 * 8 * 3, 128);
+//! let image: Image = alexnet_image::decode::decode(&file)?;
+//!
+//! let preprocess = Preprocess::for_net(&alexnet_net::presets::by_name("torchvision").map_err(|e| e.to_string())?);
+//! let resized = image.resized_as(preprocess.resize);
+//! let window = crop::centre(resized.height, resized.width, preprocess.crop);
+//! let mut tensor = vec![0.0; 3 * 224 * 224];
+//! resized.tensor(&preprocess, window, None, &mut tensor);
+//! assert!((tensor[0] - (128.0 / 255.0 - 0.485) / 0.229).abs() < 1e-5);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod crop;
 pub mod decode;
 mod normalize;
 pub mod pca_noise;
 mod pillow_resize;
-mod preprocess;
-pub(crate) mod resize;
+mod resize;
 
-use serde::{Deserialize, Serialize};
+pub use alexnet_net::{Channels, Mean, Preprocess, Resize};
+pub use resize::MAX_ASPECT;
 
 /// An upright RGB image, 8 bits a channel: `[height, width, 3]`, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,66 +43,4 @@ pub struct Image {
     pub height: usize,
     /// Red, green, blue of each pixel, row by row.
     pub rgb: Vec<u8>,
-}
-
-/// How an image becomes a tensor. It is part of the model file, and the same code in train, eval, predict and serve.
-///
-/// decode -> `resize` -> crop (`crop` x `crop`) -> channel order -> `(value * scale - mean) / std`, value in 0..=255.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocess {
-    /// How the whole image is brought to size.
-    pub resize: Resize,
-    /// Rows and columns of the crop that the net takes; the net's image size.
-    pub crop: usize,
-    /// Order of the channels in the tensor.
-    pub channels: Channels,
-    /// Each 8-bit value is multiplied by this first: 1 / 255 in PyTorch's world, 1 in Caffe's.
-    pub scale: f32,
-    /// Subtracted after scaling.
-    pub mean: Mean,
-    /// Divides what is left, for each channel in tensor order.
-    pub std: [f32; 3],
-}
-
-/// How the whole image is brought to size before cropping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Resize {
-    /// The short side to this many pixels, bilinear with antialias; the long side is truncated as torchvision does.
-    ShortSide(usize),
-    /// The short side to this many pixels as [`ShortSide`](Self::ShortSide), then the middle square, as the paper.
-    Square(usize),
-    /// Both sides to this many pixels, whatever the aspect, bilinear without antialias, as Caffe's `convert_imageset`.
-    Warp(usize),
-}
-
-/// Order of the channels in the tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Channels {
-    /// Red first: almost everyone.
-    Rgb,
-    /// Blue first: Caffe.
-    Bgr,
-}
-
-/// What is subtracted, on the scale of the scaled values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mean {
-    /// One value a channel, in tensor order.
-    Channel([f32; 3]),
-    /// A mean image `[3, size, size]` of the resized training images, in tensor order; it is kept as the tensor
-    /// `preprocess.mean` of the model file, not in the metadata.
-    #[serde(rename = "picture", alias = "image")]
-    Image {
-        /// Rows and columns.
-        size: usize,
-        /// The values.
-        #[serde(skip)]
-        values: std::sync::Arc<Vec<f32>>,
-        /// Whether a crop takes the mean at its own place (Caffe) or always the centre (the 2012 code).
-        centre: bool,
-    },
 }

@@ -5,39 +5,31 @@ use super::{Image, Resize, pillow_resize};
 
 /// Images longer than this many times their short side are cut to their middle first: resized whole, a strip of one
 /// pixel's width would fill the memory.
-pub(crate) const MAX_ASPECT: usize = 64;
+pub const MAX_ASPECT: usize = 64;
 
-impl Resize {
+impl Image {
     /// The whole image brought to size.
-    pub fn apply(self, picture: &Image) -> Image {
-        match self {
+    pub fn resized_as(&self, how: Resize) -> Image {
+        match how {
             Resize::ShortSide(side) => {
-                let (h, w) = (picture.height, picture.width);
+                let (h, w) = (self.height, self.width);
                 if h.max(w) / MAX_ASPECT > h.min(w) {
                     let (height, width) = (h.min(w * MAX_ASPECT), w.min(h * MAX_ASPECT));
-                    let middle = picture.crop(Area { top: (h - height) / 2, left: (w - width) / 2, height, width });
-                    return self.apply(&middle);
+                    let middle = self.crop(Area { top: (h - height) / 2, left: (w - width) / 2, height, width });
+                    return middle.resized_as(how);
                 }
                 let (height, width) = short_side(h, w, side);
-                picture.resized(height, width)
+                self.resized(height, width)
             }
             Resize::Square(side) => {
-                let resized = Resize::ShortSide(side).apply(picture);
+                let resized = self.resized_as(Resize::ShortSide(side));
                 let (top, left) = ((resized.height - side) / 2, (resized.width - side) / 2);
                 resized.crop(Area { top, left, height: side, width: side })
             }
-            Resize::Warp(side) => warp(picture, side),
+            Resize::Warp(side) => warp(self, side),
         }
     }
 
-    /// The shorter side of what [`apply`](Self::apply) gives, in pixels: the largest possible crop.
-    pub fn side(self) -> usize {
-        let (Resize::ShortSide(side) | Resize::Square(side) | Resize::Warp(side)) = self;
-        side
-    }
-}
-
-impl Image {
     /// The pixels of `area`, which must lie within the image.
     pub fn crop(&self, area: Area) -> Image {
         let Area { top, left, height, width } = area;

@@ -1,19 +1,35 @@
-//! What a network is: a list of layers, as data.
+//! AlexNets as data: a network is a list of layers, with its shapes, counts, parameter names, preprocessing and a diagram.
 //!
-//! A new variant is a new row in [`presets`], not new code. Shapes, counts, drawings, weight files and engines read the list.
+//! A new variant is a new row in [`presets`], not new code.
+//!
+//! ```
+//! use alexnet_net::{Preprocess, Resize, presets};
+//!
+//! # fn main() -> alexnet_net::Result<()> {
+//! let net = presets::by_name("torchvision")?.with_classes(10);
+//! let shapes = net.shapes()?;
+//! assert_eq!(shapes[0].name, "conv1");
+//! assert_eq!((shapes[0].output.channels, shapes[0].output.size), (64, 55));
+//! assert_eq!(Preprocess::for_net(&net).resize, Resize::ShortSide(256));
+//! # Ok(())
+//! # }
+//! ```
 
 mod describe;
 pub mod diagram;
 mod layer;
 mod naming;
+pub mod preprocess;
 pub mod presets;
 mod receptive_field;
 mod shape;
 pub mod towers;
 
+pub use alexnet_files::{Error, Result};
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
 pub use naming::ParamNaming;
+pub use preprocess::{Channels, Mean, Preprocess, Resize};
 pub use receptive_field::ReceptiveField;
 pub use shape::{LayerShape, Shape, Totals};
 

@@ -1,63 +1,90 @@
-//! The preprocessing that each published network was trained with.
+//! Preprocessing: how images become the input of a net, as data.
 
-use super::{Channels, Mean, Preprocess, Resize};
-use crate::net::Net;
+use crate::{Net, presets};
+use serde::{Deserialize, Serialize};
 
-/// Mean and deviation of ImageNet's pixels divided by 255, red first, as torchvision and Paddle publish them.
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// How an image becomes a tensor. It is part of the model file, and the same code in train, eval, predict and serve.
+///
+/// decode -> `resize` -> crop (`crop` x `crop`) -> channel order -> `(value * scale - mean) / std`, value in 0..=255.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocess {
+    /// How the whole image is brought to size.
+    pub resize: Resize,
+    /// Rows and columns of the crop that the net takes; the net's image size.
+    pub crop: usize,
+    /// Order of the channels in the tensor.
+    pub channels: Channels,
+    /// Each 8-bit value is multiplied by this first: 1 / 255 in PyTorch's world, 1 in Caffe's.
+    pub scale: f32,
+    /// Subtracted after scaling.
+    pub mean: Mean,
+    /// Divides what is left, for each channel in tensor order.
+    pub std: [f32; 3],
+}
 
-/// Mean of ImageNet's pixels, blue first, as Caffe's `bvlc_alexnet` and `caffenet` take it.
-const CAFFE_MEAN: [f32; 3] = [104.0, 117.0, 123.0];
+/// How the whole image is brought to size before cropping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// The short side to this many pixels, bilinear with antialias; the long side is truncated as torchvision does.
+    ShortSide(usize),
+    /// The short side to this many pixels as [`ShortSide`](Self::ShortSide), then the middle square, as the paper.
+    Square(usize),
+    /// Both sides to this many pixels, whatever the aspect, bilinear without antialias, as Caffe's `convert_imageset`.
+    Warp(usize),
+}
 
-/// Mean of ImageNet's pixels, red first, over the middle 256 x 256, from cuda-convnet2's published statistics.
-const CUDA_CONVNET_MEAN: [f32; 3] = [127.305, 119.715, 104.913];
+/// Order of the channels in the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channels {
+    /// Red first: almost everyone.
+    Rgb,
+    /// Blue first: Caffe.
+    Bgr,
+}
+
+/// What is subtracted, on the scale of the scaled values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mean {
+    /// One value a channel, in tensor order.
+    Channel([f32; 3]),
+    /// A mean image `[3, size, size]` of the resized training images, in tensor order; it is kept as the tensor
+    /// `preprocess.mean` of the model file, not in the metadata.
+    #[serde(rename = "picture", alias = "image")]
+    Image {
+        /// Rows and columns.
+        size: usize,
+        /// The values.
+        #[serde(skip)]
+        values: std::sync::Arc<Vec<f32>>,
+        /// Whether a crop takes the mean at its own place (Caffe) or always the centre (the 2012 code).
+        centre: bool,
+    },
+}
+
+/// A larger resized image is surely a mistake, and would fill the memory.
+const MAX_SIDE: usize = 4_096;
 
 impl Preprocess {
-    /// The preprocessing that belongs to the preset of the net's name, sizes in proportion to the net's image size.
-    ///
-    /// | presets | image | crop of 256 | channels | values |
-    /// |---|---|---|---|---|
-    /// | `bvlc`, `caffenet` | warped to a square, no antialias | 227 | BGR | 0 to 255 minus 104, 117, 123 |
-    /// | `onnx-bvlc` | the same | 224 | BGR | the same |
-    /// | `paper`, its ablations, `original-145`, `original-146`, `owt` | short side, middle square | 224 | RGB | 0 to 255 minus mean |
-    /// | `torchvision`, `paddle`; the seed's and `slim`, which come without one; any other name | short side | 224 | RGB | 0 to 1, ImageNet's mean and deviation |
+    /// The preprocessing of the preset of the net's name, sizes in proportion to the net's image size; the default preset's for any
+    /// other name.
     ///
     /// The paper subtracts a mean image of its training set, which no net knows: until the trainer puts a
     /// [`Mean::Image`] there, it is the mean colour.
     pub fn for_net(net: &Net) -> Preprocess {
+        let preset = presets::find(&net.name).unwrap_or(&presets::ALL[0]);
+        let published = preset.preprocess.clone();
         let crop = net.image_size;
-        let side = |original: f64| (crop as f64 * 256.0 / original).round() as usize;
-        let caffe = |original| Preprocess {
-            resize: Resize::Warp(side(original)),
-            crop,
-            channels: Channels::Bgr,
-            scale: 1.0,
-            mean: Mean::Channel(CAFFE_MEAN),
-            std: [1.0; 3],
+        let side = |side: usize| (crop as f64 * side as f64 / published.crop as f64).round() as usize;
+        let resize = match published.resize {
+            Resize::ShortSide(pixels) => Resize::ShortSide(side(pixels)),
+            Resize::Square(pixels) => Resize::Square(side(pixels)),
+            Resize::Warp(pixels) => Resize::Warp(side(pixels)),
         };
-        match net.name.as_str() {
-            "bvlc" | "caffenet" => caffe(227.0),
-            "onnx-bvlc" => caffe(224.0),
-            "paper" | "paper-half" | "paper-no-lrn" | "paper-no-overlap" | "original-145" | "original-146" | "owt" => {
-                Preprocess {
-                    resize: Resize::Square(side(224.0)),
-                    crop,
-                    channels: Channels::Rgb,
-                    scale: 1.0,
-                    mean: Mean::Channel(CUDA_CONVNET_MEAN),
-                    std: [1.0; 3],
-                }
-            }
-            _ => Preprocess {
-                resize: Resize::ShortSide(side(224.0)),
-                crop,
-                channels: Channels::Rgb,
-                scale: 1.0 / 255.0,
-                mean: Mean::Channel(IMAGENET_MEAN),
-                std: IMAGENET_STD,
-            },
-        }
+        Preprocess { resize, crop, ..published }
     }
 
     /// Checks what a user or a model file may have set wrongly.
@@ -95,5 +122,18 @@ impl Preprocess {
     }
 }
 
-/// A larger resized image is surely a mistake, and would fill the memory.
-const MAX_SIDE: usize = 4_096;
+impl Resize {
+    /// The shorter side of a resized image in pixels: the largest possible crop.
+    pub fn side(self) -> usize {
+        let (Resize::ShortSide(side) | Resize::Square(side) | Resize::Warp(side)) = self;
+        side
+    }
+}
+
+/// The first of the middle `crop` of `size` pixels. An odd rest is split as in torchvision: half of it, rounded to even.
+///
+/// # Panics
+/// When there are fewer pixels than the crop has.
+pub fn centre(size: usize, crop: usize) -> usize {
+    ((size - crop) as f64 / 2.0).round_ties_even() as usize
+}

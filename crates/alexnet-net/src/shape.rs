@@ -284,7 +284,7 @@ fn windows(size: usize, kernel: usize, stride: usize, pad: Pad, rounding: Roundi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{BiasInit, DropoutStyle, WeightInit};
+    use crate::{BiasInit, DropoutStyle, WeightInit};
 
     fn net(ops: &[Op]) -> Net {
         let layers = ops.iter().enumerate().map(|(i, op)| Layer { name: format!("layer{i}"), op: op.clone() }).collect();

@@ -186,7 +186,7 @@ impl ClassifierBuilder {
         let mut model = formats::load(path, self.net.as_deref())?;
         let capacity = self.batch.saturating_mul(self.crops);
         let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision).batch_invariant();
-        model.load_into(&mut engine)?;
+        crate::engine::load_model(&model, &mut engine)?;
         if matches!(self.precision, Precision::Int8 | Precision::Int4) && model.ranges.is_empty() {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));
         }

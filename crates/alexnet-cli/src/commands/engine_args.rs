@@ -90,7 +90,7 @@ impl EngineArgs {
 
     fn gpu_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         let mut engine = self.gpu(&model.net, batch)?;
-        model.load_into(&mut engine)?;
+        alexnet::engine::load_model(&model, &mut engine)?;
         model.tensors.clear();
         Ok(Box::new(engine))
     }
@@ -104,7 +104,7 @@ impl EngineArgs {
     }
 
     fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Box<dyn Engine + Send>> {
-        model.load_into(&mut engine)?;
+        alexnet::engine::load_model(&model, &mut engine)?;
         engine.set_ranges(std::mem::take(&mut model.ranges));
         model.tensors.clear();
         Ok(Box::new(engine))

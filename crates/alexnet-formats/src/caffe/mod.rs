@@ -18,7 +18,7 @@ use super::protobuf::{self, Field};
 use super::reader::{ParseResult, Reader};
 use super::tensor::Tensor;
 use crate::Result;
-use crate::net::ParamNaming;
+use alexnet_net::ParamNaming;
 use std::collections::BTreeMap;
 use std::path::Path;
 use write::{fed_by_caffe, write};

@@ -6,8 +6,8 @@ use super::super::reader::ParseResult;
 use super::super::tensor::{Dtype, Storage, Tensor};
 use super::active_layers;
 use super::proto::{Layer, Net};
-use crate::image::{Channels, Mean, Preprocess, Resize};
-use crate::net::{Activation, Op, Pad, Rounding};
+use alexnet_net::{Activation, Op, Pad, Rounding};
+use alexnet_net::{Channels, Mean, Preprocess, Resize};
 
 /// Mean of ImageNet's pixels, blue first, for files that do not tell theirs.
 const MEAN: [f32; 3] = [104.0, 117.0, 123.0];

@@ -1,10 +1,10 @@
 //! Caffe's messages of three generations, written here field by field after caffe.proto. (tools/round_trips.py writes whole models
 //! with the package protobuf.)
 
-use crate::formats::detect::parse;
-use crate::formats::golden;
-use crate::formats::read_mean;
-use crate::image::Mean;
+use crate::detect::parse;
+use crate::golden;
+use crate::read_mean;
+use alexnet_net::Mean;
 
 /// A field of bytes.
 fn bytes(field: u32, content: &[u8]) -> Vec<u8> {
@@ -166,7 +166,7 @@ fn two_heads_are_named() {
     let why = golden::complaint(&file);
     assert!(why.contains("its graph is no chain") && why.contains("fc8 and fc8_b"), "{why}");
     // What it holds can be looked at nevertheless.
-    let told = golden::with(&file, |path| crate::formats::inspect(path, None).unwrap());
+    let told = golden::with(&file, |path| crate::inspect(path, None).unwrap());
     assert!(told.trouble.unwrap().contains("fc8 and fc8_b"));
     assert_eq!((told.tensors.len(), told.net), (6, None));
 }

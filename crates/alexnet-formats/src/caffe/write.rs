@@ -3,10 +3,11 @@
 use super::super::export_plan::{Export, Written};
 use super::super::protobuf::Message;
 use super::{ABOUT, MEAN};
-use crate::formats::{Model, TensorData};
-use crate::image::{Channels, Mean, Preprocess};
-use crate::net::{Activation, LayerShape, Op, Pad};
-use crate::{Error, Result, files};
+use crate::{Error, Result};
+use crate::{Model, TensorData};
+use alexnet_files as files;
+use alexnet_net::{Activation, LayerShape, Op, Pad};
+use alexnet_net::{Channels, Mean, Preprocess};
 use std::path::Path;
 use std::sync::Arc;
 

@@ -71,7 +71,7 @@ fn same(class: &(&str, &str), name: &str) -> bool {
 }
 
 /// The WordNet identifier that a name is or begins with: `n01440764`, `n01440764 tench, Tinca tinca`.
-pub(crate) fn wnid(name: &str) -> Option<&str> {
+pub fn wnid(name: &str) -> Option<&str> {
     let first = name.split([' ', '\t', ',', ':']).next()?;
     let digits = first.strip_prefix('n')?;
     (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(first)
@@ -89,7 +89,7 @@ pub fn classes() -> impl ExactSizeIterator<Item = (&'static str, &'static str)> 
 }
 
 /// The names alone.
-pub(crate) fn names() -> Vec<String> {
+pub fn names() -> Vec<String> {
     Order::Sorted.names()
 }
 

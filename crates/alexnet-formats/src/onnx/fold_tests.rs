@@ -3,8 +3,8 @@
 
 use super::super::protobuf::Message;
 use super::graph_tests::{answers, head, model, node, opened, sized, tensor, value};
-use crate::formats::{golden, inspect};
-use crate::net::{Op, Pad};
+use crate::{golden, inspect};
+use alexnet_net::{Op, Pad};
 
 /// A constant of whole numbers.
 fn ints(name: &str, numbers: &[i64]) -> Message<'static> {
@@ -276,7 +276,7 @@ fn external_data_need_not_tell_their_length() {
                 std::fs::create_dir_all(data.parent().unwrap()).unwrap();
                 std::fs::write(&data, weights_of([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).unwrap();
                 assert_eq!(inspect(path, None).unwrap().trouble, None);
-                let model = crate::formats::load(path, None).unwrap();
+                let model = crate::load(path, None).unwrap();
                 assert_eq!(answers(&model, &[1.0, 10.0, 100.0]), [321.5, 653.5]);
             });
         }
@@ -292,14 +292,14 @@ fn external_data_do_not_lead_out_of_the_models_folder() {
     golden::with(&external("w.data", None), |path| {
         let link = path.with_file_name("w.data");
         std::os::unix::fs::symlink(&secret, &link).unwrap();
-        for why in [crate::formats::load(path, None).unwrap_err().to_string(), inspect(path, None).unwrap().trouble.unwrap()] {
+        for why in [crate::load(path, None).unwrap_err().to_string(), inspect(path, None).unwrap().trouble.unwrap()] {
             assert!(why.contains("leads out of the model's folder"), "{why}");
         }
         // Within the folder a link is as good as a file.
         std::fs::remove_file(&link).unwrap();
         std::fs::write(path.with_file_name("there"), weights_of([0.0; 6])).unwrap();
         std::os::unix::fs::symlink("there", &link).unwrap();
-        crate::formats::load(path, None).unwrap();
+        crate::load(path, None).unwrap();
     });
     for location in ["../secret", "/etc/hostname", "a/../../secret", ""] {
         let why = golden::complaint(&external(location, None));

@@ -1,11 +1,10 @@
 //! Graphs of others: PyTorch's exporters, and models written here field by field after `onnx.proto`.
 
 use super::super::protobuf::Message;
-use crate::engine::Engine;
-use crate::engine::cpu::Cpu;
-use crate::formats::{Model, golden, inspect, load};
-use crate::image::{Channels, Mean};
-use crate::net::Op;
+use crate::forward::logits;
+use crate::{Model, golden, inspect, load};
+use alexnet_net::Op;
+use alexnet_net::{Channels, Mean};
 
 /// An operator: its name, what it takes, what it gives, attributes of whole numbers.
 pub(super) fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[u64])]) -> Message<'static> {
@@ -55,11 +54,7 @@ pub(super) fn remarks(bytes: &[u8]) -> String {
 
 /// What a model answers to these numbers.
 pub(super) fn answers(model: &Model, input: &[f32]) -> Vec<f32> {
-    let mut engine = Cpu::new(&model.net, 1, 0).unwrap();
-    model.load_into(&mut engine).unwrap();
-    let mut logits = Vec::new();
-    engine.infer(input, &mut logits).unwrap();
-    logits
+    logits(model, input)
 }
 
 /// A linear layer from three numbers to two, flattened before.
@@ -203,8 +198,7 @@ fn a_net_of_one_output_says_that_its_answers_tell_nothing() {
     let (nodes, mut tensors) = head();
     tensors[0] = tensor("w", &[1, 3], &[1.0; 3]);
     tensors[1] = tensor("b", &[1], &[0.0]);
-    let remarks =
-        golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::formats::load_with_notes(path, None).unwrap().1);
+    let remarks = golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::load_with_notes(path, None).unwrap().1);
     assert!(remarks.iter().any(|remark| remark.contains("one output")), "{remarks:?}");
 }
 

@@ -3,7 +3,7 @@
 
 use super::super::reader::{ParseResult, Reader};
 use super::proto::{Model, Node};
-use crate::image::{Channels, Mean, Preprocess, Resize};
+use alexnet_net::{Channels, Mean, Preprocess, Resize};
 
 /// What is done so far: `factor` times the input plus `shift`, for each channel.
 #[derive(Debug)]

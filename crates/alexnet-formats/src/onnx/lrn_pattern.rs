@@ -4,7 +4,7 @@
 
 use super::super::reader::Reader;
 use super::proto::{Model, Node};
-use crate::net::Op;
+use alexnet_net::Op;
 
 /// Operators that change the shape alone on the way to the pool over channels and back. (The older exporter asks by an `If` whether
 /// the axis of one that it made is there, to take it away again; its first inputs lead back to the pool.)

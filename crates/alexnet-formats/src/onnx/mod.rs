@@ -24,7 +24,7 @@ use super::model::{self, Model};
 use super::protobuf::{self, Field};
 use super::reader::{ParseResult, Reader};
 use crate::Result;
-use crate::net::ParamNaming;
+use alexnet_net::ParamNaming;
 use std::path::Path;
 use write::write;
 

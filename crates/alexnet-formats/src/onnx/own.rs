@@ -2,8 +2,8 @@
 
 use super::proto::{Attribute, Model, Node};
 use super::write::nodes;
-use crate::image::{Mean, Preprocess};
-use crate::net::{Net, Op};
+use alexnet_net::{Mean, Preprocess};
+use alexnet_net::{Net, Op};
 
 /// The first difference between a model's graph and that of the net that its metadata name, in words.
 pub(super) fn difference(model: &Model) -> Option<String> {

@@ -6,7 +6,7 @@ use super::super::tensor::{Dtype, Storage, Tensor};
 use super::fold::{padding, row_major};
 use super::proto::{Model, Node};
 use super::window::{count, window};
-use crate::net::{Activation, Op, Pad, Rounding, Shape};
+use alexnet_net::{Activation, Op, Pad, Rounding, Shape};
 
 /// A walk along a graph's chain of operators.
 pub(super) struct Walk<'a> {

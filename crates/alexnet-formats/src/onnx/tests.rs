@@ -1,10 +1,9 @@
 //! ONNX: the onnx package's own test case, and graphs of ours read back.
 
-use crate::engine::Engine;
-use crate::engine::cpu::Cpu;
-use crate::formats::{ExportOptions, Model, export, golden, inspect, load, parameters};
-use crate::net::{Net, presets};
-use crate::{engine::init, image::Preprocess};
+use crate::forward::logits;
+use crate::{ExportOptions, Model, export, golden, inspect, load, parameters};
+use alexnet_net::Preprocess;
+use alexnet_net::{Net, presets};
 
 const LIGHT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet.onnx");
 const OUTPUT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet_output_0.pb");
@@ -14,10 +13,7 @@ fn the_onnx_packages_test_case_gives_its_own_output() {
     golden::with(LIGHT, |path| {
         let model = load(path, None).unwrap();
         assert_eq!((model.net.name.as_str(), model.net.image_size), ("onnx-bvlc", 224));
-        let mut engine = Cpu::new(&model.net, 1, 0).unwrap();
-        model.load_into(&mut engine).unwrap();
-        let mut logits = Vec::new();
-        engine.infer(&vec![0.5; 3 * 224 * 224], &mut logits).unwrap();
+        let logits = logits(&model, &vec![0.5; 3 * 224 * 224]);
         let largest = logits.iter().fold(f32::MIN, |a, &b| a.max(b));
         let sum: f32 = logits.iter().map(|l| (l - largest).exp()).sum();
         // Its TensorProto: dimensions 1 and 1,000, kind 1 (float), field 9 of 4,000 bytes, which are all that follows.
@@ -42,16 +38,14 @@ fn small(name: &str) -> Model {
     let mut net = Net { layers: net.layers, image_size: 96, name: "small".into() }.with_classes(3);
     for layer in &mut net.layers {
         match &mut layer.op {
-            crate::net::Op::Conv { out, .. } => *out = (*out / 16).max(4),
-            crate::net::Op::Linear { out, .. } if *out > 3 => *out = 16,
+            alexnet_net::Op::Conv { out, .. } => *out = (*out / 16).max(4),
+            alexnet_net::Op::Linear { out, .. } if *out > 3 => *out = 16,
             _ => {}
         }
     }
-    let mut engine = Cpu::new(&net, 1, 0).unwrap();
-    init::initialise(&mut engine, 1).unwrap();
-    let tensors = parameters(&net).unwrap().into_iter().map(|(name, _)| {
-        let values = engine.parameter(&name).unwrap();
-        (name, values.into())
+    let tensors = parameters(&net).unwrap().into_iter().map(|(name, shape)| {
+        let value = |i: usize| (i.wrapping_mul(2_654_435_761) % 1000) as f32 * 1e-4 - 0.04;
+        (name, (0..shape.iter().product()).map(value).collect())
     });
     Model {
         tensors: tensors.collect(),
@@ -97,10 +91,10 @@ fn a_graph_that_another_program_changed_is_believed_or_refused() {
     };
     // An operator's name is its node's field 4.
     let tanh = changed("caffenet", b"\x22\x04Relu", b"\x22\x04Tanh", false).unwrap();
-    let activations = tanh.net.layers.iter().filter(|layer| matches!(layer.op, crate::net::Op::Activation { .. }));
+    let activations = tanh.net.layers.iter().filter(|layer| matches!(layer.op, alexnet_net::Op::Activation { .. }));
     let functions: Vec<_> = activations.map(|layer| layer.op.clone()).collect();
-    assert_eq!(functions[0], crate::net::Op::Activation { function: crate::net::Activation::Tanh });
-    assert_eq!(functions[1], crate::net::Op::Activation { function: crate::net::Activation::Relu });
+    assert_eq!(functions[0], alexnet_net::Op::Activation { function: alexnet_net::Activation::Tanh });
+    assert_eq!(functions[1], alexnet_net::Op::Activation { function: alexnet_net::Activation::Relu });
     assert_eq!(tanh.classes, ["a", "b", "c"]);
     let remarks = inspect(&path, None).unwrap().remarks.join("; ");
     assert!(remarks.contains("no longer the one") && remarks.contains("relu1 is Tanh, not Relu"), "{remarks}");
@@ -128,15 +122,9 @@ fn our_own_batch_norm_is_read_back_from_its_graph_alone() {
     bytes[at + 1] = b'p';
     std::fs::write(&path, bytes).unwrap();
     let back = load(&path, None).unwrap();
-    assert_eq!(back.net.layers.iter().filter(|layer| matches!(layer.op, crate::net::Op::BatchNorm { .. })).count(), 5);
-    let answers = |model: &Model| {
-        let mut engine = Cpu::new(&model.net, 1, 0).unwrap();
-        model.load_into(&mut engine).unwrap();
-        let mut logits = Vec::new();
-        engine.infer(&(0..3 * 96 * 96).map(|i| (i % 97) as f32 * 0.01).collect::<Vec<_>>(), &mut logits).unwrap();
-        logits
-    };
-    for (a, b) in answers(&model).into_iter().zip(answers(&back)) {
+    assert_eq!(back.net.layers.iter().filter(|layer| matches!(layer.op, alexnet_net::Op::BatchNorm { .. })).count(), 5);
+    let input: Vec<f32> = (0..3 * 96 * 96).map(|i| (i % 97) as f32 * 0.01).collect();
+    for (a, b) in logits(&model, &input).into_iter().zip(logits(&back, &input)) {
         assert!((a - b).abs() <= 1e-5 * a.abs(), "{a} {b}");
     }
 }

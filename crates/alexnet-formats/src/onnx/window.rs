@@ -2,7 +2,7 @@
 
 use super::super::reader::ParseResult;
 use super::proto::Node;
-use crate::net::{Pad, Shape};
+use alexnet_net::{Pad, Shape};
 
 /// A count that a file tells.
 pub(super) fn count(number: i64) -> ParseResult<usize> {

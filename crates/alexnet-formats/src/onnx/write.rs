@@ -4,9 +4,10 @@ use super::super::export_plan::Export;
 use super::super::model::MEAN_TENSOR;
 use super::super::protobuf::Message;
 use super::proto::{self, Node};
-use crate::image::{Channels, Mean, Preprocess};
-use crate::net::{Activation, Net, Op, Pad, Shape};
-use crate::{Error, Result, files};
+use crate::{Error, Result};
+use alexnet_files as files;
+use alexnet_net::{Activation, Net, Op, Pad, Shape};
+use alexnet_net::{Channels, Mean, Preprocess};
 use std::path::Path;
 
 const OPSET: u64 = 17;
@@ -205,8 +206,8 @@ impl Graph<'_> {
             Mean::Image { size, values, .. } => {
                 let crop = preprocess.crop;
                 let middle = || {
-                    let window = crate::image::crop::centre(*size, *size, crop);
-                    let rows = (0..3 * crop).map(|i| (i / crop * size + window.top + i % crop) * size + window.left);
+                    let first = alexnet_net::preprocess::centre(*size, crop);
+                    let rows = (0..3 * crop).map(|i| (i / crop * size + first + i % crop) * size + first);
                     rows.flat_map(|at| &values[at..at + crop]).copied().collect()
                 };
                 let mean = self.constant(&[3, crop, crop], middle);

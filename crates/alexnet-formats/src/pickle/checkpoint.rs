@@ -113,8 +113,8 @@ fn a_few(keys: &[&str]) -> String {
 mod tests {
     use super::super::{Allowed, read};
     use super::*;
-    use crate::formats::golden;
-    use crate::formats::reader::Reader;
+    use crate::golden;
+    use crate::reader::Reader;
 
     /// Two of an AlexNet's tensors, as small as they can be, and a number that is none.
     const NET: &str = "{features.0.weight=1 classifier.6.weight=1}";

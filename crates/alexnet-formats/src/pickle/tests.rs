@@ -1,7 +1,7 @@
 //! Pickles that describe data, and pickles that would do something.
 
 use super::*;
-use crate::formats::reader::Reader;
+use crate::reader::Reader;
 use proptest::prelude::*;
 
 const ALLOWED: Allowed = Allowed { names: &["collections.OrderedDict", "torch.FloatStorage"], advice: "save it anew" };

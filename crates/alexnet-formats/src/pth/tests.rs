@@ -2,11 +2,11 @@
 //! it is written after PyTorch's reader and was read back by it).
 
 use super::{TorchLegacy, TorchTar, TorchZip};
-use crate::formats::ParsedFile;
-use crate::formats::format::Format;
-use crate::formats::reader::Reader;
-use crate::formats::tensor::Dtype;
-use crate::formats::{detect, golden};
+use crate::ParsedFile;
+use crate::format::Format;
+use crate::reader::Reader;
+use crate::tensor::Dtype;
+use crate::{detect, golden};
 use std::path::Path;
 
 const ZIP: &[u8] = include_bytes!("../golden/zip.pth");
@@ -71,7 +71,7 @@ fn what_lies_beside_the_weights_does_not_matter() {
 /// A stride of 0 may repeat a number as often as the file has room for it, and no more.
 #[test]
 fn an_expanded_tensor_is_no_bomb() {
-    let reader = Reader::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/formats/golden/zip.pth").as_path()).unwrap();
+    let reader = Reader::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden/zip.pth").as_path()).unwrap();
     let storage = super::state_dict::RawStorage { dtype: Dtype::F32, size: 4, start: 0, length: 4 };
     let read = |shape: Vec<usize>| {
         let strides = vec![0; shape.len()];

@@ -11,7 +11,7 @@ use super::ALLOWED;
 use super::state_dict::{Kept, RawStorage, class, tensors};
 use super::write::write;
 use crate::Result;
-use crate::net::ParamNaming;
+use alexnet_net::ParamNaming;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

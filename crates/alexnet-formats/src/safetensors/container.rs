@@ -6,9 +6,10 @@
 
 use super::super::reader::open_file;
 use super::super::tensor_data::{Mapping, TensorData, write_values};
-use crate::{Error, Result, files};
+use crate::{Error, Result};
 use ::safetensors::Dtype;
 use ::safetensors::tensor::{Metadata, TensorInfo};
+use alexnet_files as files;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,18 +26,18 @@ const MOST_TENSORS: usize = 1 << 14;
 
 /// Name and shape of a tensor to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Such as `conv1.weight`.
-    pub(crate) name: String,
+    pub name: String,
     /// Rows first.
-    pub(crate) shape: Vec<usize>,
+    pub shape: Vec<usize>,
 }
 
 /// Writes a safetensors file of f32 tensors, sorted by name; `values` gives each when its turn comes.
 ///
 /// # Errors
 /// When the file cannot be written, or from `values`; a file that stood there before is kept.
-pub(crate) fn write_tensors<'a>(
+pub fn write_tensors<'a>(
     path: &Path,
     metadata: &BTreeMap<String, String>,
     entries: &[Entry],
@@ -95,7 +96,7 @@ fn header(metadata: &BTreeMap<String, String>, entries: &[&Entry]) -> io::Result
 /// An open safetensors file whose header has been checked: its tensors lie without gap or overlap in the file as long
 /// as it is.
 #[derive(Debug)]
-pub(crate) struct TensorFile {
+pub struct TensorFile {
     path: PathBuf,
     file: File,
     /// Where the first tensor begins.
@@ -110,7 +111,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When it cannot be read, is no safetensors file, or is cut off.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         let (file, length) = open_file(path)?;
         let not_one = |what: String| Error::file(path, format!("not a model file of this program: {what}"));
         let mut first = [0u8; 8];
@@ -155,19 +156,19 @@ impl TensorFile {
     }
 
     /// A text of the metadata, or none.
-    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+    pub fn text(&self, key: &str) -> Option<&str> {
         self.header.metadata().as_ref()?.get(key).map(String::as_str)
     }
 
     /// The names of all tensors, sorted.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let mut names = self.header.offset_keys();
         names.sort();
         names
     }
 
     /// Shape of a tensor, or none.
-    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.header.info(name).map(|info| info.shape.as_slice())
     }
 
@@ -175,7 +176,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// When it is missing, of another type or shape (both are told), or unreadable.
-    pub(crate) fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let (from, to) = self.place(name, shape)?;
         self.values(from, to).map_err(|e| Error::io(&self.path, e))
     }
@@ -185,7 +186,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// As [`read`](Self::read), or when the file cannot be mapped.
-    pub(crate) fn map(&self, name: &str, shape: &[usize]) -> Result<TensorData> {
+    pub fn map(&self, name: &str, shape: &[usize]) -> Result<TensorData> {
         let (from, to) = self.place(name, shape)?;
         let mapping = match self.mapping.get() {
             Some(mapping) => mapping,
@@ -232,7 +233,7 @@ impl TensorFile {
     }
 
     /// Name, kind, shape, first byte in the file and length in bytes of every tensor, sorted by name.
-    pub(crate) fn places(&self) -> impl Iterator<Item = (String, Dtype, Vec<usize>, u64, u64)> + '_ {
+    pub fn places(&self) -> impl Iterator<Item = (String, Dtype, Vec<usize>, u64, u64)> + '_ {
         self.names().into_iter().filter_map(|name| {
             let info = self.header.info(&name)?;
             let (from, to) = info.data_offsets;
@@ -241,12 +242,12 @@ impl TensorFile {
     }
 
     /// All texts of the metadata.
-    pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
+    pub fn metadata(&self) -> BTreeMap<String, String> {
         self.header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect()
     }
 
     /// The file's place.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }

@@ -7,7 +7,8 @@ use super::super::reader::{ParseResult, Reader};
 use super::super::tensor::{Dtype, Storage, Tensor};
 use super::super::tensor_data::LateValues;
 use super::container::{Entry, TensorFile, write_tensors};
-use crate::{Error, Result, files};
+use crate::{Error, Result};
+use alexnet_files as files;
 use std::borrow::Cow;
 use std::path::Path;
 

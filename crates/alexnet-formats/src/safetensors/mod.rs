@@ -3,5 +3,5 @@
 mod container;
 mod format;
 
-pub(crate) use container::{Entry, TensorFile, write_tensors};
+pub use container::{Entry, TensorFile, write_tensors};
 pub(crate) use format::Safetensors;

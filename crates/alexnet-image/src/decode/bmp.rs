@@ -3,7 +3,7 @@
 //! The crate `image` gives other pixels for 16 bits (it rounds), and refuses several headers that Pillow takes.
 
 use super::{DecodeLimits, TRUNCATED, black};
-use crate::image::Image;
+use crate::Image;
 
 /// Bytes in front of the header.
 const FILE_HEADER: usize = 14;

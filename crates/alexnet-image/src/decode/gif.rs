@@ -3,7 +3,7 @@
 use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
 use super::{DecodeLimits, TRUNCATED, black};
-use crate::image::Image;
+use crate::Image;
 
 const NO_IMAGE: &str = "broken GIF: there is no image in it";
 

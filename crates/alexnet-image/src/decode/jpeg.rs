@@ -15,7 +15,7 @@ use mozjpeg::{ColorSpace, Decompress};
 
 use super::jpeg_outline::Outline;
 use super::{DecodeLimits, LATE, TRUNCATED, black, exif, upright};
-use crate::image::Image;
+use crate::Image;
 
 /// No Huffman coding brings more pixels into a byte: one bit a block of 64 pixels makes 512.
 const MAX_PIXELS_PER_BYTE: u64 = 1024;

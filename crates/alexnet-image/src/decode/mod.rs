@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::Image;
-use crate::files;
+use alexnet_files as files;
 
 /// An image of more pixels is refused from its header: Pillow's limit, beyond which it speaks of a decompression bomb.
 pub const MAX_PIXELS: u64 = 178_956_970;
@@ -32,7 +32,8 @@ const MAX_SIDE: u64 = 1 << 20;
 
 /// Larger files are refused, in bytes.
 pub const MAX_FILE: u64 = 1 << 30;
-pub(crate) const TOO_LARGE: &str = "the file has more than 1 GiB";
+/// What is said of a larger file.
+pub const TOO_LARGE: &str = "the file has more than 1 GiB";
 
 /// Bounds on the work of decoding one image.
 #[derive(Debug, Clone, Copy)]

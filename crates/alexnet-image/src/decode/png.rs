@@ -9,7 +9,7 @@ use ::png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Limits};
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
 use super::{DecodeLimits, TRUNCATED, black, exif, upright};
-use crate::image::Image;
+use crate::Image;
 
 /// Compressed text is read up to this size; Pillow's limit.
 const MAX_TEXT: usize = 1 << 20;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A file of `golden`, made by tools/make_image_goldens.py.
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/image/golden").join(name)).unwrap()
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name)).unwrap()
 }
 
 /// Name, size or "refused", and hash or words.

@@ -2,7 +2,7 @@
 
 use image::metadata::Orientation;
 
-use crate::image::Image;
+use crate::Image;
 
 /// The image as its viewer should see it.
 pub(super) fn upright(picture: Image, orientation: Orientation) -> Image {

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use image_webp::{DecodingError, WebPDecoder};
 
 use super::{DecodeLimits, TRUNCATED, black, exif, upright};
-use crate::image::Image;
+use crate::Image;
 
 /// The bits of an extended header.
 const ANIMATED: u8 = 0x02;

@@ -2,7 +2,7 @@
 
 use super::boxes::Window;
 use crate::Result;
-use crate::net::{Net, Op};
+use crate::{Net, Op};
 
 /// A box, or an upper and a lower one.
 pub(super) struct Stage {

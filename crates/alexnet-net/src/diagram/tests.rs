@@ -1,5 +1,5 @@
 use super::*;
-use crate::net::presets;
+use crate::presets;
 
 fn draw(name: &str, image_size: usize, classes: usize) -> String {
     let net = presets::by_name(name).expect("a preset").with_image_size(image_size).with_classes(classes);

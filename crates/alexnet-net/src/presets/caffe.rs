@@ -1,8 +1,18 @@
 //! Caffe's two, and what became of the first in the ONNX model zoo.
 
-use super::Preset;
 use super::layer_dsl::{Ceil, Floor, batch_norm, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
-use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, ParamNaming, Rounding};
+use super::{Preset, one_tower};
+use crate::{BiasInit, Channels, DropoutStyle::ScaleInTraining, Mean, Net, Op, Pad, ParamNaming, Preprocess, Resize, Rounding};
+
+/// Blue first, 0 to 255 less the mean of ImageNet's pixels.
+const INPUT: Preprocess = Preprocess {
+    resize: Resize::Warp(256),
+    crop: 227,
+    channels: Channels::Bgr,
+    scale: 1.0,
+    mean: Mean::Channel([104.0, 117.0, 123.0]),
+    std: [1.0; 3],
+};
 
 pub(super) const BVLC: Preset = Preset {
     name: "bvlc",
@@ -11,6 +21,7 @@ pub(super) const BVLC: Preset = Preset {
     source: "BVLC/caffe, models/bvlc_alexnet/train_val.prototxt",
     build: bvlc,
     naming: &ParamNaming::OWN,
+    preprocess: INPUT,
 };
 
 pub(super) const CAFFENET: Preset = Preset {
@@ -20,6 +31,7 @@ pub(super) const CAFFENET: Preset = Preset {
     source: "BVLC/caffe, models/bvlc_reference_caffenet/train_val.prototxt",
     build: caffenet,
     naming: &ParamNaming::OWN,
+    preprocess: INPUT,
 };
 
 pub(super) const ONNX_BVLC: Preset = Preset {
@@ -29,6 +41,7 @@ pub(super) const ONNX_BVLC: Preset = Preset {
     source: "onnx/models, bvlcalexnet; graph of onnx's light_bvlc_alexnet.onnx",
     build: onnx_bvlc,
     naming: &ParamNaming::OWN,
+    preprocess: Preprocess { crop: 224, ..INPUT },
 };
 
 pub(super) const ALEXNET_BN: Preset = Preset {
@@ -38,6 +51,7 @@ pub(super) const ALEXNET_BN: Preset = Preset {
     source: "borisgin/nvcaffe, models/alexnet_bn/train_val.prototxt",
     build: alexnet_bn,
     naming: &ParamNaming::OWN,
+    preprocess: one_tower::IMAGENET,
 };
 
 /// Convolutions round down, pools up (at 227 pixels it makes no difference). Dropout is scaled in training. Biases of 1, as in

@@ -6,7 +6,18 @@
 
 use super::Preset;
 use super::layer_dsl::{Ceil, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
-use crate::net::{DropoutStyle::ScaleAtInference, Net, Op, ParamNaming};
+use crate::{Channels, DropoutStyle::ScaleAtInference, Mean, Net, Op, ParamNaming, Preprocess, Resize};
+
+/// Red first, 0 to 255 less the mean of ImageNet's pixels over the middle 256 x 256, from cuda-convnet2's published statistics. The
+/// paper's mean image is of a training set, which no preset knows.
+pub(super) const INPUT: Preprocess = Preprocess {
+    resize: Resize::Square(256),
+    crop: 224,
+    channels: Channels::Rgb,
+    scale: 1.0,
+    mean: Mean::Channel([127.305, 119.715, 104.913]),
+    std: [1.0; 3],
+};
 
 pub(super) const ORIGINAL_145: Preset = Preset {
     name: "original-145",
@@ -15,6 +26,7 @@ pub(super) const ORIGINAL_145: Preset = Preset {
     source: "computerhistory/AlexNet-Source-Code, layers-145 and layer.py",
     build: original_145,
     naming: &ParamNaming::OWN,
+    preprocess: INPUT,
 };
 
 pub(super) const ORIGINAL_146: Preset = Preset {
@@ -24,6 +36,7 @@ pub(super) const ORIGINAL_146: Preset = Preset {
     source: "computerhistory/AlexNet-Source-Code, layers-146; Krizhevsky et al. 2012, table 2",
     build: original_146,
     naming: &ParamNaming::OWN,
+    preprocess: INPUT,
 };
 
 /// layer.py divides alpha by n (and by n^2 in `rnorm`), minDiv is our k, and no window crosses from one GPU's channels to the

@@ -1,6 +1,6 @@
 //! One function a kind of row, so that a preset reads as a table.
 
-use crate::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
+use crate::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
 
 pub(super) use Rounding::{Ceil, Floor};
 

@@ -13,11 +13,11 @@ mod one_tower;
 mod paper;
 mod tutorial;
 
-use super::{Net, ParamNaming};
+use super::{Net, ParamNaming, Preprocess};
 use crate::{Error, Result};
 
 /// A published network.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Preset {
     /// What `--net` takes.
     pub name: &'static str,
@@ -29,6 +29,8 @@ pub struct Preset {
     pub source: &'static str,
     /// Makes it, with 1,000 classes.
     pub build: fn() -> Net,
+    /// How images become its input; [`Preprocess::for_net`] scales it to other image sizes.
+    pub preprocess: Preprocess,
     /// Names of its parameters where it comes from.
     pub naming: &'static ParamNaming,
 }
@@ -64,7 +66,10 @@ pub fn former_names(name: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// Reads a net's name from a file, [today's](current_name) where the file has an earlier one.
-pub(crate) fn deserialize_name<'de, D: serde::Deserializer<'de>>(file: D) -> std::result::Result<String, D::Error> {
+///
+/// # Errors
+/// From the file: no text.
+pub fn deserialize_name<'de, D: serde::Deserializer<'de>>(file: D) -> std::result::Result<String, D::Error> {
     let name = <String as serde::Deserialize>::deserialize(file)?;
     Ok(current_name(&name).to_string())
 }

@@ -4,9 +4,19 @@
 //! The paper's footnote gives conv4 384 kernels, against its own count of parameters and the released configuration: a
 //! misprint, which TF-slim follows and the others do not.
 
-use super::Preset;
 use super::layer_dsl::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
-use crate::net::{BiasInit, DropoutStyle, Layer, Net, Op, ParamNaming, Rounding, WeightInit};
+use super::{Preset, cuda_convnet};
+use crate::{BiasInit, Channels, DropoutStyle, Layer, Mean, Net, Op, ParamNaming, Preprocess, Resize, Rounding, WeightInit};
+
+/// Red first, 0 to 1, less the mean of ImageNet's pixels and divided by their deviation, as torchvision and Paddle publish them.
+pub(super) const IMAGENET: Preprocess = Preprocess {
+    resize: Resize::ShortSide(256),
+    crop: 224,
+    channels: Channels::Rgb,
+    scale: 1.0 / 255.0,
+    mean: Mean::Channel([0.485, 0.456, 0.406]),
+    std: [0.229, 0.224, 0.225],
+};
 
 pub(super) const TORCHVISION: Preset = Preset {
     name: "torchvision",
@@ -15,6 +25,7 @@ pub(super) const TORCHVISION: Preset = Preset {
     source: "pytorch/vision, torchvision/models/alexnet.py",
     build: torchvision,
     naming: &TORCHVISION_NAMES,
+    preprocess: IMAGENET,
 };
 
 pub(super) const PADDLE: Preset = Preset {
@@ -24,6 +35,7 @@ pub(super) const PADDLE: Preset = Preset {
     source: "PaddlePaddle/Paddle, python/paddle/vision/models/alexnet.py",
     build: paddle,
     naming: &PADDLE_NAMES,
+    preprocess: IMAGENET,
 };
 
 pub(super) const OWT: Preset = Preset {
@@ -33,6 +45,7 @@ pub(super) const OWT: Preset = Preset {
     source: "akrizhevsky/cuda-convnet2, layers/layers-imagenet-1gpu.cfg; Krizhevsky 2014",
     build: owt,
     naming: &ParamNaming::OWN,
+    preprocess: cuda_convnet::INPUT,
 };
 
 pub(super) const SLIM: Preset = Preset {
@@ -42,6 +55,7 @@ pub(super) const SLIM: Preset = Preset {
     source: "tensorflow/models, research/slim/nets/alexnet.py",
     build: slim,
     naming: &ParamNaming::OWN,
+    preprocess: IMAGENET,
 };
 
 const TORCHVISION_NAMES: ParamNaming = ParamNaming {

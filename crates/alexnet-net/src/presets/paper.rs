@@ -1,9 +1,9 @@
 //! Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2012), as the text
 //! tells it, and the ablations whose cost it quotes. `original.rs` has the code that made its figures.
 
-use super::Preset;
 use super::layer_dsl::{Ceil, ceil, conv, drop, fc, lrn, net, normal, pool, relu};
-use crate::net::{DropoutStyle::ScaleAtInference, Net, Op, ParamNaming};
+use super::{Preset, cuda_convnet};
+use crate::{DropoutStyle::ScaleAtInference, Net, Op, ParamNaming};
 
 pub(super) const PAPER: Preset = Preset {
     name: "paper",
@@ -12,6 +12,7 @@ pub(super) const PAPER: Preset = Preset {
     source: "Krizhevsky et al. 2012, section 3 and figure 2; beginnings from section 5",
     build: paper,
     naming: &ParamNaming::OWN,
+    preprocess: cuda_convnet::INPUT,
 };
 
 pub(super) const HALF: Preset = Preset {
@@ -21,6 +22,7 @@ pub(super) const HALF: Preset = Preset {
     source: "Krizhevsky et al. 2012, section 3.2 and its footnote; widths of the 2012 code's layers-145-half",
     build: half,
     naming: &ParamNaming::OWN,
+    preprocess: cuda_convnet::INPUT,
 };
 
 pub(super) const NO_LRN: Preset = Preset {
@@ -30,6 +32,7 @@ pub(super) const NO_LRN: Preset = Preset {
     source: "Krizhevsky et al. 2012, section 3.3; the 2012 code's layers-148",
     build: no_lrn,
     naming: &ParamNaming::OWN,
+    preprocess: cuda_convnet::INPUT,
 };
 
 pub(super) const NO_OVERLAP: Preset = Preset {
@@ -39,6 +42,7 @@ pub(super) const NO_OVERLAP: Preset = Preset {
     source: "Krizhevsky et al. 2012, section 3.4; paddings of the 2012 code's layers-147",
     build: no_overlap,
     naming: &ParamNaming::OWN,
+    preprocess: cuda_convnet::INPUT,
 };
 
 /// The paper says 224 pixels and 55 x 55 maps: so the last window hangs 3 pixels over the right and lower edge and reads
@@ -100,8 +104,8 @@ fn no_overlap() -> Net {
     change("paper-no-overlap", |name, op| {
         match op {
             Op::MaxPool { kernel, .. } => *kernel = 2,
-            Op::Conv { pad, .. } if name == "conv2" => *pad = crate::net::Pad::all(1),
-            Op::Conv { pad, .. } if name == "conv5" => *pad = crate::net::Pad::all(0),
+            Op::Conv { pad, .. } if name == "conv2" => *pad = crate::Pad::all(1),
+            Op::Conv { pad, .. } if name == "conv5" => *pad = crate::Pad::all(0),
             _ => (),
         }
         true

@@ -1,7 +1,7 @@
 //! Every preset against counts and map sizes from its source, not from this program.
 
 use super::*;
-use crate::net::{Activation, BiasInit, DropoutStyle, LayerShape, Op, WeightInit};
+use crate::{Activation, BiasInit, DropoutStyle, LayerShape, Op, WeightInit};
 
 /// Name, image size, rows of the maps after conv1, pool1, conv2, pool2, conv5 and pool5, parameters, multiply-accumulates.
 type Row = (&'static str, usize, [usize; 6], usize, u64);

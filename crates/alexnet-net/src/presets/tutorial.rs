@@ -1,8 +1,8 @@
 //! The two nets of the page that this project grew from, a Paddle tutorial: its code, and what its prose says.
 
-use super::Preset;
 use super::layer_dsl::{Floor, Init, conv, drop, fc, net, pool, relu};
-use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, ParamNaming, WeightInit};
+use super::{Preset, one_tower};
+use crate::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, ParamNaming, WeightInit};
 
 pub(super) const TUTORIAL_CODE: Preset = Preset {
     name: "tutorial-code",
@@ -11,6 +11,7 @@ pub(super) const TUTORIAL_CODE: Preset = Preset {
     source: "the page's code: class AlexNet(paddle.nn.Layer)",
     build: tutorial_code,
     naming: &TUTORIAL_NAMES,
+    preprocess: one_tower::IMAGENET,
 };
 
 pub(super) const TUTORIAL_TEXT: Preset = Preset {
@@ -20,6 +21,7 @@ pub(super) const TUTORIAL_TEXT: Preset = Preset {
     source: "the page's text, \"model structure\", modules 1 to 5",
     build: tutorial_text,
     naming: &TUTORIAL_NAMES,
+    preprocess: one_tower::IMAGENET,
 };
 
 /// The class's own names: ours but for the linear layers, which are counted from one.

@@ -24,7 +24,7 @@ use crate::client::{FORM, Running, answer, form, head, png};
 fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -> Vec<Value> {
     let model = formats::load(&running.model, None).unwrap();
     let mut engine = Cpu::new(&model.net, pictures.len() * crops, 1).unwrap().batch_invariant();
-    model.load_into(&mut engine).unwrap();
+    alexnet::engine::load_model(&model, &mut engine).unwrap();
     let pictures: Vec<Image> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
     let answers = predict(&mut engine, &pictures, &model.preprocess, crops, top).unwrap();
     let one = |g: &alexnet::predict::ClassScore| json!({ "index": g.index, "label": model.classes[g.index], "probability": g.probability });

@@ -18,7 +18,7 @@ fn tensors(running: &Running, pictures: &[Vec<u8>]) -> (Vec<f32>, Vec<f32>) {
     let (mut images, mut logits) = (Vec::new(), Vec::new());
     pictures.iter().for_each(|p| crop_tensors(&decode::decode(p).unwrap(), &model.preprocess, 1, &mut images).unwrap());
     let mut engine = Cpu::new(&model.net, 4, 1).unwrap().batch_invariant();
-    model.load_into(&mut engine).unwrap();
+    alexnet::engine::load_model(&model, &mut engine).unwrap();
     engine.infer(&images, &mut logits).unwrap();
     (images, logits)
 }

@@ -70,7 +70,7 @@ pub fn maximal(
 /// No such layer.
 pub fn seen(picture: &Image, preprocess: &Preprocess, net: &Net, layer: &str, row: usize, column: usize) -> Result<Image> {
     let (rows, columns) = net.seen_by(layer, row, column)?;
-    let resized = preprocess.resize.apply(picture);
+    let resized = picture.resized_as(preprocess.resize);
     let window = crop::centre(resized.height, resized.width, preprocess.crop);
     let place = Area {
         top: window.top + rows.0,

@@ -45,7 +45,7 @@ pub fn predict(
 /// Another number of crops.
 pub fn crop_tensors(picture: &Image, preprocess: &Preprocess, crops: usize, images: &mut Vec<f32>) -> Result<()> {
     let size = preprocess.crop;
-    let resized = preprocess.resize.apply(picture);
+    let resized = picture.resized_as(preprocess.resize);
     let (h, w) = (resized.height, resized.width);
     let windows = match crops {
         1 => vec![crop::centre(h, w, size)],
@@ -55,7 +55,7 @@ pub fn crop_tensors(picture: &Image, preprocess: &Preprocess, crops: usize, imag
     let begin = images.len();
     images.resize(begin + crops * 3 * size * size, 0.0);
     for (window, out) in windows.into_iter().zip(images[begin..].chunks_exact_mut(3 * size * size)) {
-        preprocess.tensor(&resized, window, None, out);
+        resized.tensor(&preprocess, window, None, out);
     }
     Ok(())
 }

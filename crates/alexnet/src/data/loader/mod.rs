@@ -268,13 +268,13 @@ impl Shared {
             }
             Crops::Centre => {
                 let picture = self.resized(i as usize)?;
-                self.preprocess.tensor(&picture, crop::centre(picture.height, picture.width, size), None, out);
+                picture.tensor(&self.preprocess, crop::centre(picture.height, picture.width, size), None, out);
             }
             Crops::Ten => {
                 let picture = self.resized(i as usize)?;
                 let windows = crop::ten(picture.height, picture.width, size);
                 for (window, out) in windows.into_iter().zip(out.chunks_exact_mut(3 * size * size)) {
-                    self.preprocess.tensor(&picture, window, None, out);
+                    picture.tensor(&self.preprocess, window, None, out);
                 }
             }
         }
@@ -283,9 +283,9 @@ impl Shared {
 
     fn resized(&self, i: usize) -> Result<Arc<Image>, String> {
         if matches!(&self.crops, Crops::Random(augment) if augment.crops_originals()) {
-            return self.original(i).map(|picture| Arc::new(self.preprocess.resize.apply(&picture)));
+            return self.original(i).map(|picture| Arc::new(picture.resized_as(self.preprocess.resize)));
         }
-        self.kept.get(i, || self.source.picture(i).map(|picture| self.preprocess.resize.apply(&picture)))
+        self.kept.get(i, || self.source.picture(i).map(|picture| picture.resized_as(self.preprocess.resize)))
     }
 
     fn original(&self, i: usize) -> Result<Arc<Image>, String> {
