@@ -48,4 +48,13 @@ impl Error {
     pub fn file(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
         Error::File { path: path.as_ref().to_path_buf(), message: message.into() }
     }
+
+    /// What is wrong, without the file's name.
+    pub fn without_path(self) -> String {
+        match self {
+            Error::Io { cause, .. } => cause.to_string(),
+            Error::File { message, .. } => message,
+            other => other.to_string(),
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Models written in formats of others come back whole: their weights, size, preprocessing and names of classes.
 
-use alexnet::formats::{self, ExportOptions, Model, Names};
+use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::{Mean, Preprocess};
+use alexnet::net::ParamNaming;
 use alexnet::net::presets;
 use std::sync::Arc;
 
@@ -65,13 +66,11 @@ fn torchvisions_net_goes_by_paddles_names_at_any_size() {
 fn names_that_a_format_does_not_have_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = model("torchvision", 63);
-    for (file, names) in [
-        ("m.pdparams", Names::Torchvision),
-        ("m.onnx", Names::Torchvision),
-        ("m.onnx", Names::Paddle),
-        ("m.caffemodel", Names::Torchvision),
-    ] {
-        let options = ExportOptions { names: Some(names), preprocess_in_graph: false };
+    for (file, framework) in
+        [("m.pdparams", "torchvision"), ("m.onnx", "torchvision"), ("m.onnx", "paddle"), ("m.caffemodel", "torchvision")]
+    {
+        let names = ParamNaming::of_framework(framework, "torchvision");
+        let options = ExportOptions { names, preprocess_in_graph: false };
         let why = formats::export(folder.path().join(file), &model, options).expect_err(file).to_string();
         assert!(why.contains(file) && why.contains("leave out --names"), "{why}");
         assert!(!folder.path().join(file).exists());

@@ -2,7 +2,8 @@
 
 use super::preprocess_args::PreprocessArgs;
 use crate::{model_file, net_option, output};
-use alexnet::formats::{self, ExportOptions, Names, imagenet};
+use alexnet::formats::{self, ExportOptions, imagenet};
+use alexnet::net::ParamNaming;
 use anyhow::Context;
 use std::path::PathBuf;
 
@@ -12,14 +13,13 @@ pub(crate) struct Args {
     /// Model file of any format that `inspect` knows
     #[arg(value_name = "IN")]
     from: PathBuf,
-    /// File to write; its ending says the format: .safetensors, .pth, .onnx, .caffemodel or .pdparams
-    #[arg(value_name = "OUT")]
+    #[arg(value_name = "OUT", help = format!("File to write; its ending says the format: {}", formats::endings()))]
     to: PathBuf,
     /// Network that IN is, where the file does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
     /// Names of the parameters in OUT [default: those that the format's own world uses]
-    #[arg(long, value_name = "WHOSE", value_parser = ["own", "torchvision", "paddle"])]
+    #[arg(long, value_name = "WHOSE", value_parser = ParamNaming::frameworks())]
     names: Option<String>,
     /// Names of the classes, in the order of the outputs: `imagenet` (1,000, sorted by WordNet identifier, as almost everybody has
     /// them), `devkit` (the challenge's own numbers, as cuda-convnet has them) or a file: a name a line, synset_words.txt, or JSON
@@ -43,12 +43,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         model.classes = names;
     }
     args.pictures.apply(&mut model)?;
-    let names = args.names.as_deref().map(|names| match (names, model.net.name.as_str()) {
-        ("torchvision", _) => Names::Torchvision,
-        ("paddle", "tutorial-code" | "tutorial-text") => Names::Tutorial,
-        ("paddle", _) => Names::Paddle,
-        _ => Names::Own,
-    });
+    let names = args.names.as_deref().and_then(|framework| ParamNaming::of_framework(framework, &model.net.name));
     let options = ExportOptions { names, preprocess_in_graph: args.preprocess_in_graph };
     let changes = formats::export(&args.to, &model, options)?;
     if args.json {

@@ -10,8 +10,7 @@ use std::path::PathBuf;
 /// Options of `alexnet inspect`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file: .safetensors, .pth, .onnx, .caffemodel or .pdparams
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", help = format!("Model file: {}", formats::endings()))]
     file: PathBuf,
     /// Network that it is, where the file does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]

@@ -1,6 +1,6 @@
 //! Files that everybody has: recognised by their checksums, whatever their names have become.
 
-use super::parsed::{Format, ParsedFile};
+use super::parsed::ParsedFile;
 use crate::{Error, Result};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -11,7 +11,8 @@ use std::fmt::Write;
 pub(crate) struct PublishedFile {
     /// Its name where it was published.
     pub(crate) file: &'static str,
-    pub(crate) format: Format,
+    /// The framework whose format it is in.
+    framework: &'static str,
     checksum: Checksum,
     /// The preset that it is for.
     pub(crate) net: &'static str,
@@ -31,31 +32,31 @@ enum Checksum {
 const ALL: &[PublishedFile] = &[
     PublishedFile {
         file: "alexnet-owt-7be5be79.pth of torchvision",
-        format: Format::TorchZip,
+        framework: "PyTorch",
         checksum: Checksum::Sha256("7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"),
         net: "torchvision",
     },
     PublishedFile {
         file: "alexnet-owt-4df8aa71.pth of torchvision",
-        format: Format::TorchTar,
+        framework: "PyTorch",
         checksum: Checksum::Sha256Begins("4df8aa71"),
         net: "torchvision",
     },
     PublishedFile {
         file: "bvlc_alexnet.caffemodel",
-        format: Format::Caffe,
+        framework: "Caffe",
         checksum: Checksum::Sha1("9116a64c0fbe4459d18f4bb6b56d647b63920377"),
         net: "bvlc",
     },
     PublishedFile {
         file: "bvlc_reference_caffenet.caffemodel",
-        format: Format::Caffe,
+        framework: "Caffe",
         checksum: Checksum::Sha1("4c8d77deb20ea792f84eb5e6d0a11ca0a8660a46"),
         net: "caffenet",
     },
     PublishedFile {
         file: "AlexNet_pretrained.pdparams of Paddle",
-        format: Format::Paddle,
+        framework: "Paddle",
         checksum: Checksum::Md5("7f0f9f737132e02732d75a1459d98a43"),
         net: "paddle",
     },
@@ -66,10 +67,7 @@ pub(super) fn find(parsed: &ParsedFile, classes: usize) -> Result<Option<&'stati
     if classes != 1000 {
         return Ok(None);
     }
-    // Legacy and tar are two readers of what one name may hold.
-    let torch = |format| matches!(format, Format::TorchZip | Format::TorchLegacy | Format::TorchTar);
-    let format = parsed.format;
-    for known in ALL.iter().filter(|known| known.format == format || (torch(known.format) && torch(format))) {
+    for known in ALL.iter().filter(|known| known.framework == parsed.format.framework()) {
         let (digest, matches): (String, fn(&str, &str) -> bool) = match known.checksum {
             Checksum::Sha256(_) => (digest::<Sha256>(parsed)?, |a, b| a == b),
             Checksum::Sha256Begins(_) => (digest::<Sha256>(parsed)?, |a, b| a.starts_with(b)),
@@ -113,13 +111,13 @@ mod tests {
     use super::*;
     use crate::formats::golden;
     use crate::formats::reader::Reader;
+    use crate::formats::registry::FORMATS;
 
     #[test]
     fn checksums_are_those_of_the_standards() {
         golden::with(b"abc", |path| {
             let reader = Reader::open(path).unwrap();
-            let (tensors, metadata, remarks) = (Vec::new(), Default::default(), Vec::new());
-            let parsed = ParsedFile { reader, format: Format::Caffe, tensors, metadata, graph: None, remarks };
+            let parsed = ParsedFile::new(reader, &crate::formats::caffe::Caffe, Default::default());
             let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
             assert_eq!(digest::<Sha256>(&parsed).unwrap(), sha256);
             assert_eq!(digest::<Sha1>(&parsed).unwrap(), "a9993e364706816aba3e25717850c26c9cd0d89d");
@@ -131,6 +129,7 @@ mod tests {
     #[test]
     fn every_known_file_is_for_a_preset_and_has_a_whole_checksum() {
         for known in ALL {
+            assert!(FORMATS.iter().any(|format| format.framework() == known.framework), "{}", known.framework);
             assert!(crate::net::presets::by_name(known.net).is_ok(), "{}", known.net);
             let (digits, length) = match known.checksum {
                 Checksum::Sha256(digits) => (digits, 64),

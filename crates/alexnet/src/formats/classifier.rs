@@ -1,9 +1,9 @@
 //! The linear layers of a classifier named as torchvision's, wherever in it they stand: people put dropout behind a layer instead of
 //! before it, or the last layer into a Sequential of its own, and every number moves.
 
-use super::names::Names;
 use super::param_names::WRAPPERS;
 use super::reader::ParseResult;
+use crate::net::ParamNaming;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Modules with weights below `classifier`, by what stands before it and by their first number: `classifier.6.1` is `["6", "1"]`.
@@ -35,8 +35,8 @@ impl<'a> Classifiers<'a> {
     ///
     /// # Errors
     /// A head of several layers, or a number of layers that no AlexNet has.
-    pub(super) fn names(&self, prefix: &str) -> ParseResult<Vec<(String, String)>> {
-        let all = Names::Torchvision.all();
+    pub(super) fn names(&self, naming: &ParamNaming, prefix: &str) -> ParseResult<Vec<(String, String)>> {
+        let all = naming.parameters();
         let Some(layers) = self.0.get(prefix) else { return Ok(all) };
         let plain = |number: &usize| layers.get(number).is_some_and(|paths| paths.iter().any(|path| path.len() == 1));
         if layers.len() < 3 || [1, 4, 6].iter().all(plain) {
@@ -114,7 +114,7 @@ mod tests {
         let names: Vec<String> =
             modules.iter().flat_map(|m| ["weight", "bias"].map(|part| format!("net.classifier.{m}.{part}"))).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let table = Classifiers::of(&names).names("net.")?;
+        let table = Classifiers::of(&names).names(ParamNaming::of_framework("torchvision", "torchvision").unwrap(), "net.")?;
         let linear = table.into_iter().filter(|(own, _)| own.starts_with("fc") && own.ends_with("weight"));
         Ok(linear.map(|(_, theirs)| theirs.strip_suffix(".weight").unwrap_or_default().to_string()).collect())
     }

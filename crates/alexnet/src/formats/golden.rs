@@ -1,6 +1,6 @@
 //! What the readers' tests share: files from bytes, and every way to break them.
 
-use super::load::parse;
+use super::detect::parse;
 use std::path::Path;
 
 /// Calls `look` with a file of these bytes.

@@ -3,10 +3,11 @@
 
 use super::checksums::{self, PublishedFile};
 use super::equivalence::same_answers;
+use super::format::Graph;
 use super::model::parameters;
-use super::names::Names;
 use super::param_names::{Recognised, recognise, strays};
-use super::parsed::{Format, Graph, ParsedFile, Tensor};
+use super::parsed::ParsedFile;
+use super::tensor::Tensor;
 use crate::image::{Channels, Mean, Preprocess};
 use crate::net::Net;
 use crate::net::presets::{ALL, by_name};
@@ -85,8 +86,8 @@ impl Identity {
 pub(crate) fn identify(parsed: &ParsedFile, hint: Option<&str>) -> Result<Identity> {
     let fail = |message: String| Error::file(parsed.reader.path(), message);
     let hinted = hint.map(by_name).transpose()?;
-    // An ONNX of ours with a graph to be read was changed by another program: the graph is what others run, whatever the metadata say.
-    let changed = parsed.format == Format::Onnx && parsed.graph.is_some();
+    // A file of ours with a graph to be read was changed by another program: the graph is what others run, whatever the metadata say.
+    let changed = parsed.graph.is_some();
     if let Some(text) = parsed.metadata.get("net").filter(|_| !changed) {
         let net: Net =
             serde_json::from_str(text).map_err(|e| fail(format!("the net in its metadata cannot be understood: {e}")))?;
@@ -140,8 +141,7 @@ fn by_graph(parsed: &ParsedFile, graph: &Graph, hinted: Option<Net>) -> std::res
     let told = graph.preprocess.is_some() || parsed.metadata.contains_key("preprocess") || known.is_some();
     let notes = if told { Vec::new() } else { vec![guess(&Preprocess::for_net(&net))] };
     let mut preprocess = graph.preprocess.clone();
-    if let (Some(preprocess), Format::Onnx) = (&mut preprocess, parsed.format) {
-        // No graph brings pictures to size.
+    if let (Some(preprocess), false) = (&mut preprocess, graph.resizes) {
         preprocess.resize = Preprocess::for_net(&net).resize;
     }
     Ok(Identity { why, notes, preprocess, known, ..Identity::of(parameters, net) })
@@ -165,18 +165,14 @@ fn guess(taken: &Preprocess) -> String {
 fn by_shape(parsed: &ParsedFile, hinted: Option<Net>) -> Result<Identity> {
     let fail = |message: String| Error::file(parsed.reader.path(), message);
     let (recognised, parameters) = of_names(parsed).map_err(fail)?;
-    let names = recognised.names;
+    let naming = recognised.naming;
     let classes = parameters.iter().find(|p| p.name == "fc8.weight").and_then(|p| p.shape.first().copied()).unwrap_or(0);
     let nets = || ALL.iter().map(|preset| (preset.build)().with_classes(classes));
     let mut fits: Vec<Net> = nets().filter(|net| difference(net, &parameters).is_none()).collect();
     let known = checksums::find(parsed, classes)?;
 
-    let mut why = vec![format!("it has {}", names.describe())];
-    let by_names = match names {
-        Names::Torchvision => Some("torchvision"),
-        Names::Paddle => Some("paddle"),
-        Names::Own | Names::Tutorial => None,
-    };
+    let mut why = vec![format!("it has {}", naming.about)];
+    let by_names = naming.preset();
     let mut choose = |name: &str| {
         let at = fits.iter().position(|net| net.name == name);
         at.map(|at| fits[..=at].rotate_right(1)).is_some()
@@ -200,9 +196,8 @@ fn by_shape(parsed: &ParsedFile, hinted: Option<Net>) -> Result<Identity> {
     } else {
         false
     };
-    if parsed.format == Format::Caffe && !decided {
-        // Caffe's own two come first.
-        fits.sort_by_key(|net| !matches!(net.name.as_str(), "bvlc" | "caffenet"));
+    if !decided {
+        fits.sort_by_key(|net| !parsed.format.usual_presets().contains(&net.name.as_str()));
     }
     let strays = strays(&parsed.tensors, &recognised);
     let mut notes: Vec<String> =
@@ -281,7 +276,7 @@ fn of_graph(graph: &Graph, tensors: &[Tensor]) -> std::result::Result<Vec<Found>
 /// net of ours whose last layer is fc3 is not the tutorial's.
 pub(crate) fn of_net(parsed: &ParsedFile, net: &Net) -> Option<Vec<Found>> {
     let found = |(name, shape): (String, Vec<usize>)| {
-        let transposed = parsed.format == Format::Paddle && shape.len() == 2;
+        let transposed = parsed.format.linear_in_out() && shape.len() == 2;
         let theirs = if transposed { vec![shape[1], shape[0]] } else { shape.clone() };
         let tensor = parsed.tensors.iter().position(|tensor| tensor.name == name && tensor.shape == theirs)?;
         Some(Found { name, tensor, transposed, shape })
@@ -305,7 +300,7 @@ fn of_names(parsed: &ParsedFile) -> std::result::Result<(Recognised, Vec<Found>)
     });
     let orders: Vec<bool> = orders.collect();
     let transposed = match orders.as_slice() {
-        [] => parsed.format == Format::Paddle || recognised.names.transposed(),
+        [] => parsed.format.linear_in_out() || recognised.naming.linear_in_out,
         [first, rest @ ..] if rest.iter().all(|order| order == first) => *first,
         _ => return Err("some of its linear weights are [in, out] and some [out, in]".into()),
     };

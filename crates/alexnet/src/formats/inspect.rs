@@ -1,10 +1,12 @@
 //! What a model file is, told without loading it.
 
+use super::detect::parse;
 use super::identify::identify;
 use super::imagenet::Order;
-use super::load::{about, check, checksum, complete, parse};
+use super::load::{about, check, checksum, complete};
 use super::param_names::WITHOUT_HEAD;
-use super::parsed::{Format, ParsedFile, Tensor};
+use super::parsed::ParsedFile;
+use super::tensor::Tensor;
 use crate::image::Preprocess;
 use crate::net::{Net, Op};
 use crate::{Error, Result};
@@ -66,7 +68,7 @@ pub struct TensorLine {
 /// # Errors
 /// No model file of any known format, or a `net` that it is not.
 pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> {
-    let mut parsed = parse(path.as_ref())?;
+    let mut parsed = parse(path)?;
     let held = parsed.tensors.len();
     let missing = complete(&mut parsed);
     let sha256 = checksum(&parsed)?;
@@ -82,7 +84,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
     let settled = identity.net(&parsed).ok();
     let (about, trouble) = match settled.map(|net| check(&parsed, &identity).and_then(|()| about(&parsed, &identity, net))) {
         Some(Ok(about)) => (Some(about), None),
-        Some(Err(error)) => (None, Some(message(error))),
+        Some(Err(error)) => (None, Some(error.without_path())),
         None => (None, None),
     };
     let trouble = trouble.or_else(|| missing.as_ref().map(|missing| format!("it lacks {missing}.weight, {WITHOUT_HEAD}")));
@@ -92,7 +94,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
     }
     let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
     Ok(Inspection {
-        format: Format::name(parsed.format),
+        format: parsed.format.name(),
         bytes: parsed.reader.length(),
         sha256,
         tensors,
@@ -114,7 +116,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
 /// What a file holds that is taken for no net.
 fn odd(parsed: ParsedFile, sha256: String, error: Error) -> Inspection {
     Inspection {
-        format: Format::name(parsed.format),
+        format: parsed.format.name(),
         bytes: parsed.reader.length(),
         sha256,
         tensors: lines(&parsed, |_| None),
@@ -128,7 +130,7 @@ fn odd(parsed: ParsedFile, sha256: String, error: Error) -> Inspection {
         question: None,
         preprocess: None,
         known: None,
-        trouble: Some(message(error)),
+        trouble: Some(error.without_path()),
         remarks: parsed.remarks,
     }
 }
@@ -141,11 +143,6 @@ fn lines(parsed: &ParsedFile, parameter: impl Fn(usize) -> Option<String>) -> Ve
         parameter: parameter(i),
     };
     parsed.tensors.iter().enumerate().map(line).collect()
-}
-
-/// What an error says, without the name of the file that is being looked at.
-fn message(error: Error) -> String {
-    if let Error::File { message, .. } = error { message } else { error.to_string() }
 }
 
 /// Whether an adaptive pool makes maps of one size of those of any.

@@ -1,12 +1,15 @@
 //! One way into every format: what a file is, and the model in it.
 
+use super::checksums;
+use super::detect::parse;
+use super::format::Format;
 use super::identify::{Found, Identity, identify, of_net};
-use super::model::{MEAN_TENSOR, Model, parameters, read_parts, without_foreign};
-use super::names::Names;
+use super::model::{MEAN_TENSOR, Model, parameters, read_parts};
 use super::param_names::{Recognised, WITHOUT_HEAD, add_head, recognise};
-use super::parsed::{Dtype, Format, ParsedFile, Storage, Tensor};
-use super::reader::Reader;
-use super::{caffe, checksums, mean_file, onnx, paddle, pth, unsupported};
+use super::parsed::ParsedFile;
+use super::safetensors::Safetensors;
+use super::tensor::Storage;
+use super::tensor_data::transposed;
 use crate::engine::cpu::Ranges;
 use crate::image::{Mean, Preprocess};
 use crate::net::Net;
@@ -39,7 +42,8 @@ pub fn load_with_notes(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Mod
 /// # Errors
 /// As [`load`].
 pub fn load_for_finetuning(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Model, Vec<String>)> {
-    match trunk(parse(path.as_ref())?, net)? {
+    let path = path.as_ref();
+    match trunk(parse(path)?, net)? {
         Some(found) => Ok(found),
         None => load_with_notes(path, net),
     }
@@ -104,10 +108,10 @@ pub(crate) fn check(parsed: &ParsedFile, identity: &Identity) -> Result<()> {
 
 /// Whether a file is a safetensors of this program with its own names throughout.
 fn is_own(parsed: &ParsedFile, identity: &Identity) -> bool {
-    if parsed.format != Format::Safetensors || !parsed.metadata.contains_key("net") {
+    if parsed.format() != Safetensors.name() || !parsed.metadata.contains_key("net") {
         return false;
     }
-    let own = |found: Recognised| found.names == Names::Own && found.prefix.is_empty();
+    let own = |found: Recognised| found.naming.is_own() && found.prefix.is_empty();
     let of_its_net = identity.fits.first().is_some_and(|net| of_net(parsed, net).is_some());
     let names: Vec<&str> = parsed.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     parsed.metadata.contains_key("state") || of_its_net || recognise(&names).map_or(true, own)
@@ -223,126 +227,12 @@ pub(crate) fn about(parsed: &ParsedFile, identity: &Identity, net: &Net) -> Resu
     Ok((preprocess, classes, own.recipe))
 }
 
-/// Rows and columns exchanged.
-pub(crate) fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
-    let &[rows, columns] = shape else { return values.to_vec() };
-    // In blocks, so that neither side leaves the cache at every step.
-    const BLOCK: usize = 32;
-    let mut out = vec![0.0; values.len()];
-    for top in (0..rows).step_by(BLOCK) {
-        for left in (0..columns).step_by(BLOCK) {
-            for row in top..rows.min(top + BLOCK) {
-                for column in left..columns.min(left + BLOCK) {
-                    out[column * rows + row] = values[row * columns + column];
-                }
-            }
-        }
-    }
-    out
-}
-
-/// Most tensors that are believed; AlexNet has 16. What compares their names takes time that grows with the square of their number.
-const MOST_TENSORS: usize = 1 << 12;
-
-/// What a file holds, whatever its format; which one is told by its first bytes, not by its name.
-pub(crate) fn parse(path: &Path) -> Result<ParsedFile> {
-    let mut parsed = by_format(path)?;
-    let tensors = parsed.tensors.len();
-    if tensors > MOST_TENSORS {
-        let message =
-            format!("it has {tensors} tensors, and no AlexNet has more than some dozens; at most {MOST_TENSORS} are read");
-        return Err(Error::file(path, message));
-    }
-    parsed.remarks.extend(without_foreign(&mut parsed.metadata));
-    Ok(parsed)
-}
-
-fn by_format(path: &Path) -> Result<ParsedFile> {
-    if let Some(advice) = path.is_dir().then(|| unsupported::folder(path)).flatten() {
-        return Err(Error::file(path, advice));
-    }
-    let reader = Reader::open(path)?;
-    let mut head = vec![0; reader.length().min(512) as usize];
-    reader.fill(0, &mut head).map_err(|e| Error::io(path, e))?;
-    let named = |result: std::result::Result<ParsedFile, (Reader, String)>| {
-        result.map_err(|(reader, message)| Error::file(reader.path(), message))
-    };
-    let unknown = || {
-        Error::file(
-            path,
-            format!(
-                "not a model file of this program, nor PyTorch's, ONNX, Caffe's or Paddle's: it has {} bytes and begins with {:02x?}",
-                reader.length(),
-                &head[..head.len().min(8)]
-            ),
-        )
-    };
-    // Zips, and messages that may be Caffe's, are other programs' as well: what the file is called tells more than what it lacks.
-    let by_its_name = |(reader, message): (Reader, String)| {
-        let told = unsupported::of_no_reader(reader.path(), &head);
-        (reader, told.unwrap_or(message))
-    };
-    if let Some(advice) = unsupported::by_content(&head).or_else(|| unsupported::by_name(path)) {
-        return Err(Error::file(path, advice));
-    }
-    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return named(pth::read_zip(reader).map_err(by_its_name));
-    }
-    if pth::is_legacy(&head) {
-        return named(pth::read_legacy(reader));
-    }
-    if pth::is_tar(&head) {
-        return named(pth::read_tar(reader));
-    }
-    if paddle::is_pickle(&head) {
-        return named(paddle::read(reader));
-    }
-    if caffe::is_caffe(&reader) {
-        return named(caffe::read(reader).map_err(by_its_name));
-    }
-    if onnx::is_onnx(&reader) {
-        return named(onnx::read(reader).map_err(by_its_name));
-    }
-    if let Some(advice) = mean_file::advice(&reader) {
-        return Err(Error::file(path, advice));
-    }
-    if let Some(advice) = unsupported::of_no_reader(path, &head) {
-        return Err(Error::file(path, advice));
-    }
-    // Last, since its only mark is a length: whatever it is else, its message tells.
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    if head.get(8) == Some(&b'{') || matches!(extension, "safetensors" | "") || head.len() < 8 {
-        return safetensors(reader);
-    }
-    Err(unknown())
-}
-
-fn safetensors(reader: Reader) -> Result<ParsedFile> {
-    let file = super::TensorFile::open(reader.path())?;
-    let tensors = file.places().map(|(name, kind, shape, start, length)| Tensor {
-        name,
-        shape,
-        dtype: match kind {
-            ::safetensors::Dtype::F16 => Dtype::F16,
-            ::safetensors::Dtype::BF16 => Dtype::Bf16,
-            ::safetensors::Dtype::F32 => Dtype::F32,
-            ::safetensors::Dtype::F64 => Dtype::F64,
-            ::safetensors::Dtype::I64 => Dtype::Other("i64"),
-            ::safetensors::Dtype::U8 => Dtype::Other("u8"),
-            _ => Dtype::Other("other"),
-        },
-        storage: Storage::Runs(vec![(start, length)]),
-    });
-    let (tensors, metadata) = (tensors.collect(), file.metadata());
-    Ok(ParsedFile { reader, format: Format::Safetensors, tensors, metadata, graph: None, remarks: Vec::new() })
-}
-
 /// The sha256 of a model file, as [`inspect`](super::inspect()) tells it.
 ///
 /// # Errors
 /// No model file, or one that cannot be read.
 pub fn sha256(path: impl AsRef<Path>) -> Result<String> {
-    checksum(&parse(path.as_ref())?)
+    checksum(&parse(path)?)
 }
 
 /// The sha256 of a file.

@@ -1,6 +1,6 @@
 //! A net built layer by layer out of another format's chain of operators.
 
-use super::parsed::Graph;
+use super::format::Graph;
 use super::reader::ParseResult;
 use crate::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, Shape, WeightInit};
 use std::collections::HashMap;
@@ -158,7 +158,7 @@ impl NetBuilder {
         if net.classes() == 0 {
             return Err("its graph has no linear layer".into());
         }
-        Ok(Graph { net, parameters, preprocess: None })
+        Ok(Graph { net, parameters, preprocess: None, resizes: false })
     }
 }
 

@@ -1,11 +1,14 @@
 //! Paddle's `.pdparams`: a pickle of a dictionary from names to numpy arrays; linear weights are [in, out]. After
 //! `paddle/framework/io.py` and numpy's `_reconstruct`, `_frombuffer`.
 
-use super::export::Export;
-use super::model::MEAN_TENSOR;
-use super::parsed::{Dtype, Format, ParsedFile, Storage, Tensor};
+use super::export_plan::{Export, ExportOptions, Written, export_under};
+use super::format::{Content, Format, Mark};
+use super::model::{MEAN_TENSOR, Model};
 use super::pickle::{self, Allowed, Id, Pickle, Value, Writer, checkpoint};
 use super::reader::{ParseResult, Reader};
+use super::tensor::{Dtype, Storage, Tensor};
+use super::tensor_data::LateValues;
+use crate::net::ParamNaming;
 use crate::{Result, files};
 use std::collections::BTreeMap;
 use std::io;
@@ -39,21 +42,50 @@ const PARTS: &str = "UnpackBigParamInfor@@";
 /// the mean picture, among the keys that it did not expect.
 const ABOUT: &str = "alexnet.json";
 
-/// Whether a file begins as a pickle of protocol 2 to 5.
-pub(crate) fn is_pickle(head: &[u8]) -> bool {
-    matches!(head, [0x80, 2..=5, ..])
-}
+/// Paddle's pickle of numpy arrays.
+#[derive(Debug)]
+pub(crate) struct Paddle;
 
-/// Reads a dictionary of arrays.
-///
-/// # Errors
-/// A broken pickle, names that are not allowed, or something other than arrays by name.
-pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
-    match parse(&reader) {
-        Ok((tensors, metadata, remarks)) => {
-            Ok(ParsedFile { reader, format: Format::Paddle, tensors, metadata, graph: None, remarks })
-        }
-        Err(why) => Err((reader, why)),
+impl Format for Paddle {
+    fn name(&self) -> &'static str {
+        "Paddle"
+    }
+
+    fn mark(&self) -> Mark {
+        Mark::Own
+    }
+
+    /// A pickle of protocol 2 to 5.
+    fn sniff(&self, _reader: &Reader, head: &[u8]) -> bool {
+        matches!(head, [0x80, 2..=5, ..])
+    }
+
+    fn read(&self, reader: &Reader) -> ParseResult<Content> {
+        let (tensors, metadata, remarks) = parse(reader)?;
+        Ok(Content { tensors, metadata, graph: None, remarks })
+    }
+
+    fn linear_in_out(&self) -> bool {
+        true
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["pdparams"]
+    }
+
+    fn refuses(&self, naming: &ParamNaming) -> Option<&'static str> {
+        let known = naming.is_own() || naming.framework == "paddle";
+        (!known).then_some("a .pdparams is for Paddle: --names paddle or own")
+    }
+
+    fn write(&self, path: &Path, model: &Model, options: ExportOptions) -> Result<Vec<String>> {
+        let mut usual = ParamNaming::all().into_iter().filter(|naming| naming.framework == "paddle");
+        let usual = usual.find(|naming| export_under(model, naming).is_ok());
+        let (mut export, remarks) = export_under(model, options.names.or(usual).unwrap_or(&ParamNaming::OWN))?;
+        // Paddle's linear weights are [in, out] whatever their names.
+        export.parameters.iter_mut().for_each(Written::exchange);
+        write(path, &export)?;
+        Ok(remarks)
     }
 }
 
@@ -169,7 +201,7 @@ fn dtype(pickle: &Pickle, value: Id) -> ParseResult<Dtype> {
 ///
 /// # Errors
 /// When the file cannot be written; one that stood there before is kept.
-pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
+fn write(path: &Path, export: &Export<'_>) -> Result<()> {
     let about = serde_json::to_string(&export.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
     files::write_atomic(path, |out| {
         let mut pickle = Writer::begin(out, 4)?;

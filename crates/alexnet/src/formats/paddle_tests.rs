@@ -1,6 +1,6 @@
 //! Paddle's pickles, by small files that Paddle 3.3 wrote (tools/make_weight_goldens.py).
 
-use super::{golden, load};
+use super::{detect, golden};
 
 const FILES: [&[u8]; 3] = [
     include_bytes!("golden/protocol4.pdparams"),
@@ -12,7 +12,7 @@ const FILES: [&[u8]; 3] = [
 fn every_protocol_and_order_gives_the_same_arrays() {
     for bytes in FILES {
         golden::with(bytes, |path| {
-            let parsed = load::parse(path).unwrap();
+            let parsed = detect::parse(path).unwrap();
             let read = |i: usize| {
                 let tensor = &parsed.tensors[i];
                 (tensor.name.as_str(), tensor.shape.clone(), tensor.values(&parsed.reader).unwrap())
@@ -37,7 +37,7 @@ fn a_checkpoint_gives_its_weights_and_says_so() {
         let inner = &FILES[0][..FILES[0].len() - 1];
         let bytes = [b"\x80\x04}(".to_vec(), text(key), inner.to_vec(), text("epoch"), b"K\x01u.".to_vec()].concat();
         golden::with(&bytes, |path| {
-            let parsed = load::parse(path).unwrap();
+            let parsed = detect::parse(path).unwrap();
             assert_eq!(parsed.tensors.len(), 2, "{key}");
             assert!(parsed.remarks[0].contains(key) && parsed.remarks[0].contains("epoch"), "{:?}", parsed.remarks);
         });

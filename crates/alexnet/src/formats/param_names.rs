@@ -1,15 +1,15 @@
 //! Finds AlexNet's parameters among a file's tensors by their names, and tells what else lies there: a second net, a layer more.
 
 use super::classifier::Classifiers;
-use super::names::Names;
-use super::parsed::{Dtype, Storage, Tensor};
 use super::reader::ParseResult;
+use super::tensor::{Dtype, Storage, Tensor};
+use crate::net::ParamNaming;
 use std::collections::HashSet;
 
 /// A naming recognised in a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Recognised {
-    pub(crate) names: Names,
+    pub(crate) naming: &'static ParamNaming,
     /// What stands before every name, such as `alexnet.`.
     pub(crate) prefix: String,
     /// Our name of each parameter, and the number of its tensor.
@@ -17,9 +17,6 @@ pub(crate) struct Recognised {
     /// What stands before the names of averaged copies of the net, which are left aside.
     pub(crate) copies: Vec<String>,
 }
-
-/// The page's names begin as ours do; ours has fc6.
-const NAMINGS: [Names; 4] = [Names::Torchvision, Names::Paddle, Names::Own, Names::Tutorial];
 
 /// What PyTorch's DataParallel and compile put around modules; they may stand between a name's parts.
 pub(super) const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
@@ -55,7 +52,7 @@ pub(crate) fn recognise(names: &[&str]) -> ParseResult<Recognised> {
         }
     };
     let parameters = own_names(&table(naming, names, prefix)?, naming, names, prefix, &copies);
-    Ok(Recognised { names: naming, prefix: prefix.into(), parameters, copies })
+    Ok(Recognised { naming, prefix: prefix.into(), parameters, copies })
 }
 
 /// Whether an AlexNet, or several, have their first and last layer among these names.
@@ -95,7 +92,7 @@ pub(crate) fn add_head(tensors: &mut Vec<Tensor>) -> Option<String> {
     let (naming, before, missing) = headless(&tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>())?;
     let bias = tensors.iter().find(|tensor| tensor.name == format!("{before}.bias"))?;
     let &[inputs] = bias.shape.as_slice() else { return None };
-    let shape = if naming.transposed() { vec![inputs, 1] } else { vec![1, inputs] };
+    let shape = if naming.linear_in_out { vec![inputs, 1] } else { vec![1, inputs] };
     for (part, shape) in [("weight", shape), ("bias", vec![1])] {
         let name = format!("{missing}.{part}");
         tensors.push(Tensor { name, shape, dtype: Dtype::F32, storage: Storage::Fill(0.0) });
@@ -104,21 +101,21 @@ pub(crate) fn add_head(tensors: &mut Vec<Tensor>) -> Option<String> {
 }
 
 /// Of an AlexNet without its last layer: its naming, and the names of the layer before the last and of the last.
-fn headless(names: &[&str]) -> Option<(Names, String, String)> {
+fn headless(names: &[&str]) -> Option<(&'static ParamNaming, String, String)> {
     if has_net(names) {
         return None;
     }
     let classifiers = Classifiers::of(names);
-    let found: Vec<_> = NAMINGS
+    let found: Vec<_> = ParamNaming::all()
         .into_iter()
         .flat_map(|naming| {
             let (first, classifiers) = (naming.of("conv1.weight").unwrap_or_default(), &classifiers);
             let prefixes: Vec<&str> = names.iter().filter_map(|name| before(name, &first)).take(MOST_NETS).collect();
             prefixes.into_iter().filter_map(move |prefix| {
                 let layer = |own: &str| naming.of(own).and_then(|name| Some(name.strip_suffix(".weight")?.to_string()));
-                let (one, last) = match naming {
-                    Names::Torchvision => classifiers.headless(prefix)?,
-                    _ => (layer("fc7.weight")?, layer("fc8.weight")?),
+                let (one, last) = match naming.counted_classifier {
+                    true => classifiers.headless(prefix)?,
+                    false => (layer("fc7.weight")?, layer("fc8.weight")?),
                 };
                 let (one, last) = (format!("{prefix}{one}"), format!("{prefix}{last}"));
                 names.contains(&format!("{one}.weight").as_str()).then_some((naming, one, last))
@@ -130,17 +127,17 @@ fn headless(names: &[&str]) -> Option<(Names, String, String)> {
 }
 
 /// Our name and theirs of a naming's weights and biases, as they are in a file.
-fn table(naming: Names, names: &[&str], prefix: &str) -> ParseResult<Vec<(String, String)>> {
-    if naming == Names::Torchvision { Classifiers::of(names).names(prefix) } else { Ok(naming.all()) }
+fn table(naming: &ParamNaming, names: &[&str], prefix: &str) -> ParseResult<Vec<(String, String)>> {
+    if naming.counted_classifier { Classifiers::of(names).names(naming, prefix) } else { Ok(naming.parameters()) }
 }
 
 /// Each naming and prefix under which both the first and the last layer lie.
-fn places<'a>(names: &[&'a str]) -> Vec<(Names, &'a str)> {
+fn places<'a>(names: &[&'a str]) -> Vec<(&'static ParamNaming, &'a str)> {
     let mut places = Vec::new();
-    for naming in NAMINGS {
+    for naming in ParamNaming::all() {
         let (Some(first), Some(last)) = (naming.of("conv1.weight"), naming.of("fc8.weight")) else { continue };
         let mut ends: HashSet<&str> = names.iter().filter_map(|name| before(name, &last)).collect();
-        if naming == Names::Torchvision {
+        if naming.counted_classifier {
             ends.extend(Classifiers::of(names).prefixes());
         }
         let starts = names.iter().filter_map(|name| before(name, &first)).filter(|prefix| ends.contains(prefix));
@@ -176,9 +173,15 @@ fn averaged(names: &[&str], prefix: &str) -> bool {
 }
 
 /// Our names of all tensors behind a prefix. An own net may have more layers than AlexNet (`conv6`).
-fn own_names(table: &[(String, String)], naming: Names, names: &[&str], prefix: &str, copies: &[String]) -> Vec<(String, usize)> {
+fn own_names(
+    table: &[(String, String)],
+    naming: &ParamNaming,
+    names: &[&str],
+    prefix: &str,
+    copies: &[String],
+) -> Vec<(String, usize)> {
     let kept = names.iter().enumerate().filter(|(_, name)| !copies.iter().any(|copy| name.starts_with(copy)));
-    if naming == Names::Own {
+    if naming.is_own() {
         let parts = [".weight", ".bias", ".running_mean", ".running_var"];
         let own = kept.filter_map(|(i, name)| Some((without_wrappers(name.strip_prefix(prefix)?), i)));
         return own.filter(|(name, _)| parts.iter().any(|part| name.ends_with(part))).collect();
@@ -197,22 +200,23 @@ pub(crate) const WITHOUT_HEAD: &str = "its last layer, so it has no classes; `al
 /// Why there is no net: a trunk without its last layer, or names of something else.
 fn what_is_missing(names: &[&str]) -> String {
     if let Some((naming, _, missing)) = headless(names) {
-        let whose = naming.describe().split(" (").next().unwrap_or_default();
+        let whose = naming.about.split(" (").next().unwrap_or_default();
         return format!("has {whose}, but lacks {missing}.weight, {}", WITHOUT_HEAD);
     }
-    let trunk = |naming: &Names| {
+    let trunk = |naming: &'static ParamNaming| {
         let first = naming.of("conv1.weight")?;
         let prefix = names.iter().find_map(|name| before(name, &first))?;
-        let found = own_names(&naming.all(), *naming, names, prefix, &[]);
-        let known =
-            found.iter().filter(|(own, _)| naming.of(own).is_some_and(|theirs| naming.all().iter().any(|row| row.1 == theirs)));
-        Some((known.count(), *naming, prefix))
+        let found = own_names(&naming.parameters(), naming, names, prefix, &[]);
+        let known = found
+            .iter()
+            .filter(|(own, _)| naming.of(own).is_some_and(|theirs| naming.parameters().iter().any(|row| row.1 == theirs)));
+        Some((known.count(), naming, prefix))
     };
     // Of equals the first: what begins as ours is ours.
-    match NAMINGS.iter().filter_map(trunk).rev().max_by_key(|(known, ..)| *known) {
+    match ParamNaming::all().into_iter().filter_map(trunk).rev().max_by_key(|(known, ..)| *known) {
         Some((known, naming, prefix)) if known > 2 => {
             let last = naming.of("fc8.weight").unwrap_or_default();
-            let whose = naming.describe().split(" (").next().unwrap_or_default();
+            let whose = naming.about.split(" (").next().unwrap_or_default();
             format!("has {whose}, but lacks {prefix}{last}: without its last layer it tells no classes")
         }
         _ => {
@@ -225,10 +229,14 @@ fn what_is_missing(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::parsed::{Dtype, Storage};
+    use crate::formats::tensor::{Dtype, Storage};
+
+    fn torchvision() -> &'static ParamNaming {
+        ParamNaming::of_framework("torchvision", "torchvision").unwrap()
+    }
 
     fn torchvisions(prefix: &str) -> Vec<String> {
-        Names::Torchvision.all().into_iter().map(|(_, theirs)| format!("{prefix}{theirs}")).collect()
+        torchvision().parameters().into_iter().map(|(_, theirs)| format!("{prefix}{theirs}")).collect()
     }
 
     fn found(names: &[String]) -> ParseResult<Recognised> {

@@ -4,9 +4,8 @@
 //! The crates that generate code (prost, protobuf) take the whole message into memory, once as bytes and once as values;
 //! here only the weights that are wanted are ever read, and a message is four kinds of fields.
 
-use super::export::Written;
 use super::reader::{Cursor, ParseResult};
-use super::safetensors::write_values;
+use super::tensor_data::{LateValues, write_values};
 use std::io::{self, Write};
 
 /// A field's content.
@@ -114,16 +113,15 @@ impl Field<'_> {
 }
 
 /// A message to be written: short fields as bytes, weights as a note whose values are asked for while writing.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Message<'a> {
     pieces: Vec<Piece<'a>>,
     length: u64,
 }
 
-#[derive(Debug)]
 enum Piece<'a> {
     Bytes(Vec<u8>),
-    Weights(&'a Written<'a>),
+    Later(&'a dyn LateValues),
     Values(&'a [f32]),
 }
 
@@ -178,10 +176,9 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// A field of a parameter's values as f32: raw bytes, or packed floats, which are the same.
-    pub(crate) fn weights(mut self, field: u32, written: &'a Written<'a>) -> Self {
-        let length = (written.shape.iter().product::<usize>() * size_of::<f32>()) as u64;
-        self.long(field, length, Piece::Weights(written));
+    /// A field of values as f32, raw bytes or packed floats, which are the same; they are asked for while writing.
+    pub(crate) fn late_values(mut self, field: u32, values: &'a dyn LateValues) -> Self {
+        self.long(field, (values.count() * size_of::<f32>()) as u64, Piece::Later(values));
         self
     }
 
@@ -212,7 +209,7 @@ impl<'a> Message<'a> {
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         self.pieces.iter().try_for_each(|piece| match piece {
             Piece::Bytes(bytes) => out.write_all(bytes),
-            Piece::Weights(written) => write_values(out, &written.values()),
+            Piece::Later(values) => write_values(out, &values.values()),
             Piece::Values(values) => write_values(out, values),
         })
     }

@@ -2,7 +2,9 @@
 
 use crate::{Error, Result};
 use memmap2::Mmap;
+use std::borrow::Cow;
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -105,6 +107,45 @@ impl Mapping {
         let usable = cfg!(target_endian = "little") && bytes.as_ptr().cast::<f32>().is_aligned();
         usable.then(|| TensorData(Kind::File { mapping: self.clone(), start, len }))
     }
+}
+
+/// Values that are asked for when they are written.
+pub(crate) trait LateValues {
+    /// Number of values.
+    fn count(&self) -> usize;
+
+    /// The values.
+    fn values(&self) -> Cow<'_, [f32]>;
+}
+
+/// Writes f32, little-endian.
+pub(crate) fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+    let mut bytes = [0u8; 1 << 16];
+    for part in values.chunks(bytes.len() / size_of::<f32>()) {
+        for (to, value) in bytes.chunks_exact_mut(size_of::<f32>()).zip(part) {
+            to.copy_from_slice(&value.to_le_bytes());
+        }
+        out.write_all(&bytes[..size_of_val(part)])?;
+    }
+    Ok(())
+}
+
+/// Rows and columns exchanged.
+pub(crate) fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    let &[rows, columns] = shape else { return values.to_vec() };
+    // In blocks, so that neither side leaves the cache at every step.
+    const BLOCK: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    for top in (0..rows).step_by(BLOCK) {
+        for left in (0..columns).step_by(BLOCK) {
+            for row in top..rows.min(top + BLOCK) {
+                for column in left..columns.min(left + BLOCK) {
+                    out[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]

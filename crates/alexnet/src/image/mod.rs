@@ -71,6 +71,7 @@ pub enum Mean {
     Channel([f32; 3]),
     /// A mean image `[3, size, size]` of the resized training images, in tensor order; it is kept as the tensor
     /// `preprocess.mean` of the model file, not in the metadata.
+    #[serde(rename = "picture", alias = "image")]
     Image {
         /// Rows and columns.
         size: usize,

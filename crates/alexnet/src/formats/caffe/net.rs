@@ -1,8 +1,9 @@
 //! From Caffe's layers to a net.
 
+use super::super::format::Graph;
 use super::super::net_builder::NetBuilder;
-use super::super::parsed::{Dtype, Graph, Storage, Tensor};
 use super::super::reader::ParseResult;
+use super::super::tensor::{Dtype, Storage, Tensor};
 use super::active_layers;
 use super::proto::{Layer, Net};
 use crate::image::{Channels, Mean, Preprocess, Resize};
@@ -46,6 +47,7 @@ pub(super) fn graph(net: &mut Net) -> ParseResult<(Option<Graph>, Vec<String>)> 
             "does not tell the mean; 104, 117, 123 are taken: a mean.binaryproto can be given with `convert --mean`".into(),
         );
     }
+    graph.resizes = true;
     graph.preprocess = Some(Preprocess {
         resize: Resize::Warp((size as f64 * 256.0 / 227.0).round() as usize),
         crop: size,

@@ -1,8 +1,8 @@
 //! From bytes to layers and blobs.
 
-use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::protobuf::{Field, next};
 use super::super::reader::{Cursor, ParseResult, Reader};
+use super::super::tensor::{Dtype, Storage, Tensor};
 use super::{ABOUT, MEAN};
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,8 +1,8 @@
 //! Caffe's messages of three generations, written here field by field after caffe.proto. (tools/round_trips.py writes whole models
 //! with the package protobuf.)
 
+use crate::formats::detect::parse;
 use crate::formats::golden;
-use crate::formats::load::parse;
 use crate::formats::read_mean;
 use crate::image::Mean;
 

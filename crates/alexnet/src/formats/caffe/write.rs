@@ -1,6 +1,6 @@
 //! Writes a NetParameter of the current generation: every layer with its settings, and what Caffe feeds told in an Input layer.
 
-use super::super::export::{Export, Written};
+use super::super::export_plan::{Export, Written};
 use super::super::protobuf::Message;
 use super::{ABOUT, MEAN};
 use crate::formats::{Model, TensorData};
@@ -101,7 +101,7 @@ pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
 
 fn blob<'a>(written: &'a Written<'a>) -> Message<'a> {
     let shape = Message::default().ints(1, written.shape.iter().map(|&n| n as u64));
-    Message::default().weights(5, written).message(7, shape)
+    Message::default().late_values(5, written).message(7, shape)
 }
 
 /// Type of a layer, and the field and message of its settings; none for a layer that changes nothing.

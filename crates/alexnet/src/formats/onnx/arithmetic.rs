@@ -1,8 +1,8 @@
 //! Numbers that a graph adds to a layer's outputs or multiplies them by, one a channel: a bias of its own, or what a tool leaves of a
 //! batch normalisation.
 
-use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::reader::ParseResult;
+use super::super::tensor::{Dtype, Storage, Tensor};
 use super::proto::Node;
 use super::step::Walk;
 

@@ -3,8 +3,8 @@
 //! Nothing is read where another place or another order of the same bytes will do, so that a graph cannot ask for more memory than
 //! its file has.
 
-use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::reader::{ParseResult, Reader};
+use super::super::tensor::{Dtype, Storage, Tensor};
 use super::proto::{Model, Node};
 
 /// Most whole numbers of a list that is a shape, an order of axes, or padding.
@@ -216,7 +216,7 @@ fn transpose(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) ->
         }
         _ => {
             let values = model.read(&tensor, reader)?;
-            let picked = super::super::parsed::pick(&values, &shape, &strides);
+            let picked = super::super::tensor::pick(&values, &shape, &strides);
             let values = picked.ok_or_else(|| format!("{}: too few values for its shape", tensor.name))?;
             return Ok(Tensor { shape, dtype: Dtype::F32, storage: Storage::Inline(values), ..tensor });
         }

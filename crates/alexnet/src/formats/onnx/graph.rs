@@ -1,7 +1,7 @@
 //! From a chain of operators to a net.
 
+use super::super::format::Graph;
 use super::super::net_builder::NetBuilder;
-use super::super::parsed::Graph;
 use super::super::reader::{ParseResult, Reader};
 use super::fold;
 use super::input_normalization::InputNormalization;

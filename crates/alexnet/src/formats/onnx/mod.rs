@@ -18,59 +18,80 @@ mod tests;
 mod window;
 mod write;
 
-use super::parsed::{Format, ParsedFile};
+use super::export_plan::{ExportOptions, plain_export};
+use super::format::{Content, Format, Mark};
+use super::model::{self, Model};
 use super::protobuf::{self, Field};
 use super::reader::{ParseResult, Reader};
-pub(crate) use write::write;
+use crate::Result;
+use crate::net::ParamNaming;
+use std::path::Path;
+use write::write;
 
-/// Whether a file is a ModelProto: one field of each kind that every model has, and none that it cannot have. There is no mark
-/// at its beginning.
-pub(crate) fn is_onnx(reader: &Reader) -> bool {
-    let mut cursor = reader.cursor(0, reader.length());
-    let (mut version, mut graph) = (false, false);
-    // A model has some dozens of fields at most; a wrong guess should end soon.
-    for _ in 0..1000 {
-        match protobuf::next(&mut cursor) {
-            Ok(Some((1, Field::Varint(_)))) => version = true,
-            Ok(Some((7, Field::Bytes(_)))) => graph = true,
-            Ok(Some((2..=4 | 6 | 8 | 14 | 20 | 25 | 26, Field::Bytes(_)) | (5, Field::Varint(_)))) => {}
-            Ok(Some(_)) => return false,
-            // Cut off within the graph: its reader will say so.
-            Err(_) => return version,
-            Ok(None) => return version && graph,
-        }
+/// ONNX.
+#[derive(Debug)]
+pub(crate) struct Onnx;
+
+impl Format for Onnx {
+    fn name(&self) -> &'static str {
+        "ONNX"
     }
-    false
+
+    fn mark(&self) -> Mark {
+        Mark::Shared
+    }
+
+    /// One field of each kind that every ModelProto has, and none that it cannot have. There is no mark at its beginning.
+    fn sniff(&self, reader: &Reader, _head: &[u8]) -> bool {
+        let mut cursor = reader.cursor(0, reader.length());
+        let (mut version, mut graph) = (false, false);
+        // A model has some dozens of fields at most; a wrong guess should end soon.
+        for _ in 0..1000 {
+            match protobuf::next(&mut cursor) {
+                Ok(Some((1, Field::Varint(_)))) => version = true,
+                Ok(Some((7, Field::Bytes(_)))) => graph = true,
+                Ok(Some((2..=4 | 6 | 8 | 14 | 20 | 25 | 26, Field::Bytes(_)) | (5, Field::Varint(_)))) => {}
+                Ok(Some(_)) => return false,
+                // Cut off within the graph: its reader will say so.
+                Err(_) => return version,
+                Ok(None) => return version && graph,
+            }
+        }
+        false
+    }
+
+    /// Operators that AlexNet does not have, and a graph that is no chain, are told where they are wanted.
+    fn read(&self, reader: &Reader) -> ParseResult<Content> {
+        parse(reader)
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["onnx"]
+    }
+
+    fn has_graph(&self) -> bool {
+        true
+    }
+
+    fn refuses(&self, naming: &ParamNaming) -> Option<&'static str> {
+        (!naming.is_own()).then_some("the graph of an .onnx says what its tensors are")
+    }
+
+    fn write(&self, path: &Path, model: &Model, options: ExportOptions) -> Result<Vec<String>> {
+        let (export, remarks) = plain_export(model)?;
+        write(path, &export, options.preprocess_in_graph)?;
+        Ok(remarks)
+    }
 }
 
-/// Reads a model.
-///
-/// # Errors
-/// A broken message. Operators that AlexNet does not have, and a graph that is no chain, are told where they are wanted.
-pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
-    match parse(&reader) {
-        Ok((tensors, metadata, graph, remarks)) => {
-            Ok(ParsedFile { format: Format::Onnx, reader, tensors, metadata, graph, remarks })
-        }
-        Err(why) => Err((reader, why)),
-    }
-}
-
-type Parsed = (
-    Vec<super::parsed::Tensor>,
-    std::collections::BTreeMap<String, String>,
-    Option<ParseResult<super::parsed::Graph>>,
-    Vec<String>,
-);
-
-fn parse(reader: &Reader) -> ParseResult<Parsed> {
+fn parse(reader: &Reader) -> ParseResult<Content> {
     let mut model = proto::model(reader)?;
     // Our own files name their parameters and their net; what stands before the net in the graph is then its preprocessing.
     let mut changed = None;
-    if super::model::is_ours(&model.metadata) {
+    if model::is_ours(&model.metadata) {
         changed = own::difference(&model);
         if changed.is_none() {
-            return Ok((model.tensors, model.metadata, None, Vec::new()));
+            return Ok(Content { tensors: model.tensors, metadata: model.metadata, ..Content::default() });
         }
     }
     let (graph, mut remarks) = match graph::net(&mut model, reader) {
@@ -85,5 +106,5 @@ fn parse(reader: &Reader) -> ParseResult<Parsed> {
             graph.map_err(|why| format!("{told}, and {why}"))
         }
     };
-    Ok((model.tensors, model.metadata, Some(graph), remarks))
+    Ok(Content { tensors: model.tensors, metadata: model.metadata, graph: Some(graph), remarks })
 }

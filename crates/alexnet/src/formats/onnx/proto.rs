@@ -1,8 +1,8 @@
 //! From bytes to nodes and tensors.
 
-use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::protobuf::{Field, next};
 use super::super::reader::{Cursor, ParseResult, Reader};
+use super::super::tensor::{Dtype, Storage, Tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
 

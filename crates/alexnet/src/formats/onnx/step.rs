@@ -1,8 +1,8 @@
 //! One operator after the other: what each adds to the net.
 
 use super::super::net_builder::NetBuilder;
-use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::reader::{ParseResult, Reader};
+use super::super::tensor::{Dtype, Storage, Tensor};
 use super::fold::{padding, row_major};
 use super::proto::{Model, Node};
 use super::window::{count, window};
@@ -289,7 +289,7 @@ impl<'a> Walk<'a> {
             _ => {
                 let given = self.model.tensors[weight].clone();
                 let values = self.model.read(&given, self.reader)?;
-                let picked = super::super::parsed::pick(&values, &tensor.shape, &strides);
+                let picked = super::super::tensor::pick(&values, &tensor.shape, &strides);
                 tensor.dtype = Dtype::F32;
                 Storage::Inline(picked.ok_or_else(|| format!("{}: too few values for its shape", given.name))?)
             }

@@ -1,6 +1,6 @@
 //! Writes a net as a graph of ONNX operators of opset 17, which ONNX Runtime, tract and OpenVINO read.
 
-use super::super::export::Export;
+use super::super::export_plan::Export;
 use super::super::model::MEAN_TENSOR;
 use super::super::protobuf::Message;
 use super::proto::{self, Node};
@@ -25,7 +25,7 @@ pub(crate) fn write(path: &Path, export: &Export<'_>, preprocess: bool) -> Resul
     let (graph, input) = graph(&export.net, preprocess.then_some(&export.model.preprocess), false)?;
     let mut message = graph.message.text(2, &export.net.name);
     for parameter in &export.parameters {
-        message = message.message(5, shape_of(&parameter.name, FLOAT, &parameter.shape).weights(9, parameter));
+        message = message.message(5, shape_of(&parameter.name, FLOAT, &parameter.shape).late_values(9, parameter));
     }
     if let Some((mean, side)) = export.mean() {
         message = message.message(5, shape_of(MEAN_TENSOR, FLOAT, &[3, side, side]).values(9, mean));
@@ -268,7 +268,7 @@ impl Graph<'_> {
             Op::AdaptiveAvgPool { out } => {
                 let means = || adaptive(input.size, out);
                 let rows = self.constant(&[out, input.size], means);
-                let columns = || super::super::load::transposed(&means(), &[out, input.size]);
+                let columns = || super::super::tensor_data::transposed(&means(), &[out, input.size]);
                 let columns = self.constant(&[input.size, out], columns);
                 let half = format!("{name}.columns");
                 self.then("MatMul", &[&columns], &half, &[]);

@@ -63,7 +63,7 @@ impl<'a> Writer<'a> {
     pub(crate) fn values(&mut self, values: &[f32]) -> io::Result<()> {
         self.out.write_all(&[0x8E])?;
         self.out.write_all(&(size_of_val(values) as u64).to_le_bytes())?;
-        super::super::safetensors::write_values(self.out, values)
+        super::super::tensor_data::write_values(self.out, values)
     }
 
     /// Ends the pickle.

@@ -1,33 +1,42 @@
 //! The legacy container: pickles of a magic number, the protocol's version and the system, then the pickle of the names, the
 //! list of storages, and each storage as its number of elements and its numbers.
 
-use super::super::parsed::{Format, ParsedFile, Tensor};
+use super::super::format::{Content, Format, Mark};
 use super::super::pickle::{self, Id, Pickle, Value};
 use super::super::reader::{ParseResult, Reader};
+use super::super::tensor::Tensor;
 use super::ALLOWED;
 use super::state_dict::{Kept, RawStorage, class, tensors};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// `0x1950a86a20f9469cfc6c` as a pickle of protocol 2: LONG1 of ten bytes.
 const MAGIC: [u8; 15] = [0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, b'.'];
 
-/// Whether a file begins as this container does.
-pub(crate) fn is_legacy(head: &[u8]) -> bool {
-    head.starts_with(&MAGIC)
-}
+/// PyTorch's stream of pickles with a magic number, 0.1.10 to 1.5.
+#[derive(Debug)]
+pub(crate) struct TorchLegacy;
 
-/// Reads the legacy container.
-///
-/// # Errors
-/// A broken stream, or what [`tensors`] finds.
-pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
-    match parse(&reader) {
-        Ok((tensors, remarks)) => {
-            let metadata = BTreeMap::new();
-            Ok(ParsedFile { reader, format: Format::TorchLegacy, tensors, metadata, graph: None, remarks })
-        }
-        Err(why) => Err((reader, why)),
+impl Format for TorchLegacy {
+    fn name(&self) -> &'static str {
+        "PyTorch, legacy container (before 1.6)"
+    }
+
+    fn framework(&self) -> &'static str {
+        "PyTorch"
+    }
+
+    fn mark(&self) -> Mark {
+        Mark::Own
+    }
+
+    fn sniff(&self, _reader: &Reader, head: &[u8]) -> bool {
+        head.starts_with(&MAGIC)
+    }
+
+    fn read(&self, reader: &Reader) -> ParseResult<Content> {
+        let (tensors, remarks) = parse(reader)?;
+        Ok(Content { tensors, remarks, ..Content::default() })
     }
 }
 

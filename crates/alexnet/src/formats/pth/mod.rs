@@ -12,12 +12,11 @@ mod tests;
 mod write;
 mod zip;
 
-use super::parsed::Dtype;
 use super::pickle::Allowed;
-pub(crate) use legacy::{is_legacy, read as read_legacy};
-pub(crate) use tar::{is_tar, read as read_tar};
-pub(crate) use write::write;
-pub(crate) use zip::read as read_zip;
+use super::tensor::Dtype;
+pub(crate) use legacy::TorchLegacy;
+pub(crate) use tar::TorchTar;
+pub(crate) use zip::TorchZip;
 
 /// The names that a pickle of weights, of a checkpoint with an optimiser, or of its scheduler may hold: those that
 /// `torch.load(weights_only=True)` takes (`torch/_weights_only_unpickler.py`), and settings and scores that many keep beside.

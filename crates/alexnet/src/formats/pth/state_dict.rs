@@ -1,8 +1,8 @@
 //! From a pickle's values to tensors with names.
 
-use super::super::parsed::{Dtype, Storage, Tensor};
 use super::super::pickle::{Id, Pickle, Value, checkpoint};
 use super::super::reader::ParseResult;
+use super::super::tensor::{Dtype, Storage, Tensor};
 use super::storage_dtype;
 
 /// A run of numbers of one kind.

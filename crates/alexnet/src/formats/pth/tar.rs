@@ -1,33 +1,42 @@
 //! The tar container: members `storages`, `tensors` and `pickle`.
 
-use super::super::parsed::{Format, ParsedFile, Tensor};
+use super::super::format::{Content, Format, Mark};
 use super::super::pickle::{self, Id, Pickle};
 use super::super::reader::{Cursor, ParseResult, Reader};
+use super::super::tensor::Tensor;
 use super::ALLOWED;
 use super::legacy::key_text;
 use super::state_dict::{Kept, RawStorage, class, tensors, view};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// Most members that are looked at, and most axes of a tensor.
 const MOST_MEMBERS: usize = 64;
 const MOST_AXES: usize = 32;
 
-/// Whether a file's first 512 bytes are the header of a tar.
-pub(crate) fn is_tar(head: &[u8]) -> bool {
-    head.get(257..262) == Some(b"ustar")
-}
+/// PyTorch's first, a tar of `storages`, `tensors` and `pickle`.
+#[derive(Debug)]
+pub(crate) struct TorchTar;
 
-/// Reads the tar container.
-///
-/// # Errors
-/// A broken tar, one without the three members, or what [`tensors`] finds.
-pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
-    match parse(&reader) {
-        Ok((tensors, remarks)) => {
-            let metadata = BTreeMap::new();
-            Ok(ParsedFile { reader, format: Format::TorchTar, tensors, metadata, graph: None, remarks })
-        }
-        Err(why) => Err((reader, why)),
+impl Format for TorchTar {
+    fn name(&self) -> &'static str {
+        "PyTorch, tar container (before 0.1.10)"
+    }
+
+    fn framework(&self) -> &'static str {
+        "PyTorch"
+    }
+
+    fn mark(&self) -> Mark {
+        Mark::Own
+    }
+
+    fn sniff(&self, _reader: &Reader, head: &[u8]) -> bool {
+        head.get(257..262) == Some(b"ustar")
+    }
+
+    fn read(&self, reader: &Reader) -> ParseResult<Content> {
+        let (tensors, remarks) = parse(reader)?;
+        Ok(Content { tensors, remarks, ..Content::default() })
     }
 }
 

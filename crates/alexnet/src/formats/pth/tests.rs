@@ -1,9 +1,12 @@
 //! PyTorch's containers, by small files that PyTorch wrote (tools/make_weight_goldens.py; no version since 2017 writes the tar, so
 //! it is written after PyTorch's reader and was read back by it).
 
-use crate::formats::parsed::{Dtype, Format, ParsedFile};
+use super::{TorchLegacy, TorchTar, TorchZip};
+use crate::formats::ParsedFile;
+use crate::formats::format::Format;
 use crate::formats::reader::Reader;
-use crate::formats::{golden, load};
+use crate::formats::tensor::Dtype;
+use crate::formats::{detect, golden};
 use std::path::Path;
 
 const ZIP: &[u8] = include_bytes!("../golden/zip.pth");
@@ -22,16 +25,16 @@ fn values(parsed: &ParsedFile, name: &str) -> (Vec<usize>, Vec<f32>) {
 
 #[test]
 fn all_three_containers_give_the_same_tensors() {
-    for (bytes, format) in [(ZIP, Format::TorchZip), (LEGACY, Format::TorchLegacy), (TAR, Format::TorchTar)] {
+    for (bytes, format) in [(ZIP, TorchZip.name()), (LEGACY, TorchLegacy.name()), (TAR, TorchTar.name())] {
         golden::with(bytes, |path| {
-            let parsed = load::parse(path).unwrap();
-            assert_eq!(parsed.format, format);
+            let parsed = detect::parse(path).unwrap();
+            assert_eq!(parsed.format(), format);
             let weight = vec![0.0, 0.5, 1.0, 1.5, 2.0, 2.5];
             assert_eq!(values(&parsed, "conv1.weight"), (vec![2, 3], weight.clone()));
             assert_eq!(values(&parsed, "conv1.bias"), (vec![2], vec![-1.0, 2.0]));
             assert_eq!(values(&parsed, "transposed"), (vec![3, 2], vec![0.0, 1.5, 0.5, 2.0, 1.0, 2.5]));
             assert_eq!(values(&parsed, "sliced"), (vec![2, 2], vec![0.5, 1.0, 2.0, 2.5]));
-            if format != Format::TorchTar {
+            if format != TorchTar.name() {
                 for name in ["half", "bfloat", "double"] {
                     assert_eq!(values(&parsed, name), (vec![2, 3], weight.clone()), "{name}");
                 }
@@ -45,7 +48,7 @@ fn all_three_containers_give_the_same_tensors() {
 #[test]
 fn a_checkpoint_gives_its_state_dict_and_says_so() {
     golden::with(CHECKPOINT, |path| {
-        let parsed = load::parse(path).unwrap();
+        let parsed = detect::parse(path).unwrap();
         assert_eq!(values(&parsed, "module.conv1.bias").1, [-1.0, 2.0]);
         assert!(parsed.remarks[0].contains("`state_dict`") && parsed.remarks[0].contains("epoch"), "{:?}", parsed.remarks);
     });
@@ -55,7 +58,7 @@ fn a_checkpoint_gives_its_state_dict_and_says_so() {
 fn what_lies_beside_the_weights_does_not_matter() {
     for bytes in BESIDE {
         golden::with(bytes, |path| {
-            let parsed = load::parse(path).unwrap();
+            let parsed = detect::parse(path).unwrap();
             assert_eq!(values(&parsed, "conv1.weight").1, [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]);
             assert_eq!(values(&parsed, "conv1.bias"), (vec![2], vec![2.0, 2.0]));
             assert!(parsed.remarks[0].contains("`model_state`") && parsed.remarks[0].contains("sparse"), "{:?}", parsed.remarks);

@@ -1,10 +1,10 @@
 //! Writes what `torch.save(state_dict)` writes: a zip of stored records, names as a pickle of protocol 2, and each tensor a
 //! storage of its own at a multiple of 64 bytes, so that `torch.load(mmap=True)` works.
 
-use super::super::export::{Export, Written};
+use super::super::export_plan::{Export, Written};
 use super::super::model::MEAN_TENSOR;
 use super::super::pickle::Writer;
-use super::super::safetensors::write_values;
+use super::super::tensor_data::{LateValues, write_values};
 use super::zip::ABOUT;
 use crate::{Result, files};
 use rawzip::extra_fields::ExtraFieldId;

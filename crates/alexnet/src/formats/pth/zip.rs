@@ -1,14 +1,20 @@
 //! The zip container: `NAME/data.pkl`, and each storage as a record `NAME/data/KEY`, never compressed.
 
-use super::super::model::MEAN_TENSOR;
-use super::super::parsed::{Dtype, Format, ParsedFile, Storage, Tensor};
+use super::super::export_plan::{ExportOptions, export_under};
+use super::super::format::{Content, Format, Mark};
+use super::super::model::{MEAN_TENSOR, Model};
 use super::super::pickle::{self, Id, Pickle};
 use super::super::reader::{ParseResult, Reader};
+use super::super::tensor::{Dtype, Storage, Tensor};
 use super::super::unsupported;
 use super::ALLOWED;
 use super::state_dict::{Kept, RawStorage, class, tensors};
+use super::write::write;
+use crate::Result;
+use crate::net::ParamNaming;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// Most records that are believed; AlexNet's have about twenty.
 const MOST_RECORDS: usize = 1 << 14;
@@ -16,16 +22,43 @@ const MOST_RECORDS: usize = 1 << 14;
 /// Record of ours beside PyTorch's, which does not look at it: what a model is beyond its weights.
 pub(super) const ABOUT: &str = "alexnet.json";
 
-/// Reads a zip of PyTorch.
-///
-/// # Errors
-/// No zip, compressed records, none of PyTorch's records, or what [`tensors`] finds.
-pub(crate) fn read(reader: Reader) -> Result<ParsedFile, (Reader, String)> {
-    match parse(&reader) {
-        Ok((tensors, metadata, remarks)) => {
-            Ok(ParsedFile { reader, format: Format::TorchZip, tensors, metadata, graph: None, remarks })
-        }
-        Err(why) => Err((reader, why)),
+/// PyTorch's zip, since 1.6.
+#[derive(Debug)]
+pub(crate) struct TorchZip;
+
+impl Format for TorchZip {
+    fn name(&self) -> &'static str {
+        "PyTorch, zip container"
+    }
+
+    fn framework(&self) -> &'static str {
+        "PyTorch"
+    }
+
+    fn mark(&self) -> Mark {
+        Mark::Shared
+    }
+
+    fn sniff(&self, _reader: &Reader, head: &[u8]) -> bool {
+        head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
+    }
+
+    fn read(&self, reader: &Reader) -> ParseResult<Content> {
+        let (tensors, metadata, remarks) = parse(reader)?;
+        Ok(Content { tensors, metadata, graph: None, remarks })
+    }
+
+    /// Also what PyTorch's own examples call `checkpoint.pth.tar`, which is no tar, Lightning's and transformers' endings.
+    fn endings(&self) -> &'static [&'static str] {
+        &["pth", "pt", "pth.tar", "ckpt", "bin"]
+    }
+
+    fn write(&self, path: &Path, model: &Model, options: ExportOptions) -> Result<Vec<String>> {
+        let usual =
+            ParamNaming::of_framework("torchvision", &model.net.name).filter(|naming| export_under(model, naming).is_ok());
+        let (export, remarks) = export_under(model, options.names.or(usual).unwrap_or(&ParamNaming::OWN))?;
+        write(path, &export)?;
+        Ok(remarks)
     }
 }
 

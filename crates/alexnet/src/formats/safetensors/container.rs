@@ -4,15 +4,15 @@
 //! changes from run to run, so the header is written here; and tensors are asked for one at a time, so that writing
 //! needs the memory of the largest tensor only.
 
-use super::reader::open_file;
-use super::tensor_data::{Mapping, TensorData};
+use super::super::reader::open_file;
+use super::super::tensor_data::{Mapping, TensorData, write_values};
 use crate::{Error, Result, files};
 use ::safetensors::Dtype;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -90,18 +90,6 @@ fn header(metadata: &BTreeMap<String, String>, entries: &[&Entry]) -> io::Result
     let mut all = (header.len() as u64).to_le_bytes().to_vec();
     all.append(&mut header);
     Ok(all)
-}
-
-/// Writes f32, little-endian.
-pub(crate) fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
-    let mut bytes = [0u8; 1 << 16];
-    for part in values.chunks(bytes.len() / size_of::<f32>()) {
-        for (to, value) in bytes.chunks_exact_mut(size_of::<f32>()).zip(part) {
-            to.copy_from_slice(&value.to_le_bytes());
-        }
-        out.write_all(&bytes[..size_of_val(part)])?;
-    }
-    Ok(())
 }
 
 /// An open safetensors file whose header has been checked: its tensors lie without gap or overlap in the file as long
