@@ -59,6 +59,13 @@ pub mod selftest;
 pub mod tensorboard;
 pub mod train;
 
-pub use classifier::{Classifier, Prediction, Predictions};
+pub use classifier::{Classifier, ClassifierBuilder, Prediction, Predictions};
+pub use data::Dataset;
+pub use engine::Engine;
+pub use engine::cpu::{Cpu, Precision};
 pub use error::{Error, Result};
-pub use train::Settings as TrainSettings;
+pub use formats::Model;
+pub use image::{Image, Preprocess};
+pub use lpips::Lpips;
+pub use net::Net;
+pub use train::{Outcome as TrainOutcome, Settings as TrainSettings};
