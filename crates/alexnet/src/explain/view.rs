@@ -1,6 +1,6 @@
 //! What the network sees of an image: its centre crop, and where that lies.
 
-use crate::image::crop::{self, Area};
+use crate::image::crop::{self, Area, Crops};
 use crate::image::resize::MAX_ASPECT;
 use crate::image::{Image, Preprocess, Resize};
 
@@ -24,7 +24,7 @@ impl View {
         let resized = preprocess.resize.apply(picture);
         let window = crop::centre(resized.height, resized.width, preprocess.crop);
         let mut tensor = vec![0.0; 3 * preprocess.crop * preprocess.crop];
-        preprocess.tensor(&resized, window, None, &mut tensor);
+        preprocess.crops(&resized, Crops::Centre, &mut tensor);
         let place = Area { top: window.top, left: window.left, height: preprocess.crop, width: preprocess.crop };
         let area = original_area(preprocess.resize, picture, &resized, place);
         let part = picture.crop(area);

@@ -1,9 +1,20 @@
 //! From the pixels of a crop to the numbers that the network takes.
 
-use super::crop::Window;
+use super::crop::{Crops, Window};
 use super::{Channels, Image, Mean, Preprocess};
 
 impl Preprocess {
+    /// Writes the crops of a resized image into `out`, `[crops, 3, crop, crop]`: what prediction, evaluation and explanation see.
+    ///
+    /// # Panics
+    /// When `out` has another size.
+    pub fn crops(&self, resized: &Image, crops: Crops, out: &mut [f32]) {
+        let size = 3 * self.crop * self.crop;
+        assert_eq!(out.len(), crops.count() * size, "a tensor of [{}, 3, {crop}, {crop}]", crops.count(), crop = self.crop);
+        let windows = crops.windows(resized.height, resized.width, self.crop);
+        windows.into_iter().zip(out.chunks_exact_mut(size)).for_each(|(window, out)| self.tensor(resized, window, None, out));
+    }
+
     /// Writes the crop at `window` of a resized image into `out`, `[3, crop, crop]`:
     /// `((value + add) * scale - mean) / std`, channels in the preprocessing's order.
     ///
