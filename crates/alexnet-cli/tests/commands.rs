@@ -75,7 +75,7 @@ fn devices_are_listed_and_those_that_are_not_there_are_told() {
 #[test]
 fn bad_usage_is_status_2_and_failure_status_1() {
     fails(2, &["frobnicate"], &["frobnicate"]);
-    fails(2, &["predict", "--model", "m.safetensors"], &["PICTURE"]);
+    fails(2, &["predict", "--model", "m.safetensors"], &["IMAGE"]);
     fails(2, &["eval", "--model", "m.safetensors", "--crops", "5"], &["crops"]);
     for command in ["summary", "train", "selftest"] {
         fails(2, &[command, "--net", "papr"], &["papr", "'paper'"]);
@@ -293,7 +293,7 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     let end = bytes.len() - 4;
     bytes[end..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&out, bytes).expect("a file");
-    fails(1, &["predict", "--model", text(&out), text(&picture)], &["no numbers", "fc2.weight holds NaN"]);
+    fails(1, &["predict", "--model", text(&out), text(&picture)], &["meaningless", "fc2.weight holds NaN"]);
     // Nor an accuracy, features or a drawing, which would look like any other.
     let set = folder.path().join("set");
     for class in ["cat", "dog"] {
@@ -308,7 +308,7 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
         &["data", "check", text(&set)],
         &["quantize", "--data", text(&set), "--out", text(&at("q.safetensors"))],
     ] {
-        fails(1, &[arguments, &model[..]].concat(), &["no numbers", "fc2.weight holds NaN"]);
+        fails(1, &[arguments, &model[..]].concat(), &["meaningless", "fc2.weight holds NaN"]);
     }
     assert!(!at("f.npy").exists() && !at("cam.png").exists());
 }

@@ -130,7 +130,7 @@ mod job {
             std::thread::sleep(Duration::from_millis(50));
         }
         let (_, error) = ended(job);
-        assert!(error.contains("all saved; go on with: alexnet train --resume"), "{error}");
+        assert!(error.contains("all saved; resume with: alexnet train --resume"), "{error}");
         assert!(state != std::fs::read(run.join("state.safetensors")).expect("a state"), "nothing was saved");
     }
 

@@ -14,6 +14,42 @@ pub struct Window {
     pub mirror: bool,
 }
 
+/// The crops of an image that an answer is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Crops {
+    /// The [`centre`].
+    #[default]
+    Centre,
+    /// The paper's [`ten`], of which the probabilities are averaged.
+    Ten,
+}
+
+impl Crops {
+    /// That many crops: 1 or 10.
+    pub fn of_count(count: usize) -> Option<Crops> {
+        [Crops::Centre, Crops::Ten].into_iter().find(|crops| crops.count() == count)
+    }
+
+    /// How many they are.
+    pub fn count(self) -> usize {
+        match self {
+            Crops::Centre => 1,
+            Crops::Ten => 10,
+        }
+    }
+
+    /// Where they lie in an image of `h` rows and `w` columns.
+    ///
+    /// # Panics
+    /// When the image is smaller than the crop.
+    pub fn windows(self, h: usize, w: usize, crop: usize) -> Vec<Window> {
+        match self {
+            Crops::Centre => vec![centre(h, w, crop)],
+            Crops::Ten => ten(h, w, crop).to_vec(),
+        }
+    }
+}
+
 /// A rectangle of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Area {

@@ -1,9 +1,21 @@
 //! Normalisation: from the pixels of a crop to the numbers that the network takes, and back.
 
-use super::crop::Window;
+use super::crop::{Crops, Window};
 use super::{Channels, Image, Mean, Preprocess};
 
 impl Image {
+    /// Writes the crops of this resized image into `out`, `[crops, 3, crop, crop]`: what prediction, evaluation and explanation see.
+    ///
+    /// # Panics
+    /// When `out` has another size.
+    pub fn crops(&self, preprocess: &Preprocess, crops: Crops, out: &mut [f32]) {
+        let crop = preprocess.crop;
+        let size = 3 * crop * crop;
+        assert_eq!(out.len(), crops.count() * size, "a tensor of [{}, 3, {crop}, {crop}]", crops.count());
+        let windows = crops.windows(self.height, self.width, crop);
+        windows.into_iter().zip(out.chunks_exact_mut(size)).for_each(|(window, out)| self.tensor(preprocess, window, None, out));
+    }
+
     /// Writes the crop at `window` of a resized image into `out`, `[3, crop, crop]`:
     /// `((value + add) * scale - mean) / std`, channels in the preprocessing's order.
     ///

@@ -1,11 +1,28 @@
 //! AlexNet: every published variant as data, engines that run them, training, evaluation, explanation and model files of five formats.
 //!
+//! Classify an image with a model file of any format:
+//!
 //! ```no_run
 //! # fn main() -> alexnet::Result<()> {
 //! let mut classifier = alexnet::Classifier::open("best.safetensors")?;
 //! for p in classifier.predict("cat.jpg")?.top(5) {
 //!     println!("{} {:.1} %", p.label, 100.0 * p.probability);
 //! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Train one on the built-in shapes, a network of 64 pixels for two steps, and use it:
+//!
+//! ```
+//! # fn main() -> alexnet::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let out = folder.path().join("run");
+//! let settings = alexnet::TrainSettings { max_steps: Some(2), ..Default::default() };
+//! let run = settings.net("torchvision").image_size(64).batch(4).epochs(1).out(&out).run()?;
+//! let mut classifier = alexnet::Classifier::open(&run.last)?;
+//! let image = alexnet::Image { width: 80, height: 60, rgb: vec![128; 80 * 60 * 3] };
+//! assert_eq!(classifier.predict(&image)?.top(3).len(), 3);
 //! # Ok(())
 //! # }
 //! ```
@@ -25,6 +42,7 @@ pub mod engine;
 pub mod eval;
 pub mod explain;
 pub mod features;
+pub mod labels;
 pub mod lpips;
 pub mod predict;
 pub mod quality;
@@ -35,7 +53,12 @@ pub mod tensorboard;
 pub mod train;
 
 pub use alexnet_files::{self as files, Error, Result, error, escape, memory};
-pub use alexnet_formats as formats;
-pub use alexnet_image as image;
-pub use alexnet_net as net;
-pub use classifier::{Classifier, Prediction, Predictions};
+pub use alexnet_formats::{self as formats, Model};
+pub use alexnet_image::{self as image, Image};
+pub use alexnet_net::{self as net, Net, Preprocess};
+pub use classifier::{Classifier, ClassifierBuilder, Prediction, Predictions};
+pub use data::Dataset;
+pub use engine::Engine;
+pub use engine::cpu::{Cpu, Precision};
+pub use lpips::Lpips;
+pub use train::{Outcome as TrainOutcome, Settings as TrainSettings};

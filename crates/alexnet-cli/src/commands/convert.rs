@@ -1,6 +1,5 @@
 //! `alexnet convert`: a model file from one format to another.
 
-use super::labels;
 use super::preprocess_args::PreprocessArgs;
 use crate::{model_file, net_option, output};
 use alexnet::formats::{self, ExportOptions, imagenet};
@@ -39,7 +38,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut model = model_file::open_as_it_is(&args.from, args.net.as_deref())?;
     if let Some(labels) = &args.labels {
-        let names = labels::read(labels)?;
+        let names = alexnet::labels::read(labels)?;
         imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;
         model.classes = names;
     }

@@ -7,6 +7,7 @@ use alexnet::distributed::{Communicator, Partition};
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::Cpu;
 use alexnet::formats::Model;
+use alexnet::image::crop::Crops;
 use alexnet::net::Net;
 use anyhow::bail;
 use std::sync::Arc;
@@ -137,11 +138,8 @@ impl EngineArgs {
     }
 }
 
-/// How many crops of an image the network sees.
-pub(crate) fn crops(text: &str) -> Result<usize, String> {
-    match text {
-        "1" => Ok(1),
-        "10" => Ok(10),
-        _ => Err("1 (the centre) or 10 (the paper's corners and centre, mirrored)".into()),
-    }
+/// The crops of an image that the network sees.
+pub(crate) fn crops(text: &str) -> Result<Crops, String> {
+    let crops = text.parse().ok().and_then(Crops::of_count);
+    crops.ok_or_else(|| "1 (the centre) or 10 (the paper's corners and centre, mirrored)".into())
 }

@@ -3,9 +3,10 @@
 use super::engine_args::{self, EngineArgs};
 use crate::{image_files, model_file, net_option, numbers, output};
 use alexnet::formats::imagenet::with_word;
+use alexnet::image::crop::Crops;
 use alexnet::image::{Image, decode};
-use alexnet::predict::{ClassScore, predict};
-use anyhow::bail;
+use alexnet::{Classifier, Prediction};
+use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 
 /// Options of `alexnet predict`.
@@ -18,11 +19,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
     /// Images, or folders of images (at any depth)
-    #[arg(required = true, value_name = "PICTURE")]
+    #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
     /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
-    crops: usize,
+    crops: Crops,
     /// Answers for each image, the most probable first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = numbers::count)]
     top: usize,
@@ -41,8 +42,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut model = model_file::open(&args.model, args.net.as_deref())?;
     // An image gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
     // convolutions' weights for Winograd even for one image costs 15 ms.
-    let batch = files.len().min(TOGETHER) * args.crops;
-    let mut engine = args.machine.steady_engine_of(&mut model, batch)?;
+    let batch = files.len().min(TOGETHER) * args.crops.count();
+    let engine = args.machine.steady_engine_of(&mut model, batch)?;
+    let mut classifier = Classifier::with_engine(model, engine).with_crops(args.crops, TOGETHER);
     let (mut results, mut failed) = (Vec::new(), 0);
     for paths in files.chunks(TOGETHER) {
         let (mut read, mut pictures) = (Vec::new(), Vec::new());
@@ -58,17 +60,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
             }
         }
-        let answers = predict(&mut *engine, &pictures, &model.preprocess, args.crops, args.top)?;
-        if answers.iter().flatten().any(|guess| guess.probability.is_nan()) {
-            bail!("{}: its answers are no numbers: they grow beyond all bounds on the way", args.model.display());
-        }
-        for (path, guesses) in read.into_iter().zip(answers) {
+        let answers = classifier.predict_batch(&pictures).with_context(|| args.model.display().to_string())?;
+        for (path, answer) in read.into_iter().zip(answers) {
+            let top = answer.top(args.top);
             if args.json {
-                results.push(json(path, args.crops, &guesses, &model.classes));
+                results.push(json(path, args.crops.count(), &top));
             } else {
-                let label = |g: &ClassScore| with_word(&model.classes[g.index]);
-                let answers = guesses.iter().map(|g| format!("{} {:.1} %", output::name(&label(g)), g.probability * 100.0));
-                output::print(&format!("{}: {}\n", output::path(path), answers.collect::<Vec<_>>().join(", ")))?;
+                let word = |p: &Prediction| format!("{} {:.1} %", output::name(&with_word(&p.label)), p.probability * 100.0);
+                let words: Vec<_> = top.iter().map(word).collect();
+                output::print(&format!("{}: {}\n", output::path(path), words.join(", ")))?;
             }
         }
     }
@@ -93,11 +93,11 @@ fn decode_all(paths: &[PathBuf]) -> Vec<Result<Image, String>> {
     })
 }
 
-fn json(path: &Path, crops: usize, guesses: &[ClassScore], classes: &[String]) -> serde_json::Value {
-    let guess = |g: &ClassScore| serde_json::json!({ "index": g.index, "label": classes[g.index], "probability": g.probability });
+fn json(path: &Path, crops: usize, top: &[Prediction]) -> serde_json::Value {
+    let one = |p: &Prediction| serde_json::json!({ "index": p.index, "label": p.label, "probability": p.probability });
     serde_json::json!({
         "path": path.to_string_lossy(),
         "crops": crops,
-        "top": guesses.iter().map(guess).collect::<Vec<_>>(),
+        "top": top.iter().map(one).collect::<Vec<_>>(),
     })
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let options =
         loader::Options { batch: BATCH.min(source.len()).max(1), threads: args.threads, memory: Some(0), ..Default::default() };
     let batch = options.batch;
-    let loader = loader::Loader::sequential(source, model.preprocess.clone(), false, options)?;
+    let loader = loader::Loader::sequential(source, model.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
     let mut engine = Cpu::new(&model.net, batch, args.threads)?;
     alexnet::engine::load_model(&model, &mut engine)?;
     let ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;

@@ -2,7 +2,6 @@
 
 use super::arithmetic::Arithmetic;
 use super::engine_args::EngineArgs;
-use super::train;
 use crate::{data_set, numbers, output, progress};
 use alexnet::data::{self, Dataset, loader};
 use alexnet::eval::{self, Report};
@@ -90,7 +89,11 @@ struct Found {
 fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: bool) -> anyhow::Result<Option<Found>> {
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
-        None => train::pictures(&mut config.clone(), false, quiet).context("the run's images (--data names others)")?.1,
+        None => {
+            alexnet::train::data_sets(&mut config.clone(), false, &mut data_set::Notes { quiet })
+                .context("the run's images (--data names others)")?
+                .1
+        }
     };
     if source.is_empty() {
         return Ok(None);
@@ -108,7 +111,8 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
         ..Default::default()
     };
     let mut engine = machine.engine_of(&mut model, options.batch)?;
-    let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), false, options)?;
+    let loader =
+        loader::Loader::sequential(source.clone(), model.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
     let bar = progress::images(source.len(), quiet)?;
     let engine: &mut dyn engine::Engine = &mut *engine;
     let report = eval::evaluate(engine, &loader, &model.classes, 1, &mut |done| {

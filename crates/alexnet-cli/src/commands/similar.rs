@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
     /// Images, or folders of images (at any depth)
-    #[arg(required = true, value_name = "PICTURE")]
+    #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
     /// Answers for each image, the nearest first
     #[arg(long, value_name = "K", default_value_t = 6, value_parser = numbers::count)]

@@ -38,7 +38,8 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
     let mut writer = Writer::create(&table, about).unwrap();
     let source = data::open_loose(&pictures).unwrap();
     let options = loader::Options { batch: 4, threads: 1, memory: Some(0), ..Default::default() };
-    let loader = loader::Loader::sequential(source.clone(), file.preprocess, false, options).unwrap();
+    let loader =
+        loader::Loader::sequential(source.clone(), file.preprocess, alexnet::image::crop::Crops::Centre, options).unwrap();
     let mut write = |i: usize, row: &[f32]| {
         let class = source.classes().get(source.label(i) as usize);
         writer.push(source.name(i), class.map(String::as_str), row)
