@@ -29,7 +29,7 @@ pub(super) const MEAN_TENSOR: &str = "preprocess.mean";
 pub struct Model {
     /// The network.
     pub net: Net,
-    /// How a picture becomes its input.
+    /// How an image becomes its input.
     pub preprocess: Preprocess,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
@@ -185,7 +185,7 @@ pub fn read_description(file: &TensorFile) -> Result<Model> {
     match &mut preprocess.mean {
         Mean::Image { size, values, .. } => *values = Arc::new(file.read(MEAN_TENSOR, &[3, *size, *size])?),
         Mean::Channel(_) if file.shape(MEAN_TENSOR).is_some() => {
-            return Err(fail("holds a mean picture that its preprocessing does not use".into()));
+            return Err(fail("holds a mean image that its preprocessing does not use".into()));
         }
         Mean::Channel(_) => {}
     }

@@ -120,7 +120,7 @@ fn what_is_done_to_pictures_in_the_graph_is_preprocessing() {
         nodes.splice(0..0, before);
         tensors.extend([tensor("mean", &[1, 3, 1, 1], &mean), tensor("std", &[3, 1, 1], &std)]);
         let file = model(nodes, tensors, &[("y", 1)]);
-        assert!(remarks(&file).contains("normalises pictures itself"));
+        assert!(remarks(&file).contains("normalises images itself"));
         opened(&file).preprocess
     };
     let bytes = prepared([104.0, 117.0, 123.0], [2.0; 3]);
