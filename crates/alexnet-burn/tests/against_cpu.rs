@@ -7,7 +7,7 @@ mod wirings;
 use alexnet::distributed::data_parallel::DataParallel;
 use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partition, in_process};
 use alexnet::engine::cpu::{Convolutions, Cpu};
-use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, ReluGradient, Update, init};
+use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, OptimizerStep, ReluGradient, init};
 use alexnet::net::towers::TowerLayer;
 use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
 use alexnet::selftest::formula::uniform;
@@ -102,14 +102,13 @@ fn runs_may_change_engines_in_their_middle() {
         let (inside, outside) = (MomentumForm::RateInside, MomentumForm::RateOutside);
         for (form, lars_trust) in [(inside, None), (outside, None), (inside, Some(1.0))] {
             let layers = [("conv1".to_string(), 0.0), ("fc4".to_string(), 10.0)].into();
-            let rule = |lr| Update {
-                lars_trust,
+            let rule = |lr| OptimizerStep {
+                optimizer: Sgd { momentum: 0.9, form, lars_trust }.into(),
+                number: 1,
                 lr,
                 bias_lr: 2.0 * lr,
-                momentum: 0.9,
-                decay: 0.05,
-                bias_decay: 0.01,
-                form,
+                weight_decay: 0.05,
+                bias_weight_decay: 0.01,
                 layers: Clone::clone(&layers),
             };
             let images = images(&net, 2);
@@ -150,7 +149,15 @@ fn gradients_applied_one_by_one_are_a_step() {
     let net = &wirings()[0];
     let (mut one, mut other) = (burn(net, "flex"), burn(net, "flex"));
     let (form, layers) = (MomentumForm::RateInside, Default::default());
-    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        number: 1,
+        lr: 0.1,
+        bias_lr: 0.2,
+        weight_decay: 0.05,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let images = images(net, 2);
     let batch = Batch { images: &images, labels: &[0, 1], dropout: None };
     for _ in 0..2 {
@@ -168,7 +175,15 @@ fn gradients_applied_one_by_one_are_a_step() {
 fn two_ranks_that_share_a_batch_take_the_step_of_one() {
     let net = &wirings()[0];
     let (form, layers) = (MomentumForm::RateInside, Default::default());
-    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        number: 1,
+        lr: 0.1,
+        bias_lr: 0.2,
+        weight_decay: 0.05,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let (images, labels) = (images(net, 3), [0, 1, 2]);
     let mut one = burn(net, "flex");
     let expected = one.train_step(&Batch { images: &images, labels: &labels, dropout: None }, &rule).expect("a step");
@@ -218,7 +233,15 @@ fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
     let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a sound net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
     let (form, layers) = (MomentumForm::RateInside, Default::default());
-    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.0, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        number: 1,
+        lr: 0.1,
+        bias_lr: 0.2,
+        weight_decay: 0.0,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let mut step = |images: &[f32]| {
         let before = engine.parameter("conv1.weight").expect("one");
         engine.train_step(&Batch { images, labels: &[1, 0, 2], dropout: None }, &rule).expect("a step");
@@ -298,7 +321,15 @@ fn lars_in_two_towers_goes_by_the_norms_of_whole_layers() {
     let net = &grouped()[0];
     let (mut one, mut two) = (burn(net, "flex"), burn(net, "flex:0,flex:1"));
     let (form, layers) = (MomentumForm::RateInside, Default::default());
-    let rule = Update { lars_trust: Some(0.5), lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: Some(0.5) }.into(),
+        number: 1,
+        lr: 0.1,
+        bias_lr: 0.2,
+        weight_decay: 0.05,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let images = images(net, 2);
     let batch = Batch { images: &images, labels: &[3, 0], dropout: None };
     for _ in 0..2 {

@@ -1,7 +1,7 @@
 //! A model file and an engine behind one type: images in, classes and probabilities out.
 
-use crate::engine::Engine;
-use crate::engine::cpu::{Cpu, Precision};
+use crate::engine::cpu::Cpu;
+use crate::engine::{Inference, Inspection, Precision};
 use crate::eval::{log_probabilities, ranking};
 use crate::image::{Image, Preprocess, decode};
 use crate::net::Net;
@@ -185,7 +185,7 @@ impl ClassifierBuilder {
         }
         let mut model = weights::open(path, self.net.as_deref())?;
         let capacity = self.batch.saturating_mul(self.crops);
-        let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision).batch_invariant();
+        let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision)?.batch_invariant();
         model.load_into(&mut engine)?;
         if matches!(self.precision, Precision::Int8 | Precision::Int4) && model.ranges.is_empty() {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));

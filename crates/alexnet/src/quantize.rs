@@ -1,7 +1,7 @@
 //! Calibration for int8: from pictures to what the bytes of each layer's input stand for.
 
 use crate::data::loader::Loader;
-use crate::engine::cpu::{Cpu, QuantParams, Ranges};
+use crate::engine::{Calibration, QuantParams, Ranges};
 use crate::{Error, Result};
 
 /// Runs up to `pictures` pictures of a loader in floats and averages the best ranges of its batches. Batches must fit the
@@ -9,7 +9,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// From the engine; when no picture could be read.
-pub fn calibrate(engine: &mut Cpu, loader: &Loader, pictures: usize) -> Result<Ranges> {
+pub fn calibrate(engine: &mut dyn Calibration, loader: &Loader, pictures: usize) -> Result<Ranges> {
     let (mut batches, mut seen) = (Vec::new(), 0);
     for batch in loader.epoch(0, 0) {
         if !batch.labels.is_empty() {

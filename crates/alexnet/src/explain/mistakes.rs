@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::draw::contact_sheet::{Bar, Cell, ContactSheet, thumbnail};
 use crate::draw::{BLUE, GREEN, GREY, INK};
-use crate::engine::Engine;
+use crate::engine::Inference;
 use crate::eval::log_probabilities;
 use crate::predict::ClassScore;
 use crate::{Error, Result};
@@ -45,7 +45,7 @@ pub struct Mistakes {
 /// # Errors
 /// From the engine; when stopped.
 pub fn worst(
-    engine: &mut dyn Engine,
+    engine: &mut dyn Inference,
     loader: &Loader,
     count: usize,
     progress: &mut dyn FnMut(usize) -> bool,

@@ -17,7 +17,7 @@ pub use heatmap::Heatmap;
 pub use view::View;
 
 use crate::class_match::match_names;
-use crate::engine::Engine;
+use crate::engine::Inference;
 use crate::eval::{log_probabilities, ranking};
 use crate::predict::ClassScore;
 use crate::{Error, Result};
@@ -48,7 +48,7 @@ pub fn class(wanted: &str, classes: &[String]) -> Result<usize> {
 ///
 /// # Errors
 /// From the engine.
-pub fn guesses(engine: &mut dyn Engine, tensor: &[f32]) -> Result<Vec<ClassScore>> {
+pub fn guesses(engine: &mut dyn Inference, tensor: &[f32]) -> Result<Vec<ClassScore>> {
     let mut logits = Vec::new();
     engine.infer(tensor, &mut logits)?;
     Ok(guesses_of(&logits, usize::MAX))
@@ -60,7 +60,7 @@ fn guesses_of(logits: &[f32], top: usize) -> Vec<ClassScore> {
     ranking(&scores).into_iter().take(top).map(|index| ClassScore { index, probability: scores[index].exp() }).collect()
 }
 
-/// Weights for [`Engine::layer_gradient`]: 1 for `class` of each of `n` pictures.
+/// Weights for [`Inspection::layer_gradient`]: 1 for `class` of each of `n` pictures.
 fn one_class(class: usize, classes: usize, n: usize) -> Result<Vec<f32>> {
     if class >= classes {
         return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));

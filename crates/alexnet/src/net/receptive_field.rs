@@ -100,7 +100,7 @@ fn before(op: &Op, (first, last): Span, pad: usize, input: Shape) -> Span {
 mod tests {
     use super::*;
     use crate::engine::cpu::Cpu;
-    use crate::engine::{Engine, ReluGradient};
+    use crate::engine::{Inspection, ParameterStore, ReluGradient};
     use crate::net::{BiasInit, Layer, Rounding, WeightInit, presets};
 
     #[test]

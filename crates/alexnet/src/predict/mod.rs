@@ -1,6 +1,6 @@
 //! What a model sees in a picture.
 
-use crate::engine::Engine;
+use crate::engine::Inference;
 use crate::eval::{log_probabilities, ranking};
 use crate::image::{Image, Preprocess, crop};
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ pub struct ClassScore {
 /// # Errors
 /// From the engine, or another number of crops.
 pub fn predict(
-    engine: &mut dyn Engine,
+    engine: &mut dyn Inference,
     pictures: &[Image],
     preprocess: &Preprocess,
     crops: usize,

@@ -2,8 +2,7 @@
 
 use super::Values;
 use super::container::{Entry, TensorFile, write_tensors};
-use crate::engine::Engine;
-use crate::engine::cpu::{QuantParams, Ranges};
+use crate::engine::{ParameterStore, QuantParams, Ranges};
 use crate::image::{Mean, Preprocess};
 use crate::net::Net;
 use crate::{Error, Result, files};
@@ -49,7 +48,7 @@ impl Model {
     ///
     /// # Errors
     /// From the engine, when the nets differ.
-    pub fn load_into(&self, engine: &mut dyn Engine) -> Result<()> {
+    pub fn load_into(&self, engine: &mut dyn ParameterStore) -> Result<()> {
         self.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))
     }
 }

@@ -8,7 +8,7 @@ mod speed;
 use std::time::{Duration, Instant};
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update, init};
+use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, OptimizerStep, init};
 use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
@@ -136,14 +136,13 @@ impl Work {
                 let dropout = Some(DropoutKey { seed: 0, step: self.run, first_picture: 0 });
                 // A rate at which no net diverges, whatever it starts from.
                 let form = MomentumForm::RateOutside;
-                let rule = Update {
-                    lars_trust: None,
+                let rule = OptimizerStep {
+                    optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                    number: 1,
                     lr: 1e-5,
                     bias_lr: 1e-5,
-                    momentum: 0.9,
-                    decay: 5e-4,
-                    bias_decay: 5e-4,
-                    form,
+                    weight_decay: 5e-4,
+                    bias_weight_decay: 5e-4,
                     layers: Default::default(),
                 };
                 engine.train_step(&Batch { images: &self.images, labels: &self.labels, dropout }, &rule).map(|_| ())

@@ -1,7 +1,7 @@
 //! Graphs of others: PyTorch's exporters, and models written here field by field after `onnx.proto`.
 
 use super::super::protobuf::Message;
-use crate::engine::Engine;
+use crate::engine::Inference;
 use crate::engine::cpu::Cpu;
 use crate::image::{Channels, Mean};
 use crate::net::Op;

@@ -1,7 +1,7 @@
 //! ONNX: the onnx package's own test case, and graphs of ours read back.
 
-use crate::engine::Engine;
 use crate::engine::cpu::Cpu;
+use crate::engine::{Inference, ParameterStore};
 use crate::net::{Net, presets};
 use crate::weights::{Model, SaveOptions, golden, inspect, open, parameters, save};
 use crate::{engine::init, image::Preprocess};
