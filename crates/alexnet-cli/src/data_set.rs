@@ -30,3 +30,16 @@ fn described(opened: Opened, quiet: bool) -> anyhow::Result<Opened> {
     }
     Ok(opened)
 }
+
+/// Prints what is found when a run's images are opened.
+pub(crate) struct Notes {
+    pub(crate) quiet: bool,
+}
+
+impl alexnet::train::Observer for Notes {
+    fn note(&mut self, line: &str) {
+        if !self.quiet {
+            output::note(line);
+        }
+    }
+}

@@ -11,7 +11,7 @@ pub(crate) struct NetOption {
     /// Network
     #[arg(long, value_name = "NAME", default_value = "torchvision", value_parser = names(), hide_possible_values = true)]
     pub(crate) net: String,
-    /// Rows and columns of the pictures that it takes [default: the network's own]
+    /// Rows and columns of the images that it takes [default: the network's own]
     #[arg(long, value_name = "N", value_parser = numbers::pixels)]
     pub(crate) image_size: Option<usize>,
     /// Function after every hidden layer [default: the network's own, relu]

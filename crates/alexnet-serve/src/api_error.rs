@@ -63,7 +63,7 @@ pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Respons
     }
 }
 
-/// An answer of any kind, which no cache keeps: it belongs to the picture that was sent, or to this moment.
+/// An answer of any kind, which no cache keeps: it belongs to the image that was sent, or to this moment.
 pub(crate) fn bytes(status: StatusCode, kind: &'static str, content: impl Into<Bytes>) -> Response {
     let mut response = Response::new(Body::from(content.into()));
     *response.status_mut() = status;

@@ -132,7 +132,7 @@ fn too_late(limits: &Limits) -> ApiError {
 }
 
 fn too_large(limits: &Limits) -> ApiError {
-    let message = format!("the body has more than {} bytes; send smaller or fewer pictures", limits.body);
+    let message = format!("the body has more than {} bytes; send smaller or fewer images", limits.body);
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 

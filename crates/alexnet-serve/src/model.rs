@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use alexnet::image::{Image, Preprocess};
 use alexnet::net::Net;
-use alexnet::{Error, predict, weights};
+use alexnet::{Error, formats, predict};
 
 use crate::batcher::Batcher;
 use crate::index::Index;
@@ -24,7 +24,7 @@ pub(crate) struct ServedModel {
     /// Most inputs that go through the network together.
     pub(crate) batch: usize,
     pub(crate) lane: Batcher,
-    /// The pictures that it knows.
+    /// The images that it knows.
     pub(crate) index: Option<Arc<Index>>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn load(
 ) -> alexnet::Result<ServedModel> {
     let path = &file.path;
     let stamp = Stamp::of(path)?;
-    let mut model = weights::open_copied(path, file.net.as_deref())?;
+    let mut model = formats::load_copied(path, file.net.as_deref())?;
     if Stamp::of(path)? != stamp {
         return Err(Error::file(path, "changed while it was read; write a new file beside it and rename it"));
     }

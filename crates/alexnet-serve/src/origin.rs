@@ -97,7 +97,7 @@ impl Access {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(names));
         } else {
-            let names = "picture-area, inference-header-content-length, retry-after";
+            let names = "image-area, inference-header-content-length, retry-after";
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(names));
         }
     }

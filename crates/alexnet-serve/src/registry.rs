@@ -68,7 +68,7 @@ impl Registry {
                 Ok(mut loaded) => {
                     // An index is of the old weights, unless a new one came with the new ones.
                     loaded.index = loaded.open_index(&entry.file).unwrap_or_else(|error| {
-                        log::warn!("model {}: no nearest pictures any more: {error}", entry.file.name);
+                        log::warn!("model {}: no nearest images any more: {error}", entry.file.name);
                         None
                     });
                     *entry.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);

@@ -1,12 +1,12 @@
 //! A model file and an engine behind one type: images in, classes and probabilities out.
 
 use crate::engine::cpu::Cpu;
-use crate::engine::{Inference, Inspection, Precision};
+use crate::engine::{Inspection, Precision};
 use crate::eval::{log_probabilities, ranking};
+use crate::formats::{self, Model};
 use crate::image::{Image, Preprocess, decode};
 use crate::net::Net;
 use crate::predict::crop_tensors;
-use crate::weights::{self, Model};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Classifier {
     /// Without its parameters, which the engine holds.
     model: Model,
     labels: Arc<[String]>,
-    engine: Cpu,
+    engine: Box<dyn Inspection + Send>,
     crops: usize,
     /// Images that go through the network together.
     batch: usize,
@@ -75,6 +75,22 @@ impl Classifier {
     /// Settings for a classifier: threads, precision, crops, batch size.
     pub fn builder() -> ClassifierBuilder {
         ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: 1, batch: 16 }
+    }
+
+    /// A classifier of a model whose parameters an engine holds already: on another device, say. One crop, batches of 1.
+    pub fn with_engine(mut model: Model, engine: Box<dyn Inspection + Send>) -> Classifier {
+        model.tensors.clear();
+        let labels = std::mem::take(&mut model.classes).into();
+        Classifier { model, labels, engine, crops: 1, batch: 1 }
+    }
+
+    /// The same with `crops` crops of each image, 1 or 10, and `batch` images in a batch; the engine must have been made for `crops * batch`.
+    ///
+    /// # Errors
+    /// Another number of crops.
+    pub fn with_crops(self, crops: usize, batch: usize) -> Result<Classifier> {
+        check_crops(crops)?;
+        Ok(Classifier { crops, batch: batch.max(1), ..self })
     }
 
     /// Names of the classes, by index.
@@ -180,10 +196,8 @@ impl ClassifierBuilder {
     /// As [`Classifier::open`]; another number of crops than 1 or 10; a precision that the model has no ranges for.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Classifier> {
         let path = path.as_ref();
-        if !matches!(self.crops, 1 | 10) {
-            return Err(Error::Invalid(format!("{} crops: must be 1 or 10", self.crops)));
-        }
-        let mut model = weights::open(path, self.net.as_deref())?;
+        check_crops(self.crops)?;
+        let mut model = formats::load(path, self.net.as_deref())?;
         let capacity = self.batch.saturating_mul(self.crops);
         let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision)?.batch_invariant();
         model.load_into(&mut engine)?;
@@ -191,9 +205,14 @@ impl ClassifierBuilder {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));
         }
         engine.set_ranges(std::mem::take(&mut model.ranges));
-        model.tensors.clear();
-        let labels = std::mem::take(&mut model.classes).into();
-        Ok(Classifier { model, labels, engine, crops: self.crops, batch: self.batch })
+        Classifier::with_engine(model, Box::new(engine)).with_crops(self.crops, self.batch)
+    }
+}
+
+fn check_crops(crops: usize) -> Result<()> {
+    match crops {
+        1 | 10 => Ok(()),
+        _ => Err(Error::Invalid(format!("{crops} crops: must be 1 or 10"))),
     }
 }
 
@@ -251,9 +270,10 @@ impl From<PathBuf> for Input<'_> {
 mod tests {
     use super::*;
     use crate::draw::encode;
+    use crate::engine::ParameterStore;
+    use crate::formats::parameters;
     use crate::net::{Op, presets};
     use crate::predict::predict;
-    use crate::weights::parameters;
 
     fn image(seed: u8) -> Image {
         let rgb = (0..70u32 * 90 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect();
@@ -280,7 +300,7 @@ mod tests {
         let classes = ["cat", "dog", "ship"].map(String::from).to_vec();
         let model = Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), tensors };
         let path = folder.join("model.safetensors");
-        weights::write(&path, &model).unwrap();
+        formats::write(&path, &model).unwrap();
         path
     }
 
@@ -299,7 +319,7 @@ mod tests {
             assert_eq!(all.len(), 5);
             let mut one = builder.batch(1).open(&model).unwrap();
             // What `alexnet predict` uses.
-            let expected = predict(&mut one.engine, &images, &one.model.preprocess, crops, 3);
+            let expected = predict(&mut *one.engine, &images, &one.model.preprocess, crops, 3);
             for (i, found) in all.iter().enumerate() {
                 assert_eq!(one.predict(&images[i]).unwrap().probabilities(), found.probabilities());
                 assert!((found.probabilities().iter().sum::<f64>() - 1.0).abs() < 1e-6);

@@ -4,8 +4,10 @@
 //! that writes a file of the same name finds what is left over, and removes it.
 
 mod regular;
+mod text;
 
-pub use regular::{open_regular, read_regular, read_text};
+pub use regular::{open_regular, read_regular};
+pub use text::read_text;
 
 use crate::{Error, Result};
 use std::collections::BTreeSet;

@@ -5,8 +5,8 @@
 //! core/util/event.proto, core/framework/summary.proto.
 
 use crate::draw::encode::png;
+use crate::formats::Message;
 use crate::image::Image;
-use crate::weights::Message;
 use crate::{Error, Result, files};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -57,7 +57,7 @@ impl EventFile {
         self.write(Message::default().double(1, wall_time()).int(2, step).message(5, summary))
     }
 
-    /// A picture at a step.
+    /// An image at a step.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -9,12 +9,10 @@ use alexnet::engine::cpu::Cpu;
 use alexnet::engine::optim::adamw::AdamW;
 use alexnet::engine::optim::sgd::Sgd;
 use alexnet::engine::optim::{MomentumForm, Optimizer};
-use alexnet::engine::{
-    Batch, BatchShard, DropoutKey, Gradients, Inference, OptimizerStep, ParameterStore, Precision, StepStats, Training, init,
-};
+use alexnet::engine::{Batch, BatchShard, DropoutKey, Gradients, Inference, OptimizerStep, Precision, StepStats, Training, init};
+use alexnet::formats;
 use alexnet::net::{Net, Op, presets};
 use alexnet::selftest::formula::uniform;
-use alexnet::weights;
 use std::sync::Arc;
 
 const CLASSES: usize = 6;
@@ -72,7 +70,7 @@ fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
 type Trained = (Vec<Vec<f32>>, Vec<StepStats>);
 
 fn outcome(engine: &dyn Training, rule: &OptimizerStep, steps: Vec<StepStats>) -> Trained {
-    let names = weights::parameters(engine.net()).expect("a sound net");
+    let names = formats::parameters(engine.net()).expect("a sound net");
     let mut values = Vec::new();
     for (name, _) in names {
         values.push(engine.parameter(&name).expect("a parameter"));
@@ -195,7 +193,7 @@ fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
     let lars = OptimizerStep { lr: 4.0, optimizer: sgd(Some(0.01)), ..rule() };
     for rule in [rule(), lars.clone(), adamw()] {
         let expected = alone(&net, &rule);
-        // Micro-batches of up to four pictures.
+        // Micro-batches of up to four images.
         let parts = data_parallel(Arc::new(SingleProcess::default()), Some(3), &net, &rule);
         assert_near("a batch in parts", &parts, &expected);
         let ranks = in_process::run(2, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule));

@@ -128,17 +128,17 @@ pub(crate) fn end_on_signal() {
     });
 }
 
-/// A flag that Ctrl-C (or a polite kill) sets; the second one ends the program at once, which harms no file.
+/// Lets Ctrl-C (or a polite kill) set the flag `stop`; the second one ends the program at once, which harms no file.
 ///
 /// To the ranks of a job, mpirun sends that when another one has died or when it was told to end itself, and kills a second later
 /// whoever is still there: too short to save. They say so and go. What asks for a save is SIGUSR1, which mpirun hands on.
 /// (Without mpirun, every process needs it.)
-pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>) -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>, stop: &Arc<AtomicBool>) -> alexnet::Result<()> {
+    let failed = |error: &dyn std::fmt::Display| alexnet::Error::Invalid(format!("signals cannot be handled: {error}"));
     let flag = stop.clone();
     if ranks.size() > 1 {
         #[cfg(all(any(feature = "mpi", feature = "nccl"), unix))]
-        signal_hook::flag::register(signal_hook::consts::SIGUSR1, flag)?;
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, flag).map_err(|error| failed(&error))?;
         let name = name(&**ranks);
         signals::handle(Which::Stops, move || {
             output::note(&format!(
@@ -146,8 +146,9 @@ pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>) -> anyhow::Result<Ar
             ));
             files::abandon();
             std::process::exit(1);
-        })?;
-        return Ok(stop);
+        })
+        .map_err(|error| failed(&error))?;
+        return Ok(());
     }
     signals::handle(Which::Stops, move || {
         if flag.swap(true, Ordering::Relaxed) {
@@ -155,7 +156,7 @@ pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>) -> anyhow::Result<Ar
             std::process::exit(1);
         }
         output::note("");
-        output::note("saving; once more stops at once");
-    })?;
-    Ok(stop)
+        output::note("saving...; press Ctrl-C again to quit without saving");
+    })
+    .map_err(|error| failed(&error))
 }

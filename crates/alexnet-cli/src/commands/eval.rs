@@ -8,7 +8,7 @@ use super::labels::Labels;
 use alexnet::data::{self, loader};
 use alexnet::distributed::{Communicator, Partition};
 use alexnet::eval::{self, Report};
-use alexnet::weights;
+use alexnet::formats;
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ pub(crate) struct Args {
     /// Network that the model file is, where it does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
     #[command(flatten)]
     labels: Labels,
-    /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
+    /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops, help_heading = "Evaluation")]
     crops: usize,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch, help_heading = "Evaluation")]
     batch: usize,
     #[command(flatten, next_help_heading = "Devices")]
@@ -48,12 +48,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     dist_args::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
-/// As one of several ranks, each of which looks at some of the pictures.
+/// As one of several ranks, each of which looks at some of the images.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let start = Instant::now();
     // The notes are one rank's to tell.
     let (path, net) = (&args.model, args.net.as_deref());
-    let mut model = if ranks.rank() == 0 { model_file::open_as_it_is(path, net)? } else { weights::open(path, net)? };
+    let mut model = if ranks.rank() == 0 { model_file::open_as_it_is(path, net)? } else { formats::load(path, net)? };
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
@@ -73,7 +73,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let options = loader::Options {
         batch: args.batch.min(source.len()).div_ceil(args.crops),
         threads: args.machine.threads,
-        // Each picture is seen once.
+        // Each image is seen once.
         memory: Some(0),
         ..Default::default()
     };
@@ -116,16 +116,16 @@ fn table(report: &Report, seconds: f64) -> String {
     let Report { images, top1, top5, loss, crops, .. } = report;
     let crop = if *crops == 1 { "centre crop" } else { "ten crops" };
     let top5 = if report.tells_top5() { format!("top-5 {:.2} %, ", top5 * 100.0) } else { String::new() };
-    lines.push(format!("{images} pictures, {crop}: top-1 {:.2} %, {top5}loss {loss:.4}, {seconds:.1} s", top1 * 100.0));
+    lines.push(format!("{images} images, {crop}: top-1 {:.2} %, {top5}loss {loss:.4}, {seconds:.1} s", top1 * 100.0));
     if !report.broken.is_empty() {
-        lines.push(format!("{} pictures could not be read and are left out", report.broken.len()));
+        lines.push(format!("{} images could not be read and are left out", report.broken.len()));
     }
     // Of a thousand classes a small set has ten: a line each for the others would bury them.
     let shown = || report.per_class.iter().enumerate().filter(|(_, class)| class.images > 0);
     let width = shown().map(|(_, class)| output::name(&class.class).width()).max().unwrap_or(0).max(5);
     // Letters of East Asian scripts are two columns wide.
     let padded = |text: &str| format!("{text}{}", " ".repeat(width.saturating_sub(text.width())));
-    lines.push(format!("{}  pictures   top-1  most often mistaken for", padded("class")));
+    lines.push(format!("{}  images   top-1  most often mistaken for", padded("class")));
     for (truth, class) in shown() {
         let top1 = class.top1.map_or("-".into(), |share| format!("{:.1} %", share * 100.0));
         let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);

@@ -1,12 +1,12 @@
-//! `alexnet features`: what a layer makes of pictures, as a table; and what `alexnet similar` shares with it.
+//! `alexnet features`: what a layer makes of images, as a table; and what `alexnet similar` shares with it.
 
 use super::engine_args::EngineArgs;
 use crate::{data_set, model_file, net_option, numbers, output, progress};
 use alexnet::data::{Dataset, loader};
-use alexnet::engine::Engine;
+use alexnet::engine::Inspection;
 use alexnet::features::{Pool, Provenance, Taken, Writer, extract};
+use alexnet::formats;
 use alexnet::image::Preprocess;
-use alexnet::weights;
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,12 +37,12 @@ pub(crate) struct Args {
     /// What becomes of each map: all of it, its mean or its largest value
     #[arg(long, value_name = "none|average|max", default_value = "none", value_parser = pool)]
     pool: Pool,
-    /// Pictures: a folder, with or without a folder per class, a .tar of the same, a .txt that names one a line, or one picture
+    /// Images: a folder, with or without a folder per class, a .tar of the same, a .txt that names one a line, or one image
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     #[arg(long, value_name = "FILE", help = OUT_HELP)]
     out: PathBuf,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     };
     let (out, rate) = (output::path(&args.out), pictures as f64 / seconds);
     output::print(&format!(
-        "{out}: {layer}{relu}, {} of each of {pictures} pictures; {seconds:.1} s, {rate:.0} pictures/s\n",
+        "{out}: {layer}{relu}, {} of each of {pictures} images; {seconds:.1} s, {rate:.0} images/s\n",
         shape.join(" x ")
     ))
 }
@@ -105,11 +105,11 @@ pub(super) struct Asked<'a> {
     pub(super) pool: Pool,
 }
 
-/// A model, ready to look at pictures.
+/// A model, ready to look at images.
 pub(super) struct Looker {
     pub(super) about: Provenance,
     taken: Taken,
-    engine: Box<dyn Engine>,
+    engine: Box<dyn Inspection>,
     preprocess: Preprocess,
 }
 
@@ -122,14 +122,14 @@ impl Looker {
         machine: &EngineArgs,
         batch: usize,
     ) -> anyhow::Result<Looker> {
-        let precision = machine.arithmetic();
+        let precision = machine.precision();
         if precision.is_of_bytes() {
             bail!("{precision} shows no layers; take f32 or bf16");
         }
         let mut model = model_file::open(path, net)?;
         let taken = Taken::new(&model.net, asked.layer, asked.before_relu, asked.pool)?;
         let about = Provenance {
-            model: weights::sha256(path)?,
+            model: formats::sha256(path)?,
             net: model.net.name.clone(),
             layer: asked.layer.into(),
             before_relu: asked.before_relu,
@@ -142,7 +142,7 @@ impl Looker {
         Ok(Looker { about, taken, engine, preprocess: model.preprocess })
     }
 
-    /// Shows `row` each picture's number in the source and its features; returns those that cannot be read.
+    /// Shows `row` each image's number in the source and its features; returns those that cannot be read.
     pub(super) fn look(
         &mut self,
         source: &Arc<dyn Dataset>,
@@ -150,7 +150,7 @@ impl Looker {
         threads: usize,
         row: &mut dyn FnMut(usize, &[f32]) -> alexnet::Result<()>,
     ) -> anyhow::Result<Vec<(u32, String)>> {
-        // Each picture is seen once.
+        // Each image is seen once.
         let options = loader::Options { batch: batch.min(source.len()), threads, memory: Some(0), ..Default::default() };
         let loader = loader::Loader::sequential(source.clone(), self.preprocess.clone(), false, options)?;
         Ok(extract(&mut *self.engine, &loader, &self.taken, row)?)

@@ -2,16 +2,15 @@
 
 use crate::net_option;
 use crate::output::{self, Align};
+use alexnet::formats::{self, Inspection};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::with_commas;
-use alexnet::weights::{self, Inspection};
 use std::path::PathBuf;
 
 /// Options of `alexnet inspect`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file: .safetensors, .pth, .onnx, .caffemodel or .pdparams
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", help = format!("Model file: {}", formats::endings()))]
     file: PathBuf,
     /// Network that it is, where the file does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
@@ -22,7 +21,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let inspection = weights::inspect(&args.file, args.net.as_deref())?;
+    let inspection = formats::inspect(&args.file, args.net.as_deref())?;
     if args.json { output::print_json(&inspection) } else { output::print(&text(&inspection)) }
 }
 
@@ -59,7 +58,7 @@ fn text(inspection: &Inspection) -> String {
         text += &format!("cannot be used: {}\n", output::name(trouble));
     }
     if let Some(preprocess) = &inspection.preprocess {
-        text += &format!("pictures: {}\n", words(preprocess));
+        text += &format!("images: {}\n", words(preprocess));
     }
     for remark in &inspection.remarks {
         text += &format!("note: {}\n", output::name(remark));
@@ -67,7 +66,7 @@ fn text(inspection: &Inspection) -> String {
     text
 }
 
-/// How a picture becomes a tensor, in a line.
+/// How an image becomes a tensor, in a line.
 fn words(preprocess: &Preprocess) -> String {
     let resize = match preprocess.resize {
         Resize::ShortSide(side) => format!("short side to {side}"),
@@ -77,7 +76,7 @@ fn words(preprocess: &Preprocess) -> String {
     let channels = if preprocess.channels == Channels::Bgr { "BGR" } else { "RGB" };
     let mean = match &preprocess.mean {
         Mean::Channel(mean) => format!("{mean:?}"),
-        Mean::Image { size, .. } => format!("a mean picture of {size} x {size}"),
+        Mean::Image { size, .. } => format!("a mean image of {size} x {size}"),
     };
     let scale = if preprocess.scale == 1.0 { "0 to 255".into() } else { format!("times {}", preprocess.scale) };
     format!("{resize}, crop {}, {channels}, {scale}, minus {mean}, divided by {:?}", preprocess.crop, preprocess.std)

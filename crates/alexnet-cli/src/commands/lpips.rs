@@ -1,4 +1,4 @@
-//! `alexnet lpips`: how different pictures look.
+//! `alexnet lpips`: how different images look.
 
 use crate::{data_set, model_file, net_option, numbers, output};
 use alexnet::engine::cpu::Cpu;
@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 /// Options of `alexnet lpips`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A picture, or a folder of pictures
+    /// An image, or a folder of images
     a: PathBuf,
-    /// Another picture of the same size, or a folder of pictures of the same names (endings aside)
+    /// Another image of the same size, or a folder of images of the same names (endings aside)
     b: PathBuf,
     /// torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth; its `features` alone, or the state of an `lpips.LPIPS`
     #[arg(long, value_name = "FILE")]
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Linear heads, alex.pth of the Python package `lpips` [default: every channel counts alike, its `lpips=False`]
     #[arg(long, value_name = "FILE")]
     linear: Option<PathBuf>,
-    /// First bring the pictures to N x N pixels (short side, then the middle), which the Python package does not do
+    /// First bring the images to N x N pixels (short side, then the middle), which the Python package does not do
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(31..=4096))]
     size: Option<usize>,
     /// Number of threads; it never changes a result [default: one a core]
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                 }
                 results.push((pair.name, found));
             }
-            // One bad picture does not cost the distances of all others.
+            // One bad image does not cost the distances of all others.
             Err(why) => {
                 let message = format!("{why:#}");
                 output::note(&format!("error: {message}"));
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the pictures of a pair, brought to `size` if that is asked for.
+/// Compares the images of a pair, brought to `size` if that is asked for.
 fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Result<Distance> {
     let read = |path: &Path| -> anyhow::Result<Image> {
         let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
@@ -131,12 +131,12 @@ fn pairs(a: &Path, b: &Path, quiet: bool) -> anyhow::Result<Vec<Pair>> {
             for path in [a, b] {
                 path.metadata().with_context(|| path.display().to_string())?;
             }
-            bail!("{} and {}: give two pictures or two folders", a.display(), b.display())
+            bail!("{} and {}: give two images or two folders", a.display(), b.display())
         }
     }
 }
 
-/// The pictures of a folder by their names without endings.
+/// The images of a folder by their names without endings.
 fn by_stem(folder: &Path, quiet: bool) -> anyhow::Result<BTreeMap<String, String>> {
     let source = data_set::open_any(folder, quiet)?.source;
     let mut found = BTreeMap::new();

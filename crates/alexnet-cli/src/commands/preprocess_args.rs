@@ -1,15 +1,15 @@
-//! Options that say how pictures become a model's input, for files that do not tell.
+//! Options that say how images become a model's input, for files that do not tell.
 
 use crate::numbers;
+use alexnet::formats::{self, Model};
 use alexnet::image::{Channels, Mean, Preprocess};
 use alexnet::train::finetune::at_size;
-use alexnet::weights::{self, Model};
 use anyhow::{Context, bail};
 use std::path::Path;
 
-/// How pictures become the model's input.
+/// How images become the model's input.
 #[derive(clap::Args)]
-#[command(next_help_heading = "How pictures become the input, where IN does not tell")]
+#[command(next_help_heading = "How images become the input, where IN does not tell")]
 pub(crate) struct PreprocessArgs {
     /// Order of the channels
     #[arg(long, value_name = "rgb|bgr", value_parser = ["rgb", "bgr"], hide_possible_values = true)]
@@ -17,14 +17,14 @@ pub(crate) struct PreprocessArgs {
     /// What the brightest pixel is before the mean is taken away: 1 (PyTorch's world) or 255 (Caffe's)
     #[arg(long, value_name = "LARGEST")]
     scale: Option<f32>,
-    /// What is subtracted: three numbers (or one) in the order of the channels, such as 104,117,123, or the mean picture that IN was
+    /// What is subtracted: three numbers (or one) in the order of the channels, such as 104,117,123, or the mean image that IN was
     /// trained with, a mean.binaryproto or an .npy
     #[arg(long, value_name = "NUMBERS|FILE")]
     mean: Option<String>,
     /// By what the rest is divided: three numbers (or one) in the order of the channels
     #[arg(long, value_name = "NUMBERS")]
     std: Option<String>,
-    /// Rows and columns of the pictures that the net takes
+    /// Rows and columns of the images that the net takes
     #[arg(long, value_name = "PIXELS", value_parser = numbers::pixels)]
     image_size: Option<usize>,
 }
@@ -86,17 +86,17 @@ fn numbers(text: &str) -> Option<[f32; 3]> {
     }
 }
 
-/// A mean picture of Caffe's, for a model that takes what Caffe feeds.
+/// A mean image of Caffe's, for a model that takes what Caffe feeds.
 fn picture(preprocess: &Preprocess, file: &str) -> anyhow::Result<Mean> {
     if preprocess.channels != Channels::Bgr || preprocess.scale != 1.0 {
         bail!(
-            "--mean {file}: a mean picture is of Caffe's BGR of 0 to 255, which IN does not take; say --channels bgr --scale 255 if it does"
+            "--mean {file}: a mean image is of Caffe's BGR of 0 to 255, which IN does not take; say --channels bgr --scale 255 if it does"
         );
     }
     if file.contains(',') && !Path::new(file).exists() {
         bail!("--mean {file}: three numbers such as 104,117,123, or one, or a file");
     }
-    Ok(weights::read_mean(file)?)
+    Ok(formats::read_mean(file)?)
 }
 
 /// The same colours in the other order.

@@ -1,17 +1,14 @@
 //! `alexnet report`: a run's report, made again.
 
-use super::arithmetic::Arithmetic;
 use super::engine_args::EngineArgs;
-use super::train;
 use crate::{data_set, numbers, output, progress};
 use alexnet::data::{self, Dataset, loader};
 use alexnet::eval::{self, Report};
+use alexnet::formats::{self, Model};
 use alexnet::report::{Evaluated, Filters, Page, REPORT, Run, newest_model};
 use alexnet::train::config::Config;
-use alexnet::weights::{self, Model};
 use alexnet::{engine, files};
 use anyhow::Context;
-use clap::ValueEnum;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,13 +19,13 @@ pub(crate) struct Args {
     /// Folder of a run
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Pictures to evaluate its best model on [default: the run's validation pictures]
+    /// Images to evaluate its best model on [default: the run's validation images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// File to write [default: RUN/report.html]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
@@ -43,7 +40,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let config = Config::read(&args.run.join("config.toml"))?;
     let out = args.out.clone().unwrap_or_else(|| args.run.join(REPORT));
     let path = newest_model(&args.run);
-    let model = path.as_deref().map(weights::read).transpose()?;
+    let model = path.as_deref().map(formats::read).transpose()?;
     let net = match &model {
         Some(model) => model.net.clone(),
         None => config.recipe.prepare(config.net()?),
@@ -70,10 +67,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let report = found.as_ref().map(|found| &found.report);
         output::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.done(), "evaluation": report }))?;
     } else if !quiet {
-        let title =
-            found.as_ref().map_or("no model or no validation pictures yet".to_string(), |Found { of, report, .. }| {
-                format!("{of}: {} pictures, top-1 {:.2} %", report.images, report.top1 * 100.0)
-            });
+        let title = found.as_ref().map_or("no model or no validation images yet".to_string(), |Found { of, report, .. }| {
+            format!("{of}: {} images, top-1 {:.2} %", report.images, report.top1 * 100.0)
+        });
         output::print(&format!("{}\n{}\n", output::name(&title), output::path(&out)))?;
     }
     Ok(())
@@ -81,30 +77,34 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 
 /// An evaluation.
 struct Found {
-    /// Which model, and on which pictures if they are not the run's own.
+    /// Which model, and on which images if they are not the run's own.
     of: String,
     report: Report,
     source: Arc<dyn Dataset>,
 }
 
-/// What the model says of the pictures, if there are any.
+/// What the model says of the images, if there are any.
 fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: bool) -> anyhow::Result<Option<Found>> {
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
-        None => train::pictures(&mut config.clone(), false, quiet).context("the run's pictures (--data names others)")?.1,
+        None => {
+            alexnet::train::data_sets(&mut config.clone(), false, &mut data_set::Notes { quiet })
+                .context("the run's images (--data names others)")?
+                .1
+        }
     };
     if source.is_empty() {
         return Ok(None);
     }
     let source = eval::by_name(source, &model.classes)?;
     // The run may have learned on a device in an arithmetic that the processor does not have.
-    let of_run = Arithmetic::from_str(&config.precision, false).ok();
-    let precision = args.machine.precision.or(of_run.filter(|kind| !args.machine.is_cpu() || kind.on_processor().is_ok()));
+    let of_run = config.precision.parse::<engine::Precision>().ok();
+    let precision = args.machine.precision.or(of_run.filter(|kind| !args.machine.is_cpu() || kind.runs_on_cpu()));
     let machine = EngineArgs { precision, ..args.machine.clone() };
     let options = loader::Options {
         batch: args.batch.min(source.len()),
         threads: args.machine.threads,
-        // Each picture is seen once.
+        // Each image is seen once.
         memory: Some(0),
         ..Default::default()
     };

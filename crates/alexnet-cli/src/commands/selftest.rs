@@ -1,7 +1,7 @@
 //! `alexnet selftest`: this machine's engines against PyTorch's figures.
 
-use super::arithmetic::Arithmetic;
 use super::engine_args::EngineArgs;
+use alexnet::engine::Precision;
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::presets;
 use alexnet::selftest::{self, Bounds, Case, Report, compare, golden};
@@ -19,16 +19,16 @@ pub(crate) struct Args {
     /// Only this network [default: all that have reference values]
     #[arg(long, value_name = "NAME", value_parser = names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Seed of weights and pictures [default: 1]
+    /// Seed of weights and images [default: 1]
     #[arg(long, value_name = "N", value_parser = numbers::seed)]
     seed: Option<u64>,
-    /// Number of pictures [default: 2]
+    /// Number of images [default: 2]
     #[arg(long, value_name = "N", value_parser = numbers::batch)]
     batch: Option<usize>,
     /// Number of classes [default: 1000]
     #[arg(long, value_name = "N", value_parser = numbers::count)]
     classes: Option<usize>,
-    /// Rows and columns of the pictures [default: the net's own]
+    /// Rows and columns of the images [default: the net's own]
     #[arg(long, value_name = "N", value_parser = numbers::pixels)]
     image_size: Option<usize>,
     /// Algorithms of the convolutions; others than direct, and other devices, are also compared with direct ones on the processor,
@@ -43,8 +43,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    if args.machine.arithmetic() != Arithmetic::F32 {
-        bail!("--precision {}: what is compared is single precision; leave it out", args.machine.arithmetic());
+    if args.machine.precision() != Precision::F32 {
+        bail!("--precision {}: what is compared is single precision; leave it out", args.machine.precision());
     }
     let references = golden::all()?;
     let cases = cases(args, &references)?;

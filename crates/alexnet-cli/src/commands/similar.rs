@@ -1,4 +1,4 @@
-//! `alexnet similar`: the pictures of an index that are nearest to others.
+//! `alexnet similar`: the images of an index that are nearest to others.
 
 use super::engine_args::EngineArgs;
 use super::features::{Asked, Looker};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Options of `alexnet similar`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Features of the pictures to choose from, .npy or .safetensors of `alexnet features`
+    /// Features of the images to choose from, .npy or .safetensors of `alexnet features`
     #[arg(long, value_name = "FILE")]
     index: PathBuf,
     /// Model file that the index was made with
@@ -23,15 +23,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
     /// Images, or folders of images (at any depth)
-    #[arg(required = true, value_name = "PICTURE")]
+    #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
-    /// Answers for each picture, the nearest first
+    /// Answers for each image, the nearest first
     #[arg(long, value_name = "K", default_value_t = 6, value_parser = numbers::count)]
     top: usize,
     /// Drawing to write, .png or .svg: each image with its nearest, their names and distances; needs --data
     #[arg(long, value_name = "FILE", requires = "data")]
     sheet: Option<PathBuf>,
-    /// The pictures that the index was made of, to show them on the sheet
+    /// The images that the index was made of, to show them on the sheet
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Pictures that go through the network together.
+/// Images that go through the network together.
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let about = &table.about;
     let asked = Asked { layer: &about.layer, before_relu: about.before_relu, pool: about.pool };
     // Told before anything of the index is believed of another model.
-    let found = alexnet::weights::sha256(&args.model)?;
+    let found = alexnet::formats::sha256(&args.model)?;
     if found != about.model {
         let (index, model) = (args.index.display(), args.model.display());
         bail!(
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     if !broken.is_empty() {
-        bail!("{} of {} pictures could not be read", broken.len(), queries.len());
+        bail!("{} of {} images could not be read", broken.len(), queries.len());
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ fn short(sum: &str) -> String {
     sum.chars().take(12).collect()
 }
 
-/// Draws the sheet from the pictures themselves.
+/// Draws the sheet from the images themselves.
 fn draw(
     sheet: &std::path::Path,
     data: &std::path::Path,

@@ -67,7 +67,7 @@ fn table(net: &Net) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What crosses where, in bytes for a picture.
+/// What crosses where, in bytes for an image.
 fn towers_table(net: &Net, plan: &[TowerLayer]) -> anyhow::Result<String> {
     let mut rows = vec![["layer", "tower 0", "tower 1", "reads from the other", "bytes, both ways and back"].map(String::from)];
     for (layer, shape) in plan.iter().zip(net.shapes()?) {
@@ -87,7 +87,7 @@ fn towers_table(net: &Net, plan: &[TowerLayer]) -> anyhow::Result<String> {
     rows.push(["total".into(), String::new(), String::new(), String::new(), with_commas(total as u64)]);
     use Align::{Left, Right};
     let table = output::table([Left, Left, Left, Left, Right], &rows);
-    Ok(format!("{} in two towers; bytes for one picture in training, half of them in inference\n\n{table}", net.name))
+    Ok(format!("{} in two towers; bytes for one image in training, half of them in inference\n\n{table}", net.name))
 }
 
 fn towers_json(plan: &[TowerLayer]) -> serde_json::Value {
@@ -119,7 +119,7 @@ pub(super) struct NetJson {
     layers: Vec<LayerJson>,
 }
 
-/// A layer for programs: shapes of one picture as [channels, rows, columns].
+/// A layer for programs: shapes of one image as [channels, rows, columns].
 #[derive(Serialize)]
 struct LayerJson {
     name: String,

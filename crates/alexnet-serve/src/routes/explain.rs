@@ -1,4 +1,4 @@
-//! `POST /explain` and `GET /filters`: what the network looks at, as numbers or as a picture.
+//! `POST /explain` and `GET /filters`: what the network looks at, as numbers or as an image.
 
 use std::sync::Arc;
 
@@ -68,10 +68,10 @@ enum Format {
     Png,
 }
 
-/// How much of the picture the hottest place hides.
+/// How much of the image the hottest place hides.
 const STRENGTH: f32 = 0.65;
 
-/// The part of the upright picture that the network sees, as shares of its width and height.
+/// The part of the upright image that the network sees, as shares of its width and height.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Area {
     left: f64,
@@ -80,7 +80,7 @@ struct Area {
     height: f64,
 }
 
-/// The header that tells the [`Area`] where the answer is a picture.
+/// The header that tells the [`Area`] where the answer is an image.
 const AREA: HeaderName = HeaderName::from_static("picture-area");
 
 pub(super) async fn explain(
@@ -211,7 +211,7 @@ fn heat(
     Ok(Some((class, saliency::heat(&gradient, size))))
 }
 
-/// The part of the picture that the view shows.
+/// The part of the image that the view shows.
 fn share(view: &View, picture: &Image) -> Area {
     let (w, h, area) = (picture.width as f64, picture.height as f64, view.area);
     Area { left: area.left as f64 / w, top: area.top as f64 / h, width: area.width as f64 / w, height: area.height as f64 / h }

@@ -24,19 +24,19 @@ use crate::{Shared, multipart};
 /// A request's images may have so many times the pixels of the largest one together.
 const IMAGES: u64 = 4;
 
-/// A picture within a body.
+/// An image within a body.
 pub(super) struct File {
     /// As the client calls it.
     pub(super) name: Option<String>,
     range: Range<usize>,
 }
 
-/// The pictures of a body: it is one, or a form has some.
+/// The images of a body: it is one, or a form has some.
 pub(super) fn files(headers: &HeaderMap, whole: &Whole) -> Result<Vec<File>, ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.trim_start().get(..10).is_some_and(|media| media.eq_ignore_ascii_case("multipart/")) {
         if whole.bytes.is_empty() {
-            return Err(ApiError::bad("the body is empty; send a picture, or a form with pictures (curl --data-binary @FILE)"));
+            return Err(ApiError::bad("the body is empty; send an image, or a form with images (curl --data-binary @FILE)"));
         }
         return Ok(vec![File { name: None, range: 0..whole.bytes.len() }]);
     }
@@ -51,20 +51,20 @@ pub(super) fn files(headers: &HeaderMap, whole: &Whole) -> Result<Vec<File>, Api
         })
         .collect();
     match files.len() {
-        0 => Err(ApiError::bad("the form has no pictures (curl -F picture=@FILE)")),
+        0 => Err(ApiError::bad("the form has no images (curl -F image=@FILE)")),
         n if n > MOST_IMAGES => {
-            let message = format!("{n} pictures in one request; send {MOST_IMAGES} at most");
+            let message = format!("{n} images in one request; send {MOST_IMAGES} at most");
             Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message))
         }
         _ => Ok(files),
     }
 }
 
-/// The only picture of a request; `wanted` tells what it is sent for.
+/// The only image of a request; `wanted` tells what it is sent for.
 pub(super) fn only<'a>(files: &'a [File], wanted: &str) -> Result<&'a File, ApiError> {
     match files {
         [file] => Ok(file),
-        _ => Err(ApiError::bad(format!("{} pictures; send one{wanted}", files.len()))),
+        _ => Err(ApiError::bad(format!("{} images; send one{wanted}", files.len()))),
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn within<F: Future<Output = Result<T, ApiError>>, T>(
     let whole = body::read(shared, &parts.headers, body, peer, deadline).await?;
     match tokio::time::timeout_at(deadline.into(), work(parts.headers, whole)).await {
         Ok(result) => result,
-        Err(_) => Err(ApiError::busy(format!("no answer within {:?}; try again, or send fewer pictures", shared.limits.time))),
+        Err(_) => Err(ApiError::busy(format!("no answer within {:?}; try again, or send fewer images", shared.limits.time))),
     }
 }
 
@@ -140,7 +140,7 @@ fn pixels(shared: &Shared, image: &[u8]) -> u64 {
     }
 }
 
-/// Decodes a picture on a thread of its own, when it is its turn, and lets `finish` make something of it there. The result
+/// Decodes an image on a thread of its own, when it is its turn, and lets `finish` make something of it there. The result
 /// comes with room for so many inputs of the network.
 pub(super) async fn decoded<T: Send + 'static>(
     job: &Job,
@@ -181,7 +181,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     match spawn_blocking(work).await {
         Ok((Ok(result), grant)) => Ok((result, grant)),
         Ok((Err(why), _)) => Err(ApiError::unanswerable(why)),
-        Err(_) => Err(ApiError::ours("the server failed on this picture; please report it")),
+        Err(_) => Err(ApiError::ours("the server failed on this image; please report it")),
     }
 }
 
@@ -199,7 +199,7 @@ fn too_many_pixels(header: Header, most: u64) -> ApiError {
     ApiError::unanswerable(message)
 }
 
-/// The part of a body that is one picture.
+/// The part of a body that is one image.
 pub(super) struct Slice(pub(super) Arc<Whole>, Range<usize>);
 
 impl Slice {
@@ -214,21 +214,21 @@ impl AsRef<[u8]> for Slice {
     }
 }
 
-/// What the network sees of a picture.
+/// What the network sees of an image.
 fn inputs(picture: &Image, preprocess: &Preprocess, crops: usize) -> Result<Vec<f32>, String> {
     let mut images = Vec::new();
     predict::crop_tensors(picture, preprocess, crops, &mut images).map_err(|e| e.to_string())?;
     Ok(images)
 }
 
-/// Logits of each picture's crops, `[crops, classes]`, in order.
+/// Logits of each image's crops, `[crops, classes]`, in order.
 pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
     job: &Job,
     model: &Arc<ServedModel>,
     files: Vec<B>,
     crops: usize,
 ) -> Vec<Result<Vec<f32>, ApiError>> {
-    let mut answers: Vec<_> = files.iter().map(|_| Err(ApiError::ours("the server failed on this picture"))).collect();
+    let mut answers: Vec<_> = files.iter().map(|_| Err(ApiError::ours("the server failed on this image"))).collect();
     // Given up together when the client goes, or the time is over.
     let mut tasks = JoinSet::new();
     for (i, bytes) in files.into_iter().enumerate() {

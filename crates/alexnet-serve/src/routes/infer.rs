@@ -1,4 +1,4 @@
-//! `POST /v2/models/NAME/infer`: tensors or picture files in, logits or probabilities out.
+//! `POST /v2/models/NAME/infer`: tensors or image files in, logits or probabilities out.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -140,7 +140,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 async fn page() -> Response {
     let mut response = bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    // Everything is in the page: nothing is fetched from anywhere else, whatever a picture's name says.
+    // Everything is in the page: nothing is fetched from anywhere else, whatever an image's name says.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:; \
                   connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));

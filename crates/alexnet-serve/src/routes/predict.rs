@@ -1,4 +1,4 @@
-//! `POST /predict`: what is in pictures.
+//! `POST /predict`: what is in images.
 
 use std::sync::Arc;
 

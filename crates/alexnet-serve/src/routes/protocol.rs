@@ -68,7 +68,7 @@ fn about(model: &ServedModel) -> Value {
         "outputs": [output(LOGITS), output(PROBABILITIES)],
         "parameters": {
             "net": model.net.name,
-            "picture_input": format!("in place of {INPUT}: {PICTURE}, BYTES, [-1], picture files (base64 in JSON)"),
+            "picture_input": format!("in place of {INPUT}: {PICTURE}, BYTES, [-1], image files (base64 in JSON)"),
         },
     })
 }

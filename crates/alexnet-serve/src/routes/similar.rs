@@ -1,4 +1,4 @@
-//! `POST /similar` and `GET /indexed`: the known pictures whose features are nearest.
+//! `POST /similar` and `GET /indexed`: the known images whose features are nearest.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ pub(super) async fn similar(
     let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let top = options.top.unwrap_or(6);
     if !(1..=MOST).contains(&top) {
-        return Err(ApiError::bad(format!("top={top}: ask for 1 to {MOST} pictures")));
+        return Err(ApiError::bad(format!("top={top}: ask for 1 to {MOST} images")));
     }
     let model = shared.registry.find(options.model.as_deref())?;
     let index = index(&model)?;
@@ -93,7 +93,7 @@ pub(super) struct Row {
     row: usize,
 }
 
-/// A known picture, small.
+/// A known image, small.
 pub(super) async fn indexed(
     State(shared): State<Arc<Shared>>,
     Extension(peer): Extension<Arc<Peer>>,
@@ -120,8 +120,8 @@ pub(super) async fn indexed(
                 let memory = shared.admission.answers.reserve(&peer, png.len()).await?;
                 Ok(bytes(StatusCode::OK, "image/png", memory.hold(png)))
             }
-            Ok(Err(why)) => Err(ApiError::new(StatusCode::NOT_FOUND, format!("the picture of row {row} cannot be read: {why}"))),
-            Err(_) => Err(ApiError::ours("the server failed on a picture of its index; please report it")),
+            Ok(Err(why)) => Err(ApiError::new(StatusCode::NOT_FOUND, format!("the image of row {row} cannot be read: {why}"))),
+            Err(_) => Err(ApiError::ours("the server failed on an image of its index; please report it")),
         }
     })
     .await

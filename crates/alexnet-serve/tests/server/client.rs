@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use alexnet::engine::cpu::{Cpu, Precision};
-use alexnet::engine::{Engine, init};
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{ParameterStore, Precision, init};
+use alexnet::formats::{self, Model, parameters};
 use alexnet::image::Preprocess;
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use alexnet::weights::{self, Model, parameters};
 use alexnet_serve::{Batching, Control, Engines, Error, Limits, ModelFile, Server, Settings};
 use serde_json::Value;
 
-/// Rows and columns of the model's pictures.
+/// Rows and columns of the model's images.
 pub(crate) const SIZE: usize = 33;
 
 /// Two convolutions and two linear layers, three classes.
@@ -70,13 +70,13 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
         tensors,
         net,
     };
-    weights::write(path, &model).expect("a model file");
+    formats::write(path, &model).expect("a model file");
 }
 
 /// The processor's engine, on two threads.
 pub(crate) fn on_processor(precision: Precision) -> Engines {
     Arc::new(move |model, batch| {
-        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision).batch_invariant();
+        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision)?.batch_invariant();
         model.load_into(&mut engine)?;
         Ok(Box::new(engine))
     })
@@ -206,7 +206,7 @@ pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     Answer { status, head, body: bytes.split_off(end + 4) }
 }
 
-/// A picture of stripes, as PNG.
+/// An image of stripes, as PNG.
 pub(crate) fn png(width: usize, height: usize, seed: usize) -> Vec<u8> {
     let pixel = |x: usize, y: usize| [(x * 7 + seed * 31) as u8, (y * 5 + x * y + seed) as u8, ((x + y) * (seed + 3)) as u8];
     let rgb: Vec<u8> = (0..width * height).flat_map(|i| pixel(i % width, i / width)).collect();
@@ -218,11 +218,11 @@ pub(crate) fn png(width: usize, height: usize, seed: usize) -> Vec<u8> {
         height as u32,
         image::ExtendedColorType::Rgb8,
     )
-    .expect("a picture");
+    .expect("an image");
     file
 }
 
-/// A form with pictures.
+/// A form with images.
 pub(crate) fn form(pictures: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, picture) in pictures {

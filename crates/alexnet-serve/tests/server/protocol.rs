@@ -1,10 +1,10 @@
 //! The Open Inference Protocol.
 
-use alexnet::engine::Engine;
+use alexnet::engine::Inference;
 use alexnet::engine::cpu::Cpu;
+use alexnet::formats;
 use alexnet::image::decode;
 use alexnet::predict::{crop_tensors, top_k};
-use alexnet::weights;
 use serde_json::{Value, json};
 
 use crate::client::{Running, SIZE, png};
@@ -12,9 +12,9 @@ use crate::told;
 
 const INFER: &str = "/v2/models/small/infer";
 
-/// Preprocessed pictures and their logits.
+/// Preprocessed images and their logits.
 fn tensors(running: &Running, pictures: &[Vec<u8>]) -> (Vec<f32>, Vec<f32>) {
-    let model = weights::open(&running.model, None).unwrap();
+    let model = formats::load(&running.model, None).unwrap();
     let (mut images, mut logits) = (Vec::new(), Vec::new());
     pictures.iter().for_each(|p| crop_tensors(&decode::decode(p).unwrap(), &model.preprocess, 1, &mut images).unwrap());
     let mut engine = Cpu::new(&model.net, 4, 1).unwrap().batch_invariant();
@@ -90,7 +90,7 @@ fn tensors_get_the_engines_logits_to_the_last_bit() {
             })
             .collect();
         assert_eq!(values[..n * 3], probabilities);
-        // The same pictures as files.
+        // The same images as files.
         let mut files = Vec::new();
         pictures.iter().for_each(|p| files.extend([&(p.len() as u32).to_le_bytes()[..], p].concat()));
         let head = json!({

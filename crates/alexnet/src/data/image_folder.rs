@@ -11,18 +11,18 @@ use super::sniff::{self, Content};
 use super::split_folders::Splits;
 use super::{Dataset, Demand, Opened, Split, is_picture};
 use crate::image::{Image, decode};
-use crate::{Error, Result, text_file};
+use crate::{Error, Result, files};
 
 /// Deeper folders within a class are an error: symbolic links may go in circles.
 const MAX_DEPTH: usize = 32;
 
-/// Picture files. As [`open`] takes them, `PATH/class/.../file.jpg`: class folders at the top, pictures at any depth below them. Links are followed.
+/// Image files. As [`open`] takes them, `PATH/class/.../file.jpg`: class folders at the top, images at any depth below them. Links are followed.
 #[derive(Debug)]
 struct Folder {
     listing: Listing<PathBuf>,
 }
 
-/// Lists the pictures of a folder, sorted by class and name.
+/// Lists the images of a folder, sorted by class and name.
 pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> {
     let mut passed = PassedOver::default();
     let (root, splits) = splits(root)?;
@@ -51,7 +51,7 @@ pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> 
     Ok(Opened { source: Arc::new(Folder { listing }), root, splits, taken, empty, passed_over: passed })
 }
 
-/// Lists the pictures at any depth, in classes or not.
+/// Lists the images at any depth, in classes or not.
 pub(super) fn open_loose(root: &Path) -> Result<Opened> {
     let (mut found, mut passed) = (Vec::new(), PassedOver::default());
     let (within, splits) = splits(root)?;
@@ -62,14 +62,14 @@ pub(super) fn open_loose(root: &Path) -> Result<Opened> {
     Ok(Opened { source, root: within, splits, taken: None, empty: Vec::new(), passed_over: passed })
 }
 
-/// The pictures that a text file names, a line each; empty lines are passed over.
+/// The images that a text file names, a line each; empty lines are passed over.
 pub(super) fn of_list(path: &Path) -> Result<Arc<dyn Dataset>> {
-    let text = text_file::read(path)?;
+    let text = files::read_text(path).map_err(|error| Error::io(path, error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let pictures: Vec<_> = lines.map(|line| (line.to_string(), folder.join(line))).collect();
     if pictures.is_empty() {
-        return Err(Error::file(path, "lists no pictures; it should name one a line"));
+        return Err(Error::file(path, "lists no images; it should name one a line"));
     }
     Ok(Arc::new(Folder { listing: Listing::unlabelled(pictures) }))
 }

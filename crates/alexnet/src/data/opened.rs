@@ -127,7 +127,7 @@ pub fn open_any(path: &Path) -> Result<Opened> {
         Kind::List => Ok(whole(image_folder::of_list(path)?)),
         Kind::Image => Ok(whole(super::of_files(&[path.to_path_buf()]))),
         Kind::Unread(format) => Err(Error::file(path, format!("{format} images are not read; convert it to JPEG or PNG"))),
-        Kind::Other => Err(Error::file(path, "neither a folder, a .tar, a .txt that lists pictures, nor a picture")),
+        Kind::Other => Err(Error::file(path, "neither a folder, a .tar, a .txt that lists images, nor an image")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sets a share of the pictures aside for validation.
+//! Sets a share of the images aside for validation.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use alexnet_kernels::random::Key;
 use super::Dataset;
 use crate::image::Image;
 
-/// Some pictures of another source.
+/// Some images of another source.
 struct Part {
     whole: Arc<dyn Dataset>,
     pictures: Vec<u32>,
 }
 
-/// Splits `source` into training and validation pictures: of each class the `share` (0 to 1, rounded) whose names have
+/// Splits `source` into training and validation images: of each class the `share` (0 to 1, rounded) whose names have
 /// the lowest hash values. So the split is the same in every run, on every machine and for a folder and its tar; a
-/// picture that comes or goes moves at most one other picture of its class. Every class keeps a picture to train with.
+/// image that comes or goes moves at most one other image of its class. Every class keeps an image to train with.
 pub fn hold_out(source: Arc<dyn Dataset>, share: f64) -> (Arc<dyn Dataset>, Arc<dyn Dataset>) {
     let mut by_class: Vec<Vec<(u64, u32)>> = vec![Vec::new(); source.classes().len()];
     for i in 0..source.len() {
@@ -24,7 +24,7 @@ pub fn hold_out(source: Arc<dyn Dataset>, share: f64) -> (Arc<dyn Dataset>, Arc<
     let (mut train, mut validation) = (Vec::new(), Vec::new());
     for mut class in by_class {
         class.sort_unstable();
-        // A class always keeps a picture to learn from.
+        // A class always keeps an image to learn from.
         let held = ((class.len() as f64 * share).round() as usize).min(class.len().saturating_sub(1));
         validation.extend(class[..held].iter().map(|&(_, i)| i));
         train.extend(class[held..].iter().map(|&(_, i)| i));

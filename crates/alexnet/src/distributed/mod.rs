@@ -12,6 +12,7 @@ pub mod hybrid;
 pub mod in_process;
 mod message;
 pub mod model_parallel;
+mod parallel;
 mod partition;
 mod reducer;
 mod sharded_fc;
@@ -20,6 +21,7 @@ mod tree_reduce;
 
 pub(crate) use message::all_gather_f64;
 pub use message::{all_gather_values, broadcast_value};
+pub use parallel::Parallel;
 pub use partition::Partition;
 pub use tree_reduce::{Room, Tree, all_gather, all_reduce, sum_of_trees};
 

@@ -1,4 +1,4 @@
-//! From numbers to colours: heat maps, and heat laid over a picture.
+//! From numbers to colours: heat maps, and heat laid over an image.
 
 use super::Colour;
 use crate::image::Image;
@@ -35,7 +35,7 @@ pub fn signed_colour(value: f32) -> Colour {
     end.map(|c| (255.0 + (f32::from(c) - 255.0) * value.abs().powf(0.8)).round() as u8)
 }
 
-/// A picture of `[height, width]` values, each coloured by `colour`.
+/// An image of `[height, width]` values, each coloured by `colour`.
 ///
 /// # Panics
 /// When there are not as many values.
@@ -60,8 +60,8 @@ pub fn signed_unit(values: &[f32]) -> Vec<f32> {
     values.iter().map(|&v| if largest > 0.0 && v.is_finite() { v / largest } else { 0.0 }).collect()
 }
 
-/// Lays heat of 0 to 1, `[picture.height, picture.width]`, over a picture: nothing where it is 0, `strength` (0 to 1) of
-/// its colour where it is 1. The picture loses half its colours, so that heat stands out.
+/// Lays heat of 0 to 1, `[picture.height, picture.width]`, over an image: nothing where it is 0, `strength` (0 to 1) of
+/// its colour where it is 1. The image loses half its colours, so that heat stands out.
 ///
 /// # Panics
 /// When there are not as many values as pixels.
@@ -82,7 +82,7 @@ pub fn overlay(picture: &Image, heat: &[f32], strength: f32) -> Image {
     Image { rgb, ..*picture }
 }
 
-/// `[rows, columns]` values brought to `[height, width]`, linear between the centres of the cells as pictures are resized.
+/// `[rows, columns]` values brought to `[height, width]`, linear between the centres of the cells as images are resized.
 ///
 /// # Panics
 /// When there are not as many values, or none.

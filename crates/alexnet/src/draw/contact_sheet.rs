@@ -1,9 +1,9 @@
-//! The contact sheet: pictures in rows, each with words and bars below it.
+//! The contact sheet: images in rows, each with words and bars below it.
 
 use super::{Anchor, BLUE, Colour, GREY, INK, PALE, Scene, colormap, text};
 use crate::image::Image;
 
-/// Pictures in rows.
+/// Images in rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContactSheet {
     /// What stands above all.
@@ -14,7 +14,7 @@ pub struct ContactSheet {
     pub legends: Vec<Legend>,
     /// Cells in a row.
     pub columns: usize,
-    /// Rows and columns, in pixels, that a picture takes at most. It keeps its aspect.
+    /// Rows and columns, in pixels, that an image takes at most. It keeps its aspect.
     pub side: usize,
     /// Pixels between cells.
     pub gap: usize,
@@ -31,16 +31,16 @@ pub struct Group {
     pub cells: Vec<Cell>,
 }
 
-/// One picture with what is said of it.
+/// One image with what is said of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
-    /// The picture.
+    /// The image.
     pub picture: Image,
     /// Whether its pixels stay squares (filters, maps) instead of being smoothed.
     pub squares: bool,
-    /// A frame around the picture.
+    /// A frame around the image.
     pub frame: Option<Colour>,
-    /// Lines below the picture; what does not fit is cut.
+    /// Lines below the image; what does not fit is cut.
     pub lines: Vec<(String, Colour)>,
     /// Bars below the lines, as in the paper's Figure 4.
     pub bars: Vec<Bar>,
@@ -72,7 +72,7 @@ const MARGIN: usize = 16;
 const TITLE: f32 = 20.0;
 const NOTE: f32 = 14.0;
 const HEADING: f32 = 16.0;
-/// Height of letters and rows below pictures.
+/// Height of letters and rows below images.
 const LINE: f32 = 13.0;
 const LINE_STEP: usize = 17;
 const BAR_STEP: usize = 18;
@@ -87,7 +87,7 @@ impl Cell {
         Cell { picture, squares: false, frame: None, lines: Vec::new(), bars: Vec::new() }
     }
 
-    /// Numbers as a picture whose pixels stay squares.
+    /// Numbers as an image whose pixels stay squares.
     pub fn squares(picture: Image) -> Cell {
         Cell { squares: true, ..Cell::photograph(picture) }
     }
@@ -99,7 +99,7 @@ impl Cell {
         self
     }
 
-    /// The same cell with a frame around its picture.
+    /// The same cell with a frame around its image.
     #[must_use]
     pub fn framed(self, colour: Colour) -> Cell {
         Cell { frame: Some(colour), ..self }
@@ -117,7 +117,7 @@ impl Legend {
         Legend::of(|at| colormap::signed_colour(2.0 * at - 1.0), low, high)
     }
 
-    /// Heat from 0 to 1 as [`colormap::overlay`] lays it over a grey picture.
+    /// Heat from 0 to 1 as [`colormap::overlay`] lays it over a grey image.
     pub fn overlay(strength: f32, low: impl Into<String>, high: impl Into<String>) -> Legend {
         let ground = |n: usize| Image { width: n, height: 1, rgb: vec![150; 3 * n] };
         Legend::of(|at| colormap::overlay(&ground(1), &[at], strength).rgb.try_into().unwrap_or_default(), low, high)
@@ -143,7 +143,7 @@ impl Bar {
 }
 
 impl ContactSheet {
-    /// One group of cells without a heading, `columns` in a row, each picture `side` pixels at most.
+    /// One group of cells without a heading, `columns` in a row, each image `side` pixels at most.
     pub fn of(title: impl Into<String>, columns: usize, side: usize, cells: Vec<Cell>) -> ContactSheet {
         let groups = vec![Group { heading: String::new(), cells }];
         ContactSheet { title: title.into(), note: String::new(), legends: Vec::new(), columns, side, gap: 12, groups }

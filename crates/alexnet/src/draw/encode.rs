@@ -1,4 +1,4 @@
-//! Pictures as files in memory: PNG where every pixel counts, JPEG for photographs.
+//! Images as files in memory: PNG where every pixel counts, JPEG for photographs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,15 +11,15 @@ use crate::image::Image;
 /// Quality of JPEGs: no artefact can be seen, at an eighth of PNG's bytes.
 const QUALITY: f32 = 88.0;
 
-/// A picture as PNG.
+/// An image as PNG.
 ///
 /// # Panics
-/// When the picture has no pixels, or not as many as it says.
+/// When the image has no pixels, or not as many as it says.
 pub fn png(picture: &Image) -> Vec<u8> {
     encode_png(picture.width, picture.height, &picture.rgb, ExtendedColorType::Rgb8)
 }
 
-/// A picture with transparency, `[height, width, 4]`, as PNG.
+/// An image with transparency, `[height, width, 4]`, as PNG.
 ///
 /// # Panics
 /// As [`png()`].
@@ -31,11 +31,11 @@ fn encode_png(width: usize, height: usize, values: &[u8], colours: ExtendedColor
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
     let written = encoder.write_image(values, width as u32, height as u32, colours);
-    written.expect("memory takes a whole picture");
+    written.expect("memory takes a whole image");
     bytes
 }
 
-/// A picture as JPEG.
+/// An image as JPEG.
 ///
 /// # Panics
 /// As [`png()`]; also with more than 65,500 rows or columns, which JPEG does not know.
@@ -44,17 +44,17 @@ pub fn jpeg(picture: &Image) -> Vec<u8> {
     encoder.set_size(picture.width, picture.height);
     encoder.set_fastest_defaults();
     encoder.set_quality(QUALITY);
-    let mut started = encoder.start_compress(Vec::new()).expect("memory takes a picture");
-    started.write_scanlines(&picture.rgb).expect("as many pixels as the picture says");
-    started.finish().expect("a whole picture")
+    let mut started = encoder.start_compress(Vec::new()).expect("memory takes an image");
+    started.write_scanlines(&picture.rgb).expect("as many pixels as the image says");
+    started.finish().expect("a whole image")
 }
 
-/// A picture as PNG within an address, for `src` in HTML or `href` in SVG.
+/// An image as PNG within an address, for `src` in HTML or `href` in SVG.
 pub fn png_uri(picture: &Image) -> String {
     uri("png", &png(picture))
 }
 
-/// A picture as JPEG within an address, for `src` in HTML or `href` in SVG.
+/// An image as JPEG within an address, for `src` in HTML or `href` in SVG.
 pub fn jpeg_uri(picture: &Image) -> String {
     uri("jpeg", &jpeg(picture))
 }

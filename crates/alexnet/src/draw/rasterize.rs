@@ -58,7 +58,7 @@ fn paste(canvas: &mut Image, picture: &Image, x: usize, y: usize) {
     }
 }
 
-/// The picture at another size, each pixel a rectangle.
+/// The image at another size, each pixel a rectangle.
 pub(super) fn nearest(picture: &Image, height: usize, width: usize) -> Image {
     let mut rgb = Vec::with_capacity(height * width * 3);
     for row in 0..height {

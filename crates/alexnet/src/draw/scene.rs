@@ -33,7 +33,7 @@ pub enum Item {
         /// What it is filled with.
         colour: Colour,
     },
-    /// A picture, brought to size.
+    /// An image, brought to size.
     Image {
         /// Left side.
         x: usize,
@@ -81,7 +81,7 @@ pub struct Scene {
 pub enum Format {
     /// Pixels.
     Png,
-    /// Text with pictures inside.
+    /// Text with images inside.
     Svg,
 }
 
@@ -114,7 +114,7 @@ impl Scene {
         self.items.push(Item::Rectangle { x, y, width, height, colour });
     }
 
-    /// Puts a picture on the paper; `squares`: its pixels stay squares.
+    /// Puts an image on the paper; `squares`: its pixels stay squares.
     pub fn picture(&mut self, [x, y, width, height]: [usize; 4], picture: Image, squares: bool) {
         self.items.push(Item::Image { x, y, width, height, picture, squares });
     }
@@ -131,7 +131,7 @@ impl Scene {
     pub fn pixels(&self) -> Result<Image> {
         if self.width == 0 || self.height == 0 || self.width.checked_mul(self.height).is_none_or(|n| n > MAX_PIXELS) {
             return Err(Error::Invalid(format!(
-                "a drawing of {} x {} pixels: use fewer or smaller pictures, or more columns",
+                "a drawing of {} x {} pixels: use fewer or smaller images, or more columns",
                 self.width, self.height
             )));
         }

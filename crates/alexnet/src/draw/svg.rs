@@ -1,4 +1,4 @@
-//! A scene as SVG: letters stay letters, pictures lie inside as data.
+//! A scene as SVG: letters stay letters, images lie inside as data.
 
 use std::fmt::Write;
 

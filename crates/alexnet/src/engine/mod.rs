@@ -28,8 +28,8 @@ pub use self::training::{Gradients, Training};
 pub use alexnet_kernels::optim;
 
 use crate::Result;
+use crate::formats::TensorData;
 use crate::net::Net;
-use crate::weights::Values;
 
 /// A network's parameters by name, in canonical order.
 ///
@@ -55,7 +55,7 @@ pub trait ParameterStore {
     ///
     /// # Errors
     /// As there.
-    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+    fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
         self.set_parameter(name, values)
     }
 }

@@ -38,6 +38,11 @@ impl Precision {
         matches!(self, Precision::Int8 | Precision::Int4)
     }
 
+    /// Whether the CPU engine computes in it: no processor multiplies half precision fast.
+    pub fn runs_on_cpu(self) -> bool {
+        self != Precision::F16
+    }
+
     /// Fails where nothing can be learned.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ impl Dataset for Matched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::imagenet::Order;
+    use crate::formats::imagenet::Order;
 
     /// Two folders with nothing in them.
     struct Folders([String; 2]);

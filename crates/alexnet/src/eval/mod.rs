@@ -18,7 +18,7 @@ pub const TOP5: usize = 5;
 /// What an evaluation found. Accuracies are shares, 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Pictures evaluated: broken ones are not among them.
+    /// Images evaluated: broken ones are not among them.
     pub images: usize,
     /// Share whose own class came first.
     pub top1: f64,
@@ -26,18 +26,18 @@ pub struct Report {
     pub top5: f64,
     /// Mean cross-entropy in nats; of averaged probabilities where there are several crops.
     pub loss: f64,
-    /// Crops a picture.
+    /// Crops an image.
     pub crops: usize,
     /// Accuracy of each class, in the model's order.
     pub per_class: Vec<PerClass>,
-    /// `confusion[truth][answer]`: pictures.
+    /// `confusion[truth][answer]`: images.
     pub confusion: Vec<Vec<u64>>,
     /// Whether it is as sure as it is right.
     pub calibration: Calibration,
-    /// What it said of each picture, in the source's order.
+    /// What it said of each image, in the source's order.
     #[serde(skip)]
     pub answers: Vec<Scored>,
-    /// Indices in the source of pictures that could not be read, and why.
+    /// Indices in the source of images that could not be read, and why.
     pub broken: Vec<(u32, String)>,
 }
 
@@ -48,10 +48,10 @@ impl Report {
     }
 }
 
-/// What a model said of a picture.
+/// What a model said of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
-    /// Index of the picture in the source.
+    /// Index of the image in the source.
     pub picture: u32,
     /// Its own class.
     pub label: u32,
@@ -75,17 +75,17 @@ impl Scored {
 pub struct PerClass {
     /// Its name.
     pub class: String,
-    /// Its pictures.
+    /// Its images.
     pub images: u64,
-    /// Share of them whose own class came first; none without pictures.
+    /// Share of them whose own class came first; none without images.
     pub top1: Option<f64>,
 }
 
-/// Evaluates what a sequential loader gives. `crops` must be what the loader makes of a picture, 1 or 10; softmax outputs
-/// are averaged over them. `progress` hears the number of pictures done after each batch, and may stop by `false`.
+/// Evaluates what a sequential loader gives. `crops` must be what the loader makes of an image, 1 or 10; softmax outputs
+/// are averaged over them. `progress` hears the number of images done after each batch, and may stop by `false`.
 ///
 /// # Errors
-/// From the engine; when no picture could be read; when stopped.
+/// From the engine; when no image could be read; when stopped.
 pub fn evaluate(
     engine: &mut dyn Inference,
     loader: &Loader,
@@ -96,7 +96,7 @@ pub fn evaluate(
     evaluate_on(&SingleProcess::default(), engine, loader, classes, crops, progress)
 }
 
-/// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it, or the whole. All get the report on all pictures;
+/// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it, or the whole. All get the report on all images;
 /// `progress` hears of this rank's, and stops all if it stops one.
 ///
 /// # Errors
@@ -125,13 +125,13 @@ pub fn evaluate_on(
         }
         Ok(Some(batch))
     };
-    // Ranks that have seen all pictures need not tell each other.
+    // Ranks that have seen all images need not tell each other.
     let alone = SingleProcess::default();
     let ranks: &dyn Communicator = if loader.cut().size > 1 { ranks } else { &alone };
     of_batches(ranks, &mut next, classes, crops, progress)
 }
 
-/// [`evaluate_on`] for batches from anywhere: `next` gives one with the logits of its pictures.
+/// [`evaluate_on`] for batches from anywhere: `next` gives one with the logits of its images.
 pub(crate) fn of_batches(
     ranks: &dyn Communicator,
     next: &mut dyn FnMut(&mut Vec<f32>) -> Result<Option<Batch>>,
@@ -153,12 +153,12 @@ pub(crate) fn of_batches(
     let (seen, broken) = if ranks.size() == 1 { (seen, broken) } else { of_all_ranks(ranks, &seen, &broken)? };
     if seen.is_empty() {
         let why = broken.first().map_or(String::new(), |(_, why)| format!(": {why}"));
-        return Err(Error::Invalid(format!("none of the {} pictures could be read{why}", broken.len())));
+        return Err(Error::Invalid(format!("none of the {} images could be read{why}", broken.len())));
     }
     Ok(report(&seen, classes, crops, broken))
 }
 
-/// Indices of pictures that could not be read, and why.
+/// Indices of images that could not be read, and why.
 type Broken = Vec<(u32, String)>;
 
 /// What all ranks have seen, in the source's order.
@@ -196,7 +196,7 @@ pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
     order
 }
 
-/// What became of one picture.
+/// What became of one image.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     answer: Scored,
@@ -232,7 +232,7 @@ impl Seen {
     }
 }
 
-/// What all pictures come to.
+/// What all images come to.
 fn report(seen: &[Seen], classes: &[String], crops: usize, broken: Vec<(u32, String)>) -> Report {
     let mut confusion = vec![vec![0u64; classes.len()]; classes.len()];
     for Seen { answer, .. } in seen {

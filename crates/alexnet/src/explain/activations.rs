@@ -1,4 +1,4 @@
-//! What a layer makes of a picture, map by map.
+//! What a layer makes of an image, map by map.
 
 use crate::Result;
 use crate::draw::colormap;
@@ -7,7 +7,7 @@ use crate::engine::Inspection;
 use crate::image::Image;
 use serde::Serialize;
 
-/// The maps of a layer for one picture.
+/// The maps of a layer for one image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ActivationMaps {
     /// The layer's name.
@@ -31,8 +31,8 @@ pub fn maps(engine: &mut dyn Inspection, tensor: &[f32], layer: &str) -> Result<
 }
 
 impl ActivationMaps {
-    /// Each map as a picture, scaled by its own largest magnitude: dark to bright, or blue over white to red where the layer
-    /// gives values below zero. Features of a linear layer become one picture, a square each.
+    /// Each map as an image, scaled by its own largest magnitude: dark to bright, or blue over white to red where the layer
+    /// gives values below zero. Features of a linear layer become one image, a square each.
     pub fn pictures(&self) -> Vec<Image> {
         let signed = self.values.iter().any(|&v| v < 0.0);
         let draw = |values: &[f32], height: usize, width: usize| {
@@ -53,7 +53,7 @@ impl ActivationMaps {
         self.values.chunks_exact(self.size * self.size).map(|map| draw(map, self.size, self.size)).collect()
     }
 
-    /// What the colours of [`pictures`](Self::pictures) mean.
+    /// What the colours of [`pictures`](Self::images) mean.
     fn legend(&self) -> Legend {
         let (low, high) = self.values.iter().filter(|v| v.is_finite()).fold((0.0f32, 0.0f32), |(l, h), &v| (l.min(v), h.max(v)));
         let most = high.max(-low);
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(found.pictures().len(), 2);
         let legends = found.sheet().legends;
         assert!(legends.len() == 1 && legends[0].low == "0" && legends[0].high.contains("largest"), "{legends:?}");
-        // Features are one picture; before a ReLU there are two colours.
+        // Features are one image; before a ReLU there are two colours.
         let logits = maps(&mut engine, &picture(true, false), "fc3").unwrap();
         assert_eq!((logits.size, logits.pictures()[0].width, logits.pictures()[0].height), (1, 2, 1));
         assert!(logits.values[1] < 0.0 && logits.pictures()[0].rgb[3] < 100, "{logits:?}");

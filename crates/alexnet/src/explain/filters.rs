@@ -7,7 +7,7 @@ use crate::net::Op;
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// Filters that see the picture itself.
+/// Filters that see the image itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Filters {
     /// The layer's name.
@@ -27,7 +27,7 @@ pub struct Filters {
 pub enum Scale {
     /// Each by its own largest weight: weak ones can be seen.
     Each,
-    /// All by the largest weight of all: strong ones stand out, and pictures of two moments can be compared.
+    /// All by the largest weight of all: strong ones stand out, and images of two moments can be compared.
     Together,
 }
 
@@ -42,7 +42,7 @@ pub fn filters(engine: &dyn ParameterStore, channels: Channels) -> Result<Filter
         Op::Conv { out, kernel, groups: 1, .. } => Some((layer.name.clone(), out, kernel)),
         _ => None,
     }) else {
-        return Err(Error::Net(format!("{}: no convolution sees the picture, so there are no filters to show", net.name)));
+        return Err(Error::Net(format!("{}: no convolution sees the image, so there are no filters to show", net.name)));
     };
     // Which filters belong together is told by the next convolution, whose groups see a part of them each.
     let groups = |op: &Op| if let Op::Conv { groups, .. } = op { Some(*groups) } else { None };
@@ -59,7 +59,7 @@ pub fn filters(engine: &dyn ParameterStore, channels: Channels) -> Result<Filter
 }
 
 impl Filters {
-    /// Each filter as a picture; grey is zero.
+    /// Each filter as an image; grey is zero.
     pub fn pictures(&self, scale: Scale) -> Vec<Image> {
         let largest = |weights: &[f32]| weights.iter().filter(|w| w.is_finite()).fold(0.0f32, |m, w| m.max(w.abs()));
         let of_all = largest(&self.weights);

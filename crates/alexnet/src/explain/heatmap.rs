@@ -4,7 +4,7 @@ use crate::draw::colormap as colours;
 use crate::image::Image;
 use serde::Serialize;
 
-/// Numbers that lie over a picture, `[rows, columns]`, whatever the picture's own size.
+/// Numbers that lie over an image, `[rows, columns]`, whatever the image's own size.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Heatmap {
     /// Rows.
@@ -43,7 +43,7 @@ impl Heatmap {
         colours::picture(&self.shares(), self.rows, self.columns, colours::colour)
     }
 
-    /// The heat over a picture; `strength` 0 to 1 says how much of the picture the hottest place hides.
+    /// The heat over an image; `strength` 0 to 1 says how much of the image the hottest place hides.
     pub fn over(&self, picture: &Image, strength: f32) -> Image {
         let large = colours::enlarge(&self.shares(), (self.rows, self.columns), (picture.height, picture.width));
         colours::overlay(picture, &large, strength)

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// Guesses kept of each mistake.
 const TOP: usize = 5;
 
-/// A picture that the model takes for something else.
+/// An image that the model takes for something else.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
     /// Its number in the source.
@@ -31,16 +31,16 @@ pub struct Mistake {
 pub struct Mistakes {
     /// The worst mistakes, the highest loss first.
     pub worst: Vec<Mistake>,
-    /// Pictures looked at.
+    /// Images looked at.
     pub images: usize,
     /// How many of them were mistaken for another class.
     pub wrong: usize,
-    /// Numbers in the source of pictures that could not be read, and why.
+    /// Numbers in the source of images that could not be read, and why.
     pub broken: Vec<(u32, String)>,
 }
 
-/// The `count` worst mistakes among what a sequential loader of one crop a picture gives; equal losses in the source's order.
-/// `progress` hears the number of pictures done after each batch, and may stop by `false`.
+/// The `count` worst mistakes among what a sequential loader of one crop an image gives; equal losses in the source's order.
+/// `progress` hears the number of images done after each batch, and may stop by `false`.
 ///
 /// # Errors
 /// From the engine; when stopped.
@@ -76,10 +76,10 @@ pub fn worst(
     Ok(found)
 }
 
-/// A cell for each mistake: the picture, its class, and bars for the guesses; a green one is its class.
+/// A cell for each mistake: the image, its class, and bars for the guesses; a green one is its class.
 ///
 /// # Errors
-/// A picture that can no longer be read.
+/// An image that can no longer be read.
 pub fn cells(mistakes: &[Mistake], source: &dyn Dataset, classes: &[String]) -> Result<Vec<Cell>> {
     mistakes.iter().map(|mistake| cell(mistake, source, classes)).collect()
 }
@@ -111,8 +111,8 @@ impl Mistakes {
     pub fn sheet(&self, source: &dyn Dataset, classes: &[String]) -> Result<ContactSheet> {
         let Mistakes { images, wrong, worst, .. } = self;
         let cells = cells(worst, source, classes)?;
-        let title = format!("The worst {} of {wrong} mistakes in {images} pictures", worst.len());
-        let note = "Below each picture its class and its file; a green bar is its class".into();
+        let title = format!("The worst {} of {wrong} mistakes in {images} images", worst.len());
+        let note = "Below each image its class and its file; a green bar is its class".into();
         Ok(ContactSheet { note, ..ContactSheet::of(title, 6, 160, cells) })
     }
 }

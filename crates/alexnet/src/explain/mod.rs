@@ -1,4 +1,4 @@
-//! What a network sees, and where: filters, maps, gradients, heat maps, and the pictures that move it most.
+//! What a network sees, and where: filters, maps, gradients, heat maps, and the images that move it most.
 //!
 //! One file a method. Each is a function over [`Engine`] that returns numbers, and beside it what draws
 //! them. Equal input gives equal bits; where chance is needed (smoothed gradients) it follows from a seed.
@@ -54,13 +54,13 @@ pub fn guesses(engine: &mut dyn Inference, tensor: &[f32]) -> Result<Vec<ClassSc
     Ok(guesses_of(&logits, usize::MAX))
 }
 
-/// The `top` most probable classes of one picture's logits.
+/// The `top` most probable classes of one image's logits.
 fn guesses_of(logits: &[f32], top: usize) -> Vec<ClassScore> {
     let scores = log_probabilities(logits, logits.len());
     ranking(&scores).into_iter().take(top).map(|index| ClassScore { index, probability: scores[index].exp() }).collect()
 }
 
-/// Weights for [`Inspection::layer_gradient`]: 1 for `class` of each of `n` pictures.
+/// Weights for [`Inspection::layer_gradient`]: 1 for `class` of each of `n` images.
 fn one_class(class: usize, classes: usize, n: usize) -> Result<Vec<f32>> {
     if class >= classes {
         return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));

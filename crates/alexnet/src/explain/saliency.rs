@@ -1,4 +1,4 @@
-//! Which pixels the answer hangs on: the gradient of a class's logit with respect to the picture.
+//! Which pixels the answer hangs on: the gradient of a class's logit with respect to the image.
 //!
 //! Plain: Simonyan, Vedaldi and Zisserman 2013. Guided: Springenberg et al. 2014. Smoothed: Smilkov et al. 2017 (SmoothGrad).
 
@@ -14,7 +14,7 @@ use alexnet_kernels::random::Key;
 pub struct Options {
     /// What ReLUs let through.
     pub relu: ReluGradient,
-    /// Mean over noisy copies of the picture, if wanted.
+    /// Mean over noisy copies of the image, if wanted.
     pub smooth: Option<Smooth>,
 }
 
@@ -23,7 +23,7 @@ pub struct Options {
 pub struct Smooth {
     /// Noisy copies; the authors see little change beyond 50.
     pub samples: usize,
-    /// Deviation of the noise, as a share of the picture's range of values; the authors advise 0.1 to 0.2.
+    /// Deviation of the noise, as a share of the image's range of values; the authors advise 0.1 to 0.2.
     pub noise: f32,
     /// Where the noise comes from: the same seed gives the same noise.
     pub seed: u64,
@@ -49,7 +49,7 @@ pub fn gradient(engine: &mut dyn Inspection, tensor: &[f32], class: usize, optio
         return Ok(engine.layer_gradient(tensor, None, &weights, options.relu)?.gradient);
     };
     if samples == 0 || !noise.is_finite() || noise <= 0.0 {
-        return Err(Error::Invalid(format!("a gradient smoothed over {samples} pictures with noise of {noise}")));
+        return Err(Error::Invalid(format!("a gradient smoothed over {samples} images with noise of {noise}")));
     }
     let (low, high) = tensor.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     let deviation = noise * (high - low);
@@ -93,7 +93,7 @@ pub fn picture(gradient: &[f32], size: usize, channels: Channels) -> Image {
     Image { width: size, height: size, rgb }
 }
 
-/// Three pictures: what is seen, the heat, and the gradient in colour.
+/// Three images: what is seen, the heat, and the gradient in colour.
 pub fn cells(seen: &Image, gradient: &[f32], size: usize, channels: Channels) -> Vec<Cell> {
     use crate::draw::{INK, colormap as colours};
     let heat = heat(gradient, size);

@@ -1,4 +1,4 @@
-//! A net made by hand, and pictures for it, on which every method must say what is plain to see.
+//! A net made by hand, and images for it, on which every method must say what is plain to see.
 
 use super::*;
 use crate::data::Dataset;
@@ -7,7 +7,7 @@ use crate::engine::cpu::Cpu;
 use crate::image::{Channels, Image, Mean, Preprocess, Resize};
 use crate::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 
-/// Rows and columns of the pictures of [`stripes`].
+/// Rows and columns of the images of [`stripes`].
 pub(super) const SIDE: usize = 40;
 
 /// A net made by hand that knows two things: class 0 is upright stripes, class 1 lying ones. conv1 answers to edges of
@@ -52,7 +52,7 @@ pub(super) fn stripes() -> Cpu {
     engine
 }
 
-/// A picture of flat ground, a square of upright stripes in the upper left if asked for, and one of lying stripes in the
+/// An image of flat ground, a square of upright stripes in the upper left if asked for, and one of lying stripes in the
 /// lower right.
 pub(super) fn picture(upright: bool, lying: bool) -> Vec<f32> {
     let mut values = vec![0.0; 3 * SIDE * SIDE];

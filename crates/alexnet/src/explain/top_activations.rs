@@ -1,4 +1,4 @@
-//! The pictures of a data set that excite a unit most, each cut to what the unit sees of it.
+//! The images of a data set that excite a unit most, each cut to what the unit sees of it.
 
 use super::view::original_area;
 use crate::data::Dataset;
@@ -12,10 +12,10 @@ use crate::net::Net;
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// Where a unit of a layer was excited most in a picture.
+/// Where a unit of a layer was excited most in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TopActivation {
-    /// The picture's number in the source.
+    /// The image's number in the source.
     pub picture: u32,
     /// What the unit gave.
     pub value: f32,
@@ -25,8 +25,8 @@ pub struct TopActivation {
     pub column: usize,
 }
 
-/// The `count` pictures of a sequential loader of one crop a picture that excite map (or feature) number `unit` of `layer` most,
-/// one place each, the highest value first; equal ones in the source's order. `progress` hears the number of pictures done after
+/// The `count` images of a sequential loader of one crop an image that excite map (or feature) number `unit` of `layer` most,
+/// one place each, the highest value first; equal ones in the source's order. `progress` hears the number of images done after
 /// each batch, and may stop by `false`.
 ///
 /// # Errors
@@ -64,7 +64,7 @@ pub fn maximal(
     Ok(best)
 }
 
-/// What the unit at (`row`, `column`) of `layer` sees of a picture's centre crop, cut from the original.
+/// What the unit at (`row`, `column`) of `layer` sees of an image's centre crop, cut from the original.
 ///
 /// # Errors
 /// No such layer.
@@ -84,7 +84,7 @@ pub fn seen(picture: &Image, preprocess: &Preprocess, net: &Net, layer: &str, ro
 /// The contact sheet of what [`maximal`] found.
 ///
 /// # Errors
-/// A picture that can no longer be read.
+/// An image that can no longer be read.
 pub fn sheet(
     found: &[TopActivation],
     source: &dyn Dataset,
@@ -106,7 +106,7 @@ pub fn sheet(
         Some(field) => {
             format!("cut to what the unit sees: {0} x {0} pixels of {1} x {1}", field.size.min(net.image_size), net.image_size)
         }
-        None => "the unit sees the whole picture".into(),
+        None => "the unit sees the whole image".into(),
     };
     Ok(ContactSheet { note, ..ContactSheet::of(format!("What excites {layer}:{unit} most"), 8, 112, cells) })
 }

@@ -1,4 +1,4 @@
-//! What the network sees of a picture: its centre crop, and where that lies.
+//! What the network sees of an image: its centre crop, and where that lies.
 
 use crate::image::crop::{self, Area};
 use crate::image::resize::MAX_ASPECT;
@@ -7,7 +7,7 @@ use crate::image::{Image, Preprocess, Resize};
 /// Longest side of what is shown to people, in pixels; a crop of a large photograph is brought down to it.
 const SHOWN: usize = 640;
 
-/// The centre crop of a picture: for the network and for the eye.
+/// The centre crop of an image: for the network and for the eye.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// `[3, crop, crop]`, what the network takes.
@@ -35,7 +35,7 @@ impl View {
     }
 }
 
-/// The area of the original that became `place` of the resized picture, to the nearest pixel.
+/// The area of the original that became `place` of the resized image, to the nearest pixel.
 pub(super) fn original_area(resize: Resize, original: &Image, resized: &Image, place: Area) -> Area {
     let (h, w) = (original.height, original.width);
     // Resizing keeps the middle of the original: all of it, unless it must become a square, or is a thin strip.

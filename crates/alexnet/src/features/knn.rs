@@ -1,10 +1,10 @@
-//! The pictures whose features are nearest, as figure 4 of the paper (right) shows them for fc7.
+//! The images whose features are nearest, as figure 4 of the paper (right) shows them for fc7.
 
 use super::Table;
 use crate::{Error, Result};
 use rayon::prelude::*;
 
-/// A picture of a table and how far it is.
+/// An image of a table and how far it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Near {
     /// Its row.

@@ -1,4 +1,4 @@
-//! Parquet: a row a picture, columns `name`, `label` (may be null) and `features` (a list of floats), and what the features are as
+//! Parquet: a row an image, columns `name`, `label` (may be null) and `features` (a list of floats), and what the features are as
 //! the key `features` of the file. Not compressed: such numbers hardly can be.
 
 use super::Provenance;

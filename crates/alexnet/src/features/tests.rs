@@ -19,7 +19,7 @@ fn about(shape: &[usize]) -> Provenance {
     }
 }
 
-/// Three pictures, one in no class.
+/// Three images, one in no class.
 fn written(path: &Path) -> Table {
     let about = about(&[2, 3]);
     let mut writer = Writer::create(path, about.clone()).unwrap();
@@ -71,7 +71,7 @@ fn broken_tables_are_told() {
     let sidecar = folder.path().join("t.json");
     let text = std::fs::read_to_string(&sidecar).unwrap();
     for (from, to, part) in [
-        ("\"names\":[", "\"names\":[\"0\",", "4 pictures"),
+        ("\"names\":[", "\"names\":[\"0\",", "4 images"),
         ("\"labels\":[", "\"labels\":[null,", "equally many"),
         ("\"shape\":[2,3]", "\"shape\":[18446744073709551615,18446744073709551615]", "header"),
         ("\"shape\":[2,3]", "\"shape\":[3,2]", "header"),
@@ -90,7 +90,7 @@ fn broken_tables_are_told() {
         Writer::create(&folder.path().join("no/t.npy"), about(&[1])).unwrap_err().to_string().contains("folder does not exist")
     );
     let empty = Writer::create(&folder.path().join("empty.npy"), about(&[1])).unwrap();
-    assert!(empty.finish().unwrap_err().to_string().contains("none of the pictures"));
+    assert!(empty.finish().unwrap_err().to_string().contains("none of the images"));
     assert!(!folder.path().join("empty.npy").exists());
 }
 

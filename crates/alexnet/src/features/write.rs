@@ -3,7 +3,7 @@
 use super::table::{FEATURES, LABELS, NAMES, Sidecar, sidecar};
 use super::{Provenance, npy};
 use crate::files::{self, Sync, TempFile};
-use crate::weights::{Entry, Mapping, Values, write_tensors, write_values};
+use crate::formats::{Entry, Mapping, TensorData, write_tensors, write_values};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ enum Kind {
 
 /// Takes rows and writes the file when all are there.
 ///
-/// How many there will be is known only then, as pictures may be broken, but stands at the beginning of most formats. So rows go
+/// How many there will be is known only then, as images may be broken, but stands at the beginning of most formats. So rows go
 /// to a nameless file in the same folder first, which the system removes whatever happens to this program.
 #[derive(Debug)]
 pub struct Writer {
@@ -64,7 +64,7 @@ impl Writer {
         Ok(Writer { path: path.to_path_buf(), kind, rows, about, names: Vec::new(), labels: Vec::new() })
     }
 
-    /// Adds a picture.
+    /// Adds an image.
     ///
     /// # Errors
     /// Not as many features as were announced, or a full disk.
@@ -85,7 +85,7 @@ impl Writer {
         let Writer { path, kind, rows, about, names, labels } = self;
         let count = names.len();
         if count == 0 {
-            return Err(Error::Invalid("none of the pictures could be read".into()));
+            return Err(Error::Invalid("none of the images could be read".into()));
         }
         let rows = rows.into_inner().map_err(|e| files::explain(&path, e.into_error()))?;
         let length = count * about.width() * size_of::<f32>();
@@ -129,7 +129,7 @@ fn nothing_else(beside: &Path) -> Result<()> {
     if ours { Ok(()) } else { Err(Error::file(beside, advice)) }
 }
 
-fn safetensors(path: &Path, about: &Provenance, names: &[String], labels: &[Option<String>], values: &Values) -> Result<()> {
+fn safetensors(path: &Path, about: &Provenance, names: &[String], labels: &[Option<String>], values: &TensorData) -> Result<()> {
     let json = |text: serde_json::Result<String>| text.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
     let metadata = BTreeMap::from([
         (FEATURES.to_string(), json(serde_json::to_string(about))?),

@@ -111,8 +111,8 @@ fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp::decode(bytes, limits),
         [b'B', b'M', ..] => bmp::decode(bytes, limits),
         _ => Err(match other_format(bytes) {
-            Some(format) => format!("{format} pictures are not read; convert it to JPEG or PNG"),
-            None => "not a JPEG, PNG, WebP, BMP or GIF picture".into(),
+            Some(format) => format!("{format} images are not read; convert it to JPEG or PNG"),
+            None => "not a JPEG, PNG, WebP, BMP or GIF image".into(),
         }),
     }
 }

@@ -4,13 +4,13 @@ use super::crop::Window;
 use super::{Channels, Image, Mean, Preprocess};
 
 impl Preprocess {
-    /// Writes the crop at `window` of a resized picture into `out`, `[3, crop, crop]`:
+    /// Writes the crop at `window` of a resized image into `out`, `[3, crop, crop]`:
     /// `((value + add) * scale - mean) / std`, channels in the preprocessing's order.
     ///
     /// `add` is colour noise, one number each for red, green and blue, in units of 0 to 255.
     ///
     /// # Panics
-    /// When the window leaves the picture, or `out` has another size.
+    /// When the window leaves the image, or `out` has another size.
     pub fn tensor(&self, picture: &Image, window: Window, add: Option<[f32; 3]>, out: &mut [f32]) {
         let crop = self.crop;
         assert_eq!(out.len(), 3 * crop * crop, "a tensor of [3, {crop}, {crop}]");
@@ -48,8 +48,8 @@ impl Preprocess {
 }
 
 impl Preprocess {
-    /// The picture that a tensor `[3, crop, crop]` shows, to the nearest of 256 levels: what [`tensor`](Self::tensor) has made of
-    /// a crop, with its colour noise. A mean picture that was taken at the crop's own place (Caffe) is put back at the centre.
+    /// The image that a tensor `[3, crop, crop]` shows, to the nearest of 256 levels: what [`tensor`](Self::tensor) has made of
+    /// a crop, with its colour noise. A mean image that was taken at the crop's own place (Caffe) is put back at the centre.
     ///
     /// # Panics
     /// When the tensor has another size.
@@ -73,13 +73,13 @@ impl Preprocess {
     }
 }
 
-/// Where the mean picture is cropped: with the picture (Caffe), or always in the middle (the 2012 code).
+/// Where the mean image is cropped: with the image (Caffe), or always in the middle (the 2012 code).
 fn mean_window(size: usize, crop: usize, window: Window, centre: bool) -> Window {
-    assert!(crop <= size, "a mean picture of {size} pixels for a crop of {crop}");
+    assert!(crop <= size, "a mean image of {size} pixels for a crop of {crop}");
     if centre {
         return Window { mirror: false, ..super::crop::centre(size, size, crop) };
     }
-    // A picture that is not as square as its mean: the nearest place that the mean has.
+    // An image that is not as square as its mean: the nearest place that the mean has.
     Window { top: window.top.min(size - crop), left: window.left.min(size - crop), mirror: window.mirror }
 }
 

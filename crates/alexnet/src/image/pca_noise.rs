@@ -1,11 +1,11 @@
-//! The paper's colour noise: each training picture's colours move along the principal components of all pictures' colours.
+//! The paper's colour noise: each training image's colours move along the principal components of all images' colours.
 
 use alexnet_kernels::random::Key;
 use serde::{Deserialize, Serialize};
 
 use super::Image;
 
-/// Principal components of the colours of a set of pictures, in units of 0 to 255, largest first.
+/// Principal components of the colours of a set of images, in units of 0 to 255, largest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pca {
@@ -27,7 +27,7 @@ pub enum Strength {
     Variance,
 }
 
-/// Colour noise, as a loader applies it: one draw a picture a use.
+/// Colour noise, as a loader applies it: one draw an image a use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColourNoise {
@@ -40,7 +40,7 @@ pub struct ColourNoise {
 }
 
 impl ColourNoise {
-    /// What is added to red, green and blue of all pixels of a picture, in units of 0 to 255.
+    /// What is added to red, green and blue of all pixels of an image, in units of 0 to 255.
     pub fn draw(&self, key: Key) -> [f32; 3] {
         let pca = match self.strength {
             Strength::Deviation => self.pca.clone(),
@@ -52,7 +52,7 @@ impl ColourNoise {
 }
 
 impl Pca {
-    /// The principal components of all pixels of `pictures`, every picture of equal weight. Without pictures: zero.
+    /// The principal components of all pixels of `pictures`, every image of equal weight. Without images: zero.
     pub fn of<'a>(pictures: impl IntoIterator<Item = &'a Image>) -> Pca {
         let (mut count, mut mean, mut products) = (0.0f64, [0.0f64; 3], [[0.0f64; 3]; 3]);
         for picture in pictures {

@@ -1,7 +1,7 @@
 //! Bilinear with antialias to the very bits of Pillow, which torchvision's transforms call: its file `Resample.c` in whole numbers.
 //!
 //! Each value is a mean of those within a triangle, weighted by 22 bits; first along the rows, rounded to a byte, then along the
-//! columns. (Pillow 13 begins with the columns for some shapes, such as pictures more than twice as high as wide; 11 never does.)
+//! columns. (Pillow 13 begins with the columns for some shapes, such as images more than twice as high as wide; 11 never does.)
 //! A level more or less in one value of a hundred, as with weights of 16 bits, moved logits by 0.2 %.
 
 use std::ops::Range;
@@ -28,7 +28,7 @@ type Column = [u32; ROWS];
 struct Taps {
     /// For each target value: its first source value, and which of the weights are its own.
     places: Vec<(usize, Range<usize>)>,
-    /// All in one list: hundreds of short ones took as long to make as the picture's columns to shorten.
+    /// All in one list: hundreds of short ones took as long to make as the image's columns to shorten.
     weights: Vec<i32>,
 }
 
@@ -60,7 +60,7 @@ fn byte(sum: i32) -> u32 {
     (sum >> BITS).clamp(0, 255) as u32
 }
 
-/// Brings a picture to size.
+/// Brings an image to size.
 pub(super) fn resize(picture: &Image, height: usize, width: usize) -> Image {
     // Whole numbers: every instruction set has the same bits.
     resize_on(Isa::from_env().unwrap_or(Isa::Portable), picture, height, width)
@@ -112,7 +112,7 @@ fn along_rows(isa: Isa, rgb: &[u8], width: usize, taps: &Taps) -> Vec<u8> {
     out
 }
 
-/// The mean of columns, of which the first is the picture's `first`, at each place.
+/// The mean of columns, of which the first is the image's `first`, at each place.
 #[inline(always)]
 fn mean_columns(columns: &[Column], first: usize, places: &[(usize, Range<usize>)], weights: &[i32], means: &mut [Column]) {
     for (mean, (start, own)) in means.iter_mut().zip(places) {

@@ -1,14 +1,14 @@
-//! Brings a picture to size, with the rounding of the libraries that the published networks were trained by.
+//! Brings an image to size, with the rounding of the libraries that the published networks were trained by.
 
 use super::crop::Area;
 use super::{Image, Resize, pillow_resize};
 
-/// Pictures longer than this many times their short side are cut to their middle first: resized whole, a strip of one
+/// Images longer than this many times their short side are cut to their middle first: resized whole, a strip of one
 /// pixel's width would fill the memory.
 pub(crate) const MAX_ASPECT: usize = 64;
 
 impl Resize {
-    /// The whole picture brought to size.
+    /// The whole image brought to size.
     pub fn apply(self, picture: &Image) -> Image {
         match self {
             Resize::ShortSide(side) => {
@@ -38,7 +38,7 @@ impl Resize {
 }
 
 impl Image {
-    /// The pixels of `area`, which must lie within the picture.
+    /// The pixels of `area`, which must lie within the image.
     pub fn crop(&self, area: Area) -> Image {
         let Area { top, left, height, width } = area;
         let rows = self.rgb.chunks_exact(self.width * 3).skip(top).take(height);
@@ -46,7 +46,7 @@ impl Image {
         Image { width, height, rgb }
     }
 
-    /// `area` of the picture brought to `size` x `size`, as `torchvision.transforms.functional.resized_crop` does.
+    /// `area` of the image brought to `size` x `size`, as `torchvision.transforms.functional.resized_crop` does.
     pub fn resized_area(&self, area: Area, size: usize) -> Image {
         self.crop(area).resized(size, size)
     }

@@ -1,8 +1,8 @@
 //! What LPIPS looks at of AlexNet: torchvision's layers as far as relu5.
 
 use super::LAYERS;
+use crate::formats::{Model, TensorData, parameters, parse};
 use crate::net::{BiasInit, Net, Op, WeightInit, presets};
-use crate::weights::{Model, Values, contents, parameters};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ const NAMES: [(&str, [&str; 2]); 5] = [
 pub struct Backbone {
     /// The layers that are compared, and those below.
     pub net: Net,
-    pub(super) tensors: BTreeMap<String, Values>,
+    pub(super) tensors: BTreeMap<String, TensorData>,
 }
 
 impl Backbone {
@@ -48,15 +48,15 @@ impl Backbone {
     /// # Errors
     /// Values that cannot be read.
     pub fn read(path: &Path) -> Result<Option<Backbone>> {
-        let (contents, net) = (contents(path)?, wanted()?);
+        let (parsed, net) = (parse(path)?, wanted()?);
         let mut tensors = BTreeMap::new();
         for (name, shape) in parameters(&net)? {
             let theirs = NAMES.iter().find_map(|(own, theirs)| Some((theirs, name.strip_prefix(own)?)));
-            let found = contents.tensors.iter().find(|tensor| {
+            let found = parsed.tensors.iter().find(|tensor| {
                 theirs.is_some_and(|(theirs, part)| theirs.iter().any(|theirs| tensor.name == format!("{theirs}{part}")))
             });
             let Some(found) = found.filter(|tensor| tensor.shape == shape) else { return Ok(None) };
-            let values = found.values(&contents.source).map_err(|message| Error::file(path, message))?;
+            let values = found.values(&parsed.reader).map_err(|message| Error::file(path, message))?;
             tensors.insert(name, values.into());
         }
         Ok(Some(Backbone { net, tensors }))
@@ -78,6 +78,6 @@ fn beginning(net: &Net) -> Option<Net> {
             (*weight_init, *bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
         }
     }
-    // Pictures of any size are compared.
+    // Images of any size are compared.
     Some(Net { name: "trunk".into(), image_size: 224, layers })
 }

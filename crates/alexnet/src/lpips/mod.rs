@@ -1,4 +1,4 @@
-//! LPIPS: how different two pictures look, by what AlexNet makes of them (Zhang et al., "The Unreasonable Effectiveness of Deep
+//! LPIPS: how different two images look, by what AlexNet makes of them (Zhang et al., "The Unreasonable Effectiveness of Deep
 //! Features as a Perceptual Metric", CVPR 2018, arXiv 1801.03924), version 0.1, after the Python package `lpips`.
 //!
 //! ```text
@@ -30,19 +30,19 @@ const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
 const LAYERS: [&str; 5] = ["relu1", "relu2", "relu3", "relu4", "relu5"];
 const CHANNELS: [usize; 5] = [64, 192, 384, 256, 256];
 
-/// Larger pictures would take gigabytes for conv1's maps alone.
+/// Larger images would take gigabytes for conv1's maps alone.
 const MOST_PIXELS: usize = 1 << 25;
 
-/// Compares pictures.
+/// Compares images.
 pub struct Lpips {
     engine: Box<dyn FeatureMaps + Send>,
     heads: Option<Heads>,
 }
 
-/// How different two pictures look.
+/// How different two images look.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distance {
-    /// The sum over layers; 0 for equal pictures.
+    /// The sum over layers; 0 for equal images.
     pub distance: f64,
     /// What each of relu1 to relu5 adds.
     pub layers: [f64; 5],
@@ -61,15 +61,15 @@ impl Lpips {
         Ok(Lpips { engine, heads })
     }
 
-    /// Compares two pictures of one size, as they are: nothing is resized or cropped.
+    /// Compares two images of one size, as they are: nothing is resized or cropped.
     ///
     /// # Errors
-    /// Pictures of two sizes, too small (below 31 pixels) or too large.
+    /// Images of two sizes, too small (below 31 pixels) or too large.
     pub fn compare(&mut self, a: &Image, b: &Image) -> Result<Distance> {
         let (height, width) = (a.height, a.width);
         if (height, width) != (b.height, b.width) {
             let sizes = format!("{width} x {height} pixels and {} x {}", b.width, b.height);
-            return Err(Error::Invalid(format!("{sizes}: LPIPS compares pictures of one size; --size N brings both to N x N")));
+            return Err(Error::Invalid(format!("{sizes}: LPIPS compares images of one size; --size N brings both to N x N")));
         }
         if height * width > MOST_PIXELS {
             return Err(Error::Invalid(format!("{width} x {height} pixels are too many; --size N brings both to N x N")));
@@ -90,7 +90,7 @@ impl Lpips {
     }
 }
 
-/// The mean over pixels of the weighted squared difference of the normalised channels of two pictures.
+/// The mean over pixels of the weighted squared difference of the normalised channels of two images.
 fn difference(maps: &Activations, weights: Option<&[f32]>) -> f64 {
     let pixels = maps.height * maps.width;
     let (a, b) = maps.values.split_at(maps.channels * pixels);

@@ -1,12 +1,12 @@
 //! The figures of the Python package `lpips` (`tools/check_lpips.py golden`), with its own heads, `alex.pth` (BSD-2, see
-//! `alex.LICENSE`), on a trunk and pictures from a formula.
+//! `alex.LICENSE`), on a trunk and images from a formula.
 
 use super::*;
 use crate::engine::cpu::Cpu;
+use crate::formats::{Model, parameters};
 use crate::image::Preprocess;
 use crate::net::{Op, presets};
 use crate::selftest::formula::uniform;
-use crate::weights::{Model, parameters};
 use std::path::PathBuf;
 
 const GOLDEN: &str = include_str!("golden.json");
@@ -57,7 +57,7 @@ fn lpips(backbone: &Backbone, heads: Option<Heads>, threads: usize) -> Result<Lp
     Lpips::new(Box::new(Cpu::of_layers(&backbone.net, Lpips::BATCH, threads)?), backbone, heads)
 }
 
-/// A picture and the same with noise.
+/// An image and the same with noise.
 fn pictures(k: usize, rows: usize, columns: usize) -> [Image; 2] {
     let bytes = |seed: u64| -> Vec<f32> {
         uniform(seed, rows * columns * 3, 1.0).into_iter().map(|v| ((v + 1.0) * 127.99).floor()).collect()
@@ -105,10 +105,10 @@ fn what_cannot_be_compared_is_told() {
     let sizes = complaint(&mut lpips, picture(40, 50), picture(50, 40));
     assert!(sizes.contains("50 x 40 pixels and 40 x 50") && sizes.contains("--size"), "{sizes}");
     let small = complaint(&mut lpips, picture(30, 31), picture(30, 31));
-    assert!(small.contains("larger pictures"), "{small}");
+    assert!(small.contains("larger images"), "{small}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("heads.safetensors");
-    let written = crate::weights::write(&path, &model("paddle"));
+    let written = crate::formats::write(&path, &model("paddle"));
     assert!(written.is_ok() && Heads::read(&path).unwrap_err().to_string().contains("no linear heads"));
 }
 
@@ -120,12 +120,12 @@ fn heads_of_version_0_0_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alex.safetensors");
     let read = |first: &[[f32; 2]; 5]| {
-        let entry = |(i, &channels): (usize, &usize)| crate::weights::Entry {
+        let entry = |(i, &channels): (usize, &usize)| crate::formats::Entry {
             name: format!("lin{i}.model.1.weight"),
             shape: vec![1, channels, 1, 1],
         };
         let entries: Vec<_> = CHANNELS.iter().enumerate().map(entry).collect();
-        crate::weights::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
+        crate::formats::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
             let i = (0..5).find(|i| name.starts_with(&format!("lin{i}."))).unwrap();
             let mut values = vec![0.1; CHANNELS[i]];
             values[..2].copy_from_slice(&first[i]);
@@ -156,9 +156,9 @@ fn a_file_of_the_trunk_alone_is_enough() {
             |own: &str| layers.iter().zip(theirs).find_map(|(layer, name)| Some(format!("{name}{}", own.strip_prefix(layer)?)));
         let own: Vec<_> = parameters(&whole.net).unwrap();
         let entry =
-            |(name, shape): &(String, Vec<usize>)| crate::weights::Entry { name: name_of(name).unwrap(), shape: shape.clone() };
+            |(name, shape): &(String, Vec<usize>)| crate::formats::Entry { name: name_of(name).unwrap(), shape: shape.clone() };
         let entries: Vec<_> = own.iter().map(entry).collect();
-        crate::weights::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
+        crate::formats::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
             let (own, _) = own.iter().find(|(own, _)| name_of(own).as_deref() == Some(name)).unwrap();
             Ok(whole.tensors[own].to_vec().into())
         })

@@ -5,6 +5,7 @@
 mod describe;
 pub mod diagram;
 mod layer;
+mod naming;
 pub mod presets;
 mod receptive_field;
 mod shape;
@@ -12,6 +13,7 @@ pub mod towers;
 
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
+pub use naming::ParamNaming;
 pub use receptive_field::ReceptiveField;
 pub use shape::{LayerShape, Shape, Totals};
 

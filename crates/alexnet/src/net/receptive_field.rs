@@ -1,10 +1,10 @@
-//! What a unit sees: the pixels of the picture on which its value can depend.
+//! What a unit sees: the pixels of the image on which its value can depend.
 
 use super::{Net, Op, Pad, Shape};
 use crate::Result;
 
 /// Receptive fields of a layer's units as a grid: unit (i, j) sees `size` rows from `top + i * jump` on and as many columns
-/// from `left + j * jump` on, of which some may lie in the padding, beyond the picture.
+/// from `left + j * jump` on, of which some may lie in the padding, beyond the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceptiveField {
     /// Rows and columns that a unit sees.
@@ -17,11 +17,11 @@ pub struct ReceptiveField {
     pub left: isize,
 }
 
-/// Rows or columns of a picture or map, both ends included.
+/// Rows or columns of an image or map, both ends included.
 type Span = (usize, usize);
 
 impl Net {
-    /// The grid of receptive fields of a layer, or none where its units see the whole picture (linear layers, and what
+    /// The grid of receptive fields of a layer, or none where its units see the whole image (linear layers, and what
     /// follows them) or windows of unequal sizes (an adaptive pool that does not divide its map).
     ///
     /// Through a window of k pixels at stride s and padding p: size + (k - 1) jump, top - p jump, jump s.

@@ -1,4 +1,4 @@
-//! What a model sees in a picture.
+//! What a model sees in an image.
 
 use crate::engine::Inference;
 use crate::eval::{log_probabilities, ranking};
@@ -14,8 +14,8 @@ pub struct ClassScore {
     pub probability: f64,
 }
 
-/// The `top` most probable classes of each picture, best first. `crops` is 1 (the centre) or 10 (the paper's: corners and
-/// centre, mirrored, softmax averaged). All pictures go through the engine at once.
+/// The `top` most probable classes of each image, best first. `crops` is 1 (the centre) or 10 (the paper's: corners and
+/// centre, mirrored, softmax averaged). All images go through the engine at once.
 ///
 /// # Errors
 /// From the engine, or another number of crops.
@@ -39,7 +39,7 @@ pub fn predict(
     Ok(logits.chunks_exact(crops * classes).map(|logits| top_k(logits, classes, top)).collect())
 }
 
-/// Adds what the network sees of a picture, `[crops, 3, crop, crop]`, to `images`: 1 crop or 10.
+/// Adds what the network sees of an image, `[crops, 3, crop, crop]`, to `images`: 1 crop or 10.
 ///
 /// # Errors
 /// Another number of crops.
@@ -60,7 +60,7 @@ pub fn crop_tensors(picture: &Image, preprocess: &Preprocess, crops: usize, imag
     Ok(())
 }
 
-/// The `top` most probable of a picture's classes, best first, from the logits of its crops, `[crops, classes]`.
+/// The `top` most probable of an image's classes, best first, from the logits of its crops, `[crops, classes]`.
 pub fn top_k(logits: &[f32], classes: usize, top: usize) -> Vec<ClassScore> {
     let scores = log_probabilities(logits, classes);
     ranking(&scores).into_iter().take(top).map(|index| ClassScore { index, probability: scores[index].exp() }).collect()

@@ -1,4 +1,4 @@
-//! A small print of a picture, by which equal and nearly equal ones are found.
+//! A small print of an image, by which equal and nearly equal ones are found.
 
 use crate::image::Image;
 use sha2::{Digest, Sha256};
@@ -7,25 +7,25 @@ use sha2::{Digest, Sha256};
 const THUMB: usize = 16;
 /// Values of a thumbnail, three colours.
 const VALUES: usize = THUMB * THUMB * 3;
-/// Bits of the coarse hash that may differ between pictures worth a closer look. Measured on 3,068 photographs of clothes: of
+/// Bits of the coarse hash that may differ between images worth a closer look. Measured on 3,068 photographs of clothes: of
 /// planted near duplicates (recompressed, at half size, lighter, cut by 4 %, mirrored) none differed by more than 14 bits.
 const COARSE: u32 = 20;
 
-/// What is kept of a picture.
+/// What is kept of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
-    /// SHA-256 of size and pixels: equal for equal pictures, whatever files they came in.
+    /// SHA-256 of size and pixels: equal for equal images, whatever files they came in.
     exact: [u8; 32],
     /// One bit for each value of a thumbnail of 9 x 8 that is darker than its right neighbour (Krawetz's dHash).
     coarse: u64,
-    /// The same of the mirrored picture.
+    /// The same of the mirrored image.
     mirrored: u64,
     /// A thumbnail minus its mean, of length 1; all zero where all pixels are equal.
     thumb: Vec<f32>,
 }
 
 impl Fingerprint {
-    /// The print of a picture.
+    /// The print of an image.
     pub fn of(picture: &Image) -> Fingerprint {
         let mut hash = Sha256::new();
         hash.update((picture.width as u64).to_le_bytes());
@@ -41,12 +41,12 @@ impl Fingerprint {
         self.exact == other.exact
     }
 
-    /// What equal pictures have in common, to group them by.
+    /// What equal images have in common, to group them by.
     pub(super) fn key(&self) -> [u8; 32] {
         self.exact
     }
 
-    /// How alike two pictures are, mirrored or not: the correlation of their thumbnails, 1 for the same picture in another size,
+    /// How alike two images are, mirrored or not: the correlation of their thumbnails, 1 for the same image in another size,
     /// quality or brightness. 0 where a coarse look tells them apart already.
     pub fn likeness(&self, other: &Fingerprint) -> f32 {
         let mut likeness = 0.0f32;
@@ -65,7 +65,7 @@ impl Fingerprint {
     }
 }
 
-/// A picture of at most 64 x 64, so that a strip of a million pixels costs no more than others. Thumbnails know no aspect.
+/// An image of at most 64 x 64, so that a strip of a million pixels costs no more than others. Thumbnails know no aspect.
 fn small(picture: &Image) -> Image {
     const SIDE: usize = 64;
     let (height, width) = (picture.height.min(SIDE), picture.width.min(SIDE));

@@ -2,7 +2,7 @@
 //!
 //! A label is doubted when two independent witnesses speak against it: the model gives another class at least the probability that
 //! it gives that class on average where it is the label (the rule of confident learning, Northcutt, Jiang and Chuang 2021), and most
-//! of the picture's nearest neighbours, by what the layer before the last one makes of them, have another label too. A
+//! of the image's nearest neighbours, by what the layer before the last one makes of them, have another label too. A
 //! net that has learnt the set by heart believes wrong labels as well; neighbours are what is left then.
 
 use crate::data::loader::Loader;
@@ -14,7 +14,7 @@ use alexnet_kernels::random::Key;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// What a model makes of each readable picture of a set, in the source's order.
+/// What a model makes of each readable image of a set, in the source's order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Opinions {
     /// Numbers in the source.
@@ -32,7 +32,7 @@ pub struct Opinions {
 /// A label that is likely wrong.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LabelIssue {
-    /// The picture's number in its source.
+    /// The image's number in its source.
     pub picture: u32,
     /// Its label.
     pub label: usize,
@@ -52,13 +52,13 @@ pub struct LabelIssue {
 pub const NEIGHBOURS: usize = 10;
 
 /// More features than this are projected to as many random directions: distances stay what they were to some 6 % (Johnson and
-/// Lindenstrauss), and 50,000 pictures can be compared in seconds.
+/// Lindenstrauss), and 50,000 images can be compared in seconds.
 const DIMENSIONS: usize = 256;
 
-/// Copies of a picture must not vouch for each other's label: neighbours as near as this are passed over.
+/// Copies of an image must not vouch for each other's label: neighbours as near as this are passed over.
 const COPY: f32 = 0.9999;
 
-/// Asks the model about all pictures of a sequential loader of one crop a picture. `progress` hears the number of pictures done
+/// Asks the model about all images of a sequential loader of one crop an image. `progress` hears the number of images done
 /// after each batch, and may stop by `false`.
 ///
 /// # Errors
@@ -67,7 +67,7 @@ pub fn opinions(engine: &mut dyn Inspection, loader: &Loader, progress: &mut dyn
     let classes = engine.net().classes();
     let shapes = engine.net().shapes()?;
     let last = engine.net().layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. })).unwrap_or(0);
-    // What goes into the last linear layer; the picture itself where there is no other.
+    // What goes into the last linear layer; the image itself where there is no other.
     let features = last.checked_sub(1).map(|i| (engine.net().layers[i].name.clone(), shapes[i].output.len()));
     let mut found = Opinions { classes, ..Opinions::default() };
     let (mut logits, mut done) = (Vec::new(), 0);
@@ -93,7 +93,7 @@ pub fn opinions(engine: &mut dyn Inspection, loader: &Loader, progress: &mut dyn
     Ok(found)
 }
 
-/// Features along random directions, the same ones for all pictures, and of length 1.
+/// Features along random directions, the same ones for all images, and of length 1.
 fn project(features: &[f32]) -> Vec<f32> {
     let mut projected = if features.len() <= DIMENSIONS {
         features.to_vec()
@@ -166,7 +166,7 @@ impl Opinions {
         })
     }
 
-    /// The nearest pictures, the nearest first, without copies of picture `i` itself.
+    /// The nearest images, the nearest first, without copies of image `i` itself.
     fn neighbours(&self, i: usize) -> Vec<usize> {
         let mine = self.features(i);
         let mut nearest: Vec<(f32, usize)> = Vec::with_capacity(NEIGHBOURS + 1);
@@ -187,7 +187,7 @@ impl Opinions {
 mod tests {
     use super::*;
 
-    /// Two clouds of pictures, the model sure of what they are; every tenth label of each cloud is the other's.
+    /// Two clouds of images, the model sure of what they are; every tenth label of each cloud is the other's.
     fn clouds(n: usize) -> Opinions {
         let mut opinions = Opinions { classes: 2, dimensions: 3, ..Opinions::default() };
         for i in 0..n {
@@ -217,11 +217,11 @@ mod tests {
 
     #[test]
     fn one_witness_is_not_enough() {
-        // The model doubts picture 0, but its neighbours have its label.
+        // The model doubts image 0, but its neighbours have its label.
         let mut opinions = clouds(400);
         opinions.scores[..2].copy_from_slice(&[0.01f64.ln(), 0.99f64.ln()]);
         assert!(opinions.label_issues().iter().all(|d| d.picture != 0));
-        // The neighbours of picture 18 have another label, but the model is not sure.
+        // The neighbours of image 18 have another label, but the model is not sure.
         opinions.scores[36..38].copy_from_slice(&[0.55f64.ln(), 0.45f64.ln()]);
         assert!(opinions.label_issues().iter().all(|d| d.picture != 18));
     }
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn copies_do_not_vouch_for_each_other() {
         let mut opinions = clouds(400);
-        // Twenty copies of picture 18, all with its wrong label.
+        // Twenty copies of image 18, all with its wrong label.
         for copy in 400..420 {
             let (features, scores) = (opinions.features(18).to_vec(), opinions.scores(18).to_vec());
             opinions.features.extend(features);

@@ -6,7 +6,7 @@ use crate::eval::Report;
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// With more classes than this, the matrix is a picture of one pixel a cell: a thousand classes are a million cells.
+/// With more classes than this, the matrix is an image of one pixel a cell: a thousand classes are a million cells.
 const MOST_CELLS: usize = 40;
 /// Up to this many classes, cells tell their numbers.
 const MOST_NUMBERS: usize = 15;
@@ -25,7 +25,7 @@ const LABEL: usize = 24;
 pub(super) fn confusion(report: &Report) -> String {
     let matrix = if report.per_class.len() <= MOST_CELLS { cells(report) } else { pixels(report) };
     format!(
-        "<section class=\"card\"><h3>Confusion</h3><p class=\"soft\">Rows are what a picture is, columns what the model said; \
+        "<section class=\"card\"><h3>Confusion</h3><p class=\"soft\">Rows are what an image is, columns what the model said; \
          colour is the share of the row.</p><div class=\"scroll\">{matrix}</div>{}</section>\n",
         confusions(report)
     )
@@ -113,7 +113,7 @@ fn confusions(report: &Report) -> String {
         );
     }
     if wrong.is_empty() {
-        return "<p>No picture was taken for another class.</p>".into();
+        return "<p>No image was taken for another class.</p>".into();
     }
     wrong.sort_by_key(|&(n, truth, answer)| (std::cmp::Reverse(n), truth, answer));
     let name = |class: usize| escape(&report.per_class[class].class);
@@ -122,7 +122,7 @@ fn confusions(report: &Report) -> String {
         format!("<tr><td>{}</td><td>{}</td><td class=\"right\">{n} of {of}</td></tr>", name(truth), name(answer))
     });
     format!(
-        "<details open><summary>Most frequent confusions</summary><table><tr><th>is</th><th>said</th><th class=\"right\">pictures</th></tr>\n\
+        "<details open><summary>Most frequent confusions</summary><table><tr><th>is</th><th>said</th><th class=\"right\">images</th></tr>\n\
          {}</table></details>",
         rows.collect::<Vec<_>>().join("\n")
     )
@@ -154,8 +154,8 @@ pub(super) fn per_class(report: &Report) -> String {
     };
     let note = match without {
         0 => String::new(),
-        1 => "<p class=\"soft\">One class has no picture here.</p>".into(),
-        n => format!("<p class=\"soft\">{n} classes have no picture here.</p>"),
+        1 => "<p class=\"soft\">One class has no image here.</p>".into(),
+        n => format!("<p class=\"soft\">{n} classes have no image here.</p>"),
     };
     format!("<section class=\"card\"><h3>Accuracy of each class</h3><ol class=\"bars\">\n{list}</ol>{note}</section>\n")
 }

@@ -178,7 +178,7 @@ impl History {
         }
     }
 
-    /// Pictures a second of all training.
+    /// Images a second of all training.
     pub(super) fn speed(&self) -> Option<f64> {
         let add = |sum: (u64, f64), (pictures, seconds)| (sum.0 + pictures, sum.1 + seconds);
         let (pictures, seconds) = if self.epochs.is_empty() {

@@ -1,4 +1,4 @@
-//! The pictures that a model knows best, and those it gets most wrong.
+//! The images that a model knows best, and those it gets most wrong.
 
 use super::html::{escape, percent};
 use crate::data::Dataset;
@@ -8,12 +8,12 @@ use crate::image::Resize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Pictures of either kind.
+/// Images of either kind.
 const SHOWN: usize = 24;
-/// Rows and columns of a picture in the page.
+/// Rows and columns of an image in the page.
 const SIDE: usize = 96;
 
-/// The pictures as HTML: each 96 x 96 pixels of JPEG within the page.
+/// The images as HTML: each 96 x 96 pixels of JPEG within the page.
 pub(super) fn examples(report: &Report, source: &dyn Dataset) -> String {
     let mut wrong: Vec<&Scored> = report.answers.iter().filter(|answer| !answer.is_right()).collect();
     wrong.sort_by(|a, b| {

@@ -3,10 +3,10 @@
 use super::html::data_uri;
 use crate::draw::encode::png_with_alpha;
 use crate::engine::init;
+use crate::formats;
 use crate::image::{Channels, Image};
 use crate::net::{Net, Op};
 use crate::train::config::Config;
-use crate::weights;
 use std::path::Path;
 
 /// Kernels of three channels, brought to 8 bits.
@@ -24,7 +24,7 @@ const MOST: usize = 256;
 /// What lies between kernels.
 const GROUND: u8 = 128;
 
-/// The first layer, if it is a convolution of whole pictures: name, kernels, rows and columns of a kernel.
+/// The first layer, if it is a convolution of whole images: name, kernels, rows and columns of a kernel.
 fn first(net: &Net) -> Option<(&str, usize, usize)> {
     let layer = net.layers.first()?;
     match layer.op {
@@ -66,7 +66,7 @@ impl Filters {
     pub fn before(config: &Config, net: &Net, channels: Channels) -> Option<Filters> {
         let (name, ..) = first(net)?;
         let values = match &config.from {
-            Some(path) => weights::open(path, None).ok()?.tensors.get(&format!("{name}.weight"))?.to_vec(),
+            Some(path) => formats::load(path, None).ok()?.tensors.get(&format!("{name}.weight"))?.to_vec(),
             None => init::initial_values(net, 0, config.seed).ok()?.0,
         };
         Filters::of(net, channels, &values)
@@ -74,12 +74,12 @@ impl Filters {
 
     /// Those of a model file.
     pub fn in_model(path: &Path) -> Option<Filters> {
-        let model = weights::read(path).ok()?;
+        let model = formats::read(path).ok()?;
         let (name, ..) = first(&model.net)?;
         Filters::of(&model.net, model.preprocess.channels, model.tensors.get(&format!("{name}.weight"))?)
     }
 
-    /// The kernels as a picture, a pixel a weight.
+    /// The kernels as an image, a pixel a weight.
     pub fn picture(&self) -> &Image {
         &self.picture
     }

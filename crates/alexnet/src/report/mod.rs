@@ -15,6 +15,7 @@ mod recorder;
 mod reliability;
 mod run;
 mod run_page;
+mod run_report;
 
 #[cfg(test)]
 mod tests;
@@ -25,3 +26,4 @@ pub use host_info::HostInfo;
 pub use recorder::{About, REPORT, Recorder, Writes, newest_model, warning};
 pub use run::{Epoch, Run};
 pub use run_page::{Evaluated, Page};
+pub use run_report::RunReport;

@@ -38,9 +38,9 @@ pub struct About<'a> {
     pub net: &'a Net,
     /// Order of the channels in its input.
     pub channels: Channels,
-    /// Its training pictures.
+    /// Its training images.
     pub train: &'a dyn Dataset,
-    /// Its validation pictures.
+    /// Its validation images.
     pub val: Arc<dyn Dataset>,
     /// Steps of an epoch.
     pub steps_per_epoch: usize,
@@ -332,7 +332,7 @@ mod tests {
         let run = Run::read(&recorded).unwrap();
         let steps: Vec<u64> = run.history.steps.iter().map(|steps| steps.step).collect();
         assert_eq!(steps, (1..=18).collect::<Vec<_>>());
-        // The log's windows, weighted by their pictures, make the epoch's mean of metrics.csv.
+        // The log's windows, weighted by their images, make the epoch's mean of metrics.csv.
         let first = run.history.steps[..9].iter().map(|s| s.loss.unwrap() * s.pictures as f64).sum::<f64>() / 72.0;
         assert!((first - run.epochs[0].train_loss.unwrap()).abs() < 1e-6, "{first}");
         assert_eq!((run.history.processes, run.ended(), run.history.epochs.len()), (2, Some(&Ended::Done), 2));

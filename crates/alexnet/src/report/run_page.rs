@@ -18,8 +18,8 @@ pub struct Evaluated {
 }
 
 impl Evaluated {
-    /// The classes, the calibration, and the best and worst pictures of `source`, which was evaluated. `of` says which model
-    /// on which pictures.
+    /// The classes, the calibration, and the best and worst images of `source`, which was evaluated. `of` says which model
+    /// on which images.
     pub fn new(of: &str, report: &Report, source: &dyn Dataset) -> Evaluated {
         let Report { images, top1, top5, loss: nats, broken, .. } = report;
         let left_out = match broken.len() {
@@ -28,7 +28,7 @@ impl Evaluated {
         };
         let top5 = if report.tells_top5() { format!(", top-5 {}", percent(*top5)) } else { String::new() };
         let title = format!(
-            "{of}: {} pictures, top-1 {}{top5}, loss {}{left_out}",
+            "{of}: {} images, top-1 {}{top5}, loss {}{left_out}",
             with_commas(*images as u64),
             percent(*top1),
             loss(*nats)
@@ -77,7 +77,7 @@ impl Page<'_> {
             }
             None => {
                 let none = matches!(self.run.history.begin, Some(Record::Begin { val: 0, .. }));
-                let why = if none { "There are no pictures to validate with." } else { "Nothing has been validated yet." };
+                let why = if none { "There are no images to validate with." } else { "Nothing has been validated yet." };
                 let _ = write!(body, "<h2>Validation</h2>\n<p class=\"empty\">{why}</p>\n");
             }
         }
@@ -151,10 +151,10 @@ impl Page<'_> {
             tiles.push((duration(seconds), format!("in {}{left}", times(run.history.processes, "process", "processes"))));
         }
         if let Some(speed) = run.speed() {
-            tiles.push((format!("{speed:.0}"), "pictures a second in training".into()));
+            tiles.push((format!("{speed:.0}"), "images a second in training".into()));
         }
         if let Some(broken) = run.epochs.last().map(|epoch| epoch.broken).filter(|&n| n > 0) {
-            tiles.push((broken.to_string(), "pictures could not be read; see broken.txt".into()));
+            tiles.push((broken.to_string(), "images could not be read; see broken.txt".into()));
         }
         let tile = |(value, text): &(String, String)| {
             format!("<div class=\"card tile\"><b>{}</b><span>{}</span></div>\n", escape(value), escape(text))
@@ -214,7 +214,7 @@ impl Page<'_> {
             ),
             chart("Learning rate", Unit::Number, stepped(&rates), vec![curve("learning rate", 4, false, rates)]),
             chart(
-                "Pictures a second",
+                "Images a second",
                 Unit::Count,
                 false,
                 vec![
@@ -287,7 +287,7 @@ impl Page<'_> {
             && let Ok(totals) = net.totals()
         {
             rows.push(("parameters", with_commas(totals.parameters as u64)));
-            rows.push(("multiply-accumulates", format!("{} a picture", with_commas(totals.macs))));
+            rows.push(("multiply-accumulates", format!("{} an image", with_commas(totals.macs))));
             rows.push(("classes", net.classes().to_string()));
         }
         if let Some(Record::Begin { machine, train, val, .. }) = &run.history.begin {

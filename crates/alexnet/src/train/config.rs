@@ -7,7 +7,7 @@ use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The settings of a run. Together with the pictures they determine every bit of its model.
+/// The settings of a run. Together with the images they determine every bit of its model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -16,11 +16,11 @@ pub struct Config {
     pub net: String,
     /// Rows and columns of its input.
     pub image_size: usize,
-    /// Training pictures; none for the built-in set.
+    /// Training images; none for the built-in set.
     pub data: Option<PathBuf>,
-    /// Validation pictures; none for a share of the training pictures, or the built-in set's own.
+    /// Validation images; none for a share of the training images, or the built-in set's own.
     pub val: Option<PathBuf>,
-    /// The share of the training pictures that is held out where `val` is none.
+    /// The share of the training images that is held out where `val` is none.
     pub val_share: f64,
     /// Model that the parameters begin with.
     pub from: Option<PathBuf>,
@@ -70,7 +70,7 @@ impl Config {
     /// The network, before the number of classes is known.
     ///
     /// # Errors
-    /// An unknown name, or pictures too small for it.
+    /// An unknown name, or images too small for it.
     pub fn net(&self) -> Result<Net> {
         let net = crate::net::presets::by_name(&self.net)?.with_image_size(self.image_size);
         net.check_image_size()?;

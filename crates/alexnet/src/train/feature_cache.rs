@@ -1,7 +1,7 @@
-//! What frozen layers give for a picture, computed once and kept.
+//! What frozen layers give for an image, computed once and kept.
 //!
 //! Layers that do not learn give the same for the same pixels, so a step may begin behind them, up to the first layer that
-//! learns or drops units. That needs pictures that come again: without random changes, or with a recipe's `views`, after
+//! learns or drops units. That needs images that come again: without random changes, or with a recipe's `views`, after
 //! which these repeat. What is kept has the bits of what would be computed, so whether there is room for it changes nothing
 //! but time; it is all kept or nothing.
 
@@ -34,7 +34,7 @@ pub enum Plan {
     Keep {
         /// The last layer that is not run again.
         after: String,
-        /// Views of each training picture.
+        /// Views of each training image.
         views: usize,
         /// Bytes in the end.
         bytes: u64,
@@ -48,7 +48,7 @@ pub enum Plan {
     },
 }
 
-/// The layer after which what a picture gives is kept: no layer up to it learns, drops units or depends on the batch, and none
+/// The layer after which what an image gives is kept: no layer up to it learns, drops units or depends on the batch, and none
 /// with weights between it and the first that does. Of these the one with the fewest values, since an average pool may make 36
 /// of one; of equals the last.
 fn cut<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Result<Option<(usize, &'a str)>> {
@@ -72,7 +72,7 @@ impl Plan {
     pub fn new(net: &Net, rates: &BTreeMap<String, f32>, loaders: &Loaders, able: bool, room: u64) -> Result<Plan> {
         let Some((index, after)) = cut(net, rates)? else { return Ok(Plan::Nothing) };
         let Some(views) = loaders.train.views() else {
-            return Ok(Plan::Always("the pictures are changed anew in each epoch; --views N lets that repeat"));
+            return Ok(Plan::Always("the images are changed anew in each epoch; --views N lets that repeat"));
         };
         if !able {
             return Ok(Plan::Always("this device cannot resume from intermediate activations"));
@@ -97,7 +97,7 @@ impl FeatureCache {
         &self.after
     }
 
-    /// These training pictures as `epoch` shows them, with features in the place of images.
+    /// These training images as `epoch` shows them, with features in the place of images.
     pub(super) fn batch(
         &mut self,
         engine: &mut dyn Training,
@@ -135,14 +135,14 @@ pub(super) fn split(engine: &mut dyn Training) -> Result<&mut dyn SplitEngine> {
     engine.split().ok_or_else(|| Error::Invalid("this device cannot resume from intermediate activations".into()))
 }
 
-/// What is known of one view of a picture.
+/// What is known of one view of an image.
 enum Slot {
     Empty,
     Features(Box<[f32]>),
     Broken(String),
 }
 
-/// A place for each view of each picture: view v of picture i at v * pictures + i.
+/// A place for each view of each image: view v of image i at v * images + i.
 struct Kept {
     slots: Vec<Slot>,
 }
@@ -184,7 +184,7 @@ impl Kept {
                     whole.push(i);
                 }
                 Slot::Broken(why) => broken.push((i, why.clone())),
-                Slot::Empty => return Err(Error::Invalid("the loader lost a picture".into())),
+                Slot::Empty => return Err(Error::Invalid("the loader lost an image".into())),
             }
         }
         Ok(loader::Batch::new(images, labels, whole, broken))

@@ -1,15 +1,15 @@
-//! How a run begins from a model: its parameters, a head for the classes of the pictures, and perhaps another image size.
+//! How a run begins from a model: its parameters, a head for the classes of the images, and perhaps another image size.
 
 use crate::class_match::{LabelOrder, are_unnamed, match_model};
 use crate::engine::{ParameterStore, init};
+use crate::formats::{Model, parameters};
 use crate::image::{Mean, Preprocess, Resize};
-use crate::weights::{Model, parameters};
 use crate::{Error, Result};
 
 /// Where the rows of the last layer come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadMapping {
-    /// For each class of the pictures, the model's class of the same name, if it has one.
+    /// For each class of the images, the model's class of the same name, if it has one.
     pub rows: Vec<Option<usize>>,
 }
 
@@ -40,11 +40,11 @@ impl HeadMapping {
     }
 }
 
-/// The same model for pictures of another size, resized and cropped in the same proportion. That works where no parameter depends
+/// The same model for images of another size, resized and cropped in the same proportion. That works where no parameter depends
 /// on the size: an adaptive pool before the first linear layer takes maps of any size.
 ///
 /// # Errors
-/// A parameter that would have another shape, or a mean picture, which has a size of its own.
+/// A parameter that would have another shape, or a mean image, which has a size of its own.
 pub fn at_size(mut model: Model, image_size: usize) -> Result<Model> {
     let before = model.net.image_size;
     if image_size == before {
@@ -55,14 +55,14 @@ pub fn at_size(mut model: Model, image_size: usize) -> Result<Model> {
     let (have, need) = (parameters(&model.net)?, parameters(&net)?);
     if let Some(((name, have), (_, need))) = have.iter().zip(&need).find(|(have, need)| have != need) {
         return Err(Error::Invalid(format!(
-            "the model takes pictures of {before} pixels: {name} has {} numbers as {have:?}, and at {image_size} pixels {name} would \
+            "the model takes images of {before} pixels: {name} has {} numbers as {have:?}, and at {image_size} pixels {name} would \
              need the shape {need:?}",
             have.iter().product::<usize>()
         )));
     }
     if let Mean::Image { size, .. } = &model.preprocess.mean {
         return Err(Error::Invalid(format!(
-            "the model subtracts a mean picture of {size} x {size}, which fits pictures of {before} pixels only, not of {image_size}"
+            "the model subtracts a mean image of {size} x {size}, which fits images of {before} pixels only, not of {image_size}"
         )));
     }
     // The net's own sizes where they are its own, so that rounding twice leads to no others.
@@ -118,9 +118,9 @@ pub fn init_from(engine: &mut dyn ParameterStore, model: &Model, head: &HeadMapp
 mod tests {
     use super::*;
     use crate::engine::cpu::Cpu;
+    use crate::formats::imagenet;
     use crate::image::Preprocess;
     use crate::net::presets::by_name;
-    use crate::weights::imagenet;
 
     fn strings(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| name.to_string()).collect()
@@ -201,7 +201,7 @@ mod tests {
         let mut mean = small.clone();
         mean.preprocess.mean = Mean::Image { size: 72, values: vec![0.0; 3 * 72 * 72].into(), centre: true };
         let message = at_size(mean, 96).err().unwrap().to_string();
-        assert!(message.contains("mean picture of 72 x 72"), "{message}");
+        assert!(message.contains("mean image of 72 x 72"), "{message}");
         let fixed = Model { net: by_name("caffenet").unwrap().with_classes(2), ..small };
         let message = at_size(fixed, 96).err().unwrap().to_string();
         assert!(message.contains("227 pixels") && message.contains("fc6.weight would need the shape [4096, 1024]"), "{message}");

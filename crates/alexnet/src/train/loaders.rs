@@ -1,4 +1,4 @@
-//! From a recipe and pictures to loaders: preprocessing, mean picture, principal components of colours.
+//! From a recipe and images to loaders: preprocessing, mean image, principal components of colours.
 
 use super::recipe::Recipe;
 use crate::data::Dataset;
@@ -10,17 +10,17 @@ use crate::net::Net;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Mean picture and principal components are taken from this many pictures at most: they barely change beyond, and 1,000
-/// pictures of 256 x 256 are 200 MB.
+/// Mean image and principal components are taken from this many images at most: they barely change beyond, and 1,000
+/// images of 256 x 256 are 200 MB.
 const SAMPLE: usize = 1_000;
 
-/// What a trainer reads its pictures from.
+/// What a trainer reads its images from.
 pub struct Loaders {
-    /// Random batches of the training pictures.
+    /// Random batches of the training images.
     pub train: Loader,
-    /// The validation pictures, if any.
+    /// The validation images, if any.
     pub val: Option<Loader>,
-    /// How both turn pictures into numbers.
+    /// How both turn images into numbers.
     pub preprocess: Preprocess,
 }
 
@@ -33,10 +33,10 @@ impl Loaders {
 }
 
 /// Makes loaders for a recipe. `preprocess`, if given, replaces the recipe's (fine-tuning keeps that of the model).
-/// `threads` decode, 0: one a core. The same pictures and seed give the same loaders.
+/// `threads` decode, 0: one a core. The same images and seed give the same loaders.
 ///
 /// # Errors
-/// No pictures, fewer than two classes, or pictures of which none can be read where a mean is needed.
+/// No images, fewer than two classes, or images of which none can be read where a mean is needed.
 pub fn loaders(
     recipe: &Recipe,
     net: &Net,
@@ -65,7 +65,7 @@ pub fn loaders(
         let probe = Loader::new(train.clone(), preprocess.clone(), Augment::None, options.clone())?;
         let sample = probe.sample(SAMPLE);
         if sample.is_empty() {
-            return Err(Error::Invalid("none of the training pictures could be read".into()));
+            return Err(Error::Invalid("none of the training images could be read".into()));
         }
         pca = recipe.colour.map(|_| Pca::of(&sample));
         if wants_mean {
@@ -78,7 +78,7 @@ pub fn loaders(
     Ok(Loaders { train: Loader::new(train.clone(), preprocess.clone(), augment, options)?, val, preprocess })
 }
 
-/// The mean of the middle squares of resized pictures, on the scale and in the channels of `preprocess`; subtracted at
+/// The mean of the middle squares of resized images, on the scale and in the channels of `preprocess`; subtracted at
 /// its centre as in the 2012 code.
 fn mean_picture(sample: &[Image], preprocess: &Preprocess) -> Mean {
     let size = preprocess.resize.side();

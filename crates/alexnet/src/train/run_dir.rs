@@ -127,7 +127,7 @@ impl RunDir {
         self.file("metrics.csv")
     }
 
-    /// Pictures that could not be read.
+    /// Images that could not be read.
     pub fn broken(&self) -> PathBuf {
         self.file("broken.txt")
     }

@@ -4,7 +4,7 @@ use super::image_lists::ImageLists;
 use super::recipe::{Recipe, ScheduleState};
 use crate::engine::{OptimizerStep, ParameterStore, Training};
 use crate::eval::Report;
-use crate::weights::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
+use crate::formats::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -150,13 +150,13 @@ impl State {
         let slots = step.optimizer.slots();
         let mut entries = Vec::new();
         for slot in slots {
-            let learn = weights::parameters(&model.net)?.into_iter().filter(|(name, _)| step.rates(name).is_some());
+            let learn = formats::parameters(&model.net)?.into_iter().filter(|(name, _)| step.rates(name).is_some());
             entries.extend(learn.map(|(name, shape)| Entry { name: format!("{slot}.{name}"), shape }));
         }
         let extra = Extra { state: Some(json), entries };
         let of_slot =
             |name: &str| slots.iter().find_map(|slot| Some((*slot, name.strip_prefix(slot)?.strip_prefix('.')?.to_string())));
-        weights::write_from(path, model, extra, files::Sync::Disk, &mut |name| match of_slot(name) {
+        formats::write_from(path, model, extra, files::Sync::Disk, &mut |name| match of_slot(name) {
             Some((slot, name)) => engine.state(&name, slot).map(Cow::Owned),
             None => finite(engine, name),
         })
@@ -172,7 +172,7 @@ impl State {
             return Err(Error::file(path, "not the state of a training run"));
         };
         let state = serde_json::from_str(json).map_err(|e| Error::file(path, format!("its state cannot be understood: {e}")))?;
-        let other = weights::read_description(&file)?;
+        let other = formats::read_description(&file)?;
         if other.classes != model.classes {
             return Err(Error::file(path, other_classes(&other.classes, &model.classes)));
         }
@@ -184,7 +184,7 @@ impl State {
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
             return Err(Error::file(path, format!("was saved with another {what}; a run goes on only as it began")));
         }
-        for (name, shape) in weights::parameters(&model.net)? {
+        for (name, shape) in formats::parameters(&model.net)? {
             engine.set_parameter(&name, &file.read(&name, &shape)?)?;
             if step.rates(&name).is_some() {
                 for slot in step.optimizer.slots() {
@@ -223,7 +223,7 @@ pub fn description(path: &Path) -> Result<Model> {
     if file.text(METADATA_STATE).is_none() {
         return Err(Error::file(path, "not the state of a training run"));
     }
-    weights::read_description(&file)
+    formats::read_description(&file)
 }
 
 /// What to try when a loss or a parameter is no longer finite.
@@ -231,7 +231,7 @@ pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tent
 
 /// Writes a model file from what an engine holds.
 pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn ParameterStore, sync: files::Sync) -> Result<()> {
-    weights::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
+    formats::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
 }
 
 fn finite<'a>(engine: &dyn ParameterStore, name: &str) -> Result<Cow<'a, [f32]>> {

@@ -1,4 +1,4 @@
-//! `alexnet bench data`: how fast pictures become numbers, beside how fast training takes them.
+//! `alexnet bench data`: how fast images become numbers, beside how fast training takes them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use alexnet::data::loader::{Augment, Loader, Options};
 use alexnet::data::{self, Dataset, Split};
-use alexnet::engine::Engine;
+use alexnet::engine::ParameterStore;
 use alexnet::image::crop::centre;
 use alexnet::image::{Image, Preprocess, decode};
 use anyhow::{Context, bail};
@@ -20,14 +20,14 @@ use crate::output::{self, Align};
 /// Options of `alexnet bench data`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder or .tar of pictures [default: the built-in set]
+    /// Folder or .tar of images [default: the built-in set]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
     load: Load,
 }
 
-/// Pictures are taken from places spread evenly over the set, up to this many and up to so many bytes once decoded: enough for
+/// Images are taken from places spread evenly over the set, up to this many and up to so many bytes once decoded: enough for
 /// a fair mean, and little enough to lie in memory.
 const SAMPLE: usize = 256;
 const ROOM: usize = 256 << 20;
@@ -41,7 +41,7 @@ struct Row {
     mb_per_second: Option<f64>,
 }
 
-/// Some pictures in every state.
+/// Some images in every state.
 struct Sample {
     numbers: Vec<usize>,
     files: Vec<Vec<u8>>,
@@ -79,13 +79,13 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let kilobytes = file.map_or_else(String::new, |bytes| format!(", {:.0} kB", bytes / 1e3));
     output::say(&format!(
-        "{} of {} pictures, on average {:.0} thousand pixels{kilobytes}; {} threads",
+        "{} of {} images, on average {:.0} thousand pixels{kilobytes}; {} threads",
         sample.numbers.len(),
         source.len(),
         pixels / 1e3,
         pool.current_num_threads()
     ));
-    let head = ["step", "pictures/s", "MB/s"].map(String::from);
+    let head = ["step", "images/s", "MB/s"].map(String::from);
     let cells = |row: &Row| {
         let rate = row.mb_per_second.map_or_else(String::new, |rate| format!("{rate:.1}"));
         [row.step.into(), format!("{:.0}", row.pictures_per_second), rate]
@@ -93,8 +93,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let lines: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
     output::print(&output::table([Align::Left, Align::Right, Align::Right], &lines))?;
     output::say(&format!(
-        "training {} takes {training:.0} pictures a second on as many threads, so that loading them takes {:.0} % of its time\n\
-         on top while each picture is decoded anew; a run keeps decoded pictures as long as there is memory",
+        "training {} takes {training:.0} images a second on as many threads, so that loading them takes {:.0} % of its time\n\
+         on top while each image is decoded anew; a run keeps decoded images as long as there is memory",
         net.name,
         100.0 * training / together
     ));
@@ -107,7 +107,7 @@ impl Sample {
         let mut sample = Sample { numbers: vec![], files: vec![], originals: vec![], resized: vec![] };
         let mut room = ROOM;
         for i in (0..count).map(|i| i * source.len() / count) {
-            // Broken pictures are training's affair.
+            // Broken images are training's affair.
             let Ok(picture) = source.picture(i) else { continue };
             let Some(left) = room.checked_sub(picture.rgb.len()) else { break };
             room = left;
@@ -117,7 +117,7 @@ impl Sample {
             sample.numbers.push(i);
         }
         if sample.numbers.is_empty() {
-            bail!("none of {count} pictures could be decoded");
+            bail!("none of {count} images could be decoded");
         }
         Ok(sample)
     }
@@ -178,7 +178,7 @@ fn rows(
     Ok(rows)
 }
 
-/// Pictures a second through the loader, each decoded anew.
+/// Images a second through the loader, each decoded anew.
 fn together(source: &Arc<dyn Dataset>, preprocess: &Preprocess, augment: Augment, load: &Load) -> anyhow::Result<f64> {
     let options = Options { batch: load.batch, threads: load.machine.threads, memory: Some(0), ..Options::default() };
     let loader = Loader::new(source.clone(), preprocess.clone(), augment, options)?;
@@ -191,7 +191,7 @@ fn together(source: &Arc<dyn Dataset>, preprocess: &Preprocess, augment: Augment
             }
         }
         if done == 0 {
-            bail!("no picture of a whole pass could be decoded");
+            bail!("no image of a whole pass could be decoded");
         }
     }
     unreachable!("epochs do not end")

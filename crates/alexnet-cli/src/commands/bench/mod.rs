@@ -8,7 +8,8 @@ mod speed;
 use std::time::{Duration, Instant};
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, OptimizerStep, init};
+use alexnet::engine::optim::sgd::Sgd;
+use alexnet::engine::{Batch, Calibration, DropoutKey, Engine, OptimizerStep, init};
 use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
@@ -27,22 +28,22 @@ pub(crate) struct Args {
 /// What is measured.
 #[derive(clap::Subcommand)]
 enum What {
-    /// Pictures per second of training: forward, backward and update, dropout on
+    /// Images per second of training: forward, backward and update, dropout on
     Train(Load),
-    /// Pictures per second of inference
+    /// Images per second of inference
     Infer(Load),
     /// Each step's time and rates, beside what the machine can do
     Kernels(kernels::Args),
-    /// Pictures per second of reading, decoding, resizing and augmenting, beside what training takes
+    /// Images per second of reading, decoding, resizing and augmenting, beside what training takes
     Data(data::Args),
 }
 
-/// A net with random pictures, and for how long it runs.
+/// A net with random images, and for how long it runs.
 #[derive(clap::Args)]
 struct Load {
     #[command(flatten)]
     net: NetOption,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Random pictures, and what is done with them.
+/// Random images, and what is done with them.
 pub(super) struct Work {
     images: Vec<f32>,
     labels: Vec<u32>,
@@ -111,7 +112,7 @@ impl Load {
         let mut engine = self.machine.cpu(&net, self.batch)?;
         init::initialise(&mut engine, 0)?;
         let work = Work::new(&net, self.batch, mode);
-        if self.machine.arithmetic().is_of_bytes() && mode == Mode::Infer {
+        if self.machine.precision().is_of_bytes() && mode == Mode::Infer {
             let few = work.images.len() / self.batch * self.batch.min(8);
             let ranges = engine.calibrate(&work.images[..few])?;
             engine.set_ranges(ranges);
@@ -121,7 +122,7 @@ impl Load {
 }
 
 impl Work {
-    /// `batch` random pictures of the net's size.
+    /// `batch` random images of the net's size.
     pub(super) fn new(net: &Net, batch: usize, mode: Mode) -> Work {
         let images = formula::uniform(0, batch * 3 * net.image_size * net.image_size, 1.7);
         Work { images, labels: formula::labels(batch, net.classes()), logits: Vec::new(), mode, run: 0 }
@@ -135,9 +136,8 @@ impl Work {
             Mode::Train => {
                 let dropout = Some(DropoutKey { seed: 0, step: self.run, first_picture: 0 });
                 // A rate at which no net diverges, whatever it starts from.
-                let form = MomentumForm::RateOutside;
                 let rule = OptimizerStep {
-                    optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                    optimizer: Sgd::default().into(),
                     number: 1,
                     lr: 1e-5,
                     bias_lr: 1e-5,
@@ -167,7 +167,7 @@ impl Work {
         Ok(times)
     }
 
-    /// Pictures a second at a time for a batch.
+    /// Images a second at a time for a batch.
     fn rate(&self, time: Duration) -> f64 {
         self.labels.len() as f64 / time.as_secs_f64()
     }

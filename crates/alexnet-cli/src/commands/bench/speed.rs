@@ -1,4 +1,4 @@
-//! `alexnet bench train` and `infer`: pictures per second, on random pictures.
+//! `alexnet bench train` and `infer`: images per second, on random images.
 
 use super::{Load, Mode, Work, memory};
 use crate::output;
@@ -10,7 +10,7 @@ pub(super) fn run(load: &Load, mode: Mode) -> anyhow::Result<()> {
     let times = work.times(&mut *engine, load.seconds)?;
     let rate = |i: usize| work.rate(times[i]);
     let (slowest, median, fastest) = (rate(times.len() - 1), rate(times.len() / 2), rate(0));
-    let (net, precision) = (engine.net(), load.machine.arithmetic());
+    let (net, precision) = (engine.net(), load.machine.precision());
     let (mode, peak) = (mode.name(), memory::peak());
     if load.json {
         return output::print_json(&serde_json::json!({
@@ -25,7 +25,7 @@ pub(super) fn run(load: &Load, mode: Mode) -> anyhow::Result<()> {
     };
     let (name, size) = (&net.name, net.image_size);
     output::say(&format!("{mode} {name} at {size} pixels, batch {}, {runner}, {precision}:", load.batch));
-    output::say(&format!("{median:.1} pictures a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)", times.len()));
+    output::say(&format!("{median:.1} images a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)", times.len()));
     output::say(&format!("peak memory of the process {}", memory::told(peak)));
     Ok(())
 }

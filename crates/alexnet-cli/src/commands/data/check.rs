@@ -14,17 +14,17 @@ use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(super) const EXIT_STATUS: &str = "Exit status: 0 checked, whatever was found; 1 the check failed, or with --strict: a picture is broken, or \
-a picture is in both sets, or the same picture has two labels; 2 bad usage.";
+pub(super) const EXIT_STATUS: &str = "Exit status: 0 checked, whatever was found; 1 the check failed, or with --strict: an image is broken, or \
+an image is in both sets, or the same image has two labels; 2 bad usage.";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Pictures to train with: a folder with one folder per class, or a .tar of the same
+    /// Images to train with: a folder with one folder per class, or a .tar of the same
     data: PathBuf,
-    /// Pictures to validate with, which must not be among the others
+    /// Images to validate with, which must not be among the others
     #[arg(long, value_name = "PATH")]
     val: Option<PathBuf>,
-    /// Model whose opinion tells wrong labels; best one that was not trained on these pictures for long
+    /// Model whose opinion tells wrong labels; best one that was not trained on these images for long
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Network that the model file is, where it does not tell
@@ -32,10 +32,10 @@ pub(super) struct Args {
     net: Option<String>,
     #[command(flatten)]
     labels: Labels,
-    /// Correlation of thumbnails from which on pictures are near duplicates, 0 to 1
+    /// Correlation of thumbnails from which on images are near duplicates, 0 to 1
     #[arg(long, value_name = "X", default_value_t = LIKENESS, value_parser = share)]
     likeness: f32,
-    /// Short side below which a picture is called small, in pixels
+    /// Short side below which an image is called small, in pixels
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::count_or_zero)]
     small: usize,
     /// Draw duplicates and doubted labels into this file, .png or .svg
@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// Lines of each kind to print; the rest is counted. --json tells all
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = numbers::count_or_zero)]
     show: usize,
-    /// Fail where a picture is broken, in both sets, or has two labels
+    /// Fail where an image is broken, in both sets, or has two labels
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -58,7 +58,7 @@ fn share(text: &str) -> Result<f32, String> {
     text.parse().ok().filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| "a number from 0 to 1".into())
 }
 
-/// Pictures that go through the network together.
+/// Images that go through the network together.
 const BATCH: usize = 32;
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {

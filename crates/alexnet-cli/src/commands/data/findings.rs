@@ -20,7 +20,7 @@ pub(super) struct Findings {
     pub(super) asked_model: bool,
 }
 
-/// One set of pictures.
+/// One set of images.
 #[derive(Serialize)]
 pub(super) struct Set {
     path: String,
@@ -30,7 +30,7 @@ pub(super) struct Set {
     sizes: Option<Sizes>,
     /// What lies there and is not used.
     passed_over: PassedOver,
-    /// The short side below which a picture counts as small.
+    /// The short side below which an image counts as small.
     small_side: usize,
 }
 
@@ -46,7 +46,7 @@ struct Class {
     pictures: usize,
 }
 
-/// A picture of one of the sets.
+/// An image of one of the sets.
 #[derive(Serialize, Clone)]
 pub(super) struct Member {
     set: usize,
@@ -79,7 +79,7 @@ struct Doubted {
     suggesting: usize,
 }
 
-/// A class with fewer pictures can hardly be learnt.
+/// A class with fewer images can hardly be learnt.
 const FEW: usize = 10;
 /// Classes that differ by more are called out of balance.
 const IMBALANCE: f64 = 10.0;
@@ -108,7 +108,7 @@ impl Set {
         line(
             text,
             &format!(
-                "{}: {pictures} pictures of {} {}",
+                "{}: {pictures} images of {} {}",
                 name(path),
                 classes.len(),
                 if classes.len() == 1 { "class" } else { "classes" }
@@ -136,7 +136,7 @@ impl Set {
                 ""
             };
             let span = match (least.pictures, most.pictures) {
-                (few, many) if few == many => format!("{few} pictures each"),
+                (few, many) if few == many => format!("{few} images each"),
                 (few, many) => {
                     let [least, most] = [least, most].map(|class| name(&class.class));
                     format!("from {least} {few} to {most} {many}, {ratio:.1} times as many")
@@ -184,9 +184,9 @@ impl Findings {
         let broken = self.sets.iter().map(|set| set.broken.len()).sum();
         let count = |test: fn(&Duplicates) -> bool| self.duplicates.iter().filter(|group| test(group)).count();
         let kinds = [
-            (broken, "pictures cannot be read"),
-            (count(|group| group.between_sets), "pictures are in both sets"),
-            (count(|group| group.conflicting), "pictures have two labels"),
+            (broken, "images cannot be read"),
+            (count(|group| group.between_sets), "images are in both sets"),
+            (count(|group| group.conflicting), "images have two labels"),
         ];
         kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
     }
@@ -202,7 +202,7 @@ impl Findings {
         line(
             &mut text,
             &format!(
-                "duplicates: {exact} groups of equal and {near} of nearly equal pictures{more}, {conflicting} with two labels"
+                "duplicates: {exact} groups of equal and {near} of nearly equal images{more}, {conflicting} with two labels"
             ),
         );
         // What does most harm first.

@@ -1,4 +1,4 @@
-//! `alexnet data preview`: pictures as training sees them.
+//! `alexnet data preview`: images as training sees them.
 
 use crate::net_option::NetOption;
 use crate::{data_set, numbers, output};
@@ -12,14 +12,14 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set]
     data: Option<PathBuf>,
     #[command(flatten)]
     net: NetOption,
-    /// Recipe, which says how pictures are changed
+    /// Recipe, which says how images are changed
     #[arg(long, value_name = "NAME", default_value = "quick", value_parser = recipe::NAMES)]
     recipe: String,
-    /// Pictures to draw, the first ones that training will see
+    /// Images to draw, the first ones that training will see
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=2000))]
     count: u64,
     /// Epoch, from 0 on: each has its own order and its own changes
@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Seed of the run
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::seed)]
     seed: u64,
-    /// Show beside each picture what it was
+    /// Show beside each image what it was
     #[arg(long)]
     originals: bool,
     /// Drawing to write, .png or .svg
@@ -71,9 +71,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         }
     }
     if shown.is_empty() {
-        bail!("none of the {} pictures could be read", source.len());
+        bail!("none of the {} images could be read", source.len());
     }
-    let title = format!("The first {} pictures of epoch {}", shown.len(), args.epoch);
+    let title = format!("The first {} images of epoch {}", shown.len(), args.epoch);
     let note = format!("recipe {}, seed {}, {size} x {size} pixels", args.recipe, args.seed, size = net.image_size);
     let columns = if args.originals { 6 } else { 8 };
     let sheet = ContactSheet { note, ..ContactSheet::of(title, columns, 128, cells) };
@@ -81,5 +81,5 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.json {
         return output::print_json(&json!({ "out": args.out, "pictures": shown, "broken": broken }));
     }
-    if quiet { Ok(()) } else { output::print(&format!("{}: {} pictures\n", output::path(&args.out), shown.len())) }
+    if quiet { Ok(()) } else { output::print(&format!("{}: {} images\n", output::path(&args.out), shown.len())) }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
     /// Class, by name or number; may be given several times [default: the most probable]
     #[arg(long, value_name = "CLASS")]
@@ -31,7 +31,7 @@ enum Weighing {
     LayerCam,
 }
 
-/// How much of the picture the hottest place hides.
+/// How much of the image the hottest place hides.
 const STRENGTH: f32 = 0.75;
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub(super) struct ErrorsArgs {
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -31,10 +31,10 @@ pub(super) struct MaximalArgs {
     /// Layer and number of one of its maps or features, from 0 on, such as conv5:17; may be several
     #[arg(required = true, value_name = "LAYER:UNIT", value_parser = unit)]
     units: Vec<(String, usize)>,
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Pictures to show of each unit
+    /// Images to show of each unit
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = count())]
     count: usize,
     #[command(flatten)]
@@ -46,7 +46,7 @@ fn unit(text: &str) -> Result<(String, usize), String> {
     parts.filter(|(layer, _)| !layer.is_empty()).ok_or_else(|| "a layer and a number from 0 on, such as conv5:17".into())
 }
 
-/// Pictures that go through the network together.
+/// Images that go through the network together.
 const BATCH: usize = 32;
 
 fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>> {
@@ -57,7 +57,7 @@ fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>>
 }
 
 fn loader(source: &Arc<dyn Dataset>, preprocess: &Preprocess, threads: usize) -> anyhow::Result<loader::Loader> {
-    // Each picture is seen once.
+    // Each image is seen once.
     let options = loader::Options { batch: BATCH.min(source.len()), threads, memory: Some(0), ..Default::default() };
     Ok(loader::Loader::sequential(source.clone(), preprocess.clone(), false, options)?)
 }
@@ -79,7 +79,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
         output::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     if found.images == 0 {
-        return Err(anyhow!("none of the {} pictures could be read", source.len()));
+        return Err(anyhow!("none of the {} images could be read", source.len()));
     }
     let mistake = |mistake: &mistakes::Mistake| {
         let top = mistake.guesses.iter().map(|g| class_json(g.index, g.probability, &model));
@@ -92,7 +92,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
         "images": found.images, "wrong": found.wrong, "broken": found.broken.len(),
         "worst": found.worst.iter().map(mistake).collect::<Vec<_>>(),
     });
-    let words = format!("{} of {} mistakes in {} pictures", found.worst.len(), found.wrong, found.images);
+    let words = format!("{} of {} mistakes in {} images", found.worst.len(), found.wrong, found.images);
     args.common.finish("errors", &found.sheet(&*source, &model.classes)?, &words, json, quiet)
 }
 
@@ -112,7 +112,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
         })?;
         bar.finish_and_clear();
         if found.is_empty() {
-            return Err(anyhow!("none of the {} pictures could be read", source.len()));
+            return Err(anyhow!("none of the {} images could be read", source.len()));
         }
         let mut sheet = top_activations::sheet(&found, &*source, &model.preprocess, &model.net, layer, *unit)?;
         let field =

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub(super) struct Args {
     /// Layer, such as conv1, relu1, pool5 or fc6; `alexnet summary` lists them
     layer: String,
-    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
     #[command(flatten)]
     common: Common,
@@ -22,7 +22,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut sheet = found.sheet();
     sheet.title = format!("{} of {}", sheet.title, seen.file());
     if sheet.columns > 1 {
-        // Large enough to be compared with: the picture takes no more room than a map, so it stands in a row of its own.
+        // Large enough to be compared with: the image takes no more room than a map, so it stands in a row of its own.
         let cells = vec![alexnet::draw::contact_sheet::Cell::photograph(seen.view.picture.clone())];
         sheet.groups.insert(0, Group { heading: String::new(), cells });
     }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
     /// Class, by name or number; may be given several times [default: the most probable]
     #[arg(long, value_name = "CLASS")]
@@ -26,7 +26,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     const BATCH: usize = 16;
-    /// How much of the picture the hottest place hides.
+    /// How much of the image the hottest place hides.
     const STRENGTH: f32 = 0.8;
     let (model, mut engine) = args.common.open(BATCH)?;
     let patch = args.patch.unwrap_or(Options::for_size(model.net.image_size).patch);

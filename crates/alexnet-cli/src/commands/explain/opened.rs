@@ -1,4 +1,4 @@
-//! What all explanations share: a model, a picture, a class, and where the drawing goes.
+//! What all explanations share: a model, an image, a class, and where the drawing goes.
 
 use crate::commands::engine_args::EngineArgs;
 use crate::{model_file, net_option, numbers, output};
@@ -6,9 +6,9 @@ use alexnet::draw::contact_sheet::{Cell, ContactSheet};
 use alexnet::draw::{Format, INK};
 use alexnet::engine::Engine;
 use alexnet::explain::{View, class, guesses};
+use alexnet::formats::Model;
 use alexnet::image::{Image, decode};
 use alexnet::predict::ClassScore;
-use alexnet::weights::Model;
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -64,9 +64,9 @@ impl Common {
     }
 }
 
-/// A picture with what a model says of it.
+/// An image with what a model says of it.
 pub(super) struct Seen {
-    /// The picture's path.
+    /// The image's path.
     path: PathBuf,
     /// The centre crop.
     pub(super) view: View,
@@ -78,7 +78,7 @@ pub(super) struct Seen {
 const TOP: usize = 5;
 
 impl Seen {
-    /// Reads a picture and asks the model.
+    /// Reads an image and asks the model.
     pub(super) fn new(path: &Path, model: &Model, engine: &mut dyn Engine) -> anyhow::Result<Seen> {
         let view = View::centre(&read(path)?, &model.preprocess);
         let guesses = guesses(engine, &view.tensor)?;
@@ -98,12 +98,12 @@ impl Seen {
         self.guesses.iter().find(|guess| guess.index == class).map_or(0.0, |guess| guess.probability)
     }
 
-    /// The picture as the network sees it.
+    /// The image as the network sees it.
     pub(super) fn cell(&self) -> Cell {
         Cell::photograph(self.view.picture.clone()).line("what the network sees", INK)
     }
 
-    /// The first guesses in a line: bars below one picture would leave a strip without anything below the others.
+    /// The first guesses in a line: bars below one image would leave a strip without anything below the others.
     pub(super) fn guessed(&self, model: &Model) -> String {
         let words: Vec<_> = self.guesses.iter().take(TOP).map(|guess| self.words(guess.index, model)).collect();
         words.join(", ")
@@ -114,12 +114,12 @@ impl Seen {
         format!("{} {:.1} %", model.classes[class], self.probability(class) * 100.0)
     }
 
-    /// The name of the picture's file.
+    /// The name of the image's file.
     pub(super) fn file(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// What every explanation of a picture tells programs: the picture, the part of it that was seen, and the guesses.
+    /// What every explanation of an image tells programs: the image, the part of it that was seen, and the guesses.
     pub(super) fn json(&self, model: &Model) -> serde_json::Map<String, Value> {
         let guess = |g: &ClassScore| class_json(g.index, g.probability, model);
         let area = self.view.area;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
     /// Class, by name or number; may be given several times [default: the most probable]
     #[arg(long, value_name = "CLASS")]
@@ -18,10 +18,10 @@ pub(super) struct Args {
     /// Let ReLUs pass only what is above zero (guided backpropagation): clearer to the eye, no derivative
     #[arg(long)]
     guided: bool,
-    /// Mean over this many noisy copies of the picture (SmoothGrad) [default without a number: 25]
+    /// Mean over this many noisy copies of the image (SmoothGrad) [default without a number: 25]
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "25", value_parser = numbers::whole(1..=10_000))]
     smooth: Option<usize>,
-    /// Deviation of that noise, as a share of the picture's range
+    /// Deviation of that noise, as a share of the image's range
     #[arg(long, value_name = "X", default_value_t = 0.15, requires = "smooth", value_parser = numbers::noise)]
     noise: f32,
     /// Seed of that noise

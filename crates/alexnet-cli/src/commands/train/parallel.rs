@@ -1,76 +1,73 @@
-//! One engine or its share in one that is spread over ranks.
+//! `--parallel` and `--device` of a training: engines on the CPU, on devices, or shared among processes.
 
 use crate::commands::engine_args::EngineArgs;
-use alexnet::distributed::hybrid::Hybrid;
-use alexnet::distributed::towers::Towers;
-use alexnet::distributed::{Communicator, Partition};
-use alexnet::engine::Engine;
-use alexnet::net::Net;
-use anyhow::bail;
-use std::sync::Arc;
+use alexnet::Error;
+use alexnet::distributed::Parallel;
+use alexnet::engine::{Precision, Training};
+use alexnet::train::{EngineRequest, Engines};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// How ranks share the work of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Parallel {
-    /// Each has all parameters and a share of each batch; gradients are summed
-    Data,
-    /// Convolutions likewise, but each holds a part of the fully connected layers' weights, which are never sent
-    Hybrid,
-    /// Two processes, each of which has half of every layer for all pictures: the two GPUs of 2012
-    Towers,
+/// The ways of `--parallel`.
+pub(super) fn ways() -> impl TypedValueParser<Value = Parallel> {
+    let value = |way: Parallel| {
+        PossibleValue::new(way.name()).help(match way {
+            Parallel::Data => "Each has all parameters and a share of each batch; gradients are summed",
+            Parallel::Hybrid => {
+                "Convolutions likewise, but each holds a part of the fully connected layers' weights, which are never sent"
+            }
+            Parallel::Towers => "Two processes, each of which has half of every layer for all images: the two GPUs of 2012",
+        })
+    };
+    PossibleValuesParser::new(Parallel::ALL.map(value)).map(|name| Parallel::by_name(&name).unwrap_or_default())
 }
 
-impl std::fmt::Display for Parallel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Parallel::Data => "data",
-            Parallel::Hybrid => "hybrid",
-            Parallel::Towers => "towers",
+/// Makes the engines of a run: this program's own on the CPU, Burn's on devices.
+pub(super) struct AllEngines<'a>(pub(super) &'a EngineArgs);
+
+impl Engines for AllEngines<'_> {
+    /// Refuses to share work among processes where this build cannot start any.
+    fn check(&self, device: &str, parallel: Parallel) -> alexnet::Result<()> {
+        let two_devices = parallel == Parallel::Towers && device.contains(',');
+        if parallel != Parallel::Data && !two_devices && cfg!(not(any(feature = "mpi", feature = "nccl"))) {
+            return Err(Error::Invalid(format!(
+                "--parallel {parallel} shares the work among processes, which this program was built without: build it with \
+                 cargo build --release --features mpi, and start it with mpirun"
+            )));
+        }
+        Ok(())
+    }
+
+    fn engine(&self, request: &EngineRequest<'_>) -> alexnet::Result<Box<dyn Training>> {
+        let precision: Precision =
+            request.precision.parse().map_err(|why| Error::Invalid(format!("--precision {}: {why}", request.precision)))?;
+        if precision.is_of_bytes() {
+            return Err(Error::Invalid(format!(
+                "--precision {precision}: that is for inference; train in f32 or bf16, then `alexnet quantize`"
+            )));
+        }
+        let device = Some(request.device.to_string());
+        let args = EngineArgs { precision: Some(precision), device, ..self.0.clone() }.of_rank(&**request.ranks);
+        self.make(&args, request).map_err(|error| match error.downcast() {
+            Ok(error) => error,
+            Err(error) => Error::Invalid(format!("{error:#}")),
         })
     }
 }
 
-/// Refuses to share work among processes where this build cannot start any.
-pub(super) fn check(how: Parallel, machine: &EngineArgs) -> anyhow::Result<()> {
-    let of_two_devices = how == Parallel::Towers && machine.device().contains(',');
-    if how != Parallel::Data && !of_two_devices && cfg!(not(any(feature = "mpi", feature = "nccl"))) {
-        bail!(
-            "--parallel {how} shares the work among processes, which this program was built without: build it with \
-             cargo build --release --features mpi, and start it with mpirun"
-        );
-    }
-    Ok(())
-}
-
-/// This rank's engine, all parameters zero, for batches of up to `batch` pictures.
-pub(super) fn engine(
-    machine: &EngineArgs,
-    net: &Net,
-    batch: usize,
-    ranks: &Arc<dyn Communicator>,
-    cut: Partition,
-    how: Parallel,
-) -> anyhow::Result<Box<dyn Engine>> {
-    // The largest block; a rank works on one after the other.
-    let capacity = batch.div_ceil(cut.blocks).max(1);
-    let pair = machine.device().contains(',');
-    if how != Parallel::Data && !(how == Parallel::Towers && pair) {
-        if !machine.is_cpu() {
-            let name = machine.device();
-            match how {
-                Parallel::Towers => bail!("--parallel towers on devices needs two of them: --device {name}:0,{name}:1"),
-                _ => bail!("--parallel {how} runs on --device cpu alone"),
-            }
+impl AllEngines<'_> {
+    fn make(&self, args: &EngineArgs, request: &EngineRequest<'_>) -> anyhow::Result<Box<dyn Training>> {
+        let EngineRequest { net, batch, threads, ranks, partition, parallel, .. } = *request;
+        if args.is_cpu() {
+            return Ok(parallel.cpu_engine(net, batch, args.precision(), threads, ranks, partition)?);
         }
-        let precision = machine.arithmetic().on_processor()?;
-        let (ranks, threads) = (ranks.clone(), machine.threads);
-        return Ok(match how {
-            Parallel::Towers => Box::new(Towers::new(net, ranks, batch, threads, precision)?),
-            _ => Box::new(Hybrid::new(net, ranks, capacity, threads, precision)?),
-        });
+        let name = args.device();
+        match parallel {
+            Parallel::Hybrid => anyhow::bail!("--parallel hybrid runs on --device cpu alone"),
+            Parallel::Towers if !name.contains(',') => {
+                anyhow::bail!("--parallel towers on devices needs two of them: --device {name}:0,{name}:1")
+            }
+            _ if partition.blocks == 1 => Ok(args.engine(net, partition.capacity(batch))?),
+            _ => args.shared(net, partition.capacity(batch), ranks.clone(), partition),
+        }
     }
-    if cut.blocks == 1 {
-        return machine.engine(net, capacity);
-    }
-    machine.shared(net, capacity, ranks.clone(), cut)
 }

@@ -1,30 +1,32 @@
 //! What the user sees of a run: a bar for people, lines for epochs, JSON for programs.
 
 use super::pace::Pace;
-use super::parallel::Parallel;
 use super::warnings::{self, Setting, Warnings};
+use crate::commands::dist_args;
 use crate::output;
 use crate::progress::duration;
-use alexnet::data::Dataset;
+use alexnet::distributed::{Communicator, Parallel};
 use alexnet::net::Net;
 use alexnet::train::config::Config;
 use alexnet::train::finetune::HeadMapping;
 use alexnet::train::param_groups;
 use alexnet::train::recipe::Choice;
-use alexnet::train::run_dir::RunDir;
-use alexnet::train::state::{EpochMetrics, State};
-use alexnet::train::{CommStats, Event, FrozenPlan, StopReason};
+use alexnet::train::state::EpochMetrics;
+use alexnet::train::{CommStats, Event, Finished, FrozenPlan, Observer, Started, StopReason};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// Tells of a run.
+/// Shows a run to the user. Of several ranks, the first one does.
 pub(super) struct ProgressPrinter {
+    ranks: Arc<dyn Communicator>,
+    /// Set by Ctrl-C once the run has started.
+    stop: Arc<AtomicBool>,
     json: bool,
     quiet: bool,
-    /// Not even results.
+    /// Not even results: another rank shows them.
     silent: bool,
     epochs: usize,
     /// Hides itself where there is no terminal.
@@ -40,16 +42,24 @@ pub(super) struct ProgressPrinter {
 }
 
 impl ProgressPrinter {
-    pub(super) fn new(json: bool, quiet: bool, epochs: usize) -> anyhow::Result<ProgressPrinter> {
+    pub(super) fn new(
+        json: bool,
+        quiet: bool,
+        ranks: Arc<dyn Communicator>,
+        stop: Arc<AtomicBool>,
+    ) -> anyhow::Result<ProgressPrinter> {
+        let silent = ranks.rank() > 0;
+        let (json, quiet) = (json && !silent, quiet || silent);
         let bar = if json || quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
         bar.set_style(ProgressStyle::with_template("{wide_bar} {msg}")?);
-        let now = Instant::now();
-        let (pace, warnings) = (Pace::default(), Warnings::default());
-        let (classes, last_is_best) = (0, false);
+        let (now, pace, warnings) = (Instant::now(), Pace::default(), Warnings::default());
+        let (epochs, classes, last_is_best) = (0, 0, false);
         Ok(ProgressPrinter {
+            ranks,
+            stop,
             json,
             quiet,
-            silent: false,
+            silent,
             epochs,
             bar,
             start: now,
@@ -61,29 +71,13 @@ impl ProgressPrinter {
         })
     }
 
-    /// Tells nothing.
-    pub(super) fn nothing() -> ProgressPrinter {
-        let (now, bar) = (Instant::now(), ProgressBar::hidden());
-        let (pace, warnings) = (Pace::default(), Warnings::default());
-        let (json, quiet, silent, epochs, classes, last_is_best) = (false, true, true, 0, 0, false);
-        ProgressPrinter { json, quiet, silent, epochs, bar, start: now, since: now, pace, warnings, classes, last_is_best }
-    }
-
     fn line(&self, text: &str) {
         self.bar.suspend(|| crate::output::say(text));
     }
 
-    /// The settings. `adapted`: what was chosen for a small set.
-    pub(super) fn begin(
-        &mut self,
-        config: &Config,
-        net: &Net,
-        train: &Arc<dyn Dataset>,
-        val: &Arc<dyn Dataset>,
-        folder: &Path,
-        adapted: Option<&str>,
-    ) -> anyhow::Result<()> {
-        (self.classes, self.last_is_best) = (train.classes().len(), config.recipe.best == Choice::Last);
+    /// The settings, and what was chosen for a small set.
+    fn settings(&self, run: &Started<'_>) -> alexnet::Result<()> {
+        let Started { config, net, train, val, .. } = *run;
         if self.json || self.quiet {
             self.warn_before(config, train.len(), val.len());
             return Ok(());
@@ -91,7 +85,7 @@ impl ProgressPrinter {
         let millions = net.totals()?.parameters as f64 / 1e6;
         let recipe = &config.recipe;
         self.line(&format!(
-            "{} at {} pixels, {millions:.1} million parameters; {} pictures of {} classes, {} to validate",
+            "{} at {} pixels, {millions:.1} million parameters; {} images of {} classes, {} to validate",
             config.net,
             config.image_size,
             train.len(),
@@ -107,9 +101,9 @@ impl ProgressPrinter {
             recipe.epochs,
             recipe.batch,
             recipe.lr,
-            crate::output::path(folder)
+            crate::output::path(run.dir.path())
         ));
-        if let Some(adapted) = adapted {
+        if let Some(adapted) = run.adapted {
             self.line(&format!("chosen for a small set: {adapted}; --batch or --lr leave the recipe as it is"));
         }
         if self.last_is_best && !val.is_empty() {
@@ -131,7 +125,7 @@ impl ProgressPrinter {
     }
 
     /// What begins with a model's values, and what layers learn how fast.
-    pub(super) fn tuning(&self, config: &Config, net: &Net, head: Option<&HeadMapping>, plan: &FrozenPlan) {
+    fn tuning(&self, config: &Config, net: &Net, head: Option<&HeadMapping>, plan: &FrozenPlan) {
         if self.json || self.quiet {
             return;
         }
@@ -160,8 +154,7 @@ impl ProgressPrinter {
                 FrozenPlan::Nothing => String::new(),
                 FrozenPlan::Always(why) => format!("; computed in each step, since {why}"),
                 FrozenPlan::Keep { after, views, bytes } => {
-                    let views =
-                        if *views == 1 { "each picture gives".into() } else { format!("{views} views of each picture give") };
+                    let views = if *views == 1 { "each image gives".into() } else { format!("{views} views of each image give") };
                     format!("; what {views} up to {after} is computed once and kept, {:.1} MB in all", *bytes as f64 / 1e6)
                 }
                 FrozenPlan::NoRoom { bytes, room } => format!(
@@ -175,7 +168,7 @@ impl ProgressPrinter {
     }
 
     /// How many processes share the work.
-    pub(super) fn ranks(&self, size: usize, how: Parallel, blocks: Option<usize>) {
+    fn ranks(&self, size: usize, how: Parallel, blocks: Option<usize>) {
         if self.json || self.quiet || (size == 1 && blocks.is_none()) {
             return;
         }
@@ -184,35 +177,16 @@ impl ProgressPrinter {
         self.line(&format!("{size} {ranks}, {how} parallel{blocks}"));
     }
 
-    /// Where the run begins or goes on, just before it does. An epoch has `all` steps.
-    pub(super) fn from(&mut self, state: &State, step: u64, all: usize) {
-        if step > 0 && !self.json && !self.quiet {
-            self.line(&format!("going on in epoch {} after step {step}", state.epoch + 1));
+    /// Where the run begins or is resumed, just before it is.
+    fn position(&mut self, run: &Started<'_>) {
+        if run.step > 0 && !self.json && !self.quiet {
+            self.line(&format!("going on in epoch {} after step {}", run.state.epoch + 1, run.step));
         }
         self.since = Instant::now();
-        self.bar.set_length((self.epochs * all) as u64);
-        self.bar.set_position(step);
-        self.bar.set_message(format!("epoch {}/{}, loading the first images", self.epochs.min(state.epoch + 1), self.epochs));
-    }
-
-    pub(super) fn event(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Step { epoch, steps: (done, all), loss, top1, pictures, .. } => {
-                self.pace.step(self.since.elapsed(), *epoch, *pictures);
-                let (position, length) = (((epoch - 1) * all + done) as u64, (self.epochs * all) as u64);
-                let rate = self.pace.rate().map_or(String::new(), |rate| format!(", {rate:.0} images/s"));
-                let left = self.pace.left(length.saturating_sub(position));
-                let left = left.map_or(String::new(), |left| format!(", {} left", duration(left)));
-                self.bar.set_length(length);
-                self.bar.set_position(position);
-                let (epochs, top1) = (self.epochs, top1 * 100.0);
-                self.bar.set_message(format!("epoch {epoch}/{epochs}, loss {loss:.3}, top-1 {top1:.1} %{rate}{left}"));
-            }
-            Event::InitialValidation { row, .. } => self.before(row),
-            Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
-            Event::Broken { .. } if self.silent => {}
-            Event::Broken { name, why } => self.bar.suspend(|| crate::output::note(&format!("left out: {name}: {why}"))),
-        }
+        self.bar.set_length((self.epochs * run.loaders.train.batches()) as u64);
+        self.bar.set_position(run.step);
+        let epoch = self.epochs.min(run.state.epoch + 1);
+        self.bar.set_message(format!("epoch {epoch}/{}, loading the first images", self.epochs));
     }
 
     /// The model as the run began with it.
@@ -232,7 +206,7 @@ impl ProgressPrinter {
         } else if !self.quiet {
             let val = if row.val.is_some() { format!(" | {}", validated(row, self.classes)) } else { String::new() };
             self.line(&format!(
-                "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} pictures/s{}",
+                "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} images/s{}",
                 row.epoch,
                 self.epochs,
                 row.train_loss.unwrap_or(f64::NAN),
@@ -246,7 +220,7 @@ impl ProgressPrinter {
         }
     }
 
-    /// A row for programs; `speed` is the seconds of its training and pictures in one of them.
+    /// A row for programs; `speed` is the seconds of its training and images in one of them.
     fn row(&self, row: &EpochMetrics, best: bool, speed: Option<(f64, f64)>) {
         let val = |of: fn(&alexnet::train::state::Validation) -> f64| row.val.as_ref().map(of);
         self.line(
@@ -260,8 +234,53 @@ impl ProgressPrinter {
             .to_string(),
         );
     }
+}
 
-    pub(super) fn end(&self, ending: StopReason, state: &State, step: u64, folder: &RunDir, traffic: CommStats) {
+impl Observer for ProgressPrinter {
+    fn note(&mut self, line: &str) {
+        if !self.quiet {
+            output::note(line);
+        }
+    }
+
+    fn warning(&mut self, line: &str) {
+        if !self.silent {
+            output::note(line);
+        }
+    }
+
+    fn started(&mut self, run: &Started<'_>) -> alexnet::Result<()> {
+        let recipe = &run.config.recipe;
+        (self.epochs, self.classes, self.last_is_best) = (recipe.epochs, run.train.classes().len(), recipe.best == Choice::Last);
+        self.settings(run)?;
+        self.ranks(run.ranks.size(), run.parallel, run.config.blocks);
+        self.tuning(run.config, run.net, run.head, run.frozen);
+        self.position(run);
+        dist_args::stop_on_signal(&self.ranks, &self.stop)
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Step { epoch, steps: (done, all), loss, top1, pictures, .. } => {
+                self.pace.step(self.since.elapsed(), *epoch, *pictures);
+                let (position, length) = (((epoch - 1) * all + done) as u64, (self.epochs * all) as u64);
+                let rate = self.pace.rate().map_or(String::new(), |rate| format!(", {rate:.0} images/s"));
+                let left = self.pace.left(length.saturating_sub(position));
+                let left = left.map_or(String::new(), |left| format!(", {} left", duration(left)));
+                self.bar.set_length(length);
+                self.bar.set_position(position);
+                let (epochs, top1) = (self.epochs, top1 * 100.0);
+                self.bar.set_message(format!("epoch {epoch}/{epochs}, loss {loss:.3}, top-1 {top1:.1} %{rate}{left}"));
+            }
+            Event::InitialValidation { row, .. } => self.before(row),
+            Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
+            Event::Broken { .. } if self.silent => {}
+            Event::Broken { name, why } => self.bar.suspend(|| crate::output::note(&format!("left out: {name}: {why}"))),
+        }
+    }
+
+    fn finished(&mut self, run: &Finished<'_>) {
+        let Finished { reason: ending, state, step, dir: folder, stats: traffic } = *run;
         if self.silent {
             return;
         }
@@ -306,7 +325,7 @@ impl ProgressPrinter {
         };
         let broken = match state.broken.len() {
             0 => String::new(),
-            n => format!("; {n} pictures could not be read, see {}", folder.broken().display()),
+            n => format!("; {n} images could not be read, see {}", folder.broken().display()),
         };
         crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{broken}"));
         if traffic.ranks > 1 && !self.quiet {

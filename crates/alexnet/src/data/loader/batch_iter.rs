@@ -1,4 +1,4 @@
-//! One pass over the pictures: a thread that fills batches ahead of the consumer.
+//! One pass over the images: a thread that fills batches ahead of the consumer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use super::{Batch, Shared};
 /// Finished batches that may wait.
 const AHEAD: usize = 1;
 
-/// The batches of an epoch, in order. Dropping it stops its threads: they finish the pictures in hand, no more.
+/// The batches of an epoch, in order. Dropping it stops its threads: they finish the images in hand, no more.
 pub struct BatchIter {
     /// `None` once dropped, so that the thread cannot wait for a consumer.
     batches: Option<Receiver<Batch>>,
@@ -82,8 +82,8 @@ fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &Ato
     }
 }
 
-/// Fills one batch, each picture by whichever thread of the pool is free, at a place fixed by its position. `lens` are the
-/// pictures of each block, one after the other.
+/// Fills one batch, each image by whichever thread of the pool is free, at a place fixed by its position. `lens` are the
+/// images of each block, one after the other.
 pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], lens: &[usize], stop: &AtomicBool) -> Batch {
     let crop = shared.preprocess.crop;
     let len = shared.crops_per_picture() * 3 * crop * crop;
@@ -102,7 +102,7 @@ pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], lens: &[usize],
         let block = blocks.next().unwrap_or(0);
         match result {
             Ok(()) => {
-                // Pictures behind a broken one move up.
+                // Images behind a broken one move up.
                 let target = batch.pictures.len();
                 if target != position {
                     batch.images.copy_within(position * len..(position + 1) * len, target * len);

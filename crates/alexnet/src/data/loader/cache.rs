@@ -1,24 +1,24 @@
-//! Pictures that stay in memory once decoded, as long as there is room.
+//! Images that stay in memory once decoded, as long as there is room.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::image::Image;
 
-/// A place for each picture of a source.
+/// A place for each image of a source.
 ///
-/// When the room is used up, pictures already there stay and the others are decoded at each use: a part kept saves a part
-/// of the work, where replacing old by new would save nothing, since each epoch visits every picture once.
+/// When the room is used up, images already there stay and the others are decoded at each use: a part kept saves a part
+/// of the work, where replacing old by new would save nothing, since each epoch visits every image once.
 pub(super) struct ImageCache {
     pictures: Vec<OnceLock<Result<Arc<Image>, String>>>,
     free: AtomicU64,
 }
 
-/// What a picture takes beside its pixels.
+/// What an image takes beside its pixels.
 const OVERHEAD: u64 = 64;
 
 impl ImageCache {
-    /// Places for `count` pictures and room for `memory` bytes.
+    /// Places for `count` images and room for `memory` bytes.
     pub(super) fn new(count: usize, memory: u64) -> Self {
         ImageCache { pictures: (0..count).map(|_| OnceLock::new()).collect(), free: AtomicU64::new(memory) }
     }
@@ -28,7 +28,7 @@ impl ImageCache {
         *self.free.get_mut() /= many.max(1);
     }
 
-    /// Picture `i`, made by `make` unless it is here.
+    /// Image `i`, made by `make` unless it is here.
     pub(super) fn get(&self, i: usize, make: impl FnOnce() -> Result<Image, String>) -> Result<Arc<Image>, String> {
         if let Some(picture) = self.pictures[i].get() {
             return picture.clone();

@@ -1,7 +1,7 @@
 //! From a source to batches, ahead of the training that takes them.
 //!
-//! A batch follows from (seed, epoch, number of the batch) alone: the order of an epoch's pictures is a permutation keyed
-//! by seed and epoch, and a picture's augmentation is keyed by seed, epoch and picture. So the number of threads changes
+//! A batch follows from (seed, epoch, number of the batch) alone: the order of an epoch's images is a permutation keyed
+//! by seed and epoch, and an image's augmentation is keyed by seed, epoch and image. So the number of threads changes
 //! nothing, and a run goes on after any batch with the bits of an uninterrupted one.
 //!
 //! One thread per epoch fills batches, with its own pool of threads to decode and augment; one finished batch waits
@@ -34,17 +34,17 @@ const SAMPLE: u64 = 3;
 /// What else a loader should know; the default suits training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Pictures in a batch.
+    /// Images in a batch.
     pub batch: usize,
     /// Seed of order and augmentation.
     pub seed: u64,
     /// Threads that decode and augment; 0: one a core.
     pub threads: usize,
-    /// Pictures are kept in memory once decoded, up to this many bytes in all; `None`: see [`default_memory`].
+    /// Images are kept in memory once decoded, up to this many bytes in all; `None`: see [`default_memory`].
     pub memory: Option<u64>,
     /// Whether the last, smaller batch of an epoch is left out, unless it is the only one.
     pub drop_last: bool,
-    /// After how many epochs a picture's random changes come again, so that what is computed from them can be kept; 0: never.
+    /// After how many epochs an image's random changes come again, so that what is computed from them can be kept; 0: never.
     pub views: usize,
 }
 
@@ -59,18 +59,18 @@ pub fn default_memory() -> u64 {
     cache::free_memory().map_or(1 << 30, |free| (free / 4).min(4 << 30))
 }
 
-/// Pictures of a batch, ready for the engine.
+/// Images of a batch, ready for the engine.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[n, 3, crop, crop]`, or for ten crops `[n * 10, 3, crop, crop]`, the ten of a picture one after the other.
+    /// `[n, 3, crop, crop]`, or for ten crops `[n * 10, 3, crop, crop]`, the ten of an image one after the other.
     pub images: Vec<f32>,
-    /// Label of each of the n pictures.
+    /// Label of each of the n images.
     pub labels: Vec<u32>,
-    /// Index in the source of each of the n pictures.
+    /// Index in the source of each of the n images.
     pub pictures: Vec<u32>,
-    /// How many of the n pictures each of the [`Partition`]'s own blocks has.
+    /// How many of the n images each of the [`Partition`]'s own blocks has.
     pub parts: Vec<usize>,
-    /// Pictures that should be here but could not be decoded, and why. They are in none of the other fields.
+    /// Images that should be here but could not be decoded, and why. They are in none of the other fields.
     pub broken: Vec<(u32, String)>,
     home: Option<Home>,
 }
@@ -93,18 +93,18 @@ impl Drop for Batch {
     }
 }
 
-/// How pictures are turned into the crops of a batch.
+/// How images are turned into the crops of a batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Crops {
-    /// One random crop a picture, in random order.
+    /// One random crop an image, in random order.
     Random(Augment),
-    /// The centre crop of each picture in the source's order.
+    /// The centre crop of each image in the source's order.
     Centre,
-    /// The paper's ten crops of each picture in the source's order.
+    /// The paper's ten crops of each image in the source's order.
     Ten,
 }
 
-/// Makes batches of a source's pictures; one serves a whole run.
+/// Makes batches of a source's images; one serves a whole run.
 pub struct Loader {
     shared: Arc<Shared>,
 }
@@ -131,7 +131,7 @@ impl Loader {
         Self::build(source, preprocess, Crops::Random(augment), options)
     }
 
-    /// Batches for evaluation: every picture once in the source's order, its centre crop or, with `ten_crops`, the ten
+    /// Batches for evaluation: every image once in the source's order, its centre crop or, with `ten_crops`, the ten
     /// of [`crop::ten`]. The last batch may be smaller, whatever the options say.
     ///
     /// # Errors
@@ -144,10 +144,10 @@ impl Loader {
     fn build(source: Arc<dyn Dataset>, preprocess: Preprocess, crops: Crops, options: Options) -> Result<Loader> {
         preprocess.check().map_err(Error::Invalid)?;
         if source.is_empty() {
-            return Err(Error::Invalid("no pictures to load".into()));
+            return Err(Error::Invalid("no images to load".into()));
         }
         if options.batch == 0 {
-            return Err(Error::Invalid("a batch of 0 pictures".into()));
+            return Err(Error::Invalid("a batch of 0 images".into()));
         }
         let crops_each = if crops == Crops::Ten { 10 } else { 1 };
         let floats = [options.batch, crops_each, 3, preprocess.crop, preprocess.crop].map(|n| n as u128).iter().product::<u128>();
@@ -189,17 +189,17 @@ impl Loader {
         BatchIter::start(self.shared.clone(), epoch, self.view(epoch), from_batch)
     }
 
-    /// Number of pictures.
+    /// Number of images.
     pub fn pictures(&self) -> usize {
         self.shared.source.len()
     }
 
-    /// Label of a picture.
+    /// Label of an image.
     pub(crate) fn label(&self, picture: u32) -> u32 {
         self.shared.source.label(picture as usize)
     }
 
-    /// How many views of a picture there are over all epochs; none where there is a new one in each.
+    /// How many views of an image there are over all epochs; none where there is a new one in each.
     pub fn views(&self) -> Option<usize> {
         match &self.shared.crops {
             Crops::Random(Augment::None) | Crops::Centre | Crops::Ten => Some(1),
@@ -212,19 +212,19 @@ impl Loader {
         self.views().map_or(epoch, |views| epoch % views as u64)
     }
 
-    /// The pictures of each batch of an epoch, in order.
+    /// The images of each batch of an epoch, in order.
     pub fn plan(&self, epoch: u64) -> Vec<Vec<u32>> {
         let order = self.shared.order(epoch);
         order.chunks(self.shared.options.batch).take(self.batches()).map(<[u32]>::to_vec).collect()
     }
 
-    /// These pictures as an epoch shows them, now: nothing runs ahead.
+    /// These images as an epoch shows them, now: nothing runs ahead.
     pub fn load(&self, epoch: u64, pictures: &[u32]) -> Batch {
         batch_iter::fill(&self.shared, self.view(epoch), pictures, &[pictures.len()], &AtomicBool::new(false))
     }
 
-    /// Up to `count` resized pictures, the same ones whenever source and seed are the same: for means and principal
-    /// components. Broken pictures are left out.
+    /// Up to `count` resized images, the same ones whenever source and seed are the same: for means and principal
+    /// components. Broken images are left out.
     pub fn sample(&self, count: usize) -> Vec<Image> {
         use rayon::prelude::*;
         let shared = &self.shared;
@@ -241,7 +241,7 @@ impl Shared {
         if self.options.drop_last { (n / batch).max(1) } else { n.div_ceil(batch) }
     }
 
-    /// The pictures of an epoch in order.
+    /// The images of an epoch in order.
     fn order(&self, epoch: u64) -> Vec<u32> {
         match self.crops {
             Crops::Random(_) => Key(self.options.seed).with(ORDER).with(epoch).permutation(self.source.len()),
@@ -253,7 +253,7 @@ impl Shared {
         if self.crops == Crops::Ten { 10 } else { 1 }
     }
 
-    /// Writes the crops of a view of picture `i` into `out`. A panic becomes an error of this picture.
+    /// Writes the crops of a view of image `i` into `out`. A panic becomes an error of this image.
     fn fill(&self, view: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
         guarded(|| self.fill_unguarded(view, i, out))
     }
@@ -294,5 +294,5 @@ impl Shared {
 }
 
 fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the program failed on it; please report this picture".into()))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the program failed on it; please report this image".into()))
 }

@@ -1,4 +1,4 @@
-//! Draws one picture: ground, clutter behind, the figure, clutter before it, grain.
+//! Draws one image: ground, clutter behind, the figure, clutter before it, grain.
 
 use alexnet_kernels::random::Key;
 
@@ -70,7 +70,7 @@ fn distance_squared(a: Colour, b: Colour) -> f32 {
     (0..3).map(|c| (a[c] - b[c]) * (a[c] - b[c])).sum()
 }
 
-/// Draws the picture of this key.
+/// Draws the image of this key.
 pub(super) fn picture(key: Key, shape: Shape) -> Image {
     let mut dice = Dice { key, next: 0 };
     let ground = dice.colour(GROUND);
@@ -90,7 +90,7 @@ pub(super) fn picture(key: Key, shape: Shape) -> Image {
     Image { width: SIDE, height: SIDE, rgb: rgb.collect() }
 }
 
-/// From one colour to another across the picture, with blotches.
+/// From one colour to another across the image, with blotches.
 fn paint_ground(dice: &mut Dice, ground: Colour) -> Vec<Colour> {
     let other = {
         let colour = dice.colour(GROUND);
@@ -158,7 +158,7 @@ fn pixels((x, y): (f32, f32), reach: f32) -> impl Iterator<Item = (usize, usize)
     range(y).flat_map(move |row| columns.clone().map(move |column| (row, column)))
 }
 
-/// The shape that the picture is named after.
+/// The shape that the image is named after.
 fn figure(canvas: &mut [Colour], dice: &mut Dice, shape: Shape, ground: Colour) {
     let radius = dice.between(RADIUS.0, RADIUS.1);
     let room = radius * 0.95;

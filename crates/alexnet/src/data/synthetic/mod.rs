@@ -1,4 +1,4 @@
-//! The built-in set: pictures of ten shapes that the program draws, so that training runs anywhere at once.
+//! The built-in set: images of ten shapes that the program draws, so that training runs anywhere at once.
 //!
 //! Shape alone tells the class. Colours, and whether the figure is lighter or darker than the ground, say nothing, and
 //! place, size and turn vary, so that a linear classifier on pixels gets little further than guessing.
@@ -17,7 +17,7 @@ use crate::image::Image;
 /// Which part of a data set, such as the built-in one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// Pictures to learn from: 4,000 in the built-in set.
+    /// Images to learn from: 4,000 in the built-in set.
     Train,
     /// Others to choose settings by: 500.
     Validation,
@@ -26,7 +26,7 @@ pub enum Split {
 }
 
 impl Split {
-    /// Pictures of each of the ten classes.
+    /// Images of each of the ten classes.
     fn per_class(self) -> usize {
         match self {
             Split::Train => 400,
@@ -35,7 +35,7 @@ impl Split {
     }
 }
 
-/// Rows and columns of each picture.
+/// Rows and columns of each image.
 pub const SIDE: usize = 96;
 
 struct BuiltIn {
@@ -45,7 +45,7 @@ struct BuiltIn {
     per_class: usize,
 }
 
-/// The built-in set. A picture follows from `split`, `seed` and its number alone, with the same bits on every machine.
+/// The built-in set. An image follows from `split`, `seed` and its number alone, with the same bits on every machine.
 pub fn synthetic(split: Split, seed: u64) -> Arc<dyn Dataset> {
     let per_class = split.per_class();
     let classes: Vec<String> = Shape::ALL.iter().map(|shape| shape.name().to_string()).collect();
@@ -104,7 +104,7 @@ mod tests {
         // A change here changes everyone's figures on the built-in set.
         let set = synthetic(Split::Test, 0);
         let sum = (0..set.len()).step_by(25).fold(0u64, |sum, i| {
-            let picture = set.picture(i).expect("a drawn picture");
+            let picture = set.picture(i).expect("a drawn image");
             picture.rgb.iter().fold(sum, |sum, &v| sum.wrapping_mul(0x0100_0000_01B3) ^ u64::from(v))
         });
         assert_eq!(sum, EXPECTED);

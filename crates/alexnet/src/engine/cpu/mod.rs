@@ -42,8 +42,8 @@ use super::{
     Batch, BatchShard, Calibration, FeatureMaps, Gradients, Inference, Inspection, LayerGradient, OptimizerStep, ParameterStore,
     Precision, ReluGradient, StepStats, Training, input,
 };
+use crate::formats::TensorData;
 use crate::net::{Net, Op};
-use crate::weights::Values;
 use crate::{Error, Result};
 
 /// Runs a [`Net`] on the processor, in f32 or with products of bf16, or infers in bytes.
@@ -118,9 +118,9 @@ impl Cpu {
     /// The same engine with other factors in its products than single precision.
     ///
     /// # Errors
-    /// Half precision, which no processor multiplies fast.
+    /// Half precision, which is for devices.
     pub fn with_precision(self, precision: Precision) -> Result<Cpu> {
-        if precision == Precision::F16 {
+        if !precision.runs_on_cpu() {
             return Err(Error::Invalid("precision f16 is for devices (--device); on the CPU use bf16".into()));
         }
         Ok(Cpu { precision, ..self })
@@ -265,7 +265,7 @@ impl ParameterStore for Cpu {
         parameters::write(&mut self.parameters, name, values)
     }
 
-    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+    fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
         self.bytes = None;
         parameters::share(&mut self.parameters, name, values)
     }

@@ -5,7 +5,7 @@
 //! zune-jpeg 0.5.15 by up to 8, and three non-interleaved or luma-subsampled files come out as noise without an error.
 //! Damaged coefficients far out of range are the exception: libjpeg's vector code, which needs an assembler to build, cuts them off where
 //! its C code wraps around. With that code off (JSIMD_FORCENONE=1) Pillow gave our bits in all of 671 files of random damage.
-//! On one core of the same machine they decode 0.9, 1.05 and 2 thousand 400-pixel pictures a second.
+//! On one core of the same machine they decode 0.9, 1.05 and 2 thousand 400-pixel images a second.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};

@@ -1,13 +1,13 @@
-//! Turns a picture the way its EXIF tag says that the camera was held.
+//! Turns an image the way its EXIF tag says that the camera was held.
 
 use image::metadata::Orientation;
 
 use crate::image::Image;
 
-/// The picture as its viewer should see it.
+/// The image as its viewer should see it.
 pub(super) fn upright(picture: Image, orientation: Orientation) -> Image {
     let (w, h) = (picture.width, picture.height);
-    // Where the pixel at row y, column x of the upright picture lies in the stored one.
+    // Where the pixel at row y, column x of the upright image lies in the stored one.
     match orientation {
         Orientation::NoTransforms => picture,
         Orientation::FlipHorizontal => rearranged(&picture, w, h, |y, x| (y, w - 1 - x)),

@@ -1,7 +1,7 @@
 //! A net as Figure 2 of the 2012 paper draws it.
 //!
 //! Maps are boxes: rows stand upright, columns recede to the upper left, channels run to the right, each to one scale for the
-//! whole picture. A convolution's window is drawn in the maps that it reads, with lines to one place of what it makes.
+//! whole image. A convolution's window is drawn in the maps that it reads, with lines to one place of what it makes.
 //! As in the paper, pooled maps are not drawn but noted, and a window stands where it would in the pooled map. Where
 //! convolutions have two groups, there are two towers, and lines cross where a layer reads both.
 
@@ -17,7 +17,7 @@ use stages::{Kind, Read, Stage};
 
 /// How large things are on paper.
 struct Scale {
-    /// Height of the input picture; all maps follow from it.
+    /// Height of the input image; all maps follow from it.
     picture: f64,
     /// Maps of n pixels of an input of N are (n / N) to this power as high as it: 1 is to scale.
     power: f64,

@@ -66,7 +66,7 @@ pub(super) fn of(net: &Net) -> Result<Vec<Stage>> {
             Op::BatchNorm { .. } => {}
         }
     }
-    // The picture is read by both towers, and the classes need both: they are drawn once.
+    // The image is read by both towers, and the classes need both: they are drawn once.
     let whole = |i: usize, stage: &Stage, all: usize| i == 0 || (i + 1 == all && matches!(stage.kind, Kind::Bar));
     let all = stages.len();
     let groups = net.layers.iter().filter_map(|l| if let Op::Conv { groups, .. } = l.op { Some(groups) } else { None });

@@ -88,7 +88,7 @@ fn everything_lies_within_the_frame_at_any_size() {
 
 #[test]
 fn windows_are_to_scale() {
-    // 11 of 224 pixels in a picture of 820: 40 high; 5 of 27 in maps of 55/224 of that: 37 high.
+    // 11 of 224 pixels in an image of 820: 40 high; 5 of 27 in maps of 55/224 of that: 37 high.
     let svg = draw("bvlc", 227, 1000);
     let heights: Vec<_> = svg
         .lines()

@@ -6,20 +6,24 @@
 
 use super::Preset;
 use super::layer_dsl::{Ceil, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
-use crate::net::{DropoutStyle::ScaleAtInference, Net, Op};
+use crate::net::{DropoutStyle::ScaleAtInference, Net, Op, ParamNaming};
 
 pub(super) const ORIGINAL_145: Preset = Preset {
     name: "original-145",
+    former_names: &[],
     about: "the 2012 code that made the paper's 40.7 % (one net): its own order, split and spatial norms",
     source: "computerhistory/AlexNet-Source-Code, layers-145 and layer.py",
     build: original_145,
+    naming: &ParamNaming::OWN,
 };
 
 pub(super) const ORIGINAL_146: Preset = Preset {
     name: "original-146",
+    former_names: &[],
     about: "the 2012 code's net for pre-training (\"1 CNN*\", 39.0 %): a sixth convolution",
     source: "computerhistory/AlexNet-Source-Code, layers-146; Krizhevsky et al. 2012, table 2",
     build: original_146,
+    naming: &ParamNaming::OWN,
 };
 
 /// layer.py divides alpha by n (and by n^2 in `rnorm`), minDiv is our k, and no window crosses from one GPU's channels to the

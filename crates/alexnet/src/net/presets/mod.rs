@@ -13,7 +13,7 @@ mod one_tower;
 mod paper;
 mod tutorial;
 
-use super::Net;
+use super::{Net, ParamNaming};
 use crate::{Error, Result};
 
 /// A published network.
@@ -21,12 +21,16 @@ use crate::{Error, Result};
 pub struct Preset {
     /// What `--net` takes.
     pub name: &'static str,
+    /// Names that earlier versions gave it; files and command lines with them keep working.
+    pub former_names: &'static [&'static str],
     /// What it is, in a line.
     pub about: &'static str,
     /// Where its facts come from: section of a paper, or file of a repository.
     pub source: &'static str,
     /// Makes it, with 1,000 classes.
     pub build: fn() -> Net,
+    /// Names of its parameters where it comes from.
+    pub naming: &'static ParamNaming,
 }
 
 /// Every preset: the default first, then by age and family.
@@ -49,17 +53,14 @@ pub const ALL: &[Preset] = &[
     one_tower::SLIM,
 ];
 
-/// Names that earlier versions gave to presets, and today's. Files and command lines with the old ones keep working.
-const RENAMED: [(&str, &str); 2] = [("seed-code", "tutorial-code"), ("seed-text", "tutorial-text")];
-
 /// Today's name of a preset that `name` meant in an earlier version; any other name stays as it is.
 pub fn current_name(name: &str) -> &str {
-    RENAMED.iter().find(|(old, _)| *old == name).map_or(name, |(_, new)| new)
+    find(name).map_or(name, |preset| preset.name)
 }
 
 /// The earlier names of the preset `name`.
 pub fn former_names(name: &str) -> impl Iterator<Item = &'static str> {
-    RENAMED.iter().filter(move |(_, new)| *new == name).map(|(old, _)| *old)
+    find(name).map_or(&[][..], |preset| preset.former_names).iter().copied()
 }
 
 /// Reads a net's name from a file, [today's](current_name) where the file has an earlier one.
@@ -68,13 +69,17 @@ pub(crate) fn deserialize_name<'de, D: serde::Deserializer<'de>>(file: D) -> std
     Ok(current_name(&name).to_string())
 }
 
+/// The preset of this name, today's or a former one.
+pub fn find(name: &str) -> Option<&'static Preset> {
+    ALL.iter().find(|preset| preset.name == name || preset.former_names.contains(&name))
+}
+
 /// A preset's net by name, with 1,000 classes.
 ///
 /// # Errors
 /// No preset has this name; the message names the closest one, or else all.
 pub fn by_name(name: &str) -> Result<Net> {
-    let name = current_name(name);
-    if let Some(preset) = ALL.iter().find(|p| p.name == name) {
+    if let Some(preset) = find(name) {
         return Ok((preset.build)());
     }
     let distance = |p: &Preset| edits(&name.to_lowercase(), p.name);

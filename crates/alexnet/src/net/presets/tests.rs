@@ -219,7 +219,7 @@ fn image_sizes_that_are_too_small_are_refused() {
         assert!(error.contains("16 pixels are too small") && error.contains(&format!("at least {smallest}")), "{error}");
     }
     let error = get("torchvision").with_image_size(62).shapes().map(|_| ()).expect_err("refused").to_string();
-    assert!(error.contains("torchvision: layer pool5") && error.contains("use larger pictures"), "{error}");
+    assert!(error.contains("torchvision: layer pool5") && error.contains("use larger images"), "{error}");
     for preset in ALL {
         for size in [0, 1, 10, usize::MAX] {
             assert!((preset.build)().with_image_size(size).shapes().is_err(), "{} {size}", preset.name);

@@ -2,20 +2,34 @@
 
 use super::Preset;
 use super::layer_dsl::{Floor, Init, conv, drop, fc, net, pool, relu};
-use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, WeightInit};
+use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, ParamNaming, WeightInit};
 
 pub(super) const TUTORIAL_CODE: Preset = Preset {
     name: "tutorial-code",
+    former_names: &["seed-code"],
     about: "the tutorial's Paddle class: one tower of 96 kernels, pad 5, pools of 2 x 2",
     source: "the page's code: class AlexNet(paddle.nn.Layer)",
     build: tutorial_code,
+    naming: &TUTORIAL_NAMES,
 };
 
 pub(super) const TUTORIAL_TEXT: Preset = Preset {
     name: "tutorial-text",
+    former_names: &["seed-text"],
     about: "the tutorial's prose: 54 x 54 maps, halved to 27, 13 and 6",
     source: "the page's text, \"model structure\", modules 1 to 5",
     build: tutorial_text,
+    naming: &TUTORIAL_NAMES,
+};
+
+/// The class's own names: ours but for the linear layers, which are counted from one.
+const TUTORIAL_NAMES: ParamNaming = ParamNaming {
+    framework: "paddle",
+    about: "the names of the tutorial's Paddle class (conv1.weight ... fc3.bias)",
+    layers: ["conv1", "conv2", "conv3", "conv4", "conv5", "fc1", "fc2", "fc3"],
+    linear_in_out: true,
+    counted_classifier: false,
+    also_for: None,
 };
 
 /// Paddle's defaults, convolution: He et al. 2015.

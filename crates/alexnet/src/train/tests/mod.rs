@@ -14,14 +14,14 @@ use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
 use crate::data::{Dataset, hold_out};
 use crate::eval::{by_name, evaluate};
 use crate::image::Image;
-use crate::{Result, weights};
+use crate::{Result, formats};
 use alexnet_kernels::random::Key;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Noisy squares, each class of its own colour; some pictures broken.
+/// Noisy squares, each class of its own colour; some images broken.
 struct Squares {
     classes: Vec<String>,
     names: Vec<String>,
@@ -139,18 +139,18 @@ fn it_learns_and_leaves_the_files_of_a_run() {
     names.sort();
     assert_eq!(names, [".lock", "best.safetensors", "config.toml", "last.safetensors", "metrics.csv", "state.safetensors"]);
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
-    // 72 pictures to train with, 9 steps an epoch.
+    // 72 images to train with, 9 steps an epoch.
     assert!(csv.lines().count() == 5 && csv.lines().nth(4).unwrap().starts_with("4,36,"), "{csv}");
 
-    // The model in the file does what the run said of it, also for pictures whose classes come in another order.
-    let model = weights::read(at.join("last.safetensors")).unwrap();
+    // The model in the file does what the run said of it, also for images whose classes come in another order.
+    let model = formats::read(at.join("last.safetensors")).unwrap();
     let mut engine = Linear::new(SIZE, 3);
     model.load_into(&mut engine).unwrap();
     let (_, val) = hold_out(squares(90, &[]), 0.2);
     let loader = crate::data::loader::Loader::sequential(val, model.preprocess, true, Default::default()).unwrap();
     let report = evaluate(&mut engine, &loader, &model.classes, 10, &mut |_| true).unwrap();
     assert!(report.images == 18 && report.crops == 10 && report.top1 > 0.9, "{report:?}");
-    let state = weights::read(at.join("state.safetensors")).unwrap_err().to_string();
+    let state = formats::read(at.join("state.safetensors")).unwrap_err().to_string();
     assert!(state.contains("best.safetensors"), "{state}");
 }
 
@@ -234,7 +234,7 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
         let line = format!("0,0,,,,{:.6},{:.6},{:.6},0", val.loss, val.top1, val.top5);
         assert_eq!((csv.lines().nth(1), csv.lines().count()), (Some(line.as_str()), 6), "{csv}");
         // Best is the model as it was, or one that has learnt.
-        let best = weights::read(at("whole").join("best.safetensors")).unwrap();
+        let best = formats::read(at("whole").join("best.safetensors")).unwrap();
         let first = Linear::new(SIZE, 3);
         let name = "fc1.weight";
         let same = best.tensors[name].to_vec() == crate::engine::ParameterStore::parameter(&first, name).unwrap();
@@ -256,7 +256,7 @@ fn most_steps_end_a_run_that_can_go_on() {
     let until = |steps| TrainerOptions { max_steps: Some(steps), ..options() };
     assert_eq!(plain(&straight, until(15)).unwrap(), StopReason::MaxSteps);
     assert_eq!(plain(&twice, until(4)).unwrap(), StopReason::MaxSteps);
-    weights::read(twice.join("best.safetensors")).unwrap();
+    formats::read(twice.join("best.safetensors")).unwrap();
     assert_eq!(plain(&twice, until(15)).unwrap(), StopReason::MaxSteps);
     assert_same_run(&straight, &twice);
     assert_eq!(plain(&straight, options()).unwrap(), StopReason::Done);
@@ -275,7 +275,7 @@ fn other_pictures_or_recipes_do_not_go_on_with_a_run() {
     let message = other(Recipe { lr: 0.04, ..recipe() }, squares(90, &[]));
     assert!(message.contains("another recipe"), "{message}");
     let message = other(recipe(), squares(60, &[]));
-    assert!(message.contains("72 training pictures") && message.contains("48"), "{message}");
+    assert!(message.contains("72 training images") && message.contains("48"), "{message}");
     // As many, one of them renamed; and classes with other names.
     let renamed = |source: Arc<dyn Dataset>, from: &str, to: &str| -> Arc<dyn Dataset> {
         let rename = |text: &str| text.replace(from, to);
@@ -316,7 +316,7 @@ fn a_loss_that_is_no_number_stops_and_keeps_the_last_good_model() {
         message.contains("step 15 (epoch 2)") && message.contains("last.safetensors") && message.contains("--lr"),
         "{message}"
     );
-    weights::read(at.join("last.safetensors")).unwrap();
+    formats::read(at.join("last.safetensors")).unwrap();
     plain(&at, options()).unwrap();
     let early = folder.path().join("early");
     let message = run(&early, Some(0), options());
@@ -370,14 +370,14 @@ fn broken_pictures_are_listed_counted_and_left_out_or_stop_the_run() {
     let all: Vec<usize> = (0..90).collect();
     let ask = Ask { recipe: recipe(), source: squares(90, &all), options: options(), breaks_at: None, watch: &mut |_, _| {} };
     let message = train(&folder.path().join("all"), ask).unwrap_err().to_string();
-    assert!(message.contains("none of the training pictures"), "{message}");
+    assert!(message.contains("none of the training images"), "{message}");
 }
 
 #[test]
 fn without_validation_the_last_model_is_the_best() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("run");
-    // 6 pictures: a fifth of 2 a class is none. The first epoch is the best in training, at a rate that then spoils all.
+    // 6 images: a fifth of 2 a class is none. The first epoch is the best in training, at a rate that then spoils all.
     let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 9.0 };
     let recipe = Recipe { augment: Augmentation::None, lr: 30.0, schedule, ..recipe() };
     let mut seen = Vec::new();
@@ -408,8 +408,8 @@ fn the_paper_s_mean_picture_and_colour_noise_survive_a_stop() {
     run(&stopped, Some(11));
     run(&stopped, None);
     assert_same_run(&whole, &stopped);
-    let model = weights::read(whole.join("best.safetensors")).unwrap();
-    let crate::image::Mean::Image { values, .. } = model.preprocess.mean else { panic!("no mean picture") };
+    let model = formats::read(whole.join("best.safetensors")).unwrap();
+    let crate::image::Mean::Image { values, .. } = model.preprocess.mean else { panic!("no mean image") };
     assert!(values.iter().any(|&v| v != 0.0));
 }
 

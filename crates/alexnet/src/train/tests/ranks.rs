@@ -10,12 +10,12 @@ use crate::engine::cpu::Cpu;
 use crate::engine::{Training, init};
 use crate::net::{Net, Op, presets};
 
-/// 72 pictures in batches of 10 with a rest of 2, of which some ranks have none.
+/// 72 images in batches of 10 with a rest of 2, of which some ranks have none.
 fn recipe() -> Recipe {
     Recipe { batch: 10, drop_last: false, epochs: 3, ..super::recipe() }
 }
 
-/// One rank's part in the run in `at`; tells its ending and which pictures it was told to be broken.
+/// One rank's part in the run in `at`; tells its ending and which images it was told to be broken.
 fn rank(
     ranks: Arc<dyn Communicator>,
     blocks: Option<usize>,
@@ -91,7 +91,7 @@ fn any_number_of_ranks_trains_as_one_process() {
         assert!(apart < 3e-5, "{size} ranks: {apart}");
         let text = |at: &Path| std::fs::read_to_string(at.join("broken.txt")).unwrap();
         assert_eq!(text(&one), text(&at));
-        let [a, b] = [&one, &at].map(|at| weights::read(at.join("last.safetensors")).unwrap().tensors);
+        let [a, b] = [&one, &at].map(|at| formats::read(at.join("last.safetensors")).unwrap().tensors);
         for (name, values) in a {
             let apart = values.iter().zip(b[&name].iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart > 0.0 && apart < 1e-5, "{size} ranks: {name} {apart}");
@@ -176,7 +176,7 @@ fn a_run_goes_on_from_one_way_of_sharing_to_another() {
     let apart = numbers(&straight).iter().zip(numbers(&changing)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(apart < 1e-3, "{apart}");
     for file in ["last.safetensors", "best.safetensors"] {
-        let [a, b] = [&straight, &changing].map(|at| weights::read(at.join(file)).unwrap().tensors);
+        let [a, b] = [&straight, &changing].map(|at| formats::read(at.join(file)).unwrap().tensors);
         for (name, values) in a {
             let size = values.iter().fold(1e-3f32, |size, v| size.max(v.abs()));
             let apart = values.iter().zip(b[&name].iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -121,7 +121,7 @@ fn what_is_kept_of_frozen_layers_changes_no_bit() {
         }
         // It has learnt, and what is frozen has not.
         assert!(kept.losses[kept.losses.len() - 1] < 0.8 * kept.losses[0], "{:?}", kept.losses);
-        let model = crate::weights::read(at("kept").join("last.safetensors")).unwrap();
+        let model = crate::formats::read(at("kept").join("last.safetensors")).unwrap();
         let mut first = Cpu::new(&net(), 1, 1).unwrap();
         init::initialise(&mut first, 3).unwrap();
         for layer in ["conv1", "conv2", "fc3", "fc4"] {

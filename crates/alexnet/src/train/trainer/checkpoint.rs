@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{OptimizerStep, Training};
 use crate::escape::printable;
+use crate::formats::Model;
 use crate::train::run_dir::RunDir;
 use crate::train::state::{State, write_model};
-use crate::weights::Model;
 use crate::{Result, files};
 
 /// Epochs that follow each other faster than this share one save of last model and state: with 57 million parameters a

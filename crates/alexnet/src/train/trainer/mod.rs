@@ -27,7 +27,7 @@ use super::state::{BestEpoch, DIVERGED, EpochMetrics, RunningTotals, State};
 use crate::data::{Dataset, loader};
 use crate::distributed::Communicator;
 use crate::engine::{Batch, BatchShard, DropoutKey, Training};
-use crate::weights::Model;
+use crate::formats::Model;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
