@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent
-GOLDEN = ROOT.parent / "crates/alexnet/src/weights/golden"
+GOLDEN = ROOT.parent / "crates/alexnet/src/formats/golden"
 
 
 def seed(target, name, data):

@@ -439,7 +439,7 @@ def exports_part(folder, _):
     check("external data without lengths")
 
 
-PRESETS = ("torchvision", "paper", "bvlc", "caffenet", "alexnet-bn", "onnx-bvlc", "original-145", "owt", "paddle", "seed-code", "slim")
+PRESETS = ("torchvision", "paper", "bvlc", "caffenet", "alexnet-bn", "onnx-bvlc", "original-145", "owt", "paddle", "tutorial-code", "slim")
 
 
 def graphs_part(folder, _, presets=PRESETS):

@@ -1,7 +1,7 @@
-//! Caffe's NetParameter and its mean picture.
+//! Caffe's NetParameter and its mean image.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     alexnet_fuzz::model(bytes, "m.caffemodel");
-    let _ = alexnet::weights::read_mean(alexnet_fuzz::file(bytes, "mean.binaryproto"));
+    let _ = alexnet::formats::read_mean(alexnet_fuzz::file(bytes, "mean.binaryproto"));
 });

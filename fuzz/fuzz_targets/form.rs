@@ -1,4 +1,4 @@
-//! Forms with pictures: a content type, then behind a new line the body.
+//! Forms with images: a content type, then behind a new line the body.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

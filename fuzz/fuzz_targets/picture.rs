@@ -1,4 +1,4 @@
-//! Pictures of every format, and what training does to them.
+//! Images of every format, and what training does to them.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -12,8 +12,8 @@ pub fn file(bytes: &[u8], name: &str) -> PathBuf {
 /// Reads bytes as a model file in every way. Errors are what one expects; panics and memory are what is looked for.
 pub fn model(bytes: &[u8], name: &str) {
     let path = file(bytes, name);
-    let _ = alexnet::weights::inspect(&path, None);
-    let _ = alexnet::weights::open(&path, None);
+    let _ = alexnet::formats::inspect(&path, None);
+    let _ = alexnet::formats::load(&path, None);
 }
 
 /// The same with a magic number before them, so that the format's reader is reached at once.

@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --manifest-path benches/products/Cargo.toml [BATCH]
 //!
-//! A is [M, K], row-major: pixels or pictures. B is [K, N]: weights, which ours takes packed, as the engine keeps them; the crates
+//! A is [M, K], row-major: pixels or images. B is [K, N]: weights, which ours takes packed, as the engine keeps them; the crates
 //! pack both at each call. For them a convolution's A would first have to be gathered from the map ("im2col"), which
 //! is not counted; our convolutions read the map in place and do not run this product at all.
 
@@ -17,7 +17,7 @@ use alexnet_kernels::random::Key;
 use alexnet_kernels::thread_pool::ThreadPool;
 use alexnet_kernels::{linear, roofline};
 
-/// Layer, rows of A for a picture, K, N.
+/// Layer, rows of A for an image, K, N.
 const SHAPES: [(&str, usize, usize, usize); 8] = [
     ("conv1", 55 * 55, 363, 64),
     ("conv2", 27 * 27, 1600, 192),
@@ -68,7 +68,7 @@ fn table(batch: usize, threads: usize) -> Result<(), Box<dyn std::error::Error>>
     println!("{isa}, batch {batch}, {threads} threads, peak {peak:.0} GFLOP/s");
     println!("{:8}{:>10}{:>7}{:>7}{:>10}{:>10}{:>17}", "", "M", "K", "N", "ours", "gemm", "matrixmultiply");
     for (name, rows, k, n) in SHAPES {
-        // 32 pictures of conv1 alone are 140 MB gathered; 8 tell as much.
+        // 32 images of conv1 alone are 140 MB gathered; 8 tell as much.
         let m = rows * if rows > 1 { batch.min(8) } else { batch };
         let shape = linear::Shape { n: m, inputs: k, outputs: n };
         let (a, b, bias) = (random(1, m * k), random(2, k * n), vec![0.0; n]);

@@ -2,7 +2,7 @@
 
 use super::gradient;
 use super::parameter::{Kind, Of, Parameter, read, squares, write};
-use super::tower::{Held, Met, Towers, Way};
+use super::tower::{ForwardMode, ForwardTape, PerDevice, Towers};
 use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, StepStats, Update, input};
 use alexnet::net::{Net, Op};
 use alexnet::{Error, Result};
@@ -96,7 +96,7 @@ impl Gpu {
     fn up_to(&mut self, images: &[f32], last: usize) -> Result<Tensor<4>> {
         let n = self.count(images)?;
         let x = self.towers.pictures(images, n);
-        let held = self.towers.forward(0..last + 1, x, Way::Infer, &mut Met::default());
+        let held = self.towers.forward(0..last + 1, x, ForwardMode::Infer, &mut ForwardTape::default());
         self.towers.joined(held).ok_or_else(|| Error::Net("no tower holds this layer".into()))
     }
 
@@ -105,8 +105,8 @@ impl Gpu {
         let (n, classes) = (self.count(batch.images)?, self.classes);
         input::to_learn_from(n, batch.labels, classes, self.capacity)?;
         let x = self.towers.pictures(batch.images, n);
-        let way = Way::Learn { learns, dropout: batch.dropout };
-        let mut met = Met::default();
+        let way = ForwardMode::Learn { learns, dropout: batch.dropout };
+        let mut met = ForwardTape::default();
         let held = self.towers.forward(0..self.towers.net.layers.len(), x, way, &mut met);
         let logits = read(self.logits(&held)?.without_autodiff())?;
         let mut upstream = vec![0.0; n * classes];
@@ -121,7 +121,7 @@ impl Gpu {
     }
 
     /// The first tower has them.
-    fn logits(&self, held: &Held) -> Result<Tensor<4>> {
+    fn logits(&self, held: &PerDevice) -> Result<Tensor<4>> {
         held[0].clone().ok_or_else(|| Error::Net("no tower holds the logits".into()))
     }
 

@@ -1,7 +1,7 @@
 //! Ways back through the net: gradients of parameters, and of what a layer gave.
 
 use super::parameter::{Of, read, write};
-use super::tower::{Held, Met, Towers, Way};
+use super::tower::{ForwardMode, ForwardTape, PerDevice, Towers};
 use alexnet::engine::{LayerGradient, ReluGradient};
 use alexnet::net::{Activation, Op};
 use alexnet::{Error, Result};
@@ -9,7 +9,7 @@ use burn::tensor::{Gradients, Tensor};
 
 /// Back from `held`, of which each tower's gradient is given: Burn differentiates a number, so the values are multiplied by
 /// their gradients and added up.
-fn back(held: &Held, upstream: &Held) -> Option<Gradients> {
+fn back(held: &PerDevice, upstream: &PerDevice) -> Option<Gradients> {
     let device = held.iter().flatten().next()?.device();
     let sums = held.iter().zip(upstream).filter_map(|(held, upstream)| Some((held.clone()? * upstream.clone()?).sum()));
     let sum = sums.map(|sum| sum.to_device(&device)).reduce(|a, b| a + b)?;
@@ -18,7 +18,7 @@ fn back(held: &Held, upstream: &Held) -> Option<Gradients> {
 
 /// The gradients of the parameters that were met, given that of the logits, which is `scale` times too large, and how far running
 /// statistics are from the batch's. They come in each tower's order of parameters.
-pub(crate) fn of_parameters(held: &Held, upstream: Tensor<4>, scale: f32, met: Met) -> Vec<Of> {
+pub(crate) fn of_parameters(held: &PerDevice, upstream: Tensor<4>, scale: f32, met: ForwardTape) -> Vec<Of> {
     let mut all = vec![Some(upstream)];
     all.resize(held.len(), None);
     let Some(mut gradients) = back(held, &all) else { return Vec::new() };
@@ -64,17 +64,17 @@ pub(crate) fn of_layer(
     }
     cuts.push(layers);
     let pictures = towers.pictures(images, n);
-    let mut values = vec![towers.forward(0..first, pictures, Way::Infer, &mut Met::default())];
+    let mut values = vec![towers.forward(0..first, pictures, ForwardMode::Infer, &mut ForwardTape::default())];
     for part in cuts[..cuts.len() - 1].windows(2) {
         let x = values[values.len() - 1].clone();
-        values.push(towers.forward(part[0]..part[1], x, Way::Infer, &mut Met::default()));
+        values.push(towers.forward(part[0]..part[1], x, ForwardMode::Infer, &mut ForwardTape::default()));
     }
-    let mut upstream: Held = vec![None; towers.all.len()];
+    let mut upstream: PerDevice = vec![None; towers.all.len()];
     upstream[0] = Some(write(weights, [n, towers.net.classes(), 1, 1], &towers.all[0].device));
     let activation = values[0].clone();
     for (part, x) in cuts.windows(2).zip(values).rev() {
-        let leaves: Held = x.into_iter().map(|x| x.map(|x| x.autodiff().require_grad())).collect();
-        let held = towers.forward(part[0]..part[1], leaves.clone(), Way::Explain, &mut Met::default());
+        let leaves: PerDevice = x.into_iter().map(|x| x.map(|x| x.autodiff().require_grad())).collect();
+        let held = towers.forward(part[0]..part[1], leaves.clone(), ForwardMode::Explain, &mut ForwardTape::default());
         let gradients = back(&held, &upstream).ok_or_else(|| Error::Net("no gradient comes so far back".into()))?;
         let clip = part[0] > first;
         let gradient = |leaf: Tensor<4>| {
@@ -90,6 +90,7 @@ pub(crate) fn of_layer(
         let gradient = read(sum.ok_or_else(|| Error::Net("no tower read the pictures".into()))?)?;
         return Ok(LayerGradient { activation: images.to_vec(), gradient });
     }
-    let joined = |held: Held| towers.joined(held).ok_or_else(|| Error::Net("no tower holds this layer".into())).and_then(read);
+    let joined =
+        |held: PerDevice| towers.joined(held).ok_or_else(|| Error::Net("no tower holds this layer".into())).and_then(read);
     Ok(LayerGradient { activation: joined(activation)?, gradient: joined(upstream)? })
 }

@@ -1,7 +1,7 @@
 //! What each kind of layer makes of its input on one device. Maps are `[N, C, H, W]`; a linear layer's outputs `[N, K, 1, 1]`.
 
+use super::matmul::Matmul;
 use super::parameter::write;
-use super::products::Products;
 use alexnet::net::{Activation, LayerShape, Op, Pad};
 use burn::tensor::module::{adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions, PadMode};
@@ -23,7 +23,7 @@ pub(crate) fn forward(
     groups: usize,
     x: Tensor<4>,
     values: Option<Values>,
-    products: Products,
+    products: Matmul,
 ) -> Tensor<4> {
     let out = shape.output.size;
     match (op, values) {

@@ -13,8 +13,8 @@ pub mod device;
 mod engine;
 mod gradient;
 mod layer;
+mod matmul;
 mod parameter;
-mod products;
 mod tower;
 
 pub use engine::{Gpu, Precision};

@@ -3,8 +3,8 @@
 use super::batch_norm::{self, Statistics};
 use super::engine::Precision;
 use super::layer::{self, Values};
+use super::matmul::Matmul;
 use super::parameter::{Kind, Of, Parameter, write};
-use super::products::Products;
 use alexnet::engine::DropoutKey;
 use alexnet::net::towers::{Crossing, Place, TowerLayer};
 use alexnet::net::{DropoutStyle, LayerShape, Net, Op};
@@ -18,7 +18,7 @@ use std::ops::Range;
 /// A device and what it holds of the net.
 pub(crate) struct Tower {
     pub(crate) device: Device,
-    pub(crate) products: Products,
+    pub(crate) products: Matmul,
     pub(crate) parameters: Vec<Parameter>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Towers {
 
 /// What a way through the net is for.
 #[derive(Clone, Copy)]
-pub(crate) enum Way<'a> {
+pub(crate) enum ForwardMode<'a> {
     /// Only forth.
     Infer,
     /// Gradients will come back, but nothing learns.
@@ -47,7 +47,7 @@ pub(crate) enum Way<'a> {
 
 /// What a way through the net in training has met.
 #[derive(Default)]
-pub(crate) struct Met {
+pub(crate) struct ForwardTape {
     /// Parameters that gradients are asked for.
     pub(crate) leaves: Vec<Of>,
     /// How far running statistics are from those of the batch.
@@ -55,7 +55,7 @@ pub(crate) struct Met {
 }
 
 /// Each tower's values between two layers.
-pub(crate) type Held = Vec<Option<Tensor<4>>>;
+pub(crate) type PerDevice = Vec<Option<Tensor<4>>>;
 
 impl Towers {
     pub(crate) fn new(net: &Net, devices: Vec<Device>, precision: Precision) -> Result<Towers> {
@@ -67,7 +67,7 @@ impl Towers {
         };
         let mut all = Vec::new();
         for device in devices {
-            let products = Products::on(&device, precision)?;
+            let products = Matmul::on(&device, precision)?;
             all.push(Tower { device, products, parameters: Vec::new() });
         }
         for (i, shape) in shapes.iter().enumerate().filter(|(_, shape)| !shape.weight.is_empty()) {
@@ -100,15 +100,21 @@ impl Towers {
     }
 
     /// Pictures on every tower's device.
-    pub(crate) fn pictures(&self, images: &[f32], n: usize) -> Held {
+    pub(crate) fn pictures(&self, images: &[f32], n: usize) -> PerDevice {
         let size = self.net.image_size;
         self.all.iter().map(|tower| Some(write(images, [n, 3, size, size], &tower.device))).collect()
     }
 
     /// What the layers in `range` make of `x`, each tower its part; `met` grows by what training needs to know of them.
-    pub(crate) fn forward(&mut self, range: Range<usize>, mut x: Held, way: Way<'_>, met: &mut Met) -> Held {
+    pub(crate) fn forward(
+        &mut self,
+        range: Range<usize>,
+        mut x: PerDevice,
+        way: ForwardMode<'_>,
+        met: &mut ForwardTape,
+    ) -> PerDevice {
         for i in range {
-            let (read, edges) = self.gather(i, x, !matches!(way, Way::Infer));
+            let (read, edges) = self.gather(i, x, !matches!(way, ForwardMode::Infer));
             x = read
                 .into_iter()
                 .enumerate()
@@ -119,14 +125,14 @@ impl Towers {
     }
 
     /// What each tower reads for layer i, and which of these channels are its own.
-    fn gather(&mut self, i: usize, x: Held, back: bool) -> (Held, Vec<Option<Range<usize>>>) {
+    fn gather(&mut self, i: usize, x: PerDevice, back: bool) -> (PerDevice, Vec<Option<Range<usize>>>) {
         let Some(plan) = &self.plan else { return (x, vec![None]) };
         let TowerLayer { crossing, place, .. } = plan[i].clone();
         let mut own = vec![None; 2];
         if crossing == Crossing::Nothing {
             return (x, own);
         }
-        let mut read: Held = Vec::new();
+        let mut read: PerDevice = Vec::new();
         for t in 0..2 {
             let (Some(mine), Some(other)) = (&x[t], &x[1 - t]) else {
                 read.push(None);
@@ -161,8 +167,8 @@ impl Towers {
         t: usize,
         x: Tensor<4>,
         own: Option<Range<usize>>,
-        way: Way<'_>,
-        met: &mut Met,
+        way: ForwardMode<'_>,
+        met: &mut ForwardTape,
     ) -> Option<Tensor<4>> {
         let (layer, shape) = (&self.net.layers[i], &self.shapes[i]);
         let groups = match layer.op {
@@ -175,7 +181,7 @@ impl Towers {
             let at = self.all[t].parameters.iter().position(|p| p.name.strip_suffix(".weight") == Some(&layer.name))?;
             let mut value = |at: usize| {
                 let parameter = &self.all[t].parameters[at];
-                let Way::Learn { learns, .. } = way else { return parameter.value.clone() };
+                let ForwardMode::Learn { learns, .. } = way else { return parameter.value.clone() };
                 if !learns(&parameter.name) {
                     return parameter.value.clone();
                 }
@@ -190,7 +196,7 @@ impl Towers {
             values = Some(of_layer);
         }
         if let Op::Dropout { rate, style } = layer.op {
-            let key = if let Way::Learn { dropout, .. } = way { dropout } else { None };
+            let key = if let ForwardMode::Learn { dropout, .. } = way { dropout } else { None };
             return Some(self.dropout(i, t, rate, style, x, key));
         }
         let y = layer::forward(&layer.op, shape, groups, x, values, self.all[t].products);
@@ -201,9 +207,9 @@ impl Towers {
     }
 
     /// What a batch norm with input `x` goes by: in training the batch, else the running statistics from parameter `at` on.
-    fn statistics(&self, t: usize, at: usize, x: &Tensor<4>, way: Way<'_>, met: &mut Met) -> Statistics {
+    fn statistics(&self, t: usize, at: usize, x: &Tensor<4>, way: ForwardMode<'_>, met: &mut ForwardTape) -> Statistics {
         let running = [0, 1].map(|i| &self.all[t].parameters[at + i].value);
-        let Way::Learn { .. } = way else { return Statistics::running(running[0], running[1]) };
+        let ForwardMode::Learn { .. } = way else { return Statistics::running(running[0], running[1]) };
         let found = Statistics::of_batch(x);
         let [n, _, height, width] = x.dims();
         let away = found.clone().away_from(running, n * height * width);
@@ -228,7 +234,7 @@ impl Towers {
     }
 
     /// All maps of a layer in one tensor, on the first device that has any.
-    pub(crate) fn joined(&self, held: Held) -> Option<Tensor<4>> {
+    pub(crate) fn joined(&self, held: PerDevice) -> Option<Tensor<4>> {
         let device = &self.all[0].device;
         let parts: Vec<Tensor<4>> = held.into_iter().flatten().map(|part| part.to_device(device)).collect();
         if parts.is_empty() { None } else { Some(Tensor::cat(parts, 1)) }

@@ -8,11 +8,11 @@ use alexnet::distributed::data_parallel::DataParallel;
 use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partition, in_process};
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, ReluGradient, Update, init};
+use alexnet::formats;
 use alexnet::net::towers::TowerLayer;
 use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
 use alexnet::selftest::formula::uniform;
 use alexnet::selftest::smooth;
-use alexnet::weights;
 use alexnet_burn::{Gpu, Precision, device};
 use std::sync::Arc;
 use wirings::*;
@@ -31,7 +31,7 @@ fn burn(net: &Net, devices: &str) -> Gpu {
 }
 
 fn names(net: &Net) -> Vec<String> {
-    weights::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
+    formats::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
 }
 
 fn images(net: &Net, n: usize) -> Vec<f32> {

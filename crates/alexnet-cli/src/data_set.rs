@@ -1,6 +1,6 @@
 //! Data sets that commands open: what they hold is said once, on standard error, so that nobody trains on another set than they think.
 
-use crate::out;
+use crate::output;
 use alexnet::data::{self, Demand, Opened, Split};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,10 +23,23 @@ fn described(opened: Opened, quiet: bool) -> anyhow::Result<Opened> {
         let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
         for line in opened.lines() {
             if !said.contains(&line) {
-                out::note(&line);
+                output::note(&line);
                 said.insert(line);
             }
         }
     }
     Ok(opened)
+}
+
+/// Prints what is found when a run's images are opened.
+pub(crate) struct Notes {
+    pub(crate) quiet: bool,
+}
+
+impl alexnet::train::Observer for Notes {
+    fn note(&mut self, line: &str) {
+        if !self.quiet {
+            output::note(line);
+        }
+    }
 }

@@ -11,7 +11,7 @@ mod image_files;
 mod model_file;
 mod net_option;
 mod numbers;
-mod out;
+mod output;
 mod progress;
 mod runs;
 
@@ -38,26 +38,26 @@ struct Cli {
 enum Command {
     /// List the networks
     Nets(commands::nets::Args),
-    /// Train a network on pictures.
+    /// Train a network on images.
     #[command(after_help = commands::train::EXAMPLES)]
     Train(Box<commands::train::Args>),
     /// Measure how good a model is.
     Eval(commands::eval::Args),
-    /// Write a run's report again: curves, confusion, calibration, pictures
+    /// Write a run's report again: curves, confusion, calibration, images
     Report(commands::report::Args),
     /// Show runs side by side: what they came to, and how their settings differ
     Compare(commands::compare::Args),
-    /// Say what is in pictures.
+    /// Say what is in images.
     Predict(commands::predict::Args),
-    /// Answer requests over HTTP, with a page to drop pictures on
+    /// Answer requests over HTTP, with a page to drop images on
     Serve(Box<commands::serve::Args>),
-    /// Write what a layer makes of pictures, for search and other learners
+    /// Write what a layer makes of images, for search and other learners
     Features(commands::features::Args),
-    /// Find the pictures of an index that are nearest to others
+    /// Find the images of an index that are nearest to others
     Similar(commands::similar::Args),
-    /// Tell how different pictures look (LPIPS)
+    /// Tell how different images look (LPIPS)
     Lpips(commands::lpips::Args),
-    /// Show what a model sees: filters, maps, heat over pictures, mistakes
+    /// Show what a model sees: filters, maps, heat over images, mistakes
     Explain(commands::explain::Args),
     /// Check a data set, or draw it as training sees it
     Data(commands::data::Args),
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
     env_logger::Builder::from_default_env().init();
     // Training saves and servers answer what they have taken before they end; everything else ends at once.
     if !matches!(cli.command, Command::Train(_) | Command::Serve(_)) {
-        commands::ranks::end_on_signal();
+        commands::dist_args::end_on_signal();
     }
     let result = match cli.command {
         Command::Nets(args) => commands::nets::run(&args),
@@ -121,13 +121,13 @@ fn main() -> ExitCode {
         Command::Man(args) => commands::man::run(&args, Cli::command()),
     };
     if let Some(note) = alexnet::draw::text::missing_letters() {
-        out::note(&format!("note: {note}"));
+        output::note(&format!("note: {note}"));
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if out::reader_has_gone(&error) => ExitCode::SUCCESS,
+        Err(error) if output::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            out::note(&format!("error: {error:#}"));
+            output::note(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

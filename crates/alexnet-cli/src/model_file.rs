@@ -1,7 +1,7 @@
 //! `--model`: a model file of any format, and what of it was left aside.
 
-use crate::out;
-use alexnet::weights::{self, Model};
+use crate::output;
+use alexnet::formats::{self, Model};
 use anyhow::bail;
 use std::path::Path;
 
@@ -21,24 +21,19 @@ pub(crate) fn open(path: &Path, net: Option<&str>) -> anyhow::Result<Model> {
 pub(crate) fn finite(path: &Path, model: &Model) -> anyhow::Result<()> {
     let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
     if let Some((name, _)) = model.tensors.iter().find(|(_, values)| broken(values)) {
-        bail!("{}: its answers are no numbers: {name} holds NaN or infinity; take an earlier checkpoint", path.display());
+        bail!("{}: {name} holds NaN or infinity, so its predictions would be meaningless; use an earlier checkpoint", path.display());
     }
     Ok(())
 }
 
 /// As [`open`], whatever its values are.
 pub(crate) fn open_as_it_is(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
-    Ok(with_notes(path, weights::open_with_notes(path, net)?))
-}
-
-/// As [`open_as_it_is`], for training to begin from: the model may lack its last layer.
-pub(crate) fn open_for_finetuning(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
-    Ok(with_notes(path, weights::open_for_finetuning(path, net)?))
+    Ok(with_notes(path, formats::load_with_notes(path, net)?))
 }
 
 fn with_notes(path: &Path, (model, notes): (Model, Vec<String>)) -> Model {
     for note in notes {
-        out::note(&format!("note: {}: {note}", path.display()));
+        output::note(&format!("note: {}: {note}", path.display()));
     }
     model
 }

@@ -11,7 +11,7 @@ pub(crate) struct NetOption {
     /// Network
     #[arg(long, value_name = "NAME", default_value = "torchvision", value_parser = names(), hide_possible_values = true)]
     pub(crate) net: String,
-    /// Rows and columns of the pictures that it takes [default: the network's own]
+    /// Rows and columns of the images that it takes [default: the network's own]
     #[arg(long, value_name = "N", value_parser = numbers::pixels)]
     pub(crate) image_size: Option<usize>,
     /// Function after every hidden layer [default: the network's own, relu]
@@ -36,9 +36,10 @@ impl NetOption {
     }
 }
 
-/// The presets' names, so that the shell completes them and a wrong one is answered with a close one.
-pub(crate) fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(ALL.iter().map(|p| PossibleValue::new(p.name).help(p.about)))
+/// The presets' names, so that the shell completes them and a wrong one is answered with a close one. Earlier names are accepted.
+pub(crate) fn names() -> impl TypedValueParser<Value = String> {
+    let value = |p: &presets::Preset| PossibleValue::new(p.name).help(p.about).aliases(presets::former_names(p.name));
+    PossibleValuesParser::new(ALL.iter().map(value)).map(|name| presets::current_name(&name).to_string())
 }
 
 fn activations() -> impl TypedValueParser<Value = Activation> {

@@ -45,8 +45,8 @@ fn nets_and_summary_tell_shapes_and_counts() {
     let json: serde_json::Value = serde_json::from_str(&done(&["nets", "--json"])).expect("JSON");
     let paper = json.as_array().expect("an array").iter().find(|net| net["name"] == "paper").expect("the paper's net");
     assert_eq!((&paper["parameters"], &paper["macs"]), (&60_965_224.into(), &724_406_816.into()));
-    assert!(done(&["nets"]).contains("seed-code           224  56-28-14-7        76,009,832"));
-    let table = done(&["summary", "--net", "seed-code", "--classes", "1"]);
+    assert!(done(&["nets"]).contains("tutorial-code       224  56-28-14-7        76,009,832"));
+    let table = done(&["summary", "--net", "tutorial-code", "--classes", "1"]);
     assert!(table.contains("71,916,929"), "{table}");
     let folder = tempfile::tempdir().expect("a folder");
     let svg = folder.path().join("net.svg");
@@ -75,13 +75,13 @@ fn devices_are_listed_and_those_that_are_not_there_are_told() {
 #[test]
 fn bad_usage_is_status_2_and_failure_status_1() {
     fails(2, &["frobnicate"], &["frobnicate"]);
-    fails(2, &["predict", "--model", "m.safetensors"], &["PICTURE"]);
+    fails(2, &["predict", "--model", "m.safetensors"], &["IMAGE"]);
     fails(2, &["eval", "--model", "m.safetensors", "--crops", "5"], &["crops"]);
     for command in ["summary", "train", "selftest"] {
         fails(2, &[command, "--net", "papr"], &["papr", "'paper'"]);
     }
     fails(2, &["selftest", "--convolutions", "fourier"], &["fourier", "winograd"]);
-    fails(1, &["summary", "--image-size", "20"], &["pool2", "larger pictures"]);
+    fails(1, &["summary", "--image-size", "20"], &["pool2", "larger images"]);
     fails(1, &["bench", "train", "--precision", "int8", "--batch", "1"], &["int8 is for inference"]);
     fails(2, &["bench", "train", "--precision", "f8"], &["possible values: f32, bf16, f16, int8, int4"]);
 }
@@ -100,7 +100,7 @@ fn folders_that_cannot_train_are_told_and_nothing_is_left_behind() {
     std::fs::write(data.join("cat/1.jpg"), b"").expect("a file");
     train(&["only one class"]);
     std::fs::create_dir_all(data.join("dog")).expect("a folder");
-    train(&["dog", "no pictures"]);
+    train(&["dog", "no images"]);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     let again = last_json(&["report", text(&run), "--json"]);
     assert_eq!((&again["evaluation"]["images"], &again["epochs"]), (&500.into(), &0.into()));
     assert!(again["evaluation"]["calibration"]["ece"].as_f64().expect("a number") <= 1.0);
-    assert!(page().contains("best.safetensors: 500 pictures"));
+    assert!(page().contains("best.safetensors: 500 images"));
     fails(1, &["report", text(folder.path())], &["no run here"]);
     fails(2, &["compare", text(&run)], &["RUN"]);
     let side = folder.path().join("side.html");
@@ -165,7 +165,7 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
         assert!((loss(&found) - loss(&report)).abs() < 0.05, "{precision}: {found}, not {report}");
     }
 
-    // A good picture is answered, a broken one told, and the status says that not all went well.
+    // A good image is answered, a broken one told, and the status says that not all went well.
     let (good, broken) = (folder.path().join("good.bmp"), folder.path().join("broken.png"));
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
@@ -248,12 +248,12 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     // PyTorch's export of a small net at 15 pixels.
-    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet/src/weights/golden/norm_script.onnx");
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet/src/formats/golden/norm_script.onnx");
     let told = done(&["inspect", foreign]);
-    assert!(told.contains("note: does not tell how pictures become its input; RGB of 0 to 1"), "{told}");
+    assert!(told.contains("note: does not tell how images become its input; RGB of 0 to 1"), "{told}");
     let out = at("m.safetensors");
     let note = alexnet(&["convert", foreign, text(&out)]);
-    assert!(String::from_utf8_lossy(&note.stderr).contains("does not tell how pictures"));
+    assert!(String::from_utf8_lossy(&note.stderr).contains("does not tell how images"));
     let said = |options: &[&str]| {
         done(&[&["-q", "convert", foreign, text(&out)], options].concat());
         last_json(&["inspect", text(&out), "--json"])["preprocess"].clone()
@@ -275,14 +275,14 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     convert(&["--std", "0"], &["cannot divide"]);
     convert(&["--mean", "1,2"], &["--mean 1,2"]);
     convert(&["--image-size", "40"], &["--image-size 40", "fc2.weight has 216 numbers"]);
-    // A mean picture of 2 x 2 as numpy has it.
+    // A mean image of 2 x 2 as numpy has it.
     let mut npy = b"\x93NUMPY\x01\0\x76\0".to_vec();
     npy.extend(format!("{:117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2, 2), }").into_bytes());
     npy.extend([0; 48]);
     std::fs::write(at("mean.npy"), npy).expect("a file");
     convert(&["--mean", text(&at("mean.npy"))], &["BGR of 0 to 255"]);
     let caffe = ["--channels", "bgr", "--scale", "255", "--mean"];
-    convert(&[caffe.as_slice(), &[text(&at("mean.npy"))]].concat(), &["mean picture of 2 x 2 pixels is smaller", "15 x 15"]);
+    convert(&[caffe.as_slice(), &[text(&at("mean.npy"))]].concat(), &["mean image of 2 x 2 pixels is smaller", "15 x 15"]);
 
     // Weights that training has ruined make no answers.
     let picture = at("p.bmp");
@@ -293,7 +293,7 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     let end = bytes.len() - 4;
     bytes[end..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&out, bytes).expect("a file");
-    fails(1, &["predict", "--model", text(&out), text(&picture)], &["no numbers", "fc2.weight holds NaN"]);
+    fails(1, &["predict", "--model", text(&out), text(&picture)], &["meaningless", "fc2.weight holds NaN"]);
     // Nor an accuracy, features or a drawing, which would look like any other.
     let set = folder.path().join("set");
     for class in ["cat", "dog"] {
@@ -308,12 +308,12 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
         &["data", "check", text(&set)],
         &["quantize", "--data", text(&set), "--out", text(&at("q.safetensors"))],
     ] {
-        fails(1, &[arguments, &model[..]].concat(), &["no numbers", "fc2.weight holds NaN"]);
+        fails(1, &[arguments, &model[..]].concat(), &["meaningless", "fc2.weight holds NaN"]);
     }
     assert!(!at("f.npy").exists() && !at("cam.png").exists());
 }
 
-/// A picture of 40 x 40 pixels, a ramp of one colour.
+/// An image of 40 x 40 pixels, a ramp of one colour.
 fn ramp(path: &Path, colour: [u8; 3]) {
     let mut bmp = b"BM\xf6\x12\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x28\0\0\0\x28\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
@@ -402,7 +402,7 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     );
     assert!(!out.exists());
 
-    // Nearest to a picture is itself, and then the one of almost the same colour.
+    // Nearest to an image is itself, and then the one of almost the same colour.
     let (query, index, sheet) = (at("set/red/1.bmp"), at("i.npy"), at("sheet.png"));
     let similar = ["similar", "--index", text(&index), "--model", text(&model), "--data", text(&set), "--sheet", text(&sheet)];
     let found = last_json(&[&similar[..], &["--top", "2", "--json", text(&query)]].concat());
@@ -434,7 +434,7 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     let changed = at("changed");
     let found = lpips(&[text(&set), text(&changed)]);
     assert!(found["pairs"].as_array().expect("pairs").len() == 4 && found["mean"].as_f64() > Some(0.0), "{found}");
-    // A bad picture is told, and the others are compared.
+    // A bad image is told, and the others are compared.
     std::fs::write(at("changed/grey/1.bmp"), b"BM").expect("a file");
     let output = alexnet(&["-q", "lpips", "--model", text(&model), "--json", text(&set), text(&changed)]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -443,7 +443,7 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     ramp(&at("changed/grey/2.bmp"), [1, 2, 3]);
     let lonely = ["lpips", "--model", text(&model), text(&set), text(&changed)];
     fails(1, &lonely, &["without a partner", "2.bmp"]);
-    fails(1, &["lpips", "--model", text(&model), text(&set), text(&one)], &["two pictures or two folders"]);
+    fails(1, &["lpips", "--model", text(&model), text(&set), text(&one)], &["two images or two folders"]);
     fails(1, &["lpips", "--model", text(&model), "--linear", text(&model), text(&one), text(&two)], &["no linear heads"]);
 }
 
@@ -451,7 +451,7 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
 fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    // A grey and a red picture of each of two classes.
+    // A grey and a red image of each of two classes.
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
     for (class, pixel) in [("circle", [90, 90, 90, 0]), ("square", [10, 20, 200, 0]), ("zebra", [200, 20, 0, 0])] {
@@ -480,7 +480,7 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
     let printed =
         done(&tune(&["--freeze", "conv1-conv5", "--out", text(&at("tuned"))]).iter().map(String::as_str).collect::<Vec<_>>());
     assert!(printed.contains("recipe finetune") && printed.contains("its rows for 2 of 3 classes"), "{printed}");
-    assert!(printed.contains("frozen: conv1-conv5; what each picture gives up to"), "{printed}");
+    assert!(printed.contains("frozen: conv1-conv5; what each image gives up to"), "{printed}");
     let config = std::fs::read_to_string(at("tuned/config.toml")).expect("the settings");
     assert!(config.contains("conv3 = 0.0") && config.contains("fc8 = 10.0") && config.contains("views = 1"), "{config}");
     // The model is not needed to go on, and other layers are refused.
@@ -559,7 +559,7 @@ fn bench_tells_rates_and_every_step() {
         assert!(conv2["gflops"].as_f64() > Some(0.0) && norm2["gflops"].is_null(), "{conv2} {norm2}");
         let share: f64 = steps["steps"].as_array().expect("rows").iter().map(|row| row["share"].as_f64().expect("a share")).sum();
         assert!((share - 1.0).abs() < 1e-9, "{share}");
-        // conv1 needs no gradient of the pictures, and only training learns.
+        // conv1 needs no gradient of the images, and only training learns.
         let train = usize::from(mode == "train");
         let counts = [of("conv1", "weights").len(), of("conv2", "data gradient").len(), of("loss", "forward").len()];
         assert_eq!((counts, of("conv1", "data gradient").len()), ([train; 3], 0));

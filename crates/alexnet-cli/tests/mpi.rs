@@ -10,7 +10,7 @@ mod job {
     /// One job at a time: ranks are slow enough by themselves.
     static TURN: Mutex<()> = Mutex::new(());
 
-    /// 20 million parameters; pictures of the built-in set.
+    /// 20 million parameters; images of the built-in set.
     const SMALL: [&str; 8] = ["--net", "original-145", "--image-size", "67", "--batch", "16", "--threads", "1"];
 
     fn mpirun(ranks: usize, arguments: &[&str]) -> Child {
@@ -81,7 +81,7 @@ mod job {
         let [data, hybrid, towers] = ["data", "hybrid", "towers"].map(|how| {
             let run = folder.path().join(how);
             let end = train(2, &run, &["--max-steps", "3", "--parallel", how]);
-            let model = alexnet::weights::read(run.join("last.safetensors")).expect("a model");
+            let model = alexnet::formats::read(run.join("last.safetensors")).expect("a model");
             (end["bytes_per_step"].as_f64().expect("a number"), model)
         });
         for (how, (sent, model)) in [("hybrid", hybrid), ("towers", towers)] {
@@ -130,7 +130,7 @@ mod job {
             std::thread::sleep(Duration::from_millis(50));
         }
         let (_, error) = ended(job);
-        assert!(error.contains("all saved; go on with: alexnet train --resume"), "{error}");
+        assert!(error.contains("all saved; resume with: alexnet train --resume"), "{error}");
         assert!(state != std::fs::read(run.join("state.safetensors")).expect("a state"), "nothing was saved");
     }
 

@@ -3,9 +3,9 @@
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Engine, init};
+use alexnet::formats::{self, Model};
 use alexnet::image::Preprocess;
 use alexnet::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use alexnet::weights::{self, Model};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ fn json(bytes: &[u8]) -> serde_json::Value {
     serde_json::from_slice(bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
 }
 
-/// A small model with a convolution and a linear layer, and a picture.
+/// A small model with a convolution and a linear layer, and an image.
 fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
     let (weight_init, bias_init, rounding) = (WeightInit::HeNormal, BiasInit::Constant(0.1), Rounding::Floor);
     let conv = Op::Conv { out: 40, kernel: 3, stride: 1, pad: Pad::all(1), groups: 1, rounding, weight_init, bias_init };
@@ -31,13 +31,13 @@ fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
     let net = Net { name: "small".into(), image_size: 24, layers };
     let mut engine = Cpu::new(&net, 1, 1).expect("a net");
     init::initialise(&mut engine, 1).expect("weights");
-    let names = weights::parameters(&net).expect("parameters").into_iter().map(|(name, _)| name);
+    let names = formats::parameters(&net).expect("parameters").into_iter().map(|(name, _)| name);
     let tensors = names.map(|name| (name.clone(), engine.parameter(&name).expect("a parameter").into())).collect();
     let classes = ["cat", "dog", "bird"].map(String::from).to_vec();
     let preprocess = Preprocess::for_net(&net);
     let (recipe, ranges) = (serde_json::Value::Null, Default::default());
     let model = folder.join("last.safetensors");
-    weights::write(&model, &Model { net, preprocess, classes, recipe, ranges, tensors }).expect("a file");
+    formats::write(&model, &Model { net, preprocess, classes, recipe, ranges, tensors }).expect("a file");
     let picture = folder.join("p.bmp");
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
@@ -78,7 +78,7 @@ fn answers_are_those_of_predict_and_a_signal_in_the_middle_loses_none() {
     let (model, picture) = model_and_picture(folder.path());
     let named = format!("a={}", model.display());
     let (mut server, port) = start(&["--model", &named, "--model", model.to_str().expect("a plain path"), "--max-batch", "4"]);
-    let bytes = std::fs::read(&picture).expect("the picture");
+    let bytes = std::fs::read(&picture).expect("the image");
     // Taken before the signal, finished after it.
     let mut taken: Vec<TcpStream> = Vec::new();
     for i in 0..24 {

@@ -9,8 +9,8 @@ use http_body_util::BodyExt;
 use tokio::time::timeout_at;
 
 use crate::admission::{Held, too_slow};
+use crate::api_error::ApiError;
 use crate::connection::{Peer, Phase};
-use crate::problem::Problem;
 use crate::unless::unless;
 use crate::{Limits, Shared};
 
@@ -32,13 +32,13 @@ pub(crate) async fn read(
     body: Body,
     peer: Arc<Peer>,
     deadline: Instant,
-) -> Result<Whole, Problem> {
+) -> Result<Whole, ApiError> {
     let limits = &shared.limits;
     let announced = match headers.get(header::CONTENT_LENGTH) {
         Some(length) => length.to_str().ok().and_then(|text| text.parse::<u64>().ok()),
         None => None,
     };
-    let refuse = |problem: Problem, body: Body| {
+    let refuse = |problem: ApiError, body: Body| {
         // Who waits to be told to go on sends nothing.
         if !headers.contains_key(header::EXPECT) {
             tokio::spawn(discard(body, limits.body));
@@ -48,7 +48,7 @@ pub(crate) async fn read(
     let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
     if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         let message = "compressed bodies are not read; send it as it is";
-        return refuse(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message), body);
+        return refuse(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message), body);
     }
     if announced.is_some_and(|length| length > limits.body as u64) {
         return refuse(too_large(limits), body);
@@ -64,7 +64,7 @@ pub(crate) async fn read(
         let until = upload.wait().min(deadline.into());
         let frame = match unless(upload.given_up(), timeout_at(until, body.frame())).await {
             Some(Ok(Some(Ok(frame)))) => frame,
-            Some(Ok(Some(Err(error)))) => return Err(Problem::bad(format!("the body ends too early: {error}"))),
+            Some(Ok(Some(Err(error)))) => return Err(ApiError::bad(format!("the body ends too early: {error}"))),
             Some(Ok(None)) => break,
             Some(Err(_)) => return Err(too_late(limits)),
             None => return refuse(too_slow(), body),
@@ -76,7 +76,7 @@ pub(crate) async fn read(
         match timeout_at(deadline.into(), upload.add(data.len())).await {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => return refuse(problem, body),
-            Err(_) => return refuse(Problem::busy("no memory for this body; try again"), body),
+            Err(_) => return refuse(ApiError::busy("no memory for this body; try again"), body),
         }
         blocks.add(&data);
     }
@@ -123,17 +123,17 @@ impl Blocks {
     }
 }
 
-fn too_late(limits: &Limits) -> Problem {
+fn too_late(limits: &Limits) -> ApiError {
     let message = format!(
         "the body did not arrive: no more than {:?} in all, and {:?} without {} bytes a second; send a smaller image",
         limits.time, limits.stall, limits.rate
     );
-    Problem::new(StatusCode::REQUEST_TIMEOUT, message)
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, message)
 }
 
-fn too_large(limits: &Limits) -> Problem {
-    let message = format!("the body has more than {} bytes; send smaller or fewer pictures", limits.body);
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+fn too_large(limits: &Limits) -> ApiError {
+    let message = format!("the body has more than {} bytes; send smaller or fewer images", limits.body);
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 /// How long, and how many times the largest body, a refused body is read and thrown away.

@@ -1,18 +1,18 @@
-//! The pictures that a model knows, for the nearest ones to a picture.
+//! The images that a model knows, for the nearest ones to an image.
 
 use std::path::{Path, PathBuf};
 
-use alexnet::features::{About, Pictures, Table, Taken};
-use alexnet::image::{Picture, Preprocess};
+use alexnet::features::{Pictures, Provenance, Table, Taken};
+use alexnet::image::{Image, Preprocess};
 use alexnet::net::Net;
-use alexnet::{Error, weights};
+use alexnet::{Error, formats};
 
-/// Features of pictures, and where the pictures are.
+/// Features of images, and where the images are.
 #[derive(Debug, Clone)]
 pub struct IndexFile {
     /// What `alexnet features` wrote with the same model: `.npy` or `.safetensors`.
     pub table: PathBuf,
-    /// The pictures that it was made of, to be shown; without them there are names alone.
+    /// The images that it was made of, to be shown; without them there are names alone.
     pub pictures: Option<PathBuf>,
 }
 
@@ -35,7 +35,7 @@ fn regular(path: &Path) -> alexnet::Result<()> {
     Ok(())
 }
 
-/// Rows and columns of a small picture, at most.
+/// Rows and columns of a small image, at most.
 const SMALL: usize = 160;
 
 impl Index {
@@ -45,8 +45,8 @@ impl Index {
         let table = Table::read(&file.table)?;
         let about = &table.about;
         let taken = Taken::new(net, &about.layer, about.before_relu, about.pool)?;
-        let own = About {
-            model: weights::sha256(model)?,
+        let own = Provenance {
+            model: formats::sha256(model)?,
             net: net.name.clone(),
             shape: taken.shape().to_vec(),
             preprocess: preprocess.clone(),
@@ -66,13 +66,13 @@ impl Index {
         Ok(Index { table: table.copied(), taken, pictures })
     }
 
-    /// Whether there are pictures to be shown.
+    /// Whether there are images to be shown.
     pub(crate) fn has_pictures(&self) -> bool {
         self.pictures.is_some()
     }
 
-    /// The picture of a row, small.
-    pub(crate) fn picture(&self, row: usize) -> Result<Picture, String> {
+    /// The image of a row, small.
+    pub(crate) fn picture(&self, row: usize) -> Result<Image, String> {
         let pictures = self.pictures.as_ref().ok_or("this index has names alone")?;
         let picture = pictures.picture(&self.table.names[row])?;
         let longer = picture.width.max(picture.height).max(SMALL);

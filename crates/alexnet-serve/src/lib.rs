@@ -1,19 +1,20 @@
-//! AlexNet over HTTP: a page to drop pictures on, JSON for programs, the Open Inference Protocol, figures for Prometheus.
+//! AlexNet over HTTP: a page to drop images on, JSON for programs, the Open Inference Protocol, figures for Prometheus.
 //!
 //! ```text
 //! connection  header, body within limits of time, size and rate     tokio, one thread
 //! admission   memory and turns, fair among clients, or 503          (so that memory is bounded whatever the load)
-//! picture     decode, resize, crop: the code of `alexnet predict`   blocking threads, one a core
+//! image     decode, resize, crop: the code of `alexnet predict`   blocking threads, one a core
 //! engine      batches of what has arrived, through the network      one thread a model, which alone touches its engine
 //! ```
 //!
 //! A request keeps the model that it began with, so that new weights lose none: they are a second engine that later requests find,
-//! and the first ends with its last answer. A picture's answer has the same bits whatever is beside it in the batch.
+//! and the first ends with its last answer. An image's answer has the same bits whatever is beside it in the batch.
 
 mod admission;
+mod api_error;
+mod batcher;
 mod body;
 mod connection;
-mod engine;
 mod image_header;
 mod index;
 mod metrics;
@@ -21,7 +22,6 @@ mod model;
 mod multipart;
 mod origin;
 mod pace;
-mod problem;
 mod registry;
 mod routes;
 mod tensors;
@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alexnet::engine::Engine;
-use alexnet::weights::Model;
+use alexnet::formats::Model;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -47,7 +47,7 @@ use crate::origin::Access;
 use crate::registry::Registry;
 pub use crate::tensors::{Asked, Input, check_body};
 
-/// Makes the engine that answers for a model, for batches of up to so many pictures. It may take the parameters out of the model.
+/// Makes the engine that answers for a model, for batches of up to so many images. It may take the parameters out of the model.
 pub type Engines = Arc<dyn Fn(&mut Model, usize) -> alexnet::Result<Box<dyn Engine + Send>> + Send + Sync>;
 
 /// What a server serves, and within which limits.
@@ -85,7 +85,7 @@ pub struct ModelFile {
     pub path: PathBuf,
     /// The preset that it is, where the file does not tell.
     pub net: Option<String>,
-    /// Pictures that it knows, among which the nearest are found.
+    /// Images that it knows, among which the nearest are found.
     pub index: Option<IndexFile>,
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) batch: Histogram,
     /// A job's wait for the engine.
     pub(crate) wait: Histogram,
-    /// One picture decoded, resized and cropped.
+    /// One image decoded, resized and cropped.
     pub(crate) decode: Histogram,
     /// One batch through the network.
     pub(crate) compute: Histogram,
@@ -82,7 +82,7 @@ impl Metrics {
         for (name, histogram, help) in [
             ("request_seconds", &self.duration, "Time from a request's header to its answer."),
             ("queue_seconds", &self.wait, "Time that inputs waited for the engine."),
-            ("decode_seconds", &self.decode, "Time to decode, resize and crop a picture."),
+            ("decode_seconds", &self.decode, "Time to decode, resize and crop an image."),
             ("compute_seconds", &self.compute, "Time of a batch in the network."),
             ("batch_size", &self.batch, "Inputs in a batch."),
         ] {

@@ -4,17 +4,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use alexnet::image::{Picture, Preprocess};
+use alexnet::image::{Image, Preprocess};
 use alexnet::net::Net;
-use alexnet::{Error, predict, weights};
+use alexnet::{Error, formats, predict};
 
-use crate::engine::Lane;
+use crate::batcher::Batcher;
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::{ModelFile, Settings};
 
 /// A loaded model. Whoever holds it gets answers of these very weights, even when newer ones have come.
-pub(crate) struct Loaded {
+pub(crate) struct ServedModel {
     pub(crate) name: String,
     pub(crate) net: Net,
     pub(crate) preprocess: Arc<Preprocess>,
@@ -23,12 +23,12 @@ pub(crate) struct Loaded {
     pub(crate) stamp: Stamp,
     /// Most inputs that go through the network together.
     pub(crate) batch: usize,
-    pub(crate) lane: Lane,
-    /// The pictures that it knows.
+    pub(crate) lane: Batcher,
+    /// The images that it knows.
     pub(crate) index: Option<Arc<Index>>,
 }
 
-impl Loaded {
+impl ServedModel {
     /// Rows and columns of an input.
     pub(crate) fn size(&self) -> usize {
         self.net.image_size
@@ -78,10 +78,10 @@ pub(crate) fn load(
     settings: &Settings,
     metrics: Arc<Metrics>,
     turn: Arc<Mutex<()>>,
-) -> alexnet::Result<Loaded> {
+) -> alexnet::Result<ServedModel> {
     let path = &file.path;
     let stamp = Stamp::of(path)?;
-    let mut model = weights::open_copied(path, file.net.as_deref())?;
+    let mut model = formats::load_copied(path, file.net.as_deref())?;
     if Stamp::of(path)? != stamp {
         return Err(Error::file(path, "changed while it was read; write a new file beside it and rename it"));
     }
@@ -97,8 +97,8 @@ pub(crate) fn load(
     // that of a grey image.
     let len = 3 * model.net.image_size * model.net.image_size;
     let mut inputs = Vec::with_capacity(capacity * len);
-    let grey = Picture { width: 1, height: 1, rgb: vec![128; 3] };
-    predict::inputs(&grey, &model.preprocess, 1, &mut inputs)?;
+    let grey = Image { width: 1, height: 1, rgb: vec![128; 3] };
+    predict::crop_tensors(&grey, &model.preprocess, 1, &mut inputs)?;
     let fed = inputs.iter().all(|value| value.is_finite());
     inputs.resize(capacity * len, 0.0);
     let mut logits = Vec::new();
@@ -106,8 +106,8 @@ pub(crate) fn load(
     if !fed || !logits.iter().all(|value| value.is_finite()) {
         return Err(Error::file(path, "its answer to a grey image is not finite (NaN or infinity); take an earlier checkpoint"));
     }
-    let lane = Lane::start(engine, settings.batching, metrics, turn)
+    let lane = Batcher::start(engine, settings.batching, metrics, turn)
         .map_err(|e| Error::Invalid(format!("cannot start a thread for the model {}: {e}", file.name)))?;
     let (net, preprocess, classes) = (model.net, Arc::new(model.preprocess), model.classes);
-    Ok(Loaded { name: file.name.clone(), net, preprocess, classes, stamp, batch: capacity, lane, index: None })
+    Ok(ServedModel { name: file.name.clone(), net, preprocess, classes, stamp, batch: capacity, lane, index: None })
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
 use axum::response::Response;
 
-use crate::problem::Problem;
+use crate::api_error::ApiError;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -32,14 +32,14 @@ impl Access {
     }
 
     /// Refuses a request that a page of another site has sent, or that is for a name of another site.
-    pub(crate) fn check(&self, request: &request::Parts) -> Result<(), Problem> {
+    pub(crate) fn check(&self, request: &request::Parts) -> Result<(), ApiError> {
         let headers = &request.headers;
         let hosts = headers.get_all(header::HOST).iter().map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
         let hosts: Vec<String> = hosts.chain(request.uri.authority().map(ToString::to_string)).collect();
         if let Some(host) = hosts.iter().map(|host| name(host)).find(|host| self.checks_host && !self.is_own(host)) {
             let host: String = host.chars().take(100).collect();
             let message = format!("requests for the host {host:?} are not accepted; start the server with --allow-host NAME");
-            return Err(Problem::new(StatusCode::FORBIDDEN, message));
+            return Err(ApiError::new(StatusCode::FORBIDDEN, message));
         }
         if self.allowed_origin(headers).is_some() {
             return Ok(());
@@ -58,7 +58,7 @@ impl Access {
         let link = request.method == Method::GET && request.uri.path() == "/" && text(&FETCH_MODE) == Some("navigate");
         if foreign && !link {
             let message = "requests of other sites' pages are not accepted; start the server with --allow-origin ORIGIN";
-            return Err(Problem::new(StatusCode::FORBIDDEN, message));
+            return Err(ApiError::new(StatusCode::FORBIDDEN, message));
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Access {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(names));
         } else {
-            let names = "picture-area, inference-header-content-length, retry-after";
+            let names = "image-area, inference-header-content-length, retry-after";
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(names));
         }
     }

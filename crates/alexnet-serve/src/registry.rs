@@ -7,9 +7,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use tokio::sync::mpsc;
 
+use crate::api_error::ApiError;
 use crate::metrics::Metrics;
-use crate::model::{Loaded, Stamp, load};
-use crate::problem::Problem;
+use crate::model::{ServedModel, Stamp, load};
 use crate::{ModelFile, Settings, Shared};
 
 /// The models, in the order in which they were given.
@@ -22,7 +22,7 @@ pub(crate) struct Registry {
 
 struct Entry {
     file: ModelFile,
-    loaded: RwLock<Arc<Loaded>>,
+    loaded: RwLock<Arc<ServedModel>>,
     /// A changed file that could not be used: it is not tried again until it changes once more.
     given_up: Mutex<Option<Stamp>>,
 }
@@ -40,19 +40,19 @@ impl Registry {
     }
 
     /// The model of a name, or the first.
-    pub(crate) fn find(&self, name: Option<&str>) -> Result<Arc<Loaded>, Problem> {
+    pub(crate) fn find(&self, name: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
         let entry = match name {
             None => self.entries.first(),
             Some(name) => self.entries.iter().find(|entry| entry.file.name == name),
         };
         entry.map(Entry::now).ok_or_else(|| {
             let names: Vec<&str> = self.entries.iter().map(|entry| entry.file.name.as_str()).collect();
-            Problem::new(StatusCode::NOT_FOUND, format!("no model {:?} here; there is {}", name.unwrap_or(""), names.join(", ")))
+            ApiError::new(StatusCode::NOT_FOUND, format!("no model {:?} here; there is {}", name.unwrap_or(""), names.join(", ")))
         })
     }
 
     /// All models as they are now.
-    pub(crate) fn all(&self) -> Vec<Arc<Loaded>> {
+    pub(crate) fn all(&self) -> Vec<Arc<ServedModel>> {
         self.entries.iter().map(Entry::now).collect()
     }
 
@@ -68,7 +68,7 @@ impl Registry {
                 Ok(mut loaded) => {
                     // An index is of the old weights, unless a new one came with the new ones.
                     loaded.index = loaded.open_index(&entry.file).unwrap_or_else(|error| {
-                        log::warn!("model {}: no nearest pictures any more: {error}", entry.file.name);
+                        log::warn!("model {}: no nearest images any more: {error}", entry.file.name);
                         None
                     });
                     *entry.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
@@ -86,7 +86,7 @@ impl Registry {
 }
 
 impl Entry {
-    fn now(&self) -> Arc<Loaded> {
+    fn now(&self) -> Arc<ServedModel> {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

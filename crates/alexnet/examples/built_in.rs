@@ -1,13 +1,13 @@
 //! Writes the built-in set as PNG files in class folders: `cargo run --release --example built_in -- DIR [SEED]`.
 
-use alexnet::data::{Split, built_in};
+use alexnet::data::{Split, synthetic};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let to = std::path::PathBuf::from(arguments.next().ok_or("usage: built_in DIR [SEED]")?);
     let seed = arguments.next().map_or(Ok(0), |seed| seed.parse())?;
     for (name, split) in [("train", Split::Train), ("validation", Split::Validation), ("test", Split::Test)] {
-        let set = built_in(split, seed);
+        let set = synthetic(split, seed);
         for class in set.classes() {
             std::fs::create_dir_all(to.join(name).join(class))?;
         }

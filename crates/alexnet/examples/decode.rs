@@ -1,8 +1,8 @@
-//! Decodes picture files, to compare with other libraries and to measure:
+//! Decodes image files, to compare with other libraries and to measure:
 //!
 //!     cargo run --release --example decode -- [--out DIR] [--short-side N | --warp N] FILE...
 //!
-//! Writes `DIR/FILE.ppm`, and says how many pictures a second one thread decodes and resizes.
+//! Writes `DIR/FILE.ppm`, and says how many images a second one thread decodes and resizes.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -1,13 +1,13 @@
 //! A contact sheet of the built-in set, PNG or SVG by the name: `cargo run --example sheet -- sheet.png`
 
-use alexnet::data::{Split, built_in};
-use alexnet::draw::sheet::{Bar, Cell, Sheet};
+use alexnet::data::{Split, synthetic};
+use alexnet::draw::contact_sheet::{Bar, Cell, ContactSheet};
 use alexnet::draw::{GREEN, GREY, RED};
 use std::path::PathBuf;
 
 fn main() -> alexnet::Result<()> {
     let path = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "sheet.png".into()));
-    let set = built_in(Split::Test, 0);
+    let set = synthetic(Split::Test, 0);
     let cell = |i: usize| {
         let label = set.label(i * 50) as usize;
         let picture = set.picture(i * 50).map_err(alexnet::Error::Invalid)?;
@@ -16,5 +16,5 @@ fn main() -> alexnet::Result<()> {
         Ok(if i.is_multiple_of(3) { cell.framed(RED) } else { cell })
     };
     let cells = (0..10).map(cell).collect::<alexnet::Result<Vec<_>>>()?;
-    Sheet::of("The built-in set, one of each class", 5, 128, cells).scene().write(&path)
+    ContactSheet::of("The built-in set, one of each class", 5, 128, cells).scene().write(&path)
 }

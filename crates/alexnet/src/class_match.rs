@@ -7,7 +7,7 @@
 //! PyTorch's ImageFolder, and this program, sort folders as text (0, 1, 10, 11, 2, ...), others as numbers. Where the two
 //! orders differ, the user must say which it is.
 
-use crate::weights::imagenet::{Order, wnid};
+use crate::formats::imagenet::{Order, wnid};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

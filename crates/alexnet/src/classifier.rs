@@ -3,10 +3,10 @@
 use crate::engine::Engine;
 use crate::engine::cpu::{Cpu, Precision};
 use crate::eval::{log_probabilities, ranking};
-use crate::image::{Picture, Preprocess, decode};
+use crate::formats::{self, Model};
+use crate::image::{Image, Preprocess, decode};
 use crate::net::Net;
-use crate::predict::inputs;
-use crate::weights::{self, Model};
+use crate::predict::crop_tensors;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Classifier {
     /// Without its parameters, which the engine holds.
     model: Model,
     labels: Arc<[String]>,
-    engine: Cpu,
+    engine: Box<dyn Engine + Send>,
     crops: usize,
     /// Images that go through the network together.
     batch: usize,
@@ -42,7 +42,7 @@ pub enum Input<'a> {
     /// A JPEG, PNG, WebP, BMP or GIF file.
     File(PathBuf),
     /// An RGB image.
-    Image(&'a Picture),
+    Image(&'a Image),
 }
 
 /// A class with its probability.
@@ -75,6 +75,22 @@ impl Classifier {
     /// Settings for a classifier: threads, precision, crops, batch size.
     pub fn builder() -> ClassifierBuilder {
         ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: 1, batch: 16 }
+    }
+
+    /// A classifier of a model whose parameters an engine holds already: on another device, say. One crop, batches of 1.
+    pub fn with_engine(mut model: Model, engine: Box<dyn Engine + Send>) -> Classifier {
+        model.tensors.clear();
+        let labels = std::mem::take(&mut model.classes).into();
+        Classifier { model, labels, engine, crops: 1, batch: 1 }
+    }
+
+    /// The same with `crops` crops of each image, 1 or 10, and `batch` images in a batch; the engine must have been made for `crops * batch`.
+    ///
+    /// # Errors
+    /// Another number of crops.
+    pub fn with_crops(self, crops: usize, batch: usize) -> Result<Classifier> {
+        check_crops(crops)?;
+        Ok(Classifier { crops, batch: batch.max(1), ..self })
     }
 
     /// Names of the classes, by index.
@@ -139,10 +155,10 @@ impl Classifier {
 
     fn add_input(&self, image: &Input<'_>, crops: usize, tensor: &mut Vec<f32>) -> Result<()> {
         match image {
-            Input::Image(image) => inputs(image, &self.model.preprocess, crops, tensor),
+            Input::Image(image) => crop_tensors(image, &self.model.preprocess, crops, tensor),
             Input::File(path) => {
                 let image = decode::read(path).and_then(|bytes| decode::decode(&bytes)).map_err(|why| Error::file(path, why))?;
-                inputs(&image, &self.model.preprocess, crops, tensor)
+                crop_tensors(&image, &self.model.preprocess, crops, tensor)
             }
         }
     }
@@ -180,10 +196,8 @@ impl ClassifierBuilder {
     /// As [`Classifier::open`]; another number of crops than 1 or 10; a precision that the model has no ranges for.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Classifier> {
         let path = path.as_ref();
-        if !matches!(self.crops, 1 | 10) {
-            return Err(Error::Invalid(format!("{} crops: must be 1 or 10", self.crops)));
-        }
-        let mut model = weights::open(path, self.net.as_deref())?;
+        check_crops(self.crops)?;
+        let mut model = formats::load(path, self.net.as_deref())?;
         let capacity = self.batch.saturating_mul(self.crops);
         let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision).batch_invariant();
         model.load_into(&mut engine)?;
@@ -191,9 +205,14 @@ impl ClassifierBuilder {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));
         }
         engine.set_ranges(std::mem::take(&mut model.ranges));
-        model.tensors.clear();
-        let labels = std::mem::take(&mut model.classes).into();
-        Ok(Classifier { model, labels, engine, crops: self.crops, batch: self.batch })
+        Classifier::with_engine(model, Box::new(engine)).with_crops(self.crops, self.batch)
+    }
+}
+
+fn check_crops(crops: usize) -> Result<()> {
+    match crops {
+        1 | 10 => Ok(()),
+        _ => Err(Error::Invalid(format!("{crops} crops: must be 1 or 10"))),
     }
 }
 
@@ -211,8 +230,8 @@ impl Predictions {
     }
 }
 
-impl<'a> From<&'a Picture> for Input<'a> {
-    fn from(image: &'a Picture) -> Self {
+impl<'a> From<&'a Image> for Input<'a> {
+    fn from(image: &'a Image) -> Self {
         Input::Image(image)
     }
 }
@@ -251,13 +270,13 @@ impl From<PathBuf> for Input<'_> {
 mod tests {
     use super::*;
     use crate::draw::encode;
+    use crate::formats::parameters;
     use crate::net::{Op, presets};
     use crate::predict::predict;
-    use crate::weights::parameters;
 
-    fn image(seed: u8) -> Picture {
+    fn image(seed: u8) -> Image {
         let rgb = (0..70u32 * 90 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect();
-        Picture { width: 70, height: 90, rgb }
+        Image { width: 70, height: 90, rgb }
     }
 
     /// A small net of three classes with random parameters, as a file.
@@ -280,7 +299,7 @@ mod tests {
         let classes = ["cat", "dog", "ship"].map(String::from).to_vec();
         let model = Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), tensors };
         let path = folder.join("model.safetensors");
-        weights::write(&path, &model).unwrap();
+        formats::write(&path, &model).unwrap();
         path
     }
 
@@ -288,7 +307,7 @@ mod tests {
     fn files_and_images_alone_and_in_batches_have_the_same_answers() {
         let folder = tempfile::tempdir().unwrap();
         let model = model_file(folder.path());
-        let images: Vec<Picture> = (0..5).map(image).collect();
+        let images: Vec<Image> = (0..5).map(image).collect();
         let paths: Vec<PathBuf> = (0..5).map(|i| folder.path().join(format!("{i}.png"))).collect();
         images.iter().zip(&paths).for_each(|(image, path)| std::fs::write(path, encode::png(image)).unwrap());
         for crops in [1, 10] {
@@ -299,7 +318,7 @@ mod tests {
             assert_eq!(all.len(), 5);
             let mut one = builder.batch(1).open(&model).unwrap();
             // What `alexnet predict` uses.
-            let expected = predict(&mut one.engine, &images, &one.model.preprocess, crops, 3);
+            let expected = predict(&mut *one.engine, &images, &one.model.preprocess, crops, 3);
             for (i, found) in all.iter().enumerate() {
                 assert_eq!(one.predict(&images[i]).unwrap().probabilities(), found.probabilities());
                 assert!((found.probabilities().iter().sum::<f64>() - 1.0).abs() < 1e-6);

@@ -38,8 +38,23 @@ impl Error {
         Error::Io { path: path.as_ref().to_path_buf(), cause }
     }
 
+    /// The same error, said to be about `what`: an option, a file, a step of the work.
+    #[must_use]
+    pub fn context(self, what: impl std::fmt::Display) -> Self {
+        Error::Invalid(format!("{what}: {self}"))
+    }
+
     /// Says what is wrong with the content of `path`.
     pub fn file(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
         Error::File { path: path.as_ref().to_path_buf(), message: message.into() }
+    }
+
+    /// What is wrong, without the file's name.
+    pub fn without_path(self) -> String {
+        match self {
+            Error::Io { cause, .. } => cause.to_string(),
+            Error::File { message, .. } => message,
+            other => other.to_string(),
+        }
     }
 }

@@ -4,8 +4,10 @@
 //! that writes a file of the same name finds what is left over, and removes it.
 
 mod regular;
+mod text;
 
-pub use regular::{open_regular, read_regular, read_text};
+pub use regular::{open_regular, read_regular};
+pub use text::read_text;
 
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -56,26 +58,26 @@ pub fn abandon() {
 /// # Errors
 /// What the system said, with `path`; for a full disk or an unwritable folder, what to do. Nothing is left behind, and a
 /// file that stood at `path` before still does.
-pub fn write_whole(path: impl AsRef<Path>, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<()> {
-    write_whole_with(path, Sync::Disk, write)
+pub fn write_atomic(path: impl AsRef<Path>, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<()> {
+    write_atomic_with(path, Sync::Disk, write)
 }
 
-/// [`write_whole`], with a choice of when it must be on the disk.
+/// [`write_atomic`], with a choice of when it must be on the disk.
 ///
 /// # Errors
-/// As [`write_whole`].
-pub fn write_whole_with(
+/// As [`write_atomic`].
+pub fn write_atomic_with(
     path: impl AsRef<Path>,
     sync: Sync,
     write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> Result<()> {
-    Beside::write(path.as_ref(), sync, write)?.take_place()
+    TempFile::write(path.as_ref(), sync, write)?.take_place()
 }
 
 /// A file that is whole and has not taken its place yet, so that several can take theirs when all are whole. Dropped before, it
 /// is removed.
 #[derive(Debug)]
-pub(crate) struct Beside {
+pub(crate) struct TempFile {
     path: PathBuf,
     part: PathBuf,
     sync: Sync,
@@ -83,19 +85,19 @@ pub(crate) struct Beside {
     file: Option<File>,
 }
 
-impl Beside {
+impl TempFile {
     /// Writes the file that shall be `path` through `write`, beside it.
     ///
     /// # Errors
-    /// As [`write_whole`].
+    /// As [`write_atomic`].
     pub(crate) fn write(
         path: &Path,
         sync: Sync,
         write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
-    ) -> Result<Beside> {
+    ) -> Result<TempFile> {
         let path = behind_links(path);
         let (file, part) = create_beside(&path).map_err(|e| explain(&path, e))?;
-        let mut beside = Beside { path, part, sync, file: None };
+        let mut beside = TempFile { path, part, sync, file: None };
         beside.file = Some(fill(file, sync, write).map_err(|e| explain(&beside.path, e))?);
         Ok(beside)
     }
@@ -121,7 +123,7 @@ impl Beside {
     }
 }
 
-impl Drop for Beside {
+impl Drop for TempFile {
     fn drop(&mut self) {
         self.file = None;
         unfinished().remove(&self.part);
@@ -286,8 +288,8 @@ mod tests {
     fn the_new_file_replaces_the_old_one_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bin");
-        write_whole(&path, |w| w.write_all(b"old")).unwrap();
-        write_whole(&path, |w| w.write_all(b"new")).unwrap();
+        write_atomic(&path, |w| w.write_all(b"old")).unwrap();
+        write_atomic(&path, |w| w.write_all(b"new")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(names(folder.path()), ["a.bin"]);
     }
@@ -296,8 +298,8 @@ mod tests {
     fn a_failure_half_way_keeps_the_old_file_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bin");
-        write_whole(&path, |w| w.write_all(b"old")).unwrap();
-        let error = write_whole(&path, |w| {
+        write_atomic(&path, |w| w.write_all(b"old")).unwrap();
+        let error = write_atomic(&path, |w| {
             w.write_all(&vec![1; 3 << 20])?;
             Err(io::ErrorKind::StorageFull.into())
         });
@@ -312,19 +314,19 @@ mod tests {
         // Linux keeps a device that is always full; a writer that passes its error on must give our words.
         let Ok(mut full) = OpenOptions::new().write(true).open("/dev/full") else { return };
         let folder = tempfile::tempdir().unwrap();
-        let message = write_whole(folder.path().join("x"), |_| full.write_all(&[0; 9])).unwrap_err().to_string();
+        let message = write_atomic(folder.path().join("x"), |_| full.write_all(&[0; 9])).unwrap_err().to_string();
         assert!(message.contains("no space left"), "{message}");
     }
 
     #[test]
     fn a_missing_folder_and_a_folder_in_the_way_say_so() {
         let folder = tempfile::tempdir().unwrap();
-        let missing = write_whole(folder.path().join("no/such/x"), |_| Ok(())).unwrap_err().to_string();
+        let missing = write_atomic(folder.path().join("no/such/x"), |_| Ok(())).unwrap_err().to_string();
         assert!(missing.contains("the folder does not exist"), "{missing}");
-        let in_the_way = write_whole(folder.path(), |_| Ok(())).unwrap_err().to_string();
+        let in_the_way = write_atomic(folder.path(), |_| Ok(())).unwrap_err().to_string();
         assert!(in_the_way.contains("there is a folder of this name"), "{in_the_way}");
         std::fs::write(folder.path().join("f"), "").unwrap();
-        let file = write_whole(folder.path().join("f/x"), |_| Ok(())).unwrap_err().to_string();
+        let file = write_atomic(folder.path().join("f/x"), |_| Ok(())).unwrap_err().to_string();
         assert!(file.contains("not a folder"), "{file}");
     }
 
@@ -337,7 +339,7 @@ mod tests {
         std::os::unix::fs::symlink("link", &second).unwrap();
         // At first it leads to nothing.
         for content in [b"old", b"new"] {
-            write_whole(&second, |w| w.write_all(content)).unwrap();
+            write_atomic(&second, |w| w.write_all(content)).unwrap();
             assert_eq!(std::fs::read(&target).unwrap(), content);
         }
         assert!(link.is_symlink() && second.is_symlink());
@@ -364,15 +366,15 @@ mod tests {
         // Still being written, by another process or this one.
         let alive = File::create(at(".a.bin.7-0.part")).unwrap();
         alive.lock().unwrap();
-        let other = Beside::write(&at("a.bin"), Sync::Later, |out| out.write_all(b"other")).unwrap();
-        write_whole(at("a.bin"), |w| w.write_all(b"new")).unwrap();
+        let other = TempFile::write(&at("a.bin"), Sync::Later, |out| out.write_all(b"other")).unwrap();
+        write_atomic(at("a.bin"), |w| w.write_all(b"new")).unwrap();
         let kept = [".a.bin.7-0.part", ".a.bin.part", ".a.bin.x-1.part", ".b.bin.123-4.part", "a.bin"];
         let hidden = other.part.file_name().unwrap().to_string_lossy().into_owned();
         assert_eq!(names(folder.path()).into_iter().filter(|name| *name != hidden).collect::<Vec<_>>(), kept);
         other.take_place().unwrap();
         assert_eq!(std::fs::read(at("a.bin")).unwrap(), b"other");
         drop(alive);
-        write_whole(at("a.bin"), |w| w.write_all(b"last")).unwrap();
+        write_atomic(at("a.bin"), |w| w.write_all(b"last")).unwrap();
         assert_eq!(names(folder.path()), kept[1..]);
     }
 
@@ -380,7 +382,7 @@ mod tests {
     fn a_file_of_an_earlier_write_is_forced_to_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bin");
-        write_whole_with(&path, Sync::Later, |w| w.write_all(b"new")).unwrap();
+        write_atomic_with(&path, Sync::Later, |w| w.write_all(b"new")).unwrap();
         force_to_disk(&path).unwrap();
         let mut readonly = std::fs::metadata(&path).unwrap().permissions();
         readonly.set_readonly(true);

@@ -1,11 +1,28 @@
 //! AlexNet: every published variant as data, engines that run them, training, evaluation, explanation and model files of five formats.
 //!
+//! Classify an image with a model file of any format:
+//!
 //! ```no_run
 //! # fn main() -> alexnet::Result<()> {
 //! let mut classifier = alexnet::Classifier::open("best.safetensors")?;
 //! for p in classifier.predict("cat.jpg")?.top(5) {
 //!     println!("{} {:.1} %", p.label, 100.0 * p.probability);
 //! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Train one on the built-in shapes, a network of 64 pixels for two steps, and use it:
+//!
+//! ```
+//! # fn main() -> alexnet::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let out = folder.path().join("run");
+//! let settings = alexnet::TrainSettings { max_steps: Some(2), ..Default::default() };
+//! let run = settings.net("torchvision").image_size(64).batch(4).epochs(1).out(&out).run()?;
+//! let mut classifier = alexnet::Classifier::open(&run.last)?;
+//! let image = alexnet::Image { width: 80, height: 60, rgb: vec![128; 80 * 60 * 3] };
+//! assert_eq!(classifier.predict(&image)?.top(3).len(), 3);
 //! # Ok(())
 //! # }
 //! ```
@@ -28,7 +45,9 @@ pub mod eval;
 pub mod explain;
 pub mod features;
 pub mod files;
+pub mod formats;
 pub mod image;
+pub mod labels;
 pub mod lpips;
 pub mod memory;
 pub mod net;
@@ -38,9 +57,15 @@ pub mod quantize;
 pub mod report;
 pub mod selftest;
 pub mod tensorboard;
-pub mod text_file;
 pub mod train;
-pub mod weights;
 
-pub use classifier::{Classifier, Prediction, Predictions};
+pub use classifier::{Classifier, ClassifierBuilder, Prediction, Predictions};
+pub use data::Dataset;
+pub use engine::Engine;
+pub use engine::cpu::{Cpu, Precision};
 pub use error::{Error, Result};
+pub use formats::Model;
+pub use image::{Image, Preprocess};
+pub use lpips::Lpips;
+pub use net::Net;
+pub use train::{Outcome as TrainOutcome, Settings as TrainSettings};

@@ -1,14 +1,14 @@
-//! Calibration for int8: from pictures to what the bytes of each layer's input stand for.
+//! Calibration for int8: from images to what the bytes of each layer's input stand for.
 
 use crate::data::loader::Loader;
-use crate::engine::cpu::{Cpu, Quantisation, Ranges};
+use crate::engine::cpu::{Cpu, QuantParams, Ranges};
 use crate::{Error, Result};
 
-/// Runs up to `pictures` pictures of a loader in floats and averages the best ranges of its batches. Batches must fit the
-/// engine. The order is the loader's, so the same pictures give the same ranges.
+/// Runs up to `pictures` images of a loader in floats and averages the best ranges of its batches. Batches must fit the
+/// engine. The order is the loader's, so the same images give the same ranges.
 ///
 /// # Errors
-/// From the engine; when no picture could be read.
+/// From the engine; when no image could be read.
 pub fn calibrate(engine: &mut Cpu, loader: &Loader, pictures: usize) -> Result<Ranges> {
     let (mut batches, mut seen) = (Vec::new(), 0);
     for batch in loader.epoch(0, 0) {
@@ -21,14 +21,14 @@ pub fn calibrate(engine: &mut Cpu, loader: &Loader, pictures: usize) -> Result<R
         }
     }
     let Some(first) = batches.first() else {
-        return Err(Error::Invalid("none of the pictures could be read".into()));
+        return Err(Error::Invalid("none of the images could be read".into()));
     };
     let mean = |of: &dyn Fn(&Ranges) -> f32| batches.iter().map(of).sum::<f32>() / batches.len() as f32;
     let range = |name: &str| {
         let scale = mean(&|ranges| ranges[name].scale);
         // The lowest value, averaged, says where zero lies.
         let below = mean(&|ranges| ranges[name].scale * f32::from(ranges[name].zero));
-        Quantisation { scale, zero: (below / scale).round().clamp(0.0, 255.0) as u8 }
+        QuantParams { scale, zero: (below / scale).round().clamp(0.0, 255.0) as u8 }
     };
     Ok(first.keys().map(|name| (name.clone(), range(name))).collect())
 }

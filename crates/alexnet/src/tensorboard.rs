@@ -5,8 +5,8 @@
 //! core/util/event.proto, core/framework/summary.proto.
 
 use crate::draw::encode::png;
-use crate::image::Picture;
-use crate::weights::Message;
+use crate::formats::Message;
+use crate::image::Image;
 use crate::{Error, Result, files};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -57,11 +57,11 @@ impl EventFile {
         self.write(Message::default().double(1, wall_time()).int(2, step).message(5, summary))
     }
 
-    /// A picture at a step.
+    /// An image at a step.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn image(&mut self, tag: &str, picture: &Picture, step: u64) -> Result<()> {
+    pub fn image(&mut self, tag: &str, picture: &Image, step: u64) -> Result<()> {
         let image = Message::default().int(1, picture.height as u64).int(2, picture.width as u64).int(3, 3).text(4, png(picture));
         let summary = Message::default().message(1, Message::default().text(1, tag).message(4, image));
         self.write(Message::default().double(1, wall_time()).int(2, step).message(5, summary))
@@ -161,7 +161,7 @@ mod tests {
         let second = EventFile::create(folder.path(), 9).unwrap();
         assert_ne!(first.path, second.path);
         first.scalars(&[("a", 0.5), ("b", f64::NAN)], 3).unwrap();
-        first.image("filters", &Picture { width: 2, height: 1, rgb: vec![1, 2, 3, 4, 5, 6] }, 3).unwrap();
+        first.image("filters", &Image { width: 2, height: 1, rgb: vec![1, 2, 3, 4, 5, 6] }, 3).unwrap();
         let events = events(&first.path);
         assert_eq!(events.len(), 4);
         let has = |event: &[u8], part: &[u8]| event.windows(part.len()).any(|window| window == part);

@@ -4,10 +4,10 @@
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Engine, init};
 use alexnet::features::Table;
+use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::{Preprocess, decode};
 use alexnet::lpips::Heads;
 use alexnet::net::{Net, Op, presets};
-use alexnet::weights::{self, Model, SaveOptions};
 use alexnet_kernels::random::Key;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -91,10 +91,10 @@ fn look(path: &Path, bytes: &[u8]) -> Result<(), String> {
         })
     };
     let (opened, taken) = most(|| {
-        let _ = told(weights::inspect(path, None).map(|_| ()));
-        let _ = told(weights::read_mean(path).map(|_| ()));
+        let _ = told(formats::inspect(path, None).map(|_| ()));
+        let _ = told(formats::read_mean(path).map(|_| ()));
         let _ = told(Heads::read(path).map(|_| ()));
-        told(weights::open(path, None).map(|_| ()))
+        told(formats::load(path, None).map(|_| ()))
     });
     assert!(taken <= 2 * bytes.len() + ASIDE, "{taken} bytes for a file of {}: {opened:?}", bytes.len());
     opened
@@ -113,7 +113,7 @@ fn small(preset: &str, size: usize) -> Model {
     let net = Net { name: "small".into(), ..net };
     let mut engine = Cpu::new(&net, 1, 1).expect("an engine");
     init::initialise(&mut engine, 1).expect("weights");
-    let names = weights::parameters(&net).expect("parameters").into_iter();
+    let names = formats::parameters(&net).expect("parameters").into_iter();
     Model {
         tensors: names.map(|(name, _)| (name.clone(), engine.parameter(&name).expect("values").into())).collect(),
         preprocess: Preprocess::for_net(&net),
@@ -126,7 +126,7 @@ fn small(preset: &str, size: usize) -> Model {
 
 /// A file of each format: those that other tools wrote, and whole models of ours.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/weights/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/formats/golden");
     let mut files = Vec::new();
     for name in [
         "zip.pth",
@@ -147,7 +147,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let model = small("caffenet", 67);
     for name in ["m.safetensors", "m.pth", "m.onnx", "m.caffemodel", "m.pdparams"] {
         let path = folder.join(name);
-        weights::save(&path, &model, SaveOptions::default()).expect(name);
+        formats::export(&path, &model, ExportOptions::default()).expect(name);
         files.push((path.clone(), std::fs::read(&path).expect(name)));
     }
     files
@@ -263,7 +263,7 @@ fn what_would_run_code_is_named() {
     };
     says("zip.pth", &zip(&[("archive/data.pkl", &pickle), ("archive/byteorder", b"little")], 0, |n| (n, n)));
     says("m.pdparams", &pickle);
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/weights/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/formats/golden");
     let legacy = std::fs::read(golden.join("legacy.pth")).expect("the file");
     says("legacy.pth", &[&legacy[..15], b"\x80\x02M\xe9\x03.\x80\x02}.", &pickle].concat());
     let mut tar = tar::Builder::new(Vec::new());
@@ -343,7 +343,7 @@ fn broken_tables_and_pictures_never_panic() {
     let plain = image::RgbImage::from_fn(33, 21, |x, y| image::Rgb([x as u8 * 7, y as u8 * 9, (x * y) as u8]));
     for format in [image::ImageFormat::Png, image::ImageFormat::Bmp, image::ImageFormat::Gif, image::ImageFormat::WebP] {
         let mut bytes = Vec::new();
-        plain.write_to(&mut std::io::Cursor::new(&mut bytes), format).expect("a picture");
+        plain.write_to(&mut std::io::Cursor::new(&mut bytes), format).expect("an image");
         assert!(decode::decode(&bytes).is_ok(), "{format:?}");
         for part in 0..64 {
             let _ = decode::decode(&bytes[..bytes.len() * part / 64]);

@@ -1,14 +1,15 @@
 //! Models written in formats of others come back whole: their weights, size, preprocessing and names of classes.
 
+use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::{Mean, Preprocess};
+use alexnet::net::ParamNaming;
 use alexnet::net::presets;
-use alexnet::weights::{self, Model, Names, SaveOptions};
 use std::sync::Arc;
 
 /// A preset at another size, with ten classes that have names, a preprocessing of its own, and weights that differ.
 fn model(preset: &str, size: usize) -> Model {
     let net = presets::by_name(preset).expect("a preset").with_image_size(size).with_classes(10);
-    let parameters = weights::parameters(&net).expect("parameters").into_iter().enumerate();
+    let parameters = formats::parameters(&net).expect("parameters").into_iter().enumerate();
     Model {
         tensors: parameters
             .map(|(k, (name, shape))| {
@@ -28,15 +29,15 @@ fn model(preset: &str, size: usize) -> Model {
 fn a_pdparams_of_any_size_comes_back_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("m.pdparams");
-    for (preset, size) in [("paddle", 63), ("bvlc", 67), ("seed-code", 48)] {
+    for (preset, size) in [("paddle", 63), ("bvlc", 67), ("tutorial-code", 48)] {
         let mut model = model(preset, size);
         if preset == "bvlc" {
             let side = size + 9;
             let values = (0..3 * side * side).map(|i| i as f32 / 7.0).collect();
-            model.preprocess.mean = Mean::Picture { size: side, values: Arc::new(values), centre: true };
+            model.preprocess.mean = Mean::Image { size: side, values: Arc::new(values), centre: true };
         }
-        weights::save(&path, &model, SaveOptions::default()).expect("a file");
-        let back = weights::open(&path, None).expect(preset);
+        formats::export(&path, &model, ExportOptions::default()).expect("a file");
+        let back = formats::load(&path, None).expect(preset);
         assert_eq!(back.net, model.net);
         assert_eq!((&back.classes, &back.preprocess, &back.recipe), (&model.classes, &model.preprocess, &model.recipe));
         assert!(back.tensors == model.tensors, "{preset}");
@@ -49,15 +50,15 @@ fn torchvisions_net_goes_by_paddles_names_at_any_size() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = model("torchvision", 128);
     let (paddle, torch) = (folder.path().join("m.pdparams"), folder.path().join("m.pth"));
-    let changes = weights::save(&paddle, &model, SaveOptions::default()).expect("a file");
+    let changes = formats::export(&paddle, &model, ExportOptions::default()).expect("a file");
     assert!(changes.iter().any(|change| change.contains("fc6.weight is multiplied by 2")), "{changes:?}");
-    let told = weights::inspect(&paddle, None).expect("a file");
+    let told = formats::inspect(&paddle, None).expect("a file");
     assert_eq!(told.tensors[0].name, "_conv1._conv.weight");
     assert_eq!((told.image_size, told.class_names[3].as_str()), (Some(128), "class 3"));
-    let there = weights::open(&paddle, None).expect("Paddle's");
+    let there = formats::load(&paddle, None).expect("Paddle's");
     // And back: what was doubled is halved.
-    weights::save(&torch, &there, SaveOptions::default()).expect("a file");
-    let back = weights::open(&torch, None).expect("PyTorch's");
+    formats::export(&torch, &there, ExportOptions::default()).expect("a file");
+    let back = formats::load(&torch, None).expect("PyTorch's");
     assert!(back.net == model.net && back.classes == model.classes && back.tensors == model.tensors);
 }
 
@@ -65,14 +66,12 @@ fn torchvisions_net_goes_by_paddles_names_at_any_size() {
 fn names_that_a_format_does_not_have_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = model("torchvision", 63);
-    for (file, names) in [
-        ("m.pdparams", Names::Torchvision),
-        ("m.onnx", Names::Torchvision),
-        ("m.onnx", Names::Paddle),
-        ("m.caffemodel", Names::Torchvision),
-    ] {
-        let options = SaveOptions { names: Some(names), preprocess_in_graph: false };
-        let why = weights::save(folder.path().join(file), &model, options).expect_err(file).to_string();
+    for (file, framework) in
+        [("m.pdparams", "torchvision"), ("m.onnx", "torchvision"), ("m.onnx", "paddle"), ("m.caffemodel", "torchvision")]
+    {
+        let names = ParamNaming::of_framework(framework, "torchvision");
+        let options = ExportOptions { names, preprocess_in_graph: false };
+        let why = formats::export(folder.path().join(file), &model, options).expect_err(file).to_string();
         assert!(why.contains(file) && why.contains("leave out --names"), "{why}");
         assert!(!folder.path().join(file).exists());
     }

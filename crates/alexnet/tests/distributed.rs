@@ -8,9 +8,9 @@ use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partitio
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::cpu::Precision;
 use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, StepStats, Update, init};
+use alexnet::formats;
 use alexnet::net::{Net, Op, presets};
 use alexnet::selftest::formula::uniform;
-use alexnet::weights;
 use std::sync::Arc;
 
 const CLASSES: usize = 6;
@@ -60,7 +60,7 @@ fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
 type Trained = (Vec<Vec<f32>>, Vec<StepStats>);
 
 fn outcome(engine: &dyn Engine, steps: Vec<StepStats>) -> Trained {
-    let names = weights::parameters(engine.net()).expect("a sound net");
+    let names = formats::parameters(engine.net()).expect("a sound net");
     let values = names.iter().flat_map(|(name, _)| [engine.parameter(name), engine.velocity(name)]);
     (values.map(|values| values.expect("a parameter")).collect(), steps)
 }
@@ -170,7 +170,7 @@ fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
     let lars = Update { lr: 4.0, lars_trust: Some(0.01), ..rule() };
     for rule in [rule(), lars.clone()] {
         let expected = alone(&net, &rule);
-        // Micro-batches of up to four pictures.
+        // Micro-batches of up to four images.
         let parts = data_parallel(Arc::new(SingleProcess::default()), Some(3), &net, &rule);
         assert_near("a batch in parts", &parts, &expected);
         let ranks = in_process::run(2, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule));

@@ -268,7 +268,7 @@ fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
             let rule =
                 Update { lars_trust: None, lr: 0.1, bias_lr: 0.1, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form, layers };
             let (mut whole, mut cut) = (new(), new());
-            // Features of a few pictures at a time, as an epoch's rest may have them.
+            // Features of a few images at a time, as an epoch's rest may have them.
             let mut features = Vec::new();
             for part in images.chunks(3 * per_picture) {
                 features.extend(cut.split().expect("it can").features(part, layer).expect("pictures"));
@@ -353,12 +353,12 @@ fn logits_do_not_depend_on_the_batch_around_a_picture() {
     for net in wirings() {
         let one = images.len() / 7;
         let (mut together, mut alone) = (Vec::new(), Vec::new());
-        // Seven pictures through an engine for three: two full batches and a rest.
-        engine(&net, 3, 2).infer(&images, &mut together).expect("pictures of the net");
+        // Seven images through an engine for three: two full batches and a rest.
+        engine(&net, 3, 2).infer(&images, &mut together).expect("images of the net");
         let mut single = engine(&net, 1, 1);
         for picture in images.chunks(one) {
             let mut logits = Vec::new();
-            single.infer(picture, &mut logits).expect("a picture of the net");
+            single.infer(picture, &mut logits).expect("an image of the net");
             alone.extend(logits);
         }
         let last = net.layers.last().expect("a layer").name.clone();
@@ -377,7 +377,7 @@ fn several_layers_are_shown_in_one_pass_and_a_relu_does_not_hide_what_comes_befo
         let mut engine = engine(&net, 2, 2);
         let names: Vec<&str> = net.layers.iter().map(|layer| layer.name.as_str()).collect();
         let size = [net.image_size; 2];
-        // Twice, as the second call uses the program of the first; five pictures through an engine for two.
+        // Twice, as the second call uses the program of the first; five images through an engine for two.
         for _ in 0..2 {
             let all = engine.maps(&images, size, &names).expect("the net's layers");
             for (i, name) in names.iter().enumerate() {
@@ -492,9 +492,9 @@ fn what_does_not_fit_is_told() {
     let mut step =
         |images: &[f32], labels: &[u32]| engine.gradients(&Batch { images, labels, dropout: None }, &mut |_, _| {}).map(|_| ());
     assert!(message(step(&images[1..], &[0, 1])).contains("3 x 17 x 17"));
-    assert!(message(step(&images, &[0])).contains("2 pictures with 1 labels"));
+    assert!(message(step(&images, &[0])).contains("2 images with 1 labels"));
     assert!(message(step(&images, &[0, 5])).contains("label 5"));
-    assert!(message(step(&[], &[])).contains("no pictures"));
+    assert!(message(step(&[], &[])).contains("no images"));
     assert!(message(engine.activation(&images, "conv9").map(|_| ())).contains("conv9"));
     assert!(message(engine.set_parameter("conv1.weight", &[1.0])).contains("conv1.weight"));
     assert!(message(engine.parameter("conv1.scale").map(|_| ())).contains("conv1.scale"));

@@ -2,10 +2,10 @@
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Batch, Engine, MomentumForm, Update};
+use alexnet::formats::{self, Model};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use alexnet::selftest::formula::uniform;
-use alexnet::weights::{self, Model};
 
 const SIZE: usize = 11;
 const CLASSES: usize = 7;
@@ -36,7 +36,7 @@ fn model() -> Model {
     ];
     let layers = layers.into_iter().map(|(name, op)| Layer { name: name.into(), op }).collect();
     let net = Net { name: "mapped".into(), image_size: SIZE, layers };
-    let tensors = weights::parameters(&net).expect("a sound net").into_iter().enumerate();
+    let tensors = formats::parameters(&net).expect("a sound net").into_iter().enumerate();
     let tensors = tensors.map(|(i, (name, shape))| (name, uniform(i as u64, shape.iter().product(), 0.1).into())).collect();
     let preprocess = Preprocess {
         resize: Resize::ShortSide(SIZE),
@@ -53,13 +53,13 @@ fn model() -> Model {
 /// The model from a file as this program writes it, and from one whose tensors begin at an odd byte.
 fn from_files(model: &Model, folder: &std::path::Path) -> [Model; 2] {
     let (path, odd) = (folder.join("m.safetensors"), folder.join("odd.safetensors"));
-    weights::write(&path, model).expect("written");
+    formats::write(&path, model).expect("written");
     let bytes = std::fs::read(&path).expect("read");
     let header = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes"));
     let end = 8 + header as usize;
     assert_eq!(end % 64, 0, "tensors begin on a cache line");
     std::fs::write(&odd, [&(header + 1).to_le_bytes(), &bytes[8..end], b" ", &bytes[end..]].concat()).expect("written");
-    [path, odd].map(|path| weights::read(path).expect("a model"))
+    [path, odd].map(|path| formats::read(path).expect("a model"))
 }
 
 fn engine(model: &Model) -> Cpu {
@@ -92,7 +92,7 @@ fn a_mapped_model_gives_the_same_for_any_number_of_pictures() {
 
     let images = uniform(99, 32 * 3 * SIZE * SIZE, 1.0);
     let some = |n: usize| &images[..n * 3 * SIZE * SIZE];
-    // 32 pictures need packed weights, so this engine never looks at weights in file order again.
+    // 32 images need packed weights, so this engine never looks at weights in file order again.
     let mut packed = engine(&model);
     let expected = logits(&mut packed, &images);
     assert!(expected.iter().any(|&value| value.abs() > 0.01), "logits worth comparing");
@@ -100,7 +100,7 @@ fn a_mapped_model_gives_the_same_for_any_number_of_pictures() {
         let mut engine = engine(model);
         let one = logits(&mut engine, some(1));
         for n in [1, 3, 16, 17, 32] {
-            assert_close(&logits(&mut engine, some(n)), &expected[..n * CLASSES], &format!("{n} pictures"));
+            assert_close(&logits(&mut engine, some(n)), &expected[..n * CLASSES], &format!("{n} images"));
         }
         if model.tensors["fc3.weight"].is_mapped() {
             assert_eq!(logits(&mut engine, some(1)), one, "the same way before and after a larger batch");

@@ -4,8 +4,8 @@ use alexnet::engine::cpu::Cpu;
 use alexnet::image::Preprocess;
 use alexnet::net::presets;
 use alexnet::selftest::formula::{pictures, set_parameters, uniform};
-use alexnet::weights::{self, Model, SaveOptions};
-use alexnet::{engine::Engine, image::Picture, predict::inputs};
+use alexnet::formats::{self, Model, ExportOptions};
+use alexnet::{engine::Engine, image::Image, predict::inputs};
 use anyhow::{Context, ensure};
 use tract_onnx::prelude::*;
 
@@ -29,7 +29,7 @@ fn compare(name: &str) -> anyhow::Result<()> {
     let net = presets::by_name(name)?;
     let mut engine = Cpu::new(&net, BATCH, 0)?;
     set_parameters(&mut engine, 1)?;
-    let parameters = weights::parameters(&net)?;
+    let parameters = formats::parameters(&net)?;
     let read = |(parameter, _): &(String, Vec<usize>)| Ok((parameter.clone(), engine.parameter(parameter)?.into()));
     let model = Model {
         tensors: parameters.iter().map(read).collect::<alexnet::Result<_>>()?,
@@ -46,21 +46,21 @@ fn compare(name: &str) -> anyhow::Result<()> {
     let mut ours = Vec::new();
     engine.infer(&images, &mut ours)?;
     let path = folder.path().join("m.onnx");
-    weights::save(&path, &model, SaveOptions::default())?;
+    formats::export(&path, &model, ExportOptions::default())?;
     let input = Tensor::from_shape(&[BATCH, 3, size, size], &images)?;
     let theirs = run(&path, input)?;
     told(name, "", &ours, &theirs)?;
 
     // The same with its preprocessing inside, from bytes.
     let rgb: Vec<u8> = uniform(9, 3 * size * size, 127.5).into_iter().map(|v| (v + 127.5) as u8).collect();
-    let picture = Picture { width: size, height: size, rgb };
+    let picture = Image { width: size, height: size, rgb };
     let mut given = model.preprocess.clone();
     // What the graph leaves to the caller: the crop's size is already there.
     given.resize = alexnet::image::Resize::ShortSide(size);
     let mut seen = Vec::new();
     inputs(&picture, &given, 1, &mut seen)?;
     engine.infer(&seen, &mut ours)?;
-    weights::save(&path, &model, SaveOptions { preprocess_in_graph: true, ..SaveOptions::default() })?;
+    formats::export(&path, &model, ExportOptions { preprocess_in_graph: true, ..ExportOptions::default() })?;
     let input = Tensor::from_shape(&[1, size, size, 3], &picture.rgb)?;
     told(name, " from bytes", &ours, &run(&path, input)?)
 }

@@ -68,7 +68,7 @@ PATH="$run/prometheus/usr/bin:$PATH" "$run/venv/bin/python" crates/alexnet-serve
 "$alexnet" selftest
 for isa in portable avx2; do
     if [ "$isa" = portable ] || grep -qw "$isa" /proc/cpuinfo; then
-        ALEXNET_ISA=$isa "$alexnet" selftest --net seed-text
+        ALEXNET_ISA=$isa "$alexnet" selftest --net tutorial-text
         ALEXNET_ISA=$isa "$alexnet" selftest --net caffenet --convolutions winograd
     fi
 done
@@ -108,9 +108,10 @@ cargo check -p alexnet-cli --features gpu
         // Tables as Parquet; jobs that mpirun starts; Burn on its own processor backend and on a Vulkan device in software, which Chromium
         // brings along. That NCCL is missed in one line is one of these tests.
         script: r#"
-VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json) \
-    cargo test --workspace --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/vulkan \
-    --test parquet --test mpi --test devices --test burn
+test() { cargo test -p alexnet -p alexnet-burn -p alexnet-cli --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/vulkan "$@"; }
+export VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json)
+test --test against_cpu --test burn_golden --test software_gpu --test mpi --test parquet
+test --test commands devices
 "#,
     },
     // The README's second command, last, since its closing lines tell how many tests ran.

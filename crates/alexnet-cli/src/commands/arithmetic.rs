@@ -21,6 +21,11 @@ pub(crate) enum Arithmetic {
 }
 
 impl Arithmetic {
+    /// The arithmetic of a run's settings.
+    pub(crate) fn by_name(name: &str) -> alexnet::Result<Arithmetic> {
+        Arithmetic::from_str(name, false).map_err(|why| alexnet::Error::Invalid(format!("precision {name}: {why}")))
+    }
+
     /// Whether maps are bytes, so that there is nothing but inference.
     pub(crate) fn is_of_bytes(self) -> bool {
         matches!(self, Arithmetic::Int8 | Arithmetic::Int4)

@@ -1,6 +1,6 @@
 //! `alexnet compare`: runs side by side.
 
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 use alexnet::files;
 use alexnet::report::{Ended, Run, compare};
 use serde_json::{Value, json};
@@ -24,18 +24,18 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let runs = args.runs.iter().map(|path| Run::read(path)).collect::<Result<Vec<_>, _>>()?;
     if let Some(path) = &args.out {
         let html = compare::page(&runs);
-        files::write_whole(path, |file| file.write_all(html.as_bytes()))?;
+        files::write_atomic(path, |file| file.write_all(html.as_bytes()))?;
     }
     if args.json {
-        return out::print_json(&json(&runs));
+        return output::print_json(&json(&runs));
     }
     let mut rows = vec![[vec![String::new()], compare::names(&runs)].concat()];
     rows.extend(compare::table(&runs).into_iter().map(|(name, values)| [vec![name], values].concat()));
     let mut align = vec![Align::Left];
     align.resize(runs.len() + 1, Align::Right);
-    out::print(&out::columns(&align, &rows))?;
+    output::print(&output::columns(&align, &rows))?;
     if let (Some(path), false) = (&args.out, quiet) {
-        out::print(&format!("\ncurves: {}\n", out::path(path)))?;
+        output::print(&format!("\ncurves: {}\n", output::path(path)))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `alexnet completions`: what a shell needs to complete our options.
 
-use crate::out;
+use crate::output;
 
 /// Options of `alexnet completions`.
 #[derive(clap::Args)]
@@ -12,5 +12,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, mut program: clap::Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, "alexnet", &mut script);
-    out::print_as_is(&String::from_utf8(script)?)
+    output::print_as_is(&String::from_utf8(script)?)
 }

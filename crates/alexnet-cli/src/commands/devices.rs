@@ -1,6 +1,6 @@
 //! `alexnet devices`: what can run a network on this machine.
 
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 use serde_json::json;
 
 /// Options of `alexnet devices`.
@@ -24,12 +24,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let rows: Vec<Row> = std::iter::once(cpu()).chain(others()).collect();
     if args.json {
         let json = |row: &Row| json!({ "device": row.device, "there": row.there, "about": row.about });
-        return out::print_json(&rows.iter().map(json).collect::<Vec<_>>());
+        return output::print_json(&rows.iter().map(json).collect::<Vec<_>>());
     }
     let line = |row: Row| [row.device, if row.there { "yes" } else { "no" }.into(), row.about];
     let mut lines = vec![["device", "there", ""].map(String::from)];
     lines.extend(rows.into_iter().map(line));
-    out::print(&out::table([Align::Left, Align::Left, Align::Left], &lines))
+    output::print(&output::table([Align::Left, Align::Left, Align::Left], &lines))
 }
 
 fn cpu() -> Row {

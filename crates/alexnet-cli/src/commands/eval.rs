@@ -1,14 +1,14 @@
 //! `alexnet eval`: how good a model is.
 
-use crate::{data_set, model_file, net_option, numbers, out, progress};
+use crate::{data_set, model_file, net_option, numbers, output, progress};
 
+use super::dist_args;
+use super::engine_args::{self, EngineArgs};
 use super::labels::Labels;
-use super::machine::{self, Machine};
-use super::ranks;
 use alexnet::data::{self, loader};
 use alexnet::distributed::{Communicator, Partition};
 use alexnet::eval::{self, Report};
-use alexnet::weights;
+use alexnet::formats;
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,47 +24,47 @@ pub(crate) struct Args {
     /// Network that the model file is, where it does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
     #[command(flatten)]
     labels: Labels,
-    /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
-    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops, help_heading = "Evaluation")]
+    /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops, help_heading = "Evaluation")]
     crops: usize,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch, help_heading = "Evaluation")]
     batch: usize,
     #[command(flatten, next_help_heading = "Devices")]
-    machine: Machine,
+    machine: EngineArgs,
     #[command(flatten, next_help_heading = "Devices")]
-    ranks: ranks::Ranks,
+    ranks: dist_args::DistArgs,
     /// One JSON object instead of a table
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    ranks::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
+    dist_args::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
-/// As one of several ranks, each of which looks at some of the pictures.
+/// As one of several ranks, each of which looks at some of the images.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let start = Instant::now();
     // The notes are one rank's to tell.
     let (path, net) = (&args.model, args.net.as_deref());
-    let mut model = if ranks.rank() == 0 { model_file::open_as_it_is(path, net)? } else { weights::open(path, net)? };
+    let mut model = if ranks.rank() == 0 { model_file::open_as_it_is(path, net)? } else { formats::load(path, net)? };
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
-        None => data::built_in(data::Split::Test, 0),
+        None => data::synthetic(data::Split::Test, 0),
     };
     let present = source.classes().len();
     let source = eval::for_model(source, &model.classes, order).with_context(|| path.display().to_string())?;
     model.classes = source.classes().to_vec();
     if present < model.classes.len() && !quiet {
-        out::note(&format!(
+        output::note(&format!(
             "note: images of {present} of the model's {} classes; accuracies are over these, and answers may be any class",
             model.classes.len()
         ));
@@ -73,7 +73,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let options = loader::Options {
         batch: args.batch.min(source.len()).div_ceil(args.crops),
         threads: args.machine.threads,
-        // Each picture is seen once.
+        // Each image is seen once.
         memory: Some(0),
         ..Default::default()
     };
@@ -91,13 +91,13 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         return Ok(());
     }
     for (i, why) in &report.broken {
-        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
+        output::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     let seconds = start.elapsed().as_secs_f64();
     if args.json {
-        out::print_json(&json(&report, seconds)?)?;
+        output::print_json(&json(&report, seconds)?)?;
     } else {
-        out::print(&table(&report, seconds))?;
+        output::print(&table(&report, seconds))?;
     }
     Ok(())
 }
@@ -116,23 +116,23 @@ fn table(report: &Report, seconds: f64) -> String {
     let Report { images, top1, top5, loss, crops, .. } = report;
     let crop = if *crops == 1 { "centre crop" } else { "ten crops" };
     let top5 = if report.tells_top5() { format!("top-5 {:.2} %, ", top5 * 100.0) } else { String::new() };
-    lines.push(format!("{images} pictures, {crop}: top-1 {:.2} %, {top5}loss {loss:.4}, {seconds:.1} s", top1 * 100.0));
+    lines.push(format!("{images} images, {crop}: top-1 {:.2} %, {top5}loss {loss:.4}, {seconds:.1} s", top1 * 100.0));
     if !report.broken.is_empty() {
-        lines.push(format!("{} pictures could not be read and are left out", report.broken.len()));
+        lines.push(format!("{} images could not be read and are left out", report.broken.len()));
     }
     // Of a thousand classes a small set has ten: a line each for the others would bury them.
     let shown = || report.per_class.iter().enumerate().filter(|(_, class)| class.images > 0);
-    let width = shown().map(|(_, class)| out::name(&class.class).width()).max().unwrap_or(0).max(5);
+    let width = shown().map(|(_, class)| output::name(&class.class).width()).max().unwrap_or(0).max(5);
     // Letters of East Asian scripts are two columns wide.
     let padded = |text: &str| format!("{text}{}", " ".repeat(width.saturating_sub(text.width())));
-    lines.push(format!("{}  pictures   top-1  most often mistaken for", padded("class")));
+    lines.push(format!("{}  images   top-1  most often mistaken for", padded("class")));
     for (truth, class) in shown() {
         let top1 = class.top1.map_or("-".into(), |share| format!("{:.1} %", share * 100.0));
         let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
         // The first of equals, so that equal reports read the same.
         let wrong = wrong.max_by_key(|&(answer, &n)| (n, std::cmp::Reverse(answer)));
-        let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", out::name(&report.per_class[answer].class)));
-        let line = format!("{}  {:8}  {top1:>6}  {wrong}", padded(&out::name(&class.class)), class.images);
+        let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", output::name(&report.per_class[answer].class)));
+        let line = format!("{}  {:8}  {top1:>6}  {wrong}", padded(&output::name(&class.class)), class.images);
         lines.push(line.trim_end().to_string());
     }
     match report.per_class.len() - shown().count() {

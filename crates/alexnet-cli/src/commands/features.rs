@@ -1,12 +1,12 @@
-//! `alexnet features`: what a layer makes of pictures, as a table; and what `alexnet similar` shares with it.
+//! `alexnet features`: what a layer makes of images, as a table; and what `alexnet similar` shares with it.
 
-use super::machine::Machine;
-use crate::{data_set, model_file, net_option, numbers, out, progress};
-use alexnet::data::{Source, loader};
+use super::engine_args::EngineArgs;
+use crate::{data_set, model_file, net_option, numbers, output, progress};
+use alexnet::data::{Dataset, loader};
 use alexnet::engine::Engine;
-use alexnet::features::{About, Pool, Taken, Writer, extract};
+use alexnet::features::{Pool, Provenance, Taken, Writer, extract};
+use alexnet::formats;
 use alexnet::image::Preprocess;
-use alexnet::weights;
 use anyhow::bail;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,16 +37,16 @@ pub(crate) struct Args {
     /// What becomes of each map: all of it, its mean or its largest value
     #[arg(long, value_name = "none|average|max", default_value = "none", value_parser = pool)]
     pool: Pool,
-    /// Pictures: a folder, with or without a folder per class, a .tar of the same, a .txt that names one a line, or one picture
+    /// Images: a folder, with or without a folder per class, a .tar of the same, a .txt that names one a line, or one image
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     #[arg(long, value_name = "FILE", help = OUT_HELP)]
     out: PathBuf,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON object instead of a line
     #[arg(long)]
     json: bool,
@@ -71,13 +71,13 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     for (i, why) in &broken {
-        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
+        output::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     let pictures = writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
-    let About { layer, shape, .. } = &looker.about;
+    let Provenance { layer, shape, .. } = &looker.about;
     if args.json {
-        return out::print_json(&serde_json::json!({
+        return output::print_json(&serde_json::json!({
             "out": args.out.to_string_lossy(), "pictures": pictures, "broken": broken.len(), "about": looker.about, "seconds": seconds,
         }));
     }
@@ -90,9 +90,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         (false, true) => String::new(),
         (false, false) => format!(" after {}", looker.taken.layer()),
     };
-    let (out, rate) = (out::path(&args.out), pictures as f64 / seconds);
-    out::print(&format!(
-        "{out}: {layer}{relu}, {} of each of {pictures} pictures; {seconds:.1} s, {rate:.0} pictures/s\n",
+    let (out, rate) = (output::path(&args.out), pictures as f64 / seconds);
+    output::print(&format!(
+        "{out}: {layer}{relu}, {} of each of {pictures} images; {seconds:.1} s, {rate:.0} images/s\n",
         shape.join(" x ")
     ))
 }
@@ -105,9 +105,9 @@ pub(super) struct Asked<'a> {
     pub(super) pool: Pool,
 }
 
-/// A model, ready to look at pictures.
+/// A model, ready to look at images.
 pub(super) struct Looker {
-    pub(super) about: About,
+    pub(super) about: Provenance,
     taken: Taken,
     engine: Box<dyn Engine>,
     preprocess: Preprocess,
@@ -119,7 +119,7 @@ impl Looker {
         path: &Path,
         net: Option<&str>,
         asked: Asked<'_>,
-        machine: &Machine,
+        machine: &EngineArgs,
         batch: usize,
     ) -> anyhow::Result<Looker> {
         let precision = machine.arithmetic();
@@ -128,8 +128,8 @@ impl Looker {
         }
         let mut model = model_file::open(path, net)?;
         let taken = Taken::new(&model.net, asked.layer, asked.before_relu, asked.pool)?;
-        let about = About {
-            model: weights::sha256(path)?,
+        let about = Provenance {
+            model: formats::sha256(path)?,
             net: model.net.name.clone(),
             layer: asked.layer.into(),
             before_relu: asked.before_relu,
@@ -142,15 +142,15 @@ impl Looker {
         Ok(Looker { about, taken, engine, preprocess: model.preprocess })
     }
 
-    /// Shows `row` each picture's number in the source and its features; returns those that cannot be read.
+    /// Shows `row` each image's number in the source and its features; returns those that cannot be read.
     pub(super) fn look(
         &mut self,
-        source: &Arc<dyn Source>,
+        source: &Arc<dyn Dataset>,
         batch: usize,
         threads: usize,
         row: &mut dyn FnMut(usize, &[f32]) -> alexnet::Result<()>,
     ) -> anyhow::Result<Vec<(u32, String)>> {
-        // Each picture is seen once.
+        // Each image is seen once.
         let options = loader::Options { batch: batch.min(source.len()), threads, memory: Some(0), ..Default::default() };
         let loader = loader::Loader::sequential(source.clone(), self.preprocess.clone(), false, options)?;
         Ok(extract(&mut *self.engine, &loader, &self.taken, row)?)

@@ -1,17 +1,16 @@
 //! `alexnet inspect`: what a model file is.
 
 use crate::net_option;
-use crate::out::{self, Align};
+use crate::output::{self, Align};
+use alexnet::formats::{self, Inspection};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::with_commas;
-use alexnet::weights::{self, Inspection};
 use std::path::PathBuf;
 
 /// Options of `alexnet inspect`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file: .safetensors, .pth, .onnx, .caffemodel or .pdparams
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", help = format!("Model file: {}", formats::endings()))]
     file: PathBuf,
     /// Network that it is, where the file does not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
@@ -22,8 +21,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let inspection = weights::inspect(&args.file, args.net.as_deref())?;
-    if args.json { out::print_json(&inspection) } else { out::print(&text(&inspection)) }
+    let inspection = formats::inspect(&args.file, args.net.as_deref())?;
+    if args.json { output::print_json(&inspection) } else { output::print(&text(&inspection)) }
 }
 
 fn text(inspection: &Inspection) -> String {
@@ -35,7 +34,7 @@ fn text(inspection: &Inspection) -> String {
     }
     let mut text = format!("{}, {} bytes\n", inspection.format, with_commas(inspection.bytes));
     text += &format!("sha256 {}\n\n", inspection.sha256);
-    text += &out::table([Align::Left, Align::Left, Align::Left, Align::Left], &rows);
+    text += &output::table([Align::Left, Align::Left, Align::Left, Align::Left], &rows);
     text.push('\n');
     if let (Some(net), Some(size), Some(classes)) = (&inspection.net, inspection.image_size, inspection.classes) {
         text += &format!("net: {net}, {size} x {size} pixels, ");
@@ -43,31 +42,31 @@ fn text(inspection: &Inspection) -> String {
         let more = if classes > names.len() { ", ..." } else { "" };
         text += &match classes {
             0 => "without its last layer\n".into(),
-            _ => format!("{classes} classes ({}{more})\n", out::name(&names.join(", "))),
+            _ => format!("{classes} classes ({}{more})\n", output::name(&names.join(", "))),
         };
     }
     if let Some(order) = inspection.class_order {
         text += &format!("  its classes are {}\n", order.describe());
     }
     for why in &inspection.why {
-        text += &format!("  {}\n", out::name(why));
+        text += &format!("  {}\n", output::name(why));
     }
     if let Some(question) = &inspection.question {
-        text += &format!("open: {}\n", out::name(question));
+        text += &format!("open: {}\n", output::name(question));
     }
     if let Some(trouble) = &inspection.trouble {
-        text += &format!("cannot be used: {}\n", out::name(trouble));
+        text += &format!("cannot be used: {}\n", output::name(trouble));
     }
     if let Some(preprocess) = &inspection.preprocess {
-        text += &format!("pictures: {}\n", words(preprocess));
+        text += &format!("images: {}\n", words(preprocess));
     }
     for remark in &inspection.remarks {
-        text += &format!("note: {}\n", out::name(remark));
+        text += &format!("note: {}\n", output::name(remark));
     }
     text
 }
 
-/// How a picture becomes a tensor, in a line.
+/// How an image becomes a tensor, in a line.
 fn words(preprocess: &Preprocess) -> String {
     let resize = match preprocess.resize {
         Resize::ShortSide(side) => format!("short side to {side}"),
@@ -77,7 +76,7 @@ fn words(preprocess: &Preprocess) -> String {
     let channels = if preprocess.channels == Channels::Bgr { "BGR" } else { "RGB" };
     let mean = match &preprocess.mean {
         Mean::Channel(mean) => format!("{mean:?}"),
-        Mean::Picture { size, .. } => format!("a mean picture of {size} x {size}"),
+        Mean::Image { size, .. } => format!("a mean image of {size} x {size}"),
     };
     let scale = if preprocess.scale == 1.0 { "0 to 255".into() } else { format!("times {}", preprocess.scale) };
     format!("{resize}, crop {}, {channels}, {scale}, minus {mean}, divided by {:?}", preprocess.crop, preprocess.std)

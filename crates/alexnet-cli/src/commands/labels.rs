@@ -1,12 +1,10 @@
 //! `--labels` and `--label-order`: what a model's outputs are called, and which class folders they are.
 
 use alexnet::class_match::LabelOrder;
-use alexnet::text_file;
-use alexnet::weights::Model;
-use alexnet::weights::imagenet::{self, Order};
-use anyhow::{Context, bail};
+use alexnet::formats::Model;
+use alexnet::labels;
 use clap::ValueEnum;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How a model's outputs are matched with class folders.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -42,45 +40,6 @@ impl From<Sorting> for LabelOrder {
 impl Labels {
     /// Gives a model the names of `--labels`, and returns how its outputs are matched with class folders.
     pub(crate) fn apply(&self, model: &mut Model) -> anyhow::Result<LabelOrder> {
-        apply(model, self.labels.as_deref(), self.label_order.map(LabelOrder::from))
+        Ok(labels::apply(model, self.labels.as_deref(), self.label_order.map(LabelOrder::from))?)
     }
-}
-
-/// [`Labels::apply`], for options that a run has kept.
-pub(crate) fn apply(model: &mut Model, labels: Option<&Path>, order: Option<LabelOrder>) -> anyhow::Result<LabelOrder> {
-    if let Some(labels) = labels {
-        let names = read(labels)?;
-        if names.len() != model.classes.len() {
-            bail!("--labels {}: {} names, but the model has {} outputs", labels.display(), names.len(), model.classes.len());
-        }
-        imagenet::check_names(&model.classes, &names).with_context(|| format!("--labels {}", labels.display()))?;
-        model.classes = names;
-    }
-    Ok(order.unwrap_or(if labels.is_some() { LabelOrder::Names } else { LabelOrder::Unknown }))
-}
-
-/// A file's names, or a built-in list.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<String>> {
-    match built_in(path) {
-        Some(order) => Ok(order.names()),
-        None => {
-            let text = text_file::read(path)?;
-            imagenet::read_labels(&text).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
-        }
-    }
-}
-
-/// The list that a word stands for.
-fn built_in(path: &Path) -> Option<Order> {
-    match path.to_str() {
-        Some("imagenet") => Some(Order::Sorted),
-        Some("devkit") => Some(Order::Devkit),
-        _ => None,
-    }
-}
-
-/// The same labels from any folder, so that a run can be resumed from another one.
-pub(crate) fn absolute(labels: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
-    let absolute = |path: &Path| if built_in(path).is_some() { Ok(path.to_path_buf()) } else { std::path::absolute(path) };
-    Ok(labels.map(absolute).transpose()?)
 }

@@ -1,8 +1,8 @@
-//! `alexnet lpips`: how different pictures look.
+//! `alexnet lpips`: how different images look.
 
-use crate::{data_set, model_file, net_option, numbers, out};
-use alexnet::image::{Picture, Resize, decode};
-use alexnet::lpips::{Distance, Heads, Lpips, Trunk};
+use crate::{data_set, model_file, net_option, numbers, output};
+use alexnet::image::{Image, Resize, decode};
+use alexnet::lpips::{Backbone, Distance, Heads, Lpips};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 /// Options of `alexnet lpips`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A picture, or a folder of pictures
+    /// An image, or a folder of images
     a: PathBuf,
-    /// Another picture of the same size, or a folder of pictures of the same names (endings aside)
+    /// Another image of the same size, or a folder of images of the same names (endings aside)
     b: PathBuf,
     /// torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth; its `features` alone, or the state of an `lpips.LPIPS`
     #[arg(long, value_name = "FILE")]
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Linear heads, alex.pth of the Python package `lpips` [default: every channel counts alike, its `lpips=False`]
     #[arg(long, value_name = "FILE")]
     linear: Option<PathBuf>,
-    /// First bring the pictures to N x N pixels (short side, then the middle), which the Python package does not do
+    /// First bring the images to N x N pixels (short side, then the middle), which the Python package does not do
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(31..=4096))]
     size: Option<usize>,
     /// Number of threads; it never changes a result [default: one a core]
@@ -40,28 +40,28 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let trunk = match model_file::open_as_it_is(&args.model, args.net.as_deref()) {
         Ok(model) => {
             model_file::finite(&args.model, &model)?;
-            Trunk::of(&model)?
+            Backbone::of(&model)?
         }
         // What is no whole model may be enough.
-        Err(why) => Trunk::read(&args.model).ok().flatten().ok_or(why)?,
+        Err(why) => Backbone::read(&args.model).ok().flatten().ok_or(why)?,
     };
     let mut lpips = Lpips::new(&trunk, heads, args.threads)?;
     if args.linear.is_none() && !quiet {
-        out::note("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
+        output::note("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
     }
     let (all, mut results, mut errors) = (pairs.len(), Vec::new(), Vec::new());
     for pair in pairs {
         match compare(&mut lpips, &pair, args.size) {
             Ok(found) => {
                 if !args.json {
-                    out::print(&format!("{:.6}  {}\n", found.distance, out::name(&pair.name)))?;
+                    output::print(&format!("{:.6}  {}\n", found.distance, output::name(&pair.name)))?;
                 }
                 results.push((pair.name, found));
             }
-            // One bad picture does not cost the distances of all others.
+            // One bad image does not cost the distances of all others.
             Err(why) => {
                 let message = format!("{why:#}");
-                out::note(&format!("error: {message}"));
+                output::note(&format!("error: {message}"));
                 errors.push(serde_json::json!({ "name": pair.name, "error": message }));
             }
         }
@@ -69,12 +69,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mean = results.iter().map(|(_, found)| found.distance).sum::<f64>() / results.len() as f64;
     if args.json {
         let pair = |(name, found): &(String, Distance)| serde_json::json!({ "name": name, "distance": found.distance, "layers": found.layers });
-        out::print_json(&serde_json::json!({
+        output::print_json(&serde_json::json!({
             "version": "0.1", "linear": args.linear.is_some(), "pairs": results.iter().map(pair).collect::<Vec<_>>(), "mean": mean,
             "errors": errors,
         }))?;
     } else if results.len() > 1 {
-        out::print(&format!("{mean:.6}  mean of {}\n", results.len()))?;
+        output::print(&format!("{mean:.6}  mean of {}\n", results.len()))?;
     }
     if !errors.is_empty() {
         bail!("{} of {all} pairs could not be compared", errors.len());
@@ -82,9 +82,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the pictures of a pair, brought to `size` if that is asked for.
+/// Compares the images of a pair, brought to `size` if that is asked for.
 fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Result<Distance> {
-    let read = |path: &Path| -> anyhow::Result<Picture> {
+    let read = |path: &Path| -> anyhow::Result<Image> {
         let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
         let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
         Ok(match size {
@@ -129,12 +129,12 @@ fn pairs(a: &Path, b: &Path, quiet: bool) -> anyhow::Result<Vec<Pair>> {
             for path in [a, b] {
                 path.metadata().with_context(|| path.display().to_string())?;
             }
-            bail!("{} and {}: give two pictures or two folders", a.display(), b.display())
+            bail!("{} and {}: give two images or two folders", a.display(), b.display())
         }
     }
 }
 
-/// The pictures of a folder by their names without endings.
+/// The images of a folder by their names without endings.
 fn by_stem(folder: &Path, quiet: bool) -> anyhow::Result<BTreeMap<String, String>> {
     let source = data_set::open_any(folder, quiet)?.source;
     let mut found = BTreeMap::new();

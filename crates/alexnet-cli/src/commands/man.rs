@@ -1,6 +1,6 @@
 //! `alexnet man`: manual pages, made from the same words as `--help`.
 
-use crate::out;
+use crate::output;
 use anyhow::Context;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, mut program: clap::Command) -> anyhow::Result<()> {
     // Names and usage lines of subcommands are complete only once built.
     program.build();
-    let Some(folder) = &args.out else { return out::print_as_is(&String::from_utf8(page(&program)?)?) };
+    let Some(folder) = &args.out else { return output::print_as_is(&String::from_utf8(page(&program)?)?) };
     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot make this folder", folder.display()))?;
     write(folder, "alexnet", &program)
 }
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args, mut program: clap::Command) -> anyhow::Result<()>
 /// Writes the page of a command, and those of its subcommands.
 fn write(folder: &Path, name: &str, command: &clap::Command) -> anyhow::Result<()> {
     let page = page(&command.clone().name(name.to_string()))?;
-    alexnet::files::write_whole(folder.join(format!("{name}.1")), |file| file.write_all(&page))?;
+    alexnet::files::write_atomic(folder.join(format!("{name}.1")), |file| file.write_all(&page))?;
     for inner in command.get_subcommands().filter(|c| c.get_name() != "help") {
         write(folder, &format!("{name}-{}", inner.get_name()), inner)?;
     }

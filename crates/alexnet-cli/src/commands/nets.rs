@@ -1,7 +1,7 @@
 //! `alexnet nets`: the presets.
 
 use super::summary::NetJson;
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 use alexnet::net::presets::ALL;
 use alexnet::net::{Net, Op, with_commas};
 
@@ -16,7 +16,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         let nets = ALL.iter().map(|p| NetJson::of(&(p.build)())).collect::<anyhow::Result<Vec<_>>>()?;
-        return out::print_json(&nets);
+        return output::print_json(&nets);
     }
     let mut rows = vec![["net", "input", "maps", "parameters", "MACs", ""].map(String::from)];
     for preset in ALL {
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ]);
     }
     use Align::{Left, Right};
-    out::print(&out::table([Left, Right, Left, Right, Right, Left], &rows))
+    output::print(&output::table([Left, Right, Left, Right, Right, Left], &rows))
 }
 
 /// The sizes of the maps up to the first linear layer, each once where it stays: `55-27-13-6`.

@@ -2,7 +2,7 @@
 
 use super::bench::{Mode, Work};
 use crate::numbers;
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 use alexnet::distributed::cost_model::{self, Cluster, Device, Prediction, Strategy};
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::init;
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Processes on each device, which share it evenly; each is a rank
     #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     ranks_per_device: u32,
-    /// Milliseconds of a device that reading a picture takes, as `alexnet bench data` tells; 0 where others do it
+    /// Milliseconds of a device that reading an image takes, as `alexnet bench data` tells; 0 where others do it
     #[arg(long, value_name = "MS", default_value = "0", value_parser = numbers::amount)]
     loading: f64,
     /// Gigabytes a second that a device has from its memory, less where devices share one [default: measured, or of the sheet]
@@ -43,10 +43,10 @@ pub(crate) struct Args {
     /// Microseconds that a message takes besides
     #[arg(long, value_name = "US", default_value = "5", value_parser = numbers::amount)]
     latency: f64,
-    /// Pictures in a step, all devices together
+    /// Images in a step, all devices together
     #[arg(long, value_name = "B", default_value = "32768", value_parser = numbers::count)]
     batch: usize,
-    /// Passes over the pictures
+    /// Passes over the images
     #[arg(long, value_name = "E", default_value = "100", value_parser = numbers::count)]
     epochs: usize,
     /// Images in a pass; the default is ImageNet's number
@@ -61,9 +61,9 @@ pub(crate) struct Args {
 const SUSTAINED: f64 = 0.5;
 
 /// Name, single-precision operations a second, bytes of memory a second, and what is meant.
-type Sheet = (&'static str, f64, f64, &'static str);
+type ContactSheet = (&'static str, f64, f64, &'static str);
 
-const SHEETS: [Sheet; 6] = [
+const SHEETS: [ContactSheet; 6] = [
     ("skylake", 3.2e12, 128e9, "Xeon Platinum 8160, one socket: 24 cores x 2.1 GHz x 64 operations; six channels DDR4-2666"),
     ("knl", 6.1e12, 400e9, "Xeon Phi 7250: 68 cores x 1.4 GHz x 64 operations; MCDRAM"),
     ("p100", 10.6e12, 732e9, "Tesla P100 SXM2"),
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             json!({ "way": name(way.way), "seconds_per_step": way.seconds, "computing_seconds": way.computing,
                 "copying_seconds": way.copying, "bytes_per_step": way.bytes, "efficiency": way.efficiency, "hours": hours(way) })
         };
-        return out::print_json(&json!({
+        return output::print_json(&json!({
             "net": net.name, "machines": args.machines, "devices": args.devices, "ranks_per_device": args.ranks_per_device, "batch": args.batch, "epochs": args.epochs, "steps": steps,
             "device": { "flops": flops, "memory_bytes_per_second": memory, "about": about },
             "ways": ways.iter().map(way).collect::<Vec<_>>(),
@@ -125,8 +125,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ]
     }));
     use Align::{Left, Right};
-    out::print(&format!(
-        "{}, {} x {} devices at {} Gbit/s, batch {}, {} epochs of {} pictures: a prediction, see docs/guide/plan.md\ndevice: {about}\n\n{}",
+    output::print(&format!(
+        "{}, {} x {} devices at {} Gbit/s, batch {}, {} epochs of {} images: a prediction, see docs/guide/plan.md\ndevice: {about}\n\n{}",
         net.name,
         args.machines,
         args.devices,
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         with_commas(args.batch as u64),
         args.epochs,
         with_commas(args.pictures as u64),
-        out::table([Left, Right, Right, Right, Right, Right, Right], &rows)
+        output::table([Left, Right, Right, Right, Right, Right, Right], &rows)
     ))
 }
 
@@ -146,7 +146,7 @@ fn name(way: Strategy) -> &'static str {
     }
 }
 
-/// Pictures in a measured step.
+/// Images in a measured step.
 const MEASURED: usize = 32;
 
 /// Operations a second that this processor sustains, the best of three steps of training; bytes a second that it reads from memory; and what is
@@ -162,7 +162,7 @@ fn measured(net: &Net) -> anyhow::Result<(f64, f64, String)> {
     let operations = 2.0 * MEASURED as f64 * (3 * net.totals()?.macs - first) as f64;
     let (flops, memory) = (operations / best, engine.limits().read);
     let about = format!(
-        "this processor, {} threads: {MEASURED} pictures in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
+        "this processor, {} threads: {MEASURED} images in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
         engine.threads(),
         best * 1e3,
         flops / 1e9,

@@ -1,11 +1,11 @@
-//! `alexnet predict`: what a model sees in pictures.
+//! `alexnet predict`: what a model sees in images.
 
-use super::machine::{self, Machine};
-use crate::{image_files, model_file, net_option, numbers, out};
-use alexnet::image::{Picture, decode};
-use alexnet::predict::{Guess, predict};
-use alexnet::weights::imagenet::with_word;
-use anyhow::bail;
+use super::engine_args::{self, EngineArgs};
+use crate::{image_files, model_file, net_option, numbers, output};
+use alexnet::formats::imagenet::with_word;
+use alexnet::image::{Image, decode};
+use alexnet::{Classifier, Prediction};
+use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 
 /// Options of `alexnet predict`.
@@ -18,31 +18,32 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
     /// Images, or folders of images (at any depth)
-    #[arg(required = true, value_name = "PICTURE")]
+    #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
-    /// Crops of each picture: 1 (the centre) or 10 (the paper's, softmax averaged)
-    #[arg(long, value_name = "1|10", default_value = "1", value_parser = machine::crops)]
+    /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
+    #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
     crops: usize,
-    /// Answers for each picture, the most probable first
+    /// Answers for each image, the most probable first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = numbers::count)]
     top: usize,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON array instead of lines
     #[arg(long)]
     json: bool,
 }
 
-/// Pictures that are decoded and go through the network together.
+/// Images that are decoded and go through the network together.
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let files = image_files::expand(&args.pictures)?;
     let mut model = model_file::open(&args.model, args.net.as_deref())?;
-    // A picture gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
-    // convolutions' weights for Winograd even for one picture costs 15 ms.
+    // An image gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
+    // convolutions' weights for Winograd even for one image costs 15 ms.
     let batch = files.len().min(TOGETHER) * args.crops;
-    let mut engine = args.machine.steady_engine_of(&mut model, batch)?;
+    let engine = args.machine.steady_engine_of(&mut model, batch)?;
+    let mut classifier = Classifier::with_engine(model, engine).with_crops(args.crops, TOGETHER)?;
     let (mut results, mut failed) = (Vec::new(), 0);
     for paths in files.chunks(TOGETHER) {
         let (mut read, mut pictures) = (Vec::new(), Vec::new());
@@ -54,50 +55,48 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 Err(why) => {
                     failed += 1;
-                    out::note(&format!("error: {}: {why}", path.display()));
+                    output::note(&format!("error: {}: {why}", path.display()));
                 }
             }
         }
-        let answers = predict(&mut *engine, &pictures, &model.preprocess, args.crops, args.top)?;
-        if answers.iter().flatten().any(|guess| guess.probability.is_nan()) {
-            bail!("{}: its answers are no numbers: they grow beyond all bounds on the way", args.model.display());
-        }
-        for (path, guesses) in read.into_iter().zip(answers) {
+        let answers = classifier.predict_batch(&pictures).with_context(|| args.model.display().to_string())?;
+        for (path, answer) in read.into_iter().zip(answers) {
+            let top = answer.top(args.top);
             if args.json {
-                results.push(json(path, args.crops, &guesses, &model.classes));
+                results.push(json(path, args.crops, &top));
             } else {
-                let label = |g: &Guess| with_word(&model.classes[g.index]);
-                let answers = guesses.iter().map(|g| format!("{} {:.1} %", out::name(&label(g)), g.probability * 100.0));
-                out::print(&format!("{}: {}\n", out::path(path), answers.collect::<Vec<_>>().join(", ")))?;
+                let word = |p: &Prediction| format!("{} {:.1} %", output::name(&with_word(&p.label)), p.probability * 100.0);
+                let words: Vec<_> = top.iter().map(word).collect();
+                output::print(&format!("{}: {}\n", output::path(path), words.join(", ")))?;
             }
         }
     }
     if args.json {
-        out::print_json(&results)?;
+        output::print_json(&results)?;
     }
     if failed > 0 {
-        bail!("{failed} of {} pictures could not be read", files.len());
+        bail!("{failed} of {} images could not be read", files.len());
     }
     Ok(())
 }
 
-/// Decodes pictures side by side.
-fn decode_all(paths: &[PathBuf]) -> Vec<Result<Picture, String>> {
+/// Decodes images side by side.
+fn decode_all(paths: &[PathBuf]) -> Vec<Result<Image, String>> {
     let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
     std::thread::scope(|scope| {
         // Where the system starts no more threads, the image is decoded here.
         let start = |path| std::thread::Builder::new().spawn_scoped(scope, move || one(path)).map_err(|_| one(path));
         let threads: Vec<_> = paths.iter().map(|path| start(path)).collect();
-        let broken = |_| Err("the program failed on it; please report this picture".to_string());
+        let broken = |_| Err("the program failed on it; please report this image".to_string());
         threads.into_iter().map(|thread| thread.map_or_else(|done| done, |thread| thread.join().unwrap_or_else(broken))).collect()
     })
 }
 
-fn json(path: &Path, crops: usize, guesses: &[Guess], classes: &[String]) -> serde_json::Value {
-    let guess = |g: &Guess| serde_json::json!({ "index": g.index, "label": classes[g.index], "probability": g.probability });
+fn json(path: &Path, crops: usize, top: &[Prediction]) -> serde_json::Value {
+    let one = |p: &Prediction| serde_json::json!({ "index": p.index, "label": p.label, "probability": p.probability });
     serde_json::json!({
         "path": path.to_string_lossy(),
         "crops": crops,
-        "top": guesses.iter().map(guess).collect::<Vec<_>>(),
+        "top": top.iter().map(one).collect::<Vec<_>>(),
     })
 }

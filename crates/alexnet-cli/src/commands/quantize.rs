@@ -1,11 +1,11 @@
 //! `alexnet quantize`: a model that can run in int8 and int4.
 
-use crate::{data_set, model_file, numbers, out};
+use crate::{data_set, model_file, numbers, output};
 
 use alexnet::data::{self, loader};
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::{Cpu, Precision};
-use alexnet::{quantize, weights};
+use alexnet::{formats, quantize};
 use anyhow::bail;
 use std::path::PathBuf;
 
@@ -15,10 +15,10 @@ pub(crate) struct Args {
     /// Model file, such as RUN/best.safetensors
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// Pictures like those that the model will see; labels are not needed to be right [default: the built-in set's]
+    /// Images like those that the model will see; labels are not needed to be right [default: the built-in set's]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Pictures to look at, spread over all
+    /// Images to look at, spread over all
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = numbers::count)]
     pictures: usize,
     /// File to write [default: FILE with the ending .int8.safetensors]
@@ -34,11 +34,11 @@ pub(crate) struct Args {
 
 /// What a model runs in when its ranges are known.
 const KINDS: [Precision; 2] = [Precision::Int8, Precision::Int4];
-/// Pictures at a time.
+/// Images at a time.
 const BATCH: usize = 32;
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = weights::read(&args.model)?;
+    let mut model = formats::read(&args.model)?;
     model_file::finite(&args.model, &model)?;
     let out = args.out.clone().unwrap_or_else(|| args.model.with_extension("int8.safetensors"));
     if out == args.model {
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Train, data::Demand::WithImages, quiet)?.source,
-        None => data::built_in(data::Split::Train, 0),
+        None => data::synthetic(data::Split::Train, 0),
     };
     // As many of each class, whatever their order.
     let share = args.pictures as f64 / source.len().max(1) as f64;
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     model.load_into(&mut engine)?;
     let ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
     model.ranges = ranges.clone();
-    weights::write(&out, &model)?;
+    formats::write(&out, &model)?;
 
     // How often both have the same answer.
     let (mut seen, mut same) = (0, [0; KINDS.len()]);
@@ -89,9 +89,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.json {
         let share: serde_json::Map<_, _> =
             KINDS.iter().zip(share).map(|(kind, share)| (kind.to_string(), share.into())).collect();
-        return out::print_json(&serde_json::json!({ "out": out, "pictures": seen, "same_answer": share }));
+        return output::print_json(&serde_json::json!({ "out": out, "pictures": seen, "same_answer": share }));
     }
     let [int8, int4] = share.map(|share| format!("{:.1} %", 100.0 * share));
-    out::say(&format!("{}: of {seen} pictures {int8} have the same answer in int8 as in f32, {int4} in int4", out.display()));
+    output::say(&format!("{}: of {seen} images {int8} have the same answer in int8 as in f32, {int4} in int4", out.display()));
     Ok(())
 }

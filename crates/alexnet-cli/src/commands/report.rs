@@ -1,14 +1,13 @@
 //! `alexnet report`: a run's report, made again.
 
 use super::arithmetic::Arithmetic;
-use super::machine::Machine;
-use super::train;
-use crate::{data_set, numbers, out, progress};
-use alexnet::data::{self, Source, loader};
+use super::engine_args::EngineArgs;
+use crate::{data_set, numbers, output, progress};
+use alexnet::data::{self, Dataset, loader};
 use alexnet::eval::{self, Report};
+use alexnet::formats::{self, Model};
 use alexnet::report::{Evaluated, Filters, Page, REPORT, Run, newest_model};
 use alexnet::train::config::Config;
-use alexnet::weights::{self, Model};
 use alexnet::{engine, files};
 use anyhow::Context;
 use clap::ValueEnum;
@@ -22,17 +21,17 @@ pub(crate) struct Args {
     /// Folder of a run
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Pictures to evaluate its best model on [default: the run's validation pictures]
+    /// Images to evaluate its best model on [default: the run's validation images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// File to write [default: RUN/report.html]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON object: where the report is, and what the evaluation found
     #[arg(long)]
     json: bool,
@@ -43,7 +42,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let config = Config::read(&args.run.join("config.toml"))?;
     let out = args.out.clone().unwrap_or_else(|| args.run.join(REPORT));
     let path = newest_model(&args.run);
-    let model = path.as_deref().map(weights::read).transpose()?;
+    let model = path.as_deref().map(formats::read).transpose()?;
     let net = match &model {
         Some(model) => model.net.clone(),
         None => config.recipe.prepare(config.net()?),
@@ -65,33 +64,36 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         live: false,
     };
     let html = page.html();
-    files::write_whole(&out, |file| file.write_all(html.as_bytes()))?;
+    files::write_atomic(&out, |file| file.write_all(html.as_bytes()))?;
     if args.json {
         let report = found.as_ref().map(|found| &found.report);
-        out::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.done(), "evaluation": report }))?;
+        output::print_json(&json!({ "report": out, "bytes": html.len(), "epochs": run.done(), "evaluation": report }))?;
     } else if !quiet {
-        let title =
-            found.as_ref().map_or("no model or no validation pictures yet".to_string(), |Found { of, report, .. }| {
-                format!("{of}: {} pictures, top-1 {:.2} %", report.images, report.top1 * 100.0)
-            });
-        out::print(&format!("{}\n{}\n", out::name(&title), out::path(&out)))?;
+        let title = found.as_ref().map_or("no model or no validation images yet".to_string(), |Found { of, report, .. }| {
+            format!("{of}: {} images, top-1 {:.2} %", report.images, report.top1 * 100.0)
+        });
+        output::print(&format!("{}\n{}\n", output::name(&title), output::path(&out)))?;
     }
     Ok(())
 }
 
 /// An evaluation.
 struct Found {
-    /// Which model, and on which pictures if they are not the run's own.
+    /// Which model, and on which images if they are not the run's own.
     of: String,
     report: Report,
-    source: Arc<dyn Source>,
+    source: Arc<dyn Dataset>,
 }
 
-/// What the model says of the pictures, if there are any.
+/// What the model says of the images, if there are any.
 fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: bool) -> anyhow::Result<Option<Found>> {
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
-        None => train::pictures(&mut config.clone(), false, quiet).context("the run's pictures (--data names others)")?.1,
+        None => {
+            alexnet::train::data_sets(&mut config.clone(), false, &mut data_set::Notes { quiet })
+                .context("the run's images (--data names others)")?
+                .1
+        }
     };
     if source.is_empty() {
         return Ok(None);
@@ -100,11 +102,11 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
     // The run may have learned on a device in an arithmetic that the processor does not have.
     let of_run = Arithmetic::from_str(&config.precision, false).ok();
     let precision = args.machine.precision.or(of_run.filter(|kind| !args.machine.is_cpu() || kind.on_processor().is_ok()));
-    let machine = Machine { precision, ..args.machine.clone() };
+    let machine = EngineArgs { precision, ..args.machine.clone() };
     let options = loader::Options {
         batch: args.batch.min(source.len()),
         threads: args.machine.threads,
-        // Each picture is seen once.
+        // Each image is seen once.
         memory: Some(0),
         ..Default::default()
     };

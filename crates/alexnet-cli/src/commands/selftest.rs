@@ -1,7 +1,7 @@
 //! `alexnet selftest`: this machine's engines against PyTorch's figures.
 
 use super::arithmetic::Arithmetic;
-use super::machine::Machine;
+use super::engine_args::EngineArgs;
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::presets;
 use alexnet::selftest::{self, Bounds, Case, Report, compare, golden};
@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 
 use crate::net_option::names;
 use crate::numbers;
-use crate::out;
+use crate::output;
 
 const NAME: &str = concat!("alexnet ", env!("CARGO_PKG_VERSION"));
 
@@ -19,16 +19,16 @@ pub(crate) struct Args {
     /// Only this network [default: all that have reference values]
     #[arg(long, value_name = "NAME", value_parser = names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Seed of weights and pictures [default: 1]
+    /// Seed of weights and images [default: 1]
     #[arg(long, value_name = "N", value_parser = numbers::seed)]
     seed: Option<u64>,
-    /// Number of pictures [default: 2]
+    /// Number of images [default: 2]
     #[arg(long, value_name = "N", value_parser = numbers::batch)]
     batch: Option<usize>,
     /// Number of classes [default: 1000]
     #[arg(long, value_name = "N", value_parser = numbers::count)]
     classes: Option<usize>,
-    /// Rows and columns of the pictures [default: the net's own]
+    /// Rows and columns of the images [default: the net's own]
     #[arg(long, value_name = "N", value_parser = numbers::pixels)]
     image_size: Option<usize>,
     /// Algorithms of the convolutions; others than direct, and other devices, are also compared with direct ones on the processor,
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = ["direct", "winograd", "fastest"])]
     convolutions: Option<String>,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// Print what was computed as JSON: an object for one network, else an array
     #[arg(long)]
     json: bool,
@@ -87,8 +87,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         reports.push(report);
     }
     match (args.json, args.net.is_some(), reports.as_slice()) {
-        (true, true, [report]) => out::print(&(serde_json::to_string_pretty(report)? + "\n"))?,
-        (true, ..) => out::print(&(serde_json::to_string_pretty(&reports)? + "\n"))?,
+        (true, true, [report]) => output::print(&(serde_json::to_string_pretty(report)? + "\n"))?,
+        (true, ..) => output::print(&(serde_json::to_string_pretty(&reports)? + "\n"))?,
         _ => {}
     }
     if wrong > 0 {
@@ -131,15 +131,15 @@ fn reference<'a>(report: &Report, references: &'a [Report]) -> Option<&'a Report
 fn print(report: &Report, reference: Option<&Report>, bounds: &Bounds, twin: &str) -> bool {
     let name = format!("{} {}x{}{twin}", report.net, report.input_size, report.input_size);
     let Some(reference) = reference else {
-        out::say(&format!("{name:38} losses {:.5?}; no reference values are kept for this case", report.losses));
+        output::say(&format!("{name:38} losses {:.5?}; no reference values are kept for this case", report.losses));
         return true;
     };
     let deviations = compare(report, reference, bounds);
     let worst = deviations.iter().map(|d| d.ratio).fold(0.0, f64::max);
     let verdict = if worst <= 1.0 { "equal" } else { "DIFFERENT" };
-    out::say(&format!("{name:38} {verdict}: {} quantities, the farthest at {worst:.3} of what is allowed", deviations.len()));
+    output::say(&format!("{name:38} {verdict}: {} quantities, the farthest at {worst:.3} of what is allowed", deviations.len()));
     for deviation in deviations.iter().filter(|d| d.ratio > 1.0) {
-        out::say(&format!("    {} is off by {:.1} times what is allowed", deviation.what, deviation.ratio));
+        output::say(&format!("    {} is off by {:.1} times what is allowed", deviation.what, deviation.ratio));
     }
     worst <= 1.0
 }

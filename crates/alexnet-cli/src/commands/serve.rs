@@ -1,7 +1,7 @@
 //! `alexnet serve`: a model over HTTP.
 
-use super::machine::Machine;
-use crate::{net_option, numbers, out};
+use super::engine_args::EngineArgs;
+use crate::{net_option, numbers, output};
 use alexnet_serve::{Batching, Engines, IndexFile, Limits, ModelFile, Server, Settings};
 use anyhow::{Context, bail};
 use std::io::Read;
@@ -22,11 +22,11 @@ pub(crate) struct Args {
     /// Model file, several times for several models; NAME is what requests call it [default: the file's name]
     #[arg(long = "model", value_name = "[NAME=]FILE", required = true, help_heading = "Models")]
     models: Vec<String>,
-    /// Features of pictures that a model knows, of `alexnet features` with the same model, to show the nearest of them
+    /// Features of images that a model knows, of `alexnet features` with the same model, to show the nearest of them
     #[arg(long = "index", value_name = "[NAME=]FILE", help_heading = "Models")]
     indices: Vec<String>,
-    /// The pictures that an index was made of, to show them; else there are their names alone
-    #[arg(long = "pictures", value_name = "[NAME=]PATH", requires = "indices", help_heading = "Models")]
+    /// The images that an index was made of, to show them; else there are their names alone
+    #[arg(long = "images", alias = "pictures", value_name = "[NAME=]PATH", requires = "indices", help_heading = "Models")]
     pictures: Vec<String>,
     /// Network that the model files are, where they do not tell
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Models")]
@@ -38,11 +38,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 8080, help_heading = "Address")]
     port: u16,
     #[command(flatten, next_help_heading = "Devices")]
-    machine: Machine,
-    /// Most pictures (or crops) that go through the network together
+    machine: EngineArgs,
+    /// Most images (or crops) that go through the network together
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = numbers::batch, help_heading = "Batches")]
     max_batch: usize,
-    /// How long a picture waits for others that are on their way, in microseconds
+    /// How long an image waits for others that are on their way, in microseconds
     #[arg(long, value_name = "US", default_value_t = 1000, value_parser = numbers::microseconds, help_heading = "Batches")]
     max_delay_us: u64,
     /// Requests in hand; more are answered 503
@@ -112,8 +112,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         model.index = Some(IndexFile { table, pictures: None });
     }
     for text in &args.pictures {
-        let (model, path) = of_model(&mut models, "pictures", text)?;
-        let Some(index) = &mut model.index else { bail!("--pictures {text}: the model {} has no --index", model.name) };
+        let (model, path) = of_model(&mut models, "images", text)?;
+        let Some(index) = &mut model.index else { bail!("--images {text}: the model {} has no --index", model.name) };
         index.pictures = Some(path);
     }
     let settings = Settings {
@@ -132,15 +132,17 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let server = Server::start(settings)?;
     let address = server.address();
     if args.json {
-        out::print_json(&serde_json::json!({ "address": format!("http://{address}"), "port": address.port(), "models": names }))?;
+        output::print_json(
+            &serde_json::json!({ "address": format!("http://{address}"), "port": address.port(), "models": names }),
+        )?;
     } else if !quiet {
-        out::say(&format!("{} at http://{address} until Ctrl-C", names.join(", ")));
+        output::say(&format!("{} at http://{address} until Ctrl-C", names.join(", ")));
     }
     Ok(server.run()?)
 }
 
 /// What runs the models.
-fn engines(machine: &Machine) -> Engines {
+fn engines(machine: &EngineArgs) -> Engines {
     let machine = machine.clone();
     Arc::new(move |model, batch| machine.steady_engine_of(model, batch).map_err(|e| alexnet::Error::Invalid(format!("{e:#}"))))
 }

@@ -1,11 +1,11 @@
-//! `alexnet similar`: the pictures of an index that are nearest to others.
+//! `alexnet similar`: the images of an index that are nearest to others.
 
+use super::engine_args::EngineArgs;
 use super::features::{Asked, Looker};
-use super::machine::Machine;
-use crate::{image_files, net_option, numbers, out};
+use crate::{image_files, net_option, numbers, output};
 use alexnet::data;
 use alexnet::draw::Format;
-use alexnet::draw::sheet::thumbnail;
+use alexnet::draw::contact_sheet::thumbnail;
 use alexnet::features::{self, Near, Pictures, SheetRow, Table, nearest};
 use anyhow::bail;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Options of `alexnet similar`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Features of the pictures to choose from, .npy or .safetensors of `alexnet features`
+    /// Features of the images to choose from, .npy or .safetensors of `alexnet features`
     #[arg(long, value_name = "FILE")]
     index: PathBuf,
     /// Model file that the index was made with
@@ -23,25 +23,25 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
     /// Images, or folders of images (at any depth)
-    #[arg(required = true, value_name = "PICTURE")]
+    #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
-    /// Answers for each picture, the nearest first
+    /// Answers for each image, the nearest first
     #[arg(long, value_name = "K", default_value_t = 6, value_parser = numbers::count)]
     top: usize,
     /// Drawing to write, .png or .svg: each image with its nearest, their names and distances; needs --data
     #[arg(long, value_name = "FILE", requires = "data")]
     sheet: Option<PathBuf>,
-    /// The pictures that the index was made of, to show them on the sheet
+    /// The images that the index was made of, to show them on the sheet
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON array instead of lines
     #[arg(long)]
     json: bool,
 }
 
-/// Pictures that go through the network together.
+/// Images that go through the network together.
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let about = &table.about;
     let asked = Asked { layer: &about.layer, before_relu: about.before_relu, pool: about.pool };
     // Told before anything of the index is believed of another model.
-    let found = alexnet::weights::sha256(&args.model)?;
+    let found = alexnet::formats::sha256(&args.model)?;
     if found != about.model {
         let (index, model) = (args.index.display(), args.model.display());
         bail!(
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Ok(())
     })?;
     for (i, why) in &broken {
-        out::note(&format!("error: {}: {why}", queries.name(*i as usize)));
+        output::note(&format!("error: {}: {why}", queries.name(*i as usize)));
     }
     if let (Some(sheet), Some(data)) = (&args.sheet, &args.data)
         && !answers.is_empty()
@@ -84,16 +84,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.json {
         let near = |near: &Near| serde_json::json!({ "name": table.names[near.row], "label": table.labels[near.row], "distance": near.distance });
         let one = |(i, answer): &(usize, Vec<Near>)| serde_json::json!({ "path": queries.name(*i), "nearest": answer.iter().map(near).collect::<Vec<_>>() });
-        out::print_json(&answers.iter().map(one).collect::<Vec<_>>())?;
+        output::print_json(&answers.iter().map(one).collect::<Vec<_>>())?;
     } else {
         for (i, answer) in &answers {
-            let lines: String =
-                answer.iter().map(|near| format!("  {:>10.4}  {}\n", near.distance, out::name(&table.names[near.row]))).collect();
-            out::print(&format!("{}\n{lines}", out::name(queries.name(*i))))?;
+            let lines: String = answer
+                .iter()
+                .map(|near| format!("  {:>10.4}  {}\n", near.distance, output::name(&table.names[near.row])))
+                .collect();
+            output::print(&format!("{}\n{lines}", output::name(queries.name(*i))))?;
         }
     }
     if !broken.is_empty() {
-        bail!("{} of {} pictures could not be read", broken.len(), queries.len());
+        bail!("{} of {} images could not be read", broken.len(), queries.len());
     }
     Ok(())
 }
@@ -102,11 +104,11 @@ fn short(sum: &str) -> String {
     sum.chars().take(12).collect()
 }
 
-/// Draws the sheet from the pictures themselves.
+/// Draws the sheet from the images themselves.
 fn draw(
     sheet: &std::path::Path,
     data: &std::path::Path,
-    queries: &dyn data::Source,
+    queries: &dyn data::Dataset,
     table: &Table,
     answers: &[(usize, Vec<Near>)],
 ) -> anyhow::Result<()> {

@@ -2,10 +2,10 @@
 
 use crate::net_option::NetOption;
 use crate::numbers;
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 use alexnet::net::presets::{ALL, Preset};
 use alexnet::net::towers::{Crossing, TowerLayer};
-use alexnet::net::{Net, Op, Shape, drawing, with_commas};
+use alexnet::net::{Net, Op, Shape, diagram, with_commas};
 use serde::Serialize;
 
 use std::path::PathBuf;
@@ -32,18 +32,18 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let net = args.net.net(args.classes)?;
     if let Some(path) = &args.svg {
-        let svg = drawing::svg(&net)?;
+        let svg = diagram::svg(&net)?;
         if path.as_os_str() == "-" {
-            return out::print(&svg);
+            return output::print(&svg);
         }
-        alexnet::files::write_whole(path, |file| file.write_all(svg.as_bytes()))?;
-        return if quiet { Ok(()) } else { out::print(&format!("{}\n", path.display())) };
+        alexnet::files::write_atomic(path, |file| file.write_all(svg.as_bytes()))?;
+        return if quiet { Ok(()) } else { output::print(&format!("{}\n", path.display())) };
     }
     if args.parallel.is_some() {
         let plan = net.towers()?;
-        return if args.json { out::print_json(&towers_json(&plan)) } else { out::print(&towers_table(&net, &plan)?) };
+        return if args.json { output::print_json(&towers_json(&plan)) } else { output::print(&towers_table(&net, &plan)?) };
     }
-    if args.json { out::print_json(&NetJson::of(&net)?) } else { out::print(&table(&net)?) }
+    if args.json { output::print_json(&NetJson::of(&net)?) } else { output::print(&table(&net)?) }
 }
 
 fn table(net: &Net) -> anyhow::Result<String> {
@@ -62,12 +62,12 @@ fn table(net: &Net) -> anyhow::Result<String> {
     let neurons = format!("{} neurons", with_commas(totals.neurons as u64));
     rows.push(["total".into(), String::new(), neurons, number(totals.parameters as u64), number(totals.macs)]);
     use Align::{Left, Right};
-    text += &out::table([Left, Left, Left, Right, Right], &rows);
+    text += &output::table([Left, Left, Left, Right, Right], &rows);
     text += &format!("\nThe weights take {:.1} MB as 32-bit numbers.\n", totals.parameters as f64 * 4.0 / 1e6);
     Ok(text)
 }
 
-/// What crosses where, in bytes for a picture.
+/// What crosses where, in bytes for an image.
 fn towers_table(net: &Net, plan: &[TowerLayer]) -> anyhow::Result<String> {
     let mut rows = vec![["layer", "tower 0", "tower 1", "reads from the other", "bytes, both ways and back"].map(String::from)];
     for (layer, shape) in plan.iter().zip(net.shapes()?) {
@@ -86,8 +86,8 @@ fn towers_table(net: &Net, plan: &[TowerLayer]) -> anyhow::Result<String> {
     let total: usize = plan.iter().map(TowerLayer::bytes).sum();
     rows.push(["total".into(), String::new(), String::new(), String::new(), with_commas(total as u64)]);
     use Align::{Left, Right};
-    let table = out::table([Left, Left, Left, Left, Right], &rows);
-    Ok(format!("{} in two towers; bytes for one picture in training, half of them in inference\n\n{table}", net.name))
+    let table = output::table([Left, Left, Left, Left, Right], &rows);
+    Ok(format!("{} in two towers; bytes for one image in training, half of them in inference\n\n{table}", net.name))
 }
 
 fn towers_json(plan: &[TowerLayer]) -> serde_json::Value {
@@ -119,7 +119,7 @@ pub(super) struct NetJson {
     layers: Vec<LayerJson>,
 }
 
-/// A layer for programs: shapes of one picture as [channels, rows, columns].
+/// A layer for programs: shapes of one image as [channels, rows, columns].
 #[derive(Serialize)]
 struct LayerJson {
     name: String,

@@ -1,14 +1,14 @@
 //! `explain` and `data`: what they write and print, and what they refuse.
 
 use super::*;
-use alexnet::data::{Split, built_in};
+use alexnet::data::{Split, synthetic};
 use alexnet::draw::encode;
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::{Cpu, Ranges};
 use alexnet::engine::init;
+use alexnet::formats::{self, Model};
 use alexnet::image::{Preprocess, decode};
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use alexnet::weights::{self, Model};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -36,29 +36,29 @@ fn model(folder: &Path) -> PathBuf {
     let net = Net { name: "small".into(), image_size: 32, layers };
     let mut engine = Cpu::new(&net, 1, 1).expect("a sound net");
     init::initialise(&mut engine, 3).expect("a sound net");
-    let names = weights::parameters(&net).expect("a sound net").into_iter().map(|(name, _)| name);
+    let names = formats::parameters(&net).expect("a sound net").into_iter().map(|(name, _)| name);
     let tensors: BTreeMap<_, _> =
         names.map(|name| (name.clone(), engine.parameter(&name).expect("a parameter").into())).collect();
     let model = Model {
         preprocess: Preprocess::for_net(&net),
-        classes: built_in(Split::Test, 0).classes().to_vec(),
+        classes: synthetic(Split::Test, 0).classes().to_vec(),
         recipe: serde_json::Value::Null,
         ranges: Ranges::new(),
         tensors,
         net,
     };
     let path = folder.join("m.safetensors");
-    weights::write(&path, &model).expect("a writable folder");
+    formats::write(&path, &model).expect("a writable folder");
     path
 }
 
-/// Some of the built-in set's pictures in folders of classes.
+/// Some of the built-in set's images in folders of classes.
 fn pictures(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
-    let (set, data) = (built_in(Split::Test, 0), folder.join("data"));
+    let (set, data) = (synthetic(Split::Test, 0), folder.join("data"));
     for i in numbers {
         let path = data.join(set.name(i));
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
-        std::fs::write(path, encode::png(&set.picture(i).expect("a drawn picture"))).expect("a writable folder");
+        std::fs::write(path, encode::png(&set.picture(i).expect("a drawn image"))).expect("a writable folder");
     }
     data
 }
@@ -124,17 +124,17 @@ fn a_data_set_is_checked_and_previewed() {
         (&20.into(), &[0u8; 0].as_slice().into(), &false.into())
     );
 
-    // A torn picture, an equal one under another label, and a smaller one in the validation set.
-    let bytes = std::fs::read(data.join("star/0000.png")).expect("a picture");
+    // A torn image, an equal one under another label, and a smaller one in the validation set.
+    let bytes = std::fs::read(data.join("star/0000.png")).expect("an image");
     std::fs::write(data.join("ring/torn.png"), &bytes[..bytes.len() / 2]).expect("a writable folder");
     std::fs::write(data.join("ring/same.png"), &bytes).expect("a writable folder");
     let val = folder.path().join("val");
     for class in ["star", "ring"] {
         std::fs::create_dir_all(val.join(class)).expect("a writable folder");
     }
-    let jpeg = encode::jpeg(&decode::decode(&bytes).expect("a picture"));
+    let jpeg = encode::jpeg(&decode::decode(&bytes).expect("an image"));
     std::fs::write(val.join("star/again.jpg"), jpeg).expect("a writable folder");
-    let other = built_in(Split::Validation, 0).picture(300).expect("a drawn picture");
+    let other = synthetic(Split::Validation, 0).picture(300).expect("a drawn image");
     std::fs::write(val.join("ring/other.png"), encode::png(&other)).expect("a writable folder");
     let sheet = folder.path().join("sheet.png");
     let check = ["data", "check", text(&data), "--val", text(&val), "--model", text(&model), "--sheet", text(&sheet)];
@@ -148,7 +148,7 @@ fn a_data_set_is_checked_and_previewed() {
     assert!(decode::decode(&std::fs::read(&sheet).expect("a drawing")).is_ok());
     let told = done(&check);
     assert!(told.contains("cannot be read: 1") && told.contains("1 in both sets, 1 with two labels"), "{told}");
-    fails(1, &[check.as_slice(), &["--strict"]].concat(), &["1 pictures cannot be read, 1 pictures are in both sets"]);
+    fails(1, &[check.as_slice(), &["--strict"]].concat(), &["1 images cannot be read, 1 images are in both sets"]);
     fails(1, &["data", "check", text(&folder.path().join("none"))], &["none"]);
 
     let preview = folder.path().join("preview.svg");
@@ -163,7 +163,7 @@ fn a_data_set_is_checked_and_previewed() {
 fn classes_named_in_other_scripts_are_told_apart_in_a_drawing() {
     // Boxes for both, once. Whether this machine has a font for them decides what is drawn, but not that it differs.
     let folder = tempfile::tempdir().expect("a folder");
-    let picture = encode::png(&built_in(Split::Test, 0).picture(0).expect("a drawn picture"));
+    let picture = encode::png(&synthetic(Split::Test, 0).picture(0).expect("a drawn image"));
     let drawing = |class: &str| {
         let data = folder.path().join(class);
         // A data set has two classes.

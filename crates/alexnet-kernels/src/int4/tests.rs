@@ -3,13 +3,13 @@
 use super::*;
 use crate::context::Context;
 use crate::executor::Serial;
-use crate::int8::{self, Output, Quantisation};
+use crate::int8::{self, Output, QuantParams};
 use crate::isa::Isa;
 use crate::linear::{self, Shape};
 use crate::random::Key;
 
-const INPUT: Quantisation = Quantisation { scale: 0.02, zero: 3 };
-const OUTPUT: Quantisation = Quantisation { scale: 0.05, zero: 7 };
+const INPUT: QuantParams = QuantParams { scale: 0.02, zero: 3 };
+const OUTPUT: QuantParams = QuantParams { scale: 0.05, zero: 7 };
 
 /// Many small weights and few large ones, as trained layers have.
 fn random(seed: u64, len: usize) -> Vec<f32> {

@@ -4,7 +4,7 @@ use super::{GROUP, MIDDLE, NIBBLES, WORDS};
 use crate::bf16::Bf16;
 use crate::context::Context;
 use crate::executor::{DisjointSlices, for_each_chunk};
-use crate::int8::Quantisation;
+use crate::int8::QuantParams;
 use crate::linear::Shape;
 use crate::weight_layout::PANEL;
 
@@ -23,7 +23,7 @@ impl Weights {
     ///
     /// # Panics
     /// When a slice has another length than the shape says.
-    pub fn new(context: &Context<'_>, shape: &Shape, w: &[f32], bias: &[f32], input: Quantisation) -> Weights {
+    pub fn new(context: &Context<'_>, shape: &Shape, w: &[f32], bias: &[f32], input: QuantParams) -> Weights {
         assert_eq!((w.len(), bias.len()), (shape.filters().packed_len(), shape.outputs), "weights and biases of {shape:?}");
         let (groups, panels) = (shape.inputs.div_ceil(GROUP), shape.outputs.div_ceil(PANEL));
         let mut words = vec![0; panels * groups * WORDS];

@@ -31,14 +31,14 @@ use crate::weight_layout::PANEL;
 
 /// What a byte stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quantisation {
+pub struct QuantParams {
     /// The step from one byte to the next; above zero.
     pub scale: f32,
     /// The byte that stands for zero.
     pub zero: u8,
 }
 
-impl Quantisation {
+impl QuantParams {
     /// The nearest byte; what is beyond the range becomes its end, and what is not a number the lowest.
     #[inline(always)]
     pub fn quantise(&self, value: f32) -> u8 {
@@ -56,14 +56,14 @@ pub enum Output<'a> {
     /// As floats.
     Floats(&'a mut [f32]),
     /// As bytes, for a step that reads bytes.
-    Bytes(&'a mut [u8], Quantisation),
+    Bytes(&'a mut [u8], QuantParams),
 }
 
 /// Turns a map of floats into bytes; the border becomes zero's byte.
 ///
 /// # Panics
 /// When a slice is too short.
-pub fn from_floats(context: &Context<'_>, q: Quantisation, x_map: FeatureMap, x: &[f32], y_map: FeatureMap, y: &mut [u8]) {
+pub fn from_floats(context: &Context<'_>, q: QuantParams, x_map: FeatureMap, x: &[f32], y_map: FeatureMap, y: &mut [u8]) {
     assert_eq!((x_map.n, x_map.h, x_map.w, x_map.c), (y_map.n, y_map.h, y_map.w, y_map.c), "bytes of a map");
     for_each_chunk(context.threads, &mut y[..y_map.len()], y_map.image_stride(), |n, image| {
         fill_border(y_map, q.zero, image);
@@ -82,7 +82,7 @@ pub fn from_floats(context: &Context<'_>, q: Quantisation, x_map: FeatureMap, x:
 ///
 /// # Panics
 /// When a slice is too short.
-pub fn from_planes(context: &Context<'_>, q: Quantisation, planes: &[f32], map: FeatureMap, y: &mut [u8]) {
+pub fn from_planes(context: &Context<'_>, q: QuantParams, planes: &[f32], map: FeatureMap, y: &mut [u8]) {
     let plane = map.h * map.w;
     assert!(planes.len() >= map.n * map.c * plane, "{} floats for {map:?}", planes.len());
     for_each_chunk(context.threads, &mut y[..map.len()], map.image_stride(), |n, image| {
@@ -196,7 +196,7 @@ impl Vectorized for Finish<'_> {
 /// [`Output`] for many tasks.
 pub(crate) enum Place<'a> {
     Floats(DisjointSlices<'a, f32>),
-    Bytes(DisjointSlices<'a, u8>, Quantisation),
+    Bytes(DisjointSlices<'a, u8>, QuantParams),
 }
 
 impl<'a> From<Output<'a>> for Place<'a> {

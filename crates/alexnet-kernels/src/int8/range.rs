@@ -1,6 +1,6 @@
 //! Calibration: the range of a map that 256 bytes should cover.
 
-use super::Quantisation;
+use super::QuantParams;
 use crate::simd::nearest_byte;
 
 /// Shares of the whole range that are tried.
@@ -14,14 +14,14 @@ const LOOKED_AT: usize = 1 << 18;
 /// many small ones are told apart better.
 ///
 /// Values that are never below zero get all bytes above it. Constant zeros get a step of 1.
-pub fn best(values: &[f32]) -> Quantisation {
+pub fn best(values: &[f32]) -> QuantParams {
     let step = values.len().div_ceil(LOOKED_AT).max(1);
     let (mut low, mut high) = (0.0f32, 0.0f32);
     for &value in values.iter().filter(|value| value.is_finite()) {
         (low, high) = (low.min(value), high.max(value));
     }
     if low == high {
-        return Quantisation { scale: 1.0, zero: 0 };
+        return QuantParams { scale: 1.0, zero: 0 };
     }
     let tried = (0..SHARES).map(|i| {
         let share = 1.0 - (1.0 - LEAST) * i as f32 / SHARES as f32;
@@ -35,7 +35,7 @@ pub fn best(values: &[f32]) -> Quantisation {
 }
 
 /// The quantisation that covers a range with zero in it.
-fn covering(low: f32, high: f32) -> Quantisation {
+fn covering(low: f32, high: f32) -> QuantParams {
     let scale = ((high - low) / 255.0).max(f32::MIN_POSITIVE);
-    Quantisation { scale, zero: nearest_byte(-low / scale) }
+    QuantParams { scale, zero: nearest_byte(-low / scale) }
 }

@@ -1,6 +1,6 @@
 //! The layers of bytes as the formulas say: what bytes stand for, multiplied and summed in f64.
 
-use super::Quantisation;
+use super::QuantParams;
 use crate::weight_layout::Filters;
 
 /// Packed weights rounded as [`Weights`](super::Weights) rounds them, and back to floats.
@@ -19,6 +19,6 @@ pub fn rounded(filters: &Filters, w: &[f32]) -> Vec<f32> {
 }
 
 /// What bytes stand for.
-pub fn values(q: Quantisation, bytes: &[u8]) -> Vec<f32> {
+pub fn values(q: QuantParams, bytes: &[u8]) -> Vec<f32> {
     bytes.iter().map(|&byte| q.value(byte)).collect()
 }

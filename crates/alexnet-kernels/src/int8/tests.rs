@@ -8,8 +8,8 @@ use crate::isa::Isa;
 use crate::random::Key;
 use crate::{linear, pool};
 
-const INPUT: Quantisation = Quantisation { scale: 0.02, zero: 117 };
-const OUTPUT: Quantisation = Quantisation { scale: 0.05, zero: 3 };
+const INPUT: QuantParams = QuantParams { scale: 0.02, zero: 117 };
+const OUTPUT: QuantParams = QuantParams { scale: 0.05, zero: 3 };
 
 fn random(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|i| 2.0 * Key(seed).uniform(i as u64) - 1.0).collect()
@@ -126,6 +126,6 @@ fn the_best_range_cuts_off_what_is_rare() {
     assert!(q.scale * 255.0 < 1.25, "{q:?}");
     let signed = range::best(&random(6, 1000));
     assert!((126..=129).contains(&signed.zero), "{signed:?}");
-    assert_eq!(range::best(&[0.0; 5]), Quantisation { scale: 1.0, zero: 0 });
+    assert_eq!(range::best(&[0.0; 5]), QuantParams { scale: 1.0, zero: 0 });
     assert!(range::best(&[f32::NAN, 1.0, f32::INFINITY]).scale > 0.0);
 }

@@ -1,6 +1,6 @@
 //! Weights as bytes.
 
-use super::Quantisation;
+use super::QuantParams;
 use crate::context::Context;
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::weight_layout::{Filters, PANEL};
@@ -26,7 +26,7 @@ impl Weights {
     ///
     /// # Panics
     /// When a slice has another length than the filters say.
-    pub fn new(context: &Context<'_>, filters: &Filters, w: &[f32], bias: &[f32], input: Quantisation) -> Weights {
+    pub fn new(context: &Context<'_>, filters: &Filters, w: &[f32], bias: &[f32], input: QuantParams) -> Weights {
         assert_eq!((w.len(), bias.len()), (filters.packed_len(), filters.k), "weights and biases of {filters:?}");
         let run = if filters.groups == 1 { filters.s * filters.c } else { filters.c };
         let stretch_words = run.div_ceil(4);

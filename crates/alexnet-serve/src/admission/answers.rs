@@ -10,8 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::Limits;
+use crate::api_error::ApiError;
 use crate::connection::{Peer, Peers};
-use crate::problem::Problem;
 
 /// Memory is counted in units of this many bytes.
 const UNIT: usize = 1024;
@@ -35,7 +35,7 @@ impl Answers {
     }
 
     /// Refuses an answer that would be too large.
-    pub(crate) fn check(&self, bytes: usize) -> Result<(), Problem> {
+    pub(crate) fn check(&self, bytes: usize) -> Result<(), ApiError> {
         if bytes <= self.most {
             return Ok(());
         }
@@ -43,11 +43,11 @@ impl Answers {
             "the answer could have {bytes} bytes, more than {}; ask for less, for fewer images, or for binary data",
             self.most
         );
-        Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+        Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message))
     }
 
     /// Memory for an answer of up to `bytes`. Clients that do not read theirs lose them when others wait.
-    pub(crate) async fn reserve(&self, peer: &Arc<Peer>, bytes: usize) -> Result<Reserved, Problem> {
+    pub(crate) async fn reserve(&self, peer: &Arc<Peer>, bytes: usize) -> Result<Reserved, ApiError> {
         self.check(bytes)?;
         if bytes <= SMALL {
             return Ok(Reserved { memory: None, peer: peer.clone() });
@@ -59,7 +59,7 @@ impl Answers {
                     peer.large_answers.fetch_add(1, Ordering::Relaxed);
                     return Ok(Reserved { memory: Some(memory), peer: peer.clone() });
                 }
-                Ok(Err(_)) => return Err(Problem::busy("the server stops")),
+                Ok(Err(_)) => return Err(ApiError::busy("the server stops")),
                 Err(_) => self.peers.close_slow_reader(PATIENCE),
             }
         }

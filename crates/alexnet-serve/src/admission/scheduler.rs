@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::Limits;
-use crate::problem::Problem;
+use crate::api_error::ApiError;
 
 /// The cost of one input of the network. A decoded pixel costs 1: a megapixel takes about as long as AlexNet on one image.
 pub(crate) const INPUT: u64 = 1 << 20;
@@ -114,13 +114,13 @@ impl Scheduler {
 
     /// A place for a request of this cost. Where there is none, the most expensive request that waits gives its place up, if
     /// it is more expensive than this one.
-    pub(crate) fn enter(self: &Arc<Self>, client: IpAddr, cost: u64) -> Result<Ticket, Problem> {
+    pub(crate) fn enter(self: &Arc<Self>, client: IpAddr, cost: u64) -> Result<Ticket, ApiError> {
         let mut given_up = Vec::new();
         let mut inner = self.lock();
         if inner.requests >= self.places {
             let dearest = inner.waiting.iter().max_by_key(|waiting| waiting.request.cost).map(|waiting| waiting.request.clone());
             let Some(dearest) = dearest.filter(|request| request.cost > cost) else {
-                return Err(Problem::busy("all places are taken; try again in a second"));
+                return Err(ApiError::busy("all places are taken; try again in a second"));
             };
             let keep;
             (given_up, keep) =
@@ -218,7 +218,7 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     /// Waits until it is the turn of a piece of this request's work. What it needs is cut to what there is.
-    pub(crate) async fn turn(&self, need: Need, cost: u64) -> Result<Grant, Problem> {
+    pub(crate) async fn turn(&self, need: Need, cost: u64) -> Result<Grant, ApiError> {
         let total = self.scheduler.total;
         let need = Need {
             decoders: need.decoders.min(total.decoders),
@@ -228,7 +228,7 @@ impl Ticket {
         let (reply, granted) = oneshot::channel();
         self.scheduler.lock().waiting.push(Waiting { request: self.request.clone(), need, cost, reply });
         self.scheduler.pump();
-        granted.await.map_err(|_| Problem::busy("cheaper requests need the place; try again, or send fewer or smaller images"))
+        granted.await.map_err(|_| ApiError::busy("cheaper requests need the place; try again, or send fewer or smaller images"))
     }
 }
 

@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::Limits;
+use crate::api_error::ApiError;
 use crate::pace::Pace;
-use crate::problem::Problem;
 
 /// All bodies together, and those of which only a part has arrived.
 pub(crate) struct Uploads {
@@ -78,10 +78,10 @@ impl Uploads {
     }
 
     /// A place for a body whose bytes are about to arrive.
-    pub(crate) fn begin(self: &Arc<Self>) -> Result<Upload, Problem> {
+    pub(crate) fn begin(self: &Arc<Self>) -> Result<Upload, ApiError> {
         let mut inner = self.lock();
         if inner.arriving.len() >= self.places && !inner.give_up_stalled(self.patience(), None) {
-            return Err(Problem::busy("all places are taken; try again in a second"));
+            return Err(ApiError::busy("all places are taken; try again in a second"));
         }
         let number = inner.next;
         inner.next += 1;
@@ -127,7 +127,7 @@ impl Upload {
     }
 
     /// Counts bytes that have arrived, and waits until there is room for them. An error means that the body has been given up.
-    pub(crate) async fn add(&self, count: usize) -> Result<(), Problem> {
+    pub(crate) async fn add(&self, count: usize) -> Result<(), ApiError> {
         let uploads = &self.uploads;
         let mut arrived = count;
         loop {
@@ -166,8 +166,8 @@ impl Upload {
 }
 
 /// What a client reads whose body has been given up.
-pub(crate) fn too_slow() -> Problem {
-    Problem::busy("the body arrives too slowly while others wait; try again")
+pub(crate) fn too_slow() -> ApiError {
+    ApiError::busy("the body arrives too slowly while others wait; try again")
 }
 
 impl Drop for Upload {

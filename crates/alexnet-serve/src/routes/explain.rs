@@ -1,4 +1,4 @@
-//! `POST /explain` and `GET /filters`: what the network looks at, as numbers or as a picture.
+//! `POST /explain` and `GET /filters`: what the network looks at, as numbers or as an image.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use alexnet::draw::encode;
 use alexnet::engine::{Engine, ReluGradient};
 use alexnet::explain::cam::{self, Method};
 use alexnet::explain::saliency::{self, Options as Saliency};
-use alexnet::explain::{Heat, View, class};
-use alexnet::image::Picture;
+use alexnet::explain::{Heatmap, View, class};
+use alexnet::image::Image;
 use alexnet::net::Op;
-use alexnet::predict::guesses;
+use alexnet::predict::top_k;
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
@@ -18,14 +18,14 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::pictures::{Job, Slice, decoded, files, only, within, within_time};
+use super::images::{Job, Slice, decoded, files, only, within, within_time};
 use super::reply::{Content, reply};
 use crate::Shared;
 use crate::admission::{Grant, INPUT, Need};
+use crate::api_error::ApiError;
+use crate::batcher::{finite, finite_logits, not_finite};
 use crate::connection::Peer;
-use crate::engine::{finite, finite_logits, not_finite};
-use crate::model::Loaded;
-use crate::problem::Problem;
+use crate::model::ServedModel;
 use crate::tensors::{AsDoubles, DIGITS};
 
 /// What the address may say.
@@ -57,7 +57,7 @@ enum Kind {
     /// The pixels on which a class hangs: guided gradient.
     Saliency,
     /// What a layer gives.
-    Maps,
+    ActivationMaps,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -68,10 +68,10 @@ enum Format {
     Png,
 }
 
-/// How much of the picture the hottest place hides.
+/// How much of the image the hottest place hides.
 const STRENGTH: f32 = 0.65;
 
-/// The part of the upright picture that the network sees, as shares of its width and height.
+/// The part of the upright image that the network sees, as shares of its width and height.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Area {
     left: f64,
@@ -80,26 +80,26 @@ struct Area {
     height: f64,
 }
 
-/// The header that tells the [`Area`] where the answer is a picture.
+/// The header that tells the [`Area`] where the answer is an image.
 const AREA: HeaderName = HeaderName::from_static("picture-area");
 
 pub(super) async fn explain(
     State(shared): State<Arc<Shared>>,
     options: Result<Query<Options>, QueryRejection>,
     request: Request,
-) -> Result<Response, Problem> {
-    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+) -> Result<Response, ApiError> {
+    let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let model = shared.registry.find(options.model.as_deref())?;
-    let bad = |error: alexnet::Error| Problem::bad(error.to_string());
+    let bad = |error: alexnet::Error| ApiError::bad(error.to_string());
     let layer = match &options.layer {
         Some(name) => model.net.layer(name).map_err(bad)?,
-        None if options.kind == Kind::Maps => 0,
+        None if options.kind == Kind::ActivationMaps => 0,
         None => cam::default_layer(&model.net).and_then(|name| model.net.layer(&name)).map_err(bad)?,
     };
     let class = options.class.as_deref().map(|name| class(name, &model.classes)).transpose().map_err(bad)?;
     let size = model.net.shapes().map_err(bad)?[layer].output.size;
     if options.kind == Kind::Cam && size == 1 {
-        return Err(Problem::bad(format!(
+        return Err(ApiError::bad(format!(
             "layer {} has no maps, which could tell where; take conv5 or so",
             options.layer.unwrap_or_default()
         )));
@@ -113,14 +113,14 @@ pub(super) async fn explain(
         let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
         drop(whole);
         let preprocess = model.preprocess.clone();
-        let look = move |picture: &Picture| {
+        let look = move |picture: &Image| {
             let view = View::centre(picture, &preprocess);
             let area = share(&view, picture);
             Ok((view, area))
         };
         let ((view, area), room) = decoded(&job, slice, INPUTS, look).await?;
         let (kind, method, format, name) = (options.kind, options.method, options.format, name);
-        if kind == Kind::Maps {
+        if kind == Kind::ActivationMaps {
             return maps(&job, &peer, model, layer, view, area, format, room).await;
         }
         let (seen, asked) = (view.picture, name.clone());
@@ -200,9 +200,9 @@ fn heat(
     kind: Kind,
     layer: &str,
     method: Method,
-) -> alexnet::Result<Option<(usize, Heat)>> {
+) -> alexnet::Result<Option<(usize, Heatmap)>> {
     let Some(logits) = finite_logits(engine, tensor)? else { return Ok(None) };
-    let class = class.unwrap_or_else(|| guesses(&logits, logits.len(), 1)[0].index);
+    let class = class.unwrap_or_else(|| top_k(&logits, logits.len(), 1)[0].index);
     if kind == Kind::Cam {
         return Ok(Some((class, cam::cam(engine, tensor, class, layer, method)?)));
     }
@@ -211,8 +211,8 @@ fn heat(
     Ok(Some((class, saliency::heat(&gradient, size))))
 }
 
-/// The part of the picture that the view shows.
-fn share(view: &View, picture: &Picture) -> Area {
+/// The part of the image that the view shows.
+fn share(view: &View, picture: &Image) -> Area {
     let (w, h, area) = (picture.width as f64, picture.height as f64, view.area);
     Area { left: area.left as f64 / w, top: area.top as f64 / h, width: area.width as f64 / w, height: area.height as f64 / h }
 }
@@ -222,14 +222,14 @@ fn share(view: &View, picture: &Picture) -> Area {
 async fn maps(
     job: &Job,
     peer: &Arc<Peer>,
-    model: &Arc<Loaded>,
+    model: &Arc<ServedModel>,
     layer: usize,
     view: View,
     area: Area,
     format: Format,
     room: Grant,
-) -> Result<Response, Problem> {
-    let shapes = model.net.shapes().map_err(|e| Problem::ours(e.to_string()))?;
+) -> Result<Response, ApiError> {
+    let shapes = model.net.shapes().map_err(|e| ApiError::ours(e.to_string()))?;
     let (name, shape) = (model.net.layers[layer].name.clone(), shapes[layer].output);
     let count = shape.channels * shape.size * shape.size;
     // As JSON; or pixels in colour, drawn as a sheet, and its file. Both beside the values.
@@ -246,7 +246,7 @@ async fn maps(
     let build = move || match format {
         Format::Json => Content::json(&MapsAnswer {
             model: &model.name,
-            kind: Kind::Maps,
+            kind: Kind::ActivationMaps,
             layer: &model.net.layers[layer].name,
             area,
             channels: shape.channels,
@@ -283,21 +283,21 @@ pub(super) async fn filters(
     State(shared): State<Arc<Shared>>,
     Extension(peer): Extension<Arc<Peer>>,
     options: Result<Query<Filters>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+) -> Result<Response, ApiError> {
+    let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let model = shared.registry.find(options.model.as_deref())?;
     let index = match &options.layer {
-        Some(name) => model.net.layer(name).map_err(|e| Problem::bad(e.to_string()))?,
+        Some(name) => model.net.layer(name).map_err(|e| ApiError::bad(e.to_string()))?,
         None => 0,
     };
-    let shapes = model.net.shapes().map_err(|e| Problem::ours(e.to_string()))?;
+    let shapes = model.net.shapes().map_err(|e| ApiError::ours(e.to_string()))?;
     let (layer, weight) = (&model.net.layers[index], &shapes[index].weight);
     let (&[units, inputs, size, _], Op::Conv { .. }) = (weight.as_slice(), &layer.op) else {
-        return Err(Problem::bad(format!("layer {} has no filters; choose a convolution, such as conv1", layer.name)));
+        return Err(ApiError::bad(format!("layer {} has no filters; choose a convolution, such as conv1", layer.name)));
     };
     let unit = options.unit.unwrap_or(0);
     if unit >= units {
-        return Err(Problem::bad(format!("unit {unit} of the {units} in {}", layer.name)));
+        return Err(ApiError::bad(format!("unit {unit} of the {units} in {}", layer.name)));
     }
     let name = format!("{}.weight", layer.name);
     let pixels = size * size;
@@ -319,7 +319,7 @@ pub(super) async fn filters(
 }
 
 /// Kernels as tiles: grey is zero, so that one sees what adds and what takes away.
-fn drawn(kernels: &[f32], inputs: usize, size: usize, bgr: bool) -> Picture {
+fn drawn(kernels: &[f32], inputs: usize, size: usize, bgr: bool) -> Image {
     let pixels = size * size;
     let most = kernels.iter().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
     let level = |value: f32| (127.5 + 127.5 * value / most).round() as u8;
@@ -337,7 +337,7 @@ fn drawn(kernels: &[f32], inputs: usize, size: usize, bgr: bool) -> Picture {
 }
 
 /// Square tiles in rows, about as many as there are in a row; what is left over is black.
-fn sheet(tiles: &[u8], size: usize) -> Picture {
+fn sheet(tiles: &[u8], size: usize) -> Image {
     let count = tiles.len() / (size * size * 3);
     let columns = (count as f64).sqrt().ceil() as usize;
     let (width, height) = (columns * size, count.div_ceil(columns.max(1)) * size);
@@ -349,7 +349,7 @@ fn sheet(tiles: &[u8], size: usize) -> Picture {
             rgb[at..at + line.len()].copy_from_slice(line);
         }
     }
-    Picture { width, height, rgb }
+    Image { width, height, rgb }
 }
 
 fn with_area(png: Vec<u8>, area: &Area) -> Content {
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn tiles_stand_in_rows() {
         let tiles: Vec<u8> = (1..=3).flat_map(|tile| [tile; 12]).collect();
-        let Picture { width, height, rgb } = sheet(&tiles, 2);
+        let Image { width, height, rgb } = sheet(&tiles, 2);
         assert_eq!((width, height), (4, 4));
         let first: Vec<u8> = rgb.iter().step_by(3).copied().collect();
         assert_eq!(first, [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 0, 0, 3, 3, 0, 0]);

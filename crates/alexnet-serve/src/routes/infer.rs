@@ -1,20 +1,20 @@
-//! `POST /v2/models/NAME/infer`: tensors or picture files in, logits or probabilities out.
+//! `POST /v2/models/NAME/infer`: tensors or image files in, logits or probabilities out.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use alexnet::predict::guesses;
+use alexnet::predict::top_k;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use tokio::task::JoinSet;
 
-use super::pictures::{Job, logits, within};
+use super::images::{Job, logits, within};
 use super::reply::{Content, in_turn, reply};
 use crate::Shared;
 use crate::admission::{INPUT, Need};
-use crate::model::Loaded;
-use crate::problem::Problem;
+use crate::api_error::ApiError;
+use crate::model::ServedModel;
 use crate::tensors::{Asked, Input, Output, answer, check_body, estimate, numbers};
 
 const HEAD: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -23,7 +23,7 @@ pub(super) async fn infer_version(
     State(shared): State<Arc<Shared>>,
     Path((model, version)): Path<(String, String)>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     super::protocol::check_version(&version)?;
     infer(State(shared), Path(model), request).await
 }
@@ -32,14 +32,14 @@ pub(super) async fn infer(
     State(shared): State<Arc<Shared>>,
     Path(model): Path<String>,
     request: Request,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     let model = shared.registry.find(Some(&model))?;
     let coming = model.lane.coming();
     let (shared, model) = (&shared, &model);
     within(shared, request, |headers, whole| async move {
         let head = match headers.get(HEAD).map(HeaderValue::to_str) {
             Some(Ok(head)) => Some(head.to_string()),
-            Some(Err(_)) => return Err(Problem::bad("Inference-Header-Content-Length is no number")),
+            Some(Err(_)) => return Err(ApiError::bad("Inference-Header-Content-Length is no number")),
             None => None,
         };
         let (size, length) = (model.size(), whole.bytes.len() as u64);
@@ -52,7 +52,7 @@ pub(super) async fn infer(
             asked.map(|asked| (asked, whole))
         };
         // The bytes themselves are counted already; numbers in JSON take up to twice as many.
-        let (Asked { id, input, outputs }, whole) = in_turn(&job, 2 * length, read).await?.map_err(Problem::bad)?;
+        let (Asked { id, input, outputs }, whole) = in_turn(&job, 2 * length, read).await?.map_err(ApiError::bad)?;
         let n = match &input {
             Input::Tensor(values) => values.len() / model.input_len(),
             Input::Binary(range) => range.len() / (4 * model.input_len()),
@@ -96,10 +96,10 @@ pub(super) async fn infer(
 /// Logits of `count` preprocessed images, through the network in batches beside those of others. `values` gives some of their numbers.
 async fn tensor(
     job: &Job,
-    model: &Arc<Loaded>,
+    model: &Arc<ServedModel>,
     count: usize,
     values: impl Fn(Range<usize>) -> Vec<f32> + Send + Sync + 'static,
-) -> Result<Vec<f32>, Problem> {
+) -> Result<Vec<f32>, ApiError> {
     let len = model.input_len();
     // Half a batch at a time, so that others get on between.
     let most = model.batch.div_ceil(2).min(job.shared.admission.scheduler.most_inputs());
@@ -124,23 +124,23 @@ async fn tensor(
     drop(values);
     let mut logits = vec![Vec::new(); parts];
     while let Some(done) = tasks.join_next().await {
-        let (i, part) = done.map_err(|_| Problem::ours("the server failed on this request; please report it"))?;
+        let (i, part) = done.map_err(|_| ApiError::ours("the server failed on this request; please report it"))?;
         logits[i] = part?;
     }
     Ok(logits.concat())
 }
 
-fn respond(model: &Loaded, asked: &Asked, logits: &[f32]) -> Result<Content, Problem> {
+fn respond(model: &ServedModel, asked: &Asked, logits: &[f32]) -> Result<Content, ApiError> {
     let classes = model.classes.len();
     let mut probabilities = Vec::new();
     if asked.outputs.iter().any(|output| output.probabilities) {
         probabilities.resize(logits.len(), 0.0);
         for (all, logits) in probabilities.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)) {
-            guesses(logits, classes, classes).iter().for_each(|guess| all[guess.index] = guess.probability as f32);
+            top_k(logits, classes, classes).iter().for_each(|guess| all[guess.index] = guess.probability as f32);
         }
     }
     let values = |output: &Output| if output.probabilities { probabilities.as_slice() } else { logits };
-    let answer = answer(&model.name, asked, &model.classes, values).map_err(|e| Problem::ours(e.to_string()))?;
+    let answer = answer(&model.name, asked, &model.classes, values).map_err(|e| ApiError::ours(e.to_string()))?;
     let kind = if answer.head.is_some() { "application/octet-stream" } else { "application/json" };
     Ok(Content { kind, bytes: answer.bytes, header: answer.head.map(|length| (HEAD, HeaderValue::from(length))) })
 }

@@ -1,8 +1,8 @@
 //! What is answered where.
 
 mod explain;
+mod images;
 mod infer;
-mod pictures;
 mod predict;
 mod protocol;
 mod reply;
@@ -22,11 +22,11 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tower_service::Service;
 
+use crate::api_error::{ApiError, bytes, json as json_answer};
 use crate::body::discard;
 use crate::connection::{Peer, Phase};
 use crate::metrics::Gauges;
-use crate::problem::{Problem, bytes, json as json_answer};
-use crate::{Shared, model::Loaded};
+use crate::{Shared, model::ServedModel};
 
 const PAGE: &str = include_str!("../page.html");
 const OPENAPI: &str = include_str!("../openapi.json");
@@ -53,9 +53,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v2/models/{model}/versions/{version}", get(protocol::version))
         .route("/v2/models/{model}/versions/{version}/ready", get(protocol::version_ready))
         .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer_version))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "nothing here; /openapi.json tells what is where"))
+        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "nothing here; /openapi.json tells what is where"))
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method; /openapi.json tells which")
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method; /openapi.json tells which")
         })
         .with_state(shared)
 }
@@ -117,19 +117,19 @@ async fn in_json(response: Response) -> Response {
     let text = axum::body::to_bytes(response.into_body(), 4096).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let reason = status.canonical_reason().unwrap_or("error");
-    Problem::new(status, if text.is_empty() { reason } else { &text }).into_response()
+    ApiError::new(status, if text.is_empty() { reason } else { &text }).into_response()
 }
 
 /// The page, which asks for the token, and the signs of life are for everybody.
-fn check_token(shared: &Shared, request: &request::Parts) -> Result<(), Problem> {
+fn check_token(shared: &Shared, request: &request::Parts) -> Result<(), ApiError> {
     let open = matches!(request.uri.path(), "/" | "/v2/health/live" | "/v2/health/ready");
     let Some(token) = shared.token.as_deref().filter(|_| !open || request.method == Method::POST) else { return Ok(()) };
     let given = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let given = given.and_then(|value| value.split_at_checked(7)).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
     match given {
         Some((_, given)) if same(given, token.as_bytes()) => Ok(()),
-        Some(_) => Err(Problem::new(StatusCode::UNAUTHORIZED, "the token is not this server's")),
-        None => Err(Problem::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN")),
+        Some(_) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "the token is not this server's")),
+        None => Err(ApiError::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN")),
     }
 }
 
@@ -140,7 +140,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 async fn page() -> Response {
     let mut response = bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    // Everything is in the page: nothing is fetched from anywhere else, whatever a picture's name says.
+    // Everything is in the page: nothing is fetched from anywhere else, whatever an image's name says.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:; \
                   connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
@@ -150,7 +150,7 @@ async fn page() -> Response {
 
 /// What the page needs to know of the models.
 async fn models(State(shared): State<Arc<Shared>>) -> Response {
-    let about = |model: Arc<Loaded>| {
+    let about = |model: Arc<ServedModel>| {
         let layers: Vec<_> = match model.net.shapes() {
             Ok(shapes) => shapes
                 .into_iter()

@@ -1,18 +1,18 @@
-//! `POST /predict`: what is in pictures.
+//! `POST /predict`: what is in images.
 
 use std::sync::Arc;
 
-use alexnet::predict::{Guess, guesses};
+use alexnet::predict::{ClassScore, top_k};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::pictures::{File, Job, Slice, files, logits, within};
+use super::images::{File, Job, Slice, files, logits, within};
 use super::reply::{Content, reply};
 use crate::Shared;
-use crate::model::Loaded;
-use crate::problem::Problem;
+use crate::api_error::ApiError;
+use crate::model::ServedModel;
 
 /// What the address may say.
 #[derive(Deserialize)]
@@ -50,14 +50,14 @@ pub(super) async fn predict(
     State(shared): State<Arc<Shared>>,
     options: Result<Query<Options>, QueryRejection>,
     request: Request,
-) -> Result<Response, Problem> {
-    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+) -> Result<Response, ApiError> {
+    let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let (crops, top) = (options.crops.unwrap_or(1), options.top.unwrap_or(5));
     if crops != 1 && crops != 10 {
-        return Err(Problem::bad(format!("crops={crops}: 1 (the centre) or 10 (the paper's corners and centre, mirrored)")));
+        return Err(ApiError::bad(format!("crops={crops}: 1 (the centre) or 10 (the paper's corners and centre, mirrored)")));
     }
     if top == 0 {
-        return Err(Problem::bad("top=0: ask for at least one answer"));
+        return Err(ApiError::bad("top=0: ask for at least one answer"));
     }
     let model = shared.registry.find(options.model.as_deref())?;
     let (shared, model) = (&shared, &model);
@@ -87,21 +87,21 @@ pub(super) async fn predict(
 }
 
 /// The most bytes that the answer takes while it is built.
-fn size(model: &Loaded, files: &[File], top: usize) -> usize {
+fn size(model: &ServedModel, files: &[File], top: usize) -> usize {
     let names: usize = files.iter().map(|file| 6 * file.name.as_ref().map_or(0, String::len) + 1200).sum();
     // A control character takes six in JSON; and 40 bytes in memory.
     names + files.len() * top.min(model.classes.len()) * (6 * model.longest_class() + 70 + 40)
 }
 
 fn write(
-    model: &Loaded,
+    model: &ServedModel,
     crops: usize,
     top: usize,
     files: &[File],
-    answers: &[Result<Vec<f32>, Problem>],
-) -> Result<Content, Problem> {
-    let best = |Guess { index, probability }| Best { index, label: &model.classes[index], probability };
-    let top = |logits: &[f32]| guesses(logits, model.classes.len(), top).into_iter().map(best).collect();
+    answers: &[Result<Vec<f32>, ApiError>],
+) -> Result<Content, ApiError> {
+    let best = |ClassScore { index, probability }| Best { index, label: &model.classes[index], probability };
+    let top = |logits: &[f32]| top_k(logits, model.classes.len(), top).into_iter().map(best).collect();
     let mut pictures = Vec::with_capacity(files.len());
     for (file, answer) in files.iter().zip(answers) {
         let (top, error) = match answer {

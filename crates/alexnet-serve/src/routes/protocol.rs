@@ -8,8 +8,8 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::Shared;
-use crate::model::Loaded;
-use crate::problem::{Problem, json as json_answer};
+use crate::api_error::{ApiError, json as json_answer};
+use crate::model::ServedModel;
 use crate::tensors::{INPUT, LOGITS, PICTURE, PROBABILITIES};
 
 pub(super) async fn server() -> Response {
@@ -17,26 +17,26 @@ pub(super) async fn server() -> Response {
     json_answer(StatusCode::OK, &about)
 }
 
-pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
     if *shared.stopping.borrow() {
-        return Err(Problem::busy("the server stops"));
+        return Err(ApiError::busy("the server stops"));
     }
     Ok(json_answer(StatusCode::OK, &json!({ "ready": true })))
 }
 
-pub(super) async fn model(State(shared): State<Arc<Shared>>, Path(model): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn model(State(shared): State<Arc<Shared>>, Path(model): Path<String>) -> Result<Response, ApiError> {
     Ok(json_answer(StatusCode::OK, &about(&*shared.registry.find(Some(&model))?)))
 }
 
 pub(super) async fn version(
     State(shared): State<Arc<Shared>>,
     Path((name, version)): Path<(String, String)>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     check_version(&version)?;
     model(State(shared), Path(name)).await
 }
 
-pub(super) async fn model_ready(State(shared): State<Arc<Shared>>, Path(model): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn model_ready(State(shared): State<Arc<Shared>>, Path(model): Path<String>) -> Result<Response, ApiError> {
     let model = shared.registry.find(Some(&model))?;
     Ok(json_answer(StatusCode::OK, &json!({ "name": model.name, "ready": true })))
 }
@@ -44,20 +44,20 @@ pub(super) async fn model_ready(State(shared): State<Arc<Shared>>, Path(model): 
 pub(super) async fn version_ready(
     State(shared): State<Arc<Shared>>,
     Path((model, version)): Path<(String, String)>,
-) -> Result<Response, Problem> {
+) -> Result<Response, ApiError> {
     check_version(&version)?;
     model_ready(State(shared), Path(model)).await
 }
 
 /// There is one version of a model: what its file holds.
-pub(super) fn check_version(version: &str) -> Result<(), Problem> {
+pub(super) fn check_version(version: &str) -> Result<(), ApiError> {
     if version == "1" {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::NOT_FOUND, format!("no version {version:?} of this model; there is only 1")))
+    Err(ApiError::new(StatusCode::NOT_FOUND, format!("no version {version:?} of this model; there is only 1")))
 }
 
-fn about(model: &Loaded) -> Value {
+fn about(model: &ServedModel) -> Value {
     let (size, classes) = (model.size(), model.classes.len());
     let output = |name: &str| json!({ "name": name, "datatype": "FP32", "shape": [-1, classes] });
     json!({
@@ -68,7 +68,7 @@ fn about(model: &Loaded) -> Value {
         "outputs": [output(LOGITS), output(PROBABILITIES)],
         "parameters": {
             "net": model.net.name,
-            "picture_input": format!("in place of {INPUT}: {PICTURE}, BYTES, [-1], picture files (base64 in JSON)"),
+            "picture_input": format!("in place of {INPUT}: {PICTURE}, BYTES, [-1], image files (base64 in JSON)"),
         },
     })
 }

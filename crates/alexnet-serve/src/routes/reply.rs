@@ -6,10 +6,10 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use tokio::task::spawn_blocking;
 
-use super::pictures::Job;
+use super::images::Job;
 use crate::admission::Need;
+use crate::api_error::{ApiError, bytes};
 use crate::connection::Peer;
-use crate::problem::{Problem, bytes};
 
 /// Answers of up to this many bytes are built on the spot; others when it is their turn.
 const QUICK: usize = 64 << 10;
@@ -22,8 +22,8 @@ pub(super) struct Content {
 }
 
 impl Content {
-    pub(super) fn json(value: &impl serde::Serialize) -> Result<Content, Problem> {
-        let bytes = serde_json::to_vec(value).map_err(|error| Problem::ours(error.to_string()))?;
+    pub(super) fn json(value: &impl serde::Serialize) -> Result<Content, ApiError> {
+        let bytes = serde_json::to_vec(value).map_err(|error| ApiError::ours(error.to_string()))?;
         Ok(Content { kind: "application/json", bytes, header: None })
     }
 
@@ -37,8 +37,8 @@ pub(super) async fn reply(
     job: &Job,
     peer: &Arc<Peer>,
     size: usize,
-    build: impl FnOnce() -> Result<Content, Problem> + Send + 'static,
-) -> Result<Response, Problem> {
+    build: impl FnOnce() -> Result<Content, ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
     let memory = job.shared.admission.answers.reserve(peer, size).await?;
     let content = if size <= QUICK { build()? } else { in_turn(job, size as u64, build).await?? };
     let mut response = bytes(StatusCode::OK, content.kind, memory.hold(content.bytes));
@@ -56,12 +56,12 @@ pub(super) async fn in_turn<T: Send + 'static>(
     job: &Job,
     memory: u64,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
+) -> Result<T, ApiError> {
     let need = Need { decoders: 1, memory, inputs: 0 };
     let grant = if memory > LIGHT { Some(job.ticket.turn(need, memory).await?) } else { None };
     let work = move || {
         let _grant = grant;
         work()
     };
-    spawn_blocking(work).await.map_err(|_| Problem::ours("the server failed on this request; please report it"))
+    spawn_blocking(work).await.map_err(|_| ApiError::ours("the server failed on this request; please report it"))
 }

@@ -1,11 +1,11 @@
-//! `POST /similar` and `GET /indexed`: the known pictures whose features are nearest.
+//! `POST /similar` and `GET /indexed`: the known images whose features are nearest.
 
 use std::sync::Arc;
 
 use alexnet::draw::encode;
 use alexnet::explain::View;
 use alexnet::features::nearest;
-use alexnet::image::Picture;
+use alexnet::image::Image;
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::explain::INPUTS;
-use super::pictures::{Job, Slice, decoded, files, only, within, within_time};
+use super::images::{Job, Slice, decoded, files, only, within, within_time};
 use crate::Shared;
 use crate::admission::{INPUT, Need};
+use crate::api_error::{ApiError, bytes, json as json_answer};
+use crate::batcher::{finite_logits, not_finite};
 use crate::connection::Peer;
-use crate::engine::{finite_logits, not_finite};
 use crate::index::Index;
-use crate::model::Loaded;
-use crate::problem::{Problem, bytes, json as json_answer};
+use crate::model::ServedModel;
 
 /// What the address may say.
 #[derive(Deserialize)]
@@ -36,8 +36,9 @@ pub(super) struct Options {
 /// Most answers.
 const MOST: usize = 64;
 
-fn index(model: &Loaded) -> Result<Arc<Index>, Problem> {
-    let none = || Problem::new(StatusCode::NOT_FOUND, format!("{} has no index; start the server with --index FILE", model.name));
+fn index(model: &ServedModel) -> Result<Arc<Index>, ApiError> {
+    let none =
+        || ApiError::new(StatusCode::NOT_FOUND, format!("{} has no index; start the server with --index FILE", model.name));
     model.index.clone().ok_or_else(none)
 }
 
@@ -45,11 +46,11 @@ pub(super) async fn similar(
     State(shared): State<Arc<Shared>>,
     options: Result<Query<Options>, QueryRejection>,
     request: Request,
-) -> Result<Response, Problem> {
-    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+) -> Result<Response, ApiError> {
+    let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let top = options.top.unwrap_or(6);
     if !(1..=MOST).contains(&top) {
-        return Err(Problem::bad(format!("top={top}: ask for 1 to {MOST} pictures")));
+        return Err(ApiError::bad(format!("top={top}: ask for 1 to {MOST} images")));
     }
     let model = shared.registry.find(options.model.as_deref())?;
     let index = index(&model)?;
@@ -61,7 +62,7 @@ pub(super) async fn similar(
         let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
         drop(whole);
         let preprocess = model.preprocess.clone();
-        let look = move |picture: &Picture| Ok(View::centre(picture, &preprocess).tensor);
+        let look = move |picture: &Image| Ok(View::centre(picture, &preprocess).tensor);
         let (tensor, room) = decoded(&job, slice, INPUTS, look).await?;
         let asked = index.clone();
         let near = model.lane.ask(move |engine| {
@@ -92,19 +93,19 @@ pub(super) struct Row {
     row: usize,
 }
 
-/// A known picture, small.
+/// A known image, small.
 pub(super) async fn indexed(
     State(shared): State<Arc<Shared>>,
     Extension(peer): Extension<Arc<Peer>>,
     options: Result<Query<Row>, QueryRejection>,
-) -> Result<Response, Problem> {
-    let Query(options) = options.map_err(|e| Problem::bad(e.body_text()))?;
+) -> Result<Response, ApiError> {
+    let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let model = shared.registry.find(options.model.as_deref())?;
     let index = index(&model)?;
     let (row, rows) = (options.row, index.table.names.len());
     if row >= rows || !index.has_pictures() {
         let why = if row >= rows { format!("row {row} of an index of {rows}") } else { "this index has names alone".into() };
-        return Err(Problem::new(StatusCode::NOT_FOUND, why));
+        return Err(ApiError::new(StatusCode::NOT_FOUND, why));
     }
     within_time(&shared, &peer, INDEXED, async |job| {
         // Its size is not known; two at a time.
@@ -119,8 +120,8 @@ pub(super) async fn indexed(
                 let memory = shared.admission.answers.reserve(&peer, png.len()).await?;
                 Ok(bytes(StatusCode::OK, "image/png", memory.hold(png)))
             }
-            Ok(Err(why)) => Err(Problem::new(StatusCode::NOT_FOUND, format!("the picture of row {row} cannot be read: {why}"))),
-            Err(_) => Err(Problem::ours("the server failed on a picture of its index; please report it")),
+            Ok(Err(why)) => Err(ApiError::new(StatusCode::NOT_FOUND, format!("the image of row {row} cannot be read: {why}"))),
+            Err(_) => Err(ApiError::ours("the server failed on an image of its index; please report it")),
         }
     })
     .await

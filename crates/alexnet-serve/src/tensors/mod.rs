@@ -16,9 +16,9 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use self::parameters::{Few, Parameters};
 pub(crate) use self::write::{AsDoubles, DIGITS, answer, estimate};
 
-/// The tensor of preprocessed pictures.
+/// The tensor of preprocessed images.
 pub(crate) const INPUT: &str = "input";
-/// The tensor of picture files.
+/// The tensor of image files.
 pub(crate) const PICTURE: &str = "picture";
 /// What the network gives.
 pub(crate) const LOGITS: &str = "logits";
@@ -30,13 +30,13 @@ pub(crate) const PROBABILITIES: &str = "probabilities";
 pub struct Asked {
     /// Given back with the answer.
     pub id: Option<String>,
-    /// The pictures.
+    /// The images.
     pub input: Input,
     /// The answers wanted.
     pub outputs: Vec<Output>,
 }
 
-/// Pictures, as tensors or as files.
+/// Images, as tensors or as files.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// `[n, 3, size, size]`, all of them numbers.
@@ -179,7 +179,7 @@ impl<'de: 'a, 'a> Visitor<'de> for Collect<'a, '_> {
     }
 }
 
-/// Reads a request for pictures of 3 x `size` x `size`. `head` is the header `Inference-Header-Content-Length`, if it is there.
+/// Reads a request for images of 3 x `size` x `size`. `head` is the header `Inference-Header-Content-Length`, if it is there.
 ///
 /// # Errors
 /// A line that says what is wrong. No input makes it panic, or take more than some times its own memory.

@@ -17,7 +17,7 @@ const [alexnet, model, picture, screenshots] = process.argv.slice(2);
 // The picture is all that the model knows, so it is its own nearest.
 const folder = mkdtempSync(join(tmpdir(), "index-")), index = join(folder, "index.npy");
 execFileSync(alexnet, ["-q", "features", "--model", model, "--data", picture, "--out", index]);
-const server = spawn(alexnet, ["serve", "--model", model, "--port", "0", "--json", "--index", index, "--pictures", picture], { stdio: ["ignore", "pipe", "inherit"] });
+const server = spawn(alexnet, ["serve", "--model", model, "--port", "0", "--json", "--index", index, "--images", picture], { stdio: ["ignore", "pipe", "inherit"] });
 const { address } = JSON.parse(await new Promise(line => server.stdout.once("data", line)));
 const predicted = crops => JSON.parse(execFileSync(alexnet, ["predict", "--model", model, "--json", "--crops", crops, picture]))[0].top;
 

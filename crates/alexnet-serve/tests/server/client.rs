@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use alexnet::engine::cpu::{Cpu, Precision};
 use alexnet::engine::{Engine, init};
+use alexnet::formats::{self, Model, parameters};
 use alexnet::image::Preprocess;
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use alexnet::weights::{self, Model, parameters};
 use alexnet_serve::{Batching, Control, Engines, Error, Limits, ModelFile, Server, Settings};
 use serde_json::Value;
 
-/// Rows and columns of the model's pictures.
+/// Rows and columns of the model's images.
 pub(crate) const SIZE: usize = 33;
 
 /// Two convolutions and two linear layers, three classes.
@@ -70,7 +70,7 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
         tensors,
         net,
     };
-    weights::write(path, &model).expect("a model file");
+    formats::write(path, &model).expect("a model file");
 }
 
 /// The processor's engine, on two threads.
@@ -206,7 +206,7 @@ pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     Answer { status, head, body: bytes.split_off(end + 4) }
 }
 
-/// A picture of stripes, as PNG.
+/// An image of stripes, as PNG.
 pub(crate) fn png(width: usize, height: usize, seed: usize) -> Vec<u8> {
     let pixel = |x: usize, y: usize| [(x * 7 + seed * 31) as u8, (y * 5 + x * y + seed) as u8, ((x + y) * (seed + 3)) as u8];
     let rgb: Vec<u8> = (0..width * height).flat_map(|i| pixel(i % width, i / width)).collect();
@@ -218,11 +218,11 @@ pub(crate) fn png(width: usize, height: usize, seed: usize) -> Vec<u8> {
         height as u32,
         image::ExtendedColorType::Rgb8,
     )
-    .expect("a picture");
+    .expect("an image");
     file
 }
 
-/// A form with pictures.
+/// A form with images.
 pub(crate) fn form(pictures: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, picture) in pictures {

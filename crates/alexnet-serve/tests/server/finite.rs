@@ -98,11 +98,11 @@ fn explanations_that_are_no_numbers_are_refused() {
             }
         });
         // Preprocessing turns the grey image into zeros.
-        let mut model = alexnet::weights::open(&settings.models[0].path, None).unwrap();
+        let mut model = alexnet::formats::load(&settings.models[0].path, None).unwrap();
         (model.preprocess.mean, model.preprocess.scale) = (alexnet::image::Mean::Channel([128.0; 3]), 1.0);
         model.preprocess.std = [1.0; 3];
         let path = settings.models[0].path.with_file_name("other.safetensors");
-        alexnet::weights::write(&path, &model).unwrap();
+        alexnet::formats::write(&path, &model).unwrap();
         settings.models[0].path = path;
     });
     let image = png(60, 60, 1);

@@ -13,22 +13,21 @@ mod similar;
 use std::io::Write;
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::image::{Picture, decode};
+use alexnet::formats;
+use alexnet::image::{Image, decode};
 use alexnet::predict::predict;
-use alexnet::weights;
 use serde_json::{Value, json};
 
 use crate::client::{FORM, Running, answer, form, head, png};
 
 /// What `alexnet predict` says, as the server writes it.
 fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -> Vec<Value> {
-    let model = weights::open(&running.model, None).unwrap();
+    let model = formats::load(&running.model, None).unwrap();
     let mut engine = Cpu::new(&model.net, pictures.len() * crops, 1).unwrap().batch_invariant();
     model.load_into(&mut engine).unwrap();
-    let pictures: Vec<Picture> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
+    let pictures: Vec<Image> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
     let answers = predict(&mut engine, &pictures, &model.preprocess, crops, top).unwrap();
-    let one =
-        |g: &alexnet::predict::Guess| json!({ "index": g.index, "label": model.classes[g.index], "probability": g.probability });
+    let one = |g: &alexnet::predict::ClassScore| json!({ "index": g.index, "label": model.classes[g.index], "probability": g.probability });
     answers.iter().map(|guesses| guesses.iter().map(one).collect()).collect()
 }
 
@@ -45,7 +44,7 @@ fn a_picture_gets_the_bits_of_predict_alone_in_forms_and_among_others() {
         assert_eq!(found["pictures"][0]["top"], expected[0]);
         assert!(found["pictures"][0]["top"][0]["probability"].as_f64() > Some(0.3));
         // Several in one request, and a broken one among them.
-        let parts: Vec<(&str, &[u8])> = vec![("a.png", &pictures[1]), ("no.png", b"no picture"), ("c.png", &pictures[2])];
+        let parts: Vec<(&str, &[u8])> = vec![("a.png", &pictures[1]), ("no.png", b"no image"), ("c.png", &pictures[2])];
         let found = running.send("POST", &path, &[FORM], &form(&parts));
         assert_eq!(found.status, 200, "{}", found.text());
         let found = found.json()["pictures"].clone();
@@ -88,7 +87,7 @@ fn what_a_layer_sees_is_told_in_numbers_and_pictures() {
     let picture = png(66, 33, 4);
     let maps = running.post("/explain?kind=maps&layer=conv2", &picture).json();
     assert_eq!((&maps["channels"], &maps["rows"], maps["values"].as_array().unwrap().len()), (&json!(32), &json!(16), 32 * 256));
-    // The preprocessing's 33 of 38 pixels, in the middle of a picture twice as wide as high: 29 of its 33 rows, to the nearest.
+    // The preprocessing's 33 of 38 pixels, in the middle of an image twice as wide as high: 29 of its 33 rows, to the nearest.
     let close = |found: &Value, expected: f64| (found.as_f64().unwrap() - expected).abs() < 1e-9;
     assert!(close(&maps["area"]["height"], 29.0 / 33.0) && close(&maps["area"]["left"], 19.0 / 66.0), "{}", maps["area"]);
     let sheet = running.post("/explain?kind=maps&layer=conv2&format=png", &picture);
@@ -108,7 +107,7 @@ fn what_a_layer_sees_is_told_in_numbers_and_pictures() {
     assert_eq!(cam("class=dog&layer=conv1")["rows"], 16);
     assert_eq!(cam("kind=saliency&class=dog")["rows"], 33);
     let over = decode::decode(&running.post("/explain?class=dog&format=png", &picture).body).unwrap();
-    // The part of the picture that is seen: 29 of 33 rows.
+    // The part of the image that is seen: 29 of 33 rows.
     assert_eq!((over.width, over.height), (29, 29));
     // Gradients want weights in another order; that changes no answer.
     assert_eq!(running.post("/predict", &picture).json()["pictures"][0]["top"][0], best);
@@ -149,8 +148,8 @@ fn bad_requests_are_told_in_a_line_and_the_server_lives() {
     post("/models", &whole, 405, "method");
     told(&running.get("/predict"), 405, "method");
     told(&running.send("POST", "/predict", &[FORM], &whole), 400, "boundary");
-    told(&running.send("POST", "/predict", &[FORM], b"--q--"), 400, "no pictures");
-    told(&running.send("POST", "/explain", &[FORM], &form(&[("a", &whole), ("b", &whole)])), 400, "2 pictures");
+    told(&running.send("POST", "/predict", &[FORM], b"--q--"), 400, "no images");
+    told(&running.send("POST", "/explain", &[FORM], &form(&[("a", &whole), ("b", &whole)])), 400, "2 images");
     let many = vec![("a", b"x".as_slice()); 65];
     told(&running.send("POST", "/predict", &[FORM], &form(&many)), 413, "64 at most");
     // Not HTTP, and a header that never ends.

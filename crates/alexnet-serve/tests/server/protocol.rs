@@ -2,9 +2,9 @@
 
 use alexnet::engine::Engine;
 use alexnet::engine::cpu::Cpu;
+use alexnet::formats;
 use alexnet::image::decode;
-use alexnet::predict::{guesses, inputs};
-use alexnet::weights;
+use alexnet::predict::{crop_tensors, top_k};
 use serde_json::{Value, json};
 
 use crate::client::{Running, SIZE, png};
@@ -12,11 +12,11 @@ use crate::told;
 
 const INFER: &str = "/v2/models/small/infer";
 
-/// Preprocessed pictures and their logits.
+/// Preprocessed images and their logits.
 fn tensors(running: &Running, pictures: &[Vec<u8>]) -> (Vec<f32>, Vec<f32>) {
-    let model = weights::open(&running.model, None).unwrap();
+    let model = formats::load(&running.model, None).unwrap();
     let (mut images, mut logits) = (Vec::new(), Vec::new());
-    pictures.iter().for_each(|p| inputs(&decode::decode(p).unwrap(), &model.preprocess, 1, &mut images).unwrap());
+    pictures.iter().for_each(|p| crop_tensors(&decode::decode(p).unwrap(), &model.preprocess, 1, &mut images).unwrap());
     let mut engine = Cpu::new(&model.net, 4, 1).unwrap().batch_invariant();
     model.load_into(&mut engine).unwrap();
     engine.infer(&images, &mut logits).unwrap();
@@ -85,12 +85,12 @@ fn tensors_get_the_engines_logits_to_the_last_bit() {
             .chunks(3)
             .flat_map(|logits| {
                 let mut all = [0.0; 3];
-                guesses(logits, 3, 3).iter().for_each(|g| all[g.index] = g.probability as f32);
+                top_k(logits, 3, 3).iter().for_each(|g| all[g.index] = g.probability as f32);
                 all
             })
             .collect();
         assert_eq!(values[..n * 3], probabilities);
-        // The same pictures as files.
+        // The same images as files.
         let mut files = Vec::new();
         pictures.iter().for_each(|p| files.extend([&(p.len() as u32).to_le_bytes()[..], p].concat()));
         let head = json!({

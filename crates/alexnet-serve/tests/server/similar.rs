@@ -1,18 +1,18 @@
-//! The nearest of known pictures.
+//! The nearest of known images.
 
 use std::path::Path;
 
 use alexnet::data::{self, loader};
 use alexnet::engine::cpu::Cpu;
-use alexnet::features::{About, Pool, Taken, Writer, extract};
+use alexnet::features::{Pool, Provenance, Taken, Writer, extract};
+use alexnet::formats;
 use alexnet::image::decode;
-use alexnet::weights;
 use alexnet_serve::IndexFile;
 use serde_json::json;
 
 use crate::client::{Running, png, write_model};
 
-/// Writes 12 pictures into two classes, and a table of their features, as `alexnet features` does.
+/// Writes 12 images into two classes, and a table of their features, as `alexnet features` does.
 fn write_index(folder: &Path, model: &Path) -> IndexFile {
     let pictures = folder.join("pictures");
     for i in 0..12 {
@@ -20,10 +20,10 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
         std::fs::create_dir_all(&class).unwrap();
         std::fs::write(class.join(format!("{i:02}.png")), png(30 + 5 * i, 300 - 20 * i, i)).unwrap();
     }
-    let file = weights::open(model, None).unwrap();
+    let file = formats::load(model, None).unwrap();
     let taken = Taken::new(&file.net, "conv2", false, Pool::Average).unwrap();
-    let about = About {
-        model: weights::sha256(model).unwrap(),
+    let about = Provenance {
+        model: formats::sha256(model).unwrap(),
         net: file.net.name.clone(),
         layer: "conv2".into(),
         before_relu: false,
@@ -64,7 +64,7 @@ fn a_known_picture_is_its_own_nearest() {
         assert_eq!(near[0]["label"], json!(class));
         let distances: Vec<f64> = near.iter().map(|near| near["distance"].as_f64().unwrap()).collect();
         assert!(distances[0] < 1e-5 && distances[1] > 1e-3 && distances[1] <= distances[2], "{found}");
-        // The picture itself, at most 160 pixels long.
+        // The image itself, at most 160 pixels long.
         let small = running.get(&format!("/indexed?row={}", near[0]["row"]));
         assert_eq!((small.status, small.header("content-type")), (200, Some("image/png")));
         let small = decode::decode(&small.body).unwrap();
@@ -81,7 +81,7 @@ fn a_known_picture_is_its_own_nearest() {
         let answer = running.post(path, &png(20, 20, 1));
         assert!(answer.status == status && answer.text().contains(part), "{path}: {} {}", answer.status, answer.text());
     }
-    assert_eq!(running.post("/similar", b"no picture").status, 422);
+    assert_eq!(running.post("/similar", b"no image").status, 422);
     assert_eq!(running.get("/indexed?row=12").status, 404);
     assert_eq!(running.get("/indexed?row=-1").status, 400);
 

@@ -39,7 +39,7 @@ impl<T> Listing<T> {
     pub(super) fn loose(path: &Path, depth: usize, mut found: Vec<(String, T)>, passed: &PassedOver) -> Result<Self> {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         if found.is_empty() {
-            return Err(Error::file(path, format!("no pictures here (*.{{{}}}){}", ENDINGS.join(", "), and_passed_over(passed))));
+            return Err(Error::file(path, format!("no images here (*.{{{}}}){}", ENDINGS.join(", "), and_passed_over(passed))));
         }
         if found.iter().all(|(name, _)| name.split('/').count() > depth + 1) {
             let mut classes: Vec<String> = found.iter().map(|(name, _)| folder(name, depth).to_string()).collect();
@@ -67,7 +67,7 @@ impl<T> Listing<T> {
             return problem(format!("{} lies in no class; {LAYOUT}", printable(name)));
         }
         if classes.is_empty() || (found.is_empty() && demand != Demand::Trainable) {
-            return problem(format!("no pictures here; {LAYOUT}{}", and_passed_over(passed)));
+            return problem(format!("no images here; {LAYOUT}{}", and_passed_over(passed)));
         }
         if let (Demand::Trainable, [only]) = (demand, classes.as_slice()) {
             let mut inner: Vec<&str> = found.iter().map(|(name, _)| folder(name, 1)).collect();
@@ -85,7 +85,7 @@ impl<T> Listing<T> {
             return problem(format!("only one class, {}; {LAYOUT}{hint}", printable(only)));
         }
         if u32::try_from(found.len()).is_err() {
-            return problem("more than 4 billion pictures".into());
+            return problem("more than 4 billion images".into());
         }
         let mut with_images: Vec<&str> = found.iter().map(|(name, _)| folder(name, 0)).collect();
         with_images.dedup();
@@ -96,7 +96,7 @@ impl<T> Listing<T> {
             Demand::Trainable => {
                 if let Some(class) = empty.first() {
                     return problem(format!(
-                        "class {} has no pictures (*.{{{}}}); remove its folder or fill it{}",
+                        "class {} has no images (*.{{{}}}); remove its folder or fill it{}",
                         printable(class),
                         ENDINGS.join(", "),
                         and_passed_over(passed)

@@ -2,8 +2,8 @@
 
 use super::passed_over::PassedOver;
 use super::sniff::{self, Content};
-use super::splits::Splits;
-use super::{Demand, LAYOUT, Source, Split, folder, is_picture, tar};
+use super::split_folders::Splits;
+use super::{Dataset, Demand, LAYOUT, Split, image_folder, is_picture, tar};
 use crate::escape::printable;
 use crate::{Error, Result, escape, files};
 use std::io::Read;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// A data set, and what a user should know about how it was found.
 pub struct Opened {
     /// Its images.
-    pub source: Arc<dyn Source>,
+    pub source: Arc<dyn Dataset>,
     /// The path that was opened.
     pub root: PathBuf,
     /// The splits within it, if it holds several.
@@ -97,7 +97,7 @@ fn counted(n: usize, one: &str, several: &str) -> String {
 /// named as images are not opened.
 pub fn open_split(path: &Path, split: Split, demand: Demand) -> Result<Opened> {
     match Kind::of(path)? {
-        Kind::Folder => folder::open(path, split, demand),
+        Kind::Folder => image_folder::open(path, split, demand),
         Kind::Tar => tar::open(path, split, demand),
         Kind::List | Kind::Image | Kind::Unread(_) | Kind::Other => {
             Err(Error::file(path, format!("neither a folder nor a .tar; {LAYOUT}")))
@@ -107,7 +107,7 @@ pub fn open_split(path: &Path, split: Split, demand: Demand) -> Result<Opened> {
 
 /// Opens images whether or not they lie in classes: a folder or .tar as [`open`](super::open) takes it, one of images at any depth, a
 /// text file that names an image a line (from the list's own folder), or a single image. Only where every image lies in a folder
-/// of its own there are classes; otherwise there are none, and [`Source::label`] says nothing. Of a root with splits all are
+/// of its own there are classes; otherwise there are none, and [`Dataset::label`] says nothing. Of a root with splits all are
 /// taken, and their folders are not classes.
 ///
 /// # Errors
@@ -122,12 +122,12 @@ pub fn open_any(path: &Path) -> Result<Opened> {
         passed_over: PassedOver::default(),
     };
     match Kind::of(path)? {
-        Kind::Folder => folder::open_loose(path),
+        Kind::Folder => image_folder::open_loose(path),
         Kind::Tar => tar::open_loose(path),
-        Kind::List => Ok(whole(folder::of_list(path)?)),
+        Kind::List => Ok(whole(image_folder::of_list(path)?)),
         Kind::Image => Ok(whole(super::of_files(&[path.to_path_buf()]))),
         Kind::Unread(format) => Err(Error::file(path, format!("{format} images are not read; convert it to JPEG or PNG"))),
-        Kind::Other => Err(Error::file(path, "neither a folder, a .tar, a .txt that lists pictures, nor a picture")),
+        Kind::Other => Err(Error::file(path, "neither a folder, a .tar, a .txt that lists images, nor an image")),
     }
 }
 

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use super::listing::Listing;
 use super::passed_over::{PassedOver, Reason, is_hidden};
 use super::sniff::{self, Content};
-use super::splits::Splits;
-use super::{Demand, Opened, Source, Split, is_picture};
+use super::split_folders::Splits;
+use super::{Dataset, Demand, Opened, Split, is_picture};
 use crate::escape::printable;
-use crate::image::{Picture, decode};
+use crate::image::{Image, decode};
 use crate::{Error, Result};
 
 /// `class/.../file.jpg` entries of a tar file (ustar, GNU or pax names, with or without `./` in front). The file is
-/// read through once for the places of its pictures; each picture is then read from its place.
+/// read through once for the places of its images; each image is then read from its place.
 #[derive(Debug)]
 struct Tar {
     file: File,
@@ -36,7 +36,7 @@ struct Place {
     sparse: bool,
 }
 
-/// Lists the pictures of a tar, sorted by class and name.
+/// Lists the images of a tar, sorted by class and name.
 pub(super) fn open(path: &Path, split: Split, demand: Demand) -> Result<Opened> {
     let Scan { file, mut images, mut folders, mut passed } = Scan::of(path)?;
     let (root, splits) = splits(path, &images, &folders)?;
@@ -66,7 +66,7 @@ pub(super) fn open(path: &Path, split: Split, demand: Demand) -> Result<Opened> 
     Ok(Opened { source, root, splits, taken, empty, passed_over: passed })
 }
 
-/// Lists the pictures, in classes or not.
+/// Lists the images, in classes or not.
 pub(super) fn open_loose(path: &Path) -> Result<Opened> {
     let Scan { file, images, folders, passed } = Scan::of(path)?;
     let (root, splits) = splits(path, &images, &folders)?;
@@ -338,7 +338,7 @@ impl Read for ReadFrom<'_> {
     }
 }
 
-impl Source for Tar {
+impl Dataset for Tar {
     fn classes(&self) -> &[String] {
         &self.listing.classes
     }
@@ -355,7 +355,7 @@ impl Source for Tar {
         &self.listing.pictures[i].0
     }
 
-    fn picture(&self, i: usize) -> Result<Picture, String> {
+    fn picture(&self, i: usize) -> Result<Image, String> {
         decode::decode(&read(&self.file, self.listing.pictures[i].2)?)
     }
 

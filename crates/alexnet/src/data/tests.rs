@@ -1,10 +1,10 @@
 //! Listing folders, tars and lists.
 
-use super::{Demand, Reason, Source, Split, of_files, open, open_any, open_loose, open_split};
+use super::{Dataset, Demand, Reason, Split, of_files, open, open_any, open_loose, open_split};
 use std::fs;
 use std::path::Path;
 
-fn names(source: &dyn Source) -> Vec<(String, Option<String>)> {
+fn names(source: &dyn Dataset) -> Vec<(String, Option<String>)> {
     let label = |i| source.classes().get(source.label(i) as usize).cloned();
     (0..source.len()).map(|i| (source.name(i).to_string(), label(i))).collect()
 }
@@ -46,7 +46,7 @@ fn pictures_in_classes_or_not_are_found_wherever_labels_are_not_needed() {
     fs::create_dir(at("nothing")).unwrap();
     fs::write(at("model.bin"), "").unwrap();
     for (name, part) in
-        [("empty.txt", "lists no pictures"), ("nothing", "no pictures here"), ("gone", "No such file"), ("model.bin", "neither")]
+        [("empty.txt", "lists no images"), ("nothing", "no images here"), ("gone", "No such file"), ("model.bin", "neither")]
     {
         let why = open_loose(&at(name)).err().unwrap().to_string();
         assert!(why.contains(name) && why.contains(part), "{why}");
@@ -102,9 +102,7 @@ fn splits_are_never_classes() {
         assert_eq!(test.empty, ["cat"]);
         let all = open_split(&root, Split::Test, Demand::All).unwrap();
         assert_eq!((all.source.classes(), all.source.label(0)), (train.classes(), 1));
-        assert!(
-            open_split(&root, Split::Test, Demand::Trainable).err().unwrap().to_string().contains("class cat has no pictures")
-        );
+        assert!(open_split(&root, Split::Test, Demand::Trainable).err().unwrap().to_string().contains("class cat has no images"));
         fs::remove_file(root.join("sample.jpg")).ok();
     }
     fs::remove_file(root.join("README.md")).unwrap();
@@ -189,7 +187,7 @@ fn files_go_by_content_and_what_is_not_used_is_counted_and_named() {
     // A class of nothing but such files says so.
     fs::remove_file(root.join("dog/1.gif")).unwrap();
     let why = open(&root).err().unwrap().to_string();
-    assert!(why.contains("class dog has no pictures") && why.contains("dog/4.heic"), "{why}");
+    assert!(why.contains("class dog has no images") && why.contains("dog/4.heic"), "{why}");
 }
 
 #[test]

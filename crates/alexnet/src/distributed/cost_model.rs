@@ -15,8 +15,8 @@
 //! Left out: ranks that are slower than others, switches that share what links promise. Devices that share a memory each have a part of its rate.
 
 use super::tree_reduce;
+use crate::formats;
 use crate::net::{LayerShape, Net, Op};
-use crate::weights;
 use crate::{Error, Result};
 
 /// What computes.
@@ -157,7 +157,7 @@ impl Device {
 /// The net's layers with parameters, and how many of them come before the first fully connected one.
 fn layers(net: &Net, ranks: usize) -> Result<(Vec<Summed>, usize)> {
     let round = tree_reduce::round(ranks);
-    let all = weights::parameters(net)?;
+    let all = formats::parameters(net)?;
     let mut found = Vec::new();
     let mut trunk = None;
     for (shape, layer) in net.shapes()?.into_iter().zip(&net.layers) {
@@ -321,7 +321,7 @@ mod tests {
         // Latency: each parameter in rounds, each of which takes two exchanges of one message.
         let late = Cluster { link: 1e30, latency: 1e-3, ..cluster(2, 1) };
         let rounds = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>().div_ceil(tree_reduce::round(2));
-        let rounds = weights::parameters(&net).unwrap().iter().map(rounds).sum::<usize>() as f64;
+        let rounds = formats::parameters(&net).unwrap().iter().map(rounds).sum::<usize>() as f64;
         let found = predict(&net, &fast, &late, 100, Strategy::Data).unwrap().seconds;
         assert!((found - rounds * 2e-3).abs() < 1e-6, "{found}");
     }

@@ -8,8 +8,8 @@ use super::model_parallel::layer_of;
 use super::reducer::{Bucket, Sum, carry};
 use super::{BatchShard, Communicator, DistributedEngine, Partition, Room, Tree, all_gather_f64};
 use crate::engine::{Batch, DropoutKey, Engine, LayerGradient, ReluGradient, StepStats, Update};
+use crate::formats::{self, TensorData};
 use crate::net::Net;
-use crate::weights::{self, Values};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -114,7 +114,7 @@ impl<E: Engine> DistributedEngine for DataParallel<E> {
 
 /// Parameters of some layers that learn by `rule`, with their lengths, in the order in which backward gives their gradients.
 pub(super) fn learning(net: &Net, rule: &Update, has: impl Fn(&str) -> bool) -> Result<Vec<(String, usize)>> {
-    let all = weights::parameters(net)?.into_iter().rev();
+    let all = formats::parameters(net)?.into_iter().rev();
     let learn = all.filter(|(name, _)| rule.rates(name).is_some() && has(layer_of(name)));
     Ok(learn.map(|(name, shape)| (name, shape.iter().product())).collect())
 }
@@ -189,7 +189,7 @@ impl<E: Engine> Engine for DataParallel<E> {
         self.engine.set_parameter(name, values)
     }
 
-    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+    fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
         self.engine.share_parameter(name, values)
     }
 

@@ -1,6 +1,6 @@
 //! One training on many processes: ranks that each take a share of the work and tell each other what they found.
 //!
-//! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-mpi`), threads of one process
+//! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-distributed`), threads of one process
 //! ([`in_process`], for tests), or nobody else ([`SingleProcess`]). `tree_reduce` adds numbers up over ranks in an order that is fixed by the work
 //! and not by who does it, `partition` says whose work is whose, [`data_parallel`] trains on shares of each batch,
 //! [`hybrid`] also shares the weights of fully connected layers, [`towers`] halves the net as in 2012; these two are made of
@@ -12,6 +12,7 @@ pub mod hybrid;
 pub mod in_process;
 mod message;
 pub mod model_parallel;
+mod parallel;
 mod partition;
 mod reducer;
 mod sharded_fc;
@@ -20,6 +21,7 @@ mod tree_reduce;
 
 pub(crate) use message::all_gather_f64;
 pub use message::{all_gather_values, broadcast_value};
+pub use parallel::Parallel;
 pub use partition::Partition;
 pub use tree_reduce::{Room, Tree, all_gather, all_reduce, sum_of_trees};
 

@@ -2,8 +2,8 @@
 
 use super::{BatchShard, Communicator, DistributedEngine, all_gather_values};
 use crate::engine::{Batch, Engine, StepStats, Update};
+use crate::formats;
 use crate::net::Net;
-use crate::weights;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ pub(super) fn layer_of(name: &str) -> &str {
 
 /// Checks the length of a whole parameter.
 fn check_len(net: &Net, name: &str, values: &[f32]) -> Result<()> {
-    let shape = weights::parameters(net)?.into_iter().find(|(known, _)| known == name).map(|(_, shape)| shape);
+    let shape = formats::parameters(net)?.into_iter().find(|(known, _)| known == name).map(|(_, shape)| shape);
     match shape.map(|shape| shape.iter().product::<usize>()) {
         None => Err(Error::Net(format!("the net has no parameter named {name}"))),
         Some(len) if len != values.len() => Err(Error::Net(format!("{name} has {len} values, not {}", values.len()))),
@@ -118,7 +118,7 @@ impl<P: Shards> DistributedEngine for ModelParallel<P> {
     fn gather_parameters(&mut self) -> Result<()> {
         self.whole.clear();
         let (parts, ranks) = (&self.parts, self.parts.ranks());
-        for (name, shape) in weights::parameters(parts.net())?.into_iter().filter(|(name, _)| parts.is_apart(name)) {
+        for (name, shape) in formats::parameters(parts.net())?.into_iter().filter(|(name, _)| parts.is_apart(name)) {
             let whole = shape.iter().product();
             let values = to_first(ranks, &parts.read(&name, false)?, whole)?;
             let velocity = to_first(ranks, &parts.read(&name, true)?, whole)?;

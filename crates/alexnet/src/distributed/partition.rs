@@ -35,6 +35,11 @@ impl Partition {
         Ok(Partition { rank, size, blocks })
     }
 
+    /// Images of the largest block of a batch of `n`; a rank computes one block after the other.
+    pub fn capacity(&self, n: usize) -> usize {
+        n.div_ceil(self.blocks).max(1)
+    }
+
     /// The blocks of rank `rank`.
     pub fn blocks_of(&self, rank: usize) -> Range<usize> {
         self.blocks * rank / self.size..self.blocks * (rank + 1) / self.size

@@ -1,4 +1,4 @@
-//! Pictures as files in memory: PNG where every pixel counts, JPEG for photographs.
+//! Images as files in memory: PNG where every pixel counts, JPEG for photographs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,20 +6,20 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use mozjpeg::{ColorSpace, Compress};
 
-use crate::image::Picture;
+use crate::image::Image;
 
 /// Quality of JPEGs: no artefact can be seen, at an eighth of PNG's bytes.
 const QUALITY: f32 = 88.0;
 
-/// A picture as PNG.
+/// An image as PNG.
 ///
 /// # Panics
-/// When the picture has no pixels, or not as many as it says.
-pub fn png(picture: &Picture) -> Vec<u8> {
+/// When the image has no pixels, or not as many as it says.
+pub fn png(picture: &Image) -> Vec<u8> {
     encode_png(picture.width, picture.height, &picture.rgb, ExtendedColorType::Rgb8)
 }
 
-/// A picture with transparency, `[height, width, 4]`, as PNG.
+/// An image with transparency, `[height, width, 4]`, as PNG.
 ///
 /// # Panics
 /// As [`png()`].
@@ -31,31 +31,31 @@ fn encode_png(width: usize, height: usize, values: &[u8], colours: ExtendedColor
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
     let written = encoder.write_image(values, width as u32, height as u32, colours);
-    written.expect("memory takes a whole picture");
+    written.expect("memory takes a whole image");
     bytes
 }
 
-/// A picture as JPEG.
+/// An image as JPEG.
 ///
 /// # Panics
 /// As [`png()`]; also with more than 65,500 rows or columns, which JPEG does not know.
-pub fn jpeg(picture: &Picture) -> Vec<u8> {
+pub fn jpeg(picture: &Image) -> Vec<u8> {
     let mut encoder = Compress::new(ColorSpace::JCS_RGB);
     encoder.set_size(picture.width, picture.height);
     encoder.set_fastest_defaults();
     encoder.set_quality(QUALITY);
-    let mut started = encoder.start_compress(Vec::new()).expect("memory takes a picture");
-    started.write_scanlines(&picture.rgb).expect("as many pixels as the picture says");
-    started.finish().expect("a whole picture")
+    let mut started = encoder.start_compress(Vec::new()).expect("memory takes an image");
+    started.write_scanlines(&picture.rgb).expect("as many pixels as the image says");
+    started.finish().expect("a whole image")
 }
 
-/// A picture as PNG within an address, for `src` in HTML or `href` in SVG.
-pub fn png_uri(picture: &Picture) -> String {
+/// An image as PNG within an address, for `src` in HTML or `href` in SVG.
+pub fn png_uri(picture: &Image) -> String {
     uri("png", &png(picture))
 }
 
-/// A picture as JPEG within an address, for `src` in HTML or `href` in SVG.
-pub fn jpeg_uri(picture: &Picture) -> String {
+/// An image as JPEG within an address, for `src` in HTML or `href` in SVG.
+pub fn jpeg_uri(picture: &Image) -> String {
     uri("jpeg", &jpeg(picture))
 }
 
@@ -66,12 +66,12 @@ fn uri(kind: &str, bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Split, built_in};
+    use crate::data::{Split, synthetic};
     use crate::image::decode;
 
     #[test]
     fn a_png_keeps_all_and_a_jpeg_nearly_all() {
-        let picture = built_in(Split::Test, 0).picture(3).unwrap();
+        let picture = synthetic(Split::Test, 0).picture(3).unwrap();
         assert_eq!(decode::decode(&png(&picture)).unwrap(), picture);
         let back = decode::decode(&jpeg(&picture)).unwrap();
         let off: u64 = back.rgb.iter().zip(&picture.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();

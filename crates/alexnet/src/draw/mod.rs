@@ -1,17 +1,17 @@
-//! Drawings of pictures, words and bars: contact sheets, heat maps, and the PNG or SVG files they become.
+//! Drawings of images, words and bars: contact sheets, heat maps, and the PNG or SVG files they become.
 //!
 //! A [`Scene`] is a list of things at places on paper. It is drawn into pixels (PNG, with letters of a font that is built
 //! in, and of the system's fonts where that one lacks a letter) or written as SVG (letters stay letters). Equal scenes give
-//! equal bytes on machines with equal fonts. [`sheet::Sheet`] lays pictures out in rows
+//! equal bytes on machines with equal fonts. [`contact_sheet::ContactSheet`] lays images out in rows
 //! with captions and bars; [`heat`] turns numbers into colours.
 
+pub mod colormap;
+pub mod contact_sheet;
 pub mod encode;
 mod font;
 mod font_search;
-pub mod heat;
-mod pixels;
+mod rasterize;
 mod scene;
-pub mod sheet;
 mod svg;
 #[cfg(test)]
 pub(crate) mod test_font;

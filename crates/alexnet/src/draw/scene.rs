@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Colour, PAPER};
-use crate::image::Picture;
+use crate::image::Image;
 use crate::{Error, Result, files};
 
 /// Which part of a text stands at its point.
@@ -33,8 +33,8 @@ pub enum Item {
         /// What it is filled with.
         colour: Colour,
     },
-    /// A picture, brought to size.
-    Picture {
+    /// An image, brought to size.
+    Image {
         /// Left side.
         x: usize,
         /// Upper side.
@@ -44,7 +44,7 @@ pub enum Item {
         /// Rows on paper.
         height: usize,
         /// What is shown.
-        picture: Picture,
+        picture: Image,
         /// Whether its pixels stay squares (filters, maps) instead of being smoothed (photographs).
         squares: bool,
     },
@@ -81,7 +81,7 @@ pub struct Scene {
 pub enum Format {
     /// Pixels.
     Png,
-    /// Text with pictures inside.
+    /// Text with images inside.
     Svg,
 }
 
@@ -114,9 +114,9 @@ impl Scene {
         self.items.push(Item::Rectangle { x, y, width, height, colour });
     }
 
-    /// Puts a picture on the paper; `squares`: its pixels stay squares.
-    pub fn picture(&mut self, [x, y, width, height]: [usize; 4], picture: Picture, squares: bool) {
-        self.items.push(Item::Picture { x, y, width, height, picture, squares });
+    /// Puts an image on the paper; `squares`: its pixels stay squares.
+    pub fn picture(&mut self, [x, y, width, height]: [usize; 4], picture: Image, squares: bool) {
+        self.items.push(Item::Image { x, y, width, height, picture, squares });
     }
 
     /// Writes a line of text on the paper, `y` being its base line.
@@ -128,15 +128,15 @@ impl Scene {
     ///
     /// # Errors
     /// Paper of no pixels, or of more than anyone could look at.
-    pub fn pixels(&self) -> Result<Picture> {
+    pub fn pixels(&self) -> Result<Image> {
         if self.width == 0 || self.height == 0 || self.width.checked_mul(self.height).is_none_or(|n| n > MAX_PIXELS) {
             return Err(Error::Invalid(format!(
-                "a drawing of {} x {} pixels: use fewer or smaller pictures, or more columns",
+                "a drawing of {} x {} pixels: use fewer or smaller images, or more columns",
                 self.width, self.height
             )));
         }
-        let mut canvas = Picture { width: self.width, height: self.height, rgb: PAPER.repeat(self.width * self.height) };
-        super::pixels::draw(&self.items, &mut canvas);
+        let mut canvas = Image { width: self.width, height: self.height, rgb: PAPER.repeat(self.width * self.height) };
+        super::rasterize::draw(&self.items, &mut canvas);
         Ok(canvas)
     }
 
@@ -154,7 +154,7 @@ impl Scene {
             Format::Png => super::encode::png(&self.pixels()?),
             Format::Svg => self.svg().into_bytes(),
         };
-        files::write_whole(path, |file| file.write_all(&bytes))
+        files::write_atomic(path, |file| file.write_all(&bytes))
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
 
     fn scene() -> Scene {
         let mut scene = Scene::new(60, 40);
-        let checks = Picture { width: 2, height: 1, rgb: vec![0, 0, 0, 255, 255, 255] };
+        let checks = Image { width: 2, height: 1, rgb: vec![0, 0, 0, 255, 255, 255] };
         scene.picture([0, 0, 20, 10], checks, true);
         scene.rectangle([30.0, 0.0, 10.0, 10.0], RED);
         scene.text([5.0, 30.0], 14.0, Anchor::Start, INK, "a < b & \"c\"");

@@ -1,4 +1,4 @@
-//! A scene as SVG: letters stay letters, pictures lie inside as data.
+//! A scene as SVG: letters stay letters, images lie inside as data.
 
 use std::fmt::Write;
 
@@ -31,7 +31,7 @@ fn add(svg: &mut String, item: &Item) {
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{}\"/>",
             hex(*colour)
         ),
-        Item::Picture { x, y, width, height, picture, squares } => {
+        Item::Image { x, y, width, height, picture, squares } => {
             let fine = (FINE * height, FINE * width);
             let (data, style) = if *squares {
                 (encode::png_uri(picture), " style=\"image-rendering:pixelated\"")

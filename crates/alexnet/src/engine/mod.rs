@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use alexnet_kernels::random::Key;
 
+use crate::formats::TensorData;
 use crate::net::Net;
-use crate::weights::Values;
 use crate::{Error, Result};
 
 /// Runs a [`Net`]. Images are `[n, 3, size, size]`, row-major, already preprocessed; labels are class numbers.
@@ -71,7 +71,7 @@ pub trait Engine {
     fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()>;
 
     /// As [`set_parameter`](Self::set_parameter), from values that the engine may go on using where they lie.
-    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+    fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
         self.set_parameter(name, values)
     }
 

@@ -8,7 +8,7 @@ pub const BINS: usize = 15;
 /// How sure a model was of its answers, beside how often it was right.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Calibration {
-    /// Expected calibration error: the mean over all pictures of |accuracy - confidence| of their bin. 0 is perfect, 1 the worst.
+    /// Expected calibration error: the mean over all images of |accuracy - confidence| of their bin. 0 is perfect, 1 the worst.
     pub ece: f64,
     /// [`BINS`] bins; bin i holds the answers whose probability is above i / 15 and at most (i + 1) / 15.
     pub bins: Vec<Bin>,
@@ -19,9 +19,9 @@ pub struct Calibration {
 pub struct Bin {
     /// How many they are.
     pub images: u64,
-    /// Mean probability of the answers; 0 without pictures.
+    /// Mean probability of the answers; 0 without images.
     pub confidence: f64,
-    /// Share of right answers; 0 without pictures.
+    /// Share of right answers; 0 without images.
     pub accuracy: f64,
 }
 

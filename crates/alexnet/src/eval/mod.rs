@@ -1,10 +1,10 @@
 //! How good a model is: top-1, top-5, loss, accuracy of each class, confusion matrix, calibration.
 
 mod calibration;
-mod matched;
+mod class_remap;
 
 pub use calibration::{BINS, Bin, Calibration};
-pub use matched::{by_name, for_model};
+pub use class_remap::{by_name, for_model};
 
 use crate::data::loader::{Batch, Loader};
 use crate::distributed::{self, Communicator, SingleProcess};
@@ -18,7 +18,7 @@ pub const TOP5: usize = 5;
 /// What an evaluation found. Accuracies are shares, 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Pictures evaluated: broken ones are not among them.
+    /// Images evaluated: broken ones are not among them.
     pub images: usize,
     /// Share whose own class came first.
     pub top1: f64,
@@ -26,18 +26,18 @@ pub struct Report {
     pub top5: f64,
     /// Mean cross-entropy in nats; of averaged probabilities where there are several crops.
     pub loss: f64,
-    /// Crops a picture.
+    /// Crops an image.
     pub crops: usize,
     /// Accuracy of each class, in the model's order.
     pub per_class: Vec<PerClass>,
-    /// `confusion[truth][answer]`: pictures.
+    /// `confusion[truth][answer]`: images.
     pub confusion: Vec<Vec<u64>>,
     /// Whether it is as sure as it is right.
     pub calibration: Calibration,
-    /// What it said of each picture, in the source's order.
+    /// What it said of each image, in the source's order.
     #[serde(skip)]
-    pub answers: Vec<Answer>,
-    /// Indices in the source of pictures that could not be read, and why.
+    pub answers: Vec<Scored>,
+    /// Indices in the source of images that could not be read, and why.
     pub broken: Vec<(u32, String)>,
 }
 
@@ -48,10 +48,10 @@ impl Report {
     }
 }
 
-/// What a model said of a picture.
+/// What a model said of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Answer {
-    /// Index of the picture in the source.
+pub struct Scored {
+    /// Index of the image in the source.
     pub picture: u32,
     /// Its own class.
     pub label: u32,
@@ -63,7 +63,7 @@ pub struct Answer {
     pub of_label: f32,
 }
 
-impl Answer {
+impl Scored {
     /// Whether its own class came first.
     pub fn is_right(&self) -> bool {
         self.class == self.label
@@ -75,17 +75,17 @@ impl Answer {
 pub struct PerClass {
     /// Its name.
     pub class: String,
-    /// Its pictures.
+    /// Its images.
     pub images: u64,
-    /// Share of them whose own class came first; none without pictures.
+    /// Share of them whose own class came first; none without images.
     pub top1: Option<f64>,
 }
 
-/// Evaluates what a sequential loader gives. `crops` must be what the loader makes of a picture, 1 or 10; softmax outputs
-/// are averaged over them. `progress` hears the number of pictures done after each batch, and may stop by `false`.
+/// Evaluates what a sequential loader gives. `crops` must be what the loader makes of an image, 1 or 10; softmax outputs
+/// are averaged over them. `progress` hears the number of images done after each batch, and may stop by `false`.
 ///
 /// # Errors
-/// From the engine; when no picture could be read; when stopped.
+/// From the engine; when no image could be read; when stopped.
 pub fn evaluate(
     engine: &mut dyn Engine,
     loader: &Loader,
@@ -96,7 +96,7 @@ pub fn evaluate(
     evaluate_on(&SingleProcess::default(), engine, loader, classes, crops, progress)
 }
 
-/// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it, or the whole. All get the report on all pictures;
+/// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it, or the whole. All get the report on all images;
 /// `progress` hears of this rank's, and stops all if it stops one.
 ///
 /// # Errors
@@ -125,13 +125,13 @@ pub fn evaluate_on(
         }
         Ok(Some(batch))
     };
-    // Ranks that have seen all pictures need not tell each other.
+    // Ranks that have seen all images need not tell each other.
     let alone = SingleProcess::default();
     let ranks: &dyn Communicator = if loader.cut().size > 1 { ranks } else { &alone };
     of_batches(ranks, &mut next, classes, crops, progress)
 }
 
-/// [`evaluate_on`] for batches from anywhere: `next` gives one with the logits of its pictures.
+/// [`evaluate_on`] for batches from anywhere: `next` gives one with the logits of its images.
 pub(crate) fn of_batches(
     ranks: &dyn Communicator,
     next: &mut dyn FnMut(&mut Vec<f32>) -> Result<Option<Batch>>,
@@ -153,12 +153,12 @@ pub(crate) fn of_batches(
     let (seen, broken) = if ranks.size() == 1 { (seen, broken) } else { of_all_ranks(ranks, &seen, &broken)? };
     if seen.is_empty() {
         let why = broken.first().map_or(String::new(), |(_, why)| format!(": {why}"));
-        return Err(Error::Invalid(format!("none of the {} pictures could be read{why}", broken.len())));
+        return Err(Error::Invalid(format!("none of the {} images could be read{why}", broken.len())));
     }
     Ok(report(&seen, classes, crops, broken))
 }
 
-/// Indices of pictures that could not be read, and why.
+/// Indices of images that could not be read, and why.
 type Broken = Vec<(u32, String)>;
 
 /// What all ranks have seen, in the source's order.
@@ -196,10 +196,10 @@ pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
     order
 }
 
-/// What became of one picture.
+/// What became of one image.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    answer: Answer,
+    answer: Scored,
     in_top5: bool,
     loss: f64,
 }
@@ -211,7 +211,7 @@ impl Seen {
         let probability = |class: usize| log_probabilities[class].exp() as f32;
         let (probability, of_label) = (probability(first), probability(own));
         Seen {
-            answer: Answer { picture, label, class: first as u32, probability, of_label },
+            answer: Scored { picture, label, class: first as u32, probability, of_label },
             in_top5: order.iter().take(5).any(|&class| class == own),
             loss: -log_probabilities[own],
         }
@@ -220,7 +220,7 @@ impl Seen {
     /// For other ranks; every field has room in a double.
     fn to_numbers(self) -> [f64; 7] {
         let Seen { answer, in_top5, loss } = self;
-        let Answer { picture, label, class, probability, of_label } = answer;
+        let Scored { picture, label, class, probability, of_label } = answer;
         let [picture, label, class] = [picture, label, class].map(f64::from);
         [picture, label, class, f64::from(probability), f64::from(of_label), f64::from(u8::from(in_top5)), loss]
     }
@@ -228,11 +228,11 @@ impl Seen {
     fn of_numbers(&[picture, label, class, probability, of_label, in_top5, loss]: &[f64; 7]) -> Seen {
         let [picture, label, class] = [picture, label, class].map(|number| number as u32);
         let (probability, of_label) = (probability as f32, of_label as f32);
-        Seen { answer: Answer { picture, label, class, probability, of_label }, in_top5: in_top5 != 0.0, loss }
+        Seen { answer: Scored { picture, label, class, probability, of_label }, in_top5: in_top5 != 0.0, loss }
     }
 }
 
-/// What all pictures come to.
+/// What all images come to.
 fn report(seen: &[Seen], classes: &[String], crops: usize, broken: Vec<(u32, String)>) -> Report {
     let mut confusion = vec![vec![0u64; classes.len()]; classes.len()];
     for Seen { answer, .. } in seen {
@@ -244,7 +244,7 @@ fn report(seen: &[Seen], classes: &[String], crops: usize, broken: Vec<(u32, Str
         let images = row.iter().sum();
         PerClass { class: class.clone(), images, top1: (images > 0).then(|| row[c] as f64 / images as f64) }
     });
-    let answers: Vec<Answer> = seen.iter().map(|seen| seen.answer).collect();
+    let answers: Vec<Scored> = seen.iter().map(|seen| seen.answer).collect();
     Report {
         images: seen.len(),
         top1: right as f64 / n,

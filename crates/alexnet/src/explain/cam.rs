@@ -1,6 +1,6 @@
 //! Where the net sees a class: class activation maps.
 
-use super::{Heat, one_class};
+use super::{Heatmap, one_class};
 use crate::engine::{Engine, ReluGradient};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
@@ -46,7 +46,7 @@ pub fn default_layer(net: &Net) -> Result<String> {
 ///
 /// # Errors
 /// From the engine; a layer without maps.
-pub fn cam(engine: &mut dyn Engine, tensor: &[f32], class: usize, layer: &str, method: Method) -> Result<Heat> {
+pub fn cam(engine: &mut dyn Engine, tensor: &[f32], class: usize, layer: &str, method: Method) -> Result<Heatmap> {
     let shape = engine.net().shapes()?[engine.net().layer(layer)?].output;
     if shape.size == 1 {
         let better = default_layer(engine.net())?;
@@ -68,7 +68,7 @@ pub fn cam(engine: &mut dyn Engine, tensor: &[f32], class: usize, layer: &str, m
         }
     }
     sum.iter_mut().for_each(|sum| *sum = sum.max(0.0));
-    Ok(Heat { rows: shape.size, columns: shape.size, values: sum })
+    Ok(Heatmap { rows: shape.size, columns: shape.size, values: sum })
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
             for method in [Method::GradCam, Method::LayerCam] {
                 let [upright, lying] = [0, 1].map(|class| cam(&mut engine, &both, class, layer, method).unwrap());
                 // Upright stripes are in the upper left quarter, lying ones in the lower right.
-                let inside = |heat: &Heat, low: bool| {
+                let inside = |heat: &Heatmap, low: bool| {
                     let half = heat.rows / 2;
                     let cells = (0..heat.values.len()).filter(|i| {
                         let (y, x) = (i / heat.columns, i % heat.columns);

@@ -1,13 +1,13 @@
 //! The filters of the first layer in colour, as the paper's Figure 3.
 
-use crate::draw::sheet::{Cell, Group, Sheet};
+use crate::draw::contact_sheet::{Cell, ContactSheet, Group};
 use crate::engine::Engine;
-use crate::image::{Channels, Picture};
+use crate::image::{Channels, Image};
 use crate::net::Op;
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// Filters that see the picture itself.
+/// Filters that see the image itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Filters {
     /// The layer's name.
@@ -27,7 +27,7 @@ pub struct Filters {
 pub enum Scale {
     /// Each by its own largest weight: weak ones can be seen.
     Each,
-    /// All by the largest weight of all: strong ones stand out, and pictures of two moments can be compared.
+    /// All by the largest weight of all: strong ones stand out, and images of two moments can be compared.
     Together,
 }
 
@@ -42,7 +42,7 @@ pub fn filters(engine: &dyn Engine, channels: Channels) -> Result<Filters> {
         Op::Conv { out, kernel, groups: 1, .. } => Some((layer.name.clone(), out, kernel)),
         _ => None,
     }) else {
-        return Err(Error::Net(format!("{}: no convolution sees the picture, so there are no filters to show", net.name)));
+        return Err(Error::Net(format!("{}: no convolution sees the image, so there are no filters to show", net.name)));
     };
     // Which filters belong together is told by the next convolution, whose groups see a part of them each.
     let groups = |op: &Op| if let Op::Conv { groups, .. } = op { Some(*groups) } else { None };
@@ -59,8 +59,8 @@ pub fn filters(engine: &dyn Engine, channels: Channels) -> Result<Filters> {
 }
 
 impl Filters {
-    /// Each filter as a picture; grey is zero.
-    pub fn pictures(&self, scale: Scale) -> Vec<Picture> {
+    /// Each filter as an image; grey is zero.
+    pub fn pictures(&self, scale: Scale) -> Vec<Image> {
         let largest = |weights: &[f32]| weights.iter().filter(|w| w.is_finite()).fold(0.0f32, |m, w| m.max(w.abs()));
         let of_all = largest(&self.weights);
         let len = self.size * self.size;
@@ -68,13 +68,13 @@ impl Filters {
             let range = if scale == Scale::Each { largest(filter) } else { of_all }.max(f32::MIN_POSITIVE);
             let level = |weight: f32| (127.5 + 127.5 * weight / range).round() as u8;
             let rgb = (0..len).flat_map(|i| [0, 1, 2].map(|c| level(filter[c * len + i]))).collect();
-            Picture { width: self.size, height: self.size, rgb }
+            Image { width: self.size, height: self.size, rgb }
         };
         self.weights.chunks_exact(3 * len).map(one).collect()
     }
 
     /// Eight rows of filters or so, a group for each column of the net.
-    pub fn sheet(&self, scale: Scale) -> Sheet {
+    pub fn sheet(&self, scale: Scale) -> ContactSheet {
         let share = self.count / self.columns;
         let (count, size, layer) = (self.count, self.size, &self.layer);
         let heading = |column: usize| if self.columns == 1 { String::new() } else { format!("column {}", column + 1) };
@@ -83,7 +83,7 @@ impl Filters {
             .chunks(share.max(1))
             .enumerate()
             .map(|(i, pictures)| Group { heading: heading(i), cells: pictures.iter().cloned().map(Cell::squares).collect() });
-        Sheet {
+        ContactSheet {
             title: format!("{layer}: {count} filters of {size} x {size}"),
             note: "grey: 0; lighter and darker: what adds and what takes away, in each color".into(),
             legends: Vec::new(),

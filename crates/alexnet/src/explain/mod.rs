@@ -1,25 +1,25 @@
-//! What a network sees, and where: filters, maps, gradients, heat maps, and the pictures that move it most.
+//! What a network sees, and where: filters, maps, gradients, heat maps, and the images that move it most.
 //!
 //! One file a method. Each is a function over [`Engine`] that returns numbers, and beside it what draws
 //! them. Equal input gives equal bits; where chance is needed (smoothed gradients) it follows from a seed.
 
+pub mod activations;
 pub mod cam;
-pub mod errors;
 pub mod filters;
-mod heat;
-pub mod maps;
-pub mod maximal;
+mod heatmap;
+pub mod mistakes;
 pub mod occlusion;
 pub mod saliency;
+pub mod top_activations;
 mod view;
 
-pub use heat::Heat;
+pub use heatmap::Heatmap;
 pub use view::View;
 
 use crate::class_match::match_names;
 use crate::engine::Engine;
 use crate::eval::{log_probabilities, ranking};
-use crate::predict::Guess;
+use crate::predict::ClassScore;
 use crate::{Error, Result};
 
 /// The number of a class given by name (or WordNet identifier) or, where no class has that name, by number from 0.
@@ -48,19 +48,19 @@ pub fn class(wanted: &str, classes: &[String]) -> Result<usize> {
 ///
 /// # Errors
 /// From the engine.
-pub fn guesses(engine: &mut dyn Engine, tensor: &[f32]) -> Result<Vec<Guess>> {
+pub fn guesses(engine: &mut dyn Engine, tensor: &[f32]) -> Result<Vec<ClassScore>> {
     let mut logits = Vec::new();
     engine.infer(tensor, &mut logits)?;
     Ok(guesses_of(&logits, usize::MAX))
 }
 
-/// The `top` most probable classes of one picture's logits.
-fn guesses_of(logits: &[f32], top: usize) -> Vec<Guess> {
+/// The `top` most probable classes of one image's logits.
+fn guesses_of(logits: &[f32], top: usize) -> Vec<ClassScore> {
     let scores = log_probabilities(logits, logits.len());
-    ranking(&scores).into_iter().take(top).map(|index| Guess { index, probability: scores[index].exp() }).collect()
+    ranking(&scores).into_iter().take(top).map(|index| ClassScore { index, probability: scores[index].exp() }).collect()
 }
 
-/// Weights for [`Engine::layer_gradient`]: 1 for `class` of each of `n` pictures.
+/// Weights for [`Engine::layer_gradient`]: 1 for `class` of each of `n` images.
 fn one_class(class: usize, classes: usize, n: usize) -> Result<Vec<f32>> {
     if class >= classes {
         return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));

@@ -1,31 +1,31 @@
 //! What the answer misses when a part is hidden: Zeiler and Fergus 2013, section 4.2.
 
-use super::Heat;
+use super::Heatmap;
 use crate::engine::Engine;
 use crate::eval::log_probabilities;
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// How a picture is hidden.
+/// How an image is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Rows and columns of the patch that hides, in pixels of the crop.
     pub patch: usize,
     /// Pixels from one place of it to the next.
     pub stride: usize,
-    /// Hidden pictures that go through the engine together.
+    /// Hidden images that go through the engine together.
     pub batch: usize,
 }
 
 impl Options {
-    /// A seventh of the picture, moved by a quarter of that: 32 and 8 pixels at 224.
+    /// A seventh of the image, moved by a quarter of that: 32 and 8 pixels at 224.
     pub fn for_size(size: usize) -> Options {
         let patch = (size / 7).max(1);
         Options { patch, stride: (patch / 4).max(1), batch: 16 }
     }
 }
 
-/// What hiding parts of a picture does.
+/// What hiding parts of an image does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Occlusion {
     /// The class looked for.
@@ -39,18 +39,18 @@ pub struct Occlusion {
     /// The probability with the patch at each place, row by row.
     pub hidden: Vec<f64>,
     /// For each pixel, how much probability is lost on average by patches that hide it; below zero where hiding helps.
-    pub heat: Heat,
+    pub heat: Heatmap,
 }
 
 /// Hides every part of one tensor `[3, size, size]` in turn by the mean colour (zero after preprocessing).
 ///
 /// # Errors
-/// From the engine; a patch larger than the picture or of no pixels, or a stride or batch of 0.
+/// From the engine; a patch larger than the image or of no pixels, or a stride or batch of 0.
 pub fn occlusion(engine: &mut dyn Engine, tensor: &[f32], class: usize, options: &Options) -> Result<Occlusion> {
     let (size, classes) = (engine.net().image_size, engine.net().classes());
     let Options { patch, stride, batch } = *options;
     if patch == 0 || patch > size || stride == 0 || batch == 0 {
-        return Err(Error::Invalid(format!("a patch of {patch} pixels moved by {stride} over pictures of {size} x {size}")));
+        return Err(Error::Invalid(format!("a patch of {patch} pixels moved by {stride} over images of {size} x {size}")));
     }
     if class >= classes {
         return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));
@@ -93,7 +93,7 @@ pub fn occlusion(engine: &mut dyn Engine, tensor: &[f32], class: usize, options:
     }
     // A stride above the patch leaves pixels that are never hidden.
     let values = sums.iter().zip(&counts).map(|(sum, &n)| if n == 0 { 0.0 } else { (sum / f64::from(n)) as f32 }).collect();
-    Ok(Occlusion { class, probability, patch, places, hidden, heat: Heat { rows: size, columns: size, values } })
+    Ok(Occlusion { class, probability, patch, places, hidden, heat: Heatmap { rows: size, columns: size, values } })
 }
 
 #[cfg(test)]

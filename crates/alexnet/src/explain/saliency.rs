@@ -1,11 +1,11 @@
-//! Which pixels the answer hangs on: the gradient of a class's logit with respect to the picture.
+//! Which pixels the answer hangs on: the gradient of a class's logit with respect to the image.
 //!
 //! Plain: Simonyan, Vedaldi and Zisserman 2013. Guided: Springenberg et al. 2014. Smoothed: Smilkov et al. 2017 (SmoothGrad).
 
-use super::{Heat, one_class};
-use crate::draw::sheet::Cell;
+use super::{Heatmap, one_class};
+use crate::draw::contact_sheet::Cell;
 use crate::engine::{Engine, ReluGradient};
-use crate::image::{Channels, Picture};
+use crate::image::{Channels, Image};
 use crate::{Error, Result};
 use alexnet_kernels::random::Key;
 
@@ -14,7 +14,7 @@ use alexnet_kernels::random::Key;
 pub struct Options {
     /// What ReLUs let through.
     pub relu: ReluGradient,
-    /// Mean over noisy copies of the picture, if wanted.
+    /// Mean over noisy copies of the image, if wanted.
     pub smooth: Option<Smooth>,
 }
 
@@ -23,7 +23,7 @@ pub struct Options {
 pub struct Smooth {
     /// Noisy copies; the authors see little change beyond 50.
     pub samples: usize,
-    /// Deviation of the noise, as a share of the picture's range of values; the authors advise 0.1 to 0.2.
+    /// Deviation of the noise, as a share of the image's range of values; the authors advise 0.1 to 0.2.
     pub noise: f32,
     /// Where the noise comes from: the same seed gives the same noise.
     pub seed: u64,
@@ -49,7 +49,7 @@ pub fn gradient(engine: &mut dyn Engine, tensor: &[f32], class: usize, options: 
         return Ok(engine.layer_gradient(tensor, None, &weights, options.relu)?.gradient);
     };
     if samples == 0 || !noise.is_finite() || noise <= 0.0 {
-        return Err(Error::Invalid(format!("a gradient smoothed over {samples} pictures with noise of {noise}")));
+        return Err(Error::Invalid(format!("a gradient smoothed over {samples} images with noise of {noise}")));
     }
     let (low, high) = tensor.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     let deviation = noise * (high - low);
@@ -70,19 +70,19 @@ pub fn gradient(engine: &mut dyn Engine, tensor: &[f32], class: usize, options: 
 }
 
 /// The largest magnitude over the three colours at each pixel.
-pub fn heat(gradient: &[f32], size: usize) -> Heat {
+pub fn heat(gradient: &[f32], size: usize) -> Heatmap {
     let pixels = size * size;
     let largest = |i: usize| (0..3).map(|c| gradient[c * pixels + i].abs()).fold(0.0, f32::max);
-    Heat { rows: size, columns: size, values: (0..pixels).map(largest).collect() }
+    Heatmap { rows: size, columns: size, values: (0..pixels).map(largest).collect() }
 }
 
 /// The gradient in colour: grey is zero, a reddish pixel would speak for the class if it were redder. `channels` is the order
 /// of colours that the net takes.
-pub fn picture(gradient: &[f32], size: usize, channels: Channels) -> Picture {
+pub fn picture(gradient: &[f32], size: usize, channels: Channels) -> Image {
     let pixels = size * size;
     let mut sorted: Vec<f32> = gradient.iter().map(|g| g.abs()).collect();
     sorted.sort_by(f32::total_cmp);
-    // As in `Heat::clipped_shares`: single strong pixels would leave the rest grey.
+    // As in `Heatmap::clipped_shares`: single strong pixels would leave the rest grey.
     let range = sorted[(sorted.len() - 1) * 995 / 1000].max(f32::MIN_POSITIVE);
     let plane = |colour: usize| if channels == Channels::Bgr { 2 - colour } else { colour };
     let level = |i: usize, colour: usize| {
@@ -90,12 +90,12 @@ pub fn picture(gradient: &[f32], size: usize, channels: Channels) -> Picture {
         (127.5 + 127.5 * share).round() as u8
     };
     let rgb = (0..pixels).flat_map(|i| [0, 1, 2].map(|colour| level(i, colour))).collect();
-    Picture { width: size, height: size, rgb }
+    Image { width: size, height: size, rgb }
 }
 
-/// Three pictures: what is seen, the heat, and the gradient in colour.
-pub fn cells(seen: &Picture, gradient: &[f32], size: usize, channels: Channels) -> Vec<Cell> {
-    use crate::draw::{INK, heat as colours};
+/// Three images: what is seen, the heat, and the gradient in colour.
+pub fn cells(seen: &Image, gradient: &[f32], size: usize, channels: Channels) -> Vec<Cell> {
+    use crate::draw::{INK, colormap as colours};
     let heat = heat(gradient, size);
     let map = colours::picture(&heat.clipped_shares(), size, size, colours::colour);
     vec![

@@ -1,12 +1,12 @@
-//! A net made by hand, and pictures for it, on which every method must say what is plain to see.
+//! A net made by hand, and images for it, on which every method must say what is plain to see.
 
 use super::*;
-use crate::data::Source;
+use crate::data::Dataset;
 use crate::engine::cpu::Cpu;
-use crate::image::{Channels, Mean, Picture, Preprocess, Resize};
+use crate::image::{Channels, Image, Mean, Preprocess, Resize};
 use crate::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 
-/// Rows and columns of the pictures of [`stripes`].
+/// Rows and columns of the images of [`stripes`].
 pub(super) const SIDE: usize = 40;
 
 /// A net made by hand that knows two things: class 0 is upright stripes, class 1 lying ones. conv1 answers to edges of
@@ -51,7 +51,7 @@ pub(super) fn stripes() -> Cpu {
     engine
 }
 
-/// A picture of flat ground, a square of upright stripes in the upper left if asked for, and one of lying stripes in the
+/// An image of flat ground, a square of upright stripes in the upper left if asked for, and one of lying stripes in the
 /// lower right.
 pub(super) fn picture(upright: bool, lying: bool) -> Vec<f32> {
     let mut values = vec![0.0; 3 * SIDE * SIDE];
@@ -76,7 +76,7 @@ impl Striped {
     }
 }
 
-impl Source for Striped {
+impl Dataset for Striped {
     fn classes(&self) -> &[String] {
         &self.0
     }
@@ -93,7 +93,7 @@ impl Source for Striped {
         ["upright/0", "upright/1", "upright/2", "upright/3", "lying/4", "lying/5", "lying/6", "lying/7", "lying/8"][i]
     }
 
-    fn picture(&self, i: usize) -> Result<Picture, String> {
+    fn picture(&self, i: usize) -> Result<Image, String> {
         if i == 8 {
             return Err("torn".into());
         }
@@ -112,7 +112,7 @@ impl Source for Striped {
             }
         };
         let rgb = (0..SIDE * SIDE).flat_map(|p| [level(p / SIDE, p % SIDE); 3]).collect();
-        Ok(Picture { width: SIDE, height: SIDE, rgb })
+        Ok(Image { width: SIDE, height: SIDE, rgb })
     }
 }
 

@@ -1,13 +1,13 @@
-//! What the network sees of a picture: its centre crop, and where that lies.
+//! What the network sees of an image: its centre crop, and where that lies.
 
 use crate::image::crop::{self, Area};
 use crate::image::resize::MAX_ASPECT;
-use crate::image::{Picture, Preprocess, Resize};
+use crate::image::{Image, Preprocess, Resize};
 
 /// Longest side of what is shown to people, in pixels; a crop of a large photograph is brought down to it.
 const SHOWN: usize = 640;
 
-/// The centre crop of a picture: for the network and for the eye.
+/// The centre crop of an image: for the network and for the eye.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// `[3, crop, crop]`, what the network takes.
@@ -15,19 +15,19 @@ pub struct View {
     /// The part of the original that the crop shows.
     pub area: Area,
     /// That part as it is in the original, at most 640 pixels long: sharper than what the network sees.
-    pub picture: Picture,
+    pub picture: Image,
 }
 
 impl View {
     /// The centre crop of `picture`.
-    pub fn centre(picture: &Picture, preprocess: &Preprocess) -> View {
+    pub fn centre(picture: &Image, preprocess: &Preprocess) -> View {
         let resized = preprocess.resize.apply(picture);
         let window = crop::centre(resized.height, resized.width, preprocess.crop);
         let mut tensor = vec![0.0; 3 * preprocess.crop * preprocess.crop];
         preprocess.tensor(&resized, window, None, &mut tensor);
         let place = Area { top: window.top, left: window.left, height: preprocess.crop, width: preprocess.crop };
         let area = original_area(preprocess.resize, picture, &resized, place);
-        let part = picture.cut(area);
+        let part = picture.crop(area);
         let longest = area.height.max(area.width);
         let brought = |n: usize| (n * SHOWN / longest).max(1);
         let picture = if longest > SHOWN { part.resized(brought(area.height), brought(area.width)) } else { part };
@@ -35,8 +35,8 @@ impl View {
     }
 }
 
-/// The area of the original that became `place` of the resized picture, to the nearest pixel.
-pub(super) fn original_area(resize: Resize, original: &Picture, resized: &Picture, place: Area) -> Area {
+/// The area of the original that became `place` of the resized image, to the nearest pixel.
+pub(super) fn original_area(resize: Resize, original: &Image, resized: &Image, place: Area) -> Area {
     let (h, w) = (original.height, original.width);
     // Resizing keeps the middle of the original: all of it, unless it must become a square, or is a thin strip.
     let (height, width) = match resize {
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn the_part_shown_is_the_part_seen() {
         let mut preprocess = Preprocess::for_net(&presets::by_name("torchvision").unwrap());
-        let wide = Picture { width: 1024, height: 512, rgb: vec![7; 1024 * 512 * 3] };
+        let wide = Image { width: 1024, height: 512, rgb: vec![7; 1024 * 512 * 3] };
         // Short side 512 to 256, crop 224 of 256 x 512: rows 16 to 240 are 32 to 480 of the original.
         let view = View::centre(&wide, &preprocess);
         assert_eq!(view.area, Area { top: 32, left: 288, height: 448, width: 448 });
@@ -74,11 +74,11 @@ mod tests {
         preprocess.resize = Resize::Warp(256);
         assert_eq!(View::centre(&wide, &preprocess).area, Area { top: 32, left: 64, height: 448, width: 896 });
         assert_eq!(View::centre(&wide, &preprocess).picture.width, 640);
-        let dot = Picture { width: 1, height: 1, rgb: vec![1, 2, 3] };
+        let dot = Image { width: 1, height: 1, rgb: vec![1, 2, 3] };
         assert_eq!(View::centre(&dot, &preprocess).picture, dot);
         // A strip: only its middle 64 pixels are looked at.
         preprocess.resize = Resize::ShortSide(256);
-        let strip = Picture { width: 5000, height: 1, rgb: vec![9; 15000] };
+        let strip = Image { width: 5000, height: 1, rgb: vec![9; 15000] };
         let area = View::centre(&strip, &preprocess).area;
         assert!(area.height == 1 && area.width == 1 && (2499..=2501).contains(&area.left), "{area:?}");
     }

@@ -1,8 +1,8 @@
-//! What a network makes of pictures on the way: features of a layer as a table, and the pictures whose features are nearest.
+//! What a network makes of images on the way: features of a layer as a table, and the images whose features are nearest.
 //!
-//! A table knows what it was taken with ([`About`]), so that features of two models, or of two layers, are never compared.
+//! A table knows what it was taken with ([`Provenance`]), so that features of two models, or of two layers, are never compared.
 
-mod nearest;
+mod knn;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -13,11 +13,11 @@ mod table;
 mod tests;
 mod write;
 
-pub use nearest::{Near, nearest};
+pub use knn::{Near, nearest};
 pub(crate) use npy::read as read_npy;
 pub use pictures::Pictures;
 pub use sheet::{SheetRow, sheet};
-pub use table::{About, Table};
+pub use table::{Provenance, Table};
 pub use write::Writer;
 
 use crate::data::loader::Loader;
@@ -48,7 +48,7 @@ impl Pool {
         }
     }
 
-    /// Appends what becomes of the maps of one picture, `[channels, pixels]`.
+    /// Appends what becomes of the maps of one image, `[channels, pixels]`.
     fn append(self, maps: &[f32], pixels: usize, row: &mut Vec<f32>) {
         match self {
             Pool::None => row.extend_from_slice(maps),
@@ -64,7 +64,7 @@ pub struct Taken {
     /// The layer that the engine is asked for.
     layer: String,
     pool: Pool,
-    /// Shape of a picture's features: `[features]`, or `[channels, rows, columns]`.
+    /// Shape of an image's features: `[features]`, or `[channels, rows, columns]`.
     shape: Vec<usize>,
     pixels: usize,
 }
@@ -109,21 +109,21 @@ impl Taken {
         &self.layer
     }
 
-    /// The features of one picture, of what [`layer`](Self::layer) gave for it.
+    /// The features of one image, of what [`layer`](Self::layer) gave for it.
     pub fn features(&self, maps: &[f32]) -> Vec<f32> {
         let mut row = Vec::new();
         self.pool.append(maps, self.pixels, &mut row);
         row
     }
 
-    /// Shape of a picture's features: `[features]`, or `[channels, rows, columns]`.
+    /// Shape of an image's features: `[features]`, or `[channels, rows, columns]`.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 }
 
-/// Runs all pictures of a sequential loader through the net as far as needed and shows each one's number in the source and its
-/// features, in the source's order. Returns the pictures that could not be read, and why.
+/// Runs all images of a sequential loader through the net as far as needed and shows each one's number in the source and its
+/// features, in the source's order. Returns the images that could not be read, and why.
 ///
 /// # Errors
 /// From the engine or from `row`.

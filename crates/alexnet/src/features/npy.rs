@@ -1,7 +1,7 @@
 //! NumPy's `.npy`: a magic number, the length of a header, the header as a Python dictionary, the numbers. After
 //! `numpy/lib/format.py`, version 1.0.
 
-use crate::weights::{Mapping, Values, write_values};
+use crate::formats::{Mapping, TensorData, write_values};
 use crate::{Error, Result};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -76,20 +76,20 @@ pub(super) fn write(out: &mut dyn Write, rows: usize, shape: &[usize], values: &
 }
 
 /// The numbers of a file of this very shape, left where they lie.
-pub(super) fn map(path: &Path, rows: usize, shape: &[usize]) -> Result<Values> {
+pub(super) fn map(path: &Path, rows: usize, shape: &[usize]) -> Result<TensorData> {
     let wanted = header(rows, shape);
     let (file, length) = crate::files::open_regular(path).map_err(|e| Error::io(path, e))?;
     let mut found = Vec::new();
     (&file).take(wanted.len() as u64).read_to_end(&mut found).map_err(|e| Error::io(path, e))?;
     // A file of another program may pad otherwise; then it has no sidecar of ours either.
     if found != wanted {
-        let message = format!("its header is not that of {rows} pictures of {shape:?}, as its .json says; make both anew");
+        let message = format!("its header is not that of {rows} images of {shape:?}, as its .json says; make both anew");
         return Err(Error::file(path, message));
     }
     let count = shape.iter().try_fold(rows, |all, &n| all.checked_mul(n));
     let bytes = count.and_then(|n| n.checked_mul(size_of::<f32>())).and_then(|n| n.checked_add(wanted.len()));
     if bytes.map(|bytes| bytes as u64) != Some(length) {
-        return Err(Error::file(path, format!("has {length} bytes, not those of {rows} pictures; copy it again")));
+        return Err(Error::file(path, format!("has {length} bytes, not those of {rows} images; copy it again")));
     }
     let values = Mapping::open(path, &file, length)?.values(wanted.len(), count.unwrap_or_default());
     values.ok_or_else(|| Error::file(path, "its numbers cannot be used where they lie on this machine"))

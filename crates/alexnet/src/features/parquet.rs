@@ -1,7 +1,7 @@
-//! Parquet: a row a picture, columns `name`, `label` (may be null) and `features` (a list of floats), and what the features are as
+//! Parquet: a row an image, columns `name`, `label` (may be null) and `features` (a list of floats), and what the features are as
 //! the key `features` of the file. Not compressed: such numbers hardly can be.
 
-use super::About;
+use super::Provenance;
 use super::table::FEATURES;
 use crate::{Error, Result, files};
 use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
@@ -24,10 +24,10 @@ const SCHEMA: &str = "message features {
 const GROUP: usize = 1 << 24;
 
 /// Writes a file.
-pub(super) fn write(path: &Path, about: &About, names: &[String], labels: &[Option<String>], values: &[f32]) -> Result<()> {
+pub(super) fn write(path: &Path, about: &Provenance, names: &[String], labels: &[Option<String>], values: &[f32]) -> Result<()> {
     let told = serde_json::to_string(about).map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")))?;
     let names: Vec<ByteArray> = names.iter().map(|name| name.as_str().into()).collect();
-    files::write_whole(path, |out| {
+    files::write_atomic(path, |out| {
         fill(out, told, about.width(), &names, labels, values).map_err(|e| match e {
             // The system's own words, if it was the system.
             parquet::errors::ParquetError::External(e) => e.downcast::<io::Error>().map_or_else(io::Error::other, |e| *e),

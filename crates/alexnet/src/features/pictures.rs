@@ -1,23 +1,23 @@
-//! The pictures that a table's features are of, by name.
+//! The images that a table's features are of, by name.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::{self, Source};
-use crate::image::Picture;
+use crate::data::{self, Dataset};
+use crate::image::Image;
 use crate::{Error, Result};
 
-/// Pictures to be shown beside their features.
+/// Images to be shown beside their features.
 pub struct Pictures {
     path: PathBuf,
-    source: Arc<dyn Source>,
+    source: Arc<dyn Dataset>,
     /// Their numbers in the source.
     numbers: HashMap<String, usize>,
 }
 
 impl Pictures {
-    /// Finds the pictures that lie at `path`: whatever `alexnet features --data` takes.
+    /// Finds the images that lie at `path`: whatever `alexnet features --data` takes.
     ///
     /// # Errors
     /// Nothing that can be opened.
@@ -27,7 +27,7 @@ impl Pictures {
         Ok(Pictures { path: path.to_path_buf(), source, numbers })
     }
 
-    /// Makes sure that there is a picture of this name.
+    /// Makes sure that there is an image of this name.
     ///
     /// # Errors
     /// None of this name.
@@ -36,11 +36,11 @@ impl Pictures {
         self.numbers.get(name).map(|_| ()).ok_or_else(missing)
     }
 
-    /// The picture of a name, or why it cannot be read: without a path, since not everyone who asks a server is to know it.
+    /// The image of a name, or why it cannot be read: without a path, since not everyone who asks a server is to know it.
     ///
     /// # Errors
     /// None of this name, or one that cannot be read.
-    pub fn picture(&self, name: &str) -> std::result::Result<Picture, String> {
-        self.source.picture(*self.numbers.get(name).ok_or("no such picture")?)
+    pub fn picture(&self, name: &str) -> std::result::Result<Image, String> {
+        self.source.picture(*self.numbers.get(name).ok_or("no such image")?)
     }
 }

@@ -1,9 +1,9 @@
 //! A contact sheet: for each image that was asked for, those nearest to it, with names and distances.
 
 use super::{Near, Table};
-use crate::draw::sheet::{Cell, Group, Sheet};
+use crate::draw::contact_sheet::{Cell, ContactSheet, Group};
 use crate::draw::{BLUE, GREY, INK};
-use crate::image::Picture;
+use crate::image::Image;
 
 /// Longest side of an image on the sheet, and images in a row.
 const SIDE: usize = 128;
@@ -13,15 +13,15 @@ const COLUMNS: usize = 9;
 #[derive(Debug, Clone, PartialEq)]
 pub struct SheetRow {
     /// The image itself.
-    pub query: Picture,
+    pub query: Image,
     /// Its path.
     pub name: String,
     /// The nearest images of the table, the nearest first.
-    pub nearest: Vec<(Picture, Near)>,
+    pub nearest: Vec<(Image, Near)>,
 }
 
 /// The sheet of answers from `table`, a group for each image that was asked for.
-pub fn sheet(table: &Table, rows: Vec<SheetRow>) -> Sheet {
+pub fn sheet(table: &Table, rows: Vec<SheetRow>) -> ContactSheet {
     let title = match rows.as_slice() {
         [one] => format!("The {} nearest to {}", one.nearest.len(), file(&one.name)),
         rows => format!("The nearest to {} images", rows.len()),
@@ -39,7 +39,7 @@ pub fn sheet(table: &Table, rows: Vec<SheetRow>) -> Sheet {
     });
     let groups = groups.collect();
     let note = format!("by the Euclidean distance of {} in {}; the query is framed", table.about.layer, table.about.net);
-    Sheet { note, groups, ..Sheet::of(title, columns, SIDE, Vec::new()) }
+    ContactSheet { note, groups, ..ContactSheet::of(title, columns, SIDE, Vec::new()) }
 }
 
 /// The last part of a path.

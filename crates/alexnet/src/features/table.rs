@@ -1,8 +1,8 @@
 //! A table of features and what it is of.
 
 use super::{Pool, npy};
+use crate::formats::{TensorData, TensorFile};
 use crate::image::Preprocess;
-use crate::weights::{TensorFile, Values};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(super) const LABELS: &str = "labels";
 
 /// What features were taken with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct About {
+pub struct Provenance {
     /// sha256 of the model file, as `alexnet inspect` tells it.
     pub model: String,
     /// The net's name.
@@ -26,17 +26,17 @@ pub struct About {
     pub before_relu: bool,
     /// What became of its maps.
     pub pool: Pool,
-    /// Shape of a picture's features.
+    /// Shape of an image's features.
     pub shape: Vec<usize>,
     /// f32 or bf16.
     pub precision: String,
-    /// How pictures were prepared (the mean picture, if there is one, is the model's).
+    /// How images were prepared (the mean image, if there is one, is the model's).
     pub preprocess: Preprocess,
 }
 
-impl About {
+impl Provenance {
     /// Why features of `self` and of `other` cannot be compared, if so.
-    pub fn difference(&self, other: &About) -> Option<String> {
+    pub fn difference(&self, other: &Provenance) -> Option<String> {
         let short = |sum: &str| sum.chars().take(12).collect::<String>();
         if self.model != other.model {
             return Some(format!(
@@ -47,7 +47,7 @@ impl About {
                 short(&other.model)
             ));
         }
-        let of = |about: &About| {
+        let of = |about: &Provenance| {
             let relu = if about.before_relu { " before its activation" } else { "" };
             format!("{}{relu}, pool {}, {:?}", about.layer, about.pool.name(), about.shape)
         };
@@ -57,34 +57,34 @@ impl About {
         if self.precision != other.precision {
             return Some(format!("made in {}, not in {}; give --precision {}", self.precision, other.precision, self.precision));
         }
-        // A mean picture's values are the model's, which is known by its sum; a sidecar does not hold them.
-        let preparing = |about: &About| serde_json::to_value(&about.preprocess).ok();
-        (preparing(self) != preparing(other)).then(|| "made with another preprocessing of the pictures".into())
+        // A mean image's values are the model's, which is known by its sum; a sidecar does not hold them.
+        let preparing = |about: &Provenance| serde_json::to_value(&about.preprocess).ok();
+        (preparing(self) != preparing(other)).then(|| "made with another preprocessing of the images".into())
     }
 
-    /// Numbers of a picture.
+    /// Numbers of an image.
     pub fn width(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// Features of pictures, a row a picture.
+/// Features of images, a row an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     /// What they are.
-    pub about: About,
-    /// The pictures' names in their set.
+    pub about: Provenance,
+    /// The images' names in their set.
     pub names: Vec<String>,
     /// Their classes, where they lay in classes.
     pub labels: Vec<Option<String>>,
     /// `[pictures, about.width()]`, left in the mapped file.
-    pub rows: Values,
+    pub rows: TensorData,
 }
 
 /// What a sidecar holds beside the numbers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sidecar {
-    pub(super) features: About,
+    pub(super) features: Provenance,
     pub(super) names: Vec<String>,
     pub(super) labels: Vec<Option<String>>,
 }
@@ -123,7 +123,7 @@ impl Table {
             }
             "safetensors" => {
                 let file = TensorFile::open(path)?;
-                let about: About = part(&file, FEATURES)?;
+                let about: Provenance = part(&file, FEATURES)?;
                 let (names, labels): (Vec<String>, Vec<Option<String>>) = (part(&file, NAMES)?, part(&file, LABELS)?);
                 let shape: Vec<usize> = std::iter::once(names.len()).chain(about.shape.iter().copied()).collect();
                 let rows = file.map(FEATURES, &shape)?;
@@ -145,11 +145,11 @@ impl Table {
     /// The same table in memory, so that its file may change.
     #[must_use]
     pub fn copied(mut self) -> Table {
-        self.rows = Values::from(self.rows.to_vec());
+        self.rows = TensorData::from(self.rows.to_vec());
         self
     }
 
-    /// The features of picture `i`.
+    /// The features of image `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         let width = self.about.width();
         &self.rows[i * width..(i + 1) * width]

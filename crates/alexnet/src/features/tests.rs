@@ -5,9 +5,9 @@ use crate::image::Preprocess;
 use crate::net::presets;
 use std::path::Path;
 
-fn about(shape: &[usize]) -> About {
+fn about(shape: &[usize]) -> Provenance {
     let net = presets::by_name("torchvision").unwrap();
-    About {
+    Provenance {
         model: "ab".repeat(32),
         net: net.name.clone(),
         layer: "conv3".into(),
@@ -19,7 +19,7 @@ fn about(shape: &[usize]) -> About {
     }
 }
 
-/// Three pictures, one in no class.
+/// Three images, one in no class.
 fn written(path: &Path) -> Table {
     let about = about(&[2, 3]);
     let mut writer = Writer::create(path, about.clone()).unwrap();
@@ -71,7 +71,7 @@ fn broken_tables_are_told() {
     let sidecar = folder.path().join("t.json");
     let text = std::fs::read_to_string(&sidecar).unwrap();
     for (from, to, part) in [
-        ("\"names\":[", "\"names\":[\"0\",", "4 pictures"),
+        ("\"names\":[", "\"names\":[\"0\",", "4 images"),
         ("\"labels\":[", "\"labels\":[null,", "equally many"),
         ("\"shape\":[2,3]", "\"shape\":[18446744073709551615,18446744073709551615]", "header"),
         ("\"shape\":[2,3]", "\"shape\":[3,2]", "header"),
@@ -90,7 +90,7 @@ fn broken_tables_are_told() {
         Writer::create(&folder.path().join("no/t.npy"), about(&[1])).unwrap_err().to_string().contains("folder does not exist")
     );
     let empty = Writer::create(&folder.path().join("empty.npy"), about(&[1])).unwrap();
-    assert!(empty.finish().unwrap_err().to_string().contains("none of the pictures"));
+    assert!(empty.finish().unwrap_err().to_string().contains("none of the images"));
     assert!(!folder.path().join("empty.npy").exists());
 }
 
@@ -132,7 +132,7 @@ fn a_json_of_something_else_is_not_written_over() {
 fn features_of_another_model_layer_or_preprocessing_are_not_compared() {
     let first = about(&[4]);
     assert_eq!(first.difference(&first.clone()), None);
-    let other = |change: &dyn Fn(&mut About)| {
+    let other = |change: &dyn Fn(&mut Provenance)| {
         let mut other = first.clone();
         change(&mut other);
         first.difference(&other).unwrap()
@@ -210,7 +210,7 @@ fn a_sheet_shows_each_picture_in_its_place_with_its_name_and_distance() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.png");
     let table = written(&folder.path().join("t.npy"));
-    let plain = |value: u8| crate::image::Picture { width: 200, height: 130, rgb: vec![value; 200 * 130 * 3] };
+    let plain = |value: u8| crate::image::Image { width: 200, height: 130, rgb: vec![value; 200 * 130 * 3] };
     let near = |value, row, distance| (plain(value), Near { row, distance });
     let rows = vec![
         SheetRow { query: plain(10), name: "asked/q.jpg".into(), nearest: vec![near(20, 0, 0.0), near(40, 2, 1.25)] },
@@ -226,7 +226,7 @@ fn a_sheet_shows_each_picture_in_its_place_with_its_name_and_distance() {
     }
     assert!(words[1].contains("conv3") && words[1].contains("torchvision"), "{words:?}");
     let places: Vec<[usize; 2]> =
-        scene.items.iter().filter_map(|i| if let Item::Picture { x, y, .. } = i { Some([*x, *y]) } else { None }).collect();
+        scene.items.iter().filter_map(|i| if let Item::Image { x, y, .. } = i { Some([*x, *y]) } else { None }).collect();
     // A row each, the query first and framed.
     let [q, a, c, r, b] = places.as_slice() else { panic!("{places:?}") };
     assert!(q[1] == a[1] && a[1] == c[1] && r[1] == b[1] && r[1] > q[1] + 128 && q[0] == r[0] && a[0] == b[0] && c[0] > a[0]);
@@ -257,6 +257,6 @@ fn a_parquet_file_has_its_columns() {
     assert!(rows[2].is_null(1).unwrap());
     let told = file.metadata().file_metadata().key_value_metadata().unwrap();
     let told = told.iter().find(|pair| pair.key == "features").unwrap();
-    assert_eq!(serde_json::from_str::<About>(told.value.as_ref().unwrap()).unwrap(), about(&[2, 3]));
+    assert_eq!(serde_json::from_str::<Provenance>(told.value.as_ref().unwrap()).unwrap(), about(&[2, 3]));
     assert!(Table::read(&path).unwrap_err().to_string().contains(".npy or .safetensors"));
 }

@@ -1,9 +1,9 @@
 //! Writing features row by row, however many there are.
 
 use super::table::{FEATURES, LABELS, NAMES, Sidecar, sidecar};
-use super::{About, npy};
-use crate::files::{self, Beside, Sync};
-use crate::weights::{Entry, Mapping, Values, write_tensors, write_values};
+use super::{Provenance, npy};
+use crate::files::{self, Sync, TempFile};
+use crate::formats::{Entry, Mapping, TensorData, write_tensors, write_values};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,14 +21,14 @@ enum Kind {
 
 /// Takes rows and writes the file when all are there.
 ///
-/// How many there will be is known only then, as pictures may be broken, but stands at the beginning of most formats. So rows go
+/// How many there will be is known only then, as images may be broken, but stands at the beginning of most formats. So rows go
 /// to a nameless file in the same folder first, which the system removes whatever happens to this program.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
     kind: Kind,
     rows: BufWriter<File>,
-    about: About,
+    about: Provenance,
     names: Vec<String>,
     labels: Vec<Option<String>>,
 }
@@ -40,7 +40,7 @@ impl Writer {
     ///
     /// # Errors
     /// Another ending, a folder that cannot be written to, or a `.json` of something else where this one would stand.
-    pub fn create(path: &Path, about: About) -> Result<Writer> {
+    pub fn create(path: &Path, about: Provenance) -> Result<Writer> {
         let kind = match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
             "npy" => Kind::Npy,
             "safetensors" => Kind::Safetensors,
@@ -64,7 +64,7 @@ impl Writer {
         Ok(Writer { path: path.to_path_buf(), kind, rows, about, names: Vec::new(), labels: Vec::new() })
     }
 
-    /// Adds a picture.
+    /// Adds an image.
     ///
     /// # Errors
     /// Not as many features as were announced, or a full disk.
@@ -85,7 +85,7 @@ impl Writer {
         let Writer { path, kind, rows, about, names, labels } = self;
         let count = names.len();
         if count == 0 {
-            return Err(Error::Invalid("none of the pictures could be read".into()));
+            return Err(Error::Invalid("none of the images could be read".into()));
         }
         let rows = rows.into_inner().map_err(|e| files::explain(&path, e.into_error()))?;
         let length = count * about.width() * size_of::<f32>();
@@ -93,9 +93,9 @@ impl Writer {
         let values = values.ok_or_else(|| Error::Invalid("this machine's numbers are not little-endian".into()))?;
         match kind {
             Kind::Npy => {
-                let table = Beside::write(&path, Sync::Disk, |out| npy::write(out, count, &about.shape, &values))?;
+                let table = TempFile::write(&path, Sync::Disk, |out| npy::write(out, count, &about.shape, &values))?;
                 let (told, beside) = (Sidecar { features: about, names, labels }, sidecar(&path));
-                let told = Beside::write(&beside, Sync::Disk, |out| {
+                let told = TempFile::write(&beside, Sync::Disk, |out| {
                     serde_json::to_writer(&mut *out, &told)?;
                     out.write_all(b"\n")
                 })?;
@@ -129,7 +129,7 @@ fn nothing_else(beside: &Path) -> Result<()> {
     if ours { Ok(()) } else { Err(Error::file(beside, advice)) }
 }
 
-fn safetensors(path: &Path, about: &About, names: &[String], labels: &[Option<String>], values: &Values) -> Result<()> {
+fn safetensors(path: &Path, about: &Provenance, names: &[String], labels: &[Option<String>], values: &TensorData) -> Result<()> {
     let json = |text: serde_json::Result<String>| text.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
     let metadata = BTreeMap::from([
         (FEATURES.to_string(), json(serde_json::to_string(about))?),

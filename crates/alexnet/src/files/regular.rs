@@ -4,9 +4,6 @@ use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// A text file that a user gives (labels, a list, a configuration) has at most this many bytes.
-const MAX_TEXT: u64 = 1 << 28;
-
 /// Opens a regular file, or a link to one, and gives its length.
 ///
 /// # Errors
@@ -29,15 +26,13 @@ pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read(file, length, most)
 }
 
-/// Reads a text file that a user names. What the shell has opened already (`<(command)`, `/dev/stdin`) may be a pipe.
+/// Reads a file of at most `most` bytes that a user names. What the shell has opened already (`<(command)`, `/dev/stdin`) may be a pipe.
 ///
 /// # Errors
-/// As [`open_regular`], and for text that is not UTF-8 or has more than 256 MiB.
-pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
-    let path = path.as_ref();
+/// As [`read_regular`].
+pub(super) fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let open = ["/dev/fd", "/proc/self/fd", "/dev/stdin"].iter().any(|known| path.starts_with(known));
-    let bytes = if open { File::open(path).and_then(|file| read(file, 0, MAX_TEXT)) } else { read_regular(path, MAX_TEXT) };
-    String::from_utf8(bytes?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "this is not UTF-8 text"))
+    if open { File::open(path).and_then(|file| read(file, 0, most)) } else { read_regular(path, most) }
 }
 
 fn read(file: File, length: u64, most: u64) -> io::Result<Vec<u8>> {
@@ -81,12 +76,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("labels.txt");
         std::fs::write(&path, "cat\ndog\n").unwrap();
-        assert_eq!(read_text(&path).unwrap(), "cat\ndog\n");
         assert_eq!(open_regular(&path).unwrap().1, 8);
         assert_eq!(read_regular(&path, 8).unwrap(), b"cat\ndog\n");
         assert!(read_regular(&path, 7).unwrap_err().to_string().contains("more than 7 bytes"));
-        std::fs::write(&path, b"\xff\xfe").unwrap();
-        assert!(read_text(&path).unwrap_err().to_string().contains("not UTF-8"));
     }
 
     #[test]
@@ -111,8 +103,8 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         assert!(open_regular(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
-        assert!(read_text(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
+        assert!(crate::files::read_text(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
         assert!(crate::image::decode::read(&path).unwrap_err().contains("a named pipe, not a file"));
-        assert!(crate::weights::TensorFile::open(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
+        assert!(crate::formats::TensorFile::open(&path).unwrap_err().to_string().contains("a named pipe, not a file"));
     }
 }

@@ -1,8 +1,8 @@
-//! Which part of a picture the network sees.
+//! Which part of an image the network sees.
 
 use alexnet_kernels::random::Key;
 
-/// Where a crop lies in the resized picture; its size is [`Preprocess::crop`](super::Preprocess::crop).
+/// Where a crop lies in the resized image; its size is [`Preprocess::crop`](super::Preprocess::crop).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// First row.
@@ -13,7 +13,7 @@ pub struct Window {
     pub mirror: bool,
 }
 
-/// A rectangle of a picture.
+/// A rectangle of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Area {
     /// First row.
@@ -26,11 +26,11 @@ pub struct Area {
     pub width: usize,
 }
 
-/// The middle `crop` x `crop` pixels of a picture of `h` rows and `w` columns. An odd rest is split as in torchvision:
+/// The middle `crop` x `crop` pixels of an image of `h` rows and `w` columns. An odd rest is split as in torchvision:
 /// half of it, rounded to even.
 ///
 /// # Panics
-/// When the picture is smaller than the crop.
+/// When the image is smaller than the crop.
 pub fn centre(h: usize, w: usize, crop: usize) -> Window {
     assert!(crop <= h && crop <= w, "a crop of {crop} pixels out of {h} x {w}");
     Window { top: half_to_even(h - crop), left: half_to_even(w - crop), mirror: false }
@@ -43,7 +43,7 @@ fn half_to_even(rest: usize) -> usize {
 /// The paper's ten: four corners (top left, top right, bottom left, bottom right) and centre, then the same mirrored.
 ///
 /// # Panics
-/// When the picture is smaller than the crop.
+/// When the image is smaller than the crop.
 pub fn ten(h: usize, w: usize, crop: usize) -> [Window; 10] {
     let middle = centre(h, w, crop);
     let at = |top, left| Window { top, left, mirror: false };
@@ -55,7 +55,7 @@ pub fn ten(h: usize, w: usize, crop: usize) -> [Window; 10] {
 /// Uses numbers 0 to 2 of the key.
 ///
 /// # Panics
-/// When the picture is smaller than the crop.
+/// When the image is smaller than the crop.
 pub fn random(key: Key, h: usize, w: usize, crop: usize) -> Window {
     assert!(crop <= h && crop <= w, "a crop of {crop} pixels out of {h} x {w}");
     Window {
@@ -65,7 +65,7 @@ pub fn random(key: Key, h: usize, w: usize, crop: usize) -> Window {
     }
 }
 
-/// torchvision's `RandomResizedCrop`: an area of a random share of the picture (`scale`, first to second) and a random
+/// torchvision's `RandomResizedCrop`: an area of a random share of the image (`scale`, first to second) and a random
 /// aspect width / height (`ratio`, evenly in the logarithm). After ten areas that do not fit, the largest centred one
 /// whose aspect is within `ratio`. Uses numbers 0 to 39 of the key.
 pub fn random_resized(key: Key, h: usize, w: usize, scale: (f32, f32), ratio: (f32, f32)) -> Area {

@@ -8,12 +8,12 @@
 //! The work is bounded by the bytes and the pixels of a file, and a deadline can bound its time.
 
 mod bmp;
+mod exif;
 mod gif;
 mod jpeg;
 mod jpeg_outline;
-mod orient;
-mod orientation;
 mod png;
+mod upright;
 mod webp;
 
 use std::io::Read;
@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Instant;
 
-use super::Picture;
+use super::Image;
 use crate::files;
 
 /// An image of more pixels is refused from its header: Pillow's limit, beyond which it speaks of a decompression bomb.
@@ -85,7 +85,7 @@ const TRUNCATED: &str = "the file ends too early";
 ///
 /// # Errors
 /// A line that says what is wrong with the bytes. No input makes this function panic, nor take more than about 2 GiB.
-pub fn decode(bytes: &[u8]) -> Result<Picture, String> {
+pub fn decode(bytes: &[u8]) -> Result<Image, String> {
     decode_with(bytes, &DecodeLimits::default())
 }
 
@@ -93,7 +93,7 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, String> {
 ///
 /// # Errors
 /// As [`decode`], and when the deadline has passed. JPEG, PNG, GIF and BMP check it while they decode; WebP before it begins.
-pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     // The decoders are other people's: a panic in one of them on a strange file must not take a training run down.
     match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, limits))) {
         Ok(result) => result,
@@ -101,7 +101,7 @@ pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Strin
     }
 }
 
-fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     limits.check_time()?;
     match bytes {
         [] => Err("empty file".into()),
@@ -111,8 +111,8 @@ fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Stri
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp::decode(bytes, limits),
         [b'B', b'M', ..] => bmp::decode(bytes, limits),
         _ => Err(match other_format(bytes) {
-            Some(format) => format!("{format} pictures are not read; convert it to JPEG or PNG"),
-            None => "not a JPEG, PNG, WebP, BMP or GIF picture".into(),
+            Some(format) => format!("{format} images are not read; convert it to JPEG or PNG"),
+            None => "not a JPEG, PNG, WebP, BMP or GIF image".into(),
         }),
     }
 }
@@ -129,12 +129,12 @@ fn other_format(bytes: &[u8]) -> Option<String> {
 }
 
 /// An image with room for its pixels, all black.
-fn black(width: usize, height: usize) -> Result<Picture, String> {
+fn black(width: usize, height: usize) -> Result<Image, String> {
     let mut rgb = Vec::new();
     let size = width * height * 3;
     rgb.try_reserve_exact(size).map_err(|_| format!("not enough memory for {width} x {height} pixels"))?;
     rgb.resize(size, 0);
-    Ok(Picture { width, height, rgb })
+    Ok(Image { width, height, rgb })
 }
 
 /// Reads an image file whole, unless it is larger than any image should be.

@@ -1,18 +1,18 @@
-//! From a picture to numbers: decode, resize, crop, mirror, colour.
+//! From an image to numbers: decode, resize, crop, mirror, colour.
 
-pub mod colour;
 pub mod crop;
 pub mod decode;
+mod normalize;
+pub mod pca_noise;
+mod pillow_resize;
 mod preprocess;
 pub(crate) mod resize;
-mod tensor;
-mod triangle;
 
 use serde::{Deserialize, Serialize};
 
-/// An upright RGB picture, 8 bits a channel: `[height, width, 3]`, row-major.
+/// An upright RGB image, 8 bits a channel: `[height, width, 3]`, row-major.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Columns.
     pub width: usize,
     /// Rows.
@@ -21,13 +21,13 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
-/// How a picture becomes a tensor. It is part of the model file, and the same code in train, eval, predict and serve.
+/// How an image becomes a tensor. It is part of the model file, and the same code in train, eval, predict and serve.
 ///
 /// decode -> `resize` -> crop (`crop` x `crop`) -> channel order -> `(value * scale - mean) / std`, value in 0..=255.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
-    /// How the whole picture is brought to size.
+    /// How the whole image is brought to size.
     pub resize: Resize,
     /// Rows and columns of the crop that the net takes; the net's image size.
     pub crop: usize,
@@ -41,7 +41,7 @@ pub struct Preprocess {
     pub std: [f32; 3],
 }
 
-/// How the whole picture is brought to size before cropping.
+/// How the whole image is brought to size before cropping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resize {
@@ -69,9 +69,10 @@ pub enum Channels {
 pub enum Mean {
     /// One value a channel, in tensor order.
     Channel([f32; 3]),
-    /// A mean picture `[3, size, size]` of the resized training pictures, in tensor order; it is kept as the tensor
+    /// A mean image `[3, size, size]` of the resized training images, in tensor order; it is kept as the tensor
     /// `preprocess.mean` of the model file, not in the metadata.
-    Picture {
+    #[serde(rename = "picture", alias = "image")]
+    Image {
         /// Rows and columns.
         size: usize,
         /// The values.

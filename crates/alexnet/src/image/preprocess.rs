@@ -16,15 +16,15 @@ const CUDA_CONVNET_MEAN: [f32; 3] = [127.305, 119.715, 104.913];
 impl Preprocess {
     /// The preprocessing that belongs to the preset of the net's name, sizes in proportion to the net's image size.
     ///
-    /// | presets | picture | crop of 256 | channels | values |
+    /// | presets | image | crop of 256 | channels | values |
     /// |---|---|---|---|---|
     /// | `bvlc`, `caffenet` | warped to a square, no antialias | 227 | BGR | 0 to 255 minus 104, 117, 123 |
     /// | `onnx-bvlc` | the same | 224 | BGR | the same |
     /// | `paper`, its ablations, `original-145`, `original-146`, `owt` | short side, middle square | 224 | RGB | 0 to 255 minus mean |
     /// | `torchvision`, `paddle`; the seed's and `slim`, which come without one; any other name | short side | 224 | RGB | 0 to 1, ImageNet's mean and deviation |
     ///
-    /// The paper subtracts a mean picture of its training set, which no net knows: until the trainer puts a
-    /// [`Mean::Picture`] there, it is the mean colour.
+    /// The paper subtracts a mean image of its training set, which no net knows: until the trainer puts a
+    /// [`Mean::Image`] there, it is the mean colour.
     pub fn for_net(net: &Net) -> Preprocess {
         let crop = net.image_size;
         let side = |original: f64| (crop as f64 * 256.0 / original).round() as usize;
@@ -67,10 +67,10 @@ impl Preprocess {
     pub fn check(&self) -> Result<(), String> {
         let side = self.resize.side();
         if self.crop == 0 || self.crop > side {
-            return Err(format!("preprocessing: a crop of {} pixels out of pictures resized to {side}", self.crop));
+            return Err(format!("preprocessing: a crop of {} pixels out of images resized to {side}", self.crop));
         }
         if side > MAX_SIDE {
-            return Err(format!("preprocessing: pictures resized to {side} pixels; {MAX_SIDE} at most"));
+            return Err(format!("preprocessing: images resized to {side} pixels; {MAX_SIDE} at most"));
         }
         if !self.std.iter().all(|std| std.is_finite() && *std != 0.0) || !self.scale.is_finite() {
             return Err(format!("preprocessing: cannot divide by {:?} or scale by {}", self.std, self.scale));
@@ -78,25 +78,22 @@ impl Preprocess {
         if matches!(&self.mean, Mean::Channel(mean) if mean.iter().any(|mean| !mean.is_finite())) {
             return Err(format!("preprocessing: cannot subtract {:?}", self.mean));
         }
-        if let Mean::Picture { size, .. } = &self.mean
+        if let Mean::Image { size, .. } = &self.mean
             && *size < self.crop
         {
             return Err(format!(
-                "preprocessing: a mean picture of {size} x {size} pixels is smaller than the crop of {0} x {0} that the net takes",
+                "preprocessing: a mean image of {size} x {size} pixels is smaller than the crop of {0} x {0} that the net takes",
                 self.crop
             ));
         }
-        if let Mean::Picture { size, values, .. } = &self.mean
+        if let Mean::Image { size, values, .. } = &self.mean
             && Some(values.len()) != size.checked_mul(size * 3)
         {
-            return Err(format!(
-                "preprocessing: a mean picture of {} values, where 3 x {size} x {size} are needed",
-                values.len()
-            ));
+            return Err(format!("preprocessing: a mean image of {} values, where 3 x {size} x {size} are needed", values.len()));
         }
         Ok(())
     }
 }
 
-/// A larger resized picture is surely a mistake, and would fill the memory.
+/// A larger resized image is surely a mistake, and would fill the memory.
 const MAX_SIDE: usize = 4_096;

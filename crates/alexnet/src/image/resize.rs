@@ -1,21 +1,21 @@
-//! Brings a picture to size, with the rounding of the libraries that the published networks were trained by.
+//! Brings an image to size, with the rounding of the libraries that the published networks were trained by.
 
 use super::crop::Area;
-use super::{Picture, Resize, triangle};
+use super::{Image, Resize, pillow_resize};
 
-/// Pictures longer than this many times their short side are cut to their middle first: resized whole, a strip of one
+/// Images longer than this many times their short side are cut to their middle first: resized whole, a strip of one
 /// pixel's width would fill the memory.
 pub(crate) const MAX_ASPECT: usize = 64;
 
 impl Resize {
-    /// The whole picture brought to size.
-    pub fn apply(self, picture: &Picture) -> Picture {
+    /// The whole image brought to size.
+    pub fn apply(self, picture: &Image) -> Image {
         match self {
             Resize::ShortSide(side) => {
                 let (h, w) = (picture.height, picture.width);
                 if h.max(w) / MAX_ASPECT > h.min(w) {
                     let (height, width) = (h.min(w * MAX_ASPECT), w.min(h * MAX_ASPECT));
-                    let middle = picture.cut(Area { top: (h - height) / 2, left: (w - width) / 2, height, width });
+                    let middle = picture.crop(Area { top: (h - height) / 2, left: (w - width) / 2, height, width });
                     return self.apply(&middle);
                 }
                 let (height, width) = short_side(h, w, side);
@@ -24,7 +24,7 @@ impl Resize {
             Resize::Square(side) => {
                 let resized = Resize::ShortSide(side).apply(picture);
                 let (top, left) = ((resized.height - side) / 2, (resized.width - side) / 2);
-                resized.cut(Area { top, left, height: side, width: side })
+                resized.crop(Area { top, left, height: side, width: side })
             }
             Resize::Warp(side) => warp(picture, side),
         }
@@ -37,26 +37,26 @@ impl Resize {
     }
 }
 
-impl Picture {
-    /// The pixels of `area`, which must lie within the picture.
-    pub fn cut(&self, area: Area) -> Picture {
+impl Image {
+    /// The pixels of `area`, which must lie within the image.
+    pub fn crop(&self, area: Area) -> Image {
         let Area { top, left, height, width } = area;
         let rows = self.rgb.chunks_exact(self.width * 3).skip(top).take(height);
         let rgb = rows.flat_map(|row| &row[left * 3..(left + width) * 3]).copied().collect();
-        Picture { width, height, rgb }
+        Image { width, height, rgb }
     }
 
-    /// `area` of the picture brought to `size` x `size`, as `torchvision.transforms.functional.resized_crop` does.
-    pub fn resized_area(&self, area: Area, size: usize) -> Picture {
-        self.cut(area).resized(size, size)
+    /// `area` of the image brought to `size` x `size`, as `torchvision.transforms.functional.resized_crop` does.
+    pub fn resized_area(&self, area: Area, size: usize) -> Image {
+        self.crop(area).resized(size, size)
     }
 
     /// Bilinear with antialias: Pillow's `resize((width, height), BILINEAR)`.
-    pub fn resized(&self, height: usize, width: usize) -> Picture {
+    pub fn resized(&self, height: usize, width: usize) -> Image {
         if (height, width) == (self.height, self.width) {
             return self.clone();
         }
-        triangle::resize(self, height, width)
+        pillow_resize::resize(self, height, width)
     }
 }
 
@@ -68,7 +68,7 @@ fn short_side(height: usize, width: usize, side: usize) -> (usize, usize) {
 
 /// OpenCV's `resize(..., INTER_LINEAR)` on 8-bit values, without antialias: the arithmetic of its integers, with 11 bits
 /// for each weight.
-fn warp(picture: &Picture, side: usize) -> Picture {
+fn warp(picture: &Image, side: usize) -> Image {
     /// For each target position: the first of its two source positions, and the weight of the second in 1 / 2048.
     fn taps(from: usize, to: usize) -> Vec<(usize, usize, u32)> {
         let step = from as f64 / to as f64;
@@ -91,5 +91,5 @@ fn warp(picture: &Picture, side: usize) -> Picture {
             }
         }
     }
-    Picture { width: side, height: side, rgb }
+    Image { width: side, height: side, rgb }
 }

@@ -1,12 +1,12 @@
 //! The small linear layers that weigh channels.
 
 use super::CHANNELS;
-use crate::weights::contents;
+use crate::formats::parse;
 use crate::{Error, Result};
 use std::path::Path;
 
 /// Three weights of the package's `v0.0/alex.pth`, a layer and a channel each. The keys and shapes of that file are those of 0.1,
-/// but it goes with pictures from -1 to 1 that are neither shifted nor scaled: taken for 0.1, it is wrong by some percent.
+/// but it goes with images from -1 to 1 that are neither shifted nor scaled: taken for 0.1, it is wrong by some percent.
 const OF_VERSION_0_0: [(usize, usize, f32); 3] = [(0, 1, 0.533_004_46), (3, 0, 0.115_015_42), (4, 0, 0.081_195_77)];
 
 /// A weight for each channel of each of the five layers.
@@ -21,11 +21,11 @@ impl Heads {
     /// No such file, heads for another net, or the package's heads of version 0.0.
     pub fn read(path: impl AsRef<Path>) -> Result<Heads> {
         let path = path.as_ref();
-        let contents = contents(path)?;
+        let parsed = parse(path)?;
         let mut heads: Vec<Vec<f32>> = Vec::new();
         for (i, &channels) in CHANNELS.iter().enumerate() {
             let names = [format!("lin{i}.model.1.weight"), format!("lins.{i}.model.1.weight"), format!("lin{i}.model.0.weight")];
-            let found = contents.tensors.iter().find(|tensor| names.contains(&tensor.name));
+            let found = parsed.tensors.iter().find(|tensor| names.contains(&tensor.name));
             let found = found.ok_or_else(|| Error::file(path, format!("lacks {}: no linear heads of LPIPS", names[0])))?;
             if found.len() != Some(channels) {
                 let message = format!(
@@ -34,7 +34,7 @@ impl Heads {
                 );
                 return Err(Error::file(path, message));
             }
-            heads.push(found.values(&contents.source).map_err(|message| Error::file(path, message))?);
+            heads.push(found.values(&parsed.reader).map_err(|message| Error::file(path, message))?);
         }
         // A copy in half precision is the same heads.
         if OF_VERSION_0_0.iter().all(|&(layer, channel, weight)| (heads[layer][channel] - weight).abs() < 1e-3 * weight) {

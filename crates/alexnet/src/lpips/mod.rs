@@ -1,4 +1,4 @@
-//! LPIPS: how different two pictures look, by what AlexNet makes of them (Zhang et al., "The Unreasonable Effectiveness of Deep
+//! LPIPS: how different two images look, by what AlexNet makes of them (Zhang et al., "The Unreasonable Effectiveness of Deep
 //! Features as a Perceptual Metric", CVPR 2018, arXiv 1801.03924), version 0.1, after the Python package `lpips`.
 //!
 //! ```text
@@ -10,17 +10,17 @@
 //! The w are the "linear heads" of the package's `alex.pth`; all 1 without them, which is its baseline (`lpips=False`). Published
 //! figures take torchvision's weights for the trunk.
 
+mod backbone;
 mod heads;
 #[cfg(test)]
 mod tests;
-mod trunk;
 
+pub use backbone::Backbone;
 pub use heads::Heads;
-pub use trunk::Trunk;
 
 use crate::engine::Engine;
 use crate::engine::cpu::{Activations, Cpu};
-use crate::image::Picture;
+use crate::image::Image;
 use crate::{Error, Result};
 
 /// The package's `ScalingLayer`, red first.
@@ -31,19 +31,19 @@ const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
 const LAYERS: [&str; 5] = ["relu1", "relu2", "relu3", "relu4", "relu5"];
 const CHANNELS: [usize; 5] = [64, 192, 384, 256, 256];
 
-/// Larger pictures would take gigabytes for conv1's maps alone.
+/// Larger images would take gigabytes for conv1's maps alone.
 const MOST_PIXELS: usize = 1 << 25;
 
-/// Compares pictures.
+/// Compares images.
 pub struct Lpips {
     engine: Cpu,
     heads: Option<Heads>,
 }
 
-/// How different two pictures look.
+/// How different two images look.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distance {
-    /// The sum over layers; 0 for equal pictures.
+    /// The sum over layers; 0 for equal images.
     pub distance: f64,
     /// What each of relu1 to relu5 adds.
     pub layers: [f64; 5],
@@ -54,22 +54,22 @@ impl Lpips {
     ///
     /// # Errors
     /// From the engine.
-    pub fn new(trunk: &Trunk, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
-        // Two pictures at a time.
+    pub fn new(trunk: &Backbone, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
+        // Two images at a time.
         let mut engine = Cpu::of_layers(&trunk.net, 2, threads)?;
         trunk.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))?;
         Ok(Lpips { engine, heads })
     }
 
-    /// Compares two pictures of one size, as they are: nothing is resized or cropped.
+    /// Compares two images of one size, as they are: nothing is resized or cropped.
     ///
     /// # Errors
-    /// Pictures of two sizes, too small (below 31 pixels) or too large.
-    pub fn compare(&mut self, a: &Picture, b: &Picture) -> Result<Distance> {
+    /// Images of two sizes, too small (below 31 pixels) or too large.
+    pub fn compare(&mut self, a: &Image, b: &Image) -> Result<Distance> {
         let (height, width) = (a.height, a.width);
         if (height, width) != (b.height, b.width) {
             let sizes = format!("{width} x {height} pixels and {} x {}", b.width, b.height);
-            return Err(Error::Invalid(format!("{sizes}: LPIPS compares pictures of one size; --size N brings both to N x N")));
+            return Err(Error::Invalid(format!("{sizes}: LPIPS compares images of one size; --size N brings both to N x N")));
         }
         if height * width > MOST_PIXELS {
             return Err(Error::Invalid(format!("{width} x {height} pixels are too many; --size N brings both to N x N")));
@@ -90,7 +90,7 @@ impl Lpips {
     }
 }
 
-/// The mean over pixels of the weighted squared difference of the normalised channels of two pictures.
+/// The mean over pixels of the weighted squared difference of the normalised channels of two images.
 fn difference(maps: &Activations, weights: Option<&[f32]>) -> f64 {
     let pixels = maps.height * maps.width;
     let (a, b) = maps.values.split_at(maps.channels * pixels);

@@ -1,11 +1,11 @@
 //! The figures of the Python package `lpips` (`tools/check_lpips.py golden`), with its own heads, `alex.pth` (BSD-2, see
-//! `alex.LICENSE`), on a trunk and pictures from a formula.
+//! `alex.LICENSE`), on a trunk and images from a formula.
 
 use super::*;
+use crate::formats::{Model, parameters};
 use crate::image::Preprocess;
 use crate::net::{Op, presets};
 use crate::selftest::formula::uniform;
-use crate::weights::{Model, parameters};
 use std::path::PathBuf;
 
 const GOLDEN: &str = include_str!("golden.json");
@@ -52,14 +52,14 @@ fn model(name: &str) -> Model {
     }
 }
 
-/// A picture and the same with noise.
-fn pictures(k: usize, rows: usize, columns: usize) -> [Picture; 2] {
+/// An image and the same with noise.
+fn pictures(k: usize, rows: usize, columns: usize) -> [Image; 2] {
     let bytes = |seed: u64| -> Vec<f32> {
         uniform(seed, rows * columns * 3, 1.0).into_iter().map(|v| ((v + 1.0) * 127.99).floor()).collect()
     };
     let (first, second) = (bytes(2000 + 2 * k as u64), bytes(2001 + 2 * k as u64));
     let noisy = first.iter().zip(&second).map(|(a, b)| (a * 0.75 + b * 0.25).floor() as u8).collect();
-    let picture = |rgb| Picture { width: columns, height: rows, rgb };
+    let picture = |rgb| Image { width: columns, height: rows, rgb };
     [picture(first.into_iter().map(|v| v as u8).collect()), picture(noisy)]
 }
 
@@ -68,7 +68,7 @@ fn distances_are_those_of_the_python_package() {
     let golden: Golden = serde_json::from_str(GOLDEN).unwrap();
     assert_eq!(golden.cases.len(), 5);
     let model = model("torchvision");
-    let model = Trunk::of(&model).unwrap();
+    let model = Backbone::of(&model).unwrap();
     let mut learned = Lpips::new(&model, Some(Heads::read(heads_file()).unwrap()), 2).unwrap();
     let mut plain = Lpips::new(&model, None, 1).unwrap();
     for (k, case) in golden.cases.iter().enumerate() {
@@ -90,20 +90,20 @@ fn distances_are_those_of_the_python_package() {
 
 #[test]
 fn what_cannot_be_compared_is_told() {
-    let refused = |name: &str| Trunk::of(&model(name)).err().unwrap().to_string();
+    let refused = |name: &str| Backbone::of(&model(name)).err().unwrap().to_string();
     assert!(refused("owt").contains("torchvision's AlexNet; owt has other layers"));
     assert!(refused("paper").contains("paper"));
     // The same layers under another name, as far as anyone looks.
-    let mut lpips = Lpips::new(&Trunk::of(&model("paddle")).unwrap(), None, 1).unwrap();
-    let picture = |height, width| Picture { height, width, rgb: vec![7; height * width * 3] };
+    let mut lpips = Lpips::new(&Backbone::of(&model("paddle")).unwrap(), None, 1).unwrap();
+    let picture = |height, width| Image { height, width, rgb: vec![7; height * width * 3] };
     let complaint = |lpips: &mut Lpips, a, b| lpips.compare(&a, &b).unwrap_err().to_string();
     let sizes = complaint(&mut lpips, picture(40, 50), picture(50, 40));
     assert!(sizes.contains("50 x 40 pixels and 40 x 50") && sizes.contains("--size"), "{sizes}");
     let small = complaint(&mut lpips, picture(30, 31), picture(30, 31));
-    assert!(small.contains("larger pictures"), "{small}");
+    assert!(small.contains("larger images"), "{small}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("heads.safetensors");
-    let written = crate::weights::write(&path, &model("paddle"));
+    let written = crate::formats::write(&path, &model("paddle"));
     assert!(written.is_ok() && Heads::read(&path).unwrap_err().to_string().contains("no linear heads"));
 }
 
@@ -115,12 +115,12 @@ fn heads_of_version_0_0_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alex.safetensors");
     let read = |first: &[[f32; 2]; 5]| {
-        let entry = |(i, &channels): (usize, &usize)| crate::weights::Entry {
+        let entry = |(i, &channels): (usize, &usize)| crate::formats::Entry {
             name: format!("lin{i}.model.1.weight"),
             shape: vec![1, channels, 1, 1],
         };
         let entries: Vec<_> = CHANNELS.iter().enumerate().map(entry).collect();
-        crate::weights::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
+        crate::formats::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
             let i = (0..5).find(|i| name.starts_with(&format!("lin{i}."))).unwrap();
             let mut values = vec![0.1; CHANNELS[i]];
             values[..2].copy_from_slice(&first[i]);
@@ -140,7 +140,7 @@ fn heads_of_version_0_0_are_refused() {
 fn a_file_of_the_trunk_alone_is_enough() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trunk.safetensors");
-    let whole = Trunk::of(&model("torchvision")).unwrap();
+    let whole = Backbone::of(&model("torchvision")).unwrap();
     let layers = ["conv1", "conv2", "conv3", "conv4", "conv5"];
     for (first, theirs) in [
         ("features", ["features.0", "features.3", "features.6", "features.8", "features.10"]),
@@ -151,14 +151,14 @@ fn a_file_of_the_trunk_alone_is_enough() {
             |own: &str| layers.iter().zip(theirs).find_map(|(layer, name)| Some(format!("{name}{}", own.strip_prefix(layer)?)));
         let own: Vec<_> = parameters(&whole.net).unwrap();
         let entry =
-            |(name, shape): &(String, Vec<usize>)| crate::weights::Entry { name: name_of(name).unwrap(), shape: shape.clone() };
+            |(name, shape): &(String, Vec<usize>)| crate::formats::Entry { name: name_of(name).unwrap(), shape: shape.clone() };
         let entries: Vec<_> = own.iter().map(entry).collect();
-        crate::weights::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
+        crate::formats::write_tensors(&path, &Default::default(), &entries, crate::files::Sync::Later, &mut |name| {
             let (own, _) = own.iter().find(|(own, _)| name_of(own).as_deref() == Some(name)).unwrap();
             Ok(whole.tensors[own].to_vec().into())
         })
         .unwrap();
-        let read = Trunk::read(&path).unwrap();
+        let read = Backbone::read(&path).unwrap();
         assert_eq!(
             read.map(|trunk| trunk.tensors == whole.tensors && trunk.net == whole.net),
             (first != "others").then_some(true)

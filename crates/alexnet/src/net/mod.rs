@@ -3,16 +3,18 @@
 //! A new variant is a new row in [`presets`], not new code. Shapes, counts, drawings, weight files and engines read the list.
 
 mod describe;
-pub mod drawing;
+pub mod diagram;
 mod layer;
+mod naming;
 pub mod presets;
-mod receptive;
+mod receptive_field;
 mod shape;
 pub mod towers;
 
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
-pub use receptive::ReceptiveField;
+pub use naming::ParamNaming;
+pub use receptive_field::ReceptiveField;
 pub use shape::{LayerShape, Shape, Totals};
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Net {
     /// Name of the preset, or the user's own.
+    #[serde(deserialize_with = "presets::deserialize_name")]
     pub name: String,
     /// Rows and columns of the square input, in pixels, of three channels.
     pub image_size: usize,

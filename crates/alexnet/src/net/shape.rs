@@ -4,7 +4,7 @@ use super::{Activation, Layer, Net, Op, Pad, Rounding};
 use crate::{Error, Result};
 use std::collections::HashSet;
 
-/// The shape of one picture's activations after a layer: `channels` maps of `size` x `size` pixels.
+/// The shape of one image's activations after a layer: `channels` maps of `size` x `size` pixels.
 /// After a linear layer `size` is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
@@ -26,7 +26,7 @@ impl Shape {
     }
 }
 
-/// What a layer of a net takes, gives and costs, for one picture.
+/// What a layer of a net takes, gives and costs, for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerShape {
     /// The layer's name.
@@ -46,7 +46,7 @@ pub struct LayerShape {
     pub macs: u64,
 }
 
-/// What a whole net costs, for one picture.
+/// What a whole net costs, for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
     /// Weights and biases.
@@ -66,7 +66,7 @@ const MOST_LAYERS: usize = 1 << 10;
 const MOST_PIXELS: usize = 1 << 15;
 /// Most maps or features.
 const MOST_CHANNELS: usize = 1 << 20;
-/// Most values that a layer gives for one picture.
+/// Most values that a layer gives for one image.
 const MOST_VALUES: usize = 1 << 31;
 /// Most weights of a layer.
 const MOST_WEIGHTS: usize = 1 << 32;
@@ -163,7 +163,7 @@ impl Net {
         self
     }
 
-    /// The same net for pictures of another size. [`Net::shapes`] says whether they are large enough.
+    /// The same net for images of another size. [`Net::shapes`] says whether they are large enough.
     #[must_use]
     pub fn with_image_size(mut self, image_size: usize) -> Self {
         self.image_size = image_size;
@@ -262,12 +262,10 @@ fn windows(size: usize, kernel: usize, stride: usize, pad: Pad, rounding: Roundi
         }
         let padded = [before, after].iter().fold(size, |sum, &n| sum.saturating_add(n));
         if padded > MOST_PIXELS {
-            return Err(format!("{size} pixels and their padding are more than {MOST_PIXELS}; use smaller pictures"));
+            return Err(format!("{size} pixels and their padding are more than {MOST_PIXELS}; use smaller images"));
         }
         if padded < kernel {
-            return Err(format!(
-                "a window of {kernel} pixels does not fit {size} pixels (padded: {padded}); use larger pictures"
-            ));
+            return Err(format!("a window of {kernel} pixels does not fit {size} pixels (padded: {padded}); use larger images"));
         }
         Ok(match rounding {
             Rounding::Floor => (padded - kernel) / stride + 1,

@@ -19,7 +19,7 @@ pub struct TowerLayer {
     pub place: Place,
     /// What it reads from the other tower.
     pub crossing: Crossing,
-    /// Values that tower 0 and tower 1 receive from each other for one picture on the way forward, and send back as gradients.
+    /// Values that tower 0 and tower 1 receive from each other for one image on the way forward, and send back as gradients.
     pub received: [usize; 2],
 }
 
@@ -55,7 +55,7 @@ impl TowerLayer {
         }
     }
 
-    /// Bytes that cross for one picture, forward and backward, both ways added up, as 32-bit numbers.
+    /// Bytes that cross for one image, forward and backward, both ways added up, as 32-bit numbers.
     pub fn bytes(&self) -> usize {
         2 * 4 * self.received.iter().sum::<usize>()
     }
@@ -95,7 +95,7 @@ impl Net {
         }
         let last = self.layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. })).unwrap_or(usize::MAX);
         let mut plan: Vec<TowerLayer> = Vec::with_capacity(shapes.len());
-        // Until the first convolution there is only the picture, which both towers have.
+        // Until the first convolution there is only the image, which both towers have.
         let mut split = false;
         for (i, (layer, shape)) in self.layers.iter().zip(&shapes).enumerate() {
             let fail = |why: &str| Error::Net(format!("{}: layer {}: {why} two towers", self.name, layer.name));
@@ -139,7 +139,7 @@ impl Net {
 mod tests {
     use super::*;
 
-    /// Layers to which something crosses, with the values that each tower receives for a picture.
+    /// Layers to which something crosses, with the values that each tower receives for an image.
     fn crossings(name: &str) -> Vec<(String, [usize; 2])> {
         let plan = presets::by_name(name).unwrap().towers().unwrap();
         plan.into_iter().filter(|layer| layer.crossing != Crossing::Nothing).map(|l| (l.name, l.received)).collect()
@@ -178,7 +178,7 @@ mod tests {
     fn nets_that_are_no_towers_are_refused_in_words() {
         let error = presets::by_name("torchvision").unwrap().towers().unwrap_err().to_string();
         assert!(error.starts_with("torchvision: no layer is in two groups"), "{error}");
-        assert!(error.contains("original-145") && !error.contains("seed-code"), "{error}");
+        assert!(error.contains("original-145") && !error.contains("tutorial-code"), "{error}");
         let mut odd = presets::by_name("paper").unwrap();
         for layer in &mut odd.layers {
             if let Op::Linear { out, .. } = &mut layer.op {

@@ -1,36 +1,36 @@
-//! Pictures that are there more than once, in one set or in two.
+//! Images that are there more than once, in one set or in two.
 
 use super::Scan;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// A picture of one of the sets compared: number of the set, number within it.
+/// An image of one of the sets compared: number of the set, number within it.
 pub type Place = (usize, usize);
 
-/// Pictures that are the same, or nearly.
+/// Images that are the same, or nearly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Where they are, first set first. Two or more.
     pub places: Vec<Place>,
     /// Whether all of them are equal pixel by pixel.
     pub exact: bool,
-    /// The least correlation by which a picture came to another one of the group; 1 for equal ones.
+    /// The least correlation by which an image came to another one of the group; 1 for equal ones.
     pub likeness: f32,
 }
 
-/// From this correlation of thumbnails on, pictures are near duplicates. Measured on 3,068 photographs of clothes with 120
+/// From this correlation of thumbnails on, images are near duplicates. Measured on 3,068 photographs of clothes with 120
 /// planted copies: see the README.
 pub const LIKENESS: f32 = 0.98;
 
-/// Groups of equal and nearly equal pictures (`likeness` or more) within and between sets, in the order of their first pictures.
+/// Groups of equal and nearly equal images (`likeness` or more) within and between sets, in the order of their first images.
 ///
-/// Every pair is compared: 3,000 pictures take no time, 50,000 some seconds.
+/// Every pair is compared: 3,000 images take no time, 50,000 some seconds.
 pub fn duplicates(sets: &[&Scan], likeness: f32) -> Vec<Group> {
     let places: Vec<Place> =
         sets.iter().enumerate().flat_map(|(set, scan)| scan.readable().map(move |(i, _)| (set, i))).collect();
     let print = |place: Place| match &sets[place.0].pictures[place.1] {
         Ok(facts) => &facts.print,
-        Err(_) => unreachable!("only readable pictures have a place"),
+        Err(_) => unreachable!("only readable images have a place"),
     };
     // Equal ones first, by their hashes; of each kind only the first is compared with others.
     let mut equal: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
@@ -80,19 +80,19 @@ pub fn duplicates(sets: &[&Scan], likeness: f32) -> Vec<Group> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Facts, Print};
+    use super::super::{Facts, Fingerprint};
     use super::*;
-    use crate::data::{Split, built_in};
-    use crate::image::Picture;
+    use crate::data::{Split, synthetic};
+    use crate::image::Image;
 
-    fn facts(picture: &Picture) -> Result<Facts, String> {
-        Ok(Facts { width: picture.width, height: picture.height, grey: false, print: Print::of(picture) })
+    fn facts(picture: &Image) -> Result<Facts, String> {
+        Ok(Facts { width: picture.width, height: picture.height, grey: false, print: Fingerprint::of(picture) })
     }
 
     #[test]
     fn equal_and_nearly_equal_ones_are_grouped_within_and_between_sets() {
-        let set = built_in(Split::Test, 0);
-        let pictures: Vec<Picture> = (0..6).map(|i| set.picture(i * 60).unwrap()).collect();
+        let set = synthetic(Split::Test, 0);
+        let pictures: Vec<Image> = (0..6).map(|i| set.picture(i * 60).unwrap()).collect();
         let small = pictures[1].resized(50, 50);
         let train = [&pictures[0], &pictures[1], &pictures[2], &pictures[0], &small].map(facts);
         let mut train = Scan { pictures: train.into() };

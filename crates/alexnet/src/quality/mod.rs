@@ -1,12 +1,12 @@
-//! Is a data set fit to learn from? Broken pictures, duplicates, likely wrong labels, balance of classes, sizes.
+//! Is a data set fit to learn from? Broken images, duplicates, likely wrong labels, balance of classes, sizes.
 //!
-//! [`scan`] looks at every picture once and keeps a small print of each; [`duplicates`] compares prints; [`labels`] asks a
+//! [`scan`] looks at every image once and keeps a small print of each; [`duplicates`] compares prints; [`labels`] asks a
 //! model which labels it cannot believe. Each returns numbers; the order of threads changes none of them.
 
 pub mod duplicates;
-pub mod labels;
-mod print;
+mod fingerprint;
+pub mod label_issues;
 mod scan;
 
-pub use print::Print;
+pub use fingerprint::Fingerprint;
 pub use scan::{Facts, Scan, Sizes, scan};

@@ -1,14 +1,14 @@
-//! One look at every picture of a set.
+//! One look at every image of a set.
 
-use super::Print;
-use crate::data::Source;
-use crate::image::Picture;
+use super::Fingerprint;
+use crate::data::Dataset;
+use crate::image::Image;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What is known of one picture.
+/// What is known of one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     /// Columns.
@@ -18,38 +18,38 @@ pub struct Facts {
     /// Whether it has no colours.
     pub grey: bool,
     /// By which it is compared.
-    pub print: Print,
+    pub print: Fingerprint,
 }
 
-/// What is known of all pictures of a set.
+/// What is known of all images of a set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scan {
-    /// One a picture, in the source's order: what is known of it, or why it cannot be read.
+    /// One an image, in the source's order: what is known of it, or why it cannot be read.
     pub pictures: Vec<Result<Facts, String>>,
 }
 
-/// How large pictures are: smallest, median and largest.
+/// How large images are: smallest, median and largest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sizes {
     /// Columns.
     pub width: [usize; 3],
     /// Rows.
     pub height: [usize; 3],
-    /// Pictures whose short side is below the side asked for: they are enlarged before the network sees them.
+    /// Images whose short side is below the side asked for: they are enlarged before the network sees them.
     pub small: usize,
-    /// Pictures more than three times as long as wide, or the other way round: most of them is cut off or squeezed.
+    /// Images more than three times as long as wide, or the other way round: most of them is cut off or squeezed.
     pub long: usize,
-    /// Pictures without colours.
+    /// Images without colours.
     pub grey: usize,
 }
 
-/// Decodes and prints every picture on rayon's threads. `progress` hears how many are done, from any of them.
-pub fn scan(source: &dyn Source, progress: &(dyn Fn(usize) + Sync)) -> Scan {
+/// Decodes and prints every image on rayon's threads. `progress` hears how many are done, from any of them.
+pub fn scan(source: &dyn Dataset, progress: &(dyn Fn(usize) + Sync)) -> Scan {
     let done = AtomicUsize::new(0);
     let one = |i: usize| {
-        // A picture that makes our own code fail is broken too, and must not end the check of all others.
+        // An image that makes our own code fail is broken too, and must not end the check of all others.
         let facts = catch_unwind(AssertUnwindSafe(|| source.picture(i).map(|picture| Facts::of(&picture))))
-            .unwrap_or_else(|_| Err("the program failed on it; please report this picture".into()));
+            .unwrap_or_else(|_| Err("the program failed on it; please report this image".into()));
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         facts
     };
@@ -57,24 +57,24 @@ pub fn scan(source: &dyn Source, progress: &(dyn Fn(usize) + Sync)) -> Scan {
 }
 
 impl Facts {
-    fn of(picture: &Picture) -> Facts {
+    fn of(picture: &Image) -> Facts {
         let grey = picture.rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]);
-        Facts { width: picture.width, height: picture.height, grey, print: Print::of(picture) }
+        Facts { width: picture.width, height: picture.height, grey, print: Fingerprint::of(picture) }
     }
 }
 
 impl Scan {
-    /// Pictures that can be read, with their numbers.
+    /// Images that can be read, with their numbers.
     pub fn readable(&self) -> impl Iterator<Item = (usize, &Facts)> {
         self.pictures.iter().enumerate().filter_map(|(i, facts)| Some((i, facts.as_ref().ok()?)))
     }
 
-    /// Numbers of pictures that cannot be read, and why.
+    /// Numbers of images that cannot be read, and why.
     pub fn broken(&self) -> impl Iterator<Item = (usize, &str)> {
         self.pictures.iter().enumerate().filter_map(|(i, facts)| Some((i, facts.as_ref().err()?.as_str())))
     }
 
-    /// The sizes of the readable pictures, or none without such. `side`: what the short side should have.
+    /// The sizes of the readable images, or none without such. `side`: what the short side should have.
     pub fn sizes(&self, side: usize) -> Option<Sizes> {
         let mut widths: Vec<usize> = self.readable().map(|(_, f)| f.width).collect();
         let mut heights: Vec<usize> = self.readable().map(|(_, f)| f.height).collect();

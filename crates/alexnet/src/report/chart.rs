@@ -19,7 +19,7 @@ pub(super) enum Unit {
     Number,
     /// Shares, shown as per cent.
     Percent,
-    /// Whole pictures a second.
+    /// Whole images a second.
     Count,
 }
 

@@ -2,8 +2,8 @@
 
 use super::chart::{Chart, Series, Unit};
 use super::html::{self, duration, escape, loss, percent};
-use super::page::stepped;
 use super::run::{Epoch, Run};
+use super::run_page::stepped;
 use std::collections::BTreeSet;
 
 /// Colours that the page has.
@@ -43,7 +43,7 @@ pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
             Some(run.planned().map_or_else(|| done.to_string(), |all| format!("{done} of {all}")))
         }),
         row("time", &|run| run.seconds().map(duration)),
-        row("pictures/s", &|run| run.speed().map(|speed| format!("{speed:.0}"))),
+        row("images/s", &|run| run.speed().map(|speed| format!("{speed:.0}"))),
     ];
     // Of five classes each is among the first five: the share is 1, whatever the run.
     if runs.iter().all(|run| run.best().and_then(|best| best.val_top5).is_none_or(|share| share >= 1.0)) {
@@ -110,6 +110,6 @@ fn charts(runs: &[Run], names: &[String]) -> Vec<Chart<'static>> {
         chart("Loss of training", "epoch", Unit::Number, false, &by_epoch(|epoch| epoch.train_loss)),
         chart("Accuracy over time", "minute", Unit::Percent, false, &by_minute),
         chart("Learning rate", "epoch", Unit::Number, stepped(&all_rates), &rates),
-        chart("Pictures a second", "epoch", Unit::Count, false, &speed),
+        chart("Images a second", "epoch", Unit::Count, false, &speed),
     ]
 }

@@ -1,25 +1,25 @@
-//! The pictures that a model knows best, and those it gets most wrong.
+//! The images that a model knows best, and those it gets most wrong.
 
 use super::html::{escape, percent};
-use crate::data::Source;
+use crate::data::Dataset;
 use crate::draw::encode::jpeg_uri;
-use crate::eval::{Answer, Report};
+use crate::eval::{Report, Scored};
 use crate::image::Resize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Pictures of either kind.
+/// Images of either kind.
 const SHOWN: usize = 24;
-/// Rows and columns of a picture in the page.
+/// Rows and columns of an image in the page.
 const SIDE: usize = 96;
 
-/// The pictures as HTML: each 96 x 96 pixels of JPEG within the page.
-pub(super) fn examples(report: &Report, source: &dyn Source) -> String {
-    let mut wrong: Vec<&Answer> = report.answers.iter().filter(|answer| !answer.is_right()).collect();
+/// The images as HTML: each 96 x 96 pixels of JPEG within the page.
+pub(super) fn examples(report: &Report, source: &dyn Dataset) -> String {
+    let mut wrong: Vec<&Scored> = report.answers.iter().filter(|answer| !answer.is_right()).collect();
     wrong.sort_by(|a, b| {
         a.of_label.total_cmp(&b.of_label).then(b.probability.total_cmp(&a.probability)).then(a.picture.cmp(&b.picture))
     });
-    let mut right: Vec<&Answer> = report.answers.iter().filter(|answer| answer.is_right()).collect();
+    let mut right: Vec<&Scored> = report.answers.iter().filter(|answer| answer.is_right()).collect();
     right.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.picture.cmp(&b.picture)));
     let count = wrong.len();
     // One class that is hard, or easy, would fill them all.
@@ -42,9 +42,9 @@ pub(super) fn examples(report: &Report, source: &dyn Source) -> String {
 }
 
 /// The first of each class, then the second of each, and so on, each round in the order of the answers: as many as are shown.
-fn in_turn<'a>(answers: &[&'a Answer]) -> Vec<&'a Answer> {
+fn in_turn<'a>(answers: &[&'a Scored]) -> Vec<&'a Scored> {
     let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
-    let mut rounds: Vec<(usize, &Answer)> = Vec::with_capacity(answers.len());
+    let mut rounds: Vec<(usize, &Scored)> = Vec::with_capacity(answers.len());
     for answer in answers {
         let round = seen.entry(answer.label).or_default();
         rounds.push((*round, answer));
@@ -54,7 +54,7 @@ fn in_turn<'a>(answers: &[&'a Answer]) -> Vec<&'a Answer> {
     rounds.into_iter().map(|(_, answer)| answer).take(SHOWN).collect()
 }
 
-fn sheet(answers: &[&Answer], report: &Report, source: &dyn Source) -> String {
+fn sheet(answers: &[&Scored], report: &Report, source: &dyn Dataset) -> String {
     let mut html = String::from("<div class=\"sheet\">\n");
     let class = |class: u32| report.per_class.get(class as usize).map_or("?", |class| class.class.as_str());
     for answer in answers {
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn classes_take_turns_and_keep_their_order() {
-        let answer = |picture: u32, label: u32| Answer { picture, label, class: 0, probability: 0.5, of_label: 0.5 };
+        let answer = |picture: u32, label: u32| Scored { picture, label, class: 0, probability: 0.5, of_label: 0.5 };
         // Class 0 has the first 30, then class 2 two and class 1 one.
-        let all: Vec<Answer> = (0..30).map(|i| answer(i, 0)).chain([answer(30, 2), answer(31, 2), answer(32, 1)]).collect();
+        let all: Vec<Scored> = (0..30).map(|i| answer(i, 0)).chain([answer(30, 2), answer(31, 2), answer(32, 1)]).collect();
         let shown: Vec<u32> = in_turn(&all.iter().collect::<Vec<_>>()).iter().map(|answer| answer.picture).collect();
         assert_eq!(shown[..6], [0, 30, 32, 1, 31, 2]);
         assert_eq!(shown.len(), SHOWN);

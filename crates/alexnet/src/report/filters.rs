@@ -3,17 +3,17 @@
 use super::html::data_uri;
 use crate::draw::encode::png_with_alpha;
 use crate::engine::init;
-use crate::image::{Channels, Picture};
+use crate::formats;
+use crate::image::{Channels, Image};
 use crate::net::{Net, Op};
 use crate::train::config::Config;
-use crate::weights;
 use std::path::Path;
 
 /// Kernels of three channels, brought to 8 bits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filters {
     /// All of them side by side, with one pixel between.
-    picture: Picture,
+    picture: Image,
     kernel: usize,
     /// Kernels shown.
     count: usize,
@@ -24,7 +24,7 @@ const MOST: usize = 256;
 /// What lies between kernels.
 const GROUND: u8 = 128;
 
-/// The first layer, if it is a convolution of whole pictures: name, kernels, rows and columns of a kernel.
+/// The first layer, if it is a convolution of whole images: name, kernels, rows and columns of a kernel.
 fn first(net: &Net) -> Option<(&str, usize, usize)> {
     let layer = net.layers.first()?;
     match layer.op {
@@ -59,14 +59,14 @@ impl Filters {
                 rgb[((top + y) * width + left + x) * 3 + colour] = (127.5 + 127.5 * share).round() as u8;
             }
         }
-        Some(Filters { picture: Picture { width, height, rgb }, kernel, count: shown })
+        Some(Filters { picture: Image { width, height, rgb }, kernel, count: shown })
     }
 
     /// Those that a run began with: the model's of `--from`, or the first values of its seed. None where neither is to be had.
     pub fn before(config: &Config, net: &Net, channels: Channels) -> Option<Filters> {
         let (name, ..) = first(net)?;
         let values = match &config.from {
-            Some(path) => weights::open(path, None).ok()?.tensors.get(&format!("{name}.weight"))?.to_vec(),
+            Some(path) => formats::load(path, None).ok()?.tensors.get(&format!("{name}.weight"))?.to_vec(),
             None => init::initial_values(net, 0, config.seed).ok()?.0,
         };
         Filters::of(net, channels, &values)
@@ -74,19 +74,19 @@ impl Filters {
 
     /// Those of a model file.
     pub fn in_model(path: &Path) -> Option<Filters> {
-        let model = weights::read(path).ok()?;
+        let model = formats::read(path).ok()?;
         let (name, ..) = first(&model.net)?;
         Filters::of(&model.net, model.preprocess.channels, model.tensors.get(&format!("{name}.weight"))?)
     }
 
-    /// The kernels as a picture, a pixel a weight.
-    pub fn picture(&self) -> &Picture {
+    /// The kernels as an image, a pixel a weight.
+    pub fn picture(&self) -> &Image {
         &self.picture
     }
 
     /// Red, green, blue and opacity: between kernels, and where there is none, the page shows through.
     fn rgba(&self) -> Vec<u8> {
-        let Picture { width, ref rgb, .. } = self.picture;
+        let Image { width, ref rgb, .. } = self.picture;
         let step = self.kernel + 1;
         let columns = width / step;
         let opacity = |at: usize| {
@@ -100,7 +100,7 @@ impl Filters {
     }
 
     pub(super) fn html(&self, caption: &str) -> String {
-        let Picture { width, height, .. } = self.picture;
+        let Image { width, height, .. } = self.picture;
         format!(
             "<figure><img class=\"pixels\" alt=\"kernels of {0} x {0} pixels\" width=\"{width}\" height=\"{height}\" src=\"{1}\">\
              <figcaption>{caption}</figcaption></figure>\n",

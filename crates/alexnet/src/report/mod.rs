@@ -4,24 +4,26 @@
 //! `config.toml` and `metrics.csv` again and again the [`Page`] `RUN/report.html`. A [`Run`] is all this read back.
 
 mod chart;
-mod classes;
 pub mod compare;
+mod confusion;
+mod event_log;
 mod examples;
 mod filters;
+mod host_info;
 mod html;
-mod log;
-mod machine;
-mod page;
 mod recorder;
 mod reliability;
 mod run;
+mod run_page;
+mod run_report;
 
 #[cfg(test)]
 mod tests;
 
+pub use event_log::Ended;
 pub use filters::Filters;
-pub use log::Ended;
-pub use machine::Machine;
-pub use page::{Evaluated, Page};
+pub use host_info::HostInfo;
 pub use recorder::{About, REPORT, Recorder, Writes, newest_model, warning};
 pub use run::{Epoch, Run};
+pub use run_page::{Evaluated, Page};
+pub use run_report::RunReport;

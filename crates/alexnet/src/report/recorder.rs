@@ -1,19 +1,19 @@
 //! Follows a run: writes its log, its report and, if asked, TensorBoard's events.
 
+use super::event_log::{Ended, Log, Record, now};
 use super::filters::Filters;
-use super::log::{Ended, Log, Record, now};
-use super::machine::Machine;
-use super::page::{Evaluated, Page};
+use super::host_info::HostInfo;
 use super::run::Run;
-use crate::data::Source;
+use super::run_page::{Evaluated, Page};
+use crate::data::Dataset;
 use crate::eval;
 use crate::image::Channels;
 use crate::net::Net;
 use crate::tensorboard::EventFile;
 use crate::train::config::Config;
-use crate::train::folder::RunFolder;
-use crate::train::state::{Row, Sums};
-use crate::train::{Ending, Event};
+use crate::train::run_dir::RunDir;
+use crate::train::state::{EpochMetrics, RunningTotals};
+use crate::train::{Event, StopReason};
 use crate::{Error, Result, files};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,18 +38,18 @@ pub struct About<'a> {
     pub net: &'a Net,
     /// Order of the channels in its input.
     pub channels: Channels,
-    /// Its training pictures.
-    pub train: &'a dyn Source,
-    /// Its validation pictures.
-    pub val: Arc<dyn Source>,
+    /// Its training images.
+    pub train: &'a dyn Dataset,
+    /// Its validation images.
+    pub val: Arc<dyn Dataset>,
     /// Steps of an epoch.
     pub steps_per_epoch: usize,
     /// Steps that an earlier process did.
     pub step: u64,
     /// Sums over the steps of the epoch under way.
-    pub sums: Sums,
+    pub sums: RunningTotals,
     /// What it runs on.
-    pub machine: Machine,
+    pub machine: HostInfo,
 }
 
 /// What a recorder writes beside the log.
@@ -68,14 +68,14 @@ pub struct Recorder {
     report: bool,
     events: Option<EventFile>,
     net: Net,
-    val: Arc<dyn Source>,
+    val: Arc<dyn Dataset>,
     before: Option<Filters>,
     after: Option<Filters>,
     evaluated: Option<Evaluated>,
     /// An evaluation that the page does not have yet, and what to call it.
     pending: Option<(String, eval::Report)>,
     /// The steps since the last note.
-    noted: Sums,
+    noted: RunningTotals,
     since: Instant,
     step: u64,
     /// When the report was last written, and how long that took.
@@ -87,7 +87,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn new(folder: &RunFolder, about: About<'_>, writes: Writes) -> Result<Recorder> {
+    pub fn new(folder: &RunDir, about: About<'_>, writes: Writes) -> Result<Recorder> {
         let mut log = Log::open(folder.path())?;
         let About { config, net, channels, train, val, steps_per_epoch, step, sums, machine } = about;
         let epochs = config.recipe.epochs;
@@ -130,13 +130,13 @@ impl Recorder {
                     self.note(*lr, *sums)?;
                 }
                 if *done == *all {
-                    self.noted = Sums::default();
+                    self.noted = RunningTotals::default();
                 } else if self.due(WITHIN_EPOCH) {
                     self.write(true)?;
                 }
                 Ok(())
             }
-            Event::Before { row, validation } => {
+            Event::InitialValidation { row, validation } => {
                 self.scalars(row, None)?;
                 self.pending = validation.map(|report| ("Before the first epoch, best so far".into(), report.clone()));
                 Ok(())
@@ -167,11 +167,11 @@ impl Recorder {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn end(mut self, ending: &Result<Ending>) -> Result<()> {
+    pub fn end(mut self, ending: &Result<StopReason>) -> Result<()> {
         let ending = match ending {
-            Ok(Ending::Done) => Ended::Done,
-            Ok(Ending::MaxSteps) => Ended::MaxSteps,
-            Ok(Ending::Interrupted) => Ended::Interrupted,
+            Ok(StopReason::Done) => Ended::Done,
+            Ok(StopReason::MaxSteps) => Ended::MaxSteps,
+            Ok(StopReason::Interrupted) => Ended::Interrupted,
             Err(why) => Ended::Failed(why.to_string()),
         };
         self.log.write(&Record::End { at: now(), step: self.step, ending })?;
@@ -183,7 +183,7 @@ impl Recorder {
     }
 
     /// Writes down the steps since the last note.
-    fn note(&mut self, lr: f64, sums: Sums) -> Result<()> {
+    fn note(&mut self, lr: f64, sums: RunningTotals) -> Result<()> {
         let pictures = sums.pictures - self.noted.pictures;
         let mean = |sum: f64| (pictures > 0).then(|| sum / pictures as f64);
         let (loss, top1) = (mean(sums.loss - self.noted.loss), mean((sums.correct - self.noted.correct) as f64));
@@ -197,7 +197,7 @@ impl Recorder {
         events.scalars(&scalars, self.step)
     }
 
-    fn scalars(&mut self, row: &Row, speed: Option<f64>) -> Result<()> {
+    fn scalars(&mut self, row: &EpochMetrics, speed: Option<f64>) -> Result<()> {
         let Some(events) = &mut self.events else { return Ok(()) };
         let training = [
             ("loss/train", row.train_loss),
@@ -235,7 +235,7 @@ impl Recorder {
         }
         .html();
         // After a power cut `alexnet report` makes it again.
-        files::write_whole_with(self.folder.join(REPORT), files::Sync::Later, |out| out.write_all(html.as_bytes()))?;
+        files::write_atomic_with(self.folder.join(REPORT), files::Sync::Later, |out| out.write_all(html.as_bytes()))?;
         self.written = Some((Instant::now(), start.elapsed()));
         Ok(())
     }
@@ -256,25 +256,30 @@ mod tests {
     use super::*;
     use crate::data::hold_out;
     use crate::engine::Engine;
-    use crate::train::prepare::loaders;
+    use crate::train::loaders::loaders;
     use crate::train::tests::{linear::Linear, squares};
-    use crate::train::{OnBad, Options, Trainer};
+    use crate::train::{OnDecodeError, Trainer, TrainerOptions};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     const WRITES: Writes = Writes { report: true, tensorboard: true };
 
     /// Two epochs of 9 steps on noisy squares; stops after `stop_at` steps, loses its numbers at `breaks_at`.
-    fn train(at: &Path, writes: Option<Writes>, stop_at: u64, breaks_at: Option<u64>) -> Result<Ending> {
+    fn train(at: &Path, writes: Option<Writes>, stop_at: u64, breaks_at: Option<u64>) -> Result<StopReason> {
         let mut config = crate::report::tests::config();
         (config.recipe.epochs, config.recipe.batch, config.recipe.lr) = (2, 8, 0.05);
-        let folder = if at.join("config.toml").exists() { RunFolder::open(at)? } else { RunFolder::create(at)? };
+        let folder = if at.join("config.toml").exists() { RunDir::open(at)? } else { RunDir::create(at)? };
         config.write(&folder.config())?;
         let (train, val) = hold_out(squares(90, &[]), 0.2);
         let mut engine = Linear::new(8, 3);
         engine.breaks_at = breaks_at;
         let net = engine.net().clone();
         let loaders = loaders(&config.recipe, &net, None, &train, &val, config.seed, 1)?;
-        let options = Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip, frozen_room: None };
+        let options = TrainerOptions {
+            max_steps: None,
+            save_every: Duration::from_secs(3600),
+            on_bad: OnDecodeError::Skip,
+            frozen_room: None,
+        };
         let stop = AtomicBool::new(false);
         let mut trainer =
             Trainer::new(&mut engine, &config.recipe, config.seed, &loaders, train.clone(), val.clone(), &folder, options)?;
@@ -287,7 +292,7 @@ mod tests {
             steps_per_epoch: loaders.train.batches(),
             step: trainer.step(),
             sums: trainer.state().sums,
-            machine: Machine::here("cpu", "f32", 1),
+            machine: HostInfo::here("cpu", "f32", 1),
         };
         let mut recorder = writes.map(|writes| Recorder::new(&folder, about, writes)).transpose()?;
         let ending = trainer.run(&stop, &mut |event| {
@@ -313,13 +318,13 @@ mod tests {
     fn a_recorded_and_interrupted_run_has_a_report_and_the_bytes_of_any_other() {
         let folder = tempfile::tempdir().unwrap();
         let [plain, recorded] = ["plain", "recorded"].map(|name| folder.path().join(name));
-        assert_eq!(train(&plain, None, 99, None).unwrap(), Ending::Done);
+        assert_eq!(train(&plain, None, 99, None).unwrap(), StopReason::Done);
         let report = || std::fs::read_to_string(recorded.join(REPORT)).unwrap();
-        assert_eq!(train(&recorded, Some(WRITES), 5, None).unwrap(), Ending::Interrupted);
+        assert_eq!(train(&recorded, Some(WRITES), 5, None).unwrap(), StopReason::Interrupted);
         // Within the first epoch there are curves of steps, and nothing else.
         assert!(report().contains("interrupted; it can go on") && report().contains("Nothing has been validated yet"));
         assert!(report().contains("training, by step") && report().contains("<b>0 of 2</b>"));
-        assert_eq!(train(&recorded, Some(WRITES), 99, None).unwrap(), Ending::Done);
+        assert_eq!(train(&recorded, Some(WRITES), 99, None).unwrap(), StopReason::Done);
         for name in ["last.safetensors", "best.safetensors", "state.safetensors", "metrics.csv"] {
             assert!(std::fs::read(plain.join(name)).unwrap() == std::fs::read(recorded.join(name)).unwrap(), "{name} differs");
         }
@@ -327,7 +332,7 @@ mod tests {
         let run = Run::read(&recorded).unwrap();
         let steps: Vec<u64> = run.history.steps.iter().map(|steps| steps.step).collect();
         assert_eq!(steps, (1..=18).collect::<Vec<_>>());
-        // The log's windows, weighted by their pictures, make the epoch's mean of metrics.csv.
+        // The log's windows, weighted by their images, make the epoch's mean of metrics.csv.
         let first = run.history.steps[..9].iter().map(|s| s.loss.unwrap() * s.pictures as f64).sum::<f64>() / 72.0;
         assert!((first - run.epochs[0].train_loss.unwrap()).abs() < 1e-6, "{first}");
         assert_eq!((run.history.processes, run.ended(), run.history.epochs.len()), (2, Some(&Ended::Done), 2));

@@ -43,7 +43,7 @@ pub(super) fn reliability(calibration: &Calibration) -> String {
         bar(if bin.confidence > bin.accuracy { "gap over" } else { "gap under" }, down(low), down(high));
         bar("count", COUNTS[1], COUNTS[1] - (COUNTS[1] - COUNTS[0]) * bin.images as f64 / most);
         let tip = format!(
-            "{:.0} to {:.0} % sure: {} pictures, {} sure on average, {} right",
+            "{:.0} to {:.0} % sure: {} images, {} sure on average, {} right",
             i as f64 / n * 100.0,
             (i + 1) as f64 / n * 100.0,
             bin.images,

@@ -1,6 +1,6 @@
 //! A run, read back from its folder.
 
-use super::log::{Ended, History};
+use super::event_log::{Ended, History};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ pub struct Epoch {
     pub val_top1: Option<f64>,
     /// Share whose own class was among the first five.
     pub val_top5: Option<f64>,
-    /// Pictures that could not be read since the run began.
+    /// Images that could not be read since the run began.
     pub broken: u64,
 }
 
@@ -116,7 +116,7 @@ impl Run {
         (self.history.processes > 0).then_some(self.history.seconds)
     }
 
-    /// Pictures a second in training; none where nothing was recorded.
+    /// Images a second in training; none where nothing was recorded.
     pub fn speed(&self) -> Option<f64> {
         self.history.speed()
     }

@@ -1,9 +1,9 @@
 //! Whole pages, and odd runs.
 
 use super::*;
-use crate::data::Source;
-use crate::eval::{Answer, Calibration, PerClass, Report};
-use crate::image::Picture;
+use crate::data::Dataset;
+use crate::eval::{Calibration, PerClass, Report, Scored};
+use crate::image::Image;
 use crate::train::config::Config;
 use crate::train::recipe;
 
@@ -21,11 +21,11 @@ pub(super) fn config() -> Config {
         precision: "f32".into(),
         device: "cpu".into(),
         blocks: None,
-        recipe: recipe::named("quick").unwrap(),
+        recipe: recipe::by_name("quick").unwrap(),
     }
 }
 
-/// Classes whose names are markup, and a picture for each answer.
+/// Classes whose names are markup, and an image for each answer.
 struct Hostile(Vec<String>, Vec<String>);
 
 const NAMES: [&str; 3] = ["<script>alert(1)</script>", "a\"b' & c", "tëst\u{0}"];
@@ -36,7 +36,7 @@ impl Hostile {
     }
 }
 
-impl Source for Hostile {
+impl Dataset for Hostile {
     fn classes(&self) -> &[String] {
         &self.0
     }
@@ -49,15 +49,15 @@ impl Source for Hostile {
     fn name(&self, i: usize) -> &str {
         &self.1[i]
     }
-    fn picture(&self, i: usize) -> Result<Picture, String> {
+    fn picture(&self, i: usize) -> Result<Image, String> {
         match i {
             8 => Err("<b>gone</b>".into()),
-            _ => Ok(Picture { width: 2, height: 1, rgb: vec![9, 8, 7, 6, 5, 4] }),
+            _ => Ok(Image { width: 2, height: 1, rgb: vec![9, 8, 7, 6, 5, 4] }),
         }
     }
 }
 
-/// What an evaluation finds that answers each picture `i` by `answer(i)`.
+/// What an evaluation finds that answers each image `i` by `answer(i)`.
 fn report(classes: &[String], n: usize, answer: impl Fn(usize) -> (u32, f32)) -> Report {
     let c = classes.len();
     let mut confusion = vec![vec![0u64; c]; c];
@@ -66,7 +66,7 @@ fn report(classes: &[String], n: usize, answer: impl Fn(usize) -> (u32, f32)) ->
         let (label, (class, probability)) = ((i % c) as u32, answer(i));
         confusion[label as usize][class as usize] += 1;
         let of_label = if class == label { probability } else { 1.0 - probability };
-        answers.push(Answer { picture: i as u32, label, class, probability, of_label });
+        answers.push(Scored { picture: i as u32, label, class, probability, of_label });
     }
     let per_class = classes.iter().enumerate().map(|(k, class)| {
         let images = confusion[k].iter().sum::<u64>();
@@ -199,10 +199,10 @@ fn a_page_shows_the_numbers_of_the_metrics_and_no_name_is_markup() {
         "<td>2</td><td>8</td><td>1.5e-3</td><td>1.2500</td><td>50.00 %</td><td>1.5000</td><td>62.50 %</td><td>100.00 %</td>",
         "<b>62.50 %</b><span>best top-1 of validation, epoch 2</span>",
         "<b>2 of 30</b>",
-        "pictures could not be read",
+        "images could not be read",
         "&lt;script&gt;alert(1)&lt;/script&gt;",
         "a&quot;b&#39; &amp; c",
-        "Epoch 2 &lt;best&gt;: 9 pictures, top-1 77.78 %",
+        "Epoch 2 &lt;best&gt;: 9 images, top-1 77.78 %",
         "&lt;b&gt;gone&lt;/b&gt;",
         "<tr><th scope=\"row\">recipe.lr</th><td>0.003</td></tr>",
     ] {
@@ -233,7 +233,7 @@ fn odd_runs_and_evaluations_have_a_page_too() {
     });
     let html = page(&wild, None);
     assert!(html.contains("failed: the &lt;loss&gt; is not finite") && html.contains("<td>not finite</td>"));
-    // One class, one picture, right or wrong; nothing right at all; a thousand classes.
+    // One class, one image, right or wrong; nothing right at all; a thousand classes.
     let one = vec!["only".to_string()];
     for probability in [1.0, f32::NAN] {
         let html = page(&wild, Some(&Evaluated::new("x", &report(&one, 1, |_| (0, probability)), &source)));
@@ -243,7 +243,7 @@ fn odd_runs_and_evaluations_have_a_page_too() {
     assert!(html.contains("It gets none of them right") && html.contains("Most frequent confusions"));
     let many: Vec<String> = (0..1000).map(|i| format!("class {i}")).collect();
     let html = page(&wild, Some(&Evaluated::new("x", &report(&many, 9, |i| (i as u32 / 2, 0.9)), &source)));
-    assert!(html.contains("991 classes have no picture here") && html.contains("1000 classes, a pixel a cell"));
+    assert!(html.contains("991 classes have no image here") && html.contains("1000 classes, a pixel a cell"));
     assert!(html.len() < 300_000, "{}", html.len());
 }
 
@@ -295,7 +295,7 @@ fn the_first_five_are_not_told_of_where_there_are_no_more_classes() {
 #[test]
 fn the_network_is_drawn_at_the_size_of_the_page() {
     let net = config().net().unwrap();
-    let drawing = crate::net::drawing::compact_svg(&net).unwrap();
+    let drawing = crate::net::diagram::compact_svg(&net).unwrap();
     let html = page(&folder(METRICS, ""), None);
     assert!(html.contains(&html::data_uri("image/svg+xml", drawing.as_bytes())));
 }

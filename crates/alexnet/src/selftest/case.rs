@@ -8,14 +8,14 @@ use crate::engine::{Batch, Engine, MomentumForm, Update};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
-/// Which weights and pictures, on which net.
+/// Which weights and images, on which net.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// The net, with its number of classes and image size.
     pub net: Net,
-    /// Seed of weights and pictures.
+    /// Seed of weights and images.
     pub seed: u64,
-    /// Number of pictures.
+    /// Number of images.
     pub batch: usize,
 }
 
@@ -38,11 +38,11 @@ impl Case {
 /// Runs the case on an engine for its [`engines_net`](Case::engines_net).
 ///
 /// # Errors
-/// An engine of another net, a case without pictures or classes, or what the engine says.
+/// An engine of another net, a case without images or classes, or what the engine says.
 pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Report> {
     let classes = case.net.classes();
     if case.batch == 0 || classes == 0 {
-        return Err(Error::Invalid("the self-test needs at least one picture and one class".into()));
+        return Err(Error::Invalid("the self-test needs at least one image and one class".into()));
     }
     let net = case.engines_net();
     if *engine.net() != net {

@@ -25,7 +25,7 @@ impl Bounds {
     /// One convolution is off by [`WINOGRAD_ERROR`](alexnet_kernels::conv::WINOGRAD_ERROR) of its output's norm, five in a row
     /// by 5e-6 of it. ReLU and max pool are continuous, so activations keep the bound of direct convolutions. Their slopes jump:
     /// of units with a normal density around zero, a share of 2 x 0.4 x 5e-6 passes a ReLU that it would not pass in exact
-    /// arithmetic. Where units are many, that changes a gradient by sqrt(4e-6) = 2e-3 of its norm. A case of two pictures has
+    /// arithmetic. Where units are many, that changes a gradient by sqrt(4e-6) = 2e-3 of its norm. A case of two images has
     /// one such unit or none; one of the 10,000 units that carry a gradient behind the last pool carries 1e-2 of its norm, seldom
     /// 3e-2. (So a right engine can be off by 150 times [`DIRECT`](Self::DIRECT)'s bound, and a wrong kernel is off by
     /// the whole norm.) The three steps have large rates and pass a deviation on five times as large.

@@ -1,4 +1,4 @@
-//! The formula behind weights and pictures of the self-test.
+//! The formula behind weights and images of the self-test.
 //!
 //! ```text
 //! value(seed, i) = (2 u - 1) scale,   u = (z >> 40) / 2^24
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Tensor number t of a case uses the seed `1000 seed + t`: conv1.weight is 0, conv1.bias 1, conv2.weight 2 and so on; the
-//! pictures are 100. i runs over the tensor in row-major order of its canonical shape.
+//! images are 100. i runs over the tensor in row-major order of its canonical shape.
 
 use alexnet_kernels::random::Key;
 use rayon::prelude::*;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::net::{LayerShape, Net, Op};
 use crate::{Result, engine::Engine};
 
-/// Number of the tensor that holds the pictures.
+/// Number of the tensor that holds the images.
 const PICTURES: u64 = 100;
 /// Added to a batch norm's numbers for its running mean and variance, which the Python script does not have.
 const STATISTICS: u64 = 200;
@@ -33,7 +33,7 @@ pub fn seed_of(case: u64, t: u64) -> u64 {
     case.wrapping_mul(1000).wrapping_add(t)
 }
 
-/// Whether a net normalises over channels. Such nets get larger pictures, so that the normalisation acts, and smaller
+/// Whether a net normalises over channels. Such nets get larger images, so that the normalisation acts, and smaller
 /// conv3 weights, so that the logits stay small.
 pub fn has_lrn(net: &Net) -> bool {
     net.layers.iter().any(|layer| matches!(layer.op, Op::Lrn { .. }))
@@ -69,13 +69,13 @@ pub fn set_parameters(engine: &mut dyn Engine, case: u64) -> Result<()> {
     Ok(())
 }
 
-/// The pictures of a case, [batch, 3, size, size].
+/// The images of a case, [batch, 3, size, size].
 pub fn pictures(net: &Net, case: u64, batch: usize) -> Vec<f32> {
     let scale = if has_lrn(net) { 30.0 } else { 2.0 };
     uniform(seed_of(case, PICTURES), batch * 3 * net.image_size * net.image_size, scale)
 }
 
-/// The labels of a case: picture n is of class (7 n + 3) mod classes.
+/// The labels of a case: image n is of class (7 n + 3) mod classes.
 pub fn labels(batch: usize, classes: usize) -> Vec<u32> {
     (0..batch).map(|n| ((7 * n + 3) % classes) as u32).collect()
 }

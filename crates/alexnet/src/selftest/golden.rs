@@ -1,4 +1,4 @@
-//! What PyTorch 2.15 made of the cases in float32; `seed-code` was checked against Paddle running the page's own class.
+//! What PyTorch 2.15 made of the cases in float32; `tutorial-code` was checked against Paddle running the page's own class.
 //!
 //! `original-145` is from the same script in float64: in its float32 run a unit that is zero but for rounding passes a ReLU,
 //! which moves gradients by up to 150 times the bound. Any case can have such a unit; these cases have none for this engine
@@ -16,8 +16,8 @@ const FILES: [&str; 8] = [
     include_str!("../../golden/caffenet.seed1.json"),
     include_str!("../../golden/torchvision.seed1.json"),
     include_str!("../../golden/torchvision.size128.seed1.json"),
-    include_str!("../../golden/seed-text.seed1.json"),
-    include_str!("../../golden/seed-code.seed1.json"),
+    include_str!("../../golden/tutorial-text.seed1.json"),
+    include_str!("../../golden/tutorial-code.seed1.json"),
 ];
 
 /// All reference reports.

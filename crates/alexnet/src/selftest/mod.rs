@@ -1,6 +1,6 @@
-//! Checks an engine against PyTorch: weights and pictures made by a formula, and what comes of them.
+//! Checks an engine against PyTorch: weights and images made by a formula, and what comes of them.
 //!
-//! Weights and pictures need no file: [`formula`] makes the same ones everywhere. A [`Report`] tells the activations, the loss,
+//! Weights and images need no file: [`formula`] makes the same ones everywhere. A [`Report`] tells the activations, the loss,
 //! the gradients and three steps of training that an engine makes of them; [`golden`] holds what PyTorch 2.15 made.
 
 mod case;
@@ -19,14 +19,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Name of the net.
+    #[serde(deserialize_with = "crate::net::presets::deserialize_name")]
     pub net: String,
-    /// Seed of weights and pictures.
+    /// Seed of weights and images.
     pub seed: u64,
-    /// Number of pictures.
+    /// Number of images.
     pub batch: usize,
     /// Number of classes.
     pub classes: usize,
-    /// Rows and columns of the pictures.
+    /// Rows and columns of the images.
     pub input_size: usize,
     /// Who computed it.
     pub framework: String,
@@ -35,7 +36,7 @@ pub struct Report {
     /// Activations with dropout off: `convN` before the activation function, `normN`, `spatialN` as they leave those layers,
     /// `poolN`, `fc6` and `fc7` after the activation function that follows, if one does, `fc8` the logits.
     pub activations: BTreeMap<String, Tell>,
-    /// Softmax probabilities of the first picture's first classes, at most 8.
+    /// Softmax probabilities of the first image's first classes, at most 8.
     pub probabilities_first: Vec<f64>,
     /// Mean cross-entropy before each of three steps.
     pub losses: Vec<f64>,

@@ -7,19 +7,20 @@ use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The settings of a run. Together with the pictures they determine every bit of its model.
+/// The settings of a run. Together with the images they determine every bit of its model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name of the network.
+    #[serde(deserialize_with = "crate::net::presets::deserialize_name")]
     pub net: String,
     /// Rows and columns of its input.
     pub image_size: usize,
-    /// Training pictures; none for the built-in set.
+    /// Training images; none for the built-in set.
     pub data: Option<PathBuf>,
-    /// Validation pictures; none for a share of the training pictures, or the built-in set's own.
+    /// Validation images; none for a share of the training images, or the built-in set's own.
     pub val: Option<PathBuf>,
-    /// The share of the training pictures that is held out where `val` is none.
+    /// The share of the training images that is held out where `val` is none.
     pub val_share: f64,
     /// Model that the parameters begin with.
     pub from: Option<PathBuf>,
@@ -49,7 +50,7 @@ impl Config {
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).map_err(|e| Error::file(path, format!("these settings cannot be written: {e}")))?;
-        files::write_whole(path, |out| out.write_all(text.as_bytes()))
+        files::write_atomic(path, |out| out.write_all(text.as_bytes()))
     }
 
     /// Reads it back.
@@ -69,7 +70,7 @@ impl Config {
     /// The network, before the number of classes is known.
     ///
     /// # Errors
-    /// An unknown name, or pictures too small for it.
+    /// An unknown name, or images too small for it.
     pub fn net(&self) -> Result<Net> {
         let net = crate::net::presets::by_name(&self.net)?.with_image_size(self.image_size);
         net.check_image_size()?;
@@ -100,7 +101,7 @@ mod tests {
                 precision: "f32".into(),
                 device: "cpu".into(),
                 blocks: (name == "paper").then_some(8),
-                recipe: recipe::named(name).unwrap(),
+                recipe: recipe::by_name(name).unwrap(),
             };
             config.write(&path).unwrap();
             assert_eq!(Config::read(&path).unwrap(), config);

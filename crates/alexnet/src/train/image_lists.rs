@@ -5,7 +5,7 @@
 //! found only if it is among those that are read: all of a class of up to eight images in a data set of up to 64 classes, fewer in
 //! larger ones, but one of each class at least; files of more than half a MiB are not read.
 
-use crate::data::Source;
+use crate::data::Dataset;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub struct ClassImages {
 
 impl ImageLists {
     /// Those of these images.
-    pub fn of(train: &dyn Source, val: &dyn Source) -> ImageLists {
+    pub fn of(train: &dyn Dataset, val: &dyn Dataset) -> ImageLists {
         ImageLists { train: of_source(train), val: of_source(val) }
     }
 
@@ -52,7 +52,7 @@ impl ImageLists {
     }
 }
 
-fn of_source(source: &dyn Source) -> BTreeMap<String, ClassImages> {
+fn of_source(source: &dyn Dataset) -> BTreeMap<String, ClassImages> {
     let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); source.classes().len()];
     (0..source.len()).for_each(|i| by_class[source.label(i) as usize].push(i));
     let read = (READ / by_class.len().max(1)).clamp(1, READ_OF_CLASS);
@@ -61,7 +61,7 @@ fn of_source(source: &dyn Source) -> BTreeMap<String, ClassImages> {
 }
 
 /// Hashes of some images, of which `read` files are read, spread evenly.
-fn of_class(source: &dyn Source, images: &[usize], read: usize) -> ClassImages {
+fn of_class(source: &dyn Dataset, images: &[usize], read: usize) -> ClassImages {
     let (mut names, mut contents) = (Sha256::new(), Sha256::new());
     let mut next = 0;
     for (place, &i) in images.iter().enumerate() {

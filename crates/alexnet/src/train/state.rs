@@ -4,7 +4,7 @@ use super::image_lists::ImageLists;
 use super::recipe::Schedule;
 use crate::engine::{Engine, Update};
 use crate::eval::Report;
-use crate::weights::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
+use crate::formats::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -25,13 +25,13 @@ pub struct State {
     /// Batches done in it.
     pub batch: usize,
     /// Sums over them.
-    pub sums: Sums,
+    pub sums: RunningTotals,
     /// What a plateau schedule has seen.
     pub plateau: Plateau,
     /// The best epoch so far.
-    pub best: Option<Best>,
+    pub best: Option<BestEpoch>,
     /// Every epoch done, and before them the model as the run began with it, if that was validated.
-    pub rows: Vec<Row>,
+    pub rows: Vec<EpochMetrics>,
     /// Pictures that could not be read, and why.
     pub broken: BTreeMap<String, String>,
 }
@@ -39,7 +39,7 @@ pub struct State {
 /// Sums over the batches of the epoch under way.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sums {
+pub struct RunningTotals {
     /// Loss times pictures.
     pub loss: f64,
     /// Pictures whose own class came first.
@@ -80,7 +80,7 @@ impl Plateau {
 /// The best epoch so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Best {
+pub struct BestEpoch {
     /// Its number, from 1; 0: the model as the run began with it.
     pub epoch: usize,
     /// Its top-1: of validation, or of training where there is none.
@@ -89,17 +89,17 @@ pub struct Best {
     pub loss: f64,
 }
 
-impl Best {
+impl BestEpoch {
     /// The model of this row.
-    pub fn of(row: &Row) -> Best {
-        Best { epoch: row.epoch, top1: row.top1(), loss: row.loss() }
+    pub fn of(row: &EpochMetrics) -> BestEpoch {
+        BestEpoch { epoch: row.epoch, top1: row.top1(), loss: row.loss() }
     }
 }
 
 /// What an epoch came to: a row of metrics.csv.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
+pub struct EpochMetrics {
     /// Its number, from 1; 0: the model as the run began with it, of which there is validation only.
     pub epoch: usize,
     /// Steps since the run began.
@@ -134,7 +134,7 @@ impl From<&Report> for Validation {
     }
 }
 
-impl Row {
+impl EpochMetrics {
     /// Its top-1: of validation, or of training where there is none.
     pub fn top1(&self) -> f64 {
         self.val.map(|val| val.top1).or(self.train_top1).unwrap_or_default()
@@ -149,11 +149,11 @@ impl Row {
 impl State {
     /// Whether `row` is better than all before: the higher top-1, at equal top-1 the lower loss. Without validation there is nothing
     /// to choose by, as what training saw was augmented and under dropout: then the last one is.
-    pub fn improves(&self, row: &Row) -> Option<Best> {
+    pub fn improves(&self, row: &EpochMetrics) -> Option<BestEpoch> {
         let (top1, loss) = (row.top1(), row.loss());
         let better =
             row.val.is_none() || self.best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && loss < best.loss));
-        better.then_some(Best::of(row))
+        better.then_some(BestEpoch::of(row))
     }
 
     /// The rows as metrics.csv has them. No seconds: equal runs have equal files.
@@ -175,10 +175,10 @@ impl State {
     /// When the file cannot be written, or a parameter is not finite: the older state, which is sound, is then kept.
     pub fn write(&self, path: &Path, model: &Model, engine: &dyn Engine, rule: &Update) -> Result<()> {
         let json = serde_json::to_string(self).map_err(|e| Error::file(path, format!("the state cannot be written: {e}")))?;
-        let velocities = weights::parameters(&model.net)?.into_iter().filter(|(name, _)| rule.rates(name).is_some());
+        let velocities = formats::parameters(&model.net)?.into_iter().filter(|(name, _)| rule.rates(name).is_some());
         let entries = velocities.map(|(name, shape)| Entry { name: format!("{VELOCITY}{name}"), shape }).collect();
         let extra = Extra { state: Some(json), entries };
-        weights::write_from(path, model, extra, files::Sync::Disk, &mut |name| match name.strip_prefix(VELOCITY) {
+        formats::write_from(path, model, extra, files::Sync::Disk, &mut |name| match name.strip_prefix(VELOCITY) {
             Some(name) => engine.velocity(name).map(Cow::Owned),
             None => finite(engine, name),
         })
@@ -194,7 +194,7 @@ impl State {
             return Err(Error::file(path, "not the state of a training run"));
         };
         let state = serde_json::from_str(json).map_err(|e| Error::file(path, format!("its state cannot be understood: {e}")))?;
-        let other = weights::read_description(&file)?;
+        let other = formats::read_description(&file)?;
         if other.classes != model.classes {
             return Err(Error::file(path, other_classes(&other.classes, &model.classes)));
         }
@@ -206,7 +206,7 @@ impl State {
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
             return Err(Error::file(path, format!("was saved with another {what}; a run goes on only as it began")));
         }
-        for (name, shape) in weights::parameters(&model.net)? {
+        for (name, shape) in formats::parameters(&model.net)? {
             engine.set_parameter(&name, &file.read(&name, &shape)?)?;
             if rule.rates(&name).is_some() {
                 engine.set_velocity(&name, &file.read(&format!("{VELOCITY}{name}"), &shape)?)?;
@@ -237,7 +237,7 @@ pub fn description(path: &Path) -> Result<Model> {
     if file.text(METADATA_STATE).is_none() {
         return Err(Error::file(path, "not the state of a training run"));
     }
-    weights::read_description(&file)
+    formats::read_description(&file)
 }
 
 /// What the names of velocities begin with.
@@ -245,7 +245,7 @@ const VELOCITY: &str = "velocity.";
 
 /// Writes a model file from what an engine holds.
 pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn Engine, sync: files::Sync) -> Result<()> {
-    weights::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
+    formats::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
 }
 
 fn finite<'a>(engine: &dyn Engine, name: &str) -> Result<Cow<'a, [f32]>> {

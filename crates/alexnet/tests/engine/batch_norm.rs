@@ -5,9 +5,9 @@ use alexnet::distributed::hybrid::Hybrid;
 use alexnet::distributed::{BatchShard, DistributedEngine, Partition, SingleProcess};
 use alexnet::engine::cpu::Precision;
 use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update};
+use alexnet::formats;
 use alexnet::net::{Net, Pad, Rounding};
 use alexnet::selftest::formula::uniform;
-use alexnet::weights;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn rule(form: MomentumForm) -> Update {
 
 /// Every parameter and statistic, in order.
 fn names(net: &Net) -> Vec<String> {
-    weights::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
+    formats::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
 }
 
 fn all(engine: &dyn Engine) -> Vec<Vec<f32>> {
@@ -94,10 +94,10 @@ fn inference_goes_by_running_statistics_and_so_does_the_gradient_of_the_picture(
         let batch = Batch { images: &images, labels: &LABELS, dropout: None };
         engine.train_step(&batch, &rule(MomentumForm::RateInside)).expect("a step");
     }
-    // Whoever is beside a picture does not matter.
+    // Whoever is beside an image does not matter.
     let (mut together, mut alone) = (Vec::new(), Vec::new());
     engine.infer(&images, &mut together).expect("pictures");
-    engine.infer(&images[..images.len() / 6], &mut alone).expect("a picture");
+    engine.infer(&images[..images.len() / 6], &mut alone).expect("an image");
     assert!(alone.iter().zip(&together).all(|(a, b)| (a - b).abs() < 1e-5), "{alone:?} {together:?}");
     let gradient = engine.input_gradient(&images, &LABELS).expect("a batch of the net");
     let direction = uniform(78, images.len(), 1.0);

@@ -26,10 +26,10 @@ fn the_gradient_of_every_layer_tells_how_the_logits_move_with_it() {
         let weights = uniform(79, n * net.classes(), 1.0);
         let mut logits = |images: &[f32]| {
             let mut logits = Vec::new();
-            engine.infer(images, &mut logits).expect("pictures of the net");
+            engine.infer(images, &mut logits).expect("images of the net");
             dot(&logits, &weights)
         };
-        // Along the picture's move every layer moves too, and its gradient must tell the same move of the logits.
+        // Along the image's move every layer moves too, and its gradient must tell the same move of the logits.
         let expected = logits(&ahead) - logits(&back);
         let names = net.layers.iter().map(|layer| Some(layer.name.as_str()));
         for layer in std::iter::once(None).chain(names) {
@@ -55,9 +55,9 @@ fn the_gradient_of_a_layer_is_that_of_training() {
     for net in wirings() {
         let mut engine = engine(&net, 3, 2);
         let mut logits = Vec::new();
-        engine.infer(&images, &mut logits).expect("pictures of the net");
+        engine.infer(&images, &mut logits).expect("images of the net");
         let weights = loss_gradient(&logits, &labels);
-        // With respect to the images, and summed over places, with respect to biases. The loss is a mean over 3 pictures.
+        // With respect to the images, and summed over places, with respect to biases. The loss is a mean over 3 images.
         let close = |a: &[f32], b: &[f32], what: &str| {
             let norm = dot(b, b).sqrt();
             let off = a.iter().zip(b).map(|(a, b)| f64::from(a / 3.0 - b).powi(2)).sum::<f64>().sqrt();

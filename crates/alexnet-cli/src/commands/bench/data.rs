@@ -1,33 +1,33 @@
-//! `alexnet bench data`: how fast pictures become numbers, beside how fast training takes them.
+//! `alexnet bench data`: how fast images become numbers, beside how fast training takes them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use alexnet::data::loader::{Augment, Loader, Options};
-use alexnet::data::{self, Source, Split};
+use alexnet::data::{self, Dataset, Split};
 use alexnet::engine::Engine;
 use alexnet::image::crop::centre;
-use alexnet::image::{Picture, Preprocess, decode};
+use alexnet::image::{Image, Preprocess, decode};
 use anyhow::{Context, bail};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Load, Mode, memory};
 use crate::data_set;
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 
 /// Options of `alexnet bench data`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder or .tar of pictures [default: the built-in set]
+    /// Folder or .tar of images [default: the built-in set]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
     load: Load,
 }
 
-/// Pictures are taken from places spread evenly over the set, up to this many and up to so many bytes once decoded: enough for
+/// Images are taken from places spread evenly over the set, up to this many and up to so many bytes once decoded: enough for
 /// a fair mean, and little enough to lie in memory.
 const SAMPLE: usize = 256;
 const ROOM: usize = 256 << 20;
@@ -41,12 +41,12 @@ struct Row {
     mb_per_second: Option<f64>,
 }
 
-/// Some pictures in every state.
+/// Some images in every state.
 struct Sample {
     numbers: Vec<usize>,
     files: Vec<Vec<u8>>,
-    originals: Vec<Picture>,
-    resized: Vec<Picture>,
+    originals: Vec<Image>,
+    resized: Vec<Image>,
 }
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (mut engine, mut work) = load.cpu(Mode::Train)?;
     let source = match &args.data {
         Some(path) => data_set::open(path, Split::Train, data::Demand::WithImages, quiet)?.source,
-        None => data::built_in(Split::Train, 0),
+        None => data::synthetic(Split::Train, 0),
     };
     let preprocess = Preprocess::for_net(engine.net());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(load.machine.threads).build().context("cannot start threads")?;
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let together = rows[rows.len() - 1].pictures_per_second;
     let net = engine.net();
     if load.json {
-        return out::print_json(&serde_json::json!({
+        return output::print_json(&serde_json::json!({
             "mode": "data", "net": net.name, "image_size": net.image_size, "threads": pool.current_num_threads(),
             "pictures": source.len(), "sample": sample.numbers.len(), "mean_file_bytes": file, "mean_pixels": pixels,
             "steps": rows, "images_per_second": together, "training_images_per_second": training,
@@ -78,23 +78,23 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         }));
     }
     let kilobytes = file.map_or_else(String::new, |bytes| format!(", {:.0} kB", bytes / 1e3));
-    out::say(&format!(
-        "{} of {} pictures, on average {:.0} thousand pixels{kilobytes}; {} threads",
+    output::say(&format!(
+        "{} of {} images, on average {:.0} thousand pixels{kilobytes}; {} threads",
         sample.numbers.len(),
         source.len(),
         pixels / 1e3,
         pool.current_num_threads()
     ));
-    let head = ["step", "pictures/s", "MB/s"].map(String::from);
+    let head = ["step", "images/s", "MB/s"].map(String::from);
     let cells = |row: &Row| {
         let rate = row.mb_per_second.map_or_else(String::new, |rate| format!("{rate:.1}"));
         [row.step.into(), format!("{:.0}", row.pictures_per_second), rate]
     };
     let lines: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
-    out::print(&out::table([Align::Left, Align::Right, Align::Right], &lines))?;
-    out::say(&format!(
-        "training {} takes {training:.0} pictures a second on as many threads, so that loading them takes {:.0} % of its time\n\
-         on top while each picture is decoded anew; a run keeps decoded pictures as long as there is memory",
+    output::print(&output::table([Align::Left, Align::Right, Align::Right], &lines))?;
+    output::say(&format!(
+        "training {} takes {training:.0} images a second on as many threads, so that loading them takes {:.0} % of its time\n\
+         on top while each image is decoded anew; a run keeps decoded images as long as there is memory",
         net.name,
         100.0 * training / together
     ));
@@ -102,12 +102,12 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 }
 
 impl Sample {
-    fn take(source: &dyn Source, preprocess: &Preprocess) -> anyhow::Result<Sample> {
+    fn take(source: &dyn Dataset, preprocess: &Preprocess) -> anyhow::Result<Sample> {
         let count = source.len().min(SAMPLE);
         let mut sample = Sample { numbers: vec![], files: vec![], originals: vec![], resized: vec![] };
         let mut room = ROOM;
         for i in (0..count).map(|i| i * source.len() / count) {
-            // Broken pictures are training's affair.
+            // Broken images are training's affair.
             let Ok(picture) = source.picture(i) else { continue };
             let Some(left) = room.checked_sub(picture.rgb.len()) else { break };
             room = left;
@@ -117,7 +117,7 @@ impl Sample {
             sample.numbers.push(i);
         }
         if sample.numbers.is_empty() {
-            bail!("none of {count} pictures could be decoded");
+            bail!("none of {count} images could be decoded");
         }
         Ok(sample)
     }
@@ -125,7 +125,7 @@ impl Sample {
 
 /// Each step by itself, then all together as training does it.
 fn rows(
-    source: &Arc<dyn Source>,
+    source: &Arc<dyn Dataset>,
     preprocess: &Preprocess,
     sample: &Sample,
     load: &Load,
@@ -178,8 +178,8 @@ fn rows(
     Ok(rows)
 }
 
-/// Pictures a second through the loader, each decoded anew.
-fn together(source: &Arc<dyn Source>, preprocess: &Preprocess, augment: Augment, load: &Load) -> anyhow::Result<f64> {
+/// Images a second through the loader, each decoded anew.
+fn together(source: &Arc<dyn Dataset>, preprocess: &Preprocess, augment: Augment, load: &Load) -> anyhow::Result<f64> {
     let options = Options { batch: load.batch, threads: load.machine.threads, memory: Some(0), ..Options::default() };
     let loader = Loader::new(source.clone(), preprocess.clone(), augment, options)?;
     let (start, mut done) = (Instant::now(), 0);
@@ -191,7 +191,7 @@ fn together(source: &Arc<dyn Source>, preprocess: &Preprocess, augment: Augment,
             }
         }
         if done == 0 {
-            bail!("no picture of a whole pass could be decoded");
+            bail!("no image of a whole pass could be decoded");
         }
     }
     unreachable!("epochs do not end")

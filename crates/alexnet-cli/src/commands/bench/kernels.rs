@@ -5,7 +5,7 @@ use alexnet::engine::cpu::{Limits, Pass, Timing};
 use serde::Serialize;
 
 use super::{Load, Mode, memory};
-use crate::out::{self, Align};
+use crate::output::{self, Align};
 
 /// Options of `alexnet bench kernels`.
 #[derive(clap::Args)]
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let (net, threads, isa) = (engine.net(), engine.threads(), engine.isa());
     let (flops, read, rate) = (limits.flops / 1e9, limits.read / 1e9, work.rate(times[times.len() / 2]));
     if load.json {
-        return out::print_json(&serde_json::json!({
+        return output::print_json(&serde_json::json!({
             "mode": args.mode.name(), "net": net.name, "batch": load.batch, "image_size": net.image_size,
             "precision": load.machine.arithmetic().to_string(), "threads": threads, "isa": isa.to_string(), "runs": times.len(),
             "peak_memory_bytes": peak_memory, "peak_gflops": flops, "read_gb_per_second": read,
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             "steps": rows, "sums": sums,
         }));
     }
-    out::say(&format!(
+    output::say(&format!(
         "{} {} at {} pixels, batch {}, {threads} threads, {isa}, {}; medians of {} runs",
         args.mode.name(),
         net.name,
@@ -65,10 +65,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         load.machine.arithmetic(),
         times.len()
     ));
-    out::say(&format!("this machine: {flops:.0} GFLOP/s of multiply-adds in registers, {read:.1} GB/s read from memory\n"));
-    out::print(&table(&rows, &sums, &limits))?;
-    out::say(&format!(
-        "\n{rate:.1} pictures a second; peak memory of the process {}\n\
+    output::say(&format!("this machine: {flops:.0} GFLOP/s of multiply-adds in registers, {read:.1} GB/s read from memory\n"));
+    output::print(&table(&rows, &sums, &limits))?;
+    output::say(&format!(
+        "\n{rate:.1} images a second; peak memory of the process {}\n\
          GFLOP/s: two for each multiply-add of the direct formula, so Winograd's may pass the peak. GB/s: of the bytes that must\n\
          be read and written at least once; a step is near its limit when either share is near 100 %.",
         memory::told(peak_memory)
@@ -136,5 +136,5 @@ fn table(rows: &[Row], sums: &[Row], limits: &Limits) -> String {
     let lines = [head].into_iter().chain(rows.iter().map(cells)).chain([std::array::from_fn(|_| String::new())]);
     let lines: Vec<_> = lines.chain(sums.iter().map(cells)).collect();
     let (left, right) = (Align::Left, Align::Right);
-    out::table([left, left, left, right, right, right, right, right, right], &lines)
+    output::table([left, left, left, right, right, right, right, right, right], &lines)
 }

@@ -13,7 +13,7 @@ use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
 
-use crate::commands::machine::Machine;
+use crate::commands::engine_args::EngineArgs;
 use crate::net_option::NetOption;
 use crate::numbers;
 
@@ -27,26 +27,26 @@ pub(crate) struct Args {
 /// What is measured.
 #[derive(clap::Subcommand)]
 enum What {
-    /// Pictures per second of training: forward, backward and update, dropout on
+    /// Images per second of training: forward, backward and update, dropout on
     Train(Load),
-    /// Pictures per second of inference
+    /// Images per second of inference
     Infer(Load),
     /// Each step's time and rates, beside what the machine can do
     Kernels(kernels::Args),
-    /// Pictures per second of reading, decoding, resizing and augmenting, beside what training takes
+    /// Images per second of reading, decoding, resizing and augmenting, beside what training takes
     Data(data::Args),
 }
 
-/// A net with random pictures, and for how long it runs.
+/// A net with random images, and for how long it runs.
 #[derive(clap::Args)]
 struct Load {
     #[command(flatten)]
     net: NetOption,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// How long to run
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = numbers::seconds)]
     seconds: f64,
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Random pictures, and what is done with them.
+/// Random images, and what is done with them.
 pub(super) struct Work {
     images: Vec<f32>,
     labels: Vec<u32>,
@@ -121,7 +121,7 @@ impl Load {
 }
 
 impl Work {
-    /// `batch` random pictures of the net's size.
+    /// `batch` random images of the net's size.
     pub(super) fn new(net: &Net, batch: usize, mode: Mode) -> Work {
         let images = formula::uniform(0, batch * 3 * net.image_size * net.image_size, 1.7);
         Work { images, labels: formula::labels(batch, net.classes()), logits: Vec::new(), mode, run: 0 }
@@ -168,7 +168,7 @@ impl Work {
         Ok(times)
     }
 
-    /// Pictures a second at a time for a batch.
+    /// Images a second at a time for a batch.
     fn rate(&self, time: Duration) -> f64 {
         self.labels.len() as f64 / time.as_secs_f64()
     }

@@ -1,7 +1,7 @@
-//! `alexnet bench train` and `infer`: pictures per second, on random pictures.
+//! `alexnet bench train` and `infer`: images per second, on random images.
 
 use super::{Load, Mode, Work, memory};
-use crate::out;
+use crate::output;
 use alexnet::engine::{Engine, init};
 
 pub(super) fn run(load: &Load, mode: Mode) -> anyhow::Result<()> {
@@ -13,7 +13,7 @@ pub(super) fn run(load: &Load, mode: Mode) -> anyhow::Result<()> {
     let (net, precision) = (engine.net(), load.machine.arithmetic());
     let (mode, peak) = (mode.name(), memory::peak());
     if load.json {
-        return out::print_json(&serde_json::json!({
+        return output::print_json(&serde_json::json!({
             "mode": mode, "net": net.name, "batch": load.batch, "image_size": net.image_size, "precision": precision.to_string(),
             "device": load.machine.device(), "threads": about.threads, "isa": about.isa, "runs": times.len(), "peak_memory_bytes": peak,
             "images_per_second": { "min": slowest, "median": median, "max": fastest },
@@ -24,9 +24,9 @@ pub(super) fn run(load: &Load, mode: Mode) -> anyhow::Result<()> {
         _ => load.machine.device().to_string(),
     };
     let (name, size) = (&net.name, net.image_size);
-    out::say(&format!("{mode} {name} at {size} pixels, batch {}, {runner}, {precision}:", load.batch));
-    out::say(&format!("{median:.1} pictures a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)", times.len()));
-    out::say(&format!("peak memory of the process {}", memory::told(peak)));
+    output::say(&format!("{mode} {name} at {size} pixels, batch {}, {runner}, {precision}:", load.batch));
+    output::say(&format!("{median:.1} images a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)", times.len()));
+    output::say(&format!("peak memory of the process {}", memory::told(peak)));
     Ok(())
 }
 

@@ -1,30 +1,30 @@
 //! `alexnet data check`: is a data set fit to learn from?
 
 use super::findings::{Findings, Member, Set};
+use crate::commands::engine_args::EngineArgs;
 use crate::commands::labels::Labels;
-use crate::commands::machine::Machine;
-use crate::{data_set, model_file, net_option, numbers, out, progress};
-use alexnet::data::{Demand, Source, Split, loader};
+use crate::{data_set, model_file, net_option, numbers, output, progress};
+use alexnet::data::{Dataset, Demand, Split, loader};
 use alexnet::draw::Format;
 use alexnet::eval;
 use alexnet::quality::duplicates::{LIKENESS, duplicates};
-use alexnet::quality::labels::opinions;
+use alexnet::quality::label_issues::opinions;
 use alexnet::quality::{Scan, scan};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(super) const EXIT_STATUS: &str = "Exit status: 0 checked, whatever was found; 1 the check failed, or with --strict: a picture is broken, or \
-a picture is in both sets, or the same picture has two labels; 2 bad usage.";
+pub(super) const EXIT_STATUS: &str = "Exit status: 0 checked, whatever was found; 1 the check failed, or with --strict: an image is broken, or \
+an image is in both sets, or the same image has two labels; 2 bad usage.";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Pictures to train with: a folder with one folder per class, or a .tar of the same
+    /// Images to train with: a folder with one folder per class, or a .tar of the same
     data: PathBuf,
-    /// Pictures to validate with, which must not be among the others
+    /// Images to validate with, which must not be among the others
     #[arg(long, value_name = "PATH")]
     val: Option<PathBuf>,
-    /// Model whose opinion tells wrong labels; best one that was not trained on these pictures for long
+    /// Model whose opinion tells wrong labels; best one that was not trained on these images for long
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Network that the model file is, where it does not tell
@@ -32,10 +32,10 @@ pub(super) struct Args {
     net: Option<String>,
     #[command(flatten)]
     labels: Labels,
-    /// Correlation of thumbnails from which on pictures are near duplicates, 0 to 1
+    /// Correlation of thumbnails from which on images are near duplicates, 0 to 1
     #[arg(long, value_name = "X", default_value_t = LIKENESS, value_parser = share)]
     likeness: f32,
-    /// Short side below which a picture is called small, in pixels
+    /// Short side below which an image is called small, in pixels
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::count_or_zero)]
     small: usize,
     /// Draw duplicates and doubted labels into this file, .png or .svg
@@ -44,11 +44,11 @@ pub(super) struct Args {
     /// Lines of each kind to print; the rest is counted. --json tells all
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = numbers::count_or_zero)]
     show: usize,
-    /// Fail where a picture is broken, in both sets, or has two labels
+    /// Fail where an image is broken, in both sets, or has two labels
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
-    machine: Machine,
+    machine: EngineArgs,
     /// One JSON object instead of a report
     #[arg(long)]
     json: bool,
@@ -58,7 +58,7 @@ fn share(text: &str) -> Result<f32, String> {
     text.parse().ok().filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| "a number from 0 to 1".into())
 }
 
-/// Pictures that go through the network together.
+/// Images that go through the network together.
 const BATCH: usize = 32;
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if let Some(path) = args.val.as_ref().or(own) {
         opened.push(data_set::open(path, Split::Validation, Demand::All, quiet)?);
     }
-    let sources: Vec<Arc<dyn Source>> = opened.iter().map(|opened| opened.source.clone()).collect();
+    let sources: Vec<Arc<dyn Dataset>> = opened.iter().map(|opened| opened.source.clone()).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.machine.threads).build().context("cannot start threads")?;
     let scans = sources.iter().map(|source| look(&**source, &pool, quiet)).collect::<anyhow::Result<Vec<Scan>>>()?;
     let groups = pool.install(|| duplicates(&scans.iter().collect::<Vec<_>>(), args.likeness));
@@ -94,9 +94,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         findings.sheet(&sources)?.scene().write(path)?;
     }
     if args.json {
-        out::print_json(&findings)?;
+        output::print_json(&findings)?;
     } else {
-        out::print(&findings.report(args.show))?;
+        output::print(&findings.report(args.show))?;
     }
     let serious = findings.serious();
     if args.strict && !serious.is_empty() {
@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 }
 
 /// Scans a set, with a bar for those who wait.
-fn look(source: &dyn Source, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
+fn look(source: &dyn Dataset, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
     let bar = progress::images(source.len(), quiet)?;
     let found = pool.install(|| scan(source, &|_| bar.inc(1)));
     bar.finish_and_clear();
@@ -117,7 +117,7 @@ fn look(source: &dyn Source, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::R
 fn doubt(
     args: &Args,
     path: &Path,
-    sources: &[Arc<dyn Source>],
+    sources: &[Arc<dyn Dataset>],
     pool: &rayon::ThreadPool,
     findings: &mut Findings,
     quiet: bool,
@@ -137,7 +137,7 @@ fn doubt(
             true
         })?;
         bar.finish_and_clear();
-        for doubt in pool.install(|| found.doubts()) {
+        for doubt in pool.install(|| found.label_issues()) {
             findings.add_doubt(&doubt, Member::new(set, &**source, doubt.picture as usize), &classes);
         }
     }

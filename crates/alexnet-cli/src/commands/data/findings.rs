@@ -1,10 +1,10 @@
 //! What a check found: for programs, in words, and as a contact sheet.
 
-use crate::out::name;
-use alexnet::data::{Opened, PassedOver, Source};
-use alexnet::draw::sheet::{Bar, Cell, Group, Sheet};
+use crate::output::name;
+use alexnet::data::{Dataset, Opened, PassedOver};
+use alexnet::draw::contact_sheet::{Bar, Cell, ContactSheet, Group};
 use alexnet::draw::{GREEN, GREY, INK, RED};
-use alexnet::quality::labels::{Doubt, NEIGHBOURS};
+use alexnet::quality::label_issues::{LabelIssue, NEIGHBOURS};
 use alexnet::quality::{Scan, Sizes};
 use serde::Serialize;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ pub(super) struct Findings {
     pub(super) asked_model: bool,
 }
 
-/// One set of pictures.
+/// One set of images.
 #[derive(Serialize)]
 pub(super) struct Set {
     path: String,
@@ -30,7 +30,7 @@ pub(super) struct Set {
     sizes: Option<Sizes>,
     /// What lies there and is not used.
     passed_over: PassedOver,
-    /// The short side below which a picture counts as small.
+    /// The short side below which an image counts as small.
     small_side: usize,
 }
 
@@ -46,7 +46,7 @@ struct Class {
     pictures: usize,
 }
 
-/// A picture of one of the sets.
+/// An image of one of the sets.
 #[derive(Serialize, Clone)]
 pub(super) struct Member {
     set: usize,
@@ -79,7 +79,7 @@ struct Doubted {
     suggesting: usize,
 }
 
-/// A class with fewer pictures can hardly be learnt.
+/// A class with fewer images can hardly be learnt.
 const FEW: usize = 10;
 /// Classes that differ by more are called out of balance.
 const IMBALANCE: f64 = 10.0;
@@ -108,7 +108,7 @@ impl Set {
         line(
             text,
             &format!(
-                "{}: {pictures} pictures of {} {}",
+                "{}: {pictures} images of {} {}",
                 name(path),
                 classes.len(),
                 if classes.len() == 1 { "class" } else { "classes" }
@@ -136,7 +136,7 @@ impl Set {
                 ""
             };
             let span = match (least.pictures, most.pictures) {
-                (few, many) if few == many => format!("{few} pictures each"),
+                (few, many) if few == many => format!("{few} images each"),
                 (few, many) => {
                     let [least, most] = [least, most].map(|class| name(&class.class));
                     format!("from {least} {few} to {most} {many}, {ratio:.1} times as many")
@@ -148,7 +148,7 @@ impl Set {
 }
 
 impl Member {
-    pub(super) fn new(set: usize, source: &dyn Source, number: usize) -> Member {
+    pub(super) fn new(set: usize, source: &dyn Dataset, number: usize) -> Member {
         let class = source.classes()[source.label(number) as usize].clone();
         Member { set, name: source.name(number).into(), class, number }
     }
@@ -159,10 +159,10 @@ impl Member {
         if self.set == 0 { name.into_owned() } else { format!("{name} (validation)") }
     }
 
-    fn cell(&self, sources: &[Arc<dyn Source>]) -> anyhow::Result<Cell> {
+    fn cell(&self, sources: &[Arc<dyn Dataset>]) -> anyhow::Result<Cell> {
         let picture = sources[self.set].picture(self.number).map_err(|why| anyhow::anyhow!("{}: {why}", self.name))?;
         let file = self.name.rsplit('/').next().unwrap_or(&self.name);
-        Ok(Cell::photograph(alexnet::draw::sheet::thumbnail(picture)).line(&self.class, INK).line(file, GREY))
+        Ok(Cell::photograph(alexnet::draw::contact_sheet::thumbnail(picture)).line(&self.class, INK).line(file, GREY))
     }
 }
 
@@ -173,8 +173,8 @@ impl Findings {
         self.duplicates.push(Duplicates { exact, likeness, between_sets, conflicting, pictures });
     }
 
-    pub(super) fn add_doubt(&mut self, doubt: &Doubt, picture: Member, classes: &[String]) {
-        let Doubt { probability, suggested, suggested_probability, agreeing, suggesting, .. } = *doubt;
+    pub(super) fn add_doubt(&mut self, doubt: &LabelIssue, picture: Member, classes: &[String]) {
+        let LabelIssue { probability, suggested, suggested_probability, agreeing, suggesting, .. } = *doubt;
         let (suggested, neighbours) = (classes[suggested].clone(), NEIGHBOURS);
         self.doubts.push(Doubted { picture, probability, suggested, suggested_probability, neighbours, agreeing, suggesting });
     }
@@ -184,9 +184,9 @@ impl Findings {
         let broken = self.sets.iter().map(|set| set.broken.len()).sum();
         let count = |test: fn(&Duplicates) -> bool| self.duplicates.iter().filter(|group| test(group)).count();
         let kinds = [
-            (broken, "pictures cannot be read"),
-            (count(|group| group.between_sets), "pictures are in both sets"),
-            (count(|group| group.conflicting), "pictures have two labels"),
+            (broken, "images cannot be read"),
+            (count(|group| group.between_sets), "images are in both sets"),
+            (count(|group| group.conflicting), "images have two labels"),
         ];
         kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
     }
@@ -202,7 +202,7 @@ impl Findings {
         line(
             &mut text,
             &format!(
-                "duplicates: {exact} groups of equal and {near} of nearly equal pictures{more}, {conflicting} with two labels"
+                "duplicates: {exact} groups of equal and {near} of nearly equal images{more}, {conflicting} with two labels"
             ),
         );
         // What does most harm first.
@@ -232,7 +232,7 @@ impl Findings {
     }
 
     /// Duplicates side by side and doubted labels, so that eyes can decide.
-    pub(super) fn sheet(&self, sources: &[Arc<dyn Source>]) -> anyhow::Result<Sheet> {
+    pub(super) fn sheet(&self, sources: &[Arc<dyn Dataset>]) -> anyhow::Result<ContactSheet> {
         let mut groups = Vec::new();
         for group in self.duplicates.iter().take(DRAWN) {
             let how = if group.exact { "equal".into() } else { format!("likeness {:.3}", group.likeness) };
@@ -253,7 +253,7 @@ impl Findings {
         if !cells.is_empty() {
             groups.push(Group { heading: "likely wrong labels: green suggested, red as it is".into(), cells });
         }
-        Ok(Sheet { groups, ..Sheet::of("Duplicates and doubted labels", 8, 128, Vec::new()) })
+        Ok(ContactSheet { groups, ..ContactSheet::of("Duplicates and doubted labels", 8, 128, Vec::new()) })
     }
 }
 

@@ -15,10 +15,10 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// Find broken pictures, duplicates, likely wrong labels, classes out of balance, odd sizes
+    /// Find broken images, duplicates, likely wrong labels, classes out of balance, odd sizes
     #[command(after_help = check::EXIT_STATUS)]
     Check(check::Args),
-    /// Draw pictures as training sees them: cropped, mirrored, with noise on their colours
+    /// Draw images as training sees them: cropped, mirrored, with noise on their colours
     Preview(preview::Args),
 }
 

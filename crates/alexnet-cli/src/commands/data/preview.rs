@@ -1,25 +1,25 @@
-//! `alexnet data preview`: pictures as training sees them.
+//! `alexnet data preview`: images as training sees them.
 
 use crate::net_option::NetOption;
-use crate::{data_set, numbers, out};
+use crate::{data_set, numbers, output};
 use alexnet::data;
-use alexnet::draw::sheet::{Cell, Sheet};
+use alexnet::draw::contact_sheet::{Cell, ContactSheet};
 use alexnet::draw::{Format, GREY, INK};
-use alexnet::train::{prepare, recipe};
+use alexnet::train::{loaders, recipe};
 use anyhow::bail;
 use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set]
     data: Option<PathBuf>,
     #[command(flatten)]
     net: NetOption,
-    /// Recipe, which says how pictures are changed
+    /// Recipe, which says how images are changed
     #[arg(long, value_name = "NAME", default_value = "quick", value_parser = recipe::NAMES)]
     recipe: String,
-    /// Pictures to draw, the first ones that training will see
+    /// Images to draw, the first ones that training will see
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=2000))]
     count: u64,
     /// Epoch, from 0 on: each has its own order and its own changes
@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Seed of the run
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::seed)]
     seed: u64,
-    /// Show beside each picture what it was
+    /// Show beside each image what it was
     #[arg(long)]
     originals: bool,
     /// Drawing to write, .png or .svg
@@ -43,12 +43,12 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Format::of(&args.out)?;
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Train, data::Demand::Trainable, quiet)?.source,
-        None => data::built_in(data::Split::Train, 0),
+        None => data::synthetic(data::Split::Train, 0),
     };
-    let recipe = recipe::named(&args.recipe)?;
+    let recipe = recipe::by_name(&args.recipe)?;
     let net = args.net.net(Some(source.classes().len()))?;
     let nothing = data::hold_out(source.clone(), 0.0).1;
-    let loaders = prepare::loaders(&recipe, &net, None, &source, &nothing, args.seed, 0)?;
+    let loaders = loaders::loaders(&recipe, &net, None, &source, &nothing, args.seed, 0)?;
     let (mut cells, mut shown, mut broken) = (Vec::new(), Vec::new(), 0);
     let count = args.count as usize;
     for batch in loaders.train.epoch(args.epoch, 0) {
@@ -71,15 +71,15 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         }
     }
     if shown.is_empty() {
-        bail!("none of the {} pictures could be read", source.len());
+        bail!("none of the {} images could be read", source.len());
     }
-    let title = format!("The first {} pictures of epoch {}", shown.len(), args.epoch);
+    let title = format!("The first {} images of epoch {}", shown.len(), args.epoch);
     let note = format!("recipe {}, seed {}, {size} x {size} pixels", args.recipe, args.seed, size = net.image_size);
     let columns = if args.originals { 6 } else { 8 };
-    let sheet = Sheet { note, ..Sheet::of(title, columns, 128, cells) };
+    let sheet = ContactSheet { note, ..ContactSheet::of(title, columns, 128, cells) };
     sheet.scene().write(&args.out)?;
     if args.json {
-        return out::print_json(&json!({ "out": args.out, "pictures": shown, "broken": broken }));
+        return output::print_json(&json!({ "out": args.out, "pictures": shown, "broken": broken }));
     }
-    if quiet { Ok(()) } else { out::print(&format!("{}: {} pictures\n", out::path(&args.out), shown.len())) }
+    if quiet { Ok(()) } else { output::print(&format!("{}: {} images\n", output::path(&args.out), shown.len())) }
 }

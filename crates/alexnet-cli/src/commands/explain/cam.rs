@@ -1,7 +1,7 @@
 //! `alexnet explain cam`
 
 use super::opened::{Common, Seen, class_json};
-use alexnet::draw::sheet::{Cell, Legend, Sheet};
+use alexnet::draw::contact_sheet::{Cell, ContactSheet, Legend};
 use alexnet::draw::{GREY, INK};
 use alexnet::explain::cam::{Method, cam, default_layer};
 use clap::ValueEnum;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
     /// Class, by name or number; may be given several times [default: the most probable]
     #[arg(long, value_name = "CLASS")]
@@ -31,7 +31,7 @@ enum Weighing {
     LayerCam,
 }
 
-/// How much of the picture the hottest place hides.
+/// How much of the image the hottest place hides.
 const STRENGTH: f32 = 0.75;
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let columns = if many { 1 + layers.len() * args.method.len() } else { cells.len().min(6) };
     let legends = vec![Legend::overlay(STRENGTH, "does not speak for the class", "speaks most for it, in each map")];
-    let sheet = Sheet { note: seen.guessed(&model), legends, ..Sheet::of(seen.file(), columns, 288, cells) };
+    let sheet = ContactSheet { note: seen.guessed(&model), legends, ..ContactSheet::of(seen.file(), columns, 288, cells) };
     let mut json = seen.json(&model);
     json.insert("maps".into(), maps.into());
     args.common.finish("cam", &sheet, &words.join(", "), json.into(), quiet)

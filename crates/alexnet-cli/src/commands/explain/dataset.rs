@@ -2,9 +2,9 @@
 
 use super::super::labels::Labels;
 use super::opened::{Common, class_json, count};
-use crate::{data_set, out, progress};
-use alexnet::data::{self, Source, loader};
-use alexnet::explain::{errors, maximal};
+use crate::{data_set, output, progress};
+use alexnet::data::{self, Dataset, loader};
+use alexnet::explain::{mistakes, top_activations};
 use alexnet::image::Preprocess;
 use alexnet::{draw, eval};
 use anyhow::{Context, anyhow};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub(super) struct ErrorsArgs {
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -31,10 +31,10 @@ pub(super) struct MaximalArgs {
     /// Layer and number of one of its maps or features, from 0 on, such as conv5:17; may be several
     #[arg(required = true, value_name = "LAYER:UNIT", value_parser = unit)]
     units: Vec<(String, usize)>,
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: the built-in set's test pictures]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Pictures to show of each unit
+    /// Images to show of each unit
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = count())]
     count: usize,
     #[command(flatten)]
@@ -46,18 +46,18 @@ fn unit(text: &str) -> Result<(String, usize), String> {
     parts.filter(|(layer, _)| !layer.is_empty()).ok_or_else(|| "a layer and a number from 0 on, such as conv5:17".into())
 }
 
-/// Pictures that go through the network together.
+/// Images that go through the network together.
 const BATCH: usize = 32;
 
-fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Source>> {
+fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>> {
     Ok(match path {
         Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
-        None => data::built_in(data::Split::Test, 0),
+        None => data::synthetic(data::Split::Test, 0),
     })
 }
 
-fn loader(source: &Arc<dyn Source>, preprocess: &Preprocess, threads: usize) -> anyhow::Result<loader::Loader> {
-    // Each picture is seen once.
+fn loader(source: &Arc<dyn Dataset>, preprocess: &Preprocess, threads: usize) -> anyhow::Result<loader::Loader> {
+    // Each image is seen once.
     let options = loader::Options { batch: BATCH.min(source.len()), threads, memory: Some(0), ..Default::default() };
     Ok(loader::Loader::sequential(source.clone(), preprocess.clone(), false, options)?)
 }
@@ -70,18 +70,18 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     model.classes = source.classes().to_vec();
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let bar = progress::images(source.len(), quiet)?;
-    let found = errors::worst(&mut *engine, &loader, args.count, &mut |done| {
+    let found = mistakes::worst(&mut *engine, &loader, args.count, &mut |done| {
         bar.set_position(done as u64);
         true
     })?;
     bar.finish_and_clear();
     for (i, why) in &found.broken {
-        out::note(&format!("left out: {}: {why}", source.name(*i as usize)));
+        output::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
     if found.images == 0 {
-        return Err(anyhow!("none of the {} pictures could be read", source.len()));
+        return Err(anyhow!("none of the {} images could be read", source.len()));
     }
-    let mistake = |mistake: &errors::Mistake| {
+    let mistake = |mistake: &mistakes::Mistake| {
         let top = mistake.guesses.iter().map(|g| class_json(g.index, g.probability, &model));
         json!({
             "name": source.name(mistake.picture as usize), "label": model.classes[mistake.label],
@@ -92,7 +92,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
         "images": found.images, "wrong": found.wrong, "broken": found.broken.len(),
         "worst": found.worst.iter().map(mistake).collect::<Vec<_>>(),
     });
-    let words = format!("{} of {} mistakes in {} pictures", found.worst.len(), found.wrong, found.images);
+    let words = format!("{} of {} mistakes in {} images", found.worst.len(), found.wrong, found.images);
     args.common.finish("errors", &found.sheet(&*source, &model.classes)?, &words, json, quiet)
 }
 
@@ -103,21 +103,21 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
     }
     let source = open(args.data.as_ref(), quiet)?;
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
-    let (mut whole, mut units, mut words): (Option<draw::sheet::Sheet>, _, _) = (None, Vec::new(), Vec::new());
+    let (mut whole, mut units, mut words): (Option<draw::contact_sheet::ContactSheet>, _, _) = (None, Vec::new(), Vec::new());
     for (layer, unit) in &args.units {
         let bar = progress::images(source.len(), quiet)?;
-        let found = maximal::maximal(&mut *engine, &loader, layer, *unit, args.count, &mut |done| {
+        let found = top_activations::maximal(&mut *engine, &loader, layer, *unit, args.count, &mut |done| {
             bar.set_position(done as u64);
             true
         })?;
         bar.finish_and_clear();
         if found.is_empty() {
-            return Err(anyhow!("none of the {} pictures could be read", source.len()));
+            return Err(anyhow!("none of the {} images could be read", source.len()));
         }
-        let mut sheet = maximal::sheet(&found, &*source, &model.preprocess, &model.net, layer, *unit)?;
+        let mut sheet = top_activations::sheet(&found, &*source, &model.preprocess, &model.net, layer, *unit)?;
         let field =
             model.net.receptive_field(layer)?.map(|f| json!({ "size": f.size, "jump": f.jump, "top": f.top, "left": f.left }));
-        let name = |e: &maximal::Excited| json!({ "name": source.name(e.picture as usize), "value": e.value, "row": e.row, "column": e.column });
+        let name = |e: &top_activations::TopActivation| json!({ "name": source.name(e.picture as usize), "value": e.value, "row": e.row, "column": e.column });
         units.push(json!({
             "layer": layer, "unit": unit, "receptive_field": field, "pictures": found.iter().map(name).collect::<Vec<_>>(),
         }));
@@ -126,7 +126,9 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
             None => whole = Some(sheet),
             Some(whole) => {
                 let heading = format!("{layer}:{unit}");
-                whole.groups.extend(sheet.groups.drain(..).map(|group| draw::sheet::Group { heading: heading.clone(), ..group }));
+                whole
+                    .groups
+                    .extend(sheet.groups.drain(..).map(|group| draw::contact_sheet::Group { heading: heading.clone(), ..group }));
             }
         }
     }

@@ -1,15 +1,15 @@
 //! `alexnet explain maps`
 
 use super::opened::{Common, Seen};
-use alexnet::draw::sheet::Group;
-use alexnet::explain::maps::maps;
+use alexnet::draw::contact_sheet::Group;
+use alexnet::explain::activations::maps;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Layer, such as conv1, relu1, pool5 or fc6; `alexnet summary` lists them
     layer: String,
-    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
     #[command(flatten)]
     common: Common,
@@ -22,8 +22,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut sheet = found.sheet();
     sheet.title = format!("{} of {}", sheet.title, seen.file());
     if sheet.columns > 1 {
-        // Large enough to be compared with: the picture takes no more room than a map, so it stands in a row of its own.
-        let cells = vec![alexnet::draw::sheet::Cell::photograph(seen.view.picture.clone())];
+        // Large enough to be compared with: the image takes no more room than a map, so it stands in a row of its own.
+        let cells = vec![alexnet::draw::contact_sheet::Cell::photograph(seen.view.picture.clone())];
         sheet.groups.insert(0, Group { heading: String::new(), cells });
     }
     let words = format!("{} of {} x {}", found.channels, found.size, found.size);

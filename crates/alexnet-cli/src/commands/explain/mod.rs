@@ -21,17 +21,17 @@ pub(crate) struct Args {
 enum What {
     /// Show the filters of the first layer in colour, as the 2012 paper's Figure 3
     Filters(filters::Args),
-    /// Show what a layer makes of a picture, map by map
+    /// Show what a layer makes of an image, map by map
     Maps(maps::Args),
-    /// Show which pixels an answer hangs on: the gradient of a class with respect to the picture
+    /// Show which pixels an answer hangs on: the gradient of a class with respect to the image
     Saliency(saliency::Args),
-    /// Show where a model sees a class: Grad-CAM or LayerCAM over the picture
+    /// Show where a model sees a class: Grad-CAM or LayerCAM over the image
     Cam(cam::Args),
-    /// Hide parts of a picture in turn and show which of them the answer needs
+    /// Hide parts of an image in turn and show which of them the answer needs
     Occlusion(occlusion::Args),
     /// Show the worst mistakes in a data set, as the paper's Figure 4
     Errors(dataset::ErrorsArgs),
-    /// Show the pictures of a data set that excite a unit most, cut to what it sees of them
+    /// Show the images of a data set that excite a unit most, cut to what it sees of them
     Maximal(dataset::MaximalArgs),
 }
 

@@ -1,15 +1,15 @@
 //! `alexnet explain occlusion`
 
 use super::opened::{Common, Seen, class_json, count};
-use alexnet::draw::sheet::{Cell, Legend, Sheet};
-use alexnet::draw::{GREY, INK, heat};
+use alexnet::draw::contact_sheet::{Cell, ContactSheet, Legend};
+use alexnet::draw::{GREY, INK, colormap};
 use alexnet::explain::occlusion::{Options, occlusion};
 use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
     /// Class, by name or number; may be given several times [default: the most probable]
     #[arg(long, value_name = "CLASS")]
@@ -26,7 +26,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     const BATCH: usize = 16;
-    /// How much of the picture the hottest place hides.
+    /// How much of the image the hottest place hides.
     const STRENGTH: f32 = 0.8;
     let (model, mut engine) = args.common.open(BATCH)?;
     let patch = args.patch.unwrap_or(Options::for_size(model.net.image_size).patch);
@@ -42,8 +42,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let over = Cell::photograph(found.heat.over(&seen.view.picture, STRENGTH));
         cells.push(over.line(seen.words(class, &model), INK).line("over the image", GREY));
         // Red: needed. Blue: in the way.
-        let signed = heat::signed_unit(&found.heat.values);
-        let map = heat::picture(&signed, found.heat.rows, found.heat.columns, heat::signed_colour);
+        let signed = colormap::signed_unit(&found.heat.values);
+        let map = colormap::picture(&signed, found.heat.rows, found.heat.columns, colormap::signed_colour);
         cells.push(Cell::photograph(map).line(range, INK).line("both ways", GREY));
         maps.push(json!({ "class": class_json(class, seen.probability(class), &model), "occlusion": found }));
     }
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         Legend::overlay(STRENGTH, "hiding it changes nothing", "hiding it lowers the probability most"),
         Legend::signed("hiding it raises the probability", "hiding it lowers the probability"),
     ];
-    let sheet = Sheet { note: seen.guessed(&model), legends, ..Sheet::of(title, 3, 288, cells) };
+    let sheet = ContactSheet { note: seen.guessed(&model), legends, ..ContactSheet::of(title, 3, 288, cells) };
     let mut json = seen.json(&model);
     json.insert("maps".into(), maps.into());
     args.common.finish("occlusion", &sheet, &words.join("; "), json.into(), quiet)

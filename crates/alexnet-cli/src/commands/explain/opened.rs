@@ -1,14 +1,14 @@
-//! What all explanations share: a model, a picture, a class, and where the drawing goes.
+//! What all explanations share: a model, an image, a class, and where the drawing goes.
 
-use crate::commands::machine::Machine;
-use crate::{model_file, net_option, numbers, out};
-use alexnet::draw::sheet::{Cell, Sheet};
+use crate::commands::engine_args::EngineArgs;
+use crate::{model_file, net_option, numbers, output};
+use alexnet::draw::contact_sheet::{Cell, ContactSheet};
 use alexnet::draw::{Format, INK};
 use alexnet::engine::Engine;
 use alexnet::explain::{View, class, guesses};
-use alexnet::image::{Picture, decode};
-use alexnet::predict::Guess;
-use alexnet::weights::Model;
+use alexnet::formats::Model;
+use alexnet::image::{Image, decode};
+use alexnet::predict::ClassScore;
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub(super) struct Common {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) machine: Machine,
+    pub(super) machine: EngineArgs,
 }
 
 impl Common {
@@ -51,34 +51,34 @@ impl Common {
     }
 
     /// Writes the drawing, and prints the numbers or a line about it.
-    pub(super) fn finish(&self, name: &str, sheet: &Sheet, words: &str, json: Value, quiet: bool) -> anyhow::Result<()> {
+    pub(super) fn finish(&self, name: &str, sheet: &ContactSheet, words: &str, json: Value, quiet: bool) -> anyhow::Result<()> {
         let path = self.out(name);
         if let Some(path) = &path {
             sheet.scene().write(path)?;
         }
         match path {
-            _ if self.json => out::print_json(&json),
-            Some(path) if !quiet => out::print(&format!("{}: {}\n", out::path(&path), out::name(words))),
+            _ if self.json => output::print_json(&json),
+            Some(path) if !quiet => output::print(&format!("{}: {}\n", output::path(&path), output::name(words))),
             _ => Ok(()),
         }
     }
 }
 
-/// A picture with what a model says of it.
+/// An image with what a model says of it.
 pub(super) struct Seen {
-    /// The picture's path.
+    /// The image's path.
     path: PathBuf,
     /// The centre crop.
     pub(super) view: View,
     /// All classes, the most probable first.
-    guesses: Vec<Guess>,
+    guesses: Vec<ClassScore>,
 }
 
 /// Guesses shown and printed.
 const TOP: usize = 5;
 
 impl Seen {
-    /// Reads a picture and asks the model.
+    /// Reads an image and asks the model.
     pub(super) fn new(path: &Path, model: &Model, engine: &mut dyn Engine) -> anyhow::Result<Seen> {
         let view = View::centre(&read(path)?, &model.preprocess);
         let guesses = guesses(engine, &view.tensor)?;
@@ -98,12 +98,12 @@ impl Seen {
         self.guesses.iter().find(|guess| guess.index == class).map_or(0.0, |guess| guess.probability)
     }
 
-    /// The picture as the network sees it.
+    /// The image as the network sees it.
     pub(super) fn cell(&self) -> Cell {
         Cell::photograph(self.view.picture.clone()).line("what the network sees", INK)
     }
 
-    /// The first guesses in a line: bars below one picture would leave a strip without anything below the others.
+    /// The first guesses in a line: bars below one image would leave a strip without anything below the others.
     pub(super) fn guessed(&self, model: &Model) -> String {
         let words: Vec<_> = self.guesses.iter().take(TOP).map(|guess| self.words(guess.index, model)).collect();
         words.join(", ")
@@ -114,14 +114,14 @@ impl Seen {
         format!("{} {:.1} %", model.classes[class], self.probability(class) * 100.0)
     }
 
-    /// The name of the picture's file.
+    /// The name of the image's file.
     pub(super) fn file(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// What every explanation of a picture tells programs: the picture, the part of it that was seen, and the guesses.
+    /// What every explanation of an image tells programs: the image, the part of it that was seen, and the guesses.
     pub(super) fn json(&self, model: &Model) -> serde_json::Map<String, Value> {
-        let guess = |g: &Guess| class_json(g.index, g.probability, model);
+        let guess = |g: &ClassScore| class_json(g.index, g.probability, model);
         let area = self.view.area;
         let mut object = serde_json::Map::new();
         object.insert("path".into(), json!(self.path.to_string_lossy()));
@@ -136,7 +136,7 @@ pub(super) fn class_json(index: usize, probability: f64, model: &Model) -> Value
     json!({ "index": index, "label": model.classes[index], "probability": probability })
 }
 
-fn read(path: &Path) -> anyhow::Result<Picture> {
+fn read(path: &Path) -> anyhow::Result<Image> {
     let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
     picture.map_err(|why| anyhow!(why)).with_context(|| path.display().to_string())
 }

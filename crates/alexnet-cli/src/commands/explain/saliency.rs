@@ -2,7 +2,7 @@
 
 use super::opened::{Common, Seen, class_json};
 use crate::numbers;
-use alexnet::draw::sheet::{Group, Legend, Sheet};
+use alexnet::draw::contact_sheet::{ContactSheet, Group, Legend};
 use alexnet::engine::ReluGradient;
 use alexnet::explain::saliency::{self, Options, Smooth};
 use serde_json::json;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Picture: JPEG, PNG, WebP, BMP or GIF
+    /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
     /// Class, by name or number; may be given several times [default: the most probable]
     #[arg(long, value_name = "CLASS")]
@@ -18,10 +18,10 @@ pub(super) struct Args {
     /// Let ReLUs pass only what is above zero (guided backpropagation): clearer to the eye, no derivative
     #[arg(long)]
     guided: bool,
-    /// Mean over this many noisy copies of the picture (SmoothGrad) [default without a number: 25]
+    /// Mean over this many noisy copies of the image (SmoothGrad) [default without a number: 25]
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "25", value_parser = numbers::whole(1..=10_000))]
     smooth: Option<usize>,
-    /// Deviation of that noise, as a share of the picture's range
+    /// Deviation of that noise, as a share of the image's range
     #[arg(long, value_name = "X", default_value_t = 0.15, requires = "smooth", value_parser = numbers::noise)]
     noise: f32,
     /// Seed of that noise
@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let how: String = how.iter().filter(|(on, _)| *on).map(|(_, how)| format!(", {how}")).collect();
     let title = format!("Gradient of the class's logit{how}: {}", seen.file());
     let legends = vec![Legend::heat("no influence", "most influence on the logit")];
-    let sheet = Sheet { note: seen.guessed(&model), legends, groups, ..Sheet::of(title, 3, 288, Vec::new()) };
+    let sheet = ContactSheet { note: seen.guessed(&model), legends, groups, ..ContactSheet::of(title, 3, 288, Vec::new()) };
     let mut json = seen.json(&model);
     json.insert("size".into(), size.into());
     json.insert("guided".into(), args.guided.into());

@@ -1,44 +1,25 @@
-//! `alexnet train`: from pictures to a model.
+//! `alexnet train`: from images to a model.
 
 mod pace;
-mod recording;
-mod resolve;
-mod show;
-mod spread;
+mod parallel;
+mod progress;
 mod warnings;
 
-use self::recording::Recording;
-use self::show::Show;
-use self::spread::Parallel;
-use super::arithmetic::Arithmetic;
-use super::labels::{self, Labels};
-use super::machine::Machine;
-use super::ranks;
-use crate::{data_set, numbers, out, runs};
+use self::parallel::{AllEngines, ways};
+use self::progress::ProgressPrinter;
+use super::dist_args;
+use super::engine_args::EngineArgs;
+use super::labels::Labels;
+use crate::{numbers, output};
 use alexnet::class_match::LabelOrder;
-use alexnet::data::{self, Source};
-use alexnet::distributed::{Communicator, Partition};
-use alexnet::engine::init;
-use alexnet::eval;
-use alexnet::image::Preprocess;
-use alexnet::net::Net;
-use alexnet::train::begin::{self, Head};
-use alexnet::train::config::Config;
-use alexnet::train::folder::RunFolder;
-use alexnet::train::{Ending, OnBad, Options, Trainer, prepare, state};
-use alexnet::weights::{self, Model};
-use anyhow::{Context, bail};
-use clap::ValueEnum;
-use std::path::{Path, PathBuf};
+use alexnet::distributed::{Communicator, Parallel};
+use alexnet::report::{RunReport, Writes};
+use alexnet::train::{Environment, OnDecodeError, Settings, StopReason};
+use anyhow::Context;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-
-/// Rows and columns of the built-in set's pictures where --image-size is not given.
-pub(crate) const BUILT_IN_IMAGE_SIZE: usize = 96;
-/// Passes over the built-in set where --epochs is not given: under three minutes on two cores.
-const BUILT_IN_EPOCHS: usize = 12;
-/// Seed of the built-in set, whatever the run's: runs of other seeds see the same pictures.
-const BUILT_IN_SEED: u64 = 0;
 
 /// Whether this build can share a training among processes or devices.
 const CAN_SHARE: bool = cfg!(any(feature = "mpi", feature = "nccl", feature = "gpu"));
@@ -59,13 +40,13 @@ pub(crate) struct Args {
     /// The same as --data PATH
     #[arg(value_name = "PATH", conflicts_with = "data")]
     images: Option<PathBuf>,
-    /// Pictures: a folder with one folder per class, or a .tar of the same [default: a built-in set, drawn by the program]
+    /// Images: a folder with one folder per class, or a .tar of the same [default: a built-in set, drawn by the program]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
-    /// Validation pictures, likewise [default: a share of the training pictures]
+    /// Validation images, likewise [default: a share of the training images]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     val: Option<PathBuf>,
-    /// Share of the training pictures held out where --val is not given [default: 0.1; 0.2 with --recipe quick where fewer than 640 would be left to train with]
+    /// Share of the training images held out where --val is not given [default: 0.1; 0.2 with --recipe quick where fewer than 640 would be left to train with]
     #[arg(long, value_name = "SHARE", conflicts_with = "val", value_parser = numbers::share, help_heading = "Data")]
     val_share: Option<f64>,
     /// The network; `alexnet nets` lists them. With --from: which one FILE is, where it does not tell [default: torchvision]
@@ -74,10 +55,10 @@ pub(crate) struct Args {
     /// How it is trained: quick, simple, finetune, paper, original, caffe, torchvision or large-batch [default: quick; finetune with --from]
     #[arg(long, value_name = "NAME", help_heading = "Recipe")]
     recipe: Option<String>,
-    /// Passes over the pictures [default: the recipe's; 12 for the built-in set]
+    /// Passes over the images [default: the recipe's; 12 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
-    /// Pictures in a step [default: the recipe's]
+    /// Images in a step [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
     /// Learning rate at the beginning [default: the recipe's]
@@ -100,7 +81,7 @@ pub(crate) struct Args {
     /// [default: 1, and 10 for a head with new classes in the recipe finetune]
     #[arg(long, value_name = "LAYERS=X,...", help_heading = "Recipe")]
     lr_times: Option<String>,
-    /// After how many epochs the pictures' random changes come again; 0: never [default: with frozen layers at the beginning 8
+    /// After how many epochs the images' random changes come again; 0: never [default: with frozen layers at the beginning 8
     /// or half of the epochs, whichever is less, so that what these give can be kept; else 0]
     #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Recipe")]
     views: Option<usize>,
@@ -108,7 +89,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = numbers::seed, help_heading = "Run")]
     seed: Option<u64>,
     #[command(flatten, next_help_heading = "Devices and ranks")]
-    machine: Machine,
+    machine: EngineArgs,
     /// Folder for the run's files, new or empty [default: runs/NET-1, or the next free number]
     #[arg(long, value_name = "RUN", conflicts_with = "resume", help_heading = "Run")]
     out: Option<PathBuf>,
@@ -121,19 +102,19 @@ pub(crate) struct Args {
     /// Save the state this often within an epoch, in minutes
     #[arg(long, value_name = "MIN", default_value_t = 5.0, value_parser = numbers::minutes, help_heading = "Run")]
     save_every: f64,
-    /// What to do with a picture that cannot be read: list it in RUN/broken.txt and go on, or stop
+    /// What to do with an image that cannot be read: list it in RUN/broken.txt and go on, or stop
     #[arg(long, default_value = "skip", value_parser = ["skip", "stop"], help_heading = "Data")]
     on_bad: String,
     /// How the processes of a job share the work
-    #[arg(long, value_enum, default_value_t = Parallel::Data, hide = !CAN_SHARE, help_heading = "Devices and ranks")]
+    #[arg(long, value_name = "WAY", default_value = "data", value_parser = ways(), hide = !CAN_SHARE, help_heading = "Devices and ranks")]
     parallel: Parallel,
     #[command(flatten, next_help_heading = "Devices and ranks")]
-    ranks: ranks::Ranks,
+    ranks: dist_args::DistArgs,
     /// The same bits for any number of processes: each batch is cut into BLOCKS [8 if not told], and sums go over these in a fixed
     /// order. A step takes longer
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8", value_parser = numbers::blocks, help_heading = "Devices and ranks")]
     deterministic: Option<usize>,
-    /// Sum the gradients of each batch over parts of up to N pictures, which take less memory; the same result to rounding, but
+    /// Sum the gradients of each batch over parts of up to N images, which take less memory; the same result to rounding, but
     /// that batch normalisation sees one part at a time
     #[arg(long, value_name = "N", conflicts_with = "deterministic", value_parser = numbers::batch, help_heading = "Recipe")]
     micro_batch: Option<usize>,
@@ -149,204 +130,58 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// The training images, however they were given.
-    fn data(&self) -> Option<&Path> {
-        self.data.as_deref().or(self.images.as_deref())
+    /// The run that is asked for.
+    fn settings(&self) -> anyhow::Result<Settings> {
+        let save_every = Duration::try_from_secs_f64(self.save_every * 60.0).ok();
+        Ok(Settings {
+            data: self.data.clone().or(self.images.clone()),
+            val: self.val.clone(),
+            val_share: self.val_share,
+            net: self.net.clone(),
+            recipe: self.recipe.clone(),
+            epochs: self.epochs,
+            batch: self.batch,
+            lr: self.lr,
+            image_size: self.image_size,
+            from: self.from.clone(),
+            labels: self.labels.labels.clone(),
+            label_order: self.labels.label_order.map(LabelOrder::from),
+            freeze: self.freeze.clone(),
+            lr_times: self.lr_times.clone(),
+            views: self.views,
+            seed: self.seed,
+            precision: self.machine.precision.map(|precision| precision.to_string()),
+            device: self.machine.device.clone(),
+            threads: self.machine.threads,
+            out: self.out.clone(),
+            resume: self.resume.clone(),
+            max_steps: self.max_steps,
+            save_every: save_every.with_context(|| format!("--save-every {}: not a number of minutes", self.save_every))?,
+            on_decode_error: if self.on_bad == "stop" { OnDecodeError::Stop } else { OnDecodeError::Skip },
+            parallel: self.parallel,
+            deterministic: self.deterministic,
+            micro_batch: self.micro_batch,
+        })
     }
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    ranks::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
+    dist_args::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
-/// As one of several ranks. All of them have the same settings and pictures and hold the same state; the first one has the folder.
+/// As one of several ranks.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
-    let first = ranks.rank() == 0;
-    spread::check(args.parallel, &args.machine)?;
-    let save_every = Duration::try_from_secs_f64(args.save_every * 60.0).ok();
-    let save_every = save_every.with_context(|| format!("--save-every {}: not a number of minutes", args.save_every))?;
-    // A run that goes on keeps others out from the beginning; a new one makes its folder when all else is known to work.
-    let open = |path: &Path| if first { RunFolder::open(path) } else { Ok(RunFolder::of_other(path)) };
-    // What cannot be written into config.toml is refused before a folder is made.
-    for path in [&args.data, &args.val, &args.from, &args.labels.labels, &args.out].into_iter().flatten() {
-        if path.to_str().is_none() {
-            bail!("{}: its name is not UTF-8, and a run cannot keep it; rename it or choose another", path.display());
-        }
-    }
-    let resumed = args.resume.as_deref().map(open).transpose()?;
-    let start = args.from.as_deref().map(|path| crate::model_file::open_for_finetuning(path, args.net.as_deref())).transpose()?;
-    let mut config = match &resumed {
-        Some(folder) => resolve::of_run(args, Config::read(&folder.config())?)?,
-        None => resolve::anew(args, start.as_ref())?,
-    };
-    let saved = resumed.as_ref().map(RunFolder::state).filter(|state| state.exists());
-    let start = match (&config.from, start, &saved) {
-        (Some(_), _, Some(state)) => Some(state::description(state)?),
-        (Some(path), None, None) => Some(of_format(path, &config.net)?),
-        (_, start, _) => start,
-    };
-    let mut start =
-        start.map(|model| begin::at_size(model, config.image_size)).transpose().context("--image-size with --from")?;
-    let own_split = args.val_share.is_none() && resumed.is_none();
-    let (mut train, mut val) = pictures(&mut config, own_split, quiet || !first)?;
-    let more_held_out = own_split && resolve::more_held_out(args, &mut config, train.len());
-    if more_held_out {
-        (train, val) = pictures(&mut config, false, true)?;
-    }
-    let adapted = resumed.is_none() && resolve::small_set(args, &mut config, train.len(), val.len());
-    let adapted = adapted.then_some(match more_held_out {
-        true => "batch, learning rate, epochs, warm-up and a larger share to validate with",
-        false => "batch, learning rate, epochs and warm-up",
-    });
-    let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
-    let head = match (start.as_mut(), &saved) {
-        // The state of a run names its classes.
-        (Some(model), Some(_)) => Some(Head::of(model, train.classes(), LabelOrder::Names)?),
-        (Some(model), None) => {
-            let order = labels::apply(model, config.labels.as_deref(), config.label_order)?;
-            Some(Head::of(model, train.classes(), order).with_context(|| from_name(&config))?)
-        }
-        (None, _) => None,
-    };
-    match &resumed {
-        Some(_) => resolve::same_layer_rates(args, &config.recipe, &net)?,
-        None => {
-            resolve::layer_rates(args, &mut config.recipe, &net, head.as_ref())?;
-            let frozen = resolve::frozen_at_random(&config.recipe, &net, head.as_ref())?;
-            if !frozen.is_empty() && first {
-                out::note(&format!("warning: frozen without --from: {frozen} stay as random as they begin"));
-            }
-        }
-    }
-    if args.parallel != Parallel::Data && config.blocks.is_some() {
-        bail!(
-            "--parallel {}: its sums depend on the number of processes; --deterministic and --micro-batch go with --parallel data",
-            args.parallel
-        );
-    }
-    let cut = match args.parallel {
-        Parallel::Towers => Partition::WHOLE,
-        _ => Partition::new(ranks.rank(), ranks.size(), config.blocks)?,
-    };
-    let loaders = prepare::loaders(&config.recipe, &net, preprocess, &train, &val, config.seed, args.machine.threads)?;
-    let loaders = loaders.with_cut(cut);
-    let precision =
-        Arithmetic::from_str(&config.precision, false).map_err(|why| anyhow::anyhow!("precision {}: {why}", config.precision))?;
-    if precision.is_of_bytes() {
-        bail!("--precision {precision}: that is for inference; train in f32 or bf16, then `alexnet quantize`");
-    }
-    let device = Some(config.device.clone());
-    let machine = Machine { precision: Some(precision), device, ..args.machine.clone() }.of_rank(&**ranks);
-    let mut engine = spread::engine(&machine, &net, config.recipe.batch.min(train.len()), ranks, cut, args.parallel)?;
-    // A run that goes on has its parameters in its state.
-    match (&saved, &start, &head) {
-        (Some(_), _, _) => {}
-        (None, Some(model), Some(head)) => begin::begin(&mut *engine, model, head, config.seed)?,
-        _ => init::initialise(&mut *engine, config.seed)?,
-    }
-    drop(start);
-    let folder = match resumed {
-        Some(folder) => folder,
-        None => new_folder(args.out.as_deref(), &config, ranks)?,
-    };
-
-    let on_bad = if args.on_bad == "stop" { OnBad::Stop } else { OnBad::Skip };
-    let options = Options { max_steps: args.max_steps, save_every, on_bad, frozen_room: None };
-    let stop = ranks::stop_on_signal(ranks)?;
-    let mut show = if first { Show::new(args.json, quiet, config.recipe.epochs)? } else { Show::nothing() };
-    show.begin(&config, &net, &train, &val, folder.path(), adapted)?;
-    let pictures = (train.clone(), val.clone());
-    let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &folder, options)?;
-    trainer = trainer.with_ranks(ranks.clone());
-    if saved.is_none() && head.as_ref().is_some_and(Head::is_known) {
-        trainer = trainer.validating_first();
-    }
-    show.ranks(ranks.size(), args.parallel, config.blocks);
-    show.tuning(&config, &net, head.as_ref().filter(|_| saved.is_none()), trainer.frozen());
-    show.from(trainer.state(), trainer.step(), loaders.train.batches());
-    let mut recording = match first {
-        true => Recording::begin(args, &config, &net, pictures, &loaders, &trainer, &folder),
-        false => Recording::nothing(),
-    };
-    let ending = trainer.run(&stop, &mut |event| {
-        show.event(&event);
-        recording.event(&event);
-    });
-    recording.end(&ending);
-    let ending = ending?;
-    show.end(ending, trainer.state(), trainer.step(), &folder, trainer.traffic()?);
-    if ending == Ending::Interrupted && first {
-        let run = folder.path().display();
-        let message = format!("stopped at step {}, all saved; go on with: alexnet train --resume {run}", trainer.step());
-        return Err(ranks::Agreed(message).into());
+    let stop = Arc::new(AtomicBool::new(false));
+    let progress = ProgressPrinter::new(args.json, quiet, ranks.clone(), stop.clone())?;
+    let writes = Writes { report: !args.no_report, tensorboard: args.tensorboard };
+    let report = RunReport::new(writes, args.machine.threads, output::note);
+    let engines = AllEngines(&args.machine);
+    let environment = Environment { ranks, engines: &engines, stop: &stop };
+    let outcome = args.settings()?.run_in(&environment, &mut (progress, report))?;
+    if outcome.reason == StopReason::Interrupted && ranks.rank() == 0 {
+        let run = outcome.dir.display();
+        let message = format!("stopped at step {}, all saved; resume with: alexnet train --resume {run}", outcome.step);
+        return Err(dist_args::Agreed(message).into());
     }
     Ok(())
-}
-
-/// Training and validation pictures, both with the training pictures' classes. With `own_split`, a validation split beside the training
-/// split becomes the setting `val`, unless that names other pictures.
-pub(crate) fn pictures(config: &mut Config, own_split: bool, quiet: bool) -> anyhow::Result<(Arc<dyn Source>, Arc<dyn Source>)> {
-    let Some(path) = &config.data else {
-        let of = |split| data::built_in(split, BUILT_IN_SEED);
-        return Ok((of(data::Split::Train), of(data::Split::Validation)));
-    };
-    let opened = data_set::open(path, data::Split::Train, data::Demand::Trainable, quiet)?;
-    let trained_on = opened.path();
-    let data::Opened { source: train, splits, .. } = opened;
-    if own_split && config.val.is_none() && splits.is_some_and(|splits| splits.validation.is_some()) {
-        config.val = config.data.clone();
-    }
-    match &config.val {
-        Some(val) => {
-            let found = data_set::open(val, data::Split::Validation, data::Demand::WithImages, quiet)?;
-            let real = |path: PathBuf| path.canonicalize().unwrap_or(path);
-            if !quiet && real(found.path()) == real(trained_on) {
-                out::note(
-                    "warning: the validation images are the training images: this accuracy says nothing about other images",
-                );
-            }
-            let val = eval::by_name(found.source, train.classes()).with_context(|| format!("{}", val.display()))?;
-            Ok((train, val))
-        }
-        None => Ok(data::hold_out(train, config.val_share)),
-    }
-}
-
-/// The network for this many classes, and the preprocessing of the model that it begins with.
-fn network(config: &Config, start: Option<&Model>, classes: usize) -> anyhow::Result<(Net, Option<Preprocess>)> {
-    let net = match start {
-        Some(model) => model.net.clone(),
-        None => config.recipe.prepare(config.net()?),
-    };
-    Ok((net.with_classes(classes), start.map(|model| model.preprocess.clone())))
-}
-
-/// A model that a run knows to be of a net; a file that tells so itself need not hear it.
-fn of_format(path: &Path, net: &str) -> anyhow::Result<Model> {
-    let open = |net| weights::open_for_finetuning(path, net).map(|(model, _)| model);
-    let model = open(Some(net)).or_else(|_| open(None))?;
-    if model.net.name != net {
-        bail!("{}: the run began with a {net}, and this is a {}", path.display(), model.net.name);
-    }
-    Ok(model)
-}
-
-/// The model that a run begins with, for messages.
-fn from_name(config: &Config) -> String {
-    config.from.as_ref().map_or("--from".into(), |path| path.display().to_string())
-}
-
-/// The folder of a new run, which the first rank makes.
-fn new_folder(out: Option<&Path>, config: &Config, ranks: &Arc<dyn Communicator>) -> anyhow::Result<RunFolder> {
-    if ranks.rank() > 0 {
-        let path = ranks.broadcast(&[])?;
-        return Ok(RunFolder::of_other(Path::new(&String::from_utf8(path)?)));
-    }
-    let folder = match out {
-        Some(path) => RunFolder::create(path)?,
-        None => RunFolder::fresh(Path::new(runs::FOLDER), &config.net)?,
-    };
-    config.write(&folder.config())?;
-    ranks.broadcast(folder.path().to_str().context("the run's folder has a name that is no text")?.as_bytes())?;
-    Ok(folder)
 }

@@ -100,7 +100,7 @@ fn symptom(losses: &[f64], classes: usize, epochs: usize) -> Option<Symptom> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alexnet::train::recipe::named;
+    use alexnet::train::recipe::by_name;
 
     #[test]
     fn a_loss_that_explodes_or_stays_at_guessing_is_reported_once() {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn small_sets_are_reported_before_the_first_step() {
-        let quick = named("quick").expect("a recipe");
+        let quick = by_name("quick").expect("a recipe");
         let said =
             |recipe: &Recipe, train, validation, from| before(&Setting { recipe, train, validation, from, own: true }).join("\n");
         let small = said(&quick, 54, 6, false);

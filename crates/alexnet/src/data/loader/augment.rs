@@ -1,34 +1,34 @@
-//! What training does to a picture before the network sees it.
+//! What training does to an image before the network sees it.
 
 use alexnet_kernels::random::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::image::colour::ColourNoise;
 use crate::image::crop::{self, Window};
-use crate::image::{Picture, Preprocess};
+use crate::image::pca_noise::ColourNoise;
+use crate::image::{Image, Preprocess};
 
-/// Sub-streams of a picture's key.
+/// Sub-streams of an image's key.
 const PLACE: u64 = 1;
 const COLOUR: u64 = 2;
 
-/// The random changes of training pictures.
+/// The random changes of training images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augment {
-    /// None: the centre crop, in random order of pictures.
+    /// None: the centre crop, in random order of images.
     None,
-    /// The paper's: a random crop of the resized picture, mirrored in half of the cases.
+    /// The paper's: a random crop of the resized image, mirrored in half of the cases.
     CropMirror {
-        /// Noise on the whole picture's colour.
+        /// Noise on the whole image's colour.
         colour: Option<ColourNoise>,
     },
-    /// torchvision's: a random area of the original picture, resized, mirrored in half of the cases.
+    /// torchvision's: a random area of the original image, resized, mirrored in half of the cases.
     RandomResizedCrop {
-        /// Smallest and largest share of the picture's pixels; torchvision's are 0.08 and 1.
+        /// Smallest and largest share of the image's pixels; torchvision's are 0.08 and 1.
         scale: (f32, f32),
         /// Smallest and largest width / height; torchvision's are 3/4 and 4/3.
         ratio: (f32, f32),
-        /// Noise on the whole picture's colour.
+        /// Noise on the whole image's colour.
         colour: Option<ColourNoise>,
     },
 }
@@ -43,7 +43,7 @@ impl Augment {
         if let Augment::RandomResizedCrop { scale, ratio, .. } = self {
             let ordered = |(low, high): (f32, f32)| low > 0.0 && low <= high && high.is_finite();
             if !ordered(*scale) || scale.1 > 1.0 {
-                return Err(format!("random resized crop: a share of {} to {} of the picture", scale.0, scale.1));
+                return Err(format!("random resized crop: a share of {} to {} of the image", scale.0, scale.1));
             }
             if !ordered(*ratio) {
                 return Err(format!("random resized crop: an aspect of {} to {}", ratio.0, ratio.1));
@@ -52,7 +52,7 @@ impl Augment {
         Ok(())
     }
 
-    /// Whether areas are cut from the original picture, which then must not be resized beforehand.
+    /// Whether areas are cut from the original image, which then must not be resized beforehand.
     pub fn crops_originals(&self) -> bool {
         matches!(self, Augment::RandomResizedCrop { .. })
     }
@@ -60,8 +60,8 @@ impl Augment {
     /// Writes a random view of `picture` (resized, unless [`crops_originals`](Self::crops_originals)) as a tensor.
     ///
     /// # Panics
-    /// When the picture is smaller than the crop, or `out` is not `[3, crop, crop]` long.
-    pub fn write(&self, preprocess: &Preprocess, picture: &Picture, key: Key, out: &mut [f32]) {
+    /// When the image is smaller than the crop, or `out` is not `[3, crop, crop]` long.
+    pub fn write(&self, preprocess: &Preprocess, picture: &Image, key: Key, out: &mut [f32]) {
         let (size, place) = (preprocess.crop, key.with(PLACE));
         let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
         match self {

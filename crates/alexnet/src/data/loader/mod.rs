@@ -1,18 +1,18 @@
 //! From a source to batches, ahead of the training that takes them.
 //!
-//! A batch follows from (seed, epoch, number of the batch) alone: the order of an epoch's pictures is a permutation keyed
-//! by seed and epoch, and a picture's augmentation is keyed by seed, epoch and picture. So the number of threads changes
+//! A batch follows from (seed, epoch, number of the batch) alone: the order of an epoch's images is a permutation keyed
+//! by seed and epoch, and an image's augmentation is keyed by seed, epoch and image. So the number of threads changes
 //! nothing, and a run goes on after any batch with the bits of an uninterrupted one.
 //!
 //! One thread per epoch fills batches, with its own pool of threads to decode and augment; one finished batch waits
 //! while the next is filled, so at most three batches are in memory (one is the consumer's).
 
 mod augment;
-mod epoch;
-mod kept;
+mod batch_iter;
+mod cache;
 
 pub use augment::Augment;
-pub use epoch::Epoch;
+pub use batch_iter::BatchIter;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
@@ -20,10 +20,10 @@ use std::sync::{Arc, Mutex};
 
 use alexnet_kernels::random::Key;
 
-use self::kept::Kept;
-use super::Source;
+use self::cache::ImageCache;
+use super::Dataset;
 use crate::distributed::Partition;
-use crate::image::{Picture, Preprocess, crop};
+use crate::image::{Image, Preprocess, crop};
 use crate::{Error, Result};
 
 /// Which stream of random numbers serves which purpose.
@@ -34,17 +34,17 @@ const SAMPLE: u64 = 3;
 /// What else a loader should know; the default suits training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Pictures in a batch.
+    /// Images in a batch.
     pub batch: usize,
     /// Seed of order and augmentation.
     pub seed: u64,
     /// Threads that decode and augment; 0: one a core.
     pub threads: usize,
-    /// Pictures are kept in memory once decoded, up to this many bytes in all; `None`: see [`default_memory`].
+    /// Images are kept in memory once decoded, up to this many bytes in all; `None`: see [`default_memory`].
     pub memory: Option<u64>,
     /// Whether the last, smaller batch of an epoch is left out, unless it is the only one.
     pub drop_last: bool,
-    /// After how many epochs a picture's random changes come again, so that what is computed from them can be kept; 0: never.
+    /// After how many epochs an image's random changes come again, so that what is computed from them can be kept; 0: never.
     pub views: usize,
 }
 
@@ -56,21 +56,21 @@ impl Default for Options {
 
 /// A quarter of the memory that the system has free now, at most 4 GiB; 1 GiB where it does not say.
 pub fn default_memory() -> u64 {
-    kept::free_memory().map_or(1 << 30, |free| (free / 4).min(4 << 30))
+    cache::free_memory().map_or(1 << 30, |free| (free / 4).min(4 << 30))
 }
 
-/// Pictures of a batch, ready for the engine.
+/// Images of a batch, ready for the engine.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[n, 3, crop, crop]`, or for ten crops `[n * 10, 3, crop, crop]`, the ten of a picture one after the other.
+    /// `[n, 3, crop, crop]`, or for ten crops `[n * 10, 3, crop, crop]`, the ten of an image one after the other.
     pub images: Vec<f32>,
-    /// Label of each of the n pictures.
+    /// Label of each of the n images.
     pub labels: Vec<u32>,
-    /// Index in the source of each of the n pictures.
+    /// Index in the source of each of the n images.
     pub pictures: Vec<u32>,
-    /// How many of the n pictures each of the [`Partition`]'s own blocks has.
+    /// How many of the n images each of the [`Partition`]'s own blocks has.
     pub parts: Vec<usize>,
-    /// Pictures that should be here but could not be decoded, and why. They are in none of the other fields.
+    /// Images that should be here but could not be decoded, and why. They are in none of the other fields.
     pub broken: Vec<(u32, String)>,
     home: Option<Home>,
 }
@@ -93,30 +93,30 @@ impl Drop for Batch {
     }
 }
 
-/// How pictures are turned into the crops of a batch.
+/// How images are turned into the crops of a batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Crops {
-    /// One random crop a picture, in random order.
+    /// One random crop an image, in random order.
     Random(Augment),
-    /// The centre crop of each picture in the source's order.
+    /// The centre crop of each image in the source's order.
     Centre,
-    /// The paper's ten crops of each picture in the source's order.
+    /// The paper's ten crops of each image in the source's order.
     Ten,
 }
 
-/// Makes batches of a source's pictures; one serves a whole run.
+/// Makes batches of a source's images; one serves a whole run.
 pub struct Loader {
     shared: Arc<Shared>,
 }
 
 /// What the threads of all epochs share.
 struct Shared {
-    source: Arc<dyn Source>,
+    source: Arc<dyn Dataset>,
     preprocess: Preprocess,
     crops: Crops,
     options: Options,
     cut: Partition,
-    kept: Kept,
+    kept: ImageCache,
     home: Home,
     pool: rayon::ThreadPool,
 }
@@ -126,28 +126,28 @@ impl Loader {
     ///
     /// # Errors
     /// When the source is empty, or the preprocessing or augmentation cannot work, or threads cannot be started.
-    pub fn new(source: Arc<dyn Source>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
+    pub fn new(source: Arc<dyn Dataset>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
         augment.check().map_err(Error::Invalid)?;
         Self::build(source, preprocess, Crops::Random(augment), options)
     }
 
-    /// Batches for evaluation: every picture once in the source's order, its centre crop or, with `ten_crops`, the ten
+    /// Batches for evaluation: every image once in the source's order, its centre crop or, with `ten_crops`, the ten
     /// of [`crop::ten`]. The last batch may be smaller, whatever the options say.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn sequential(source: Arc<dyn Source>, preprocess: Preprocess, ten_crops: bool, options: Options) -> Result<Loader> {
+    pub fn sequential(source: Arc<dyn Dataset>, preprocess: Preprocess, ten_crops: bool, options: Options) -> Result<Loader> {
         let crops = if ten_crops { Crops::Ten } else { Crops::Centre };
         Self::build(source, preprocess, crops, Options { drop_last: false, ..options })
     }
 
-    fn build(source: Arc<dyn Source>, preprocess: Preprocess, crops: Crops, options: Options) -> Result<Loader> {
+    fn build(source: Arc<dyn Dataset>, preprocess: Preprocess, crops: Crops, options: Options) -> Result<Loader> {
         preprocess.check().map_err(Error::Invalid)?;
         if source.is_empty() {
-            return Err(Error::Invalid("no pictures to load".into()));
+            return Err(Error::Invalid("no images to load".into()));
         }
         if options.batch == 0 {
-            return Err(Error::Invalid("a batch of 0 pictures".into()));
+            return Err(Error::Invalid("a batch of 0 images".into()));
         }
         let crops_each = if crops == Crops::Ten { 10 } else { 1 };
         let floats = [options.batch, crops_each, 3, preprocess.crop, preprocess.crop].map(|n| n as u128).iter().product::<u128>();
@@ -157,7 +157,7 @@ impl Loader {
             .thread_name(|i| format!("loader-{i}"))
             .build()
             .map_err(|error| Error::Invalid(format!("cannot start the loader's threads: {error}")))?;
-        let kept = Kept::new(source.len(), options.memory.unwrap_or_else(default_memory));
+        let kept = ImageCache::new(source.len(), options.memory.unwrap_or_else(default_memory));
         let home = Home::default();
         Ok(Loader { shared: Arc::new(Shared { source, preprocess, crops, options, cut: Partition::WHOLE, kept, home, pool }) })
     }
@@ -185,21 +185,21 @@ impl Loader {
     }
 
     /// The batches of epoch number `epoch`, beginning with number `from_batch`. Dropping the iterator stops its threads.
-    pub fn epoch(&self, epoch: u64, from_batch: usize) -> Epoch {
-        Epoch::start(self.shared.clone(), epoch, self.view(epoch), from_batch)
+    pub fn epoch(&self, epoch: u64, from_batch: usize) -> BatchIter {
+        BatchIter::start(self.shared.clone(), epoch, self.view(epoch), from_batch)
     }
 
-    /// Number of pictures.
+    /// Number of images.
     pub fn pictures(&self) -> usize {
         self.shared.source.len()
     }
 
-    /// Label of a picture.
+    /// Label of an image.
     pub(crate) fn label(&self, picture: u32) -> u32 {
         self.shared.source.label(picture as usize)
     }
 
-    /// How many views of a picture there are over all epochs; none where there is a new one in each.
+    /// How many views of an image there are over all epochs; none where there is a new one in each.
     pub fn views(&self) -> Option<usize> {
         match &self.shared.crops {
             Crops::Random(Augment::None) | Crops::Centre | Crops::Ten => Some(1),
@@ -212,20 +212,20 @@ impl Loader {
         self.views().map_or(epoch, |views| epoch % views as u64)
     }
 
-    /// The pictures of each batch of an epoch, in order.
+    /// The images of each batch of an epoch, in order.
     pub fn plan(&self, epoch: u64) -> Vec<Vec<u32>> {
         let order = self.shared.order(epoch);
         order.chunks(self.shared.options.batch).take(self.batches()).map(<[u32]>::to_vec).collect()
     }
 
-    /// These pictures as an epoch shows them, now: nothing runs ahead.
+    /// These images as an epoch shows them, now: nothing runs ahead.
     pub fn load(&self, epoch: u64, pictures: &[u32]) -> Batch {
-        epoch::fill(&self.shared, self.view(epoch), pictures, &[pictures.len()], &AtomicBool::new(false))
+        batch_iter::fill(&self.shared, self.view(epoch), pictures, &[pictures.len()], &AtomicBool::new(false))
     }
 
-    /// Up to `count` resized pictures, the same ones whenever source and seed are the same: for means and principal
-    /// components. Broken pictures are left out.
-    pub fn sample(&self, count: usize) -> Vec<Picture> {
+    /// Up to `count` resized images, the same ones whenever source and seed are the same: for means and principal
+    /// components. Broken images are left out.
+    pub fn sample(&self, count: usize) -> Vec<Image> {
         use rayon::prelude::*;
         let shared = &self.shared;
         let order = Key(shared.options.seed).with(SAMPLE).permutation(shared.source.len());
@@ -241,7 +241,7 @@ impl Shared {
         if self.options.drop_last { (n / batch).max(1) } else { n.div_ceil(batch) }
     }
 
-    /// The pictures of an epoch in order.
+    /// The images of an epoch in order.
     fn order(&self, epoch: u64) -> Vec<u32> {
         match self.crops {
             Crops::Random(_) => Key(self.options.seed).with(ORDER).with(epoch).permutation(self.source.len()),
@@ -253,7 +253,7 @@ impl Shared {
         if self.crops == Crops::Ten { 10 } else { 1 }
     }
 
-    /// Writes the crops of a view of picture `i` into `out`. A panic becomes an error of this picture.
+    /// Writes the crops of a view of image `i` into `out`. A panic becomes an error of this image.
     fn fill(&self, view: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
         guarded(|| self.fill_unguarded(view, i, out))
     }
@@ -281,18 +281,18 @@ impl Shared {
         Ok(())
     }
 
-    fn resized(&self, i: usize) -> Result<Arc<Picture>, String> {
+    fn resized(&self, i: usize) -> Result<Arc<Image>, String> {
         if matches!(&self.crops, Crops::Random(augment) if augment.crops_originals()) {
             return self.original(i).map(|picture| Arc::new(self.preprocess.resize.apply(&picture)));
         }
         self.kept.get(i, || self.source.picture(i).map(|picture| self.preprocess.resize.apply(&picture)))
     }
 
-    fn original(&self, i: usize) -> Result<Arc<Picture>, String> {
+    fn original(&self, i: usize) -> Result<Arc<Image>, String> {
         self.kept.get(i, || self.source.picture(i))
     }
 }
 
 fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the program failed on it; please report this picture".into()))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the program failed on it; please report this image".into()))
 }

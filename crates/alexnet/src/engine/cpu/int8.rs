@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use alexnet_kernels::buffer::{bytes, bytes_mut};
 use alexnet_kernels::context::Context;
-pub use alexnet_kernels::int8::Quantisation;
+pub use alexnet_kernels::int8::QuantParams;
 use alexnet_kernels::int8::{self, Output};
 use alexnet_kernels::{conv, int4, layout, linear, pool};
 
@@ -21,7 +21,7 @@ use crate::net::DropoutStyle;
 use crate::{Error, Result};
 
 /// What the bytes of each layer's input stand for, by the layer's name.
-pub type Ranges = BTreeMap<String, Quantisation>;
+pub type Ranges = BTreeMap<String, QuantParams>;
 
 /// A layer's weights, rounded.
 enum Weights {
@@ -34,9 +34,9 @@ pub(super) struct Bytes {
     /// For each layer with parameters.
     weights: Vec<Weights>,
     /// For each layer with parameters, what its input's bytes stand for.
-    inputs: Vec<Quantisation>,
+    inputs: Vec<QuantParams>,
     /// For each value of the plan, what its bytes stand for; none where it is floats.
-    kinds: Vec<Option<Quantisation>>,
+    kinds: Vec<Option<QuantParams>>,
     /// Room for an input that has to be rounded.
     rounded: Vec<u8>,
 }
@@ -84,12 +84,12 @@ impl Bytes {
 
 /// Which values are bytes. Readers come after the step that writes a value, so that walking backwards all its readers are known
 /// when its writer is met.
-fn kinds(plan: &Plan, inputs: &[Quantisation]) -> Vec<Option<Quantisation>> {
+fn kinds(plan: &Plan, inputs: &[QuantParams]) -> Vec<Option<QuantParams>> {
     /// What a value's readers want.
     #[derive(Clone, Copy, PartialEq)]
     enum Wish {
         Nothing,
-        Bytes(Quantisation),
+        Bytes(QuantParams),
         Floats,
     }
     let mut wishes = vec![Wish::Nothing; plan.values.len()];

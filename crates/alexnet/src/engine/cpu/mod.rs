@@ -33,7 +33,7 @@ use alexnet_kernels::{layout, loss};
 pub use self::activations::Activations;
 pub use self::cost::Pass;
 use self::gradient_sink::{GradientBuffer, GradientSink};
-pub use self::int8::{Quantisation, Ranges};
+pub use self::int8::{QuantParams, Ranges};
 use self::parameters::Parameter;
 use self::plan::batch;
 pub use self::precision::Precision;
@@ -41,8 +41,8 @@ pub use self::profile::{Limits, Timing};
 use self::program::{Program, Purpose};
 use super::split::SplitEngine;
 use super::{Batch, Engine, LayerGradient, ReluGradient, StepStats, Update, input};
+use crate::formats::TensorData;
 use crate::net::{Net, Op};
-use crate::weights::Values;
 use crate::{Error, Result};
 
 /// Runs a [`Net`] on the processor, in f32 or with products of bf16, or infers in bytes.
@@ -339,7 +339,7 @@ impl Engine for Cpu {
         parameters::write(&mut self.parameters, name, values)
     }
 
-    fn share_parameter(&mut self, name: &str, values: &Values) -> Result<()> {
+    fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
         self.bytes = None;
         parameters::share(&mut self.parameters, name, values)
     }

@@ -13,8 +13,8 @@ use alexnet_kernels::weight_layout::Filters;
 use super::gradient_sink::GradientBuffer;
 use super::plan::parameter_shapes;
 use crate::engine::Update;
+use crate::formats::TensorData;
 use crate::net::{Net, Op};
-use crate::weights::Values;
 use crate::{Error, Result};
 
 /// The parameters of one layer.
@@ -25,7 +25,7 @@ pub(super) struct Parameter {
     pub(super) filters: Filters,
     /// Weights in file order, as they were given: unless there are none yet (all are zero), or they were packed and would
     /// only take memory (a mapped file takes none), or training has changed them since.
-    file_order: Option<Values>,
+    file_order: Option<TensorData>,
     /// Whether inference uses file order for any number of pictures, so that this does not change its sums.
     pub(super) steady: bool,
     /// Whether a run trains them, so that inference uses packed weights for any number of pictures, as after a step.
@@ -93,7 +93,7 @@ impl Parameter {
 
     /// The weights in file order, if there are and that is the faster way for `n` pictures, or is to be the same for all numbers: it is for a few, and for those
     /// it stays the way when a larger batch has packed the weights of a mapped file in between. In bf16 prepared weights are half as much to read.
-    pub(super) fn in_file_order(&self, context: &Context<'_>, n: usize) -> Option<&Values> {
+    pub(super) fn in_file_order(&self, context: &Context<'_>, n: usize) -> Option<&TensorData> {
         let wanted = (n <= linear::FEW || self.steady) && !self.trains && context.precision == Precision::F32;
         self.file_order.as_ref().filter(|_| wanted)
     }
@@ -261,7 +261,7 @@ pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) ->
 }
 
 /// As [`write`], from values that may be used where they lie.
-pub(super) fn share(parameters: &mut [Parameter], name: &str, values: &Values) -> Result<()> {
+pub(super) fn share(parameters: &mut [Parameter], name: &str, values: &TensorData) -> Result<()> {
     let (i, Part::Weight) = find(parameters, name)? else { return write(parameters, name, values) };
     let parameter = &mut parameters[i];
     check(name, values, parameter.filters.len())?;

@@ -3,7 +3,7 @@
 //! The crate `image` gives other pixels for 16 bits (it rounds), and refuses several headers that Pillow takes.
 
 use super::{DecodeLimits, TRUNCATED, black};
-use crate::image::Picture;
+use crate::image::Image;
 
 /// Bytes in front of the header.
 const FILE_HEADER: usize = 14;
@@ -25,7 +25,7 @@ struct Header {
 }
 
 /// Decodes a file that begins as BMP files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let header = Header::of(bytes)?;
     limits.check_size(header.width as u64, header.height as u64)?;
     let offset = number(bytes, 10)?;
@@ -201,12 +201,7 @@ impl Header {
     }
 
     /// Hands out each row of the image with its place among the rows of the file.
-    fn each_row(
-        &self,
-        picture: &mut Picture,
-        limits: &DecodeLimits,
-        mut fill: impl FnMut(&mut [u8], usize),
-    ) -> Result<(), String> {
+    fn each_row(&self, picture: &mut Image, limits: &DecodeLimits, mut fill: impl FnMut(&mut [u8], usize)) -> Result<(), String> {
         for (y, row) in picture.rgb.chunks_exact_mut(self.width * 3).enumerate() {
             fill(row, if self.top_down { y } else { self.height - 1 - y });
             if y % 64 == 0 {

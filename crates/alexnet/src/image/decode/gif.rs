@@ -3,7 +3,7 @@
 use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
 use super::{DecodeLimits, TRUNCATED, black};
-use crate::image::Picture;
+use crate::image::Image;
 
 const NO_IMAGE: &str = "broken GIF: there is no image in it";
 
@@ -11,7 +11,7 @@ const NO_IMAGE: &str = "broken GIF: there is no image in it";
 const CHECKED: usize = 1 << 16;
 
 /// Decodes a file that begins as GIF files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let mut input = Input { rest: &bytes[6..] };
     let screen: [u8; 7] = input.array()?;
     let mut palette = Palette::Grey;

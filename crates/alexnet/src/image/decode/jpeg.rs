@@ -5,7 +5,7 @@
 //! zune-jpeg 0.5.15 by up to 8, and three non-interleaved or luma-subsampled files come out as noise without an error.
 //! Damaged coefficients far out of range are the exception: libjpeg's vector code, which needs an assembler to build, cuts them off where
 //! its C code wraps around. With that code off (JSIMD_FORCENONE=1) Pillow gave our bits in all of 671 files of random damage.
-//! On one core of the same machine they decode 0.9, 1.05 and 2 thousand 400-pixel pictures a second.
+//! On one core of the same machine they decode 0.9, 1.05 and 2 thousand 400-pixel images a second.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -14,8 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use mozjpeg::{ColorSpace, Decompress};
 
 use super::jpeg_outline::Outline;
-use super::{DecodeLimits, LATE, TRUNCATED, black, orient, orientation};
-use crate::image::Picture;
+use super::{DecodeLimits, LATE, TRUNCATED, black, exif, upright};
+use crate::image::Image;
 
 /// No Huffman coding brings more pixels into a byte: one bit a block of 64 pixels makes 512.
 const MAX_PIXELS_PER_BYTE: u64 = 1024;
@@ -29,7 +29,7 @@ const CHUNK: usize = 1 << 16;
 const ROWS: usize = 16;
 
 /// Decodes a file that begins as JPEG files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let outline = Outline::of(bytes)?;
     let (width, height) = (outline.width, outline.height);
     outline.check_features()?;
@@ -48,14 +48,14 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Str
         Err(format!("broken JPEG: {}", message.trim_start_matches("libjpeg fatal error: ")))
     });
     match (result, stop.get()) {
-        (Ok(picture), _) => Ok(orient::upright(picture, orientation::of_metadata(outline.exif.as_deref(), outline.xmp))),
+        (Ok(picture), _) => Ok(upright::upright(picture, exif::of_metadata(outline.exif.as_deref(), outline.xmp))),
         (Err(_), Stop::Late) => Err(LATE.into()),
         (Err(_), Stop::Ended) => Err(TRUNCATED.into()),
         (Err(message), Stop::No) => Err(message),
     }
 }
 
-fn decode_unwinding(source: Chunks<'_>, outline: &Outline<'_>) -> Result<Picture, String> {
+fn decode_unwinding(source: Chunks<'_>, outline: &Outline<'_>) -> Result<Image, String> {
     let (limits, stop) = (source.limits, source.stop);
     let broken = |error: io::Error| format!("broken JPEG: {error}");
     let decoder = Decompress::builder().from_reader(source).map_err(broken)?;

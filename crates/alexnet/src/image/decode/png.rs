@@ -8,8 +8,8 @@ use std::io::Cursor;
 use ::png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Limits};
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
-use super::{DecodeLimits, TRUNCATED, black, orient, orientation};
-use crate::image::Picture;
+use super::{DecodeLimits, TRUNCATED, black, exif, upright};
+use crate::image::Image;
 
 /// Compressed text is read up to this size; Pillow's limit.
 const MAX_TEXT: usize = 1 << 20;
@@ -32,7 +32,7 @@ struct Chunks<'a> {
 }
 
 /// Decodes a file that begins as PNG files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let chunks = read_chunks(&bytes[8..])?;
     let Some(&[w3, w2, w1, w0, h3, h2, h1, h0, depth, colours, compression, filter, interlace, ..]) = chunks.header else {
         return Err("broken PNG: there is no header in it".into());
@@ -96,7 +96,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Str
         }
     }
     let exif = chunks.exif.or_else(|| chunks.profile.as_deref().and_then(from_hexadecimal));
-    Ok(orient::upright(picture, orientation::of_metadata(exif.as_deref(), chunks.xmp.as_deref())))
+    Ok(upright::upright(picture, exif::of_metadata(exif.as_deref(), chunks.xmp.as_deref())))
 }
 
 /// First row, distance of rows, first column and distance of columns in each pass of an interlaced image.

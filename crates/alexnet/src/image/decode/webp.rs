@@ -6,8 +6,8 @@ use std::io::Cursor;
 
 use image_webp::{DecodingError, WebPDecoder};
 
-use super::{DecodeLimits, TRUNCATED, black, orient, orientation};
-use crate::image::Picture;
+use super::{DecodeLimits, TRUNCATED, black, exif, upright};
+use crate::image::Image;
 
 /// The bits of an extended header.
 const ANIMATED: u8 = 0x02;
@@ -29,7 +29,7 @@ struct Parts<'a> {
 }
 
 /// Decodes a file that begins as WebP files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, String> {
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let size = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
     // The rest of the file is no part of the image.
     let body = bytes[12..].get(..size.saturating_sub(4)).ok_or(TRUNCATED)?;
@@ -68,7 +68,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Str
 
     let samples = if decoder.has_alpha() { 4 } else { 3 };
     let picture = if samples == 3 && (columns, rows) == (width, height) {
-        Picture { width: width as usize, height: height as usize, rgb: pixels }
+        Image { width: width as usize, height: height as usize, rgb: pixels }
     } else {
         let mut picture = black(width as usize, height as usize)?;
         let rows = picture.rgb.chunks_exact_mut(width as usize * 3).skip(top as usize);
@@ -78,7 +78,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, Str
         }
         picture
     };
-    Ok(orient::upright(picture, orientation::of_metadata(parts.exif, parts.xmp)))
+    Ok(upright::upright(picture, exif::of_metadata(parts.exif, parts.xmp)))
 }
 
 impl<'a> Parts<'a> {

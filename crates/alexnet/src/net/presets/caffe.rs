@@ -1,35 +1,43 @@
 //! Caffe's two, and what became of the first in the ONNX model zoo.
 
 use super::Preset;
-use super::rows::{Ceil, Floor, batch_norm, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
-use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, Rounding};
+use super::layer_dsl::{Ceil, Floor, batch_norm, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
+use crate::net::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, ParamNaming, Rounding};
 
 pub(super) const BVLC: Preset = Preset {
     name: "bvlc",
+    former_names: &[],
     about: "Caffe's AlexNet: 227 pixels, k = 1, normalisation over both towers",
     source: "BVLC/caffe, models/bvlc_alexnet/train_val.prototxt",
     build: bvlc,
+    naming: &ParamNaming::OWN,
 };
 
 pub(super) const CAFFENET: Preset = Preset {
     name: "caffenet",
+    former_names: &[],
     about: "Caffe's reference net: pools before normalising, hidden biases begin at 1",
     source: "BVLC/caffe, models/bvlc_reference_caffenet/train_val.prototxt",
     build: caffenet,
+    naming: &ParamNaming::OWN,
 };
 
 pub(super) const ONNX_BVLC: Preset = Preset {
     name: "onnx-bvlc",
+    former_names: &[],
     about: "the ONNX zoo's bvlcalexnet: Caffe's weights at 224 pixels, other maps",
     source: "onnx/models, bvlcalexnet; graph of onnx's light_bvlc_alexnet.onnx",
     build: onnx_bvlc,
+    naming: &ParamNaming::OWN,
 };
 
 pub(super) const ALEXNET_BN: Preset = Preset {
     name: "alexnet-bn",
+    former_names: &[],
     about: "batch normalisation in place of LRN, for large batches (You, Gitman and Ginsburg 2017)",
     source: "borisgin/nvcaffe, models/alexnet_bn/train_val.prototxt",
     build: alexnet_bn,
+    naming: &ParamNaming::OWN,
 };
 
 /// Convolutions round down, pools up (at 227 pixels it makes no difference). Dropout is scaled in training. Biases of 1, as in

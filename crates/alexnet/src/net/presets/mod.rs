@@ -7,13 +7,13 @@
 //! Layers are named by their block: `conv1`, `relu1`, `norm1`, `pool1`, ... `fc6`, `relu6`, `drop6`, ... `fc8`.
 
 mod caffe;
+mod cuda_convnet;
+mod layer_dsl;
 mod one_tower;
-mod original;
-mod page;
 mod paper;
-mod rows;
+mod tutorial;
 
-use super::Net;
+use super::{Net, ParamNaming};
 use crate::{Error, Result};
 
 /// A published network.
@@ -21,25 +21,29 @@ use crate::{Error, Result};
 pub struct Preset {
     /// What `--net` takes.
     pub name: &'static str,
+    /// Names that earlier versions gave it; files and command lines with them keep working.
+    pub former_names: &'static [&'static str],
     /// What it is, in a line.
     pub about: &'static str,
     /// Where its facts come from: section of a paper, or file of a repository.
     pub source: &'static str,
     /// Makes it, with 1,000 classes.
     pub build: fn() -> Net,
+    /// Names of its parameters where it comes from.
+    pub naming: &'static ParamNaming,
 }
 
 /// Every preset: the default first, then by age and family.
 pub const ALL: &[Preset] = &[
     one_tower::TORCHVISION,
-    page::SEED_CODE,
-    page::SEED_TEXT,
+    tutorial::TUTORIAL_CODE,
+    tutorial::TUTORIAL_TEXT,
     paper::PAPER,
     paper::HALF,
     paper::NO_LRN,
     paper::NO_OVERLAP,
-    original::ORIGINAL_145,
-    original::ORIGINAL_146,
+    cuda_convnet::ORIGINAL_145,
+    cuda_convnet::ORIGINAL_146,
     caffe::BVLC,
     caffe::CAFFENET,
     caffe::ONNX_BVLC,
@@ -49,12 +53,33 @@ pub const ALL: &[Preset] = &[
     one_tower::SLIM,
 ];
 
+/// Today's name of a preset that `name` meant in an earlier version; any other name stays as it is.
+pub fn current_name(name: &str) -> &str {
+    find(name).map_or(name, |preset| preset.name)
+}
+
+/// The earlier names of the preset `name`.
+pub fn former_names(name: &str) -> impl Iterator<Item = &'static str> {
+    find(name).map_or(&[][..], |preset| preset.former_names).iter().copied()
+}
+
+/// Reads a net's name from a file, [today's](current_name) where the file has an earlier one.
+pub(crate) fn deserialize_name<'de, D: serde::Deserializer<'de>>(file: D) -> std::result::Result<String, D::Error> {
+    let name = <String as serde::Deserialize>::deserialize(file)?;
+    Ok(current_name(&name).to_string())
+}
+
+/// The preset of this name, today's or a former one.
+pub fn find(name: &str) -> Option<&'static Preset> {
+    ALL.iter().find(|preset| preset.name == name || preset.former_names.contains(&name))
+}
+
 /// A preset's net by name, with 1,000 classes.
 ///
 /// # Errors
 /// No preset has this name; the message names the closest one, or else all.
 pub fn by_name(name: &str) -> Result<Net> {
-    if let Some(preset) = ALL.iter().find(|p| p.name == name) {
+    if let Some(preset) = find(name) {
         return Ok((preset.build)());
     }
     let distance = |p: &Preset| edits(&name.to_lowercase(), p.name);

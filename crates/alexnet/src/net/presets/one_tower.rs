@@ -5,35 +5,72 @@
 //! misprint, which TF-slim follows and the others do not.
 
 use super::Preset;
-use super::rows::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
-use crate::net::{BiasInit, DropoutStyle, Layer, Net, Op, Rounding, WeightInit};
+use super::layer_dsl::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
+use crate::net::{BiasInit, DropoutStyle, Layer, Net, Op, ParamNaming, Rounding, WeightInit};
 
 pub(super) const TORCHVISION: Preset = Preset {
     name: "torchvision",
+    former_names: &[],
     about: "PyTorch's AlexNet, the one that most people mean: one tower, no normalisation",
     source: "pytorch/vision, torchvision/models/alexnet.py",
     build: torchvision,
+    naming: &TORCHVISION_NAMES,
 };
 
 pub(super) const PADDLE: Preset = Preset {
     name: "paddle",
+    former_names: &[],
     about: "Paddle's own: torchvision's maps, dropout that scales at inference",
     source: "PaddlePaddle/Paddle, python/paddle/vision/models/alexnet.py",
     build: paddle,
+    naming: &PADDLE_NAMES,
 };
 
 pub(super) const OWT: Preset = Preset {
     name: "owt",
+    former_names: &[],
     about: "\"One weird trick\" on one GPU: one tower with the 2012 code's normalisation",
     source: "akrizhevsky/cuda-convnet2, layers/layers-imagenet-1gpu.cfg; Krizhevsky 2014",
     build: owt,
+    naming: &ParamNaming::OWN,
 };
 
 pub(super) const SLIM: Preset = Preset {
     name: "slim",
+    former_names: &[],
     about: "TF-slim's alexnet_v2: no padding in conv1, 384 kernels in conv4, 5 x 5 before fc6",
     source: "tensorflow/models, research/slim/nets/alexnet.py",
     build: slim,
+    naming: &ParamNaming::OWN,
+};
+
+const TORCHVISION_NAMES: ParamNaming = ParamNaming {
+    framework: "torchvision",
+    about: "torchvision's names (features.0.weight ... classifier.6.bias)",
+    layers: [
+        "features.0",
+        "features.3",
+        "features.6",
+        "features.8",
+        "features.10",
+        "classifier.1",
+        "classifier.4",
+        "classifier.6",
+    ],
+    linear_in_out: false,
+    counted_classifier: true,
+    also_for: None,
+};
+
+/// conv1, conv2 and conv5 are in a block with their pool. torchvision averages its maps to 6 x 6, which at 224 pixels they are; at
+/// other sizes its weights still go by Paddle's names, and the file's own metadata describe the average.
+const PADDLE_NAMES: ParamNaming = ParamNaming {
+    framework: "paddle",
+    about: "the names of Paddle's AlexNet (_conv1._conv.weight ... _fc8.bias)",
+    layers: ["_conv1._conv", "_conv2._conv", "_conv3", "_conv4", "_conv5._conv", "_fc6", "_fc7", "_fc8"],
+    linear_in_out: true,
+    counted_classifier: false,
+    also_for: Some("torchvision"),
 };
 
 /// PyTorch's default for both kinds of layers: uniform in plus or minus 1 / sqrt(fan_in), biases too.

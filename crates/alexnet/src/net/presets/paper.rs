@@ -2,35 +2,43 @@
 //! tells it, and the ablations whose cost it quotes. `original.rs` has the code that made its figures.
 
 use super::Preset;
-use super::rows::{Ceil, ceil, conv, drop, fc, lrn, net, normal, pool, relu};
-use crate::net::{DropoutStyle::ScaleAtInference, Net, Op};
+use super::layer_dsl::{Ceil, ceil, conv, drop, fc, lrn, net, normal, pool, relu};
+use crate::net::{DropoutStyle::ScaleAtInference, Net, Op, ParamNaming};
 
 pub(super) const PAPER: Preset = Preset {
     name: "paper",
+    former_names: &[],
     about: "the 2012 paper's text: two towers, ReLU, normalisation, overlapping pools",
     source: "Krizhevsky et al. 2012, section 3 and figure 2; beginnings from section 5",
     build: paper,
+    naming: &ParamNaming::OWN,
 };
 
 pub(super) const HALF: Preset = Preset {
     name: "paper-half",
+    former_names: &[],
     about: "the paper on one GPU: half the kernels in conv1 to conv4 (it costs 1.7 points)",
     source: "Krizhevsky et al. 2012, section 3.2 and its footnote; widths of the 2012 code's layers-145-half",
     build: half,
+    naming: &ParamNaming::OWN,
 };
 
 pub(super) const NO_LRN: Preset = Preset {
     name: "paper-no-lrn",
+    former_names: &[],
     about: "the paper without response normalisation (it costs 1.4 points)",
     source: "Krizhevsky et al. 2012, section 3.3; the 2012 code's layers-148",
     build: no_lrn,
+    naming: &ParamNaming::OWN,
 };
 
 pub(super) const NO_OVERLAP: Preset = Preset {
     name: "paper-no-overlap",
+    former_names: &[],
     about: "the paper with pools that do not overlap (it costs 0.4 points)",
     source: "Krizhevsky et al. 2012, section 3.4; paddings of the 2012 code's layers-147",
     build: no_overlap,
+    naming: &ParamNaming::OWN,
 };
 
 /// The paper says 224 pixels and 55 x 55 maps: so the last window hangs 3 pixels over the right and lower edge and reads

@@ -9,8 +9,8 @@ type Row = (&'static str, usize, [usize; 6], usize, u64);
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     ("torchvision",      224, [55, 27, 27, 13, 13, 6], 61_100_840,   714_188_480),
-    ("seed-code",        224, [56, 28, 28, 14, 14, 7], 76_009_832, 1_270_155_264),
-    ("seed-text",        224, [54, 27, 27, 13, 13, 6], 62_378_344, 1_131_457_664),
+    ("tutorial-code",    224, [56, 28, 28, 14, 14, 7], 76_009_832, 1_270_155_264),
+    ("tutorial-text",    224, [54, 27, 27, 13, 13, 6], 62_378_344, 1_131_457_664),
     ("paper",            224, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     ("paper-half",       224, [55, 27, 27, 13, 13, 6], 59_798_312,   391_514_384),
     ("paper-no-lrn",     224, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
@@ -74,7 +74,7 @@ fn every_layers_counts_are_those_of_the_sources() {
     let (parameters, macs) = counted("torchvision");
     assert_eq!(parameters, [23_296, 307_392, 663_936, 884_992, 590_080, 37_752_832, 16_781_312, 4_097_000]);
     assert_eq!(macs, [70_276_800, 223_948_800, 112_140_288, 149_520_384, 99_680_256, 37_748_736, 16_777_216, 4_096_000]);
-    let (parameters, _) = counted("seed-code");
+    let (parameters, _) = counted("tutorial-code");
     assert_eq!(parameters, [34_944, 614_656, 885_120, 1_327_488, 884_992, 51_384_320, 16_781_312, 4_097_000]);
 }
 
@@ -96,8 +96,8 @@ fn the_order_of_layers_is_each_ones_own() {
         ("torchvision", format!("{plain} {hidden} avgpool {before}")),
         ("paddle", format!("{plain} {hidden} {before}")),
         ("slim", format!("{plain} {hidden} {after}")),
-        ("seed-code", format!("{plain} {hidden} {after}")),
-        ("seed-text", format!("{plain} {hidden} {after}")),
+        ("tutorial-code", format!("{plain} {hidden} {after}")),
+        ("tutorial-text", format!("{plain} {hidden} {after}")),
         ("paper", format!("conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2 {hidden} {after}")),
         ("bvlc", format!("conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2 {hidden} {after}")),
         ("onnx-bvlc", format!("conv1 relu1 norm1 pool1 conv2 relu2 norm2 pool2 {hidden} {after}")),
@@ -191,7 +191,7 @@ fn other_beginnings_are_each_sources() {
     let reused = (WeightInit::Uniform(1.0 / 96.0), BiasInit::Uniform(1.0 / 96.0));
     assert_eq!(inits("paddle"), [torch, torch, torch, torch, torch, torch, reused, reused]);
     let (he, xavier) = (WeightInit::HeNormal, WeightInit::XavierUniform);
-    for name in ["seed-code", "seed-text"] {
+    for name in ["tutorial-code", "tutorial-text"] {
         assert_eq!(inits(name), [he, he, he, he, he, xavier, xavier, xavier].map(|w| (w, BiasInit::Constant(0.0))), "{name}");
     }
     let fc = WeightInit::TruncatedNormal(0.005);
@@ -219,7 +219,7 @@ fn image_sizes_that_are_too_small_are_refused() {
         assert!(error.contains("16 pixels are too small") && error.contains(&format!("at least {smallest}")), "{error}");
     }
     let error = get("torchvision").with_image_size(62).shapes().map(|_| ()).expect_err("refused").to_string();
-    assert!(error.contains("torchvision: layer pool5") && error.contains("use larger pictures"), "{error}");
+    assert!(error.contains("torchvision: layer pool5") && error.contains("use larger images"), "{error}");
     for preset in ALL {
         for size in [0, 1, 10, usize::MAX] {
             assert!((preset.build)().with_image_size(size).shapes().is_err(), "{} {size}", preset.name);
@@ -251,6 +251,15 @@ fn an_unknown_name_is_answered_with_names() {
     for preset in ALL {
         assert!(error("vgg").contains(preset.name), "{}", error("vgg"));
     }
+}
+
+#[test]
+fn names_of_earlier_versions_are_read() {
+    assert_eq!(by_name("seed-code").unwrap().name, "tutorial-code");
+    let text = serde_json::to_string(&get("tutorial-text")).unwrap();
+    let old = text.replace("tutorial-text", "seed-text");
+    assert_ne!(old, text);
+    assert_eq!(serde_json::from_str::<Net>(&old).unwrap(), get("tutorial-text"));
 }
 
 #[test]

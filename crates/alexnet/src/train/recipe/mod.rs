@@ -1,17 +1,17 @@
 //! How a network is trained, as data: a recipe is a row in [`named`].
 
-mod carry;
-mod named;
+mod build;
+mod presets;
 mod small;
 #[cfg(test)]
 mod tests;
 
-pub use carry::Position;
-pub use named::{KNOWN_CLASSES, NAMES, named};
+pub use build::Progress;
+pub use presets::{KNOWN_CLASSES, NAMES, by_name};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 
 use crate::engine::MomentumForm;
-use crate::image::colour::Strength;
+use crate::image::pca_noise::Strength;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -2,8 +2,8 @@ use super::*;
 use crate::image::Resize;
 use crate::net::{Op, WeightInit};
 
-fn at(epoch: usize) -> Position {
-    Position { epoch, step: epoch as u64 * 10, steps_per_epoch: 10, drops: 0 }
+fn at(epoch: usize) -> Progress {
+    Progress { epoch, step: epoch as u64 * 10, steps_per_epoch: 10, drops: 0 }
 }
 
 fn rates(recipe: &Recipe, epochs: &[usize]) -> Vec<f32> {
@@ -12,7 +12,7 @@ fn rates(recipe: &Recipe, epochs: &[usize]) -> Vec<f32> {
 
 #[test]
 fn simple_divides_by_ten_at_two_thirds_as_the_reference_does() {
-    let mut recipe = named("simple").unwrap();
+    let mut recipe = by_name("simple").unwrap();
     assert_eq!(rates(&recipe, &[0, 15, 16, 23]), [0.01, 0.01, 0.001, 0.001]);
     // Python: 20 * 2 // 3 == 13.
     recipe.epochs = 20;
@@ -27,7 +27,7 @@ fn simple_divides_by_ten_at_two_thirds_as_the_reference_does() {
 
 #[test]
 fn the_original_falls_at_25_51_and_79_and_its_biases_never() {
-    let recipe = named("original").unwrap();
+    let recipe = by_name("original").unwrap();
     assert_eq!(rates(&recipe, &[0, 24, 25, 50, 51, 78, 79, 90]), [0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]);
     assert_eq!(recipe.update(at(90)).bias_lr, 0.02);
     assert_eq!(recipe.update(at(0)).bias_decay, 0.0);
@@ -35,15 +35,15 @@ fn the_original_falls_at_25_51_and_79_and_its_biases_never() {
 
 #[test]
 fn caffe_falls_every_20_of_90_and_torchvision_every_30_epochs() {
-    assert_eq!(rates(&named("caffe").unwrap(), &[19, 20, 40, 60, 80]), [0.01, 1e-3, 1e-4, 1e-5, 1e-6]);
-    assert_eq!(named("caffe").unwrap().update(at(20)).bias_lr, 2e-3);
-    assert_eq!(rates(&named("torchvision").unwrap(), &[29, 30, 59, 60, 90]), [0.01, 1e-3, 1e-3, 1e-4, 1e-5]);
+    assert_eq!(rates(&by_name("caffe").unwrap(), &[19, 20, 40, 60, 80]), [0.01, 1e-3, 1e-4, 1e-5, 1e-6]);
+    assert_eq!(by_name("caffe").unwrap().update(at(20)).bias_lr, 2e-3);
+    assert_eq!(rates(&by_name("torchvision").unwrap(), &[29, 30, 59, 60, 90]), [0.01, 1e-3, 1e-3, 1e-4, 1e-5]);
 }
 
 #[test]
 fn warm_up_rises_and_cosine_falls() {
-    let recipe = Recipe { epochs: 10, lr: 1.0, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..named("quick").unwrap() };
-    let rate = |step| recipe.rate(Position { epoch: 0, step, steps_per_epoch: 10, drops: 0 });
+    let recipe = Recipe { epochs: 10, lr: 1.0, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..by_name("quick").unwrap() };
+    let rate = |step| recipe.lr_at(Progress { epoch: 0, step, steps_per_epoch: 10, drops: 0 });
     // 10 steps up, 90 down: cos(pi 0.5 / 90), and near the middle of the fall cos(pi 44.5 / 90), cos(pi 45.5 / 90).
     assert_eq!((rate(0), rate(9)), (0.05, 0.95));
     assert!((rate(10) - 0.999_923_85).abs() < 1e-6);
@@ -54,8 +54,8 @@ fn warm_up_rises_and_cosine_falls() {
 #[test]
 fn warm_up_rises_and_a_polynomial_falls() {
     let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 2.0 };
-    let recipe = Recipe { epochs: 12, lr: 1.0, schedule, ..named("large-batch").unwrap() };
-    let rate = |step| recipe.rate(Position { epoch: 0, step, steps_per_epoch: 10, drops: 0 });
+    let recipe = Recipe { epochs: 12, lr: 1.0, schedule, ..by_name("large-batch").unwrap() };
+    let rate = |step| recipe.lr_at(Progress { epoch: 0, step, steps_per_epoch: 10, drops: 0 });
     // 20 steps up, 100 down: (1 - 0.5 / 100)^2, in the middle (1 - 50.5 / 100)^2, at the end (0.5 / 100)^2.
     assert_eq!((rate(0), rate(19)), (0.025, 0.975));
     for (step, share) in [(20, 0.995f64), (70, 0.495), (119, 0.005)] {
@@ -63,7 +63,7 @@ fn warm_up_rises_and_a_polynomial_falls() {
     }
     // Two epochs of warm-up in a run of two: half of it rises.
     let short = Recipe { epochs: 2, ..recipe.clone() };
-    assert_eq!(short.rate(Position { epoch: 0, step: 9, steps_per_epoch: 10, drops: 0 }), 0.95);
+    assert_eq!(short.lr_at(Progress { epoch: 0, step: 9, steps_per_epoch: 10, drops: 0 }), 0.95);
     assert!(Recipe { trust: Some(0.0), ..recipe.clone() }.check().is_err());
     let schedule = Schedule::WarmupPoly { epochs: f64::NAN, power: 2.0 };
     assert!(Recipe { schedule, ..recipe }.check().is_err());
@@ -71,25 +71,25 @@ fn warm_up_rises_and_a_polynomial_falls() {
 
 #[test]
 fn the_rate_for_large_batches_goes_with_the_batch_and_no_other_does() {
-    let large = named("large-batch").unwrap();
+    let large = by_name("large-batch").unwrap();
     assert_eq!((large.batch, large.lr, large.trust), (32_768, 32.0, Some(0.001)));
     let small = large.with_batch(512);
     assert_eq!((small.batch, small.lr), (512, 0.5));
     assert_eq!(small.update(at(50)).lars_trust, Some(0.001));
-    assert_eq!(named("caffe").unwrap().with_batch(512).lr, 0.01);
+    assert_eq!(by_name("caffe").unwrap().with_batch(512).lr, 0.01);
 }
 
 #[test]
 fn a_plateau_lowers_by_what_it_is_told() {
-    let recipe = named("paper").unwrap();
-    assert_eq!(recipe.rate(Position { drops: 2, ..at(5) }), 0.01 / 100.0);
+    let recipe = by_name("paper").unwrap();
+    assert_eq!(recipe.lr_at(Progress { drops: 2, ..at(5) }), 0.01 / 100.0);
     let constant = Recipe { schedule: Schedule::Constant, ..recipe };
-    assert_eq!(constant.rate(Position { drops: 2, ..at(80) }), 0.01);
+    assert_eq!(constant.lr_at(Progress { drops: 2, ..at(80) }), 0.01);
 }
 
 #[test]
 fn he_starts_every_layer_by_its_inputs_and_the_last_one_small() {
-    let net = named("quick").unwrap().prepare(crate::net::presets::by_name("torchvision").unwrap());
+    let net = by_name("quick").unwrap().prepare(crate::net::presets::by_name("torchvision").unwrap());
     let inits: Vec<WeightInit> = net
         .layers
         .iter()
@@ -106,7 +106,7 @@ fn he_starts_every_layer_by_its_inputs_and_the_last_one_small() {
 #[test]
 fn small_sets_start_every_layer_by_its_inputs_after_pools_and_dropout() {
     let net = crate::net::presets::by_name("torchvision").unwrap();
-    let recipe = named("quick").unwrap().for_small_set(54, 6);
+    let recipe = by_name("quick").unwrap().for_small_set(54, 6);
     let deviation = |net: &crate::net::Net, name: &str| match net.layers[net.layer(name).unwrap()].op {
         Op::Conv { weight_init: WeightInit::Normal(x), .. } | Op::Linear { weight_init: WeightInit::Normal(x), .. } => x,
         _ => panic!("{name} begins otherwise"),
@@ -120,19 +120,19 @@ fn small_sets_start_every_layer_by_its_inputs_after_pools_and_dropout() {
 #[test]
 fn every_recipe_has_its_name_survives_json_and_works() {
     for name in NAMES {
-        let recipe = named(name).unwrap();
+        let recipe = by_name(name).unwrap();
         recipe.check().unwrap();
         assert_eq!(recipe.name, name);
         let json = serde_json::to_string(&recipe).unwrap();
         assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
     }
-    assert!(named("papper").unwrap_err().to_string().contains("paper, original"));
-    assert!(Recipe { lr: f64::NAN, ..named("paper").unwrap() }.check().is_err());
+    assert!(by_name("papper").unwrap_err().to_string().contains("paper, original"));
+    assert!(Recipe { lr: f64::NAN, ..by_name("paper").unwrap() }.check().is_err());
 }
 
 #[test]
 fn small_sets_get_enough_steps_of_all_their_images_and_large_ones_the_recipe_as_it_is() {
-    let quick = named("quick").unwrap();
+    let quick = by_name("quick").unwrap();
     for train in 2..SMALL_SET {
         let recipe = quick.clone().for_small_set(train, 6);
         recipe.check().unwrap();
@@ -141,9 +141,9 @@ fn small_sets_get_enough_steps_of_all_their_images_and_large_ones_the_recipe_as_
         assert!(rest == 0 || 2 * rest >= recipe.batch && rest > 1, "{train}: a last batch of {rest} of {}", recipe.batch);
         assert!(steps * recipe.epochs >= 400 || recipe.epochs == 100, "{train}: {recipe:?}");
         // The warm-up is a share of all steps, not of an epoch.
-        let at = |step| Position { epoch: 0, step, steps_per_epoch: steps as u64, drops: 0 };
+        let at = |step| Progress { epoch: 0, step, steps_per_epoch: steps as u64, drops: 0 };
         let rise = steps * recipe.epochs / 10;
-        assert!(recipe.rate(at(0)) < recipe.lr / 5.0 && recipe.rate(at(rise as u64)) > 0.9 * recipe.lr, "{train}");
+        assert!(recipe.lr_at(at(0)) < recipe.lr / 5.0 && recipe.lr_at(at(rise as u64)) > 0.9 * recipe.lr, "{train}");
     }
     let of = |train| quick.clone().for_small_set(train, 6);
     assert_eq!((of(54).batch, of(54).epochs), (6, 50));
@@ -152,7 +152,7 @@ fn small_sets_get_enough_steps_of_all_their_images_and_large_ones_the_recipe_as_
     assert_eq!(quick.clone().for_small_set(300, 60).best, Choice::Validation);
     assert_eq!(of(300).best, Choice::Last);
     for name in NAMES.into_iter().filter(|name| *name != "quick") {
-        assert_eq!(named(name).unwrap().for_small_set(54, 6), named(name).unwrap());
+        assert_eq!(by_name(name).unwrap().for_small_set(54, 6), by_name(name).unwrap());
     }
 }
 

@@ -5,35 +5,35 @@ mod ranks;
 mod tuning;
 
 use self::linear::Linear;
-use super::folder::RunFolder;
-use super::prepare::loaders;
-use super::recipe::{Augmentation, BiasRate, Recipe, Schedule, named};
-use super::state::{Best, Plateau, Row, State, Validation};
-use super::{Ending, Event, OnBad, Options, Trainer};
-use crate::data::{Source, hold_out};
+use super::loaders::loaders;
+use super::recipe::{Augmentation, BiasRate, Recipe, Schedule, by_name as recipe_named};
+use super::run_dir::RunDir;
+use super::state::{BestEpoch, EpochMetrics, Plateau, State, Validation};
+use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
+use crate::data::{Dataset, hold_out};
 use crate::eval::{by_name, evaluate};
-use crate::image::Picture;
-use crate::{Result, weights};
+use crate::image::Image;
+use crate::{Result, formats};
 use alexnet_kernels::random::Key;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Noisy squares, each class of its own colour; some pictures broken.
+/// Noisy squares, each class of its own colour; some images broken.
 struct Squares {
     classes: Vec<String>,
     names: Vec<String>,
     broken: Vec<usize>,
 }
 
-pub(crate) fn squares(n: usize, broken: &[usize]) -> Arc<dyn Source> {
+pub(crate) fn squares(n: usize, broken: &[usize]) -> Arc<dyn Dataset> {
     let classes: Vec<String> = ["blue", "green", "red"].map(String::from).to_vec();
     let names = (0..n).map(|i| format!("{}/{i}.png", classes[i % 3])).collect();
     Arc::new(Squares { classes, names, broken: broken.to_vec() })
 }
 
-impl Source for Squares {
+impl Dataset for Squares {
     fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -46,30 +46,30 @@ impl Source for Squares {
     fn name(&self, i: usize) -> &str {
         &self.names[i]
     }
-    fn picture(&self, i: usize) -> Result<Picture, String> {
+    fn picture(&self, i: usize) -> Result<Image, String> {
         if self.broken.contains(&i) {
             return Err("the file ends in the middle".into());
         }
         let value = |j: usize| (Key(i as u64).uniform(j as u64) * 200.0) as u8 + if j % 3 == 2 - i % 3 { 55 } else { 0 };
-        Ok(Picture { width: 10, height: 12, rgb: (0..360).map(value).collect() })
+        Ok(Image { width: 10, height: 12, rgb: (0..360).map(value).collect() })
     }
 }
 
 const SIZE: usize = 8;
 
 fn recipe() -> Recipe {
-    Recipe { epochs: 4, batch: 8, lr: 0.05, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..named("simple").unwrap() }
+    Recipe { epochs: 4, batch: 8, lr: 0.05, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..recipe_named("simple").unwrap() }
 }
 
-fn options() -> Options {
-    Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip, frozen_room: None }
+fn options() -> TrainerOptions {
+    TrainerOptions { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnDecodeError::Skip, frozen_room: None }
 }
 
 /// What a test wants from a run.
 struct Ask<'a> {
     recipe: Recipe,
-    source: Arc<dyn Source>,
-    options: Options,
+    source: Arc<dyn Dataset>,
+    options: TrainerOptions,
     breaks_at: Option<u64>,
     watch: &'a mut dyn FnMut(&Event<'_>, &AtomicBool),
 }
@@ -82,12 +82,12 @@ enum First {
 }
 
 /// Begins or goes on with the run in `at`.
-fn train(at: &Path, ask: Ask<'_>) -> Result<Ending> {
+fn train(at: &Path, ask: Ask<'_>) -> Result<StopReason> {
     train_from(at, ask, First::Step)
 }
 
-fn train_from(at: &Path, ask: Ask<'_>, first: First) -> Result<Ending> {
-    let folder = if at.join("config.toml").exists() { RunFolder::open(at)? } else { RunFolder::create(at)? };
+fn train_from(at: &Path, ask: Ask<'_>, first: First) -> Result<StopReason> {
+    let folder = if at.join("config.toml").exists() { RunDir::open(at)? } else { RunDir::create(at)? };
     std::fs::write(folder.config(), "").unwrap();
     let (train, val) = hold_out(ask.source, 0.2);
     let mut engine = Linear::new(SIZE, 3);
@@ -103,7 +103,7 @@ fn train_from(at: &Path, ask: Ask<'_>, first: First) -> Result<Ending> {
     trainer.run(&stop, &mut |event| (ask.watch)(&event, &stop))
 }
 
-fn plain(at: &Path, options: Options) -> Result<Ending> {
+fn plain(at: &Path, options: TrainerOptions) -> Result<StopReason> {
     train(at, Ask { recipe: recipe(), source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} })
 }
 
@@ -131,25 +131,25 @@ fn it_learns_and_leaves_the_files_of_a_run() {
             }
         },
     };
-    assert_eq!(train(&at, ask).unwrap(), Ending::Done);
+    assert_eq!(train(&at, ask).unwrap(), StopReason::Done);
     assert_eq!(accuracies.len(), 4);
     assert!(accuracies[3] > 0.9, "{accuracies:?}");
     let mut names: Vec<String> = std::fs::read_dir(&at).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, [".lock", "best.safetensors", "config.toml", "last.safetensors", "metrics.csv", "state.safetensors"]);
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
-    // 72 pictures to train with, 9 steps an epoch.
+    // 72 images to train with, 9 steps an epoch.
     assert!(csv.lines().count() == 5 && csv.lines().nth(4).unwrap().starts_with("4,36,"), "{csv}");
 
-    // The model in the file does what the run said of it, also for pictures whose classes come in another order.
-    let model = weights::read(at.join("last.safetensors")).unwrap();
+    // The model in the file does what the run said of it, also for images whose classes come in another order.
+    let model = formats::read(at.join("last.safetensors")).unwrap();
     let mut engine = Linear::new(SIZE, 3);
     model.load_into(&mut engine).unwrap();
     let (_, val) = hold_out(squares(90, &[]), 0.2);
     let loader = crate::data::loader::Loader::sequential(val, model.preprocess, true, Default::default()).unwrap();
     let report = evaluate(&mut engine, &loader, &model.classes, 10, &mut |_| true).unwrap();
     assert!(report.images == 18 && report.crops == 10 && report.top1 > 0.9, "{report:?}");
-    let state = weights::read(at.join("state.safetensors")).unwrap_err().to_string();
+    let state = formats::read(at.join("state.safetensors")).unwrap_err().to_string();
     assert!(state.contains("best.safetensors"), "{state}");
 }
 
@@ -173,13 +173,13 @@ fn stopped_at_any_step_and_resumed_it_ends_in_the_same_bytes() {
                     stop.store(step >= stop_after, Ordering::Relaxed);
                 },
             };
-            assert_eq!(train(&at, ask).unwrap(), Ending::Interrupted);
+            assert_eq!(train(&at, ask).unwrap(), StopReason::Interrupted);
         }
-        assert_eq!(plain(&at, options()).unwrap(), Ending::Done);
+        assert_eq!(plain(&at, options()).unwrap(), StopReason::Done);
         assert_same_run(&whole, &at);
     }
     // Going on with what is done changes nothing.
-    assert_eq!(plain(&whole, options()).unwrap(), Ending::Done);
+    assert_eq!(plain(&whole, options()).unwrap(), StopReason::Done);
 }
 
 #[test]
@@ -196,11 +196,11 @@ fn a_run_killed_between_any_two_saves_ends_in_the_same_bytes() {
                 step += u64::from(matches!(event, Event::Step { .. }));
                 assert!(step < killed_at, "killed, as this test wants");
             };
-            let options = Options { save_every, ..options() };
+            let options = TrainerOptions { save_every, ..options() };
             let _ = train(&at, Ask { recipe: recipe(), source: squares(90, &[]), options, breaks_at: None, watch });
         }));
         assert!(killed.is_err());
-        assert_eq!(plain(&at, options()).unwrap(), Ending::Done);
+        assert_eq!(plain(&at, options()).unwrap(), StopReason::Done);
         assert_same_run(&whole, &at);
     }
 }
@@ -213,19 +213,19 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
         let run = |at: &Path, stop_after: u64, max_steps| {
             let (mut step, mut before) = (0, Vec::new());
             let watch = &mut |event: &Event<'_>, stop: &AtomicBool| {
-                if let Event::Before { row, validation } = event {
+                if let Event::InitialValidation { row, validation } = event {
                     before.push((row.epoch, row.train_loss, row.val, validation.is_some()));
                 }
                 step += u64::from(matches!(event, Event::Step { .. }));
                 stop.store(step >= stop_after, Ordering::Relaxed);
             };
-            let (recipe, options) = (Recipe { lr, ..recipe() }, Options { max_steps, ..options() });
+            let (recipe, options) = (Recipe { lr, ..recipe() }, TrainerOptions { max_steps, ..options() });
             let ask = Ask { recipe, source: squares(90, &[]), options, breaks_at: None, watch };
             (train_from(at, ask, First::Validation).unwrap(), before)
         };
         let at = |name: &str| folder.path().join(format!("{name}-{kept}"));
         let (ending, before) = run(&at("whole"), 99, None);
-        assert_eq!((ending, before.len()), (Ending::Done, 1));
+        assert_eq!((ending, before.len()), (StopReason::Done, 1));
         let (epoch, train_loss, val, reported) = before[0];
         assert_eq!((epoch, train_loss, reported), (0, None, true));
         let csv = std::fs::read_to_string(at("whole").join("metrics.csv")).unwrap();
@@ -233,7 +233,7 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
         let line = format!("0,0,,,,{:.6},{:.6},{:.6},0", val.loss, val.top1, val.top5);
         assert_eq!((csv.lines().nth(1), csv.lines().count()), (Some(line.as_str()), 6), "{csv}");
         // Best is the model as it was, or one that has learnt.
-        let best = weights::read(at("whole").join("best.safetensors")).unwrap();
+        let best = formats::read(at("whole").join("best.safetensors")).unwrap();
         let first = Linear::new(SIZE, 3);
         let name = "fc1.weight";
         let same = best.tensors[name].to_vec() == crate::engine::Engine::parameter(&first, name).unwrap();
@@ -242,7 +242,7 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
         for (stop_after, most) in [(0, None), (0, Some(0)), (3, None), (9, None), (12, None)] {
             let at = at(&format!("stopped-{stop_after}-{most:?}"));
             run(&at, if most.is_some() { 99 } else { stop_after }, most);
-            assert_eq!(run(&at, 99, None).0, Ending::Done);
+            assert_eq!(run(&at, 99, None).0, StopReason::Done);
             assert_same_run(&folder.path().join(format!("whole-{kept}")), &at);
         }
     }
@@ -252,14 +252,14 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
 fn most_steps_end_a_run_that_can_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let (straight, twice) = (folder.path().join("straight"), folder.path().join("twice"));
-    let until = |steps| Options { max_steps: Some(steps), ..options() };
-    assert_eq!(plain(&straight, until(15)).unwrap(), Ending::MaxSteps);
-    assert_eq!(plain(&twice, until(4)).unwrap(), Ending::MaxSteps);
-    weights::read(twice.join("best.safetensors")).unwrap();
-    assert_eq!(plain(&twice, until(15)).unwrap(), Ending::MaxSteps);
+    let until = |steps| TrainerOptions { max_steps: Some(steps), ..options() };
+    assert_eq!(plain(&straight, until(15)).unwrap(), StopReason::MaxSteps);
+    assert_eq!(plain(&twice, until(4)).unwrap(), StopReason::MaxSteps);
+    formats::read(twice.join("best.safetensors")).unwrap();
+    assert_eq!(plain(&twice, until(15)).unwrap(), StopReason::MaxSteps);
     assert_same_run(&straight, &twice);
-    assert_eq!(plain(&straight, options()).unwrap(), Ending::Done);
-    assert_eq!(plain(&twice, until(1_000)).unwrap(), Ending::Done);
+    assert_eq!(plain(&straight, options()).unwrap(), StopReason::Done);
+    assert_eq!(plain(&twice, until(1_000)).unwrap(), StopReason::Done);
     assert_same_run(&straight, &twice);
 }
 
@@ -267,16 +267,16 @@ fn most_steps_end_a_run_that_can_go_on() {
 fn other_pictures_or_recipes_do_not_go_on_with_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("run");
-    plain(&at, Options { max_steps: Some(3), ..options() }).unwrap();
+    plain(&at, TrainerOptions { max_steps: Some(3), ..options() }).unwrap();
     let other = |recipe, source| {
         train(&at, Ask { recipe, source, options: options(), breaks_at: None, watch: &mut |_, _| {} }).unwrap_err().to_string()
     };
     let message = other(Recipe { lr: 0.04, ..recipe() }, squares(90, &[]));
     assert!(message.contains("another recipe"), "{message}");
     let message = other(recipe(), squares(60, &[]));
-    assert!(message.contains("72 training pictures") && message.contains("48"), "{message}");
+    assert!(message.contains("72 training images") && message.contains("48"), "{message}");
     // As many, one of them renamed; and classes with other names.
-    let renamed = |source: Arc<dyn Source>, from: &str, to: &str| -> Arc<dyn Source> {
+    let renamed = |source: Arc<dyn Dataset>, from: &str, to: &str| -> Arc<dyn Dataset> {
         let rename = |text: &str| text.replace(from, to);
         let classes = source.classes().iter().map(|class| rename(class)).collect();
         let names = (0..source.len()).map(|i| rename(source.name(i))).collect();
@@ -310,12 +310,12 @@ fn a_loss_that_is_no_number_stops_and_keeps_the_last_good_model() {
         train(at, ask).unwrap_err().to_string()
     };
     // Saved at each step, so the state is that of the step before.
-    let message = run(&at, Some(14), Options { save_every: Duration::ZERO, ..options() });
+    let message = run(&at, Some(14), TrainerOptions { save_every: Duration::ZERO, ..options() });
     assert!(
         message.contains("step 15 (epoch 2)") && message.contains("last.safetensors") && message.contains("--lr"),
         "{message}"
     );
-    weights::read(at.join("last.safetensors")).unwrap();
+    formats::read(at.join("last.safetensors")).unwrap();
     plain(&at, options()).unwrap();
     let early = folder.path().join("early");
     let message = run(&early, Some(0), options());
@@ -328,7 +328,7 @@ fn parameters_that_are_no_numbers_are_not_saved() {
     let at = folder.path().join("run");
     // A rate that lets the weights overflow within the first steps, while their loss is still a number.
     let wild = Recipe { lr: 1e38, bias_lr: BiasRate::Times(1.0), schedule: Schedule::Constant, ..recipe() };
-    let options = Options { save_every: Duration::ZERO, ..options() };
+    let options = TrainerOptions { save_every: Duration::ZERO, ..options() };
     let ask = Ask { recipe: wild, source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} };
     let message = train(&at, ask).unwrap_err().to_string();
     assert!(message.contains("finite") && message.contains("--lr"), "{message}");
@@ -352,7 +352,7 @@ fn broken_pictures_are_listed_counted_and_left_out_or_stop_the_run() {
             }
         },
     };
-    assert_eq!(train(&at, ask).unwrap(), Ending::Done);
+    assert_eq!(train(&at, ask).unwrap(), StopReason::Done);
     told.sort();
     assert_eq!(told, ["blue/0.png", "green/7.png", "red/44.png"]);
     let list = std::fs::read_to_string(at.join("broken.txt")).unwrap();
@@ -361,7 +361,7 @@ fn broken_pictures_are_listed_counted_and_left_out_or_stop_the_run() {
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
     assert!(csv.lines().skip(1).all(|line| line.ends_with(",3")), "{csv}");
 
-    let stop = Options { on_bad: OnBad::Stop, ..options() };
+    let stop = TrainerOptions { on_bad: OnDecodeError::Stop, ..options() };
     let ask = Ask { recipe: recipe(), source, options: stop, breaks_at: None, watch: &mut |_, _| {} };
     let message = train(&folder.path().join("stop"), ask).unwrap_err().to_string();
     assert!(message.contains(".png: the file ends in the middle"), "{message}");
@@ -369,14 +369,14 @@ fn broken_pictures_are_listed_counted_and_left_out_or_stop_the_run() {
     let all: Vec<usize> = (0..90).collect();
     let ask = Ask { recipe: recipe(), source: squares(90, &all), options: options(), breaks_at: None, watch: &mut |_, _| {} };
     let message = train(&folder.path().join("all"), ask).unwrap_err().to_string();
-    assert!(message.contains("none of the training pictures"), "{message}");
+    assert!(message.contains("none of the training images"), "{message}");
 }
 
 #[test]
 fn without_validation_the_last_model_is_the_best() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("run");
-    // 6 pictures: a fifth of 2 a class is none. The first epoch is the best in training, at a rate that then spoils all.
+    // 6 images: a fifth of 2 a class is none. The first epoch is the best in training, at a rate that then spoils all.
     let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 9.0 };
     let recipe = Recipe { augment: Augmentation::None, lr: 30.0, schedule, ..recipe() };
     let mut seen = Vec::new();
@@ -386,7 +386,7 @@ fn without_validation_the_last_model_is_the_best() {
         }
     };
     let ask = Ask { recipe, source: squares(6, &[]), options: options(), breaks_at: None, watch };
-    assert_eq!(train(&at, ask).unwrap(), Ending::Done);
+    assert_eq!(train(&at, ask).unwrap(), StopReason::Done);
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
     assert!(csv.lines().nth(1).unwrap().contains(",,,"), "{csv}");
     assert!(seen[..3].iter().any(|&top1| top1 >= seen[3]), "the last epoch would be chosen by chance: {seen:?}");
@@ -397,9 +397,9 @@ fn without_validation_the_last_model_is_the_best() {
 #[test]
 fn the_paper_s_mean_picture_and_colour_noise_survive_a_stop() {
     let folder = tempfile::tempdir().unwrap();
-    let paper = || Recipe { epochs: 3, batch: 8, ..named("paper").unwrap() };
+    let paper = || Recipe { epochs: 3, batch: 8, ..recipe_named("paper").unwrap() };
     let run = |at: &Path, max_steps| {
-        let options = Options { max_steps, ..options() };
+        let options = TrainerOptions { max_steps, ..options() };
         train(at, Ask { recipe: paper(), source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} }).unwrap()
     };
     let (whole, stopped) = (folder.path().join("whole"), folder.path().join("stopped"));
@@ -407,8 +407,8 @@ fn the_paper_s_mean_picture_and_colour_noise_survive_a_stop() {
     run(&stopped, Some(11));
     run(&stopped, None);
     assert_same_run(&whole, &stopped);
-    let model = weights::read(whole.join("best.safetensors")).unwrap();
-    let crate::image::Mean::Picture { values, .. } = model.preprocess.mean else { panic!("no mean picture") };
+    let model = formats::read(whole.join("best.safetensors")).unwrap();
+    let crate::image::Mean::Image { values, .. } = model.preprocess.mean else { panic!("no mean image") };
     assert!(values.iter().any(|&v| v != 0.0));
 }
 
@@ -442,7 +442,7 @@ fn a_plateau_waits_lowers_and_ends() {
 
 #[test]
 fn the_better_epoch_has_the_higher_top_1_or_then_the_lower_loss() {
-    let row = |top1, loss| Row {
+    let row = |top1, loss| EpochMetrics {
         epoch: 2,
         step: 10,
         lr: Some(0.1),
@@ -451,7 +451,7 @@ fn the_better_epoch_has_the_higher_top_1_or_then_the_lower_loss() {
         val: Some(Validation { loss, top1, top5: 1.0 }),
         broken: 0,
     };
-    let state = State { best: Some(Best { epoch: 1, top1: 0.5, loss: 1.0 }), ..State::default() };
+    let state = State { best: Some(BestEpoch { epoch: 1, top1: 0.5, loss: 1.0 }), ..State::default() };
     assert!(state.improves(&row(0.6, 2.0)).is_some() && state.improves(&row(0.5, 0.9)).is_some());
     assert!(state.improves(&row(0.5, 1.0)).is_none() && state.improves(&row(0.4, 0.1)).is_none());
     assert!(State::default().improves(&row(0.0, 9.0)).is_some());

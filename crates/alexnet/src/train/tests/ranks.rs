@@ -9,19 +9,19 @@ use crate::engine::cpu::{Cpu, Precision};
 use crate::engine::{Engine, init};
 use crate::net::{Net, Op, presets};
 
-/// 72 pictures in batches of 10 with a rest of 2, of which some ranks have none.
+/// 72 images in batches of 10 with a rest of 2, of which some ranks have none.
 fn recipe() -> Recipe {
     Recipe { batch: 10, drop_last: false, epochs: 3, ..super::recipe() }
 }
 
-/// One rank's part in the run in `at`; tells its ending and which pictures it was told to be broken.
+/// One rank's part in the run in `at`; tells its ending and which images it was told to be broken.
 fn rank(
     ranks: Arc<dyn Communicator>,
     blocks: Option<usize>,
     at: &Path,
-    source: Arc<dyn Source>,
-    options: Options,
-) -> Result<(Ending, Vec<String>)> {
+    source: Arc<dyn Dataset>,
+    options: TrainerOptions,
+) -> Result<(StopReason, Vec<String>)> {
     let cut = Partition::new(ranks.rank(), ranks.size(), blocks)?;
     let mut engine = DataParallel::new(Linear::new(SIZE, 3), ranks.clone(), cut);
     rank_with(&mut engine, ranks, cut, at, source, options)
@@ -32,14 +32,14 @@ fn rank_with(
     ranks: Arc<dyn Communicator>,
     cut: Partition,
     at: &Path,
-    source: Arc<dyn Source>,
-    options: Options,
-) -> Result<(Ending, Vec<String>)> {
+    source: Arc<dyn Dataset>,
+    options: TrainerOptions,
+) -> Result<(StopReason, Vec<String>)> {
     let folder = if ranks.rank() > 0 {
         ranks.barrier()?;
-        RunFolder::of_other(at)
+        RunDir::of_other(at)
     } else {
-        let folder = if at.join("config.toml").exists() { RunFolder::open(at)? } else { RunFolder::create(at)? };
+        let folder = if at.join("config.toml").exists() { RunDir::open(at)? } else { RunDir::create(at)? };
         std::fs::write(folder.config(), "").unwrap();
         ranks.barrier()?;
         folder
@@ -64,8 +64,8 @@ fn many(
     blocks: Option<usize>,
     at: &Path,
     broken: &[usize],
-    options: &Options,
-) -> Vec<Result<(Ending, Vec<String>)>> {
+    options: &TrainerOptions,
+) -> Vec<Result<(StopReason, Vec<String>)>> {
     in_process::run(size, |ranks| rank(Arc::new(ranks), blocks, at, squares(90, broken), options.clone()))
 }
 
@@ -85,12 +85,12 @@ fn any_number_of_ranks_trains_as_one_process() {
     for size in 2..=4 {
         let at = folder.path().join(format!("{size}"));
         let told: Vec<_> = many(size, None, &at, &broken, &options()).into_iter().map(Result::unwrap).collect();
-        assert!(told.iter().all(|rank| *rank == told[0] && rank.0 == Ending::Done), "{told:?}");
+        assert!(told.iter().all(|rank| *rank == told[0] && rank.0 == StopReason::Done), "{told:?}");
         let apart = numbers(&one).iter().zip(numbers(&at)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(apart < 3e-5, "{size} ranks: {apart}");
         let text = |at: &Path| std::fs::read_to_string(at.join("broken.txt")).unwrap();
         assert_eq!(text(&one), text(&at));
-        let [a, b] = [&one, &at].map(|at| weights::read(at.join("last.safetensors")).unwrap().tensors);
+        let [a, b] = [&one, &at].map(|at| formats::read(at.join("last.safetensors")).unwrap().tensors);
         for (name, values) in a {
             let apart = values.iter().zip(b[&name].iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(apart > 0.0 && apart < 1e-5, "{size} ranks: {name} {apart}");
@@ -110,7 +110,7 @@ fn in_fixed_blocks_all_have_the_same_bytes_through_stops_and_changes() {
     }
     // Stopped in the middle of the first and of the second epoch, and each time by other ranks.
     for (size, steps) in [(4, Some(5)), (1, Some(11)), (3, None)] {
-        let options = Options { max_steps: steps, ..options() };
+        let options = TrainerOptions { max_steps: steps, ..options() };
         many(size, Some(8), &at("changed"), &broken, &options).into_iter().for_each(|rank| drop(rank.unwrap()));
     }
     assert_same_run(&at("1"), &at("changed"));
@@ -119,7 +119,7 @@ fn in_fixed_blocks_all_have_the_same_bytes_through_stops_and_changes() {
 #[test]
 fn when_one_rank_cannot_go_on_none_waits() {
     let folder = tempfile::tempdir().unwrap();
-    let stop = Options { on_bad: OnBad::Stop, ..options() };
+    let stop = TrainerOptions { on_bad: OnDecodeError::Stop, ..options() };
     let ends = many(3, None, &folder.path().join("bad"), &[44], &stop);
     assert!(ends.iter().all(|end| end.as_ref().unwrap_err().to_string().contains("red/44.png: the file ends")), "{ends:?}");
     // One that dies in the middle of everything.
@@ -163,7 +163,7 @@ fn a_run_goes_on_from_one_way_of_sharing_to_another() {
             _ => (Box::new(Cpu::new(&net, 10, 1)?), Partition::WHOLE),
         };
         init::initialise(&mut *engine, 2)?;
-        let options = Options { max_steps: steps, ..options() };
+        let options = TrainerOptions { max_steps: steps, ..options() };
         rank_with(&mut *engine, ranks, cut, at, squares(90, &broken), options)
     };
     part(Arc::new(SingleProcess::default()), "alone", &straight, None).unwrap();
@@ -175,7 +175,7 @@ fn a_run_goes_on_from_one_way_of_sharing_to_another() {
     let apart = numbers(&straight).iter().zip(numbers(&changing)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(apart < 1e-3, "{apart}");
     for file in ["last.safetensors", "best.safetensors"] {
-        let [a, b] = [&straight, &changing].map(|at| weights::read(at.join(file)).unwrap().tensors);
+        let [a, b] = [&straight, &changing].map(|at| formats::read(at.join(file)).unwrap().tensors);
         for (name, values) in a {
             let size = values.iter().fold(1e-3f32, |size, v| size.max(v.abs()));
             let apart = values.iter().zip(b[&name].iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -1,14 +1,14 @@
 //! Runs of the CPU engine with frozen layers.
 
-use super::{FILES, OnBad, Options, squares};
+use super::{FILES, OnDecodeError, TrainerOptions, squares};
 use crate::engine::cpu::Cpu;
 use crate::engine::{Engine, init};
 use crate::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
-use crate::train::folder::RunFolder;
-use crate::train::frozen::Plan;
-use crate::train::prepare::loaders;
-use crate::train::recipe::{Augmentation, Recipe, named};
-use crate::train::{Ending, Event, Trainer};
+use crate::train::feature_cache::Plan;
+use crate::train::loaders::loaders;
+use crate::train::recipe::{Augmentation, Recipe, by_name};
+use crate::train::run_dir::RunDir;
+use crate::train::{Event, StopReason, Trainer};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,7 +44,7 @@ fn net() -> Net {
 
 fn recipe(augment: Augmentation, views: usize, frozen: &[&str]) -> Recipe {
     let layer_rates = frozen.iter().map(|name| (name.to_string(), 0.0)).chain([("head".to_string(), 4.0)]).collect();
-    Recipe { epochs: 5, batch: 8, lr: 0.01, augment, views, layer_rates, ..named("finetune").unwrap() }
+    Recipe { epochs: 5, batch: 8, lr: 0.01, augment, views, layer_rates, ..by_name("finetune").unwrap() }
 }
 
 /// What a run left, and how it dealt with frozen layers.
@@ -59,14 +59,19 @@ fn train(at: &Path, recipe: &Recipe, room: Option<u64>, stops: &[u64]) -> Left {
     let mut losses = Vec::new();
     let mut plan = None;
     for stop_after in stops.iter().copied().chain([u64::MAX]) {
-        let folder = if at.join("config.toml").exists() { RunFolder::open(at) } else { RunFolder::create(at) }.unwrap();
+        let folder = if at.join("config.toml").exists() { RunDir::open(at) } else { RunDir::create(at) }.unwrap();
         std::fs::write(folder.config(), "").unwrap();
         let (train, val) = crate::data::hold_out(squares(90, &[4, 31]), 0.2);
         let mut engine = Cpu::new(&net(), 8, 2).unwrap();
         init::initialise(&mut engine, 3).unwrap();
         let loaders = loaders(recipe, &net(), None, &train, &val, 3, 1).unwrap();
         let stop = AtomicBool::new(false);
-        let options = Options { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnBad::Skip, frozen_room: room };
+        let options = TrainerOptions {
+            max_steps: None,
+            save_every: Duration::from_secs(3600),
+            on_bad: OnDecodeError::Skip,
+            frozen_room: room,
+        };
         let mut trainer = Trainer::new(&mut engine, recipe, 3, &loaders, train, val, &folder, options).unwrap();
         plan = Some(trainer.frozen().clone());
         let mut step = 0;
@@ -77,7 +82,7 @@ fn train(at: &Path, recipe: &Recipe, room: Option<u64>, stops: &[u64]) -> Left {
                 stop.store(step >= stop_after, Ordering::Relaxed);
             }
         });
-        assert_eq!(ending.unwrap(), if stop_after == u64::MAX { Ending::Done } else { Ending::Interrupted });
+        assert_eq!(ending.unwrap(), if stop_after == u64::MAX { StopReason::Done } else { StopReason::Interrupted });
     }
     let files = FILES.map(|name| (name, std::fs::read(at.join(name)).unwrap())).into();
     Left { files, plan: plan.unwrap(), losses }
@@ -116,7 +121,7 @@ fn what_is_kept_of_frozen_layers_changes_no_bit() {
         }
         // It has learnt, and what is frozen has not.
         assert!(kept.losses[kept.losses.len() - 1] < 0.8 * kept.losses[0], "{:?}", kept.losses);
-        let model = crate::weights::read(at("kept").join("last.safetensors")).unwrap();
+        let model = crate::formats::read(at("kept").join("last.safetensors")).unwrap();
         let mut first = Cpu::new(&net(), 1, 1).unwrap();
         init::initialise(&mut first, 3).unwrap();
         for layer in ["conv1", "conv2", "fc3", "fc4"] {

@@ -1,23 +1,23 @@
 //! Carries a recipe out: epochs, steps, validation, files.
 
-mod hear;
-mod judge;
-mod keep;
-mod told;
+mod checkpoint;
+mod event;
+mod sync;
+mod validation;
 
-pub use self::told::{Ending, Event, OnBad, Options, Traffic};
-use super::folder::RunFolder;
-use super::frozen::{self, Frozen, Plan};
+pub use self::event::{CommStats, Event, OnDecodeError, StopReason, TrainerOptions};
+use super::feature_cache::{self, FeatureCache, Plan};
 use super::image_lists::ImageLists;
-use super::layers;
-use super::prepare::Loaders;
-use super::recipe::{Position, Recipe};
-use super::state::{State, Sums};
-use crate::data::{Source, loader};
+use super::loaders::Loaders;
+use super::param_groups;
+use super::recipe::{Progress, Recipe};
+use super::run_dir::RunDir;
+use super::state::{RunningTotals, State};
+use crate::data::{Dataset, loader};
 use crate::distributed::{self, BatchShard, Communicator, SingleProcess};
 use crate::engine::{Batch, DropoutKey, Engine, Update};
 use crate::eval;
-use crate::weights::Model;
+use crate::formats::Model;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,15 +34,15 @@ pub struct Trainer<'a> {
     /// How fast each layer learns.
     rates: BTreeMap<String, f32>,
     plan: Plan,
-    frozen: Option<Frozen>,
+    frozen: Option<FeatureCache>,
     seed: u64,
     /// Describes the net; its tensors stay empty, the engine has them.
     model: Model,
     loaders: &'a Loaders,
-    train: Arc<dyn Source>,
-    val: Arc<dyn Source>,
-    folder: &'a RunFolder,
-    options: Options,
+    train: Arc<dyn Dataset>,
+    val: Arc<dyn Dataset>,
+    folder: &'a RunDir,
+    options: TrainerOptions,
     ranks: Arc<dyn Communicator>,
     /// Steps of this process, the bytes that it sent in them, the time they took.
     spent: (u64, u64, Duration),
@@ -67,10 +67,10 @@ impl<'a> Trainer<'a> {
         recipe: &'a Recipe,
         seed: u64,
         loaders: &'a Loaders,
-        train: Arc<dyn Source>,
-        val: Arc<dyn Source>,
-        folder: &'a RunFolder,
-        options: Options,
+        train: Arc<dyn Dataset>,
+        val: Arc<dyn Dataset>,
+        folder: &'a RunDir,
+        options: TrainerOptions,
     ) -> Result<Self> {
         recipe.check()?;
         engine.prepare_training();
@@ -82,14 +82,14 @@ impl<'a> Trainer<'a> {
             ranges: Default::default(),
             tensors: Default::default(),
         };
-        let rates = layers::rates(&model.net, &recipe.layer_rates)?;
+        let rates = param_groups::rates(&model.net, &recipe.layer_rates)?;
         let room = options.frozen_room.unwrap_or_else(loader::default_memory);
         let plan = Plan::new(&model.net, &rates, loaders, engine.split().is_some(), room)?;
-        let frozen = Frozen::new(&plan, loaders);
+        let frozen = FeatureCache::new(&plan, loaders);
         let images = ImageLists::of(&*train, &*val);
         let mut state = State { pictures: train.len(), ..State::default() };
         if folder.state().exists() {
-            state = State::read(&folder.state(), &model, engine, &rule(recipe, &rates, Position::default()))?;
+            state = State::read(&folder.state(), &model, engine, &rule(recipe, &rates, Progress::default()))?;
             if state.pictures != train.len() {
                 let message = format!("was saved with {} training pictures, now there are {}", state.pictures, train.len());
                 return Err(Error::file(folder.state(), message));
@@ -160,11 +160,11 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// When another rank is gone.
-    pub fn traffic(&self) -> Result<Traffic> {
+    pub fn traffic(&self) -> Result<CommStats> {
         let (steps, bytes, time) = self.spent;
         let each = steps.max(1) as f64;
         let all = distributed::all_gather_f64(&*self.ranks, [bytes as f64 / each])?;
-        Ok(Traffic {
+        Ok(CommStats {
             ranks: self.ranks.size(),
             bytes_per_step: all.iter().sum(),
             most_per_step: all.iter().copied().fold(0.0, f64::max),
@@ -177,28 +177,28 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A loss that is not finite, a picture that cannot be read where that shall stop the run, or a file that cannot be
     /// written. What was saved before stays whole.
-    pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Ending> {
+    pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<StopReason> {
         if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.before(stop, watch)? {
             // Nothing is saved: a run that goes on without a state begins with the same model, and with this validation.
-            return Ok(Ending::Interrupted);
+            return Ok(StopReason::Interrupted);
         }
         let mut begun = None;
         while self.state.epoch < self.recipe.epochs {
             let (start, before) = (Instant::now(), self.state.sums.pictures);
             if let Some(ending) = self.steps(stop, watch)? {
-                self.save(ending == Ending::MaxSteps)?;
+                self.save(ending == StopReason::MaxSteps)?;
                 return Ok(ending);
             }
             let (train_time, pictures) = (start.elapsed(), self.state.sums.pictures - before);
             let Some(best) = self.finish_epoch(stop, watch)? else {
                 self.save(false)?;
-                return Ok(Ending::Interrupted);
+                return Ok(StopReason::Interrupted);
             };
             let row = &self.state.rows[self.state.rows.len() - 1];
             watch(Event::Epoch { row, best, train_time, pictures, validation: self.validation.as_ref() });
             begun = Some(());
-            let due = keep::between_saves(self.options.save_every, self.save_took);
-            if self.state.epoch < self.recipe.epochs && self.agreed(self.saved.elapsed() >= due)? {
+            let due = checkpoint::between_saves(self.options.save_every, self.save_took);
+            if self.state.epoch < self.recipe.epochs && self.any_rank(self.saved.elapsed() >= due)? {
                 self.save(true)?;
             }
         }
@@ -206,11 +206,11 @@ impl<'a> Trainer<'a> {
         if begun.is_some() {
             self.save(true)?;
         }
-        Ok(Ending::Done)
+        Ok(StopReason::Done)
     }
 
     /// The steps that are left of the epoch under way. Tells why it stopped before its end, if so.
-    fn steps(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<Ending>> {
+    fn steps(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<StopReason>> {
         let all = self.loaders.train.batches();
         let epoch = self.state.epoch as u64;
         let mut batches = match self.frozen {
@@ -219,22 +219,22 @@ impl<'a> Trainer<'a> {
         };
         while self.state.batch < all {
             if self.options.max_steps.is_some_and(|most| self.step() >= most) {
-                return Ok(Some(Ending::MaxSteps));
+                return Ok(Some(StopReason::MaxSteps));
             }
             let batch = self.next(&mut batches)?.ok_or_else(|| {
                 Error::Invalid(
                     "the loader stopped before the end of an epoch; the system may start no more threads (ulimit -u)".into(),
                 )
             })?;
-            let heard = self.hear(&batch, stop)?;
+            let heard = self.sync_step(&batch, stop)?;
             if heard.stop {
-                return Ok(Some(Ending::Interrupted));
+                return Ok(Some(StopReason::Interrupted));
             }
             self.note_broken(&heard.broken, &*self.train.clone(), watch)?;
-            let lr = self.recipe.rate(self.position());
+            let lr = self.recipe.lr_at(self.position());
             self.train_on(&batch, &heard.parts)?;
             self.state.batch += 1;
-            let Sums { loss, correct, pictures } = self.state.sums;
+            let RunningTotals { loss, correct, pictures } = self.state.sums;
             let n = pictures.max(1) as f64;
             watch(Event::Step {
                 epoch: self.state.epoch + 1,
@@ -265,8 +265,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    fn position(&self) -> Position {
-        Position {
+    fn position(&self) -> Progress {
+        Progress {
             epoch: self.state.epoch,
             step: self.step(),
             steps_per_epoch: self.loaders.train.batches() as u64,
@@ -291,7 +291,7 @@ impl<'a> Trainer<'a> {
             (_, Some(spread)) => spread.train_shard(&BatchShard { images, labels, dropout, blocks }, &rule)?,
             (Some(frozen), None) => {
                 let input = Batch { images, labels, dropout };
-                frozen::middle(self.engine)?.train_step_after(frozen.after(), &input, &rule)?
+                feature_cache::middle(self.engine)?.train_step_after(frozen.after(), &input, &rule)?
             }
             (None, None) => self.engine.train_step(&Batch { images, labels, dropout }, &rule)?,
         };
@@ -318,12 +318,12 @@ impl<'a> Trainer<'a> {
 /// Where the batches of an epoch come from.
 enum Batches {
     /// The loader, which runs ahead.
-    Ahead(loader::Epoch),
+    Ahead(loader::BatchIter),
     /// What frozen layers give is kept for the pictures of these batches.
     Kept(Vec<Vec<u32>>),
 }
 
 /// The update rule at a position.
-fn rule(recipe: &Recipe, rates: &BTreeMap<String, f32>, at: Position) -> Update {
+fn rule(recipe: &Recipe, rates: &BTreeMap<String, f32>, at: Progress) -> Update {
     Update { layers: rates.clone(), ..recipe.update(at) }
 }

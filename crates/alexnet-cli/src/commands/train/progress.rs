@@ -1,0 +1,348 @@
+//! What the user sees of a run: a bar for people, lines for epochs, JSON for programs.
+
+use super::pace::Pace;
+use super::warnings::{self, Setting, Warnings};
+use crate::commands::dist_args;
+use crate::output;
+use crate::progress::duration;
+use alexnet::distributed::{Communicator, Parallel};
+use alexnet::net::Net;
+use alexnet::train::config::Config;
+use alexnet::train::finetune::HeadMapping;
+use alexnet::train::param_groups;
+use alexnet::train::recipe::Choice;
+use alexnet::train::state::EpochMetrics;
+use alexnet::train::{CommStats, Event, Finished, FrozenPlan, Observer, Started, StopReason};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+/// Shows a run to the user. Of several ranks, the first one does.
+pub(super) struct ProgressPrinter {
+    ranks: Arc<dyn Communicator>,
+    /// Set by Ctrl-C once the run has started.
+    stop: Arc<AtomicBool>,
+    json: bool,
+    quiet: bool,
+    /// Not even results: another rank shows them.
+    silent: bool,
+    epochs: usize,
+    /// Hides itself where there is no terminal.
+    bar: ProgressBar,
+    start: Instant,
+    /// When the first step of this process began.
+    since: Instant,
+    pace: Pace,
+    warnings: Warnings,
+    classes: usize,
+    /// Whether the last model counts as the best, since there are too few images to choose by.
+    last_is_best: bool,
+}
+
+impl ProgressPrinter {
+    pub(super) fn new(
+        json: bool,
+        quiet: bool,
+        ranks: Arc<dyn Communicator>,
+        stop: Arc<AtomicBool>,
+    ) -> anyhow::Result<ProgressPrinter> {
+        let silent = ranks.rank() > 0;
+        let (json, quiet) = (json && !silent, quiet || silent);
+        let bar = if json || quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
+        bar.set_style(ProgressStyle::with_template("{wide_bar} {msg}")?);
+        let (now, pace, warnings) = (Instant::now(), Pace::default(), Warnings::default());
+        let (epochs, classes, last_is_best) = (0, 0, false);
+        Ok(ProgressPrinter {
+            ranks,
+            stop,
+            json,
+            quiet,
+            silent,
+            epochs,
+            bar,
+            start: now,
+            since: now,
+            pace,
+            warnings,
+            classes,
+            last_is_best,
+        })
+    }
+
+    fn line(&self, text: &str) {
+        self.bar.suspend(|| crate::output::say(text));
+    }
+
+    /// The settings, and what was chosen for a small set.
+    fn settings(&self, run: &Started<'_>) -> alexnet::Result<()> {
+        let Started { config, net, train, val, .. } = *run;
+        if self.json || self.quiet {
+            self.warn_before(config, train.len(), val.len());
+            return Ok(());
+        }
+        let millions = net.totals()?.parameters as f64 / 1e6;
+        let recipe = &config.recipe;
+        self.line(&format!(
+            "{} at {} pixels, {millions:.1} million parameters; {} images of {} classes, {} to validate",
+            config.net,
+            config.image_size,
+            train.len(),
+            train.classes().len(),
+            val.len()
+        ));
+        if val.is_empty() {
+            self.line("nothing is held out to validate, so best.safetensors will be the last model; --val or a larger --val-share changes that");
+        }
+        self.line(&format!(
+            "recipe {}: {} epochs, batch {}, learning rate {}; into {}",
+            recipe.name,
+            recipe.epochs,
+            recipe.batch,
+            recipe.lr,
+            crate::output::path(run.dir.path())
+        ));
+        if let Some(adapted) = run.adapted {
+            self.line(&format!("chosen for a small set: {adapted}; --batch or --lr leave the recipe as it is"));
+        }
+        if self.last_is_best && !val.is_empty() {
+            self.line(&format!(
+                "{} images are too few to choose the best model by: best.safetensors will be the last model",
+                val.len()
+            ));
+        }
+        self.warn_before(config, train.len(), val.len());
+        Ok(())
+    }
+
+    /// Warns of a set that is too small for what is asked of it.
+    fn warn_before(&self, config: &Config, train: usize, validation: usize) {
+        let (recipe, from, own) = (&config.recipe, config.from.is_some(), config.data.is_some());
+        if !self.quiet {
+            warnings::before(&Setting { recipe, train, validation, from, own }).iter().for_each(|line| output::note(line));
+        }
+    }
+
+    /// What begins with a model's values, and what layers learn how fast.
+    fn tuning(&self, config: &Config, net: &Net, head: Option<&HeadMapping>, plan: &FrozenPlan) {
+        if self.json || self.quiet {
+            return;
+        }
+        if let (Some(head), Some(from)) = (head, &config.from) {
+            let (known, all) = (head.known(), head.rows.len());
+            let head = match known {
+                0 => format!("a new head for {all} classes that it does not know by name"),
+                _ if known == all => format!("the head goes on with its rows for these {all} classes"),
+                _ => format!("the head has its rows for {known} of {all} classes, and new ones for the others"),
+            };
+            self.line(&format!("from {}; {head}", crate::output::path(from)));
+        }
+        let rates = &config.recipe.layer_rates;
+        let of =
+            |times: f64| -> Vec<&str> { rates.iter().filter(|(_, t)| **t == times).map(|(name, _)| name.as_str()).collect() };
+        let mut different: Vec<f64> = rates.values().copied().filter(|&times| times != 0.0 && times != 1.0).collect();
+        different.sort_by(f64::total_cmp);
+        different.dedup();
+        if !different.is_empty() {
+            let told = different.iter().map(|&times| format!("{times} for {}", param_groups::to_list(net, &of(times))));
+            self.line(&format!("times the learning rate: {}", told.collect::<Vec<_>>().join("; ")));
+        }
+        let frozen = of(0.0);
+        if !frozen.is_empty() {
+            let how = match plan {
+                FrozenPlan::Nothing => String::new(),
+                FrozenPlan::Always(why) => format!("; computed in each step, since {why}"),
+                FrozenPlan::Keep { after, views, bytes } => {
+                    let views = if *views == 1 { "each image gives".into() } else { format!("{views} views of each image give") };
+                    format!("; what {views} up to {after} is computed once and kept, {:.1} MB in all", *bytes as f64 / 1e6)
+                }
+                FrozenPlan::NoRoom { bytes, room } => format!(
+                    "; computed in each step, since keeping what they give would take {:.1} GB of memory, and there is room for {:.1}; fewer --views take less",
+                    *bytes as f64 / 1e9,
+                    *room as f64 / 1e9
+                ),
+            };
+            self.line(&format!("frozen: {}{how}", param_groups::to_list(net, &frozen)));
+        }
+    }
+
+    /// How many processes share the work.
+    fn ranks(&self, size: usize, how: Parallel, blocks: Option<usize>) {
+        if self.json || self.quiet || (size == 1 && blocks.is_none()) {
+            return;
+        }
+        let blocks = blocks.map_or(String::new(), |blocks| format!(", each batch in {blocks} blocks, sums in a fixed order"));
+        let ranks = if size == 1 { "rank" } else { "ranks" };
+        self.line(&format!("{size} {ranks}, {how} parallel{blocks}"));
+    }
+
+    /// Where the run begins or is resumed, just before it is.
+    fn position(&mut self, run: &Started<'_>) {
+        if run.step > 0 && !self.json && !self.quiet {
+            self.line(&format!("going on in epoch {} after step {}", run.state.epoch + 1, run.step));
+        }
+        self.since = Instant::now();
+        self.bar.set_length((self.epochs * run.loaders.train.batches()) as u64);
+        self.bar.set_position(run.step);
+        let epoch = self.epochs.min(run.state.epoch + 1);
+        self.bar.set_message(format!("epoch {epoch}/{}, loading the first images", self.epochs));
+    }
+
+    /// The model as the run began with it.
+    fn before(&self, row: &EpochMetrics) {
+        if self.json {
+            self.row(row, true, None);
+        } else if !self.quiet {
+            self.line(&format!("before: {}", validated(row, self.classes)));
+        }
+    }
+
+    fn epoch(&mut self, row: &EpochMetrics, best: bool, train_time: Duration, pictures: u64) {
+        let seconds = train_time.as_secs_f64();
+        let rate = pictures as f64 / seconds.max(1e-9);
+        if self.json {
+            self.row(row, best, Some((seconds, rate)));
+        } else if !self.quiet {
+            let val = if row.val.is_some() { format!(" | {}", validated(row, self.classes)) } else { String::new() };
+            self.line(&format!(
+                "epoch {:>2}/{}: loss {:.4}, top-1 {:.2} %{val} | {rate:.0} images/s{}",
+                row.epoch,
+                self.epochs,
+                row.train_loss.unwrap_or(f64::NAN),
+                row.train_top1.unwrap_or(f64::NAN) * 100.0,
+                if best && row.val.is_some() && !self.last_is_best { ", best so far" } else { "" }
+            ));
+        }
+        let warning = row.train_loss.and_then(|loss| self.warnings.epoch(loss, self.classes, self.epochs));
+        if let Some(warning) = warning.filter(|_| !self.quiet) {
+            self.bar.suspend(|| output::note(&warning));
+        }
+    }
+
+    /// A row for programs; `speed` is the seconds of its training and images in one of them.
+    fn row(&self, row: &EpochMetrics, best: bool, speed: Option<(f64, f64)>) {
+        let val = |of: fn(&alexnet::train::state::Validation) -> f64| row.val.as_ref().map(of);
+        self.line(
+            &json!({
+                "epoch": row.epoch, "step": row.step, "lr": row.lr,
+                "train_loss": row.train_loss, "train_top1": row.train_top1,
+                "val_loss": val(|v| v.loss), "val_top1": val(|v| v.top1), "val_top5": val(|v| v.top5),
+                "broken": row.broken, "best": best,
+                "seconds": speed.map(|(seconds, _)| seconds), "images_per_second": speed.map(|(_, rate)| rate),
+            })
+            .to_string(),
+        );
+    }
+}
+
+impl Observer for ProgressPrinter {
+    fn note(&mut self, line: &str) {
+        if !self.quiet {
+            output::note(line);
+        }
+    }
+
+    fn warning(&mut self, line: &str) {
+        if !self.silent {
+            output::note(line);
+        }
+    }
+
+    fn started(&mut self, run: &Started<'_>) -> alexnet::Result<()> {
+        let recipe = &run.config.recipe;
+        (self.epochs, self.classes, self.last_is_best) = (recipe.epochs, run.train.classes().len(), recipe.best == Choice::Last);
+        self.settings(run)?;
+        self.ranks(run.ranks.size(), run.parallel, run.config.blocks);
+        self.tuning(run.config, run.net, run.head, run.frozen);
+        self.position(run);
+        dist_args::stop_on_signal(&self.ranks, &self.stop)
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Step { epoch, steps: (done, all), loss, top1, pictures, .. } => {
+                self.pace.step(self.since.elapsed(), *epoch, *pictures);
+                let (position, length) = (((epoch - 1) * all + done) as u64, (self.epochs * all) as u64);
+                let rate = self.pace.rate().map_or(String::new(), |rate| format!(", {rate:.0} images/s"));
+                let left = self.pace.left(length.saturating_sub(position));
+                let left = left.map_or(String::new(), |left| format!(", {} left", duration(left)));
+                self.bar.set_length(length);
+                self.bar.set_position(position);
+                let (epochs, top1) = (self.epochs, top1 * 100.0);
+                self.bar.set_message(format!("epoch {epoch}/{epochs}, loss {loss:.3}, top-1 {top1:.1} %{rate}{left}"));
+            }
+            Event::InitialValidation { row, .. } => self.before(row),
+            Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
+            Event::Broken { .. } if self.silent => {}
+            Event::Broken { name, why } => self.bar.suspend(|| crate::output::note(&format!("left out: {name}: {why}"))),
+        }
+    }
+
+    fn finished(&mut self, run: &Finished<'_>) {
+        let Finished { reason: ending, state, step, dir: folder, stats: traffic } = *run;
+        if self.silent {
+            return;
+        }
+        self.bar.finish_and_clear();
+        let (seconds, last, best) = (self.start.elapsed().as_secs_f64(), folder.last(), folder.best());
+        if self.json {
+            crate::output::say(
+                &json!({
+                    "ending": match ending {
+                        StopReason::Done => "done",
+                        StopReason::MaxSteps => "max-steps",
+                        StopReason::Interrupted => "interrupted",
+                    },
+                    "epochs": state.epoch, "steps": step, "run": folder.path(), "last": last, "best": best,
+                    "best_epoch": state.best.map(|b| b.epoch), "best_top1": state.best.map(|b| b.top1),
+                    "broken": state.broken.len(), "seconds": seconds,
+                    "ranks": traffic.ranks, "bytes_per_step": traffic.bytes_per_step,
+                    "bytes_per_step_of_the_busiest_rank": traffic.most_per_step,
+                    "seconds_per_step": traffic.seconds_per_step,
+                })
+                .to_string(),
+            );
+            return;
+        }
+        if ending == StopReason::Interrupted {
+            return;
+        }
+        let what = match state.best {
+            Some(b) if b.epoch == 0 => {
+                let (top1, best) = (b.top1 * 100.0, best.display());
+                format!("no epoch is better than the model was, top-1 {top1:.2} %: {best} is that model")
+            }
+            // Nothing to choose by.
+            Some(b) if state.rows.iter().all(|row| row.val.is_none()) => {
+                format!("training top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
+            }
+            Some(b) if self.last_is_best => {
+                format!("top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
+            }
+            Some(b) => format!("best top-1 {:.2} % in epoch {}: {}", b.top1 * 100.0, b.epoch, best.display()),
+            None => format!("stopped within the first epoch: {}", last.display()),
+        };
+        let broken = match state.broken.len() {
+            0 => String::new(),
+            n => format!("; {n} images could not be read, see {}", folder.broken().display()),
+        };
+        crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{broken}"));
+        if traffic.ranks > 1 && !self.quiet {
+            let CommStats { ranks, bytes_per_step, most_per_step, seconds_per_step } = traffic;
+            let [all, most] = [bytes_per_step, most_per_step].map(|bytes| bytes / 1e6);
+            let milliseconds = seconds_per_step * 1e3;
+            crate::output::say(&format!(
+                "{ranks} ranks sent {all:.1} MB to each other in a step, the busiest of them {most:.1} MB; a step took {milliseconds:.0} ms"
+            ));
+        }
+    }
+}
+
+/// What validation found, as people read it. Among five classes or fewer the right one is always in the first five.
+fn validated(row: &EpochMetrics, classes: usize) -> String {
+    row.val.map_or(String::new(), |v| {
+        let top5 = if classes > 5 { format!(", top-5 {:.2} %", v.top5 * 100.0) } else { String::new() };
+        format!("validation: loss {:.4}, top-1 {:.2} %{top5}", v.loss, v.top1 * 100.0)
+    })
+}

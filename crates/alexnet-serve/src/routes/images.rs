@@ -1,0 +1,253 @@
+//! Images of a request, through decoding and the network.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use alexnet::image::decode::{DecodeLimits, MAX_PIXELS, decode_with};
+use alexnet::image::{Image, Preprocess};
+use alexnet::predict;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use tokio::task::{JoinSet, spawn_blocking};
+
+use crate::admission::{Grant, INPUT, Need, Ticket};
+use crate::api_error::ApiError;
+use crate::body::{self, Whole};
+use crate::connection::Peer;
+use crate::image_header::{self, Header};
+use crate::model::ServedModel;
+use crate::tensors::MOST_IMAGES;
+use crate::{Shared, multipart};
+
+/// A request's images may have so many times the pixels of the largest one together.
+const IMAGES: u64 = 4;
+
+/// An image within a body.
+pub(super) struct File {
+    /// As the client calls it.
+    pub(super) name: Option<String>,
+    range: Range<usize>,
+}
+
+/// The images of a body: it is one, or a form has some.
+pub(super) fn files(headers: &HeaderMap, whole: &Whole) -> Result<Vec<File>, ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.trim_start().get(..10).is_some_and(|media| media.eq_ignore_ascii_case("multipart/")) {
+        if whole.bytes.is_empty() {
+            return Err(ApiError::bad("the body is empty; send an image, or a form with images (curl --data-binary @FILE)"));
+        }
+        return Ok(vec![File { name: None, range: 0..whole.bytes.len() }]);
+    }
+    let start = whole.bytes.as_ptr() as usize;
+    let parts = multipart::parts(kind, &whole.bytes).map_err(ApiError::bad)?;
+    let files: Vec<File> = parts
+        .into_iter()
+        .filter(|part| !part.content.is_empty())
+        .map(|part| {
+            let from = part.content.as_ptr() as usize - start;
+            File { name: part.file.or(part.name), range: from..from + part.content.len() }
+        })
+        .collect();
+    match files.len() {
+        0 => Err(ApiError::bad("the form has no images (curl -F image=@FILE)")),
+        n if n > MOST_IMAGES => {
+            let message = format!("{n} images in one request; send {MOST_IMAGES} at most");
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+        }
+        _ => Ok(files),
+    }
+}
+
+/// The only image of a request; `wanted` tells what it is sent for.
+pub(super) fn only<'a>(files: &'a [File], wanted: &str) -> Result<&'a File, ApiError> {
+    match files {
+        [file] => Ok(file),
+        _ => Err(ApiError::bad(format!("{} images; send one{wanted}", files.len()))),
+    }
+}
+
+/// Runs what answers a request without a body, within the limits.
+pub(super) async fn within_time<T>(
+    shared: &Arc<Shared>,
+    peer: &Peer,
+    cost: u64,
+    work: impl AsyncFnOnce(&Job) -> Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    let deadline = Instant::now() + shared.limits.time;
+    let job = Job::new(shared, peer, deadline, cost)?;
+    match tokio::time::timeout_at(deadline.into(), work(&job)).await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::busy(format!("no answer within {:?}; try again", shared.limits.time))),
+    }
+}
+
+/// Runs what answers a request with a body, within the limits.
+pub(super) async fn within<F: Future<Output = Result<T, ApiError>>, T>(
+    shared: &Arc<Shared>,
+    request: Request<Body>,
+    work: impl FnOnce(HeaderMap, Whole) -> F,
+) -> Result<T, ApiError> {
+    let deadline = Instant::now() + shared.limits.time;
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Arc<Peer>>().cloned().ok_or_else(|| ApiError::ours("a request without a connection"))?;
+    let whole = body::read(shared, &parts.headers, body, peer, deadline).await?;
+    match tokio::time::timeout_at(deadline.into(), work(parts.headers, whole)).await {
+        Ok(result) => result,
+        Err(_) => Err(ApiError::busy(format!("no answer within {:?}; try again, or send fewer images", shared.limits.time))),
+    }
+}
+
+/// A request at work: its place, and what its pieces need to know.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) shared: Arc<Shared>,
+    pub(super) ticket: Arc<Ticket>,
+    deadline: Instant,
+}
+
+impl Job {
+    /// Takes a place for a request of this cost, in units of a pixel.
+    pub(super) fn new(shared: &Arc<Shared>, peer: &Peer, deadline: Instant, cost: u64) -> Result<Job, ApiError> {
+        let ticket = Arc::new(shared.admission.scheduler.enter(peer.client, cost)?);
+        Ok(Job { shared: shared.clone(), ticket, deadline })
+    }
+
+    /// Takes a place for a request with images, each of which becomes so many inputs of the network.
+    pub(super) fn of_images<B: AsRef<[u8]>>(
+        shared: &Arc<Shared>,
+        whole: &Whole,
+        images: &[B],
+        inputs: usize,
+    ) -> Result<Job, ApiError> {
+        let pixels = images.iter().map(|image| pixels(shared, image.as_ref())).fold(0, u64::saturating_add);
+        let most = shared.limits.pixels.saturating_mul(IMAGES);
+        if pixels > most {
+            let message = format!("the images have {pixels} pixels together, more than {most}; send fewer or smaller images");
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        let cost = pixels.saturating_add((images.len() * inputs) as u64 * INPUT);
+        Job::new(shared, &whole.peer, whole.deadline, cost)
+    }
+}
+
+/// What an image says that it has to be decoded. One that is refused costs nothing.
+fn pixels(shared: &Shared, image: &[u8]) -> u64 {
+    match image_header::header(image).map(|header| header.pixels()) {
+        Some(pixels) if pixels <= shared.limits.pixels => pixels,
+        _ => 0,
+    }
+}
+
+/// Decodes an image on a thread of its own, when it is its turn, and lets `finish` make something of it there. The result
+/// comes with room for so many inputs of the network.
+pub(super) async fn decoded<T: Send + 'static>(
+    job: &Job,
+    bytes: impl AsRef<[u8]> + Send + 'static,
+    inputs: usize,
+    finish: impl FnOnce(&Image) -> Result<T, String> + Send + 'static,
+) -> Result<(T, Grant), ApiError> {
+    let (shared, deadline) = (&job.shared, job.deadline);
+    let header = image_header::header(bytes.as_ref());
+    let available = shared.admission.scheduler.memory();
+    let (pixels, memory) = match header {
+        Some(header) if header.pixels() > shared.limits.pixels => return Err(too_many_pixels(header, shared.limits.pixels)),
+        Some(header) if header.memory() > available => {
+            let (needs, has) = (header.memory() / 1_000_000, available / 1_000_000);
+            return Err(ApiError::unanswerable(format!(
+                "{} x {} pixels of this kind need up to {needs} MB to be decoded, more than {has} MB; send a smaller image, or a \
+                 baseline JPEG, or start the server with a larger --max-pixels",
+                header.width, header.height
+            )));
+        }
+        Some(header) => (header.pixels(), header.memory()),
+        // No known format: the decoder refuses it, or takes what there is.
+        None => (0, available),
+    };
+    let need = Need { decoders: 1, memory, inputs };
+    let grant = job.ticket.turn(need, pixels + inputs as u64 * INPUT).await?;
+    let limits = DecodeLimits { max_pixels: shared.limits.pixels, deadline: Some(deadline) };
+    let metrics = shared.metrics.clone();
+    let work = move || {
+        let mut grant = grant;
+        let start = Instant::now();
+        let result = decode_with(bytes.as_ref(), &limits).and_then(|picture| finish(&picture));
+        drop(bytes);
+        grant.keep_inputs();
+        metrics.decode.observe(start.elapsed().as_secs_f64());
+        (result, grant)
+    };
+    match spawn_blocking(work).await {
+        Ok((Ok(result), grant)) => Ok((result, grant)),
+        Ok((Err(why), _)) => Err(ApiError::unanswerable(why)),
+        Err(_) => Err(ApiError::ours("the server failed on this image; please report it")),
+    }
+}
+
+fn too_many_pixels(header: Header, most: u64) -> ApiError {
+    let Header { width, height, bytes_per_pixel } = header;
+    let megapixels = header.pixels().div_ceil(1_000_000);
+    let larger = match header.pixels() {
+        pixels if pixels > MAX_PIXELS => String::new(),
+        _ => format!(
+            ", or start the server with --max-pixels {megapixels}000000 (decoding then takes up to {} MB)",
+            megapixels * bytes_per_pixel
+        ),
+    };
+    let message = format!("claims to have {width} x {height} pixels; more than {most} are refused: send a smaller image{larger}");
+    ApiError::unanswerable(message)
+}
+
+/// The part of a body that is one image.
+pub(super) struct Slice(pub(super) Arc<Whole>, Range<usize>);
+
+impl Slice {
+    pub(super) fn new(whole: &Arc<Whole>, file: &File) -> Slice {
+        Slice(whole.clone(), file.range.clone())
+    }
+}
+
+impl AsRef<[u8]> for Slice {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.bytes[self.1.clone()]
+    }
+}
+
+/// What the network sees of an image.
+fn inputs(picture: &Image, preprocess: &Preprocess, crops: usize) -> Result<Vec<f32>, String> {
+    let mut images = Vec::new();
+    predict::crop_tensors(picture, preprocess, crops, &mut images).map_err(|e| e.to_string())?;
+    Ok(images)
+}
+
+/// Logits of each image's crops, `[crops, classes]`, in order.
+pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
+    job: &Job,
+    model: &Arc<ServedModel>,
+    files: Vec<B>,
+    crops: usize,
+) -> Vec<Result<Vec<f32>, ApiError>> {
+    let mut answers: Vec<_> = files.iter().map(|_| Err(ApiError::ours("the server failed on this image"))).collect();
+    // Given up together when the client goes, or the time is over.
+    let mut tasks = JoinSet::new();
+    for (i, bytes) in files.into_iter().enumerate() {
+        let (job, model) = (job.clone(), model.clone());
+        let coming = model.lane.coming();
+        tasks.spawn(async move {
+            let result = async {
+                let preprocess = model.preprocess.clone();
+                let (images, room) = decoded(&job, bytes, crops, move |picture| inputs(picture, &preprocess, crops)).await?;
+                drop(coming);
+                model.lane.infer(images, crops, room).await
+            };
+            (i, result.await)
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        if let Ok((i, result)) = done {
+            answers[i] = result;
+        }
+    }
+    answers
+}

@@ -1,0 +1,223 @@
+//! A folder with one folder per class.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::listing::Listing;
+use super::passed_over::{PassedOver, Reason, is_hidden};
+use super::sniff::{self, Content};
+use super::split_folders::Splits;
+use super::{Dataset, Demand, Opened, Split, is_picture};
+use crate::image::{Image, decode};
+use crate::{Error, Result, files};
+
+/// Deeper folders within a class are an error: symbolic links may go in circles.
+const MAX_DEPTH: usize = 32;
+
+/// Image files. As [`open`] takes them, `PATH/class/.../file.jpg`: class folders at the top, images at any depth below them. Links are followed.
+#[derive(Debug)]
+struct Folder {
+    listing: Listing<PathBuf>,
+}
+
+/// Lists the images of a folder, sorted by class and name.
+pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> {
+    let mut passed = PassedOver::default();
+    let (root, splits) = splits(root)?;
+    let taken = splits.as_ref().map(|splits| splits.folder(split).to_string());
+    let mut path = root.clone();
+    if let Some(taken) = &taken {
+        // What lies beside the splits is not theirs, but must not vanish without a word.
+        for Entry { name, at, kind } in entries(&root, "", &mut passed)? {
+            if kind != Kind::Folder && is_image(&name, &at, kind, &name, &mut passed) {
+                passed.add(Reason::OutsideSplit, name);
+            }
+        }
+        path.push(taken);
+    }
+    let (mut classes, mut found) = (Vec::new(), Vec::new());
+    for Entry { name, at, kind } in entries(&path, "", &mut passed)? {
+        if kind == Kind::Folder {
+            walk(&at, &name, 1, &mut found, &mut passed)?;
+            classes.push(name);
+        } else if is_image(&name, &at, kind, &name, &mut passed) {
+            found.push((name, at));
+        }
+    }
+    let mut listing = Listing::new(&path, demand, classes, found, &passed)?;
+    let empty = std::mem::take(&mut listing.empty);
+    Ok(Opened { source: Arc::new(Folder { listing }), root, splits, taken, empty, passed_over: passed })
+}
+
+/// Lists the images at any depth, in classes or not.
+pub(super) fn open_loose(root: &Path) -> Result<Opened> {
+    let (mut found, mut passed) = (Vec::new(), PassedOver::default());
+    let (within, splits) = splits(root)?;
+    walk(root, "", 0, &mut found, &mut passed)?;
+    let above = within.strip_prefix(root).map_or(0, |wrapper| wrapper.components().count());
+    let listing = Listing::loose(root, above + usize::from(splits.is_some()), found, &passed)?;
+    let source = Arc::new(Folder { listing });
+    Ok(Opened { source, root: within, splits, taken: None, empty: Vec::new(), passed_over: passed })
+}
+
+/// The images that a text file names, a line each; empty lines are passed over.
+pub(super) fn of_list(path: &Path) -> Result<Arc<dyn Dataset>> {
+    let text = files::read_text(path).map_err(|error| Error::io(path, error))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let pictures: Vec<_> = lines.map(|line| (line.to_string(), folder.join(line))).collect();
+    if pictures.is_empty() {
+        return Err(Error::file(path, "lists no images; it should name one a line"));
+    }
+    Ok(Arc::new(Folder { listing: Listing::unlabelled(pictures) }))
+}
+
+/// These files, in this order.
+pub(super) fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
+    let pictures = paths.iter().map(|path| (path.to_string_lossy().into_owned(), path.clone())).collect();
+    Arc::new(Folder { listing: Listing::unlabelled(pictures) })
+}
+
+/// The splits that a root holds, if it does, and the folder where they lie: the root, or the one folder in it, and so on.
+fn splits(root: &Path) -> Result<(PathBuf, Option<Splits>)> {
+    let folders = |at: &Path| -> Result<Vec<String>> {
+        let entries = entries(at, "", &mut PassedOver::default())?;
+        Ok(entries.into_iter().filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.name).collect())
+    };
+    // A folder that cannot be listed is an error later, where its images are looked for.
+    let has_folders = |at: &Path| folders(at).is_ok_and(|inner| !inner.is_empty());
+    let of =
+        |at: &Path, names: &[String]| Splits::of(names, &|name| has_folders(&at.join(name))).map_err(|why| Error::file(at, why));
+    let (mut at, mut names) = (root.to_path_buf(), folders(root)?);
+    for _ in 0..MAX_DEPTH {
+        let [only] = names.as_slice() else { break };
+        at.push(only);
+        names = folders(&at).unwrap_or_default();
+    }
+    let splits = of(&at, &names)?;
+    Ok(if splits.is_some() { (at, splits) } else { (root.to_path_buf(), None) })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Folder,
+    File,
+    /// A pipe, socket or device.
+    Special,
+    /// A link to nothing.
+    Dangling,
+}
+
+struct Entry {
+    name: String,
+    at: PathBuf,
+    kind: Kind,
+}
+
+/// What is visible in a folder, whose name within the set is `prefix`.
+fn entries(folder: &Path, prefix: &str, passed: &mut PassedOver) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| Error::io(folder, error))? {
+        let entry = entry.map_err(|error| Error::io(folder, error))?;
+        let (at, name) = (entry.path(), entry.file_name());
+        let name = match name.into_string() {
+            Ok(name) if !is_hidden(&name) => name,
+            Ok(name) => {
+                passed.add(Reason::Hidden, within(prefix, &name));
+                continue;
+            }
+            Err(_) => return Err(Error::file(&at, "its name is not UTF-8; rename it")),
+        };
+        // The listing says what most entries are; only links need a call of their own, which follows them.
+        let kind = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => Some(kind),
+            _ => fs::metadata(&at).ok().map(|metadata| metadata.file_type()),
+        };
+        let kind = match kind {
+            Some(kind) if kind.is_dir() => Kind::Folder,
+            Some(kind) if kind.is_file() => Kind::File,
+            Some(_) => Kind::Special,
+            None => Kind::Dangling,
+        };
+        entries.push(Entry { name, at, kind });
+    }
+    Ok(entries)
+}
+
+fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, PathBuf)>, passed: &mut PassedOver) -> Result<()> {
+    if depth > MAX_DEPTH {
+        return Err(Error::file(folder, format!("folders more than {MAX_DEPTH} deep; does a link lead in a circle?")));
+    }
+    for Entry { name, at, kind } in entries(folder, prefix, passed)? {
+        let inner = within(prefix, &name);
+        if kind == Kind::Folder {
+            walk(&at, &inner, depth + 1, found, passed)?;
+        } else if is_image(&name, &at, kind, &inner, passed) {
+            found.push((inner, at));
+        }
+    }
+    Ok(())
+}
+
+fn within(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_string() } else { format!("{prefix}/{name}") }
+}
+
+/// Whether an entry that is no folder is an image. A known ending is believed until the decoder sees it, so that a million files are listed
+/// without opening one; others go by their content. What is no image is counted under its name within the set, `inner`.
+fn is_image(name: &str, at: &Path, kind: Kind, inner: &str, passed: &mut PassedOver) -> bool {
+    let why = match kind {
+        Kind::Folder => return false,
+        Kind::Special => Reason::NotRegular,
+        // A link to nothing matters only if it should have been an image; reading it will tell.
+        Kind::File | Kind::Dangling if is_picture(name) => return true,
+        Kind::Dangling => Reason::Link,
+        Kind::File => match start(at).map(|start| sniff::content(&start)) {
+            Ok(Content::Image) => return true,
+            Ok(Content::Unread(_)) => Reason::Format,
+            Ok(_) => Reason::NotImage,
+            Err(_) => Reason::Unreadable,
+        },
+    };
+    passed.add(why, inner);
+    false
+}
+
+/// The first bytes of a file.
+fn start(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut start = Vec::with_capacity(sniff::START);
+    File::open(path)?.take(sniff::START as u64).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+impl Dataset for Folder {
+    fn classes(&self) -> &[String] {
+        &self.listing.classes
+    }
+
+    fn len(&self) -> usize {
+        self.listing.pictures.len()
+    }
+
+    fn label(&self, i: usize) -> u32 {
+        self.listing.pictures[i].1
+    }
+
+    fn name(&self, i: usize) -> &str {
+        &self.listing.pictures[i].0
+    }
+
+    fn picture(&self, i: usize) -> Result<Image, String> {
+        decode::decode(&decode::read(&self.listing.pictures[i].2)?)
+    }
+
+    fn file_size(&self, i: usize) -> Option<u64> {
+        fs::metadata(&self.listing.pictures[i].2).ok().map(|file| file.len())
+    }
+
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
+        decode::read(&self.listing.pictures[i].2).map(Some)
+    }
+}

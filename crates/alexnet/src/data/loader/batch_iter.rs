@@ -1,0 +1,119 @@
+//! One pass over the images: a thread that fills batches ahead of the consumer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use rayon::prelude::*;
+
+use super::{Batch, Shared};
+
+/// Finished batches that may wait.
+const AHEAD: usize = 1;
+
+/// The batches of an epoch, in order. Dropping it stops its threads: they finish the images in hand, no more.
+pub struct BatchIter {
+    /// `None` once dropped, so that the thread cannot wait for a consumer.
+    batches: Option<Receiver<Batch>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    left: usize,
+    shared: Arc<Shared>,
+}
+
+impl BatchIter {
+    pub(super) fn start(shared: Arc<Shared>, epoch: u64, view: u64, from_batch: usize) -> Self {
+        let (sender, receiver) = sync_channel(AHEAD);
+        let stop = Arc::new(AtomicBool::new(false));
+        let left = shared.batches().saturating_sub(from_batch);
+        let run = {
+            let (shared, stop) = (shared.clone(), stop.clone());
+            move || produce(&shared, epoch, view, from_batch, &stop, &sender)
+        };
+        // Where the system starts no more threads, the sender is gone with `run`, and there are no batches: the consumer sees too few.
+        let thread = std::thread::Builder::new().name("loader".into()).spawn(run).ok();
+        BatchIter { batches: Some(receiver), stop, thread, left, shared }
+    }
+}
+
+impl Iterator for BatchIter {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let batch = self.batches.as_ref()?.recv().ok()?;
+        self.left -= 1;
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for BatchIter {}
+
+impl Drop for BatchIter {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.batches = None;
+        if let Some(thread) = self.thread.take() {
+            // Its panics, of which there should be none, have been printed where they happened.
+            let _ = thread.join();
+        }
+        // Between epochs others may need the memory more.
+        if let Ok(mut home) = self.shared.home.lock() {
+            home.clear();
+        }
+    }
+}
+
+fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &AtomicBool, sender: &SyncSender<Batch>) {
+    let order = shared.order(epoch);
+    let batches = order.chunks(shared.options.batch).take(shared.batches()).skip(from_batch);
+    for pictures in batches {
+        let own: Vec<_> = shared.cut.own(pictures.len()).collect();
+        let lens: Vec<usize> = own.iter().map(ExactSizeIterator::len).collect();
+        let first = own.first().map_or(0, |block| block.start);
+        let batch = fill(shared, view, &pictures[first..first + lens.iter().sum::<usize>()], &lens, stop);
+        if stop.load(Ordering::Relaxed) || sender.send(batch).is_err() {
+            return;
+        }
+    }
+}
+
+/// Fills one batch, each image by whichever thread of the pool is free, at a place fixed by its position. `lens` are the
+/// images of each block, one after the other.
+pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], lens: &[usize], stop: &AtomicBool) -> Batch {
+    let crop = shared.preprocess.crop;
+    let len = shared.crops_per_picture() * 3 * crop * crop;
+    let mut images = shared.home.lock().ok().and_then(|mut home| home.pop()).unwrap_or_default();
+    images.resize(pictures.len() * len, 0.0);
+    let one = |(&i, out): (&u32, &mut [f32])| {
+        if stop.load(Ordering::Relaxed) { Err(String::new()) } else { shared.fill(view, i, out) }
+    };
+    let results: Vec<Result<(), String>> =
+        shared.pool.install(|| pictures.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
+
+    let home = Some(shared.home.clone());
+    let mut batch = Batch { images, labels: vec![], pictures: vec![], parts: vec![0; lens.len()], broken: vec![], home };
+    let mut blocks = lens.iter().enumerate().flat_map(|(block, &len)| std::iter::repeat_n(block, len));
+    for (position, (&i, result)) in pictures.iter().zip(results).enumerate() {
+        let block = blocks.next().unwrap_or(0);
+        match result {
+            Ok(()) => {
+                // Images behind a broken one move up.
+                let target = batch.pictures.len();
+                if target != position {
+                    batch.images.copy_within(position * len..(position + 1) * len, target * len);
+                }
+                batch.parts[block] += 1;
+                batch.pictures.push(i);
+                batch.labels.push(shared.source.label(i as usize));
+            }
+            Err(text) => batch.broken.push((i, text)),
+        }
+    }
+    batch.images.truncate(batch.pictures.len() * len);
+    batch
+}

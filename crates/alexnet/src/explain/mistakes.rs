@@ -1,0 +1,144 @@
+//! The worst mistakes of a data set, as a contact sheet in the manner of the paper's Figure 4.
+
+use super::guesses_of;
+use crate::data::Dataset;
+use crate::data::loader::Loader;
+use crate::draw::contact_sheet::{Bar, Cell, ContactSheet, thumbnail};
+use crate::draw::{BLUE, GREEN, GREY, INK};
+use crate::engine::Engine;
+use crate::eval::log_probabilities;
+use crate::predict::ClassScore;
+use crate::{Error, Result};
+
+/// Guesses kept of each mistake.
+const TOP: usize = 5;
+
+/// An image that the model takes for something else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mistake {
+    /// Its number in the source.
+    pub picture: u32,
+    /// Its class.
+    pub label: usize,
+    /// What the probability of its class costs, -ln p, in nats.
+    pub loss: f64,
+    /// The five most probable classes, the first of which is wrong.
+    pub guesses: Vec<ClassScore>,
+}
+
+/// What was found in a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mistakes {
+    /// The worst mistakes, the highest loss first.
+    pub worst: Vec<Mistake>,
+    /// Images looked at.
+    pub images: usize,
+    /// How many of them were mistaken for another class.
+    pub wrong: usize,
+    /// Numbers in the source of images that could not be read, and why.
+    pub broken: Vec<(u32, String)>,
+}
+
+/// The `count` worst mistakes among what a sequential loader of one crop an image gives; equal losses in the source's order.
+/// `progress` hears the number of images done after each batch, and may stop by `false`.
+///
+/// # Errors
+/// From the engine; when stopped.
+pub fn worst(
+    engine: &mut dyn Engine,
+    loader: &Loader,
+    count: usize,
+    progress: &mut dyn FnMut(usize) -> bool,
+) -> Result<Mistakes> {
+    let classes = engine.net().classes();
+    let mut found = Mistakes { worst: Vec::new(), images: 0, wrong: 0, broken: Vec::new() };
+    let mut logits = Vec::new();
+    for mut batch in loader.epoch(0, 0) {
+        found.broken.append(&mut batch.broken);
+        if !batch.labels.is_empty() {
+            engine.infer(&batch.images, &mut logits)?;
+        }
+        for ((logits, &label), &picture) in logits.chunks_exact(classes).zip(&batch.labels).zip(&batch.pictures) {
+            let (label, guesses) = (label as usize, guesses_of(logits, TOP));
+            found.images += 1;
+            if guesses[0].index != label {
+                let loss = -log_probabilities(logits, classes)[label];
+                found.wrong += 1;
+                found.worst.push(Mistake { picture, label, loss, guesses });
+            }
+        }
+        found.worst.sort_by(|a, b| b.loss.total_cmp(&a.loss).then(a.picture.cmp(&b.picture)));
+        found.worst.truncate(count);
+        if !progress(found.images + found.broken.len()) {
+            return Err(Error::Invalid("stopped".into()));
+        }
+    }
+    Ok(found)
+}
+
+/// A cell for each mistake: the image, its class, and bars for the guesses; a green one is its class.
+///
+/// # Errors
+/// An image that can no longer be read.
+pub fn cells(mistakes: &[Mistake], source: &dyn Dataset, classes: &[String]) -> Result<Vec<Cell>> {
+    mistakes.iter().map(|mistake| cell(mistake, source, classes)).collect()
+}
+
+fn cell(mistake: &Mistake, source: &dyn Dataset, classes: &[String]) -> Result<Cell> {
+    let name = source.name(mistake.picture as usize);
+    let picture = source.picture(mistake.picture as usize).map_err(|why| Error::Invalid(format!("{name}: {why}")))?;
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let mut cell = Cell::photograph(thumbnail(picture)).line(&classes[mistake.label], INK).line(file, GREY);
+    cell.bars = bars(&mistake.guesses, mistake.label, classes);
+    Ok(cell)
+}
+
+/// Bars for guesses; that of `label` is green.
+pub fn bars(guesses: &[ClassScore], label: usize, classes: &[String]) -> Vec<Bar> {
+    let bar = |guess: &ClassScore| Bar {
+        label: classes[guess.index].clone(),
+        share: guess.probability,
+        colour: if guess.index == label { GREEN } else { BLUE },
+    };
+    guesses.iter().map(bar).collect()
+}
+
+impl Mistakes {
+    /// The contact sheet.
+    ///
+    /// # Errors
+    /// As [`cells`].
+    pub fn sheet(&self, source: &dyn Dataset, classes: &[String]) -> Result<ContactSheet> {
+        let Mistakes { images, wrong, worst, .. } = self;
+        let cells = cells(worst, source, classes)?;
+        let title = format!("The worst {} of {wrong} mistakes in {images} images", worst.len());
+        let note = "Below each image its class and its file; a green bar is its class".into();
+        Ok(ContactSheet { note, ..ContactSheet::of(title, 6, 160, cells) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::loader::Options;
+    use crate::explain::tests::{Striped, preprocess, stripes};
+    use std::sync::Arc;
+
+    #[test]
+    fn the_mistakes_are_those_with_the_wrong_labels_the_worst_first() {
+        let source: Arc<dyn Dataset> = Arc::new(Striped::new());
+        let options = Options { batch: 4, memory: Some(0), threads: 1, ..Options::default() };
+        let loader = Loader::sequential(source.clone(), preprocess(), false, options).unwrap();
+        let mut engine = stripes();
+        let found = worst(&mut engine, &loader, 10, &mut |_| true).unwrap();
+        assert_eq!((found.images, found.wrong, found.broken.len()), (8, 2, 1));
+        assert_eq!(found.worst.iter().map(|m| (m.picture, m.label)).collect::<Vec<_>>(), [(2, 0), (6, 1)]);
+        assert!(found.worst[0].loss > found.worst[1].loss && found.worst[1].loss > 2f64.ln());
+        let sheet = found.sheet(&*source, source.classes()).unwrap();
+        let bars = &sheet.groups[0].cells[0].bars;
+        assert_eq!((bars[0].label.as_str(), bars[1].colour), ("lying", GREEN));
+        let one = worst(&mut engine, &loader, 1, &mut |_| true).unwrap();
+        assert_eq!((one.worst.len(), one.wrong), (1, 2));
+        assert!(worst(&mut engine, &loader, 1, &mut |_| false).is_err());
+    }
+}

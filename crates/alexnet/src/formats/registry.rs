@@ -1,0 +1,30 @@
+//! The list of all formats.
+
+use super::format::Format;
+use super::{caffe, onnx, paddle, pth, safetensors};
+
+/// Every format. Of two that both take a file to be theirs, the first is asked.
+pub(crate) const FORMATS: &[&dyn Format] =
+    &[&safetensors::Safetensors, &pth::TorchZip, &pth::TorchLegacy, &pth::TorchTar, &onnx::Onnx, &caffe::Caffe, &paddle::Paddle];
+
+/// The endings of all files that can be written, for help texts: `.safetensors, .pth, .onnx, .caffemodel or .pdparams`.
+pub fn endings() -> String {
+    let mut all: Vec<String> = FORMATS.iter().filter_map(|format| Some(format!(".{}", format.endings().first()?))).collect();
+    match (all.pop(), all.is_empty()) {
+        (Some(last), false) => format!("{} or {last}", all.join(", ")),
+        (last, _) => last.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_formats_have_an_ending_in_common() {
+        let all: Vec<_> = FORMATS.iter().flat_map(|format| format.endings()).collect();
+        let distinct: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len());
+        assert_eq!(endings(), ".safetensors, .pth, .onnx, .caffemodel or .pdparams");
+    }
+}

@@ -1,0 +1,218 @@
+//! What frozen layers give for an image, computed once and kept.
+//!
+//! Layers that do not learn give the same for the same pixels, so a step may begin behind them, up to the first layer that
+//! learns or drops units. That needs images that come again: without random changes, or with a recipe's `views`, after
+//! which these repeat. What is kept has the bits of what would be computed, so whether there is room for it changes nothing
+//! but time; it is all kept or nothing.
+
+use super::loaders::Loaders;
+use crate::data::loader::{self, Loader};
+use crate::distributed::SingleProcess;
+use crate::engine::Engine;
+use crate::engine::split::SplitEngine;
+use crate::eval::{self, Report};
+use crate::net::{Net, Op};
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+
+/// What is kept, for a run.
+pub(super) struct FeatureCache {
+    /// The last layer that is not run again.
+    after: String,
+    train: Kept,
+    val: Kept,
+}
+
+/// How the frozen layers of a run are dealt with; for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// No layers at the beginning are frozen.
+    Nothing,
+    /// They are run in each step, and why.
+    Always(&'static str),
+    /// What they give is kept.
+    Keep {
+        /// The last layer that is not run again.
+        after: String,
+        /// Views of each training image.
+        views: usize,
+        /// Bytes in the end.
+        bytes: u64,
+    },
+    /// They are run in each step, since what they give would take more than there is room for.
+    NoRoom {
+        /// Bytes that it would take.
+        bytes: u64,
+        /// Bytes that there are.
+        room: u64,
+    },
+}
+
+/// The layer after which what an image gives is kept: no layer up to it learns, drops units or depends on the batch, and none
+/// with weights between it and the first that does. Of these the one with the fewest values, since an average pool may make 36
+/// of one; of equals the last.
+fn cut<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Result<Option<(usize, &'a str)>> {
+    let frozen = |name: &str| rates.get(name) == Some(&0.0);
+    let constant = net.layers.iter().take_while(|layer| match layer.op {
+        Op::Conv { .. } | Op::Linear { .. } => frozen(&layer.name),
+        Op::MaxPool { .. } | Op::AvgPool { .. } | Op::AdaptiveAvgPool { .. } => true,
+        Op::Lrn { .. } | Op::SpatialNorm { .. } | Op::Activation { .. } => true,
+        _ => false,
+    });
+    let count = constant.count();
+    // Without weights before it, there is nothing to save.
+    let Some(weights) = net.layers[..count].iter().rposition(|layer| frozen(&layer.name)) else { return Ok(None) };
+    let shapes = net.shapes()?;
+    let fewest = (weights..count).rev().min_by_key(|&i| shapes[i].output.len());
+    Ok(fewest.map(|i| (i, net.layers[i].name.as_str())))
+}
+
+impl Plan {
+    /// The plan for a run with `room` bytes for it. `able`: whether the engine can begin in the middle.
+    pub fn new(net: &Net, rates: &BTreeMap<String, f32>, loaders: &Loaders, able: bool, room: u64) -> Result<Plan> {
+        let Some((index, after)) = cut(net, rates)? else { return Ok(Plan::Nothing) };
+        let Some(views) = loaders.train.views() else {
+            return Ok(Plan::Always("the images are changed anew in each epoch; --views N lets that repeat"));
+        };
+        if !able {
+            return Ok(Plan::Always("this device cannot begin in the middle of a net"));
+        }
+        let pictures = loaders.train.pictures() * views + loaders.val.as_ref().map_or(0, Loader::pictures);
+        let bytes = (pictures * net.shapes()?[index].output.len() * size_of::<f32>()) as u64;
+        Ok(if bytes > room { Plan::NoRoom { bytes, room } } else { Plan::Keep { after: after.into(), views, bytes } })
+    }
+}
+
+impl FeatureCache {
+    /// Room as planned, still empty.
+    pub(super) fn new(plan: &Plan, loaders: &Loaders) -> Option<FeatureCache> {
+        let Plan::Keep { after, views, .. } = plan else { return None };
+        let val = loaders.val.as_ref().map_or(0, Loader::pictures);
+        let (train, val) = (Kept::new(loaders.train.pictures() * views), Kept::new(val));
+        Some(FeatureCache { after: after.clone(), train, val })
+    }
+
+    /// The layer after which a step begins.
+    pub(super) fn after(&self) -> &str {
+        &self.after
+    }
+
+    /// These training images as `epoch` shows them, with features in the place of images.
+    pub(super) fn batch(
+        &mut self,
+        engine: &mut dyn Engine,
+        loader: &Loader,
+        epoch: u64,
+        pictures: &[u32],
+    ) -> Result<loader::Batch> {
+        self.train.batch(middle(engine)?, &self.after, loader, epoch, pictures)
+    }
+
+    /// As [`eval::evaluate`], one crop.
+    pub(super) fn evaluate(
+        &mut self,
+        engine: &mut dyn Engine,
+        loader: &Loader,
+        classes: &[String],
+        go_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Report> {
+        let engine = middle(engine)?;
+        let mut plan = loader.plan(0).into_iter();
+        let mut next = |logits: &mut Vec<f32>| {
+            let Some(pictures) = plan.next() else { return Ok(None) };
+            let batch = self.val.batch(engine, &self.after, loader, 0, &pictures)?;
+            if !batch.labels.is_empty() {
+                engine.infer_after(&self.after, &batch.images, logits)?;
+            }
+            Ok(Some(batch))
+        };
+        eval::of_batches(&SingleProcess::default(), &mut next, classes, 1, go_on)
+    }
+}
+
+/// The engine, of which the plan knew that it can.
+pub(super) fn middle(engine: &mut dyn Engine) -> Result<&mut dyn SplitEngine> {
+    engine.split().ok_or_else(|| Error::Invalid("this device cannot begin in the middle of a net".into()))
+}
+
+/// What is known of one view of an image.
+enum Slot {
+    Empty,
+    Features(Box<[f32]>),
+    Broken(String),
+}
+
+/// A place for each view of each image: view v of image i at v * images + i.
+struct Kept {
+    slots: Vec<Slot>,
+}
+
+impl Kept {
+    fn new(len: usize) -> Kept {
+        Kept { slots: (0..len).map(|_| Slot::Empty).collect() }
+    }
+
+    fn batch(
+        &mut self,
+        engine: &mut dyn SplitEngine,
+        after: &str,
+        loader: &Loader,
+        epoch: u64,
+        pictures: &[u32],
+    ) -> Result<loader::Batch> {
+        let first = loader.view(epoch) as usize * loader.pictures();
+        let missing: Vec<u32> =
+            pictures.iter().copied().filter(|&i| matches!(self.slots[first + i as usize], Slot::Empty)).collect();
+        if !missing.is_empty() {
+            let loaded = loader.load(epoch, &missing);
+            if !loaded.pictures.is_empty() {
+                let features = engine.features(&loaded.images, after)?;
+                for (&i, features) in loaded.pictures.iter().zip(features.chunks(features.len() / loaded.pictures.len())) {
+                    self.slots[first + i as usize] = Slot::Features(features.into());
+                }
+            }
+            for (i, why) in &loaded.broken {
+                self.slots[first + *i as usize] = Slot::Broken(why.clone());
+            }
+        }
+        let (mut images, mut labels, mut whole, mut broken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for &i in pictures {
+            match &self.slots[first + i as usize] {
+                Slot::Features(features) => {
+                    images.extend_from_slice(features);
+                    labels.push(loader.label(i));
+                    whole.push(i);
+                }
+                Slot::Broken(why) => broken.push((i, why.clone())),
+                Slot::Empty => return Err(Error::Invalid("the loader lost an image".into())),
+            }
+        }
+        Ok(loader::Batch::new(images, labels, whole, broken))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::presets::by_name;
+    use crate::train::param_groups;
+
+    #[test]
+    fn what_is_kept_ends_before_the_first_layer_that_learns_or_drops_where_it_is_smallest() {
+        let last = |net: &str, size: usize, frozen: &str| {
+            let net = by_name(net).unwrap().with_image_size(size);
+            let rates = param_groups::of_list(&net, frozen).unwrap().into_iter().map(|name| (name, 0.0)).collect();
+            cut(&net, &rates).unwrap().map(|(_, name)| name.to_string())
+        };
+        let of = |net, frozen| last(net, 227, frozen).unwrap_or_default();
+        assert_eq!(of("torchvision", "conv1-conv5"), "avgpool");
+        assert_eq!(of("torchvision", "conv1-fc7"), "avgpool");
+        assert_eq!(of("torchvision", "conv1-conv2"), "pool2");
+        assert_eq!(of("torchvision", "conv1,conv3"), "pool1");
+        // Caffe's dropout comes after fc6.
+        assert_eq!(of("caffenet", "conv1-fc7"), "relu6");
+        assert_eq!(last("torchvision", 227, "conv2-fc7"), None);
+        // 256 values of pool5, of which the average pool makes 9,216.
+        assert_eq!(last("torchvision", 64, "conv1-conv5").unwrap(), "pool5");
+    }
+}
