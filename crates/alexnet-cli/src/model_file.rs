@@ -21,7 +21,10 @@ pub(crate) fn open(path: &Path, net: Option<&str>) -> anyhow::Result<Model> {
 pub(crate) fn finite(path: &Path, model: &Model) -> anyhow::Result<()> {
     let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
     if let Some((name, _)) = model.tensors.iter().find(|(_, values)| broken(values)) {
-        bail!("{}: {name} holds NaN or infinity, so its predictions would be meaningless; use an earlier checkpoint", path.display());
+        bail!(
+            "{}: {name} holds NaN or infinity, so its predictions would be meaningless; use an earlier checkpoint",
+            path.display()
+        );
     }
     Ok(())
 }

@@ -10,7 +10,11 @@ impl Observer for Epochs {
     fn event(&mut self, event: &Event<'_>) {
         if let Event::Epoch { row, .. } = event {
             let val = row.val.map_or(f64::NAN, |val| val.top1);
-            println!("epoch {}: training loss {:.3}, validation accuracy {val:.3}", row.epoch, row.train_loss.unwrap_or(f64::NAN));
+            println!(
+                "epoch {}: training loss {:.3}, validation accuracy {val:.3}",
+                row.epoch,
+                row.train_loss.unwrap_or(f64::NAN)
+            );
         }
     }
 }

@@ -9,10 +9,7 @@ use alexnet::selftest::formula::{self, uniform};
 mod batch_norm;
 #[path = "engine/layer_gradient.rs"]
 mod layer_gradient;
-#[path = "engine/wirings.rs"]
-mod wirings;
-
-use wirings::*;
+use alexnet_testkit::nets::*;
 
 fn engine(net: &Net, capacity: usize, threads: usize) -> Cpu {
     let mut engine = Cpu::new(net, capacity, threads).expect("a sound net");
