@@ -9,6 +9,9 @@ use alexnet::selftest::formula::{self, uniform};
 mod batch_norm;
 #[path = "engine/layer_gradient.rs"]
 mod layer_gradient;
+#[path = "engine/receptive_field.rs"]
+mod receptive_field;
+
 use alexnet_testkit::nets::*;
 
 fn engine(net: &Net, capacity: usize, threads: usize) -> Cpu {

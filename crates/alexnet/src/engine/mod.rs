@@ -3,11 +3,14 @@
 pub mod cpu;
 pub mod init;
 pub mod input;
+mod load;
 pub mod split;
 
 use std::collections::BTreeMap;
 
 use alexnet_kernels::random::Key;
+
+pub use load::load_model;
 
 use crate::formats::TensorData;
 use crate::net::Net;

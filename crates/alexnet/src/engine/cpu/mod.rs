@@ -33,7 +33,6 @@ use alexnet_kernels::{layout, loss};
 pub use self::activations::Activations;
 pub use self::cost::Pass;
 use self::gradient_sink::{GradientBuffer, GradientSink};
-pub use self::int8::{QuantParams, Ranges};
 use self::parameters::Parameter;
 use self::plan::batch;
 pub use self::precision::Precision;
@@ -41,7 +40,7 @@ pub use self::profile::{Limits, Timing};
 use self::program::{Program, Purpose};
 use super::split::SplitEngine;
 use super::{Batch, Engine, LayerGradient, ReluGradient, StepStats, Update, input};
-use crate::formats::TensorData;
+use crate::formats::{ActivationRanges, TensorData};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
@@ -54,7 +53,7 @@ pub struct Cpu {
     convolutions: Convolutions,
     precision: Precision,
     /// What the bytes of each layer's input stand for; empty until told or found by calibration.
-    ranges: Ranges,
+    ranges: ActivationRanges,
     /// Weights in bytes; made when first needed after a change.
     bytes: Option<int8::Bytes>,
     pool: Arc<ThreadPool>,
@@ -93,7 +92,7 @@ impl Cpu {
             isa: Isa::from_env().map_err(Error::Invalid)?,
             convolutions: Convolutions::from_env().map_err(Error::Invalid)?,
             precision: Precision::F32,
-            ranges: Ranges::new(),
+            ranges: ActivationRanges::new(),
             bytes: None,
             pool: Arc::new(thread_pool::new(threads)?),
             parameters: Parameter::zeros(net)?,
@@ -128,13 +127,13 @@ impl Cpu {
     }
 
     /// Tells what the bytes of each layer's input stand for in [`Precision::Int8`] and [`Precision::Int4`].
-    pub fn set_ranges(&mut self, ranges: Ranges) {
+    pub fn set_ranges(&mut self, ranges: ActivationRanges) {
         self.ranges = ranges;
         self.bytes = None;
     }
 
     /// What the bytes of each layer's input stand for.
-    pub fn ranges(&self) -> &Ranges {
+    pub fn ranges(&self) -> &ActivationRanges {
         &self.ranges
     }
 
@@ -143,7 +142,7 @@ impl Cpu {
     ///
     /// # Errors
     /// Not the net's pictures, or more than the engine's capacity.
-    pub fn calibrate(&mut self, images: &[f32]) -> Result<Ranges> {
+    pub fn calibrate(&mut self, images: &[f32]) -> Result<ActivationRanges> {
         let n = self.count(images)?;
         self.refuse_norms()?;
         if n > self.capacity {
