@@ -1,7 +1,7 @@
 //! Calibration for int8: from images to what the bytes of each layer's input stand for.
 
 use crate::data::loader::Loader;
-use crate::engine::cpu::Cpu;
+use crate::engine::Calibration;
 use crate::formats::{ActivationRanges, QuantParams};
 use crate::{Error, Result};
 
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// From the engine; when no image could be read.
-pub fn calibrate(engine: &mut Cpu, loader: &Loader, pictures: usize) -> Result<ActivationRanges> {
+pub fn calibrate(engine: &mut dyn Calibration, loader: &Loader, pictures: usize) -> Result<ActivationRanges> {
     let (mut batches, mut seen) = (Vec::new(), 0);
     for batch in loader.epoch(0, 0) {
         if !batch.labels.is_empty() {

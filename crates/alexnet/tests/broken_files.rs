@@ -2,7 +2,7 @@
 //! the file (and four megabytes for buffers, the presets that it is compared with, and as many small parts as are believed).
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Engine, init};
+use alexnet::engine::{ParameterStore, init};
 use alexnet::features::Table;
 use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::{Preprocess, decode};

@@ -1,7 +1,9 @@
 //! A model whose weights lie in a mapped file does what one with weights in memory does.
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Batch, Engine, MomentumForm, Update};
+use alexnet::engine::optim::MomentumForm;
+use alexnet::engine::optim::sgd::Sgd;
+use alexnet::engine::{Batch, Gradients, Inference, OptimizerStep, ParameterStore};
 use alexnet::formats::{self, Model};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
@@ -118,14 +120,13 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
     let [mapped, _] = from_files(&model, folder.path());
     let images = uniform(5, 4 * 3 * SIZE * SIZE, 1.0);
     let batch = Batch { images: &images, labels: &[0, 3, 6, 3], dropout: None };
-    let rule = Update {
-        lars_trust: None,
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form: MomentumForm::RateOutside, lars_trust: None }.into(),
+        number: 1,
         lr: 0.1,
         bias_lr: 0.1,
-        momentum: 0.9,
-        decay: 0.0,
-        bias_decay: 0.0,
-        form: MomentumForm::RateOutside,
+        weight_decay: 0.0,
+        bias_weight_decay: 0.0,
         layers: Default::default(),
     };
     let [mut one, mut other] = [&model, &mapped].map(engine);

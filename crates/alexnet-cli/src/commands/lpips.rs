@@ -1,6 +1,7 @@
 //! `alexnet lpips`: how different images look.
 
 use crate::{data_set, model_file, net_option, numbers, output};
+use alexnet::engine::cpu::Cpu;
 use alexnet::image::{Image, Resize, decode};
 use alexnet::lpips::{Backbone, Distance, Heads, Lpips};
 use anyhow::{Context, bail};
@@ -45,7 +46,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         // What is no whole model may be enough.
         Err(why) => Backbone::read(&args.model).ok().flatten().ok_or(why)?,
     };
-    let mut lpips = Lpips::new(&trunk, heads, args.threads)?;
+    let engine = Box::new(Cpu::of_layers(&trunk.net, Lpips::BATCH, args.threads)?);
+    let mut lpips = Lpips::new(engine, &trunk, heads)?;
     if args.linear.is_none() && !quiet {
         output::note("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
     }

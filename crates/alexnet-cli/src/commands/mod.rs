@@ -1,6 +1,5 @@
 //! One small file a command: its arguments, and what it prints.
 
-mod arithmetic;
 pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod completions;

@@ -3,7 +3,7 @@
 use super::*;
 use alexnet::data::{Split, synthetic};
 use alexnet::draw::encode;
-use alexnet::engine::Engine;
+use alexnet::engine::ParameterStore;
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::init;
 use alexnet::formats::{self, Model};

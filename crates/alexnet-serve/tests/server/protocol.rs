@@ -1,6 +1,6 @@
 //! The Open Inference Protocol.
 
-use alexnet::engine::Engine;
+use alexnet::engine::Inference;
 use alexnet::engine::cpu::Cpu;
 use alexnet::formats;
 use alexnet::image::decode;

@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::draw::contact_sheet::{Cell, ContactSheet, thumbnail};
 use crate::draw::{GREY, INK};
-use crate::engine::Engine;
+use crate::engine::Inspection;
 use crate::image::crop::{self, Area};
 use crate::image::{Image, Preprocess};
 use crate::net::Net;
@@ -32,7 +32,7 @@ pub struct TopActivation {
 /// # Errors
 /// From the engine; a unit that the layer does not have; when stopped.
 pub fn maximal(
-    engine: &mut dyn Engine,
+    engine: &mut dyn Inspection,
     loader: &Loader,
     layer: &str,
     unit: usize,
@@ -115,6 +115,7 @@ pub fn sheet(
 mod tests {
     use super::*;
     use crate::data::loader::Options;
+    use crate::engine::ParameterStore;
     use crate::explain::tests::{Striped, preprocess, stripes};
     use std::sync::Arc;
 

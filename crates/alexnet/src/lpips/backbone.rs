@@ -18,7 +18,8 @@ const NAMES: [(&str, [&str; 2]); 5] = [
 
 /// The five convolutions, and the net of them.
 pub struct Backbone {
-    pub(super) net: Net,
+    /// The layers that are compared, and those below.
+    pub net: Net,
     pub(super) tensors: BTreeMap<String, TensorData>,
 }
 

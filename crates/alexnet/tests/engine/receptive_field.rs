@@ -1,7 +1,7 @@
 //! The receptive fields that `alexnet-net` computes, against the pixels that a gradient reaches.
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Engine, ReluGradient};
+use alexnet::engine::{Inspection, ParameterStore, ReluGradient};
 use alexnet::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 
 /// A net whose units all grow with every pixel that they see: no weight is below zero, and pools take means.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use alexnet::data::loader::{Augment, Loader, Options};
 use alexnet::data::{self, Dataset, Split};
-use alexnet::engine::Engine;
+use alexnet::engine::ParameterStore;
 use alexnet::image::crop::centre;
 use alexnet::image::{Image, Preprocess, decode};
 use anyhow::{Context, bail};

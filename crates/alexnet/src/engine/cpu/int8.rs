@@ -10,7 +10,7 @@ use alexnet_kernels::int8::QuantParams;
 use alexnet_kernels::int8::{self, Output};
 use alexnet_kernels::{conv, int4, layout, linear, pool};
 
-use super::cost::Pass;
+use super::clock::Pass;
 use super::parameters::Parameter;
 use super::plan::{Plan, Step, Work, batch};
 use super::program::Program;
