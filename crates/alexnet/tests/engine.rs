@@ -16,10 +16,8 @@ mod batch_norm;
 mod layer_gradient;
 #[path = "engine/receptive_field.rs"]
 mod receptive_field;
-#[path = "engine/wirings.rs"]
-mod wirings;
 
-use wirings::*;
+use alexnet_testkit::nets::*;
 
 fn engine(net: &Net, capacity: usize, threads: usize) -> Cpu {
     let mut engine = Cpu::new(net, capacity, threads).expect("a sound net");

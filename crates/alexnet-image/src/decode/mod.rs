@@ -119,14 +119,23 @@ fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String
 }
 
 /// The name of a format that is not read, by its first bytes.
-fn other_format(bytes: &[u8]) -> Option<String> {
-    match bytes {
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    Some(match bytes {
         [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e' | b'v', ..]
-        | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', b'f', b'1', ..] => Some("HEIC".into()),
-        [0, 0, 0, 12, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => Some("JPEG 2000".into()),
-        [0, 0, 0, 12, b'J', b'X', b'L', ..] | [0xFF, 0x0A, ..] => Some("JPEG XL".into()),
-        _ => image::guess_format(bytes).ok().map(|format| format!("{format:?}")),
-    }
+        | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', b'f', b'1', ..] => "HEIC",
+        [0, 0, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f', ..] => "Avif",
+        [0, 0, 0, 12, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => "JPEG 2000",
+        [0, 0, 0, 12, b'J', b'X', b'L', ..] | [0xFF, 0x0A, ..] => "JPEG XL",
+        [b'M', b'M', 0, b'*', ..] | [b'I', b'I', b'*', 0, ..] => "Tiff",
+        [b'D', b'D', b'S', b' ', ..] => "Dds",
+        [0, 0, 1, 0, ..] => "Ico",
+        [b'#', b'?', b'R', b'A', b'D', b'I', b'A', b'N', b'C', b'E', ..] => "Hdr",
+        [0x76, 0x2F, 0x31, 0x01, ..] => "OpenExr",
+        [b'q', b'o', b'i', b'f', ..] => "Qoi",
+        [b'P', b'1'..=b'7', ..] => "Pnm",
+        [b'f', b'a', b'r', b'b', b'f', b'e', b'l', b'd', ..] => "Farbfeld",
+        _ => return None,
+    })
 }
 
 /// An image with room for its pixels, all black.

@@ -13,6 +13,7 @@ use alexnet::formats::{self, Model, parameters};
 use alexnet::image::Preprocess;
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use alexnet_serve::{Batching, Control, Engines, Error, Limits, ModelFile, Server, Settings};
+use alexnet_testkit::images::{self, ColorType};
 use serde_json::Value;
 
 /// Rows and columns of the model's images.
@@ -208,18 +209,7 @@ pub(crate) fn answer(mut stream: TcpStream) -> Answer {
 
 /// An image of stripes, as PNG.
 pub(crate) fn png(width: usize, height: usize, seed: usize) -> Vec<u8> {
-    let pixel = |x: usize, y: usize| [(x * 7 + seed * 31) as u8, (y * 5 + x * y + seed) as u8, ((x + y) * (seed + 3)) as u8];
-    let rgb: Vec<u8> = (0..width * height).flat_map(|i| pixel(i % width, i / width)).collect();
-    let mut file = Vec::new();
-    image::ImageEncoder::write_image(
-        image::codecs::png::PngEncoder::new(&mut file),
-        &rgb,
-        width as u32,
-        height as u32,
-        image::ExtendedColorType::Rgb8,
-    )
-    .expect("an image");
-    file
+    images::png(width, height, ColorType::Rgb, &images::striped(width, height, seed))
 }
 
 /// A form with images.

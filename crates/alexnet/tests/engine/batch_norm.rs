@@ -15,8 +15,8 @@ use alexnet::selftest::formula::uniform;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::wirings::{NORM, RELU, conv, fc, normed};
 use super::{dot, engine, images, slopes};
+use alexnet_testkit::nets::{NORM, RELU, conv, fc, normed};
 
 const LABELS: [u32; 6] = [2, 0, 1, 4, 3, 2];
 
@@ -215,7 +215,7 @@ fn numbers(key: usize, len: usize) -> Vec<f32> {
 #[test]
 fn two_steps_are_pytorchs() {
     let golden: Golden = serde_json::from_str(include_str!("batch_norm.json")).expect("JSON");
-    let mut net = super::wirings::net(
+    let mut net = alexnet_testkit::nets::net(
         "golden",
         &[
             ("conv1", conv(4, 3, 1, Pad::all(1), 1, Rounding::Floor)),
