@@ -76,11 +76,7 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
 
 /// The processor's engine, on two threads.
 pub(crate) fn on_processor(precision: Precision) -> Engines {
-    Arc::new(move |model, batch| {
-        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision)?.batch_invariant();
-        alexnet::engine::load_model(&model, &mut engine)?;
-        Ok(Box::new(engine))
-    })
+    alexnet_serve::cpu_engines(precision, 2)
 }
 
 /// Settings for one model, `small`, on any port.
