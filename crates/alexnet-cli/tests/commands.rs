@@ -248,7 +248,7 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     // PyTorch's export of a small net at 15 pixels.
-    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet/src/formats/golden/norm_script.onnx");
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
     let told = done(&["inspect", foreign]);
     assert!(told.contains("note: does not tell how images become its input; RGB of 0 to 1"), "{told}");
     let out = at("m.safetensors");

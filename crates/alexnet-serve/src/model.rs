@@ -98,7 +98,7 @@ pub(crate) fn load(
     let len = 3 * model.net.image_size * model.net.image_size;
     let mut inputs = Vec::with_capacity(capacity * len);
     let grey = Image { width: 1, height: 1, rgb: vec![128; 3] };
-    predict::crop_tensors(&grey, &model.preprocess, 1, &mut inputs)?;
+    predict::crop_tensors(&grey, &model.preprocess, alexnet::image::crop::Crops::Centre, &mut inputs);
     let fed = inputs.iter().all(|value| value.is_finite());
     inputs.resize(capacity * len, 0.0);
     let mut logits = Vec::new();

@@ -2,11 +2,11 @@
 
 use crate::engine::cpu::Cpu;
 use crate::engine::{Inspection, Precision};
-use crate::eval::{log_probabilities, ranking};
 use crate::formats::{self, Model};
+use crate::image::crop::Crops;
 use crate::image::{Image, Preprocess, decode};
 use crate::net::Net;
-use crate::predict::crop_tensors;
+use crate::predict::{crop_tensors, log_probabilities, ranking};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub struct Classifier {
     model: Model,
     labels: Arc<[String]>,
     engine: Box<dyn Inspection + Send>,
-    crops: usize,
+    crops: Crops,
     /// Images that go through the network together.
     batch: usize,
 }
@@ -32,7 +32,7 @@ pub struct ClassifierBuilder {
     net: Option<String>,
     precision: Precision,
     threads: usize,
-    crops: usize,
+    crops: Crops,
     batch: usize,
 }
 
@@ -74,23 +74,20 @@ impl Classifier {
 
     /// Settings for a classifier: threads, precision, crops, batch size.
     pub fn builder() -> ClassifierBuilder {
-        ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: 1, batch: 16 }
+        ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: Crops::Centre, batch: 16 }
     }
 
     /// A classifier of a model whose parameters an engine holds already: on another device, say. One crop, batches of 1.
     pub fn with_engine(mut model: Model, engine: Box<dyn Inspection + Send>) -> Classifier {
         model.tensors.clear();
         let labels = std::mem::take(&mut model.classes).into();
-        Classifier { model, labels, engine, crops: 1, batch: 1 }
+        Classifier { model, labels, engine, crops: Crops::Centre, batch: 1 }
     }
 
-    /// The same with `crops` crops of each image, 1 or 10, and `batch` images in a batch; the engine must have been made for `crops * batch`.
-    ///
-    /// # Errors
-    /// Another number of crops.
-    pub fn with_crops(self, crops: usize, batch: usize) -> Result<Classifier> {
-        check_crops(crops)?;
-        Ok(Classifier { crops, batch: batch.max(1), ..self })
+    /// The same with several crops of each image and `batch` images in a batch; the engine must have been made for all crops of a batch.
+    #[must_use]
+    pub fn with_crops(self, crops: Crops, batch: usize) -> Classifier {
+        Classifier { crops, batch: batch.max(1), ..self }
     }
 
     /// Names of the classes, by index.
@@ -131,7 +128,7 @@ impl Classifier {
                 self.add_input(&image, self.crops, &mut tensor)?;
             }
             self.engine.infer(&tensor, &mut logits)?;
-            for logits in logits.chunks_exact(self.crops * classes) {
+            for logits in logits.chunks_exact(self.crops.count() * classes) {
                 let probabilities: Vec<f64> = log_probabilities(logits, classes).into_iter().map(f64::exp).collect();
                 if probabilities.iter().any(|p| p.is_nan()) {
                     return Err(Error::Invalid("the model produced NaN probabilities".into()));
@@ -149,18 +146,19 @@ impl Classifier {
     /// As [`predict`](Self::predict), or an unknown layer.
     pub fn features<'a>(&mut self, image: impl Into<Input<'a>>, layer: &str) -> Result<Vec<f32>> {
         let mut tensor = Vec::new();
-        self.add_input(&image.into(), 1, &mut tensor)?;
+        self.add_input(&image.into(), Crops::Centre, &mut tensor)?;
         self.engine.activation(&tensor, layer)
     }
 
-    fn add_input(&self, image: &Input<'_>, crops: usize, tensor: &mut Vec<f32>) -> Result<()> {
+    fn add_input(&self, image: &Input<'_>, crops: Crops, tensor: &mut Vec<f32>) -> Result<()> {
         match image {
             Input::Image(image) => crop_tensors(image, &self.model.preprocess, crops, tensor),
             Input::File(path) => {
                 let image = decode::read(path).and_then(|bytes| decode::decode(&bytes)).map_err(|why| Error::file(path, why))?;
-                crop_tensors(&image, &self.model.preprocess, crops, tensor)
+                crop_tensors(&image, &self.model.preprocess, crops, tensor);
             }
         }
+        Ok(())
     }
 }
 
@@ -180,8 +178,8 @@ impl ClassifierBuilder {
         ClassifierBuilder { threads, ..self }
     }
 
-    /// Crops of each image: 1, the centre, or 10, the paper's four corners and centre, mirrored too, probabilities averaged [default: 1].
-    pub fn crops(self, crops: usize) -> Self {
+    /// Crops of each image: the centre, or the paper's ten, whose probabilities are averaged [default: the centre].
+    pub fn crops(self, crops: Crops) -> Self {
         ClassifierBuilder { crops, ..self }
     }
 
@@ -193,26 +191,18 @@ impl ClassifierBuilder {
     /// Opens a model file with these settings.
     ///
     /// # Errors
-    /// As [`Classifier::open`]; another number of crops than 1 or 10; a precision that the model has no ranges for.
+    /// As [`Classifier::open`]; a precision that the model has no ranges for.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Classifier> {
         let path = path.as_ref();
-        check_crops(self.crops)?;
         let mut model = formats::load(path, self.net.as_deref())?;
-        let capacity = self.batch.saturating_mul(self.crops);
+        let capacity = self.batch.saturating_mul(self.crops.count());
         let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision)?.batch_invariant();
-        model.load_into(&mut engine)?;
+        crate::engine::load_model(&model, &mut engine)?;
         if matches!(self.precision, Precision::Int8 | Precision::Int4) && model.ranges.is_empty() {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));
         }
         engine.set_ranges(std::mem::take(&mut model.ranges));
-        Classifier::with_engine(model, Box::new(engine)).with_crops(self.crops, self.batch)
-    }
-}
-
-fn check_crops(crops: usize) -> Result<()> {
-    match crops {
-        1 | 10 => Ok(()),
-        _ => Err(Error::Invalid(format!("{crops} crops: must be 1 or 10"))),
+        Ok(Classifier::with_engine(model, Box::new(engine)).with_crops(self.crops, self.batch))
     }
 }
 
@@ -273,7 +263,7 @@ mod tests {
     use crate::engine::ParameterStore;
     use crate::formats::parameters;
     use crate::net::{Op, presets};
-    use crate::predict::predict;
+    use crate::predict::top_k;
 
     fn image(seed: u8) -> Image {
         let rgb = (0..70u32 * 90 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect();
@@ -311,15 +301,13 @@ mod tests {
         let images: Vec<Image> = (0..5).map(image).collect();
         let paths: Vec<PathBuf> = (0..5).map(|i| folder.path().join(format!("{i}.png"))).collect();
         images.iter().zip(&paths).for_each(|(image, path)| std::fs::write(path, encode::png(image)).unwrap());
-        for crops in [1, 10] {
+        for crops in [Crops::Centre, Crops::Ten] {
             let builder = Classifier::builder().crops(crops).threads(1);
             let mut classifier = builder.clone().batch(2).open(&model).unwrap();
             assert_eq!(classifier.classes(), ["cat", "dog", "ship"]);
             let all = classifier.predict_batch(&paths).unwrap();
             assert_eq!(all.len(), 5);
             let mut one = builder.batch(1).open(&model).unwrap();
-            // What `alexnet predict` uses.
-            let expected = predict(&mut *one.engine, &images, &one.model.preprocess, crops, 3);
             for (i, found) in all.iter().enumerate() {
                 assert_eq!(one.predict(&images[i]).unwrap().probabilities(), found.probabilities());
                 assert!((found.probabilities().iter().sum::<f64>() - 1.0).abs() < 1e-6);
@@ -327,9 +315,11 @@ mod tests {
                 assert_eq!(top.len(), 3);
                 assert!(top[0].probability >= top[1].probability && top[1].probability >= top[2].probability);
                 assert_eq!(top[0].label, one.classes()[top[0].index]);
-                if let Ok(expected) = &expected {
-                    assert_eq!((expected[i][0].index, expected[i][0].probability), (top[0].index, top[0].probability));
-                }
+                let (mut tensor, mut logits) = (Vec::new(), Vec::new());
+                crop_tensors(&images[i], one.preprocess(), crops, &mut tensor);
+                one.engine.infer(&tensor, &mut logits).unwrap();
+                let expected = top_k(&logits, 3, 1)[0];
+                assert_eq!((expected.index, expected.probability), (top[0].index, top[0].probability));
             }
         }
     }
@@ -345,7 +335,6 @@ mod tests {
         assert!(why(classifier.features(&image(1), "conv9").unwrap_err()).contains("conv9"));
         assert!(why(classifier.predict("gone.jpg").unwrap_err()).contains("gone.jpg"));
         assert!(why(Classifier::open(folder.path().join("none")).err().unwrap()).contains("none"));
-        assert!(why(Classifier::builder().crops(3).open(&model).err().unwrap()).contains("1 or 10"));
         let int8 = Classifier::builder().precision(Precision::Int8).open(&model);
         assert!(why(int8.err().unwrap()).contains("alexnet quantize"));
     }

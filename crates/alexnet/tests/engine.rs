@@ -14,6 +14,8 @@ use alexnet::selftest::formula::{self, uniform};
 mod batch_norm;
 #[path = "engine/layer_gradient.rs"]
 mod layer_gradient;
+#[path = "engine/receptive_field.rs"]
+mod receptive_field;
 #[path = "engine/wirings.rs"]
 mod wirings;
 

@@ -66,7 +66,7 @@ fn from_files(model: &Model, folder: &std::path::Path) -> [Model; 2] {
 
 fn engine(model: &Model) -> Cpu {
     let mut engine = Cpu::new(&model.net, 32, 2).expect("an engine");
-    model.load_into(&mut engine).expect("parameters that fit");
+    alexnet::engine::load_model(&model, &mut engine).expect("parameters that fit");
     engine
 }
 
@@ -146,6 +146,6 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
     assert_eq!(logits(&mut one, &images), after);
     assert_ne!(after, before);
     // New parameters from the file replace what was learnt.
-    mapped.load_into(&mut other).expect("parameters that fit");
+    alexnet::engine::load_model(&mapped, &mut other).expect("parameters that fit");
     assert_eq!(logits(&mut other, &images), before);
 }

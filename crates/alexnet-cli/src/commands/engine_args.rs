@@ -6,6 +6,7 @@ use alexnet::distributed::{Communicator, Partition};
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Engine, Precision, Training};
 use alexnet::formats::Model;
+use alexnet::image::crop::Crops;
 use alexnet::net::Net;
 use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -90,7 +91,7 @@ impl EngineArgs {
 
     fn gpu_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         let mut engine = self.gpu(&model.net, batch)?;
-        model.load_into(&mut engine)?;
+        alexnet::engine::load_model(&model, &mut engine)?;
         model.tensors.clear();
         Ok(Box::new(engine))
     }
@@ -104,7 +105,7 @@ impl EngineArgs {
     }
 
     fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Box<dyn Engine + Send>> {
-        model.load_into(&mut engine)?;
+        alexnet::engine::load_model(&model, &mut engine)?;
         engine.set_ranges(std::mem::take(&mut model.ranges));
         model.tensors.clear();
         Ok(Box::new(engine))
@@ -141,11 +142,8 @@ fn precisions() -> impl TypedValueParser<Value = Precision> {
     PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|name| name.parse::<Precision>())
 }
 
-/// How many crops of an image the network sees.
-pub(crate) fn crops(text: &str) -> Result<usize, String> {
-    match text {
-        "1" => Ok(1),
-        "10" => Ok(10),
-        _ => Err("1 (the centre) or 10 (the paper's corners and centre, mirrored)".into()),
-    }
+/// The crops of an image that the network sees.
+pub(crate) fn crops(text: &str) -> Result<Crops, String> {
+    let crops = text.parse().ok().and_then(Crops::of_count);
+    crops.ok_or_else(|| "1 (the centre) or 10 (the paper's corners and centre, mirrored)".into())
 }

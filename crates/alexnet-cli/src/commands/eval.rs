@@ -9,6 +9,7 @@ use alexnet::data::{self, loader};
 use alexnet::distributed::{Communicator, Partition};
 use alexnet::eval::{self, Report};
 use alexnet::formats;
+use alexnet::image::crop::Crops;
 use anyhow::Context;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     labels: Labels,
     /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops, help_heading = "Evaluation")]
-    crops: usize,
+    crops: Crops,
     /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch, help_heading = "Evaluation")]
     batch: usize,
@@ -71,18 +72,18 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     }
     // Ten crops are ten inputs to the engine.
     let options = loader::Options {
-        batch: args.batch.min(source.len()).div_ceil(args.crops),
+        batch: args.batch.min(source.len()).div_ceil(args.crops.count()),
         threads: args.machine.threads,
         // Each image is seen once.
         memory: Some(0),
         ..Default::default()
     };
-    let mut engine = args.machine.of_rank(&**ranks).engine_of(&mut model, options.batch * args.crops)?;
-    let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops == 10, options)?;
+    let mut engine = args.machine.of_rank(&**ranks).engine_of(&mut model, options.batch * args.crops.count())?;
+    let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), args.crops, options)?;
     let loader = loader.with_cut(Partition::new(ranks.rank(), ranks.size(), None)?);
 
     let bar = progress::images(source.len(), quiet)?;
-    let report = eval::evaluate_on(&**ranks, &mut *engine, &loader, &model.classes, args.crops, &mut |done| {
+    let report = eval::evaluate_on(&**ranks, &mut *engine, &loader, &model.classes, args.crops.count(), &mut |done| {
         bar.set_position(done as u64);
         true
     })?;

@@ -152,7 +152,8 @@ impl Looker {
     ) -> anyhow::Result<Vec<(u32, String)>> {
         // Each image is seen once.
         let options = loader::Options { batch: batch.min(source.len()), threads, memory: Some(0), ..Default::default() };
-        let loader = loader::Loader::sequential(source.clone(), self.preprocess.clone(), false, options)?;
+        let loader =
+            loader::Loader::sequential(source.clone(), self.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
         Ok(extract(&mut *self.engine, &loader, &self.taken, row)?)
     }
 }

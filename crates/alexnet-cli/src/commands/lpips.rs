@@ -90,7 +90,7 @@ fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Resul
         let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
         let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
         Ok(match size {
-            Some(side) => Resize::Square(side).apply(&picture),
+            Some(side) => picture.resized_as(Resize::Square(side)),
             None => picture,
         })
     };

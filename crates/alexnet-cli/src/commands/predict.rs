@@ -3,6 +3,7 @@
 use super::engine_args::{self, EngineArgs};
 use crate::{image_files, model_file, net_option, numbers, output};
 use alexnet::formats::imagenet::with_word;
+use alexnet::image::crop::Crops;
 use alexnet::image::{Image, decode};
 use alexnet::{Classifier, Prediction};
 use anyhow::{Context, bail};
@@ -22,7 +23,7 @@ pub(crate) struct Args {
     pictures: Vec<PathBuf>,
     /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
-    crops: usize,
+    crops: Crops,
     /// Answers for each image, the most probable first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = numbers::count)]
     top: usize,
@@ -41,9 +42,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut model = model_file::open(&args.model, args.net.as_deref())?;
     // An image gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
     // convolutions' weights for Winograd even for one image costs 15 ms.
-    let batch = files.len().min(TOGETHER) * args.crops;
+    let batch = files.len().min(TOGETHER) * args.crops.count();
     let engine = args.machine.steady_engine_of(&mut model, batch)?;
-    let mut classifier = Classifier::with_engine(model, engine).with_crops(args.crops, TOGETHER)?;
+    let mut classifier = Classifier::with_engine(model, engine).with_crops(args.crops, TOGETHER);
     let (mut results, mut failed) = (Vec::new(), 0);
     for paths in files.chunks(TOGETHER) {
         let (mut read, mut pictures) = (Vec::new(), Vec::new());
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         for (path, answer) in read.into_iter().zip(answers) {
             let top = answer.top(args.top);
             if args.json {
-                results.push(json(path, args.crops, &top));
+                results.push(json(path, args.crops.count(), &top));
             } else {
                 let word = |p: &Prediction| format!("{} {:.1} %", output::name(&with_word(&p.label)), p.probability * 100.0);
                 let words: Vec<_> = top.iter().map(word).collect();

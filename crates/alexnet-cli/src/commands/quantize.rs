@@ -55,9 +55,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let options =
         loader::Options { batch: BATCH.min(source.len()).max(1), threads: args.threads, memory: Some(0), ..Default::default() };
     let batch = options.batch;
-    let loader = loader::Loader::sequential(source, model.preprocess.clone(), false, options)?;
+    let loader = loader::Loader::sequential(source, model.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
     let mut engine = Cpu::new(&model.net, batch, args.threads)?;
-    model.load_into(&mut engine)?;
+    alexnet::engine::load_model(&model, &mut engine)?;
     let ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
     model.ranges = ranges.clone();
     formats::write(&out, &model)?;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (mut floats, mut fewer) = (Vec::new(), Vec::new());
     let quantised = |precision: Precision| -> alexnet::Result<Cpu> {
         let mut engine = Cpu::new(&model.net, batch, args.threads)?.with_precision(precision)?;
-        model.load_into(&mut engine)?;
+        alexnet::engine::load_model(&model, &mut engine)?;
         engine.set_ranges(ranges.clone());
         Ok(engine)
     };

@@ -109,7 +109,8 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
         ..Default::default()
     };
     let mut engine = machine.engine_of(&mut model, options.batch)?;
-    let loader = loader::Loader::sequential(source.clone(), model.preprocess.clone(), false, options)?;
+    let loader =
+        loader::Loader::sequential(source.clone(), model.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
     let bar = progress::images(source.len(), quiet)?;
     let engine: &mut dyn engine::Engine = &mut *engine;
     let report = eval::evaluate(engine, &loader, &model.classes, 1, &mut |done| {

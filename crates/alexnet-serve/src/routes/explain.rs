@@ -24,8 +24,8 @@ use crate::Shared;
 use crate::admission::{Grant, INPUT, Need};
 use crate::api_error::ApiError;
 use crate::batcher::{finite, finite_logits, not_finite};
-use crate::connection::Peer;
 use crate::model::ServedModel;
+use crate::peers::Peer;
 use crate::tensors::{AsDoubles, DIGITS};
 
 /// What the address may say.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use alexnet::image::crop::Crops;
 use alexnet::image::decode::{DecodeLimits, MAX_PIXELS, decode_with};
 use alexnet::image::{Image, Preprocess};
 use alexnet::predict;
@@ -15,9 +16,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::admission::{Grant, INPUT, Need, Ticket};
 use crate::api_error::ApiError;
 use crate::body::{self, Whole};
-use crate::connection::Peer;
 use crate::image_header::{self, Header};
 use crate::model::ServedModel;
+use crate::peers::Peer;
 use crate::tensors::MOST_IMAGES;
 use crate::{Shared, multipart};
 
@@ -215,10 +216,10 @@ impl AsRef<[u8]> for Slice {
 }
 
 /// What the network sees of an image.
-fn inputs(picture: &Image, preprocess: &Preprocess, crops: usize) -> Result<Vec<f32>, String> {
-    let mut images = Vec::new();
-    predict::crop_tensors(picture, preprocess, crops, &mut images).map_err(|e| e.to_string())?;
-    Ok(images)
+fn inputs(image: &Image, preprocess: &Preprocess, crops: Crops) -> Vec<f32> {
+    let mut tensor = Vec::new();
+    predict::crop_tensors(image, preprocess, crops, &mut tensor);
+    tensor
 }
 
 /// Logits of each image's crops, `[crops, classes]`, in order.
@@ -226,7 +227,7 @@ pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
     job: &Job,
     model: &Arc<ServedModel>,
     files: Vec<B>,
-    crops: usize,
+    crops: Crops,
 ) -> Vec<Result<Vec<f32>, ApiError>> {
     let mut answers: Vec<_> = files.iter().map(|_| Err(ApiError::ours("the server failed on this image"))).collect();
     // Given up together when the client goes, or the time is over.
@@ -237,9 +238,10 @@ pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
         tasks.spawn(async move {
             let result = async {
                 let preprocess = model.preprocess.clone();
-                let (images, room) = decoded(&job, bytes, crops, move |picture| inputs(picture, &preprocess, crops)).await?;
+                let (images, room) =
+                    decoded(&job, bytes, crops.count(), move |image| Ok(inputs(image, &preprocess, crops))).await?;
                 drop(coming);
-                model.lane.infer(images, crops, room).await
+                model.lane.infer(images, crops.count(), room).await
             };
             (i, result.await)
         });

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use alexnet::image::crop::Crops;
 use alexnet::predict::top_k;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue};
@@ -81,7 +82,7 @@ pub(super) async fn infer(
             Input::Pictures(files) => {
                 let job = Job::of_images(shared, &whole, &files, 1)?;
                 drop((whole, coming));
-                let answers = logits(&job, model, files, 1).await;
+                let answers = logits(&job, model, files, Crops::Centre).await;
                 let logits = answers.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
                 (job, logits)
             }

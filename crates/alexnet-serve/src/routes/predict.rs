@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use alexnet::image::crop::Crops;
 use alexnet::predict::{ClassScore, top_k};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
@@ -53,9 +54,9 @@ pub(super) async fn predict(
 ) -> Result<Response, ApiError> {
     let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let (crops, top) = (options.crops.unwrap_or(1), options.top.unwrap_or(5));
-    if crops != 1 && crops != 10 {
+    let Some(crops) = Crops::of_count(crops) else {
         return Err(ApiError::bad(format!("crops={crops}: 1 (the centre) or 10 (the paper's corners and centre, mirrored)")));
-    }
+    };
     if top == 0 {
         return Err(ApiError::bad("top=0: ask for at least one answer"));
     }
@@ -68,7 +69,7 @@ pub(super) async fn predict(
         shared.admission.answers.check(size)?;
         let whole = Arc::new(whole);
         let slices: Vec<Slice> = files.iter().map(|file| Slice::new(&whole, file)).collect();
-        let job = Job::of_images(shared, &whole, &slices, crops)?;
+        let job = Job::of_images(shared, &whole, &slices, crops.count())?;
         drop(whole);
         let answers = logits(&job, model, slices, crops).await;
         // A request fails when nothing in it can be answered, or the server is at fault.
@@ -81,7 +82,7 @@ pub(super) async fn predict(
             return Err(problem.clone());
         }
         let model = model.clone();
-        reply(&job, &peer, size, move || write(&model, crops, top, &files, &answers)).await
+        reply(&job, &peer, size, move || write(&model, crops.count(), top, &files, &answers)).await
     })
     .await
 }

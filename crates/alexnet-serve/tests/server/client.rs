@@ -77,7 +77,7 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
 pub(crate) fn on_processor(precision: Precision) -> Engines {
     Arc::new(move |model, batch| {
         let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision)?.batch_invariant();
-        model.load_into(&mut engine)?;
+        alexnet::engine::load_model(&model, &mut engine)?;
         Ok(Box::new(engine))
     })
 }

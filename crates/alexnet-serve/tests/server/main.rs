@@ -12,23 +12,20 @@ mod similar;
 
 use std::io::Write;
 
-use alexnet::engine::cpu::Cpu;
-use alexnet::formats;
+use alexnet::Classifier;
+use alexnet::image::crop::Crops;
 use alexnet::image::{Image, decode};
-use alexnet::predict::predict;
 use serde_json::{Value, json};
 
 use crate::client::{FORM, Running, answer, form, head, png};
 
 /// What `alexnet predict` says, as the server writes it.
 fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -> Vec<Value> {
-    let model = formats::load(&running.model, None).unwrap();
-    let mut engine = Cpu::new(&model.net, pictures.len() * crops, 1).unwrap().batch_invariant();
-    model.load_into(&mut engine).unwrap();
+    let crops = Crops::of_count(crops).unwrap();
+    let mut classifier = Classifier::builder().crops(crops).batch(pictures.len()).threads(1).open(&running.model).unwrap();
     let pictures: Vec<Image> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
-    let answers = predict(&mut engine, &pictures, &model.preprocess, crops, top).unwrap();
-    let one = |g: &alexnet::predict::ClassScore| json!({ "index": g.index, "label": model.classes[g.index], "probability": g.probability });
-    answers.iter().map(|guesses| guesses.iter().map(one).collect()).collect()
+    let one = |p: &alexnet::Prediction| json!({ "index": p.index, "label": p.label, "probability": p.probability });
+    classifier.predict_batch(&pictures).unwrap().iter().map(|answer| answer.top(top).iter().map(one).collect()).collect()
 }
 
 #[test]

@@ -16,9 +16,11 @@ const INFER: &str = "/v2/models/small/infer";
 fn tensors(running: &Running, pictures: &[Vec<u8>]) -> (Vec<f32>, Vec<f32>) {
     let model = formats::load(&running.model, None).unwrap();
     let (mut images, mut logits) = (Vec::new(), Vec::new());
-    pictures.iter().for_each(|p| crop_tensors(&decode::decode(p).unwrap(), &model.preprocess, 1, &mut images).unwrap());
+    pictures.iter().for_each(|p| {
+        crop_tensors(&decode::decode(p).unwrap(), &model.preprocess, alexnet::image::crop::Crops::Centre, &mut images)
+    });
     let mut engine = Cpu::new(&model.net, 4, 1).unwrap().batch_invariant();
-    model.load_into(&mut engine).unwrap();
+    alexnet::engine::load_model(&model, &mut engine).unwrap();
     engine.infer(&images, &mut logits).unwrap();
     (images, logits)
 }

@@ -33,12 +33,13 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
         preprocess: file.preprocess.clone(),
     };
     let mut engine = Cpu::new(&file.net, 4, 1).unwrap();
-    file.load_into(&mut engine).unwrap();
+    alexnet::engine::load_model(&file, &mut engine).unwrap();
     let table = folder.join("index.safetensors");
     let mut writer = Writer::create(&table, about).unwrap();
     let source = data::open_loose(&pictures).unwrap();
     let options = loader::Options { batch: 4, threads: 1, memory: Some(0), ..Default::default() };
-    let loader = loader::Loader::sequential(source.clone(), file.preprocess, false, options).unwrap();
+    let loader =
+        loader::Loader::sequential(source.clone(), file.preprocess, alexnet::image::crop::Crops::Centre, options).unwrap();
     let mut write = |i: usize, row: &[f32]| {
         let class = source.classes().get(source.label(i) as usize);
         writer.push(source.name(i), class.map(String::as_str), row)

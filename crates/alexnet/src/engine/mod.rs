@@ -14,21 +14,22 @@ pub mod cpu;
 pub mod init;
 pub mod input;
 mod inspection;
+mod load;
 mod optimizer_step;
 mod precision;
 pub mod split;
 mod training;
 
 pub use self::batch::{Batch, BatchShard, DropoutKey, StepStats};
-pub use self::cpu::{QuantParams, Ranges};
 pub use self::inspection::{Activations, FeatureMaps, Inspection, LayerGradient, ReluGradient};
+pub use self::load::load_model;
 pub use self::optimizer_step::OptimizerStep;
 pub use self::precision::Precision;
 pub use self::training::{Gradients, Training};
 pub use alexnet_kernels::optim;
 
 use crate::Result;
-use crate::formats::TensorData;
+use crate::formats::{ActivationRanges, TensorData};
 use crate::net::Net;
 
 /// A network's parameters by name, in canonical order.
@@ -81,7 +82,7 @@ pub trait Calibration: Inference {
     ///
     /// # Errors
     /// Not the net's images, or more than the engine's capacity.
-    fn calibrate(&mut self, images: &[f32]) -> Result<Ranges>;
+    fn calibrate(&mut self, images: &[f32]) -> Result<ActivationRanges>;
 }
 
 /// A whole network on one device: everything that commands ask of an engine which they open by a device's name.

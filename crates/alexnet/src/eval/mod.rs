@@ -9,6 +9,7 @@ pub use class_remap::{by_name, for_model};
 use crate::data::loader::{Batch, Loader};
 use crate::distributed::{self, Communicator, SingleProcess};
 use crate::engine::Inference;
+use crate::predict::{log_probabilities, ranking};
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -169,31 +170,6 @@ fn of_all_ranks(ranks: &dyn Communicator, seen: &[Seen], broken: &Broken) -> Res
     let mut broken: Broken = distributed::all_gather_values(ranks, broken)?.into_iter().flatten().collect();
     broken.sort();
     Ok((seen, broken))
-}
-
-/// Logarithms of the softmax outputs of `[crops, classes]` logits, averaged over crops before the logarithm.
-pub(crate) fn log_probabilities(logits: &[f32], classes: usize) -> Vec<f64> {
-    let crops = logits.len() / classes;
-    let mut sum = vec![0.0f64; classes];
-    for crop in logits.chunks_exact(classes) {
-        let largest = crop.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let all: f64 = crop.iter().map(|&l| f64::from(l - largest).exp()).sum();
-        let norm = f64::from(largest) + all.ln();
-        if crops == 1 {
-            // Exact even where the probability would be 0.
-            return crop.iter().map(|&l| f64::from(l) - norm).collect();
-        }
-        sum.iter_mut().zip(crop).for_each(|(sum, &l)| *sum += (f64::from(l) - norm).exp());
-    }
-    // Below the smallest f64 no logarithm is left: 745 nats is as wrong as can be told.
-    sum.iter().map(|&sum| (sum / crops as f64).max(f64::MIN_POSITIVE).ln()).collect()
-}
-
-/// Classes in order of their score, the best first; equal scores in the order of the classes.
-pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    order
 }
 
 /// What became of one image.

@@ -1,13 +1,11 @@
 //! The worst mistakes of a data set, as a contact sheet in the manner of the paper's Figure 4.
 
-use super::guesses_of;
 use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::draw::contact_sheet::{Bar, Cell, ContactSheet, thumbnail};
 use crate::draw::{BLUE, GREEN, GREY, INK};
 use crate::engine::Inference;
-use crate::eval::log_probabilities;
-use crate::predict::ClassScore;
+use crate::predict::{ClassScore, log_probabilities, top_k};
 use crate::{Error, Result};
 
 /// Guesses kept of each mistake.
@@ -23,7 +21,7 @@ pub struct Mistake {
     /// What the probability of its class costs, -ln p, in nats.
     pub loss: f64,
     /// The five most probable classes, the first of which is wrong.
-    pub guesses: Vec<ClassScore>,
+    pub scores: Vec<ClassScore>,
 }
 
 /// What was found in a data set.
@@ -59,12 +57,12 @@ pub fn worst(
             engine.infer(&batch.images, &mut logits)?;
         }
         for ((logits, &label), &picture) in logits.chunks_exact(classes).zip(&batch.labels).zip(&batch.pictures) {
-            let (label, guesses) = (label as usize, guesses_of(logits, TOP));
+            let (label, scores) = (label as usize, top_k(logits, logits.len(), TOP));
             found.images += 1;
-            if guesses[0].index != label {
+            if scores[0].index != label {
                 let loss = -log_probabilities(logits, classes)[label];
                 found.wrong += 1;
-                found.worst.push(Mistake { picture, label, loss, guesses });
+                found.worst.push(Mistake { picture, label, loss, scores });
             }
         }
         found.worst.sort_by(|a, b| b.loss.total_cmp(&a.loss).then(a.picture.cmp(&b.picture)));
@@ -89,18 +87,18 @@ fn cell(mistake: &Mistake, source: &dyn Dataset, classes: &[String]) -> Result<C
     let picture = source.picture(mistake.picture as usize).map_err(|why| Error::Invalid(format!("{name}: {why}")))?;
     let file = name.rsplit('/').next().unwrap_or(name);
     let mut cell = Cell::photograph(thumbnail(picture)).line(&classes[mistake.label], INK).line(file, GREY);
-    cell.bars = bars(&mistake.guesses, mistake.label, classes);
+    cell.bars = bars(&mistake.scores, mistake.label, classes);
     Ok(cell)
 }
 
 /// Bars for guesses; that of `label` is green.
-pub fn bars(guesses: &[ClassScore], label: usize, classes: &[String]) -> Vec<Bar> {
-    let bar = |guess: &ClassScore| Bar {
-        label: classes[guess.index].clone(),
-        share: guess.probability,
-        colour: if guess.index == label { GREEN } else { BLUE },
+pub fn bars(scores: &[ClassScore], label: usize, classes: &[String]) -> Vec<Bar> {
+    let bar = |score: &ClassScore| Bar {
+        label: classes[score.index].clone(),
+        share: score.probability,
+        colour: if score.index == label { GREEN } else { BLUE },
     };
-    guesses.iter().map(bar).collect()
+    scores.iter().map(bar).collect()
 }
 
 impl Mistakes {
@@ -128,7 +126,7 @@ mod tests {
     fn the_mistakes_are_those_with_the_wrong_labels_the_worst_first() {
         let source: Arc<dyn Dataset> = Arc::new(Striped::new());
         let options = Options { batch: 4, memory: Some(0), threads: 1, ..Options::default() };
-        let loader = Loader::sequential(source.clone(), preprocess(), false, options).unwrap();
+        let loader = Loader::sequential(source.clone(), preprocess(), crate::image::crop::Crops::Centre, options).unwrap();
         let mut engine = stripes();
         let found = worst(&mut engine, &loader, 10, &mut |_| true).unwrap();
         assert_eq!((found.images, found.wrong, found.broken.len()), (8, 2, 1));

@@ -18,8 +18,7 @@ pub use view::View;
 
 use crate::class_match::match_names;
 use crate::engine::Inference;
-use crate::eval::{log_probabilities, ranking};
-use crate::predict::ClassScore;
+use crate::predict::{ClassScore, top_k};
 use crate::{Error, Result};
 
 /// The number of a class given by name (or WordNet identifier) or, where no class has that name, by number from 0.
@@ -48,16 +47,10 @@ pub fn class(wanted: &str, classes: &[String]) -> Result<usize> {
 ///
 /// # Errors
 /// From the engine.
-pub fn guesses(engine: &mut dyn Inference, tensor: &[f32]) -> Result<Vec<ClassScore>> {
+pub fn scores(engine: &mut dyn Inference, tensor: &[f32]) -> Result<Vec<ClassScore>> {
     let mut logits = Vec::new();
     engine.infer(tensor, &mut logits)?;
-    Ok(guesses_of(&logits, usize::MAX))
-}
-
-/// The `top` most probable classes of one image's logits.
-fn guesses_of(logits: &[f32], top: usize) -> Vec<ClassScore> {
-    let scores = log_probabilities(logits, logits.len());
-    ranking(&scores).into_iter().take(top).map(|index| ClassScore { index, probability: scores[index].exp() }).collect()
+    Ok(top_k(&logits, logits.len(), logits.len()))
 }
 
 /// Weights for [`Inspection::layer_gradient`]: 1 for `class` of each of `n` images.

@@ -2,7 +2,7 @@
 
 use super::Heatmap;
 use crate::engine::Inference;
-use crate::eval::log_probabilities;
+use crate::predict::log_probabilities;
 use crate::{Error, Result};
 use serde::Serialize;
 

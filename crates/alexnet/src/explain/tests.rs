@@ -132,7 +132,7 @@ pub(super) fn preprocess() -> Preprocess {
 fn the_net_made_by_hand_knows_its_stripes() {
     let mut engine = stripes();
     for (upright, lying, class) in [(true, false, 0), (false, true, 1)] {
-        let first = guesses(&mut engine, &picture(upright, lying)).unwrap()[0];
+        let first = scores(&mut engine, &picture(upright, lying)).unwrap()[0];
         assert!(first.index == class && first.probability > 0.6, "{first:?}");
     }
 }

@@ -70,7 +70,7 @@ pub fn maximal(
 /// No such layer.
 pub fn seen(picture: &Image, preprocess: &Preprocess, net: &Net, layer: &str, row: usize, column: usize) -> Result<Image> {
     let (rows, columns) = net.seen_by(layer, row, column)?;
-    let resized = preprocess.resize.apply(picture);
+    let resized = picture.resized_as(preprocess.resize);
     let window = crop::centre(resized.height, resized.width, preprocess.crop);
     let place = Area {
         top: window.top + rows.0,
@@ -123,7 +123,7 @@ mod tests {
     fn upright_stripes_excite_the_unit_for_upright_stripes_where_they_are() {
         let source: Arc<dyn Dataset> = Arc::new(Striped::new());
         let options = Options { batch: 3, memory: Some(0), threads: 1, ..Options::default() };
-        let loader = Loader::sequential(source.clone(), preprocess(), false, options).unwrap();
+        let loader = Loader::sequential(source.clone(), preprocess(), crate::image::crop::Crops::Centre, options).unwrap();
         let mut engine = stripes();
         let mut find = |layer: &str, unit| maximal(&mut engine, &loader, layer, unit, 4, &mut |_| true);
         let upright = find("relu2", 0).unwrap();

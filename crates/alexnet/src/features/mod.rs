@@ -14,7 +14,6 @@ mod tests;
 mod write;
 
 pub use knn::{Near, nearest};
-pub(crate) use npy::read as read_npy;
 pub use pictures::Pictures;
 pub use sheet::{SheetRow, sheet};
 pub use table::{Provenance, Table};

@@ -52,11 +52,11 @@ impl Backbone {
         let mut tensors = BTreeMap::new();
         for (name, shape) in parameters(&net)? {
             let theirs = NAMES.iter().find_map(|(own, theirs)| Some((theirs, name.strip_prefix(own)?)));
-            let found = parsed.tensors.iter().find(|tensor| {
+            let found = parsed.tensors().iter().find(|tensor| {
                 theirs.is_some_and(|(theirs, part)| theirs.iter().any(|theirs| tensor.name == format!("{theirs}{part}")))
             });
             let Some(found) = found.filter(|tensor| tensor.shape == shape) else { return Ok(None) };
-            let values = found.values(&parsed.reader).map_err(|message| Error::file(path, message))?;
+            let values = parsed.values(found)?;
             tensors.insert(name, values.into());
         }
         Ok(Some(Backbone { net, tensors }))

@@ -1,11 +1,9 @@
-//! What a model sees in an image.
+//! From an image to the crops that a network sees, and from its logits to classes in order of probability.
 
-use crate::engine::Inference;
-use crate::eval::{log_probabilities, ranking};
-use crate::image::{Image, Preprocess, crop};
-use crate::{Error, Result};
+use crate::image::crop::Crops;
+use crate::image::{Image, Preprocess};
 
-/// One answer.
+/// A class and its probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassScore {
     /// Number of the class.
@@ -14,54 +12,40 @@ pub struct ClassScore {
     pub probability: f64,
 }
 
-/// The `top` most probable classes of each image, best first. `crops` is 1 (the centre) or 10 (the paper's: corners and
-/// centre, mirrored, softmax averaged). All images go through the engine at once.
-///
-/// # Errors
-/// From the engine, or another number of crops.
-pub fn predict(
-    engine: &mut dyn Inference,
-    pictures: &[Image],
-    preprocess: &Preprocess,
-    crops: usize,
-    top: usize,
-) -> Result<Vec<Vec<ClassScore>>> {
-    if pictures.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut images = Vec::new();
-    for picture in pictures {
-        crop_tensors(picture, preprocess, crops, &mut images)?;
-    }
-    let mut logits = Vec::new();
-    engine.infer(&images, &mut logits)?;
-    let classes = logits.len() / (pictures.len() * crops);
-    Ok(logits.chunks_exact(crops * classes).map(|logits| top_k(logits, classes, top)).collect())
+/// Adds what the network sees of an image, `[crops, 3, crop, crop]`, to `tensor`.
+pub fn crop_tensors(image: &Image, preprocess: &Preprocess, crops: Crops, tensor: &mut Vec<f32>) {
+    let begin = tensor.len();
+    tensor.resize(begin + crops.count() * 3 * preprocess.crop * preprocess.crop, 0.0);
+    image.resized_as(preprocess.resize).crops(preprocess, crops, &mut tensor[begin..]);
 }
 
-/// Adds what the network sees of an image, `[crops, 3, crop, crop]`, to `images`: 1 crop or 10.
-///
-/// # Errors
-/// Another number of crops.
-pub fn crop_tensors(picture: &Image, preprocess: &Preprocess, crops: usize, images: &mut Vec<f32>) -> Result<()> {
-    let size = preprocess.crop;
-    let resized = preprocess.resize.apply(picture);
-    let (h, w) = (resized.height, resized.width);
-    let windows = match crops {
-        1 => vec![crop::centre(h, w, size)],
-        10 => crop::ten(h, w, size).to_vec(),
-        _ => return Err(Error::Invalid(format!("{crops} crops: there can be 1 or 10"))),
-    };
-    let begin = images.len();
-    images.resize(begin + crops * 3 * size * size, 0.0);
-    for (window, out) in windows.into_iter().zip(images[begin..].chunks_exact_mut(3 * size * size)) {
-        preprocess.tensor(&resized, window, None, out);
-    }
-    Ok(())
-}
-
-/// The `top` most probable of an image's classes, best first, from the logits of its crops, `[crops, classes]`.
-pub fn top_k(logits: &[f32], classes: usize, top: usize) -> Vec<ClassScore> {
+/// The `k` most probable of an image's classes, best first, from the logits of its crops, `[crops, classes]`.
+pub fn top_k(logits: &[f32], classes: usize, k: usize) -> Vec<ClassScore> {
     let scores = log_probabilities(logits, classes);
-    ranking(&scores).into_iter().take(top).map(|index| ClassScore { index, probability: scores[index].exp() }).collect()
+    ranking(&scores).into_iter().take(k).map(|index| ClassScore { index, probability: scores[index].exp() }).collect()
+}
+
+/// Logarithms of the softmax outputs of `[crops, classes]` logits, averaged over crops before the logarithm.
+pub(crate) fn log_probabilities(logits: &[f32], classes: usize) -> Vec<f64> {
+    let crops = logits.len() / classes;
+    let mut sum = vec![0.0f64; classes];
+    for crop in logits.chunks_exact(classes) {
+        let largest = crop.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let all: f64 = crop.iter().map(|&l| f64::from(l - largest).exp()).sum();
+        let norm = f64::from(largest) + all.ln();
+        if crops == 1 {
+            // Exact even where the probability would be 0.
+            return crop.iter().map(|&l| f64::from(l) - norm).collect();
+        }
+        sum.iter_mut().zip(crop).for_each(|(sum, &l)| *sum += (f64::from(l) - norm).exp());
+    }
+    // Below the smallest f64 no logarithm is left: 745 nats is as wrong as can be told.
+    sum.iter().map(|&sum| (sum / crops as f64).max(f64::MIN_POSITIVE).ln()).collect()
+}
+
+/// Classes in order of their score, the best first; equal scores in the order of the classes.
+pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order
 }

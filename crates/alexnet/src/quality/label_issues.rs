@@ -7,8 +7,8 @@
 
 use crate::data::loader::Loader;
 use crate::engine::Inspection;
-use crate::eval::{log_probabilities, ranking};
 use crate::net::Op;
+use crate::predict::{log_probabilities, ranking};
 use crate::{Error, Result};
 use alexnet_kernels::random::Key;
 use rayon::prelude::*;

@@ -146,6 +146,13 @@ mod tests {
         Model { net, preprocess, classes: strings(classes), recipe: Default::default(), ranges: Default::default(), tensors }
     }
 
+    #[test]
+    fn a_model_without_a_last_layer_gets_a_new_head() {
+        let mut trunk = model(&["a", "b"]);
+        trunk.classes.clear();
+        assert_eq!(head(&trunk, &["a", "b"]).rows, [None, None]);
+    }
+
     fn head(model: &Model, classes: &[&str]) -> HeadMapping {
         HeadMapping::of(model, &strings(classes), LabelOrder::Unknown).unwrap()
     }

@@ -73,8 +73,11 @@ pub fn loaders(
         }
     }
     let augment = recipe.augment(pca.as_ref());
-    let val =
-        if val.is_empty() { None } else { Some(Loader::sequential(val.clone(), preprocess.clone(), false, options.clone())?) };
+    let val = if val.is_empty() {
+        None
+    } else {
+        Some(Loader::sequential(val.clone(), preprocess.clone(), crate::image::crop::Crops::Centre, options.clone())?)
+    };
     Ok(Loaders { train: Loader::new(train.clone(), preprocess.clone(), augment, options)?, val, preprocess })
 }
 

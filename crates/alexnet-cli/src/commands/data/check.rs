@@ -130,7 +130,7 @@ fn doubt(
         let classes = matched.classes().to_vec();
         let options =
             loader::Options { batch: BATCH, threads: args.machine.threads, memory: Some(0), ..loader::Options::default() };
-        let loader = loader::Loader::sequential(matched, model.preprocess.clone(), false, options)?;
+        let loader = loader::Loader::sequential(matched, model.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
         let bar = progress::images(source.len(), quiet)?;
         let found = opinions(&mut *engine, &loader, &mut |done| {
             bar.set_position(done as u64);

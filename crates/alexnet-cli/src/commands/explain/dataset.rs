@@ -59,7 +59,7 @@ fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>>
 fn loader(source: &Arc<dyn Dataset>, preprocess: &Preprocess, threads: usize) -> anyhow::Result<loader::Loader> {
     // Each image is seen once.
     let options = loader::Options { batch: BATCH.min(source.len()), threads, memory: Some(0), ..Default::default() };
-    Ok(loader::Loader::sequential(source.clone(), preprocess.clone(), false, options)?)
+    Ok(loader::Loader::sequential(source.clone(), preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?)
 }
 
 pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
@@ -82,7 +82,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
         return Err(anyhow!("none of the {} images could be read", source.len()));
     }
     let mistake = |mistake: &mistakes::Mistake| {
-        let top = mistake.guesses.iter().map(|g| class_json(g.index, g.probability, &model));
+        let top = mistake.scores.iter().map(|g| class_json(g.index, g.probability, &model));
         json!({
             "name": source.name(mistake.picture as usize), "label": model.classes[mistake.label],
             "loss": mistake.loss, "probability": (-mistake.loss).exp(), "top": top.collect::<Vec<_>>(),

@@ -5,7 +5,7 @@ use crate::{model_file, net_option, numbers, output};
 use alexnet::draw::contact_sheet::{Cell, ContactSheet};
 use alexnet::draw::{Format, INK};
 use alexnet::engine::Engine;
-use alexnet::explain::{View, class, guesses};
+use alexnet::explain::{View, class, scores};
 use alexnet::formats::Model;
 use alexnet::image::{Image, decode};
 use alexnet::predict::ClassScore;
@@ -71,7 +71,7 @@ pub(super) struct Seen {
     /// The centre crop.
     pub(super) view: View,
     /// All classes, the most probable first.
-    guesses: Vec<ClassScore>,
+    scores: Vec<ClassScore>,
 }
 
 /// Guesses shown and printed.
@@ -81,21 +81,21 @@ impl Seen {
     /// Reads an image and asks the model.
     pub(super) fn new(path: &Path, model: &Model, engine: &mut dyn Engine) -> anyhow::Result<Seen> {
         let view = View::centre(&read(path)?, &model.preprocess);
-        let guesses = guesses(engine, &view.tensor)?;
-        Ok(Seen { path: path.to_path_buf(), view, guesses })
+        let scores = scores(engine, &view.tensor)?;
+        Ok(Seen { path: path.to_path_buf(), view, scores })
     }
 
     /// The classes asked for, or the most probable one.
     pub(super) fn classes(&self, wanted: &[String], model: &Model) -> anyhow::Result<Vec<usize>> {
         if wanted.is_empty() {
-            return Ok(vec![self.guesses[0].index]);
+            return Ok(vec![self.scores[0].index]);
         }
         wanted.iter().map(|name| Ok(class(name, &model.classes)?)).collect()
     }
 
     /// The probability of a class.
     pub(super) fn probability(&self, class: usize) -> f64 {
-        self.guesses.iter().find(|guess| guess.index == class).map_or(0.0, |guess| guess.probability)
+        self.scores.iter().find(|score| score.index == class).map_or(0.0, |score| score.probability)
     }
 
     /// The image as the network sees it.
@@ -105,7 +105,7 @@ impl Seen {
 
     /// The first guesses in a line: bars below one image would leave a strip without anything below the others.
     pub(super) fn guessed(&self, model: &Model) -> String {
-        let words: Vec<_> = self.guesses.iter().take(TOP).map(|guess| self.words(guess.index, model)).collect();
+        let words: Vec<_> = self.scores.iter().take(TOP).map(|score| self.words(score.index, model)).collect();
         words.join(", ")
     }
 
@@ -121,12 +121,12 @@ impl Seen {
 
     /// What every explanation of an image tells programs: the image, the part of it that was seen, and the guesses.
     pub(super) fn json(&self, model: &Model) -> serde_json::Map<String, Value> {
-        let guess = |g: &ClassScore| class_json(g.index, g.probability, model);
+        let score = |g: &ClassScore| class_json(g.index, g.probability, model);
         let area = self.view.area;
         let mut object = serde_json::Map::new();
         object.insert("path".into(), json!(self.path.to_string_lossy()));
         object.insert("seen".into(), json!({ "top": area.top, "left": area.left, "height": area.height, "width": area.width }));
-        object.insert("top".into(), self.guesses.iter().take(TOP).map(guess).collect());
+        object.insert("top".into(), self.scores.iter().take(TOP).map(score).collect());
         object
     }
 }

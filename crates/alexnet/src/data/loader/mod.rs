@@ -23,7 +23,8 @@ use alexnet_kernels::random::Key;
 use self::cache::ImageCache;
 use super::Dataset;
 use crate::distributed::Partition;
-use crate::image::{Image, Preprocess, crop};
+use crate::image::crop::Crops;
+use crate::image::{Image, Preprocess};
 use crate::{Error, Result};
 
 /// Which stream of random numbers serves which purpose.
@@ -95,13 +96,21 @@ impl Drop for Batch {
 
 /// How images are turned into the crops of a batch.
 #[derive(Debug, Clone, PartialEq)]
-enum Crops {
+enum Views {
     /// One random crop an image, in random order.
     Random(Augment),
-    /// The centre crop of each image in the source's order.
-    Centre,
-    /// The paper's ten crops of each image in the source's order.
-    Ten,
+    /// The same crops of each image, in the source's order.
+    Fixed(Crops),
+}
+
+impl Views {
+    /// Crops of each image.
+    fn crops(&self) -> usize {
+        match self {
+            Views::Random(_) => 1,
+            Views::Fixed(crops) => crops.count(),
+        }
+    }
 }
 
 /// Makes batches of a source's images; one serves a whole run.
@@ -113,7 +122,7 @@ pub struct Loader {
 struct Shared {
     source: Arc<dyn Dataset>,
     preprocess: Preprocess,
-    crops: Crops,
+    views: Views,
     options: Options,
     cut: Partition,
     kept: ImageCache,
@@ -128,7 +137,7 @@ impl Loader {
     /// When the source is empty, or the preprocessing or augmentation cannot work, or threads cannot be started.
     pub fn new(source: Arc<dyn Dataset>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
         augment.check().map_err(Error::Invalid)?;
-        Self::build(source, preprocess, Crops::Random(augment), options)
+        Self::build(source, preprocess, Views::Random(augment), options)
     }
 
     /// Batches for evaluation: every image once in the source's order, its centre crop or, with `ten_crops`, the ten
@@ -136,12 +145,11 @@ impl Loader {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn sequential(source: Arc<dyn Dataset>, preprocess: Preprocess, ten_crops: bool, options: Options) -> Result<Loader> {
-        let crops = if ten_crops { Crops::Ten } else { Crops::Centre };
-        Self::build(source, preprocess, crops, Options { drop_last: false, ..options })
+    pub fn sequential(source: Arc<dyn Dataset>, preprocess: Preprocess, crops: Crops, options: Options) -> Result<Loader> {
+        Self::build(source, preprocess, Views::Fixed(crops), Options { drop_last: false, ..options })
     }
 
-    fn build(source: Arc<dyn Dataset>, preprocess: Preprocess, crops: Crops, options: Options) -> Result<Loader> {
+    fn build(source: Arc<dyn Dataset>, preprocess: Preprocess, views: Views, options: Options) -> Result<Loader> {
         preprocess.check().map_err(Error::Invalid)?;
         if source.is_empty() {
             return Err(Error::Invalid("no images to load".into()));
@@ -149,7 +157,7 @@ impl Loader {
         if options.batch == 0 {
             return Err(Error::Invalid("a batch of 0 images".into()));
         }
-        let crops_each = if crops == Crops::Ten { 10 } else { 1 };
+        let crops_each = views.crops();
         let floats = [options.batch, crops_each, 3, preprocess.crop, preprocess.crop].map(|n| n as u128).iter().product::<u128>();
         crate::memory::check(4 * floats, || format!("a batch of {} images of {} pixels", options.batch, preprocess.crop))?;
         let pool = rayon::ThreadPoolBuilder::new()
@@ -159,7 +167,7 @@ impl Loader {
             .map_err(|error| Error::Invalid(format!("cannot start the loader's threads: {error}")))?;
         let kept = ImageCache::new(source.len(), options.memory.unwrap_or_else(default_memory));
         let home = Home::default();
-        Ok(Loader { shared: Arc::new(Shared { source, preprocess, crops, options, cut: Partition::WHOLE, kept, home, pool }) })
+        Ok(Loader { shared: Arc::new(Shared { source, preprocess, views, options, cut: Partition::WHOLE, kept, home, pool }) })
     }
 
     /// The same loader for a rank that takes only its part of each batch. Its memory is shared with the other ranks'.
@@ -201,9 +209,9 @@ impl Loader {
 
     /// How many views of an image there are over all epochs; none where there is a new one in each.
     pub fn views(&self) -> Option<usize> {
-        match &self.shared.crops {
-            Crops::Random(Augment::None) | Crops::Centre | Crops::Ten => Some(1),
-            Crops::Random(_) => Some(self.shared.options.views).filter(|&views| views > 0),
+        match &self.shared.views {
+            Views::Random(Augment::None) | Views::Fixed(_) => Some(1),
+            Views::Random(_) => Some(self.shared.options.views).filter(|&views| views > 0),
         }
     }
 
@@ -243,14 +251,14 @@ impl Shared {
 
     /// The images of an epoch in order.
     fn order(&self, epoch: u64) -> Vec<u32> {
-        match self.crops {
-            Crops::Random(_) => Key(self.options.seed).with(ORDER).with(epoch).permutation(self.source.len()),
-            Crops::Centre | Crops::Ten => (0..self.source.len() as u32).collect(),
+        match self.views {
+            Views::Random(_) => Key(self.options.seed).with(ORDER).with(epoch).permutation(self.source.len()),
+            Views::Fixed(_) => (0..self.source.len() as u32).collect(),
         }
     }
 
     fn crops_per_picture(&self) -> usize {
-        if self.crops == Crops::Ten { 10 } else { 1 }
+        self.views.crops()
     }
 
     /// Writes the crops of a view of image `i` into `out`. A panic becomes an error of this image.
@@ -259,33 +267,22 @@ impl Shared {
     }
 
     fn fill_unguarded(&self, view: u64, i: u32, out: &mut [f32]) -> Result<(), String> {
-        let size = self.preprocess.crop;
-        match &self.crops {
-            Crops::Random(augment) => {
+        match &self.views {
+            Views::Random(augment) => {
                 let key = Key(self.options.seed).with(AUGMENT).with(view).with(i.into());
                 let picture = if augment.crops_originals() { self.original(i as usize) } else { self.resized(i as usize) }?;
                 augment.write(&self.preprocess, &picture, key, out);
             }
-            Crops::Centre => {
-                let picture = self.resized(i as usize)?;
-                self.preprocess.tensor(&picture, crop::centre(picture.height, picture.width, size), None, out);
-            }
-            Crops::Ten => {
-                let picture = self.resized(i as usize)?;
-                let windows = crop::ten(picture.height, picture.width, size);
-                for (window, out) in windows.into_iter().zip(out.chunks_exact_mut(3 * size * size)) {
-                    self.preprocess.tensor(&picture, window, None, out);
-                }
-            }
+            Views::Fixed(crops) => self.resized(i as usize)?.crops(&self.preprocess, *crops, out),
         }
         Ok(())
     }
 
     fn resized(&self, i: usize) -> Result<Arc<Image>, String> {
-        if matches!(&self.crops, Crops::Random(augment) if augment.crops_originals()) {
-            return self.original(i).map(|picture| Arc::new(self.preprocess.resize.apply(&picture)));
+        if matches!(&self.views, Views::Random(augment) if augment.crops_originals()) {
+            return self.original(i).map(|picture| Arc::new(picture.resized_as(self.preprocess.resize)));
         }
-        self.kept.get(i, || self.source.picture(i).map(|picture| self.preprocess.resize.apply(&picture)))
+        self.kept.get(i, || self.source.picture(i).map(|picture| picture.resized_as(self.preprocess.resize)))
     }
 
     fn original(&self, i: usize) -> Result<Arc<Image>, String> {

@@ -32,7 +32,6 @@ use alexnet_kernels::{layout, loss};
 
 pub use self::clock::Pass;
 use self::gradient_sink::{GradientBuffer, GradientSink};
-pub use self::int8::{QuantParams, Ranges};
 use self::parameters::Parameter;
 use self::plan::batch;
 pub use self::profile::{Limits, Timing};
@@ -42,7 +41,7 @@ use super::{
     Batch, BatchShard, Calibration, FeatureMaps, Gradients, Inference, Inspection, LayerGradient, OptimizerStep, ParameterStore,
     Precision, ReluGradient, StepStats, Training, input,
 };
-use crate::formats::TensorData;
+use crate::formats::{ActivationRanges, TensorData};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
@@ -55,7 +54,7 @@ pub struct Cpu {
     convolutions: Convolutions,
     precision: Precision,
     /// What the bytes of each layer's input stand for; empty until told or found by calibration.
-    ranges: Ranges,
+    ranges: ActivationRanges,
     /// Weights in bytes; made when first needed after a change.
     bytes: Option<int8::Bytes>,
     pool: Arc<ThreadPool>,
@@ -70,7 +69,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// An engine for batches of up to `capacity` pictures on `threads` threads (0: one a core); all parameters are zero.
+    /// An engine for batches of up to `capacity` images on `threads` threads (0: one a core); all parameters are zero.
     ///
     /// # Errors
     /// A net whose layers do not fit each other or whose last layer is not linear, a batch of nothing, or an instruction set
@@ -88,7 +87,7 @@ impl Cpu {
     /// As there, but for the last layer.
     pub fn of_layers(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
         if capacity == 0 {
-            return Err(Error::Invalid("a batch needs at least one picture".into()));
+            return Err(Error::Invalid("a batch needs at least one image".into()));
         }
         Ok(Cpu {
             net: net.clone(),
@@ -97,7 +96,7 @@ impl Cpu {
             isa: Isa::from_env().map_err(Error::Invalid)?,
             convolutions: Convolutions::from_env().map_err(Error::Invalid)?,
             precision: Precision::F32,
-            ranges: Ranges::new(),
+            ranges: ActivationRanges::new(),
             bytes: None,
             pool: Arc::new(thread_pool::new(threads)?),
             parameters: Parameter::zeros(net)?,
@@ -126,8 +125,8 @@ impl Cpu {
         Ok(Cpu { precision, ..self })
     }
 
-    /// The same engine, whose answers on a picture have the same bits whatever pictures are beside it: by default linear layers
-    /// add in another order for a few pictures than for many. It keeps weights in file order, and takes 3 % longer for many.
+    /// The same engine, whose answers on an image have the same bits whatever images are beside it: by default linear layers
+    /// add in another order for a few images than for many. It keeps weights in file order, and takes 3 % longer for many.
     /// To be called before parameters are set.
     #[must_use]
     pub fn batch_invariant(mut self) -> Cpu {
@@ -137,13 +136,13 @@ impl Cpu {
     }
 
     /// Tells what the bytes of each layer's input stand for in [`Precision::Int8`] and [`Precision::Int4`].
-    pub fn set_ranges(&mut self, ranges: Ranges) {
+    pub fn set_ranges(&mut self, ranges: ActivationRanges) {
         self.ranges = ranges;
         self.bytes = None;
     }
 
     /// What the bytes of each layer's input stand for.
-    pub fn ranges(&self) -> &Ranges {
+    pub fn ranges(&self) -> &ActivationRanges {
         &self.ranges
     }
 
@@ -170,12 +169,12 @@ impl Cpu {
         self.pool.threads()
     }
 
-    /// Number of pictures in `images`.
+    /// Number of images in `images`.
     fn count(&self, images: &[f32]) -> Result<usize> {
-        input::pictures(&self.net, images)
+        input::image_count(&self.net, images)
     }
 
-    /// Forward, loss and backward on a batch of at most the engine's capacity, from the pictures on or from what the layer
+    /// Forward, loss and backward on a batch of at most the engine's capacity, from the images on or from what the layer
     /// `after` gave.
     fn learn(
         &mut self,
@@ -185,7 +184,7 @@ impl Cpu {
         mut learn: GradientSink<'_>,
     ) -> Result<StepStats> {
         let n = if after.is_some() { batch.labels.len() } else { self.count(batch.images)? };
-        input::to_learn_from(n, batch.labels, self.classes, self.capacity)?;
+        input::check_batch(n, batch.labels, self.classes, self.capacity)?;
         self.precision.check_trains()?;
         let (pool, precision) = (self.pool.clone(), self.precision);
         let context = self.context(&pool);
@@ -341,11 +340,11 @@ impl Inspection for Cpu {
 }
 
 impl Calibration for Cpu {
-    fn calibrate(&mut self, images: &[f32]) -> Result<Ranges> {
+    fn calibrate(&mut self, images: &[f32]) -> Result<ActivationRanges> {
         let n = self.count(images)?;
         self.refuse_norms()?;
         if n > self.capacity {
-            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
+            return Err(Error::Net(format!("{n} images in an engine for batches of {}", self.capacity)));
         }
         let (pool, precision) = (self.pool.clone(), self.precision);
         let context = self.context(&pool);

@@ -57,9 +57,9 @@ impl Linear {
         let logits = self.forward(&images);
         let (mut dw, mut db, mut loss, mut correct) = (vec![0.0; classes * inputs], vec![0.0; classes], 0.0, 0);
         for ((logits, x), &label) in logits.chunks_exact(classes).zip(images.chunks_exact(inputs)).zip(batch.labels) {
-            let logs = crate::eval::log_probabilities(logits, classes);
+            let logs = crate::predict::log_probabilities(logits, classes);
             loss -= logs[label as usize];
-            correct += usize::from(crate::eval::ranking(&logs)[0] == label as usize);
+            correct += usize::from(crate::predict::ranking(&logs)[0] == label as usize);
             for c in 0..classes {
                 let d = (logs[c].exp() as f32 - f32::from(u8::from(c == label as usize))) / n as f32;
                 db[c] += d;

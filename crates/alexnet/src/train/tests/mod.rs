@@ -145,9 +145,11 @@ fn it_learns_and_leaves_the_files_of_a_run() {
     // The model in the file does what the run said of it, also for images whose classes come in another order.
     let model = formats::read(at.join("last.safetensors")).unwrap();
     let mut engine = Linear::new(SIZE, 3);
-    model.load_into(&mut engine).unwrap();
+    crate::engine::load_model(&model, &mut engine).unwrap();
     let (_, val) = hold_out(squares(90, &[]), 0.2);
-    let loader = crate::data::loader::Loader::sequential(val, model.preprocess, true, Default::default()).unwrap();
+    let loader =
+        crate::data::loader::Loader::sequential(val, model.preprocess, crate::image::crop::Crops::Ten, Default::default())
+            .unwrap();
     let report = evaluate(&mut engine, &loader, &model.classes, 10, &mut |_| true).unwrap();
     assert!(report.images == 18 && report.crops == 10 && report.top1 > 0.9, "{report:?}");
     let state = formats::read(at.join("state.safetensors")).unwrap_err().to_string();
