@@ -15,7 +15,7 @@ use alexnet_kernels::loss;
 use burn::tensor::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 
-/// By how much losses are scaled on the way back in half precision, whose smallest number is 6e-8: the mean loss of 128 pictures has
+/// By how much losses are scaled on the way back in half precision, whose smallest number is 6e-8: the mean loss of 128 images has
 /// gradients of 1 / 128 at the logits, and of a thousandth of that far below. The largest, 65,504, is as far again above. A power
 /// of two, so that nothing is rounded by it.
 const SCALE: f32 = 1024.0;
@@ -28,7 +28,7 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// An engine for batches of up to `capacity` pictures; all parameters are zero. Two devices take a tower each.
+    /// An engine for batches of up to `capacity` images; all parameters are zero. Two devices take a tower each.
     ///
     /// # Errors
     /// A net whose layers do not fit each other or whose last layer is not linear, one that cannot be two towers, a batch of
@@ -38,7 +38,7 @@ impl Gpu {
             return Err(Error::Net(format!("{}: the last layer must be linear: its outputs are the classes", net.name)));
         }
         if capacity == 0 {
-            return Err(Error::Invalid("a batch needs at least one picture".into()));
+            return Err(Error::Invalid("a batch needs at least one image".into()));
         }
         let wanted = match precision {
             Precision::F32 => DType::F32,
@@ -76,9 +76,9 @@ impl Gpu {
         self.towers.all[0].products.precision
     }
 
-    /// Number of pictures in `images`.
+    /// Number of images in `images`.
     fn count(&self, images: &[f32]) -> Result<usize> {
-        input::pictures(&self.towers.net, images)
+        input::image_count(&self.towers.net, images)
     }
 
     /// What the layers up to and with number `last` give, as one tensor.
@@ -92,7 +92,7 @@ impl Gpu {
     /// Forward, loss and backward; the gradients of parameters for which `learns`.
     fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(StepStats, Vec<Of>)> {
         let (n, classes) = (self.count(batch.images)?, self.classes);
-        input::to_learn_from(n, batch.labels, classes, self.capacity)?;
+        input::check_batch(n, batch.labels, classes, self.capacity)?;
         let x = self.towers.pictures(batch.images, n);
         let way = ForwardMode::Learn { learns, dropout: batch.dropout };
         let mut met = ForwardTape::default();
@@ -204,13 +204,13 @@ impl Inspection for Gpu {
         relu: ReluGradient,
     ) -> Result<LayerGradient> {
         let n = self.count(images)?;
-        input::weights_of_logits(n, self.classes, weights)?;
+        input::check_logit_weights(n, self.classes, weights)?;
         gradient::of_layer(&mut self.towers, images, n, layer, weights, relu)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
         let (n, classes) = (self.count(images)?, self.classes);
-        input::to_learn_from(n, labels, classes, self.capacity)?;
+        input::check_batch(n, labels, classes, self.capacity)?;
         let mut logits = Vec::new();
         self.infer(images, &mut logits)?;
         let mut upstream = vec![0.0; n * classes];

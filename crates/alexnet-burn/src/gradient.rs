@@ -84,10 +84,10 @@ pub(crate) fn of_layer(
         upstream = leaves.into_iter().map(|leaf| leaf.map(gradient)).collect();
     }
     if layer.is_none() {
-        // Each tower has read the whole picture, so their gradients are added.
+        // Each tower has read the whole image, so their gradients are added.
         let device = towers.all[0].device.clone();
         let sum = upstream.into_iter().flatten().map(|part| part.to_device(&device)).reduce(|a, b| a + b);
-        let gradient = read(sum.ok_or_else(|| Error::Net("no tower read the pictures".into()))?)?;
+        let gradient = read(sum.ok_or_else(|| Error::Net("no tower read the images".into()))?)?;
         return Ok(LayerGradient { activation: images.to_vec(), gradient });
     }
     let joined =

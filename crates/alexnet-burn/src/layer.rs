@@ -13,7 +13,7 @@ pub(crate) struct Values {
     pub(crate) biases: Tensor<1>,
 }
 
-/// The layer's output, but for dropout and batch norms, which need to know more: which pictures these are, and what the way is for.
+/// The layer's output, but for dropout and batch norms, which need to know more: which images these are, and what the way is for.
 ///
 /// `shape` is the whole layer's. `values` may be those of some of its kernels: then these are its outputs. `groups` are the groups,
 /// or a normalisation's columns, among the channels of `x`.
@@ -46,7 +46,7 @@ pub(crate) fn forward(
         (Op::Lrn { n, alpha, beta, k, divide_by_n, .. }, _) => {
             let alpha = if *divide_by_n { *alpha } else { alpha * *n as f32 };
             let [pictures, channels, height, width] = x.dims();
-            // Each column's channels as rows of a picture.
+            // Each column's channels as rows of an image.
             let squares = (x.clone() * x.clone()).reshape([pictures, groups, channels / groups, height * width]);
             let means = means_around(squares, [*n, 1]).reshape([pictures, channels, height, width]);
             x * (means * alpha + *k).powf_scalar(-*beta)

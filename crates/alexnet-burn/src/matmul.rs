@@ -57,7 +57,7 @@ impl Matmul {
         Ok(found.iter().enumerate().all(|(i, &value)| value == expected(i / k, i % k)))
     }
 
-    /// `[N, K, 1, 1]`: the products of every picture with `k` rows of weights.
+    /// `[N, K, 1, 1]`: the products of every image with `k` rows of weights.
     pub(crate) fn linear(self, x: Tensor<4>, weights: Tensor<1>, k: usize) -> Tensor<4> {
         let [n, channels, height, width] = x.dims();
         let inputs = channels * height * width;

@@ -98,7 +98,7 @@ impl Towers {
         Ok(Towers { net: net.clone(), shapes, plan, all, crossed: 0 })
     }
 
-    /// Pictures on every tower's device.
+    /// Images on every tower's device.
     pub(crate) fn pictures(&self, images: &[f32], n: usize) -> PerDevice {
         let size = self.net.image_size;
         self.all.iter().map(|tower| Some(write(images, [n, 3, size, size], &tower.device))).collect()

@@ -201,7 +201,7 @@ fn two_ranks_that_share_a_batch_take_the_step_of_one() {
     let (images, labels) = (images(net, 3), [0, 1, 2]);
     let mut one = burn(net, "flex");
     let expected = one.train_step(&Batch { images: &images, labels: &labels, dropout: None }, &rule).expect("a step");
-    // Two pictures and one.
+    // Two images and one.
     let all = in_process::run(2, |ranks| {
         let cut = Partition::new(ranks.rank(), 2, None).expect("ranks");
         let own = cut.own(3).flatten().collect::<Vec<_>>();
@@ -304,8 +304,8 @@ fn two_towers_are_one_net_and_only_what_must_crosses() {
         let (mut one, mut two) = (burn(&net, "flex"), burn(&net, "flex:0,flex:1"));
         let images = images(&net, 2);
         let (mut expected, mut found) = (Vec::new(), Vec::new());
-        one.infer(&images, &mut expected).expect("pictures");
-        two.infer(&images, &mut found).expect("pictures");
+        one.infer(&images, &mut expected).expect("images");
+        two.infer(&images, &mut found).expect("images");
         same(&found, &expected, 1e-5, &net.name);
         let plan = net.towers().expect("two groups");
         // Forward only: half of what a step of training sends.

@@ -45,7 +45,7 @@ fn every_preset_agrees_with_the_cpu_engine_at_two_seeds() {
                 *out = 62;
             }
         }
-        // Small pictures, of sizes that no layer finds even.
+        // Small images, of sizes that no layer finds even.
         let size = (60..).map(|size| size + i).find(|&size| net.clone().with_image_size(size).shapes().is_ok()).expect("a size");
         for seed in [2, 3] {
             let case = Case { net: net.clone().with_image_size(size), seed, batch: 2 };

@@ -2,7 +2,7 @@
 //!
 //! Computing: a layer's pass takes as long as its multiply-adds at the device's sustained rate, or as the reading and writing of its
 //! weights from memory, whichever is longer. A step is forward, the data gradient (of all layers but the first) and the weight gradient.
-//! One device turns gradients into an update without writing them down. Reading pictures takes its own time of a device, if it has to do that.
+//! One device turns gradients into an update without writing them down. Reading images takes its own time of a device, if it has to do that.
 //!
 //! Copying: what is sent is also copied, and what is summed is written down, added and read again, by the same device, and while it does that
 //! it computes nothing: a rank has no processor to spare. The passes over memory are counted in the code of [`data_parallel`](super::data_parallel) and `tree_reduce`.
@@ -26,7 +26,7 @@ pub struct Device {
     pub flops: f64,
     /// Bytes a second from and to memory.
     pub memory: f64,
-    /// Seconds of it that reading a picture takes; 0 where others do that.
+    /// Seconds of it that reading an image takes; 0 where others do that.
     pub loading: f64,
 }
 
@@ -63,7 +63,7 @@ pub struct Prediction {
     pub way: Strategy,
     /// Seconds of a step.
     pub seconds: f64,
-    /// Of these, seconds in which a device computes, or reads pictures.
+    /// Of these, seconds in which a device computes, or reads images.
     pub computing: f64,
     /// Of these, seconds in which it copies and adds what is sent and summed.
     pub copying: f64,
@@ -119,7 +119,7 @@ impl Cluster {
 /// Part of a layer's work on one device.
 #[derive(Debug, Clone, Copy)]
 struct Work {
-    /// Pictures.
+    /// Images.
     pictures: f64,
     /// Share of the layer's outputs.
     share: f64,
@@ -174,7 +174,7 @@ fn layers(net: &Net, ranks: usize) -> Result<(Vec<Summed>, usize)> {
     Ok((found, trunk))
 }
 
-/// What a step on `batch` pictures takes in one way of sharing the work.
+/// What a step on `batch` images takes in one way of sharing the work.
 ///
 /// # Errors
 /// A net that cannot be built, or that the way is not for.
@@ -183,7 +183,7 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
     let rates = [device.flops, device.memory, cluster.link, cluster.inner];
     let is_wrong = |times: &[f64]| times.iter().any(|n| !(*n >= 0.0 && n.is_finite()));
     if ranks == 0 || batch == 0 || is_wrong(&rates) || rates.contains(&0.0) || is_wrong(&[cluster.latency, device.loading]) {
-        return Err(Error::Invalid("a plan needs machines, devices, pictures, rates above 0 and times of at least 0".into()));
+        return Err(Error::Invalid("a plan needs machines, devices, images, rates above 0 and times of at least 0".into()));
     }
     let (layers, trunk) = layers(net, ranks)?;
     let (p, all) = (ranks as f64, batch as f64);
@@ -243,7 +243,7 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
             let plan = net.towers()?;
             let crossings = plan.iter().filter(|layer| layer.bytes() > 0).count();
             let bytes = plan.iter().map(|layer| layer.bytes()).sum::<usize>() as f64 * all;
-            // Both read all pictures. The logits are all one tower's; for a thousand classes that is 0.3 % of the work.
+            // Both read all images. The logits are all one tower's; for a thousand classes that is 0.3 % of the work.
             let computing = all * device.loading + device.step(&layers, &first, Work { pictures: all, share: 0.5 });
             let copying = device.passes(SENT, bytes / 2.0);
             (computing + copying + cluster.sending(bytes / 2.0, 2.0 * crossings as f64), computing, copying, bytes)
@@ -297,7 +297,7 @@ mod tests {
     fn one_device_computes_three_passes_but_for_the_first_layers() {
         let net = by_name("paper").unwrap();
         let found = predict(&net, &DEVICE, &cluster(1, 1), 100, Strategy::Data).unwrap();
-        // 724,406,816 multiply-adds, three times, less conv1's 105,415,200 once; two operations each, a hundred pictures.
+        // 724,406,816 multiply-adds, three times, less conv1's 105,415,200 once; two operations each, a hundred images.
         let expected = 2.0 * 100.0 * (3.0 * 724_406_816.0 - 105_415_200.0) / 1e12;
         assert!((found.seconds - expected).abs() < 1e-9 && found.bytes == 0.0, "{found:?}");
         assert!((found.efficiency - 1.0).abs() < 1e-12);
@@ -350,7 +350,7 @@ mod tests {
         let slow = Cluster { link: 1e6, ..cluster(2, 1) };
         let slow = predict(&net, &device, &slow, 100, Strategy::Data).unwrap().seconds;
         assert!((slow / (60_965_224.0 * 4.0 / 1e6) - 1.0).abs() < 0.01, "{slow}");
-        // Towers' maps, and pictures that both read.
+        // Towers' maps, and images that both read.
         let busy = Device { flops: 1e30, memory: 1e9, loading: 1e-3 };
         let towers = predict(&net, &busy, &wide, 100, Strategy::Towers).unwrap();
         assert!((towers.copying - 12.0 * towers.bytes / 2.0 / 1e9).abs() < 1e-9);

@@ -35,7 +35,7 @@ impl<E: Gradients> DataParallel<E> {
     }
 
     /// Forward and backward of this rank's blocks; gradients go to `reducer` as soon as they are whole. Gives each block's
-    /// sum of losses, right answers, pictures.
+    /// sum of losses, right answers, images.
     fn backward(&mut self, share: &BatchShard<'_>, names: &[String], reducer: &Sender<Bucket>) -> Result<Vec<[f64; 3]>> {
         let blocks = self.cut.blocks_of(self.cut.rank);
         let all = share.blocks.iter().sum::<usize>();
@@ -101,13 +101,13 @@ fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<StepStats> 
     Ok(StepStats { loss: (loss / n) as f32, correct: correct as usize })
 }
 
-/// Checks that a share fits a cut and is of a batch with pictures.
+/// Checks that a share fits a cut and is of a batch with images.
 pub(super) fn check(share: &BatchShard<'_>, cut: &Partition) -> Result<()> {
     let own: Range<usize> = cut.blocks_of(cut.rank);
     let fits = share.blocks.len() == cut.blocks && share.blocks[own].iter().sum::<usize>() == share.labels.len();
     if !fits || share.blocks.iter().all(|&n| n == 0) {
         let (n, blocks) = (share.labels.len(), share.blocks);
-        return Err(Error::Net(format!("{n} pictures are not rank {}'s share of blocks of {blocks:?} pictures", cut.rank)));
+        return Err(Error::Net(format!("{n} images are not rank {}'s share of blocks of {blocks:?} images", cut.rank)));
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! "One weird trick" (Krizhevsky 2014): convolutions data-parallel, fully connected layers model-parallel.
 //!
-//! Convolutions have 4 % of the weights and most of the work, so each rank does them for its share of the pictures and sums their
+//! Convolutions have 4 % of the weights and most of the work, so each rank does them for its share of the images and sums their
 //! gradients with the others; of the fully connected layers, which have 96 %, each rank holds some rows and
-//! computes them for all pictures (`head.rs`). What is sent of these grows with the batch and not with the weights.
+//! computes them for all images (`head.rs`). What is sent of these grows with the batch and not with the weights.
 
 use super::data_parallel::{check, learning};
 use super::model_parallel::{ModelParallel, Shards, layer_of};
@@ -29,7 +29,7 @@ pub struct HybridShards {
 }
 
 impl Hybrid {
-    /// This rank's part of an engine for batches of which it takes up to `capacity` pictures; all parameters are zero.
+    /// This rank's part of an engine for batches of which it takes up to `capacity` images; all parameters are zero.
     ///
     /// # Errors
     /// A net whose end is not made of fully connected layers, or what [`Cpu::new`](crate::engine::cpu::Cpu::new) says.
@@ -56,7 +56,7 @@ impl Shards for HybridShards {
         &*self.ranks
     }
 
-    /// Each rank has pictures of its own.
+    /// Each rank has images of its own.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let ranks = self.ranks.clone();
         let own = images.len() / (3 * self.net.image_size * self.net.image_size);
@@ -82,7 +82,7 @@ impl Shards for HybridShards {
         let ranks = self.ranks.clone();
         let (own, all) = (share.labels.len(), share.blocks.iter().sum::<usize>());
         let labels: Vec<u32> = all_gather_values(&*ranks, &share.labels.to_vec())?.into_iter().flatten().collect();
-        // The head sees all pictures, beginning with the first.
+        // The head sees all images, beginning with the first.
         let key = share.dropout.map(|key| DropoutKey { first_picture: 0, ..key });
         let part = self.trunk.forward(share.images, own, share.dropout, true)?;
         let len = self.trunk.output_len();
@@ -98,7 +98,7 @@ impl Shards for HybridShards {
             let stats = StepStats { loss: (loss.sum / all as f64) as f32, correct: loss.correct };
             Ok((stats, head.backward(context, &*ranks, all, &dlogits, key, step)?))
         })?;
-        // To each rank what is added to the gradients of its pictures.
+        // To each rank what is added to the gradients of its images.
         let mut received = vec![0.0; ranks.size() * own * len];
         ranks.all_to_all(&partial, &counts, &mut received, &vec![own * len; ranks.size()])?;
         let mut gradient = vec![0.0; own * len];

@@ -1,4 +1,4 @@
-//! Whose pictures are whose: a batch is cut into blocks, and each rank takes a run of them.
+//! Whose images are whose: a batch is cut into blocks, and each rank takes a run of them.
 //!
 //! As many blocks as ranks is the cheapest. A fixed number of blocks makes a training the same to the bit on any number of
 //! ranks up to it: what is added up within a block and over blocks then never depends on who does it.
@@ -63,7 +63,7 @@ mod tests {
                 for n in [0, 1, 5, 8, 31, 128] {
                     let cuts = (0..size).map(|rank| Partition::new(rank, size, blocks).unwrap());
                     let pictures: Vec<usize> = cuts.flat_map(|cut| cut.own(n).flatten().collect::<Vec<_>>()).collect();
-                    assert_eq!(pictures, (0..n).collect::<Vec<_>>(), "{size} ranks, {blocks:?} blocks, {n} pictures");
+                    assert_eq!(pictures, (0..n).collect::<Vec<_>>(), "{size} ranks, {blocks:?} blocks, {n} images");
                 }
             }
         }

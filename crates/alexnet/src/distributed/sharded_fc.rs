@@ -1,5 +1,5 @@
 //! The fully connected layers, whose weights the ranks share: each holds some rows of every layer, and computes these outputs
-//! for all pictures of the batch (Krizhevsky 2014). Their weights are never sent, only what goes in and out.
+//! for all images of the batch (Krizhevsky 2014). Their weights are never sent, only what goes in and out.
 //!
 //! Between two layers every rank needs all of the first one's outputs, and on the way back the sum over ranks of what each adds
 //! to the gradient of its own ones.
@@ -41,7 +41,7 @@ pub(super) struct ShardedFc {
     layers: Vec<Layer>,
     /// Dropout before the first one.
     drops: Vec<Drop>,
-    /// The map that comes in, of one picture.
+    /// The map that comes in, of one image.
     map: FeatureMap,
     /// What each layer read in the last forward pass, and the logits.
     seen: Vec<Vec<f32>>,
@@ -94,7 +94,7 @@ impl ShardedFc {
         self.layers.get(i).or(self.layers.last()).is_some_and(|layer| !layer.rows[rank].is_empty())
     }
 
-    /// Logits of `n` pictures whose maps are `planes` `[n, channels, rows, columns]`, on the ranks that
+    /// Logits of `n` images whose maps are `planes` `[n, channels, rows, columns]`, on the ranks that
     /// compute some of them or, if `everywhere`, on all.
     pub(super) fn forward(
         &mut self,
@@ -114,7 +114,7 @@ impl ShardedFc {
                 (0..ranks.size()).map(|rank| self.reads(i + 1, rank) || (everywhere && i + 1 == self.layers.len())).collect();
             let layer = &mut self.layers[i];
             let own = layer.own.forward(context, n, &x, layer.relu);
-            // Each that needs it gets these columns of every picture.
+            // Each that needs it gets these columns of every image.
             let counts: Vec<usize> = needs.iter().map(|&needs| if needs { own.len() } else { 0 }).collect();
             let me = needs[ranks.rank()];
             let from: Vec<usize> = layer.rows.iter().map(|rows| if me { n * rows.len() } else { 0 }).collect();

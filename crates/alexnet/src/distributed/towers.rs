@@ -1,4 +1,4 @@
-//! The two towers of 2012 on two ranks (paper, section 3.2): each holds half of every layer's kernels and maps, for all pictures.
+//! The two towers of 2012 on two ranks (paper, section 3.2): each holds half of every layer's kernels and maps, for all images.
 //!
 //! [`Net::towers`] says where one needs the other's maps. Between these places lie pieces that a tower computes by itself, and
 //! each is an ordinary net of half the width: only its first layer reads more. No parameter is on both ranks, so no gradient is
@@ -39,7 +39,7 @@ pub struct Tower {
 }
 
 impl Towers {
-    /// This rank's tower for batches of up to `capacity` pictures, all of which both ranks read; all parameters are zero.
+    /// This rank's tower for batches of up to `capacity` images, all of which both ranks read; all parameters are zero.
     ///
     /// # Errors
     /// Not two ranks, a net that is not in two towers, or one whose end is not made of fully connected layers.
@@ -175,12 +175,12 @@ fn reads(crossing: Crossing, maps: usize) -> usize {
     }
 }
 
-/// Some of `all` maps of each picture.
+/// Some of `all` maps of each image.
 fn channels(planes: &[f32], all: usize, skip: usize, count: usize, map: usize) -> Vec<f32> {
     planes.chunks_exact((all * map).max(1)).flat_map(|picture| &picture[skip * map..(skip + count) * map]).copied().collect()
 }
 
-/// Puts maps of the same pictures side by side; numbers are those of a picture's maps.
+/// Puts maps of the same images side by side; numbers are those of an image's maps.
 fn interleave((a, maps_a): (&[f32], usize), (b, maps_b): (&[f32], usize), map: usize, n: usize) -> Vec<f32> {
     (0..n)
         .flat_map(|i| [&a[i * maps_a * map..][..maps_a * map], &b[i * maps_b * map..][..maps_b * map]])
@@ -229,7 +229,7 @@ impl Shards for Tower {
         &*self.ranks
     }
 
-    /// Both ranks have the same pictures.
+    /// Both ranks have the same images.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = images.len() / (3 * self.net.image_size * self.net.image_size);
         let ranks = self.ranks.clone();
@@ -241,11 +241,11 @@ impl Shards for Tower {
         Ok(())
     }
 
-    /// Both ranks have all pictures of the batch.
+    /// Both ranks have all images of the batch.
     fn train_shard(&mut self, share: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
         let n = share.labels.len();
         if share.blocks != [n] || n == 0 {
-            return Err(Error::Net(format!("{n} pictures, but each tower takes the whole batch: {:?}", share.blocks)));
+            return Err(Error::Net(format!("{n} images, but each tower takes the whole batch: {:?}", share.blocks)));
         }
         let (ranks, classes, key) = (self.ranks.clone(), self.net.classes(), share.dropout);
         let maps = self.maps(share.images, n, key, true)?;

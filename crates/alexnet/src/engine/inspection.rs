@@ -63,7 +63,7 @@ pub struct Activations {
 pub enum ReluGradient {
     /// The gradient where the unit was above zero: the derivative.
     Plain,
-    /// Of that, only what is above zero: guided backpropagation (Springenberg et al. 2014, section 3.4). A picture for the eye,
+    /// Of that, only what is above zero: guided backpropagation (Springenberg et al. 2014, section 3.4). An image for the eye,
     /// no derivative.
     Guided,
 }

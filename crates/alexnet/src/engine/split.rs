@@ -1,18 +1,18 @@
-//! Beginning in the middle of a net, with what the layers below once gave for a picture.
+//! Beginning in the middle of a net, with what the layers below once gave for an image.
 
 use super::{Batch, OptimizerStep, StepStats};
 use crate::Result;
 
 /// An engine that can begin in the middle of its net.
 ///
-/// What it gives for a picture there, its features, are floats in an order of the engine's own, as many for each picture. They
+/// What it gives for an image there, its features, are floats in an order of the engine's own, as many for each image. They
 /// are good as long as the layers below keep their parameters, and going on from them gives the bits of a run from the
-/// picture on.
+/// image on.
 pub trait SplitEngine {
     /// What the layers up to `layer` give for images, dropout off: `[n, features]`.
     ///
     /// # Errors
-    /// No such layer, or not the net's pictures.
+    /// No such layer, or not the net's images.
     fn features(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>>;
 
     /// As [`Inference::infer`](super::Inference::infer), from what [`features`](Self::features) gave after `layer`.

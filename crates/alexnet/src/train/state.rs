@@ -15,7 +15,7 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Pictures to train with; if they are others upon resuming, the run cannot go on as it would have.
+    /// Images to train with; if they are others upon resuming, the run cannot go on as it would have.
     pub pictures: usize,
     /// Hashes of the images; none in the state of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,7 @@ pub struct State {
     pub best: Option<BestEpoch>,
     /// Every epoch done, and before them the model as the run began with it, if that was validated.
     pub rows: Vec<EpochMetrics>,
-    /// Pictures that could not be read, and why.
+    /// Images that could not be read, and why.
     pub broken: BTreeMap<String, String>,
 }
 
@@ -41,11 +41,11 @@ pub struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunningTotals {
-    /// Loss times pictures.
+    /// Loss times images.
     pub loss: f64,
-    /// Pictures whose own class came first.
+    /// Images whose own class came first.
     pub correct: u64,
-    /// Pictures.
+    /// Images.
     pub pictures: u64,
 }
 
@@ -80,11 +80,11 @@ pub struct EpochMetrics {
     pub lr: Option<f64>,
     /// Mean loss in training, in nats.
     pub train_loss: Option<f64>,
-    /// Share of the training pictures whose own class came first, as they were augmented, dropout on.
+    /// Share of the training images whose own class came first, as they were augmented, dropout on.
     pub train_top1: Option<f64>,
     /// What validation found.
     pub val: Option<Validation>,
-    /// Pictures that could not be read since the run began.
+    /// Images that could not be read since the run began.
     pub broken: usize,
 }
 
@@ -178,7 +178,7 @@ impl State {
         }
         let differs = [
             (other.net != model.net, "net"),
-            (other.preprocess != model.preprocess, "preprocessing or pictures"),
+            (other.preprocess != model.preprocess, "preprocessing or images"),
             (!same_recipe(&other, model), "recipe"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {

@@ -1,4 +1,4 @@
-//! What layers give, for whoever wants to look: features, distances between pictures, tests.
+//! What layers give, for whoever wants to look: features, distances between images, tests.
 
 use alexnet_kernels::layout;
 
@@ -8,7 +8,7 @@ use super::{Cpu, run};
 use crate::engine::{Activations, FeatureMaps};
 use crate::{Error, Result};
 
-/// Programs kept for the next call; a folder of pictures of many sizes would fill the memory with them.
+/// Programs kept for the next call; a folder of images of many sizes would fill the memory with them.
 const KEPT: usize = 4;
 
 /// What a program shows.
@@ -23,7 +23,7 @@ impl FeatureMaps for Cpu {
     fn feature_maps(&mut self, images: &[f32], [height, width]: [usize; 2], layers: &[&str]) -> Result<Vec<Activations>> {
         let len = 3 * height * width;
         if images.is_empty() || len == 0 || !images.len().is_multiple_of(len) {
-            return Err(Error::Net(format!("{} values are no pictures of 3 x {height} x {width}", images.len())));
+            return Err(Error::Net(format!("{} values are no images of 3 x {height} x {width}", images.len())));
         }
         let n = images.len() / len;
         let wanted =
@@ -70,14 +70,14 @@ impl Cpu {
                 && inputs != self.parameters[parameter].filters.depth()
             {
                 let name = &self.parameters[parameter].name;
-                return Err(Error::Net(format!("layer {name}: a linear layer takes pictures of the net's own size")));
+                return Err(Error::Net(format!("layer {name}: a linear layer takes images of the net's own size")));
             }
         }
         Ok(Program::of_plan(plan, Purpose::Infer, self.capacity))
     }
 }
 
-/// Room for what a value holds of `n` pictures.
+/// Room for what a value holds of `n` images.
 fn empty(plan: &Plan, value: usize, n: usize) -> Activations {
     let map = plan.values[value].map;
     Activations { channels: map.c, height: map.h, width: map.w, values: vec![0.0; n * map.c * map.h * map.w] }

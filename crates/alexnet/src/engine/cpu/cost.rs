@@ -56,7 +56,7 @@ pub(super) fn has(step: &Step, pass: Pass, purpose: Purpose) -> bool {
     }
 }
 
-/// What a step costs for `n` pictures.
+/// What a step costs for `n` images.
 pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, precision: Precision, n: usize) -> Cost {
     let value = |v: usize| batch(plan.values[v].map, n).len();
     let gradient = |v: usize| batch(plan.gradient_map(v), n).len();

@@ -6,7 +6,7 @@ use alexnet_kernels::dropout;
 use crate::engine::DropoutKey;
 use crate::net::DropoutStyle;
 
-/// The net's layer number `layer` on `n` pictures of `features` values: dropout with a key; without one, what inference does
+/// The net's layer number `layer` on `n` images of `features` values: dropout with a key; without one, what inference does
 /// instead.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn apply(

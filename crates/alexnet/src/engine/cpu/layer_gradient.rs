@@ -20,7 +20,7 @@ pub(super) fn layer_gradient(
     relu: ReluGradient,
 ) -> Result<LayerGradient> {
     let n = cpu.count(images)?;
-    input::weights_of_logits(n, cpu.classes, weights)?;
+    input::check_logit_weights(n, cpu.classes, weights)?;
     if cpu.precision.is_of_bytes() {
         return Err(Error::Invalid(format!("{} has no gradients; use f32 or bf16", cpu.precision)));
     }

@@ -69,7 +69,7 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// An engine for batches of up to `capacity` pictures on `threads` threads (0: one a core); all parameters are zero.
+    /// An engine for batches of up to `capacity` images on `threads` threads (0: one a core); all parameters are zero.
     ///
     /// # Errors
     /// A net whose layers do not fit each other or whose last layer is not linear, a batch of nothing, or an instruction set
@@ -87,7 +87,7 @@ impl Cpu {
     /// As there, but for the last layer.
     pub fn of_layers(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
         if capacity == 0 {
-            return Err(Error::Invalid("a batch needs at least one picture".into()));
+            return Err(Error::Invalid("a batch needs at least one image".into()));
         }
         Ok(Cpu {
             net: net.clone(),
@@ -125,8 +125,8 @@ impl Cpu {
         Ok(Cpu { precision, ..self })
     }
 
-    /// The same engine, whose answers on a picture have the same bits whatever pictures are beside it: by default linear layers
-    /// add in another order for a few pictures than for many. It keeps weights in file order, and takes 3 % longer for many.
+    /// The same engine, whose answers on an image have the same bits whatever images are beside it: by default linear layers
+    /// add in another order for a few images than for many. It keeps weights in file order, and takes 3 % longer for many.
     /// To be called before parameters are set.
     #[must_use]
     pub fn batch_invariant(mut self) -> Cpu {
@@ -163,12 +163,12 @@ impl Cpu {
         self.pool.threads()
     }
 
-    /// Number of pictures in `images`.
+    /// Number of images in `images`.
     fn count(&self, images: &[f32]) -> Result<usize> {
-        input::pictures(&self.net, images)
+        input::image_count(&self.net, images)
     }
 
-    /// Forward, loss and backward on a batch of at most the engine's capacity, from the pictures on or from what the layer
+    /// Forward, loss and backward on a batch of at most the engine's capacity, from the images on or from what the layer
     /// `after` gave.
     fn learn(
         &mut self,
@@ -178,7 +178,7 @@ impl Cpu {
         mut learn: GradientSink<'_>,
     ) -> Result<StepStats> {
         let n = if after.is_some() { batch.labels.len() } else { self.count(batch.images)? };
-        input::to_learn_from(n, batch.labels, self.classes, self.capacity)?;
+        input::check_batch(n, batch.labels, self.classes, self.capacity)?;
         self.precision.check_trains()?;
         let (pool, precision) = (self.pool.clone(), self.precision);
         let context = self.context(&pool);
@@ -344,7 +344,7 @@ impl Calibration for Cpu {
         let n = self.count(images)?;
         self.refuse_norms()?;
         if n > self.capacity {
-            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
+            return Err(Error::Net(format!("{n} images in an engine for batches of {}", self.capacity)));
         }
         let (pool, precision) = (self.pool.clone(), self.precision);
         let context = self.context(&pool);

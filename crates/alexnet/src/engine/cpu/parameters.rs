@@ -1,7 +1,7 @@
 //! Weights and biases with their optimizer's state.
 //!
 //! Weights come in file order and are packed, layer by layer, when something needs them packed: a convolution, training, a
-//! batch of more than a few pictures. So one picture is answered from a mapped file without copying 234 MB first.
+//! batch of more than a few images. So one image is answered from a mapped file without copying 234 MB first.
 
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::{Context, Precision};
@@ -24,9 +24,9 @@ pub(super) struct Parameter {
     /// Weights in file order, as they were given: unless there are none yet (all are zero), or they were packed and would
     /// only take memory (a mapped file takes none), or training has changed them since.
     file_order: Option<TensorData>,
-    /// Whether inference uses file order for any number of pictures, so that this does not change its sums.
+    /// Whether inference uses file order for any number of images, so that this does not change its sums.
     pub(super) steady: bool,
-    /// Whether a run trains them, so that inference uses packed weights for any number of pictures, as after a step.
+    /// Whether a run trains them, so that inference uses packed weights for any number of images, as after a step.
     pub(super) trains: bool,
     /// Packed weights; empty until needed.
     pub(super) weights: Buffer,
@@ -98,7 +98,7 @@ impl Parameter {
         }
     }
 
-    /// The weights in file order, if there are and that is the faster way for `n` pictures, or is to be the same for all numbers: it is for a few, and for those
+    /// The weights in file order, if there are and that is the faster way for `n` images, or is to be the same for all numbers: it is for a few, and for those
     /// it stays the way when a larger batch has packed the weights of a mapped file in between. In bf16 prepared weights are half as much to read.
     pub(super) fn in_file_order(&self, context: &Context<'_>, n: usize) -> Option<&TensorData> {
         let wanted = (n <= linear::FEW || self.steady) && !self.trains && context.precision == Precision::F32;

@@ -14,13 +14,13 @@ use crate::{Error, Result};
 /// The steps of a net's forward pass. Backward walks them in reverse.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
-    /// What steps read and write. Value 0 is the batch of pictures; maps are those of one picture (n = 1).
+    /// What steps read and write. Value 0 is the batch of images; maps are those of one image (n = 1).
     pub(super) values: Vec<Value>,
     /// First to last.
     pub(super) steps: Vec<Step>,
     /// What the last step gives.
     pub(super) output: usize,
-    /// For each max pool, how many winners a picture has.
+    /// For each max pool, how many winners an image has.
     pub(super) winners: Vec<usize>,
     /// For each batch norm, how many channels it has.
     pub(super) norms: Vec<usize>,
@@ -33,7 +33,7 @@ pub(super) struct Plan {
 pub(super) struct Part<'a> {
     /// Which layers.
     pub(super) layers: Range<usize>,
-    /// Rows and columns of the pictures.
+    /// Rows and columns of the images.
     pub(super) size: [usize; 2],
     /// Layers whose results someone wants to see as they are: nothing is fused into them.
     pub(super) shown: &'a [usize],
@@ -42,7 +42,7 @@ pub(super) struct Part<'a> {
 /// A batch of maps in memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value {
-    /// Where one picture's map lies.
+    /// Where one image's map lies.
     pub(super) map: FeatureMap,
     /// Whether it came out of a ReLU, so that its gradient is zero where it is not above zero.
     pub(super) relu: bool,
@@ -63,7 +63,7 @@ pub(super) struct Step {
     pub(super) y: usize,
 }
 
-/// What a step does, for one picture (n = 1; see [`Plan`]'s users for whole batches).
+/// What a step does, for one image (n = 1; see [`Plan`]'s users for whole batches).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work {
     /// A convolution, and a ReLU in the same breath.
@@ -113,7 +113,7 @@ impl Plan {
         Plan::of_part(net, Part { layers, size: [net.image_size; 2], shown: &[] })
     }
 
-    /// The plan of a part of a net. Value 0 is what the layer before it gives, or the pictures. Pictures of another size than
+    /// The plan of a part of a net. Value 0 is what the layer before it gives, or the images. Images of another size than
     /// the net's may go as far as its first linear layer.
     pub(super) fn of_part(net: &Net, part: Part<'_>) -> Result<Plan> {
         let layers = &net.layers[..part.layers.end];
@@ -188,7 +188,7 @@ impl Plan {
                     )));
                 }
                 if (x_map.h, x_map.w) != (shape.input.size, shape.input.size) {
-                    return Err(Error::Net(format!("layer {}: a linear layer takes pictures of the net's own size", shape.name)));
+                    return Err(Error::Net(format!("layer {}: a linear layer takes images of the net's own size", shape.name)));
                 }
                 *parameter += 1;
                 Work::Linear { inputs: shape.input.len(), outputs, parameter: *parameter - 1, relu: false }
@@ -323,7 +323,7 @@ fn windows(x: FeatureMap, kernel: usize, stride: usize, pad: Pad, out: FeatureMa
     pool::Shape { x, kernel, stride, pad: sides(pad), p: out.h, q: out.w }
 }
 
-/// The same map for a batch of `n` pictures.
+/// The same map for a batch of `n` images.
 pub(super) fn batch(map: FeatureMap, n: usize) -> FeatureMap {
     FeatureMap { n, ..map }
 }

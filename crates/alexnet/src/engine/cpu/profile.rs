@@ -14,7 +14,7 @@ use crate::engine::Precision;
 /// What one pass of one step took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
-    /// The layer's name; `input` for the pictures' change of layout, `loss` for the loss with its gradient.
+    /// The layer's name; `input` for the images' change of layout, `loss` for the loss with its gradient.
     pub layer: String,
     /// What was done, with the algorithm.
     pub how: String,

@@ -20,7 +20,7 @@ pub(super) enum Purpose {
     InputGradient,
 }
 
-/// A plan, and room to run it for batches of up to `capacity` pictures.
+/// A plan, and room to run it for batches of up to `capacity` images.
 pub(super) struct Program {
     pub(super) plan: Plan,
     pub(super) purpose: Purpose,
@@ -60,7 +60,7 @@ pub(super) struct Place {
     pub(super) steps: usize,
     /// The value that the last of them gives.
     pub(super) value: usize,
-    /// Its floats for one picture, border included.
+    /// Its floats for one image, border included.
     pub(super) len: usize,
 }
 

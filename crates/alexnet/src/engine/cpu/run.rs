@@ -85,7 +85,7 @@ pub(super) fn forward_after(
     }
 }
 
-/// Brings the weights into the order that a program which only infers wants for `n` pictures, once for many runs.
+/// Brings the weights into the order that a program which only infers wants for `n` images, once for many runs.
 pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut [Parameter], n: usize) {
     for step in &program.plan.steps {
         match &step.work {

@@ -1,5 +1,5 @@
 //! A run of a net's layers by itself, for engines that are spread over ranks: what goes in and out is `[n, channels, rows,
-//! columns]`, so that channels and pictures can be cut off and put together.
+//! columns]`, so that channels and images can be cut off and put together.
 
 use alexnet_kernels::context::Context;
 use alexnet_kernels::layout;
@@ -23,7 +23,7 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// `layers` of `net` for up to `capacity` pictures; what goes in is what the layer before them gives, or pictures.
+    /// `layers` of `net` for up to `capacity` images; what goes in is what the layer before them gives, or images.
     /// `wants_input_gradient`: whether there are layers before them that learn.
     pub(crate) fn new(
         net: &Net,
@@ -46,7 +46,7 @@ impl Segment {
         work(&self.cpu.context(&pool))
     }
 
-    /// Values that a picture's output has.
+    /// Values that an image's output has.
     pub(crate) fn output_len(&self) -> usize {
         let map = self.training.plan.values[self.training.plan.output].map;
         map.h * map.w * map.c
@@ -56,7 +56,7 @@ impl Segment {
     pub(crate) fn forward(&mut self, input: &[f32], n: usize, key: Option<DropoutKey>, train: bool) -> Result<Vec<f32>> {
         let mut output = vec![0.0; n * self.output_len()];
         if n > self.cpu.capacity {
-            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.cpu.capacity)));
+            return Err(Error::Net(format!("{n} images in an engine for batches of {}", self.cpu.capacity)));
         }
         if n == 0 {
             return Ok(output);

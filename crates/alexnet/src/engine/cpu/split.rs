@@ -55,5 +55,5 @@ impl SplitEngine for Cpu {
 
 /// What is wrong with that many floats.
 pub(super) fn not_features(len: usize, layer: &str, place: Place) -> Error {
-    Error::Net(format!("{len} values are not what {layer} gives: {} for each picture", place.len))
+    Error::Net(format!("{len} values are not what {layer} gives: {} for each image", place.len))
 }

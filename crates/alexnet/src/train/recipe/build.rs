@@ -76,7 +76,7 @@ impl Recipe {
         net
     }
 
-    /// The preprocessing for a net; a mean picture is still to be computed then, see [`Recipe::wants_mean_picture`].
+    /// The preprocessing for a net; a mean image is still to be computed then, see [`Recipe::wants_mean_picture`].
     pub fn preprocess(&self, net: &Net) -> Preprocess {
         match self.pictures {
             Pictures::Net | Pictures::MeanPicture => Preprocess::for_net(net),
@@ -91,7 +91,7 @@ impl Recipe {
         }
     }
 
-    /// Whether the mean picture of the training set is to be subtracted.
+    /// Whether the mean image of the training set is to be subtracted.
     pub fn wants_mean_picture(&self) -> bool {
         self.pictures == Pictures::MeanPicture
     }
@@ -115,7 +115,7 @@ impl Recipe {
     pub fn check(&self) -> Result<()> {
         let wrong = |what: &str, value: f64| Err(Error::Invalid(format!("{what} of {value} cannot work")));
         if self.epochs == 0 || self.batch == 0 {
-            return Err(Error::Invalid("there must be at least 1 epoch, and 1 picture in a batch".into()));
+            return Err(Error::Invalid("there must be at least 1 epoch, and 1 image in a batch".into()));
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return wrong("a learning rate", self.lr);

@@ -25,13 +25,13 @@ use std::collections::BTreeMap;
 pub struct Recipe {
     /// Its name.
     pub name: String,
-    /// Passes over the training pictures.
+    /// Passes over the training images.
     pub epochs: usize,
-    /// Pictures in a step.
+    /// Images in a step.
     pub batch: usize,
     /// Whether a last, incomplete batch of an epoch is left out.
     pub drop_last: bool,
-    /// After how many epochs a picture's random changes come again; 0: never. What frozen layers make of it is then kept.
+    /// After how many epochs an image's random changes come again; 0: never. What frozen layers make of it is then kept.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub views: usize,
     /// Learning rate of the weights at the beginning.
@@ -44,7 +44,7 @@ pub struct Recipe {
     pub optimizer: Optimizer,
     /// How parameters begin.
     pub init: Init,
-    /// How pictures become numbers.
+    /// How images become numbers.
     pub pictures: Pictures,
     /// Which of the models that a run goes through `best.safetensors` is.
     #[serde(default, skip_serializing_if = "Choice::is_default")]
@@ -53,7 +53,7 @@ pub struct Recipe {
     pub bias_lr: BiasRate,
     /// How the learning rate changes.
     pub schedule: Schedule,
-    /// Random changes of the training pictures.
+    /// Random changes of the training images.
     pub augment: Augmentation,
     /// Random changes of their colours.
     pub colour: Option<Colour>,
@@ -110,36 +110,36 @@ pub enum Init {
     HeDropout,
 }
 
-/// How pictures become numbers.
+/// How images become numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pictures {
     /// As [`Preprocess::for_net`](crate::image::Preprocess::for_net) says.
     Net,
-    /// The same, but the mean picture of the training set is subtracted, at its centre, as the paper and the 2012 code do.
+    /// The same, but the mean image of the training set is subtracted, at its centre, as the paper and the 2012 code do.
     MeanPicture,
     /// torchvision's: short side to 256/224 of the crop, rounded; ImageNet's mean and deviation.
     ImageNet,
 }
 
-/// Random changes of the training pictures.
+/// Random changes of the training images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augmentation {
     /// None.
     None,
-    /// The paper's: a random crop of the resized picture, mirrored in half of the cases.
+    /// The paper's: a random crop of the resized image, mirrored in half of the cases.
     CropMirror,
-    /// torchvision's: a random area of the original picture, resized, mirrored in half of the cases.
+    /// torchvision's: a random area of the original image, resized, mirrored in half of the cases.
     RandomResizedCrop {
-        /// Smallest and largest share of the picture's pixels.
+        /// Smallest and largest share of the image's pixels.
         scale: [f32; 2],
         /// Smallest and largest width / height.
         ratio: [f32; 2],
     },
 }
 
-/// The paper's colour noise, along the principal components of the user's own training pictures.
+/// The paper's colour noise, along the principal components of the user's own training images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Colour {

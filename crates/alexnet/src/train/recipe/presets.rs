@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original", "caffe", "torchvision", "large-batch"];
 
 /// By what the rate of the recipe `finetune` is divided where the model knows all classes already. Five of ten classes of CIFAR-10
-/// that a net had 61.30 % of right were, after 30 epochs of 250 pictures, at 61.50 % with it and at 60.52 % without.
+/// that a net had 61.30 % of right were, after 30 epochs of 250 images, at 61.50 % with it and at 60.52 % without.
 pub const KNOWN_CLASSES: f64 = 10.0;
 
 /// SGD as the paper, the 2012 code and Caffe have it.
@@ -27,7 +27,7 @@ const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, la
 /// | `original` | the 2012 code, `layers-145`: rates fall at epochs 25, 51 and 79 of 91 (in proportion in other lengths), that of the biases never. Its special rates for conv1 from epoch 67 on are left out |
 /// | `caffe` | Caffe's `bvlc_alexnet`: every 100,000 of 450,000 iterations is here every two ninths of the run |
 /// | `torchvision` | torchvision's `references/classification`, AlexNet's settings |
-/// | `large-batch` | You, Gitman and Ginsburg 2017: LARS for 32,768 pictures a step; borisgin/nvcaffe, `models/alexnet_bn/solver_32k.prototxt` |
+/// | `large-batch` | You, Gitman and Ginsburg 2017: LARS for 32,768 images a step; borisgin/nvcaffe, `models/alexnet_bn/solver_32k.prototxt` |
 ///
 /// # Errors
 /// An unknown name.
@@ -64,7 +64,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             schedule: Schedule::WarmupCosine { warmup: 0.05 },
             ..simple
         },
-        // A few hundred pictures are a dozen steps an epoch: the last, smaller batch counts.
+        // A few hundred images are a dozen steps an epoch: the last, smaller batch counts.
         "finetune" => Recipe {
             epochs: 30,
             batch: 32,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::eval;
 use crate::train::state::{EpochMetrics, RunningTotals};
 
-/// What to do with a picture that cannot be read.
+/// What to do with an image that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDecodeError {
     /// List it in broken.txt and go on without it.
@@ -21,7 +21,7 @@ pub struct TrainerOptions {
     pub max_steps: Option<u64>,
     /// Save the state this often within an epoch.
     pub save_every: Duration,
-    /// What to do with a picture that cannot be read.
+    /// What to do with an image that cannot be read.
     pub on_bad: OnDecodeError,
     /// Bytes for what frozen layers give: it is kept if all of it has room. None: a quarter of the free memory.
     pub frozen_room: Option<u64>,
@@ -45,9 +45,9 @@ pub enum Event<'a> {
         steps: (usize, usize),
         /// Mean loss in this epoch so far.
         loss: f64,
-        /// Share of this epoch's pictures so far whose own class came first.
+        /// Share of this epoch's images so far whose own class came first.
         top1: f64,
-        /// Pictures in this step.
+        /// Images in this step.
         pictures: usize,
         /// Steps done since the run began.
         step: u64,
@@ -64,12 +64,12 @@ pub enum Event<'a> {
         best: bool,
         /// How long its training took, as far as this process did it.
         train_time: Duration,
-        /// Pictures trained with in this time.
+        /// Images trained with in this time.
         pictures: u64,
-        /// What validation found, if there are pictures for it.
+        /// What validation found, if there are images for it.
         validation: Option<&'a eval::Report>,
     },
-    /// A picture could not be read, for the first time.
+    /// An image could not be read, for the first time.
     Broken {
         /// Its name in its set.
         name: &'a str,
@@ -98,6 +98,6 @@ pub struct CommStats {
     pub bytes_per_step: f64,
     /// Bytes that the busiest of them sent.
     pub most_per_step: f64,
-    /// Time, without the loading of pictures.
+    /// Time, without the loading of images.
     pub seconds_per_step: f64,
 }

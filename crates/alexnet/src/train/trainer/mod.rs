@@ -103,7 +103,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// The same trainer for a run whose model knows its classes already. It is validated before the first step, as epoch 0, and
-    /// stays the best model until an epoch beats it: not every training on few pictures makes a model better.
+    /// stays the best model until an epoch beats it: not every training on few images makes a model better.
     #[must_use]
     pub fn validating_first(mut self) -> Self {
         self.validates_first = true;
@@ -145,7 +145,7 @@ impl<'a> Trainer<'a> {
     /// Trains until all epochs or the most steps are done, or `stop` is set; then everything is saved.
     ///
     /// # Errors
-    /// A loss that is not finite, a picture that cannot be read where that shall stop the run, or a file that cannot be
+    /// A loss that is not finite, an image that cannot be read where that shall stop the run, or a file that cannot be
     /// written. What was saved before stays whole.
     pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<StopReason> {
         if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.before(stop, watch)? {
@@ -256,8 +256,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// One step on a batch of which this rank has a part; `blocks` are the pictures in each block of the whole. A batch of which
-    /// every picture is broken is none.
+    /// One step on a batch of which this rank has a part; `blocks` are the images in each block of the whole. A batch of which
+    /// every image is broken is none.
     fn train_on(&mut self, batch: &loader::Batch, blocks: &[usize]) -> Result<()> {
         let n = blocks.iter().sum::<usize>();
         if n == 0 {
@@ -290,7 +290,7 @@ impl<'a> Trainer<'a> {
         let RunningTotals { loss, correct, pictures } = self.state.sums;
         if pictures == 0 {
             let why = self.state.broken.iter().next().map_or(String::new(), |(name, why)| format!("; {name}: {why}"));
-            return Err(Error::Invalid(format!("none of the training pictures could be read{why}")));
+            return Err(Error::Invalid(format!("none of the training images could be read{why}")));
         }
         let val = match self.validate(stop, watch)? {
             Validated::Found(val) => Some(val),
@@ -310,7 +310,7 @@ impl<'a> Trainer<'a> {
         self.record(row).map(Some)
     }
 
-    /// Evaluates the model as it is on the validation pictures.
+    /// Evaluates the model as it is on the validation images.
     fn validate(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Validated> {
         let Some(loader) = &self.loaders.val else { return Ok(Validated::NoPictures) };
         let classes = &self.checkpointer.model().classes;
@@ -371,7 +371,7 @@ fn resume(
     if folder.state().exists() {
         state = State::read(&folder.state(), model, engine, &schedule.optimizer_step(&state))?;
         if state.pictures != train.len() {
-            let message = format!("was saved with {} training pictures, now there are {}", state.pictures, train.len());
+            let message = format!("was saved with {} training images, now there are {}", state.pictures, train.len());
             return Err(Error::file(folder.state(), message));
         }
         if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
@@ -387,6 +387,6 @@ fn resume(
 enum Batches {
     /// The loader, which runs ahead.
     Ahead(loader::BatchIter),
-    /// What frozen layers give is kept for the pictures of these batches.
+    /// What frozen layers give is kept for the images of these batches.
     Kept(Vec<Vec<u32>>),
 }

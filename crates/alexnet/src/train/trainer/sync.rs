@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 /// What ranks tell each other before a step.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct StepStatus {
-    /// Pictures in each block.
+    /// Images in each block.
     pub(super) parts: Vec<usize>,
-    /// Pictures that could not be read, and why.
+    /// Images that could not be read, and why.
     pub(super) broken: Vec<(u32, String)>,
     /// Whether to stop.
     pub(super) stop: bool,
