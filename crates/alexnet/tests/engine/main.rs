@@ -10,11 +10,8 @@ use alexnet::engine::{
 use alexnet::net::{Activation, Net, Op, Rounding};
 use alexnet::selftest::formula::{self, uniform};
 
-#[path = "engine/batch_norm.rs"]
 mod batch_norm;
-#[path = "engine/layer_gradient.rs"]
 mod layer_gradient;
-#[path = "engine/receptive_field.rs"]
 mod receptive_field;
 
 use alexnet_testkit::nets::*;
