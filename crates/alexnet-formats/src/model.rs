@@ -189,7 +189,7 @@ pub fn read_description(file: &TensorFile) -> Result<Model> {
         }
         Mean::Channel(_) => {}
     }
-    preprocess.check().map_err(fail)?;
+    preprocess.check().map_err(|error| fail(error.to_string()))?;
     let ranges = if file.text(METADATA_INT8).is_some() { read_ranges(file, &net)? } else { ActivationRanges::new() };
     Ok(Model { net, preprocess, classes, recipe, ranges, tensors: BTreeMap::new() })
 }

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 Err(why) => {
                     failed += 1;
-                    output::note(&format!("error: {}: {why}", path.display()));
+                    output::note(&format!("error: {why}"));
                 }
             }
         }
@@ -82,13 +82,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Decodes images side by side.
-fn decode_all(paths: &[PathBuf]) -> Vec<Result<Image, String>> {
-    let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
+fn decode_all(paths: &[PathBuf]) -> Vec<alexnet::Result<Image>> {
+    let one = |path: &Path| decode::open(path);
     std::thread::scope(|scope| {
         // Where the system starts no more threads, the image is decoded here.
         let start = |path| std::thread::Builder::new().spawn_scoped(scope, move || one(path)).map_err(|_| one(path));
         let threads: Vec<_> = paths.iter().map(|path| start(path)).collect();
-        let broken = |_| Err("the program failed on it; please report this image".to_string());
+        let broken = |_| Err("the program failed on an image; please report it".into());
         threads.into_iter().map(|thread| thread.map_or_else(|done| done, |thread| thread.join().unwrap_or_else(broken))).collect()
     })
 }

@@ -2,6 +2,16 @@ use super::*;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
+/// [`super::decode`], with the message of an error.
+fn decode(bytes: &[u8]) -> Result<Image, String> {
+    super::decode(bytes).map_err(|error| error.to_string())
+}
+
+/// [`super::decode_with`], with the message of an error.
+fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+    super::decode_with(bytes, limits).map_err(|error| error.to_string())
+}
+
 /// A file of `golden`, made by tools/make_image_goldens.py.
 fn golden(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
