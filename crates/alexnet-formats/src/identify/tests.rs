@@ -204,7 +204,8 @@ fn foreign_metadata_are_not_believed() {
         assert!(why.contains("not those of an AlexNet (features.0.weight"), "{why}");
     });
     // Their ONNX file is read by its graph.
-    let theirs = [include_bytes!("../../tests/fixtures/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
+    let theirs =
+        [include_bytes!("../../tests/fixtures/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
     golden::with(&theirs, |path| assert_eq!(crate::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
 }
 

@@ -14,7 +14,8 @@ const LEGACY: &[u8] = include_bytes!("../../tests/fixtures/legacy.pth");
 const TAR: &[u8] = include_bytes!("../../tests/fixtures/tar.pth");
 const CHECKPOINT: &[u8] = include_bytes!("../../tests/fixtures/checkpoint.pth");
 /// An expanded bias, and what torch.load takes beside the weights with `weights_only`: kinds of numbers, complex and sparse tensors.
-const BESIDE: [&[u8]; 2] = [include_bytes!("../../tests/fixtures/beside.pth"), include_bytes!("../../tests/fixtures/beside_legacy.pth")];
+const BESIDE: [&[u8]; 2] =
+    [include_bytes!("../../tests/fixtures/beside.pth"), include_bytes!("../../tests/fixtures/beside_legacy.pth")];
 /// What it does not take: numpy's arrays.
 const NUMPY: &[u8] = include_bytes!("../../tests/fixtures/numpy_beside.pth");
 

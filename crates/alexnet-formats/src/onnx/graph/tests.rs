@@ -1,7 +1,7 @@
 //! Graphs of others: PyTorch's exporters, and models written here field by field after `onnx.proto`.
 
-use crate::protobuf::Message;
 use crate::forward::logits;
+use crate::protobuf::Message;
 use crate::{Model, golden, inspect, load};
 use alexnet_net::Op;
 use alexnet_net::{Channels, Mean};
@@ -34,7 +34,12 @@ pub(in crate::onnx) fn model(nodes: Vec<Message<'static>>, tensors: Vec<Message<
 }
 
 /// As [`model`], from `x` [1, 3, size, size]; a size of 0 is open.
-pub(in crate::onnx) fn sized(size: u64, nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
+pub(in crate::onnx) fn sized(
+    size: u64,
+    nodes: Vec<Message<'static>>,
+    tensors: Vec<Message<'static>>,
+    outputs: &[(&str, u64)],
+) -> Vec<u8> {
     let graph = nodes.into_iter().fold(Message::default(), |graph, node| graph.message(1, node));
     let graph =
         tensors.into_iter().fold(graph, |graph, tensor| graph.message(5, tensor)).message(11, value("x", 1, &[1, 3, size, size]));
@@ -68,7 +73,10 @@ fn normalisation_that_pytorch_spells_out_is_normalisation() {
     let wanted: &[u8] = include_bytes!("../../../tests/fixtures/norm_output.f32");
     let wanted: Vec<f32> = wanted.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let picture: Vec<f32> = (0..3 * 15 * 15).map(|i| i as f32 * 0.01 % 1.0).collect();
-    for file in [include_bytes!("../../../tests/fixtures/norm_script.onnx").as_slice(), include_bytes!("../../../tests/fixtures/norm_dynamo.onnx")] {
+    for file in [
+        include_bytes!("../../../tests/fixtures/norm_script.onnx").as_slice(),
+        include_bytes!("../../../tests/fixtures/norm_dynamo.onnx"),
+    ] {
         let model = opened(file);
         assert!(model.net.layers.iter().any(|layer| matches!(layer.op, Op::Lrn { n: 5, alpha: 0.5, .. })), "{:?}", model.net);
         for (found, wanted) in answers(&model, &picture).iter().zip(&wanted) {
