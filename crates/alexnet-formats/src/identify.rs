@@ -331,3 +331,6 @@ fn canonical(shape: &[usize], transposed: bool, bias: bool, linear: bool) -> Vec
         _ => shape.to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests;

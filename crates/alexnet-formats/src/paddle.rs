@@ -248,3 +248,6 @@ fn float32(pickle: &mut Writer<'_>) -> io::Result<()> {
     pickle.text("<")?;
     pickle.raw(b"NNNJ\xFF\xFF\xFF\xFFJ\xFF\xFF\xFF\xFFK\0tb")
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,7 +110,7 @@ cargo check -p alexnet-cli --features gpu
         script: r#"
 test() { cargo test -p alexnet -p alexnet-burn -p alexnet-cli --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/vulkan "$@"; }
 export VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json)
-test --test against_cpu --test burn_golden --test software_gpu --test mpi --test parquet
+test --test burn --test mpi --test parquet
 test --test commands devices
 "#,
     },

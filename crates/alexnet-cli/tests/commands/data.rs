@@ -155,7 +155,7 @@ fn pipes_hang_no_command() {
     let told = said(&["data", "check", text(&root), "--json"]);
     assert!(told.contains("1 entry that is not a regular file (cat/x.jpg)"), "{told}");
     fails(1, &["data", "check", text(&pipe)], &["x.jpg", "a named pipe, not a file"]);
-    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/tests/fixtures/norm_script.onnx");
     let out = folder.path().join("m.safetensors");
     fails(1, &["convert", foreign, text(&out), "--labels", text(&pipe)], &["x.jpg", "a named pipe, not a file"]);
 }

@@ -5,8 +5,8 @@ use crate::{ExportOptions, Model, export, golden, inspect, load, parameters};
 use alexnet_net::Preprocess;
 use alexnet_net::{Net, presets};
 
-const LIGHT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet.onnx");
-const OUTPUT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet_output_0.pb");
+const LIGHT: &[u8] = include_bytes!("../../tests/fixtures/light_bvlc_alexnet.onnx");
+const OUTPUT: &[u8] = include_bytes!("../../tests/fixtures/light_bvlc_alexnet_output_0.pb");
 
 #[test]
 fn the_onnx_packages_test_case_gives_its_own_output() {

@@ -14,12 +14,12 @@ fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
 
 /// A file of `golden`, made by tools/make_image_goldens.py.
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name)).unwrap()
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
 }
 
 /// Name, size or "refused", and hash or words.
 fn expected() -> impl Iterator<Item = [&'static str; 3]> {
-    include_str!("../golden/expected.tsv").lines().map(|line| line.split('\t').collect::<Vec<_>>().try_into().unwrap())
+    include_str!("../../tests/fixtures/expected.tsv").lines().map(|line| line.split('\t').collect::<Vec<_>>().try_into().unwrap())
 }
 
 #[test]

@@ -207,14 +207,14 @@ struct Golden {
     logits_after: Vec<f64>,
 }
 
-/// As in batch_norm.py.
+/// As in fixtures/batch_norm.py.
 fn numbers(key: usize, len: usize) -> Vec<f32> {
     (0..len).map(|i| (((i * 7919 + key * 104_729) % 2003) as f64 / 1001.5 - 1.0) as f32).collect()
 }
 
 #[test]
 fn two_steps_are_pytorchs() {
-    let golden: Golden = serde_json::from_str(include_str!("batch_norm.json")).expect("JSON");
+    let golden: Golden = serde_json::from_str(include_str!("../fixtures/batch_norm.json")).expect("JSON");
     let mut net = alexnet_testkit::nets::net(
         "golden",
         &[

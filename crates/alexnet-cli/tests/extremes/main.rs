@@ -138,7 +138,7 @@ fn no_number_makes_a_command_panic_abort_or_hang() {
         }
     }
     // PyTorch's export of a small net at 15 pixels.
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/tests/fixtures/norm_script.onnx");
     let help = |command: &[&str]| alexnet(here, &[command, &["--help"]].concat()).0;
     let first = help(&[]);
     let mut all: Vec<Vec<&str>> = Vec::new();

@@ -1,8 +1,8 @@
 //! Graphs as converters leave them: weights behind nodes, other orders of axes, padding and batch norms. Written field by field, their
 //! answers by hand.
 
-use super::super::protobuf::Message;
-use super::graph_tests::{answers, head, model, node, opened, sized, tensor, value};
+use crate::onnx::graph::tests::{answers, head, model, node, opened, sized, tensor, value};
+use crate::protobuf::Message;
 use crate::{golden, inspect};
 use alexnet_net::{Op, Pad};
 

@@ -127,7 +127,7 @@ fn small(preset: &str, size: usize) -> Model {
 
 /// A file of each format: those that other tools wrote, and whole models of ours.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/src/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/tests/fixtures");
     let mut files = Vec::new();
     for name in [
         "zip.pth",
@@ -264,7 +264,7 @@ fn what_would_run_code_is_named() {
     };
     says("zip.pth", &zip(&[("archive/data.pkl", &pickle), ("archive/byteorder", b"little")], 0, |n| (n, n)));
     says("m.pdparams", &pickle);
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/src/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/tests/fixtures");
     let legacy = std::fs::read(golden.join("legacy.pth")).expect("the file");
     says("legacy.pth", &[&legacy[..15], b"\x80\x02M\xe9\x03.\x80\x02}.", &pickle].concat());
     let mut tar = tar::Builder::new(Vec::new());

@@ -3,16 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-#[path = "commands/data.rs"]
 mod data;
-#[path = "commands/explain.rs"]
 mod explain;
-#[path = "commands/first_steps.rs"]
 mod first_steps;
-#[path = "commands/labels.rs"]
 mod labels;
 #[cfg(unix)]
-#[path = "commands/pipes.rs"]
 mod pipes;
 
 fn alexnet(arguments: &[&str]) -> Output {
@@ -248,7 +243,7 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     // PyTorch's export of a small net at 15 pixels.
-    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/tests/fixtures/norm_script.onnx");
     let told = done(&["inspect", foreign]);
     assert!(told.contains("note: does not tell how images become its input; RGB of 0 to 1"), "{told}");
     let out = at("m.safetensors");
