@@ -4,6 +4,6 @@
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(picture) = alexnet::image::decode::decode(bytes) {
         assert_eq!(picture.rgb.len(), picture.width * picture.height * 3);
-        assert_eq!(alexnet::image::Resize::Square(32).apply(&picture).rgb.len(), 32 * 32 * 3);
+        assert_eq!(picture.resized_as(alexnet::image::Resize::Square(32)).rgb.len(), 32 * 32 * 3);
     }
 });

@@ -1,9 +1,12 @@
-//! The trait `Engine`, on Burn.
+//! The engine's traits, on Burn.
 
 use super::gradient;
 use super::parameter::{Kind, Of, Parameter, read, squares, write};
 use super::tower::{ForwardMode, ForwardTape, PerDevice, Towers};
-use alexnet::engine::{Batch, Engine, LayerGradient, ReluGradient, StepStats, Update, input};
+use alexnet::engine::{
+    Batch, BatchShard, Gradients, Inference, Inspection, LayerGradient, OptimizerStep, ParameterStore, Precision, ReluGradient,
+    StepStats, Training, input,
+};
 use alexnet::net::{Net, Op};
 use alexnet::{Error, Result};
 use alexnet_kernels::context::Context;
@@ -12,28 +15,10 @@ use alexnet_kernels::loss;
 use burn::tensor::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 
-/// What the products of convolutions and linear layers are made of. All else, weights and updates too, stays f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// Single precision.
-    #[default]
-    F32,
-    /// Factors rounded to bfloat16.
-    Bf16,
-    /// Factors rounded to half precision. Losses are scaled by 1,024 on the way back.
-    F16,
-}
-
 /// By how much losses are scaled on the way back in half precision, whose smallest number is 6e-8: the mean loss of 128 pictures has
 /// gradients of 1 / 128 at the logits, and of a thousandth of that far below. The largest, 65,504, is as far again above. A power
 /// of two, so that nothing is rounded by it.
 const SCALE: f32 = 1024.0;
-
-impl Precision {
-    fn scale(self) -> f32 {
-        if self == Precision::F16 { SCALE } else { 1.0 }
-    }
-}
 
 /// Runs a [`Net`] on a device of Burn's, or in two towers on two.
 pub struct Gpu {
@@ -59,6 +44,10 @@ impl Gpu {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
             Precision::F16 => DType::F16,
+            Precision::Int8 | Precision::Int4 => {
+                let message = format!("precision {precision} runs on the CPU only; use f32, bf16 or f16");
+                return Err(Error::Invalid(message));
+            }
         };
         if let Some(device) = devices.iter().find(|device| !device.supports_dtype(wanted)) {
             let name = super::device::describe(device);
@@ -111,7 +100,7 @@ impl Gpu {
         let logits = read(self.logits(&held)?.without_autodiff())?;
         let mut upstream = vec![0.0; n * classes];
         let context = Context::serial(Isa::Portable);
-        let scale = self.precision().scale();
+        let scale = if self.precision() == Precision::F16 { SCALE } else { 1.0 };
         let loss =
             loss::softmax_cross_entropy(&context, n, classes, &logits, batch.labels, scale / n as f32, Some(&mut upstream));
         let step = StepStats { loss: (loss.sum / n as f64) as f32, correct: loss.correct };
@@ -134,10 +123,10 @@ impl Gpu {
     }
 
     /// Moves parameters by their gradients.
-    fn move_by(&mut self, gradients: Vec<Of>, rule: &Update) -> Result<()> {
+    fn move_by(&mut self, gradients: Vec<Of>, step: &OptimizerStep) -> Result<()> {
         // LARS wants the norms of whole layers, over both towers.
         let mut norms: BTreeMap<String, [f64; 2]> = BTreeMap::new();
-        if rule.lars_trust.is_some() {
+        if step.optimizer.lars_trust().is_some() {
             for Of { tower, parameter, tensor } in &gradients {
                 let parameter = &self.towers.all[*tower].parameters[*parameter];
                 if parameter.kind == Kind::Weights {
@@ -149,7 +138,7 @@ impl Gpu {
         for Of { tower, parameter, tensor } in gradients {
             let parameter = &mut self.towers.all[tower].parameters[parameter];
             let norms = norms.get(&parameter.name).map(|sums| sums.map(f64::sqrt));
-            parameter.learn(tensor, rule, norms);
+            parameter.learn(tensor, step, norms);
         }
         Ok(())
     }
@@ -161,11 +150,31 @@ impl Gpu {
     }
 }
 
-impl Engine for Gpu {
+impl ParameterStore for Gpu {
     fn net(&self) -> &Net {
         &self.towers.net
     }
 
+    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; self.length(name)?];
+        for part in self.towers.parts(name) {
+            values[part.range.clone()].copy_from_slice(&read(part.value.clone())?);
+        }
+        Ok(values)
+    }
+
+    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.check(name, values)?;
+        for tower in &mut self.towers.all {
+            for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
+                parameter.value = write(&values[parameter.range.clone()], [parameter.range.len()], &tower.device);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inference for Gpu {
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let len = images.len() / self.count(images)?;
         logits.clear();
@@ -175,14 +184,75 @@ impl Engine for Gpu {
         }
         Ok(())
     }
+}
 
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
-        let (step, gradients) = self.learn(batch, &|name| rule.rates(name).is_some())?;
+impl Inspection for Gpu {
+    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
+        let (last, len) = (self.towers.net.layer(layer)?, images.len() / self.count(images)?);
+        let mut values = Vec::new();
+        for part in images.chunks(len * self.capacity) {
+            values.extend(read(self.up_to(part, last)?)?);
+        }
+        Ok(values)
+    }
+
+    fn layer_gradient(
+        &mut self,
+        images: &[f32],
+        layer: Option<&str>,
+        weights: &[f32],
+        relu: ReluGradient,
+    ) -> Result<LayerGradient> {
+        let n = self.count(images)?;
+        input::weights_of_logits(n, self.classes, weights)?;
+        gradient::of_layer(&mut self.towers, images, n, layer, weights, relu)
+    }
+
+    fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
+        let (n, classes) = (self.count(images)?, self.classes);
+        input::to_learn_from(n, labels, classes, self.capacity)?;
+        let mut logits = Vec::new();
+        self.infer(images, &mut logits)?;
+        let mut upstream = vec![0.0; n * classes];
+        let context = Context::serial(Isa::Portable);
+        loss::softmax_cross_entropy(&context, n, classes, &logits, labels, 1.0 / n as f32, Some(&mut upstream));
+        Ok(gradient::of_layer(&mut self.towers, images, n, None, &upstream, ReluGradient::Plain)?.gradient)
+    }
+}
+
+impl Training for Gpu {
+    fn train_shard(&mut self, shard: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        self.train_step(&shard.batch(), step)
+    }
+
+    fn state(&self, name: &str, slot: &str) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; self.length(name)?];
+        for part in self.towers.parts(name) {
+            values[part.range.clone()].copy_from_slice(&part.state(slot)?);
+        }
+        Ok(values)
+    }
+
+    fn set_state(&mut self, name: &str, slot: &str, values: &[f32]) -> Result<()> {
+        self.check(name, values)?;
+        for tower in &mut self.towers.all {
+            for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
+                let part = write(&values[parameter.range.clone()], [parameter.range.len()], &tower.device);
+                parameter.set_state(slot, part);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Gradients for Gpu {
+    fn train_step(&mut self, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        let (stats, gradients) = self.learn(batch, &|name| step.rates(name).is_some())?;
         // A gradient beyond 65,504 would ruin the parameters: such a step is left out, as PyTorch's GradScaler does.
         if self.precision() != Precision::F16 || gradient::are_finite(&gradients)? {
-            self.move_by(gradients, rule)?;
+            self.move_by(gradients, step)?;
         }
-        Ok(step)
+        Ok(stats)
     }
 
     fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
@@ -204,7 +274,7 @@ impl Engine for Gpu {
         Ok(step)
     }
 
-    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
+    fn apply(&mut self, name: &str, gradient: &[f32], step: &OptimizerStep) -> Result<()> {
         self.check(name, gradient)?;
         let mut parts = Vec::new();
         for (t, tower) in self.towers.all.iter().enumerate() {
@@ -213,74 +283,6 @@ impl Engine for Gpu {
                 parts.push(Of { tower: t, parameter: i, tensor });
             }
         }
-        self.move_by(parts, rule)
-    }
-
-    fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
-        let (n, classes) = (self.count(images)?, self.classes);
-        input::to_learn_from(n, labels, classes, self.capacity)?;
-        let mut logits = Vec::new();
-        self.infer(images, &mut logits)?;
-        let mut upstream = vec![0.0; n * classes];
-        let context = Context::serial(Isa::Portable);
-        loss::softmax_cross_entropy(&context, n, classes, &logits, labels, 1.0 / n as f32, Some(&mut upstream));
-        Ok(gradient::of_layer(&mut self.towers, images, n, None, &upstream, ReluGradient::Plain)?.gradient)
-    }
-
-    fn layer_gradient(
-        &mut self,
-        images: &[f32],
-        layer: Option<&str>,
-        weights: &[f32],
-        relu: ReluGradient,
-    ) -> Result<LayerGradient> {
-        let n = self.count(images)?;
-        input::weights_of_logits(n, self.classes, weights)?;
-        gradient::of_layer(&mut self.towers, images, n, layer, weights, relu)
-    }
-
-    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
-        let (last, len) = (self.towers.net.layer(layer)?, images.len() / self.count(images)?);
-        let mut values = Vec::new();
-        for part in images.chunks(len * self.capacity) {
-            values.extend(read(self.up_to(part, last)?)?);
-        }
-        Ok(values)
-    }
-
-    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
-        let mut values = vec![0.0; self.length(name)?];
-        for part in self.towers.parts(name) {
-            values[part.range.clone()].copy_from_slice(&read(part.value.clone())?);
-        }
-        Ok(values)
-    }
-
-    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        self.check(name, values)?;
-        for tower in &mut self.towers.all {
-            for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
-                parameter.value = write(&values[parameter.range.clone()], [parameter.range.len()], &tower.device);
-            }
-        }
-        Ok(())
-    }
-
-    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
-        let mut values = vec![0.0; self.length(name)?];
-        for part in self.towers.parts(name) {
-            values[part.range.clone()].copy_from_slice(&part.velocity()?);
-        }
-        Ok(values)
-    }
-
-    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        self.check(name, values)?;
-        for tower in &mut self.towers.all {
-            for parameter in tower.parameters.iter_mut().filter(|p| p.name == name) {
-                parameter.velocity = Some(write(&values[parameter.range.clone()], [parameter.range.len()], &tower.device));
-            }
-        }
-        Ok(())
+        self.move_by(parts, step)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn are_finite(gradients: &[Of]) -> Result<bool> {
     Ok(true)
 }
 
-/// See [`layer_gradient`](alexnet::engine::Engine::layer_gradient). The net is cut behind the layer, and for guided
+/// See [`layer_gradient`](alexnet::engine::Inspection::layer_gradient). The net is cut behind the layer, and for guided
 /// backpropagation also behind every ReLU after it, where only what is above zero goes on; each part runs once more to be
 /// differentiated.
 pub(crate) fn of_layer(

@@ -14,7 +14,8 @@ mod engine;
 mod gradient;
 mod layer;
 mod matmul;
+mod number;
 mod parameter;
 mod tower;
 
-pub use engine::{Gpu, Precision};
+pub use engine::Gpu;

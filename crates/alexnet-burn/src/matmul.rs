@@ -1,7 +1,7 @@
 //! Products of convolutions and linear layers, and a device that gets some of them wrong.
 
-use super::engine::Precision;
 use super::parameter::{read, write};
+use alexnet::engine::Precision;
 use alexnet::{Error, Result};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -86,7 +86,7 @@ impl Matmul {
     /// A factor, rounded if the engine does.
     fn factor<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self.precision {
-            Precision::F32 => x,
+            Precision::F32 | Precision::Int8 | Precision::Int4 => x,
             Precision::Bf16 => x.cast(DType::BF16),
             Precision::F16 => x.cast(DType::F16),
         }

@@ -1,8 +1,11 @@
-//! A parameter on its device, its velocity, and how both move.
+//! A parameter on its device, its optimizer's state, and how both move.
 
-use alexnet::engine::{MomentumForm, Rates, Update};
+use super::number::Elements;
+use alexnet::engine::OptimizerStep;
+use alexnet::engine::optim::{Formula, Rates, Step, Visitor, slots};
 use alexnet::{Error, Result};
 use burn::tensor::{Device, Tensor, TensorData};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// One parameter of a layer, or a tower's outputs of it.
@@ -13,8 +16,8 @@ pub(crate) struct Parameter {
     /// Which of its values in canonical order lie here.
     pub(crate) range: Range<usize>,
     pub(crate) value: Tensor<1>,
-    /// None before the first step: zeros.
-    pub(crate) velocity: Option<Tensor<1>>,
+    /// What the optimizer keeps, by slot; a slot that is not here yet is zeros.
+    state: BTreeMap<String, Tensor<1>>,
 }
 
 /// How a parameter moves.
@@ -32,61 +35,63 @@ pub(crate) enum Kind {
 impl Parameter {
     pub(crate) fn zeros(name: String, kind: Kind, range: Range<usize>, device: &Device) -> Parameter {
         let value = Tensor::zeros([range.len()], device);
-        Parameter { name, kind, range, value, velocity: None }
+        Parameter { name, kind, range, value, state: BTreeMap::new() }
     }
 
-    /// One step by `rule`. `norms` are those of the layer's weights and their gradient, over all towers, where the rule asks for them.
-    pub(crate) fn learn(&mut self, gradient: Tensor<1>, rule: &Update, norms: Option<[f64; 2]>) {
+    /// One step. `norms` are those of the layer's weights and their gradient, over all towers, where the optimizer asks for them.
+    pub(crate) fn learn(&mut self, gradient: Tensor<1>, step: &OptimizerStep, norms: Option<[f64; 2]>) {
         let layer = self.name.rsplit_once('.').map_or("", |(layer, _)| layer);
         let rates = match self.kind {
-            Kind::Running { .. } if rule.is_frozen(layer) => return,
+            Kind::Running { .. } if step.is_frozen(layer) => return,
             Kind::Running { momentum } => {
                 self.value = self.value.clone() - gradient * momentum;
                 return;
             }
-            Kind::Biases => rule.bias_rates(layer),
-            Kind::Weights => rule.weight_rates(layer),
+            Kind::Biases => step.bias_rates(layer),
+            Kind::Weights => step.weight_rates(layer),
         };
-        let local = |rates: Rates| match (norms, rule.lars_trust) {
-            (Some([weights, gradient]), Some(lars_trust)) => rates.local(lars_trust, weights, gradient),
+        let local = |rates: Rates| match (norms, step.optimizer.lars_trust()) {
+            (Some([weights, gradient]), Some(trust)) => rates.with_lars(trust, weights, gradient),
             _ => rates,
         };
         if let Some(rates) = rates.map(local) {
-            self.step(gradient, rates, rule.momentum, rule.form);
+            let step = Step { optimizer: step.optimizer, rates, number: step.number };
+            step.visit(Move { parameter: self, gradient, names: step.optimizer.slots() });
         }
     }
 
-    /// One step along `gradient`. The same formulas as the CPU engine's, in the same order.
-    fn step(&mut self, gradient: Tensor<1>, rates: Rates, momentum: f32, form: MomentumForm) {
-        let Rates { lr, decay } = rates;
-        let pull = gradient + self.value.clone() * decay;
-        let kept = self.velocity.take().map(|velocity| velocity * momentum);
-        let (velocity, change) = match form {
-            MomentumForm::RateInside => {
-                let pull = pull * -lr;
-                let velocity = match kept {
-                    Some(kept) => kept + pull,
-                    None => pull,
-                };
-                (velocity.clone(), velocity)
-            }
-            MomentumForm::RateOutside => {
-                let velocity = match kept {
-                    Some(kept) => kept + pull,
-                    None => pull,
-                };
-                (velocity.clone(), velocity * -lr)
-            }
-        };
-        self.value = self.value.clone() + change;
-        self.velocity = Some(velocity);
-    }
-
-    pub(crate) fn velocity(&self) -> Result<Vec<f32>> {
-        match &self.velocity {
-            Some(velocity) => read(velocity.clone()),
+    /// A slot of the optimizer's state.
+    pub(crate) fn state(&self, slot: &str) -> Result<Vec<f32>> {
+        match self.state.get(slot) {
+            Some(values) => read(values.clone()),
             None => Ok(vec![0.0; self.range.len()]),
         }
+    }
+
+    /// Writes a slot of the optimizer's state.
+    pub(crate) fn set_state(&mut self, slot: &str, values: Tensor<1>) {
+        self.state.insert(slot.into(), values);
+    }
+}
+
+/// Moves a parameter by the formula of its optimizer: the CPU engine's own, on tensors.
+struct Move<'a> {
+    parameter: &'a mut Parameter,
+    gradient: Tensor<1>,
+    names: &'static [&'static str],
+}
+
+impl Visitor for Move<'_> {
+    type Output = ();
+
+    fn visit<const SLOTS: usize, F: Formula<SLOTS>>(self, formula: F) {
+        let Move { parameter, gradient, names } = self;
+        let Parameter { value, state, .. } = parameter;
+        let mut slot = |name: &&str| Elements(state.remove(*name).unwrap_or_else(|| value.zeros_like()));
+        let old: [Elements; SLOTS] = slots(names.iter().map(&mut slot).collect());
+        let (new, kept) = formula.apply(Elements(value.clone()), old, Elements(gradient));
+        *value = new.0;
+        state.extend(names.iter().zip(kept).map(|(name, kept)| (name.to_string(), kept.0)));
     }
 }
 

@@ -1,11 +1,10 @@
 //! The net on its devices: whole on one, or in two towers that hold half of every layer's maps each and meet where they must.
 
 use super::batch_norm::{self, Statistics};
-use super::engine::Precision;
 use super::layer::{self, Values};
 use super::matmul::Matmul;
 use super::parameter::{Kind, Of, Parameter, write};
-use alexnet::engine::DropoutKey;
+use alexnet::engine::{DropoutKey, Precision};
 use alexnet::net::towers::{Crossing, Place, TowerLayer};
 use alexnet::net::{DropoutStyle, LayerShape, Net, Op};
 use alexnet::{Error, Result};

@@ -5,15 +5,21 @@
 mod wirings;
 
 use alexnet::distributed::data_parallel::DataParallel;
-use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partition, in_process};
+use alexnet::distributed::{Communicator, Partition, in_process};
 use alexnet::engine::cpu::{Convolutions, Cpu};
-use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, ReluGradient, Update, init};
+use alexnet::engine::optim::adamw::AdamW;
+use alexnet::engine::optim::sgd::Sgd;
+use alexnet::engine::optim::{MomentumForm, Optimizer};
+use alexnet::engine::{
+    Batch, BatchShard, DropoutKey, Engine, Gradients, Inference, Inspection, OptimizerStep, ParameterStore, Precision,
+    ReluGradient, Training, init,
+};
 use alexnet::formats;
 use alexnet::net::towers::TowerLayer;
 use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
 use alexnet::selftest::formula::uniform;
 use alexnet::selftest::smooth;
-use alexnet_burn::{Gpu, Precision, device};
+use alexnet_burn::{Gpu, device};
 use std::sync::Arc;
 use wirings::*;
 
@@ -99,49 +105,59 @@ fn runs_may_change_engines_in_their_middle() {
     // Dropout on maps with a border of zeros is numbered with them in the CPU engine; no preset has that.
     let nets = wirings().into_iter().filter(|net| net.name != "stretched");
     for net in nets.chain([normed()]) {
-        let (inside, outside) = (MomentumForm::RateInside, MomentumForm::RateOutside);
-        for (form, lars_trust) in [(inside, None), (outside, None), (inside, Some(1.0))] {
+        for optimizer in optimizers() {
             let layers = [("conv1".to_string(), 0.0), ("fc4".to_string(), 10.0)].into();
-            let rule = |lr| Update {
-                lars_trust,
+            let rule = |number, lr| OptimizerStep {
+                optimizer,
+                number,
                 lr,
                 bias_lr: 2.0 * lr,
-                momentum: 0.9,
-                decay: 0.05,
-                bias_decay: 0.01,
-                form,
+                weight_decay: 0.05,
+                bias_weight_decay: 0.01,
                 layers: Clone::clone(&layers),
             };
             let images = images(&net, 2);
             let step = |engine: &mut dyn Engine, step: u64| {
                 let dropout = Some(DropoutKey { seed: 3, step, first_picture: 7 });
                 let batch = Batch { images: &images, labels: &[0, 2], dropout };
-                engine.train_step(&batch, &rule(if step < 3 { 0.02 } else { 0.002 })).expect("a step").loss
+                engine.train_step(&batch, &rule(step + 1, if step < 3 { 0.02 } else { 0.002 })).expect("a step").loss
             };
             let mut stays = cpu(&net);
             let expected: Vec<f32> = (0..6).map(|i| step(&mut stays, i)).collect();
             let (mut ours, mut theirs) = (cpu(&net), burn(&net, "flex"));
             let mut losses = vec![step(&mut ours, 0), step(&mut ours, 1)];
-            hand_over(&ours, &mut theirs);
+            hand_over(&optimizer, &ours, &mut theirs);
             losses.extend([step(&mut theirs, 2), step(&mut theirs, 3)]);
-            hand_over(&theirs, &mut ours);
+            hand_over(&optimizer, &theirs, &mut ours);
             losses.extend([step(&mut ours, 4), step(&mut ours, 5)]);
             for (found, expected) in losses.iter().zip(&expected) {
-                assert!((found - expected).abs() < 1e-4, "{} {form:?}: {losses:?}, not {expected:?}", net.name);
+                assert!((found - expected).abs() < 1e-4, "{} {optimizer:?}: {losses:?}, not {expected:?}", net.name);
             }
             for name in names(&net) {
-                let what = format!("{} {name}", net.name);
+                let what = format!("{} {name} {optimizer:?}", net.name);
                 same(&ours.parameter(&name).expect("one"), &stays.parameter(&name).expect("one"), 1e-4, &what);
-                same(&ours.velocity(&name).expect("one"), &stays.velocity(&name).expect("one"), 1e-3, &what);
+                for slot in optimizer.slots() {
+                    same(&ours.state(&name, slot).expect("one"), &stays.state(&name, slot).expect("one"), 1e-3, &what);
+                }
             }
         }
     }
 }
 
-fn hand_over(from: &dyn Engine, to: &mut dyn Engine) {
+/// SGD in both forms, LARS and AdamW. The latter's eps is large, so that gradients of nothing but rounding do not move weights as far
+/// as others.
+fn optimizers() -> [Optimizer; 4] {
+    let sgd = |form, lars_trust| Sgd { momentum: 0.9, form, lars_trust }.into();
+    let (inside, outside) = (MomentumForm::RateInside, MomentumForm::RateOutside);
+    [sgd(inside, None), sgd(outside, None), sgd(inside, Some(1.0)), AdamW { eps: 1e-2, ..AdamW::default() }.into()]
+}
+
+fn hand_over(optimizer: &Optimizer, from: &dyn Engine, to: &mut dyn Engine) {
     for name in names(from.net()) {
         to.set_parameter(&name, &from.parameter(&name).expect("one")).expect("the same net");
-        to.set_velocity(&name, &from.velocity(&name).expect("one")).expect("the same net");
+        for slot in optimizer.slots() {
+            to.set_state(&name, slot, &from.state(&name, slot).expect("one")).expect("the same net");
+        }
     }
 }
 
@@ -150,7 +166,15 @@ fn gradients_applied_one_by_one_are_a_step() {
     let net = &wirings()[0];
     let (mut one, mut other) = (burn(net, "flex"), burn(net, "flex"));
     let (form, layers) = (MomentumForm::RateInside, Default::default());
-    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        number: 1,
+        lr: 0.1,
+        bias_lr: 0.2,
+        weight_decay: 0.05,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let images = images(net, 2);
     let batch = Batch { images: &images, labels: &[0, 1], dropout: None };
     for _ in 0..2 {
@@ -168,7 +192,15 @@ fn gradients_applied_one_by_one_are_a_step() {
 fn two_ranks_that_share_a_batch_take_the_step_of_one() {
     let net = &wirings()[0];
     let (form, layers) = (MomentumForm::RateInside, Default::default());
-    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        number: 1,
+        lr: 0.1,
+        bias_lr: 0.2,
+        weight_decay: 0.05,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let (images, labels) = (images(net, 3), [0, 1, 2]);
     let mut one = burn(net, "flex");
     let expected = one.train_step(&Batch { images: &images, labels: &labels, dropout: None }, &rule).expect("a step");
@@ -218,7 +250,15 @@ fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
     let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a sound net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
     let (form, layers) = (MomentumForm::RateInside, Default::default());
-    let rule = Update { lars_trust: None, lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.0, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        number: 1,
+        lr: 0.1,
+        bias_lr: 0.2,
+        weight_decay: 0.0,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let mut step = |images: &[f32]| {
         let before = engine.parameter("conv1.weight").expect("one");
         engine.train_step(&Batch { images, labels: &[1, 0, 2], dropout: None }, &rule).expect("a step");
@@ -298,7 +338,15 @@ fn lars_in_two_towers_goes_by_the_norms_of_whole_layers() {
     let net = &grouped()[0];
     let (mut one, mut two) = (burn(net, "flex"), burn(net, "flex:0,flex:1"));
     let (form, layers) = (MomentumForm::RateInside, Default::default());
-    let rule = Update { lars_trust: Some(0.5), lr: 0.1, bias_lr: 0.2, momentum: 0.9, decay: 0.05, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: Some(0.5) }.into(),
+        number: 1,
+        lr: 0.1,
+        bias_lr: 0.2,
+        weight_decay: 0.05,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let images = images(net, 2);
     let batch = Batch { images: &images, labels: &[3, 0], dropout: None };
     for _ in 0..2 {

@@ -1,10 +1,11 @@
 //! The engine on Burn against PyTorch's figures.
 #![cfg(feature = "flex")]
 
+use alexnet::engine::Precision;
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::{Op, presets};
 use alexnet::selftest::{self, Bounds, Case, Report, compare, golden, smooth};
-use alexnet_burn::{Gpu, Precision, device};
+use alexnet_burn::{Gpu, device};
 
 fn on_flex(case: &Case) -> Report {
     let devices = device::parse("flex").expect("Burn's processor");

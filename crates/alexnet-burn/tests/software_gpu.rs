@@ -3,10 +3,11 @@
 //! `VK_DRIVER_FILES=/usr/lib/chromium/vk_swiftshader_icd.json cargo test -p alexnet-burn --features vulkan --test software_gpu`
 #![cfg(any(feature = "vulkan", feature = "webgpu"))]
 
+use alexnet::engine::Precision;
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::{Net, Op, presets};
 use alexnet::selftest::{self, Bounds, Case, compare, smooth};
-use alexnet_burn::{Gpu, Precision, device};
+use alexnet_burn::{Gpu, device};
 
 /// Values, gradients and steps of training; linear layers are narrow, since a software device is slow.
 #[test]

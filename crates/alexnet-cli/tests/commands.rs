@@ -251,7 +251,7 @@ fn missing_preprocessing_can_be_given_by_options() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     // A small net exported by PyTorch, with 15-pixel images.
-    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet/src/formats/golden/norm_script.onnx");
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
     let inspected = done(&["inspect", foreign]);
     assert!(inspected.contains("note: does not tell how images become its input; RGB of 0 to 1"), "{inspected}");
     let out = at("m.safetensors");

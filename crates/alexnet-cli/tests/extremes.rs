@@ -139,7 +139,7 @@ fn no_number_makes_a_command_panic_abort_or_hang() {
         }
     }
     // A small net exported by PyTorch, with 15-pixel images.
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet/src/formats/golden/norm_script.onnx");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
     let help = |command: &[&str]| alexnet(here, &[command, &["--help"]].concat()).0;
     let first = help(&[]);
     let mut all: Vec<Vec<&str>> = Vec::new();

@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Engine, init};
+use alexnet::engine::{ParameterStore, init};
 use alexnet::formats::{self, Model};
 use alexnet::image::Preprocess;
 use alexnet::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};

@@ -8,7 +8,8 @@ use alexnet_kernels::context::{Context, Convolutions, Precision};
 use alexnet_kernels::executor::{Executor, Serial};
 use alexnet_kernels::feature_map::{FeatureMap, Sides};
 use alexnet_kernels::isa::Isa;
-use alexnet_kernels::optim::sgd::{Form, Rule};
+use alexnet_kernels::optim::sgd::Sgd;
+use alexnet_kernels::optim::{Rates, Step};
 use alexnet_kernels::random::Key;
 use alexnet_kernels::{conv, linear};
 
@@ -114,12 +115,13 @@ fn main() {
             let (x, dy, bias) = (random(n * inputs), random(n * outputs), random(outputs));
             let (mut y, mut dx, mut dw) = (vec![0.0; n * outputs], vec![0.0; n * inputs], vec![0.0; w.len()]);
             let macs = n * inputs * outputs;
-            let rule = Rule { lr: 1e-3, momentum: 0.9, decay: 5e-4, form: Form::RateOutside };
+            let rates = Rates { lr: 1e-3, weight_decay: 5e-4 };
+            let step = Step { optimizer: Sgd::default().into(), rates, number: 1 };
             let forward = speed(serial, macs, || linear::forward(&context, &shape, &x, &w, &bias, true, &mut y));
             let back = speed(serial, macs, || linear::backward_data(&context, &shape, &dy, &w, None, &mut dx));
             let weights = speed(serial, macs, || linear::backward_weights(&context, &shape, &x, &dy, &mut dw));
             let update =
-                speed(serial, macs, || linear::backward_weights_update(&context, &shape, &x, &dy, &rule, &mut w, &mut dw));
+                speed(serial, macs, || linear::backward_weights_update(&context, &shape, &x, &dy, &step, &mut w, vec![&mut dw]));
             println!("{name:8}{forward:10.0}{back:12.0}{weights:12.0}{update:12.0}");
         }
     }

@@ -8,7 +8,7 @@ use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::feature_map::{FeatureMap, Sides};
 use alexnet_kernels::isa::Isa;
-use alexnet_kernels::optim::sgd;
+use alexnet_kernels::optim::{self, Optimizer, Rates};
 use alexnet_kernels::random::Key;
 use alexnet_kernels::weight_layout::Filters;
 use alexnet_kernels::{dropout, layout, loss, lrn, pool, spatial_norm};
@@ -118,9 +118,16 @@ fn others(context: &Context<'_>, batch: usize) {
     time("softmax, 1000 classes", 8 * batch * 1000, || loss::softmax(context, batch, 1000, &logits, &mut dlogits));
 
     let len = 4096 * 4096;
-    let (mut w, mut v, g) = (filled(len), Buffer::zeros(len), filled(len));
-    let rule = sgd::Rule { lr: 1e-6, momentum: 0.9, decay: 5e-4, form: sgd::Form::RateInside };
-    time("update of 4096x4096 weights", 20 * len, || sgd::sgd(context, &rule, &mut w, &mut v, &g));
+    let (mut w, g) = (filled(len), filled(len));
+    let rates = Rates { lr: 1e-6, weight_decay: 5e-4 };
+    for optimizer in Optimizer::NAMES.iter().filter_map(|name| Optimizer::named(name)) {
+        let mut state: Vec<Buffer> = optimizer.slots().iter().map(|_| Buffer::zeros(len)).collect();
+        // Weights and state are read and written, gradients read.
+        time(&format!("{} of 4096x4096 weights", optimizer.name()), (12 + 8 * state.len()) * len, || {
+            let state = state.iter_mut().map(|slot| &mut slot[..]).collect();
+            optim::update(context, &optim::Step { optimizer, rates, number: 1 }, &mut w, state, &g);
+        });
+    }
 
     let filters = Filters::linear_on_map(4096, 6, 6, 256);
     let (mut file, mut packed) = (filled(filters.len()), Buffer::zeros(filters.packed_len()));

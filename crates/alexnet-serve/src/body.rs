@@ -10,7 +10,7 @@ use tokio::time::timeout_at;
 
 use crate::admission::{Held, too_slow};
 use crate::api_error::ApiError;
-use crate::connection::{Peer, Phase};
+use crate::peers::{Peer, Phase};
 use crate::unless::unless;
 use crate::{Limits, Shared};
 

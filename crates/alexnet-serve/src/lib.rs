@@ -22,6 +22,7 @@ mod model;
 mod multipart;
 mod origin;
 mod pace;
+mod peers;
 mod registry;
 mod routes;
 mod tensors;
@@ -39,11 +40,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::admission::Admission;
-use crate::connection::Peers;
 pub use crate::index::IndexFile;
 use crate::metrics::Metrics;
 pub use crate::multipart::parts;
 use crate::origin::Access;
+use crate::peers::Peers;
 use crate::registry::Registry;
 pub use crate::tensors::{Asked, Input, check_body};
 
@@ -258,7 +259,9 @@ impl Server {
         runtime.block_on(async {
             connection::listen_to_signals(control)?;
             tokio::spawn(registry::keep_fresh(shared.clone(), reload, watch));
-            connection::accept(listener, shared).await;
+            let (routes, state) = (routes::router(shared.clone()), shared.clone());
+            let answer = move |peer, request| routes::answer(state.clone(), routes.clone(), peer, request);
+            connection::accept(listener, shared, answer).await;
             Ok(())
         })
     }

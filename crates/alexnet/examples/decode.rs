@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let bytes = decode::read(Path::new(file))?;
         let start = Instant::now();
         let picture = match decode::decode(&bytes) {
-            Ok(picture) => resize.map_or_else(|| picture.clone(), |resize| resize.apply(&picture)),
+            Ok(picture) => resize.map_or_else(|| picture.clone(), |resize| picture.resized_as(resize)),
             Err(text) => {
                 println!("{file}: {text}");
                 continue;

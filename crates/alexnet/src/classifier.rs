@@ -1,7 +1,7 @@
 //! A model file and an engine behind one type: images in, classes and probabilities out.
 
-use crate::engine::Engine;
-use crate::engine::cpu::{Cpu, Precision};
+use crate::engine::cpu::Cpu;
+use crate::engine::{Inspection, Precision};
 use crate::formats::{self, Model};
 use crate::image::crop::Crops;
 use crate::image::{Image, Preprocess, decode};
@@ -19,7 +19,7 @@ pub struct Classifier {
     /// Without its parameters, which the engine holds.
     model: Model,
     labels: Arc<[String]>,
-    engine: Box<dyn Engine + Send>,
+    engine: Box<dyn Inspection + Send>,
     crops: Crops,
     /// Images that go through the network together.
     batch: usize,
@@ -78,7 +78,7 @@ impl Classifier {
     }
 
     /// A classifier of a model whose parameters an engine holds already: on another device, say. One crop, batches of 1.
-    pub fn with_engine(mut model: Model, engine: Box<dyn Engine + Send>) -> Classifier {
+    pub fn with_engine(mut model: Model, engine: Box<dyn Inspection + Send>) -> Classifier {
         model.tensors.clear();
         let labels = std::mem::take(&mut model.classes).into();
         Classifier { model, labels, engine, crops: Crops::Centre, batch: 1 }
@@ -194,14 +194,13 @@ impl ClassifierBuilder {
     /// As [`Classifier::open`]; a precision that the model has no ranges for.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Classifier> {
         let path = path.as_ref();
-        let mut model = formats::load(path, self.net.as_deref())?;
+        let model = formats::load(path, self.net.as_deref())?;
         let capacity = self.batch.saturating_mul(self.crops.count());
-        let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision).batch_invariant();
-        model.load_into(&mut engine)?;
+        let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision)?.batch_invariant();
+        crate::engine::load_model(&model, &mut engine)?;
         if matches!(self.precision, Precision::Int8 | Precision::Int4) && model.ranges.is_empty() {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));
         }
-        engine.set_ranges(std::mem::take(&mut model.ranges));
         Ok(Classifier::with_engine(model, Box::new(engine)).with_crops(self.crops, self.batch))
     }
 }
@@ -260,6 +259,7 @@ impl From<PathBuf> for Input<'_> {
 mod tests {
     use super::*;
     use crate::draw::encode;
+    use crate::engine::ParameterStore;
     use crate::formats::parameters;
     use crate::net::{Op, presets};
     use crate::predict::top_k;

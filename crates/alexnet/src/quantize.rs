@@ -1,7 +1,8 @@
 //! Calibration for int8: from images to what the bytes of each layer's input stand for.
 
 use crate::data::loader::Loader;
-use crate::engine::cpu::{Cpu, QuantParams, Ranges};
+use crate::engine::Calibration;
+use crate::formats::{ActivationRanges, QuantParams};
 use crate::{Error, Result};
 
 /// Runs up to `pictures` images of a loader in floats and averages the best ranges of its batches. Batches must fit the
@@ -9,7 +10,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// From the engine; when no image could be read.
-pub fn calibrate(engine: &mut Cpu, loader: &Loader, pictures: usize) -> Result<Ranges> {
+pub fn calibrate(engine: &mut dyn Calibration, loader: &Loader, pictures: usize) -> Result<ActivationRanges> {
     let (mut batches, mut seen) = (Vec::new(), 0);
     for batch in loader.epoch(0, 0) {
         if !batch.labels.is_empty() {
@@ -23,7 +24,7 @@ pub fn calibrate(engine: &mut Cpu, loader: &Loader, pictures: usize) -> Result<R
     let Some(first) = batches.first() else {
         return Err(Error::Invalid("none of the images could be read".into()));
     };
-    let mean = |of: &dyn Fn(&Ranges) -> f32| batches.iter().map(of).sum::<f32>() / batches.len() as f32;
+    let mean = |of: &dyn Fn(&ActivationRanges) -> f32| batches.iter().map(of).sum::<f32>() / batches.len() as f32;
     let range = |name: &str| {
         let scale = mean(&|ranges| ranges[name].scale);
         // The lowest value, averaged, says where zero lies.

@@ -2,7 +2,7 @@
 //! the file (and four megabytes for buffers, the presets that it is compared with, and as many small parts as are believed).
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Engine, init};
+use alexnet::engine::{ParameterStore, init};
 use alexnet::features::Table;
 use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::{Preprocess, decode};
@@ -126,7 +126,7 @@ fn small(preset: &str, size: usize) -> Model {
 
 /// A file of each format: those that other tools wrote, and whole models of ours.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/formats/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/src/golden");
     let mut files = Vec::new();
     for name in [
         "zip.pth",
@@ -263,7 +263,7 @@ fn what_would_run_code_is_named() {
     };
     says("zip.pth", &zip(&[("archive/data.pkl", &pickle), ("archive/byteorder", b"little")], 0, |n| (n, n)));
     says("m.pdparams", &pickle);
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/formats/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/src/golden");
     let legacy = std::fs::read(golden.join("legacy.pth")).expect("the file");
     says("legacy.pth", &[&legacy[..15], b"\x80\x02M\xe9\x03.\x80\x02}.", &pickle].concat());
     let mut tar = tar::Builder::new(Vec::new());

@@ -4,10 +4,12 @@ use alexnet::Result;
 use alexnet::distributed::data_parallel::DataParallel;
 use alexnet::distributed::hybrid::Hybrid;
 use alexnet::distributed::towers::Towers;
-use alexnet::distributed::{BatchShard, Communicator, DistributedEngine, Partition, SingleProcess, in_process};
+use alexnet::distributed::{Communicator, Partition, SingleProcess, in_process};
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::cpu::Precision;
-use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, StepStats, Update, init};
+use alexnet::engine::optim::adamw::AdamW;
+use alexnet::engine::optim::sgd::Sgd;
+use alexnet::engine::optim::{MomentumForm, Optimizer};
+use alexnet::engine::{Batch, BatchShard, DropoutKey, Gradients, Inference, OptimizerStep, Precision, StepStats, Training, init};
 use alexnet::formats;
 use alexnet::net::{Net, Op, presets};
 use alexnet::selftest::formula::uniform;
@@ -29,18 +31,26 @@ fn thin(name: &str, size: usize) -> Net {
     net
 }
 
-fn rule() -> Update {
-    let (lr, bias_lr, momentum, decay, bias_decay) = (0.02, 0.04, 0.9, 5e-4, 0.0);
-    Update {
-        lars_trust: None,
-        lr,
-        bias_lr,
-        momentum,
-        decay,
-        bias_decay,
-        form: MomentumForm::RateInside,
+/// A step of SGD; each training numbers its own.
+fn rule() -> OptimizerStep {
+    OptimizerStep {
+        optimizer: sgd(None),
+        number: 1,
+        lr: 0.02,
+        bias_lr: 0.04,
+        weight_decay: 5e-4,
+        bias_weight_decay: 0.0,
         layers: Default::default(),
     }
+}
+
+fn sgd(lars_trust: Option<f64>) -> Optimizer {
+    Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust }.into()
+}
+
+/// A step of AdamW. Its eps is large, so that gradients of nothing but rounding do not move weights as far as others.
+fn adamw() -> OptimizerStep {
+    OptimizerStep { optimizer: AdamW { eps: 1e-2, ..AdamW::default() }.into(), ..rule() }
 }
 
 /// Three batches, the last one too small for some ranks.
@@ -56,28 +66,39 @@ fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
     Some(DropoutKey { seed: 3, step: step as u64, first_picture })
 }
 
-/// Parameters, velocities and steps of a training.
+/// Parameters with their optimizer's state, and steps of a training.
 type Trained = (Vec<Vec<f32>>, Vec<StepStats>);
 
-fn outcome(engine: &dyn Engine, steps: Vec<StepStats>) -> Trained {
+fn outcome(engine: &dyn Training, rule: &OptimizerStep, steps: Vec<StepStats>) -> Trained {
     let names = formats::parameters(engine.net()).expect("a sound net");
-    let values = names.iter().flat_map(|(name, _)| [engine.parameter(name), engine.velocity(name)]);
-    (values.map(|values| values.expect("a parameter")).collect(), steps)
+    let mut values = Vec::new();
+    for (name, _) in names {
+        values.push(engine.parameter(&name).expect("a parameter"));
+        let slots = rule.optimizer.slots().iter();
+        values.extend(slots.map(|slot| engine.state(&name, slot).expect("a slot of its state")));
+    }
+    (values, steps)
 }
 
-fn alone(net: &Net, rule: &Update) -> Trained {
+fn numbered(rule: &OptimizerStep, step: usize) -> OptimizerStep {
+    OptimizerStep { number: step as u64 + 1, ..rule.clone() }
+}
+
+fn alone(net: &Net, rule: &OptimizerStep) -> Trained {
     let mut engine = Cpu::new(net, 12, 1).expect("a sound net");
     init::initialise(&mut engine, 8).expect("parameters");
     let step = |step| {
         let (images, labels) = batch(net, step);
-        engine.train_step(&Batch { images: &images, labels: &labels, dropout: key(step, 0) }, rule).expect("a step")
+        engine
+            .train_step(&Batch { images: &images, labels: &labels, dropout: key(step, 0) }, &numbered(rule, step))
+            .expect("a step")
     };
     let steps = (0..BATCHES.len()).map(step).collect();
-    outcome(&engine, steps)
+    outcome(&engine, rule, steps)
 }
 
 /// Trains as one of several ranks.
-fn train(engine: &mut dyn DistributedEngine, cut: Partition, rule: &Update) -> Result<Vec<StepStats>> {
+fn train(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Result<Vec<StepStats>> {
     init::initialise(engine, 8)?;
     let net = engine.net().clone();
     let picture = 3 * net.image_size * net.image_size;
@@ -89,16 +110,16 @@ fn train(engine: &mut dyn DistributedEngine, cut: Partition, rule: &Update) -> R
         let images = &images[range.start * picture..range.end * picture];
         let share =
             BatchShard { images, labels: &labels[range.clone()], dropout: key(step, range.start as u64), blocks: &blocks };
-        engine.train_shard(&share, rule)
+        engine.train_shard(&share, &numbered(rule, step))
     };
     (0..BATCHES.len()).map(step).collect()
 }
 
-fn data_parallel(ranks: Arc<dyn Communicator>, blocks: Option<usize>, net: &Net, rule: &Update) -> Trained {
+fn data_parallel(ranks: Arc<dyn Communicator>, blocks: Option<usize>, net: &Net, rule: &OptimizerStep) -> Trained {
     let cut = Partition::new(ranks.rank(), ranks.size(), blocks).expect("enough blocks");
     let mut engine = DataParallel::new(Cpu::new(net, 12, 1).expect("a sound net"), ranks, cut);
     let steps = train(&mut engine, cut, rule).expect("steps");
-    outcome(&engine, steps)
+    outcome(&engine, rule, steps)
 }
 
 /// Holds what ranks came to against one process.
@@ -134,9 +155,9 @@ fn data_parallel_steps_are_those_of_one_process() {
 fn frozen_layers_stay_and_are_not_sent() {
     let net = thin("torchvision", 64);
     let frozen = ["conv1", "conv2", "fc6"].map(|name| (name.to_string(), 0.0));
-    let frozen = Update { layers: frozen.into(), ..rule() };
+    let frozen = OptimizerStep { layers: frozen.into(), ..rule() };
     let expected = alone(&net, &frozen);
-    let sent = |rule: &Update| {
+    let sent = |rule: &OptimizerStep| {
         let all = in_process::run(2, |ranks| {
             let ranks = Arc::new(ranks);
             (data_parallel(ranks.clone(), None, &net, rule), ranks.sent().bytes())
@@ -156,19 +177,21 @@ fn frozen_layers_stay_and_are_not_sent() {
 fn in_fixed_blocks_ranks_have_the_bits_of_one_process() {
     let net = thin("torchvision", 64);
     let blocks = Some(8);
-    let expected = data_parallel(Arc::new(SingleProcess::default()), blocks, &net, &rule());
-    assert_near("one process in blocks", &expected, &alone(&net, &rule()));
-    for size in [2, 3, 4] {
-        let all = in_process::run(size, |ranks| data_parallel(Arc::new(ranks), blocks, &net, &rule()));
-        assert!(all.iter().all(|rank| *rank == expected), "{size} ranks");
+    for rule in [rule(), adamw()] {
+        let expected = data_parallel(Arc::new(SingleProcess::default()), blocks, &net, &rule);
+        assert_near("one process in blocks", &expected, &alone(&net, &rule));
+        for size in [2, 3, 4] {
+            let all = in_process::run(size, |ranks| data_parallel(Arc::new(ranks), blocks, &net, &rule));
+            assert!(all.iter().all(|rank| *rank == expected), "{size} ranks");
+        }
     }
 }
 
 #[test]
 fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
     let net = thin("torchvision", 64);
-    let lars = Update { lr: 4.0, lars_trust: Some(0.01), ..rule() };
-    for rule in [rule(), lars.clone()] {
+    let lars = OptimizerStep { lr: 4.0, optimizer: sgd(Some(0.01)), ..rule() };
+    for rule in [rule(), lars.clone(), adamw()] {
         let expected = alone(&net, &rule);
         // Micro-batches of up to four images.
         let parts = data_parallel(Arc::new(SingleProcess::default()), Some(3), &net, &rule);
@@ -177,7 +200,7 @@ fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
         assert_near("two ranks", &ranks[0], &expected);
     }
     // It is another way than that of plain SGD, and needs whole layers.
-    assert!(alone(&net, &lars).0 != alone(&net, &Update { lars_trust: None, ..lars.clone() }).0);
+    assert!(alone(&net, &lars).0 != alone(&net, &OptimizerStep { optimizer: sgd(None), ..lars.clone() }).0);
     let why = in_process::run(2, |ranks| {
         let ranks: Arc<dyn Communicator> = Arc::new(ranks);
         let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
@@ -188,13 +211,13 @@ fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
 }
 
 /// What rank 0 of an engine in parts came to.
-fn in_parts(engine: &mut dyn DistributedEngine, cut: Partition, rule: &Update) -> Option<Trained> {
+fn in_parts(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Option<Trained> {
     let steps = train(engine, cut, rule).expect("steps");
-    engine.gather_parameters().expect("all ranks");
-    (cut.rank == 0).then(|| outcome(engine, steps))
+    engine.gather_parameters(rule.optimizer.slots()).expect("all ranks");
+    (cut.rank == 0).then(|| outcome(engine, rule, steps))
 }
 
-fn hybrid(ranks: Arc<dyn Communicator>, net: &Net, rule: &Update) -> Option<Trained> {
+fn hybrid(ranks: Arc<dyn Communicator>, net: &Net, rule: &OptimizerStep) -> Option<Trained> {
     let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
     in_parts(&mut Hybrid::new(net, ranks, 12, 1, Precision::F32).expect("a sound net"), cut, rule)
 }
@@ -204,7 +227,7 @@ fn hybrid_steps_are_those_of_one_process() {
     for (name, size) in [("torchvision", 64), ("original-145", 67), ("paper", 67)] {
         let net = thin(name, size);
         let frozen = ["conv1", "fc7"].map(|name| (name.to_string(), 0.0));
-        for rule in [rule(), Update { layers: frozen.into(), ..rule() }] {
+        for rule in [rule(), OptimizerStep { layers: frozen.into(), ..rule() }, adamw()] {
             let expected = alone(&net, &rule);
             for size in [2, 3, 4] {
                 let all = in_process::run(size, |ranks| hybrid(Arc::new(ranks), &net, &rule));
@@ -243,15 +266,15 @@ fn towers_take_the_steps_of_one_process_and_send_what_the_plan_says() {
     for name in ["original-145", "paper", "caffenet", "bvlc", "paper-no-lrn"] {
         let net = thin(name, 67);
         let frozen = ["conv1", "fc7"].map(|name| (name.to_string(), 0.0));
-        for rule in [rule(), Update { layers: frozen.into(), ..rule() }] {
+        for rule in [rule(), OptimizerStep { layers: frozen.into(), ..rule() }, adamw()] {
             let expected = alone(&net, &rule);
             let all = in_process::run(2, |ranks| {
                 let ranks: Arc<dyn Communicator> = Arc::new(ranks);
                 let mut towers = Towers::new(&net, ranks.clone(), 12, 1, Precision::F32).expect("two towers");
                 let steps = train(&mut towers, Partition::WHOLE, &rule).expect("steps");
                 let sent = ranks.sent().bytes();
-                towers.gather_parameters().expect("both ranks");
-                ((ranks.rank() == 0).then(|| outcome(&towers, steps)), sent)
+                towers.gather_parameters(rule.optimizer.slots()).expect("both ranks");
+                ((ranks.rank() == 0).then(|| outcome(&towers, &rule, steps)), sent)
             });
             assert_near(&format!("towers {name}"), all[0].0.as_ref().expect("rank 0"), &expected);
             let planned: usize = net.towers().expect("a plan").iter().map(|layer| layer.bytes()).sum();

@@ -1,7 +1,12 @@
 //! The CPU engine on small nets that wire its steps in every way.
 
-use alexnet::engine::cpu::{Cpu, Precision};
-use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update, init};
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::optim::MomentumForm;
+use alexnet::engine::optim::sgd::Sgd;
+use alexnet::engine::{
+    Batch, Calibration, DropoutKey, FeatureMaps, Gradients, Inference, Inspection, OptimizerStep, ParameterStore, Precision,
+    Training, init,
+};
 use alexnet::net::{Activation, Net, Op, Rounding};
 use alexnet::selftest::formula::{self, uniform};
 
@@ -9,6 +14,8 @@ use alexnet::selftest::formula::{self, uniform};
 mod batch_norm;
 #[path = "engine/layer_gradient.rs"]
 mod layer_gradient;
+#[path = "engine/receptive_field.rs"]
+mod receptive_field;
 #[path = "engine/wirings.rs"]
 mod wirings;
 
@@ -102,29 +109,28 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
             let batch = Batch { images: &images, labels: &labels, dropout };
             for (name, scale) in names(&net).iter().zip([0.1, 0.2].into_iter().cycle()) {
                 let len = engine.parameter(name).expect("a parameter").len();
-                engine.set_velocity(name, &uniform(9, len, scale)).expect("the same shape");
+                engine.set_state(name, "velocity", &uniform(9, len, scale)).expect("the same shape");
             }
             let mut gradients = std::collections::BTreeMap::new();
             engine
                 .gradients(&batch, &mut |name, values| _ = gradients.insert(name.to_string(), values.to_vec()))
                 .expect("gradients");
-            let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
+            let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.state(n, "velocity").expect("a velocity"));
             let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
-            let rule = Update {
-                lars_trust: None,
+            let rule = OptimizerStep {
+                optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                number: 1,
                 lr: 0.1,
                 bias_lr: 0.2,
-                momentum: 0.9,
-                decay: 0.01,
-                bias_decay: 0.002,
-                form,
+                weight_decay: 0.01,
+                bias_weight_decay: 0.002,
                 layers: Default::default(),
             };
             engine.train_step(&batch, &rule).expect("a step");
             let fused: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
             for ((name, (w, v)), (fused_w, fused_v)) in names(&net).iter().zip(before).zip(fused) {
                 engine.set_parameter(name, &w).expect("the same shape");
-                engine.set_velocity(name, &v).expect("the same shape");
+                engine.set_state(name, "velocity", &v).expect("the same shape");
                 engine.apply(name, &gradients[name], &rule).expect("the same shape");
                 let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5 * (1.0 + b.abs()));
                 let (applied_w, applied_v) = read(&engine, name);
@@ -154,22 +160,21 @@ fn a_step_of_lars_is_the_papers_formula() {
         let mut engine = engine(&net, 3, 2);
         for name in names(&net) {
             let len = engine.parameter(&name).expect("a parameter").len();
-            engine.set_velocity(&name, &uniform(9, len, 0.01)).expect("the same shape");
+            engine.set_state(&name, "velocity", &uniform(9, len, 0.01)).expect("the same shape");
         }
         let mut gradients = std::collections::BTreeMap::new();
         engine.gradients(&batch, &mut |name, values| _ = gradients.insert(name.to_string(), values.to_vec())).expect("gradients");
-        let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.velocity(n).expect("a velocity"));
+        let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.state(n, "velocity").expect("a velocity"));
         let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
         let (lr, lars_trust, momentum, decay, times) = (16.0, 0.01, 0.9, 0.01, 0.5);
         let layers = [(net.layers[0].name.clone(), times as f32)].into();
-        let rule = Update {
+        let rule = OptimizerStep {
+            optimizer: Sgd { momentum, form: MomentumForm::RateInside, lars_trust: Some(lars_trust) }.into(),
+            number: 1,
             lr: lr as f32,
             bias_lr: 0.2,
-            momentum: momentum as f32,
-            decay: decay as f32,
-            bias_decay: 0.0,
-            form: MomentumForm::RateInside,
-            lars_trust: Some(lars_trust as f32),
+            weight_decay: decay as f32,
+            bias_weight_decay: 0.0,
             layers,
         };
         engine.train_step(&batch, &rule).expect("a step");
@@ -192,7 +197,7 @@ fn a_step_of_lars_is_the_papers_formula() {
             }
             // Whoever sums gradients himself comes to the same.
             engine.set_parameter(name, &w).expect("the same shape");
-            engine.set_velocity(name, &v).expect("the same shape");
+            engine.set_state(name, "velocity", &v).expect("the same shape");
             engine.apply(name, g, &rule).expect("the same shape");
             assert!(read(&engine, name) == (new_w, new_v), "{} {name}: apply", net.name);
         }
@@ -207,16 +212,24 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
     for net in wirings() {
         let names = names(&net);
         let layers: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".weight")).collect();
-        let read = |e: &Cpu, name: &String| (e.parameter(name).expect("a parameter"), e.velocity(name).expect("a velocity"));
+        let read =
+            |e: &Cpu, name: &String| (e.parameter(name).expect("a parameter"), e.state(name, "velocity").expect("a velocity"));
         let after = |times: &[(&str, f32)], lr: f32, steps: usize| {
             let layers = times.iter().map(|&(layer, times)| (layer.to_string(), times)).collect();
             let form = MomentumForm::RateOutside;
-            let rule =
-                Update { lars_trust: None, lr, bias_lr: 2.0 * lr, momentum: 0.9, decay: 0.01, bias_decay: 0.002, form, layers };
+            let rule = OptimizerStep {
+                optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                number: 1,
+                lr,
+                bias_lr: 2.0 * lr,
+                weight_decay: 0.01,
+                bias_weight_decay: 0.002,
+                layers,
+            };
             let mut engine = engine(&net, 3, 2);
             for name in &names {
                 let len = engine.parameter(name).expect("a parameter").len();
-                engine.set_velocity(name, &uniform(9, len, 0.1)).expect("the same shape");
+                engine.set_state(name, "velocity", &uniform(9, len, 0.1)).expect("the same shape");
             }
             for _ in 0..steps {
                 engine.train_step(&batch, &rule).expect("a step");
@@ -256,7 +269,7 @@ fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
     for (precision, net) in [Precision::F32, Precision::Bf16].into_iter().flat_map(|p| wirings().into_iter().map(move |n| (p, n)))
     {
         let dropout = |step| Some(DropoutKey { seed: 3, step, first_picture: 0 });
-        let new = || engine(&net, 7, 2).with_precision(precision);
+        let new = || engine(&net, 7, 2).with_precision(precision).unwrap();
         let names = names(&net);
         let first_dropout = net.layers.iter().position(|l| matches!(l.op, Op::Dropout { .. })).unwrap_or(net.layers.len() - 1);
         // After each layer but a ReLU's own, which it does not end before.
@@ -265,8 +278,15 @@ fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
             let layer = &net.layers[last].name;
             let layers = net.layers[..=last].iter().map(|l| (l.name.clone(), 0.0)).collect();
             let form = MomentumForm::RateInside;
-            let rule =
-                Update { lars_trust: None, lr: 0.1, bias_lr: 0.1, momentum: 0.9, decay: 0.01, bias_decay: 0.0, form, layers };
+            let rule = OptimizerStep {
+                optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                number: 1,
+                lr: 0.1,
+                bias_lr: 0.1,
+                weight_decay: 0.01,
+                bias_weight_decay: 0.0,
+                layers,
+            };
             let (mut whole, mut cut) = (new(), new());
             // Features of a few images at a time, as an epoch's rest may have them.
             let mut features = Vec::new();
@@ -306,14 +326,22 @@ fn apply_honours_a_layers_rate() {
     let net = &wirings()[0];
     let layers = [("conv1".to_string(), 0.0), ("fc3".to_string(), 4.0)].into();
     let form = MomentumForm::RateInside;
-    let rule = Update { lars_trust: None, lr: 0.125, bias_lr: 0.25, momentum: 0.5, decay: 0.0, bias_decay: 0.0, form, layers };
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.5, form, lars_trust: None }.into(),
+        number: 1,
+        lr: 0.125,
+        bias_lr: 0.25,
+        weight_decay: 0.0,
+        bias_weight_decay: 0.0,
+        layers,
+    };
     let mut engine = engine(net, 3, 2);
     for (name, lr) in [("conv1.weight", 0.0), ("conv1.bias", 0.0), ("fc3.weight", 0.5), ("fc3.bias", 1.0), ("conv2.bias", 0.25)] {
         let before = engine.parameter(name).expect("a parameter");
         engine.apply(name, &vec![1.0; before.len()], &rule).expect("the same shape");
         let after = engine.parameter(name).expect("a parameter");
         assert!(before.iter().zip(&after).all(|(before, after)| *after == before - lr), "{name}");
-        assert!(engine.velocity(name).expect("a velocity").iter().all(|&v| v == -lr), "{name}");
+        assert!(engine.state(name, "velocity").expect("a velocity").iter().all(|&v| v == -lr), "{name}");
     }
     assert!(engine.apply("conv1.weight", &[1.0], &rule).is_err());
 }
@@ -328,14 +356,13 @@ fn bits_do_not_depend_on_the_number_of_threads() {
                 for step in 0..3 {
                     let dropout = Some(DropoutKey { seed: 3, step, first_picture: 0 });
                     let form = MomentumForm::RateOutside;
-                    let rule = Update {
-                        lars_trust: None,
+                    let rule = OptimizerStep {
+                        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                        number: 1,
                         lr: 0.05,
                         bias_lr: 0.05,
-                        momentum: 0.9,
-                        decay: 0.01,
-                        bias_decay: 0.0,
-                        form,
+                        weight_decay: 0.01,
+                        bias_weight_decay: 0.0,
                         layers: Default::default(),
                     };
                     engine.train_step(&Batch { images: &images, labels: &labels, dropout }, &rule).expect("a step");
@@ -379,7 +406,7 @@ fn several_layers_are_shown_in_one_pass_and_a_relu_does_not_hide_what_comes_befo
         let size = [net.image_size; 2];
         // Twice, as the second call uses the program of the first; five images through an engine for two.
         for _ in 0..2 {
-            let all = engine.maps(&images, size, &names).expect("the net's layers");
+            let all = engine.feature_maps(&images, size, &names).expect("the net's layers");
             for (i, name) in names.iter().enumerate() {
                 let alone = engine.activation(&images, name).expect("a layer");
                 assert_eq!(all[i].values, alone, "{} {name}", net.name);
@@ -391,7 +418,9 @@ fn several_layers_are_shown_in_one_pass_and_a_relu_does_not_hide_what_comes_befo
                 }
             }
         }
-        assert!(engine.maps(&images, size, &[]).is_err() && engine.maps(&images[1..], size, &names[..1]).is_err());
+        assert!(
+            engine.feature_maps(&images, size, &[]).is_err() && engine.feature_maps(&images[1..], size, &names[..1]).is_err()
+        );
     }
 }
 
@@ -403,7 +432,7 @@ fn oblong_pictures_go_as_far_as_the_first_linear_layer() {
     let (height, width) = (net.image_size, net.image_size + 6);
     let wide = uniform(5, 3 * height * width, 1.0);
     let names: Vec<&str> = net.layers[..last].iter().map(|layer| layer.name.as_str()).collect();
-    let maps = engine.maps(&wide, [height, width], &names).expect("the layers before it");
+    let maps = engine.feature_maps(&wide, [height, width], &names).expect("the layers before it");
     let wider = net.clone().with_image_size(width);
     let wider = Net { layers: wider.layers[..last].to_vec(), ..wider }.shapes().expect("shapes");
     for ((maps, rows), columns) in maps.iter().zip(net.shapes().expect("shapes")).zip(wider) {
@@ -418,8 +447,8 @@ fn oblong_pictures_go_as_far_as_the_first_linear_layer() {
         engine.set_parameter(&format!("{name}.weight"), &even).expect("the same shape");
     }
     let tall: Vec<f32> = wide.chunks(height * width).flat_map(|plane| transposed(plane, height, width)).collect();
-    let flat = engine.maps(&wide, [height, width], &names).expect("wide");
-    let upright = engine.maps(&tall, [width, height], &names).expect("tall");
+    let flat = engine.feature_maps(&wide, [height, width], &names).expect("wide");
+    let upright = engine.feature_maps(&tall, [width, height], &names).expect("tall");
     for ((a, b), name) in flat.iter().zip(&upright).zip(&names) {
         let turned: Vec<f32> = a.values.chunks(a.height * a.width).flat_map(|map| transposed(map, a.height, a.width)).collect();
         let largest = a.values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
@@ -427,7 +456,7 @@ fn oblong_pictures_go_as_far_as_the_first_linear_layer() {
         assert!(largest > 0.0 && off <= 1e-5 * largest, "{name}: {off} of {largest}");
     }
     let beyond = net.layers[last].name.as_str();
-    let message = engine.maps(&wide, [height, width], &[beyond]).expect_err("a linear layer").to_string();
+    let message = engine.feature_maps(&wide, [height, width], &[beyond]).expect_err("a linear layer").to_string();
     assert!(message.contains(beyond) && message.contains("own size"), "{message}");
 }
 
@@ -444,7 +473,7 @@ fn steady_answers_have_the_same_bits_whatever_is_beside_a_picture() {
         let source = engine(&net, 1, 1);
         for precision in [Precision::F32, Precision::Bf16] {
             let answers = |capacity: usize, at_a_time: usize| {
-                let mut engine = Cpu::new(&net, capacity, 2).unwrap().with_precision(precision).batch_invariant();
+                let mut engine = Cpu::new(&net, capacity, 2).unwrap().with_precision(precision).unwrap().batch_invariant();
                 names(&net).iter().for_each(|n| engine.set_parameter(n, &source.parameter(n).unwrap()).unwrap());
                 let (mut all, mut logits) = (Vec::new(), Vec::new());
                 for images in images.chunks(at_a_time * one) {
@@ -513,7 +542,7 @@ fn shorter_numbers_give_nearly_the_same_answers_by_any_number_of_threads() {
         let images = uniform(1, 6 * 3 * SIZE * SIZE, 1.0);
         let (mut exact, mut logits, mut again) = (Vec::new(), Vec::new(), Vec::new());
         let engine = |threads: usize, precision: Precision| {
-            let mut engine = Cpu::new(&net, 4, threads).unwrap().with_precision(precision);
+            let mut engine = Cpu::new(&net, 4, threads).unwrap().with_precision(precision).unwrap();
             init::initialise(&mut engine, 3).unwrap();
             engine
         };
@@ -522,8 +551,8 @@ fn shorter_numbers_give_nearly_the_same_answers_by_any_number_of_threads() {
         let ranges = floats.calibrate(&images[..4 * 3 * SIZE * SIZE]).unwrap();
         for (precision, bound) in [(Precision::Bf16, 0.03), (Precision::Int8, 0.1), (Precision::Int4, 0.25)] {
             let (mut one, mut three) = (engine(1, precision), engine(3, precision));
-            one.set_ranges(ranges.clone());
-            three.set_ranges(ranges.clone());
+            one.set_ranges(&ranges);
+            three.set_ranges(&ranges);
             one.infer(&images, &mut logits).unwrap();
             three.infer(&images, &mut again).unwrap();
             assert_eq!(logits, again, "{}: other bits by three threads in {precision}", net.name);
@@ -542,7 +571,7 @@ fn shorter_numbers_give_nearly_the_same_answers_by_any_number_of_threads() {
 #[test]
 fn int8_wants_ranges_and_trains_nothing() {
     let net = &wirings()[0];
-    let mut engine = Cpu::new(net, 2, 1).unwrap().with_precision(Precision::Int8);
+    let mut engine = Cpu::new(net, 2, 1).unwrap().with_precision(Precision::Int8).unwrap();
     let images = uniform(1, 2 * 3 * SIZE * SIZE, 1.0);
     let error = engine.infer(&images, &mut Vec::new()).unwrap_err().to_string();
     assert!(error.contains("conv1") && error.contains("quantize"), "{error}");
@@ -557,17 +586,16 @@ fn training_in_bf16_follows_training_in_f32() {
         let images = uniform(5, 8 * 3 * SIZE * SIZE, 1.0);
         let labels: Vec<u32> = formula::labels(8, net.classes());
         let losses = [Precision::F32, Precision::Bf16].map(|precision| {
-            let mut engine = Cpu::new(&net, 8, 2).unwrap().with_precision(precision);
+            let mut engine = Cpu::new(&net, 8, 2).unwrap().with_precision(precision).unwrap();
             init::initialise(&mut engine, 3).unwrap();
             let form = MomentumForm::RateOutside;
-            let rule = Update {
-                lars_trust: None,
+            let rule = OptimizerStep {
+                optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                number: 1,
                 lr: 0.01,
                 bias_lr: 0.01,
-                momentum: 0.9,
-                decay: 5e-4,
-                bias_decay: 5e-4,
-                form,
+                weight_decay: 5e-4,
+                bias_weight_decay: 5e-4,
                 layers: Default::default(),
             };
             let batch = Batch { images: &images, labels: &labels, dropout: None };

@@ -1,7 +1,9 @@
 //! A model whose weights lie in a mapped file does what one with weights in memory does.
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Batch, Engine, MomentumForm, Update};
+use alexnet::engine::optim::MomentumForm;
+use alexnet::engine::optim::sgd::Sgd;
+use alexnet::engine::{Batch, Gradients, Inference, OptimizerStep, ParameterStore};
 use alexnet::formats::{self, Model};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
@@ -64,7 +66,7 @@ fn from_files(model: &Model, folder: &std::path::Path) -> [Model; 2] {
 
 fn engine(model: &Model) -> Cpu {
     let mut engine = Cpu::new(&model.net, 32, 2).expect("an engine");
-    model.load_into(&mut engine).expect("parameters that fit");
+    alexnet::engine::load_model(&model, &mut engine).expect("parameters that fit");
     engine
 }
 
@@ -118,14 +120,13 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
     let [mapped, _] = from_files(&model, folder.path());
     let images = uniform(5, 4 * 3 * SIZE * SIZE, 1.0);
     let batch = Batch { images: &images, labels: &[0, 3, 6, 3], dropout: None };
-    let rule = Update {
-        lars_trust: None,
+    let rule = OptimizerStep {
+        optimizer: Sgd { momentum: 0.9, form: MomentumForm::RateOutside, lars_trust: None }.into(),
+        number: 1,
         lr: 0.1,
         bias_lr: 0.1,
-        momentum: 0.9,
-        decay: 0.0,
-        bias_decay: 0.0,
-        form: MomentumForm::RateOutside,
+        weight_decay: 0.0,
+        bias_weight_decay: 0.0,
         layers: Default::default(),
     };
     let [mut one, mut other] = [&model, &mapped].map(engine);
@@ -145,6 +146,6 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
     assert_eq!(logits(&mut one, &images), after);
     assert_ne!(after, before);
     // New parameters from the file replace what was learnt.
-    mapped.load_into(&mut other).expect("parameters that fit");
+    alexnet::engine::load_model(&mapped, &mut other).expect("parameters that fit");
     assert_eq!(logits(&mut other, &images), before);
 }

@@ -1,15 +1,15 @@
 //! Engine selection options shared by all commands that run a network.
 
-use super::arithmetic::Arithmetic;
 use crate::numbers;
 use alexnet::distributed::data_parallel::DataParallel;
 use alexnet::distributed::{Communicator, Partition};
-use alexnet::engine::Engine;
 use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Engine, Precision, Training};
 use alexnet::formats::Model;
 use alexnet::image::crop::Crops;
 use alexnet::net::Net;
 use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::sync::Arc;
 
 /// Help text of `--device`.
@@ -23,8 +23,8 @@ const DEVICE_HELP: &str = if cfg!(feature = "gpu") {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct EngineArgs {
     /// Precision: f32, bf16, f16 (on devices only), or int8 and int4 for a model prepared by `alexnet quantize` [default: f32]
-    #[arg(long, value_name = "KIND", hide_possible_values = true)]
-    pub(crate) precision: Option<Arithmetic>,
+    #[arg(long, value_name = "KIND", value_parser = precisions(), hide_possible_values = true)]
+    pub(crate) precision: Option<Precision>,
     #[arg(long, value_name = "DEVICE", help = DEVICE_HELP)]
     pub(crate) device: Option<String>,
     /// Number of threads; does not affect results [default: one per core]
@@ -44,7 +44,7 @@ impl EngineArgs {
     }
 
     /// The selected precision.
-    pub(crate) fn arithmetic(&self) -> Arithmetic {
+    pub(crate) fn precision(&self) -> Precision {
         self.precision.unwrap_or_default()
     }
 
@@ -60,7 +60,7 @@ impl EngineArgs {
         batch: usize,
         ranks: Arc<dyn Communicator>,
         cut: Partition,
-    ) -> anyhow::Result<Box<dyn Engine>> {
+    ) -> anyhow::Result<Box<dyn Training>> {
         Ok(match self.is_cpu() {
             true => Box::new(DataParallel::new(self.cpu(net, batch)?, ranks, cut)),
             false => Box::new(DataParallel::new(self.gpu(net, batch)?, ranks, cut)),
@@ -92,7 +92,7 @@ impl EngineArgs {
 
     fn gpu_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         let mut engine = self.gpu(&model.net, batch)?;
-        model.load_into(&mut engine)?;
+        alexnet::engine::load_model(&model, &mut engine)?;
         model.tensors.clear();
         Ok(Box::new(engine))
     }
@@ -102,19 +102,17 @@ impl EngineArgs {
         if !self.is_cpu() {
             bail!("--device {}: supported on the CPU only; omit --device", self.device());
         }
-        Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.arithmetic().on_processor()?))
+        Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.precision())?)
     }
 
     fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Box<dyn Engine + Send>> {
-        model.load_into(&mut engine)?;
-        engine.set_ranges(std::mem::take(&mut model.ranges));
+        alexnet::engine::load_model(&model, &mut engine)?;
         model.tensors.clear();
         Ok(Box::new(engine))
     }
 
     #[cfg(feature = "gpu")]
     fn gpu(&self, net: &Net, batch: usize) -> anyhow::Result<alexnet_burn::Gpu> {
-        let precision = self.arithmetic().on_device()?;
         // Print it once, for commands that create several engines.
         static DOUBTED: std::sync::Once = std::sync::Once::new();
         static WARNED: std::sync::Once = std::sync::Once::new();
@@ -122,7 +120,7 @@ impl EngineArgs {
         if let Some(doubt) = devices.iter().find_map(alexnet_burn::device::doubt) {
             DOUBTED.call_once(|| crate::output::note(&format!("warning: {doubt}")));
         }
-        let engine = alexnet_burn::Gpu::new(net, batch, devices, precision)?;
+        let engine = alexnet_burn::Gpu::new(net, batch, devices, self.precision())?;
         if let Some(warning) = engine.warning() {
             WARNED.call_once(|| crate::output::note(&format!("warning: {warning}")));
         }
@@ -137,6 +135,11 @@ impl EngineArgs {
             self.device()
         )
     }
+}
+
+/// Parser of `--precision`.
+fn precisions() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|name| name.parse::<Precision>())
 }
 
 /// Parses `--crops`.

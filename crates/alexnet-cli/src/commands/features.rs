@@ -3,7 +3,7 @@
 use super::engine_args::EngineArgs;
 use crate::{data_set, model_file, net_option, numbers, output, progress};
 use alexnet::data::{Dataset, loader};
-use alexnet::engine::Engine;
+use alexnet::engine::Inspection;
 use alexnet::features::{Pool, Provenance, Taken, Writer, extract};
 use alexnet::formats;
 use alexnet::image::Preprocess;
@@ -112,7 +112,7 @@ pub(super) struct Asked<'a> {
 pub(super) struct Looker {
     pub(super) about: Provenance,
     taken: Taken,
-    engine: Box<dyn Engine>,
+    engine: Box<dyn Inspection>,
     preprocess: Preprocess,
 }
 
@@ -125,7 +125,7 @@ impl Looker {
         machine: &EngineArgs,
         batch: usize,
     ) -> anyhow::Result<Looker> {
-        let precision = machine.arithmetic();
+        let precision = machine.precision();
         if precision.is_of_bytes() {
             bail!("{precision} does not expose layers; use f32 or bf16");
         }

@@ -1,6 +1,7 @@
 //! `alexnet lpips`: perceptual distance between images.
 
 use crate::{data_set, model_file, net_option, numbers, output};
+use alexnet::engine::cpu::Cpu;
 use alexnet::image::{Image, Resize, decode};
 use alexnet::lpips::{Backbone, Distance, Heads, Lpips};
 use anyhow::{Context, bail};
@@ -46,7 +47,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         // A file that is not a whole model may still contain the backbone.
         Err(why) => Backbone::read(&args.model).ok().flatten().ok_or(why)?,
     };
-    let mut lpips = Lpips::new(&trunk, heads, args.threads)?;
+    let engine = Box::new(Cpu::of_layers(&trunk.net, Lpips::BATCH, args.threads)?);
+    let mut lpips = Lpips::new(engine, &trunk, heads)?;
     if args.linear.is_none() && !quiet {
         output::note(
             "note: without --linear all channels have equal weight, which is the package's baseline, not the learned LPIPS",
@@ -91,7 +93,7 @@ fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Resul
         let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
         let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
         Ok(match size {
-            Some(side) => Resize::Square(side).apply(&picture),
+            Some(side) => picture.resized_as(Resize::Square(side)),
             None => picture,
         })
     };

@@ -1,6 +1,5 @@
 //! Subcommands, one file each: arguments and output.
 
-mod arithmetic;
 pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod completions;

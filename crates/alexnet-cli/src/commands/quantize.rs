@@ -3,8 +3,8 @@
 use crate::{data_set, model_file, numbers, output};
 
 use alexnet::data::{self, loader};
-use alexnet::engine::Engine;
-use alexnet::engine::cpu::{Cpu, Precision};
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Inference, Precision};
 use alexnet::{formats, quantize};
 use anyhow::bail;
 use std::path::PathBuf;
@@ -57,18 +57,16 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let batch = options.batch;
     let loader = loader::Loader::sequential(source, model.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
     let mut engine = Cpu::new(&model.net, batch, args.threads)?;
-    model.load_into(&mut engine)?;
-    let ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
-    model.ranges = ranges.clone();
+    alexnet::engine::load_model(&model, &mut engine)?;
+    model.ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
     formats::write(&out, &model)?;
 
     // Count how often the quantised and the f32 predictions agree.
     let (mut seen, mut same) = (0, [0; KINDS.len()]);
     let (mut floats, mut fewer) = (Vec::new(), Vec::new());
     let quantised = |precision: Precision| -> alexnet::Result<Cpu> {
-        let mut engine = Cpu::new(&model.net, batch, args.threads)?.with_precision(precision);
-        model.load_into(&mut engine)?;
-        engine.set_ranges(ranges.clone());
+        let mut engine = Cpu::new(&model.net, batch, args.threads)?.with_precision(precision)?;
+        alexnet::engine::load_model(&model, &mut engine)?;
         Ok(engine)
     };
     let mut quantised = KINDS.into_iter().map(quantised).collect::<Result<Vec<_>, _>>()?;

@@ -1,6 +1,5 @@
 //! `alexnet report`: regeneration of a run's report.
 
-use super::arithmetic::Arithmetic;
 use super::engine_args::EngineArgs;
 use crate::{data_set, numbers, output, progress};
 use alexnet::data::{self, Dataset, loader};
@@ -10,7 +9,6 @@ use alexnet::report::{Evaluated, Filters, Page, REPORT, Run, newest_model};
 use alexnet::train::config::Config;
 use alexnet::{engine, files};
 use anyhow::Context;
-use clap::ValueEnum;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -100,8 +98,8 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
     }
     let source = eval::by_name(source, &model.classes)?;
     // The run may have trained on a device in a precision that the CPU does not support.
-    let of_run = Arithmetic::from_str(&config.precision, false).ok();
-    let precision = args.machine.precision.or(of_run.filter(|kind| !args.machine.is_cpu() || kind.on_processor().is_ok()));
+    let of_run = config.precision.parse::<engine::Precision>().ok();
+    let precision = args.machine.precision.or(of_run.filter(|kind| !args.machine.is_cpu() || kind.runs_on_cpu()));
     let machine = EngineArgs { precision, ..args.machine.clone() };
     let options = loader::Options {
         batch: args.batch.min(source.len()),

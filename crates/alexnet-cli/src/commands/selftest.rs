@@ -1,7 +1,7 @@
 //! `alexnet selftest`: comparison of this machine's engines with PyTorch's results.
 
-use super::arithmetic::Arithmetic;
 use super::engine_args::EngineArgs;
+use alexnet::engine::Precision;
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::net::presets;
 use alexnet::selftest::{self, Bounds, Case, Report, compare, golden};
@@ -43,8 +43,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    if args.machine.arithmetic() != Arithmetic::F32 {
-        bail!("--precision {}: selftest compares single precision; omit it", args.machine.arithmetic());
+    if args.machine.precision() != Precision::F32 {
+        bail!("--precision {}: selftest compares single precision; omit it", args.machine.precision());
     }
     let references = golden::all()?;
     let cases = cases(args, &references)?;

@@ -3,8 +3,8 @@
 use super::*;
 use alexnet::data::{Split, synthetic};
 use alexnet::draw::encode;
-use alexnet::engine::Engine;
-use alexnet::engine::cpu::{Cpu, Ranges};
+use alexnet::engine::ParameterStore;
+use alexnet::engine::cpu::Cpu;
 use alexnet::engine::init;
 use alexnet::formats::{self, Model};
 use alexnet::image::{Preprocess, decode};
@@ -43,7 +43,7 @@ fn model(folder: &Path) -> PathBuf {
         preprocess: Preprocess::for_net(&net),
         classes: synthetic(Split::Test, 0).classes().to_vec(),
         recipe: serde_json::Value::Null,
-        ranges: Ranges::new(),
+        ranges: Default::default(),
         tensors,
         net,
     };

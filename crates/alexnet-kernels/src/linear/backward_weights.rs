@@ -6,7 +6,7 @@ use crate::buffer::{cast, with_scratch};
 use crate::context::{Context, Precision};
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::gemm::{Float, MAX_ROWS, Start, Tile, cut, max_rows};
-use crate::optim::sgd::{self, Rule};
+use crate::optim::{Formula, Step, Visitor, slots, update_chunk};
 use crate::weight_layout::PANEL;
 
 /// Inputs of one task: 8 tiles of 14. Its columns of x are packed, because rows of x may be a multiple of 4 KiB apart, where
@@ -26,8 +26,9 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f
     tiles(context, shape, x, dy, |at, tile| unsafe { dw.slice(at, tile.len()) }.copy_from_slice(tile));
 }
 
-/// Changes `w` and its velocity `v` by the gradient of the loss with respect to `w`, which is never written to memory: a tile
-/// of it goes from registers through the first-level cache into the update. Of fc6's 38 million weights only w and v move.
+/// Changes `w` and its optimizer's `state` by the gradient of the loss with respect to `w`, which is never written to memory: a
+/// tile of it goes from registers through the first-level cache into the update. Of fc6's 38 million weights only w and the
+/// state move.
 ///
 /// # Panics
 /// When a slice is too short for the shape.
@@ -36,25 +37,36 @@ pub fn backward_weights_update(
     shape: &Shape,
     x: &[f32],
     dy: &[f32],
-    rule: &Rule,
+    step: &Step,
     w: &mut [f32],
-    v: &mut [f32],
+    state: Vec<&mut [f32]>,
 ) {
     shape.check(x.len(), w.len(), dy.len());
-    assert_eq!(v.len(), w.len(), "velocity of {shape:?}");
-    let (w, v) = (DisjointSlices::new(w), DisjointSlices::new(v));
-    tiles(context, shape, x, dy, |at, tile| {
-        // SAFETY: each tile is visited once.
-        let (w, v) = unsafe { (w.slice(at, tile.len()), v.slice(at, tile.len())) };
-        context.isa.vectorize(
-            #[inline(always)]
-            || {
-                for ((w, v), &g) in w.iter_mut().zip(v).zip(tile) {
-                    (*w, *v) = sgd::step(rule, *w, *v, g);
-                }
-            },
-        );
-    });
+    assert!(state.iter().all(|slot| slot.len() == w.len()), "state of {shape:?}");
+    step.visit(Fused { context, shape, x, dy, w, state });
+}
+
+struct Fused<'a, 'b> {
+    context: &'a Context<'b>,
+    shape: &'a Shape,
+    x: &'a [f32],
+    dy: &'a [f32],
+    w: &'a mut [f32],
+    state: Vec<&'a mut [f32]>,
+}
+
+impl Visitor for Fused<'_, '_> {
+    type Output = ();
+
+    fn visit<const SLOTS: usize, F: Formula<SLOTS>>(self, formula: F) {
+        let Fused { context, shape, x, dy, w, state } = self;
+        let (w, state) = (DisjointSlices::new(w), slots::<SLOTS, _>(state).map(DisjointSlices::new));
+        tiles(context, shape, x, dy, |at, tile| {
+            // SAFETY: each tile is visited once.
+            let (w, state) = unsafe { (w.slice(at, tile.len()), state.map(|slot| slot.slice(at, tile.len()))) };
+            update_chunk(context.isa, &formula, w, state, tile);
+        });
+    }
 }
 
 /// Computes the gradient tile by tile; `visit` is given the index of each tile's first weight, and the tile.

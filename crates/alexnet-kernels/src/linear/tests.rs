@@ -4,7 +4,8 @@ use super::*;
 use crate::bf16::Bf16;
 use crate::executor::Serial;
 use crate::isa::Isa;
-use crate::optim::sgd::{Form, Rule, sgd};
+use crate::optim::sgd::Sgd;
+use crate::optim::{MomentumForm, Rates, Step, update};
 use crate::random::Key;
 
 /// Values that bf16 can hold, so that products are equal in every precision.
@@ -56,12 +57,13 @@ fn all_passes_equal_the_reference() {
             reference::backward_weights(&shape, &x, &dy, &mut expected);
             backward_weights(&context, &shape, &x, &dy, &mut dw);
             assert_close("dw", &shape, isa, &dw, &expected, n);
-            for form in [Form::RateInside, Form::RateOutside] {
-                let rule = Rule { lr: 0.1, momentum: 0.9, decay: 0.01, form };
+            for form in [MomentumForm::RateInside, MomentumForm::RateOutside] {
+                let rates = Rates { lr: 0.1, weight_decay: 0.01 };
+                let step = Step { optimizer: Sgd { form, ..Sgd::default() }.into(), rates, number: 1 };
                 let velocity: Vec<f32> = w.iter().map(|w| w * 0.5).collect();
                 let (mut w1, mut v1, mut w2, mut v2) = (w.clone(), velocity.clone(), w.clone(), velocity);
-                backward_weights_update(&context, &shape, &x, &dy, &rule, &mut w1, &mut v1);
-                sgd(&context, &rule, &mut w2, &mut v2, &dw);
+                backward_weights_update(&context, &shape, &x, &dy, &step, &mut w1, vec![&mut v1]);
+                update(&context, &step, &mut w2, vec![&mut v2], &dw);
                 assert!(w1 == w2 && v1 == v2, "the fused update differs: {shape:?} {form:?} {isa}");
             }
         }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::Limits;
 use crate::api_error::ApiError;
-use crate::connection::{Peer, Peers};
+use crate::peers::{Peer, Peers};
 
 /// Memory is counted in units of this many bytes.
 const UNIT: usize = 1024;

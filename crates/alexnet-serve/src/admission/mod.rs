@@ -15,7 +15,7 @@ mod uploads;
 use std::sync::Arc;
 
 use crate::Limits;
-use crate::connection::Peers;
+use crate::peers::Peers;
 pub(crate) use answers::Answers;
 pub(crate) use scheduler::{Grant, INPUT, Need, Scheduler, Ticket};
 pub(crate) use uploads::{Held, Uploads, too_slow};

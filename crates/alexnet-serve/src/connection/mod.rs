@@ -1,9 +1,9 @@
 //! Connections: accepted up to a number, given a time for each header, and ended without losing an answer.
 
-mod peers;
 mod signals;
 mod socket;
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,13 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 
-use self::peers::Open;
-pub(crate) use self::peers::{Peer, Peers, Phase};
 pub(crate) use self::signals::listen as listen_to_signals;
 use self::socket::{Socket, Stream};
 use crate::Shared;
 use crate::pace::Pace;
-use crate::routes::{self, answer};
+use crate::peers::{Open, Peer, Phase};
 use crate::unless::unless;
 
 /// Bytes that are read ahead of a body.
@@ -37,12 +36,15 @@ const HEADER: usize = 32 << 10;
 /// How long a stopping server waits for the first request of a connection: hyper would close it, though the request may be on its way.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Accepts connections until the server is to stop, then waits until all have their answers.
-pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    let routes = routes::router(shared.clone());
+/// Accepts connections, whose requests `answer` answers, until the server is to stop, then waits until all have their answers.
+pub(crate) async fn accept<A, F>(listener: TcpListener, shared: Arc<Shared>, answer: A)
+where
+    A: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response, Infallible>> + Send + 'static,
+{
     let peers = shared.peers.clone();
     let take = |stream: TcpStream, open| {
-        tokio::spawn(serve(stream, open, shared.clone(), routes.clone()));
+        tokio::spawn(serve(stream, open, shared.clone(), answer.clone()));
     };
     loop {
         // A client keeps the server waiting in each connection that is closed here; one whose answer is computed stays.
@@ -97,7 +99,11 @@ async fn wait_for(mut stopping: watch::Receiver<bool>) {
 }
 
 /// Answers the requests of one connection, one after the other.
-async fn serve(stream: TcpStream, open: Open, shared: Arc<Shared>, routes: axum::Router) {
+async fn serve<A, F>(stream: TcpStream, open: Open, shared: Arc<Shared>, answer: A)
+where
+    A: Fn(Arc<Peer>, Request<Incoming>) -> F,
+    F: Future<Output = Result<Response, Infallible>>,
+{
     // Answers are written whole: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let limits = shared.limits;
@@ -108,7 +114,7 @@ async fn serve(stream: TcpStream, open: Open, shared: Arc<Shared>, routes: axum:
     let (seen, of_request) = (begun.clone(), peer.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         seen.notify_one();
-        answer(shared.clone(), routes.clone(), of_request.clone(), request)
+        answer(of_request.clone(), request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::peers::Peer;
 use crate::pace::Pace;
+use crate::peers::Peer;
 
 /// How long a client may pause while it reads an answer of a server that stops.
 const STOPPING: Duration = Duration::from_secs(1);

@@ -16,9 +16,9 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::admission::{Grant, INPUT, Need, Ticket};
 use crate::api_error::ApiError;
 use crate::body::{self, Whole};
-use crate::connection::Peer;
 use crate::image_header::{self, Header};
 use crate::model::ServedModel;
+use crate::peers::Peer;
 use crate::tensors::MOST_IMAGES;
 use crate::{Shared, multipart};
 

@@ -24,8 +24,8 @@ use tower_service::Service;
 
 use crate::api_error::{ApiError, bytes, json as json_answer};
 use crate::body::discard;
-use crate::connection::{Peer, Phase};
 use crate::metrics::Gauges;
+use crate::peers::{Peer, Phase};
 use crate::{Shared, model::ServedModel};
 
 const PAGE: &str = include_str!("../page.html");

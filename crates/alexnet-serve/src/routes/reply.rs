@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use super::images::Job;
 use crate::admission::Need;
 use crate::api_error::{ApiError, bytes};
-use crate::connection::Peer;
+use crate::peers::Peer;
 
 /// Answers of up to this many bytes are built on the spot; others when it is their turn.
 const QUICK: usize = 64 << 10;

@@ -21,9 +21,9 @@ use crate::Shared;
 use crate::admission::{INPUT, Need};
 use crate::api_error::{ApiError, bytes, json as json_answer};
 use crate::batcher::{finite_logits, not_finite};
-use crate::connection::Peer;
 use crate::index::Index;
 use crate::model::ServedModel;
+use crate::peers::Peer;
 
 /// What the address may say.
 #[derive(Deserialize)]

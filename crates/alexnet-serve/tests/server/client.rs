@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use alexnet::engine::cpu::{Cpu, Precision};
-use alexnet::engine::{Engine, init};
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{ParameterStore, Precision, init};
 use alexnet::formats::{self, Model, parameters};
 use alexnet::image::Preprocess;
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
@@ -76,8 +76,8 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
 /// The processor's engine, on two threads.
 pub(crate) fn on_processor(precision: Precision) -> Engines {
     Arc::new(move |model, batch| {
-        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision).batch_invariant();
-        model.load_into(&mut engine)?;
+        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision)?.batch_invariant();
+        alexnet::engine::load_model(&model, &mut engine)?;
         Ok(Box::new(engine))
     })
 }

@@ -1,6 +1,6 @@
 //! The Open Inference Protocol.
 
-use alexnet::engine::Engine;
+use alexnet::engine::Inference;
 use alexnet::engine::cpu::Cpu;
 use alexnet::formats;
 use alexnet::image::decode;
@@ -20,7 +20,7 @@ fn tensors(running: &Running, pictures: &[Vec<u8>]) -> (Vec<f32>, Vec<f32>) {
         crop_tensors(&decode::decode(p).unwrap(), &model.preprocess, alexnet::image::crop::Crops::Centre, &mut images)
     });
     let mut engine = Cpu::new(&model.net, 4, 1).unwrap().batch_invariant();
-    model.load_into(&mut engine).unwrap();
+    alexnet::engine::load_model(&model, &mut engine).unwrap();
     engine.infer(&images, &mut logits).unwrap();
     (images, logits)
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use alexnet::engine::cpu::Precision;
+use alexnet::engine::Precision;
 use alexnet_serve::{ModelFile, Server, Settings};
 use serde_json::Value;
 

@@ -33,7 +33,7 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
         preprocess: file.preprocess.clone(),
     };
     let mut engine = Cpu::new(&file.net, 4, 1).unwrap();
-    file.load_into(&mut engine).unwrap();
+    alexnet::engine::load_model(&file, &mut engine).unwrap();
     let table = folder.join("index.safetensors");
     let mut writer = Writer::create(&table, about).unwrap();
     let source = data::open_loose(&pictures).unwrap();

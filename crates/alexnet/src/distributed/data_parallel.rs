@@ -6,8 +6,8 @@
 
 use super::model_parallel::layer_of;
 use super::reducer::{Bucket, Sum, carry};
-use super::{BatchShard, Communicator, DistributedEngine, Partition, Room, Tree, all_gather_f64};
-use crate::engine::{Batch, DropoutKey, Engine, LayerGradient, ReluGradient, StepStats, Update};
+use super::{Communicator, Partition, Room, Tree, all_gather_f64};
+use crate::engine::{Batch, BatchShard, DropoutKey, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training};
 use crate::formats::{self, TensorData};
 use crate::net::Net;
 use crate::{Error, Result};
@@ -27,7 +27,7 @@ pub struct DataParallel<E> {
     sums: Room,
 }
 
-impl<E: Engine> DataParallel<E> {
+impl<E: Gradients> DataParallel<E> {
     /// `engine`, for batches cut like `cut`; it must have room for the largest of this rank's blocks. Parameters must be, or be
     /// set, the same on all ranks.
     pub fn new(engine: E, ranks: Arc<dyn Communicator>, cut: Partition) -> DataParallel<E> {
@@ -82,40 +82,10 @@ impl<E: Engine> DataParallel<E> {
     }
 }
 
-impl<E: Engine> DistributedEngine for DataParallel<E> {
-    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats> {
-        check(share, &self.cut)?;
-        let (names, lens): (Vec<String>, Vec<usize>) = learning(self.engine.net(), rule, |_| true)?.into_iter().unzip();
-        let (ranks, cut) = (self.ranks.clone(), self.cut);
-        let told = std::thread::scope(|scope| {
-            let ((give, parcels), (sums, take)) = (channel(), channel());
-            let (ranks, cut, lens) = (&*ranks, &cut, &lens);
-            let mut room = std::mem::take(&mut self.sums);
-            let reducer = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut room).map(|()| room));
-            let told = self.backward(share, &names, &give);
-            drop(give);
-            for Sum { at, values, free } in take {
-                if told.is_ok() {
-                    self.engine.apply(&names[at], &values, rule)?;
-                    let room = self.room.entry(names[at].clone()).or_default();
-                    room.extend(free.into_iter().flatten().chain([values]));
-                }
-            }
-            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())));
-            let told = told?;
-            self.sums = carried?;
-            Ok::<_, Error>(told)
-        })?;
-        // Of each, what the next step needs for a gradient and for its sum.
-        self.room.values_mut().for_each(|free| free.truncate(2));
-        whole_step(&*self.ranks, &told)
-    }
-}
-
-/// Parameters of some layers that learn by `rule`, with their lengths, in the order in which backward gives their gradients.
-pub(super) fn learning(net: &Net, rule: &Update, has: impl Fn(&str) -> bool) -> Result<Vec<(String, usize)>> {
+/// Parameters of some layers that learn at `step`, with their lengths, in the order in which backward gives their gradients.
+pub(super) fn learning(net: &Net, step: &OptimizerStep, has: impl Fn(&str) -> bool) -> Result<Vec<(String, usize)>> {
     let all = formats::parameters(net)?.into_iter().rev();
-    let learn = all.filter(|(name, _)| rule.rates(name).is_some() && has(layer_of(name)));
+    let learn = all.filter(|(name, _)| step.rates(name).is_some() && has(layer_of(name)));
     Ok(learn.map(|(name, shape)| (name, shape.iter().product())).collect())
 }
 
@@ -142,43 +112,9 @@ pub(super) fn check(share: &BatchShard<'_>, cut: &Partition) -> Result<()> {
     Ok(())
 }
 
-impl<E: Engine> Engine for DataParallel<E> {
+impl<E: ParameterStore> ParameterStore for DataParallel<E> {
     fn net(&self) -> &Net {
         self.engine.net()
-    }
-
-    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        self.engine.infer(images, logits)
-    }
-
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
-        self.engine.train_step(batch, rule)
-    }
-
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
-        self.engine.gradients(batch, visit)
-    }
-
-    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
-        self.engine.apply(name, gradient, rule)
-    }
-
-    fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
-        self.engine.input_gradient(images, labels)
-    }
-
-    fn layer_gradient(
-        &mut self,
-        images: &[f32],
-        layer: Option<&str>,
-        weights: &[f32],
-        relu: ReluGradient,
-    ) -> Result<LayerGradient> {
-        self.engine.layer_gradient(images, layer, weights, relu)
-    }
-
-    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
-        self.engine.activation(images, layer)
     }
 
     fn parameter(&self, name: &str) -> Result<Vec<f32>> {
@@ -192,20 +128,52 @@ impl<E: Engine> Engine for DataParallel<E> {
     fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
         self.engine.share_parameter(name, values)
     }
+}
 
-    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
-        self.engine.velocity(name)
+impl<E: Inference> Inference for DataParallel<E> {
+    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        self.engine.infer(images, logits)
+    }
+}
+
+impl<E: Gradients> Training for DataParallel<E> {
+    fn train_shard(&mut self, share: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        check(share, &self.cut)?;
+        let (names, lens): (Vec<String>, Vec<usize>) = learning(self.engine.net(), step, |_| true)?.into_iter().unzip();
+        let (ranks, cut) = (self.ranks.clone(), self.cut);
+        let told = std::thread::scope(|scope| {
+            let ((give, parcels), (sums, take)) = (channel(), channel());
+            let (ranks, cut, lens) = (&*ranks, &cut, &lens);
+            let mut room = std::mem::take(&mut self.sums);
+            let reducer = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut room).map(|()| room));
+            let told = self.backward(share, &names, &give);
+            drop(give);
+            for Sum { at, values, free } in take {
+                if told.is_ok() {
+                    self.engine.apply(&names[at], &values, step)?;
+                    let room = self.room.entry(names[at].clone()).or_default();
+                    room.extend(free.into_iter().flatten().chain([values]));
+                }
+            }
+            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())));
+            let told = told?;
+            self.sums = carried?;
+            Ok::<_, Error>(told)
+        })?;
+        // Of each, what the next step needs for a gradient and for its sum.
+        self.room.values_mut().for_each(|free| free.truncate(2));
+        whole_step(&*self.ranks, &told)
     }
 
-    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        self.engine.set_velocity(name, values)
+    fn state(&self, name: &str, slot: &str) -> Result<Vec<f32>> {
+        self.engine.state(name, slot)
+    }
+
+    fn set_state(&mut self, name: &str, slot: &str, values: &[f32]) -> Result<()> {
+        self.engine.set_state(name, slot, values)
     }
 
     fn prepare_training(&mut self) {
         self.engine.prepare_training();
-    }
-
-    fn distributed(&mut self) -> Option<&mut dyn DistributedEngine> {
-        Some(self)
     }
 }

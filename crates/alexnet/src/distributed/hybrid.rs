@@ -8,10 +8,9 @@ use super::data_parallel::{check, learning};
 use super::model_parallel::{ModelParallel, Shards, layer_of};
 use super::reducer;
 use super::sharded_fc::{self, ShardedFc};
-use super::{BatchShard, Communicator, Partition, all_gather, all_gather_values};
-use crate::engine::cpu::Precision;
+use super::{Communicator, Partition, all_gather, all_gather_values};
 use crate::engine::cpu::segment::Segment;
-use crate::engine::{DropoutKey, StepStats, Update};
+use crate::engine::{BatchShard, DropoutKey, OptimizerStep, Precision, StepStats};
 use crate::net::Net;
 use crate::{Error, Result};
 use alexnet_kernels::loss;
@@ -78,7 +77,7 @@ impl Shards for HybridShards {
         Ok(())
     }
 
-    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats> {
+    fn train_shard(&mut self, share: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
         check(share, &self.cut)?;
         let ranks = self.ranks.clone();
         let (own, all) = (share.labels.len(), share.blocks.iter().sum::<usize>());
@@ -92,12 +91,12 @@ impl Shards for HybridShards {
         all_gather(&*ranks, &part, &counts, &mut maps)?;
         let classes = self.net.classes();
         let (head, trunk) = (&mut self.head, &self.trunk);
-        let (step, partial) = trunk.with_context(|context| -> Result<(StepStats, Vec<f32>)> {
+        let (stats, partial) = trunk.with_context(|context| -> Result<(StepStats, Vec<f32>)> {
             let logits = head.forward(context, &*ranks, all, &maps, key, false)?;
             let mut dlogits = vec![0.0; all * classes];
             let loss = loss::softmax_cross_entropy(context, all, classes, logits, &labels, 1.0 / all as f32, Some(&mut dlogits));
-            let step = StepStats { loss: (loss.sum / all as f64) as f32, correct: loss.correct };
-            Ok((step, head.backward(context, &*ranks, all, &dlogits, key, rule)?))
+            let stats = StepStats { loss: (loss.sum / all as f64) as f32, correct: loss.correct };
+            Ok((stats, head.backward(context, &*ranks, all, &dlogits, key, step)?))
         })?;
         // To each rank what is added to the gradients of its pictures.
         let mut received = vec![0.0; ranks.size() * own * len];
@@ -106,7 +105,7 @@ impl Shards for HybridShards {
         for part in received.chunks_exact((own * len).max(1)) {
             gradient.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
         }
-        let names = learning(&self.net, rule, |layer| self.trunk.has(layer))?;
+        let names = learning(&self.net, step, |layer| self.trunk.has(layer))?;
         let trunk = &mut self.trunk;
         let sums = reducer::sum(&*ranks, &self.cut, &names, |visit| {
             if own > 0 {
@@ -114,26 +113,26 @@ impl Shards for HybridShards {
             }
         })?;
         for ((name, _), sum) in names.iter().zip(sums) {
-            self.trunk.apply(name, &sum, rule)?;
+            self.trunk.apply(name, &sum, step)?;
         }
-        Ok(step)
+        Ok(stats)
     }
 
     fn is_apart(&self, name: &str) -> bool {
         self.ranks.size() > 1 && self.head.rows(layer_of(name)).is_some()
     }
 
-    fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
+    fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>> {
         match self.head.rows(layer_of(name)) {
-            Some(rows) => rows.read(name, velocity),
-            None => self.trunk.read(name, velocity),
+            Some(rows) => rows.read(name, slot),
+            None => self.trunk.read(name, slot),
         }
     }
 
-    fn write(&mut self, name: &str, whole: &[f32], velocity: bool) -> Result<()> {
+    fn write(&mut self, name: &str, slot: Option<&str>, whole: &[f32]) -> Result<()> {
         match self.head.rows_mut(layer_of(name)) {
-            Some(rows) => rows.write(name, whole, velocity),
-            None => self.trunk.write(name, whole, velocity),
+            Some(rows) => rows.write(name, slot, whole),
+            None => self.trunk.write(name, slot, whole),
         }
     }
 }

@@ -25,7 +25,6 @@ pub use parallel::Parallel;
 pub use partition::Partition;
 pub use tree_reduce::{Room, Tree, all_gather, all_reduce, sum_of_trees};
 
-use crate::engine::{DropoutKey, Engine, StepStats, Update};
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -132,40 +131,5 @@ impl Communicator for SingleProcess {
 
     fn as_dyn(&self) -> &dyn Communicator {
         self
-    }
-}
-
-/// A rank's share of a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchShard<'a> {
-    /// `[n, 3, size, size]`, the share's pictures.
-    pub images: &'a [f32],
-    /// `[n]`.
-    pub labels: &'a [u32],
-    /// Which units dropout takes; `first_picture` is the number of the share's first picture within the whole batch.
-    pub dropout: Option<DropoutKey>,
-    /// How many pictures each block of the whole batch has, those of all ranks; see [`Partition`].
-    pub blocks: &'a [usize],
-}
-
-/// An engine that is spread over ranks. All of them make the same calls.
-pub trait DistributedEngine: Engine {
-    /// One step on a batch of which this rank has a share. The rank that has no picture takes part too. Tells of the whole batch.
-    ///
-    /// # Errors
-    /// As [`Engine::train_step`], or when another rank is gone.
-    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats>;
-
-    /// Whether [`Engine::infer`] is a call that all ranks make together, even one that has no pictures.
-    fn infers_together(&self) -> bool {
-        false
-    }
-
-    /// Makes rank 0 able to tell every parameter and velocity, until the next step.
-    ///
-    /// # Errors
-    /// When another rank is gone.
-    fn gather_parameters(&mut self) -> Result<()> {
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Engines of which each rank holds a part: what they have in common, whatever the parts are.
 
-use super::{BatchShard, Communicator, DistributedEngine, all_gather_values};
-use crate::engine::{Batch, Engine, StepStats, Update};
+use super::{Communicator, all_gather_values};
+use crate::engine::{BatchShard, Inference, OptimizerStep, ParameterStore, StepStats, Training};
 use crate::formats;
 use crate::net::Net;
 use crate::{Error, Result};
@@ -15,40 +15,40 @@ pub trait Shards {
     /// The ranks that have the parts.
     fn ranks(&self) -> &dyn Communicator;
 
-    /// As [`Engine::infer`]; all ranks call it together.
+    /// As [`Inference::infer`]; all ranks call it together.
     ///
     /// # Errors
     /// As there, or when another rank is gone.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 
-    /// As [`DistributedEngine::train_shard`].
+    /// As [`Training::train_shard`].
     ///
     /// # Errors
     /// As there.
-    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats>;
+    fn train_shard(&mut self, share: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats>;
 
     /// Whether other ranks hold parts of this parameter.
     fn is_apart(&self, name: &str) -> bool;
 
-    /// This rank's part of a parameter, or of its velocity. One after the other, the ranks' are the whole.
+    /// This rank's part of a parameter, or of a slot of its optimizer's state. One after the other, the ranks' are the whole.
     ///
     /// # Errors
     /// No such parameter.
-    fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>>;
+    fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>>;
 
-    /// Writes this rank's part of a whole parameter, or velocity, whose length is right.
+    /// Writes this rank's part of a whole parameter, or of a slot of its optimizer's state, whose length is right.
     ///
     /// # Errors
     /// No such parameter.
-    fn write(&mut self, name: &str, whole: &[f32], velocity: bool) -> Result<()>;
+    fn write(&mut self, name: &str, slot: Option<&str>, whole: &[f32]) -> Result<()>;
 }
 
 /// An engine made of [`Shards`]. It trains on shares of a batch and infers, all ranks together; what else an engine does takes a
 /// whole net.
 pub struct ModelParallel<P> {
     parts: P,
-    /// Whole values and velocities of parameters that are apart, where and as long as they are together.
-    whole: BTreeMap<String, [Vec<f32>; 2]>,
+    /// Parameters that are apart, and slots of their state, where and as long as they are together.
+    whole: BTreeMap<(String, Option<String>), Vec<f32>>,
 }
 
 impl<P: Shards> ModelParallel<P> {
@@ -56,18 +56,18 @@ impl<P: Shards> ModelParallel<P> {
         ModelParallel { parts, whole: BTreeMap::new() }
     }
 
-    fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
-        match self.whole.get(name) {
-            Some(whole) => Ok(whole[usize::from(velocity)].clone()),
-            None if self.parts.is_apart(name) => Err(Error::Net(format!("{name} is spread over ranks; bring it together first"))),
-            None => self.parts.read(name, velocity),
+    fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>> {
+        match self.whole.get(&(name.to_string(), slot.map(String::from))) {
+            Some(whole) => Ok(whole.clone()),
+            None if self.parts.is_apart(name) => Err(Error::Net(format!("{name} is spread over ranks and was not gathered"))),
+            None => self.parts.read(name, slot),
         }
     }
 
-    fn write(&mut self, name: &str, values: &[f32], velocity: bool) -> Result<()> {
+    fn write(&mut self, name: &str, slot: Option<&str>, values: &[f32]) -> Result<()> {
         check_len(self.parts.net(), name, values)?;
         self.whole.clear();
-        self.parts.write(name, values, velocity)
+        self.parts.write(name, slot, values)
     }
 }
 
@@ -97,86 +97,61 @@ fn to_first(ranks: &dyn Communicator, part: &[f32], whole: usize) -> Result<Vec<
     Ok(values)
 }
 
-/// What such an engine does not do.
-fn only_together(what: &str) -> Error {
-    Error::Invalid(format!("an engine whose ranks hold parts of it does not {what}; use --parallel data"))
-}
-
-impl<P: Shards> DistributedEngine for ModelParallel<P> {
-    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats> {
-        if rule.lars_trust.is_some() {
-            return Err(only_together("know the norms of whole layers, by which LARS goes"));
-        }
-        self.whole.clear();
-        self.parts.train_shard(share, rule)
-    }
-
-    fn infers_together(&self) -> bool {
-        true
-    }
-
-    fn gather_parameters(&mut self) -> Result<()> {
-        self.whole.clear();
-        let (parts, ranks) = (&self.parts, self.parts.ranks());
-        for (name, shape) in formats::parameters(parts.net())?.into_iter().filter(|(name, _)| parts.is_apart(name)) {
-            let whole = shape.iter().product();
-            let values = to_first(ranks, &parts.read(&name, false)?, whole)?;
-            let velocity = to_first(ranks, &parts.read(&name, true)?, whole)?;
-            if ranks.rank() == 0 {
-                self.whole.insert(name, [values, velocity]);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl<P: Shards> Engine for ModelParallel<P> {
+impl<P: Shards> ParameterStore for ModelParallel<P> {
     fn net(&self) -> &Net {
         self.parts.net()
     }
 
+    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        self.read(name, None)
+    }
+
+    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.write(name, None, values)
+    }
+}
+
+impl<P: Shards> Inference for ModelParallel<P> {
     /// All ranks call this together.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         self.parts.infer(images, logits)
     }
 
-    fn train_step(&mut self, _: &Batch<'_>, _: &Update) -> Result<StepStats> {
-        Err(only_together("train on a batch of one rank"))
+    fn infers_together(&self) -> bool {
+        true
+    }
+}
+
+impl<P: Shards> Training for ModelParallel<P> {
+    fn train_shard(&mut self, shard: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        if step.optimizer.lars_trust().is_some() {
+            let why = "LARS needs the norms of whole layers, of which each rank holds a part; use --parallel data";
+            return Err(Error::Invalid(why.into()));
+        }
+        self.whole.clear();
+        self.parts.train_shard(shard, step)
     }
 
-    fn gradients(&mut self, _: &Batch<'_>, _: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
-        Err(only_together("show gradients"))
+    fn state(&self, name: &str, slot: &str) -> Result<Vec<f32>> {
+        self.read(name, Some(slot))
     }
 
-    fn apply(&mut self, _: &str, _: &[f32], _: &Update) -> Result<()> {
-        Err(only_together("take gradients"))
+    fn set_state(&mut self, name: &str, slot: &str, values: &[f32]) -> Result<()> {
+        self.write(name, Some(slot), values)
     }
 
-    fn input_gradient(&mut self, _: &[f32], _: &[u32]) -> Result<Vec<f32>> {
-        Err(only_together("tell the gradient of its input"))
-    }
-
-    fn activation(&mut self, _: &[f32], _: &str) -> Result<Vec<f32>> {
-        Err(only_together("tell what layers give"))
-    }
-
-    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
-        self.read(name, false)
-    }
-
-    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        self.write(name, values, false)
-    }
-
-    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
-        self.read(name, true)
-    }
-
-    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        self.write(name, values, true)
-    }
-
-    fn distributed(&mut self) -> Option<&mut dyn DistributedEngine> {
-        Some(self)
+    fn gather_parameters(&mut self, slots: &[&str]) -> Result<()> {
+        self.whole.clear();
+        let (parts, ranks) = (&self.parts, self.parts.ranks());
+        for (name, shape) in formats::parameters(parts.net())?.into_iter().filter(|(name, _)| parts.is_apart(name)) {
+            let whole = shape.iter().product();
+            for slot in [None].into_iter().chain(slots.iter().copied().map(Some)) {
+                let values = to_first(ranks, &parts.read(&name, slot)?, whole)?;
+                if ranks.rank() == 0 {
+                    self.whole.insert((name.clone(), slot.map(String::from)), values);
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use super::data_parallel::DataParallel;
 use super::hybrid::Hybrid;
 use super::towers::Towers;
 use super::{Communicator, Partition};
-use crate::engine::Engine;
-use crate::engine::cpu::{Cpu, Precision};
+use crate::engine::cpu::Cpu;
+use crate::engine::{Precision, Training};
 use crate::net::Net;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -68,14 +68,15 @@ impl Parallel {
         threads: usize,
         ranks: &Arc<dyn Communicator>,
         partition: Partition,
-    ) -> Result<Box<dyn Engine>> {
+    ) -> Result<Box<dyn Training>> {
+        precision.check_trains()?;
         let capacity = partition.capacity(batch);
         let ranks = ranks.clone();
         Ok(match self {
             Parallel::Towers => Box::new(Towers::new(net, ranks, batch, threads, precision)?),
             Parallel::Hybrid => Box::new(Hybrid::new(net, ranks, capacity, threads, precision)?),
             Parallel::Data => {
-                let engine = Cpu::new(net, capacity, threads)?.with_precision(precision);
+                let engine = Cpu::new(net, capacity, threads)?.with_precision(precision)?;
                 if partition.blocks == 1 { Box::new(engine) } else { Box::new(DataParallel::new(engine, ranks, partition)) }
             }
         })

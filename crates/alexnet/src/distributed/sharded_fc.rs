@@ -7,7 +7,7 @@
 use super::Communicator;
 use crate::engine::cpu::dropout;
 use crate::engine::cpu::linear_shard::LinearShard;
-use crate::engine::{DropoutKey, Update};
+use crate::engine::{DropoutKey, OptimizerStep};
 use crate::net::{Activation, DropoutStyle, Net, Op};
 use crate::{Error, Result};
 use alexnet_kernels::context::Context;
@@ -149,13 +149,13 @@ impl ShardedFc {
         n: usize,
         dlogits: &[f32],
         key: Option<DropoutKey>,
-        rule: &Update,
+        step: &OptimizerStep,
     ) -> Result<Vec<f32>> {
         let Some(last) = self.layers.last() else { return Ok(Vec::new()) };
         let mut dy = columns(dlogits, &last.own.rows, last.outputs);
         for i in (0..self.layers.len()).rev() {
             let layer = &mut self.layers[i];
-            let mut dx = layer.own.backward(context, n, &self.seen[i], &dy, rule);
+            let mut dx = layer.own.backward(context, n, &self.seen[i], &dy, step);
             if i == 0 {
                 drop_units(context, &self.drops, key, n, &mut dx);
                 let mut planes = vec![0.0; dx.len()];

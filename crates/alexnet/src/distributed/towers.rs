@@ -6,10 +6,9 @@
 
 use super::model_parallel::{ModelParallel, Shards, layer_of};
 use super::sharded_fc::{self, ShardedFc};
-use super::{BatchShard, Communicator, all_gather_f64};
-use crate::engine::cpu::Precision;
+use super::{Communicator, all_gather_f64};
 use crate::engine::cpu::segment::Segment;
-use crate::engine::{DropoutKey, StepStats, Update};
+use crate::engine::{BatchShard, DropoutKey, OptimizerStep, Precision, StepStats};
 use crate::net::towers::Crossing;
 use crate::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use crate::{Error, Result};
@@ -107,7 +106,7 @@ impl Tower {
     }
 
     /// Back from what this tower adds to the gradient of the maps that the fully connected layers read.
-    fn maps_backward(&mut self, partial: &[f32], n: usize, key: Option<DropoutKey>, rule: &Update) -> Result<()> {
+    fn maps_backward(&mut self, partial: &[f32], n: usize, key: Option<DropoutKey>, step: &OptimizerStep) -> Result<()> {
         let (ranks, tower) = (self.ranks.clone(), self.ranks.rank());
         let map = self.pieces.last().map_or(1, |last| last.map_out);
         let half = partial.len() / (n * map).max(1) / 2;
@@ -124,7 +123,7 @@ impl Tower {
             let below =
                 piece.segment.backward(&own, n, key, &mut |name, gradient| gradients.push((name.to_string(), gradient.to_vec())));
             for (name, gradient) in gradients {
-                piece.segment.apply(&name, &gradient, rule)?;
+                piece.segment.apply(&name, &gradient, step)?;
             }
             let Some(below) = below else { break };
             own = match piece.crossing {
@@ -243,7 +242,7 @@ impl Shards for Tower {
     }
 
     /// Both ranks have all pictures of the batch.
-    fn train_shard(&mut self, share: &BatchShard<'_>, rule: &Update) -> Result<StepStats> {
+    fn train_shard(&mut self, share: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
         let n = share.labels.len();
         if share.blocks != [n] || n == 0 {
             return Err(Error::Net(format!("{n} pictures, but each tower takes the whole batch: {:?}", share.blocks)));
@@ -259,9 +258,9 @@ impl Shards for Tower {
                 let loss = loss::softmax_cross_entropy(context, n, classes, logits, share.labels, scale, Some(&mut dlogits));
                 told = [loss.sum / n as f64, loss.correct as f64];
             }
-            Ok((told, head.backward(context, &*ranks, n, &dlogits, key, rule)?))
+            Ok((told, head.backward(context, &*ranks, n, &dlogits, key, step)?))
         })?;
-        self.maps_backward(&partial, n, key, rule)?;
+        self.maps_backward(&partial, n, key, step)?;
         let told = all_gather_f64(&*ranks, told)?;
         Ok(StepStats { loss: told[0] as f32, correct: told[1] as usize })
     }
@@ -270,21 +269,21 @@ impl Shards for Tower {
         true
     }
 
-    fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
+    fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>> {
         match (self.head.rows(layer_of(name)), self.pieces.iter().find(|piece| piece.segment.has(layer_of(name)))) {
-            (Some(rows), _) => rows.read(name, velocity),
-            (None, Some(piece)) => piece.segment.read(name, velocity),
+            (Some(rows), _) => rows.read(name, slot),
+            (None, Some(piece)) => piece.segment.read(name, slot),
             (None, None) => Err(Error::Net(format!("the net has no parameter named {name}"))),
         }
     }
 
-    fn write(&mut self, name: &str, whole: &[f32], velocity: bool) -> Result<()> {
+    fn write(&mut self, name: &str, slot: Option<&str>, whole: &[f32]) -> Result<()> {
         if let Some(rows) = self.head.rows_mut(layer_of(name)) {
-            return rows.write(name, whole, velocity);
+            return rows.write(name, slot, whole);
         }
         let (tower, half) = (self.ranks.rank(), whole.len() / 2);
         let piece = self.pieces.iter_mut().find(|piece| piece.segment.has(layer_of(name)));
         let piece = piece.ok_or_else(|| Error::Net(format!("the net has no parameter named {name}")))?;
-        piece.segment.write(name, &whole[tower * half..(tower + 1) * half], velocity)
+        piece.segment.write(name, slot, &whole[tower * half..(tower + 1) * half])
     }
 }

@@ -3,15 +3,15 @@
 use alexnet_kernels::random::Key;
 use rayon::prelude::*;
 
-use super::Engine;
+use super::ParameterStore;
 use crate::net::{BiasInit, LayerShape, Net, Op, WeightInit};
 use crate::{Error, Result};
 
 /// Sets every parameter to its first value, which follows from the seed, the layer and the value's place alone.
 ///
 /// # Errors
-/// Those of [`Engine::set_parameter`].
-pub fn initialise(engine: &mut dyn Engine, seed: u64) -> Result<()> {
+/// Those of [`ParameterStore::set_parameter`].
+pub fn initialise(engine: &mut dyn ParameterStore, seed: u64) -> Result<()> {
     let net: Net = engine.net().clone();
     for (i, (layer, shape)) in net.layers.iter().zip(net.shapes()?).enumerate() {
         if let Op::BatchNorm { .. } = layer.op {

@@ -1,6 +1,6 @@
 //! Beginning in the middle of a net, with what the layers below once gave for a picture.
 
-use super::{Batch, StepStats, Update};
+use super::{Batch, OptimizerStep, StepStats};
 use crate::Result;
 
 /// An engine that can begin in the middle of its net.
@@ -15,16 +15,16 @@ pub trait SplitEngine {
     /// No such layer, or not the net's pictures.
     fn features(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>>;
 
-    /// As [`Engine::infer`](super::Engine::infer), from what [`features`](Self::features) gave after `layer`.
+    /// As [`Inference::infer`](super::Inference::infer), from what [`features`](Self::features) gave after `layer`.
     ///
     /// # Errors
     /// No such layer, or not its features.
     fn infer_after(&mut self, layer: &str, features: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 
-    /// As [`Engine::train_step`](super::Engine::train_step), with features after `layer` in the place of the batch's images. The
-    /// rule must freeze the layers up to there.
+    /// As [`Gradients::train_step`](super::Gradients::train_step), with features after `layer` in the place of the batch's images. The
+    /// step must freeze the layers up to there.
     ///
     /// # Errors
-    /// No such layer, not its features, or a rule by which a layer below learns.
-    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, rule: &Update) -> Result<StepStats>;
+    /// No such layer, not its features, or a step by which a layer below learns.
+    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats>;
 }

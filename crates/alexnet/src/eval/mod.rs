@@ -8,7 +8,7 @@ pub use class_remap::{by_name, for_model};
 
 use crate::data::loader::{Batch, Loader};
 use crate::distributed::{self, Communicator, SingleProcess};
-use crate::engine::Engine;
+use crate::engine::Inference;
 use crate::predict::{log_probabilities, ranking};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -88,7 +88,7 @@ pub struct PerClass {
 /// # Errors
 /// From the engine; when no image could be read; when stopped.
 pub fn evaluate(
-    engine: &mut dyn Engine,
+    engine: &mut dyn Inference,
     loader: &Loader,
     classes: &[String],
     crops: usize,
@@ -104,14 +104,14 @@ pub fn evaluate(
 /// As [`evaluate`]; when another rank is gone.
 pub fn evaluate_on(
     ranks: &dyn Communicator,
-    engine: &mut dyn Engine,
+    engine: &mut dyn Inference,
     loader: &Loader,
     classes: &[String],
     crops: usize,
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Report> {
     let mut batches = loader.epoch(0, 0);
-    let spread = engine.distributed().is_some_and(|spread| spread.infers_together());
+    let together = engine.infers_together();
     let mut part = Vec::new();
     let mut next = |logits: &mut Vec<f32>| {
         let Some(batch) = batches.next() else { return Ok(None) };
@@ -119,7 +119,7 @@ pub fn evaluate_on(
         let picture = batch.images.len() / batch.labels.len().max(1);
         let mut done = 0;
         // Block by block, so that answers have the same bits whoever gives them. Nobody is waited for without need.
-        for &n in batch.parts.iter().filter(|&&n| n > 0 || spread) {
+        for &n in batch.parts.iter().filter(|&&n| n > 0 || together) {
             engine.infer(&batch.images[done * picture..(done + n) * picture], &mut part)?;
             logits.extend_from_slice(&part);
             done += n;

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::draw::colormap;
 use crate::draw::contact_sheet::{Cell, ContactSheet, Legend};
-use crate::engine::Engine;
+use crate::engine::Inspection;
 use crate::image::Image;
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub struct ActivationMaps {
 ///
 /// # Errors
 /// An unknown layer, or a tensor of another size.
-pub fn maps(engine: &mut dyn Engine, tensor: &[f32], layer: &str) -> Result<ActivationMaps> {
+pub fn maps(engine: &mut dyn Inspection, tensor: &[f32], layer: &str) -> Result<ActivationMaps> {
     let shape = engine.net().shapes()?[engine.net().layer(layer)?].output;
     let values = engine.activation(tensor, layer)?;
     Ok(ActivationMaps { layer: layer.into(), channels: shape.channels, size: shape.size, values })

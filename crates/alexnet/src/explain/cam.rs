@@ -1,7 +1,7 @@
 //! Where the net sees a class: class activation maps.
 
 use super::{Heatmap, one_class};
-use crate::engine::{Engine, ReluGradient};
+use crate::engine::{Inspection, ReluGradient};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub fn default_layer(net: &Net) -> Result<String> {
 ///
 /// # Errors
 /// From the engine; a layer without maps.
-pub fn cam(engine: &mut dyn Engine, tensor: &[f32], class: usize, layer: &str, method: Method) -> Result<Heatmap> {
+pub fn cam(engine: &mut dyn Inspection, tensor: &[f32], class: usize, layer: &str, method: Method) -> Result<Heatmap> {
     let shape = engine.net().shapes()?[engine.net().layer(layer)?].output;
     if shape.size == 1 {
         let better = default_layer(engine.net())?;

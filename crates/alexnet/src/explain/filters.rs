@@ -1,7 +1,7 @@
 //! The filters of the first layer in colour, as the paper's Figure 3.
 
 use crate::draw::contact_sheet::{Cell, ContactSheet, Group};
-use crate::engine::Engine;
+use crate::engine::ParameterStore;
 use crate::image::{Channels, Image};
 use crate::net::Op;
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ pub enum Scale {
 ///
 /// # Errors
 /// A net whose first layer with weights is no convolution.
-pub fn filters(engine: &dyn Engine, channels: Channels) -> Result<Filters> {
+pub fn filters(engine: &dyn ParameterStore, channels: Channels) -> Result<Filters> {
     let net = engine.net();
     let first = net.layers.iter().find(|layer| matches!(layer.op, Op::Conv { .. } | Op::Linear { .. }));
     let Some((layer, count, size)) = first.and_then(|layer| match layer.op {

@@ -4,7 +4,7 @@ use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::draw::contact_sheet::{Bar, Cell, ContactSheet, thumbnail};
 use crate::draw::{BLUE, GREEN, GREY, INK};
-use crate::engine::Engine;
+use crate::engine::Inference;
 use crate::predict::{ClassScore, log_probabilities, top_k};
 use crate::{Error, Result};
 
@@ -43,7 +43,7 @@ pub struct Mistakes {
 /// # Errors
 /// From the engine; when stopped.
 pub fn worst(
-    engine: &mut dyn Engine,
+    engine: &mut dyn Inference,
     loader: &Loader,
     count: usize,
     progress: &mut dyn FnMut(usize) -> bool,

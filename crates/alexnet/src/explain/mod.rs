@@ -17,7 +17,7 @@ pub use heatmap::Heatmap;
 pub use view::View;
 
 use crate::class_match::match_names;
-use crate::engine::Engine;
+use crate::engine::Inference;
 use crate::predict::{ClassScore, top_k};
 use crate::{Error, Result};
 
@@ -47,13 +47,13 @@ pub fn class(wanted: &str, classes: &[String]) -> Result<usize> {
 ///
 /// # Errors
 /// From the engine.
-pub fn scores(engine: &mut dyn Engine, tensor: &[f32]) -> Result<Vec<ClassScore>> {
+pub fn scores(engine: &mut dyn Inference, tensor: &[f32]) -> Result<Vec<ClassScore>> {
     let mut logits = Vec::new();
     engine.infer(tensor, &mut logits)?;
     Ok(top_k(&logits, logits.len(), logits.len()))
 }
 
-/// Weights for [`Engine::layer_gradient`]: 1 for `class` of each of `n` images.
+/// Weights for [`Inspection::layer_gradient`]: 1 for `class` of each of `n` images.
 fn one_class(class: usize, classes: usize, n: usize) -> Result<Vec<f32>> {
     if class >= classes {
         return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));

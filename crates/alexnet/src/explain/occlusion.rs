@@ -1,7 +1,7 @@
 //! What the answer misses when a part is hidden: Zeiler and Fergus 2013, section 4.2.
 
 use super::Heatmap;
-use crate::engine::Engine;
+use crate::engine::Inference;
 use crate::predict::log_probabilities;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub struct Occlusion {
 ///
 /// # Errors
 /// From the engine; a patch larger than the image or of no pixels, or a stride or batch of 0.
-pub fn occlusion(engine: &mut dyn Engine, tensor: &[f32], class: usize, options: &Options) -> Result<Occlusion> {
+pub fn occlusion(engine: &mut dyn Inference, tensor: &[f32], class: usize, options: &Options) -> Result<Occlusion> {
     let (size, classes) = (engine.net().image_size, engine.net().classes());
     let Options { patch, stride, batch } = *options;
     if patch == 0 || patch > size || stride == 0 || batch == 0 {
@@ -56,7 +56,7 @@ pub fn occlusion(engine: &mut dyn Engine, tensor: &[f32], class: usize, options:
         return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));
     }
     let mut logits = Vec::new();
-    let mut probabilities = |engine: &mut dyn Engine, images: &[f32]| -> Result<Vec<f64>> {
+    let mut probabilities = |engine: &mut dyn Inference, images: &[f32]| -> Result<Vec<f64>> {
         engine.infer(images, &mut logits)?;
         Ok(logits.chunks_exact(classes).map(|logits| log_probabilities(logits, classes)[class].exp()).collect())
     };

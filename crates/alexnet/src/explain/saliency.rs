@@ -4,7 +4,7 @@
 
 use super::{Heatmap, one_class};
 use crate::draw::contact_sheet::Cell;
-use crate::engine::{Engine, ReluGradient};
+use crate::engine::{Inspection, ReluGradient};
 use crate::image::{Channels, Image};
 use crate::{Error, Result};
 use alexnet_kernels::random::Key;
@@ -42,7 +42,7 @@ const TOGETHER: usize = 8;
 ///
 /// # Errors
 /// From the engine; no samples, or noise that is no number above zero.
-pub fn gradient(engine: &mut dyn Engine, tensor: &[f32], class: usize, options: &Options) -> Result<Vec<f32>> {
+pub fn gradient(engine: &mut dyn Inspection, tensor: &[f32], class: usize, options: &Options) -> Result<Vec<f32>> {
     let classes = engine.net().classes();
     let Some(Smooth { samples, noise, seed }) = options.smooth else {
         let weights = one_class(class, classes, 1)?;
@@ -108,6 +108,7 @@ pub fn cells(seen: &Image, gradient: &[f32], size: usize, channels: Channels) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Inference;
     use crate::explain::tests::{SIDE, stripes};
     use crate::selftest::formula::uniform;
 

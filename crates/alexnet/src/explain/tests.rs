@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::data::Dataset;
+use crate::engine::ParameterStore;
 use crate::engine::cpu::Cpu;
 use crate::image::{Channels, Image, Mean, Preprocess, Resize};
 use crate::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};

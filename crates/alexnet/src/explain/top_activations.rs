@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::data::loader::Loader;
 use crate::draw::contact_sheet::{Cell, ContactSheet, thumbnail};
 use crate::draw::{GREY, INK};
-use crate::engine::Engine;
+use crate::engine::Inspection;
 use crate::image::crop::{self, Area};
 use crate::image::{Image, Preprocess};
 use crate::net::Net;
@@ -32,7 +32,7 @@ pub struct TopActivation {
 /// # Errors
 /// From the engine; a unit that the layer does not have; when stopped.
 pub fn maximal(
-    engine: &mut dyn Engine,
+    engine: &mut dyn Inspection,
     loader: &Loader,
     layer: &str,
     unit: usize,
@@ -70,7 +70,7 @@ pub fn maximal(
 /// No such layer.
 pub fn seen(picture: &Image, preprocess: &Preprocess, net: &Net, layer: &str, row: usize, column: usize) -> Result<Image> {
     let (rows, columns) = net.seen_by(layer, row, column)?;
-    let resized = preprocess.resize.apply(picture);
+    let resized = picture.resized_as(preprocess.resize);
     let window = crop::centre(resized.height, resized.width, preprocess.crop);
     let place = Area {
         top: window.top + rows.0,
@@ -115,6 +115,7 @@ pub fn sheet(
 mod tests {
     use super::*;
     use crate::data::loader::Options;
+    use crate::engine::ParameterStore;
     use crate::explain::tests::{Striped, preprocess, stripes};
     use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! What the network sees of an image: its centre crop, and where that lies.
 
+use crate::image::MAX_ASPECT;
 use crate::image::crop::{self, Area, Crops};
-use crate::image::resize::MAX_ASPECT;
 use crate::image::{Image, Preprocess, Resize};
 
 /// Longest side of what is shown to people, in pixels; a crop of a large photograph is brought down to it.
@@ -21,10 +21,10 @@ pub struct View {
 impl View {
     /// The centre crop of `picture`.
     pub fn centre(picture: &Image, preprocess: &Preprocess) -> View {
-        let resized = preprocess.resize.apply(picture);
+        let resized = picture.resized_as(preprocess.resize);
         let window = crop::centre(resized.height, resized.width, preprocess.crop);
         let mut tensor = vec![0.0; 3 * preprocess.crop * preprocess.crop];
-        preprocess.crops(&resized, Crops::Centre, &mut tensor);
+        resized.crops(preprocess, Crops::Centre, &mut tensor);
         let place = Area { top: window.top, left: window.left, height: preprocess.crop, width: preprocess.crop };
         let area = original_area(preprocess.resize, picture, &resized, place);
         let part = picture.crop(area);

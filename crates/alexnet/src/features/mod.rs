@@ -14,14 +14,13 @@ mod tests;
 mod write;
 
 pub use knn::{Near, nearest};
-pub(crate) use npy::read as read_npy;
 pub use pictures::Pictures;
 pub use sheet::{SheetRow, sheet};
 pub use table::{Provenance, Table};
 pub use write::Writer;
 
 use crate::data::loader::Loader;
-use crate::engine::Engine;
+use crate::engine::Inspection;
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -128,7 +127,7 @@ impl Taken {
 /// # Errors
 /// From the engine or from `row`.
 pub fn extract(
-    engine: &mut dyn Engine,
+    engine: &mut dyn Inspection,
     loader: &Loader,
     taken: &Taken,
     row: &mut dyn FnMut(usize, &[f32]) -> Result<()>,

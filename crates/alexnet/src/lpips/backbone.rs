@@ -18,7 +18,8 @@ const NAMES: [(&str, [&str; 2]); 5] = [
 
 /// The five convolutions, and the net of them.
 pub struct Backbone {
-    pub(super) net: Net,
+    /// The layers that are compared, and those below.
+    pub net: Net,
     pub(super) tensors: BTreeMap<String, TensorData>,
 }
 
@@ -51,11 +52,11 @@ impl Backbone {
         let mut tensors = BTreeMap::new();
         for (name, shape) in parameters(&net)? {
             let theirs = NAMES.iter().find_map(|(own, theirs)| Some((theirs, name.strip_prefix(own)?)));
-            let found = parsed.tensors.iter().find(|tensor| {
+            let found = parsed.tensors().iter().find(|tensor| {
                 theirs.is_some_and(|(theirs, part)| theirs.iter().any(|theirs| tensor.name == format!("{theirs}{part}")))
             });
             let Some(found) = found.filter(|tensor| tensor.shape == shape) else { return Ok(None) };
-            let values = found.values(&parsed.reader).map_err(|message| Error::file(path, message))?;
+            let values = parsed.values(found)?;
             tensors.insert(name, values.into());
         }
         Ok(Some(Backbone { net, tensors }))

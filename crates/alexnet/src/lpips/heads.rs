@@ -25,7 +25,7 @@ impl Heads {
         let mut heads: Vec<Vec<f32>> = Vec::new();
         for (i, &channels) in CHANNELS.iter().enumerate() {
             let names = [format!("lin{i}.model.1.weight"), format!("lins.{i}.model.1.weight"), format!("lin{i}.model.0.weight")];
-            let found = parsed.tensors.iter().find(|tensor| names.contains(&tensor.name));
+            let found = parsed.tensors().iter().find(|tensor| names.contains(&tensor.name));
             let found = found.ok_or_else(|| Error::file(path, format!("lacks {}: no linear heads of LPIPS", names[0])))?;
             if found.len() != Some(channels) {
                 let message = format!(
@@ -34,7 +34,7 @@ impl Heads {
                 );
                 return Err(Error::file(path, message));
             }
-            heads.push(found.values(&parsed.reader).map_err(|message| Error::file(path, message))?);
+            heads.push(parsed.values(found)?);
         }
         // A copy in half precision is the same heads.
         if OF_VERSION_0_0.iter().all(|&(layer, channel, weight)| (heads[layer][channel] - weight).abs() < 1e-3 * weight) {

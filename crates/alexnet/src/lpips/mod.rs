@@ -18,8 +18,7 @@ mod tests;
 pub use backbone::Backbone;
 pub use heads::Heads;
 
-use crate::engine::Engine;
-use crate::engine::cpu::{Activations, Cpu};
+use crate::engine::{Activations, FeatureMaps};
 use crate::image::Image;
 use crate::{Error, Result};
 
@@ -36,7 +35,7 @@ const MOST_PIXELS: usize = 1 << 25;
 
 /// Compares images.
 pub struct Lpips {
-    engine: Cpu,
+    engine: Box<dyn FeatureMaps + Send>,
     heads: Option<Heads>,
 }
 
@@ -50,14 +49,15 @@ pub struct Distance {
 }
 
 impl Lpips {
-    /// Takes the trunk, and weights of the channels, if there are any.
+    /// Images that are compared at a time: what the engine must have room for.
+    pub const BATCH: usize = 2;
+
+    /// Takes an engine for the backbone's net, whose parameters it sets, and weights of the channels, if there are any.
     ///
     /// # Errors
-    /// From the engine.
-    pub fn new(trunk: &Backbone, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
-        // Two images at a time.
-        let mut engine = Cpu::of_layers(&trunk.net, 2, threads)?;
-        trunk.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))?;
+    /// An engine for another net.
+    pub fn new(mut engine: Box<dyn FeatureMaps + Send>, backbone: &Backbone, heads: Option<Heads>) -> Result<Lpips> {
+        backbone.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))?;
         Ok(Lpips { engine, heads })
     }
 
@@ -81,7 +81,7 @@ impl Lpips {
                 images.extend(picture.rgb.iter().skip(c).step_by(3).map(scaled));
             }
         }
-        let maps = self.engine.maps(&images, [height, width], &LAYERS)?;
+        let maps = self.engine.feature_maps(&images, [height, width], &LAYERS)?;
         let mut layers = [0.0; 5];
         for (i, (maps, sum)) in maps.iter().zip(&mut layers).enumerate() {
             *sum = difference(maps, self.heads.as_ref().map(|heads| heads.weights(i)));

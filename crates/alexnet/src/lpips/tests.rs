@@ -2,6 +2,7 @@
 //! `alex.LICENSE`), on a trunk and images from a formula.
 
 use super::*;
+use crate::engine::cpu::Cpu;
 use crate::formats::{Model, parameters};
 use crate::image::Preprocess;
 use crate::net::{Op, presets};
@@ -52,6 +53,10 @@ fn model(name: &str) -> Model {
     }
 }
 
+fn lpips(backbone: &Backbone, heads: Option<Heads>, threads: usize) -> Result<Lpips> {
+    Lpips::new(Box::new(Cpu::of_layers(&backbone.net, Lpips::BATCH, threads)?), backbone, heads)
+}
+
 /// An image and the same with noise.
 fn pictures(k: usize, rows: usize, columns: usize) -> [Image; 2] {
     let bytes = |seed: u64| -> Vec<f32> {
@@ -69,8 +74,8 @@ fn distances_are_those_of_the_python_package() {
     assert_eq!(golden.cases.len(), 5);
     let model = model("torchvision");
     let model = Backbone::of(&model).unwrap();
-    let mut learned = Lpips::new(&model, Some(Heads::read(heads_file()).unwrap()), 2).unwrap();
-    let mut plain = Lpips::new(&model, None, 1).unwrap();
+    let mut learned = lpips(&model, Some(Heads::read(heads_file()).unwrap()), 2).unwrap();
+    let mut plain = lpips(&model, None, 1).unwrap();
     for (k, case) in golden.cases.iter().enumerate() {
         let [a, b] = pictures(k, case.rows, case.columns);
         let found = learned.compare(&a, &b).unwrap();
@@ -94,7 +99,7 @@ fn what_cannot_be_compared_is_told() {
     assert!(refused("owt").contains("torchvision's AlexNet; owt has other layers"));
     assert!(refused("paper").contains("paper"));
     // The same layers under another name, as far as anyone looks.
-    let mut lpips = Lpips::new(&Backbone::of(&model("paddle")).unwrap(), None, 1).unwrap();
+    let mut lpips = lpips(&Backbone::of(&model("paddle")).unwrap(), None, 1).unwrap();
     let picture = |height, width| Image { height, width, rgb: vec![7; height * width * 3] };
     let complaint = |lpips: &mut Lpips, a, b| lpips.compare(&a, &b).unwrap_err().to_string();
     let sizes = complaint(&mut lpips, picture(40, 50), picture(50, 40));

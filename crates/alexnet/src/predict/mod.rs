@@ -16,7 +16,7 @@ pub struct ClassScore {
 pub fn crop_tensors(image: &Image, preprocess: &Preprocess, crops: Crops, tensor: &mut Vec<f32>) {
     let begin = tensor.len();
     tensor.resize(begin + crops.count() * 3 * preprocess.crop * preprocess.crop, 0.0);
-    preprocess.crops(&preprocess.resize.apply(image), crops, &mut tensor[begin..]);
+    image.resized_as(preprocess.resize).crops(preprocess, crops, &mut tensor[begin..]);
 }
 
 /// The `k` most probable of an image's classes, best first, from the logits of its crops, `[crops, classes]`.

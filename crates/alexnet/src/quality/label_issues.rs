@@ -6,7 +6,7 @@
 //! net that has learnt the set by heart believes wrong labels as well; neighbours are what is left then.
 
 use crate::data::loader::Loader;
-use crate::engine::Engine;
+use crate::engine::Inspection;
 use crate::net::Op;
 use crate::predict::{log_probabilities, ranking};
 use crate::{Error, Result};
@@ -63,7 +63,7 @@ const COPY: f32 = 0.9999;
 ///
 /// # Errors
 /// From the engine; when stopped.
-pub fn opinions(engine: &mut dyn Engine, loader: &Loader, progress: &mut dyn FnMut(usize) -> bool) -> Result<Opinions> {
+pub fn opinions(engine: &mut dyn Inspection, loader: &Loader, progress: &mut dyn FnMut(usize) -> bool) -> Result<Opinions> {
     let classes = engine.net().classes();
     let shapes = engine.net().shapes()?;
     let last = engine.net().layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. })).unwrap_or(0);

@@ -62,7 +62,7 @@ fn sheet(answers: &[&Scored], report: &Report, source: &dyn Dataset) -> String {
         let (is, said) = (class(answer.label), class(answer.class));
         let picture = match source.picture(i) {
             Ok(picture) => {
-                let small = Resize::Square(SIDE).apply(&picture);
+                let small = picture.resized_as(Resize::Square(SIDE));
                 format!("<img alt=\"{}\" width=\"{SIDE}\" height=\"{SIDE}\" src=\"{}\">", escape(is), jpeg_uri(&small))
             }
             // It could be read when the model saw it.

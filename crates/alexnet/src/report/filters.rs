@@ -146,7 +146,7 @@ mod tests {
         let before = Filters::before(&config, &net, Channels::Rgb).unwrap();
         let mut engine = crate::engine::cpu::Cpu::new(&net, 1, 1).unwrap();
         init::initialise(&mut engine, config.seed).unwrap();
-        let values = crate::engine::Engine::parameter(&engine, "conv1.weight").unwrap();
+        let values = crate::engine::ParameterStore::parameter(&engine, "conv1.weight").unwrap();
         assert_eq!(before, Filters::of(&net, Channels::Rgb, &values).unwrap());
         config.from = Some("gone.safetensors".into());
         assert!(Filters::before(&config, &net, Channels::Rgb).is_none());

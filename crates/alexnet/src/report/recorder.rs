@@ -255,7 +255,7 @@ pub fn warning(error: &Error) -> String {
 mod tests {
     use super::*;
     use crate::data::hold_out;
-    use crate::engine::Engine;
+    use crate::engine::ParameterStore;
     use crate::train::loaders::loaders;
     use crate::train::tests::{linear::Linear, squares};
     use crate::train::{OnDecodeError, Trainer, TrainerOptions};

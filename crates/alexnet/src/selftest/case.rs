@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::formula::{self, seed_of};
 use super::{Report, Tell};
-use crate::engine::{Batch, Engine, MomentumForm, Update};
+use crate::engine::optim::MomentumForm;
+use crate::engine::optim::sgd::Sgd;
+use crate::engine::{Batch, Engine, Gradients, Inspection, OptimizerStep, ParameterStore};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
@@ -84,7 +86,7 @@ pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Repo
 }
 
 /// Every activation that the report tells.
-fn activations(engine: &mut dyn Engine, case: &Case, images: &[f32]) -> Result<BTreeMap<String, Tell>> {
+fn activations(engine: &mut dyn Inspection, case: &Case, images: &[f32]) -> Result<BTreeMap<String, Tell>> {
     let net = engine.net().clone();
     let shapes = net.shapes()?;
     let mut told = BTreeMap::new();
@@ -108,7 +110,7 @@ fn activations(engine: &mut dyn Engine, case: &Case, images: &[f32]) -> Result<B
 }
 
 /// Every gradient.
-fn gradients(engine: &mut dyn Engine, case: &Case, batch: &Batch<'_>) -> Result<BTreeMap<String, Tell>> {
+fn gradients(engine: &mut dyn Gradients, case: &Case, batch: &Batch<'_>) -> Result<BTreeMap<String, Tell>> {
     let (names, lost) = (parameter_names(engine.net())?, lost_biases(engine.net()));
     let mut told = BTreeMap::new();
     engine.gradients(batch, &mut |name, values| {
@@ -121,20 +123,19 @@ fn gradients(engine: &mut dyn Engine, case: &Case, batch: &Batch<'_>) -> Result<
 }
 
 /// Three steps; the loss before each.
-fn train(engine: &mut dyn Engine, batch: &Batch<'_>) -> Result<Vec<f64>> {
+fn train(engine: &mut dyn Gradients, batch: &Batch<'_>) -> Result<Vec<f64>> {
     let factor = if formula::has_lrn(engine.net()) { 0.25 } else { 1.0 };
     let mut losses = Vec::new();
     for lr in RATES {
         let lr = lr * factor;
         let form = MomentumForm::RateInside;
-        let rule = Update {
-            lars_trust: None,
+        let rule = OptimizerStep {
+            optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+            number: 1,
             lr,
             bias_lr: lr,
-            momentum: 0.9,
-            decay: DECAY,
-            bias_decay: 0.0,
-            form,
+            weight_decay: DECAY,
+            bias_weight_decay: 0.0,
             layers: Default::default(),
         };
         losses.push(f64::from(engine.train_step(batch, &rule)?.loss));
@@ -161,7 +162,7 @@ fn parameter_names(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
 type Named = (String, Vec<usize>, Vec<f32>);
 
 /// All parameters.
-fn parameters(engine: &dyn Engine) -> Result<Vec<Named>> {
+fn parameters(engine: &dyn ParameterStore) -> Result<Vec<Named>> {
     let read = |(name, shape): (String, Vec<usize>)| {
         let values = engine.parameter(&name)?;
         Ok((name, shape, values))

@@ -12,7 +12,7 @@ use alexnet_kernels::random::Key;
 use rayon::prelude::*;
 
 use crate::net::{LayerShape, Net, Op};
-use crate::{Result, engine::Engine};
+use crate::{Result, engine::ParameterStore};
 
 /// Number of the tensor that holds the images.
 const PICTURES: u64 = 100;
@@ -49,7 +49,7 @@ pub fn with_parameters(net: &Net) -> Result<Vec<LayerShape>> {
 ///
 /// # Errors
 /// Those of the engine.
-pub fn set_parameters(engine: &mut dyn Engine, case: u64) -> Result<()> {
+pub fn set_parameters(engine: &mut dyn ParameterStore, case: u64) -> Result<()> {
     let net = engine.net().clone();
     let lrn = has_lrn(&net);
     for (i, shape) in with_parameters(&net)?.iter().enumerate() {

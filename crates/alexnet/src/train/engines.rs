@@ -1,8 +1,7 @@
 //! Who makes the engine of a run: this crate makes those on the CPU, others those on devices.
 
 use crate::distributed::{Communicator, Parallel, Partition};
-use crate::engine::Engine;
-use crate::engine::cpu::Precision;
+use crate::engine::{Precision, Training};
 use crate::net::Net;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -40,7 +39,7 @@ pub trait Engines {
     ///
     /// # Errors
     /// A device or precision that is not there, or not enough memory.
-    fn engine(&self, request: &EngineRequest<'_>) -> Result<Box<dyn Engine>>;
+    fn engine(&self, request: &EngineRequest<'_>) -> Result<Box<dyn Training>>;
 }
 
 /// Engines on the CPU.
@@ -55,7 +54,7 @@ impl Engines for CpuEngines {
         }
     }
 
-    fn engine(&self, request: &EngineRequest<'_>) -> Result<Box<dyn Engine>> {
+    fn engine(&self, request: &EngineRequest<'_>) -> Result<Box<dyn Training>> {
         self.check(request.device, request.parallel)?;
         let EngineRequest { net, batch, precision, threads, ranks, partition, parallel, .. } = *request;
         let precision: Precision = precision.parse().map_err(|why| Error::Invalid(format!("--precision {precision}: {why}")))?;

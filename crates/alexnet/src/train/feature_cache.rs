@@ -8,7 +8,7 @@
 use super::loaders::Loaders;
 use crate::data::loader::{self, Loader};
 use crate::distributed::SingleProcess;
-use crate::engine::Engine;
+use crate::engine::Training;
 use crate::engine::split::SplitEngine;
 use crate::eval::{self, Report};
 use crate::net::{Net, Op};
@@ -75,7 +75,7 @@ impl Plan {
             return Ok(Plan::Always("the images are changed anew in each epoch; --views N lets that repeat"));
         };
         if !able {
-            return Ok(Plan::Always("this device cannot begin in the middle of a net"));
+            return Ok(Plan::Always("this device cannot resume from intermediate activations"));
         }
         let pictures = loaders.train.pictures() * views + loaders.val.as_ref().map_or(0, Loader::pictures);
         let bytes = (pictures * net.shapes()?[index].output.len() * size_of::<f32>()) as u64;
@@ -100,23 +100,23 @@ impl FeatureCache {
     /// These training images as `epoch` shows them, with features in the place of images.
     pub(super) fn batch(
         &mut self,
-        engine: &mut dyn Engine,
+        engine: &mut dyn Training,
         loader: &Loader,
         epoch: u64,
         pictures: &[u32],
     ) -> Result<loader::Batch> {
-        self.train.batch(middle(engine)?, &self.after, loader, epoch, pictures)
+        self.train.batch(split(engine)?, &self.after, loader, epoch, pictures)
     }
 
     /// As [`eval::evaluate`], one crop.
     pub(super) fn evaluate(
         &mut self,
-        engine: &mut dyn Engine,
+        engine: &mut dyn Training,
         loader: &Loader,
         classes: &[String],
         go_on: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Report> {
-        let engine = middle(engine)?;
+        let engine = split(engine)?;
         let mut plan = loader.plan(0).into_iter();
         let mut next = |logits: &mut Vec<f32>| {
             let Some(pictures) = plan.next() else { return Ok(None) };
@@ -131,8 +131,8 @@ impl FeatureCache {
 }
 
 /// The engine, of which the plan knew that it can.
-pub(super) fn middle(engine: &mut dyn Engine) -> Result<&mut dyn SplitEngine> {
-    engine.split().ok_or_else(|| Error::Invalid("this device cannot begin in the middle of a net".into()))
+pub(super) fn split(engine: &mut dyn Training) -> Result<&mut dyn SplitEngine> {
+    engine.split().ok_or_else(|| Error::Invalid("this device cannot resume from intermediate activations".into()))
 }
 
 /// What is known of one view of an image.

@@ -1,7 +1,7 @@
 //! How a run begins from a model: its parameters, a head for the classes of the images, and perhaps another image size.
 
 use crate::class_match::{LabelOrder, are_unnamed, match_model};
-use crate::engine::{Engine, init};
+use crate::engine::{ParameterStore, init};
 use crate::formats::{Model, parameters};
 use crate::image::{Mean, Preprocess, Resize};
 use crate::{Error, Result};
@@ -87,7 +87,7 @@ fn in_proportion(side: usize, from: usize, to: usize) -> usize {
 ///
 /// # Errors
 /// When the engine's net is another.
-pub fn init_from(engine: &mut dyn Engine, model: &Model, head: &HeadMapping, seed: u64) -> Result<()> {
+pub fn init_from(engine: &mut dyn ParameterStore, model: &Model, head: &HeadMapping, seed: u64) -> Result<()> {
     let names = parameters(engine.net())?;
     let last = names.len().saturating_sub(2);
     for (name, shape) in &names[..last] {
@@ -144,6 +144,13 @@ mod tests {
         });
         let (tensors, preprocess) = (tensors.collect(), Preprocess::for_net(&net));
         Model { net, preprocess, classes: strings(classes), recipe: Default::default(), ranges: Default::default(), tensors }
+    }
+
+    #[test]
+    fn a_model_without_a_last_layer_gets_a_new_head() {
+        let mut trunk = model(&["a", "b"]);
+        trunk.classes.clear();
+        assert_eq!(head(&trunk, &["a", "b"]).rows, [None, None]);
     }
 
     fn head(model: &Model, classes: &[&str]) -> HeadMapping {

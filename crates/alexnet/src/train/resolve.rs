@@ -30,6 +30,9 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
     }
     let own = if settings.data.is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = settings.epochs.unwrap_or(own);
+    if let Some(optimizer) = &settings.optimizer {
+        recipe = recipe.with_optimizer(optimizer)?;
+    }
     recipe = recipe.clone().with_batch(settings.batch.unwrap_or(recipe.batch));
     recipe.lr = settings.lr.unwrap_or(recipe.lr);
     recipe.check()?;
@@ -190,6 +193,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     let recipe = &config.recipe;
     fixed("--net", settings.net.as_ref(), &config.net, RUN)?;
     fixed("--recipe", settings.recipe.as_ref(), &recipe.name, RUN)?;
+    fixed("--optimizer", settings.optimizer.as_deref(), recipe.optimizer.name(), RUN)?;
     fixed("--epochs", settings.epochs.as_ref(), &recipe.epochs, RUN)?;
     fixed("--batch", settings.batch.as_ref(), &recipe.batch, RUN)?;
     fixed("--lr", settings.lr.as_ref(), &recipe.lr, RUN)?;
@@ -228,7 +232,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
 }
 
 /// Refuses an option that says something else than what is so already.
-fn fixed<T: PartialEq + std::fmt::Display>(option: &str, given: Option<&T>, is: &T, whose: &str) -> Result<()> {
+fn fixed<T: PartialEq + std::fmt::Display + ?Sized>(option: &str, given: Option<&T>, is: &T, whose: &str) -> Result<()> {
     match given {
         Some(given) if given != is => {
             return invalid(format!("{option} {given}: {whose} {is}, and that cannot change now; leave it out"));

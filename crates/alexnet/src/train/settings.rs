@@ -27,6 +27,8 @@ pub struct Settings {
     pub net: Option<String>,
     /// Name of a recipe.
     pub recipe: Option<String>,
+    /// Name of an optimizer; the recipe's learning rate is scaled for it.
+    pub optimizer: Option<String>,
     /// Passes over the images.
     pub epochs: Option<usize>,
     /// Images in a step.
@@ -81,6 +83,7 @@ impl Default for Settings {
             val_share: None,
             net: None,
             recipe: None,
+            optimizer: None,
             epochs: None,
             batch: None,
             lr: None,
@@ -136,6 +139,12 @@ impl Settings {
     #[must_use]
     pub fn recipe(self, recipe: impl Into<String>) -> Settings {
         Settings { recipe: Some(recipe.into()), ..self }
+    }
+
+    /// Moves parameters by the optimizer of a name, such as `adamw`.
+    #[must_use]
+    pub fn optimizer(self, optimizer: impl Into<String>) -> Settings {
+        Settings { optimizer: Some(optimizer.into()), ..self }
     }
 
     /// Starts from a model file of any format.

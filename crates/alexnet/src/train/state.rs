@@ -1,8 +1,8 @@
-//! All that an interrupted run needs, in one file: parameters, velocities, and where it stood.
+//! All that an interrupted run needs, in one file: parameters, the optimizer's state, and where it stood.
 
 use super::image_lists::ImageLists;
-use super::recipe::Schedule;
-use crate::engine::{Engine, Update};
+use super::recipe::{Recipe, ScheduleState};
+use crate::engine::{OptimizerStep, ParameterStore, Training};
 use crate::eval::Report;
 use crate::formats::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
 use crate::{Error, Result, files};
@@ -26,8 +26,9 @@ pub struct State {
     pub batch: usize,
     /// Sums over them.
     pub sums: RunningTotals,
-    /// What a plateau schedule has seen.
-    pub plateau: Plateau,
+    /// What the learning-rate schedule remembers.
+    #[serde(alias = "plateau")]
+    pub schedule: ScheduleState,
     /// The best epoch so far.
     pub best: Option<BestEpoch>,
     /// Every epoch done, and before them the model as the run began with it, if that was validated.
@@ -46,35 +47,6 @@ pub struct RunningTotals {
     pub correct: u64,
     /// Pictures.
     pub pictures: u64,
-}
-
-/// What a plateau schedule has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plateau {
-    /// Best top-1 so far.
-    pub best: f64,
-    /// Epochs since, or since the rate was lowered.
-    pub waited: usize,
-    /// How often the rate has been lowered.
-    pub drops: u32,
-}
-
-impl Plateau {
-    /// Takes note of an epoch's top-1.
-    pub fn see(&mut self, top1: f64, schedule: &Schedule) {
-        let Schedule::Plateau { patience, times, .. } = *schedule else { return };
-        if top1 > self.best {
-            self.best = top1;
-            self.waited = 0;
-            return;
-        }
-        self.waited += 1;
-        if self.waited >= patience && self.drops < times {
-            self.drops += 1;
-            self.waited = 0;
-        }
-    }
 }
 
 /// The best epoch so far.
@@ -168,27 +140,33 @@ impl State {
         text
     }
 
-    /// Writes state, parameters and the velocities of those that learn by `rule`; `model` describes the net and need not hold
-    /// tensors.
+    /// Writes state, parameters and the optimizer's state of those that learn at `step`; `model` describes the net and need not
+    /// hold tensors. The tensor of a slot of `conv1.weight` is named `SLOT.conv1.weight`.
     ///
     /// # Errors
     /// When the file cannot be written, or a parameter is not finite: the older state, which is sound, is then kept.
-    pub fn write(&self, path: &Path, model: &Model, engine: &dyn Engine, rule: &Update) -> Result<()> {
+    pub fn write(&self, path: &Path, model: &Model, engine: &dyn Training, step: &OptimizerStep) -> Result<()> {
         let json = serde_json::to_string(self).map_err(|e| Error::file(path, format!("the state cannot be written: {e}")))?;
-        let velocities = formats::parameters(&model.net)?.into_iter().filter(|(name, _)| rule.rates(name).is_some());
-        let entries = velocities.map(|(name, shape)| Entry { name: format!("{VELOCITY}{name}"), shape }).collect();
+        let slots = step.optimizer.slots();
+        let mut entries = Vec::new();
+        for slot in slots {
+            let learn = formats::parameters(&model.net)?.into_iter().filter(|(name, _)| step.rates(name).is_some());
+            entries.extend(learn.map(|(name, shape)| Entry { name: format!("{slot}.{name}"), shape }));
+        }
         let extra = Extra { state: Some(json), entries };
-        formats::write_from(path, model, extra, files::Sync::Disk, &mut |name| match name.strip_prefix(VELOCITY) {
-            Some(name) => engine.velocity(name).map(Cow::Owned),
+        let of_slot =
+            |name: &str| slots.iter().find_map(|slot| Some((*slot, name.strip_prefix(slot)?.strip_prefix('.')?.to_string())));
+        formats::write_from(path, model, extra, files::Sync::Disk, &mut |name| match of_slot(name) {
+            Some((slot, name)) => engine.state(&name, slot).map(Cow::Owned),
             None => finite(engine, name),
         })
     }
 
-    /// Reads a state back into `engine`, which must run the net that `model` describes and learn by `rule`.
+    /// Reads a state back into `engine`, which must run the net that `model` describes and learn as at `step`.
     ///
     /// # Errors
     /// When the file is not the state of such a run.
-    pub fn read(path: &Path, model: &Model, engine: &mut dyn Engine, rule: &Update) -> Result<State> {
+    pub fn read(path: &Path, model: &Model, engine: &mut dyn Training, step: &OptimizerStep) -> Result<State> {
         let file = TensorFile::open(path)?;
         let Some(json) = file.text(METADATA_STATE) else {
             return Err(Error::file(path, "not the state of a training run"));
@@ -201,19 +179,27 @@ impl State {
         let differs = [
             (other.net != model.net, "net"),
             (other.preprocess != model.preprocess, "preprocessing or pictures"),
-            (other.recipe != model.recipe, "recipe"),
+            (!same_recipe(&other, model), "recipe"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
             return Err(Error::file(path, format!("was saved with another {what}; a run goes on only as it began")));
         }
         for (name, shape) in formats::parameters(&model.net)? {
             engine.set_parameter(&name, &file.read(&name, &shape)?)?;
-            if rule.rates(&name).is_some() {
-                engine.set_velocity(&name, &file.read(&format!("{VELOCITY}{name}"), &shape)?)?;
+            if step.rates(&name).is_some() {
+                for slot in step.optimizer.slots() {
+                    engine.set_state(&name, slot, &file.read(&format!("{slot}.{name}"), &shape)?)?;
+                }
             }
         }
         Ok(state)
     }
+}
+
+/// Whether two models were trained by one recipe, in the words of whatever version.
+fn same_recipe(a: &Model, b: &Model) -> bool {
+    let read = |model: &Model| serde_json::from_value::<Recipe>(model.recipe.clone());
+    a.recipe == b.recipe || matches!((read(a), read(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// How classes differ from those that a run was saved with.
@@ -240,19 +226,19 @@ pub fn description(path: &Path) -> Result<Model> {
     formats::read_description(&file)
 }
 
-/// What the names of velocities begin with.
-const VELOCITY: &str = "velocity.";
+/// What to try when a loss or a parameter is no longer finite.
+pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
 
 /// Writes a model file from what an engine holds.
-pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn Engine, sync: files::Sync) -> Result<()> {
+pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn ParameterStore, sync: files::Sync) -> Result<()> {
     formats::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
 }
 
-fn finite<'a>(engine: &dyn Engine, name: &str) -> Result<Cow<'a, [f32]>> {
+fn finite<'a>(engine: &dyn ParameterStore, name: &str) -> Result<Cow<'a, [f32]>> {
     let values = engine.parameter(name)?;
     if values.iter().all(|v| v.is_finite()) {
         Ok(Cow::Owned(values))
     } else {
-        Err(Error::Invalid(format!("{name} is no longer finite, so it is not saved; {}", super::trainer::DIVERGED)))
+        Err(Error::Invalid(format!("{name} is no longer finite, so it is not saved; {}", DIVERGED)))
     }
 }

@@ -2,9 +2,13 @@
 
 use alexnet::distributed::data_parallel::DataParallel;
 use alexnet::distributed::hybrid::Hybrid;
-use alexnet::distributed::{BatchShard, DistributedEngine, Partition, SingleProcess};
-use alexnet::engine::cpu::Precision;
-use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update};
+use alexnet::distributed::{Partition, SingleProcess};
+use alexnet::engine::optim::MomentumForm;
+use alexnet::engine::optim::sgd::Sgd;
+use alexnet::engine::{
+    Batch, BatchShard, Calibration, DropoutKey, Gradients, Inference, Inspection, OptimizerStep, ParameterStore, Precision,
+    Training,
+};
 use alexnet::formats;
 use alexnet::net::{Net, Pad, Rounding};
 use alexnet::selftest::formula::uniform;
@@ -16,9 +20,17 @@ use super::{dot, engine, images, slopes};
 
 const LABELS: [u32; 6] = [2, 0, 1, 4, 3, 2];
 
-fn rule(form: MomentumForm) -> Update {
+fn rule(form: MomentumForm) -> OptimizerStep {
     let (lr, momentum, decay) = (0.1, 0.9, 0.01);
-    Update { lr, bias_lr: lr, momentum, decay, bias_decay: decay, form, lars_trust: None, layers: BTreeMap::new() }
+    OptimizerStep {
+        optimizer: Sgd { momentum, form, lars_trust: None }.into(),
+        number: 1,
+        lr,
+        bias_lr: lr,
+        weight_decay: decay,
+        bias_weight_decay: decay,
+        layers: BTreeMap::new(),
+    }
 }
 
 /// Every parameter and statistic, in order.
@@ -26,7 +38,7 @@ fn names(net: &Net) -> Vec<String> {
     formats::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
 }
 
-fn all(engine: &dyn Engine) -> Vec<Vec<f32>> {
+fn all(engine: &dyn ParameterStore) -> Vec<Vec<f32>> {
     names(engine.net()).iter().map(|name| engine.parameter(name).expect("a parameter")).collect()
 }
 
@@ -75,7 +87,7 @@ fn gradients_agree_with_finite_differences() {
 }
 
 /// Mean loss of inference.
-fn inferred(engine: &mut dyn Engine, images: &[f32], labels: &[u32]) -> f64 {
+fn inferred(engine: &mut dyn Inference, images: &[f32], labels: &[u32]) -> f64 {
     let mut logits = Vec::new();
     engine.infer(images, &mut logits).expect("pictures");
     let classes = logits.len() / labels.len();
@@ -116,7 +128,8 @@ fn a_step_is_its_gradients_applied_on_any_number_of_threads() {
     let (net, images) = (normed(), images(6));
     let batch = |step| Batch { images: &images, labels: &LABELS, dropout: Some(DropoutKey { seed: 3, step, first_picture: 0 }) };
     for lars_trust in [None, Some(0.5)] {
-        let rule = Update { lars_trust, ..rule(MomentumForm::RateInside) };
+        let optimizer = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust }.into();
+        let rule = OptimizerStep { optimizer, ..rule(MomentumForm::RateInside) };
         let mut results = Vec::new();
         for threads in [1, 2, 3] {
             let mut engine = engine(&net, 6, threads);
@@ -142,7 +155,7 @@ fn frozen_norms_keep_their_bits() {
     let (net, images) = (normed(), images(6));
     let mut engine = engine(&net, 6, 2);
     let before = all(&engine);
-    let rule = Update { layers: [("bn1".to_string(), 0.0)].into(), ..rule(MomentumForm::RateOutside) };
+    let rule = OptimizerStep { layers: [("bn1".to_string(), 0.0)].into(), ..rule(MomentumForm::RateOutside) };
     engine.train_step(&Batch { images: &images, labels: &LABELS, dropout: None }, &rule).expect("a step");
     for (name, (before, after)) in names(&net).iter().zip(before.iter().zip(all(&engine))) {
         assert_eq!(*before == after, name.starts_with("bn1"), "{name}");
@@ -177,7 +190,7 @@ fn parts_of_a_batch_have_statistics_of_their_own() {
 #[test]
 fn what_cannot_be_is_refused_in_words() {
     let net = normed();
-    let mut bytes = engine(&net, 2, 1).with_precision(Precision::Int8);
+    let mut bytes = engine(&net, 2, 1).with_precision(Precision::Int8).unwrap();
     assert!(bytes.infer(&images(2), &mut Vec::new()).expect_err("int8").to_string().contains("int8"));
     assert!(bytes.calibrate(&images(2)).expect_err("int8").to_string().contains("batch normalisation"));
     let hybrid = Hybrid::new(&net, Arc::new(SingleProcess::default()), 2, 1, Precision::F32).err().map(|e| e.to_string());

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use alexnet::data::loader::{Augment, Loader, Options};
 use alexnet::data::{self, Dataset, Split};
-use alexnet::engine::Engine;
+use alexnet::engine::ParameterStore;
 use alexnet::image::crop::centre;
 use alexnet::image::{Image, Preprocess, decode};
 use anyhow::{Context, bail};
@@ -112,7 +112,7 @@ impl Sample {
             let Some(left) = room.checked_sub(picture.rgb.len()) else { break };
             room = left;
             sample.files.extend(source.file(i).map_err(anyhow::Error::msg)?);
-            sample.resized.push(preprocess.resize.apply(&picture));
+            sample.resized.push(picture.resized_as(preprocess.resize));
             sample.originals.push(picture);
             sample.numbers.push(i);
         }
@@ -163,10 +163,10 @@ fn rows(
         rows.push(time("read (from the page cache)", &|i| drop(std::hint::black_box(source.file(numbers[i])))));
         rows.push(time("decode", &|i| drop(std::hint::black_box(decode::decode(&files[i])))));
     }
-    rows.push(time("resize", &|i| drop(std::hint::black_box(preprocess.resize.apply(&originals[i])))));
+    rows.push(time("resize", &|i| drop(std::hint::black_box(originals[i].resized_as(preprocess.resize)))));
     rows.push(time("centre crop to tensor", &|i| {
         let picture = &resized[i];
-        tensor(&|out| preprocess.tensor(picture, centre(picture.height, picture.width, crop), None, out));
+        tensor(&|out| picture.tensor(&preprocess, centre(picture.height, picture.width, crop), None, out));
     }));
     rows.push(time("random crop and mirror to tensor", &|i| {
         tensor(&|out| paper.write(preprocess, &resized[i], key(i), out));

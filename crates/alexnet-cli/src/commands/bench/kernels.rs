@@ -1,6 +1,6 @@
 //! `alexnet bench kernels`: each step of a network, compared with the machine's limits.
 
-use alexnet::engine::Engine;
+use alexnet::engine::ParameterStore;
 use alexnet::engine::cpu::{Limits, Pass, Timing};
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if load.json {
         return output::print_json(&serde_json::json!({
             "mode": args.mode.name(), "net": net.name, "batch": load.batch, "image_size": net.image_size,
-            "precision": load.machine.arithmetic().to_string(), "threads": threads, "isa": isa.to_string(), "runs": times.len(),
+            "precision": load.machine.precision().to_string(), "threads": threads, "isa": isa.to_string(), "runs": times.len(),
             "peak_memory_bytes": peak_memory, "peak_gflops": flops, "read_gb_per_second": read,
             "images_per_second": { "min": work.rate(times[times.len() - 1]), "median": rate, "max": work.rate(times[0]) },
             "steps": rows, "sums": sums,
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         net.name,
         net.image_size,
         load.batch,
-        load.machine.arithmetic(),
+        load.machine.precision(),
         times.len()
     ));
     output::say(&format!("machine limits: {flops:.0} GFLOP/s of multiply-adds in registers, {read:.1} GB/s of memory reads\n"));

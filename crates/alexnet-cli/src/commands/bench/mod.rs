@@ -8,7 +8,8 @@ mod speed;
 use std::time::{Duration, Instant};
 
 use alexnet::engine::cpu::Cpu;
-use alexnet::engine::{Batch, DropoutKey, Engine, MomentumForm, Update, init};
+use alexnet::engine::optim::sgd::Sgd;
+use alexnet::engine::{Batch, Calibration, DropoutKey, Engine, OptimizerStep, ParameterStore, init};
 use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
@@ -111,10 +112,10 @@ impl Load {
         let mut engine = self.machine.cpu(&net, self.batch)?;
         init::initialise(&mut engine, 0)?;
         let work = Work::new(&net, self.batch, mode);
-        if self.machine.arithmetic().is_of_bytes() && mode == Mode::Infer {
+        if self.machine.precision().is_of_bytes() && mode == Mode::Infer {
             let few = work.images.len() / self.batch * self.batch.min(8);
             let ranges = engine.calibrate(&work.images[..few])?;
-            engine.set_ranges(ranges);
+            engine.set_ranges(&ranges);
         }
         Ok((engine, work))
     }
@@ -135,15 +136,13 @@ impl Work {
             Mode::Train => {
                 let dropout = Some(DropoutKey { seed: 0, step: self.run, first_picture: 0 });
                 // No net diverges at this rate, whatever its initial weights.
-                let form = MomentumForm::RateOutside;
-                let rule = Update {
-                    lars_trust: None,
+                let rule = OptimizerStep {
+                    optimizer: Sgd::default().into(),
+                    number: 1,
                     lr: 1e-5,
                     bias_lr: 1e-5,
-                    momentum: 0.9,
-                    decay: 5e-4,
-                    bias_decay: 5e-4,
-                    form,
+                    weight_decay: 5e-4,
+                    bias_weight_decay: 5e-4,
                     layers: Default::default(),
                 };
                 engine.train_step(&Batch { images: &self.images, labels: &self.labels, dropout }, &rule).map(|_| ())

@@ -10,7 +10,7 @@ pub(super) fn run(load: &Load, mode: Mode) -> anyhow::Result<()> {
     let times = work.times(&mut *engine, load.seconds)?;
     let rate = |i: usize| work.rate(times[i]);
     let (slowest, median, fastest) = (rate(times.len() - 1), rate(times.len() / 2), rate(0));
-    let (net, precision) = (engine.net(), load.machine.arithmetic());
+    let (net, precision) = (engine.net(), load.machine.precision());
     let (mode, peak) = (mode.name(), memory::peak());
     if load.json {
         return output::print_json(&serde_json::json!({

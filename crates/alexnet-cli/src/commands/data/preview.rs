@@ -63,7 +63,11 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             {
                 cells.push(Cell::photograph(picture).line("original", GREY).line(file, GREY));
             }
-            cells.push(Cell::photograph(loaders.preprocess.picture(tensor)).line(class, INK).line(file, GREY));
+            cells.push(
+                Cell::photograph(alexnet::image::Image::from_tensor(&loaders.preprocess, tensor))
+                    .line(class, INK)
+                    .line(file, GREY),
+            );
             shown.push(name.to_string());
         }
         if shown.len() == count {

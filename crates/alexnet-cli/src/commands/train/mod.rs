@@ -14,8 +14,10 @@ use crate::{numbers, output};
 use alexnet::class_match::LabelOrder;
 use alexnet::distributed::{Communicator, Parallel};
 use alexnet::report::{RunReport, Writes};
+use alexnet::train::recipe::Optimizer;
 use alexnet::train::{Environment, OnDecodeError, Settings, StopReason};
 use anyhow::Context;
+use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -58,6 +60,9 @@ pub(crate) struct Args {
     /// with --from]
     #[arg(long, value_name = "NAME", help_heading = "Recipe")]
     recipe: Option<String>,
+    /// Optimizer: sgd or adamw; the recipe's learning rate is scaled for it [default: the recipe's]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Optimizer::NAMES), hide_possible_values = true, help_heading = "Recipe")]
+    optimizer: Option<String>,
     /// Number of epochs [default: the recipe's; 12 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
@@ -142,6 +147,7 @@ impl Args {
             val_share: self.val_share,
             net: self.net.clone(),
             recipe: self.recipe.clone(),
+            optimizer: self.optimizer.clone(),
             epochs: self.epochs,
             batch: self.batch,
             lr: self.lr,

@@ -3,7 +3,7 @@
 use crate::commands::engine_args::EngineArgs;
 use alexnet::Error;
 use alexnet::distributed::Parallel;
-use alexnet::engine::Engine;
+use alexnet::engine::{Precision, Training};
 use alexnet::train::{EngineRequest, Engines};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
@@ -35,8 +35,9 @@ impl Engines for AllEngines<'_> {
         Ok(())
     }
 
-    fn engine(&self, request: &EngineRequest<'_>) -> alexnet::Result<Box<dyn Engine>> {
-        let precision = crate::commands::arithmetic::Arithmetic::by_name(request.precision)?;
+    fn engine(&self, request: &EngineRequest<'_>) -> alexnet::Result<Box<dyn Training>> {
+        let precision: Precision =
+            request.precision.parse().map_err(|why| Error::Invalid(format!("--precision {}: {why}", request.precision)))?;
         if precision.is_of_bytes() {
             return Err(Error::Invalid(format!(
                 "--precision {precision}: inference only; train in f32 or bf16, then run `alexnet quantize`"
@@ -52,11 +53,10 @@ impl Engines for AllEngines<'_> {
 }
 
 impl AllEngines<'_> {
-    fn make(&self, args: &EngineArgs, request: &EngineRequest<'_>) -> anyhow::Result<Box<dyn Engine>> {
+    fn make(&self, args: &EngineArgs, request: &EngineRequest<'_>) -> anyhow::Result<Box<dyn Training>> {
         let EngineRequest { net, batch, threads, ranks, partition, parallel, .. } = *request;
         if args.is_cpu() {
-            let precision = args.arithmetic().on_processor()?;
-            return Ok(parallel.cpu_engine(net, batch, precision, threads, ranks, partition)?);
+            return Ok(parallel.cpu_engine(net, batch, args.precision(), threads, ranks, partition)?);
         }
         let name = args.device();
         match parallel {
@@ -64,7 +64,7 @@ impl AllEngines<'_> {
             Parallel::Towers if !name.contains(',') => {
                 anyhow::bail!("--parallel towers on devices needs two of them: --device {name}:0,{name}:1")
             }
-            _ if partition.blocks == 1 => args.engine(net, partition.capacity(batch)),
+            _ if partition.blocks == 1 => Ok(args.engine(net, partition.capacity(batch))?),
             _ => args.shared(net, partition.capacity(batch), ranks.clone(), partition),
         }
     }

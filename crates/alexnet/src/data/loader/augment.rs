@@ -66,18 +66,18 @@ impl Augment {
         let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
         match self {
             Augment::None => {
-                preprocess.tensor(picture, crop::centre(picture.height, picture.width, size), None, out);
+                picture.tensor(&preprocess, crop::centre(picture.height, picture.width, size), None, out);
             }
             Augment::CropMirror { colour } => {
                 let window = crop::random(place, picture.height, picture.width, size);
-                preprocess.tensor(picture, window, noise(colour), out);
+                picture.tensor(&preprocess, window, noise(colour), out);
             }
             Augment::RandomResizedCrop { scale, ratio, colour } => {
                 let area = crop::random_resized(place, picture.height, picture.width, *scale, *ratio);
                 let resized = picture.resized_area(area, size);
                 // Numbers 0 to 39 of the key chose the area.
                 let window = Window { top: 0, left: 0, mirror: place.below(40, 2) == 1 };
-                preprocess.tensor(&resized, window, noise(colour), out);
+                resized.tensor(&preprocess, window, noise(colour), out);
             }
         }
     }

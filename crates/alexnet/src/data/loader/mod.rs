@@ -273,16 +273,16 @@ impl Shared {
                 let picture = if augment.crops_originals() { self.original(i as usize) } else { self.resized(i as usize) }?;
                 augment.write(&self.preprocess, &picture, key, out);
             }
-            Views::Fixed(crops) => self.preprocess.crops(&*self.resized(i as usize)?, *crops, out),
+            Views::Fixed(crops) => self.resized(i as usize)?.crops(&self.preprocess, *crops, out),
         }
         Ok(())
     }
 
     fn resized(&self, i: usize) -> Result<Arc<Image>, String> {
         if matches!(&self.views, Views::Random(augment) if augment.crops_originals()) {
-            return self.original(i).map(|picture| Arc::new(self.preprocess.resize.apply(&picture)));
+            return self.original(i).map(|picture| Arc::new(picture.resized_as(self.preprocess.resize)));
         }
-        self.kept.get(i, || self.source.picture(i).map(|picture| self.preprocess.resize.apply(&picture)))
+        self.kept.get(i, || self.source.picture(i).map(|picture| picture.resized_as(self.preprocess.resize)))
     }
 
     fn original(&self, i: usize) -> Result<Arc<Image>, String> {

@@ -5,6 +5,7 @@ use alexnet_kernels::layout;
 use super::plan::{Part, Plan, Work, batch};
 use super::program::{Program, Purpose};
 use super::{Cpu, run};
+use crate::engine::{Activations, FeatureMaps};
 use crate::{Error, Result};
 
 /// Programs kept for the next call; a folder of pictures of many sizes would fill the memory with them.
@@ -17,28 +18,9 @@ pub(super) struct Wanted {
     size: [usize; 2],
 }
 
-/// What a layer gives for a batch of pictures.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Activations {
-    /// Maps of a picture, or features.
-    pub channels: usize,
-    /// Rows of a map.
-    pub height: usize,
-    /// Columns of a map.
-    pub width: usize,
-    /// `[n, channels, height, width]`, row-major.
-    pub values: Vec<f32>,
-}
-
-impl Cpu {
-    /// What `layers` give for pictures of `height` rows and `width` columns, `[n, 3, height, width]`, dropout off, in one pass as
-    /// far as the last of them. Pictures of another size than the net's may go as far as its first linear layer.
-    ///
+impl FeatureMaps for Cpu {
     /// The program for these layers and this size is kept, so the next call only runs it.
-    ///
-    /// # Errors
-    /// A layer that the net does not have, no layers, values that are no such pictures, pictures too small for the layers.
-    pub fn maps(&mut self, images: &[f32], [height, width]: [usize; 2], layers: &[&str]) -> Result<Vec<Activations>> {
+    fn feature_maps(&mut self, images: &[f32], [height, width]: [usize; 2], layers: &[&str]) -> Result<Vec<Activations>> {
         let len = 3 * height * width;
         if images.is_empty() || len == 0 || !images.len().is_multiple_of(len) {
             return Err(Error::Net(format!("{} values are no pictures of 3 x {height} x {width}", images.len())));
@@ -70,7 +52,9 @@ impl Cpu {
         self.shown.push((wanted, program));
         Ok(all)
     }
+}
 
+impl Cpu {
     /// Takes the program out of the kept ones, or makes it.
     fn program_showing(&mut self, wanted: &Wanted) -> Result<Program> {
         if let Some(at) = self.shown.iter().position(|(known, _)| known == wanted) {

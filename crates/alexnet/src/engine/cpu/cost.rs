@@ -1,34 +1,12 @@
 //! What a step does and what it costs, in words and numbers.
 
-use std::fmt;
-
 use alexnet_kernels::context::Context;
 
-use super::Precision;
+use super::clock::Pass;
 use super::plan::{Plan, Step, Work, batch};
 use super::program::Purpose;
+use crate::engine::Precision;
 use crate::net::{DropoutStyle, Net};
-
-/// A part of a step of training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Pass {
-    /// The step itself.
-    Forward,
-    /// The gradient of its input.
-    DataGradient,
-    /// The gradient of its weights and biases, and their update.
-    WeightGradient,
-}
-
-impl fmt::Display for Pass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Pass::Forward => "forward",
-            Pass::DataGradient => "data gradient",
-            Pass::WeightGradient => "weights",
-        })
-    }
-}
 
 /// What a pass of a step costs at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

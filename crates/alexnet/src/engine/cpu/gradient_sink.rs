@@ -5,16 +5,17 @@ use alexnet_kernels::bias;
 use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::feature_map::FeatureMap;
-use alexnet_kernels::optim::{self, sgd};
+use alexnet_kernels::optim::{self, Rates};
 
-use super::parameters::Parameter;
+use super::parameters::{self, Parameter, Part};
 use super::program::Found;
-use crate::engine::{MomentumForm, Rates, Update};
+use crate::Result;
+use crate::engine::OptimizerStep;
 
 /// What becomes of the gradients of parameters.
 pub(super) enum GradientSink<'a> {
     /// They change the parameters at once and are not kept.
-    Update(&'a Update),
+    Update(&'a OptimizerStep),
     /// They are shown by name in canonical order.
     Visit(&'a mut (dyn FnMut(&str, &[f32]) + Send)),
     /// Nobody wants them.
@@ -45,40 +46,31 @@ impl GradientBuffer {
     }
 }
 
-impl Update {
-    /// The kernels' rule for a layer's weights where no norms are looked at; none where it is frozen.
-    pub(super) fn weights_rule(&self, layer: &str) -> Option<sgd::Rule> {
-        self.weight_rates(layer).map(|rates| self.rule(rates))
+impl OptimizerStep {
+    /// The kernels' step for a layer's weights where no norms are looked at; none where it is frozen.
+    pub(super) fn of_weights(&self, layer: &str) -> Option<optim::Step> {
+        self.weight_rates(layer).map(|rates| self.at(rates))
     }
 
-    /// The kernels' rule for a layer's weights and their whole gradient, packed alike; none where it is frozen.
-    pub(super) fn rule_for(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<sgd::Rule> {
+    /// The kernels' step for a layer's weights and their whole gradient, packed alike; none where it is frozen.
+    fn of_gradient(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<optim::Step> {
         if parameter.is_norm() {
-            return self.biases_rule(&parameter.name);
+            return self.of_biases(&parameter.name);
         }
         let rates = self.weight_rates(&parameter.name)?;
-        Some(self.rule(match self.lars_trust {
-            Some(lars_trust) => rates.local(lars_trust, optim::norm(context, &parameter.weights), optim::norm(context, gradient)),
+        Some(self.at(match self.optimizer.lars_trust() {
+            Some(trust) => rates.with_lars(trust, optim::norm(context, &parameter.weights), optim::norm(context, gradient)),
             None => rates,
         }))
     }
 
-    /// The kernels' rule for a layer's biases; none where it is frozen.
-    pub(super) fn biases_rule(&self, layer: &str) -> Option<sgd::Rule> {
-        self.bias_rates(layer).map(|rates| self.rule(rates))
+    /// The kernels' step for a layer's biases; none where it is frozen.
+    pub(super) fn of_biases(&self, layer: &str) -> Option<optim::Step> {
+        self.bias_rates(layer).map(|rates| self.at(rates))
     }
 
-    fn rule(&self, Rates { lr, decay }: Rates) -> sgd::Rule {
-        sgd::Rule { lr, momentum: self.momentum, decay, form: self.form.into() }
-    }
-}
-
-impl From<MomentumForm> for sgd::Form {
-    fn from(form: MomentumForm) -> Self {
-        match form {
-            MomentumForm::RateInside => sgd::Form::RateInside,
-            MomentumForm::RateOutside => sgd::Form::RateOutside,
-        }
+    fn at(&self, rates: Rates) -> optim::Step {
+        optim::Step { optimizer: self.optimizer, rates, number: self.number }
     }
 }
 
@@ -106,14 +98,18 @@ pub(super) fn learn_norm(
             visit(&format!("{}.bias", parameter.name), &found.bias);
             visit(&format!("{}.weight", parameter.name), &found.weight);
         }
-        GradientSink::Update(rule) => {
-            let Some(rule) = rule.biases_rule(&parameter.name) else { return };
+        GradientSink::Update(step) => {
+            let Some(step) = step.of_biases(&parameter.name) else { return };
             for (which, away) in [away(0), away(1)].into_iter().enumerate() {
                 parameter.follow(which, &away);
             }
-            let Parameter { filters, weights, weights_velocity, biases, biases_velocity, .. } = parameter;
-            sgd::sgd(context, &rule, &mut weights[..filters.k], &mut weights_velocity[..filters.k], &found.weight);
-            sgd::sgd(context, &rule, biases, biases_velocity, &found.bias);
+            // One weight a channel: the panels lie one after the other.
+            let channels = parameter.filters.k;
+            let (weights, state) = parameter.weights_with_state();
+            let state = state.into_iter().map(|slot| &mut slot[..channels]).collect();
+            optim::update(context, &step, &mut weights[..channels], state, &found.weight);
+            let (biases, state) = parameter.biases_with_state();
+            optim::update(context, &step, biases, state, &found.bias);
         }
     }
 }
@@ -123,16 +119,17 @@ pub(super) fn learn_weights(
     context: &Context<'_>,
     parameter: &mut Parameter,
     room: &mut GradientBuffer,
-    rule: &Update,
+    step: &OptimizerStep,
     gradient: impl FnOnce(&mut [f32]),
 ) {
-    if rule.is_frozen(&parameter.name) {
+    if step.is_frozen(&parameter.name) {
         return;
     }
     let dw = room.weights(parameter.filters.packed_len());
     gradient(dw);
-    let Some(rule) = rule.rule_for(context, parameter, dw) else { return };
-    sgd::sgd(context, &rule, &mut parameter.weights, &mut parameter.weights_velocity, dw);
+    let Some(step) = step.of_gradient(context, parameter, dw) else { return };
+    let (weights, state) = parameter.weights_with_state();
+    optim::update(context, &step, weights, state, dw);
 }
 
 /// The gradient of a layer's biases, and what becomes of it.
@@ -144,18 +141,19 @@ pub(super) fn learn_biases(
     dy: &[f32],
     learn: &mut GradientSink<'_>,
 ) {
-    let rule = match learn {
+    let step = match learn {
         GradientSink::Nothing => return,
         GradientSink::Visit(_) => None,
-        GradientSink::Update(rule) => match rule.biases_rule(&parameter.name) {
+        GradientSink::Update(step) => match step.of_biases(&parameter.name) {
             None => return,
-            rule => rule,
+            step => step,
         },
     };
     let db = room.biases(parameter.filters.k);
     bias::gradient(context, dy_map, dy, db);
-    if let Some(rule) = rule {
-        sgd::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, db);
+    if let Some(step) = step {
+        let (biases, state) = parameter.biases_with_state();
+        optim::update(context, &step, biases, state, db);
     }
     if let GradientSink::Visit(visit) = learn {
         visit(&format!("{}.bias", parameter.name), db);
@@ -178,4 +176,37 @@ pub(super) fn visit_weights(
     let canonical = &mut room.canonical[..len];
     parameter.filters.unpack(context.threads, dw, canonical);
     visit(&format!("{}.weight", parameter.name), canonical);
+}
+
+/// Moves a parameter by a gradient given in canonical order.
+pub(super) fn apply(
+    context: &Context<'_>,
+    parameters: &mut [Parameter],
+    room: &mut GradientBuffer,
+    name: &str,
+    gradient: &[f32],
+    step: &OptimizerStep,
+) -> Result<()> {
+    let (i, part) = parameters::find(parameters, name)?;
+    let parameter = &mut parameters[i];
+    let filters = parameter.filters;
+    parameters::check(name, gradient, if part == Part::Weight { filters.len() } else { filters.k })?;
+    if step.is_frozen(&parameter.name) {
+        return Ok(());
+    }
+    parameter.pack(context);
+    parameter.ready_to_train(&step.optimizer);
+    match part {
+        Part::Weight => {
+            let pack = |packed: &mut [f32]| filters.pack(context.threads, gradient, packed);
+            learn_weights(context, parameter, room, step, pack);
+        }
+        Part::Bias => {
+            let Some(step) = step.of_biases(&parameter.name) else { return Ok(()) };
+            let (biases, state) = parameter.biases_with_state();
+            optim::update(context, &step, biases, state, gradient);
+        }
+        Part::Running(which) => parameter.follow(which, gradient),
+    }
+    Ok(())
 }

@@ -4,24 +4,20 @@
 //! bytes (normalisation, tanh) reads and writes floats, and the next convolution rounds its input first. Weights of linear layers
 //! may be nibbles instead.
 
-use std::collections::BTreeMap;
-
 use alexnet_kernels::buffer::{bytes, bytes_mut};
 use alexnet_kernels::context::Context;
-pub use alexnet_kernels::int8::QuantParams;
+use alexnet_kernels::int8::QuantParams;
 use alexnet_kernels::int8::{self, Output};
 use alexnet_kernels::{conv, int4, layout, linear, pool};
 
-use super::cost::Pass;
+use super::clock::Pass;
 use super::parameters::Parameter;
 use super::plan::{Plan, Step, Work, batch};
 use super::program::Program;
 use super::run;
+use crate::formats::{self, ActivationRanges};
 use crate::net::DropoutStyle;
 use crate::{Error, Result};
-
-/// What the bytes of each layer's input stand for, by the layer's name.
-pub type Ranges = BTreeMap<String, QuantParams>;
 
 /// A layer's weights, rounded.
 enum Weights {
@@ -50,14 +46,16 @@ impl Bytes {
         context: &Context<'_>,
         plan: &Plan,
         parameters: &mut [Parameter],
-        ranges: &Ranges,
+        ranges: &ActivationRanges,
         nibbles: bool,
     ) -> Result<Bytes> {
         let range = |parameter: &Parameter| {
-            ranges.get(&parameter.name).copied().ok_or_else(|| {
-                let name = &parameter.name;
-                Error::Invalid(format!("the range of {name}'s input is not known; `alexnet quantize` finds it"))
-            })
+            ranges.get(&parameter.name).map(|&formats::QuantParams { scale, zero }| QuantParams { scale, zero }).ok_or_else(
+                || {
+                    let name = &parameter.name;
+                    Error::Invalid(format!("the range of {name}'s input is not known; `alexnet quantize` finds it"))
+                },
+            )
         };
         let inputs = parameters.iter().map(range).collect::<Result<Vec<_>>>()?;
         let linear = |index: usize| {
@@ -197,13 +195,14 @@ pub(super) fn calibrate(
     parameters: &[Parameter],
     images: &[f32],
     n: usize,
-) -> Ranges {
-    let mut ranges = Ranges::new();
+) -> ActivationRanges {
+    let mut ranges = ActivationRanges::new();
     run::forward_watched(context, program, parameters, images, n, None, &mut |program, i| {
         let Step { work, x, .. } = program.plan.steps[i];
         if let Work::Conv { parameter, .. } | Work::Linear { parameter, .. } = work {
             let len = batch(program.plan.values[x].map, n).len();
-            ranges.insert(parameters[parameter].name.clone(), int8::range::best(&program.memory.read(x)[..len]));
+            let QuantParams { scale, zero } = int8::range::best(&program.memory.read(x)[..len]);
+            ranges.insert(parameters[parameter].name.clone(), formats::QuantParams { scale, zero });
         }
     });
     ranges

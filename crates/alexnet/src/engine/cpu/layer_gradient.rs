@@ -8,10 +8,10 @@ use super::gradient_sink::GradientSink;
 use super::plan::batch;
 use super::program::{Program, Purpose};
 use super::run;
-use crate::engine::{Engine, LayerGradient, ReluGradient, input};
+use crate::engine::{Inspection, LayerGradient, ReluGradient, input};
 use crate::{Error, Result};
 
-/// See [`Engine::layer_gradient`].
+/// See [`Inspection::layer_gradient`].
 pub(super) fn layer_gradient(
     cpu: &mut Cpu,
     images: &[f32],

@@ -4,12 +4,12 @@ use alexnet_kernels::bias;
 use alexnet_kernels::context::Context;
 use alexnet_kernels::feature_map::FeatureMap;
 use alexnet_kernels::linear;
-use alexnet_kernels::optim::sgd;
+use alexnet_kernels::optim;
 use alexnet_kernels::weight_layout::Filters;
 
 use super::parameters::{self, Parameter};
 use crate::Result;
-use crate::engine::Update;
+use crate::engine::OptimizerStep;
 use std::ops::Range;
 
 /// Rows of a layer's weights `[out, in]` and their biases; there may be none.
@@ -45,41 +45,47 @@ impl LinearShard {
     }
 
     /// What these outputs, whose gradient is `dy` `[n, rows]`, add to the gradient of `x`: `[n, inputs]`. Then they learn.
-    pub(crate) fn backward(&mut self, context: &Context<'_>, n: usize, x: &[f32], dy: &[f32], rule: &Update) -> Vec<f32> {
+    pub(crate) fn backward(&mut self, context: &Context<'_>, n: usize, x: &[f32], dy: &[f32], step: &OptimizerStep) -> Vec<f32> {
         let mut dx = vec![0.0; n * self.inputs];
         let shape = self.shape(n);
         let Some(parameter) = self.parameter.first_mut().filter(|_| n > 0) else { return dx };
         linear::backward_data(context, &shape, dy, &parameter.weights, None, &mut dx);
-        if rule.is_frozen(&parameter.name) {
+        if step.is_frozen(&parameter.name) {
             return dx;
         }
-        parameter.ready_to_train();
-        if let Some(rule) = rule.biases_rule(&parameter.name) {
+        parameter.ready_to_train(&step.optimizer);
+        if let Some(step) = step.of_biases(&parameter.name) {
             let mut db = vec![0.0; shape.outputs];
             bias::gradient(context, FeatureMap::plain(n, 1, 1, shape.outputs), dy, &mut db);
-            sgd::sgd(context, &rule, &mut parameter.biases, &mut parameter.biases_velocity, &db);
+            let (biases, state) = parameter.biases_with_state();
+            optim::update(context, &step, biases, state, &db);
         }
-        if let Some(rule) = rule.weights_rule(&parameter.name) {
-            let Parameter { weights, weights_velocity, .. } = parameter;
-            linear::backward_weights_update(context, &shape, x, dy, &rule, weights, weights_velocity);
+        if let Some(step) = step.of_weights(&parameter.name) {
+            let (weights, state) = parameter.weights_with_state();
+            linear::backward_weights_update(context, &shape, x, dy, &step, weights, state);
         }
         dx
     }
 
-    /// Reads these rows of a parameter of the layer, or of its velocity.
-    pub(crate) fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
-        let read = if velocity { parameters::read_velocity } else { parameters::read };
-        if self.rows.is_empty() { Ok(Vec::new()) } else { read(&self.parameter, name) }
+    /// Reads these rows of a parameter of the layer, or of a slot of its optimizer's state.
+    pub(crate) fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>> {
+        match slot {
+            _ if self.rows.is_empty() => Ok(Vec::new()),
+            Some(slot) => parameters::read_state(&self.parameter, name, slot),
+            None => parameters::read(&self.parameter, name),
+        }
     }
 
-    /// Writes these rows of the whole parameter, or of its velocity.
-    pub(crate) fn write(&mut self, name: &str, whole: &[f32], velocity: bool) -> Result<()> {
+    /// Writes these rows of the whole parameter, or of a slot of its optimizer's state.
+    pub(crate) fn write(&mut self, name: &str, slot: Option<&str>, whole: &[f32]) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
         }
         let row = if name.ends_with(".bias") { 1 } else { self.inputs };
         let own = &whole[self.rows.start * row..self.rows.end * row];
-        let write = if velocity { parameters::write_velocity } else { parameters::write };
-        write(&mut self.parameter, name, own)
+        match slot {
+            Some(slot) => parameters::write_state(&mut self.parameter, name, slot, own),
+            None => parameters::write(&mut self.parameter, name, own),
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod activations;
 mod arena;
+mod clock;
 mod cost;
 pub(crate) mod dropout;
 mod gradient_sink;
@@ -14,7 +15,6 @@ mod layer_gradient;
 pub(crate) mod linear_shard;
 mod parameters;
 mod plan;
-mod precision;
 mod profile;
 mod program;
 mod run;
@@ -24,24 +24,24 @@ mod thread_pool;
 
 use std::sync::Arc;
 
-use alexnet_kernels::context::Context;
 pub use alexnet_kernels::context::Convolutions;
+use alexnet_kernels::context::{self, Context};
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::thread_pool::ThreadPool;
 use alexnet_kernels::{layout, loss};
 
-pub use self::activations::Activations;
-pub use self::cost::Pass;
+pub use self::clock::Pass;
 use self::gradient_sink::{GradientBuffer, GradientSink};
-pub use self::int8::{QuantParams, Ranges};
 use self::parameters::Parameter;
 use self::plan::batch;
-pub use self::precision::Precision;
 pub use self::profile::{Limits, Timing};
 use self::program::{Program, Purpose};
 use super::split::SplitEngine;
-use super::{Batch, Engine, LayerGradient, ReluGradient, StepStats, Update, input};
-use crate::formats::TensorData;
+use super::{
+    Batch, BatchShard, Calibration, FeatureMaps, Gradients, Inference, Inspection, LayerGradient, OptimizerStep, ParameterStore,
+    Precision, ReluGradient, StepStats, Training, input,
+};
+use crate::formats::{ActivationRanges, TensorData};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
@@ -54,7 +54,7 @@ pub struct Cpu {
     convolutions: Convolutions,
     precision: Precision,
     /// What the bytes of each layer's input stand for; empty until told or found by calibration.
-    ranges: Ranges,
+    ranges: ActivationRanges,
     /// Weights in bytes; made when first needed after a change.
     bytes: Option<int8::Bytes>,
     pool: Arc<ThreadPool>,
@@ -81,8 +81,11 @@ impl Cpu {
         Cpu::of_layers(net, capacity, threads)
     }
 
-    /// An engine for some layers of a net, which may end in any way.
-    pub(crate) fn of_layers(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
+    /// As [`new`](Self::new), for some layers of a net, which may end in any way.
+    ///
+    /// # Errors
+    /// As there, but for the last layer.
+    pub fn of_layers(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
         if capacity == 0 {
             return Err(Error::Invalid("a batch needs at least one picture".into()));
         }
@@ -93,7 +96,7 @@ impl Cpu {
             isa: Isa::from_env().map_err(Error::Invalid)?,
             convolutions: Convolutions::from_env().map_err(Error::Invalid)?,
             precision: Precision::F32,
-            ranges: Ranges::new(),
+            ranges: ActivationRanges::new(),
             bytes: None,
             pool: Arc::new(thread_pool::new(threads)?),
             parameters: Parameter::zeros(net)?,
@@ -112,9 +115,14 @@ impl Cpu {
     }
 
     /// The same engine with other factors in its products than single precision.
-    #[must_use]
-    pub fn with_precision(self, precision: Precision) -> Cpu {
-        Cpu { precision, ..self }
+    ///
+    /// # Errors
+    /// Half precision, which is for devices.
+    pub fn with_precision(self, precision: Precision) -> Result<Cpu> {
+        if !precision.runs_on_cpu() {
+            return Err(Error::Invalid("precision f16 is for devices (--device); on the CPU use bf16".into()));
+        }
+        Ok(Cpu { precision, ..self })
     }
 
     /// The same engine, whose answers on a picture have the same bits whatever pictures are beside it: by default linear layers
@@ -127,33 +135,9 @@ impl Cpu {
         self
     }
 
-    /// Tells what the bytes of each layer's input stand for in [`Precision::Int8`] and [`Precision::Int4`].
-    pub fn set_ranges(&mut self, ranges: Ranges) {
-        self.ranges = ranges;
-        self.bytes = None;
-    }
-
     /// What the bytes of each layer's input stand for.
-    pub fn ranges(&self) -> &Ranges {
+    pub fn ranges(&self) -> &ActivationRanges {
         &self.ranges
-    }
-
-    /// Finds, for up to a batch of pictures, what each layer's input should be rounded to: the ranges that change these inputs
-    /// least in the mean of squares. They are returned, not set: ranges of several batches may be averaged.
-    ///
-    /// # Errors
-    /// Not the net's pictures, or more than the engine's capacity.
-    pub fn calibrate(&mut self, images: &[f32]) -> Result<Ranges> {
-        let n = self.count(images)?;
-        self.refuse_norms()?;
-        if n > self.capacity {
-            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
-        }
-        let (pool, precision) = (self.pool.clone(), self.precision);
-        let context = self.context(&pool);
-        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
-        run::prepare(&context, program, &mut self.parameters, n);
-        Ok(int8::calibrate(&context, program, &self.parameters, images, n))
     }
 
     /// Bytes have no batch normalisation.
@@ -166,7 +150,7 @@ impl Cpu {
     }
 
     fn context<'a>(&self, pool: &'a ThreadPool) -> Context<'a> {
-        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, precision: self.precision.of_floats() }
+        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, precision: floats(self.precision) }
     }
 
     /// The instruction set in use.
@@ -201,16 +185,19 @@ impl Cpu {
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
         let program = compiled(slot, &self.net, purpose, self.capacity, &context, precision)?;
         self.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
-        if let GradientSink::Update(rule) = &learn {
+        if let GradientSink::Update(step) = &learn {
             for parameter in &mut self.parameters {
-                if rule.is_frozen(&parameter.name) { parameter.ready_frozen() } else { parameter.ready_to_train() }
+                match step.is_frozen(&parameter.name) {
+                    true => parameter.ready_frozen(),
+                    false => parameter.ready_to_train(&step.optimizer),
+                }
             }
         }
         let (classes, parameters, room) = (self.classes, &mut self.parameters, &mut self.room);
         match after {
             None => run::forward(&context, program, parameters, batch.images, n, batch.dropout),
             Some(layer) => {
-                let place = split::after(program, &self.net, layer)?;
+                let place = program.after(&self.net, layer)?;
                 if batch.images.len() != n * place.len {
                     return Err(split::not_features(batch.images.len(), layer, place));
                 }
@@ -228,6 +215,14 @@ impl Cpu {
         program.clock.lap_loss();
         run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
         Ok(StepStats { loss: (loss.sum / n as f64) as f32, correct: loss.correct })
+    }
+}
+
+/// What kernels that compute on floats multiply.
+fn floats(precision: Precision) -> context::Precision {
+    match precision {
+        Precision::Bf16 => context::Precision::Bf16,
+        Precision::F32 | Precision::F16 | Precision::Int8 | Precision::Int4 => context::Precision::F32,
     }
 }
 
@@ -249,11 +244,33 @@ fn compiled<'a>(
     Ok(program)
 }
 
-impl Engine for Cpu {
+impl ParameterStore for Cpu {
     fn net(&self) -> &Net {
         &self.net
     }
 
+    /// What the bytes of each layer's input stand for in [`Precision::Int8`] and [`Precision::Int4`].
+    fn set_ranges(&mut self, ranges: &ActivationRanges) {
+        self.ranges = ranges.clone();
+        self.bytes = None;
+    }
+
+    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
+        parameters::read(&self.parameters, name)
+    }
+
+    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        self.bytes = None;
+        parameters::write(&mut self.parameters, name, values)
+    }
+
+    fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
+        self.bytes = None;
+        parameters::share(&mut self.parameters, name, values)
+    }
+}
+
+impl Inference for Cpu {
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let n = self.count(images)?;
         if self.precision.is_of_bytes() {
@@ -287,20 +304,23 @@ impl Engine for Cpu {
         }
         Ok(())
     }
+}
 
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
-        self.learn(Purpose::Train, None, batch, GradientSink::Update(rule))
+impl Inspection for Cpu {
+    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
+        self.count(images)?;
+        let mut maps = self.feature_maps(images, [self.net.image_size; 2], &[layer])?;
+        Ok(maps.swap_remove(0).values)
     }
 
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
-        self.learn(Purpose::Train, None, batch, GradientSink::Visit(visit))
-    }
-
-    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
-        self.bytes = None;
-        let pool = self.pool.clone();
-        let context = self.context(&pool);
-        parameters::apply(&context, &mut self.parameters, &mut self.room, name, gradient, rule)
+    fn layer_gradient(
+        &mut self,
+        images: &[f32],
+        layer: Option<&str>,
+        weights: &[f32],
+        relu: ReluGradient,
+    ) -> Result<LayerGradient> {
+        layer_gradient::layer_gradient(self, images, layer, weights, relu)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
@@ -314,53 +334,61 @@ impl Engine for Cpu {
         Ok(planes)
     }
 
-    fn layer_gradient(
-        &mut self,
-        images: &[f32],
-        layer: Option<&str>,
-        weights: &[f32],
-        relu: ReluGradient,
-    ) -> Result<LayerGradient> {
-        layer_gradient::layer_gradient(self, images, layer, weights, relu)
+    fn release_gradient_memory(&mut self) {
+        self.parameters.iter_mut().for_each(parameters::Parameter::release_packed);
+    }
+}
+
+impl Calibration for Cpu {
+    fn calibrate(&mut self, images: &[f32]) -> Result<ActivationRanges> {
+        let n = self.count(images)?;
+        self.refuse_norms()?;
+        if n > self.capacity {
+            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
+        }
+        let (pool, precision) = (self.pool.clone(), self.precision);
+        let context = self.context(&pool);
+        let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
+        run::prepare(&context, program, &mut self.parameters, n);
+        Ok(int8::calibrate(&context, program, &self.parameters, images, n))
+    }
+}
+
+impl Training for Cpu {
+    fn train_shard(&mut self, shard: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        self.train_step(&shard.batch(), step)
     }
 
-    fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
-        self.count(images)?;
-        let mut maps = self.maps(images, [self.net.image_size; 2], &[layer])?;
-        Ok(maps.swap_remove(0).values)
+    fn state(&self, name: &str, slot: &str) -> Result<Vec<f32>> {
+        parameters::read_state(&self.parameters, name, slot)
     }
 
-    fn parameter(&self, name: &str) -> Result<Vec<f32>> {
-        parameters::read(&self.parameters, name)
-    }
-
-    fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        self.bytes = None;
-        parameters::write(&mut self.parameters, name, values)
-    }
-
-    fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
-        self.bytes = None;
-        parameters::share(&mut self.parameters, name, values)
-    }
-
-    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
-        parameters::read_velocity(&self.parameters, name)
-    }
-
-    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        parameters::write_velocity(&mut self.parameters, name, values)
+    fn set_state(&mut self, name: &str, slot: &str, values: &[f32]) -> Result<()> {
+        parameters::write_state(&mut self.parameters, name, slot, values)
     }
 
     fn prepare_training(&mut self) {
         self.parameters.iter_mut().for_each(|parameter| parameter.trains = true);
     }
 
-    fn release_gradient_memory(&mut self) {
-        self.parameters.iter_mut().for_each(parameters::Parameter::release_packed);
-    }
-
     fn split(&mut self) -> Option<&mut dyn SplitEngine> {
         Some(self)
+    }
+}
+
+impl Gradients for Cpu {
+    fn train_step(&mut self, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        self.learn(Purpose::Train, None, batch, GradientSink::Update(step))
+    }
+
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
+        self.learn(Purpose::Train, None, batch, GradientSink::Visit(visit))
+    }
+
+    fn apply(&mut self, name: &str, gradient: &[f32], step: &OptimizerStep) -> Result<()> {
+        self.bytes = None;
+        let pool = self.pool.clone();
+        let context = self.context(&pool);
+        gradient_sink::apply(&context, &mut self.parameters, &mut self.room, name, gradient, step)
     }
 }

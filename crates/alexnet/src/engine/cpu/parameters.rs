@@ -1,4 +1,4 @@
-//! Weights and biases with their velocities.
+//! Weights and biases with their optimizer's state.
 //!
 //! Weights come in file order and are packed, layer by layer, when something needs them packed: a convolution, training, a
 //! batch of more than a few pictures. So one picture is answered from a mapped file without copying 234 MB first.
@@ -7,12 +7,10 @@ use alexnet_kernels::buffer::Buffer;
 use alexnet_kernels::context::{Context, Precision};
 use alexnet_kernels::executor::Serial;
 use alexnet_kernels::linear;
-use alexnet_kernels::optim::sgd;
+use alexnet_kernels::optim::Optimizer;
 use alexnet_kernels::weight_layout::Filters;
 
-use super::gradient_sink::GradientBuffer;
 use super::plan::parameter_shapes;
-use crate::engine::Update;
 use crate::formats::TensorData;
 use crate::net::{Net, Op};
 use crate::{Error, Result};
@@ -38,11 +36,21 @@ pub(super) struct Parameter {
     running: Option<Running>,
     /// Weights as inference wants them, made when first needed after a change; empty when they are not made.
     pub(super) prepared: Buffer,
-    /// Velocity of the weights, packed; empty before the first step.
-    pub(super) weights_velocity: Buffer,
-    /// Velocity of the biases; empty before the first step.
-    pub(super) biases_velocity: Vec<f32>,
+    /// What the optimizer keeps, a slot each in its order; empty before the first step.
+    state: Vec<Slot>,
 }
+
+/// What an optimizer keeps of a layer under one name.
+struct Slot {
+    name: String,
+    /// For each weight, packed.
+    weights: Buffer,
+    /// For each bias.
+    biases: Vec<f32>,
+}
+
+/// Weights or biases, with the values of each slot of their state.
+pub(super) type WithState<'a> = (&'a mut [f32], Vec<&'a mut [f32]>);
 
 /// A batch norm's running mean and variance, and the share by which they follow those of a batch.
 #[derive(Debug, Clone)]
@@ -53,7 +61,7 @@ struct Running {
 
 /// Weights, biases, or a batch norm's running mean (0) or variance (1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Weight,
     Bias,
     Running(usize),
@@ -86,8 +94,7 @@ impl Parameter {
             biases: vec![0.0; filters.k],
             running: None,
             prepared: Buffer::default(),
-            weights_velocity: Buffer::default(),
-            biases_velocity: Vec::new(),
+            state: Vec::new(),
         }
     }
 
@@ -135,27 +142,47 @@ impl Parameter {
         }
     }
 
-    /// Makes room for velocities, all zeros, unless there is some, and forgets what a step will make stale. The weights must
-    /// be packed.
-    pub(super) fn ready_to_train(&mut self) {
+    /// Makes room for the optimizer's state, all zeros, unless there is some, and forgets what a step will make stale. The weights
+    /// must be packed.
+    pub(super) fn ready_to_train(&mut self, optimizer: &Optimizer) {
         debug_assert!(!self.weights.is_empty(), "{}: not packed", self.name);
         self.prepared = Buffer::default();
         self.file_order = None;
-        self.ready_for_velocities();
+        let slots = optimizer.slots();
+        if self.state.iter().map(|slot| slot.name.as_str()).ne(slots.iter().copied()) {
+            for slot in slots {
+                self.slot_mut(slot);
+            }
+            self.state.retain(|slot| slots.contains(&slot.name.as_str()));
+            self.state.sort_by_key(|slot| slots.iter().position(|name| *name == slot.name));
+        }
     }
 
-    /// As [`ready_to_train`](Self::ready_to_train) for a layer that keeps its bits: it needs no velocities, and what is prepared
+    /// As [`ready_to_train`](Self::ready_to_train) for a layer that keeps its bits: it needs no state, and what is prepared
     /// for inference stays good. Packed weights serve batches of every size, so that these do not change a bit.
     pub(super) fn ready_frozen(&mut self) {
         debug_assert!(!self.weights.is_empty(), "{}: not packed", self.name);
         self.file_order = None;
     }
 
-    fn ready_for_velocities(&mut self) {
-        if self.weights_velocity.is_empty() {
-            self.weights_velocity = Buffer::zeros(self.filters.packed_len());
-            self.biases_velocity = vec![0.0; self.filters.k];
-        }
+    /// The packed weights and their state, to move them.
+    pub(super) fn weights_with_state(&mut self) -> WithState<'_> {
+        (&mut self.weights, self.state.iter_mut().map(|slot| &mut slot.weights[..]).collect())
+    }
+
+    /// The biases and their state, to move them.
+    pub(super) fn biases_with_state(&mut self) -> WithState<'_> {
+        (&mut self.biases, self.state.iter_mut().map(|slot| &mut slot.biases[..]).collect())
+    }
+
+    /// A slot of the optimizer's state, made now if there is none.
+    fn slot_mut(&mut self, name: &str) -> &mut Slot {
+        let at = self.state.iter().position(|slot| slot.name == name).unwrap_or_else(|| {
+            let (weights, biases) = (Buffer::zeros(self.filters.packed_len()), vec![0.0; self.filters.k]);
+            self.state.push(Slot { name: name.into(), weights, biases });
+            self.state.len() - 1
+        });
+        &mut self.state[at]
     }
 
     /// Whether it is a batch norm's.
@@ -184,7 +211,7 @@ impl Parameter {
 }
 
 /// Finds the layer and the part that a name such as `conv1.weight` means.
-fn find(parameters: &[Parameter], name: &str) -> Result<(usize, Part)> {
+pub(super) fn find(parameters: &[Parameter], name: &str) -> Result<(usize, Part)> {
     let split = name.rsplit_once('.').and_then(|(layer, part)| {
         let part = match part {
             "weight" => Part::Weight,
@@ -199,7 +226,7 @@ fn find(parameters: &[Parameter], name: &str) -> Result<(usize, Part)> {
     split.ok_or_else(|| Error::Net(format!("the net has no parameter named {name}")))
 }
 
-fn check(name: &str, values: &[f32], len: usize) -> Result<()> {
+pub(super) fn check(name: &str, values: &[f32], len: usize) -> Result<()> {
     if values.len() == len {
         return Ok(());
     }
@@ -217,16 +244,16 @@ pub(super) fn read(parameters: &[Parameter], name: &str) -> Result<Vec<f32>> {
     })
 }
 
-/// A velocity in canonical order; zeros before the first step.
-pub(super) fn read_velocity(parameters: &[Parameter], name: &str) -> Result<Vec<f32>> {
+/// A slot of the optimizer's state in canonical order; zeros before the first step.
+pub(super) fn read_state(parameters: &[Parameter], name: &str, slot: &str) -> Result<Vec<f32>> {
     let (i, part) = find(parameters, name)?;
     let parameter = &parameters[i];
+    let slot = parameter.state.iter().find(|known| known.name == slot);
     Ok(match part {
-        Part::Weight => parameter.packed(&parameter.weights_velocity),
+        Part::Weight => parameter.packed(slot.map_or(&[], |slot| &slot.weights)),
+        Part::Bias => slot.map_or_else(|| vec![0.0; parameter.filters.k], |slot| slot.biases.clone()),
         // They have none.
         Part::Running(_) => vec![0.0; parameter.filters.k],
-        Part::Bias if parameter.biases_velocity.is_empty() => vec![0.0; parameter.biases.len()],
-        Part::Bias => parameter.biases_velocity.clone(),
     })
 }
 
@@ -271,51 +298,16 @@ pub(super) fn share(parameters: &mut [Parameter], name: &str, values: &TensorDat
     Ok(())
 }
 
-/// Writes a velocity given in canonical order.
-pub(super) fn write_velocity(parameters: &mut [Parameter], name: &str, values: &[f32]) -> Result<()> {
+/// Writes a slot of the optimizer's state given in canonical order.
+pub(super) fn write_state(parameters: &mut [Parameter], name: &str, slot: &str, values: &[f32]) -> Result<()> {
     let (i, part) = find(parameters, name)?;
-    parameters[i].ready_for_velocities();
-    let Parameter { filters, weights_velocity, biases_velocity, .. } = &mut parameters[i];
+    let filters = parameters[i].filters;
     check(name, values, if part == Part::Weight { filters.len() } else { filters.k })?;
+    let slot = parameters[i].slot_mut(slot);
     match part {
-        Part::Weight => filters.pack(&Serial, values, weights_velocity),
-        Part::Bias => biases_velocity.copy_from_slice(values),
+        Part::Weight => filters.pack(&Serial, values, &mut slot.weights),
+        Part::Bias => slot.biases.copy_from_slice(values),
         Part::Running(_) => {}
-    }
-    Ok(())
-}
-
-/// Moves a parameter by a gradient given in canonical order.
-pub(super) fn apply(
-    context: &Context<'_>,
-    parameters: &mut [Parameter],
-    room: &mut GradientBuffer,
-    name: &str,
-    gradient: &[f32],
-    rule: &Update,
-) -> Result<()> {
-    let (i, part) = find(parameters, name)?;
-    let parameter = &mut parameters[i];
-    check(name, gradient, if part == Part::Weight { parameter.filters.len() } else { parameter.filters.k })?;
-    if rule.is_frozen(&parameter.name) {
-        return Ok(());
-    }
-    parameter.pack(context);
-    parameter.ready_to_train();
-    match part {
-        Part::Weight => {
-            let packed = room.weights(parameter.filters.packed_len());
-            parameter.filters.pack(context.threads, gradient, packed);
-            let Some(rule) = rule.rule_for(context, parameter, packed) else { return Ok(()) };
-            let Parameter { weights, weights_velocity, .. } = parameter;
-            sgd::sgd(context, &rule, weights, weights_velocity, packed);
-        }
-        Part::Bias => {
-            let Some(rule) = rule.biases_rule(&parameter.name) else { return Ok(()) };
-            let Parameter { biases, biases_velocity, .. } = parameter;
-            sgd::sgd(context, &rule, biases, biases_velocity, gradient);
-        }
-        Part::Running(which) => parameter.follow(which, gradient),
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
-//! How long each step takes: a clock that does nothing until someone asks.
+//! How long each step takes, and what it costs at least.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use alexnet_kernels::roofline::{self, Factors};
 
-use super::cost::{Cost, Pass, cost, has, how};
+use super::clock::{Clock, Pass};
+use super::cost::{Cost, cost, has, how};
 use super::program::{Program, Purpose};
-use super::{Cpu, Precision, compiled};
+use super::{Cpu, compiled};
 use crate::Result;
+use crate::engine::Precision;
 
 /// What one pass of one step took.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,49 +26,6 @@ pub struct Timing {
     pub macs: usize,
     /// Bytes that must be read and written at least.
     pub bytes: usize,
-}
-
-/// Laps of a program's passes. It stands still until it is wound up, and then costs a look at the time for each pass.
-#[derive(Default)]
-pub(super) struct Clock {
-    running: bool,
-    last: Option<Instant>,
-    /// For the input, each step, and the loss: the laps of its passes, one a run.
-    laps: Vec<[Vec<Duration>; 3]>,
-}
-
-impl Clock {
-    fn wound_up(steps: usize) -> Clock {
-        Clock { running: true, last: None, laps: vec![Default::default(); steps + 2] }
-    }
-
-    /// Begins a run.
-    pub(super) fn start(&mut self) {
-        self.last = self.running.then(Instant::now);
-    }
-
-    /// Ends the forward pass of the input's layout.
-    pub(super) fn lap_input(&mut self) {
-        self.lap_of(0, Pass::Forward);
-    }
-
-    /// Ends a pass of step `i`.
-    pub(super) fn lap(&mut self, i: usize, pass: Pass) {
-        self.lap_of(i + 1, pass);
-    }
-
-    /// Ends the loss.
-    pub(super) fn lap_loss(&mut self) {
-        self.lap_of(self.laps.len().saturating_sub(1), Pass::Forward);
-    }
-
-    fn lap_of(&mut self, row: usize, pass: Pass) {
-        if let Some(last) = &mut self.last {
-            let now = Instant::now();
-            self.laps[row][pass as usize].push(now - *last);
-            *last = now;
-        }
-    }
 }
 
 /// What the processor can do with this engine's instruction set, precision and threads.
@@ -91,7 +50,7 @@ impl Cpu {
     pub fn limits(&self) -> Limits {
         let (context, threads) = (self.context(&self.pool), self.threads());
         let factors = match self.precision {
-            Precision::F32 => Factors::Floats,
+            Precision::F32 | Precision::F16 => Factors::Floats,
             Precision::Bf16 => Factors::Bf16,
             Precision::Int8 | Precision::Int4 => Factors::Bytes,
         };

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::arena::{Arena, Lifetime};
+use super::clock::Clock;
 use super::plan::{Plan, Value, Work, batch};
-use super::profile::Clock;
-use crate::Result;
 use crate::engine::ReluGradient;
 use crate::net::Net;
+use crate::{Error, Result};
 
 /// What a program is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,17 @@ impl Found {
     }
 }
 
+/// A place between two steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// The steps before it.
+    pub(super) steps: usize,
+    /// The value that the last of them gives.
+    pub(super) value: usize,
+    /// Its floats for one picture, border included.
+    pub(super) len: usize,
+}
+
 impl Program {
     /// Compiles a run of a net's layers.
     pub(super) fn new(net: &Net, layers: Range<usize>, purpose: Purpose, capacity: usize) -> Result<Program> {
@@ -71,6 +82,20 @@ impl Program {
         };
         let norms = plan.norms.iter().map(|&channels| Found::zeros(channels)).collect();
         Program { plan, purpose, memory, winners, norms, relu: ReluGradient::Plain, clock: Clock::default() }
+    }
+
+    /// The place after a layer. A ReLU that its convolution or linear layer does in the same breath is before it.
+    ///
+    /// # Errors
+    /// No such layer, or the last one.
+    pub(super) fn after(&self, net: &Net, layer: &str) -> Result<Place> {
+        let index = net.layers.iter().position(|l| l.name == layer);
+        let last = index.and_then(|index| self.plan.steps.iter().rposition(|step| step.layer <= index));
+        let Some(last) = last.filter(|&last| last + 1 < self.plan.steps.len()) else {
+            return Err(Error::Net(format!("{}: nothing can begin after a layer {layer}", net.name)));
+        };
+        let value = self.plan.steps[last].y;
+        Ok(Place { steps: last + 1, value, len: self.plan.values[value].map.len() })
     }
 
     /// The number of the gradient of a value.

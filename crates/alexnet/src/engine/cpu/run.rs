@@ -10,13 +10,12 @@ use alexnet_kernels::lrn;
 use alexnet_kernels::pool;
 use alexnet_kernels::spatial_norm;
 
-use super::cost::Pass;
+use super::clock::Pass;
 use super::dropout;
 use super::gradient_sink::{GradientBuffer, GradientSink, learn_biases, learn_norm, learn_weights, visit_weights};
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
-use super::program::{Found, Program, Purpose};
-use super::split::Place;
+use super::program::{Found, Place, Program, Purpose};
 use crate::engine::{DropoutKey, ReluGradient};
 
 /// Forward: reads `[n, 3, size, size]` and leaves the result in the plan's output value.
@@ -107,10 +106,10 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
 
 /// The lowest step whose parameters learn: below it nobody needs a gradient.
 pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &GradientSink<'_>) -> usize {
-    let GradientSink::Update(rule) = learn else { return 0 };
-    let learns = |step: &Step| match step.work {
+    let GradientSink::Update(step) = learn else { return 0 };
+    let learns = |at: &Step| match at.work {
         Work::Conv { parameter, .. } | Work::Linear { parameter, .. } | Work::BatchNorm { parameter, .. } => {
-            !rule.is_frozen(&parameters[parameter].name)
+            !step.is_frozen(&parameters[parameter].name)
         }
         _ => false,
     };
@@ -304,7 +303,7 @@ fn step_backward(
             match learn {
                 GradientSink::Nothing => {}
                 GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
-                GradientSink::Update(rule) => learn_weights(context, parameter, room, rule, gradient),
+                GradientSink::Update(step) => learn_weights(context, parameter, room, step, gradient),
             }
         }
         Work::Linear { inputs, outputs, parameter, .. } => {
@@ -317,13 +316,13 @@ fn step_backward(
                 GradientSink::Nothing => {}
                 GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
                 // Norms are known when the whole gradient is.
-                GradientSink::Update(rule) if rule.lars_trust.is_some() => {
-                    learn_weights(context, parameter, room, rule, gradient)
+                GradientSink::Update(step) if step.optimizer.lars_trust().is_some() => {
+                    learn_weights(context, parameter, room, step, gradient)
                 }
-                GradientSink::Update(rule) => {
-                    let Some(rule) = rule.weights_rule(&parameter.name) else { return };
-                    let Parameter { weights, weights_velocity, .. } = parameter;
-                    linear::backward_weights_update(context, &shape, x, dy, &rule, weights, weights_velocity);
+                GradientSink::Update(step) => {
+                    let Some(step) = step.of_weights(&parameter.name) else { return };
+                    let (weights, state) = parameter.weights_with_state();
+                    linear::backward_weights_update(context, &shape, x, dy, &step, weights, state);
                 }
             }
         }

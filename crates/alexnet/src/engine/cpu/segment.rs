@@ -4,12 +4,12 @@
 use alexnet_kernels::context::Context;
 use alexnet_kernels::layout;
 
-use super::gradient_sink::GradientSink;
+use super::gradient_sink::{self, GradientSink};
 use super::plan::batch;
 use super::program::{Program, Purpose};
 use super::run;
-use super::{Cpu, Precision, parameters};
-use crate::engine::{DropoutKey, Update};
+use super::{Cpu, parameters};
+use crate::engine::{DropoutKey, OptimizerStep, Precision};
 use crate::net::Net;
 use crate::{Error, Result};
 use std::ops::Range;
@@ -34,7 +34,7 @@ impl Segment {
         precision: Precision,
     ) -> Result<Segment> {
         precision.check_trains()?;
-        let cpu = Cpu::of_layers(net, capacity, threads)?.with_precision(precision);
+        let cpu = Cpu::of_layers(net, capacity, threads)?.with_precision(precision)?;
         let purpose = if wants_input_gradient { Purpose::InputGradient } else { Purpose::Train };
         let training = Program::new(net, layers.clone(), purpose, capacity)?;
         Ok(Segment { cpu, layers, training, inference: None })
@@ -129,22 +129,26 @@ impl Segment {
     }
 
     /// Moves a parameter by its gradient.
-    pub(crate) fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
+    pub(crate) fn apply(&mut self, name: &str, gradient: &[f32], step: &OptimizerStep) -> Result<()> {
         let pool = self.cpu.pool.clone();
         let context = self.cpu.context(&pool);
-        parameters::apply(&context, &mut self.cpu.parameters, &mut self.cpu.room, name, gradient, rule)
+        gradient_sink::apply(&context, &mut self.cpu.parameters, &mut self.cpu.room, name, gradient, step)
     }
 
-    /// Reads a parameter, or its velocity.
-    pub(crate) fn read(&self, name: &str, velocity: bool) -> Result<Vec<f32>> {
-        let read = if velocity { parameters::read_velocity } else { parameters::read };
-        read(&self.cpu.parameters, name)
+    /// Reads a parameter, or a slot of its optimizer's state.
+    pub(crate) fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>> {
+        match slot {
+            Some(slot) => parameters::read_state(&self.cpu.parameters, name, slot),
+            None => parameters::read(&self.cpu.parameters, name),
+        }
     }
 
-    /// Writes a parameter, or its velocity.
-    pub(crate) fn write(&mut self, name: &str, values: &[f32], velocity: bool) -> Result<()> {
-        let write = if velocity { parameters::write_velocity } else { parameters::write };
-        write(&mut self.cpu.parameters, name, values)
+    /// Writes a parameter, or a slot of its optimizer's state.
+    pub(crate) fn write(&mut self, name: &str, slot: Option<&str>, values: &[f32]) -> Result<()> {
+        match slot {
+            Some(slot) => parameters::write_state(&mut self.cpu.parameters, name, slot, values),
+            None => parameters::write(&mut self.cpu.parameters, name, values),
+        }
     }
 
     /// Whether a layer is one of these.

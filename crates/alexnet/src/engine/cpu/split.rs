@@ -1,35 +1,12 @@
 //! The CPU engine begins after a layer: the value there is copied out and in as it lies in the arena.
 
 use super::gradient_sink::GradientSink;
+use super::program::{Place, Purpose};
 use super::run;
-use super::{Cpu, Program, Purpose, compiled};
+use super::{Cpu, compiled};
 use crate::engine::split::SplitEngine;
-use crate::engine::{Batch, StepStats, Update};
-use crate::net::Net;
+use crate::engine::{Batch, OptimizerStep, StepStats};
 use crate::{Error, Result};
-
-/// A place between two steps.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    /// The steps before it.
-    pub(super) steps: usize,
-    /// The value that the last of them gives.
-    pub(super) value: usize,
-    /// Its floats for one picture, border included.
-    pub(super) len: usize,
-}
-
-/// The place after a layer. A ReLU that its convolution or linear layer does in the same breath is before it.
-pub(super) fn after(program: &Program, net: &Net, layer: &str) -> Result<Place> {
-    let plan = &program.plan;
-    let index = net.layers.iter().position(|l| l.name == layer);
-    let last = index.and_then(|index| plan.steps.iter().rposition(|step| step.layer <= index));
-    let Some(last) = last.filter(|&last| last + 1 < plan.steps.len()) else {
-        return Err(Error::Net(format!("{}: nothing can begin after a layer {layer}", net.name)));
-    };
-    let value = plan.steps[last].y;
-    Ok(Place { steps: last + 1, value, len: plan.values[value].map.len() })
-}
 
 impl SplitEngine for Cpu {
     fn features(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>> {
@@ -37,7 +14,7 @@ impl SplitEngine for Cpu {
         let pool = self.pool.clone();
         let (context, precision) = (self.context(&pool), self.precision);
         let program = compiled(&mut self.training, &self.net, Purpose::Train, self.capacity, &context, precision)?;
-        let place = after(program, &self.net, layer)?;
+        let place = program.after(&self.net, layer)?;
         // As training has them, so that the features have the bits that training would find.
         for parameter in &mut self.parameters {
             parameter.pack(&context);
@@ -56,7 +33,7 @@ impl SplitEngine for Cpu {
         let pool = self.pool.clone();
         let (context, precision) = (self.context(&pool), self.precision);
         let program = compiled(&mut self.inference, &self.net, Purpose::Infer, self.capacity, &context, precision)?;
-        let place = after(program, &self.net, layer)?;
+        let place = program.after(&self.net, layer)?;
         let n = features.len() / place.len;
         if n == 0 || features.len() != n * place.len {
             return Err(not_features(features.len(), layer, place));
@@ -71,8 +48,8 @@ impl SplitEngine for Cpu {
         Ok(())
     }
 
-    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
-        self.learn(Purpose::Train, Some(layer), batch, GradientSink::Update(rule))
+    fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        self.learn(Purpose::Train, Some(layer), batch, GradientSink::Update(step))
     }
 }
 

@@ -1,88 +1,60 @@
-//! What a recipe comes to at a place of a run: rates, the update rule, how pictures and parameters begin.
+//! What a recipe means for the parts of a run: optimizer steps, initialisation, preprocessing, augmentation.
 
-use super::{Augmentation, BiasRate, Init, Pictures, Recipe, Schedule};
+use super::{Augmentation, BiasRate, Init, Optimizer, Pictures, Progress, Recipe};
 use crate::data::loader::Augment;
-use crate::engine::Update;
+use crate::engine::OptimizerStep;
 use crate::image::pca_noise::{ColourNoise, Pca};
 use crate::image::{Channels, Mean, Preprocess, Resize};
 use crate::net::{BiasInit, Net, Op, WeightInit};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// Where a run stands, as schedules see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Progress {
-    /// Epoch, from 0.
-    pub epoch: usize,
-    /// Step of the whole run, from 0.
-    pub step: u64,
-    /// Steps in an epoch.
-    pub steps_per_epoch: u64,
-    /// How often a plateau has lowered the rate.
-    pub drops: u32,
-}
-
 impl Recipe {
-    /// Learning rate of the weights at a position.
+    /// Learning rate of the weights at a point of the run.
     pub fn lr_at(&self, at: Progress) -> f64 {
-        match &self.schedule {
-            Schedule::Constant => self.lr,
-            Schedule::Steps { at: shares, by } => {
-                let passed = shares.iter().filter(|[n, d]| at.epoch >= self.epochs * n / (*d).max(1)).count();
-                self.lr / by.powi(passed as i32)
-            }
-            Schedule::Every { epochs, by } => self.lr / by.powi((at.epoch / (*epochs).max(1)) as i32),
-            Schedule::Plateau { by, .. } => self.lr / by.powi(at.drops as i32),
-            Schedule::WarmupCosine { warmup } => {
-                let all = (self.epochs as u64 * at.steps_per_epoch).max(1) as f64;
-                let rise = (all * warmup).floor();
-                // The middle of the step: neither the first nor the last step is wasted on a rate of 0.
-                let step = at.step as f64 + 0.5;
-                if step < rise {
-                    self.lr * step / rise
-                } else {
-                    self.lr * 0.5 * (1.0 + (std::f64::consts::PI * (step - rise) / (all - rise)).cos()).max(0.0)
-                }
-            }
-            Schedule::WarmupPoly { epochs, power } => {
-                let all = (self.epochs as u64 * at.steps_per_epoch).max(1) as f64;
-                // A short run still comes down.
-                let rise = (epochs * at.steps_per_epoch as f64).min(all / 2.0).floor();
-                let step = at.step as f64 + 0.5;
-                if step < rise {
-                    self.lr * step / rise
-                } else {
-                    self.lr * (1.0 - (step - rise) / (all - rise)).max(0.0).powf(*power)
-                }
-            }
-        }
+        self.schedule.lr_at(self.lr, self.epochs, at)
     }
 
-    /// The update rule at a position, the same for all layers: [`param_groups::rates`](super::super::layers::rates) says how they differ.
-    pub fn update(&self, at: Progress) -> Update {
+    /// The optimizer's step at a point of the run, the same for all layers:
+    /// [`param_groups::rates`](super::super::param_groups::rates) says how they differ.
+    pub fn step_at(&self, at: Progress) -> OptimizerStep {
         let lr = self.lr_at(at);
         let bias_lr = match self.bias_lr {
             BiasRate::Times(times) => lr * times,
             BiasRate::Fixed(rate) => rate,
         };
-        Update {
+        OptimizerStep {
+            optimizer: self.optimizer,
+            number: at.step + 1,
             lr: lr as f32,
             bias_lr: bias_lr as f32,
-            momentum: self.momentum as f32,
-            decay: self.decay as f32,
-            bias_decay: self.bias_decay as f32,
-            form: self.form,
-            lars_trust: self.trust.map(|trust| trust as f32),
+            weight_decay: self.weight_decay as f32,
+            bias_weight_decay: self.bias_weight_decay as f32,
             layers: BTreeMap::new(),
         }
     }
 
-    /// The recipe for another number of pictures in a step. With LARS the learning rate grows or falls in proportion (Goyal et al.
+    /// The recipe for another number of images in a step. With LARS the learning rate grows or falls in proportion (Goyal et al.
     /// 2017), since it was chosen for a batch of one size; other recipes keep theirs.
     #[must_use]
     pub fn with_batch(self, batch: usize) -> Recipe {
-        let times = if self.trust.is_some() { batch as f64 / self.batch.max(1) as f64 } else { 1.0 };
+        let times = if self.optimizer.lars_trust().is_some() { batch as f64 / self.batch.max(1) as f64 } else { 1.0 };
         Recipe { lr: self.lr * times, batch, ..self }
+    }
+
+    /// The recipe with the optimizer of a name and its usual settings; the recipe's own if that has the name. The learning rate is
+    /// scaled to what the optimizer needs to be about as fast.
+    ///
+    /// # Errors
+    /// An unknown name.
+    pub fn with_optimizer(self, name: &str) -> Result<Recipe> {
+        if self.optimizer.name() == name {
+            return Ok(self);
+        }
+        let optimizer = Optimizer::named(name)
+            .ok_or_else(|| Error::Invalid(format!("no optimizer `{name}`; choose one of {}", Optimizer::NAMES.join(", "))))?;
+        let lr = self.lr * optimizer.lr_scale() / self.optimizer.lr_scale();
+        Ok(Recipe { lr, optimizer, ..self })
     }
 
     /// The net with the recipe's initialisation.
@@ -148,21 +120,10 @@ impl Recipe {
         if !(self.lr > 0.0 && self.lr.is_finite()) {
             return wrong("a learning rate", self.lr);
         }
-        if !(0.0..1.0).contains(&self.momentum) {
-            return wrong("a momentum", self.momentum);
-        }
-        if let Some(trust) = self.trust
-            && !(trust > 0.0 && trust.is_finite())
-        {
-            return wrong("a trust coefficient", trust);
-        }
-        if let Schedule::WarmupPoly { epochs, power } = self.schedule
-            && !(epochs >= 0.0 && epochs.is_finite() && power > 0.0 && power.is_finite())
-        {
-            return Err(Error::Invalid(format!("{epochs} epochs of warm-up and a power of {power} cannot work")));
-        }
-        if !(self.decay >= 0.0 && self.decay.is_finite()) {
-            return wrong("a weight decay", self.decay);
+        self.optimizer.check().map_err(Error::Invalid)?;
+        self.schedule.check()?;
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return wrong("a weight decay", self.weight_decay);
         }
         Ok(())
     }

@@ -1,23 +1,27 @@
 //! How a network is trained, as data: a recipe is a row in [`named`].
 
 mod build;
+mod earlier;
 mod presets;
+mod schedule;
 mod small;
 #[cfg(test)]
 mod tests;
 
-pub use build::Progress;
 pub use presets::{KNOWN_CLASSES, NAMES, by_name};
+pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 
-use crate::engine::MomentumForm;
 use crate::image::pca_noise::Strength;
+pub use alexnet_kernels::optim::adamw::AdamW;
+pub use alexnet_kernels::optim::sgd::Sgd;
+pub use alexnet_kernels::optim::{MomentumForm, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Every setting in which published trainings of AlexNet differ. It is stored in the model and in the run's config.toml.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Recipe {
     /// Its name.
     pub name: String,
@@ -32,17 +36,12 @@ pub struct Recipe {
     pub views: usize,
     /// Learning rate of the weights at the beginning.
     pub lr: f64,
-    /// Share of the velocity that stays.
-    pub momentum: f64,
     /// Weight decay.
-    pub decay: f64,
-    /// Decay of the biases: 0 in the 2012 code and in Caffe, equal to `decay` in PyTorch.
-    pub bias_decay: f64,
-    /// Where the learning rate stands in the update.
-    pub form: MomentumForm,
-    /// Trust coefficient of LARS; none: plain SGD. With it, the rate is that of `batch` pictures, see [`Recipe::with_batch`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trust: Option<f64>,
+    pub weight_decay: f64,
+    /// Weight decay of the biases: 0 in the 2012 code and in Caffe, equal to `weight_decay` in PyTorch.
+    pub bias_weight_decay: f64,
+    /// What turns gradients into updates. With LARS, the rate is that of `batch` images, see [`Recipe::with_batch`].
+    pub optimizer: Optimizer,
     /// How parameters begin.
     pub init: Init,
     /// How pictures become numbers.
@@ -95,49 +94,6 @@ pub enum BiasRate {
     Times(f64),
     /// Always the same: the 2012 code never lowered it.
     Fixed(f64),
-}
-
-/// How the learning rate changes. Epochs count from 0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Schedule {
-    /// Not at all.
-    Constant,
-    /// Divided by `by` as soon as a share of the epochs has passed: from epoch floor(epochs * n / d) on for each `[n, d]`.
-    Steps {
-        /// Numerators and denominators.
-        at: Vec<[usize; 2]>,
-        /// Divisor.
-        by: f64,
-    },
-    /// Divided by `by` after every so many epochs, however long the run.
-    Every {
-        /// Epochs.
-        epochs: usize,
-        /// Divisor.
-        by: f64,
-    },
-    /// Divided by `by`, at most `times` times, whenever validation has not improved for `patience` epochs.
-    Plateau {
-        /// Epochs without a better top-1.
-        patience: usize,
-        /// Divisor.
-        by: f64,
-        /// Most divisions.
-        times: u32,
-    },
-    /// Rises in a line over the first share of all steps, then falls along half a cosine towards 0.
-    WarmupCosine {
-        /// Share of all steps, 0 to 1.
-        warmup: f64,
-    },
-    /// Rises in a line over the first epochs, then falls as `(1 - share of the rest that is done)^power` towards 0.
-    WarmupPoly {
-        /// Epochs, or parts of one; at most half of the run.
-        epochs: f64,
-        /// Exponent.
-        power: f64,
-    },
 }
 
 /// How parameters begin.

@@ -1,8 +1,7 @@
 //! The recipes by their names.
 
 use super::super::param_groups;
-use super::{Augmentation, BiasRate, Choice, Colour, Init, Pictures, Recipe, Schedule};
-use crate::engine::MomentumForm;
+use super::{Augmentation, BiasRate, Choice, Colour, Init, MomentumForm, Pictures, Recipe, Schedule, Sgd};
 use crate::image::pca_noise::Strength;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -13,6 +12,9 @@ pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original"
 /// By what the rate of the recipe `finetune` is divided where the model knows all classes already. Five of ten classes of CIFAR-10
 /// that a net had 61.30 % of right were, after 30 epochs of 250 pictures, at 61.50 % with it and at 60.52 % without.
 pub const KNOWN_CLASSES: f64 = 10.0;
+
+/// SGD as the paper, the 2012 code and Caffe have it.
+const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None };
 
 /// A recipe by name.
 ///
@@ -38,11 +40,9 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         drop_last: true,
         views: 0,
         lr: 0.01,
-        momentum: 0.9,
-        decay: 5e-4,
-        bias_decay: 5e-4,
-        form: MomentumForm::RateOutside,
-        trust: None,
+        weight_decay: 5e-4,
+        bias_weight_decay: 5e-4,
+        optimizer: Sgd::default().into(),
         init: Init::Net,
         pictures: Pictures::ImageNet,
         bias_lr: BiasRate::Times(1.0),
@@ -77,8 +77,8 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         "paper" => Recipe {
             epochs: 90,
             batch: 128,
-            bias_decay: 0.0,
-            form: MomentumForm::RateInside,
+            bias_weight_decay: 0.0,
+            optimizer: RATE_INSIDE.into(),
             pictures: Pictures::MeanPicture,
             schedule: Schedule::Plateau { patience: 5, by: 10.0, times: 3 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Variance }),
@@ -87,8 +87,8 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         "original" => Recipe {
             epochs: 91,
             batch: 128,
-            bias_decay: 0.0,
-            form: MomentumForm::RateInside,
+            bias_weight_decay: 0.0,
+            optimizer: RATE_INSIDE.into(),
             pictures: Pictures::MeanPicture,
             bias_lr: BiasRate::Fixed(0.02),
             schedule: Schedule::Steps { at: vec![[25, 91], [51, 91], [79, 91]], by: 10.0 },
@@ -98,8 +98,8 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         "caffe" => Recipe {
             epochs: 90,
             batch: 256,
-            bias_decay: 0.0,
-            form: MomentumForm::RateInside,
+            bias_weight_decay: 0.0,
+            optimizer: RATE_INSIDE.into(),
             pictures: Pictures::Net,
             bias_lr: BiasRate::Times(2.0),
             schedule: Schedule::Steps { at: vec![[2, 9], [4, 9], [6, 9], [8, 9]], by: 10.0 },
@@ -109,8 +109,8 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             epochs: 90,
             batch: 256,
             drop_last: false,
-            decay: 1e-4,
-            bias_decay: 1e-4,
+            weight_decay: 1e-4,
+            bias_weight_decay: 1e-4,
             schedule: Schedule::Every { epochs: 30, by: 10.0 },
             augment: Augmentation::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] },
             ..simple
@@ -121,9 +121,8 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             epochs: 100,
             batch: 32_768,
             lr: 32.0,
-            bias_decay: 0.0,
-            form: MomentumForm::RateInside,
-            trust: Some(0.001),
+            bias_weight_decay: 0.0,
+            optimizer: Sgd { lars_trust: Some(0.001), ..RATE_INSIDE }.into(),
             bias_lr: BiasRate::Times(0.001),
             schedule: Schedule::WarmupPoly { epochs: 10.0, power: 2.0 },
             ..simple

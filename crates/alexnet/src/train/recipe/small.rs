@@ -45,7 +45,7 @@ impl Recipe {
             batch,
             drop_last: false,
             epochs: STEPS.div_ceil(steps).clamp(EPOCHS.0, EPOCHS.1),
-            lr: (RATE_PER_IMAGE * batch as f64).clamp(RATE.0, RATE.1),
+            lr: (RATE_PER_IMAGE * batch as f64).clamp(RATE.0, RATE.1) * self.optimizer.lr_scale(),
             init: Init::HeDropout,
             schedule: Schedule::WarmupCosine { warmup: 0.1 },
             best,

@@ -7,7 +7,7 @@ fn at(epoch: usize) -> Progress {
 }
 
 fn rates(recipe: &Recipe, epochs: &[usize]) -> Vec<f32> {
-    epochs.iter().map(|&e| recipe.update(at(e)).lr).collect()
+    epochs.iter().map(|&e| recipe.step_at(at(e)).lr).collect()
 }
 
 #[test]
@@ -17,9 +17,9 @@ fn simple_divides_by_ten_at_two_thirds_as_the_reference_does() {
     // Python: 20 * 2 // 3 == 13.
     recipe.epochs = 20;
     assert_eq!(rates(&recipe, &[12, 13]), [0.01, 0.001]);
-    let update = recipe.update(at(0));
-    assert_eq!((update.decay, update.bias_decay, update.bias_lr), (5e-4, 5e-4, 0.01));
-    assert_eq!(update.form, MomentumForm::RateOutside);
+    let update = recipe.step_at(at(0));
+    assert_eq!((update.weight_decay, update.bias_weight_decay, update.bias_lr), (5e-4, 5e-4, 0.01));
+    assert_eq!(update.optimizer, Sgd { form: MomentumForm::RateOutside, ..Sgd::default() }.into());
     let net = crate::net::presets::by_name("torchvision").unwrap().with_image_size(128);
     assert_eq!(recipe.preprocess(&net).resize, Resize::ShortSide(146));
     assert_eq!(recipe.prepare(net.clone()), net);
@@ -29,14 +29,14 @@ fn simple_divides_by_ten_at_two_thirds_as_the_reference_does() {
 fn the_original_falls_at_25_51_and_79_and_its_biases_never() {
     let recipe = by_name("original").unwrap();
     assert_eq!(rates(&recipe, &[0, 24, 25, 50, 51, 78, 79, 90]), [0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]);
-    assert_eq!(recipe.update(at(90)).bias_lr, 0.02);
-    assert_eq!(recipe.update(at(0)).bias_decay, 0.0);
+    assert_eq!(recipe.step_at(at(90)).bias_lr, 0.02);
+    assert_eq!(recipe.step_at(at(0)).bias_weight_decay, 0.0);
 }
 
 #[test]
 fn caffe_falls_every_20_of_90_and_torchvision_every_30_epochs() {
     assert_eq!(rates(&by_name("caffe").unwrap(), &[19, 20, 40, 60, 80]), [0.01, 1e-3, 1e-4, 1e-5, 1e-6]);
-    assert_eq!(by_name("caffe").unwrap().update(at(20)).bias_lr, 2e-3);
+    assert_eq!(by_name("caffe").unwrap().step_at(at(20)).bias_lr, 2e-3);
     assert_eq!(rates(&by_name("torchvision").unwrap(), &[29, 30, 59, 60, 90]), [0.01, 1e-3, 1e-3, 1e-4, 1e-5]);
 }
 
@@ -64,7 +64,8 @@ fn warm_up_rises_and_a_polynomial_falls() {
     // Two epochs of warm-up in a run of two: half of it rises.
     let short = Recipe { epochs: 2, ..recipe.clone() };
     assert_eq!(short.lr_at(Progress { epoch: 0, step: 9, steps_per_epoch: 10, drops: 0 }), 0.95);
-    assert!(Recipe { trust: Some(0.0), ..recipe.clone() }.check().is_err());
+    let optimizer = Sgd { lars_trust: Some(0.0), ..Sgd::default() }.into();
+    assert!(Recipe { optimizer, ..recipe.clone() }.check().is_err());
     let schedule = Schedule::WarmupPoly { epochs: f64::NAN, power: 2.0 };
     assert!(Recipe { schedule, ..recipe }.check().is_err());
 }
@@ -72,10 +73,10 @@ fn warm_up_rises_and_a_polynomial_falls() {
 #[test]
 fn the_rate_for_large_batches_goes_with_the_batch_and_no_other_does() {
     let large = by_name("large-batch").unwrap();
-    assert_eq!((large.batch, large.lr, large.trust), (32_768, 32.0, Some(0.001)));
+    assert_eq!((large.batch, large.lr, large.optimizer.lars_trust()), (32_768, 32.0, Some(0.001)));
     let small = large.with_batch(512);
     assert_eq!((small.batch, small.lr), (512, 0.5));
-    assert_eq!(small.update(at(50)).lars_trust, Some(0.001));
+    assert_eq!(small.step_at(at(50)).optimizer.lars_trust(), Some(0.001));
     assert_eq!(by_name("caffe").unwrap().with_batch(512).lr, 0.01);
 }
 
@@ -154,6 +155,17 @@ fn small_sets_get_enough_steps_of_all_their_images_and_large_ones_the_recipe_as_
     for name in NAMES.into_iter().filter(|name| *name != "quick") {
         assert_eq!(by_name(name).unwrap().for_small_set(54, 6), by_name(name).unwrap());
     }
+}
+
+#[test]
+fn another_optimizer_has_its_own_settings_and_rate() {
+    let quick = by_name("quick").unwrap();
+    let adamw = quick.clone().with_optimizer("adamw").unwrap();
+    adamw.check().unwrap();
+    assert_eq!((adamw.lr, adamw.optimizer), (quick.lr * 0.1, AdamW::default().into()));
+    assert_eq!(adamw.step_at(at(3)).number, 31);
+    assert_eq!(quick.clone().with_optimizer("sgd").unwrap(), quick);
+    assert!(quick.with_optimizer("adam").unwrap_err().to_string().contains("sgd, adamw"));
 }
 
 /// From this many images on nothing changes.

@@ -1,16 +1,19 @@
-//! The smallest engine there is: one linear layer and softmax. It knows dropout, both update forms and velocities, so
+//! The smallest engine there is: one linear layer and softmax. It knows dropout and every optimizer's state, so
 //! whatever a trainer forgets to save or repeats shows in its bits.
 
-use crate::engine::{Batch, Engine, MomentumForm, Rates, StepStats, Update};
+use crate::engine::{Batch, BatchShard, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training, optim};
 use crate::net::{BiasInit, Layer, Net, Op, WeightInit};
 use crate::{Error, Result};
+use alexnet_kernels::context::Context;
+use alexnet_kernels::isa::Isa;
 use alexnet_kernels::random::Key;
 use std::collections::BTreeMap;
 
 pub(crate) struct Linear {
     net: Net,
     parameters: BTreeMap<String, Vec<f32>>,
-    velocities: BTreeMap<String, Vec<f32>>,
+    /// By slot and parameter.
+    state: BTreeMap<String, Vec<f32>>,
     /// From this step on the loss is not a number.
     pub(crate) breaks_at: Option<u64>,
 }
@@ -20,15 +23,14 @@ impl Linear {
         let op = Op::Linear { out: classes, weight_init: WeightInit::Normal(0.01), bias_init: BiasInit::Constant(0.0) };
         let net = Net { name: "linear".into(), image_size: size, layers: vec![Layer { name: "fc1".into(), op }] };
         let inputs = 3 * size * size;
-        let zeros = BTreeMap::from([
+        let mut parameters = BTreeMap::from([
             ("fc1.weight".to_string(), vec![0.0; classes * inputs]),
             ("fc1.bias".to_string(), vec![0.0; classes]),
         ]);
-        let mut parameters = zeros.clone();
         if let Some(weights) = parameters.get_mut("fc1.weight") {
             weights.iter_mut().enumerate().for_each(|(i, w)| *w = Key(5).normal(i as u64) * 0.01);
         }
-        Linear { net, parameters, velocities: zeros, breaks_at: None }
+        Linear { net, parameters, state: BTreeMap::new(), breaks_at: None }
     }
 
     fn inputs(&self) -> usize {
@@ -68,52 +70,9 @@ impl Linear {
     }
 }
 
-impl Engine for Linear {
+impl ParameterStore for Linear {
     fn net(&self) -> &Net {
         &self.net
-    }
-
-    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
-        *logits = self.forward(images);
-        Ok(())
-    }
-
-    fn train_step(&mut self, batch: &Batch<'_>, rule: &Update) -> Result<StepStats> {
-        let (mut step, dw, db) = self.backward(batch);
-        if self.breaks_at.is_some_and(|at| batch.dropout.is_some_and(|key| key.step >= at)) {
-            step.loss = f32::NAN;
-        }
-        self.apply("fc1.weight", &dw, rule)?;
-        self.apply("fc1.bias", &db, rule)?;
-        Ok(step)
-    }
-
-    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
-        let (step, dw, db) = self.backward(batch);
-        visit("fc1.weight", &dw);
-        visit("fc1.bias", &db);
-        Ok(step)
-    }
-
-    fn apply(&mut self, name: &str, gradient: &[f32], rule: &Update) -> Result<()> {
-        let Some(Rates { lr, decay }) = rule.rates(name) else { return Ok(()) };
-        let (Some(w), Some(v)) = (self.parameters.get_mut(name), self.velocities.get_mut(name)) else {
-            return Err(Error::Net(format!("no parameter {name}")));
-        };
-        for ((w, v), g) in w.iter_mut().zip(v).zip(gradient) {
-            let inside = if rule.form == MomentumForm::RateInside { lr } else { 1.0 };
-            *v = rule.momentum * *v + inside * (g + decay * *w);
-            *w -= lr / inside * *v;
-        }
-        Ok(())
-    }
-
-    fn input_gradient(&mut self, _images: &[f32], _labels: &[u32]) -> Result<Vec<f32>> {
-        Err(Error::Invalid("not asked for by a trainer".into()))
-    }
-
-    fn activation(&mut self, images: &[f32], _layer: &str) -> Result<Vec<f32>> {
-        Ok(self.forward(images))
     }
 
     fn parameter(&self, name: &str) -> Result<Vec<f32>> {
@@ -123,13 +82,62 @@ impl Engine for Linear {
     fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
         set(&mut self.parameters, name, values)
     }
+}
 
-    fn velocity(&self, name: &str) -> Result<Vec<f32>> {
-        self.velocities.get(name).cloned().ok_or_else(|| Error::Net(format!("no velocity {name}")))
+impl Inference for Linear {
+    fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
+        *logits = self.forward(images);
+        Ok(())
+    }
+}
+
+impl Training for Linear {
+    fn train_shard(&mut self, shard: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        self.train_step(&shard.batch(), step)
     }
 
-    fn set_velocity(&mut self, name: &str, values: &[f32]) -> Result<()> {
-        set(&mut self.velocities, name, values)
+    fn state(&self, name: &str, slot: &str) -> Result<Vec<f32>> {
+        let zeros = || self.parameter(name).map(|values| vec![0.0; values.len()]);
+        self.state.get(&format!("{slot}.{name}")).cloned().map_or_else(zeros, Ok)
+    }
+
+    fn set_state(&mut self, name: &str, slot: &str, values: &[f32]) -> Result<()> {
+        assert_eq!(values.len(), self.parameter(name)?.len(), "{slot} of {name}");
+        self.state.insert(format!("{slot}.{name}"), values.to_vec());
+        Ok(())
+    }
+}
+
+impl Gradients for Linear {
+    fn train_step(&mut self, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats> {
+        let (mut stats, dw, db) = self.backward(batch);
+        if self.breaks_at.is_some_and(|at| batch.dropout.is_some_and(|key| key.step >= at)) {
+            stats.loss = f32::NAN;
+        }
+        self.apply("fc1.weight", &dw, step)?;
+        self.apply("fc1.bias", &db, step)?;
+        Ok(stats)
+    }
+
+    fn gradients(&mut self, batch: &Batch<'_>, visit: &mut (dyn FnMut(&str, &[f32]) + Send)) -> Result<StepStats> {
+        let (stats, dw, db) = self.backward(batch);
+        visit("fc1.weight", &dw);
+        visit("fc1.bias", &db);
+        Ok(stats)
+    }
+
+    fn apply(&mut self, name: &str, gradient: &[f32], step: &OptimizerStep) -> Result<()> {
+        let OptimizerStep { optimizer, number, .. } = *step;
+        let Some(rates) = step.rates(name) else { return Ok(()) };
+        let mut state = optimizer.slots().iter().map(|slot| self.state(name, slot)).collect::<Result<Vec<_>>>()?;
+        let mut values = self.parameter(name)?;
+        let slots = state.iter_mut().map(Vec::as_mut_slice).collect();
+        let context = Context::serial(Isa::Portable);
+        optim::update(&context, &optim::Step { optimizer, rates, number }, &mut values, slots, gradient);
+        for (slot, values) in optimizer.slots().iter().zip(state) {
+            self.set_state(name, slot, &values)?;
+        }
+        self.set_parameter(name, &values)
     }
 }
 

@@ -6,9 +6,10 @@ mod tuning;
 
 use self::linear::Linear;
 use super::loaders::loaders;
+use super::recipe::ScheduleState;
 use super::recipe::{Augmentation, BiasRate, Recipe, Schedule, by_name as recipe_named};
 use super::run_dir::RunDir;
-use super::state::{BestEpoch, EpochMetrics, Plateau, State, Validation};
+use super::state::{BestEpoch, EpochMetrics, State, Validation};
 use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
 use crate::data::{Dataset, hold_out};
 use crate::eval::{by_name, evaluate};
@@ -92,7 +93,7 @@ fn train_from(at: &Path, ask: Ask<'_>, first: First) -> Result<StopReason> {
     let (train, val) = hold_out(ask.source, 0.2);
     let mut engine = Linear::new(SIZE, 3);
     engine.breaks_at = ask.breaks_at;
-    let net = crate::engine::Engine::net(&engine).clone();
+    let net = crate::engine::ParameterStore::net(&engine).clone();
     let loaders = loaders(&ask.recipe, &net, None, &train, &val, 3, 1)?;
     let stop = AtomicBool::new(false);
     let mut trainer = Trainer::new(&mut engine, &ask.recipe, 3, &loaders, train, val, &folder, ask.options)?;
@@ -144,7 +145,7 @@ fn it_learns_and_leaves_the_files_of_a_run() {
     // The model in the file does what the run said of it, also for images whose classes come in another order.
     let model = formats::read(at.join("last.safetensors")).unwrap();
     let mut engine = Linear::new(SIZE, 3);
-    model.load_into(&mut engine).unwrap();
+    crate::engine::load_model(&model, &mut engine).unwrap();
     let (_, val) = hold_out(squares(90, &[]), 0.2);
     let loader =
         crate::data::loader::Loader::sequential(val, model.preprocess, crate::image::crop::Crops::Ten, Default::default())
@@ -238,7 +239,7 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
         let best = formats::read(at("whole").join("best.safetensors")).unwrap();
         let first = Linear::new(SIZE, 3);
         let name = "fc1.weight";
-        let same = best.tensors[name].to_vec() == crate::engine::Engine::parameter(&first, name).unwrap();
+        let same = best.tensors[name].to_vec() == crate::engine::ParameterStore::parameter(&first, name).unwrap();
         assert_eq!(same, kept);
         // Stopped before the first step, within the first epoch and after it, it is the same run.
         for (stop_after, most) in [(0, None), (0, Some(0)), (3, None), (9, None), (12, None)] {
@@ -427,19 +428,19 @@ fn classes_are_matched_by_name() {
 #[test]
 fn a_plateau_waits_lowers_and_ends() {
     let schedule = Schedule::Plateau { patience: 2, by: 10.0, times: 2 };
-    let mut plateau = Plateau::default();
+    let mut plateau = ScheduleState::default();
     let drops: Vec<u32> = [0.1, 0.2, 0.2, 0.15, 0.3, 0.3, 0.2, 0.1, 0.1, 0.0]
         .into_iter()
         .map(|top1| {
-            plateau.see(top1, &schedule);
+            plateau.observe(top1, &schedule);
             plateau.drops
         })
         .collect();
     // Lowered after two epochs without a better one (4th), again after the two that follow the 5th, and no third time.
     assert_eq!(drops, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]);
-    let mut constant = Plateau::default();
-    (0..9).for_each(|_| constant.see(0.1, &Schedule::Constant));
-    assert_eq!(constant, Plateau::default());
+    let mut constant = ScheduleState::default();
+    (0..9).for_each(|_| constant.observe(0.1, &Schedule::Constant));
+    assert_eq!(constant, ScheduleState::default());
 }
 
 #[test]

@@ -5,8 +5,9 @@ use crate::distributed::data_parallel::DataParallel;
 use crate::distributed::hybrid::Hybrid;
 use crate::distributed::towers::Towers;
 use crate::distributed::{Communicator, Partition, SingleProcess, in_process};
-use crate::engine::cpu::{Cpu, Precision};
-use crate::engine::{Engine, init};
+use crate::engine::Precision;
+use crate::engine::cpu::Cpu;
+use crate::engine::{Training, init};
 use crate::net::{Net, Op, presets};
 
 /// 72 images in batches of 10 with a rest of 2, of which some ranks have none.
@@ -28,7 +29,7 @@ fn rank(
 }
 
 fn rank_with(
-    engine: &mut dyn Engine,
+    engine: &mut dyn Training,
     ranks: Arc<dyn Communicator>,
     cut: Partition,
     at: &Path,
@@ -157,7 +158,7 @@ fn a_run_goes_on_from_one_way_of_sharing_to_another() {
     let part = |ranks: Arc<dyn Communicator>, how: &str, at: &Path, steps: Option<u64>| {
         let (rank, size) = (ranks.rank(), ranks.size());
         let f32 = Precision::F32;
-        let (mut engine, cut): (Box<dyn Engine>, Partition) = match how {
+        let (mut engine, cut): (Box<dyn Training>, Partition) = match how {
             "hybrid" => (Box::new(Hybrid::new(&net, ranks.clone(), 10, 1, f32)?), Partition::new(rank, size, None)?),
             "towers" => (Box::new(Towers::new(&net, ranks.clone(), 10, 1, f32)?), Partition::WHOLE),
             _ => (Box::new(Cpu::new(&net, 10, 1)?), Partition::WHOLE),

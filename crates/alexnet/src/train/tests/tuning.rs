@@ -2,7 +2,7 @@
 
 use super::{FILES, OnDecodeError, TrainerOptions, squares};
 use crate::engine::cpu::Cpu;
-use crate::engine::{Engine, init};
+use crate::engine::{ParameterStore, init};
 use crate::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
 use crate::train::feature_cache::Plan;
 use crate::train::loaders::loaders;

@@ -1,12 +1,14 @@
-//! What a run writes into its folder, and when.
+//! The files of a run: models, state, metrics, and when they are written.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::{Event, OnDecodeError, Trainer, rule};
-use crate::data::Dataset;
+use crate::engine::{OptimizerStep, Training};
 use crate::escape::printable;
-use crate::train::state::write_model;
-use crate::{Error, Result, files};
+use crate::formats::Model;
+use crate::train::run_dir::RunDir;
+use crate::train::state::{State, write_model};
+use crate::{Result, files};
 
 /// Epochs that follow each other faster than this share one save of last model and state: with 57 million parameters a
 /// save writes 0.7 GB.
@@ -16,85 +18,105 @@ const BETWEEN_SAVES: Duration = Duration::from_secs(20);
 const SHARE_OF_SAVING: u32 = 20;
 
 /// How long after a save that took so long the end of an epoch is saved again. What a crash can cost is bounded by `save_every`.
-pub(super) fn between_saves(save_every: Duration, took: Duration) -> Duration {
+fn between_saves(save_every: Duration, took: Duration) -> Duration {
     save_every.min(BETWEEN_SAVES.max(took * SHARE_OF_SAVING))
 }
 
-impl Trainer<'_> {
-    pub(super) fn note_broken(
-        &mut self,
-        broken: &[(u32, String)],
-        source: &dyn Dataset,
-        watch: &mut dyn FnMut(Event<'_>),
-    ) -> Result<()> {
-        let mut news = false;
-        for (i, why) in broken {
-            let name = source.name(*i as usize);
-            if self.options.on_bad == OnDecodeError::Stop {
-                return Err(Error::Invalid(format!("{name}: {why} (--on-bad skip goes on without such pictures)")));
-            }
-            if self.state.broken.insert(name.to_string(), why.clone()).is_none() {
-                watch(Event::Broken { name, why });
-                news = true;
-            }
-        }
-        if news { self.write_broken() } else { Ok(()) }
+/// Writes what a run leaves in its folder.
+pub(super) struct Checkpointer<'a> {
+    folder: &'a RunDir,
+    /// Describes the net; its tensors stay empty, the engine has them.
+    model: Model,
+    /// Whether this process writes the run's files: rank 0 does.
+    pub(super) writes: bool,
+    save_every: Duration,
+    saved: Instant,
+    /// How long the last save took.
+    took: Duration,
+}
+
+impl<'a> Checkpointer<'a> {
+    pub(super) fn new(folder: &'a RunDir, model: Model, save_every: Duration) -> Checkpointer<'a> {
+        Checkpointer { folder, model, writes: true, save_every, saved: Instant::now(), took: Duration::ZERO }
     }
 
-    /// Whether this process writes the run's files.
-    pub(super) fn writes(&self) -> bool {
-        self.ranks.rank() == 0
+    /// The model that is saved, without its tensors.
+    pub(super) fn model(&self) -> &Model {
+        &self.model
     }
 
-    /// Makes this process able to write parameters, if it is the one that does.
-    pub(super) fn gather_parameters(&mut self) -> Result<()> {
-        self.engine.distributed().map_or(Ok(()), |spread| spread.gather_parameters())
+    /// Whether it is time to save in the middle of an epoch.
+    pub(super) fn is_due_within_epoch(&self) -> bool {
+        self.saved.elapsed() >= self.save_every
     }
 
-    pub(super) fn write_broken(&self) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
-        }
-        // A line each, whatever a name holds.
-        let line = |(name, why): (&String, &String)| format!("{}: {}\n", printable(name), printable(why));
-        let text: String = self.state.broken.iter().map(line).collect();
-        files::write_atomic_with(self.folder.broken(), files::Sync::Later, |out| out.write_all(text.as_bytes()))
+    /// Whether it is time to save at the end of an epoch.
+    pub(super) fn is_due_after_epoch(&self) -> bool {
+        self.saved.elapsed() >= between_saves(self.save_every, self.took)
     }
 
-    pub(super) fn write_metrics(&self, sync: files::Sync) -> Result<()> {
-        if !self.writes() {
-            return Ok(());
-        }
-        files::write_atomic_with(self.folder.metrics(), sync, |out| out.write_all(self.state.csv().as_bytes()))
+    /// The newest model in the folder.
+    pub(super) fn last_good_model(&self) -> Option<PathBuf> {
+        [self.folder.last(), self.folder.best()].into_iter().find(|path| path.exists())
     }
 
     /// Writes the state, and before it the last model if asked: whoever finds a state finds all that it speaks of. A run
-    /// that is killed in between does the same steps again, and writes the same bytes.
-    pub(super) fn save(&mut self, with_model: bool) -> Result<()> {
+    /// that is killed in between does the same steps again, and writes the same bytes. All ranks call it together.
+    pub(super) fn save(
+        &mut self,
+        engine: &mut dyn Training,
+        state: &State,
+        step: &OptimizerStep,
+        with_model: bool,
+    ) -> Result<()> {
         let start = Instant::now();
-        self.gather_parameters()?;
-        if !self.writes() {
+        engine.gather_parameters(step.optimizer.slots())?;
+        if !self.writes {
             self.saved = Instant::now();
             return Ok(());
         }
         if with_model {
-            write_model(&self.folder.last(), &self.model, self.engine, files::Sync::Disk)?;
+            write_model(&self.folder.last(), &self.model, engine, files::Sync::Disk)?;
             // A run stopped within its first epoch has no best yet; the next epoch's end writes it anew.
-            if self.state.best.is_none() {
-                write_model(&self.folder.best(), &self.model, self.engine, files::Sync::Later)?;
+            if state.best.is_none() {
+                write_model(&self.folder.best(), &self.model, engine, files::Sync::Later)?;
             }
         }
-        if self.state.best.is_some() && self.folder.best().exists() {
+        if state.best.is_some() && self.folder.best().exists() {
             files::force_to_disk(self.folder.best())?;
         }
-        self.write_metrics(files::Sync::Disk)?;
-        if !self.state.broken.is_empty() {
-            self.write_broken()?;
+        files::write_atomic_with(self.folder.metrics(), files::Sync::Disk, |out| out.write_all(state.csv().as_bytes()))?;
+        if !state.broken.is_empty() {
+            self.write_broken(state)?;
         }
-        let rule = rule(self.recipe, &self.rates, self.position());
-        self.state.write(&self.folder.state(), &self.model, self.engine, &rule)?;
-        (self.saved, self.save_took) = (Instant::now(), start.elapsed());
+        state.write(&self.folder.state(), &self.model, engine, step)?;
+        (self.saved, self.took) = (Instant::now(), start.elapsed());
         Ok(())
+    }
+
+    /// Writes the model as the best so far. All ranks call it together.
+    pub(super) fn save_best(&self, engine: &mut dyn Training) -> Result<()> {
+        engine.gather_parameters(&[])?;
+        if self.writes { write_model(&self.folder.best(), &self.model, engine, files::Sync::Later) } else { Ok(()) }
+    }
+
+    /// Writes the metrics of all epochs.
+    pub(super) fn write_metrics(&self, state: &State) -> Result<()> {
+        if !self.writes {
+            return Ok(());
+        }
+        files::write_atomic_with(self.folder.metrics(), files::Sync::Later, |out| out.write_all(state.csv().as_bytes()))
+    }
+
+    /// Writes the list of images that could not be read.
+    pub(super) fn write_broken(&self, state: &State) -> Result<()> {
+        if !self.writes {
+            return Ok(());
+        }
+        // A line each, whatever a name holds.
+        let line = |(name, why): (&String, &String)| format!("{}: {}\n", printable(name), printable(why));
+        let text: String = state.broken.iter().map(line).collect();
+        files::write_atomic_with(self.folder.broken(), files::Sync::Later, |out| out.write_all(text.as_bytes()))
     }
 }
 

@@ -1,69 +1,66 @@
-//! Carries a recipe out: epochs, steps, validation, files.
+//! The training loop: epochs, steps, validation, checkpoints.
+//!
+//! [`Trainer`] owns one value for each responsibility and only says when each has its turn: [`RunSchedule`] knows where a run stands
+//! and how parameters move there, [`RankSync`] makes ranks agree, [`Validator`] evaluates the model, [`Checkpointer`] writes the
+//! run's files, [`DecodeErrors`] decides about images that cannot be read, and a [`FeatureCache`] keeps what frozen layers give.
 
 mod checkpoint;
+mod decode_errors;
 mod event;
+mod schedule;
 mod sync;
 mod validation;
 
+use self::checkpoint::Checkpointer;
+use self::decode_errors::DecodeErrors;
 pub use self::event::{CommStats, Event, OnDecodeError, StopReason, TrainerOptions};
+use self::schedule::RunSchedule;
+use self::sync::{RankSync, StepStatus};
+use self::validation::{Validated, Validator};
 use super::feature_cache::{self, FeatureCache, Plan};
 use super::image_lists::ImageLists;
 use super::loaders::Loaders;
 use super::param_groups;
-use super::recipe::{Progress, Recipe};
+use super::recipe::{Choice, Recipe};
 use super::run_dir::RunDir;
-use super::state::{RunningTotals, State};
+use super::state::{BestEpoch, DIVERGED, EpochMetrics, RunningTotals, State};
 use crate::data::{Dataset, loader};
-use crate::distributed::{self, BatchShard, Communicator, SingleProcess};
-use crate::engine::{Batch, DropoutKey, Engine, Update};
-use crate::eval;
+use crate::distributed::Communicator;
+use crate::engine::{Batch, BatchShard, DropoutKey, Training};
 use crate::formats::Model;
 use crate::{Error, Result};
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
-
-/// What to try when a loss or a parameter is no longer finite.
-pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// A training run.
 pub struct Trainer<'a> {
-    engine: &'a mut dyn Engine,
+    engine: &'a mut dyn Training,
     recipe: &'a Recipe,
-    /// How fast each layer learns.
-    rates: BTreeMap<String, f32>,
-    plan: Plan,
-    frozen: Option<FeatureCache>,
     seed: u64,
-    /// Describes the net; its tensors stay empty, the engine has them.
-    model: Model,
     loaders: &'a Loaders,
-    train: Arc<dyn Dataset>,
-    val: Arc<dyn Dataset>,
-    folder: &'a RunDir,
-    options: TrainerOptions,
-    ranks: Arc<dyn Communicator>,
-    /// Steps of this process, the bytes that it sent in them, the time they took.
-    spent: (u64, u64, Duration),
+    max_steps: Option<u64>,
     state: State,
-    /// What the last validation found.
-    validation: Option<eval::Report>,
+    schedule: RunSchedule<'a>,
+    ranks: RankSync,
+    validator: Validator,
+    checkpointer: Checkpointer<'a>,
+    decode_errors: DecodeErrors,
+    /// How frozen layers are dealt with, and what they gave, if that is kept.
+    plan: Plan,
+    features: Option<FeatureCache>,
     /// Whether the model is validated before the first step.
     validates_first: bool,
-    saved: Instant,
-    /// How long the last save took.
-    save_took: Duration,
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer for an engine whose parameters are set. If the folder holds a state, the run goes on from there.
+    /// A trainer for an engine whose parameters are set. If the folder holds a state, the run continues from there.
     ///
     /// # Errors
     /// When the recipe cannot work, or the folder's state is of another run.
     #[allow(clippy::too_many_arguments, reason = "each is a thing of its own, made once, by the command")]
     pub fn new(
-        engine: &'a mut dyn Engine,
+        engine: &'a mut dyn Training,
         recipe: &'a Recipe,
         seed: u64,
         loaders: &'a Loaders,
@@ -85,43 +82,23 @@ impl<'a> Trainer<'a> {
         let rates = param_groups::rates(&model.net, &recipe.layer_rates)?;
         let room = options.frozen_room.unwrap_or_else(loader::default_memory);
         let plan = Plan::new(&model.net, &rates, loaders, engine.split().is_some(), room)?;
-        let frozen = FeatureCache::new(&plan, loaders);
-        let images = ImageLists::of(&*train, &*val);
-        let mut state = State { pictures: train.len(), ..State::default() };
-        if folder.state().exists() {
-            state = State::read(&folder.state(), &model, engine, &rule(recipe, &rates, Progress::default()))?;
-            if state.pictures != train.len() {
-                let message = format!("was saved with {} training pictures, now there are {}", state.pictures, train.len());
-                return Err(Error::file(folder.state(), message));
-            }
-            if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
-                let advice =
-                    "a run goes on only with its own images; put them back, or begin a new run --from its last.safetensors";
-                return Err(Error::file(folder.state(), format!("was saved with {difference}; {advice}")));
-            }
-        }
-        state.images = Some(images);
-        let (validation, saved) = (None, Instant::now());
+        let schedule = RunSchedule::new(recipe, rates, loaders.train.batches());
+        let state = resume(engine, &model, &schedule, folder, &*train, &*val)?;
         Ok(Trainer {
-            engine,
             recipe,
-            rates,
-            plan,
-            frozen,
             seed,
-            model,
             loaders,
-            train,
-            val,
-            folder,
-            options,
-            ranks: Arc::new(SingleProcess::default()),
-            spent: (0, 0, Duration::ZERO),
+            max_steps: options.max_steps,
             state,
-            validation,
+            schedule,
+            ranks: RankSync::single_process(),
+            validator: Validator::default(),
+            features: FeatureCache::new(&plan, loaders),
+            plan,
+            checkpointer: Checkpointer::new(folder, model, options.save_every),
+            decode_errors: DecodeErrors { policy: options.on_bad, train, val },
             validates_first: false,
-            saved,
-            save_took: Duration::ZERO,
+            engine,
         })
     }
 
@@ -133,11 +110,12 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// The same trainer as one of several ranks, whose engine is [spread](Engine::distributed) over them and whose loaders are
-    /// [cut](Loaders::with_cut) for them. All ranks train alike; rank 0 writes the files.
+    /// The same trainer as one of several ranks, over which its engine is spread and for which its loaders are
+    /// [cut](Loaders::with_cut). All ranks train alike; rank 0 writes the files.
     #[must_use]
     pub fn with_ranks(mut self, ranks: Arc<dyn Communicator>) -> Self {
-        self.ranks = ranks;
+        self.checkpointer.writes = ranks.rank() == 0;
+        self.ranks = RankSync::new(ranks, self.loaders.train.cut());
         self
     }
 
@@ -153,7 +131,7 @@ impl<'a> Trainer<'a> {
 
     /// Steps done since the run began.
     pub fn step(&self) -> u64 {
-        (self.state.epoch * self.loaders.train.batches() + self.state.batch) as u64
+        self.schedule.step(&self.state)
     }
 
     /// What the steps of this process and of all other ranks took; all must ask.
@@ -161,15 +139,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When another rank is gone.
     pub fn traffic(&self) -> Result<CommStats> {
-        let (steps, bytes, time) = self.spent;
-        let each = steps.max(1) as f64;
-        let all = distributed::all_gather_f64(&*self.ranks, [bytes as f64 / each])?;
-        Ok(CommStats {
-            ranks: self.ranks.size(),
-            bytes_per_step: all.iter().sum(),
-            most_per_step: all.iter().copied().fold(0.0, f64::max),
-            seconds_per_step: time.as_secs_f64() / each,
-        })
+        self.ranks.traffic()
     }
 
     /// Trains until all epochs or the most steps are done, or `stop` is set; then everything is saved.
@@ -195,10 +165,9 @@ impl<'a> Trainer<'a> {
                 return Ok(StopReason::Interrupted);
             };
             let row = &self.state.rows[self.state.rows.len() - 1];
-            watch(Event::Epoch { row, best, train_time, pictures, validation: self.validation.as_ref() });
+            watch(Event::Epoch { row, best, train_time, pictures, validation: self.validator.report() });
             begun = Some(());
-            let due = checkpoint::between_saves(self.options.save_every, self.save_took);
-            if self.state.epoch < self.recipe.epochs && self.any_rank(self.saved.elapsed() >= due)? {
+            if self.state.epoch < self.recipe.epochs && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
                 self.save(true)?;
             }
         }
@@ -209,16 +178,31 @@ impl<'a> Trainer<'a> {
         Ok(StopReason::Done)
     }
 
-    /// The steps that are left of the epoch under way. Tells why it stopped before its end, if so.
+    /// Validates the model as the run began with it, and records that. Returns whether it was not interrupted.
+    fn before(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let val = match self.validate(stop, watch)? {
+            Validated::Found(val) => val,
+            Validated::NoPictures => return Ok(true),
+            Validated::Interrupted => return Ok(false),
+        };
+        let (lr, train_loss, train_top1, broken) = (None, None, None, self.state.broken.len());
+        self.record(EpochMetrics { epoch: 0, step: 0, lr, train_loss, train_top1, val: Some(val), broken })?;
+        if let Some(row) = self.state.rows.last() {
+            watch(Event::InitialValidation { row, validation: self.validator.report() });
+        }
+        Ok(true)
+    }
+
+    /// The steps that are left of the epoch under way. Returns why it stopped before its end, if so.
     fn steps(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<StopReason>> {
         let all = self.loaders.train.batches();
         let epoch = self.state.epoch as u64;
-        let mut batches = match self.frozen {
+        let mut batches = match self.features {
             Some(_) => Batches::Kept(self.loaders.train.plan(epoch)),
             None => Batches::Ahead(self.loaders.train.epoch(epoch, self.state.batch)),
         };
         while self.state.batch < all {
-            if self.options.max_steps.is_some_and(|most| self.step() >= most) {
+            if self.max_steps.is_some_and(|most| self.step() >= most) {
                 return Ok(Some(StopReason::MaxSteps));
             }
             let batch = self.next(&mut batches)?.ok_or_else(|| {
@@ -226,13 +210,20 @@ impl<'a> Trainer<'a> {
                     "the loader stopped before the end of an epoch; the system may start no more threads (ulimit -u)".into(),
                 )
             })?;
-            let heard = self.sync_step(&batch, stop)?;
-            if heard.stop {
+            let status = self.ranks.sync_step(StepStatus {
+                parts: batch.parts.clone(),
+                broken: batch.broken.clone(),
+                stop: stop.load(Ordering::Relaxed),
+                save: self.checkpointer.is_due_within_epoch(),
+            })?;
+            if status.stop {
                 return Ok(Some(StopReason::Interrupted));
             }
-            self.note_broken(&heard.broken, &*self.train.clone(), watch)?;
-            let lr = self.recipe.lr_at(self.position());
-            self.train_on(&batch, &heard.parts)?;
+            if self.decode_errors.in_training(&status.broken, &mut self.state, watch)? {
+                self.checkpointer.write_broken(&self.state)?;
+            }
+            let lr = self.schedule.lr(&self.state);
+            self.train_on(&batch, &status.parts)?;
             self.state.batch += 1;
             let RunningTotals { loss, correct, pictures } = self.state.sums;
             let n = pictures.max(1) as f64;
@@ -241,12 +232,12 @@ impl<'a> Trainer<'a> {
                 steps: (self.state.batch, all),
                 loss: loss / n,
                 top1: correct as f64 / n,
-                pictures: heard.parts.iter().sum(),
+                pictures: status.parts.iter().sum(),
                 step: self.step(),
                 lr,
                 sums: self.state.sums,
             });
-            if self.state.batch < all && heard.save {
+            if self.state.batch < all && status.save {
                 self.save(false)?;
             }
         }
@@ -255,22 +246,13 @@ impl<'a> Trainer<'a> {
 
     /// The next batch of the epoch under way: of images, or of what frozen layers made of them.
     fn next(&mut self, batches: &mut Batches) -> Result<Option<loader::Batch>> {
-        match (batches, &mut self.frozen) {
+        match (batches, &mut self.features) {
             (Batches::Ahead(batches), _) => Ok(batches.next()),
-            (Batches::Kept(plan), Some(frozen)) => {
+            (Batches::Kept(plan), Some(features)) => {
                 let Some(pictures) = plan.get(self.state.batch) else { return Ok(None) };
-                frozen.batch(self.engine, &self.loaders.train, self.state.epoch as u64, pictures).map(Some)
+                features.batch(self.engine, &self.loaders.train, self.state.epoch as u64, pictures).map(Some)
             }
             (Batches::Kept(_), None) => Ok(None),
-        }
-    }
-
-    fn position(&self) -> Progress {
-        Progress {
-            epoch: self.state.epoch,
-            step: self.step(),
-            steps_per_epoch: self.loaders.train.batches() as u64,
-            drops: self.state.plateau.drops,
         }
     }
 
@@ -281,38 +263,124 @@ impl<'a> Trainer<'a> {
         if n == 0 {
             return Ok(());
         }
-        let rule = rule(self.recipe, &self.rates, self.position());
+        let step = self.schedule.optimizer_step(&self.state);
         let cut = self.loaders.train.cut();
         let first_picture = blocks[..cut.blocks_of(cut.rank).start].iter().sum::<usize>() as u64;
         let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_picture });
         let (images, labels) = (&batch.images, &batch.labels);
-        let (sent, start) = (self.ranks.sent().bytes(), Instant::now());
-        let step = match (&self.frozen, self.engine.distributed()) {
-            (_, Some(spread)) => spread.train_shard(&BatchShard { images, labels, dropout, blocks }, &rule)?,
-            (Some(frozen), None) => {
+        let (engine, features) = (&mut *self.engine, &self.features);
+        let stats = self.ranks.measure(|| match features {
+            Some(features) => {
                 let input = Batch { images, labels, dropout };
-                feature_cache::middle(self.engine)?.train_step_after(frozen.after(), &input, &rule)?
+                feature_cache::split(engine)?.train_step_after(features.after(), &input, &step)
             }
-            (None, None) => self.engine.train_step(&Batch { images, labels, dropout }, &rule)?,
-        };
-        let (steps, bytes, time) = self.spent;
-        self.spent = (steps + 1, bytes + self.ranks.sent().bytes() - sent, time + start.elapsed());
-        if !step.loss.is_finite() {
+            None => engine.train_shard(&BatchShard { images, labels, dropout, blocks }, &step),
+        })?;
+        if !stats.loss.is_finite() {
             return Err(self.diverged("loss"));
         }
-        self.state.sums.loss += f64::from(step.loss) * n as f64;
-        self.state.sums.correct += step.correct as u64;
+        self.state.sums.loss += f64::from(stats.loss) * n as f64;
+        self.state.sums.correct += stats.correct as u64;
         self.state.sums.pictures += n as u64;
         Ok(())
     }
 
+    /// Validates, records the epoch and begins the next. Returns whether it was the best; nothing when interrupted.
+    fn finish_epoch(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<bool>> {
+        let RunningTotals { loss, correct, pictures } = self.state.sums;
+        if pictures == 0 {
+            let why = self.state.broken.iter().next().map_or(String::new(), |(name, why)| format!("; {name}: {why}"));
+            return Err(Error::Invalid(format!("none of the training pictures could be read{why}")));
+        }
+        let val = match self.validate(stop, watch)? {
+            Validated::Found(val) => Some(val),
+            Validated::NoPictures => None,
+            Validated::Interrupted => return Ok(None),
+        };
+        let row = EpochMetrics {
+            epoch: self.state.epoch + 1,
+            step: self.step(),
+            lr: Some(self.schedule.last_lr(&self.state)),
+            train_loss: Some(loss / pictures as f64),
+            train_top1: Some(correct as f64 / pictures as f64),
+            val,
+            broken: self.state.broken.len(),
+        };
+        (self.state.epoch, self.state.batch, self.state.sums) = (self.state.epoch + 1, 0, RunningTotals::default());
+        self.record(row).map(Some)
+    }
+
+    /// Evaluates the model as it is on the validation pictures.
+    fn validate(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Validated> {
+        let Some(loader) = &self.loaders.val else { return Ok(Validated::NoPictures) };
+        let classes = &self.checkpointer.model().classes;
+        let Some(report) = self.validator.run(&self.ranks, self.engine, self.features.as_mut(), loader, classes, stop)? else {
+            return Ok(Validated::Interrupted);
+        };
+        if self.decode_errors.in_validation(&report.broken, &mut self.state, watch)? {
+            self.checkpointer.write_broken(&self.state)?;
+        }
+        if !report.loss.is_finite() {
+            return Err(self.diverged("loss of validation"));
+        }
+        Ok(Validated::Found(self.validator.keep(report)))
+    }
+
+    /// Records an epoch's metrics, and keeps its model if that is the best. Returns whether it is.
+    fn record(&mut self, row: EpochMetrics) -> Result<bool> {
+        let best = match self.recipe.best {
+            Choice::Last => Some(BestEpoch::of(&row)),
+            Choice::Validation => self.state.improves(&row),
+        };
+        if best.is_some() {
+            self.checkpointer.save_best(self.engine)?;
+            self.state.best = best;
+        }
+        self.state.schedule.observe(row.top1(), &self.recipe.schedule);
+        self.state.rows.push(row);
+        self.checkpointer.write_metrics(&self.state)?;
+        Ok(best.is_some())
+    }
+
+    /// Saves the state, and before it the last model if asked.
+    fn save(&mut self, with_model: bool) -> Result<()> {
+        let step = self.schedule.optimizer_step(&self.state);
+        self.checkpointer.save(self.engine, &self.state, &step, with_model)
+    }
+
     fn diverged(&self, what: &str) -> Error {
-        let kept = [self.folder.last(), self.folder.best()].into_iter().find(|path| path.exists());
+        let kept = self.checkpointer.last_good_model();
         let kept =
             kept.map_or("nothing was saved before".to_string(), |path| format!("the last good model is {}", path.display()));
         let (step, epoch) = (self.step() + 1, self.state.epoch + 1);
         Error::Invalid(format!("the {what} is not finite at step {step} (epoch {epoch}); {kept}; {DIVERGED}"))
     }
+}
+
+/// The state of a new run, or that of the run in the folder, with its parameters in the engine.
+fn resume(
+    engine: &mut dyn Training,
+    model: &Model,
+    schedule: &RunSchedule<'_>,
+    folder: &RunDir,
+    train: &dyn Dataset,
+    val: &dyn Dataset,
+) -> Result<State> {
+    let images = ImageLists::of(train, val);
+    let mut state = State { pictures: train.len(), ..State::default() };
+    if folder.state().exists() {
+        state = State::read(&folder.state(), model, engine, &schedule.optimizer_step(&state))?;
+        if state.pictures != train.len() {
+            let message = format!("was saved with {} training pictures, now there are {}", state.pictures, train.len());
+            return Err(Error::file(folder.state(), message));
+        }
+        if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
+            let advice = "a run goes on only with its own images; put them back, or begin a new run --from its last.safetensors";
+            return Err(Error::file(folder.state(), format!("was saved with {difference}; {advice}")));
+        }
+    }
+    state.images = Some(images);
+    Ok(state)
 }
 
 /// Where the batches of an epoch come from.
@@ -321,9 +389,4 @@ enum Batches {
     Ahead(loader::BatchIter),
     /// What frozen layers give is kept for the pictures of these batches.
     Kept(Vec<Vec<u32>>),
-}
-
-/// The update rule at a position.
-fn rule(recipe: &Recipe, rates: &BTreeMap<String, f32>, at: Progress) -> Update {
-    Update { layers: rates.clone(), ..recipe.update(at) }
 }

@@ -1,12 +1,11 @@
-//! What ranks tell each other between two steps.
+//! What ranks tell each other between two steps, and what their steps cost.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use super::CommStats;
+use crate::distributed::{self, Communicator, Partition, SingleProcess};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-
-use super::Trainer;
-use crate::data::loader;
-use crate::{Error, Result, distributed};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What ranks tell each other before a step.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -30,33 +29,77 @@ impl StepStatus {
     }
 }
 
-impl Trainer<'_> {
-    /// What all ranks say before a step on `batch`.
-    pub(super) fn sync_step(&self, batch: &loader::Batch, stop: &AtomicBool) -> Result<StepStatus> {
-        let own = StepStatus {
-            parts: batch.parts.clone(),
-            broken: batch.broken.clone(),
-            stop: stop.load(Ordering::Relaxed),
-            save: self.saved.elapsed() >= self.options.save_every,
-        };
-        if self.ranks.size() == 1 {
+/// Makes the ranks of a run do the same, and measures what they send.
+pub(super) struct RankSync {
+    ranks: Arc<dyn Communicator>,
+    /// Whether each rank reads its own part of a batch.
+    shares_batches: bool,
+    steps: u64,
+    bytes: u64,
+    time: Duration,
+}
+
+impl RankSync {
+    pub(super) fn new(ranks: Arc<dyn Communicator>, cut: Partition) -> RankSync {
+        RankSync { ranks, shares_batches: cut.size > 1, steps: 0, bytes: 0, time: Duration::ZERO }
+    }
+
+    /// The only rank of its run.
+    pub(super) fn single_process() -> RankSync {
+        RankSync::new(Arc::new(SingleProcess::default()), Partition::WHOLE)
+    }
+
+    /// Whether there is one rank.
+    pub(super) fn is_alone(&self) -> bool {
+        self.ranks.size() == 1
+    }
+
+    pub(super) fn communicator(&self) -> &dyn Communicator {
+        &*self.ranks
+    }
+
+    /// What all ranks say before a step, of which this one says `own`.
+    pub(super) fn sync_step(&self, own: StepStatus) -> Result<StepStatus> {
+        if self.is_alone() {
             return Ok(own);
         }
         let all = distributed::all_gather_values(&*self.ranks, &own)?;
-        if self.loaders.train.cut().size > 1 {
+        if self.shares_batches {
             return Ok(all.into_iter().fold(StepStatus::default(), StepStatus::and));
         }
         // All ranks have read the whole batch.
-        if all.iter().any(|word| (&word.parts, &word.broken) != (&own.parts, &own.broken)) {
-            let broken: Vec<&(u32, String)> = all.iter().flat_map(|word| &word.broken).collect();
+        if all.iter().any(|status| (&status.parts, &status.broken) != (&own.parts, &own.broken)) {
+            let broken: Vec<&(u32, String)> = all.iter().flat_map(|status| &status.broken).collect();
             return Err(Error::Invalid(format!("ranks could not read the same pictures: {broken:?}")));
         }
-        let word = all.into_iter().fold(StepStatus::default(), StepStatus::and);
-        Ok(StepStatus { parts: own.parts, broken: own.broken, ..word })
+        let status = all.into_iter().fold(StepStatus::default(), StepStatus::and);
+        Ok(StepStatus { parts: own.parts, broken: own.broken, ..status })
     }
 
-    /// What rank 0 thinks.
-    pub(super) fn any_rank(&self, what: bool) -> Result<bool> {
-        if self.ranks.size() == 1 { Ok(what) } else { distributed::broadcast_value(&*self.ranks, &what) }
+    /// Rank 0's answer to a question that all ranks ask.
+    pub(super) fn as_first_rank(&self, answer: bool) -> Result<bool> {
+        if self.is_alone() { Ok(answer) } else { distributed::broadcast_value(&*self.ranks, &answer) }
+    }
+
+    /// Takes a step, and measures what it takes.
+    pub(super) fn measure<T>(&mut self, step: impl FnOnce() -> Result<T>) -> Result<T> {
+        let (sent, start) = (self.ranks.sent().bytes(), Instant::now());
+        let result = step()?;
+        self.steps += 1;
+        self.bytes += self.ranks.sent().bytes() - sent;
+        self.time += start.elapsed();
+        Ok(result)
+    }
+
+    /// What the steps of this process and of all other ranks took.
+    pub(super) fn traffic(&self) -> Result<CommStats> {
+        let each = self.steps.max(1) as f64;
+        let all = distributed::all_gather_f64(&*self.ranks, [self.bytes as f64 / each])?;
+        Ok(CommStats {
+            ranks: self.ranks.size(),
+            bytes_per_step: all.iter().sum(),
+            most_per_step: all.iter().copied().fold(0.0, f64::max),
+            seconds_per_step: self.time.as_secs_f64() / each,
+        })
     }
 }

@@ -1,0 +1,167 @@
+//! What a model file is, told without loading it.
+
+use super::detect::parse;
+use super::identify::identify;
+use super::imagenet::Order;
+use super::load::{about, check, checksum, complete};
+use super::param_names::WITHOUT_HEAD;
+use super::parsed::ParsedFile;
+use super::tensor::Tensor;
+use crate::{Error, Result};
+use alexnet_net::Preprocess;
+use alexnet_net::{Net, Op};
+use serde::Serialize;
+use std::path::Path;
+
+/// What a file is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspection {
+    /// Its format, in words.
+    pub format: &'static str,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// The whole file's.
+    pub sha256: String,
+    /// Its tensors, in the file's order.
+    pub tensors: Vec<TensorLine>,
+    /// The net that it is for, if that is settled.
+    pub net: Option<String>,
+    /// Rows and columns of the images that the net takes.
+    pub image_size: Option<usize>,
+    /// Number of classes; 0 where the last layer is missing.
+    pub classes: Option<usize>,
+    /// The first names of the classes.
+    pub class_names: Vec<String>,
+    /// The order that they are in, if they are ImageNet's.
+    pub class_order: Option<Order>,
+    /// Why it is that net, or why it may be several, a sentence each.
+    pub why: Vec<String>,
+    /// All nets that fit.
+    pub fits: Vec<String>,
+    /// What remains open and how to say it.
+    pub question: Option<String>,
+    /// How images become its input.
+    pub preprocess: Option<Preprocess>,
+    /// The published file that it is.
+    pub known: Option<&'static str>,
+    /// Why it cannot be used, if that is known without reading all of it.
+    pub trouble: Option<String>,
+    /// What was left aside, and what had to be guessed.
+    pub remarks: Vec<String>,
+}
+
+/// A tensor of a file.
+#[derive(Debug, Clone, Serialize)]
+pub struct TensorLine {
+    /// As the file names it.
+    pub name: String,
+    /// As the file orders it.
+    pub shape: Vec<usize>,
+    /// Kind of numbers: f32, f16, ...
+    pub dtype: &'static str,
+    /// The parameter of the net that it is, in this program's names.
+    pub parameter: Option<String>,
+}
+
+/// Tells what a file is. `net` is the preset that the user says it is.
+///
+/// # Errors
+/// No model file of any known format, or a `net` that it is not.
+pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> {
+    let mut parsed = parse(path)?;
+    let held = parsed.tensors.len();
+    let missing = complete(&mut parsed);
+    let sha256 = checksum(&parsed)?;
+    let identity = match identify(&parsed, net) {
+        Ok(identity) => identity,
+        // What the user says is wrong; else it is the file that is odd, and what it holds may tell why.
+        Err(error) if net.is_some() => return Err(error),
+        Err(error) => return Ok(odd(parsed, sha256, error)),
+    };
+    let parameter = |i: usize| identity.parameters.iter().find(|found| found.tensor == i).map(|found| found.name.clone());
+    let mut tensors = lines(&parsed, parameter);
+    tensors.truncate(held);
+    let settled = identity.net(&parsed).ok();
+    let (about, trouble) = match settled.map(|net| check(&parsed, &identity).and_then(|()| about(&parsed, &identity, net))) {
+        Some(Ok(about)) => (Some(about), None),
+        Some(Err(error)) => (None, Some(error.without_path())),
+        None => (None, None),
+    };
+    let trouble = trouble.or_else(|| missing.as_ref().map(|missing| format!("it lacks {missing}.weight, {WITHOUT_HEAD}")));
+    let mut remarks: Vec<String> = parsed.remarks.iter().chain(&identity.notes).cloned().collect();
+    if !parsed.metadata.contains_key("net") && parsed.graph.is_none() && settled.is_some_and(takes_any_size) {
+        remarks.push("no weight depends on the size of the images: `train --from` takes others with --image-size".into());
+    }
+    let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
+    Ok(Inspection {
+        format: parsed.format.name(),
+        bytes: parsed.reader.length(),
+        sha256,
+        tensors,
+        net: settled.map(|net| net.name.clone()),
+        image_size: settled.map(|net| net.image_size),
+        classes: settled.map(|net| if missing.is_some() { 0 } else { net.classes() }),
+        class_order: Order::of(&classes),
+        class_names: classes.into_iter().take(if missing.is_some() { 0 } else { 5 }).collect(),
+        question: settled.is_none().then(|| identity.question()),
+        why: identity.why,
+        fits: identity.fits.into_iter().map(|net| net.name).collect(),
+        preprocess,
+        known: identity.known.map(|known| known.file),
+        trouble,
+        remarks,
+    })
+}
+
+/// What a file holds that is taken for no net.
+fn odd(parsed: ParsedFile, sha256: String, error: Error) -> Inspection {
+    Inspection {
+        format: parsed.format.name(),
+        bytes: parsed.reader.length(),
+        sha256,
+        tensors: lines(&parsed, |_| None),
+        net: None,
+        image_size: None,
+        classes: None,
+        class_names: Vec::new(),
+        class_order: None,
+        why: Vec::new(),
+        fits: Vec::new(),
+        question: None,
+        preprocess: None,
+        known: None,
+        trouble: Some(error.without_path()),
+        remarks: parsed.remarks,
+    }
+}
+
+fn lines(parsed: &ParsedFile, parameter: impl Fn(usize) -> Option<String>) -> Vec<TensorLine> {
+    let line = |(i, tensor): (usize, &Tensor)| TensorLine {
+        name: tensor.name.clone(),
+        shape: tensor.shape.clone(),
+        dtype: tensor.dtype.name(),
+        parameter: parameter(i),
+    };
+    parsed.tensors.iter().enumerate().map(line).collect()
+}
+
+/// Whether an adaptive pool makes maps of one size of those of any.
+fn takes_any_size(net: &Net) -> bool {
+    net.layers.iter().any(|layer| matches!(layer.op, Op::AdaptiveAvgPool { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameters;
+    use alexnet_net::presets::by_name;
+
+    #[test]
+    fn a_net_is_said_to_take_any_size_where_no_parameter_depends_on_it() {
+        for name in ["torchvision", "paddle", "caffenet", "paper", "slim"] {
+            let net = by_name(name).unwrap();
+            let larger = net.clone().with_image_size(320);
+            assert_eq!(takes_any_size(&net), parameters(&net).unwrap() == parameters(&larger).unwrap(), "{name}");
+        }
+    }
+}

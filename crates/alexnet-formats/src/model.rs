@@ -1,0 +1,251 @@
+//! What a model file means: a net with its parameters, and all that is needed to use it.
+
+use super::TensorData;
+use super::safetensors::{Entry, TensorFile, write_tensors};
+use crate::quant_params::{ActivationRanges, QuantParams};
+use crate::{Error, Result};
+use alexnet_files as files;
+use alexnet_net::Net;
+use alexnet_net::{Mean, Preprocess};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Key of the net in the metadata; a file without it was not written by this program.
+const METADATA_NET: &str = "net";
+const METADATA_PREPROCESS: &str = "preprocess";
+const METADATA_CLASSES: &str = "classes";
+const METADATA_RECIPE: &str = "recipe";
+/// Only in a quantised model: `{"conv1": [scale, zero], ...}`.
+const METADATA_INT8: &str = "int8";
+/// Key of what only the state of a training run has.
+pub const METADATA_STATE: &str = "state";
+/// Tensor of [`Mean::Image`].
+pub(super) const MEAN_TENSOR: &str = "preprocess.mean";
+
+/// A trained network, with everything needed to use it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// The network.
+    pub net: Net,
+    /// How an image becomes its input.
+    pub preprocess: Preprocess,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// How it was trained, as the library `alexnet` writes it (`train::recipe::Recipe`); null if unknown.
+    pub recipe: serde_json::Value,
+    /// What the bytes of each layer's input stand for in int8; empty where nobody has quantised the model.
+    pub ranges: ActivationRanges,
+    /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
+    /// linear [out, in] with in = channel, row, column.
+    ///
+    /// From [`read`] they are [`TensorData`] in the mapped file: reading a model copies nothing.
+    pub tensors: BTreeMap<String, TensorData>,
+}
+
+/// Names and shapes of a net's parameters, first layer to last: `conv1.weight`, `conv1.bias`, ... A batch norm's running statistics
+/// follow its bias: a model needs them, although nothing learns them.
+///
+/// # Errors
+/// When the net cannot be built.
+pub fn parameters(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
+    let layers = net.shapes()?;
+    let with_weights = layers.into_iter().filter(|layer| !layer.weight.is_empty());
+    Ok(with_weights
+        .flat_map(|layer| {
+            let (name, bias, statistics) = (layer.name, vec![layer.weight[0]], vec![layer.statistics]);
+            let learnt = [(format!("{name}.weight"), layer.weight), (format!("{name}.bias"), bias)];
+            let running = ["running_mean", "running_var"].map(|part| (format!("{name}.{part}"), statistics.clone()));
+            learnt.into_iter().chain(running.into_iter().filter(move |_| layer.statistics > 0))
+        })
+        .collect())
+}
+
+/// Writes a model file. Equal models give equal bytes.
+///
+/// # Errors
+/// When the model's parts do not fit each other, or the file cannot be written; a file that stood there is then kept.
+pub fn write(path: impl AsRef<Path>, model: &Model) -> Result<()> {
+    let missing = |name: &str| Error::Invalid(format!("the model lacks the parameter {name}"));
+    if model.classes.len() != model.net.classes() {
+        return Err(Error::Invalid(format!("{} class names for {} outputs", model.classes.len(), model.net.classes())));
+    }
+    write_from(path.as_ref(), model, Extra::default(), files::Sync::Disk, &mut |name| {
+        Ok(Cow::Borrowed(model.tensors.get(name).ok_or_else(|| missing(name))?))
+    })
+}
+
+/// The metadata of a model.
+pub(super) fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
+    let json = |what: serde_json::Result<String>| what.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
+    let mut metadata = BTreeMap::from([
+        (METADATA_NET.to_string(), json(serde_json::to_string(&model.net))?),
+        (METADATA_PREPROCESS.to_string(), json(serde_json::to_string(&model.preprocess))?),
+        (METADATA_CLASSES.to_string(), json(serde_json::to_string(&model.classes))?),
+        (METADATA_RECIPE.to_string(), json(serde_json::to_string(&model.recipe))?),
+    ]);
+    if !model.ranges.is_empty() {
+        let ranges: BTreeMap<&str, (f32, u8)> =
+            model.ranges.iter().map(|(name, range)| (name.as_str(), (range.scale, range.zero))).collect();
+        metadata.insert(METADATA_INT8.to_string(), json(serde_json::to_string(&ranges))?);
+    }
+    Ok(metadata)
+}
+
+/// What the state of a training run holds beyond a model.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// Text under [`METADATA_STATE`].
+    pub state: Option<String>,
+    /// Tensors beside the parameters.
+    pub entries: Vec<Entry>,
+}
+
+/// Writes a file that says of itself what `model` says, and whose tensors `values` gives one at a time (`model.tensors`
+/// is not looked at).
+pub fn write_from<'a>(
+    path: &Path,
+    model: &'a Model,
+    extra: Extra,
+    sync: files::Sync,
+    values: &mut dyn FnMut(&str) -> Result<Cow<'a, [f32]>>,
+) -> Result<()> {
+    let mut metadata = describe(model)?;
+    metadata.extend(extra.state.map(|state| (METADATA_STATE.to_string(), state)));
+    let mut entries = extra.entries;
+    entries.extend(parameters(&model.net)?.into_iter().map(|(name, shape)| Entry { name, shape }));
+    if let Mean::Image { size, .. } = model.preprocess.mean {
+        entries.push(Entry { name: MEAN_TENSOR.into(), shape: vec![3, size, size] });
+    }
+    write_tensors(path, &metadata, &entries, sync, &mut |name| match &model.preprocess.mean {
+        Mean::Image { values, .. } if name == MEAN_TENSOR => Ok(Cow::Borrowed(values.as_slice())),
+        _ => values(name),
+    })
+}
+
+/// Reads a model file and checks that it is whole and its parts fit each other.
+///
+/// # Errors
+/// Another kind of file, a file cut off, a net that cannot be built, a tensor missing, unknown or of another shape than
+/// the net's (both shapes are told), preprocessing or classes that do not fit.
+pub fn read(path: impl AsRef<Path>) -> Result<Model> {
+    read_by(path.as_ref(), TensorFile::map)
+}
+
+/// As [`read`], with all parameters in memory.
+pub(super) fn read_copied(path: &Path) -> Result<Model> {
+    read_by(path, |file, name, shape| file.read(name, shape).map(TensorData::from))
+}
+
+fn read_by(path: &Path, tensor: impl Fn(&TensorFile, &str, &[usize]) -> Result<TensorData>) -> Result<Model> {
+    let file = TensorFile::open(path)?;
+    if file.text(METADATA_STATE).is_some() {
+        return Err(Error::file(
+            path,
+            "the state of a training run, not a model; take best.safetensors or last.safetensors beside it",
+        ));
+    }
+    let mut model = read_description(&file)?;
+    let wanted = parameters(&model.net).map_err(|e| Error::file(path, e.to_string()))?;
+    for name in file.names() {
+        if name != MEAN_TENSOR && !wanted.iter().any(|(known, _)| *known == name) {
+            return Err(Error::file(path, format!("its net {} has no parameter {name}", model.net.name)));
+        }
+    }
+    for (name, shape) in wanted {
+        let values = tensor(&file, &name, &shape)?;
+        model.tensors.insert(name, values);
+    }
+    Ok(model)
+}
+
+/// Net, preprocessing, classes and recipe of a file, checked against each other; the parameters are not read.
+pub fn read_description(file: &TensorFile) -> Result<Model> {
+    let path = file.path();
+    let fail = |message: String| Error::file(path, message);
+    if file.text(METADATA_NET).is_none() {
+        return Err(fail("a safetensors file, but not a model of this program: its metadata holds no net".into()));
+    }
+    let net: Net = part(file, METADATA_NET)?;
+    let mut preprocess: Preprocess = part(file, METADATA_PREPROCESS)?;
+    let classes: Vec<String> = part(file, METADATA_CLASSES)?;
+    let recipe: serde_json::Value = part(file, METADATA_RECIPE)?;
+
+    net.shapes().map_err(|e| fail(e.to_string()))?;
+    if classes.len() != net.classes() || classes.is_empty() {
+        return Err(fail(format!("{} class names for the {} outputs of its net", classes.len(), net.classes())));
+    }
+    if preprocess.crop != net.image_size {
+        return Err(fail(format!(
+            "its preprocessing gives {0} x {0} pixels, its net takes {1} x {1}",
+            preprocess.crop, net.image_size
+        )));
+    }
+    match &mut preprocess.mean {
+        Mean::Image { size, values, .. } => *values = Arc::new(file.read(MEAN_TENSOR, &[3, *size, *size])?),
+        Mean::Channel(_) if file.shape(MEAN_TENSOR).is_some() => {
+            return Err(fail("holds a mean image that its preprocessing does not use".into()));
+        }
+        Mean::Channel(_) => {}
+    }
+    preprocess.check().map_err(fail)?;
+    let ranges = if file.text(METADATA_INT8).is_some() { read_ranges(file, &net)? } else { ActivationRanges::new() };
+    Ok(Model { net, preprocess, classes, recipe, ranges, tensors: BTreeMap::new() })
+}
+
+/// What bytes stand for, of every layer with parameters and no other.
+fn read_ranges(file: &TensorFile, net: &Net) -> Result<ActivationRanges> {
+    let ranges: BTreeMap<String, (f32, u8)> = part(file, METADATA_INT8)?;
+    let layers: Vec<String> =
+        parameters(net)?.into_iter().filter_map(|(name, _)| Some(name.strip_suffix(".weight")?.into())).collect();
+    let sound = |scale: f32| scale.is_normal() && scale > 0.0;
+    if ranges.len() != layers.len() || !layers.iter().all(|name| ranges.get(name).is_some_and(|&(scale, _)| sound(scale))) {
+        return Err(Error::file(file.path(), "its int8 ranges do not fit its net; quantise it again"));
+    }
+    Ok(ranges.into_iter().map(|(name, (scale, zero))| (name, QuantParams { scale, zero })).collect())
+}
+
+/// Whether a file's metadata were written by this program. Others use the key `net` as well, but for a name; whoever describes
+/// layers means ours, even if something in it is broken.
+pub(super) fn is_ours(metadata: &BTreeMap<String, String>) -> bool {
+    metadata.get(METADATA_NET).is_some_and(|net| net.trim_start().starts_with('{') && net.contains("\"layers\""))
+}
+
+/// Takes words under our keys out of metadata that are another program's, and tells which.
+pub(super) fn without_foreign(metadata: &mut BTreeMap<String, String>) -> Option<String> {
+    if is_ours(metadata) {
+        return None;
+    }
+    let keys = [METADATA_NET, METADATA_PREPROCESS, METADATA_CLASSES, METADATA_RECIPE, METADATA_INT8, METADATA_STATE].into_iter();
+    let foreign: Vec<&str> = keys.filter(|key| metadata.remove(*key).is_some()).collect();
+    let words = foreign.join(", ");
+    (!foreign.is_empty()).then(|| format!("its metadata ({words}) are another program's and are not looked at"))
+}
+
+/// What a file of another format says of a model of ours, each part if it is there.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    pub(super) preprocess: Option<Preprocess>,
+    pub(super) classes: Option<Vec<String>>,
+    pub(super) recipe: serde_json::Value,
+}
+
+/// Reads them, without any check beyond their form.
+pub(super) fn read_parts(metadata: &BTreeMap<String, String>) -> Result<Parts, String> {
+    fn part<T: serde::de::DeserializeOwned>(metadata: &BTreeMap<String, String>, key: &str) -> Result<Option<T>, String> {
+        let read = |text: &String| serde_json::from_str(text).map_err(|e| format!("its {key} cannot be understood: {e}"));
+        metadata.get(key).map(read).transpose()
+    }
+    Ok(Parts {
+        preprocess: part(metadata, METADATA_PREPROCESS)?,
+        classes: part(metadata, METADATA_CLASSES)?,
+        recipe: part(metadata, METADATA_RECIPE)?.unwrap_or_default(),
+    })
+}
+
+/// One JSON text of the metadata.
+fn part<T: serde::de::DeserializeOwned>(file: &TensorFile, key: &str) -> Result<T> {
+    let text = file.text(key).ok_or_else(|| Error::file(file.path(), format!("its metadata holds no {key}")))?;
+    serde_json::from_str(text).map_err(|e| Error::file(file.path(), format!("its metadata's {key} cannot be understood: {e}")))
+}

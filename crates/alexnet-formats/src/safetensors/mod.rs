@@ -1,0 +1,7 @@
+//! safetensors: the container, and models in it.
+
+mod container;
+mod format;
+
+pub use container::{Entry, TensorFile, write_tensors};
+pub(crate) use format::Safetensors;

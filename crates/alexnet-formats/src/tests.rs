@@ -1,0 +1,261 @@
+//! Model files: round trips, and everything that a file can have wrong.
+
+use super::*;
+use alexnet_net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet_net::{Channels, Mean, Preprocess, Resize};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A convolution and a linear layer, 20 and 27 parameters in all but a few.
+fn model() -> Model {
+    let conv = Op::Conv {
+        out: 2,
+        kernel: 3,
+        stride: 2,
+        pad: Pad::all(0),
+        groups: 1,
+        rounding: Rounding::Floor,
+        weight_init: WeightInit::Normal(0.01),
+        bias_init: BiasInit::Constant(0.1),
+    };
+    let linear = Op::Linear { out: 3, weight_init: WeightInit::HeNormal, bias_init: BiasInit::Constant(0.0) };
+    let net = Net {
+        name: "tiny".into(),
+        image_size: 5,
+        layers: vec![
+            Layer { name: "conv1".into(), op: conv },
+            Layer { name: "relu1".into(), op: Op::Activation { function: Activation::Relu } },
+            Layer { name: "fc2".into(), op: linear },
+        ],
+    };
+    let preprocess = Preprocess {
+        resize: Resize::ShortSide(6),
+        crop: 5,
+        channels: Channels::Rgb,
+        scale: 1.0 / 255.0,
+        mean: Mean::Channel([0.485, 0.456, 0.406]),
+        std: [0.229, 0.224, 0.225],
+    };
+    let mut model = Model {
+        classes: ["cat", "dog", "Ærø \"quoted\""].map(String::from).to_vec(),
+        recipe: serde_json::json!({"name": "quick", "lr": 0.1 + 0.2}),
+        ranges: Default::default(),
+        tensors: Default::default(),
+        net,
+        preprocess,
+    };
+    for (k, (name, shape)) in parameters(&model.net).unwrap().into_iter().enumerate() {
+        let values = (0..shape.iter().product()).map(|i| (k * 100 + i) as f32 * 0.1 - 3.0).collect();
+        model.tensors.insert(name, values);
+    }
+    model
+}
+
+fn written(model: &Model) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    write(&path, model).unwrap();
+    (folder, path)
+}
+
+/// The error that reading these bytes gives.
+fn complaint(bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    std::fs::write(&path, bytes).unwrap();
+    let message = read(&path).unwrap_err().to_string();
+    assert!(message.contains("m.safetensors"), "names no file: {message}");
+    assert!(!message.contains('\n'), "more than a line: {message}");
+    message
+}
+
+/// The file with a part of its header replaced and the header's length put right.
+fn with_header(path: &Path, from: &str, to: &str) -> Vec<u8> {
+    let bytes = std::fs::read(path).unwrap();
+    let size = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..8 + size]).unwrap();
+    assert!(header.contains(from), "{from} is not in {header}");
+    let header = header.replacen(from, to, 1);
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &bytes[8 + size..]].concat()
+}
+
+#[test]
+fn a_model_comes_back_and_gives_the_same_bytes_again() {
+    let model = model();
+    let (_folder, path) = written(&model);
+    let back = read(&path).unwrap();
+    assert_eq!(back, model);
+    let bytes = std::fs::read(&path).unwrap();
+    for _ in 0..5 {
+        let (_other, again) = written(&back);
+        assert_eq!(std::fs::read(again).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn the_mean_picture_travels_as_a_tensor() {
+    let mut model = model();
+    let values: Vec<f32> = (0..3 * 6 * 6).map(|i| i as f32 / 7.0).collect();
+    model.preprocess.mean = Mean::Image { size: 6, values: Arc::new(values), centre: true };
+    let (_folder, path) = written(&model);
+    assert_eq!(read(&path).unwrap(), model);
+}
+
+#[test]
+fn the_crate_safetensors_reads_what_we_write() {
+    let model = model();
+    let (_folder, path) = written(&model);
+    let bytes = std::fs::read(path).unwrap();
+    let file = ::safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.names().len(), 4);
+    let bias = file.tensor("fc2.bias").unwrap();
+    assert_eq!(bias.shape(), [3]);
+    let wanted: Vec<u8> = model.tensors["fc2.bias"].iter().flat_map(|v| v.to_le_bytes()).collect();
+    assert_eq!(bias.data(), wanted);
+}
+
+#[test]
+fn other_files_are_told_apart() {
+    assert!(complaint(b"").contains("0 bytes"));
+    assert!(complaint(&[0xFF; 3]).contains("3 bytes"));
+    assert!(complaint(&(1u64 << 60).to_le_bytes()).contains("1152921504606846976 bytes"));
+    assert!(complaint(&(99_000_000u64).to_le_bytes()).contains("cut off"));
+    assert!(complaint(b"\x89PNG\r\n\x1a\nxxxxxxxxxxxx").contains("not a model file"));
+    assert!(complaint(b"\x04\0\0\0\0\0\0\0{]  ").contains("header is broken"));
+    assert!(complaint(b"\x02\0\0\0\0\0\0\0{}").contains("metadata holds no net"));
+    let folder = tempfile::tempdir().unwrap();
+    assert!(read(folder.path()).unwrap_err().to_string().contains("not a file"));
+    assert!(read(folder.path().join("none")).unwrap_err().to_string().contains("none"));
+}
+
+#[test]
+fn every_cut_is_noticed() {
+    let (_folder, path) = written(&model());
+    let bytes = std::fs::read(path).unwrap();
+    for length in 0..bytes.len() {
+        complaint(&bytes[..length]);
+    }
+    assert!(complaint(&[&bytes[..], b"x"].concat()).contains("1 bytes too many"));
+    assert!(complaint(&bytes[..bytes.len() - 1]).contains("cut off"));
+}
+
+#[test]
+fn tensors_that_do_not_fit_the_net_are_named_with_both_shapes() {
+    let (_folder, path) = written(&model());
+    let wrong = complaint(&with_header(&path, "\"shape\":[2,3,3,3]", "\"shape\":[6,9]"));
+    assert!(wrong.contains("conv1.weight") && wrong.contains("[6, 9]") && wrong.contains("[2, 3, 3, 3]"), "{wrong}");
+    let unknown = complaint(&with_header(&path, "\"fc2.bias\":{", "\"fc3.bias\":{"));
+    assert!(unknown.contains("no parameter fc3.bias"), "{unknown}");
+    let missing = complaint(&with_header(&path, "\\\"name\\\":\\\"fc2\\\"", "\\\"name\\\":\\\"fc9\\\""));
+    assert!(missing.contains("fc2"), "{missing}");
+    let kind = complaint(&with_header(&path, "\"F32\"", "\"I32\""));
+    assert!(kind.contains("conv1.bias") && kind.contains("I32"), "{kind}");
+}
+
+#[test]
+fn parts_that_do_not_fit_each_other_are_refused() {
+    let (_folder, path) = written(&model());
+    let classes = complaint(&with_header(&path, "[\\\"cat\\\",", "["));
+    assert!(classes.contains("2 class names for the 3 outputs"), "{classes}");
+    let crop = complaint(&with_header(&path, "\\\"crop\\\":5", "\\\"crop\\\":4"));
+    assert!(crop.contains("4 x 4") && crop.contains("5 x 5"), "{crop}");
+    let huge = complaint(&with_header(&path, "\\\"out\\\":2", "\\\"out\\\":18446744073709551615"));
+    assert!(huge.contains("conv1"), "{huge}");
+    let unreadable = complaint(&with_header(&path, "\\\"op\\\":\\\"conv\\\"", "\\\"op\\\":\\\"magic\\\""));
+    assert!(unreadable.contains("net cannot be understood"), "{unreadable}");
+    let mut model = model();
+    model.classes.pop();
+    assert!(write(path, &model).unwrap_err().to_string().contains("2 class names for 3 outputs"));
+}
+
+#[test]
+fn a_model_without_one_of_its_parameters_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = model();
+    model.tensors.remove("conv1.bias");
+    let error = write(folder.path().join("m"), &model).unwrap_err().to_string();
+    assert!(error.contains("conv1.bias"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn random_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        complaint(&bytes);
+    }
+
+    #[test]
+    fn a_random_header_of_the_right_length_is_refused(header in ".{0,200}") {
+        complaint(&[&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat());
+    }
+
+    #[test]
+    fn a_flipped_byte_never_panics(at in 0usize..4096, to in any::<u8>()) {
+        let (_folder, path) = written(&model());
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at % bytes.len();
+        bytes[at] = to;
+        std::fs::write(&path, &bytes).unwrap();
+        // Either it is refused or it is a model that fits together: a flipped weight cannot be told.
+        if let Ok(back) = read(&path) {
+            prop_assert_eq!(back.classes.len(), back.net.classes());
+            for (name, shape) in parameters(&back.net).unwrap() {
+                prop_assert_eq!(back.tensors[&name].len(), shape.iter().product::<usize>());
+            }
+        }
+    }
+}
+
+#[test]
+fn ranges_of_int8_come_back_and_must_fit_the_net() {
+    let range = |scale, zero| crate::QuantParams { scale, zero };
+    let mut model = model();
+    model.ranges = [("conv1".into(), range(0.1f32.sqrt(), 117)), ("fc2".into(), range(1e-20, 0))].into();
+    let (_folder, path) = written(&model);
+    assert_eq!(read(&path).unwrap(), model);
+    for ranges in [
+        [("conv1".to_string(), range(0.1, 0))].into(),
+        [("conv1".to_string(), range(0.1, 0)), ("fc3".to_string(), range(0.1, 0))].into(),
+        [("conv1".to_string(), range(0.1, 0)), ("fc2".to_string(), range(0.0, 0))].into(),
+        [("conv1".to_string(), range(-0.1, 0)), ("fc2".to_string(), range(1.0, 0))].into(),
+    ] {
+        model.ranges = ranges;
+        let (_folder, path) = written(&model);
+        assert!(read(&path).unwrap_err().to_string().contains("int8 ranges"));
+    }
+}
+
+#[test]
+fn the_state_of_a_run_is_looked_at_as_such() {
+    let (_folder, path) = written(&model());
+    let bytes = with_header(&path, "\"net\":", "\"state\":\"{}\",\"net\":");
+    std::fs::write(&path, bytes).unwrap();
+    let told = inspect(&path, None).unwrap();
+    assert!(told.trouble.unwrap().contains("the state of a training run, not a model"));
+    assert_eq!(told.tensors.len(), 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_file_and_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(inspect(&pipe, None).unwrap_err().to_string().contains("not a file"));
+    assert!(read(&pipe).unwrap_err().to_string().contains("not a file"));
+}
+
+#[test]
+fn endings_of_pytorchs_world_are_written_as_pth() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let written = ["m.pth", "m.pth.tar", "m.ckpt", "m.bin"].map(|name| {
+        export(at(name), &model(), ExportOptions::default()).unwrap();
+        std::fs::read(at(name)).unwrap()
+    });
+    assert!(written.iter().all(|bytes| *bytes == written[0]));
+    assert!(export(at("m.tar"), &model(), ExportOptions::default()).unwrap_err().to_string().contains(".pth.tar"));
+}

@@ -1,0 +1,87 @@
+//! Brings an image to size, with the rounding of the libraries that the published networks were trained by.
+
+use super::crop::Area;
+use super::{Image, Resize, pillow_resize};
+
+/// Images longer than this many times their short side are cut to their middle first: resized whole, a strip of one
+/// pixel's width would fill the memory.
+pub const MAX_ASPECT: usize = 64;
+
+impl Image {
+    /// The whole image brought to size.
+    pub fn resized_as(&self, how: Resize) -> Image {
+        match how {
+            Resize::ShortSide(side) => {
+                let (h, w) = (self.height, self.width);
+                if h.max(w) / MAX_ASPECT > h.min(w) {
+                    let (height, width) = (h.min(w * MAX_ASPECT), w.min(h * MAX_ASPECT));
+                    let middle = self.crop(Area { top: (h - height) / 2, left: (w - width) / 2, height, width });
+                    return middle.resized_as(how);
+                }
+                let (height, width) = short_side(h, w, side);
+                self.resized(height, width)
+            }
+            Resize::Square(side) => {
+                let resized = self.resized_as(Resize::ShortSide(side));
+                let (top, left) = ((resized.height - side) / 2, (resized.width - side) / 2);
+                resized.crop(Area { top, left, height: side, width: side })
+            }
+            Resize::Warp(side) => warp(self, side),
+        }
+    }
+
+    /// The pixels of `area`, which must lie within the image.
+    pub fn crop(&self, area: Area) -> Image {
+        let Area { top, left, height, width } = area;
+        let rows = self.rgb.chunks_exact(self.width * 3).skip(top).take(height);
+        let rgb = rows.flat_map(|row| &row[left * 3..(left + width) * 3]).copied().collect();
+        Image { width, height, rgb }
+    }
+
+    /// `area` of the image brought to `size` x `size`, as `torchvision.transforms.functional.resized_crop` does.
+    pub fn resized_area(&self, area: Area, size: usize) -> Image {
+        self.crop(area).resized(size, size)
+    }
+
+    /// Bilinear with antialias: Pillow's `resize((width, height), BILINEAR)`.
+    pub fn resized(&self, height: usize, width: usize) -> Image {
+        if (height, width) == (self.height, self.width) {
+            return self.clone();
+        }
+        pillow_resize::resize(self, height, width)
+    }
+}
+
+/// Rows and columns when the short side becomes `side`: the long one is truncated, `int(side * long / short)`.
+fn short_side(height: usize, width: usize, side: usize) -> (usize, usize) {
+    let long = |long: usize, short: usize| (side as u128 * long as u128 / short as u128) as usize;
+    if width <= height { (long(height, width), side) } else { (side, long(width, height)) }
+}
+
+/// OpenCV's `resize(..., INTER_LINEAR)` on 8-bit values, without antialias: the arithmetic of its integers, with 11 bits
+/// for each weight.
+fn warp(picture: &Image, side: usize) -> Image {
+    /// For each target position: the first of its two source positions, and the weight of the second in 1 / 2048.
+    fn taps(from: usize, to: usize) -> Vec<(usize, usize, u32)> {
+        let step = from as f64 / to as f64;
+        let tap = |i: usize| {
+            let at = ((i as f64 + 0.5) * step - 0.5).clamp(0.0, from as f64 - 1.0) as f32;
+            let first = at as usize;
+            (first, (first + 1).min(from - 1), ((at - first as f32) * 2048.0).round_ties_even() as u32)
+        };
+        (0..to).map(tap).collect()
+    }
+    let columns = taps(picture.width, side);
+    let mut rgb = Vec::with_capacity(side * side * 3);
+    for (upper, lower, down) in taps(picture.height, side) {
+        let [upper, lower] = [upper, lower].map(|y| &picture.rgb[y * picture.width * 3..(y + 1) * picture.width * 3]);
+        for &(left, right, along) in &columns {
+            for c in 0..3 {
+                let mix = |row: &[u8]| u32::from(row[left * 3 + c]) * (2048 - along) + u32::from(row[right * 3 + c]) * along;
+                let sum = mix(upper) * (2048 - down) + mix(lower) * down;
+                rgb.push(((sum + (1 << 21)) >> 22) as u8);
+            }
+        }
+    }
+    Image { width: side, height: side, rgb }
+}

@@ -1,0 +1,72 @@
+//! One step of an optimizer over all parameters of a net.
+
+use std::collections::BTreeMap;
+
+use alexnet_kernels::optim::{Optimizer, Rates};
+
+/// How every parameter moves at one step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OptimizerStep {
+    /// What moves them.
+    pub optimizer: Optimizer,
+    /// The step's number in the run, counted from 1.
+    pub number: u64,
+    /// Learning rate of the weights.
+    pub lr: f32,
+    /// Learning rate of the biases, and of batch normalisation's weights.
+    pub bias_lr: f32,
+    /// Weight decay.
+    pub weight_decay: f32,
+    /// Weight decay of the biases: 0 in the 2012 code and in Caffe, equal to `weight_decay` in PyTorch.
+    pub bias_weight_decay: f32,
+    /// Learning-rate multipliers by the layer's name: Caffe's `lr_mult`. 0 freezes it; a layer that is not named has 1.
+    pub layers: BTreeMap<String, f32>,
+}
+
+impl OptimizerStep {
+    /// How fast a parameter such as `conv1.weight` moves; none where its layer is frozen: then neither gradient nor decay nor
+    /// old state moves it, and its state stays as it is.
+    pub fn rates(&self, parameter: &str) -> Option<Rates> {
+        let (layer, part) = parameter.rsplit_once('.').unwrap_or((parameter, ""));
+        if part == "bias" { self.bias_rates(layer) } else { self.weight_rates(layer) }
+    }
+
+    /// How fast a layer's weights move; none where it is frozen.
+    pub fn weight_rates(&self, layer: &str) -> Option<Rates> {
+        self.times(layer).map(|times| Rates { lr: self.lr * times, weight_decay: self.weight_decay })
+    }
+
+    /// How fast a layer's biases move; none where it is frozen.
+    pub fn bias_rates(&self, layer: &str) -> Option<Rates> {
+        self.times(layer).map(|times| Rates { lr: self.bias_lr * times, weight_decay: self.bias_weight_decay })
+    }
+
+    /// Whether a layer's parameters stay as they are.
+    pub fn is_frozen(&self, layer: &str) -> bool {
+        self.times(layer).is_none()
+    }
+
+    fn times(&self, layer: &str) -> Option<f32> {
+        let times = self.layers.get(layer).copied().unwrap_or(1.0);
+        (times != 0.0).then_some(times)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alexnet_kernels::optim::sgd::Sgd;
+
+    #[test]
+    fn a_layer_moves_at_its_own_rate_or_not_at_all() {
+        let layers = BTreeMap::from([("fc8".to_string(), 10.0), ("conv1".to_string(), 0.0), ("conv2".to_string(), 0.1)]);
+        let optimizer = Sgd::default().into();
+        let step =
+            OptimizerStep { optimizer, number: 1, lr: 0.3, bias_lr: 0.6, weight_decay: 5e-4, bias_weight_decay: 0.0, layers };
+        assert_eq!(step.rates("fc8.weight"), Some(Rates { lr: 0.3 * 10.0, weight_decay: 5e-4 }));
+        assert_eq!(step.rates("conv2.bias"), Some(Rates { lr: 0.6 * 0.1, weight_decay: 0.0 }));
+        assert_eq!(step.rates("fc7.weight"), Some(Rates { lr: 0.3, weight_decay: 5e-4 }));
+        assert_eq!((step.rates("conv1.weight"), step.rates("conv1.bias")), (None, None));
+        assert!(step.is_frozen("conv1") && !step.is_frozen("conv10"));
+    }
+}

@@ -1,7 +1,0 @@
-//! safetensors: the container, and models in it.
-
-mod container;
-mod format;
-
-pub(crate) use container::{Entry, TensorFile, write_tensors};
-pub(crate) use format::Safetensors;

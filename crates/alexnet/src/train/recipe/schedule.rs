@@ -1,0 +1,137 @@
+//! Learning-rate schedules.
+
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate changes. Epochs count from 0.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// Divided by `by` as soon as a share of the epochs has passed: from epoch floor(epochs * n / d) on for each `[n, d]`.
+    Steps {
+        /// Numerators and denominators.
+        at: Vec<[usize; 2]>,
+        /// Divisor.
+        by: f64,
+    },
+    /// Divided by `by` after every so many epochs, however long the run.
+    Every {
+        /// Epochs.
+        epochs: usize,
+        /// Divisor.
+        by: f64,
+    },
+    /// Divided by `by`, at most `times` times, whenever validation has not improved for `patience` epochs.
+    Plateau {
+        /// Epochs without a better top-1.
+        patience: usize,
+        /// Divisor.
+        by: f64,
+        /// Most divisions.
+        times: u32,
+    },
+    /// Rises in a line over the first share of all steps, then falls along half a cosine towards 0.
+    WarmupCosine {
+        /// Share of all steps, 0 to 1.
+        warmup: f64,
+    },
+    /// Rises in a line over the first epochs, then falls as `(1 - share of the rest that is done)^power` towards 0.
+    WarmupPoly {
+        /// Epochs, or parts of one; at most half of the run.
+        epochs: f64,
+        /// Exponent.
+        power: f64,
+    },
+}
+
+/// Where a run stands, as schedules see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Epoch, from 0.
+    pub epoch: usize,
+    /// Step of the whole run, from 0.
+    pub step: u64,
+    /// Steps in an epoch.
+    pub steps_per_epoch: u64,
+    /// How often a plateau has lowered the rate.
+    pub drops: u32,
+}
+
+impl Schedule {
+    /// The learning rate at a point of a run of `epochs` epochs that begins with the rate `lr`.
+    pub fn lr_at(&self, lr: f64, epochs: usize, at: Progress) -> f64 {
+        let all = (epochs as u64 * at.steps_per_epoch).max(1) as f64;
+        // The middle of the step: neither the first nor the last step is wasted on a rate of 0.
+        let step = at.step as f64 + 0.5;
+        match self {
+            Schedule::Constant => lr,
+            Schedule::Steps { at: shares, by } => {
+                let passed = shares.iter().filter(|[n, d]| at.epoch >= epochs * n / (*d).max(1)).count();
+                lr / by.powi(passed as i32)
+            }
+            Schedule::Every { epochs, by } => lr / by.powi((at.epoch / (*epochs).max(1)) as i32),
+            Schedule::Plateau { by, .. } => lr / by.powi(at.drops as i32),
+            Schedule::WarmupCosine { warmup } => {
+                let rise = (all * warmup).floor();
+                if step < rise {
+                    lr * step / rise
+                } else {
+                    lr * 0.5 * (1.0 + (std::f64::consts::PI * (step - rise) / (all - rise)).cos()).max(0.0)
+                }
+            }
+            Schedule::WarmupPoly { epochs, power } => {
+                // A short run still comes down.
+                let rise = (epochs * at.steps_per_epoch as f64).min(all / 2.0).floor();
+                if step < rise { lr * step / rise } else { lr * (1.0 - (step - rise) / (all - rise)).max(0.0).powf(*power) }
+            }
+        }
+    }
+
+    /// Checks what a user may have set.
+    ///
+    /// # Errors
+    /// A line that names the setting.
+    pub fn check(&self) -> Result<()> {
+        match *self {
+            Schedule::WarmupPoly { epochs, power }
+                if !(epochs >= 0.0 && epochs.is_finite() && power > 0.0 && power.is_finite()) =>
+            {
+                let message =
+                    format!("invalid schedule: {epochs} epochs of warm-up, power {power}; both must be finite, and positive");
+                Err(Error::Invalid(message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a schedule remembers of a run: [`Schedule::Plateau`] drops the rate by what validation found.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleState {
+    /// Best top-1 so far.
+    pub best: f64,
+    /// Epochs since, or since the rate was lowered.
+    pub waited: usize,
+    /// How often the rate has been lowered.
+    pub drops: u32,
+}
+
+impl ScheduleState {
+    /// Takes note of an epoch's top-1.
+    pub fn observe(&mut self, top1: f64, schedule: &Schedule) {
+        let Schedule::Plateau { patience, times, .. } = *schedule else { return };
+        if top1 > self.best {
+            self.best = top1;
+            self.waited = 0;
+            return;
+        }
+        self.waited += 1;
+        if self.waited >= patience && self.drops < times {
+            self.drops += 1;
+            self.waited = 0;
+        }
+    }
+}
