@@ -1,4 +1,4 @@
-//! From the command line to options: what clap cannot say by itself.
+//! Command-line parsing beyond what clap offers: negative numbers as values, and a suggested model file.
 
 use crate::runs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -9,7 +9,7 @@ use std::path::Path;
 /// Parses a command line.
 ///
 /// # Errors
-/// Help and version, which clap counts as errors too, and bad usage.
+/// Bad usage, and also help and version, which clap reports as errors.
 pub(crate) fn parse<T: CommandFactory + FromArgMatches>(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<T, clap::Error> {
@@ -19,7 +19,7 @@ pub(crate) fn parse<T: CommandFactory + FromArgMatches>(
     T::from_arg_matches(&matches).map_err(|error| error.format(&mut program))
 }
 
-/// The same command, in which `--lr -1` is a rate that is out of range rather than an option `-1`.
+/// Makes every option accept negative numbers, so that `--lr -1` is an out-of-range rate rather than an unknown option `-1`.
 fn with_negative_numbers(command: Command) -> Command {
     let command = command.mut_args(|argument| match argument.get_action().takes_values() && !argument.is_positional() {
         true => argument.allow_negative_numbers(true),
@@ -28,7 +28,7 @@ fn with_negative_numbers(command: Command) -> Command {
     command.mut_subcommands(with_negative_numbers)
 }
 
-/// The same error; where a model file is missing and a run has left one, it says which.
+/// Extends a "missing --model" error with the model file of the newest run, if a run has left one.
 fn with_newest_model(error: clap::Error, folder: &Path) -> clap::Error {
     let missing = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::Strings(missing)) if error.kind() == ErrorKind::MissingRequiredArgument => missing,
@@ -41,7 +41,7 @@ fn with_newest_model(error: clap::Error, folder: &Path) -> clap::Error {
         _ => String::new(),
     };
     let usage = with_value(usage.trim_start_matches("Usage:").trim(), "--model ", &newest.display().to_string());
-    let text = format!("a model file is missing; the newest run has one, use: {usage}\n\nFor more information, try '--help'.\n");
+    let text = format!("a model file is missing; the newest run has one, try: {usage}\n\nFor more information, try '--help'.\n");
     clap::Error::raw(ErrorKind::MissingRequiredArgument, text)
 }
 
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_model_stands_in_the_line_of_usage() {
+    fn usage_line_names_the_newest_model() {
         let with = |usage| with_value(usage, "--model ", "runs/a-1/best.safetensors");
         assert_eq!(with("alexnet eval --model <FILE> [IMAGE]"), "alexnet eval --model runs/a-1/best.safetensors [IMAGE]");
         assert_eq!(with("alexnet serve --model <[NAME=]FILE>"), "alexnet serve --model runs/a-1/best.safetensors");

@@ -1,4 +1,5 @@
-//! Data sets that commands open: what they hold is said once, on standard error, so that nobody trains on another set than they think.
+//! Data sets opened by commands. A summary of each goes to standard error once, so that nobody trains on the wrong set
+//! unknowingly.
 
 use crate::output;
 use alexnet::data::{self, Demand, Opened, Split};
@@ -6,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Opens a data set, or the split of it that is meant where it holds several.
+/// Opens a data set, or one split of it if it has several.
 pub(crate) fn open(path: &Path, split: Split, demand: Demand, quiet: bool) -> anyhow::Result<Opened> {
     described(data::open_split(path, split, demand)?, quiet)
 }
@@ -17,21 +18,21 @@ pub(crate) fn open_any(path: &Path, quiet: bool) -> anyhow::Result<Opened> {
 }
 
 fn described(opened: Opened, quiet: bool) -> anyhow::Result<Opened> {
-    // Two splits of one root have what lies beside them in common.
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    // Two splits of one root share the notes about other files in it.
+    static PRINTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if !quiet {
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut printed = PRINTED.lock().unwrap_or_else(PoisonError::into_inner);
         for line in opened.lines() {
-            if !said.contains(&line) {
+            if !printed.contains(&line) {
                 output::note(&line);
-                said.insert(line);
+                printed.insert(line);
             }
         }
     }
     Ok(opened)
 }
 
-/// Prints what is found when a run's images are opened.
+/// Observer that prints notes about a run's images as they are opened.
 pub(crate) struct Notes {
     pub(crate) quiet: bool,
 }

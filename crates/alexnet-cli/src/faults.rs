@@ -1,17 +1,17 @@
-//! How the program ends where it cannot go on: a line instead of a backtrace.
+//! Handling of failed memory allocations: a one-line error instead of a backtrace.
 
 use alexnet::files;
 use std::io::Write;
 
-/// From this size on an allocation is one of ours, made while no lock is held that removing half-written files needs.
+/// Minimum size of an allocation that is certainly our own. No lock needed for removing half-written files is held during one.
 const LARGE: usize = 1 << 20;
 
-/// Ends the program with a line where memory is refused, and with a short one where it has a fault of its own.
+/// Installs the out-of-memory handler.
 pub(crate) fn prepare() {
     alexnet_kernels::allocator::on_refusal(out_of_memory);
 }
 
-/// Says that memory was refused and ends. Nothing here may allocate.
+/// Reports the failed allocation and exits. Nothing here may allocate.
 fn out_of_memory(bytes: usize) {
     let mut error = std::io::stderr();
     let advice = "try a smaller --batch or --image-size, or fewer --threads, or allow the program more memory (ulimit -v)";

@@ -1,9 +1,9 @@
-//! Image files on the command line: files as given, folders with all that lies below them.
+//! Image files on the command line: files as given, folders searched recursively.
 
 use alexnet::data;
 use std::path::PathBuf;
 
-/// The files that `paths` name, each folder replaced by its images at any depth, sorted.
+/// Expands `paths` to files: each folder is replaced by the images below it at any depth, sorted.
 pub(crate) fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {

@@ -1,6 +1,6 @@
-//! The program `alexnet`.
+//! Command-line program `alexnet`.
 
-// These panic where the reader of the output has gone; `out` does not.
+// These macros panic when the reader of the output has closed it; `output` does not.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod arguments;
@@ -18,16 +18,16 @@ mod runs;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Ends with a line where the system has no memory.
+/// Global allocator that prints a one-line error when memory runs out.
 #[global_allocator]
 static ALLOCATOR: alexnet_kernels::allocator::Reporting = alexnet_kernels::allocator::Reporting;
 
 /// Train, evaluate and use every published AlexNet.
 #[derive(Parser)]
 #[command(name = "alexnet", version, about, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 done, 1 failed, 2 bad usage.")]
+#[command(after_help = "Exit status: 0 success, 1 failure, 2 bad usage.")]
 struct Cli {
-    /// Say nothing but results and errors
+    /// Print only results and errors
     #[arg(short, long, global = true)]
     quiet: bool,
     #[command(subcommand)]
@@ -38,61 +38,61 @@ struct Cli {
 enum Command {
     /// List the networks
     Nets(commands::nets::Args),
-    /// Train a network on images.
+    /// Train a network on images
     #[command(after_help = commands::train::EXAMPLES)]
     Train(Box<commands::train::Args>),
-    /// Measure how good a model is.
+    /// Evaluate a model on a labelled data set
     Eval(commands::eval::Args),
-    /// Write a run's report again: curves, confusion, calibration, images
+    /// Regenerate a run's report: curves, confusion, calibration, images
     Report(commands::report::Args),
-    /// Show runs side by side: what they came to, and how their settings differ
+    /// Compare runs side by side: results and differing settings
     Compare(commands::compare::Args),
-    /// Say what is in images.
+    /// Classify images
     Predict(commands::predict::Args),
-    /// Answer requests over HTTP, with a page to drop images on
+    /// Serve a model over HTTP, with a web page
     Serve(Box<commands::serve::Args>),
-    /// Write what a layer makes of images, for search and other learners
+    /// Extract a layer's features from images, for search or other models
     Features(commands::features::Args),
-    /// Find the images of an index that are nearest to others
+    /// Find the nearest images in a feature index
     Similar(commands::similar::Args),
-    /// Tell how different images look (LPIPS)
+    /// Compute the perceptual distance (LPIPS) between images
     Lpips(commands::lpips::Args),
-    /// Show what a model sees: filters, maps, heat over images, mistakes
+    /// Visualize a model: filters, activations, heatmaps, mistakes
     Explain(commands::explain::Args),
-    /// Check a data set, or draw it as training sees it
+    /// Check a data set, or preview it as augmented for training
     Data(commands::data::Args),
-    /// Prepare a model to run in int8 and int4
+    /// Calibrate a model for int8 and int4 inference
     Quantize(commands::quantize::Args),
-    /// Tell what a model file is: format, network, tensors, preprocessing
+    /// Describe a model file: format, network, tensors, preprocessing
     Inspect(commands::inspect::Args),
-    /// Rewrite a model file in another format
+    /// Convert a model file to another format
     Convert(commands::convert::Args),
-    /// Show a network layer by layer, or draw it
+    /// Print a network layer by layer, or draw it
     Summary(commands::summary::Args),
-    /// Time training or inference, and what they are made of
+    /// Benchmark training, inference, kernels or data loading
     Bench(commands::bench::Args),
-    /// List what can run a network on this machine, and why something cannot
+    /// List compute devices, with reasons for unavailable ones
     Devices(commands::devices::Args),
-    /// Predict what training takes on other or more machines
+    /// Estimate training time on other or more machines
     Plan(commands::plan::Args),
-    /// Compare this machine's figures with PyTorch's
+    /// Check this machine's results against PyTorch's
     Selftest(commands::selftest::Args),
-    /// Print a script that completes options in a shell
+    /// Generate a shell completion script
     Completions(commands::completions::Args),
     /// Print or write manual pages
     Man(commands::man::Args),
 }
 
-/// Exit status: 0 done, 1 failed, 2 bad usage (clap's own).
+/// Exit status: 0 success, 1 failure, 2 bad usage (set by clap).
 fn main() -> ExitCode {
     faults::prepare();
     let cli: Cli = match arguments::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    // RUST_LOG=debug tells which algorithm each layer uses.
+    // RUST_LOG=debug logs the algorithm of each layer.
     env_logger::Builder::from_default_env().init();
-    // Training saves and servers answer what they have taken before they end; everything else ends at once.
+    // On a signal, training saves and the server finishes accepted requests; every other command exits at once.
     if !matches!(cli.command, Command::Train(_) | Command::Serve(_)) {
         commands::dist_args::end_on_signal();
     }

@@ -1,23 +1,23 @@
-//! `--model`: a model file of any format, and what of it was left aside.
+//! `--model`: model files of any format, with notes about unused content.
 
 use crate::output;
 use alexnet::formats::{self, Model};
 use anyhow::bail;
 use std::path::Path;
 
-/// Opens a model file to compute with it. What of it is not used is said on standard error: a second net in it, or layers of
-/// somebody else, may be what was meant.
+/// Opens a model file for computation. Unused content is reported on standard error, since a second net or unknown layers may be
+/// what the user meant.
 ///
 /// # Errors
-/// It cannot be read, or holds values that are not finite.
+/// The file cannot be read or holds values that are not finite.
 pub(crate) fn open(path: &Path, net: Option<&str>) -> anyhow::Result<Model> {
-    let model = open_as_it_is(path, net)?;
+    let model = open_unchecked(path, net)?;
     finite(path, &model)?;
     Ok(model)
 }
 
-/// Refuses a model with NaN or infinity in it, as training that ran away leaves it: an accuracy, a feature or a drawing of it would look
-/// like any other.
+/// Rejects a model with NaN or infinity, the result of diverged training: its accuracy, features or drawings would look like any
+/// other's.
 pub(crate) fn finite(path: &Path, model: &Model) -> anyhow::Result<()> {
     let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
     if let Some((name, _)) = model.tensors.iter().find(|(_, values)| broken(values)) {
@@ -29,8 +29,8 @@ pub(crate) fn finite(path: &Path, model: &Model) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As [`open`], whatever its values are.
-pub(crate) fn open_as_it_is(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
+/// Opens a model file without checking its values.
+pub(crate) fn open_unchecked(path: &Path, net: Option<&str>) -> alexnet::Result<Model> {
     Ok(with_notes(path, formats::load_with_notes(path, net)?))
 }
 

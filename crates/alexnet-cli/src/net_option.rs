@@ -1,26 +1,26 @@
-//! `--net` and what changes a preset, the same for every command.
+//! `--net` and the options that modify a preset, shared by all commands.
 
 use crate::numbers;
 use alexnet::net::presets::{self, ALL};
 use alexnet::net::{Activation, Net};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// Options that choose a net.
+/// Options that select a net.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct NetOption {
     /// Network
     #[arg(long, value_name = "NAME", default_value = "torchvision", value_parser = names(), hide_possible_values = true)]
     pub(crate) net: String,
-    /// Rows and columns of the images that it takes [default: the network's own]
+    /// Image size in pixels (rows and columns) [default: the network's own]
     #[arg(long, value_name = "N", value_parser = numbers::pixels)]
     pub(crate) image_size: Option<usize>,
-    /// Function after every hidden layer [default: the network's own, relu]
+    /// Activation function after every hidden layer [default: the network's own, relu]
     #[arg(long, value_name = "NAME", value_parser = activations())]
     pub(crate) activation: Option<Activation>,
 }
 
 impl NetOption {
-    /// The net, checked.
+    /// Builds the net and checks its image size.
     pub(crate) fn net(&self, classes: Option<usize>) -> alexnet::Result<Net> {
         let mut net = presets::by_name(&self.net)?;
         if let Some(size) = self.image_size {
@@ -36,7 +36,7 @@ impl NetOption {
     }
 }
 
-/// The presets' names, so that the shell completes them and a wrong one is answered with a close one. Earlier names are accepted.
+/// Parser of preset names, with shell completion and suggestions for typos. Old names are accepted as aliases.
 pub(crate) fn names() -> impl TypedValueParser<Value = String> {
     let value = |p: &presets::Preset| PossibleValue::new(p.name).help(p.about).aliases(presets::former_names(p.name));
     PossibleValuesParser::new(ALL.iter().map(value)).map(|name| presets::current_name(&name).to_string())

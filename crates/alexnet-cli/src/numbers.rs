@@ -1,21 +1,22 @@
-//! Parsers of numeric options: each has a range that makes sense, and says so.
+//! Parsers of numeric options, each with a valid range that its error message states.
 
 use std::ops::RangeInclusive;
 
-/// Most threads: the largest machines have some hundred cores, and each thread takes memory and a place in the system's table.
+/// Maximum number of threads. The largest machines have a few hundred cores, and each thread takes memory and a process table
+/// entry.
 pub(crate) const MOST_THREADS: usize = 1024;
-/// Most images in a batch; the largest published batch is 32,768.
+/// Maximum batch size; the largest published batch is 32,768.
 pub(crate) const MOST_BATCH: usize = 1 << 20;
-/// Most blocks of a batch: each rank has one at least.
+/// Maximum number of blocks in a batch. Each rank gets at least one.
 const MOST_BLOCKS: usize = 65_536;
-/// Most epochs, crops, rows and whatever else is counted.
+/// Maximum of everything else that is counted: epochs, rows, images.
 pub(crate) const MOST: usize = 1_000_000_000;
-/// Most rows and columns of an image, as for any map of a network.
+/// Maximum rows and columns of an image, the same as for any feature map.
 pub(crate) const MOST_PIXELS: usize = 1 << 15;
-/// Most seconds of any length of time: a year.
+/// Maximum duration in seconds: one year.
 const MOST_SECONDS: f64 = 366.0 * 86_400.0;
 
-/// A whole number in a range.
+/// Parses an integer in a range.
 pub(crate) fn whole(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
     move |text: &str| {
         let found = text.trim().parse::<usize>().ok().filter(|number| range.contains(number));
@@ -24,83 +25,83 @@ pub(crate) fn whole(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<usi
     }
 }
 
-/// `--threads`: 0 is one a core.
+/// Parses `--threads`, where 0 means one per core.
 pub(crate) fn threads(text: &str) -> Result<usize, String> {
-    whole(0..=MOST_THREADS)(text).map_err(|why| format!("{why} (0: one a core)"))
+    whole(0..=MOST_THREADS)(text).map_err(|why| format!("{why} (0: one per core)"))
 }
 
-/// `--deterministic`: parts of a batch.
+/// Parses `--deterministic`, a number of blocks.
 pub(crate) fn blocks(text: &str) -> Result<usize, String> {
     whole(1..=MOST_BLOCKS)(text)
 }
 
-/// Images in a batch.
+/// Parses a batch size.
 pub(crate) fn batch(text: &str) -> Result<usize, String> {
     whole(1..=MOST_BATCH)(text)
 }
 
-/// Anything counted, at least 1.
+/// Parses a count of at least 1.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     whole(1..=MOST)(text)
 }
 
-/// Anything counted, or 0.
+/// Parses a count of at least 0.
 pub(crate) fn count_or_zero(text: &str) -> Result<usize, String> {
     whole(0..=MOST)(text)
 }
 
-/// Rows and columns of an image.
+/// Parses an image size in pixels.
 pub(crate) fn pixels(text: &str) -> Result<usize, String> {
     whole(1..=MOST_PIXELS)(text)
 }
 
-/// Any 64-bit seed or step.
+/// Parses a 64-bit seed or step number.
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.trim().parse().map_err(|_| format!("expected a whole number from 0 to {}", u64::MAX))
 }
 
-/// A length of time in microseconds.
+/// Parses a duration in microseconds.
 pub(crate) fn microseconds(text: &str) -> Result<u64, String> {
     text.trim().parse().ok().filter(|n| *n <= MOST as u64).ok_or_else(|| format!("expected a whole number from 0 to {MOST}"))
 }
 
-/// A number for which `holds`.
+/// Parses a finite number that satisfies `holds`.
 fn number(text: &str, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64, String> {
     let found = text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && holds(*number));
     found.ok_or_else(|| format!("expected {what}"))
 }
 
-/// A learning rate: so large that no training survives it is no rate.
+/// Parses a learning rate. The upper limit is beyond any rate that trains.
 pub(crate) fn learning_rate(text: &str) -> Result<f64, String> {
     number(text, "a number above 0 and at most 1000, such as 0.003", |x| x > 0.0 && x <= 1000.0)
 }
 
-/// A share of a whole, without the whole.
+/// Parses a fraction of at least 0 and below 1.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
-    number(text, "a share, at least 0 and below 1, such as 0.1", |x| (0.0..1.0).contains(&x))
+    number(text, "a fraction of at least 0 and below 1, such as 0.1", |x| (0.0..1.0).contains(&x))
 }
 
-/// A length of time in seconds.
+/// Parses a duration in seconds.
 pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     number(text, "a number of seconds from 0 to a year", |x| (0.0..=MOST_SECONDS).contains(&x))
 }
 
-/// A length of time in minutes.
+/// Parses a duration in minutes.
 pub(crate) fn minutes(text: &str) -> Result<f64, String> {
     number(text, "a number of minutes from 0 to a year", |x| (0.0..=MOST_SECONDS / 60.0).contains(&x))
 }
 
-/// The deviation of noise, as a share of what it is added to.
+/// Parses the standard deviation of noise, as a fraction of the signal's range.
 pub(crate) fn noise(text: &str) -> Result<f32, String> {
     number(text, "a number from 0 to 100", |x| (0.0..=100.0).contains(&x)).map(|x| x as f32)
 }
 
-/// A physical amount that may be nothing.
+/// Parses a physical quantity of at least 0.
 pub(crate) fn amount(text: &str) -> Result<f64, String> {
     number(text, "a number from 0 to 1e12", |x| (0.0..=1e12).contains(&x))
 }
 
-/// A physical amount of something.
+/// Parses a physical quantity above 0.
 pub(crate) fn positive(text: &str) -> Result<f64, String> {
     number(text, "a number above 0 and at most 1e12", |x| x > 0.0 && x <= 1e12)
 }
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_out_of_range_is_refused_with_the_range() {
+    fn out_of_range_numbers_are_rejected_with_the_range() {
         assert_eq!(threads("0"), Ok(0));
         for text in ["18446744073709551615", "18446744073709551616", "100000", "-1", "1.5", ""] {
             let why = threads(text).unwrap_err();

@@ -1,13 +1,13 @@
-//! Progress bars of commands that look at images.
+//! Progress bars of commands that process images.
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::time::Duration;
 
-/// No rate and no remaining time are shown before this much time has passed: the first few images say nothing about the others.
+/// Time before a rate and the remaining time are shown; the first few images are not representative.
 pub(crate) const SETTLED: Duration = Duration::from_secs(1);
 
-/// A bar for `len` images, which hides itself where there is no terminal.
+/// A bar for `len` images, hidden without a terminal.
 pub(crate) fn images(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
     if hidden {
         return Ok(ProgressBar::hidden());
@@ -15,13 +15,13 @@ pub(crate) fn images(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
     let bar = ProgressBar::new(len as u64);
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} images{speed}")?;
     bar.set_style(style.with_key("speed", |state: &ProgressState, out: &mut dyn Write| {
-        // Nobody can be told that a line on the terminal failed.
+        // A failed write to the terminal cannot be reported.
         let _ = out.write_str(&speed(state.elapsed(), state.pos(), state.per_sec(), state.eta()));
     }));
     Ok(bar)
 }
 
-/// The rate and the remaining time, once both mean something.
+/// Formats the rate and the remaining time, once both are meaningful.
 fn speed(elapsed: Duration, done: u64, rate: f64, left: Duration) -> String {
     if elapsed < SETTLED || done == 0 || !rate.is_finite() {
         return String::new();
@@ -29,7 +29,7 @@ fn speed(elapsed: Duration, done: u64, rate: f64, left: Duration) -> String {
     format!(", {rate:.0} images/s, {} left", duration(left))
 }
 
-/// A length of time as people read it: `45s`, `3m 20s`, `2h 5m`.
+/// Formats a duration: `45s`, `3m 20s`, `2h 5m`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {

@@ -1,13 +1,13 @@
-//! The folder in which runs are put that have no `--out`.
+//! Default folder for runs without `--out`.
 
 use alexnet::report::newest_model as model_of;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Where runs are put by default.
+/// Default parent folder of runs.
 pub(crate) const FOLDER: &str = "runs";
 
-/// The most recently written model of all runs in a folder: of each run its best one, else its last one.
+/// Finds the most recently written model among all runs in a folder, preferring each run's best model to its last.
 pub(crate) fn newest_model(folder: &Path) -> Option<PathBuf> {
     let written = |model: &PathBuf| model.metadata().and_then(|about| about.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     let runs = std::fs::read_dir(folder).ok()?.flatten().map(|run| run.path());

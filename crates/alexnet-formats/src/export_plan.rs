@@ -74,7 +74,7 @@ pub(crate) struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// Values of the mean picture, and its rows.
+    /// Values of the mean image, and its rows.
     pub(crate) fn mean(&self) -> Option<(&[f32], usize)> {
         if let Mean::Image { size, values, .. } = &self.model.preprocess.mean { Some((values, *size)) } else { None }
     }

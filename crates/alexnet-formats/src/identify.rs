@@ -147,16 +147,16 @@ fn by_graph(parsed: &ParsedFile, graph: &Graph, hinted: Option<Net>) -> std::res
     Ok(Identity { why, notes, preprocess, known, ..Identity::of(parameters, net) })
 }
 
-/// Says that a file leaves open how pictures become its input, and what is taken.
+/// Says that a file leaves open how images become its input, and what is taken.
 fn guess(taken: &Preprocess) -> String {
     let order = if taken.channels == Channels::Bgr { "BGR" } else { "RGB" };
     let range = if taken.scale == 1.0 { "0 to 255" } else { "0 to 1" };
     let mean = match &taken.mean {
         Mean::Channel(mean) => format!("{mean:?}"),
-        Mean::Image { .. } => "a mean picture".into(),
+        Mean::Image { .. } => "a mean image".into(),
     };
     format!(
-        "does not tell how pictures become its input; {order} of {range} less {mean}, divided by {:?}, is taken: where it is \
+        "does not tell how images become its input; {order} of {range} less {mean}, divided by {:?}, is taken: where it is \
          otherwise, say so with `convert --channels --scale --mean --std`",
         taken.std
     )
@@ -250,7 +250,7 @@ pub(crate) fn difference(net: &Net, found: &[Found]) -> Option<String> {
             Some(f) if f.shape != *shape => {
                 // As many maps as it should have, of another size.
                 let inputs = shape.len() == 2 && f.shape.len() == 2 && f.shape[0] == shape[0];
-                let guess = if inputs { "; it is for pictures of another size, or an AlexNet for CIFAR" } else { "" };
+                let guess = if inputs { "; it is for images of another size, or an AlexNet for CIFAR" } else { "" };
                 return Some(format!(
                     "{name} is {:?}, {} at {} pixels needs {shape:?}{guess}",
                     f.shape, net.name, net.image_size
@@ -331,3 +331,6 @@ fn canonical(shape: &[usize], transposed: bool, bias: bool, linear: bool) -> Vec
         _ => shape.to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ pub struct Inspection {
     pub tensors: Vec<TensorLine>,
     /// The net that it is for, if that is settled.
     pub net: Option<String>,
-    /// Rows and columns of the pictures that the net takes.
+    /// Rows and columns of the images that the net takes.
     pub image_size: Option<usize>,
     /// Number of classes; 0 where the last layer is missing.
     pub classes: Option<usize>,
@@ -40,7 +40,7 @@ pub struct Inspection {
     pub fits: Vec<String>,
     /// What remains open and how to say it.
     pub question: Option<String>,
-    /// How pictures become its input.
+    /// How images become its input.
     pub preprocess: Option<Preprocess>,
     /// The published file that it is.
     pub known: Option<&'static str>,
@@ -90,7 +90,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
     let trouble = trouble.or_else(|| missing.as_ref().map(|missing| format!("it lacks {missing}.weight, {WITHOUT_HEAD}")));
     let mut remarks: Vec<String> = parsed.remarks.iter().chain(&identity.notes).cloned().collect();
     if !parsed.metadata.contains_key("net") && parsed.graph.is_none() && settled.is_some_and(takes_any_size) {
-        remarks.push("no weight depends on the size of the pictures: `train --from` takes others with --image-size".into());
+        remarks.push("no weight depends on the size of the images: `train --from` takes others with --image-size".into());
     }
     let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
     Ok(Inspection {

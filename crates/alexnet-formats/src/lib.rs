@@ -8,7 +8,7 @@
 //!
 //! ```
 //! # fn main() -> alexnet_formats::Result<()> {
-//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/golden/zip.pth");
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/zip.pth");
 //! let file = alexnet_formats::parse(path)?;
 //! println!("{}: {} tensors", file.format(), file.tensors().len());
 //! let tensor = file.tensor("conv1.weight").expect("a tensor of this name");
@@ -48,8 +48,6 @@ mod forward;
 #[cfg(test)]
 mod golden;
 mod identify;
-#[cfg(test)]
-mod identify_tests;
 pub mod imagenet;
 mod inspect;
 mod load;
@@ -59,8 +57,6 @@ mod net_builder;
 pub mod npy;
 mod onnx;
 mod paddle;
-#[cfg(test)]
-mod paddle_tests;
 mod param_names;
 mod parsed;
 mod pickle;

@@ -88,7 +88,7 @@ fn load_by(path: &Path, net: Option<&str>, own: impl FnOnce(&Path) -> Result<Mod
         false => (parsed.remarks.iter().chain(&identity.notes).cloned().collect(), model_of(&parsed, &identity)?),
     };
     if model.classes.len() == 1 {
-        notes.push("has one output: a softmax over it is 1 whatever the picture, so its answers do not tell anything".into());
+        notes.push("has one output: a softmax over it is 1 whatever the image, so its answers do not tell anything".into());
     }
     Ok((model, notes))
 }
@@ -219,7 +219,7 @@ pub(crate) fn about(parsed: &ParsedFile, identity: &Identity, net: &Net) -> Resu
     }
     if let Mean::Image { size, values, .. } = &mut preprocess.mean {
         let mean = parsed.tensors.iter().find(|tensor| tensor.name == MEAN_TENSOR && tensor.shape == [3, *size, *size]);
-        let mean = mean.ok_or_else(|| "names a mean picture that it does not hold".to_string());
+        let mean = mean.ok_or_else(|| "names a mean image that it does not hold".to_string());
         let read = mean.and_then(|mean| mean.values(&parsed.reader));
         *values = Arc::new(read.map_err(|message| Error::file(parsed.reader.path(), message))?);
     }

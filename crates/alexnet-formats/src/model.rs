@@ -29,7 +29,7 @@ pub(super) const MEAN_TENSOR: &str = "preprocess.mean";
 pub struct Model {
     /// The network.
     pub net: Net,
-    /// How a picture becomes its input.
+    /// How an image becomes its input.
     pub preprocess: Preprocess,
     /// Names of the classes, in the order of the logits.
     pub classes: Vec<String>,
@@ -185,11 +185,11 @@ pub fn read_description(file: &TensorFile) -> Result<Model> {
     match &mut preprocess.mean {
         Mean::Image { size, values, .. } => *values = Arc::new(file.read(MEAN_TENSOR, &[3, *size, *size])?),
         Mean::Channel(_) if file.shape(MEAN_TENSOR).is_some() => {
-            return Err(fail("holds a mean picture that its preprocessing does not use".into()));
+            return Err(fail("holds a mean image that its preprocessing does not use".into()));
         }
         Mean::Channel(_) => {}
     }
-    preprocess.check().map_err(fail)?;
+    preprocess.check().map_err(|error| fail(error.to_string()))?;
     let ranges = if file.text(METADATA_INT8).is_some() { read_ranges(file, &net)? } else { ActivationRanges::new() };
     Ok(Model { net, preprocess, classes, recipe, ranges, tensors: BTreeMap::new() })
 }

@@ -128,7 +128,7 @@ impl NetBuilder {
         })
     }
 
-    /// Takes the size of pictures with which the first linear layer gets as many numbers as its weight has inputs, of those that are
+    /// Takes the size of images with which the first linear layer gets as many numbers as its weight has inputs, of those that are
     /// usual and then the smallest; none if no size does. `length` is that of a tensor.
     pub(crate) fn fit(&mut self, length: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         let linear = |layer: usize| if let Op::Linear { out, .. } = self.layers[layer].op { Some(out) } else { None };

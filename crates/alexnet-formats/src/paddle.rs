@@ -40,7 +40,7 @@ const TABLE: &str = "StructuredToParameterName@@";
 const PARTS: &str = "UnpackBigParamInfor@@";
 
 /// Key of what a model of ours is beyond its weights: a text. `paddle.load` gives it as it is, and `set_state_dict` lists it, and
-/// the mean picture, among the keys that it did not expect.
+/// the mean image, among the keys that it did not expect.
 const ABOUT: &str = "alexnet.json";
 
 /// Paddle's pickle of numpy arrays.
@@ -248,3 +248,6 @@ fn float32(pickle: &mut Writer<'_>) -> io::Result<()> {
     pickle.text("<")?;
     pickle.raw(b"NNNJ\xFF\xFF\xFF\xFFJ\xFF\xFF\xFF\xFFK\0tb")
 }
+
+#[cfg(test)]
+mod tests;

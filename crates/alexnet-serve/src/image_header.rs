@@ -107,23 +107,18 @@ fn jpeg(bytes: &[u8]) -> Option<Header> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ExtendedColorType, ImageEncoder};
+    use alexnet_testkit::images::{self, ColorType};
 
     #[test]
     fn sizes_are_those_of_the_encoders() {
-        let pixels = vec![7; 300 * 200 * 4];
-        let mut png = Vec::new();
-        let encoder = image::codecs::png::PngEncoder::new(&mut png);
-        encoder.write_image(&pixels, 300, 200, ExtendedColorType::Rgba8).unwrap();
+        let png = images::png(300, 200, ColorType::Rgba, &[7; 300 * 200 * 4]);
         assert_eq!(header(&png), Some(Header { width: 300, height: 200, bytes_per_pixel: 7 }));
-        let mut bmp = Vec::new();
-        image::codecs::bmp::BmpEncoder::new(&mut bmp).encode(&pixels[..180_000], 300, 200, ExtendedColorType::Rgb8).unwrap();
+        let pixels = &[7; 300 * 200 * 3];
+        let bmp = images::bmp(300, 200, pixels);
         assert_eq!(header(&bmp).map(|header| header.pixels()), Some(60_000));
-        let mut webp = Vec::new();
-        image::codecs::webp::WebPEncoder::new_lossless(&mut webp).encode(&pixels, 300, 200, ExtendedColorType::Rgba8).unwrap();
+        let webp = images::webp(300, 200, pixels);
         assert_eq!(header(&webp).map(|header| (header.width, header.height)), Some((300, 200)));
-        let mut gif = Vec::new();
-        image::codecs::gif::GifEncoder::new(&mut gif).encode(&pixels, 300, 200, ExtendedColorType::Rgba8).unwrap();
+        let gif = images::gif(300, 200, pixels);
         assert_eq!(header(&gif).map(|header| (header.width, header.height)), Some((300, 200)));
         for file in [png, bmp, webp, gif] {
             (0..30).for_each(|end| assert!(header(&file[..end]).is_none_or(|header| header.pixels() < 1 << 40)));

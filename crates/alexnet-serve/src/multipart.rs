@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn forms_of_curl_and_browsers_are_read() {
-        let body = b"--xyz\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a \\\"b\\\";.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n\xFF\xD8\r\n--xy\r\n\r\n--xyz \t\r\ncontent-disposition: form-data; name=crops\r\n\r\n10\r\n--xyz--\r\nafterwards";
+        let body = b"--xyz\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"a \\\"b\\\";.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n\xFF\xD8\r\n--xy\r\n\r\n--xyz \t\r\ncontent-disposition: form-data; name=crops\r\n\r\n10\r\n--xyz--\r\nafterwards";
         let expected = [part("picture", Some("a \"b\";.jpg"), b"\xFF\xD8\r\n--xy\r\n"), part("crops", None, b"10")];
         assert_eq!(parts(KIND, body).unwrap(), expected);
         // A quoted boundary among other parameters, and a preamble.

@@ -154,7 +154,7 @@ impl Classifier {
         match image {
             Input::Image(image) => crop_tensors(image, &self.model.preprocess, crops, tensor),
             Input::File(path) => {
-                let image = decode::read(path).and_then(|bytes| decode::decode(&bytes)).map_err(|why| Error::file(path, why))?;
+                let image = decode::open(path)?;
                 crop_tensors(&image, &self.model.preprocess, crops, tensor);
             }
         }
@@ -194,14 +194,13 @@ impl ClassifierBuilder {
     /// As [`Classifier::open`]; a precision that the model has no ranges for.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Classifier> {
         let path = path.as_ref();
-        let mut model = formats::load(path, self.net.as_deref())?;
+        let model = formats::load(path, self.net.as_deref())?;
         let capacity = self.batch.saturating_mul(self.crops.count());
         let mut engine = Cpu::new(&model.net, capacity, self.threads)?.with_precision(self.precision)?.batch_invariant();
         crate::engine::load_model(&model, &mut engine)?;
         if matches!(self.precision, Precision::Int8 | Precision::Int4) && model.ranges.is_empty() {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));
         }
-        engine.set_ranges(std::mem::take(&mut model.ranges));
         Ok(Classifier::with_engine(model, Box::new(engine)).with_crops(self.crops, self.batch))
     }
 }

@@ -58,7 +58,6 @@ pub use alexnet_image::{self as image, Image};
 pub use alexnet_net::{self as net, Net, Preprocess};
 pub use classifier::{Classifier, ClassifierBuilder, Prediction, Predictions};
 pub use data::Dataset;
-
 pub use engine::cpu::Cpu;
 pub use engine::{Engine, Precision};
 pub use lpips::Lpips;

@@ -1,4 +1,7 @@
 //! The stages of CI. The README's two commands are the stages `first-command` (with few steps) and `tests`.
+//!
+//! Most of a run is compiling, so each stage shares what it can: all optional features are linted as one set and tested as one set, and the
+//! README's commands use the default features. A stage with a feature set of its own compiles the workspace and part of its dependencies again.
 
 use super::Stage;
 
@@ -34,11 +37,20 @@ python3 -m venv "$run/venv"
 "#,
     },
     Stage {
+        name: "packages",
+        quick: false,
+        // For the stages below: a browser and its software Vulkan device, an MPI library and what its bindings need to build.
+        script: r#"
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends chromium libvulkan1 >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
+apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
+"#,
+    },
+    Stage {
         name: "server",
         quick: false,
         // Its page in Chromium, and clients that are not ours. Of Prometheus promtool alone: installed as a package, it would start.
         script: r#"
-apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
 (cd "$run" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb prometheus)
 "$run/venv/bin/pip" install --quiet 'tritonclient[http]' prometheus_client schemathesis
 npm ci --silent --prefix crates/alexnet-serve/tests/browser
@@ -78,47 +90,28 @@ cmp "$run/two/last.safetensors" "$run/halves/last.safetensors"
 "#,
     },
     Stage {
-        name: "parquet",
+        name: "feature-lints",
         quick: false,
+        // All features as one set, then those that users build alone. CUDA and NCCL can be type-checked anywhere (DOCS_RS: without the
+        // compiler that their crates would download), but not run here.
         script: r#"
-cargo clippy -p alexnet -p alexnet-cli --features parquet --all-targets -- -D warnings
-cargo test -p alexnet --features parquet --lib features
+export DOCS_RS=1
+cargo clippy --workspace --all-targets --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/cuda,alexnet-cli/vulkan,alexnet-cli/webgpu -- -D warnings
+cargo check -p alexnet-cli --features parquet
+cargo check -p alexnet-cli --features mpi,nccl
+cargo check -p alexnet-cli --features gpu
 "#,
     },
     Stage {
-        name: "mpi",
+        name: "feature-tests",
         quick: false,
-        // With an MPI library the tests start mpirun for real. NCCL can be compiled anywhere, but not run here: that it is missed in
-        // one line is one of these tests.
+        // Tables as Parquet; jobs that mpirun starts; Burn on its own processor backend and on a Vulkan device in software, which Chromium
+        // brings along. That NCCL is missed in one line is one of these tests.
         script: r#"
-apt-get update -qq && apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
-cargo clippy -p alexnet-distributed -p alexnet-cli --features mpi,nccl --all-targets -- -D warnings
-cargo test -p alexnet-cli --features mpi,nccl --test mpi
-"#,
-    },
-    Stage {
-        name: "burn-lints",
-        quick: false,
-        // CUDA can be type-checked anywhere (DOCS_RS: without the compiler that its crates would download), but not run here.
-        script: "DOCS_RS=1 cargo clippy -p alexnet-burn -p alexnet-cli --features alexnet-cli/cuda,alexnet-cli/vulkan,alexnet-cli/webgpu --all-targets -- -D warnings",
-    },
-    Stage {
-        name: "burn-flex",
-        quick: false,
-        // On Burn's own processor backend.
-        script: r#"
-cargo test -p alexnet-burn --features flex
-cargo test -p alexnet-cli --features gpu --test commands devices
-"#,
-    },
-    Stage {
-        name: "burn-vulkan",
-        quick: false,
-        // On a Vulkan device in software, which chromium brings along. To compile it takes 6.5 minutes of processor time, to run half a one.
-        script: r#"
-apt-get install -y -qq --no-install-recommends chromium libvulkan1 >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
-VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json) \
-    cargo test -p alexnet-burn --features vulkan,flex --test software_gpu --config 'profile.dev.package."*".opt-level=0' --config 'profile.dev.debug=0'
+test() { cargo test -p alexnet -p alexnet-burn -p alexnet-cli --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/vulkan "$@"; }
+export VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json)
+test --test burn --test mpi --test parquet
+test --test commands devices
 "#,
     },
     // The README's second command, last, since its closing lines tell how many tests ran.

@@ -1,4 +1,4 @@
-//! `alexnet compare`: runs side by side.
+//! `alexnet compare`: comparison of runs side by side.
 
 use crate::output::{self, Align};
 use alexnet::files;
@@ -9,13 +9,13 @@ use std::path::PathBuf;
 /// Options of `alexnet compare`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folders of runs, two or more
+    /// Run folders, at least two
     #[arg(required = true, num_args = 2.., value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Write the table and the curves over each other as one HTML file
+    /// Write the table and overlaid curves to an HTML file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// One JSON object with every epoch of every run
+    /// Print one JSON object with every epoch of every run
     #[arg(long)]
     json: bool,
 }

@@ -1,11 +1,11 @@
-//! `alexnet completions`: what a shell needs to complete our options.
+//! `alexnet completions`: shell completion scripts.
 
 use crate::output;
 
 /// Options of `alexnet completions`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The shell; its own documentation says where such a script belongs
+    /// Shell; see its documentation for where to install the script
     shell: clap_complete::Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `alexnet convert`: a model file from one format to another.
+//! `alexnet convert`: conversion of model files between formats.
 
 use super::preprocess_args::PreprocessArgs;
 use crate::{model_file, net_option, output};
@@ -10,25 +10,25 @@ use std::path::PathBuf;
 /// Options of `alexnet convert`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file of any format that `inspect` knows
+    /// Model file in any format supported by `inspect`
     #[arg(value_name = "IN")]
     from: PathBuf,
-    #[arg(value_name = "OUT", help = format!("File to write; its ending says the format: {}", formats::endings()))]
+    #[arg(value_name = "OUT", help = format!("Output file; its extension selects the format: {}", formats::endings()))]
     to: PathBuf,
-    /// Network that IN is, where the file does not tell
+    /// Network in IN, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Names of the parameters in OUT [default: those that the format's own world uses]
+    /// Parameter naming scheme of OUT [default: the usual one of the output format]
     #[arg(long, value_name = "WHOSE", value_parser = ParamNaming::frameworks())]
     names: Option<String>,
-    /// Names of the classes, in the order of the outputs: `imagenet` (1,000, sorted by WordNet identifier, as almost everybody has
-    /// them), `devkit` (the challenge's own numbers, as cuda-convnet has them) or a file: a name a line, synset_words.txt, or JSON
+    /// Class names in output order: `imagenet` (1,000 classes sorted by WordNet identifier, the usual order), `devkit` (the
+    /// challenge's own numbering, as in cuda-convnet) or a file: one name per line, synset_words.txt, or JSON
     #[arg(long, value_name = "imagenet|devkit|FILE")]
     labels: Option<PathBuf>,
-    /// ONNX: let the graph take RGB bytes [n, rows, columns, 3] and prepare them itself
+    /// ONNX: include preprocessing in the graph, which then takes RGB bytes [n, rows, columns, 3]
     #[arg(long)]
     preprocess_in_graph: bool,
-    /// One JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = model_file::open_as_it_is(&args.from, args.net.as_deref())?;
+    let mut model = model_file::open_unchecked(&args.from, args.net.as_deref())?;
     if let Some(labels) = &args.labels {
         let names = alexnet::labels::read(labels)?;
         imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;

@@ -1,4 +1,4 @@
-//! Commands that several processes carry out together: all do the work, rank 0 alone talks.
+//! Multi-process commands: every rank works, only rank 0 prints.
 
 use super::signals::{self, Which};
 use crate::{numbers, output};
@@ -13,42 +13,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Whether this build can be one of several processes at all, and whether it can be without mpirun. Options that it cannot use are
-/// hidden; given nevertheless, they are refused by name of the feature that is missing.
+/// Whether this build supports several processes, and whether it does without mpirun. Unsupported options are hidden; if given
+/// anyway, the error names the missing feature.
 const HAS_RANKS: bool = cfg!(any(feature = "mpi", feature = "nccl"));
 const HAS_NCCL: bool = cfg!(feature = "nccl");
 
-/// Options about the processes of a job.
+/// Options for multi-process jobs.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DistArgs {
-    /// By what the processes of a job speak to each other
+    /// Communication library
     #[arg(long, value_enum, default_value_t = Library::Mpi, hide = !HAS_RANKS)]
     communicator: Library,
-    /// Where processes that no mpirun started meet: a new file, on a disk that all see
+    /// Rendezvous of processes started without mpirun: a new file on a shared disk
     #[arg(long, value_name = "FILE", hide = !HAS_NCCL)]
     rendezvous: Option<PathBuf>,
-    /// Which of them this one is, from 0 [default: what the launcher has set: RANK, SLURM_PROCID, ...]
+    /// Rank of this process, from 0 [default: from the launcher: RANK, SLURM_PROCID, ...]
     #[arg(long, value_name = "N", requires = "rendezvous", value_parser = numbers::count_or_zero, hide = !HAS_NCCL)]
     rank: Option<usize>,
-    /// How many they are [default: what the launcher has set: WORLD_SIZE, SLURM_NTASKS, ...]
+    /// Number of processes [default: from the launcher: WORLD_SIZE, SLURM_NTASKS, ...]
     #[arg(long, value_name = "N", requires = "rendezvous", value_parser = numbers::count, hide = !HAS_NCCL)]
     ranks: Option<usize>,
-    /// How many seconds to wait there for the others
+    /// Seconds to wait for the other processes at the rendezvous
     #[arg(long, value_name = "S", default_value = "300", requires = "rendezvous", value_parser = numbers::seconds, hide = !HAS_NCCL)]
     rendezvous_limit: f64,
 }
 
-/// What carries messages.
+/// Communication library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Library {
-    /// MPI, between the processes of mpirun
+    /// MPI, for processes started by mpirun
     Mpi,
-    /// NCCL, between processes that have a GPU each, started by mpirun or, with --rendezvous, by anything
+    /// NCCL, for processes with one GPU each, started by mpirun or (with --rendezvous) any other launcher
     Nccl,
 }
 
 impl DistArgs {
-    /// How to join the job.
+    /// Resolves how to join the job.
     fn through(&self) -> anyhow::Result<Through> {
         let Some(file) = &self.rendezvous else {
             let through = if self.communicator == Library::Mpi { Through::Mpi } else { Through::Nccl(None) };
@@ -57,24 +57,24 @@ impl DistArgs {
                 && !alexnet_distributed::is_of_mpirun()
             {
                 bail!(
-                    "--communicator nccl: a launcher other than mpirun started {size} processes; say by --rendezvous FILE where they meet"
+                    "--communicator nccl: a launcher other than mpirun started {size} processes; add --rendezvous FILE, a file that all of them share"
                 );
             }
             return Ok(through);
         };
         if self.communicator == Library::Mpi {
-            bail!("--rendezvous: processes of mpirun know each other; leave it out, or add --communicator nccl");
+            bail!("--rendezvous: not needed under mpirun; omit it, or add --communicator nccl");
         }
         let (rank, size) = launched();
-        let rank = self.rank.or(rank).context("--rendezvous: which process is this? add --rank N, or set RANK")?;
-        let size = self.ranks.or(size).context("--rendezvous: how many processes are there? add --ranks N, or set WORLD_SIZE")?;
+        let rank = self.rank.or(rank).context("--rendezvous: missing rank of this process; add --rank N or set RANK")?;
+        let size = self.ranks.or(size).context("--rendezvous: missing number of processes; add --ranks N or set WORLD_SIZE")?;
         let limit = Duration::try_from_secs_f64(self.rendezvous_limit);
-        let limit = limit.ok().with_context(|| format!("--rendezvous-limit {}: not a length of time", self.rendezvous_limit))?;
+        let limit = limit.ok().with_context(|| format!("--rendezvous-limit {}: not a valid duration", self.rendezvous_limit))?;
         Ok(Through::Nccl(Some(Rendezvous { file: file.clone(), rank, size, limit })))
     }
 }
 
-/// What one rank has to say at the end, and all know of: nobody waits.
+/// An error that all ranks know of and one rank reports. Nobody waits.
 #[derive(Debug)]
 pub(crate) struct Agreed(pub(crate) String);
 
@@ -86,9 +86,9 @@ impl std::fmt::Display for Agreed {
 
 impl std::error::Error for Agreed {}
 
-/// Runs a command's work as one of the job's ranks. `work` is told whether to be quiet.
+/// Runs a command's work as one rank of the job. The second argument of `work` is whether to be quiet.
 ///
-/// A rank that fails says so and ends the whole job at once: the others would wait for it for ever.
+/// A rank that fails prints its error and aborts the whole job, since the others would wait for it forever.
 pub(crate) fn together(
     how: &DistArgs,
     quiet: bool,
@@ -99,7 +99,7 @@ pub(crate) fn together(
     if ranks.size() == 1 {
         return work(&ranks, quiet);
     }
-    // Without MPI's own farewell, which would wait for the others.
+    // Without MPI_Finalize, which would wait for the others.
     match catch_unwind(AssertUnwindSafe(|| work(&ranks, quiet || ranks.rank() > 0))) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) if error.is::<Agreed>() => Err(error),
@@ -112,27 +112,26 @@ pub(crate) fn together(
     }
 }
 
-/// Which rank this is.
+/// "rank R of N", for messages.
 fn name(ranks: &dyn Communicator) -> String {
     format!("rank {} of {}", ranks.rank(), ranks.size())
 }
 
-/// Lets Ctrl-C (or a polite kill) end the program at once, without leaving a half-written file of hundreds of megabytes beside
-/// what it was to become.
+/// Makes Ctrl-C (or SIGTERM) exit at once, without leaving a half-written temporary file of hundreds of megabytes.
 pub(crate) fn end_on_signal() {
-    // Without handlers, too, the next command that writes the file clears what is left.
+    // Even without handlers, the next command that writes the file removes the leftovers.
     let _ = signals::handle(Which::NotIgnored, || {
         files::abandon();
-        // As shells count: 128 and the number of SIGINT.
+        // The shell convention: 128 plus the number of SIGINT.
         std::process::exit(130);
     });
 }
 
-/// Lets Ctrl-C (or a polite kill) set the flag `stop`; the second one ends the program at once, which harms no file.
+/// Makes Ctrl-C (or SIGTERM) set the flag `stop`. A second signal exits at once, which damages no file.
 ///
-/// To the ranks of a job, mpirun sends that when another one has died or when it was told to end itself, and kills a second later
-/// whoever is still there: too short to save. They say so and go. What asks for a save is SIGUSR1, which mpirun hands on.
-/// (Without mpirun, every process needs it.)
+/// mpirun sends SIGTERM to the ranks of a job when another rank has died or when it is itself asked to stop, and kills the
+/// remaining ones a second later: too soon to save. They log the reason and exit. To request a save, send SIGUSR1, which mpirun
+/// forwards. (Without mpirun, every process needs it.)
 pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>, stop: &Arc<AtomicBool>) -> alexnet::Result<()> {
     let failed = |error: &dyn std::fmt::Display| alexnet::Error::Invalid(format!("signals cannot be handled: {error}"));
     let flag = stop.clone();
@@ -142,7 +141,7 @@ pub(crate) fn stop_on_signal(ranks: &Arc<dyn Communicator>, stop: &Arc<AtomicBoo
         let name = name(&**ranks);
         signals::handle(Which::Stops, move || {
             output::note(&format!(
-                "error: {name}: told to end: another rank has died, or the job was stopped; go on with --resume RUN"
+                "error: {name}: terminated: another rank has died, or the job was stopped; resume with --resume RUN"
             ));
             files::abandon();
             std::process::exit(1);

@@ -1,4 +1,4 @@
-//! What runs a network: the options that all commands share which run one.
+//! Engine selection options shared by all commands that run a network.
 
 use crate::numbers;
 use alexnet::distributed::data_parallel::DataParallel;
@@ -12,28 +12,28 @@ use anyhow::bail;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::sync::Arc;
 
-/// What `--help` says of `--device`.
+/// Help text of `--device`.
 const DEVICE_HELP: &str = if cfg!(feature = "gpu") {
-    "What runs the network: cpu, or one of `alexnet devices`; two with a comma hold half of a net of two groups each [default: cpu]"
+    "Device: cpu, or one listed by `alexnet devices`; two, separated by a comma, each hold half of a two-group net [default: cpu]"
 } else {
-    "What runs the network; this build has cpu alone, others need cargo build --release --features gpu,cuda (or rocm, vulkan, metal, webgpu) [default: cpu]"
+    "Device; this build supports cpu only, others need cargo build --release --features gpu,cuda (or rocm, vulkan, metal, webgpu) [default: cpu]"
 };
 
-/// Options about arithmetic and processor.
+/// Options for precision, threads and device.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct EngineArgs {
-    /// Arithmetic: f32, bf16, f16 (on devices), or int8 and int4 for a model of `alexnet quantize` [default: f32]
+    /// Precision: f32, bf16, f16 (on devices only), or int8 and int4 for a model prepared by `alexnet quantize` [default: f32]
     #[arg(long, value_name = "KIND", value_parser = precisions(), hide_possible_values = true)]
     pub(crate) precision: Option<Precision>,
     #[arg(long, value_name = "DEVICE", help = DEVICE_HELP)]
     pub(crate) device: Option<String>,
-    /// Number of threads; it never changes a result [default: one a core]
+    /// Number of threads; does not affect results [default: one per core]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = numbers::threads)]
     pub(crate) threads: usize,
 }
 
 impl EngineArgs {
-    /// Whether this program's own engine on the processor runs it.
+    /// Whether the built-in CPU engine is selected.
     pub(crate) fn is_cpu(&self) -> bool {
         self.device() == "cpu"
     }
@@ -43,17 +43,17 @@ impl EngineArgs {
         self.device.as_deref().unwrap_or("cpu")
     }
 
-    /// What products are made of.
+    /// The selected precision.
     pub(crate) fn precision(&self) -> Precision {
         self.precision.unwrap_or_default()
     }
 
-    /// An engine with all parameters zero.
+    /// Creates an engine with all parameters zero.
     pub(crate) fn engine(&self, net: &Net, batch: usize) -> anyhow::Result<Box<dyn Engine>> {
         if self.is_cpu() { Ok(Box::new(self.cpu(net, batch)?)) } else { Ok(Box::new(self.gpu(net, batch)?)) }
     }
 
-    /// An engine with all parameters zero that shares each batch with those of other ranks, cut like `cut`.
+    /// Creates an engine with all parameters zero that shares each batch with other ranks, partitioned by `cut`.
     pub(crate) fn shared(
         &self,
         net: &Net,
@@ -67,7 +67,8 @@ impl EngineArgs {
         })
     }
 
-    /// The same for one of several ranks: of a kind of device without a number, each takes one of its own on its machine.
+    /// Like [`Self::engine`], for one of several ranks: given a kind of device without a number, each rank takes its own device
+    /// on its machine.
     pub(crate) fn of_rank(&self, ranks: &dyn Communicator) -> EngineArgs {
         let mut own = self.clone();
         if ranks.size() > 1 && !self.is_cpu() && !self.device().contains([':', ',']) {
@@ -76,12 +77,12 @@ impl EngineArgs {
         own
     }
 
-    /// An engine with a model's parameters, which are taken out of the model: 240 MB need not lie about twice.
+    /// Creates an engine with a model's parameters. They are moved out of the model, since 240 MB need not be held twice.
     pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         if self.is_cpu() { self.fill(self.cpu(&model.net, batch)?, model) } else { self.gpu_of(model, batch) }
     }
 
-    /// The same; on the processor an image's answers have the same bits whatever images are beside it.
+    /// Like [`Self::engine_of`]; on the CPU, the results of an image do not depend on the rest of the batch, to the last bit.
     pub(crate) fn steady_engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         if self.is_cpu() {
             return self.fill(self.cpu(&model.net, batch)?.batch_invariant(), model);
@@ -96,24 +97,23 @@ impl EngineArgs {
         Ok(Box::new(engine))
     }
 
-    /// The CPU engine with all parameters zero, for what no other engine can.
+    /// Creates a CPU engine with all parameters zero, for operations that no other engine supports.
     pub(crate) fn cpu(&self, net: &Net, batch: usize) -> anyhow::Result<Cpu> {
         if !self.is_cpu() {
-            bail!("--device {}: this works on the processor only; leave --device out", self.device());
+            bail!("--device {}: supported on the CPU only; omit --device", self.device());
         }
         Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.precision())?)
     }
 
     fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Box<dyn Engine + Send>> {
         alexnet::engine::load_model(&model, &mut engine)?;
-        engine.set_ranges(std::mem::take(&mut model.ranges));
         model.tensors.clear();
         Ok(Box::new(engine))
     }
 
     #[cfg(feature = "gpu")]
     fn gpu(&self, net: &Net, batch: usize) -> anyhow::Result<alexnet_burn::Gpu> {
-        // Once, for commands that make many engines.
+        // Print it once, for commands that create several engines.
         static DOUBTED: std::sync::Once = std::sync::Once::new();
         static WARNED: std::sync::Once = std::sync::Once::new();
         let devices = alexnet_burn::device::parse(self.device())?;
@@ -130,19 +130,19 @@ impl EngineArgs {
     #[cfg(not(feature = "gpu"))]
     fn gpu(&self, _: &Net, _: usize) -> anyhow::Result<Cpu> {
         bail!(
-            "--device {}: this program was built for the processor alone; build it with \
+            "--device {}: this build supports the CPU only; rebuild with \
              cargo build --release --features gpu,cuda (or rocm, vulkan, metal, webgpu)",
             self.device()
         )
     }
 }
 
-/// The names of `--precision`.
+/// Parser of `--precision`.
 fn precisions() -> impl TypedValueParser<Value = Precision> {
     PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|name| name.parse::<Precision>())
 }
 
-/// The crops of an image that the network sees.
+/// Parses `--crops`.
 pub(crate) fn crops(text: &str) -> Result<Crops, String> {
     let crops = text.parse().ok().and_then(Crops::of_count);
     crops.ok_or_else(|| "1 (the centre) or 10 (the paper's corners and centre, mirrored)".into())

@@ -1,4 +1,4 @@
-//! `alexnet eval`: how good a model is.
+//! `alexnet eval`: evaluation of a model on labelled images.
 
 use crate::{data_set, model_file, net_option, numbers, output, progress};
 
@@ -19,28 +19,28 @@ use unicode_width::UnicodeWidthStr;
 /// Options of `alexnet eval`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     model: PathBuf,
-    /// Network that the model file is, where it does not tell
+    /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
-    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
+    /// Images: a folder with one subfolder per class, or a .tar of one [default: the built-in test images]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
     #[command(flatten)]
     labels: Labels,
-    /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
+    /// Crops of each image: 1 (centre) or 10 (as in the paper, with averaged softmax)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops, help_heading = "Evaluation")]
     crops: Crops,
-    /// Images at a time
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch, help_heading = "Evaluation")]
     batch: usize,
     #[command(flatten, next_help_heading = "Devices")]
     machine: EngineArgs,
     #[command(flatten, next_help_heading = "Devices")]
     ranks: dist_args::DistArgs,
-    /// One JSON object instead of a table
+    /// Print one JSON object instead of a table
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
@@ -49,12 +49,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     dist_args::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
-/// As one of several ranks, each of which looks at some of the images.
+/// Evaluates as one of several ranks, each of which takes a part of the images.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let start = Instant::now();
-    // The notes are one rank's to tell.
+    // Only one rank prints the notes.
     let (path, net) = (&args.model, args.net.as_deref());
-    let mut model = if ranks.rank() == 0 { model_file::open_as_it_is(path, net)? } else { formats::load(path, net)? };
+    let mut model = if ranks.rank() == 0 { model_file::open_unchecked(path, net)? } else { formats::load(path, net)? };
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
@@ -66,7 +66,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     model.classes = source.classes().to_vec();
     if present < model.classes.len() && !quiet {
         output::note(&format!(
-            "note: images of {present} of the model's {} classes; accuracies are over these, and answers may be any class",
+            "note: images of {present} of the model's {} classes; accuracies cover only these, while predictions may be any class",
             model.classes.len()
         ));
     }
@@ -74,7 +74,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let options = loader::Options {
         batch: args.batch.min(source.len()).div_ceil(args.crops.count()),
         threads: args.machine.threads,
-        // Each image is seen once.
+        // Each image is read once, so caching is useless.
         memory: Some(0),
         ..Default::default()
     };
@@ -119,18 +119,18 @@ fn table(report: &Report, seconds: f64) -> String {
     let top5 = if report.tells_top5() { format!("top-5 {:.2} %, ", top5 * 100.0) } else { String::new() };
     lines.push(format!("{images} images, {crop}: top-1 {:.2} %, {top5}loss {loss:.4}, {seconds:.1} s", top1 * 100.0));
     if !report.broken.is_empty() {
-        lines.push(format!("{} images could not be read and are left out", report.broken.len()));
+        lines.push(format!("{} images could not be read and were skipped", report.broken.len()));
     }
-    // Of a thousand classes a small set has ten: a line each for the others would bury them.
+    // A small set may cover ten of a thousand classes; a line for each of the others would bury them.
     let shown = || report.per_class.iter().enumerate().filter(|(_, class)| class.images > 0);
     let width = shown().map(|(_, class)| output::name(&class.class).width()).max().unwrap_or(0).max(5);
-    // Letters of East Asian scripts are two columns wide.
+    // East Asian wide characters take two columns.
     let padded = |text: &str| format!("{text}{}", " ".repeat(width.saturating_sub(text.width())));
     lines.push(format!("{}  images   top-1  most often mistaken for", padded("class")));
     for (truth, class) in shown() {
         let top1 = class.top1.map_or("-".into(), |share| format!("{:.1} %", share * 100.0));
         let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
-        // The first of equals, so that equal reports read the same.
+        // The first of equals, so that equal reports print the same.
         let wrong = wrong.max_by_key(|&(answer, &n)| (n, std::cmp::Reverse(answer)));
         let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", output::name(&report.per_class[answer].class)));
         let line = format!("{}  {:8}  {top1:>6}  {wrong}", padded(&output::name(&class.class)), class.images);
@@ -138,8 +138,8 @@ fn table(report: &Report, seconds: f64) -> String {
     }
     match report.per_class.len() - shown().count() {
         0 => {}
-        1 => lines.push("1 class has no images here".into()),
-        n => lines.push(format!("{n} classes have no images here")),
+        1 => lines.push("1 class has no images in this set".into()),
+        n => lines.push(format!("{n} classes have no images in this set")),
     }
     lines.join("\n") + "\n"
 }

@@ -1,4 +1,4 @@
-//! `alexnet features`: what a layer makes of images, as a table; and what `alexnet similar` shares with it.
+//! `alexnet features`: a layer's activations as a table, with the feature extractor that `alexnet similar` also uses.
 
 use super::engine_args::EngineArgs;
 use crate::{data_set, model_file, net_option, numbers, output, progress};
@@ -12,48 +12,51 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What `--help` says of `--out`.
+/// Help text of `--out`.
 const OUT_HELP: &str = if cfg!(feature = "parquet") {
-    "File to write: .npy (with a .json of names and labels beside it), .safetensors or .parquet"
+    "Output file: .npy (plus a .json of names and labels), .safetensors or .parquet"
 } else {
-    "File to write: .npy (with a .json of names and labels beside it) or .safetensors; .parquet needs a build with --features parquet"
+    "Output file: .npy (plus a .json of names and labels) or .safetensors; .parquet needs a build with --features parquet"
 };
 
 /// Options of `alexnet features`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// Network that the model file is, where it does not tell
+    /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Layer: conv1 to conv5 and fc6 to fc8, norm, pool and so on; with the ReLU that follows it
+    /// Layer, such as conv1 to conv5, fc6 to fc8, a norm or a pool, including the ReLU that follows it
     #[arg(long, value_name = "LAYER", default_value = "fc7")]
     layer: String,
-    /// The layer's values before the ReLU that follows it
+    /// Take the layer's values before the ReLU that follows it
     #[arg(long)]
     before_relu: bool,
-    /// What becomes of each map: all of it, its mean or its largest value
+    /// Pooling of each feature map: all values, the mean or the maximum
     #[arg(long, value_name = "none|average|max", default_value = "none", value_parser = pool)]
     pool: Pool,
-    /// Images: a folder, with or without a folder per class, a .tar of the same, a .txt that names one a line, or one image
+    /// Images: a folder with or without class subfolders, a .tar of one, a .txt with one path per line, or one image
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     #[arg(long, value_name = "FILE", help = OUT_HELP)]
     out: PathBuf,
-    /// Images at a time
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
     machine: EngineArgs,
-    /// One JSON object instead of a line
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
 fn pool(text: &str) -> Result<Pool, String> {
-    [Pool::None, Pool::Average, Pool::Max].into_iter().find(|p| p.name() == text).ok_or_else(|| "none, average or max".into())
+    [Pool::None, Pool::Average, Pool::Max]
+        .into_iter()
+        .find(|p| p.name() == text)
+        .ok_or_else(|| "expected none, average or max".into())
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -97,7 +100,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     ))
 }
 
-/// Which features are wanted.
+/// Selection of features.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) layer: &'a str,
@@ -105,7 +108,7 @@ pub(super) struct Asked<'a> {
     pub(super) pool: Pool,
 }
 
-/// A model, ready to look at images.
+/// A model with its feature extractor.
 pub(super) struct Looker {
     pub(super) about: Provenance,
     taken: Taken,
@@ -124,7 +127,7 @@ impl Looker {
     ) -> anyhow::Result<Looker> {
         let precision = machine.precision();
         if precision.is_of_bytes() {
-            bail!("{precision} shows no layers; take f32 or bf16");
+            bail!("{precision} does not expose layers; use f32 or bf16");
         }
         let mut model = model_file::open(path, net)?;
         let taken = Taken::new(&model.net, asked.layer, asked.before_relu, asked.pool)?;
@@ -142,7 +145,7 @@ impl Looker {
         Ok(Looker { about, taken, engine, preprocess: model.preprocess })
     }
 
-    /// Shows `row` each image's number in the source and its features; returns those that cannot be read.
+    /// Passes each image's index and features to `row`; returns the images that cannot be read.
     pub(super) fn look(
         &mut self,
         source: &Arc<dyn Dataset>,
@@ -150,7 +153,7 @@ impl Looker {
         threads: usize,
         row: &mut dyn FnMut(usize, &[f32]) -> alexnet::Result<()>,
     ) -> anyhow::Result<Vec<(u32, String)>> {
-        // Each image is seen once.
+        // Each image is read once, so caching is useless.
         let options = loader::Options { batch: batch.min(source.len()), threads, memory: Some(0), ..Default::default() };
         let loader =
             loader::Loader::sequential(source.clone(), self.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;

@@ -1,4 +1,4 @@
-//! `alexnet inspect`: what a model file is.
+//! `alexnet inspect`: description of a model file.
 
 use crate::net_option;
 use crate::output::{self, Align};
@@ -12,10 +12,10 @@ use std::path::PathBuf;
 pub(crate) struct Args {
     #[arg(value_name = "FILE", help = format!("Model file: {}", formats::endings()))]
     file: PathBuf,
-    /// Network that it is, where the file does not tell
+    /// Network in the file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// One JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     json: bool,
 }
@@ -48,17 +48,17 @@ fn text(inspection: &Inspection) -> String {
     if let Some(order) = inspection.class_order {
         text += &format!("  its classes are {}\n", order.describe());
     }
-    for why in &inspection.why {
-        text += &format!("  {}\n", output::name(why));
+    for reason in &inspection.why {
+        text += &format!("  {}\n", output::name(reason));
     }
     if let Some(question) = &inspection.question {
         text += &format!("open: {}\n", output::name(question));
     }
     if let Some(trouble) = &inspection.trouble {
-        text += &format!("cannot be used: {}\n", output::name(trouble));
+        text += &format!("unusable: {}\n", output::name(trouble));
     }
     if let Some(preprocess) = &inspection.preprocess {
-        text += &format!("images: {}\n", words(preprocess));
+        text += &format!("images: {}\n", summary(preprocess));
     }
     for remark in &inspection.remarks {
         text += &format!("note: {}\n", output::name(remark));
@@ -66,8 +66,8 @@ fn text(inspection: &Inspection) -> String {
     text
 }
 
-/// How an image becomes a tensor, in a line.
-fn words(preprocess: &Preprocess) -> String {
+/// Summary of the preprocessing in one line.
+fn summary(preprocess: &Preprocess) -> String {
     let resize = match preprocess.resize {
         Resize::ShortSide(side) => format!("short side to {side}"),
         Resize::Square(side) => format!("short side to {side}, middle square"),
@@ -78,6 +78,6 @@ fn words(preprocess: &Preprocess) -> String {
         Mean::Channel(mean) => format!("{mean:?}"),
         Mean::Image { size, .. } => format!("a mean image of {size} x {size}"),
     };
-    let scale = if preprocess.scale == 1.0 { "0 to 255".into() } else { format!("times {}", preprocess.scale) };
+    let scale = if preprocess.scale == 1.0 { "0 to 255".into() } else { format!("scaled by {}", preprocess.scale) };
     format!("{resize}, crop {}, {channels}, {scale}, minus {mean}, divided by {:?}", preprocess.crop, preprocess.std)
 }

@@ -1,4 +1,4 @@
-//! `--labels` and `--label-order`: what a model's outputs are called, and which class folders they are.
+//! `--labels` and `--label-order`: class names of a model's outputs, and how class folders map to them.
 
 use alexnet::class_match::LabelOrder;
 use alexnet::formats::Model;
@@ -6,20 +6,20 @@ use alexnet::labels;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
-/// How a model's outputs are matched with class folders.
+/// Options that match a model's outputs with class folders.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Labels {
-    /// Class names of a model whose file has none, in the order of its outputs: `imagenet` (1,000, sorted by WordNet identifier),
-    /// `devkit` (the challenge's own numbers) or a file: a name a line, synset_words.txt, or JSON
+    /// Class names of a model whose file has none, in output order: `imagenet` (1,000 classes sorted by WordNet identifier),
+    /// `devkit` (the challenge's own numbering) or a file: one name per line, synset_words.txt, or JSON
     #[arg(long, value_name = "imagenet|devkit|FILE")]
     pub(crate) labels: Option<PathBuf>,
-    /// Order of the class folders that the outputs of a model without class names stand for: `text` (0, 1, 10, 11, 2, ..., as PyTorch's
-    /// ImageFolder sorts) or `number` (0, 1, 2, ...)
+    /// Sort order of the class folders behind the outputs of a model without class names: `text` (0, 1, 10, 11, 2, ..., as in
+    /// PyTorch's ImageFolder) or `number` (0, 1, 2, ...)
     #[arg(long, value_enum, value_name = "text|number", hide_possible_values = true)]
     pub(crate) label_order: Option<Sorting>,
 }
 
-/// How class folders are sorted.
+/// Sort order of class folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Sorting {
     /// 0, 1, 10, 11, 2
@@ -38,7 +38,7 @@ impl From<Sorting> for LabelOrder {
 }
 
 impl Labels {
-    /// Gives a model the names of `--labels`, and returns how its outputs are matched with class folders.
+    /// Sets a model's class names from `--labels` and returns how its outputs are matched with class folders.
     pub(crate) fn apply(&self, model: &mut Model) -> anyhow::Result<LabelOrder> {
         Ok(labels::apply(model, self.labels.as_deref(), self.label_order.map(LabelOrder::from))?)
     }

@@ -1,4 +1,4 @@
-//! `alexnet lpips`: how different images look.
+//! `alexnet lpips`: perceptual distance between images.
 
 use crate::{data_set, model_file, net_option, numbers, output};
 use alexnet::engine::cpu::Cpu;
@@ -11,26 +11,27 @@ use std::path::{Path, PathBuf};
 /// Options of `alexnet lpips`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// An image, or a folder of images
+    /// Image, or folder of images
     a: PathBuf,
-    /// Another image of the same size, or a folder of images of the same names (endings aside)
+    /// Image of the same size, or folder of images with the same names (extensions may differ)
     b: PathBuf,
-    /// torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth; its `features` alone, or the state of an `lpips.LPIPS`
+    /// Backbone: torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth; only its `features`, or an `lpips.LPIPS`
+    /// state, also work
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// Network that the model file is, where it does not tell
+    /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Linear heads, alex.pth of the Python package `lpips` [default: every channel counts alike, its `lpips=False`]
+    /// Linear heads, alex.pth of the Python package `lpips` [default: equal weight for every channel, as with `lpips=False`]
     #[arg(long, value_name = "FILE")]
     linear: Option<PathBuf>,
-    /// First bring the images to N x N pixels (short side, then the middle), which the Python package does not do
+    /// First resize the images to N x N pixels (short side, then centre crop), which the Python package does not do
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(31..=4096))]
     size: Option<usize>,
-    /// Number of threads; it never changes a result [default: one a core]
+    /// Number of threads; does not affect results [default: one per core]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = numbers::threads)]
     threads: usize,
-    /// One JSON object instead of lines
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
@@ -38,18 +39,20 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let pairs = pairs(&args.a, &args.b, quiet)?;
     let heads = args.linear.as_ref().map(Heads::read).transpose()?;
-    let trunk = match model_file::open_as_it_is(&args.model, args.net.as_deref()) {
+    let trunk = match model_file::open_unchecked(&args.model, args.net.as_deref()) {
         Ok(model) => {
             model_file::finite(&args.model, &model)?;
             Backbone::of(&model)?
         }
-        // What is no whole model may be enough.
+        // A file that is not a whole model may still contain the backbone.
         Err(why) => Backbone::read(&args.model).ok().flatten().ok_or(why)?,
     };
     let engine = Box::new(Cpu::of_layers(&trunk.net, Lpips::BATCH, args.threads)?);
     let mut lpips = Lpips::new(engine, &trunk, heads)?;
     if args.linear.is_none() && !quiet {
-        output::note("note: without --linear all channels count alike; this is the package's baseline, not the learned LPIPS");
+        output::note(
+            "note: without --linear all channels have equal weight, which is the package's baseline, not the learned LPIPS",
+        );
     }
     let (all, mut results, mut errors) = (pairs.len(), Vec::new(), Vec::new());
     for pair in pairs {
@@ -60,7 +63,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                 }
                 results.push((pair.name, found));
             }
-            // One bad image does not cost the distances of all others.
+            // One bad image does not stop the comparison of the others.
             Err(why) => {
                 let message = format!("{why:#}");
                 output::note(&format!("error: {message}"));
@@ -84,7 +87,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the images of a pair, brought to `size` if that is asked for.
+/// Compares the images of a pair, resized to `size` if given.
 fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Result<Distance> {
     let read = |path: &Path| -> anyhow::Result<Image> {
         let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
@@ -104,7 +107,7 @@ struct Pair {
     b: PathBuf,
 }
 
-/// The pair of two files, or those of two folders by name.
+/// The pair of two files, or the pairs of two folders matched by name.
 fn pairs(a: &Path, b: &Path, quiet: bool) -> anyhow::Result<Vec<Pair>> {
     match (a.is_dir(), b.is_dir()) {
         (false, false) => {
@@ -123,7 +126,7 @@ fn pairs(a: &Path, b: &Path, quiet: bool) -> anyhow::Result<Vec<Pair>> {
                 .collect();
             if !alone.is_empty() {
                 let more = if alone.len() > 5 { format!(" and {} more", alone.len() - 5) } else { String::new() };
-                bail!("without a partner of the same name in the other folder: {}{more}", alone[..alone.len().min(5)].join(", "));
+                bail!("no file of the same name in the other folder for: {}{more}", alone[..alone.len().min(5)].join(", "));
             }
             Ok(in_a.iter().map(|(stem, name)| Pair { name: stem.clone(), a: a.join(name), b: b.join(&in_b[stem]) }).collect())
         }
@@ -131,12 +134,12 @@ fn pairs(a: &Path, b: &Path, quiet: bool) -> anyhow::Result<Vec<Pair>> {
             for path in [a, b] {
                 path.metadata().with_context(|| path.display().to_string())?;
             }
-            bail!("{} and {}: give two images or two folders", a.display(), b.display())
+            bail!("{} and {}: expected two images or two folders", a.display(), b.display())
         }
     }
 }
 
-/// The images of a folder by their names without endings.
+/// The images of a folder, keyed by file stem.
 fn by_stem(folder: &Path, quiet: bool) -> anyhow::Result<BTreeMap<String, String>> {
     let source = data_set::open_any(folder, quiet)?.source;
     let mut found = BTreeMap::new();
@@ -144,7 +147,7 @@ fn by_stem(folder: &Path, quiet: bool) -> anyhow::Result<BTreeMap<String, String
         let name = source.name(i);
         let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         if let Some(other) = found.insert(stem.to_string(), name.to_string()) {
-            bail!("{}: {other} and {name} have the same name", folder.display());
+            bail!("{}: {other} and {name} have the same stem", folder.display());
         }
     }
     Ok(found)

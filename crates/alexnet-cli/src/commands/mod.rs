@@ -1,4 +1,4 @@
-//! One small file a command: its arguments, and what it prints.
+//! Subcommands, one file each: arguments and output.
 
 pub(crate) mod bench;
 pub(crate) mod compare;

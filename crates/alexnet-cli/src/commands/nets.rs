@@ -1,4 +1,4 @@
-//! `alexnet nets`: the presets.
+//! `alexnet nets`: list of presets.
 
 use super::summary::NetJson;
 use crate::output::{self, Align};
@@ -8,7 +8,7 @@ use alexnet::net::{Net, Op, with_commas};
 /// Options of `alexnet nets`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// One JSON document instead of a table
+    /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     output::print(&output::table([Left, Right, Left, Right, Right, Left], &rows))
 }
 
-/// The sizes of the maps up to the first linear layer, each once where it stays: `55-27-13-6`.
+/// Sizes of the feature maps up to the first linear layer, without repetitions: `55-27-13-6`.
 fn maps(net: &Net) -> alexnet::Result<String> {
     let layers = net.layers.iter().zip(net.shapes()?);
     let mut sizes: Vec<_> = layers.take_while(|(l, _)| !matches!(l.op, Op::Linear { .. })).map(|(_, s)| s.output.size).collect();

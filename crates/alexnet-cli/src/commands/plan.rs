@@ -1,4 +1,4 @@
-//! `alexnet plan`: what training would take on machines that are not here.
+//! `alexnet plan`: estimated training time on other machines.
 
 use super::bench::{Mode, Work};
 use crate::numbers;
@@ -13,54 +13,54 @@ use serde_json::json;
 /// Options of `alexnet plan`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The network
+    /// Network
     #[arg(long, value_name = "NAME", default_value = "alexnet-bn", value_parser = crate::net_option::names(), hide_possible_values = true)]
     net: String,
-    /// Machines
+    /// Number of machines
     #[arg(long, value_name = "M", default_value = "1", value_parser = numbers::count)]
     machines: usize,
-    /// Devices in each machine; each is a rank
+    /// Devices per machine; each is a rank
     #[arg(long, value_name = "D", default_value = "1", value_parser = numbers::count)]
     devices: usize,
-    /// Processes on each device, which share it evenly; each is a rank
+    /// Processes per device, which share it evenly; each is a rank
     #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
     ranks_per_device: u32,
-    /// Milliseconds of a device that reading an image takes, as `alexnet bench data` tells; 0 where others do it
+    /// Milliseconds of device time to load an image, as measured by `alexnet bench data`; 0 if loading runs elsewhere
     #[arg(long, value_name = "MS", default_value = "0", value_parser = numbers::amount)]
     loading: f64,
-    /// Gigabytes a second that a device has from its memory, less where devices share one [default: measured, or of the sheet]
+    /// Memory bandwidth per device in GB/s, less where devices share it [default: measured, or from the data sheet]
     #[arg(long, value_name = "GB", value_parser = numbers::positive)]
     memory: Option<f64>,
-    /// What a device is: `this` processor, measured now, or by its data sheet skylake, knl, p100, v100, a100 or h100
+    /// Device: `this` machine's CPU, measured now, or by data sheet skylake, knl, p100, v100, a100 or h100
     #[arg(long, value_name = "NAME", default_value = "this")]
     device: String,
-    /// Gigabits a second out of a machine
+    /// Network bandwidth per machine in Gbit/s
     #[arg(long, value_name = "GBPS", default_value = "10", value_parser = numbers::positive)]
     link: f64,
-    /// Gigabits a second out of a device to others of its machine
+    /// Bandwidth between devices of one machine in Gbit/s per device
     #[arg(long, value_name = "GBPS", default_value = "80", value_parser = numbers::positive)]
     inner: f64,
-    /// Microseconds that a message takes besides
+    /// Latency per message in microseconds
     #[arg(long, value_name = "US", default_value = "5", value_parser = numbers::amount)]
     latency: f64,
-    /// Images in a step, all devices together
+    /// Global batch size
     #[arg(long, value_name = "B", default_value = "32768", value_parser = numbers::count)]
     batch: usize,
-    /// Passes over the images
+    /// Number of epochs
     #[arg(long, value_name = "E", default_value = "100", value_parser = numbers::count)]
     epochs: usize,
-    /// Images in a pass; the default is ImageNet's number
+    /// Images per epoch; the default is ImageNet's
     #[arg(long, value_name = "N", default_value = "1281167", value_parser = numbers::count)]
     pictures: usize,
-    /// One JSON document instead of a table
+    /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
 }
 
-/// The share of a sheet's operations that training is taken to sustain. Nothing here was measured on these devices.
+/// Assumed fraction of peak operations per second that training sustains. Not measured on these devices.
 const SUSTAINED: f64 = 0.5;
 
-/// Name, single-precision operations a second, bytes of memory a second, and what is meant.
+/// Name, single-precision FLOP/s, memory bytes per second, and description.
 type ContactSheet = (&'static str, f64, f64, &'static str);
 
 const SHEETS: [ContactSheet; 6] = [
@@ -76,13 +76,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let net = presets::by_name(&args.net)?;
     let (flops, memory, about) = match SHEETS.iter().find(|sheet| sheet.0 == args.device) {
         Some(&(_, flops, memory, about)) => {
-            let about = format!("{about}; half of its {:.1} TFLOP/s are taken to be sustained", flops / 1e12);
+            let about = format!("{about}; assumed to sustain half of its {:.1} TFLOP/s", flops / 1e12);
             (SUSTAINED * flops, memory, about)
         }
         None if args.device == "this" => measured(&net)?,
         None => {
             let names: Vec<&str> = SHEETS.iter().map(|sheet| sheet.0).collect();
-            bail!("--device {}: no data sheet; there are this, {}", args.device, names.join(", "));
+            bail!("--device {}: unknown device; expected one of: this, {}", args.device, names.join(", "));
         }
     };
     let bytes = |gigabits: f64| gigabits * 1e9 / 8.0;
@@ -93,40 +93,41 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let each = Device { flops: flops / turns, memory: memory / turns, loading: args.loading * 1e-3 * turns };
     let devices = args.devices * args.ranks_per_device as usize;
     let cluster = Cluster { machines: args.machines, devices, link, inner, latency };
-    let ways = cost_model::ways(&net, &each, &cluster, args.batch)?;
+    let strategies = cost_model::ways(&net, &each, &cluster, args.batch)?;
     let steps = args.epochs as f64 * (args.pictures as f64 / args.batch as f64).ceil();
-    let hours = |way: &Prediction| way.seconds * steps / 3600.0;
+    let hours = |strategy: &Prediction| strategy.seconds * steps / 3600.0;
     if args.json {
-        let way = |way: &Prediction| {
-            json!({ "way": name(way.way), "seconds_per_step": way.seconds, "computing_seconds": way.computing,
-                "copying_seconds": way.copying, "bytes_per_step": way.bytes, "efficiency": way.efficiency, "hours": hours(way) })
+        let to_json = |strategy: &Prediction| {
+            json!({ "way": name(strategy.way), "seconds_per_step": strategy.seconds, "computing_seconds": strategy.computing,
+                "copying_seconds": strategy.copying, "bytes_per_step": strategy.bytes, "efficiency": strategy.efficiency, "hours": hours(strategy) })
         };
         return output::print_json(&json!({
             "net": net.name, "machines": args.machines, "devices": args.devices, "ranks_per_device": args.ranks_per_device, "batch": args.batch, "epochs": args.epochs, "steps": steps,
             "device": { "flops": flops, "memory_bytes_per_second": memory, "about": about },
-            "ways": ways.iter().map(way).collect::<Vec<_>>(),
+            "ways": strategies.iter().map(to_json).collect::<Vec<_>>(),
         }));
     }
-    let mut rows =
-        vec![["way", "step", "computing", "copying", "sent by all in a step", "efficiency", "all epochs"].map(String::from)];
-    rows.extend(ways.iter().map(|way| {
+    let mut rows = vec![
+        ["strategy", "step", "computing", "copying", "sent per step, all ranks", "efficiency", "all epochs"].map(String::from),
+    ];
+    rows.extend(strategies.iter().map(|strategy| {
         let time = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
-        let long = hours(way);
+        let long = hours(strategy);
         let all = if long < 2.0 { format!("{:.1} minutes", long * 60.0) } else { format!("{long:.1} hours") };
-        let sent = format!("{:.1} MB", way.bytes / 1e6);
+        let sent = format!("{:.1} MB", strategy.bytes / 1e6);
         [
-            name(way.way).into(),
-            time(way.seconds),
-            time(way.computing),
-            time(way.copying),
+            name(strategy.way).into(),
+            time(strategy.seconds),
+            time(strategy.computing),
+            time(strategy.copying),
             sent,
-            format!("{:.1} %", way.efficiency * 100.0),
+            format!("{:.1} %", strategy.efficiency * 100.0),
             all,
         ]
     }));
     use Align::{Left, Right};
     output::print(&format!(
-        "{}, {} x {} devices at {} Gbit/s, batch {}, {} epochs of {} images: a prediction, see docs/guide/plan.md\ndevice: {about}\n\n{}",
+        "{}, {} x {} devices at {} Gbit/s, batch {}, {} epochs of {} images: an estimate, see docs/guide/plan.md\ndevice: {about}\n\n{}",
         net.name,
         args.machines,
         args.devices,
@@ -138,19 +139,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     ))
 }
 
-fn name(way: Strategy) -> &'static str {
-    match way {
+fn name(strategy: Strategy) -> &'static str {
+    match strategy {
         Strategy::Data => "data",
         Strategy::Hybrid => "hybrid",
         Strategy::Towers => "towers",
     }
 }
 
-/// Images in a measured step.
+/// Images per measured step.
 const MEASURED: usize = 32;
 
-/// Operations a second that this processor sustains, the best of three steps of training; bytes a second that it reads from memory; and what is
-/// meant.
+/// Measures this CPU: sustained FLOP/s (the best of three training steps), memory read bandwidth in bytes per second, and a
+/// description.
 fn measured(net: &Net) -> anyhow::Result<(f64, f64, String)> {
     let mut engine = Cpu::new(net, MEASURED, 0)?;
     init::initialise(&mut engine, 0)?;
@@ -162,7 +163,7 @@ fn measured(net: &Net) -> anyhow::Result<(f64, f64, String)> {
     let operations = 2.0 * MEASURED as f64 * (3 * net.totals()?.macs - first) as f64;
     let (flops, memory) = (operations / best, engine.limits().read);
     let about = format!(
-        "this processor, {} threads: {MEASURED} images in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
+        "this CPU, {} threads: {MEASURED} images in {:.0} ms, so {:.0} GFLOP/s sustained; {:.1} GB/s from memory",
         engine.threads(),
         best * 1e3,
         flops / 1e9,

@@ -1,4 +1,4 @@
-//! `alexnet predict`: what a model sees in images.
+//! `alexnet predict`: classification of images.
 
 use super::engine_args::{self, EngineArgs};
 use crate::{image_files, model_file, net_option, numbers, output};
@@ -12,36 +12,36 @@ use std::path::{Path, PathBuf};
 /// Options of `alexnet predict`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// Network that the model file is, where it does not tell
+    /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Images, or folders of images (at any depth)
+    /// Images, or folders of images (searched recursively)
     #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
-    /// Crops of each image: 1 (the centre) or 10 (the paper's, softmax averaged)
+    /// Crops of each image: 1 (centre) or 10 (as in the paper, with averaged softmax)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
     crops: Crops,
-    /// Answers for each image, the most probable first
+    /// Predictions per image, the most probable first
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = numbers::count)]
     top: usize,
     #[command(flatten)]
     machine: EngineArgs,
-    /// One JSON array instead of lines
+    /// Print one JSON array instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// Images that are decoded and go through the network together.
+/// Images decoded and classified per batch.
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let files = image_files::expand(&args.pictures)?;
     let mut model = model_file::open(&args.model, args.net.as_deref())?;
-    // An image gets the same probabilities, to the last bit, alone, among others, and from `alexnet serve`. Transforming the
-    // convolutions' weights for Winograd even for one image costs 15 ms.
+    // An image gets bit-identical probabilities alone, in a batch, and from `alexnet serve`. The price is to transform the
+    // convolution weights for Winograd even for one image: 15 ms.
     let batch = files.len().min(TOGETHER) * args.crops.count();
     let engine = args.machine.steady_engine_of(&mut model, batch)?;
     let mut classifier = Classifier::with_engine(model, engine).with_crops(args.crops, TOGETHER);
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 Err(why) => {
                     failed += 1;
-                    output::note(&format!("error: {}: {why}", path.display()));
+                    output::note(&format!("error: {why}"));
                 }
             }
         }
@@ -67,8 +67,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 results.push(json(path, args.crops.count(), &top));
             } else {
                 let word = |p: &Prediction| format!("{} {:.1} %", output::name(&with_word(&p.label)), p.probability * 100.0);
-                let words: Vec<_> = top.iter().map(word).collect();
-                output::print(&format!("{}: {}\n", output::path(path), words.join(", ")))?;
+                let labels: Vec<_> = top.iter().map(word).collect();
+                output::print(&format!("{}: {}\n", output::path(path), labels.join(", ")))?;
             }
         }
     }
@@ -81,15 +81,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Decodes images side by side.
-fn decode_all(paths: &[PathBuf]) -> Vec<Result<Image, String>> {
-    let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
+/// Decodes images in parallel.
+fn decode_all(paths: &[PathBuf]) -> Vec<alexnet::Result<Image>> {
+    let one = |path: &Path| decode::open(path);
     std::thread::scope(|scope| {
-        // Where the system starts no more threads, the image is decoded here.
+        // If the system refuses another thread, the image is decoded on this one.
         let start = |path| std::thread::Builder::new().spawn_scoped(scope, move || one(path)).map_err(|_| one(path));
         let threads: Vec<_> = paths.iter().map(|path| start(path)).collect();
-        let broken = |_| Err("the program failed on it; please report this image".to_string());
-        threads.into_iter().map(|thread| thread.map_or_else(|done| done, |thread| thread.join().unwrap_or_else(broken))).collect()
+        let panicked = |path: &Path| alexnet::Error::file(path, "the decoder panicked; please report this image");
+        let decoded = threads.into_iter().zip(paths).map(|(thread, path)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err(panicked(path))),
+            Err(done) => done,
+        });
+        decoded.collect()
     })
 }
 

@@ -1,4 +1,4 @@
-//! `alexnet quantize`: a model that can run in int8 and int4.
+//! `alexnet quantize`: calibration of a model for int8 and int4.
 
 use crate::{data_set, model_file, numbers, output};
 
@@ -15,26 +15,26 @@ pub(crate) struct Args {
     /// Model file, such as RUN/best.safetensors
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// Images like those that the model will see; labels are not needed to be right [default: the built-in set's]
+    /// Calibration images similar to those that the model will see; labels need not be correct [default: the built-in set's]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Images to look at, spread over all
+    /// Calibration images to use, spread over the whole set
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = numbers::count)]
     pictures: usize,
-    /// File to write [default: FILE with the ending .int8.safetensors]
+    /// Output file [default: FILE with the extension .int8.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Number of threads; it never changes a result [default: one a core]
+    /// Number of threads; does not affect results [default: one per core]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = numbers::threads)]
     threads: usize,
-    /// A JSON object instead of a line
+    /// Print a JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// What a model runs in when its ranges are known.
+/// Precisions available once the ranges are known.
 const KINDS: [Precision; 2] = [Precision::Int8, Precision::Int4];
-/// Images at a time.
+/// Batch size.
 const BATCH: usize = 32;
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -42,13 +42,13 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     model_file::finite(&args.model, &model)?;
     let out = args.out.clone().unwrap_or_else(|| args.model.with_extension("int8.safetensors"));
     if out == args.model {
-        bail!("--out {}: that is the model itself; choose another name", out.display());
+        bail!("--out {}: same file as the model; choose another name", out.display());
     }
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Train, data::Demand::WithImages, quiet)?.source,
         None => data::synthetic(data::Split::Train, 0),
     };
-    // As many of each class, whatever their order.
+    // Draw evenly from all classes, whatever their order.
     let share = args.pictures as f64 / source.len().max(1) as f64;
     let some = data::hold_out(source.clone(), share.min(1.0)).1;
     let source = if share >= 1.0 || some.is_empty() { source } else { some };
@@ -58,21 +58,19 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let loader = loader::Loader::sequential(source, model.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
     let mut engine = Cpu::new(&model.net, batch, args.threads)?;
     alexnet::engine::load_model(&model, &mut engine)?;
-    let ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
-    model.ranges = ranges.clone();
+    model.ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
     formats::write(&out, &model)?;
 
-    // How often both have the same answer.
+    // Count how often the quantised and the f32 predictions agree.
     let (mut seen, mut same) = (0, [0; KINDS.len()]);
     let (mut floats, mut fewer) = (Vec::new(), Vec::new());
     let quantised = |precision: Precision| -> alexnet::Result<Cpu> {
         let mut engine = Cpu::new(&model.net, batch, args.threads)?.with_precision(precision)?;
         alexnet::engine::load_model(&model, &mut engine)?;
-        engine.set_ranges(ranges.clone());
         Ok(engine)
     };
     let mut quantised = KINDS.into_iter().map(quantised).collect::<Result<Vec<_>, _>>()?;
-    // The engines have them: 240 MB need not lie about once more.
+    // The engines hold copies: 240 MB need not be held again.
     model.tensors.clear();
     let classes = model.classes.len();
     let best = |logits: &[f32]| logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, _)| i);
@@ -92,6 +90,6 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         return output::print_json(&serde_json::json!({ "out": out, "pictures": seen, "same_answer": share }));
     }
     let [int8, int4] = share.map(|share| format!("{:.1} %", 100.0 * share));
-    output::say(&format!("{}: of {seen} images {int8} have the same answer in int8 as in f32, {int4} in int4", out.display()));
+    output::say(&format!("{}: same prediction as f32 on {int8} of {seen} images in int8, on {int4} in int4", out.display()));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `alexnet report`: a run's report, made again.
+//! `alexnet report`: regeneration of a run's report.
 
 use super::engine_args::EngineArgs;
 use crate::{data_set, numbers, output, progress};
@@ -16,21 +16,21 @@ use std::sync::Arc;
 /// Options of `alexnet report`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Folder of a run
+    /// Run folder
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// Images to evaluate its best model on [default: the run's validation images]
+    /// Images to evaluate the best model on [default: the run's validation images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// File to write [default: RUN/report.html]
+    /// Output file [default: RUN/report.html]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Images at a time
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
     machine: EngineArgs,
-    /// One JSON object: where the report is, and what the evaluation found
+    /// Print one JSON object: the report's path and the evaluation
     #[arg(long)]
     json: bool,
 }
@@ -75,21 +75,21 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An evaluation.
+/// Evaluation of a run's model.
 struct Found {
-    /// Which model, and on which images if they are not the run's own.
+    /// Which model, and on which images if not the run's own.
     of: String,
     report: Report,
     source: Arc<dyn Dataset>,
 }
 
-/// What the model says of the images, if there are any.
+/// Evaluates the model, if there are images.
 fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: bool) -> anyhow::Result<Option<Found>> {
     let source = match &args.data {
         Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
         None => {
             alexnet::train::data_sets(&mut config.clone(), false, &mut data_set::Notes { quiet })
-                .context("the run's images (--data names others)")?
+                .context("the run's images (--data selects others)")?
                 .1
         }
     };
@@ -97,14 +97,14 @@ fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: 
         return Ok(None);
     }
     let source = eval::by_name(source, &model.classes)?;
-    // The run may have learned on a device in an arithmetic that the processor does not have.
+    // The run may have trained on a device in a precision that the CPU does not support.
     let of_run = config.precision.parse::<engine::Precision>().ok();
     let precision = args.machine.precision.or(of_run.filter(|kind| !args.machine.is_cpu() || kind.runs_on_cpu()));
     let machine = EngineArgs { precision, ..args.machine.clone() };
     let options = loader::Options {
         batch: args.batch.min(source.len()),
         threads: args.machine.threads,
-        // Each image is seen once.
+        // Each image is read once, so caching is useless.
         memory: Some(0),
         ..Default::default()
     };

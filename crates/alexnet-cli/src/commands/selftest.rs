@@ -1,4 +1,4 @@
-//! `alexnet selftest`: this machine's engines against PyTorch's figures.
+//! `alexnet selftest`: comparison of this machine's engines with PyTorch's results.
 
 use super::engine_args::EngineArgs;
 use alexnet::engine::Precision;
@@ -16,7 +16,7 @@ const NAME: &str = concat!("alexnet ", env!("CARGO_PKG_VERSION"));
 /// Options of `alexnet selftest`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only this network [default: all that have reference values]
+    /// Test only this network [default: all with reference values]
     #[arg(long, value_name = "NAME", value_parser = names(), hide_possible_values = true)]
     net: Option<String>,
     /// Seed of weights and images [default: 1]
@@ -28,23 +28,23 @@ pub(crate) struct Args {
     /// Number of classes [default: 1000]
     #[arg(long, value_name = "N", value_parser = numbers::count)]
     classes: Option<usize>,
-    /// Rows and columns of the images [default: the net's own]
+    /// Image size in pixels (rows and columns) [default: the net's own]
     #[arg(long, value_name = "N", value_parser = numbers::pixels)]
     image_size: Option<usize>,
-    /// Algorithms of the convolutions; others than direct, and other devices, are also compared with direct ones on the processor,
-    /// on each net with tanh and average pooling, where no rounding makes a slope jump [default: ALEXNET_CONV, else direct]
+    /// Convolution algorithm; any other than direct, and other devices, are also compared with direct on the CPU, on each net
+    /// with tanh and average pooling, where rounding cannot flip a gradient [default: ALEXNET_CONV, else direct]
     #[arg(long, value_name = "NAME", value_parser = ["direct", "winograd", "fastest"])]
     convolutions: Option<String>,
     #[command(flatten)]
     machine: EngineArgs,
-    /// Print what was computed as JSON: an object for one network, else an array
+    /// Print the computed values as JSON: an object for one network, else an array
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.machine.precision() != Precision::F32 {
-        bail!("--precision {}: what is compared is single precision; leave it out", args.machine.precision());
+        bail!("--precision {}: selftest compares single precision; omit it", args.machine.precision());
     }
     let references = golden::all()?;
     let cases = cases(args, &references)?;
@@ -52,11 +52,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut reports = Vec::new();
     let convolutions = match &args.convolutions {
         Some(name) => name.parse().map_err(anyhow::Error::msg)?,
-        // Other libraries' rounding, unless the environment asks for another.
+        // Match other libraries' rounding, unless the environment says otherwise.
         None if std::env::var_os("ALEXNET_CONV").is_none() => Convolutions::Direct,
         None => Convolutions::from_env().map_err(anyhow::Error::msg)?,
     };
-    // What rounds as PyTorch does; all else is held against it where no rounding makes a slope jump.
+    // Direct convolution rounds as PyTorch does; everything else is compared with it where rounding cannot flip a gradient.
     let as_reference = |case: &Case| -> anyhow::Result<Report> {
         let engine = Cpu::new(&case.engines_net(), case.batch, args.machine.threads)?;
         Ok(selftest::run(case, NAME, &mut engine.with_convolutions(Convolutions::Direct))?)
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let report = compute(case)?;
         if !args.json {
             let known = reference(&report, &references);
-            // Where no figures are kept, the CPU engine's will do for others.
+            // Without stored reference values, the CPU engine serves as the reference.
             let own = if known.is_none() && !is_reference { Some(as_reference(case)?) } else { None };
             let mut right = print(&report, known.or(own.as_ref()), &bounds, "");
             if !is_reference {
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was asked for; all reference cases when nothing was.
+/// The requested cases, or all reference cases by default.
 fn cases(args: &Args, references: &[Report]) -> anyhow::Result<Vec<Case>> {
     let asked = |net: &str, of: Option<&Report>| -> anyhow::Result<Case> {
         let mut preset = presets::by_name(net)?;
@@ -121,25 +121,25 @@ fn cases(args: &Args, references: &[Report]) -> anyhow::Result<Vec<Case>> {
     }
 }
 
-/// The reference for the same case, if one is kept.
+/// The stored reference for the same case, if any.
 fn reference<'a>(report: &Report, references: &'a [Report]) -> Option<&'a Report> {
     let key = |r: &Report| (r.net.clone(), r.seed, r.batch, r.classes, r.input_size);
     references.iter().find(|reference| key(reference) == key(report))
 }
 
-/// Prints a line for a report, and one for each quantity that is wrong; false if there is one.
+/// Prints a summary line, and one for each wrong quantity; returns whether all are right.
 fn print(report: &Report, reference: Option<&Report>, bounds: &Bounds, twin: &str) -> bool {
     let name = format!("{} {}x{}{twin}", report.net, report.input_size, report.input_size);
     let Some(reference) = reference else {
-        output::say(&format!("{name:38} losses {:.5?}; no reference values are kept for this case", report.losses));
+        output::say(&format!("{name:38} losses {:.5?}; no reference values for this case", report.losses));
         return true;
     };
     let deviations = compare(report, reference, bounds);
     let worst = deviations.iter().map(|d| d.ratio).fold(0.0, f64::max);
     let verdict = if worst <= 1.0 { "equal" } else { "DIFFERENT" };
-    output::say(&format!("{name:38} {verdict}: {} quantities, the farthest at {worst:.3} of what is allowed", deviations.len()));
+    output::say(&format!("{name:38} {verdict}: {} quantities, largest deviation {worst:.3} of the tolerance", deviations.len()));
     for deviation in deviations.iter().filter(|d| d.ratio > 1.0) {
-        output::say(&format!("    {} is off by {:.1} times what is allowed", deviation.what, deviation.ratio));
+        output::say(&format!("    {} deviates by {:.1} times the tolerance", deviation.what, deviation.ratio));
     }
     worst <= 1.0
 }

@@ -1,20 +1,20 @@
-//! Signals that ask the program to end: hangup, Ctrl-C and a polite kill.
+//! Handling of termination signals: SIGHUP, SIGINT and SIGTERM.
 
 use std::io;
 
-/// Signals that are handled.
+/// Selection of signals to handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// Each that was not ignored when the program began, as nohup ignores hangups and a script's background job Ctrl-C.
+    /// Every signal not ignored at start; nohup ignores SIGHUP, and a script's background job SIGINT.
     NotIgnored,
-    /// Ctrl-C and polite kills in any case, hangups where they were not ignored.
+    /// SIGINT and SIGTERM always, SIGHUP unless ignored.
     Stops,
 }
 
-/// Calls `handler` in a thread of its own for each signal that comes.
+/// Calls `handler` on its own thread for each signal received.
 ///
 /// # Errors
-/// When the system refuses.
+/// The system refuses to install the handlers.
 #[cfg(target_os = "linux")]
 pub(crate) fn handle(which: Which, mut handler: impl FnMut() + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -26,7 +26,7 @@ pub(crate) fn handle(which: Which, mut handler: impl FnMut() + Send + 'static) -
     Ok(())
 }
 
-/// The signals that are ignored, a bit each.
+/// Bit mask of the ignored signals.
 #[cfg(target_os = "linux")]
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -34,11 +34,11 @@ fn ignored() -> u64 {
     mask.unwrap_or(0)
 }
 
-/// Calls `handler` in a thread of its own for each signal that comes. What is ignored cannot be told here for a signal alone:
-/// [`Which::NotIgnored`] leaves all of them where one has another handler.
+/// Calls `handler` on its own thread for each signal received. Whether a single signal is ignored is unknown on this platform:
+/// [`Which::NotIgnored`] handles none if any has another handler.
 ///
 /// # Errors
-/// When the system refuses.
+/// The system refuses to install the handlers.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn handle(which: Which, handler: impl FnMut() + Send + 'static) -> io::Result<()> {
     let done = match which {

@@ -1,4 +1,4 @@
-//! `alexnet similar`: the images of an index that are nearest to others.
+//! `alexnet similar`: nearest images in a feature index.
 
 use super::engine_args::EngineArgs;
 use super::features::{Asked, Looker};
@@ -13,35 +13,35 @@ use std::path::PathBuf;
 /// Options of `alexnet similar`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Features of the images to choose from, .npy or .safetensors of `alexnet features`
+    /// Index to search, a .npy or .safetensors file made by `alexnet features`
     #[arg(long, value_name = "FILE")]
     index: PathBuf,
     /// Model file that the index was made with
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
-    /// Network that the model file is, where it does not tell
+    /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Images, or folders of images (at any depth)
+    /// Images, or folders of images (searched recursively)
     #[arg(required = true, value_name = "IMAGE")]
     pictures: Vec<PathBuf>,
-    /// Answers for each image, the nearest first
+    /// Results per image, the nearest first
     #[arg(long, value_name = "K", default_value_t = 6, value_parser = numbers::count)]
     top: usize,
-    /// Drawing to write, .png or .svg: each image with its nearest, their names and distances; needs --data
+    /// Draw each image with its nearest, their names and distances (.png or .svg); needs --data
     #[arg(long, value_name = "FILE", requires = "data")]
     sheet: Option<PathBuf>,
-    /// The images that the index was made of, to show them on the sheet
+    /// Images of the index, shown in the drawing
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
     machine: EngineArgs,
-    /// One JSON array instead of lines
+    /// Print one JSON array instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// Images that go through the network together.
+/// Batch size.
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let table = Table::read(&args.index)?;
     let about = &table.about;
     let asked = Asked { layer: &about.layer, before_relu: about.before_relu, pool: about.pool };
-    // Told before anything of the index is believed of another model.
+    // Checked before anything else in the index is trusted.
     let found = alexnet::formats::sha256(&args.model)?;
     if found != about.model {
         let (index, model) = (args.index.display(), args.model.display());
@@ -104,7 +104,7 @@ fn short(sum: &str) -> String {
     sum.chars().take(12).collect()
 }
 
-/// Draws the sheet from the images themselves.
+/// Draws the contact sheet from the image files.
 fn draw(
     sheet: &std::path::Path,
     data: &std::path::Path,

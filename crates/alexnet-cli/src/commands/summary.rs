@@ -1,4 +1,4 @@
-//! `alexnet summary`: one net, layer by layer, as a table, as JSON, or as the paper's Figure 2.
+//! `alexnet summary`: a network layer by layer, as a table, JSON, or a diagram like the paper's Figure 2.
 
 use crate::net_option::NetOption;
 use crate::numbers;
@@ -18,13 +18,13 @@ pub(crate) struct Args {
     /// Number of classes [default: 1000]
     #[arg(long, value_name = "N", value_parser = numbers::count)]
     classes: Option<usize>,
-    /// The net in two towers, as on the two GPUs of 2012: what crosses between them
+    /// Show the net split into two towers, as on the two GPUs of 2012, with the traffic between them
     #[arg(long, value_name = "towers", value_parser = ["towers"], conflicts_with = "svg")]
     parallel: Option<String>,
-    /// One JSON document instead of a table
+    /// Print one JSON document instead of a table
     #[arg(long, conflicts_with = "svg")]
     json: bool,
-    /// Draw the network into this file (- for standard output), as Figure 2 of the 2012 paper
+    /// Draw the network to this file (- for standard output), like Figure 2 of the 2012 paper
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -49,13 +49,20 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 fn table(net: &Net) -> anyhow::Result<String> {
     let mut text = String::new();
     if let Some(preset) = preset(net) {
-        text += &format!("{}: {}\nfrom {}\n\n", net.name, preset.about, preset.source);
+        text += &format!("{}: {}\nsource: {}\n\n", net.name, preset.about, preset.source);
     }
     let mut rows = vec![["layer", "", "output", "parameters", "multiply-accumulates"].map(String::from)];
-    rows.push(["input".into(), String::new(), words(Shape { channels: 3, size: net.image_size }), String::new(), String::new()]);
+    rows.push([
+        "input".into(),
+        String::new(),
+        shape_text(Shape { channels: 3, size: net.image_size }),
+        String::new(),
+        String::new(),
+    ]);
     let number = |n: u64| if n == 0 { String::new() } else { with_commas(n) };
     for (layer, shape) in net.layers.iter().zip(net.shapes()?) {
-        let output = if matches!(layer.op, Op::Linear { .. }) { shape.output.len().to_string() } else { words(shape.output) };
+        let output =
+            if matches!(layer.op, Op::Linear { .. }) { shape.output.len().to_string() } else { shape_text(shape.output) };
         rows.push([layer.name.clone(), layer.op.to_string(), output, number(shape.parameters as u64), number(shape.macs)]);
     }
     let totals = net.totals()?;
@@ -63,13 +70,14 @@ fn table(net: &Net) -> anyhow::Result<String> {
     rows.push(["total".into(), String::new(), neurons, number(totals.parameters as u64), number(totals.macs)]);
     use Align::{Left, Right};
     text += &output::table([Left, Left, Left, Right, Right], &rows);
-    text += &format!("\nThe weights take {:.1} MB as 32-bit numbers.\n", totals.parameters as f64 * 4.0 / 1e6);
+    text += &format!("\nWeights: {:.1} MB in 32-bit floats.\n", totals.parameters as f64 * 4.0 / 1e6);
     Ok(text)
 }
 
-/// What crosses where, in bytes for an image.
+/// Traffic between the towers by layer, in bytes per image.
 fn towers_table(net: &Net, plan: &[TowerLayer]) -> anyhow::Result<String> {
-    let mut rows = vec![["layer", "tower 0", "tower 1", "reads from the other", "bytes, both ways and back"].map(String::from)];
+    let mut rows =
+        vec![["layer", "tower 0", "tower 1", "reads from the other tower", "bytes, forward and backward"].map(String::from)];
     for (layer, shape) in plan.iter().zip(net.shapes()?) {
         let [zero, one] = [0, 1].map(|tower| layer.outputs(tower, shape.output.channels));
         let maps = |outputs: std::ops::Range<usize>| {
@@ -78,7 +86,7 @@ fn towers_table(net: &Net, plan: &[TowerLayer]) -> anyhow::Result<String> {
         let reads = match layer.crossing {
             Crossing::Nothing => String::new(),
             Crossing::Whole => "all its maps".into(),
-            Crossing::Edge(maps) => format!("{maps} maps at the border"),
+            Crossing::Edge(maps) => format!("{maps} boundary maps"),
         };
         let bytes = if layer.bytes() == 0 { String::new() } else { with_commas(layer.bytes() as u64) };
         rows.push([layer.name.clone(), maps(zero), maps(one), reads, bytes]);
@@ -87,7 +95,7 @@ fn towers_table(net: &Net, plan: &[TowerLayer]) -> anyhow::Result<String> {
     rows.push(["total".into(), String::new(), String::new(), String::new(), with_commas(total as u64)]);
     use Align::{Left, Right};
     let table = output::table([Left, Left, Left, Left, Right], &rows);
-    Ok(format!("{} in two towers; bytes for one image in training, half of them in inference\n\n{table}", net.name))
+    Ok(format!("{} in two towers; bytes sent per image in training, by both towers; inference sends half\n\n{table}", net.name))
 }
 
 fn towers_json(plan: &[TowerLayer]) -> serde_json::Value {
@@ -97,7 +105,7 @@ fn towers_json(plan: &[TowerLayer]) -> serde_json::Value {
     serde_json::json!({ "layers": plan.iter().map(layer).collect::<Vec<_>>(), "bytes": bytes })
 }
 
-fn words(shape: Shape) -> String {
+fn shape_text(shape: Shape) -> String {
     if shape.size == 1 { shape.channels.to_string() } else { format!("{0} x {1} x {1}", shape.channels, shape.size) }
 }
 
@@ -105,7 +113,7 @@ fn preset(net: &Net) -> Option<&'static Preset> {
     ALL.iter().find(|p| p.name == net.name)
 }
 
-/// A net for programs.
+/// JSON form of a net.
 #[derive(Serialize)]
 pub(super) struct NetJson {
     name: String,
@@ -119,16 +127,16 @@ pub(super) struct NetJson {
     layers: Vec<LayerJson>,
 }
 
-/// A layer for programs: shapes of one image as [channels, rows, columns].
+/// JSON form of a layer. Shapes are those of one image as [channels, rows, columns].
 #[derive(Serialize)]
 struct LayerJson {
     name: String,
     op: &'static str,
-    /// The kind and its settings in words.
+    /// Description of the operation and its settings.
     settings: String,
     input: [usize; 3],
     output: [usize; 3],
-    /// [out, in / groups, rows, columns] or [out, in]; empty if it has none.
+    /// [out, in / groups, rows, columns] or [out, in]; empty without weights.
     weight: Vec<usize>,
     parameters: usize,
     macs: u64,

@@ -1,17 +1,17 @@
-//! Data sets as people have them: splits, other files among the images, names that would write on the terminal.
+//! Data sets as found in practice: splits, other files among the images, names with control characters.
 
 use super::{alexnet, done, fails, last_json, ramp, text};
 use std::path::Path;
 
 /// Standard error of a call that must succeed.
-fn said(arguments: &[&str]) -> String {
+fn stderr_of(arguments: &[&str]) -> String {
     let output = alexnet(arguments);
-    let said = String::from_utf8(output.stderr).expect("text");
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    said
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    stderr
 }
 
-/// Four images of each class.
+/// Writes four images per class.
 fn classes(root: &Path, classes: &[&str]) {
     for (k, class) in classes.iter().enumerate() {
         for i in 0..4u8 {
@@ -20,31 +20,31 @@ fn classes(root: &Path, classes: &[&str]) {
     }
 }
 
-/// A run of one epoch on a set, and its last model.
+/// Trains for one epoch on a set; returns standard error and the last model.
 fn trained(data: &Path, run: &Path, more: &[&str]) -> (String, std::path::PathBuf) {
     let train = ["train", "--net", "slim", "--image-size", "96", "--batch", "4", "--epochs", "1"];
-    let said = said(&[train.as_slice(), &["--data", text(data), "--out", text(run), "--no-report"], more].concat());
-    (said, run.join("last.safetensors"))
+    let notes = stderr_of(&[train.as_slice(), &["--data", text(data), "--out", text(run), "--no-report"], more].concat());
+    (notes, run.join("last.safetensors"))
 }
 
 #[test]
-fn splits_in_a_root_are_used_as_such_by_every_command() {
+fn every_command_uses_the_splits_of_a_root() {
     let folder = tempfile::tempdir().expect("a folder");
     let (root, run) = (folder.path().join("nested"), folder.path().join("run"));
     ["train", "val"].iter().for_each(|split| classes(&root.join(split), &["cat", "dog"]));
     ramp(&root.join("val/dog/9.bmp"), [1, 2, 3]);
-    let (told, model) = trained(&root, &run, &[]);
+    let (notes, model) = trained(&root, &run, &[]);
     for part in
         ["has the splits train, val; using train", "train: 8 images in 2 classes: cat 4, dog 4", "val: 9 images in 2 classes"]
     {
-        assert!(told.contains(part), "no `{part}` in: {told}");
+        assert!(notes.contains(part), "no `{part}` in: {notes}");
     }
     let config = std::fs::read_to_string(run.join("config.toml")).expect("the settings");
     assert_eq!(config.lines().filter(|line| line.ends_with("nested\"")).count(), 2, "{config}");
     assert_eq!(last_json(&["eval", "--model", text(&model), "--data", text(&root), "--json"])["images"], 9);
     assert!(trained(&root, &folder.path().join("share"), &["--val-share", "0.25"]).0.lines().all(|line| !line.contains("val:")));
 
-    // The check looks at both, and sees that all images of one are in the other.
+    // The check covers both splits, and finds that all images of one are in the other.
     let found = last_json(&["data", "check", text(&root), "--json"]);
     assert_eq!((&found["sets"][0]["pictures"], &found["sets"][1]["pictures"]), (&8.into(), &9.into()));
     assert_eq!(found["sets"][0]["classes"][0]["class"], "cat");
@@ -54,14 +54,14 @@ fn splits_in_a_root_are_used_as_such_by_every_command() {
     let beside = std::fs::read_to_string(folder.path().join("i.json")).expect("names");
     assert!(beside.contains("\"val/dog/9.bmp\"") && !beside.contains("\"val\""), "{beside}");
     let ranges = folder.path().join("r.safetensors");
-    // One line each, and none where nobody wants to hear it.
+    // One line per split, and none with --quiet.
     let quantize = ["quantize", "--model", text(&model), "--data", text(&root), "--out", text(&ranges)];
-    assert_eq!(said(&quantize).matches("8 images in 2 classes").count(), 1);
-    assert_eq!(said(&[["-q"].as_slice(), &quantize].concat()), "");
+    assert_eq!(stderr_of(&quantize).matches("8 images in 2 classes").count(), 1);
+    assert_eq!(stderr_of(&[["-q"].as_slice(), &quantize].concat()), "");
 }
 
 #[test]
-fn some_of_a_models_classes_are_enough_to_evaluate_and_not_to_train() {
+fn a_subset_of_the_classes_suffices_to_evaluate_but_not_to_train() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     classes(&at("set"), &["cat", "dog", "frog"]);
@@ -74,18 +74,18 @@ fn some_of_a_models_classes_are_enough_to_evaluate_and_not_to_train() {
         ("empty", 8, ["class folders without images: axolotl", "images of 2 of the model's 3 classes"]),
     ] {
         let output = alexnet(&["eval", "--model", text(&model), "--data", text(&at(set)), "--json"]);
-        let (found, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(found.contains(&format!("\"images\":{images},")), "{found}{told}");
+        let (found, notes) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(found.contains(&format!("\"images\":{images},")), "{found}{notes}");
         for part in parts {
-            assert_eq!(told.matches(part).count(), 1, "no `{part}` in: {told}");
+            assert_eq!(notes.matches(part).count(), 1, "no `{part}` in: {notes}");
         }
         fails(1, &["train", "--data", text(&at(set)), "--out", text(&at("no"))], &[set]);
     }
-    assert!(done(&["data", "check", text(&at("empty"))]).contains("from axolotl 0 to"));
+    assert!(done(&["data", "check", text(&at("empty"))]).contains("from 0 (axolotl) to"));
 }
 
 #[test]
-fn files_that_are_not_used_are_said_once() {
+fn unused_files_are_reported_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("set");
     classes(&root, &["cat", "dog"]);
@@ -93,27 +93,27 @@ fn files_that_are_not_used_are_said_once() {
     std::fs::write(root.join("cat/.DS_Store"), b"x").expect("a file");
     std::fs::rename(root.join("dog/3.bmp"), root.join("dog/3")).expect("a file");
     let line = "passed over: 1 image of a format that is not read (cat/b.tif; convert to JPEG or PNG), 1 hidden or system file (cat/.DS_Store)";
-    let told = said(&["data", "check", text(&root), "--json"]);
-    assert!(told.contains("8 images in 2 classes") && told.matches(line).count() == 1, "{told}");
+    let notes = stderr_of(&["data", "check", text(&root), "--json"]);
+    assert!(notes.contains("8 images in 2 classes") && notes.matches(line).count() == 1, "{notes}");
     let preview = folder.path().join("p.png");
-    assert_eq!(said(&["data", "preview", text(&root), "--net", "slim", "--out", text(&preview)]).matches(line).count(), 1);
+    assert_eq!(stderr_of(&["data", "preview", text(&root), "--net", "slim", "--out", text(&preview)]).matches(line).count(), 1);
     let found = last_json(&["data", "check", text(&root), "--json"]);
     assert_eq!(found["sets"][0]["passed_over"]["format"], serde_json::json!({ "count": 1, "names": ["cat/b.tif"] }));
 }
 
 #[cfg(unix)]
 #[test]
-fn names_write_nothing_on_the_terminal_and_forge_no_lines() {
+fn names_cannot_inject_control_characters_or_lines() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     let (evil, broken) = ("c\u{1b}[31mat\ntop-1 100 %", "x\nforged.jpg: fine\u{202e}\u{9b}2J.jpg");
     classes(&at("set"), &["dog", evil]);
     std::fs::write(at("set").join(evil).join(broken), b"\xFF\xD8\xFF").expect("a file");
     std::fs::write(at("set").join(evil).join("no\u{7}te\n"), b"none").expect("a file");
-    let (told, model) = trained(&at("set"), &at("run"), &["--val", text(&at("set"))]);
+    let (notes, model) = trained(&at("set"), &at("run"), &["--val", text(&at("set"))]);
     let list = std::fs::read_to_string(at("run/broken.txt")).expect("the list");
     let one = at("set").join(evil).join("0.bmp");
-    let mut printed = vec![told, list];
+    let mut printed = vec![notes, list];
     let index = at("i.npy");
     for arguments in [
         vec!["eval", "--model", text(&model), "--data", text(&at("set"))],
@@ -145,23 +145,23 @@ fn names_write_nothing_on_the_terminal_and_forge_no_lines() {
 
 #[cfg(unix)]
 #[test]
-fn pipes_hang_no_command() {
+fn named_pipes_do_not_block_commands() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("set");
     classes(&root, &["cat", "dog"]);
     let pipe = root.join("cat/x.jpg");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
     assert!(made.success());
-    let told = said(&["data", "check", text(&root), "--json"]);
-    assert!(told.contains("1 entry that is not a regular file (cat/x.jpg)"), "{told}");
+    let notes = stderr_of(&["data", "check", text(&root), "--json"]);
+    assert!(notes.contains("1 entry that is not a regular file (cat/x.jpg)"), "{notes}");
     fails(1, &["data", "check", text(&pipe)], &["x.jpg", "a named pipe, not a file"]);
-    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/tests/fixtures/norm_script.onnx");
     let out = folder.path().join("m.safetensors");
     fails(1, &["convert", foreign, text(&out), "--labels", text(&pipe)], &["x.jpg", "a named pipe, not a file"]);
 }
 
 #[test]
-fn a_compressed_archive_is_named_with_the_way_out() {
+fn a_compressed_archive_is_reported_with_a_solution() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["set.tar.gz", "set.tar"] {
         let path = folder.path().join(name);

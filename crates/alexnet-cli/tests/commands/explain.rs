@@ -1,4 +1,4 @@
-//! `explain` and `data`: what they write and print, and what they refuse.
+//! `explain` and `data`: output and errors.
 
 use super::*;
 use alexnet::data::{Split, synthetic};
@@ -12,7 +12,7 @@ use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightIn
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A small net that knows nothing, for the built-in set's classes.
+/// Writes a small untrained net for the built-in set's classes.
 fn model(folder: &Path) -> PathBuf {
     let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
     let conv = |out, kernel, stride, groups| Op::Conv {
@@ -52,7 +52,7 @@ fn model(folder: &Path) -> PathBuf {
     path
 }
 
-/// Some of the built-in set's images in folders of classes.
+/// Writes some of the built-in set's images into class folders.
 fn pictures(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
     let (set, data) = (synthetic(Split::Test, 0), folder.join("data"));
     for i in numbers {
@@ -64,7 +64,7 @@ fn pictures(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
 }
 
 #[test]
-fn explanations_are_drawn_and_told_in_numbers() {
+fn explanations_are_drawn_and_printed_as_json() {
     let folder = tempfile::tempdir().expect("a folder");
     let (model, data) = (model(folder.path()), pictures(folder.path(), (0..500).step_by(25)));
     let picture = data.join("star/0000.png");
@@ -95,14 +95,14 @@ fn explanations_are_drawn_and_told_in_numbers() {
     assert_eq!((len(&maximal["units"]), len(&maximal["units"][0]["pictures"])), (2, 3));
     assert_eq!(maximal["units"][0]["receptive_field"]["size"], 11);
 
-    // The same bits again, and as SVG where the name says so.
+    // The same bits again, and as SVG if the extension says so.
     assert_eq!(
         cam["maps"][1],
         drawn(&["cam", picture, "--class", "star", "--method", "layer-cam", "--layer", "relu1"])["maps"][0]
     );
     let svg = folder.path().join("out.svg");
-    let told = done(&["explain", "cam", picture, "--model", model, "--out", text(&svg)]);
-    assert!(told.contains("out.svg: ") && std::fs::read_to_string(&svg).expect("a drawing").starts_with("<svg"), "{told}");
+    let printed = done(&["explain", "cam", picture, "--model", model, "--out", text(&svg)]);
+    assert!(printed.contains("out.svg: ") && std::fs::read_to_string(&svg).expect("a drawing").starts_with("<svg"), "{printed}");
 
     fails(1, &["explain", "cam", picture, "--model", model, "--out", "a.jpg"], &["a.jpg", ".png or .svg"]);
     fails(1, &["explain", "cam", picture, "--model", model, "--class", "hat", "--json"], &["no class hat", "arrow"]);
@@ -124,7 +124,7 @@ fn a_data_set_is_checked_and_previewed() {
         (&20.into(), &[0u8; 0].as_slice().into(), &false.into())
     );
 
-    // A torn image, an equal one under another label, and a smaller one in the validation set.
+    // A truncated image, a copy under another label, and a smaller copy in the validation set.
     let bytes = std::fs::read(data.join("star/0000.png")).expect("an image");
     std::fs::write(data.join("ring/torn.png"), &bytes[..bytes.len() / 2]).expect("a writable folder");
     std::fs::write(data.join("ring/same.png"), &bytes).expect("a writable folder");
@@ -146,8 +146,8 @@ fn a_data_set_is_checked_and_previewed() {
     assert_eq!((&group["between_sets"], &group["conflicting"], &group["exact"]), (&true.into(), &true.into(), &false.into()));
     assert_eq!(found["asked_model"], true);
     assert!(decode::decode(&std::fs::read(&sheet).expect("a drawing")).is_ok());
-    let told = done(&check);
-    assert!(told.contains("cannot be read: 1") && told.contains("1 in both sets, 1 with two labels"), "{told}");
+    let text_report = done(&check);
+    assert!(text_report.contains("unreadable: 1") && text_report.contains("1 in both sets, 1 with two labels"), "{text_report}");
     fails(1, &[check.as_slice(), &["--strict"]].concat(), &["1 images cannot be read, 1 images are in both sets"]);
     fails(1, &["data", "check", text(&folder.path().join("none"))], &["none"]);
 
@@ -160,13 +160,14 @@ fn a_data_set_is_checked_and_previewed() {
 }
 
 #[test]
-fn classes_named_in_other_scripts_are_told_apart_in_a_drawing() {
-    // Boxes for both, once. Whether this machine has a font for them decides what is drawn, but not that it differs.
+fn class_names_in_other_scripts_are_distinguishable_in_a_drawing() {
+    // Both were once drawn as boxes. Whether this machine has a font for them decides what is drawn, but not that the drawings
+    // differ.
     let folder = tempfile::tempdir().expect("a folder");
     let picture = encode::png(&synthetic(Split::Test, 0).picture(0).expect("a drawn image"));
     let drawing = |class: &str| {
         let data = folder.path().join(class);
-        // A data set has two classes.
+        // A data set needs two classes.
         for class in [class, "z"] {
             std::fs::create_dir_all(data.join(class)).expect("a writable folder");
             std::fs::write(data.join(class).join("a.png"), &picture).expect("a writable folder");
@@ -176,19 +177,20 @@ fn classes_named_in_other_scripts_are_told_apart_in_a_drawing() {
         command.args(["-q", "data", "preview", text(&data), "--image-size", "64", "--count", "2", "--out", text(&out)]);
         let output = command.output().expect("the program");
         assert!(output.status.success(), "{output:?}");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        (std::fs::read(&out).expect("a drawing"), told)
+        let notes = String::from_utf8_lossy(&output.stderr).into_owned();
+        (std::fs::read(&out).expect("a drawing"), notes)
     };
     for (one, other) in [("猫", "狗"), ("ネコ", "イヌ"), ("고양이", "강아지"), ("кошка", "собака")] {
         assert_ne!(drawing(one).0, drawing(other).0, "{one} and {other}");
     }
-    // A letter of a private use area, which no font of a system should have: its number, and a note that says what to do.
-    let (_, told) = drawing("\u{F8F1}\u{10FFF0}");
-    assert!(told.lines().count() == 1 && told.contains("ALEXNET_FONT"), "{told}");
+    // A letter of a private use area, which no system font should have: drawn as its number, with a note that suggests a
+    // solution.
+    let (_, notes) = drawing("\u{F8F1}\u{10FFF0}");
+    assert!(notes.lines().count() == 1 && notes.contains("ALEXNET_FONT"), "{notes}");
 }
 
 #[test]
-fn a_row_of_an_explanation_leaves_no_strip_below_it() {
+fn an_explanation_has_no_empty_strip_at_the_bottom() {
     let folder = tempfile::tempdir().expect("a folder");
     let (model, data) = (model(folder.path()), pictures(folder.path(), [400].into_iter()));
     let picture = std::fs::read_dir(&data).expect("a folder").flatten().next().expect("a class").path().join("0000.png");
@@ -201,18 +203,18 @@ fn a_row_of_an_explanation_leaves_no_strip_below_it() {
 }
 
 #[test]
-fn an_evaluation_lists_the_classes_that_have_images_and_counts_the_others() {
+fn eval_lists_classes_with_images_and_counts_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
-    // Of the ten classes, those of the first two and the last.
+    // Images of three of the ten classes: the first two and the last.
     let (model, data) = (model(folder.path()), pictures(folder.path(), [0, 1, 60, 490].into_iter()));
-    let told = done(&["eval", "--model", text(&model), "--data", text(&data)]);
-    assert_eq!(told.lines().count(), 2 + 3 + 1, "{told}");
-    assert!(told.contains("top-5 ") && told.ends_with("7 classes have no images here\n"), "{told}");
-    assert!(told.lines().skip(2).all(|line| !line.split_whitespace().any(|word| word == "0")), "{told}");
+    let printed = done(&["eval", "--model", text(&model), "--data", text(&data)]);
+    assert_eq!(printed.lines().count(), 2 + 3 + 1, "{printed}");
+    assert!(printed.contains("top-5 ") && printed.ends_with("7 classes have no images in this set\n"), "{printed}");
+    assert!(printed.lines().skip(2).all(|line| !line.split_whitespace().any(|word| word == "0")), "{printed}");
 }
 
 #[test]
-fn the_font_parser_that_nobody_keeps_is_in_no_build() {
+fn the_unmaintained_font_parser_is_not_a_dependency() {
     // RUSTSEC-2026-0192.
     let locked = include_str!("../../../../Cargo.lock");
     assert!(locked.contains("name = \"skrifa\"") && !locked.contains("\"ttf-parser"), "see `cargo tree -i ttf-parser`");

@@ -1,10 +1,10 @@
-//! What a new user tries first: a folder of a few images, and commands with something missing.
+//! First steps of a new user: small image folders, and commands with something missing.
 
 use super::{alexnet, done, fails, last_json, ramp, text};
 use std::path::Path;
 use std::process::Command;
 
-/// 20 images of each of three colours, no two alike.
+/// Writes 20 distinct images of each of three colours.
 fn sixty(folder: &Path) {
     for (class, channel) in [("blue", 0), ("green", 1), ("red", 2)] {
         for i in 0..20u8 {
@@ -16,18 +16,18 @@ fn sixty(folder: &Path) {
 }
 
 #[test]
-fn sixty_images_are_learnt_with_no_other_option() {
+fn sixty_images_are_learned_with_default_options() {
     let folder = tempfile::tempdir().expect("a folder");
     let (set, run) = (folder.path().join("set"), folder.path().join("run"));
     sixty(&set);
-    // A small net, and few epochs, so that the test is short: with batches of 32 they were 6 steps, which left the loss above 3.
+    // A small net and few epochs keep the test short. With batches of 32 there were 6 steps, which left the loss above 3.
     let small = ["--net", "caffenet", "--image-size", "67", "--epochs", "12", "--no-report", "--out"];
     let output = alexnet(&[&["train", text(&set)], &small[..], &[text(&run)]].concat());
-    let (said, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (printed, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{warned}");
-    assert!(said.contains("validation: loss") && !said.contains("top-5"), "{said}");
-    assert!(said.contains("batch 6, learning rate 0.0015") && said.contains("chosen for a small set"), "{said}");
-    assert!(warned.contains("only 12 images to validate with") && warned.contains("--from"), "{warned}");
+    assert!(printed.contains("validation: loss") && !printed.contains("top-5"), "{printed}");
+    assert!(printed.contains("batch 6, learning rate 0.0015") && printed.contains("adapted to a small set"), "{printed}");
+    assert!(warned.contains("only 12 validation images") && warned.contains("--from"), "{warned}");
     assert!(!warned.contains("not learning") && !warned.contains("exploded"), "{warned}");
     let csv = std::fs::read_to_string(run.join("metrics.csv")).expect("the metrics");
     let last: Vec<&str> = csv.lines().last().expect("a row").split(',').collect();
@@ -42,22 +42,22 @@ fn sixty_images_are_learnt_with_no_other_option() {
             && config.contains("best = \"last\""),
         "{config}"
     );
-    // It stays so: resumed, and with options that repeat it.
+    // The adaptation persists: on resume, also with options that repeat it.
     done(&["train", "--resume", text(&run), "--batch", "6"]);
 
-    // Folders are predicted, in order.
+    // Folders are expanded in sorted order.
     let model = run.join("best.safetensors");
     let lines = done(&["predict", "--model", text(&model), "--top", "1", text(&set)]);
     let right = lines.lines().filter(|line| line.contains("/red/") == line.contains(": red")).count();
     assert!(lines.lines().count() == 60 && right > 50, "{lines}");
     assert!(lines.lines().next().expect("a line").contains("set/blue/0.bmp: "), "{lines}");
 
-    // Who chose a batch gets the recipe as it is, and hears what it leaves out.
+    // An explicit batch size keeps the recipe unchanged, with a warning about the images it skips.
     let chosen = ["--batch", "32", "--max-steps", "1", "--out"];
     let plain = folder.path().join("plain");
     let arguments = [&["train", text(&set)], &small[..small.len() - 1], &chosen[..], &[text(&plain)]].concat();
     let output = alexnet(&arguments);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("leave 22 of 54 images out"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("skip 22 of 54 images"), "{output:?}");
     let config = std::fs::read_to_string(plain.join("config.toml")).expect("the settings");
     assert!(
         config.contains("lr = 0.003")
@@ -67,13 +67,13 @@ fn sixty_images_are_learnt_with_no_other_option() {
         "{config}"
     );
 
-    // Validation on the training images is said to be that.
+    // Validation on the training images is reported.
     let same = folder.path().join("same");
     let validated = ["--max-steps", "1", "--val", text(&set), "--out", text(&same)];
     let output = alexnet(&[&["train", text(&set)], &small[..small.len() - 1], &validated[..]].concat());
     assert!(String::from_utf8_lossy(&output.stderr).contains("the validation images are the training images"), "{output:?}");
 
-    // Without --model, the newest run's is proposed.
+    // Without --model, the newest run's is suggested.
     let runs = folder.path().join("runs/caffenet-3");
     std::fs::create_dir_all(&runs).expect("a folder");
     std::fs::rename(&model, runs.join("best.safetensors")).expect("moved");
@@ -82,14 +82,14 @@ fn sixty_images_are_learnt_with_no_other_option() {
             Command::new(env!("CARGO_BIN_EXE_alexnet")).arg(command).current_dir(folder.path()).output().expect("a run");
         let error = String::from_utf8_lossy(&program.stderr);
         let wanted =
-            format!("use: alexnet {command} --model runs/caffenet-3/best.safetensors").replace("serve --", "serve [OPTIONS] --");
+            format!("try: alexnet {command} --model runs/caffenet-3/best.safetensors").replace("serve --", "serve [OPTIONS] --");
         let short = wanted.replace("[OPTIONS] ", "");
         assert!(program.status.code() == Some(2) && (error.contains(&wanted) || error.contains(&short)), "{error}");
     }
 }
 
 #[test]
-fn what_is_missing_or_too_small_is_named_with_the_way_out() {
+fn missing_or_too_small_arguments_are_reported_with_a_solution() {
     fails(1, &["summary", "--image-size", "16"], &["16 pixels are too small for torchvision", "at least 63"]);
     fails(1, &["train", "--image-size", "16", "--net", "paper"], &["too small for paper", "at least 52"]);
     fails(2, &["predict", "x.jpg"], &["--model <FILE>"]);
@@ -109,7 +109,7 @@ fn what_is_missing_or_too_small_is_named_with_the_way_out() {
 }
 
 #[test]
-fn the_options_of_train_stand_in_groups_with_examples() {
+fn train_help_has_option_groups_and_examples() {
     let help = done(&["train", "--help"]);
     let heads = ["Data:", "Model:", "Recipe:", "Run:", "Devices and ranks:", "Output:", "Examples:"];
     let places: Vec<usize> =
@@ -119,12 +119,12 @@ fn the_options_of_train_stand_in_groups_with_examples() {
     assert_eq!(help.contains("--rendezvous "), cfg!(feature = "nccl"), "{help}");
     assert_eq!(help.contains("--communicator"), cfg!(any(feature = "mpi", feature = "nccl")), "{help}");
     if cfg!(not(feature = "gpu")) {
-        assert!(help.contains("this build has cpu alone"), "{help}");
+        assert!(help.contains("this build supports cpu only"), "{help}");
     }
 }
 
 #[test]
-fn a_run_on_a_large_set_has_the_recipe_as_it_is() {
+fn a_run_on_a_large_set_keeps_the_recipe() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let end = last_json(&[
@@ -149,7 +149,7 @@ fn a_run_on_a_large_set_has_the_recipe_as_it_is() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn a_missing_folder_is_reported_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
     fails(1, &["lpips", "--model", "none.pth", text(folder.path()), "nowhere"], &["nowhere", "No such file"]);
 }

@@ -1,9 +1,9 @@
-//! Class folders that are named by numbers, and models without class names.
+//! Class folders named by numbers, and models without class names.
 
 use super::{alexnet, done, fails, ramp, text};
 use std::path::Path;
 
-/// What `eval --json` finds, as one JSON object.
+/// Result of `eval --json` as a JSON object.
 fn evaluated(arguments: &[&str]) -> serde_json::Value {
     let json = done(&[&["-q", "eval", "--json", "--threads", "1"], arguments].concat());
     let mut report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
@@ -11,7 +11,7 @@ fn evaluated(arguments: &[&str]) -> serde_json::Value {
     report
 }
 
-/// Twelve folders of images, whose names sort as text into another order than as numbers.
+/// Writes twelve image folders whose names sort differently as text and as numbers.
 fn twelve(at: &Path) {
     for class in 0..12u8 {
         for image in 0..2u8 {
@@ -21,7 +21,7 @@ fn twelve(at: &Path) {
 }
 
 #[test]
-fn outputs_without_names_are_matched_with_numbers_in_the_order_that_is_named() {
+fn unnamed_outputs_are_matched_with_numbers_in_the_given_order() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     let (data, run, nameless) = (at("data"), at("run"), at("nameless.safetensors"));
@@ -29,7 +29,7 @@ fn outputs_without_names_are_matched_with_numbers_in_the_order_that_is_named() {
     let short = ["--image-size", "63", "--batch", "6", "--epochs", "1", "--max-steps", "2", "--no-report", "--val-share", "0"];
     done(&[&["-q", "train", "--data", text(&data), "--out", text(&run)], short.as_slice()].concat());
     let model = run.join("last.safetensors");
-    // What a model is called that a file without names holds.
+    // Default class names of a model whose file has none.
     let numbers: String = (0..12).map(|i| format!("{i}\n")).collect();
     std::fs::write(at("numbers.txt"), numbers).expect("a file");
     done(&["-q", "convert", text(&model), text(&nameless), "--labels", text(&at("numbers.txt"))]);
@@ -41,7 +41,7 @@ fn outputs_without_names_are_matched_with_numbers_in_the_order_that_is_named() {
     let of = |more: &[&'static str]| [&model_and_data, more].concat();
     let options = ["--labels", "--label-order text", "--label-order number"];
     fails(1, &[vec!["eval"], of(&[])].concat(), &options);
-    // As it was trained; and in the other order, it is another model.
+    // The training order; in the other order, it is another model.
     let in_text = evaluated(&of(&["--label-order", "text"]));
     assert_eq!(in_text, named);
     let in_number = evaluated(&of(&["--label-order", "number"]));
@@ -56,7 +56,7 @@ fn outputs_without_names_are_matched_with_numbers_in_the_order_that_is_named() {
     fails(1, &["data", "check", text(&data), "--label-order", "text"], &["--model"]);
     fails(1, &["eval", "--model", text(&nameless), "--label-order", "number"], &["not named by a number"]);
 
-    // Fine-tuning asks for the same, keeps it, and begins with the same rows.
+    // Fine-tuning requires the same option, stores it, and starts from the same rows.
     let tune = |out: &Path, more: &[&str]| {
         let fixed = ["train", "-q", "--from", text(&nameless), "--data", text(&data), "--out", text(out)].map(String::from);
         let rest = ["--batch", "6", "--epochs", "1", "--max-steps", "0", "--no-report"].iter().chain(more);
@@ -64,8 +64,8 @@ fn outputs_without_names_are_matched_with_numbers_in_the_order_that_is_named() {
     };
     let call = |arguments: &[String]| alexnet(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let refused = call(&tune(&at("refused"), &[]));
-    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.status.code() == Some(1) && options.iter().all(|option| why.contains(option)), "{why}");
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && options.iter().all(|option| error.contains(option)), "{error}");
     assert!(!at("refused").exists());
     assert!(call(&tune(&at("tuned"), &["--label-order", "text"])).status.success());
     let kept = std::fs::read_to_string(at("tuned/config.toml")).expect("settings");
@@ -79,7 +79,7 @@ fn outputs_without_names_are_matched_with_numbers_in_the_order_that_is_named() {
 }
 
 #[test]
-fn names_in_another_normal_form_and_numbers_against_names() {
+fn names_in_another_unicode_form_match_and_numbers_against_names_do_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     for (set, coffee) in [("composed", "caf\u{e9}"), ("decomposed", "cafe\u{301}"), ("numbers", "0")] {
@@ -101,7 +101,7 @@ fn names_in_another_normal_form_and_numbers_against_names() {
 
 #[cfg(unix)]
 #[test]
-fn a_name_that_a_run_cannot_keep_is_refused_before_a_folder_is_made() {
+fn an_unstorable_name_is_rejected_before_a_folder_is_created() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().expect("a folder");
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
@@ -109,8 +109,8 @@ fn a_name_that_a_run_cannot_keep_is_refused_before_a_folder_is_made() {
         let mut train = std::process::Command::new(env!("CARGO_BIN_EXE_alexnet"));
         let train = train.current_dir(&folder).args(["train", "--image-size", "64", "--max-steps", "1", option]).arg(name);
         let output = train.output().expect("the program starts");
-        let why = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && why.contains("not UTF-8"), "{why}");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && error.contains("not UTF-8"), "{error}");
     }
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
 }

@@ -1,11 +1,11 @@
-//! Named pipes where files should be: nothing waits for somebody to write into them.
+//! Named pipes in place of files: no command waits for a writer.
 
 use super::{done, text};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The call's output; a call that has not ended after a minute is ended, and fails the test.
+/// The call's output. A call still running after a minute is killed and fails the test.
 fn in_time(arguments: &[&str]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_alexnet"))
         .args(arguments)
@@ -25,12 +25,12 @@ fn in_time(arguments: &[&str]) -> Output {
     child.wait_with_output().expect("its output")
 }
 
-/// Asserts that a call ends with this status, and names the pipe.
+/// Asserts that a call ends with this status and reports the pipe.
 fn names_the_pipe(status: i32, arguments: &[&str]) {
     let output = in_time(arguments);
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {said}");
-    assert!(said.contains("a named pipe, not a file"), "{arguments:?}: {said}");
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {printed}");
+    assert!(printed.contains("a named pipe, not a file"), "{arguments:?}: {printed}");
 }
 
 fn pipe(path: &Path) {
@@ -38,7 +38,7 @@ fn pipe(path: &Path) {
 }
 
 #[test]
-fn a_named_pipe_is_named_and_hangs_nothing() {
+fn a_named_pipe_is_reported_and_blocks_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, run) = (folder.path().join("data"), folder.path().join("run"));
     for class in ["cat", "dog"] {
@@ -52,12 +52,12 @@ fn a_named_pipe_is_named_and_hangs_nothing() {
     let model = run.join("last.safetensors");
     let model = text(&model);
 
-    // In a folder of images it is left out, and named.
+    // In an image folder it is skipped and reported.
     let inside = data.join("cat/x.jpg");
     pipe(&inside);
     let checked = in_time(&["data", "check", text(&data)]);
-    let said = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success() && said.contains("1 entry that is not a regular file (cat/x.jpg)"), "{said}");
+    let notes = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success() && notes.contains("1 entry that is not a regular file (cat/x.jpg)"), "{notes}");
     let again = folder.path().join("again");
     let trained = in_time(&[&small[..], &["--data", text(&data), "--out", text(&again)]].concat());
     assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
@@ -65,7 +65,7 @@ fn a_named_pipe_is_named_and_hangs_nothing() {
     let features = in_time(&["features", "--model", model, "--data", text(&data), "--out", text(&out)]);
     assert!(features.status.code().is_some(), "{features:?}");
 
-    // Named itself, it is an error.
+    // As an argument, it is an error.
     names_the_pipe(1, &["predict", "--model", model, text(&inside)]);
     names_the_pipe(1, &["explain", "saliency", "--model", model, text(&inside)]);
     let other = folder.path().join("pipe");
@@ -89,7 +89,7 @@ fn a_named_pipe_is_named_and_hangs_nothing() {
     names_the_pipe(1, &["report", text(&broken_run)]);
 }
 
-/// A call whose standard error nobody reads.
+/// Runs a call whose standard error is closed.
 fn unheard(arguments: &[&str]) -> std::process::ExitStatus {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
@@ -98,7 +98,7 @@ fn unheard(arguments: &[&str]) -> std::process::ExitStatus {
 }
 
 #[test]
-fn training_goes_on_where_nobody_reads_its_warnings() {
+fn training_continues_with_a_closed_standard_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, run) = (folder.path().join("data"), folder.path().join("run"));
     for class in ["cat", "dog"] {

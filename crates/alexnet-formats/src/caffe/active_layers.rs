@@ -6,7 +6,7 @@ use super::super::reader::ParseResult;
 use super::proto::Layer;
 use std::collections::{HashMap, HashSet};
 
-/// Types that are no part of a net's way from picture to answers: what feeds it, what measures it.
+/// Types that are no part of a net's way from image to answers: what feeds it, what measures it.
 const ASIDE: [&str; 15] = [
     "data",
     "input",

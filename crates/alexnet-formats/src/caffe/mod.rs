@@ -24,7 +24,7 @@ use std::path::Path;
 use write::{fed_by_caffe, write};
 
 /// Fields of ours in a NetParameter, far from Caffe's own, which its parser passes over: what a model is beyond its weights, and its
-/// mean picture.
+/// mean image.
 const ABOUT: u32 = 15_000;
 const MEAN: u32 = 15_001;
 

@@ -110,7 +110,7 @@ fn a_mean_picture_is_read_and_other_shapes_refused() {
     });
     golden::with(&npy[..npy.len() - 1], |path| assert!(read_mean(path).unwrap_err().to_string().contains("95 bytes")));
     let why = golden::complaint(&legacy([1, 3, 2, 2], &values));
-    assert!(why.contains("mean picture of 2 x 2") && why.contains("--mean"), "{why}");
+    assert!(why.contains("mean image of 2 x 2") && why.contains("--mean"), "{why}");
     golden::with(&legacy([1, 3, 1 << 30, 1 << 30], &values), |path| assert!(read_mean(path).is_err()));
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn fed_by_caffe(model: &Model) -> Result<(Model, Option<String>)> {
 fn words(mean: &Mean) -> String {
     match mean {
         Mean::Channel([blue, green, red]) => format!("{blue}, {green}, {red}"),
-        Mean::Image { size, .. } => format!("its mean picture of {size} x {size}"),
+        Mean::Image { size, .. } => format!("its mean image of {size} x {size}"),
     }
 }
 

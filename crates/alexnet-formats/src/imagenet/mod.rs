@@ -146,7 +146,7 @@ mod tests {
             (500, "n01644373"),
             (782, "n03710637"),
             (1000, "n03255030"),
-            // The classes of the first four pictures of the validation set, whose ground truth is 490, 361, 171 and 822.
+            // The classes of the first four images of the validation set, whose ground truth is 490, 361, 171 and 822.
             (490, "n01751748"),
             (361, "n09193705"),
             (171, "n02105855"),

@@ -343,3 +343,6 @@ pub(super) fn padding(node: &Node, axes: usize, model: &Model, reader: &Reader) 
     }
     Some((before, after, value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,3 +117,6 @@ fn wanted(model: &mut Model) -> Vec<Node> {
     }
     nodes.into_iter().zip(keep).filter_map(|(node, keep)| keep.then_some(node)).collect()
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,4 +1,4 @@
-//! What a graph does to a picture before its first layer: a number for each channel taken away, multiplied, divided. It becomes
+//! What a graph does to an image before its first layer: a number for each channel taken away, multiplied, divided. It becomes
 //! preprocessing.
 
 use super::super::reader::{ParseResult, Reader};
@@ -32,7 +32,7 @@ impl InputNormalization {
         let other = match node.inputs.as_slice() {
             [from, other] if from == value => other,
             [other, from] if from == value && commutes => other,
-            _ => return Err(odd("takes the picture in an unusual place")),
+            _ => return Err(odd("takes the image in an unusual place")),
         };
         let constant = model.find(other).map(|found| &model.tensors[found]);
         let constant = constant.ok_or_else(|| odd(&format!("takes {other}, which is no constant")))?;
@@ -57,7 +57,7 @@ impl InputNormalization {
         Ok(())
     }
 
-    /// The preprocessing for pictures of this size, if there is any, and what had to be guessed.
+    /// The preprocessing for images of this size, if there is any, and what had to be guessed.
     pub(super) fn finish(&self, size: usize) -> Option<(Preprocess, String)> {
         if !self.any {
             return None;
@@ -69,7 +69,7 @@ impl InputNormalization {
         // Photographs hold less blue than red.
         let channels = if mean[0] < mean[1] && mean[1] < mean[2] { Channels::Bgr } else { Channels::Rgb };
         let (order, range) = (if channels == Channels::Bgr { "BGR" } else { "RGB" }, if bytes { "0 to 255" } else { "0 to 1" });
-        let guessed = format!("its graph normalises pictures itself; {order} of {range} is taken to go in, by its means");
+        let guessed = format!("its graph normalises images itself; {order} of {range} is taken to go in, by its means");
         let preprocess = Preprocess {
             resize: Resize::ShortSide((size as f64 * 256.0 / 224.0).round() as usize),
             crop: size,

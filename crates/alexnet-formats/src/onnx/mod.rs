@@ -3,11 +3,7 @@
 
 mod arithmetic;
 mod fold;
-#[cfg(test)]
-mod fold_tests;
 mod graph;
-#[cfg(test)]
-mod graph_tests;
 mod input_normalization;
 mod lrn_pattern;
 mod own;

@@ -5,8 +5,8 @@ use crate::{ExportOptions, Model, export, golden, inspect, load, parameters};
 use alexnet_net::Preprocess;
 use alexnet_net::{Net, presets};
 
-const LIGHT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet.onnx");
-const OUTPUT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet_output_0.pb");
+const LIGHT: &[u8] = include_bytes!("../../tests/fixtures/light_bvlc_alexnet.onnx");
+const OUTPUT: &[u8] = include_bytes!("../../tests/fixtures/light_bvlc_alexnet_output_0.pb");
 
 #[test]
 fn the_onnx_packages_test_case_gives_its_own_output() {
@@ -102,7 +102,7 @@ fn a_graph_that_another_program_changed_is_believed_or_refused() {
     assert!(why.contains("no longer the one") && why.contains("the operator Celu"), "{why}");
     // What bytes become before the net is not read back.
     let why = changed("torchvision", b"\x22\x04Relu", b"\x22\x04Tanh", true).unwrap_err().to_string();
-    assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input picture"), "{why}");
+    assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input image"), "{why}");
 }
 
 #[test]

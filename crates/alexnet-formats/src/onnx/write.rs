@@ -202,7 +202,7 @@ impl Graph<'_> {
                 let mean = self.constant(&[3, 1, 1], || mean.to_vec());
                 self.then("Sub", &[&mean], "picture.centred", &[]);
             }
-            // The picture that is fed is the centre crop: so is its mean.
+            // The image that is fed is the centre crop: so is its mean.
             Mean::Image { size, values, .. } => {
                 let crop = preprocess.crop;
                 let middle = || {

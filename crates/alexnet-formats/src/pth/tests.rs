@@ -9,14 +9,15 @@ use crate::tensor::Dtype;
 use crate::{detect, golden};
 use std::path::Path;
 
-const ZIP: &[u8] = include_bytes!("../golden/zip.pth");
-const LEGACY: &[u8] = include_bytes!("../golden/legacy.pth");
-const TAR: &[u8] = include_bytes!("../golden/tar.pth");
-const CHECKPOINT: &[u8] = include_bytes!("../golden/checkpoint.pth");
+const ZIP: &[u8] = include_bytes!("../../tests/fixtures/zip.pth");
+const LEGACY: &[u8] = include_bytes!("../../tests/fixtures/legacy.pth");
+const TAR: &[u8] = include_bytes!("../../tests/fixtures/tar.pth");
+const CHECKPOINT: &[u8] = include_bytes!("../../tests/fixtures/checkpoint.pth");
 /// An expanded bias, and what torch.load takes beside the weights with `weights_only`: kinds of numbers, complex and sparse tensors.
-const BESIDE: [&[u8]; 2] = [include_bytes!("../golden/beside.pth"), include_bytes!("../golden/beside_legacy.pth")];
+const BESIDE: [&[u8]; 2] =
+    [include_bytes!("../../tests/fixtures/beside.pth"), include_bytes!("../../tests/fixtures/beside_legacy.pth")];
 /// What it does not take: numpy's arrays.
-const NUMPY: &[u8] = include_bytes!("../golden/numpy_beside.pth");
+const NUMPY: &[u8] = include_bytes!("../../tests/fixtures/numpy_beside.pth");
 
 fn values(parsed: &ParsedFile, name: &str) -> (Vec<usize>, Vec<f32>) {
     let tensor = parsed.tensors.iter().find(|tensor| tensor.name == name).expect(name);
@@ -71,7 +72,7 @@ fn what_lies_beside_the_weights_does_not_matter() {
 /// A stride of 0 may repeat a number as often as the file has room for it, and no more.
 #[test]
 fn an_expanded_tensor_is_no_bomb() {
-    let reader = Reader::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden/zip.pth").as_path()).unwrap();
+    let reader = Reader::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/zip.pth").as_path()).unwrap();
     let storage = super::state_dict::RawStorage { dtype: Dtype::F32, size: 4, start: 0, length: 4 };
     let read = |shape: Vec<usize>| {
         let strides = vec![0; shape.len()];

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::Image;
-use alexnet_files as files;
+use alexnet_files::{self as files, Result};
 
 /// An image of more pixels is refused from its header: Pillow's limit, beyond which it speaks of a decompression bomb.
 pub const MAX_PIXELS: u64 = 178_956_970;
@@ -86,7 +86,7 @@ const TRUNCATED: &str = "the file ends too early";
 ///
 /// # Errors
 /// A line that says what is wrong with the bytes. No input makes this function panic, nor take more than about 2 GiB.
-pub fn decode(bytes: &[u8]) -> Result<Image, String> {
+pub fn decode(bytes: &[u8]) -> Result<Image> {
     decode_with(bytes, &DecodeLimits::default())
 }
 
@@ -94,10 +94,10 @@ pub fn decode(bytes: &[u8]) -> Result<Image, String> {
 ///
 /// # Errors
 /// As [`decode`], and when the deadline has passed. JPEG, PNG, GIF and BMP check it while they decode; WebP before it begins.
-pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image> {
     // The decoders are other people's: a panic in one of them on a strange file must not take a training run down.
     match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, limits))) {
-        Ok(result) => result,
+        Ok(result) => Ok(result?),
         Err(_) => Err("the decoder gave up on it (a broken file)".into()),
     }
 }
@@ -119,14 +119,23 @@ fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String
 }
 
 /// The name of a format that is not read, by its first bytes.
-fn other_format(bytes: &[u8]) -> Option<String> {
-    match bytes {
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    Some(match bytes {
         [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e' | b'v', ..]
-        | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', b'f', b'1', ..] => Some("HEIC".into()),
-        [0, 0, 0, 12, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => Some("JPEG 2000".into()),
-        [0, 0, 0, 12, b'J', b'X', b'L', ..] | [0xFF, 0x0A, ..] => Some("JPEG XL".into()),
-        _ => image::guess_format(bytes).ok().map(|format| format!("{format:?}")),
-    }
+        | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', b'f', b'1', ..] => "HEIC",
+        [0, 0, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f', ..] => "Avif",
+        [0, 0, 0, 12, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => "JPEG 2000",
+        [0, 0, 0, 12, b'J', b'X', b'L', ..] | [0xFF, 0x0A, ..] => "JPEG XL",
+        [b'M', b'M', 0, b'*', ..] | [b'I', b'I', b'*', 0, ..] => "Tiff",
+        [b'D', b'D', b'S', b' ', ..] => "Dds",
+        [0, 0, 1, 0, ..] => "Ico",
+        [b'#', b'?', b'R', b'A', b'D', b'I', b'A', b'N', b'C', b'E', ..] => "Hdr",
+        [0x76, 0x2F, 0x31, 0x01, ..] => "OpenExr",
+        [b'q', b'o', b'i', b'f', ..] => "Qoi",
+        [b'P', b'1'..=b'7', ..] => "Pnm",
+        [b'f', b'a', b'r', b'b', b'f', b'e', b'l', b'd', ..] => "Farbfeld",
+        _ => return None,
+    })
 }
 
 /// An image with room for its pixels, all black.
@@ -138,11 +147,19 @@ fn black(width: usize, height: usize) -> Result<Image, String> {
     Ok(Image { width, height, rgb })
 }
 
+/// Reads and decodes an image file.
+///
+/// # Errors
+/// The file's name, and what [`read`] or [`decode`] says.
+pub fn open(path: &Path) -> Result<Image> {
+    read(path).and_then(|bytes| decode(&bytes)).map_err(|error| files::Error::file(path, error))
+}
+
 /// Reads an image file whole, unless it is larger than any image should be.
 ///
 /// # Errors
 /// What the system said, that it is not a regular file, or that the file is too large.
-pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let (file, length) = files::open_regular(path).map_err(unreadable)?;
     let mut bytes = Vec::with_capacity(length.min(MAX_FILE) as usize);

@@ -2,14 +2,24 @@ use super::*;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
+/// [`super::decode`], with the message of an error.
+fn decode(bytes: &[u8]) -> Result<Image, String> {
+    super::decode(bytes).map_err(|error| error.to_string())
+}
+
+/// [`super::decode_with`], with the message of an error.
+fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+    super::decode_with(bytes, limits).map_err(|error| error.to_string())
+}
+
 /// A file of `golden`, made by tools/make_image_goldens.py.
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name)).unwrap()
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
 }
 
 /// Name, size or "refused", and hash or words.
 fn expected() -> impl Iterator<Item = [&'static str; 3]> {
-    include_str!("../golden/expected.tsv").lines().map(|line| line.split('\t').collect::<Vec<_>>().try_into().unwrap())
+    include_str!("../../tests/fixtures/expected.tsv").lines().map(|line| line.split('\t').collect::<Vec<_>>().try_into().unwrap())
 }
 
 #[test]

@@ -57,7 +57,7 @@ enum Kind {
     /// The pixels on which a class hangs: guided gradient.
     Saliency,
     /// What a layer gives.
-    ActivationMaps,
+    Maps,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -93,7 +93,7 @@ pub(super) async fn explain(
     let bad = |error: alexnet::Error| ApiError::bad(error.to_string());
     let layer = match &options.layer {
         Some(name) => model.net.layer(name).map_err(bad)?,
-        None if options.kind == Kind::ActivationMaps => 0,
+        None if options.kind == Kind::Maps => 0,
         None => cam::default_layer(&model.net).and_then(|name| model.net.layer(&name)).map_err(bad)?,
     };
     let class = options.class.as_deref().map(|name| class(name, &model.classes)).transpose().map_err(bad)?;
@@ -120,7 +120,7 @@ pub(super) async fn explain(
         };
         let ((view, area), room) = decoded(&job, slice, INPUTS, look).await?;
         let (kind, method, format, name) = (options.kind, options.method, options.format, name);
-        if kind == Kind::ActivationMaps {
+        if kind == Kind::Maps {
             return maps(&job, &peer, model, layer, view, area, format, room).await;
         }
         let (seen, asked) = (view.picture, name.clone());
@@ -246,7 +246,7 @@ async fn maps(
     let build = move || match format {
         Format::Json => Content::json(&MapsAnswer {
             model: &model.name,
-            kind: Kind::ActivationMaps,
+            kind: Kind::Maps,
             layer: &model.net.layers[layer].name,
             area,
             channels: shape.channels,

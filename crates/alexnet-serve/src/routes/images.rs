@@ -147,7 +147,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     job: &Job,
     bytes: impl AsRef<[u8]> + Send + 'static,
     inputs: usize,
-    finish: impl FnOnce(&Image) -> Result<T, String> + Send + 'static,
+    finish: impl FnOnce(&Image) -> alexnet::Result<T> + Send + 'static,
 ) -> Result<(T, Grant), ApiError> {
     let (shared, deadline) = (&job.shared, job.deadline);
     let header = image_header::header(bytes.as_ref());
@@ -181,7 +181,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     };
     match spawn_blocking(work).await {
         Ok((Ok(result), grant)) => Ok((result, grant)),
-        Ok((Err(why), _)) => Err(ApiError::unanswerable(why)),
+        Ok((Err(why), _)) => Err(ApiError::unanswerable(why.to_string())),
         Err(_) => Err(ApiError::ours("the server failed on this image; please report it")),
     }
 }

@@ -52,7 +52,7 @@ pub trait Dataset: Send + Sync {
     ///
     /// # Errors
     /// A line that says what is wrong with it (its name is not repeated).
-    fn picture(&self, i: usize) -> Result<Image, String>;
+    fn picture(&self, i: usize) -> Result<Image>;
 
     /// The size of the file of image `i`, in bytes; none where it comes from no file, or that is not known at once.
     fn file_size(&self, _: usize) -> Option<u64> {
@@ -62,8 +62,8 @@ pub trait Dataset: Send + Sync {
     /// The bytes of image `i` as they lie in its file; none where it comes from no file.
     ///
     /// # Errors
-    /// As [`picture`](Self::image).
-    fn file(&self, _: usize) -> Result<Option<Vec<u8>>, String> {
+    /// As [`picture`](Self::picture).
+    fn file(&self, _: usize) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
 }

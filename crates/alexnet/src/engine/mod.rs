@@ -59,6 +59,11 @@ pub trait ParameterStore {
     fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
         self.set_parameter(name, values)
     }
+
+    /// Takes the activation ranges of a quantised model. Engines without integer arithmetic have no use for them.
+    fn set_ranges(&mut self, ranges: &ActivationRanges) {
+        let _ = ranges;
+    }
 }
 
 /// Inference: logits of images.

@@ -237,26 +237,3 @@ fn a_sheet_shows_each_picture_in_its_place_with_its_name_and_distance() {
     assert_eq!([q, a, c, r, b].map(|place| at(*place)), [10, 20, 40, 30, 50]);
     assert!(sheet(&table, rows[..1].to_vec()).title.contains("2 nearest to q.jpg"));
 }
-
-/// What pyarrow reads of such a file was compared once by hand; here, that it is whole.
-#[cfg(feature = "parquet")]
-#[test]
-fn a_parquet_file_has_its_columns() {
-    use ::parquet::file::reader::{FileReader, SerializedFileReader};
-    use ::parquet::record::{ListAccessor, RowAccessor};
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.parquet");
-    let table = written(&path);
-    let file = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
-    let rows: Vec<_> = file.get_row_iter(None).unwrap().map(Result::unwrap).collect();
-    assert_eq!(rows.len(), 3);
-    assert_eq!((rows[0].get_string(0).unwrap().as_str(), rows[0].get_string(1).unwrap().as_str()), ("a/1.jpg", "a"));
-    let features = rows[0].get_list(2).unwrap();
-    let features: Vec<f32> = (0..features.len()).map(|i| features.get_float(i).unwrap()).collect();
-    assert_eq!(features, table.row(0));
-    assert!(rows[2].is_null(1).unwrap());
-    let told = file.metadata().file_metadata().key_value_metadata().unwrap();
-    let told = told.iter().find(|pair| pair.key == "features").unwrap();
-    assert_eq!(serde_json::from_str::<Provenance>(told.value.as_ref().unwrap()).unwrap(), about(&[2, 3]));
-    assert!(Table::read(&path).unwrap_err().to_string().contains(".npy or .safetensors"));
-}

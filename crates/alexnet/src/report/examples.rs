@@ -66,7 +66,7 @@ fn sheet(answers: &[&Scored], report: &Report, source: &dyn Dataset) -> String {
                 format!("<img alt=\"{}\" width=\"{SIDE}\" height=\"{SIDE}\" src=\"{}\">", escape(is), jpeg_uri(&small))
             }
             // It could be read when the model saw it.
-            Err(why) => format!("<p class=\"gone\">{}</p>", escape(&why)),
+            Err(why) => format!("<p class=\"gone\">{}</p>", escape(&why.to_string())),
         };
         let tip = format!(
             "{}: is {is} ({}), said {said} ({})",

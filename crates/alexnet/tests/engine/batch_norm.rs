@@ -15,8 +15,8 @@ use alexnet::selftest::formula::uniform;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::wirings::{NORM, RELU, conv, fc, normed};
 use super::{dot, engine, images, slopes};
+use alexnet_testkit::nets::{NORM, RELU, conv, fc, normed};
 
 const LABELS: [u32; 6] = [2, 0, 1, 4, 3, 2];
 
@@ -207,15 +207,15 @@ struct Golden {
     logits_after: Vec<f64>,
 }
 
-/// As in batch_norm.py.
+/// As in fixtures/batch_norm.py.
 fn numbers(key: usize, len: usize) -> Vec<f32> {
     (0..len).map(|i| (((i * 7919 + key * 104_729) % 2003) as f64 / 1001.5 - 1.0) as f32).collect()
 }
 
 #[test]
 fn two_steps_are_pytorchs() {
-    let golden: Golden = serde_json::from_str(include_str!("batch_norm.json")).expect("JSON");
-    let mut net = super::wirings::net(
+    let golden: Golden = serde_json::from_str(include_str!("../fixtures/batch_norm.json")).expect("JSON");
+    let mut net = alexnet_testkit::nets::net(
         "golden",
         &[
             ("conv1", conv(4, 3, 1, Pad::all(1), 1, Rounding::Floor)),

@@ -1,4 +1,4 @@
-//! `alexnet bench data`: how fast images become numbers, beside how fast training takes them.
+//! `alexnet bench data`: speed of image loading, compared with training.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,21 +27,21 @@ pub(super) struct Args {
     load: Load,
 }
 
-/// Images are taken from places spread evenly over the set, up to this many and up to so many bytes once decoded: enough for
-/// a fair mean, and little enough to lie in memory.
+/// The sample is spread evenly over the set, limited to this many images and this many decoded bytes: enough for a fair mean,
+/// small enough to fit in memory.
 const SAMPLE: usize = 256;
 const ROOM: usize = 256 << 20;
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Serialize)]
 struct Row {
     step: &'static str,
     pictures_per_second: f64,
-    /// Of the files.
+    /// Encoded bytes read.
     mb_per_second: Option<f64>,
 }
 
-/// Some images in every state.
+/// Sample images in every stage of processing.
 struct Sample {
     numbers: Vec<usize>,
     files: Vec<Vec<u8>>,
@@ -51,7 +51,7 @@ struct Sample {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let load = &args.load;
-    // Checks the options before the work.
+    // Validate the options before the work.
     let (mut engine, mut work) = load.cpu(Mode::Train)?;
     let source = match &args.data {
         Some(path) => data_set::open(path, Split::Train, data::Demand::WithImages, quiet)?.source,
@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let kilobytes = file.map_or_else(String::new, |bytes| format!(", {:.0} kB", bytes / 1e3));
     output::say(&format!(
-        "{} of {} images, on average {:.0} thousand pixels{kilobytes}; {} threads",
+        "{} of {} images, {:.0} thousand pixels on average{kilobytes}; {} threads",
         sample.numbers.len(),
         source.len(),
         pixels / 1e3,
@@ -93,8 +93,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let lines: Vec<_> = [head].into_iter().chain(rows.iter().map(cells)).collect();
     output::print(&output::table([Align::Left, Align::Right, Align::Right], &lines))?;
     output::say(&format!(
-        "training {} takes {training:.0} images a second on as many threads, so that loading them takes {:.0} % of its time\n\
-         on top while each image is decoded anew; a run keeps decoded images as long as there is memory",
+        "training {} processes {training:.0} images/s with as many threads, so loading adds {:.0} % to its time\n\
+         while every image has to be decoded; a run caches decoded images as long as memory allows",
         net.name,
         100.0 * training / together
     ));
@@ -107,7 +107,7 @@ impl Sample {
         let mut sample = Sample { numbers: vec![], files: vec![], originals: vec![], resized: vec![] };
         let mut room = ROOM;
         for i in (0..count).map(|i| i * source.len() / count) {
-            // Broken images are training's affair.
+            // Training reports broken images.
             let Ok(picture) = source.picture(i) else { continue };
             let Some(left) = room.checked_sub(picture.rgb.len()) else { break };
             room = left;
@@ -123,7 +123,7 @@ impl Sample {
     }
 }
 
-/// Each step by itself, then all together as training does it.
+/// Times each step separately, then all together as in training.
 fn rows(
     source: &Arc<dyn Dataset>,
     preprocess: &Preprocess,
@@ -149,7 +149,7 @@ fn rows(
     };
     let paper = Augment::CropMirror { colour: None };
     let torchvision = Augment::random_resized_crop();
-    // Any key: it only chooses places.
+    // Any key will do: it only selects crop positions.
     let key = |i: usize| alexnet_kernels::random::Key(i as u64);
     let tensor = |write: &(dyn Fn(&mut [f32]) + Sync)| {
         let mut out = vec![0.0; 3 * crop * crop];
@@ -160,25 +160,25 @@ fn rows(
     if files.is_empty() {
         rows.push(time("draw", &|i| drop(std::hint::black_box(source.picture(numbers[i])))));
     } else {
-        rows.push(time("read (from the system's cache)", &|i| drop(std::hint::black_box(source.file(numbers[i])))));
+        rows.push(time("read (from the page cache)", &|i| drop(std::hint::black_box(source.file(numbers[i])))));
         rows.push(time("decode", &|i| drop(std::hint::black_box(decode::decode(&files[i])))));
     }
     rows.push(time("resize", &|i| drop(std::hint::black_box(originals[i].resized_as(preprocess.resize)))));
-    rows.push(time("centre crop to numbers", &|i| {
+    rows.push(time("centre crop to tensor", &|i| {
         let picture = &resized[i];
         tensor(&|out| picture.tensor(&preprocess, centre(picture.height, picture.width, crop), None, out));
     }));
-    rows.push(time("random crop and mirror to numbers", &|i| {
+    rows.push(time("random crop and mirror to tensor", &|i| {
         tensor(&|out| paper.write(preprocess, &resized[i], key(i), out));
     }));
-    rows.push(time("random area, resized, to numbers", &|i| {
+    rows.push(time("random resized crop to tensor", &|i| {
         tensor(&|out| torchvision.write(preprocess, &originals[i], key(i), out));
     }));
     rows.extend([row("all, random crop and mirror", together(source, preprocess, paper, load)?)]);
     Ok(rows)
 }
 
-/// Images a second through the loader, each decoded anew.
+/// Images per second through the loader, decoding each image every time.
 fn together(source: &Arc<dyn Dataset>, preprocess: &Preprocess, augment: Augment, load: &Load) -> anyhow::Result<f64> {
     let options = Options { batch: load.batch, threads: load.machine.threads, memory: Some(0), ..Options::default() };
     let loader = Loader::new(source.clone(), preprocess.clone(), augment, options)?;
@@ -191,7 +191,7 @@ fn together(source: &Arc<dyn Dataset>, preprocess: &Preprocess, augment: Augment
             }
         }
         if done == 0 {
-            bail!("no image of a whole pass could be decoded");
+            bail!("no image could be decoded in a whole epoch");
         }
     }
     unreachable!("epochs do not end")

@@ -1,4 +1,4 @@
-//! `alexnet bench kernels`: each step of a net beside what the machine can do.
+//! `alexnet bench kernels`: each step of a network, compared with the machine's limits.
 
 use alexnet::engine::ParameterStore;
 use alexnet::engine::cpu::{Limits, Pass, Timing};
@@ -12,21 +12,21 @@ use crate::output::{self, Align};
 pub(super) struct Args {
     #[command(flatten)]
     load: Load,
-    /// What runs
+    /// Mode to run
     #[arg(long, value_enum, default_value = "train")]
     mode: Mode,
 }
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Serialize)]
 struct Row {
     layer: String,
     how: String,
     pass: String,
     seconds: f64,
-    /// Of the time of all steps.
+    /// Fraction of the time of all steps.
     share: f64,
-    /// By the count of the direct convolution; null where nothing is multiplied.
+    /// Counted as for direct convolution; null for steps without multiplications.
     gflops: Option<f64>,
     gb_per_second: f64,
 }
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let before = engine.limits();
     engine.time_steps(training)?;
     let times = work.times(&mut engine, load.seconds)?;
-    // Other programs may have run beside one of the two measurements.
+    // Other programs may have slowed one of the two measurements.
     let limits = before.better(engine.limits());
     let timings = engine.timings(training);
     let all: f64 = timings.iter().map(|timing| timing.seconds).sum();
@@ -65,19 +65,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         load.machine.precision(),
         times.len()
     ));
-    output::say(&format!("this machine: {flops:.0} GFLOP/s of multiply-adds in registers, {read:.1} GB/s read from memory\n"));
+    output::say(&format!("machine limits: {flops:.0} GFLOP/s of multiply-adds in registers, {read:.1} GB/s of memory reads\n"));
     output::print(&table(&rows, &sums, &limits))?;
     output::say(&format!(
-        "\n{rate:.1} images a second; peak memory of the process {}\n\
-         GFLOP/s: two for each multiply-add of the direct formula, so Winograd's may pass the peak. GB/s: of the bytes that must\n\
-         be read and written at least once; a step is near its limit when either share is near 100 %.",
-        memory::told(peak_memory)
+        "\n{rate:.1} images/s; peak memory of the process {}\n\
+         GFLOP/s count two operations per multiply-add of the direct formula, so Winograd may exceed the peak. GB/s count the\n\
+         bytes that must be read and written at least once. A step is near its limit when either share is near 100 %.",
+        memory::format(peak_memory)
     ));
     Ok(())
 }
 
 impl Row {
-    /// The row of some passes together, out of `all` seconds.
+    /// Sums some passes into one row; `all` is the total in seconds.
     fn new(timings: &[&Timing], all: f64) -> Row {
         let seconds: f64 = timings.iter().map(|timing| timing.seconds).sum();
         let macs: usize = timings.iter().map(|timing| timing.macs).sum();
@@ -109,7 +109,7 @@ impl Row {
     }
 }
 
-/// Convolutions, linear layers and all else: forward, data gradient, weights, and together.
+/// Convolutions, linear layers and everything else: forward, data gradient, weight gradient, and total.
 fn sums(timings: &[Timing], all: f64) -> Vec<Row> {
     let kind = |timing: &Timing| match timing.how.as_str() {
         _ if timing.macs == 0 => "others",

@@ -1,4 +1,4 @@
-//! `alexnet bench`: how fast, where the time goes, and what the machine could do.
+//! `alexnet bench`: benchmarks of training, inference, kernels and data loading.
 
 mod data;
 mod kernels;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::optim::sgd::Sgd;
-use alexnet::engine::{Batch, Calibration, DropoutKey, Engine, OptimizerStep, init};
+use alexnet::engine::{Batch, Calibration, DropoutKey, Engine, OptimizerStep, ParameterStore, init};
 use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
@@ -25,43 +25,43 @@ pub(crate) struct Args {
     what: What,
 }
 
-/// What is measured.
+/// Benchmark to run.
 #[derive(clap::Subcommand)]
 enum What {
-    /// Images per second of training: forward, backward and update, dropout on
+    /// Training throughput: forward, backward and update, with dropout
     Train(Load),
-    /// Images per second of inference
+    /// Inference throughput
     Infer(Load),
-    /// Each step's time and rates, beside what the machine can do
+    /// Time and rates of each step, compared with the machine's limits
     Kernels(kernels::Args),
-    /// Images per second of reading, decoding, resizing and augmenting, beside what training takes
+    /// Data loading throughput (read, decode, resize, augment), compared with training
     Data(data::Args),
 }
 
-/// A net with random images, and for how long it runs.
+/// A network on random images, and how long to run it.
 #[derive(clap::Args)]
 struct Load {
     #[command(flatten)]
     net: NetOption,
-    /// Images at a time
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = numbers::batch)]
     batch: usize,
     #[command(flatten)]
     machine: EngineArgs,
-    /// How long to run
+    /// Duration in seconds
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = numbers::seconds)]
     seconds: f64,
-    /// The last line is a JSON object
+    /// Print a JSON object on the last line
     #[arg(long)]
     json: bool,
 }
 
-/// What runs.
+/// Mode of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Mode {
-    /// Forward, backward and update, dropout on
+    /// Forward, backward and update, with dropout
     Train,
-    /// Forward
+    /// Forward only
     Infer,
 }
 
@@ -71,9 +71,9 @@ impl Mode {
     }
 }
 
-/// Runs that are not counted: they allocate, and fill the caches.
+/// Warm-up runs, which allocate memory and fill the caches.
 const WARM_UP: usize = 2;
-/// At least this many are.
+/// Minimum number of timed runs.
 const LEAST: usize = 3;
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Random images, and what is done with them.
+/// Random images and the mode to run them in.
 pub(super) struct Work {
     images: Vec<f32>,
     labels: Vec<u32>,
@@ -95,10 +95,10 @@ pub(super) struct Work {
 }
 
 impl Load {
-    /// The net, once the options are found to make sense.
+    /// Builds the net after validating the options.
     fn net(&self) -> anyhow::Result<Net> {
         if !(self.seconds >= 0.0 && self.seconds.is_finite()) {
-            bail!("--seconds {}: not a length of time", self.seconds);
+            bail!("--seconds {}: not a valid duration", self.seconds);
         }
         let net = self.net.net(None)?;
         let bytes = [4, self.batch, 3, net.image_size, net.image_size].map(|n| n as u128).iter().product::<u128>();
@@ -106,7 +106,7 @@ impl Load {
         Ok(net)
     }
 
-    /// The processor's engine with fresh weights, and its work.
+    /// Creates a CPU engine with fresh weights, and its work.
     fn cpu(&self, mode: Mode) -> anyhow::Result<(Cpu, Work)> {
         let net = self.net()?;
         let mut engine = self.machine.cpu(&net, self.batch)?;
@@ -115,27 +115,27 @@ impl Load {
         if self.machine.precision().is_of_bytes() && mode == Mode::Infer {
             let few = work.images.len() / self.batch * self.batch.min(8);
             let ranges = engine.calibrate(&work.images[..few])?;
-            engine.set_ranges(ranges);
+            engine.set_ranges(&ranges);
         }
         Ok((engine, work))
     }
 }
 
 impl Work {
-    /// `batch` random images of the net's size.
+    /// Creates `batch` random images of the net's size.
     pub(super) fn new(net: &Net, batch: usize, mode: Mode) -> Work {
         let images = formula::uniform(0, batch * 3 * net.image_size * net.image_size, 1.7);
         Work { images, labels: formula::labels(batch, net.classes()), logits: Vec::new(), mode, run: 0 }
     }
 
-    /// One batch.
+    /// Runs one batch.
     fn once(&mut self, engine: &mut dyn Engine) -> alexnet::Result<()> {
         self.run += 1;
         match self.mode {
             Mode::Infer => engine.infer(&self.images, &mut self.logits),
             Mode::Train => {
                 let dropout = Some(DropoutKey { seed: 0, step: self.run, first_picture: 0 });
-                // A rate at which no net diverges, whatever it starts from.
+                // No net diverges at this rate, whatever its initial weights.
                 let rule = OptimizerStep {
                     optimizer: Sgd::default().into(),
                     number: 1,
@@ -150,12 +150,12 @@ impl Work {
         }
     }
 
-    /// Runs that are not counted.
+    /// Executes the warm-up runs.
     pub(super) fn warm_up(&mut self, engine: &mut dyn Engine) -> alexnet::Result<()> {
         (0..WARM_UP).try_for_each(|_| self.once(engine))
     }
 
-    /// Times batches for some seconds; fastest first.
+    /// Times batches for a number of seconds; the fastest first.
     pub(super) fn times(&mut self, engine: &mut dyn Engine, seconds: f64) -> alexnet::Result<Vec<Duration>> {
         let (begin, mut times) = (Instant::now(), Vec::new());
         while times.len() < LEAST || begin.elapsed().as_secs_f64() < seconds {
@@ -167,7 +167,7 @@ impl Work {
         Ok(times)
     }
 
-    /// Images a second at a time for a batch.
+    /// Converts the time of a batch to images per second.
     fn rate(&self, time: Duration) -> f64 {
         self.labels.len() as f64 / time.as_secs_f64()
     }

@@ -1,4 +1,4 @@
-//! `alexnet bench train` and `infer`: images per second, on random images.
+//! `alexnet bench train` and `infer`: throughput on random images.
 
 use super::{Load, Mode, Work, memory};
 use crate::output;
@@ -25,19 +25,19 @@ pub(super) fn run(load: &Load, mode: Mode) -> anyhow::Result<()> {
     };
     let (name, size) = (&net.name, net.image_size);
     output::say(&format!("{mode} {name} at {size} pixels, batch {}, {runner}, {precision}:", load.batch));
-    output::say(&format!("{median:.1} images a second (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)", times.len()));
-    output::say(&format!("peak memory of the process {}", memory::told(peak)));
+    output::say(&format!("{median:.1} images/s (slowest run {slowest:.1}, fastest {fastest:.1}; {} runs)", times.len()));
+    output::say(&format!("peak memory of the process {}", memory::format(peak)));
     Ok(())
 }
 
-/// What is known of the processor's engine alone.
+/// Properties that only the CPU engine reports.
 #[derive(Default)]
 struct About {
     threads: Option<usize>,
     isa: Option<String>,
 }
 
-/// An engine with fresh weights, and its work.
+/// Creates an engine with fresh weights, and its work.
 fn begin(load: &Load, mode: Mode) -> anyhow::Result<(Box<dyn Engine>, Work, About)> {
     if load.machine.is_cpu() {
         let (engine, work) = load.cpu(mode)?;

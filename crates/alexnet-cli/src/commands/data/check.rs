@@ -1,4 +1,4 @@
-//! `alexnet data check`: is a data set fit to learn from?
+//! `alexnet data check`: quality check of a data set.
 
 use super::findings::{Findings, Member, Set};
 use crate::commands::engine_args::EngineArgs;
@@ -14,51 +14,51 @@ use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(super) const EXIT_STATUS: &str = "Exit status: 0 checked, whatever was found; 1 the check failed, or with --strict: an image is broken, or \
-an image is in both sets, or the same image has two labels; 2 bad usage.";
+pub(super) const EXIT_STATUS: &str = "Exit status: 0 check completed, regardless of its findings; 1 the check failed, or with --strict: an image is broken, \
+in both sets, or has two labels; 2 bad usage.";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Images to train with: a folder with one folder per class, or a .tar of the same
+    /// Training images: a folder with one subfolder per class, or a .tar of one
     data: PathBuf,
-    /// Images to validate with, which must not be among the others
+    /// Validation images, which must not overlap with the training images
     #[arg(long, value_name = "PATH")]
     val: Option<PathBuf>,
-    /// Model whose opinion tells wrong labels; best one that was not trained on these images for long
+    /// Model used to find wrong labels, preferably one not trained for long on these images
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Network that the model file is, where it does not tell
+    /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, requires = "model")]
     net: Option<String>,
     #[command(flatten)]
     labels: Labels,
-    /// Correlation of thumbnails from which on images are near duplicates, 0 to 1
+    /// Minimum correlation of thumbnails of near duplicates, 0 to 1
     #[arg(long, value_name = "X", default_value_t = LIKENESS, value_parser = share)]
     likeness: f32,
-    /// Short side below which an image is called small, in pixels
+    /// Minimum short side in pixels; smaller images are reported as small
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::count_or_zero)]
     small: usize,
-    /// Draw duplicates and doubted labels into this file, .png or .svg
+    /// Draw duplicates and suspicious labels to this file, .png or .svg
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
-    /// Lines of each kind to print; the rest is counted. --json tells all
+    /// Maximum lines to print per kind of finding (--json prints all)
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = numbers::count_or_zero)]
     show: usize,
-    /// Fail where an image is broken, in both sets, or has two labels
+    /// Fail if an image is broken, in both sets, or has two labels
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
     machine: EngineArgs,
-    /// One JSON object instead of a report
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }
 
 fn share(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| "a number from 0 to 1".into())
+    text.parse().ok().filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| "expected a number from 0 to 1".into())
 }
 
-/// Images that go through the network together.
+/// Batch size.
 const BATCH: usize = 32;
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -66,10 +66,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         Format::of(path)?;
     }
     if args.model.is_none() && (args.labels.labels.is_some() || args.labels.label_order.is_some()) {
-        bail!("--labels, --label-order: they are about the model of --model; give one, or leave them out");
+        bail!("--labels, --label-order: need --model");
     }
     let mut opened = vec![data_set::open(&args.data, Split::Train, Demand::All, quiet)?];
-    // A validation split beside the training split is checked against it, as training uses both.
+    // A validation split next to the training split is checked against it, as training uses both.
     let own = opened[0].splits.as_ref().is_some_and(|splits| splits.validation.is_some()).then_some(&args.data);
     if let Some(path) = args.val.as_ref().or(own) {
         opened.push(data_set::open(path, Split::Validation, Demand::All, quiet)?);
@@ -105,7 +105,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Scans a set, with a bar for those who wait.
+/// Scans a set, with a progress bar.
 fn look(source: &dyn Dataset, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
     let bar = progress::images(source.len(), quiet)?;
     let found = pool.install(|| scan(source, &|_| bar.inc(1)));
@@ -113,7 +113,7 @@ fn look(source: &dyn Dataset, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::
     Ok(found)
 }
 
-/// Asks the model about all labels.
+/// Evaluates all labels with the model.
 fn doubt(
     args: &Args,
     path: &Path,

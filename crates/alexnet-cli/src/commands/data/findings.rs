@@ -1,4 +1,4 @@
-//! What a check found: for programs, in words, and as a contact sheet.
+//! Findings of a data check, as JSON, text and a contact sheet.
 
 use crate::output::name;
 use alexnet::data::{Dataset, Opened, PassedOver};
@@ -10,17 +10,17 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// All that was found.
+/// All findings of a check.
 #[derive(Default, Serialize)]
 pub(super) struct Findings {
     pub(super) sets: Vec<Set>,
     duplicates: Vec<Duplicates>,
     doubts: Vec<Doubted>,
-    /// Whether there was a model to ask about labels.
+    /// Whether a model checked the labels.
     pub(super) asked_model: bool,
 }
 
-/// One set of images.
+/// Findings about one set.
 #[derive(Serialize)]
 pub(super) struct Set {
     path: String,
@@ -28,9 +28,9 @@ pub(super) struct Set {
     broken: Vec<Broken>,
     classes: Vec<Class>,
     sizes: Option<Sizes>,
-    /// What lies there and is not used.
+    /// Unused files.
     passed_over: PassedOver,
-    /// The short side below which an image counts as small.
+    /// Short side below which an image counts as small.
     small_side: usize,
 }
 
@@ -60,9 +60,9 @@ pub(super) struct Member {
 struct Duplicates {
     exact: bool,
     likeness: f32,
-    /// Whether some are in the first set and some in the second.
+    /// Whether the group has members in both sets.
     between_sets: bool,
-    /// Whether they have different labels.
+    /// Whether members have different labels.
     conflicting: bool,
     pictures: Vec<Member>,
 }
@@ -79,11 +79,11 @@ struct Doubted {
     suggesting: usize,
 }
 
-/// A class with fewer images can hardly be learnt.
+/// A class with fewer images is hard to learn.
 const FEW: usize = 10;
-/// Classes that differ by more are called out of balance.
+/// Ratio of class sizes above which the set counts as imbalanced.
 const IMBALANCE: f64 = 10.0;
-/// Groups and doubts drawn on a sheet.
+/// Maximum number of groups, and of label issues, on a sheet.
 const DRAWN: usize = 60;
 
 impl Set {
@@ -114,7 +114,7 @@ impl Set {
                 if classes.len() == 1 { "class" } else { "classes" }
             ),
         );
-        line(text, &format!("  cannot be read: {}", broken.len()));
+        line(text, &format!("  unreadable: {}", broken.len()));
         list(text, broken.iter().map(|b| format!("{}: {}", name(&b.name), name(&b.why))), show);
         if let Some(Sizes { width, height, small, long, grey }) = sizes {
             let [narrow, wide_median, wide] = width;
@@ -122,16 +122,21 @@ impl Set {
             let sizes = format!("{narrow} to {wide} wide (median {wide_median}), {low} to {high} high (median {high_median})");
             line(text, &format!("  sizes: {sizes}"));
             let side = self.small_side;
-            line(text, &format!("  odd: {small} below {side} pixels, {long} longer than 3 to 1, {grey} without colours"));
+            line(
+                text,
+                &format!(
+                    "  unusual: {small} smaller than {side} pixels, {long} with an aspect ratio above 3:1, {grey} grayscale"
+                ),
+            );
         }
         let most = classes.iter().max_by_key(|c| c.pictures);
         let least = classes.iter().rev().min_by_key(|c| c.pictures);
         if let (Some(most), Some(least)) = (most, least) {
             let ratio = most.pictures as f64 / least.pictures.max(1) as f64;
             let warning = if least.pictures < FEW {
-                "; too few to learn from"
+                "; too few to train on"
             } else if ratio > IMBALANCE {
-                "; out of balance"
+                "; imbalanced"
             } else {
                 ""
             };
@@ -139,7 +144,7 @@ impl Set {
                 (few, many) if few == many => format!("{few} images each"),
                 (few, many) => {
                     let [least, most] = [least, most].map(|class| name(&class.class));
-                    format!("from {least} {few} to {most} {many}, {ratio:.1} times as many")
+                    format!("from {few} ({least}) to {many} ({most}), ratio {ratio:.1}")
                 }
             };
             line(text, &format!("  classes: {span}{warning}"));
@@ -153,14 +158,14 @@ impl Member {
         Member { set, name: source.name(number).into(), class, number }
     }
 
-    /// The name, with a mark where it is not of the first set.
-    fn words(&self) -> String {
+    /// The name, marked if not in the first set.
+    fn label(&self) -> String {
         let name = name(&self.name);
         if self.set == 0 { name.into_owned() } else { format!("{name} (validation)") }
     }
 
     fn cell(&self, sources: &[Arc<dyn Dataset>]) -> anyhow::Result<Cell> {
-        let picture = sources[self.set].picture(self.number).map_err(|why| anyhow::anyhow!("{}: {why}", self.name))?;
+        let picture = sources[self.set].picture(self.number).map_err(|error| anyhow::anyhow!("{}: {error}", self.name))?;
         let file = self.name.rsplit('/').next().unwrap_or(&self.name);
         Ok(Cell::photograph(alexnet::draw::contact_sheet::thumbnail(picture)).line(&self.class, INK).line(file, GREY))
     }
@@ -179,7 +184,7 @@ impl Findings {
         self.doubts.push(Doubted { picture, probability, suggested, suggested_probability, neighbours, agreeing, suggesting });
     }
 
-    /// What no data set should have, in words.
+    /// Summaries of serious problems, for `--strict`.
     pub(super) fn serious(&self) -> Vec<String> {
         let broken = self.sets.iter().map(|set| set.broken.len()).sum();
         let count = |test: fn(&Duplicates) -> bool| self.duplicates.iter().filter(|group| test(group)).count();
@@ -191,7 +196,7 @@ impl Findings {
         kinds.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
     }
 
-    /// All in words, at most `show` lines of a kind.
+    /// Text report with at most `show` lines per kind.
     pub(super) fn report(&self, show: usize) -> String {
         let mut text = String::new();
         self.sets.iter().for_each(|set| set.report(show, &mut text));
@@ -205,37 +210,37 @@ impl Findings {
                 "duplicates: {exact} groups of equal and {near} of nearly equal images{more}, {conflicting} with two labels"
             ),
         );
-        // What does most harm first.
+        // The most harmful first.
         let mut groups: Vec<&Duplicates> = self.duplicates.iter().collect();
         groups.sort_by_key(|group| (!group.conflicting, !group.between_sets, !group.exact));
-        let words = |group: &&Duplicates| {
+        let format_group = |group: &&Duplicates| {
             let how = if group.exact { "equal".into() } else { format!("{:.3}", group.likeness) };
-            format!("{how}: {}", group.pictures.iter().map(Member::words).collect::<Vec<_>>().join(", "))
+            format!("{how}: {}", group.pictures.iter().map(Member::label).collect::<Vec<_>>().join(", "))
         };
-        list(&mut text, groups.iter().map(words), show);
+        list(&mut text, groups.iter().map(format_group), show);
         if self.asked_model {
             line(&mut text, &format!("likely wrong labels: {}", self.doubts.len()));
-            let words = |doubt: &Doubted| {
+            let format_issue = |doubt: &Doubted| {
                 let Doubted { picture, probability, suggested, suggested_probability, agreeing, suggesting, neighbours } = doubt;
                 let (class, suggested) = (name(&picture.class), name(suggested));
                 let (low, high) = (probability * 100.0, suggested_probability * 100.0);
                 format!(
-                    "{}: {low:.1} %, rather {suggested}, {high:.1} %; of {neighbours} neighbours {agreeing} {class}, {suggesting} {suggested}",
-                    picture.words()
+                    "{}: {low:.1} %, suggested {suggested} {high:.1} %; of {neighbours} neighbours {agreeing} are {class}, {suggesting} are {suggested}",
+                    picture.label()
                 )
             };
-            list(&mut text, self.doubts.iter().map(words), show);
+            list(&mut text, self.doubts.iter().map(format_issue), show);
         } else {
-            line(&mut text, "likely wrong labels: not looked for; --model tells them");
+            line(&mut text, "likely wrong labels: not checked, needs --model");
         }
         text
     }
 
-    /// Duplicates side by side and doubted labels, so that eyes can decide.
+    /// Contact sheet of duplicates and suspicious labels, for review by eye.
     pub(super) fn sheet(&self, sources: &[Arc<dyn Dataset>]) -> anyhow::Result<ContactSheet> {
         let mut groups = Vec::new();
         for group in self.duplicates.iter().take(DRAWN) {
-            let how = if group.exact { "equal".into() } else { format!("likeness {:.3}", group.likeness) };
+            let how = if group.exact { "equal".into() } else { format!("similarity {:.3}", group.likeness) };
             let what = [(group.between_sets, ", in both sets"), (group.conflicting, ", two labels")];
             let what: String = what.iter().filter(|(on, _)| *on).map(|(_, what)| *what).collect();
             let cells = group.pictures.iter().take(8).map(|picture| picture.cell(sources));
@@ -251,20 +256,20 @@ impl Findings {
         };
         let cells = self.doubts.iter().take(DRAWN).map(doubted).collect::<anyhow::Result<Vec<_>>>()?;
         if !cells.is_empty() {
-            groups.push(Group { heading: "likely wrong labels: green suggested, red as it is".into(), cells });
+            groups.push(Group { heading: "likely wrong labels: suggested in green, current in red".into(), cells });
         }
-        Ok(ContactSheet { groups, ..ContactSheet::of("Duplicates and doubted labels", 8, 128, Vec::new()) })
+        Ok(ContactSheet { groups, ..ContactSheet::of("Duplicates and suspicious labels", 8, 128, Vec::new()) })
     }
 }
 
-fn line(text: &mut String, words: &str) {
-    writeln!(text, "{words}").expect("a string takes all");
+fn line(text: &mut String, content: &str) {
+    writeln!(text, "{content}").expect("writing to a string cannot fail");
 }
 
-/// The first lines of a list, and how many more there are.
-fn list(text: &mut String, words: impl ExactSizeIterator<Item = String>, show: usize) {
-    let more = words.len().saturating_sub(show);
-    words.take(show).for_each(|words| line(text, &format!("    {words}")));
+/// Appends the first `show` entries of a list, and the number of the rest.
+fn list(text: &mut String, entries: impl ExactSizeIterator<Item = String>, show: usize) {
+    let more = entries.len().saturating_sub(show);
+    entries.take(show).for_each(|entry| line(text, &format!("    {entry}")));
     if more > 0 && show > 0 {
         line(text, &format!("    and {more} more"));
     }

@@ -1,4 +1,4 @@
-//! `alexnet data`: is a data set fit to learn from, and what training makes of it.
+//! `alexnet data`: data set checks and augmentation previews.
 
 mod check;
 mod findings;
@@ -15,10 +15,10 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// Find broken images, duplicates, likely wrong labels, classes out of balance, odd sizes
+    /// Find broken images, duplicates, likely wrong labels, class imbalance, unusual sizes
     #[command(after_help = check::EXIT_STATUS)]
     Check(check::Args),
-    /// Draw images as training sees them: cropped, mirrored, with noise on their colours
+    /// Draw augmented images as training sees them: cropped, mirrored, with colour noise
     Preview(preview::Args),
 }
 

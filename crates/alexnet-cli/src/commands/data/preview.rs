@@ -1,4 +1,4 @@
-//! `alexnet data preview`: images as training sees them.
+//! `alexnet data preview`: contact sheet of augmented images.
 
 use crate::net_option::NetOption;
 use crate::{data_set, numbers, output};
@@ -12,29 +12,29 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set]
+    /// Images: a folder with one subfolder per class, or a .tar of one [default: the built-in set]
     data: Option<PathBuf>,
     #[command(flatten)]
     net: NetOption,
-    /// Recipe, which says how images are changed
+    /// Recipe, which defines the augmentation
     #[arg(long, value_name = "NAME", default_value = "quick", value_parser = recipe::NAMES)]
     recipe: String,
-    /// Images to draw, the first ones that training will see
+    /// Number of images, taken in training order
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=2000))]
     count: u64,
-    /// Epoch, from 0 on: each has its own order and its own changes
+    /// Epoch, from 0; each has its own order and augmentation
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::seed)]
     epoch: u64,
     /// Seed of the run
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = numbers::seed)]
     seed: u64,
-    /// Show beside each image what it was
+    /// Show the original next to each image
     #[arg(long)]
     originals: bool,
-    /// Drawing to write, .png or .svg
+    /// Output file, .png or .svg
     #[arg(long, value_name = "FILE", default_value = "preview.png")]
     out: PathBuf,
-    /// One JSON object instead of a line
+    /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! `alexnet explain cam`
+//! `alexnet explain cam`: class activation maps.
 
 use super::opened::{Common, Seen, class_json};
 use alexnet::draw::contact_sheet::{Cell, ContactSheet, Legend};
@@ -12,13 +12,14 @@ use std::path::PathBuf;
 pub(super) struct Args {
     /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
-    /// Class, by name or number; may be given several times [default: the most probable]
+    /// Class, by name or number; repeatable [default: the most probable]
     #[arg(long, value_name = "CLASS")]
     class: Vec<String>,
-    /// Layer whose maps are weighed; may be given several times [default: the last convolution with its ReLU]
+    /// Layer whose activations are weighted; repeatable [default: the last convolution with its ReLU]
     #[arg(long, value_name = "LAYER")]
     layer: Vec<String>,
-    /// How maps are weighed: by the mean of their gradient, or each place by its own (sharper, and good in early layers)
+    /// Weighting of the activations: by their mean gradient, or by the gradient at each position (sharper, also works in early
+    /// layers)
     #[arg(long, value_name = "METHOD", value_enum, default_value = "grad-cam")]
     method: Vec<Weighing>,
     #[command(flatten)]
@@ -31,7 +32,7 @@ enum Weighing {
     LayerCam,
 }
 
-/// How much of the image the hottest place hides.
+/// Opacity of the heatmap's maximum over the image.
 const STRENGTH: f32 = 0.75;
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -42,11 +43,11 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     let seen = Seen::new(&args.picture, &model, &mut *engine)?;
     let classes = seen.classes(&args.class, &model)?;
-    // All in a row, or a row for each class where there are several maps of each.
+    // One row for all maps, or one per class if each has several.
     let many = classes.len() > 1 && layers.len() * args.method.len() > 1;
-    let (mut cells, mut words, mut maps) = (vec![seen.cell()], Vec::new(), Vec::new());
+    let (mut cells, mut summaries, mut maps) = (vec![seen.cell()], Vec::new(), Vec::new());
     for (row, class) in classes.into_iter().enumerate() {
-        words.push(seen.words(class, &model));
+        summaries.push(seen.class_text(class, &model));
         if many && row > 0 {
             cells.push(seen.cell());
         }
@@ -58,9 +59,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                 };
                 let heat = cam(&mut *engine, &seen.view.tensor, class, layer, method)?;
                 let cold = heat.values.iter().all(|&v| v == 0.0);
-                let how = if cold { "nothing speaks for it".into() } else { format!("{} in {layer}", method.name()) };
+                let how = if cold { "no positive evidence".into() } else { format!("{} in {layer}", method.name()) };
                 let cell = Cell::photograph(heat.over(&seen.view.picture, STRENGTH));
-                cells.push(cell.line(seen.words(class, &model), INK).line(how, GREY));
+                cells.push(cell.line(seen.class_text(class, &model), INK).line(how, GREY));
                 maps.push(json!({
                     "class": class_json(class, seen.probability(class), &model),
                     "layer": layer, "method": method, "heat": heat,
@@ -69,9 +70,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         }
     }
     let columns = if many { 1 + layers.len() * args.method.len() } else { cells.len().min(6) };
-    let legends = vec![Legend::overlay(STRENGTH, "does not speak for the class", "speaks most for it, in each map")];
-    let sheet = ContactSheet { note: seen.guessed(&model), legends, ..ContactSheet::of(seen.file(), columns, 288, cells) };
+    let legends = vec![Legend::overlay(STRENGTH, "no evidence for the class", "strongest evidence in each map")];
+    let sheet =
+        ContactSheet { note: seen.top_predictions(&model), legends, ..ContactSheet::of(seen.file(), columns, 288, cells) };
     let mut json = seen.json(&model);
     json.insert("maps".into(), maps.into());
-    args.common.finish("cam", &sheet, &words.join(", "), json.into(), quiet)
+    args.common.finish("cam", &sheet, &summaries.join(", "), json.into(), quiet)
 }

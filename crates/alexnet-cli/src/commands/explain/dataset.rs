@@ -1,4 +1,4 @@
-//! `alexnet explain errors` and `alexnet explain maximal`: what a data set shows of a model.
+//! `alexnet explain errors` and `alexnet explain maximal`: explanations over a data set.
 
 use super::super::labels::Labels;
 use super::opened::{Common, class_json, count};
@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub(super) struct ErrorsArgs {
-    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
+    /// Images: a folder with one subfolder per class, or a .tar of one [default: the built-in test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
     labels: Labels,
-    /// Mistakes to show
+    /// Number of mistakes to show
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = count())]
     count: usize,
     #[command(flatten)]
@@ -28,13 +28,13 @@ pub(super) struct ErrorsArgs {
 
 #[derive(clap::Args)]
 pub(super) struct MaximalArgs {
-    /// Layer and number of one of its maps or features, from 0 on, such as conv5:17; may be several
+    /// Layer and index of a channel or feature, from 0, such as conv5:17; repeatable
     #[arg(required = true, value_name = "LAYER:UNIT", value_parser = unit)]
     units: Vec<(String, usize)>,
-    /// Images: a folder with one folder per class, or a .tar of the same [default: the built-in set's test images]
+    /// Images: a folder with one subfolder per class, or a .tar of one [default: the built-in test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Images to show of each unit
+    /// Images to show per unit
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = count())]
     count: usize,
     #[command(flatten)]
@@ -43,10 +43,10 @@ pub(super) struct MaximalArgs {
 
 fn unit(text: &str) -> Result<(String, usize), String> {
     let parts = text.rsplit_once(':').and_then(|(layer, unit)| Some((layer.to_string(), unit.parse().ok()?)));
-    parts.filter(|(layer, _)| !layer.is_empty()).ok_or_else(|| "a layer and a number from 0 on, such as conv5:17".into())
+    parts.filter(|(layer, _)| !layer.is_empty()).ok_or_else(|| "expected a layer and an index from 0, such as conv5:17".into())
 }
 
-/// Images that go through the network together.
+/// Batch size.
 const BATCH: usize = 32;
 
 fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>> {
@@ -57,7 +57,7 @@ fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>>
 }
 
 fn loader(source: &Arc<dyn Dataset>, preprocess: &Preprocess, threads: usize) -> anyhow::Result<loader::Loader> {
-    // Each image is seen once.
+    // Each image is read once, so caching is useless.
     let options = loader::Options { batch: BATCH.min(source.len()), threads, memory: Some(0), ..Default::default() };
     Ok(loader::Loader::sequential(source.clone(), preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?)
 }
@@ -92,8 +92,8 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
         "images": found.images, "wrong": found.wrong, "broken": found.broken.len(),
         "worst": found.worst.iter().map(mistake).collect::<Vec<_>>(),
     });
-    let words = format!("{} of {} mistakes in {} images", found.worst.len(), found.wrong, found.images);
-    args.common.finish("errors", &found.sheet(&*source, &model.classes)?, &words, json, quiet)
+    let summary = format!("the worst {} of {} mistakes in {} images", found.worst.len(), found.wrong, found.images);
+    args.common.finish("errors", &found.sheet(&*source, &model.classes)?, &summary, json, quiet)
 }
 
 pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
@@ -103,7 +103,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
     }
     let source = open(args.data.as_ref(), quiet)?;
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
-    let (mut whole, mut units, mut words): (Option<draw::contact_sheet::ContactSheet>, _, _) = (None, Vec::new(), Vec::new());
+    let (mut whole, mut units, mut summaries): (Option<draw::contact_sheet::ContactSheet>, _, _) = (None, Vec::new(), Vec::new());
     for (layer, unit) in &args.units {
         let bar = progress::images(source.len(), quiet)?;
         let found = top_activations::maximal(&mut *engine, &loader, layer, *unit, args.count, &mut |done| {
@@ -121,7 +121,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
         units.push(json!({
             "layer": layer, "unit": unit, "receptive_field": field, "pictures": found.iter().map(name).collect::<Vec<_>>(),
         }));
-        words.push(format!("{layer}:{unit} gives {:.3} at most", found[0].value));
+        summaries.push(format!("{layer}:{unit} maximum activation {:.3}", found[0].value));
         match &mut whole {
             None => whole = Some(sheet),
             Some(whole) => {
@@ -133,5 +133,5 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
         }
     }
     let Some(sheet) = whole else { unreachable!("at least one unit is asked for") };
-    args.common.finish("maximal", &sheet, &words.join(", "), json!({ "units": units }), quiet)
+    args.common.finish("maximal", &sheet, &summaries.join(", "), json!({ "units": units }), quiet)
 }

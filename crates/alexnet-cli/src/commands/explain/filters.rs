@@ -1,11 +1,11 @@
-//! `alexnet explain filters`
+//! `alexnet explain filters`: first-layer filters.
 
 use super::opened::Common;
 use alexnet::explain::filters::{Scale, filters};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Scale all filters alike, so that strong ones stand out, instead of each by itself
+    /// Use one scale for all filters, so that strong ones stand out, instead of one per filter
     #[arg(long)]
     together: bool,
     #[command(flatten)]
@@ -17,6 +17,6 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let found = filters(&*engine, model.preprocess.channels)?;
     let scale = if args.together { Scale::Together } else { Scale::Each };
     let columns = if found.columns == 1 { String::new() } else { format!(", in {} columns", found.columns) };
-    let words = format!("{} filters of {} x {} pixels{columns}", found.count, found.size, found.size);
-    args.common.finish("filters", &found.sheet(scale), &words, serde_json::to_value(&found)?, quiet)
+    let summary = format!("{} filters of {} x {} pixels{columns}", found.count, found.size, found.size);
+    args.common.finish("filters", &found.sheet(scale), &summary, serde_json::to_value(&found)?, quiet)
 }

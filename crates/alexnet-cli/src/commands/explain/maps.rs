@@ -1,4 +1,4 @@
-//! `alexnet explain maps`
+//! `alexnet explain maps`: activations of a layer.
 
 use super::opened::{Common, Seen};
 use alexnet::draw::contact_sheet::Group;
@@ -22,12 +22,12 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut sheet = found.sheet();
     sheet.title = format!("{} of {}", sheet.title, seen.file());
     if sheet.columns > 1 {
-        // Large enough to be compared with: the image takes no more room than a map, so it stands in a row of its own.
+        // The image takes the size of a map, so it gets its own row, large enough for comparison.
         let cells = vec![alexnet::draw::contact_sheet::Cell::photograph(seen.view.picture.clone())];
         sheet.groups.insert(0, Group { heading: String::new(), cells });
     }
-    let words = format!("{} of {} x {}", found.channels, found.size, found.size);
+    let summary = format!("{} of {} x {}", found.channels, found.size, found.size);
     let mut json = seen.json(&model);
     json.insert("maps".into(), serde_json::to_value(&found)?);
-    args.common.finish("maps", &sheet, &words, json.into(), quiet)
+    args.common.finish("maps", &sheet, &summary, json.into(), quiet)
 }

@@ -1,4 +1,4 @@
-//! `alexnet explain`: what a model sees, and where.
+//! `alexnet explain`: visual explanations of models.
 
 mod cam;
 mod dataset;
@@ -19,19 +19,19 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum What {
-    /// Show the filters of the first layer in colour, as the 2012 paper's Figure 3
+    /// Draw the first layer's filters in colour, as in the 2012 paper's Figure 3
     Filters(filters::Args),
-    /// Show what a layer makes of an image, map by map
+    /// Draw a layer's activations for an image, one map per channel
     Maps(maps::Args),
-    /// Show which pixels an answer hangs on: the gradient of a class with respect to the image
+    /// Draw the gradient of a class with respect to the input pixels
     Saliency(saliency::Args),
-    /// Show where a model sees a class: Grad-CAM or LayerCAM over the image
+    /// Draw a class activation map (Grad-CAM or LayerCAM) over an image
     Cam(cam::Args),
-    /// Hide parts of an image in turn and show which of them the answer needs
+    /// Hide parts of an image in turn and draw how the class probability changes
     Occlusion(occlusion::Args),
-    /// Show the worst mistakes in a data set, as the paper's Figure 4
+    /// Draw the worst mistakes on a data set, as in the paper's Figure 4
     Errors(dataset::ErrorsArgs),
-    /// Show the images of a data set that excite a unit most, cut to what it sees of them
+    /// Draw the images that activate a unit most, cropped to its receptive field
     Maximal(dataset::MaximalArgs),
 }
 

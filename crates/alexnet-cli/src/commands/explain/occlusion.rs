@@ -1,4 +1,4 @@
-//! `alexnet explain occlusion`
+//! `alexnet explain occlusion`: occlusion sensitivity.
 
 use super::opened::{Common, Seen, class_json, count};
 use alexnet::draw::contact_sheet::{Cell, ContactSheet, Legend};
@@ -11,13 +11,13 @@ use std::path::PathBuf;
 pub(super) struct Args {
     /// Image: JPEG, PNG, WebP, BMP or GIF
     picture: PathBuf,
-    /// Class, by name or number; may be given several times [default: the most probable]
+    /// Class, by name or number; repeatable [default: the most probable]
     #[arg(long, value_name = "CLASS")]
     class: Vec<String>,
-    /// Rows and columns of the patch that hides, in pixels of what the network sees [default: a seventh of it]
+    /// Patch size (rows and columns) in pixels of the network's input [default: a seventh of the input]
     #[arg(long, value_name = "N", value_parser = count())]
     patch: Option<usize>,
-    /// Pixels from one place of the patch to the next [default: a quarter of the patch]
+    /// Stride of the patch in pixels [default: a quarter of the patch]
     #[arg(long, value_name = "N", value_parser = count())]
     stride: Option<usize>,
     #[command(flatten)]
@@ -26,34 +26,34 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     const BATCH: usize = 16;
-    /// How much of the image the hottest place hides.
+    /// Opacity of the heatmap's maximum over the image.
     const STRENGTH: f32 = 0.8;
     let (model, mut engine) = args.common.open(BATCH)?;
     let patch = args.patch.unwrap_or(Options::for_size(model.net.image_size).patch);
     let options = Options { patch, stride: args.stride.unwrap_or((patch / 4).max(1)), batch: BATCH };
     let seen = Seen::new(&args.picture, &model, &mut *engine)?;
-    let (mut cells, mut words, mut maps) = (vec![seen.cell()], Vec::new(), Vec::new());
+    let (mut cells, mut summaries, mut maps) = (vec![seen.cell()], Vec::new(), Vec::new());
     for class in seen.classes(&args.class, &model)? {
         let found = occlusion(&mut *engine, &seen.view.tensor, class, &options)?;
         let lowest = found.hidden.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = found.hidden.iter().copied().fold(0.0, f64::max);
-        let range = format!("{:.1} to {:.1} % with a part hidden", lowest * 100.0, highest * 100.0);
-        words.push(format!("{}, {range}", seen.words(class, &model)));
+        let range = format!("{:.1} to {:.1} % with a patch hidden", lowest * 100.0, highest * 100.0);
+        summaries.push(format!("{}, {range}", seen.class_text(class, &model)));
         let over = Cell::photograph(found.heat.over(&seen.view.picture, STRENGTH));
-        cells.push(over.line(seen.words(class, &model), INK).line("over the image", GREY));
-        // Red: needed. Blue: in the way.
+        cells.push(over.line(seen.class_text(class, &model), INK).line("over the image", GREY));
+        // Red: supports the class. Blue: opposes it.
         let signed = colormap::signed_unit(&found.heat.values);
         let map = colormap::picture(&signed, found.heat.rows, found.heat.columns, colormap::signed_colour);
-        cells.push(Cell::photograph(map).line(range, INK).line("both ways", GREY));
+        cells.push(Cell::photograph(map).line(range, INK).line("signed", GREY));
         maps.push(json!({ "class": class_json(class, seen.probability(class), &model), "occlusion": found }));
     }
-    let title = format!("{}, parts of {patch} x {patch} pixels hidden in turn", seen.file());
+    let title = format!("{}, occluded by a patch of {patch} x {patch} pixels", seen.file());
     let legends = vec![
-        Legend::overlay(STRENGTH, "hiding it changes nothing", "hiding it lowers the probability most"),
-        Legend::signed("hiding it raises the probability", "hiding it lowers the probability"),
+        Legend::overlay(STRENGTH, "no change when hidden", "largest drop in probability"),
+        Legend::signed("probability rises when hidden", "probability drops when hidden"),
     ];
-    let sheet = ContactSheet { note: seen.guessed(&model), legends, ..ContactSheet::of(title, 3, 288, cells) };
+    let sheet = ContactSheet { note: seen.top_predictions(&model), legends, ..ContactSheet::of(title, 3, 288, cells) };
     let mut json = seen.json(&model);
     json.insert("maps".into(), maps.into());
-    args.common.finish("occlusion", &sheet, &words.join("; "), json.into(), quiet)
+    args.common.finish("occlusion", &sheet, &summaries.join("; "), json.into(), quiet)
 }

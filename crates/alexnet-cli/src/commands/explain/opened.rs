@@ -1,4 +1,4 @@
-//! What all explanations share: a model, an image, a class, and where the drawing goes.
+//! Shared parts of the explanations: model, image, classes and output file.
 
 use crate::commands::engine_args::EngineArgs;
 use crate::{model_file, net_option, numbers, output};
@@ -13,16 +13,16 @@ use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Options of every explanation.
+/// Options shared by all explanations.
 #[derive(clap::Args)]
 pub(super) struct Common {
-    /// Model file, such as RUN/best.safetensors, or PyTorch's, ONNX, Caffe's, Paddle's
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
     #[arg(long, value_name = "FILE")]
     pub(super) model: PathBuf,
-    /// Network that the model file is, where it does not tell
+    /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Drawing to write, .png or .svg [default: the explanation's name .png, or none with --json]
+    /// Output file, .png or .svg [default: COMMAND.png, or none with --json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print the numbers as one JSON object
@@ -33,9 +33,9 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// The model, and an engine that has its parameters.
+    /// Opens the model and creates an engine with its parameters.
     ///
-    /// Says first whether the drawing can have its name: nobody should wait for what cannot be written.
+    /// Checks the output file's name first, so that nobody waits for a drawing that cannot be written.
     pub(super) fn open(&self, batch: usize) -> anyhow::Result<(Model, Box<dyn Engine>)> {
         if let Some(out) = &self.out {
             Format::of(out)?;
@@ -45,26 +45,26 @@ impl Common {
         Ok((model, engine))
     }
 
-    /// Where the drawing goes, if anywhere.
+    /// The output path, if any.
     pub(super) fn out(&self, name: &str) -> Option<PathBuf> {
         self.out.clone().or_else(|| (!self.json).then(|| PathBuf::from(format!("{name}.png"))))
     }
 
-    /// Writes the drawing, and prints the numbers or a line about it.
-    pub(super) fn finish(&self, name: &str, sheet: &ContactSheet, words: &str, json: Value, quiet: bool) -> anyhow::Result<()> {
+    /// Writes the drawing, then prints the JSON or a one-line summary.
+    pub(super) fn finish(&self, name: &str, sheet: &ContactSheet, summary: &str, json: Value, quiet: bool) -> anyhow::Result<()> {
         let path = self.out(name);
         if let Some(path) = &path {
             sheet.scene().write(path)?;
         }
         match path {
             _ if self.json => output::print_json(&json),
-            Some(path) if !quiet => output::print(&format!("{}: {}\n", output::path(&path), output::name(words))),
+            Some(path) if !quiet => output::print(&format!("{}: {}\n", output::path(&path), output::name(summary))),
             _ => Ok(()),
         }
     }
 }
 
-/// An image with what a model says of it.
+/// An image with the model's predictions.
 pub(super) struct Seen {
     /// The image's path.
     path: PathBuf,
@@ -74,18 +74,18 @@ pub(super) struct Seen {
     scores: Vec<ClassScore>,
 }
 
-/// Guesses shown and printed.
+/// Number of predictions shown and printed.
 const TOP: usize = 5;
 
 impl Seen {
-    /// Reads an image and asks the model.
+    /// Reads and classifies an image.
     pub(super) fn new(path: &Path, model: &Model, engine: &mut dyn Engine) -> anyhow::Result<Seen> {
         let view = View::centre(&read(path)?, &model.preprocess);
         let scores = scores(engine, &view.tensor)?;
         Ok(Seen { path: path.to_path_buf(), view, scores })
     }
 
-    /// The classes asked for, or the most probable one.
+    /// The requested classes, or the most probable one.
     pub(super) fn classes(&self, wanted: &[String], model: &Model) -> anyhow::Result<Vec<usize>> {
         if wanted.is_empty() {
             return Ok(vec![self.scores[0].index]);
@@ -93,33 +93,33 @@ impl Seen {
         wanted.iter().map(|name| Ok(class(name, &model.classes)?)).collect()
     }
 
-    /// The probability of a class.
+    /// Probability of a class.
     pub(super) fn probability(&self, class: usize) -> f64 {
         self.scores.iter().find(|score| score.index == class).map_or(0.0, |score| score.probability)
     }
 
     /// The image as the network sees it.
     pub(super) fn cell(&self) -> Cell {
-        Cell::photograph(self.view.picture.clone()).line("what the network sees", INK)
+        Cell::photograph(self.view.picture.clone()).line("network input", INK)
     }
 
-    /// The first guesses in a line: bars below one image would leave a strip without anything below the others.
-    pub(super) fn guessed(&self, model: &Model) -> String {
-        let words: Vec<_> = self.scores.iter().take(TOP).map(|score| self.words(score.index, model)).collect();
-        words.join(", ")
+    /// The top predictions in one line. As bars below one image they would leave an empty strip below the others.
+    pub(super) fn top_predictions(&self, model: &Model) -> String {
+        let labels: Vec<_> = self.scores.iter().take(TOP).map(|score| self.class_text(score.index, model)).collect();
+        labels.join(", ")
     }
 
     /// `hat 91.3 %`
-    pub(super) fn words(&self, class: usize, model: &Model) -> String {
+    pub(super) fn class_text(&self, class: usize, model: &Model) -> String {
         format!("{} {:.1} %", model.classes[class], self.probability(class) * 100.0)
     }
 
-    /// The name of the image's file.
+    /// The image's file name.
     pub(super) fn file(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// What every explanation of an image tells programs: the image, the part of it that was seen, and the guesses.
+    /// JSON fields shared by all explanations of an image: its path, the crop, and the predictions.
     pub(super) fn json(&self, model: &Model) -> serde_json::Map<String, Value> {
         let score = |g: &ClassScore| class_json(g.index, g.probability, model);
         let area = self.view.area;
@@ -131,7 +131,7 @@ impl Seen {
     }
 }
 
-/// A class for programs.
+/// JSON form of a class.
 pub(super) fn class_json(index: usize, probability: f64, model: &Model) -> Value {
     json!({ "index": index, "label": model.classes[index], "probability": probability })
 }
@@ -141,7 +141,7 @@ fn read(path: &Path) -> anyhow::Result<Image> {
     picture.map_err(|why| anyhow!(why)).with_context(|| path.display().to_string())
 }
 
-/// At least 1.
+/// Parser of a count of at least 1.
 pub(super) fn count() -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
     numbers::count
 }

@@ -1,11 +1,11 @@
-//! `alexnet train`: from images to a model.
+//! `alexnet train`: training of a network.
 
 mod pace;
 mod parallel;
 mod progress;
 mod warnings;
 
-use self::parallel::{AllEngines, ways};
+use self::parallel::{AllEngines, strategies};
 use self::progress::ProgressPrinter;
 use super::dist_args;
 use super::engine_args::EngineArgs;
@@ -23,119 +23,122 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Whether this build can share a training among processes or devices.
+/// Whether this build can share training among processes or devices.
 const CAN_SHARE: bool = cfg!(any(feature = "mpi", feature = "nccl", feature = "gpu"));
 
-/// The end of `--help`.
+/// Examples at the end of `--help`.
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   alexnet train clothing/train
-      a network for your own images: one folder per class
+      train on your own images, one folder per class
   alexnet train clothing/train --from alexnet-owt-7be5be79.pth
-      the same from a trained model: better, above all with few images
+      fine-tune a trained model: more accurate, especially with few images
   alexnet train --resume runs/torchvision-1
-      continue a stopped run, to the same bits";
+      resume a stopped run, with bit-identical results";
 
 /// Options of `alexnet train`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The same as --data PATH
+    /// Same as --data PATH
     #[arg(value_name = "PATH", conflicts_with = "data")]
     images: Option<PathBuf>,
-    /// Images: a folder with one folder per class, or a .tar of the same [default: a built-in set, drawn by the program]
+    /// Training images: a folder with one subfolder per class, or a .tar of one [default: a built-in synthetic set]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
-    /// Validation images, likewise [default: a share of the training images]
+    /// Validation images, in the same form [default: a fraction of the training images]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     val: Option<PathBuf>,
-    /// Share of the training images held out where --val is not given [default: 0.1; 0.2 with --recipe quick where fewer than 640 would be left to train with]
+    /// Fraction of the training images held out for validation without --val [default: 0.1; 0.2 with --recipe quick if fewer than
+    /// 640 would remain for training]
     #[arg(long, value_name = "SHARE", conflicts_with = "val", value_parser = numbers::share, help_heading = "Data")]
     val_share: Option<f64>,
-    /// The network; `alexnet nets` lists them. With --from: which one FILE is, where it does not tell [default: torchvision]
+    /// Network; `alexnet nets` lists them. With --from: the network in FILE, if the file does not specify it [default:
+    /// torchvision]
     #[arg(long, value_name = "NAME", value_parser = crate::net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
-    /// How it is trained: quick, simple, finetune, paper, original, caffe, torchvision or large-batch [default: quick; finetune with --from]
+    /// Training recipe: quick, simple, finetune, paper, original, caffe, torchvision or large-batch [default: quick; finetune
+    /// with --from]
     #[arg(long, value_name = "NAME", help_heading = "Recipe")]
     recipe: Option<String>,
-    /// What turns gradients into updates: sgd or adamw; the recipe's learning rate is scaled for it [default: the recipe's]
+    /// Optimizer: sgd or adamw; the recipe's learning rate is scaled for it [default: the recipe's]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Optimizer::NAMES), hide_possible_values = true, help_heading = "Recipe")]
     optimizer: Option<String>,
-    /// Passes over the images [default: the recipe's; 12 for the built-in set]
+    /// Number of epochs [default: the recipe's; 12 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
-    /// Images in a step [default: the recipe's]
+    /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
-    /// Learning rate at the beginning [default: the recipe's]
+    /// Initial learning rate [default: the recipe's]
     #[arg(long, value_name = "X", value_parser = numbers::learning_rate, help_heading = "Recipe")]
     lr: Option<f64>,
-    /// Rows and columns that the network sees [default: the net's or the model's own; 96 for the built-in set]
+    /// Image size in pixels (rows and columns) [default: the net's or the model's own; 96 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::pixels, help_heading = "Model")]
     image_size: Option<usize>,
-    /// Model file to begin with, of any format that `inspect` knows; its preprocessing is kept, in proportion to --image-size. The head (the last layer) keeps the
-    /// rows of classes that it knows by name, and is new for all others
+    /// Model file to fine-tune, in any format supported by `inspect`. Its preprocessing is kept, scaled to --image-size. The head
+    /// (the last layer) keeps its rows for classes matched by name; the others are initialized
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     from: Option<PathBuf>,
     #[command(flatten)]
     labels: Labels,
-    /// Layers that stay as they are: names, `head`, or ranges, such as conv1-conv5,fc6. What frozen layers at the beginning give is
-    /// computed once and kept, where it has room
+    /// Layers to freeze: names, `head`, or ranges, such as conv1-conv5,fc6. The features behind leading frozen layers are
+    /// computed once and cached, if memory allows
     #[arg(long, value_name = "LAYERS", help_heading = "Model")]
     freeze: Option<String>,
-    /// How many times the learning rate some layers' is, such as head=10 or conv1-conv5=0.1,fc6=0.5; 0 freezes
-    /// [default: 1, and 10 for a head with new classes in the recipe finetune]
+    /// Per-layer learning-rate multipliers, such as head=10 or conv1-conv5=0.1,fc6=0.5; 0 freezes [default: 1, and 10 for a head
+    /// with new classes in the recipe finetune]
     #[arg(long, value_name = "LAYERS=X,...", help_heading = "Recipe")]
     lr_times: Option<String>,
-    /// After how many epochs the images' random changes come again; 0: never [default: with frozen layers at the beginning 8
-    /// or half of the epochs, whichever is less, so that what these give can be kept; else 0]
+    /// Number of epochs after which the random augmentations repeat; 0: never [default: with leading frozen layers 8 or half of
+    /// the epochs, whichever is less, so that features can be cached; else 0]
     #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Recipe")]
     views: Option<usize>,
-    /// Seed of all random numbers [default: 0]
+    /// Random seed [default: 0]
     #[arg(long, value_name = "N", value_parser = numbers::seed, help_heading = "Run")]
     seed: Option<u64>,
     #[command(flatten, next_help_heading = "Devices and ranks")]
     machine: EngineArgs,
-    /// Folder for the run's files, new or empty [default: runs/NET-1, or the next free number]
+    /// Run folder, new or empty [default: runs/NET-1, or the next free number]
     #[arg(long, value_name = "RUN", conflicts_with = "resume", help_heading = "Run")]
     out: Option<PathBuf>,
-    /// Go on with a stopped run, to the same bits as if it had not been stopped
+    /// Resume a stopped run, with results bit-identical to an uninterrupted one
     #[arg(long, value_name = "RUN", help_heading = "Run")]
     resume: Option<PathBuf>,
-    /// Stop after this many steps of the whole run
+    /// Stop after this many steps, counted from the start of the run
     #[arg(long, value_name = "N", value_parser = numbers::seed, help_heading = "Run")]
     max_steps: Option<u64>,
-    /// Save the state this often within an epoch, in minutes
+    /// Interval of checkpoints within an epoch, in minutes
     #[arg(long, value_name = "MIN", default_value_t = 5.0, value_parser = numbers::minutes, help_heading = "Run")]
     save_every: f64,
-    /// What to do with an image that cannot be read: list it in RUN/broken.txt and go on, or stop
+    /// Handling of unreadable images: skip and list them in RUN/broken.txt, or stop
     #[arg(long, default_value = "skip", value_parser = ["skip", "stop"], help_heading = "Data")]
     on_bad: String,
     /// How the processes of a job share the work
-    #[arg(long, value_name = "WAY", default_value = "data", value_parser = ways(), hide = !CAN_SHARE, help_heading = "Devices and ranks")]
+    #[arg(long, value_name = "STRATEGY", default_value = "data", value_parser = strategies(), hide = !CAN_SHARE, help_heading = "Devices and ranks")]
     parallel: Parallel,
     #[command(flatten, next_help_heading = "Devices and ranks")]
     ranks: dist_args::DistArgs,
-    /// The same bits for any number of processes: each batch is cut into BLOCKS [8 if not told], and sums go over these in a fixed
-    /// order. A step takes longer
+    /// Bit-identical results for any number of processes: each batch is split into BLOCKS [8 without a number], which are summed
+    /// in a fixed order. Steps are slower
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8", value_parser = numbers::blocks, help_heading = "Devices and ranks")]
     deterministic: Option<usize>,
-    /// Sum the gradients of each batch over parts of up to N images, which take less memory; the same result to rounding, but
-    /// that batch normalisation sees one part at a time
+    /// Accumulate each batch's gradients over micro-batches of up to N images to save memory; equal up to rounding, except that
+    /// batch normalisation sees one micro-batch at a time
     #[arg(long, value_name = "N", conflicts_with = "deterministic", value_parser = numbers::batch, help_heading = "Recipe")]
     micro_batch: Option<usize>,
-    /// Write TensorBoard's event files into RUN, too
+    /// Also write TensorBoard event files to RUN
     #[arg(long, help_heading = "Output")]
     tensorboard: bool,
     /// Do not write RUN/report.html
     #[arg(long, help_heading = "Output")]
     no_report: bool,
-    /// A JSON object for each epoch, and one at the end
+    /// Print a JSON object per epoch, and one at the end
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
 
 impl Args {
-    /// The run that is asked for.
+    /// Resolves the settings of the run.
     fn settings(&self) -> anyhow::Result<Settings> {
         let save_every = Duration::try_from_secs_f64(self.save_every * 60.0).ok();
         Ok(Settings {
@@ -162,7 +165,7 @@ impl Args {
             out: self.out.clone(),
             resume: self.resume.clone(),
             max_steps: self.max_steps,
-            save_every: save_every.with_context(|| format!("--save-every {}: not a number of minutes", self.save_every))?,
+            save_every: save_every.with_context(|| format!("--save-every {}: not a valid duration", self.save_every))?,
             on_decode_error: if self.on_bad == "stop" { OnDecodeError::Stop } else { OnDecodeError::Skip },
             parallel: self.parallel,
             deterministic: self.deterministic,
@@ -175,7 +178,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     dist_args::together(&args.ranks, quiet, |ranks, quiet| run_on(args, quiet, ranks))
 }
 
-/// As one of several ranks.
+/// Trains as one of several ranks.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let progress = ProgressPrinter::new(args.json, quiet, ranks.clone(), stop.clone())?;
@@ -186,7 +189,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let outcome = args.settings()?.run_in(&environment, &mut (progress, report))?;
     if outcome.reason == StopReason::Interrupted && ranks.rank() == 0 {
         let run = outcome.dir.display();
-        let message = format!("stopped at step {}, all saved; resume with: alexnet train --resume {run}", outcome.step);
+        let message = format!("stopped at step {}, checkpoint saved; resume with: alexnet train --resume {run}", outcome.step);
         return Err(dist_args::Agreed(message).into());
     }
     Ok(())

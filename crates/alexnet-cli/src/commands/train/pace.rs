@@ -1,32 +1,32 @@
-//! How fast a run goes and how long it still takes, for the progress bar.
+//! Training speed and remaining time, for the progress bar.
 
 use crate::progress::SETTLED;
 use std::time::Duration;
 
-/// Steps further back than this count little: about the time in which a change of speed should show.
+/// Time constant of the moving average: older steps count little.
 const MEMORY: Duration = Duration::from_secs(15);
 
-/// The pace of a run, as far as this process has seen it. Times are those since it began.
+/// Pace of a run, as observed by this process. Times are relative to its start.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
     /// Time of the last step.
     last: Duration,
     epoch: usize,
-    /// Images and seconds of training; older ones weigh less.
+    /// Exponentially weighted images and seconds of training.
     images: f64,
     seconds: f64,
-    /// Steps of this process, not those of a run before it was resumed.
+    /// Steps in this process, without those before a resume.
     steps: u64,
 }
 
 impl Pace {
-    /// A step is done. Between epochs lies validation, which is no part of the rate.
+    /// Records a finished step. Validation between epochs does not count towards the rate.
     pub(super) fn step(&mut self, now: Duration, epoch: usize, images: usize) {
         let took = now.saturating_sub(self.last).as_secs_f64();
         let first = std::mem::replace(&mut self.epoch, epoch) != epoch;
         self.last = now;
         self.steps += 1;
-        // The first step of an epoch also waited for validation, files and the loader.
+        // The first step of an epoch also includes validation, checkpoints and loader start-up.
         if first && self.steps > 1 {
             return;
         }
@@ -35,12 +35,12 @@ impl Pace {
         self.seconds = self.seconds * keeps + took;
     }
 
-    /// Images in a second, once a second has passed.
+    /// Images per second, known after the first second.
     pub(super) fn rate(&self) -> Option<f64> {
         (self.last >= SETTLED && self.seconds > 0.0).then(|| self.images / self.seconds)
     }
 
-    /// How long so many more steps take with all that lies between them, once a second has passed.
+    /// Estimated time for the given number of steps with everything between them, known after the first second.
     pub(super) fn left(&self, steps: u64) -> Option<Duration> {
         let each = self.last.as_secs_f64() / self.steps as f64;
         (self.last >= SETTLED && self.steps > 0).then(|| Duration::try_from_secs_f64(each * steps as f64).ok()).flatten()
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!((pace.rate(), pace.left(10)), (None, None));
         pace.step(seconds(2.0), 1, 32);
         assert_eq!((pace.rate().map(f64::round), pace.left(10)), (Some(30.0), Some(seconds(10.0))));
-        // Ten times as fast from now on: the rate rises with every step and never jumps.
+        // From now on ten times as fast: the rate rises with every step without jumps.
         let mut before = pace.rate().unwrap();
         for i in 1..=600 {
             pace.step(seconds(2.0 + 0.1 * f64::from(i)), 1, 32);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_between_epochs_counts_for_the_time_that_is_left_only() {
+    fn validation_counts_towards_the_remaining_time_only() {
         let mut pace = Pace::default();
         (1..=10).for_each(|i| pace.step(seconds(f64::from(i)), 1, 8));
         // Ten seconds of validation.

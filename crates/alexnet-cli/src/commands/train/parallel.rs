@@ -1,4 +1,4 @@
-//! `--parallel` and `--device` of a training: engines on the CPU, on devices, or shared among processes.
+//! `--parallel` and `--device` of training: engines on the CPU, on devices, or shared among processes.
 
 use crate::commands::engine_args::EngineArgs;
 use alexnet::Error;
@@ -7,31 +7,29 @@ use alexnet::engine::{Precision, Training};
 use alexnet::train::{EngineRequest, Engines};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// The ways of `--parallel`.
-pub(super) fn ways() -> impl TypedValueParser<Value = Parallel> {
-    let value = |way: Parallel| {
-        PossibleValue::new(way.name()).help(match way {
-            Parallel::Data => "Each has all parameters and a share of each batch; gradients are summed",
-            Parallel::Hybrid => {
-                "Convolutions likewise, but each holds a part of the fully connected layers' weights, which are never sent"
-            }
-            Parallel::Towers => "Two processes, each of which has half of every layer for all images: the two GPUs of 2012",
+/// Values of `--parallel`.
+pub(super) fn strategies() -> impl TypedValueParser<Value = Parallel> {
+    let value = |strategy: Parallel| {
+        PossibleValue::new(strategy.name()).help(match strategy {
+            Parallel::Data => "Each process has all parameters and a part of each batch; gradients are summed",
+            Parallel::Hybrid => "Data parallel convolutions; fully connected weights are sharded and never sent",
+            Parallel::Towers => "Two processes, each with half of every layer for all images, as on the two GPUs of 2012",
         })
     };
     PossibleValuesParser::new(Parallel::ALL.map(value)).map(|name| Parallel::by_name(&name).unwrap_or_default())
 }
 
-/// Makes the engines of a run: this program's own on the CPU, Burn's on devices.
+/// Creates the engines of a run: the CPU engine, or Burn's on devices.
 pub(super) struct AllEngines<'a>(pub(super) &'a EngineArgs);
 
 impl Engines for AllEngines<'_> {
-    /// Refuses to share work among processes where this build cannot start any.
+    /// Rejects a strategy that needs several processes if this build does not support them.
     fn check(&self, device: &str, parallel: Parallel) -> alexnet::Result<()> {
         let two_devices = parallel == Parallel::Towers && device.contains(',');
         if parallel != Parallel::Data && !two_devices && cfg!(not(any(feature = "mpi", feature = "nccl"))) {
             return Err(Error::Invalid(format!(
-                "--parallel {parallel} shares the work among processes, which this program was built without: build it with \
-                 cargo build --release --features mpi, and start it with mpirun"
+                "--parallel {parallel} shares the work among processes, which this build does not support; rebuild with \
+                 cargo build --release --features mpi and start it with mpirun"
             )));
         }
         Ok(())
@@ -42,7 +40,7 @@ impl Engines for AllEngines<'_> {
             request.precision.parse().map_err(|why| Error::Invalid(format!("--precision {}: {why}", request.precision)))?;
         if precision.is_of_bytes() {
             return Err(Error::Invalid(format!(
-                "--precision {precision}: that is for inference; train in f32 or bf16, then `alexnet quantize`"
+                "--precision {precision}: inference only; train in f32 or bf16, then run `alexnet quantize`"
             )));
         }
         let device = Some(request.device.to_string());
@@ -62,7 +60,7 @@ impl AllEngines<'_> {
         }
         let name = args.device();
         match parallel {
-            Parallel::Hybrid => anyhow::bail!("--parallel hybrid runs on --device cpu alone"),
+            Parallel::Hybrid => anyhow::bail!("--parallel hybrid supports --device cpu only"),
             Parallel::Towers if !name.contains(',') => {
                 anyhow::bail!("--parallel towers on devices needs two of them: --device {name}:0,{name}:1")
             }

@@ -1,4 +1,4 @@
-//! What the user sees of a run: a bar for people, lines for epochs, JSON for programs.
+//! Progress output of a run: a progress bar, lines per epoch, or JSON.
 
 use super::pace::Pace;
 use super::warnings::{self, Setting, Warnings};
@@ -19,25 +19,25 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// Shows a run to the user. Of several ranks, the first one does.
+/// Observer that prints a run's progress. With several ranks, only the first one prints.
 pub(super) struct ProgressPrinter {
     ranks: Arc<dyn Communicator>,
     /// Set by Ctrl-C once the run has started.
     stop: Arc<AtomicBool>,
     json: bool,
     quiet: bool,
-    /// Not even results: another rank shows them.
+    /// Suppresses all output, including results, because another rank prints it.
     silent: bool,
     epochs: usize,
-    /// Hides itself where there is no terminal.
+    /// Hidden without a terminal.
     bar: ProgressBar,
     start: Instant,
-    /// When the first step of this process began.
+    /// Start of this process's first step.
     since: Instant,
     pace: Pace,
     warnings: Warnings,
     classes: usize,
-    /// Whether the last model counts as the best, since there are too few images to choose by.
+    /// Whether the last model counts as the best because too few validation images exist to choose by.
     last_is_best: bool,
 }
 
@@ -75,7 +75,7 @@ impl ProgressPrinter {
         self.bar.suspend(|| crate::output::say(text));
     }
 
-    /// The settings, and what was chosen for a small set.
+    /// Prints the settings, and the adaptations to a small set.
     fn settings(&self, run: &Started<'_>) -> alexnet::Result<()> {
         let Started { config, net, train, val, .. } = *run;
         if self.json || self.quiet {
@@ -85,7 +85,7 @@ impl ProgressPrinter {
         let millions = net.totals()?.parameters as f64 / 1e6;
         let recipe = &config.recipe;
         self.line(&format!(
-            "{} at {} pixels, {millions:.1} million parameters; {} images of {} classes, {} to validate",
+            "{} at {} pixels, {millions:.1} million parameters; {} images of {} classes, {} for validation",
             config.net,
             config.image_size,
             train.len(),
@@ -93,10 +93,10 @@ impl ProgressPrinter {
             val.len()
         ));
         if val.is_empty() {
-            self.line("nothing is held out to validate, so best.safetensors will be the last model; --val or a larger --val-share changes that");
+            self.line("no validation images, so best.safetensors will be the last model; use --val or a larger --val-share");
         }
         self.line(&format!(
-            "recipe {}: {} epochs, batch {}, learning rate {}; into {}",
+            "recipe {}: {} epochs, batch {}, learning rate {}; output {}",
             recipe.name,
             recipe.epochs,
             recipe.batch,
@@ -104,11 +104,11 @@ impl ProgressPrinter {
             crate::output::path(run.dir.path())
         ));
         if let Some(adapted) = run.adapted {
-            self.line(&format!("chosen for a small set: {adapted}; --batch or --lr leave the recipe as it is"));
+            self.line(&format!("adapted to a small set: {adapted}; an explicit --batch or --lr keeps the recipe unchanged"));
         }
         if self.last_is_best && !val.is_empty() {
             self.line(&format!(
-                "{} images are too few to choose the best model by: best.safetensors will be the last model",
+                "{} validation images are too few to select the best model, so best.safetensors will be the last one",
                 val.len()
             ));
         }
@@ -116,7 +116,7 @@ impl ProgressPrinter {
         Ok(())
     }
 
-    /// Warns of a set that is too small for what is asked of it.
+    /// Warns about a set that is too small.
     fn warn_before(&self, config: &Config, train: usize, validation: usize) {
         let (recipe, from, own) = (&config.recipe, config.from.is_some(), config.data.is_some());
         if !self.quiet {
@@ -124,7 +124,7 @@ impl ProgressPrinter {
         }
     }
 
-    /// What begins with a model's values, and what layers learn how fast.
+    /// Prints the initialization, the learning-rate multipliers and the frozen layers.
     fn tuning(&self, config: &Config, net: &Net, head: Option<&HeadMapping>, plan: &FrozenPlan) {
         if self.json || self.quiet {
             return;
@@ -132,11 +132,11 @@ impl ProgressPrinter {
         if let (Some(head), Some(from)) = (head, &config.from) {
             let (known, all) = (head.known(), head.rows.len());
             let head = match known {
-                0 => format!("a new head for {all} classes that it does not know by name"),
-                _ if known == all => format!("the head goes on with its rows for these {all} classes"),
-                _ => format!("the head has its rows for {known} of {all} classes, and new ones for the others"),
+                0 => format!("new head for {all} classes, none of which it has by name"),
+                _ if known == all => format!("head rows kept for all {all} classes"),
+                _ => format!("head rows kept for {known} of {all} classes, new for the others"),
             };
-            self.line(&format!("from {}; {head}", crate::output::path(from)));
+            self.line(&format!("initialized from {}; {head}", crate::output::path(from)));
         }
         let rates = &config.recipe.layer_rates;
         let of =
@@ -145,20 +145,23 @@ impl ProgressPrinter {
         different.sort_by(f64::total_cmp);
         different.dedup();
         if !different.is_empty() {
-            let told = different.iter().map(|&times| format!("{times} for {}", param_groups::to_list(net, &of(times))));
-            self.line(&format!("times the learning rate: {}", told.collect::<Vec<_>>().join("; ")));
+            let multipliers = different.iter().map(|&times| format!("{} x{times}", param_groups::to_list(net, &of(times))));
+            self.line(&format!("learning-rate multipliers: {}", multipliers.collect::<Vec<_>>().join("; ")));
         }
         let frozen = of(0.0);
         if !frozen.is_empty() {
             let how = match plan {
                 FrozenPlan::Nothing => String::new(),
-                FrozenPlan::Always(why) => format!("; computed in each step, since {why}"),
+                FrozenPlan::Always(reason) => format!("; computed in every step because {reason}"),
                 FrozenPlan::Keep { after, views, bytes } => {
-                    let views = if *views == 1 { "each image gives".into() } else { format!("{views} views of each image give") };
-                    format!("; what {views} up to {after} is computed once and kept, {:.1} MB in all", *bytes as f64 / 1e6)
+                    let views = if *views == 1 { "each image".into() } else { format!("{views} views of each image") };
+                    format!(
+                        "; features of {views} up to {after} are computed once and cached, {:.1} MB in total",
+                        *bytes as f64 / 1e6
+                    )
                 }
                 FrozenPlan::NoRoom { bytes, room } => format!(
-                    "; computed in each step, since keeping what they give would take {:.1} GB of memory, and there is room for {:.1}; fewer --views take less",
+                    "; computed in every step, since caching the features needs {:.1} GB of memory and {:.1} GB are available; fewer --views need less",
                     *bytes as f64 / 1e9,
                     *room as f64 / 1e9
                 ),
@@ -167,20 +170,20 @@ impl ProgressPrinter {
         }
     }
 
-    /// How many processes share the work.
+    /// Prints how many processes share the work.
     fn ranks(&self, size: usize, how: Parallel, blocks: Option<usize>) {
         if self.json || self.quiet || (size == 1 && blocks.is_none()) {
             return;
         }
-        let blocks = blocks.map_or(String::new(), |blocks| format!(", each batch in {blocks} blocks, sums in a fixed order"));
+        let blocks = blocks.map_or(String::new(), |blocks| format!(", each batch in {blocks} blocks, summed in a fixed order"));
         let ranks = if size == 1 { "rank" } else { "ranks" };
         self.line(&format!("{size} {ranks}, {how} parallel{blocks}"));
     }
 
-    /// Where the run begins or is resumed, just before it is.
+    /// Prints the position of a resumed run, and resets the bar.
     fn position(&mut self, run: &Started<'_>) {
         if run.step > 0 && !self.json && !self.quiet {
-            self.line(&format!("going on in epoch {} after step {}", run.state.epoch + 1, run.step));
+            self.line(&format!("resuming in epoch {} after step {}", run.state.epoch + 1, run.step));
         }
         self.since = Instant::now();
         self.bar.set_length((self.epochs * run.loaders.train.batches()) as u64);
@@ -189,7 +192,7 @@ impl ProgressPrinter {
         self.bar.set_message(format!("epoch {epoch}/{}, loading the first images", self.epochs));
     }
 
-    /// The model as the run began with it.
+    /// Prints the validation before the first step.
     fn before(&self, row: &EpochMetrics) {
         if self.json {
             self.row(row, true, None);
@@ -220,7 +223,7 @@ impl ProgressPrinter {
         }
     }
 
-    /// A row for programs; `speed` is the seconds of its training and images in one of them.
+    /// Prints a JSON row. `speed` is the training time in seconds and the images per second.
     fn row(&self, row: &EpochMetrics, best: bool, speed: Option<(f64, f64)>) {
         let val = |of: fn(&alexnet::train::state::Validation) -> f64| row.val.as_ref().map(of);
         self.line(
@@ -311,9 +314,9 @@ impl Observer for ProgressPrinter {
         let what = match state.best {
             Some(b) if b.epoch == 0 => {
                 let (top1, best) = (b.top1 * 100.0, best.display());
-                format!("no epoch is better than the model was, top-1 {top1:.2} %: {best} is that model")
+                format!("no epoch is better than the initial model, top-1 {top1:.2} %: {best} is the initial model")
             }
-            // Nothing to choose by.
+            // No validation to choose by.
             Some(b) if state.rows.iter().all(|row| row.val.is_none()) => {
                 format!("training top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
             }
@@ -325,7 +328,7 @@ impl Observer for ProgressPrinter {
         };
         let broken = match state.broken.len() {
             0 => String::new(),
-            n => format!("; {n} images could not be read, see {}", folder.broken().display()),
+            n => format!("; {n} unreadable images, see {}", folder.broken().display()),
         };
         crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{broken}"));
         if traffic.ranks > 1 && !self.quiet {
@@ -333,13 +336,13 @@ impl Observer for ProgressPrinter {
             let [all, most] = [bytes_per_step, most_per_step].map(|bytes| bytes / 1e6);
             let milliseconds = seconds_per_step * 1e3;
             crate::output::say(&format!(
-                "{ranks} ranks sent {all:.1} MB to each other in a step, the busiest of them {most:.1} MB; a step took {milliseconds:.0} ms"
+                "{ranks} ranks sent {all:.1} MB per step in total, the busiest {most:.1} MB; a step took {milliseconds:.0} ms"
             ));
         }
     }
 }
 
-/// What validation found, as people read it. Among five classes or fewer the right one is always in the first five.
+/// Formats the validation results. With five classes or fewer, top-5 is always 100 % and omitted.
 fn validated(row: &EpochMetrics, classes: usize) -> String {
     row.val.map_or(String::new(), |v| {
         let top5 = if classes > 5 { format!(", top-5 {:.2} %", v.top5 * 100.0) } else { String::new() };

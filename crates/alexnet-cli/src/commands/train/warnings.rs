@@ -1,39 +1,39 @@
-//! Warnings about a run that will not learn, or does not.
+//! Warnings about runs that are unlikely to learn, or do not learn.
 
 use alexnet::train::recipe::{FEW_TO_VALIDATE, Recipe};
 
-/// With fewer training images than this, a trained model to start from makes more of a difference than any other option.
+/// With fewer training images than this, fine-tuning a trained model matters more than any other option.
 const FEW_TO_TRAIN: usize = 1000;
-/// Epochs in a row at the loss of guessing.
+/// Consecutive epochs at chance-level loss before a warning.
 const PATIENCE: usize = 3;
 
-/// What is wrong with the training loss.
+/// Problem with the training loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Symptom {
-    /// It stays at the loss of guessing.
+    /// The loss stays at chance level.
     NotLearning,
-    /// It is far above that.
+    /// The loss is far above chance level.
     Exploding,
 }
 
-/// Looks at the loss of every epoch, and warns once of each symptom.
+/// Watches the loss of every epoch and warns once about each symptom.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     losses: Vec<f64>,
     seen: Vec<Symptom>,
 }
 
-/// What is known before the first step.
+/// Properties of the run known before the first step.
 pub(super) struct Setting<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) train: usize,
     pub(super) validation: usize,
     pub(super) from: bool,
-    /// Whether these images belong to the user, not to the program.
+    /// Whether the images are the user's, not the built-in set.
     pub(super) own: bool,
 }
 
-/// Warnings about a set that is too small for what is asked of it.
+/// Warnings about a data set that is too small.
 pub(super) fn before(setting: &Setting<'_>) -> Vec<String> {
     let Setting { recipe, train, validation, from, own } = *setting;
     let mut lines = Vec::new();
@@ -43,20 +43,20 @@ pub(super) fn before(setting: &Setting<'_>) -> Vec<String> {
     if (1..FEW_TO_VALIDATE).contains(&validation) {
         let share = 100.0 / validation as f64;
         lines.push(format!(
-            "warning: only {validation} images to validate with, so that each is {share:.1} % of the accuracy; --val PATH, more images, or a \
+            "warning: only {validation} validation images, so each one is {share:.1} % of the accuracy; --val PATH, more images, or a \
              larger --val-share make it more reliable"
         ));
     }
     if train < FEW_TO_TRAIN && !from {
         lines.push(format!(
-            "warning: {train} images are few to learn from without a trained model; --from FILE with one (such as torchvision's AlexNet, a \
+            "warning: {train} images are few to train from scratch; fine-tuning with --from FILE (such as torchvision's AlexNet, a \
              .pth) gives better accuracy"
         ));
     }
     let left = if recipe.drop_last && train > recipe.batch { train % recipe.batch } else { 0 };
     if 4 * left > train {
         lines.push(format!(
-            "warning: batches of {} leave {left} of {train} images out of each epoch; a smaller --batch uses more of them",
+            "warning: batches of {} skip {left} of {train} images in each epoch; a smaller --batch uses more of them",
             recipe.batch
         ));
     }
@@ -64,7 +64,7 @@ pub(super) fn before(setting: &Setting<'_>) -> Vec<String> {
 }
 
 impl Warnings {
-    /// An epoch of `epochs` has ended with this training loss. Returns a warning, if there is reason for a new one.
+    /// Records an epoch's training loss. Returns a warning if a new symptom appears.
     pub(super) fn epoch(&mut self, loss: f64, classes: usize, epochs: usize) -> Option<String> {
         self.losses.push(loss);
         let symptom = symptom(&self.losses, classes, epochs).filter(|symptom| !self.seen.contains(symptom))?;
@@ -72,18 +72,18 @@ impl Warnings {
         let chance = (classes as f64).ln();
         Some(match symptom {
             Symptom::NotLearning => format!(
-                "warning: not learning: the training loss {loss:.2} is that of guessing, ln({classes}) = {chance:.2}; try another --lr, a \
+                "warning: not learning: the training loss {loss:.2} is at chance level, ln({classes}) = {chance:.2}; try another --lr, a \
                  smaller --batch, more --epochs, or start from a trained model with --from"
             ),
             Symptom::Exploding => format!(
-                "warning: the training loss has exploded: {loss:.2}, where guessing has ln({classes}) = {chance:.2}; try a lower --lr (a \
+                "warning: the training loss has exploded: {loss:.2}, where chance level is ln({classes}) = {chance:.2}; try a lower --lr (a \
                  third or a tenth)"
             ),
         })
     }
 }
 
-/// What the losses of the epochs so far say.
+/// Diagnoses the losses so far.
 fn symptom(losses: &[f64], classes: usize, epochs: usize) -> Option<Symptom> {
     let chance = (classes as f64).ln();
     let (&first, &last) = (losses.first()?, losses.last()?);
@@ -103,33 +103,33 @@ mod tests {
     use alexnet::train::recipe::by_name;
 
     #[test]
-    fn a_loss_that_explodes_or_stays_at_guessing_is_reported_once() {
-        // What 60 images in 3 classes gave with batches of 32.
+    fn exploding_and_chance_level_losses_are_reported_once() {
+        // Losses of 60 images in 3 classes with batches of 32.
         let mut warnings = Warnings::default();
-        let said: Vec<_> = [2.9, 16.0, 21.0, 9.0, 1.5, 1.12, 1.11, 1.10, 1.11, 1.12, 1.10]
+        let warned: Vec<_> = [2.9, 16.0, 21.0, 9.0, 1.5, 1.12, 1.11, 1.10, 1.11, 1.12, 1.10]
             .iter()
             .filter_map(|loss| warnings.epoch(*loss, 3, 30))
             .collect();
-        assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[0].contains("exploded: 16.00") && said[0].contains("--lr"), "{}", said[0]);
-        assert!(said[1].contains("not learning") && said[1].contains("ln(3) = 1.10"), "{}", said[1]);
+        assert_eq!(warned.len(), 2, "{warned:?}");
+        assert!(warned[0].contains("exploded: 16.00") && warned[0].contains("--lr"), "{}", warned[0]);
+        assert!(warned[1].contains("not learning") && warned[1].contains("ln(3) = 1.10"), "{}", warned[1]);
         let mut warnings = Warnings::default();
         assert!([2.6, 1.76, 1.1, 0.9].iter().all(|loss| warnings.epoch(*loss, 10, 4).is_none()));
-        // A loss far above that of guessing is not called the same.
+        // A loss far above chance level is not reported as chance level.
         let mut warnings = Warnings::default();
         assert!([1.0, 1.19, 1.1, 1.2, 1.15].iter().all(|loss| warnings.epoch(*loss, 2, 4).is_none()));
     }
 
     #[test]
-    fn small_sets_are_reported_before_the_first_step() {
+    fn small_sets_cause_warnings_before_the_first_step() {
         let quick = by_name("quick").expect("a recipe");
-        let said =
+        let lines =
             |recipe: &Recipe, train, validation, from| before(&Setting { recipe, train, validation, from, own: true }).join("\n");
-        let small = said(&quick, 54, 6, false);
-        assert!(small.contains("only 6 images to validate with") && small.contains("16.7 %"), "{small}");
+        let small = lines(&quick, 54, 6, false);
+        assert!(small.contains("only 6 validation images") && small.contains("16.7 %"), "{small}");
         assert!(small.contains("54 images are few") && small.contains("--from"), "{small}");
-        assert!(small.contains("leave 22 of 54 images out"), "{small}");
-        assert!(!said(&quick.clone().for_small_set(54, 6), 54, 6, true).contains("images out"));
-        assert_eq!(said(&quick, 4000, 500, false), "");
+        assert!(small.contains("skip 22 of 54 images"), "{small}");
+        assert!(!lines(&quick.clone().for_small_set(54, 6), 54, 6, true).contains("images in each"));
+        assert_eq!(lines(&quick, 4000, 500, false), "");
     }
 }

@@ -135,12 +135,6 @@ impl Cpu {
         self
     }
 
-    /// Tells what the bytes of each layer's input stand for in [`Precision::Int8`] and [`Precision::Int4`].
-    pub fn set_ranges(&mut self, ranges: ActivationRanges) {
-        self.ranges = ranges;
-        self.bytes = None;
-    }
-
     /// What the bytes of each layer's input stand for.
     pub fn ranges(&self) -> &ActivationRanges {
         &self.ranges
@@ -156,7 +150,7 @@ impl Cpu {
     }
 
     fn context<'a>(&self, pool: &'a ThreadPool) -> Context<'a> {
-        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, precision: floats(self.precision) }
+        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, factors: floats(self.precision) }
     }
 
     /// The instruction set in use.
@@ -225,10 +219,10 @@ impl Cpu {
 }
 
 /// What kernels that compute on floats multiply.
-fn floats(precision: Precision) -> context::Precision {
+fn floats(precision: Precision) -> context::FactorType {
     match precision {
-        Precision::Bf16 => context::Precision::Bf16,
-        Precision::F32 | Precision::F16 | Precision::Int8 | Precision::Int4 => context::Precision::F32,
+        Precision::Bf16 => context::FactorType::Bf16,
+        Precision::F32 | Precision::F16 | Precision::Int8 | Precision::Int4 => context::FactorType::F32,
     }
 }
 
@@ -253,6 +247,12 @@ fn compiled<'a>(
 impl ParameterStore for Cpu {
     fn net(&self) -> &Net {
         &self.net
+    }
+
+    /// What the bytes of each layer's input stand for in [`Precision::Int8`] and [`Precision::Int4`].
+    fn set_ranges(&mut self, ranges: &ActivationRanges) {
+        self.ranges = ranges.clone();
+        self.bytes = None;
     }
 
     fn parameter(&self, name: &str) -> Result<Vec<f32>> {

@@ -1,8 +1,8 @@
 //! Graphs as converters leave them: weights behind nodes, other orders of axes, padding and batch norms. Written field by field, their
 //! answers by hand.
 
-use super::super::protobuf::Message;
-use super::graph_tests::{answers, head, model, node, opened, sized, tensor, value};
+use crate::onnx::graph::tests::{answers, head, model, node, opened, sized, tensor, value};
+use crate::protobuf::Message;
 use crate::{golden, inspect};
 use alexnet_net::{Op, Pad};
 
@@ -223,7 +223,7 @@ fn channels_may_come_last_before_and_behind_the_maps() {
         Message::default().int(1, 8).message(7, graph).write(&mut bytes).unwrap();
         bytes
     };
-    // A picture of 2 x 2 pixels, the numbers 0 to 11 in the order channel, row, column; weights in that of row, column, channel.
+    // An image of 2 x 2 pixels, the numbers 0 to 11 in the order channel, row, column; weights in that of row, column, channel.
     let image: Vec<f32> = (0..12).map(|i| i as f32).collect();
     let weight: Vec<f32> = (0..24).map(|i| (i * i) as f32).collect();
     let mut wanted = [0.0, 0.5];
@@ -246,7 +246,7 @@ fn channels_may_come_last_before_and_behind_the_maps() {
     let last = graph(nodes, &[1, 2, 2, 3], &weight);
     assert_eq!(answers(&opened(&last), &image), wanted);
     golden::broken(&last);
-    // Rows and columns exchanged are another picture.
+    // Rows and columns exchanged are another image.
     let mut nodes = inner("n", "t");
     nodes.insert(0, node("Transpose", &["x"], "n", &[("perm", &[0, 3, 2, 1])]));
     let why = golden::complaint(&graph(nodes, &[1, 2, 2, 3], &weight));

@@ -1,4 +1,4 @@
-//! `alexnet serve` as its users start it: the line that it prints, signals, its exit status.
+//! End-to-end tests of `alexnet serve`: its output, signals and exit status.
 #![cfg(unix)]
 
 use alexnet::engine::cpu::Cpu;
@@ -22,7 +22,7 @@ fn json(bytes: &[u8]) -> serde_json::Value {
     serde_json::from_slice(bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(bytes)))
 }
 
-/// A small model with a convolution and a linear layer, and an image.
+/// Writes a small model with a convolution and a linear layer, and an image.
 fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
     let (weight_init, bias_init, rounding) = (WeightInit::HeNormal, BiasInit::Constant(0.1), Rounding::Floor);
     let conv = Op::Conv { out: 40, kernel: 3, stride: 1, pad: Pad::all(1), groups: 1, rounding, weight_init, bias_init };
@@ -46,7 +46,7 @@ fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
     (model, picture)
 }
 
-/// Starts a server and returns it with its port.
+/// Starts a server; returns it with its port.
 fn start(arguments: &[&str]) -> (Child, u16) {
     let arguments = [["serve", "--port", "0", "--json"].as_slice(), arguments].concat();
     let mut server = alexnet(&arguments).stdout(Stdio::piped()).spawn().expect("the program starts");
@@ -73,13 +73,13 @@ fn body(mut stream: TcpStream) -> Vec<u8> {
 }
 
 #[test]
-fn answers_are_those_of_predict_and_a_signal_in_the_middle_loses_none() {
+fn answers_equal_predict_and_survive_a_signal() {
     let folder = tempfile::tempdir().expect("a folder");
     let (model, picture) = model_and_picture(folder.path());
     let named = format!("a={}", model.display());
     let (mut server, port) = start(&["--model", &named, "--model", model.to_str().expect("a plain path"), "--max-batch", "4"]);
     let bytes = std::fs::read(&picture).expect("the image");
-    // Taken before the signal, finished after it.
+    // Accepted before the signal, finished after it.
     let mut taken: Vec<TcpStream> = Vec::new();
     for i in 0..24 {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
@@ -88,7 +88,7 @@ fn answers_are_those_of_predict_and_a_signal_in_the_middle_loses_none() {
         stream.write_all(&bytes[..i]).expect("sent");
         taken.push(stream);
     }
-    // A request with an answer: those before it have been accepted.
+    // A complete request and answer, so those before it have been accepted.
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     stream.write_all(head("/predict?crops=10", bytes.len()).as_bytes()).expect("sent");
     stream.write_all(&bytes).expect("sent");
@@ -110,7 +110,7 @@ fn answers_are_those_of_predict_and_a_signal_in_the_middle_loses_none() {
 }
 
 #[test]
-fn what_cannot_be_served_is_told() {
+fn unservable_models_are_reported() {
     let fails = |arguments: &[&str], status: i32, part: &str| {
         let output = alexnet(&[["serve"].as_slice(), arguments].concat()).output().expect("the program starts");
         let error = String::from_utf8_lossy(&output.stderr);
@@ -130,7 +130,7 @@ fn a_second_signal_of_any_kind_ends_it_at_once() {
     let (model, _) = model_and_picture(folder.path());
     for [first, second] in [["-TERM", "-INT"], ["-INT", "-TERM"], ["-TERM", "-TERM"]] {
         let (mut server, port) = start(&["--model", model.to_str().expect("a plain path"), "--grace", "60", "--stall", "60"]);
-        // A request that is never finished.
+        // A request that never ends.
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
         stream.write_all(head("/predict", 1000).as_bytes()).expect("sent");
         std::thread::sleep(Duration::from_millis(200));
@@ -149,7 +149,7 @@ fn a_second_signal_of_any_kind_ends_it_at_once() {
 }
 
 #[test]
-fn a_pipe_or_a_folder_is_no_model() {
+fn a_pipe_or_a_folder_is_not_a_model() {
     let folder = tempfile::tempdir().expect("a folder");
     let pipe = folder.path().join("m.safetensors");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());

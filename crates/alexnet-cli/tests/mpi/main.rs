@@ -1,4 +1,4 @@
-//! The program as `mpirun` starts it: for real, with the feature `mpi`; without it, that such a job is refused.
+//! End-to-end tests under `mpirun` with the feature `mpi`; without it, that multi-process jobs are rejected.
 
 #[cfg(feature = "mpi")]
 mod job {
@@ -7,7 +7,7 @@ mod job {
     use std::sync::Mutex;
     use std::time::{Duration, Instant};
 
-    /// One job at a time: ranks are slow enough by themselves.
+    /// Serializes the jobs: several ranks are slow enough by themselves.
     static TURN: Mutex<()> = Mutex::new(());
 
     /// 20 million parameters; images of the built-in set.
@@ -46,7 +46,7 @@ mod job {
     }
 
     #[test]
-    fn one_two_and_four_ranks_write_the_same_bytes_and_see_every_picture_once() {
+    fn one_two_and_four_ranks_write_the_same_bytes_and_use_every_image_once() {
         let _turn = TURN.lock();
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
@@ -58,7 +58,7 @@ mod job {
         }
         assert_same(&at("1"), &at("2"));
         assert_same(&at("1"), &at("4"));
-        // Begun by three, ended by two.
+        // Started by three ranks, finished by two.
         train(3, &at("changed"), &["--deterministic=4", "--max-steps", "1"]);
         done(2, &["train", "--resume", at("changed").to_str().expect("a path"), "--max-steps", "3", "--threads", "1", "-q"]);
         assert_same(&at("1"), &at("changed"));
@@ -115,14 +115,14 @@ mod job {
         assert!(Command::new("kill").args(["-9", &victim]).status().expect("kill").success());
         let (output, error) = ended(job);
         assert!(!output.status.success() && killed.elapsed() < Duration::from_secs(15), "{:?}: {error}", killed.elapsed());
-        assert_eq!(error.matches("told to end: another rank has died").count(), 2, "{error}");
+        assert_eq!(error.matches("terminated: another rank has died").count(), 2, "{error}");
         let steps = ["--max-steps", "1000000000", "--epochs", "12"];
-        // It goes on, with another number of ranks; there is nothing wrong with what was saved.
+        // The run resumes with another number of ranks, so the saved state is intact.
         let resume = ["train", "--resume", run.to_str().expect("a path"), "--threads", "1", "--json", "--no-report"];
         let mut job = mpirun(2, &[&resume[..], &steps].concat());
         let state = std::fs::read(run.join("state.safetensors")).expect("a state");
         let begun = Instant::now();
-        // SIGUSR1 to mpirun asks for a save and an end.
+        // SIGUSR1 to mpirun requests a save and an exit.
         std::thread::sleep(Duration::from_secs(4));
         assert!(Command::new("kill").args(["-USR1", &job.id().to_string()]).status().expect("kill").success());
         while job.try_wait().expect("a state").is_none() {
@@ -130,12 +130,12 @@ mod job {
             std::thread::sleep(Duration::from_millis(50));
         }
         let (_, error) = ended(job);
-        assert!(error.contains("all saved; resume with: alexnet train --resume"), "{error}");
+        assert!(error.contains("checkpoint saved; resume with: alexnet train --resume"), "{error}");
         assert!(state != std::fs::read(run.join("state.safetensors")).expect("a state"), "nothing was saved");
     }
 
     #[test]
-    fn what_one_rank_cannot_do_ends_all() {
+    fn the_failure_of_one_rank_ends_the_job() {
         let _turn = TURN.lock();
         let begun = Instant::now();
         let (output, error) = ended(mpirun(3, &["train", "--data", "/no/such/folder"]));
@@ -148,12 +148,12 @@ mod job {
 
 #[cfg(not(feature = "mpi"))]
 #[test]
-fn without_mpi_a_job_of_several_is_refused() {
+fn without_mpi_a_multi_process_job_is_rejected() {
     let error = refused(&["train"], &[("OMPI_COMM_WORLD_SIZE", "4")]);
     assert!(error.contains("4 processes") && error.contains("--features mpi"), "{error}");
 }
 
-/// What the program says in one line to options that it cannot follow.
+/// Runs options that must fail, and returns the one-line error.
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_alexnet"));
     let output = command.args(arguments).envs(environment.iter().copied()).output().expect("the program starts");
@@ -163,16 +163,16 @@ fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn nccl_that_is_not_there_is_an_error_of_one_line() {
+fn missing_nccl_is_a_one_line_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("meet");
     let meet = ["train", "--communicator", "nccl", "--rendezvous", file.to_str().expect("a plain path")];
     let launched = [("RANK", "0"), ("WORLD_SIZE", "2")];
     let error = refused(&["train", "--rendezvous", "meet"], &launched);
     assert!(error.contains("add --communicator nccl"), "{error}");
-    assert!(refused(&meet, &[]).contains("add --rank N"), "which process?");
-    assert!(refused(&["eval", "--model", "m", "--communicator", "nccl"], &launched).contains("2 processes; say by --rendezvous"));
-    // Machines that have it go on from here, and wait for each other.
+    assert!(refused(&meet, &[]).contains("add --rank N"), "missing rank");
+    assert!(refused(&["eval", "--model", "m", "--communicator", "nccl"], &launched).contains("2 processes; add --rendezvous"));
+    // Machines with NCCL continue from here, and wait for each other.
     let error = refused(&[&meet[..], &["--rendezvous-limit", "0.1"]].concat(), &launched);
     let expected = if cfg!(feature = "nccl") {
         ["this machine has no lib", "rank 1 has not come"]

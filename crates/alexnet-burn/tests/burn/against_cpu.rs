@@ -1,9 +1,6 @@
 //! The engine on Burn's processor backend beside the CPU engine: each is the other's oracle.
 #![cfg(feature = "flex")]
 
-#[path = "../../alexnet/tests/engine/wirings.rs"]
-mod wirings;
-
 use alexnet::distributed::data_parallel::DataParallel;
 use alexnet::distributed::{Communicator, Partition, in_process};
 use alexnet::engine::cpu::{Convolutions, Cpu};
@@ -20,8 +17,8 @@ use alexnet::net::{DropoutStyle, Net, Op, Pad, Rounding, presets};
 use alexnet::selftest::formula::uniform;
 use alexnet::selftest::smooth;
 use alexnet_burn::{Gpu, device};
+use alexnet_testkit::nets::*;
 use std::sync::Arc;
-use wirings::*;
 
 fn cpu(net: &Net) -> Cpu {
     let mut engine = Cpu::new(net, 3, 1).expect("a sound net").with_convolutions(Convolutions::Direct);

@@ -9,6 +9,7 @@ use alexnet::image::{Preprocess, decode};
 use alexnet::lpips::Heads;
 use alexnet::net::{Net, Op, presets};
 use alexnet_kernels::random::Key;
+use alexnet_testkit::images::{self, ColorType};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ fn small(preset: &str, size: usize) -> Model {
 
 /// A file of each format: those that other tools wrote, and whole models of ours.
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/src/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/tests/fixtures");
     let mut files = Vec::new();
     for name in [
         "zip.pth",
@@ -263,7 +264,7 @@ fn what_would_run_code_is_named() {
     };
     says("zip.pth", &zip(&[("archive/data.pkl", &pickle), ("archive/byteorder", b"little")], 0, |n| (n, n)));
     says("m.pdparams", &pickle);
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/src/golden");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../alexnet-formats/tests/fixtures");
     let legacy = std::fs::read(golden.join("legacy.pth")).expect("the file");
     says("legacy.pth", &[&legacy[..15], b"\x80\x02M\xe9\x03.\x80\x02}.", &pickle].concat());
     let mut tar = tar::Builder::new(Vec::new());
@@ -340,11 +341,16 @@ fn broken_tables_and_pictures_never_panic() {
         std::fs::write(&beside, ["{}", "[[[[", ""][k]).expect("a file");
         assert!(Table::read(&npy).is_err());
     }
-    let plain = image::RgbImage::from_fn(33, 21, |x, y| image::Rgb([x as u8 * 7, y as u8 * 9, (x * y) as u8]));
-    for format in [image::ImageFormat::Png, image::ImageFormat::Bmp, image::ImageFormat::Gif, image::ImageFormat::WebP] {
-        let mut bytes = Vec::new();
-        plain.write_to(&mut std::io::Cursor::new(&mut bytes), format).expect("an image");
-        assert!(decode::decode(&bytes).is_ok(), "{format:?}");
+    let plain: Vec<u8> =
+        (0..33 * 21).flat_map(|i| [i % 33 * 7, i / 33 * 9, i % 33 * (i / 33)]).map(|value| value as u8).collect();
+    let files = [
+        ("PNG", images::png(33, 21, ColorType::Rgb, &plain)),
+        ("BMP", images::bmp(33, 21, &plain)),
+        ("GIF", images::gif(33, 21, &plain)),
+        ("WebP", images::webp(33, 21, &plain)),
+    ];
+    for (format, bytes) in files {
+        assert!(decode::decode(&bytes).is_ok(), "{format}");
         for part in 0..64 {
             let _ = decode::decode(&bytes[..bytes.len() * part / 64]);
         }

@@ -1,15 +1,15 @@
 //! Which net a file is taken for, by its names and shapes alone: tensors here have no bytes.
 
-use super::caffe::Caffe;
-use super::detect::parse;
-use super::format::{Content, Format};
-use super::identify::{Identity, identify};
-use super::parsed::ParsedFile;
-use super::pth::TorchZip;
-use super::reader::Reader;
-use super::safetensors::{Entry, write_tensors};
-use super::tensor::{Dtype, Storage, Tensor};
-use super::{golden, parameters};
+use crate::caffe::Caffe;
+use crate::detect::parse;
+use crate::format::{Content, Format};
+use crate::identify::{Identity, identify};
+use crate::parsed::ParsedFile;
+use crate::pth::TorchZip;
+use crate::reader::Reader;
+use crate::safetensors::{Entry, write_tensors};
+use crate::tensor::{Dtype, Storage, Tensor};
+use crate::{golden, parameters};
 use alexnet_files::Sync;
 use alexnet_net::presets::{by_name, find};
 use alexnet_net::{Net, ParamNaming};
@@ -204,7 +204,8 @@ fn foreign_metadata_are_not_believed() {
         assert!(why.contains("not those of an AlexNet (features.0.weight"), "{why}");
     });
     // Their ONNX file is read by its graph.
-    let theirs = [include_bytes!("golden/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
+    let theirs =
+        [include_bytes!("../../tests/fixtures/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
     golden::with(&theirs, |path| assert_eq!(crate::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
 }
 
@@ -254,7 +255,7 @@ fn a_net_without_its_last_layer_is_one_to_begin_from() {
         let why = identified(&TorchZip, trunk.clone(), hint).unwrap_err().to_string();
         assert!(why.contains(&format!("lacks {missing}.weight")) && why.contains("train --from"), "{why}");
         let mut whole = trunk.clone();
-        assert_eq!(super::param_names::add_head(&mut whole).as_deref(), Some(missing));
+        assert_eq!(crate::param_names::add_head(&mut whole).as_deref(), Some(missing));
         let (identity, told) = identified(&TorchZip, whole, hint).unwrap();
         assert_eq!(told.unwrap(), hint.unwrap_or("torchvision"));
         assert_eq!(identity.fits[0].classes(), 1);
@@ -264,7 +265,7 @@ fn a_net_without_its_last_layer_is_one_to_begin_from() {
         let trunk = torchvision("", &[]).into_iter().filter(|tensor| !tensor.name.contains("classifier.6"));
         let (tensors, metadata) = (trunk.collect(), BTreeMap::new());
         let parsed = ParsedFile { reader, format: &TorchZip, tensors, metadata, graph: None, remarks: Vec::new() };
-        let (model, notes) = super::load::trunk(parsed, None).unwrap().unwrap();
+        let (model, notes) = crate::load::trunk(parsed, None).unwrap().unwrap();
         assert_eq!((model.net.name.as_str(), model.classes.len()), ("torchvision", 0));
         assert_eq!((model.tensors["fc8.weight"].len(), model.tensors["fc7.bias"].len()), (0, 4096));
         assert!(notes.iter().any(|note| note.contains("lacks classifier.6.weight")), "{notes:?}");

@@ -1,11 +1,11 @@
 //! Paddle's pickles, by small files that Paddle 3.3 wrote (tools/make_weight_goldens.py).
 
-use super::{detect, golden};
+use crate::{detect, golden};
 
 const FILES: [&[u8]; 3] = [
-    include_bytes!("golden/protocol4.pdparams"),
-    include_bytes!("golden/protocol2.pdparams"),
-    include_bytes!("golden/fortran.pdparams"),
+    include_bytes!("../../tests/fixtures/protocol4.pdparams"),
+    include_bytes!("../../tests/fixtures/protocol2.pdparams"),
+    include_bytes!("../../tests/fixtures/fortran.pdparams"),
 ];
 
 #[test]

@@ -1,18 +1,13 @@
-//! The program as its users start it: what it prints, its errors and its exit status.
+//! End-to-end tests of the command line: output, errors and exit status.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
-#[path = "commands/data.rs"]
 mod data;
-#[path = "commands/explain.rs"]
 mod explain;
-#[path = "commands/first_steps.rs"]
 mod first_steps;
-#[path = "commands/labels.rs"]
 mod labels;
 #[cfg(unix)]
-#[path = "commands/pipes.rs"]
 mod pipes;
 
 fn alexnet(arguments: &[&str]) -> Output {
@@ -26,7 +21,7 @@ fn done(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Asserts that a call fails with this status, and that its error tells each of `parts`.
+/// Asserts that a call fails with this status and that its error contains each of `parts`.
 fn fails(status: i32, arguments: &[&str], parts: &[&str]) {
     let output = alexnet(arguments);
     let error = String::from_utf8_lossy(&output.stderr);
@@ -41,7 +36,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn nets_and_summary_tell_shapes_and_counts() {
+fn nets_and_summary_print_shapes_and_counts() {
     let json: serde_json::Value = serde_json::from_str(&done(&["nets", "--json"])).expect("JSON");
     let paper = json.as_array().expect("an array").iter().find(|net| net["name"] == "paper").expect("the paper's net");
     assert_eq!((&paper["parameters"], &paper["macs"]), (&60_965_224.into(), &724_406_816.into()));
@@ -55,7 +50,7 @@ fn nets_and_summary_tell_shapes_and_counts() {
 }
 
 #[test]
-fn devices_are_listed_and_those_that_are_not_there_are_told() {
+fn devices_lists_available_and_unavailable_devices() {
     let rows: serde_json::Value = serde_json::from_str(&done(&["devices", "--json"])).expect("JSON");
     let row = |name: &str| rows.as_array().expect("rows").iter().find(|row| row["device"] == name);
     assert_eq!(row("cpu").expect("the processor")["there"], true);
@@ -64,11 +59,11 @@ fn devices_are_listed_and_those_that_are_not_there_are_told() {
         assert_eq!(row("flex:0").expect("Burn's processor backend")["there"], true);
         fails(1, &selftest("vulcan"), &["vulcan: no such device", "flex"]);
     } else {
-        fails(1, &selftest("cuda:0"), &["--device cuda:0", "built for the processor alone", "--features gpu,cuda"]);
+        fails(1, &selftest("cuda:0"), &["--device cuda:0", "this build supports the CPU only", "--features gpu,cuda"]);
     }
     let table = done(&["summary", "--net", "paper", "--parallel", "towers"]);
     // 13 x 13 x 256 maps of conv2 to the other tower, half of them each way, as 4 bytes, and their gradients back.
-    assert!(table.contains("conv3  0-191    192-383    all its maps                            346,112"), "{table}");
+    assert!(table.contains("conv3  0-191    192-383    all its maps                                    346,112"), "{table}");
     fails(1, &["summary", "--net", "torchvision", "--parallel", "towers"], &["torchvision"]);
 }
 
@@ -87,7 +82,7 @@ fn bad_usage_is_status_2_and_failure_status_1() {
 }
 
 #[test]
-fn folders_that_cannot_train_are_told_and_nothing_is_left_behind() {
+fn unusable_training_folders_are_reported_and_leave_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let (data, run) = (folder.path().join("data"), folder.path().join("run"));
     let train = |parts: &[&str]| {
@@ -104,7 +99,7 @@ fn folders_that_cannot_train_are_told_and_nothing_is_left_behind() {
 }
 
 #[test]
-fn files_that_are_no_models_are_told() {
+fn files_that_are_not_models_are_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = folder.path().join("m.safetensors");
     let eval = |parts: &[&str]| fails(1, &["eval", "--model", text(&model)], parts);
@@ -118,7 +113,7 @@ fn files_that_are_no_models_are_told() {
 }
 
 #[test]
-fn a_short_run_trains_evaluates_predicts_and_goes_on() {
+fn a_short_run_trains_evaluates_predicts_and_resumes() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let train = ["train", "--net", "slim", "--image-size", "96", "--batch", "8", "--epochs", "1", "--max-steps", "2", "--json"];
@@ -128,12 +123,12 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     fails(1, &["train", "--out", text(&run)], &["not empty"]);
     let model = run.join("last.safetensors");
     let state = done(&["inspect", text(&run.join("state.safetensors"))]);
-    assert!(state.contains("cannot be used: the state of a training run"), "{state}");
+    assert!(state.contains("unusable: the state of a training run"), "{state}");
     let report: serde_json::Value = serde_json::from_str(&done(&["eval", "--model", text(&model), "--json"])).expect("JSON");
     assert_eq!((&report["images"], &report["crops"]), (&500.into(), &1.into()));
     assert!(report["top5"].as_f64().expect("a number") >= report["top1"].as_f64().expect("a number"));
 
-    // The run has its report and its events; the report can be made again, and runs stand side by side.
+    // The run has its report and its events; the report can be regenerated, and runs can be compared.
     let page = || std::fs::read_to_string(run.join("report.html")).expect("a report");
     let names = std::fs::read_dir(&run).expect("a folder").map(|entry| entry.expect("an entry").file_name());
     assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("events.out.tfevents.")).count(), 1);
@@ -149,12 +144,12 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
     let both = last_json(&["compare", text(&run), text(&run), "--json"]);
     assert_eq!((both["runs"].as_array().expect("runs").len(), &both["differing"]), (2, &serde_json::json!({})));
 
-    // In fewer bits: bf16 at once, int8 and int4 after calibration.
+    // Lower precision: bf16 without preparation, int8 and int4 after calibration.
     let short = run.join("last.int8.safetensors");
     fails(1, &["eval", "--model", text(&model), "--precision", "int8"], &["conv1", "alexnet quantize"]);
     fails(1, &["quantize", "--model", text(&model), "--out", text(&model)], &["another name"]);
     let quantised = last_json(&["quantize", "--model", text(&model), "--pictures", "20", "--json"]);
-    // After four steps logits hardly differ, so that 4 bits of a weight change many answers.
+    // After four steps the logits hardly differ, so 4-bit weights change many predictions.
     for (kind, least) in [("int8", 0.5), ("int4", 0.2)] {
         assert!(quantised["same_answer"][kind].as_f64().expect("a share") > least, "{quantised}");
     }
@@ -165,7 +160,7 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
         assert!((loss(&found) - loss(&report)).abs() < 0.05, "{precision}: {found}, not {report}");
     }
 
-    // A good image is answered, a broken one told, and the status says that not all went well.
+    // A good image is classified, a broken one reported, and the exit status is failure.
     let (good, broken) = (folder.path().join("good.bmp"), folder.path().join("broken.png"));
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
@@ -182,7 +177,7 @@ fn a_short_run_trains_evaluates_predicts_and_goes_on() {
 }
 
 #[test]
-fn a_model_goes_through_every_format_and_answers_the_same() {
+fn predictions_survive_conversion_through_every_format() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = folder.path().join("run");
     let train = ["-q", "train", "--net", "caffenet", "--image-size", "67", "--batch", "4", "--epochs", "1", "--max-steps", "1"];
@@ -208,32 +203,35 @@ fn a_model_goes_through_every_format_and_answers_the_same() {
     ] {
         let to = folder.path().join(name);
         done(&["convert", text(&from), text(&to)]);
-        // Caffe's file takes other numbers, so that its answers are rounded elsewhere.
+        // Caffe takes another input range, so its results are rounded differently.
         for (a, b) in answer(&to).as_array().expect("answers").iter().zip(wanted.as_array().expect("answers")) {
             let probability = |answer: &serde_json::Value| answer["probability"].as_f64().expect("a number");
             assert_eq!((&a["index"], &a["label"]), (&b["index"], &b["label"]), "{name}");
             assert!((probability(a) / probability(b) - 1.0).abs() < 1e-5, "{name}: {a} instead of {b}");
         }
-        let told = done(&["inspect", text(&to)]);
-        assert!(told.starts_with(format) && told.contains("net: caffenet, 67 x 67 pixels, 10 classes"), "{told}");
+        let inspected = done(&["inspect", text(&to)]);
+        assert!(inspected.starts_with(format) && inspected.contains("net: caffenet, 67 x 67 pixels, 10 classes"), "{inspected}");
         from = to;
     }
-    // A trainer's dictionary around the weights is looked through, and said.
+    // A trainer's dictionary around the weights is unwrapped, with a note.
     let bytes = std::fs::read(folder.path().join("m.pdparams")).expect("a file");
     let checkpoint = folder.path().join("checkpoint.pdparams");
     let around = [&b"\x80\x04}(X\x03\0\0\0net"[..], &bytes[..bytes.len() - 1], b"X\x05\0\0\0epochK\x01u."].concat();
     std::fs::write(&checkpoint, around).expect("a file");
     let output = alexnet(&["predict", "--model", text(&checkpoint), text(&picture)]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.starts_with("note: ") && said.contains("under `net`; left aside: epoch"), "{said}");
+    let warnings = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && warnings.starts_with("note: ") && warnings.contains("under `net`; left aside: epoch"),
+        "{warnings}"
+    );
 
-    // Names of classes from files.
+    // Class names from files.
     let (labels, named) = (folder.path().join("labels.json"), folder.path().join("named.safetensors"));
     let ids = "n01440764 n01443537 n01484850 n01491361 n01494475 n01496331 n01498041 n01514668 n01514859 n01518878";
     std::fs::write(&labels, serde_json::to_string(&ids.split(' ').collect::<Vec<_>>()).expect("JSON")).expect("a file");
     done(&["convert", text(&from), text(&named), "--labels", text(&labels)]);
-    let told = done(&["predict", "--model", text(&named), "--top", "10", text(&picture)]);
-    assert!(told.contains("n01440764 tench ") && told.contains("n01518878 ostrich "), "{told}");
+    let printed = done(&["predict", "--model", text(&named), "--top", "10", text(&picture)]);
+    assert!(printed.contains("n01440764 tench ") && printed.contains("n01518878 ostrich "), "{printed}");
     std::fs::write(&labels, "cat\n\ndog\n").expect("a file");
     fails(1, &["convert", text(&from), text(&named), "--labels", text(&labels)], &["labels.json", "line 2 is empty"]);
     fails(1, &["convert", text(&from), text(&named.with_extension("onnx")), "--names", "torchvision"], &["leave out --names"]);
@@ -244,30 +242,30 @@ fn a_model_goes_through_every_format_and_answers_the_same() {
 }
 
 #[test]
-fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
+fn missing_preprocessing_can_be_given_by_options() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    // PyTorch's export of a small net at 15 pixels.
-    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
-    let told = done(&["inspect", foreign]);
-    assert!(told.contains("note: does not tell how images become its input; RGB of 0 to 1"), "{told}");
+    // A small net exported by PyTorch, with 15-pixel images.
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/tests/fixtures/norm_script.onnx");
+    let inspected = done(&["inspect", foreign]);
+    assert!(inspected.contains("note: does not tell how images become its input; RGB of 0 to 1"), "{inspected}");
     let out = at("m.safetensors");
     let note = alexnet(&["convert", foreign, text(&out)]);
     assert!(String::from_utf8_lossy(&note.stderr).contains("does not tell how images"));
-    let said = |options: &[&str]| {
+    let preprocess = |options: &[&str]| {
         done(&[&["-q", "convert", foreign, text(&out)], options].concat());
         last_json(&["inspect", text(&out), "--json"])["preprocess"].clone()
     };
-    let caffe = said(&["--channels", "bgr", "--scale", "255", "--mean", "104,117,123"]);
+    let caffe = preprocess(&["--channels", "bgr", "--scale", "255", "--mean", "104,117,123"]);
     assert_eq!((&caffe["channels"], &caffe["scale"]), (&"bgr".into(), &1.0.into()));
     assert_eq!(
         (&caffe["mean"]["channel"], &caffe["std"]),
         (&serde_json::json!([104.0, 117.0, 123.0]), &serde_json::json!([1.0, 1.0, 1.0]))
     );
-    let timm = said(&["--mean", "0.5", "--std", "0.5,0.25,0.125", "--image-size", "16"]);
+    let timm = preprocess(&["--mean", "0.5", "--std", "0.5,0.25,0.125", "--image-size", "16"]);
     assert_eq!((&timm["crop"], &timm["std"]), (&16.into(), &serde_json::json!([0.5, 0.25, 0.125])));
-    // The other order is of the same colours.
-    let std = said(&["--channels", "bgr"])["std"][0].as_f64().expect("a number");
+    // Reversing the channel order keeps the colours.
+    let std = preprocess(&["--channels", "bgr"])["std"][0].as_f64().expect("a number");
     assert!((std - 0.225).abs() < 1e-6, "{std}");
     let convert = |options: &[&str], parts: &[&str]| fails(1, &[&["convert", foreign, text(&out)], options].concat(), parts);
     convert(&["--scale", "255"], &["--mean"]);
@@ -275,7 +273,7 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     convert(&["--std", "0"], &["cannot divide"]);
     convert(&["--mean", "1,2"], &["--mean 1,2"]);
     convert(&["--image-size", "40"], &["--image-size 40", "fc2.weight has 216 numbers"]);
-    // A mean image of 2 x 2 as numpy has it.
+    // A 2 x 2 mean image in numpy's format.
     let mut npy = b"\x93NUMPY\x01\0\x76\0".to_vec();
     npy.extend(format!("{:117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2, 2), }").into_bytes());
     npy.extend([0; 48]);
@@ -284,7 +282,7 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     let caffe = ["--channels", "bgr", "--scale", "255", "--mean"];
     convert(&[caffe.as_slice(), &[text(&at("mean.npy"))]].concat(), &["mean image of 2 x 2 pixels is smaller", "15 x 15"]);
 
-    // Weights that training has ruined make no answers.
+    // Weights ruined by training give no predictions.
     let picture = at("p.bmp");
     ramp(&picture, [10, 20, 30]);
     done(&["-q", "convert", foreign, text(&out)]);
@@ -313,7 +311,7 @@ fn what_a_file_does_not_tell_of_its_pictures_can_be_said() {
     assert!(!at("f.npy").exists() && !at("cam.png").exists());
 }
 
-/// An image of 40 x 40 pixels, a ramp of one colour.
+/// Writes an image of 40 x 40 pixels, a ramp of one colour.
 fn ramp(path: &Path, colour: [u8; 3]) {
     let mut bmp = b"BM\xf6\x12\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x28\0\0\0\x28\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
@@ -322,10 +320,10 @@ fn ramp(path: &Path, colour: [u8; 3]) {
     std::fs::write(path, bmp).expect("a file");
 }
 
-/// Stops a conversion of a large model by a polite kill while it writes, and looks at what is left.
+/// Interrupts the conversion of a large model with SIGTERM while it writes, and checks what is left.
 #[cfg(unix)]
 fn an_interrupted_conversion_leaves_nothing(model: &Path, folder: &Path) {
-    // On Linux it is known which signals are ignored; elsewhere the program leaves all alone where one is.
+    // Linux reports which signals are ignored; elsewhere the program handles none if one is ignored.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     if ignored.is_some_and(|signals| signals & (1 << 14) != 0) {
@@ -335,10 +333,10 @@ fn an_interrupted_conversion_leaves_nothing(model: &Path, folder: &Path) {
     let out = folder.join("m.onnx");
     std::fs::create_dir(folder).expect("a folder");
     let names = || std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
-    // One may be done before it is stopped.
+    // A conversion may finish before it is interrupted.
     for _ in 0..20 {
         std::fs::write(&out, "before").expect("a file");
-        // As a script's background job, which ignores Ctrl-C.
+        // Like a script's background job, which ignores Ctrl-C.
         let script = format!("{trap}exec \"$0\" convert \"$1\" \"$2\"");
         let mut conversion = Command::new("sh");
         let conversion = conversion.args(["-c", &script, env!("CARGO_BIN_EXE_alexnet"), text(model), text(&out)]);
@@ -358,7 +356,7 @@ fn an_interrupted_conversion_leaves_nothing(model: &Path, folder: &Path) {
 }
 
 #[test]
-fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
+fn features_make_an_index_bound_to_its_model_and_lpips_compares_images() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     let run = at("run");
@@ -374,14 +372,14 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
         let (set, out) = (at("set"), at(out));
         last_json(&[&["features", "--model", text(&model), "--data", text(&set), "--out", text(&out), "--json"], more].concat())
     };
-    let told = features("i.npy", &[]);
-    assert_eq!((&told["pictures"], &told["broken"], &told["about"]["layer"]), (&4.into(), &1.into(), &"fc7".into()));
+    let made = features("i.npy", &[]);
+    assert_eq!((&made["pictures"], &made["broken"], &made["about"]["layer"]), (&4.into(), &1.into(), &"fc7".into()));
     assert_eq!(std::fs::metadata(at("i.npy")).expect("the index").len(), 128 + 4 * 4096 * 4);
     let beside: serde_json::Value = serde_json::from_slice(&std::fs::read(at("i.json")).expect("names")).expect("JSON");
     assert_eq!((&beside["names"][0], &beside["labels"][3]), (&"blue/1.bmp".into(), &"red".into()));
-    let told = features("c.safetensors", &["--layer", "conv3", "--pool", "max", "--before-relu", "--threads", "1"]);
-    assert_eq!(told["about"]["shape"], serde_json::json!([384]));
-    // Every value after the ReLU, by the same layer before it.
+    let made = features("c.safetensors", &["--layer", "conv3", "--pool", "max", "--before-relu", "--threads", "1"]);
+    assert_eq!(made["about"]["shape"], serde_json::json!([384]));
+    // Every value after the ReLU follows from the same layer's value before it.
     let rows = |name: &str, shape: &[usize]| {
         let bytes = std::fs::read(at(name)).expect("features");
         let length = 4 * shape.iter().product::<usize>();
@@ -402,7 +400,7 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     );
     assert!(!out.exists());
 
-    // Nearest to an image is itself, and then the one of almost the same colour.
+    // The nearest image is the query itself, then the one of almost the same colour.
     let (query, index, sheet) = (at("set/red/1.bmp"), at("i.npy"), at("sheet.png"));
     let similar = ["similar", "--index", text(&index), "--model", text(&model), "--data", text(&set), "--sheet", text(&sheet)];
     let found = last_json(&[&similar[..], &["--top", "2", "--json", text(&query)]].concat());
@@ -418,7 +416,7 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     fails(1, &["similar", "--index", text(&index), "--model", text(&other), text(&query)], &["another model"]);
     fails(2, &["similar", "--index", text(&index), "--model", text(&model), "--sheet", text(&sheet), text(&query)], &["--data"]);
 
-    // Of one set with another: the same names, whatever their endings.
+    // Two folders are matched by name, whatever the extensions.
     let heads = format!("{}/../alexnet/src/lpips/alex.pth", env!("CARGO_MANIFEST_DIR"));
     let lpips = |more: &[&str]| last_json(&[&["-q", "lpips", "--model", text(&model), "--json"], more].concat());
     let (one, two) = (at("set/red/1.bmp"), at("set/red/2.bmp"));
@@ -434,7 +432,7 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     let changed = at("changed");
     let found = lpips(&[text(&set), text(&changed)]);
     assert!(found["pairs"].as_array().expect("pairs").len() == 4 && found["mean"].as_f64() > Some(0.0), "{found}");
-    // A bad image is told, and the others are compared.
+    // A bad image is reported, and the others are compared.
     std::fs::write(at("changed/grey/1.bmp"), b"BM").expect("a file");
     let output = alexnet(&["-q", "lpips", "--model", text(&model), "--json", text(&set), text(&changed)]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -442,13 +440,13 @@ fn features_make_an_index_that_knows_its_model_and_lpips_compares_pictures() {
     assert!(found["errors"][0]["name"] == "grey/1" && String::from_utf8_lossy(&output.stderr).contains("1.bmp"), "{found}");
     ramp(&at("changed/grey/2.bmp"), [1, 2, 3]);
     let lonely = ["lpips", "--model", text(&model), text(&set), text(&changed)];
-    fails(1, &lonely, &["without a partner", "2.bmp"]);
+    fails(1, &lonely, &["no file of the same name", "2.bmp"]);
     fails(1, &["lpips", "--model", text(&model), text(&set), text(&one)], &["two images or two folders"]);
     fails(1, &["lpips", "--model", text(&model), "--linear", text(&model), text(&one), text(&two)], &["no linear heads"]);
 }
 
 #[test]
-fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
+fn fine_tuning_accepts_other_formats_and_freezes_layers() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     // A grey and a red image of each of two classes.
@@ -479,11 +477,11 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
 
     let printed =
         done(&tune(&["--freeze", "conv1-conv5", "--out", text(&at("tuned"))]).iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(printed.contains("recipe finetune") && printed.contains("its rows for 2 of 3 classes"), "{printed}");
-    assert!(printed.contains("frozen: conv1-conv5; what each image gives up to"), "{printed}");
+    assert!(printed.contains("recipe finetune") && printed.contains("head rows kept for 2 of 3 classes"), "{printed}");
+    assert!(printed.contains("frozen: conv1-conv5; features of each image up to"), "{printed}");
     let config = std::fs::read_to_string(at("tuned/config.toml")).expect("the settings");
     assert!(config.contains("conv3 = 0.0") && config.contains("fc8 = 10.0") && config.contains("views = 1"), "{config}");
-    // The model is not needed to go on, and other layers are refused.
+    // The model is not needed to resume, and other layers are rejected.
     std::fs::remove_file(&model).expect("the model");
     done(&["train", "--resume", text(&at("tuned")), "--freeze", "conv1-conv5"]);
     fails(1, &["train", "--resume", text(&at("tuned")), "--freeze", "conv1"], &["--freeze", "leave them out"]);
@@ -491,7 +489,7 @@ fn a_run_begins_with_a_model_of_another_format_and_freezes_layers() {
 }
 
 #[test]
-fn a_model_that_knows_its_classes_is_validated_first_and_takes_another_image_size() {
+fn a_fine_tuned_model_with_known_classes_is_validated_first_and_takes_another_image_size() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     for (class, colour) in [("red", [0, 0, 255]), ("blue", [255, 0, 0])] {
@@ -503,9 +501,13 @@ fn a_model_that_knows_its_classes_is_validated_first_and_takes_another_image_siz
     let small = ["train", "--data", text(&set), "--image-size", "63", "--batch", "4", "--epochs", "1", "--no-report"];
     let output = alexnet(&[&small[..], &["--val-share", "0", "--freeze", "conv1-conv2", "--out", text(&at("first"))]].concat());
     let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && errors.contains("warning: frozen without --from: conv1-conv2 stay as random"), "{errors}");
     assert!(
-        printed.contains("nothing is held out") && printed.contains("training top-1") && !printed.contains("best so far"),
+        output.status.success()
+            && errors.contains("warning: conv1-conv2 are frozen without --from and keep their random initial values"),
+        "{errors}"
+    );
+    assert!(
+        printed.contains("no validation images") && printed.contains("training top-1") && !printed.contains("best so far"),
         "{printed}"
     );
     fails(1, &[&small[..], &["--freeze", "head", "--out", text(&at("no"))]].concat(), &["the head is new"]);
@@ -527,19 +529,19 @@ fn a_model_that_knows_its_classes_is_validated_first_and_takes_another_image_siz
 fn the_self_test_reports_the_formulas_parameters() {
     let report = done(&["selftest", "--net", "slim", "--batch", "1", "--classes", "3", "--json"]);
     let report: alexnet::selftest::Report = serde_json::from_str(&report).expect("a report");
-    // fc8's weight has 3 outputs; the first value is the formula's for tensor 14 of seed 1, at scale sqrt(3 / 4096).
+    // fc8's weight has 3 outputs; its first value is the formula's for tensor 14 of seed 1, at scale sqrt(3 / 4096).
     assert_eq!((report.classes, report.parameters), (3, 50_303_912 - 997 * 4097));
     assert_eq!(report.activations["fc8"].shape, [1, 3]);
     assert_eq!(report.losses.len(), 3);
 }
 
-/// The last line of a command's output, which is JSON.
+/// The last line of a command's output, parsed as JSON.
 fn last_json(arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(done(arguments).lines().last().expect("a line")).expect("JSON")
 }
 
 #[test]
-fn bench_tells_rates_and_every_step() {
+fn bench_reports_rates_and_every_step() {
     let load = ["--net", "paper", "--image-size", "67", "--batch", "2", "--seconds", "0", "--json"];
     let bench = |mode: &[&str]| last_json(&[&["bench"], mode, &load].concat());
     for (mode, precision) in [("train", "f32"), ("infer", "f32"), ("infer", "bf16"), ("infer", "int8"), ("infer", "int4")] {
@@ -554,12 +556,12 @@ fn bench_tells_rates_and_every_step() {
             rows.filter(|row| row["layer"] == layer && row["pass"] == pass).cloned().collect::<Vec<_>>()
         };
         assert!(steps["peak_gflops"].as_f64() > Some(0.1) && steps["read_gb_per_second"].as_f64() > Some(0.1));
-        // conv2's forward pass is there once; it multiplies, and norm2's does not.
+        // conv2's forward pass appears once; it multiplies, and norm2's does not.
         let [conv2, norm2] = ["conv2", "norm2"].map(|layer| of(layer, "forward").remove(0));
         assert!(conv2["gflops"].as_f64() > Some(0.0) && norm2["gflops"].is_null(), "{conv2} {norm2}");
         let share: f64 = steps["steps"].as_array().expect("rows").iter().map(|row| row["share"].as_f64().expect("a share")).sum();
         assert!((share - 1.0).abs() < 1e-9, "{share}");
-        // conv1 needs no gradient of the images, and only training learns.
+        // conv1 needs no gradient of the images, and only training computes gradients.
         let train = usize::from(mode == "train");
         let counts = [of("conv1", "weights").len(), of("conv2", "data gradient").len(), of("loss", "forward").len()];
         assert_eq!((counts, of("conv1", "data gradient").len()), ([train; 3], 0));
@@ -567,7 +569,7 @@ fn bench_tells_rates_and_every_step() {
 }
 
 #[test]
-fn bench_data_tells_every_step_of_a_picture() {
+fn bench_data_reports_every_loading_step() {
     let load = ["--image-size", "64", "--batch", "4", "--seconds", "0.01", "--json"];
     let rates = last_json(&[["bench", "data"].as_slice(), &load].concat());
     let steps = rates["steps"].as_array().expect("rows");

@@ -2,44 +2,57 @@
 
 use alexnet::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
 
-pub(crate) const SIZE: usize = 17;
+/// Rows and columns of their images.
+pub const SIZE: usize = 17;
 
-pub(crate) fn net(name: &str, rows: &[(&str, Op)]) -> Net {
+/// A net of these layers.
+pub fn net(name: &str, rows: &[(&str, Op)]) -> Net {
     let layers = rows.iter().map(|(name, op)| Layer { name: (*name).into(), op: op.clone() }).collect();
     Net { name: name.into(), image_size: SIZE, layers }
 }
 
-pub(crate) fn conv(out: usize, kernel: usize, stride: usize, pad: Pad, groups: usize, rounding: Rounding) -> Op {
+/// A convolution.
+pub fn conv(out: usize, kernel: usize, stride: usize, pad: Pad, groups: usize, rounding: Rounding) -> Op {
     let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.1));
     Op::Conv { out, kernel, stride, pad, groups, rounding, weight_init, bias_init }
 }
 
-pub(crate) fn fc(out: usize) -> Op {
+/// A linear layer.
+pub fn fc(out: usize) -> Op {
     Op::Linear { out, weight_init: WeightInit::HeNormal, bias_init: BiasInit::Constant(0.1) }
 }
 
-pub(crate) fn max(kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Op {
+/// A max pool.
+pub fn max(kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Op {
     Op::MaxPool { kernel, stride, pad, rounding }
 }
 
-pub(crate) const RELU: Op = Op::Activation { function: Activation::Relu };
-pub(crate) const TANH: Op = Op::Activation { function: Activation::Tanh };
-pub(crate) const SIGMOID: Op = Op::Activation { function: Activation::Sigmoid };
-pub(crate) const NONE: Pad = Pad::all(0);
-pub(crate) const LOW: Pad = Pad { top: 0, left: 0, bottom: 1, right: 1 };
+/// A ReLU.
+pub const RELU: Op = Op::Activation { function: Activation::Relu };
+/// A hyperbolic tangent.
+pub const TANH: Op = Op::Activation { function: Activation::Tanh };
+/// A sigmoid.
+pub const SIGMOID: Op = Op::Activation { function: Activation::Sigmoid };
+/// No padding.
+pub const NONE: Pad = Pad::all(0);
+/// Padding below and on the right alone.
+pub const LOW: Pad = Pad { top: 0, left: 0, bottom: 1, right: 1 };
 
-pub(crate) fn lrn(columns: usize) -> Op {
+/// Local response normalization over five channels, in this many columns.
+pub fn lrn(columns: usize) -> Op {
     Op::Lrn { n: 5, alpha: 0.3, beta: 0.75, k: 2.0, divide_by_n: true, columns }
 }
 
-pub(crate) fn drop(style: DropoutStyle) -> Op {
+/// Dropout of a half.
+pub fn drop(style: DropoutStyle) -> Op {
     Op::Dropout { rate: 0.5, style }
 }
 
-pub(crate) const NORM: Op = Op::BatchNorm { eps: 1e-3, momentum: 0.25 };
+/// Batch normalization.
+pub const NORM: Op = Op::BatchNorm { eps: 1e-3, momentum: 0.25 };
 
 /// A net with batch norms before and behind a ReLU, with and without one of their own, and on features.
-pub(crate) fn normed() -> Net {
+pub fn normed() -> Net {
     let rows = [
         ("conv1", conv(6, 5, 2, Pad::all(2), 1, Rounding::Floor)),
         ("bn1", NORM),
@@ -61,7 +74,7 @@ pub(crate) fn normed() -> Net {
 }
 
 /// Nets whose layers follow each other in different ways.
-pub(crate) fn wirings() -> Vec<Net> {
+pub fn wirings() -> Vec<Net> {
     use Rounding::{Ceil, Floor};
     vec![
         net(

@@ -1,13 +1,13 @@
 //! Graphs of others: PyTorch's exporters, and models written here field by field after `onnx.proto`.
 
-use super::super::protobuf::Message;
 use crate::forward::logits;
+use crate::protobuf::Message;
 use crate::{Model, golden, inspect, load};
 use alexnet_net::Op;
 use alexnet_net::{Channels, Mean};
 
 /// An operator: its name, what it takes, what it gives, attributes of whole numbers.
-pub(super) fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[u64])]) -> Message<'static> {
+pub(in crate::onnx) fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[u64])]) -> Message<'static> {
     let node = inputs.iter().fold(Message::default(), |node, input| node.text(1, input)).text(2, output).text(4, op);
     attributes.iter().fold(node, |node, (name, numbers)| {
         let one = Message::default().text(1, name);
@@ -17,24 +17,29 @@ pub(super) fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str,
 }
 
 /// An initialiser of floats.
-pub(super) fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Message<'static> {
+pub(in crate::onnx) fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Message<'static> {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Message::default().ints(1, shape.iter().copied()).int(2, 1).text(8, name).text(9, bytes)
 }
 
 /// An input or an output, of floats unless `kind` says otherwise.
-pub(super) fn value(name: &str, kind: u64, shape: &[u64]) -> Message<'static> {
+pub(in crate::onnx) fn value(name: &str, kind: u64, shape: &[u64]) -> Message<'static> {
     let shape = shape.iter().fold(Message::default(), |shape, n| shape.message(1, Message::default().int(1, *n)));
     Message::default().text(1, name).message(2, Message::default().message(1, Message::default().int(1, kind).message(2, shape)))
 }
 
 /// A model of these nodes and initialisers from `x` [1, 3, 1, 1].
-pub(super) fn model(nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
+pub(in crate::onnx) fn model(nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
     sized(1, nodes, tensors, outputs)
 }
 
 /// As [`model`], from `x` [1, 3, size, size]; a size of 0 is open.
-pub(super) fn sized(size: u64, nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
+pub(in crate::onnx) fn sized(
+    size: u64,
+    nodes: Vec<Message<'static>>,
+    tensors: Vec<Message<'static>>,
+    outputs: &[(&str, u64)],
+) -> Vec<u8> {
     let graph = nodes.into_iter().fold(Message::default(), |graph, node| graph.message(1, node));
     let graph =
         tensors.into_iter().fold(graph, |graph, tensor| graph.message(5, tensor)).message(11, value("x", 1, &[1, 3, size, size]));
@@ -44,31 +49,34 @@ pub(super) fn sized(size: u64, nodes: Vec<Message<'static>>, tensors: Vec<Messag
     bytes
 }
 
-pub(super) fn opened(bytes: &[u8]) -> Model {
+pub(in crate::onnx) fn opened(bytes: &[u8]) -> Model {
     golden::with(bytes, |path| load(path, None).unwrap())
 }
 
-pub(super) fn remarks(bytes: &[u8]) -> String {
+pub(in crate::onnx) fn remarks(bytes: &[u8]) -> String {
     golden::with(bytes, |path| inspect(path, None).unwrap().remarks.join("; "))
 }
 
 /// What a model answers to these numbers.
-pub(super) fn answers(model: &Model, input: &[f32]) -> Vec<f32> {
+pub(in crate::onnx) fn answers(model: &Model, input: &[f32]) -> Vec<f32> {
     logits(model, input)
 }
 
 /// A linear layer from three numbers to two, flattened before.
-pub(super) fn head() -> (Vec<Message<'static>>, Vec<Message<'static>>) {
+pub(in crate::onnx) fn head() -> (Vec<Message<'static>>, Vec<Message<'static>>) {
     let nodes = vec![node("Flatten", &["x"], "flat", &[]), node("Gemm", &["flat", "w", "b"], "y", &[("transB", &[1])])];
     (nodes, vec![tensor("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), tensor("b", &[2], &[0.5, -0.5])])
 }
 
 #[test]
 fn normalisation_that_pytorch_spells_out_is_normalisation() {
-    let wanted: &[u8] = include_bytes!("../golden/norm_output.f32");
+    let wanted: &[u8] = include_bytes!("../../../tests/fixtures/norm_output.f32");
     let wanted: Vec<f32> = wanted.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let picture: Vec<f32> = (0..3 * 15 * 15).map(|i| i as f32 * 0.01 % 1.0).collect();
-    for file in [include_bytes!("../golden/norm_script.onnx").as_slice(), include_bytes!("../golden/norm_dynamo.onnx")] {
+    for file in [
+        include_bytes!("../../../tests/fixtures/norm_script.onnx").as_slice(),
+        include_bytes!("../../../tests/fixtures/norm_dynamo.onnx"),
+    ] {
         let model = opened(file);
         assert!(model.net.layers.iter().any(|layer| matches!(layer.op, Op::Lrn { n: 5, alpha: 0.5, .. })), "{:?}", model.net);
         for (found, wanted) in answers(&model, &picture).iter().zip(&wanted) {
@@ -120,7 +128,7 @@ fn what_is_done_to_pictures_in_the_graph_is_preprocessing() {
         nodes.splice(0..0, before);
         tensors.extend([tensor("mean", &[1, 3, 1, 1], &mean), tensor("std", &[3, 1, 1], &std)]);
         let file = model(nodes, tensors, &[("y", 1)]);
-        assert!(remarks(&file).contains("normalises pictures itself"));
+        assert!(remarks(&file).contains("normalises images itself"));
         opened(&file).preprocess
     };
     let bytes = prepared([104.0, 117.0, 123.0], [2.0; 3]);

@@ -1,17 +1,17 @@
-//! Every numeric option of every command, given what nobody means: refused or done, never a panic, an abort or a hang.
+//! Extreme values for every numeric option of every command: rejected or processed, never a panic, an abort or a hang.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Names of values that are numbers, as `--help` prints them.
+/// Value names of numeric options, as printed by `--help`.
 const NUMBERS: [&str; 20] = [
     "N", "X", "S", "K", "MIN", "SHARE", "BLOCKS", "B", "D", "E", "M", "MS", "GB", "GBPS", "US", "BYTES", "PIXELS", "LARGEST",
     "1|10", "COUNT",
 ];
-/// Beginnings of the names of values that are not: an option with a new name has to be put into one of the two lists.
-const WORDS: [&str; 33] = [
+/// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
+const WORDS: [&str; 34] = [
     "PATH",
     "NAME",
     "FILE",
@@ -41,17 +41,18 @@ const WORDS: [&str; 33] = [
     "URL",
     "HOST",
     "ORIGIN",
+    "STRATEGY",
     "TYPE",
     "FORMAT",
     "LIST",
     "WORDS",
 ];
-/// No sensible number, in each way in which a number can be none.
+/// Extreme values: out of range, not finite, or not numbers.
 const EXTREMES: [&str; 8] = ["18446744073709551615", "99999999999", "100000", "-1", "nan", "inf", "1e308", "0"];
-/// Far more than anything here takes on a busy machine.
+/// Far longer than any call takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The program, run in `folder`: its standard output and error, and its exit status unless a signal ended it.
+/// Runs the program in `folder`: its standard output and error, and its exit status unless a signal ended it.
 fn alexnet(folder: &Path, arguments: &[&str]) -> (String, Option<i32>) {
     let out = folder.join("out.txt");
     let file = std::fs::File::create(&out).expect("a file");
@@ -72,13 +73,13 @@ fn alexnet(folder: &Path, arguments: &[&str]) -> (String, Option<i32>) {
     (String::from_utf8_lossy(&std::fs::read(&out).expect("its output")).into_owned(), status)
 }
 
-/// The names of commands in a `--help`.
+/// Command names in a `--help` text.
 fn commands(help: &str) -> Vec<&str> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
     lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty())).collect()
 }
 
-/// The options with a value in a `--help`: name and name of the value.
+/// Options with a value in a `--help` text: option name and value name.
 fn options(help: &str) -> Vec<(&str, &str)> {
     help.lines().filter_map(option_of).collect()
 }
@@ -92,7 +93,7 @@ fn option_of(line: &str) -> Option<(&str, &str)> {
     Some((&option[..end], value.split('>').next()?))
 }
 
-/// What a command needs to do something small.
+/// Minimal arguments for each command.
 fn base(command: &[&str], model: &str) -> Vec<String> {
     let small = "--net slim --image-size 63 --batch 1 --seconds 0 --threads 1";
     let text = match command {
@@ -137,8 +138,8 @@ fn no_number_makes_a_command_panic_abort_or_hang() {
             std::fs::write(here.join("set").join(class).join(format!("{i}.bmp")), bmp).expect("a file");
         }
     }
-    // PyTorch's export of a small net at 15 pixels.
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
+    // A small net exported by PyTorch, with 15-pixel images.
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/tests/fixtures/norm_script.onnx");
     let help = |command: &[&str]| alexnet(here, &[command, &["--help"]].concat()).0;
     let first = help(&[]);
     let mut all: Vec<Vec<&str>> = Vec::new();
@@ -163,11 +164,11 @@ fn no_number_makes_a_command_panic_abort_or_hang() {
             }
             for extreme in EXTREMES {
                 let mut arguments = base(command, model);
-                // Not given twice.
+                // No option is given twice.
                 if let Some(at) = arguments.iter().position(|argument| argument == option) {
                     arguments.drain(at..at + 2);
                 }
-                // A run would be as long as it was asked to be.
+                // A run would last as long as requested.
                 if option == "--seconds" && extreme == "100000" {
                     continue;
                 }
@@ -191,7 +192,7 @@ fn no_number_makes_a_command_panic_abort_or_hang() {
 }
 
 #[test]
-fn a_negative_number_is_refused_by_its_range() {
+fn negative_numbers_are_rejected_with_the_range() {
     let folder = tempfile::tempdir().expect("a folder");
     let lines: [(&[&str], &str); 7] = [
         (&["train", "--lr", "-1"], "'-1' for '--lr <X>': expected a number above 0"),
@@ -208,7 +209,7 @@ fn a_negative_number_is_refused_by_its_range() {
     }
 }
 
-/// Where memory is refused the program says so in a line and ends with status 1.
+/// When memory is refused, the program prints one line and exits with status 1.
 #[cfg(target_os = "linux")]
 #[test]
 fn refused_memory_is_one_line() {
