@@ -1,4 +1,4 @@
-//! Training recipes as data; the presets are in [`named`].
+//! Training recipes as data; [`by_name`] returns the presets.
 
 mod build;
 mod earlier;
