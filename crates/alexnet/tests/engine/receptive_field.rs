@@ -1,10 +1,10 @@
-//! The receptive fields that `alexnet-net` computes, against the pixels that a gradient reaches.
+//! Comparison of the receptive fields from `alexnet-net` with the pixels that a gradient reaches.
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Inspection, ParameterStore, ReluGradient};
 use alexnet::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 
-/// A net whose units all grow with every pixel that they see: no weight is below zero, and pools take means.
+/// A net whose units increase with every pixel in their receptive field: no weight is negative, and pools take means.
 fn growing() -> Net {
     let conv = |out, kernel, stride, pad, groups| Op::Conv {
         out,
@@ -30,10 +30,10 @@ fn growing() -> Net {
 }
 
 #[test]
-fn a_unit_sees_what_its_gradient_reaches() {
+fn a_receptive_field_is_where_the_gradient_reaches() {
     let whole = growing();
     for (last, shape) in whole.shapes().expect("a sound net").iter().enumerate() {
-        // One unit of the layer is the logit.
+        // Use one unit of the layer as the logit.
         let mut net = whole.clone();
         net.layers.truncate(last + 1);
         let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));

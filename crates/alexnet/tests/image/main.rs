@@ -1,4 +1,4 @@
-//! Normalisation there and back, on an image of the synthetic set.
+//! Normalisation and its inverse, on an image of the synthetic set.
 
 use alexnet::data::{Split, synthetic};
 use alexnet::image::crop::{Area, Window};
@@ -7,7 +7,7 @@ use alexnet::net::presets;
 use std::sync::Arc;
 
 #[test]
-fn a_tensor_shows_the_crop_that_it_was_made_of() {
+fn a_tensor_converts_back_to_its_crop() {
     let image = synthetic(Split::Test, 0).picture(7).expect("an image");
     for name in ["torchvision", "bvlc", "paper"] {
         let mut preprocess = Preprocess::for_net(&presets::by_name(name).expect("a preset").with_image_size(64));
