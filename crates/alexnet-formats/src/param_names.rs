@@ -79,7 +79,7 @@ pub(crate) fn strays<'a>(tensors: &'a [Tensor], recognised: &Recognised) -> Stra
         if counter || recognised.copies.iter().any(|copy| name.starts_with(copy)) {
             continue;
         }
-        let weights = tensor.dtype.size().is_some() && tensor.len().is_none_or(|len| len > 1);
+        let weights = tensor.dtype.size().is_some() && tensor.count().is_none_or(|len| len > 1);
         let list = if weights && name.starts_with(&recognised.prefix) { &mut strays.within } else { &mut strays.beside };
         list.push(name);
     }
