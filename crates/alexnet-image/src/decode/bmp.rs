@@ -4,7 +4,7 @@
 
 use super::format::{ImageFormat, little_endian};
 use super::limits::{DecodeLimits, TRUNCATED, black};
-use crate::Image;
+use crate::image::Image;
 
 /// Bytes in front of the header.
 const FILE_HEADER: usize = 14;

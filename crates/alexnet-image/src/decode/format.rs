@@ -3,7 +3,7 @@
 //! A new format is a file with an implementation of [`ImageFormat`] and a line in [`FORMATS`](super::FORMATS).
 
 use super::limits::DecodeLimits;
-use crate::Image;
+use crate::image::Image;
 
 /// A file format of images.
 pub trait ImageFormat: Sync {

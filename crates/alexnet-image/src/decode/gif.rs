@@ -4,7 +4,7 @@ use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
 use super::format::{Header, ImageFormat, little_endian};
 use super::limits::{DecodeLimits, TRUNCATED, black};
-use crate::Image;
+use crate::image::Image;
 
 const NO_IMAGE: &str = "broken GIF: there is no image in it";
 

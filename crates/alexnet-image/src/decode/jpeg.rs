@@ -17,7 +17,7 @@ use super::format::{Header, ImageFormat};
 use super::jpeg_outline::Outline;
 use super::limits::{DecodeLimits, LATE, TRUNCATED, black};
 use super::{exif, jpeg_header, upright};
-use crate::Image;
+use crate::image::Image;
 
 /// No Huffman coding brings more pixels into a byte: one bit a block of 64 pixels makes 512.
 const MAX_PIXELS_PER_BYTE: u64 = 1024;

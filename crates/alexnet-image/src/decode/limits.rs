@@ -1,6 +1,6 @@
 //! Bounds on the work of decoding: pixels, memory and time.
 
-use crate::Image;
+use crate::image::Image;
 use std::time::Instant;
 
 /// An image of more pixels is refused from its header: Pillow's limit, beyond which it speaks of a decompression bomb.

@@ -24,7 +24,7 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use crate::Image;
+use crate::image::Image;
 use alexnet_files::{self as files, Result};
 
 pub use format::{Header, ImageFormat};

@@ -11,7 +11,7 @@ use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 use super::format::{Header, ImageFormat, RGB_TWICE};
 use super::limits::{DecodeLimits, TRUNCATED, black};
 use super::{exif, upright};
-use crate::Image;
+use crate::image::Image;
 
 /// Compressed text is read up to this size; Pillow's limit.
 const MAX_TEXT: usize = 1 << 20;

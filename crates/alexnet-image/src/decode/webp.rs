@@ -9,7 +9,7 @@ use image_webp::{DecodingError, WebPDecoder};
 use super::format::{Header, ImageFormat, little_endian};
 use super::limits::{DecodeLimits, TRUNCATED, black};
 use super::{exif, upright};
-use crate::Image;
+use crate::image::Image;
 
 /// The bits of an extended header.
 const ANIMATED: u8 = 0x02;

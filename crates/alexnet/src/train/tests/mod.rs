@@ -113,7 +113,7 @@ fn plain(at: &Path, options: TrainerOptions) -> Result<StopReason> {
 }
 
 /// A run by a recipe, to its end.
-fn ask_for(at: &Path, recipe: Recipe) -> Result<StopReason> {
+fn by_recipe(at: &Path, recipe: Recipe) -> Result<StopReason> {
     train(at, Ask { recipe, source: squares(90, &[]), options: options(), breaks_at: None, watch: &mut |_, _| {} })
 }
 

@@ -8,7 +8,7 @@ fn stopped_at_any_step_and_resumed_it_ends_in_the_same_bytes() {
     let whole = folder.path().join("whole");
     plain(&whole, options()).unwrap();
     let with_adamw = folder.path().join("whole-adamw");
-    ask_for(&with_adamw, adamw()).unwrap();
+    by_recipe(&with_adamw, adamw()).unwrap();
     // Within an epoch, at an epoch's last step (27), after its first (28), twice; with another optimizer.
     let sgd = [vec![1], vec![13], vec![27], vec![28], vec![5, 20]].map(|stops| (recipe(), &whole, stops));
     for (recipe, whole, stops) in sgd.into_iter().chain([(adamw(), &with_adamw, vec![5, 20])]) {
@@ -27,7 +27,7 @@ fn stopped_at_any_step_and_resumed_it_ends_in_the_same_bytes() {
             };
             assert_eq!(train(&at, ask).unwrap(), StopReason::Interrupted);
         }
-        assert_eq!(ask_for(&at, recipe).unwrap(), StopReason::Done);
+        assert_eq!(by_recipe(&at, recipe).unwrap(), StopReason::Done);
         assert_same_run(whole, &at);
     }
     // Going on with what is done changes nothing.
