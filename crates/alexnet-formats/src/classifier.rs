@@ -1,10 +1,12 @@
 //! The linear layers of a classifier named as torchvision's, wherever in it they stand: people put dropout behind a layer instead of
 //! before it, or the last layer into a Sequential of its own, and every number moves.
 
-use super::param_names::WRAPPERS;
 use super::reader::ParseResult;
 use alexnet_net::ParamNaming;
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What PyTorch's DataParallel and compile put around modules; they may stand between a name's parts.
+pub(super) const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
 /// Modules with weights below `classifier`, by what stands before it and by their first number: `classifier.6.1` is `["6", "1"]`.
 #[derive(Debug, Default)]

@@ -37,7 +37,7 @@ pub fn load_with_notes(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Mod
 }
 
 /// As [`load_with_notes`], also for a file that lacks the last layer alone: such a model has no classes, and no values for its last
-/// layer, which its net gives one output. It is for [`crate::train`] to begin from.
+/// layer, which its net gives one output. Fine-tuning begins from it.
 ///
 /// # Errors
 /// As [`load`].
@@ -155,7 +155,7 @@ fn enough(parsed: &ParsedFile, parameters: &[Found]) -> std::result::Result<(), 
     let (mut made, mut repeated) = (0u128, 0u128);
     let mut seen = HashSet::new();
     for tensor in parameters.iter().map(|found| &parsed.tensors[found.tensor]) {
-        let (Some(len), Some(size)) = (tensor.len(), tensor.dtype.size()) else { continue };
+        let (Some(len), Some(size)) = (tensor.count(), tensor.dtype.size()) else { continue };
         let (file, (start, length)) = match &tensor.storage {
             // ONNX can say "so many zeros", as its own test case of AlexNet does with 61 million.
             Storage::Fill(_) => {

@@ -1,7 +1,7 @@
 //! What a model file means: a net with its parameters, and all that is needed to use it.
 
 use super::TensorData;
-use super::safetensors::{Entry, TensorFile, write_tensors};
+use super::safetensors::container::{Entry, TensorFile, write_tensors};
 use crate::quant_params::{ActivationRanges, QuantParams};
 use crate::{Error, Result};
 use alexnet_files as files;

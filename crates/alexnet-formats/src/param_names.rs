@@ -1,6 +1,6 @@
 //! Finds AlexNet's parameters among a file's tensors by their names, and tells what else lies there: a second net, a layer more.
 
-use super::classifier::Classifiers;
+use super::classifier::{Classifiers, WRAPPERS};
 use super::reader::ParseResult;
 use super::tensor::{Dtype, Storage, Tensor};
 use alexnet_net::ParamNaming;
@@ -17,9 +17,6 @@ pub(crate) struct Recognised {
     /// What stands before the names of averaged copies of the net, which are left aside.
     pub(crate) copies: Vec<String>,
 }
-
-/// What PyTorch's DataParallel and compile put around modules; they may stand between a name's parts.
-pub(super) const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
 /// Words for a running average of the weights: of a copy whose original lies beside it.
 const AVERAGED: [&str; 5] = ["ema", "swa", "avg", "average", "averaged"];
@@ -79,7 +76,7 @@ pub(crate) fn strays<'a>(tensors: &'a [Tensor], recognised: &Recognised) -> Stra
         if counter || recognised.copies.iter().any(|copy| name.starts_with(copy)) {
             continue;
         }
-        let weights = tensor.dtype.size().is_some() && tensor.len().is_none_or(|len| len > 1);
+        let weights = tensor.dtype.size().is_some() && tensor.count().is_none_or(|len| len > 1);
         let list = if weights && name.starts_with(&recognised.prefix) { &mut strays.within } else { &mut strays.beside };
         list.push(name);
     }

@@ -81,7 +81,7 @@ pub(crate) enum Storage {
 
 impl Tensor {
     /// Number of values, or none if the shape is beyond counting.
-    pub fn len(&self) -> Option<usize> {
+    pub fn count(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n))
     }
 
@@ -89,7 +89,7 @@ impl Tensor {
     pub(crate) fn values(&self, reader: &Reader) -> ParseResult<Vec<f32>> {
         let fail = |what: String| format!("{}: {what}", self.name);
         let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
-        let len = self.len().ok_or_else(|| fail(format!("the shape {:?} is beyond counting", self.shape)))?;
+        let len = self.count().ok_or_else(|| fail(format!("the shape {:?} is beyond counting", self.shape)))?;
         let wanted = (len as u64).checked_mul(size as u64);
         let short = |held: u64| fail(format!("{held} bytes for the shape {:?} of {}", self.shape, self.dtype.name()));
         match &self.storage {
@@ -173,7 +173,7 @@ impl Tensor {
     pub(crate) fn check(&self, reader: &Reader) -> ParseResult<()> {
         let fail = |what: String| format!("{}: {what}", self.name);
         let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
-        let wanted = self.len().and_then(|len| (len as u64).checked_mul(size as u64));
+        let wanted = self.count().and_then(|len| (len as u64).checked_mul(size as u64));
         let (held, there) = match &self.storage {
             Storage::Runs(runs) => {
                 let ends =

@@ -2,7 +2,7 @@
 //! `synset_words.txt`; a JSON list; Keras's `imagenet_class_index.json`, `{"0": ["n01440764", "tench"], ...}`;
 //! torchvision's `class_to_idx`, `{"tench": 0, ...}`.
 
-use super::{Order, wnid};
+use super::order::{Order, wnid};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

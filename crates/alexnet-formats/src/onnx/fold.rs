@@ -47,7 +47,7 @@ impl Model {
 
     /// A constant's values, which then stay in memory: all of them together may not be more than the file holds.
     pub(super) fn read(&mut self, tensor: &Tensor, reader: &Reader) -> ParseResult<Vec<f32>> {
-        let wanted = tensor.len().unwrap_or(usize::MAX);
+        let wanted = tensor.count().unwrap_or(usize::MAX);
         self.room = self.room.checked_sub(wanted).ok_or_else(|| format!("its graph computes {} anew: too large", tensor.name))?;
         tensor.values(reader)
     }
@@ -259,7 +259,7 @@ fn reshaped(node: &Node, tensor: &Tensor, model: &Model) -> Option<Vec<usize>> {
             let mut shape = wanted.iter().enumerate().map(known).collect::<Option<Vec<_>>>()?;
             if let Some(open) = wanted.iter().position(|&n| n == -1) {
                 let others = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n))?;
-                shape[open] = tensor.len()?.checked_div(others)?;
+                shape[open] = tensor.count()?.checked_div(others)?;
             }
             shape
         }
@@ -278,7 +278,7 @@ fn reshaped(node: &Node, tensor: &Tensor, model: &Model) -> Option<Vec<usize>> {
         }
     };
     let len = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
-    (shape.len() <= LONGEST_LIST && len.is_some() && len == tensor.len()).then_some(shape)
+    (shape.len() <= LONGEST_LIST && len.is_some() && len == tensor.count()).then_some(shape)
 }
 
 /// A constant with numbers around it.
@@ -287,10 +287,10 @@ fn pad(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) -> Parse
     let wide = |axis: usize| tensor.shape[axis].checked_add(before[axis])?.checked_add(after[axis]);
     let shape = (0..tensor.shape.len()).map(wide).collect::<Option<Vec<_>>>();
     let padded = shape.map(|shape| Tensor { shape, storage: Storage::Fill(value), ..tensor.clone() });
-    let Some((padded, (len, strides))) = padded.and_then(|p| Some((p.clone(), (p.len()?, row_major(&p.shape)?)))) else {
+    let Some((padded, (len, strides))) = padded.and_then(|p| Some((p.clone(), (p.count()?, row_major(&p.shape)?)))) else {
         return Err(format!("{} is padded beyond counting", tensor.name));
     };
-    if len > 0 && tensor.len() == Some(0) || model.room < len {
+    if len > 0 && tensor.count() == Some(0) || model.room < len {
         return Err(format!("its graph pads {} to {:?}: too large", tensor.name, padded.shape));
     }
     let inner = model.read(&tensor, reader)?;
@@ -321,7 +321,7 @@ pub(super) fn padding(node: &Node, axes: usize, model: &Model, reader: &Reader) 
             (list, _) => Some(list.to_vec()),
         };
     let number = |name: &String| {
-        let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.len() == Some(1))?;
+        let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.count() == Some(1))?;
         tensor.values(reader).ok()?.first().copied()
     };
     let value = match node.inputs.get(2).filter(|name| !name.is_empty()) {

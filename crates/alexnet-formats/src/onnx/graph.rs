@@ -62,7 +62,7 @@ pub(super) fn net(model: &mut Model, reader: &Reader) -> ParseResult<(Graph, Vec
         return Err(format!("its chain of operators ends at {value}, not at its output {output}"));
     }
     let size = told.unwrap_or_else(|| {
-        let size = builder.fit(|weight| model.tensors[weight].len()).unwrap_or(224);
+        let size = builder.fit(|weight| model.tensors[weight].count()).unwrap_or(224);
         remarks.push(format!("its input's size is open; {size} pixels are taken (`convert --image-size` says otherwise)"));
         size
     });

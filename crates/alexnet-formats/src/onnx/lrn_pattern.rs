@@ -15,7 +15,7 @@ pub(super) fn of(nodes: &[Node], value: &str, model: &Model, reader: &Reader) ->
     let maker = |name: &str| nodes.iter().find(|node| node.outputs.first().is_some_and(|output| output == name));
     let is = |name: &str, op: &str| maker(name).filter(|node| node.op == op && node.inputs.len() == 2);
     let number = |name: &String| {
-        let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.len() == Some(1))?;
+        let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.count() == Some(1))?;
         tensor.values(reader).ok()?.first().copied()
     };
     // The other one of a sum or a product with a number.

@@ -5,13 +5,15 @@ use super::super::export_plan::{Export, Written};
 use super::super::model::MEAN_TENSOR;
 use super::super::pickle::Writer;
 use super::super::tensor_data::{LateValues, write_values};
-use super::zip::ABOUT;
 use crate::Result;
 use alexnet_files as files;
 use rawzip::extra_fields::ExtraFieldId;
 use rawzip::{Header, ZipArchiveWriter};
 use std::io::{self, Write};
 use std::path::Path;
+
+/// Record of ours beside PyTorch's, which does not look at it: what a model is beyond its weights.
+pub(super) const ABOUT: &str = "alexnet.json";
 
 /// Where PyTorch lets each record's bytes begin.
 const ALIGNMENT: u64 = 64;

@@ -9,7 +9,7 @@ use super::super::tensor::{Dtype, Storage, Tensor};
 use super::super::unsupported;
 use super::ALLOWED;
 use super::state_dict::{Kept, RawStorage, class, tensors};
-use super::write::write;
+use super::write::{ABOUT, write};
 use crate::Result;
 use alexnet_net::ParamNaming;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
@@ -18,9 +18,6 @@ use std::path::Path;
 
 /// Most records that are believed; AlexNet's have about twenty.
 const MOST_RECORDS: usize = 1 << 14;
-
-/// Record of ours beside PyTorch's, which does not look at it: what a model is beyond its weights.
-pub(super) const ABOUT: &str = "alexnet.json";
 
 /// PyTorch's zip, since 1.6.
 #[derive(Debug)]
