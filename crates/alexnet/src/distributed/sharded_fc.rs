@@ -5,8 +5,7 @@
 //! to the gradient of its own ones.
 
 use super::Communicator;
-use crate::engine::cpu::dropout;
-use crate::engine::cpu::linear_shard::LinearShard;
+use crate::engine::shards::{LinearShard, dropout};
 use crate::engine::{DropoutKey, OptimizerStep};
 use crate::net::{Activation, DropoutStyle, Net, Op};
 use crate::{Error, Result};

@@ -7,7 +7,7 @@
 use super::model_parallel::{ModelParallel, Shards, layer_of};
 use super::sharded_fc::{self, ShardedFc};
 use super::{Communicator, all_gather_f64};
-use crate::engine::cpu::segment::Segment;
+use crate::engine::shards::Segment;
 use crate::engine::{BatchShard, DropoutKey, OptimizerStep, Precision, StepStats};
 use crate::net::towers::Crossing;
 use crate::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};

@@ -17,6 +17,7 @@ mod inspection;
 mod load;
 mod optimizer_step;
 mod precision;
+pub(crate) mod shards;
 pub mod split;
 mod training;
 
