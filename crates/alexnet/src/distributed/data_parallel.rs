@@ -1,7 +1,7 @@
 //! Data parallel: every rank has all parameters and takes a share of each batch; gradients are summed, and each rank then moves
 //! its parameters alike.
 //!
-//! A courier thread sums the gradients of a layer while backward goes on with the layers below: fc8's first, then fc7's and
+//! A reducer thread sums the gradients of a layer during backward through the layers below: fc8's first, then fc7's and
 //! fc6's, which are 96 % of all, beside the convolutions.
 
 use super::model_parallel::layer_of;
@@ -40,7 +40,7 @@ impl<E: Gradients> DataParallel<E> {
         let blocks = self.cut.blocks_of(self.cut.rank);
         let all = share.blocks.iter().sum::<usize>();
         let mut trees: Vec<Tree> = names.iter().map(|_| Tree::new(self.cut.blocks)).collect();
-        let (mut told, mut done) = (Vec::new(), 0);
+        let (mut stats, mut done) = (Vec::new(), 0);
         let picture = share.images.len() / share.labels.len().max(1);
         let room = &mut self.room;
         for block in blocks.clone() {
@@ -50,7 +50,7 @@ impl<E: Gradients> DataParallel<E> {
                 let free = trees[at].push(block, values);
                 room.entry(names[at].clone()).or_default().extend(free);
                 if last {
-                    // A courier that has failed says so itself.
+                    // A reducer that has failed reports it itself.
                     let branches = std::mem::replace(&mut trees[at], Tree::new(0)).into_branches();
                     let spare = room.get_mut(&names[at]).and_then(Vec::pop);
                     let _ = reducer.send(Bucket { at, branches, spare });
@@ -58,7 +58,7 @@ impl<E: Gradients> DataParallel<E> {
             };
             if n == 0 {
                 (0..names.len()).for_each(|at| push(at, None, room));
-                told.push([0.0; 3]);
+                stats.push([0.0; 3]);
                 continue;
             }
             let weight = n as f32 / all as f32;
@@ -75,10 +75,10 @@ impl<E: Gradients> DataParallel<E> {
                 values.extend(gradient.iter().map(|g| g * weight));
                 push(at, Some(values), room);
             })?;
-            told.push([f64::from(step.loss) * n as f64, step.correct as f64, n as f64]);
+            stats.push([f64::from(step.loss) * n as f64, step.correct as f64, n as f64]);
             done += n;
         }
-        Ok(told)
+        Ok(stats)
     }
 }
 
@@ -90,8 +90,8 @@ pub(super) fn learning(net: &Net, step: &OptimizerStep, has: impl Fn(&str) -> bo
 }
 
 /// What the blocks of all ranks say of a step.
-fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<StepStats> {
-    let all = all_gather_f64(ranks, told.iter().flatten().copied())?;
+fn whole_step(ranks: &dyn Communicator, stats: &[[f64; 3]]) -> Result<StepStats> {
+    let all = all_gather_f64(ranks, stats.iter().flatten().copied())?;
     let [loss, correct, n] = all
         .as_chunks::<3>()
         .0
@@ -141,28 +141,29 @@ impl<E: Gradients> Training for DataParallel<E> {
         check(share, &self.cut)?;
         let (names, lens): (Vec<String>, Vec<usize>) = learning(self.engine.net(), step, |_| true)?.into_iter().unzip();
         let (ranks, cut) = (self.ranks.clone(), self.cut);
-        let told = std::thread::scope(|scope| {
-            let ((give, parcels), (sums, take)) = (channel(), channel());
+        let stats = std::thread::scope(|scope| {
+            let ((give, buckets), (sums, take)) = (channel(), channel());
             let (ranks, cut, lens) = (&*ranks, &cut, &lens);
             let mut room = std::mem::take(&mut self.sums);
-            let reducer = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut room).map(|()| room));
-            let told = self.backward(share, &names, &give);
+            let reducer = scope.spawn(move || carry(ranks, cut, lens, &buckets, &sums, &mut room).map(|()| room));
+            let stats = self.backward(share, &names, &give);
             drop(give);
             for Sum { at, values, free } in take {
-                if told.is_ok() {
+                if stats.is_ok() {
                     self.engine.apply(&names[at], &values, step)?;
                     let room = self.room.entry(names[at].clone()).or_default();
                     room.extend(free.into_iter().flatten().chain([values]));
                 }
             }
-            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())));
-            let told = told?;
+            let carried =
+                reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the thread that reduces gradients panicked".into())));
+            let stats = stats?;
             self.sums = carried?;
-            Ok::<_, Error>(told)
+            Ok::<_, Error>(stats)
         })?;
         // Of each, what the next step needs for a gradient and for its sum.
         self.room.values_mut().for_each(|free| free.truncate(2));
-        whole_step(&*self.ranks, &told)
+        whole_step(&*self.ranks, &stats)
     }
 
     fn state(&self, name: &str, slot: &str) -> Result<Vec<f32>> {

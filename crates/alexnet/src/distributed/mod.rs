@@ -1,7 +1,9 @@
-//! One training on many processes: ranks that each take a share of the work and tell each other what they found.
+//! Distributed training: collectives, and engines that are spread over ranks.
+//!
+//! Each rank takes a share of the work.
 //!
 //! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-distributed`), threads of one process
-//! ([`in_process`], for tests), or nobody else ([`SingleProcess`]). `tree_reduce` adds numbers up over ranks in an order that is fixed by the work
+//! ([`in_process`], for tests), or a single process ([`SingleProcess`]). `tree_reduce` adds numbers up over ranks in an order that is fixed by the work
 //! and not by who does it, `partition` says whose work is whose, [`data_parallel`] trains on shares of each batch,
 //! [`hybrid`] also shares the weights of fully connected layers, [`towers`] halves the net as in 2012; these two are made of
 //! [`model_parallel`].
@@ -48,7 +50,7 @@ pub trait Communicator: Send + Sync {
     /// When the lengths do not add up.
     fn all_to_all(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()>;
 
-    /// Tells all ranks something short, and hears what each has to say, in the order of ranks.
+    /// Gathers a short message of each rank on all ranks, in the order of ranks.
     ///
     /// # Errors
     /// When another rank is gone.

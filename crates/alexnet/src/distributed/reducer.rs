@@ -1,4 +1,4 @@
-//! A thread that sums gradients over ranks while backward goes on.
+//! A thread that sums gradients over ranks during backward.
 
 use super::{Communicator, Partition, Room, sum_of_trees};
 use crate::{Error, Result};
@@ -14,7 +14,7 @@ pub(super) struct Bucket {
     pub(super) spare: Option<Vec<f32>>,
 }
 
-/// What it came to.
+/// The sum of a bucket over all ranks.
 pub(super) struct Sum {
     /// Its number.
     pub(super) at: usize,
@@ -23,12 +23,12 @@ pub(super) struct Sum {
     pub(super) free: Vec<Option<Vec<f32>>>,
 }
 
-/// Sums parcels over ranks, in the order of their numbers.
+/// Sums buckets over ranks, in the order of their numbers.
 pub(super) fn carry(
     ranks: &dyn Communicator,
     cut: &Partition,
     lens: &[usize],
-    parcels: &Receiver<Bucket>,
+    buckets: &Receiver<Bucket>,
     sums: &Sender<Sum>,
     room: &mut Room,
 ) -> Result<()> {
@@ -36,8 +36,8 @@ pub(super) fn carry(
     for (next, &len) in lens.iter().enumerate() {
         while !early.contains_key(&next) {
             // Whoever gives up before the end says why.
-            let Ok(parcel) = parcels.recv() else { return Ok(()) };
-            early.insert(parcel.at, parcel);
+            let Ok(bucket) = buckets.recv() else { return Ok(()) };
+            early.insert(bucket.at, bucket);
         }
         let Some(Bucket { at, mut branches, spare }) = early.remove(&next) else { continue };
         let mut values = spare.unwrap_or_default();
@@ -65,9 +65,9 @@ pub(super) fn sum(
 ) -> Result<Vec<Vec<f32>>> {
     let lens: Vec<usize> = names.iter().map(|(_, len)| *len).collect();
     std::thread::scope(|scope| {
-        let ((give, parcels), (sums, take)) = (channel(), channel());
+        let ((give, buckets), (sums, take)) = (channel(), channel());
         let lens = &lens;
-        let reducer = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut Room::default()));
+        let reducer = scope.spawn(move || carry(ranks, cut, lens, &buckets, &sums, &mut Room::default()));
         let mut shown = vec![false; names.len()];
         backward(&mut |name, gradient| {
             let Some(at) = names.iter().position(|(known, _)| known == name) else { return };
@@ -79,7 +79,7 @@ pub(super) fn sum(
         }
         drop(give);
         let found = take.into_iter().map(|sum| sum.values).collect();
-        reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())))?;
+        reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the thread that reduces gradients panicked".into())))?;
         Ok(found)
     })
 }

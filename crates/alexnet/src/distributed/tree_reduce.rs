@@ -20,7 +20,7 @@ pub(super) fn round(size: usize) -> usize {
     ROUND.max(size * PART)
 }
 
-/// The sum of one rank's blocks as far as the tree allows: its largest branches.
+/// The partial sum of one rank's blocks: the largest branches of the tree that they fill.
 #[derive(Debug)]
 pub struct Tree {
     blocks: usize,

@@ -6,7 +6,7 @@ use crate::Result;
 /// An engine that can begin in the middle of its net.
 ///
 /// What it gives for an image there, its features, are floats in an order of the engine's own, as many for each image. They
-/// are good as long as the layers below keep their parameters, and going on from them gives the bits of a run from the
+/// are good as long as the layers below keep their parameters, and inference from them gives the bits of a run from the
 /// image on.
 pub trait SplitEngine {
     /// What the layers up to `layer` give for images, dropout off: `[n, features]`.

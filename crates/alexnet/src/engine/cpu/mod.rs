@@ -53,7 +53,7 @@ pub struct Cpu {
     isa: Isa,
     convolutions: Convolutions,
     precision: Precision,
-    /// What the bytes of each layer's input stand for; empty until told or found by calibration.
+    /// What the bytes of each layer's input stand for; empty until set.
     ranges: ActivationRanges,
     /// Weights in bytes; made when first needed after a change.
     bytes: Option<int8::Bytes>,

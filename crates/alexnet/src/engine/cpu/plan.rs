@@ -46,7 +46,7 @@ pub(super) struct Value {
     pub(super) map: FeatureMap,
     /// Whether it came out of a ReLU, so that its gradient is zero where it is not above zero.
     pub(super) relu: bool,
-    /// Whether the step that made it reads it again on the way back (tanh, sigmoid), so that nobody may write over it.
+    /// Whether the step that made it reads it again on the way back (tanh, sigmoid), so that no step may write over it.
     kept: bool,
 }
 
@@ -66,9 +66,9 @@ pub(super) struct Step {
 /// What a step does, for one image (n = 1; see [`Plan`]'s users for whole batches).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work {
-    /// A convolution, and a ReLU in the same breath.
+    /// A convolution with a fused ReLU.
     Conv { shape: conv::Shape, parameter: usize, relu: bool },
-    /// A linear layer, and a ReLU in the same breath.
+    /// A linear layer with a fused ReLU.
     Linear { inputs: usize, outputs: usize, parameter: usize, relu: bool },
     /// Max pooling; `winners` numbers the memory for the winners' places.
     MaxPool { shape: pool::Shape, winners: usize },
@@ -78,11 +78,11 @@ pub(super) enum Work {
     AdaptiveAvgPool,
     /// Normalisation over channels.
     Lrn { shape: lrn::Shape },
-    /// Normalisation over channels, and max pooling in the same breath; `winners` as above.
+    /// Normalisation over channels with fused max pooling; `winners` as above.
     LrnPool { norm: lrn::Shape, pool: pool::Shape, winners: usize },
     /// Normalisation within a map.
     SpatialNorm { shape: spatial_norm::Shape },
-    /// Batch normalisation, and a ReLU in the same breath; `norm` numbers the memory for the batch's statistics.
+    /// Batch normalisation with a fused ReLU; `norm` numbers the memory for the batch's statistics.
     BatchNorm { eps: f32, parameter: usize, norm: usize, relu: bool },
     /// A function of each value, in place or not.
     Activation { function: Function },

@@ -84,7 +84,7 @@ impl Program {
         Program { plan, purpose, memory, winners, norms, relu: ReluGradient::Plain, clock: Clock::default() }
     }
 
-    /// The place after a layer. A ReLU that its convolution or linear layer does in the same breath is before it.
+    /// The place after a layer. A ReLU that is fused with its convolution or linear layer is before it.
     ///
     /// # Errors
     /// No such layer, or the last one.
