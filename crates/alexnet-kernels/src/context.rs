@@ -13,12 +13,12 @@ pub struct Context<'a> {
     /// Which algorithms convolutions may use.
     pub convolutions: Convolutions,
     /// What products are made of.
-    pub precision: Precision,
+    pub factors: FactorType,
 }
 
 /// What the products of convolutions and linear layers are made of. Sums are always in single precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
+pub enum FactorType {
     /// Single precision.
     #[default]
     F32,
@@ -67,6 +67,6 @@ impl std::str::FromStr for Convolutions {
 impl Context<'static> {
     /// One thread, with the given instruction set: for tests.
     pub fn serial(isa: Isa) -> Self {
-        Context { isa, threads: &Serial, convolutions: Convolutions::Direct, precision: Precision::F32 }
+        Context { isa, threads: &Serial, convolutions: Convolutions::Direct, factors: FactorType::F32 }
     }
 }

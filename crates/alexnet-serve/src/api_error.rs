@@ -1,10 +1,10 @@
-//! What goes wrong with a request: a status, and one line that says what to do.
+//! API errors: an HTTP status and a one-line message with a suggested remedy.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// An answer that is an error: `{"error": "..."}`, as Triton's.
+/// Error response `{"error": "..."}`, in the format of Triton.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
@@ -16,28 +16,28 @@ impl ApiError {
         ApiError { status, message: message.into() }
     }
 
-    /// 400: what the request says cannot be understood.
+    /// 400: the request is invalid.
     pub(crate) fn bad(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 422: what was sent is understood, but has no answer.
+    /// 422: the request is valid, but its content cannot be processed.
     pub(crate) fn unanswerable(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
 
-    /// 503: no room, or no time left; it may go well in a second.
+    /// 503: no capacity or no time left; a retry may succeed.
     pub(crate) fn busy(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
-    /// 500: a fault of ours.
+    /// 500: an internal error.
     pub(crate) fn ours(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
     }
 }
 
-/// Characters of a message: what a request says may be repeated in it.
+/// Maximum length of a message in characters, since it may quote the request.
 const LONGEST: usize = 1000;
 
 impl IntoResponse for ApiError {
@@ -55,7 +55,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// An answer in JSON.
+/// A JSON response.
 pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(text) => bytes(status, "application/json", text),
@@ -63,7 +63,7 @@ pub(crate) fn json(status: StatusCode, value: &impl serde::Serialize) -> Respons
     }
 }
 
-/// An answer of any kind, which no cache keeps: it belongs to the image that was sent, or to this moment.
+/// A response of any content type, never cached, since it depends on the image sent or the current state.
 pub(crate) fn bytes(status: StatusCode, kind: &'static str, content: impl Into<Bytes>) -> Response {
     let mut response = Response::new(Body::from(content.into()));
     *response.status_mut() = status;

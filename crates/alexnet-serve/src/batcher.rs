@@ -1,4 +1,4 @@
-//! The thread that owns a model's engine: it puts together what has arrived and runs the network.
+//! Dynamic batcher: the thread that owns a model's engine, collects inputs into batches and runs the network.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,18 +15,18 @@ use crate::admission::Grant;
 use crate::api_error::ApiError;
 use crate::metrics::Metrics;
 
-/// Inputs that want logits.
+/// Inputs whose logits are requested.
 struct Job {
     /// `[count, 3, size, size]`.
     images: Vec<f32>,
     count: usize,
     reply: oneshot::Sender<Result<Vec<f32>, String>>,
     since: Instant,
-    /// Room that these inputs take until they are computed.
+    /// Reserved resources of these inputs, held until they are computed.
     room: Grant,
 }
 
-/// Something else to be done with the engine.
+/// Any other task that uses the engine.
 type Task = Box<dyn FnOnce(&mut dyn Engine) + Send>;
 
 enum Work {
@@ -34,7 +34,7 @@ enum Work {
     Task(Task),
 }
 
-/// The way to a model's engine. Its thread ends when nobody holds one any more.
+/// Handle of a model's engine thread, which ends when the last handle is dropped.
 pub(crate) struct Batcher {
     work: Sender<Work>,
     state: Arc<State>,
@@ -42,13 +42,13 @@ pub(crate) struct Batcher {
 
 #[derive(Default)]
 struct State {
-    /// Requests that are on their way: read or decoded.
+    /// Requests being read or decoded.
     coming: AtomicUsize,
-    /// Inputs that wait for the engine.
+    /// Inputs waiting for the engine.
     waiting: AtomicUsize,
 }
 
-/// A request on its way to the engine, for which a batch may wait.
+/// Marker of a request on its way to the engine, for which a batch may wait.
 pub(crate) struct InFlight(Arc<State>);
 
 impl Drop for InFlight {
@@ -58,7 +58,7 @@ impl Drop for InFlight {
 }
 
 impl Batcher {
-    /// Starts the thread. Engines of all models take `turn`s: two at once would only share the cores.
+    /// Starts the thread. The engines of all models take `turn`s, since two at once would only share the cores.
     pub(crate) fn start(
         engine: Box<dyn Engine + Send>,
         batching: Batching,
@@ -83,18 +83,18 @@ impl Batcher {
         Ok(Batcher { work, state })
     }
 
-    /// Tells that a request is on its way.
+    /// Announces a request on its way.
     pub(crate) fn coming(&self) -> InFlight {
         self.state.coming.fetch_add(1, Ordering::Relaxed);
         InFlight(self.state.clone())
     }
 
-    /// Inputs that wait for the engine.
+    /// Number of inputs waiting for the engine.
     pub(crate) fn waiting(&self) -> usize {
         self.state.waiting.load(Ordering::Relaxed)
     }
 
-    /// Logits `[count, classes]` of `count` inputs.
+    /// Computes logits `[count, classes]` of `count` inputs.
     pub(crate) async fn infer(&self, images: Vec<f32>, count: usize, room: Grant) -> Result<Vec<f32>, ApiError> {
         let (reply, answer) = oneshot::channel();
         self.state.waiting.fetch_add(count, Ordering::Relaxed);
@@ -105,7 +105,7 @@ impl Batcher {
         Ok(logits)
     }
 
-    /// What `task` makes of the engine.
+    /// Runs `task` with the engine and returns its result.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         task: impl FnOnce(&mut dyn Engine) -> alexnet::Result<T> + Send + 'static,
@@ -114,7 +114,7 @@ impl Batcher {
         let task = Box::new(move |engine: &mut dyn Engine| {
             if !reply.is_closed() {
                 let result = catch_unwind(AssertUnwindSafe(|| task(engine)));
-                // Nobody waits any more: nothing is lost.
+                // Nobody waits for the result any more.
                 let _ = reply.send(result.map_err(|_| FAILED.to_string()).and_then(|r| r.map_err(|e| e.to_string())));
             }
         });
@@ -123,7 +123,7 @@ impl Batcher {
     }
 }
 
-/// Refuses values that are no numbers: JSON has no way to write them, and nothing follows from them.
+/// Rejects values that are not finite: JSON cannot represent them, and they are meaningless.
 pub(crate) fn finite(values: &[f32]) -> Result<(), ApiError> {
     if values.iter().all(|value| value.is_finite()) {
         return Ok(());
@@ -131,19 +131,19 @@ pub(crate) fn finite(values: &[f32]) -> Result<(), ApiError> {
     Err(not_finite())
 }
 
-/// What the network gives for one input, if all of it is finite. A layer within can have turned what is not into zeros.
+/// Checks that the network's output for one input is finite. A layer within may have turned non-finite values into zeros.
 pub(crate) fn finite_logits(engine: &mut dyn Engine, input: &[f32]) -> alexnet::Result<Option<Vec<f32>>> {
     let mut logits = Vec::new();
     engine.infer(input, &mut logits)?;
     Ok(logits.iter().all(|logit| logit.is_finite()).then_some(logits))
 }
 
-/// 422: an input that the network has no answer to.
+/// 422: an input for which the network has no finite output.
 pub(crate) fn not_finite() -> ApiError {
-    ApiError::unanswerable("the network's values for this input are not finite: its numbers are too large for the model")
+    ApiError::unanswerable("the model's output for this input is not finite: the input values are too large")
 }
 
-const ENDED: &str = "the engine has ended; please report this";
+const ENDED: &str = "the engine has stopped; please report this";
 const FAILED: &str = "the engine failed on this request; please report it";
 
 struct Runner {
@@ -153,11 +153,11 @@ struct Runner {
     turn: Arc<Mutex<()>>,
     state: Arc<State>,
     received: Receiver<Work>,
-    /// What has been received and has not had its turn.
+    /// Received work that has not been scheduled yet.
     left: VecDeque<Work>,
-    /// The last work was that of a large request.
+    /// Whether the last work belonged to a large request.
     after_large: bool,
-    /// Inputs of several requests behind each other; kept, so that no batch allocates.
+    /// Concatenated inputs of several requests, reused so that no batch allocates.
     batch: Vec<f32>,
     logits: Vec<f32>,
 }
@@ -182,7 +182,8 @@ impl Runner {
         }
     }
 
-    /// The oldest work; after that of a large request, the oldest job of a small one, which so waits for one batch at most.
+    /// Selects the oldest work, or after a large request the oldest job of a small one, which therefore waits for at most one
+    /// batch.
     fn next(&mut self) -> Option<Work> {
         self.left.extend(self.received.try_iter());
         let small = |work: &Work| matches!(work, Work::Infer(job) if job.room.small);
@@ -190,8 +191,8 @@ impl Runner {
         self.left.remove(at.unwrap_or(0)).or_else(|| self.received.recv().ok())
     }
 
-    /// The first job and others that fit beside it: they have arrived, or arrive within the delay while requests are on their way.
-    /// Large requests fill half of a batch, and none at all where small ones have just waited for them.
+    /// Collects the first job and others that fit into its batch, already received or arriving within the delay while requests
+    /// are on their way. Large requests fill half of a batch, and none at all if small ones have just waited for them.
     fn gather(&mut self, first: Job) -> Vec<Job> {
         let until = first.since + self.batching.delay;
         let most = self.batching.max;
@@ -227,7 +228,7 @@ impl Runner {
     fn compute(&mut self, mut jobs: Vec<Job>) {
         let waited: usize = jobs.iter().map(|job| job.count).sum();
         self.state.waiting.fetch_sub(waited, Ordering::Relaxed);
-        // Whoever has hung up needs no answer.
+        // A client that has disconnected needs no answer.
         jobs.retain(|job| !job.reply.is_closed());
         let count: usize = jobs.iter().map(|job| job.count).sum();
         if count == 0 {
@@ -262,7 +263,7 @@ impl Runner {
                 None => Ok(self.logits[at * classes..(at + job.count) * classes].to_vec()),
             };
             at += job.count;
-            // A client that has just gone: nothing is lost.
+            // The client has just disconnected.
             let _ = job.reply.send(answer);
         }
     }

@@ -1,4 +1,4 @@
-//! A request's body, read whole within limits.
+//! Request bodies, read completely within the limits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,15 +17,15 @@ use crate::{Limits, Shared};
 /// A body in memory.
 pub(crate) struct Whole {
     pub(crate) bytes: Vec<u8>,
-    /// The memory that it takes, to be kept by whatever is made of it.
+    /// Memory of the body, kept by everything derived from it.
     pub(crate) held: Arc<Held>,
-    /// The connection that it came by.
+    /// Connection of the request.
     pub(crate) peer: Arc<Peer>,
-    /// When the answer must be ready.
+    /// Deadline of the answer.
     pub(crate) deadline: Instant,
 }
 
-/// Reads the body, until `deadline`.
+/// Reads the body until `deadline`.
 pub(crate) async fn read(
     shared: &Shared,
     headers: &HeaderMap,
@@ -39,7 +39,7 @@ pub(crate) async fn read(
         None => None,
     };
     let refuse = |problem: ApiError, body: Body| {
-        // Who waits to be told to go on sends nothing.
+        // A client that waits for `100 Continue` sends nothing.
         if !headers.contains_key(header::EXPECT) {
             tokio::spawn(discard(body, limits.body));
         }
@@ -47,7 +47,7 @@ pub(crate) async fn read(
     };
     let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
     if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        let message = "compressed bodies are not read; send it as it is";
+        let message = "compressed bodies are not supported; send the body uncompressed";
         return refuse(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message), body);
     }
     if announced.is_some_and(|length| length > limits.body as u64) {
@@ -64,7 +64,7 @@ pub(crate) async fn read(
         let until = upload.wait().min(deadline.into());
         let frame = match unless(upload.given_up(), timeout_at(until, body.frame())).await {
             Some(Ok(Some(Ok(frame)))) => frame,
-            Some(Ok(Some(Err(error)))) => return Err(ApiError::bad(format!("the body ends too early: {error}"))),
+            Some(Ok(Some(Err(error)))) => return Err(ApiError::bad(format!("the body is incomplete: {error}"))),
             Some(Ok(None)) => break,
             Some(Err(_)) => return Err(too_late(limits)),
             None => return refuse(too_slow(), body),
@@ -84,15 +84,15 @@ pub(crate) async fn read(
     Ok(Whole { bytes: blocks.join(), held: Arc::new(upload.complete()), peer, deadline })
 }
 
-/// What has arrived, in blocks: so memory grows with it, whatever length was announced and however small the pieces are, and
-/// what is given up leaves no large holes behind.
+/// Received bytes in blocks. Memory grows with them, whatever the announced length or chunk sizes, and dropped bodies leave no
+/// large holes in the heap.
 #[derive(Default)]
 struct Blocks {
     full: Vec<Vec<u8>>,
     last: Vec<u8>,
 }
 
-/// Bytes of a block.
+/// Block size in bytes.
 const BLOCK: usize = 64 << 10;
 
 impl Blocks {
@@ -116,7 +116,7 @@ impl Blocks {
             return self.last;
         }
         let mut all = Vec::with_capacity(self.len());
-        // Each block goes when it has been copied.
+        // Each block is freed once it has been copied.
         self.full.into_iter().for_each(|block| all.extend_from_slice(&block));
         all.extend_from_slice(&self.last);
         all
@@ -125,7 +125,7 @@ impl Blocks {
 
 fn too_late(limits: &Limits) -> ApiError {
     let message = format!(
-        "the body did not arrive: no more than {:?} in all, and {:?} without {} bytes a second; send a smaller image",
+        "the body did not arrive in time: the limits are {:?} in total and {:?} below {} bytes/s; send a smaller image",
         limits.time, limits.stall, limits.rate
     );
     ApiError::new(StatusCode::REQUEST_TIMEOUT, message)
@@ -136,10 +136,10 @@ fn too_large(limits: &Limits) -> ApiError {
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
-/// How long, and how many times the largest body, a refused body is read and thrown away.
+/// Time limit, and multiple of the largest body, for reading and discarding a rejected body.
 const PATIENCE: (Duration, usize) = (Duration::from_secs(5), 4);
 
-/// Reads on for a while: a client that still sends would meet a closed connection and might never see its answer.
+/// Continues to read for a while: a client still sending to a closed connection might never see its answer.
 pub(crate) async fn discard(mut body: Body, most: usize) {
     let mut left = most.saturating_mul(PATIENCE.1);
     let all = async {
@@ -148,6 +148,6 @@ pub(crate) async fn discard(mut body: Body, most: usize) {
             left = rest;
         }
     };
-    // Time over: the connection is closed.
+    // Time is up: close the connection.
     let _ = tokio::time::timeout(PATIENCE.0, all).await;
 }

@@ -1,13 +1,13 @@
-//! What an image file says of itself, before it is decoded: its size, and so what decoding it takes.
+//! Image headers: the size of an image and the memory to decode it, read before decoding.
 //!
-//! Only estimates: the decoder has the last word. A file that claims less than it has is refused by it.
+//! These are only estimates. The decoder checks again, and rejects a file larger than its header claims.
 
-/// Size of an image, and the most memory that decoding it takes.
+/// Image size, and maximum memory for decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) width: u64,
     pub(crate) height: u64,
-    /// Bytes for each pixel: what the decoder keeps, the RGB image, and a copy of it that is turned upright.
+    /// Bytes per pixel: decoder buffers, the RGB image, and a rotated copy of it.
     pub(crate) bytes_per_pixel: u64,
 }
 
@@ -16,13 +16,13 @@ impl Header {
         self.width.saturating_mul(self.height)
     }
 
-    /// Bytes for decoding.
+    /// Memory for decoding in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.pixels().saturating_mul(self.bytes_per_pixel)
     }
 }
 
-/// An RGB image and its upright copy.
+/// Bytes per pixel of an RGB image and its rotated copy.
 const RGB_TWICE: u64 = 6;
 
 /// Reads the header of a JPEG, PNG, GIF, BMP or WebP file.
@@ -42,7 +42,7 @@ pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
                 4 => 2,
                 _ => 4,
             };
-            // 16-bit values are brought down to bytes first, then to RGB.
+            // 16-bit values are first reduced to bytes, then converted to RGB.
             let bytes_per_pixel = if depth == 16 { 3 * channels } else { channels + 3 };
             Some(Header { width: be(16)?, height: be(20)?, bytes_per_pixel: bytes_per_pixel.max(RGB_TWICE) })
         }
@@ -64,7 +64,7 @@ pub(crate) fn header(bytes: &[u8]) -> Option<Header> {
     }
 }
 
-/// The frame header of a JPEG file, and whether all coefficients must be kept until the last scan.
+/// Reads the frame header of a JPEG file, and whether all coefficients are kept until the last scan.
 fn jpeg(bytes: &[u8]) -> Option<Header> {
     let (mut at, mut frame) = (2, None);
     loop {
@@ -110,7 +110,7 @@ mod tests {
     use alexnet_testkit::images::{self, ColorType};
 
     #[test]
-    fn sizes_are_those_of_the_encoders() {
+    fn sizes_match_the_encoders() {
         let png = images::png(300, 200, ColorType::Rgba, &[7; 300 * 200 * 4]);
         assert_eq!(header(&png), Some(Header { width: 300, height: 200, bytes_per_pixel: 7 }));
         let pixels = &[7; 300 * 200 * 3];
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn progressive_jpeg_keeps_its_coefficients() {
-        // Start, a comment, a frame of 100 x 50 with three components of 4:2:0, a scan of all of them.
+        // Start, a comment, a frame of 100 x 50 with three 4:2:0 components, a scan of all of them.
         let file = |frame: u8, scan: u8| {
             let mut file = b"\xFF\xD8\xFF\xFE\x00\x04\xFF\xD9".to_vec();
             file.extend([0xFF, 0xFF, frame, 0, 17, 8, 0, 50, 0, 100, 3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0]);
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(full[19..22], [1, 0x11, 0]);
         assert_eq!(header(&full), of(9));
         assert_eq!(header(&full[..20]), None);
-        // Many scans of one component each, as a sequential file may have, too.
+        // Many scans of one component each, which sequential files may have too.
         assert_eq!(header(&file(0xC0, 1)), of(6));
     }
 }

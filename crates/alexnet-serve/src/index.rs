@@ -1,4 +1,4 @@
-//! The images that a model knows, for the nearest ones to an image.
+//! Feature index of known images, for similarity search.
 
 use std::path::{Path, PathBuf};
 
@@ -7,39 +7,39 @@ use alexnet::image::{Image, Preprocess};
 use alexnet::net::Net;
 use alexnet::{Error, formats};
 
-/// Features of images, and where the images are.
+/// Files of an index: the feature table, and optionally the images.
 #[derive(Debug, Clone)]
 pub struct IndexFile {
-    /// What `alexnet features` wrote with the same model: `.npy` or `.safetensors`.
+    /// Table written by `alexnet features` with the same model: `.npy` or `.safetensors`.
     pub table: PathBuf,
-    /// The images that it was made of, to be shown; without them there are names alone.
+    /// Images that the table was made from, for display; without them only names are shown.
     pub pictures: Option<PathBuf>,
 }
 
 /// An index in memory.
 pub(crate) struct Index {
     pub(crate) table: Table,
-    /// What of the network is compared.
+    /// Layer whose activations are compared.
     pub(crate) taken: Taken,
     pictures: Option<Pictures>,
 }
 
-/// Refuses pipes and devices, which would be waited for, for ever.
+/// Rejects pipes and devices, which could block forever.
 fn regular(path: &Path) -> alexnet::Result<()> {
     let beside = path.extension().is_some_and(|ending| ending == "npy").then(|| path.with_extension("json"));
     for path in std::iter::once(path).chain(beside.as_deref()) {
         if std::fs::metadata(path).is_ok_and(|kind| !kind.is_file()) {
-            return Err(Error::file(path, "not a regular file; give what `alexnet features` wrote"));
+            return Err(Error::file(path, "not a regular file; expected an index written by `alexnet features`"));
         }
     }
     Ok(())
 }
 
-/// Rows and columns of a small image, at most.
+/// Maximum rows and columns of a thumbnail.
 const SMALL: usize = 160;
 
 impl Index {
-    /// Reads an index and makes sure that it is of this very model.
+    /// Reads an index and checks that it was made with this model.
     pub(crate) fn open(file: &IndexFile, model: &Path, net: &Net, preprocess: &Preprocess) -> alexnet::Result<Index> {
         regular(&file.table)?;
         let table = Table::read(&file.table)?;
@@ -52,8 +52,8 @@ impl Index {
             preprocess: preprocess.clone(),
             ..about.clone()
         };
-        if let Some(why) = about.difference(&own) {
-            return Err(Error::file(&file.table, format!("{why}; make it again with `alexnet features`")));
+        if let Some(difference) = about.difference(&own) {
+            return Err(Error::file(&file.table, format!("{difference}; recreate it with `alexnet features`")));
         }
         if let Some(row) = (0..table.names.len()).find(|&row| table.row(row).iter().any(|value| !value.is_finite())) {
             let message = format!("the features of {} are not finite (NaN or infinity)", table.names[row]);
@@ -66,14 +66,14 @@ impl Index {
         Ok(Index { table: table.copied(), taken, pictures })
     }
 
-    /// Whether there are images to be shown.
+    /// Whether images are available for display.
     pub(crate) fn has_pictures(&self) -> bool {
         self.pictures.is_some()
     }
 
-    /// The image of a row, small.
+    /// Thumbnail of an indexed image.
     pub(crate) fn picture(&self, row: usize) -> alexnet::Result<Image> {
-        let pictures = self.pictures.as_ref().ok_or("this index has names alone")?;
+        let pictures = self.pictures.as_ref().ok_or("this index has no images, only names")?;
         let picture = pictures.picture(&self.table.names[row])?;
         let longer = picture.width.max(picture.height).max(SMALL);
         let side = |length: usize| (length * SMALL).div_ceil(longer);

@@ -1,14 +1,15 @@
-//! AlexNet over HTTP: a page to drop images on, JSON for programs, the Open Inference Protocol, figures for Prometheus.
+//! HTTP server for AlexNet models: a web page, a JSON API, the Open Inference Protocol and Prometheus metrics.
 //!
 //! ```text
 //! connection  header, body within limits of time, size and rate     tokio, one thread
-//! admission   memory and turns, fair among clients, or 503          (so that memory is bounded whatever the load)
-//! image     decode, resize, crop: the code of `alexnet predict`   blocking threads, one a core
-//! engine      batches of what has arrived, through the network      one thread a model, which alone touches its engine
+//! admission   memory and scheduling, fair among clients, or 503     (bounds memory under any load)
+//! image       decode, resize, crop: the code of `alexnet predict`   blocking threads, one per core
+//! batcher     batches of received inputs through the network        one thread per model, the only one to use its engine
 //! ```
 //!
-//! A request keeps the model that it began with, so that new weights lose none: they are a second engine that later requests find,
-//! and the first ends with its last answer. An image's answer has the same bits whatever is beside it in the batch.
+//! A request keeps the model that it started with, so a reload loses no request: new weights get a second engine for later
+//! requests, and the first ends with its last answer. The result for an image is bit-identical regardless of the rest of the
+//! batch.
 
 mod admission;
 mod api_error;
@@ -49,32 +50,31 @@ use crate::peers::Peers;
 use crate::registry::Registry;
 pub use crate::tensors::{Asked, Input, check_body};
 
-/// Makes the engine that answers for a model, for batches of up to so many images. It may take the parameters out of the model.
+/// Factory of engines: creates the engine of a model for a maximum batch size. It may move the parameters out of the model.
 pub type Engines = Arc<dyn Fn(&mut Model, usize) -> alexnet::Result<Box<dyn Engine + Send>> + Send + Sync>;
 
-/// What a server serves, and within which limits.
+/// Settings of a server.
 #[derive(Clone)]
 pub struct Settings {
-    /// At least one; the first answers where a request names none.
+    /// At least one model; the first is the default for requests that name none.
     pub models: Vec<ModelFile>,
-    /// Where to listen. Port 0 takes any that is free: see [`Server::address`].
+    /// Address to listen on. Port 0 selects a free port: see [`Server::address`].
     pub address: SocketAddr,
-    /// What runs the models.
+    /// Factory of the models' engines.
     pub engines: Engines,
-    /// Threads of decoding; 0 is one a core.
+    /// Number of decoding threads; 0 means one per core.
     pub threads: usize,
-    /// How inputs are put together.
+    /// Batching of inputs.
     pub batching: Batching,
-    /// What a request may take.
+    /// Resource limits of requests.
     pub limits: Limits,
-    /// What `Authorization: Bearer ...` must say, if anything.
+    /// Token required in `Authorization: Bearer ...`, if any.
     pub token: Option<String>,
-    /// Host names that requests may be for, beside those of this machine; where it listens on loopback, others are refused. `*`
-    /// for any.
+    /// Accepted host names besides this machine's; a server listening on loopback rejects all others. `*` accepts any.
     pub allow_hosts: Vec<String>,
-    /// Origins of other sites' pages that may send requests, such as `https://example.org`; `*` for any.
+    /// Origins of cross-site requests to accept, such as `https://example.org`; `*` accepts any.
     pub allow_origins: Vec<String>,
-    /// How often to look whether a model file has changed; zero: never.
+    /// Interval of checks for changed model files; zero disables them.
     pub watch: Duration,
 }
 
@@ -113,50 +113,50 @@ impl ModelFile {
     }
 }
 
-/// A model and the name under which it is asked for.
+/// A model to serve, and its name in requests.
 #[derive(Debug, Clone)]
 pub struct ModelFile {
     /// Letters, digits, `-`, `_` and `.`.
     pub name: String,
-    /// The file, of any format that `alexnet` reads.
+    /// Model file, in any format that `alexnet` reads.
     pub path: PathBuf,
-    /// The preset that it is, where the file does not tell.
+    /// Preset in the file, if the file does not specify it.
     pub net: Option<String>,
-    /// Images that it knows, among which the nearest are found.
+    /// Feature index for similarity search.
     pub index: Option<IndexFile>,
 }
 
-/// How inputs from different requests are put together.
+/// Batching of inputs from different requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Batching {
-    /// Most inputs that go through the network together.
+    /// Maximum number of inputs per batch.
     pub max: usize,
-    /// How long an input waits for others, while other requests are on their way.
+    /// Time an input waits for others while other requests are on their way.
     pub delay: Duration,
 }
 
-/// What a request may take, and how many there may be.
+/// Resource limits of requests, and their maximum number.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes of a request's body.
+    /// Maximum body size of a request in bytes.
     pub body: usize,
-    /// Pixels of an image; a request's images may have four times as many together. Memory for decoding follows from it.
+    /// Maximum pixels per image; the images of a request may have four times as many in total. Determines the decoding memory.
     pub pixels: u64,
-    /// Bytes of an answer.
+    /// Maximum answer size in bytes.
     pub answer: usize,
-    /// For a header to arrive, and for a connection to lie idle.
+    /// Time limit for a header to arrive, and of idle connections.
     pub header: Duration,
-    /// From a request's header to its answer; a body that comes slower, or an answer that takes longer, is given up.
+    /// Time limit from a request's header to its answer; slower bodies and answers are dropped.
     pub time: Duration,
-    /// How long a client may pause while it sends a body or reads an answer; beyond that it must keep up the rate.
+    /// Time a client may pause while it sends a body or reads an answer; beyond that it must keep up the rate.
     pub stall: Duration,
-    /// Bytes a second that a client must send or read on average.
+    /// Minimum average transfer rate of a client in bytes per second.
     pub rate: u32,
-    /// Requests whose bodies arrive, and as many again at work; more are answered 503.
+    /// Maximum number of requests receiving their body, and of requests in progress; further ones get 503.
     pub requests: usize,
-    /// Open connections; for more, idle ones are closed.
+    /// Maximum open connections; idle ones are closed to make room.
     pub connections: usize,
-    /// How long a stopping server waits for the answers that it owes.
+    /// Time limit for pending answers on shutdown.
     pub grace: Duration,
 }
 
@@ -177,29 +177,29 @@ impl Default for Limits {
     }
 }
 
-/// Why a server cannot start.
+/// Errors that prevent a server from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A model that cannot be read or used.
+    /// A model cannot be read or used.
     #[error(transparent)]
     Model(#[from] alexnet::Error),
-    /// Settings that cannot work.
+    /// Invalid settings.
     #[error("{0}")]
     Settings(String),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}; choose another --port, or 0 for any that is free")]
+    /// The server cannot listen on the address.
+    #[error("cannot listen on {address}: {cause}; choose another --port, or 0 for any free port")]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// The system refuses something else.
+    /// Any other error of the system.
     #[error(transparent)]
     System(#[from] std::io::Error),
 }
 
-/// What the handlers share.
+/// State shared by all handlers.
 struct Shared {
     registry: Registry,
     admission: Admission,
@@ -208,11 +208,11 @@ struct Shared {
     access: Access,
     peers: Arc<Peers>,
     limits: Limits,
-    /// True once it is to stop.
+    /// True once the server is to stop.
     stopping: watch::Receiver<bool>,
 }
 
-/// A server that listens and has its models loaded, but answers only in [`Server::run`].
+/// A listening server with its models loaded, which starts to answer in [`Server::run`].
 pub struct Server {
     runtime: Runtime,
     listener: TcpListener,
@@ -223,7 +223,7 @@ pub struct Server {
     watch: Duration,
 }
 
-/// Stops a server, or makes it look at its model files, from any thread or signal.
+/// Handle that stops a server, or makes it check its model files, from any thread or signal handler.
 #[derive(Clone)]
 pub struct Control {
     stop: Arc<watch::Sender<bool>>,
@@ -231,23 +231,23 @@ pub struct Control {
 }
 
 impl Control {
-    /// Answers what has been taken, then ends [`Server::run`].
+    /// Stops the server: accepted requests are answered, then [`Server::run`] returns.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Loads models anew from files that have changed.
+    /// Reloads models whose files have changed.
     pub fn reload(&self) {
-        // A full channel means that this is about to happen.
+        // A full channel means that a reload is already pending.
         let _ = self.reload.try_send(());
     }
 }
 
 impl Server {
-    /// Loads the models and begins to listen.
+    /// Loads the models and starts to listen.
     ///
     /// # Errors
-    /// A model that cannot be read, settings that cannot work, an address that cannot be listened on.
+    /// A model cannot be read, settings are invalid, or the address cannot be listened on.
     pub fn start(settings: Settings) -> Result<Server, Error> {
         check(&settings)?;
         let threads = match settings.threads {
@@ -255,7 +255,7 @@ impl Server {
             threads => threads,
         };
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        // Decoders, and two for work that is too light to wait for its turn, or loads models. Each thread keeps memory.
+        // Decoders, plus two threads for short tasks that skip the scheduler and for model loading. Each thread takes memory.
         runtime.enable_all().thread_name("http").max_blocking_threads(threads + 2);
         let runtime = runtime.build()?;
         let metrics = Arc::new(Metrics::default());
@@ -275,21 +275,20 @@ impl Server {
         Ok(Server { runtime, listener, address, shared, control, reload: asked, watch })
     }
 
-    /// Where it listens.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What stops it.
+    /// Handle that stops the server.
     pub fn control(&self) -> Control {
         self.control.clone()
     }
 
-    /// Answers requests until it is told to stop: by [`Control::stop`], SIGTERM or SIGINT; a second signal ends the program at
-    /// once. SIGHUP loads changed models.
+    /// Answers requests until [`Control::stop`], SIGTERM or SIGINT; a second signal exits at once. SIGHUP reloads changed models.
     ///
     /// # Errors
-    /// When signals cannot be received.
+    /// Signal handlers cannot be installed.
     pub fn run(self) -> Result<(), Error> {
         let Server { runtime, listener, shared, control, reload, watch, .. } = self;
         runtime.block_on(async {
@@ -311,16 +310,14 @@ fn check(settings: &Settings) -> Result<(), Error> {
     }
     for (i, ModelFile { name, .. }) in settings.models.iter().enumerate() {
         if name.is_empty() || !name.chars().all(plain) {
-            return fail(format!(
-                "the name {name:?} cannot stand in an address: use letters, digits, -, _ and . (--model NAME=FILE)"
-            ));
+            return fail(format!("the name {name:?} is not valid in a URL: use letters, digits, -, _ and . (--model NAME=FILE)"));
         }
         if settings.models[..i].iter().any(|other| other.name == *name) {
             return fail(format!("two models have the name {name}; give each its own (--model NAME=FILE)"));
         }
     }
     if !(1..=4096).contains(&settings.batching.max) {
-        return fail(format!("batches of {}: use 1 to 4096", settings.batching.max));
+        return fail(format!("invalid batch size {}: use 1 to 4096", settings.batching.max));
     }
     let limits = &settings.limits;
     if limits.body == 0
@@ -333,7 +330,7 @@ fn check(settings: &Settings) -> Result<(), Error> {
         || limits.answer == 0
         || limits.rate == 0
     {
-        return fail("a limit of 0 would let nothing through".into());
+        return fail("a limit of 0 would block every request".into());
     }
     if settings.token.as_ref().is_some_and(|token| token.is_empty() || !token.bytes().all(|b| (0x21..=0x7e).contains(&b))) {
         return fail("the token must be one line of printable characters without spaces".into());

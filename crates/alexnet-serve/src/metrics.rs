@@ -1,29 +1,29 @@
-//! Figures for Prometheus, in its text format.
+//! Prometheus metrics in text format.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What is counted.
+/// Metrics of a server.
 pub(crate) struct Metrics {
     /// Answers by route and status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
-    /// From the first byte of a request to its answer.
+    /// Time from the first byte of a request to its answer.
     pub(crate) duration: Histogram,
-    /// Inputs in a batch.
+    /// Inputs per batch.
     pub(crate) batch: Histogram,
-    /// A job's wait for the engine.
+    /// Time that jobs wait for the engine.
     pub(crate) wait: Histogram,
-    /// One image decoded, resized and cropped.
+    /// Time to decode, resize and crop an image.
     pub(crate) decode: Histogram,
-    /// One batch through the network.
+    /// Time of a batch in the network.
     pub(crate) compute: Histogram,
     pub(crate) reloads: AtomicU64,
     pub(crate) failed_reloads: AtomicU64,
 }
 
-/// Seconds: from a tenth of a millisecond to ten seconds.
+/// Bucket bounds in seconds: from a tenth of a millisecond to ten seconds.
 const SECONDS: &[f64] = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const INPUTS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
@@ -42,11 +42,11 @@ impl Default for Metrics {
     }
 }
 
-/// What is true at this moment.
+/// Current values.
 pub(crate) struct Gauges {
-    /// Requests in hand.
+    /// Requests in progress.
     pub(crate) in_hand: usize,
-    /// Model, and inputs that wait for its engine.
+    /// Model, and number of inputs waiting for its engine.
     pub(crate) waiting: Vec<(String, usize)>,
 }
 
@@ -56,7 +56,7 @@ impl Metrics {
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner).entry((route, status)).or_default() += 1;
     }
 
-    /// All of it as text.
+    /// Formats all metrics.
     pub(crate) fn text(&self, gauges: &Gauges) -> String {
         let mut text = String::new();
         let head = |text: &mut String, name: &str, kind: &str, help: &str| {
@@ -66,15 +66,15 @@ impl Metrics {
         for ((route, status), count) in self.requests.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let _ = writeln!(text, "alexnet_requests_total{{route=\"{route}\",status=\"{status}\"}} {count}");
         }
-        head(&mut text, "requests_in_hand", "gauge", "Requests that are read, decoded, waiting or computed.");
+        head(&mut text, "requests_in_hand", "gauge", "Requests being read, decoded, waiting or computed.");
         let _ = writeln!(text, "alexnet_requests_in_hand {}", gauges.in_hand);
-        head(&mut text, "queue_inputs", "gauge", "Inputs that wait for the engine, by model.");
+        head(&mut text, "queue_inputs", "gauge", "Inputs waiting for the engine, by model.");
         for (model, waiting) in &gauges.waiting {
             let _ = writeln!(text, "alexnet_queue_inputs{{model=\"{model}\"}} {waiting}");
         }
         for (name, counter, help) in [
-            ("reloads_total", &self.reloads, "Models loaded anew from changed files."),
-            ("failed_reloads_total", &self.failed_reloads, "Changed model files that could not be used."),
+            ("reloads_total", &self.reloads, "Models reloaded from changed files."),
+            ("failed_reloads_total", &self.failed_reloads, "Changed model files that could not be loaded."),
         ] {
             head(&mut text, name, "counter", help);
             let _ = writeln!(text, "alexnet_{name} {}", counter.load(Ordering::Relaxed));
@@ -93,14 +93,14 @@ impl Metrics {
     }
 }
 
-/// Counts of values up to fixed bounds.
+/// Histogram with fixed bucket bounds.
 pub(crate) struct Histogram {
     bounds: &'static [f64],
     inner: Mutex<Counts>,
 }
 
 struct Counts {
-    /// One more than there are bounds: what is above all of them.
+    /// Counts per bucket; the last one is for values above all bounds.
     counts: Vec<u64>,
     sum: f64,
 }
@@ -110,7 +110,7 @@ impl Histogram {
         Histogram { bounds, inner: Mutex::new(Counts { counts: vec![0; bounds.len() + 1], sum: 0.0 }) }
     }
 
-    /// Counts a value.
+    /// Records a value.
     pub(crate) fn observe(&self, value: f64) {
         let bucket = self.bounds.iter().position(|&bound| value <= bound).unwrap_or(self.bounds.len());
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn histograms_add_up_and_a_bound_belongs_to_its_bucket() {
+    fn histograms_are_cumulative_with_inclusive_bounds() {
         let histogram = Histogram::new(&[1.0, 2.0]);
         [0.5, 1.0, 1.5, 7.0].iter().for_each(|&value| histogram.observe(value));
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! A model in memory, with its engine.
+//! A loaded model with its engine.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -13,18 +13,18 @@ use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::{ModelFile, Settings};
 
-/// A loaded model. Whoever holds it gets answers of these very weights, even when newer ones have come.
+/// A loaded model. Its holder gets answers from these weights even after a reload.
 pub(crate) struct ServedModel {
     pub(crate) name: String,
     pub(crate) net: Net,
     pub(crate) preprocess: Arc<Preprocess>,
     pub(crate) classes: Vec<String>,
-    /// What the file was like when it was read.
+    /// Identity of the file when it was read.
     pub(crate) stamp: Stamp,
-    /// Most inputs that go through the network together.
+    /// Maximum number of inputs per batch.
     pub(crate) batch: usize,
     pub(crate) lane: Batcher,
-    /// The images that it knows.
+    /// Feature index, if any.
     pub(crate) index: Option<Arc<Index>>,
 }
 
@@ -34,34 +34,34 @@ impl ServedModel {
         self.net.image_size
     }
 
-    /// The index that goes with the file that this was loaded from.
+    /// Opens the index that belongs to the file of this model.
     pub(crate) fn open_index(&self, file: &ModelFile) -> alexnet::Result<Option<Arc<Index>>> {
         let open = |index| Index::open(index, &file.path, &self.net, &self.preprocess).map(Arc::new);
         file.index.as_ref().map(open).transpose()
     }
 
-    /// Bytes of the longest class name.
+    /// Length of the longest class name in bytes.
     pub(crate) fn longest_class(&self) -> usize {
         self.classes.iter().map(String::len).max().unwrap_or(0)
     }
 
-    /// Values of an input.
+    /// Number of values in an input.
     pub(crate) fn input_len(&self) -> usize {
         3 * self.size() * self.size()
     }
 }
 
-/// What tells that a file has changed.
+/// Properties that reveal a changed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     modified: Option<SystemTime>,
     length: u64,
-    /// A file renamed over another one has another number.
+    /// Inode: a file renamed over another one has a different number.
     number: u64,
 }
 
 impl Stamp {
-    /// The file's now.
+    /// Reads the file's current version.
     pub(crate) fn of(path: &Path) -> alexnet::Result<Stamp> {
         let about = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
         #[cfg(unix)]
@@ -72,7 +72,7 @@ impl Stamp {
     }
 }
 
-/// Reads a model into memory and starts its engine, warmed up. Its index is not opened yet.
+/// Reads a model into memory and starts its engine, warmed up. The index is not opened yet.
 pub(crate) fn load(
     file: &ModelFile,
     settings: &Settings,
@@ -83,17 +83,17 @@ pub(crate) fn load(
     let stamp = Stamp::of(path)?;
     let mut model = formats::load_copied(path, file.net.as_deref())?;
     if Stamp::of(path)? != stamp {
-        return Err(Error::file(path, "changed while it was read; write a new file beside it and rename it"));
+        return Err(Error::file(path, "changed while being read; write a new file and rename it"));
     }
     if let Some((name, _)) = model.tensors.iter().find(|(_, values)| !values.iter().all(|value| value.is_finite())) {
         return Err(Error::file(
             path,
-            format!("{name} has values that are not finite (NaN or infinity); take an earlier checkpoint"),
+            format!("{name} has values that are not finite (NaN or infinity); use an earlier checkpoint"),
         ));
     }
     let capacity = settings.batching.max;
     let mut engine = (settings.engines)(&mut model, capacity)?;
-    // Transforms weights and takes memory, so that the first request need not; and fails where a request would. The first input is
+    // Transforms weights and allocates memory ahead of the first request, and fails where a request would. The first input is
     // that of a grey image.
     let len = 3 * model.net.image_size * model.net.image_size;
     let mut inputs = Vec::with_capacity(capacity * len);
@@ -104,7 +104,7 @@ pub(crate) fn load(
     let mut logits = Vec::new();
     engine.infer(&inputs, &mut logits)?;
     if !fed || !logits.iter().all(|value| value.is_finite()) {
-        return Err(Error::file(path, "its answer to a grey image is not finite (NaN or infinity); take an earlier checkpoint"));
+        return Err(Error::file(path, "its output for a grey image is not finite (NaN or infinity); use an earlier checkpoint"));
     }
     let lane = Batcher::start(engine, settings.batching, metrics, turn)
         .map_err(|e| Error::Invalid(format!("cannot start a thread for the model {}: {e}", file.name)))?;

@@ -1,35 +1,38 @@
-//! The parts of a `multipart/form-data` body that is in memory already (RFC 7578, RFC 2046).
+//! Parser of `multipart/form-data` bodies in memory (RFC 7578, RFC 2046).
 //!
-//! By hand because crates for this read streams: they copy each part and want an asynchronous reader, where here a part is a slice.
+//! Handwritten because existing crates read streams: they copy each part and need an asynchronous reader, while a part here is a
+//! slice.
 
 /// A file or field of a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// The field's name.
+    /// Field name.
     pub name: Option<String>,
-    /// The file's name, if it is one.
+    /// File name, if the part is a file.
     pub file: Option<String>,
-    /// Its bytes.
+    /// Content in bytes.
     pub content: &'a [u8],
 }
 
-/// Most parts that are looked at.
+/// Maximum number of parts.
 const MOST: usize = 1024;
-/// Longest header of a part, in bytes.
+/// Maximum header length of a part in bytes.
 const LONGEST_HEADER: usize = 8192;
 
-/// The parts of a body whose `Content-Type` is `kind`.
+/// Splits a body with the given `Content-Type` into its parts.
 ///
 /// # Errors
-/// A line that says what is wrong with the type or the body. No input makes it panic, or take more time than some passes over it.
+/// The type or the body is invalid. No input causes a panic or takes more time than a few passes over it.
 pub fn parts<'a>(kind: &str, body: &'a [u8]) -> Result<Vec<Part<'a>>, String> {
     let boundary = boundary(kind)?;
     let first = [b"--", boundary.as_bytes()].concat();
     let next = [b"\r\n--", boundary.as_bytes()].concat();
-    // What comes before the first boundary is to be ignored; it begins a line.
+    // Anything before the first boundary is ignored; the boundary starts a line.
     let mut rest = match body.strip_prefix(first.as_slice()) {
         Some(rest) => rest,
-        None => after(body, &next).ok_or("the form's first boundary is missing; is the Content-Type that of this body?")?.1,
+        None => {
+            after(body, &next).ok_or("the form's first boundary is missing; check that the Content-Type belongs to this body")?.1
+        }
     };
     let mut parts = Vec::new();
     loop {
@@ -39,7 +42,7 @@ pub fn parts<'a>(kind: &str, body: &'a [u8]) -> Result<Vec<Part<'a>>, String> {
         }
         let line = rest.iter().position(|&b| b != b' ' && b != b'\t').map_or(&rest[rest.len()..], |at| &rest[at..]);
         let part = line.strip_prefix(b"\r\n").ok_or("a boundary of the form is not followed by a new line")?;
-        let (part, following) = after(part, &next).ok_or("the form is cut off: its last boundary is missing")?;
+        let (part, following) = after(part, &next).ok_or("the form is truncated: its closing boundary is missing")?;
         if parts.len() == MOST {
             return Err(format!("the form has more than {MOST} parts"));
         }
@@ -48,7 +51,7 @@ pub fn parts<'a>(kind: &str, body: &'a [u8]) -> Result<Vec<Part<'a>>, String> {
     }
 }
 
-/// The boundary that a content type names.
+/// Extracts the boundary of a content type.
 fn boundary(kind: &str) -> Result<String, String> {
     let (media, parameters) = kind.split_once(';').ok_or("the Content-Type multipart/form-data needs a boundary")?;
     if !media.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -60,7 +63,7 @@ fn boundary(kind: &str) -> Result<String, String> {
     }
 }
 
-/// A parameter of a header, such as `name` in `form-data; name="a"`; quoted or not.
+/// Value of a header parameter, such as `name` in `form-data; name="a"`; quoted or not.
 fn parameter(mut text: &str, wanted: &str) -> Option<String> {
     loop {
         text = text.trim_start_matches([';', ' ', '\t']);
@@ -79,7 +82,7 @@ fn parameter(mut text: &str, wanted: &str) -> Option<String> {
     }
 }
 
-/// The text up to the closing quote, and what follows it. Browsers write a quote within as `%22`, others as `\"`.
+/// Splits text at the closing quote. Browsers write a quote within as `%22`, others as `\"`.
 fn quoted_text(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -88,7 +91,7 @@ fn quoted_text(text: &str) -> Option<(String, &str)> {
             '"' => return Some((value, &text[at + 1..])),
             '\\' => match characters.next()? {
                 (_, escaped @ ('"' | '\\')) => value.push(escaped),
-                // Old browsers send paths of Windows as they are.
+                // Old browsers send Windows paths verbatim.
                 (_, other) => value.extend(['\\', other]),
             },
             c => value.push(c),
@@ -97,11 +100,11 @@ fn quoted_text(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// What lies before the first `mark`, and what after it.
+/// Splits at the first `mark`.
 fn after<'a>(body: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let mut from = 0;
     loop {
-        // A mark begins with a carriage return: pictures have one in 256 bytes, so that most are passed quickly.
+        // A mark begins with a carriage return, which is one in 256 bytes of image data, so most bytes are skipped quickly.
         let at = from + body[from..].iter().position(|&b| b == mark[0])?;
         if body[at..].starts_with(mark) {
             return Some((&body[..at], &body[at + mark.len()..]));
@@ -110,7 +113,7 @@ fn after<'a>(body: &'a [u8], mark: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     }
 }
 
-/// A part's header lines and content.
+/// Parses a part's header lines and content.
 fn one(part: &[u8]) -> Result<Part<'_>, String> {
     let (header, content) = match part.strip_prefix(b"\r\n") {
         Some(content) => (&[][..], content),
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_forms_are_told() {
+    fn malformed_forms_are_rejected() {
         let fails = |kind: &str, body: &[u8], message: &str| {
             let error = parts(kind, body).unwrap_err();
             assert!(error.contains(message), "{error}, not: {message}");
@@ -164,7 +167,7 @@ mod tests {
         fails(KIND, b"", "first boundary is missing");
         fails(KIND, b"--xyz", "new line");
         fails(KIND, b"--xyzz\r\n\r\n\r\n--xyz--", "new line");
-        fails(KIND, b"--xyz\r\n\r\nabc", "cut off");
+        fails(KIND, b"--xyz\r\n\r\nabc", "truncated");
         fails(KIND, b"--xyz\r\nno header\r\n--xyz--", "no empty line");
         fails(KIND, &b"--xyz\r\n\r\n\r\n".repeat(MOST + 2), "more than 1024 parts");
         fails(KIND, &[b"--xyz\r\na: ", vec![b'a'; 9000].as_slice(), b"\r\n\r\n\r\n--xyz--"].concat(), "header of more");

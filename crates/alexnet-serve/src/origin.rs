@@ -1,7 +1,7 @@
-//! Which web pages may use the server: a browser sends requests for every page that its user looks at.
+//! Protection against foreign web pages, since a browser sends requests for every page that its user visits.
 //!
-//! A page of another site can send a form here, and a name of another site can be made to lead here (DNS rebinding), so that
-//! the browser takes the answers for that site's own. Programs other than browsers send none of the headers that are refused.
+//! A page of another site can submit a form to this server, and another site's name can be made to resolve to it (DNS rebinding),
+//! so that the browser treats answers as that site's own. Non-browser programs send none of the rejected headers.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,13 +13,13 @@ use crate::api_error::ApiError;
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Names and origins that are accepted.
+/// Accepted host names and origins.
 pub(crate) struct Access {
-    /// Whether names other than those of this machine are refused.
+    /// Whether names other than this machine's are rejected.
     checks_host: bool,
-    /// Further names, in lower case; `*` for any.
+    /// Additional host names in lower case; `*` for any.
     hosts: Vec<String>,
-    /// Origins of pages of other sites, such as `https://example.org`; `*` for any.
+    /// Accepted origins of cross-site requests, such as `https://example.org`; `*` for any.
     origins: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl Access {
         Access { checks_host, hosts, origins }
     }
 
-    /// Refuses a request that a page of another site has sent, or that is for a name of another site.
+    /// Rejects requests from another site's page, or for another site's host name.
     pub(crate) fn check(&self, request: &request::Parts) -> Result<(), ApiError> {
         let headers = &request.headers;
         let hosts = headers.get_all(header::HOST).iter().map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
@@ -47,7 +47,7 @@ impl Access {
         let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let foreign = match (text(&FETCH_SITE), text(&header::ORIGIN)) {
             (Some(site), _) => site.eq_ignore_ascii_case("cross-site"),
-            // Browsers without that header, or without encryption.
+            // Browsers without that header, or plain HTTP.
             (None, Some(origin)) => {
                 let authority = origin.split_once("://").map(|(_, authority)| authority);
                 !hosts.iter().any(|host| authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)))
@@ -57,7 +57,7 @@ impl Access {
         // A link on another site may lead to the page.
         let link = request.method == Method::GET && request.uri.path() == "/" && text(&FETCH_MODE) == Some("navigate");
         if foreign && !link {
-            let message = "requests of other sites' pages are not accepted; start the server with --allow-origin ORIGIN";
+            let message = "requests from other sites' pages are not accepted; start the server with --allow-origin ORIGIN";
             return Err(ApiError::new(StatusCode::FORBIDDEN, message));
         }
         Ok(())
@@ -69,21 +69,21 @@ impl Access {
         loopback || host == "localhost" || host.ends_with(".localhost") || self.hosts.iter().any(|own| own == host)
     }
 
-    /// The origin of another site's page whose requests are accepted.
+    /// The accepted cross-site origin of a request.
     fn allowed_origin<'a>(&self, headers: &'a HeaderMap) -> Option<&'a HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         let text = origin.to_str().ok()?.to_ascii_lowercase();
         self.origins.iter().any(|own| *own == text || own == "*").then_some(origin)
     }
 
-    /// Whether a browser asks beforehand, for an accepted page.
+    /// Whether the request is a CORS preflight of an accepted page.
     pub(crate) fn is_preflight(&self, request: &request::Parts) -> bool {
         request.method == Method::OPTIONS
             && request.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
             && self.allowed_origin(&request.headers).is_some()
     }
 
-    /// Lets an accepted page read an answer.
+    /// Adds the headers that let an accepted page read an answer.
     pub(crate) fn allow(&self, asked: &HeaderMap, response: &mut Response, preflight: bool) {
         if self.origins.is_empty() {
             return;
@@ -103,7 +103,7 @@ impl Access {
     }
 }
 
-/// A host's name without its port, in lower case.
+/// Host name without port, in lower case.
 fn name(host: &str) -> String {
     let host = host.trim();
     let end = if host.starts_with('[') { host.find(']').map(|at| at + 1) } else { host.find(':') };
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_other_sites_are_refused_on_loopback() {
+    fn foreign_host_names_are_rejected_on_loopback() {
         let strings = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
         let (own, all) = (SocketAddr::from(([127, 0, 0, 1], 80)), SocketAddr::from(([0, 0, 0, 0], 80)));
         let access = Access::new(own, &strings(&["Box.example:8080"]), &[]);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_sites_are_refused_unless_allowed() {
+    fn cross_site_requests_are_rejected_unless_allowed() {
         let own = SocketAddr::from(([127, 0, 0, 1], 80));
         let access = Access::new(own, &[], &["https://good.example/".to_string()]);
         let sent = |method, headers: &[(&str, &str)]| check(&access, method, &[&[("host", "localhost:80")], headers].concat());
@@ -165,7 +165,7 @@ mod tests {
         assert!(sent("POST", &[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:80")]));
         assert!(sent("POST", &[("sec-fetch-site", "none")]));
         assert!(sent("POST", &[("sec-fetch-site", "cross-site"), ("origin", "https://good.example")]));
-        // Without encryption, and in old browsers.
+        // Plain HTTP, and old browsers.
         assert!(sent("POST", &[("origin", "http://localhost:80")]));
         assert!(!sent("POST", &[("origin", "http://evil.example")]));
         assert!(!sent("POST", &[("origin", "null")]));

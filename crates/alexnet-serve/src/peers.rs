@@ -1,4 +1,4 @@
-//! The open connections, and which of them are closed when there are too many.
+//! Open connections, and the selection of those to close when there are too many.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -9,42 +9,42 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// An idle connection is closed for a new one after this time, at the earliest.
+/// Minimum idle time before a connection is closed in favour of a new one.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// All open connections.
+/// Registry of open connections.
 pub(crate) struct Peers {
     open: Mutex<BTreeMap<u64, Arc<Peer>>>,
     pub(super) most: usize,
-    /// How long a connection may keep the server waiting in a request when others need its place.
+    /// Time a connection may keep the server waiting within a request while others need its slot.
     patience: Duration,
-    /// One has been closed.
+    /// Notification of a closed connection.
     pub(super) closed: Notify,
 }
 
-/// What a connection is doing.
+/// Phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// No request has begun, or its header is not complete; the last answer may still be on its way.
+    /// No request has begun, or its header is incomplete; the last answer may still be in transit.
     Idle,
     /// The server waits for the body of a request.
     Receiving,
-    /// The server works on an answer.
+    /// The server computes an answer.
     Working,
 }
 
-/// One connection.
+/// A registered connection.
 pub(crate) struct Peer {
-    /// Where it comes from: an IPv4 address, or the network of an IPv6 address.
+    /// Client identity: an IPv4 address, or the network of an IPv6 address.
     pub(crate) client: IpAddr,
     phase: Mutex<(Phase, Instant)>,
     /// The client does not read what it is sent.
     pub(super) blocked: AtomicBool,
-    /// Answers that take memory of [`Answers`](crate::admission::Answers).
+    /// Answers that hold memory of [`Answers`](crate::admission::Answers).
     pub(crate) large_answers: AtomicUsize,
-    /// The server stops: the client has less time to read on.
+    /// The server is stopping: the client has less time to continue reading.
     pub(super) stopping: AtomicBool,
-    /// It is to be closed for others.
+    /// The connection is to be closed in favour of others.
     pub(super) close: Notify,
 }
 
@@ -53,7 +53,7 @@ impl Peer {
         let client = match address {
             IpAddr::V6(address) => match address.to_ipv4_mapped() {
                 Some(mapped) => mapped.into(),
-                // A client has at least a network of 64 bits.
+                // An IPv6 client owns at least a /64 network.
                 None => (u128::from(address) >> 64 << 64).to_be_bytes().into(),
             },
             address => address,
@@ -72,7 +72,7 @@ impl Peer {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (phase, Instant::now());
     }
 
-    /// What it is doing, and for how long.
+    /// The phase and its duration.
     pub(super) fn phase(&self) -> (Phase, Duration) {
         let (phase, since) = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         (phase, since.elapsed())
@@ -88,12 +88,12 @@ impl Peers {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Open connections.
+    /// Number of open connections.
     pub(super) fn count(&self) -> usize {
         self.lock().len()
     }
 
-    /// Notes a new connection until the result is dropped.
+    /// Registers a connection until the result is dropped.
     pub(super) fn open(self: &Arc<Self>, address: IpAddr) -> Open {
         let peer = Arc::new(Peer::new(address));
         let mut open = self.lock();
@@ -102,8 +102,8 @@ impl Peers {
         Open { peers: self.clone(), number, peer }
     }
 
-    /// Closes a connection that keeps the server waiting: an idle one if there is one, of the client with the most connections,
-    /// the longest idle first.
+    /// Closes a connection that keeps the server waiting: preferably an idle one, of the client with the most connections, the
+    /// longest idle first.
     pub(super) fn make_room(&self) {
         let open = self.lock();
         let mut counts = HashMap::<IpAddr, usize>::new();
@@ -123,7 +123,7 @@ impl Peers {
         }
     }
 
-    /// Closes the connection whose client has been reading a large answer for the longest time, if that is longer than `patience`.
+    /// Closes the connection whose client has been reading a large answer for the longest time, if longer than `patience`.
     pub(crate) fn close_slow_reader(&self, patience: Duration) {
         let open = self.lock();
         let reading = open.values().filter(|peer| peer.large_answers.load(Ordering::Relaxed) > 0);
@@ -137,7 +137,7 @@ impl Peers {
     }
 }
 
-/// An open connection.
+/// Registration of an open connection.
 pub(super) struct Open {
     peers: Arc<Peers>,
     number: u64,

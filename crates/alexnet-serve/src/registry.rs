@@ -1,4 +1,4 @@
-//! The models by name, and new weights for them while requests go on.
+//! Models by name, reloaded while requests continue.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::model::{ServedModel, Stamp, load};
 use crate::{ModelFile, Settings, Shared};
 
-/// The models, in the order in which they were given.
+/// All models in the order given.
 pub(crate) struct Registry {
     settings: Settings,
     entries: Vec<Entry>,
@@ -23,7 +23,7 @@ pub(crate) struct Registry {
 struct Entry {
     file: ModelFile,
     loaded: RwLock<Arc<ServedModel>>,
-    /// A changed file that could not be used: it is not tried again until it changes once more.
+    /// A changed file that failed to load; not retried until it changes again.
     given_up: Mutex<Option<Stamp>>,
 }
 
@@ -39,7 +39,7 @@ impl Registry {
         Ok(Registry { settings: settings.clone(), entries, metrics, turn })
     }
 
-    /// The model of a name, or the first.
+    /// The model of a name, or the first one.
     pub(crate) fn find(&self, name: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
         let entry = match name {
             None => self.entries.first(),
@@ -47,16 +47,16 @@ impl Registry {
         };
         entry.map(Entry::now).ok_or_else(|| {
             let names: Vec<&str> = self.entries.iter().map(|entry| entry.file.name.as_str()).collect();
-            ApiError::new(StatusCode::NOT_FOUND, format!("no model {:?} here; there is {}", name.unwrap_or(""), names.join(", ")))
+            ApiError::new(StatusCode::NOT_FOUND, format!("no model {:?}; available: {}", name.unwrap_or(""), names.join(", ")))
         })
     }
 
-    /// All models as they are now.
+    /// Snapshot of all models.
     pub(crate) fn all(&self) -> Vec<Arc<ServedModel>> {
         self.entries.iter().map(Entry::now).collect()
     }
 
-    /// Loads what has changed. Blocks while it reads.
+    /// Reloads changed models. Blocks while reading.
     fn refresh(&self) {
         for entry in &self.entries {
             let Ok(stamp) = Stamp::of(&entry.file.path) else { continue };
@@ -66,19 +66,19 @@ impl Registry {
             }
             match load(&entry.file, &self.settings, self.metrics.clone(), self.turn.clone()) {
                 Ok(mut loaded) => {
-                    // An index is of the old weights, unless a new one came with the new ones.
+                    // An index belongs to the old weights, unless a new one came with the new ones.
                     loaded.index = loaded.open_index(&entry.file).unwrap_or_else(|error| {
-                        log::warn!("model {}: no nearest images any more: {error}", entry.file.name);
+                        log::warn!("model {}: index dropped: {error}", entry.file.name);
                         None
                     });
                     *entry.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
                     self.metrics.reloads.fetch_add(1, Ordering::Relaxed);
-                    log::warn!("model {}: new weights from {}", entry.file.name, entry.file.path.display());
+                    log::warn!("model {}: reloaded from {}", entry.file.name, entry.file.path.display());
                 }
                 Err(error) => {
                     *entry.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(stamp);
                     self.metrics.failed_reloads.fetch_add(1, Ordering::Relaxed);
-                    log::error!("model {} stays as it was: {error}", entry.file.name);
+                    log::error!("model {}: reload failed, keeping the old weights: {error}", entry.file.name);
                 }
             }
         }
@@ -91,7 +91,7 @@ impl Entry {
     }
 }
 
-/// Loads changed models when asked, and every so often when they have lain still for that long.
+/// Reloads changed models on request, and periodically once files have not changed for one interval.
 pub(crate) async fn keep_fresh(shared: Arc<Shared>, mut asked: mpsc::Receiver<()>, every: Duration) {
     let stamps =
         |shared: &Shared| shared.registry.entries.iter().map(|entry| Stamp::of(&entry.file.path).ok()).collect::<Vec<_>>();
@@ -109,7 +109,7 @@ pub(crate) async fn keep_fresh(shared: Arc<Shared>, mut asked: mpsc::Receiver<()
                     let now = stamps(&shared);
                     let still = now == seen;
                     seen = now;
-                    // Someone may still be writing.
+                    // The file may still be being written.
                     if !still {
                         continue;
                     }
@@ -117,7 +117,7 @@ pub(crate) async fn keep_fresh(shared: Arc<Shared>, mut asked: mpsc::Receiver<()
             }
         }
         let shared = shared.clone();
-        // A panic in a file's reader is its own matter: the old weights stay.
+        // A panic while reading a file is contained: the old weights stay.
         let _ = tokio::task::spawn_blocking(move || shared.registry.refresh()).await;
     }
 }

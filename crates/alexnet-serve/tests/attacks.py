@@ -1,10 +1,10 @@
-"""One client attacks, a good one measures: each attack on a server of its own, on loopback, bounded in time and size.
+"""Denial-of-service benchmark: one client attacks while a well-behaved one measures. Each attack has its own server on loopback, bounded in time and size.
 
-    python attacks.py ALEXNET MODEL [SECONDS]        (numpy and Pillow; ATTACK=part of a name for one alone)
+    python attacks.py ALEXNET MODEL [SECONDS]        (needs numpy and Pillow; ATTACK=PART selects attacks by name)
 
-Prints for each attack what the good client saw (requests, failures, p50, p99, slowest), how much memory the server took above its rest,
-and how long it took to stop with the attacker's connections open. Ends with status 1 if a request failed, p99 reached 2 s, memory grew
-by 200 MB, or it did not stop. With AlexNet at 224 pixels: MODEL as `alexnet train` writes it, or torchvision's.
+Prints for each attack the well-behaved client's results (requests, failures, p50, p99, slowest), the server's memory above its idle level,
+and the time to stop with the attacker's connections open. Exits with status 1 if a request failed, p99 reached 2 s, memory grew by 200 MB,
+or the server did not stop. MODEL is an AlexNet at 224 pixels, written by `alexnet train` or torchvision's.
 """
 
 import base64
@@ -34,7 +34,7 @@ def jpeg(size, **options):
 
 
 def png(width, height):
-    """A PNG of zeros, written by hand: small and quick to make at any size."""
+    """A PNG of zeros, written by hand: small and fast to create at any size."""
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     line = zlib.compressobj(9)
@@ -66,7 +66,7 @@ class Server:
         return int(line.split()[1]) / 1024
 
     def connect(self, timeout=10.0):
-        """A connection of the attacker's; none is longer open than the server."""
+        """Opens a connection of the attacker, closed with the server at the latest."""
         try:
             stream = socket.create_connection(("127.0.0.1", self.port), timeout)
         except OSError:
@@ -85,7 +85,7 @@ class Server:
 
 
 def request(port, image, timeout):
-    """One request of the good client: its status, and its time."""
+    """Sends one request of the well-behaved client; returns its status and latency."""
     since = time.monotonic()
     try:
         with socket.create_connection(("127.0.0.1", port), timeout) as stream:
@@ -109,7 +109,7 @@ def drain(stream, timeout=20.0):
 
 
 def repeat(server, until, clients, *parts):
-    """So many clients that send a request, read the answer, and send it again."""
+    """Runs clients that repeatedly send a request and read the answer."""
     def one():
         while time.monotonic() < until:
             stream = server.send(*parts)
@@ -217,7 +217,7 @@ def large_tensors(server, until):
 
 attacks = {
     "nothing": lambda server, until: time.sleep(max(0, until - time.monotonic())),
-    "an output 20,000 times": repeated_outputs,
+    "one output requested 20,000 times": repeated_outputs,
     "16 half-sent bodies of 16 MiB": half_sent_bodies,
     "300 half-sent bodies of 1 KB": half_sent_small_bodies,
     "229,814 images of 1 x 1": tiny_images,
@@ -225,7 +225,7 @@ attacks = {
     "PNGs of 4900 x 4900": large_images(4900, 1, 32),
     "forms of 64 images, ten crops": small_images_of_ten_crops,
     "1,030 idle connections": idle_connections,
-    "1,030 half headers": half_headers,
+    "1,030 incomplete headers": half_headers,
     "answers that nobody reads": slow_readers,
     "a JPEG of 400 scans": many_scans,
     "tensors of 16 MB": large_tensors,
@@ -249,7 +249,7 @@ def measure(name, attack, model):
         grown = server.memory("VmHWM") - server.rest
         for stream in server.open[:-100]:
             stream.close()
-        # It stops with connections open.
+        # The server must stop despite open connections.
         since = time.monotonic()
         server.process.terminate()
         try:

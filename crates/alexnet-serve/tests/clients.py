@@ -1,4 +1,4 @@
-"""A server talked to by others' clients: tritonclient, Prometheus' parser, promtool, and schemathesis where they are installed.
+"""Interoperability test with tritonclient, Prometheus' parser, and promtool and schemathesis if installed.
 
     pip install 'tritonclient[http]' prometheus_client pillow schemathesis
     python clients.py ALEXNET MODEL PICTURE [EXAMPLES OF SCHEMATHESIS]
@@ -40,9 +40,9 @@ try:
         np.testing.assert_allclose(probabilities, softmax / softmax.sum(1, keepdims=True), rtol=1e-6)
         answers.append(logits)
     assert np.array_equal(*answers), "binary and JSON differ"
-    assert np.array_equal(client.infer("m", [tensor]).as_numpy("logits"), answers[0]), "without naming outputs"
+    assert np.array_equal(client.infer("m", [tensor]).as_numpy("logits"), answers[0]), "default outputs differ"
 
-    # Files instead of tensors, and the best classes instead of numbers.
+    # Files instead of tensors, and the best classes instead of values.
     file = triton.InferInput("picture", [1], "BYTES")
     file.set_data_from_numpy(np.array([open(picture, "rb").read()], dtype=np.object_))
     best = client.infer("m", [file], outputs=[triton.InferRequestedOutput("probabilities", class_count=3)]).as_numpy("probabilities")
@@ -54,10 +54,10 @@ try:
         tensor = triton.InferInput("input", [1, 3, size, size + 1], "FP32")
         tensor.set_data_from_numpy(np.zeros((1, 3, size, size + 1), np.float32))
         client.infer("m", [tensor])
-        raise SystemExit("a wrong shape was taken")
+        raise SystemExit("a wrong shape was accepted")
     except triton.InferenceServerException as error:
         assert "send [n, 3" in str(error), error
-    print("tritonclient", triton.__name__, "talks to it")
+    print("tritonclient", triton.__name__, "passes")
 
     metrics = urllib.request.urlopen(address + "/metrics").read().decode()
     families = {family.name: family for family in text_string_to_metric_families(metrics)}
@@ -66,12 +66,12 @@ try:
     assert counted == 4, counted
     if shutil.which("promtool"):
         subprocess.run(["promtool", "check", "metrics"], input=metrics.encode(), check=True)
-        print("promtool finds nothing")
+        print("promtool passes")
     if examples:
         schemathesis = shutil.which("schemathesis", path=sys.exec_prefix + "/bin") or "schemathesis"
         checks = "not_a_server_error,response_schema_conformance,content_type_conformance"
         run = [schemathesis, "run", address + "/openapi.json", "--checks", checks, "--max-examples", examples, "--suppress-health-check", "all"]
-        # It leaves a folder behind where it runs.
+        # It leaves a folder in its working directory.
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run(run, cwd=folder, check=True)
     assert urllib.request.urlopen(address + "/v2/health/live").status == 200

@@ -1,4 +1,4 @@
-//! Memory of large answers: reserved before they are built, released when they have been sent.
+//! Memory budget of large answers, reserved before they are built and released once sent.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,17 +13,17 @@ use crate::Limits;
 use crate::api_error::ApiError;
 use crate::peers::{Peer, Peers};
 
-/// Memory is counted in units of this many bytes.
+/// Unit of the memory budget in bytes.
 const UNIT: usize = 1024;
-/// Smaller answers are not counted: all connections together hold 16 MiB of them.
+/// Size up to which answers are not counted: all connections together hold at most 16 MiB of them.
 const SMALL: usize = 16 << 10;
-/// How long a client may take for a large answer while another one waits for the memory.
+/// Time a client may take to read a large answer while another one waits for memory.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Memory of all large answers together.
+/// Memory budget of all large answers.
 pub(crate) struct Answers {
     memory: Arc<Semaphore>,
-    /// Bytes of one answer.
+    /// Maximum size of an answer in bytes.
     most: usize,
     peers: Arc<Peers>,
 }
@@ -34,19 +34,19 @@ impl Answers {
         Answers { memory: Arc::new(Semaphore::new(units)), most: limits.answer, peers }
     }
 
-    /// Refuses an answer that would be too large.
+    /// Rejects an answer that would be too large.
     pub(crate) fn check(&self, bytes: usize) -> Result<(), ApiError> {
         if bytes <= self.most {
             return Ok(());
         }
         let message = format!(
-            "the answer could have {bytes} bytes, more than {}; ask for less, for fewer images, or for binary data",
+            "the answer could take {bytes} bytes, more than {}; request fewer outputs or images, or binary data",
             self.most
         );
         Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message))
     }
 
-    /// Memory for an answer of up to `bytes`. Clients that do not read theirs lose them when others wait.
+    /// Reserves memory for an answer of up to `bytes`. If none is left, clients that do not read their answers are disconnected.
     pub(crate) async fn reserve(&self, peer: &Arc<Peer>, bytes: usize) -> Result<Reserved, ApiError> {
         self.check(bytes)?;
         if bytes <= SMALL {
@@ -59,21 +59,21 @@ impl Answers {
                     peer.large_answers.fetch_add(1, Ordering::Relaxed);
                     return Ok(Reserved { memory: Some(memory), peer: peer.clone() });
                 }
-                Ok(Err(_)) => return Err(ApiError::busy("the server stops")),
+                Ok(Err(_)) => return Err(ApiError::busy("the server is shutting down")),
                 Err(_) => self.peers.close_slow_reader(PATIENCE),
             }
         }
     }
 }
 
-/// Memory of one answer.
+/// Reserved memory of one answer.
 pub(crate) struct Reserved {
     memory: Option<OwnedSemaphorePermit>,
     peer: Arc<Peer>,
 }
 
 impl Reserved {
-    /// The answer, which holds its memory until it has been sent or dropped.
+    /// Wraps the answer so that it holds its memory until sent or dropped.
     pub(crate) fn hold(mut self, content: Vec<u8>) -> Bytes {
         if let Some(memory) = &mut self.memory {
             let spare = memory.num_permits().saturating_sub(content.capacity().div_ceil(UNIT));

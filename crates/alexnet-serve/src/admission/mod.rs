@@ -1,12 +1,12 @@
-//! What keeps memory bounded and turns fair whatever the load: bodies, the work of requests, and answers.
+//! Admission control: bounded memory and fair scheduling of request bodies, work and answers.
 //!
 //! ```text
-//! uploads    bodies: counted as they arrive, given up where clients stop sending
-//! scheduler  decoders, memory of decoding, inputs of the network: in turns, by client and by cost
-//! answers    memory of large answers, until their clients have read them
+//! uploads    bodies: counted as they arrive, dropped when clients stop sending
+//! scheduler  decoders, decoding memory, network inputs: scheduled by client and by cost
+//! answers    memory of large answers, until clients have read them
 //! ```
 //!
-//! Each needs nothing of those before it to get on, so that none can wait for another for ever.
+//! Each stage makes progress without the resources of earlier ones, so deadlock is impossible.
 
 mod answers;
 mod scheduler;
@@ -20,7 +20,7 @@ pub(crate) use answers::Answers;
 pub(crate) use scheduler::{Grant, INPUT, Need, Scheduler, Ticket};
 pub(crate) use uploads::{Held, Uploads, too_slow};
 
-/// All of it.
+/// All admission control of a server.
 pub(crate) struct Admission {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) scheduler: Arc<Scheduler>,
@@ -36,7 +36,7 @@ impl Admission {
         }
     }
 
-    /// Requests in hand now.
+    /// Number of requests in progress.
     pub(crate) fn in_hand(&self) -> usize {
         self.uploads.count() + self.scheduler.count()
     }

@@ -1,8 +1,8 @@
-//! Whose turn it is: decoders, the memory of decoding and inputs of the network, shared fairly.
+//! Fair scheduler of decoders, decoding memory and network inputs.
 //!
-//! Clients take turns. Among the pieces of work of one client, every other turn goes to the cheapest (by what its request has used so
-//! far), the others to the oldest: a small request passes a large one, and the large one still gets on. Where more requests
-//! wait than there are places for, the most expensive one is refused, which may be the new one.
+//! Clients take turns. Among the tasks of one client, every other turn goes to the cheapest (by the resources its request has
+//! used so far), the others to the oldest: small requests overtake large ones, and large ones still make progress. If more
+//! requests wait than there are slots, the most expensive one is rejected, possibly the new one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,48 +14,48 @@ use tokio::sync::oneshot;
 use crate::Limits;
 use crate::api_error::ApiError;
 
-/// The cost of one input of the network. A decoded pixel costs 1: a megapixel takes about as long as AlexNet on one image.
+/// Cost of one network input. A decoded pixel costs 1: a megapixel takes about as long as AlexNet on one image.
 pub(crate) const INPUT: u64 = 1 << 20;
-/// Requests of up to this cost, such as one photograph, may use the reserve of inputs.
+/// Maximum cost of small requests, such as one photograph, which may use the reserve of inputs.
 const SMALL: u64 = 14 * INPUT;
-/// Pieces that may pass the oldest one while there is not enough for it.
+/// Number of tasks that may overtake the oldest one while resources for it are lacking.
 const PASSING: u32 = 16;
 
-/// What a piece of work needs at the same time.
+/// Resources that a task needs at the same time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Need {
-    /// Threads that decode, or do other work of the processor's outside the network.
+    /// Threads for decoding or other CPU work outside the network.
     pub(crate) decoders: usize,
-    /// Bytes while they do.
+    /// Memory in bytes while those threads work.
     pub(crate) memory: u64,
-    /// Inputs of the network, until they have been computed.
+    /// Network inputs, held until they have been computed.
     pub(crate) inputs: usize,
 }
 
-/// The turns.
+/// Scheduler of all tasks.
 pub(crate) struct Scheduler {
     inner: Mutex<Inner>,
-    /// All there is.
+    /// Total resources.
     total: Need,
-    /// Of the inputs, those for small requests.
+    /// Inputs reserved for small requests.
     reserve: usize,
-    /// Requests that may be at work.
+    /// Maximum number of requests in progress.
     places: usize,
 }
 
 struct Inner {
     free: Need,
-    /// In the order in which they came.
+    /// Waiting tasks in order of arrival.
     waiting: Vec<Waiting>,
-    /// Requests at work.
+    /// Requests in progress.
     requests: usize,
     next: u64,
-    /// Clients with requests at work: how many, and when one of them last had a turn.
+    /// Clients with requests in progress: their number, and the time of the client's last turn.
     clients: HashMap<IpAddr, (usize, u64)>,
     turns: u64,
-    /// Whether the next turn is the oldest piece's, for work without and with inputs.
+    /// Whether the next turn is the oldest task's, for tasks without and with inputs.
     by_age: [bool; 2],
-    /// Turns since the oldest piece has been waiting for what others hold.
+    /// Number of turns for which the oldest task has been waiting for resources.
     passed: u32,
 }
 
@@ -69,15 +69,15 @@ struct Waiting {
 struct Request {
     number: u64,
     client: IpAddr,
-    /// All that it will cost.
+    /// Estimated total cost.
     cost: u64,
-    /// What it has cost so far.
+    /// Cost so far.
     used: AtomicU64,
 }
 
 impl Scheduler {
     pub(crate) fn new(limits: &Limits, batch: usize, threads: usize) -> Arc<Scheduler> {
-        // One batch in the network and one that fills up; at least ten crops. And half a batch of small requests.
+        // One batch in the network and one being filled, at least ten crops, plus half a batch for small requests.
         let reserve = batch.div_ceil(2);
         let total = Need { decoders: threads, memory: decode_memory(limits), inputs: (2 * batch).max(16) + reserve };
         let inner = Inner {
@@ -97,30 +97,30 @@ impl Scheduler {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Requests at work.
+    /// Number of requests in progress.
     pub(crate) fn count(&self) -> usize {
         self.lock().requests
     }
 
-    /// Memory for decoding, in bytes.
+    /// Decoding memory in bytes.
     pub(crate) fn memory(&self) -> u64 {
         self.total.memory
     }
 
-    /// The most inputs that one piece of work may ask for.
+    /// Maximum number of inputs per task.
     pub(crate) fn most_inputs(&self) -> usize {
         self.total.inputs - self.reserve
     }
 
-    /// A place for a request of this cost. Where there is none, the most expensive request that waits gives its place up, if
-    /// it is more expensive than this one.
+    /// Admits a request of this cost. If all slots are taken, the most expensive waiting request loses its slot if it is more
+    /// expensive than this one.
     pub(crate) fn enter(self: &Arc<Self>, client: IpAddr, cost: u64) -> Result<Ticket, ApiError> {
         let mut given_up = Vec::new();
         let mut inner = self.lock();
         if inner.requests >= self.places {
             let dearest = inner.waiting.iter().max_by_key(|waiting| waiting.request.cost).map(|waiting| waiting.request.clone());
             let Some(dearest) = dearest.filter(|request| request.cost > cost) else {
-                return Err(ApiError::busy("all places are taken; try again in a second"));
+                return Err(ApiError::busy("the server is at capacity; try again in a second"));
             };
             let keep;
             (given_up, keep) =
@@ -132,13 +132,13 @@ impl Scheduler {
         let number = inner.next;
         inner.next += 1;
         drop(inner);
-        // Its pieces fail, and with them the request.
+        // Its tasks fail, and so does the request.
         drop(given_up);
         let request = Arc::new(Request { number, client, cost, used: AtomicU64::new(0) });
         Ok(Ticket { scheduler: self.clone(), request })
     }
 
-    /// Gives what is free to those whose turn it is.
+    /// Grants free resources to the next tasks.
     fn pump(self: &Arc<Self>) {
         loop {
             let mut inner = self.lock();
@@ -153,13 +153,13 @@ impl Scheduler {
             }
             drop(inner);
             request.used.fetch_add(cost, Ordering::Relaxed);
-            // Without the lock: a grant that nobody takes any more returns what it holds.
+            // Without the lock, since a grant that nobody receives returns its resources.
             let small = request.cost <= SMALL;
             let _ = reply.send(Grant { scheduler: self.clone(), held: need, small });
         }
     }
 
-    /// The piece of work whose turn it is, if there is enough for it.
+    /// The next task, if resources suffice.
     fn choose(&self, inner: &mut Inner) -> Option<usize> {
         let fits = |waiting: &Waiting| {
             let reserve = if waiting.request.cost <= SMALL { 0 } else { self.reserve };
@@ -173,7 +173,7 @@ impl Scheduler {
         } else if inner.passed >= PASSING {
             return None;
         }
-        // Work of the network and other work have turns of their own: else one could always meet the turns of the oldest.
+        // Tasks with and without inputs alternate separately; otherwise one kind could always get the turns of the oldest.
         let first = usize::from(inner.turns.is_multiple_of(2));
         let (at, class) = [first, 1 - first].into_iter().find_map(|class| {
             let by_cost = !inner.by_age[class];
@@ -195,7 +195,7 @@ impl Scheduler {
     }
 }
 
-/// Memory for decoding: the largest image that is let through, twice, as turning it upright needs it.
+/// Decoding memory: twice the largest permitted image, since rotation needs a copy.
 fn decode_memory(limits: &Limits) -> u64 {
     limits.pixels.saturating_mul(6).saturating_add(8 << 20)
 }
@@ -210,14 +210,14 @@ impl Need {
     }
 }
 
-/// The place of a request at work.
+/// Slot of an admitted request.
 pub(crate) struct Ticket {
     scheduler: Arc<Scheduler>,
     request: Arc<Request>,
 }
 
 impl Ticket {
-    /// Waits until it is the turn of a piece of this request's work. What it needs is cut to what there is.
+    /// Waits until a task of this request is scheduled. Its needs are capped at the total resources.
     pub(crate) async fn turn(&self, need: Need, cost: u64) -> Result<Grant, ApiError> {
         let total = self.scheduler.total;
         let need = Need {
@@ -228,7 +228,7 @@ impl Ticket {
         let (reply, granted) = oneshot::channel();
         self.scheduler.lock().waiting.push(Waiting { request: self.request.clone(), need, cost, reply });
         self.scheduler.pump();
-        granted.await.map_err(|_| ApiError::busy("cheaper requests need the place; try again, or send fewer or smaller images"))
+        granted.await.map_err(|_| ApiError::busy("displaced by cheaper requests; try again, or send fewer or smaller images"))
     }
 }
 
@@ -245,11 +245,11 @@ impl Drop for Ticket {
     }
 }
 
-/// What a piece of work holds until this is dropped.
+/// Resources of a task, released on drop.
 pub(crate) struct Grant {
     scheduler: Arc<Scheduler>,
     held: Need,
-    /// Whether it is for a small request.
+    /// Whether the task belongs to a small request.
     pub(crate) small: bool,
 }
 
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_request_passes_many_large_ones_and_large_ones_get_on() {
+    fn small_requests_overtake_large_ones_without_starving_them() {
         let scheduler = scheduler(100);
         let large: Vec<Ticket> = (0..20).map(|_| scheduler.enter(CLIENT, 50 * INPUT).unwrap()).collect();
         let mut waiting: Vec<_> = large.iter().map(|ticket| Box::pin(ticket.turn(decoder(0), 50 * INPUT))).collect();
@@ -308,7 +308,7 @@ mod tests {
         let small = scheduler.enter(CLIENT, 2 * INPUT).unwrap();
         let mut small = pin!(small.turn(decoder(0), 2 * INPUT));
         assert!(poll(small.as_mut()).is_none());
-        // Two turns, of which one is that of the cheapest and one that of the oldest.
+        // Two turns: one for the cheapest and one for the oldest.
         held.clear();
         let _small = poll(small.as_mut()).expect("its turn").unwrap();
         waiting.drain(..2);
@@ -325,12 +325,12 @@ mod tests {
         let mut held: Vec<_> = turns[..2].iter_mut().filter_map(|turn| poll(turn.as_mut())).collect();
         assert!(turns[2..].iter_mut().all(|turn| poll(turn.as_mut()).is_none()));
         drop(held.remove(0));
-        // The next turn is the other client's, although it came last.
+        // The next turn belongs to the other client, although it arrived last.
         assert!(poll(turns[4].as_mut()).is_some());
     }
 
     #[test]
-    fn the_most_expensive_request_gives_its_place_up() {
+    fn the_most_expensive_request_loses_its_slot() {
         let scheduler = scheduler(3);
         let _working: Vec<_> = (0..2).map(|_| scheduler.enter(CLIENT, 9).unwrap()).collect();
         let mut held: Vec<_> = _working.iter().map(|ticket| Box::pin(ticket.turn(decoder(0), 9))).collect();
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_up_returns_everything() {
+    fn cancelled_tasks_release_all_resources() {
         let scheduler = scheduler(3);
         {
             let ticket = scheduler.enter(CLIENT, 1).unwrap();
@@ -353,7 +353,7 @@ mod tests {
             let mut late = Box::pin(ticket.turn(decoder(1), 1));
             assert!(poll(late.as_mut()).is_none());
             grant.keep_inputs();
-            // Granted, but never looked at again.
+            // Granted, but never polled again.
             drop(late);
         }
         let inner = scheduler.lock();

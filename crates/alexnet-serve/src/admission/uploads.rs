@@ -1,9 +1,9 @@
-//! Request bodies in memory: counted as their bytes arrive, so that an announced length takes nothing.
+//! Memory budget of request bodies, counted as bytes arrive, so that an announced length alone reserves nothing.
 //!
-//! Where memory or places run out, bodies whose clients have stopped sending are given up first. A body that is being sent waits
-//! (its bytes stay with the client), except the oldest, so that there is always one that gets on. But it waits as well for complete
-//! bodies, whose requests need nothing of the others: else one after the other would be the oldest, and all be in memory.
-//! Small bodies have a reserve.
+//! When memory or slots run out, bodies of stalled clients are dropped first. A body being sent waits (its bytes stay with the
+//! client), except the oldest one, so there is always one that makes progress. But even the oldest waits for complete bodies,
+//! whose requests need nothing from the others: otherwise one after the other would become the oldest, and all would be in
+//! memory. Small bodies have a reserve.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,17 +16,17 @@ use crate::Limits;
 use crate::api_error::ApiError;
 use crate::pace::Pace;
 
-/// All bodies together, and those of which only a part has arrived.
+/// All bodies in memory, complete or arriving.
 pub(crate) struct Uploads {
     inner: Mutex<Inner>,
-    /// Memory has been released, or a body has been given up.
+    /// Notification of released memory or a dropped body.
     changed: Notify,
-    /// Bytes for all bodies.
+    /// Memory for all bodies in bytes.
     most: usize,
-    /// Further bytes for bodies of up to `small` bytes.
+    /// Additional memory for bodies of up to `small` bytes.
     reserve: usize,
     small: usize,
-    /// Bodies that may arrive at the same time.
+    /// Maximum number of bodies arriving at the same time.
     places: usize,
     stall: Duration,
     rate: u32,
@@ -34,11 +34,11 @@ pub(crate) struct Uploads {
 
 #[derive(Default)]
 struct Inner {
-    /// Bytes of arriving and of complete bodies.
+    /// Bytes of arriving and complete bodies.
     held: usize,
-    /// Of these, those of complete bodies.
+    /// Bytes of complete bodies.
     complete: usize,
-    /// By number, which grows: the first is the oldest.
+    /// Arriving bodies by ascending number; the first is the oldest.
     arriving: BTreeMap<u64, Arriving>,
     next: u64,
 }
@@ -67,21 +67,21 @@ impl Uploads {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bodies that are arriving.
+    /// Number of arriving bodies.
     pub(crate) fn count(&self) -> usize {
         self.lock().arriving.len()
     }
 
-    /// How long a client may pause while others need what its body takes.
+    /// Time a client may pause while others need the memory of its body.
     fn patience(&self) -> Duration {
         self.stall / 50
     }
 
-    /// A place for a body whose bytes are about to arrive.
+    /// Reserves a slot for a body about to arrive.
     pub(crate) fn begin(self: &Arc<Self>) -> Result<Upload, ApiError> {
         let mut inner = self.lock();
-        if inner.arriving.len() >= self.places && !inner.give_up_stalled(self.patience(), None) {
-            return Err(ApiError::busy("all places are taken; try again in a second"));
+        if inner.arriving.len() >= self.places && !inner.drop_stalled(self.patience(), None) {
+            return Err(ApiError::busy("the server is at capacity; try again in a second"));
         }
         let number = inner.next;
         inner.next += 1;
@@ -93,8 +93,8 @@ impl Uploads {
 }
 
 impl Inner {
-    /// Gives up the largest body whose client has been behind the minimum rate for so long. `false` if there is none.
-    fn give_up_stalled(&mut self, patience: Duration, except: Option<u64>) -> bool {
+    /// Drops the largest body whose client has been below the minimum rate for `patience`. Returns `false` if there is none.
+    fn drop_stalled(&mut self, patience: Duration, except: Option<u64>) -> bool {
         let stalled = self.arriving.iter().filter(|(number, body)| Some(**number) != except && body.pace.behind() >= patience);
         let Some(number) = stalled.max_by_key(|(_, body)| (body.bytes, body.pace.behind())).map(|(number, _)| *number) else {
             return false;
@@ -107,7 +107,7 @@ impl Inner {
     }
 }
 
-/// A body that is arriving.
+/// An arriving body.
 pub(crate) struct Upload {
     uploads: Arc<Uploads>,
     number: u64,
@@ -115,18 +115,18 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    /// The server waits for bytes from now on, until the returned time at most.
+    /// Starts waiting for bytes, until the returned time at most.
     pub(crate) fn wait(&self) -> Instant {
         let mut inner = self.uploads.lock();
         inner.arriving.get_mut(&self.number).map_or_else(Instant::now, |body| body.pace.wait())
     }
 
-    /// Finishes when the body has been given up for others.
+    /// Completes when the body has been dropped in favour of others.
     pub(crate) async fn given_up(&self) {
         self.given_up.notified().await;
     }
 
-    /// Counts bytes that have arrived, and waits until there is room for them. An error means that the body has been given up.
+    /// Counts arrived bytes, and waits until they fit into memory. An error means that the body has been dropped.
     pub(crate) async fn add(&self, count: usize) -> Result<(), ApiError> {
         let uploads = &self.uploads;
         let mut arrived = count;
@@ -139,22 +139,22 @@ impl Upload {
                 let body = inner.arriving.get_mut(&self.number).ok_or_else(too_slow)?;
                 body.pace.moved(std::mem::take(&mut arrived));
                 let most = if body.bytes + count <= uploads.small { uploads.most + uploads.reserve } else { uploads.most };
-                // A body is no larger than `most`, so that the oldest always gets on once the complete ones have gone.
+                // A body is no larger than `most`, so the oldest always proceeds once the complete ones are gone.
                 if held + count <= most || oldest && complete + body.bytes + count <= uploads.most {
                     body.bytes += count;
                     inner.held += count;
                     return Ok(());
                 }
-                if inner.give_up_stalled(uploads.patience(), Some(self.number)) {
+                if inner.drop_stalled(uploads.patience(), Some(self.number)) {
                     continue;
                 }
             }
-            // Another client may stall in the meantime, which nothing reports.
+            // Another client may stall meanwhile, without a notification.
             let _ = timeout(Duration::from_millis(50), changed).await;
         }
     }
 
-    /// The body is complete: it takes memory until the result is dropped, but no place.
+    /// Marks the body as complete: it keeps its memory until the result is dropped, but releases its slot.
     pub(crate) fn complete(self) -> Held {
         let mut inner = self.uploads.lock();
         let bytes = inner.arriving.remove(&self.number).map_or(0, |body| body.bytes);
@@ -165,7 +165,7 @@ impl Upload {
     }
 }
 
-/// What a client reads whose body has been given up.
+/// Error for a client whose body has been dropped.
 pub(crate) fn too_slow() -> ApiError {
     ApiError::busy("the body arrives too slowly while others wait; try again")
 }
@@ -211,17 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn bodies_at_work_keep_the_oldest_that_arrives_waiting() {
+    fn complete_bodies_block_the_oldest_arriving_one() {
         let limits = Limits::default();
         let uploads = Uploads::new(&limits);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _time = runtime.enter();
         let first = uploads.begin().unwrap();
         poll(pin!(first.add(limits.body))).expect("room").unwrap();
-        // It is not the oldest, and waits.
+        // It is not the oldest, so it waits.
         let second = uploads.begin().unwrap();
         assert!(poll(pin!(second.add(limits.body))).is_none());
-        // It is the oldest now, and waits for the complete one, as twelve others would.
+        // It is the oldest now, but waits for the complete body, as twelve others would.
         let complete = first.complete();
         assert!(poll(pin!(second.add(limits.body))).is_none());
         let small = uploads.begin().unwrap();

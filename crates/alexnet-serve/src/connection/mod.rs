@@ -1,4 +1,4 @@
-//! Connections: accepted up to a number, given a time for each header, and ended without losing an answer.
+//! Connections: accepted up to a maximum number, with header time limits, and closed without losing an answer.
 
 mod signals;
 mod socket;
@@ -28,15 +28,16 @@ use crate::pace::Pace;
 use crate::peers::{Open, Peer, Phase};
 use crate::unless::unless;
 
-/// Bytes that are read ahead of a body.
+/// Read-ahead of a body in bytes.
 const BUFFER: usize = 64 << 10;
-/// Bytes of a header.
+/// Maximum header size in bytes.
 const HEADER: usize = 32 << 10;
 
-/// How long a stopping server waits for the first request of a connection: hyper would close it, though the request may be on its way.
+/// Time that a stopping server waits for a connection's first request, which may be on its way when hyper would close the
+/// connection.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// Accepts connections, whose requests `answer` answers, until the server is to stop, then waits until all have their answers.
+/// Accepts connections and answers their requests by `answer` until shutdown, then waits for pending answers.
 pub(crate) async fn accept<A, F>(listener: TcpListener, shared: Arc<Shared>, answer: A)
 where
     A: Fn(Arc<Peer>, Request<Incoming>) -> F + Clone + Send + 'static,
@@ -47,7 +48,7 @@ where
         tokio::spawn(serve(stream, open, shared.clone(), answer.clone()));
     };
     loop {
-        // A client keeps the server waiting in each connection that is closed here; one whose answer is computed stays.
+        // Connections whose client keeps the server waiting are closed here; those with an answer in progress stay.
         if peers.count() >= peers.most {
             let closed = peers.closed.notified();
             peers.make_room();
@@ -59,16 +60,16 @@ where
         }
         match unless(stopped(&shared), listener.accept()).await {
             Some(Ok((stream, address))) => take(stream, peers.open(address.ip())),
-            // Out of file handles, or a client gone before it was accepted: others may still be served.
+            // Out of file handles, or the client disconnected before it was accepted: continue with others.
             Some(Err(error)) => {
-                log::warn!("a connection could not be accepted: {error}");
+                log::warn!("failed to accept a connection: {error}");
                 peers.make_room();
                 sleep(Duration::from_millis(50)).await;
             }
             None => break,
         }
     }
-    // Who has connected already is answered, too.
+    // Clients already connected are answered too.
     while let Ok(Ok((stream, address))) = timeout(Duration::from_millis(1), listener.accept()).await {
         if peers.count() < peers.most {
             take(stream, peers.open(address.ip()));
@@ -88,23 +89,23 @@ where
     }
 }
 
-/// Waits until the server is to stop.
+/// Waits for shutdown.
 async fn stopped(shared: &Shared) {
     wait_for(shared.stopping.clone()).await;
 }
 
 async fn wait_for(mut stopping: watch::Receiver<bool>) {
-    // Cannot fail: the sender lives as long as the server.
+    // Cannot fail, since the sender lives as long as the server.
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Answers the requests of one connection, one after the other.
+/// Answers the requests of one connection in order.
 async fn serve<A, F>(stream: TcpStream, open: Open, shared: Arc<Shared>, answer: A)
 where
     A: Fn(Arc<Peer>, Request<Incoming>) -> F,
     F: Future<Output = Result<Response, Infallible>>,
 {
-    // Answers are written whole: waiting for more would only delay them.
+    // Answers are written whole, so Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
     let limits = shared.limits;
     let stopping = shared.stopping.clone();
@@ -129,37 +130,38 @@ where
         let _ = timeout(FIRST, begun.notified()).await;
     });
     let mut close = pin!(peer.close.notified());
-    // After the first, a client has little time to begin a request, or to finish its header.
-    let (mut told, mut leaving): (bool, Pin<Box<Sleep>>) = (false, Box::pin(sleep(FIRST)));
-    let mut gone: Option<Pin<Box<Sleep>>> = None;
+    // After the first request, a client has little time to begin another one or to finish its header.
+    let (mut stopping, mut leaving): (bool, Pin<Box<Sleep>>) = (false, Box::pin(sleep(FIRST)));
+    let mut patience_left: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|context| {
-        if !told && stop.as_mut().poll(context).is_ready() {
-            told = true;
-            // The socket sees this when hyper tries to write again, which it does below.
+        if !stopping && stop.as_mut().poll(context).is_ready() {
+            stopping = true;
+            // The socket notices this when hyper tries to write again, below.
             peer.stopping.store(true, Ordering::Relaxed);
             leaving.as_mut().reset(Instant::now() + FIRST);
             connection.as_mut().graceful_shutdown();
         }
-        // An error ends the connection: the client has gone, or does not speak HTTP, which it has been told.
+        // An error ends the connection: the client has disconnected, or does not speak HTTP and has received an error.
         if connection.as_mut().poll(context).is_ready() || close.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
         let (phase, _) = peer.phase();
         let blocked = peer.blocked.load(Ordering::Relaxed);
-        if told && phase == Phase::Idle && !blocked && leaving.as_mut().poll(context).is_ready() {
+        if stopping && phase == Phase::Idle && !blocked && leaving.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        // While an answer is computed, a client that has closed its side may wait for it, or have gone: nothing tells. It gets some time.
+        // While an answer is computed, a client that has closed its side may still wait for it or have disconnected, which is
+        // indistinguishable; it gets some time.
         if phase != Phase::Working {
-            gone = None;
-        } else if let Some(gone) = &mut gone {
-            return gone.as_mut().poll(context);
+            patience_left = None;
+        } else if let Some(patience) = &mut patience_left {
+            return patience.as_mut().poll(context);
         } else if let Poll::Ready(end) = stream.poll_end(context) {
             let mut patience = Box::pin(sleep(limits.stall));
             if end.is_err() || patience.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
             }
-            gone = Some(patience);
+            patience_left = Some(patience);
         }
         Poll::Pending
     })

@@ -1,8 +1,8 @@
-//! Signals that stop the server or load changed models.
+//! Signals that stop the server or reload models.
 
 use crate::Control;
 
-/// SIGTERM and SIGINT stop the server, a second one of either ends the program at once; SIGHUP loads changed models.
+/// Handles signals: SIGTERM and SIGINT stop the server, a second one of either exits at once; SIGHUP reloads changed models.
 pub(crate) fn listen(control: Control) -> std::io::Result<()> {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! A connection's socket, with what hyper does not do: a minimum rate for clients that read, and errors with a body.
+//! Connection socket with features that hyper lacks: a minimum rate for reading clients, and errors with a body.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,10 +14,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::pace::Pace;
 use crate::peers::Peer;
 
-/// How long a client may pause while it reads an answer of a server that stops.
+/// Time a client may pause while it reads an answer of a stopping server.
 const STOPPING: Duration = Duration::from_secs(1);
 
-/// The stream, shared with whoever watches whether the client is still there.
+/// The stream, shared with the watcher of client disconnects.
 #[derive(Clone)]
 pub(super) struct Stream(Arc<Mutex<TcpStream>>);
 
@@ -30,26 +30,26 @@ impl Stream {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ready with `Ok` once the client has closed its side, with an error once the connection is broken.
+    /// Returns ready with `Ok` once the client has closed its side, with an error once the connection is broken.
     pub(super) fn poll_end(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut byte = [0];
         match ready!(self.lock().poll_peek(context, &mut ReadBuf::new(&mut byte))) {
             Ok(0) => Poll::Ready(Ok(())),
-            // The next request has come already.
+            // The next request has already arrived.
             Ok(_) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
         }
     }
 }
 
-/// What hyper reads from and writes to.
+/// Socket that hyper reads from and writes to.
 pub(super) struct Socket {
     stream: Stream,
     peer: Arc<Peer>,
     pace: Pace,
-    /// When the client must have read something.
+    /// Deadline for the client to read something.
     deadline: Pin<Box<Sleep>>,
-    /// What is sent in place of an error of hyper's, and how much of it has been sent.
+    /// Replacement of hyper's error response, and the number of bytes already sent.
     error: (Vec<u8>, usize),
 }
 
@@ -58,7 +58,7 @@ impl Socket {
         Socket { stream, peer, pace, deadline: Box::pin(sleep_until(Instant::now())), error: (Vec::new(), 0) }
     }
 
-    /// Tries to write, within the time that the client has.
+    /// Tries to write within the client's time limit.
     fn write_some(&mut self, context: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut *self.stream.lock()).poll_write_vectored(context, parts);
         if let Poll::Ready(result) = result {
@@ -78,7 +78,7 @@ impl Socket {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
     }
 
-    /// Sends what is left of an error.
+    /// Sends the rest of an error response.
     fn send_error(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.error.1 < self.error.0.len() {
             let (text, sent) = (std::mem::take(&mut self.error.0), self.error.1);
@@ -113,7 +113,7 @@ impl AsyncWrite for Socket {
         if let Some(text) = parts.first().and_then(|part| with_body(part)) {
             let length = parts[0].len();
             self.error = (text, 0);
-            // hyper counts what it has written; the rest is sent by the flush that follows.
+            // hyper counts its own bytes; the rest is sent by the flush that follows.
             let _ = self.send_error(context)?;
             return Poll::Ready(Ok(length));
         }
@@ -134,7 +134,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// The answer with a line of JSON for one that hyper gives by itself to what is no request: a status from 400 on without a body.
+/// Adds a JSON body to an error response that hyper generates for an invalid request: a status of 400 or above without a body.
 /// The routes' own errors all have one.
 fn with_body(head: &[u8]) -> Option<Vec<u8>> {
     if !head.starts_with(b"HTTP/1.") || head.get(8..10) != Some(b" 4") {
@@ -147,8 +147,8 @@ fn with_body(head: &[u8]) -> Option<Vec<u8>> {
     let status = head.lines().next()?;
     let message = match status.get(9..12)? {
         "431" => "the header is too long; send fewer or shorter header lines",
-        "414" => "the address is too long",
-        _ => "this is not a valid HTTP/1.1 request; check its first line and its header lines",
+        "414" => "the URL is too long",
+        _ => "not a valid HTTP/1.1 request; check the request line and the header lines",
     };
     let body = serde_json::json!({ "error": message }).to_string();
     let rest: String =
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_hyper_get_a_body_and_nothing_else_does() {
+    fn only_hyper_errors_get_a_body() {
         let plain =
             b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\ndate: today\r\n\r\n";
         let text = String::from_utf8(with_body(plain).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! `POST /explain` and `GET /filters`: what the network looks at, as numbers or as an image.
+//! `POST /explain` and `GET /filters`: visual explanations, as JSON or as an image.
 
 use std::sync::Arc;
 
@@ -28,14 +28,14 @@ use crate::model::ServedModel;
 use crate::peers::Peer;
 use crate::tensors::{AsDoubles, DIGITS};
 
-/// What the address may say.
+/// Query parameters of `/explain`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Options {
     model: Option<String>,
     #[serde(default)]
     kind: Kind,
-    /// A class by name or number; the most probable where there is none.
+    /// A class by name or number; by default the most probable.
     class: Option<String>,
     layer: Option<String>,
     #[serde(default = "layer_cam")]
@@ -51,12 +51,12 @@ fn layer_cam() -> Method {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
-    /// The places that speak for a class.
+    /// Class activation map.
     #[default]
     Cam,
-    /// The pixels on which a class hangs: guided gradient.
+    /// Guided gradient of a class with respect to the pixels.
     Saliency,
-    /// What a layer gives.
+    /// Activations of a layer.
     Maps,
 }
 
@@ -68,10 +68,10 @@ enum Format {
     Png,
 }
 
-/// How much of the image the hottest place hides.
+/// Opacity of the heatmap's maximum over the image.
 const STRENGTH: f32 = 0.65;
 
-/// The part of the upright image that the network sees, as shares of its width and height.
+/// Part of the upright image that the network sees, as fractions of its width and height.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 struct Area {
     left: f64,
@@ -80,7 +80,7 @@ struct Area {
     height: f64,
 }
 
-/// The header that tells the [`Area`] where the answer is an image.
+/// Header with the [`Area`] if the answer is an image.
 const AREA: HeaderName = HeaderName::from_static("picture-area");
 
 pub(super) async fn explain(
@@ -100,7 +100,7 @@ pub(super) async fn explain(
     let size = model.net.shapes().map_err(bad)?[layer].output.size;
     if options.kind == Kind::Cam && size == 1 {
         return Err(ApiError::bad(format!(
-            "layer {} has no maps, which could tell where; take conv5 or so",
+            "layer {} has no spatial activations; choose a layer such as conv5",
             options.layer.unwrap_or_default()
         )));
     }
@@ -109,7 +109,7 @@ pub(super) async fn explain(
     within(shared, request, |headers, whole| async move {
         let files = files(&headers, &whole)?;
         let (peer, whole) = (whole.peer.clone(), Arc::new(whole));
-        let slice = Slice::new(&whole, only(&files, " to be explained")?);
+        let slice = Slice::new(&whole, only(&files, "  to explain")?);
         let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
         drop(whole);
         let preprocess = model.preprocess.clone();
@@ -132,7 +132,7 @@ pub(super) async fn explain(
         finite(&heat.values)?;
         let size = match format {
             Format::Json => heat.values.len() * DIGITS + model.longest_class() * 6 + 1024,
-            // Pixels in colour, drawn over, and their file.
+            // Pixels in colour, the overlay, and the encoded file.
             Format::Png => seen.width * seen.height * 12,
         };
         let model = model.clone();
@@ -155,7 +155,7 @@ pub(super) async fn explain(
     .await
 }
 
-/// Inputs of the network that take about as long as an explanation.
+/// Cost of an explanation, in network inputs of equal time.
 pub(super) const INPUTS: usize = 8;
 
 #[derive(Serialize)]
@@ -191,8 +191,8 @@ struct MapsAnswer<'a> {
     values: AsDoubles<'a>,
 }
 
-/// The class, the most probable where none is asked for, and what speaks for it. None where the network's answer is not finite:
-/// what speaks for it could still look like numbers.
+/// The class, by default the most probable, with its explanation; `None` if the network's output is not finite, in which case the
+/// explanation could still look like numbers.
 fn heat(
     engine: &mut dyn Engine,
     tensor: &[f32],
@@ -211,14 +211,14 @@ fn heat(
     Ok(Some((class, saliency::heat(&gradient, size))))
 }
 
-/// The part of the image that the view shows.
+/// Part of the image that the view shows.
 fn share(view: &View, picture: &Image) -> Area {
     let (w, h, area) = (picture.width as f64, picture.height as f64, view.area);
     Area { left: area.left as f64 / w, top: area.top as f64 / h, width: area.width as f64 / w, height: area.height as f64 / h }
 }
 
-/// All maps of a layer.
-#[allow(clippy::too_many_arguments)] // all that a request has
+/// All activations of a layer.
+#[allow(clippy::too_many_arguments)] // all properties of the request
 async fn maps(
     job: &Job,
     peer: &Arc<Peer>,
@@ -232,7 +232,7 @@ async fn maps(
     let shapes = model.net.shapes().map_err(|e| ApiError::ours(e.to_string()))?;
     let (name, shape) = (model.net.layers[layer].name.clone(), shapes[layer].output);
     let count = shape.channels * shape.size * shape.size;
-    // As JSON; or pixels in colour, drawn as a sheet, and its file. Both beside the values.
+    // As JSON; or pixels in colour, the contact sheet, and the encoded file. Both in addition to the values.
     let size = count * (4 + if format == Format::Json { DIGITS } else { 9 }) + 1024;
     job.shared.admission.answers.check(size)?;
     let task = move |engine: &mut dyn Engine| {
@@ -263,13 +263,13 @@ async fn maps(
     reply(job, peer, size, build).await
 }
 
-/// Grey levels from the least of all values to the largest.
+/// Grey levels from the minimum to the maximum of all values.
 fn levels(values: &[f32]) -> impl Fn(f32) -> u8 + use<> {
     let (least, most) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(least, most), &v| (least.min(v), most.max(v)));
     move |value| ((value - least) / (most - least).max(f32::MIN_POSITIVE) * 255.0).round() as u8
 }
 
-/// What the address may say.
+/// Query parameters of `/filters`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filters {
@@ -278,7 +278,7 @@ pub(super) struct Filters {
     unit: Option<usize>,
 }
 
-/// The kernels of the first layer in colour, or those of one unit of a further one: a tile for each of its inputs.
+/// Kernels of the first layer in colour, or of one unit of a later layer with one tile per input.
 pub(super) async fn filters(
     State(shared): State<Arc<Shared>>,
     Extension(peer): Extension<Arc<Peer>>,
@@ -297,13 +297,13 @@ pub(super) async fn filters(
     };
     let unit = options.unit.unwrap_or(0);
     if unit >= units {
-        return Err(ApiError::bad(format!("unit {unit} of the {units} in {}", layer.name)));
+        return Err(ApiError::bad(format!("no unit {unit} in layer {}, which has {units}", layer.name)));
     }
     let name = format!("{}.weight", layer.name);
     let pixels = size * size;
     let shown = if inputs == 3 { units } else { inputs };
     let bytes = shown * pixels * 16 + 1024;
-    // Only the shown ones are kept: a layer has as many more as it has units.
+    // Keep only the displayed ones: a layer has as many kernels as inputs times units.
     let range = if inputs == 3 { 0..units * 3 * pixels } else { unit * inputs * pixels..(unit + 1) * inputs * pixels };
     let bgr = model.preprocess.channels == alexnet::image::Channels::Bgr;
     within_time(&shared, &peer, INPUT, async |job| {
@@ -318,7 +318,7 @@ pub(super) async fn filters(
     .await
 }
 
-/// Kernels as tiles: grey is zero, so that one sees what adds and what takes away.
+/// Kernels as tiles; grey is zero, so positive and negative weights are distinguishable.
 fn drawn(kernels: &[f32], inputs: usize, size: usize, bgr: bool) -> Image {
     let pixels = size * size;
     let most = kernels.iter().fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
@@ -336,7 +336,7 @@ fn drawn(kernels: &[f32], inputs: usize, size: usize, bgr: bool) -> Image {
     sheet(&tiles, size)
 }
 
-/// Square tiles in rows, about as many as there are in a row; what is left over is black.
+/// Arranges square tiles in about as many rows as columns; unused space is black.
 fn sheet(tiles: &[u8], size: usize) -> Image {
     let count = tiles.len() / (size * size * 3);
     let columns = (count as f64).sqrt().ceil() as usize;
@@ -363,7 +363,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tiles_stand_in_rows() {
+    fn tiles_are_arranged_in_rows() {
         let tiles: Vec<u8> = (1..=3).flat_map(|tile| [tile; 12]).collect();
         let Image { width, height, rgb } = sheet(&tiles, 2);
         assert_eq!((width, height), (4, 4));

@@ -1,4 +1,4 @@
-//! Images of a request, through decoding and the network.
+//! Images of a request: extraction, decoding and inference.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use crate::peers::Peer;
 use crate::tensors::MOST_IMAGES;
 use crate::{Shared, multipart};
 
-/// A request's images may have so many times the pixels of the largest one together.
+/// Total pixels of a request's images, as a multiple of the largest single image.
 const IMAGES: u64 = 4;
 
 /// An image within a body.
 pub(super) struct File {
-    /// As the client calls it.
+    /// File name given by the client.
     pub(super) name: Option<String>,
     range: Range<usize>,
 }
 
-/// The images of a body: it is one, or a form has some.
+/// Extracts the images of a body: the body itself, or the files of a form.
 pub(super) fn files(headers: &HeaderMap, whole: &Whole) -> Result<Vec<File>, ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !kind.trim_start().get(..10).is_some_and(|media| media.eq_ignore_ascii_case("multipart/")) {
@@ -61,15 +61,15 @@ pub(super) fn files(headers: &HeaderMap, whole: &Whole) -> Result<Vec<File>, Api
     }
 }
 
-/// The only image of a request; `wanted` tells what it is sent for.
+/// The only image of a request; `wanted` completes the error message.
 pub(super) fn only<'a>(files: &'a [File], wanted: &str) -> Result<&'a File, ApiError> {
     match files {
         [file] => Ok(file),
-        _ => Err(ApiError::bad(format!("{} images; send one{wanted}", files.len()))),
+        _ => Err(ApiError::bad(format!("{} images; send exactly one{wanted}", files.len()))),
     }
 }
 
-/// Runs what answers a request without a body, within the limits.
+/// Runs the handler of a request without a body, within the limits.
 pub(super) async fn within_time<T>(
     shared: &Arc<Shared>,
     peer: &Peer,
@@ -84,7 +84,7 @@ pub(super) async fn within_time<T>(
     }
 }
 
-/// Runs what answers a request with a body, within the limits.
+/// Runs the handler of a request with a body, within the limits.
 pub(super) async fn within<F: Future<Output = Result<T, ApiError>>, T>(
     shared: &Arc<Shared>,
     request: Request<Body>,
@@ -100,7 +100,7 @@ pub(super) async fn within<F: Future<Output = Result<T, ApiError>>, T>(
     }
 }
 
-/// A request at work: its place, and what its pieces need to know.
+/// An admitted request: its slot, and the context that its tasks need.
 #[derive(Clone)]
 pub(super) struct Job {
     pub(super) shared: Arc<Shared>,
@@ -109,13 +109,13 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Takes a place for a request of this cost, in units of a pixel.
+    /// Admits a request of this cost, in units of a pixel.
     pub(super) fn new(shared: &Arc<Shared>, peer: &Peer, deadline: Instant, cost: u64) -> Result<Job, ApiError> {
         let ticket = Arc::new(shared.admission.scheduler.enter(peer.client, cost)?);
         Ok(Job { shared: shared.clone(), ticket, deadline })
     }
 
-    /// Takes a place for a request with images, each of which becomes so many inputs of the network.
+    /// Admits a request with images, each of which becomes the given number of network inputs.
     pub(super) fn of_images<B: AsRef<[u8]>>(
         shared: &Arc<Shared>,
         whole: &Whole,
@@ -125,7 +125,7 @@ impl Job {
         let pixels = images.iter().map(|image| pixels(shared, image.as_ref())).fold(0, u64::saturating_add);
         let most = shared.limits.pixels.saturating_mul(IMAGES);
         if pixels > most {
-            let message = format!("the images have {pixels} pixels together, more than {most}; send fewer or smaller images");
+            let message = format!("the images have {pixels} pixels in total, more than {most}; send fewer or smaller images");
             return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
         }
         let cost = pixels.saturating_add((images.len() * inputs) as u64 * INPUT);
@@ -133,7 +133,7 @@ impl Job {
     }
 }
 
-/// What an image says that it has to be decoded. One that is refused costs nothing.
+/// Decoding cost according to an image's header. Rejected images cost nothing.
 fn pixels(shared: &Shared, image: &[u8]) -> u64 {
     match image_header::header(image).map(|header| header.pixels()) {
         Some(pixels) if pixels <= shared.limits.pixels => pixels,
@@ -141,8 +141,8 @@ fn pixels(shared: &Shared, image: &[u8]) -> u64 {
     }
 }
 
-/// Decodes an image on a thread of its own, when it is its turn, and lets `finish` make something of it there. The result
-/// comes with room for so many inputs of the network.
+/// Decodes an image on a separate thread when scheduled, and applies `finish` to it there. The result holds resources for the
+/// given number of network inputs.
 pub(super) async fn decoded<T: Send + 'static>(
     job: &Job,
     bytes: impl AsRef<[u8]> + Send + 'static,
@@ -157,13 +157,13 @@ pub(super) async fn decoded<T: Send + 'static>(
         Some(header) if header.memory() > available => {
             let (needs, has) = (header.memory() / 1_000_000, available / 1_000_000);
             return Err(ApiError::unanswerable(format!(
-                "{} x {} pixels of this kind need up to {needs} MB to be decoded, more than {has} MB; send a smaller image, or a \
+                "{} x {} pixels of this kind need up to {needs} MB for decoding, more than {has} MB; send a smaller image, or a \
                  baseline JPEG, or start the server with a larger --max-pixels",
                 header.width, header.height
             )));
         }
         Some(header) => (header.pixels(), header.memory()),
-        // No known format: the decoder refuses it, or takes what there is.
+        // Unknown format: the decoder rejects it, or decodes what it can.
         None => (0, available),
     };
     let need = Need { decoders: 1, memory, inputs };
@@ -181,7 +181,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     };
     match spawn_blocking(work).await {
         Ok((Ok(result), grant)) => Ok((result, grant)),
-        Ok((Err(why), _)) => Err(ApiError::unanswerable(why.to_string())),
+        Ok((Err(error), _)) => Err(ApiError::unanswerable(error.to_string())),
         Err(_) => Err(ApiError::ours("the server failed on this image; please report it")),
     }
 }
@@ -196,7 +196,8 @@ fn too_many_pixels(header: Header, most: u64) -> ApiError {
             megapixels * bytes_per_pixel
         ),
     };
-    let message = format!("claims to have {width} x {height} pixels; more than {most} are refused: send a smaller image{larger}");
+    let message =
+        format!("the header claims {width} x {height} pixels, more than the limit of {most}; send a smaller image{larger}");
     ApiError::unanswerable(message)
 }
 
@@ -215,7 +216,7 @@ impl AsRef<[u8]> for Slice {
     }
 }
 
-/// What the network sees of an image.
+/// Crops of an image as network inputs.
 fn inputs(image: &Image, preprocess: &Preprocess, crops: Crops) -> Vec<f32> {
     let mut tensor = Vec::new();
     predict::crop_tensors(image, preprocess, crops, &mut tensor);
@@ -230,7 +231,7 @@ pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
     crops: Crops,
 ) -> Vec<Result<Vec<f32>, ApiError>> {
     let mut answers: Vec<_> = files.iter().map(|_| Err(ApiError::ours("the server failed on this image"))).collect();
-    // Given up together when the client goes, or the time is over.
+    // All tasks are cancelled when the client disconnects or time runs out.
     let mut tasks = JoinSet::new();
     for (i, bytes) in files.into_iter().enumerate() {
         let (job, model) = (job.clone(), model.clone());

@@ -40,19 +40,19 @@ pub(super) async fn infer(
     within(shared, request, |headers, whole| async move {
         let head = match headers.get(HEAD).map(HeaderValue::to_str) {
             Some(Ok(head)) => Some(head.to_string()),
-            Some(Err(_)) => return Err(ApiError::bad("Inference-Header-Content-Length is no number")),
+            Some(Err(_)) => return Err(ApiError::bad("Inference-Header-Content-Length is not a number")),
             None => None,
         };
         let (size, length) = (model.size(), whole.bytes.len() as u64);
         let (peer, held) = (whole.peer.clone(), whole.held.clone());
         let deadline = whole.deadline;
-        // What it asks for is not known yet: its length stands for the cost.
+        // The actual inputs are not known yet: the length stands for the cost.
         let job = Job::new(shared, &peer, deadline, length)?;
         let read = move || {
             let asked = check_body(&whole.bytes, head.as_deref(), size);
             asked.map(|asked| (asked, whole))
         };
-        // The bytes themselves are counted already; numbers in JSON take up to twice as many.
+        // The bytes themselves are already counted; numbers in JSON take up to twice as many.
         let (Asked { id, input, outputs }, whole) = in_turn(&job, 2 * length, read).await?.map_err(ApiError::bad)?;
         let n = match &input {
             Input::Tensor(values) => values.len() / model.input_len(),
@@ -62,7 +62,7 @@ pub(super) async fn infer(
         let asked = Asked { id, input: Input::Pictures(Vec::new()), outputs };
         let most = estimate(&asked, n, &model.classes);
         shared.admission.answers.check(most)?;
-        // The place is kept at the cost of what is asked for.
+        // From here on the slot is held at the actual cost.
         drop(job);
         let (job, logits) = match input {
             Input::Tensor(values) => {
@@ -74,7 +74,7 @@ pub(super) async fn infer(
             Input::Binary(bytes) => {
                 let job = Job::new(shared, &peer, deadline, n as u64 * INPUT)?;
                 drop(coming);
-                // A part of the body becomes numbers in its turn.
+                // Part of the body is converted to numbers when scheduled.
                 let values = move |part: Range<usize>| numbers(&whole.bytes[bytes.clone()].as_chunks().0[part]).collect();
                 let logits = tensor(&job, model, n, values).await?;
                 (job, logits)
@@ -94,7 +94,7 @@ pub(super) async fn infer(
     .await
 }
 
-/// Logits of `count` preprocessed images, through the network in batches beside those of others. `values` gives some of their numbers.
+/// Logits of `count` preprocessed images, batched with inputs of other requests. `values` returns some of their numbers.
 async fn tensor(
     job: &Job,
     model: &Arc<ServedModel>,
@@ -102,7 +102,7 @@ async fn tensor(
     values: impl Fn(Range<usize>) -> Vec<f32> + Send + Sync + 'static,
 ) -> Result<Vec<f32>, ApiError> {
     let len = model.input_len();
-    // Half a batch at a time, so that others get on between.
+    // Half a batch at a time, so that other requests make progress in between.
     let most = model.batch.div_ceil(2).min(job.shared.admission.scheduler.most_inputs());
     let (values, mut tasks) = (Arc::new(values), JoinSet::new());
     let parts = count.div_ceil(most);
@@ -121,7 +121,7 @@ async fn tensor(
             (i, result.await)
         });
     }
-    // The last of the tasks lets the body go.
+    // The last of the tasks releases the body.
     drop(values);
     let mut logits = vec![Vec::new(); parts];
     while let Some(done) = tasks.join_next().await {
@@ -137,7 +137,7 @@ fn respond(model: &ServedModel, asked: &Asked, logits: &[f32]) -> Result<Content
     if asked.outputs.iter().any(|output| output.probabilities) {
         probabilities.resize(logits.len(), 0.0);
         for (all, logits) in probabilities.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)) {
-            top_k(logits, classes, classes).iter().for_each(|guess| all[guess.index] = guess.probability as f32);
+            top_k(logits, classes, classes).iter().for_each(|class| all[class.index] = class.probability as f32);
         }
     }
     let values = |output: &Output| if output.probabilities { probabilities.as_slice() } else { logits };

@@ -1,4 +1,4 @@
-//! What is answered where.
+//! HTTP routes.
 
 mod explain;
 mod images;
@@ -30,12 +30,12 @@ use crate::{Shared, model::ServedModel};
 
 const PAGE: &str = include_str!("../page.html");
 
-/// All routes.
+/// Router with all routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     table::router()
-        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "nothing here; /openapi.json tells what is where"))
+        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "no such route; /openapi.json lists all routes"))
         .method_not_allowed_fallback(async || {
-            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this address takes another method; /openapi.json tells which")
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this route does not support the method; see /openapi.json")
         })
         .with_state(shared)
 }
@@ -72,7 +72,7 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// Errors of axum's own are plain text: they become a line of JSON as all others.
+/// Converts axum's plain-text errors to JSON.
 async fn in_json(response: Response) -> Response {
     let status = response.status();
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
@@ -85,7 +85,7 @@ async fn in_json(response: Response) -> Response {
     ApiError::new(status, if text.is_empty() { reason } else { &text }).into_response()
 }
 
-/// The page, which asks for the token, and the signs of life are for everybody.
+/// Checks the token. The page, which asks for it, and the health routes are public.
 fn check_token(shared: &Shared, request: &request::Parts) -> Result<(), ApiError> {
     let open = matches!(request.uri.path(), "/" | "/v2/health/live" | "/v2/health/ready");
     let Some(token) = shared.token.as_deref().filter(|_| !open || request.method == Method::POST) else { return Ok(()) };
@@ -93,19 +93,19 @@ fn check_token(shared: &Shared, request: &request::Parts) -> Result<(), ApiError
     let given = given.and_then(|value| value.split_at_checked(7)).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
     match given {
         Some((_, given)) if same(given, token.as_bytes()) => Ok(()),
-        Some(_) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "the token is not this server's")),
-        None => Err(ApiError::new(StatusCode::UNAUTHORIZED, "send the header Authorization: Bearer TOKEN")),
+        Some(_) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid token")),
+        None => Err(ApiError::new(StatusCode::UNAUTHORIZED, "missing token; send the header Authorization: Bearer TOKEN")),
     }
 }
 
-/// Whether two texts are equal, in a time that does not tell where they differ.
+/// Compares two texts in constant time.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 async fn page() -> Response {
     let mut response = bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE);
-    // Everything is in the page: nothing is fetched from anywhere else, whatever an image's name says.
+    // The page is self-contained: nothing else is fetched, whatever an image's name contains.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob: data:; \
                   connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
@@ -113,7 +113,7 @@ async fn page() -> Response {
     response
 }
 
-/// What the page needs to know of the models.
+/// Description of the models, for the page.
 async fn models(State(shared): State<Arc<Shared>>) -> Response {
     let about = |model: Arc<ServedModel>| {
         let layers: Vec<_> = match model.net.shapes() {
@@ -123,7 +123,7 @@ async fn models(State(shared): State<Arc<Shared>>) -> Response {
                 .collect(),
             Err(_) => Vec::new(),
         };
-        // Nothing, "names" or "pictures": what is known of the nearest.
+        // Null, "names" or "pictures": the available display of similar images.
         let similar = model.index.as_ref().map(|index| if index.has_pictures() { "pictures" } else { "names" });
         json!({
             "name": model.name, "net": model.net.name, "image_size": model.size(), "classes": model.classes, "layers": layers,

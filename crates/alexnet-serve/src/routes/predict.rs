@@ -1,4 +1,4 @@
-//! `POST /predict`: what is in images.
+//! `POST /predict`: classification of images.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::Shared;
 use crate::api_error::ApiError;
 use crate::model::ServedModel;
 
-/// What the address may say.
+/// Query parameters of `/predict`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Options {
@@ -55,10 +55,12 @@ pub(super) async fn predict(
     let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let (crops, top) = (options.crops.unwrap_or(1), options.top.unwrap_or(5));
     let Some(crops) = Crops::of_count(crops) else {
-        return Err(ApiError::bad(format!("crops={crops}: 1 (the centre) or 10 (the paper's corners and centre, mirrored)")));
+        return Err(ApiError::bad(format!(
+            "crops={crops}: expected 1 (centre) or 10 (the paper's corners and centre, mirrored)"
+        )));
     };
     if top == 0 {
-        return Err(ApiError::bad("top=0: ask for at least one answer"));
+        return Err(ApiError::bad("top=0: expected at least 1"));
     }
     let model = shared.registry.find(options.model.as_deref())?;
     let (shared, model) = (&shared, &model);
@@ -72,7 +74,7 @@ pub(super) async fn predict(
         let job = Job::of_images(shared, &whole, &slices, crops.count())?;
         drop(whole);
         let answers = logits(&job, model, slices, crops).await;
-        // A request fails when nothing in it can be answered, or the server is at fault.
+        // A request fails only if no image in it can be answered, or on a server error.
         let fault = answers.iter().filter_map(|a| a.as_ref().err());
         if let Some(problem) = fault
             .clone()
@@ -87,10 +89,10 @@ pub(super) async fn predict(
     .await
 }
 
-/// The most bytes that the answer takes while it is built.
+/// Upper bound of the memory that the answer takes while being built.
 fn size(model: &ServedModel, files: &[File], top: usize) -> usize {
     let names: usize = files.iter().map(|file| 6 * file.name.as_ref().map_or(0, String::len) + 1200).sum();
-    // A control character takes six in JSON; and 40 bytes in memory.
+    // A control character takes six bytes in JSON, plus 40 bytes in memory.
     names + files.len() * top.min(model.classes.len()) * (6 * model.longest_class() + 70 + 40)
 }
 

@@ -1,4 +1,4 @@
-//! The Open Inference Protocol's questions about the server and its models.
+//! Health and metadata routes of the Open Inference Protocol.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) async fn server() -> Response {
 
 pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
     if *shared.stopping.borrow() {
-        return Err(ApiError::busy("the server stops"));
+        return Err(ApiError::busy("the server is shutting down"));
     }
     Ok(json_answer(StatusCode::OK, &json!({ "ready": true })))
 }
@@ -49,12 +49,12 @@ pub(super) async fn version_ready(
     model_ready(State(shared), Path(model)).await
 }
 
-/// There is one version of a model: what its file holds.
+/// Checks the version: there is only one, the content of the model file.
 pub(super) fn check_version(version: &str) -> Result<(), ApiError> {
     if version == "1" {
         return Ok(());
     }
-    Err(ApiError::new(StatusCode::NOT_FOUND, format!("no version {version:?} of this model; there is only 1")))
+    Err(ApiError::new(StatusCode::NOT_FOUND, format!("no version {version:?} of this model; the only version is 1")))
 }
 
 fn about(model: &ServedModel) -> Value {
@@ -68,7 +68,7 @@ fn about(model: &ServedModel) -> Value {
         "outputs": [output(LOGITS), output(PROBABILITIES)],
         "parameters": {
             "net": model.net.name,
-            "picture_input": format!("in place of {INPUT}: {PICTURE}, BYTES, [-1], image files (base64 in JSON)"),
+            "picture_input": format!("instead of {INPUT}: {PICTURE}, BYTES, [-1], image files (base64 in JSON)"),
         },
     })
 }

@@ -1,4 +1,4 @@
-//! Answers that are built within the memory kept for them.
+//! Replies built within their reserved memory.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::admission::Need;
 use crate::api_error::{ApiError, bytes};
 use crate::peers::Peer;
 
-/// Answers of up to this many bytes are built on the spot; others when it is their turn.
+/// Size up to which replies are built at once; larger ones are scheduled.
 const QUICK: usize = 64 << 10;
 
-/// An answer before it becomes one of HTTP.
+/// A reply before its conversion to HTTP.
 pub(super) struct Content {
     pub(super) kind: &'static str,
     pub(super) bytes: Vec<u8>,
@@ -32,7 +32,7 @@ impl Content {
     }
 }
 
-/// Builds an answer that takes up to `size` bytes.
+/// Builds a reply of up to `size` bytes.
 pub(super) async fn reply(
     job: &Job,
     peer: &Arc<Peer>,
@@ -48,10 +48,10 @@ pub(super) async fn reply(
     Ok(response)
 }
 
-/// Work of up to this many bytes does not wait for its turn.
+/// Work size in bytes up to which no scheduling is needed.
 const LIGHT: u64 = 2 << 20;
 
-/// Work that would hold up other connections, on a thread of its own when it is its turn; it takes so much memory.
+/// Runs blocking work on a separate thread when scheduled, with the given amount of memory.
 pub(super) async fn in_turn<T: Send + 'static>(
     job: &Job,
     memory: u64,

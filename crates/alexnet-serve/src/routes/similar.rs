@@ -1,4 +1,4 @@
-//! `POST /similar` and `GET /indexed`: the known images whose features are nearest.
+//! `POST /similar` and `GET /indexed`: similarity search in the model's index.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::index::Index;
 use crate::model::ServedModel;
 use crate::peers::Peer;
 
-/// What the address may say.
+/// Query parameters of `/similar`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Options {
@@ -33,7 +33,7 @@ pub(super) struct Options {
     top: Option<usize>,
 }
 
-/// Most answers.
+/// Maximum number of results.
 const MOST: usize = 64;
 
 fn index(model: &ServedModel) -> Result<Arc<Index>, ApiError> {
@@ -50,7 +50,7 @@ pub(super) async fn similar(
     let Query(options) = options.map_err(|e| ApiError::bad(e.body_text()))?;
     let top = options.top.unwrap_or(6);
     if !(1..=MOST).contains(&top) {
-        return Err(ApiError::bad(format!("top={top}: ask for 1 to {MOST} images")));
+        return Err(ApiError::bad(format!("top={top}: expected 1 to {MOST}")));
     }
     let model = shared.registry.find(options.model.as_deref())?;
     let index = index(&model)?;
@@ -58,7 +58,7 @@ pub(super) async fn similar(
     within(shared, request, |headers, whole| async move {
         let files = files(&headers, &whole)?;
         let whole = Arc::new(whole);
-        let slice = Slice::new(&whole, only(&files, ", to which the nearest are wanted")?);
+        let slice = Slice::new(&whole, only(&files, " as the query")?);
         let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
         drop(whole);
         let preprocess = model.preprocess.clone();
@@ -85,7 +85,7 @@ pub(super) async fn similar(
     .await
 }
 
-/// What the address may say.
+/// Query parameters of `/indexed`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Row {
@@ -93,7 +93,7 @@ pub(super) struct Row {
     row: usize,
 }
 
-/// A known image, small.
+/// Thumbnail of an indexed image.
 pub(super) async fn indexed(
     State(shared): State<Arc<Shared>>,
     Extension(peer): Extension<Arc<Peer>>,
@@ -104,11 +104,15 @@ pub(super) async fn indexed(
     let index = index(&model)?;
     let (row, rows) = (options.row, index.table.names.len());
     if row >= rows || !index.has_pictures() {
-        let why = if row >= rows { format!("row {row} of an index of {rows}") } else { "this index has names alone".into() };
-        return Err(ApiError::new(StatusCode::NOT_FOUND, why));
+        let reason = if row >= rows {
+            format!("no row {row} in an index of {rows}")
+        } else {
+            "this index has no images, only names".into()
+        };
+        return Err(ApiError::new(StatusCode::NOT_FOUND, reason));
     }
     within_time(&shared, &peer, INDEXED, async |job| {
-        // Its size is not known; two at a time.
+        // The image's size is unknown, so two at a time.
         let memory = shared.admission.scheduler.memory() / 2;
         let grant = job.ticket.turn(Need { decoders: 1, memory, inputs: 0 }, INDEXED).await?;
         let work = move || {
@@ -120,12 +124,14 @@ pub(super) async fn indexed(
                 let memory = shared.admission.answers.reserve(&peer, png.len()).await?;
                 Ok(bytes(StatusCode::OK, "image/png", memory.hold(png)))
             }
-            Ok(Err(why)) => Err(ApiError::new(StatusCode::NOT_FOUND, format!("the image of row {row} cannot be read: {why}"))),
+            Ok(Err(error)) => {
+                Err(ApiError::new(StatusCode::NOT_FOUND, format!("the image of row {row} cannot be read: {error}")))
+            }
             Err(_) => Err(ApiError::ours("the server failed on an image of its index; please report it")),
         }
     })
     .await
 }
 
-/// The cost of reading a known image.
+/// Cost of reading an indexed image.
 const INDEXED: u64 = 4 * INPUT;

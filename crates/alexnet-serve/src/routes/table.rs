@@ -1,5 +1,4 @@
-//! Every address with its method and what answers it. The router and the counters' labels derive from this table, and a test holds
-//! `openapi.json` to it.
+//! Table of all routes. The router and the route labels of the metrics derive from it, and a test compares it with `openapi.json`.
 
 use std::sync::Arc;
 
@@ -11,14 +10,14 @@ use super::{explain, infer, metrics, models, page, predict, protocol, similar};
 use crate::Shared;
 use crate::api_error::bytes;
 
-/// The document that describes the addresses.
+/// The OpenAPI description of the routes.
 const OPENAPI: &str = include_str!("../openapi.json");
 
-/// An address.
+/// A route: a path, its method and its handler.
 struct Route {
     path: &'static str,
     method: MethodFilter,
-    /// The label under which its requests are counted.
+    /// The label of its requests in the metrics.
     label: &'static str,
     handler: fn(MethodFilter) -> MethodRouter<Arc<Shared>>,
 }
@@ -59,17 +58,17 @@ const ROUTES: &[Route] = &[
     route(POST, "/v2/models/{name}/versions/{version}/infer", "/v2/infer", |method| on(method, infer::infer_version)),
 ];
 
-/// All addresses, without what answers the others.
+/// Router of the table's routes, without fallbacks.
 pub(super) fn router() -> Router<Arc<Shared>> {
     ROUTES.iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)(route.method)))
 }
 
-/// The label of a request's path: the path's own text could be anything, and fill the memory.
+/// Route label of a request in the metrics. A raw path could be anything, and fill the memory.
 pub(super) fn label(path: &str) -> &'static str {
     ROUTES.iter().find(|route| matches(route.path, path)).map_or("other", |route| route.label)
 }
 
-/// Whether a path is one of a pattern, in which `{...}` stands for any one segment.
+/// Whether a path matches a pattern, in which `{...}` stands for any one segment.
 fn matches(pattern: &str, path: &str) -> bool {
     let (mut segments, mut parts) = (pattern.split('/'), path.split('/'));
     loop {
@@ -93,7 +92,7 @@ mod tests {
         let described: BTreeSet<(String, String)> = paths
             .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.to_uppercase())))
             .collect();
-        // Where the protocol spells an address in several ways, the document has the shortest.
+        // Of the protocol's several spellings of a route, the document has the shortest.
         let shortest = |path: &str| match path.replace("/versions/{version}", "").trim_end_matches('/') {
             "" => "/".to_string(),
             path => path.to_string(),

@@ -1,5 +1,5 @@
-//! Requests and answers of the Open Inference Protocol, in JSON and with the binary-data extension of Triton: a JSON head whose
-//! length the header `Inference-Header-Content-Length` tells, then the tensors one after the other, little-endian.
+//! Requests and answers of the Open Inference Protocol, in JSON and with Triton's binary-data extension: a JSON head, whose
+//! length is in the header `Inference-Header-Content-Length`, followed by the little-endian tensors.
 
 mod base64;
 mod parameters;
@@ -16,52 +16,52 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use self::parameters::{Few, Parameters};
 pub(crate) use self::write::{AsDoubles, DIGITS, answer, estimate};
 
-/// The tensor of preprocessed images.
+/// Name of the input tensor of preprocessed images.
 pub(crate) const INPUT: &str = "input";
-/// The tensor of image files.
+/// Name of the input tensor of image files.
 pub(crate) const PICTURE: &str = "picture";
-/// What the network gives.
+/// Name of the output tensor of logits.
 pub(crate) const LOGITS: &str = "logits";
-/// Its softmax.
+/// Name of the output tensor of probabilities.
 pub(crate) const PROBABILITIES: &str = "probabilities";
 
-/// What a request asks.
+/// A parsed request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
-    /// Given back with the answer.
+    /// Identifier echoed in the answer.
     pub id: Option<String>,
     /// The images.
     pub input: Input,
-    /// The answers wanted.
+    /// Requested outputs.
     pub outputs: Vec<Output>,
 }
 
 /// Images, as tensors or as files.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// `[n, 3, size, size]`, all of them numbers.
+    /// `[n, 3, size, size]`, all finite.
     Tensor(Vec<f32>),
-    /// The same, little-endian, in these bytes of the body.
+    /// The same as little-endian bytes in this range of the body.
     Binary(Range<usize>),
     /// JPEG, PNG, ...
     Pictures(Vec<Vec<u8>>),
 }
 
-/// An answer wanted.
+/// A requested output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Output {
-    /// Softmax rather than logits.
+    /// Whether probabilities rather than logits are requested.
     pub probabilities: bool,
-    /// In the binary part of the answer.
+    /// Whether the output goes into the binary part of the answer.
     pub binary: bool,
-    /// Not the tensor, but this many of the best classes as `value:index:label`.
+    /// Number of best classes to return as `value:index:label` instead of the tensor.
     pub classification: Option<usize>,
 }
 
-/// Most images of one request.
+/// Maximum number of images per request.
 pub(crate) const MOST_IMAGES: usize = 64;
 
-/// Longest identifier of a request, in bytes: it is repeated in the answer.
+/// Maximum length of a request identifier in bytes, since it is echoed.
 const LONGEST_ID: usize = 4096;
 
 #[derive(Deserialize)]
@@ -97,12 +97,12 @@ struct Wanted<'a> {
     parameters: Parameters,
 }
 
-/// The beginning of a text of the request, for a message.
+/// Beginning of a text of the request, for a message.
 fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// Numbers or texts, in any nesting.
+/// Numbers or strings, with any nesting.
 #[derive(Default)]
 struct Flat<'a> {
     numbers: Vec<f32>,
@@ -117,13 +117,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Flat<'a> {
     }
 }
 
-/// Adds what it meets to a [`Flat`].
+/// Deserializer that appends to a [`Flat`].
 struct Collect<'a, 'b>(&'b mut Flat<'a>);
 
 impl<'a> Collect<'a, '_> {
     fn add<E: serde::de::Error>(self, text: Cow<'a, str>) -> Result<(), E> {
         if !self.0.numbers.is_empty() {
-            return Err(E::custom("a text among numbers"));
+            return Err(E::custom("a string among numbers"));
         }
         if self.0.texts.len() == MOST_IMAGES {
             return Err(E::custom(too_many()));
@@ -149,7 +149,7 @@ impl<'de: 'a, 'a> Visitor<'de> for Collect<'a, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("numbers or texts, in lists")
+        f.write_str("numbers or strings, in lists")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
@@ -179,22 +179,22 @@ impl<'de: 'a, 'a> Visitor<'de> for Collect<'a, '_> {
     }
 }
 
-/// Reads a request for images of 3 x `size` x `size`. `head` is the header `Inference-Header-Content-Length`, if it is there.
+/// Reads a request for images of 3 x `size` x `size`. `head` is the header `Inference-Header-Content-Length`, if present.
 ///
 /// # Errors
-/// A line that says what is wrong. No input makes it panic, or take more than some times its own memory.
+/// The request is invalid. No input causes a panic, or takes more than a few times its own memory.
 pub fn check_body(body: &[u8], head: Option<&str>, size: usize) -> Result<Asked, String> {
     let (text, binary) = match head {
         None => (body, &[][..]),
         Some(head) => {
             let length: usize =
-                head.trim().parse().map_err(|_| format!("Inference-Header-Content-Length {head:?} is no number"))?;
+                head.trim().parse().map_err(|_| format!("Inference-Header-Content-Length {head:?} is not a number"))?;
             let whole = format!("Inference-Header-Content-Length is {length}, but the body has {} bytes", body.len());
             body.split_at_checked(length).ok_or(whole)?
         }
     };
     let Head { id, parameters, inputs, outputs } =
-        serde_json::from_slice(text).map_err(|e| format!("the request is not as the protocol wants it: {e}"))?;
+        serde_json::from_slice(text).map_err(|e| format!("the request does not follow the protocol: {e}"))?;
     let [tensor] = <[Tensor<'_>; 1]>::try_from(inputs.0)
         .map_err(|inputs| format!("{} inputs; send one, {INPUT} or {PICTURE}", inputs.len()))?;
     if id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
@@ -205,14 +205,14 @@ pub fn check_body(body: &[u8], head: Option<&str>, size: usize) -> Result<Asked,
         (PICTURE, "BYTES") => files(tensor, binary)?,
         (name, datatype) => {
             let (name, datatype) = (short(name), short(datatype));
-            return Err(format!("{name} of {datatype} is not known; send {INPUT} of FP32, or {PICTURE} of BYTES"));
+            return Err(format!("unsupported input {name} of type {datatype}; send {INPUT} as FP32 or {PICTURE} as BYTES"));
         }
     };
     let all_binary = parameters.flag("binary_data_output")?.unwrap_or(false);
     let outputs = match outputs {
         Some(Few(outputs)) if !outputs.is_empty() => {
             if let Some(twice) = (1..outputs.len()).find(|&i| outputs[..i].iter().any(|other| other.name == outputs[i].name)) {
-                return Err(format!("the output {} is asked for more than once", short(&outputs[twice].name)));
+                return Err(format!("the output {} is requested more than once", short(&outputs[twice].name)));
             }
             outputs.iter().map(|output| wanted(output, all_binary)).collect::<Result<_, _>>()?
         }
@@ -225,22 +225,22 @@ fn wanted(output: &Wanted<'_>, all_binary: bool) -> Result<Output, String> {
     let probabilities = match &*output.name {
         LOGITS => false,
         PROBABILITIES => true,
-        name => return Err(format!("no output {}; there is {LOGITS}, and {PROBABILITIES}", short(name))),
+        name => return Err(format!("no output {}; available: {LOGITS} and {PROBABILITIES}", short(name))),
     };
     let classification = output.parameters.count("classification")?.filter(|&k| k > 0);
     Ok(Output { probabilities, binary: output.parameters.flag("binary_data")?.unwrap_or(all_binary), classification })
 }
 
-/// The binary part of a tensor, which must be all there is: there is but one tensor.
+/// The binary part of a tensor, which must be the entire rest of the body, since there is only one tensor.
 fn binary_part<'a>(tensor: &Tensor<'_>, binary: &'a [u8]) -> Result<Option<&'a [u8]>, String> {
     let length = tensor.parameters.count("binary_data_size")?;
     match length {
         None if binary.is_empty() => Ok(None),
-        None => Err(format!("{} bytes behind the JSON that no binary_data_size tells of", binary.len())),
+        None => Err(format!("{} bytes after the JSON without a binary_data_size", binary.len())),
         Some(length) if length == binary.len() && tensor.data.is_none() => Ok(Some(binary)),
-        Some(_) if tensor.data.is_some() => Err(format!("{} has data and a binary_data_size; send one", tensor.name)),
+        Some(_) if tensor.data.is_some() => Err(format!("{} has both data and a binary_data_size; send one", tensor.name)),
         Some(length) => Err(format!(
-            "{}: binary_data_size is {length}, but {} bytes lie behind the JSON; set Inference-Header-Content-Length to the JSON's",
+            "{}: binary_data_size is {length}, but {} bytes follow the JSON; set Inference-Header-Content-Length to the JSON's",
             tensor.name,
             binary.len()
         )),
@@ -276,12 +276,12 @@ fn floats(tensor: Tensor<'_>, binary: &[u8], start: usize, size: usize) -> Resul
             data.numbers.shrink_to_fit();
             Ok(Input::Tensor(data.numbers))
         }
-        (None, Some(_)) => Err(format!("{INPUT}: texts where numbers belong")),
+        (None, Some(_)) => Err(format!("{INPUT}: expected numbers, got strings")),
         (None, None) => Err(format!("{INPUT} has no data")),
     }
 }
 
-/// The numbers of [`Input::Binary`].
+/// Values of [`Input::Binary`].
 pub(crate) fn numbers(words: &[[u8; 4]]) -> impl Iterator<Item = f32> {
     words.iter().map(|&word| f32::from_le_bytes(word))
 }
@@ -298,7 +298,7 @@ fn files(tensor: Tensor<'_>, binary: &[u8]) -> Result<Input, String> {
             let decode = |text: &Cow<'_, str>| base64::decode(text).map_err(|e| format!("{PICTURE}: {e}"));
             data.texts.iter().map(decode).collect::<Result<_, _>>()?
         }
-        (None, Some(_)) => return Err(format!("{PICTURE}: numbers where files in base64 belong")),
+        (None, Some(_)) => return Err(format!("{PICTURE}: expected files in base64, got numbers")),
         (None, None) => return Err(format!("{PICTURE} has no data")),
     };
     if files.len() as u64 != n {
@@ -307,14 +307,14 @@ fn files(tensor: Tensor<'_>, binary: &[u8]) -> Result<Input, String> {
     Ok(Input::Pictures(files))
 }
 
-/// Byte strings, each behind its length in four bytes.
+/// Splits byte strings, each preceded by its length in four bytes.
 fn strings(mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let mut all = Vec::new();
     while !bytes.is_empty() {
         if all.len() == MOST_IMAGES {
             return Err(too_many());
         }
-        let cut = || format!("{PICTURE}: the binary data are cut off in file {}", all.len());
+        let cut = || format!("{PICTURE}: the binary data is truncated in file {}", all.len());
         let (length, rest) = bytes.split_first_chunk().ok_or_else(cut)?;
         let length = u32::from_le_bytes(*length) as usize;
         let (file, rest) = rest.split_at_checked(length).ok_or_else(cut)?;

@@ -1,4 +1,4 @@
-//! The parts of a request that repeat: read without taking more memory than is used.
+//! Repeated parts of a request, deserialized without keeping unused content in memory.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Few<T, N> {
     }
 }
 
-/// The parameters that mean something here, of a request, a tensor or an output. Others are passed over, as the protocol wants.
+/// Recognised parameters of a request, tensor or output. Others are ignored, as the protocol requires.
 const KNOWN: [&str; 4] = ["binary_data_output", "binary_data", "binary_data_size", "classification"];
 
 /// Parameters by name.
@@ -48,7 +48,7 @@ impl Parameters {
         match self.0.get(name) {
             None => Ok(None),
             Some(Scalar::Flag(value)) => Ok(Some(*value)),
-            Some(other) => Err(format!("the parameter {name} is {other}; it can be true or false")),
+            Some(other) => Err(format!("the parameter {name} is {other}; expected true or false")),
         }
     }
 
@@ -57,7 +57,7 @@ impl Parameters {
             None => Ok(None),
             Some(value) => match value {
                 Scalar::Count(n) if usize::try_from(*n).is_ok() => Ok(Some(*n as usize)),
-                other => Err(format!("the parameter {name} is {other}; it must be a whole number")),
+                other => Err(format!("the parameter {name} is {other}; expected a whole number")),
             },
         }
     }
@@ -91,11 +91,11 @@ impl<'de> Deserialize<'de> for Parameters {
     }
 }
 
-/// The value of a parameter.
+/// Value of a parameter.
 enum Scalar {
     Flag(bool),
     Count(u64),
-    /// Anything else, as it is called in a message.
+    /// Any other value, described for a message.
     Other(String),
 }
 

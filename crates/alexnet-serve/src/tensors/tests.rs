@@ -40,8 +40,8 @@ fn tensors_and_files_come_in_json_and_binary() {
 }
 
 #[test]
-fn what_is_wrong_is_told() {
-    fails("", b"", None, "not as the protocol");
+fn invalid_requests_are_rejected_with_a_reason() {
+    fails("", b"", None, "not follow the protocol");
     fails("{}", b"", None, "missing field `inputs`");
     fails(r#"{"inputs":[]}"#, b"", None, "0 inputs");
     fails("{}", b"", Some(3), "the body has 2 bytes");
@@ -53,17 +53,22 @@ fn what_is_wrong_is_told() {
     fails(&tensor("[1,3,2,2]", r#","data":[1]"#), b"", None, "1 values");
     fails(&tensor("[1,3,2,2]", r#","data":["1"]"#), b"", None, "texts");
     fails(&tensor("[1,3,2,2]", r#","data":[1,2,3,4,5,6,7,8,9,10,11,1e39]"#), b"", None, "value 11 is inf");
-    fails(&tensor("[1,3,2,2]", r#","data":[1,null]"#), b"", None, "numbers or texts");
+    fails(&tensor("[1,3,2,2]", r#","data":[1,null]"#), b"", None, "numbers or strings");
     let deep = format!(r#","data":{}"#, "[".repeat(10_000));
     fails(&tensor("[1,3,2,2]", &deep), b"", None, "recursion limit");
     let binary = tensor("[1,3,2,2]", r#","parameters":{"binary_data_size":48}"#);
     let nan = [0f32.to_le_bytes().repeat(11), f32::NAN.to_le_bytes().to_vec()].concat();
     fails(&binary, &nan, Some(binary.len()), "value 11 is NaN");
-    fails(&binary, &nan[1..], Some(binary.len()), "47 bytes lie behind");
-    fails(&tensor("[1,3,2,2]", r#","data":[1]"#), &nan, Some(tensor("[1,3,2,2]", r#","data":[1]"#).len()), "no binary_data_size");
-    fails(&binary.replace("FP32", "FP16"), &nan, Some(binary.len()), "send input of FP32");
+    fails(&binary, &nan[1..], Some(binary.len()), "47 bytes follow");
+    fails(
+        &tensor("[1,3,2,2]", r#","data":[1]"#),
+        &nan,
+        Some(tensor("[1,3,2,2]", r#","data":[1]"#).len()),
+        "without a binary_data_size",
+    );
+    fails(&binary.replace("FP32", "FP16"), &nan, Some(binary.len()), "send input as FP32");
     let file = r#"{"inputs":[{"name":"picture","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":5}}]}"#;
-    fails(file, b"\xFF\xFF\xFF\xFFx", Some(file.len()), "cut off in file 0");
+    fails(file, b"\xFF\xFF\xFF\xFFx", Some(file.len()), "truncated in file 0");
     fails(&file.replace("{\"binary_data_size\":5}", "{},\"data\":[\"?\"]"), b"", None, "not base64");
     let outputs = tensor("[1,3,2,2]", r#","data":[1,2,3,4,5,6,7,8,9,10,11,12]"#);
     fails(&outputs.replacen('{', r#"{"outputs":[{"name":"softmax"}],"#, 1), b"", None, "no output softmax");

@@ -1,27 +1,27 @@
-//! Answers of the Open Inference Protocol, written as they are read: no value is in memory more than once.
+//! Serializer of Open Inference Protocol answers, which holds no value in memory more than once.
 
 use serde::Serialize;
 use serde::ser::{Error, SerializeSeq, Serializer};
 
 use super::{Asked, LOGITS, Output, PROBABILITIES};
 
-/// Most bytes of a number in JSON, with its comma.
+/// Maximum bytes of a number in JSON, including its comma.
 pub(crate) const DIGITS: usize = 25;
 
-/// An answer: the length of the JSON if binary data follow, and all bytes.
+/// An answer: all bytes, and the length of the JSON if binary data follows.
 pub(crate) struct Answer {
     pub(crate) head: Option<usize>,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The most bytes that an answer for `n` inputs takes while it is built.
+/// Upper bound of the memory that an answer for `n` inputs takes while being built.
 pub(crate) fn estimate(asked: &Asked, n: usize, classes: &[String]) -> usize {
     let longest = classes.iter().map(|class| class.len()).max().unwrap_or(0);
     let of = |output: &Output| {
         let each = match (output.classification, output.binary) {
             (None, true) => classes.len() * 4,
             (None, false) => classes.len() * DIGITS,
-            // A control character takes six in JSON.
+            // A control character takes six bytes in JSON.
             (Some(k), _) => k.min(classes.len()).saturating_mul(6 * longest + 48),
         };
         // The values themselves, too.
@@ -62,12 +62,12 @@ enum Data<'a> {
     Texts(Best<'a>),
 }
 
-/// Values as JSON has them: a double of the same value, with all its digits.
+/// Values in JSON: each as a double of the same value, with all digits.
 pub(crate) struct AsDoubles<'a>(pub(crate) &'a [f32]);
 
 impl Serialize for AsDoubles<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // JSON has no such numbers; an answer without a value would pass for one.
+        // JSON cannot represent such numbers; an answer without a value could pass for one.
         if !self.0.iter().all(|value| value.is_finite()) {
             return Err(S::Error::custom("values that are not finite"));
         }
@@ -75,7 +75,7 @@ impl Serialize for AsDoubles<'_> {
     }
 }
 
-/// The `k` best classes of each input, as Triton writes them.
+/// The `k` best classes of each input, in Triton's format.
 struct Best<'a> {
     values: &'a [f32],
     classes: &'a [String],
@@ -103,7 +103,7 @@ impl Serialize for Best<'_> {
     }
 }
 
-/// Writes the answer: for each output its values, `[n, classes]`.
+/// Writes the answer: each output's values, `[n, classes]`.
 pub(crate) fn answer<'v>(
     model: &str,
     asked: &Asked,

@@ -1,8 +1,8 @@
-// The page in a real browser: drop a picture, read the label, move the slider, switch class, walk through the layers.
+// End-to-end test of the page in a real browser: drop an image, read the label, move the slider, switch class, step through the layers.
 //
 //   node page.js ALEXNET MODEL PICTURE [FOLDER FOR SCREENSHOTS]
 //
-// CHROMIUM names the browser [/usr/bin/chromium]. No console error and no request to anywhere else is forgiven.
+// CHROMIUM selects the browser [/usr/bin/chromium]. Any console error or request to another host fails the test.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -10,11 +10,11 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { chromium } from "playwright-core";
 
-/** 16 x 16 red pixels, which Chromium can show and the server does not read. */
+/** 16 x 16 red pixels, which Chromium can display and the server does not support. */
 const AVIF = "AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUIAAADrbWV0YQAAAAAAAAAhaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAAAAAAAAAOcGl0bQAAAAAAAQAAAB5pbG9jAAAAAEQAAAEAAQAAAAEAAAETAAAAKQAAAChpaW5mAAAAAAABAAAAGmluZmUCAAAAAAEAAGF2MDFDb2xvcgAAAABqaXBycAAAAEtpcGNvAAAAFGlzcGUAAAAAAAAAEAAAABAAAAAQcGl4aQAAAAADCAgIAAAADGF2MUOBAAwAAAAAE2NvbHJuY2x4AAEADQAGgAAAABdpcG1hAAAAAAAAAAEAAQQBAoMEAAAAMW1kYXQSAAoJGAz/2iAhoNCAMhoZR4eGIYeeeeaAAAB1hk3a5lrFYQK4avRKwA==";
 
 const [alexnet, model, picture, screenshots] = process.argv.slice(2);
-// The picture is all that the model knows, so it is its own nearest.
+// The image is the only one in the index, so it is its own nearest.
 const folder = mkdtempSync(join(tmpdir(), "index-")), index = join(folder, "index.npy");
 execFileSync(alexnet, ["-q", "features", "--model", model, "--data", picture, "--out", index]);
 const server = spawn(alexnet, ["serve", "--model", model, "--port", "0", "--json", "--index", index, "--images", picture], { stdio: ["ignore", "pipe", "inherit"] });
@@ -32,7 +32,7 @@ const browser = await chromium.launchPersistentContext(profile, {
 });
 const page = await browser.newPage();
 const wrong = [];
-// An answer that the test itself asks to go wrong.
+// An error that the test provokes.
 let expected = "";
 page.on("console", message => { if (["error", "warning"].includes(message.type()) && !(expected && message.text().includes(expected))) wrong.push(message.text()); });
 page.on("pageerror", error => wrong.push(String(error)));
@@ -50,10 +50,10 @@ const drop = async (bytes, name, type) => {
 };
 const first = () => page.locator("#answers li").first();
 const settled = what => page.waitForFunction(what, null, { timeout: 20000 });
-/** The mean opacity and colour of what lies over the picture. */
+/** Mean opacity and colour hash of the overlay. */
 const overlay = () => page.evaluate(() => {
   const canvas = document.getElementById("overlay");
-  // From a copy: Chromium warns when the page's own canvas, which it draws fast, is read again and again.
+  // Read a copy, since Chromium warns about repeated reads of an accelerated canvas.
   const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
   const context = copy.getContext("2d", { willReadFrequently: true });
   context.drawImage(canvas, 0, 0);
@@ -78,14 +78,14 @@ try {
   await settled(() => !document.getElementById("overlay").hidden);
   await settled(() => !document.getElementById("maps-figure").hidden && !document.getElementById("filters-figure").hidden);
 
-  // The nearest of the pictures it knows, with the picture itself.
+  // The nearest indexed image, with its thumbnail.
   await settled(() => { const image = document.querySelector("#near img"); return image && image.complete && image.naturalWidth > 0; });
   const near = page.locator("#near li");
   assert.equal(await near.count(), 1);
-  // The image itself: less than 0.0001 is shown as 0.
+  // The image itself: a distance below 0.0001 is shown as 0.
   assert.match(await near.first().textContent(), /, 0$/);
 
-  // The slider, by keyboard: less of the colours, but never none of the frame.
+  // The slider, by keyboard: it fades the colours, but not the frame.
   const before = await overlay();
   await page.focus("#strength");
   for (let i = 0; i < 40; i++) await page.keyboard.press("ArrowLeft");
@@ -120,7 +120,7 @@ try {
   await page.waitForFunction(text => document.querySelector("#answers span").textContent === text, (ten.probability * 100).toFixed(1) + " %");
   assert.equal(await first().locator("b").textContent(), ten.label);
 
-  // Every layer, and a map of it over the picture.
+  // Every layer, and one of its maps over the image.
   const layers = await page.locator("#layer option").allTextContents();
   for (const layer of layers) {
     const sheet = page.waitForResponse(response => response.url().includes("kind=maps"));
@@ -135,18 +135,18 @@ try {
   await settled(() => document.getElementById("filters-caption").textContent.startsWith("kernel 5 of conv2") && !document.getElementById("overlay").hidden);
   await shot("maps");
 
-  // What is no picture is told, and the next one works again.
+  // A file that is not an image causes an error, and the next image works again.
   await drop(Buffer.from("hello"), "note.txt", "text/plain");
   await page.locator("#error:visible").waitFor();
   expected = "422";
-  // A picture to the browser, but not to the server.
+  // An image that the browser supports, but not the server.
   await drop(Buffer.from(AVIF, "base64"), "a.avif", "image/avif");
   await settled(() => document.getElementById("error").textContent.includes("JPEG"));
   await drop(readFileSync(picture), basename(picture), "image/jpeg");
   await settled(() => document.getElementById("error").hidden && document.querySelectorAll("#answers li").length > 0);
   expected = "";
 
-  // A phone: nothing wider than the screen, everything reached by the Tab key in the order of reading.
+  // A phone: nothing wider than the screen, everything reachable by the Tab key in reading order.
   await page.check("input[value=cam]");
   await page.setViewportSize({ width: 390, height: 844 });
   await page.waitForTimeout(300);
@@ -164,7 +164,7 @@ try {
   const places = order.map(id => reached.indexOf(id));
   assert.ok(places.every((place, i) => place >= 0 && (i === 0 || place > places[i - 1])), "focus order: " + reached.join(" "));
 
-  // Everything that can be reached has a name.
+  // Every focusable element has an accessible name.
   const nameless = await page.evaluate(() => [...document.querySelectorAll("button, select, input, canvas:not([aria-hidden])")]
     .filter(e => !e.closest("[hidden]") && !(e.labels && e.labels.length) && !e.getAttribute("aria-label") && !e.textContent.trim()).map(e => e.outerHTML));
   assert.deepEqual(nameless, []);

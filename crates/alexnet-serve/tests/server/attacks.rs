@@ -1,4 +1,4 @@
-//! Clients that try to take the server from others: each within small bounds, on loopback, while a good client is answered.
+//! Denial-of-service attempts, each within small bounds on loopback, while a well-behaved client is served.
 //!
 //! `tests/attacks.py` does the same for longer, with AlexNet, and measures.
 
@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use alexnet_testkit::images::{self, ColorType};
 use serde_json::json;
 
+use crate::assert_error;
 use crate::client::{FORM, Running, SIZE, answer, form, head, png};
-use crate::told;
 
 const INFER: &str = "/v2/models/small/infer";
-/// The good client's patience.
+/// Maximum latency of the well-behaved client.
 const SOON: Duration = Duration::from_secs(2);
 
-/// A good client that asks again and again during `attack`. All its requests must be answered with 200, and soon.
+/// Runs `attack` while a well-behaved client sends requests in a loop. All of them must be answered with 200, and soon.
 fn with_good_client<T>(running: &Running, attack: impl FnOnce() -> T) -> T {
-    /// Ends the good client's work whatever happens.
+    /// Stops the client even if the attack panics.
     struct Done<'a>(&'a AtomicBool);
     impl Drop for Done<'_> {
         fn drop(&mut self) {
@@ -42,11 +42,11 @@ fn with_good_client<T>(running: &Running, attack: impl FnOnce() -> T) -> T {
         });
         let ends = Done(&done);
         let result = attack();
-        // Long enough for three requests of the good client after the attack has begun.
+        // Long enough for three requests of the client after the attack has begun.
         std::thread::sleep(Duration::from_millis(100));
         drop(ends);
-        let slowest = good.join().expect("the good client is answered");
-        assert!(slowest < SOON, "the good client waited for {slowest:?}");
+        let slowest = good.join().expect("the well-behaved client is answered");
+        assert!(slowest < SOON, "the well-behaved client waited for {slowest:?}");
         result
     })
 }
@@ -60,59 +60,59 @@ fn tensor(n: usize, more: serde_json::Value) -> Vec<u8> {
 }
 
 #[test]
-fn nothing_in_a_request_is_multiplied() {
+fn request_contents_are_not_amplified() {
     let running = Running::start(|settings| settings.limits.answer = 4000);
     let outputs = |count: usize| json!({ "outputs": vec![json!({ "name": "logits" }); count] });
     assert_eq!(running.post(INFER, &tensor(1, outputs(1))).status, 200);
-    told(&running.post(INFER, &tensor(1, outputs(2))), 400, "logits is asked for more than once");
-    told(&running.post(INFER, &tensor(1, outputs(1000))), 400, "more than 16 entries");
-    // Refused by its size, before it is computed.
+    assert_error(&running.post(INFER, &tensor(1, outputs(2))), 400, "logits is requested more than once");
+    assert_error(&running.post(INFER, &tensor(1, outputs(1000))), 400, "more than 16 entries");
+    // Rejected by its size before it is computed.
     let batches = running.figure("alexnet_batch_size_count");
-    told(&running.post(INFER, &tensor(64, json!({}))), 413, "the answer could have");
+    assert_error(&running.post(INFER, &tensor(64, json!({}))), 413, "the answer could take");
     let image = png(9, 9, 1);
-    told(
+    assert_error(
         &running.send("POST", "/predict?top=1000", &[FORM], &form(&vec![("a", image.as_slice()); 64])),
         413,
-        "the answer could have",
+        "the answer could take",
     );
-    told(&running.post("/explain?kind=maps&layer=conv2", &image), 413, "the answer could have");
+    assert_error(&running.post("/explain?kind=maps&layer=conv2", &image), 413, "the answer could take");
     assert_eq!(running.figure("alexnet_batch_size_count"), batches);
-    // What means nothing is passed over, whatever its size.
+    // Unknown parameters are ignored, whatever their size.
     assert_eq!(running.post(INFER, &tensor(1, json!({ "parameters": { "mine": vec![0; 100_000] } }))).status, 200);
-    told(&running.post(INFER, &tensor(1, json!({ "parameters": { "binary_data_output": [1] } }))), 400, "is a list");
-    told(&running.post(INFER, &tensor(1, json!({ "id": "x".repeat(5000) }))), 400, "id");
+    assert_error(&running.post(INFER, &tensor(1, json!({ "parameters": { "binary_data_output": [1] } }))), 400, "is a list");
+    assert_error(&running.post(INFER, &tensor(1, json!({ "id": "x".repeat(5000) }))), 400, "id");
     let shape = json!({ "inputs": [{ "name": "input", "datatype": "FP32", "shape": vec![1; 10_000], "data": [] }] });
-    told(&running.post(INFER, shape.to_string().as_bytes()), 400, "more than 8 entries");
+    assert_error(&running.post(INFER, shape.to_string().as_bytes()), 400, "more than 8 entries");
     let message = running
         .post(INFER, json!({ "inputs": [{ "name": "x".repeat(100_000), "datatype": "", "shape": [] }] }).to_string().as_bytes());
     assert!(message.status == 400 && message.body.len() < 500);
 }
 
 #[test]
-fn every_route_takes_as_many_images() {
+fn every_route_has_the_same_image_limit() {
     let running = Running::start(|settings| settings.limits.pixels = 1_000_000);
     let image = png(1, 1, 1);
     let encoded = crate::base64(&image);
     let files =
         |n: usize| json!({ "inputs": [{ "name": "picture", "datatype": "BYTES", "shape": [n], "data": vec![&encoded; n] }] });
     assert_eq!(running.post(INFER, files(64).to_string().as_bytes()).status, 200);
-    told(&running.post(INFER, files(2000).to_string().as_bytes()), 400, "64 at most");
+    assert_error(&running.post(INFER, files(2000).to_string().as_bytes()), 400, "64 at most");
     let binary: Vec<u8> = [&(image.len() as u32).to_le_bytes()[..], &image].concat().repeat(2000);
     let head = json!({ "inputs": [{ "name": "picture", "datatype": "BYTES", "shape": [2000], "parameters": { "binary_data_size": binary.len() } }] });
     let (head, length) = (head.to_string(), head.to_string().len().to_string());
     let many = running.send("POST", INFER, &[("Inference-Header-Content-Length", &length)], &[head.as_bytes(), &binary].concat());
-    told(&many, 400, "64 at most");
-    // Large ones together.
+    assert_error(&many, 400, "64 at most");
+    // The total size of large images is limited.
     let large = png(1000, 1000, 1);
     let parts = vec![("a", large.as_slice()); 5];
     with_good_client(&running, || {
-        told(&running.send("POST", "/predict", &[FORM], &form(&parts)), 413, "5000000 pixels together");
+        assert_error(&running.send("POST", "/predict", &[FORM], &form(&parts)), 413, "5000000 pixels in total");
         assert_eq!(running.send("POST", "/predict", &[FORM], &form(&parts[..4])).status, 200);
     });
 }
 
 #[test]
-fn half_sent_bodies_shut_nobody_out() {
+fn half_sent_bodies_do_not_block_others() {
     let running = Running::start(|settings| {
         settings.limits.body = 1 << 20;
         settings.limits.requests = 40;
@@ -129,10 +129,10 @@ fn half_sent_bodies_shut_nobody_out() {
         .collect();
     with_good_client(&running, || {
         for stream in open {
-            told(&answer(stream), 408, "did not arrive");
+            assert_error(&answer(stream), 408, "did not arrive");
         }
     });
-    // As many small ones as there are places.
+    // As many small ones as there are slots.
     let open: Vec<TcpStream> = (0..40)
         .map(|_| {
             let mut stream = running.open();
@@ -157,23 +157,23 @@ fn a_body_must_keep_up_a_rate() {
     let mut stream = running.open();
     stream.write_all(&head("POST", "/predict", &[], 1 << 20)).unwrap();
     let since = Instant::now();
-    // A byte in 20 milliseconds, for ten seconds at most.
+    // A byte every 20 milliseconds, for at most ten seconds.
     while since.elapsed() < Duration::from_secs(10) && stream.write_all(&[0]).is_ok() {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(since.elapsed() < Duration::from_secs(8), "a slow body is read for ever");
+    assert!(since.elapsed() < Duration::from_secs(8), "a slow body is read forever");
     assert_eq!(running.post("/predict", &image).status, 200);
 }
 
 #[test]
-fn idle_connections_give_way() {
+fn idle_connections_are_closed_for_new_ones() {
     let running = Running::start(|settings| {
         settings.limits.connections = 20;
         settings.limits.stall = Duration::from_secs(1);
     });
     let idle: Vec<TcpStream> = (0..30).map(|_| running.open()).collect();
     with_good_client(&running, || std::thread::sleep(Duration::from_millis(200)));
-    // Headers and bodies that stop half-way.
+    // Incomplete headers and bodies.
     let half: Vec<TcpStream> = (0..30)
         .map(|i| {
             let mut stream = running.open();
@@ -187,7 +187,7 @@ fn idle_connections_give_way() {
     drop((idle, half));
 }
 
-/// Requests whose answers are never read: more than the buffers of the system take.
+/// Sends requests whose answers are never read, more than the system's buffers hold.
 fn never_reads(running: &Running) -> TcpStream {
     let mut stream = running.open();
     let image = png(20, 20, 1);
@@ -200,7 +200,7 @@ fn never_reads(running: &Running) -> TcpStream {
 }
 
 #[test]
-fn who_does_not_read_loses_the_connection() {
+fn a_client_that_does_not_read_is_disconnected() {
     let mut running = Running::start(|settings| {
         settings.limits.connections = 4;
         settings.limits.stall = Duration::from_millis(400);
@@ -209,7 +209,7 @@ fn who_does_not_read_loses_the_connection() {
     let since = Instant::now();
     with_good_client(&running, || {
         for stream in &mut slow {
-            // What is left in the buffers, then the end.
+            // The content of the buffers, then the end.
             std::thread::sleep(Duration::from_millis(600));
             let _ = std::io::copy(stream, &mut std::io::sink());
         }
@@ -223,7 +223,7 @@ fn who_does_not_read_loses_the_connection() {
 }
 
 #[test]
-fn a_stopping_server_does_not_wait_for_those_who_do_not_read() {
+fn a_stopping_server_does_not_wait_for_clients_that_do_not_read() {
     let mut running = Running::start(|settings| {
         settings.limits.stall = Duration::from_secs(30);
         settings.limits.grace = Duration::from_secs(30);
@@ -236,7 +236,7 @@ fn a_stopping_server_does_not_wait_for_those_who_do_not_read() {
 }
 
 #[test]
-fn a_full_server_sees_that_it_is_to_stop() {
+fn a_full_server_reacts_to_shutdown() {
     let mut running = Running::start(|settings| {
         settings.limits.connections = 2;
         settings.limits.grace = Duration::from_millis(300);
@@ -253,14 +253,14 @@ fn a_full_server_sees_that_it_is_to_stop() {
         });
         std::thread::sleep(Duration::from_secs(2));
         let in_time = ended.load(Ordering::Relaxed);
-        // Lets a server that waits for a place go on, so that the test ends.
+        // Unblocks a server that waits for a slot, so that the test ends.
         drop(open);
-        assert!(in_time, "it waits for a place");
+        assert!(in_time, "it waits for a slot");
     });
 }
 
 #[test]
-fn many_large_images_leave_turns_to_small_ones() {
+fn many_large_images_do_not_starve_small_ones() {
     let running = Running::start(|settings| settings.limits.pixels = 4_000_000);
     let large = images::png(2000, 2000, ColorType::Grayscale, &vec![7; 4_000_000]);
     with_good_client(&running, || {
@@ -312,7 +312,7 @@ fn every_error_is_a_line_of_json() {
 }
 
 #[test]
-fn other_sites_are_refused() {
+fn other_sites_are_rejected() {
     let running = Running::start(|settings| {
         settings.allow_hosts = vec!["box.example".into()];
         settings.allow_origins = vec!["https://good.example".into()];
@@ -323,11 +323,11 @@ fn other_sites_are_refused() {
         write!(stream, "GET /models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         answer(stream)
     };
-    told(&host("evil.example"), 403, "--allow-host");
+    assert_error(&host("evil.example"), 403, "--allow-host");
     assert_eq!([host("localhost:1").status, host("[::1]").status, host("box.example:80").status], [200; 3]);
     let send = |headers: &[(&str, &str)]| running.send("POST", "/predict", headers, &image);
-    told(&send(&[("Sec-Fetch-Site", "cross-site")]), 403, "--allow-origin");
-    told(&send(&[("Origin", "http://evil.example")]), 403, "--allow-origin");
+    assert_error(&send(&[("Sec-Fetch-Site", "cross-site")]), 403, "--allow-origin");
+    assert_error(&send(&[("Origin", "http://evil.example")]), 403, "--allow-origin");
     assert_eq!(send(&[("Sec-Fetch-Site", "same-origin")]).status, 200);
     let good = send(&[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://good.example")]);
     assert_eq!((good.status, good.header("access-control-allow-origin")), (200, Some("https://good.example")));
@@ -337,16 +337,16 @@ fn other_sites_are_refused() {
 }
 
 #[test]
-fn compressed_bodies_are_refused_in_every_route() {
+fn compressed_bodies_are_rejected_on_every_route() {
     let running = Running::start(|_| {});
     for path in ["/predict", "/explain", INFER] {
-        told(&running.send("POST", path, &[("Content-Encoding", "gzip")], b"\x1F\x8B\x08"), 415, "compressed");
+        assert_error(&running.send("POST", path, &[("Content-Encoding", "gzip")], b"\x1F\x8B\x08"), 415, "compressed");
         assert_eq!(running.send("POST", path, &[("Content-Encoding", "identity")], b"x").status / 100, 4);
     }
 }
 
 #[test]
-fn files_in_base64_may_have_lines_and_be_data_addresses() {
+fn base64_files_may_have_line_breaks_and_be_data_urls() {
     let running = Running::start(|_| {});
     let text = crate::base64(&png(40, 40, 1));
     let lines: Vec<&str> = text.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
@@ -359,6 +359,6 @@ fn files_in_base64_may_have_lines_and_be_data_addresses() {
     for other in [lines.join("\r\n"), lines.join("\n") + "\n", format!("data:image/png;base64,{text}")] {
         assert_eq!(send(&other).json(), plain.json());
     }
-    told(&send("data:image/png,abc"), 400, "base64");
-    told(&send("not base64!"), 400, "send the file's bytes in base64");
+    assert_error(&send("data:image/png,abc"), 400, "base64");
+    assert_error(&send("not base64!"), 400, "send the file's bytes in base64");
 }

@@ -1,4 +1,4 @@
-//! A small model, a server on a free port, and a client that can also misbehave.
+//! Test fixtures: a small model, a server on a free port, and a client that can also misbehave.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ use serde_json::Value;
 /// Rows and columns of the model's images.
 pub(crate) const SIZE: usize = 33;
 
-/// Two convolutions and two linear layers, three classes.
+/// A net with two convolutions, two linear layers and three classes.
 pub(crate) fn net() -> Net {
     let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.1));
     let conv = |out: usize, kernel: usize, stride: usize| Op::Conv {
@@ -46,12 +46,12 @@ pub(crate) fn net() -> Net {
     Net { name: "small".into(), image_size: SIZE, layers }
 }
 
-/// Writes a model whose weights follow from a seed.
+/// Writes a model with weights derived from a seed.
 pub(crate) fn write_model(path: &Path, seed: u64) {
     write_changed_model(path, seed, |_, _| {});
 }
 
-/// As [`write_model`], with parameters changed by name.
+/// Like [`write_model`], with some parameters changed.
 pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, &mut Vec<f32>)) {
     let net = net();
     let mut engine = Cpu::new(&net, 1, 1).expect("a net");
@@ -73,7 +73,7 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
     formats::write(path, &model).expect("a model file");
 }
 
-/// The processor's engine, on two threads.
+/// CPU engine with two threads.
 pub(crate) fn on_processor(precision: Precision) -> Engines {
     alexnet_serve::cpu_engines(precision, 2)
 }
@@ -116,7 +116,7 @@ impl Running {
         Running { address, control, model, thread, _folder: folder }
     }
 
-    /// Stops it and waits until it has ended.
+    /// Stops the server and waits until it has ended.
     pub(crate) fn stop(&mut self) {
         self.control.stop();
         if let Some(thread) = self.thread.take() {
@@ -145,7 +145,7 @@ impl Running {
         stream
     }
 
-    /// A figure of `/metrics`.
+    /// Value of a metric in `/metrics`.
     pub(crate) fn figure(&self, name: &str) -> f64 {
         let text = self.get("/metrics").text();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -167,7 +167,7 @@ pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], length: u
     (head + "\r\n").into_bytes()
 }
 
-/// What a server answers.
+/// A server's answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
@@ -183,7 +183,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {} {}", self.status, self.text()))
     }
 
-    /// A header's value.
+    /// Value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(": ")?;
@@ -192,7 +192,7 @@ impl Answer {
     }
 }
 
-/// Reads an answer to its end.
+/// Reads an answer until the connection closes.
 pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("an answer");
@@ -202,7 +202,7 @@ pub(crate) fn answer(mut stream: TcpStream) -> Answer {
     Answer { status, head, body: bytes.split_off(end + 4) }
 }
 
-/// An image of stripes, as PNG.
+/// A striped image as PNG.
 pub(crate) fn png(width: usize, height: usize, seed: usize) -> Vec<u8> {
     images::png(width, height, ColorType::Rgb, &images::striped(width, height, seed))
 }

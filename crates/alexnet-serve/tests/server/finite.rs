@@ -1,25 +1,25 @@
-//! Values that are not finite: in model files, inputs and answers.
+//! Non-finite values in model files, inputs and answers.
 
 use alexnet_serve::Server;
 use serde_json::json;
 
+use crate::assert_error;
 use crate::client::{Running, SIZE, png, settings, write_changed_model, write_model};
-use crate::told;
 
 const INFER: &str = "/v2/models/small/infer";
 
-/// Weights that are no numbers, or whose answers are none.
+/// Models with non-finite weights, or with finite weights but non-finite outputs.
 fn changes() -> [(&'static str, &'static str, f32); 4] {
     [
         ("fc6.weight has values that are not finite", "fc6.weight", f32::NAN),
         ("conv1.bias has values that are not finite", "conv1.bias", f32::INFINITY),
         ("fc8.weight has values that are not finite", "fc8.weight", f32::NEG_INFINITY),
-        ("its answer to a grey image is not finite", "conv2.weight", 3e38),
+        ("its output for a grey image is not finite", "conv2.weight", 3e38),
     ]
 }
 
 #[test]
-fn models_that_are_no_numbers_are_refused_and_the_old_one_stays() {
+fn non_finite_models_are_rejected_and_the_old_one_stays() {
     let running = Running::start(|_| {});
     let image = png(50, 50, 1);
     let old = running.post("/predict", &image).json();
@@ -54,7 +54,7 @@ fn models_that_are_no_numbers_are_refused_and_the_old_one_stays() {
 }
 
 #[test]
-fn answers_that_are_no_numbers_are_refused() {
+fn non_finite_answers_are_rejected() {
     let running = Running::start(|_| {});
     let ask = |values: Vec<f32>, outputs: serde_json::Value| {
         let n = values.len() / (3 * SIZE * SIZE);
@@ -67,12 +67,12 @@ fn answers_that_are_no_numbers_are_refused() {
         json!({ "name": "probabilities" }),
         json!({ "name": "logits", "parameters": { "classification": 1 } }),
     ] {
-        told(&ask(large.clone(), json!([output])), 422, "not finite");
+        assert_error(&ask(large.clone(), json!([output])), 422, "not finite");
     }
-    // One among good ones, in another batch.
+    // One among finite ones, in another batch.
     let mut many = vec![0.5; 20 * 3 * SIZE * SIZE];
     many[17 * 3 * SIZE * SIZE..][..3 * SIZE * SIZE].fill(3e38);
-    told(&ask(many, json!([])), 422, "not finite");
+    assert_error(&ask(many, json!([])), 422, "not finite");
     assert_eq!(ask(vec![0.5; 3 * SIZE * SIZE], json!([])).status, 200);
     let text = |value: &str| {
         let values = vec![value; 3 * SIZE * SIZE].join(",");
@@ -86,8 +86,8 @@ fn answers_that_are_no_numbers_are_refused() {
 }
 
 #[test]
-fn explanations_that_are_no_numbers_are_refused() {
-    // Finite for a grey image, and for no bright one: the first layer multiplies by much.
+fn non_finite_explanations_are_rejected() {
+    // Finite for a grey image but not for a bright one: the first layer has huge weights.
     let running = Running::start(|settings| {
         write_changed_model(&settings.models[0].path, 1, |name, values| {
             if name == "conv1.weight" {
@@ -107,6 +107,6 @@ fn explanations_that_are_no_numbers_are_refused() {
     });
     let image = png(60, 60, 1);
     for path in ["/predict", "/explain?kind=maps&layer=conv1", "/explain?kind=cam", "/explain?kind=saliency&class=cat"] {
-        told(&running.post(path, &image), 422, "not finite");
+        assert_error(&running.post(path, &image), 422, "not finite");
     }
 }

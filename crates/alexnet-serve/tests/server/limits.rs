@@ -1,13 +1,13 @@
-//! Load, slowness and stopping.
+//! Load, slow clients and shutdown.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::assert_error;
 use crate::client::{Running, answer, head, png};
-use crate::told;
 
-/// A request of which half has been sent.
+/// A request whose body is half sent.
 fn half(running: &Running, picture: &[u8]) -> TcpStream {
     let mut stream = running.open();
     stream.write_all(&head("POST", "/predict", &[], picture.len())).unwrap();
@@ -20,20 +20,20 @@ fn finish(mut stream: TcpStream, picture: &[u8]) -> u16 {
     answer(stream).status
 }
 
-/// Waits until `count` requests are in hand.
+/// Waits until `count` requests are in progress.
 fn in_hand(running: &Running, count: f64) {
     let since = Instant::now();
     while running.figure("alexnet_requests_in_hand") != count {
-        assert!(since.elapsed() < Duration::from_secs(20), "not {count} requests in hand");
+        assert!(since.elapsed() < Duration::from_secs(20), "not {count} requests in progress");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 #[test]
-fn a_full_server_says_so_at_once_and_answers_what_it_has_taken() {
+fn a_full_server_rejects_at_once_and_answers_accepted_requests() {
     let running = Running::start(|settings| {
         settings.limits.requests = 2;
-        // However slow the machine, these clients are not too slow.
+        // Large limits, so that these clients are not too slow on any machine.
         settings.limits.stall = Duration::from_secs(60);
     });
     let picture = png(50, 50, 1);
@@ -41,10 +41,10 @@ fn a_full_server_says_so_at_once_and_answers_what_it_has_taken() {
     in_hand(&running, 2.0);
     for _ in 0..20 {
         let refused = running.post("/predict", &picture);
-        told(&refused, 503, "try again");
+        assert_error(&refused, 503, "try again");
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
-    // What needs no place is answered.
+    // Requests that need no slot are answered.
     assert_eq!(running.get("/v2/health/ready").status, 200);
     assert_eq!(taken.map(|stream| finish(stream, &picture)), [200, 200]);
     assert_eq!(running.post("/predict", &picture).status, 200);
@@ -52,17 +52,17 @@ fn a_full_server_says_so_at_once_and_answers_what_it_has_taken() {
 }
 
 #[test]
-fn large_bodies_are_refused_before_they_are_read() {
+fn large_bodies_are_rejected_before_they_are_read() {
     let running = Running::start(|settings| settings.limits.body = 10_000);
-    // 1 GB, of which nothing is sent.
+    // 1 GB announced, nothing sent.
     let mut stream = running.open();
     stream.write_all(&head("POST", "/predict", &[], 1 << 30)).unwrap();
     let mut first = [0; 12];
     stream.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 413");
-    // One that is sent whole all the same sees its answer.
-    told(&running.post("/predict", &vec![0; 30_000]), 413, "more than 10000 bytes");
-    // One that does not tell its size.
+    // A client that sends the whole body nevertheless sees its answer.
+    assert_error(&running.post("/predict", &vec![0; 30_000]), 413, "more than 10000 bytes");
+    // A body of unknown length.
     let mut stream = running.open();
     stream
         .write_all(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -73,20 +73,20 @@ fn large_bodies_are_refused_before_they_are_read() {
         stream.write_all(b"\r\n").unwrap();
     }
     stream.write_all(b"0\r\n\r\n").unwrap();
-    told(&answer(stream), 413, "more than 10000 bytes");
+    assert_error(&answer(stream), 413, "more than 10000 bytes");
     assert_eq!(running.figure("alexnet_requests_in_hand"), 0.0);
 }
 
 #[test]
-fn slow_clients_are_given_up() {
+fn slow_clients_are_dropped() {
     let running = Running::start(|settings| {
         settings.limits.time = Duration::from_millis(300);
         settings.limits.header = Duration::from_millis(300);
     });
     let picture = png(50, 50, 1);
-    // A body that stops half-way.
-    told(&answer(half(&running, &picture)), 408, "did not arrive");
-    // A header that stops half-way, and a connection that says nothing.
+    // An incomplete body.
+    assert_error(&answer(half(&running, &picture)), 408, "did not arrive");
+    // An incomplete header, and a silent connection.
     for text in ["GET /v2 HTTP/1.1\r\nHos", ""] {
         let mut stream = running.open();
         stream.write_all(text.as_bytes()).unwrap();
@@ -113,7 +113,7 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[test]
-fn who_hangs_up_leaves_nothing_behind() {
+fn disconnected_clients_leave_nothing_behind() {
     let running = Running::start(|_| {});
     let picture = png(50, 50, 1);
     for _ in 0..20 {
@@ -127,13 +127,13 @@ fn who_hangs_up_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_stopping_server_answers_what_it_has_taken() {
+fn a_stopping_server_answers_accepted_requests() {
     let mut running = Running::start(|_| {});
     let picture = png(50, 50, 1);
     let taken: Vec<TcpStream> = (0..10).map(|_| half(&running, &picture)).collect();
     in_hand(&running, 10.0);
     running.control.stop();
-    // It takes no more connections, and still waits for these.
+    // It accepts no more connections, but still waits for these.
     let since = Instant::now();
     while TcpStream::connect(running.address).is_ok() {
         assert!(since.elapsed() < Duration::from_secs(20), "still listening");
@@ -146,11 +146,11 @@ fn a_stopping_server_answers_what_it_has_taken() {
 }
 
 #[test]
-fn a_stopping_server_answers_the_first_request_of_who_has_just_connected() {
+fn a_stopping_server_answers_the_first_request_of_a_new_connection() {
     let mut running = Running::start(|_| {});
     let picture = png(50, 50, 1);
     let mut fresh = running.open();
-    // A later connection is answered, so that this one has been accepted.
+    // A later connection is answered, so this one has been accepted.
     assert_eq!(running.get("/v2/health/live").status, 200);
     running.control.stop();
     std::thread::sleep(Duration::from_millis(100));
@@ -160,7 +160,7 @@ fn a_stopping_server_answers_the_first_request_of_who_has_just_connected() {
 }
 
 #[test]
-fn a_stopping_server_waits_no_longer_than_it_should() {
+fn a_stopping_server_waits_no_longer_than_the_grace_period() {
     let mut running = Running::start(|settings| settings.limits.grace = Duration::from_millis(200));
     let _taken = half(&running, &png(50, 50, 1));
     in_hand(&running, 1.0);

@@ -1,6 +1,6 @@
-//! The server over real sockets.
+//! Integration tests of the server over real sockets.
 
-#![allow(clippy::unwrap_used)] // also in what the tests share
+#![allow(clippy::unwrap_used)] // also in shared test code
 
 mod attacks;
 mod client;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::client::{FORM, Running, answer, form, head, png};
 
-/// What `alexnet predict` says, as the server writes it.
+/// Predictions as the server serializes them.
 fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -> Vec<Value> {
     let crops = Crops::of_count(crops).unwrap();
     let mut classifier = Classifier::builder().crops(crops).batch(pictures.len()).threads(1).open(&running.model).unwrap();
@@ -29,25 +29,25 @@ fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -
 }
 
 #[test]
-fn a_picture_gets_the_bits_of_predict_alone_in_forms_and_among_others() {
+fn predictions_are_bit_identical_alone_in_forms_and_in_batches() {
     let running = Running::start(|_| {});
     let pictures: Vec<Vec<u8>> = (0..20).map(|i| png(40 + 3 * i, 90 - 2 * i, i)).collect();
     for crops in [1, 10] {
         let expected = expected(&running, &pictures, crops, 2);
         let path = format!("/predict?crops={crops}&top=2&model=small");
-        // Alone.
+        // A single image.
         let found = running.post(&path, &pictures[0]).json();
         assert_eq!((&found["model"], &found["crops"]), (&json!("small"), &json!(crops)));
         assert_eq!(found["pictures"][0]["top"], expected[0]);
         assert!(found["pictures"][0]["top"][0]["probability"].as_f64() > Some(0.3));
-        // Several in one request, and a broken one among them.
+        // Several in one request, including a broken one.
         let parts: Vec<(&str, &[u8])> = vec![("a.png", &pictures[1]), ("no.png", b"no image"), ("c.png", &pictures[2])];
         let found = running.send("POST", &path, &[FORM], &form(&parts));
         assert_eq!(found.status, 200, "{}", found.text());
         let found = found.json()["pictures"].clone();
         assert_eq!((&found[0]["top"], &found[2]["top"], &found[2]["name"]), (&expected[1], &expected[2], &json!("c.png")));
         assert!(found[1]["error"].as_str().unwrap().contains("not a JPEG, PNG"), "{found}");
-        // All at once: the engine sees them in batches of whatever has come.
+        // Concurrent requests: the engine sees them in arbitrary batches.
         std::thread::scope(|scope| {
             for (picture, expected) in pictures.iter().zip(&expected) {
                 let (running, path) = (&running, &path);
@@ -64,7 +64,7 @@ fn a_picture_gets_the_bits_of_predict_alone_in_forms_and_among_others() {
 }
 
 #[test]
-fn the_page_needs_nothing_from_elsewhere() {
+fn the_page_is_self_contained() {
     let running = Running::start(|_| {});
     let page = running.get("/");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
@@ -79,12 +79,12 @@ fn the_page_needs_nothing_from_elsewhere() {
 }
 
 #[test]
-fn what_a_layer_sees_is_told_in_numbers_and_pictures() {
+fn explanations_are_returned_as_numbers_and_images() {
     let running = Running::start(|_| {});
     let picture = png(66, 33, 4);
     let maps = running.post("/explain?kind=maps&layer=conv2", &picture).json();
     assert_eq!((&maps["channels"], &maps["rows"], maps["values"].as_array().unwrap().len()), (&json!(32), &json!(16), 32 * 256));
-    // The preprocessing's 33 of 38 pixels, in the middle of an image twice as wide as high: 29 of its 33 rows, to the nearest.
+    // The central 33 of 38 preprocessed pixels, in an image twice as wide as high: 29 of its 33 rows, rounded.
     let close = |found: &Value, expected: f64| (found.as_f64().unwrap() - expected).abs() < 1e-9;
     assert!(close(&maps["area"]["height"], 29.0 / 33.0) && close(&maps["area"]["left"], 19.0 / 66.0), "{}", maps["area"]);
     let sheet = running.post("/explain?kind=maps&layer=conv2&format=png", &picture);
@@ -92,7 +92,7 @@ fn what_a_layer_sees_is_told_in_numbers_and_pictures() {
     assert_eq!(serde_json::from_str::<Value>(sheet.header("picture-area").unwrap()).unwrap(), maps["area"]);
     let sheet = decode::decode(&sheet.body).unwrap();
     assert_eq!((sheet.width, sheet.height), (6 * 16, 6 * 16));
-    // Reasons for a class: the most probable, or one asked for by name or number.
+    // Explanations of the most probable class, or of one selected by name or number.
     let cam = |more: &str| running.post(&format!("/explain?{more}"), &picture).json();
     let best = running.post("/predict", &picture).json()["pictures"][0]["top"][0].clone();
     let heat = cam("kind=cam");
@@ -104,52 +104,54 @@ fn what_a_layer_sees_is_told_in_numbers_and_pictures() {
     assert_eq!(cam("class=dog&layer=conv1")["rows"], 16);
     assert_eq!(cam("kind=saliency&class=dog")["rows"], 33);
     let over = decode::decode(&running.post("/explain?class=dog&format=png", &picture).body).unwrap();
-    // The part of the image that is seen: 29 of 33 rows.
+    // The visible part of the image: 29 of 33 rows.
     assert_eq!((over.width, over.height), (29, 29));
-    // Gradients want weights in another order; that changes no answer.
+    // Gradients need the weights in another layout, which changes no answer.
     assert_eq!(running.post("/predict", &picture).json()["pictures"][0]["top"][0], best);
     let filters = |path: &str| decode::decode(&running.get(path).body).unwrap();
     assert_eq!((filters("/filters").width, filters("/filters?layer=conv2&unit=31").height), (15, 9));
-    for (path, part) in
-        [("/filters?layer=fc6", "no filters"), ("/filters?layer=conv2&unit=32", "unit 32 of the 32"), ("/filters?x=1", "x")]
-    {
+    for (path, part) in [
+        ("/filters?layer=fc6", "no filters"),
+        ("/filters?layer=conv2&unit=32", "no unit 32 in layer conv2, which has 32"),
+        ("/filters?x=1", "x"),
+    ] {
         let answer = running.get(path);
         assert!(answer.status == 400 && answer.text().contains(part), "{} {}", answer.status, answer.text());
     }
 }
 
 #[test]
-fn bad_requests_are_told_in_a_line_and_the_server_lives() {
+fn bad_requests_get_a_one_line_error_and_the_server_survives() {
     let running = Running::start(|settings| settings.limits.pixels = 1_000_000);
     let whole = png(60, 60, 1);
     let crops = "/predict?crops=10";
-    let post = |path: &str, body: &[u8], status: u16, part: &str| told(&running.post(path, body), status, part);
+    let post = |path: &str, body: &[u8], status: u16, part: &str| assert_error(&running.post(path, body), status, part);
     post("/predict", b"", 400, "body is empty");
     post("/predict", b"hello", 422, "not a JPEG, PNG");
     post(crops, &whole[..whole.len() / 2], 422, "the file ends too early");
     post("/predict", &[0xFF, 0xD8, 0xFF, 0xE0, 0, 16], 422, "the file ends too early");
     // 100,000 x 100,000 pixels: 30 GB.
-    post("/predict", &enormous_png(), 422, "1000000 are refused");
-    post("/predict", &png(1001, 1000, 1), 422, "1000000 are refused");
+    post("/predict", &enormous_png(), 422, "limit of 1000000");
+    post("/predict", &png(1001, 1000, 1), 422, "limit of 1000000");
     post("/predict?crops=3", &whole, 400, "crops=3");
     post("/predict?crops=ten", &whole, 400, "crops");
     post("/predict?top=0", &whole, 400, "top=0");
     post("/predict?tops=1", &whole, 400, "tops");
-    post("/predict?model=large", &whole, 404, "there is small");
+    post("/predict?model=large", &whole, 404, "available: small");
     post("/explain?layer=conv9", &whole, 400, "conv1, relu1");
-    post("/explain?layer=fc6", &whole, 400, "fc6 has no maps");
+    post("/explain?layer=fc6", &whole, 400, "fc6 has no spatial activations");
     post("/explain?class=cow", &whole, 400, "cat, dog");
     post("/explain?kind=x", &whole, 400, "kind");
     post("/explain", &whole[..100], 422, "the file ends too early");
     post("/nowhere", &whole, 404, "openapi");
     post("/models", &whole, 405, "method");
-    told(&running.get("/predict"), 405, "method");
-    told(&running.send("POST", "/predict", &[FORM], &whole), 400, "boundary");
-    told(&running.send("POST", "/predict", &[FORM], b"--q--"), 400, "no images");
-    told(&running.send("POST", "/explain", &[FORM], &form(&[("a", &whole), ("b", &whole)])), 400, "2 images");
+    assert_error(&running.get("/predict"), 405, "method");
+    assert_error(&running.send("POST", "/predict", &[FORM], &whole), 400, "boundary");
+    assert_error(&running.send("POST", "/predict", &[FORM], b"--q--"), 400, "no images");
+    assert_error(&running.send("POST", "/explain", &[FORM], &form(&[("a", &whole), ("b", &whole)])), 400, "2 images");
     let many = vec![("a", b"x".as_slice()); 65];
-    told(&running.send("POST", "/predict", &[FORM], &form(&many)), 413, "64 at most");
-    // Not HTTP, and a header that never ends.
+    assert_error(&running.send("POST", "/predict", &[FORM], &form(&many)), 413, "64 at most");
+    // Not HTTP, and an endless header.
     for noise in [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n".as_slice(),
         &b"GET / HTTP/1.1\r\nA: ".iter().chain(&[b'a'; 100_000]).copied().collect::<Vec<_>>(),
@@ -172,15 +174,15 @@ fn bad_requests_are_told_in_a_line_and_the_server_lives() {
     assert_eq!(running.figure("alexnet_requests_in_hand"), 0.0);
 }
 
-/// Asserts an error's status and part of its line.
-fn told(answer: &client::Answer, status: u16, part: &str) {
+/// Asserts an error's status and part of its message.
+fn assert_error(answer: &client::Answer, status: u16, part: &str) {
     let text = answer.text();
     assert_eq!(answer.status, status, "{text}");
     let message = answer.json()["error"].as_str().unwrap_or_default().to_string();
     assert!(message.contains(part) && !message.contains('\n'), "{message}, not: {part}");
 }
 
-/// A file as JSON has it.
+/// A file in base64, for JSON.
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |part: &[u8]| {
@@ -206,25 +208,25 @@ fn enormous_png() -> Vec<u8> {
 }
 
 #[test]
-fn a_token_is_asked_for_where_there_is_one() {
+fn a_configured_token_is_required() {
     let running = Running::start(|settings| settings.token = Some("se-cret".into()));
     let picture = png(40, 40, 1);
     let with = |value: &str| running.send("POST", "/predict", &[("Authorization", value)], &picture);
-    told(&running.post("/predict", &picture), 401, "Authorization: Bearer");
-    told(&with("Bearer se-creT"), 401, "not this server's");
-    told(&with("Bearer se-cret2"), 401, "not this server's");
-    told(&with("Basic se-cret"), 401, "Authorization: Bearer");
+    assert_error(&running.post("/predict", &picture), 401, "Authorization: Bearer");
+    assert_error(&with("Bearer se-creT"), 401, "invalid token");
+    assert_error(&with("Bearer se-cret2"), 401, "not this server's");
+    assert_error(&with("Basic se-cret"), 401, "Authorization: Bearer");
     assert_eq!(running.get("/metrics").status, 401);
     assert_eq!(running.get("/metrics").header("www-authenticate"), Some("Bearer"));
     assert_eq!((with("Bearer se-cret").status, with("bearer se-cret").status), (200, 200));
-    // The page asks for it; signs of life are for everybody.
+    // The page asks for it; health routes are public.
     for path in ["/", "/v2/health/live", "/v2/health/ready"] {
         assert_eq!(running.get(path).status, 200, "{path}");
     }
 }
 
 #[test]
-fn a_connection_is_used_again() {
+fn connections_are_reused() {
     let running = Running::start(|_| {});
     let mut stream = running.open();
     let picture = png(40, 40, 1);

@@ -7,8 +7,8 @@ use alexnet::image::decode;
 use alexnet::predict::{crop_tensors, top_k};
 use serde_json::{Value, json};
 
+use crate::assert_error;
 use crate::client::{Running, SIZE, png};
-use crate::told;
 
 const INFER: &str = "/v2/models/small/infer";
 
@@ -33,7 +33,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect()
 }
 
-/// Sends a head of JSON with binary data behind it.
+/// Sends a JSON head followed by binary data.
 fn binary(running: &Running, head: &Value, data: &[u8]) -> crate::client::Answer {
     let head = head.to_string();
     let length = head.len().to_string();
@@ -41,7 +41,7 @@ fn binary(running: &Running, head: &Value, data: &[u8]) -> crate::client::Answer
 }
 
 #[test]
-fn server_and_models_tell_of_themselves() {
+fn server_and_models_report_metadata() {
     let running = Running::start(|_| {});
     assert_eq!(running.get("/v2").json()["extensions"], json!(["binary_tensor_data", "classification"]));
     for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/small/ready", "/v2/models/small/versions/1/ready"] {
@@ -51,15 +51,15 @@ fn server_and_models_tell_of_themselves() {
     assert_eq!(model["inputs"], json!([{ "name": "input", "datatype": "FP32", "shape": [-1, 3, SIZE, SIZE] }]));
     assert_eq!(model["outputs"][1], json!({ "name": "probabilities", "datatype": "FP32", "shape": [-1, 3] }));
     assert_eq!(running.get("/v2/models/small/versions/1").json(), model);
-    told(&running.get("/v2/models/large"), 404, "there is small");
-    told(&running.get("/v2/models/small/versions/2"), 404, "only 1");
-    told(&running.post("/v2/models/large/infer", b"{}"), 404, "there is small");
+    assert_error(&running.get("/v2/models/large"), 404, "available: small");
+    assert_error(&running.get("/v2/models/small/versions/2"), 404, "only version is 1");
+    assert_error(&running.post("/v2/models/large/infer", b"{}"), 404, "available: small");
 }
 
 #[test]
 fn tensors_get_the_engines_logits_to_the_last_bit() {
     let running = Running::start(|settings| settings.batching.max = 4);
-    // 19 are five batches; one waits for nothing.
+    // 19 images make five batches; a single one does not wait.
     for n in [1, 4, 19] {
         let pictures: Vec<Vec<u8>> = (0..n).map(|i| png(40, 50, i)).collect();
         let (images, logits) = tensors(&running, &pictures);
@@ -107,7 +107,7 @@ fn tensors_get_the_engines_logits_to_the_last_bit() {
 }
 
 #[test]
-fn bad_tensors_are_told() {
+fn invalid_tensors_are_rejected() {
     let running = Running::start(|_| {});
     let shaped = |shape: Value, values: usize| {
         let head = json!({ "inputs": [{ "name": "input", "datatype": "FP32", "shape": shape, "parameters": { "binary_data_size": 4 * values } }] });
@@ -116,14 +116,14 @@ fn bad_tensors_are_told() {
     let (head, mut values) = shaped(json!([1, 3, SIZE, SIZE]), 3 * SIZE * SIZE);
     assert_eq!(binary(&running, &head, &bytes(&values)).status, 200);
     values[17] = f32::NAN;
-    told(&binary(&running, &head, &bytes(&values)), 400, "value 17 is NaN");
-    told(&binary(&running, &head, &bytes(&values[1..])), 400, "binary_data_size");
+    assert_error(&binary(&running, &head, &bytes(&values)), 400, "value 17 is NaN");
+    assert_error(&binary(&running, &head, &bytes(&values[1..])), 400, "binary_data_size");
     let (head, values) = shaped(json!([1, SIZE, SIZE, 3]), 3 * SIZE * SIZE);
-    told(&binary(&running, &head, &bytes(&values)), 400, "send [n, 3, 33, 33]");
-    told(&running.post(INFER, b"{\"inputs\":[]}"), 400, "0 inputs");
-    told(&running.post(INFER, b"\xFF"), 400, "protocol");
-    told(&running.send("POST", INFER, &[("Inference-Header-Content-Length", "-1")], b"{}"), 400, "no number");
-    told(&running.send("POST", INFER, &[("Content-Encoding", "gzip")], b"{}"), 415, "compressed");
+    assert_error(&binary(&running, &head, &bytes(&values)), 400, "send [n, 3, 33, 33]");
+    assert_error(&running.post(INFER, b"{\"inputs\":[]}"), 400, "0 inputs");
+    assert_error(&running.post(INFER, b"\xFF"), 400, "protocol");
+    assert_error(&running.send("POST", INFER, &[("Inference-Header-Content-Length", "-1")], b"{}"), 400, "not a number");
+    assert_error(&running.send("POST", INFER, &[("Content-Encoding", "gzip")], b"{}"), 415, "compressed");
     let text = json!({ "inputs": [{ "name": "picture", "datatype": "BYTES", "shape": [1], "data": ["aGVsbG8="] }] });
-    told(&running.post(INFER, text.to_string().as_bytes()), 422, "not a JPEG, PNG");
+    assert_error(&running.post(INFER, text.to_string().as_bytes()), 422, "not a JPEG, PNG");
 }

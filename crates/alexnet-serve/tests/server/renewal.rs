@@ -1,4 +1,4 @@
-//! New weights while requests go on, and several models.
+//! Reloading while requests continue, and several models.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ fn top(running: &Running, path: &str, picture: &[u8]) -> Value {
     answer.json()["pictures"][0]["top"].clone()
 }
 
-/// Waits until a figure is at least `value`.
+/// Waits until a metric is at least `value`.
 fn reaches(running: &Running, name: &str, value: f64) {
     let since = Instant::now();
     while running.figure(name) < value {
@@ -25,7 +25,7 @@ fn reaches(running: &Running, name: &str, value: f64) {
 }
 
 #[test]
-fn new_weights_come_without_a_lost_request() {
+fn reloading_loses_no_request() {
     let running = Running::start(|_| {});
     let picture = png(50, 50, 3);
     let old = top(&running, "/predict", &picture);
@@ -53,7 +53,7 @@ fn new_weights_come_without_a_lost_request() {
         new
     });
     assert_ne!(old, new);
-    // A file that is no model changes nothing, nor does one that goes away; a good one does again.
+    // An invalid or deleted file changes nothing; a valid one is loaded again.
     std::fs::write(&running.model, b"half of a model").unwrap();
     running.control.reload();
     reaches(&running, "alexnet_failed_reloads_total", 1.0);
@@ -68,7 +68,7 @@ fn new_weights_come_without_a_lost_request() {
 }
 
 #[test]
-fn a_changed_file_is_seen_without_a_signal() {
+fn a_changed_file_is_reloaded_without_a_signal() {
     let running = Running::start(|settings| settings.watch = Duration::from_millis(20));
     let picture = png(50, 50, 3);
     let old = top(&running, "/predict", &picture);
@@ -78,7 +78,7 @@ fn a_changed_file_is_seen_without_a_signal() {
 }
 
 #[test]
-fn models_are_asked_for_by_name() {
+fn models_are_selected_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.safetensors");
     write_model(&other, 2);
@@ -94,7 +94,7 @@ fn models_are_asked_for_by_name() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_told() {
+fn invalid_settings_are_rejected() {
     let running = Running::start(|_| {});
     let settings = |change: &dyn Fn(&mut Settings)| {
         let mut settings = Settings {
@@ -118,11 +118,11 @@ fn settings_that_cannot_work_are_told() {
     };
     fails(&|s| s.models.clear(), "at least one model");
     fails(&|s| s.models.push(s.models[0].clone()), "two models have the name a");
-    fails(&|s| s.models[0].name = "a/b".into(), "cannot stand in an address");
+    fails(&|s| s.models[0].name = "a/b".into(), "not valid in a URL");
     fails(&|s| s.models[0].path = "/nowhere/m".into(), "/nowhere/m");
     let index = |table: &str| Some(alexnet_serve::IndexFile { table: table.into(), pictures: None });
     fails(&|s| s.models[0].index = index("/nowhere/index.npy"), "/nowhere/index.json");
-    fails(&|s| s.batching.max = 0, "batches of 0");
+    fails(&|s| s.batching.max = 0, "invalid batch size 0");
     fails(&|s| s.limits.requests = 0, "limit of 0");
     fails(&|s| s.token = Some("two words".into()), "token");
     fails(&|s| s.address = running.address, "cannot listen on");

@@ -1,4 +1,4 @@
-//! The nearest of known images.
+//! Similarity search.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::client::{Running, png, write_model};
 
-/// Writes 12 images into two classes, and a table of their features, as `alexnet features` does.
+/// Writes 12 images into two classes, and a feature table as `alexnet features` does.
 fn write_index(folder: &Path, model: &Path) -> IndexFile {
     let pictures = folder.join("pictures");
     for i in 0..12 {
@@ -50,7 +50,7 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
 }
 
 #[test]
-fn a_known_picture_is_its_own_nearest() {
+fn an_indexed_image_is_its_own_nearest() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(|settings| {
         let model = settings.models[0].path.clone();
@@ -86,7 +86,7 @@ fn a_known_picture_is_its_own_nearest() {
     assert_eq!(running.get("/indexed?row=12").status, 404);
     assert_eq!(running.get("/indexed?row=-1").status, 400);
 
-    // Other weights: the index is no longer theirs.
+    // Other weights: the index no longer belongs to them.
     write_model(&running.model, 2);
     running.control.reload();
     let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
@@ -98,7 +98,7 @@ fn a_known_picture_is_its_own_nearest() {
 }
 
 #[test]
-fn without_an_index_or_its_pictures_that_is_told() {
+fn a_missing_index_or_missing_images_are_reported() {
     let running = Running::start(|_| {});
     assert_eq!(running.get("/models").json()["models"][0]["similar"], json!(null));
     assert!(running.post("/similar", &png(20, 20, 1)).text().contains("--index"));
@@ -109,12 +109,12 @@ fn without_an_index_or_its_pictures_that_is_told() {
     });
     assert_eq!(running.get("/models").json()["models"][0]["similar"], json!("names"));
     assert_eq!(running.post("/similar?top=12", &png(20, 20, 1)).json()["nearest"].as_array().unwrap().len(), 12);
-    assert!(running.get("/indexed?row=1").text().contains("names alone"));
+    assert!(running.get("/indexed?row=1").text().contains("no images, only names"));
 }
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_among_the_known_images_holds_nobody_up() {
+fn a_pipe_among_the_indexed_images_blocks_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let running =
         Running::start(|settings| settings.models[0].index = Some(write_index(folder.path(), &settings.models[0].path)));
@@ -123,7 +123,7 @@ fn a_pipe_among_the_known_images_holds_nobody_up() {
     let file = folder.path().join("pictures").join(name);
     std::fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-    // As many as there are decoders, and one more.
+    // As many as there are decoders, plus one.
     for _ in 0..3 {
         let mut stream = running.open();
         stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
@@ -141,7 +141,7 @@ fn a_pipe_among_the_known_images_holds_nobody_up() {
 
 #[cfg(unix)]
 #[test]
-fn pipes_in_place_of_an_index_or_a_model_are_refused() {
+fn pipes_in_place_of_an_index_or_a_model_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("index.npy");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -242,3 +242,25 @@ fn finite<'a>(engine: &dyn ParameterStore, name: &str) -> Result<Cow<'a, [f32]>>
         Err(Error::Invalid(format!("{name} is no longer finite, so it is not saved; {}", DIVERGED)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_better_epoch_has_the_higher_top_1_or_then_the_lower_loss() {
+        let row = |top1, loss| EpochMetrics {
+            epoch: 2,
+            step: 10,
+            lr: Some(0.1),
+            train_loss: Some(9.0),
+            train_top1: Some(1.0),
+            val: Some(Validation { loss, top1, top5: 1.0 }),
+            broken: 0,
+        };
+        let state = State { best: Some(BestEpoch { epoch: 1, top1: 0.5, loss: 1.0 }), ..State::default() };
+        assert!(state.improves(&row(0.6, 2.0)).is_some() && state.improves(&row(0.5, 0.9)).is_some());
+        assert!(state.improves(&row(0.5, 1.0)).is_none() && state.improves(&row(0.4, 0.1)).is_none());
+        assert!(State::default().improves(&row(0.0, 9.0)).is_some());
+    }
+}

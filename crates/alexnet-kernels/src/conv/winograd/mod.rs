@@ -20,7 +20,7 @@ use self::maps::{InputTransform, Lines, NOTHING, OutputTransform, with_pixels};
 use super::Shape;
 use super::direct::Finish;
 use crate::buffer::{LINE, with_scratch};
-use crate::context::{Context, Precision};
+use crate::context::{Context, FactorType};
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::feature_map::FeatureMap;
 use crate::gemm::{Float, Start, Tile, cut, max_rows};
@@ -59,8 +59,8 @@ fn fold(shape: &Shape) -> Shape {
 
 impl Tiles {
     /// The tiles for a shape, if there is a transform, which takes whole registers of channels. Strides only in single precision: the first layer's error is everyone's. So are eight
-    /// points ([`precision`]): in bf16 they would double the error.
-    fn new(shape: &Shape, precision: Precision) -> Option<Tiles> {
+    /// points ([`factor_type`]): in bf16 they would double the error.
+    fn new(shape: &Shape, factors: FactorType) -> Option<Tiles> {
         let (map, fold_by, shape) = (shape.x, shape.stride, fold(shape));
         let of = |points: usize| {
             let size = points + 1 - shape.r;
@@ -68,7 +68,7 @@ impl Tiles {
             Tiles { shape, map, fold: fold_by, points, size, down, along }
         };
         let c = shape.x.c / shape.groups;
-        let single = precision == Precision::F32;
+        let single = factors == FactorType::F32;
         if fold_by > 1 && (shape.groups > 1 || !single) || !c.is_multiple_of(LANES) || c > NOTHING.len() {
             return None;
         }
@@ -82,8 +82,8 @@ impl Tiles {
 
     /// The tiles for a shape that [`fits`].
     fn of<E: Float>(shape: &Shape) -> Tiles {
-        let precision = if E::WORD == 1 { Precision::F32 } else { Precision::Bf16 };
-        Tiles::new(shape, precision).expect("a shape that fits")
+        let factors = if E::WORD == 1 { FactorType::F32 } else { FactorType::Bf16 };
+        Tiles::new(shape, factors).expect("a shape that fits")
     }
 
     /// Words of a panel's transformed weights.
@@ -107,19 +107,19 @@ impl Tiles {
 /// takes 4 multiplications for an output and channel where F(2 x 2, 5 x 5), whose rounding bf16 can bear, takes 9, which is more than bf16 is
 /// faster (Zen 4, conv2 of the paper's net: 81, 91 and 88 ms forward, data, weights instead of 116, 136 and 200; of torchvision's 74, 67 and 75
 /// instead of 98, 90 and 91).
-pub(super) fn precision(shape: &Shape, precision: Precision) -> Precision {
-    if fold(shape).r == 5 { Precision::F32 } else { precision }
+pub(super) fn factors(shape: &Shape, factors: FactorType) -> FactorType {
+    if fold(shape).r == 5 { FactorType::F32 } else { factors }
 }
 
 /// Whether a shape can be convolved here.
-pub(super) fn fits(shape: &Shape, precision: Precision) -> bool {
-    Tiles::new(shape, precision).is_some()
+pub(super) fn fits(shape: &Shape, factors: FactorType) -> bool {
+    Tiles::new(shape, factors).is_some()
 }
 
 /// Whether it is worth it: a third fewer multiplications at least, which maps of a pixel or two do not give.
-pub(super) fn pays(shape: &Shape, precision: Precision) -> bool {
+pub(super) fn pays(shape: &Shape, factors: FactorType) -> bool {
     let direct = shape.p * shape.q * shape.filters().depth();
-    Tiles::new(shape, precision).is_some_and(|tiles| 3 * tiles.products() <= 2 * direct)
+    Tiles::new(shape, factors).is_some_and(|tiles| 3 * tiles.products() <= 2 * direct)
 }
 
 /// Words of all transformed weights.

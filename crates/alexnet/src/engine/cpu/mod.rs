@@ -150,7 +150,7 @@ impl Cpu {
     }
 
     fn context<'a>(&self, pool: &'a ThreadPool) -> Context<'a> {
-        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, precision: floats(self.precision) }
+        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, factors: floats(self.precision) }
     }
 
     /// The instruction set in use.
@@ -219,10 +219,10 @@ impl Cpu {
 }
 
 /// What kernels that compute on floats multiply.
-fn floats(precision: Precision) -> context::Precision {
+fn floats(precision: Precision) -> context::FactorType {
     match precision {
-        Precision::Bf16 => context::Precision::Bf16,
-        Precision::F32 | Precision::F16 | Precision::Int8 | Precision::Int4 => context::Precision::F32,
+        Precision::Bf16 => context::FactorType::Bf16,
+        Precision::F32 | Precision::F16 | Precision::Int8 | Precision::Int4 => context::FactorType::F32,
     }
 }
 

@@ -4,7 +4,7 @@
 //! batch of more than a few images. So one image is answered from a mapped file without copying 234 MB first.
 
 use alexnet_kernels::buffer::Buffer;
-use alexnet_kernels::context::{Context, Precision};
+use alexnet_kernels::context::{Context, FactorType};
 use alexnet_kernels::executor::Serial;
 use alexnet_kernels::linear;
 use alexnet_kernels::optim::Optimizer;
@@ -101,7 +101,7 @@ impl Parameter {
     /// The weights in file order, if there are and that is the faster way for `n` images, or is to be the same for all numbers: it is for a few, and for those
     /// it stays the way when a larger batch has packed the weights of a mapped file in between. In bf16 prepared weights are half as much to read.
     pub(super) fn in_file_order(&self, context: &Context<'_>, n: usize) -> Option<&TensorData> {
-        let wanted = (n <= linear::FEW || self.steady) && !self.trains && context.precision == Precision::F32;
+        let wanted = (n <= linear::FEW || self.steady) && !self.trains && context.factors == FactorType::F32;
         self.file_order.as_ref().filter(|_| wanted)
     }
 
@@ -114,7 +114,7 @@ impl Parameter {
         if let Some(values) = &self.file_order {
             self.filters.pack(context.threads, values, &mut self.weights);
         }
-        let keep = self.steady && context.precision == Precision::F32;
+        let keep = self.steady && context.factors == FactorType::F32;
         self.file_order = self.file_order.take().filter(|values| keep || values.is_mapped());
     }
 

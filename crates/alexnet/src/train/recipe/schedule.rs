@@ -135,3 +135,26 @@ impl ScheduleState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plateau_waits_lowers_and_ends() {
+        let schedule = Schedule::Plateau { patience: 2, by: 10.0, times: 2 };
+        let mut plateau = ScheduleState::default();
+        let drops: Vec<u32> = [0.1, 0.2, 0.2, 0.15, 0.3, 0.3, 0.2, 0.1, 0.1, 0.0]
+            .into_iter()
+            .map(|top1| {
+                plateau.observe(top1, &schedule);
+                plateau.drops
+            })
+            .collect();
+        // Lowered after two epochs without a better one (4th), again after the two that follow the 5th, and no third time.
+        assert_eq!(drops, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]);
+        let mut constant = ScheduleState::default();
+        (0..9).for_each(|_| constant.observe(0.1, &Schedule::Constant));
+        assert_eq!(constant, ScheduleState::default());
+    }
+}

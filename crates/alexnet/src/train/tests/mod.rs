@@ -8,10 +8,8 @@ mod tuning;
 
 use self::linear::Linear;
 use super::loaders::loaders;
-use super::recipe::ScheduleState;
 use super::recipe::{Augmentation, BiasRate, Recipe, Schedule, by_name as recipe_named};
 use super::run_dir::RunDir;
-use super::state::{BestEpoch, EpochMetrics, State, Validation};
 use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
 use crate::data::{Dataset, hold_out};
 use crate::eval::{by_name, evaluate};
@@ -64,6 +62,10 @@ fn recipe() -> Recipe {
     Recipe { epochs: 4, batch: 8, lr: 0.05, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..recipe_named("simple").unwrap() }
 }
 
+fn adamw() -> Recipe {
+    recipe().with_optimizer("adamw").unwrap()
+}
+
 fn options() -> TrainerOptions {
     TrainerOptions { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnDecodeError::Skip, frozen_room: None }
 }
@@ -108,6 +110,11 @@ fn train_from(at: &Path, ask: Ask<'_>, first: First) -> Result<StopReason> {
 
 fn plain(at: &Path, options: TrainerOptions) -> Result<StopReason> {
     train(at, Ask { recipe: recipe(), source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} })
+}
+
+/// A run by a recipe, to its end.
+fn by_recipe(at: &Path, recipe: Recipe) -> Result<StopReason> {
+    train(at, Ask { recipe, source: squares(90, &[]), options: options(), breaks_at: None, watch: &mut |_, _| {} })
 }
 
 const FILES: [&str; 4] = ["last.safetensors", "best.safetensors", "state.safetensors", "metrics.csv"];
@@ -231,39 +238,4 @@ fn classes_are_matched_by_name() {
     assert_eq!((0..3).map(|i| matched.label(i)).collect::<Vec<_>>(), [3, 2, 0]);
     let message = by_name(source, &order[..2]).err().unwrap().to_string();
     assert!(message.contains("blue, green") && message.contains("it knows red, yellow"), "{message}");
-}
-
-#[test]
-fn a_plateau_waits_lowers_and_ends() {
-    let schedule = Schedule::Plateau { patience: 2, by: 10.0, times: 2 };
-    let mut plateau = ScheduleState::default();
-    let drops: Vec<u32> = [0.1, 0.2, 0.2, 0.15, 0.3, 0.3, 0.2, 0.1, 0.1, 0.0]
-        .into_iter()
-        .map(|top1| {
-            plateau.observe(top1, &schedule);
-            plateau.drops
-        })
-        .collect();
-    // Lowered after two epochs without a better one (4th), again after the two that follow the 5th, and no third time.
-    assert_eq!(drops, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]);
-    let mut constant = ScheduleState::default();
-    (0..9).for_each(|_| constant.observe(0.1, &Schedule::Constant));
-    assert_eq!(constant, ScheduleState::default());
-}
-
-#[test]
-fn the_better_epoch_has_the_higher_top_1_or_then_the_lower_loss() {
-    let row = |top1, loss| EpochMetrics {
-        epoch: 2,
-        step: 10,
-        lr: Some(0.1),
-        train_loss: Some(9.0),
-        train_top1: Some(1.0),
-        val: Some(Validation { loss, top1, top5: 1.0 }),
-        broken: 0,
-    };
-    let state = State { best: Some(BestEpoch { epoch: 1, top1: 0.5, loss: 1.0 }), ..State::default() };
-    assert!(state.improves(&row(0.6, 2.0)).is_some() && state.improves(&row(0.5, 0.9)).is_some());
-    assert!(state.improves(&row(0.5, 1.0)).is_none() && state.improves(&row(0.4, 0.1)).is_none());
-    assert!(State::default().improves(&row(0.0, 9.0)).is_some());
 }

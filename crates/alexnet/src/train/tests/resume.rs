@@ -7,13 +7,16 @@ fn stopped_at_any_step_and_resumed_it_ends_in_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     plain(&whole, options()).unwrap();
-    // Within an epoch, at an epoch's last step (27), after its first (28), twice.
-    for stops in [vec![1], vec![13], vec![27], vec![28], vec![5, 20]] {
-        let at = folder.path().join(format!("stopped-{stops:?}"));
+    let with_adamw = folder.path().join("whole-adamw");
+    by_recipe(&with_adamw, adamw()).unwrap();
+    // Within an epoch, at an epoch's last step (27), after its first (28), twice; with another optimizer.
+    let sgd = [vec![1], vec![13], vec![27], vec![28], vec![5, 20]].map(|stops| (recipe(), &whole, stops));
+    for (recipe, whole, stops) in sgd.into_iter().chain([(adamw(), &with_adamw, vec![5, 20])]) {
+        let at = folder.path().join(format!("stopped-{}-{stops:?}", recipe.optimizer.name()));
         for stop_after in stops {
             let mut step = if at.join("state.safetensors").exists() { 5 } else { 0 };
             let ask = Ask {
-                recipe: recipe(),
+                recipe: recipe.clone(),
                 source: squares(90, &[]),
                 options: options(),
                 breaks_at: None,
@@ -24,8 +27,8 @@ fn stopped_at_any_step_and_resumed_it_ends_in_the_same_bytes() {
             };
             assert_eq!(train(&at, ask).unwrap(), StopReason::Interrupted);
         }
-        assert_eq!(plain(&at, options()).unwrap(), StopReason::Done);
-        assert_same_run(&whole, &at);
+        assert_eq!(by_recipe(&at, recipe).unwrap(), StopReason::Done);
+        assert_same_run(whole, &at);
     }
     // Going on with what is done changes nothing.
     assert_eq!(plain(&whole, options()).unwrap(), StopReason::Done);
