@@ -5,26 +5,26 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// One parameter's gradient on its way to be summed.
+/// One parameter's gradient to be summed.
 pub(super) struct Bucket {
-    /// Its number in the order of sums.
+    /// Index of the parameter in the order of sums.
     pub(super) at: usize,
     pub(super) branches: Vec<Option<Vec<f32>>>,
-    /// An old buffer for the sum, if there is one: fresh memory costs more than to add.
+    /// A used buffer for the sum, if available: allocating fresh memory costs more than adding.
     pub(super) spare: Option<Vec<f32>>,
 }
 
 /// The sum of a bucket over all ranks.
 pub(super) struct Sum {
-    /// Its number.
+    /// Index of the parameter.
     pub(super) at: usize,
     pub(super) values: Vec<f32>,
-    /// Buffers that may be used again.
+    /// Buffers that can be reused.
     pub(super) free: Vec<Option<Vec<f32>>>,
 }
 
-/// Sums buckets over ranks, in the order of their numbers.
-pub(super) fn carry(
+/// Sums buckets over ranks, in order of their index.
+pub(super) fn reduce(
     ranks: &dyn Communicator,
     cut: &Partition,
     lens: &[usize],
@@ -35,7 +35,7 @@ pub(super) fn carry(
     let mut early = BTreeMap::new();
     for (next, &len) in lens.iter().enumerate() {
         while !early.contains_key(&next) {
-            // Whoever gives up before the end says why.
+            // If the sender stops early, it reports the error itself.
             let Ok(bucket) = buckets.recv() else { return Ok(()) };
             early.insert(bucket.at, bucket);
         }
@@ -55,8 +55,8 @@ pub(super) fn carry(
     Ok(())
 }
 
-/// The sums over ranks of the gradients that `backward` shows, one for each of `names`, which come with their lengths. A rank that
-/// shows nothing of one adds zeros.
+/// Sums over ranks of the gradients that `backward` visits, one for each of `names`, which come with their lengths.
+/// If a rank does not visit a name, it contributes zeros.
 pub(super) fn sum(
     ranks: &dyn Communicator,
     cut: &Partition,
@@ -67,7 +67,7 @@ pub(super) fn sum(
     std::thread::scope(|scope| {
         let ((give, buckets), (sums, take)) = (channel(), channel());
         let lens = &lens;
-        let reducer = scope.spawn(move || carry(ranks, cut, lens, &buckets, &sums, &mut Room::default()));
+        let reducer = scope.spawn(move || reduce(ranks, cut, lens, &buckets, &sums, &mut Room::default()));
         let mut shown = vec![false; names.len()];
         backward(&mut |name, gradient| {
             let Some(at) = names.iter().position(|(known, _)| known == name) else { return };
