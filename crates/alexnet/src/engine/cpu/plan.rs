@@ -190,7 +190,10 @@ impl Plan {
                     )));
                 }
                 if (x_map.h, x_map.w) != (shape.input.size, shape.input.size) {
-                    return Err(Error::Net(format!("layer {}: a linear layer requires images of the net's own size", shape.name)));
+                    return Err(Error::Net(format!(
+                        "layer {}: a linear layer requires images of the net's own size",
+                        shape.name
+                    )));
                 }
                 *parameter += 1;
                 Work::Linear { inputs: shape.input.len(), outputs, parameter: *parameter - 1, relu: false }
