@@ -34,14 +34,14 @@ pub fn group(size: usize) -> Vec<LocalRank> {
 }
 
 impl LocalRank {
-    fn give(&self, rank: usize, parcel: Packet) -> Result<()> {
+    fn give(&self, rank: usize, packet: Packet) -> Result<()> {
         if rank != self.rank {
-            self.sent.add(match &parcel {
+            self.sent.add(match &packet {
                 Packet::Floats(values) => size_of_val(values.as_slice()),
                 Packet::Bytes(bytes) => bytes.len(),
             });
         }
-        self.to[rank].send(parcel).map_err(|_| self.gone(rank))
+        self.to[rank].send(packet).map_err(|_| self.gone(rank))
     }
 
     fn take(&self, rank: usize) -> Result<Packet> {
@@ -98,7 +98,7 @@ impl Communicator for LocalRank {
     }
 }
 
-/// Runs `work` on each rank of a group of `size` threads, and returns the results in rank order.
+/// Runs `work` as each rank of a group of `size` threads, and returns the result of each.
 ///
 /// # Panics
 /// If one of them panics.

@@ -13,8 +13,11 @@ use serde::de::DeserializeOwned;
 pub fn all_gather_values<T: Serialize + DeserializeOwned>(ranks: &dyn Communicator, what: &T) -> Result<Vec<T>> {
     let bytes = serde_json::to_vec(what).map_err(|e| Error::Invalid(format!("cannot encode a message to other ranks: {e}")))?;
     let read = |(rank, bytes): (usize, Vec<u8>)| {
-        serde_json::from_slice(&bytes)
-            .map_err(|e| Error::Invalid(format!("cannot decode the message of rank {rank}: {e}; do all ranks run the same version of the program?")))
+        serde_json::from_slice(&bytes).map_err(|e| {
+            Error::Invalid(format!(
+                "cannot decode the message of rank {rank}: {e}; do all ranks run the same version of the program?"
+            ))
+        })
     };
     ranks.all_gather_bytes(&bytes)?.into_iter().enumerate().map(read).collect()
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Number of training images; a run cannot resume with a different number.
+    /// Images to train with; a run cannot be resumed with others.
     pub pictures: usize,
     /// Hashes of the images; `None` in states of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,7 +182,10 @@ impl State {
             (!same_recipe(&other, model), "recipe"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
-            return Err(Error::file(path, format!("was saved with another {what}; a run can only be resumed with its original settings")));
+            return Err(Error::file(
+                path,
+                format!("was saved with another {what}; a run can only be resumed with the settings that it began with"),
+            ));
         }
         for (name, shape) in formats::parameters(&model.net)? {
             engine.set_parameter(&name, &file.read(&name, &shape)?)?;
@@ -211,10 +214,14 @@ fn other_classes(before: &[String], now: &[String]) -> String {
         (None, Some(new)) => format!("{new} is new"),
         (None, None) => "they are in another order".into(),
     };
-    format!("was saved with other classes ({} then, {} now; {what}); a run can only be resumed with its original classes", before.len(), now.len())
+    format!(
+        "was saved with other classes ({} then, {} now; {what}); a run can only be resumed with the settings that it began with",
+        before.len(),
+        now.len()
+    )
 }
 
-/// Model description of a saved state, without parameters.
+/// The model of a run's state, without its parameters.
 ///
 /// # Errors
 /// A file that is not the state of a run.

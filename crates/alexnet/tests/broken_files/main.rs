@@ -295,9 +295,9 @@ fn bombs_and_lengths_past_the_end_are_rejected() {
 
     let json = |length: u64, header: &[u8]| [&length.to_le_bytes()[..], header].concat();
     rejects("m.safetensors", &json(1 << 63, b"{\"__metadata__\":{}}"), "9223372036854775808");
-    rejects("n.safetensors", &json(1 << 26, b"{\"__metadata__\":{}}"), "cut off");
+    rejects("n.safetensors", &json(1 << 26, b"{\"__metadata__\":{}}"), "truncated");
     let deep = [b"{\"a\":".to_vec(), vec![b'['; 100_000]].concat();
-    rejects("o.safetensors", &json(deep.len() as u64, &deep), "header is broken");
+    rejects("o.safetensors", &json(deep.len() as u64, &deep), "invalid safetensors header");
     let over = br#"{"conv1.weight":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#;
     rejects("p.safetensors", &json(over.len() as u64, over), "p.safetensors");
 

@@ -1,4 +1,4 @@
-//! Synchronisation of ranks between steps, and communication statistics.
+//! Rank synchronisation between steps, and communication statistics.
 
 use super::CommStats;
 use crate::distributed::{self, Communicator, Partition, SingleProcess};
