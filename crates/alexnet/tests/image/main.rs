@@ -25,7 +25,7 @@ fn a_tensor_converts_back_to_its_crop() {
 }
 
 #[test]
-fn sizes_are_those_of_the_encoders() {
+fn headers_report_the_encoded_size() {
     let png = images::png(300, 200, ColorType::Rgba, &[7; 300 * 200 * 4]);
     assert_eq!(header(&png), Some(Header { width: 300, height: 200, bytes_per_pixel: 7 }));
     let pixels = &[7; 300 * 200 * 3];
