@@ -50,7 +50,8 @@ fn running_statistics_belong_to_the_model_but_are_not_counted_as_parameters() {
     let counted: usize = net.shapes().expect("a sound net").iter().filter(|s| s.statistics > 0).map(|s| s.parameters).sum();
     assert_eq!(counted, 2 * (6 + 40 + 8 + 10));
     let engine = engine(&net, 2, 1);
-    let first = ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"].map(|n| engine.parameter(n).expect("a parameter"));
+    let first =
+        ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"].map(|n| engine.parameter(n).expect("a parameter"));
     assert_eq!(first, [1.0, 0.0, 0.0, 1.0].map(|value| vec![value; 6]));
     assert!(engine.parameter("conv1.running_mean").is_err());
 }

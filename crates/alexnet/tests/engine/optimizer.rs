@@ -204,7 +204,11 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
                 assert_eq!(a.expect("a step"), b.expect("a step"), "{} after {layer}", net.name);
             }
             for name in &names {
-                assert!(whole.parameter(name).expect("a parameter") == cut.parameter(name).expect("a parameter"), "{}: {name}", net.name);
+                assert!(
+                    whole.parameter(name).expect("a parameter") == cut.parameter(name).expect("a parameter"),
+                    "{}: {name}",
+                    net.name
+                );
             }
             let (mut a, mut b) = (Vec::new(), Vec::new());
             whole.infer(&images, &mut a).expect("pictures");
@@ -216,7 +220,11 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
                 let mut rule = rule.clone();
                 rule.layers.remove(&learning.name);
                 let from = Batch { images: &features, labels: &labels, dropout: None };
-                let error = cut.split().expect("split support").train_step_after(layer, &from, &rule).expect_err("a trainable layer below");
+                let error = cut
+                    .split()
+                    .expect("split support")
+                    .train_step_after(layer, &from, &rule)
+                    .expect_err("a trainable layer below");
                 assert!(error.to_string().contains(layer.as_str()), "{error}");
             }
         }
