@@ -62,13 +62,13 @@ impl Gpu {
         self.towers.crossed
     }
 
-    /// A warning for users of these devices, if one of them multiplies matrices wrong.
+    /// Warning for the user if one of the devices computes wrong matrix products.
     pub fn warning(&self) -> Option<String> {
         let wrong = self.towers.all.iter().find(|tower| !tower.products.matrices)?;
         let name = super::device::describe(&wrong.device);
         Some(format!(
-            "{name} multiplies matrices wrong (Burn's kernels want VK_KHR_workgroup_memory_explicit_layout of a Vulkan driver), so \
-             linear layers run as convolutions, slower; `alexnet selftest` checks everything else"
+            "{name} computes wrong matrix products (Burn's kernels require VK_KHR_workgroup_memory_explicit_layout on Vulkan), \
+             so linear layers run as slower convolutions; check the other operations with `alexnet selftest`"
         ))
     }
 

@@ -21,20 +21,20 @@ use alexnet_testkit::nets::*;
 use std::sync::Arc;
 
 fn cpu(net: &Net) -> Cpu {
-    let mut engine = Cpu::new(net, 3, 1).expect("a sound net").with_convolutions(Convolutions::Direct);
+    let mut engine = Cpu::new(net, 3, 1).expect("a valid net").with_convolutions(Convolutions::Direct);
     init::initialise(&mut engine, 11).expect("parameters of the net");
     engine
 }
 
 fn burn(net: &Net, devices: &str) -> Gpu {
     let devices = device::parse(devices).expect("Burn's processor");
-    let mut engine = Gpu::new(net, 3, devices, Precision::F32).expect("a sound net");
+    let mut engine = Gpu::new(net, 3, devices, Precision::F32).expect("a valid net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
     engine
 }
 
 fn names(net: &Net) -> Vec<String> {
-    formats::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
+    formats::parameters(net).expect("a valid net").into_iter().map(|(name, _)| name).collect()
 }
 
 fn images(net: &Net, n: usize) -> Vec<f32> {
@@ -230,7 +230,7 @@ fn sixteen_bit_factors_stay_within_their_rounding_error() {
     // at most.
     for (precision, bound) in [(Precision::Bf16, 2e-2), (Precision::F16, 8e-3)] {
         let devices = device::parse("flex").expect("Burn's processor");
-        let mut engine = Gpu::new(net, 3, devices, precision).expect("a sound net");
+        let mut engine = Gpu::new(net, 3, devices, precision).expect("a valid net");
         init::initialise(&mut engine, 11).expect("parameters of the net");
         let found = gradients(&mut engine, &batch);
         assert!(f64::from((found.0 - expected.0).abs()) < bound, "{precision:?}: loss {} {}", found.0, expected.0);
@@ -245,7 +245,7 @@ fn sixteen_bit_factors_stay_within_their_rounding_error() {
 fn a_step_whose_gradients_overflow_half_precision_is_skipped() {
     let net = &wirings()[0];
     let devices = device::parse("flex").expect("Burn's processor");
-    let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a sound net");
+    let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a valid net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
     let (form, layers) = (MomentumForm::RateInside, Default::default());
     let rule = OptimizerStep {

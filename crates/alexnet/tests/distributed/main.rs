@@ -71,7 +71,7 @@ fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
 type Trained = (Vec<Vec<f32>>, Vec<StepStats>);
 
 fn outcome(engine: &dyn Training, rule: &OptimizerStep, steps: Vec<StepStats>) -> Trained {
-    let names = formats::parameters(engine.net()).expect("a sound net");
+    let names = formats::parameters(engine.net()).expect("a valid net");
     let mut values = Vec::new();
     for (name, _) in names {
         values.push(engine.parameter(&name).expect("a parameter"));
@@ -86,7 +86,7 @@ fn numbered(rule: &OptimizerStep, step: usize) -> OptimizerStep {
 }
 
 fn alone(net: &Net, rule: &OptimizerStep) -> Trained {
-    let mut engine = Cpu::new(net, 12, 1).expect("a sound net");
+    let mut engine = Cpu::new(net, 12, 1).expect("a valid net");
     init::initialise(&mut engine, 8).expect("parameters");
     let step = |step| {
         let (images, labels) = batch(net, step);
@@ -118,7 +118,7 @@ fn train(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Res
 
 fn data_parallel(ranks: Arc<dyn Communicator>, blocks: Option<usize>, net: &Net, rule: &OptimizerStep) -> Trained {
     let cut = Partition::new(ranks.rank(), ranks.size(), blocks).expect("enough blocks");
-    let mut engine = DataParallel::new(Cpu::new(net, 12, 1).expect("a sound net"), ranks, cut);
+    let mut engine = DataParallel::new(Cpu::new(net, 12, 1).expect("a valid net"), ranks, cut);
     let steps = train(&mut engine, cut, rule).expect("steps");
     outcome(&engine, rule, steps)
 }
@@ -167,7 +167,7 @@ fn frozen_layers_are_unchanged_and_not_sent() {
     };
     let ((_, all_sent), (trained, sent)) = (sent(&rule()), sent(&frozen));
     assert_near("frozen", &trained, &expected);
-    let layers = net.shapes().expect("a sound net");
+    let layers = net.shapes().expect("a valid net");
     let of = |name: &str| layers.iter().find(|layer| layer.name == name).map_or(0, |layer| layer.parameters) as u64;
     let spared = (of("conv1") + of("conv2") + of("fc6")) * 4 * BATCHES.len() as u64;
     // Half of each gradient is sent and half of each sum returned; odd lengths are split unevenly.
@@ -205,7 +205,7 @@ fn lars_on_parts_of_a_batch_matches_the_whole() {
     let why = in_process::run(2, |ranks| {
         let ranks: Arc<dyn Communicator> = Arc::new(ranks);
         let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
-        let mut engine = Hybrid::new(&net, ranks, 12, 1, Precision::F32).expect("a sound net");
+        let mut engine = Hybrid::new(&net, ranks, 12, 1, Precision::F32).expect("a valid net");
         train(&mut engine, cut, &lars).expect_err("refused").to_string()
     });
     assert!(why.iter().all(|why| why.contains("LARS") && why.contains("--parallel data")), "{why:?}");
@@ -220,7 +220,7 @@ fn model_parallel(engine: &mut dyn Training, cut: Partition, rule: &OptimizerSte
 
 fn hybrid(ranks: Arc<dyn Communicator>, net: &Net, rule: &OptimizerStep) -> Option<Trained> {
     let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
-    model_parallel(&mut Hybrid::new(net, ranks, 12, 1, Precision::F32).expect("a sound net"), cut, rule)
+    model_parallel(&mut Hybrid::new(net, ranks, 12, 1, Precision::F32).expect("a valid net"), cut, rule)
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn hybrid_matches_one_process() {
 fn hybrid_ranks_infer_their_own_images() {
     let net = thin("torchvision", 64);
     let (images, picture) = (uniform(1, 5 * 3 * 64 * 64, 1.0), 3 * 64 * 64);
-    let mut one = Cpu::new(&net, 5, 1).expect("a sound net");
+    let mut one = Cpu::new(&net, 5, 1).expect("a valid net");
     init::initialise(&mut one, 8).expect("parameters");
     let mut expected = Vec::new();
     one.infer(&images, &mut expected).expect("logits");
@@ -250,7 +250,7 @@ fn hybrid_ranks_infer_their_own_images() {
     let parts = [0..2, 2..2, 2..5];
     let found = in_process::run(3, |ranks| {
         let part = parts[ranks.rank()].clone();
-        let mut engine = Hybrid::new(&net, Arc::new(ranks), 5, 1, Precision::F32).expect("a sound net");
+        let mut engine = Hybrid::new(&net, Arc::new(ranks), 5, 1, Precision::F32).expect("a valid net");
         init::initialise(&mut engine, 8).expect("parameters");
         let mut logits = vec![9.0; 3];
         engine.infer(&images[part.start * picture..part.end * picture], &mut logits).expect("logits");
@@ -291,7 +291,7 @@ fn towers_match_one_process_and_send_the_planned_bytes() {
 fn towers_infer_alike_and_reject_unsuitable_nets() {
     let net = thin("paper", 67);
     let images = uniform(1, 3 * 3 * 67 * 67, 1.0);
-    let mut one = Cpu::new(&net, 3, 1).expect("a sound net");
+    let mut one = Cpu::new(&net, 3, 1).expect("a valid net");
     init::initialise(&mut one, 8).expect("parameters");
     let mut expected = Vec::new();
     one.infer(&images, &mut expected).expect("logits");

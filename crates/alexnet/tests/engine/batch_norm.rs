@@ -35,7 +35,7 @@ fn rule(form: MomentumForm) -> OptimizerStep {
 
 /// Names of all parameters and statistics, in order.
 fn names(net: &Net) -> Vec<String> {
-    formats::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
+    formats::parameters(net).expect("a valid net").into_iter().map(|(name, _)| name).collect()
 }
 
 fn all(engine: &dyn ParameterStore) -> Vec<Vec<f32>> {
@@ -47,7 +47,7 @@ fn running_statistics_belong_to_the_model_but_are_not_counted_as_parameters() {
     let net = normed();
     let names = names(&net);
     assert_eq!(names[..6], ["conv1.weight", "conv1.bias", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"]);
-    let counted: usize = net.shapes().expect("a sound net").iter().filter(|s| s.statistics > 0).map(|s| s.parameters).sum();
+    let counted: usize = net.shapes().expect("a valid net").iter().filter(|s| s.statistics > 0).map(|s| s.parameters).sum();
     assert_eq!(counted, 2 * (6 + 40 + 8 + 10));
     let engine = engine(&net, 2, 1);
     let first =
@@ -91,7 +91,7 @@ fn gradients_agree_with_finite_differences() {
 /// Mean loss in inference.
 fn inferred(engine: &mut dyn Inference, images: &[f32], labels: &[u32]) -> f64 {
     let mut logits = Vec::new();
-    engine.infer(images, &mut logits).expect("pictures");
+    engine.infer(images, &mut logits).expect("images of the net");
     let classes = logits.len() / labels.len();
     let of = |(row, &label): (&[f32], &u32)| {
         let sum: f64 = row.iter().map(|&v| f64::from(v).exp()).sum();
@@ -110,7 +110,7 @@ fn inference_and_the_image_gradient_use_running_statistics() {
     }
     // Logits do not depend on the other images.
     let (mut together, mut alone) = (Vec::new(), Vec::new());
-    engine.infer(&images, &mut together).expect("pictures");
+    engine.infer(&images, &mut together).expect("images of the net");
     engine.infer(&images[..images.len() / 6], &mut alone).expect("an image");
     assert!(alone.iter().zip(&together).all(|(a, b)| (a - b).abs() < 1e-5), "{alone:?} {together:?}");
     let gradient = engine.input_gradient(&images, &LABELS).expect("a batch of the net");
@@ -246,7 +246,7 @@ fn two_steps_match_pytorch() {
         }
     };
     let mut logits = Vec::new();
-    engine.infer(&images, &mut logits).expect("pictures");
+    engine.infer(&images, &mut logits).expect("images of the net");
     near("logits", &logits, &golden.logits);
     let batch = Batch { images: &images, labels: &labels, dropout: None };
     engine
@@ -259,6 +259,6 @@ fn two_steps_match_pytorch() {
     for (name, expected) in &golden.after {
         near(name, &engine.parameter(name).expect("a parameter"), expected);
     }
-    engine.infer(&images, &mut logits).expect("pictures");
+    engine.infer(&images, &mut logits).expect("images of the net");
     near("logits after two steps", &logits, &golden.logits_after);
 }

@@ -67,7 +67,7 @@ fn the_gradient_of_a_layer_matches_training() {
         };
         let input = engine.input_gradient(&images, &labels).expect("a gradient");
         let found = engine.layer_gradient(&images, None, &weights, ReluGradient::Plain).expect("a gradient");
-        close(&found.gradient, &input, "pictures");
+        close(&found.gradient, &input, "images");
         // Both omit dropout that scales at inference, because the batch below has no key.
         let mut biases = Vec::new();
         let batch = Batch { images: &images, labels: &labels, dropout: None };
@@ -95,7 +95,7 @@ fn a_guided_gradient_passes_only_positive_values_at_each_relu() {
     // fc1 relu1 fc2 relu2 fc3 on one pixel, computed by hand: 3 inputs, 2 units each.
     let layers = [("fc1", fc(2)), ("relu1", RELU), ("fc2", fc(2)), ("relu2", RELU), ("fc3", fc(2))];
     let net = Net { image_size: 1, ..self::net("by hand", &layers) };
-    let mut engine = Cpu::new(&net, 1, 1).expect("a sound net");
+    let mut engine = Cpu::new(&net, 1, 1).expect("a valid net");
     for (name, values) in [
         ("fc1.weight", &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0][..]),
         ("fc2.weight", &[1.0, 2.0, -1.0, 1.0]),

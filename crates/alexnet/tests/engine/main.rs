@@ -21,13 +21,13 @@ mod receptive_field;
 use alexnet_testkit::nets::*;
 
 fn engine(net: &Net, capacity: usize, threads: usize) -> Cpu {
-    let mut engine = Cpu::new(net, capacity, threads).expect("a sound net");
+    let mut engine = Cpu::new(net, capacity, threads).expect("a valid net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
     engine
 }
 
 fn names(net: &Net) -> Vec<String> {
-    let layers = formula::with_parameters(net).expect("a sound net");
+    let layers = formula::with_parameters(net).expect("a valid net");
     layers.iter().flat_map(|l| [format!("{}.weight", l.name), format!("{}.bias", l.name)]).collect()
 }
 

@@ -194,7 +194,7 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
             // Computes features of a few images at a time, as for an epoch's last batch.
             let mut features = Vec::new();
             for part in images.chunks(3 * per_picture) {
-                features.extend(cut.split().expect("split support").features(part, layer).expect("pictures"));
+                features.extend(cut.split().expect("split support").features(part, layer).expect("images of the net"));
             }
             for step in 0..3 {
                 let batch = Batch { images: &images, labels: &labels, dropout: dropout(step) };
@@ -211,7 +211,7 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
                 );
             }
             let (mut a, mut b) = (Vec::new(), Vec::new());
-            whole.infer(&images, &mut a).expect("pictures");
+            whole.infer(&images, &mut a).expect("images of the net");
             cut.split().expect("split support").infer_after(layer, &features, &mut b).expect("features");
             assert!(a == b, "{} in {precision}: logits after {layer}: {a:?} {b:?}", net.name);
             let few = features.len() / 7 - 1;

@@ -38,7 +38,7 @@ fn model() -> Model {
     ];
     let layers = layers.into_iter().map(|(name, op)| Layer { name: name.into(), op }).collect();
     let net = Net { name: "mapped".into(), image_size: SIZE, layers };
-    let tensors = formats::parameters(&net).expect("a sound net").into_iter().enumerate();
+    let tensors = formats::parameters(&net).expect("a valid net").into_iter().enumerate();
     let tensors = tensors.map(|(i, (name, shape))| (name, uniform(i as u64, shape.iter().product(), 0.1).into())).collect();
     let preprocess = Preprocess {
         resize: Resize::ShortSide(SIZE),

@@ -151,7 +151,7 @@ impl<'a> Trainer<'a> {
     /// Files saved before stay intact.
     pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<StopReason> {
         if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.validate_initial(stop, watch)? {
-            // Nothing is saved: a run resumed without a state begins with the same model, and with this validation.
+            // Nothing is saved: without a state, the run restarts from the same model with the same validation.
             return Ok(StopReason::Interrupted);
         }
         let mut begun = None;
@@ -379,7 +379,8 @@ fn resume(
             return Err(Error::file(folder.state(), message));
         }
         if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
-            let advice = "a run can only be resumed be resumed with the same images; restore them, or start a new run with --from last.safetensors";
+            let advice =
+                "a run can only be resumed with the same images; restore them, or start a new run with --from last.safetensors";
             return Err(Error::file(folder.state(), format!("was saved with {difference}; {advice}")));
         }
     }
