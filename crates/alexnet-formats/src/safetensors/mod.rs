@@ -1,4 +1,4 @@
-//! safetensors: the container, and models in it.
+//! safetensors: the container, and models stored in it.
 
 mod container;
 mod format;
