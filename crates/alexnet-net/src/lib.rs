@@ -1,6 +1,6 @@
-//! AlexNets as data: a network is a list of layers, with its shapes, counts, parameter names, preprocessing and a diagram.
+//! AlexNets as data: a network is a list of layers, with its shapes, costs, parameter names, preprocessing and a diagram.
 //!
-//! A new variant is a new row in [`presets`], not new code.
+//! A new variant is a new entry in [`presets`], not new code.
 //!
 //! ```
 //! use alexnet_net::{Preprocess, Resize, presets};
@@ -39,11 +39,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Net {
-    /// Name of the preset, or the user's own.
+    /// Name of the preset, or a custom name.
     #[serde(deserialize_with = "presets::deserialize_name")]
     pub name: String,
-    /// Rows and columns of the square input, in pixels, of three channels.
+    /// Rows and columns of the square input in pixels; it has three channels.
     pub image_size: usize,
-    /// The layers, first to last; the last one gives the logits, one a class.
+    /// The layers in order; the last one computes the logits, one per class.
     pub layers: Vec<Layer>,
 }

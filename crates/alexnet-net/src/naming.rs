@@ -1,29 +1,29 @@
-//! Parameter names: what a framework calls AlexNet's weights and biases.
+//! Parameter naming schemes: each framework's names for AlexNet's weights and biases.
 
 use super::presets;
 
-/// Naming of the parameters of a net's eight layers.
+/// Names of the parameters of a net's eight layers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ParamNaming {
-    /// What `convert --names` takes. Several namings may belong to one framework.
+    /// Value of `convert --names`. Several naming schemes may belong to one framework.
     pub framework: &'static str,
-    /// What it is, in words.
+    /// Human-readable description.
     pub about: &'static str,
-    /// Modules of conv1 to conv5 and fc6 to fc8.
+    /// Module names of conv1 to conv5 and fc6 to fc8.
     pub layers: [&'static str; 8],
     /// Whether linear weights are [in, out].
     pub linear_in_out: bool,
-    /// Whether the linear layers are counted in an `nn.Sequential`, whose numbers change with its dropouts.
+    /// Whether the linear layers are indexed in an `nn.Sequential`, where dropouts shift the indices.
     pub counted_classifier: bool,
-    /// A preset of another naming whose weights are written under these names as well.
+    /// A preset with another naming scheme whose weights can also be written under these names.
     pub also_for: Option<&'static str>,
 }
 
-/// Our names of the layers, which are Caffe's.
+/// Our layer names, which are Caffe's.
 const LAYERS: [&str; 8] = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"];
 
 impl ParamNaming {
-    /// This program's, and Caffe's: `conv1.weight` ... `fc8.bias`.
+    /// This program's own scheme, and Caffe's: `conv1.weight` ... `fc8.bias`.
     pub const OWN: ParamNaming = ParamNaming {
         framework: "own",
         about: "this program's names (conv1.weight ... fc8.bias)",
@@ -33,7 +33,7 @@ impl ParamNaming {
         also_for: None,
     };
 
-    /// Every naming: ours first, then those of the presets.
+    /// All naming schemes: our own first, then those of the presets.
     pub fn all() -> Vec<&'static ParamNaming> {
         let mut all = vec![&Self::OWN];
         for preset in presets::ALL {
@@ -44,15 +44,15 @@ impl ParamNaming {
         all
     }
 
-    /// What `convert --names` can take.
+    /// The accepted values of `convert --names`.
     pub fn frameworks() -> Vec<&'static str> {
         let mut names: Vec<_> = Self::all().iter().map(|naming| naming.framework).collect();
         names.dedup();
         names
     }
 
-    /// A framework's naming for the preset `net`: the preset's own where it is that framework's, or else the framework's first that
-    /// one preset has to itself.
+    /// A framework's naming scheme for the preset `net`: the preset's own if it belongs to that framework, otherwise the
+    /// framework's first scheme that is unique to one preset.
     pub fn of_framework(framework: &str, net: &str) -> Option<&'static ParamNaming> {
         let own = presets::find(net).map(|preset| preset.naming);
         let all = Self::all().into_iter().filter(|naming| naming.framework == framework);
@@ -66,14 +66,14 @@ impl ParamNaming {
         *self == Self::OWN
     }
 
-    /// The preset that alone has this naming, and so is told by it.
+    /// The preset that this naming scheme identifies, if it is unique to one.
     pub fn preset(&self) -> Option<&'static str> {
         let mut named = presets::ALL.iter().filter(|preset| preset.naming == self);
         let first = named.next()?;
         named.next().is_none().then_some(first.name)
     }
 
-    /// The name of one of our parameters (`fc6.weight`), if this naming has it.
+    /// The name of one of our parameters (`fc6.weight`) under this scheme, if it has one.
     pub fn of(&self, own: &str) -> Option<String> {
         if self.is_own() {
             return Some(own.into());
@@ -83,7 +83,7 @@ impl ParamNaming {
         Some(format!("{}.{part}", self.layers[at]))
     }
 
-    /// Our name and theirs of every weight and bias, first layer to last.
+    /// Our name and the scheme's name of every weight and bias, first layer to last.
     pub fn parameters(&self) -> Vec<(String, String)> {
         let row =
             |(own, theirs): (&&str, &&str)| ["weight", "bias"].map(|part| (format!("{own}.{part}"), format!("{theirs}.{part}")));
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_naming_gives_each_parameter_a_name_of_its_own() {
+    fn every_naming_has_a_unique_name_for_each_parameter() {
         for naming in ParamNaming::all() {
             let mut names: Vec<String> = naming.parameters().into_iter().map(|(_, theirs)| theirs).collect();
             assert!(names.iter().all(|name| !name.starts_with('.')), "{}", naming.about);

@@ -1,8 +1,8 @@
-//! The published AlexNets, each a table of rows to hold beside its source.
+//! The published AlexNets, each as a table to compare with its source.
 //!
-//! All have 1,000 classes as published ([`Net::with_classes`] gives another head) and logits at the end, without the softmax.
-//! Where they differ: 224 or 227 pixels, the padding of conv1, groups, the place and constants of normalisation, overlapping
-//! pools, the place and style of dropout, and how weights begin.
+//! All have 1,000 classes as published ([`Net::with_classes`] replaces the head) and end in logits, without the softmax. They
+//! differ in: 224 or 227 pixels, the padding of conv1, groups, the position and constants of normalisation, overlapping pools,
+//! the position and style of dropout, and the initialisation.
 //!
 //! Layers are named by their block: `conv1`, `relu1`, `norm1`, `pool1`, ... `fc6`, `relu6`, `drop6`, ... `fc8`.
 
@@ -19,23 +19,23 @@ use crate::{Error, Result};
 /// A published network.
 #[derive(Debug, Clone)]
 pub struct Preset {
-    /// What `--net` takes.
+    /// Value of `--net`.
     pub name: &'static str,
-    /// Names that earlier versions gave it; files and command lines with them keep working.
+    /// Names in earlier versions; files and command lines with them keep working.
     pub former_names: &'static [&'static str],
-    /// What it is, in a line.
+    /// One-line description.
     pub about: &'static str,
-    /// Where its facts come from: section of a paper, or file of a repository.
+    /// Source of its details: a paper's section, or a file in a repository.
     pub source: &'static str,
-    /// Makes it, with 1,000 classes.
+    /// Builds the net with 1,000 classes.
     pub build: fn() -> Net,
-    /// How images become its input; [`Preprocess::for_net`] scales it to other image sizes.
+    /// Input preprocessing; [`Preprocess::for_net`] scales it to other image sizes.
     pub preprocess: Preprocess,
-    /// Names of its parameters where it comes from.
+    /// Parameter names in its original framework.
     pub naming: &'static ParamNaming,
 }
 
-/// Every preset: the default first, then by age and family.
+/// All presets: the default first, then by age and family.
 pub const ALL: &[Preset] = &[
     one_tower::TORCHVISION,
     tutorial::TUTORIAL_CODE,
@@ -55,26 +55,26 @@ pub const ALL: &[Preset] = &[
     one_tower::SLIM,
 ];
 
-/// Today's name of a preset that `name` meant in an earlier version; any other name stays as it is.
+/// The current name of a preset given by a former name; any other name is returned unchanged.
 pub fn current_name(name: &str) -> &str {
     find(name).map_or(name, |preset| preset.name)
 }
 
-/// The earlier names of the preset `name`.
+/// The former names of the preset `name`.
 pub fn former_names(name: &str) -> impl Iterator<Item = &'static str> {
     find(name).map_or(&[][..], |preset| preset.former_names).iter().copied()
 }
 
-/// Reads a net's name from a file, [today's](current_name) where the file has an earlier one.
+/// Deserialises a net's name, replacing a former name by the [current one](current_name).
 ///
 /// # Errors
-/// From the file: no text.
+/// Not a string.
 pub fn deserialize_name<'de, D: serde::Deserializer<'de>>(file: D) -> std::result::Result<String, D::Error> {
     let name = <String as serde::Deserialize>::deserialize(file)?;
     Ok(current_name(&name).to_string())
 }
 
-/// The preset of this name, today's or a former one.
+/// The preset with this name, current or former.
 pub fn find(name: &str) -> Option<&'static Preset> {
     ALL.iter().find(|preset| preset.name == name || preset.former_names.contains(&name))
 }
@@ -82,7 +82,7 @@ pub fn find(name: &str) -> Option<&'static Preset> {
 /// A preset's net by name, with 1,000 classes.
 ///
 /// # Errors
-/// No preset has this name; the message names the closest one, or else all.
+/// An unknown name; the message suggests the closest one, or lists all.
 pub fn by_name(name: &str) -> Result<Net> {
     if let Some(preset) = find(name) {
         return Ok((preset.build)());
@@ -93,10 +93,10 @@ pub fn by_name(name: &str) -> Result<Net> {
         _ => String::new(),
     };
     let all: Vec<_> = ALL.iter().map(|p| p.name).collect();
-    Err(Error::Net(format!("there is no net `{name}`; {hint}the nets are {}", all.join(", "))))
+    Err(Error::Net(format!("unknown net `{name}`; {hint}available nets: {}", all.join(", "))))
 }
 
-/// How many letters must be put in, taken out or changed to turn `a` into `b` (Levenshtein 1966).
+/// Levenshtein distance: the number of insertions, deletions and substitutions that turn `a` into `b`.
 fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

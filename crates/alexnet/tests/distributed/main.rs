@@ -311,5 +311,5 @@ fn towers_answer_alike_and_refuse_what_is_no_two_towers() {
         why[0].clone().expect("refused")
     };
     assert!(refused(&net, 3).contains("mpirun -n 2"));
-    assert!(refused(&thin("torchvision", 64), 2).contains("no layer is in two groups"));
+    assert!(refused(&thin("torchvision", 64), 2).contains("no layer has two groups"));
 }
