@@ -1,4 +1,4 @@
-//! Images of every format, and what training does to them.
+//! Images of every format, with resizing.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

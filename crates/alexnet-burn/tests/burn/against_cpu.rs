@@ -363,7 +363,7 @@ fn invalid_devices_and_nets_are_reported() {
         Ok(devices) => Gpu::new(&net, 1, devices, Precision::F32).err().map_or(String::new(), |e| e.to_string()),
         Err(error) => error.to_string(),
     };
-    assert!(error("flex,flex").contains("no layer is in two groups"), "{}", error("flex,flex"));
+    assert!(error("flex,flex").contains("no layer has two groups"), "{}", error("flex,flex"));
     assert!(error("flex,flex,flex").contains("3 devices"));
     assert!(error("gpu").contains("no such device; use cpu, or one of cuda"));
     assert!(error("flex:x").contains("no such device"));

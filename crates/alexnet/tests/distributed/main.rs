@@ -312,5 +312,5 @@ fn towers_infer_alike_and_reject_unsuitable_nets() {
         why[0].clone().expect("refused")
     };
     assert!(refused(&net, 3).contains("mpirun -n 2"));
-    assert!(refused(&thin("torchvision", 64), 2).contains("no layer is in two groups"));
+    assert!(refused(&thin("torchvision", 64), 2).contains("no layer has two groups"));
 }
