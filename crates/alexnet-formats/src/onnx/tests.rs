@@ -102,7 +102,7 @@ fn a_graph_that_another_program_changed_is_believed_or_refused() {
     assert!(why.contains("no longer the one") && why.contains("the operator Celu"), "{why}");
     // What bytes become before the net is not read back.
     let why = changed("torchvision", b"\x22\x04Relu", b"\x22\x04Tanh", true).unwrap_err().to_string();
-    assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input image"), "{why}");
+    assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input picture"), "{why}");
 }
 
 #[test]
