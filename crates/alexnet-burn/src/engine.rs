@@ -61,13 +61,13 @@ impl Gpu {
         self.towers.crossed
     }
 
-    /// What to tell whoever uses these devices, if one of them multiplies matrices wrong.
+    /// A warning for users of these devices, if one of them multiplies matrices wrong.
     pub fn warning(&self) -> Option<String> {
         let wrong = self.towers.all.iter().find(|tower| !tower.products.matrices)?;
         let name = super::device::describe(&wrong.device);
         Some(format!(
             "{name} multiplies matrices wrong (Burn's kernels want VK_KHR_workgroup_memory_explicit_layout of a Vulkan driver), so \
-             linear layers run as convolutions, slower; `alexnet selftest` tells whether all else is right"
+             linear layers run as convolutions, slower; `alexnet selftest` checks everything else"
         ))
     }
 

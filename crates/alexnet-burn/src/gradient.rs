@@ -45,7 +45,7 @@ pub(crate) fn are_finite(gradients: &[Of]) -> Result<bool> {
 }
 
 /// See [`layer_gradient`](alexnet::engine::Inspection::layer_gradient). The net is cut behind the layer, and for guided
-/// backpropagation also behind every ReLU after it, where only what is above zero goes on; each part runs once more to be
+/// backpropagation also behind every ReLU after it, where only what is above zero passes; each part runs once more to be
 /// differentiated.
 pub(crate) fn of_layer(
     towers: &mut Towers,

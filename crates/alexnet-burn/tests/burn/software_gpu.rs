@@ -1,6 +1,6 @@
 //! The engine on a Vulkan device beside the CPU engine, by Burn's SPIR-V (`vulkan`) or WGSL (`webgpu`). A software device will do, such
 //! as the SwiftShader of Debian's chromium:
-//! `VK_DRIVER_FILES=/usr/lib/chromium/vk_swiftshader_icd.json cargo test -p alexnet-burn --features vulkan --test software_gpu`
+//! `VK_DRIVER_FILES=/usr/lib/chromium/vk_swiftshader_icd.json cargo test -p alexnet-burn --features vulkan --test burn software_gpu`
 #![cfg(any(feature = "vulkan", feature = "webgpu"))]
 
 use alexnet::engine::Precision;

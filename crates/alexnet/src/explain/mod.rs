@@ -1,6 +1,6 @@
 //! What a network sees, and where: filters, maps, gradients, heat maps, and the images that move it most.
 //!
-//! One file a method. Each is a function over [`Engine`] that returns numbers, and beside it what draws
+//! One file a method. Each is a function over an [`Inspection`](crate::engine::Inspection) that returns numbers, and beside it what draws
 //! them. Equal input gives equal bits; where chance is needed (smoothed gradients) it follows from a seed.
 
 pub mod activations;

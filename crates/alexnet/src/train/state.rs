@@ -15,7 +15,7 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Images to train with; if they are others upon resuming, the run cannot go on as it would have.
+    /// Images to train with; a run cannot be resumed with others.
     pub pictures: usize,
     /// Hashes of the images; none in the state of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ impl BestEpoch {
     }
 }
 
-/// What an epoch came to: a row of metrics.csv.
+/// Metrics of an epoch: a row of metrics.csv.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochMetrics {
@@ -182,7 +182,10 @@ impl State {
             (!same_recipe(&other, model), "recipe"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
-            return Err(Error::file(path, format!("was saved with another {what}; a run goes on only as it began")));
+            return Err(Error::file(
+                path,
+                format!("was saved with another {what}; a run can only be resumed with the settings that it began with"),
+            ));
         }
         for (name, shape) in formats::parameters(&model.net)? {
             engine.set_parameter(&name, &file.read(&name, &shape)?)?;
@@ -211,10 +214,14 @@ fn other_classes(before: &[String], now: &[String]) -> String {
         (None, Some(new)) => format!("{new} is new"),
         (None, None) => "they are in another order".into(),
     };
-    format!("was saved with other classes ({} then, {} now; {what}); a run goes on only as it began", before.len(), now.len())
+    format!(
+        "was saved with other classes ({} then, {} now; {what}); a run can only be resumed with the settings that it began with",
+        before.len(),
+        now.len()
+    )
 }
 
-/// What the state of a run tells of its model: all but the parameters.
+/// The model of a run's state, without its parameters.
 ///
 /// # Errors
 /// When the file is not the state of a run.

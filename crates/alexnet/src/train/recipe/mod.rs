@@ -1,4 +1,4 @@
-//! How a network is trained, as data: a recipe is a row in [`named`].
+//! How a network is trained, as data: a recipe is a row in [`by_name`].
 
 mod build;
 mod earlier;

@@ -23,7 +23,7 @@ const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, la
 /// | `quick` | ours, the default: He's initialisation, warm-up, cosine; [`Recipe::for_small_set`] changes it for a few hundred images |
 /// | `simple` | plain PyTorch: constant rate, a tenth of it in the last third, decay on everything |
 /// | `finetune` | ours, the default for a run that begins with a model: its layers change little, a new head learns ten times as fast, as in Caffe's `finetune_flickr_style`; see [`KNOWN_CLASSES`] |
-/// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; patience is not told there: 5 epochs |
+/// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; it does not give the patience: 5 epochs here |
 /// | `original` | the 2012 code, `layers-145`: rates fall at epochs 25, 51 and 79 of 91 (in proportion in other lengths), that of the biases never. Its special rates for conv1 from epoch 67 on are left out |
 /// | `caffe` | Caffe's `bvlc_alexnet`: every 100,000 of 450,000 iterations is here every two ninths of the run |
 /// | `torchvision` | torchvision's `references/classification`, AlexNet's settings |

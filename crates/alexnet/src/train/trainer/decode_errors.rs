@@ -45,7 +45,7 @@ impl DecodeErrors {
         for (i, why) in broken {
             let name = source.name(*i as usize);
             if self.policy == OnDecodeError::Stop {
-                return Err(Error::Invalid(format!("{name}: {why} (--on-bad skip goes on without such images)")));
+                return Err(Error::Invalid(format!("{name}: {why} (--on-bad skip continues without such images)")));
             }
             if state.broken.insert(name.to_string(), why.clone()).is_none() {
                 watch(Event::Broken { name, why });

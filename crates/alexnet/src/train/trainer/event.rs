@@ -1,4 +1,4 @@
-//! How a run is carried out, and what it tells.
+//! Options of a trainer, and the events of a run.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::train::state::{EpochMetrics, RunningTotals};
 /// What to do with an image that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDecodeError {
-    /// List it in broken.txt and go on without it.
+    /// List it in broken.txt and continue without it.
     Skip,
     /// Stop the run.
     Stop,
@@ -27,12 +27,12 @@ pub struct TrainerOptions {
     pub frozen_room: Option<u64>,
 }
 
-/// Something to tell the user.
+/// Progress of a run.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The model with which the run begins was validated, before the first step.
     InitialValidation {
-        /// What it came to, as epoch 0.
+        /// Its metrics, as epoch 0.
         row: &'a EpochMetrics,
         /// What validation found.
         validation: Option<&'a eval::Report>,
@@ -58,11 +58,11 @@ pub enum Event<'a> {
     },
     /// An epoch is done.
     Epoch {
-        /// What it came to.
+        /// Its metrics.
         row: &'a EpochMetrics,
         /// Whether it is the best so far.
         best: bool,
-        /// How long its training took, as far as this process did it.
+        /// Training time in this process.
         train_time: Duration,
         /// Images trained with in this time.
         pictures: u64,

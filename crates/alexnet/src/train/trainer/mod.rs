@@ -149,7 +149,7 @@ impl<'a> Trainer<'a> {
     /// written. What was saved before stays whole.
     pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<StopReason> {
         if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.before(stop, watch)? {
-            // Nothing is saved: a run that goes on without a state begins with the same model, and with this validation.
+            // Nothing is saved: a run resumed without a state begins with the same model, and with this validation.
             return Ok(StopReason::Interrupted);
         }
         let mut begun = None;
@@ -375,7 +375,8 @@ fn resume(
             return Err(Error::file(folder.state(), message));
         }
         if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
-            let advice = "a run goes on only with its own images; put them back, or begin a new run --from its last.safetensors";
+            let advice =
+                "a run can only be resumed with its own images; put them back, or start a new run --from its last.safetensors";
             return Err(Error::file(folder.state(), format!("was saved with {difference}; {advice}")));
         }
     }

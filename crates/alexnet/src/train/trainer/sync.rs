@@ -1,4 +1,4 @@
-//! What ranks tell each other between two steps, and what their steps cost.
+//! Rank synchronisation between steps, and communication statistics.
 
 use super::CommStats;
 use crate::distributed::{self, Communicator, Partition, SingleProcess};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What ranks tell each other before a step.
+/// What ranks exchange before a step.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct StepStatus {
     /// Images in each block.
