@@ -15,7 +15,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// In words.
+    /// Human-readable description.
     pub fn describe(self) -> &'static str {
         match self {
             Order::Sorted => "ImageNet's 1,000 sorted by WordNet identifier",
@@ -35,13 +35,13 @@ impl Order {
         }
     }
 
-    /// The names alone.
+    /// The class names.
     pub fn names(self) -> Vec<String> {
         self.classes().into_iter().map(|(_, name)| name.to_string()).collect()
     }
 
-    /// The order that a model's names, or identifiers, are in, if they are ImageNet's. Lists differ in a few words ("maillot", "crane
-    /// bird"), and more in capitals and synonyms; but of two orders only a handful of places have the same class.
+    /// Detects the order of a model's class names or identifiers, if they are ImageNet's. Lists differ in a few words ("maillot",
+    /// "crane bird") and more in case and synonyms, but the two orders agree at only a handful of positions.
     pub fn of(classes: &[String]) -> Option<Order> {
         const ENOUGH: usize = 950;
         [Order::Sorted, Order::Devkit].into_iter().find(|order| {
@@ -51,7 +51,7 @@ impl Order {
     }
 }
 
-/// Whether a name is that of a class, by the identifier before it, or by its first word.
+/// Whether a name belongs to a class, by its leading identifier or its first word.
 fn same(class: &(&str, &str), name: &str) -> bool {
     match wnid(name) {
         Some(id) => id == class.0,
@@ -59,14 +59,14 @@ fn same(class: &(&str, &str), name: &str) -> bool {
     }
 }
 
-/// The WordNet identifier that a name is or begins with: `n01440764`, `n01440764 tench, Tinca tinca`.
+/// The WordNet identifier that a name equals or starts with: `n01440764`, `n01440764 tench, Tinca tinca`.
 pub fn wnid(name: &str) -> Option<&str> {
     let first = name.split([' ', '\t', ',', ':']).next()?;
     let digits = first.strip_prefix('n')?;
     (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(first)
 }
 
-/// A class's name for people: an identifier of ImageNet's has its word put behind it, any other name stays as it is.
+/// Display name of a class: an ImageNet identifier is followed by its word, and other names are unchanged.
 pub fn with_word(name: &str) -> Cow<'_, str> {
     let word = wnid(name).filter(|id| id.len() == name.len()).and_then(|id| classes().find(|class| class.0 == id));
     word.map_or(Cow::Borrowed(name), |(id, word)| Cow::Owned(format!("{id} {word}")))
@@ -77,20 +77,20 @@ pub fn classes() -> impl ExactSizeIterator<Item = (&'static str, &'static str)> 
     Order::Sorted.classes().into_iter()
 }
 
-/// The names alone.
+/// The class names, sorted by identifier.
 pub fn names() -> Vec<String> {
     Order::Sorted.names()
 }
 
-/// Checks that names which are to be given to a model do not contradict those that it has: both orders have the same names, and
-/// only the weights, which do not tell, know which is right.
+/// Checks that new class names do not contradict a model's current ones. Both orders hold the same names, and which one is right
+/// depends on the weights, which do not record it.
 ///
 /// # Errors
-/// The model has one order, and the names are in the other.
+/// The model uses one order, and the names use the other.
 pub fn check_names(have: &[String], new: &[String]) -> Result<()> {
     match (Order::of(have), Order::of(new)) {
         (Some(have), Some(new)) if have != new => Err(Error::Invalid(format!(
-            "its classes are {}; names in another order ({}) would call them wrongly",
+            "its classes are {}; names in another order ({}) would mislabel them",
             have.describe(),
             new.describe()
         ))),
@@ -104,12 +104,12 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn there_are_a_thousand_in_order_and_none_twice() {
+    fn the_thousand_classes_are_sorted_and_unique() {
         let all: Vec<_> = classes().collect();
         assert_eq!(all.len(), 1000);
         assert!(all.is_sorted_by(|a, b| a.0 < b.0));
         assert_eq!(all.iter().map(|class| class.1).collect::<HashSet<_>>().len(), 1000);
-        // As Caffe's synset_words.txt and torchvision's categories count them.
+        // Matches Caffe's synset_words.txt and torchvision's categories.
         for (i, wnid, name) in [
             (0, "n01440764", "tench"),
             (281, "n02123045", "tabby"),
@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn the_devkits_order_has_the_same_classes_at_its_own_numbers() {
+    fn the_devkit_order_has_the_same_classes_at_its_own_indices() {
         let (devkit, sorted) = (Order::Devkit.classes(), Order::Sorted.classes());
         assert_eq!(devkit.iter().collect::<HashSet<_>>(), sorted.iter().collect::<HashSet<_>>());
         assert_eq!(devkit.len(), 1000);
         for (id, wnid) in [
             (1, "n02119789"),
             (10, "n02123394"),
-            (219, "n04086273"), // revolver, the first that is no mammal
+            (219, "n04086273"), // revolver, the first class that is not a mammal
             (333, "n03854065"),
             (500, "n01644373"),
             (782, "n03710637"),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identifier_is_told_with_its_word() {
+    fn an_identifier_is_shown_with_its_word() {
         assert_eq!(with_word("n01582220"), "n01582220 magpie");
         assert_eq!(
             ["n00000001", "n01582220 Elster", "magpie", "n1"].map(with_word).concat(),
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(Order::of(&identifiers), Some(Order::Devkit));
         assert!(check_names(&numbers, &devkit).is_ok() && check_names(&devkit, &identifiers).is_ok());
         assert!(check_names(&sorted, &numbers).is_ok());
-        // Other capitals, more synonyms, identifiers before the words.
+        // Different case, more synonyms, identifiers before the words.
         let shouted: Vec<String> = devkit.iter().map(|name| name.to_uppercase()).collect();
         let words: Vec<String> = Order::Devkit.classes().iter().map(|(id, name)| format!("{id} {name}, others")).collect();
         let synonyms: Vec<String> = devkit.iter().map(|name| format!("{name}, others")).collect();

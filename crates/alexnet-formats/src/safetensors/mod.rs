@@ -1,4 +1,4 @@
-//! safetensors: the container, and models in it.
+//! safetensors: the container, and models stored in it.
 
 pub(crate) mod container;
 mod format;

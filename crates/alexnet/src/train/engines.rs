@@ -1,4 +1,4 @@
-//! Who makes the engine of a run: this crate makes those on the CPU, others those on devices.
+//! Factories of a run's engines: on the CPU in this crate, on devices in others.
 
 use crate::distributed::data_parallel::DataParallel;
 use crate::distributed::hybrid::Hybrid;
@@ -10,43 +10,43 @@ use crate::net::Net;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// The engine that a run asks for, all parameters zero.
+/// Request for a run's engine, with all parameters zero.
 #[derive(Clone, Copy)]
 pub struct EngineRequest<'a> {
     /// The network.
     pub net: &'a Net,
-    /// Images of the largest batch, over all ranks.
+    /// Number of images in the largest batch, over all ranks.
     pub batch: usize,
-    /// Arithmetic: `f32`, `bf16`, ...
+    /// Precision: `f32`, `bf16`, ...
     pub precision: &'a str,
-    /// What computes: `cpu`, `vulkan:1`, ...
+    /// Device: `cpu`, `vulkan:1`, ...
     pub device: &'a str,
-    /// Threads; 0: one a core.
+    /// Number of threads; 0: one per core.
     pub threads: usize,
     /// The processes that share the work.
     pub ranks: &'a Arc<dyn Communicator>,
-    /// This one's blocks of each batch.
+    /// This rank's blocks of each batch.
     pub partition: Partition,
     /// How they share it.
     pub parallel: Parallel,
 }
 
-/// Makes the engines of runs.
+/// Factory of engines for runs.
 pub trait Engines {
     /// Checks that a run with these settings is possible, before anything is read or written.
     ///
     /// # Errors
-    /// Why it is not, and what to do.
+    /// The reason why not, with a suggested remedy.
     fn check(&self, device: &str, parallel: Parallel) -> Result<()>;
 
-    /// The engine of one rank.
+    /// Creates the engine of one rank.
     ///
     /// # Errors
-    /// A device or precision that is not there, or not enough memory.
+    /// The device or precision is unavailable, or memory is insufficient.
     fn engine(&self, request: &EngineRequest<'_>) -> Result<Box<dyn Training>>;
 }
 
-/// Engines on the CPU.
+/// Factory of CPU engines.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CpuEngines;
 
@@ -54,7 +54,7 @@ impl Engines for CpuEngines {
     fn check(&self, device: &str, _: Parallel) -> Result<()> {
         match device {
             "cpu" => Ok(()),
-            _ => Err(Error::Invalid(format!("--device {device}: these engines run on the CPU only"))),
+            _ => Err(Error::Invalid(format!("--device {device}: only the CPU is supported"))),
         }
     }
 
