@@ -45,8 +45,7 @@ impl World {
             return Err(Error::Invalid(format!("MPI: a message of {count} values is too long; use a smaller --batch")));
         }
         self.sent.add((send.len() - counts[self.rank]) * size_of::<T>());
-        let universe =
-            self.turn.lock().map_err(|_| Error::Invalid("MPI: a thread panicked during a call".into()))?;
+        let universe = self.turn.lock().map_err(|_| Error::Invalid("MPI: a thread panicked during a call".into()))?;
         let world: SimpleCommunicator = universe.world();
         mpi::request::scope(|scope| {
             // Messages between two ranks arrive in the order sent, so they need no tags.

@@ -110,7 +110,7 @@ fn headless(names: &[&str]) -> Option<(&'static ParamNaming, String, String)> {
             let prefixes: Vec<&str> = names.iter().filter_map(|name| before(name, &first)).take(MOST_NETS).collect();
             prefixes.into_iter().filter_map(move |prefix| {
                 let layer = |own: &str| naming.of(own).and_then(|name| Some(name.strip_suffix(".weight")?.to_string()));
-                let (one, last) = match naming.counted_classifier {
+                let (fc7, last) = match naming.counted_classifier {
                     true => classifiers.headless(prefix)?,
                     false => (layer("fc7.weight")?, layer("fc8.weight")?),
                 };

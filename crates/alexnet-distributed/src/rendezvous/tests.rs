@@ -78,8 +78,14 @@ fn missing_ranks_are_named_after_the_timeout() {
     // Ranks 2 and 3 never join; rank 1 does.
     let result = join_all(folder.path(), &[0, 0], 300, 1).map_errors();
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    assert!(result[0].contains("meet: rank 0 of 4: ranks 1, 2, 3 have not joined within 0.3 s; start all ranks with"), "{result:?}");
-    assert!(result[1].contains("rank 1 of 4: rank 0, or another rank that it waits for, has not joined within 0.3 s"), "{result:?}");
+    assert!(
+        result[0].contains("meet: rank 0 of 4: ranks 1, 2, 3 have not joined within 0.3 s; start all ranks with"),
+        "{result:?}"
+    );
+    assert!(
+        result[1].contains("rank 1 of 4: rank 0, or another rank that it waits for, has not joined within 0.3 s"),
+        "{result:?}"
+    );
     assert_eq!(left(folder.path()), [""; 0]);
     // Rank 0 never joins.
     let alone = meeting(folder.path(), 2, 4, 100).hand_over(|| panic!("only rank 0 provides bytes"));

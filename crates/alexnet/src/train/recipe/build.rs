@@ -51,8 +51,9 @@ impl Recipe {
         if self.optimizer.name() == name {
             return Ok(self);
         }
-        let optimizer = Optimizer::named(name)
-            .ok_or_else(|| Error::Invalid(format!("unknown optimizer `{name}`; choose one of {}", Optimizer::NAMES.join(", "))))?;
+        let optimizer = Optimizer::named(name).ok_or_else(|| {
+            Error::Invalid(format!("unknown optimizer `{name}`; choose one of {}", Optimizer::NAMES.join(", ")))
+        })?;
         let lr = self.lr * optimizer.lr_scale() / self.optimizer.lr_scale();
         Ok(Recipe { lr, optimizer, ..self })
     }
@@ -114,8 +115,9 @@ impl Recipe {
     /// # Errors
     /// A message that names the invalid setting.
     pub fn check(&self) -> Result<()> {
-        let invalid =
-            |what: &str, value: f64, range: &str| Err(Error::Invalid(format!("invalid {what} {value}: must be {range} and finite")));
+        let invalid = |what: &str, value: f64, range: &str| {
+            Err(Error::Invalid(format!("invalid {what} {value}: must be {range} and finite")))
+        };
         if self.epochs == 0 || self.batch == 0 {
             return Err(Error::Invalid("epochs and batch size must be at least 1".into()));
         }

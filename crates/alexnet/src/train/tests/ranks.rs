@@ -122,7 +122,10 @@ fn when_one_rank_fails_none_waits() {
     let folder = tempfile::tempdir().unwrap();
     let stop = TrainerOptions { on_bad: OnDecodeError::Stop, ..options() };
     let ends = many(3, None, &folder.path().join("bad"), &[44], &stop);
-    assert!(ends.iter().all(|end| end.as_ref().unwrap_err().to_string().contains("red/44.png: the file is truncated")), "{ends:?}");
+    assert!(
+        ends.iter().all(|end| end.as_ref().unwrap_err().to_string().contains("red/44.png: the file is truncated")),
+        "{ends:?}"
+    );
     // One rank dies in the middle of the run.
     let at = folder.path().join("dies");
     let ends = in_process::run(3, |ranks| {

@@ -150,7 +150,7 @@ impl<'a> Trainer<'a> {
     /// A loss that is not finite, an unreadable image if the policy is to stop, or a file that cannot be written.
     /// Files saved before stay intact.
     pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<StopReason> {
-        if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.before(stop, watch)? {
+        if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.validate_initial(stop, watch)? {
             // Nothing is saved: a run resumed without a state begins with the same model, and with this validation.
             return Ok(StopReason::Interrupted);
         }
@@ -209,7 +209,8 @@ impl<'a> Trainer<'a> {
             }
             let batch = self.next(&mut batches)?.ok_or_else(|| {
                 Error::Invalid(
-                    "the loader stopped before the end of an epoch; the system may have reached its thread limit (ulimit -u)".into(),
+                    "the loader stopped before the end of an epoch; the system may have reached its thread limit (ulimit -u)"
+                        .into(),
                 )
             })?;
             let status = self.ranks.sync_step(StepStatus {
@@ -378,8 +379,7 @@ fn resume(
             return Err(Error::file(folder.state(), message));
         }
         if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
-            let advice =
-                "a run can only be resumed be resumed with the same images; restore them, or start a new run with --from last.safetensors";
+            let advice = "a run can only be resumed be resumed with the same images; restore them, or start a new run with --from last.safetensors";
             return Err(Error::file(folder.state(), format!("was saved with {difference}; {advice}")));
         }
     }
