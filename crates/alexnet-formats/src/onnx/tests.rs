@@ -102,7 +102,7 @@ fn a_modified_graph_is_used_or_refused() {
     assert!(why.contains("modified by another program") && why.contains("the unsupported operator Celu"), "{why}");
     // Preprocessing of uint8 input is not read back.
     let why = changed("torchvision", b"\x22\x04Relu", b"\x22\x04Tanh", true).unwrap_err().to_string();
-    assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input image"), "{why}");
+    assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input picture"), "{why}");
 }
 
 #[test]
