@@ -16,7 +16,6 @@ mod api_error;
 mod batcher;
 mod body;
 mod connection;
-mod image_header;
 mod index;
 mod metrics;
 mod model;

@@ -2,6 +2,7 @@
 //!
 //! The crate `image` gives other pixels for 16 bits (it rounds), and refuses several headers that Pillow takes.
 
+use super::format::{self, ImageFormat, little_endian};
 use super::{DecodeLimits, TRUNCATED, black};
 use crate::Image;
 
@@ -24,8 +25,24 @@ struct Header {
     end: usize,
 }
 
+/// BMP.
+pub(super) const FORMAT: ImageFormat =
+    ImageFormat { name: "BMP", endings: &["bmp", "dib"], sniff: |start| start.starts_with(b"BM"), decode, header: size };
+
+/// Whether a header of a known size follows: `BM` alone begins many a text.
+pub(super) fn has_header(start: &[u8]) -> bool {
+    little_endian(start, 14, 4).is_some_and(|size| matches!(size, 12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
+}
+
+fn size(bytes: &[u8]) -> Option<format::Header> {
+    let number = |at, count| little_endian(bytes, at, count);
+    let (width, height) = if number(14, 4)? == 12 { (number(18, 2)?, number(20, 2)?) } else { (number(18, 4)?, number(22, 4)?) };
+    // A negative height means rows from the top.
+    Some(format::Header { width, height: u64::from((height as u32 as i32).unsigned_abs()), bytes_per_pixel: 7 })
+}
+
 /// Decodes a file that begins as BMP files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let header = Header::of(bytes)?;
     limits.check_size(header.width as u64, header.height as u64)?;
     let offset = number(bytes, 10)?;

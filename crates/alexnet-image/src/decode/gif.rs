@@ -2,6 +2,7 @@
 
 use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
+use super::format::{Header, ImageFormat, little_endian};
 use super::{DecodeLimits, TRUNCATED, black};
 use crate::Image;
 
@@ -10,8 +11,21 @@ const NO_IMAGE: &str = "broken GIF: there is no image in it";
 /// The deadline is checked after this many pixels.
 const CHECKED: usize = 1 << 16;
 
+/// GIF.
+pub(super) const FORMAT: ImageFormat = ImageFormat {
+    name: "GIF",
+    endings: &["gif"],
+    sniff: |start| start.starts_with(b"GIF87a") || start.starts_with(b"GIF89a"),
+    decode,
+    header,
+};
+
+fn header(bytes: &[u8]) -> Option<Header> {
+    Some(Header { width: little_endian(bytes, 6, 2)?, height: little_endian(bytes, 8, 2)?, bytes_per_pixel: 8 })
+}
+
 /// Decodes a file that begins as GIF files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let mut input = Input { rest: &bytes[6..] };
     let screen: [u8; 7] = input.array()?;
     let mut palette = Palette::Grey;

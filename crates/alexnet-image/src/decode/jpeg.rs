@@ -13,8 +13,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mozjpeg::{ColorSpace, Decompress};
 
+use super::format::ImageFormat;
 use super::jpeg_outline::Outline;
-use super::{DecodeLimits, LATE, TRUNCATED, black, exif, upright};
+use super::{DecodeLimits, LATE, TRUNCATED, black, exif, jpeg_header, upright};
 use crate::Image;
 
 /// No Huffman coding brings more pixels into a byte: one bit a block of 64 pixels makes 512.
@@ -28,8 +29,17 @@ const CHUNK: usize = 1 << 16;
 /// The deadline is checked after this many rows.
 const ROWS: usize = 16;
 
+/// JPEG.
+pub(super) const FORMAT: ImageFormat = ImageFormat {
+    name: "JPEG",
+    endings: &["jpg", "jpeg", "jpe", "jfif", "jfi", "jif", "pjpeg", "pjp"],
+    sniff: |start| start.starts_with(b"\xFF\xD8"),
+    decode,
+    header: jpeg_header::header,
+};
+
 /// Decodes a file that begins as JPEG files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let outline = Outline::of(bytes)?;
     let (width, height) = (outline.width, outline.height);
     outline.check_features()?;

@@ -9,8 +9,10 @@
 
 mod bmp;
 mod exif;
+pub mod format;
 mod gif;
 mod jpeg;
+mod jpeg_header;
 mod jpeg_outline;
 mod png;
 mod upright;
@@ -82,7 +84,7 @@ impl DecodeLimits {
 const LATE: &str = "decoding takes longer than its time limit; send a smaller or simpler image";
 const TRUNCATED: &str = "the file ends too early";
 
-/// Decodes JPEG, PNG, WebP, BMP or GIF (its first frame) to upright RGB.
+/// Decodes an image file of any of the [`FORMATS`](format::FORMATS) to upright RGB; of an animation, the first frame.
 ///
 /// # Errors
 /// A line that says what is wrong with the bytes. No input makes this function panic, nor take more than about 2 GiB.
@@ -104,38 +106,16 @@ pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image> {
 
 fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     limits.check_time()?;
-    match bytes {
-        [] => Err("empty file".into()),
-        [0xFF, 0xD8, ..] => jpeg::decode(bytes, limits),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => png::decode(bytes, limits),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => gif::decode(bytes, limits),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp::decode(bytes, limits),
-        [b'B', b'M', ..] => bmp::decode(bytes, limits),
-        _ => Err(match other_format(bytes) {
-            Some(format) => format!("{format} images are not read; convert it to JPEG or PNG"),
-            None => "not a JPEG, PNG, WebP, BMP or GIF image".into(),
+    if bytes.is_empty() {
+        return Err("empty file".into());
+    }
+    match format::of(bytes) {
+        Some(format) => (format.decode)(bytes, limits),
+        None => Err(match format::unread_format(bytes) {
+            Some(name) => format!("{name} images are not read; convert it to JPEG or PNG"),
+            None => format!("not a {} image", format::names()),
         }),
     }
-}
-
-/// The name of a format that is not read, by its first bytes.
-fn other_format(bytes: &[u8]) -> Option<&'static str> {
-    Some(match bytes {
-        [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e' | b'v', ..]
-        | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', b'f', b'1', ..] => "HEIC",
-        [0, 0, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f', ..] => "Avif",
-        [0, 0, 0, 12, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => "JPEG 2000",
-        [0, 0, 0, 12, b'J', b'X', b'L', ..] | [0xFF, 0x0A, ..] => "JPEG XL",
-        [b'M', b'M', 0, b'*', ..] | [b'I', b'I', b'*', 0, ..] => "Tiff",
-        [b'D', b'D', b'S', b' ', ..] => "Dds",
-        [0, 0, 1, 0, ..] => "Ico",
-        [b'#', b'?', b'R', b'A', b'D', b'I', b'A', b'N', b'C', b'E', ..] => "Hdr",
-        [0x76, 0x2F, 0x31, 0x01, ..] => "OpenExr",
-        [b'q', b'o', b'i', b'f', ..] => "Qoi",
-        [b'P', b'1'..=b'7', ..] => "Pnm",
-        [b'f', b'a', b'r', b'b', b'f', b'e', b'l', b'd', ..] => "Farbfeld",
-        _ => return None,
-    })
 }
 
 /// An image with room for its pixels, all black.

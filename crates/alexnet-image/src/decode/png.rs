@@ -8,6 +8,7 @@ use std::io::Cursor;
 use ::png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Limits};
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
+use super::format::{Header, ImageFormat, RGB_TWICE};
 use super::{DecodeLimits, TRUNCATED, black, exif, upright};
 use crate::Image;
 
@@ -31,8 +32,31 @@ struct Chunks<'a> {
     xmp: Option<Vec<u8>>,
 }
 
+/// PNG.
+pub(super) const FORMAT: ImageFormat = ImageFormat {
+    name: "PNG",
+    endings: &["png", "apng"],
+    sniff: |start| start.starts_with(b"\x89PNG\r\n\x1A\n"),
+    decode,
+    header,
+};
+
+fn header(bytes: &[u8]) -> Option<Header> {
+    let big_endian = |at: usize| Some(u64::from(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)));
+    let (depth, colour) = (*bytes.get(24)?, *bytes.get(25)?);
+    let channels = match colour {
+        0 => 1,
+        2 => 3,
+        4 => 2,
+        _ => 4,
+    };
+    // 16-bit values are reduced to bytes first, then converted to RGB.
+    let bytes_per_pixel = if depth == 16 { 3 * channels } else { channels + 3 };
+    Some(Header { width: big_endian(16)?, height: big_endian(20)?, bytes_per_pixel: bytes_per_pixel.max(RGB_TWICE) })
+}
+
 /// Decodes a file that begins as PNG files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let chunks = read_chunks(&bytes[8..])?;
     let Some(&[w3, w2, w1, w0, h3, h2, h1, h0, depth, colours, compression, filter, interlace, ..]) = chunks.header else {
         return Err("broken PNG: there is no header in it".into());

@@ -145,7 +145,7 @@ fn other_formats_are_named() {
         (&b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..], "HEIC images are not read"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 images are not read"),
         (b"\xff\x0a\0\0", "JPEG XL images are not read"),
-        (b"II*\0\x08\0\0\0", "Tiff images are not read"),
+        (b"II*\0\x08\0\0\0", "TIFF images are not read"),
         (b"<html>", "not a JPEG, PNG, WebP, BMP or GIF"),
         (b"\xff\xd8\xff\xd9", "there is no image in it"),
         (b"\xff\xd8", "ends too early"),

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::image::Image;
+use crate::image::decode::format::FORMATS;
 
 /// Images with labels, in a fixed order.
 pub trait Dataset: Send + Sync {
@@ -93,12 +94,13 @@ pub fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
 /// What a user should do who has put images elsewhere.
 const LAYOUT: &str = "images must lie in one folder per class, such as cat/1.jpg and dog/1.jpg";
 
-/// Endings of the files that are taken for images, in lower case. What is in them, the decoder tells by itself.
-const ENDINGS: [&str; 14] =
-    ["jpg", "jpeg", "jpe", "jfif", "jfi", "jif", "pjpeg", "pjp", "png", "apng", "webp", "bmp", "dib", "gif"];
+/// Endings of the files that are taken for images, for messages. What is in them, the decoder finds out by itself.
+fn endings() -> String {
+    FORMATS.iter().flat_map(|format| format.endings).copied().collect::<Vec<_>>().join(", ")
+}
 
 /// Whether a file of this name is taken for an image: a known ending, and not hidden.
 fn is_picture(file: &str) -> bool {
     let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    !file.starts_with('.') && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+    !file.starts_with('.') && ending.is_some_and(|ending| FORMATS.iter().any(|format| format.endings.contains(&ending.as_str())))
 }
