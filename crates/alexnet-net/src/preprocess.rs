@@ -1,6 +1,6 @@
 //! Preprocessing: how images become the input of a net, as data.
 
-use crate::{Error, Net, Result, presets};
+use alexnet_files::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// How an image becomes a tensor. It is part of the model file, and the same code in train, eval, predict and serve.
@@ -69,24 +69,6 @@ pub enum Mean {
 const MAX_SIDE: usize = 4_096;
 
 impl Preprocess {
-    /// The preprocessing of the preset of the net's name, sizes in proportion to the net's image size; the default preset's for any
-    /// other name.
-    ///
-    /// The paper subtracts a mean image of its training set, which no net knows: until the trainer puts a
-    /// [`Mean::Image`] there, it is the mean colour.
-    pub fn for_net(net: &Net) -> Preprocess {
-        let preset = presets::find(&net.name).unwrap_or(&presets::ALL[0]);
-        let published = preset.preprocess.clone();
-        let crop = net.image_size;
-        let side = |side: usize| (crop as f64 * side as f64 / published.crop as f64).round() as usize;
-        let resize = match published.resize {
-            Resize::ShortSide(pixels) => Resize::ShortSide(side(pixels)),
-            Resize::Square(pixels) => Resize::Square(side(pixels)),
-            Resize::Warp(pixels) => Resize::Warp(side(pixels)),
-        };
-        Preprocess { resize, crop, ..published }
-    }
-
     /// Checks what a user or a model file may have set wrongly.
     ///
     /// # Errors

@@ -1,11 +1,12 @@
-//! Which class of a model a class of a data set is: the one place that matches class names.
+//! Matching of a data set's classes with a model's; the only place that compares class names.
 //!
-//! Names match where they are equal, also in another Unicode normalisation (macOS writes "é" as two characters), and by the WordNet
-//! identifier that stands for a class or before its name, in both orders of ImageNet. A name that a model has twice matches nothing.
+//! Names match if they are equal, also in another Unicode normalisation form (macOS decomposes "é" into two characters), and by
+//! WordNet identifier, which may stand alone or precede the name, in both orders of ImageNet. A name that occurs twice in a model
+//! matches nothing.
 //!
-//! A model file without names has the numbers of its outputs for names. These say nothing of folders that are named by numbers:
-//! PyTorch's ImageFolder, and this program, sort folders as text (0, 1, 10, 11, 2, ...), others as numbers. Where the two
-//! orders differ, the user must say which it is.
+//! A model file without names uses output numbers as names. These cannot be compared with folders named by numbers: PyTorch's
+//! ImageFolder, and this program, sort folders as text (0, 1, 10, 11, 2, ...), others as numbers. If the two orders differ, the
+//! user must choose one.
 
 use crate::formats::imagenet::{Order, wnid};
 use crate::{Error, Result};
@@ -13,39 +14,39 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
-/// How a model's outputs stand for class folders, where its own names may not say.
+/// Order of the class folders behind a model's outputs, if the model has no class names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelOrder {
-    /// Not said: by name, and numbers only where all orders agree.
+    /// Unknown: match by name, and numbers only if all orders agree.
     #[default]
     Unknown,
-    /// By name, even where the names are numbers: they come from a data set, or from the user.
+    /// By name, even if the names are numbers: they come from a data set, or from the user.
     Names,
-    /// The folders sorted as text, as PyTorch's ImageFolder does.
+    /// Folders sorted as text, as PyTorch's ImageFolder does.
     Text,
-    /// The folders sorted as numbers.
+    /// Folders sorted as numbers.
     Number,
 }
 
-/// The classes of a data set among those of a model.
+/// Mapping from a data set's classes to a model's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassMatch {
-    /// For each class of the data set, the model's class, if it has it.
+    /// For each class of the data set, the model's class, if present.
     pub rows: Vec<Option<usize>>,
-    /// The model's classes; where its outputs had no names, those of the data set.
+    /// The model's classes, or the data set's if the model's outputs had no names.
     pub names: Vec<String>,
 }
 
-/// Whether these are the numbers that stand for names in a model whose file has none.
+/// Whether these are the placeholder numbers of a model whose file has no names.
 pub fn are_unnamed(model: &[String]) -> bool {
     model.iter().enumerate().all(|(i, name)| *name == i.to_string())
 }
 
-/// The classes of a data set among those of a model.
+/// Matches the classes of a data set with those of a model.
 ///
 /// # Errors
-/// Folders named by numbers that the model's outputs may mean in more than one way; an order that cannot be.
+/// Numbered folders are ambiguous, or the given order is impossible.
 pub fn match_model(classes: &[String], model: &[String], order: LabelOrder) -> Result<ClassMatch> {
     match order {
         LabelOrder::Names => Ok(ClassMatch { rows: match_names(classes, model), names: model.to_vec() }),
@@ -71,32 +72,32 @@ pub fn match_model(classes: &[String], model: &[String], order: LabelOrder) -> R
     }
 }
 
-/// For each of some names the place of its equal among `known`, if there is one.
+/// For each name, its index in `known`, if present.
 pub fn match_names(names: &[String], known: &[String]) -> Vec<Option<usize>> {
     let known = Names::new(known);
     names.iter().map(|name| known.find(name)).collect()
 }
 
-/// Says that some classes of a data set are not among others.
+/// Error for data set classes that are missing from a list.
 pub(crate) fn not_among(classes: &[String], known: &[String], found: &ClassMatch) -> Error {
     unknown_classes(&unknown(classes, found), known, "")
 }
 
-/// Says that a model does not know some classes of a data set, and what to do.
+/// Error for data set classes unknown to a model, with advice.
 pub(crate) fn not_known(classes: &[String], model: &[String], found: &ClassMatch) -> Error {
     let unknown = unknown(classes, found);
     let twice = unknown.iter().find(|class| model.iter().filter(|name| name == *class).count() > 1);
     let advice = if let Some(twice) = twice {
-        format!("; several of the model's classes are named {twice}: --labels FILE gives them names of their own")
+        format!("; several of the model's classes are named {twice}; use --labels FILE to give them distinct names")
     } else if are_unnamed(model) && unknown.iter().all(|class| wnid(class).is_some()) {
-        "; its outputs have no names: if they are ImageNet's classes, add --labels imagenet (or --labels devkit)".into()
+        "; its outputs have no names; if they are ImageNet's classes, add --labels imagenet (or --labels devkit)".into()
     } else if are_unnamed(model) {
         let sorted =
             if classes.len() == model.len() { ", or add --label-order text if they are these folders, sorted" } else { "" };
-        format!("; its outputs have no names: give them with --labels FILE{sorted}")
+        format!("; its outputs have no names; provide them with --labels FILE{sorted}")
     } else if unknown.len() == classes.len() && classes.iter().all(|class| number(class).is_some()) {
-        "; if the folders are the numbers of its outputs, add --label-order number, if its outputs are the folders sorted as text \
-         (0, 1, 10, 2, ...), --label-order text; --labels FILE gives it other names"
+        "; use --label-order number if the folders are output numbers, --label-order text if the outputs are the folders sorted as text \
+         (0, 1, 10, 2, ...), or --labels FILE to provide names"
             .into()
     } else {
         String::new()
@@ -104,23 +105,23 @@ pub(crate) fn not_known(classes: &[String], model: &[String], found: &ClassMatch
     unknown_classes(&unknown, model, &advice)
 }
 
-/// The classes of a data set that have no place.
+/// Classes of a data set without a match.
 fn unknown<'a>(classes: &'a [String], found: &ClassMatch) -> Vec<&'a String> {
     classes.iter().zip(&found.rows).filter(|(_, row)| row.is_none()).map(|(class, _)| class).collect()
 }
 
 fn unknown_classes(unknown: &[&String], known: &[String], advice: &str) -> Error {
     let (unknown, known) = (a_few(unknown), a_few(&known.iter().collect::<Vec<_>>()));
-    Error::Invalid(format!("the images are of classes that the model does not know: {unknown}; it knows {known}{advice}"))
+    Error::Invalid(format!("the images have classes unknown to the model: {unknown}; its classes are {known}{advice}"))
 }
 
-/// Names that are looked for.
+/// Lookup table of names.
 struct Names<'a> {
-    /// Places of names as they are; none for a name that stands there twice.
+    /// Index of each exact name; `None` for a name that occurs twice.
     exact: HashMap<&'a str, Option<usize>>,
-    /// Places of WordNet identifiers.
+    /// Index of each WordNet identifier.
     identifiers: HashMap<&'a str, Option<usize>>,
-    /// Places of names in the composed normal form, and of the words behind an identifier.
+    /// Index of each name in composed normal form, and of the words after an identifier.
     normal: HashMap<String, Option<usize>>,
 }
 
@@ -151,7 +152,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Where each key stands; a key that stands in two places is surely in neither.
+/// Maps each key to its index; a key that occurs twice maps to none.
 fn places<K: Eq + std::hash::Hash>(keys: impl Iterator<Item = (K, usize)>) -> HashMap<K, Option<usize>> {
     let mut places = HashMap::new();
     keys.for_each(|(key, place)| {
@@ -160,39 +161,40 @@ fn places<K: Eq + std::hash::Hash>(keys: impl Iterator<Item = (K, usize)>) -> Ha
     places
 }
 
-/// A name in Unicode's normal form C.
+/// Converts a name to Unicode normalisation form C.
 fn composed(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// The words behind a WordNet identifier.
+/// The words after a WordNet identifier.
 fn words_behind(name: &str) -> Option<&str> {
     let words = name[wnid(name)?.len()..].trim_start_matches([' ', '\t', ',', ':']);
     (!words.is_empty()).then_some(words)
 }
 
-/// The number that a folder is named by.
+/// The number in a folder's name, if the name is a number.
 fn number(class: &str) -> Option<u64> {
     class.parse().ok().filter(|_| class.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The numbers that all folders are named by.
+/// The numbers in all folder names, if all are numbers.
 fn numbers(classes: &[String]) -> Option<Vec<u64>> {
     classes.iter().map(|class| number(class)).collect()
 }
 
-/// Whether all folders are named by numbers of the model's outputs.
+/// Whether all folder names are output numbers of the model.
 fn within(classes: &[String], outputs: usize) -> bool {
     numbers(classes).is_some_and(|numbers| numbers.iter().all(|&n| n < outputs as u64))
 }
 
-/// The outputs of folders that a model knows in this order.
+/// Outputs of the given folders in a known order.
 fn in_order(classes: &[String], model: &[String], order: LabelOrder) -> Result<ClassMatch> {
     let (option, outputs) = (if order == LabelOrder::Text { "text" } else { "number" }, model.len());
-    let refuse =
-        |why: String| Err(Error::Invalid(format!("--label-order {option}: {why}; give the model's names with --labels FILE")));
+    let refuse = |why: String| {
+        Err(Error::Invalid(format!("--label-order {option}: {why}; provide the model's class names with --labels FILE")))
+    };
     let (folders, numbers) = (classes.len(), numbers(classes));
-    // What the outputs are called.
+    // Names of the outputs.
     let all: Vec<String> = match (order, numbers) {
         (LabelOrder::Number, None) => {
             let name = classes.iter().find(|class| number(class).is_none()).map_or("", String::as_str);
@@ -205,7 +207,7 @@ fn in_order(classes: &[String], model: &[String], order: LabelOrder) -> Result<C
             }
             let mut sorted = numbers;
             sorted.sort_unstable();
-            // Folders that begin with 1, or leave numbers out, where there is one for each output.
+            // Folders that start at 1 or have gaps, if there is one for each output.
             if !within(classes, outputs) && folders == outputs {
                 sorted.iter().map(|n| named[n].clone()).collect()
             } else {
@@ -213,7 +215,7 @@ fn in_order(classes: &[String], model: &[String], order: LabelOrder) -> Result<C
             }
         }
         (_, _) if folders == outputs => sorted(classes.to_vec()),
-        // Some of the folders that the model was trained with: numbers written as these are.
+        // A subset of the training folders, with numbers written in the same way.
         (_, Some(_)) if within(classes, outputs) => {
             let widths = |class: &String| class.starts_with('0') && class.len() > 1;
             let width = classes.iter().find(|class| widths(class)).map_or(0, String::len);
@@ -228,7 +230,7 @@ fn in_order(classes: &[String], model: &[String], order: LabelOrder) -> Result<C
             let names = if are_unnamed(model) { all } else { model.to_vec() };
             Ok(ClassMatch { rows, names })
         }
-        None => refuse(format!("the {folders} class folders do not tell which of the {outputs} outputs are theirs")),
+        None => refuse(format!("cannot determine which of the {outputs} outputs belong to the {folders} class folders")),
     }
 }
 
@@ -237,22 +239,22 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// Refuses an order that contradicts a model's own names.
+/// Rejects an order that contradicts the model's own names.
 fn agrees(classes: &[String], model: &[String], found: &ClassMatch) -> Result<()> {
     let named = match_names(classes, model);
     let other = classes.iter().zip(&named).zip(&found.rows).find(|((_, named), row)| named.is_some() && named != row);
     other.map_or(Ok(()), |((class, _), _)| {
-        Err(Error::Invalid(format!("--label-order: the model has a class named {class} at another place; leave the option out")))
+        Err(Error::Invalid(format!("--label-order: the model has a class named {class} at another index; omit the option")))
     })
 }
 
-/// Names the ways to say what numbers mean.
+/// Error that lists the options for ambiguous numbers.
 fn ambiguous(classes: &[String], model: &[String]) -> Error {
     let folders: Vec<&String> = classes.iter().collect();
     Error::Invalid(format!(
-        "the class folders are numbers ({}) and the model's {} outputs have no names: add --label-order text if these are the folders \
-         sorted as text (0, 1, 10, 11, 2, ..., as PyTorch's ImageFolder sorts), --label-order number if they are in the order of the \
-         numbers, or give their names with --labels FILE|imagenet|devkit",
+        "the class folders are numbers ({}) and the model's {} outputs have no names: add --label-order text if the outputs are the folders \
+         sorted as text (0, 1, 10, 11, 2, ..., as PyTorch's ImageFolder sorts), --label-order number if they are in numeric \
+         order, or provide names with --labels FILE|imagenet|devkit",
         a_few(&folders),
         model.len()
     ))
@@ -282,7 +284,7 @@ mod tests {
     const TWELVE: [&str; 12] = ["0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9"];
 
     #[test]
-    fn numbers_that_may_mean_two_orders_are_refused_until_one_is_named() {
+    fn ambiguous_numbers_are_rejected_until_an_order_is_given() {
         let unnamed = strings(0..12);
         let why = rows(&TWELVE, &unnamed, LabelOrder::Unknown).unwrap_err();
         for option in ["--labels FILE|imagenet|devkit", "--label-order text", "--label-order number"] {
@@ -290,29 +292,29 @@ mod tests {
         }
         assert_eq!(rows(&TWELVE, &unnamed, LabelOrder::Text).unwrap(), (0..12).collect::<Vec<_>>());
         assert_eq!(rows(&TWELVE, &unnamed, LabelOrder::Number).unwrap(), [0, 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9]);
-        // Names that the user gave are names.
+        // Names given by the user are names.
         assert_eq!(rows(&TWELVE, &unnamed, LabelOrder::Names).unwrap()[2], 10);
-        // What outputs are called afterwards.
+        // Names of the outputs after matching.
         let names = |order| match_model(&strings(TWELVE), &unnamed, order).unwrap().names;
         assert_eq!((names(LabelOrder::Text), names(LabelOrder::Number)), (strings(TWELVE), unnamed.clone()));
-        // Some of them, in the middle of which the orders differ.
+        // A subset within which the orders differ.
         assert!(rows(&["10", "2"], &unnamed, LabelOrder::Unknown).unwrap_err().contains("--label-order"));
         assert_eq!(rows(&["10", "2"], &unnamed, LabelOrder::Text).unwrap(), [2, 4]);
         assert_eq!(rows(&["10", "2"], &unnamed, LabelOrder::Number).unwrap(), [10, 2]);
     }
 
     #[test]
-    fn numbers_of_one_order_alone_are_taken() {
+    fn unambiguous_numbers_are_accepted() {
         let ten: Vec<String> = strings(0..10);
         let folders: Vec<&str> = ten.iter().map(String::as_str).collect();
         assert_eq!(rows(&folders, &ten, LabelOrder::Unknown).unwrap(), (0..10).collect::<Vec<_>>());
         assert_eq!(rows(&["3", "7"], &ten, LabelOrder::Unknown).unwrap(), [3, 7]);
-        // With zeros in front both orders are one.
+        // With leading zeros both orders agree.
         let padded: Vec<String> = (0..12).map(|i| format!("{i:02}")).collect();
         let folders: Vec<&str> = padded.iter().map(String::as_str).collect();
         assert_eq!(rows(&folders, &strings(0..12), LabelOrder::Unknown).unwrap(), (0..12).collect::<Vec<_>>());
         assert_eq!(rows(&["02", "10"], &strings(0..12), LabelOrder::Unknown).unwrap(), [2, 10]);
-        // From 1 on: not the outputs' own numbers.
+        // Starting at 1: not the outputs' own numbers.
         assert!(rows(&["1", "2", "3"], &strings(0..3), LabelOrder::Unknown).unwrap_err().contains("--label-order"));
         assert_eq!(rows(&["1", "2", "3"], &strings(0..3), LabelOrder::Number).unwrap(), [0, 1, 2]);
         assert!(rows(&["1", "01", "2"], &strings(0..3), LabelOrder::Number).unwrap_err().contains("same number"));
@@ -321,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_with_names_knows_them_whatever_order_is_named() {
+    fn a_model_with_names_matches_by_name_in_any_order() {
         let model = strings(["cat", "dog", "eel"]);
         assert_eq!(rows(&["0", "1", "2"], &model, LabelOrder::Number).unwrap(), [0, 1, 2]);
         assert_eq!(match_model(&strings(["0", "1"]), &model, LabelOrder::Number).unwrap().names, model);
@@ -329,23 +331,23 @@ mod tests {
         assert_eq!(found.rows, [None; 3]);
         assert!(not_known(&strings(["0", "1", "2"]), &model, &found).to_string().contains("--label-order number"));
         let why = rows(&["cat", "dog", "aal"], &model, LabelOrder::Text).unwrap_err();
-        assert!(why.contains("cat") && why.contains("leave"), "{why}");
-        // A model of this program, trained with these folders.
+        assert!(why.contains("cat") && why.contains("omit"), "{why}");
+        // A model of this program, trained on these folders.
         assert_eq!(rows(&TWELVE, &strings(TWELVE), LabelOrder::Unknown).unwrap(), (0..12).collect::<Vec<_>>());
         assert!(rows(&TWELVE, &strings(TWELVE), LabelOrder::Number).is_err());
     }
 
     #[test]
-    fn equal_names_in_another_normal_form_match() {
+    fn names_match_across_unicode_normal_forms() {
         let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
         assert_eq!(rows(&[composed, "tea"], &strings(["tea", decomposed]), LabelOrder::Unknown).unwrap(), [1, 0]);
         assert_eq!(rows(&[decomposed, "tea"], &strings(["tea", composed]), LabelOrder::Unknown).unwrap(), [1, 0]);
-        // Both there: each is its own.
+        // If both forms exist, each matches itself.
         assert_eq!(rows(&[composed, decomposed], &strings([decomposed, composed]), LabelOrder::Unknown).unwrap(), [1, 0]);
     }
 
     #[test]
-    fn identifiers_match_before_words_and_what_stands_twice_matches_nothing() {
+    fn identifiers_match_before_words_and_duplicates_match_nothing() {
         let part = strings(["n02119789 kit fox", "n01440764 tench"]);
         for folders in [["n01440764", "n02119789"], ["tench", "kit fox"], ["n01440764 other words", "n02119789, too"]] {
             assert_eq!(rows(&folders, &part, LabelOrder::Unknown).unwrap(), [1, 0], "{folders:?}");

@@ -1,4 +1,4 @@
-//! A model file and an engine behind one type: images in, classes and probabilities out.
+//! Image classification with a model file: images in, classes and probabilities out.
 
 use crate::engine::cpu::Cpu;
 use crate::engine::{Inspection, Precision};
@@ -11,21 +11,21 @@ use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Classifies images with a model file, on the CPU.
+/// Classifier of images with a model file, on the CPU.
 ///
-/// A classifier gives an image the same probabilities, to the last bit, alone and in any batch, on any number of threads, and as the
-/// command `alexnet predict` and the server do.
+/// An image gets bit-identical probabilities alone and in any batch, with any number of threads, and from the command `alexnet
+/// predict` and the server.
 pub struct Classifier {
-    /// Without its parameters, which the engine holds.
+    /// The model without its parameters, which the engine holds.
     model: Model,
     labels: Arc<[String]>,
     engine: Box<dyn Inspection + Send>,
     crops: Crops,
-    /// Images that go through the network together.
+    /// Maximum number of images per batch.
     batch: usize,
 }
 
-/// Settings of a [`Classifier`]; each has a default.
+/// Builder of a [`Classifier`]; every setting has a default.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ClassifierBuilder {
@@ -36,7 +36,7 @@ pub struct ClassifierBuilder {
     batch: usize,
 }
 
-/// An image to classify: a file, or one that is decoded already.
+/// An image to classify: a file, or a decoded image.
 #[derive(Debug, Clone)]
 pub enum Input<'a> {
     /// A JPEG, PNG, WebP, BMP or GIF file.
@@ -48,9 +48,9 @@ pub enum Input<'a> {
 /// A class with its probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// Number of the class, from 0.
+    /// Index of the class, from 0.
     pub index: usize,
-    /// Name of the class; its number where the model file has no names.
+    /// Name of the class; its index if the model file has no names.
     pub label: String,
     /// Probability, 0 to 1.
     pub probability: f64,
@@ -64,27 +64,27 @@ pub struct Predictions {
 }
 
 impl Classifier {
-    /// Opens a model file of any format that `alexnet inspect` knows: safetensors, PyTorch, ONNX, Caffe, Paddle.
+    /// Opens a model file in any format supported by `alexnet inspect`: safetensors, PyTorch, ONNX, Caffe, Paddle.
     ///
     /// # Errors
-    /// A file that cannot be read, or that is no AlexNet.
+    /// The file cannot be read, or is not an AlexNet.
     pub fn open(path: impl AsRef<Path>) -> Result<Classifier> {
         Classifier::builder().open(path)
     }
 
-    /// Settings for a classifier: threads, precision, crops, batch size.
+    /// Builder with settings: threads, precision, crops, batch size.
     pub fn builder() -> ClassifierBuilder {
         ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: Crops::Centre, batch: 16 }
     }
 
-    /// A classifier of a model whose parameters an engine holds already: on another device, say. One crop, batches of 1.
+    /// Classifier on an engine that already holds the model's parameters, for example on another device. One crop, batches of 1.
     pub fn with_engine(mut model: Model, engine: Box<dyn Inspection + Send>) -> Classifier {
         model.tensors.clear();
         let labels = std::mem::take(&mut model.classes).into();
         Classifier { model, labels, engine, crops: Crops::Centre, batch: 1 }
     }
 
-    /// The same with several crops of each image and `batch` images in a batch; the engine must have been made for all crops of a batch.
+    /// Sets the number of crops and the batch size; the engine must have been created for all crops of a batch.
     #[must_use]
     pub fn with_crops(self, crops: Crops, batch: usize) -> Classifier {
         Classifier { crops, batch: batch.max(1), ..self }
@@ -100,7 +100,7 @@ impl Classifier {
         &self.model.net
     }
 
-    /// How images become the network's input.
+    /// Preprocessing of images.
     pub fn preprocess(&self) -> &Preprocess {
         &self.model.preprocess
     }
@@ -108,7 +108,7 @@ impl Classifier {
     /// Classifies one image.
     ///
     /// # Errors
-    /// A file that cannot be read or decoded; a model whose answer is not finite.
+    /// The file cannot be read or decoded, or the model's output is not finite.
     pub fn predict<'a>(&mut self, image: impl Into<Input<'a>>) -> Result<Predictions> {
         let mut all = self.predict_batch([image])?;
         all.pop().ok_or_else(|| Error::Invalid("no image was classified".into()))
@@ -139,8 +139,8 @@ impl Classifier {
         Ok(predictions)
     }
 
-    /// Activations of a layer for the centre crop of an image, `[channels, rows, columns]` row-major (a linear layer has one row and one
-    /// column), dropout off. `layer` is a name such as `fc7` or `relu5`; a ReLU has a name of its own.
+    /// Activations of a layer for the centre crop of an image, `[channels, rows, columns]` in row-major order (one row and column
+    /// after a linear layer), without dropout. `layer` is a name such as `fc7` or `relu5`; a ReLU is a layer of its own.
     ///
     /// # Errors
     /// As [`predict`](Self::predict), or an unknown layer.
@@ -163,27 +163,28 @@ impl Classifier {
 }
 
 impl ClassifierBuilder {
-    /// The network, for files that do not say which one they hold: `caffenet`, say.
+    /// Sets the network, such as `caffenet`, for files that do not specify it.
     pub fn net(self, name: impl Into<String>) -> Self {
         ClassifierBuilder { net: Some(name.into()), ..self }
     }
 
-    /// Arithmetic of products [default: f32]. [`Precision::Int8`] and [`Precision::Int4`] need a model of `alexnet quantize`.
+    /// Sets the precision [default: f32]. [`Precision::Int8`] and [`Precision::Int4`] need a model prepared by `alexnet
+    /// quantize`.
     pub fn precision(self, precision: Precision) -> Self {
         ClassifierBuilder { precision, ..self }
     }
 
-    /// Threads; results do not depend on it [default: 0, one a core].
+    /// Sets the number of threads, which does not affect results [default: 0, one per core].
     pub fn threads(self, threads: usize) -> Self {
         ClassifierBuilder { threads, ..self }
     }
 
-    /// Crops of each image: the centre, or the paper's ten, whose probabilities are averaged [default: the centre].
+    /// Sets the crops of each image: the centre, or the paper's ten with averaged probabilities [default: the centre].
     pub fn crops(self, crops: Crops) -> Self {
         ClassifierBuilder { crops, ..self }
     }
 
-    /// Images that go through the network together [default: 16]. More take more memory.
+    /// Sets the batch size [default: 16]. Larger batches take more memory.
     pub fn batch(self, images: usize) -> Self {
         ClassifierBuilder { batch: images, ..self }
     }
@@ -191,7 +192,7 @@ impl ClassifierBuilder {
     /// Opens a model file with these settings.
     ///
     /// # Errors
-    /// As [`Classifier::open`]; a precision that the model has no ranges for.
+    /// As [`Classifier::open`], or a precision for which the model has no ranges.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Classifier> {
         let path = path.as_ref();
         let model = formats::load(path, self.net.as_deref())?;
@@ -206,7 +207,7 @@ impl ClassifierBuilder {
 }
 
 impl Predictions {
-    /// The `k` most probable classes, best first; all of them where there are fewer.
+    /// The `k` most probable classes, best first, or all classes if there are fewer.
     pub fn top(&self, k: usize) -> Vec<Prediction> {
         let scores = &self.probabilities;
         let prediction = |index: usize| Prediction { index, label: self.labels[index].clone(), probability: scores[index] };
@@ -269,7 +270,7 @@ mod tests {
         Image { width: 70, height: 90, rgb }
     }
 
-    /// A small net of three classes with random parameters, as a file.
+    /// Writes a small net of three classes with random parameters to a file.
     fn model_file(folder: &Path) -> PathBuf {
         let mut net = presets::by_name("torchvision").unwrap().with_image_size(63).with_classes(3);
         for layer in &mut net.layers {
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn files_and_images_alone_and_in_batches_have_the_same_answers() {
+    fn predictions_are_equal_for_files_and_images_alone_and_in_batches() {
         let folder = tempfile::tempdir().unwrap();
         let model = model_file(folder.path());
         let images: Vec<Image> = (0..5).map(image).collect();
@@ -324,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn features_have_a_layers_shape_and_errors_say_what_and_where() {
+    fn features_have_the_layers_shape_and_errors_name_the_cause() {
         let folder = tempfile::tempdir().unwrap();
         let model = model_file(folder.path());
         let mut classifier = Classifier::open(&model).unwrap();

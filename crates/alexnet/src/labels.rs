@@ -1,4 +1,4 @@
-//! Names for the outputs of a model whose file has none: ImageNet's, or those of a file.
+//! Class names for models whose file has none: ImageNet's, or those of a file.
 
 use crate::class_match::LabelOrder;
 use crate::formats::Model;
@@ -6,11 +6,11 @@ use crate::formats::imagenet::{self, Order};
 use crate::{Error, Result, files};
 use std::path::{Path, PathBuf};
 
-/// Gives a model the names that `labels` stands for, if any, and returns how its outputs are matched with class folders: as `order` says, else by
-/// these names.
+/// Sets a model's class names to those of `labels`, if given, and returns how its outputs are matched with class folders: by
+/// `order` if given, else by these names.
 ///
 /// # Errors
-/// Names that cannot be read, are not as many as the outputs, or are ImageNet's in another order than the model's.
+/// Names cannot be read, differ in number from the outputs, or are ImageNet's in another order than the model's.
 pub fn apply(model: &mut Model, labels: Option<&Path>, order: Option<LabelOrder>) -> Result<LabelOrder> {
     if let Some(labels) = labels {
         let option = || format!("--labels {}", labels.display());
@@ -25,11 +25,11 @@ pub fn apply(model: &mut Model, labels: Option<&Path>, order: Option<LabelOrder>
     Ok(order.unwrap_or(if labels.is_some() { LabelOrder::Names } else { LabelOrder::Unknown }))
 }
 
-/// The names of a file (a name a line, `synset_words.txt`, or JSON), or of a built-in list: `imagenet` (1,000, sorted by WordNet identifier) or
-/// `devkit` (the challenge's own numbers).
+/// Reads class names from a file (one per line, `synset_words.txt`, or JSON) or a built-in list: `imagenet` (1,000, sorted by
+/// WordNet identifier) or `devkit` (the challenge's own numbering).
 ///
 /// # Errors
-/// A file that cannot be read, or that is no list of names.
+/// The file cannot be read, or is not a list of names.
 pub fn read(path: &Path) -> Result<Vec<String>> {
     if let Some(order) = built_in(path) {
         return Ok(order.names());
@@ -38,10 +38,10 @@ pub fn read(path: &Path) -> Result<Vec<String>> {
     imagenet::read_labels(&text).map_err(|message| Error::file(path, message))
 }
 
-/// The same labels by a path that is valid in any working directory, so that a run can be resumed from another one.
+/// Makes the path of a label file absolute, so that a run can be resumed from another working directory.
 ///
 /// # Errors
-/// When the working directory cannot be read.
+/// The working directory cannot be determined.
 pub fn absolute(labels: Option<&Path>) -> Result<Option<PathBuf>> {
     let absolute = |path: &Path| match built_in(path) {
         Some(_) => Ok(path.to_path_buf()),
@@ -50,7 +50,7 @@ pub fn absolute(labels: Option<&Path>) -> Result<Option<PathBuf>> {
     labels.map(absolute).transpose()
 }
 
-/// The list that a word stands for.
+/// The built-in list of a given name.
 fn built_in(path: &Path) -> Option<Order> {
     match path.to_str() {
         Some("imagenet") => Some(Order::Sorted),

@@ -1,15 +1,15 @@
-//! Calibration for int8: from images to what the bytes of each layer's input stand for.
+//! Calibration for int8: activation ranges of each layer's input, measured on images.
 
 use crate::data::loader::Loader;
 use crate::engine::Calibration;
 use crate::formats::{ActivationRanges, QuantParams};
 use crate::{Error, Result};
 
-/// Runs up to `pictures` images of a loader in floats and averages the best ranges of its batches. Batches must fit the
-/// engine. The order is the loader's, so the same images give the same ranges.
+/// Runs up to `pictures` images of a loader in f32 and averages the best ranges of its batches. Batches must fit the engine. The
+/// order is the loader's, so the same images give the same ranges.
 ///
 /// # Errors
-/// From the engine; when no image could be read.
+/// An engine error, or no readable image.
 pub fn calibrate(engine: &mut dyn Calibration, loader: &Loader, pictures: usize) -> Result<ActivationRanges> {
     let (mut batches, mut seen) = (Vec::new(), 0);
     for batch in loader.epoch(0, 0) {
@@ -27,7 +27,7 @@ pub fn calibrate(engine: &mut dyn Calibration, loader: &Loader, pictures: usize)
     let mean = |of: &dyn Fn(&ActivationRanges) -> f32| batches.iter().map(of).sum::<f32>() / batches.len() as f32;
     let range = |name: &str| {
         let scale = mean(&|ranges| ranges[name].scale);
-        // The lowest value, averaged, says where zero lies.
+        // The averaged minimum determines the zero point.
         let below = mean(&|ranges| ranges[name].scale * f32::from(ranges[name].zero));
         QuantParams { scale, zero: (below / scale).round().clamp(0.0, 255.0) as u8 }
     };

@@ -1,6 +1,6 @@
-//! TensorBoard's event files, so that runs can be looked at in its web page beside those of other programs.
+//! Writer of TensorBoard event files, for viewing runs next to those of other programs.
 //!
-//! A file is a row of TFRecords: length, masked CRC-32C of it, an `Event` message of protocol buffers, masked CRC-32C of that.
+//! An event file is a sequence of TFRecords: a length, its masked CRC-32C, an `Event` protobuf message, and its masked CRC-32C.
 //! The crate that could write it (tensorboard-rs) has been unmaintained since 2022. Sources: tensorflow/core/lib/io/record_writer.h,
 //! core/util/event.proto, core/framework/summary.proto.
 
@@ -13,21 +13,21 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// An event file, open to write at its end.
+/// An event file, open for appending.
 pub struct EventFile {
     file: File,
     path: PathBuf,
 }
 
 impl EventFile {
-    /// A new file in `folder`, for a run that begins or goes on at `step`: what TensorBoard knows of later steps, from a
-    /// process that did not get around to saving them, no longer counts.
+    /// Creates a file in `folder` for a run that starts or resumes at `step`: TensorBoard then discards later steps written by a
+    /// process that did not save them.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// The file cannot be written.
     pub fn create(folder: &Path, step: u64) -> Result<EventFile> {
         let now = wall_time();
-        // TensorBoard knows its files by this name, and sorts them by the seconds in it.
+        // TensorBoard recognises its files by this name, and sorts them by the seconds in it.
         let mut path = folder.join(format!("events.out.tfevents.{:010}.alexnet.{}", now as u64, std::process::id()));
         for again in 1.. {
             match OpenOptions::new().create_new(true).append(true).open(&path) {
@@ -47,27 +47,27 @@ impl EventFile {
         Err(Error::file(path, "there are too many files of this name"))
     }
 
-    /// Numbers at a step, by the names of their curves.
+    /// Writes scalars at a step, keyed by curve name.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// The file cannot be written.
     pub fn scalars(&mut self, scalars: &[(&str, f64)], step: u64) -> Result<()> {
         let value = |(tag, value): &(&str, f64)| Message::default().text(1, tag).float(2, *value as f32);
         let summary = scalars.iter().fold(Message::default(), |summary, scalar| summary.message(1, value(scalar)));
         self.write(Message::default().double(1, wall_time()).int(2, step).message(5, summary))
     }
 
-    /// An image at a step.
+    /// Writes an image at a step.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// The file cannot be written.
     pub fn image(&mut self, tag: &str, picture: &Image, step: u64) -> Result<()> {
         let image = Message::default().int(1, picture.height as u64).int(2, picture.width as u64).int(3, 3).text(4, png(picture));
         let summary = Message::default().message(1, Message::default().text(1, tag).message(4, image));
         self.write(Message::default().double(1, wall_time()).int(2, step).message(5, summary))
     }
 
-    /// In one call, so that a reader never sees the half of a record for long.
+    /// Appends in one call, so that a reader hardly ever sees half a record.
     fn write(&mut self, event: Message<'_>) -> Result<()> {
         let mut bytes = Vec::new();
         event.write(&mut bytes).and_then(|()| self.file.write_all(&record(&bytes))).map_err(|e| files::explain(&self.path, e))
@@ -78,18 +78,18 @@ fn wall_time() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A TFRecord.
+/// Encodes a TFRecord.
 fn record(content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u64).to_le_bytes();
     [&length[..], &masked(&length), content, &masked(content)].concat()
 }
 
-/// The check sum as TFRecords have it: turned and shifted, since a file may hold check sums of its own.
+/// Masked checksum of TFRecords: rotated and offset, since a file may itself contain checksums.
 fn masked(bytes: &[u8]) -> [u8; 4] {
     crc32c(bytes).rotate_right(15).wrapping_add(0xA282_EAD8).to_le_bytes()
 }
 
-/// CRC-32C (Castagnoli), a byte at a time: a run writes a few kilobytes an epoch.
+/// CRC-32C (Castagnoli), byte by byte: a run writes a few kilobytes per epoch.
 fn crc32c(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0u32; 256];
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn check_sums_are_those_of_rfc_3720_and_of_tensorflow() {
+    fn checksums_match_rfc_3720_and_tensorflow() {
         // RFC 3720, B.4.
         assert_eq!(crc32c(&[0; 32]), 0x8A91_36AA);
         assert_eq!(crc32c(&[0xFF; 32]), 0x62A8_AB43);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_those_of_tensorboards_own_writer() {
+    fn records_match_tensorboards_own_writer() {
         // tensorboard 2.21: RecordWriter(f).write(Event(wall_time=1234.5, file_version="brain.Event:2").SerializeToString()),
         // and the same with step=7, summary of loss/train = 0.25.
         let version = Message::default().double(1, 1234.5).text(3, "brain.Event:2");
@@ -139,7 +139,7 @@ mod tests {
     const VERSION: &str = "1800000000000000a37f4b220900000000004a93401a0d627261696e2e4576656e743a3265b8d3fb";
     const SCALAR: &str = "200000000000000029eda9500900000000004a934010072a130a110a0a6c6f73732f747261696e150000803e0c44a89e";
 
-    /// The events of a file: check sums compared, contents as they lie.
+    /// Parses the events of a file and verifies checksums.
     fn events(path: &Path) -> Vec<Vec<u8>> {
         let bytes = std::fs::read(path).unwrap();
         let (mut at, mut events) = (0, Vec::new());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_holds_scalars_and_pictures_and_two_files_never_meet() {
+    fn a_file_holds_scalars_and_images_and_names_never_collide() {
         let folder = tempfile::tempdir().unwrap();
         let mut first = EventFile::create(folder.path(), 0).unwrap();
         let second = EventFile::create(folder.path(), 9).unwrap();

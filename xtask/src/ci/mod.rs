@@ -1,4 +1,4 @@
-//! What CI runs on a fresh clone: stages in the order of their list, each timed. `.ci/run` is `cargo xtask ci full`.
+//! CI on a fresh clone: timed stages, run in order. `.ci/run` is `cargo xtask ci full`.
 
 mod stages;
 
@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A part of the run with a name of its own.
+/// A named CI stage.
 pub(super) struct Stage {
-    /// Its name, as the command line takes it.
+    /// Name on the command line.
     pub(super) name: &'static str,
-    /// Whether `ci quick` runs it, too.
+    /// Whether `ci quick` runs it too.
     pub(super) quick: bool,
-    /// A script for `bash -euo pipefail`, in the repository's root. `$run` is an empty folder that all stages of a run share;
-    /// `$alexnet` is the release build of the program.
+    /// Script for `bash -euo pipefail`, run in the repository root. `$run` is a scratch folder, empty at first and
+    /// shared by all stages of a run; `$alexnet` is the release build of the program.
     pub(super) script: &'static str,
 }
 
-/// What a stage took.
+/// Run time of a stage.
 struct Times {
-    /// From its start to its end.
+    /// Wall-clock time.
     elapsed: Duration,
-    /// Processor time of everything that it ran, which says more than `elapsed` on a machine with other work; of a stage that failed
-    /// it may be missing.
+    /// Processor time of all its processes, which is more meaningful than `elapsed` on a busy machine; may be missing
+    /// for a failed stage.
     processor: Option<Duration>,
 }
 
@@ -70,7 +70,7 @@ fn print(stages: &[(&str, Times)]) {
     line("total", stages.iter().map(|(_, times)| times.elapsed).sum(), Some(processor));
 }
 
-/// Where a stage's shell leaves what its `times` prints, in the folder that the stages share.
+/// File in the scratch folder to which a stage's shell writes the output of `times`.
 const TIMES: &str = "times";
 
 fn bash(stage: &Stage, folder: &Path) -> anyhow::Result<()> {
@@ -85,7 +85,7 @@ fn bash(stage: &Stage, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sum of what bash's `times` prints: user and system time of the shell and of its children, as `1m2.345s`.
+/// Sum of the times printed by bash's `times`: user and system time of the shell and of its children, as `1m2.345s`.
 fn sum_of_times(text: &str) -> Option<Duration> {
     let seconds = |time: &str| {
         let (minutes, seconds) = time.strip_suffix('s')?.split_once('m')?;
@@ -94,7 +94,7 @@ fn sum_of_times(text: &str) -> Option<Duration> {
     text.split_whitespace().map(seconds).sum::<Option<f64>>().map(Duration::from_secs_f64)
 }
 
-/// A folder for what stages leave each other, removed at the end.
+/// A scratch folder shared by the stages, removed at the end.
 struct ScratchFolder(PathBuf);
 
 impl ScratchFolder {
@@ -107,7 +107,7 @@ impl ScratchFolder {
 
 impl Drop for ScratchFolder {
     fn drop(&mut self) {
-        // What is left in a temporary folder harms nobody.
+        // A leftover temporary folder is harmless.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

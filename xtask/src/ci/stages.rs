@@ -1,7 +1,8 @@
-//! The stages of CI. The README's two commands are the stages `first-command` (with few steps) and `tests`.
+//! CI stages. The README's two commands are the stages `first-command` (with few steps) and `tests`.
 //!
-//! Most of a run is compiling, so each stage shares what it can: all optional features are linted as one set and tested as one set, and the
-//! README's commands use the default features. A stage with a feature set of its own compiles the workspace and part of its dependencies again.
+//! Most of the time goes into compiling, so stages share builds: all optional features are linted as one set and
+//! tested as one set, and the README's commands use the default features. A stage with its own feature set compiles
+//! the workspace and part of its dependencies again.
 
 use super::Stage;
 
@@ -11,7 +12,7 @@ pub(super) const STAGES: &[Stage] = &[
     Stage {
         name: "lints-products",
         quick: false,
-        // Outside the workspace, so that nobody has to build what it compares with; here it is checked only.
+        // Outside the workspace, so that its dependencies are only built on demand; CI only lints it.
         script: "cargo clippy --manifest-path benches/products/Cargo.toml --target-dir target/products -- -D warnings",
     },
     Stage { name: "docs", quick: true, script: r#"RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps"# },
@@ -27,8 +28,8 @@ test -s "$run/first/report.html"
     Stage {
         name: "python-peers",
         quick: false,
-        // TensorBoard's own reader of our events (30 MB); ONNX Runtime's answers for two nets with all that graphs of ours have:
-        // groups, columns of normalisation, rounding up (60 MB).
+        // Check our event files with TensorBoard's own reader (30 MB), and our exports with ONNX Runtime, on two nets
+        // that together use every graph feature: groups, LRN columns, ceil rounding (60 MB).
         script: r#"
 python3 -m venv "$run/venv"
 "$run/venv/bin/pip" install --quiet tensorboard numpy pillow onnxruntime
@@ -39,7 +40,8 @@ python3 -m venv "$run/venv"
     Stage {
         name: "packages",
         quick: false,
-        // For the stages below: a browser and its software Vulkan device, an MPI library and what its bindings need to build.
+        // Dependencies of the stages below: a browser with a software Vulkan device, an MPI library and the build
+        // requirements of its bindings.
         script: r#"
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends chromium libvulkan1 >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
@@ -49,7 +51,8 @@ apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev >"$run/apt.log" |
     Stage {
         name: "server",
         quick: false,
-        // Its page in Chromium, and clients that are not ours. Of Prometheus promtool alone: installed as a package, it would start.
+        // Test the page in Chromium, and the API with third-party clients. Only promtool is extracted from the
+        // Prometheus package, because installing it would start a server.
         script: r#"
 (cd "$run" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb prometheus)
 "$run/venv/bin/pip" install --quiet 'tritonclient[http]' prometheus_client schemathesis
@@ -63,7 +66,7 @@ PATH="$run/prometheus/usr/bin:$PATH" "$run/venv/bin/python" crates/alexnet-serve
     Stage {
         name: "selftest",
         quick: false,
-        // The same with Winograd's convolutions on the best instruction set is one of the tests.
+        // A unit test covers Winograd convolutions on the best instruction set.
         script: r#"
 "$alexnet" selftest
 for isa in portable avx2; do
@@ -77,7 +80,7 @@ done
     Stage {
         name: "equal-bytes",
         quick: false,
-        // With one thread and two, and with a stop in the middle.
+        // With one and two threads, and with a stop in the middle.
         script: r#"
 train() { "$alexnet" -q train --net torchvision --image-size 64 --epochs 1 "$@"; }
 train --max-steps 6 --threads 1 --out "$run/one"
@@ -92,8 +95,8 @@ cmp "$run/two/last.safetensors" "$run/halves/last.safetensors"
     Stage {
         name: "feature-lints",
         quick: false,
-        // All features as one set, then those that users build alone. CUDA and NCCL can be type-checked anywhere (DOCS_RS: without the
-        // compiler that their crates would download), but not run here.
+        // All features as one set, then those that users build alone. CUDA and NCCL can be type-checked anywhere
+        // (DOCS_RS skips the compiler that their crates would download), but not run here.
         script: r#"
 export DOCS_RS=1
 cargo clippy --workspace --all-targets --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/cuda,alexnet-cli/vulkan,alexnet-cli/webgpu -- -D warnings
@@ -105,8 +108,8 @@ cargo check -p alexnet-cli --features gpu
     Stage {
         name: "feature-tests",
         quick: false,
-        // Tables as Parquet; jobs that mpirun starts; Burn on its own processor backend and on a Vulkan device in software, which Chromium
-        // brings along. That NCCL is missed in one line is one of these tests.
+        // Parquet tables, jobs started by mpirun, and Burn on its own CPU backend and on Chromium's software Vulkan
+        // device. One of these tests checks the one-line error for missing NCCL.
         script: r#"
 test() { cargo test -p alexnet -p alexnet-burn -p alexnet-cli --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/vulkan "$@"; }
 export VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json)
@@ -114,6 +117,6 @@ test --test burn --test mpi --test parquet
 test --test commands devices
 "#,
     },
-    // The README's second command, last, since its closing lines tell how many tests ran.
+    // The README's second command, last, since its closing lines report the number of tests.
     Stage { name: "tests", quick: true, script: "cargo test --workspace" },
 ];

@@ -1,4 +1,4 @@
-//! The engine on Burn's processor backend beside the CPU engine: each is the other's oracle.
+//! Comparison of Burn's CPU backend with the CPU engine: each verifies the other.
 #![cfg(feature = "flex")]
 
 use alexnet::distributed::data_parallel::DataParallel;
@@ -41,7 +41,7 @@ fn images(net: &Net, n: usize) -> Vec<f32> {
     uniform(5, n * 3 * net.image_size * net.image_size, 1.0)
 }
 
-/// That two tensors are equal to rounding: by the norm of what differs.
+/// Asserts that two tensors are equal up to rounding, by the norm of their difference.
 fn same(found: &[f32], expected: &[f32], bound: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
@@ -50,7 +50,7 @@ fn same(found: &[f32], expected: &[f32], bound: f64, what: &str) {
     assert!(apart <= bound * size + 1e-9, "{what}: {apart:e} apart, {size:e} long");
 }
 
-/// All gradients of a batch, in the order in which they are shown.
+/// All gradients of a batch, in the order of the visits.
 fn gradients(engine: &mut dyn Engine, batch: &Batch<'_>) -> (f32, Vec<(String, Vec<f32>)>) {
     let mut all = Vec::new();
     let step = engine.gradients(batch, &mut |name, values| all.push((name.to_string(), values.to_vec()))).expect("a batch");
@@ -58,7 +58,7 @@ fn gradients(engine: &mut dyn Engine, batch: &Batch<'_>) -> (f32, Vec<(String, V
 }
 
 #[test]
-fn every_wiring_gives_the_values_and_gradients_of_the_cpu_engine() {
+fn every_wiring_matches_the_values_and_gradients_of_the_cpu_engine() {
     for net in wirings().into_iter().chain([normed()]) {
         let (mut ours, mut theirs) = (cpu(&net), burn(&net, "flex"));
         let (images, labels) = (images(&net, 3), [1, 0, 2]);
@@ -87,7 +87,7 @@ fn every_wiring_gives_the_values_and_gradients_of_the_cpu_engine() {
         );
         for (name, values) in &expected {
             let found = &found.iter().find(|(found, _)| found == name).expect("found above").1;
-            // A batch norm behind takes every bias off: nothing but rounding is left of its gradient.
+            // A batch norm that follows cancels every bias, so only rounding is left of its gradient.
             if net.name == "normed" && ["conv1.bias", "conv3.bias", "fc4.bias"].contains(&name.as_str()) {
                 assert!(found.iter().chain(values).all(|g| g.abs() < 1e-5), "{name}: {found:?}, {values:?}");
                 continue;
@@ -98,8 +98,8 @@ fn every_wiring_gives_the_values_and_gradients_of_the_cpu_engine() {
 }
 
 #[test]
-fn runs_may_change_engines_in_their_middle() {
-    // Dropout on maps with a border of zeros is numbered with them in the CPU engine; no preset has that.
+fn runs_can_switch_engines_midway() {
+    // The CPU engine counts a map's zero border when it numbers dropout units; no preset has dropout on such maps.
     let nets = wirings().into_iter().filter(|net| net.name != "stretched");
     for net in nets.chain([normed()]) {
         for optimizer in optimizers() {
@@ -141,8 +141,8 @@ fn runs_may_change_engines_in_their_middle() {
     }
 }
 
-/// SGD in both forms, LARS and AdamW. The latter's eps is large, so that gradients of nothing but rounding do not move weights as far
-/// as others.
+/// SGD in both forms, LARS and AdamW. AdamW's eps is large, so that gradients that consist only of rounding do not
+/// move weights as much as others.
 fn optimizers() -> [Optimizer; 4] {
     let sgd = |form, lars_trust| Sgd { momentum: 0.9, form, lars_trust }.into();
     let (inside, outside) = (MomentumForm::RateInside, MomentumForm::RateOutside);
@@ -159,7 +159,7 @@ fn hand_over(optimizer: &Optimizer, from: &dyn Engine, to: &mut dyn Engine) {
 }
 
 #[test]
-fn gradients_applied_one_by_one_are_a_step() {
+fn gradients_applied_one_by_one_equal_a_step() {
     let net = &wirings()[0];
     let (mut one, mut other) = (burn(net, "flex"), burn(net, "flex"));
     let (form, layers) = (MomentumForm::RateInside, Default::default());
@@ -186,7 +186,7 @@ fn gradients_applied_one_by_one_are_a_step() {
 }
 
 #[test]
-fn two_ranks_that_share_a_batch_take_the_step_of_one() {
+fn two_ranks_that_share_a_batch_match_one() {
     let net = &wirings()[0];
     let (form, layers) = (MomentumForm::RateInside, Default::default());
     let rule = OptimizerStep {
@@ -201,7 +201,7 @@ fn two_ranks_that_share_a_batch_take_the_step_of_one() {
     let (images, labels) = (images(net, 3), [0, 1, 2]);
     let mut one = burn(net, "flex");
     let expected = one.train_step(&Batch { images: &images, labels: &labels, dropout: None }, &rule).expect("a step");
-    // Two images and one.
+    // One rank has two images, the other one.
     let all = in_process::run(2, |ranks| {
         let cut = Partition::new(ranks.rank(), 2, None).expect("ranks");
         let own = cut.own(3).flatten().collect::<Vec<_>>();
@@ -220,13 +220,14 @@ fn two_ranks_that_share_a_batch_take_the_step_of_one() {
 }
 
 #[test]
-fn factors_in_sixteen_bits_round_as_far_as_these_do() {
-    // Without ReLUs, lest a unit that rounding carries over zero weigh more than what is rounded.
+fn sixteen_bit_factors_stay_within_their_rounding_error() {
+    // Without ReLUs, because a unit that rounding moves across zero would outweigh the rounding error itself.
     let net = &smooth(&wirings()[0]);
     let images = images(net, 3);
     let batch = Batch { images: &images, labels: &[1, 0, 2], dropout: None };
     let expected = gradients(&mut burn(net, "flex"), &batch);
-    // Half a last place is 2^-9 in bf16, 2^-12 in f16; a gradient has passed several products. Seen: 1.1e-2 and 4e-3 at most.
+    // Half an ulp is 2^-9 in bf16 and 2^-12 in f16; a gradient passes through several products. Seen: 1.1e-2 and 4e-3
+    // at most.
     for (precision, bound) in [(Precision::Bf16, 2e-2), (Precision::F16, 8e-3)] {
         let devices = device::parse("flex").expect("Burn's processor");
         let mut engine = Gpu::new(net, 3, devices, precision).expect("a sound net");
@@ -241,7 +242,7 @@ fn factors_in_sixteen_bits_round_as_far_as_these_do() {
 }
 
 #[test]
-fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
+fn a_step_whose_gradients_overflow_half_precision_is_skipped() {
     let net = &wirings()[0];
     let devices = device::parse("flex").expect("Burn's processor");
     let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a sound net");
@@ -264,13 +265,13 @@ fn a_step_whose_gradients_half_precision_cannot_hold_is_left_out() {
     };
     let images = images(net, 3);
     assert_eq!(step(&images), (false, true));
-    // What conv1's gradients are sums of.
+    // The inputs that conv1's gradients sum over.
     let large: Vec<f32> = images.iter().map(|x| 6e4 * x.signum()).collect();
     assert_eq!(step(&large), (true, true));
     assert_eq!(step(&images), (false, true));
 }
 
-/// Nets in two groups, small.
+/// Small nets in two groups.
 fn grouped() -> Vec<Net> {
     use Rounding::{Ceil, Floor};
     let conv2 = ("conv2", conv(16, 3, 1, Pad::all(1), 2, Floor));
@@ -296,7 +297,7 @@ fn grouped() -> Vec<Net> {
 }
 
 #[test]
-fn two_towers_are_one_net_and_only_what_must_crosses() {
+fn two_towers_match_one_net_and_transfer_only_crossing_maps() {
     let presets = ["original-145", "paper", "original-146"].map(|name| {
         presets::by_name(name).expect("a preset").with_classes(4).with_image_size(if name == "original-146" { 96 } else { 67 })
     });
@@ -308,7 +309,7 @@ fn two_towers_are_one_net_and_only_what_must_crosses() {
         two.infer(&images, &mut found).expect("images");
         same(&found, &expected, 1e-5, &net.name);
         let plan = net.towers().expect("two groups");
-        // Forward only: half of what a step of training sends.
+        // Forward only: half of what a training step transfers.
         let bytes = 2 * plan.iter().map(TowerLayer::bytes).sum::<usize>() as u64;
         assert_eq!(two.crossed(), bytes / 2, "{}", net.name);
         let dropout = Some(DropoutKey { seed: 1, step: 2, first_picture: 0 });
@@ -331,7 +332,7 @@ fn two_towers_are_one_net_and_only_what_must_crosses() {
 }
 
 #[test]
-fn lars_in_two_towers_goes_by_the_norms_of_whole_layers() {
+fn lars_in_two_towers_uses_the_norms_of_whole_layers() {
     let net = &grouped()[0];
     let (mut one, mut two) = (burn(net, "flex"), burn(net, "flex:0,flex:1"));
     let (form, layers) = (MomentumForm::RateInside, Default::default());
@@ -356,7 +357,7 @@ fn lars_in_two_towers_goes_by_the_norms_of_whole_layers() {
 }
 
 #[test]
-fn what_cannot_be_is_told() {
+fn invalid_devices_and_nets_are_reported() {
     let net = presets::by_name("torchvision").expect("a preset");
     let error = |devices: &str| match device::parse(devices) {
         Ok(devices) => Gpu::new(&net, 1, devices, Precision::F32).err().map_or(String::new(), |e| e.to_string()),

@@ -1,4 +1,4 @@
-//! The engine on Burn against PyTorch's figures.
+//! Comparison of the Burn engine with PyTorch's reference values.
 #![cfg(feature = "flex")]
 
 use alexnet::engine::Precision;
@@ -24,7 +24,7 @@ fn assert_equal(report: &Report, reference: &Report, what: &str) {
     assert!(ratio <= 1.0, "{what}: {quantity} is off {ratio:.1} times what is allowed");
 }
 
-/// The others take too long here: `alexnet selftest --device flex` runs them all.
+/// Runs only the fast cases; `alexnet selftest --device flex` runs them all.
 #[test]
 fn reference_cases_agree_with_pytorch() {
     for reference in golden::all().expect("reference values") {
@@ -35,7 +35,7 @@ fn reference_cases_agree_with_pytorch() {
     }
 }
 
-/// With tanh and average pools, so that no rounding makes a slope jump; linear layers are narrow to save time.
+/// Uses tanh and average pools, so that rounding cannot make a slope jump; linear layers are narrow to save time.
 #[test]
 fn every_preset_agrees_with_the_cpu_engine_at_two_seeds() {
     for (i, preset) in presets::ALL.iter().enumerate() {
@@ -45,7 +45,7 @@ fn every_preset_agrees_with_the_cpu_engine_at_two_seeds() {
                 *out = 62;
             }
         }
-        // Small images, of sizes that no layer finds even.
+        // Small images, of sizes that divide evenly in no layer.
         let size = (60..).map(|size| size + i).find(|&size| net.clone().with_image_size(size).shapes().is_ok()).expect("a size");
         for seed in [2, 3] {
             let case = Case { net: net.clone().with_image_size(size), seed, batch: 2 };

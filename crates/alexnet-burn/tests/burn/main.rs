@@ -1,4 +1,4 @@
-//! The engine on Burn beside the CPU engine, PyTorch's values, and a Vulkan device.
+//! Comparison of the Burn engine with the CPU engine, PyTorch's values, and on a Vulkan device.
 
 mod against_cpu;
 mod golden;

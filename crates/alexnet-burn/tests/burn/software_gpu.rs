@@ -1,5 +1,5 @@
-//! The engine on a Vulkan device beside the CPU engine, by Burn's SPIR-V (`vulkan`) or WGSL (`webgpu`). A software device will do, such
-//! as the SwiftShader of Debian's chromium:
+//! Comparison of the engine on a Vulkan device with the CPU engine, by Burn's SPIR-V (`vulkan`) or WGSL (`webgpu`). A
+//! software device is sufficient, such as the SwiftShader of Debian's chromium:
 //! `VK_DRIVER_FILES=/usr/lib/chromium/vk_swiftshader_icd.json cargo test -p alexnet-burn --features vulkan --test burn software_gpu`
 #![cfg(any(feature = "vulkan", feature = "webgpu"))]
 
@@ -9,13 +9,13 @@ use alexnet::net::{Net, Op, presets};
 use alexnet::selftest::{self, Bounds, Case, compare, smooth};
 use alexnet_burn::{Gpu, device};
 
-/// Values, gradients and steps of training; linear layers are narrow, since a software device is slow.
+/// Values, gradients and training steps; linear layers are narrow, since a software device is slow.
 #[test]
 fn two_presets_and_their_smooth_twins_agree_with_the_cpu_engine() {
     let kind = if cfg!(feature = "webgpu") { "webgpu" } else { "vulkan" };
     let devices = match device::parse(kind) {
         Ok(devices) => devices,
-        // Who names a driver wants it tested.
+        // If a driver is named explicitly, it must be tested.
         Err(why) if std::env::var_os("VK_DRIVER_FILES").is_some() => panic!("{why}"),
         Err(why) => return println!("skipped: {why}"),
     };
@@ -31,16 +31,16 @@ fn two_presets_and_their_smooth_twins_agree_with_the_cpu_engine() {
             let expected = selftest::run(&case, "cpu", &mut cpu.with_convolutions(Convolutions::Direct)).expect("a case");
             let deviations = compare(&found, &expected, bounds).into_iter();
             let (ratio, what) = deviations.map(|d| (d.ratio, d.what)).max_by(|a, b| a.0.total_cmp(&b.0)).expect("quantities");
-            println!("{name}, seed {seed}: {what} is the farthest, at {ratio:.3} of what is allowed");
+            println!("{name}, seed {seed}: {what} deviates most, at {ratio:.3} of the tolerance");
             assert!(ratio <= 1.0, "{name}, seed {seed}: {what} is off {ratio:.1} times what is allowed");
         }
     }
 }
 
-/// Of all tests of towers this is the one whose two devices are not the same.
+/// The only tower test whose two devices differ.
 #[cfg(feature = "flex")]
 #[test]
-fn a_tower_here_and_a_tower_there_are_one_net() {
+fn towers_on_different_devices_match_one_net() {
     let devices = match device::parse("vulkan,flex") {
         Ok(devices) => devices,
         Err(why) if std::env::var_os("VK_DRIVER_FILES").is_some() => panic!("{why}"),

@@ -61,7 +61,7 @@ fn predictions_survive_conversion_through_every_format() {
     let output = alexnet(&["predict", "--model", text(&checkpoint), text(&picture)]);
     let warnings = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && warnings.starts_with("note: ") && warnings.contains("under `net`; left aside: epoch"),
+        output.status.success() && warnings.starts_with("note: ") && warnings.contains("under `net`; ignored: epoch"),
         "{warnings}"
     );
 
@@ -74,9 +74,9 @@ fn predictions_survive_conversion_through_every_format() {
     assert!(printed.contains("n01440764 tench ") && printed.contains("n01518878 ostrich "), "{printed}");
     std::fs::write(&labels, "cat\n\ndog\n").expect("a file");
     fails(1, &["convert", text(&from), text(&named), "--labels", text(&labels)], &["labels.json", "line 2 is empty"]);
-    fails(1, &["convert", text(&from), text(&named.with_extension("onnx")), "--names", "torchvision"], &["leave out --names"]);
+    fails(1, &["convert", text(&from), text(&named.with_extension("onnx")), "--names", "torchvision"], &["omit --names"]);
 
-    fails(1, &["convert", text(&from), text(&folder.path().join("m.txt"))], &["ending", ".onnx"]);
+    fails(1, &["convert", text(&from), text(&folder.path().join("m.txt"))], &["extension", ".onnx"]);
     fails(1, &["convert", text(&from), text(&folder.path().join("m.pth")), "--names", "torchvision"], &["--names own"]);
     fails(1, &["inspect", text(&picture)], &["p.bmp", "not a model file"]);
 }
@@ -88,10 +88,10 @@ fn missing_preprocessing_can_be_given_by_options() {
     // A small net exported by PyTorch, with 15-pixel images.
     let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/tests/fixtures/norm_script.onnx");
     let inspected = done(&["inspect", foreign]);
-    assert!(inspected.contains("note: does not tell how images become its input; RGB of 0 to 1"), "{inspected}");
+    assert!(inspected.contains("note: does not specify its preprocessing; assuming RGB in 0 to 1"), "{inspected}");
     let out = at("m.safetensors");
     let note = alexnet(&["convert", foreign, text(&out)]);
-    assert!(String::from_utf8_lossy(&note.stderr).contains("does not tell how images"));
+    assert!(String::from_utf8_lossy(&note.stderr).contains("does not specify its preprocessing"));
     let preprocess = |options: &[&str]| {
         done(&[&["-q", "convert", foreign, text(&out)], options].concat());
         last_json(&["inspect", text(&out), "--json"])["preprocess"].clone()

@@ -92,7 +92,8 @@ fn unused_files_are_reported_once() {
     std::fs::write(root.join("cat/b.tif"), b"II*\0\x08\0\0\0").expect("a file");
     std::fs::write(root.join("cat/.DS_Store"), b"x").expect("a file");
     std::fs::rename(root.join("dog/3.bmp"), root.join("dog/3")).expect("a file");
-    let line = "passed over: 1 image of a format that is not read (cat/b.tif; convert to JPEG or PNG), 1 hidden or system file (cat/.DS_Store)";
+    let line =
+        "skipped: 1 image in an unsupported format (cat/b.tif; convert to JPEG or PNG), 1 hidden or system file (cat/.DS_Store)";
     let notes = stderr_of(&["data", "check", text(&root), "--json"]);
     assert!(notes.contains("8 images in 2 classes") && notes.matches(line).count() == 1, "{notes}");
     let preview = folder.path().join("p.png");

@@ -106,11 +106,15 @@ fn explanations_are_drawn_and_printed_as_json() {
 
     fails(1, &["explain", "cam", picture, "--model", model, "--out", "a.jpg"], &["a.jpg", ".png or .svg"]);
     fails(1, &["explain", "cam", picture, "--model", model, "--class", "hat", "--json"], &["no class hat", "arrow"]);
-    fails(1, &["explain", "cam", picture, "--model", model, "--layer", "fc3", "--json"], &["fc3 has no maps", "relu2"]);
+    fails(
+        1,
+        &["explain", "cam", picture, "--model", model, "--layer", "fc3", "--json"],
+        &["fc3 has no spatial activations", "relu2"],
+    );
     fails(1, &["explain", "maps", "conv9", picture, "--model", model, "--json"], &["no layer conv9"]);
     fails(1, &["explain", "maps", "conv1", model, "--model", model, "--json"], &["m.safetensors", "not a JPEG"]);
     fails(2, &["explain", "maximal", "conv2", "--model", model], &["conv5:17"]);
-    fails(1, &["explain", "maximal", "conv2:8", "--data", data, "--model", model, "--json"], &["units 0 to 7"]);
+    fails(1, &["explain", "maximal", "conv2:8", "--data", data, "--model", model, "--json"], &["units are 0 to 7"]);
     fails(1, &["explain", "occlusion", picture, "--model", model, "--patch", "33", "--json"], &["a patch of 33"]);
 }
 

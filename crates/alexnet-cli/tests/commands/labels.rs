@@ -73,7 +73,7 @@ fn unnamed_outputs_are_matched_with_numbers_in_the_given_order() {
     let tuned = at("tuned/last.safetensors");
     let again = evaluated(&["--model", text(&tuned), "--data", text(&data)]);
     assert_eq!((&again["per_class"], &again["loss"]), (&named["per_class"], &named["loss"]));
-    fails(1, &["train", "--resume", text(&at("tuned")), "--label-order", "number"], &["--label-order", "leave it out"]);
+    fails(1, &["train", "--resume", text(&at("tuned")), "--label-order", "number"], &["--label-order", "omit the option"]);
     fails(1, &["train", "--label-order", "number", "--out", text(&at("none"))], &["--from"]);
     assert!(!at("none").exists());
 }

@@ -81,7 +81,7 @@ fn bad_usage_is_status_2_and_failure_status_1() {
     }
     fails(2, &["selftest", "--convolutions", "fourier"], &["fourier", "winograd"]);
     fails(1, &["summary", "--image-size", "20"], &["pool2", "larger images"]);
-    fails(1, &["bench", "train", "--precision", "int8", "--batch", "1"], &["int8 is for inference"]);
+    fails(1, &["bench", "train", "--precision", "int8", "--batch", "1"], &["int8 supports only inference"]);
     fails(2, &["bench", "train", "--precision", "f8"], &["possible values: f32, bf16, f16, int8, int4"]);
 }
 

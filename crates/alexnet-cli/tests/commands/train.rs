@@ -39,7 +39,7 @@ fn a_short_run_trains_evaluates_predicts_and_resumes() {
     let page = || std::fs::read_to_string(run.join("report.html")).expect("a report");
     let names = std::fs::read_dir(&run).expect("a folder").map(|entry| entry.expect("an entry").file_name());
     assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("events.out.tfevents.")).count(), 1);
-    assert!(page().contains("stopped after as many steps as asked for") && page().contains("Nothing has been validated yet"));
+    assert!(page().contains("stopped after the requested number of steps") && page().contains("Nothing has been validated yet"));
     let again = last_json(&["report", text(&run), "--json"]);
     assert_eq!((&again["evaluation"]["images"], &again["epochs"]), (&500.into(), &0.into()));
     assert!(again["evaluation"]["calibration"]["ece"].as_f64().expect("a number") <= 1.0);
@@ -122,7 +122,7 @@ fn fine_tuning_accepts_other_formats_and_freezes_layers() {
     // The model is not needed to resume, and other layers are rejected.
     std::fs::remove_file(&model).expect("the model");
     done(&["train", "--resume", text(&at("tuned")), "--freeze", "conv1-conv5"]);
-    fails(1, &["train", "--resume", text(&at("tuned")), "--freeze", "conv1"], &["--freeze", "leave them out"]);
+    fails(1, &["train", "--resume", text(&at("tuned")), "--freeze", "conv1"], &["--freeze", "omit them"]);
     fails(1, &["train", "--recipe", "finetune"], &["--from"]);
 }
 

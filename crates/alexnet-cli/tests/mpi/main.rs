@@ -175,7 +175,7 @@ fn missing_nccl_is_a_one_line_error() {
     // Machines with NCCL continue from here, and wait for each other.
     let error = refused(&[&meet[..], &["--rendezvous-limit", "0.1"]].concat(), &launched);
     let expected = if cfg!(feature = "nccl") {
-        ["this machine has no lib", "rank 1 has not come"]
+        ["this machine has no lib", "rank 1 has not joined"]
     } else {
         ["build it with --features nccl"; 2]
     };

@@ -1,4 +1,4 @@
-//! Which net a file is taken for, by its names and shapes alone: tensors here have no bytes.
+//! Net identification from names and shapes alone; these tensors have no data.
 
 use crate::caffe::Caffe;
 use crate::detect::parse;
@@ -15,7 +15,7 @@ use alexnet_net::presets::{by_name, find};
 use alexnet_net::{Net, ParamNaming};
 use std::collections::BTreeMap;
 
-/// The names that this preset's parameters have where it comes from.
+/// The parameter names used where this preset comes from.
 fn names_of(preset: &str) -> &'static ParamNaming {
     find(preset).expect("a preset").naming
 }
@@ -35,7 +35,7 @@ fn named(name: &str, shape: &[usize]) -> Tensor {
     Tensor { name: name.into(), shape: shape.to_vec(), dtype: Dtype::F32, storage: Storage::Fill(0.0) }
 }
 
-/// What is known of these tensors, and their net or why it is not told.
+/// Identifies these tensors, and returns the net or the reason that it is ambiguous.
 fn identified(
     format: &'static dyn Format,
     tensors: Vec<Tensor>,
@@ -50,13 +50,13 @@ fn identified(
     })
 }
 
-/// What a file of this preset's weights under these names is taken for.
+/// Identifies this preset's weights under these names.
 fn taken(net: &str, names: &ParamNaming, prefix: &str, hint: Option<&str>) -> crate::Result<(Identity, crate::Result<String>)> {
     identified(&TorchZip, tensors(&by_name(net)?.with_classes(10), names, prefix), hint)
 }
 
 #[test]
-fn names_tell_torchvision_paddle_and_the_tutorial_from_each_other() {
+fn names_distinguish_torchvision_paddle_and_the_tutorial() {
     for (net, names) in [
         ("torchvision", names_of("torchvision")),
         ("paddle", names_of("paddle")),
@@ -64,8 +64,8 @@ fn names_tell_torchvision_paddle_and_the_tutorial_from_each_other() {
         ("slim", &ParamNaming::OWN),
     ] {
         for prefix in ["", "module.", "alexnet.", "_orig_mod.backbone."] {
-            let (identity, told) = taken(net, names, prefix, None).unwrap();
-            assert_eq!(told.unwrap(), net, "{prefix}");
+            let (identity, result) = taken(net, names, prefix, None).unwrap();
+            assert_eq!(result.unwrap(), net, "{prefix}");
             assert_eq!(identity.parameters.len(), 16);
             let transposed = identity.parameters.iter().filter(|found| found.transposed).count();
             assert_eq!(transposed, if names.linear_in_out { 3 } else { 0 }, "{net}");
@@ -74,29 +74,29 @@ fn names_tell_torchvision_paddle_and_the_tutorial_from_each_other() {
 }
 
 #[test]
-fn what_shapes_do_not_tell_is_asked() {
-    let (identity, told) = taken("caffenet", &ParamNaming::OWN, "", None).unwrap();
-    let question = told.unwrap_err().to_string();
+fn ambiguous_shapes_ask_for_the_net() {
+    let (identity, result) = taken("caffenet", &ParamNaming::OWN, "", None).unwrap();
+    let question = result.unwrap_err().to_string();
     let fits: Vec<_> = identity.fits.iter().map(|net| net.name.as_str()).collect();
     assert_eq!(fits, ["paper", "paper-no-lrn", "paper-no-overlap", "original-145", "bvlc", "caffenet", "onnx-bvlc"]);
     for part in ["bvlc", "caffenet", "--net"] {
         assert!(question.contains(part), "{question}");
     }
-    // In Caffe's format it is Caffe's.
+    // In Caffe's format, Caffe's presets come first.
     let caffenet = by_name("caffenet").unwrap().with_classes(10);
-    let (identity, told) = identified(&Caffe, tensors(&caffenet, &ParamNaming::OWN, ""), None).unwrap();
+    let (identity, result) = identified(&Caffe, tensors(&caffenet, &ParamNaming::OWN, ""), None).unwrap();
     let fits: Vec<_> = identity.fits.iter().map(|net| net.name.as_str()).collect();
     assert_eq!(fits[..2], ["bvlc", "caffenet"]);
-    assert!(told.unwrap_err().to_string().contains("say --net bvlc"));
-    let (identity, told) = taken("caffenet", &ParamNaming::OWN, "", Some("caffenet")).unwrap();
-    assert_eq!(told.unwrap(), "caffenet");
-    assert!(identity.why.iter().any(|why| why.contains("you say")), "{:?}", identity.why);
-    // The same shapes as torchvision's, but nobody says whose they are.
+    assert!(result.unwrap_err().to_string().contains("--net bvlc"));
+    let (identity, result) = taken("caffenet", &ParamNaming::OWN, "", Some("caffenet")).unwrap();
+    assert_eq!(result.unwrap(), "caffenet");
+    assert!(identity.why.iter().any(|why| why.contains("you chose")), "{:?}", identity.why);
+    // torchvision's shapes under names that identify no framework.
     assert!(taken("torchvision", &ParamNaming::OWN, "", None).unwrap().1.unwrap_err().to_string().contains("owt"));
 }
 
 #[test]
-fn a_wrong_word_about_the_net_is_refused_with_both_shapes() {
+fn a_wrong_hint_is_refused_with_both_shapes() {
     let why = taken("bvlc", &ParamNaming::OWN, "", Some("torchvision")).unwrap_err().to_string();
     assert!(why.contains("[96, 3, 11, 11]") && why.contains("[64, 3, 11, 11]"), "{why}");
     let why = taken("bvlc", &ParamNaming::OWN, "", Some("blvc")).unwrap_err().to_string();
@@ -110,50 +110,50 @@ fn torchvision(prefix: &str, more: &[(&str, &[usize])]) -> Vec<Tensor> {
 }
 
 #[test]
-fn tensors_without_a_shape_tell_nothing() {
-    for (part, told) in [(".bias", "conv1.bias is []"), ("6.weight", "fc8: 0 outputs")] {
+fn tensors_without_a_shape_are_refused() {
+    for (part, result) in [(".bias", "conv1.bias is []"), ("6.weight", "fc8: 0 outputs")] {
         let mut tensors = torchvision("", &[]);
         for tensor in tensors.iter_mut().filter(|tensor| tensor.name.ends_with(part)) {
             tensor.shape.clear();
         }
         let (_, why) = identified(&TorchZip, tensors, None).unwrap();
         let why = why.unwrap_err().to_string();
-        assert!(why.contains(told), "{why}");
+        assert!(why.contains(result), "{why}");
     }
 }
 
 #[test]
-fn layers_that_no_alexnet_has_are_not_passed_over() {
+fn additional_layers_are_refused() {
     for (name, shape) in [("classifier.8.weight", &[2, 10][..]), ("attention.fc.weight", &[256, 256]), ("norm.mean", &[3])] {
         for hint in [None, Some("torchvision")] {
-            let (_, told) = identified(&TorchZip, torchvision("", &[(name, shape)]), hint).unwrap();
-            let why = told.unwrap_err().to_string();
+            let (_, result) = identified(&TorchZip, torchvision("", &[(name, shape)]), hint).unwrap();
+            let why = result.unwrap_err().to_string();
             assert!(why.contains(name) && why.contains("more layers"), "{why}");
         }
     }
-    let (identity, told) = identified(&TorchZip, torchvision("1.", &[("0.mean", &[3]), ("0.std", &[3])]), None).unwrap();
-    assert_eq!(told.unwrap(), "torchvision");
+    let (identity, result) = identified(&TorchZip, torchvision("1.", &[("0.mean", &[3]), ("0.std", &[3])]), None).unwrap();
+    assert_eq!(result.unwrap(), "torchvision");
     assert!(identity.notes.len() == 1 && identity.notes[0].contains("0.mean, 0.std"), "{:?}", identity.notes);
-    let (identity, told) = identified(&TorchZip, torchvision("module.", &[("n_averaged", &[])]), None).unwrap();
-    assert!(told.is_ok() && identity.notes.is_empty(), "{:?}", identity.notes);
+    let (identity, result) = identified(&TorchZip, torchvision("module.", &[("n_averaged", &[])]), None).unwrap();
+    assert!(result.is_ok() && identity.notes.is_empty(), "{:?}", identity.notes);
 }
 
 #[test]
-fn of_two_nets_none_is_taken_by_chance() {
+fn two_nets_are_ambiguous() {
     let both = |a, b| [torchvision(a, &[]), torchvision(b, &[])].concat();
     let why = identified(&TorchZip, both("encoder_q.", "encoder_k."), None).unwrap_err().to_string();
     assert!(why.contains("`encoder_q.`") && why.contains("`encoder_k.`"), "{why}");
-    let (identity, told) = identified(&TorchZip, both("model_ema.", "model."), None).unwrap();
-    assert!(told.is_ok() && identity.notes[0].contains("`model_ema.`"), "{:?}", identity.notes);
+    let (identity, result) = identified(&TorchZip, both("model_ema.", "model."), None).unwrap();
+    assert!(result.is_ok() && identity.notes[0].contains("`model_ema.`"), "{:?}", identity.notes);
     assert_eq!(identity.parameters[0].tensor, 16);
 }
 
 #[test]
-fn what_does_not_fit_is_told_by_the_net_that_its_names_are_of() {
+fn a_mismatch_is_reported_for_the_net_that_the_names_suggest() {
     let reason = |tensors| {
-        let (identity, told) = identified(&TorchZip, tensors, None).unwrap();
-        let why = told.unwrap_err().to_string();
-        // inspect says as much as predict.
+        let (identity, result) = identified(&TorchZip, tensors, None).unwrap();
+        let why = result.unwrap_err().to_string();
+        // inspect reports as much as predict.
         assert!(why.ends_with(&identity.question()), "{why}");
         why
     };
@@ -172,12 +172,12 @@ fn what_does_not_fit_is_told_by_the_net_that_its_names_are_of() {
     assert!(why.contains("conv1.weight") && why.contains("torchvision"), "{why}");
     let why = reason(torchvision("", &[]).into_iter().filter(|tensor| tensor.name != "classifier.6.bias").collect());
     assert!(why.contains("lacks fc8.bias"), "{why}");
-    // Batch normalisation moves the layers on.
+    // Batch normalisation shifts the layer indices.
     let moved =
         torchvision("", &[("features.1.running_mean", &[64])]).into_iter().filter(|tensor| !tensor.name.contains("features.3"));
     let why = reason(moved.collect());
     assert!(why.contains("lacks conv2.weight") && why.contains("features.1.running_mean"), "{why}");
-    // Under nobody's names: the net of which it has most.
+    // Under unknown names, the net with the most matches is reported.
     let mut tensors = tensors(&by_name("caffenet").expect("a preset"), &ParamNaming::OWN, "");
     tensors.iter_mut().filter(|tensor| tensor.name == "fc6.weight").for_each(|tensor| tensor.shape = vec![4096, 4096]);
     let why = reason(tensors);
@@ -187,7 +187,7 @@ fn what_does_not_fit_is_told_by_the_net_that_its_names_are_of() {
     assert!(why.contains("lacks classifier.6.weight"), "{why}");
 }
 
-/// Metadata of other programs, under keys that are ours too.
+/// Other programs' metadata under keys that we also use.
 #[test]
 fn foreign_metadata_are_not_believed() {
     golden::with(b"", |path| {
@@ -203,13 +203,13 @@ fn foreign_metadata_are_not_believed() {
         let why = crate::load(path, Some("torchvision")).unwrap_err().to_string();
         assert!(why.contains("not those of an AlexNet (features.0.weight"), "{why}");
     });
-    // Their ONNX file is read by its graph.
+    // Another program's ONNX file is read through its graph.
     let theirs =
         [include_bytes!("../../tests/fixtures/light_bvlc_alexnet.onnx"), &b"\x72\x0e\x0a\x03net\x12\x07alexnet"[..]].concat();
     golden::with(&theirs, |path| assert_eq!(crate::inspect(path, None).unwrap().net.as_deref(), Some("onnx-bvlc")));
 }
 
-/// torchvision's tensors, the layers of the classifier under other numbers.
+/// torchvision's tensors with other classifier indices.
 fn moved(prefix: &str, to: [&str; 3]) -> Vec<Tensor> {
     let mut tensors = torchvision(prefix, &[]);
     for tensor in &mut tensors {
@@ -225,11 +225,11 @@ fn moved(prefix: &str, to: [&str; 3]) -> Vec<Tensor> {
 }
 
 #[test]
-fn linear_layers_may_stand_elsewhere_in_the_classifier() {
+fn classifier_layers_may_have_other_indices() {
     for to in [["0", "3", "6"], ["0", "2", "4"], ["1", "4", "7"], ["1", "4", "6.1"], ["0", "3", "6.0"], ["1", "4", "6.fc"]] {
         for prefix in ["", "module.", "model.alexnet."] {
-            let (identity, told) = identified(&TorchZip, moved(prefix, to), None).unwrap();
-            assert_eq!(told.unwrap(), "torchvision", "{to:?}");
+            let (identity, result) = identified(&TorchZip, moved(prefix, to), None).unwrap();
+            assert_eq!(result.unwrap(), "torchvision", "{to:?}");
             assert_eq!(identity.parameters.len(), 16, "{to:?}");
             assert!(identity.notes.is_empty(), "{:?}", identity.notes);
         }
@@ -241,7 +241,7 @@ fn linear_layers_may_stand_elsewhere_in_the_classifier() {
 }
 
 #[test]
-fn a_net_without_its_last_layer_is_one_to_begin_from() {
+fn a_net_without_its_last_layer_can_be_fine_tuned() {
     for (tensors, missing) in [
         (moved("module.", ["1", "4", "6"]), "module.classifier.6"),
         (moved("", ["0", "3", "6"]), "classifier.5"),
@@ -256,8 +256,8 @@ fn a_net_without_its_last_layer_is_one_to_begin_from() {
         assert!(why.contains(&format!("lacks {missing}.weight")) && why.contains("train --from"), "{why}");
         let mut whole = trunk.clone();
         assert_eq!(crate::param_names::add_head(&mut whole).as_deref(), Some(missing));
-        let (identity, told) = identified(&TorchZip, whole, hint).unwrap();
-        assert_eq!(told.unwrap(), hint.unwrap_or("torchvision"));
+        let (identity, result) = identified(&TorchZip, whole, hint).unwrap();
+        assert_eq!(result.unwrap(), hint.unwrap_or("torchvision"));
         assert_eq!(identity.fits[0].classes(), 1);
     }
     golden::with(b"x", |path| {
@@ -281,7 +281,7 @@ fn a_file_of_very_many_names_is_refused_before_they_are_compared() {
         let why = parse(path).unwrap_err().to_string();
         assert!(why.contains("5000 tensors"), "{why}");
     });
-    // As many nets as there are names are not listed one by one.
+    // The message does not list hundreds of nets one by one.
     let nets =
         (0..600).flat_map(|i| ["features.0.weight", "classifier.6.weight"].map(|name| named(&format!("{i}.{name}"), &[1])));
     let why = identified(&TorchZip, nets.collect(), None).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Paddle's pickles, by small files that Paddle 3.3 wrote (tools/make_weight_goldens.py).
+//! Paddle pickles, tested with small files written by Paddle 3.3 (tools/make_weight_goldens.py).
 
 use crate::{detect, golden};
 
@@ -31,7 +31,7 @@ fn broken_files_never_panic() {
 
 /// A trainer's dictionary around the weights.
 #[test]
-fn a_checkpoint_gives_its_weights_and_says_so() {
+fn a_checkpoint_yields_its_weights_with_a_remark() {
     let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
     for key in ["model", "state_dict", "student"] {
         let inner = &FILES[0][..FILES[0].len() - 1];
@@ -47,7 +47,7 @@ fn a_checkpoint_gives_its_weights_and_says_so() {
 }
 
 #[test]
-fn names_that_are_no_arrays_business_are_refused() {
+fn unexpected_globals_are_refused() {
     let why = golden::complaint(b"\x80\x02cos\nsystem\nX\x01\0\0\0x\x85R.");
     assert!(why.contains("os.system") && why.contains("paddle.save(") && !why.contains("torch"), "{why}");
 }

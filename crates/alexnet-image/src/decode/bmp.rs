@@ -2,9 +2,9 @@
 //!
 //! The crate `image` gives other pixels for 16 bits (it rounds), and refuses several headers that Pillow takes.
 
-use super::format::{self, ImageFormat, little_endian};
-use super::{DecodeLimits, TRUNCATED, black};
-use crate::Image;
+use super::format::{ImageFormat, little_endian};
+use super::limits::{DecodeLimits, TRUNCATED, black};
+use crate::image::Image;
 
 /// Bytes in front of the header.
 const FILE_HEADER: usize = 14;
@@ -26,19 +26,39 @@ struct Header {
 }
 
 /// BMP.
-pub(super) const FORMAT: ImageFormat =
-    ImageFormat { name: "BMP", endings: &["bmp", "dib"], sniff: |start| start.starts_with(b"BM"), decode, header: size };
+#[derive(Debug)]
+pub(super) struct Bmp;
 
-/// Whether a header of a known size follows: `BM` alone begins many a text.
-pub(super) fn has_header(start: &[u8]) -> bool {
-    little_endian(start, 14, 4).is_some_and(|size| matches!(size, 12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
-}
+impl ImageFormat for Bmp {
+    fn name(&self) -> &'static str {
+        "BMP"
+    }
 
-fn size(bytes: &[u8]) -> Option<format::Header> {
-    let number = |at, count| little_endian(bytes, at, count);
-    let (width, height) = if number(14, 4)? == 12 { (number(18, 2)?, number(20, 2)?) } else { (number(18, 4)?, number(22, 4)?) };
-    // A negative height means rows from the top.
-    Some(format::Header { width, height: u64::from((height as u32 as i32).unsigned_abs()), bytes_per_pixel: 7 })
+    fn endings(&self) -> &'static [&'static str] {
+        &["bmp", "dib"]
+    }
+
+    fn sniff(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(b"BM")
+    }
+
+    /// `BM` alone begins many a text: the size of a known header stands behind it.
+    fn is_certain(&self, start: &[u8]) -> bool {
+        let size = little_endian(start, 14, 4);
+        start.starts_with(b"BM") && matches!(size, Some(12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
+    }
+
+    fn header(&self, bytes: &[u8]) -> Option<super::format::Header> {
+        let number = |at, count| little_endian(bytes, at, count);
+        let (width, height) =
+            if number(14, 4)? == 12 { (number(18, 2)?, number(20, 2)?) } else { (number(18, 4)?, number(22, 4)?) };
+        // A negative height means rows from the top.
+        Some(super::format::Header { width, height: u64::from((height as u32 as i32).unsigned_abs()), bytes_per_pixel: 7 })
+    }
+
+    fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+        decode(bytes, limits)
+    }
 }
 
 /// Decodes a file that begins as BMP files do.

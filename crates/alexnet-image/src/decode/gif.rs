@@ -3,8 +3,8 @@
 use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
 use super::format::{Header, ImageFormat, little_endian};
-use super::{DecodeLimits, TRUNCATED, black};
-use crate::Image;
+use super::limits::{DecodeLimits, TRUNCATED, black};
+use crate::image::Image;
 
 const NO_IMAGE: &str = "broken GIF: there is no image in it";
 
@@ -12,16 +12,30 @@ const NO_IMAGE: &str = "broken GIF: there is no image in it";
 const CHECKED: usize = 1 << 16;
 
 /// GIF.
-pub(super) const FORMAT: ImageFormat = ImageFormat {
-    name: "GIF",
-    endings: &["gif"],
-    sniff: |start| start.starts_with(b"GIF87a") || start.starts_with(b"GIF89a"),
-    decode,
-    header,
-};
+#[derive(Debug)]
+pub(super) struct Gif;
 
-fn header(bytes: &[u8]) -> Option<Header> {
-    Some(Header { width: little_endian(bytes, 6, 2)?, height: little_endian(bytes, 8, 2)?, bytes_per_pixel: 8 })
+impl ImageFormat for Gif {
+    fn name(&self) -> &'static str {
+        "GIF"
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["gif"]
+    }
+
+    fn sniff(&self, bytes: &[u8]) -> bool {
+        matches!(bytes, [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..])
+    }
+
+    fn header(&self, bytes: &[u8]) -> Option<Header> {
+        let number = |at| little_endian(bytes, at, 2);
+        Some(Header { width: number(6)?, height: number(8)?, bytes_per_pixel: 8 })
+    }
+
+    fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+        decode(bytes, limits)
+    }
 }
 
 /// Decodes a file that begins as GIF files do.

@@ -1,8 +1,8 @@
-//! Size and cost of a JPEG file, from its markers.
+//! The frame header of a JPEG file: its size, and what its coding keeps in memory.
 
 use super::format::{Header, RGB_TWICE};
 
-/// Reads the frame header of a JPEG file, and whether all coefficients are kept until the last scan.
+/// The frame header of a JPEG file, and whether all coefficients must be kept until the last scan.
 pub(super) fn header(bytes: &[u8]) -> Option<Header> {
     let (mut at, mut frame) = (2, None);
     loop {
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn progressive_jpeg_keeps_its_coefficients() {
-        // Start, a comment, a frame of 100 x 50 with three 4:2:0 components, a scan of all of them.
+        // Start, a comment, a frame of 100 x 50 with three components of 4:2:0, a scan of all of them.
         let file = |frame: u8, scan: u8| {
             let mut file = b"\xFF\xD8\xFF\xFE\x00\x04\xFF\xD9".to_vec();
             file.extend([0xFF, 0xFF, frame, 0, 17, 8, 0, 50, 0, 100, 3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0]);
@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(full[19..22], [1, 0x11, 0]);
         assert_eq!(header(&full), of(9));
         assert_eq!(header(&full[..20]), None);
-        // Many scans of one component each, which sequential files may have too.
+        // Many scans of one component each, as a sequential file may have, too.
         assert_eq!(header(&file(0xC0, 1)), of(6));
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use sha2::{Digest, Sha256};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// [`super::decode`], with the message of an error.
 fn decode(bytes: &[u8]) -> Result<Image, String> {

@@ -1,6 +1,6 @@
 //! Turns an image the way its EXIF tag says that the camera was held.
 
-use crate::Image;
+use crate::image::Image;
 
 /// What turns a stored image upright; rotations are clockwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

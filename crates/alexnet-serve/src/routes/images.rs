@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use alexnet::image::crop::Crops;
-use alexnet::image::decode::format::{self, Header};
-use alexnet::image::decode::{DecodeLimits, MAX_PIXELS, decode_with};
+use alexnet::image::decode::{self, DecodeLimits, Header, MAX_PIXELS, decode_with};
 use alexnet::image::{Image, Preprocess};
 use alexnet::predict;
 use axum::body::Body;
@@ -135,7 +134,7 @@ impl Job {
 
 /// Decoding cost according to an image's header. Rejected images cost nothing.
 fn pixels(shared: &Shared, image: &[u8]) -> u64 {
-    match format::header(image).map(|header| header.pixels()) {
+    match decode::header(image).map(|header| header.pixels()) {
         Some(pixels) if pixels <= shared.limits.pixels => pixels,
         _ => 0,
     }
@@ -150,7 +149,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     finish: impl FnOnce(&Image) -> alexnet::Result<T> + Send + 'static,
 ) -> Result<(T, Grant), ApiError> {
     let (shared, deadline) = (&job.shared, job.deadline);
-    let header = format::header(bytes.as_ref());
+    let header = decode::header(bytes.as_ref());
     let available = shared.admission.scheduler.memory();
     let (pixels, memory) = match header {
         Some(header) if header.pixels() > shared.limits.pixels => return Err(too_many_pixels(header, shared.limits.pixels)),

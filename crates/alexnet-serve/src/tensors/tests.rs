@@ -51,7 +51,7 @@ fn invalid_requests_are_rejected_with_a_reason() {
     fails(&tensor("[-1,3,2,2]", r#","data":[]"#), b"", None, "invalid value");
     fails(&tensor("[1,3,2,2]", ""), b"", None, "no data");
     fails(&tensor("[1,3,2,2]", r#","data":[1]"#), b"", None, "1 values");
-    fails(&tensor("[1,3,2,2]", r#","data":["1"]"#), b"", None, "texts");
+    fails(&tensor("[1,3,2,2]", r#","data":["1"]"#), b"", None, "got strings");
     fails(&tensor("[1,3,2,2]", r#","data":[1,2,3,4,5,6,7,8,9,10,11,1e39]"#), b"", None, "value 11 is inf");
     fails(&tensor("[1,3,2,2]", r#","data":[1,null]"#), b"", None, "numbers or strings");
     let deep = format!(r#","data":{}"#, "[".repeat(10_000));

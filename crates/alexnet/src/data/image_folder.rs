@@ -1,4 +1,4 @@
-//! A folder with one folder per class.
+//! Data set in a folder with one subfolder per class.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,10 +13,10 @@ use super::{Dataset, Demand, Opened, Split, is_picture};
 use crate::image::{Image, decode};
 use crate::{Error, Result, files};
 
-/// Deeper folders within a class are an error: symbolic links may go in circles.
+/// Maximum depth of folders within a class, since symbolic links may form cycles.
 const MAX_DEPTH: usize = 32;
 
-/// Image files. As [`open`] takes them, `PATH/class/.../file.jpg`: class folders at the top, images at any depth below them. Links are followed.
+/// Image files `PATH/class/.../file.jpg`: class folders at the top, images at any depth below. Links are followed.
 #[derive(Debug)]
 struct Folder {
     listing: Listing<PathBuf>,
@@ -29,7 +29,7 @@ pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> 
     let taken = splits.as_ref().map(|splits| splits.folder(split).to_string());
     let mut path = root.clone();
     if let Some(taken) = &taken {
-        // What lies beside the splits is not theirs, but must not vanish without a word.
+        // Files next to the splits do not belong to them, but must be reported.
         for Entry { name, at, kind } in entries(&root, "", &mut passed)? {
             if kind != Kind::Folder && is_image(&name, &at, kind, &name, &mut passed) {
                 passed.add(Reason::OutsideSplit, name);
@@ -51,7 +51,7 @@ pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> 
     Ok(Opened { source: Arc::new(Folder { listing }), root, splits, taken, empty, passed_over: passed })
 }
 
-/// Lists the images at any depth, in classes or not.
+/// Lists the images at any depth, with or without classes.
 pub(super) fn open_loose(root: &Path) -> Result<Opened> {
     let (mut found, mut passed) = (Vec::new(), PassedOver::default());
     let (within, splits) = splits(root)?;
@@ -62,34 +62,35 @@ pub(super) fn open_loose(root: &Path) -> Result<Opened> {
     Ok(Opened { source, root: within, splits, taken: None, empty: Vec::new(), passed_over: passed })
 }
 
-/// The images that a text file names, a line each; empty lines are passed over.
+/// Lists the images named in a text file, one per line; empty lines are ignored.
 pub(super) fn of_list(path: &Path) -> Result<Arc<dyn Dataset>> {
     let text = files::read_text(path).map_err(|error| Error::io(path, error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let pictures: Vec<_> = lines.map(|line| (line.to_string(), folder.join(line))).collect();
     if pictures.is_empty() {
-        return Err(Error::file(path, "lists no images; it should name one a line"));
+        return Err(Error::file(path, "lists no images; expected one path per line"));
     }
     Ok(Arc::new(Folder { listing: Listing::unlabelled(pictures) }))
 }
 
-/// These files, in this order.
+/// A data set of these files, in this order.
 pub(super) fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
     let pictures = paths.iter().map(|path| (path.to_string_lossy().into_owned(), path.clone())).collect();
     Arc::new(Folder { listing: Listing::unlabelled(pictures) })
 }
 
-/// The splits that a root holds, if it does, and the folder where they lie: the root, or the one folder in it, and so on.
+/// The splits of a root, if any, and the folder that contains them: the root, its only subfolder, and so on.
 fn splits(root: &Path) -> Result<(PathBuf, Option<Splits>)> {
     let folders = |at: &Path| -> Result<Vec<String>> {
         let entries = entries(at, "", &mut PassedOver::default())?;
         Ok(entries.into_iter().filter(|entry| entry.kind == Kind::Folder).map(|entry| entry.name).collect())
     };
-    // A folder that cannot be listed is an error later, where its images are looked for.
+    // A folder that cannot be listed causes an error later, when its images are searched.
     let has_folders = |at: &Path| folders(at).is_ok_and(|inner| !inner.is_empty());
-    let of =
-        |at: &Path, names: &[String]| Splits::of(names, &|name| has_folders(&at.join(name))).map_err(|why| Error::file(at, why));
+    let of = |at: &Path, names: &[String]| {
+        Splits::of(names, &|name| has_folders(&at.join(name))).map_err(|reason| Error::file(at, reason))
+    };
     let (mut at, mut names) = (root.to_path_buf(), folders(root)?);
     for _ in 0..MAX_DEPTH {
         let [only] = names.as_slice() else { break };
@@ -106,7 +107,7 @@ enum Kind {
     File,
     /// A pipe, socket or device.
     Special,
-    /// A link to nothing.
+    /// A broken link.
     Dangling,
 }
 
@@ -116,7 +117,7 @@ struct Entry {
     kind: Kind,
 }
 
-/// What is visible in a folder, whose name within the set is `prefix`.
+/// Lists the visible entries of a folder, whose name within the set is `prefix`.
 fn entries(folder: &Path, prefix: &str, passed: &mut PassedOver) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| Error::io(folder, error))? {
@@ -130,7 +131,7 @@ fn entries(folder: &Path, prefix: &str, passed: &mut PassedOver) -> Result<Vec<E
             }
             Err(_) => return Err(Error::file(&at, "its name is not UTF-8; rename it")),
         };
-        // The listing says what most entries are; only links need a call of their own, which follows them.
+        // The listing contains the type of most entries; only links need another call, which follows them.
         let kind = match entry.file_type() {
             Ok(kind) if !kind.is_symlink() => Some(kind),
             _ => fs::metadata(&at).ok().map(|metadata| metadata.file_type()),
@@ -148,7 +149,7 @@ fn entries(folder: &Path, prefix: &str, passed: &mut PassedOver) -> Result<Vec<E
 
 fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, PathBuf)>, passed: &mut PassedOver) -> Result<()> {
     if depth > MAX_DEPTH {
-        return Err(Error::file(folder, format!("folders more than {MAX_DEPTH} deep; does a link lead in a circle?")));
+        return Err(Error::file(folder, format!("folders nested more than {MAX_DEPTH} deep; check for circular links")));
     }
     for Entry { name, at, kind } in entries(folder, prefix, passed)? {
         let inner = within(prefix, &name);
@@ -165,13 +166,13 @@ fn within(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_string() } else { format!("{prefix}/{name}") }
 }
 
-/// Whether an entry that is no folder is an image. A known ending is believed until the decoder sees it, so that a million files are listed
-/// without opening one; others go by their content. What is no image is counted under its name within the set, `inner`.
+/// Whether a file is an image. A known extension is trusted until decoding, so that a million files are listed without opening
+/// one; others are identified by content. Other files are counted under their name within the set, `inner`.
 fn is_image(name: &str, at: &Path, kind: Kind, inner: &str, passed: &mut PassedOver) -> bool {
     let why = match kind {
         Kind::Folder => return false,
         Kind::Special => Reason::NotRegular,
-        // A link to nothing matters only if it should have been an image; reading it will tell.
+        // A broken link matters only if it is named like an image, in which case reading reports it.
         Kind::File | Kind::Dangling if is_picture(name) => return true,
         Kind::Dangling => Reason::Link,
         Kind::File => match start(at).map(|start| sniff::content(&start)) {

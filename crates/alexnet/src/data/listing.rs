@@ -1,27 +1,28 @@
-//! The sorted list of a set's images, as folders and tars have it.
+//! Sorted list of a data set's images, shared by folders and tars.
 
+use super::LAYOUT;
 use super::passed_over::PassedOver;
-use super::{LAYOUT, endings};
 use crate::escape::printable;
+use crate::image::decode::endings;
 use crate::{Error, Result};
 use std::path::Path;
 
-/// What must be true of the classes of a data set.
+/// Requirements on the classes of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// Two classes or more, each with images: enough to train with.
+    /// At least two classes, each with images: enough for training.
     Trainable,
-    /// Any number of classes. Class folders without images are left out.
+    /// Any number of classes. Class folders without images are ignored.
     WithImages,
-    /// All class folders, those without images too.
+    /// All class folders, including those without images.
     All,
 }
 
-/// The sorted list of a set's images.
+/// Sorted list of a data set's images.
 #[derive(Debug)]
 pub(super) struct Listing<T> {
     pub(super) classes: Vec<String>,
-    /// `class/file.jpg`, label, and where to find the bytes.
+    /// `class/file.jpg`, label, and location of the bytes.
     pub(super) pictures: Vec<(String, u32, T)>,
     /// Class folders without images.
     pub(super) empty: Vec<String>,
@@ -34,12 +35,15 @@ impl<T> Listing<T> {
         Listing { classes: Vec::new(), pictures, empty: Vec::new() }
     }
 
-    /// Sorts what was found at `path` by name. Where all lie in folders, these are the classes; else there are none. The class is the
-    /// folder at `depth`: 0 for the outermost, 1 within splits.
+    /// Sorts the entries found at `path` by name. If all are in folders, these are the classes; otherwise there are none. The
+    /// class is the folder at `depth`: 0 for the outermost, 1 within splits.
     pub(super) fn loose(path: &Path, depth: usize, mut found: Vec<(String, T)>, passed: &PassedOver) -> Result<Self> {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         if found.is_empty() {
-            return Err(Error::file(path, format!("no images here (*.{{{}}}){}", endings(), and_passed_over(passed))));
+            return Err(Error::file(
+                path,
+                format!("no images here (*.{{{}}}){}", endings().collect::<Vec<_>>().join(", "), and_passed_over(passed)),
+            ));
         }
         if found.iter().all(|(name, _)| name.split('/').count() > depth + 1) {
             let mut classes: Vec<String> = found.iter().map(|(name, _)| folder(name, depth).to_string()).collect();
@@ -50,7 +54,7 @@ impl<T> Listing<T> {
         Ok(Self::unlabelled(found))
     }
 
-    /// Sorts what was found at `path` by name and gives labels. `folders` are the class folders, the empty ones too.
+    /// Sorts the entries found at `path` by name and assigns labels. `folders` are the class folders, including empty ones.
     pub(super) fn new(
         path: &Path,
         demand: Demand,
@@ -64,7 +68,7 @@ impl<T> Listing<T> {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         let problem = |text: String| Err(Error::file(path, text));
         if let Some((name, _)) = found.iter().find(|(name, _)| !name.contains('/')) {
-            return problem(format!("{} lies in no class; {LAYOUT}", printable(name)));
+            return problem(format!("{} is not in a class folder; {LAYOUT}", printable(name)));
         }
         if classes.is_empty() || (found.is_empty() && demand != Demand::Trainable) {
             return problem(format!("no images here; {LAYOUT}{}", and_passed_over(passed)));
@@ -72,12 +76,12 @@ impl<T> Listing<T> {
         if let (Demand::Trainable, [only]) = (demand, classes.as_slice()) {
             let mut inner: Vec<&str> = found.iter().map(|(name, _)| folder(name, 1)).collect();
             inner.dedup();
-            // The folder around the classes was packed or named, not they.
+            // A wrapper folder around the classes was packed or given.
             let hint = match inner.as_slice() {
                 [first, second, ..] if found.iter().all(|(name, _)| name.split('/').count() > 2) => {
                     let [first, second] = [first, second].map(|name| printable(name));
                     format!(
-                        "; if {first}, {second} and so on are the classes, give that folder (or pack it: tar -cf set.tar -C FOLDER .)"
+                        "; if {first}, {second} and so on are the classes, use that folder (or pack it: tar -cf set.tar -C FOLDER .)"
                     )
                 }
                 _ => String::new(),
@@ -98,7 +102,7 @@ impl<T> Listing<T> {
                     return problem(format!(
                         "class {} has no images (*.{{{}}}); remove its folder or fill it{}",
                         printable(class),
-                        endings(),
+                        endings().collect::<Vec<_>>().join(", "),
                         and_passed_over(passed)
                     ));
                 }
@@ -109,14 +113,14 @@ impl<T> Listing<T> {
         Ok(Listing { empty, ..Self::labelled(classes, 0, found) })
     }
 
-    /// Images with the labels of their folders, all of which are among the sorted `classes`.
+    /// Labels images by their folders, all of which are among the sorted `classes`.
     fn labelled(classes: Vec<String>, depth: usize, found: Vec<(String, T)>) -> Self {
         let label = |name: &str| {
             let class = folder(name, depth);
             classes.binary_search_by(|known| known.as_str().cmp(class)).unwrap_or_default() as u32
         };
         let mut pictures: Vec<_> = found.into_iter().map(|(name, place)| (label(&name), name, place)).collect();
-        // Sorted by label first, then by name: a/b.jpg and a-b/c.jpg would otherwise mix.
+        // Sorted by label first, then by name: otherwise a/b.jpg and a-b/c.jpg would mix.
         pictures.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         let pictures = pictures.into_iter().map(|(label, name, place)| (name, label, place)).collect();
         Listing { classes, pictures, empty: Vec::new() }
@@ -128,7 +132,7 @@ fn folder(name: &str, depth: usize) -> &str {
     name.split('/').nth(depth).unwrap_or_default()
 }
 
-/// The end of an error that may be due to files that are not read.
+/// Suffix of an error that may be caused by skipped files.
 fn and_passed_over(passed: &PassedOver) -> String {
-    if passed.is_empty() { String::new() } else { format!("; passed over: {}", passed.words()) }
+    if passed.is_empty() { String::new() } else { format!("; skipped: {}", passed.words()) }
 }

@@ -1,4 +1,4 @@
-//! Opening a data set, with what a user should know about how it was found.
+//! Opening of data sets, with notes for the user.
 
 use super::passed_over::PassedOver;
 use super::sniff::{self, Content};
@@ -10,32 +10,32 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A data set, and what a user should know about how it was found.
+/// An opened data set, with notes for the user.
 pub struct Opened {
     /// Its images.
     pub source: Arc<dyn Dataset>,
     /// The path that was opened.
     pub root: PathBuf,
-    /// The splits within it, if it holds several.
+    /// The splits within it, if any.
     pub splits: Option<Splits>,
-    /// The folder of the split that was taken; none where there are no splits or all are taken.
+    /// Folder of the selected split; `None` if there are no splits or all are used.
     pub taken: Option<String>,
     /// Class folders without images.
     pub empty: Vec<String>,
-    /// Entries that are not used.
+    /// Unused entries.
     pub passed_over: PassedOver,
 }
 
-/// Classes named in [`Opened::lines`].
+/// Maximum number of classes named in [`Opened::lines`].
 const NAMED: usize = 6;
 
 impl Opened {
-    /// The path of its images: of the split that was taken, or the whole.
+    /// Path of the images: that of the selected split, or the whole.
     pub fn path(&self) -> PathBuf {
         self.taken.as_ref().map_or(self.root.clone(), |taken| self.root.join(taken))
     }
 
-    /// Lines for a user: the split that was taken, the classes and how many images each has, and what is passed over.
+    /// Notes for the user: the selected split, the classes with their image counts, and skipped files.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         let path = escape::path(&self.path());
@@ -59,7 +59,7 @@ impl Opened {
         lines.extend(self.deep().map(|(class, inner)| {
             let [class, inner] = [class, inner].map(printable);
             format!(
-                "{path}: every image lies in a folder within a class folder, such as {class}/{inner}; if {inner} is the class, give {path}/{class}"
+                "{path}: all images are in subfolders of class folders, such as {class}/{inner}; if {inner} is the class, use {path}/{class}"
             )
         }));
         if !self.empty.is_empty() {
@@ -69,12 +69,12 @@ impl Opened {
             lines.push(format!("{path}: class folders without images: {}{more}", named.join(", ")));
         }
         if !self.passed_over.is_empty() {
-            lines.push(format!("{}: passed over: {}", escape::path(&self.root), self.passed_over.words()));
+            lines.push(format!("{}: skipped: {}", escape::path(&self.root), self.passed_over.words()));
         }
         lines
     }
 
-    /// A class and a folder within it, where all images lie that deep: the classes may be splits of unknown names, or wrappers.
+    /// A class and a subfolder of it, if all images are that deep: the classes may be splits of unknown names, or wrappers.
     fn deep(&self) -> Option<(&str, &str)> {
         if self.source.classes().is_empty() || (self.splits.is_some() && self.taken.is_none()) {
             return None;
@@ -89,12 +89,12 @@ fn counted(n: usize, one: &str, several: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {several}") }
 }
 
-/// Opens a folder of class folders, or a .tar of the same; or, where these lie in splits such as `train/` and `val/`, one of the
-/// splits: for [`Split::Validation`] the test split where there is no other.
+/// Opens a folder of class folders, or a .tar of one; or, if these are in splits such as `train/` and `val/`, one of the splits:
+/// for [`Split::Validation`] the test split if there is no other.
 ///
 /// # Errors
-/// When nothing is there, images do not lie in one folder per class, or the classes are not as `demand` says. Files that are
-/// named as images are not opened.
+/// The path does not exist, images are not in one folder per class, or the classes do not meet `demand`. Files named like images
+/// are not opened.
 pub fn open_split(path: &Path, split: Split, demand: Demand) -> Result<Opened> {
     match Kind::of(path)? {
         Kind::Folder => image_folder::open(path, split, demand),
@@ -105,13 +105,13 @@ pub fn open_split(path: &Path, split: Split, demand: Demand) -> Result<Opened> {
     }
 }
 
-/// Opens images whether or not they lie in classes: a folder or .tar as [`open`](super::open) takes it, one of images at any depth, a
-/// text file that names an image a line (from the list's own folder), or a single image. Only where every image lies in a folder
-/// of its own there are classes; otherwise there are none, and [`Dataset::label`] says nothing. Of a root with splits all are
-/// taken, and their folders are not classes.
+/// Opens images with or without classes: a folder or .tar as accepted by [`open`](super::open), a folder of images at any depth,
+/// a text file with one path per line (relative to the list's folder), or a single image. There are classes only if every image
+/// is in a subfolder; otherwise [`Dataset::label`] is meaningless. Of a root with splits all are used, and their folders are not
+/// classes.
 ///
 /// # Errors
-/// When nothing is there, or no images.
+/// The path does not exist, or there are no images.
 pub fn open_any(path: &Path) -> Result<Opened> {
     let whole = |source| Opened {
         source,
@@ -126,12 +126,12 @@ pub fn open_any(path: &Path) -> Result<Opened> {
         Kind::Tar => tar::open_loose(path),
         Kind::List => Ok(whole(image_folder::of_list(path)?)),
         Kind::Image => Ok(whole(super::of_files(&[path.to_path_buf()]))),
-        Kind::Unread(format) => Err(Error::file(path, format!("{format} images are not read; convert it to JPEG or PNG"))),
-        Kind::Other => Err(Error::file(path, "neither a folder, a .tar, a .txt that lists images, nor an image")),
+        Kind::Unread(format) => Err(Error::file(path, format!("{format} images are not supported; convert it to JPEG or PNG"))),
+        Kind::Other => Err(Error::file(path, "neither a folder, a .tar, a .txt list of images, nor an image")),
     }
 }
 
-/// What lies at a path.
+/// Kind of a path.
 enum Kind {
     Folder,
     Tar,
@@ -142,7 +142,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// Goes by content first; the name decides where that says nothing.
+    /// Identifies a path by content first; the name decides if that is inconclusive.
     fn of(path: &Path) -> Result<Kind> {
         let io = |error| Error::io(path, error);
         let metadata = std::fs::metadata(path).map_err(io)?;
@@ -164,7 +164,9 @@ impl Kind {
                 };
                 return Err(Error::file(
                     path,
-                    format!("compressed by {how}, and only plain .tar files are read in place; unpack it first: {unpack}"),
+                    format!(
+                        "compressed with {how}, but only uncompressed .tar files can be read in place; unpack it first: {unpack}"
+                    ),
                 ));
             }
             _ if name.ends_with(".tar") => Kind::Tar,
@@ -176,7 +178,7 @@ impl Kind {
     }
 }
 
-/// A path as a shell takes it.
+/// Quotes a path for a shell.
 fn quoted(path: &Path) -> String {
     let text = escape::path(path);
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);

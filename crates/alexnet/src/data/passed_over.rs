@@ -1,40 +1,40 @@
-//! What lies in a data set and is not used, counted and named.
+//! Unused entries of a data set, counted and named.
 
 use crate::escape::printable;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Why an entry of a data set is not used.
+/// Reason why an entry of a data set is not used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// An image of a format that the decoder does not read.
+    /// An image in a format that the decoder does not support.
     Format,
     /// Not an image.
     NotImage,
-    /// An image outside the split that was taken.
+    /// An image outside the selected split.
     OutsideSplit,
-    /// A pipe, socket or device: opening one may wait without end.
+    /// A pipe, socket or device, which could block forever when opened.
     NotRegular,
     /// A link whose target is not a file of the set.
     Link,
-    /// A file with holes, in a form that is not read.
+    /// A sparse file in an unsupported form.
     Sparse,
-    /// A file that the system does not open.
+    /// A file that cannot be opened.
     Unreadable,
-    /// A hidden file or folder, or one that a system or an archiver leaves behind.
+    /// A hidden file or folder, or one left behind by a system or an archiver.
     Hidden,
 }
 
 impl Reason {
-    /// The reason, for one entry and for several.
+    /// Description for one entry and for several.
     fn words(self) -> [&'static str; 2] {
         match self {
-            Reason::Format => ["image of a format that is not read", "images of formats that are not read"],
+            Reason::Format => ["image in an unsupported format", "images in unsupported formats"],
             Reason::NotImage => ["file that is not an image", "files that are not images"],
             Reason::OutsideSplit => ["image outside the splits", "images outside the splits"],
             Reason::NotRegular => ["entry that is not a regular file", "entries that are not regular files"],
-            Reason::Link => ["link to no file of the set", "links to no file of the set"],
+            Reason::Link => ["link to a target outside the set", "links to targets outside the set"],
             Reason::Sparse => ["sparse file", "sparse files"],
             Reason::Unreadable => ["file that cannot be opened", "files that cannot be opened"],
             Reason::Hidden => ["hidden or system file", "hidden or system files"],
@@ -42,18 +42,18 @@ impl Reason {
     }
 }
 
-/// Names kept of each kind; the others are counted.
+/// Maximum number of names kept per reason; the others are counted.
 const NAMES: usize = 5;
 
-/// Entries of one kind.
+/// Entries with the same reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 struct Group {
     count: usize,
-    /// The first names in their order, whatever the order in which a folder lists them.
+    /// The first names in sorted order, independent of the listing order.
     names: BTreeSet<String>,
 }
 
-/// The entries of a data set that are not used.
+/// Unused entries of a data set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct PassedOver {
@@ -74,17 +74,17 @@ impl PassedOver {
         }
     }
 
-    /// Entries passed over for this reason.
+    /// Number of entries skipped for this reason.
     pub fn count(&self, reason: Reason) -> usize {
         self.groups.get(&reason).map_or(0, |group| group.count)
     }
 
-    /// Whether everything is used.
+    /// Whether every entry is used.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
 
-    /// Counts and first names on one line; empty if everything is used.
+    /// Counts and first names on one line; empty if every entry is used.
     pub fn words(&self) -> String {
         let words = |(reason, Group { count, names }): (&Reason, &Group)| {
             let what = reason.words()[usize::from(*count != 1)];

@@ -1,18 +1,18 @@
-//! What a file is, from its first bytes.
+//! File type detection from the first bytes.
 
-use crate::image::decode::format;
+use crate::image::decode;
 
-/// How many of a file's first bytes are enough.
+/// Number of leading bytes needed.
 pub(super) const START: usize = 512;
 
-/// What a file's first bytes say it is.
+/// Detected type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
-    /// An image of a format that the decoder reads.
+    /// An image in a format that the decoder supports.
     Image,
-    /// An image of a format that it does not read.
+    /// An image in an unsupported format.
     Unread(&'static str),
-    /// A compressed file or an archive: its name, and the command that unpacks one.
+    /// A compressed file or archive: its name, and the command to unpack it.
     Packed(&'static str, &'static str),
     /// A tar archive.
     Tar,
@@ -20,13 +20,13 @@ pub(super) enum Content {
     Other,
 }
 
-/// What a file with these first bytes is.
+/// Detects the type of a file from its first bytes.
 pub(super) fn content(start: &[u8]) -> Content {
     let at = |offset: usize, magic: &[u8]| start.get(offset..).is_some_and(|rest| rest.starts_with(magic));
-    if format::is_image(start) {
+    if decode::FORMATS.iter().any(|format| format.is_certain(start)) {
         return Content::Image;
     }
-    if let Some(name) = format::unread_format(start) {
+    if let Some(name) = decode::unread(start) {
         return Content::Unread(name);
     }
     const PACKED: [(&[u8], &str, &str); 8] = [
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_known_by_their_first_bytes() {
+    fn files_are_identified_by_their_first_bytes() {
         let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
         bmp.resize(54, 0);
         for image in [b"\xFF\xD8\xFF\xE0".as_slice(), b"\x89PNG\r\n\x1A\n", b"GIF89a", b"RIFF\0\0\0\0WEBP", &bmp] {

@@ -1,4 +1,4 @@
-//! Sets a share of the images aside for validation.
+//! Hold-out split of a data set for validation.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use super::Dataset;
 use crate::Result;
 use crate::image::Image;
 
-/// Some images of another source.
+/// A subset of another data set.
 struct Part {
     whole: Arc<dyn Dataset>,
     pictures: Vec<u32>,
 }
 
-/// Splits `source` into training and validation images: of each class the `share` (0 to 1, rounded) whose names have
-/// the lowest hash values. So the split is the same in every run, on every machine and for a folder and its tar; a
-/// image that comes or goes moves at most one other image of its class. Every class keeps an image to train with.
+/// Splits `source` into training and validation images: of each class the fraction `share` (0 to 1, rounded) whose names have the
+/// lowest hash values. The split is therefore the same in every run, on every machine, and for a folder and its tar; adding or
+/// removing an image moves at most one other image of its class. Every class keeps a training image.
 pub fn hold_out(source: Arc<dyn Dataset>, share: f64) -> (Arc<dyn Dataset>, Arc<dyn Dataset>) {
     let mut by_class: Vec<Vec<(u64, u32)>> = vec![Vec::new(); source.classes().len()];
     for i in 0..source.len() {
@@ -25,7 +25,7 @@ pub fn hold_out(source: Arc<dyn Dataset>, share: f64) -> (Arc<dyn Dataset>, Arc<
     let (mut train, mut validation) = (Vec::new(), Vec::new());
     for mut class in by_class {
         class.sort_unstable();
-        // A class always keeps an image to learn from.
+        // A class always keeps a training image.
         let held = ((class.len() as f64 * share).round() as usize).min(class.len().saturating_sub(1));
         validation.extend(class[..held].iter().map(|&(_, i)| i));
         train.extend(class[held..].iter().map(|&(_, i)| i));
@@ -37,7 +37,7 @@ pub fn hold_out(source: Arc<dyn Dataset>, share: f64) -> (Arc<dyn Dataset>, Arc<
     (part(train), part(validation))
 }
 
-/// FNV-1a of the bytes, then mixed so that all 64 bits are good.
+/// FNV-1a of the bytes, then mixed so that all 64 bits are well distributed.
 fn hash(name: &str) -> u64 {
     let fnv = name.bytes().fold(0xCBF2_9CE4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3));
     Key(fnv).bits(0)

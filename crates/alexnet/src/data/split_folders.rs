@@ -1,34 +1,35 @@
-//! Roots that hold a data set's splits, such as `train/` and `val/`, each with one folder per class.
+//! Roots with a data set's splits, such as `train/` and `val/`, each with one folder per class.
 
 use super::Split;
 use crate::escape::printable;
 
-/// Names of split folders, in lower case, the preferred ones first.
+/// Names of split folders in lower case, in order of preference.
 const TRAIN: [&str; 2] = ["train", "training"];
 const VALIDATION: [&str; 5] = ["val", "validation", "valid", "dev", "eval"];
 const TEST: [&str; 2] = ["test", "testing"];
-/// What may follow such a name: `training_set`, `test images`.
+/// Permitted suffixes of these names: `training_set`, `test images`.
 const ENDS: [&str; 3] = ["set", "data", "images"];
 
-/// The splits of a data set, by the names of their folders.
+/// Splits of a data set, by folder name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Splits {
     /// All split folders, sorted.
     pub names: Vec<String>,
-    /// The one to train with.
+    /// The training split.
     pub train: String,
-    /// The one to validate with.
+    /// The validation split.
     pub validation: Option<String>,
-    /// The one to test with at the end.
+    /// The test split.
     pub test: Option<String>,
 }
 
 impl Splits {
-    /// Recognises splits from the names of a root's folders. All must be names of splits, one of training and another, and
-    /// hold folders: otherwise `train` and `test` are classes like any others. `has_folders` says whether a folder holds folders.
+    /// Recognises splits from the names of a root's folders. All must be split names, including one for training and another, and
+    /// contain folders: otherwise `train` and `test` are ordinary classes. `has_folders` returns whether a folder contains
+    /// folders.
     ///
     /// # Errors
-    /// Some folders are such splits and others are not, so that neither reading is safe.
+    /// Some folders are such splits and others are not, so that neither interpretation is safe.
     pub(super) fn of(folders: &[String], has_folders: &dyn Fn(&str) -> bool) -> Result<Option<Splits>, String> {
         let find = |kind: &[&str], among: &[String]| {
             kind.iter().find_map(|wanted| among.iter().find(|name| stem(name) == *wanted).cloned())
@@ -40,26 +41,26 @@ impl Splits {
         names.sort();
         let [train, validation, test] = [TRAIN.as_slice(), &VALIDATION, &TEST].map(|kind| find(kind, &names));
         let problem = |other: &str, what: &str| {
-            Err(format!("its folders are named as splits, but {} {what}; give the folder of one split", printable(other)))
+            Err(format!("its folders are named like splits, but {} {what}; use the folder of one split", printable(other)))
         };
         let doubles = |a: &str, b: &str| stem(a) == stem(b) || [a, b].iter().all(|name| TRAIN.contains(&stem(name).as_str()));
         let double = names.iter().enumerate().find_map(|(i, a)| Some((a, names[..i].iter().find(|b| doubles(a, b))?)));
         if let (Some(_), None, Some((a, b))) = (&train, others.first(), double) {
-            return problem(b, &format!("and {} are the same one", printable(a)));
+            return problem(b, &format!("and {} are the same split", printable(a)));
         }
         match (train, others.first()) {
-            (Some(_), Some(other)) if names.len() > 1 => problem(other, "is not one"),
+            (Some(_), Some(other)) if names.len() > 1 => problem(other, "is not a split"),
             (_, Some(_)) => Ok(None),
-            // A split without class folders beside sound ones holds images without labels, as many test sets do.
+            // A split without class folders next to regular ones contains images without labels, as many test sets do.
             (Some(train), None) if names.len() > 1 => Ok(Some(Splits { names, train, validation, test })),
             _ if !names.is_empty() && !flat.is_empty() && find(&TRAIN, folders).is_some() => {
-                problem(&flat[0], "holds no class folders")
+                problem(&flat[0], "has no class folders")
             }
             _ => Ok(None),
         }
     }
 
-    /// The folder to take for a purpose: for validation the test split where there is no other.
+    /// The folder for a purpose: for validation the test split if there is no other.
     pub(super) fn folder(&self, split: Split) -> &str {
         let (validation, test) = (self.validation.as_deref(), self.test.as_deref());
         match split {
@@ -71,7 +72,7 @@ impl Splits {
     }
 }
 
-/// A folder's name as the lists above have it: in lower case, without what may follow.
+/// Normalised folder name: lower case, without the suffix.
 fn stem(name: &str) -> String {
     let name = name.to_ascii_lowercase();
     let stem = ENDS.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
@@ -88,22 +89,22 @@ mod tests {
     }
 
     #[test]
-    fn splits_are_known_by_their_names_and_by_holding_folders() {
+    fn splits_are_recognised_by_name_and_by_containing_folders() {
         let all = ["Train", "valid", "test"];
         let splits = of(&all, &all).unwrap().unwrap();
         let taken = [Split::Train, Split::Validation, Split::Test].map(|split| splits.folder(split).to_string());
         assert_eq!(taken, ["Train", "valid", "test"]);
         let splits = of(&["test", "train"], &["test", "train"]).unwrap().unwrap();
         assert_eq!((splits.folder(Split::Validation), splits.validation.as_deref()), ("test", None));
-        // A test set without labels is no reason to train the classes train and val.
+        // A test set without labels does not turn train and val into classes.
         let splits = of(&["train", "val", "test"], &["train", "val"]).unwrap().unwrap();
         assert_eq!((splits.names.as_slice(), splits.test), (["train", "val"].map(String::from).as_slice(), None));
         let splits = of(&["test_set", "training_set"], &["test_set", "training_set"]).unwrap().unwrap();
         assert_eq!((splits.train.as_str(), splits.folder(Split::Validation)), ("training_set", "test_set"));
         for two in [["Train", "train", "val"], ["train", "training", "val"], ["train", "val", "val set"]] {
-            assert!(of(&two, &two).unwrap_err().contains("are the same one"), "{two:?}");
+            assert!(of(&two, &two).unwrap_err().contains("are the same split"), "{two:?}");
         }
-        // Classes.
+        // Ordinary classes.
         for (folders, with_folders) in [
             (["train", "test"], [].as_slice()),
             (["train", "bus"], &["train", "bus"]),
@@ -113,7 +114,7 @@ mod tests {
             assert_eq!(of(&folders, with_folders), Ok(None), "{folders:?}");
         }
         assert_eq!((of(&[], &[]), of(&["train"], &["train"])), (Ok(None), Ok(None)));
-        assert!(of(&["train", "val", "extra"], &["train", "val", "extra"]).unwrap_err().contains("extra is not one"));
-        assert!(of(&["train", "val"], &["train"]).unwrap_err().contains("val holds no class folders"));
+        assert!(of(&["train", "val", "extra"], &["train", "val", "extra"]).unwrap_err().contains("extra is not a split"));
+        assert!(of(&["train", "val"], &["train"]).unwrap_err().contains("val has no class folders"));
     }
 }

@@ -1,4 +1,4 @@
-//! A .tar file of class folders, read in place.
+//! Data set in a .tar file of class folders, read in place.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -15,24 +15,24 @@ use crate::escape::printable;
 use crate::image::{Image, decode};
 use crate::{Error, Result};
 
-/// `class/.../file.jpg` entries of a tar file (ustar, GNU or pax names, with or without `./` in front). The file is
-/// read through once for the places of its images; each image is then read from its place.
+/// `class/.../file.jpg` entries of a tar file (ustar, GNU or pax names, with or without a leading `./`). The file is scanned once
+/// for the positions of its images; each image is then read from its position.
 #[derive(Debug)]
 struct Tar {
     file: File,
     listing: Listing<Place>,
 }
 
-/// Levels of folders whose own entries are kept, and in which splits are looked for.
+/// Levels of folders whose own entries are kept, and in which splits are searched.
 const LEVELS: usize = 8;
 
-/// Where a file's bytes lie in the tar.
+/// Location of a file's bytes in the tar.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// Of the bytes; of the header for a file with holes.
+    /// Offset of the bytes, or of the header for a sparse file.
     start: u64,
     bytes: u64,
-    /// Whether zeros are left out, as `tar --sparse` does.
+    /// Whether zeros are omitted, as by `tar --sparse`.
     sparse: bool,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn open(path: &Path, split: Split, demand: Demand) -> Result<Opened> 
     Ok(Opened { source, root, splits, taken, empty, passed_over: passed })
 }
 
-/// Lists the images, in classes or not.
+/// Lists the images, with or without classes.
 pub(super) fn open_loose(path: &Path) -> Result<Opened> {
     let Scan { file, images, folders, passed } = Scan::of(path)?;
     let (root, splits) = splits(path, &images, &folders)?;
@@ -76,10 +76,10 @@ pub(super) fn open_loose(path: &Path) -> Result<Opened> {
     Ok(Opened { source, root: within_tar(path, &root), splits, taken: None, empty: Vec::new(), passed_over: passed })
 }
 
-/// The splits that a tar holds, if it does, and the folder where they lie: none, or the one folder in it, and so on.
+/// The splits of a tar, if any, and the folder that contains them: none, its only folder, and so on.
 fn splits(path: &Path, images: &[(String, Place)], folders: &BTreeSet<String>) -> Result<(String, Option<Splits>)> {
     let of = |root: &str| -> Result<(Vec<String>, Option<Splits>)> {
-        // Folders in the root, and whether they hold folders.
+        // Folders in the root, and whether they contain folders.
         let mut found: BTreeMap<&str, bool> = BTreeMap::new();
         let inner = |name: &'_ str| {
             if root.is_empty() { Some(0) } else { name.strip_prefix(root)?.starts_with('/').then_some(root.len() + 1) }
@@ -94,7 +94,7 @@ fn splits(path: &Path, images: &[(String, Place)], folders: &BTreeSet<String>) -
         }
         let names: Vec<String> = found.keys().map(|name| (*name).to_string()).collect();
         let splits = Splits::of(&names, &|name| found.get(name).copied().unwrap_or_default());
-        Ok((names, splits.map_err(|why| Error::file(within_tar(path, root), why))?))
+        Ok((names, splits.map_err(|reason| Error::file(within_tar(path, root), reason))?))
     };
     let (mut root, mut found) = (String::new(), of("")?);
     for _ in 0..LEVELS {
@@ -113,16 +113,16 @@ fn within_tar(path: &Path, folder: &str) -> PathBuf {
 
 fn without_doubles(path: &Path, listing: Listing<Place>) -> Result<Listing<Place>> {
     match listing.pictures.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        Some(pair) => Err(Error::file(path, format!("holds {} twice", printable(&pair[0].0)))),
+        Some(pair) => Err(Error::file(path, format!("contains {} twice", printable(&pair[0].0)))),
         None => Ok(listing),
     }
 }
 
-/// What a tar holds.
+/// Content of a tar.
 struct Scan {
     file: File,
     images: Vec<(String, Place)>,
-    /// Folders that have entries of their own, of the outermost levels.
+    /// Folders with entries of their own, from the outermost levels.
     folders: BTreeSet<String>,
     passed: PassedOver,
 }
@@ -130,17 +130,17 @@ struct Scan {
 impl Scan {
     fn of(path: &Path) -> Result<Scan> {
         let io = |error| Error::io(path, error);
-        // Damaged numbers are quoted by the tar crate with the bytes around them, whatever these are.
+        // The tar crate quotes damaged numbers with the surrounding bytes, whatever they are.
         let broken = |error: std::io::Error| match error.to_string() {
-            why if why.starts_with("numeric field") => Error::file(path, "no tar, or damaged: a header without numbers"),
+            why if why.starts_with("numeric field") => Error::file(path, "not a tar, or damaged: invalid number in a header"),
             why => Error::file(path, format!("broken tar: {why}")),
         };
         let text = |bytes: &[u8]| {
             String::from_utf8(bytes.to_vec())
-                .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with such names"))
+                .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with UTF-8 names"))
         };
         let (file, size) = crate::files::open_regular(path).map_err(io)?;
-        // All regular files, as links may lead to any of them.
+        // All regular files, since links may lead to any of them.
         let (mut files, mut links) = (Vec::new(), Vec::new());
         let (mut folders, mut hidden, mut passed) = (BTreeSet::new(), BTreeSet::new(), PassedOver::default());
         let mut archive = ::tar::Archive::new(BufReader::new(file.try_clone().map_err(io)?));
@@ -181,7 +181,7 @@ impl Scan {
                     let start = if sparse { entry.raw_header_position() } else { entry.raw_file_position() };
                     let stored = if sparse { entry.header().entry_size().map_err(broken)? } else { entry.size() };
                     if entry.raw_file_position().checked_add(stored).is_none_or(|end| end > size) {
-                        return Err(Error::file(path, format!("ends in the middle of {}; copy it again", printable(&name))));
+                        return Err(Error::file(path, format!("truncated within {}; copy it again", printable(&name))));
                     }
                     files.push((inner, Place { start, bytes: entry.size(), sparse }));
                 }
@@ -205,17 +205,17 @@ impl Scan {
     }
 }
 
-/// The parts of a name.
+/// Path components of a name.
 fn parts(name: &str) -> Vec<&str> {
     name.split('/').filter(|part| !matches!(*part, "" | ".")).collect()
 }
 
-/// Whether a name or a folder above it is hidden. `..`, which leads out of the tar, is too.
+/// Whether a name or a parent folder is hidden. `..`, which leads out of the tar, counts as hidden too.
 fn is_hidden_within(name: &str) -> bool {
     name.split('/').any(is_hidden)
 }
 
-/// A name up to its first hidden part.
+/// Prefix of a name up to its first hidden component.
 fn hidden_part(name: &str) -> &str {
     let mut end = 0;
     for part in name.split('/') {
@@ -228,7 +228,7 @@ fn hidden_part(name: &str) -> &str {
     &name[..end.min(name.len())]
 }
 
-/// Where a symbolic link leads to within the tar; none outside of it.
+/// Target of a symbolic link within the tar; `None` if outside.
 fn beside(link: &str, target: &str) -> Option<String> {
     if target.starts_with('/') {
         return None;
@@ -244,9 +244,9 @@ fn beside(link: &str, target: &str) -> Option<String> {
     Some(at.join("/"))
 }
 
-/// Links, which may lead to links: each with the place of the file at its end. Others are counted.
+/// Resolves links, including links to links, to the location of the final file. Others are counted.
 fn resolve(files: &[(String, Place)], links: Vec<(String, Option<String>)>, passed: &mut PassedOver) -> Vec<(String, Place)> {
-    /// Longer chains lead in a circle.
+    /// Longer chains are cycles.
     const MOST: usize = 40;
     if links.is_empty() {
         return Vec::new();
@@ -273,7 +273,7 @@ fn resolve(files: &[(String, Place)], links: Vec<(String, Option<String>)>, pass
     resolved
 }
 
-/// Why a file is no image, if so. As in a folder, known endings are believed.
+/// Reason why an entry is not an image, if any. As in a folder, known extensions are trusted.
 fn kind_of(file: &File, name: &str, place: Place) -> Option<Reason> {
     if is_picture(name.rsplit('/').next().unwrap_or(name)) {
         return None;
@@ -286,7 +286,7 @@ fn kind_of(file: &File, name: &str, place: Place) -> Option<Reason> {
     }
 }
 
-/// The true name of a file with holes in pax's form, which is not read.
+/// Real name of a sparse file in pax form, which is not supported.
 fn pax_sparse_name<R: Read>(entry: &mut ::tar::Entry<'_, R>) -> std::io::Result<Option<Vec<u8>>> {
     let Some(extensions) = entry.pax_extensions()? else { return Ok(None) };
     let (mut sparse, mut name) = (false, None);
@@ -300,10 +300,10 @@ fn pax_sparse_name<R: Read>(entry: &mut ::tar::Entry<'_, R>) -> std::io::Result<
     Ok(sparse.then(|| name.unwrap_or_else(|| entry.path_bytes().into_owned())))
 }
 
-/// A file with holes may be this large: a few bytes in a tar can claim to be any number of zeros.
+/// Maximum size of a sparse file: a few bytes in a tar can claim any number of zeros.
 const MAX_SPARSE: u64 = 64 << 20;
 
-/// The bytes of a file.
+/// Bytes of a file.
 fn read(file: &File, place: Place) -> Result<Vec<u8>, String> {
     if place.bytes > decode::MAX_FILE {
         return Err(decode::TOO_LARGE.into());
@@ -316,7 +316,7 @@ fn read(file: &File, place: Place) -> Result<Vec<u8>, String> {
     if place.sparse {
         let mut archive = ::tar::Archive::new(ReadFrom { file, at: place.start });
         let mut entries = archive.entries().map_err(unreadable)?;
-        let mut entry = entries.next().ok_or("cannot be read: its header is gone")?.map_err(unreadable)?;
+        let mut entry = entries.next().ok_or("cannot be read: its header is missing")?.map_err(unreadable)?;
         entry.read_exact(&mut buffer).map_err(unreadable)?;
     } else {
         read_exact_at(file, &mut buffer, place.start).map_err(unreadable)?;
@@ -324,7 +324,7 @@ fn read(file: &File, place: Place) -> Result<Vec<u8>, String> {
     Ok(buffer)
 }
 
-/// The bytes of a file from a place on.
+/// Bytes of a file from an offset.
 struct ReadFrom<'a> {
     file: &'a File,
     at: u64,
@@ -368,7 +368,7 @@ impl Dataset for Tar {
     }
 }
 
-/// Reads at a place without moving a position that other threads would share.
+/// Reads at an offset without moving a position shared by other threads.
 #[cfg(unix)]
 fn read_at(file: &File, buffer: &mut [u8], start: u64) -> std::io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, start)

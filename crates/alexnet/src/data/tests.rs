@@ -1,4 +1,4 @@
-//! Listing folders, tars and lists.
+//! Listing of folders, tars and lists.
 
 use super::{Dataset, Demand, Reason, Split, of_files, open, open_any, open_loose, open_split};
 use std::fs;
@@ -10,7 +10,7 @@ fn names(source: &dyn Dataset) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn pictures_in_classes_or_not_are_found_wherever_labels_are_not_needed() {
+fn images_are_found_with_or_without_classes() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     for name in ["set/b/deep/1.jpg", "set/b/2.png", "set/a/x.webp", "set/a/notes.txt", "set/.hidden/3.jpg"] {
@@ -21,9 +21,9 @@ fn pictures_in_classes_or_not_are_found_wherever_labels_are_not_needed() {
     let classed = [pair("a/x.webp", Some("a")), pair("b/2.png", Some("b")), pair("b/deep/1.jpg", Some("b"))];
     assert_eq!(names(&*open_loose(&at("set")).unwrap()), classed);
     assert_eq!(names(&*open(&at("set")).unwrap()), classed);
-    // One class alone, or none: too little to learn from, enough to look at.
+    // A single class, or none: too little for training, but enough for viewing.
     assert_eq!(names(&*open_loose(&at("set/b")).unwrap()), [pair("2.png", None), pair("deep/1.jpg", None)]);
-    assert!(open(&at("set/b")).err().unwrap().to_string().contains("lies in no class"));
+    assert!(open(&at("set/b")).err().unwrap().to_string().contains("is not in a class folder"));
 
     let mut tar = ::tar::Builder::new(fs::File::create(at("set.tar")).unwrap());
     tar.append_dir_all(".", at("set")).unwrap();
@@ -34,7 +34,7 @@ fn pictures_in_classes_or_not_are_found_wherever_labels_are_not_needed() {
     tar.finish().unwrap();
     let flat = open_loose(&at("flat.tar")).unwrap();
     assert_eq!((names(&*flat), flat.file(0).unwrap().unwrap()), (vec![pair("2.png", None)], b"set/b/2.png".to_vec()));
-    assert!(open(&at("flat.tar")).err().unwrap().to_string().contains("2.png lies in no class"));
+    assert!(open(&at("flat.tar")).err().unwrap().to_string().contains("2.png is not in a class folder"));
 
     fs::write(at("list.txt"), "set/b/2.png\n\n set/a/x.webp \n").unwrap();
     let list = open_loose(&at("list.txt")).unwrap();
@@ -53,7 +53,7 @@ fn pictures_in_classes_or_not_are_found_wherever_labels_are_not_needed() {
     }
 }
 
-/// Writes files whose content is given, and the folders that they need.
+/// Writes files with the given content, and their parent folders.
 fn write(root: &Path, files: &[(&str, &[u8])]) {
     for (name, content) in files {
         let at = root.join(name);
@@ -93,7 +93,7 @@ fn splits_are_never_classes() {
         assert!(lines[0].ends_with("has the splits test, train, val; using val"), "{lines:?}");
         assert!(lines[1].ends_with("val: 2 images in 2 classes: cat 1, dog 1"), "{lines:?}");
         assert!(
-            lines[2].ends_with(": passed over: 1 file that is not an image (README.md), 1 image outside the splits (sample.jpg)"),
+            lines[2].ends_with(": skipped: 1 file that is not an image (README.md), 1 image outside the splits (sample.jpg)"),
             "{lines:?}"
         );
         // One class of the test split has no images.
@@ -113,7 +113,7 @@ fn splits_are_never_classes() {
         assert_eq!(all.source.label(at), 1);
         assert!(all.lines()[0].ends_with("using all"));
     }
-    // A folder around them, as `tar -cf set.tar nested` has it.
+    // A wrapper folder, as `tar -cf set.tar nested` creates.
     for around in [around.clone(), packed(&around)] {
         let val = open_split(&around, Split::Validation, Demand::Trainable).unwrap();
         assert_eq!((val.source.len(), val.source.name(0)), (2, "cat/2.jpg"), "{}", around.display());
@@ -124,7 +124,7 @@ fn splits_are_never_classes() {
             (["cat", "dog"].map(String::from).as_slice(), "nested/train/cat/1.jpg")
         );
     }
-    // And one more, as zips of a downloaded folder have it.
+    // And another one, as in zips of a downloaded folder.
     let wrapped = folder.path().join("wrapped");
     fs::create_dir_all(wrapped.join("set-main")).unwrap();
     fs::rename(&around, wrapped.join("set-main/data")).unwrap();
@@ -133,27 +133,27 @@ fn splits_are_never_classes() {
         assert_eq!((val.source.len(), val.source.name(0)), (2, "cat/2.jpg"), "{}", wrapped.display());
         assert_eq!(open_any(&wrapped).unwrap().source.classes(), ["cat", "dog"]);
     }
-    // Splits of unknown names are at least said to be classes.
+    // Splits of unknown names are at least reported as classes.
     let folds = folder.path().join("folds");
     write(&folds, &[("part1/cat/1.jpg", JPEG), ("part1/dog/1.jpg", JPEG), ("part2/cat/1.jpg", JPEG)]);
     for folds in [folds.clone(), packed(&folds)] {
         let lines = open_split(&folds, Split::Train, Demand::Trainable).unwrap().lines();
-        assert!(lines[1].contains("such as part1/cat; if cat is the class, give ") && lines[1].ends_with("part1"), "{lines:?}");
+        assert!(lines[1].contains("such as part1/cat; if cat is the class, use ") && lines[1].ends_with("part1"), "{lines:?}");
     }
     write(&folds, &[("part1/1.jpg", JPEG)]);
     assert_eq!(open_split(&folds, Split::Train, Demand::Trainable).unwrap().lines().len(), 1);
-    // Classes that happen to be called so.
+    // Classes that happen to have split names.
     let flat = folder.path().join("flat");
     write(&flat, &[("train/1.jpg", JPEG), ("test/1.jpg", JPEG)]);
     for flat in [flat.clone(), packed(&flat)] {
         assert_eq!(open(&flat).unwrap().classes(), ["test", "train"]);
     }
     write(&flat, &[("train/cat/1.jpg", JPEG)]);
-    assert!(open(&flat).err().unwrap().to_string().contains("test holds no class folders"));
+    assert!(open(&flat).err().unwrap().to_string().contains("test has no class folders"));
 }
 
 #[test]
-fn files_go_by_content_and_what_is_not_used_is_counted_and_named() {
+fn files_are_identified_by_content_and_unused_ones_are_counted_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("set");
     write(
@@ -180,18 +180,18 @@ fn files_go_by_content_and_what_is_not_used_is_counted_and_named() {
         assert_eq!(names, ["cat/1.JPG", "cat/2.jfif", "cat/3.dat", "cat/photo", "dog/1.gif"], "{}", root.display());
         assert_eq!(
             opened.lines()[1].split_once(": ").unwrap().1,
-            "passed over: 3 images of formats that are not read (cat/b.tif, dog/4.heic, dog/b.ppm; convert to JPEG or PNG), \
+            "skipped: 3 images in unsupported formats (cat/b.tif, dog/4.heic, dog/b.ppm; convert to JPEG or PNG), \
              1 file that is not an image (dog/notes.txt), 3 hidden or system files (.DS_Store, __MACOSX, dog/Thumbs.db)"
         );
     }
-    // A class of nothing but such files says so.
+    // The error for a class with only such files names them.
     fs::remove_file(root.join("dog/1.gif")).unwrap();
     let why = open(&root).err().unwrap().to_string();
     assert!(why.contains("class dog has no images") && why.contains("dog/4.heic"), "{why}");
 }
 
 #[test]
-fn links_in_a_tar_are_the_files_that_they_lead_to() {
+fn links_in_a_tar_resolve_to_their_targets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("links.tar");
     let mut tar = ::tar::Builder::new(fs::File::create(&path).unwrap());
@@ -245,8 +245,8 @@ fn links_in_a_tar_are_the_files_that_they_lead_to() {
 }
 
 #[test]
-fn a_sparse_file_of_a_tar_is_read_with_its_holes() {
-    // As GNU tar writes it: 4 bytes at 0 and 4 at 1020, of 1024.
+fn a_sparse_file_in_a_tar_is_expanded() {
+    // As written by GNU tar: 4 bytes at 0 and 4 at 1020, of 1024.
     let mut header = ::tar::Header::new_gnu();
     header.set_path("cat/1.jpg").unwrap();
     header.set_entry_type(::tar::EntryType::GNUSparse);
@@ -275,7 +275,7 @@ fn a_sparse_file_of_a_tar_is_read_with_its_holes() {
 }
 
 #[test]
-fn compressed_archives_are_named_with_the_command_that_unpacks_them() {
+fn compressed_archives_are_reported_with_the_unpack_command() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     for (name, start, parts) in [
@@ -291,7 +291,7 @@ fn compressed_archives_are_named_with_the_command_that_unpacks_them() {
             assert!(why.contains(name) && parts.iter().all(|part| why.contains(part)), "{why}");
         }
     }
-    // A tar is one by its content, whatever its name.
+    // A tar is recognised by its content, whatever its name.
     write(&at("set"), &[("a/1.jpg", JPEG), ("b/1.jpg", JPEG)]);
     fs::rename(packed(&at("set")), at("plain")).unwrap();
     assert_eq!(open(&at("plain")).unwrap().len(), 2);
@@ -333,11 +333,11 @@ fn pipes_are_never_opened() {
 }
 
 #[test]
-fn bytes_that_are_no_tar_are_not_quoted() {
+fn invalid_tar_bytes_are_not_quoted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("noise.tar");
     let noise: Vec<u8> = (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
     fs::write(&path, noise).unwrap();
     let why = open(&path).err().unwrap().to_string();
-    assert!(why.ends_with("no tar, or damaged: a header without numbers"), "{why}");
+    assert!(why.ends_with("not a tar, or damaged: invalid number in a header"), "{why}");
 }

@@ -9,7 +9,7 @@ use super::model_parallel::{ModelParallel, Shards, layer_of};
 use super::reducer;
 use super::sharded_fc::{self, ShardedFc};
 use super::{Communicator, Partition, all_gather, all_gather_values};
-use crate::engine::cpu::segment::Segment;
+use crate::engine::shards::Segment;
 use crate::engine::{BatchShard, DropoutKey, OptimizerStep, Precision, StepStats};
 use crate::net::Net;
 use crate::{Error, Result};
@@ -32,7 +32,7 @@ impl Hybrid {
     /// This rank's part of an engine for batches of which it takes up to `capacity` images; all parameters are zero.
     ///
     /// # Errors
-    /// A net whose end is not made of fully connected layers, or what [`Cpu::new`](crate::engine::cpu::Cpu::new) says.
+    /// A net whose end is not made of fully connected layers or that does not fit into memory.
     pub fn new(net: &Net, ranks: Arc<dyn Communicator>, capacity: usize, threads: usize, precision: Precision) -> Result<Hybrid> {
         if net.has_batch_norm() {
             let message = format!("{}: batch normalisation is not there in hybrid parallel; use --parallel data", net.name);

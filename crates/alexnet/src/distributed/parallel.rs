@@ -1,14 +1,7 @@
-//! The ways in which ranks share the work of a training step, and the CPU engine for each.
+//! The ways in which ranks share the work of a training step.
 
-use super::data_parallel::DataParallel;
-use super::hybrid::Hybrid;
-use super::towers::Towers;
 use super::{Communicator, Partition};
-use crate::engine::cpu::Cpu;
-use crate::engine::{Precision, Training};
-use crate::net::Net;
 use crate::{Error, Result};
-use std::sync::Arc;
 
 /// How ranks share the work of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,32 +47,6 @@ impl Parallel {
             Parallel::Towers => Ok(Partition::WHOLE),
             _ => Partition::new(ranks.rank(), ranks.size(), blocks),
         }
-    }
-
-    /// A rank's engine on the CPU, all parameters zero, for batches of up to `batch` images.
-    ///
-    /// # Errors
-    /// A net that cannot be shared in this way, or does not fit into memory.
-    pub fn cpu_engine(
-        self,
-        net: &Net,
-        batch: usize,
-        precision: Precision,
-        threads: usize,
-        ranks: &Arc<dyn Communicator>,
-        partition: Partition,
-    ) -> Result<Box<dyn Training>> {
-        precision.check_trains()?;
-        let capacity = partition.capacity(batch);
-        let ranks = ranks.clone();
-        Ok(match self {
-            Parallel::Towers => Box::new(Towers::new(net, ranks, batch, threads, precision)?),
-            Parallel::Hybrid => Box::new(Hybrid::new(net, ranks, capacity, threads, precision)?),
-            Parallel::Data => {
-                let engine = Cpu::new(net, capacity, threads)?.with_precision(precision)?;
-                if partition.blocks == 1 { Box::new(engine) } else { Box::new(DataParallel::new(engine, ranks, partition)) }
-            }
-        })
     }
 }
 

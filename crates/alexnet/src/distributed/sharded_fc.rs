@@ -5,8 +5,7 @@
 //! to the gradient of its own ones.
 
 use super::Communicator;
-use crate::engine::cpu::dropout;
-use crate::engine::cpu::linear_shard::LinearShard;
+use crate::engine::shards::{LinearShard, dropout};
 use crate::engine::{DropoutKey, OptimizerStep};
 use crate::net::{Activation, DropoutStyle, Net, Op};
 use crate::{Error, Result};
@@ -56,7 +55,7 @@ pub(super) fn begin(net: &Net) -> Result<usize> {
 }
 
 impl ShardedFc {
-    /// The head of `net`; `rows` tells which of a layer's outputs each rank computes, by the layer's number and outputs.
+    /// The head of `net`; `rows` gives the outputs of a layer that each rank computes, by the layer's number and outputs.
     pub(super) fn new(net: &Net, rank: usize, rows: impl Fn(usize, usize) -> Vec<Range<usize>>) -> Result<ShardedFc> {
         let shapes = net.shapes()?;
         let first = begin(net)?;

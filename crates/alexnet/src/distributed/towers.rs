@@ -7,7 +7,7 @@
 use super::model_parallel::{ModelParallel, Shards, layer_of};
 use super::sharded_fc::{self, ShardedFc};
 use super::{Communicator, all_gather_f64};
-use crate::engine::cpu::segment::Segment;
+use crate::engine::shards::Segment;
 use crate::engine::{BatchShard, DropoutKey, OptimizerStep, Precision, StepStats};
 use crate::net::towers::Crossing;
 use crate::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
@@ -250,19 +250,19 @@ impl Shards for Tower {
         let (ranks, classes, key) = (self.ranks.clone(), self.net.classes(), share.dropout);
         let maps = self.maps(share.images, n, key, true)?;
         let (head, first) = (&mut self.head, &self.pieces[0].segment);
-        let (told, partial) = first.with_context(|context| -> Result<([f64; 2], Vec<f32>)> {
+        let (stats, partial) = first.with_context(|context| -> Result<([f64; 2], Vec<f32>)> {
             let logits = head.forward(context, &*ranks, n, &maps, key, false)?;
-            let (mut dlogits, mut told) = (vec![0.0; n * classes], [0.0; 2]);
+            let (mut dlogits, mut stats) = (vec![0.0; n * classes], [0.0; 2]);
             if ranks.rank() == 0 {
                 let scale = 1.0 / n as f32;
                 let loss = loss::softmax_cross_entropy(context, n, classes, logits, share.labels, scale, Some(&mut dlogits));
-                told = [loss.sum / n as f64, loss.correct as f64];
+                stats = [loss.sum / n as f64, loss.correct as f64];
             }
-            Ok((told, head.backward(context, &*ranks, n, &dlogits, key, step)?))
+            Ok((stats, head.backward(context, &*ranks, n, &dlogits, key, step)?))
         })?;
         self.maps_backward(&partial, n, key, step)?;
-        let told = all_gather_f64(&*ranks, told)?;
-        Ok(StepStats { loss: told[0] as f32, correct: told[1] as usize })
+        let stats = all_gather_f64(&*ranks, stats)?;
+        Ok(StepStats { loss: stats[0] as f32, correct: stats[1] as usize })
     }
 
     fn is_apart(&self, _: &str) -> bool {

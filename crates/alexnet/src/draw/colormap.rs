@@ -1,9 +1,9 @@
-//! From numbers to colours: heat maps, and heat laid over an image.
+//! Colormaps, and heatmap overlays on images.
 
 use super::Colour;
 use crate::image::Image;
 
-/// Black over violet and orange to pale yellow, equally readable by the colour-blind: matplotlib's `inferno` at 0, 1/8, ... 1.
+/// Black over violet and orange to pale yellow, readable for the colour-blind: matplotlib's `inferno` at 0, 1/8, ... 1.
 const INFERNO: [Colour; 9] = [
     [0, 0, 4],
     [31, 12, 72],
@@ -16,7 +16,7 @@ const INFERNO: [Colour; 9] = [
     [252, 255, 164],
 ];
 
-/// The colour of a value from 0 to 1.
+/// Colour of a value from 0 to 1.
 pub fn colour(value: f32) -> Colour {
     let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
     let at = value * (INFERNO.len() - 1) as f32;
@@ -28,23 +28,23 @@ pub fn colour(value: f32) -> Colour {
     })
 }
 
-/// The colour of a value from -1 (blue) over 0 (white) to 1 (red).
+/// Colour of a value from -1 (blue) over 0 (white) to 1 (red).
 pub fn signed_colour(value: f32) -> Colour {
     let value = value.clamp(-1.0, 1.0);
     let end: Colour = if value < 0.0 { [33, 102, 172] } else { [178, 24, 43] };
     end.map(|c| (255.0 + (f32::from(c) - 255.0) * value.abs().powf(0.8)).round() as u8)
 }
 
-/// An image of `[height, width]` values, each coloured by `colour`.
+/// Image of `[height, width]` values coloured by `colour`.
 ///
 /// # Panics
-/// When there are not as many values.
+/// If the number of values does not match.
 pub fn picture(values: &[f32], height: usize, width: usize, colour: impl Fn(f32) -> Colour) -> Image {
     assert_eq!(values.len(), height * width, "{height} x {width} values");
     Image { width, height, rgb: values.iter().flat_map(|&v| colour(v)).collect() }
 }
 
-/// Values brought linearly to 0 to 1: the smallest becomes 0, the largest 1; all equal, or not a number: 0.
+/// Values scaled linearly to 0 to 1: the smallest becomes 0, the largest 1; 0 if all are equal or NaN.
 pub fn unit(values: &[f32]) -> Vec<f32> {
     let (low, high) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     let range = high - low;
@@ -54,19 +54,19 @@ pub fn unit(values: &[f32]) -> Vec<f32> {
     values.iter().map(|&v| if v.is_finite() { (v - low) / range } else { 0.0 }).collect()
 }
 
-/// Values divided by the largest magnitude, so that 0 stays 0; all zero or not numbers: 0.
+/// Values divided by the largest magnitude, so that 0 stays 0; 0 if all are zero or NaN.
 pub fn signed_unit(values: &[f32]) -> Vec<f32> {
     let largest = values.iter().filter(|v| v.is_finite()).fold(0.0f32, |m, v| m.max(v.abs()));
     values.iter().map(|&v| if largest > 0.0 && v.is_finite() { v / largest } else { 0.0 }).collect()
 }
 
-/// Lays heat of 0 to 1, `[picture.height, picture.width]`, over an image: nothing where it is 0, `strength` (0 to 1) of
-/// its colour where it is 1. The image loses half its colours, so that heat stands out.
+/// Overlays heat of 0 to 1, `[picture.height, picture.width]`, on an image with an opacity of 0 to `strength` (0 to 1). The image
+/// is desaturated by half, so that the heat stands out.
 ///
 /// # Panics
-/// When there are not as many values as pixels.
+/// If the number of values differs from the number of pixels.
 pub fn overlay(picture: &Image, heat: &[f32], strength: f32) -> Image {
-    assert_eq!(heat.len() * 3, picture.rgb.len(), "a value a pixel");
+    assert_eq!(heat.len() * 3, picture.rgb.len(), "one value per pixel");
     let mut rgb = Vec::with_capacity(picture.rgb.len());
     for (pixel, &heat) in picture.rgb.chunks_exact(3).zip(heat) {
         let heat = heat.clamp(0.0, 1.0);
@@ -82,10 +82,10 @@ pub fn overlay(picture: &Image, heat: &[f32], strength: f32) -> Image {
     Image { rgb, ..*picture }
 }
 
-/// `[rows, columns]` values brought to `[height, width]`, linear between the centres of the cells as images are resized.
+/// Resizes `[rows, columns]` values to `[height, width]`, bilinear between cell centres like images.
 ///
 /// # Panics
-/// When there are not as many values, or none.
+/// If the number of values does not match, or there are none.
 pub fn enlarge(values: &[f32], (rows, columns): (usize, usize), (height, width): (usize, usize)) -> Vec<f32> {
     assert!(rows > 0 && columns > 0 && values.len() == rows * columns, "{rows} x {columns} values");
     let taps = |from: usize, to: usize, i: usize| {
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_brought_to_range_and_odd_ones_do_no_harm() {
+    fn values_are_scaled_and_non_finite_ones_are_harmless() {
         assert_eq!(unit(&[2.0, 4.0, 3.0]), [0.0, 1.0, 0.5]);
         assert_eq!(unit(&[7.0, 7.0]), [0.0, 0.0]);
         assert_eq!(unit(&[0.0, f32::INFINITY]), [0.0, 0.0]);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn enlarging_keeps_corners_means_and_straight_lines() {
+    fn upscaling_keeps_corners_means_and_linear_ramps() {
         let large = enlarge(&[0.0, 1.0, 2.0, 3.0], (2, 2), (4, 4));
         assert_eq!((large[0], large[3], large[12], large[15]), (0.0, 1.0, 2.0, 3.0));
         assert_eq!(large.iter().sum::<f32>(), 24.0);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn no_heat_leaves_lightness_alone_and_all_heat_hides_it() {
+    fn zero_heat_keeps_lightness_and_full_heat_hides_it() {
         let grey = Image { width: 2, height: 1, rgb: vec![90; 6] };
         let over = overlay(&grey, &[0.0, 1.0], 1.0);
         assert_eq!(over.rgb[..3], [90; 3]);

@@ -1,70 +1,70 @@
-//! The contact sheet: images in rows, each with words and bars below it.
+//! Contact sheet: images in rows, with captions and bars below each.
 
 use super::{Anchor, BLUE, Colour, GREY, INK, PALE, Scene, colormap, text};
 use crate::image::Image;
 
-/// Images in rows.
+/// Contact sheet of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContactSheet {
-    /// What stands above all.
+    /// Title at the top.
     pub title: String,
-    /// Smaller words below the title; empty: none.
+    /// Smaller note below the title; empty: none.
     pub note: String,
-    /// What the colours mean, below the note.
+    /// Colour legends below the note.
     pub legends: Vec<Legend>,
-    /// Cells in a row.
+    /// Number of cells per row.
     pub columns: usize,
-    /// Rows and columns, in pixels, that an image takes at most. It keeps its aspect.
+    /// Maximum image size (rows and columns) in pixels. The aspect ratio is kept.
     pub side: usize,
-    /// Pixels between cells.
+    /// Gap between cells in pixels.
     pub gap: usize,
     /// Groups of cells, one below the other.
     pub groups: Vec<Group>,
 }
 
-/// Cells that belong together.
+/// Group of cells with a heading.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Group {
-    /// What stands above them; empty: nothing.
+    /// Heading; empty: none.
     pub heading: String,
-    /// The cells in rows.
+    /// Cells, arranged in rows.
     pub cells: Vec<Cell>,
 }
 
-/// One image with what is said of it.
+/// An image with its caption.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// The image.
     pub picture: Image,
-    /// Whether its pixels stay squares (filters, maps) instead of being smoothed.
+    /// Whether pixels are drawn as squares (filters, maps) instead of being smoothed.
     pub squares: bool,
     /// A frame around the image.
     pub frame: Option<Colour>,
-    /// Lines below the image; what does not fit is cut.
+    /// Lines below the image, truncated to fit.
     pub lines: Vec<(String, Colour)>,
     /// Bars below the lines, as in the paper's Figure 4.
     pub bars: Vec<Bar>,
 }
 
-/// A label with a share.
+/// A labelled bar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
-    /// What it stands for.
+    /// Label.
     pub label: String,
-    /// How much, 0 to 1.
+    /// Length, 0 to 1.
     pub share: f64,
     /// Its colour.
     pub colour: Colour,
 }
 
-/// Colours from one end to the other, with what each end means.
+/// Colour legend: a gradient with labels at both ends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Legend {
-    /// One row of pixels.
+    /// Gradient, one row of pixels.
     pub colours: Image,
-    /// What the left end means.
+    /// Label of the left end.
     pub low: String,
-    /// What the right end means.
+    /// Label of the right end.
     pub high: String,
 }
 
@@ -72,34 +72,34 @@ const MARGIN: usize = 16;
 const TITLE: f32 = 20.0;
 const NOTE: f32 = 14.0;
 const HEADING: f32 = 16.0;
-/// Height of letters and rows below images.
+/// Font sizes and row heights below images.
 const LINE: f32 = 13.0;
 const LINE_STEP: usize = 17;
 const BAR_STEP: usize = 18;
 const FRAME: usize = 3;
-/// Columns and rows of a legend's colours, and rows from one legend to the next.
+/// Width and height of a legend's gradient, and distance between legends.
 const LEGEND: [usize; 2] = [128, 12];
 const LEGEND_STEP: usize = 21;
 
 impl Cell {
-    /// A photograph without words.
+    /// Cell with a photograph, without caption.
     pub fn photograph(picture: Image) -> Cell {
         Cell { picture, squares: false, frame: None, lines: Vec::new(), bars: Vec::new() }
     }
 
-    /// Numbers as an image whose pixels stay squares.
+    /// Cell with numbers as an image whose pixels are drawn as squares.
     pub fn squares(picture: Image) -> Cell {
         Cell { squares: true, ..Cell::photograph(picture) }
     }
 
-    /// The same cell with one more line.
+    /// Adds a line to the caption.
     #[must_use]
     pub fn line(mut self, text: impl Into<String>, colour: Colour) -> Cell {
         self.lines.push((text.into(), colour));
         self
     }
 
-    /// The same cell with a frame around its image.
+    /// Adds a frame around the image.
     #[must_use]
     pub fn framed(self, colour: Colour) -> Cell {
         Cell { frame: Some(colour), ..self }
@@ -107,17 +107,17 @@ impl Cell {
 }
 
 impl Legend {
-    /// Colours of [`colormap::colour`] from 0 to 1.
+    /// Legend for [`colormap::colour`] from 0 to 1.
     pub fn heat(low: impl Into<String>, high: impl Into<String>) -> Legend {
         Legend::of(colormap::colour, low, high)
     }
 
-    /// Colours of [`colormap::signed_colour`] from -1 to 1.
+    /// Legend for [`colormap::signed_colour`] from -1 to 1.
     pub fn signed(low: impl Into<String>, high: impl Into<String>) -> Legend {
         Legend::of(|at| colormap::signed_colour(2.0 * at - 1.0), low, high)
     }
 
-    /// Heat from 0 to 1 as [`colormap::overlay`] lays it over a grey image.
+    /// Legend for heat from 0 to 1, overlaid by [`colormap::overlay`] on a grey image.
     pub fn overlay(strength: f32, low: impl Into<String>, high: impl Into<String>) -> Legend {
         let ground = |n: usize| Image { width: n, height: 1, rgb: vec![150; 3 * n] };
         Legend::of(|at| colormap::overlay(&ground(1), &[at], strength).rgb.try_into().unwrap_or_default(), low, high)
@@ -129,7 +129,7 @@ impl Legend {
         Legend { colours: colormap::picture(&shares, 1, width, colour), low: low.into(), high: high.into() }
     }
 
-    /// Columns that it takes.
+    /// Width in pixels.
     fn width(&self) -> f32 {
         text::width(&self.low, LINE) + text::width(&self.high, LINE) + LEGEND[0] as f32 + 16.0
     }
@@ -143,13 +143,13 @@ impl Bar {
 }
 
 impl ContactSheet {
-    /// One group of cells without a heading, `columns` in a row, each image `side` pixels at most.
+    /// Sheet with one group without heading, `columns` cells per row, and images of at most `side` pixels.
     pub fn of(title: impl Into<String>, columns: usize, side: usize, cells: Vec<Cell>) -> ContactSheet {
         let groups = vec![Group { heading: String::new(), cells }];
         ContactSheet { title: title.into(), note: String::new(), legends: Vec::new(), columns, side, gap: 12, groups }
     }
 
-    /// The sheet laid out. It is as wide as its fullest row, at least as its title; the cells of a row are equally high.
+    /// Lays out the sheet. It is as wide as its widest row, and at least as its title; the cells of a row have equal height.
     pub fn scene(&self) -> Scene {
         let columns = self.columns.max(1);
         let step = self.side + self.gap;
@@ -158,7 +158,7 @@ impl ContactSheet {
         let words = self.groups.iter().map(|g| (&g.heading, HEADING)).chain(words);
         let wide = words.map(|(words, size)| text::width(words, size)).chain(self.legends.iter().map(Legend::width));
         let wide = wide.fold(0.0f32, f32::max).ceil() as usize;
-        // Words alone do not make a sheet wider than this.
+        // Text alone does not widen a sheet beyond this.
         let width = (fullest * step - self.gap).max(wide.min(1200)) + 2 * MARGIN;
         let mut scene = Scene::new(width, 0);
         let room = (width - 2 * MARGIN) as f32;
@@ -235,7 +235,7 @@ fn legend_at(scene: &mut Scene, y: usize, legend: &Legend) {
     scene.text([(left + width + 8) as f32, base], LINE, Anchor::Start, GREY, legend.high.clone());
 }
 
-/// A photograph of at most 320 pixels, twice the size of a sheet's cells (which fine screens show): hundreds of larger ones would
+/// Thumbnail of at most 320 pixels, twice the cell size of a sheet (for high-resolution screens): hundreds of larger images would
 /// fill the memory before the sheet is drawn.
 pub fn thumbnail(picture: Image) -> Image {
     const LONGEST: usize = 320;
@@ -247,7 +247,7 @@ pub fn thumbnail(picture: Image) -> Image {
     picture.resized(brought(picture.height), brought(picture.width))
 }
 
-/// `0.3 %`, `42 %`: as many digits as a bar needs.
+/// Percentage with as many digits as a bar needs: `0.3 %`, `42 %`.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent >= 10.0 || percent == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_keep_their_aspect_and_stay_in_their_cells() {
+    fn images_keep_their_aspect_and_stay_in_their_cells() {
         let cells = vec![Cell::photograph(grey(200, 100)), Cell::photograph(grey(10, 40)).framed(RED), Cell::squares(grey(3, 3))];
         let scene = ContactSheet::of("three", 2, 80, cells).scene();
         let places: Vec<[usize; 4]> = scene
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_as_long_as_their_shares_and_long_words_are_cut() {
+    fn bars_are_proportional_and_long_captions_are_truncated() {
         let mut cell = Cell::photograph(grey(10, 10)).line("a label far too long for so small a cell", GREEN);
         cell.bars = vec![Bar::new("hat", 0.25), Bar::new("shoes", 0.0)];
         let scene = ContactSheet::of("", 4, 100, vec![cell]).scene();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_as_high_as_its_own_words_and_the_paper_ends_below_the_last() {
+    fn row_heights_fit_their_captions_and_the_sheet_ends_below_the_last() {
         let mut cells = vec![Cell::photograph(grey(80, 80)).line("seen", INK), Cell::photograph(grey(80, 80))];
         cells[0].bars = vec![Bar::new("hat", 0.5); 5];
         cells.extend(vec![Cell::photograph(grey(80, 80)).line("shoes", INK); 2]);
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn legends_show_both_ends_with_their_colours_and_fit_on_the_paper() {
+    fn legends_show_both_ends_and_fit_on_the_sheet() {
         let high = "the largest value of each map, whatever that is in numbers";
         let legends = vec![Legend::heat("0", high), Legend::signed("below", "above"), Legend::overlay(0.75, "none", "most")];
         let sheet = ContactSheet { legends, ..ContactSheet::of("t", 1, 20, vec![Cell::squares(grey(2, 2))]) };
@@ -336,13 +336,13 @@ mod tests {
         assert_eq!(ends(rows[2]).0, [150; 3]);
         for item in &scene.items {
             if let Item::Text { text: words, x, size, .. } = item {
-                assert!(x + text::width(words, *size) <= scene.width as f32, "{words} leaves the paper");
+                assert!(x + text::width(words, *size) <= scene.width as f32, "{words} exceeds the sheet");
             }
         }
     }
 
     #[test]
-    fn a_sheet_of_nothing_is_still_a_sheet() {
+    fn an_empty_sheet_is_valid() {
         assert!(ContactSheet::of("nothing found", 5, 100, Vec::new()).scene().pixels().is_ok());
         assert!(
             ContactSheet { columns: 0, ..ContactSheet::of("", 5, 100, vec![Cell::squares(grey(1, 1))]) }.scene().pixels().is_ok()

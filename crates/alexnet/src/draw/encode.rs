@@ -1,4 +1,4 @@
-//! Images as files in memory: PNG where every pixel counts, JPEG for photographs.
+//! Image encoding in memory: PNG for exact pixels, JPEG for photographs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,18 +6,18 @@ use mozjpeg::{ColorSpace, Compress};
 
 use crate::image::Image;
 
-/// Quality of JPEGs: no artefact can be seen, at an eighth of PNG's bytes.
+/// JPEG quality without visible artefacts, at an eighth of PNG's size.
 const QUALITY: f32 = 88.0;
 
-/// An image as PNG.
+/// Encodes an image as PNG.
 ///
 /// # Panics
-/// When the image has no pixels, or not as many as it says.
+/// If the image is empty or its size does not match its pixels.
 pub fn png(picture: &Image) -> Vec<u8> {
     encode_png(picture.width, picture.height, &picture.rgb, ::png::ColorType::Rgb)
 }
 
-/// An image with transparency, `[height, width, 4]`, as PNG.
+/// Encodes an image with transparency, `[height, width, 4]`, as PNG.
 ///
 /// # Panics
 /// As [`png()`].
@@ -37,10 +37,10 @@ fn encode_png(width: usize, height: usize, values: &[u8], color: ::png::ColorTyp
     bytes
 }
 
-/// An image as JPEG.
+/// Encodes an image as JPEG.
 ///
 /// # Panics
-/// As [`png()`]; also with more than 65,500 rows or columns, which JPEG does not know.
+/// As [`png()`]; also with more than 65,500 rows or columns, the limit of JPEG.
 pub fn jpeg(picture: &Image) -> Vec<u8> {
     let mut encoder = Compress::new(ColorSpace::JCS_RGB);
     encoder.set_size(picture.width, picture.height);
@@ -51,12 +51,12 @@ pub fn jpeg(picture: &Image) -> Vec<u8> {
     started.finish().expect("a whole image")
 }
 
-/// An image as PNG within an address, for `src` in HTML or `href` in SVG.
+/// Encodes an image as a PNG data URL, for `src` in HTML or `href` in SVG.
 pub fn png_uri(picture: &Image) -> String {
     uri("png", &png(picture))
 }
 
-/// An image as JPEG within an address, for `src` in HTML or `href` in SVG.
+/// Encodes an image as a JPEG data URL, for `src` in HTML or `href` in SVG.
 pub fn jpeg_uri(picture: &Image) -> String {
     uri("jpeg", &jpeg(picture))
 }
@@ -72,12 +72,12 @@ mod tests {
     use crate::image::decode;
 
     #[test]
-    fn a_png_keeps_all_and_a_jpeg_nearly_all() {
+    fn png_is_lossless_and_jpeg_nearly() {
         let picture = synthetic(Split::Test, 0).picture(3).unwrap();
         assert_eq!(decode::decode(&png(&picture)).unwrap(), picture);
         let back = decode::decode(&jpeg(&picture)).unwrap();
         let off: u64 = back.rgb.iter().zip(&picture.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
-        // 96 x 96 x 3 values, off by 2.6 levels on average (edges of drawn figures are the worst that JPEG can meet).
+        // 96 x 96 x 3 values, off by 2.6 levels on average (edges of drawn figures are the worst case for JPEG).
         assert!(back.width == 96 && off / 27_648 < 6, "{off}");
         assert!(png_uri(&picture).starts_with("data:image/png;base64,iVBORw0KGgo"));
         assert!(jpeg_uri(&picture).starts_with("data:image/jpeg;base64,/9j/"));

@@ -1,4 +1,4 @@
-//! A font file: which letters it has, how wide they are, and how they are drawn into pixels.
+//! Font files: glyph coverage, metrics and rasterisation.
 
 use ab_glyph_rasterizer::{Point, Rasterizer, point};
 use skrifa::instance::{LocationRef, Size};
@@ -6,16 +6,15 @@ use skrifa::outline::{DrawSettings, OutlinePen};
 use skrifa::{FontRef, GlyphId, MetadataProvider};
 use std::borrow::Cow;
 
-/// The font's em, brought to the size of the letters, is at most this many times as wide and as high as any glyph that is drawn.
-/// A broken font may ask for millions of pixels.
+/// Maximum width and height of a drawn glyph, in ems scaled to the font size. A broken font may request millions of pixels.
 const LARGEST: f32 = 16.0;
 
-/// A font of outlines, TrueType or CFF.
+/// An outline font, TrueType or CFF.
 pub(super) struct Font {
     bytes: Cow<'static, [u8]>,
-    /// Lengths in the file to lengths in ems.
+    /// Scale from file units to ems.
     unit: f32,
-    /// From the lowest descender to the highest ascender, in ems.
+    /// Height from the lowest descender to the highest ascender, in ems.
     height: f32,
 }
 
@@ -23,12 +22,12 @@ pub(super) struct Font {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Glyph {
     id: GlyphId,
-    /// From its origin to that of the next one, in ems.
+    /// Advance width in ems.
     pub(super) advance: f32,
 }
 
 impl Font {
-    /// A font file, or the first font of a collection; none where it cannot be read.
+    /// Parses a font file, or the first font of a collection; `None` if invalid.
     pub(super) fn new(bytes: impl Into<Cow<'static, [u8]>>) -> Option<Font> {
         let bytes = bytes.into();
         let font = FontRef::from_index(&bytes, 0).ok()?;
@@ -42,13 +41,13 @@ impl Font {
         Some(Font { bytes, unit, height })
     }
 
-    /// From the lowest descender to the highest ascender, in ems.
+    /// Height from the lowest descender to the highest ascender, in ems.
     pub(super) fn height(&self) -> f32 {
         self.height
     }
 
-    /// The glyph of a letter. None where the font has none, or has nothing to draw for what is no blank: fonts of coloured
-    /// emoji, and those that are blank on purpose.
+    /// Glyph of a character. `None` if the font has none, or an empty one for a non-blank character, as in colour emoji and
+    /// deliberately blank fonts.
     pub(super) fn glyph(&self, letter: char) -> Option<Glyph> {
         let font = self.read()?;
         let id = font.charmap().map(letter).filter(|id| *id != GlyphId::NOTDEF)?;
@@ -57,8 +56,8 @@ impl Font {
         (advance.is_finite() && (blank || !self.outline(id)?.curves.is_empty())).then_some(Glyph { id, advance })
     }
 
-    /// Draws a glyph whose origin is at `x` on base line `y`, `em` pixels being one em; `put` hears of each pixel (column, row)
-    /// and how much of it is covered, 0 to 1.
+    /// Draws a glyph with its origin at `x` on baseline `y`, `em` pixels per em; `put` receives each pixel (column, row) and its
+    /// coverage, 0 to 1.
     pub(super) fn draw(&self, glyph: Glyph, em: f32, [x, y]: [f32; 2], mut put: impl FnMut(i64, i64, f32)) {
         let Some(outline) = self.outline(glyph.id) else { return };
         let scale = em * self.unit;
@@ -90,7 +89,7 @@ impl Font {
         FontRef::from_index(&self.bytes, 0).ok()
     }
 
-    /// Lengths as in the file, y growing upwards.
+    /// Bounds in file units, y pointing up.
     fn outline(&self, id: GlyphId) -> Option<Outline> {
         let glyph = self.read()?.outline_glyphs().get(id)?;
         let mut outline = Outline::default();
@@ -108,7 +107,7 @@ enum Curve {
 }
 
 impl Curve {
-    /// All its points: no part of it lies outside of their hull.
+    /// All control points: the outline lies within their hull.
     fn points(&self) -> impl Iterator<Item = Point> + use<> {
         let (points, n) = match *self {
             Curve::Line(a, b) => ([a, b, b, b], 2),
@@ -119,7 +118,7 @@ impl Curve {
     }
 }
 
-/// Collects the curves of a glyph.
+/// Collector of a glyph's curves.
 #[derive(Default)]
 struct Outline {
     curves: Vec<Curve>,

@@ -1,7 +1,7 @@
-//! Fonts of the system that have the letters which the built-in font lacks.
+//! Search for system fonts with characters that the built-in font lacks.
 //!
-//! Of each font file in the well-known folders only the table of its letters is read, at most once, and only when a letter is
-//! missing. There are limits on all of it: a folder of fonts may be a slow network's, or not what it seems.
+//! Only the character table of each font file in the well-known folders is read, at most once, and only when a character is
+//! missing. All of this is bounded: a font folder may be on a slow network, or not contain fonts.
 
 use skrifa::raw::tables::cmap::Cmap;
 use skrifa::raw::{FontData, FontRead};
@@ -11,42 +11,42 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The variable that names a font file, or a folder of fonts, to be tried first.
+/// Environment variable with a font file or folder to try first.
 pub(super) const VARIABLE: &str = "ALEXNET_FONT";
-/// Folders within folders.
+/// Maximum folder depth.
 const DEPTH: usize = 6;
-/// Entries of folders that are looked at.
+/// Maximum number of folder entries.
 const ENTRIES: usize = 20_000;
-/// Time for all of it.
+/// Time limit of a search.
 const TIME: Duration = Duration::from_secs(3);
-/// Bytes of a table of letters. Those of Chinese, Japanese and Korean together have 300,000.
+/// Maximum size of a character table in bytes. Those of Chinese, Japanese and Korean together have 300,000.
 const MAP_BYTES: u32 = 4 << 20;
-/// Bytes of a font that is loaded whole. Noto's of five East Asian languages has 20 million.
+/// Maximum size of a loaded font in bytes. Noto's font of five East Asian languages has 20 million.
 const FONT_BYTES: u64 = 128 << 20;
 
-/// Where fonts lie, and what is known of them so far.
+/// Font search with its results so far.
 pub(super) struct FontSearch {
-    /// A font file or a folder of fonts that goes first.
+    /// A font file or folder with priority.
     named: Option<PathBuf>,
     folders: Vec<PathBuf>,
-    /// None until something is searched for.
+    /// `None` before the first search.
     files: Option<Vec<Candidate>>,
     left: Duration,
 }
 
-/// A font file and the ranges of letters that it has, once they have been read.
+/// A font file and the character ranges that it covers, once read.
 struct Candidate {
     path: PathBuf,
     letters: Option<Vec<[u32; 2]>>,
 }
 
 impl FontSearch {
-    /// A search in these places, in this order.
+    /// Creates a search in these places, in this order.
     pub(super) fn new(named: Option<PathBuf>, folders: Vec<PathBuf>) -> FontSearch {
         FontSearch { named, folders, files: None, left: TIME }
     }
 
-    /// A search on this machine, first where `ALEXNET_FONT` says.
+    /// Creates a search on this machine, with priority for `ALEXNET_FONT`.
     pub(super) fn of_this_machine() -> FontSearch {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = variable("HOME");
@@ -72,7 +72,7 @@ impl FontSearch {
         FontSearch::new(variable(VARIABLE), folders)
     }
 
-    /// The file of the font that has most of these letters, the best of equals first, as its bytes; none where no font has any.
+    /// Loads the font file that covers most of these characters, the best-ranked of equals; `None` if no font covers any.
     pub(super) fn find(&mut self, letters: &BTreeSet<char>) -> Option<Vec<u8>> {
         let start = Instant::now();
         let left = self.left;
@@ -87,23 +87,23 @@ impl FontSearch {
             if has > best.map_or(0, |(has, _)| has) {
                 best = Some((has, i));
             }
-            // What the user named is taken as soon as it is of any use.
+            // The user's own font is used if it covers any character.
             if has == letters.len() || (has > 0 && self.named.as_deref() == Some(&file.path)) {
                 break;
             }
         }
         self.left = left.saturating_sub(start.elapsed());
         let chosen = &mut files[best?.1];
-        // Loaded at most once: what it has after all nothing to draw for is not searched in it again.
+        // Loaded at most once: characters that turn out to have no outline are not searched in it again.
         chosen.letters = Some(Vec::new());
         let bytes = load(&chosen.path);
         log::debug!("{} for {}", chosen.path.display(), letters.iter().collect::<String>());
-        // One that cannot be read is as good as none; the next search takes another.
+        // An unreadable font is skipped; the next search tries another.
         Some(bytes.unwrap_or_default())
     }
 }
 
-/// A regular file, opened: anything else, such as a pipe, might never give a byte.
+/// Opens a regular file. Anything else, such as a pipe, could block.
 fn open(path: &Path) -> Option<File> {
     std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     File::open(path).ok()
@@ -119,7 +119,7 @@ fn load(path: &Path) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The font files of the places, the likeliest to look right first: named ones, then upright sans serifs of usual weight.
+/// Font files of all places, the most suitable first: the user's, then upright sans serifs of regular weight.
 fn list(named: Option<&Path>, folders: &[PathBuf], until: Instant) -> Vec<Candidate> {
     let mut entries = ENTRIES;
     let mut first = Vec::new();
@@ -155,7 +155,7 @@ fn walk(folder: &Path, depth: usize, entries: &mut usize, until: Instant, found:
         let path = entry.path();
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
         if matches!(ending.as_deref(), Some("ttf" | "otf" | "ttc" | "otc")) {
-            // macOS has one whose every letter is a box.
+            // macOS has a font in which every character is a box.
             if !path.file_name().is_some_and(|name| name.to_string_lossy().to_ascii_lowercase().contains("lastresort")) {
                 found.push(path);
             }
@@ -165,7 +165,7 @@ fn walk(folder: &Path, depth: usize, entries: &mut usize, until: Instant, found:
     }
 }
 
-/// How far a font of this name is from an upright sans serif of usual weight.
+/// Distance of a font, judged by its name, from an upright sans serif of regular weight.
 fn oddness(name: &str) -> usize {
     const ODD: [(&str, usize); 14] = [
         ("italic", 8),
@@ -186,7 +186,7 @@ fn oddness(name: &str) -> usize {
     ODD.iter().filter(|(word, _)| name.contains(word)).map(|(_, cost)| cost).sum()
 }
 
-/// The letters that a font file, or the first font of a collection, has outlines for.
+/// Characters for which a font file, or the first font of a collection, has outlines.
 fn letters_of(path: &Path) -> Option<Vec<[u32; 2]>> {
     let mut file = open(path)?;
     let mut part = |at: u32, len: u32| {
@@ -205,7 +205,7 @@ fn letters_of(path: &Path) -> Option<Vec<[u32; 2]>> {
     let tables = u32::from(u16::from_be_bytes([head[4], head[5]]));
     let directory = part(start.checked_add(12)?, 16 * tables)?;
     let table = |tag: &[u8; 4]| directory.chunks_exact(16).find(|record| record.starts_with(tag));
-    // One of bitmaps alone has nothing to draw at any size.
+    // A bitmap-only font has nothing to draw at any size.
     if ![b"glyf", b"CFF ", b"CFF2"].into_iter().any(|tag| table(tag).is_some()) {
         return None;
     }

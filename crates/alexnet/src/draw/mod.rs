@@ -1,9 +1,8 @@
-//! Drawings of images, words and bars: contact sheets, heat maps, and the PNG or SVG files they become.
+//! Drawing: contact sheets, heatmaps, text and bars, as PNG or SVG files.
 //!
-//! A [`Scene`] is a list of things at places on paper. It is drawn into pixels (PNG, with letters of a font that is built
-//! in, and of the system's fonts where that one lacks a letter) or written as SVG (letters stay letters). Equal scenes give
-//! equal bytes on machines with equal fonts. [`contact_sheet::ContactSheet`] lays images out in rows
-//! with captions and bars; [`heat`] turns numbers into colours.
+//! A [`Scene`] is a list of positioned items. It is rasterised (PNG, with a built-in font and system fonts for characters that it
+//! lacks) or written as SVG (text stays text). Equal scenes give equal bytes on machines with equal fonts.
+//! [`contact_sheet::ContactSheet`] arranges images in rows with captions and bars; [`heat`] maps numbers to colours.
 
 pub mod colormap;
 pub mod contact_sheet;
@@ -19,20 +18,20 @@ pub mod text;
 
 pub use scene::{Anchor, Format, Item, Scene};
 
-/// Red, green, blue.
+/// RGB colour.
 pub type Colour = [u8; 3];
 
-/// Paper.
+/// Background.
 pub const PAPER: Colour = [255, 255, 255];
-/// What is written.
+/// Primary text.
 pub const INK: Colour = [27, 37, 48];
-/// What matters less.
+/// Secondary text.
 pub const GREY: Colour = [122, 135, 148];
-/// A ground for bars.
+/// Background of bars.
 pub const PALE: Colour = [228, 234, 241];
 /// Bars.
 pub const BLUE: Colour = [110, 152, 205];
-/// What is right.
+/// Correct results.
 pub const GREEN: Colour = [46, 139, 87];
-/// What is wrong.
+/// Wrong results.
 pub const RED: Colour = [192, 57, 43];

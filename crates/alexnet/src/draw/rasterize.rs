@@ -1,10 +1,10 @@
-//! A scene drawn into pixels.
+//! Rasteriser of scenes.
 
 use super::text;
 use super::{Anchor, Colour, Item};
 use crate::image::Image;
 
-/// Draws items, the first lowest. What leaves the canvas is cut off.
+/// Draws items in order, clipped to the canvas.
 pub(super) fn draw(items: &[Item], canvas: &mut Image) {
     for item in items {
         match item {
@@ -29,7 +29,7 @@ pub(super) fn draw(items: &[Item], canvas: &mut Image) {
     }
 }
 
-/// Edges that lie within a pixel cover a share of it, so that bars grow smoothly.
+/// Coverage of edges within a pixel, so that bars grow smoothly.
 fn rectangle(canvas: &mut Image, [x, y, width, height]: [f32; 4], colour: Colour) {
     let cover = |from: f32, to: f32, pixel: usize| (to.min(pixel as f32 + 1.0) - from.max(pixel as f32)).clamp(0.0, 1.0);
     let (right, bottom) = (x + width, y + height);
@@ -58,7 +58,7 @@ fn paste(canvas: &mut Image, picture: &Image, x: usize, y: usize) {
     }
 }
 
-/// The image at another size, each pixel a rectangle.
+/// Resizes an image with pixels as rectangles.
 pub(super) fn nearest(picture: &Image, height: usize, width: usize) -> Image {
     let mut rgb = Vec::with_capacity(height * width * 3);
     for row in 0..height {

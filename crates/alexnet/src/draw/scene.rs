@@ -1,4 +1,4 @@
-//! Things at places on paper, and the file they become.
+//! Scenes of positioned items, and their output files.
 
 use std::path::Path;
 
@@ -6,18 +6,18 @@ use super::{Colour, PAPER};
 use crate::image::Image;
 use crate::{Error, Result, files};
 
-/// Which part of a text stands at its point.
+/// Anchor point of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
-    /// Its beginning.
+    /// Start of the text.
     Start,
-    /// Its middle.
+    /// Middle of the text.
     SplitEngine,
-    /// Its end.
+    /// End of the text.
     End,
 }
 
-/// A thing on paper. Places and sizes are in pixels, y grows downwards.
+/// An item of a scene. Positions and sizes are in pixels, y points down.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A filled rectangle.
@@ -26,108 +26,108 @@ pub enum Item {
         x: f32,
         /// Upper side.
         y: f32,
-        /// Columns.
+        /// Width.
         width: f32,
-        /// Rows.
+        /// Height.
         height: f32,
-        /// What it is filled with.
+        /// Fill colour.
         colour: Colour,
     },
-    /// An image, brought to size.
+    /// An image, scaled to the given size.
     Image {
         /// Left side.
         x: usize,
         /// Upper side.
         y: usize,
-        /// Columns on paper.
+        /// Width.
         width: usize,
-        /// Rows on paper.
+        /// Height.
         height: usize,
-        /// What is shown.
+        /// The image.
         picture: Image,
-        /// Whether its pixels stay squares (filters, maps) instead of being smoothed (photographs).
+        /// Whether pixels are drawn as squares (filters, maps) instead of being smoothed (photographs).
         squares: bool,
     },
     /// A line of text.
     Text {
-        /// Where its `anchor` stands.
+        /// Position of the `anchor`.
         x: f32,
-        /// Its base line.
+        /// Baseline.
         y: f32,
-        /// Height of the font.
+        /// Font height.
         size: f32,
-        /// Which part of it stands at `x`.
+        /// Anchor point at `x`.
         anchor: Anchor,
-        /// Colour of the letters.
+        /// Text colour.
         colour: Colour,
-        /// The words.
+        /// The text.
         text: String,
     },
 }
 
-/// Things on white paper, the first lowest.
+/// A scene on a white background, drawn in order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
-    /// Columns of the paper.
+    /// Width in pixels.
     pub width: usize,
-    /// Rows of the paper.
+    /// Height in pixels.
     pub height: usize,
-    /// What is on it.
+    /// Items in drawing order.
     pub items: Vec<Item>,
 }
 
-/// The kind of file that a drawing becomes.
+/// Output format of a drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Pixels.
+    /// Raster image.
     Png,
-    /// Text with images inside.
+    /// Vector graphics with embedded images.
     Svg,
 }
 
-/// More pixels of paper than this are refused: 600 MB would be filled with a mistake.
+/// Maximum number of pixels, beyond which a mistake would fill 600 MB.
 const MAX_PIXELS: usize = 200_000_000;
 
 impl Format {
-    /// The format that a file's name asks for.
+    /// Determines the format from a file name.
     ///
     /// # Errors
-    /// Another ending than `.png` or `.svg`.
+    /// The extension is neither `.png` nor `.svg`.
     pub fn of(path: &Path) -> Result<Format> {
         let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
         match ending.as_deref() {
             Some("png") => Ok(Format::Png),
             Some("svg") => Ok(Format::Svg),
-            _ => Err(Error::file(path, "drawings are .png or .svg; give the file one of these endings")),
+            _ => Err(Error::file(path, "unsupported drawing format; use the extension .png or .svg")),
         }
     }
 }
 
 impl Scene {
-    /// White paper.
+    /// Creates an empty scene.
     pub fn new(width: usize, height: usize) -> Scene {
         Scene { width, height, items: Vec::new() }
     }
 
-    /// Puts a rectangle on the paper.
+    /// Adds a rectangle.
     pub fn rectangle(&mut self, [x, y, width, height]: [f32; 4], colour: Colour) {
         self.items.push(Item::Rectangle { x, y, width, height, colour });
     }
 
-    /// Puts an image on the paper; `squares`: its pixels stay squares.
+    /// Adds an image; with `squares`, its pixels are drawn as squares.
     pub fn picture(&mut self, [x, y, width, height]: [usize; 4], picture: Image, squares: bool) {
         self.items.push(Item::Image { x, y, width, height, picture, squares });
     }
 
-    /// Writes a line of text on the paper, `y` being its base line.
+    /// Adds a line of text with baseline `y`.
     pub fn text(&mut self, [x, y]: [f32; 2], size: f32, anchor: Anchor, colour: Colour, text: impl Into<String>) {
         self.items.push(Item::Text { x, y, size, anchor, colour, text: text.into() });
     }
 
-    /// The scene in pixels.
+    /// Rasterises the scene.
     ///
     /// # Errors
-    /// Paper of no pixels, or of more than anyone could look at.
+    /// The scene is empty or too large.
     pub fn pixels(&self) -> Result<Image> {
         if self.width == 0 || self.height == 0 || self.width.checked_mul(self.height).is_none_or(|n| n > MAX_PIXELS) {
             return Err(Error::Invalid(format!(
@@ -140,15 +140,15 @@ impl Scene {
         Ok(canvas)
     }
 
-    /// The scene as SVG, one file that needs no other.
+    /// Formats the scene as a self-contained SVG.
     pub fn svg(&self) -> String {
         super::svg::write(self)
     }
 
-    /// Writes the scene to a file, PNG or SVG by its name, whole or not at all.
+    /// Writes the scene atomically to a file, PNG or SVG by its extension.
     ///
     /// # Errors
-    /// Another name, a scene too large, or what the system said.
+    /// Another extension, a scene too large, or a write error.
     pub fn write(&self, path: &Path) -> Result<()> {
         let bytes = match Format::of(path)? {
             Format::Png => super::encode::png(&self.pixels()?),
@@ -174,12 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn pixels_are_where_the_scene_says() {
+    fn items_are_drawn_at_their_positions() {
         let pixels = scene().pixels().unwrap();
         let at = |x: usize, y: usize| &pixels.rgb[(y * 60 + x) * 3..][..3];
         assert_eq!((at(9, 5), at(10, 5), at(19, 9), at(20, 5)), (&[0; 3][..], &[255; 3][..], &[255; 3][..], &[255; 3][..]));
         assert_eq!((at(30, 0), at(39, 9), at(40, 5), at(35, 10)), (&RED[..], &RED[..], &PAPER[..], &PAPER[..]));
-        // The letters left dark pixels between their top and their base line, and none above or far below.
+        // The text left dark pixels between its top and its baseline, and none above or far below.
         let dark =
             |rows: std::ops::Range<usize>| rows.flat_map(|y| (0..60).map(move |x| (x, y))).filter(|&(x, y)| at(x, y)[0] < 128);
         assert!(dark(18..31).count() > 30 && dark(11..18).count() == 0 && dark(35..40).count() == 0);
@@ -194,16 +194,16 @@ mod tests {
         let svg = scene().svg();
         assert!(svg.starts_with("<svg xmlns") && svg.trim_end().ends_with("</svg>"), "{svg}");
         assert!(svg.contains("a &lt; b &amp; &quot;c&quot;") && svg.contains("data:image/png;base64,"), "{svg}");
-        // A viewer's font may be wider than ours: the words keep their width.
+        // A viewer's font may be wider than the built-in one: the text keeps its width.
         let width = text::width("a < b & \"c\"", 14.0);
         assert!(svg.contains(&format!("textLength=\"{width:.1}\"")), "{svg}");
-        // Viewers that look for no letters by themselves find them in these families.
+        // Viewers without font fallback find the characters in these families.
         assert!(svg.contains("Noto Sans CJK SC") && svg.contains("Malgun Gothic"), "{svg}");
         assert_eq!(svg, scene().svg());
     }
 
     #[test]
-    fn other_endings_and_endless_paper_are_refused_in_words() {
+    fn other_extensions_and_huge_scenes_are_rejected() {
         let jpg = scene().write(Path::new("a.jpg")).unwrap_err().to_string();
         assert!(jpg.contains("a.jpg") && jpg.contains(".png or .svg"), "{jpg}");
         let large = Scene::new(100_000, 100_000).pixels().unwrap_err().to_string();

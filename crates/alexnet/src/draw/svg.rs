@@ -1,13 +1,13 @@
-//! A scene as SVG: letters stay letters, images lie inside as data.
+//! SVG output of scenes: text stays text, images are embedded.
 
 use std::fmt::Write;
 
 use super::{Anchor, Colour, Item, Scene, encode, text};
 
-/// Photographs keep up to this many pixels for each pixel of paper, along each side: sharp on fine screens.
+/// Maximum pixels of photographs per drawing pixel along each side, for high-resolution screens.
 const FINE: usize = 2;
-/// Families with Chinese, Japanese and Korean letters, of Linux, macOS and Windows: what browsers find by themselves, other
-/// viewers take from this list.
+/// Font families with Chinese, Japanese and Korean characters on Linux, macOS and Windows. Browsers find them automatically,
+/// other viewers need this list.
 const EAST_ASIAN: &str = "Noto Sans CJK SC,Noto Sans CJK JP,Noto Sans CJK KR,PingFang SC,Hiragino Sans,\
     Apple SD Gothic Neo,Microsoft YaHei,Yu Gothic,Malgun Gothic";
 
@@ -52,21 +52,21 @@ fn add(svg: &mut String, item: &Item) {
                 Anchor::SplitEngine => " text-anchor=\"middle\"",
                 Anchor::End => " text-anchor=\"end\"",
             };
-            // Another font than ours would be wider: neighbours would overlap.
+            // Another font could be wider, so that neighbours would overlap.
             let width = text::whole_width(words, *size).filter(|width| *width > 0.0);
             let width = width.map_or(String::new(), |w| format!(" textLength=\"{w:.1}\" lengthAdjust=\"spacingAndGlyphs\""));
             let (fill, words, em) = (hex(*colour), escape(words), text::em(*size));
             writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{em:.2}\"{width}{anchor} fill=\"{fill}\">{words}</text>")
         }
     };
-    written.expect("a string takes all");
+    written.expect("writing to a string cannot fail");
 }
 
 fn hex([red, green, blue]: Colour) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-/// Text within XML. Control characters, which XML cannot hold, become blanks.
+/// Escapes text for XML. Control characters, which XML cannot represent, become blanks.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

@@ -1,18 +1,18 @@
-//! A font for tests, made of nothing: each of its letters is a solid square.
+//! A synthetic font for tests, in which every character is a solid square.
 
-/// A TrueType font of 1000 units an em with these letters, each a square from 100 to 900 on an advance of 1000.
+/// Creates a TrueType font of 1000 units per em with these characters, each a square from 100 to 900 with an advance of 1000.
 pub(crate) fn with_letters(letters: &[char]) -> Vec<u8> {
     let mut letters: Vec<u16> = letters.iter().map(|&letter| u16::try_from(letter as u32).expect("of 16 bits")).collect();
     letters.sort_unstable();
     let words = |words: &[u16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
-    // Format 4: a segment for each letter, and the last one that there must be.
+    // Format 4: a segment per character, and the mandatory last one.
     let segments = letters.len() as u16 + 1;
     let (ends, starts) = ([letters.clone(), vec![0xFFFF]].concat(), [letters.clone(), vec![0xFFFF]].concat());
     let deltas: Vec<u16> = letters.iter().map(|letter| 1u16.wrapping_sub(*letter)).chain([1]).collect();
     let map =
         [vec![4, 16 + 8 * segments, 0, 2 * segments, 2, 0, 0], ends, vec![0], starts, deltas, vec![0; segments.into()]].concat();
     let cmap = words(&[vec![0, 1, 3, 1, 0, 12], map].concat());
-    // One outline of four points on the curve: flags 1, then x and y as steps.
+    // One outline of four points on the curve: flags 1, then x and y as deltas.
     let square = [
         words(&[1, 100, 100, 900, 900, 3, 0]),
         vec![1; 4],

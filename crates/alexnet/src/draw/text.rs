@@ -1,5 +1,5 @@
-//! Letters, measured and drawn: those of a font that is built in (Ubuntu Light, from egui's crate of fonts), for others the
-//! system's fonts, and where no font has a letter, its number in brackets.
+//! Text layout and rasterisation with a built-in font (Ubuntu Light, from egui's font crate), system fonts for other characters,
+//! and bracketed code points where no font has a character.
 
 use super::font::{Font, Glyph};
 use super::font_search::{FontSearch, VARIABLE};
@@ -8,27 +8,26 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 static LETTERS: LazyLock<Mutex<Letters>> = LazyLock::new(|| Mutex::new(Letters::new(FontSearch::of_this_machine())));
 
-/// The font is light; at 12 pixels its strokes are thinner than one and would be grey. This power of the covered share
-/// darkens them.
+/// Gamma of the coverage. The font is light: at 12 pixels its strokes are thinner than one pixel and would look grey.
 const DARKER: f32 = 0.6;
-/// Fonts beside the built-in one: each is some megabytes.
+/// Maximum number of fonts besides the built-in one, each of several megabytes.
 const MOST_FONTS: usize = 8;
-/// Letters that a note names.
+/// Maximum number of characters named in a note.
 const NAMED: usize = 12;
 
-/// Fonts, and which of them has which letter.
+/// Loaded fonts, and their character coverage.
 struct Letters {
-    /// The built-in font, then those found.
+    /// The built-in font, followed by system fonts.
     fonts: Vec<Font>,
-    /// By letter: the font's number and the glyph; none where no font has it.
+    /// Font index and glyph by character; `None` if no font has it.
     known: HashMap<char, Option<(usize, Glyph)>>,
     search: FontSearch,
-    /// Letters that were drawn as numbers and not yet told.
-    untold: BTreeSet<char>,
-    told: bool,
+    /// Characters drawn as code points and not reported yet.
+    unreported: BTreeSet<char>,
+    reported: bool,
 }
 
-/// A glyph and where it stands along the base line.
+/// A glyph and its position along the baseline.
 struct Placed {
     font: usize,
     glyph: Glyph,
@@ -37,12 +36,12 @@ struct Placed {
 
 impl Letters {
     fn new(search: FontSearch) -> Letters {
-        let font = Font::new(epaint_default_fonts::UBUNTU_LIGHT).expect("the font that is built in");
-        Letters { fonts: vec![font], known: HashMap::new(), search, untold: BTreeSet::new(), told: false }
+        let font = Font::new(epaint_default_fonts::UBUNTU_LIGHT).expect("the built-in font");
+        Letters { fonts: vec![font], known: HashMap::new(), search, unreported: BTreeSet::new(), reported: false }
     }
 
-    /// Finds out which fonts have the letters of a text. Those that are missing are searched for together, so that one font
-    /// serves them all if there is one.
+    /// Finds fonts for the characters of a text. Missing ones are searched for together, so that one font serves them all if
+    /// possible.
     fn learn(&mut self, text: &str) {
         let mut missing = BTreeSet::new();
         for letter in with_syllables(text).into_iter().filter(|letter| !invisible(*letter)) {
@@ -73,17 +72,17 @@ impl Letters {
         glyph.is_some()
     }
 
-    /// Pixels that are one em in text of a size. The size is the height of the built-in font, from descender to ascender.
+    /// Pixels per em at a font size. The size is the height of the built-in font, from descender to ascender.
     fn em(&self, size: f32) -> f32 {
         size / self.fonts[0].height()
     }
 
-    /// The glyphs of a text, then the width of all, then those of its letters that no font has.
+    /// Glyphs of a text, its width, and its characters that no font has.
     fn place(&mut self, text: &str, size: f32) -> (Vec<Placed>, f32, BTreeSet<char>) {
         self.learn(text);
         let em = self.em(size);
         let (mut placed, mut x, mut unknown) = (Vec::new(), 0.0, BTreeSet::new());
-        for letter in in_order_of_sight(text) {
+        for letter in visual_order(text) {
             let letter = if letter.is_control() { ' ' } else { letter };
             if invisible(letter) {
                 continue;
@@ -94,7 +93,7 @@ impl Letters {
                 continue;
             }
             unknown.insert(letter);
-            // As in `[732B]`: other than a box, it tells one letter from another.
+            // Like `[732B]`: unlike a box, it distinguishes characters.
             for letter in format!("[{:04X}]", letter as u32).chars() {
                 if let Some(glyph) = self.fonts[0].glyph(letter) {
                     placed.push(Placed { font: 0, glyph, x });
@@ -105,7 +104,7 @@ impl Letters {
         (placed, x, unknown)
     }
 
-    /// What stands for a control character, of which [`learn`](Self::learn) hears nothing.
+    /// Substitute for a control character, which [`learn`](Self::learn) skips.
     fn blank(&self, letter: char) -> Option<(usize, Glyph)> {
         self.fonts[0].glyph(letter).map(|glyph| (0, glyph))
     }
@@ -120,21 +119,21 @@ impl Letters {
         for Placed { font, glyph, x: along } in placed {
             self.fonts[font].draw(glyph, em, [x + along, y], |column, row, share| {
                 if share > 0.0 {
-                    // Fonts of the system are of usual weight.
+                    // System fonts have regular weight.
                     put(column, row, share.min(1.0).powf(if font == 0 { DARKER } else { 1.0 }));
                 }
             });
         }
-        self.untold.extend(unknown);
+        self.unreported.extend(unknown);
     }
 
     fn note(&mut self) -> Option<String> {
-        if self.told || self.untold.is_empty() {
+        if self.reported || self.unreported.is_empty() {
             return None;
         }
-        self.told = true;
-        let count = self.untold.len();
-        let some: String = self.untold.iter().take(NAMED).collect();
+        self.reported = true;
+        let count = self.unreported.len();
+        let some: String = self.unreported.iter().take(NAMED).collect();
         let more = if count > NAMED { format!(" and {} others", count - NAMED) } else { String::new() };
         Some(format!(
             "no font for {some}{more}: drawn as code points. Install a font that has them, set {VARIABLE} to a .ttf, .otf or .ttc \
@@ -143,22 +142,22 @@ impl Letters {
     }
 }
 
-/// Letters that only say how others are to be joined or which form they take.
+/// Whether a character only controls joining or variants of others.
 fn invisible(letter: char) -> bool {
     matches!(letter,
         '\u{AD}' | '\u{34F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FE00}'..='\u{FE0F}'
         | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// The letters of a text, Korean ones put together into syllables: file names of macOS have them apart. By the arithmetic of the
-/// Unicode standard, 3.12.
+/// Characters of a text, with Korean letters composed into syllables, since macOS decomposes file names. Uses the arithmetic of
+/// the Unicode standard, 3.12.
 fn with_syllables(text: &str) -> Vec<char> {
     let mut letters: Vec<char> = Vec::with_capacity(text.len());
     for letter in text.chars() {
         let last = letters.last().map_or(0, |last| *last as u32);
         let joined = match (last, letter as u32) {
             (0x1100..=0x1112, vowel @ 0x1161..=0x1175) => 0xAC00 + ((last - 0x1100) * 21 + vowel - 0x1161) * 28,
-            // A syllable that has no final letter yet.
+            // A syllable without a final letter so far.
             (0xAC00..=0xD7A3, end @ 0x11A8..=0x11C2) if (last - 0xAC00).is_multiple_of(28) => last + end - 0x11A7,
             _ => 0,
         };
@@ -173,9 +172,8 @@ fn with_syllables(text: &str) -> Vec<char> {
     letters
 }
 
-/// The letters of a text from left to right: runs of Hebrew and Arabic, which are written from right to left, turned around.
-/// Arabic letters are not joined.
-fn in_order_of_sight(text: &str) -> Vec<char> {
+/// Characters of a text in visual order: right-to-left runs of Hebrew and Arabic are reversed. Arabic letters are not joined.
+fn visual_order(text: &str) -> Vec<char> {
     let leftward = |letter: char| matches!(letter, '\u{590}'..='\u{8FF}' | '\u{FB1D}'..='\u{FDFF}' | '\u{FE70}'..='\u{FEFC}');
     let mut letters = with_syllables(text);
     let mut at = 0;
@@ -196,26 +194,26 @@ fn letters() -> MutexGuard<'static, Letters> {
     LETTERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Pixels that a line of text takes.
+/// Width of a line of text in pixels.
 pub fn width(text: &str, size: f32) -> f32 {
     letters().width(text, size)
 }
 
-/// Pixels that are one em in text of a size.
+/// Pixels per em at a font size.
 pub(super) fn em(size: f32) -> f32 {
     letters().em(size)
 }
 
-/// Pixels that a line of text takes, where all its letters are drawn as themselves.
+/// Width of a line of text in pixels if all characters are drawn as themselves.
 pub(super) fn whole_width(text: &str, size: f32) -> Option<f32> {
     let (_, width, unknown) = letters().place(text, size);
     unknown.is_empty().then_some(width)
 }
 
-/// The text itself where it fits into `width` pixels, or as much of it as does, with an ellipsis.
+/// The text truncated to `width` pixels, with an ellipsis if needed.
 pub fn fit(text: &str, size: f32, width: f32) -> String {
     let mut letters = letters();
-    // No letter is narrower than a hundredth of the size, so a name of a million letters costs no more than this.
+    // No character is narrower than a hundredth of the size, so a name of a million characters costs no more than this.
     let most = (width / size * 100.0).max(0.0) as usize;
     let all = text.chars().take(most + 1).count();
     if all <= most && letters.width(text, size) <= width {
@@ -223,7 +221,7 @@ pub fn fit(text: &str, size: f32, width: f32) -> String {
     }
     let kept: Vec<char> = text.chars().take(most).collect();
     let short = |n: usize| kept[..n].iter().collect::<String>().trim_end().to_string() + "…";
-    // More letters are never narrower.
+    // More characters are never narrower.
     let (mut fits, mut too_many) = (0, kept.len() + usize::from(all > most));
     if letters.width(&short(0), size) > width {
         return String::new();
@@ -239,13 +237,12 @@ pub fn fit(text: &str, size: f32, width: f32) -> String {
     short(fits)
 }
 
-/// Draws a line of text that begins at `x` on base line `y`; `put` hears of each pixel (column, row) and how much of it is
-/// covered, 0 to 1.
+/// Draws a line of text starting at `x` on baseline `y`; `put` receives each pixel (column, row) and its coverage, 0 to 1.
 pub(super) fn draw(text: &str, size: f32, x: f32, y: f32, put: impl FnMut(i64, i64, f32)) {
     letters().draw(text, size, [x, y], put);
 }
 
-/// What to tell a user of letters that were drawn as code points for want of a font; once, and none where there were none.
+/// Note about characters drawn as code points for lack of a font; returned once, and `None` if there were none.
 pub fn missing_letters() -> Option<String> {
     letters().note()
 }
@@ -256,7 +253,7 @@ mod tests {
     use crate::draw::test_font;
 
     #[test]
-    fn a_text_is_cut_to_fit_and_no_further() {
+    fn text_is_truncated_no_more_than_needed() {
         let long = "a pullover that nobody will ever wear";
         let cut = fit(long, 13.0, 100.0);
         assert!(cut.ends_with('…') && width(&cut, 13.0) <= 100.0, "{cut}");
@@ -269,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn letters_of_many_languages_are_known() {
+    fn many_languages_are_supported() {
         let font = Font::new(epaint_default_fonts::UBUNTU_LIGHT).unwrap();
         for letter in "aZ09%éßñЖяΩ–…".chars() {
             assert!(font.glyph(letter).is_some(), "{letter}");
         }
     }
 
-    /// The pixels of a text, row by row.
+    /// Pixels of a text in row-major order.
     fn drawn(letters: &mut Letters, text: &str) -> Vec<f32> {
         let mut pixels = vec![0.0; 200 * 40];
         letters.draw(text, 20.0, [2.0, 25.0], |column, row, share| pixels[row as usize * 200 + column as usize] += share);
@@ -284,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_the_font_lacks_are_taken_from_another() {
+    fn missing_characters_come_from_another_font() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deeper/Tiny.TTF");
         std::fs::create_dir(path.parent().unwrap()).unwrap();
@@ -294,7 +291,7 @@ mod tests {
         let mut letters = Letters::new(FontSearch::new(None, vec![folder.path().into(), "/gone".into()]));
         for letter in ["猫", "한", "Ꙑ"] {
             let pixels = drawn(&mut letters, letter);
-            // The tiny font's letters are solid squares, 0.8 ems wide and high: of 20 pixels of height, 17.8 are one em.
+            // The test font's characters are solid squares, 0.8 ems wide and high: at a height of 20 pixels, one em is 17.8.
             let covered: f32 = pixels.iter().sum();
             assert!((covered - 0.64 * letters.em(20.0).powi(2)).abs() < 20.0, "{letter}: {covered}");
             assert!((letters.width(letter, 20.0) - letters.em(20.0)).abs() < 1e-3);
@@ -302,7 +299,7 @@ mod tests {
         assert!(letters.note().is_none());
         // One file, loaded once.
         assert_eq!(letters.fonts.len(), 2);
-        // Named, it goes before what lies in folders.
+        // A font given explicitly takes precedence over those in folders.
         let own = folder.path().join("own.otf");
         std::fs::write(&own, test_font::with_letters(&['猫'])).unwrap();
         let mut named = Letters::new(FontSearch::new(Some(own), vec![folder.path().into()]));
@@ -311,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_font_a_letter_is_its_number_and_that_is_told_once() {
+    fn without_a_font_a_character_is_its_code_point_and_reported_once() {
         let mut letters = Letters::new(FontSearch::new(Some("/gone.ttf".into()), Vec::new()));
         let [cat, dog] = ["猫", "狗"].map(|letter| drawn(&mut letters, letter));
         assert_ne!(cat, dog);
@@ -320,15 +317,15 @@ mod tests {
         let note = letters.note().unwrap();
         assert!(note.contains("狗猫") && note.contains("ALEXNET_FONT") && note.contains(".svg"), "{note}");
         assert!(letters.note().is_none());
-        // Marks that are not seen are no letters.
+        // Invisible marks are not drawn.
         assert_eq!(letters.width("a\u{200D}\u{FE0F}\u{FEFF}", 13.0), letters.width("a", 13.0));
         assert_eq!(letters.width("a\tb\u{7}", 13.0), letters.width("a b ", 13.0));
     }
 
     #[test]
-    fn korean_letters_are_put_together() {
+    fn korean_letters_are_composed() {
         let seen = |text| with_syllables(text).into_iter().collect::<String>();
-        // As macOS writes 한국어 and 고양이, and what is together already.
+        // As macOS writes 한국어 and 고양이, and an already composed syllable.
         assert_eq!(seen("\u{1112}\u{1161}\u{11AB}\u{1100}\u{116E}\u{11A8}\u{110B}\u{1165}"), "한국어");
         assert_eq!(seen("\u{1100}\u{1169}\u{110B}\u{1163}\u{11BC}\u{110B}\u{1175}"), "고양이");
         assert_eq!(
@@ -338,8 +335,8 @@ mod tests {
     }
 
     #[test]
-    fn hebrew_and_arabic_run_from_right_to_left() {
-        let seen = |text| in_order_of_sight(text).into_iter().collect::<String>();
+    fn hebrew_and_arabic_run_right_to_left() {
+        let seen = |text| visual_order(text).into_iter().collect::<String>();
         assert_eq!(seen("אבג"), "גבא");
         assert_eq!(seen("cat אב גד dog"), "cat דג בא dog");
         assert_eq!(seen("نقطة 90 %"), "ةطقن 90 %");
@@ -347,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_font_draws_something_or_nothing() {
+    fn a_broken_font_does_not_panic() {
         let whole = test_font::with_letters(&['猫', '狗']);
         for at in 0..whole.len() {
             for change in [0x01, 0x80, 0xFF] {
@@ -362,10 +359,10 @@ mod tests {
         }
     }
 
-    /// Debian's and macOS's fonts, where the machine has any: how many of the scripts are drawn depends on the machine, that
-    /// what is drawn differs does not.
+    /// Debian's and macOS's fonts, if installed: the number of supported scripts depends on the machine, but names must always be
+    /// drawn differently.
     #[test]
-    fn names_in_other_scripts_are_told_apart_on_any_machine() {
+    fn names_in_other_scripts_are_distinguishable_on_any_machine() {
         let names = ["猫", "狗", "ネコ", "イヌ", "고양이", "강아지", "кошка", "собака", "ҵӕҥԥ", "ҷӷӄԛ"];
         let mut letters = Letters::new(FontSearch::of_this_machine());
         let drawn = names.map(|name| drawn(&mut letters, name));

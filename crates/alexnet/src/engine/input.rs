@@ -1,4 +1,4 @@
-//! Checks of an engine's input: one set of messages for every engine.
+//! Input validation with the same messages for every engine.
 
 use crate::net::Net;
 use crate::{Error, Result};
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 /// Number of images `[n, 3, size, size]` in `images`.
 ///
 /// # Errors
-/// Not the net's images, or none.
+/// Images of another size, or none.
 pub fn image_count(net: &Net, images: &[f32]) -> Result<usize> {
     let size = net.image_size;
     let len = 3 * size * size;
@@ -19,14 +19,14 @@ pub fn image_count(net: &Net, images: &[f32]) -> Result<usize> {
     Ok(images.len() / len)
 }
 
-/// Checks that `n` images to learn from fit an engine for batches of `capacity`.
+/// Checks that `n` images and their labels fit an engine for batches of `capacity`.
 ///
 /// # Errors
-/// Too many images, another number of labels, or a label that is no class.
+/// Too many images, another number of labels, or a label out of range.
 pub fn check_batch(n: usize, labels: &[u32], classes: usize, capacity: usize) -> Result<()> {
     if n != labels.len() || n > capacity {
         let labels = labels.len();
-        return Err(Error::Net(format!("{n} images with {labels} labels in an engine for batches of {capacity}")));
+        return Err(Error::Net(format!("{n} images with {labels} labels do not fit an engine with batch size {capacity}")));
     }
     match labels.iter().find(|&&label| label as usize >= classes) {
         Some(label) => Err(Error::Net(format!("label {label} is out of range for a net of {classes} classes"))),
@@ -37,7 +37,7 @@ pub fn check_batch(n: usize, labels: &[u32], classes: usize, capacity: usize) ->
 /// Checks that there is a weight for each logit of `n` images.
 ///
 /// # Errors
-/// Another number of them.
+/// Another number of weights.
 pub fn check_logit_weights(n: usize, classes: usize, weights: &[f32]) -> Result<()> {
     if weights.len() == n * classes {
         return Ok(());

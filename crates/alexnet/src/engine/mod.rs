@@ -17,6 +17,7 @@ mod inspection;
 mod load;
 mod optimizer_step;
 mod precision;
+pub(crate) mod shards;
 pub mod split;
 mod training;
 
@@ -52,7 +53,7 @@ pub trait ParameterStore {
     /// No such parameter, or another number of values.
     fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()>;
 
-    /// As [`set_parameter`](Self::set_parameter), from values that the engine may go on using where they lie.
+    /// As [`set_parameter`](Self::set_parameter), from values that the engine may keep using where they lie.
     ///
     /// # Errors
     /// As there.

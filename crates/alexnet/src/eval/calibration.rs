@@ -1,36 +1,36 @@
-//! Whether a model is as sure as it is right: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
+//! Calibration of a model's confidence: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
 
 use serde::Serialize;
 
-/// Bins of equal width over 0 to 1, as in the paper.
+/// Number of equal-width bins over 0 to 1, as in the paper.
 pub const BINS: usize = 15;
 
-/// How sure a model was of its answers, beside how often it was right.
+/// Confidence of a model's predictions compared with their accuracy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Calibration {
     /// Expected calibration error: the mean over all images of |accuracy - confidence| of their bin. 0 is perfect, 1 the worst.
     pub ece: f64,
-    /// [`BINS`] bins; bin i holds the answers whose probability is above i / 15 and at most (i + 1) / 15.
+    /// [`BINS`] bins; bin i holds the predictions with a probability above i / 15 and at most (i + 1) / 15.
     pub bins: Vec<Bin>,
 }
 
-/// The answers whose probability lies in a bin.
+/// Predictions with a probability in one bin.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Bin {
-    /// How many they are.
+    /// Number of predictions.
     pub images: u64,
-    /// Mean probability of the answers; 0 without images.
+    /// Mean probability of the predictions; 0 without images.
     pub confidence: f64,
-    /// Share of right answers; 0 without images.
+    /// Accuracy of the predictions; 0 without images.
     pub accuracy: f64,
 }
 
 impl Calibration {
-    /// From the probability of each answer, and whether it was right.
+    /// Computes the calibration from each prediction's probability and correctness.
     pub fn of(answers: impl IntoIterator<Item = (f64, bool)>) -> Calibration {
         let mut bins = vec![Bin::default(); BINS];
         for (confidence, right) in answers {
-            // A probability that is not a number counts as none at all.
+            // A NaN probability counts as 0.
             let confidence = if confidence.is_nan() { 0.0 } else { confidence.clamp(0.0, 1.0) };
             let bin = &mut bins[((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
             bin.images += 1;
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_error_is_that_of_the_papers_own_code() {
+    fn the_error_matches_the_papers_own_code() {
         // The authors' ECELoss (gpleiss/temperature_scaling) in PyTorch 2.15, in double precision.
         let confidence = |i: u64| ((i * 7919 + 13) % 1000 + 1) as f64 / 1000.0;
         let right = |i: u64| (i * 31 + 7) % 97 < 60;
@@ -63,10 +63,10 @@ mod tests {
     }
 
     #[test]
-    fn sure_and_right_is_perfect_sure_and_wrong_the_worst() {
+    fn confident_and_correct_is_perfect_confident_and_wrong_is_worst() {
         assert_eq!(Calibration::of([(1.0, true); 9]).ece, 0.0);
         assert_eq!(Calibration::of([(1.0, false); 9]).ece, 1.0);
-        // Eight of ten right at 80 %: 0.8 is the upper edge of bin 12, and belongs to it.
+        // Eight of ten correct at 80 %: 0.8 is the upper edge of bin 12, and belongs to it.
         let fair = Calibration::of((0..10).map(|i| (0.8, i < 8)));
         assert!(fair.ece < 1e-12);
         assert_eq!((fair.bins[11].images, fair.bins[11].accuracy), (10, 0.8));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_nonsense_do_no_harm() {
+    fn empty_and_invalid_input_is_harmless() {
         assert_eq!(Calibration::of([]).ece, 0.0);
         let odd = Calibration::of([(f64::NAN, false), (-1.0, true), (7.0, true)]);
         assert_eq!((odd.bins[0].images, odd.bins[14].images), (2, 1));

@@ -1,4 +1,4 @@
-//! A set of images whose labels follow a model's order of classes.
+//! Data set view whose labels follow a model's class order.
 
 use crate::class_match::{self, ClassMatch, LabelOrder, match_model};
 use crate::data::Dataset;
@@ -6,28 +6,28 @@ use crate::image::Image;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Another source's images with other labels.
+/// Another data set's images with remapped labels.
 struct Matched {
     source: Arc<dyn Dataset>,
     classes: Vec<String>,
-    /// The model's label of each of the source's.
+    /// For each label of the source, the model's label.
     labels: Vec<u32>,
 }
 
-/// The images of `source`, labelled in the order of `classes`, which are names for certain, such as those of training images. The
-/// source may lack some of these.
+/// Remaps the labels of `source` to the order of `classes`, which are definite names, such as those of training images. The
+/// source may lack some of them.
 ///
 /// # Errors
-/// When the source has classes that are not among them.
+/// The source has classes that are not in the list.
 pub fn by_name(source: Arc<dyn Dataset>, classes: &[String]) -> Result<Arc<dyn Dataset>> {
     matched(source, classes, LabelOrder::Names, class_match::not_among)
 }
 
-/// The images of `source`, labelled as a model's outputs, which `classes` name: see [`match_model`]. The source's classes are then
-/// the model's, by the names of the source where the model's outputs had none.
+/// Remaps the labels of `source` to a model's outputs, named `classes`: see [`match_model`]. If the model's outputs have no
+/// names, they take those of the source.
 ///
 /// # Errors
-/// When the source has classes that are not among them, or that may be several of them.
+/// The source has classes that are not in the list, or that are ambiguous.
 pub fn for_model(source: Arc<dyn Dataset>, classes: &[String], order: LabelOrder) -> Result<Arc<dyn Dataset>> {
     matched(source, classes, order, class_match::not_known)
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
     use crate::formats::imagenet::Order;
 
-    /// Two folders with nothing in them.
+    /// A data set with two empty folders.
     struct Folders([String; 2]);
 
     impl Dataset for Folders {
@@ -110,13 +110,13 @@ mod tests {
     }
 
     #[test]
-    fn outputs_without_names_are_called_as_the_folders() {
+    fn unnamed_outputs_take_the_folders_names() {
         let folders = || Arc::new(Folders(["10", "2"].map(String::from)));
         let outputs: Vec<String> = (0..12).map(|i| i.to_string()).collect();
         assert!(for_model(folders(), &outputs, LabelOrder::Unknown).is_err());
         let source = for_model(folders(), &outputs, LabelOrder::Text).unwrap();
         assert_eq!([0, 1].map(|i| (source.label(i), source.classes()[source.label(i) as usize].as_str())), [(2, "10"), (4, "2")]);
-        // Names of training images are names, even where they are numbers.
+        // Names of training images are names, even if they are numbers.
         let source = by_name(folders(), &outputs).unwrap();
         assert_eq!([source.label(0), source.label(1)], [10, 2]);
     }
@@ -134,7 +134,7 @@ mod tests {
         let named = |classes: &[String], folders: [&str; 2]| {
             for_model(Arc::new(Folders(folders.map(String::from))), classes, LabelOrder::Unknown)
         };
-        // A part of ImageNet, with identifiers before the words.
+        // A subset of ImageNet, with identifiers before the words.
         let part = ["n02119789 kit fox", "n01440764 tench"].map(String::from);
         let source = named(&part, ["n01440764", "n02119789"]).unwrap();
         assert_eq!([source.label(0), source.label(1)], [1, 0]);

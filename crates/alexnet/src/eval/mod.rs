@@ -1,4 +1,4 @@
-//! How good a model is: top-1, top-5, loss, accuracy of each class, confusion matrix, calibration.
+//! Evaluation of a model: top-1, top-5, loss, per-class accuracy, confusion matrix, calibration.
 
 mod calibration;
 mod class_remap;
@@ -13,59 +13,59 @@ use crate::predict::{log_probabilities, ranking};
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// With no more classes than this, every class is among the first five.
+/// Number of classes up to which top-5 is always 1.
 pub const TOP5: usize = 5;
 
-/// What an evaluation found. Accuracies are shares, 0 to 1.
+/// Results of an evaluation. Accuracies are fractions, 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Images evaluated: broken ones are not among them.
+    /// Number of images evaluated, without broken ones.
     pub images: usize,
-    /// Share whose own class came first.
+    /// Fraction of images whose own class ranked first.
     pub top1: f64,
-    /// Share whose own class was among the first five (or all, if there are fewer).
+    /// Fraction of images whose own class ranked among the first five (or all, if there are fewer).
     pub top5: f64,
-    /// Mean cross-entropy in nats; of averaged probabilities where there are several crops.
+    /// Mean cross-entropy in nats, of averaged probabilities with several crops.
     pub loss: f64,
-    /// Crops an image.
+    /// Crops per image.
     pub crops: usize,
     /// Accuracy of each class, in the model's order.
     pub per_class: Vec<PerClass>,
-    /// `confusion[truth][answer]`: images.
+    /// Number of images as `confusion[truth][prediction]`.
     pub confusion: Vec<Vec<u64>>,
-    /// Whether it is as sure as it is right.
+    /// Calibration of the model's confidence.
     pub calibration: Calibration,
-    /// What it said of each image, in the source's order.
+    /// Predictions of all images, in the source's order.
     #[serde(skip)]
     pub answers: Vec<Scored>,
-    /// Indices in the source of images that could not be read, and why.
+    /// Source indices of unreadable images, with reasons.
     pub broken: Vec<(u32, String)>,
 }
 
 impl Report {
-    /// Whether [`top5`](Self::top5) says anything: it is 1 where there are five classes or fewer.
+    /// Whether [`top5`](Self::top5) is meaningful: it is 1 with five classes or fewer.
     pub fn tells_top5(&self) -> bool {
         self.per_class.len() > TOP5
     }
 }
 
-/// What a model said of an image.
+/// A model's prediction for an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
-    /// Index of the image in the source.
+    /// Source index of the image.
     pub picture: u32,
-    /// Its own class.
+    /// True class.
     pub label: u32,
-    /// The class that came first.
+    /// Predicted class.
     pub class: u32,
-    /// Probability of the class that came first, 0 to 1.
+    /// Probability of the predicted class, 0 to 1.
     pub probability: f32,
-    /// Probability of its own class, 0 to 1.
+    /// Probability of the true class, 0 to 1.
     pub of_label: f32,
 }
 
 impl Scored {
-    /// Whether its own class came first.
+    /// Whether the prediction is correct.
     pub fn is_right(&self) -> bool {
         self.class == self.label
     }
@@ -74,19 +74,19 @@ impl Scored {
 /// Accuracy of one class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PerClass {
-    /// Its name.
+    /// Name of the class.
     pub class: String,
-    /// Its images.
+    /// Number of its images.
     pub images: u64,
-    /// Share of them whose own class came first; none without images.
+    /// Fraction of correct predictions; `None` without images.
     pub top1: Option<f64>,
 }
 
-/// Evaluates what a sequential loader gives. `crops` must be what the loader makes of an image, 1 or 10; softmax outputs
-/// are averaged over them. `progress` hears the number of images done after each batch, and may stop by `false`.
+/// Evaluates the images of a sequential loader. `crops` must be the loader's crops per image, 1 or 10, whose softmax outputs are
+/// averaged. `progress` receives the number of images done after each batch, and stops the evaluation by returning `false`.
 ///
 /// # Errors
-/// From the engine; when no image could be read; when stopped.
+/// An engine error, no readable image, or a stop by `progress`.
 pub fn evaluate(
     engine: &mut dyn Inference,
     loader: &Loader,
@@ -97,11 +97,11 @@ pub fn evaluate(
     evaluate_on(&SingleProcess::default(), engine, loader, classes, crops, progress)
 }
 
-/// [`evaluate`] by several ranks, each of which has a loader [cut](Loader::with_cut) for it, or the whole. All get the report on all images;
-/// `progress` hears of this rank's, and stops all if it stops one.
+/// [`evaluate`] by several ranks, each with a loader [cut](Loader::with_cut) for it, or the whole. All ranks get the report on
+/// all images; `progress` receives this rank's count, and stops all ranks if it stops one.
 ///
 /// # Errors
-/// As [`evaluate`]; when another rank is gone.
+/// As [`evaluate`], or another rank has failed.
 pub fn evaluate_on(
     ranks: &dyn Communicator,
     engine: &mut dyn Inference,
@@ -118,7 +118,7 @@ pub fn evaluate_on(
         logits.clear();
         let picture = batch.images.len() / batch.labels.len().max(1);
         let mut done = 0;
-        // Block by block, so that answers have the same bits whoever gives them. Nobody is waited for without need.
+        // Block by block, so that results are bit-identical for any distribution. No rank waits needlessly.
         for &n in batch.parts.iter().filter(|&&n| n > 0 || together) {
             engine.infer(&batch.images[done * picture..(done + n) * picture], &mut part)?;
             logits.extend_from_slice(&part);
@@ -126,13 +126,13 @@ pub fn evaluate_on(
         }
         Ok(Some(batch))
     };
-    // Ranks that have seen all images need not tell each other.
+    // Ranks that have seen all images need not exchange results.
     let alone = SingleProcess::default();
     let ranks: &dyn Communicator = if loader.cut().size > 1 { ranks } else { &alone };
     of_batches(ranks, &mut next, classes, crops, progress)
 }
 
-/// [`evaluate_on`] for batches from anywhere: `next` gives one with the logits of its images.
+/// [`evaluate_on`] for batches from any source: `next` returns one with the logits of its images.
 pub(crate) fn of_batches(
     ranks: &dyn Communicator,
     next: &mut dyn FnMut(&mut Vec<f32>) -> Result<Option<Batch>>,
@@ -153,16 +153,16 @@ pub(crate) fn of_batches(
     }
     let (seen, broken) = if ranks.size() == 1 { (seen, broken) } else { of_all_ranks(ranks, &seen, &broken)? };
     if seen.is_empty() {
-        let why = broken.first().map_or(String::new(), |(_, why)| format!(": {why}"));
-        return Err(Error::Invalid(format!("none of the {} images could be read{why}", broken.len())));
+        let reason = broken.first().map_or(String::new(), |(_, reason)| format!(": {reason}"));
+        return Err(Error::Invalid(format!("none of the {} images could be read{reason}", broken.len())));
     }
     Ok(report(&seen, classes, crops, broken))
 }
 
-/// Indices of images that could not be read, and why.
+/// Indices of unreadable images, with reasons.
 type Broken = Vec<(u32, String)>;
 
-/// What all ranks have seen, in the source's order.
+/// Gathers the results of all ranks, in the source's order.
 fn of_all_ranks(ranks: &dyn Communicator, seen: &[Seen], broken: &Broken) -> Result<(Vec<Seen>, Broken)> {
     let numbers = distributed::all_gather_f64(ranks, seen.iter().flat_map(|seen| seen.to_numbers()))?;
     let mut seen: Vec<Seen> = numbers.as_chunks().0.iter().map(Seen::of_numbers).collect();
@@ -172,7 +172,7 @@ fn of_all_ranks(ranks: &dyn Communicator, seen: &[Seen], broken: &Broken) -> Res
     Ok((seen, broken))
 }
 
-/// What became of one image.
+/// Result for one image.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     answer: Scored,
@@ -193,7 +193,7 @@ impl Seen {
         }
     }
 
-    /// For other ranks; every field has room in a double.
+    /// Encodes a result for other ranks; every field fits into a double.
     fn to_numbers(self) -> [f64; 7] {
         let Seen { answer, in_top5, loss } = self;
         let Scored { picture, label, class, probability, of_label } = answer;
@@ -208,7 +208,7 @@ impl Seen {
     }
 }
 
-/// What all images come to.
+/// Summarises the results of all images.
 fn report(seen: &[Seen], classes: &[String], crops: usize, broken: Vec<(u32, String)>) -> Report {
     let mut confusion = vec![vec![0u64; classes.len()]; classes.len()];
     for Seen { answer, .. } in seen {
@@ -249,14 +249,14 @@ mod tests {
 
     #[test]
     fn crops_average_probabilities_not_logits() {
-        // 0.9, 0.1 and 0.2, 0.8: mean 0.55, 0.45. The mean logits would choose the same class by another margin.
+        // 0.9, 0.1 and 0.2, 0.8: mean 0.55, 0.45. The mean logits would select the same class by another margin.
         let crop = |p: f32| [p.ln(), (1.0 - p).ln()];
         let got = log_probabilities(&[crop(0.9), crop(0.2)].concat(), 2);
         assert!((got[0].exp() - 0.55).abs() < 1e-6 && (got[1].exp() - 0.45).abs() < 1e-6, "{got:?}");
     }
 
     #[test]
-    fn a_net_that_says_the_same_of_all_is_right_for_one_class_only() {
+    fn a_constant_prediction_is_correct_for_one_class_only() {
         let classes: Vec<String> = (0..10).map(|c| c.to_string()).collect();
         let seen: Vec<Seen> = (0..10).map(|label| Seen::new(&[-(10.0f64.ln()); 10], label, label)).collect();
         let again: Vec<Seen> = seen.iter().map(|seen| Seen::of_numbers(&seen.to_numbers())).collect();
@@ -265,7 +265,7 @@ mod tests {
         assert!((report.loss - 10.0f64.ln()).abs() < 1e-12);
         assert_eq!(report.per_class[0].top1, Some(1.0));
         assert_eq!(report.confusion[3], [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        // As sure as it is right: a tenth.
+        // Confidence equals accuracy: a tenth.
         assert!(report.calibration.ece < 1e-6, "{}", report.calibration.ece);
         let answer = report.answers[3];
         assert!((answer.picture, answer.label, answer.class) == (3, 3, 0) && !answer.is_right());

@@ -1,4 +1,4 @@
-//! What a layer makes of an image, map by map.
+//! Activations of a layer for an image, as one map per channel.
 
 use crate::Result;
 use crate::draw::colormap;
@@ -7,20 +7,20 @@ use crate::engine::Inspection;
 use crate::image::Image;
 use serde::Serialize;
 
-/// The maps of a layer for one image.
+/// Activation maps of a layer for one image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ActivationMaps {
-    /// The layer's name.
+    /// Name of the layer.
     pub layer: String,
-    /// How many maps, or features of a linear layer.
+    /// Number of maps, or features of a linear layer.
     pub channels: usize,
-    /// Rows and columns of each; 1 after a linear layer.
+    /// Rows and columns of each map; 1 after a linear layer.
     pub size: usize,
     /// `[channels, size, size]`.
     pub values: Vec<f32>,
 }
 
-/// The maps of `layer` for one tensor `[3, size, size]`. A layer before its ReLU shows what is below zero too.
+/// Computes the maps of `layer` for one tensor `[3, size, size]`. A layer before its ReLU includes negative values.
 ///
 /// # Errors
 /// An unknown layer, or a tensor of another size.
@@ -31,8 +31,8 @@ pub fn maps(engine: &mut dyn Inspection, tensor: &[f32], layer: &str) -> Result<
 }
 
 impl ActivationMaps {
-    /// Each map as an image, scaled by its own largest magnitude: dark to bright, or blue over white to red where the layer
-    /// gives values below zero. Features of a linear layer become one image, a square each.
+    /// Each map as an image, scaled by its own largest magnitude: dark to bright, or blue over white to red if the layer has
+    /// negative values. Features of a linear layer become one image with one square each.
     pub fn pictures(&self) -> Vec<Image> {
         let signed = self.values.iter().any(|&v| v < 0.0);
         let draw = |values: &[f32], height: usize, width: usize| {
@@ -53,11 +53,11 @@ impl ActivationMaps {
         self.values.chunks_exact(self.size * self.size).map(|map| draw(map, self.size, self.size)).collect()
     }
 
-    /// What the colours of [`pictures`](Self::images) mean.
+    /// Legend for the colours of [`pictures`](Self::images).
     fn legend(&self) -> Legend {
         let (low, high) = self.values.iter().filter(|v| v.is_finite()).fold((0.0f32, 0.0f32), |(l, h), &v| (l.min(v), h.max(v)));
         let most = high.max(-low);
-        let each = if self.size == 1 { "" } else { ", each map by its own largest" };
+        let each = if self.size == 1 { "" } else { ", per map" };
         if low < 0.0 {
             return Legend::signed(if self.size == 1 { format!("-{most:.3}") } else { "below 0".into() }, {
                 if self.size == 1 { format!("{most:.3}; white is 0") } else { format!("above 0; white is 0{each}") }
@@ -65,11 +65,11 @@ impl ActivationMaps {
         }
         Legend::heat(
             "0",
-            if self.size == 1 { format!("{most:.3}") } else { format!("largest value{each} (of all maps {most:.3})") },
+            if self.size == 1 { format!("{most:.3}") } else { format!("largest value{each} (over all maps {most:.3})") },
         )
     }
 
-    /// All maps side by side.
+    /// Contact sheet of all maps.
     pub fn sheet(&self) -> ContactSheet {
         let ActivationMaps { layer, channels, size, .. } = self;
         let cells: Vec<Cell> = self.pictures().into_iter().map(Cell::squares).collect();
@@ -79,9 +79,9 @@ impl ActivationMaps {
             return ContactSheet { note, legends, ..ContactSheet::of(format!("{layer}: {channels} features"), 1, 512, cells) };
         }
         let silent = self.values.chunks_exact(size * size).filter(|map| map.iter().all(|&v| v == 0.0)).count();
-        let note = if silent > 0 { format!("{silent} of them all zero") } else { String::new() };
+        let note = if silent > 0 { format!("{silent} all zero") } else { String::new() };
         let columns = if *channels <= 128 { 12 } else { 16 };
-        // A multiple of the map where that is possible, so that all its pixels are equally large.
+        // A multiple of the map size if possible, so that all its pixels are equally large.
         let side = (size * (68 / size).max(1)).min(128);
         ContactSheet {
             gap: 4,
@@ -98,7 +98,7 @@ mod tests {
     use crate::explain::tests::{SIDE, picture, stripes};
 
     #[test]
-    fn maps_are_bright_where_their_kind_of_stripe_is() {
+    fn maps_are_bright_at_matching_stripes() {
         let mut engine = stripes();
         let found = maps(&mut engine, &picture(true, true), "relu2").unwrap();
         assert_eq!((found.channels, found.size, found.values.len()), (2, SIDE / 2, 2 * SIDE * SIDE / 4));

@@ -1,4 +1,4 @@
-//! Where the net sees a class: class activation maps.
+//! Class activation maps: image regions that support a class.
 
 use super::{Heatmap, one_class};
 use crate::engine::{Inspection, ReluGradient};
@@ -6,14 +6,14 @@ use crate::net::{Net, Op};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How maps are weighed. A is the layer's output, G the gradient of the class's logit with respect to it.
+/// Weighting of the maps. A is the layer's output, G the gradient of the class's logit with respect to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Each map by the mean of its gradient, `relu(sum over maps of mean(G) A)`: Selvaraju et al. 2017.
+    /// Each map weighted by its mean gradient, `relu(sum over maps of mean(G) A)`: Selvaraju et al. 2017.
     GradCam,
-    /// Each place by its own gradient, `relu(sum over maps of relu(G) A)`: Jiang et al. 2021 (LayerCAM). Sharper, and good in
-    /// early layers too.
+    /// Each position weighted by its own gradient, `relu(sum over maps of relu(G) A)`: Jiang et al. 2021 (LayerCAM). Sharper,
+    /// also works in early layers.
     LayerCam,
 }
 
@@ -27,13 +27,13 @@ impl Method {
     }
 }
 
-/// The layer whose maps say most about things and still where they are: the last convolution with the ReLU after it.
+/// The default layer, the most semantic one that still has positions: the last convolution with its ReLU.
 ///
 /// # Errors
-/// A net without convolutions.
+/// The net has no convolutions.
 pub fn default_layer(net: &Net) -> Result<String> {
     let Some(last) = net.layers.iter().rposition(|layer| matches!(layer.op, Op::Conv { .. })) else {
-        return Err(Error::Net(format!("{}: no convolutions, so nothing tells where things are", net.name)));
+        return Err(Error::Net(format!("{}: no convolutions, so no layer has spatial activations", net.name)));
     };
     let shapes = net.shapes()?;
     let same = |i: &usize| shapes[*i].output == shapes[last].output;
@@ -41,16 +41,16 @@ pub fn default_layer(net: &Net) -> Result<String> {
     Ok(net.layers[after.unwrap_or(last)].name.clone())
 }
 
-/// The class activation map of `class` in `layer` for one tensor `[3, size, size]`: as many rows and columns as the layer's
-/// maps have, nothing below zero. All zero where nothing speaks for the class.
+/// Computes the class activation map of `class` in `layer` for one tensor `[3, size, size]`: non-negative, of the size of the
+/// layer's maps. All zero without positive evidence for the class.
 ///
 /// # Errors
-/// From the engine; a layer without maps.
+/// An engine error, or a layer without spatial activations.
 pub fn cam(engine: &mut dyn Inspection, tensor: &[f32], class: usize, layer: &str, method: Method) -> Result<Heatmap> {
     let shape = engine.net().shapes()?[engine.net().layer(layer)?].output;
     if shape.size == 1 {
         let better = default_layer(engine.net())?;
-        return Err(Error::Invalid(format!("{layer} has no maps, which could tell where; take a layer such as {better}")));
+        return Err(Error::Invalid(format!("{layer} has no spatial activations; choose a layer such as {better}")));
     }
     let weights = one_class(class, engine.net().classes(), 1)?;
     let found = engine.layer_gradient(tensor, Some(layer), &weights, ReluGradient::Plain)?;
@@ -78,13 +78,13 @@ mod tests {
     use crate::net::presets;
 
     #[test]
-    fn the_heat_moves_with_the_class_asked_for() {
+    fn the_map_follows_the_requested_class() {
         let mut engine = stripes();
         let both = picture(true, true);
         for layer in ["relu1", "pool1", "relu2"] {
             for method in [Method::GradCam, Method::LayerCam] {
                 let [upright, lying] = [0, 1].map(|class| cam(&mut engine, &both, class, layer, method).unwrap());
-                // Upright stripes are in the upper left quarter, lying ones in the lower right.
+                // Vertical stripes are in the upper left quarter, horizontal ones in the lower right.
                 let inside = |heat: &Heatmap, low: bool| {
                     let half = heat.rows / 2;
                     let cells = (0..heat.values.len()).filter(|i| {
@@ -100,12 +100,12 @@ mod tests {
             }
         }
         let error = cam(&mut engine, &both, 0, "fc3", Method::GradCam).unwrap_err().to_string();
-        assert!(error.contains("fc3 has no maps") && error.contains("relu2"), "{error}");
+        assert!(error.contains("fc3 has no spatial activations") && error.contains("relu2"), "{error}");
         assert!(cam(&mut engine, &both, 2, "relu2", Method::GradCam).is_err());
     }
 
     #[test]
-    fn nothing_speaks_for_what_is_not_there() {
+    fn an_absent_class_has_no_evidence() {
         let heat = cam(&mut stripes(), &picture(false, false), 0, "relu2", Method::LayerCam).unwrap();
         assert!(heat.values.iter().all(|&v| v == 0.0));
     }

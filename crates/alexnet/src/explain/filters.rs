@@ -1,4 +1,4 @@
-//! The filters of the first layer in colour, as the paper's Figure 3.
+//! First-layer filters in colour, as in the paper's Figure 3.
 
 use crate::draw::contact_sheet::{Cell, ContactSheet, Group};
 use crate::engine::ParameterStore;
@@ -7,34 +7,34 @@ use crate::net::Op;
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// Filters that see the image itself.
+/// Filters of the first convolution.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Filters {
-    /// The layer's name.
+    /// Name of the layer.
     pub layer: String,
-    /// How many there are.
+    /// Number of filters.
     pub count: usize,
-    /// Rows and columns of each.
+    /// Rows and columns of each filter.
     pub size: usize,
-    /// Columns (GPUs, in 2012) that the filters belong to, the first `count / columns` to the first one, and so on.
+    /// Columns (GPUs, in 2012) of the filters: the first `count / columns` belong to the first one, and so on.
     pub columns: usize,
     /// `[count, 3, size, size]`, red first.
     pub weights: Vec<f32>,
 }
 
-/// How filters are brought to the range of colours.
+/// Scaling of filters to colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// Each by its own largest weight: weak ones can be seen.
+    /// Per filter, by its own largest weight: weak filters become visible.
     Each,
-    /// All by the largest weight of all: strong ones stand out, and images of two moments can be compared.
+    /// By the largest weight of all filters: strong ones stand out, and images of different epochs are comparable.
     Together,
 }
 
-/// The filters of the first convolution. `channels` is the order of the colours that the net takes.
+/// Extracts the filters of the first convolution. `channels` is the colour order of the net's input.
 ///
 /// # Errors
-/// A net whose first layer with weights is no convolution.
+/// The first layer with weights is not a convolution.
 pub fn filters(engine: &dyn ParameterStore, channels: Channels) -> Result<Filters> {
     let net = engine.net();
     let first = net.layers.iter().find(|layer| matches!(layer.op, Op::Conv { .. } | Op::Linear { .. }));
@@ -42,9 +42,9 @@ pub fn filters(engine: &dyn ParameterStore, channels: Channels) -> Result<Filter
         Op::Conv { out, kernel, groups: 1, .. } => Some((layer.name.clone(), out, kernel)),
         _ => None,
     }) else {
-        return Err(Error::Net(format!("{}: no convolution sees the image, so there are no filters to show", net.name)));
+        return Err(Error::Net(format!("{}: the first layer is not a convolution, so it has no filters", net.name)));
     };
-    // Which filters belong together is told by the next convolution, whose groups see a part of them each.
+    // The groups of the next convolution determine which filters belong together.
     let groups = |op: &Op| if let Op::Conv { groups, .. } = op { Some(*groups) } else { None };
     let columns =
         net.layers.iter().filter_map(|layer| groups(&layer.op)).nth(1).filter(|&n| n > 0 && count % n == 0).unwrap_or(1);
@@ -73,7 +73,7 @@ impl Filters {
         self.weights.chunks_exact(3 * len).map(one).collect()
     }
 
-    /// Eight rows of filters or so, a group for each column of the net.
+    /// Contact sheet with about eight rows of filters, and a group for each column of the net.
     pub fn sheet(&self, scale: Scale) -> ContactSheet {
         let share = self.count / self.columns;
         let (count, size, layer) = (self.count, self.size, &self.layer);
@@ -85,10 +85,10 @@ impl Filters {
             .map(|(i, pictures)| Group { heading: heading(i), cells: pictures.iter().cloned().map(Cell::squares).collect() });
         ContactSheet {
             title: format!("{layer}: {count} filters of {size} x {size}"),
-            note: "grey: 0; lighter and darker: what adds and what takes away, in each color".into(),
+            note: "grey: 0; lighter: positive, darker: negative, per color channel".into(),
             legends: Vec::new(),
             columns: 16,
-            // A multiple of the filter, so that all its pixels are equally large.
+            // A multiple of the filter size, so that all its pixels are equally large.
             side: size * (44 / size).max(1),
             gap: 4,
             groups: groups.collect(),
@@ -106,7 +106,7 @@ mod tests {
     fn filters_keep_their_colours_and_their_columns() {
         let net = presets::by_name("bvlc").unwrap().with_classes(2);
         let mut engine = Cpu::new(&net, 1, 1).unwrap();
-        // Filter 0 likes blue, which comes first in Caffe's files, and hates red.
+        // Filter 0 has a positive weight for blue, which comes first in Caffe's files, and a negative one for red.
         let mut weights = vec![0.0; 96 * 3 * 121];
         weights[..121].fill(0.5);
         weights[242..363].fill(-0.5);

@@ -1,33 +1,34 @@
-//! A map of heat, and what it looks like.
+//! Heatmaps and their rendering.
 
 use crate::draw::colormap as colours;
 use crate::image::Image;
 use serde::Serialize;
 
-/// Numbers that lie over an image, `[rows, columns]`, whatever the image's own size.
+/// Heatmap over an image, `[rows, columns]`, independent of the image's size.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Heatmap {
     /// Rows.
     pub rows: usize,
     /// Columns.
     pub columns: usize,
-    /// Row by row.
+    /// Values in row-major order.
     pub values: Vec<f32>,
 }
 
 impl Heatmap {
-    /// The place of the largest value, the first of equals: row, column.
+    /// Position of the largest value, the first of equals: row, column.
     pub fn hottest(&self) -> (usize, usize) {
         let largest = self.values.iter().enumerate().fold(0, |best, (i, v)| if *v > self.values[best] { i } else { best });
         (largest / self.columns, largest % self.columns)
     }
 
-    /// From 0 (nothing, or less) to 1 (the largest value).
+    /// Values scaled from 0 (zero or less) to 1 (the largest value).
     pub fn shares(&self) -> Vec<f32> {
         colours::signed_unit(&self.values.iter().map(|v| v.max(0.0)).collect::<Vec<_>>())
     }
 
-    /// As [`shares`](Self::shares), but the hottest hundredth of all is 1: single hot pixels do not leave the rest in the dark.
+    /// As [`shares`](Self::shares), but the largest hundredth of all values is clipped to 1, so that outliers do not darken the
+    /// rest.
     pub fn clipped_shares(&self) -> Vec<f32> {
         let mut sorted: Vec<f32> = self.values.iter().map(|v| v.max(0.0)).collect();
         sorted.sort_by(f32::total_cmp);
@@ -38,12 +39,12 @@ impl Heatmap {
         self.values.iter().map(|v| (v / top).clamp(0.0, 1.0)).collect()
     }
 
-    /// The heat alone, in colours, at its own size.
+    /// The heatmap in colours, at its own size.
     pub fn picture(&self) -> Image {
         colours::picture(&self.shares(), self.rows, self.columns, colours::colour)
     }
 
-    /// The heat over an image; `strength` 0 to 1 says how much of the image the hottest place hides.
+    /// The heatmap over an image; `strength` (0 to 1) is its opacity at the maximum.
     pub fn over(&self, picture: &Image, strength: f32) -> Image {
         let large = colours::enlarge(&self.shares(), (self.rows, self.columns), (picture.height, picture.width));
         colours::overlay(picture, &large, strength)
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_run_from_nothing_to_the_largest() {
+    fn shares_range_from_zero_to_the_largest() {
         let heat = Heatmap { rows: 2, columns: 2, values: vec![-4.0, 1.0, 2.0, 2.0] };
         assert_eq!((heat.hottest(), heat.shares()), ((1, 0), vec![0.0, 0.5, 1.0, 1.0]));
         let cold = Heatmap { rows: 1, columns: 2, values: vec![-1.0, -2.0] };

@@ -1,4 +1,4 @@
-//! The worst mistakes of a data set, as a contact sheet in the manner of the paper's Figure 4.
+//! The worst mistakes on a data set, as a contact sheet like the paper's Figure 4.
 
 use crate::data::Dataset;
 use crate::data::loader::Loader;
@@ -8,40 +8,40 @@ use crate::engine::Inference;
 use crate::predict::{ClassScore, log_probabilities, top_k};
 use crate::{Error, Result};
 
-/// Guesses kept of each mistake.
+/// Number of predictions kept per mistake.
 const TOP: usize = 5;
 
-/// An image that the model takes for something else.
+/// A misclassified image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
-    /// Its number in the source.
+    /// Source index of the image.
     pub picture: u32,
-    /// Its class.
+    /// True class.
     pub label: usize,
-    /// What the probability of its class costs, -ln p, in nats.
+    /// Loss of the true class, -ln p, in nats.
     pub loss: f64,
     /// The five most probable classes, the first of which is wrong.
     pub scores: Vec<ClassScore>,
 }
 
-/// What was found in a data set.
+/// Mistakes on a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistakes {
     /// The worst mistakes, the highest loss first.
     pub worst: Vec<Mistake>,
-    /// Images looked at.
+    /// Number of images evaluated.
     pub images: usize,
-    /// How many of them were mistaken for another class.
+    /// Number of misclassified images.
     pub wrong: usize,
-    /// Numbers in the source of images that could not be read, and why.
+    /// Source indices of unreadable images, with reasons.
     pub broken: Vec<(u32, String)>,
 }
 
-/// The `count` worst mistakes among what a sequential loader of one crop an image gives; equal losses in the source's order.
-/// `progress` hears the number of images done after each batch, and may stop by `false`.
+/// Finds the `count` worst mistakes among the images of a sequential loader with one crop per image; equal losses in the source's
+/// order. `progress` receives the number of images done after each batch, and stops by returning `false`.
 ///
 /// # Errors
-/// From the engine; when stopped.
+/// An engine error, or a stop by `progress`.
 pub fn worst(
     engine: &mut dyn Inference,
     loader: &Loader,
@@ -74,10 +74,10 @@ pub fn worst(
     Ok(found)
 }
 
-/// A cell for each mistake: the image, its class, and bars for the guesses; a green one is its class.
+/// A cell per mistake: the image, its class, and bars for the predictions; the green one is the true class.
 ///
 /// # Errors
-/// An image that can no longer be read.
+/// An image can no longer be read.
 pub fn cells(mistakes: &[Mistake], source: &dyn Dataset, classes: &[String]) -> Result<Vec<Cell>> {
     mistakes.iter().map(|mistake| cell(mistake, source, classes)).collect()
 }
@@ -91,7 +91,7 @@ fn cell(mistake: &Mistake, source: &dyn Dataset, classes: &[String]) -> Result<C
     Ok(cell)
 }
 
-/// Bars for guesses; that of `label` is green.
+/// Bars for predictions; that of `label` is green.
 pub fn bars(scores: &[ClassScore], label: usize, classes: &[String]) -> Vec<Bar> {
     let bar = |score: &ClassScore| Bar {
         label: classes[score.index].clone(),
@@ -102,7 +102,7 @@ pub fn bars(scores: &[ClassScore], label: usize, classes: &[String]) -> Vec<Bar>
 }
 
 impl Mistakes {
-    /// The contact sheet.
+    /// The contact sheet of the mistakes.
     ///
     /// # Errors
     /// As [`cells`].
@@ -110,7 +110,7 @@ impl Mistakes {
         let Mistakes { images, wrong, worst, .. } = self;
         let cells = cells(worst, source, classes)?;
         let title = format!("The worst {} of {wrong} mistakes in {images} images", worst.len());
-        let note = "Below each image its class and its file; a green bar is its class".into();
+        let note = "Below each image: true class and file; the green bar is the true class".into();
         Ok(ContactSheet { note, ..ContactSheet::of(title, 6, 160, cells) })
     }
 }
@@ -123,7 +123,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn the_mistakes_are_those_with_the_wrong_labels_the_worst_first() {
+    fn mistakes_are_sorted_by_decreasing_loss() {
         let source: Arc<dyn Dataset> = Arc::new(Striped::new());
         let options = Options { batch: 4, memory: Some(0), threads: 1, ..Options::default() };
         let loader = Loader::sequential(source.clone(), preprocess(), crate::image::crop::Crops::Centre, options).unwrap();

@@ -1,7 +1,7 @@
-//! What a network sees, and where: filters, maps, gradients, heat maps, and the images that move it most.
+//! Visual explanations: filters, activations, gradients, heatmaps, and images that activate a unit most.
 //!
-//! One file a method. Each is a function over [`Engine`] that returns numbers, and beside it what draws
-//! them. Equal input gives equal bits; where chance is needed (smoothed gradients) it follows from a seed.
+//! Each method has its own file with a function over an [`Inspection`](crate::engine::Inspection) that returns numbers, and code that draws them. Equal input gives
+//! equal bits; randomness (smoothed gradients) follows from a seed.
 
 pub mod activations;
 pub mod cam;
@@ -21,10 +21,10 @@ use crate::engine::Inference;
 use crate::predict::{ClassScore, top_k};
 use crate::{Error, Result};
 
-/// The number of a class given by name (or WordNet identifier) or, where no class has that name, by number from 0.
+/// Resolves a class given by name (or WordNet identifier) or, if no class has that name, by number from 0.
 ///
 /// # Errors
-/// Neither; the message lists classes.
+/// Neither matches; the message lists classes.
 pub fn class(wanted: &str, classes: &[String]) -> Result<usize> {
     if let Some(index) = classes.iter().position(|name| name == wanted) {
         return Ok(index);
@@ -38,25 +38,25 @@ pub fn class(wanted: &str, classes: &[String]) -> Result<usize> {
     const MOST: usize = 12;
     let mut some = classes.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
     if classes.len() > MOST {
-        some += &format!(", ... ({} in all, or a number below that)", classes.len());
+        some += &format!(", ... ({} in total, or a number below that)", classes.len());
     }
-    Err(Error::Invalid(format!("no class {wanted}; there are {some}")))
+    Err(Error::Invalid(format!("no class {wanted}; available: {some}")))
 }
 
-/// All classes for one tensor `[3, size, size]`, the most probable first.
+/// Scores of all classes for one tensor `[3, size, size]`, the most probable first.
 ///
 /// # Errors
-/// From the engine.
+/// An engine error.
 pub fn scores(engine: &mut dyn Inference, tensor: &[f32]) -> Result<Vec<ClassScore>> {
     let mut logits = Vec::new();
     engine.infer(tensor, &mut logits)?;
     Ok(top_k(&logits, logits.len(), logits.len()))
 }
 
-/// Weights for [`Inspection::layer_gradient`]: 1 for `class` of each of `n` images.
+/// Gradient seed for [`Inspection::layer_gradient`]: 1 for `class` of each of `n` images.
 fn one_class(class: usize, classes: usize, n: usize) -> Result<Vec<f32>> {
     if class >= classes {
-        return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));
+        return Err(Error::Invalid(format!("class {class} is out of range: the net has {classes} classes, numbered from 0")));
     }
     let mut weights = vec![0.0; n * classes];
     weights.iter_mut().skip(class).step_by(classes).for_each(|weight| *weight = 1.0);

@@ -1,4 +1,4 @@
-//! What the answer misses when a part is hidden: Zeiler and Fergus 2013, section 4.2.
+//! Occlusion sensitivity: Zeiler and Fergus 2013, section 4.2.
 
 use super::Heatmap;
 use crate::engine::Inference;
@@ -6,54 +6,56 @@ use crate::predict::log_probabilities;
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// How an image is hidden.
+/// Settings of the occluding patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Rows and columns of the patch that hides, in pixels of the crop.
+    /// Patch size (rows and columns) in pixels of the crop.
     pub patch: usize,
-    /// Pixels from one place of it to the next.
+    /// Stride of the patch in pixels.
     pub stride: usize,
-    /// Hidden images that go through the engine together.
+    /// Occluded images per batch.
     pub batch: usize,
 }
 
 impl Options {
-    /// A seventh of the image, moved by a quarter of that: 32 and 8 pixels at 224.
+    /// Default settings: a seventh of the image, with a quarter of that as stride: 32 and 8 pixels at 224.
     pub fn for_size(size: usize) -> Options {
         let patch = (size / 7).max(1);
         Options { patch, stride: (patch / 4).max(1), batch: 16 }
     }
 }
 
-/// What hiding parts of an image does.
+/// Effect of occlusion on a class probability.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Occlusion {
-    /// The class looked for.
+    /// The class under test.
     pub class: usize,
-    /// Its probability with nothing hidden.
+    /// Its probability without occlusion.
     pub probability: f64,
-    /// Rows and columns of the patch, in pixels.
+    /// Patch size (rows and columns) in pixels.
     pub patch: usize,
-    /// First row, and first column, of each place of the patch: it goes everywhere in `places x places`.
+    /// First row, and first column, of each patch position; the patch visits all of `places x places`.
     pub places: Vec<usize>,
-    /// The probability with the patch at each place, row by row.
+    /// Probability with the patch at each position, in row-major order.
     pub hidden: Vec<f64>,
-    /// For each pixel, how much probability is lost on average by patches that hide it; below zero where hiding helps.
+    /// For each pixel, the mean loss of probability over the patches that cover it; negative where occlusion helps.
     pub heat: Heatmap,
 }
 
-/// Hides every part of one tensor `[3, size, size]` in turn by the mean colour (zero after preprocessing).
+/// Occludes every part of one tensor `[3, size, size]` in turn with the mean colour (zero after preprocessing).
 ///
 /// # Errors
-/// From the engine; a patch larger than the image or of no pixels, or a stride or batch of 0.
+/// An engine error, an empty patch or one larger than the image, or a stride or batch of 0.
 pub fn occlusion(engine: &mut dyn Inference, tensor: &[f32], class: usize, options: &Options) -> Result<Occlusion> {
     let (size, classes) = (engine.net().image_size, engine.net().classes());
     let Options { patch, stride, batch } = *options;
     if patch == 0 || patch > size || stride == 0 || batch == 0 {
-        return Err(Error::Invalid(format!("a patch of {patch} pixels moved by {stride} over images of {size} x {size}")));
+        return Err(Error::Invalid(format!(
+            "invalid occlusion: a patch of {patch} pixels with stride {stride} on images of {size} x {size}"
+        )));
     }
     if class >= classes {
-        return Err(Error::Invalid(format!("class {class}, but the net knows only {classes} classes, from 0 on")));
+        return Err(Error::Invalid(format!("class {class} is out of range: the net has {classes} classes, numbered from 0")));
     }
     let mut logits = Vec::new();
     let mut probabilities = |engine: &mut dyn Inference, images: &[f32]| -> Result<Vec<f64>> {
@@ -62,7 +64,7 @@ pub fn occlusion(engine: &mut dyn Inference, tensor: &[f32], class: usize, optio
     };
     let probability = probabilities(engine, tensor)?[0];
     let mut places: Vec<usize> = (0..=size - patch).step_by(stride).collect();
-    // The far edge is hidden too, whatever the stride.
+    // The far edge is covered too, whatever the stride.
     if places.last() != Some(&(size - patch)) {
         places.push(size - patch);
     }
@@ -91,7 +93,7 @@ pub fn occlusion(engine: &mut dyn Inference, tensor: &[f32], class: usize, optio
             }
         }
     }
-    // A stride above the patch leaves pixels that are never hidden.
+    // A stride larger than the patch leaves pixels that are never covered.
     let values = sums.iter().zip(&counts).map(|(sum, &n)| if n == 0 { 0.0 } else { (sum / f64::from(n)) as f32 }).collect();
     Ok(Occlusion { class, probability, patch, places, hidden, heat: Heatmap { rows: size, columns: size, values } })
 }
@@ -102,7 +104,7 @@ mod tests {
     use crate::explain::tests::{SIDE, picture, stripes};
 
     #[test]
-    fn hiding_the_object_lowers_its_probability_and_hiding_the_other_raises_it() {
+    fn occluding_the_object_lowers_its_probability_and_the_other_raises_it() {
         let mut engine = stripes();
         let options = Options { patch: 12, stride: 4, batch: 7 };
         let found = occlusion(&mut engine, &picture(true, true), 0, &options).unwrap();
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pixel_is_hidden_at_some_time_and_odd_patches_are_refused() {
+    fn every_pixel_is_covered_and_invalid_patches_are_rejected() {
         let mut engine = stripes();
         let image = picture(true, false);
         let found = occlusion(&mut engine, &image, 0, &Options { patch: 9, stride: 7, batch: 3 }).unwrap();

@@ -1,4 +1,4 @@
-//! Which pixels the answer hangs on: the gradient of a class's logit with respect to the image.
+//! Saliency maps: the gradient of a class's logit with respect to the image.
 //!
 //! Plain: Simonyan, Vedaldi and Zisserman 2013. Guided: Springenberg et al. 2014. Smoothed: Smilkov et al. 2017 (SmoothGrad).
 
@@ -9,23 +9,23 @@ use crate::image::{Channels, Image};
 use crate::{Error, Result};
 use alexnet_kernels::random::Key;
 
-/// How the gradient is taken.
+/// Settings of the gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
-    /// What ReLUs let through.
+    /// Backward rule of ReLUs.
     pub relu: ReluGradient,
-    /// Mean over noisy copies of the image, if wanted.
+    /// SmoothGrad settings: the mean over noisy copies of the image.
     pub smooth: Option<Smooth>,
 }
 
 /// Settings of SmoothGrad.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Smooth {
-    /// Noisy copies; the authors see little change beyond 50.
+    /// Number of noisy copies; the authors see little change beyond 50.
     pub samples: usize,
-    /// Deviation of the noise, as a share of the image's range of values; the authors advise 0.1 to 0.2.
+    /// Standard deviation of the noise, as a fraction of the image's value range; the authors recommend 0.1 to 0.2.
     pub noise: f32,
-    /// Where the noise comes from: the same seed gives the same noise.
+    /// Seed of the noise.
     pub seed: u64,
 }
 
@@ -35,13 +35,13 @@ impl Default for Smooth {
     }
 }
 
-/// Noisy copies that go through the engine together.
+/// Noisy copies per batch.
 const TOGETHER: usize = 8;
 
-/// The gradient of the logit of `class` with respect to one tensor, `[3, size, size]`.
+/// Computes the gradient of the logit of `class` with respect to one tensor, `[3, size, size]`.
 ///
 /// # Errors
-/// From the engine; no samples, or noise that is no number above zero.
+/// An engine error, no samples, or a noise level that is not positive and finite.
 pub fn gradient(engine: &mut dyn Inspection, tensor: &[f32], class: usize, options: &Options) -> Result<Vec<f32>> {
     let classes = engine.net().classes();
     let Some(Smooth { samples, noise, seed }) = options.smooth else {
@@ -49,7 +49,7 @@ pub fn gradient(engine: &mut dyn Inspection, tensor: &[f32], class: usize, optio
         return Ok(engine.layer_gradient(tensor, None, &weights, options.relu)?.gradient);
     };
     if samples == 0 || !noise.is_finite() || noise <= 0.0 {
-        return Err(Error::Invalid(format!("a gradient smoothed over {samples} images with noise of {noise}")));
+        return Err(Error::Invalid(format!("invalid SmoothGrad settings: {samples} samples with noise {noise}")));
     }
     let (low, high) = tensor.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
     let deviation = noise * (high - low);
@@ -76,13 +76,13 @@ pub fn heat(gradient: &[f32], size: usize) -> Heatmap {
     Heatmap { rows: size, columns: size, values: (0..pixels).map(largest).collect() }
 }
 
-/// The gradient in colour: grey is zero, a reddish pixel would speak for the class if it were redder. `channels` is the order
-/// of colours that the net takes.
+/// The gradient in colour: grey is zero; a reddish pixel means that more red would raise the class's score. `channels` is the
+/// colour order of the net's input.
 pub fn picture(gradient: &[f32], size: usize, channels: Channels) -> Image {
     let pixels = size * size;
     let mut sorted: Vec<f32> = gradient.iter().map(|g| g.abs()).collect();
     sorted.sort_by(f32::total_cmp);
-    // As in `Heatmap::clipped_shares`: single strong pixels would leave the rest grey.
+    // As in `Heatmap::clipped_shares`: outliers would leave the rest grey.
     let range = sorted[(sorted.len() - 1) * 995 / 1000].max(f32::MIN_POSITIVE);
     let plane = |colour: usize| if channels == Channels::Bgr { 2 - colour } else { colour };
     let level = |i: usize, colour: usize| {
@@ -93,15 +93,15 @@ pub fn picture(gradient: &[f32], size: usize, channels: Channels) -> Image {
     Image { width: size, height: size, rgb }
 }
 
-/// Three images: what is seen, the heat, and the gradient in colour.
+/// Three images: the network input, the heatmap, and the gradient in colour.
 pub fn cells(seen: &Image, gradient: &[f32], size: usize, channels: Channels) -> Vec<Cell> {
     use crate::draw::{INK, colormap as colours};
     let heat = heat(gradient, size);
     let map = colours::picture(&heat.clipped_shares(), size, size, colours::colour);
     vec![
-        Cell::photograph(seen.clone()).line("what the network sees", INK),
-        Cell::photograph(map).line("how much each pixel matters", INK),
-        Cell::photograph(picture(gradient, size, channels)).line("its gradient, grey being zero", INK),
+        Cell::photograph(seen.clone()).line("network input", INK),
+        Cell::photograph(map).line("gradient magnitude", INK),
+        Cell::photograph(picture(gradient, size, channels)).line("gradient (grey is zero)", INK),
     ]
 }
 
@@ -115,13 +115,13 @@ mod tests {
     const PLAIN: Options = Options { relu: ReluGradient::Plain, smooth: None };
 
     #[test]
-    fn saliency_is_the_finite_difference_of_the_logit() {
+    fn saliency_matches_the_finite_difference_of_the_logit() {
         let mut engine = stripes();
         let tensor = uniform(3, 3 * SIDE * SIDE, 1.0);
         for class in [0, 1] {
             let gradient = gradient(&mut engine, &tensor, class, &PLAIN).unwrap();
-            // Single pixels, and all at once along random directions that all lead uphill: others would nearly cancel out, and
-            // the ReLUs and pools that change over on the way would be as large as the sum.
+            // Single pixels, and random directions that all lead uphill: with others, contributions would nearly cancel out, and
+            // ReLUs and pools that switch along the way would be as large as the sum.
             let mut checks = 0;
             let mut logit = |moved: &[f32]| {
                 let mut logits = Vec::new();
@@ -148,12 +148,12 @@ mod tests {
                 );
                 checks += usize::from(expected.abs() > 0.05 * largest);
             }
-            assert!(checks >= 4, "only {checks} directions say anything");
+            assert!(checks >= 4, "only {checks} directions are informative");
         }
     }
 
     #[test]
-    fn smoothing_over_little_noise_is_the_gradient_and_follows_from_the_seed() {
+    fn smoothing_with_little_noise_equals_the_gradient_and_is_seeded() {
         let mut engine = stripes();
         let tensor = uniform(3, 3 * SIDE * SIDE, 1.0);
         let plain = gradient(&mut engine, &tensor, 0, &PLAIN).unwrap();
@@ -172,11 +172,11 @@ mod tests {
     }
 
     #[test]
-    fn heat_takes_the_strongest_colour() {
+    fn the_heatmap_uses_the_strongest_colour() {
         let gradient = [1.0, 0.0, 0.0, 0.0, -3.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0];
         assert_eq!(heat(&gradient, 2).values, [3.0, 0.0, 0.0, 0.5]);
         let picture = picture(&gradient, 2, Channels::Bgr);
-        // Red, green and blue of pixel 0 are 0, -3 and 1, all but the strongest value being within the range of colours.
+        // Red, green and blue of pixel 0 are 0, -3 and 1; only the strongest value exceeds the range of colours.
         assert_eq!(picture.rgb[..3], [128, 0, 255]);
     }
 }

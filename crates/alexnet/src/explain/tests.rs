@@ -1,4 +1,4 @@
-//! A net made by hand, and images for it, on which every method must say what is plain to see.
+//! A handmade net and images on which the result of every method is obvious.
 
 use super::*;
 use crate::data::Dataset;
@@ -10,8 +10,8 @@ use crate::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit
 /// Rows and columns of the images of [`stripes`].
 pub(super) const SIDE: usize = 40;
 
-/// A net made by hand that knows two things: class 0 is upright stripes, class 1 lying ones. conv1 answers to edges of
-/// either kind, in both signs; conv2 gathers what is near; fc3 means over the map and chooses.
+/// A handmade net with two classes: class 0 is vertical stripes, class 1 horizontal ones. conv1 detects edges of both kinds, with
+/// both signs; conv2 pools nearby responses; fc3 averages over the map and classifies.
 pub(super) fn stripes() -> Cpu {
     let conv = |out, kernel, pad, groups| Op::Conv {
         out,
@@ -36,8 +36,8 @@ pub(super) fn stripes() -> Cpu {
     ];
     let layers = layers.map(|(name, op)| Layer { name: name.into(), op }).into();
     let mut engine = Cpu::new(&Net { name: "stripes".into(), image_size: SIDE, layers }, 8, 2).unwrap();
-    // Kernels [out, in, row, column]: left minus right, right minus left, top minus bottom, bottom minus top; less of what
-    // a flat edge of the other kind would add.
+    // Kernels [out, in, row, column]: left minus right, right minus left, top minus bottom, bottom minus top, minus the response
+    // to a flat edge of the other kind.
     let kernel = |at: fn(usize, usize) -> f32| (0..27).map(move |i| at(i % 9 / 3, i % 3) / 3.0);
     let conv1: Vec<f32> = kernel(|_, x| 1.0 - x as f32)
         .chain(kernel(|_, x| x as f32 - 1.0))
@@ -52,8 +52,8 @@ pub(super) fn stripes() -> Cpu {
     engine
 }
 
-/// An image of flat ground, a square of upright stripes in the upper left if asked for, and one of lying stripes in the
-/// lower right.
+/// An image of flat background, optionally with a square of vertical stripes in the upper left and one of horizontal stripes in
+/// the lower right.
 pub(super) fn picture(upright: bool, lying: bool) -> Vec<f32> {
     let mut values = vec![0.0; 3 * SIDE * SIDE];
     for (i, value) in values.iter_mut().enumerate() {
@@ -68,7 +68,7 @@ pub(super) fn picture(upright: bool, lying: bool) -> Vec<f32> {
     values
 }
 
-/// Stripes of both kinds; the third of each class has the other's label, and one cannot be read.
+/// A data set of both kinds of stripes; the third image of each class has the other's label, and one image is unreadable.
 pub(super) struct Striped(Vec<String>);
 
 impl Striped {
@@ -99,7 +99,7 @@ impl Dataset for Striped {
             return Err("torn".into());
         }
         let upright = (i < 4) != (i % 4 == 2);
-        // Each at another place, and the larger the number the paler.
+        // Each at another position, with contrast decreasing with the index.
         let (first, pale) = (3 + i, 8 * i as u8);
         let level = |y: usize, x: usize| {
             let within = (first..first + 20).contains(&y) && (first..first + 20).contains(&x);
@@ -129,7 +129,7 @@ pub(super) fn preprocess() -> Preprocess {
 }
 
 #[test]
-fn the_net_made_by_hand_knows_its_stripes() {
+fn the_handmade_net_classifies_stripes() {
     let mut engine = stripes();
     for (upright, lying, class) in [(true, false, 0), (false, true, 1)] {
         let first = scores(&mut engine, &picture(upright, lying)).unwrap()[0];
@@ -146,6 +146,6 @@ fn classes_are_found_by_name_then_by_number() {
     assert_eq!(class("cafe\u{301}", &["tea".into(), "caf\u{e9}".into()]).unwrap(), 1);
     assert_eq!(class("n02119789", &["n01440764 tench".into(), "n02119789 kit fox".into()]).unwrap(), 1);
     let error = class("dress", &classes).unwrap_err().to_string();
-    assert!(error.contains("no class dress; there are hat, 1, shoes"), "{error}");
+    assert!(error.contains("no class dress; available: hat, 1, shoes"), "{error}");
     assert!(class("3", &classes).is_err() && one_class(3, 3, 1).is_err());
 }

@@ -1,4 +1,4 @@
-//! The images of a data set that excite a unit most, each cut to what the unit sees of it.
+//! The images of a data set that activate a unit most, each cropped to the unit's receptive field.
 
 use super::view::original_area;
 use crate::data::Dataset;
@@ -12,12 +12,12 @@ use crate::net::Net;
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// Where a unit of a layer was excited most in an image.
+/// Position of a unit's strongest activation in an image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TopActivation {
-    /// The image's number in the source.
+    /// Source index of the image.
     pub picture: u32,
-    /// What the unit gave.
+    /// Value of the activation.
     pub value: f32,
     /// Row in the layer's map; 0 in a linear layer.
     pub row: usize,
@@ -25,12 +25,12 @@ pub struct TopActivation {
     pub column: usize,
 }
 
-/// The `count` images of a sequential loader of one crop an image that excite map (or feature) number `unit` of `layer` most,
-/// one place each, the highest value first; equal ones in the source's order. `progress` hears the number of images done after
-/// each batch, and may stop by `false`.
+/// Finds the `count` images of a sequential loader (one crop per image) that activate map or feature `unit` of `layer` most, with
+/// one position each, the highest value first; equal ones in the source's order. `progress` receives the number of images done
+/// after each batch, and stops by returning `false`.
 ///
 /// # Errors
-/// From the engine; a unit that the layer does not have; when stopped.
+/// An engine error, a unit that the layer does not have, or a stop by `progress`.
 pub fn maximal(
     engine: &mut dyn Inspection,
     loader: &Loader,
@@ -41,7 +41,7 @@ pub fn maximal(
 ) -> Result<Vec<TopActivation>> {
     let shape = engine.net().shapes()?[engine.net().layer(layer)?].output;
     if unit >= shape.channels {
-        return Err(Error::Invalid(format!("{layer} has units 0 to {}, and no {unit}", shape.channels - 1)));
+        return Err(Error::Invalid(format!("{layer} has no unit {unit}; valid units are 0 to {}", shape.channels - 1)));
     }
     let pixels = shape.size * shape.size;
     let (mut best, mut done) = (Vec::new(), 0);
@@ -64,10 +64,10 @@ pub fn maximal(
     Ok(best)
 }
 
-/// What the unit at (`row`, `column`) of `layer` sees of an image's centre crop, cut from the original.
+/// The receptive field of the unit at (`row`, `column`) of `layer` in an image's centre crop, cut from the original.
 ///
 /// # Errors
-/// No such layer.
+/// The layer does not exist.
 pub fn seen(picture: &Image, preprocess: &Preprocess, net: &Net, layer: &str, row: usize, column: usize) -> Result<Image> {
     let (rows, columns) = net.seen_by(layer, row, column)?;
     let resized = picture.resized_as(preprocess.resize);
@@ -81,10 +81,10 @@ pub fn seen(picture: &Image, preprocess: &Preprocess, net: &Net, layer: &str, ro
     Ok(picture.crop(original_area(preprocess.resize, picture, &resized, place)))
 }
 
-/// The contact sheet of what [`maximal`] found.
+/// Contact sheet of the images found by [`maximal`].
 ///
 /// # Errors
-/// An image that can no longer be read.
+/// An image can no longer be read.
 pub fn sheet(
     found: &[TopActivation],
     source: &dyn Dataset,
@@ -104,11 +104,15 @@ pub fn sheet(
     let cells = found.iter().map(cell).collect::<Result<Vec<_>>>()?;
     let note = match net.receptive_field(layer)? {
         Some(field) => {
-            format!("cut to what the unit sees: {0} x {0} pixels of {1} x {1}", field.size.min(net.image_size), net.image_size)
+            format!(
+                "cropped to the receptive field: {0} x {0} pixels of {1} x {1}",
+                field.size.min(net.image_size),
+                net.image_size
+            )
         }
-        None => "the unit sees the whole image".into(),
+        None => "the receptive field is the whole image".into(),
     };
-    Ok(ContactSheet { note, ..ContactSheet::of(format!("What excites {layer}:{unit} most"), 8, 112, cells) })
+    Ok(ContactSheet { note, ..ContactSheet::of(format!("Top activations of {layer}:{unit}"), 8, 112, cells) })
 }
 
 #[cfg(test)]
@@ -120,25 +124,25 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn upright_stripes_excite_the_unit_for_upright_stripes_where_they_are() {
+    fn vertical_stripes_activate_their_unit_at_their_position() {
         let source: Arc<dyn Dataset> = Arc::new(Striped::new());
         let options = Options { batch: 3, memory: Some(0), threads: 1, ..Options::default() };
         let loader = Loader::sequential(source.clone(), preprocess(), crate::image::crop::Crops::Centre, options).unwrap();
         let mut engine = stripes();
         let mut find = |layer: &str, unit| maximal(&mut engine, &loader, layer, unit, 4, &mut |_| true);
         let upright = find("relu2", 0).unwrap();
-        // The paler the larger the number, so the order is known.
+        // Contrast decreases with the index, so the order is known.
         assert_eq!(upright.iter().map(|e| e.picture).collect::<Vec<_>>(), [0, 1, 3, 6]);
         let lying = find("relu2", 1).unwrap();
         assert_eq!(lying.iter().map(|e| e.picture).collect::<Vec<_>>(), [2, 4, 5, 7]);
         let first = upright[0];
         assert!((1..12).contains(&first.row) && (1..12).contains(&first.column), "{first:?}");
         let error = find("relu2", 2).unwrap_err().to_string();
-        assert!(error.contains("relu2 has units 0 to 1, and no 2"), "{error}");
+        assert!(error.contains("relu2 has no unit 2; valid units are 0 to 1"), "{error}");
 
         let stripes = stripes();
         let picture = source.picture(0).unwrap();
-        // conv1 3 wide, pool1 to 4, conv2 to 8 pixels.
+        // Receptive fields: conv1 3, pool1 4, conv2 8 pixels.
         let part = seen(&picture, &preprocess(), stripes.net(), "relu2", first.row, first.column).unwrap();
         assert_eq!((part.width, part.height), (8, 8));
         let whole = seen(&picture, &preprocess(), stripes.net(), "fc3", 0, 0).unwrap();

@@ -1,20 +1,20 @@
-//! What the network sees of an image: its centre crop, and where that lies.
+//! The network's view of an image: its centre crop, and the crop's position.
 
 use crate::image::MAX_ASPECT;
 use crate::image::crop::{self, Area, Crops};
 use crate::image::{Image, Preprocess, Resize};
 
-/// Longest side of what is shown to people, in pixels; a crop of a large photograph is brought down to it.
+/// Maximum side in pixels of a displayed crop; crops of large photographs are reduced to it.
 const SHOWN: usize = 640;
 
-/// The centre crop of an image: for the network and for the eye.
+/// The centre crop of an image, for the network and for display.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
-    /// `[3, crop, crop]`, what the network takes.
+    /// Network input, `[3, crop, crop]`.
     pub tensor: Vec<f32>,
-    /// The part of the original that the crop shows.
+    /// Part of the original covered by the crop.
     pub area: Area,
-    /// That part as it is in the original, at most 640 pixels long: sharper than what the network sees.
+    /// That part at the original's resolution, at most 640 pixels long: sharper than the network input.
     pub picture: Image,
 }
 
@@ -35,10 +35,10 @@ impl View {
     }
 }
 
-/// The area of the original that became `place` of the resized image, to the nearest pixel.
+/// Area of the original that became `place` of the resized image, rounded to pixels.
 pub(super) fn original_area(resize: Resize, original: &Image, resized: &Image, place: Area) -> Area {
     let (h, w) = (original.height, original.width);
-    // Resizing keeps the middle of the original: all of it, unless it must become a square, or is a thin strip.
+    // Resizing keeps the middle of the original: all of it, unless the result must be square or the image is a thin strip.
     let (height, width) = match resize {
         Resize::ShortSide(_) if h.max(w) / MAX_ASPECT <= h.min(w) => (h, w),
         Resize::Warp(_) => (h, w),
@@ -62,7 +62,7 @@ mod tests {
     use crate::net::presets;
 
     #[test]
-    fn the_part_shown_is_the_part_seen() {
+    fn the_displayed_area_matches_the_crop() {
         let mut preprocess = Preprocess::for_net(&presets::by_name("torchvision").unwrap());
         let wide = Image { width: 1024, height: 512, rgb: vec![7; 1024 * 512 * 3] };
         // Short side 512 to 256, crop 224 of 256 x 512: rows 16 to 240 are 32 to 480 of the original.
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(View::centre(&wide, &preprocess).picture.width, 640);
         let dot = Image { width: 1, height: 1, rgb: vec![1, 2, 3] };
         assert_eq!(View::centre(&dot, &preprocess).picture, dot);
-        // A strip: only its middle 64 pixels are looked at.
+        // A strip: only its middle 64 pixels are used.
         preprocess.resize = Resize::ShortSide(256);
         let strip = Image { width: 5000, height: 1, rgb: vec![9; 15000] };
         let area = View::centre(&strip, &preprocess).area;

@@ -1,26 +1,26 @@
-//! The images whose features are nearest, as figure 4 of the paper (right) shows them for fc7.
+//! Nearest neighbours in feature space, as in figure 4 (right) of the paper for fc7.
 
 use super::Table;
 use crate::{Error, Result};
 use rayon::prelude::*;
 
-/// An image of a table and how far it is.
+/// A row of a table and its distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Near {
-    /// Its row.
+    /// Index of the row.
     pub row: usize,
     /// Euclidean distance of the features.
     pub distance: f64,
 }
 
-/// The `count` rows nearest to `features`, nearest first; of equals the first.
+/// Finds the `count` rows nearest to `features`, nearest first; equal ones in row order.
 ///
 /// # Errors
-/// Another number of features than the table's.
+/// The number of features differs from the table's.
 pub fn nearest(table: &Table, features: &[f32], count: usize) -> Result<Vec<Near>> {
     let width = table.about.width();
     if features.len() != width {
-        return Err(Error::Invalid(format!("{} features where the index has {width}", features.len())));
+        return Err(Error::Invalid(format!("got {} features, but the index has {width}", features.len())));
     }
     let far = |(row, other): (usize, &[f32])| Near { row, distance: squared(features, other).sqrt() };
     let mut all: Vec<Near> = table.rows.par_chunks_exact(width).enumerate().map(far).collect();
@@ -33,8 +33,7 @@ pub fn nearest(table: &Table, features: &[f32], count: usize) -> Result<Vec<Near
     Ok(all)
 }
 
-/// The squared distance; 16 sums side by side, which the compiler keeps in registers, over blocks short enough for single
-/// precision.
+/// Squared distance. 16 parallel sums stay in registers, over blocks short enough for single precision.
 fn squared(a: &[f32], b: &[f32]) -> f64 {
     const BLOCK: usize = 1024;
     let block = |(a, b): (&[f32], &[f32])| {

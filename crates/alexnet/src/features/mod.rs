@@ -1,6 +1,6 @@
-//! What a network makes of images on the way: features of a layer as a table, and the images whose features are nearest.
+//! Feature extraction: activations of a layer as a table, and nearest-neighbour search.
 //!
-//! A table knows what it was taken with ([`Provenance`]), so that features of two models, or of two layers, are never compared.
+//! A table records its origin ([`Provenance`]), so that features of two models or layers are never compared.
 
 mod knn;
 mod npy;
@@ -25,15 +25,15 @@ use crate::net::{Net, Op};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a layer's maps.
+/// Pooling of a layer's maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pool {
-    /// They stay as they are.
+    /// No pooling.
     None,
     /// The mean of each map.
     Average,
-    /// The largest value of each map.
+    /// The maximum of each map.
     Max,
 }
 
@@ -47,7 +47,7 @@ impl Pool {
         }
     }
 
-    /// Appends what becomes of the maps of one image, `[channels, pixels]`.
+    /// Appends the pooled maps of one image, `[channels, pixels]`.
     fn append(self, maps: &[f32], pixels: usize, row: &mut Vec<f32>) {
         match self {
             Pool::None => row.extend_from_slice(maps),
@@ -57,10 +57,10 @@ impl Pool {
     }
 }
 
-/// Where features come from: a layer of a net, and how many numbers of it.
+/// Source of features: a layer of a net, and the shape of its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// The layer that the engine is asked for.
+    /// The layer requested from the engine.
     layer: String,
     pool: Pool,
     /// Shape of an image's features: `[features]`, or `[channels, rows, columns]`.
@@ -69,18 +69,18 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// Finds a layer by name. As users of torchvision expect, `conv3` means conv3 after its ReLU (whatever activation follows it,
-    /// normalisation between them included), unless `before_relu`.
+    /// Finds a layer by name. As torchvision users expect, `conv3` means conv3 after its ReLU (whatever activation follows it,
+    /// including normalisation in between), unless `before_relu`.
     ///
     /// # Errors
-    /// A layer that the net does not have, or `before_relu` for one that is itself an activation.
+    /// The net has no such layer, or `before_relu` is set for a layer that is itself an activation.
     pub fn new(net: &Net, layer: &str, before_relu: bool, pool: Pool) -> Result<Taken> {
         let at = net.layer(layer)?;
         let is_activation = |i: usize| matches!(net.layers[i].op, Op::Activation { .. });
         if before_relu && is_activation(at) {
             return Err(Error::Invalid(format!("{layer} is itself an activation; name the layer before it")));
         }
-        // Any layer may stand between but one with weights or a pool, from which on it would be another layer's activation.
+        // Any layer may lie in between except one with weights or a pool, after which it would be another layer's activation.
         let another = |op: &Op| {
             matches!(
                 op,
@@ -94,7 +94,7 @@ impl Taken {
             rest.take_while(|&i| !another(&net.layers[i].op)).find(|&i| is_activation(i)).unwrap_or(at)
         };
         let output = net.shapes()?[seen].output;
-        // Behind a linear layer there are no maps, whatever the layer is.
+        // After a linear layer there are no maps, whatever the layer is.
         let flat = net.layers[..=at].iter().any(|layer| matches!(layer.op, Op::Linear { .. }));
         let shape = match pool {
             Pool::None if !flat => vec![output.channels, output.size, output.size],
@@ -103,12 +103,12 @@ impl Taken {
         Ok(Taken { layer: net.layers[seen].name.clone(), pool, shape, pixels: output.size * output.size })
     }
 
-    /// The layer whose output is taken: `relu3` where `conv3` was asked for.
+    /// The layer whose output is taken: `relu3` if `conv3` was requested.
     pub fn layer(&self) -> &str {
         &self.layer
     }
 
-    /// The features of one image, of what [`layer`](Self::layer) gave for it.
+    /// Features of one image from the output of [`layer`](Self::layer).
     pub fn features(&self, maps: &[f32]) -> Vec<f32> {
         let mut row = Vec::new();
         self.pool.append(maps, self.pixels, &mut row);
@@ -121,11 +121,11 @@ impl Taken {
     }
 }
 
-/// Runs all images of a sequential loader through the net as far as needed and shows each one's number in the source and its
-/// features, in the source's order. Returns the images that could not be read, and why.
+/// Runs all images of a sequential loader through the net up to the requested layer and passes each one's source index and
+/// features to `row`, in the source's order. Returns the unreadable images with reasons.
 ///
 /// # Errors
-/// From the engine or from `row`.
+/// An error of the engine or of `row`.
 pub fn extract(
     engine: &mut dyn Inspection,
     loader: &Loader,

@@ -1,5 +1,5 @@
-//! Parquet: a row an image, columns `name`, `label` (may be null) and `features` (a list of floats), and what the features are as
-//! the key `features` of the file. Not compressed: such numbers hardly can be.
+//! Parquet: one row per image, columns `name`, `label` (nullable) and `features` (a list of floats), and the provenance as the
+//! file's metadata key `features`. Uncompressed, since such values hardly compress.
 
 use super::Provenance;
 use super::table::FEATURES;
@@ -13,23 +13,23 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Lists as the format's description wants them, which Arrow, pandas and Polars read as such.
+/// Schema with lists as specified by the format, which Arrow, pandas and Polars recognise.
 const SCHEMA: &str = "message features {
     required binary name (UTF8);
     optional binary label (UTF8);
     required group features (LIST) { repeated group list { required float element; } }
 }";
 
-/// Floats in a group of rows: what a reader keeps in memory at once.
+/// Floats per row group, which a reader keeps in memory at once.
 const GROUP: usize = 1 << 24;
 
 /// Writes a file.
 pub(super) fn write(path: &Path, about: &Provenance, names: &[String], labels: &[Option<String>], values: &[f32]) -> Result<()> {
-    let told = serde_json::to_string(about).map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")))?;
+    let metadata = serde_json::to_string(about).map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")))?;
     let names: Vec<ByteArray> = names.iter().map(|name| name.as_str().into()).collect();
     files::write_atomic(path, |out| {
-        fill(out, told, about.width(), &names, labels, values).map_err(|e| match e {
-            // The system's own words, if it was the system.
+        fill(out, metadata, about.width(), &names, labels, values).map_err(|e| match e {
+            // The system's own error, if there is one.
             parquet::errors::ParquetError::External(e) => e.downcast::<io::Error>().map_or_else(io::Error::other, |e| *e),
             e => io::Error::other(e),
         })
@@ -38,7 +38,7 @@ pub(super) fn write(path: &Path, about: &Provenance, names: &[String], labels: &
 
 fn fill(
     out: &mut (dyn Write + Send),
-    told: String,
+    metadata: String,
     width: usize,
     names: &[ByteArray],
     labels: &[Option<String>],
@@ -46,8 +46,8 @@ fn fill(
 ) -> parquet::errors::Result<()> {
     let properties = WriterProperties::builder()
         .set_created_by("alexnet".into())
-        .set_key_value_metadata(Some(vec![KeyValue::new(FEATURES.into(), told)]))
-        // Numbers that hardly repeat, and that nobody looks up by size.
+        .set_key_value_metadata(Some(vec![KeyValue::new(FEATURES.into(), metadata)]))
+        // The values hardly repeat, and nobody searches them by size.
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None);
     let schema = Arc::new(parse_message_type(SCHEMA)?);
@@ -67,7 +67,7 @@ fn fill(
         }
         if let Some(mut column) = group.next_column()? {
             let (inside, mut again) = (vec![1i16; width], vec![1i16; width]);
-            again[0] = 0; // the first of each row begins a list
+            again[0] = 0; // the first value of each row starts a list
             for values in values.chunks_exact(width) {
                 column.typed::<FloatType>().write_batch(values, Some(&inside), Some(&again))?;
             }

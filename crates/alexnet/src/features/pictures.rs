@@ -1,4 +1,4 @@
-//! The images that a table's features are of, by name.
+//! The images behind a feature table, by name.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,38 +8,38 @@ use crate::data::{self, Dataset};
 use crate::image::Image;
 use crate::{Error, Result};
 
-/// Images to be shown beside their features.
+/// Images to display next to their features.
 pub struct Pictures {
     path: PathBuf,
     source: Arc<dyn Dataset>,
-    /// Their numbers in the source.
+    /// Source index by name.
     numbers: HashMap<String, usize>,
 }
 
 impl Pictures {
-    /// Finds the images that lie at `path`: whatever `alexnet features --data` takes.
+    /// Opens the images at `path`, in any form accepted by `alexnet features --data`.
     ///
     /// # Errors
-    /// Nothing that can be opened.
+    /// The path cannot be opened.
     pub fn open(path: &Path) -> Result<Pictures> {
         let source = data::open_loose(path)?;
         let numbers = (0..source.len()).map(|i| (source.name(i).to_string(), i)).collect();
         Ok(Pictures { path: path.to_path_buf(), source, numbers })
     }
 
-    /// Makes sure that there is an image of this name.
+    /// Checks that an image of this name exists.
     ///
     /// # Errors
-    /// None of this name.
+    /// There is none of this name.
     pub fn check(&self, name: &str) -> Result<()> {
         let missing = || Error::file(&self.path, format!("no {name}, which the index has"));
         self.numbers.get(name).map(|_| ()).ok_or_else(missing)
     }
 
-    /// The image of a name, or why it cannot be read: without a path, since not everyone who asks a server is to know it.
+    /// Reads the image of a name. Errors contain no path, since a server must not reveal it to every client.
     ///
     /// # Errors
-    /// None of this name, or one that cannot be read.
+    /// There is none of this name, or it cannot be read.
     pub fn picture(&self, name: &str) -> Result<Image> {
         self.source.picture(*self.numbers.get(name).ok_or("no such image")?)
     }

@@ -1,18 +1,18 @@
-//! A contact sheet: for each image that was asked for, those nearest to it, with names and distances.
+//! Contact sheet of queries with their nearest images, names and distances.
 
 use super::{Near, Table};
 use crate::draw::contact_sheet::{Cell, ContactSheet, Group};
 use crate::draw::{BLUE, GREY, INK};
 use crate::image::Image;
 
-/// Longest side of an image on the sheet, and images in a row.
+/// Maximum side of an image on the sheet, and number of images in a row.
 const SIDE: usize = 128;
 const COLUMNS: usize = 9;
 
-/// An image that was asked for, and its answers.
+/// A query image and its results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SheetRow {
-    /// The image itself.
+    /// The query image.
     pub query: Image,
     /// Its path.
     pub name: String,
@@ -20,11 +20,11 @@ pub struct SheetRow {
     pub nearest: Vec<(Image, Near)>,
 }
 
-/// The sheet of answers from `table`, a group for each image that was asked for.
+/// Creates the sheet of results from `table`, one group per query.
 pub fn sheet(table: &Table, rows: Vec<SheetRow>) -> ContactSheet {
     let title = match rows.as_slice() {
-        [one] => format!("The {} nearest to {}", one.nearest.len(), file(&one.name)),
-        rows => format!("The nearest to {} images", rows.len()),
+        [one] => format!("The {} images nearest to {}", one.nearest.len(), file(&one.name)),
+        rows => format!("The images nearest to {} queries", rows.len()),
     };
     let columns = 1 + rows.iter().map(|row| row.nearest.len()).max().unwrap_or(0).min(COLUMNS - 1);
     let groups = rows.into_iter().map(|row| {
@@ -38,7 +38,7 @@ pub fn sheet(table: &Table, rows: Vec<SheetRow>) -> ContactSheet {
         Group { heading: String::new(), cells: std::iter::once(query).chain(near).collect() }
     });
     let groups = groups.collect();
-    let note = format!("by the Euclidean distance of {} in {}; the query is framed", table.about.layer, table.about.net);
+    let note = format!("by Euclidean distance of {} in {}; the query is framed", table.about.layer, table.about.net);
     ContactSheet { note, groups, ..ContactSheet::of(title, columns, SIDE, Vec::new()) }
 }
 

@@ -1,4 +1,4 @@
-//! A table of features and what it is of.
+//! A feature table with its provenance.
 
 use super::{Pool, npy};
 use crate::formats::{TensorData, TensorFile};
@@ -7,35 +7,35 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Name of the tensor, of the column, and of what is said about it.
+/// Name of the tensor, column and metadata key.
 pub(super) const FEATURES: &str = "features";
-/// Keys of the lists that go with it.
+/// Metadata keys of the lists.
 pub(super) const NAMES: &str = "names";
 pub(super) const LABELS: &str = "labels";
 
-/// What features were taken with.
+/// Origin of features.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// sha256 of the model file, as `alexnet inspect` tells it.
+    /// sha256 of the model file, as printed by `alexnet inspect`.
     pub model: String,
-    /// The net's name.
+    /// Name of the net.
     pub net: String,
-    /// The layer, as asked for.
+    /// Name of the layer as requested.
     pub layer: String,
-    /// Whether before the activation that follows the layer.
+    /// Whether taken before the activation that follows the layer.
     pub before_relu: bool,
-    /// What became of its maps.
+    /// Pooling of the maps.
     pub pool: Pool,
     /// Shape of an image's features.
     pub shape: Vec<usize>,
     /// f32 or bf16.
     pub precision: String,
-    /// How images were prepared (the mean image, if there is one, is the model's).
+    /// Preprocessing of the images (a mean image is the model's).
     pub preprocess: Preprocess,
 }
 
 impl Provenance {
-    /// Why features of `self` and of `other` cannot be compared, if so.
+    /// Reason why features of `self` and `other` cannot be compared, if any.
     pub fn difference(&self, other: &Provenance) -> Option<String> {
         let short = |sum: &str| sum.chars().take(12).collect::<String>();
         if self.model != other.model {
@@ -57,31 +57,31 @@ impl Provenance {
         if self.precision != other.precision {
             return Some(format!("made in {}, not in {}; give --precision {}", self.precision, other.precision, self.precision));
         }
-        // A mean image's values are the model's, which is known by its sum; a sidecar does not hold them.
+        // A mean image's values belong to the model, which is identified by its hash; a sidecar does not contain them.
         let preparing = |about: &Provenance| serde_json::to_value(&about.preprocess).ok();
-        (preparing(self) != preparing(other)).then(|| "made with another preprocessing of the images".into())
+        (preparing(self) != preparing(other)).then(|| "made with different image preprocessing".into())
     }
 
-    /// Numbers of an image.
+    /// Number of features per image.
     pub fn width(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
-/// Features of images, a row an image.
+/// Feature table with one row per image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// What they are.
+    /// Origin of the features.
     pub about: Provenance,
-    /// The images' names in their set.
+    /// Names of the images within their set.
     pub names: Vec<String>,
-    /// Their classes, where they lay in classes.
+    /// Classes of the images, if they have any.
     pub labels: Vec<Option<String>>,
-    /// `[pictures, about.width()]`, left in the mapped file.
+    /// `[pictures, about.width()]`, memory-mapped.
     pub rows: TensorData,
 }
 
-/// What a sidecar holds beside the numbers.
+/// Content of the sidecar file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sidecar {
     pub(super) features: Provenance,
@@ -89,16 +89,16 @@ pub(super) struct Sidecar {
     pub(super) labels: Vec<Option<String>>,
 }
 
-/// The file beside `features.npy` that tells what is in it: `features.json`.
+/// Path of the sidecar of `features.npy`: `features.json`.
 pub(super) fn sidecar(path: &Path) -> PathBuf {
     path.with_extension("json")
 }
 
 impl Table {
-    /// Reads a table of [`Writer`](super::Writer): `.npy` with its `.json`, or `.safetensors`.
+    /// Reads a table written by [`Writer`](super::Writer): `.npy` with its `.json`, or `.safetensors`.
     ///
     /// # Errors
-    /// Another kind of file, or one whose parts do not fit each other.
+    /// Another kind of file, or one with inconsistent parts.
     pub fn read(path: &Path) -> Result<Table> {
         let fail = |message: &str| Error::file(path, message);
         let table = match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
@@ -107,17 +107,12 @@ impl Table {
                 let text = crate::files::read_text(&beside).map_err(|e| match e.kind() {
                     std::io::ErrorKind::NotFound => {
                         let name = path.file_name().unwrap_or_default().to_string_lossy();
-                        Error::file(
-                            &beside,
-                            format!(
-                                "missing: `alexnet features` wrote it beside {name}, and both go together; copy it there, too"
-                            ),
-                        )
+                        Error::file(&beside, format!("missing; `alexnet features` writes it next to {name}, so copy both"))
                     }
                     _ => Error::io(&beside, e),
                 })?;
                 let Sidecar { features, names, labels } = serde_json::from_str(&text)
-                    .map_err(|e| Error::file(&beside, format!("not what `alexnet features` writes beside an .npy: {e}")))?;
+                    .map_err(|e| Error::file(&beside, format!("not a sidecar written by `alexnet features`: {e}")))?;
                 let rows = npy::map(path, names.len(), &features.shape)?;
                 Table { about: features, names, labels, rows }
             }
@@ -130,19 +125,19 @@ impl Table {
                 Table { about, names, labels, rows }
             }
             "parquet" => {
-                return Err(fail("an index is read from .npy or .safetensors; write the features once more as one of them"));
+                return Err(fail("parquet cannot be used as an index; write the features as .npy or .safetensors"));
             }
-            _ => return Err(fail("an index is an .npy or .safetensors that `alexnet features` wrote")),
+            _ => return Err(fail("expected an index, an .npy or .safetensors written by `alexnet features`")),
         };
         let width = table.about.shape.iter().try_fold(1usize, |all, &n| all.checked_mul(n)).unwrap_or_default();
         let all = width.checked_mul(table.names.len());
         if width == 0 || table.labels.len() != table.names.len() || all != Some(table.rows.len()) {
-            return Err(fail("its names, labels and rows are not equally many"));
+            return Err(fail("names, labels and rows differ in number"));
         }
         Ok(table)
     }
 
-    /// The same table in memory, so that its file may change.
+    /// Copies the table into memory, so that its file may change.
     #[must_use]
     pub fn copied(mut self) -> Table {
         self.rows = TensorData::from(self.rows.to_vec());
@@ -157,6 +152,7 @@ impl Table {
 }
 
 fn part<T: serde::de::DeserializeOwned>(file: &TensorFile, key: &str) -> Result<T> {
-    let text = file.text(key).ok_or_else(|| Error::file(file.path(), "a safetensors file, but not one of `alexnet features`"))?;
-    serde_json::from_str(text).map_err(|e| Error::file(file.path(), format!("its metadata's {key} cannot be understood: {e}")))
+    let text =
+        file.text(key).ok_or_else(|| Error::file(file.path(), "a safetensors file, but not written by `alexnet features`"))?;
+    serde_json::from_str(text).map_err(|e| Error::file(file.path(), format!("invalid metadata {key}: {e}")))
 }

@@ -1,4 +1,4 @@
-//! Tables there and back, what is taken of a net, and distances.
+//! Round trips of tables, layer selection, and distances.
 
 use super::*;
 use crate::image::Preprocess;
@@ -19,7 +19,7 @@ fn about(shape: &[usize]) -> Provenance {
     }
 }
 
-/// Three images, one in no class.
+/// Three images, one without a class.
 fn written(path: &Path) -> Table {
     let about = about(&[2, 3]);
     let mut writer = Writer::create(path, about.clone()).unwrap();
@@ -54,7 +54,7 @@ fn tables_come_back_and_nothing_else_is_left() {
 }
 
 #[test]
-fn broken_tables_are_told() {
+fn broken_tables_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let (npy, tensors) = (folder.path().join("t.npy"), folder.path().join("t.safetensors"));
     written(&npy);
@@ -72,7 +72,7 @@ fn broken_tables_are_told() {
     let text = std::fs::read_to_string(&sidecar).unwrap();
     for (from, to, part) in [
         ("\"names\":[", "\"names\":[\"0\",", "4 images"),
-        ("\"labels\":[", "\"labels\":[null,", "equally many"),
+        ("\"labels\":[", "\"labels\":[null,", "differ in number"),
         ("\"shape\":[2,3]", "\"shape\":[18446744073709551615,18446744073709551615]", "header"),
         ("\"shape\":[2,3]", "\"shape\":[3,2]", "header"),
         ("\"features\"", "\"feature\"", "t.json"),
@@ -83,9 +83,9 @@ fn broken_tables_are_told() {
         assert!(why.contains(part), "{from}: {why}");
     }
     std::fs::remove_file(&sidecar).unwrap();
-    assert!(complaint(&npy).contains("t.json: missing: `alexnet features` wrote it beside t.npy"));
+    assert!(complaint(&npy).contains("t.json: missing; `alexnet features` writes it next to t.npy"));
     assert!(complaint(&folder.path().join("t.csv")).contains(".npy"));
-    assert!(Writer::create(&folder.path().join("t.csv"), about(&[1])).unwrap_err().to_string().contains("ending"));
+    assert!(Writer::create(&folder.path().join("t.csv"), about(&[1])).unwrap_err().to_string().contains("extension"));
     assert!(
         Writer::create(&folder.path().join("no/t.npy"), about(&[1])).unwrap_err().to_string().contains("folder does not exist")
     );
@@ -95,11 +95,11 @@ fn broken_tables_are_told() {
 }
 
 #[test]
-fn a_table_that_cannot_be_written_leaves_the_old_one_whole() {
+fn a_failed_write_keeps_the_old_table() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.npy");
     let table = written(&path);
-    // Either of its two files has a folder in its way.
+    // A folder blocks either of its two files.
     for name in ["t.npy", "t.json"] {
         let mut writer = Writer::create(&path, about(&[2, 3])).unwrap();
         writer.push("other.jpg", None, &[0.0; 6]).unwrap();
@@ -115,7 +115,7 @@ fn a_table_that_cannot_be_written_leaves_the_old_one_whole() {
 }
 
 #[test]
-fn a_json_of_something_else_is_not_written_over() {
+fn an_unrelated_json_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.npy");
     for text in ["{\"lr\": 0.01}", "mine"] {
@@ -129,7 +129,7 @@ fn a_json_of_something_else_is_not_written_over() {
 }
 
 #[test]
-fn features_of_another_model_layer_or_preprocessing_are_not_compared() {
+fn features_of_different_models_layers_or_preprocessing_are_not_compared() {
     let first = about(&[4]);
     assert_eq!(first.difference(&first.clone()), None);
     let other = |change: &dyn Fn(&mut Provenance)| {
@@ -146,7 +146,7 @@ fn features_of_another_model_layer_or_preprocessing_are_not_compared() {
 }
 
 #[test]
-fn a_layer_is_taken_after_its_relu_unless_asked_otherwise() {
+fn a_layer_is_taken_after_its_relu_by_default() {
     let taken = |net: &str, layer: &str, before, pool| {
         Taken::new(&presets::by_name(net).unwrap(), layer, before, pool).map(|t| (t.layer().to_string(), t.shape().to_vec()))
     };
@@ -185,8 +185,8 @@ fn maps_are_pooled_whole() {
 }
 
 #[test]
-fn the_nearest_come_first_and_of_equals_the_first() {
-    // Wide enough for whole blocks and a rest.
+fn nearest_rows_come_first_with_ties_in_order() {
+    // Wide enough for whole blocks and a remainder.
     let width = 2 * 1024 + 21;
     let row = |at: f32| (0..width).map(move |i| at + (i % 3) as f32);
     let places = [5.0, 1.0, -1.0, 9.0, 1.0];
@@ -205,7 +205,7 @@ fn the_nearest_come_first_and_of_equals_the_first() {
 }
 
 #[test]
-fn a_sheet_shows_each_picture_in_its_place_with_its_name_and_distance() {
+fn a_sheet_shows_each_image_with_its_name_and_distance() {
     use crate::draw::{BLUE, Item};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.png");
@@ -219,15 +219,24 @@ fn a_sheet_shows_each_picture_in_its_place_with_its_name_and_distance() {
     let scene = sheet(&table, rows.clone()).scene();
     let words: Vec<&str> =
         scene.items.iter().filter_map(|i| if let Item::Text { text, .. } = i { Some(&**text) } else { None }).collect();
-    for expected in
-        ["The nearest to 2 images", "query", "q.jpg", "a", "1.jpg", "distance 0.0000", "3.jpg", "distance 1.2500", "r.jpg", "b"]
-    {
+    for expected in [
+        "The images nearest to 2 queries",
+        "query",
+        "q.jpg",
+        "a",
+        "1.jpg",
+        "distance 0.0000",
+        "3.jpg",
+        "distance 1.2500",
+        "r.jpg",
+        "b",
+    ] {
         assert!(words.contains(&expected), "{expected}: {words:?}");
     }
     assert!(words[1].contains("conv3") && words[1].contains("torchvision"), "{words:?}");
     let places: Vec<[usize; 2]> =
         scene.items.iter().filter_map(|i| if let Item::Image { x, y, .. } = i { Some([*x, *y]) } else { None }).collect();
-    // A row each, the query first and framed.
+    // One row each, the query first and framed.
     let [q, a, c, r, b] = places.as_slice() else { panic!("{places:?}") };
     assert!(q[1] == a[1] && a[1] == c[1] && r[1] == b[1] && r[1] > q[1] + 128 && q[0] == r[0] && a[0] == b[0] && c[0] > a[0]);
     assert_eq!(scene.items.iter().filter(|i| matches!(i, Item::Rectangle { colour, .. } if *colour == BLUE)).count(), 2);
@@ -235,5 +244,5 @@ fn a_sheet_shows_each_picture_in_its_place_with_its_name_and_distance() {
     let shown = crate::image::decode::decode(&std::fs::read(&path).unwrap()).unwrap();
     let at = |[x, y]: [usize; 2]| shown.rgb[((y + 5) * shown.width + x + 5) * 3];
     assert_eq!([q, a, c, r, b].map(|place| at(*place)), [10, 20, 40, 30, 50]);
-    assert!(sheet(&table, rows[..1].to_vec()).title.contains("2 nearest to q.jpg"));
+    assert!(sheet(&table, rows[..1].to_vec()).title.contains("2 images nearest to q.jpg"));
 }

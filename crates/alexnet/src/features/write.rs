@@ -1,4 +1,4 @@
-//! Writing features row by row, however many there are.
+//! Streaming writer of feature tables.
 
 use super::table::{FEATURES, LABELS, NAMES, Sidecar, sidecar};
 use super::{Provenance, npy};
@@ -19,10 +19,10 @@ enum Kind {
     Parquet,
 }
 
-/// Takes rows and writes the file when all are there.
+/// Writer that takes rows and creates the file once all are there.
 ///
-/// How many there will be is known only then, as images may be broken, but stands at the beginning of most formats. So rows go
-/// to a nameless file in the same folder first, which the system removes whatever happens to this program.
+/// The number of rows is known only then, since images may be broken, but most formats start with it. Rows therefore first go to
+/// an unnamed file in the same folder, which the system removes in any case.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
@@ -34,12 +34,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins the file `path`, whose ending says the format: `.npy` (with the names, labels and what else there is to say in a
-    /// `.json` beside it), `.safetensors` (all that in its metadata), or `.parquet` (columns `name`, `label` and `features`), the
-    /// latter if this build has it.
+    /// Starts the file `path`, whose extension selects the format: `.npy` (with names, labels and provenance in a `.json` next to
+    /// it), `.safetensors` (all in its metadata), or `.parquet` (columns `name`, `label` and `features`), if supported by this
+    /// build.
     ///
     /// # Errors
-    /// Another ending, a folder that cannot be written to, or a `.json` of something else where this one would stand.
+    /// Another extension, an unwritable folder, or an unrelated `.json` at the sidecar's path.
     pub fn create(path: &Path, about: Provenance) -> Result<Writer> {
         let kind = match path.extension().and_then(|e| e.to_str()).unwrap_or_default() {
             "npy" => Kind::Npy,
@@ -50,10 +50,10 @@ impl Writer {
             "parquet" => {
                 return Err(Error::file(
                     path,
-                    "this build writes no parquet: add --features parquet, or write .npy or .safetensors",
+                    "this build does not support parquet; add --features parquet, or use .npy or .safetensors",
                 ));
             }
-            _ => return Err(Error::file(path, "the ending says the format; give .npy, .safetensors or .parquet")),
+            _ => return Err(Error::file(path, "unknown extension; use .npy, .safetensors or .parquet")),
         };
         if kind == Kind::Npy {
             nothing_else(&sidecar(path))?;
@@ -67,7 +67,7 @@ impl Writer {
     /// Adds an image.
     ///
     /// # Errors
-    /// Not as many features as were announced, or a full disk.
+    /// The number of features differs from the announced one, or the disk is full.
     pub fn push(&mut self, name: &str, label: Option<&str>, features: &[f32]) -> Result<()> {
         if features.len() != self.about.width() {
             return Err(Error::Invalid(format!("{name}: {} features instead of {}", features.len(), self.about.width())));
@@ -80,7 +80,7 @@ impl Writer {
     /// Writes the file and returns the number of its rows.
     ///
     /// # Errors
-    /// No rows, or a file that cannot be written; one that stood there is then kept.
+    /// No rows, or the file cannot be written; an existing file is then kept.
     pub fn finish(self) -> Result<usize> {
         let Writer { path, kind, rows, about, names, labels } = self;
         let count = names.len();
@@ -90,23 +90,23 @@ impl Writer {
         let rows = rows.into_inner().map_err(|e| files::explain(&path, e.into_error()))?;
         let length = count * about.width() * size_of::<f32>();
         let values = Mapping::open(&path, &rows, length as u64)?.values(0, count * about.width());
-        let values = values.ok_or_else(|| Error::Invalid("this machine's numbers are not little-endian".into()))?;
+        let values = values.ok_or_else(|| Error::Invalid("this machine is not little-endian".into()))?;
         match kind {
             Kind::Npy => {
                 let table = TempFile::write(&path, Sync::Disk, |out| npy::write(out, count, &about.shape, &values))?;
-                let (told, beside) = (Sidecar { features: about, names, labels }, sidecar(&path));
-                let told = TempFile::write(&beside, Sync::Disk, |out| {
-                    serde_json::to_writer(&mut *out, &told)?;
+                let (sidecar_content, beside) = (Sidecar { features: about, names, labels }, sidecar(&path));
+                let sidecar_file = TempFile::write(&beside, Sync::Disk, |out| {
+                    serde_json::to_writer(&mut *out, &sidecar_content)?;
                     out.write_all(b"\n")
                 })?;
-                // Both are whole. An old sidecar goes first: beside the new table it would be believed.
+                // Both files are complete. Remove an old sidecar first: next to the new table it would be trusted.
                 if let Err(e) = std::fs::remove_file(&beside)
                     && e.kind() != std::io::ErrorKind::NotFound
                 {
                     return Err(files::explain(&beside, e));
                 }
                 table.take_place()?;
-                told.take_place()?;
+                sidecar_file.take_place()?;
             }
             Kind::Safetensors => safetensors(&path, &about, &names, &labels, &values)?,
             #[cfg(feature = "parquet")]
@@ -116,7 +116,7 @@ impl Writer {
     }
 }
 
-/// Refuses a file at the sidecar's place that no earlier table left there.
+/// Rejects a file at the sidecar's path unless it is a sidecar.
 fn nothing_else(beside: &Path) -> Result<()> {
     let text = match crate::files::read_text(beside) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -125,7 +125,7 @@ fn nothing_else(beside: &Path) -> Result<()> {
     };
     let ours = serde_json::from_str::<serde_json::Value>(&text)
         .is_ok_and(|json| [FEATURES, NAMES, LABELS].iter().all(|key| json.get(key).is_some()));
-    let advice = "not of `alexnet features`, whose names and labels would be written over it; choose another --out";
+    let advice = "not written by `alexnet features` and would be overwritten; choose another --out";
     if ours { Ok(()) } else { Err(Error::file(beside, advice)) }
 }
 

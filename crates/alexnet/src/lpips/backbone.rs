@@ -1,4 +1,4 @@
-//! What LPIPS looks at of AlexNet: torchvision's layers as far as relu5.
+//! Backbone of LPIPS: torchvision's AlexNet up to relu5.
 
 use super::LAYERS;
 use crate::formats::{Model, TensorData, parameters, parse};
@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The convolutions in torchvision's names and in those of the package's module, whose slices keep torchvision's numbers.
+/// Names of the convolutions in torchvision and in the package's module, whose slices keep torchvision's numbers.
 const NAMES: [(&str, [&str; 2]); 5] = [
     ("conv1", ["features.0", "net.slice1.0"]),
     ("conv2", ["features.3", "net.slice2.3"]),
@@ -16,22 +16,22 @@ const NAMES: [(&str, [&str; 2]); 5] = [
     ("conv5", ["features.10", "net.slice5.10"]),
 ];
 
-/// The five convolutions, and the net of them.
+/// The five convolutions and their net.
 pub struct Backbone {
-    /// The layers that are compared, and those below.
+    /// Net of the compared layers and those below.
     pub net: Net,
     pub(super) tensors: BTreeMap<String, TensorData>,
 }
 
 impl Backbone {
-    /// The beginning of a model.
+    /// Extracts the backbone of a model.
     ///
     /// # Errors
-    /// A net whose layers as far as relu5 are not torchvision's.
+    /// The layers up to relu5 are not torchvision's.
     pub fn of(model: &Model) -> Result<Backbone> {
         let net = wanted()?;
         if beginning(&model.net).as_ref() != Some(&net) {
-            return Err(Error::Invalid(format!("LPIPS is made of torchvision's AlexNet; {} has other layers", model.net.name)));
+            return Err(Error::Invalid(format!("LPIPS needs torchvision's AlexNet; {} has other layers", model.net.name)));
         }
         let mut tensors = BTreeMap::new();
         for (name, _) in parameters(&net)? {
@@ -42,11 +42,11 @@ impl Backbone {
         Ok(Backbone { net, tensors })
     }
 
-    /// Reads a file that is no whole model: torchvision's `features` alone, or the state of the package's module. None where it is
+    /// Reads a file without a whole model: torchvision's `features` alone, or the state of the package's module. `None` if it is
     /// neither.
     ///
     /// # Errors
-    /// Values that cannot be read.
+    /// The values cannot be read.
     pub fn read(path: &Path) -> Result<Option<Backbone>> {
         let (parsed, net) = (parse(path)?, wanted()?);
         let mut tensors = BTreeMap::new();
@@ -63,13 +63,13 @@ impl Backbone {
     }
 }
 
-/// torchvision's layers as far as they are looked at.
+/// torchvision's layers up to relu5.
 fn wanted() -> Result<Net> {
     let net = beginning(&presets::by_name("torchvision")?);
     net.ok_or_else(|| Error::Invalid("torchvision's AlexNet has no relu5".into()))
 }
 
-/// The layers of a net as far as relu5, without its name and how its weights began.
+/// The layers of a net up to relu5, without its name and initialisation.
 fn beginning(net: &Net) -> Option<Net> {
     let end = net.layers.iter().position(|layer| layer.name == LAYERS[4])?;
     let mut layers = net.layers[..=end].to_vec();

@@ -1,5 +1,5 @@
-//! LPIPS: how different two images look, by what AlexNet makes of them (Zhang et al., "The Unreasonable Effectiveness of Deep
-//! Features as a Perceptual Metric", CVPR 2018, arXiv 1801.03924), version 0.1, after the Python package `lpips`.
+//! LPIPS, a perceptual distance between images based on AlexNet's activations (Zhang et al., "The Unreasonable Effectiveness of
+//! Deep Features as a Perceptual Metric", CVPR 2018, arXiv 1801.03924), version 0.1, compatible with the Python package `lpips`.
 //!
 //! ```text
 //! x = (value / 127.5 - 1 - shift) / scale              shift (-.030, -.088, -.188), scale (.458, .448, .450), red first
@@ -7,8 +7,8 @@
 //! d = sum over l of the mean over pixels of sum over channels of w_lc (f_lc(a) - f_lc(b))^2
 //! ```
 //!
-//! The w are the "linear heads" of the package's `alex.pth`; all 1 without them, which is its baseline (`lpips=False`). Published
-//! figures take torchvision's weights for the trunk.
+//! The w are the "linear heads" of the package's `alex.pth`; all are 1 without them, which is the package's baseline
+//! (`lpips=False`). Published results use torchvision's weights for the backbone.
 
 mod backbone;
 mod heads;
@@ -22,57 +22,57 @@ use crate::engine::{Activations, FeatureMaps};
 use crate::image::Image;
 use crate::{Error, Result};
 
-/// The package's `ScalingLayer`, red first.
+/// Constants of the package's `ScalingLayer`, red first.
 const SHIFT: [f32; 3] = [-0.030, -0.088, -0.188];
 const SCALE: [f32; 3] = [0.458, 0.448, 0.450];
 
-/// The layers that are compared, and their channels.
+/// Compared layers and their numbers of channels.
 const LAYERS: [&str; 5] = ["relu1", "relu2", "relu3", "relu4", "relu5"];
 const CHANNELS: [usize; 5] = [64, 192, 384, 256, 256];
 
-/// Larger images would take gigabytes for conv1's maps alone.
+/// Maximum image size; larger ones would need gigabytes for conv1's activations alone.
 const MOST_PIXELS: usize = 1 << 25;
 
-/// Compares images.
+/// Perceptual distance between images.
 pub struct Lpips {
     engine: Box<dyn FeatureMaps + Send>,
     heads: Option<Heads>,
 }
 
-/// How different two images look.
+/// Distance between two images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distance {
-    /// The sum over layers; 0 for equal images.
+    /// Sum over the layers; 0 for equal images.
     pub distance: f64,
-    /// What each of relu1 to relu5 adds.
+    /// Contribution of each of relu1 to relu5.
     pub layers: [f64; 5],
 }
 
 impl Lpips {
-    /// Images that are compared at a time: what the engine must have room for.
+    /// Number of images per comparison, which the engine's batch size must allow.
     pub const BATCH: usize = 2;
 
-    /// Takes an engine for the backbone's net, whose parameters it sets, and weights of the channels, if there are any.
+    /// Creates a comparison on an engine for the backbone's net, whose parameters it sets, with optional linear heads.
     ///
     /// # Errors
-    /// An engine for another net.
+    /// The engine has another net.
     pub fn new(mut engine: Box<dyn FeatureMaps + Send>, backbone: &Backbone, heads: Option<Heads>) -> Result<Lpips> {
         backbone.tensors.iter().try_for_each(|(name, values)| engine.share_parameter(name, values))?;
         Ok(Lpips { engine, heads })
     }
 
-    /// Compares two images of one size, as they are: nothing is resized or cropped.
+    /// Compares two images of the same size without resizing or cropping.
     ///
     /// # Errors
-    /// Images of two sizes, too small (below 31 pixels) or too large.
+    /// The image sizes differ, or are too small (below 31 pixels) or too large.
     pub fn compare(&mut self, a: &Image, b: &Image) -> Result<Distance> {
         let (height, width) = (a.height, a.width);
         if (height, width) != (b.height, b.width) {
             let sizes = format!("{width} x {height} pixels and {} x {}", b.width, b.height);
-            return Err(Error::Invalid(format!("{sizes}: LPIPS compares images of one size; --size N brings both to N x N")));
+            return Err(Error::Invalid(format!("{sizes}: LPIPS needs images of equal size; --size N resizes both to N x N")));
         }
         if height * width > MOST_PIXELS {
-            return Err(Error::Invalid(format!("{width} x {height} pixels are too many; --size N brings both to N x N")));
+            return Err(Error::Invalid(format!("{width} x {height} pixels are too many; --size N resizes both to N x N")));
         }
         let mut images = Vec::with_capacity(6 * height * width);
         for picture in [a, b] {
@@ -90,7 +90,7 @@ impl Lpips {
     }
 }
 
-/// The mean over pixels of the weighted squared difference of the normalised channels of two images.
+/// Mean over pixels of the weighted squared difference of two images' normalised channels.
 fn difference(maps: &Activations, weights: Option<&[f32]>) -> f64 {
     let pixels = maps.height * maps.width;
     let (a, b) = maps.values.split_at(maps.channels * pixels);

@@ -1,5 +1,5 @@
-//! The figures of the Python package `lpips` (`tools/check_lpips.py golden`), with its own heads, `alex.pth` (BSD-2, see
-//! `alex.LICENSE`), on a trunk and images from a formula.
+//! Comparison with the Python package `lpips` (`tools/check_lpips.py golden`), with its own heads, `alex.pth` (BSD-2, see
+//! `alex.LICENSE`), on a backbone and images from a formula.
 
 use super::*;
 use crate::engine::cpu::Cpu;
@@ -29,7 +29,7 @@ fn heads_file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/lpips/alex.pth")
 }
 
-/// The trunk of the golden figures; what follows it has one unit a layer, since nobody looks at it.
+/// The backbone of the golden results; later layers have one unit each, since they are unused.
 fn model(name: &str) -> Model {
     let mut net = presets::by_name(name).unwrap().with_classes(2);
     for layer in &mut net.layers {
@@ -57,7 +57,7 @@ fn lpips(backbone: &Backbone, heads: Option<Heads>, threads: usize) -> Result<Lp
     Lpips::new(Box::new(Cpu::of_layers(&backbone.net, Lpips::BATCH, threads)?), backbone, heads)
 }
 
-/// An image and the same with noise.
+/// An image and a noisy copy.
 fn pictures(k: usize, rows: usize, columns: usize) -> [Image; 2] {
     let bytes = |seed: u64| -> Vec<f32> {
         uniform(seed, rows * columns * 3, 1.0).into_iter().map(|v| ((v + 1.0) * 127.99).floor()).collect()
@@ -69,7 +69,7 @@ fn pictures(k: usize, rows: usize, columns: usize) -> [Image; 2] {
 }
 
 #[test]
-fn distances_are_those_of_the_python_package() {
+fn distances_match_the_python_package() {
     let golden: Golden = serde_json::from_str(GOLDEN).unwrap();
     assert_eq!(golden.cases.len(), 5);
     let model = model("torchvision");
@@ -79,7 +79,7 @@ fn distances_are_those_of_the_python_package() {
     for (k, case) in golden.cases.iter().enumerate() {
         let [a, b] = pictures(k, case.rows, case.columns);
         let found = learned.compare(&a, &b).unwrap();
-        // The package adds in single precision.
+        // The package sums in single precision.
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-4 * b;
         assert!(close(found.distance, case.learned), "{} x {}: {found:?}, not {}", case.rows, case.columns, case.learned);
         for (found, wanted) in found.layers.iter().zip(&case.learned_layers) {
@@ -88,17 +88,17 @@ fn distances_are_those_of_the_python_package() {
         let found = plain.compare(&a, &b).unwrap().distance;
         assert!(close(found, case.plain), "{} x {}: {found}, not {}", case.rows, case.columns, case.plain);
         assert_eq!(learned.compare(&a, &a).unwrap().distance, 0.0);
-        // Either way round.
+        // The distance is symmetric.
         assert!(close(plain.compare(&b, &a).unwrap().distance, found));
     }
 }
 
 #[test]
-fn what_cannot_be_compared_is_told() {
+fn invalid_comparisons_are_rejected() {
     let refused = |name: &str| Backbone::of(&model(name)).err().unwrap().to_string();
     assert!(refused("owt").contains("torchvision's AlexNet; owt has other layers"));
     assert!(refused("paper").contains("paper"));
-    // The same layers under another name, as far as anyone looks.
+    // The same layers up to relu5, under another name.
     let mut lpips = lpips(&Backbone::of(&model("paddle")).unwrap(), None, 1).unwrap();
     let picture = |height, width| Image { height, width, rgb: vec![7; height * width * 3] };
     let complaint = |lpips: &mut Lpips, a, b| lpips.compare(&a, &b).unwrap_err().to_string();
@@ -113,8 +113,8 @@ fn what_cannot_be_compared_is_told() {
 }
 
 #[test]
-fn heads_of_version_0_0_are_refused() {
-    // The first weights of the package's v0.0/alex.pth, layer by layer; the rest of it is not needed to know it.
+fn heads_of_version_0_0_are_rejected() {
+    // The first weights of the package's v0.0/alex.pth, layer by layer; the others are not needed for recognition.
     let first =
         [[0.0f32, 0.533_004_5], [0.0, 0.0], [0.0, 0.212_819_74], [0.115_015_42, 0.047_309_864], [0.081_195_77, 0.013_203_62]];
     let folder = tempfile::tempdir().unwrap();
@@ -142,7 +142,7 @@ fn heads_of_version_0_0_are_refused() {
 }
 
 #[test]
-fn a_file_of_the_trunk_alone_is_enough() {
+fn a_backbone_only_file_is_enough() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trunk.safetensors");
     let whole = Backbone::of(&model("torchvision")).unwrap();

@@ -1,4 +1,4 @@
-//! From an image to the crops that a network sees, and from its logits to classes in order of probability.
+//! Class scores from the logits of an image's crops.
 
 use crate::image::crop::Crops;
 use crate::image::{Image, Preprocess};
@@ -6,9 +6,9 @@ use crate::image::{Image, Preprocess};
 /// A class and its probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClassScore {
-    /// Number of the class.
+    /// Index of the class.
     pub index: usize,
-    /// Its probability, 0 to 1.
+    /// Probability, 0 to 1.
     pub probability: f64,
 }
 

@@ -1,30 +1,30 @@
-//! Images that are there more than once, in one set or in two.
+//! Duplicate images within one or two data sets.
 
 use super::Scan;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// An image of one of the sets compared: number of the set, number within it.
+/// An image of one of the compared sets: index of the set, index within it.
 pub type Place = (usize, usize);
 
-/// Images that are the same, or nearly.
+/// Group of equal or nearly equal images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// Where they are, first set first. Two or more.
+    /// Members, first set first. At least two.
     pub places: Vec<Place>,
-    /// Whether all of them are equal pixel by pixel.
+    /// Whether all members are equal pixel by pixel.
     pub exact: bool,
-    /// The least correlation by which an image came to another one of the group; 1 for equal ones.
+    /// The lowest correlation that linked a member to another one; 1 for equal images.
     pub likeness: f32,
 }
 
-/// From this correlation of thumbnails on, images are near duplicates. Measured on 3,068 photographs of clothes with 120
-/// planted copies: see the README.
+/// Default minimum correlation of near-duplicate thumbnails. Measured on 3,068 photographs of clothes with 120 planted copies.
 pub const LIKENESS: f32 = 0.98;
 
-/// Groups of equal and nearly equal images (`likeness` or more) within and between sets, in the order of their first images.
+/// Finds groups of equal and nearly equal images (correlation of at least `likeness`) within and between sets, ordered by their
+/// first images.
 ///
-/// Every pair is compared: 3,000 images take no time, 50,000 some seconds.
+/// Compares all pairs: 3,000 images take no noticeable time, 50,000 some seconds.
 pub fn duplicates(sets: &[&Scan], likeness: f32) -> Vec<Group> {
     let places: Vec<Place> =
         sets.iter().enumerate().flat_map(|(set, scan)| scan.readable().map(move |(i, _)| (set, i))).collect();
@@ -32,7 +32,7 @@ pub fn duplicates(sets: &[&Scan], likeness: f32) -> Vec<Group> {
         Ok(facts) => &facts.print,
         Err(_) => unreachable!("only readable images have a place"),
     };
-    // Equal ones first, by their hashes; of each kind only the first is compared with others.
+    // Equal images first, by hash; only the first of each kind is compared with others.
     let mut equal: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
     for (n, &place) in places.iter().enumerate() {
         equal.entry(print(place).key()).or_default().push(n);
@@ -49,7 +49,7 @@ pub fn duplicates(sets: &[&Scan], likeness: f32) -> Vec<Group> {
             })
         })
         .collect();
-    // Each kind belongs to the first one that it is like, directly or by others in between.
+    // Each kind joins the first one that it resembles, directly or via others.
     let mut first: Vec<usize> = (0..kinds.len()).collect();
     fn root(first: &[usize], mut kind: usize) -> usize {
         while first[kind] != kind {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_and_nearly_equal_ones_are_grouped_within_and_between_sets() {
+    fn equal_and_nearly_equal_images_are_grouped_within_and_between_sets() {
         let set = synthetic(Split::Test, 0);
         let pictures: Vec<Image> = (0..6).map(|i| set.picture(i * 60).unwrap()).collect();
         let small = pictures[1].resized(50, 50);

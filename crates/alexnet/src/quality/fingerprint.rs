@@ -1,31 +1,31 @@
-//! A small print of an image, by which equal and nearly equal ones are found.
+//! Image fingerprints for finding equal and nearly equal images.
 
 use crate::image::Image;
 use sha2::{Digest, Sha256};
 
-/// Rows and columns of the print's thumbnail.
+/// Rows and columns of the fingerprint's thumbnail.
 const THUMB: usize = 16;
-/// Values of a thumbnail, three colours.
+/// Number of values in a thumbnail with three colours.
 const VALUES: usize = THUMB * THUMB * 3;
-/// Bits of the coarse hash that may differ between images worth a closer look. Measured on 3,068 photographs of clothes: of
-/// planted near duplicates (recompressed, at half size, lighter, cut by 4 %, mirrored) none differed by more than 14 bits.
+/// Maximum Hamming distance of coarse hashes that warrants a full comparison. Measured on 3,068 photographs of clothes: of
+/// planted near duplicates (recompressed, half size, lighter, cropped by 4 %, mirrored) none differed by more than 14 bits.
 const COARSE: u32 = 20;
 
-/// What is kept of an image.
+/// Fingerprint of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
-    /// SHA-256 of size and pixels: equal for equal images, whatever files they came in.
+    /// SHA-256 of size and pixels: equal for equal images, whatever their files.
     exact: [u8; 32],
-    /// One bit for each value of a thumbnail of 9 x 8 that is darker than its right neighbour (Krawetz's dHash).
+    /// One bit for each value of a 9 x 8 thumbnail that is darker than its right neighbour (Krawetz's dHash).
     coarse: u64,
-    /// The same of the mirrored image.
+    /// The same for the mirrored image.
     mirrored: u64,
-    /// A thumbnail minus its mean, of length 1; all zero where all pixels are equal.
+    /// Mean-centred thumbnail of length 1; all zero if all pixels are equal.
     thumb: Vec<f32>,
 }
 
 impl Fingerprint {
-    /// The print of an image.
+    /// Computes the fingerprint of an image.
     pub fn of(picture: &Image) -> Fingerprint {
         let mut hash = Sha256::new();
         hash.update((picture.width as u64).to_le_bytes());
@@ -41,13 +41,13 @@ impl Fingerprint {
         self.exact == other.exact
     }
 
-    /// What equal images have in common, to group them by.
+    /// Key shared by equal images.
     pub(super) fn key(&self) -> [u8; 32] {
         self.exact
     }
 
-    /// How alike two images are, mirrored or not: the correlation of their thumbnails, 1 for the same image in another size,
-    /// quality or brightness. 0 where a coarse look tells them apart already.
+    /// Similarity of two images, mirrored or not: the correlation of their thumbnails, 1 for the same image in another size,
+    /// quality or brightness. 0 if the coarse hashes already differ.
     pub fn likeness(&self, other: &Fingerprint) -> f32 {
         let mut likeness = 0.0f32;
         if (self.coarse ^ other.coarse).count_ones() <= COARSE {
@@ -65,7 +65,8 @@ impl Fingerprint {
     }
 }
 
-/// An image of at most 64 x 64, so that a strip of a million pixels costs no more than others. Thumbnails know no aspect.
+/// Thumbnail of at most 64 x 64, so that a strip of a million pixels costs no more than other images. The aspect ratio is
+/// ignored.
 fn small(picture: &Image) -> Image {
     const SIDE: usize = 64;
     let (height, width) = (picture.height.min(SIDE), picture.width.min(SIDE));
@@ -88,7 +89,7 @@ fn unit(thumb: &Image) -> Vec<f32> {
     let mean = thumb.rgb.iter().map(|&v| f32::from(v)).sum::<f32>() / VALUES as f32;
     let off: Vec<f32> = thumb.rgb.iter().map(|&v| f32::from(v) - mean).collect();
     let norm = off.iter().map(|v| v * v).sum::<f32>().sqrt();
-    // Below one level of deviation there is nothing but rounding to compare.
+    // Below a deviation of one level, only rounding would be compared.
     if norm < (VALUES as f32).sqrt() { vec![0.0; VALUES] } else { off.iter().map(|v| v / norm).collect() }
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use crate::image::decode;
 
     #[test]
-    fn a_changed_copy_is_alike_and_another_picture_is_not() {
+    fn a_modified_copy_is_similar_and_another_image_is_not() {
         let set = synthetic(Split::Test, 0);
         let prints: Vec<(Image, Fingerprint)> = (0..500)
             .step_by(9)
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn flat_pictures_are_alike_only_when_equal() {
+    fn uniform_images_are_similar_only_if_equal() {
         let flat = |level: u8| Fingerprint::of(&Image { width: 30, height: 20, rgb: vec![level; 1800] });
         assert!(flat(3).same(&flat(3)) && !flat(3).same(&flat(4)));
         assert_eq!(flat(3).likeness(&flat(200)), 0.0);

@@ -1,9 +1,9 @@
-//! Labels that a model cannot believe.
+//! Likely wrong labels, found with a model.
 //!
-//! A label is doubted when two independent witnesses speak against it: the model gives another class at least the probability that
-//! it gives that class on average where it is the label (the rule of confident learning, Northcutt, Jiang and Chuang 2021), and most
-//! of the image's nearest neighbours, by what the layer before the last one makes of them, have another label too. A
-//! net that has learnt the set by heart believes wrong labels as well; neighbours are what is left then.
+//! A label is suspicious if two independent criteria agree: the model gives another class at least the probability that it gives
+//! that class on average where it is the label (the rule of confident learning, Northcutt, Jiang and Chuang 2021), and most of
+//! the image's nearest neighbours, by the activations before the last layer, have another label too. A net that has memorised the
+//! set believes wrong labels as well; then only the neighbours remain as a criterion.
 
 use crate::data::loader::Loader;
 use crate::engine::Inspection;
@@ -14,14 +14,14 @@ use alexnet_kernels::random::Key;
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// What a model makes of each readable image of a set, in the source's order.
+/// A model's predictions and features for each readable image of a set, in the source's order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Opinions {
-    /// Numbers in the source.
+    /// Source indices.
     pub pictures: Vec<u32>,
     /// Labels.
     pub labels: Vec<u32>,
-    /// `[n, classes]` logarithms of probabilities.
+    /// `[n, classes]` log-probabilities.
     scores: Vec<f64>,
     /// `[n, dimensions]`, each of length 1.
     features: Vec<f32>,
@@ -29,45 +29,45 @@ pub struct Opinions {
     dimensions: usize,
 }
 
-/// A label that is likely wrong.
+/// A likely wrong label.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LabelIssue {
-    /// The image's number in its source.
+    /// Source index of the image.
     pub picture: u32,
-    /// Its label.
+    /// Current label.
     pub label: usize,
-    /// The probability of that label.
+    /// Probability of the current label.
     pub probability: f64,
-    /// The class that it should likely have.
+    /// Suggested class.
     pub suggested: usize,
-    /// The probability of that class.
+    /// Probability of the suggested class.
     pub suggested_probability: f64,
-    /// Of the nearest neighbours, how many have the label.
+    /// Number of nearest neighbours with the current label.
     pub agreeing: usize,
-    /// Of the nearest neighbours, how many have the suggested class.
+    /// Number of nearest neighbours with the suggested class.
     pub suggesting: usize,
 }
 
-/// Nearest neighbours that are asked.
+/// Number of nearest neighbours considered.
 pub const NEIGHBOURS: usize = 10;
 
-/// More features than this are projected to as many random directions: distances stay what they were to some 6 % (Johnson and
+/// Maximum number of features; more are projected to as many random directions. Distances are preserved to some 6 % (Johnson and
 /// Lindenstrauss), and 50,000 images can be compared in seconds.
 const DIMENSIONS: usize = 256;
 
-/// Copies of an image must not vouch for each other's label: neighbours as near as this are passed over.
+/// Distance up to which neighbours count as copies and are skipped, since copies must not confirm each other's label.
 const COPY: f32 = 0.9999;
 
-/// Asks the model about all images of a sequential loader of one crop an image. `progress` hears the number of images done
-/// after each batch, and may stop by `false`.
+/// Runs the model on all images of a sequential loader with one crop per image. `progress` receives the number of images done
+/// after each batch, and stops by returning `false`.
 ///
 /// # Errors
-/// From the engine; when stopped.
+/// An engine error, or a stop by `progress`.
 pub fn opinions(engine: &mut dyn Inspection, loader: &Loader, progress: &mut dyn FnMut(usize) -> bool) -> Result<Opinions> {
     let classes = engine.net().classes();
     let shapes = engine.net().shapes()?;
     let last = engine.net().layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. })).unwrap_or(0);
-    // What goes into the last linear layer; the image itself where there is no other.
+    // Input of the last linear layer, or the image itself if there is no other layer.
     let features = last.checked_sub(1).map(|i| (engine.net().layers[i].name.clone(), shapes[i].output.len()));
     let mut found = Opinions { classes, ..Opinions::default() };
     let (mut logits, mut done) = (Vec::new(), 0);
@@ -93,13 +93,13 @@ pub fn opinions(engine: &mut dyn Inspection, loader: &Loader, progress: &mut dyn
     Ok(found)
 }
 
-/// Features along random directions, the same ones for all images, and of length 1.
+/// Projects features onto random directions, the same for all images, and normalises them.
 fn project(features: &[f32]) -> Vec<f32> {
     let mut projected = if features.len() <= DIMENSIONS {
         features.to_vec()
     } else {
         let mut sums = vec![0.0f32; DIMENSIONS];
-        // Half of the values behind a ReLU are zero. Signs serve as well as normal numbers (Achlioptas 2003): 64 from each.
+        // Half of the values after a ReLU are zero. Signs serve as well as normal numbers (Achlioptas 2003): 64 from each.
         for (i, &value) in features.iter().enumerate().filter(|(_, value)| **value != 0.0) {
             for (word, sums) in sums.chunks_exact_mut(64).enumerate() {
                 let bits = Key(0).with(i as u64).bits(word as u64);
@@ -118,7 +118,7 @@ fn project(features: &[f32]) -> Vec<f32> {
 }
 
 impl Opinions {
-    /// Labels that are likely wrong, the least probable first.
+    /// Likely wrong labels, the least probable first.
     pub fn label_issues(&self) -> Vec<LabelIssue> {
         let usual = self.usual_confidence();
         let mut doubts: Vec<LabelIssue> =
@@ -135,7 +135,7 @@ impl Opinions {
         &self.features[i * self.dimensions..(i + 1) * self.dimensions]
     }
 
-    /// The mean probability of each class where it is the label; none where it never is.
+    /// Mean probability of each class over the images labelled with it; `None` without such images.
     fn usual_confidence(&self) -> Vec<Option<f64>> {
         let (mut sums, mut counts) = (vec![0.0; self.classes], vec![0usize; self.classes]);
         for (i, &label) in self.labels.iter().enumerate() {
@@ -187,7 +187,7 @@ impl Opinions {
 mod tests {
     use super::*;
 
-    /// Two clouds of images, the model sure of what they are; every tenth label of each cloud is the other's.
+    /// Two clusters of images on which the model is confident; every tenth label of each cluster is the other's.
     fn clouds(n: usize) -> Opinions {
         let mut opinions = Opinions { classes: 2, dimensions: 3, ..Opinions::default() };
         for i in 0..n {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_labels_are_doubted_and_right_ones_are_not() {
+    fn wrong_labels_are_reported_and_correct_ones_are_not() {
         let doubts = clouds(400).label_issues();
         let mut found: Vec<u32> = doubts.iter().map(|d| d.picture).collect();
         found.sort_unstable();
@@ -216,18 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn one_witness_is_not_enough() {
-        // The model doubts image 0, but its neighbours have its label.
+    fn one_criterion_is_not_enough() {
+        // The model disagrees with image 0's label, but its neighbours have it.
         let mut opinions = clouds(400);
         opinions.scores[..2].copy_from_slice(&[0.01f64.ln(), 0.99f64.ln()]);
         assert!(opinions.label_issues().iter().all(|d| d.picture != 0));
-        // The neighbours of image 18 have another label, but the model is not sure.
+        // The neighbours of image 18 have another label, but the model is not confident.
         opinions.scores[36..38].copy_from_slice(&[0.55f64.ln(), 0.45f64.ln()]);
         assert!(opinions.label_issues().iter().all(|d| d.picture != 18));
     }
 
     #[test]
-    fn copies_do_not_vouch_for_each_other() {
+    fn copies_do_not_confirm_each_other() {
         let mut opinions = clouds(400);
         // Twenty copies of image 18, all with its wrong label.
         for copy in 400..420 {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn random_directions_keep_angles() {
+    fn random_projections_preserve_angles() {
         let vector = |seed: u64| (0..4096).map(|i| Key(seed).normal(i).max(0.0)).collect::<Vec<f32>>();
         let (a, b) = (vector(1), vector(2));
         let both: Vec<f32> = a.iter().zip(&b).map(|(a, b)| 0.8 * a + 0.2 * b).collect();

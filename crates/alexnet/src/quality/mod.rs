@@ -1,7 +1,7 @@
-//! Is a data set fit to learn from? Broken images, duplicates, likely wrong labels, balance of classes, sizes.
+//! Data set quality: broken images, duplicates, likely wrong labels, class balance, sizes.
 //!
-//! [`scan`] looks at every image once and keeps a small print of each; [`duplicates`] compares prints; [`labels`] asks a
-//! model which labels it cannot believe. Each returns numbers; the order of threads changes none of them.
+//! [`scan`] decodes every image once and keeps a small fingerprint of each; [`duplicates`] compares fingerprints; [`labels`]
+//! finds suspicious labels with a model. The results do not depend on the order of threads.
 
 pub mod duplicates;
 mod fingerprint;

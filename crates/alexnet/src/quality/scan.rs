@@ -1,4 +1,4 @@
-//! One look at every image of a set.
+//! Scan of all images of a data set.
 
 use super::Fingerprint;
 use crate::data::Dataset;
@@ -8,48 +8,48 @@ use serde::Serialize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What is known of one image.
+/// Properties of one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// Columns.
+    /// Width.
     pub width: usize,
-    /// Rows.
+    /// Height.
     pub height: usize,
-    /// Whether it has no colours.
+    /// Whether the image is grayscale.
     pub grey: bool,
-    /// By which it is compared.
+    /// Fingerprint for comparison.
     pub print: Fingerprint,
 }
 
-/// What is known of all images of a set.
+/// Scan results of a data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scan {
-    /// One an image, in the source's order: what is known of it, or why it cannot be read.
+    /// One result per image in the source's order: its properties, or the reason why it cannot be read.
     pub pictures: Vec<Result<Facts, String>>,
 }
 
-/// How large images are: smallest, median and largest.
+/// Image sizes: smallest, median and largest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sizes {
-    /// Columns.
+    /// Widths.
     pub width: [usize; 3],
-    /// Rows.
+    /// Heights.
     pub height: [usize; 3],
-    /// Images whose short side is below the side asked for: they are enlarged before the network sees them.
+    /// Number of images whose short side is below the requested one, which are upscaled for the network.
     pub small: usize,
-    /// Images more than three times as long as wide, or the other way round: most of them is cut off or squeezed.
+    /// Number of images with an aspect ratio above 3:1, most of which is cropped or squeezed.
     pub long: usize,
-    /// Images without colours.
+    /// Number of grayscale images.
     pub grey: usize,
 }
 
-/// Decodes and prints every image on rayon's threads. `progress` hears how many are done, from any of them.
+/// Decodes and fingerprints every image on rayon's threads. `progress` receives the number done, from any thread.
 pub fn scan(source: &dyn Dataset, progress: &(dyn Fn(usize) + Sync)) -> Scan {
     let done = AtomicUsize::new(0);
     let one = |i: usize| {
-        // An image that makes our own code fail is broken too, and must not end the check of all others.
+        // An image that makes the decoder panic is broken too, and must not end the scan.
         let facts = catch_unwind(AssertUnwindSafe(|| source.picture(i).map(|picture| Facts::of(&picture))))
-            .unwrap_or_else(|_| Err("the program failed on it; please report this image".into()))
+            .unwrap_or_else(|_| Err("the program panicked on it; please report this image".into()))
             .map_err(|error| error.to_string());
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         facts
@@ -65,17 +65,17 @@ impl Facts {
 }
 
 impl Scan {
-    /// Images that can be read, with their numbers.
+    /// Readable images with their indices.
     pub fn readable(&self) -> impl Iterator<Item = (usize, &Facts)> {
         self.pictures.iter().enumerate().filter_map(|(i, facts)| Some((i, facts.as_ref().ok()?)))
     }
 
-    /// Numbers of images that cannot be read, and why.
+    /// Indices of unreadable images, with reasons.
     pub fn broken(&self) -> impl Iterator<Item = (usize, &str)> {
         self.pictures.iter().enumerate().filter_map(|(i, facts)| Some((i, facts.as_ref().err()?.as_str())))
     }
 
-    /// The sizes of the readable images, or none without such. `side`: what the short side should have.
+    /// Sizes of the readable images, or `None` without any. `side`: the required short side.
     pub fn sizes(&self, side: usize) -> Option<Sizes> {
         let mut widths: Vec<usize> = self.readable().map(|(_, f)| f.width).collect();
         let mut heights: Vec<usize> = self.readable().map(|(_, f)| f.height).collect();

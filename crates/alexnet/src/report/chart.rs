@@ -1,25 +1,25 @@
-//! Curves as SVG, drawn here whole; the page's script only adds the values under the pointer.
+//! SVG line charts, complete in themselves; the page's script only adds the values under the pointer.
 
 use super::html::escape;
 use serde_json::json;
 use std::fmt::Write;
 
-/// Drawing size in CSS pixels of a phone; a wider page scales it.
+/// Drawing size in CSS pixels of a phone; wider pages scale it.
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 236.0;
-/// The plot itself: left, top, right, bottom.
+/// Plot area: left, top, right, bottom.
 const PLOT: [f64; 4] = [44.0, 10.0, WIDTH - 8.0, HEIGHT - 30.0];
-/// More points than this cannot be told apart; neighbours are averaged.
+/// Maximum number of distinguishable points; neighbours are averaged beyond it.
 const MOST_POINTS: usize = 400;
 
-/// What the values of a chart are.
+/// Unit of a chart's values.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Unit {
-    /// Nats or rates: a few digits.
+    /// Nats or rates, with a few digits.
     Number,
-    /// Shares, shown as per cent.
+    /// Fractions, shown as percentages.
     Percent,
-    /// Whole images a second.
+    /// Images per second as integers.
     Count,
 }
 
@@ -40,7 +40,7 @@ impl Unit {
     }
 }
 
-/// A number without needless digits.
+/// Formats a number without needless digits.
 fn short(value: f64) -> String {
     if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e5) {
         return format!("{value:.0e}");
@@ -49,31 +49,31 @@ fn short(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-/// A curve.
+/// A curve of a chart.
 pub(super) struct Series {
     pub(super) name: String,
-    /// Which of the page's colours, from 1.
+    /// Index of the page's colour, from 1.
     pub(super) colour: usize,
-    /// A faint line without points: the noise behind a mean.
+    /// Whether to draw a faint line without points, for the noise behind a mean.
     pub(super) faint: bool,
-    /// Values that are not finite break the curve.
+    /// Points; non-finite values interrupt the curve.
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// A chart: curves over a common x.
+/// A chart of curves over a common x axis.
 pub(super) struct Chart<'a> {
     pub(super) title: &'a str,
-    /// What x counts, such as `epoch`.
+    /// Unit of the x axis, such as `epoch`.
     pub(super) x: &'a str,
     pub(super) unit: Unit,
-    /// Powers of ten at equal distances; values must be above 0.
+    /// Whether the y axis is logarithmic; values must be positive.
     pub(super) log: bool,
     pub(super) series: Vec<Series>,
-    /// What stands where there is nothing to draw.
+    /// Text shown if there is nothing to draw.
     pub(super) empty: &'a str,
 }
 
-/// From a value to a place, and the values worth a line.
+/// Axis: scale and tick values.
 struct Axis {
     low: f64,
     high: f64,
@@ -95,7 +95,7 @@ impl Axis {
         Axis { low, high: low + span, log, ticks: (first..=last.max(first)).map(|i| i as f64 * step).collect() }
     }
 
-    /// 0 at the low end, 1 at the high one.
+    /// Position of a value, 0 at the low end, 1 at the high end.
     fn place(&self, value: f64) -> f64 {
         let value = if self.log { value.log10() } else { value };
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
@@ -111,7 +111,7 @@ fn nice_step(least: f64, whole: bool) -> f64 {
 }
 
 impl Chart<'_> {
-    /// The chart as a figure of HTML.
+    /// Formats the chart as an HTML figure.
     pub(super) fn html(&self) -> String {
         let visible = |y: f64| y.is_finite() && (!self.log || y > 0.0);
         let series: Vec<(&Series, Vec<(f64, f64)>)> = self.series.iter().map(|s| (s, thinned(&s.points))).collect();
@@ -129,7 +129,7 @@ impl Chart<'_> {
         };
         let x = bounds(|p| p.0, false);
         let mut y = bounds(|p| p.1, false);
-        // A spike in the noise must not flatten the curves that matter.
+        // A spike in the noise must not flatten the main curves.
         let clear = bounds(|p| p.1, true);
         if clear.0 <= clear.1 && self.unit == Unit::Number {
             y.1 = y.1.min(clear.1 * 1.6).max(clear.1);
@@ -141,7 +141,7 @@ impl Chart<'_> {
             y.1 = 1.0;
         }
         if !self.log {
-            // A little air above the highest point.
+            // Some padding above the highest point.
             y.1 += (y.1 - y.0) * if self.unit == Unit::Percent && y.1 >= 1.0 { 0.0 } else { 0.04 };
         }
         let x = Axis::new(x.0.min(0.0), x.1, false, 6, self.x == "epoch");
@@ -203,7 +203,7 @@ impl Chart<'_> {
             }
             let faint = if series.faint { " faint" } else { "" };
             let _ = writeln!(html, "<path class=\"line c{}{faint}\" d=\"{path}\"/>", series.colour);
-            // Few points are marked, and a single one would be no line at all.
+            // A few points are marked; a single one would not be a visible line.
             if !series.faint && points.len() <= 40 || points.len() == 1 {
                 for &(x, y) in points.iter().filter(|(_, y)| y.is_finite() && (!self.log || *y > 0.0)) {
                     let _ = write!(
@@ -220,7 +220,7 @@ impl Chart<'_> {
     }
 }
 
-/// Neighbours averaged until there are few enough; values that are not finite are kept as gaps.
+/// Averages neighbours until there are few enough points; non-finite values stay as gaps.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     if points.len() <= MOST_POINTS {
         return points.to_vec();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_is_drawn_to_scale_and_broken_where_it_is_not_finite() {
+    fn a_curve_is_drawn_to_scale_and_interrupted_by_non_finite_values() {
         let html = chart(vec![(1.0, 4.0), (2.0, f64::NAN), (3.0, 2.0), (4.0, 1.0)], false);
         // x from 0 to 4 over 44..392, y from 0 to 4.16 over 206..10: 4.0 lies at 206 - 196 * 4 / 4.16.
         assert!(html.contains("d=\"M131.0 17.5M305.0 111.8L392.0 158.9\""), "{html}");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_draw_something_or_say_so() {
+    fn unusual_values_are_handled() {
         assert!(chart(vec![], false).contains("nothing yet"));
         assert!(chart(vec![(1.0, f64::INFINITY)], false).contains("nothing yet"));
         assert!(chart(vec![(1.0, 0.0), (2.0, -1.0)], true).contains("nothing yet"));

@@ -1,4 +1,4 @@
-//! Runs side by side.
+//! Comparison of runs side by side.
 
 use super::chart::{Chart, Series, Unit};
 use super::html::{self, duration, escape, loss, percent};
@@ -6,23 +6,23 @@ use super::run::{Epoch, Run};
 use super::run_page::stepped;
 use std::collections::BTreeSet;
 
-/// Colours that the page has.
+/// Number of colours on the page.
 const COLOURS: usize = 8;
 
-/// Short names of runs that tell them apart: the last part of their folders, or the whole path where that is not enough.
+/// Short distinguishing names of runs: the last component of their folders, or the whole path if that is ambiguous.
 pub fn names(runs: &[Run]) -> Vec<String> {
     let twice = |run: &Run| runs.iter().filter(|other| other.name == run.name).count() > 1;
     runs.iter().map(|run| if twice(run) { run.folder.display().to_string() } else { run.name.clone() }).collect()
 }
 
-/// The settings in which runs differ, and what each run has; none where it does not have the setting at all.
+/// Settings in which runs differ, with each run's value; `None` if a run lacks the setting.
 pub fn differing(runs: &[Run]) -> Vec<(String, Vec<Option<String>>)> {
     let names: BTreeSet<&str> = runs.iter().flat_map(|run| run.settings.iter().map(|(name, _)| name.as_str())).collect();
     let row = |name: &str| (name.to_string(), runs.iter().map(|run| run.setting(name).map(String::from)).collect::<Vec<_>>());
     names.into_iter().map(row).filter(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1])).collect()
 }
 
-/// Names and values of what runs came to and how they differ, a column a run.
+/// Table of results and differing settings, one column per run.
 pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
     let none = || "–".to_string();
     let row = |name: &str, of: &dyn Fn(&Run) -> Option<String>| {
@@ -31,7 +31,7 @@ pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
     let mut rows = vec![
         row("best top-1", &|run| {
             let best = run.best()?;
-            // Without validation there is only what training saw.
+            // Without validation, only training accuracy is available.
             Some(percent(best.top1()) + if best.val_top1.is_none() { " (training)" } else { "" })
         }),
         row("in epoch", &|run| run.best().map(|best| best.epoch.to_string())),
@@ -45,7 +45,7 @@ pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
         row("time", &|run| run.seconds().map(duration)),
         row("images/s", &|run| run.speed().map(|speed| format!("{speed:.0}"))),
     ];
-    // Of five classes each is among the first five: the share is 1, whatever the run.
+    // With five classes, top-5 is always 1.
     if runs.iter().all(|run| run.best().and_then(|best| best.val_top5).is_none_or(|share| share >= 1.0)) {
         rows.retain(|(name, _)| name != "its top-5");
     }
@@ -54,7 +54,7 @@ pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
     rows
 }
 
-/// The runs' table and their curves over each other, as one page.
+/// HTML page with the table and overlaid curves.
 pub fn page(runs: &[Run]) -> String {
     let names = names(runs);
     let mut body = format!("<main>\n<header><h1>{} runs side by side</h1></header>\n", runs.len());
@@ -84,14 +84,14 @@ fn charts(runs: &[Run], names: &[String]) -> Vec<Chart<'static>> {
             points: of(run),
         });
         let series = series.filter(|series| !series.points.is_empty()).collect();
-        Chart { title, x, unit, log, series, empty: "None of the runs has this." }
+        Chart { title, x, unit, log, series, empty: "Not available for any run." }
     };
     let by_epoch = |of: fn(&Epoch) -> Option<f64>| {
         move |run: &Run| run.epochs.iter().filter_map(|epoch| Some((epoch.epoch as f64, of(epoch)?))).collect::<Vec<_>>()
     };
     let rates = by_epoch(|epoch| epoch.lr);
     let all_rates: Vec<_> = runs.iter().flat_map(&rates).collect();
-    // Accuracy over minutes: what an epoch costs differs from net to net.
+    // Accuracy over minutes, since the duration of an epoch differs between nets.
     let by_minute = |run: &Run| {
         let at = |epoch: &Epoch| {
             let done = run.history.epochs.iter().find(|done| done.epoch as u64 == epoch.epoch)?;
@@ -104,12 +104,12 @@ fn charts(runs: &[Run], names: &[String]) -> Vec<Chart<'static>> {
         done.map(|done| (done.epoch as f64, done.pictures as f64 / done.seconds)).collect::<Vec<_>>()
     };
     vec![
-        chart("Accuracy of validation", "epoch", Unit::Percent, false, &by_epoch(|epoch| epoch.val_top1)),
-        chart("Loss of validation", "epoch", Unit::Number, false, &by_epoch(|epoch| epoch.val_loss)),
-        chart("Accuracy of training", "epoch", Unit::Percent, false, &by_epoch(|epoch| epoch.train_top1)),
-        chart("Loss of training", "epoch", Unit::Number, false, &by_epoch(|epoch| epoch.train_loss)),
+        chart("Validation accuracy", "epoch", Unit::Percent, false, &by_epoch(|epoch| epoch.val_top1)),
+        chart("Validation loss", "epoch", Unit::Number, false, &by_epoch(|epoch| epoch.val_loss)),
+        chart("Training accuracy", "epoch", Unit::Percent, false, &by_epoch(|epoch| epoch.train_top1)),
+        chart("Training loss", "epoch", Unit::Number, false, &by_epoch(|epoch| epoch.train_loss)),
         chart("Accuracy over time", "minute", Unit::Percent, false, &by_minute),
         chart("Learning rate", "epoch", Unit::Number, stepped(&all_rates), &rates),
-        chart("Images a second", "epoch", Unit::Count, false, &speed),
+        chart("Images per second", "epoch", Unit::Count, false, &speed),
     ]
 }

@@ -1,4 +1,4 @@
-//! The confusion matrix, and the accuracy of each class.
+//! Confusion matrix and per-class accuracy.
 
 use super::html::{data_uri, escape, percent};
 use crate::draw::encode::png_with_alpha;
@@ -6,32 +6,32 @@ use crate::eval::Report;
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// With more classes than this, the matrix is an image of one pixel a cell: a thousand classes are a million cells.
+/// Number of classes above which the matrix is an image with one pixel per cell: a thousand classes are a million cells.
 const MOST_CELLS: usize = 40;
-/// Up to this many classes, cells tell their numbers.
+/// Number of classes up to which cells show their counts.
 const MOST_NUMBERS: usize = 15;
-/// Classes listed at either end where there are too many for a line each.
+/// Number of classes listed at either end if there are too many to list all.
 const ENDS: usize = 20;
-/// Confusions listed.
+/// Number of confusions listed.
 const CONFUSIONS: usize = 12;
 /// Side of a cell.
 const CELL: f64 = 26.0;
-/// Width of a letter of a label, roughly; one of East Asia takes two.
+/// Approximate width of a label's character; East Asian ones take two.
 const LETTER: f64 = 5.6;
-/// Longest label, in Latin letters.
+/// Maximum label length in Latin characters.
 const LABEL: usize = 24;
 
-/// The matrix, and the most frequent confusions.
+/// Confusion matrix with the most frequent confusions.
 pub(super) fn confusion(report: &Report) -> String {
     let matrix = if report.per_class.len() <= MOST_CELLS { cells(report) } else { pixels(report) };
     format!(
-        "<section class=\"card\"><h3>Confusion</h3><p class=\"soft\">Rows are what an image is, columns what the model said; \
-         colour is the share of the row.</p><div class=\"scroll\">{matrix}</div>{}</section>\n",
+        "<section class=\"card\"><h3>Confusion</h3><p class=\"soft\">Rows are true classes, columns predicted ones; \
+         colour shows the fraction of the row.</p><div class=\"scroll\">{matrix}</div>{}</section>\n",
         confusions(report)
     )
 }
 
-/// A label of bounded length.
+/// Truncates a label.
 fn label(name: &str) -> String {
     let mut wide = 0;
     let fits = |letter: &char| {
@@ -49,7 +49,7 @@ fn cells(report: &Report) -> String {
     let n = report.per_class.len();
     let longest = report.per_class.iter().map(|c| c.class.width().min(LABEL + 1)).max().unwrap_or(0);
     let (left, top) = (longest as f64 * LETTER + 10.0, longest as f64 * LETTER * 0.71 + 16.0);
-    // Slanted labels reach beyond the last column.
+    // Slanted labels extend beyond the last column.
     let (width, height) = (left + n as f64 * CELL + longest as f64 * LETTER * 0.71, top + n as f64 * CELL + 4.0);
     let mut svg = format!(
         "<svg class=\"matrix\" viewBox=\"0 0 {width:.0} {height:.0}\" style=\"min-width:{:.0}px;max-width:{:.0}px\" role=\"img\" \
@@ -68,14 +68,14 @@ fn cells(report: &Report) -> String {
         for (answer, &count) in row.iter().enumerate() {
             let share = count as f64 / all;
             let (x, y) = (left + answer as f64 * CELL, top + truth as f64 * CELL);
-            let (is, said) = (&report.per_class[truth].class, &report.per_class[answer].class);
-            let tip = format!("is {is}, said {said}: {count} of {} ({})", all as u64, percent(share));
+            let (truth_name, predicted) = (&report.per_class[truth].class, &report.per_class[answer].class);
+            let tip = format!("true {truth_name}, predicted {predicted}: {count} of {} ({})", all as u64, percent(share));
             let kind = if truth == answer { "cell own" } else { "cell" };
             let _ = write!(
                 svg,
                 "<rect class=\"{kind}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{0}\" height=\"{0}\" fill-opacity=\"{1:.3}\" data-tip=\"{2}\"/>",
                 CELL - 1.0,
-                // A single one among many is still to be seen.
+                // A single one among many stays visible.
                 if count == 0 { 0.0 } else { 0.08 + 0.92 * share },
                 escape(&tip)
             );
@@ -95,16 +95,16 @@ fn pixels(report: &Report) -> String {
     let mut rgba = Vec::with_capacity(n * n * 4);
     for row in &report.confusion {
         let all = row.iter().sum::<u64>().max(1) as f64;
-        // The root, so that a share of a hundredth is still to be seen.
+        // The square root, so that a fraction of a hundredth stays visible.
         rgba.extend(row.iter().flat_map(|&count| [79, 140, 255, ((count as f64 / all).sqrt() * 255.0).round() as u8]));
     }
     let uri = data_uri("image/png", &png_with_alpha(n, n, &rgba));
     format!(
-        "<img class=\"pixels\" alt=\"confusion matrix of {n} classes, a pixel a cell\" width=\"{n}\" height=\"{n}\" src=\"{uri}\">"
+        "<img class=\"pixels\" alt=\"confusion matrix of {n} classes, one pixel per cell\" width=\"{n}\" height=\"{n}\" src=\"{uri}\">"
     )
 }
 
-/// The most frequent confusions; equal counts in the order of the classes.
+/// The most frequent confusions; equal counts in class order.
 fn confusions(report: &Report) -> String {
     let mut wrong: Vec<(u64, usize, usize)> = Vec::new();
     for (truth, row) in report.confusion.iter().enumerate() {
@@ -113,7 +113,7 @@ fn confusions(report: &Report) -> String {
         );
     }
     if wrong.is_empty() {
-        return "<p>No image was taken for another class.</p>".into();
+        return "<p>No image was misclassified.</p>".into();
     }
     wrong.sort_by_key(|&(n, truth, answer)| (std::cmp::Reverse(n), truth, answer));
     let name = |class: usize| escape(&report.per_class[class].class);
@@ -122,13 +122,13 @@ fn confusions(report: &Report) -> String {
         format!("<tr><td>{}</td><td>{}</td><td class=\"right\">{n} of {of}</td></tr>", name(truth), name(answer))
     });
     format!(
-        "<details open><summary>Most frequent confusions</summary><table><tr><th>is</th><th>said</th><th class=\"right\">images</th></tr>\n\
+        "<details open><summary>Most frequent confusions</summary><table><tr><th>true</th><th>predicted</th><th class=\"right\">images</th></tr>\n\
          {}</table></details>",
         rows.collect::<Vec<_>>().join("\n")
     )
 }
 
-/// The accuracy of each class, the worst first.
+/// Accuracy of each class, the worst first.
 pub(super) fn per_class(report: &Report) -> String {
     let mut order: Vec<usize> = (0..report.per_class.len()).filter(|&c| report.per_class[c].top1.is_some()).collect();
     let accuracy = |class: usize| report.per_class[class].top1.unwrap_or(0.0);
@@ -154,8 +154,8 @@ pub(super) fn per_class(report: &Report) -> String {
     };
     let note = match without {
         0 => String::new(),
-        1 => "<p class=\"soft\">One class has no image here.</p>".into(),
-        n => format!("<p class=\"soft\">{n} classes have no image here.</p>"),
+        1 => "<p class=\"soft\">One class has no images.</p>".into(),
+        n => format!("<p class=\"soft\">{n} classes have no images.</p>"),
     };
-    format!("<section class=\"card\"><h3>Accuracy of each class</h3><ol class=\"bars\">\n{list}</ol>{note}</section>\n")
+    format!("<section class=\"card\"><h3>Accuracy per class</h3><ol class=\"bars\">\n{list}</ol>{note}</section>\n")
 }

@@ -1,8 +1,8 @@
-//! What happened when: `RUN/log.jsonl`, a record a line. Clock times live here alone, so that equal runs have equal models,
-//! states and metrics.
+//! Event log `RUN/log.jsonl`, one record per line. Timestamps are stored only here, so that equal runs have equal models, states
+//! and metrics.
 //!
-//! A killed process leaves at most half a line, which is passed over. A run that goes on begins with a record that tells from
-//! which step; what an earlier process did beyond it is done again, and its records no longer count.
+//! A killed process leaves at most half a line, which is ignored. A resumed run starts with a record of its first step; later
+//! steps of an earlier process are repeated, and their old records no longer count.
 
 use super::host_info::HostInfo;
 use crate::{Error, Result, files};
@@ -12,37 +12,37 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Name of the file.
+/// Name of the log file.
 pub(super) const FILE: &str = "log.jsonl";
 
-/// A longer file is read no further: a record is 150 bytes, and an epoch has a hundred.
+/// Maximum size that is read: a record has 150 bytes, and an epoch a hundred records.
 const MOST: u64 = 64 << 20;
 
-/// A line of the log. `at` is in milliseconds since 1970; steps count since the run began.
+/// A record of the log. `at` is in milliseconds since 1970; steps are counted from the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Record {
-    /// A process takes up the run.
+    /// A process starts or resumes the run.
     Begin { at: u64, step: u64, epochs: usize, steps_per_epoch: usize, train: usize, val: usize, machine: HostInfo },
-    /// Some steps are done: their mean loss and accuracy.
+    /// Mean loss and accuracy over some steps.
     Steps { at: u64, step: u64, lr: f64, loss: Option<f64>, top1: Option<f64>, pictures: u64, seconds: f64 },
-    /// An epoch is done; `seconds` are those of its training, as far as this process did it.
+    /// An epoch ends; `seconds` is its training time in this process.
     Epoch { at: u64, step: u64, epoch: usize, pictures: u64, seconds: f64 },
-    /// The process is done with the run.
+    /// The process ends.
     End { at: u64, step: u64, ending: Ended },
 }
 
-/// How a process left a run.
+/// How a process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// All epochs are done.
+    /// All epochs are complete.
     Done,
-    /// As many steps as asked for are done.
+    /// The requested number of steps is complete.
     MaxSteps,
-    /// Asked to stop; the state is saved.
+    /// Stopped on request, with the state saved.
     Interrupted,
-    /// It could not go on, for this reason.
+    /// Failed for the given reason.
     Failed(String),
 }
 
@@ -53,12 +53,12 @@ impl Record {
     }
 }
 
-/// Milliseconds since 1970.
+/// Current time in milliseconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// The log, open to write at its end.
+/// The log, open for appending.
 pub(super) struct Log {
     file: File,
     path: std::path::PathBuf,
@@ -84,14 +84,14 @@ impl Log {
         self.line(serde_json::to_vec(record).map_err(|e| Error::file(&self.path, e.to_string()))?)
     }
 
-    /// In one call, so that no other line can come in between.
+    /// Appends in one call, so that lines cannot be interleaved.
     fn line(&mut self, mut bytes: Vec<u8>) -> Result<()> {
         bytes.push(b'\n');
         self.file.write_all(&bytes).map_err(|e| files::explain(&self.path, e))
     }
 }
 
-/// Some steps: see [`Record::Steps`].
+/// Logs some steps: see [`Record::Steps`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Steps {
     pub(super) step: u64,
@@ -102,44 +102,44 @@ pub(super) struct Steps {
     pub(super) seconds: f64,
 }
 
-/// An epoch: see [`Record::Epoch`].
+/// Logs an epoch: see [`Record::Epoch`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Done {
     pub(super) step: u64,
     pub(super) epoch: usize,
     pub(super) pictures: u64,
     pub(super) seconds: f64,
-    /// Seconds of the whole run when it was done, pauses between processes left out.
+    /// Time since the start of the run in seconds, without pauses between processes.
     pub(super) after: f64,
 }
 
-/// What a log tells of a run, without what was done in vain.
+/// History of a run according to its log, without repeated work.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// The newest `Begin`.
+    /// The latest `Begin`.
     pub(super) begin: Option<Record>,
     pub(super) steps: Vec<Steps>,
     pub(super) epochs: Vec<Done>,
-    /// How the last process left it; none while it runs, or where it was killed.
+    /// How the last process ended; `None` if it is running or was killed.
     pub(super) ended: Option<Ended>,
-    /// How often the run was taken up.
+    /// Number of processes.
     pub(super) processes: usize,
-    /// Seconds of all processes together.
+    /// Total seconds of all processes.
     pub(super) seconds: f64,
-    /// When the first process began and the last was heard of.
+    /// Time of the first and the last record.
     pub(super) from_to: (u64, u64),
 }
 
 impl History {
-    /// The history of the run in `folder`; empty where there is no log.
+    /// Reads the history of the run in `folder`; empty without a log.
     pub(super) fn read(folder: &Path) -> History {
         let mut bytes = Vec::new();
         if let Ok((file, _)) = files::open_regular(&folder.join(FILE)) {
-            // A log that cannot be read to its end tells what it can.
+            // A partly unreadable log is used as far as it can be parsed.
             let _ = file.take(MOST).read_to_end(&mut bytes);
         }
         let mut history = History::default();
-        // The moment of the record before, in the same process.
+        // Time of the preceding record of the same process.
         let mut before = 0;
         for record in bytes.split(|&b| b == b'\n').filter_map(|line| serde_json::from_slice::<Record>(line).ok()) {
             let at = record.at();
@@ -170,7 +170,7 @@ impl History {
         history
     }
 
-    /// Steps of an epoch, or none if not known.
+    /// Steps per epoch, if known.
     pub(super) fn steps_per_epoch(&self) -> Option<f64> {
         match self.begin {
             Some(Record::Begin { steps_per_epoch, .. }) if steps_per_epoch > 0 => Some(steps_per_epoch as f64),
@@ -178,7 +178,7 @@ impl History {
         }
     }
 
-    /// Images a second of all training.
+    /// Average images per second in training.
     pub(super) fn speed(&self) -> Option<f64> {
         let add = |sum: (u64, f64), (pictures, seconds)| (sum.0 + pictures, sum.1 + seconds);
         let (pictures, seconds) = if self.epochs.is_empty() {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_again_counts_once_but_its_time_twice() {
+    fn repeated_steps_count_once_but_their_time_twice() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::open(folder.path()).unwrap();
         for record in [begin(1_000, 0), steps(3_000, 2), steps(5_000, 4)] {
@@ -212,7 +212,7 @@ mod tests {
         log.write(&Record::Epoch { at: 6_000, step: 4, epoch: 1, pictures: 32, seconds: 4.0 }).unwrap();
         drop(log);
         let path = folder.path().join(FILE);
-        // Killed in the middle of a line; then taken up from step 2 an hour later.
+        // Killed while writing a line; resumed from step 2 an hour later.
         let mut text = std::fs::read(&path).unwrap();
         text.extend(b"{\"kind\":\"steps\",\"at\":70");
         std::fs::write(&path, text).unwrap();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn no_log_and_nonsense_are_an_empty_history() {
+    fn a_missing_or_invalid_log_is_an_empty_history() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(History::read(folder.path()).processes, 0);
         std::fs::write(folder.path().join(FILE), b"\xff\xfe\n{}\nnull\n{\"kind\":\"end\"}").unwrap();

@@ -1,4 +1,4 @@
-//! The images that a model knows best, and those it gets most wrong.
+//! The most confident correct predictions and the worst mistakes.
 
 use super::html::{escape, percent};
 use crate::data::Dataset;
@@ -8,12 +8,12 @@ use crate::image::Resize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Images of either kind.
+/// Number of images of either kind.
 const SHOWN: usize = 24;
-/// Rows and columns of an image in the page.
+/// Rows and columns of an image on the page.
 const SIDE: usize = 96;
 
-/// The images as HTML: each 96 x 96 pixels of JPEG within the page.
+/// The images as HTML, each embedded as a JPEG of 96 x 96 pixels.
 pub(super) fn examples(report: &Report, source: &dyn Dataset) -> String {
     let mut wrong: Vec<&Scored> = report.answers.iter().filter(|answer| !answer.is_right()).collect();
     wrong.sort_by(|a, b| {
@@ -22,26 +22,26 @@ pub(super) fn examples(report: &Report, source: &dyn Dataset) -> String {
     let mut right: Vec<&Scored> = report.answers.iter().filter(|answer| answer.is_right()).collect();
     right.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.picture.cmp(&b.picture)));
     let count = wrong.len();
-    // One class that is hard, or easy, would fill them all.
+    // Otherwise a single hard or easy class could fill them all.
     let (wrong, right) = (in_turn(&wrong), in_turn(&right));
     let worst = if count == 0 {
-        "<p>It gets none of them wrong.</p>".into()
+        "<p>There are no mistakes.</p>".into()
     } else {
-        format!("<p class=\"soft\">The lowest probability of their own class, classes in turn, of {count} mistakes.</p>")
+        format!("<p class=\"soft\">Lowest probability of the true class, alternating between classes, of {count} mistakes.</p>")
             + &sheet(&wrong, report, source)
     };
     let best = if right.is_empty() {
-        "<p>It gets none of them right.</p>".into()
+        "<p>There are no correct predictions.</p>".into()
     } else {
-        "<p class=\"soft\">The highest probability of their own class, classes in turn.</p>".to_string()
+        "<p class=\"soft\">Highest probability of the true class, alternating between classes.</p>".to_string()
             + &sheet(&right, report, source)
     };
     format!(
-        "<section class=\"card\"><h3>Worst mistakes</h3>{worst}</section>\n<section class=\"card\"><h3>Surest right answers</h3>{best}</section>\n"
+        "<section class=\"card\"><h3>Worst mistakes</h3>{worst}</section>\n<section class=\"card\"><h3>Most confident correct predictions</h3>{best}</section>\n"
     )
 }
 
-/// The first of each class, then the second of each, and so on, each round in the order of the answers: as many as are shown.
+/// The first of each class, then the second of each, and so on, each round in the original order, up to the number shown.
 fn in_turn<'a>(answers: &[&'a Scored]) -> Vec<&'a Scored> {
     let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
     let mut rounds: Vec<(usize, &Scored)> = Vec::with_capacity(answers.len());
@@ -59,25 +59,25 @@ fn sheet(answers: &[&Scored], report: &Report, source: &dyn Dataset) -> String {
     let class = |class: u32| report.per_class.get(class as usize).map_or("?", |class| class.class.as_str());
     for answer in answers {
         let i = answer.picture as usize;
-        let (is, said) = (class(answer.label), class(answer.class));
+        let (truth, predicted) = (class(answer.label), class(answer.class));
         let picture = match source.picture(i) {
             Ok(picture) => {
                 let small = picture.resized_as(Resize::Square(SIDE));
-                format!("<img alt=\"{}\" width=\"{SIDE}\" height=\"{SIDE}\" src=\"{}\">", escape(is), jpeg_uri(&small))
+                format!("<img alt=\"{}\" width=\"{SIDE}\" height=\"{SIDE}\" src=\"{}\">", escape(truth), jpeg_uri(&small))
             }
-            // It could be read when the model saw it.
-            Err(why) => format!("<p class=\"gone\">{}</p>", escape(&why.to_string())),
+            // It was readable during the evaluation.
+            Err(error) => format!("<p class=\"gone\">{}</p>", escape(&error.to_string())),
         };
         let tip = format!(
-            "{}: is {is} ({}), said {said} ({})",
+            "{}: true {truth} ({}), predicted {predicted} ({})",
             source.name(i),
             percent(f64::from(answer.of_label)),
             percent(f64::from(answer.probability))
         );
         let caption = if answer.is_right() {
-            format!("<b>{}</b>", escape(is))
+            format!("<b>{}</b>", escape(truth))
         } else {
-            format!("<b>{}</b><span class=\"not\">{}</span>", escape(is), escape(said))
+            format!("<b>{}</b><span class=\"not\">{}</span>", escape(truth), escape(predicted))
         };
         let _ = writeln!(
             html,
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_take_turns_and_keep_their_order() {
+    fn classes_alternate_in_order() {
         let answer = |picture: u32, label: u32| Scored { picture, label, class: 0, probability: 0.5, of_label: 0.5 };
         // Class 0 has the first 30, then class 2 two and class 1 one.
         let all: Vec<Scored> = (0..30).map(|i| answer(i, 0)).chain([answer(30, 2), answer(31, 2), answer(32, 1)]).collect();

@@ -1,4 +1,4 @@
-//! The first layer's kernels, before and after training, as the paper's figure 3 shows them.
+//! First-layer kernels before and after training, like the paper's figure 3.
 
 use super::html::data_uri;
 use crate::draw::encode::png_with_alpha;
@@ -9,22 +9,22 @@ use crate::net::{Net, Op};
 use crate::train::config::Config;
 use std::path::Path;
 
-/// Kernels of three channels, brought to 8 bits.
+/// Kernels with three channels, quantised to 8 bits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filters {
-    /// All of them side by side, with one pixel between.
+    /// Tiled kernels, with gaps of one pixel.
     picture: Image,
     kernel: usize,
-    /// Kernels shown.
+    /// Number of kernels shown.
     count: usize,
 }
 
-/// A first layer of more kernels than this would be a wall; the first ones are shown.
+/// Maximum number of kernels; of more, the first ones are shown.
 const MOST: usize = 256;
-/// What lies between kernels.
+/// Gap between kernels.
 const GROUND: u8 = 128;
 
-/// The first layer, if it is a convolution of whole images: name, kernels, rows and columns of a kernel.
+/// The first layer, if it is a convolution of whole images: name, number of kernels, kernel size.
 fn first(net: &Net) -> Option<(&str, usize, usize)> {
     let layer = net.layers.first()?;
     match layer.op {
@@ -34,9 +34,9 @@ fn first(net: &Net) -> Option<(&str, usize, usize)> {
 }
 
 impl Filters {
-    /// From the values `[kernels, 3, kernel, kernel]` of a net's first convolution; none where there is no such layer.
+    /// Creates tiles from the values `[kernels, 3, kernel, kernel]` of a net's first convolution; `None` without such a layer.
     ///
-    /// Each kernel is stretched by itself: 0 is the middle grey, its largest magnitude black or white.
+    /// Each kernel is scaled by itself: 0 is mid-grey, its largest magnitude black or white.
     pub fn of(net: &Net, channels: Channels, values: &[f32]) -> Option<Filters> {
         let (_, count, kernel) = first(net)?;
         if kernel == 0 || count == 0 || values.len() != count * 3 * kernel * kernel {
@@ -62,7 +62,8 @@ impl Filters {
         Some(Filters { picture: Image { width, height, rgb }, kernel, count: shown })
     }
 
-    /// Those that a run began with: the model's of `--from`, or the first values of its seed. None where neither is to be had.
+    /// The initial kernels of a run: those of the `--from` model, or of the seed's initialisation. `None` if neither is
+    /// available.
     pub fn before(config: &Config, net: &Net, channels: Channels) -> Option<Filters> {
         let (name, ..) = first(net)?;
         let values = match &config.from {
@@ -72,19 +73,19 @@ impl Filters {
         Filters::of(net, channels, &values)
     }
 
-    /// Those of a model file.
+    /// The kernels of a model file.
     pub fn in_model(path: &Path) -> Option<Filters> {
         let model = formats::read(path).ok()?;
         let (name, ..) = first(&model.net)?;
         Filters::of(&model.net, model.preprocess.channels, model.tensors.get(&format!("{name}.weight"))?)
     }
 
-    /// The kernels as an image, a pixel a weight.
+    /// The kernels as an image, one pixel per weight.
     pub fn picture(&self) -> &Image {
         &self.picture
     }
 
-    /// Red, green, blue and opacity: between kernels, and where there is none, the page shows through.
+    /// RGBA of a pixel: gaps between kernels and empty tiles are transparent.
     fn rgba(&self) -> Vec<u8> {
         let Image { width, ref rgb, .. } = self.picture;
         let step = self.kernel + 1;
@@ -92,7 +93,7 @@ impl Filters {
         let opacity = |at: usize| {
             let (x, y) = (at % width, at / width);
             let kernel = y / step * columns + x / step;
-            // The first pixel of each step is the gap; after the last step there is one more.
+            // The first pixel of each step is the gap; one more follows the last step.
             let gap = x % step == 0 || y % step == 0 || kernel >= self.count;
             if gap { 0 } else { 255 }
         };
@@ -116,7 +117,7 @@ mod tests {
     use crate::net::presets;
 
     #[test]
-    fn kernels_stand_in_rows_each_stretched_by_itself() {
+    fn kernels_are_tiled_and_scaled_individually() {
         let net = presets::by_name("torchvision").unwrap();
         let mut values = vec![0.0f32; 64 * 3 * 121];
         values[0] = 2.0; // kernel 0, first channel, top left
@@ -131,7 +132,7 @@ mod tests {
         assert_eq!(&blue_first.picture().rgb[98 * 3..][..3], [128, 128, 255]);
         assert!(Filters::of(&net, Channels::Rgb, &values[1..]).is_none());
         assert!(filters.html("now").contains("src=\"data:image/png;base64,"));
-        // The page shows through between kernels, and nowhere else.
+        // Only gaps between kernels are transparent.
         let opaque: Vec<bool> = filters.rgba().chunks_exact(4).map(|pixel| pixel[3] == 255).collect();
         assert_eq!(opaque.iter().filter(|opaque| **opaque).count(), 64 * 121);
         assert!(
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn before_training_they_are_the_first_values_of_the_seed() {
+    fn initial_kernels_follow_from_the_seed() {
         let mut config = crate::report::tests::config();
         let net = config.recipe.prepare(config.net().unwrap());
         let before = Filters::before(&config, &net, Channels::Rgb).unwrap();

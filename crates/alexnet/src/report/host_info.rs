@@ -1,21 +1,21 @@
-//! What a run ran on.
+//! Hardware and software of a run.
 
 use serde::{Deserialize, Serialize};
 
-/// What a run ran on.
+/// Hardware and software of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostInfo {
-    /// The processor's name, as the system tells it.
+    /// CPU name, as reported by the system.
     pub processor: String,
-    /// Its cores, as far as this process may use them.
+    /// Number of cores available to this process.
     pub cores: usize,
     /// Instruction set of the kernels.
     pub isa: String,
-    /// Threads of the kernels.
+    /// Number of kernel threads.
     pub threads: usize,
-    /// What ran the network: `cpu`, or another engine's name.
+    /// Device: `cpu`, or another engine's name.
     pub device: String,
-    /// Arithmetic: `f32`, `bf16`.
+    /// Precision: `f32`, `bf16`.
     pub precision: String,
     /// Operating system and architecture.
     pub system: String,
@@ -24,7 +24,7 @@ pub struct HostInfo {
 }
 
 impl HostInfo {
-    /// This machine. `threads` as options give it: 0 is one a core.
+    /// Describes this machine. `threads` as given by options: 0 means one per core.
     pub fn here(device: &str, precision: &str, threads: usize) -> HostInfo {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         HostInfo {
@@ -40,7 +40,7 @@ impl HostInfo {
     }
 }
 
-/// Linux tells it in /proc/cpuinfo; nowhere else is there a way without a library.
+/// Reads the name from Linux's /proc/cpuinfo; other systems would need a library.
 fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;

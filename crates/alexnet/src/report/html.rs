@@ -1,8 +1,8 @@
-//! Small pieces of HTML, and numbers as people read them.
+//! HTML building blocks and number formatting.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-/// Text as it may stand in HTML and in quoted attributes. Control characters become spaces.
+/// Escapes text for HTML and quoted attributes. Control characters become spaces.
 pub(super) fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         match c {
@@ -11,7 +11,7 @@ pub(super) fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
-            // No browser may be asked to load what only a text names.
+            // Text must never make a browser load something.
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
@@ -19,29 +19,29 @@ pub(super) fn escape(text: &str) -> String {
     })
 }
 
-/// A file's content within the page.
+/// Embeds a file's content as a data URL.
 pub(super) fn data_uri(kind: &str, bytes: &[u8]) -> String {
     format!("data:{kind};base64,{}", BASE64_STANDARD.encode(bytes))
 }
 
-/// A share as per cent.
+/// Formats a fraction as a percentage.
 pub(super) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.2} %", share * 100.0) } else { NOT_FINITE.into() }
 }
 
-/// A loss.
+/// Formats a loss.
 pub(super) fn loss(value: f64) -> String {
     if value.is_finite() { format!("{value:.4}") } else { NOT_FINITE.into() }
 }
 
-/// A learning rate.
+/// Formats a learning rate.
 pub(super) fn rate(value: f64) -> String {
     if value.is_finite() { format!("{value:e}") } else { NOT_FINITE.into() }
 }
 
 const NOT_FINITE: &str = "not finite";
 
-/// Seconds as people say them.
+/// Formats a duration in seconds.
 pub(super) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "unknown".into();
@@ -56,10 +56,10 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Milliseconds since 1970 as a date and a time; the page's script puts the reader's own clock in its place.
+/// Formats milliseconds since 1970 as date and time; the page's script converts it to local time.
 pub(super) fn time(at: u64) -> String {
     let (days, seconds) = (at / 86_400_000, at / 1_000 % 86_400);
-    // Days to a date by the Gregorian calendar's 400 years of 146,097 days, years beginning in March.
+    // Days to a date by the Gregorian calendar's 400 years of 146,097 days, with years starting in March.
     let days = days.min(2_000_000) + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -75,7 +75,7 @@ pub(super) fn time(at: u64) -> String {
     )
 }
 
-/// A table of names and values.
+/// Formats a table of names and values.
 pub(super) fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let rows: String = rows
         .into_iter()
@@ -84,7 +84,7 @@ pub(super) fn pairs<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> St
     format!("<table class=\"pairs\">\n{rows}</table>\n")
 }
 
-/// A whole page: no request goes out from it.
+/// Formats a self-contained page that makes no requests.
 pub(super) fn page(title: &str, body: &str, live: bool) -> String {
     let title = escape(title);
     let live = if live { " data-live" } else { "" };
@@ -105,20 +105,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_a_text_is_markup() {
+    fn text_is_escaped() {
         assert_eq!(escape("<script>\"a\" & 'b'\u{0}\n"), "&lt;script&gt;&quot;a&quot; &amp; &#39;b&#39;  ");
         assert_eq!(data_uri("image/png", &[0, 255, 16]), "data:image/png;base64,AP8Q");
     }
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted() {
         assert_eq!((percent(0.98765).as_str(), percent(f64::NAN).as_str()), ("98.77 %", "not finite"));
         let durations = [0.25, 12.4, 61.0, 3_725.0, 200_000.0, f64::NAN].map(duration);
         assert_eq!(durations, ["0.2 s", "12 s", "1 min 01 s", "1 h 02 min", "2 days 7 h", "unknown"]);
     }
 
     #[test]
-    fn days_become_dates() {
+    fn days_convert_to_dates() {
         // From `date -u -d @N`.
         for (seconds, text) in [
             (0, "1970-01-01 00:00"),

@@ -1,7 +1,7 @@
-//! What a run came to, for people: `report.html`, runs side by side, and TensorBoard's events.
+//! Reports of runs: `report.html`, side-by-side comparison, and TensorBoard events.
 //!
-//! A [`Recorder`] listens to the trainer's events. It writes `RUN/log.jsonl`, where alone clock times are kept, and from it,
-//! `config.toml` and `metrics.csv` again and again the [`Page`] `RUN/report.html`. A [`Run`] is all this read back.
+//! A [`Recorder`] receives the trainer's events. It writes `RUN/log.jsonl`, the only file with timestamps, and regularly
+//! generates the [`Page`] `RUN/report.html` from it, `config.toml` and `metrics.csv`. A [`Run`] reads all of these.
 
 mod chart;
 pub mod compare;

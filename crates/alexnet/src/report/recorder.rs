@@ -1,4 +1,4 @@
-//! Follows a run: writes its log, its report and, if asked, TensorBoard's events.
+//! Recorder of a run: log, report and optionally TensorBoard events.
 
 use super::event_log::{Ended, Log, Record, now};
 use super::filters::Filters;
@@ -19,49 +19,49 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Name of the report.
+/// Name of the report file.
 pub const REPORT: &str = "report.html";
 
-/// Steps are noted this often in an epoch: enough for a curve, and a log of 15 KB an epoch.
+/// Log entries per epoch: enough for a curve, and a log of 15 KB per epoch.
 const NOTES: usize = 100;
-/// Writing the report may take this share of the time, one in so many.
+/// Maximum fraction of time for writing the report, as one in so many.
 const SHARE: u32 = 20;
-/// The report is written no more often than this after an epoch, and within one.
+/// Minimum interval of reports after an epoch, and within one.
 const BETWEEN_EPOCHS: Duration = Duration::from_secs(1);
 const WITHIN_EPOCH: Duration = Duration::from_secs(15);
 
-/// What a recorder must know of a run.
+/// Context of a recorder.
 pub struct About<'a> {
     /// Its settings.
     pub config: &'a Config,
     /// Its network.
     pub net: &'a Net,
-    /// Order of the channels in its input.
+    /// Channel order of the network's input.
     pub channels: Channels,
     /// Its training images.
     pub train: &'a dyn Dataset,
     /// Its validation images.
     pub val: Arc<dyn Dataset>,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub steps_per_epoch: usize,
-    /// Steps that an earlier process did.
+    /// Number of steps done by earlier processes.
     pub step: u64,
-    /// Sums over the steps of the epoch under way.
+    /// Running sums of the current epoch.
     pub sums: RunningTotals,
-    /// What it runs on.
+    /// Hardware of the run.
     pub machine: HostInfo,
 }
 
-/// What a recorder writes beside the log.
+/// Optional outputs of a recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Writes {
-    /// `report.html`, again and again.
+    /// Whether to write `report.html` regularly.
     pub report: bool,
-    /// TensorBoard's events.
+    /// Whether to write TensorBoard events.
     pub tensorboard: bool,
 }
 
-/// Follows a run. Nothing that it does or fails to do changes a bit of the model.
+/// Recorder of a run. It cannot change a bit of the model, even if it fails.
 pub struct Recorder {
     folder: PathBuf,
     log: Log,
@@ -72,21 +72,21 @@ pub struct Recorder {
     before: Option<Filters>,
     after: Option<Filters>,
     evaluated: Option<Evaluated>,
-    /// An evaluation that the page does not have yet, and what to call it.
+    /// An evaluation missing from the page, and its title.
     pending: Option<(String, eval::Report)>,
-    /// The steps since the last note.
+    /// Steps since the last log entry.
     noted: RunningTotals,
     since: Instant,
     step: u64,
-    /// When the report was last written, and how long that took.
+    /// Time of the last report, and how long writing took.
     written: Option<(Instant, Duration)>,
 }
 
 impl Recorder {
-    /// Notes that a process takes up the run, and writes a first report.
+    /// Logs the start of a process, and writes a first report.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// A file cannot be written.
     pub fn new(folder: &RunDir, about: About<'_>, writes: Writes) -> Result<Recorder> {
         let mut log = Log::open(folder.path())?;
         let About { config, net, channels, train, val, steps_per_epoch, step, sums, machine } = about;
@@ -118,10 +118,10 @@ impl Recorder {
         Ok(recorder)
     }
 
-    /// Takes note of what the trainer tells.
+    /// Records an event of the trainer.
     ///
     /// # Errors
-    /// When a file cannot be written; the training may go on.
+    /// A file cannot be written; training may continue.
     pub fn event(&mut self, event: &Event<'_>) -> Result<()> {
         match event {
             Event::Step { steps: (done, all), step, lr, sums, .. } => {
@@ -146,7 +146,7 @@ impl Recorder {
                 self.log.write(&Record::Epoch { at: now(), step: row.step, epoch, pictures: *pictures, seconds })?;
                 self.scalars(row, Some(*pictures as f64 / seconds.max(1e-9)))?;
                 if *best || (self.evaluated.is_none() && self.pending.is_none()) {
-                    let what = if *best { "best so far" } else { "not the best; `alexnet report` evaluates that" };
+                    let what = if *best { "best so far" } else { "not the best; `alexnet report` evaluates the best" };
                     self.pending = validation.map(|report| (format!("Epoch {epoch}, {what}"), report.clone()));
                     self.after = newest_model(&self.folder).and_then(|path| Filters::in_model(&path));
                     if let (Some(events), Some(after)) = (&mut self.events, &self.after) {
@@ -163,16 +163,16 @@ impl Recorder {
         }
     }
 
-    /// Notes how the run ended, and writes the last report.
+    /// Logs the end of the run, and writes the final report.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// A file cannot be written.
     pub fn end(mut self, ending: &Result<StopReason>) -> Result<()> {
         let ending = match ending {
             Ok(StopReason::Done) => Ended::Done,
             Ok(StopReason::MaxSteps) => Ended::MaxSteps,
             Ok(StopReason::Interrupted) => Ended::Interrupted,
-            Err(why) => Ended::Failed(why.to_string()),
+            Err(error) => Ended::Failed(error.to_string()),
         };
         self.log.write(&Record::End { at: now(), step: self.step, ending })?;
         // A run stopped within its first epoch has a model now.
@@ -182,7 +182,7 @@ impl Recorder {
         self.write(false)
     }
 
-    /// Writes down the steps since the last note.
+    /// Logs the steps since the last entry.
     fn note(&mut self, lr: f64, sums: RunningTotals) -> Result<()> {
         let pictures = sums.pictures - self.noted.pictures;
         let mean = |sum: f64| (pictures > 0).then(|| sum / pictures as f64);
@@ -234,21 +234,21 @@ impl Recorder {
             live,
         }
         .html();
-        // After a power cut `alexnet report` makes it again.
+        // After a power failure, `alexnet report` recreates it.
         files::write_atomic_with(self.folder.join(REPORT), files::Sync::Later, |out| out.write_all(html.as_bytes()))?;
         self.written = Some((Instant::now(), start.elapsed()));
         Ok(())
     }
 }
 
-/// The best model of a run, or the last one where none was validated.
+/// The best model of a run, or the last one without validation.
 pub fn newest_model(folder: &Path) -> Option<PathBuf> {
     ["best.safetensors", "last.safetensors"].map(|name| folder.join(name)).into_iter().find(|path| path.is_file())
 }
 
-/// A failure to write what nobody needs to train, as a line of warning.
+/// Warning about a failed write that training does not need.
 pub fn warning(error: &Error) -> String {
-    format!("warning: {error}; the training goes on without it")
+    format!("warning: {error}; training continues without it")
 }
 
 #[cfg(test)]
@@ -263,7 +263,7 @@ mod tests {
 
     const WRITES: Writes = Writes { report: true, tensorboard: true };
 
-    /// Two epochs of 9 steps on noisy squares; stops after `stop_at` steps, loses its numbers at `breaks_at`.
+    /// Two epochs of 9 steps on noisy squares; stops after `stop_at` steps, and diverges at `breaks_at`.
     fn train(at: &Path, writes: Option<Writes>, stop_at: u64, breaks_at: Option<u64>) -> Result<StopReason> {
         let mut config = crate::report::tests::config();
         (config.recipe.epochs, config.recipe.batch, config.recipe.lr) = (2, 8, 0.05);
@@ -315,14 +315,14 @@ mod tests {
     }
 
     #[test]
-    fn a_recorded_and_interrupted_run_has_a_report_and_the_bytes_of_any_other() {
+    fn recording_an_interrupted_run_writes_a_report_and_does_not_change_its_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let [plain, recorded] = ["plain", "recorded"].map(|name| folder.path().join(name));
         assert_eq!(train(&plain, None, 99, None).unwrap(), StopReason::Done);
         let report = || std::fs::read_to_string(recorded.join(REPORT)).unwrap();
         assert_eq!(train(&recorded, Some(WRITES), 5, None).unwrap(), StopReason::Interrupted);
-        // Within the first epoch there are curves of steps, and nothing else.
-        assert!(report().contains("interrupted; it can go on") && report().contains("Nothing has been validated yet"));
+        // Within the first epoch, only per-step curves exist.
+        assert!(report().contains("interrupted; can be resumed") && report().contains("Nothing has been validated yet"));
         assert!(report().contains("training, by step") && report().contains("<b>0 of 2</b>"));
         assert_eq!(train(&recorded, Some(WRITES), 99, None).unwrap(), StopReason::Done);
         for name in ["last.safetensors", "best.safetensors", "state.safetensors", "metrics.csv"] {
@@ -332,7 +332,7 @@ mod tests {
         let run = Run::read(&recorded).unwrap();
         let steps: Vec<u64> = run.history.steps.iter().map(|steps| steps.step).collect();
         assert_eq!(steps, (1..=18).collect::<Vec<_>>());
-        // The log's windows, weighted by their images, make the epoch's mean of metrics.csv.
+        // The log's means, weighted by their images, give the epoch's mean in metrics.csv.
         let first = run.history.steps[..9].iter().map(|s| s.loss.unwrap() * s.pictures as f64).sum::<f64>() / 72.0;
         assert!((first - run.epochs[0].train_loss.unwrap()).abs() < 1e-6, "{first}");
         assert_eq!((run.history.processes, run.ended(), run.history.epochs.len()), (2, Some(&Ended::Done), 2));
@@ -342,12 +342,12 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_diverges_says_so_in_its_report() {
+    fn a_diverged_run_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().join("run");
-        let why = train(&at, Some(Writes { report: true, tensorboard: false }), 99, Some(12)).unwrap_err().to_string();
+        let error = train(&at, Some(Writes { report: true, tensorboard: false }), 99, Some(12)).unwrap_err().to_string();
         let html = std::fs::read_to_string(at.join(REPORT)).unwrap();
-        assert!(why.contains("not finite") && html.contains("failed: the loss is not finite at step"), "{why}");
+        assert!(error.contains("not finite") && html.contains("failed: the loss is not finite at step"), "{error}");
         assert!(html.contains("<b>1 of 2</b>") && count(&at, "tfevents") == 0);
     }
 }

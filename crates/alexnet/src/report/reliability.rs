@@ -1,4 +1,4 @@
-//! The reliability plot: accuracy over confidence, as figure 1 of Guo et al. 2017.
+//! Reliability diagram: accuracy over confidence, like figure 1 of Guo et al. 2017.
 
 use super::html::{escape, percent};
 use crate::eval::Calibration;
@@ -6,12 +6,12 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 330.0;
-/// The plot of accuracies: left, top, right, bottom.
+/// Plot area of accuracies: left, top, right, bottom.
 const PLOT: [f64; 4] = [44.0, 8.0, WIDTH - 8.0, 240.0];
-/// The plot of counts below it: top, bottom.
+/// Plot area of the counts below: top, bottom.
 const COUNTS: [f64; 2] = [256.0, 296.0];
 
-/// The plot, and the expected calibration error in words.
+/// The diagram, with the expected calibration error.
 pub(super) fn reliability(calibration: &Calibration) -> String {
     let [left, top, right, bottom] = PLOT;
     let n = calibration.bins.len().max(1) as f64;
@@ -24,7 +24,7 @@ pub(super) fn reliability(calibration: &Calibration) -> String {
         let (x, y, text) = (across(tick), down(tick), tick * 100.0);
         let _ = write!(svg, "<line class=\"grid\" x1=\"{left}\" y1=\"{y:.1}\" x2=\"{right}\" y2=\"{y:.1}\"/>");
         let _ = write!(svg, "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{text} %</text>", left - 5.0, y + 3.5);
-        // The last one would hang over the edge.
+        // The last label would extend beyond the edge.
         let anchor = if tick < 1.0 { "middle" } else { "end" };
         let _ = writeln!(svg, "<text class=\"{anchor}\" x=\"{x:.1}\" y=\"{}\">{text} %</text>", COUNTS[1] + 15.0);
     }
@@ -43,7 +43,7 @@ pub(super) fn reliability(calibration: &Calibration) -> String {
         bar(if bin.confidence > bin.accuracy { "gap over" } else { "gap under" }, down(low), down(high));
         bar("count", COUNTS[1], COUNTS[1] - (COUNTS[1] - COUNTS[0]) * bin.images as f64 / most);
         let tip = format!(
-            "{:.0} to {:.0} % sure: {} images, {} sure on average, {} right",
+            "confidence {:.0} to {:.0} %: {} images, mean confidence {}, accuracy {}",
             i as f64 / n * 100.0,
             (i + 1) as f64 / n * 100.0,
             bin.images,
@@ -59,11 +59,11 @@ pub(super) fn reliability(calibration: &Calibration) -> String {
     }
     let _ = write!(svg, "<line class=\"perfect\" x1=\"{left}\" y1=\"{bottom}\" x2=\"{right}\" y2=\"{top}\"/>");
     let _ = write!(svg, "<text class=\"end\" x=\"{}\" y=\"{}\">{most}</text>", left - 5.0, COUNTS[0] + 5.0);
-    let _ = write!(svg, "<text class=\"end soft\" x=\"{right}\" y=\"{}\">how sure it was</text></svg>", HEIGHT - 3.0);
+    let _ = write!(svg, "<text class=\"end soft\" x=\"{right}\" y=\"{}\">confidence</text></svg>", HEIGHT - 3.0);
     format!(
         "<section class=\"card\"><h3>Calibration</h3><p>Expected calibration error <b>{}</b> (15 bins).</p>\
-         <p class=\"legend\"><span class=\"key c1\">share of right answers</span> <span class=\"key c2\">surer than right</span> \
-         <span class=\"key c3\">less sure than right</span></p>{svg}</section>\n",
+         <p class=\"legend\"><span class=\"key c1\">accuracy</span> <span class=\"key c2\">overconfident</span> \
+         <span class=\"key c3\">underconfident</span></p>{svg}</section>\n",
         percent(calibration.ece)
     )
 }

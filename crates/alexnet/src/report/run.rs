@@ -1,52 +1,52 @@
-//! A run, read back from its folder.
+//! Reader of run folders.
 
 use super::event_log::{Ended, History};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// What a run's folder tells: settings, a row for each epoch, and what happened when.
+/// A run read from its folder: settings, a row per epoch, and its history.
 pub struct Run {
-    /// Its folder.
+    /// Path of the folder.
     pub folder: PathBuf,
-    /// Last part of the folder's path.
+    /// Last component of the folder's path.
     pub name: String,
-    /// `config.toml` as names and values, such as `recipe.lr` and `0.01`.
+    /// Entries of `config.toml` as names and values, such as `recipe.lr` and `0.01`.
     pub settings: Vec<(String, String)>,
-    /// `metrics.csv`.
+    /// Rows of `metrics.csv`.
     pub epochs: Vec<Epoch>,
     pub(super) history: History,
 }
 
-/// A row of `metrics.csv`. Losses are in nats, accuracies shares of 0 to 1.
+/// A row of `metrics.csv`. Losses are in nats, accuracies fractions of 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epoch {
-    /// Its number, from 1; 0: the model as the run began with it, of which there is validation only.
+    /// Number of the epoch, from 1; 0: the initial model, with validation only.
     pub epoch: u64,
-    /// Steps since the run began.
+    /// Number of steps, counted from the start of the run.
     pub step: u64,
-    /// Learning rate of its last step.
+    /// Learning rate of the last step.
     pub lr: Option<f64>,
-    /// Mean loss in training.
+    /// Mean training loss.
     pub train_loss: Option<f64>,
-    /// Accuracy in training.
+    /// Training accuracy.
     pub train_top1: Option<f64>,
-    /// Loss of validation, if there was one.
+    /// Validation loss, if any.
     pub val_loss: Option<f64>,
-    /// Its accuracy.
+    /// Validation top-1 accuracy.
     pub val_top1: Option<f64>,
-    /// Share whose own class was among the first five.
+    /// Validation top-5 accuracy.
     pub val_top5: Option<f64>,
-    /// Images that could not be read since the run began.
+    /// Number of unreadable images since the start of the run.
     pub broken: u64,
 }
 
 impl Epoch {
-    /// What epochs are compared by: accuracy of validation, or of training where there is none.
+    /// Accuracy for comparing epochs: validation, or training without validation.
     pub fn top1(&self) -> f64 {
         self.val_top1.or(self.train_top1).unwrap_or_default()
     }
 
-    /// Loss of validation, or of training where there is none.
+    /// Validation loss, or training loss without validation.
     pub fn loss(&self) -> f64 {
         self.val_loss.or(self.train_loss).unwrap_or_default()
     }
@@ -56,21 +56,18 @@ impl Run {
     /// Reads the run in `folder`.
     ///
     /// # Errors
-    /// When there is no run, or a file of it cannot be understood.
+    /// There is no run, or one of its files is invalid.
     pub fn read(folder: &Path) -> Result<Run> {
         let path = folder.join("config.toml");
         let text = match crate::files::read_text(&path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Error::file(
-                    folder,
-                    "no run here: there is no config.toml; give the folder that train's --out named",
-                ));
+                return Err(Error::file(folder, "no run here: no config.toml; use the folder given as train's --out"));
             }
             text => text.map_err(|e| Error::io(&path, e))?,
         };
         let table: toml::Table = toml::from_str(&text).map_err(|e| {
             let line = e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-            Error::file(&path, format!("cannot be understood: {line}"))
+            Error::file(&path, format!("invalid configuration: {line}"))
         })?;
         let mut settings = Vec::new();
         flatten("", &table, &mut settings);
@@ -78,8 +75,8 @@ impl Run {
         let name = folder.file_name().map_or_else(|| folder.to_string_lossy(), |name| name.to_string_lossy()).into_owned();
         let metrics = folder.join("metrics.csv");
         let epochs = match crate::files::read_text(&metrics) {
-            Ok(text) => rows(&text).map_err(|why| Error::file(&metrics, why))?,
-            // No epoch is done yet.
+            Ok(text) => rows(&text).map_err(|error| Error::file(&metrics, error))?,
+            // No epoch is complete yet.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(Error::io(&metrics, e)),
         };
@@ -91,7 +88,8 @@ impl Run {
         self.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The best epoch, as the trainer chooses it: the highest accuracy, at equal accuracy the lower loss, then the earlier; without
+    /// The best epoch, chosen as by the trainer: the highest accuracy, then the lower loss, then the earlier; without validation
+    /// the last one.
     /// validation the last one.
     pub fn best(&self) -> Option<&Epoch> {
         self.epochs.iter().reduce(|best, next| {
@@ -101,33 +99,33 @@ impl Run {
         })
     }
 
-    /// How many epochs are done.
+    /// Number of completed epochs.
     pub fn done(&self) -> u64 {
         self.epochs.iter().filter(|epoch| epoch.epoch > 0).count() as u64
     }
 
-    /// How many epochs the run is to have, if its settings tell.
+    /// Planned number of epochs, if in the settings.
     pub fn planned(&self) -> Option<u64> {
         self.setting("recipe.epochs")?.parse().ok()
     }
 
-    /// Seconds that it has taken, all its processes together; none where nothing was recorded.
+    /// Total time of all processes in seconds; `None` without a log.
     pub fn seconds(&self) -> Option<f64> {
         (self.history.processes > 0).then_some(self.history.seconds)
     }
 
-    /// Images a second in training; none where nothing was recorded.
+    /// Images per second in training; `None` without a log.
     pub fn speed(&self) -> Option<f64> {
         self.history.speed()
     }
 
-    /// How its last process left it; none while it runs, or where it was killed, or nothing was recorded.
+    /// How its last process ended; `None` if it is running, was killed, or has no log.
     pub fn ended(&self) -> Option<&Ended> {
         self.history.ended.as_ref()
     }
 }
 
-/// Tables within tables as dotted names.
+/// Flattens nested tables to dotted names.
 fn flatten(before: &str, table: &toml::Table, out: &mut Vec<(String, String)>) {
     for (key, value) in table {
         let name = if before.is_empty() { key.clone() } else { format!("{before}.{key}") };
@@ -139,7 +137,7 @@ fn flatten(before: &str, table: &toml::Table, out: &mut Vec<(String, String)>) {
     }
 }
 
-/// The rows of metrics.csv; columns are found by name, so that others may stand beside them.
+/// Parses the rows of metrics.csv; columns are found by name, so additional ones are allowed.
 fn rows(text: &str) -> Result<Vec<Epoch>, String> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let Some((_, head)) = lines.next() else { return Ok(Vec::new()) };
@@ -151,7 +149,7 @@ fn rows(text: &str) -> Result<Vec<Epoch>, String> {
                 let at = head.iter().position(|column| *column == name);
                 at.and_then(|at| cells.get(at)).copied().unwrap_or_default()
             };
-            let wrong = |name: &str| format!("line {}: `{}` in the column {name} is no number", i + 1, cell(name));
+            let wrong = |name: &str| format!("line {}: `{}` in the column {name} is not a number", i + 1, cell(name));
             let whole = |name: &str| cell(name).parse::<u64>().map_err(|_| wrong(name));
             let number = |name: &str| cell(name).parse::<f64>().map_err(|_| wrong(name));
             let maybe = |name: &str| if cell(name).is_empty() { Ok(None) } else { number(name).map(Some) };
@@ -175,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_read_by_the_names_of_their_columns() {
+    fn rows_are_read_by_column_name() {
         let text = "epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken,new\n\
                     1,9,1e-2,2.5,0.1,,,,0,x\n2,18,5e-3,NaN,0.2,inf,0.5,1.0,3,y\n";
         let rows = rows(text).unwrap();
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_read_and_no_run_is_told() {
+    fn runs_are_read_and_missing_ones_reported() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path().join("a run");
         std::fs::create_dir(&at).unwrap();

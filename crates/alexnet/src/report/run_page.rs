@@ -1,4 +1,4 @@
-//! The report of a run, as one page.
+//! HTML report of a run.
 
 use super::chart::{Chart, Series, Unit};
 use super::event_log::{Ended, Record};
@@ -11,15 +11,15 @@ use crate::eval::{Report, TOP5};
 use crate::net::{Net, diagram, with_commas};
 use std::fmt::Write;
 
-/// What an evaluation found, as parts of a page.
+/// HTML sections of an evaluation.
 pub struct Evaluated {
     title: String,
     html: String,
 }
 
 impl Evaluated {
-    /// The classes, the calibration, and the best and worst images of `source`, which was evaluated. `of` says which model
-    /// on which images.
+    /// Formats classes, calibration, and the best and worst images of `source`, which was evaluated. `of` is the title: which
+    /// model on which images.
     pub fn new(of: &str, report: &Report, source: &dyn Dataset) -> Evaluated {
         let Report { images, top1, top5, loss: nats, broken, .. } = report;
         let left_out = match broken.len() {
@@ -44,24 +44,24 @@ impl Evaluated {
     }
 }
 
-/// All that a report shows; what is not known is left out.
+/// Data of a report; unknown parts are omitted.
 pub struct Page<'a> {
-    /// The run's files.
+    /// The run.
     pub run: &'a Run,
     /// Its network.
     pub net: Option<&'a Net>,
-    /// What an evaluation found.
+    /// Its evaluation.
     pub evaluated: Option<&'a Evaluated>,
-    /// The first layer's kernels as they began.
+    /// The initial first-layer kernels.
     pub before: Option<&'a Filters>,
-    /// The same kernels now.
+    /// The current first-layer kernels.
     pub after: Option<&'a Filters>,
-    /// Whether the run goes on: the page then loads itself again from time to time.
+    /// Whether the run is in progress, in which case the page reloads itself regularly.
     pub live: bool,
 }
 
 impl Page<'_> {
-    /// The page: one file that needs no other, and asks nobody for anything.
+    /// Formats the page, a self-contained file that makes no requests.
     pub fn html(&self) -> String {
         let mut body = self.header();
         body += &self.tiles();
@@ -77,7 +77,7 @@ impl Page<'_> {
             }
             None => {
                 let none = matches!(self.run.history.begin, Some(Record::Begin { val: 0, .. }));
-                let why = if none { "There are no images to validate with." } else { "Nothing has been validated yet." };
+                let why = if none { "There are no validation images." } else { "Nothing has been validated yet." };
                 let _ = write!(body, "<h2>Validation</h2>\n<p class=\"empty\">{why}</p>\n");
             }
         }
@@ -105,14 +105,14 @@ impl Page<'_> {
         let (kind, status) = match (self.live, run.ended()) {
             (true, _) => ("live", "training".to_string()),
             (_, Some(Ended::Done)) => ("done", "done".into()),
-            (_, Some(Ended::MaxSteps)) => ("stopped", "stopped after as many steps as asked for".into()),
-            (_, Some(Ended::Interrupted)) => ("stopped", "interrupted; it can go on".into()),
-            (_, Some(Ended::Failed(why))) => ("failed", format!("failed: {why}")),
+            (_, Some(Ended::MaxSteps)) => ("stopped", "stopped after the requested number of steps".into()),
+            (_, Some(Ended::Interrupted)) => ("stopped", "interrupted; can be resumed".into()),
+            (_, Some(Ended::Failed(error))) => ("failed", format!("failed: {error}")),
             (_, None) if run.planned().is_some_and(|planned| run.done() >= planned) => ("done", "done".into()),
-            (_, None) => ("stopped", "no end was recorded: it runs still, or was killed".into()),
+            (_, None) => ("stopped", "no end was recorded: still running or killed".into()),
         };
         let reload = if self.live {
-            "<label class=\"reload\"><input type=\"checkbox\" id=\"reload\" checked> load anew every 20 s</label> "
+            "<label class=\"reload\"><input type=\"checkbox\" id=\"reload\" checked> reload every 20 s</label> "
         } else {
             ""
         };
@@ -133,16 +133,16 @@ impl Page<'_> {
         let run = self.run;
         let mut tiles = Vec::new();
         if let Some(best) = run.best() {
-            let what = if best.val_top1.is_some() { "best top-1 of validation" } else { "top-1 of training" };
+            let what = if best.val_top1.is_some() { "best validation top-1" } else { "training top-1" };
             let at = if best.epoch == 0 { "before the first epoch".into() } else { format!("epoch {}", best.epoch) };
             tiles.push((percent(best.top1()), format!("{what}, {at}")));
-            tiles.push((loss(best.loss()), "loss there".to_string()));
+            tiles.push((loss(best.loss()), "loss of that epoch".to_string()));
         }
         let (done, planned) = (run.done(), run.planned());
         tiles.push((planned.map_or_else(|| done.to_string(), |all| format!("{done} of {all}")), "epochs".into()));
         if let Some(seconds) = run.seconds() {
             let left = match (planned, run.history.epochs.last()) {
-                // By the mean of the epochs so far, validation and files among it.
+                // Estimated from the mean of the epochs so far, including validation and file writes.
                 (Some(all), Some(last)) if self.live && all > done => {
                     format!(", about {} left", duration(last.after / done.max(1) as f64 * (all - done) as f64))
                 }
@@ -151,7 +151,7 @@ impl Page<'_> {
             tiles.push((duration(seconds), format!("in {}{left}", times(run.history.processes, "process", "processes"))));
         }
         if let Some(speed) = run.speed() {
-            tiles.push((format!("{speed:.0}"), "images a second in training".into()));
+            tiles.push((format!("{speed:.0}"), "training images per second".into()));
         }
         if let Some(broken) = run.epochs.last().map(|epoch| epoch.broken).filter(|&n| n > 0) {
             tiles.push((broken.to_string(), "images could not be read; see broken.txt".into()));
@@ -164,7 +164,7 @@ impl Page<'_> {
 
     fn charts(&self) -> [Chart<'_>; 4] {
         let run = self.run;
-        let empty = if self.live { "The first epoch is under way." } else { "No epoch was done." };
+        let empty = if self.live { "The first epoch is in progress." } else { "No epoch is complete." };
         let by_step = |of: fn(&event_log::Steps) -> Option<f64>| -> Vec<(f64, f64)> {
             let Some(all) = run.history.steps_per_epoch() else { return Vec::new() };
             run.history.steps.iter().map(|steps| (steps.step as f64 / all, of(steps).unwrap_or(f64::NAN))).collect()
@@ -175,7 +175,7 @@ impl Page<'_> {
         let curve = |name: &str, colour, faint, points| Series { name: name.into(), colour, faint, points };
         let chart = |title, unit, log, mut series: Vec<Series>| {
             series.retain(|series| !series.points.is_empty());
-            // A run may have been trained before there was a log.
+            // The run may predate the log.
             let empty = if run.epochs.is_empty() { empty } else { "Not recorded." };
             Chart { title, x: "epoch", unit, log, series, empty }
         };
@@ -214,7 +214,7 @@ impl Page<'_> {
             ),
             chart("Learning rate", Unit::Number, stepped(&rates), vec![curve("learning rate", 4, false, rates)]),
             chart(
-                "Images a second",
+                "Images per second",
                 Unit::Count,
                 false,
                 vec![
@@ -230,7 +230,7 @@ impl Page<'_> {
         ]
     }
 
-    /// Whether the share of the first five says anything: of five classes, each is among them.
+    /// Whether top-5 is meaningful: with five classes it is always 1.
     fn tells_top5(&self) -> bool {
         self.net.is_none_or(|net| net.classes() > TOP5)
     }
@@ -281,19 +281,19 @@ impl Page<'_> {
         let run = self.run;
         let mut html = String::from("<h2>Settings</h2>\n<div class=\"grid\">\n<section class=\"card\"><h3>As resolved</h3>");
         html += &html::pairs(run.settings.iter().map(|(name, value)| (name.as_str(), escape(value))));
-        html += "</section>\n<section class=\"card\"><h3>On what, and how long</h3>";
+        html += "</section>\n<section class=\"card\"><h3>Hardware and duration</h3>";
         let mut rows = vec![("folder", escape(&run.folder.display().to_string()))];
         if let Some(net) = self.net
             && let Ok(totals) = net.totals()
         {
             rows.push(("parameters", with_commas(totals.parameters as u64)));
-            rows.push(("multiply-accumulates", format!("{} an image", with_commas(totals.macs))));
+            rows.push(("multiply-accumulates", format!("{} per image", with_commas(totals.macs))));
             rows.push(("classes", net.classes().to_string()));
         }
         if let Some(Record::Begin { machine, train, val, .. }) = &run.history.begin {
             rows.push((
                 "pictures",
-                format!("{} to train with, {} to validate", with_commas(*train as u64), with_commas(*val as u64)),
+                format!("{} for training, {} for validation", with_commas(*train as u64), with_commas(*val as u64)),
             ));
             rows.push(("processor", escape(&machine.processor)));
             rows.push(("cores", machine.cores.to_string()));
@@ -306,22 +306,22 @@ impl Page<'_> {
         }
         if let Some(seconds) = run.seconds() {
             rows.push(("began", time(run.history.from_to.0)));
-            rows.push(("last heard of", time(run.history.from_to.1)));
-            rows.push(("took", format!("{} in {}", duration(seconds), times(run.history.processes, "process", "processes"))));
+            rows.push(("last update", time(run.history.from_to.1)));
+            rows.push(("duration", format!("{} in {}", duration(seconds), times(run.history.processes, "process", "processes"))));
         } else {
-            rows.push(("took", "not recorded".into()));
+            rows.push(("duration", "not recorded".into()));
         }
         html += &html::pairs(rows);
         html + "</section>\n</div>\n"
     }
 }
 
-/// A number and what it counts.
+/// Formats a count with its noun.
 fn times(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("one {one}") } else { format!("{n} {many}") }
 }
 
-/// Whether rates stay and then fall in large steps: those are told apart on a logarithmic scale only.
+/// Whether rates are constant and then drop in large steps, which only a logarithmic scale can show.
 pub(super) fn stepped(rates: &[(f64, f64)]) -> bool {
     let mut values: Vec<f64> = rates.iter().map(|point| point.1).collect();
     values.sort_by(f64::total_cmp);

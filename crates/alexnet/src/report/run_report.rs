@@ -1,4 +1,4 @@
-//! The report of a run under way and its events for TensorBoard. Neither may stop a training: a failure is one warning.
+//! Observer that writes a run's report and TensorBoard events. Failures cannot stop training: they cause one warning.
 
 use super::recorder::{About, Recorder, Writes};
 use super::{HostInfo, warning};
@@ -6,23 +6,23 @@ use crate::train::{Event, Observer, Started, StopReason};
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Writes a run's log, `report.html` and TensorBoard events while it is trained.
+/// Observer that writes a run's log, `report.html` and TensorBoard events during training.
 pub struct RunReport<W: FnMut(&str)> {
     writes: Writes,
     threads: usize,
-    /// None before the run starts, and where the recorder could not begin.
+    /// `None` before the run starts, and if the recorder could not start.
     recorder: Option<Recorder>,
-    /// Takes the first warning; one line is enough, however often a full disk is met.
+    /// Receives the first warning; one line is enough, however often a full disk is hit.
     warn: Option<W>,
 }
 
-/// Not even a fault in drawing a report may cost anybody a week of training; its message has been printed.
+/// Not even a panic while drawing a report may cost a week of training; its message has been printed.
 fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 impl<W: FnMut(&str)> RunReport<W> {
-    /// A report of a run on `threads` threads; `warn` takes a line if a file cannot be written.
+    /// Creates the observer for a run with `threads` threads; `warn` receives a line if a file cannot be written.
     pub fn new(writes: Writes, threads: usize, warn: W) -> RunReport<W> {
         RunReport { writes, threads, recorder: None, warn: Some(warn) }
     }

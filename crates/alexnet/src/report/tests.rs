@@ -1,4 +1,4 @@
-//! Whole pages, and odd runs.
+//! Complete pages, and unusual runs.
 
 use super::*;
 use crate::Result;
@@ -26,7 +26,7 @@ pub(super) fn config() -> Config {
     }
 }
 
-/// Classes whose names are markup, and an image for each answer.
+/// A data set with markup in its class names, and an image for each answer.
 struct Hostile(Vec<String>, Vec<String>);
 
 const NAMES: [&str; 3] = ["<script>alert(1)</script>", "a\"b' & c", "tëst\u{0}"];
@@ -58,7 +58,7 @@ impl Dataset for Hostile {
     }
 }
 
-/// What an evaluation finds that answers each image `i` by `answer(i)`.
+/// An evaluation that answers each image `i` with `answer(i)`.
 fn report(classes: &[String], n: usize, answer: impl Fn(usize) -> (u32, f32)) -> Report {
     let c = classes.len();
     let mut confusion = vec![vec![0u64; c]; c];
@@ -87,7 +87,7 @@ fn report(classes: &[String], n: usize, answer: impl Fn(usize) -> (u32, f32)) ->
     }
 }
 
-/// Fails unless every tag is closed in order, attributes are quoted, and nothing is fetched from anywhere.
+/// Asserts that every tag is closed in order, attributes are quoted, and nothing is fetched.
 fn assert_sound(html: &str) {
     assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("url(") && !html.contains("@import"));
     const VOID: [&str; 6] = ["meta", "link", "img", "input", "br", "hr"];
@@ -95,7 +95,7 @@ fn assert_sound(html: &str) {
     let mut rest = html;
     while let Some(at) = rest.find('<') {
         rest = &rest[at + 1..];
-        // No `>` stands within an attribute: it is escaped there.
+        // No `>` occurs within an attribute: it is escaped there.
         let end = rest.find('>').unwrap_or_else(|| panic!("a tag without end: {}", &rest[..rest.len().min(80)]));
         let tag = &rest[..end];
         rest = &rest[end + 1..];
@@ -108,7 +108,7 @@ fn assert_sound(html: &str) {
         }
         let name = tag.split([' ', '\n', '/']).next().unwrap();
         assert!(name.chars().all(|c| c.is_ascii_alphanumeric()) && !name.is_empty(), "an odd tag: <{tag}>");
-        // Name, then `key` or `key="value"`, spaces between.
+        // Name, then `key` or `key="value"`, separated by spaces.
         let mut left = tag[name.len()..].trim_end_matches('/');
         while !left.trim_start().is_empty() {
             assert!(left.starts_with([' ', '\n']), "no space before an attribute: <{tag}>");
@@ -136,7 +136,7 @@ fn assert_sound(html: &str) {
     assert_eq!(html.matches("<script").count(), 1);
 }
 
-/// A run's folder with these metrics and log.
+/// Writes a run folder with these metrics and log.
 fn folder(metrics: &str, log: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     config().write(&folder.path().join("config.toml")).unwrap();
@@ -153,7 +153,7 @@ fn page(folder: &tempfile::TempDir, evaluated: Option<&Evaluated>) -> String {
     html
 }
 
-/// The data of the charts in a page.
+/// Extracts the chart data of a page.
 fn charts(html: &str) -> Vec<serde_json::Value> {
     let attribute = |part: &str| part.split('"').next().unwrap().replace("&quot;", "\"").replace("&amp;", "&");
     html.split("data-chart=\"").skip(1).map(|part| serde_json::from_str(&attribute(part)).unwrap()).collect()
@@ -163,7 +163,7 @@ const METRICS: &str = "epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val
     1,4,3e-3,2.345678,0.123457,1.987654,0.333333,0.9,0\n2,8,1.5e-3,1.25,0.5,1.5,0.625,1.000000,2\n";
 
 #[test]
-fn the_model_as_it_began_is_a_row_and_no_epoch() {
+fn the_initial_model_is_a_row_but_not_an_epoch() {
     let folder = folder(
         "epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken\n\
          0,0,,,,0.9,0.75,1.0,0\n1,4,1e-4,1.25,0.5,1.0,0.625,1.0,0\n",
@@ -171,7 +171,7 @@ fn the_model_as_it_began_is_a_row_and_no_epoch() {
     );
     let html = page(&folder, None);
     for part in [
-        "<b>75.00 %</b><span>best top-1 of validation, before the first epoch</span>",
+        "<b>75.00 %</b><span>best validation top-1, before the first epoch</span>",
         "<b>1 of 30</b>",
         "<td>0</td><td>0</td><td>–</td><td>–</td><td>–</td><td>0.9000</td><td>75.00 %</td><td>100.00 %</td>",
     ] {
@@ -183,9 +183,9 @@ fn the_model_as_it_began_is_a_row_and_no_epoch() {
 }
 
 #[test]
-fn a_page_shows_the_numbers_of_the_metrics_and_no_name_is_markup() {
+fn a_page_shows_the_metrics_and_escapes_names() {
     let source = Hostile::new();
-    // Right but for every fourth.
+    // Every fourth answer is wrong.
     let report = report(&source.0, 9, |i| (((i + usize::from(i % 4 == 3)) % 3) as u32, 0.5 + i as f32 * 0.05));
     let evaluated = Evaluated::new("Epoch 2 <best>", &report, &source);
     let folder = folder(METRICS, "");
@@ -198,7 +198,7 @@ fn a_page_shows_the_numbers_of_the_metrics_and_no_name_is_markup() {
     assert_eq!(charts[2]["series"][0]["points"], serde_json::json!([[1.0, 0.003], [2.0, 0.0015]]));
     for part in [
         "<td>2</td><td>8</td><td>1.5e-3</td><td>1.2500</td><td>50.00 %</td><td>1.5000</td><td>62.50 %</td><td>100.00 %</td>",
-        "<b>62.50 %</b><span>best top-1 of validation, epoch 2</span>",
+        "<b>62.50 %</b><span>best validation top-1, epoch 2</span>",
         "<b>2 of 30</b>",
         "images could not be read",
         "&lt;script&gt;alert(1)&lt;/script&gt;",
@@ -210,8 +210,8 @@ fn a_page_shows_the_numbers_of_the_metrics_and_no_name_is_markup() {
         assert!(html.contains(part), "no {part}");
     }
     assert!(html.contains(&format!("<b>{:.2} %</b> (15 bins)", report.calibration.ece * 100.0)));
-    assert!(html.contains("is tëst , said &lt;script&gt;alert(1)&lt;/script&gt;: 0 of 3 (0.00 %)"));
-    // A run named by markup is a title and a heading.
+    assert!(html.contains("true tëst , predicted &lt;script&gt;alert(1)&lt;/script&gt;: 0 of 3 (0.00 %)"));
+    // A run with markup in its name, which appears in title and heading.
     let odd = folder.path().join("<i>&run");
     std::fs::create_dir(&odd).unwrap();
     std::fs::copy(folder.path().join("config.toml"), odd.join("config.toml")).unwrap();
@@ -219,37 +219,39 @@ fn a_page_shows_the_numbers_of_the_metrics_and_no_name_is_markup() {
     let html = Page { run: &run, net: None, evaluated: None, before: None, after: None, live: true }.html();
     assert_sound(&html);
     assert!(
-        html.contains("<h1>&lt;i&gt;&amp;run</h1>") && html.contains("data-live") && html.contains("first epoch is under way")
+        html.contains("<h1>&lt;i&gt;&amp;run</h1>") && html.contains("data-live") && html.contains("first epoch is in progress")
     );
 }
 
 #[test]
-fn odd_runs_and_evaluations_have_a_page_too() {
+fn unusual_runs_and_evaluations_have_a_page() {
     let source = Hostile::new();
-    // Nothing done; a loss that is not finite; a failure told in markup.
+    // An empty run; a non-finite loss; an error message with markup.
     let nothing = page(&folder("", "not JSON\n"), None);
-    assert!(nothing.contains("No epoch was done") && nothing.contains("not recorded") && nothing.contains("no end was recorded"));
+    assert!(
+        nothing.contains("No epoch is complete") && nothing.contains("not recorded") && nothing.contains("no end was recorded")
+    );
     let wild = folder("epoch,step,lr,train_loss,train_top1\n1,1,NaN,NaN,0\n2,2,inf,inf,NaN\n", {
         "{\"kind\":\"end\",\"at\":5,\"step\":2,\"ending\":{\"failed\":\"the <loss> is not finite\"}}\n"
     });
     let html = page(&wild, None);
     assert!(html.contains("failed: the &lt;loss&gt; is not finite") && html.contains("<td>not finite</td>"));
-    // One class, one image, right or wrong; nothing right at all; a thousand classes.
+    // One class and one image, correct or wrong; no correct prediction; a thousand classes.
     let one = vec!["only".to_string()];
     for probability in [1.0, f32::NAN] {
         let html = page(&wild, Some(&Evaluated::new("x", &report(&one, 1, |_| (0, probability)), &source)));
-        assert!(html.contains("It gets none of them wrong") && !html.contains("NaN"));
+        assert!(html.contains("There are no mistakes") && !html.contains("NaN"));
     }
     let html = page(&wild, Some(&Evaluated::new("x", &report(&source.0, 9, |i| ((i as u32 + 1) % 3, 0.9)), &source)));
-    assert!(html.contains("It gets none of them right") && html.contains("Most frequent confusions"));
+    assert!(html.contains("There are no correct predictions") && html.contains("Most frequent confusions"));
     let many: Vec<String> = (0..1000).map(|i| format!("class {i}")).collect();
     let html = page(&wild, Some(&Evaluated::new("x", &report(&many, 9, |i| (i as u32 / 2, 0.9)), &source)));
-    assert!(html.contains("991 classes have no image here") && html.contains("1000 classes, a pixel a cell"));
+    assert!(html.contains("991 classes have no images") && html.contains("1000 classes, one pixel per cell"));
     assert!(html.len() < 300_000, "{}", html.len());
 }
 
 #[test]
-fn runs_stand_side_by_side_with_what_differs() {
+fn runs_are_compared_side_by_side_with_differing_settings() {
     let (a, b) = (folder(METRICS, ""), folder(&METRICS.split_inclusive('\n').take(2).collect::<String>(), ""));
     let mut other = config();
     other.recipe.lr = 0.25;
@@ -267,13 +269,13 @@ fn runs_stand_side_by_side_with_what_differs() {
     assert_sound(&html);
     assert!(html.contains("<td>&lt;b&gt;</td>"));
     assert_eq!(charts(&html)[0]["series"][0]["points"], serde_json::json!([[1.0, 0.333333], [2.0, 0.625]]));
-    // The same name twice: whole paths.
+    // Equal names: whole paths.
     let [run, again] = [0, 0].map(|_| Run::read(&runs[0].folder).unwrap());
     assert_eq!(compare::names(&[run, again])[0], runs[0].folder.display().to_string());
 }
 
 #[test]
-fn the_first_five_are_not_told_of_where_there_are_no_more_classes() {
+fn top_5_is_omitted_with_five_classes_or_fewer() {
     let source = Hostile::new();
     let run = Run::read(folder(METRICS, "").path()).unwrap();
     let html = |classes: usize| {
@@ -286,7 +288,7 @@ fn the_first_five_are_not_told_of_where_there_are_no_more_classes() {
         html
     };
     assert!(!html(5).contains("top-5") && !html(2).contains("top-5"));
-    // In words, as a curve and in the table.
+    // In text, as a curve and in the table.
     assert!(html(6).matches("top-5").count() >= 3);
     let [a, b] = [0, 0].map(|_| folder("epoch,step,lr,val_loss,val_top1,val_top5\n1,4,3e-3,1,0.5,1.0\n", ""));
     let table = compare::table(&[&a, &b].map(|folder| Run::read(folder.path()).unwrap()));

@@ -1,4 +1,4 @@
-//! Runs a case on an engine.
+//! Execution of a self-test case on an engine.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::engine::{Batch, Engine, Gradients, Inspection, OptimizerStep, Paramet
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
-/// Which weights and images, on which net.
+/// A self-test case: net, weights and images.
 #[derive(Debug, Clone)]
 pub struct Case {
     /// The net, with its number of classes and image size.
@@ -24,13 +24,13 @@ pub struct Case {
 /// Tensor numbers of the probes: 900 + t for parameter t, 950 for activations.
 const PARAMETER_PROBE: u64 = 900;
 const ACTIVATION_PROBE: u64 = 950;
-/// Learning rates of the three steps: the last one drops, which tells the two forms of the update apart.
+/// Learning rates of the three steps: the last one drops, which distinguishes the two momentum forms.
 const RATES: [f32; 3] = [0.002, 0.002, 0.0002];
-/// Large, so that leaving the decay out would show.
+/// Large, so that a missing weight decay shows.
 const DECAY: f32 = 0.05;
 
 impl Case {
-    /// The net for the engine: the reference values know no dropout, not even its scaling at inference.
+    /// The net for the engine: the reference values exclude dropout, even its scaling at inference.
     pub fn engines_net(&self) -> Net {
         let layers = self.net.layers.iter().filter(|layer| !matches!(layer.op, Op::Dropout { .. })).cloned().collect();
         Net { layers, ..self.net.clone() }
@@ -40,7 +40,7 @@ impl Case {
 /// Runs the case on an engine for its [`engines_net`](Case::engines_net).
 ///
 /// # Errors
-/// An engine of another net, a case without images or classes, or what the engine says.
+/// The engine has another net, the case has no images or classes, or an engine error.
 pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Report> {
     let classes = case.net.classes();
     if case.batch == 0 || classes == 0 {
@@ -48,7 +48,7 @@ pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Repo
     }
     let net = case.engines_net();
     if *engine.net() != net {
-        return Err(Error::Invalid("the engine is of another net than the case".into()));
+        return Err(Error::Invalid("the engine has another net than the case".into()));
     }
     formula::set_parameters(engine, case.seed)?;
     let images = formula::pictures(&net, case.seed, case.batch);
@@ -85,11 +85,11 @@ pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Repo
     })
 }
 
-/// Every activation that the report tells.
+/// Every reported activation.
 fn activations(engine: &mut dyn Inspection, case: &Case, images: &[f32]) -> Result<BTreeMap<String, Tell>> {
     let net = engine.net().clone();
     let shapes = net.shapes()?;
-    let mut told = BTreeMap::new();
+    let mut tells = BTreeMap::new();
     for (i, layer) in net.layers.iter().enumerate() {
         let with_next = match layer.op {
             Op::Conv { .. } | Op::Lrn { .. } | Op::SpatialNorm { .. } | Op::BatchNorm { .. } => false,
@@ -104,22 +104,22 @@ fn activations(engine: &mut dyn Inspection, case: &Case, images: &[f32]) -> Resu
         if !matches!(layer.op, Op::Linear { .. }) {
             shape.extend([output.size, output.size]);
         }
-        told.insert(layer.name.clone(), Tell::new(&shape, &values, seed_of(case.seed, ACTIVATION_PROBE)));
+        tells.insert(layer.name.clone(), Tell::new(&shape, &values, seed_of(case.seed, ACTIVATION_PROBE)));
     }
-    Ok(told)
+    Ok(tells)
 }
 
 /// Every gradient.
 fn gradients(engine: &mut dyn Gradients, case: &Case, batch: &Batch<'_>) -> Result<BTreeMap<String, Tell>> {
     let (names, lost) = (parameter_names(engine.net())?, lost_biases(engine.net()));
-    let mut told = BTreeMap::new();
+    let mut tells = BTreeMap::new();
     engine.gradients(batch, &mut |name, values| {
         if let Some(t) = names.iter().position(|(known, _)| known == name && !lost.contains(known)) {
             let seed = seed_of(case.seed, PARAMETER_PROBE + t as u64);
-            told.insert(name.to_string(), Tell::new(&names[t].1, values, seed));
+            tells.insert(name.to_string(), Tell::new(&names[t].1, values, seed));
         }
     })?;
-    Ok(told)
+    Ok(tells)
 }
 
 /// Three steps; the loss before each.
@@ -143,13 +143,13 @@ fn train(engine: &mut dyn Gradients, batch: &Batch<'_>) -> Result<Vec<f64>> {
     Ok(losses)
 }
 
-/// Biases that a batch norm takes off again: of their gradients nothing but rounding is left.
+/// Biases cancelled by a batch norm, whose gradients are only rounding errors.
 fn lost_biases(net: &Net) -> Vec<String> {
     let before = net.layers.windows(2).filter(|layers| matches!(layers[1].op, Op::BatchNorm { .. }));
     before.map(|layers| format!("{}.bias", layers[0].name)).collect()
 }
 
-/// Names and shapes of parameters in the order that numbers them.
+/// Names and shapes of parameters in numbering order.
 fn parameter_names(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
     let named = |shape: crate::net::LayerShape| {
         let bias = vec![shape.weight[0]];

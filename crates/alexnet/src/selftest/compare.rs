@@ -1,41 +1,41 @@
-//! How far two reports are apart, against what f32 arithmetic allows.
+//! Comparison of two reports within the tolerance of f32 arithmetic.
 
 use std::collections::BTreeMap;
 
 use super::{Report, Tell};
 use crate::net::{Activation, Net, Op};
 
-/// How far a report may be from its reference, as shares of each tensor's l2 norm.
+/// Tolerances of a report relative to its reference, as fractions of each tensor's l2 norm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
-    /// Activations, probabilities and the first loss: what comes before any ReLU looks back.
+    /// Activations, probabilities and the first loss, which no ReLU derivative affects.
     pub values: f64,
     /// Gradients.
     pub gradients: f64,
-    /// What three steps change, and as a share of what they change of it, the loss after one and after two of them.
+    /// Changes by three steps, and relative to those the losses after one and two of them.
     pub updates: f64,
 }
 
 impl Bounds {
-    /// What summing in another order may change.
+    /// Tolerance of another summation order.
     pub const DIRECT: Bounds = Bounds { values: 1e-4, gradients: 1e-4, updates: 1e-3 };
 
-    /// What Winograd's convolutions, or sums in the order of another library, may change in a net with ReLUs and max pools.
+    /// Tolerance of Winograd convolutions, or of another library's summation order, in a net with ReLUs and max pools.
     ///
-    /// One convolution is off by [`WINOGRAD_ERROR`](alexnet_kernels::conv::WINOGRAD_ERROR) of its output's norm, five in a row
+    /// One convolution deviates by [`WINOGRAD_ERROR`](alexnet_kernels::conv::WINOGRAD_ERROR) of its output's norm, five in a row
     /// by 5e-6 of it. ReLU and max pool are continuous, so activations keep the bound of direct convolutions. Their slopes jump:
-    /// of units with a normal density around zero, a share of 2 x 0.4 x 5e-6 passes a ReLU that it would not pass in exact
-    /// arithmetic. Where units are many, that changes a gradient by sqrt(4e-6) = 2e-3 of its norm. A case of two images has
-    /// one such unit or none; one of the 10,000 units that carry a gradient behind the last pool carries 1e-2 of its norm, seldom
-    /// 3e-2. (So a right engine can be off by 150 times [`DIRECT`](Self::DIRECT)'s bound, and a wrong kernel is off by
-    /// the whole norm.) The three steps have large rates and pass a deviation on five times as large.
+    /// of units with a normal density around zero, a fraction of 2 x 0.4 x 5e-6 passes a ReLU that it would not pass in exact
+    /// arithmetic. With many units, that changes a gradient by sqrt(4e-6) = 2e-3 of its norm. A case of two images has one such
+    /// unit or none; one of the 10,000 units that carry a gradient behind the last pool carries 1e-2 of its norm, seldom 3e-2. (A
+    /// correct engine can therefore deviate by 150 times [`DIRECT`](Self::DIRECT)'s bound, while a wrong kernel deviates by the
+    /// whole norm.) The three steps have large rates and amplify a deviation five times.
     ///
-    /// What this bound hides is seen in the [`smooth`] twin of a net, which has no such units and keeps to `DIRECT`.
+    /// Errors hidden by this bound show in the [`smooth`] twin of a net, which has no such units and keeps to `DIRECT`.
     pub const WHERE_SLOPES_JUMP: Bounds = Bounds { gradients: 3e-2, updates: 0.15, ..Bounds::DIRECT };
 }
 
-/// The net with tanh for ReLU and average for max pooling: nothing in it jumps, so two engines that round differently stay as
-/// close in gradients as in values.
+/// The net with tanh instead of ReLU and average instead of max pooling: nothing in it jumps, so two engines with different
+/// rounding stay as close in gradients as in values.
 pub fn smooth(net: &Net) -> Net {
     let mut net = net.clone().with_activation(Activation::Tanh);
     for layer in &mut net.layers {
@@ -46,19 +46,19 @@ pub fn smooth(net: &Net) -> Net {
     net
 }
 
-/// A change of w is the difference of two rounded values: this times the square root of the number of weights.
+/// Rounding error of a change of w, the difference of two rounded values: multiplied by the square root of the number of weights.
 const ROUNDING: f64 = 1e-8;
 
-/// How far one quantity is from its reference.
+/// Deviation of one quantity from its reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deviation {
-    /// What was compared, such as `gradients conv1.weight`.
+    /// Name of the quantity, such as `gradients conv1.weight`.
     pub what: String,
-    /// The deviation divided by what is allowed: above 1 is wrong.
+    /// Deviation divided by the tolerance: above 1 is wrong.
     pub ratio: f64,
 }
 
-/// Compares everything in `reference` with `report`; missing quantities and wrong shapes are infinitely far.
+/// Compares everything in `reference` with `report`; missing quantities and wrong shapes have infinite deviation.
 pub fn compare(report: &Report, reference: &Report, bounds: &Bounds) -> Vec<Deviation> {
     let mut all = Vec::new();
     let mut add =
@@ -71,7 +71,7 @@ pub fn compare(report: &Report, reference: &Report, bounds: &Bounds) -> Vec<Devi
     for (name, found, expected) in lists {
         for (i, value) in expected.iter().enumerate() {
             let found = found.get(i).copied().unwrap_or(f64::NAN);
-            // Steps carry the gradients' deviation into the losses behind them, if they may deviate at all.
+            // Steps propagate the gradients' deviation into later losses, if a deviation is allowed at all.
             let learned = if name == "loss" && bounds.gradients > bounds.values { bounds.updates } else { 0.0 };
             let allowed = bounds.values * value.abs() + learned * (value - expected[0]).abs();
             add(format!("{name} {i}"), (found - value).abs() / allowed);

@@ -1,4 +1,4 @@
-//! The formula behind weights and images of the self-test.
+//! Formula for the weights and images of the self-test.
 //!
 //! ```text
 //! value(seed, i) = (2 u - 1) scale,   u = (z >> 40) / 2^24
@@ -16,7 +16,7 @@ use crate::{Result, engine::ParameterStore};
 
 /// Number of the tensor that holds the images.
 const PICTURES: u64 = 100;
-/// Added to a batch norm's numbers for its running mean and variance, which the Python script does not have.
+/// Offset of a batch norm's running mean and variance in the numbering, which the Python script lacks.
 const STATISTICS: u64 = 200;
 
 /// The first `len` values of a seed.
@@ -33,7 +33,7 @@ pub fn seed_of(case: u64, t: u64) -> u64 {
     case.wrapping_mul(1000).wrapping_add(t)
 }
 
-/// Whether a net normalises over channels. Such nets get larger images, so that the normalisation acts, and smaller
+/// Whether a net normalises over channels. Such nets get larger images, so that the normalisation has an effect, and smaller
 /// conv3 weights, so that the logits stay small.
 pub fn has_lrn(net: &Net) -> bool {
     net.layers.iter().any(|layer| matches!(layer.op, Op::Lrn { .. }))
@@ -44,11 +44,11 @@ pub fn with_parameters(net: &Net) -> Result<Vec<LayerShape>> {
     Ok(net.shapes()?.into_iter().filter(|shape| !shape.weight.is_empty()).collect())
 }
 
-/// Sets every parameter: weights at scale sqrt(3 / fan_in), biases at 0.1; and a batch norm's running means at scale 0.5, its
-/// running variances as far around 1.
+/// Sets every parameter: weights at scale sqrt(3 / fan_in), biases at 0.1, a batch norm's running means at scale 0.5, and its
+/// running variances equally spread around 1.
 ///
 /// # Errors
-/// Those of the engine.
+/// An engine error.
 pub fn set_parameters(engine: &mut dyn ParameterStore, case: u64) -> Result<()> {
     let net = engine.net().clone();
     let lrn = has_lrn(&net);
@@ -69,13 +69,13 @@ pub fn set_parameters(engine: &mut dyn ParameterStore, case: u64) -> Result<()> 
     Ok(())
 }
 
-/// The images of a case, [batch, 3, size, size].
+/// Images of a case, [batch, 3, size, size].
 pub fn pictures(net: &Net, case: u64, batch: usize) -> Vec<f32> {
     let scale = if has_lrn(net) { 30.0 } else { 2.0 };
     uniform(seed_of(case, PICTURES), batch * 3 * net.image_size * net.image_size, scale)
 }
 
-/// The labels of a case: image n is of class (7 n + 3) mod classes.
+/// Labels of a case: image n has class (7 n + 3) mod classes.
 pub fn labels(batch: usize, classes: usize) -> Vec<u32> {
     (0..batch).map(|n| ((7 * n + 3) % classes) as u32).collect()
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_those_of_the_python_formula() {
+    fn values_match_the_python_formula() {
         // Printed by make_golden.py's uniform(1000, 3, 1.0) and uniform(1900, 2, 0.5).
         assert_eq!(uniform(1000, 3, 1.0), PYTHON_1000);
         assert_eq!(uniform(1900, 2, 0.5), PYTHON_1900);

@@ -1,14 +1,14 @@
-//! What PyTorch 2.15 made of the cases in float32; `tutorial-code` was checked against Paddle running the page's own class.
+//! Reference values computed by PyTorch 2.15 in float32; `tutorial-code` was checked against Paddle running the page's own class.
 //!
-//! `original-145` is from the same script in float64: in its float32 run a unit that is zero but for rounding passes a ReLU,
-//! which moves gradients by up to 150 times the bound. Any case can have such a unit; these cases have none for this engine
-//! on AVX-512 and AVX2.
+//! `original-145` is from the same script in float64: in its float32 run, rounding makes a zero unit pass a ReLU, which changes
+//! gradients by up to 150 times the bound. Any case can have such a unit; these cases have none for this engine on AVX-512 and
+//! AVX2.
 
 use super::{Case, Report};
 use crate::net::presets;
 use crate::{Error, Result};
 
-/// The files, in the order of the nets' ages.
+/// Reference files, ordered by the age of the nets.
 const FILES: [&str; 8] = [
     include_str!("../../golden/original-145.seed1.json"),
     include_str!("../../golden/paper.seed1.json"),
@@ -23,16 +23,16 @@ const FILES: [&str; 8] = [
 /// All reference reports.
 ///
 /// # Errors
-/// A file that is no report.
+/// A file is not a valid report.
 pub fn all() -> Result<Vec<Report>> {
     let parse = |text: &&str| serde_json::from_str(text).map_err(|e| Error::Invalid(format!("a golden file: {e}")));
     FILES.iter().map(parse).collect()
 }
 
-/// The case that a report is of.
+/// The case of a report.
 ///
 /// # Errors
-/// A net that is no preset.
+/// The net is not a preset.
 pub fn case(report: &Report) -> Result<Case> {
     let net = presets::by_name(&report.net)?.with_classes(report.classes).with_image_size(report.input_size);
     Ok(Case { net, seed: report.seed, batch: report.batch })

@@ -1,4 +1,4 @@
-//! What a run was told, every setting as resolved: `RUN/config.toml`.
+//! Resolved settings of a run: `RUN/config.toml`.
 
 use super::recipe::Recipe;
 use crate::class_match::LabelOrder;
@@ -7,61 +7,61 @@ use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// The settings of a run. Together with the images they determine every bit of its model.
+/// Resolved settings of a run. Together with the images they determine every bit of its model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name of the network.
     #[serde(deserialize_with = "crate::net::presets::deserialize_name")]
     pub net: String,
-    /// Rows and columns of its input.
+    /// Image size in pixels (rows and columns).
     pub image_size: usize,
-    /// Training images; none for the built-in set.
+    /// Training images; `None` for the built-in set.
     pub data: Option<PathBuf>,
-    /// Validation images; none for a share of the training images, or the built-in set's own.
+    /// Validation images; `None` for a fraction of the training images, or the built-in set's own.
     pub val: Option<PathBuf>,
-    /// The share of the training images that is held out where `val` is none.
+    /// Fraction of the training images held out if `val` is `None`.
     pub val_share: f64,
-    /// Model that the parameters begin with.
+    /// Model that the run starts from.
     pub from: Option<PathBuf>,
-    /// Class names that `from` was given, as its outputs have them; none for its own.
+    /// Class names given for `from`, in output order; `None` for its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<PathBuf>,
-    /// How the outputs of `from` were matched with class folders, where that was said.
+    /// Order of the class folders behind the outputs of `from`, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_order: Option<LabelOrder>,
-    /// Seed of all random numbers.
+    /// Random seed.
     pub seed: u64,
-    /// Arithmetic.
+    /// Precision.
     pub precision: String,
-    /// What runs it.
+    /// Device.
     pub device: String,
-    /// Blocks that each batch is cut into for sums in a fixed order; none: as many as there are processes.
+    /// Number of blocks per batch for sums in a fixed order; `None`: as many as processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<usize>,
-    /// How it is trained.
+    /// Training recipe.
     pub recipe: Recipe,
 }
 
 impl Config {
-    /// Writes it as TOML.
+    /// Writes the settings as TOML.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// The file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).map_err(|e| Error::file(path, format!("these settings cannot be written: {e}")))?;
         files::write_atomic(path, |out| out.write_all(text.as_bytes()))
     }
 
-    /// Reads it back.
+    /// Reads the settings.
     ///
     /// # Errors
-    /// When the file cannot be read or understood.
+    /// The file cannot be read or parsed.
     pub fn read(path: &Path) -> Result<Config> {
         let text = files::read_text(path).map_err(|e| Error::io(path, e))?;
         let config: Config = toml::from_str(&text).map_err(|e| {
             let line = e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-            Error::file(path, format!("cannot be understood: {line}"))
+            Error::file(path, format!("invalid configuration: {line}"))
         })?;
         config.recipe.check().map_err(|e| Error::file(path, e.to_string()))?;
         Ok(config)
@@ -84,7 +84,7 @@ mod tests {
     use crate::train::recipe;
 
     #[test]
-    fn every_recipe_comes_back_from_toml() {
+    fn every_recipe_round_trips_through_toml() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         for name in recipe::NAMES {

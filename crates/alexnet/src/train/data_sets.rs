@@ -1,4 +1,4 @@
-//! The images of a run.
+//! Data sets of a run.
 
 use super::config::Config;
 use super::observer::Observer;
@@ -7,14 +7,14 @@ use crate::{Result, eval};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Seed of the built-in set, whatever the run's: runs of other seeds see the same images.
+/// Seed of the built-in set, independent of the run's: runs with other seeds use the same images.
 const BUILT_IN_SEED: u64 = 0;
 
-/// Training and validation images, both with the training images' classes. With `own_split`, a validation split beside the training
-/// split becomes the setting `val`, unless that names other images.
+/// Opens training and validation images, both with the training images' classes. With `own_split`, a validation split next to the
+/// training split becomes the setting `val`, unless that is set.
 ///
 /// # Errors
-/// Images that are not there, or classes that do not match.
+/// Images are missing, or classes do not match.
 pub fn data_sets(
     config: &mut Config,
     own_split: bool,
@@ -34,11 +34,13 @@ pub fn data_sets(
     }
     let Some(val) = &config.val else { return Ok(data::hold_out(train, config.val_share)) };
     let found = data::open_split(val, Split::Validation, Demand::WithImages)?;
-    // Two splits of one root have what lies beside them in common.
+    // Two splits of one root share the notes about other files in it.
     found.lines().iter().filter(|line| !lines.contains(line)).for_each(|line| observer.note(line));
     let real = |path: PathBuf| path.canonicalize().unwrap_or(path);
     if real(found.path()) == real(trained_on) {
-        observer.note("warning: the validation images are the training images: this accuracy says nothing about other images");
+        observer.note(
+            "warning: the validation images are the training images, so their accuracy does not carry over to other images",
+        );
     }
     let val = eval::by_name(found.source, train.classes()).map_err(|error| error.context(val.display()))?;
     Ok((train, val))

@@ -1,48 +1,52 @@
-//! Who makes the engine of a run: this crate makes those on the CPU, others those on devices.
+//! Factories of a run's engines: on the CPU in this crate, on devices in others.
 
+use crate::distributed::data_parallel::DataParallel;
+use crate::distributed::hybrid::Hybrid;
+use crate::distributed::towers::Towers;
 use crate::distributed::{Communicator, Parallel, Partition};
+use crate::engine::cpu::Cpu;
 use crate::engine::{Precision, Training};
 use crate::net::Net;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// The engine that a run asks for, all parameters zero.
+/// Request for a run's engine, with all parameters zero.
 #[derive(Clone, Copy)]
 pub struct EngineRequest<'a> {
     /// The network.
     pub net: &'a Net,
-    /// Images of the largest batch, over all ranks.
+    /// Number of images in the largest batch, over all ranks.
     pub batch: usize,
-    /// Arithmetic: `f32`, `bf16`, ...
+    /// Precision: `f32`, `bf16`, ...
     pub precision: &'a str,
-    /// What computes: `cpu`, `vulkan:1`, ...
+    /// Device: `cpu`, `vulkan:1`, ...
     pub device: &'a str,
-    /// Threads; 0: one a core.
+    /// Number of threads; 0: one per core.
     pub threads: usize,
     /// The processes that share the work.
     pub ranks: &'a Arc<dyn Communicator>,
-    /// This one's blocks of each batch.
+    /// This rank's blocks of each batch.
     pub partition: Partition,
     /// How they share it.
     pub parallel: Parallel,
 }
 
-/// Makes the engines of runs.
+/// Factory of engines for runs.
 pub trait Engines {
     /// Checks that a run with these settings is possible, before anything is read or written.
     ///
     /// # Errors
-    /// Why it is not, and what to do.
+    /// The reason why not, with a suggested remedy.
     fn check(&self, device: &str, parallel: Parallel) -> Result<()>;
 
-    /// The engine of one rank.
+    /// Creates the engine of one rank.
     ///
     /// # Errors
-    /// A device or precision that is not there, or not enough memory.
+    /// The device or precision is unavailable, or memory is insufficient.
     fn engine(&self, request: &EngineRequest<'_>) -> Result<Box<dyn Training>>;
 }
 
-/// Engines on the CPU.
+/// Factory of CPU engines.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CpuEngines;
 
@@ -50,7 +54,7 @@ impl Engines for CpuEngines {
     fn check(&self, device: &str, _: Parallel) -> Result<()> {
         match device {
             "cpu" => Ok(()),
-            _ => Err(Error::Invalid(format!("--device {device}: these engines run on the CPU only"))),
+            _ => Err(Error::Invalid(format!("--device {device}: only the CPU is supported"))),
         }
     }
 
@@ -58,6 +62,15 @@ impl Engines for CpuEngines {
         self.check(request.device, request.parallel)?;
         let EngineRequest { net, batch, precision, threads, ranks, partition, parallel, .. } = *request;
         let precision: Precision = precision.parse().map_err(|why| Error::Invalid(format!("--precision {precision}: {why}")))?;
-        parallel.cpu_engine(net, batch, precision, threads, ranks, partition)
+        precision.check_trains()?;
+        let (capacity, ranks) = (partition.capacity(batch), ranks.clone());
+        Ok(match parallel {
+            Parallel::Towers => Box::new(Towers::new(net, ranks, batch, threads, precision)?),
+            Parallel::Hybrid => Box::new(Hybrid::new(net, ranks, capacity, threads, precision)?),
+            Parallel::Data => {
+                let engine = Cpu::new(net, capacity, threads)?.with_precision(precision)?;
+                if partition.blocks == 1 { Box::new(engine) } else { Box::new(DataParallel::new(engine, ranks, partition)) }
+            }
+        })
     }
 }

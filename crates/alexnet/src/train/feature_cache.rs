@@ -1,9 +1,9 @@
-//! What frozen layers give for an image, computed once and kept.
+//! Cache of frozen layers' features, computed once per image.
 //!
-//! Layers that do not learn give the same for the same pixels, so a step may begin behind them, up to the first layer that
-//! learns or drops units. That needs images that come again: without random changes, or with a recipe's `views`, after
-//! which these repeat. What is kept has the bits of what would be computed, so whether there is room for it changes nothing
-//! but time; it is all kept or nothing.
+//! Frozen layers give the same output for the same pixels, so a step may start behind them, up to the first layer that learns or
+//! uses dropout. This needs recurring images: without augmentation, or with a recipe's `views`, after which augmentations repeat.
+//! Cached features are bit-identical to computed ones, so the available memory affects only the time. Either everything is cached
+//! or nothing.
 
 use super::loaders::Loaders;
 use crate::data::loader::{self, Loader};
@@ -15,42 +15,42 @@ use crate::net::{Net, Op};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// What is kept, for a run.
+/// Feature cache of a run.
 pub(super) struct FeatureCache {
-    /// The last layer that is not run again.
+    /// The last layer that is not recomputed.
     after: String,
     train: Kept,
     val: Kept,
 }
 
-/// How the frozen layers of a run are dealt with; for the user.
+/// Plan for a run's frozen layers, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
-    /// No layers at the beginning are frozen.
+    /// No leading layers are frozen.
     Nothing,
-    /// They are run in each step, and why.
+    /// Frozen layers run in every step, with the reason.
     Always(&'static str),
-    /// What they give is kept.
+    /// Features are cached.
     Keep {
-        /// The last layer that is not run again.
+        /// The last layer that is not recomputed.
         after: String,
-        /// Views of each training image.
+        /// Number of views of each training image.
         views: usize,
-        /// Bytes in the end.
+        /// Total size in bytes.
         bytes: u64,
     },
-    /// They are run in each step, since what they give would take more than there is room for.
+    /// Frozen layers run in every step, because the cache would not fit into memory.
     NoRoom {
-        /// Bytes that it would take.
+        /// Required memory in bytes.
         bytes: u64,
-        /// Bytes that there are.
+        /// Available memory in bytes.
         room: u64,
     },
 }
 
-/// The layer after which what an image gives is kept: no layer up to it learns, drops units or depends on the batch, and none
-/// with weights between it and the first that does. Of these the one with the fewest values, since an average pool may make 36
-/// of one; of equals the last.
+/// The layer after which features are cached: no layer up to it learns, uses dropout or depends on the batch, and none with
+/// weights lies between it and the first that does. Of these, the one with the fewest values, since an average pool may expand
+/// one value to 36; of equals the last.
 fn cut<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Result<Option<(usize, &'a str)>> {
     let frozen = |name: &str| rates.get(name) == Some(&0.0);
     let constant = net.layers.iter().take_while(|layer| match layer.op {
@@ -60,7 +60,7 @@ fn cut<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Result<Option<(usize,
         _ => false,
     });
     let count = constant.count();
-    // Without weights before it, there is nothing to save.
+    // Without weights before it, nothing is saved.
     let Some(weights) = net.layers[..count].iter().rposition(|layer| frozen(&layer.name)) else { return Ok(None) };
     let shapes = net.shapes()?;
     let fewest = (weights..count).rev().min_by_key(|&i| shapes[i].output.len());
@@ -68,11 +68,11 @@ fn cut<'a>(net: &'a Net, rates: &BTreeMap<String, f32>) -> Result<Option<(usize,
 }
 
 impl Plan {
-    /// The plan for a run with `room` bytes for it. `able`: whether the engine can begin in the middle.
+    /// Plans the cache with a memory budget of `room` bytes. `able`: whether the engine can resume from intermediate activations.
     pub fn new(net: &Net, rates: &BTreeMap<String, f32>, loaders: &Loaders, able: bool, room: u64) -> Result<Plan> {
         let Some((index, after)) = cut(net, rates)? else { return Ok(Plan::Nothing) };
         let Some(views) = loaders.train.views() else {
-            return Ok(Plan::Always("the images are changed anew in each epoch; --views N lets that repeat"));
+            return Ok(Plan::Always("augmentation differs in every epoch; --views N makes it repeat"));
         };
         if !able {
             return Ok(Plan::Always("this device cannot resume from intermediate activations"));
@@ -84,7 +84,7 @@ impl Plan {
 }
 
 impl FeatureCache {
-    /// Room as planned, still empty.
+    /// Creates the planned cache, still empty.
     pub(super) fn new(plan: &Plan, loaders: &Loaders) -> Option<FeatureCache> {
         let Plan::Keep { after, views, .. } = plan else { return None };
         let val = loaders.val.as_ref().map_or(0, Loader::pictures);
@@ -92,12 +92,12 @@ impl FeatureCache {
         Some(FeatureCache { after: after.clone(), train, val })
     }
 
-    /// The layer after which a step begins.
+    /// The layer after which a step starts.
     pub(super) fn after(&self) -> &str {
         &self.after
     }
 
-    /// These training images as `epoch` shows them, with features in the place of images.
+    /// Loads the given training images of `epoch`, with features instead of pixels.
     pub(super) fn batch(
         &mut self,
         engine: &mut dyn Training,
@@ -108,7 +108,7 @@ impl FeatureCache {
         self.train.batch(split(engine)?, &self.after, loader, epoch, pictures)
     }
 
-    /// As [`eval::evaluate`], one crop.
+    /// As [`eval::evaluate`], with one crop.
     pub(super) fn evaluate(
         &mut self,
         engine: &mut dyn Training,
@@ -130,19 +130,19 @@ impl FeatureCache {
     }
 }
 
-/// The engine, of which the plan knew that it can.
+/// The engine, which supports splitting according to the plan.
 pub(super) fn split(engine: &mut dyn Training) -> Result<&mut dyn SplitEngine> {
     engine.split().ok_or_else(|| Error::Invalid("this device cannot resume from intermediate activations".into()))
 }
 
-/// What is known of one view of an image.
+/// State of one view of an image.
 enum Slot {
     Empty,
     Features(Box<[f32]>),
     Broken(String),
 }
 
-/// A place for each view of each image: view v of image i at v * images + i.
+/// Slots for each view of each image: view v of image i is at v * images + i.
 struct Kept {
     slots: Vec<Slot>,
 }
@@ -171,8 +171,8 @@ impl Kept {
                     self.slots[first + i as usize] = Slot::Features(features.into());
                 }
             }
-            for (i, why) in &loaded.broken {
-                self.slots[first + *i as usize] = Slot::Broken(why.clone());
+            for (i, reason) in &loaded.broken {
+                self.slots[first + *i as usize] = Slot::Broken(reason.clone());
             }
         }
         let (mut images, mut labels, mut whole, mut broken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -183,7 +183,7 @@ impl Kept {
                     labels.push(loader.label(i));
                     whole.push(i);
                 }
-                Slot::Broken(why) => broken.push((i, why.clone())),
+                Slot::Broken(reason) => broken.push((i, reason.clone())),
                 Slot::Empty => return Err(Error::Invalid("the loader lost an image".into())),
             }
         }
@@ -198,7 +198,7 @@ mod tests {
     use crate::train::param_groups;
 
     #[test]
-    fn what_is_kept_ends_before_the_first_layer_that_learns_or_drops_where_it_is_smallest() {
+    fn the_cache_point_is_the_smallest_layer_before_the_first_that_learns_or_drops() {
         let last = |net: &str, size: usize, frozen: &str| {
             let net = by_name(net).unwrap().with_image_size(size);
             let rates = param_groups::of_list(&net, frozen).unwrap().into_iter().map(|name| (name, 0.0)).collect();
@@ -212,7 +212,7 @@ mod tests {
         // Caffe's dropout comes after fc6.
         assert_eq!(of("caffenet", "conv1-fc7"), "relu6");
         assert_eq!(last("torchvision", 227, "conv2-fc7"), None);
-        // 256 values of pool5, of which the average pool makes 9,216.
+        // 256 values of pool5, which the average pool expands to 9,216.
         assert_eq!(last("torchvision", 64, "conv1-conv5").unwrap(), "pool5");
     }
 }

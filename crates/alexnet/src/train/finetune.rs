@@ -1,4 +1,4 @@
-//! How a run begins from a model: its parameters, a head for the classes of the images, and perhaps another image size.
+//! Fine-tuning: initialisation from a model's parameters, with a head for new classes and optionally another image size.
 
 use crate::class_match::{LabelOrder, are_unnamed, match_model};
 use crate::engine::{ParameterStore, init};
@@ -6,22 +6,22 @@ use crate::formats::{Model, parameters};
 use crate::image::{Mean, Preprocess, Resize};
 use crate::{Error, Result};
 
-/// Where the rows of the last layer come from.
+/// Mapping of the head's rows to a model's classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadMapping {
-    /// For each class of the images, the model's class of the same name, if it has one.
+    /// For each class of the images, the model's class of the same name, if any.
     pub rows: Vec<Option<usize>>,
 }
 
 impl HeadMapping {
-    /// Matches the images' classes with a model's by name, so that no row serves another class than its own, in whatever order
-    /// and number they come: see [`match_model`].
+    /// Matches the images' classes with a model's by name, so that every row keeps its class, whatever the order and number: see
+    /// [`match_model`].
     ///
-    /// A model whose file held no names has the numbers of its outputs for names; unless `order` says how they are meant, these mean
-    /// something only if there are as many classes.
+    /// A model file without names uses output numbers as names; unless `order` is given, these match only if the number of
+    /// classes is equal.
     ///
     /// # Errors
-    /// Classes that may be several of the model's, or an order that cannot be.
+    /// Classes are ambiguous, or the order is impossible.
     pub fn of(model: &Model, classes: &[String], order: LabelOrder) -> Result<HeadMapping> {
         if order == LabelOrder::Unknown && are_unnamed(&model.classes) && model.classes.len() != classes.len() {
             return Ok(HeadMapping { rows: vec![None; classes.len()] });
@@ -29,7 +29,7 @@ impl HeadMapping {
         Ok(HeadMapping { rows: match_model(classes, &model.classes, order)?.rows })
     }
 
-    /// How many classes the model knows.
+    /// Number of classes known to the model.
     pub fn known(&self) -> usize {
         self.rows.iter().flatten().count()
     }
@@ -40,11 +40,11 @@ impl HeadMapping {
     }
 }
 
-/// The same model for images of another size, resized and cropped in the same proportion. That works where no parameter depends
-/// on the size: an adaptive pool before the first linear layer takes maps of any size.
+/// Adapts a model to images of another size, resized and cropped in the same proportion. This works if no parameter depends on
+/// the size: an adaptive pool before the first linear layer accepts maps of any size.
 ///
 /// # Errors
-/// A parameter that would have another shape, or a mean image, which has a size of its own.
+/// A parameter would need another shape, or the model has a mean image, which has a fixed size.
 pub fn at_size(mut model: Model, image_size: usize) -> Result<Model> {
     let before = model.net.image_size;
     if image_size == before {
@@ -65,7 +65,7 @@ pub fn at_size(mut model: Model, image_size: usize) -> Result<Model> {
             "the model subtracts a mean image of {size} x {size}, which fits images of {before} pixels only, not of {image_size}"
         )));
     }
-    // The net's own sizes where they are its own, so that rounding twice leads to no others.
+    // Use the net's own sizes if unchanged, so that rounding twice cannot change them.
     model.preprocess.resize = match (model.preprocess.resize, Preprocess::for_net(&net).resize) {
         (resize, new) if resize == Preprocess::for_net(&model.net).resize => new,
         (Resize::ShortSide(side), _) => Resize::ShortSide(in_proportion(side, before, image_size)),
@@ -77,29 +77,33 @@ pub fn at_size(mut model: Model, image_size: usize) -> Result<Model> {
     Ok(model)
 }
 
-/// `side` as long as `to` is to `from`, rounded.
+/// Scales `side` by `to / from`, rounded.
 fn in_proportion(side: usize, from: usize, to: usize) -> usize {
     (side * to + from / 2) / from
 }
 
-/// Gives a model's parameters to an engine that runs the model's net for the classes of `head`. Rows of classes that the model
-/// does not know begin as the net says.
+/// Copies a model's parameters to an engine whose net has the classes of `head`. Rows of classes unknown to the model get the
+/// net's initialisation.
 ///
 /// # Errors
-/// When the engine's net is another.
+/// The engine has another net.
 pub fn init_from(engine: &mut dyn ParameterStore, model: &Model, head: &HeadMapping, seed: u64) -> Result<()> {
     let names = parameters(engine.net())?;
     let last = names.len().saturating_sub(2);
     for (name, shape) in &names[..last] {
         let values = model.tensors.get(name).filter(|values| values.len() == shape.iter().product::<usize>());
-        engine.set_parameter(name, values.ok_or_else(|| Error::Net(format!("the model's {name} is not {shape:?}")))?)?;
+        engine.set_parameter(
+            name,
+            values.ok_or_else(|| Error::Net(format!("the model's {name} does not have the shape {shape:?}")))?,
+        )?;
     }
     let layer = engine.net().layers.len() - 1;
     let fresh = if head.is_known() { None } else { Some(init::initial_values(engine.net(), layer, seed)?) };
     for (i, (name, shape)) in names[last..].iter().enumerate() {
         let row = shape[1..].iter().product::<usize>();
         let old = model.tensors.get(name).filter(|values| values.len() == row * model.classes.len());
-        let old = old.ok_or_else(|| Error::Net(format!("the model's {name} has not {} rows of {row}", model.classes.len())))?;
+        let old =
+            old.ok_or_else(|| Error::Net(format!("the model's {name} does not have {} rows of {row}", model.classes.len())))?;
         let mut values = match &fresh {
             Some((weights, biases)) => if i == 0 { weights } else { biases }.clone(),
             None => vec![0.0; row * head.rows.len()],
@@ -126,7 +130,7 @@ mod tests {
         names.iter().map(|name| name.to_string()).collect()
     }
 
-    /// A small net of which every value of a head's row tells the row.
+    /// A small net in which every value of a head's row identifies the row.
     fn model(classes: &[&str]) -> Model {
         let mut net = by_name("torchvision").unwrap().with_image_size(63).with_classes(classes.len());
         for layer in &mut net.layers {
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_tell_nothing_match_nothing() {
+    fn placeholder_names_match_nothing() {
         let twice = model(&["crane", "crane", "maillot"]);
         assert_eq!(head(&twice, &["crane", "maillot"]).rows, [None, Some(2)]);
         let unnamed = model(&["0", "1", "2"]);
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_two_orders_are_refused_until_one_is_named() {
+    fn ambiguous_numbers_are_rejected_until_an_order_is_given() {
         let folders: Vec<&str> = vec!["0", "1", "10", "11", "2", "3", "4", "5", "6", "7", "8", "9"];
         let outputs: Vec<String> = (0..12).map(|i| i.to_string()).collect();
         let unnamed = model(&outputs.iter().map(String::as_str).collect::<Vec<_>>());
@@ -190,7 +194,7 @@ mod tests {
         assert!(of(LabelOrder::Unknown).unwrap_err().to_string().contains("--label-order text"));
         assert_eq!(of(LabelOrder::Text).unwrap().rows, (0..12).map(Some).collect::<Vec<_>>());
         assert_eq!(of(LabelOrder::Number).unwrap().rows[2], Some(10));
-        // Another number of classes: nothing to go by, unless the user says so.
+        // Another number of classes: no match, unless the user gives an order.
         let some = HeadMapping::of(&unnamed, &strings(&["10", "2"]), LabelOrder::Text).unwrap();
         assert_eq!((head(&unnamed, &["10", "2"]).rows, some.rows), (vec![None, None], vec![Some(2), Some(4)]));
     }
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_s_rows_go_to_their_classes_and_the_rest_is_copied_or_begins_anew() {
+    fn head_rows_follow_their_classes_and_the_rest_is_copied_or_initialised() {
         let model = model(&["ship", "cat", "dog"]);
         let classes = strings(&["cat", "ship", "zebra"]);
         let mut engine = Cpu::new(&model.net.clone().with_classes(3), 1, 1).unwrap();
@@ -225,7 +229,7 @@ mod tests {
         assert_eq!(biases[..2], [2.0, 1.0]);
         assert!(weights[16..].iter().all(|w| w.abs() < 0.5 && *w != 0.0), "{:?}", &weights[16..]);
         assert_eq!(engine.parameter("conv3.weight").unwrap()[..3], [0.5; 3]);
-        // As a net that begins from nothing has them.
+        // As in a newly initialised net.
         let mut plain = Cpu::new(engine.net(), 1, 1).unwrap();
         init::initialise(&mut plain, 4).unwrap();
         assert_eq!(plain.parameter("fc8.weight").unwrap()[16..], weights[16..]);

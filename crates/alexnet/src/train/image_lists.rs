@@ -1,29 +1,29 @@
-//! Hashes of the images that a run was begun with, so that it is resumed with the same ones.
+//! Hashes of a run's images, to ensure that it resumes with the same ones.
 //!
-//! Covered are each class's name, the names of its images in their order, the sizes of all files, and the bytes of some of them. Where
-//! the images lie, as a folder or a .tar, does not matter. An image that is replaced by another one of the same name and size is
-//! found only if it is among those that are read: all of a class of up to eight images in a data set of up to 64 classes, fewer in
-//! larger ones, but one of each class at least; files of more than half a MiB are not read.
+//! The hashes cover each class's name, the names of its images in order, the sizes of all files, and the bytes of some of them.
+//! The location of the images, folder or .tar, does not matter. An image replaced by another one of the same name and size is
+//! detected only if its bytes are hashed: all images in classes of up to eight and data sets of up to 64 classes, fewer in larger
+//! ones, but at least one per class; files of more than half a MiB are not hashed.
 
 use crate::data::Dataset;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// Files of a class that are read, at most.
+/// Maximum number of hashed files per class.
 const READ_OF_CLASS: usize = 8;
-/// Larger files are not read, so that a run begins at once: few of them have the same size.
+/// Maximum size of hashed files, so that a run starts at once: few larger files have the same size.
 const LARGE: u64 = 1 << 19;
-/// Files of a data set that are read, unless it has more classes.
+/// Maximum number of hashed files in a data set, unless it has more classes.
 const READ: usize = 512;
 
-/// Hashes of the images of a run.
+/// Hashes of a run's images.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageLists {
-    /// Of the training images, by class.
+    /// Hashes of the training images, by class.
     pub train: BTreeMap<String, ClassImages>,
-    /// Of the validation images, by class.
+    /// Hashes of the validation images, by class.
     pub val: BTreeMap<String, ClassImages>,
 }
 
@@ -31,24 +31,24 @@ pub struct ImageLists {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassImages {
-    /// How many there are.
+    /// Number of images.
     pub images: usize,
-    /// Hash of their names in order.
+    /// Hash of the image names in order.
     pub names: String,
-    /// Hash of sizes, and of the bytes of some.
+    /// Hash of the file sizes, and of some files' bytes.
     pub contents: String,
 }
 
 impl ImageLists {
-    /// Those of these images.
+    /// Computes the hashes of a run's images.
     pub fn of(train: &dyn Dataset, val: &dyn Dataset) -> ImageLists {
         ImageLists { train: of_source(train), val: of_source(val) }
     }
 
-    /// What is different in `now`, in a line; none where nothing is.
+    /// Describes the difference to `now` in one line; `None` if equal.
     pub fn difference(&self, now: &ImageLists) -> Option<String> {
         let sets = [("training", &self.train, &now.train), ("validation", &self.val, &now.val)];
-        sets.into_iter().find_map(|(set, before, now)| Some(format!("other {set} images: {}", of_set(before, now)?)))
+        sets.into_iter().find_map(|(set, before, now)| Some(format!("different {set} images: {}", of_set(before, now)?)))
     }
 }
 
@@ -60,7 +60,7 @@ fn of_source(source: &dyn Dataset) -> BTreeMap<String, ClassImages> {
     named.map(|(class, images)| (class.clone(), of_class(source, images, read))).collect()
 }
 
-/// Hashes of some images, of which `read` files are read, spread evenly.
+/// Hashes images, reading `read` of the files, spread evenly.
 fn of_class(source: &dyn Dataset, images: &[usize], read: usize) -> ClassImages {
     let (mut names, mut contents) = (Sha256::new(), Sha256::new());
     let mut next = 0;
@@ -84,12 +84,12 @@ fn of_class(source: &dyn Dataset, images: &[usize], read: usize) -> ClassImages 
     ClassImages { images: images.len(), names: hexadecimal(names), contents: hexadecimal(contents) }
 }
 
-/// The first 64 bits, which are plenty against chance.
+/// The first 64 bits, which suffice against chance.
 fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What is different in a set.
+/// Describes the difference within a set.
 fn of_set(before: &BTreeMap<String, ClassImages>, now: &BTreeMap<String, ClassImages>) -> Option<String> {
     if let Some((class, images)) = before.iter().find(|(class, _)| !now.contains_key(*class)) {
         return Some(format!("class {class} had {} and has none now", images.images));
@@ -106,10 +106,10 @@ fn of_set(before: &BTreeMap<String, ClassImages>, now: &BTreeMap<String, ClassIm
     }
     let classes = differ(|before, now| before.names != now.names);
     if !classes.is_empty() {
-        return Some(format!("those of {} have other names", few(&classes)));
+        return Some(format!("those of {} have different names", few(&classes)));
     }
     let classes = differ(|before, now| before.contents != now.contents);
-    (!classes.is_empty()).then(|| format!("those of {} have the same names and other contents", few(&classes)))
+    (!classes.is_empty()).then(|| format!("those of {} have the same names but different contents", few(&classes)))
 }
 
 /// The first classes of a list.
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn other_images_are_named_and_a_moved_folder_or_its_tar_is_the_same() {
+    fn changed_images_are_reported_and_a_moved_folder_or_its_tar_is_equal() {
         let parent = tempfile::tempdir().unwrap();
         let at = |name: &str| parent.path().join(name);
         let plain = [("cat/1.png", "one"), ("cat/2.png", "two"), ("dog/1.png", "six"), ("dog/2.png", "ten")];
@@ -150,29 +150,31 @@ mod tests {
         tar.finish().unwrap();
         assert_eq!(first.difference(&lists("set.tar", &[])), None);
         type Files<'a> = Vec<(&'a str, &'a str)>;
-        let why = |name: &str, change: &dyn Fn(&mut Files<'_>)| {
+        let difference = |name: &str, change: &dyn Fn(&mut Files<'_>)| {
             let mut files = plain.to_vec();
             change(&mut files);
             first.difference(&lists(name, &files)).unwrap()
         };
         // Sizes are all equal, too.
-        let swapped = why("swapped", &|files| {
+        let swapped = difference("swapped", &|files| {
             files[0].1 = "six";
             files[1].1 = "ten";
             files[2].1 = "one";
             files[3].1 = "two";
         });
-        assert_eq!(swapped, "other training images: those of cat, dog have the same names and other contents");
-        assert!(why("renamed", &|files| files[3].0 = "dog/3.png").contains("dog have other names"));
-        assert!(why("class", &|files| files[2..].iter_mut().for_each(|file| file.0 = "eel/1.png")).contains("class dog had 2"));
-        assert!(why("more", &|files| files.push(("cat/3.png", "more"))).contains("cat had 2 and has 3 now"));
+        assert_eq!(swapped, "different training images: those of cat, dog have the same names but different contents");
+        assert!(difference("renamed", &|files| files[3].0 = "dog/3.png").contains("dog have different names"));
+        assert!(
+            difference("class", &|files| files[2..].iter_mut().for_each(|file| file.0 = "eel/1.png")).contains("class dog had 2")
+        );
+        assert!(difference("more", &|files| files.push(("cat/3.png", "more"))).contains("cat had 2 and has 3 now"));
         let source = open(&at("first")).unwrap();
         let val = ImageLists::of(&*source, &*open(&at("renamed")).unwrap());
-        assert!(first.difference(&val).unwrap().starts_with("other validation images"));
+        assert!(first.difference(&val).unwrap().starts_with("different validation images"));
     }
 
     #[test]
-    fn sizes_count_where_bytes_are_not_read() {
+    fn sizes_are_compared_for_unhashed_files() {
         let parent = tempfile::tempdir().unwrap();
         let names: Vec<String> = (0..40).map(|i| format!("a/{i:02}.png")).chain(["b/1.png".into()]).collect();
         fill(parent.path(), &names.iter().map(|name| (name.as_str(), "same")).collect::<Vec<_>>());

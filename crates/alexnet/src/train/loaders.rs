@@ -1,4 +1,4 @@
-//! From a recipe and images to loaders: preprocessing, mean image, principal components of colours.
+//! Loaders of a run, from a recipe and images: preprocessing, mean image, principal components of colours.
 
 use super::recipe::Recipe;
 use crate::data::Dataset;
@@ -10,33 +10,33 @@ use crate::net::Net;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Mean image and principal components are taken from this many images at most: they barely change beyond, and 1,000
-/// images of 256 x 256 are 200 MB.
+/// Maximum number of images for the mean image and the principal components: more barely change them, and 1,000 images of 256 x
+/// 256 are 200 MB.
 const SAMPLE: usize = 1_000;
 
-/// What a trainer reads its images from.
+/// Loaders and preprocessing of a run.
 pub struct Loaders {
     /// Random batches of the training images.
     pub train: Loader,
     /// The validation images, if any.
     pub val: Option<Loader>,
-    /// How both turn images into numbers.
+    /// Preprocessing shared by both.
     pub preprocess: Preprocess,
 }
 
 impl Loaders {
-    /// The same loaders for a rank that takes only its part of each batch.
+    /// Restricts the loaders to a rank's part of each batch.
     #[must_use]
     pub fn with_cut(self, cut: Partition) -> Loaders {
         Loaders { train: self.train.with_cut(cut), val: self.val.map(|val| val.with_cut(cut)), ..self }
     }
 }
 
-/// Makes loaders for a recipe. `preprocess`, if given, replaces the recipe's (fine-tuning keeps that of the model).
-/// `threads` decode, 0: one a core. The same images and seed give the same loaders.
+/// Creates loaders for a recipe. `preprocess`, if given, replaces the recipe's (fine-tuning keeps the model's). `threads` decode,
+/// 0: one per core. The same images and seed give the same loaders.
 ///
 /// # Errors
-/// No images, fewer than two classes, or images of which none can be read where a mean is needed.
+/// No images, fewer than two classes, or no readable image if a mean is needed.
 pub fn loaders(
     recipe: &Recipe,
     net: &Net,
@@ -47,7 +47,7 @@ pub fn loaders(
     threads: usize,
 ) -> Result<Loaders> {
     if train.classes().len() < 2 {
-        return Err(Error::Invalid("there must be at least two classes to tell apart".into()));
+        return Err(Error::Invalid("training needs at least two classes".into()));
     }
     let options = loader::Options {
         batch: recipe.batch.min(train.len()).max(1),
@@ -81,8 +81,8 @@ pub fn loaders(
     Ok(Loaders { train: Loader::new(train.clone(), preprocess.clone(), augment, options)?, val, preprocess })
 }
 
-/// The mean of the middle squares of resized images, on the scale and in the channels of `preprocess`; subtracted at
-/// its centre as in the 2012 code.
+/// Mean of the central squares of resized images, in the scale and channel order of `preprocess`; subtracted at its centre as in
+/// the 2012 code.
 fn mean_picture(sample: &[Image], preprocess: &Preprocess) -> Mean {
     let size = preprocess.resize.side();
     let mut sums = vec![0u64; 3 * size * size];
@@ -108,7 +108,7 @@ mod tests {
     use crate::image::Resize;
 
     #[test]
-    fn the_mean_picture_is_the_mean_of_middle_squares_in_the_channels_order() {
+    fn the_mean_image_averages_central_squares_in_channel_order() {
         let wide = Image { width: 4, height: 2, rgb: (0..24).collect() };
         let square = Image { width: 2, height: 2, rgb: vec![10; 12] };
         let preprocess = Preprocess {

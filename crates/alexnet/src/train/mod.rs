@@ -1,9 +1,9 @@
-//! Training: recipes as data, and what carries them out, stops and resumes without losing a bit.
+//! Training: recipes as data, and runs that stop and resume without losing a bit.
 //!
-//! [`Settings`] is a run to be; [`Settings::run`] trains. Below it: [`recipe`] says how, [`config`] holds the settings as resolved,
-//! [`run_dir`] names a run's files, [`loaders`] turns images into batches, [`Trainer`] takes the steps, [`state`] is all that an interrupted
-//! run needs. Fine-tuning: [`finetune`] takes a model's parameters, [`param_groups`] says how fast each layer learns, `feature_cache` keeps
-//! the features of frozen layers. An [`Observer`] follows a run.
+//! [`Settings`] describes a run; [`Settings::run`] executes it. Underneath, [`recipe`] defines the training procedure, [`config`]
+//! holds the resolved settings, [`run_dir`] names a run's files, [`loaders`] turns images into batches, [`Trainer`] takes the
+//! steps, and [`state`] is the checkpoint. Fine-tuning: [`finetune`] copies a model's parameters, [`param_groups`] sets per-layer
+//! learning rates, `feature_cache` caches the features of frozen layers. An [`Observer`] follows a run.
 
 pub mod config;
 mod data_sets;

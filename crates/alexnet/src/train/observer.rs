@@ -1,4 +1,4 @@
-//! What a run reports while it is prepared and carried out.
+//! Observers of training runs.
 
 use super::config::Config;
 use super::finetune::HeadMapping;
@@ -12,90 +12,90 @@ use crate::distributed::{Communicator, Parallel};
 use crate::net::Net;
 use std::sync::Arc;
 
-/// A run that is ready for its first step.
+/// A run ready for its first step.
 #[derive(Clone, Copy)]
 pub struct Started<'a> {
-    /// Its settings, as resolved.
+    /// Resolved settings.
     pub config: &'a Config,
     /// Its network.
     pub net: &'a Net,
     /// Training images.
     pub train: &'a Arc<dyn Dataset>,
-    /// Validation images, perhaps none.
+    /// Validation images, possibly none.
     pub val: &'a Arc<dyn Dataset>,
-    /// How images become the network's input.
+    /// Preprocessing of images.
     pub loaders: &'a Loaders,
-    /// Its folder.
+    /// Run folder.
     pub dir: &'a RunDir,
-    /// What was chosen because the training set is small, if anything.
+    /// Adaptations to a small training set, if any.
     pub adapted: Option<&'static str>,
-    /// Which rows of the head come from the model that a new run starts from.
+    /// Mapping of the head's rows from the model that a new run starts from.
     pub head: Option<&'a HeadMapping>,
-    /// How frozen layers at the beginning are computed.
+    /// Plan for leading frozen layers.
     pub frozen: &'a FrozenPlan,
-    /// Where the run stands: at its beginning, or where an earlier process stopped.
+    /// Progress of the run: initial, or where an earlier process stopped.
     pub state: &'a State,
-    /// Steps done since the run began.
+    /// Number of steps, counted from the start of the run.
     pub step: u64,
-    /// The processes that share it.
+    /// The processes that share the run.
     pub ranks: &'a dyn Communicator,
     /// How they share it.
     pub parallel: Parallel,
 }
 
-/// A run that has stopped; everything is saved.
+/// A stopped run, with everything saved.
 #[derive(Clone, Copy)]
 pub struct Finished<'a> {
-    /// Why.
+    /// Why it stopped.
     pub reason: StopReason,
-    /// Where it stands.
+    /// Progress of the run.
     pub state: &'a State,
-    /// Steps done since it began.
+    /// Number of steps, counted from the start of the run.
     pub step: u64,
-    /// Its folder.
+    /// Run folder.
     pub dir: &'a RunDir,
-    /// What its steps cost in time and messages.
+    /// Time and communication of its steps.
     pub stats: CommStats,
 }
 
-/// Follows a run. Nothing that an observer does changes a bit of the model. Two observers in a pair are one.
+/// Observer of a run. Observers cannot change a bit of the model. A pair of observers is an observer.
 pub trait Observer {
-    /// Takes a fact about the data that were found: one line.
+    /// Receives a one-line note about the data.
     fn note(&mut self, line: &str) {
         let _ = line;
     }
 
-    /// Takes a warning: one line.
+    /// Receives a one-line warning.
     fn warning(&mut self, line: &str) {
         let _ = line;
     }
 
-    /// The first step is next.
+    /// Called before the first step.
     ///
     /// # Errors
-    /// Anything that shall keep the run from starting.
+    /// Any error prevents the run from starting.
     fn started(&mut self, run: &Started<'_>) -> Result<()> {
         let _ = run;
         Ok(())
     }
 
-    /// A step or an epoch is done, or an image could not be read.
+    /// Called after a step or an epoch, or when an image could not be read.
     fn event(&mut self, event: &Event<'_>) {
         let _ = event;
     }
 
-    /// The last step is done, or an error has ended the run.
+    /// Called after the last step, or when an error has ended the run.
     fn stopped(&mut self, ending: &Result<StopReason>) {
         let _ = ending;
     }
 
-    /// All is saved and accounted for.
+    /// Called when everything is saved and evaluated.
     fn finished(&mut self, run: &Finished<'_>) {
         let _ = run;
     }
 }
 
-/// Follows nothing.
+/// Observer that does nothing.
 impl Observer for () {}
 
 impl<A: Observer, B: Observer> Observer for (A, B) {

@@ -1,10 +1,10 @@
-//! Layers as users name them, and how fast each learns.
+//! Layer lists and per-layer learning rates, as given by the user.
 
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// What names the last layer, whatever its own name.
+/// Alias of the last layer, whatever its name.
 pub const HEAD: &str = "head";
 
 /// The layers with weights, first to last.
@@ -13,10 +13,10 @@ pub fn with_weights(net: &Net) -> Vec<&str> {
     net.layers.iter().filter(|layer| has(&layer.op)).map(|layer| layer.name.as_str()).collect()
 }
 
-/// The layers that a list means: names, [`HEAD`], and ranges in the order of the net, such as `conv1-conv5,fc7`.
+/// Parses a list of layers: names, [`HEAD`], and ranges in network order, such as `conv1-conv5,fc7`.
 ///
 /// # Errors
-/// A name that is no layer with weights of the net; those that are, are told.
+/// A name is not a layer with weights; the message lists those.
 pub fn of_list(net: &Net, list: &str) -> Result<Vec<String>> {
     let known = with_weights(net);
     let place = |name: &str| match known.iter().position(|known| *known == name) {
@@ -25,14 +25,14 @@ pub fn of_list(net: &Net, list: &str) -> Result<Vec<String>> {
     };
     let mut found = Vec::new();
     for part in list.split(',').map(str::trim) {
-        // A name may hold a hyphen itself.
+        // A name may itself contain a hyphen.
         let ranges = part.match_indices('-').filter_map(|(at, _)| Some((place(&part[..at])?, place(&part[at + 1..])?)));
         let (from, to) = match place(part) {
             Some(place) => (place, place),
             None => ranges.clone().next().ok_or_else(|| {
                 let names = known.join(", ");
                 Error::Invalid(format!(
-                    "`{part}` is no layer of {} with weights; there are {names} (or {HEAD}, or a range such as {}-{})",
+                    "`{part}` is not a layer of {} with weights; available: {names} (or {HEAD}, or a range such as {}-{})",
                     net.name,
                     known[0],
                     known[known.len() - 1]
@@ -47,7 +47,7 @@ pub fn of_list(net: &Net, list: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The list that [`of_list`] reads as these layers, in the order of the net: `conv1-conv5, fc7`.
+/// Formats layers as a list for [`of_list`], in network order: `conv1-conv5, fc7`.
 pub fn to_list(net: &Net, layers: &[&str]) -> String {
     let known = with_weights(net);
     let has = |i: usize| known.get(i).is_some_and(|name| layers.contains(name));
@@ -59,16 +59,15 @@ pub fn to_list(net: &Net, layers: &[&str]) -> String {
     parts.join(", ")
 }
 
-/// How many times the run's learning rate each layer's is, by the net's own names; 0 is frozen. `times` may name the last
-/// layer [`HEAD`].
+/// Per-layer learning-rate multipliers by the net's own layer names; 0 freezes. `times` may use [`HEAD`] for the last layer.
 ///
 /// # Errors
-/// A name that is no layer with weights, a number that cannot work, or no layer left that learns.
+/// A name is not a layer with weights, a multiplier is invalid, or every layer is frozen.
 pub fn rates(net: &Net, times: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f32>> {
     let mut rates = BTreeMap::new();
     for (name, &times) in times {
         if !(times >= 0.0 && (times as f32).is_finite()) {
-            return Err(Error::Invalid(format!("{name}: {times} times the learning rate cannot work")));
+            return Err(Error::Invalid(format!("{name}: invalid learning-rate multiplier {times}")));
         }
         rates.extend(of_list(net, name)?.into_iter().map(|name| (name, times as f32)));
     }
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_by_the_nets_own_names_and_something_must_learn() {
+    fn multipliers_use_the_nets_own_names_and_something_must_learn() {
         let net = by_name("torchvision").unwrap();
         let times = |pairs: &[(&str, f64)]| rates(&net, &pairs.iter().map(|(name, x)| (name.to_string(), *x)).collect());
         assert_eq!(times(&[("head", 10.0), ("conv1", 0.0)]).unwrap(), [("conv1".into(), 0.0), ("fc8".into(), 10.0)].into());
@@ -115,7 +114,7 @@ mod tests {
             ([("fc9", 1.0)], "fc9"),
             ([("fc8", f64::NAN)], "NaN"),
             ([("fc8", -1.0)], "-1"),
-            ([("fc8", 1e300)], "times the learning rate"),
+            ([("fc8", 1e300)], "learning-rate multiplier"),
             ([("conv1-fc8", 0.0)], "nothing would learn"),
         ] {
             let message = times(&pairs).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! From settings to a configuration: what is not given is the recipe's, the network's, or the resumed run's.
+//! Resolution of settings to a configuration: defaults come from the recipe, the network, or the resumed run.
 
 use super::config::Config;
 use super::finetune::HeadMapping;
@@ -11,22 +11,22 @@ use crate::{Error, Result, labels};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Rows and columns of the built-in set's images where no size is given.
+/// Default image size of the built-in set.
 const BUILT_IN_IMAGE_SIZE: usize = 96;
-/// Passes over the built-in set where no number is given: under three minutes on two cores.
+/// Default number of epochs on the built-in set: under three minutes on two cores.
 const BUILT_IN_EPOCHS: usize = 12;
 
-/// An error in the settings.
+/// Error for invalid settings.
 fn invalid<T>(message: String) -> Result<T> {
     Err(Error::Invalid(message))
 }
 
-/// Settings of a new run. `start` is the model of --from.
+/// Resolves the settings of a new run. `start` is the model of --from.
 pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config> {
     let name = settings.recipe.as_deref().unwrap_or(if start.is_some() { "finetune" } else { "quick" });
     let mut recipe = recipe::by_name(name)?;
     if name == "finetune" && start.is_none() {
-        return invalid("--recipe finetune goes on from a model: give one with --from".into());
+        return invalid("--recipe finetune needs a model; add --from".into());
     }
     let own = if settings.data.is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = settings.epochs.unwrap_or(own);
@@ -37,14 +37,14 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
     recipe.lr = settings.lr.unwrap_or(recipe.lr);
     recipe.check()?;
     if start.is_none() && (settings.labels.is_some() || settings.label_order.is_some()) {
-        return invalid("--labels, --label-order: they are about the model of --from; give one, or leave them out".into());
+        return invalid("--labels, --label-order: need --from".into());
     }
     if settings.data.is_none() && settings.val.is_some() {
-        return invalid("--val without --data: the built-in set has validation images of its own".into());
+        return invalid("--val needs --data; the built-in set has its own validation images".into());
     }
     let val_share = settings.val_share.unwrap_or(0.1);
     if !(0.0..1.0).contains(&val_share) {
-        return invalid(format!("--val-share {val_share}: a share is at least 0 and below 1"));
+        return invalid(format!("--val-share {val_share}: expected at least 0 and below 1"));
     }
     let (net, image_size) = match start {
         Some(model) => {
@@ -78,9 +78,9 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
     Ok(config)
 }
 
-/// Whether the options leave the recipe open to changes for a small set.
+/// Whether the options allow adapting the recipe to a small set.
 fn adapts(settings: &Settings, config: &Config) -> bool {
-    // Who chose a batch or a rate has a plan; a model to start from is the recipe `finetune`'s.
+    // An explicit batch size or learning rate is deliberate; fine-tuning has its own recipe.
     settings.batch.is_none() && settings.lr.is_none() && config.from.is_none()
 }
 
@@ -93,7 +93,7 @@ pub(super) fn more_held_out(settings: &Settings, config: &mut Config, train: usi
     more
 }
 
-/// Changes the default recipe of a new run for a small set, where the options leave that open. Returns whether it did.
+/// Adapts the default recipe of a new run to a small set, if the options allow it. Returns whether it did.
 pub(super) fn small_set(settings: &Settings, config: &mut Config, train: usize, validation: usize) -> bool {
     if !adapts(settings, config) {
         return false;
@@ -108,18 +108,18 @@ pub(super) fn small_set(settings: &Settings, config: &mut Config, train: usize, 
     true
 }
 
-/// How many parts of up to --micro-batch images a batch has.
+/// Number of micro-batches per batch.
 fn micro_batches(settings: &Settings, recipe: &Recipe) -> Option<usize> {
     settings.micro_batch.map(|most| recipe.batch.div_ceil(most))
 }
 
-/// Most views of each image where layers at the beginning are frozen.
+/// Maximum number of views per image with leading frozen layers.
 const VIEWS: usize = 8;
 
-/// How fast each layer of a new run's net learns, by the net's own names, and how often its images change. `head` tells which
-/// classes the model of --from knows.
+/// Per-layer learning-rate multipliers of a new run by the net's own layer names, and the number of views. `head` maps classes to
+/// those of the --from model.
 pub(super) fn layer_rates(settings: &Settings, recipe: &mut Recipe, net: &Net, head: Option<&HeadMapping>) -> Result<()> {
-    // A head that knows its classes needs no haste.
+    // A head with known classes does not need a higher rate.
     if head.is_none_or(HeadMapping::is_known) {
         recipe.layer_rates.remove(param_groups::HEAD);
     }
@@ -127,45 +127,43 @@ pub(super) fn layer_rates(settings: &Settings, recipe: &mut Recipe, net: &Net, h
     if head.is_some_and(HeadMapping::is_known) && recipe.name == "finetune" && settings.lr.is_none() {
         recipe.lr /= recipe::KNOWN_CLASSES;
     }
-    recipe.layer_rates = told(settings, net, &recipe.layer_rates)?;
+    recipe.layer_rates = parse_multipliers(settings, net, &recipe.layer_rates)?;
     let frozen_first = param_groups::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
-    // A view that is seen once is kept for nothing: each comes twice at least, or, in a single epoch, none is kept.
+    // Caching a view that is used once is pointless: each is used at least twice or, in a single epoch, none is cached.
     let own = if frozen_first && recipe.augment != Augmentation::None { VIEWS.min(recipe.epochs / 2) } else { recipe.views };
     recipe.views = settings.views.unwrap_or(own);
     Ok(())
 }
 
-/// The layers of a new run that are frozen though nothing has taught them, as users name them.
+/// Frozen layers of a new run with random parameters, as a list for messages.
 ///
 /// # Errors
-/// When the head is frozen and has classes that the model does not know: their answers would be chance for ever.
+/// The head is frozen but has classes unknown to the model, whose outputs would stay random.
 pub(super) fn frozen_at_random(recipe: &Recipe, net: &Net, head: Option<&HeadMapping>) -> Result<String> {
     let names = param_groups::with_weights(net);
     let frozen: Vec<&str> = names.iter().copied().filter(|name| recipe.layer_rates.get(*name) == Some(&0.0)).collect();
     if frozen.last() == names.last() && !head.is_some_and(HeadMapping::is_known) {
         return invalid(
-            "the head is new for classes that no model knows, and frozen it would stay random: leave it out of --freeze".into(),
+            "the head is new for classes unknown to the model, and freezing would keep it random; omit it from --freeze".into(),
         );
     }
     Ok(if head.is_none() { param_groups::to_list(net, &frozen) } else { String::new() })
 }
 
-/// Refuses other layers or views than those of the run that goes on.
+/// Rejects layer rates or views that differ from those of the resumed run.
 pub(super) fn same_layer_rates(settings: &Settings, recipe: &Recipe, net: &Net) -> Result<()> {
     fixed("--views", settings.views.as_ref(), &recipe.views, "the run has")?;
-    // --freeze names all that is frozen; --lr-times may name some of the others.
+    // --freeze lists all frozen layers; --lr-times may list some of the others.
     let kept = recipe.layer_rates.iter().filter(|(_, times)| settings.freeze.is_none() || **times != 0.0);
     let before = kept.map(|(name, times)| (name.clone(), *times)).collect();
-    if told(settings, net, &before)? != recipe.layer_rates {
-        return invalid(
-            "--freeze, --lr-times: the run has other layers that learn, and that cannot change now; leave them out".into(),
-        );
+    if parse_multipliers(settings, net, &before)? != recipe.layer_rates {
+        return invalid("--freeze, --lr-times: they differ from the run's, which cannot change; omit them".into());
     }
     Ok(())
 }
 
-/// What --lr-times and --freeze say, over what is so already.
-fn told(settings: &Settings, net: &Net, before: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f64>> {
+/// Applies --lr-times and --freeze to existing multipliers.
+fn parse_multipliers(settings: &Settings, net: &Net, before: &BTreeMap<String, f64>) -> Result<BTreeMap<String, f64>> {
     let mut rates = BTreeMap::new();
     for (name, &times) in before {
         rates.extend(param_groups::of_list(net, name)?.into_iter().map(|name| (name, times)));
@@ -173,7 +171,7 @@ fn told(settings: &Settings, net: &Net, before: &BTreeMap<String, f64>) -> Resul
     for part in settings.lr_times.iter().flat_map(|text| text.split(',')) {
         let parsed = part.split_once('=').and_then(|(list, times)| Some((list, times.trim().parse::<f64>().ok()?)));
         let Some((list, times)) = parsed else {
-            return invalid(format!("--lr-times {part}: not a layer and a number, such as head=10"));
+            return invalid(format!("--lr-times {part}: expected a layer and a number, such as head=10"));
         };
         let found = param_groups::of_list(net, list).map_err(|error| error.context("--lr-times"))?;
         rates.extend(found.into_iter().map(|name| (name, times)));
@@ -187,7 +185,7 @@ fn told(settings: &Settings, net: &Net, before: &BTreeMap<String, f64>) -> Resul
     Ok(rates)
 }
 
-/// Settings of a run that goes on: as they were. Options may repeat them, and say where the images are now.
+/// Resolves the settings of a resumed run: unchanged. Options may repeat them, and give the images' new location.
 pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> {
     const RUN: &str = "the run has";
     let recipe = &config.recipe;
@@ -201,51 +199,51 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", settings.val_share.as_ref(), &config.val_share, RUN)?;
     fixed("--precision", settings.precision.as_ref(), &config.precision, RUN)?;
-    // A run may move: models and states are the same for every device.
+    // A run may move between devices: models and states are device-independent.
     config.device = settings.device.clone().unwrap_or(config.device);
     let parts = micro_batches(settings, &config.recipe);
     if parts.is_some() && parts != config.blocks {
         return invalid(format!(
-            "--micro-batch: {RUN} batches of {} in {} parts, and that cannot change now; leave it out",
+            "--micro-batch: {RUN} batches of {} in {} parts, which cannot change; omit the option",
             config.recipe.batch,
             config.blocks.unwrap_or(1)
         ));
     }
     if settings.deterministic.is_some() && settings.deterministic != config.blocks {
         let now = config.blocks.map_or("no fixed blocks".into(), |blocks| format!("{blocks} blocks"));
-        return invalid(format!("--deterministic: {RUN} {now}, and that cannot change now; leave it out"));
+        return invalid(format!("--deterministic: {RUN} {now}, which cannot change; omit the option"));
     }
-    // A root with splits is both: it moves as a whole.
+    // A root with splits contains both, so it moves as a whole.
     let together = config.val.is_some() && config.val == config.data;
     config.data = absolute(settings.data.as_deref())?.or(config.data);
     config.val = absolute(settings.val.as_deref())?.or(if together { config.data.clone() } else { config.val });
     config.from = absolute(settings.from.as_deref())?.or(config.from);
     let labels = labels::absolute(settings.labels.as_deref())?;
     if labels.is_some() && labels != config.labels {
-        return invalid(format!("--labels: {RUN} other labels, and that cannot change now; leave it out"));
+        return invalid(format!("--labels: {RUN} other labels, which cannot change; omit the option"));
     }
     let order = settings.label_order;
     if order.is_some() && order != config.label_order {
-        return invalid(format!("--label-order: {RUN} another order, and that cannot change now; leave it out"));
+        return invalid(format!("--label-order: {RUN} another order, which cannot change; omit the option"));
     }
     Ok(config)
 }
 
-/// Refuses an option that says something else than what is so already.
+/// Rejects an option that contradicts a fixed value.
 fn fixed<T: PartialEq + std::fmt::Display + ?Sized>(option: &str, given: Option<&T>, is: &T, whose: &str) -> Result<()> {
     match given {
         Some(given) if given != is => {
-            return invalid(format!("{option} {given}: {whose} {is}, and that cannot change now; leave it out"));
+            return invalid(format!("{option} {given}: {whose} {is}, which cannot change; omit the option"));
         }
         _ => Ok(()),
     }
 }
 
-/// So that a run can go on from another folder.
+/// Makes a path absolute, so that a run can be resumed from another folder.
 fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {
     let path = path.map(|path| std::path::absolute(path).map_err(|error| Error::io(path, error))).transpose()?;
     if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
-        return invalid(format!("{}: this path is not UTF-8, and a run cannot keep it; rename the folder", path.display()));
+        return invalid(format!("{}: this path is not UTF-8 and cannot be stored in the run; rename the folder", path.display()));
     }
     Ok(path)
 }

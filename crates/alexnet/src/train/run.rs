@@ -1,4 +1,4 @@
-//! A run from its settings to its model.
+//! A training run, from settings to outcome.
 
 use super::config::Config;
 use super::data_sets::data_sets;
@@ -22,47 +22,48 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// The folder of runs that have no folder of their own.
+/// Default parent folder of runs.
 pub const RUNS: &str = "runs";
 
-/// What a run works with besides its settings.
+/// Environment of a run: processes, engines and a stop flag.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
-    /// The processes that share the run. All of them call with the same settings; the first one has the folder.
+    /// The processes that share the run. All call with the same settings; the first one owns the run folder.
     pub ranks: &'a Arc<dyn Communicator>,
-    /// Who makes its engine.
+    /// Factory of engines.
     pub engines: &'a dyn Engines,
-    /// Set by anybody to stop the run after the step under way, with everything saved.
+    /// Flag that stops the run after the current step, with everything saved.
     pub stop: &'a AtomicBool,
 }
 
-/// What has become of a run.
+/// Outcome of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Why it ended.
     pub reason: StopReason,
-    /// Its folder.
+    /// Run folder.
     pub dir: PathBuf,
-    /// The model of its best epoch.
+    /// Model of the best epoch.
     pub best: PathBuf,
-    /// The model of its last step.
+    /// Model of the last step.
     pub last: PathBuf,
-    /// Validation accuracy of the best epoch, 0 to 1; of training where nothing is held out; none before the first epoch's end.
+    /// Validation accuracy of the best epoch, 0 to 1; training accuracy without validation; `None` before the end of the first
+    /// epoch.
     pub top1: Option<f64>,
-    /// Steps done since it began.
+    /// Number of steps, counted from the start of the run.
     pub step: u64,
 }
 
 impl Settings {
-    /// Carries the run out in this process, on the CPU, to its end.
+    /// Executes the run in this process on the CPU.
     ///
     /// # Errors
-    /// Settings that cannot work, images or models that cannot be read, a loss that is not finite, a full disk. What was saved stays whole.
+    /// Invalid settings, unreadable images or models, a loss that is not finite, or a full disk. Saved files stay intact.
     pub fn run(&self) -> Result<Outcome> {
         self.run_with(&mut ())
     }
 
-    /// As [`run`](Self::run), followed by an observer.
+    /// As [`run`](Self::run), with an observer.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -74,12 +75,12 @@ impl Settings {
     /// As [`run`](Self::run), as one of several processes or on other devices.
     ///
     /// # Errors
-    /// As [`run`](Self::run), and when another process is gone.
+    /// As [`run`](Self::run), or another process has failed.
     pub fn run_in(&self, environment: &Environment<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
         let Environment { ranks, engines, stop } = *environment;
         let first = ranks.rank() == 0;
         self.check_paths()?;
-        // A resumed run keeps others out from the beginning; a new one makes its folder when all else is known to work.
+        // A resumed run locks its folder at once; a new one creates its folder after all other checks.
         let open = |path: &Path| if first { RunDir::open(path) } else { Ok(RunDir::of_other(path)) };
         let resumed = self.resume.as_deref().map(open).transpose()?;
         let start = self.from.as_deref().map(|path| open_start(path, self.net.as_deref(), observer)).transpose()?;
@@ -106,13 +107,13 @@ impl Settings {
         }
         let adapted = resumed.is_none() && resolve::small_set(self, &mut config, train.len(), val.len());
         let adapted = adapted.then_some(match more_held_out {
-            true => "batch, learning rate, epochs, warm-up and a larger share to validate with",
+            true => "batch, learning rate, epochs, warm-up and a larger validation share",
             false => "batch, learning rate, epochs and warm-up",
         });
 
         let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
         let head = match (start.as_mut(), &saved) {
-            // The state of a run names its classes.
+            // A run's state contains its class names.
             (Some(model), Some(_)) => Some(HeadMapping::of(model, train.classes(), LabelOrder::Names)?),
             (Some(model), None) => {
                 let order = labels::apply(model, config.labels.as_deref(), config.label_order)?;
@@ -193,18 +194,21 @@ impl Settings {
         Ok(Outcome { reason, dir: dir.path().to_path_buf(), best: dir.best(), last: dir.last(), top1, step })
     }
 
-    /// What cannot be written into config.toml is refused before a folder is made.
+    /// Rejects values that cannot be stored in config.toml, before a folder is created.
     fn check_paths(&self) -> Result<()> {
         for path in [&self.data, &self.val, &self.from, &self.labels, &self.out].into_iter().flatten() {
             if path.to_str().is_none() {
-                return Err(Error::file(path, "its name is not UTF-8, and a run cannot keep it; rename it or choose another"));
+                return Err(Error::file(
+                    path,
+                    "its name is not UTF-8 and cannot be stored in the run; rename it or choose another",
+                ));
             }
         }
         Ok(())
     }
 }
 
-/// The model that a new run starts from. What of the file is not used is a warning: it may be what was meant.
+/// The model that a new run starts from. Unused content causes a warning, since it may be what the user meant.
 fn open_start(path: &Path, net: Option<&str>, observer: &mut dyn Observer) -> Result<Model> {
     let (model, notes) = formats::load_for_finetuning(path, net)?;
     for note in notes {
@@ -213,17 +217,17 @@ fn open_start(path: &Path, net: Option<&str>, observer: &mut dyn Observer) -> Re
     Ok(model)
 }
 
-/// The model that a resumed run starts from, whose net the run knows; a file that names its net itself does not need it.
+/// The model that a resumed run started from. The run provides the net's name; a file that names its net does not need it.
 fn open_as(path: &Path, net: &str) -> Result<Model> {
     let open = |net| formats::load_for_finetuning(path, net).map(|(model, _)| model);
     let model = open(Some(net)).or_else(|_| open(None))?;
     if model.net.name != net {
-        return Err(Error::file(path, format!("the run began with a {net}, and this is a {}", model.net.name)));
+        return Err(Error::file(path, format!("the run started from a {net}, but this is a {}", model.net.name)));
     }
     Ok(model)
 }
 
-/// The network for this many classes, and the preprocessing of the model that it starts from.
+/// The network for this many classes, and the preprocessing of the initial model.
 fn network(config: &Config, start: Option<&Model>, classes: usize) -> Result<(Net, Option<Preprocess>)> {
     let net = match start {
         Some(model) => model.net.clone(),
@@ -232,14 +236,14 @@ fn network(config: &Config, start: Option<&Model>, classes: usize) -> Result<(Ne
     Ok((net.with_classes(classes), start.map(|model| model.preprocess.clone())))
 }
 
-/// The model that a run starts from, for messages.
+/// Path of the initial model, for messages.
 fn from_name(config: &Config) -> String {
     config.from.as_ref().map_or("--from".into(), |path| path.display().to_string())
 }
 
-/// The folder of a new run, which the first rank makes.
+/// Folder of a new run, created by the first rank.
 fn new_dir(out: Option<&Path>, config: &Config, ranks: &Arc<dyn Communicator>) -> Result<RunDir> {
-    let not_text = || Error::Invalid("the run's folder has a name that is not text".into());
+    let not_text = || Error::Invalid("the run folder's name is not UTF-8".into());
     if ranks.rank() > 0 {
         let path = String::from_utf8(ranks.broadcast(&[])?).map_err(|_| not_text())?;
         return Ok(RunDir::of_other(Path::new(&path)));

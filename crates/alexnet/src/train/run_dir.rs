@@ -1,26 +1,27 @@
-//! The folder of a run: its files, and the lock that keeps a second run out.
+//! Run folder: its files, and a lock against concurrent runs.
 
 use crate::{Error, Result, files};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A run's folder, locked until dropped. The system frees the lock of a killed process.
+/// Folder of a run, locked until dropped. The system releases the lock of a killed process.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// None in a rank that only looks on.
+    /// `None` in a rank that only reads.
     _lock: Option<File>,
 }
 
-/// Name of the lock's file.
+/// Name of the lock file.
 const LOCK: &str = ".lock";
 
 impl RunDir {
-    /// Makes a folder for a new run, or takes an empty one. One that holds only what a killed process left half-written is empty.
+    /// Creates the folder of a new run, or reuses an empty one. A folder with only half-written files of a killed process is
+    /// empty.
     ///
     /// # Errors
-    /// When it holds something, is in use, or cannot be made.
+    /// The folder is not empty, is in use, or cannot be created.
     pub fn create(path: &Path) -> Result<RunDir> {
         std::fs::create_dir_all(path).map_err(|e| files::explain(path, e))?;
         let folder = RunDir::locked(path)?;
@@ -28,9 +29,9 @@ impl RunDir {
             let name = entry.map_err(|e| Error::io(path, e))?.file_name();
             if name != LOCK && !files::is_leftover(&name) {
                 let advice = if name == "config.toml" || name == "state.safetensors" {
-                    format!("there is a run in it; go on with --resume {}, or choose another --out", path.display())
+                    format!("contains a run; resume it with --resume {}, or choose another --out", path.display())
                 } else {
-                    format!("not empty (it holds {}); choose another --out", name.to_string_lossy())
+                    format!("not empty (contains {}); choose another --out", name.to_string_lossy())
                 };
                 return Err(Error::file(path, advice));
             }
@@ -39,10 +40,10 @@ impl RunDir {
         Ok(folder)
     }
 
-    /// Makes `parent/NAME-1`, or the first number that is free.
+    /// Creates `parent/NAME-1`, or the first free number.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// The folder cannot be created.
     pub fn fresh(parent: &Path, name: &str) -> Result<RunDir> {
         std::fs::create_dir_all(parent).map_err(|e| files::explain(parent, e))?;
         let mut number = 1u64;
@@ -56,16 +57,16 @@ impl RunDir {
         }
     }
 
-    /// Opens the folder of an earlier run, and clears away what a killed process left half-written.
+    /// Opens the folder of an earlier run, and removes half-written files of a killed process.
     ///
     /// # Errors
-    /// When there is no run, or it is still going.
+    /// There is no run, or it is still in progress.
     pub fn open(path: &Path) -> Result<RunDir> {
         if !path.join("config.toml").is_file() {
             let advice = if path.join(LOCK).is_file() {
-                "the run was stopped before it had begun: there is no config.toml; begin it again with --out"
+                "the run was stopped before it started: no config.toml; start it again with --out"
             } else {
-                "no run to go on with: there is no config.toml; give the folder that --out named"
+                "no run to resume: no config.toml; use the folder given as --out"
             };
             return Err(Error::file(path, advice));
         }
@@ -74,7 +75,7 @@ impl RunDir {
         Ok(folder)
     }
 
-    /// The folder of a run to which another process writes: rank 0 of several.
+    /// The folder of a run written by another process: rank 0 of several.
     pub fn of_other(path: &Path) -> RunDir {
         RunDir { path: path.to_path_buf(), _lock: None }
     }
@@ -87,47 +88,47 @@ impl RunDir {
             Err(std::fs::TryLockError::WouldBlock) => {
                 Err(Error::file(path, "another run is writing into this folder; wait for it or choose another --out"))
             }
-            // Some network file systems know no locks; better to train without than not at all.
+            // Some network file systems do not support locks; train without one.
             Err(std::fs::TryLockError::Error(_)) => Ok(RunDir { path: path.to_path_buf(), _lock: Some(file) }),
         }
     }
 
-    /// Where it is.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A file in it.
+    /// Path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Every setting as resolved.
+    /// Path of the resolved settings.
     pub fn config(&self) -> PathBuf {
         self.file("config.toml")
     }
 
-    /// The model after the last epoch.
+    /// Path of the model after the last epoch.
     pub fn last(&self) -> PathBuf {
         self.file("last.safetensors")
     }
 
-    /// The best model on validation.
+    /// Path of the best model on validation.
     pub fn best(&self) -> PathBuf {
         self.file("best.safetensors")
     }
 
-    /// All that is needed to go on.
+    /// Path of the checkpoint, which contains all that resuming needs.
     pub fn state(&self) -> PathBuf {
         self.file("state.safetensors")
     }
 
-    /// A row for each epoch.
+    /// Path of the metrics, one row per epoch.
     pub fn metrics(&self) -> PathBuf {
         self.file("metrics.csv")
     }
 
-    /// Images that could not be read.
+    /// Path of the list of unreadable images.
     pub fn broken(&self) -> PathBuf {
         self.file("broken.txt")
     }
@@ -152,15 +153,15 @@ mod tests {
         assert!(!path.join(".state.safetensors.1-2.part").exists());
         drop(again);
         std::fs::remove_file(path.join("config.toml")).unwrap();
-        // Killed while it wrote its settings.
+        // Killed while writing its settings.
         std::fs::write(path.join(".config.toml.1-2.part"), "half").unwrap();
         assert!(RunDir::open(&path).unwrap_err().to_string().contains("again with --out"));
         RunDir::create(&path).unwrap();
         assert!(!path.join(".config.toml.1-2.part").exists());
         std::fs::write(path.join(".config.toml.1-2.part"), "half").unwrap();
         std::fs::write(path.join("holiday.jpg"), "").unwrap();
-        let why = RunDir::create(&path).unwrap_err().to_string();
-        assert!(why.contains("holiday.jpg") && path.join(".config.toml.1-2.part").exists(), "{why}");
+        let error = RunDir::create(&path).unwrap_err().to_string();
+        assert!(error.contains("holiday.jpg") && path.join(".config.toml.1-2.part").exists(), "{error}");
         assert!(RunDir::create(&path).unwrap_err().to_string().contains("holiday.jpg"));
         assert!(RunDir::open(parent.path()).unwrap_err().to_string().contains("no run"));
     }

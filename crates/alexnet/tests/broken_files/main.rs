@@ -293,9 +293,9 @@ fn bombs_and_lengths_beyond_the_end_are_refused() {
 
     let json = |length: u64, header: &[u8]| [&length.to_le_bytes()[..], header].concat();
     says("m.safetensors", &json(1 << 63, b"{\"__metadata__\":{}}"), "9223372036854775808");
-    says("n.safetensors", &json(1 << 26, b"{\"__metadata__\":{}}"), "cut off");
+    says("n.safetensors", &json(1 << 26, b"{\"__metadata__\":{}}"), "truncated");
     let deep = [b"{\"a\":".to_vec(), vec![b'['; 100_000]].concat();
-    says("o.safetensors", &json(deep.len() as u64, &deep), "header is broken");
+    says("o.safetensors", &json(deep.len() as u64, &deep), "invalid safetensors header");
     let over = br#"{"conv1.weight":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#;
     says("p.safetensors", &json(over.len() as u64, over), "p.safetensors");
 

@@ -170,5 +170,5 @@ fn what_does_not_fit_is_told() {
     assert!(message(engine.activation(&images, "conv9").map(|_| ())).contains("conv9"));
     assert!(message(engine.set_parameter("conv1.weight", &[1.0])).contains("conv1.weight"));
     assert!(message(engine.parameter("conv1.scale").map(|_| ())).contains("conv1.scale"));
-    assert!(message(Cpu::new(net, 0, 1).map(|_| ())).contains("at least one"));
+    assert!(message(Cpu::new(net, 0, 1).map(|_| ())).contains("at least 1"));
 }

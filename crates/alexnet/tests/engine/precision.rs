@@ -49,7 +49,7 @@ fn int8_wants_ranges_and_trains_nothing() {
     assert!(error.contains("conv1") && error.contains("quantize"), "{error}");
     let batch = Batch { images: &images, labels: &[0, 1], dropout: None };
     let error = engine.gradients(&batch, &mut |_, _| {}).unwrap_err().to_string();
-    assert!(error.contains("int8 is for inference"), "{error}");
+    assert!(error.contains("int8 supports only inference"), "{error}");
 }
 
 #[test]

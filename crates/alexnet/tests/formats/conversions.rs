@@ -72,7 +72,7 @@ fn names_that_a_format_does_not_have_are_refused() {
         let names = ParamNaming::of_framework(framework, "torchvision");
         let options = ExportOptions { names, preprocess_in_graph: false };
         let why = formats::export(folder.path().join(file), &model, options).expect_err(file).to_string();
-        assert!(why.contains(file) && why.contains("leave out --names"), "{why}");
+        assert!(why.contains(file) && why.contains("omit --names"), "{why}");
         assert!(!folder.path().join(file).exists());
     }
 }

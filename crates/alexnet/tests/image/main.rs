@@ -1,9 +1,11 @@
-//! Normalisation there and back, on an image of the synthetic set.
+//! Images: normalisation there and back, and what headers say of files that encoders wrote.
 
 use alexnet::data::{Split, synthetic};
 use alexnet::image::crop::{Area, Window};
+use alexnet::image::decode::{Header, header};
 use alexnet::image::{Image, Mean, Preprocess};
 use alexnet::net::presets;
+use alexnet_testkit::images::{self, ColorType};
 use std::sync::Arc;
 
 #[test]
@@ -19,5 +21,21 @@ fn a_tensor_shows_the_crop_that_it_was_made_of() {
         image.tensor(&preprocess, Window { top: 5, left: 20, mirror: false }, None, &mut tensor);
         let expected = image.crop(Area { top: 5, left: 20, height: 64, width: 64 });
         assert_eq!(Image::from_tensor(&preprocess, &tensor), expected, "{name}");
+    }
+}
+
+#[test]
+fn sizes_are_those_of_the_encoders() {
+    let png = images::png(300, 200, ColorType::Rgba, &[7; 300 * 200 * 4]);
+    assert_eq!(header(&png), Some(Header { width: 300, height: 200, bytes_per_pixel: 7 }));
+    let pixels = &[7; 300 * 200 * 3];
+    let bmp = images::bmp(300, 200, pixels);
+    assert_eq!(header(&bmp).map(|header| header.pixels()), Some(60_000));
+    let webp = images::webp(300, 200, pixels);
+    assert_eq!(header(&webp).map(|header| (header.width, header.height)), Some((300, 200)));
+    let gif = images::gif(300, 200, pixels);
+    assert_eq!(header(&gif).map(|header| (header.width, header.height)), Some((300, 200)));
+    for file in [png, bmp, webp, gif] {
+        (0..30).for_each(|end| assert!(header(&file[..end]).is_none_or(|header| header.pixels() < 1 << 40)));
     }
 }

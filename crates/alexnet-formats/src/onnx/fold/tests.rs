@@ -1,18 +1,18 @@
-//! Graphs as converters leave them: weights behind nodes, other orders of axes, padding and batch norms. Written field by field, their
-//! answers by hand.
+//! Graphs as converters write them: folded weights, other axis orders, padding and batch norms. They are encoded field by field,
+//! with outputs computed by hand.
 
 use crate::onnx::graph::tests::{answers, head, model, node, opened, sized, tensor, value};
 use crate::protobuf::Message;
 use crate::{golden, inspect};
 use alexnet_net::{Op, Pad};
 
-/// A constant of whole numbers.
+/// An integer constant.
 fn ints(name: &str, numbers: &[i64]) -> Message<'static> {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     Message::default().ints(1, [numbers.len() as u64]).int(2, 7).text(8, name).text(9, bytes)
 }
 
-/// [`head`], in which the node `made` gives the weight `w` [[1, 2, 3], [4, 5, 6]].
+/// [`head`] with its weight `w` [[1, 2, 3], [4, 5, 6]] produced by the node `made`.
 fn behind(made: Message<'static>, kept: Vec<Message<'static>>) -> Vec<u8> {
     let (mut nodes, tensors) = head();
     nodes.insert(0, made);
@@ -21,7 +21,7 @@ fn behind(made: Message<'static>, kept: Vec<Message<'static>>) -> Vec<u8> {
 }
 
 #[test]
-fn weights_behind_nodes_are_read() {
+fn folded_weights_are_read() {
     let six = |shape: &[u64], values: &[f32; 6]| tensor("k", shape, values);
     let rows = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     let whole = Message::default().text(1, "value").message(5, six(&[2, 3], &rows));
@@ -37,10 +37,10 @@ fn weights_behind_nodes_are_read() {
         ("Constant", constant, vec![]),
         ("Pad", node("Pad", &["k", "p"], "w", &[]), vec![tensor("k", &[1, 2], &[2.0, 3.0]), ints("p", &[0, 1, 1, 0])]),
     ] {
-        let wanted = if what == "Pad" { [2.0 * 10.0 + 3.0 * 100.0 + 0.5, -0.5] } else { [321.5, 653.5] };
-        assert_eq!(answers(&opened(&behind(made, kept)), &[1.0, 10.0, 100.0]), wanted, "{what}");
+        let expected = if what == "Pad" { [2.0 * 10.0 + 3.0 * 100.0 + 0.5, -0.5] } else { [321.5, 653.5] };
+        assert_eq!(answers(&opened(&behind(made, kept)), &[1.0, 10.0, 100.0]), expected, "{what}");
     }
-    // One after the other, and of a matrix that is only turned where it lies.
+    // Chained nodes on a matrix that was only transposed by strides.
     let (mut nodes, tensors) = head();
     nodes.splice(
         0..0,
@@ -54,7 +54,7 @@ fn weights_behind_nodes_are_read() {
 
 #[test]
 fn equal_biases_are_one_initializer() {
-    // As PyTorch's older exporter writes equal tensors; the file is then shorter than its net's numbers.
+    // PyTorch's older exporter deduplicates equal tensors, so the file is smaller than the net's parameters.
     let nodes = vec![
         node("Identity", &["b1"], "b2", &[]),
         node("Conv", &["x", "c1", "b1"], "v1", &[]),
@@ -76,7 +76,7 @@ fn equal_biases_are_one_initializer() {
     assert_eq!(answers(&opened(&file), &[1.0, 1.0, 1.0]), [3000.0, 3001.0]);
 }
 
-/// A convolution of one kernel of ones, `window` wide, over `size` pixels, then a linear layer that adds up all that it gives.
+/// A convolution with one all-ones kernel of size `window` over `size` pixels, then a linear layer that sums its outputs.
 fn sums(size: u64, nodes: Vec<Message<'static>>, window: u64, outputs: u64, more: Vec<Message<'static>>) -> Vec<u8> {
     let mut all = nodes;
     all.push(node("Flatten", &["v"], "f", &[]));
@@ -89,7 +89,7 @@ fn sums(size: u64, nodes: Vec<Message<'static>>, window: u64, outputs: u64, more
     sized(size, all, tensors, &[("y", 1)])
 }
 
-/// A node's attribute of text.
+/// A node with a string attribute.
 fn with_text(node: Message<'static>, name: &str, text: &str) -> Message<'static> {
     node.message(5, Message::default().text(1, name).text(4, text))
 }
@@ -102,28 +102,28 @@ fn first_pad(file: &[u8]) -> Pad {
 }
 
 #[test]
-fn automatic_padding_is_what_the_size_makes_it() {
+fn automatic_padding_depends_on_the_input_size() {
     let strides: &[(&str, &[u64])] = &[("strides", &[2, 2])];
     let file = |auto: &str, size: u64, outputs: u64| {
         sums(size, vec![with_text(node("Conv", &["x", "c"], "v", strides), "auto_pad", auto)], 4, outputs, vec![])
     };
-    // 5 pixels at a stride of 2 give 3 windows of 4: 2 * 2 + 4 - 5 = 3 more pixels.
+    // 5 pixels at stride 2 give 3 windows of 4: 2 * 2 + 4 - 5 = 3 padding pixels.
     assert_eq!(first_pad(&file("SAME_UPPER", 5, 9)), Pad { top: 1, left: 1, bottom: 2, right: 2 });
     assert_eq!(first_pad(&file("SAME_LOWER", 5, 9)), Pad { top: 2, left: 2, bottom: 1, right: 1 });
     assert_eq!(first_pad(&file("VALID", 5, 1)), Pad::all(0));
     assert_eq!(answers(&opened(&file("VALID", 5, 1)), &[1.0; 75]), [48.0, 48.5]);
     let why = golden::complaint(&file("SAME_UPPER", 0, 9));
-    assert!(why.contains("size is open") && why.contains("export it again"), "{why}");
+    assert!(why.contains("input size is dynamic") && why.contains("export it again"), "{why}");
     golden::broken(&file("SAME_UPPER", 5, 9));
 }
 
 #[test]
-fn zeros_around_maps_are_the_padding_of_what_takes_them() {
+fn a_pad_node_becomes_the_padding_of_the_next_layer() {
     let pads: &[(&str, &[u64])] = &[("pads", &[0, 0, 1, 2, 0, 0, 2, 1])];
     let file = sums(2, vec![node("Pad", &["x"], "p", pads), node("Conv", &["p", "c"], "v", &[])], 5, 1, vec![]);
     assert_eq!(first_pad(&file), Pad { top: 1, left: 2, bottom: 2, right: 1 });
     assert_eq!(answers(&opened(&file), &[1.0; 12]), [12.0, 12.5]);
-    // A mean that is taken off behind the zeros would be taken off them, too.
+    // A mean subtracted after the Pad would also be subtracted from the zeros.
     let nodes = vec![node("Pad", &["x"], "p", pads), node("Sub", &["p", "mean"], "q", &[]), node("Conv", &["q", "c"], "v", &[])];
     let why = golden::complaint(&sums(2, nodes, 5, 1, vec![tensor("mean", &[], &[0.5])]));
     assert!(why.contains("Pad before a Sub"), "{why}");
@@ -152,7 +152,7 @@ fn zeros_around_maps_are_the_padding_of_what_takes_them() {
     let file = sums(2, nodes, 5, 1, vec![]);
     assert_eq!(first_pad(&file), Pad { top: 1, left: 2, bottom: 2, right: 1 });
     golden::broken(&file);
-    // Before a pool that takes the largest, zeros are as nothing only beside numbers that are not below them.
+    // Before a max pool, zero padding is neutral only if all values are non-negative.
     let pool: &[(&str, &[u64])] = &[("kernel_shape", &[3, 3])];
     let pads: &[(&str, &[u64])] = &[("pads", &[0, 0, 0, 0, 0, 0, 1, 1])];
     let nodes = |relu: bool| {
@@ -183,10 +183,10 @@ fn batch_norm_is_a_layer() {
     assert_eq!(names, ["bn1.bias", "bn1.running_mean", "bn1.running_var", "bn1.weight"]);
     golden::broken(&file);
     let why = golden::complaint(&sums(1, norm(&["a", "g", "h", "m", "away"]), 1, 1, vec![]));
-    assert!(why.contains("no constant"), "{why}");
+    assert!(why.contains("not a constant"), "{why}");
 }
 
-/// Messages cannot be copied.
+/// `Message` is not `Clone`.
 trait IntoVec<'a> {
     fn to_vec_of(self) -> Vec<Message<'a>>;
 }
@@ -198,7 +198,7 @@ impl<'a, const N: usize> IntoVec<'a> for [Message<'a>; N] {
 }
 
 #[test]
-fn products_and_sums_behind_a_layer_are_a_batch_norm_that_was_folded() {
+fn products_and_sums_after_a_layer_become_a_batch_norm() {
     let nodes = vec![
         node("Conv", &["x", "c"], "a", &[]),
         node("Mul", &["a", "g"], "m", &[]),
@@ -213,7 +213,7 @@ fn products_and_sums_behind_a_layer_are_a_batch_norm_that_was_folded() {
 }
 
 #[test]
-fn channels_may_come_last_before_and_behind_the_maps() {
+fn channels_last_is_accepted_before_and_after_the_maps() {
     let graph = |nodes: Vec<Message<'static>>, shape: &[u64], weight: &[f32]| {
         let tensors = [tensor("w", &[12, 2], weight), tensor("b", &[2], &[0.0, 0.5]), ints("flat", &[-1, 12])];
         let graph = nodes.into_iter().fold(Message::default(), |graph, node| graph.message(1, node));
@@ -223,13 +223,13 @@ fn channels_may_come_last_before_and_behind_the_maps() {
         Message::default().int(1, 8).message(7, graph).write(&mut bytes).unwrap();
         bytes
     };
-    // An image of 2 x 2 pixels, the numbers 0 to 11 in the order channel, row, column; weights in that of row, column, channel.
+    // A 2 x 2 image, values 0 to 11 in channel, row, column order; weights in row, column, channel order.
     let image: Vec<f32> = (0..12).map(|i| i as f32).collect();
     let weight: Vec<f32> = (0..24).map(|i| (i * i) as f32).collect();
-    let mut wanted = [0.0, 0.5];
+    let mut expected = [0.0, 0.5];
     for (at, rest) in weight.chunks(2).enumerate() {
         let (pixel, channel) = (at / 3, at % 3);
-        wanted.iter_mut().zip(rest).for_each(|(sum, weight)| *sum += weight * image[channel * 4 + pixel]);
+        expected.iter_mut().zip(rest).for_each(|(sum, weight)| *sum += weight * image[channel * 4 + pixel]);
     }
     let inner = |from: &str, to: &str| {
         vec![
@@ -240,20 +240,20 @@ fn channels_may_come_last_before_and_behind_the_maps() {
         ]
     };
     let first = graph(inner("x", "t"), &[1, 3, 2, 2], &weight);
-    assert_eq!(answers(&opened(&first), &image), wanted);
+    assert_eq!(answers(&opened(&first), &image), expected);
     let mut nodes = inner("n", "t");
     nodes.insert(0, node("Transpose", &["x"], "n", &[("perm", &[0, 3, 1, 2])]));
     let last = graph(nodes, &[1, 2, 2, 3], &weight);
-    assert_eq!(answers(&opened(&last), &image), wanted);
+    assert_eq!(answers(&opened(&last), &image), expected);
     golden::broken(&last);
-    // Rows and columns exchanged are another image.
+    // Exchanging rows and columns changes the image.
     let mut nodes = inner("n", "t");
     nodes.insert(0, node("Transpose", &["x"], "n", &[("perm", &[0, 3, 2, 1])]));
     let why = golden::complaint(&graph(nodes, &[1, 2, 2, 3], &weight));
     assert!(why.contains("Transpose") && why.contains("[0, 3, 2, 1]"), "{why}");
 }
 
-/// [`head`] with its weight in another file, at the byte 8.
+/// [`head`] with its weight in an external file at byte 8.
 fn external(location: &str, length: Option<&str>) -> Vec<u8> {
     let (nodes, mut tensors) = head();
     let place = |key: &str, value: &str| Message::default().text(1, key).text(2, value);
@@ -268,7 +268,7 @@ fn weights_of(values: [f32; 6]) -> Vec<u8> {
 }
 
 #[test]
-fn external_data_need_not_tell_their_length() {
+fn external_data_may_omit_their_length() {
     for length in [None, Some("24")] {
         for location in ["w.data", "parts/w.data"] {
             golden::with(&external(location, length), |path| {
@@ -285,7 +285,7 @@ fn external_data_need_not_tell_their_length() {
 
 #[cfg(unix)]
 #[test]
-fn external_data_do_not_lead_out_of_the_models_folder() {
+fn external_data_must_stay_in_the_models_folder() {
     let elsewhere = tempfile::tempdir().unwrap();
     let secret = elsewhere.path().join("secret");
     std::fs::write(&secret, weights_of([0.0; 6])).unwrap();
@@ -293,9 +293,9 @@ fn external_data_do_not_lead_out_of_the_models_folder() {
         let link = path.with_file_name("w.data");
         std::os::unix::fs::symlink(&secret, &link).unwrap();
         for why in [crate::load(path, None).unwrap_err().to_string(), inspect(path, None).unwrap().trouble.unwrap()] {
-            assert!(why.contains("leads out of the model's folder"), "{why}");
+            assert!(why.contains("is outside the model's folder"), "{why}");
         }
-        // Within the folder a link is as good as a file.
+        // A link within the folder is accepted.
         std::fs::remove_file(&link).unwrap();
         std::fs::write(path.with_file_name("there"), weights_of([0.0; 6])).unwrap();
         std::os::unix::fs::symlink("there", &link).unwrap();
@@ -303,6 +303,6 @@ fn external_data_do_not_lead_out_of_the_models_folder() {
     });
     for location in ["../secret", "/etc/hostname", "a/../../secret", ""] {
         let why = golden::complaint(&external(location, None));
-        assert!(why.contains("outside of its folder"), "{why}");
+        assert!(why.contains("outside the model's folder"), "{why}");
     }
 }

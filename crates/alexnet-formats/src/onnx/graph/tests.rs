@@ -1,4 +1,4 @@
-//! Graphs of others: PyTorch's exporters, and models written here field by field after `onnx.proto`.
+//! Graphs from other programs: PyTorch's exporters, and models encoded here field by field after `onnx.proto`.
 
 use crate::forward::logits;
 use crate::protobuf::Message;
@@ -6,7 +6,7 @@ use crate::{Model, golden, inspect, load};
 use alexnet_net::Op;
 use alexnet_net::{Channels, Mean};
 
-/// An operator: its name, what it takes, what it gives, attributes of whole numbers.
+/// A node with its operator, inputs, output, and integer attributes.
 pub(in crate::onnx) fn node(op: &str, inputs: &[&str], output: &str, attributes: &[(&str, &[u64])]) -> Message<'static> {
     let node = inputs.iter().fold(Message::default(), |node, input| node.text(1, input)).text(2, output).text(4, op);
     attributes.iter().fold(node, |node, (name, numbers)| {
@@ -16,24 +16,24 @@ pub(in crate::onnx) fn node(op: &str, inputs: &[&str], output: &str, attributes:
     })
 }
 
-/// An initialiser of floats.
+/// A float initialiser.
 pub(in crate::onnx) fn tensor(name: &str, shape: &[u64], values: &[f32]) -> Message<'static> {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Message::default().ints(1, shape.iter().copied()).int(2, 1).text(8, name).text(9, bytes)
 }
 
-/// An input or an output, of floats unless `kind` says otherwise.
+/// A graph input or output of element type `kind`; 1 is float.
 pub(in crate::onnx) fn value(name: &str, kind: u64, shape: &[u64]) -> Message<'static> {
     let shape = shape.iter().fold(Message::default(), |shape, n| shape.message(1, Message::default().int(1, *n)));
     Message::default().text(1, name).message(2, Message::default().message(1, Message::default().int(1, kind).message(2, shape)))
 }
 
-/// A model of these nodes and initialisers from `x` [1, 3, 1, 1].
+/// A model with these nodes and initialisers and the input `x` [1, 3, 1, 1].
 pub(in crate::onnx) fn model(nodes: Vec<Message<'static>>, tensors: Vec<Message<'static>>, outputs: &[(&str, u64)]) -> Vec<u8> {
     sized(1, nodes, tensors, outputs)
 }
 
-/// As [`model`], from `x` [1, 3, size, size]; a size of 0 is open.
+/// Like [`model`], with the input `x` [1, 3, size, size]; size 0 is dynamic.
 pub(in crate::onnx) fn sized(
     size: u64,
     nodes: Vec<Message<'static>>,
@@ -57,21 +57,21 @@ pub(in crate::onnx) fn remarks(bytes: &[u8]) -> String {
     golden::with(bytes, |path| inspect(path, None).unwrap().remarks.join("; "))
 }
 
-/// What a model answers to these numbers.
+/// A model's outputs for this input.
 pub(in crate::onnx) fn answers(model: &Model, input: &[f32]) -> Vec<f32> {
     logits(model, input)
 }
 
-/// A linear layer from three numbers to two, flattened before.
+/// A linear layer from three values to two, after a Flatten.
 pub(in crate::onnx) fn head() -> (Vec<Message<'static>>, Vec<Message<'static>>) {
     let nodes = vec![node("Flatten", &["x"], "flat", &[]), node("Gemm", &["flat", "w", "b"], "y", &[("transB", &[1])])];
     (nodes, vec![tensor("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), tensor("b", &[2], &[0.5, -0.5])])
 }
 
 #[test]
-fn normalisation_that_pytorch_spells_out_is_normalisation() {
-    let wanted: &[u8] = include_bytes!("../../../tests/fixtures/norm_output.f32");
-    let wanted: Vec<f32> = wanted.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+fn decomposed_lrn_is_recognised() {
+    let expected: &[u8] = include_bytes!("../../../tests/fixtures/norm_output.f32");
+    let expected: Vec<f32> = expected.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     let picture: Vec<f32> = (0..3 * 15 * 15).map(|i| i as f32 * 0.01 % 1.0).collect();
     for file in [
         include_bytes!("../../../tests/fixtures/norm_script.onnx").as_slice(),
@@ -79,15 +79,15 @@ fn normalisation_that_pytorch_spells_out_is_normalisation() {
     ] {
         let model = opened(file);
         assert!(model.net.layers.iter().any(|layer| matches!(layer.op, Op::Lrn { n: 5, alpha: 0.5, .. })), "{:?}", model.net);
-        for (found, wanted) in answers(&model, &picture).iter().zip(&wanted) {
-            assert!((found - wanted).abs() < 1e-5, "{found}, not {wanted}");
+        for (found, expected) in answers(&model, &picture).iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
         }
         golden::broken(file);
     }
 }
 
 #[test]
-fn a_bias_of_its_own_is_the_layers() {
+fn a_separate_bias_is_merged_into_the_layer() {
     let nodes = |conv: &[&str]| {
         vec![
             node("Conv", conv, "c", &[]),
@@ -111,16 +111,16 @@ fn a_bias_of_its_own_is_the_layers() {
         let file = model(nodes(&["x", "cw"]), tensors(shape), &[("y", 1)]);
         assert_eq!(answers(&opened(&file), &[3.0, 4.0, 5.0]), [4.25, 6.5]);
     }
-    // One beside the layer's own.
+    // Added to the layer's own bias.
     let file = model(nodes(&["x", "cw", "c0"]), tensors(&[1, 2, 1, 1]), &[("y", 1)]);
     assert_eq!(answers(&opened(&file), &[3.0, 4.0, 5.0]), [14.25, 26.5]);
-    // Along another axis it is none.
+    // Along another axis it is not a bias.
     let why = golden::complaint(&model(nodes(&["x", "cw"]), tensors(&[1, 1, 1, 2]), &[("y", 1)]));
-    assert!(why.contains("no bias"), "{why}");
+    assert!(why.contains("not a bias"), "{why}");
 }
 
 #[test]
-fn what_is_done_to_pictures_in_the_graph_is_preprocessing() {
+fn input_normalisation_becomes_preprocessing() {
     let prepared = |mean: [f32; 3], std: [f32; 3]| {
         let (mut nodes, mut tensors) = head();
         nodes[0] = node("Flatten", &["p1"], "flat", &[]);
@@ -128,7 +128,7 @@ fn what_is_done_to_pictures_in_the_graph_is_preprocessing() {
         nodes.splice(0..0, before);
         tensors.extend([tensor("mean", &[1, 3, 1, 1], &mean), tensor("std", &[3, 1, 1], &std)]);
         let file = model(nodes, tensors, &[("y", 1)]);
-        assert!(remarks(&file).contains("normalises images itself"));
+        assert!(remarks(&file).contains("normalises its input"));
         opened(&file).preprocess
     };
     let bytes = prepared([104.0, 117.0, 123.0], [2.0; 3]);
@@ -140,20 +140,20 @@ fn what_is_done_to_pictures_in_the_graph_is_preprocessing() {
 }
 
 #[test]
-fn the_graphs_output_is_its_end() {
+fn the_net_ends_at_the_graph_output() {
     let (mut nodes, tensors) = head();
     nodes.push(node("Relu", &["y"], "late", &[]));
     nodes.push(node("Relu", &["flat"], "nowhere", &[]));
-    // The number of the best class, which is no answer, stands first.
+    // The first output is the best class index, which is not the logits.
     nodes.push(node("ArgMax", &["late"], "best", &[]));
     let file = model(nodes, tensors, &[("best", 7), ("y", 1), ("late", 1)]);
     assert_eq!(answers(&opened(&file), &[-1.0, 0.0, 0.0]), [-0.5, -4.5]);
-    assert!(remarks(&file).contains("its output y is taken"));
+    assert!(remarks(&file).contains("its output y as logits"));
 }
 
 #[test]
-fn halves_as_whole_numbers_are_read() {
-    // 1.0, -2.0 and 0.5 as `onnx.helper.make_tensor` writes them, in half precision and in bfloat16.
+fn halves_stored_as_integers_are_read() {
+    // 1.0, -2.0 and 0.5 as written by `onnx.helper.make_tensor`, in half precision and in bfloat16.
     for (kind, bits) in [(10, [0x3C00, 0xC000, 0x3800]), (16, [0x3F80, 0xC000, 0x3F00])] {
         let (nodes, mut tensors) = head();
         let weight = Message::default().ints(1, [2, 3]).int(2, kind).ints(5, bits.iter().chain(&bits).copied());
@@ -165,7 +165,7 @@ fn halves_as_whole_numbers_are_read() {
 }
 
 #[test]
-fn what_makes_a_graph_faster_or_shorter_is_named() {
+fn optimised_and_quantised_graphs_are_reported() {
     for (op, advice) in [("FusedConv", "without its optimisations"), ("QLinearConv", "without quantisation")] {
         let (mut nodes, tensors) = head();
         nodes.insert(0, node(op, &["x"], "x2", &[]));
@@ -176,16 +176,16 @@ fn what_makes_a_graph_faster_or_shorter_is_named() {
 }
 
 #[test]
-fn a_graph_that_does_not_tell_its_preprocessing_says_what_is_taken() {
+fn unspecified_preprocessing_is_reported_with_the_assumption() {
     let (nodes, tensors) = head();
-    let told = remarks(&model(nodes, tensors, &[("y", 1)]));
-    for part in ["RGB of 0 to 1 less [0.485, 0.456, 0.406]", "--channels --scale --mean --std"] {
-        assert!(told.contains(part), "{told}");
+    let notes = remarks(&model(nodes, tensors, &[("y", 1)]));
+    for part in ["RGB in 0 to 1 minus [0.485, 0.456, 0.406]", "--channels --scale --mean --std"] {
+        assert!(notes.contains(part), "{notes}");
     }
 }
 
 #[test]
-fn weights_in_a_file_that_is_gone_are_told_when_looking() {
+fn missing_external_weights_are_reported_by_inspect() {
     let (nodes, mut tensors) = head();
     let place = |key: &str, value: &str| Message::default().text(1, key).text(2, value);
     let beside = Message::default().ints(1, [2, 3]).int(2, 1).text(8, "w").int(14, 1);
@@ -202,17 +202,17 @@ fn weights_in_a_file_that_is_gone_are_told_when_looking() {
 }
 
 #[test]
-fn a_net_of_one_output_says_that_its_answers_tell_nothing() {
+fn a_net_with_one_output_is_reported() {
     let (nodes, mut tensors) = head();
     tensors[0] = tensor("w", &[1, 3], &[1.0; 3]);
     tensors[1] = tensor("b", &[1], &[0.0]);
     let remarks = golden::with(&model(nodes, tensors, &[("y", 1)]), |path| crate::load_with_notes(path, None).unwrap().1);
-    assert!(remarks.iter().any(|remark| remark.contains("one output")), "{remarks:?}");
+    assert!(remarks.iter().any(|remark| remark.contains("single output")), "{remarks:?}");
 }
 
 #[test]
-fn an_open_size_is_the_one_that_the_linear_layers_need() {
-    // A pool of 10 at a stride of 10, then 3 x 4 x 4 numbers: 40 pixels at least.
+fn a_dynamic_size_is_inferred_from_the_linear_layers() {
+    // A pool of 10 at stride 10, then 3 x 4 x 4 values: at least 40 pixels.
     let window: &[(&str, &[u64])] = &[("kernel_shape", &[10, 10]), ("strides", &[10, 10])];
     let (mut nodes, mut tensors) = head();
     nodes[0] = node("Flatten", &["p"], "flat", &[]);
@@ -220,5 +220,5 @@ fn an_open_size_is_the_one_that_the_linear_layers_need() {
     tensors[0] = tensor("w", &[2, 48], &[0.0; 96]);
     let file = sized(0, nodes, tensors, &[("y", 1)]);
     assert_eq!(opened(&file).net.image_size, 40);
-    assert!(remarks(&file).contains("40 pixels are taken (`convert --image-size`"), "{}", remarks(&file));
+    assert!(remarks(&file).contains("40 pixels (override with `convert --image-size`"), "{}", remarks(&file));
 }

@@ -1,4 +1,4 @@
-//! What training does to an image before the network sees it.
+//! Training-time augmentation of images.
 
 use alexnet_kernels::random::Key;
 use serde::{Deserialize, Serialize};
@@ -7,28 +7,28 @@ use crate::image::crop::{self, Window};
 use crate::image::pca_noise::ColourNoise;
 use crate::image::{Image, Preprocess};
 
-/// Sub-streams of an image's key.
+/// Sub-streams of an image's random key.
 const PLACE: u64 = 1;
 const COLOUR: u64 = 2;
 
-/// The random changes of training images.
+/// Random augmentation of training images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augment {
     /// None: the centre crop, in random order of images.
     None,
-    /// The paper's: a random crop of the resized image, mirrored in half of the cases.
+    /// The paper's: a random crop of the resized image, mirrored with probability 1/2.
     CropMirror {
-        /// Noise on the whole image's colour.
+        /// Colour noise of the whole image.
         colour: Option<ColourNoise>,
     },
-    /// torchvision's: a random area of the original image, resized, mirrored in half of the cases.
+    /// torchvision's: a random area of the original image, resized, mirrored with probability 1/2.
     RandomResizedCrop {
-        /// Smallest and largest share of the image's pixels; torchvision's are 0.08 and 1.
+        /// Smallest and largest fraction of the image's pixels; torchvision's are 0.08 and 1.
         scale: (f32, f32),
-        /// Smallest and largest width / height; torchvision's are 3/4 and 4/3.
+        /// Smallest and largest aspect ratio (width / height); torchvision's are 3/4 and 4/3.
         ratio: (f32, f32),
-        /// Noise on the whole image's colour.
+        /// Colour noise of the whole image.
         colour: Option<ColourNoise>,
     },
 }
@@ -43,16 +43,16 @@ impl Augment {
         if let Augment::RandomResizedCrop { scale, ratio, .. } = self {
             let ordered = |(low, high): (f32, f32)| low > 0.0 && low <= high && high.is_finite();
             if !ordered(*scale) || scale.1 > 1.0 {
-                return Err(format!("random resized crop: a share of {} to {} of the image", scale.0, scale.1));
+                return Err(format!("random resized crop: invalid scale range {} to {}", scale.0, scale.1));
             }
             if !ordered(*ratio) {
-                return Err(format!("random resized crop: an aspect of {} to {}", ratio.0, ratio.1));
+                return Err(format!("random resized crop: invalid aspect ratio range {} to {}", ratio.0, ratio.1));
             }
         }
         Ok(())
     }
 
-    /// Whether areas are cut from the original image, which then must not be resized beforehand.
+    /// Whether areas are cropped from the original image, which then must not be resized beforehand.
     pub fn crops_originals(&self) -> bool {
         matches!(self, Augment::RandomResizedCrop { .. })
     }
@@ -60,7 +60,7 @@ impl Augment {
     /// Writes a random view of `picture` (resized, unless [`crops_originals`](Self::crops_originals)) as a tensor.
     ///
     /// # Panics
-    /// When the image is smaller than the crop, or `out` is not `[3, crop, crop]` long.
+    /// If the image is smaller than the crop, or `out` is not `[3, crop, crop]` long.
     pub fn write(&self, preprocess: &Preprocess, picture: &Image, key: Key, out: &mut [f32]) {
         let (size, place) = (preprocess.crop, key.with(PLACE));
         let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
@@ -75,7 +75,7 @@ impl Augment {
             Augment::RandomResizedCrop { scale, ratio, colour } => {
                 let area = crop::random_resized(place, picture.height, picture.width, *scale, *ratio);
                 let resized = picture.resized_area(area, size);
-                // Numbers 0 to 39 of the key chose the area.
+                // Bits 0 to 39 of the key selected the area.
                 let window = Window { top: 0, left: 0, mirror: place.below(40, 2) == 1 };
                 resized.tensor(&preprocess, window, noise(colour), out);
             }

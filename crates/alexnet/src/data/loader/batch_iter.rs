@@ -1,4 +1,4 @@
-//! One pass over the images: a thread that fills batches ahead of the consumer.
+//! Iterator over one epoch's batches, filled ahead of the consumer by a thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +9,10 @@ use rayon::prelude::*;
 
 use super::{Batch, Shared};
 
-/// Finished batches that may wait.
+/// Maximum number of finished batches in the queue.
 const AHEAD: usize = 1;
 
-/// The batches of an epoch, in order. Dropping it stops its threads: they finish the images in hand, no more.
+/// Batches of an epoch, in order. Dropping the iterator stops its threads once they finish their current images.
 pub struct BatchIter {
     /// `None` once dropped, so that the thread cannot wait for a consumer.
     batches: Option<Receiver<Batch>>,
@@ -31,7 +31,7 @@ impl BatchIter {
             let (shared, stop) = (shared.clone(), stop.clone());
             move || produce(&shared, epoch, view, from_batch, &stop, &sender)
         };
-        // Where the system starts no more threads, the sender is gone with `run`, and there are no batches: the consumer sees too few.
+        // If the system starts no more threads, the sender is dropped with `run`, and the consumer sees too few batches.
         let thread = std::thread::Builder::new().name("loader".into()).spawn(run).ok();
         BatchIter { batches: Some(receiver), stop, thread, left, shared }
     }
@@ -58,7 +58,7 @@ impl Drop for BatchIter {
         self.stop.store(true, Ordering::Relaxed);
         self.batches = None;
         if let Some(thread) = self.thread.take() {
-            // Its panics, of which there should be none, have been printed where they happened.
+            // Its panics, which should not occur, have already been printed.
             let _ = thread.join();
         }
         // Between epochs others may need the memory more.
@@ -82,8 +82,8 @@ fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &Ato
     }
 }
 
-/// Fills one batch, each image by whichever thread of the pool is free, at a place fixed by its position. `lens` are the
-/// images of each block, one after the other.
+/// Fills one batch. Any idle thread of the pool fills an image, at a position fixed by its index. `lens` are the numbers of
+/// images in each block.
 pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], lens: &[usize], stop: &AtomicBool) -> Batch {
     let crop = shared.preprocess.crop;
     let len = shared.crops_per_picture() * 3 * crop * crop;

@@ -1,11 +1,11 @@
-//! From a source to batches, ahead of the training that takes them.
+//! Data loader: batches of a data set, prepared ahead of training.
 //!
-//! A batch follows from (seed, epoch, number of the batch) alone: the order of an epoch's images is a permutation keyed
-//! by seed and epoch, and an image's augmentation is keyed by seed, epoch and image. So the number of threads changes
-//! nothing, and a run goes on after any batch with the bits of an uninterrupted one.
+//! A batch depends on (seed, epoch, batch number) alone: the order of an epoch's images is a permutation keyed by seed and epoch,
+//! and an image's augmentation is keyed by seed, epoch and image. The number of threads therefore has no effect, and a run
+//! resumes after any batch with the bits of an uninterrupted one.
 //!
-//! One thread per epoch fills batches, with its own pool of threads to decode and augment; one finished batch waits
-//! while the next is filled, so at most three batches are in memory (one is the consumer's).
+//! One thread per epoch fills batches with a thread pool that decodes and augments; one finished batch waits while the next is
+//! filled, so at most three batches are in memory (one is the consumer's).
 
 mod augment;
 mod batch_iter;
@@ -27,25 +27,25 @@ use crate::image::crop::Crops;
 use crate::image::{Image, Preprocess};
 use crate::{Error, Result};
 
-/// Which stream of random numbers serves which purpose.
+/// Purposes of the random number streams.
 const ORDER: u64 = 1;
 const AUGMENT: u64 = 2;
 const SAMPLE: u64 = 3;
 
-/// What else a loader should know; the default suits training.
+/// Options of a loader; the default suits training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Images in a batch.
+    /// Batch size.
     pub batch: usize,
     /// Seed of order and augmentation.
     pub seed: u64,
-    /// Threads that decode and augment; 0: one a core.
+    /// Threads for decoding and augmentation; 0: one per core.
     pub threads: usize,
-    /// Images are kept in memory once decoded, up to this many bytes in all; `None`: see [`default_memory`].
+    /// Memory for caching decoded images in bytes; `None`: see [`default_memory`].
     pub memory: Option<u64>,
-    /// Whether the last, smaller batch of an epoch is left out, unless it is the only one.
+    /// Whether to drop the last, smaller batch of an epoch, unless it is the only one.
     pub drop_last: bool,
-    /// After how many epochs an image's random changes come again, so that what is computed from them can be kept; 0: never.
+    /// Number of epochs after which an image's augmentations repeat, so that derived values can be cached; 0: never.
     pub views: usize,
 }
 
@@ -55,32 +55,32 @@ impl Default for Options {
     }
 }
 
-/// A quarter of the memory that the system has free now, at most 4 GiB; 1 GiB where it does not say.
+/// A quarter of the system's free memory, at most 4 GiB; 1 GiB if unknown.
 pub fn default_memory() -> u64 {
     cache::free_memory().map_or(1 << 30, |free| (free / 4).min(4 << 30))
 }
 
-/// Images of a batch, ready for the engine.
+/// A batch of images, ready for the engine.
 #[derive(Debug)]
 pub struct Batch {
-    /// `[n, 3, crop, crop]`, or for ten crops `[n * 10, 3, crop, crop]`, the ten of an image one after the other.
+    /// `[n, 3, crop, crop]`, or for ten crops `[n * 10, 3, crop, crop]`, with the ten crops of an image in succession.
     pub images: Vec<f32>,
     /// Label of each of the n images.
     pub labels: Vec<u32>,
-    /// Index in the source of each of the n images.
+    /// Source index of each of the n images.
     pub pictures: Vec<u32>,
-    /// How many of the n images each of the [`Partition`]'s own blocks has.
+    /// Number of images in each of the [`Partition`]'s own blocks.
     pub parts: Vec<usize>,
-    /// Images that should be here but could not be decoded, and why. They are in none of the other fields.
+    /// Images of this batch that could not be decoded, with reasons. The other fields exclude them.
     pub broken: Vec<(u32, String)>,
     home: Option<Home>,
 }
 
-/// Where the buffers of used batches wait to be used again.
+/// Pool of buffers for reuse.
 type Home = Arc<Mutex<Vec<Vec<f32>>>>;
 
 impl Batch {
-    /// A batch of something else than the loader's own images.
+    /// A batch without images of the loader.
     pub(crate) fn new(images: Vec<f32>, labels: Vec<u32>, pictures: Vec<u32>, broken: Vec<(u32, String)>) -> Batch {
         Batch { images, parts: vec![labels.len()], labels, pictures, broken, home: None }
     }
@@ -94,17 +94,17 @@ impl Drop for Batch {
     }
 }
 
-/// How images are turned into the crops of a batch.
+/// Selection of crops.
 #[derive(Debug, Clone, PartialEq)]
 enum Views {
-    /// One random crop an image, in random order.
+    /// One random crop per image, in random order.
     Random(Augment),
     /// The same crops of each image, in the source's order.
     Fixed(Crops),
 }
 
 impl Views {
-    /// Crops of each image.
+    /// Number of crops per image.
     fn crops(&self) -> usize {
         match self {
             Views::Random(_) => 1,
@@ -113,12 +113,12 @@ impl Views {
     }
 }
 
-/// Makes batches of a source's images; one serves a whole run.
+/// Loader of a data set's batches; one serves a whole run.
 pub struct Loader {
     shared: Arc<Shared>,
 }
 
-/// What the threads of all epochs share.
+/// State shared by the threads of all epochs.
 struct Shared {
     source: Arc<dyn Dataset>,
     preprocess: Preprocess,
@@ -131,17 +131,17 @@ struct Shared {
 }
 
 impl Loader {
-    /// Batches for training: shuffled anew in each epoch, augmented.
+    /// Creates a training loader: reshuffled every epoch, augmented.
     ///
     /// # Errors
-    /// When the source is empty, or the preprocessing or augmentation cannot work, or threads cannot be started.
+    /// The source is empty, the preprocessing or augmentation is invalid, or threads cannot be started.
     pub fn new(source: Arc<dyn Dataset>, preprocess: Preprocess, augment: Augment, options: Options) -> Result<Loader> {
         augment.check().map_err(Error::Invalid)?;
         Self::build(source, preprocess, Views::Random(augment), options)
     }
 
-    /// Batches for evaluation: every image once in the source's order, its centre crop or, with `ten_crops`, the ten
-    /// of [`crop::ten`]. The last batch may be smaller, whatever the options say.
+    /// Creates an evaluation loader: every image once in the source's order, as its centre crop or, with `ten_crops`, the ten of
+    /// [`crop::ten`]. The last batch may be smaller, whatever the options.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -170,19 +170,19 @@ impl Loader {
         Ok(Loader { shared: Arc::new(Shared { source, preprocess, views, options, cut: Partition::WHOLE, kept, home, pool }) })
     }
 
-    /// The same loader for a rank that takes only its part of each batch. Its memory is shared with the other ranks'.
+    /// Restricts the loader to a rank's part of each batch. The cache budget is shared with the other ranks.
     ///
     /// # Panics
-    /// While an epoch is under way.
+    /// While an epoch is in progress.
     #[must_use]
     pub fn with_cut(mut self, cut: Partition) -> Loader {
-        let shared = Arc::get_mut(&mut self.shared).expect("no epoch under way");
+        let shared = Arc::get_mut(&mut self.shared).expect("no epoch in progress");
         shared.cut = cut;
         shared.kept.share(cut.size as u64);
         self
     }
 
-    /// Which part of each batch it gives.
+    /// The part of each batch that the loader returns.
     pub fn cut(&self) -> Partition {
         self.shared.cut
     }
@@ -192,7 +192,7 @@ impl Loader {
         self.shared.batches()
     }
 
-    /// The batches of epoch number `epoch`, beginning with number `from_batch`. Dropping the iterator stops its threads.
+    /// Iterator over the batches of epoch `epoch`, starting at batch `from_batch`. Dropping it stops its threads.
     pub fn epoch(&self, epoch: u64, from_batch: usize) -> BatchIter {
         BatchIter::start(self.shared.clone(), epoch, self.view(epoch), from_batch)
     }
@@ -207,7 +207,7 @@ impl Loader {
         self.shared.source.label(picture as usize)
     }
 
-    /// How many views of an image there are over all epochs; none where there is a new one in each.
+    /// Number of distinct views of an image over all epochs; `None` if every epoch has a new one.
     pub fn views(&self) -> Option<usize> {
         match &self.shared.views {
             Views::Random(Augment::None) | Views::Fixed(_) => Some(1),
@@ -215,24 +215,24 @@ impl Loader {
         }
     }
 
-    /// Which of its [`views`](Self::views) an epoch shows; the epoch's own number where they never come again.
+    /// The [view](Self::views) shown in an epoch; the epoch's own number if views never repeat.
     pub fn view(&self, epoch: u64) -> u64 {
         self.views().map_or(epoch, |views| epoch % views as u64)
     }
 
-    /// The images of each batch of an epoch, in order.
+    /// Image indices of each batch of an epoch, in order.
     pub fn plan(&self, epoch: u64) -> Vec<Vec<u32>> {
         let order = self.shared.order(epoch);
         order.chunks(self.shared.options.batch).take(self.batches()).map(<[u32]>::to_vec).collect()
     }
 
-    /// These images as an epoch shows them, now: nothing runs ahead.
+    /// Loads the given images as an epoch shows them, without prefetching.
     pub fn load(&self, epoch: u64, pictures: &[u32]) -> Batch {
         batch_iter::fill(&self.shared, self.view(epoch), pictures, &[pictures.len()], &AtomicBool::new(false))
     }
 
-    /// Up to `count` resized images, the same ones whenever source and seed are the same: for means and principal
-    /// components. Broken images are left out.
+    /// Up to `count` resized images, the same for equal source and seed, for means and principal components. Broken images are
+    /// skipped.
     pub fn sample(&self, count: usize) -> Vec<Image> {
         use rayon::prelude::*;
         let shared = &self.shared;
@@ -249,7 +249,7 @@ impl Shared {
         if self.options.drop_last { (n / batch).max(1) } else { n.div_ceil(batch) }
     }
 
-    /// The images of an epoch in order.
+    /// Image indices of an epoch in order.
     fn order(&self, epoch: u64) -> Vec<u32> {
         match self.views {
             Views::Random(_) => Key(self.options.seed).with(ORDER).with(epoch).permutation(self.source.len()),
@@ -291,5 +291,5 @@ impl Shared {
 }
 
 fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the program failed on it; please report this image".into()))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the program panicked on it; please report this image".into()))
 }

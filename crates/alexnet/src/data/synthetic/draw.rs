@@ -1,4 +1,4 @@
-//! Draws one image: ground, clutter behind, the figure, clutter before it, grain.
+//! Drawing of one image: background, clutter behind the figure, the figure, clutter in front of it, noise.
 
 use alexnet_kernels::random::Key;
 
@@ -6,35 +6,35 @@ use super::SIDE;
 use super::shape::Shape;
 use crate::image::Image;
 
-// How hard the set is. A linear classifier should stay below 60 %, a small AlexNet pass 90 % within minutes.
+// Difficulty of the set. A linear classifier should stay below 60 %, a small AlexNet exceed 90 % within minutes.
 
-/// Radius of the figure, in pixels, smallest and largest.
+/// Radius of the figure in pixels, smallest and largest.
 const RADIUS: (f32, f32) = (22.0, 40.0);
-/// The figure turns by at most this angle either way: tangent of half of it (0.3: 33 degrees).
+/// Maximum rotation of the figure either way, as the tangent of half the angle (0.3: 33 degrees).
 const TURN: f32 = 0.3;
-/// Width over height of the figure, smallest; the largest is its inverse.
+/// Smallest width-to-height ratio of the figure; the largest is its inverse.
 const SQUEEZE: f32 = 0.85;
-/// Red, green and blue of the ground, darkest and lightest.
+/// Red, green and blue of the background, darkest and lightest.
 const GROUND: (f32, f32) = (10.0, 140.0);
-/// Those of the figure: lighter, which spares the net learning each shape twice. With any colour on any ground a net had to
-/// see the set some thirty times to pass 50 %.
+/// Red, green and blue of the figure: lighter than the background, so that the net need not learn each shape twice. With any
+/// colour on any background a net had to see the set some thirty times to exceed 50 %.
 const FIGURE: (f32, f32) = (110.0, 250.0);
-/// The colours of figure and ground lie at least this far apart, of 441.
+/// Minimum distance between the colours of figure and background, of 441.
 const CONTRAST: f32 = 110.0;
-/// Blotches of the ground change its colour by at most this much.
+/// Maximum colour change by blotches of the background.
 const BLOTCHES: f32 = 28.0;
-/// The second colour of a textured figure is this far on the way to another random colour.
+/// Interpolation of a textured figure's second colour towards another random colour.
 const TEXTURE: f32 = 0.3;
-/// Strokes and dots behind the figure, at most.
+/// Maximum number of strokes and dots behind the figure.
 const BEHIND: u64 = 8;
-/// Strokes and dots before the figure, at most.
+/// Maximum number of strokes and dots in front of the figure.
 const BEFORE: u64 = 2;
-/// Single pixels change by at most this much.
+/// Maximum noise of single pixels.
 const GRAIN: f32 = 10.0;
 
 type Colour = [f32; 3];
 
-/// Random numbers, one after the other.
+/// Sequence of random numbers.
 struct Dice {
     key: Key,
     next: u64,
@@ -55,7 +55,7 @@ impl Dice {
         [0; 3].map(|_| self.between(low, high))
     }
 
-    /// Cosine and sine of an angle whose half has a tangent between `-tan` and `tan`.
+    /// Cosine and sine of a random angle; the tangent of half of it is between `-tan` and `tan`.
     fn turn(&mut self, tan: f32) -> (f32, f32) {
         let t = self.between(-tan, tan);
         ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t))
@@ -90,7 +90,7 @@ pub(super) fn picture(key: Key, shape: Shape) -> Image {
     Image { width: SIDE, height: SIDE, rgb: rgb.collect() }
 }
 
-/// From one colour to another across the image, with blotches.
+/// Draws a gradient between two colours, with blotches.
 fn paint_ground(dice: &mut Dice, ground: Colour) -> Vec<Colour> {
     let other = {
         let colour = dice.colour(GROUND);
@@ -109,13 +109,13 @@ fn paint_ground(dice: &mut Dice, ground: Colour) -> Vec<Colour> {
     canvas
 }
 
-/// Smooth noise: random values on a coarse grid, straight lines between them.
+/// Smooth noise: random values on a coarse grid, interpolated linearly.
 struct Blotches {
     values: [[f32; 8]; 8],
 }
 
 impl Blotches {
-    /// Pixels from one value to the next.
+    /// Pixels between grid values.
     const STEP: usize = 14;
 
     fn new(dice: &mut Dice, most: f32) -> Self {
@@ -131,7 +131,7 @@ impl Blotches {
     }
 }
 
-/// A thin stroke or a dot of any colour, anywhere.
+/// Draws a thin stroke or a dot of any colour, anywhere.
 fn clutter(canvas: &mut [Colour], dice: &mut Dice) {
     let side = SIDE as f32;
     let (x, y) = (dice.between(0.0, side), dice.between(0.0, side));
@@ -141,7 +141,7 @@ fn clutter(canvas: &mut [Colour], dice: &mut Dice) {
     let (colour, strength) = (dice.colour((15.0, 240.0)), dice.between(0.5, 1.0));
     let reach = half_length + half_width + 1.0;
     for (row, column) in pixels((x, y), reach) {
-        // Distance from the pixel's centre to the stroke's middle line.
+        // Distance from the pixel's centre to the stroke's centre line.
         let (px, py) = (column as f32 + 0.5 - x, row as f32 + 0.5 - y);
         let along = (px * dx + py * dy).clamp(-half_length, half_length);
         let (ex, ey) = (px - along * dx, py - along * dy);
@@ -158,7 +158,7 @@ fn pixels((x, y): (f32, f32), reach: f32) -> impl Iterator<Item = (usize, usize)
     range(y).flat_map(move |row| columns.clone().map(move |column| (row, column)))
 }
 
-/// The shape that the image is named after.
+/// Draws the shape of the image's class.
 fn figure(canvas: &mut [Colour], dice: &mut Dice, shape: Shape, ground: Colour) {
     let radius = dice.between(RADIUS.0, RADIUS.1);
     let room = radius * 0.95;
@@ -174,7 +174,7 @@ fn figure(canvas: &mut [Colour], dice: &mut Dice, shape: Shape, ground: Colour) 
         colour = dice.colour(FIGURE);
     }
     if distance_squared(colour, ground) < CONTRAST * CONTRAST {
-        // Far from every ground.
+        // Clearly different from every background.
         colour = [FIGURE.1; 3];
     }
     let second = {
@@ -184,7 +184,7 @@ fn figure(canvas: &mut [Colour], dice: &mut Dice, shape: Shape, ground: Colour) 
     let (texture, period) = (dice.below(4), dice.between(3.0, 7.0));
     let blotches = Blotches::new(dice, 1.0);
 
-    // From pixels to the shape's own axes.
+    // From pixels to the shape's coordinates.
     let holds = |x: f32, y: f32| {
         let (x, y) = ((x - centre.0) / radius, (y - centre.1) / radius);
         shape.holds((x * cos + y * sin) / squeeze, (y * cos - x * sin) * squeeze)
@@ -195,7 +195,7 @@ fn figure(canvas: &mut [Colour], dice: &mut Dice, shape: Shape, ground: Colour) 
         let cover = if corners == [corners[0]; 4] {
             if corners[0] { 1.0 } else { continue }
         } else {
-            // An edge: 4 x 4 points in the pixel.
+            // Antialiased edge: 4 x 4 samples per pixel.
             let points = (0..16).filter(|i| holds(x + (i % 4) as f32 / 4.0 + 0.125, y + (i / 4) as f32 / 4.0 + 0.125));
             points.count() as f32 / 16.0
         };

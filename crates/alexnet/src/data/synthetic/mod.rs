@@ -1,7 +1,7 @@
-//! The built-in set: images of ten shapes that the program draws, so that training runs anywhere at once.
+//! Built-in synthetic data set: drawn images of ten shapes, so that training works without any files.
 //!
-//! Shape alone tells the class. Colours, and whether the figure is lighter or darker than the ground, say nothing, and
-//! place, size and turn vary, so that a linear classifier on pixels gets little further than guessing.
+//! Only the shape identifies the class. Colours carry no information, and position, size and rotation vary, so a linear
+//! classifier on pixels does little better than chance.
 
 mod draw;
 mod shape;
@@ -15,19 +15,19 @@ use super::Dataset;
 use crate::Result;
 use crate::image::Image;
 
-/// Which part of a data set, such as the built-in one.
+/// Split of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// Images to learn from: 4,000 in the built-in set.
+    /// Training images: 4,000 in the built-in set.
     Train,
-    /// Others to choose settings by: 500.
+    /// Validation images for choosing settings: 500.
     Validation,
-    /// More, to be looked at once: 500.
+    /// Test images for a final evaluation: 500.
     Test,
 }
 
 impl Split {
-    /// Images of each of the ten classes.
+    /// Images per class.
     fn per_class(self) -> usize {
         match self {
             Split::Train => 400,
@@ -46,7 +46,7 @@ struct BuiltIn {
     per_class: usize,
 }
 
-/// The built-in set. An image follows from `split`, `seed` and its number alone, with the same bits on every machine.
+/// Opens the built-in set. An image depends on `split`, `seed` and its index alone, with the same bits on every machine.
 pub fn synthetic(split: Split, seed: u64) -> Arc<dyn Dataset> {
     let per_class = split.per_class();
     let classes: Vec<String> = Shape::ALL.iter().map(|shape| shape.name().to_string()).collect();
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_follows_from_split_seed_and_number() {
+    fn an_image_depends_on_split_seed_and_index() {
         let image = |set: &Arc<dyn Dataset>, i: usize| set.picture(i).unwrap();
         let [a, same] = [0, 0].map(|seed| synthetic(Split::Validation, seed));
         assert_eq!(image(&a, 7), image(&same, 7));
@@ -102,8 +102,8 @@ mod tests {
     }
 
     #[test]
-    fn the_bits_are_those_of_every_machine() {
-        // A change here changes everyone's figures on the built-in set.
+    fn the_bits_are_platform_independent() {
+        // A change here changes all published results on the built-in set.
         let set = synthetic(Split::Test, 0);
         let sum = (0..set.len()).step_by(25).fold(0u64, |sum, i| {
             let picture = set.picture(i).expect("a drawn image");

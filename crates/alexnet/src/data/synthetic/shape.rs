@@ -1,6 +1,6 @@
-//! The ten shapes, as sets of points about the origin, within a distance of 1. Down is positive.
+//! The ten shapes as point sets around the origin, within distance 1. The y axis points down.
 //!
-//! Only sums and products, which IEEE 754 rounds alike everywhere.
+//! Uses only sums and products, which IEEE 754 rounds identically everywhere.
 
 /// A class of the built-in set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) enum Shape {
     Triangle,
 }
 
-/// Corners at the tips and between them of a regular five-pointed star, inner radius 0.42.
+/// Vertices of a regular five-pointed star with inner radius 0.42.
 const STAR: [(f32, f32); 10] = [
     (0.0, -1.0),
     (0.247, -0.340),
@@ -35,7 +35,7 @@ const ARROW: [(f32, f32); 7] =
     [(0.0, -0.95), (0.75, -0.1), (0.28, -0.1), (0.28, 0.9), (-0.28, 0.9), (-0.28, -0.1), (-0.75, -0.1)];
 
 impl Shape {
-    /// All, sorted by name.
+    /// All shapes, sorted by name.
     pub(super) const ALL: [Shape; 10] = [
         Shape::Arrow,
         Shape::Circle,
@@ -49,7 +49,7 @@ impl Shape {
         Shape::Triangle,
     ];
 
-    /// The class's name.
+    /// Name of the class.
     pub(super) fn name(self) -> &'static str {
         match self {
             Shape::Arrow => "arrow",
@@ -65,7 +65,7 @@ impl Shape {
         }
     }
 
-    /// Whether the point belongs to the shape.
+    /// Whether a point belongs to the shape.
     pub(super) fn holds(self, x: f32, y: f32) -> bool {
         let r2 = x * x + y * y;
         match self {
@@ -81,7 +81,7 @@ impl Shape {
                 x * x + y * y < 0.95 * 0.95 && y > 0.0
             }
             Shape::Heart => {
-                // (x^2 + y^2 - 1)^3 = x^2 y^3, a little smaller and upside up.
+                // (x^2 + y^2 - 1)^3 = x^2 y^3, scaled down and flipped upright.
                 let (x, y) = (x * 1.25, 0.1 - y * 1.25);
                 let a = x * x + y * y - 1.0;
                 a * a * a < x * x * y * y * y
@@ -94,7 +94,7 @@ impl Shape {
     }
 }
 
-/// Whether a ray to the right of the point crosses the polygon's edges an odd number of times.
+/// Whether a ray from the point to the right crosses the polygon's edges an odd number of times.
 fn within(corners: &[(f32, f32)], x: f32, y: f32) -> bool {
     let mut inside = false;
     let mut last = corners[corners.len() - 1];

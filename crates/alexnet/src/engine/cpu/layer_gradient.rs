@@ -1,5 +1,6 @@
-//! The gradient with respect to a layer: the net is cut behind it, and the second half treats what the layer gave as its
-//! input. So the gradient is that of the layer's own output, even where a whole program would fuse a ReLU that follows.
+//! Gradient with respect to a layer's output. The net is split after the layer, and the second half treats the
+//! layer's output as its input. The gradient is therefore that of the layer's own output, even where a full program
+//! would fuse a following ReLU.
 
 use alexnet_kernels::layout;
 

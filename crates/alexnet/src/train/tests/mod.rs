@@ -1,4 +1,4 @@
-//! Whole runs on a tiny engine and a tiny set.
+//! Complete runs on a tiny engine and a tiny data set.
 
 mod failures;
 pub(crate) mod linear;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Noisy squares, each class of its own colour; some images broken.
+/// Noisy squares, one colour per class; some images are broken.
 struct Squares {
     classes: Vec<String>,
     names: Vec<String>,
@@ -49,7 +49,7 @@ impl Dataset for Squares {
     }
     fn picture(&self, i: usize) -> Result<Image> {
         if self.broken.contains(&i) {
-            return Err("the file ends in the middle".into());
+            return Err("the file is truncated".into());
         }
         let value = |j: usize| (Key(i as u64).uniform(j as u64) * 200.0) as u8 + if j % 3 == 2 - i % 3 { 55 } else { 0 };
         Ok(Image { width: 10, height: 12, rgb: (0..360).map(value).collect() })
@@ -70,7 +70,7 @@ fn options() -> TrainerOptions {
     TrainerOptions { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnDecodeError::Skip, frozen_room: None }
 }
 
-/// What a test wants from a run.
+/// Parameters of a test run.
 struct Ask<'a> {
     recipe: Recipe,
     source: Arc<dyn Dataset>,
@@ -86,7 +86,7 @@ enum First {
     Validation,
 }
 
-/// Begins or goes on with the run in `at`.
+/// Starts or resumes the run in `at`.
 fn train(at: &Path, ask: Ask<'_>) -> Result<StopReason> {
     train_from(at, ask, First::Step)
 }
@@ -101,7 +101,7 @@ fn train_from(at: &Path, ask: Ask<'_>, first: First) -> Result<StopReason> {
     let loaders = loaders(&ask.recipe, &net, None, &train, &val, 3, 1)?;
     let stop = AtomicBool::new(false);
     let mut trainer = Trainer::new(&mut engine, &ask.recipe, 3, &loaders, train, val, &folder, ask.options)?;
-    // As the command does: a run that goes on was validated first if it was to be.
+    // As in the command, a resumed run does not validate first again.
     if first == First::Validation && !folder.state().exists() {
         trainer = trainer.validating_first();
     }
@@ -112,7 +112,7 @@ fn plain(at: &Path, options: TrainerOptions) -> Result<StopReason> {
     train(at, Ask { recipe: recipe(), source: squares(90, &[]), options, breaks_at: None, watch: &mut |_, _| {} })
 }
 
-/// A run by a recipe, to its end.
+/// Runs a recipe to completion.
 fn by_recipe(at: &Path, recipe: Recipe) -> Result<StopReason> {
     train(at, Ask { recipe, source: squares(90, &[]), options: options(), breaks_at: None, watch: &mut |_, _| {} })
 }
@@ -126,7 +126,7 @@ fn assert_same_run(a: &Path, b: &Path) {
 }
 
 #[test]
-fn it_learns_and_leaves_the_files_of_a_run() {
+fn a_run_learns_and_writes_its_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("run");
     let mut accuracies = Vec::new();
@@ -148,10 +148,10 @@ fn it_learns_and_leaves_the_files_of_a_run() {
     names.sort();
     assert_eq!(names, [".lock", "best.safetensors", "config.toml", "last.safetensors", "metrics.csv", "state.safetensors"]);
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
-    // 72 images to train with, 9 steps an epoch.
+    // 72 training images make 9 steps an epoch.
     assert!(csv.lines().count() == 5 && csv.lines().nth(4).unwrap().starts_with("4,36,"), "{csv}");
 
-    // The model in the file does what the run said of it, also for images whose classes come in another order.
+    // The saved model reproduces the reported metrics, even with the classes in a different order.
     let model = formats::read(at.join("last.safetensors")).unwrap();
     let mut engine = Linear::new(SIZE, 3);
     crate::engine::load_model(&model, &mut engine).unwrap();
@@ -166,9 +166,9 @@ fn it_learns_and_leaves_the_files_of_a_run() {
 }
 
 #[test]
-fn a_model_that_no_epoch_improves_stays_the_best() {
+fn an_initial_model_that_no_epoch_improves_stays_the_best() {
     let folder = tempfile::tempdir().unwrap();
-    // A rate too small to change a bit of a weight, and one that learns.
+    // A rate too small to change a single weight bit, and one that learns.
     for (lr, kept) in [(1e-12, true), (0.05, false)] {
         let run = |at: &Path, stop_after: u64, max_steps| {
             let (mut step, mut before) = (0, Vec::new());
@@ -192,13 +192,13 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
         let val = val.unwrap();
         let line = format!("0,0,,,,{:.6},{:.6},{:.6},0", val.loss, val.top1, val.top5);
         assert_eq!((csv.lines().nth(1), csv.lines().count()), (Some(line.as_str()), 6), "{csv}");
-        // Best is the model as it was, or one that has learnt.
+        // The best model is the initial one, or a trained one.
         let best = formats::read(at("whole").join("best.safetensors")).unwrap();
         let first = Linear::new(SIZE, 3);
         let name = "fc1.weight";
         let same = best.tensors[name].to_vec() == crate::engine::ParameterStore::parameter(&first, name).unwrap();
         assert_eq!(same, kept);
-        // Stopped before the first step, within the first epoch and after it, it is the same run.
+        // Stopping before the first step, within the first epoch or after it gives the same run.
         for (stop_after, most) in [(0, None), (0, Some(0)), (3, None), (9, None), (12, None)] {
             let at = at(&format!("stopped-{stop_after}-{most:?}"));
             run(&at, if most.is_some() { 99 } else { stop_after }, most);
@@ -212,7 +212,8 @@ fn a_model_that_no_epoch_improves_stays_the_best() {
 fn without_validation_the_last_model_is_the_best() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("run");
-    // 6 images: a fifth of 2 a class is none. The first epoch is the best in training, at a rate that then spoils all.
+    // A fifth of each class's 2 images (6 in all) is none. The first epoch is best in training, and the rate then
+    // ruins the model.
     let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 9.0 };
     let recipe = Recipe { augment: Augmentation::None, lr: 30.0, schedule, ..recipe() };
     let mut seen = Vec::new();
@@ -225,7 +226,7 @@ fn without_validation_the_last_model_is_the_best() {
     assert_eq!(train(&at, ask).unwrap(), StopReason::Done);
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
     assert!(csv.lines().nth(1).unwrap().contains(",,,"), "{csv}");
-    assert!(seen[..3].iter().any(|&top1| top1 >= seen[3]), "the last epoch would be chosen by chance: {seen:?}");
+    assert!(seen[..3].iter().any(|&top1| top1 >= seen[3]), "the last epoch would have been chosen by chance: {seen:?}");
     let [best, last] = ["best", "last"].map(|name| std::fs::read(at.join(format!("{name}.safetensors"))).unwrap());
     assert!(best == last);
 }

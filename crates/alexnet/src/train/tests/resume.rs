@@ -1,15 +1,15 @@
-//! Runs that stop, are killed, and resume.
+//! Runs that are stopped or killed, and resumed.
 
 use super::*;
 
 #[test]
-fn stopped_at_any_step_and_resumed_it_ends_in_the_same_bytes() {
+fn stopping_at_any_step_and_resuming_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     plain(&whole, options()).unwrap();
     let with_adamw = folder.path().join("whole-adamw");
     by_recipe(&with_adamw, adamw()).unwrap();
-    // Within an epoch, at an epoch's last step (27), after its first (28), twice; with another optimizer.
+    // Within an epoch, at an epoch's last step (27), after its first (28), twice, and with another optimizer.
     let sgd = [vec![1], vec![13], vec![27], vec![28], vec![5, 20]].map(|stops| (recipe(), &whole, stops));
     for (recipe, whole, stops) in sgd.into_iter().chain([(adamw(), &with_adamw, vec![5, 20])]) {
         let at = folder.path().join(format!("stopped-{}-{stops:?}", recipe.optimizer.name()));
@@ -30,23 +30,24 @@ fn stopped_at_any_step_and_resumed_it_ends_in_the_same_bytes() {
         assert_eq!(by_recipe(&at, recipe).unwrap(), StopReason::Done);
         assert_same_run(whole, &at);
     }
-    // Going on with what is done changes nothing.
+    // Resuming a completed run changes nothing.
     assert_eq!(plain(&whole, options()).unwrap(), StopReason::Done);
 }
 
 #[test]
-fn a_run_killed_between_any_two_saves_ends_in_the_same_bytes() {
+fn a_run_killed_between_any_two_saves_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     plain(&whole, options()).unwrap();
-    // A panic in the middle is to the files what a kill is; one state is older than best model and metrics.
+    // To the files, a panic in the middle is equivalent to a kill; one of the states is older than the best model and
+    // metrics.
     for (save_every, killed_at) in [(Duration::ZERO, 12), (Duration::from_secs(3600), 22), (Duration::ZERO, 1)] {
         let at = folder.path().join(format!("killed-{killed_at}"));
         let mut step = 0;
         let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let watch = &mut |event: &Event<'_>, _: &AtomicBool| {
                 step += u64::from(matches!(event, Event::Step { .. }));
-                assert!(step < killed_at, "killed, as this test wants");
+                assert!(step < killed_at, "the run must be killed at this step");
             };
             let options = TrainerOptions { save_every, ..options() };
             let _ = train(&at, Ask { recipe: recipe(), source: squares(90, &[]), options, breaks_at: None, watch });
@@ -58,7 +59,7 @@ fn a_run_killed_between_any_two_saves_ends_in_the_same_bytes() {
 }
 
 #[test]
-fn most_steps_end_a_run_that_can_go_on() {
+fn max_steps_ends_a_run_that_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let (straight, twice) = (folder.path().join("straight"), folder.path().join("twice"));
     let until = |steps| TrainerOptions { max_steps: Some(steps), ..options() };
@@ -73,7 +74,7 @@ fn most_steps_end_a_run_that_can_go_on() {
 }
 
 #[test]
-fn other_pictures_or_recipes_do_not_go_on_with_a_run() {
+fn other_images_or_recipes_do_not_resume_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().join("run");
     plain(&at, TrainerOptions { max_steps: Some(3), ..options() }).unwrap();
@@ -84,7 +85,7 @@ fn other_pictures_or_recipes_do_not_go_on_with_a_run() {
     assert!(message.contains("another recipe"), "{message}");
     let message = other(recipe(), squares(60, &[]));
     assert!(message.contains("72 training images") && message.contains("48"), "{message}");
-    // As many, one of them renamed; and classes with other names.
+    // The same number of images with one renamed, and classes with other names.
     let renamed = |source: Arc<dyn Dataset>, from: &str, to: &str| -> Arc<dyn Dataset> {
         let rename = |text: &str| text.replace(from, to);
         let classes = source.classes().iter().map(|class| rename(class)).collect();
@@ -105,13 +106,13 @@ fn other_pictures_or_recipes_do_not_go_on_with_a_run() {
     plain(&at, options()).unwrap();
 }
 
-/// Where a part begins.
+/// Offset of `part` in `bytes`.
 fn find(bytes: &[u8], part: &[u8]) -> usize {
     bytes.windows(part.len()).position(|window| window == part).unwrap()
 }
 
 #[test]
-fn the_paper_s_mean_picture_and_colour_noise_survive_a_stop() {
+fn the_paper_s_mean_image_and_colour_noise_survive_a_stop() {
     let folder = tempfile::tempdir().unwrap();
     let paper = || Recipe { epochs: 3, batch: 8, ..recipe_named("paper").unwrap() };
     let run = |at: &Path, max_steps| {
