@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent
-GOLDEN = ROOT.parent / "crates/alexnet-formats/src/golden"
+GOLDEN = ROOT.parent / "crates/alexnet-formats/tests/fixtures"
 
 
 def seed(target, name, data):
@@ -82,5 +82,5 @@ head = b'{"inputs":[{"name":"picture","datatype":"BYTES","shape":[2,1],"paramete
 seed("tensors", "files", len(head).to_bytes(2, "little") + head + b"\x02\0\0\0ab\x01\0\0\0c")
 seed("tensors", "base64", b'\xff\xff{"inputs":[{"name":"picture","datatype":"BYTES","shape":[1],"data":["/9j/"]}]}')
 
-for path in (ROOT.parent / "crates/alexnet-image/src/golden").iterdir():
+for path in (ROOT.parent / "crates/alexnet-image/tests/fixtures").iterdir():
     seed("picture", path.name, path.read_bytes())

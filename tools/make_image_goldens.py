@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the small image files of crates/alexnet-image/src/golden, and Pillow's pixels of each as a hash: python tools/make_image_goldens.py [FOLDER]
+"""Makes the small image files of crates/alexnet-image/tests/fixtures, and Pillow's pixels of each as a hash: python tools/make_image_goldens.py [FOLDER]
 
 Needs numpy and pillow (13.0 wrote what is committed). Each file stands for a feature that image files have; `expected.tsv` holds its name, size and the
 start of the SHA-256 of its RGB bytes, or the words with which it is refused. arithmetic*.jpg cannot be written by Pillow: libjpeg wrote them, with
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
-OUT = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "crates/alexnet-image/src/golden")
+OUT = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "crates/alexnet-image/tests/fixtures")
 rows = []
 
 y, x = np.mgrid[0:13, 0:18]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Small files written by the original tools, for the tests of the readers: crates/alexnet-formats/src/golden.
+"""Small files written by the original tools, for the tests of the readers: crates/alexnet-formats/tests/fixtures.
 
     python tools/make_weight_goldens.py torch      (PyTorch: zip, legacy and tar containers; the onnx package's own test case)
     python tools/make_weight_goldens.py exports    (PyTorch's two exporters to ONNX; needs onnxscript)
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(__file__).parent.parent / "crates/alexnet-formats/src/golden"
+FOLDER = Path(__file__).parent.parent / "crates/alexnet-formats/tests/fixtures"
 WEIGHT = np.arange(6, dtype=np.float32).reshape(2, 3) * 0.5
 BIAS = np.array([-1, 2], np.float32)
 

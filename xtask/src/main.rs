@@ -1,4 +1,4 @@
-//! Chores of the repository.
+//! Repository automation.
 
 mod ci;
 

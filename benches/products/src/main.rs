@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use alexnet_kernels::context::{Context, Convolutions, Precision};
+use alexnet_kernels::context::{Context, Convolutions, FactorType};
 use alexnet_kernels::executor::Serial;
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::random::Key;
@@ -62,8 +62,8 @@ fn both(batch: usize) -> Result<(), Box<dyn std::error::Error>> {
 
 fn table(batch: usize, threads: usize) -> Result<(), Box<dyn std::error::Error>> {
     let team = ThreadPool::new(threads)?;
-    let (isa, convolutions, precision) = (Isa::from_env()?, Convolutions::default(), Precision::F32);
-    let context = Context { isa, threads: &team, convolutions, precision };
+    let (isa, convolutions, factors) = (Isa::from_env()?, Convolutions::default(), FactorType::F32);
+    let context = Context { isa, threads: &team, convolutions, factors };
     let peak = roofline::flops(&context, roofline::Factors::Floats, threads) / 1e9;
     println!("{isa}, batch {batch}, {threads} threads, peak {peak:.0} GFLOP/s");
     println!("{:8}{:>10}{:>7}{:>7}{:>10}{:>10}{:>17}", "", "M", "K", "N", "ours", "gemm", "matrixmultiply");

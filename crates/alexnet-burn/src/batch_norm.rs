@@ -3,32 +3,32 @@
 use super::layer::Values;
 use burn::tensor::Tensor;
 
-/// What a layer's channels are normalised by, `[1, C, 1, 1]` each.
+/// Statistics that a batch norm normalises by, `[1, C, 1, 1]` each.
 #[derive(Clone)]
 pub(crate) struct Statistics {
     pub(crate) mean: Tensor<4>,
-    /// Divided by the number of values.
+    /// Biased variance (divided by the number of values).
     pub(crate) variance: Tensor<4>,
 }
 
 impl Statistics {
-    /// Those of a batch, through which gradients go back.
+    /// Statistics of a batch, differentiable with respect to it.
     pub(crate) fn of_batch(x: &Tensor<4>) -> Statistics {
         let mean = mean_of_channels(x.clone());
         let away = x.clone() - mean.clone();
         Statistics { mean, variance: mean_of_channels(away.clone() * away) }
     }
 
-    /// Running ones.
+    /// Running statistics.
     pub(crate) fn running(mean: &Tensor<1>, variance: &Tensor<1>) -> Statistics {
         let of_channels = |values: &Tensor<1>| values.clone().reshape([1, -1, 1, 1]);
         Statistics { mean: of_channels(mean), variance: of_channels(variance) }
     }
 
-    /// How far running ones are from these of a batch of `values` values a channel: the mean, and the variance divided by
-    /// `values - 1`.
+    /// Difference of the running statistics to these of a batch with `values` values per channel: the mean, and the
+    /// variance divided by `values - 1`.
     pub(crate) fn away_from(self, running: [&Tensor<1>; 2], values: usize) -> [Tensor<1>; 2] {
-        // One value alone has no such variance; it keeps its own, 0.
+        // The unbiased variance of a single value is undefined; it stays 0.
         let unbiased = values as f64 / (values as f64 - 1.0).max(1.0);
         let found = [self.mean, self.variance * unbiased].map(|found| found.without_autodiff().reshape([-1]));
         let [mean, variance] = found;
@@ -41,8 +41,8 @@ pub(crate) fn forward(x: Tensor<4>, by: Statistics, eps: f32, values: Values) ->
     (x - by.mean) / (by.variance + eps).sqrt() * of_channels(values.weights) + of_channels(values.biases)
 }
 
-/// `[1, C, 1, 1]`.
+/// Mean of each channel, `[1, C, 1, 1]`.
 fn mean_of_channels(x: Tensor<4>) -> Tensor<4> {
-    // Rows first, so that no sum is long.
+    // Reduces the innermost dimension first, to keep each sum short.
     x.mean_dim(3).mean_dim(2).mean_dim(0)
 }

@@ -4,14 +4,14 @@ use alexnet::{Error, Result};
 use burn::tensor::{Device, DeviceType};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A kind of devices, and whether this build has it.
+/// A device kind, and whether this build supports it.
 #[derive(Clone)]
 pub struct Kind {
-    /// As in `--device` and as the cargo feature.
+    /// Name, as in `--device` and of the cargo feature.
     pub name: &'static str,
-    /// Where it runs.
+    /// Supported hardware.
     pub about: &'static str,
-    /// What Burn calls it; none: this build lacks it.
+    /// Burn's device type; `None` if this build lacks it.
     of_burn: Option<DeviceType>,
 }
 
@@ -25,7 +25,7 @@ macro_rules! of_burn {
     }};
 }
 
-/// All kinds that there are.
+/// All device kinds.
 pub fn kinds() -> [Kind; 6] {
     let kind = |name, about, of_burn| Kind { name, about, of_burn };
     [
@@ -39,15 +39,15 @@ pub fn kinds() -> [Kind; 6] {
 }
 
 impl Kind {
-    /// Whether this build has it.
+    /// Whether this build supports it.
     pub fn is_built(&self) -> bool {
         self.of_burn.is_some()
     }
 
-    /// Its devices on this machine, in the order of their numbers.
+    /// Lists its devices on this machine, in order of their index.
     ///
     /// # Errors
-    /// Why there are none, in words.
+    /// The reason why none is available.
     pub fn devices(&self) -> Result<Vec<Device>> {
         let Some(kind) = self.of_burn.clone() else {
             return Err(Error::Invalid(format!(
@@ -55,7 +55,7 @@ impl Kind {
                 self.name
             )));
         };
-        // A missing driver is a panic in Burn 0.22; it must not look like a bug of this program's.
+        // A missing driver panics in Burn 0.22; hide the panic so that it does not look like a bug in this program.
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
         let found = catch_unwind(AssertUnwindSafe(|| Device::enumerate(kind).into_vec()));
@@ -73,20 +73,20 @@ impl Kind {
 
     fn lacking(&self, why: &str) -> String {
         let advice = match self.name {
-            "cuda" => "it needs NVIDIA's driver and CUDA 12 (nvidia-smi shows whether the driver is there)",
-            "rocm" => "it needs AMD's driver and ROCm (rocminfo shows whether they are there)",
-            "vulkan" => "it needs a Vulkan driver (vulkaninfo --summary shows those that are there)",
-            _ => "it needs a driver",
+            "cuda" => "requires NVIDIA's driver and CUDA 12 (check the driver with nvidia-smi)",
+            "rocm" => "requires AMD's driver and ROCm (check with rocminfo)",
+            "vulkan" => "requires a Vulkan driver (list installed drivers with vulkaninfo --summary)",
+            _ => "requires a driver",
         };
         let colon = if why.is_empty() { "" } else { ": " };
-        format!("no {} device was found{colon}{why}; {advice}", self.name)
+        format!("no {} device found{colon}{why}; {advice}", self.name)
     }
 }
 
-/// The devices that `text` means: a name such as `flex`, `cuda:1`, or two with a comma.
+/// Parses a device list: a name such as `flex` or `cuda:1`, or two separated by a comma.
 ///
 /// # Errors
-/// A name that is unknown, or a device that is not there; the message says why.
+/// An unknown name, or a device that is not available, with the reason.
 pub fn parse(text: &str) -> Result<Vec<Device>> {
     text.split(',').map(|name| one(name.trim())).collect()
 }
@@ -95,7 +95,7 @@ fn one(text: &str) -> Result<Device> {
     let (name, number) = text.split_once(':').unwrap_or((text, "0"));
     let unknown = || {
         if name == "cpu" {
-            return Error::Invalid(format!("{text}: this program's own engine is one device by itself; use --device cpu"));
+            return Error::Invalid(format!("{text}: the CPU engine is a single device and cannot be combined; use --device cpu"));
         }
         let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
         Error::Invalid(format!("{text}: no such device; use cpu, or one of {} with a number (cuda:0)", names.join(", ")))
@@ -103,22 +103,22 @@ fn one(text: &str) -> Result<Device> {
     let number: usize = number.parse().map_err(|_| unknown())?;
     let kind = kinds().into_iter().find(|kind| kind.name == name).ok_or_else(unknown)?;
     let devices = kind.devices()?;
-    // Burn has one processor; that it can be two towers is for tests.
+    // Burn has one CPU device; using it for both towers is for tests.
     let at = if name == "flex" { 0 } else { number };
     devices.get(at).cloned().ok_or_else(|| {
-        Error::Invalid(format!("{text}: there are {} {name} devices, the last is {name}:{}", devices.len(), devices.len() - 1))
+        Error::Invalid(format!("{text}: found {} {name} devices, the last is {name}:{}", devices.len(), devices.len() - 1))
     })
 }
 
-/// What is known against a device, if anything.
+/// Warning about a device with known problems.
 pub fn doubt(device: &Device) -> Option<String> {
     let name = describe(device);
-    // It ends the process, so that nothing can be said afterwards. Seen with Mesa 22.3.
+    // It aborts the process, so no error can be reported later. Seen with Mesa 22.3.
     name.contains("llvmpipe")
         .then(|| format!("{name}: Mesa's software device is known to crash on Burn's kernels; SwiftShader does not"))
 }
 
-/// What a device calls itself.
+/// Name that a device reports.
 pub fn describe(device: &Device) -> String {
     #[cfg(any(feature = "cuda", feature = "rocm", feature = "vulkan", feature = "metal", feature = "webgpu"))]
     if let Some(identity) = device.identity() {

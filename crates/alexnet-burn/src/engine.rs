@@ -1,4 +1,4 @@
-//! The engine's traits, on Burn.
+//! Implementation of the engine traits on Burn.
 
 use super::gradient;
 use super::parameter::{Kind, Of, Parameter, read, squares, write};
@@ -15,12 +15,12 @@ use alexnet_kernels::loss;
 use burn::tensor::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 
-/// By how much losses are scaled on the way back in half precision, whose smallest number is 6e-8: the mean loss of 128 pictures has
-/// gradients of 1 / 128 at the logits, and of a thousandth of that far below. The largest, 65,504, is as far again above. A power
-/// of two, so that nothing is rounded by it.
+/// Loss scale in half precision. The smallest number is 6e-8; the mean loss of 128 images has gradients of 1 / 128 at
+/// the logits, and a thousandth of that far below. The largest number, 65,504, leaves as much room above. A power of
+/// two, so that scaling does not round.
 const SCALE: f32 = 1024.0;
 
-/// Runs a [`Net`] on a device of Burn's, or in two towers on two.
+/// Burn engine: runs a [`Net`] on one device, or as two towers on two.
 pub struct Gpu {
     towers: Towers,
     classes: usize,
@@ -28,60 +28,61 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// An engine for batches of up to `capacity` pictures; all parameters are zero. Two devices take a tower each.
+    /// Creates an engine for batches of up to `capacity` images; all parameters are zero. With two devices, each
+    /// holds one tower.
     ///
     /// # Errors
-    /// A net whose layers do not fit each other or whose last layer is not linear, one that cannot be two towers, a batch of
-    /// nothing, or a device that lacks the precision.
+    /// Inconsistent layers, a last layer that is not linear, a net that cannot be split into two towers, a capacity
+    /// of 0, or a device that does not support the precision.
     pub fn new(net: &Net, capacity: usize, devices: Vec<Device>, precision: Precision) -> Result<Gpu> {
         if !matches!(net.layers.last().map(|layer| &layer.op), Some(Op::Linear { .. })) {
-            return Err(Error::Net(format!("{}: the last layer must be linear: its outputs are the classes", net.name)));
+            return Err(Error::Net(format!("{}: the last layer must be linear, because its outputs are the classes", net.name)));
         }
         if capacity == 0 {
-            return Err(Error::Invalid("a batch needs at least one picture".into()));
+            return Err(Error::Invalid("the batch size must be at least 1".into()));
         }
         let wanted = match precision {
             Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
             Precision::F16 => DType::F16,
             Precision::Int8 | Precision::Int4 => {
-                let message = format!("precision {precision} runs on the CPU only; use f32, bf16 or f16");
+                let message = format!("precision {precision} is only supported on the CPU; use f32, bf16 or f16");
                 return Err(Error::Invalid(message));
             }
         };
         if let Some(device) = devices.iter().find(|device| !device.supports_dtype(wanted)) {
             let name = super::device::describe(device);
-            return Err(Error::Invalid(format!("{name} has no {wanted:?}; use --precision f32")));
+            return Err(Error::Invalid(format!("{name} does not support {wanted:?}; use --precision f32")));
         }
         Ok(Gpu { towers: Towers::new(net, devices, precision)?, classes: net.classes(), capacity })
     }
 
-    /// Bytes that have crossed between the two towers so far, gradients included.
+    /// Bytes transferred between the two towers so far, gradients included.
     pub fn crossed(&self) -> u64 {
         self.towers.crossed
     }
 
-    /// What to tell whoever uses these devices, if one of them multiplies matrices wrong.
+    /// Warning for the user if one of the devices computes wrong matrix products.
     pub fn warning(&self) -> Option<String> {
         let wrong = self.towers.all.iter().find(|tower| !tower.products.matrices)?;
         let name = super::device::describe(&wrong.device);
         Some(format!(
-            "{name} multiplies matrices wrong (Burn's kernels want VK_KHR_workgroup_memory_explicit_layout of a Vulkan driver), so \
-             linear layers run as convolutions, slower; `alexnet selftest` tells whether all else is right"
+            "{name} computes wrong matrix products (Burn's kernels require VK_KHR_workgroup_memory_explicit_layout on Vulkan), \
+             so linear layers run as slower convolutions; check the other operations with `alexnet selftest`"
         ))
     }
 
-    /// What all towers' products are made of.
+    /// Precision of the matrix products and convolutions, the same on all towers.
     fn precision(&self) -> Precision {
         self.towers.all[0].products.precision
     }
 
-    /// Number of pictures in `images`.
+    /// Number of images in `images`.
     fn count(&self, images: &[f32]) -> Result<usize> {
-        input::pictures(&self.towers.net, images)
+        input::image_count(&self.towers.net, images)
     }
 
-    /// What the layers up to and with number `last` give, as one tensor.
+    /// Output of the layers up to and including index `last`, as one tensor.
     fn up_to(&mut self, images: &[f32], last: usize) -> Result<Tensor<4>> {
         let n = self.count(images)?;
         let x = self.towers.pictures(images, n);
@@ -89,14 +90,14 @@ impl Gpu {
         self.towers.joined(held).ok_or_else(|| Error::Net("no tower holds this layer".into()))
     }
 
-    /// Forward, loss and backward; the gradients of parameters for which `learns`.
+    /// Forward, loss and backward; returns the gradients of parameters for which `learns` is true.
     fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(StepStats, Vec<Of>)> {
         let (n, classes) = (self.count(batch.images)?, self.classes);
-        input::to_learn_from(n, batch.labels, classes, self.capacity)?;
+        input::check_batch(n, batch.labels, classes, self.capacity)?;
         let x = self.towers.pictures(batch.images, n);
         let way = ForwardMode::Learn { learns, dropout: batch.dropout };
-        let mut met = ForwardTape::default();
-        let held = self.towers.forward(0..self.towers.net.layers.len(), x, way, &mut met);
+        let mut tape = ForwardTape::default();
+        let held = self.towers.forward(0..self.towers.net.layers.len(), x, way, &mut tape);
         let logits = read(self.logits(&held)?.without_autodiff())?;
         let mut upstream = vec![0.0; n * classes];
         let context = Context::serial(Isa::Portable);
@@ -105,16 +106,16 @@ impl Gpu {
             loss::softmax_cross_entropy(&context, n, classes, &logits, batch.labels, scale / n as f32, Some(&mut upstream));
         let step = StepStats { loss: (loss.sum / n as f64) as f32, correct: loss.correct };
         let upstream = write(&upstream, [n, classes, 1, 1], &self.towers.all[0].device);
-        let gradients = gradient::of_parameters(&held, upstream, scale, met);
+        let gradients = gradient::of_parameters(&held, upstream, scale, tape);
         Ok((step, gradients))
     }
 
-    /// The first tower has them.
+    /// The logits, which the first tower holds.
     fn logits(&self, held: &PerDevice) -> Result<Tensor<4>> {
         held[0].clone().ok_or_else(|| Error::Net("no tower holds the logits".into()))
     }
 
-    /// The one tower and parameter, or both towers', that `name` means, with its length over both.
+    /// Length of the parameter `name`, summed over both towers if it is split.
     fn length(&self, name: &str) -> Result<usize> {
         match self.towers.parts(name).map(|part| part.range.end).max() {
             Some(len) => Ok(len),
@@ -122,9 +123,9 @@ impl Gpu {
         }
     }
 
-    /// Moves parameters by their gradients.
+    /// Applies gradients to parameters.
     fn move_by(&mut self, gradients: Vec<Of>, step: &OptimizerStep) -> Result<()> {
-        // LARS wants the norms of whole layers, over both towers.
+        // LARS requires the norms of whole layers, over both towers.
         let mut norms: BTreeMap<String, [f64; 2]> = BTreeMap::new();
         if step.optimizer.lars_trust().is_some() {
             for Of { tower, parameter, tensor } in &gradients {
@@ -145,7 +146,7 @@ impl Gpu {
 
     fn check(&self, name: &str, values: &[f32]) -> Result<()> {
         let len = self.length(name)?;
-        let wrong = || Error::Net(format!("{name} has {len} values, not {}", values.len()));
+        let wrong = || Error::Net(format!("{name}: expected {len} values, got {}", values.len()));
         if values.len() == len { Ok(()) } else { Err(wrong()) }
     }
 }
@@ -204,13 +205,13 @@ impl Inspection for Gpu {
         relu: ReluGradient,
     ) -> Result<LayerGradient> {
         let n = self.count(images)?;
-        input::weights_of_logits(n, self.classes, weights)?;
+        input::check_logit_weights(n, self.classes, weights)?;
         gradient::of_layer(&mut self.towers, images, n, layer, weights, relu)
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
         let (n, classes) = (self.count(images)?, self.classes);
-        input::to_learn_from(n, labels, classes, self.capacity)?;
+        input::check_batch(n, labels, classes, self.capacity)?;
         let mut logits = Vec::new();
         self.infer(images, &mut logits)?;
         let mut upstream = vec![0.0; n * classes];
@@ -248,7 +249,8 @@ impl Training for Gpu {
 impl Gradients for Gpu {
     fn train_step(&mut self, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats> {
         let (stats, gradients) = self.learn(batch, &|name| step.rates(name).is_some())?;
-        // A gradient beyond 65,504 would ruin the parameters: such a step is left out, as PyTorch's GradScaler does.
+        // A gradient overflow beyond 65,504 would ruin the parameters, so the step is skipped, as in PyTorch's
+        // GradScaler.
         if self.precision() != Precision::F16 || gradient::are_finite(&gradients)? {
             self.move_by(gradients, step)?;
         }

@@ -1,4 +1,4 @@
-//! Ways back through the net: gradients of parameters, and of what a layer gave.
+//! Backward passes: gradients of parameters, and of a layer's output.
 
 use super::parameter::{Of, read, write};
 use super::tower::{ForwardMode, ForwardTape, PerDevice, Towers};
@@ -7,8 +7,8 @@ use alexnet::net::{Activation, Op};
 use alexnet::{Error, Result};
 use burn::tensor::{Gradients, Tensor};
 
-/// Back from `held`, of which each tower's gradient is given: Burn differentiates a number, so the values are multiplied by
-/// their gradients and added up.
+/// Backward from `held`, given each tower's gradient. Burn differentiates a scalar, so the values are multiplied by
+/// their gradients and summed.
 fn back(held: &PerDevice, upstream: &PerDevice) -> Option<Gradients> {
     let device = held.iter().flatten().next()?.device();
     let sums = held.iter().zip(upstream).filter_map(|(held, upstream)| Some((held.clone()? * upstream.clone()?).sum()));
@@ -16,9 +16,9 @@ fn back(held: &PerDevice, upstream: &PerDevice) -> Option<Gradients> {
     sum.is_tracked().then(|| sum.backward())
 }
 
-/// The gradients of the parameters that were met, given that of the logits, which is `scale` times too large, and how far running
-/// statistics are from the batch's. They come in each tower's order of parameters.
-pub(crate) fn of_parameters(held: &PerDevice, upstream: Tensor<4>, scale: f32, met: ForwardTape) -> Vec<Of> {
+/// The gradients of the parameters on the tape, given that of the logits scaled by `scale`, followed by the
+/// differences of running statistics to the batch's. They are in each tower's order of parameters.
+pub(crate) fn of_parameters(held: &PerDevice, upstream: Tensor<4>, scale: f32, tape: ForwardTape) -> Vec<Of> {
     let mut all = vec![Some(upstream)];
     all.resize(held.len(), None);
     let Some(mut gradients) = back(held, &all) else { return Vec::new() };
@@ -26,15 +26,15 @@ pub(crate) fn of_parameters(held: &PerDevice, upstream: Tensor<4>, scale: f32, m
         let tensor = of.tensor.grad_remove(&mut gradients)?;
         Some(Of { tensor: if scale == 1.0 { tensor } else { tensor / scale }, ..of })
     };
-    let mut found: Vec<Of> = met.leaves.into_iter().filter_map(gradient).chain(met.away).collect();
+    let mut found: Vec<Of> = tape.leaves.into_iter().filter_map(gradient).chain(tape.away).collect();
     found.sort_by_key(|of| of.parameter);
     found
 }
 
-/// Whether all are numbers, by one read of each tower.
+/// Whether all values are finite, with one read per tower.
 pub(crate) fn are_finite(gradients: &[Of]) -> Result<bool> {
     for tower in 0..2 {
-        // 0 times infinity, or times what is no number, is no number.
+        // 0 times infinity or NaN is NaN.
         let of_tower = gradients.iter().filter(|of| of.tower == tower);
         let zeros: Vec<Tensor<1>> = of_tower.map(|of| (of.tensor.clone() * 0.0).sum()).collect();
         if !zeros.is_empty() && read(Tensor::cat(zeros, 0))?.iter().any(|zero| *zero != 0.0) {
@@ -44,9 +44,9 @@ pub(crate) fn are_finite(gradients: &[Of]) -> Result<bool> {
     Ok(true)
 }
 
-/// See [`layer_gradient`](alexnet::engine::Inspection::layer_gradient). The net is cut behind the layer, and for guided
-/// backpropagation also behind every ReLU after it, where only what is above zero goes on; each part runs once more to be
-/// differentiated.
+/// Implements [`layer_gradient`](alexnet::engine::Inspection::layer_gradient). The net is split after the layer and,
+/// for guided backpropagation, also after every later ReLU, where only positive gradients are passed on. Each part
+/// runs once more to be differentiated.
 pub(crate) fn of_layer(
     towers: &mut Towers,
     images: &[f32],
@@ -75,7 +75,7 @@ pub(crate) fn of_layer(
     for (part, x) in cuts.windows(2).zip(values).rev() {
         let leaves: PerDevice = x.into_iter().map(|x| x.map(|x| x.autodiff().require_grad())).collect();
         let held = towers.forward(part[0]..part[1], leaves.clone(), ForwardMode::Explain, &mut ForwardTape::default());
-        let gradients = back(&held, &upstream).ok_or_else(|| Error::Net("no gradient comes so far back".into()))?;
+        let gradients = back(&held, &upstream).ok_or_else(|| Error::Net("no gradient reaches this layer".into()))?;
         let clip = part[0] > first;
         let gradient = |leaf: Tensor<4>| {
             let gradient = leaf.grad(&gradients).unwrap_or_else(|| leaf.without_autodiff().zeros_like());
@@ -84,10 +84,10 @@ pub(crate) fn of_layer(
         upstream = leaves.into_iter().map(|leaf| leaf.map(gradient)).collect();
     }
     if layer.is_none() {
-        // Each tower has read the whole picture, so their gradients are added.
+        // Each tower has read the whole image, so their gradients are summed.
         let device = towers.all[0].device.clone();
         let sum = upstream.into_iter().flatten().map(|part| part.to_device(&device)).reduce(|a, b| a + b);
-        let gradient = read(sum.ok_or_else(|| Error::Net("no tower read the pictures".into()))?)?;
+        let gradient = read(sum.ok_or_else(|| Error::Net("no tower read the images".into()))?)?;
         return Ok(LayerGradient { activation: images.to_vec(), gradient });
     }
     let joined =

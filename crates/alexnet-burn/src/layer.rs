@@ -1,4 +1,5 @@
-//! What each kind of layer makes of its input on one device. Maps are `[N, C, H, W]`; a linear layer's outputs `[N, K, 1, 1]`.
+//! Forward pass of each kind of layer on one device. Maps are `[N, C, H, W]`; a linear layer's outputs are `[N, K, 1,
+//! 1]`.
 
 use super::matmul::Matmul;
 use super::parameter::write;
@@ -7,16 +8,17 @@ use burn::tensor::module::{adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions, PadMode};
 use burn::tensor::{Device, Tensor, activation};
 
-/// Weights in canonical order and biases of a layer, or of a tower's half of it.
+/// Weights in canonical order and biases of a layer, or of a tower's half.
 pub(crate) struct Values {
     pub(crate) weights: Tensor<1>,
     pub(crate) biases: Tensor<1>,
 }
 
-/// The layer's output, but for dropout and batch norms, which need to know more: which pictures these are, and what the way is for.
+/// Output of a layer, except for dropout and batch norms, which also depend on the images' indices and the forward
+/// mode.
 ///
-/// `shape` is the whole layer's. `values` may be those of some of its kernels: then these are its outputs. `groups` are the groups,
-/// or a normalisation's columns, among the channels of `x`.
+/// `shape` is that of the whole layer. `values` may hold only some of its kernels; the output then has their
+/// channels. `groups` is the number of groups, or of a normalisation's columns, among the channels of `x`.
 pub(crate) fn forward(
     op: &Op,
     shape: &LayerShape,
@@ -46,7 +48,7 @@ pub(crate) fn forward(
         (Op::Lrn { n, alpha, beta, k, divide_by_n, .. }, _) => {
             let alpha = if *divide_by_n { *alpha } else { alpha * *n as f32 };
             let [pictures, channels, height, width] = x.dims();
-            // Each column's channels as rows of a picture.
+            // Treat each column's channels as rows of an image.
             let squares = (x.clone() * x.clone()).reshape([pictures, groups, channels / groups, height * width]);
             let means = means_around(squares, [*n, 1]).reshape([pictures, channels, height, width]);
             x * (means * alpha + *k).powf_scalar(-*beta)
@@ -66,30 +68,31 @@ pub(crate) fn forward(
             avg_pool2d(x, AvgPoolOptions::new([*kernel; 2]).with_stride([*stride; 2])) * shares
         }
         (Op::AdaptiveAvgPool { out }, _) => adaptive_avg_pool2d(x, [*out; 2]),
-        // Batch norms and dropout are the towers'.
+        // The towers handle batch norms and dropout.
         (Op::BatchNorm { .. } | Op::Dropout { .. } | Op::Conv { .. } | Op::Linear { .. }, _) => x,
     }
 }
 
-/// Means over windows around every place; beyond the edge there are zeros.
+/// Mean over a window around every position, with zeros beyond the edge.
 fn means_around(x: Tensor<4>, window: [usize; 2]) -> Tensor<4> {
     avg_pool2d(x, AvgPoolOptions::new(window).with_stride([1; 2]).with_padding(window.map(|n| n / 2)))
 }
 
-/// `[1, 1, count, count]`: kernel^2 over the pixels of each window that lie within `padded` rows and columns.
+/// `[1, 1, count, count]`: kernel^2 divided by the number of pixels of each window that lie within `padded` rows and
+/// columns.
 fn window_shares(count: usize, kernel: usize, stride: usize, padded: usize, device: &Device) -> Tensor<4> {
     let inside = |i: usize| (padded - i * stride).min(kernel) as f32;
     let share = |i: usize| (kernel * kernel) as f32 / (inside(i / count) * inside(i % count));
     write(&(0..count * count).map(share).collect::<Vec<f32>>(), [1, 1, count, count], device)
 }
 
-/// Pixels that `count` windows span.
+/// Number of pixels that `count` windows span.
 fn extent(count: usize, kernel: usize, stride: usize) -> usize {
     (count - 1) * stride + kernel
 }
 
-/// `x` with `value` above and to the left as told, and below and to the right as far as `extent`: further than told where a last
-/// window hangs over the edge, less far (even cut off) where pixels are left over.
+/// `x` padded with `value`: above and to the left by `pad`, below and to the right up to `extent`. That is more than
+/// `pad` if the last window extends past the edge, and less (even cropping) if pixels are left over.
 fn padded(x: Tensor<4>, pad: Pad, extent: usize, value: f32) -> Tensor<4> {
     let [n, c, height, width] = x.dims();
     let x = x.slice([0..n, 0..c, 0..height.min(extent - pad.top), 0..width.min(extent - pad.left)]);

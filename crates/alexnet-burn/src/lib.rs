@@ -1,11 +1,11 @@
-//! The engine on [Burn](https://burn.dev): any [`Net`](alexnet::net::Net) on any device that Burn reaches.
+//! AlexNet engine on [Burn](https://burn.dev): any [`Net`](alexnet::net::Net) on any device that Burn supports.
 //!
-//! Layers are interpreted one by one (`layer`), gradients come from Burn's automatic differentiation, and updates follow
-//! this program's own rules (`parameter`), so that a run may move between this engine and the CPU engine in its middle. A net of
-//! two groups may lie on two devices, as in 2012 (`tower`).
+//! Layers are interpreted one by one (`layer`), gradients come from Burn's automatic differentiation, and updates
+//! follow this program's own rules (`parameter`), so that a run can switch between this engine and the CPU engine at
+//! any point. A net of two groups can be split over two devices, as in 2012 (`tower`).
 //!
-//! Each kind of device is a cargo feature: `flex` (Burn's own processor backend, with which all of this is tested), `cuda`,
-//! `rocm`, `vulkan`, `metal`, `webgpu`. Without any of them this library is empty, and Burn is not built.
+//! Each device kind is a cargo feature: `flex` (Burn's own CPU backend, used in the tests), `cuda`, `rocm`, `vulkan`,
+//! `metal`, `webgpu`. Without any of them this library is empty, and Burn is not built.
 #![cfg(any(feature = "flex", feature = "cuda", feature = "rocm", feature = "vulkan", feature = "metal", feature = "webgpu"))]
 
 mod batch_norm;

@@ -1,4 +1,4 @@
-//! Products of convolutions and linear layers, and a device that gets some of them wrong.
+//! Matrix products and convolutions, with a workaround for devices that compute some of them wrong.
 
 use super::parameter::{read, write};
 use alexnet::engine::Precision;
@@ -7,47 +7,47 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Tensor};
 
-/// Whether Burn tries its kernels on each shape and takes the fastest (cargo feature `tuned`).
+/// Whether Burn benchmarks its kernels on each shape and uses the fastest (cargo feature `tuned`).
 pub(crate) const TUNED: bool = cfg!(feature = "tuned");
 
-/// How a device multiplies.
+/// Configuration of a device's matrix products.
 #[derive(Clone, Copy)]
 pub(crate) struct Matmul {
     pub(crate) precision: Precision,
-    /// Whether its products of matrices are right.
+    /// Whether its matrix products are correct.
     pub(crate) matrices: bool,
 }
 
 impl Matmul {
-    /// Those of `device`, which is tried on a small product.
+    /// Configuration for `device`, determined by a small test product.
     ///
-    /// CubeCL 0.11.3 declares memory that threads share as a pointer to a pointer (`lower_shared_implicit` of its SPIR-V compiler)
-    /// on Vulkan devices without VK_KHR_workgroup_memory_explicit_layout, such as SwiftShader; products of matrices pass
-    /// through such memory and come out wrong by tens of percent. Direct convolutions do without it, but with `tuned` Burn takes
-    /// others where they are faster.
+    /// On Vulkan devices without VK_KHR_workgroup_memory_explicit_layout, such as SwiftShader, CubeCL 0.11.3 declares
+    /// shared memory as a pointer to a pointer (`lower_shared_implicit` of its SPIR-V compiler). Matrix products use
+    /// such memory and are then wrong by tens of percent. Direct convolutions do not use it, but with `tuned` Burn
+    /// uses other algorithms where they are faster.
     ///
     /// # Errors
-    /// A device that gets products wrong in a build that cannot do without them, or that fails.
+    /// A device with wrong products in a build that requires them, or a device failure.
     pub(crate) fn on(device: &Device, precision: Precision) -> Result<Matmul> {
         let products = Matmul { precision, matrices: true };
         // Sums up to 256 are exact in every precision.
         let mut matrices = products.multiplies(device, [24, 64, 24])?;
         if TUNED {
-            // Of few numbers the fastest product may be one that does without shared memory.
+            // For small shapes the fastest kernel may be one that does not use shared memory.
             matrices &= Matmul { precision: Precision::F32, matrices }.multiplies(device, [256, 512, 256])?;
         }
         if TUNED && !matrices {
             let name = super::device::describe(device);
             return Err(Error::Invalid(format!(
-                "{name} multiplies matrices wrong (Burn's kernels want VK_KHR_workgroup_memory_explicit_layout of a Vulkan driver), \
-                 and this program was built to use such products wherever they are fast; build it with --features gpu,vulkan alone, \
+                "{name} computes wrong matrix products (Burn's kernels require VK_KHR_workgroup_memory_explicit_layout on \
+                 Vulkan), and this program was built to use them where they are faster; build it with only --features gpu,vulkan, \
                  or with gpu,webgpu for --device webgpu"
             )));
         }
         Ok(Matmul { precision, matrices })
     }
 
-    /// Whether a product of `[n, inputs]` and `[inputs, k]`, of whole numbers up to 2, comes out right.
+    /// Whether a product of `[n, inputs]` and `[inputs, k]`, with integers up to 2, is correct.
     fn multiplies(self, device: &Device, [n, inputs, k]: [usize; 3]) -> Result<bool> {
         let whole = |row: usize, column: usize| ((7 * row + 3 * column + row * column) % 5) as f32 - 2.0;
         let matrix = |rows: usize| (0..rows * inputs).map(|i| whole(i / inputs, i % inputs)).collect::<Vec<f32>>();
@@ -57,7 +57,7 @@ impl Matmul {
         Ok(found.iter().enumerate().all(|(i, &value)| value == expected(i / k, i % k)))
     }
 
-    /// `[N, K, 1, 1]`: the products of every picture with `k` rows of weights.
+    /// `[N, K, 1, 1]`: the products of every image with `k` rows of weights.
     pub(crate) fn linear(self, x: Tensor<4>, weights: Tensor<1>, k: usize) -> Tensor<4> {
         let [n, channels, height, width] = x.dims();
         let inputs = channels * height * width;
@@ -73,17 +73,17 @@ impl Matmul {
         let options = |groups| ConvOptions::new([stride; 2], [0; 2], [1; 2], groups);
         let (x, weights) = (self.factor(x), self.factor(weights));
         if TUNED {
-            // Burn has no convolution by products of matrices for groups, but one for each of them.
+            // Burn's matrix-product convolution does not support groups, so it runs once per group.
             let (xs, weights) = (x.chunk(groups, 1), weights.chunk(groups, 0));
             let parts = xs.into_iter().zip(weights).map(|(x, weights)| conv2d(x, weights, None, options(1)));
             return Tensor::cat(parts.collect(), 1).cast(DType::F32);
         }
-        // Direct convolutions of 16 bits also add up in 16 bits: 20 % off for the 93,312 terms of a weight of conv2's gradient in a
-        // step of 128. So factors are rounded, and multiplied as single precision.
+        // Direct convolutions in 16 bits also accumulate in 16 bits, which is 20 % off for the 93,312 terms of a
+        // weight of conv2's gradient in a step of 128. So factors are rounded but multiplied in single precision.
         conv2d(x.cast(DType::F32), weights.cast(DType::F32), None, options(groups))
     }
 
-    /// A factor, rounded if the engine does.
+    /// A factor, rounded to the engine's precision.
     fn factor<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self.precision {
             Precision::F32 | Precision::Int8 | Precision::Int4 => x,

@@ -1,10 +1,10 @@
-//! Tensors as numbers, so that an optimizer's formula moves a parameter on its device.
+//! Arithmetic on tensors, so that an optimizer's formula updates a parameter on its device.
 
 use alexnet::engine::optim::Number;
 use burn::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A tensor in a formula, element by element.
+/// A tensor as an elementwise number in a formula.
 #[derive(Clone)]
 pub(crate) struct Elements(pub(crate) Tensor<1>);
 

@@ -1,4 +1,4 @@
-//! A parameter on its device, its optimizer's state, and how both move.
+//! Parameters on a device, with their optimizer state and updates.
 
 use super::number::Elements;
 use alexnet::engine::OptimizerStep;
@@ -8,25 +8,25 @@ use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// One parameter of a layer, or a tower's outputs of it.
+/// A layer's parameter, or a tower's slice of it.
 pub(crate) struct Parameter {
-    /// Such as `conv1.weight`.
+    /// Name, such as `conv1.weight`.
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    /// Which of its values in canonical order lie here.
+    /// Range of its values, in canonical order, held on this device.
     pub(crate) range: Range<usize>,
     pub(crate) value: Tensor<1>,
-    /// What the optimizer keeps, by slot; a slot that is not here yet is zeros.
+    /// Optimizer state by slot; a missing slot is all zeros.
     state: BTreeMap<String, Tensor<1>>,
 }
 
-/// How a parameter moves.
+/// Update rule of a parameter.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
     Weights,
-    /// And a batch norm's weights, which learn as biases do.
+    /// Biases, and a batch norm's weights, which are updated like biases.
     Biases,
-    /// A batch norm's running mean or variance, which follows those of batches: its "gradient" is how far it is from them.
+    /// A batch norm's running mean or variance; its "gradient" is the difference to the batch's statistics.
     Running {
         momentum: f32,
     },
@@ -38,7 +38,8 @@ impl Parameter {
         Parameter { name, kind, range, value, state: BTreeMap::new() }
     }
 
-    /// One step. `norms` are those of the layer's weights and their gradient, over all towers, where the optimizer asks for them.
+    /// Applies one step. `norms` are those of the layer's weights and of their gradient over all towers, if the
+    /// optimizer needs them.
     pub(crate) fn learn(&mut self, gradient: Tensor<1>, step: &OptimizerStep, norms: Option<[f64; 2]>) {
         let layer = self.name.rsplit_once('.').map_or("", |(layer, _)| layer);
         let rates = match self.kind {
@@ -60,7 +61,7 @@ impl Parameter {
         }
     }
 
-    /// A slot of the optimizer's state.
+    /// Reads a slot of the optimizer state.
     pub(crate) fn state(&self, slot: &str) -> Result<Vec<f32>> {
         match self.state.get(slot) {
             Some(values) => read(values.clone()),
@@ -68,13 +69,13 @@ impl Parameter {
         }
     }
 
-    /// Writes a slot of the optimizer's state.
+    /// Writes a slot of the optimizer state.
     pub(crate) fn set_state(&mut self, slot: &str, values: Tensor<1>) {
         self.state.insert(slot.into(), values);
     }
 }
 
-/// Moves a parameter by the formula of its optimizer: the CPU engine's own, on tensors.
+/// Visitor that updates a parameter with the optimizer's formula, the same as the CPU engine's, on tensors.
 struct Move<'a> {
     parameter: &'a mut Parameter,
     gradient: Tensor<1>,
@@ -95,26 +96,26 @@ impl Visitor for Move<'_> {
     }
 }
 
-/// A tensor that belongs to a parameter: a leaf that gradients are asked for, its gradient, or how far it is from a batch.
+/// A tensor that belongs to a parameter: a differentiable leaf, its gradient, or a difference to batch statistics.
 pub(crate) struct Of {
     pub(crate) tower: usize,
-    /// Its number among the tower's parameters.
+    /// Index among the tower's parameters.
     pub(crate) parameter: usize,
     pub(crate) tensor: Tensor<1>,
 }
 
-/// A tensor's values, row-major.
+/// Reads a tensor's values, row-major.
 pub(crate) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = tensor.try_into_data().map_err(|e| Error::Invalid(format!("the device failed: {e}")))?;
-    data.try_into_vec().map_err(|e| Error::Invalid(format!("the device gave no floats: {e:?}")))
+    data.try_into_vec().map_err(|e| Error::Invalid(format!("the device did not return floats: {e:?}")))
 }
 
-/// The sum of a tensor's squares.
+/// Sum of a tensor's squares.
 pub(crate) fn squares(tensor: &Tensor<1>) -> Result<f64> {
     Ok(read((tensor.clone() * tensor.clone()).sum())?.iter().map(|&sum| f64::from(sum)).sum())
 }
 
-/// Values on a device.
+/// Copies values to a device.
 pub(crate) fn write<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }

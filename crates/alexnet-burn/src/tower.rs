@@ -1,4 +1,5 @@
-//! The net on its devices: whole on one, or in two towers that hold half of every layer's maps each and meet where they must.
+//! A net on its devices: whole on one, or as two towers that hold half of every layer's maps each and exchange maps
+//! where layers cross.
 
 use super::batch_norm::{self, Statistics};
 use super::layer::{self, Values};
@@ -14,7 +15,7 @@ use alexnet_kernels::isa::Isa;
 use burn::tensor::{Device, Tensor};
 use std::ops::Range;
 
-/// A device and what it holds of the net.
+/// A device and its part of the net.
 pub(crate) struct Tower {
     pub(crate) device: Device,
     pub(crate) products: Matmul,
@@ -25,31 +26,31 @@ pub(crate) struct Tower {
 pub(crate) struct Towers {
     pub(crate) net: Net,
     pub(crate) shapes: Vec<LayerShape>,
-    /// Where each layer is computed; none on one device.
+    /// Placement of each layer; `None` on a single device.
     plan: Option<Vec<TowerLayer>>,
     pub(crate) all: Vec<Tower>,
-    /// Bytes that have crossed between the towers, forward and backward.
+    /// Bytes transferred between the towers, forward and backward.
     pub(crate) crossed: u64,
 }
 
-/// What a way through the net is for.
+/// Purpose of a forward pass.
 #[derive(Clone, Copy)]
 pub(crate) enum ForwardMode<'a> {
-    /// Only forth.
+    /// Inference without gradients.
     Infer,
-    /// Gradients will come back, but nothing learns.
+    /// Gradients are needed, but no parameter learns.
     Explain,
-    /// Gradients will come back to parameters of these names. Dropout, if any, takes the units of `dropout`, and batch norms
-    /// go by the batch.
+    /// Gradients of the parameters for which `learns` is true. Dropout uses the key `dropout`, if any, and batch
+    /// norms use batch statistics.
     Learn { learns: &'a dyn Fn(&str) -> bool, dropout: Option<DropoutKey> },
 }
 
-/// What a way through the net in training has met.
+/// Tape of a training forward pass.
 #[derive(Default)]
 pub(crate) struct ForwardTape {
-    /// Parameters that gradients are asked for.
+    /// Parameters to differentiate.
     pub(crate) leaves: Vec<Of>,
-    /// How far running statistics are from those of the batch.
+    /// Differences of running statistics to those of the batch.
     pub(crate) away: Vec<Of>,
 }
 
@@ -62,7 +63,7 @@ impl Towers {
         let plan = match devices.len() {
             1 => None,
             2 => Some(net.towers()?),
-            n => return Err(Error::Invalid(format!("{n} devices: a net lies on one device, or in two towers on two"))),
+            n => return Err(Error::Invalid(format!("{n} devices: a net runs on one device, or as two towers on two"))),
         };
         let mut all = Vec::new();
         for device in devices {
@@ -98,32 +99,32 @@ impl Towers {
         Ok(Towers { net: net.clone(), shapes, plan, all, crossed: 0 })
     }
 
-    /// Pictures on every tower's device.
+    /// Copies images to every tower's device.
     pub(crate) fn pictures(&self, images: &[f32], n: usize) -> PerDevice {
         let size = self.net.image_size;
         self.all.iter().map(|tower| Some(write(images, [n, 3, size, size], &tower.device))).collect()
     }
 
-    /// What the layers in `range` make of `x`, each tower its part; `met` grows by what training needs to know of them.
+    /// Forward pass of the layers in `range` on each tower; training values are added to `tape`.
     pub(crate) fn forward(
         &mut self,
         range: Range<usize>,
         mut x: PerDevice,
         way: ForwardMode<'_>,
-        met: &mut ForwardTape,
+        tape: &mut ForwardTape,
     ) -> PerDevice {
         for i in range {
             let (read, edges) = self.gather(i, x, !matches!(way, ForwardMode::Infer));
             x = read
                 .into_iter()
                 .enumerate()
-                .map(|(t, x)| x.and_then(|x| self.layer(i, t, x, edges[t].clone(), way, met)))
+                .map(|(t, x)| x.and_then(|x| self.layer(i, t, x, edges[t].clone(), way, tape)))
                 .collect();
         }
         x
     }
 
-    /// What each tower reads for layer i, and which of these channels are its own.
+    /// The inputs of layer i on each tower, and which of their channels are the tower's own.
     fn gather(&mut self, i: usize, x: PerDevice, back: bool) -> (PerDevice, Vec<Option<Range<usize>>>) {
         let Some(plan) = &self.plan else { return (x, vec![None]) };
         let TowerLayer { crossing, place, .. } = plan[i].clone();
@@ -143,7 +144,7 @@ impl Towers {
             }
             let maps = other.dims()[1];
             let other = match crossing {
-                // Of tower 0 the last maps lie at the border, of tower 1 the first.
+                // At the border lie the last maps of tower 0 and the first maps of tower 1.
                 Crossing::Edge(edge) if t == 1 => other.clone().slice_dim(1, maps - edge..maps),
                 Crossing::Edge(edge) => other.clone().slice_dim(1, 0..edge),
                 _ => other.clone(),
@@ -159,7 +160,7 @@ impl Towers {
         (read, own)
     }
 
-    /// Layer i on tower t; none where another tower computes it.
+    /// Runs layer i on tower t; `None` if another tower computes it.
     fn layer(
         &self,
         i: usize,
@@ -167,7 +168,7 @@ impl Towers {
         x: Tensor<4>,
         own: Option<Range<usize>>,
         way: ForwardMode<'_>,
-        met: &mut ForwardTape,
+        tape: &mut ForwardTape,
     ) -> Option<Tensor<4>> {
         let (layer, shape) = (&self.net.layers[i], &self.shapes[i]);
         let groups = match layer.op {
@@ -185,12 +186,12 @@ impl Towers {
                     return parameter.value.clone();
                 }
                 let value = parameter.value.clone().autodiff().require_grad();
-                met.leaves.push(Of { tower: t, parameter: at, tensor: value.clone() });
+                tape.leaves.push(Of { tower: t, parameter: at, tensor: value.clone() });
                 value
             };
             let of_layer = Values { weights: value(at), biases: value(at + 1) };
             if let Op::BatchNorm { eps, .. } = layer.op {
-                return Some(batch_norm::forward(x.clone(), self.statistics(t, at + 2, &x, way, met), eps, of_layer));
+                return Some(batch_norm::forward(x.clone(), self.statistics(t, at + 2, &x, way, tape), eps, of_layer));
             }
             values = Some(of_layer);
         }
@@ -205,18 +206,19 @@ impl Towers {
         })
     }
 
-    /// What a batch norm with input `x` goes by: in training the batch, else the running statistics from parameter `at` on.
-    fn statistics(&self, t: usize, at: usize, x: &Tensor<4>, way: ForwardMode<'_>, met: &mut ForwardTape) -> Statistics {
+    /// Statistics of a batch norm with input `x`: the batch's in training, otherwise the running ones, stored from
+    /// parameter `at` on.
+    fn statistics(&self, t: usize, at: usize, x: &Tensor<4>, way: ForwardMode<'_>, tape: &mut ForwardTape) -> Statistics {
         let running = [0, 1].map(|i| &self.all[t].parameters[at + i].value);
         let ForwardMode::Learn { .. } = way else { return Statistics::running(running[0], running[1]) };
         let found = Statistics::of_batch(x);
         let [n, _, height, width] = x.dims();
         let away = found.clone().away_from(running, n * height * width);
-        met.away.extend(away.into_iter().enumerate().map(|(i, tensor)| Of { tower: t, parameter: at + i, tensor }));
+        tape.away.extend(away.into_iter().enumerate().map(|(i, tensor)| Of { tower: t, parameter: at + i, tensor }));
         found
     }
 
-    /// The units that the CPU engine drops too: it numbers them row, column, channel.
+    /// Dropout of the same units as in the CPU engine, which numbers them by row, column, channel.
     fn dropout(&self, i: usize, t: usize, rate: f32, style: DropoutStyle, x: Tensor<4>, key: Option<DropoutKey>) -> Tensor<4> {
         let Some(key) = key else {
             return if style == DropoutStyle::ScaleAtInference { x * (1.0 - rate) } else { x };
@@ -232,7 +234,7 @@ impl Towers {
         x * mask.slice_dim(1, first..first + channels)
     }
 
-    /// All maps of a layer in one tensor, on the first device that has any.
+    /// All maps of a layer in one tensor, on the first device that holds any.
     pub(crate) fn joined(&self, held: PerDevice) -> Option<Tensor<4>> {
         let device = &self.all[0].device;
         let parts: Vec<Tensor<4>> = held.into_iter().flatten().map(|part| part.to_device(device)).collect();

@@ -1,8 +1,8 @@
-//! The ranks of a job, as the library's [`Communicator`]: processes that `mpirun` started, which speak by MPI, or processes with a GPU
-//! each, which speak by NCCL and need no `mpirun`.
+//! Multi-process jobs behind the library's [`Communicator`]: processes started by `mpirun`, which communicate by MPI,
+//! or processes with a GPU each, which communicate by NCCL and do not need `mpirun`.
 //!
-//! Without the features `mpi` and `nccl` there is only one process, and a job of several is refused: they would otherwise each train the
-//! whole, into the same folder.
+//! Without the features `mpi` and `nccl` only single-process jobs are supported, and a job of several is rejected:
+//! each process would otherwise run the whole training, in the same folder.
 
 #[cfg(any(feature = "mpi", feature = "nccl", test))]
 mod gather;
@@ -17,29 +17,29 @@ use alexnet::{Error, Result};
 use rendezvous::Rendezvous;
 use std::sync::Arc;
 
-/// A job's ranks, seen from one of them.
+/// A distributed job, from the view of one rank.
 pub struct Job {
     ranks: Arc<dyn Communicator>,
-    /// MPI, where something else speaks, but MPI can still end all.
+    /// MPI, which can end all ranks even if they communicate by other means.
     #[cfg(feature = "mpi")]
     world: Option<Arc<world::World>>,
 }
 
-/// By what ranks speak to each other.
+/// Communication library of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Through {
-    /// MPI, in the job that `mpirun` started; or nothing, in a process by itself.
+    /// MPI, in a job started by `mpirun`; a single process needs none.
     Mpi,
-    /// NCCL, in the job that `mpirun` started or, where there is a meeting, that others did.
+    /// NCCL, in a job started by `mpirun` or, with a rendezvous, by another launcher.
     Nccl(Option<Rendezvous>),
 }
 
 impl Job {
-    /// Joins the job that this process was started in, or makes one of this process alone.
+    /// Joins the job that this process was started in, or creates a single-process job.
     ///
     /// # Errors
-    /// A job of several processes in a program without MPI or NCCL, an MPI library that does not let threads take turns, a machine without
-    /// NCCL, or ranks that do not come.
+    /// A job of several processes in a build without MPI or NCCL, an MPI library without serialized threading, a
+    /// machine without NCCL, or ranks that do not join.
     pub fn join(through: &Through) -> Result<Job> {
         match through {
             Through::Mpi => Job::by_mpi(),
@@ -86,11 +86,11 @@ impl Job {
             }
             return Ok(Job::of(Arc::new(nccl::Nccl::join(meeting.rank, meeting.size, local_rank(), name)?)));
         }
-        // No mpirun, no meeting, one process: that is a job, too.
+        // A single process without mpirun and rendezvous is a valid job.
         if cfg!(not(feature = "mpi")) && size() > 1 {
             return Err(Error::Invalid(format!(
-                "mpirun started {} processes of a program that was built without MPI; build it with --features mpi,nccl, or let \
-                 them meet by --rendezvous FILE",
+                "mpirun started {} processes of a program that was built without MPI; build it with --features mpi,nccl, or use \
+                 --rendezvous FILE",
                 size()
             )));
         }
@@ -101,17 +101,17 @@ impl Job {
         let (rank, size) = (job.ranks.rank(), job.ranks.size());
         let own = if rank == 0 { nccl::name()?.to_vec() } else { Vec::new() };
         let name = job.ranks.broadcast(&own)?.try_into();
-        let name = name.map_err(|_| Error::Invalid("NCCL: rank 0's name for the job has not come whole".into()))?;
+        let name = name.map_err(|_| Error::Invalid("NCCL: rank 0 sent an incomplete job id".into()))?;
         Ok(Job { ranks: Arc::new(nccl::Nccl::join(rank, size, local_rank(), name)?), ..job })
     }
 
-    /// What the ranks say to each other with.
+    /// Communicator of the job's ranks.
     pub fn ranks(&self) -> &Arc<dyn Communicator> {
         &self.ranks
     }
 
-    /// Ends all ranks now, wherever they are: for one that cannot go on, and has said why. Where no MPI does that, this process ends, which
-    /// the others find out.
+    /// Terminates all ranks immediately, after an error was reported. Without MPI only this process exits, which the
+    /// other ranks detect.
     pub fn abort(&self) -> ! {
         #[cfg(feature = "mpi")]
         if self.world.is_some() {
@@ -121,7 +121,7 @@ impl Job {
     }
 }
 
-/// A moment between two looks whether messages have come, so that who waits leaves the processor to the threads that compute.
+/// Backs off between two polls, so that a waiting thread leaves the processor to those that compute.
 #[cfg(any(feature = "mpi", feature = "nccl"))]
 fn pause(looks: u32) {
     match looks {
@@ -130,29 +130,29 @@ fn pause(looks: u32) {
     }
 }
 
-/// What a launcher tells its processes: the first of these variables that is a number.
-fn told(names: &[&str]) -> Option<usize> {
+/// Value set by a launcher: the first of these environment variables that is a number.
+fn env_number(names: &[&str]) -> Option<usize> {
     names.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
 }
 
-/// How many processes the job has, by what `mpirun` tells each of them: Open MPI's, and those that speak PMI (MPICH, Slurm).
+/// Number of processes in the job, from the variables that `mpirun` sets: Open MPI, and PMI launchers (MPICH, Slurm).
 fn size() -> usize {
-    told(&["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE"]).unwrap_or(1)
+    env_number(&["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE"]).unwrap_or(1)
 }
 
-/// Whether `mpirun` started this process, or something that does as it does.
+/// Whether `mpirun` or a compatible launcher started this process.
 pub fn is_of_mpirun() -> bool {
     size() > 1
 }
 
-/// This process's number among those of its machine, where a launcher tells it: torchrun, Open MPI, MPICH, Slurm.
+/// Index of this process on its machine, if the launcher sets it: torchrun, Open MPI, MPICH, Slurm.
 pub fn local_rank() -> Option<usize> {
-    told(&["LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"])
+    env_number(&["LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"])
 }
 
-/// Which rank this process is, and of how many, by what launchers tell: torchrun and those that do as it does, `mpirun`, and Slurm.
+/// Rank and number of ranks, if the launcher sets them: torchrun and compatible launchers, `mpirun`, Slurm.
 pub fn launched() -> (Option<usize>, Option<usize>) {
     let rank = ["RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"];
     let size = ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"];
-    (told(&rank), told(&size))
+    (env_number(&rank), env_number(&size))
 }

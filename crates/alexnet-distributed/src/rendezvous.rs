@@ -1,15 +1,16 @@
-//! Where processes meet that no `mpirun` started: a file on a disk that all of them see.
+//! File-based rendezvous of processes started without `mpirun`, on a disk that all of them can access.
 //!
-//! One of them, rank 0, has something to hand over: the 128 bytes under which NCCL's ranks find each other. That is easy but for two
-//! things. Files of an earlier job may lie there still, whose processes are long gone; and ranks may come late, or never. So they call a roll:
+//! Rank 0 has to distribute the 128-byte id that NCCL's ranks share. Two things complicate this: files of an earlier
+//! job may remain, whose processes no longer exist; and ranks may join late, or never. So the ranks use a handshake:
 //!
-//! 1. Rank r puts a ticket beside the file (`FILE.r`), a number that nobody else has.
-//! 2. When there is a ticket of every rank, rank 0 writes the roll, all these tickets under a ticket of its own, into the file.
-//! 3. Who finds its ticket in the roll answers: it writes rank 0's ticket under its own.
-//! 4. When all have answered, rank 0 adds the bytes. Each takes them and removes its ticket; then rank 0 removes the file.
+//! 1. Rank r writes a ticket, a unique number, beside the file (`FILE.r`).
+//! 2. Once every rank has a ticket, rank 0 writes a roster into the file: all these tickets and a ticket of its own.
+//! 3. A rank that finds its ticket in the roster answers: it adds rank 0's ticket to its own file.
+//! 4. Once all have answered, rank 0 adds the bytes. Each rank reads them and removes its ticket; then rank 0
+//!    removes the file.
 //!
-//! What lies there of earlier jobs does no harm: a roll without one's own ticket is not for one, and an old ticket is called but does
-//! not answer, until the rank comes that puts its own in the place. Every file is written whole, beside, and then renamed.
+//! Remains of earlier jobs are harmless: a rank ignores a roster without its own ticket, and an old ticket is listed
+//! but never answers, until the new rank replaces it. Every file is written to a temporary file and then renamed.
 
 use alexnet::{Error, Result};
 use std::collections::hash_map::RandomState;
@@ -18,35 +19,35 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-/// How many bytes are handed over: those of NCCL's name for a job.
+/// Length of the distributed data: NCCL's job id.
 pub const BYTES: usize = 128;
 
-/// How often a rank looks whether others have written.
-const LOOK: Duration = Duration::from_millis(20);
+/// Polling interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A meeting of ranks, seen from one of them.
+/// Rendezvous of ranks, from the view of one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendezvous {
-    /// The file. Each job needs one of its own; its folder must be there.
+    /// The file. Each job needs its own; its folder must exist.
     pub file: PathBuf,
-    /// Which rank this is, from 0.
+    /// Index of this rank, from 0.
     pub rank: usize,
-    /// How many there are.
+    /// Number of ranks.
     pub size: usize,
-    /// How long to wait for the others.
+    /// Timeout for the other ranks.
     pub limit: Duration,
 }
 
-/// What lies in `FILE.r`.
+/// Content of `FILE.r`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct RankFile {
     size: usize,
     ticket: String,
-    /// The ticket of the rank 0 whose roll it has answered.
+    /// Ticket of the rank 0 whose roster it has answered.
     answers: Option<String>,
 }
 
-/// What lies in the file.
+/// Content of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Roster {
     host: String,
@@ -56,107 +57,107 @@ struct Roster {
 }
 
 impl Rendezvous {
-    /// Hands rank 0's bytes to all ranks. `bytes` is asked on rank 0 alone, when all are there.
+    /// Distributes rank 0's bytes to all ranks. `bytes` is called on rank 0 only, once all have joined.
     ///
     /// # Errors
-    /// Ranks that do not come in time, a folder that cannot be written, or what `bytes` says.
+    /// Ranks that do not join in time, a folder that cannot be written, or errors of `bytes`.
     pub fn hand_over(&self, bytes: impl FnOnce() -> Result<[u8; BYTES]>) -> Result<[u8; BYTES]> {
         if self.rank >= self.size {
             return Err(Error::Invalid(format!(
-                "rank {} of {}: ranks count from 0; --rank is below --ranks",
+                "rank {} of {}: ranks count from 0, so --rank must be below --ranks",
                 self.rank, self.size
             )));
         }
         if self.rank == 0 { self.host(bytes) } else { self.visit() }
     }
 
-    /// Rank 0's part.
+    /// Runs rank 0's part.
     fn host(&self, bytes: impl FnOnce() -> Result<[u8; BYTES]>) -> Result<[u8; BYTES]> {
         let began = Instant::now();
-        let mut roll = Roster { host: ticket(), guests: Vec::new(), bytes: None };
-        let met = self.call(began, &mut roll, bytes);
-        // Nobody is to find it: those who needed it have read it, or there is nothing to be had.
+        let mut roster = Roster { host: ticket(), guests: Vec::new(), bytes: None };
+        let result = self.call(began, &mut roster, bytes);
+        // Remove the file: all ranks have read it, or the rendezvous failed.
         remove(&self.file)?;
-        met
+        result
     }
 
-    /// Calls the roll until all have answered, then tells them.
-    fn call(&self, began: Instant, roll: &mut Roster, bytes: impl FnOnce() -> Result<[u8; BYTES]>) -> Result<[u8; BYTES]> {
-        // Also shows at once whether the folder can be written.
-        self.write(&self.file, &roll.text())?;
+    /// Updates the roster until all ranks have answered, then publishes the bytes.
+    fn call(&self, began: Instant, roster: &mut Roster, bytes: impl FnOnce() -> Result<[u8; BYTES]>) -> Result<[u8; BYTES]> {
+        // Also fails immediately if the folder cannot be written.
+        self.write(&self.file, &roster.text())?;
         loop {
             let guests = (1..self.size).map(|rank| self.guest(rank)).collect::<Result<Vec<_>>>()?;
             let is_here =
-                |guest: &&Option<RankFile>| guest.as_ref().is_some_and(|guest| guest.answers.as_ref() == Some(&roll.host));
+                |guest: &&Option<RankFile>| guest.as_ref().is_some_and(|guest| guest.answers.as_ref() == Some(&roster.host));
             if guests.iter().filter(is_here).count() == self.size - 1 {
                 break;
             }
             let tickets: Vec<String> = guests.iter().flatten().map(|guest| guest.ticket.clone()).collect();
-            if tickets.len() == self.size - 1 && tickets != roll.guests {
-                roll.guests = tickets;
-                self.write(&self.file, &roll.text())?;
+            if tickets.len() == self.size - 1 && tickets != roster.guests {
+                roster.guests = tickets;
+                self.write(&self.file, &roster.text())?;
             }
             let missing = (1..self.size).zip(&guests).filter(|(_, guest)| !is_here(guest)).map(|(rank, _)| rank);
-            self.wait(began, || format!("{} not come", ranks(missing.collect())))?;
+            self.wait(began, || format!("{} not joined", ranks(missing.collect())))?;
         }
         let bytes = bytes()?;
-        roll.bytes = Some(bytes);
-        self.write(&self.file, &roll.text())?;
+        roster.bytes = Some(bytes);
+        self.write(&self.file, &roster.text())?;
         loop {
             let there = |rank: &usize| self.path_of(*rank).exists();
             let slow: Vec<usize> = (1..self.size).filter(there).collect();
             if slow.is_empty() {
                 return Ok(bytes);
             }
-            self.wait(began, || format!("{} come, but not gone on", ranks(slow)))?;
+            self.wait(began, || format!("{} joined but not continued", ranks(slow)))?;
         }
     }
 
-    /// Every other rank's part.
+    /// Runs every other rank's part.
     fn visit(&self) -> Result<[u8; BYTES]> {
         let began = Instant::now();
         let mut own = RankFile { size: self.size, ticket: ticket(), answers: None };
         let path = self.path_of(self.rank);
         self.write(&path, &own.text(self.rank))?;
-        let met = loop {
-            // Roll of another job, of one that is over, or none yet.
-            let called = self.roll()?.filter(|roll| roll.guests.get(self.rank - 1) == Some(&own.ticket));
+        let result = loop {
+            // The roster may be of another job, of a finished one, or missing.
+            let called = self.roster()?.filter(|roster| roster.guests.get(self.rank - 1) == Some(&own.ticket));
             match called {
                 Some(Roster { host, bytes: Some(bytes), .. }) if own.answers.as_ref() == Some(&host) => break Ok(bytes),
-                Some(roll) if own.answers.as_ref() != Some(&roll.host) => {
-                    own.answers = Some(roll.host);
+                Some(roster) if own.answers.as_ref() != Some(&roster.host) => {
+                    own.answers = Some(roster.host);
                     self.write(&path, &own.text(self.rank))?;
                 }
                 _ => {}
             }
             let missing = || match own.answers {
-                None => "rank 0, or another that it waits for, has not come".to_string(),
-                Some(_) => "rank 0 has come, but another rank, which it will name, has not".to_string(),
+                None => "rank 0, or another rank that it waits for, has not joined".to_string(),
+                Some(_) => "rank 0 has joined, but another rank (see rank 0's message) has not".to_string(),
             };
             if let Err(late) = self.wait(began, missing) {
                 break Err(late);
             }
         };
         remove(&path)?;
-        met
+        result
     }
 
-    /// A little while, or the end of patience.
+    /// Sleeps until the next poll, or fails after the timeout.
     fn wait(&self, began: Instant, missing: impl FnOnce() -> String) -> Result<()> {
         if began.elapsed() < self.limit {
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
             return Ok(());
         }
         let (rank, size, seconds) = (self.rank, self.size, self.limit.as_secs_f64());
         let message = format!(
-            "rank {rank} of {size}: {} in {seconds} s; start all with the same --rendezvous and --ranks {size}, each with its own \
-             --rank, on a disk that all see, or wait longer by --rendezvous-limit",
+            "rank {rank} of {size}: {} within {seconds} s; start all ranks with the same --rendezvous and --ranks {size}, each \
+             with its own --rank, on a disk that all can access, or increase --rendezvous-limit",
             missing()
         );
         Err(Error::file(&self.file, message))
     }
 
-    /// Where a rank's ticket lies.
+    /// Path of a rank's ticket.
     fn path_of(&self, rank: usize) -> PathBuf {
         beside(&self.file, &rank.to_string())
     }
@@ -167,13 +168,13 @@ impl Rendezvous {
         std::fs::rename(&new, path).map_err(|cause| Error::io(path, cause))
     }
 
-    /// A rank's ticket, if it has put one there, as one of as many ranks as this one knows.
+    /// Ticket of a rank, if it has written one for the same number of ranks.
     fn guest(&self, rank: usize) -> Result<Option<RankFile>> {
         let guest = read(&self.path_of(rank))?.and_then(|text| RankFile::parse(&text, rank));
         Ok(guest.filter(|guest| guest.size == self.size))
     }
 
-    fn roll(&self) -> Result<Option<Roster>> {
+    fn roster(&self) -> Result<Option<Roster>> {
         Ok(read(&self.file)?.and_then(|text| Roster::parse(&text)))
     }
 }
@@ -184,7 +185,7 @@ impl RankFile {
         format!("alexnet rank {rank} of {}\nticket {}\nanswers {answers}\n", self.size, self.ticket)
     }
 
-    /// What is no ticket of this rank's is none.
+    /// Parses a ticket of rank `rank`; `None` for anything else.
     fn parse(text: &str, rank: usize) -> Option<RankFile> {
         let mut lines = text.lines();
         let size = lines.next()?.strip_prefix(&format!("alexnet rank {rank} of "))?.parse().ok()?;
@@ -218,10 +219,10 @@ impl Roster {
     }
 }
 
-/// A number that no other process has, nor this one a second time.
+/// Creates a unique number, different for every process and call.
 fn ticket() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    // The standard library's hasher begins with random keys.
+    // The standard library's hasher uses random keys.
     format!("{now:x}-{:x}-{:016x}", std::process::id(), RandomState::new().hash_one(now))
 }
 
@@ -238,7 +239,7 @@ fn ranks(ranks: Vec<usize>) -> String {
     if names.len() == 1 { format!("rank {} has", names[0]) } else { format!("ranks {} have", names.join(", ")) }
 }
 
-/// A file's text; none if it is not there.
+/// Text of a file; `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<String>> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),

@@ -1,5 +1,5 @@
-//! All processes of the job, by MPI, message by message. (Open MPI 4.1.4's `MPI_Ialltoallv` was seen to wait for ever after a call in which one
-//! rank had nothing to give and to take.)
+//! All processes of an MPI job, connected by point-to-point messages. (Open MPI 4.1.4's `MPI_Ialltoallv` was seen to
+//! hang after a call in which one rank had nothing to send or receive.)
 
 use crate::gather::gather;
 use crate::pause;
@@ -13,9 +13,9 @@ use mpi::request::{Request, Scope};
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use std::sync::Mutex;
 
-/// The job's ranks. MPI ends when it is dropped, which all ranks must do.
+/// The job's ranks. Dropping it finalizes MPI, which all ranks must do.
 pub(crate) struct World {
-    /// One exchange at a time, from whichever thread.
+    /// Allows one exchange at a time, from any thread.
     turn: Mutex<Universe>,
     rank: usize,
     size: usize,
@@ -23,33 +23,32 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts MPI, once in a process.
+    /// Initialises MPI, once per process.
     pub(crate) fn join() -> Result<World> {
         let fail = |why: &str| Error::Invalid(format!("MPI: {why}"));
         let started = mpi::initialize_with_threading(Threading::Serialized);
-        let (universe, threading) = started.ok_or_else(|| fail("was started before"))?;
+        let (universe, threading) = started.ok_or_else(|| fail("was already initialised"))?;
         if threading < Threading::Serialized {
-            return Err(fail("this library does not let threads take turns (MPI_THREAD_SERIALIZED)"));
+            return Err(fail("this library does not support MPI_THREAD_SERIALIZED"));
         }
         let world = universe.world();
         let (rank, size) = (world.rank() as usize, world.size() as usize);
         Ok(World { turn: Mutex::new(universe), rank, size, sent: BytesSent::default() })
     }
 
-    /// Gives each rank its part of `send` and takes one from each.
+    /// Sends each rank its part of `send` and receives one from each.
     fn swap<T: Equivalence + Copy>(&self, send: &[T], counts: &[usize], receive: &mut [T], from: &[usize]) -> Result<()> {
         assert_eq!(send.len(), counts.iter().sum::<usize>(), "parts of what is sent");
         assert_eq!(receive.len(), from.iter().sum::<usize>(), "parts of what is received");
-        // MPI counts in i32.
+        // MPI counts are i32.
         if let Some(count) = counts.iter().chain(from).find(|&&count| i32::try_from(count).is_err()) {
-            return Err(Error::Invalid(format!("MPI: a message of {count} values is too long; take a smaller --batch")));
+            return Err(Error::Invalid(format!("MPI: a message of {count} values is too long; use a smaller --batch")));
         }
         self.sent.add((send.len() - counts[self.rank]) * size_of::<T>());
-        let universe =
-            self.turn.lock().map_err(|_| Error::Invalid("MPI: a thread has panicked in the middle of a call".into()))?;
+        let universe = self.turn.lock().map_err(|_| Error::Invalid("MPI: a thread panicked during a call".into()))?;
         let world: SimpleCommunicator = universe.world();
         mpi::request::scope(|scope| {
-            // Messages between two ranks arrive in the order in which they were sent, so they need no names.
+            // Messages between two ranks arrive in the order sent, so they need no tags.
             let mut under_way = Vec::with_capacity(2 * self.size);
             let mut rest = receive;
             let mut own = Default::default();
@@ -78,7 +77,7 @@ impl World {
     }
 }
 
-/// Waits without taking the processor from the thread that computes: MPI's own waiting spins.
+/// Waits without occupying the processor of the compute thread; MPI's own wait spins.
 fn wait<'a, D: ?Sized, S: Scope<'a>>(mut under_way: Vec<Request<'a, D, S>>) {
     let mut turns = 0u32;
     loop {
@@ -91,7 +90,7 @@ fn wait<'a, D: ?Sized, S: Scope<'a>>(mut under_way: Vec<Request<'a, D, S>>) {
     }
 }
 
-/// Ends all processes of the job.
+/// Terminates all processes of the job.
 pub(crate) fn abort() -> ! {
     SimpleCommunicator::world().abort(1)
 }

@@ -32,6 +32,26 @@ pub enum Error {
 /// The library's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// A message of a reader that knows no path, such as a decoder of bytes.
+impl From<String> for Error {
+    fn from(message: String) -> Error {
+        Error::Invalid(message)
+    }
+}
+
+impl From<&str> for Error {
+    fn from(message: &str) -> Error {
+        Error::Invalid(message.into())
+    }
+}
+
+/// The message, to be given a path or a context.
+impl From<Error> for String {
+    fn from(error: Error) -> String {
+        error.to_string()
+    }
+}
+
 impl Error {
     /// Wraps what the system said about `path`.
     pub fn io(path: impl AsRef<Path>, cause: std::io::Error) -> Self {

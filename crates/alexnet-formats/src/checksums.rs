@@ -1,4 +1,4 @@
-//! Files that everybody has: recognised by their checksums, whatever their names have become.
+//! Published files, recognised by checksum whatever their file name.
 
 use super::parsed::ParsedFile;
 use crate::{Error, Result};
@@ -9,19 +9,19 @@ use std::fmt::Write;
 /// A published file.
 #[derive(Debug)]
 pub(crate) struct PublishedFile {
-    /// Its name where it was published.
+    /// Its published name.
     pub(crate) file: &'static str,
-    /// The framework whose format it is in.
+    /// The framework whose format it uses.
     framework: &'static str,
     checksum: Checksum,
-    /// The preset that it is for.
+    /// Its preset.
     pub(crate) net: &'static str,
 }
 
 #[derive(Debug)]
 enum Checksum {
     Sha256(&'static str),
-    /// torchvision's own rule: a file's name carries the first eight digits.
+    /// torchvision's convention: the file name carries the first eight digits.
     Sha256Begins(&'static str),
     Sha1(&'static str),
     Md5(&'static str),
@@ -62,7 +62,7 @@ const ALL: &[PublishedFile] = &[
     },
 ];
 
-/// The published file that this is, if any. Only files of 1,000 classes are read through.
+/// Returns the matching published file, if any. Only files with 1,000 classes are hashed.
 pub(super) fn find(parsed: &ParsedFile, classes: usize) -> Result<Option<&'static PublishedFile>> {
     if classes != 1000 {
         return Ok(None);
@@ -74,16 +74,16 @@ pub(super) fn find(parsed: &ParsedFile, classes: usize) -> Result<Option<&'stati
             Checksum::Sha1(_) => (digest::<Sha1>(parsed)?, |a, b| a == b),
             Checksum::Md5(_) => (digest::<md5::Md5>(parsed)?, |a, b| a == b),
         };
-        let (Checksum::Sha256(wanted) | Checksum::Sha256Begins(wanted) | Checksum::Sha1(wanted) | Checksum::Md5(wanted)) =
+        let (Checksum::Sha256(expected) | Checksum::Sha256Begins(expected) | Checksum::Sha1(expected) | Checksum::Md5(expected)) =
             known.checksum;
-        if matches(&digest, wanted) {
+        if matches(&digest, expected) {
             return Ok(Some(known));
         }
     }
     Ok(None)
 }
 
-/// The sha256 of a file, as `inspect` shows it.
+/// The SHA-256 of a file, as shown by `inspect`.
 pub(super) fn sha256(parsed: &ParsedFile) -> Result<String> {
     digest::<Sha256>(parsed)
 }
@@ -114,7 +114,7 @@ mod tests {
     use crate::registry::FORMATS;
 
     #[test]
-    fn checksums_are_those_of_the_standards() {
+    fn checksums_match_the_standards() {
         golden::with(b"abc", |path| {
             let reader = Reader::open(path).unwrap();
             let parsed = ParsedFile::new(reader, &crate::caffe::Caffe, Default::default());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn every_known_file_is_for_a_preset_and_has_a_whole_checksum() {
+    fn every_known_file_names_a_preset_and_has_a_valid_checksum() {
         for known in ALL {
             assert!(FORMATS.iter().any(|format| format.framework() == known.framework), "{}", known.framework);
             assert!(alexnet_net::presets::by_name(known.net).is_ok(), "{}", known.net);

@@ -1,12 +1,14 @@
-//! The linear layers of a classifier named as torchvision's, wherever in it they stand: people put dropout behind a layer instead of
-//! before it, or the last layer into a Sequential of its own, and every number moves.
+//! Linear layers of a torchvision-style classifier, wherever they are in the Sequential. People put dropout after a layer instead
+//! of before it, or wrap the last layer in its own Sequential, which changes every index.
 
-use super::param_names::WRAPPERS;
 use super::reader::ParseResult;
 use alexnet_net::ParamNaming;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Modules with weights below `classifier`, by what stands before it and by their first number: `classifier.6.1` is `["6", "1"]`.
+/// What PyTorch's DataParallel and compile put around modules; they may stand between a name's parts.
+pub(super) const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
+
+/// Modules with weights below `classifier`, by prefix and first index: `classifier.6.1` is `["6", "1"]`.
 #[derive(Debug, Default)]
 pub(super) struct Classifiers<'a>(HashMap<&'a str, BTreeMap<usize, Vec<Vec<&'a str>>>>);
 
@@ -18,7 +20,7 @@ impl<'a> Classifiers<'a> {
         let mut all = Classifiers::default();
         for (prefix, path, _) in names.iter().filter_map(split).filter(|(_, _, part)| *part == "weight") {
             let Some(number) = path.first().and_then(|first| first.parse().ok()) else { continue };
-            // A batch norm is no linear layer.
+            // A batch norm is not a linear layer.
             if !normed.contains(&(prefix, path.clone())) {
                 all.0.entry(prefix).or_default().entry(number).or_default().push(path);
             }
@@ -26,15 +28,15 @@ impl<'a> Classifiers<'a> {
         all
     }
 
-    /// What stands before the classifiers of three layers or more.
+    /// Prefixes of the classifiers that have three layers or more.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = &'a str> + '_ {
         self.0.iter().filter(|(_, layers)| layers.len() > 2).map(|(prefix, _)| *prefix)
     }
 
-    /// Our name and theirs of every weight and bias of a net whose classifier is the one behind this prefix.
+    /// Maps our name to the file's name for every weight and bias of a net whose classifier follows this prefix.
     ///
     /// # Errors
-    /// A head of several layers, or a number of layers that no AlexNet has.
+    /// A head with several layers, or an unexpected number of layers.
     pub(super) fn names(&self, naming: &ParamNaming, prefix: &str) -> ParseResult<Vec<(String, String)>> {
         let all = naming.parameters();
         let Some(layers) = self.0.get(prefix) else { return Ok(all) };
@@ -48,7 +50,7 @@ impl<'a> Classifiers<'a> {
             let several: Vec<String> = paths.iter().map(named).take(6).collect();
             let what = if Some((number, paths)) == layers.last_key_value() { "head" } else { "classifier" };
             return Err(format!(
-                "its {what} {prefix}classifier.{number} has {} layers with weights ({}); an AlexNet has one linear layer there",
+                "its {what} {prefix}classifier.{number} has {} layers with weights ({}); AlexNet has one linear layer there",
                 paths.len(),
                 several.join(", ")
             ));
@@ -57,14 +59,14 @@ impl<'a> Classifiers<'a> {
         let [fc6, fc7, fc8] = one_each.as_slice() else {
             let shown: Vec<String> = one_each.iter().map(|path| named(path)).take(6).collect();
             let count = one_each.len();
-            return Err(format!("its classifier has {count} linear layers ({}); an AlexNet has 3", shown.join(", ")));
+            return Err(format!("its classifier has {count} linear layers ({}); AlexNet has 3", shown.join(", ")));
         };
-        // A ReLU, and perhaps dropout, between two layers, or within the block that a layer stands in.
+        // Between two layers are a ReLU and perhaps dropout; they may also be within the block that holds a layer.
         for (i, path) in [fc6, fc7].into_iter().enumerate() {
             let between = numbers[i + 1] - numbers[i] - 1;
             if path.len() == 1 && !(1..=2).contains(&between) {
                 return Err(format!(
-                    "its classifier has {between} modules between the layers {} and {}; an AlexNet has a ReLU there, and perhaps \
+                    "its classifier has {between} modules between the layers {} and {}; AlexNet has a ReLU there, and optionally \
                      dropout",
                     named(path),
                     named(one_each[i + 1])
@@ -80,7 +82,7 @@ impl<'a> Classifiers<'a> {
         Ok(all.into_iter().map(moved).collect())
     }
 
-    /// Of a classifier that ends before its last layer: the names of the second layer, and of the missing one, without the prefix.
+    /// For a classifier without its last layer: the names of its second layer and of the missing one, without the prefix.
     pub(super) fn headless(&self, prefix: &str) -> Option<(String, String)> {
         let layers = self.0.get(prefix)?;
         let numbers: Vec<usize> = layers.keys().copied().collect();
@@ -94,7 +96,7 @@ fn modules<'a>((prefix, path, _): (&'a str, Vec<&'a str>, &'a str)) -> (&'a str,
     (prefix, path)
 }
 
-/// What stands before the last `classifier` in a name, the modules behind it, and the part of the last of them.
+/// Splits a name at its last `classifier` into the prefix, the module path, and the parameter name.
 fn split(name: &str) -> Option<(&str, Vec<&str>, &str)> {
     let at = match name.rfind(".classifier.") {
         Some(at) => at + 1,
@@ -126,13 +128,13 @@ mod tests {
         {
             assert_eq!(names(&modules).unwrap(), modules.map(|m| format!("classifier.{m}")));
         }
-        // One more is told elsewhere, by its name.
+        // An additional layer is reported elsewhere, by name.
         assert_eq!(names(&["1", "4", "6", "8"]).unwrap(), ["classifier.1", "classifier.4", "classifier.6"]);
     }
 
     #[test]
-    fn what_no_alexnet_has_is_refused() {
-        for (modules, told) in [
+    fn other_classifiers_are_refused() {
+        for (modules, message) in [
             (
                 &["1", "4", "6.0", "6.3"][..],
                 "its head net.classifier.6 has 2 layers with weights (net.classifier.6.0, net.classifier.6.3)",
@@ -141,7 +143,7 @@ mod tests {
             (&["0", "3", "6", "9"], "4 linear layers"),
         ] {
             let why = names(modules).unwrap_err();
-            assert!(why.contains(told), "{why}");
+            assert!(why.contains(message), "{why}");
         }
     }
 }

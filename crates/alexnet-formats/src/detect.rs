@@ -1,4 +1,4 @@
-//! Format detection: by a file's first bytes, not by its name.
+//! Format detection from a file's first bytes rather than its name.
 
 use super::format::{Format, Mark};
 use super::model::without_foreign;
@@ -9,21 +9,20 @@ use super::{mean_file, unsupported};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Most tensors that are believed; AlexNet has 16. What compares their names takes time that grows with the square of their number.
+/// Maximum number of tensors; AlexNet has 16. Comparing their names takes time quadratic in their number.
 const MOST_TENSORS: usize = 1 << 12;
 
-/// Reads what a file of any format holds: names, shapes and places of its tensors, and its metadata. Values are read when they are
-/// wanted ([`ParsedFile::values`]). No code of the file is run.
+/// Reads the structure of a file of any supported format: names, shapes and locations of its tensors, and its metadata. Values
+/// are loaded on demand ([`ParsedFile::values`]). No code in the file is run.
 ///
 /// # Errors
-/// An unknown format, or what is wrong with the file.
+/// An unknown format or an invalid file.
 pub fn parse(path: impl AsRef<Path>) -> Result<ParsedFile> {
     let path = path.as_ref();
     let mut parsed = by_format(path)?;
     let tensors = parsed.tensors.len();
     if tensors > MOST_TENSORS {
-        let message =
-            format!("it has {tensors} tensors, and no AlexNet has more than some dozens; at most {MOST_TENSORS} are read");
+        let message = format!("it has {tensors} tensors; AlexNet has a few dozen, and the limit is {MOST_TENSORS}");
         return Err(Error::file(path, message));
     }
     parsed.remarks.extend(without_foreign(&mut parsed.metadata));
@@ -53,12 +52,12 @@ fn by_format(path: &Path) -> Result<ParsedFile> {
     let Some(format) = format else {
         let (length, begin) = (reader.length(), &head[..head.len().min(8)]);
         return fail(format!(
-            "not a model file of this program, nor PyTorch's, ONNX, Caffe's or Paddle's: it has {length} bytes and begins with {begin:02x?}"
+            "not a model file (safetensors, PyTorch, ONNX, Caffe or Paddle): it has {length} bytes and begins with {begin:02x?}"
         ));
     };
     match format.read(&reader) {
         Ok(content) => Ok(ParsedFile::new(reader, format, content)),
-        // What the file is called tells more than what it lacks.
+        // The file name is more informative than the parse error.
         Err(message) if format.mark() == Mark::Shared => fail(unsupported::of_no_reader(path, &head).unwrap_or(message)),
         Err(message) => fail(message),
     }

@@ -1,9 +1,9 @@
-//! What of a net matters to its answers, so that a graph from a file can be held against the presets.
+//! Functional equivalence of nets, for comparing a file's graph with the presets.
 
 use crate::Result;
 use alexnet_net::{Activation, DropoutStyle, Net, Op};
 
-/// A layer as inference sees it: windows by where they begin and how many there are, whatever rounding and padding said so.
+/// A layer as inference sees it: windows are described by start and count, independent of rounding and padding settings.
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
     Conv {
@@ -16,7 +16,7 @@ enum Step {
         size: usize,
     },
     Activation(Activation),
-    /// `n`, strength for the plain sum, exponent, `k`, columns.
+    /// `n`, alpha for the plain sum, beta, `k`, columns.
     Lrn(usize, f32, f32, f32, usize),
     SpatialNorm(usize, f32, f32, f32),
     BatchNorm(f32),
@@ -35,13 +35,12 @@ enum Step {
         size: usize,
     },
     Adaptive(usize),
-    /// Dropout that multiplies at inference.
+    /// Dropout that scales at inference.
     Scale(f32),
     Linear(usize),
 }
 
-/// The steps of a net. What changes nothing is left out: dropout that scales in training, pools of one pixel, an adaptive pool to
-/// the size that is there, a softmax after a ReLU is not in nets at all.
+/// The inference steps of a net without no-ops: dropout that scales in training, 1 x 1 pools, adaptive pools to the current size.
 fn steps(net: &Net) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     for (layer, shape) in net.layers.iter().zip(net.shapes()?) {
@@ -69,14 +68,14 @@ fn steps(net: &Net) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// Whether two nets of equal parameters give equal answers.
+/// Whether two nets compute the same function when given equal parameters.
 pub(crate) fn same_answers(a: &Net, b: &Net) -> bool {
     let close = |x: f32, y: f32| (x - y).abs() <= 1e-5 * x.abs().max(y.abs());
     let (Ok(x), Ok(y)) = (steps(a), steps(b)) else { return false };
     a.image_size == b.image_size
         && x.len() == y.len()
         && x.iter().zip(&y).all(|(x, y)| match (x, y) {
-            // 1e-4 / 5 may have been rounded on the way.
+            // 1e-4 / 5 may have been rounded by the exporter.
             (Step::Lrn(n, a, b, k, c), Step::Lrn(m, d, e, l, f)) => {
                 n == m && close(*a, *d) && close(*b, *e) && close(*k, *l) && c == f
             }
@@ -90,7 +89,7 @@ mod tests {
     use alexnet_net::presets::{ALL, by_name};
 
     #[test]
-    fn presets_differ_in_their_answers_but_for_paddles_beginnings() {
+    fn presets_are_functionally_distinct() {
         for (i, a) in ALL.iter().enumerate() {
             for b in &ALL[i + 1..] {
                 assert!(!same_answers(&(a.build)(), &(b.build)()), "{} and {}", a.name, b.name);
@@ -99,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn names_dropout_and_rounding_that_change_nothing_do_not_count() {
+    fn equivalence_ignores_names_dropout_and_rounding() {
         let net = by_name("bvlc").expect("a preset");
         let mut other = net.clone();
         other.name = "else".into();
         other.layers.retain(|l| !matches!(l.op, Op::Dropout { .. }));
         for layer in &mut other.layers {
             if let Op::MaxPool { rounding, .. } = &mut layer.op {
-                *rounding = alexnet_net::Rounding::Floor; // the same at 227 pixels
+                *rounding = alexnet_net::Rounding::Floor; // equal at 227 pixels
             }
         }
         assert!(same_answers(&net, &other));

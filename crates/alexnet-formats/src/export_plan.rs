@@ -1,4 +1,4 @@
-//! What is written of a model: parameters under names, and what must change on the way so that its answers stay.
+//! Export plan: named parameters, and the changes that preserve the model's outputs.
 
 use super::equivalence::same_answers;
 use super::model::{Model, describe, parameters};
@@ -10,30 +10,30 @@ use alexnet_net::{Activation, DropoutStyle, Net, Op, ParamNaming, presets};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// How a model is to be written.
+/// Options for exporting a model.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ExportOptions {
-    /// Names of the parameters; by default those that the format's own world uses for the net.
+    /// Parameter naming scheme; by default the one that the target format's ecosystem uses for the net.
     pub names: Option<&'static ParamNaming>,
-    /// ONNX: the graph takes `picture`, raw RGB bytes [n, rows, columns, 3], instead of prepared numbers.
+    /// For ONNX: the graph takes `picture`, raw RGB bytes [n, rows, columns, 3], instead of a normalised tensor.
     pub preprocess_in_graph: bool,
 }
 
-/// A parameter as it is to be written.
+/// A parameter to write.
 #[derive(Debug)]
 pub(crate) struct Written<'a> {
-    /// The file's name.
+    /// Its name in the file.
     pub(crate) name: String,
-    /// The file's shape.
+    /// Its shape in the file.
     pub(crate) shape: Vec<usize>,
     values: &'a [f32],
     factor: f32,
-    /// Rows and columns in our order, if they are to be exchanged.
+    /// Rows and columns in our order, if the matrix is to be transposed.
     exchange: Option<[usize; 2]>,
 }
 
 impl Written<'_> {
-    /// Makes a linear weight [in, out].
+    /// Marks a linear weight as [in, out].
     pub(crate) fn exchange(&mut self) {
         if let (&[rows, columns], None) = (self.shape.as_slice(), self.exchange) {
             self.exchange = Some([rows, columns]);
@@ -48,7 +48,7 @@ impl LateValues for Written<'_> {
         self.shape.iter().product()
     }
 
-    /// In the file's order.
+    /// The values in file order.
     fn values(&self) -> Cow<'_, [f32]> {
         let mut values = Cow::Borrowed(self.values);
         if let Some(shape) = self.exchange {
@@ -61,31 +61,34 @@ impl LateValues for Written<'_> {
     }
 }
 
-/// A model as it is to be written.
+/// A model to write.
 #[derive(Debug)]
 pub(crate) struct Export<'a> {
-    /// The net that the written weights are for.
+    /// The net that the written weights belong to.
     pub(crate) net: Net,
     pub(crate) model: &'a Model,
-    /// What the file says of itself, if its format has room for it.
+    /// Metadata for formats that can store it.
     pub(crate) metadata: BTreeMap<String, String>,
-    /// In the net's order.
+    /// Parameters in the net's order.
     pub(crate) parameters: Vec<Written<'a>>,
 }
 
 impl Export<'_> {
-    /// Values of the mean image, and its rows.
+    /// The mean image's values and its number of rows.
     pub(crate) fn mean(&self) -> Option<(&[f32], usize)> {
         if let Mean::Image { size, values, .. } = &self.model.preprocess.mean { Some((values, *size)) } else { None }
     }
 }
 
-/// What is to be written under these names.
+/// Builds an export under the given naming scheme.
 pub(crate) fn export_under<'a>(model: &'a Model, naming: &ParamNaming) -> Result<(Export<'a>, Vec<String>)> {
     let unchanged = || export_of(model, model.net.clone(), naming, &BTreeMap::new());
     let refuse = || {
         let whose = naming.about.split(" (").next().unwrap_or_default();
-        Err(Error::Invalid(format!("{whose} are for its own net; {} has other layers: use --names own", model.net.name)))
+        Err(Error::Invalid(format!(
+            "{whose} apply only to their own net; {} has different layers: use --names own",
+            model.net.name
+        )))
     };
     if naming.is_own() || (naming.preset().is_none() && presets::find(&model.net.name).is_some_and(|own| own.naming == naming)) {
         return unchanged();
@@ -112,17 +115,17 @@ pub(crate) fn export_under<'a>(model: &'a Model, naming: &ParamNaming) -> Result
     export_of(model, net, naming, &change)
 }
 
-/// What is to be written for readers that know no dropout that scales at inference: it is folded into the weights.
+/// Builds an export for readers without dropout that scales at inference; that scaling is folded into the weights.
 pub(crate) fn plain_export(model: &Model) -> Result<(Export<'_>, Vec<String>)> {
     export_of(model, plain(&model.net), &ParamNaming::OWN, &factors(&model.net)?)
 }
 
-/// A net whose dropouts all scale in training.
+/// The net with all dropout scaling in training.
 fn plain(net: &Net) -> Net {
     with_dropout(net, DropoutStyle::ScaleInTraining)
 }
 
-/// A net whose dropouts all scale at inference, as Paddle's AlexNet's.
+/// The net with all dropout scaling at inference, as in Paddle's AlexNet.
 fn scaling_at_inference(net: &Net) -> Net {
     with_dropout(net, DropoutStyle::ScaleAtInference)
 }
@@ -137,8 +140,8 @@ fn with_dropout(net: &Net, given: DropoutStyle) -> Net {
     net
 }
 
-/// By how much dropout that scales at inference multiplies what goes into each layer with weights: what may be multiplied into the
-/// weights instead, since whatever stands between passes factors on.
+/// Inference-time dropout scale in front of each layer with weights. It can be folded into those weights because the layers in
+/// between are homogeneous.
 fn factors(net: &Net) -> Result<BTreeMap<String, f32>> {
     let mut factors = BTreeMap::new();
     let mut pending = 1.0;
@@ -164,7 +167,7 @@ fn factors(net: &Net) -> Result<BTreeMap<String, f32>> {
     Ok(factors)
 }
 
-/// Sets a model out under names, its weights multiplied layer by layer.
+/// Lays out a model under a naming scheme, with per-layer weight factors.
 fn export_of<'a>(
     model: &'a Model,
     net: Net,
@@ -178,7 +181,9 @@ fn export_of<'a>(
         if values.len() != shape.iter().product::<usize>() {
             return Err(Error::Invalid(format!("{own}: {} values for the shape {shape:?}", values.len())));
         }
-        let name = naming.of(&own).ok_or_else(|| Error::Invalid(format!("these names have none for {own}: use --names own")))?;
+        let name = naming
+            .of(&own)
+            .ok_or_else(|| Error::Invalid(format!("this naming scheme has no name for {own}: use --names own")))?;
         let factor = own.strip_suffix(".weight").and_then(|layer| change.get(layer)).copied().unwrap_or(1.0);
         let exchange = match shape.as_slice() {
             &[rows, columns] if naming.linear_in_out => Some([rows, columns]),
@@ -189,11 +194,11 @@ fn export_of<'a>(
     }
     let mut remarks = Vec::new();
     if !model.ranges.is_empty() {
-        remarks.push("what `quantize` measured for int8 is left out: quantise it again where it is needed".into());
+        remarks.push("the int8 calibration from `quantize` is not exported; quantise again after import".into());
     }
     for (layer, factor) in change.iter().filter(|(_, factor)| **factor != 1.0) {
         remarks.push(format!(
-            "{layer}.weight is multiplied by {factor}, as dropout scales {} and {} elsewhere",
+            "{layer}.weight is multiplied by {factor}, because dropout scales {} and {} in the target",
             if *factor < 1.0 { "at inference here" } else { "in training here" },
             if *factor < 1.0 { "in training" } else { "at inference" },
         ));
@@ -202,7 +207,7 @@ fn export_of<'a>(
     Ok((Export { metadata: describe(&described)?, net, model, parameters: written }, remarks))
 }
 
-/// A model without its weights.
+/// A copy of the model without its weights.
 fn shallow(model: &Model) -> Model {
     let Model { net, preprocess, classes, recipe, .. } = model;
     Model {
@@ -210,7 +215,7 @@ fn shallow(model: &Model) -> Model {
         preprocess: preprocess.clone(),
         classes: classes.clone(),
         recipe: recipe.clone(),
-        // They are for the numbers that our own net sees, which others' may change.
+        // Calibrated for our own net's input, which the export may change.
         ranges: ActivationRanges::new(),
         tensors: BTreeMap::new(),
     }

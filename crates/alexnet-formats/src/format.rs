@@ -1,6 +1,6 @@
-//! What a file format of weights is: how its files are recognised, read and written.
+//! The interface of a weight file format: detection, reading and writing.
 //!
-//! A new format is one implementation of [`Format`] and a line in the list of [`registry`](super::registry).
+//! A new format implements [`Format`] and is added to the list in [`registry`](super::registry).
 
 use super::export_plan::ExportOptions;
 use super::model::Model;
@@ -15,57 +15,57 @@ use std::path::Path;
 
 /// A file format of weights.
 pub(crate) trait Format: Sync {
-    /// Its name in words, as `inspect` shows it.
+    /// Display name, as shown by `inspect`.
     fn name(&self) -> &'static str;
 
-    /// The framework that it comes from; a framework's formats differ in their container alone.
+    /// The framework that the format belongs to. Formats of one framework differ only in their container.
     fn framework(&self) -> &'static str {
         self.name()
     }
 
-    /// How surely [`sniff`](Self::sniff) knows it.
+    /// How reliably [`sniff`](Self::sniff) identifies it.
     fn mark(&self) -> Mark;
 
-    /// Whether a file is of this format, by its first 512 bytes (`head`) or by a walk along its fields.
+    /// Whether a file is of this format, from its first 512 bytes (`head`) or from its fields.
     fn sniff(&self, reader: &Reader, head: &[u8]) -> bool;
 
-    /// Reads names, shapes and places of the tensors; no values.
+    /// Reads names, shapes and locations of the tensors without loading values.
     ///
     /// # Errors
-    /// What is wrong with the file, without its name.
+    /// An invalid file, described without its name.
     fn read(&self, reader: &Reader) -> ParseResult<Content>;
 
-    /// Whether linear weights whose shape is square are [in, out].
+    /// Whether square linear weights are [in, out].
     fn linear_in_out(&self) -> bool {
         false
     }
 
-    /// Presets that such files hold most often.
+    /// Presets most often stored in this format.
     fn usual_presets(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Endings of the files that [`write`](Self::write) writes, the usual one first; none if it is only read.
+    /// Extensions that [`write`](Self::write) produces, the usual one first; empty for a read-only format.
     fn endings(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Whether a file holds a graph that could prepare images itself.
+    /// Whether files hold a graph that could include the preprocessing.
     fn has_graph(&self) -> bool {
         false
     }
 
-    /// Why parameters cannot have these names in a file of this format.
+    /// Why the format cannot store parameters under this naming scheme, if it cannot.
     fn refuses(&self, _naming: &ParamNaming) -> Option<&'static str> {
         None
     }
 
-    /// Writes a model, and returns remarks on what was changed so that its answers stay, a sentence each.
+    /// Writes a model, and returns one remark per change made to preserve its outputs.
     ///
     /// # Errors
-    /// Layers or names that the format cannot express, or a file that cannot be written; one that stood there before is kept.
+    /// Layers or names that the format cannot express, or a file that cannot be written; an existing file is kept.
     fn write(&self, path: &Path, _model: &Model, _options: ExportOptions) -> Result<Vec<String>> {
-        Err(Error::file(path, format!("{} is only read here", self.name())))
+        Err(Error::file(path, format!("writing {} is not supported", self.name())))
     }
 }
 
@@ -75,38 +75,38 @@ impl fmt::Debug for dyn Format {
     }
 }
 
-/// How surely a format is known by its first bytes.
+/// How reliably a format is identified by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
-    /// No other program's files begin so.
+    /// The signature is unique to the format.
     Own,
-    /// Other programs' files begin so, too: if this one cannot be read, its name may tell more than what it lacks.
+    /// Other programs' files share the signature: if parsing fails, the file name may be more informative than the error.
     Shared,
-    /// None: it is what a file may be that is nothing else.
+    /// No signature: the fallback for files that match nothing else.
     Missing,
 }
 
-/// What a format's reader finds in a file.
+/// Contents of a file as found by a format's reader.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
-    /// In the file's order.
+    /// Tensors in file order.
     pub(crate) tensors: Vec<Tensor>,
-    /// Texts by key.
+    /// Metadata strings by key.
     pub(crate) metadata: BTreeMap<String, String>,
-    /// The net that the file describes layer by layer, or why that is no net of this program's.
+    /// The net that the file describes layer by layer, or why it is unsupported.
     pub(crate) graph: Option<ParseResult<Graph>>,
-    /// What was left aside, a sentence each.
+    /// One remark per ignored part.
     pub(crate) remarks: Vec<String>,
 }
 
-/// A net as the file describes it.
+/// A net described by the file.
 #[derive(Debug, Clone)]
 pub(crate) struct Graph {
     pub(crate) net: Net,
-    /// For each parameter of the net (`conv1.weight`): the number of its tensor, and whether it is [in, out].
+    /// For each parameter of the net (`conv1.weight`): its tensor index, and whether it is [in, out].
     pub(crate) parameters: Vec<(String, usize, bool)>,
-    /// Numbers that the file itself puts before the net, such as a preprocessing within the graph.
+    /// Input normalisation stored in the file, for example within the graph.
     pub(crate) preprocess: Option<Preprocess>,
-    /// Whether the file says how images are resized before.
+    /// Whether the file specifies how images are resized.
     pub(crate) resizes: bool,
 }

@@ -1,4 +1,4 @@
-//! A forward pass in plain loops of f64, for the tests of graphs: what a model that was read answers to some numbers.
+//! Reference forward pass in plain f64 loops, for the graph tests.
 
 use super::model::Model;
 use alexnet_net::{Activation, LayerShape, Op};
@@ -19,7 +19,7 @@ pub(crate) fn logits(model: &Model, input: &[f32]) -> Vec<f32> {
 fn step(op: &Op, shape: &LayerShape, x: &[f64], [weight, bias, mean, variance]: [&[f32]; 4]) -> Vec<f64> {
     let (channels, size, out) = (shape.input.channels, shape.input.size, shape.output.size);
     let plane = size * size;
-    // The pixels of a window that lie on the map: their places in the window and on the map.
+    // Pixels of a window that lie on the map, as positions in the window and on the map.
     let window = |row: usize, column: usize, kernel: usize, stride: usize, top: usize, left: usize| {
         let places = (0..kernel * kernel).map(move |at| (at, row * stride + at / kernel, column * stride + at % kernel));
         let on_map = places.filter(move |(_, y, x)| (top..top + size).contains(y) && (left..left + size).contains(x));
@@ -92,7 +92,7 @@ fn step(op: &Op, shape: &LayerShape, x: &[f64], [weight, bias, mean, variance]: 
             outputs(channels).map(unit).collect()
         }
         Op::AvgPool { kernel, stride, pad, .. } => {
-            // Padding counts; what is beyond it does not.
+            // Padding counts; positions beyond it do not.
             let padded = |first: usize, end: usize| (first + kernel).min(end) - first;
             let unit = |(c, row, column): (usize, usize, usize)| {
                 let count =

@@ -1,4 +1,4 @@
-//! What the readers' tests share: files from bytes, and every way to break them.
+//! Shared test helpers of the readers: files from bytes, and systematic corruption.
 
 use super::detect::parse;
 use std::path::Path;
@@ -11,24 +11,23 @@ pub(crate) fn with<T>(bytes: &[u8], look: impl FnOnce(&Path) -> T) -> T {
     look(&path)
 }
 
-/// The error that opening these bytes gives.
+/// The error from loading these bytes.
 pub(crate) fn complaint(bytes: &[u8]) -> String {
     with(bytes, |path| {
         let message = super::load(path, None).expect_err("a broken file").to_string();
-        assert!(message.contains("model.bin"), "names no file: {message}");
+        assert!(message.contains("model.bin"), "the message lacks the file name: {message}");
         message
     })
 }
 
-/// Cuts the file at every length, and sets every byte to some others: whatever it says, it must not panic, and no tensor may
-/// hold more than the file.
+/// Truncates the file at every length and corrupts every byte. Reading must not panic, and no tensor may hold more than the file.
 pub(crate) fn broken(bytes: &[u8]) {
     let look = |bytes: &[u8]| {
         with(bytes, |path| {
             let Ok(parsed) = parse(path) else { return };
             let _ = super::inspect(path, None);
             for tensor in &parsed.tensors {
-                // What a graph makes out of nothing is only read for a net that wants it.
+                // Fill values that a graph generates are only produced for a net that uses them.
                 if let Ok(values) = tensor.values_in_file(&parsed.reader) {
                     assert!(values.len() * 2 <= bytes.len(), "{} values of {} bytes", values.len(), bytes.len());
                 }

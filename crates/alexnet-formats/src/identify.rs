@@ -1,5 +1,5 @@
-//! Tells which net the tensors of a file belong to, and why: by our own words in the file, by the graph that it holds, by its
-//! names, by its shapes, or by its checksum. What none of them settles is left open and said so.
+//! Identification of the net that a file's tensors belong to, with reasons: from our metadata, the file's graph, its parameter
+//! names, its shapes, or its checksum. What none of them settles is reported as ambiguous.
 
 use super::checksums::{self, PublishedFile};
 use super::equivalence::same_answers;
@@ -13,50 +13,50 @@ use alexnet_net::Net;
 use alexnet_net::presets::{ALL, by_name};
 use alexnet_net::{Channels, Mean, Preprocess};
 
-/// A parameter of the net found in a file.
+/// A net parameter found in a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
-    /// Our name.
+    /// Our name for it.
     pub(crate) name: String,
-    /// Number of its tensor.
+    /// Index of its tensor.
     pub(crate) tensor: usize,
-    /// Whether it is stored [in, out].
+    /// Whether it is stored as [in, out].
     pub(crate) transposed: bool,
     /// Its shape in our order.
     pub(crate) shape: Vec<usize>,
 }
 
-/// What is known of a file.
+/// Result of identifying a file.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) parameters: Vec<Found>,
-    /// The nets that fit, the chosen one first.
+    /// Matching nets, the chosen one first.
     pub(crate) fits: Vec<Net>,
-    /// Whether the first of them is surely the file's.
+    /// Whether the first match is certain.
     pub(crate) decided: bool,
-    /// Why, a sentence each.
+    /// Reasons, one sentence each.
     pub(crate) why: Vec<String>,
-    /// What forbids to use it as any of them.
+    /// Why the file matches none of them, if so.
     pub(crate) against: Option<String>,
-    /// What of the file was left aside, and what had to be guessed, a sentence each.
+    /// Ignored parts and assumptions, one sentence each.
     pub(crate) notes: Vec<String>,
-    /// Preprocessing that the file itself tells.
+    /// Preprocessing stored in the file.
     pub(crate) preprocess: Option<Preprocess>,
-    /// The published file that this is.
+    /// The published file with the same checksum.
     pub(crate) known: Option<&'static PublishedFile>,
 }
 
 impl Identity {
-    /// Surely this net's.
+    /// A certain match.
     fn of(parameters: Vec<Found>, net: Net) -> Self {
         let (why, notes) = (Vec::new(), Vec::new());
         Identity { parameters, fits: vec![net], decided: true, why, against: None, notes, preprocess: None, known: None }
     }
 
-    /// The net, if it is settled.
+    /// The net, if it is certain.
     ///
     /// # Errors
-    /// What it might be and how to say which.
+    /// The candidates and how to choose one.
     pub(crate) fn net(&self, parsed: &ParsedFile) -> Result<&Net> {
         match self.fits.first() {
             Some(net) if self.decided && self.against.is_none() => Ok(net),
@@ -64,7 +64,7 @@ impl Identity {
         }
     }
 
-    /// What remains ambiguous and how to say it, or what is wrong.
+    /// What is ambiguous and how to resolve it, or what is wrong.
     pub(crate) fn question(&self) -> String {
         if let Some(against) = &self.against {
             return against.clone();
@@ -73,27 +73,30 @@ impl Identity {
         match names.as_slice() {
             [] => "its shapes fit no net of `alexnet nets`".into(),
             [first, ..] => {
-                format!("its shapes fit {}, and nothing in it tells which; say --net {first} if it is that one", names.join(", "))
+                format!(
+                    "its shapes fit {}, and nothing in the file distinguishes them; choose one, for example --net {first}",
+                    names.join(", ")
+                )
             }
         }
     }
 }
 
-/// Identifies a file's net; `hint` is what the user says it is.
+/// Identifies a file's net. `hint` is the preset named by the user.
 ///
 /// # Errors
-/// No parameters of an AlexNet, or a hint that does not fit.
+/// No AlexNet parameters, or a hint that does not match.
 pub(crate) fn identify(parsed: &ParsedFile, hint: Option<&str>) -> Result<Identity> {
     let fail = |message: String| Error::file(parsed.reader.path(), message);
     let hinted = hint.map(by_name).transpose()?;
-    // A file of ours with a graph to be read was changed by another program: the graph is what others run, whatever the metadata say.
+    // Another program has modified a file of ours that has a graph. The graph is what other programs run, so it overrides the
+    // metadata.
     let changed = parsed.graph.is_some();
     if let Some(text) = parsed.metadata.get("net").filter(|_| !changed) {
-        let net: Net =
-            serde_json::from_str(text).map_err(|e| fail(format!("the net in its metadata cannot be understood: {e}")))?;
+        let net: Net = serde_json::from_str(text).map_err(|e| fail(format!("the net in its metadata is invalid: {e}")))?;
         net.shapes().map_err(|e| fail(e.to_string()))?;
         if hinted.as_ref().is_some_and(|hinted| hinted.name != net.name) {
-            return Err(fail(format!("says of itself that it is {}; leave out --net", net.name)));
+            return Err(fail(format!("its metadata name the net {}; omit --net", net.name)));
         }
         let parameters = match of_net(parsed, &net) {
             Some(parameters) => parameters,
@@ -109,7 +112,7 @@ pub(crate) fn identify(parsed: &ParsedFile, hint: Option<&str>) -> Result<Identi
     }
 }
 
-/// The net is in the file; a preset that gives the same answers lends its name, its dropout and its beginnings.
+/// Takes the net from the file's graph. An equivalent preset supplies its name, dropout and initialisation.
 fn by_graph(parsed: &ParsedFile, graph: &Graph, hinted: Option<Net>) -> std::result::Result<Identity, String> {
     let mut parameters = of_graph(graph, &parsed.tensors)?;
     let (size, classes) = (graph.net.image_size, graph.net.classes());
@@ -119,27 +122,27 @@ fn by_graph(parsed: &ParsedFile, graph: &Graph, hinted: Option<Net>) -> std::res
     let mut why = Vec::new();
     let net = match (preset, hinted) {
         (Some(net), Some(hinted)) if net.name != hinted.name => {
-            return Err(format!("its layers are those of {}, not of {}; leave out --net", net.name, hinted.name));
+            return Err(format!("its layers match {}, not {}; omit --net", net.name, hinted.name));
         }
         (Some(net), _) => {
-            why.push(format!("its layers, one by one, are those of {} at {size} pixels", net.name));
+            why.push(format!("its layers match {} one by one, at {size} pixels", net.name));
             net
         }
         (None, Some(hinted)) => {
-            return Err(format!("its layers are not those of {}; leave out --net to use them as they are", hinted.name));
+            return Err(format!("its layers do not match {}; omit --net to use them unchanged", hinted.name));
         }
         (None, None) => {
-            why.push(format!("its layers are no preset's; they are used as they stand, at {size} pixels"));
+            why.push(format!("its layers match no preset; they are used unchanged, at {size} pixels"));
             graph.net.clone()
         }
     };
     why.extend(known.map(|known| format!("it is the published {}", known.file)));
-    // A preset may name its layers otherwise; their order is the same.
+    // A preset may use other layer names, but the order is the same.
     for (found, (name, _)) in parameters.iter_mut().zip(super::model::parameters(&net).map_err(|e| e.to_string())?) {
         found.name = name;
     }
-    let told = graph.preprocess.is_some() || parsed.metadata.contains_key("preprocess") || known.is_some();
-    let notes = if told { Vec::new() } else { vec![guess(&Preprocess::for_net(&net))] };
+    let specified = graph.preprocess.is_some() || parsed.metadata.contains_key("preprocess") || known.is_some();
+    let notes = if specified { Vec::new() } else { vec![assumed_preprocessing(&Preprocess::for_net(&net))] };
     let mut preprocess = graph.preprocess.clone();
     if let (Some(preprocess), false) = (&mut preprocess, graph.resizes) {
         preprocess.resize = Preprocess::for_net(&net).resize;
@@ -147,8 +150,8 @@ fn by_graph(parsed: &ParsedFile, graph: &Graph, hinted: Option<Net>) -> std::res
     Ok(Identity { why, notes, preprocess, known, ..Identity::of(parameters, net) })
 }
 
-/// Says that a file leaves open how images become its input, and what is taken.
-fn guess(taken: &Preprocess) -> String {
+/// The note on unspecified preprocessing, with the values assumed.
+fn assumed_preprocessing(taken: &Preprocess) -> String {
     let order = if taken.channels == Channels::Bgr { "BGR" } else { "RGB" };
     let range = if taken.scale == 1.0 { "0 to 255" } else { "0 to 1" };
     let mean = match &taken.mean {
@@ -156,8 +159,8 @@ fn guess(taken: &Preprocess) -> String {
         Mean::Image { .. } => "a mean image".into(),
     };
     format!(
-        "does not tell how images become its input; {order} of {range} less {mean}, divided by {:?}, is taken: where it is \
-         otherwise, say so with `convert --channels --scale --mean --std`",
+        "does not specify its preprocessing; assuming {order} in {range} minus {mean}, divided by {:?}; override \
+         with `convert --channels --scale --mean --std`",
         taken.std
     )
 }
@@ -180,18 +183,18 @@ fn by_shape(parsed: &ParsedFile, hinted: Option<Net>) -> Result<Identity> {
     let decided = if let Some(hinted) = hinted {
         let net = hinted.with_classes(classes);
         if let Some(difference) = difference(&net, &parameters) {
-            return Err(fail(format!("is no {}: {difference}", net.name)));
+            return Err(fail(format!("does not match {}: {difference}", net.name)));
         }
-        why.push(format!("you say that it is {}, and its shapes fit", net.name));
+        why.push(format!("you chose {}, and its shapes fit", net.name));
         choose(&net.name)
     } else if let Some(known) = known.filter(|known| choose(known.net)) {
         why.push(format!("it is the published {}", known.file));
         true
     } else if let Some(name) = by_names.filter(|name| choose(name)) {
-        why.push(format!("its shapes are those of {name}"));
+        why.push(format!("its shapes match {name}"));
         true
     } else if fits.len() == 1 {
-        why.push(format!("its shapes fit {} alone", fits[0].name));
+        why.push(format!("its shapes fit only {}", fits[0].name));
         true
     } else {
         false
@@ -201,23 +204,23 @@ fn by_shape(parsed: &ParsedFile, hinted: Option<Net>) -> Result<Identity> {
     }
     let strays = strays(&parsed.tensors, &recognised);
     let mut notes: Vec<String> =
-        recognised.copies.iter().map(|copy| format!("left aside: a running average of the net, under `{copy}`")).collect();
+        recognised.copies.iter().map(|copy| format!("ignored: a running average of the net, under `{copy}`")).collect();
     if !strays.beside.is_empty() {
-        notes.push(format!("left aside, being no parameters of the net: {}", a_few(&strays.beside)));
+        notes.push(format!("ignored, not parameters of the net: {}", a_few(&strays.beside)));
     }
     let against = if fits.is_empty() {
-        // What it means to be says more than the last of all presets.
+        // The preset suggested by the parameter names is more informative than the last one tried.
         let named = nets().find(|net| by_names == Some(net.name.as_str()));
         let closest = named.or_else(|| nets().rev().max_by_key(|net| agreement(net, &parameters)));
         let mut why = closest.and_then(|net| difference(&net, &parameters)).unwrap_or_default();
         if !strays.within.is_empty() {
-            why += &format!("; and of no parameter are {}", a_few(&strays.within));
+            why += &format!("; unrecognised tensors: {}", a_few(&strays.within));
         }
         Some(format!("its shapes fit no net of `alexnet nets`: {why}"))
     } else if !strays.within.is_empty() {
         let which = a_few(&strays.within);
         Some(format!(
-            "it has more layers than an AlexNet ({which}), so its answers are others; if nothing uses them, save it without them"
+            "it has more layers than AlexNet ({which}), which would change its outputs; if they are unused, save it without them"
         ))
     } else {
         None
@@ -225,45 +228,42 @@ fn by_shape(parsed: &ParsedFile, hinted: Option<Net>) -> Result<Identity> {
     Ok(Identity { parameters, fits, decided, why, against, notes, preprocess: None, known })
 }
 
-/// The first of some names.
+/// Joins the first few names.
 fn a_few(names: &[&str]) -> String {
     let more = names.len().saturating_sub(6);
     let shown = names[..names.len() - more].join(", ");
     if more == 0 { shown } else { format!("{shown} and {more} more") }
 }
 
-/// How many parameters of a net a file has in the net's shape.
+/// Number of parameters in the file whose shape matches the net's.
 fn agreement(net: &Net, found: &[Found]) -> usize {
-    let wanted = parameters(net).unwrap_or_default();
-    wanted.iter().filter(|(name, shape)| found.iter().any(|f| f.name == *name && f.shape == *shape)).count()
+    let expected = parameters(net).unwrap_or_default();
+    expected.iter().filter(|(name, shape)| found.iter().any(|f| f.name == *name && f.shape == *shape)).count()
 }
 
-/// The first parameter in which a net and a file differ, in words.
+/// Describes the first parameter in which a net and a file differ.
 pub(crate) fn difference(net: &Net, found: &[Found]) -> Option<String> {
-    let wanted = match parameters(net) {
-        Ok(wanted) => wanted,
+    let expected = match parameters(net) {
+        Ok(expected) => expected,
         Err(error) => return Some(error.to_string()),
     };
-    for (name, shape) in &wanted {
+    for (name, shape) in &expected {
         match found.iter().find(|f| f.name == *name) {
             None => return Some(format!("it lacks {name}, which {} has", net.name)),
             Some(f) if f.shape != *shape => {
-                // As many maps as it should have, of another size.
+                // The right number of maps at another size.
                 let inputs = shape.len() == 2 && f.shape.len() == 2 && f.shape[0] == shape[0];
-                let guess = if inputs { "; it is for images of another size, or an AlexNet for CIFAR" } else { "" };
-                return Some(format!(
-                    "{name} is {:?}, {} at {} pixels needs {shape:?}{guess}",
-                    f.shape, net.name, net.image_size
-                ));
+                let hint = if inputs { "; it is for images of another size, or an AlexNet for CIFAR" } else { "" };
+                return Some(format!("{name} is {:?}, {} at {} pixels needs {shape:?}{hint}", f.shape, net.name, net.image_size));
             }
             Some(_) => {}
         }
     }
-    let more = found.iter().find(|f| !wanted.iter().any(|(name, _)| *name == f.name));
+    let more = found.iter().find(|f| !expected.iter().any(|(name, _)| *name == f.name));
     more.map(|f| format!("it has {}, which {} lacks", f.name, net.name))
 }
 
-/// Parameters that a graph points out.
+/// Parameters identified by the graph.
 fn of_graph(graph: &Graph, tensors: &[Tensor]) -> std::result::Result<Vec<Found>, String> {
     let found = |(name, tensor, transposed): &(String, usize, bool)| {
         let shape = canonical(&tensors[*tensor].shape, *transposed, name.ends_with(".bias"), name.starts_with("fc"));
@@ -272,8 +272,8 @@ fn of_graph(graph: &Graph, tensors: &[Tensor]) -> std::result::Result<Vec<Found>
     Ok(graph.parameters.iter().map(found).collect())
 }
 
-/// A net's parameters, if the file has each of them under its own name and in its own shape. Layers may have any names then: a
-/// net of ours whose last layer is fc3 is not the tutorial's.
+/// Returns a net's parameters if the file has each of them under its exact name and shape. Layers may then have any names: a net
+/// of ours whose last layer is fc3 is not necessarily the tutorial's.
 pub(crate) fn of_net(parsed: &ParsedFile, net: &Net) -> Option<Vec<Found>> {
     let found = |(name, shape): (String, Vec<usize>)| {
         let transposed = parsed.format.linear_in_out() && shape.len() == 2;
@@ -284,7 +284,7 @@ pub(crate) fn of_net(parsed: &ParsedFile, net: &Net) -> Option<Vec<Found>> {
     parameters(net).ok()?.into_iter().map(found).collect()
 }
 
-/// Parameters by their names; of which order linear weights are is told by their biases.
+/// Parameters identified by name. The bias shapes determine the order of the linear weights.
 fn of_names(parsed: &ParsedFile) -> std::result::Result<(Recognised, Vec<Found>), String> {
     let tensors = &parsed.tensors;
     let recognised = recognise(&tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>())?;
@@ -292,7 +292,7 @@ fn of_names(parsed: &ParsedFile) -> std::result::Result<(Recognised, Vec<Found>)
         let found = recognised.parameters.iter().find(|(own, _)| own == name);
         found.map(|(_, tensor)| tensors[*tensor].shape.as_slice())
     };
-    // Square weights do not tell; then the others of the file do, or its naming.
+    // Square weights are ambiguous; the file's other weights decide, or its naming scheme.
     let orders = recognised.parameters.iter().filter_map(|(own, _)| {
         let layer = own.strip_suffix(".weight")?;
         let (&[rows, columns], &[bias]) = (shape_of(own)?, shape_of(&format!("{layer}.bias"))?) else { return None };
@@ -318,8 +318,8 @@ fn of_names(parsed: &ParsedFile) -> std::result::Result<(Recognised, Vec<Found>)
     Ok((recognised, found))
 }
 
-/// A shape in our order. A linear layer may be stored as the convolution over its whole input that it is, [out, c, h, w], and in
-/// old Caffe files everything has four axes.
+/// Converts a shape to our order. A linear layer may be stored as the equivalent convolution over its whole input, [out, c, h,
+/// w], and old Caffe files give everything four axes.
 fn canonical(shape: &[usize], transposed: bool, bias: bool, linear: bool) -> Vec<usize> {
     match shape {
         [rows, columns] if transposed => vec![*columns, *rows],
@@ -331,3 +331,6 @@ fn canonical(shape: &[usize], transposed: bool, bias: bool, linear: bool) -> Vec
         _ => shape.to_vec(),
     }
 }
+
+#[cfg(test)]
+mod tests;

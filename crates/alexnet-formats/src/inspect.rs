@@ -1,4 +1,4 @@
-//! What a model file is, told without loading it.
+//! Model file inspection without loading the weights.
 
 use super::detect::parse;
 use super::identify::identify;
@@ -13,60 +13,60 @@ use alexnet_net::{Net, Op};
 use serde::Serialize;
 use std::path::Path;
 
-/// What a file is.
+/// Description of a model file.
 #[derive(Debug, Clone, Serialize)]
 pub struct Inspection {
-    /// Its format, in words.
+    /// Its format as a display name.
     pub format: &'static str,
     /// Its length in bytes.
     pub bytes: u64,
-    /// The whole file's.
+    /// SHA-256 of the whole file.
     pub sha256: String,
     /// Its tensors, in the file's order.
     pub tensors: Vec<TensorLine>,
-    /// The net that it is for, if that is settled.
+    /// The net that it is for, if certain.
     pub net: Option<String>,
-    /// Rows and columns of the images that the net takes.
+    /// Rows and columns of the net's input images.
     pub image_size: Option<usize>,
     /// Number of classes; 0 where the last layer is missing.
     pub classes: Option<usize>,
-    /// The first names of the classes.
+    /// The first class names.
     pub class_names: Vec<String>,
-    /// The order that they are in, if they are ImageNet's.
+    /// The order of the classes, if they are ImageNet's.
     pub class_order: Option<Order>,
-    /// Why it is that net, or why it may be several, a sentence each.
+    /// Reasons for the match, or for the ambiguity, one sentence each.
     pub why: Vec<String>,
-    /// All nets that fit.
+    /// All matching nets.
     pub fits: Vec<String>,
-    /// What remains open and how to say it.
+    /// What is ambiguous and how to resolve it.
     pub question: Option<String>,
-    /// How images become its input.
+    /// The preprocessing of its input.
     pub preprocess: Option<Preprocess>,
-    /// The published file that it is.
+    /// The published file with the same checksum.
     pub known: Option<&'static str>,
     /// Why it cannot be used, if that is known without reading all of it.
     pub trouble: Option<String>,
-    /// What was left aside, and what had to be guessed.
+    /// Ignored parts and assumptions.
     pub remarks: Vec<String>,
 }
 
 /// A tensor of a file.
 #[derive(Debug, Clone, Serialize)]
 pub struct TensorLine {
-    /// As the file names it.
+    /// Name in the file.
     pub name: String,
-    /// As the file orders it.
+    /// Shape in the file.
     pub shape: Vec<usize>,
-    /// Kind of numbers: f32, f16, ...
+    /// Element type: f32, f16, ...
     pub dtype: &'static str,
-    /// The parameter of the net that it is, in this program's names.
+    /// The matching net parameter, by our name.
     pub parameter: Option<String>,
 }
 
-/// Tells what a file is. `net` is the preset that the user says it is.
+/// Describes a model file. `net` is the preset named by the user.
 ///
 /// # Errors
-/// No model file of any known format, or a `net` that it is not.
+/// Not a model file of a supported format, or a `net` that does not match.
 pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> {
     let mut parsed = parse(path)?;
     let held = parsed.tensors.len();
@@ -74,7 +74,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
     let sha256 = checksum(&parsed)?;
     let identity = match identify(&parsed, net) {
         Ok(identity) => identity,
-        // What the user says is wrong; else it is the file that is odd, and what it holds may tell why.
+        // With a hint, the hint is wrong. Otherwise the file is unusual, and its contents may explain why.
         Err(error) if net.is_some() => return Err(error),
         Err(error) => return Ok(odd(parsed, sha256, error)),
     };
@@ -90,7 +90,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
     let trouble = trouble.or_else(|| missing.as_ref().map(|missing| format!("it lacks {missing}.weight, {WITHOUT_HEAD}")));
     let mut remarks: Vec<String> = parsed.remarks.iter().chain(&identity.notes).cloned().collect();
     if !parsed.metadata.contains_key("net") && parsed.graph.is_none() && settled.is_some_and(takes_any_size) {
-        remarks.push("no weight depends on the size of the images: `train --from` takes others with --image-size".into());
+        remarks.push("no weight depends on the image size: `train --from` accepts other sizes with --image-size".into());
     }
     let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
     Ok(Inspection {
@@ -113,7 +113,7 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
     })
 }
 
-/// What a file holds that is taken for no net.
+/// Description of a file that matches no net.
 fn odd(parsed: ParsedFile, sha256: String, error: Error) -> Inspection {
     Inspection {
         format: parsed.format.name(),
@@ -145,7 +145,7 @@ fn lines(parsed: &ParsedFile, parameter: impl Fn(usize) -> Option<String>) -> Ve
     parsed.tensors.iter().enumerate().map(line).collect()
 }
 
-/// Whether an adaptive pool makes maps of one size of those of any.
+/// Whether an adaptive pool brings maps of any size to a fixed one.
 fn takes_any_size(net: &Net) -> bool {
     net.layers.iter().any(|layer| matches!(layer.op, Op::AdaptiveAvgPool { .. }))
 }
@@ -157,7 +157,7 @@ mod tests {
     use alexnet_net::presets::by_name;
 
     #[test]
-    fn a_net_is_said_to_take_any_size_where_no_parameter_depends_on_it() {
+    fn a_net_takes_any_size_if_no_parameter_depends_on_it() {
         for name in ["torchvision", "paddle", "caffenet", "paper", "slim"] {
             let net = by_name(name).unwrap();
             let larger = net.clone().with_image_size(320);

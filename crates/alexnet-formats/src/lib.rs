@@ -1,14 +1,14 @@
-//! Weights of AlexNets in files of other frameworks, read and written in pure Rust.
+//! AlexNet weights in the file formats of other frameworks, read and written in pure Rust.
 //!
-//! PyTorch's `.pth` in all its containers, safetensors, ONNX, Caffe's `.caffemodel` and Paddle's `.pdparams`. No code in a file is ever
-//! run: a pickle is read as data, and a name that it may not hold is an error. Every size that a file claims is checked against the
-//! file before memory is taken for it.
+//! Supports PyTorch's `.pth` in all its containers, safetensors, ONNX, Caffe's `.caffemodel` and Paddle's `.pdparams`. No code in
+//! a file is ever run: a pickle is parsed as data, and a global outside the allow-list is an error. Every size in a file is
+//! checked against the file's length before memory is allocated for it.
 //!
-//! Tensors by name, of any file of these formats:
+//! Reading tensors by name from any of these formats:
 //!
 //! ```
 //! # fn main() -> alexnet_formats::Result<()> {
-//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/golden/zip.pth");
+//! # let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/zip.pth");
 //! let file = alexnet_formats::parse(path)?;
 //! println!("{}: {} tensors", file.format(), file.tensors().len());
 //! let tensor = file.tensor("conv1.weight").expect("a tensor of this name");
@@ -18,9 +18,9 @@
 //! # }
 //! ```
 //!
-//! A [`Model`] is more: the net that the tensors belong to, parameters in one order, preprocessing and class names. [`load`] finds out
-//! which net it is, [`inspect`] says why, [`export`] writes it in the format of the file's ending and changes what must change so that
-//! its answers stay.
+//! A [`Model`] also holds the net that the tensors belong to, its parameters in canonical order, preprocessing and class names.
+//! [`load`] identifies the net, [`inspect`] reports the reasons, and [`export`] writes the model in the format given by the file
+//! extension, with the changes needed to preserve its outputs.
 //!
 //! ```no_run
 //! use alexnet_formats::{ExportOptions, export, load};
@@ -32,8 +32,8 @@
 //! # }
 //! ```
 //!
-//! The files of this program are safetensors whose metadata hold the net, the preprocessing, the classes and the recipe. Equal models
-//! give equal bytes: tensors and keys are sorted, and no time or path is inside.
+//! This program's own files are safetensors whose metadata hold the net, the preprocessing, the classes and the recipe. Equal
+//! models give equal bytes: tensors and keys are sorted, and no time or path is stored.
 
 mod caffe;
 mod checksums;
@@ -48,8 +48,6 @@ mod forward;
 #[cfg(test)]
 mod golden;
 mod identify;
-#[cfg(test)]
-mod identify_tests;
 pub mod imagenet;
 mod inspect;
 mod load;
@@ -59,8 +57,6 @@ mod net_builder;
 pub mod npy;
 mod onnx;
 mod paddle;
-#[cfg(test)]
-mod paddle_tests;
 mod param_names;
 mod parsed;
 mod pickle;

@@ -1,4 +1,4 @@
-//! One way into every format: what a file is, and the model in it.
+//! Model loading from any supported format.
 
 use super::checksums;
 use super::detect::parse;
@@ -18,17 +18,17 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads a model file of any format: ours, PyTorch's three, safetensors of others, ONNX, Caffe's, Paddle's. `net` is the preset
-/// that it is, for files that do not tell; [`inspect`](super::inspect()) shows whether one does.
+/// Reads a model file of any supported format: our own, PyTorch's three, other safetensors, ONNX, Caffe, Paddle. `net` names the
+/// preset for ambiguous files; [`inspect`](super::inspect()) shows whether a file is ambiguous.
 ///
 /// # Errors
-/// What is wrong with the file, or what it may be and how to say which.
+/// An invalid file, or the candidate nets and how to choose one.
 pub fn load(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
     load_with_notes(path, net).map(|(model, _)| model)
 }
 
-/// As [`load`], with what the file leaves open and what of it was left aside, a sentence each: tensors that are no parameters, other
-/// entries of a checkpoint, preprocessing that had to be guessed.
+/// Like [`load`], with notes on ignored parts and assumptions, one sentence each: tensors that are not parameters, other
+/// checkpoint entries, assumed preprocessing.
 ///
 /// # Errors
 /// As [`load`].
@@ -36,8 +36,8 @@ pub fn load_with_notes(path: impl AsRef<Path>, net: Option<&str>) -> Result<(Mod
     load_by(path.as_ref(), net, |path| super::read(path))
 }
 
-/// As [`load_with_notes`], also for a file that lacks the last layer alone: such a model has no classes, and no values for its last
-/// layer, which its net gives one output. It is for [`crate::train`] to begin from.
+/// Like [`load_with_notes`], but also accepts a file that lacks only the last layer. Such a model has no classes and no values
+/// for its last layer, which its net gives one output. It is a starting point for fine-tuning.
 ///
 /// # Errors
 /// As [`load`].
@@ -49,7 +49,7 @@ pub fn load_for_finetuning(path: impl AsRef<Path>, net: Option<&str>) -> Result<
     }
 }
 
-/// The model of a file that lacks its last layer alone; none of any other file.
+/// Loads a file that lacks only its last layer; `None` for any other file.
 pub(super) fn trunk(mut parsed: ParsedFile, net: Option<&str>) -> Result<Option<(Model, Vec<String>)>> {
     let Some(missing) = complete(&mut parsed) else { return Ok(None) };
     let identity = identify(&parsed, net)?;
@@ -63,7 +63,7 @@ pub(super) fn trunk(mut parsed: ParsedFile, net: Option<&str>) -> Result<Option<
     Ok(Some((model, notes)))
 }
 
-/// Adds a last layer of one output where that alone is missing, and returns its name.
+/// Adds a last layer with one output if only that layer is missing, and returns its name.
 pub(super) fn complete(parsed: &mut ParsedFile) -> Option<String> {
     if parsed.graph.is_some() || parsed.metadata.contains_key("net") {
         return None;
@@ -71,7 +71,7 @@ pub(super) fn complete(parsed: &mut ParsedFile) -> Option<String> {
     add_head(&mut parsed.tensors)
 }
 
-/// As [`load`], with all parameters in memory: the file may change, or be cut off, at any moment, even while it is read.
+/// Like [`load`], with all parameters copied to memory: the file may change or be truncated at any time.
 ///
 /// # Errors
 /// As [`load`].
@@ -81,22 +81,22 @@ pub fn load_copied(path: impl AsRef<Path>, net: Option<&str>) -> Result<Model> {
 
 fn load_by(path: &Path, net: Option<&str>, own: impl FnOnce(&Path) -> Result<Model>) -> Result<(Model, Vec<String>)> {
     let parsed = parse(path)?;
-    // Our own files are checked more strictly, and may hold nets and names of any kind.
+    // Our own files are validated more strictly, and may hold any net and names.
     let identity = identify(&parsed, net)?;
     let (mut notes, model) = match is_own(&parsed, &identity) {
         true => (Vec::new(), own(path)?),
         false => (parsed.remarks.iter().chain(&identity.notes).cloned().collect(), model_of(&parsed, &identity)?),
     };
     if model.classes.len() == 1 {
-        notes.push("has one output: a softmax over it is 1 whatever the image, so its answers do not tell anything".into());
+        notes.push("has a single output, so its softmax is always 1 and its predictions carry no information".into());
     }
     Ok((model, notes))
 }
 
-/// Whether a file can be used, without reading its values.
+/// Checks that a file can be used, without reading its values.
 ///
 /// # Errors
-/// Why not.
+/// The reason that it cannot.
 pub(crate) fn check(parsed: &ParsedFile, identity: &Identity) -> Result<()> {
     if is_own(parsed, identity) {
         return super::read(parsed.reader.path()).map(drop);
@@ -106,7 +106,7 @@ pub(crate) fn check(parsed: &ParsedFile, identity: &Identity) -> Result<()> {
     identity.parameters.iter().try_for_each(|found| parsed.tensors[found.tensor].check(&parsed.reader)).map_err(fail)
 }
 
-/// Whether a file is a safetensors of this program with its own names throughout.
+/// Whether a file is our own safetensors with our own parameter names throughout.
 fn is_own(parsed: &ParsedFile, identity: &Identity) -> bool {
     if parsed.format() != Safetensors.name() || !parsed.metadata.contains_key("net") {
         return false;
@@ -117,13 +117,13 @@ fn is_own(parsed: &ParsedFile, identity: &Identity) -> bool {
     parsed.metadata.contains_key("state") || of_its_net || recognise(&names).map_or(true, own)
 }
 
-/// The model of a file whose net is known.
+/// Loads the model of a file whose net is known.
 pub(crate) fn model_of(parsed: &ParsedFile, identity: &Identity) -> Result<Model> {
     let fail = |message: String| Error::file(parsed.reader.path(), message);
     let net = usable(parsed, identity)?.clone();
-    let wanted = parameters(&net)?;
+    let needed = parameters(&net)?;
     let mut tensors = BTreeMap::new();
-    for (name, _) in &wanted {
+    for (name, _) in &needed {
         let Some(found) = identity.parameters.iter().find(|found| found.name == *name) else { continue };
         let tensor = &parsed.tensors[found.tensor];
         let values = tensor.values(&parsed.reader).map_err(fail)?;
@@ -134,7 +134,7 @@ pub(crate) fn model_of(parsed: &ParsedFile, identity: &Identity) -> Result<Model
     Ok(Model { net, preprocess, classes, recipe, ranges: ActivationRanges::new(), tensors })
 }
 
-/// The net, if the file has its parameters in its shapes and bytes for them.
+/// The net, if the file has all its parameters with matching shapes and enough bytes.
 fn usable<'a>(parsed: &ParsedFile, identity: &'a Identity) -> Result<&'a Net> {
     let fail = |message: String| Error::file(parsed.reader.path(), message);
     let net = identity.net(parsed)?;
@@ -145,19 +145,19 @@ fn usable<'a>(parsed: &ParsedFile, identity: &'a Identity) -> Result<&'a Net> {
     Ok(net)
 }
 
-/// Most parameters that are made up rather than read: a file of a few bytes could ask for any number.
+/// Maximum number of generated rather than stored values: a file of a few bytes could ask for any number.
 const MOST_MADE: u128 = 1 << 27;
 
-/// A file whose tensors lie over each other could claim a net far larger than itself.
+/// Rejects files whose tensors overlap so much that they claim a net far larger than the file.
 fn enough(parsed: &ParsedFile, parameters: &[Found]) -> std::result::Result<(), String> {
-    // By file: this one, and those beside it.
-    let mut wanted: BTreeMap<Option<&Path>, u128> = BTreeMap::new();
+    // Per file: this one and its external data files.
+    let mut needed: BTreeMap<Option<&Path>, u128> = BTreeMap::new();
     let (mut made, mut repeated) = (0u128, 0u128);
     let mut seen = HashSet::new();
     for tensor in parameters.iter().map(|found| &parsed.tensors[found.tensor]) {
-        let (Some(len), Some(size)) = (tensor.len(), tensor.dtype.size()) else { continue };
+        let (Some(len), Some(size)) = (tensor.count(), tensor.dtype.size()) else { continue };
         let (file, (start, length)) = match &tensor.storage {
-            // ONNX can say "so many zeros", as its own test case of AlexNet does with 61 million.
+            // ONNX can express "n zeros", and its own AlexNet test case does so with 61 million.
             Storage::Fill(_) => {
                 made += len as u128;
                 continue;
@@ -166,40 +166,40 @@ fn enough(parsed: &ParsedFile, parameters: &[Found]) -> std::result::Result<(), 
             Storage::Strided { file, start, length, .. } => (file.as_deref(), (*start, *length)),
             Storage::Runs(runs) | Storage::Varints(runs) => (None, runs.first().copied().unwrap_or_default()),
             Storage::Latin1 { start, length } => (None, (*start, *length)),
-            // In memory already.
+            // Already in memory.
             Storage::Inline(_) => continue,
         };
         let bytes = len as u128 * size as u128;
-        // It can say that a bias is equal to another, too; and PyTorch that two weights are one.
+        // ONNX may share equal biases between layers, and PyTorch may tie two weights.
         match length == 0 || seen.insert((file, start, length)) {
-            true => *wanted.entry(file).or_default() += bytes,
+            true => *needed.entry(file).or_default() += bytes,
             false => repeated += bytes,
         }
     }
     if made > MOST_MADE {
-        return Err(format!("asks for {made} equal numbers that it does not hold; no AlexNet has more than {MOST_MADE}"));
+        return Err(format!("asks for {made} generated values; the limit is {MOST_MADE}"));
     }
     let mut all = 0;
-    for (file, wanted) in wanted {
+    for (file, needed) in needed {
         let held = match file {
-            Some(file) => parsed.reader.beside(file)?.length(),
+            Some(file) => parsed.reader.open_sibling(file)?.length(),
             None => parsed.reader.length(),
         };
         all += held;
-        if wanted > u128::from(held) {
+        if needed > u128::from(held) {
             return Err(match file {
-                Some(file) => format!("{}: its {held} bytes cannot hold the {wanted} bytes of weights", file.display()),
-                None => format!("its {held} bytes cannot hold the {wanted} of its weights"),
+                Some(file) => format!("{}: its {held} bytes cannot hold the {needed} bytes of weights", file.display()),
+                None => format!("its {held} bytes cannot hold the {needed} of its weights"),
             });
         }
     }
     if repeated > u128::from(all) {
-        return Err(format!("its {all} bytes are used for {repeated} more of its weights; no AlexNet repeats so much"));
+        return Err(format!("its {all} bytes are reused for {repeated} more bytes of weights, which is implausible for AlexNet"));
     }
     Ok(())
 }
 
-/// Preprocessing, names of the classes and recipe: the file's own, or what goes with the net.
+/// Preprocessing, class names and recipe: from the file, or the net's defaults.
 pub(crate) fn about(parsed: &ParsedFile, identity: &Identity, net: &Net) -> Result<(Preprocess, Vec<String>, serde_json::Value)> {
     let own = read_parts(&parsed.metadata).map_err(|message| Error::file(parsed.reader.path(), message))?;
     let classes = match own.classes {
@@ -214,12 +214,12 @@ pub(crate) fn about(parsed: &ParsedFile, identity: &Identity, net: &Net) -> Resu
     let mut preprocess = own.preprocess.or_else(|| identity.preprocess.clone()).unwrap_or_else(|| Preprocess::for_net(net));
     if preprocess.crop != net.image_size {
         let message =
-            format!("its preprocessing gives {0} x {0} pixels, its net takes {1} x {1}", preprocess.crop, net.image_size);
+            format!("its preprocessing produces {0} x {0} pixels, but its net takes {1} x {1}", preprocess.crop, net.image_size);
         return Err(Error::file(parsed.reader.path(), message));
     }
     if let Mean::Image { size, values, .. } = &mut preprocess.mean {
         let mean = parsed.tensors.iter().find(|tensor| tensor.name == MEAN_TENSOR && tensor.shape == [3, *size, *size]);
-        let mean = mean.ok_or_else(|| "names a mean image that it does not hold".to_string());
+        let mean = mean.ok_or_else(|| "refers to a mean image that it does not contain".to_string());
         let read = mean.and_then(|mean| mean.values(&parsed.reader));
         *values = Arc::new(read.map_err(|message| Error::file(parsed.reader.path(), message))?);
     }
@@ -227,15 +227,15 @@ pub(crate) fn about(parsed: &ParsedFile, identity: &Identity, net: &Net) -> Resu
     Ok((preprocess, classes, own.recipe))
 }
 
-/// The sha256 of a model file, as [`inspect`](super::inspect()) tells it.
+/// The SHA-256 of a model file, as reported by [`inspect`](super::inspect()).
 ///
 /// # Errors
-/// No model file, or one that cannot be read.
+/// Not a model file, or an unreadable one.
 pub fn sha256(path: impl AsRef<Path>) -> Result<String> {
     checksum(&parse(path)?)
 }
 
-/// The sha256 of a file.
+/// The SHA-256 of a file.
 pub(crate) fn checksum(parsed: &ParsedFile) -> Result<String> {
     checksums::sha256(parsed)
 }

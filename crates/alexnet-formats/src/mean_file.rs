@@ -1,4 +1,4 @@
-//! Mean images that stand in files of their own: Caffe's `mean.binaryproto` and numpy's array of the same.
+//! Mean image files: Caffe's `mean.binaryproto` and the equivalent NumPy array.
 
 use super::caffe;
 use super::reader::{ParseResult, Reader};
@@ -9,11 +9,11 @@ use std::io::Seek;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads a mean image [3, size, size], blue first, that Caffe subtracts at the crop's place: a `mean.binaryproto`, or an `.npy`
-/// such as `ilsvrc_2012_mean.npy`.
+/// Reads a mean image [3, size, size] in BGR order, which Caffe crops like the image: a `mean.binaryproto`, or an `.npy` such as
+/// `ilsvrc_2012_mean.npy`.
 ///
 /// # Errors
-/// No such file, or a mean that is not square or not of three channels.
+/// An unreadable file, or a mean that is not square or does not have three channels.
 pub fn read_mean(path: impl AsRef<Path>) -> Result<Mean> {
     let path = path.as_ref();
     let reader = Reader::open(path)?;
@@ -32,21 +32,21 @@ pub fn read_mean(path: impl AsRef<Path>) -> Result<Mean> {
     read().map_err(|message| Error::file(path, message))
 }
 
-/// What to do with a mean image that is given for a model.
+/// Advice for a mean image passed as a model.
 pub(super) fn advice(reader: &Reader) -> Option<String> {
     let size = square(&caffe::mean_blob(reader).ok()?.shape).ok()?;
-    Some(format!("Caffe's mean image of {size} x {size}, not a model; give it to `alexnet convert` with --mean"))
+    Some(format!("a Caffe mean image of {size} x {size}, not a model; pass it to `alexnet convert --mean`"))
 }
 
 fn picture(size: usize, values: Vec<f32>) -> ParseResult<Mean> {
     Ok(Mean::Image { size, values: Arc::new(values), centre: false })
 }
 
-/// Rows of a square image of three channels.
+/// Number of rows of a square image with three channels.
 fn square(shape: &[usize]) -> ParseResult<usize> {
     match *shape {
         [1, 3, rows, columns] | [3, rows, columns] if rows == columns => Ok(rows),
         [1, 3, rows, columns] | [3, rows, columns] => Err(format!("a mean image of {rows} x {columns}; it must be square")),
-        _ => Err(format!("no mean image of three channels: its shape is {shape:?}, not 3 x rows x columns")),
+        _ => Err(format!("not a mean image with three channels: expected shape 3 x rows x columns, got {shape:?}")),
     }
 }

@@ -1,7 +1,7 @@
-//! What a model file means: a net with its parameters, and all that is needed to use it.
+//! Model representation: a net, its parameters, and everything needed to use it.
 
 use super::TensorData;
-use super::safetensors::{Entry, TensorFile, write_tensors};
+use super::safetensors::container::{Entry, TensorFile, write_tensors};
 use crate::quant_params::{ActivationRanges, QuantParams};
 use crate::{Error, Result};
 use alexnet_files as files;
@@ -12,16 +12,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Key of the net in the metadata; a file without it was not written by this program.
+/// Metadata key of the net; only this program writes it.
 const METADATA_NET: &str = "net";
 const METADATA_PREPROCESS: &str = "preprocess";
 const METADATA_CLASSES: &str = "classes";
 const METADATA_RECIPE: &str = "recipe";
-/// Only in a quantised model: `{"conv1": [scale, zero], ...}`.
+/// Present only in a quantised model: `{"conv1": [scale, zero], ...}`.
 const METADATA_INT8: &str = "int8";
-/// Key of what only the state of a training run has.
+/// Metadata key of training state.
 pub const METADATA_STATE: &str = "state";
-/// Tensor of [`Mean::Image`].
+/// Tensor that stores [`Mean::Image`].
 pub(super) const MEAN_TENSOR: &str = "preprocess.mean";
 
 /// A trained network, with everything needed to use it.
@@ -29,26 +29,26 @@ pub(super) const MEAN_TENSOR: &str = "preprocess.mean";
 pub struct Model {
     /// The network.
     pub net: Net,
-    /// How an image becomes its input.
+    /// Preprocessing from an image to its input.
     pub preprocess: Preprocess,
-    /// Names of the classes, in the order of the logits.
+    /// Class names in logit order.
     pub classes: Vec<String>,
     /// How it was trained, as the library `alexnet` writes it (`train::recipe::Recipe`); null if unknown.
     pub recipe: serde_json::Value,
-    /// What the bytes of each layer's input stand for in int8; empty where nobody has quantised the model.
+    /// Int8 quantisation range of each layer's input; empty if the model is not calibrated.
     pub ranges: ActivationRanges,
     /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
     /// linear [out, in] with in = channel, row, column.
     ///
-    /// From [`read`] they are [`TensorData`] in the mapped file: reading a model copies nothing.
+    /// Tensors from [`read`] are [`TensorData`] in the mapped file: reading a model copies nothing.
     pub tensors: BTreeMap<String, TensorData>,
 }
 
-/// Names and shapes of a net's parameters, first layer to last: `conv1.weight`, `conv1.bias`, ... A batch norm's running statistics
-/// follow its bias: a model needs them, although nothing learns them.
+/// Names and shapes of a net's parameters, first layer to last: `conv1.weight`, `conv1.bias`, ... A batch norm's running
+/// statistics follow its bias; the model needs them, although they are not trained.
 ///
 /// # Errors
-/// When the net cannot be built.
+/// An invalid net.
 pub fn parameters(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
     let layers = net.shapes()?;
     let with_weights = layers.into_iter().filter(|layer| !layer.weight.is_empty());
@@ -65,7 +65,7 @@ pub fn parameters(net: &Net) -> Result<Vec<(String, Vec<usize>)>> {
 /// Writes a model file. Equal models give equal bytes.
 ///
 /// # Errors
-/// When the model's parts do not fit each other, or the file cannot be written; a file that stood there is then kept.
+/// When the parts of the model do not match, or the file cannot be written; an existing file is then kept.
 pub fn write(path: impl AsRef<Path>, model: &Model) -> Result<()> {
     let missing = |name: &str| Error::Invalid(format!("the model lacks the parameter {name}"));
     if model.classes.len() != model.net.classes() {
@@ -78,7 +78,7 @@ pub fn write(path: impl AsRef<Path>, model: &Model) -> Result<()> {
 
 /// The metadata of a model.
 pub(super) fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
-    let json = |what: serde_json::Result<String>| what.map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")));
+    let json = |what: serde_json::Result<String>| what.map_err(|e| Error::Invalid(format!("JSON serialisation failed: {e}")));
     let mut metadata = BTreeMap::from([
         (METADATA_NET.to_string(), json(serde_json::to_string(&model.net))?),
         (METADATA_PREPROCESS.to_string(), json(serde_json::to_string(&model.preprocess))?),
@@ -93,17 +93,16 @@ pub(super) fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
     Ok(metadata)
 }
 
-/// What the state of a training run holds beyond a model.
+/// Training state stored in addition to a model.
 #[derive(Debug, Default)]
 pub struct Extra {
     /// Text under [`METADATA_STATE`].
     pub state: Option<String>,
-    /// Tensors beside the parameters.
+    /// Tensors stored with the parameters.
     pub entries: Vec<Entry>,
 }
 
-/// Writes a file that says of itself what `model` says, and whose tensors `values` gives one at a time (`model.tensors`
-/// is not looked at).
+/// Writes a file with the metadata of `model` and tensors from `values`, one at a time (`model.tensors` is ignored).
 pub fn write_from<'a>(
     path: &Path,
     model: &'a Model,
@@ -124,16 +123,16 @@ pub fn write_from<'a>(
     })
 }
 
-/// Reads a model file and checks that it is whole and its parts fit each other.
+/// Reads a model file and validates it.
 ///
 /// # Errors
-/// Another kind of file, a file cut off, a net that cannot be built, a tensor missing, unknown or of another shape than
-/// the net's (both shapes are told), preprocessing or classes that do not fit.
+/// Another kind of file, a truncated file, an invalid net, a missing or unknown tensor, a shape that differs from the net's (both
+/// are reported), inconsistent preprocessing or classes.
 pub fn read(path: impl AsRef<Path>) -> Result<Model> {
     read_by(path.as_ref(), TensorFile::map)
 }
 
-/// As [`read`], with all parameters in memory.
+/// Like [`read`], with all parameters copied to memory.
 pub(super) fn read_copied(path: &Path) -> Result<Model> {
     read_by(path, |file, name, shape| file.read(name, shape).map(TensorData::from))
 }
@@ -143,29 +142,29 @@ fn read_by(path: &Path, tensor: impl Fn(&TensorFile, &str, &[usize]) -> Result<T
     if file.text(METADATA_STATE).is_some() {
         return Err(Error::file(
             path,
-            "the state of a training run, not a model; take best.safetensors or last.safetensors beside it",
+            "the state of a training run, not a model; use best.safetensors or last.safetensors in the same folder",
         ));
     }
     let mut model = read_description(&file)?;
-    let wanted = parameters(&model.net).map_err(|e| Error::file(path, e.to_string()))?;
+    let expected = parameters(&model.net).map_err(|e| Error::file(path, e.to_string()))?;
     for name in file.names() {
-        if name != MEAN_TENSOR && !wanted.iter().any(|(known, _)| *known == name) {
+        if name != MEAN_TENSOR && !expected.iter().any(|(known, _)| *known == name) {
             return Err(Error::file(path, format!("its net {} has no parameter {name}", model.net.name)));
         }
     }
-    for (name, shape) in wanted {
+    for (name, shape) in expected {
         let values = tensor(&file, &name, &shape)?;
         model.tensors.insert(name, values);
     }
     Ok(model)
 }
 
-/// Net, preprocessing, classes and recipe of a file, checked against each other; the parameters are not read.
+/// Reads and cross-checks the net, preprocessing, classes and recipe of a file, without its parameters.
 pub fn read_description(file: &TensorFile) -> Result<Model> {
     let path = file.path();
     let fail = |message: String| Error::file(path, message);
     if file.text(METADATA_NET).is_none() {
-        return Err(fail("a safetensors file, but not a model of this program: its metadata holds no net".into()));
+        return Err(fail("a safetensors file, but not an alexnet model: its metadata holds no net".into()));
     }
     let net: Net = part(file, METADATA_NET)?;
     let mut preprocess: Preprocess = part(file, METADATA_PREPROCESS)?;
@@ -178,7 +177,7 @@ pub fn read_description(file: &TensorFile) -> Result<Model> {
     }
     if preprocess.crop != net.image_size {
         return Err(fail(format!(
-            "its preprocessing gives {0} x {0} pixels, its net takes {1} x {1}",
+            "its preprocessing produces {0} x {0} pixels, but its net takes {1} x {1}",
             preprocess.crop, net.image_size
         )));
     }
@@ -189,30 +188,30 @@ pub fn read_description(file: &TensorFile) -> Result<Model> {
         }
         Mean::Channel(_) => {}
     }
-    preprocess.check().map_err(fail)?;
+    preprocess.check().map_err(|error| fail(error.to_string()))?;
     let ranges = if file.text(METADATA_INT8).is_some() { read_ranges(file, &net)? } else { ActivationRanges::new() };
     Ok(Model { net, preprocess, classes, recipe, ranges, tensors: BTreeMap::new() })
 }
 
-/// What bytes stand for, of every layer with parameters and no other.
+/// Reads the int8 ranges; they must cover exactly the layers with parameters.
 fn read_ranges(file: &TensorFile, net: &Net) -> Result<ActivationRanges> {
     let ranges: BTreeMap<String, (f32, u8)> = part(file, METADATA_INT8)?;
     let layers: Vec<String> =
         parameters(net)?.into_iter().filter_map(|(name, _)| Some(name.strip_suffix(".weight")?.into())).collect();
     let sound = |scale: f32| scale.is_normal() && scale > 0.0;
     if ranges.len() != layers.len() || !layers.iter().all(|name| ranges.get(name).is_some_and(|&(scale, _)| sound(scale))) {
-        return Err(Error::file(file.path(), "its int8 ranges do not fit its net; quantise it again"));
+        return Err(Error::file(file.path(), "its int8 ranges do not match its net; quantise it again"));
     }
     Ok(ranges.into_iter().map(|(name, (scale, zero))| (name, QuantParams { scale, zero })).collect())
 }
 
-/// Whether a file's metadata were written by this program. Others use the key `net` as well, but for a name; whoever describes
-/// layers means ours, even if something in it is broken.
+/// Whether this program wrote a file's metadata. Others also use the key `net`, but for a name; a description of layers is ours,
+/// even if it is invalid.
 pub(super) fn is_ours(metadata: &BTreeMap<String, String>) -> bool {
     metadata.get(METADATA_NET).is_some_and(|net| net.trim_start().starts_with('{') && net.contains("\"layers\""))
 }
 
-/// Takes words under our keys out of metadata that are another program's, and tells which.
+/// Removes another program's values under our metadata keys, and returns a remark that names them.
 pub(super) fn without_foreign(metadata: &mut BTreeMap<String, String>) -> Option<String> {
     if is_ours(metadata) {
         return None;
@@ -220,10 +219,10 @@ pub(super) fn without_foreign(metadata: &mut BTreeMap<String, String>) -> Option
     let keys = [METADATA_NET, METADATA_PREPROCESS, METADATA_CLASSES, METADATA_RECIPE, METADATA_INT8, METADATA_STATE].into_iter();
     let foreign: Vec<&str> = keys.filter(|key| metadata.remove(*key).is_some()).collect();
     let words = foreign.join(", ");
-    (!foreign.is_empty()).then(|| format!("its metadata ({words}) are another program's and are not looked at"))
+    (!foreign.is_empty()).then(|| format!("its metadata ({words}) were written by another program and are ignored"))
 }
 
-/// What a file of another format says of a model of ours, each part if it is there.
+/// Model metadata in a file of another format; each part is optional.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     pub(super) preprocess: Option<Preprocess>,
@@ -231,10 +230,10 @@ pub(super) struct Parts {
     pub(super) recipe: serde_json::Value,
 }
 
-/// Reads them, without any check beyond their form.
+/// Parses the metadata without cross-checks.
 pub(super) fn read_parts(metadata: &BTreeMap<String, String>) -> Result<Parts, String> {
     fn part<T: serde::de::DeserializeOwned>(metadata: &BTreeMap<String, String>, key: &str) -> Result<Option<T>, String> {
-        let read = |text: &String| serde_json::from_str(text).map_err(|e| format!("its {key} cannot be understood: {e}"));
+        let read = |text: &String| serde_json::from_str(text).map_err(|e| format!("invalid {key}: {e}"));
         metadata.get(key).map(read).transpose()
     }
     Ok(Parts {
@@ -244,8 +243,8 @@ pub(super) fn read_parts(metadata: &BTreeMap<String, String>) -> Result<Parts, S
     })
 }
 
-/// One JSON text of the metadata.
+/// Parses one JSON value of the metadata.
 fn part<T: serde::de::DeserializeOwned>(file: &TensorFile, key: &str) -> Result<T> {
     let text = file.text(key).ok_or_else(|| Error::file(file.path(), format!("its metadata holds no {key}")))?;
-    serde_json::from_str(text).map_err(|e| Error::file(file.path(), format!("its metadata's {key} cannot be understood: {e}")))
+    serde_json::from_str(text).map_err(|e| Error::file(file.path(), format!("invalid {key} in its metadata: {e}")))
 }

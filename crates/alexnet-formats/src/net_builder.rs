@@ -1,21 +1,21 @@
-//! A net built layer by layer out of another format's chain of operators.
+//! Builder of a net from another format's chain of operators.
 
 use super::format::Graph;
 use super::reader::ParseResult;
 use alexnet_net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, Shape, WeightInit};
 use std::collections::HashMap;
 
-/// Layers so far, and the tensors that are their parameters.
+/// The layers so far, and the tensors of their parameters.
 #[derive(Debug)]
 pub(crate) struct NetBuilder {
     image_size: usize,
     layers: Vec<Layer>,
     parameters: Vec<Parameters>,
-    /// Convolutions and linear layers so far.
+    /// Number of convolutions and linear layers so far.
     number: usize,
-    /// How many layers were given each name; the later ones get a letter more.
+    /// Number of layers given each name; later ones get a letter appended.
     names: HashMap<String, usize>,
-    /// What the last layer gives; none where the size of the input is open, or where a layer does not fit.
+    /// Output shape of the last layer; `None` where the input size is unknown or a layer does not fit.
     shape: Option<Shape>,
 }
 
@@ -23,18 +23,18 @@ pub(crate) struct NetBuilder {
 #[derive(Debug)]
 struct Parameters {
     layer: usize,
-    /// Tensors of weight and bias, and for a batch norm of running mean and variance.
+    /// Tensors of weight and bias, and of running mean and variance for a batch norm.
     tensors: Vec<usize>,
     /// Whether the weight is [in, out].
     in_out: bool,
 }
 
-// Files of weights do not say how training began; a net that is no preset begins, if it is ever trained anew, as most do.
+// Weight files do not record the initialisation; a net that matches no preset uses the most common one.
 const WEIGHT: WeightInit = WeightInit::UniformFanIn;
 const BIAS: BiasInit = BiasInit::UniformFanIn;
 
 impl NetBuilder {
-    /// A builder for images of this size; none if the file leaves it open ([`NetBuilder::fit`]).
+    /// Creates a builder for images of this size; `None` if the file does not specify it ([`NetBuilder::fit`]).
     pub(crate) fn new(image_size: Option<usize>) -> Self {
         let shape = image_size.map(|size| Shape { channels: 3, size });
         let (layers, parameters, names) = (Vec::new(), Vec::new(), HashMap::new());
@@ -51,12 +51,12 @@ impl NetBuilder {
         self.layers.push(Layer { name, op });
     }
 
-    /// What the last layer gives, if the size of the input is known.
+    /// Output shape of the last layer, if the input size is known.
     pub(crate) fn shape(&self) -> Option<Shape> {
         self.shape
     }
 
-    /// Whether what the last layer gives is never below zero.
+    /// Whether the last layer's output is never negative.
     pub(crate) fn non_negative(&self) -> bool {
         let decides = |op: &Op| match op {
             Op::Activation { function } => Some(matches!(function, Activation::Relu | Activation::Sigmoid)),
@@ -74,7 +74,7 @@ impl NetBuilder {
         self.push("drop", Op::Dropout { rate, style: DropoutStyle::ScaleInTraining });
     }
 
-    /// A convolution and its tensors (weight, bias).
+    /// Adds a convolution and its tensors (weight, bias).
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn conv(
         &mut self,
@@ -90,36 +90,36 @@ impl NetBuilder {
         self.push("conv", Op::Conv { out, kernel, stride, pad, groups, rounding, weight_init: WEIGHT, bias_init: BIAS });
     }
 
-    /// A linear layer and its tensors (weight, bias).
+    /// Adds a linear layer and its tensors (weight, bias).
     pub(crate) fn linear(&mut self, out: usize, in_out: bool, tensors: (usize, usize)) {
         self.hold(vec![tensors.0, tensors.1], in_out);
         self.push("fc", Op::Linear { out, weight_init: WEIGHT, bias_init: BIAS });
     }
 
-    /// A batch norm and its tensors (weight, bias, running mean, running variance).
+    /// Adds a batch norm and its tensors (weight, bias, running mean, running variance).
     pub(crate) fn batch_norm(&mut self, eps: f32, momentum: f32, tensors: [usize; 4]) {
         self.parameters.push(Parameters { layer: self.layers.len(), tensors: tensors.to_vec(), in_out: false });
         self.push("bn", Op::BatchNorm { eps, momentum });
     }
 
-    /// Notes the tensors of the convolution or linear layer that is added next.
+    /// Records the tensors of the layer that is added next.
     fn hold(&mut self, tensors: Vec<usize>, in_out: bool) {
         self.number += 1;
         self.parameters.push(Parameters { layer: self.layers.len(), tensors, in_out });
     }
 
-    /// Whether no layer stands yet.
+    /// Whether there are no layers yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }
 
-    /// The tensor that is the bias of the layer just added, for another to take its place. None if that layer has no bias.
+    /// The bias tensor of the layer just added, for replacement; `None` if that layer has no bias.
     pub(crate) fn bias(&mut self) -> Option<&mut usize> {
         let last = self.parameters.last_mut().filter(|last| last.layer + 1 == self.layers.len())?;
         last.tensors.get_mut(1)
     }
 
-    /// How many maps or features the last layer with a number of its own gives, and whether they are maps. None before the first.
+    /// Number of maps or features from the last layer that defines it, and whether they are maps; `None` before the first.
     pub(crate) fn outputs(&self) -> Option<(usize, bool)> {
         self.layers.iter().rev().find_map(|layer| match layer.op {
             Op::Conv { out, .. } => Some((out, true)),
@@ -128,23 +128,23 @@ impl NetBuilder {
         })
     }
 
-    /// Takes the size of images with which the first linear layer gets as many numbers as its weight has inputs, of those that are
-    /// usual and then the smallest; none if no size does. `length` is that of a tensor.
+    /// Chooses an image size at which the first linear layer gets as many values as its weight has inputs: a usual one if
+    /// possible, then the smallest. Returns `None` if no size fits. `length` is that of a tensor.
     pub(crate) fn fit(&mut self, length: impl Fn(usize) -> Option<usize>) -> Option<usize> {
         let linear = |layer: usize| if let Op::Linear { out, .. } = self.layers[layer].op { Some(out) } else { None };
         let first = |held: &Parameters| Some((held.layer, *held.tensors.first()?, linear(held.layer)?));
         let (layer, weight, out) = self.parameters.iter().find_map(first)?;
-        let wanted = length(weight)?.checked_div(out)?;
+        let expected = length(weight)?.checked_div(out)?;
         let mut net = Net { name: String::new(), image_size: 0, layers: self.layers[..=layer].to_vec() };
         let size = [224, 227].into_iter().chain(16..=512).find(|size| {
             net.image_size = *size;
-            net.shapes().is_ok_and(|shapes| shapes.last().is_some_and(|shape| shape.weight.get(1) == Some(&wanted)))
+            net.shapes().is_ok_and(|shapes| shapes.last().is_some_and(|shape| shape.weight.get(1) == Some(&expected)))
         })?;
         self.image_size = size;
         Some(size)
     }
 
-    /// The net, checked, and its parameters.
+    /// Validates and returns the net and its parameters.
     pub(crate) fn finish(self, name: &str) -> ParseResult<Graph> {
         const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
         let parameters = self.parameters.iter().flat_map(|held| {
@@ -162,7 +162,7 @@ impl NetBuilder {
     }
 }
 
-/// What a layer makes of `shape`, or none where it does not fit.
+/// Output shape of a layer; `None` where it does not fit.
 fn after(op: &Op, shape: Shape) -> Option<Shape> {
     let channels = match *op {
         Op::Linear { out, .. } => return Some(Shape { channels: out, size: 1 }),
@@ -170,7 +170,7 @@ fn after(op: &Op, shape: Shape) -> Option<Shape> {
         _ => shape.channels,
     };
     let mut op = op.clone();
-    // The maps' size does not depend on how many there are.
+    // The size of the maps does not depend on their number.
     if let Op::Conv { out, groups, .. } = &mut op {
         (*out, *groups) = (1, 1);
     }

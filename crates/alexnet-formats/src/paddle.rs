@@ -1,4 +1,4 @@
-//! Paddle's `.pdparams`: a pickle of a dictionary from names to numpy arrays; linear weights are [in, out]. After
+//! Paddle's `.pdparams`: a pickled dictionary from names to numpy arrays; linear weights are [in, out]. Follows
 //! `paddle/framework/io.py` and numpy's `_reconstruct`, `_frombuffer`.
 
 use super::export_plan::{Export, ExportOptions, Written, export_under};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// The names that such a pickle may hold: numpy before and since version 2, and bytes as protocol 2 has them.
+/// Globals allowed in such a pickle: numpy before and after version 2, and bytes as encoded by protocol 2.
 const ALLOWED: Allowed = Allowed {
     names: &[
         "collections.OrderedDict",
@@ -31,16 +31,16 @@ const ALLOWED: Allowed = Allowed {
         "builtins.tuple",
         "__builtin__.tuple",
     ],
-    advice: "save the weights alone: paddle.save(layer.state_dict(), \"w.pdparams\")",
+    advice: "save only the weights: paddle.save(layer.state_dict(), \"w.pdparams\")",
 };
 
-/// Key of Paddle's table of its own names, which nobody needs.
+/// Key of Paddle's internal name table, which is ignored.
 const TABLE: &str = "StructuredToParameterName@@";
-/// Key under which protocols 2 and 3 keep arrays of more than 2^30 numbers in parts; AlexNet has none.
+/// Key under which protocols 2 and 3 split arrays with more than 2^30 values; AlexNet has none.
 const PARTS: &str = "UnpackBigParamInfor@@";
 
-/// Key of what a model of ours is beyond its weights: a text. `paddle.load` gives it as it is, and `set_state_dict` lists it, and
-/// the mean image, among the keys that it did not expect.
+/// Key of our own model metadata, a string. `paddle.load` returns it unchanged, and `set_state_dict` lists it, and the mean
+/// image, among unexpected keys.
 const ABOUT: &str = "alexnet.json";
 
 /// Paddle's pickle of numpy arrays.
@@ -76,14 +76,14 @@ impl Format for Paddle {
 
     fn refuses(&self, naming: &ParamNaming) -> Option<&'static str> {
         let known = naming.is_own() || naming.framework == "paddle";
-        (!known).then_some("a .pdparams is for Paddle: --names paddle or own")
+        (!known).then_some(".pdparams files use Paddle names: --names paddle or own")
     }
 
     fn write(&self, path: &Path, model: &Model, options: ExportOptions) -> Result<Vec<String>> {
         let mut usual = ParamNaming::all().into_iter().filter(|naming| naming.framework == "paddle");
         let usual = usual.find(|naming| export_under(model, naming).is_ok());
         let (mut export, remarks) = export_under(model, options.names.or(usual).unwrap_or(&ParamNaming::OWN))?;
-        // Paddle's linear weights are [in, out] whatever their names.
+        // Paddle's linear weights are [in, out] under any names.
         export.parameters.iter_mut().for_each(Written::exchange);
         write(path, &export)?;
         Ok(remarks)
@@ -95,29 +95,29 @@ type Parsed = (Vec<Tensor>, BTreeMap<String, String>, Vec<String>);
 fn parse(reader: &Reader) -> ParseResult<Parsed> {
     let pickle = pickle::read(&mut reader.cursor(0, reader.length()), ALLOWED)?;
     let (dict, mut remarks) = checkpoint::weights(&pickle, &|value| is_array(&pickle, value))?;
-    let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are no dictionary".into()) };
+    let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are not a dictionary".into()) };
     let (mut tensors, mut metadata) = (Vec::new(), BTreeMap::new());
     for &(key, value) in entries {
         match pickle.text(key) {
             Some(TABLE) | None => {}
-            Some(PARTS) => return Err("keeps its arrays in parts; save it again with protocol=4".into()),
+            Some(PARTS) => return Err("stores its arrays in parts; save it again with protocol=4".into()),
             Some(ABOUT) => metadata = about(reader, &pickle, value)?,
             Some(name) => match array(&pickle, value).map_err(|why| format!("{name}: {why}"))? {
                 Some(found) => tensors.push(Tensor { name: name.into(), ..found }),
-                None if remarks.len() < 20 => remarks.push(format!("{name} is {}, no array", pickle.get(value).kind())),
-                None => return Err("holds many things that are no arrays; save layer.state_dict()".into()),
+                None if remarks.len() < 20 => remarks.push(format!("{name} is {}, not an array", pickle.get(value).kind())),
+                None => return Err("too many entries are not arrays; save layer.state_dict()".into()),
             },
         }
     }
     if tensors.is_empty() {
-        return Err("holds no arrays by name; save layer.state_dict()".into());
+        return Err("holds no named arrays; save layer.state_dict()".into());
     }
     Ok((tensors, metadata, remarks))
 }
 
-/// Our own words about the model.
+/// Our own metadata of the model.
 fn about(reader: &Reader, pickle: &Pickle, value: Id) -> ParseResult<BTreeMap<String, String>> {
-    let broken = |why: String| format!("its entry {ABOUT} cannot be understood: {why}");
+    let broken = |why: String| format!("invalid entry {ABOUT}: {why}");
     let words = match pickle.get(value) {
         Value::Text { text, .. } => serde_json::from_str(text),
         Value::LongText { start, length } => serde_json::from_str(&reader.cursor(*start, start + length).text(*length)?),
@@ -126,7 +126,7 @@ fn about(reader: &Reader, pickle: &Pickle, value: Id) -> ParseResult<BTreeMap<St
     words.map_err(|e| broken(e.to_string()))
 }
 
-/// What [`array`] reads, told without reading it.
+/// Whether a value is an array that [`array`] can read.
 fn is_array(pickle: &Pickle, value: Id) -> bool {
     let value = match pickle.items(value) {
         Some(&[name, array]) if pickle.text(name).is_some() => array,
@@ -136,7 +136,7 @@ fn is_array(pickle: &Pickle, value: Id) -> bool {
     matches!(name.rsplit('.').next(), Some("_reconstruct" | "_frombuffer"))
 }
 
-/// An array without its name, or none when the value is something else. Paddle also writes (name, array).
+/// An unnamed array; `None` if the value is something else. Paddle also writes (name, array).
 fn array(pickle: &Pickle, value: Id) -> ParseResult<Option<Tensor>> {
     let value = match pickle.items(value) {
         Some(&[name, array]) if pickle.text(name).is_some() => array,
@@ -158,7 +158,7 @@ fn array(pickle: &Pickle, value: Id) -> ParseResult<Option<Tensor>> {
     let dtype = dtype(pickle, kind)?;
     let storage = match pickle.get(bytes) {
         &Value::Bytes { start, length } if fortran => {
-            // The first axis is the nearest.
+            // Fortran order: the first axis is contiguous.
             let mut step = Some(1usize);
             let mut stride = |n: &usize| {
                 let stride = step;
@@ -166,22 +166,22 @@ fn array(pickle: &Pickle, value: Id) -> ParseResult<Option<Tensor>> {
                 stride
             };
             let strides = shape.iter().map(&mut stride).collect::<Option<_>>();
-            let strides = strides.ok_or_else(|| format!("damaged: the shape {shape:?} is beyond counting"))?;
+            let strides = strides.ok_or_else(|| format!("damaged: the shape {shape:?} overflows"))?;
             Storage::Strided { file: None, start, length, strides }
         }
         &Value::Bytes { start, length } => Storage::Runs(vec![(start, length)]),
         &Value::Latin1 { start, length } if !fortran => Storage::Latin1 { start, length },
-        // Protocol 2 in Python 2: short ones look like texts.
+        // Protocol 2 in Python 2 writes short byte strings as text.
         Value::Text { text, start } if !fortran => Storage::Runs(vec![(*start, text.len() as u64)]),
-        other => return Err(format!("{} where the array's bytes belong", other.kind())),
+        other => return Err(format!("expected array bytes, got {}", other.kind())),
     };
     Ok(Some(Tensor { name: String::new(), shape, dtype, storage }))
 }
 
-/// The kind of numbers of `numpy.dtype('f4')` with its state (3, '<', ...).
+/// Element type of `numpy.dtype('f4')` with its state (3, '<', ...).
 fn dtype(pickle: &Pickle, value: Id) -> ParseResult<Dtype> {
     let Value::Call { name, arguments, state } = pickle.get(value) else {
-        return Err(format!("damaged: {} where the kind of numbers belongs", pickle.get(value).kind()));
+        return Err(format!("damaged: expected a dtype, got {}", pickle.get(value).kind()));
     };
     let code = arguments.first().and_then(|&code| pickle.text(code)).unwrap_or_default();
     let order = state.and_then(|state| pickle.items(state)).and_then(|items| items.get(1)).and_then(|&order| pickle.text(order));
@@ -198,10 +198,10 @@ fn dtype(pickle: &Pickle, value: Id) -> ParseResult<Dtype> {
     })
 }
 
-/// Writes a dictionary of f32 arrays as `paddle.save` does (protocol 4), and what a model is beyond them as a text.
+/// Writes a dictionary of f32 arrays like `paddle.save` (protocol 4), with the model metadata as a string.
 ///
 /// # Errors
-/// When the file cannot be written; one that stood there before is kept.
+/// When the file cannot be written; an existing file is kept.
 fn write(path: &Path, export: &Export<'_>) -> Result<()> {
     let about = serde_json::to_string(&export.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
     files::write_atomic(path, |out| {
@@ -223,7 +223,7 @@ fn write(path: &Path, export: &Export<'_>) -> Result<()> {
 }
 
 /// `numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b'b')` with the state (1, shape, dtype, False, bytes). numpy 2 still
-/// answers to numpy.core.
+/// accepts numpy.core.
 fn write_array(pickle: &mut Writer<'_>, shape: &[usize], values: &[f32]) -> io::Result<()> {
     pickle.global("numpy.core.multiarray", "_reconstruct")?;
     pickle.global("numpy", "ndarray")?;
@@ -248,3 +248,6 @@ fn float32(pickle: &mut Writer<'_>) -> io::Result<()> {
     pickle.text("<")?;
     pickle.raw(b"NNNJ\xFF\xFF\xFF\xFFJ\xFF\xFF\xFF\xFFK\0tb")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,44 +1,41 @@
-//! Finds AlexNet's parameters among a file's tensors by their names, and tells what else lies there: a second net, a layer more.
+//! Recognition of AlexNet parameters among a file's tensors by name, and of other contents: a second net, additional layers.
 
-use super::classifier::Classifiers;
+use super::classifier::{Classifiers, WRAPPERS};
 use super::reader::ParseResult;
 use super::tensor::{Dtype, Storage, Tensor};
 use alexnet_net::ParamNaming;
 use std::collections::HashSet;
 
-/// A naming recognised in a file.
+/// A naming scheme recognised in a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Recognised {
     pub(crate) naming: &'static ParamNaming,
-    /// What stands before every name, such as `alexnet.`.
+    /// Prefix of every name, such as `alexnet.`.
     pub(crate) prefix: String,
-    /// Our name of each parameter, and the number of its tensor.
+    /// Our name of each parameter, and its tensor index.
     pub(crate) parameters: Vec<(String, usize)>,
-    /// What stands before the names of averaged copies of the net, which are left aside.
+    /// Prefixes of averaged copies of the net, which are ignored.
     pub(crate) copies: Vec<String>,
 }
-
-/// What PyTorch's DataParallel and compile put around modules; they may stand between a name's parts.
-pub(super) const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
 /// Words for a running average of the weights: of a copy whose original lies beside it.
 const AVERAGED: [&str; 5] = ["ema", "swa", "avg", "average", "averaged"];
 
-/// Buffers that change no answer.
+/// Buffers that do not affect the outputs.
 const COUNTERS: [&str; 2] = ["num_batches_tracked", "n_averaged"];
 
-/// Most nets of one file that are looked at.
+/// Maximum number of nets examined in one file.
 const MOST_NETS: usize = 16;
 
-/// Finds the parameters of the one AlexNet among tensors of these names. Wrappers that PyTorch puts around modules are looked through,
-/// and any prefix that all names share. Of a net and its running average, the net is meant.
+/// Finds the parameters of the single AlexNet among these tensor names. PyTorch's module wrappers and any shared prefix are
+/// skipped. If the file holds a net and its running average, the net is chosen.
 ///
 /// # Errors
-/// None, a part of one, or several.
+/// No AlexNet, a partial one, or several.
 pub(crate) fn recognise(names: &[&str]) -> ParseResult<Recognised> {
     let places = places(names);
     if places.len() > MOST_NETS {
-        return Err(format!("holds {} AlexNets; save the state_dict of the one that is meant", places.len()));
+        return Err(format!("holds {} AlexNets; save the state_dict of only one", places.len()));
     }
     let (copies, nets): (Vec<_>, Vec<_>) = places.into_iter().partition(|(_, prefix)| averaged(names, prefix));
     let ((naming, prefix), copies) = match (nets.as_slice(), copies.as_slice()) {
@@ -48,28 +45,28 @@ pub(crate) fn recognise(names: &[&str]) -> ParseResult<Recognised> {
         _ => {
             let prefixes: Vec<_> = nets.iter().chain(&copies).map(|(_, prefix)| format!("`{prefix}`")).take(6).collect();
             let (count, prefixes) = (nets.len() + copies.len(), prefixes.join(", "));
-            return Err(format!("holds {count} AlexNets, under {prefixes}; save the state_dict of the one that is meant"));
+            return Err(format!("holds {count} AlexNets, under {prefixes}; save the state_dict of only one"));
         }
     };
     let parameters = own_names(&table(naming, names, prefix)?, naming, names, prefix, &copies);
     Ok(Recognised { naming, prefix: prefix.into(), parameters, copies })
 }
 
-/// Whether an AlexNet, or several, have their first and last layer among these names.
+/// Whether the first and last layer of one or more AlexNets are among these names.
 pub(crate) fn has_net(names: &[&str]) -> bool {
     !places(names).is_empty()
 }
 
-/// Tensors that are no parameters.
+/// Tensors that are not parameters of the net.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Strays<'a> {
-    /// Among the net's own names: layers that it has and no AlexNet of this naming.
+    /// Under the net's prefix: additional layers.
     pub(crate) within: Vec<&'a str>,
-    /// Elsewhere, or of a kind that no layer has for weights.
+    /// Elsewhere, or of a dtype that is never a weight.
     pub(crate) beside: Vec<&'a str>,
 }
 
-/// What a file holds beside a net that was recognised in it.
+/// Lists the other tensors in a file with a recognised net.
 pub(crate) fn strays<'a>(tensors: &'a [Tensor], recognised: &Recognised) -> Strays<'a> {
     let used: HashSet<usize> = recognised.parameters.iter().map(|(_, tensor)| *tensor).collect();
     let mut strays = Strays::default();
@@ -79,15 +76,15 @@ pub(crate) fn strays<'a>(tensors: &'a [Tensor], recognised: &Recognised) -> Stra
         if counter || recognised.copies.iter().any(|copy| name.starts_with(copy)) {
             continue;
         }
-        let weights = tensor.dtype.size().is_some() && tensor.len().is_none_or(|len| len > 1);
+        let weights = tensor.dtype.size().is_some() && tensor.count().is_none_or(|len| len > 1);
         let list = if weights && name.starts_with(&recognised.prefix) { &mut strays.within } else { &mut strays.beside };
         list.push(name);
     }
     strays
 }
 
-/// Adds a last layer of one output to tensors that are an AlexNet but for this: a trunk to begin from. Returns the name of what was
-/// missing, or none if nothing was added.
+/// Adds a last layer with one output to an AlexNet that lacks only that layer, as a starting point for training. Returns the name
+/// of the missing layer, or `None` if nothing was added.
 pub(crate) fn add_head(tensors: &mut Vec<Tensor>) -> Option<String> {
     let (naming, before, missing) = headless(&tensors.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>())?;
     let bias = tensors.iter().find(|tensor| tensor.name == format!("{before}.bias"))?;
@@ -100,7 +97,7 @@ pub(crate) fn add_head(tensors: &mut Vec<Tensor>) -> Option<String> {
     Some(missing)
 }
 
-/// Of an AlexNet without its last layer: its naming, and the names of the layer before the last and of the last.
+/// For an AlexNet without its last layer: its naming, and the names of the second-to-last and the last layer.
 fn headless(names: &[&str]) -> Option<(&'static ParamNaming, String, String)> {
     if has_net(names) {
         return None;
@@ -113,25 +110,25 @@ fn headless(names: &[&str]) -> Option<(&'static ParamNaming, String, String)> {
             let prefixes: Vec<&str> = names.iter().filter_map(|name| before(name, &first)).take(MOST_NETS).collect();
             prefixes.into_iter().filter_map(move |prefix| {
                 let layer = |own: &str| naming.of(own).and_then(|name| Some(name.strip_suffix(".weight")?.to_string()));
-                let (one, last) = match naming.counted_classifier {
+                let (fc7, last) = match naming.counted_classifier {
                     true => classifiers.headless(prefix)?,
                     false => (layer("fc7.weight")?, layer("fc8.weight")?),
                 };
-                let (one, last) = (format!("{prefix}{one}"), format!("{prefix}{last}"));
-                names.contains(&format!("{one}.weight").as_str()).then_some((naming, one, last))
+                let (fc7, last) = (format!("{prefix}{fc7}"), format!("{prefix}{last}"));
+                names.contains(&format!("{fc7}.weight").as_str()).then_some((naming, fc7, last))
             })
         })
         .collect();
-    // Of two trunks neither is surely meant.
+    // Two candidates are ambiguous.
     if let [_] = found.as_slice() { found.into_iter().next() } else { None }
 }
 
-/// Our name and theirs of a naming's weights and biases, as they are in a file.
+/// Maps our names to the file's names of a naming scheme's weights and biases.
 fn table(naming: &ParamNaming, names: &[&str], prefix: &str) -> ParseResult<Vec<(String, String)>> {
     if naming.counted_classifier { Classifiers::of(names).names(naming, prefix) } else { Ok(naming.parameters()) }
 }
 
-/// Each naming and prefix under which both the first and the last layer lie.
+/// Each naming and prefix under which both the first and the last layer are present.
 fn places<'a>(names: &[&'a str]) -> Vec<(&'static ParamNaming, &'a str)> {
     let mut places = Vec::new();
     for naming in ParamNaming::all() {
@@ -146,7 +143,7 @@ fn places<'a>(names: &[&'a str]) -> Vec<(&'static ParamNaming, &'a str)> {
     places
 }
 
-/// What stands before `theirs` in a name that ends with it, its dot included.
+/// The prefix of `theirs` in a name that ends with it, including its dot.
 fn before<'a>(name: &'a str, theirs: &str) -> Option<&'a str> {
     let mut left = name;
     for part in theirs.rsplit('.') {
@@ -165,14 +162,14 @@ fn before<'a>(name: &'a str, theirs: &str) -> Option<&'a str> {
     Some(left)
 }
 
-/// Whether a prefix is that of a running average: by its words, or by the counter of PyTorch's AveragedModel.
+/// Whether a prefix belongs to a running average, by its words or by the counter of PyTorch's AveragedModel.
 fn averaged(names: &[&str], prefix: &str) -> bool {
     let counter = format!("{}n_averaged", prefix.strip_suffix("module.").unwrap_or(prefix));
     prefix.split(['.', '_']).any(|word| AVERAGED.contains(&word))
         || (prefix.ends_with("module.") && names.contains(&counter.as_str()))
 }
 
-/// Our names of all tensors behind a prefix. An own net may have more layers than AlexNet (`conv6`).
+/// Our names of all tensors under a prefix. Our own nets may have more layers than AlexNet (`conv6`).
 fn own_names(
     table: &[(String, String)],
     naming: &ParamNaming,
@@ -194,10 +191,10 @@ fn without_wrappers(name: &str) -> String {
     name.split('.').filter(|part| !WRAPPERS.contains(part)).collect::<Vec<_>>().join(".")
 }
 
-/// What to do with a net that lacks its last layer.
+/// Advice for a net without its last layer.
 pub(crate) const WITHOUT_HEAD: &str = "its last layer, so it has no classes; `alexnet train --from` trains a new one";
 
-/// Why there is no net: a trunk without its last layer, or names of something else.
+/// Explains why no net was found: a missing last layer, or unrelated names.
 fn what_is_missing(names: &[&str]) -> String {
     if let Some((naming, _, missing)) = headless(names) {
         let whose = naming.about.split(" (").next().unwrap_or_default();
@@ -212,12 +209,12 @@ fn what_is_missing(names: &[&str]) -> String {
             .filter(|(own, _)| naming.of(own).is_some_and(|theirs| naming.parameters().iter().any(|row| row.1 == theirs)));
         Some((known.count(), naming, prefix))
     };
-    // Of equals the first: what begins as ours is ours.
+    // On a tie, the first: our own naming.
     match ParamNaming::all().into_iter().filter_map(trunk).rev().max_by_key(|(known, ..)| *known) {
         Some((known, naming, prefix)) if known > 2 => {
             let last = naming.of("fc8.weight").unwrap_or_default();
             let whose = naming.about.split(" (").next().unwrap_or_default();
-            format!("has {whose}, but lacks {prefix}{last}: without its last layer it tells no classes")
+            format!("has {whose}, but lacks {prefix}{last}: without its last layer it cannot classify")
         }
         _ => {
             let some: Vec<_> = names.iter().take(4).copied().collect();
@@ -244,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn wrappers_between_the_parts_of_a_name_are_looked_through() {
+    fn wrappers_within_a_name_are_skipped() {
         assert_eq!(before("features.module.0.weight", "features.0.weight"), Some(""));
         assert_eq!(before("a.module.features.0.weight", "features.0.weight"), Some("a.module."));
         assert_eq!(before("my_features.0.weight", "features.0.weight"), None);
@@ -252,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_nets_neither_is_taken_but_a_running_average_is_left_aside() {
+    fn two_nets_are_ambiguous_but_a_running_average_is_ignored() {
         let both = |a: &str, b: &str| [torchvisions(a), torchvisions(b)].concat();
         let why = found(&both("encoder_q.", "encoder_k.")).unwrap_err();
         assert!(why.contains("2 AlexNets") && why.contains("`encoder_q.`") && why.contains("`encoder_k.`"), "{why}");
@@ -265,14 +262,14 @@ mod tests {
                 assert!(found.parameters.iter().all(|(_, i)| !names[*i].starts_with(copy)));
             }
         }
-        // PyTorch's AveragedModel: beside its original a copy, alone what is meant.
+        // PyTorch's AveragedModel: a copy if the original is present, otherwise the net itself.
         let counter = vec!["n_averaged".to_string()];
         assert_eq!(found(&[both("", "module."), counter.clone()].concat()).unwrap().copies, ["module."]);
         assert_eq!(found(&[torchvisions("module."), counter].concat()).unwrap().prefix, "module.");
     }
 
     #[test]
-    fn a_trunk_is_told_by_what_it_lacks() {
+    fn a_trunk_reports_its_missing_layer() {
         let mut names = torchvisions("backbone.");
         names.truncate(10);
         let why = found(&names).unwrap_err();
@@ -281,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn tensors_of_no_parameter_lie_within_the_net_or_beside_it() {
+    fn stray_tensors_are_within_the_net_or_beside_it() {
         let look = |prefix: &str, more: &[(&str, usize, Dtype)]| {
             let tensor = |name: &str, len: usize, dtype| Tensor {
                 name: name.into(),

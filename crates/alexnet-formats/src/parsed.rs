@@ -1,4 +1,4 @@
-//! A parsed file of any format, before it is known which net it belongs to: named tensors and what is said of them.
+//! A parsed file of any format, before its net is identified: named tensors and metadata.
 
 use super::format::{Content, Format, Graph};
 use super::reader::{ParseResult, Reader};
@@ -11,30 +11,30 @@ use std::collections::BTreeMap;
 pub struct ParsedFile {
     pub(crate) reader: Reader,
     pub(crate) format: &'static dyn Format,
-    /// In the file's order.
+    /// Tensors in file order.
     pub(crate) tensors: Vec<Tensor>,
-    /// Our own metadata of the model (net, preprocess, classes, recipe), where the file carries them.
+    /// Our own model metadata (net, preprocess, classes, recipe), if the file has them.
     pub(crate) metadata: BTreeMap<String, String>,
-    /// The net that the file itself describes, layer by layer (ONNX, Caffe), and which tensors its parameters are; or why that is
-    /// no net of this program's.
+    /// The net that the file describes layer by layer (ONNX, Caffe), and the tensors of its parameters; or why the graph is
+    /// unsupported.
     pub(crate) graph: Option<ParseResult<Graph>>,
-    /// What was left aside, in words for `inspect`: an optimizer's state, an unknown key.
+    /// Ignored parts, for `inspect`: optimizer state, unknown keys.
     pub(crate) remarks: Vec<String>,
 }
 
 impl ParsedFile {
-    /// What a format's reader found in a file.
+    /// Wraps the output of a format's reader.
     pub(crate) fn new(reader: Reader, format: &'static dyn Format, content: Content) -> Self {
         let Content { tensors, metadata, graph, remarks } = content;
         ParsedFile { reader, format, tensors, metadata, graph, remarks }
     }
 
-    /// The format's name in words.
+    /// Display name of the format.
     pub fn format(&self) -> &'static str {
         self.format.name()
     }
 
-    /// The tensors, in the file's order.
+    /// The tensors, in file order.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors
     }
@@ -44,20 +44,20 @@ impl ParsedFile {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
-    /// Texts that the file holds, by key.
+    /// Metadata strings by key.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
 
-    /// What was left aside, a sentence each.
+    /// Ignored parts, one sentence each.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    /// Reads a tensor's values as f32, row by row.
+    /// Reads a tensor's values as f32 in row-major order.
     ///
     /// # Errors
-    /// Numbers that are not floats, or a file that does not hold what its header says.
+    /// A non-float dtype, or a file that is shorter than its header states.
     pub fn values(&self, tensor: &Tensor) -> Result<Vec<f32>> {
         tensor.values(&self.reader).map_err(|message| Error::file(self.reader.path(), message))
     }

@@ -1,8 +1,8 @@
-//! Protocol buffers on the wire: enough to walk through a message and note where its long fields lie, and to write one without
-//! holding it.
+//! Protocol buffers on the wire: enough to walk through a message and locate its long fields, and to write one without holding it
+//! in memory.
 //!
-//! The crates that generate code (prost, protobuf) take the whole message into memory, once as bytes and once as values;
-//! here only the weights that are wanted are ever read, and a message is four kinds of fields.
+//! Code generators (prost, protobuf) load the whole message into memory, once as bytes and once as values. This module reads only
+//! the weights that are needed, and a message consists of just four kinds of fields.
 
 use super::reader::{Cursor, ParseResult};
 use super::tensor_data::{LateValues, write_values};
@@ -11,20 +11,20 @@ use std::io::{self, Write};
 /// A field's content.
 #[derive(Debug)]
 pub(crate) enum Field<'a> {
-    /// A whole number of any kind.
+    /// An integer of any kind.
     Varint(u64),
     /// 8 bytes: a double.
     Fixed64([u8; 8]),
     /// 4 bytes: a float.
     Fixed32([u8; 4]),
-    /// A text, a message, or packed numbers.
+    /// A string, a message, or packed numbers.
     Bytes(Cursor<'a>),
 }
 
-/// The next field and its number, or none at the end of the message.
+/// The next field and its number, or `None` at the end of the message.
 ///
 /// # Errors
-/// A field longer than what is left, or of a kind that is not known.
+/// A field longer than the remaining bytes, or of an unknown wire type.
 pub(crate) fn next<'a>(cursor: &mut Cursor<'a>) -> ParseResult<Option<(u64, Field<'a>)>> {
     if cursor.left() == 0 {
         return Ok(None);
@@ -32,8 +32,8 @@ pub(crate) fn next<'a>(cursor: &mut Cursor<'a>) -> ParseResult<Option<(u64, Fiel
     let at = cursor.at();
     let tag = varint(cursor)?;
     if tag >> 3 == 0 {
-        // Gigabytes of zeros, such as a download that was only laid out, would otherwise be walked through two bytes at a time.
-        return Err(format!("damaged: at byte {at} a field of the number 0, which protocol buffers do not have"));
+        // Gigabytes of zeros, such as a preallocated download, would otherwise be walked through two bytes at a time.
+        return Err(format!("damaged: invalid protobuf field number 0 at byte {at}"));
     }
     let field = match tag & 7 {
         0 => Field::Varint(varint(cursor)?),
@@ -43,12 +43,12 @@ pub(crate) fn next<'a>(cursor: &mut Cursor<'a>) -> ParseResult<Option<(u64, Fiel
             Field::Bytes(cursor.part(length)?)
         }
         5 => Field::Fixed32(cursor.array()?),
-        kind => return Err(format!("damaged: at byte {at} a field of the kind {kind}, which protocol buffers do not have")),
+        kind => return Err(format!("damaged: invalid protobuf wire type {kind} at byte {at}")),
     };
     Ok(Some((tag >> 3, field)))
 }
 
-/// A whole number in groups of seven bits.
+/// Reads an integer in groups of seven bits.
 pub(crate) fn varint(cursor: &mut Cursor<'_>) -> ParseResult<u64> {
     let mut number = 0u64;
     for shift in (0..64).step_by(7) {
@@ -62,35 +62,31 @@ pub(crate) fn varint(cursor: &mut Cursor<'_>) -> ParseResult<u64> {
 }
 
 impl Field<'_> {
-    /// A text of at most 64 KiB.
+    /// A string of at most 64 KiB.
     pub(crate) fn text(self) -> ParseResult<String> {
         self.text_of(1 << 16)
     }
 
-    /// A text of at most this many bytes.
+    /// A string of at most this many bytes.
     pub(crate) fn text_of(self, most: u64) -> ParseResult<String> {
         match self {
             Field::Bytes(mut cursor) if cursor.left() <= most => cursor.text(cursor.left()),
             Field::Bytes(cursor) => Err(format!("damaged: a name of {} bytes", cursor.left())),
-            _ => Err("damaged: a number where a text belongs".into()),
+            _ => Err("damaged: expected a string, got a number".into()),
         }
     }
 
-    /// A whole number.
+    /// An integer.
     pub(crate) fn int(self) -> ParseResult<i64> {
-        if let Field::Varint(number) = self { Ok(number as i64) } else { Err("damaged: no number where one belongs".into()) }
+        if let Field::Varint(number) = self { Ok(number as i64) } else { Err("damaged: expected a number".into()) }
     }
 
     /// A float.
     pub(crate) fn float(self) -> ParseResult<f32> {
-        if let Field::Fixed32(bytes) = self {
-            Ok(f32::from_le_bytes(bytes))
-        } else {
-            Err("damaged: no float where one belongs".into())
-        }
+        if let Field::Fixed32(bytes) = self { Ok(f32::from_le_bytes(bytes)) } else { Err("damaged: expected a float".into()) }
     }
 
-    /// Appends whole numbers, packed or one by one; at most `most` in all.
+    /// Appends integers, packed or unpacked; at most `most` in total.
     pub(crate) fn ints(self, into: &mut Vec<i64>, most: usize) -> ParseResult<()> {
         let mut push = |number: u64| {
             if into.len() == most {
@@ -107,12 +103,12 @@ impl Field<'_> {
                 }
                 Ok(())
             }
-            _ => Err("damaged: no whole numbers where they belong".into()),
+            _ => Err("damaged: expected integers".into()),
         }
     }
 }
 
-/// A message to be written: short fields as bytes, weights as a note whose values are asked for while writing.
+/// A message to write: short fields are stored as bytes, weights as references whose values are fetched while writing.
 #[derive(Default)]
 pub struct Message<'a> {
     pieces: Vec<Piece<'a>>,
@@ -126,7 +122,7 @@ enum Piece<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// A field of a whole number.
+    /// Appends an integer field.
     pub fn int(mut self, field: u32, number: u64) -> Self {
         let mut bytes = tag(field, 0);
         push_varint(&mut bytes, number);
@@ -134,7 +130,7 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// A field of a float.
+    /// Appends a float field.
     pub fn float(mut self, field: u32, number: f32) -> Self {
         let mut bytes = tag(field, 5);
         bytes.extend(number.to_le_bytes());
@@ -142,7 +138,7 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// A field of a double.
+    /// Appends a double field.
     pub fn double(mut self, field: u32, number: f64) -> Self {
         let mut bytes = tag(field, 1);
         bytes.extend(number.to_le_bytes());
@@ -150,7 +146,7 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// A field of text or bytes.
+    /// Appends a string or bytes field.
     pub fn text(mut self, field: u32, text: impl AsRef<[u8]>) -> Self {
         let mut bytes = tag(field, 2);
         push_varint(&mut bytes, text.as_ref().len() as u64);
@@ -159,14 +155,14 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// A field of packed whole numbers.
+    /// Appends a field of packed integers.
     pub fn ints(self, field: u32, numbers: impl IntoIterator<Item = u64>) -> Self {
         let mut packed = Vec::new();
         numbers.into_iter().for_each(|number| push_varint(&mut packed, number));
         self.text(field, packed)
     }
 
-    /// A field that is a message.
+    /// Appends a submessage.
     pub fn message(mut self, field: u32, message: Message<'a>) -> Self {
         let mut bytes = tag(field, 2);
         push_varint(&mut bytes, message.length);
@@ -176,13 +172,13 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// A field of values as f32, raw bytes or packed floats, which are the same; they are asked for while writing.
+    /// Appends a field of f32 values, fetched while writing. Raw bytes and packed floats have the same encoding.
     pub(crate) fn late_values(mut self, field: u32, values: &'a dyn LateValues) -> Self {
         self.long(field, (values.count() * size_of::<f32>()) as u64, Piece::Later(values));
         self
     }
 
-    /// A field of these values as f32.
+    /// Appends a field of these f32 values.
     pub fn values(mut self, field: u32, values: &'a [f32]) -> Self {
         self.long(field, size_of_val(values) as u64, Piece::Values(values));
         self
@@ -205,7 +201,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Writes it.
+    /// Writes the message.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         self.pieces.iter().try_for_each(|piece| match piece {
             Piece::Bytes(bytes) => out.write_all(bytes),

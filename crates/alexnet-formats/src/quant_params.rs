@@ -1,13 +1,13 @@
-//! Quantisation parameters: what the bytes of an int8 model stand for.
+//! Quantisation parameters of int8 models.
 
 use std::collections::BTreeMap;
 
-/// What the bytes of a layer's input stand for: `scale * (byte - zero)`.
+/// Affine quantisation of a layer's input: `scale * (byte - zero)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QuantParams {
-    /// Difference of two neighbouring bytes.
+    /// Difference between adjacent levels.
     pub scale: f32,
-    /// The byte that stands for 0.
+    /// The byte that represents 0.
     pub zero: u8,
 }
 

@@ -1,13 +1,13 @@
-//! A file read by place: a format's reader notes where the tensors lie, and their values are read when they are wanted.
+//! Random-access file reader: a format's reader records where the tensors are, and values are loaded on demand.
 //!
-//! So no reader takes memory for what a file merely claims: every length is held against what is left of the file first.
+//! No memory is allocated for a claimed length before it is checked against the remaining bytes of the file.
 
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Bytes read at once while looking at headers.
+/// Buffer size for header parsing, in bytes.
 const BUFFER: u64 = 1 << 14;
 
 /// An open file of known length.
@@ -18,10 +18,10 @@ pub(crate) struct Reader {
     length: u64,
 }
 
-/// Opens a model file, and gives its length.
+/// Opens a model file, and returns its length.
 pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
     alexnet_files::open_regular(path).map_err(|error| match error.kind() {
-        io::ErrorKind::Other => Error::file(path, format!("{error}; give a model file such as best.safetensors")),
+        io::ErrorKind::Other => Error::file(path, format!("{error}; pass a model file such as best.safetensors")),
         _ => Error::io(path, error),
     })
 }
@@ -30,18 +30,18 @@ impl Reader {
     /// Opens a file.
     ///
     /// # Errors
-    /// When it cannot be read or is no file.
+    /// When it cannot be read or is not a regular file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let (file, length) = open_file(path)?;
         Ok(Reader { path: path.to_path_buf(), file, length })
     }
 
-    /// Opens another file of the same model, which must lie in this one's folder wherever links lead: a model from elsewhere could
-    /// otherwise have any file of this machine read as its weights.
+    /// Opens another file of the same model. It must be in this file's folder after links are resolved: otherwise an untrusted
+    /// model could read any file on this machine as its weights.
     ///
     /// # Errors
-    /// When it cannot be read, is no file, or lies elsewhere.
-    pub(crate) fn beside(&self, path: &Path) -> ParseResult<Reader> {
+    /// When it cannot be read, is not a regular file, or is in another folder.
+    pub(crate) fn open_sibling(&self, path: &Path) -> ParseResult<Reader> {
         let folder = match self.path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -49,33 +49,33 @@ impl Reader {
         let place = |path: &Path| path.canonicalize().map_err(|e| Error::io(path, e).to_string());
         if !place(path)?.starts_with(place(folder)?) {
             let path = path.display();
-            return Err(format!("{path} leads out of the model's folder; copy the file that it leads to into its place"));
+            return Err(format!("{path} is outside the model's folder; replace the link by a copy of its target"));
         }
         Reader::open(path).map_err(|e| e.to_string())
     }
 
-    /// The file's place.
+    /// Path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Bytes in the file.
+    /// Length of the file in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// The file itself, for libraries that read it their own way.
+    /// The underlying file, for libraries with their own reader.
     pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    /// Reads from byte `start` on, up to `end`, which are cut to what the file has.
+    /// A cursor over the bytes from `start` to `end`, both limited to the file's length.
     pub(crate) fn cursor(&self, start: u64, end: u64) -> Cursor<'_> {
         let end = end.min(self.length);
         Cursor { reader: self, at: start.min(end), end, buffer: Vec::new(), buffer_start: 0 }
     }
 
-    /// Fills `bytes` from byte `start` on.
+    /// Fills `bytes` from offset `start`.
     pub(crate) fn fill(&self, start: u64, bytes: &mut [u8]) -> io::Result<()> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(start))?;
@@ -83,56 +83,52 @@ impl Reader {
     }
 }
 
-/// What a reader of a format says went wrong; the file's name is put before it later.
+/// Result of parsing; the error message is completed with the file's name later.
 pub(crate) type ParseResult<T> = std::result::Result<T, String>;
 
-/// A place in a part of a file, moving forward.
+/// A forward cursor over a part of a file.
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
     reader: &'a Reader,
     at: u64,
     end: u64,
     buffer: Vec<u8>,
-    /// Where in the file the buffer begins.
+    /// File offset of the buffer.
     buffer_start: u64,
 }
 
 impl<'a> Cursor<'a> {
-    /// The place in the file.
+    /// Current file offset.
     pub(crate) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Bytes left in this part.
+    /// Remaining bytes.
     pub(crate) fn left(&self) -> u64 {
         self.end - self.at
     }
 
-    /// The file that it reads.
+    /// The file being read.
     pub(crate) fn reader(&self) -> &'a Reader {
         self.reader
     }
 
-    /// The next `length` bytes as a part of their own, which are then passed.
+    /// Splits off the next `length` bytes as a cursor of their own.
     ///
     /// # Errors
-    /// When so many are not left.
+    /// When fewer bytes remain.
     pub(crate) fn part(&mut self, length: u64) -> ParseResult<Cursor<'a>> {
         let start = self.skip(length)?;
         Ok(self.reader.cursor(start, start + length))
     }
 
-    /// Passes `length` bytes and tells where they began.
+    /// Skips `length` bytes and returns their offset.
     ///
     /// # Errors
-    /// When so many are not left.
+    /// When fewer bytes remain.
     pub(crate) fn skip(&mut self, length: u64) -> ParseResult<u64> {
         if length > self.left() {
-            return Err(format!(
-                "cut off or damaged: {length} bytes are announced at byte {}, {} are left",
-                self.at,
-                self.left()
-            ));
+            return Err(format!("truncated or damaged: expected {length} bytes at byte {}, {} are left", self.at, self.left()));
         }
         let start = self.at;
         self.at += length;
@@ -161,7 +157,7 @@ impl<'a> Cursor<'a> {
     /// The next `N` bytes.
     ///
     /// # Errors
-    /// When so many are not left.
+    /// When fewer bytes remain.
     pub(crate) fn array<const N: usize>(&mut self) -> ParseResult<[u8; N]> {
         let mut bytes = [0; N];
         for byte in &mut bytes {
@@ -170,10 +166,10 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
-    /// The next `length` bytes; memory is taken after they are known to be there.
+    /// The next `length` bytes; memory is allocated only after the check.
     ///
     /// # Errors
-    /// When so many are not left, or cannot be read.
+    /// When fewer bytes remain, or they cannot be read.
     pub(crate) fn bytes(&mut self, length: u64) -> ParseResult<Vec<u8>> {
         let start = self.skip(length)?;
         let mut bytes = vec![0; length as usize];
@@ -181,19 +177,19 @@ impl<'a> Cursor<'a> {
         Ok(bytes)
     }
 
-    /// The next `length` bytes as text.
+    /// The next `length` bytes as UTF-8 text.
     ///
     /// # Errors
-    /// When so many are not left, or are no UTF-8.
+    /// When fewer bytes remain, or they are not UTF-8.
     pub(crate) fn text(&mut self, length: u64) -> ParseResult<String> {
         let at = self.at;
-        String::from_utf8(self.bytes(length)?).map_err(|_| format!("damaged: the text at byte {at} is no UTF-8"))
+        String::from_utf8(self.bytes(length)?).map_err(|_| format!("damaged: the text at byte {at} is not UTF-8"))
     }
 
-    /// Text up to the end of a line, of at most 4,096 bytes.
+    /// Text up to the end of the line, at most 4,096 bytes.
     ///
     /// # Errors
-    /// When the line does not end, or is no UTF-8.
+    /// When the line does not end, or is not UTF-8.
     pub(crate) fn line(&mut self) -> ParseResult<String> {
         let at = self.at;
         let mut bytes = Vec::new();
@@ -204,6 +200,6 @@ impl<'a> Cursor<'a> {
                 byte => bytes.push(byte),
             }
         }
-        String::from_utf8(bytes).map_err(|_| format!("damaged: the text at byte {at} is no UTF-8"))
+        String::from_utf8(bytes).map_err(|_| format!("damaged: the text at byte {at} is not UTF-8"))
     }
 }

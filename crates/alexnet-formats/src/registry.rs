@@ -1,13 +1,13 @@
-//! The list of all formats.
+//! Registry of file formats.
 
 use super::format::Format;
 use super::{caffe, onnx, paddle, pth, safetensors};
 
-/// Every format. Of two that both take a file to be theirs, the first is asked.
+/// All formats, in the order in which they are tried.
 pub(crate) const FORMATS: &[&dyn Format] =
     &[&safetensors::Safetensors, &pth::TorchZip, &pth::TorchLegacy, &pth::TorchTar, &onnx::Onnx, &caffe::Caffe, &paddle::Paddle];
 
-/// The endings of all files that can be written, for help texts: `.safetensors, .pth, .onnx, .caffemodel or .pdparams`.
+/// Extensions of all writable formats, for help texts: `.safetensors, .pth, .onnx, .caffemodel or .pdparams`.
 pub fn endings() -> String {
     let mut all: Vec<String> = FORMATS.iter().filter_map(|format| Some(format!(".{}", format.endings().first()?))).collect();
     match (all.pop(), all.is_empty()) {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_formats_have_an_ending_in_common() {
+    fn extensions_are_unique() {
         let all: Vec<_> = FORMATS.iter().flat_map(|format| format.endings()).collect();
         let distinct: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

@@ -1,10 +1,10 @@
-//! Tensors as files hold them: a name, a shape, and the place where the values are.
+//! Tensors in files: a name, a shape, and the location of the values.
 
 use super::protobuf::varint;
 use super::reader::{ParseResult, Reader};
 use std::path::PathBuf;
 
-/// Kind of numbers.
+/// Element type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
     /// Half precision.
@@ -15,7 +15,7 @@ pub enum Dtype {
     F32,
     /// Double precision.
     F64,
-    /// Anything else, named as its format names it; it cannot be a weight.
+    /// Any other type, named as in its format; it cannot be a weight.
     Other(&'static str),
 }
 
@@ -31,12 +31,12 @@ impl Dtype {
         }
     }
 
-    /// The number that 16 bits are, in bfloat16 or else in half precision.
+    /// Converts 16 bits from bfloat16 or else half precision.
     pub(crate) fn half(self, bits: u16) -> f32 {
         if self == Dtype::Bf16 { f32::from_bits(u32::from(bits) << 16) } else { f16_to_f32(bits) }
     }
 
-    /// Bytes of one number, if it can be a weight.
+    /// Bytes per element, if the type can be a weight.
     pub(crate) fn size(self) -> Option<usize> {
         match self {
             Dtype::F16 | Dtype::Bf16 => Some(2),
@@ -47,50 +47,50 @@ impl Dtype {
     }
 }
 
-/// A tensor in a file; its values are read by [`ParsedFile::values`](super::ParsedFile::values).
+/// A tensor in a file; [`ParsedFile::values`](super::ParsedFile::values) reads its values.
 #[derive(Debug, Clone)]
 pub struct Tensor {
-    /// As the file names it.
+    /// Name in the file.
     pub name: String,
-    /// Rows first.
+    /// Shape, outermost axis first.
     pub shape: Vec<usize>,
-    /// Kind of its numbers.
+    /// Element type.
     pub dtype: Dtype,
     pub(crate) storage: Storage,
 }
 
-/// Where a tensor's values are.
+/// Location of a tensor's values.
 #[derive(Debug, Clone)]
 pub(crate) enum Storage {
-    /// In these runs of bytes, one after the other, without gap, row-major.
+    /// In consecutive runs of bytes, row-major.
     Runs(Vec<(u64, u64)>),
-    /// In a run of bytes of this file, or of one beside it, each axis with a stride in elements: a transposed or sliced tensor of
-    /// PyTorch or numpy.
+    /// In a run of bytes of this file or of an external one, with a stride in elements for each axis: a transposed or sliced
+    /// tensor of PyTorch or numpy.
     Strided { file: Option<PathBuf>, start: u64, length: u64, strides: Vec<usize> },
-    /// In a run of UTF-8 text whose characters are the bytes (numpy under Python 2's pickle).
+    /// In a run of UTF-8 text that encodes the bytes as characters (numpy in a Python 2 pickle).
     Latin1 { start: u64, length: u64 },
-    /// In runs of bytes as whole numbers of varying length, each the 16 bits of a number in half precision (ONNX's `int32_data`).
+    /// In runs of varints, each the 16 bits of a half-precision number (ONNX's `int32_data`).
     Varints(Vec<(u64, u64)>),
-    /// In another file, which lies beside this one (ONNX's external data).
+    /// In an external file in the same folder (ONNX's external data).
     External { file: PathBuf, start: u64, length: u64 },
-    /// In memory already: formats that write numbers one by one.
+    /// In memory: formats that store values one by one.
     Inline(Vec<f32>),
-    /// All the same number.
+    /// A single repeated value.
     Fill(f32),
 }
 
 impl Tensor {
-    /// Number of values, or none if the shape is beyond counting.
-    pub fn len(&self) -> Option<usize> {
+    /// Number of values, or `None` on overflow.
+    pub fn count(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n))
     }
 
-    /// Reads the values as f32. Memory is taken only after the file is known to hold them.
+    /// Reads the values as f32. Memory is allocated only after the file is known to hold them.
     pub(crate) fn values(&self, reader: &Reader) -> ParseResult<Vec<f32>> {
         let fail = |what: String| format!("{}: {what}", self.name);
-        let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
-        let len = self.len().ok_or_else(|| fail(format!("the shape {:?} is beyond counting", self.shape)))?;
-        let wanted = (len as u64).checked_mul(size as u64);
+        let size = self.dtype.size().ok_or_else(|| fail(format!("dtype {} cannot hold weights", self.dtype.name())))?;
+        let len = self.count().ok_or_else(|| fail(format!("the shape {:?} overflows", self.shape)))?;
+        let expected = (len as u64).checked_mul(size as u64);
         let short = |held: u64| fail(format!("{held} bytes for the shape {:?} of {}", self.shape, self.dtype.name()));
         match &self.storage {
             Storage::Fill(value) => Ok(vec![*value; len]),
@@ -98,7 +98,7 @@ impl Tensor {
             Storage::Inline(values) => Err(fail(format!("{} values for the shape {:?}", values.len(), self.shape))),
             Storage::Runs(runs) => {
                 let held: u64 = runs.iter().map(|run| run.1).sum();
-                if wanted != Some(held) || runs.iter().any(|run| run.0 + run.1 > reader.length()) {
+                if expected != Some(held) || runs.iter().any(|run| run.0 + run.1 > reader.length()) {
                     return Err(short(held));
                 }
                 let mut values = Vec::with_capacity(len);
@@ -111,7 +111,7 @@ impl Tensor {
                 Ok(values)
             }
             Storage::Varints(runs) => {
-                // Each number takes a byte at least.
+                // Each value takes at least one byte.
                 let held: u64 = runs.iter().map(|run| run.1).sum();
                 if len as u64 > held || runs.iter().any(|run| run.0 + run.1 > reader.length()) {
                     return Err(short(held));
@@ -121,16 +121,16 @@ impl Tensor {
                     let mut cursor = reader.cursor(start, start + length);
                     while cursor.left() > 0 && values.len() <= len {
                         let bits = varint(&mut cursor)?;
-                        let bits = u16::try_from(bits).map_err(|_| fail(format!("{bits} is no number of 16 bits")))?;
+                        let bits = u16::try_from(bits).map_err(|_| fail(format!("{bits} does not fit in 16 bits")))?;
                         values.push(self.dtype.half(bits));
                     }
                 }
                 if values.len() == len { Ok(values) } else { Err(short(held)) }
             }
             Storage::External { file, start, length } => {
-                let reader = reader.beside(file)?;
+                let reader = reader.open_sibling(file)?;
                 let end = start.checked_add(*length);
-                if wanted != Some(*length) || end.is_none_or(|end| end > reader.length()) {
+                if expected != Some(*length) || end.is_none_or(|end| end > reader.length()) {
                     return Err(short(*length));
                 }
                 let mut values = Vec::with_capacity(len);
@@ -138,25 +138,25 @@ impl Tensor {
                 Ok(values)
             }
             Storage::Strided { file, start, length, strides } => {
-                let beside = file.as_ref().map(|file| reader.beside(file)).transpose()?;
-                let reader = beside.as_ref().unwrap_or(reader);
-                // A stride of 0 asks for more values than lie there; for more than the file has bytes, nobody does.
-                if wanted.is_none_or(|wanted| wanted > reader.length()) || start.saturating_add(*length) > reader.length() {
+                let external = file.as_ref().map(|file| reader.open_sibling(file)).transpose()?;
+                let reader = external.as_ref().unwrap_or(reader);
+                // A stride of 0 asks for more values than are stored; more than the file has bytes is implausible.
+                if expected.is_none_or(|expected| expected > reader.length()) || start.saturating_add(*length) > reader.length() {
                     return Err(short(*length));
                 }
                 let mut all = Vec::with_capacity((*length / size as u64) as usize);
                 self.append(reader, *start, *length, &mut all)?;
-                pick(&all, &self.shape, strides).ok_or_else(|| fail(format!("strides {strides:?} leave its storage")))
+                pick(&all, &self.shape, strides).ok_or_else(|| fail(format!("strides {strides:?} exceed its storage")))
             }
             Storage::Latin1 { start, length } => {
                 // Each byte takes one or two bytes of UTF-8.
-                if wanted.is_none_or(|wanted| wanted > *length) {
+                if expected.is_none_or(|expected| expected > *length) {
                     return Err(short(*length));
                 }
                 let text = reader.cursor(*start, start + length).text(*length).map_err(fail)?;
                 let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-                let bytes = bytes.ok_or_else(|| fail("its text holds more than bytes".into()))?;
-                if wanted != Some(bytes.len() as u64) {
+                let bytes = bytes.ok_or_else(|| fail("its text holds characters beyond Latin-1".into()))?;
+                if expected != Some(bytes.len() as u64) {
                     return Err(short(bytes.len() as u64));
                 }
                 let mut values = Vec::with_capacity(len);
@@ -166,41 +166,41 @@ impl Tensor {
         }
     }
 
-    /// Whether the values can be read, by the file's length and not by reading them.
+    /// Checks that the file is long enough for the values, without reading them.
     ///
     /// # Errors
-    /// Numbers of a kind that cannot be weights, or a file, here or beside, that does not hold them.
+    /// An element type that cannot hold weights, or a file, this or an external one, that is too short.
     pub(crate) fn check(&self, reader: &Reader) -> ParseResult<()> {
         let fail = |what: String| format!("{}: {what}", self.name);
-        let size = self.dtype.size().ok_or_else(|| fail(format!("{} numbers cannot be weights", self.dtype.name())))?;
-        let wanted = self.len().and_then(|len| (len as u64).checked_mul(size as u64));
-        let (held, there) = match &self.storage {
+        let size = self.dtype.size().ok_or_else(|| fail(format!("dtype {} cannot hold weights", self.dtype.name())))?;
+        let expected = self.count().and_then(|len| (len as u64).checked_mul(size as u64));
+        let (held, in_bounds) = match &self.storage {
             Storage::Runs(runs) => {
                 let ends =
                     runs.iter().all(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= reader.length()));
                 (runs.iter().map(|run| run.1).sum(), ends)
             }
             Storage::External { file, start, length } => {
-                let beside = reader.beside(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
-                (*length, start.checked_add(*length).is_some_and(|end| end <= beside.length()))
+                let external = reader.open_sibling(file).map_err(|e| fail(format!("its values are in an external file: {e}")))?;
+                (*length, start.checked_add(*length).is_some_and(|end| end <= external.length()))
             }
             Storage::Strided { file: Some(file), start, length, .. } => {
-                let beside = reader.beside(file).map_err(|e| fail(format!("its numbers lie in another file: {e}")))?;
-                let there = start.checked_add(*length).is_some_and(|end| end <= beside.length());
-                (wanted.unwrap_or_default(), there)
+                let external = reader.open_sibling(file).map_err(|e| fail(format!("its values are in an external file: {e}")))?;
+                let in_bounds = start.checked_add(*length).is_some_and(|end| end <= external.length());
+                (expected.unwrap_or_default(), in_bounds)
             }
             _ => return Ok(()),
         };
-        if wanted == Some(held) && there {
+        if expected == Some(held) && in_bounds {
             return Ok(());
         }
         Err(fail(format!("{held} bytes for the shape {:?} of {}", self.shape, self.dtype.name())))
     }
 
-    /// As [`values`](Self::values), for those that the file really holds.
+    /// Like [`values`](Self::values), but only for values stored in the file.
     #[cfg(test)]
     pub(crate) fn values_in_file(&self, reader: &Reader) -> ParseResult<Vec<f32>> {
-        if let Storage::Fill(_) = self.storage { Err("made, not held".into()) } else { self.values(reader) }
+        if let Storage::Fill(_) = self.storage { Err("generated, not stored".into()) } else { self.values(reader) }
     }
 
     fn append(&self, reader: &Reader, start: u64, length: u64, values: &mut Vec<f32>) -> ParseResult<()> {
@@ -216,7 +216,7 @@ impl Tensor {
     }
 }
 
-/// Row-major values out of strided ones, or none when an index leaves them.
+/// Row-major values from strided ones; `None` if an index is out of bounds.
 pub(crate) fn pick(all: &[f32], shape: &[usize], strides: &[usize]) -> Option<Vec<f32>> {
     let len: usize = shape.iter().product();
     if len == 0 {
@@ -247,7 +247,7 @@ pub(crate) fn pick(all: &[f32], shape: &[usize], strides: &[usize]) -> Option<Ve
     Some(values)
 }
 
-/// Appends little-endian numbers as f32; a rest shorter than one number is left out.
+/// Appends little-endian numbers as f32; a partial number at the end is dropped.
 fn convert(dtype: Dtype, bytes: &[u8], values: &mut Vec<f32>) {
     match dtype {
         Dtype::F32 => values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
@@ -259,7 +259,7 @@ fn convert(dtype: Dtype, bytes: &[u8], values: &mut Vec<f32>) {
     }
 }
 
-/// IEEE 754 half precision: 1 sign, 5 exponent (bias 15), 10 fraction bits. Every half is a float, so nothing is rounded.
+/// IEEE 754 half precision: 1 sign, 5 exponent (bias 15), 10 fraction bits. Every half is exact in f32.
 pub(crate) fn f16_to_f32(bits: u16) -> f32 {
     let (exponent, fraction) = (u32::from(bits >> 10 & 31), u32::from(bits & 1023));
     let size = match exponent {
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_are_the_numbers_that_ieee_says() {
+    fn halves_convert_exactly() {
         for (bits, value) in [
             (0x0000, 0.0),
             (0x3C00, 1.0),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn strides_transpose_and_never_leave_their_storage() {
+    fn strides_transpose_and_stay_in_bounds() {
         let all = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         assert_eq!(pick(&all, &[3, 2], &[1, 3]), Some(vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
         assert_eq!(pick(&all, &[2, 2], &[3, 1]), Some(vec![0.0, 1.0, 3.0, 4.0]));

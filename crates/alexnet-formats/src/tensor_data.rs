@@ -1,4 +1,4 @@
-//! The numbers of a tensor, in memory or where they lie in a file.
+//! Tensor values, in memory or in a mapped file.
 
 use crate::{Error, Result};
 use memmap2::Mmap;
@@ -8,17 +8,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The numbers of a tensor: in memory, or in a mapped file, which the system reads when they are looked at. Copies share
-/// them.
+/// Tensor values: in memory, or in a mapped file that the system reads on access. Clones share them.
 ///
-/// A mapped file must stay as it is: else the program may end with a bus error.
+/// A mapped file must stay unchanged; otherwise the program may die of a bus error.
 #[derive(Clone)]
 pub struct TensorData(Kind);
 
 #[derive(Clone)]
 enum Kind {
     Memory(Arc<Vec<f32>>),
-    /// `len` floats from byte `start` on, which is a multiple of 4.
+    /// `len` floats from byte `start`, a multiple of 4.
     File {
         mapping: Mapping,
         start: usize,
@@ -27,7 +26,7 @@ enum Kind {
 }
 
 impl TensorData {
-    /// Whether they lie in a file, so that keeping them takes no memory of this program.
+    /// Whether the values are in a mapped file and take no memory of this program.
     pub fn is_mapped(&self) -> bool {
         matches!(self.0, Kind::File { .. })
     }
@@ -40,8 +39,8 @@ impl std::ops::Deref for TensorData {
         match &self.0 {
             Kind::Memory(values) => values,
             Kind::File { mapping, start, len } => {
-                // SAFETY: any bits are a float. `Mapping::values` made sure that the mapping has these bytes, that they
-                // begin at a multiple of 4, and that floats are little-endian here.
+                // SAFETY: any bits are a valid float. `Mapping::values` checked that the mapping has these bytes, that they start
+                // at a multiple of 4, and that floats are little-endian here.
                 unsafe { std::slice::from_raw_parts(mapping.0[*start..*start + *len * size_of::<f32>()].as_ptr().cast(), *len) }
             }
         }
@@ -79,28 +78,27 @@ pub struct Mapping(Arc<Mmap>);
 impl Mapping {
     /// Maps a file of `length` bytes.
     ///
-    /// While the mapping lives, nobody may shorten the file or write into it: where it was cut off the process dies of a bus
-    /// error, and changed weights give other answers. This program itself only ever replaces files by renaming, which
-    /// leaves a mapped one as it was; so do package managers and most tools that copy. `cp` over a model file that is being
-    /// served does not.
+    /// While the mapping lives, nobody may truncate the file or write to it: access past the end kills the process with a bus
+    /// error, and changed weights change the outputs. This program only ever replaces files by renaming, which leaves a mapped
+    /// one intact; so do package managers and most copy tools. `cp` over a model file that is being served does not.
     ///
     /// # Errors
-    /// When the system cannot map it, or it no longer has this length.
+    /// When the system cannot map it, or its length has changed.
     pub fn open(path: &Path, file: &File, length: u64) -> Result<Mapping> {
-        // SAFETY: read only; that nobody changes the file is asked of the user, above.
+        // SAFETY: read-only; the doc comment above requires that nobody changes the file.
         let mapping = unsafe { Mmap::map(file) }.map_err(|e| Error::io(path, e))?;
-        // It may have been cut off since its header was checked.
+        // It may have been truncated since its header was checked.
         if mapping.len() as u64 != length {
             return Err(Error::file(
                 path,
-                format!("changed from {length} to {} bytes while it was opened; try again", mapping.len()),
+                format!("changed from {length} to {} bytes while it was being opened; try again", mapping.len()),
             ));
         }
         Ok(Mapping(Arc::new(mapping)))
     }
 
-    /// `len` floats from byte `start` on, or none where they cannot be used in place: past the end, not at a multiple of 4,
-    /// or on a big-endian processor.
+    /// `len` floats from byte `start`, or `None` where they cannot be used in place: past the end, misaligned, or on a big-endian
+    /// processor.
     pub fn values(&self, start: usize, len: usize) -> Option<TensorData> {
         let end = len.checked_mul(size_of::<f32>()).and_then(|bytes| start.checked_add(bytes))?;
         let bytes = self.0.get(start..end)?;
@@ -109,7 +107,7 @@ impl Mapping {
     }
 }
 
-/// Values that are asked for when they are written.
+/// Values that are fetched when they are written.
 pub(crate) trait LateValues {
     /// Number of values.
     fn count(&self) -> usize;
@@ -118,7 +116,7 @@ pub(crate) trait LateValues {
     fn values(&self) -> Cow<'_, [f32]>;
 }
 
-/// Writes f32, little-endian.
+/// Writes f32 values in little-endian order.
 pub fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
     let mut bytes = [0u8; 1 << 16];
     for part in values.chunks(bytes.len() / size_of::<f32>()) {
@@ -130,7 +128,7 @@ pub fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Rows and columns exchanged.
+/// Transposes a matrix.
 pub(crate) fn transposed(values: &[f32], shape: &[usize]) -> Vec<f32> {
     let &[rows, columns] = shape else { return values.to_vec() };
     // In blocks, so that neither side leaves the cache at every step.
@@ -153,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_changed_its_length_is_not_mapped_and_nothing_is_read_past_its_end() {
+    fn a_file_with_a_changed_length_is_not_mapped_and_reads_stay_in_bounds() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m");
         std::fs::write(&path, [1u8; 100]).unwrap();

@@ -1,4 +1,4 @@
-//! Model files: round trips, and everything that a file can have wrong.
+//! Model files: round trips, and all kinds of invalid files.
 
 use super::*;
 use alexnet_net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A convolution and a linear layer, 20 and 27 parameters in all but a few.
+/// A model with a small convolution and a linear layer.
 fn model() -> Model {
     let conv = Op::Conv {
         out: 2,
@@ -59,18 +59,18 @@ fn written(model: &Model) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// The error that reading these bytes gives.
+/// The error from reading these bytes.
 fn complaint(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     std::fs::write(&path, bytes).unwrap();
     let message = read(&path).unwrap_err().to_string();
-    assert!(message.contains("m.safetensors"), "names no file: {message}");
+    assert!(message.contains("m.safetensors"), "the message lacks the file name: {message}");
     assert!(!message.contains('\n'), "more than a line: {message}");
     message
 }
 
-/// The file with a part of its header replaced and the header's length put right.
+/// The file with a part of its header replaced and the header length adjusted.
 fn with_header(path: &Path, from: &str, to: &str) -> Vec<u8> {
     let bytes = std::fs::read(path).unwrap();
     let size = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -81,7 +81,7 @@ fn with_header(path: &Path, from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_model_comes_back_and_gives_the_same_bytes_again() {
+fn a_model_round_trips_to_the_same_bytes() {
     let model = model();
     let (_folder, path) = written(&model);
     let back = read(&path).unwrap();
@@ -94,7 +94,7 @@ fn a_model_comes_back_and_gives_the_same_bytes_again() {
 }
 
 #[test]
-fn the_mean_picture_travels_as_a_tensor() {
+fn the_mean_image_is_stored_as_a_tensor() {
     let mut model = model();
     let values: Vec<f32> = (0..3 * 6 * 6).map(|i| i as f32 / 7.0).collect();
     model.preprocess.mean = Mean::Image { size: 6, values: Arc::new(values), centre: true };
@@ -111,18 +111,18 @@ fn the_crate_safetensors_reads_what_we_write() {
     assert_eq!(file.names().len(), 4);
     let bias = file.tensor("fc2.bias").unwrap();
     assert_eq!(bias.shape(), [3]);
-    let wanted: Vec<u8> = model.tensors["fc2.bias"].iter().flat_map(|v| v.to_le_bytes()).collect();
-    assert_eq!(bias.data(), wanted);
+    let expected: Vec<u8> = model.tensors["fc2.bias"].iter().flat_map(|v| v.to_le_bytes()).collect();
+    assert_eq!(bias.data(), expected);
 }
 
 #[test]
-fn other_files_are_told_apart() {
+fn other_files_are_recognised() {
     assert!(complaint(b"").contains("0 bytes"));
     assert!(complaint(&[0xFF; 3]).contains("3 bytes"));
     assert!(complaint(&(1u64 << 60).to_le_bytes()).contains("1152921504606846976 bytes"));
-    assert!(complaint(&(99_000_000u64).to_le_bytes()).contains("cut off"));
+    assert!(complaint(&(99_000_000u64).to_le_bytes()).contains("truncated"));
     assert!(complaint(b"\x89PNG\r\n\x1a\nxxxxxxxxxxxx").contains("not a model file"));
-    assert!(complaint(b"\x04\0\0\0\0\0\0\0{]  ").contains("header is broken"));
+    assert!(complaint(b"\x04\0\0\0\0\0\0\0{]  ").contains("invalid safetensors header"));
     assert!(complaint(b"\x02\0\0\0\0\0\0\0{}").contains("metadata holds no net"));
     let folder = tempfile::tempdir().unwrap();
     assert!(read(folder.path()).unwrap_err().to_string().contains("not a file"));
@@ -130,18 +130,18 @@ fn other_files_are_told_apart() {
 }
 
 #[test]
-fn every_cut_is_noticed() {
+fn every_truncation_is_detected() {
     let (_folder, path) = written(&model());
     let bytes = std::fs::read(path).unwrap();
     for length in 0..bytes.len() {
         complaint(&bytes[..length]);
     }
     assert!(complaint(&[&bytes[..], b"x"].concat()).contains("1 bytes too many"));
-    assert!(complaint(&bytes[..bytes.len() - 1]).contains("cut off"));
+    assert!(complaint(&bytes[..bytes.len() - 1]).contains("truncated"));
 }
 
 #[test]
-fn tensors_that_do_not_fit_the_net_are_named_with_both_shapes() {
+fn mismatched_tensors_are_reported_with_both_shapes() {
     let (_folder, path) = written(&model());
     let wrong = complaint(&with_header(&path, "\"shape\":[2,3,3,3]", "\"shape\":[6,9]"));
     assert!(wrong.contains("conv1.weight") && wrong.contains("[6, 9]") && wrong.contains("[2, 3, 3, 3]"), "{wrong}");
@@ -154,7 +154,7 @@ fn tensors_that_do_not_fit_the_net_are_named_with_both_shapes() {
 }
 
 #[test]
-fn parts_that_do_not_fit_each_other_are_refused() {
+fn inconsistent_parts_are_refused() {
     let (_folder, path) = written(&model());
     let classes = complaint(&with_header(&path, "[\\\"cat\\\",", "["));
     assert!(classes.contains("2 class names for the 3 outputs"), "{classes}");
@@ -163,7 +163,7 @@ fn parts_that_do_not_fit_each_other_are_refused() {
     let huge = complaint(&with_header(&path, "\\\"out\\\":2", "\\\"out\\\":18446744073709551615"));
     assert!(huge.contains("conv1"), "{huge}");
     let unreadable = complaint(&with_header(&path, "\\\"op\\\":\\\"conv\\\"", "\\\"op\\\":\\\"magic\\\""));
-    assert!(unreadable.contains("net cannot be understood"), "{unreadable}");
+    assert!(unreadable.contains("invalid net in its metadata"), "{unreadable}");
     let mut model = model();
     model.classes.pop();
     assert!(write(path, &model).unwrap_err().to_string().contains("2 class names for 3 outputs"));
@@ -199,7 +199,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] = to;
         std::fs::write(&path, &bytes).unwrap();
-        // Either it is refused or it is a model that fits together: a flipped weight cannot be told.
+        // Either it is refused or it is a consistent model: a flipped weight is undetectable.
         if let Ok(back) = read(&path) {
             prop_assert_eq!(back.classes.len(), back.net.classes());
             for (name, shape) in parameters(&back.net).unwrap() {
@@ -210,7 +210,7 @@ proptest! {
 }
 
 #[test]
-fn ranges_of_int8_come_back_and_must_fit_the_net() {
+fn int8_ranges_round_trip_and_must_match_the_net() {
     let range = |scale, zero| crate::QuantParams { scale, zero };
     let mut model = model();
     model.ranges = [("conv1".into(), range(0.1f32.sqrt(), 117)), ("fc2".into(), range(1e-20, 0))].into();
@@ -229,18 +229,18 @@ fn ranges_of_int8_come_back_and_must_fit_the_net() {
 }
 
 #[test]
-fn the_state_of_a_run_is_looked_at_as_such() {
+fn a_training_state_is_inspected_as_such() {
     let (_folder, path) = written(&model());
     let bytes = with_header(&path, "\"net\":", "\"state\":\"{}\",\"net\":");
     std::fs::write(&path, bytes).unwrap();
-    let told = inspect(&path, None).unwrap();
-    assert!(told.trouble.unwrap().contains("the state of a training run, not a model"));
-    assert_eq!(told.tensors.len(), 4);
+    let inspection = inspect(&path, None).unwrap();
+    assert!(inspection.trouble.unwrap().contains("the state of a training run, not a model"));
+    assert_eq!(inspection.tensors.len(), 4);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_no_file_and_is_not_waited_for() {
+fn a_pipe_is_refused_without_blocking() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -249,7 +249,7 @@ fn a_pipe_is_no_file_and_is_not_waited_for() {
 }
 
 #[test]
-fn endings_of_pytorchs_world_are_written_as_pth() {
+fn pytorch_extensions_are_written_as_pth() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let written = ["m.pth", "m.pth.tar", "m.ckpt", "m.bin"].map(|name| {

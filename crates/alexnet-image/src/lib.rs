@@ -26,21 +26,12 @@
 
 pub mod crop;
 pub mod decode;
+mod image;
 mod normalize;
 pub mod pca_noise;
 mod pillow_resize;
 mod resize;
 
 pub use alexnet_net::{Channels, Mean, Preprocess, Resize};
+pub use image::Image;
 pub use resize::MAX_ASPECT;
-
-/// An upright RGB image, 8 bits a channel: `[height, width, 3]`, row-major.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Red, green, blue of each pixel, row by row.
-    pub rgb: Vec<u8>,
-}

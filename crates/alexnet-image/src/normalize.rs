@@ -1,7 +1,8 @@
 //! Normalisation: from the pixels of a crop to the numbers that the network takes, and back.
 
 use super::crop::{Crops, Window};
-use super::{Channels, Image, Mean, Preprocess};
+use crate::image::Image;
+use alexnet_net::{Channels, Mean, Preprocess};
 
 impl Image {
     /// Writes the crops of this resized image into `out`, `[crops, 3, crop, crop]`: what prediction, evaluation and explanation see.

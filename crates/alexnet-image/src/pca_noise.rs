@@ -3,7 +3,7 @@
 use alexnet_kernels::random::Key;
 use serde::{Deserialize, Serialize};
 
-use super::Image;
+use crate::image::Image;
 
 /// Principal components of the colours of a set of images, in units of 0 to 255, largest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

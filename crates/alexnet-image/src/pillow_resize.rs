@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::Image;
+use crate::image::Image;
 use alexnet_kernels::isa::Isa;
 
 /// Bits of a weight behind the point.

@@ -1,7 +1,9 @@
 //! Brings an image to size, with the rounding of the libraries that the published networks were trained by.
 
 use super::crop::Area;
-use super::{Image, Resize, pillow_resize};
+use crate::image::Image;
+use crate::pillow_resize;
+use alexnet_net::Resize;
 
 /// Images longer than this many times their short side are cut to their middle first: resized whole, a strip of one
 /// pixel's width would fill the memory.

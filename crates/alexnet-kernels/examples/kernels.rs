@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use alexnet_kernels::context::{Context, Convolutions, Precision};
+use alexnet_kernels::context::{Context, Convolutions, FactorType};
 use alexnet_kernels::executor::{Executor, Serial};
 use alexnet_kernels::feature_map::{FeatureMap, Sides};
 use alexnet_kernels::isa::Isa;
@@ -67,13 +67,13 @@ fn main() {
     let only = std::env::args().nth(2);
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let isa = Isa::from_env().unwrap_or(Isa::Portable);
-    let precision = if std::env::var("PRECISION").is_ok_and(|p| p == "bf16") { Precision::Bf16 } else { Precision::F32 };
+    let factors = if std::env::var("PRECISION").is_ok_and(|p| p == "bf16") { FactorType::Bf16 } else { FactorType::F32 };
     for (label, threads, serial) in [("1 thread", &Serial as &dyn Executor, true), ("all cores", &Cores, false)] {
         println!(
-            "{isa}, {precision:?}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}",
+            "{isa}, {factors:?}, batch {n}, {label}: GFLOP/s\n{:8}{:>10}{:>12}{:>12}{:>12}",
             "", "forward", "dx", "dw", "dw+update"
         );
-        let context = Context { isa, threads, convolutions: Convolutions::Fastest, precision };
+        let context = Context { isa, threads, convolutions: Convolutions::Fastest, factors };
         for (name, c, size, k, r, stride, pad, p) in [
             ("conv1", 3, 224, 64, 11, 4, 2, 55),
             ("conv1/96", 3, 224, 96, 11, 4, 2, 55),

@@ -13,12 +13,12 @@ pub struct Context<'a> {
     /// Permitted convolution algorithms.
     pub convolutions: Convolutions,
     /// Precision of products.
-    pub precision: Precision,
+    pub factors: FactorType,
 }
 
 /// Precision of the products in convolutions and linear layers. Sums are always in single precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
+pub enum FactorType {
     /// Single precision.
     #[default]
     F32,
@@ -67,6 +67,6 @@ impl std::str::FromStr for Convolutions {
 impl Context<'static> {
     /// Single-threaded context with the given instruction set, for tests.
     pub fn serial(isa: Isa) -> Self {
-        Context { isa, threads: &Serial, convolutions: Convolutions::Direct, precision: Precision::F32 }
+        Context { isa, threads: &Serial, convolutions: Convolutions::Direct, factors: FactorType::F32 }
     }
 }

@@ -1,6 +1,6 @@
 //! A layer in words, for tables and messages.
 
-use super::{DropoutStyle, Op, Pad, Rounding};
+use crate::layer::{DropoutStyle, Op, Pad, Rounding};
 use std::fmt::{Display, Formatter, Result};
 
 impl Op {

@@ -17,8 +17,10 @@
 
 mod describe;
 pub mod diagram;
+mod former_names;
 mod layer;
 mod naming;
+mod net;
 pub mod preprocess;
 pub mod presets;
 mod receptive_field;
@@ -29,21 +31,7 @@ pub use alexnet_files::{Error, Result};
 pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
 pub use naming::ParamNaming;
+pub use net::Net;
 pub use preprocess::{Channels, Mean, Preprocess, Resize};
 pub use receptive_field::ReceptiveField;
 pub use shape::{LayerShape, Shape, Totals};
-
-use serde::{Deserialize, Serialize};
-
-/// A network: its input, its layers in order, and its number of classes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Net {
-    /// Name of the preset, or the user's own.
-    #[serde(deserialize_with = "presets::deserialize_name")]
-    pub name: String,
-    /// Rows and columns of the square input, in pixels, of three channels.
-    pub image_size: usize,
-    /// The layers, first to last; the last one gives the logits, one a class.
-    pub layers: Vec<Layer>,
-}

@@ -1,7 +1,5 @@
 //! Parameter names: what a framework calls AlexNet's weights and biases.
 
-use super::presets;
-
 /// Naming of the parameters of a net's eight layers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ParamNaming {
@@ -33,44 +31,9 @@ impl ParamNaming {
         also_for: None,
     };
 
-    /// Every naming: ours first, then those of the presets.
-    pub fn all() -> Vec<&'static ParamNaming> {
-        let mut all = vec![&Self::OWN];
-        for preset in presets::ALL {
-            if !all.contains(&preset.naming) {
-                all.push(preset.naming);
-            }
-        }
-        all
-    }
-
-    /// What `convert --names` can take.
-    pub fn frameworks() -> Vec<&'static str> {
-        let mut names: Vec<_> = Self::all().iter().map(|naming| naming.framework).collect();
-        names.dedup();
-        names
-    }
-
-    /// A framework's naming for the preset `net`: the preset's own where it is that framework's, or else the framework's first that
-    /// one preset has to itself.
-    pub fn of_framework(framework: &str, net: &str) -> Option<&'static ParamNaming> {
-        let own = presets::find(net).map(|preset| preset.naming);
-        let all = Self::all().into_iter().filter(|naming| naming.framework == framework);
-        let mut all: Vec<_> = all.collect();
-        all.sort_by_key(|naming| (Some(*naming) != own, naming.preset().is_none()));
-        all.first().copied()
-    }
-
     /// Whether it is this program's own.
     pub fn is_own(&self) -> bool {
         *self == Self::OWN
-    }
-
-    /// The preset that alone has this naming, and so is told by it.
-    pub fn preset(&self) -> Option<&'static str> {
-        let mut named = presets::ALL.iter().filter(|preset| preset.naming == self);
-        let first = named.next()?;
-        named.next().is_none().then_some(first.name)
     }
 
     /// The name of one of our parameters (`fc6.weight`), if this naming has it.
@@ -88,32 +51,5 @@ impl ParamNaming {
         let row =
             |(own, theirs): (&&str, &&str)| ["weight", "bias"].map(|part| (format!("{own}.{part}"), format!("{theirs}.{part}")));
         LAYERS.iter().zip(&self.layers).flat_map(row).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_naming_gives_each_parameter_a_name_of_its_own() {
-        for naming in ParamNaming::all() {
-            let mut names: Vec<String> = naming.parameters().into_iter().map(|(_, theirs)| theirs).collect();
-            assert!(names.iter().all(|name| !name.starts_with('.')), "{}", naming.about);
-            names.sort();
-            names.dedup();
-            assert_eq!(names.len(), 16, "{}", naming.about);
-        }
-        assert_eq!(ParamNaming::frameworks(), ["own", "torchvision", "paddle"]);
-    }
-
-    #[test]
-    fn a_framework_has_a_naming_for_each_preset() {
-        let named = |framework, net| ParamNaming::of_framework(framework, net).map(|naming| naming.layers[7]);
-        assert_eq!(named("torchvision", "bvlc"), Some("classifier.6"));
-        assert_eq!(named("paddle", "torchvision"), Some("_fc8"));
-        assert_eq!(named("paddle", "tutorial-text"), Some("fc3"));
-        assert_eq!((named("own", "paddle"), named("keras", "paddle")), (Some("fc8"), None));
-        assert_eq!(ParamNaming::OWN.preset(), None);
     }
 }

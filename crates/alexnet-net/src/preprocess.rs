@@ -1,6 +1,6 @@
 //! Preprocessing: how images become the input of a net, as data.
 
-use crate::{Net, presets};
+use alexnet_files::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// How an image becomes a tensor. It is part of the model file, and the same code in train, eval, predict and serve.
@@ -69,54 +69,39 @@ pub enum Mean {
 const MAX_SIDE: usize = 4_096;
 
 impl Preprocess {
-    /// The preprocessing of the preset of the net's name, sizes in proportion to the net's image size; the default preset's for any
-    /// other name.
-    ///
-    /// The paper subtracts a mean image of its training set, which no net knows: until the trainer puts a
-    /// [`Mean::Image`] there, it is the mean colour.
-    pub fn for_net(net: &Net) -> Preprocess {
-        let preset = presets::find(&net.name).unwrap_or(&presets::ALL[0]);
-        let published = preset.preprocess.clone();
-        let crop = net.image_size;
-        let side = |side: usize| (crop as f64 * side as f64 / published.crop as f64).round() as usize;
-        let resize = match published.resize {
-            Resize::ShortSide(pixels) => Resize::ShortSide(side(pixels)),
-            Resize::Square(pixels) => Resize::Square(side(pixels)),
-            Resize::Warp(pixels) => Resize::Warp(side(pixels)),
-        };
-        Preprocess { resize, crop, ..published }
-    }
-
     /// Checks what a user or a model file may have set wrongly.
     ///
     /// # Errors
     /// A line that says which value cannot work.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<()> {
         let side = self.resize.side();
         if self.crop == 0 || self.crop > side {
-            return Err(format!("preprocessing: a crop of {} pixels out of images resized to {side}", self.crop));
+            return Err(Error::Invalid(format!("preprocessing: a crop of {} pixels out of images resized to {side}", self.crop)));
         }
         if side > MAX_SIDE {
-            return Err(format!("preprocessing: images resized to {side} pixels; {MAX_SIDE} at most"));
+            return Err(Error::Invalid(format!("preprocessing: images resized to {side} pixels; {MAX_SIDE} at most")));
         }
         if !self.std.iter().all(|std| std.is_finite() && *std != 0.0) || !self.scale.is_finite() {
-            return Err(format!("preprocessing: cannot divide by {:?} or scale by {}", self.std, self.scale));
+            return Err(Error::Invalid(format!("preprocessing: cannot divide by {:?} or scale by {}", self.std, self.scale)));
         }
         if matches!(&self.mean, Mean::Channel(mean) if mean.iter().any(|mean| !mean.is_finite())) {
-            return Err(format!("preprocessing: cannot subtract {:?}", self.mean));
+            return Err(Error::Invalid(format!("preprocessing: cannot subtract {:?}", self.mean)));
         }
         if let Mean::Image { size, .. } = &self.mean
             && *size < self.crop
         {
-            return Err(format!(
+            return Err(Error::Invalid(format!(
                 "preprocessing: a mean image of {size} x {size} pixels is smaller than the crop of {0} x {0} that the net takes",
                 self.crop
-            ));
+            )));
         }
         if let Mean::Image { size, values, .. } = &self.mean
             && Some(values.len()) != size.checked_mul(size * 3)
         {
-            return Err(format!("preprocessing: a mean image of {} values, where 3 x {size} x {size} are needed", values.len()));
+            return Err(Error::Invalid(format!(
+                "preprocessing: a mean image of {} values, where 3 x {size} x {size} are needed",
+                values.len()
+            )));
         }
         Ok(())
     }

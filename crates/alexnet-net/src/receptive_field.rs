@@ -1,7 +1,9 @@
 //! What a unit sees: the pixels of the image on which its value can depend.
 
-use super::{Net, Op, Pad, Shape};
-use crate::Result;
+use crate::layer::{Op, Pad};
+use crate::net::Net;
+use crate::shape::Shape;
+use alexnet_files::Result;
 
 /// Receptive fields of a layer's units as a grid: unit (i, j) sees `size` rows from `top + i * jump` on and as many columns
 /// from `left + j * jump` on, of which some may lie in the padding, beyond the image.

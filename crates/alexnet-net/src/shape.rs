@@ -1,7 +1,8 @@
 //! Shapes, parameters and multiply-accumulates of every layer.
 
-use super::{Activation, Layer, Net, Op, Pad, Rounding};
-use crate::{Error, Result};
+use crate::layer::{Activation, Layer, Op, Pad, Rounding};
+use crate::net::Net;
+use alexnet_files::{Error, Result};
 use std::collections::HashSet;
 
 /// The shape of one image's activations after a layer: `channels` maps of `size` x `size` pixels.

@@ -7,8 +7,11 @@
 
 use std::ops::Range;
 
-use super::{Net, Op, Shape, presets};
-use crate::{Error, Result};
+use crate::layer::Op;
+use crate::net::Net;
+use crate::presets;
+use crate::shape::Shape;
+use alexnet_files::{Error, Result};
 
 /// Where a layer of a net in two towers is computed, and what must reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -72,7 +72,7 @@ impl Index {
     }
 
     /// Thumbnail of an indexed image.
-    pub(crate) fn picture(&self, row: usize) -> Result<Image, String> {
+    pub(crate) fn picture(&self, row: usize) -> alexnet::Result<Image> {
         let pictures = self.pictures.as_ref().ok_or("this index has no images, only names")?;
         let picture = pictures.picture(&self.table.names[row])?;
         let longer = picture.width.max(picture.height).max(SMALL);

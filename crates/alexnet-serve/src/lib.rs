@@ -16,7 +16,6 @@ mod api_error;
 mod batcher;
 mod body;
 mod connection;
-mod image_header;
 mod index;
 mod metrics;
 mod model;
@@ -34,7 +33,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alexnet::engine::Engine;
+use alexnet::engine::cpu::Cpu;
+use alexnet::engine::{Engine, Precision};
 use alexnet::formats::Model;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -75,6 +75,41 @@ pub struct Settings {
     pub allow_origins: Vec<String>,
     /// Interval of checks for changed model files; zero disables them.
     pub watch: Duration,
+}
+
+/// Engines on the CPU. An image has the same answer, to the last bit, whatever is beside it in a batch.
+pub fn cpu_engines(precision: Precision, threads: usize) -> Engines {
+    Arc::new(move |model, batch| {
+        let mut engine = Cpu::new(&model.net, batch, threads)?.with_precision(precision)?.batch_invariant();
+        alexnet::engine::load_model(model, &mut engine)?;
+        model.tensors.clear();
+        Ok(Box::new(engine))
+    })
+}
+
+impl Settings {
+    /// Serves `models` on the CPU at 127.0.0.1:8080, within the usual limits.
+    pub fn new(models: Vec<ModelFile>) -> Settings {
+        Settings {
+            models,
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            engines: cpu_engines(Precision::F32, 0),
+            threads: 0,
+            batching: Batching { max: 32, delay: Duration::from_millis(1) },
+            limits: Limits::default(),
+            token: None,
+            allow_hosts: Vec::new(),
+            allow_origins: Vec::new(),
+            watch: Duration::from_secs(1),
+        }
+    }
+}
+
+impl ModelFile {
+    /// A model file of any format, without an index.
+    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>) -> ModelFile {
+        ModelFile { name: name.into(), path: path.into(), net: None, index: None }
+    }
 }
 
 /// A model to serve, and its name in requests.

@@ -1,6 +1,7 @@
 //! Writes the built-in set as PNG files in class folders: `cargo run --release --example built_in -- DIR [SEED]`.
 
 use alexnet::data::{Split, synthetic};
+use alexnet::draw::encode;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -12,10 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             std::fs::create_dir_all(to.join(name).join(class))?;
         }
         for i in 0..set.len() {
-            let picture = set.picture(i)?;
-            let (width, height) = (picture.width as u32, picture.height as u32);
-            let file = to.join(name).join(set.name(i));
-            image::save_buffer(file, &picture.rgb, width, height, image::ColorType::Rgb8)?;
+            std::fs::write(to.join(name).join(set.name(i)), encode::png(&set.picture(i)?))?;
         }
     }
     Ok(())

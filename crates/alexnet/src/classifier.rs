@@ -154,7 +154,7 @@ impl Classifier {
         match image {
             Input::Image(image) => crop_tensors(image, &self.model.preprocess, crops, tensor),
             Input::File(path) => {
-                let image = decode::read(path).and_then(|bytes| decode::decode(&bytes)).map_err(|why| Error::file(path, why))?;
+                let image = decode::open(path)?;
                 crop_tensors(&image, &self.model.preprocess, crops, tensor);
             }
         }

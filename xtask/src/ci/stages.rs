@@ -1,4 +1,8 @@
-//! The stages of CI. The README's two commands are the stages `first-command` (with few steps) and `tests`.
+//! CI stages. The README's two commands are the stages `first-command` (with few steps) and `tests`.
+//!
+//! Most of the time goes into compiling, so stages share builds: all optional features are linted as one set and
+//! tested as one set, and the README's commands use the default features. A stage with its own feature set compiles
+//! the workspace and part of its dependencies again.
 
 use super::Stage;
 
@@ -8,7 +12,7 @@ pub(super) const STAGES: &[Stage] = &[
     Stage {
         name: "lints-products",
         quick: false,
-        // Outside the workspace, so that nobody has to build what it compares with; here it is checked only.
+        // Outside the workspace, so that its dependencies are only built on demand; CI only lints it.
         script: "cargo clippy --manifest-path benches/products/Cargo.toml --target-dir target/products -- -D warnings",
     },
     Stage { name: "docs", quick: true, script: r#"RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps"# },
@@ -24,8 +28,8 @@ test -s "$run/first/report.html"
     Stage {
         name: "python-peers",
         quick: false,
-        // TensorBoard's own reader of our events (30 MB); ONNX Runtime's answers for two nets with all that graphs of ours have:
-        // groups, columns of normalisation, rounding up (60 MB).
+        // Check our event files with TensorBoard's own reader (30 MB), and our exports with ONNX Runtime, on two nets
+        // that together use every graph feature: groups, LRN columns, ceil rounding (60 MB).
         script: r#"
 python3 -m venv "$run/venv"
 "$run/venv/bin/pip" install --quiet tensorboard numpy pillow onnxruntime
@@ -34,11 +38,22 @@ python3 -m venv "$run/venv"
 "#,
     },
     Stage {
+        name: "packages",
+        quick: false,
+        // Dependencies of the stages below: a browser with a software Vulkan device, an MPI library and the build
+        // requirements of its bindings.
+        script: r#"
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends chromium libvulkan1 >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
+apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
+"#,
+    },
+    Stage {
         name: "server",
         quick: false,
-        // Its page in Chromium, and clients that are not ours. Of Prometheus promtool alone: installed as a package, it would start.
+        // Test the page in Chromium, and the API with third-party clients. Only promtool is extracted from the
+        // Prometheus package, because installing it would start a server.
         script: r#"
-apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
 (cd "$run" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb prometheus)
 "$run/venv/bin/pip" install --quiet 'tritonclient[http]' prometheus_client schemathesis
 npm ci --silent --prefix crates/alexnet-serve/tests/browser
@@ -51,7 +66,7 @@ PATH="$run/prometheus/usr/bin:$PATH" "$run/venv/bin/python" crates/alexnet-serve
     Stage {
         name: "selftest",
         quick: false,
-        // The same with Winograd's convolutions on the best instruction set is one of the tests.
+        // A unit test covers Winograd convolutions on the best instruction set.
         script: r#"
 "$alexnet" selftest
 for isa in portable avx2; do
@@ -65,7 +80,7 @@ done
     Stage {
         name: "equal-bytes",
         quick: false,
-        // With one thread and two, and with a stop in the middle.
+        // With one and two threads, and with a stop in the middle.
         script: r#"
 train() { "$alexnet" -q train --net torchvision --image-size 64 --epochs 1 "$@"; }
 train --max-steps 6 --threads 1 --out "$run/one"
@@ -78,49 +93,30 @@ cmp "$run/two/last.safetensors" "$run/halves/last.safetensors"
 "#,
     },
     Stage {
-        name: "parquet",
+        name: "feature-lints",
         quick: false,
+        // All features as one set, then those that users build alone. CUDA and NCCL can be type-checked anywhere
+        // (DOCS_RS skips the compiler that their crates would download), but not run here.
         script: r#"
-cargo clippy -p alexnet -p alexnet-cli --features parquet --all-targets -- -D warnings
-cargo test -p alexnet --features parquet --lib features
+export DOCS_RS=1
+cargo clippy --workspace --all-targets --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/cuda,alexnet-cli/vulkan,alexnet-cli/webgpu -- -D warnings
+cargo check -p alexnet-cli --features parquet
+cargo check -p alexnet-cli --features mpi,nccl
+cargo check -p alexnet-cli --features gpu
 "#,
     },
     Stage {
-        name: "mpi",
+        name: "feature-tests",
         quick: false,
-        // With an MPI library the tests start mpirun for real. NCCL can be compiled anywhere, but not run here: that it is missed in
-        // one line is one of these tests.
+        // Parquet tables, jobs started by mpirun, and Burn on its own CPU backend and on Chromium's software Vulkan
+        // device. One of these tests checks the one-line error for missing NCCL.
         script: r#"
-apt-get update -qq && apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
-cargo clippy -p alexnet-distributed -p alexnet-cli --features mpi,nccl --all-targets -- -D warnings
-cargo test -p alexnet-cli --features mpi,nccl --test mpi
+test() { cargo test -p alexnet -p alexnet-burn -p alexnet-cli --features alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/nccl,alexnet-cli/vulkan "$@"; }
+export VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json)
+test --test burn --test mpi --test parquet
+test --test commands devices
 "#,
     },
-    Stage {
-        name: "burn-lints",
-        quick: false,
-        // CUDA can be type-checked anywhere (DOCS_RS: without the compiler that its crates would download), but not run here.
-        script: "DOCS_RS=1 cargo clippy -p alexnet-burn -p alexnet-cli --features alexnet-cli/cuda,alexnet-cli/vulkan,alexnet-cli/webgpu --all-targets -- -D warnings",
-    },
-    Stage {
-        name: "burn-flex",
-        quick: false,
-        // On Burn's own processor backend.
-        script: r#"
-cargo test -p alexnet-burn --features flex
-cargo test -p alexnet-cli --features gpu --test commands devices
-"#,
-    },
-    Stage {
-        name: "burn-vulkan",
-        quick: false,
-        // On a Vulkan device in software, which chromium brings along. To compile it takes 6.5 minutes of processor time, to run half a one.
-        script: r#"
-apt-get install -y -qq --no-install-recommends chromium libvulkan1 >"$run/apt.log" || { tail "$run/apt.log"; exit 1; }
-VK_DRIVER_FILES=$(dpkg -L chromium-common | grep vk_swiftshader_icd.json) \
-    cargo test -p alexnet-burn --features vulkan,flex --test software_gpu --config 'profile.dev.package."*".opt-level=0' --config 'profile.dev.debug=0'
-"#,
-    },
-    // The README's second command, last, since its closing lines tell how many tests ran.
+    // The README's second command, last, since its closing lines report the number of tests.
     Stage { name: "tests", quick: true, script: "cargo test --workspace" },
 ];

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 Err(why) => {
                     failed += 1;
-                    output::note(&format!("error: {}: {why}", path.display()));
+                    output::note(&format!("error: {why}"));
                 }
             }
         }
@@ -82,14 +82,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Decodes images in parallel.
-fn decode_all(paths: &[PathBuf]) -> Vec<Result<Image, String>> {
-    let one = |path: &Path| decode::read(path).and_then(|bytes| decode::decode(&bytes));
+fn decode_all(paths: &[PathBuf]) -> Vec<alexnet::Result<Image>> {
+    let one = |path: &Path| decode::open(path);
     std::thread::scope(|scope| {
         // If the system refuses another thread, the image is decoded on this one.
         let start = |path| std::thread::Builder::new().spawn_scoped(scope, move || one(path)).map_err(|_| one(path));
         let threads: Vec<_> = paths.iter().map(|path| start(path)).collect();
-        let broken = |_| Err("the decoder panicked; please report this image".to_string());
-        threads.into_iter().map(|thread| thread.map_or_else(|done| done, |thread| thread.join().unwrap_or_else(broken))).collect()
+        let panicked = |path: &Path| alexnet::Error::file(path, "the decoder panicked; please report this image");
+        let decoded = threads.into_iter().zip(paths).map(|(thread, path)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err(panicked(path))),
+            Err(done) => done,
+        });
+        decoded.collect()
     })
 }
 

@@ -70,7 +70,7 @@ impl PreprocessArgs {
             preprocess.std =
                 numbers(std).with_context(|| format!("--std {std}: expected three numbers such as 0.229,0.224,0.225, or one"))?;
         }
-        preprocess.check().map_err(anyhow::Error::msg)
+        Ok(preprocess.check()?)
     }
 }
 

@@ -156,7 +156,7 @@ fn named_pipes_do_not_block_commands() {
     let notes = stderr_of(&["data", "check", text(&root), "--json"]);
     assert!(notes.contains("1 entry that is not a regular file (cat/x.jpg)"), "{notes}");
     fails(1, &["data", "check", text(&pipe)], &["x.jpg", "a named pipe, not a file"]);
-    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/src/golden/norm_script.onnx");
+    let foreign = concat!(env!("CARGO_MANIFEST_DIR"), "/../alexnet-formats/tests/fixtures/norm_script.onnx");
     let out = folder.path().join("m.safetensors");
     fails(1, &["convert", foreign, text(&out), "--labels", text(&pipe)], &["x.jpg", "a named pipe, not a file"]);
 }

@@ -101,7 +101,7 @@ fn missing_or_too_small_arguments_are_reported_with_a_solution() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let error = alexnet(&["serve", "--port", "0", "--model", text(folder.path())]);
-    assert_eq!(String::from_utf8_lossy(&error.stderr).matches("give a model file").count(), 1, "{error:?}");
+    assert_eq!(String::from_utf8_lossy(&error.stderr).matches("pass a model file").count(), 1, "{error:?}");
     assert!(done(&["summary", "--net", "caffenet", "--svg", "-"]).starts_with("<svg"));
     let help = done(&["plan", "--help"]);
     let pictures = help.split("--pictures").nth(1).expect("the option").split("--").next().expect("its text");

@@ -1,12 +1,12 @@
-//! Which of Caffe's layers are the net: those between its input and its answers, along what each takes (`bottom`) and gives (`top`).
+//! The Caffe layers that form the net: those on the path from the input to the logits, following each layer's `bottom` and `top`.
 //!
-//! Files of training hold more than that: data, losses, accuracies, and at times a branch that somebody tried.
+//! Training files hold more: data, loss and accuracy layers, and sometimes an unused branch.
 
 use super::super::reader::ParseResult;
 use super::proto::Layer;
 use std::collections::{HashMap, HashSet};
 
-/// Types that are no part of a net's way from image to answers: what feeds it, what measures it.
+/// Layer types outside the path from image to logits: data sources and metrics.
 const ASIDE: [&str; 15] = [
     "data",
     "input",
@@ -24,22 +24,22 @@ const ASIDE: [&str; 15] = [
     "softmaxwithloss",
     "argmax",
 ];
-/// Of these, those that take answers.
+/// The layer types in [`ASIDE`] that consume logits.
 const ANSWERED: [&str; 3] = ["softmax", "softmaxloss", "softmaxwithloss"];
 
-/// The layers from the input to the answers, in order. What leads nowhere is left out with a remark.
+/// Orders the layers from the input to the logits. Dead branches are dropped with a remark.
 ///
 /// # Errors
-/// Several layers that each may be the answers.
+/// Several layers that could each be the head.
 pub(super) fn follow<'a>(layers: &'a [Layer], remarks: &mut Vec<String>) -> ParseResult<Vec<&'a Layer>> {
     let parts: Vec<&Layer> = layers.iter().filter(|layer| !ASIDE.contains(&layer.kind.as_str())).collect();
-    // Layers that do not say what they take follow each other as they stand.
+    // Layers that name no inputs are connected in file order.
     if parts.iter().all(|layer| layer.bottoms.is_empty()) {
         return Ok(parts);
     }
     let tree = Tree::grow(layers);
     let mut heads: Vec<&Node<'_>> = tree.nodes.iter().filter(|node| !node.continued).collect();
-    // Of several ends the one that a softmax takes, or else the deepest one, is the answers.
+    // With several heads, prefer the one that feeds a softmax, then the deepest one.
     if heads.iter().any(|head| head.answered) {
         heads.retain(|head| head.answered);
     } else {
@@ -47,11 +47,11 @@ pub(super) fn follow<'a>(layers: &'a [Layer], remarks: &mut Vec<String>) -> Pars
         heads.retain(|head| Some(head.depth) == deepest);
     }
     let head = match heads.as_slice() {
-        [] => return Err("none of its layers follows another".into()),
+        [] => return Err("its layers are not connected".into()),
         [head] => *head,
-        [one, other, ..] => {
-            let (one, other) = (&one.layer.name, &other.layer.name);
-            return Err(format!("its graph is no chain: it has two heads, {one} and {other}; cut one off before it is saved"));
+        [first, second, ..] => {
+            let (first, second) = (&first.layer.name, &second.layer.name);
+            return Err(format!("its graph is not a chain: it has two heads, {first} and {second}; remove one before saving"));
         }
     };
     let mut path = Vec::new();
@@ -68,37 +68,38 @@ pub(super) fn follow<'a>(layers: &'a [Layer], remarks: &mut Vec<String>) -> Pars
         let more = aside.len().saturating_sub(8);
         let shown = aside[..aside.len() - more].join(", ");
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        remarks.push(format!("leaves the way to {} and is not used: {shown}{more}", head.layer.name));
+        remarks.push(format!("not on the path to {}, ignored: {shown}{more}", head.layer.name));
     }
     Ok(path)
 }
 
-/// Layers, each after the one whose work it takes.
+/// Layers linked to the layer whose output they read.
 struct Tree<'a> {
     nodes: Vec<Node<'a>>,
 }
 
 struct Node<'a> {
     layer: &'a Layer,
-    /// The layer whose work it takes; none for the first.
+    /// Index of the layer whose output this one reads; `None` for the first.
     before: Option<usize>,
-    /// Layers with weights up to it.
+    /// Number of layers with weights up to and including this one.
     depth: usize,
-    /// Whether another takes its work.
+    /// Whether another layer reads its output.
     continued: bool,
-    /// Whether its work is taken for answers.
+    /// Whether a loss, metric or softmax reads its output.
     answered: bool,
 }
 
 impl<'a> Tree<'a> {
-    /// Caffe runs layers in the file's order, so that a name means what the last layer before gave under it: layers in place, too.
+    /// Caffe runs layers in file order, so a blob name refers to the most recent layer that wrote it. This covers in-place
+    /// layers.
     fn grow(layers: &'a [Layer]) -> Self {
         let mut nodes: Vec<Node<'_>> = Vec::new();
         let mut makers: HashMap<&str, usize> = HashMap::new();
         for layer in layers {
             let before = layer.bottoms.iter().find_map(|bottom| makers.get(bottom.as_str()).copied());
             if layer.kind == "split" {
-                // The same under several names, which Caffe itself puts in where two layers take it.
+                // A split layer copies its input to several names; Caffe inserts it where two layers read one blob.
                 if let Some(before) = before {
                     makers.extend(layer.tops.iter().map(|top| (top.as_str(), before)));
                 }

@@ -1,8 +1,8 @@
-//! Caffe's files: `.caffemodel` (NetParameter with layers of all three generations) and `mean.binaryproto` (BlobProto). Field
-//! numbers after `caffe.proto`.
+//! Caffe files: `.caffemodel` (NetParameter, all three layer generations) and `mean.binaryproto` (BlobProto). Field numbers
+//! follow `caffe.proto`.
 //!
-//! Caffe feeds blue first, 0 to 255 less a mean. A published model keeps its net's layers beside their weights, so that bvlc and
-//! caffenet, whose shapes are equal, can be told apart.
+//! Caffe feeds BGR in 0 to 255 minus a mean. A published model stores its layers with the weights, which distinguishes bvlc from
+//! caffenet although their shapes are equal.
 
 mod active_layers;
 mod net;
@@ -23,8 +23,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use write::{fed_by_caffe, write};
 
-/// Fields of ours in a NetParameter, far from Caffe's own, which its parser passes over: what a model is beyond its weights, and its
-/// mean image.
+/// Our own fields in a NetParameter: the model's metadata and its mean image. Their numbers are far from Caffe's, so its parser
+/// skips them.
 const ABOUT: u32 = 15_000;
 const MEAN: u32 = 15_001;
 
@@ -41,14 +41,14 @@ impl Format for Caffe {
         Mark::Shared
     }
 
-    /// Layers, and no field that a NetParameter cannot have. There is no mark at its beginning.
+    /// Accepts files with layers and without fields that a NetParameter cannot have. The format has no magic number.
     fn sniff(&self, reader: &Reader, _head: &[u8]) -> bool {
         let mut cursor = reader.cursor(0, reader.length());
         let mut layers = 0;
         for _ in 0..1000 {
             match protobuf::next(&mut cursor) {
                 Ok(Some((2 | 100, Field::Bytes(_)))) => layers += 1,
-                // ONNX has texts and numbers elsewhere: its field 1 is a number.
+                // In ONNX, field 1 is a number, and strings are in other fields.
                 Ok(Some((1 | 3 | 6 | 8 | 15_000 | 15_001, Field::Bytes(_)) | (4 | 5 | 7, Field::Varint(_)) | (4, _))) => {}
                 Ok(Some(_)) => return false,
                 Err(_) => return layers > 0,
@@ -58,7 +58,7 @@ impl Format for Caffe {
         layers > 0
     }
 
-    /// Layers that are no chain of AlexNet's are told where they are wanted.
+    /// Layers that do not form an AlexNet are reported later, when the graph is used.
     fn read(&self, reader: &Reader) -> ParseResult<Content> {
         let (proto::Net { tensors, metadata, .. }, graph, remarks) = parse(reader)?;
         Ok(Content { tensors, metadata, graph, remarks })
@@ -73,7 +73,7 @@ impl Format for Caffe {
     }
 
     fn refuses(&self, naming: &ParamNaming) -> Option<&'static str> {
-        (!naming.is_own()).then_some("Caffe's layers have Caffe's names")
+        (!naming.is_own()).then_some("Caffe files use Caffe's layer names")
     }
 
     fn write(&self, path: &Path, model: &Model, _options: ExportOptions) -> Result<Vec<String>> {
@@ -88,12 +88,12 @@ impl Format for Caffe {
 fn parse(reader: &Reader) -> ParseResult<(proto::Net, Option<ParseResult<Graph>>, Vec<String>)> {
     let mut net = proto::read(reader)?;
     if net.tensors.is_empty() {
-        return Err("a Caffe net without weights: a .prototxt's message, or cut off".into());
+        return Err("a Caffe net without weights: a .prototxt message, or truncated".into());
     }
-    // Our own files name their net.
+    // Files written by this program name their net.
     if let Some(text) = net.metadata.remove("about") {
-        net.metadata = serde_json::from_str::<BTreeMap<String, String>>(&text)
-            .map_err(|e| format!("what this program wrote into it cannot be understood: {e}"))?;
+        net.metadata =
+            serde_json::from_str::<BTreeMap<String, String>>(&text).map_err(|e| format!("invalid alexnet metadata: {e}"))?;
         return Ok((net, None, Vec::new()));
     }
     Ok(match net::graph(&mut net) {
@@ -102,7 +102,7 @@ fn parse(reader: &Reader) -> ParseResult<(proto::Net, Option<ParseResult<Graph>>
     })
 }
 
-/// The blob that a `mean.binaryproto` is.
+/// The blob in a `mean.binaryproto`.
 pub(super) fn mean_blob(reader: &Reader) -> ParseResult<Tensor> {
     proto::blob(reader.cursor(0, reader.length()), "mean")
 }

@@ -1,4 +1,4 @@
-//! From Caffe's layers to a net.
+//! Conversion of Caffe layers to a net.
 
 use super::super::format::Graph;
 use super::super::net_builder::NetBuilder;
@@ -9,21 +9,21 @@ use super::proto::{Layer, Net};
 use alexnet_net::{Activation, Op, Pad, Rounding};
 use alexnet_net::{Channels, Mean, Preprocess, Resize};
 
-/// Mean of ImageNet's pixels, blue first, for files that do not tell theirs.
+/// ImageNet pixel mean in BGR order, for files that do not store one.
 const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
 
-/// The net that the layers are, or none when only layers with weights are kept; and remarks.
+/// Builds the net and remarks from the layers. The net is `None` when only layers with weights are stored.
 pub(super) fn graph(net: &mut Net) -> ParseResult<(Option<Graph>, Vec<String>)> {
     let between = ["relu", "pooling", "tanh", "sigmoid"];
     if !net.layers.iter().any(|layer| between.contains(&layer.kind.as_str())) {
-        return Ok((None, vec!["it keeps the layers with weights alone, so its order of layers is not known".into()]));
+        return Ok((None, vec!["it stores only the layers with weights, so the layer order is unknown".into()]));
     }
     let mut remarks = Vec::new();
     let crop = net.layers.iter().find_map(|layer| layer.settings.get("crop")).map(|crop| *crop as usize);
     let size = match net.input.as_slice() {
         &[_, 3, rows, columns] if rows == columns && rows > 0 => rows as usize,
         _ => crop.filter(|crop| *crop > 0).unwrap_or_else(|| {
-            remarks.push("does not tell the size of its input; Caffe's 227 pixels are taken".into());
+            remarks.push("does not specify its input size; assuming Caffe's 227 pixels".into());
             227
         }),
     };
@@ -33,18 +33,18 @@ pub(super) fn graph(net: &mut Net) -> ParseResult<(Option<Graph>, Vec<String>)> 
         step(layer, &mut net.tensors, &mut builder).map_err(|why| format!("its layer {}: {why}", layer.name))?;
     }
     let mut graph = builder.finish("caffe")?;
-    // A single value is for all channels.
-    let told = layers.iter().find_map(|layer| match layer.mean.as_slice() {
+    // A single value applies to all channels.
+    let file_mean = layers.iter().find_map(|layer| match layer.mean.as_slice() {
         [mean] => Some([*mean; 3]),
         [blue, green, red] => Some([*blue, *green, *red]),
         _ => None,
     });
     let scale = layers.iter().find_map(|layer| layer.settings.get("scale")).map_or(1.0, |scale| *scale as f32);
-    // Caffe subtracts first.
-    let mean = told.unwrap_or(MEAN).map(|mean| mean * scale);
-    if told.is_none() {
+    // Caffe subtracts the mean before scaling.
+    let mean = file_mean.unwrap_or(MEAN).map(|mean| mean * scale);
+    if file_mean.is_none() {
         remarks.push(
-            "does not tell the mean; 104, 117, 123 are taken: a mean.binaryproto can be given with `convert --mean`".into(),
+            "does not specify the mean; assuming 104, 117, 123 (pass a mean.binaryproto to `convert --mean` to override)".into(),
         );
     }
     graph.resizes = true;
@@ -64,7 +64,7 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, builder: &mut NetBuilder) -> P
     let count = |name: &str, otherwise: usize| setting(name, otherwise as f64) as usize;
     for (one, other) in [("kernel", "kernel_w"), ("stride", "stride_w"), ("pad", "pad_w")] {
         if layer.settings.get(other).is_some_and(|width| *width != setting(one, 0.0)) {
-            return Err(format!("an oblong {one} is not known here"));
+            return Err(format!("a non-square {one} is not supported"));
         }
     }
     let blobs = |tensors: &mut Vec<Tensor>, out: usize| -> ParseResult<(usize, usize)> {
@@ -75,14 +75,14 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, builder: &mut NetBuilder) -> P
                 tensors.push(Tensor { name, shape: vec![out], dtype: Dtype::F32, storage: Storage::Fill(0.0) });
                 Ok((weight, tensors.len() - 1))
             }
-            other => Err(format!("{} blobs where weights and biases belong", other.len())),
+            other => Err(format!("expected weight and bias blobs, got {} blobs", other.len())),
         }
     };
     let pad = Pad::all(count("pad", 0));
     match layer.kind.as_str() {
         "convolution" => {
             if count("dilation", 1) != 1 {
-                return Err("dilation is not known here".into());
+                return Err("dilation is not supported".into());
             }
             let out = count("out", 0);
             let blobs = blobs(tensors, out)?;
@@ -94,7 +94,7 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, builder: &mut NetBuilder) -> P
             let blobs = blobs(tensors, out)?;
             builder.linear(out, setting("transpose", 0.0) != 0.0, blobs);
         }
-        "relu" if setting("slope", 0.0) != 0.0 => return Err("a ReLU with a slope below zero is not known here".into()),
+        "relu" if setting("slope", 0.0) != 0.0 => return Err("a leaky ReLU is not supported".into()),
         "relu" => builder.activation(Activation::Relu),
         "tanh" => builder.activation(Activation::Tanh),
         "sigmoid" => builder.activation(Activation::Sigmoid),
@@ -115,12 +115,12 @@ fn step(layer: &Layer, tensors: &mut Vec<Tensor>, builder: &mut NetBuilder) -> P
                 (false, 0) => Op::MaxPool { kernel, stride, pad, rounding },
                 (false, 1) => Op::AvgPool { kernel, stride, pad, rounding },
                 (true, 1) => Op::AdaptiveAvgPool { out: 1 },
-                _ => return Err("its kind of pooling is not known here".into()),
+                _ => return Err("unsupported pooling method".into()),
             };
             builder.push("pool", op);
         }
         "flatten" => {}
-        other => return Err(format!("its type `{other}` is none of AlexNet's")),
+        other => return Err(format!("unsupported layer type `{other}`")),
     }
     Ok(())
 }

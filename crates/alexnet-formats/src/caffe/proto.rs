@@ -1,4 +1,4 @@
-//! From bytes to layers and blobs.
+//! Parser from bytes to layers and blobs.
 
 use super::super::protobuf::{Field, next};
 use super::super::reader::{Cursor, ParseResult, Reader};
@@ -6,7 +6,7 @@ use super::super::tensor::{Dtype, Storage, Tensor};
 use super::{ABOUT, MEAN};
 use std::collections::{BTreeMap, HashMap};
 
-/// Most layers, and blobs of a layer, that are believed.
+/// Maximum number of layers, and of blobs per layer.
 const MOST_LAYERS: usize = 1 << 11;
 const MOST_BLOBS: usize = 16;
 
@@ -15,7 +15,7 @@ const MOST_BLOBS: usize = 16;
 pub(super) struct Net {
     pub(super) layers: Vec<Layer>,
     pub(super) tensors: Vec<Tensor>,
-    /// The dimensions of its input, where it has them.
+    /// Input dimensions, if the file has them.
     pub(super) input: Vec<i64>,
     pub(super) metadata: BTreeMap<String, String>,
 }
@@ -24,20 +24,20 @@ pub(super) struct Net {
 #[derive(Debug, Default)]
 pub(super) struct Layer {
     pub(super) name: String,
-    /// `convolution`, `innerproduct`, `relu`, ...: the type in small letters without `_`.
+    /// Layer type in lower case without `_`: `convolution`, `innerproduct`, `relu`, ...
     pub(super) kind: String,
-    /// Names of what it takes and gives; both may be one: it then changes it in place.
+    /// Names of its input and output blobs. A layer with equal names works in place.
     pub(super) bottoms: Vec<String>,
     pub(super) tops: Vec<String>,
-    /// Numbers of its tensors.
+    /// Indices of its tensors.
     pub(super) blobs: Vec<usize>,
-    /// Settings by our name of them; see [`SETTINGS`].
+    /// Settings by internal name; see [`SETTINGS`].
     pub(super) settings: HashMap<&'static str, f64>,
-    /// Values to be subtracted, one a channel.
+    /// Per-channel mean to subtract.
     pub(super) mean: Vec<f32>,
 }
 
-/// Where the settings are: the parameter's message in `layer` and in `layers`, its field, whether it is a float, our name.
+/// Location of each setting: parameter message in `layer` and in `layers`, field, whether it is a float, internal name.
 #[rustfmt::skip]
 const SETTINGS: &[(u64, u64, u64, bool, &str)] = &[
     // layer layers field
@@ -60,7 +60,7 @@ const SETTINGS: &[(u64, u64, u64, bool, &str)] = &[
     (100, 36, 1, true, "scale"), (100, 36, 3, false, "crop"),
 ];
 
-/// The settings of the oldest generation, which has them all in one message.
+/// Settings of the oldest generation, which stores them all in one message.
 #[rustfmt::skip]
 const OLDEST: &[(u64, bool, &str)] = &[
     (3, false, "out"), (7, false, "pad"), (8, false, "kernel"), (9, false, "group"), (10, false, "stride"), (11, false, "method"),
@@ -68,7 +68,7 @@ const OLDEST: &[(u64, bool, &str)] = &[
     (20, false, "crop"),
 ];
 
-/// Types of `layers`, which are numbers there.
+/// Layer types of `layers`, which stores them as numbers.
 #[rustfmt::skip]
 const KINDS: &[(i64, &str)] = &[
     (1, "accuracy"), (4, "convolution"), (5, "data"), (6, "dropout"), (8, "flatten"), (9, "hdf5data"), (12, "imagedata"),
@@ -76,13 +76,13 @@ const KINDS: &[(i64, &str)] = &[
     (22, "split"), (23, "tanh"), (24, "windowdata"), (29, "memorydata"), (32, "dummydata"), (36, "silence"),
 ];
 
-/// Reads a net; the blobs' values stay where they are.
+/// Reads a net without loading blob values.
 pub(super) fn read(reader: &Reader) -> ParseResult<Net> {
     let mut net = Net::default();
     let mut cursor = reader.cursor(0, reader.length());
     while let Some((number, field)) = next(&mut cursor)? {
         if net.layers.len() > MOST_LAYERS {
-            return Err(format!("a net of more than {MOST_LAYERS} layers; AlexNet's has some dozens"));
+            return Err(format!("more than {MOST_LAYERS} layers; AlexNet has a few dozen"));
         }
         match (number, field) {
             (2, Field::Bytes(part)) => layer(part, false, &mut net)?,
@@ -107,7 +107,7 @@ fn layer(mut cursor: Cursor<'_>, current: bool, net: &mut Net) -> ParseResult<()
     let mut blobs = Vec::new();
     while let Some((number, field)) = next(&mut cursor)? {
         if blobs.len() > MOST_BLOBS {
-            return Err(format!("damaged: a layer of more than {MOST_BLOBS} blobs"));
+            return Err(format!("damaged: a layer with more than {MOST_BLOBS} blobs"));
         }
         match (current, number, field) {
             (true, 1, field) | (false, 4, field) => layer.name = field.text()?,
@@ -140,7 +140,7 @@ fn layer(mut cursor: Cursor<'_>, current: bool, net: &mut Net) -> ParseResult<()
         };
         layer.blobs.push(net.tensors.len());
         let mut tensor = blob(part, &name)?;
-        // Old files give everything four axes.
+        // Old files give every blob four axes.
         match (i, tensor.shape.as_slice()) {
             (1, &[1, 1, 1, n]) => tensor.shape = vec![n],
             (0, &[1, 1, out, inputs]) if layer.kind.starts_with("inner") => tensor.shape = vec![out, inputs],
@@ -152,10 +152,10 @@ fn layer(mut cursor: Cursor<'_>, current: bool, net: &mut Net) -> ParseResult<()
     Ok(())
 }
 
-/// Adds one of the few names that a layer takes or gives.
+/// Adds a blob name to a layer's inputs or outputs.
 fn name(names: &mut Vec<String>, field: Field<'_>) -> ParseResult<()> {
     if names.len() == MOST_BLOBS {
-        return Err(format!("damaged: a layer of more than {MOST_BLOBS} inputs or outputs"));
+        return Err(format!("damaged: a layer with more than {MOST_BLOBS} inputs or outputs"));
     }
     names.push(field.text()?);
     Ok(())
@@ -168,7 +168,7 @@ fn settings(mut cursor: Cursor<'_>, message: u64, current: bool, layer: &mut Lay
     }
     let mean = message == if current { 100 } else { 36 };
     while let Some((number, field)) = next(&mut cursor)? {
-        // One more than there are channels, to see that there are too many.
+        // Reads one value more than there are channels, to detect too many.
         if mean && number == 5 && layer.mean.len() < 4 {
             match field {
                 Field::Bytes(mut part) => {
@@ -194,14 +194,14 @@ fn set(layer: &mut Layer, name: &'static str, float: bool, field: Field<'_>) -> 
         field.ints(&mut numbers, 4)?;
         numbers.first().copied().unwrap_or_default() as f64
     };
-    // A second value of a list is that of the other axis.
+    // The second value of a list belongs to the other axis.
     if layer.settings.insert(name, value).is_some_and(|before| before != value) && !float {
-        return Err(format!("its layer {} has an oblong {name}, which is not known here", layer.name));
+        return Err(format!("its layer {} has a non-square {name}, which is not supported", layer.name));
     }
     Ok(())
 }
 
-/// The oldest generation: a message of its own within the layer.
+/// The oldest generation: a nested message within the layer.
 fn oldest<'a>(mut cursor: Cursor<'a>, layer: &mut Layer, blobs: &mut Vec<Cursor<'a>>) -> ParseResult<()> {
     while let Some((number, field)) = next(&mut cursor)? {
         match (number, field) {
@@ -234,7 +234,7 @@ fn dimensions(mut cursor: Cursor<'_>) -> ParseResult<Vec<i64>> {
     Ok(numbers)
 }
 
-/// A blob: dimensions of either kind, floats or doubles, packed or one by one.
+/// A blob: dimensions of either kind, float or double values, packed or unpacked.
 pub(super) fn blob(mut cursor: Cursor<'_>, name: &str) -> ParseResult<Tensor> {
     let (mut shape, mut legacy) = (None, [1i64; 4]);
     let (mut runs, mut doubles, mut singles) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,5 +1,5 @@
-//! Caffe's messages of three generations, written here field by field after caffe.proto. (tools/round_trips.py writes whole models
-//! with the package protobuf.)
+//! Caffe messages of three generations, encoded field by field after caffe.proto. (tools/round_trips.py writes whole models with
+//! the protobuf package.)
 
 use crate::detect::parse;
 use crate::golden;
@@ -47,7 +47,7 @@ fn old() -> Vec<u8> {
         bytes(6, &legacy([1, 1, 1, 2], &[0.5, -0.5])),
         bytes(10, &[int(1, 2), int(4, 1)].concat()),
     ];
-    // Numbers one by one.
+    // Unpacked values.
     let single: Vec<u8> = [9.0f32, 8.0, 7.0, 6.0].iter().flat_map(|v| [vec![0x2D], v.to_le_bytes().to_vec()].concat()).collect();
     let weight = [int(1, 1), int(2, 1), int(3, 2), int(4, 2), single].concat();
     let fc =
@@ -80,16 +80,16 @@ fn broken_files_never_panic() {
 }
 
 #[test]
-fn a_layer_longer_than_the_file_is_told() {
+fn a_layer_longer_than_the_file_is_reported() {
     let mut long = bytes(1, b"tiny");
     long.extend([0x12]);
     long.extend(varint(1 << 62));
     let why = golden::complaint(&[bytes(2, b""), long].concat());
-    assert!(why.contains("cut off") && why.contains("4611686018427387904"), "{why}");
+    assert!(why.contains("truncated") && why.contains("4611686018427387904"), "{why}");
 }
 
 #[test]
-fn a_mean_picture_is_read_and_other_shapes_refused() {
+fn a_mean_image_is_read_and_other_shapes_refused() {
     let values: Vec<f32> = (0..12).map(|i| i as f32).collect();
     golden::with(&legacy([1, 3, 2, 2], &values), |path| match read_mean(path).unwrap() {
         Mean::Image { size, values: read, centre } => assert_eq!((size, &*read, centre), (2, &values, false)),
@@ -98,7 +98,7 @@ fn a_mean_picture_is_read_and_other_shapes_refused() {
     golden::with(&legacy([1, 1, 3, 4], &values), |path| {
         assert!(read_mean(path).unwrap_err().to_string().contains("three channels"));
     });
-    // As numpy has it: here doubles, 2 x 2.
+    // As NumPy writes it, here with doubles, 2 x 2.
     let mut npy = b"\x93NUMPY\x01\0".to_vec();
     let header = format!("{:117}\n", "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2, 2), }");
     npy.extend((header.len() as u16).to_le_bytes());
@@ -114,27 +114,27 @@ fn a_mean_picture_is_read_and_other_shapes_refused() {
     golden::with(&legacy([1, 3, 1 << 30, 1 << 30], &values), |path| assert!(read_mean(path).is_err()));
 }
 
-/// A layer of the current generation: name, type, what it takes and gives, and what else it says.
+/// A layer of the current generation: name, type, input, output, and further fields.
 fn layer(name: &str, kind: &str, bottom: &str, top: &str, rest: &[Vec<u8>]) -> Vec<u8> {
     let names = [(1, name), (2, kind), (3, bottom), (4, top)].map(|(field, text)| bytes(field, text.as_bytes()));
     bytes(100, &[names.concat(), rest.concat()].concat())
 }
 
-/// An InnerProduct of two outputs from as many as it takes, all of its weights `value`.
+/// An InnerProduct with two outputs, all weights set to `value`.
 fn linear(name: &str, bottom: &str, inputs: u64, value: f32) -> Vec<u8> {
     let weight = legacy([1, 1, 2, inputs], &vec![value; 2 * inputs as usize]);
     let rest = [bytes(7, &weight), bytes(7, &legacy([1, 1, 1, 2], &[0.0; 2])), bytes(117, &int(1, 2))];
     layer(name, "InnerProduct", bottom, name, &rest)
 }
 
-/// A net from 3 x 1 x 1 to `fc1`, in place a ReLU, and `end` after it.
+/// A net from 3 x 1 x 1 to `fc1` with an in-place ReLU, followed by `end`.
 fn from_fc1(end: &[Vec<u8>]) -> Vec<u8> {
     let input = layer("data", "Input", "", "data", &[bytes(143, &bytes(1, &bytes(1, &[1, 3, 1, 1])))]);
     let start = [bytes(1, b"tiny"), input, linear("fc1", "data", 3, 1.0), layer("relu1", "ReLU", "fc1", "fc1", &[])];
     [start.concat(), end.concat()].concat()
 }
 
-/// The weights of the net that these bytes are taken for, layer by layer, and remarks.
+/// The weights of the net read from these bytes, layer by layer, and the remarks.
 fn chain(file: &[u8]) -> (Vec<f32>, String) {
     golden::with(file, |path| {
         let parsed = parse(path).unwrap();
@@ -146,16 +146,16 @@ fn chain(file: &[u8]) -> (Vec<f32>, String) {
 }
 
 #[test]
-fn a_branch_that_leads_nowhere_is_left_out_with_a_note() {
-    // As Caffe writes it: what two layers take is split first.
+fn a_dead_branch_is_dropped_with_a_note() {
+    // As Caffe writes it: a blob with two readers is split first.
     let split = [bytes(1, b"split"), bytes(2, b"Split"), bytes(3, b"fc1"), bytes(4, b"one"), bytes(4, b"two")].concat();
     let softmax = layer("prob", "Softmax", "fc2", "prob", &[]);
     let relu = layer("relu2", "ReLU", "one", "one", &[]);
     let end = [bytes(100, &split), linear("aux", "two", 2, 9.0), relu, linear("fc2", "one", 2, 2.0), softmax];
     let (weights, remarks) = chain(&from_fc1(&end));
     assert_eq!(weights, [1.0, 2.0]);
-    assert!(remarks.contains("fc2 and is not used: aux"), "{remarks}");
-    // Without a softmax the deepest is the answers.
+    assert!(remarks.contains("path to fc2, ignored: aux"), "{remarks}");
+    // Without a softmax, the deepest layer is the head.
     let deep = [linear("aux", "fc1", 2, 9.0), linear("fc2", "fc1", 2, 2.0), linear("fc3", "fc2", 2, 3.0)];
     assert_eq!(chain(&from_fc1(&deep)).0, [1.0, 2.0, 3.0]);
 }
@@ -164,11 +164,11 @@ fn a_branch_that_leads_nowhere_is_left_out_with_a_note() {
 fn two_heads_are_named() {
     let file = from_fc1(&[linear("fc8", "fc1", 2, 2.0), linear("fc8_b", "fc1", 2, 3.0)]);
     let why = golden::complaint(&file);
-    assert!(why.contains("its graph is no chain") && why.contains("fc8 and fc8_b"), "{why}");
-    // What it holds can be looked at nevertheless.
-    let told = golden::with(&file, |path| crate::inspect(path, None).unwrap());
-    assert!(told.trouble.unwrap().contains("fc8 and fc8_b"));
-    assert_eq!((told.tensors.len(), told.net), (6, None));
+    assert!(why.contains("its graph is not a chain") && why.contains("fc8 and fc8_b"), "{why}");
+    // Inspection still works.
+    let inspection = golden::with(&file, |path| crate::inspect(path, None).unwrap());
+    assert!(inspection.trouble.unwrap().contains("fc8 and fc8_b"));
+    assert_eq!((inspection.tensors.len(), inspection.net), (6, None));
 }
 
 #[test]
@@ -186,5 +186,5 @@ fn a_single_mean_is_that_of_every_channel() {
     assert_eq!(mean, Mean::Channel([120.0; 3]));
     assert!(!remarks.contains("mean"), "{remarks}");
     assert_eq!(transform(&[1.0, 2.0, 3.0]).0, Mean::Channel([1.0, 2.0, 3.0]));
-    assert!(transform(&[]).1.contains("does not tell the mean"));
+    assert!(transform(&[]).1.contains("does not specify the mean"));
 }

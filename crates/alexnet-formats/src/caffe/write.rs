@@ -1,4 +1,4 @@
-//! Writes a NetParameter of the current generation: every layer with its settings, and what Caffe feeds told in an Input layer.
+//! Writer for a NetParameter of the current generation: every layer with its settings, and the input described by an Input layer.
 
 use super::super::export_plan::{Export, Written};
 use super::super::protobuf::Message;
@@ -11,8 +11,8 @@ use alexnet_net::{Channels, Mean, Preprocess};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A model that takes what Caffe feeds, blue first and 0 to 255 less a mean, with the same answers: whatever else its
-/// preprocessing does goes into the first layer's weights. With a remark if anything changes.
+/// Returns an equivalent model with Caffe's input format, BGR in 0 to 255 minus a mean. Any other preprocessing is folded into
+/// the first layer's weights. The second value describes that change, if any.
 pub(crate) fn fed_by_caffe(model: &Model) -> Result<(Model, Option<String>)> {
     let Preprocess { channels, scale, mean, std, .. } = &model.preprocess;
     if *channels == Channels::Bgr && *scale == 1.0 && *std == [1.0; 3] {
@@ -21,7 +21,7 @@ pub(crate) fn fed_by_caffe(model: &Model) -> Result<(Model, Option<String>)> {
     let shapes = model.net.shapes()?;
     let first = shapes.iter().find(|layer| !layer.weight.is_empty());
     let Some(LayerShape { name, weight, .. }) = first.filter(|layer| layer.weight.len() == 4 && layer.weight[1] == 3) else {
-        return Err(Error::Invalid("its first layer is no convolution over three channels, so Caffe cannot feed it".into()));
+        return Err(Error::Invalid("Caffe needs a first layer that is a convolution over three channels".into()));
     };
     let name = format!("{name}.weight");
     let values = model.tensors.get(&name).ok_or_else(|| Error::Invalid(format!("the model lacks the parameter {name}")))?;
@@ -44,7 +44,7 @@ pub(crate) fn fed_by_caffe(model: &Model) -> Result<(Model, Option<String>)> {
             Mean::Image { size: *size, values: Arc::new(planes.map(|mean| mean / scale).collect()), centre: *centre }
         }
     };
-    let remark = format!("{name} now takes what Caffe feeds: BGR, 0 to 255 less {}", words(&mean));
+    let remark = format!("{name} now takes Caffe's input: BGR, 0 to 255 minus {}", words(&mean));
     let mut model = model.clone();
     model.preprocess = Preprocess { channels: Channels::Bgr, scale: 1.0, mean, std: [1.0; 3], ..model.preprocess };
     model.tensors.insert(name, TensorData::from(changed));
@@ -58,15 +58,15 @@ fn words(mean: &Mean) -> String {
     }
 }
 
-/// Writes a model that [`fed_by_caffe`] has made.
+/// Writes a model returned by [`fed_by_caffe`].
 ///
 /// # Errors
-/// Layers that Caffe does not have, or a file that cannot be written; one that stood there before is kept.
+/// Layers that Caffe lacks, or a file that cannot be written; an existing file is kept.
 pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
     let size = export.net.image_size as u64;
     let shape = Message::default().ints(1, [1, 3, size, size]);
     let mut input = Message::default().text(1, "data").text(2, "Input").text(4, "data");
-    // A data layer's transform_param; an Input layer passes over it, and its readers find the mean.
+    // A data layer's transform_param. Caffe ignores it in an Input layer; our reader takes the mean from it.
     if let Mean::Channel(mean) = export.model.preprocess.mean {
         let transform = mean.iter().fold(Message::default().int(3, size), |message, &mean| message.float(5, mean));
         input = input.message(100, transform);
@@ -105,12 +105,12 @@ fn blob<'a>(written: &'a Written<'a>) -> Message<'a> {
     Message::default().late_values(5, written).message(7, shape)
 }
 
-/// Type of a layer, and the field and message of its settings; none for a layer that changes nothing.
+/// Layer type, and the field and message of its settings; `None` for a layer that changes nothing.
 #[allow(clippy::type_complexity)]
 fn settings(op: &Op, shape: &LayerShape) -> Result<Option<(&'static str, Option<(u32, Message<'static>)>)>> {
     let refuse = |what: &str| Err(Error::Invalid(format!("layer {}: Caffe has no {what}", shape.name)));
     let square = |pad: Pad| pad == Pad::all(pad.top);
-    // How many windows Caffe's own rounding gives.
+    // Number of windows under Caffe's own rounding.
     let floor = |kernel: usize, stride: usize, pad: Pad| (shape.input.size + 2 * pad.top - kernel) / stride + 1;
     let ceil = |kernel: usize, stride: usize, pad: Pad| {
         let count = (shape.input.size + 2 * pad.top - kernel).div_ceil(stride) + 1;
@@ -122,7 +122,7 @@ fn settings(op: &Op, shape: &LayerShape) -> Result<Option<(&'static str, Option<
     Ok(Some(match *op {
         Op::Conv { out, kernel, stride, pad, groups, .. } => {
             if !square(pad) || floor(kernel, stride, pad) != shape.output.size {
-                return refuse("convolution whose last window hangs over the edge");
+                return refuse("convolution whose last window extends past the edge");
             }
             let message = window(Message::default().int(1, out as u64), [3, 4, 6], pad, kernel, stride);
             ("Convolution", Some((106, message.int(5, groups as u64))))
@@ -132,7 +132,7 @@ fn settings(op: &Op, shape: &LayerShape) -> Result<Option<(&'static str, Option<
         Op::Activation { function: Activation::Sigmoid } => ("Sigmoid", None),
         Op::Lrn { n, alpha, beta, k, divide_by_n, columns } => {
             if columns != 1 {
-                return refuse("normalisation over columns of channels");
+                return refuse("normalisation over channel groups");
             }
             let alpha = if divide_by_n { alpha } else { alpha * n as f32 };
             let message = Message::default().int(1, n as u64).float(2, alpha).float(3, beta).float(5, k);
@@ -140,20 +140,20 @@ fn settings(op: &Op, shape: &LayerShape) -> Result<Option<(&'static str, Option<
         }
         Op::SpatialNorm { n, alpha, beta, k } => {
             if k != 1.0 {
-                return refuse("normalisation within a map with a k other than 1");
+                return refuse("within-channel normalisation with k other than 1");
             }
             ("LRN", Some((118, Message::default().int(1, n as u64).float(2, alpha).float(3, beta).int(4, 1))))
         }
-        Op::BatchNorm { .. } => return refuse("batch normalisation with weights of its own in one layer"),
+        Op::BatchNorm { .. } => return refuse("single-layer batch normalisation with affine weights"),
         Op::MaxPool { kernel, stride, pad, .. } | Op::AvgPool { kernel, stride, pad, .. } => {
             if !square(pad) || ceil(kernel, stride, pad) != shape.output.size {
-                return refuse("pool that leaves out the pixels at the edge");
+                return refuse("pooling that drops the pixels at the edge");
             }
             let method = u64::from(matches!(op, Op::AvgPool { .. }));
             ("Pooling", Some((121, window(Message::default().int(1, method), [4, 2, 3], pad, kernel, stride))))
         }
         Op::AdaptiveAvgPool { out } if out == shape.input.size => return Ok(None),
-        Op::AdaptiveAvgPool { .. } => return refuse("adaptive pool"),
+        Op::AdaptiveAvgPool { .. } => return refuse("adaptive pooling"),
         Op::Dropout { rate, .. } => ("Dropout", Some((108, Message::default().float(1, rate)))),
         Op::Linear { out, .. } => ("InnerProduct", Some((117, Message::default().int(1, out as u64)))),
     }))

@@ -1,8 +1,8 @@
-//! Files that name classes, in the forms that go around: a name a line, with or without its WordNet identifier before it, as Caffe's
-//! `synset_words.txt`; a JSON list; Keras's `imagenet_class_index.json`, `{"0": ["n01440764", "tench"], ...}`;
-//! torchvision's `class_to_idx`, `{"tench": 0, ...}`.
+//! Class name files in the common formats: one name per line, with or without a WordNet identifier before it, as in Caffe's
+//! `synset_words.txt`; a JSON list; Keras's `imagenet_class_index.json`, `{"0": ["n01440764", "tench"], ...}`; torchvision's
+//! `class_to_idx`, `{"tench": 0, ...}`.
 
-use super::{Order, wnid};
+use super::order::{Order, wnid};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -19,18 +19,18 @@ enum Label {
 #[serde(untagged)]
 enum Labels {
     List(Vec<Label>),
-    /// By their numbers, written as text.
+    /// Labels by index, written as text.
     Index(BTreeMap<String, Label>),
-    /// Their numbers, by name.
+    /// Indices by name.
     Numbers(BTreeMap<String, usize>),
 }
 
-/// The names of the classes, in the order of the outputs. Where identifiers tell that they are ImageNet's, in either order, the names
-/// are this program's, so that folders named by identifiers are known by them.
+/// Class names in output order. If the identifiers show that the classes are ImageNet's, in either order, our own names are
+/// returned, so that they match folders named by identifier.
 ///
 /// # Errors
-/// Broken JSON, numbers with gaps, a line without a name.
-pub fn read_labels(text: &str) -> Result<Vec<String>, String> {
+/// Invalid JSON, gaps in the indices, or a line without a name.
+pub fn read_labels(text: &str) -> crate::Result<Vec<String>> {
     let text = text.trim_start_matches('\u{FEFF}').trim_end();
     let names = if text.trim_start().starts_with(['[', '{']) { of_json(text)? } else { of_lines(text)? };
     let identified = names.iter().all(|name| wnid(name).is_some());
@@ -50,20 +50,20 @@ fn of_json(text: &str) -> Result<Vec<String>, String> {
         Label::Name(name) => name,
         Label::Parts(parts) => parts.join(" "),
     };
-    let what = r#"no class names in JSON; write ["cat", "dog"], {"0": "cat", "1": "dog"} or {"cat": 0, "dog": 1}"#;
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("broken JSON: {e}"))?;
+    let what = r#"invalid class names in JSON; expected ["cat", "dog"], {"0": "cat", "1": "dog"} or {"cat": 0, "dog": 1}"#;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("invalid JSON: {e}"))?;
     match serde_json::from_value(value).map_err(|_| what.to_string())? {
         Labels::List(labels) => Ok(labels.into_iter().map(name).collect()),
         Labels::Numbers(numbers) => {
             let mut sorted: Vec<(usize, String)> = numbers.into_iter().map(|(name, number)| (number, name)).collect();
             sorted.sort();
             match sorted.iter().enumerate().find(|(i, (number, _))| i != number) {
-                Some((i, (number, _))) => Err(format!("class number {i} is missing, or {number} is there twice")),
+                Some((i, (number, _))) => Err(format!("class index {i} is missing, or {number} is duplicated")),
                 None => Ok(sorted.into_iter().map(|(_, name)| name).collect()),
             }
         }
         Labels::Index(mut labels) => {
-            let missing = |i: usize| format!("{what}: of {} classes there is none of the number {i}", labels.len());
+            let missing = |i: usize| format!("{what}: class index {i} of {} is missing", labels.len());
             if let Some(i) = (0..labels.len()).find(|i| !labels.contains_key(&i.to_string())) {
                 return Err(missing(i));
             }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn every_form_gives_the_same_names() {
-        let wanted = ["tench", "goldfish", "great white shark"].map(String::from).to_vec();
+        let expected = ["tench", "goldfish", "great white shark"].map(String::from).to_vec();
         for text in [
             "tench\ngoldfish\ngreat white shark",
             "\u{FEFF}tench\r\ngoldfish\r\ngreat white shark\r\n\r\n\n",
@@ -90,17 +90,17 @@ mod tests {
             r#"{"1": "goldfish", "0": "tench", "2": "great white shark"}"#,
             r#"{"goldfish": 1, "great white shark": 2, "tench": 0}"#,
         ] {
-            assert_eq!(read_labels(text), Ok(wanted.clone()), "{text}");
+            assert_eq!(read_labels(text).unwrap(), expected, "{text}");
         }
-        assert!(read_labels("tench\n\ngoldfish").unwrap_err().contains("line 2 is empty"));
-        assert!(read_labels(r#"{"0": "tench", "2": "goldfish"}"#).unwrap_err().contains("number 1"));
-        assert!(read_labels("{\"tench\": 0.5}").unwrap_err().contains("no class names in JSON"));
-        assert!(read_labels("{0: 'tench'}").unwrap_err().contains("broken JSON"));
-        assert!(read_labels(r#"{"tench": 1, "goldfish": 1}"#).unwrap_err().contains("number 0 is missing"));
+        assert!(read_labels("tench\n\ngoldfish").unwrap_err().to_string().contains("line 2 is empty"));
+        assert!(read_labels(r#"{"0": "tench", "2": "goldfish"}"#).unwrap_err().to_string().contains("index 1"));
+        assert!(read_labels("{\"tench\": 0.5}").unwrap_err().to_string().contains("invalid class names in JSON"));
+        assert!(read_labels("{0: 'tench'}").unwrap_err().to_string().contains("invalid JSON"));
+        assert!(read_labels(r#"{"tench": 1, "goldfish": 1}"#).unwrap_err().to_string().contains("index 0"));
     }
 
     #[test]
-    fn identifiers_tell_the_order_whatever_words_follow() {
+    fn identifiers_determine_the_order() {
         for order in [Order::Sorted, Order::Devkit] {
             let index: BTreeMap<String, [&str; 2]> =
                 order.classes().iter().enumerate().map(|(i, (id, name))| (i.to_string(), [*id, *name])).collect();
@@ -112,7 +112,7 @@ mod tests {
                 assert!(read_labels(&text).unwrap() == order.names(), "{order:?}");
             }
         }
-        // A part of ImageNet stays as it is.
+        // A subset of ImageNet is left unchanged.
         assert_eq!(read_labels("n01440764 tench\nn01443537 goldfish").unwrap()[1], "n01443537 goldfish");
     }
 }

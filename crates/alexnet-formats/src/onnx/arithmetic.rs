@@ -1,36 +1,36 @@
-//! Numbers that a graph adds to a layer's outputs or multiplies them by, one a channel: a bias of its own, or what a tool leaves of a
-//! batch normalisation.
+//! Per-channel constants that a graph adds to a layer's outputs or multiplies them by: a separate bias, or a folded batch
+//! normalisation.
 
 use super::super::reader::ParseResult;
 use super::super::tensor::{Dtype, Storage, Tensor};
 use super::proto::Node;
 use super::step::Walk;
 
-/// Longest bias that is believed; AlexNet's has 4,096 numbers.
+/// Maximum bias length; AlexNet's has 4,096 values.
 const LONGEST_BIAS: usize = 1 << 20;
-/// Added to the variance of a batch norm that only multiplies.
+/// Epsilon of a batch norm that only scales.
 const EPS: f32 = 1e-5;
 
 impl Walk<'_> {
-    /// Adds or multiplies by the numbers of a tensor: one, or [channels, 1, 1] for maps or [outputs] for features, with any number of
-    /// ones before.
+    /// Adds or multiplies by a constant tensor: a scalar, [channels, 1, 1] for maps or [outputs] for features, with any number of
+    /// leading axes of size 1.
     pub(super) fn arithmetic(&mut self, node: &Node, tensor: usize) -> ParseResult<()> {
         let adds = matches!(node.op.as_str(), "Add" | "Sub");
         let odd = || match adds {
-            true => "its graph adds something that is no bias".to_string(),
-            false => format!("its {} takes other numbers than one a channel, which is not known here", node.op),
+            true => "its graph adds a tensor that is not a bias".to_string(),
+            false => format!("its {} operand is not per channel, which is not supported", node.op),
         };
         let (out, maps) = self.builder.outputs().ok_or_else(odd)?;
-        // What a graph makes out of nothing could be of any length.
+        // A generated constant could have any length.
         if out > LONGEST_BIAS {
-            return Err(format!("its graph adds {out} numbers as a bias"));
+            return Err(format!("its graph adds a bias of {out} values, which is too long"));
         }
-        let wanted: &[usize] = if maps && !self.flat && !self.channels_last { &[out, 1, 1] } else { &[out] };
+        let expected: &[usize] = if maps && !self.flat && !self.channels_last { &[out, 1, 1] } else { &[out] };
         let given = &self.model.tensors[tensor];
         let channels: Vec<usize> = given.shape.iter().copied().skip_while(|n| *n == 1).collect();
-        let fits = given.shape.len() >= wanted.len()
-            && given.shape[given.shape.len() - wanted.len()..] == *wanted
-            && given.shape[..given.shape.len() - wanted.len()].iter().all(|n| *n == 1);
+        let fits = given.shape.len() >= expected.len()
+            && given.shape[given.shape.len() - expected.len()..] == *expected
+            && given.shape[..given.shape.len() - expected.len()].iter().all(|n| *n == 1);
         if !fits && !channels.is_empty() {
             return Err(odd());
         }
@@ -55,12 +55,12 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The number of a tensor that is a bias and what is added to it.
+    /// Returns the index of a bias tensor after adding `more` to it.
     fn sum(&mut self, bias: usize, more: Tensor, minus: bool) -> ParseResult<usize> {
         if matches!(self.model.tensors[bias].storage, Storage::Fill(0.0)) {
             return if minus { self.each(more, |value| -value) } else { Ok(self.model.add(more)) };
         }
-        // The layer has one already.
+        // The layer already has a bias.
         let name = format!("{} + {}", self.model.tensors[bias].name, more.name);
         let given = self.model.tensors[bias].clone();
         let (before, more) = (self.model.read(&given, self.reader)?, self.model.read(&more, self.reader)?);
@@ -68,7 +68,7 @@ impl Walk<'_> {
         Ok(self.model.add(Tensor { name, shape: vec![more.len()], dtype: Dtype::F32, storage: Storage::Inline(sum) }))
     }
 
-    /// The number of a tensor with each value changed.
+    /// Returns the index of a tensor with `change` applied to each value.
     fn each(&mut self, tensor: Tensor, change: impl Fn(f32) -> f32) -> ParseResult<usize> {
         let values = self.model.read(&tensor, self.reader)?.into_iter().map(change).collect();
         let name = format!("{} (changed)", tensor.name);

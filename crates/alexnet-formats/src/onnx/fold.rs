@@ -1,17 +1,17 @@
-//! Constants that nodes make of constants: tools leave weights behind an Identity, a Transpose, a Reshape or a Cast.
+//! Constant folding: exporters put weights behind Identity, Transpose, Reshape or Cast nodes.
 //!
-//! Nothing is read where another place or another order of the same bytes will do, so that a graph cannot ask for more memory than
-//! its file has.
+//! No data is copied where a different location or stride expresses the result, so a graph cannot ask for more memory than its
+//! file has.
 
 use super::super::reader::{ParseResult, Reader};
 use super::super::tensor::{Dtype, Storage, Tensor};
 use super::proto::{Model, Node};
 
-/// Most whole numbers of a list that is a shape, an order of axes, or padding.
+/// Maximum length of an integer list used as a shape, axis order, or padding.
 const LONGEST_LIST: usize = 64;
 
-/// Adds what nodes make of constants to a model's tensors. What cannot be told, such as a shape out of a shape, is missed where it is
-/// wanted.
+/// Adds the folded constants to a model's tensors. A value that cannot be determined, such as a shape computed from a dynamic
+/// shape, is reported where it is needed.
 pub(super) fn constants(model: &mut Model, reader: &Reader) -> ParseResult<()> {
     model.room = usize::try_from(reader.length() / 4).unwrap_or(usize::MAX).saturating_add(1 << 16);
     let nodes = std::mem::take(&mut model.nodes);
@@ -32,12 +32,12 @@ pub(super) fn constants(model: &mut Model, reader: &Reader) -> ParseResult<()> {
 }
 
 impl Model {
-    /// The number of a constant.
+    /// Index of a constant.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
         self.places.get(name).copied()
     }
 
-    /// Adds a constant and returns its number. Of two of one name the first is meant.
+    /// Adds a constant and returns its index. The first of two with the same name is used.
     pub(super) fn add(&mut self, tensor: Tensor) -> usize {
         let number = self.tensors.len();
         self.places.entry(tensor.name.clone()).or_insert(number);
@@ -45,15 +45,15 @@ impl Model {
         number
     }
 
-    /// A constant's values, which then stay in memory: all of them together may not be more than the file holds.
+    /// Reads a constant's values, which then stay in memory; in total they may not exceed the file's size.
     pub(super) fn read(&mut self, tensor: &Tensor, reader: &Reader) -> ParseResult<Vec<f32>> {
-        let wanted = tensor.len().unwrap_or(usize::MAX);
-        self.room = self.room.checked_sub(wanted).ok_or_else(|| format!("its graph computes {} anew: too large", tensor.name))?;
+        let count = tensor.count().unwrap_or(usize::MAX);
+        self.room = self.room.checked_sub(count).ok_or_else(|| format!("its graph recomputes {}: too large", tensor.name))?;
         tensor.values(reader)
     }
 }
 
-/// The list of whole numbers that a node makes, if it is known.
+/// The integer list that a node produces, if it is constant.
 fn ints(node: &Node, model: &Model) -> Option<Vec<i64>> {
     let of = |input: &String| model.ints.get(input);
     let list = match node.op.as_str() {
@@ -88,7 +88,7 @@ fn ints(node: &Node, model: &Model) -> Option<Vec<i64>> {
             let (_, value) = node.tensor("value")?;
             vec![*value.first()?; length as usize]
         }
-        // PyTorch's older exporter turns its own order of padding, last axis first and both ends together, into ONNX's.
+        // PyTorch's older exporter converts its own padding order, last axis first with both ends together, to ONNX's.
         "Slice" => {
             let numbers = |at: usize| node.inputs.get(at).and_then(of).map(Vec::as_slice);
             let (list, width) = (of(node.inputs.first()?)?, *model.rows.get(node.inputs.first()?)?);
@@ -106,7 +106,7 @@ fn ints(node: &Node, model: &Model) -> Option<Vec<i64>> {
     (!list.is_empty() && list.len() <= LONGEST_LIST).then_some(list)
 }
 
-/// The length of a row, where the list that a node makes is a matrix.
+/// The row length, if the list that a node produces is a matrix.
 fn width(node: &Node, model: &Model) -> Option<usize> {
     match node.op.as_str() {
         "Reshape" => match model.ints.get(node.inputs.get(1)?)?.as_slice() {
@@ -118,7 +118,7 @@ fn width(node: &Node, model: &Model) -> Option<usize> {
     }
 }
 
-/// The constant that a node makes, without its name; none if the node takes anything else.
+/// The unnamed constant that a node produces; `None` if its inputs are not constant.
 fn made(node: &Node, model: &mut Model, reader: &Reader) -> ParseResult<Option<Tensor>> {
     let op = node.op.as_str();
     if op == "Constant" {
@@ -132,7 +132,7 @@ fn made(node: &Node, model: &mut Model, reader: &Reader) -> ParseResult<Option<T
         return Ok(None);
     }
     let Some(number) = model.find(input) else { return Ok(None) };
-    // What lies in memory takes as much again; a list of whole numbers is no weight.
+    // Data in memory would be duplicated; integer lists are not weights.
     let mut tensor = model.tensors[number].clone();
     let parts = match &tensor.storage {
         Storage::Inline(values) => values.len(),
@@ -155,7 +155,7 @@ fn made(node: &Node, model: &mut Model, reader: &Reader) -> ParseResult<Option<T
     }
 }
 
-/// What a Constant holds.
+/// The value of a Constant node.
 fn constant(node: &Node) -> Option<Tensor> {
     if let Some((tensor, _)) = node.tensor("value") {
         return Some(tensor.clone());
@@ -168,7 +168,7 @@ fn constant(node: &Node) -> Option<Tensor> {
     Some(here(vec![floats.len()], floats.clone()))
 }
 
-/// What a ConstantOfShape makes.
+/// The value of a ConstantOfShape node.
 fn repeated(node: &Node, dimensions: Option<&Vec<i64>>) -> ParseResult<Option<Tensor>> {
     let Some(dimensions) = dimensions else { return Ok(None) };
     let name = node.outputs.first().cloned().unwrap_or_default();
@@ -176,14 +176,14 @@ fn repeated(node: &Node, dimensions: Option<&Vec<i64>>) -> ParseResult<Option<Te
     let shape = shape.collect::<ParseResult<Vec<_>>>()?;
     let value = match node.tensor("value").map(|(tensor, _)| &tensor.storage) {
         Some(Storage::Inline(values)) => values.first().copied().unwrap_or_default(),
-        // Whole numbers: no weights.
+        // Integers are not weights.
         Some(_) => return Ok(None),
         None => 0.0,
     };
     Ok(Some(Tensor { name, shape, dtype: Dtype::F32, storage: Storage::Fill(value) }))
 }
 
-/// Axes in another order: the same bytes with other strides, where they lie in one run.
+/// Permutes axes: the same bytes with other strides, if they form a single run.
 fn transpose(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) -> ParseResult<Tensor> {
     let axes = tensor.shape.len();
     let order: Vec<usize> = match node.ints("perm") {
@@ -193,9 +193,9 @@ fn transpose(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) ->
     let mut sorted = order.clone();
     sorted.sort_unstable();
     if !sorted.iter().copied().eq(0..axes) {
-        return Err(format!("its Transpose of {} takes the axes {order:?} of {axes}", tensor.name));
+        return Err(format!("its Transpose of {} has invalid axes {order:?} for {axes} axes", tensor.name));
     }
-    let beyond = || format!("{}: the shape {:?} is beyond counting", tensor.name, tensor.shape);
+    let beyond = || format!("{}: the shape {:?} overflows", tensor.name, tensor.shape);
     let strides = match &tensor.storage {
         Storage::Strided { strides, .. } => strides.clone(),
         _ => row_major(&tensor.shape).ok_or_else(beyond)?,
@@ -224,7 +224,7 @@ fn transpose(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) ->
     Ok(Tensor { shape, storage, ..tensor })
 }
 
-/// Strides of a tensor whose last axis is the nearest.
+/// Row-major strides.
 pub(super) fn row_major(shape: &[usize]) -> Option<Vec<usize>> {
     let mut strides = vec![1usize; shape.len()];
     for axis in (1..shape.len()).rev() {
@@ -233,7 +233,7 @@ pub(super) fn row_major(shape: &[usize]) -> Option<Vec<usize>> {
     Some(strides)
 }
 
-/// The shape that a constant has after a node that changes nothing else; none if it is not known.
+/// The shape of a constant after a reshaping node, if known.
 fn reshaped(node: &Node, tensor: &Tensor, model: &Model) -> Option<Vec<usize>> {
     // Axes were an attribute before opset 13.
     let given = || node.inputs.get(1).filter(|name| !name.is_empty());
@@ -250,16 +250,16 @@ fn reshaped(node: &Node, tensor: &Tensor, model: &Model) -> Option<Vec<usize>> {
             vec![product(rows)?, product(columns)?]
         }
         "Reshape" => {
-            let wanted = list("shape")?;
+            let target = list("shape")?;
             let known = |(i, &n): (usize, &i64)| match n {
                 0 => tensor.shape.get(i).copied(),
                 -1 => Some(1),
                 n => usize::try_from(n).ok(),
             };
-            let mut shape = wanted.iter().enumerate().map(known).collect::<Option<Vec<_>>>()?;
-            if let Some(open) = wanted.iter().position(|&n| n == -1) {
-                let others = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n))?;
-                shape[open] = tensor.len()?.checked_div(others)?;
+            let mut shape = target.iter().enumerate().map(known).collect::<Option<Vec<_>>>()?;
+            if let Some(open) = target.iter().position(|&n| n == -1) {
+                let known_len = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n))?;
+                shape[open] = tensor.count()?.checked_div(known_len)?;
             }
             shape
         }
@@ -278,19 +278,19 @@ fn reshaped(node: &Node, tensor: &Tensor, model: &Model) -> Option<Vec<usize>> {
         }
     };
     let len = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
-    (shape.len() <= LONGEST_LIST && len.is_some() && len == tensor.len()).then_some(shape)
+    (shape.len() <= LONGEST_LIST && len.is_some() && len == tensor.count()).then_some(shape)
 }
 
-/// A constant with numbers around it.
+/// A padded constant.
 fn pad(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) -> ParseResult<Option<Tensor>> {
     let Some((before, after, value)) = padding(node, tensor.shape.len(), model, reader) else { return Ok(None) };
     let wide = |axis: usize| tensor.shape[axis].checked_add(before[axis])?.checked_add(after[axis]);
     let shape = (0..tensor.shape.len()).map(wide).collect::<Option<Vec<_>>>();
     let padded = shape.map(|shape| Tensor { shape, storage: Storage::Fill(value), ..tensor.clone() });
-    let Some((padded, (len, strides))) = padded.and_then(|p| Some((p.clone(), (p.len()?, row_major(&p.shape)?)))) else {
-        return Err(format!("{} is padded beyond counting", tensor.name));
+    let Some((padded, (len, strides))) = padded.and_then(|p| Some((p.clone(), (p.count()?, row_major(&p.shape)?)))) else {
+        return Err(format!("the padded size of {} overflows", tensor.name));
     };
-    if len > 0 && tensor.len() == Some(0) || model.room < len {
+    if len > 0 && tensor.count() == Some(0) || model.room < len {
         return Err(format!("its graph pads {} to {:?}: too large", tensor.name, padded.shape));
     }
     let inner = model.read(&tensor, reader)?;
@@ -310,7 +310,7 @@ fn pad(node: &Node, tensor: Tensor, model: &mut Model, reader: &Reader) -> Parse
     Ok(Some(Tensor { dtype: Dtype::F32, storage: Storage::Inline(values), ..padded }))
 }
 
-/// What a Pad adds before and after each of so many axes, and which number; none if it is not known, or no number.
+/// Padding before and after each axis, and the fill value; `None` if they are not constant.
 pub(super) fn padding(node: &Node, axes: usize, model: &Model, reader: &Reader) -> Option<(Vec<usize>, Vec<usize>, f32)> {
     if !matches!(node.text("mode"), "" | "constant") {
         return None;
@@ -321,7 +321,7 @@ pub(super) fn padding(node: &Node, axes: usize, model: &Model, reader: &Reader) 
             (list, _) => Some(list.to_vec()),
         };
     let number = |name: &String| {
-        let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.len() == Some(1))?;
+        let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.count() == Some(1))?;
         tensor.values(reader).ok()?.first().copied()
     };
     let value = match node.inputs.get(2).filter(|name| !name.is_empty()) {
@@ -343,3 +343,6 @@ pub(super) fn padding(node: &Node, axes: usize, model: &Model, reader: &Reader) 
     }
     Some((before, after, value))
 }
+
+#[cfg(test)]
+mod tests;

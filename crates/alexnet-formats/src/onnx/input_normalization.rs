@@ -1,11 +1,11 @@
-//! What a graph does to an image before its first layer: a number for each channel taken away, multiplied, divided. It becomes
+//! Input normalisation in a graph: per-channel subtraction, multiplication or division before the first layer. It becomes
 //! preprocessing.
 
 use super::super::reader::{ParseResult, Reader};
 use super::proto::{Model, Node};
 use alexnet_net::{Channels, Mean, Preprocess, Resize};
 
-/// What is done so far: `factor` times the input plus `shift`, for each channel.
+/// The accumulated transform: `factor` times the input plus `shift`, for each channel.
 #[derive(Debug)]
 pub(super) struct InputNormalization {
     factor: [f64; 3],
@@ -18,7 +18,7 @@ impl InputNormalization {
         InputNormalization { factor: [1.0; 3], shift: [0.0; 3], any: false }
     }
 
-    /// Adds an operator that takes `value` and a constant; `channels_last` is the order of the image's axes.
+    /// Applies an operator on `value` and a constant; `channels_last` gives the axis order of the image.
     pub(super) fn step(
         &mut self,
         node: &Node,
@@ -32,10 +32,10 @@ impl InputNormalization {
         let other = match node.inputs.as_slice() {
             [from, other] if from == value => other,
             [other, from] if from == value && commutes => other,
-            _ => return Err(odd("takes the image in an unusual place")),
+            _ => return Err(odd("takes the image at an unsupported input position")),
         };
         let constant = model.find(other).map(|found| &model.tensors[found]);
-        let constant = constant.ok_or_else(|| odd(&format!("takes {other}, which is no constant")))?;
+        let constant = constant.ok_or_else(|| odd(&format!("takes {other}, which is not a constant")))?;
         let axes: Vec<usize> = constant.shape.iter().copied().skip_while(|n| *n == 1).collect();
         let numbers = match axes.as_slice() {
             [] => [constant.values(reader)?[0]; 3],
@@ -43,7 +43,12 @@ impl InputNormalization {
                 let values = constant.values(reader)?;
                 [values[0], values[1], values[2]]
             }
-            _ => return Err(odd(&format!("takes {:?} numbers; one, or one a channel, is known here", constant.shape))),
+            _ => {
+                return Err(odd(&format!(
+                    "takes a constant of shape {:?}; expected a scalar or one value per channel",
+                    constant.shape
+                )));
+            }
         };
         for ((factor, shift), number) in self.factor.iter_mut().zip(&mut self.shift).zip(numbers.map(f64::from)) {
             match node.op.as_str() {
@@ -57,19 +62,19 @@ impl InputNormalization {
         Ok(())
     }
 
-    /// The preprocessing for images of this size, if there is any, and what had to be guessed.
+    /// The preprocessing for images of this size, if any, and the assumption made.
     pub(super) fn finish(&self, size: usize) -> Option<(Preprocess, String)> {
         if !self.any {
             return None;
         }
         let mean: [f32; 3] = [0, 1, 2].map(|c| (-self.shift[c] / self.factor[c]) as f32);
         let std: [f32; 3] = self.factor.map(|factor| (1.0 / factor) as f32);
-        // Means above 1, or values divided by much: bytes go in, not 0 to 1.
+        // Means above 1 or large divisors imply input in 0 to 255 rather than 0 to 1.
         let bytes = mean.iter().any(|mean| mean.abs() > 1.0) || std.iter().any(|std| std.abs() > 16.0);
-        // Photographs hold less blue than red.
+        // Photographs have less blue than red.
         let channels = if mean[0] < mean[1] && mean[1] < mean[2] { Channels::Bgr } else { Channels::Rgb };
         let (order, range) = (if channels == Channels::Bgr { "BGR" } else { "RGB" }, if bytes { "0 to 255" } else { "0 to 1" });
-        let guessed = format!("its graph normalises images itself; {order} of {range} is taken to go in, by its means");
+        let assumption = format!("its graph normalises its input; assuming {order} in {range}, judging by the means");
         let preprocess = Preprocess {
             resize: Resize::ShortSide((size as f64 * 256.0 / 224.0).round() as usize),
             crop: size,
@@ -78,6 +83,6 @@ impl InputNormalization {
             mean: Mean::Channel(mean),
             std,
         };
-        Some((preprocess, guessed))
+        Some((preprocess, assumption))
     }
 }

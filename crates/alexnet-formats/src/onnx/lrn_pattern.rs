@@ -1,24 +1,24 @@
-//! Response normalisation as frameworks spell it out that do not use ONNX's operator for it: squares, their mean over a window,
-//! `alpha` times that and `k`, to the power `beta`, by which the maps are divided. After `torch.nn.functional.local_response_norm`
-//! and what both of PyTorch's exporters make of it.
+//! Recognition of response normalisation decomposed into basic operators: squares, their mean over a window, scaled by `alpha`
+//! plus `k`, raised to `beta`, as the divisor of the maps. Follows `torch.nn.functional.local_response_norm` and the output of
+//! both PyTorch exporters.
 
 use super::super::reader::Reader;
 use super::proto::{Model, Node};
 use alexnet_net::Op;
 
-/// Operators that change the shape alone on the way to the pool over channels and back. (The older exporter asks by an `If` whether
-/// the axis of one that it made is there, to take it away again; its first inputs lead back to the pool.)
+/// Operators that only change the shape on the way to the pool over channels and back. (The older exporter uses an `If` to decide
+/// whether to squeeze an axis that it added; its first inputs lead back to the pool.)
 const SHAPES: [&str; 9] = ["Reshape", "Unsqueeze", "Squeeze", "Flatten", "Pad", "If", "Equal", "Gather", "Shape"];
 
-/// The normalisation of the maps `value`, and the name of what it gives.
+/// Matches the normalisation of the maps `value`, and returns its output name.
 pub(super) fn of(nodes: &[Node], value: &str, model: &Model, reader: &Reader) -> Option<(Op, String)> {
     let maker = |name: &str| nodes.iter().find(|node| node.outputs.first().is_some_and(|output| output == name));
     let is = |name: &str, op: &str| maker(name).filter(|node| node.op == op && node.inputs.len() == 2);
     let number = |name: &String| {
-        let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.len() == Some(1))?;
+        let tensor = model.find(name).map(|found| &model.tensors[found]).filter(|tensor| tensor.count() == Some(1))?;
         tensor.values(reader).ok()?.first().copied()
     };
-    // The other one of a sum or a product with a number.
+    // The non-constant operand of a sum or product with a constant.
     let with_number = |node: &Node| match (number(&node.inputs[0]), number(&node.inputs[1])) {
         (None, Some(number)) => Some((node.inputs[0].clone(), number)),
         (Some(number), None) => Some((node.inputs[1].clone(), number)),
@@ -40,7 +40,7 @@ pub(super) fn of(nodes: &[Node], value: &str, model: &Model, reader: &Reader) ->
         [n, m] if n == m && n > 1 && between.is_empty() => (n, n / 2),
         _ => return None,
     };
-    // An even window lies to one side, which not all do alike.
+    // An even window is asymmetric, and implementations differ in which way.
     if n % 2 == 0 || pool.ints("strides").iter().any(|&stride| stride != 1) || !matches!(pool.text("auto_pad"), "" | "NOTSET") {
         return None;
     }
@@ -52,7 +52,7 @@ pub(super) fn of(nodes: &[Node], value: &str, model: &Model, reader: &Reader) ->
     if pool.ints("kernel_shape").len() == 2 {
         return (counted && some(pads) == 4 && whole(pads)).then_some((Op::SpatialNorm { n, alpha, beta, k }, out));
     }
-    // The channels are an axis of their own before the maps' rows: [n, 1, channels, rows, columns].
+    // The channels are a separate axis before the rows: [n, 1, channels, rows, columns].
     let known = |node: &Node| node.inputs.get(1).and_then(|name| model.ints.get(name));
     let sound = between.iter().all(|node| match node.op.as_str() {
         "Reshape" => known(node).is_none_or(|shape| shape.len() == 5 && shape[1] == 1),
@@ -69,7 +69,7 @@ pub(super) fn of(nodes: &[Node], value: &str, model: &Model, reader: &Reader) ->
     (sound && padded).then_some((Op::Lrn { n, alpha, beta, k, divide_by_n: true, columns: 1 }, out))
 }
 
-/// From a node back to the first of the operator `op`, through such as change the shape alone; and those.
+/// Walks back from a node through shape operators to the first `op`, and returns both.
 fn back<'n>(maker: &impl Fn(&str) -> Option<&'n Node>, from: &'n Node, op: &str) -> Option<(&'n Node, Vec<&'n Node>)> {
     let (mut at, mut between) = (from, Vec::new());
     while at.op != op {

@@ -1,13 +1,9 @@
-//! ONNX files: a graph of operators with its constants. Read as a net when it is a chain of AlexNet's operators; written as one.
-//! Field numbers after `onnx.proto`.
+//! ONNX files: a graph of operators with its constants. A chain of AlexNet operators is read as a net, and a net is written as
+//! one. Field numbers follow `onnx.proto`.
 
 mod arithmetic;
 mod fold;
-#[cfg(test)]
-mod fold_tests;
 mod graph;
-#[cfg(test)]
-mod graph_tests;
 mod input_normalization;
 mod lrn_pattern;
 mod own;
@@ -41,18 +37,18 @@ impl Format for Onnx {
         Mark::Shared
     }
 
-    /// One field of each kind that every ModelProto has, and none that it cannot have. There is no mark at its beginning.
+    /// Accepts files with the fields that every ModelProto has and none that it cannot have. The format has no magic number.
     fn sniff(&self, reader: &Reader, _head: &[u8]) -> bool {
         let mut cursor = reader.cursor(0, reader.length());
         let (mut version, mut graph) = (false, false);
-        // A model has some dozens of fields at most; a wrong guess should end soon.
+        // A model has a few dozen fields at most; a wrong match should fail early.
         for _ in 0..1000 {
             match protobuf::next(&mut cursor) {
                 Ok(Some((1, Field::Varint(_)))) => version = true,
                 Ok(Some((7, Field::Bytes(_)))) => graph = true,
                 Ok(Some((2..=4 | 6 | 8 | 14 | 20 | 25 | 26, Field::Bytes(_)) | (5, Field::Varint(_)))) => {}
                 Ok(Some(_)) => return false,
-                // Cut off within the graph: its reader will say so.
+                // Truncated within the graph; the parser reports it.
                 Err(_) => return version,
                 Ok(None) => return version && graph,
             }
@@ -60,7 +56,7 @@ impl Format for Onnx {
         false
     }
 
-    /// Operators that AlexNet does not have, and a graph that is no chain, are told where they are wanted.
+    /// Unsupported operators, and a graph that is not a chain, are reported when the graph is used.
     fn read(&self, reader: &Reader) -> ParseResult<Content> {
         parse(reader)
     }
@@ -74,7 +70,7 @@ impl Format for Onnx {
     }
 
     fn refuses(&self, naming: &ParamNaming) -> Option<&'static str> {
-        (!naming.is_own()).then_some("the graph of an .onnx says what its tensors are")
+        (!naming.is_own()).then_some("an .onnx graph determines its tensor names")
     }
 
     fn write(&self, path: &Path, model: &Model, options: ExportOptions) -> Result<Vec<String>> {
@@ -86,7 +82,7 @@ impl Format for Onnx {
 
 fn parse(reader: &Reader) -> ParseResult<Content> {
     let mut model = proto::model(reader)?;
-    // Our own files name their parameters and their net; what stands before the net in the graph is then its preprocessing.
+    // Our own files name their parameters and their net; nodes before the net are then its preprocessing.
     let mut changed = None;
     if model::is_ours(&model.metadata) {
         changed = own::difference(&model);
@@ -101,9 +97,9 @@ fn parse(reader: &Reader) -> ParseResult<Content> {
     let graph = match changed {
         None => graph,
         Some(changed) => {
-            let told = format!("its graph is no longer the one that this program wrote into it ({changed})");
-            remarks.push(format!("{told}, and is read as it stands"));
-            graph.map_err(|why| format!("{told}, and {why}"))
+            let change = format!("its graph was modified by another program ({changed})");
+            remarks.push(format!("{change}; reading the modified graph"));
+            graph.map_err(|why| format!("{change}: {why}"))
         }
     };
     Ok(Content { tensors: model.tensors, metadata: model.metadata, graph: Some(graph), remarks })

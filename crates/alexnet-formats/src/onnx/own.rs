@@ -1,21 +1,21 @@
-//! Whether a file of ours is still as it was written: other programs change graphs and leave the metadata as they are.
+//! Detection of modified files: other programs change the graph of a file written by this program but keep its metadata.
 
 use super::proto::{Attribute, Model, Node};
 use super::write::nodes;
 use alexnet_net::{Mean, Preprocess};
 use alexnet_net::{Net, Op};
 
-/// The first difference between a model's graph and that of the net that its metadata name, in words.
+/// Describes the first difference between a model's graph and the net in its metadata.
 pub(super) fn difference(model: &Model) -> Option<String> {
-    // What cannot be understood is told by whoever reads the metadata.
+    // Invalid metadata is reported by its parser.
     let net: Net = serde_json::from_str(model.metadata.get("net")?).ok()?;
-    // Before anything is made of what the metadata say.
+    // Checked before anything is built from the metadata.
     if net.layers.len() > 2 * model.nodes.len() {
         return Some(format!("it has {} nodes for {} layers", model.nodes.len(), net.layers.len()));
     }
     let columns = |op: &Op| if let Op::Lrn { columns, .. } = op { *columns } else { 0 };
     if net.layers.iter().any(|layer| columns(&layer.op) > model.nodes.len()) {
-        return Some("its normalisation is another".into());
+        return Some("its normalisation differs".into());
     }
     let preprocess = model.inputs.iter().any(|input| input.name == "picture").then(|| preprocess(model)).flatten();
     let written = match nodes(&net, preprocess.as_ref()) {
@@ -25,13 +25,13 @@ pub(super) fn difference(model: &Model) -> Option<String> {
     if let Some((node, written)) = model.nodes.iter().zip(&written).find(|(node, written)| !same(node, written)) {
         let (place, op) = (written.outputs.join(", "), &written.op);
         return Some(if node.op == *op {
-            format!("{place} is another {op}")
+            format!("{place} has different {op} attributes")
         } else {
             format!("{place} is {}, not {op}", node.op)
         });
     }
-    let (here, there) = (model.nodes.len(), written.len());
-    (here != there).then(|| format!("it has {here} nodes, not {there}"))
+    let (actual, expected) = (model.nodes.len(), written.len());
+    (actual != expected).then(|| format!("it has {actual} nodes, not {expected}"))
 }
 
 /// The preprocessing of the metadata; values do not matter.

@@ -1,4 +1,4 @@
-//! From bytes to nodes and tensors.
+//! Parser from bytes to nodes and tensors.
 
 use super::super::protobuf::{Field, next};
 use super::super::reader::{Cursor, ParseResult, Reader};
@@ -6,49 +6,49 @@ use super::super::tensor::{Dtype, Storage, Tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
 
-/// Most nodes, tensors, and numbers of a list that are believed; AlexNet has some dozens.
+/// Maximum number of nodes, of tensors, and of list elements; AlexNet has a few dozen.
 const MOST: usize = 1 << 12;
-/// Longest text of the metadata: a thousand classes' names and more.
+/// Maximum metadata string length: more than the names of a thousand classes.
 const LONGEST: u64 = 1 << 24;
 
 /// A model.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) nodes: Vec<Node>,
-    /// Initialisers, and what nodes make of them.
+    /// Initialisers and folded constants.
     pub(super) tensors: Vec<Tensor>,
-    /// The number of each constant by its name.
+    /// Index of each constant by name.
     pub(super) places: HashMap<String, usize>,
-    /// Numbers that may still be computed and kept in memory.
+    /// Number of values that may still be computed and kept in memory.
     pub(super) room: usize,
-    /// Values of short lists of whole numbers among the constants: shapes.
+    /// Short integer lists among the constants: shapes.
     pub(super) ints: HashMap<String, Vec<i64>>,
-    /// Of those that are matrices the length of a row.
+    /// Row length of those lists that are matrices.
     pub(super) rows: HashMap<String, usize>,
-    /// The graph's inputs and outputs.
+    /// Inputs and outputs of the graph.
     pub(super) inputs: Vec<Value>,
     pub(super) outputs: Vec<Value>,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// What goes into the graph or comes out of it.
+/// A graph input or output.
 #[derive(Debug, Default)]
 pub(super) struct Value {
     pub(super) name: String,
-    /// Kind of its numbers; 0 if open.
+    /// Element type; 0 if unspecified.
     kind: i64,
-    /// 0 for those that are open.
+    /// Dimensions, with 0 for dynamic ones.
     pub(super) dimensions: Vec<i64>,
 }
 
 impl Value {
-    /// Whether it may hold floats of any length: answers are, the number of the best class is not.
+    /// Whether it may hold floats, like logits and unlike the best class index.
     pub(super) fn floating(&self) -> bool {
         matches!(self.kind, 0 | 1 | 10 | 11 | 16)
     }
 }
 
-/// An operator at work.
+/// An operator node.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     pub(super) op: String,
@@ -94,7 +94,7 @@ impl Node {
     }
 }
 
-/// Reads the model; the tensors' values stay where they are.
+/// Reads the model without loading tensor values.
 pub(super) fn model(reader: &Reader) -> ParseResult<Model> {
     let mut model = Model::default();
     let mut cursor = reader.cursor(0, reader.length());
@@ -129,7 +129,7 @@ fn pair(mut cursor: Cursor<'_>) -> ParseResult<(String, String)> {
 fn graph(mut cursor: Cursor<'_>, model: &mut Model) -> ParseResult<()> {
     while let Some((number, field)) = next(&mut cursor)? {
         if model.nodes.len() + model.tensors.len() + model.inputs.len() + model.outputs.len() > MOST {
-            return Err(format!("a graph of more than {MOST} parts; AlexNet's has some dozens"));
+            return Err(format!("a graph with more than {MOST} parts; AlexNet has a few dozen"));
         }
         match (number, field) {
             (1, Field::Bytes(cursor)) => model.nodes.push(node(cursor)?),
@@ -152,7 +152,7 @@ fn node(mut cursor: Cursor<'_>) -> ParseResult<Node> {
     let mut node = Node::default();
     while let Some((number, field)) = next(&mut cursor)? {
         if node.inputs.len() + node.outputs.len() + node.attributes.len() > 64 {
-            return Err("damaged: a node of more than 64 parts".into());
+            return Err("damaged: a node with more than 64 parts".into());
         }
         match (number, field) {
             (1, field) => node.inputs.push(field.text()?),
@@ -187,7 +187,7 @@ fn attribute(mut cursor: Cursor<'_>) -> ParseResult<Attribute> {
     Ok(attribute)
 }
 
-/// ValueInfoProto: name, and the kind and dimensions of a tensor's type.
+/// ValueInfoProto: name, element type and dimensions.
 fn value(mut cursor: Cursor<'_>) -> ParseResult<Value> {
     let mut value = Value::default();
     while let Some((number, field)) = next(&mut cursor)? {
@@ -222,18 +222,18 @@ fn value(mut cursor: Cursor<'_>) -> ParseResult<Value> {
     Ok(value)
 }
 
-/// The messages under one field, at most 16.
-fn inner<'a>(mut cursor: Cursor<'a>, wanted: u64) -> ParseResult<Vec<Cursor<'a>>> {
+/// The submessages of one field, at most 16.
+fn inner<'a>(mut cursor: Cursor<'a>, target: u64) -> ParseResult<Vec<Cursor<'a>>> {
     let mut found = Vec::new();
     while let Some((number, field)) = next(&mut cursor)? {
-        if let (Field::Bytes(part), true) = (field, number == wanted && found.len() < 16) {
+        if let (Field::Bytes(part), true) = (field, number == target && found.len() < 16) {
             found.push(part);
         }
     }
     Ok(found)
 }
 
-/// A tensor, and its values when they are a few whole numbers.
+/// A tensor, and its values if they are a few integers.
 fn tensor(mut cursor: Cursor<'_>) -> ParseResult<(Tensor, Vec<i64>)> {
     let (mut name, mut dimensions, mut kind) = (String::new(), Vec::new(), 0);
     let (mut runs, mut floats, mut ints) = (Vec::new(), Vec::new(), Vec::new());
@@ -246,7 +246,7 @@ fn tensor(mut cursor: Cursor<'_>) -> ParseResult<(Tensor, Vec<i64>)> {
             (2, field) => kind = field.int()?,
             (4 | 9 | 10, Field::Bytes(part)) if runs.len() < 64 => runs.push((part.at(), part.left())),
             (4, Field::Fixed32(bytes)) if floats.len() < MOST => floats.push(f32::from_le_bytes(bytes)),
-            // Half precision by way of the onnx package's `make_tensor`: each number's 16 bits as a whole number.
+            // Half precision as written by the onnx package's `make_tensor`: the 16 bits of each number as an integer.
             (5, Field::Bytes(part)) if halves.len() < 64 => halves.push((part.at(), part.left())),
             (5, field) => field.ints(&mut few, MOST)?,
             (7, field) => field.ints(&mut ints, MOST)?,
@@ -279,7 +279,7 @@ fn tensor(mut cursor: Cursor<'_>) -> ParseResult<(Tensor, Vec<i64>)> {
         let bytes = reader.cursor(*start, start + length).bytes(*length)?;
         ints = bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect();
     }
-    // A single number is what ConstantOfShape repeats: read at once.
+    // A single value may be the fill value of ConstantOfShape: read immediately.
     if kind == 1
         && let [(start, 4)] = runs.as_slice()
         && !outside
@@ -289,18 +289,18 @@ fn tensor(mut cursor: Cursor<'_>) -> ParseResult<(Tensor, Vec<i64>)> {
     let storage = if outside {
         let number = |key: &str, otherwise: u64| place.get(key).map_or(Ok(otherwise), |text| text.parse::<u64>());
         let file = place.get("location").cloned().unwrap_or_default();
-        // The length may be left out: it is that of the shape.
+        // The length is optional and defaults to that of the shape.
         let len = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
         let length = len.and_then(|len| len.checked_mul(dtype.size().unwrap_or(1) as u64)).unwrap_or(u64::MAX);
         let (start, length) = match (number("offset", 0), number("length", length)) {
             (Ok(start), Ok(length)) => (start, length),
-            _ => return Err(format!("damaged: {name} has no place in {file}")),
+            _ => return Err(format!("damaged: {name} has an invalid location in {file}")),
         };
-        // A path could lead to any file; links are looked at when it is opened.
+        // A path could refer to any file; links are checked when it is opened.
         let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
         if file.is_empty() || file.contains('\\') || !Path::new(&file).components().all(inside) {
             return Err(format!(
-                "keeps {name} in `{file}`, outside of its folder; put that file beside the model and save it again"
+                "stores {name} in `{file}`, outside the model's folder; move that file next to the model and save it again"
             ));
         }
         Storage::External { file: reader.path().with_file_name(file), start, length }

@@ -1,4 +1,4 @@
-//! One operator after the other: what each adds to the net.
+//! Translation of single operators to layers.
 
 use super::super::net_builder::NetBuilder;
 use super::super::reader::{ParseResult, Reader};
@@ -8,19 +8,19 @@ use super::proto::{Model, Node};
 use super::window::{count, window};
 use alexnet_net::{Activation, Op, Pad, Rounding, Shape};
 
-/// A walk along a graph's chain of operators.
+/// State while walking a graph's chain of operators.
 pub(super) struct Walk<'a> {
     pub(super) builder: NetBuilder,
     pub(super) model: &'a mut Model,
     pub(super) reader: &'a Reader,
     remarks: &'a mut Vec<String>,
-    /// Whether maps are [n, rows, columns, channels] here.
+    /// Whether maps are currently [n, rows, columns, channels].
     pub(super) channels_last: bool,
-    /// Whether maps have become features.
+    /// Whether maps have been flattened to features.
     pub(super) flat: bool,
-    /// The maps whose pixels, channels last, are the features that the next linear layer takes.
+    /// The channels-last maps whose flattened values the next linear layer takes.
     order: Option<Shape>,
-    /// Zeros that a Pad put around the maps.
+    /// Zero padding from a Pad node, pending for the next layer.
     pad: Option<Pad>,
 }
 
@@ -35,15 +35,15 @@ impl<'a> Walk<'a> {
         Walk { builder, model, reader, remarks, channels_last, flat: false, order: None, pad: None }
     }
 
-    /// The net's layers.
+    /// Returns the net's layers.
     ///
     /// # Errors
-    /// When something stands at the end that another layer should take up.
+    /// A pending Pad at the end of the graph.
     pub(super) fn end(self) -> ParseResult<NetBuilder> {
         self.pad.map_or(Ok(self.builder), |_| Err("its graph ends in a Pad".into()))
     }
 
-    /// Whether a Pad waits for the layer that takes it up.
+    /// Whether a Pad is pending.
     pub(super) fn is_padded(&self) -> bool {
         self.pad.is_some()
     }
@@ -51,19 +51,19 @@ impl<'a> Walk<'a> {
     /// Adds a normalisation over channels.
     pub(super) fn norm(&mut self, norm: Op) -> ParseResult<()> {
         if self.is_padded() {
-            return Err("its Pad before a normalisation is not known here".into());
+            return Err("its Pad before a normalisation is not supported".into());
         }
         self.maps("normalisation")?;
         self.builder.push("norm", norm);
         Ok(())
     }
 
-    /// Adds what `node` makes of `value`.
+    /// Adds the layer of `node`, which reads `value`.
     pub(super) fn step(&mut self, node: &Node, value: &str) -> ParseResult<()> {
         if self.pad.is_some()
             && !matches!(node.op.as_str(), "Conv" | "MaxPool" | "AveragePool" | "Identity" | "Cast" | "Transpose")
         {
-            return Err(format!("its Pad before a {} is not known here", node.op));
+            return Err(format!("its Pad before a {} is not supported", node.op));
         }
         match node.op.as_str() {
             "Conv" => self.conv(node)?,
@@ -90,11 +90,11 @@ impl<'a> Walk<'a> {
             "Dropout" => self.builder.dropout(node.float("ratio", 0.5)),
             "Identity" | "Cast" => {}
             "Softmax" | "LogSoftmax" => {
-                self.remarks.push(format!("ends in a {}; this program takes the logits before it", node.op));
+                self.remarks.push(format!("ends in a {}; using the logits before it", node.op));
             }
             "Gemm" => {
                 if node.float("alpha", 1.0) != 1.0 || node.float("beta", 1.0) != 1.0 || node.int("transA", 0) != 0 {
-                    return Err("its Gemm scales or exchanges what it takes, which is not known here".into());
+                    return Err("its Gemm scales or transposes its input, which is not supported".into());
                 }
                 self.linear(node, node.int("transB", 0) == 0)?;
             }
@@ -104,10 +104,10 @@ impl<'a> Walk<'a> {
                 let tensor = self.needed(node, other)?;
                 self.arithmetic(node, tensor)?;
             }
-            // What tools make of a graph to run it faster, or in fewer bits.
+            // Results of graph optimisers and quantisers.
             other if other.starts_with("Fused") || other.starts_with("Nhwc") => {
                 return Err(format!(
-                    "its graph has {other}, which ONNX Runtime puts in: export it again without its optimisations"
+                    "its graph has {other}, which ONNX Runtime inserts: export it again without its optimisations"
                 ));
             }
             other
@@ -116,24 +116,24 @@ impl<'a> Walk<'a> {
             {
                 return Err(format!("its graph is quantised ({other}): export it again without quantisation"));
             }
-            other => return Err(format!("its graph has the operator {other}, which no AlexNet has")),
+            other => return Err(format!("its graph has the unsupported operator {other}")),
         }
         Ok(())
     }
 
-    /// The constant that a node takes at a place, if it takes any there.
+    /// The constant input of a node at an index, if the input exists.
     fn constant(&self, node: &Node, at: usize) -> ParseResult<Option<usize>> {
         let Some(name) = node.inputs.get(at).filter(|name| !name.is_empty()) else { return Ok(None) };
-        self.model.find(name).map(Some).ok_or_else(|| format!("its {} takes {name}, which is no constant", node.op))
+        self.model.find(name).map(Some).ok_or_else(|| format!("its {} takes {name}, which is not a constant", node.op))
     }
 
     fn needed(&self, node: &Node, at: usize) -> ParseResult<usize> {
         self.constant(node, at)?.ok_or_else(|| format!("its {} has no weights", node.op))
     }
 
-    /// Operators on maps take their channels first.
+    /// Requires channels-first maps.
     fn maps(&self, what: &str) -> ParseResult<()> {
-        if self.channels_last { Err(format!("its {what} takes maps whose last axis the channels are")) } else { Ok(()) }
+        if self.channels_last { Err(format!("its {what} takes channels-last maps, which is not supported")) } else { Ok(()) }
     }
 
     fn conv(&mut self, node: &Node) -> ParseResult<()> {
@@ -158,15 +158,15 @@ impl<'a> Walk<'a> {
         let rounding = if node.int("ceil_mode", 0) == 1 { Rounding::Ceil } else { Rounding::Floor };
         let counted = node.int("count_include_pad", 0) == 1;
         if node.op == "MaxPool" {
-            // Zeros around maps that are nowhere below zero are never larger than what lies beside them.
+            // Zero padding is neutral for max pooling of non-negative maps.
             if before.is_some() && !self.builder.non_negative() {
-                return Err("its Pad before a MaxPool puts zeros beside numbers below zero, which is not known here".into());
+                return Err("its Pad before a MaxPool pads negative maps with zeros, which is not supported".into());
             }
             self.builder.push("pool", Op::MaxPool { kernel, stride, pad, rounding });
         } else if pad == before.unwrap_or_default() || counted {
             self.builder.push("pool", Op::AvgPool { kernel, stride, pad, rounding });
         } else {
-            return Err("its AveragePool leaves out its padding, which is not known here".into());
+            return Err("its AveragePool excludes its padding, which is not supported".into());
         }
         Ok(())
     }
@@ -179,13 +179,13 @@ impl<'a> Walk<'a> {
             return Err("its BatchNormalization is in training mode: export it again in inference mode (`model.eval()`)".into());
         }
         let tensors = [self.needed(node, 1)?, self.needed(node, 2)?, self.needed(node, 3)?, self.needed(node, 4)?];
-        // ONNX counts the share of the old statistics, this program that of the new ones.
+        // ONNX's momentum weights the old statistics, ours the new ones.
         let momentum = (1.0 - node.float("momentum", 0.9)).clamp(0.0, 1.0);
         self.builder.batch_norm(node.float("epsilon", 1e-5), momentum, tensors);
         Ok(())
     }
 
-    /// Maps become features, in the order of their axes.
+    /// Flattens maps to features in axis order.
     fn flatten(&mut self, node: &Node) -> ParseResult<()> {
         let shape = node.inputs.get(1).and_then(|name| self.model.ints.get(name)).map(Vec::as_slice);
         let axes = match node.ints("shape") {
@@ -193,36 +193,36 @@ impl<'a> Walk<'a> {
             shape => Some(shape.len()),
         };
         if self.flat || (node.op == "Reshape" && axes.is_some_and(|axes| axes > 2)) {
-            return if self.channels_last && !self.flat { Err("its Reshape of maps is not known here".into()) } else { Ok(()) };
+            return if self.channels_last && !self.flat { Err("its Reshape of maps is not supported".into()) } else { Ok(()) };
         }
         if node.op == "Flatten" && !matches!(node.int("axis", 1), 1 | -3) {
-            return Err("its Flatten begins at another axis than the first, which is not known here".into());
+            return Err("its Flatten does not start at axis 1, which is not supported".into());
         }
         self.flat = true;
         if std::mem::take(&mut self.channels_last) {
             let unknown =
-                "its input's size is open, so the order of its features is not known; export it again for one size of images";
+                "its input size is dynamic, so the order of its features is unknown; export it again with a fixed image size";
             self.order = Some(self.builder.shape().ok_or(unknown)?);
         }
         Ok(())
     }
 
-    /// Channels go from the first place to the last, or back.
+    /// Moves channels from first to last, or back.
     fn transpose(&mut self, node: &Node) -> ParseResult<()> {
         self.channels_last = match (node.ints("perm"), self.channels_last) {
             ([0, 3, 1, 2], true) => false,
             ([0, 2, 3, 1], false) if !self.flat => true,
             (order, last) => {
                 let axes = if last { "rows, columns, channels" } else { "channels, rows, columns" };
-                return Err(format!("its Transpose of [n, {axes}] to the order {order:?} is not known here"));
+                return Err(format!("its Transpose of [n, {axes}] to the order {order:?} is not supported"));
             }
         };
         Ok(())
     }
 
-    /// A Pad, for the layer that takes it up.
+    /// Records a Pad for the next layer.
     fn zeros_around(&mut self, node: &Node) -> ParseResult<()> {
-        let odd = || "its graph pads maps otherwise than by zeros on their four sides, which is not known here".to_string();
+        let odd = || "its graph has a Pad other than zero padding of rows and columns, which is not supported".to_string();
         let (before, after, value) = padding(node, 4, self.model, self.reader).ok_or_else(odd)?;
         let [rows, columns] = if self.channels_last { [1, 2] } else { [2, 3] };
         let others = (0..4).filter(|axis| *axis != rows && *axis != columns);
@@ -260,7 +260,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The weight of a linear layer behind maps whose channels come last, for such whose channels come first: [out, c, rows, columns].
+    /// Converts the weight of a linear layer after channels-last maps to channels-first: [out, c, rows, columns].
     fn channels_first(&mut self, weight: usize, in_out: bool, maps: Shape) -> ParseResult<usize> {
         let mut tensor = self.model.tensors[weight].clone();
         let strides = match &tensor.storage {
@@ -275,7 +275,7 @@ impl<'a> Walk<'a> {
         }
         let Shape { channels, size } = maps;
         if maps.len() != inputs {
-            return Err(format!("{} takes {inputs} numbers of maps that have {}", tensor.name, maps.len()));
+            return Err(format!("{} takes {inputs} values, but the maps have {}", tensor.name, maps.len()));
         }
         tensor.shape = vec![out, channels, size, size];
         let strides = vec![across, along, along * size * channels, along * channels];
@@ -298,14 +298,14 @@ impl<'a> Walk<'a> {
         Ok(self.model.add(tensor))
     }
 
-    /// A bias of zeros for a layer that has none.
+    /// Index of a zero bias for a layer without one.
     fn no_bias(&mut self, weight: usize, axis: usize) -> usize {
         let tensor = &self.model.tensors[weight];
         let out = tensor.shape.get(axis).copied().unwrap_or_default();
         self.filled(format!("{} (no bias)", tensor.name), out, 0.0)
     }
 
-    /// A vector of equal numbers.
+    /// Index of a constant-filled vector.
     pub(super) fn filled(&mut self, name: String, len: usize, value: f32) -> usize {
         self.model.add(Tensor { name, shape: vec![len], dtype: Dtype::F32, storage: Storage::Fill(value) })
     }

@@ -1,12 +1,12 @@
-//! ONNX: the onnx package's own test case, and graphs of ours read back.
+//! ONNX: the onnx package's own test case, and our own graphs read back.
 
 use crate::forward::logits;
 use crate::{ExportOptions, Model, export, golden, inspect, load, parameters};
 use alexnet_net::Preprocess;
 use alexnet_net::{Net, presets};
 
-const LIGHT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet.onnx");
-const OUTPUT: &[u8] = include_bytes!("../golden/light_bvlc_alexnet_output_0.pb");
+const LIGHT: &[u8] = include_bytes!("../../tests/fixtures/light_bvlc_alexnet.onnx");
+const OUTPUT: &[u8] = include_bytes!("../../tests/fixtures/light_bvlc_alexnet_output_0.pb");
 
 #[test]
 fn the_onnx_packages_test_case_gives_its_own_output() {
@@ -16,13 +16,13 @@ fn the_onnx_packages_test_case_gives_its_own_output() {
         let logits = logits(&model, &vec![0.5; 3 * 224 * 224]);
         let largest = logits.iter().fold(f32::MIN, |a, &b| a.max(b));
         let sum: f32 = logits.iter().map(|l| (l - largest).exp()).sum();
-        // Its TensorProto: dimensions 1 and 1,000, kind 1 (float), field 9 of 4,000 bytes, which are all that follows.
+        // Its TensorProto: dimensions 1 and 1,000, kind 1 (float), field 9 of 4,000 bytes to the end of the file.
         let numbers = OUTPUT.strip_prefix(b"\x08\x01\x08\xe8\x07\x10\x01\x4a\xa0\x1f").unwrap();
-        let wanted: Vec<f32> = numbers.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        assert_eq!((logits.len(), wanted.len()), (1000, 1000));
-        for (logit, wanted) in logits.into_iter().zip(wanted) {
+        let expected: Vec<f32> = numbers.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        assert_eq!((logits.len(), expected.len()), (1000, 1000));
+        for (logit, expected) in logits.into_iter().zip(expected) {
             let probability = (logit - largest).exp() / sum;
-            assert!(wanted > 0.0 && (probability - wanted).abs() < 1e-4 * wanted, "{probability}, not {wanted}");
+            assert!(expected > 0.0 && (probability - expected).abs() < 1e-4 * expected, "{probability}, not {expected}");
         }
     });
 }
@@ -32,7 +32,7 @@ fn broken_files_never_panic() {
     golden::broken(LIGHT);
 }
 
-/// A narrow net of the paper's kind of layers, with weights.
+/// A narrow net with the paper's kinds of layers, with weights.
 fn small(name: &str) -> Model {
     let net = presets::by_name(name).unwrap();
     let mut net = Net { layers: net.layers, image_size: 96, name: "small".into() }.with_classes(3);
@@ -58,7 +58,7 @@ fn small(name: &str) -> Model {
 }
 
 #[test]
-fn ours_come_back_with_what_surrounds_them() {
+fn exported_models_round_trip_with_metadata() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["paper", "original-145", "torchvision"] {
         let model = small(name);
@@ -69,7 +69,7 @@ fn ours_come_back_with_what_surrounds_them() {
             assert_eq!((&back.preprocess, &back.classes), (&model.preprocess, &model.classes));
             assert_eq!(inspect(&path, None).unwrap().net.as_deref(), Some("small"));
             for (name, values) in &model.tensors {
-                // The paper's dropout is folded into what follows it.
+                // The paper's dropout is folded into the next layer.
                 let factor = if *back.tensors[name] == **values { 1.0 } else { 0.5 };
                 assert!(back.tensors[name].iter().zip(values.iter()).all(|(a, b)| *a == factor * b), "{name}");
             }
@@ -78,7 +78,7 @@ fn ours_come_back_with_what_surrounds_them() {
 }
 
 #[test]
-fn a_graph_that_another_program_changed_is_believed_or_refused() {
+fn a_modified_graph_is_used_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
     let changed = |name: &str, from: &[u8], to: &[u8], preprocess_in_graph: bool| {
@@ -89,7 +89,7 @@ fn a_graph_that_another_program_changed_is_believed_or_refused() {
         std::fs::write(&path, bytes).unwrap();
         load(&path, None)
     };
-    // An operator's name is its node's field 4.
+    // A node's operator name is field 4.
     let tanh = changed("caffenet", b"\x22\x04Relu", b"\x22\x04Tanh", false).unwrap();
     let activations = tanh.net.layers.iter().filter(|layer| matches!(layer.op, alexnet_net::Op::Activation { .. }));
     let functions: Vec<_> = activations.map(|layer| layer.op.clone()).collect();
@@ -97,16 +97,16 @@ fn a_graph_that_another_program_changed_is_believed_or_refused() {
     assert_eq!(functions[1], alexnet_net::Op::Activation { function: alexnet_net::Activation::Relu });
     assert_eq!(tanh.classes, ["a", "b", "c"]);
     let remarks = inspect(&path, None).unwrap().remarks.join("; ");
-    assert!(remarks.contains("no longer the one") && remarks.contains("relu1 is Tanh, not Relu"), "{remarks}");
+    assert!(remarks.contains("modified by another program") && remarks.contains("relu1 is Tanh, not Relu"), "{remarks}");
     let why = changed("caffenet", b"\x22\x04Relu", b"\x22\x04Celu", false).unwrap_err().to_string();
-    assert!(why.contains("no longer the one") && why.contains("the operator Celu"), "{why}");
-    // What bytes become before the net is not read back.
+    assert!(why.contains("modified by another program") && why.contains("the unsupported operator Celu"), "{why}");
+    // Preprocessing of uint8 input is not read back.
     let why = changed("torchvision", b"\x22\x04Relu", b"\x22\x04Tanh", true).unwrap_err().to_string();
     assert!(why.contains("relu1 is Tanh, not Relu") && why.contains("its input image"), "{why}");
 }
 
 #[test]
-fn our_own_batch_norm_is_read_back_from_its_graph_alone() {
+fn batch_norm_round_trips_through_the_graph_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.onnx");
     let mut model = small("alexnet-bn");
@@ -116,7 +116,7 @@ fn our_own_batch_norm_is_read_back_from_its_graph_alone() {
         }
     }
     export(&path, &model, ExportOptions::default()).unwrap();
-    // As after a tool that keeps the graph and drops what surrounds it.
+    // As after a tool that keeps the graph and drops the metadata.
     let mut bytes = std::fs::read(&path).unwrap();
     let at = bytes.windows(8).position(|part| part == b"\"layers\"").unwrap();
     bytes[at + 1] = b'p';

@@ -1,4 +1,4 @@
-//! Writes a net as a graph of ONNX operators of opset 17, which ONNX Runtime, tract and OpenVINO read.
+//! Writer for an ONNX graph of opset 17, which ONNX Runtime, tract and OpenVINO read.
 
 use super::super::export_plan::Export;
 use super::super::model::MEAN_TENSOR;
@@ -11,17 +11,17 @@ use alexnet_net::{Channels, Mean, Preprocess};
 use std::path::Path;
 
 const OPSET: u64 = 17;
-/// Version of the format that opset 17 came with.
+/// The IR version that introduced opset 17.
 const IR_VERSION: u64 = 8;
 const FLOAT: u64 = 1;
 const UINT8: u64 = 2;
 const INT64: u64 = 7;
 
-/// Writes a model: input `input` [n, 3, size, size] of prepared numbers, or `picture` [n, size, size, 3] of RGB bytes; output
-/// `logits` [n, classes].
+/// Writes a model with the input `input` [n, 3, size, size], normalised, or `picture` [n, size, size, 3], RGB bytes; and the
+/// output `logits` [n, classes].
 ///
 /// # Errors
-/// Layers that cannot be expressed, or a file that cannot be written; one that stood there before is kept.
+/// Layers that cannot be expressed, or a file that cannot be written; an existing file is kept.
 pub(crate) fn write(path: &Path, export: &Export<'_>, preprocess: bool) -> Result<()> {
     let (graph, input) = graph(&export.net, preprocess.then_some(&export.model.preprocess), false)?;
     let mut message = graph.message.text(2, &export.net.name);
@@ -44,13 +44,13 @@ pub(crate) fn write(path: &Path, export: &Export<'_>, preprocess: bool) -> Resul
     files::write_atomic(path, |out| model.write(out))
 }
 
-/// The nodes that a net is written as, without constants: what a file of ours holds if nobody has changed it. `preprocess` is what
-/// stands before it.
+/// The nodes written for a net, without constants, for comparison with a possibly modified file. `preprocess` is the
+/// preprocessing before it.
 pub(super) fn nodes(net: &Net, preprocess: Option<&Preprocess>) -> Result<Vec<Node>> {
     Ok(graph(net, preprocess, true)?.0.nodes)
 }
 
-/// The graph of a net and its input; `bare` leaves out the constants' values.
+/// The graph of a net and its input; `bare` omits the constants' values.
 fn graph(net: &Net, preprocess: Option<&Preprocess>, bare: bool) -> Result<(Graph<'static>, Message<'static>)> {
     let mut graph = Graph { message: Message::default(), nodes: Vec::new(), value: String::new(), names: 0, flat: false, bare };
     let size = net.image_size;
@@ -69,12 +69,12 @@ fn graph(net: &Net, preprocess: Option<&Preprocess>, bare: bool) -> Result<(Grap
         graph.layer(&layer.op, &layer.name, to, shape.input, shape.output)?;
     }
     if graph.value != "logits" {
-        return Err(Error::Invalid("the last layer changes nothing and cannot be written".into()));
+        return Err(Error::Invalid("the last layer is a no-op and cannot be written".into()));
     }
     Ok((graph, input))
 }
 
-/// ValueInfoProto of [n, ...].
+/// ValueInfoProto of shape [n, ...].
 fn value(name: &str, kind: u64, shape: &[usize]) -> Message<'static> {
     let dimensions = shape.iter().map(|&n| Message::default().int(1, n as u64));
     let shape = std::iter::once(Message::default().text(2, "n")).chain(dimensions);
@@ -92,13 +92,13 @@ fn shape_of<'a>(name: &str, kind: u64, shape: &[usize]) -> Message<'a> {
 struct Graph<'a> {
     message: Message<'a>,
     nodes: Vec<Node>,
-    /// What the next node takes.
+    /// The input of the next node.
     value: String,
     /// Number of constants.
     names: usize,
-    /// Whether maps have become features.
+    /// Whether maps have been flattened.
     flat: bool,
-    /// Whether constants are named only.
+    /// Whether constants are written without values.
     bare: bool,
 }
 
@@ -110,7 +110,7 @@ enum Attribute<'s> {
 }
 
 impl Attribute<'_> {
-    /// As the reader has it.
+    /// Converts to the reader's representation.
     fn read(&self) -> proto::Attribute {
         let mut read = proto::Attribute::default();
         let name = match self {
@@ -136,7 +136,7 @@ impl Attribute<'_> {
             Attribute::Int(name, number) => Message::default().text(1, name).int(3, *number as u64).int(20, 2),
             Attribute::Float(name, number) => Message::default().text(1, name).float(2, *number).int(20, 1),
             Attribute::Ints(name, numbers) => {
-                // Not packed: proto2 parsers of old take both, and onnx writes it so.
+                // Unpacked, as the onnx package writes it; old proto2 parsers accept both.
                 let message = numbers.iter().fold(Message::default().text(1, name), |m, &n| m.int(8, n as u64));
                 message.int(20, 7)
             }
@@ -145,7 +145,7 @@ impl Attribute<'_> {
 }
 
 impl Graph<'_> {
-    /// Adds a node that takes `inputs` and gives `outputs`.
+    /// Adds a node with these inputs and outputs.
     fn node(&mut self, op: &str, inputs: &[&str], outputs: &[&str], attributes: &[Attribute<'_>]) {
         let mut node = Message::default();
         for input in inputs {
@@ -164,14 +164,14 @@ impl Graph<'_> {
         self.message = std::mem::take(&mut self.message).message(1, node);
     }
 
-    /// Adds a node between the chain's end and `to`, which is its new end.
+    /// Appends a node to the chain, with the output `to`.
     fn then(&mut self, op: &str, more: &[&str], to: &str, attributes: &[Attribute<'_>]) {
         let from = std::mem::replace(&mut self.value, to.into());
         let inputs: Vec<&str> = std::iter::once(from.as_str()).chain(more.iter().copied()).collect();
         self.node(op, &inputs, &[to], attributes);
     }
 
-    /// Adds a constant and gives its name.
+    /// Adds a constant and returns its name.
     fn constant(&mut self, shape: &[usize], values: impl FnOnce() -> Vec<f32>) -> String {
         let bytes: Vec<u8> = if self.bare { Vec::new() } else { values().iter().flat_map(|v| v.to_le_bytes()).collect() };
         self.raw_constant(FLOAT, shape, &bytes)
@@ -186,7 +186,7 @@ impl Graph<'_> {
         name
     }
 
-    /// From RGB bytes [n, size, size, 3] to what the net takes.
+    /// Adds the preprocessing from RGB bytes [n, size, size, 3] to the net's input.
     fn prepare(&mut self, preprocess: &Preprocess) {
         self.then("Cast", &[], "picture.numbers", &[Attribute::Int("to", FLOAT as i64)]);
         self.then("Transpose", &[], "picture.planes", &[Attribute::Ints("perm", vec![0, 3, 1, 2])]);
@@ -202,7 +202,7 @@ impl Graph<'_> {
                 let mean = self.constant(&[3, 1, 1], || mean.to_vec());
                 self.then("Sub", &[&mean], "picture.centred", &[]);
             }
-            // The image that is fed is the centre crop: so is its mean.
+            // The input is the centre crop, so the mean image is cropped at the centre too.
             Mean::Image { size, values, .. } => {
                 let crop = preprocess.crop;
                 let middle = || {
@@ -236,7 +236,7 @@ impl Graph<'_> {
                 self.then(op, &[], to, &[]);
             }
             Op::Lrn { n, alpha, beta, k, divide_by_n, columns } => {
-                // ONNX divides alpha by the size.
+                // ONNX divides alpha by the window size.
                 let alpha = if divide_by_n { alpha } else { alpha * n as f32 };
                 let norm = [
                     Attribute::Int("size", n as i64),
@@ -258,14 +258,14 @@ impl Graph<'_> {
             Op::AvgPool { kernel, stride, pad, .. } => {
                 let wide = pads(kernel, stride, pad, input, output);
                 if wide != pad {
-                    return refuse("an average pool whose last window hangs over the edge");
+                    return refuse("an average pool whose last window extends past the edge");
                 }
                 let mut attributes = window(kernel, stride, pad);
                 attributes.push(Attribute::Int("count_include_pad", 1));
                 self.then("AveragePool", &[], to, &attributes);
             }
             Op::AdaptiveAvgPool { out } if out == input.size => self.then("Identity", &[], to, &[]),
-            // Means over rows and then over columns, as two matrices: windows need not be of one size.
+            // Means over rows and columns as two matrix products, because windows may differ in size.
             Op::AdaptiveAvgPool { out } => {
                 let means = || adaptive(input.size, out);
                 let rows = self.constant(&[out, input.size], means);
@@ -288,7 +288,7 @@ impl Graph<'_> {
         Ok(())
     }
 
-    /// LRN over all channels, or over each column of them alone.
+    /// LRN over all channels, or within each channel group.
     fn columns(&mut self, name: &str, to: &str, columns: usize, channels: usize, norm: &[Attribute<'_>]) {
         if columns == 1 {
             return self.then("LRN", &[], to, norm);
@@ -333,14 +333,14 @@ fn window(kernel: usize, stride: usize, pad: Pad) -> Vec<Attribute<'static>> {
     ]
 }
 
-/// The padding with which ONNX's windows, which round down, are ours: as wide below and on the right as the last window reaches.
+/// ONNX windows round down. The bottom and right padding extends to the end of our last window.
 fn pads(kernel: usize, stride: usize, pad: Pad, input: Shape, output: Shape) -> Pad {
     let reach = (output.size - 1) * stride + kernel;
     let wide = |before: usize, after: usize| after.max(reach.saturating_sub(before + input.size));
     Pad { bottom: wide(pad.top, pad.bottom), right: wide(pad.left, pad.right), ..pad }
 }
 
-/// Means of PyTorch's adaptive windows as a matrix [out, size].
+/// Averaging matrix [out, size] of PyTorch's adaptive windows.
 fn adaptive(size: usize, out: usize) -> Vec<f32> {
     let mut means = vec![0.0; out * size];
     for (i, row) in means.chunks_exact_mut(size).enumerate() {

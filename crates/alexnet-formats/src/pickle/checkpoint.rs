@@ -1,12 +1,12 @@
-//! Where in a checkpoint the weights are: trainers put them into a dictionary, under a key of their own, beside whatever else they
-//! want to remember.
+//! Location of the weights in a checkpoint. Trainers store them in a dictionary under a key of their choice, with other training
+//! state.
 
 use super::super::param_names::has_net;
 use super::super::reader::ParseResult;
 use super::{Id, Pickle, Value};
 use std::collections::{HashSet, VecDeque};
 
-/// Keys under which trainers keep weights, the likeliest first; running averages come after what they are averages of.
+/// Keys under which trainers store weights, most likely first; running averages come after the originals.
 const KEYS: [&str; 16] = [
     "state_dict",
     "model_state_dict",
@@ -26,12 +26,12 @@ const KEYS: [&str; 16] = [
     "ema",
 ];
 
-/// How deep a state dict may lie: in a checkpoint, or in one that a trainer put into its own.
+/// Maximum nesting depth of a state dict: in a checkpoint, or in a trainer's checkpoint of a checkpoint.
 const DEEPEST: usize = 2;
-/// Most dictionaries that are looked into.
+/// Maximum number of dictionaries examined.
 const MOST: usize = 1 << 10;
 
-/// A dictionary that holds tensors by name.
+/// A dictionary with named tensors.
 struct Candidate<'a> {
     dict: Id,
     path: Vec<&'a str>,
@@ -40,7 +40,7 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// The less, the likelier.
+    /// Sort key; lower is more likely.
     fn rank(&self) -> (bool, Vec<usize>) {
         (!self.fits, self.path.iter().map(|key| KEYS.iter().position(|known| known == key).unwrap_or(KEYS.len())).collect())
     }
@@ -50,13 +50,13 @@ impl Candidate<'_> {
     }
 }
 
-/// The dictionary of the weights, and remarks on what lies beside it. `is_tensor` tells a format's tensors from other values.
+/// Finds the dictionary of the weights, with remarks on other contents. `is_tensor` identifies a format's tensors.
 ///
 /// # Errors
-/// No tensors by name anywhere, with the keys that were seen.
+/// No named tensors anywhere; the message lists the keys found.
 pub(crate) fn weights(pickle: &Pickle, is_tensor: &dyn Fn(Id) -> bool) -> ParseResult<(Id, Vec<String>)> {
     let Value::Dict(root) = pickle.get(pickle.root) else {
-        return Err(format!("holds {} instead of weights by name; save a state_dict", pickle.get(pickle.root).kind()));
+        return Err(format!("holds {} instead of named weights; save a state_dict", pickle.get(pickle.root).kind()));
     };
     let mut candidates = Vec::new();
     let (mut seen, mut open) = (HashSet::new(), VecDeque::from([(pickle.root, Vec::<&str>::new())]));
@@ -68,7 +68,7 @@ pub(crate) fn weights(pickle: &Pickle, is_tensor: &dyn Fn(Id) -> bool) -> ParseR
         }
         let named = || entries.iter().filter_map(|&(key, value)| Some((pickle.text(key)?, value)));
         let tensors: Vec<&str> = named().filter(|(_, value)| is_tensor(*value)).map(|(name, _)| name).collect();
-        // A checkpoint may keep its best accuracy as a tensor beside the weights.
+        // A checkpoint may store its best accuracy as a tensor along with the weights.
         if !tensors.is_empty() {
             candidates.push(Candidate { dict, fits: has_net(&tensors), path: path.clone() });
         }
@@ -79,27 +79,27 @@ pub(crate) fn weights(pickle: &Pickle, is_tensor: &dyn Fn(Id) -> bool) -> ParseR
         }
     }
     let keys: Vec<&str> = root.iter().filter_map(|&(key, _)| pickle.text(key)).collect();
-    // What fits nothing may still be what is meant, if it lies where weights lie: the reason is then told by its tensors.
+    // A candidate that matches no net may still be the intended one if its key is typical; its tensors then explain the mismatch.
     let known = |candidate: &&Candidate<'_>| candidate.fits || candidate.path.last().is_none_or(|key| KEYS.contains(key));
     candidates.sort_by_cached_key(Candidate::rank);
-    let whole = candidates.iter().find(|candidate| candidate.fits && candidate.path.is_empty());
+    let top_level = candidates.iter().find(|candidate| candidate.fits && candidate.path.is_empty());
     let nested = || candidates.iter().filter(known).find(|candidate| !candidate.path.is_empty());
-    let Some(chosen) = whole.or_else(nested).or_else(|| candidates.first()) else {
-        return Err(format!("holds no tensors by name, but {}; save a state_dict", a_few(&keys)));
+    let Some(chosen) = top_level.or_else(nested).or_else(|| candidates.first()) else {
+        return Err(format!("holds no named tensors, only {}; save a state_dict", a_few(&keys)));
     };
     let Some(key) = chosen.path.first() else { return Ok((chosen.dict, Vec::new())) };
     let others: Vec<&str> = keys.iter().copied().filter(|other| other != key).collect();
-    let beside = if others.is_empty() { String::new() } else { format!("; left aside: {}", a_few(&others)) };
-    let mut remarks = vec![format!("a checkpoint: the weights are under {}{beside}", chosen.named())];
+    let ignored = if others.is_empty() { String::new() } else { format!("; ignored: {}", a_few(&others)) };
+    let mut remarks = vec![format!("a checkpoint: the weights are under {}{ignored}", chosen.named())];
     let fitting: Vec<String> =
         candidates.iter().filter(|other| other.fits && other.dict != chosen.dict).map(Candidate::named).take(8).collect();
     if !fitting.is_empty() {
-        remarks.push(format!("it holds other AlexNets as well, which are not looked at: {}", fitting.join(", ")));
+        remarks.push(format!("other AlexNets in the file are ignored: {}", fitting.join(", ")));
     }
     Ok((chosen.dict, remarks))
 }
 
-/// The first keys of a dictionary.
+/// Joins the first few keys of a dictionary.
 fn a_few(keys: &[&str]) -> String {
     let shown: Vec<&str> = keys.iter().copied().take(8).collect();
     match (keys.len(), keys.len() - shown.len()) {
@@ -116,7 +116,7 @@ mod tests {
     use crate::golden;
     use crate::reader::Reader;
 
-    /// Two of an AlexNet's tensors, as small as they can be, and a number that is none.
+    /// Two AlexNet tensors, as small as possible, and two other tensors.
     const NET: &str = "{features.0.weight=1 classifier.6.weight=1}";
     const OTHER: &str = "{a=1 b=1}";
 
@@ -143,13 +143,13 @@ mod tests {
             let reader = Reader::open(path).unwrap();
             let pickle = read(&mut reader.cursor(0, reader.length()), Allowed { names: &[], advice: "" })?;
             let (dict, remarks) = weights(&pickle, &|value| *pickle.get(value) == Value::Int(1))?;
-            let Value::Dict(entries) = pickle.get(dict) else { return Err("no dictionary".into()) };
+            let Value::Dict(entries) = pickle.get(dict) else { return Err("not a dictionary".into()) };
             Ok((entries.iter().filter_map(|(key, _)| pickle.text(*key)).map(String::from).collect(), remarks))
         })
     }
 
     #[test]
-    fn whatever_the_key_the_alexnet_is_found() {
+    fn the_alexnet_is_found_under_any_key() {
         for key in ["state_dict", "model_state", "network", "net_state", "alexnet", "backbone", "ema", "student"] {
             for text in [
                 format!("{{epoch=0 best=1 optimizer={OTHER} {key}={NET}}}"),
@@ -160,13 +160,13 @@ mod tests {
                 assert!(remarks.len() == 1 && remarks[0].contains(key) && remarks[0].contains("epoch"), "{remarks:?}");
             }
         }
-        // A state dict of its own may hold dictionaries.
+        // A state dict may contain nested dictionaries.
         let (names, remarks) = found(&format!("{{features.0.weight=1 classifier.6.weight=1 model={NET}}}")).unwrap();
         assert_eq!((names.len(), remarks.len()), (3, 0));
     }
 
     #[test]
-    fn of_several_the_likeliest_is_taken_and_the_others_are_named() {
+    fn the_likeliest_net_is_chosen_and_the_others_are_reported() {
         for (keys, taken) in
             [(["model_ema", "model"], "model"), (["ema", "net"], "net"), (["student", "state_dict"], "state_dict")]
         {
@@ -177,11 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_fits_the_keys_are_told() {
+    fn the_keys_are_reported_if_nothing_matches() {
         let why = found("{epoch=0 model={lr=0} args=0}").unwrap_err();
         assert!(why.contains("epoch, model, args"), "{why}");
-        // Weights of something else: their names tell what.
+        // Weights of another model are returned; their names identify it.
         assert_eq!(found(&format!("{{epoch=0 model={OTHER}}}")).unwrap().0, ["a", "b"]);
-        assert!(found("1").unwrap_err().contains("a whole number"));
+        assert!(found("1").unwrap_err().contains("an integer"));
     }
 }

@@ -1,8 +1,8 @@
-//! Python's pickles, read and written without Python.
+//! Python pickles, read and written without Python.
 //!
-//! A pickle is a program: it may call any function of any module. Here nothing is ever called. Only the opcodes that
-//! describe data are known, only the names that a format's reader lists may occur, and a call of one of them is kept as
-//! a note that the reader understands or not; everything else is an error that names it.
+//! A pickle is a program that may call any function of any module. This reader never calls anything. It supports only the opcodes
+//! that describe data, and only the globals on a format's allow-list. A call of one of them is recorded as a value for the
+//! format's reader to interpret; everything else is an error that names it.
 
 pub(crate) mod checkpoint;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Pickles that describe data, and pickles that would do something.
+//! Pickles that describe data, and pickles that would run code.
 
 use super::*;
 use crate::reader::Reader;
@@ -14,15 +14,15 @@ fn read_bytes(bytes: &[u8]) -> Result<Pickle, String> {
     read(&mut reader.cursor(0, reader.length()), ALLOWED)
 }
 
-/// The list or tuple under this key of the dictionary that a pickle is.
+/// The list or tuple under this key of the root dictionary.
 fn items<'a>(pickle: &'a Pickle, name: &str) -> &'a [Id] {
-    let Value::Dict(entries) = pickle.get(pickle.root) else { panic!("no dictionary") };
+    let Value::Dict(entries) = pickle.get(pickle.root) else { panic!("not a dictionary") };
     let (_, value) = entries.iter().find(|(key, _)| pickle.text(*key) == Some(name)).unwrap();
     pickle.items(*value).unwrap()
 }
 
 #[test]
-fn what_would_run_code_is_named_and_not_run() {
+fn code_is_reported_and_not_run() {
     // Python 2 and 3: pickle.dumps of an object whose __reduce__ gives (os.system, ("touch x",)).
     for (bytes, name) in [
         (&b"cposix\nsystem\n(S'touch x'\ntR."[..], "posix.system"),
@@ -42,7 +42,7 @@ fn what_would_run_code_is_named_and_not_run() {
 }
 
 #[test]
-fn containers_numbers_and_memory_come_back() {
+fn containers_numbers_and_memo_round_trip() {
     // {'a': (1, -2, 70000, 2.5, True), 'b': [None, 'x', 'x']}, as CPython writes it at protocol 2.
     let bytes = b"\x80\x02}(X\x01\0\0\0aq\x01(K\x01J\xFE\xFF\xFF\xFFJ\x70\x11\x01\0G\x40\x04\0\0\0\0\0\0\x88t\
         X\x01\0\0\0b](NX\x01\0\0\0xq\x02h\x02eu.";
@@ -55,7 +55,7 @@ fn containers_numbers_and_memory_come_back() {
 }
 
 #[test]
-fn lengths_beyond_the_file_take_no_memory() {
+fn lengths_beyond_the_file_allocate_nothing() {
     for bytes in [
         [&b"\x80\x04\x8e"[..], &(1u64 << 60).to_le_bytes()].concat(),
         [&b"\x80\x04\x8d"[..], &u64::MAX.to_le_bytes()].concat(),
@@ -67,13 +67,13 @@ fn lengths_beyond_the_file_take_no_memory() {
 }
 
 #[test]
-fn what_is_nested_or_repeated_without_end_is_refused() {
-    // Each in the one before, thirty thousand deep: read, and dropped, without recursion.
+fn excessive_nesting_and_repetition_is_refused() {
+    // Nested thirty thousand deep: read and dropped without recursion.
     let deep = [vec![b')'], vec![0x85; 30_000], vec![b'.']].concat();
     read_bytes(&deep).unwrap();
     let many = [vec![b'N'; 1 << 20], vec![b'.']].concat();
     assert!(read_bytes(&many).unwrap_err().contains("more than"));
-    for (byte, what) in [(b'(', "lists at once"), (0x94, "remembers more than")] {
+    for (byte, what) in [(b'(', "lists at once"), (0x94, "memoises more than")] {
         let many = [vec![b'N'], vec![byte; 1 << 16], vec![b'.']].concat();
         assert!(read_bytes(&many).unwrap_err().contains(what), "{byte:#x}");
     }
@@ -84,7 +84,7 @@ fn what_is_nested_or_repeated_without_end_is_refused() {
     let pickle = read_bytes(&[&losses[..], &weights, b"\x86."].concat()).unwrap();
     let items = pickle.items(pickle.root).unwrap();
     assert_eq!(pickle.items(items[0]).map(<[Id]>::len), Some(40_000));
-    // A dictionary of many entries that is copied again and again.
+    // A dictionary of many entries that is copied repeatedly.
     let mut bomb = b"\x80\x02ccollections\nOrderedDict\nq\x01}(".to_vec();
     bomb.extend(b"NN".repeat(10_000));
     bomb.extend(b"uq\x02");

@@ -1,37 +1,37 @@
-//! What a pickle describes: values that refer to each other by number.
+//! Values in a pickle, which refer to each other by index.
 
 use super::super::reader::ParseResult;
 
-/// Most axes of a tensor; PyTorch and numpy know 64.
+/// Maximum number of tensor axes; PyTorch and numpy support 64.
 const MOST_AXES: usize = 64;
 
-/// Number of a value.
+/// Index of a value.
 pub(crate) type Id = u32;
 
-/// A value. Values lie side by side and refer to each other by number, so that however deeply a file nests them,
-/// nothing here recurses.
+/// A value. Values are stored in an array and refer to each other by index, so nothing recurses, however deep the nesting in a
+/// file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     None,
     Bool(bool),
     Int(i64),
     Float(f64),
-    /// A text, and where it begins in the file.
+    /// A string, and its start in the file.
     Text {
         text: Box<str>,
         start: u64,
     },
-    /// Text too long to be a name: where its UTF-8 lies in the file.
+    /// A string too long to be a name: the location of its UTF-8 in the file.
     LongText {
         start: u64,
         length: u64,
     },
-    /// Where bytes lie in the file.
+    /// Location of a byte string in the file.
     Bytes {
         start: u64,
         length: u64,
     },
-    /// Bytes written as text (Python 2's way): `_codecs.encode(text, 'latin1')`.
+    /// Bytes encoded as text (Python 2's way): `_codecs.encode(text, 'latin1')`.
     Latin1 {
         start: u64,
         length: u64,
@@ -39,21 +39,21 @@ pub(crate) enum Value {
     Tuple(Vec<Id>),
     /// Lists and sets.
     List(Vec<Id>),
-    /// Dictionaries of every kind, in their order.
+    /// Dictionaries of every kind, in insertion order.
     Dict(Vec<(Id, Id)>),
-    /// A name from the reader's list.
+    /// A global on the allow-list.
     Global(Box<str>),
-    /// A call of such a name that was not made: its name, what it would have been given, and the state set afterwards.
+    /// A recorded call of such a global: its name, its arguments, and the state set afterwards.
     Call {
         name: Box<str>,
         arguments: Vec<Id>,
         state: Option<Id>,
     },
-    /// Something kept outside of the pickle.
+    /// A reference to data outside the pickle.
     Persistent(Id),
 }
 
-/// A pickle read: its values, and which of them it stands for.
+/// A parsed pickle: its values, and the root among them.
 #[derive(Debug)]
 pub(crate) struct Pickle {
     pub(super) values: Vec<Value>,
@@ -69,7 +69,7 @@ impl Pickle {
         if let Value::Text { text, .. } = self.get(id) { Some(text) } else { None }
     }
 
-    /// What every reference to the outside carries, in the order of reading.
+    /// The payload of every persistent reference, in file order.
     pub(crate) fn persistent(&self) -> impl Iterator<Item = Id> + '_ {
         self.values.iter().filter_map(|value| if let Value::Persistent(what) = value { Some(*what) } else { None })
     }
@@ -78,11 +78,11 @@ impl Pickle {
         if let Value::Tuple(items) | Value::List(items) = self.get(id) { Some(items) } else { None }
     }
 
-    /// A number that counts something.
+    /// A non-negative integer.
     pub(crate) fn count(&self, id: Id) -> ParseResult<u64> {
         match self.get(id) {
-            Value::Int(number) => u64::try_from(*number).map_err(|_| format!("{number} where a count belongs")),
-            other => Err(format!("{} where a count belongs", other.kind())),
+            Value::Int(number) => u64::try_from(*number).map_err(|_| format!("expected a count, got {number}")),
+            other => Err(format!("expected a count, got {}", other.kind())),
         }
     }
 
@@ -93,8 +93,8 @@ impl Pickle {
             Value::Call { arguments, .. } if arguments.len() == 1 => arguments[0],
             _ => id,
         };
-        let items = self.items(id).ok_or_else(|| format!("{} where a shape belongs", self.get(id).kind()))?;
-        // Many tensors may share one.
+        let items = self.items(id).ok_or_else(|| format!("expected a shape, got {}", self.get(id).kind()))?;
+        // Many tensors may share one shape.
         if items.len() > MOST_AXES {
             return Err(format!("damaged: a shape of {} axes", items.len()));
         }
@@ -103,14 +103,14 @@ impl Pickle {
 }
 
 impl Value {
-    /// What it is, in a word or two.
+    /// Short description of its type.
     pub(crate) fn kind(&self) -> String {
         match self {
             Value::None => "None".into(),
-            Value::Bool(_) => "a truth value".into(),
-            Value::Int(_) => "a whole number".into(),
+            Value::Bool(_) => "a boolean".into(),
+            Value::Int(_) => "an integer".into(),
             Value::Float(_) => "a number".into(),
-            Value::Text { .. } | Value::LongText { .. } => "a text".into(),
+            Value::Text { .. } | Value::LongText { .. } => "a string".into(),
             Value::Bytes { .. } | Value::Latin1 { .. } => "bytes".into(),
             Value::Tuple(_) => "a tuple".into(),
             Value::List(_) => "a list".into(),

@@ -1,34 +1,33 @@
-//! The machine that a pickle is written for: a stack, marks on it, and a memory. Opcodes as in CPython's `pickle.py`,
-//! protocols 0 to 5.
+//! The pickle virtual machine: a stack with marks, and a memo. Opcodes follow CPython's `pickle.py`, protocols 0 to 5.
 
 use super::super::reader::{Cursor, ParseResult};
 use super::value::{Id, Pickle, Value};
 use std::collections::HashMap;
 
-/// Values, steps and remembered places of a pickle that are believed in any file. A checkpoint of AlexNet with its optimiser's state
-/// has some hundreds of values; a step of one byte could otherwise take the memory of one, some 60 bytes.
+/// Limit on values, steps and memo entries of a pickle in any file. A checkpoint of AlexNet with optimizer state has a few
+/// hundred values; without a limit, each one-byte step could allocate a value of about 60 bytes.
 const VALUES: usize = 1 << 15;
 const STEPS: usize = 1 << 19;
-/// A long file may have one for every so many bytes: a checkpoint may hold the loss of every step beside 240 MB of weights. A value
-/// takes up to 250 bytes while the lists that hold it grow, a step 12.
+/// A long file may have one per this many bytes: a checkpoint may hold the loss of every step along with 240 MB of weights. A
+/// value takes up to 250 bytes while the lists that hold it grow, a step 12.
 const BYTES_A_VALUE: u64 = 256;
 const BYTES_A_STEP: u64 = 64;
-/// Most open marks.
+/// Maximum number of open marks.
 const MOST_MARKS: usize = 1 << 10;
-/// Longest text that is kept as a name, in bytes.
+/// Longest string that is kept as a name, in bytes.
 const LONGEST_NAME: u64 = 1 << 12;
 
-/// Names that a pickle may hold, and what to do about a file that holds another.
+/// Allowed globals, and advice for files that use others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowed {
     pub(crate) names: &'static [&'static str],
     pub(crate) advice: &'static str,
 }
 
-/// Reads the pickle at the cursor, which is left behind its last opcode. Names that `allowed` does not list are refused.
+/// Reads the pickle at the cursor, which ends up after its last opcode. Globals that `allowed` does not list are refused.
 ///
 /// # Errors
-/// What is wrong: an opcode or a name that is not allowed, a pickle cut off, a stack that lacks what an opcode takes.
+/// A disallowed opcode or global, a truncated pickle, or a stack underflow.
 pub(crate) fn read(cursor: &mut Cursor<'_>, allowed: Allowed) -> ParseResult<Pickle> {
     let length = cursor.reader().length();
     let room = |bytes: u64| usize::try_from(length / bytes).unwrap_or(usize::MAX);
@@ -51,7 +50,7 @@ pub(crate) fn read(cursor: &mut Cursor<'_>, allowed: Allowed) -> ParseResult<Pic
         }
         vm.step(opcode)?;
     }
-    Err(format!("a pickle of more than {most_steps} steps; a model's has far fewer"))
+    Err(format!("a pickle with more than {most_steps} steps; a model has far fewer"))
 }
 
 struct Vm<'c, 'a> {
@@ -60,10 +59,10 @@ struct Vm<'c, 'a> {
     most_values: usize,
     values: Vec<Value>,
     stack: Vec<Id>,
-    /// Heights of the stack.
+    /// Stack heights at the marks.
     marks: Vec<usize>,
     memory: HashMap<u32, Id>,
-    /// Items copied from one value into another; a value that is remembered could be copied at every step.
+    /// Items copied between values; a memoised value could be copied at every step.
     copied: usize,
 }
 
@@ -73,14 +72,14 @@ impl Vm<'_, '_> {
             0x80 => {
                 let protocol = self.cursor.byte()?;
                 if protocol > 5 {
-                    return Err(format!("a pickle of protocol {protocol}; 0 to 5 are known"));
+                    return Err(format!("unsupported pickle protocol {protocol}, expected 0 to 5"));
                 }
             }
             0x95 => {
-                self.cursor.array::<8>()?; // FRAME: how much a reader may fetch at once
+                self.cursor.array::<8>()?; // FRAME: a prefetch hint
             }
             b'(' if self.marks.len() == MOST_MARKS => {
-                return Err(format!("a pickle that opens more than {MOST_MARKS} lists at once"));
+                return Err(format!("a pickle with more than {MOST_MARKS} open lists at once"));
             }
             b'(' => self.marks.push(self.stack.len()),
             b'0' => {
@@ -126,7 +125,7 @@ impl Vm<'_, '_> {
                 self.push(value)?;
             }
             b'F' => {
-                let number = self.cursor.line()?.parse().map_err(|_| "damaged: a number is not one".to_string())?;
+                let number = self.cursor.line()?.parse().map_err(|_| "damaged: invalid number".to_string())?;
                 self.push(Value::Float(number))?;
             }
             b'G' => {
@@ -239,7 +238,7 @@ impl Vm<'_, '_> {
                         let (module, name) = (module.clone(), name.clone());
                         self.global(&module, &name)?;
                     }
-                    _ => return Err("damaged: the name of a global is no text".into()),
+                    _ => return Err("damaged: the name of a global is not a string".into()),
                 }
             }
             b'R' | 0x81 => self.call()?,
@@ -255,7 +254,7 @@ impl Vm<'_, '_> {
 
     fn push(&mut self, value: Value) -> ParseResult<()> {
         if self.values.len() == self.most_values {
-            return Err(format!("a pickle of more than {} values; a model's has far fewer", self.most_values));
+            return Err(format!("a pickle with more than {} values; a model has far fewer", self.most_values));
         }
         self.stack.push(self.values.len() as Id);
         self.values.push(value);
@@ -273,7 +272,7 @@ impl Vm<'_, '_> {
         Ok(top)
     }
 
-    /// Nothing below the last mark may be taken.
+    /// Nothing below the last mark may be popped.
     fn check_mark(&self, height: usize) -> ParseResult<()> {
         if self.marks.last().is_some_and(|&mark| height < mark) { Err(empty()) } else { Ok(()) }
     }
@@ -285,7 +284,7 @@ impl Vm<'_, '_> {
 
     fn long(&mut self, length: u64) -> ParseResult<()> {
         if length > 8 {
-            // PyTorch's magic number has ten bytes; no count of anything has so many.
+            // PyTorch's magic number has ten bytes; no count is that long.
             let start = self.cursor.skip(length)?;
             return self.push(Value::Bytes { start, length });
         }
@@ -304,7 +303,7 @@ impl Vm<'_, '_> {
         let at = self.cursor.at();
         match self.cursor.text(length) {
             Ok(text) => self.push(Value::Text { text: text.into(), start: at }),
-            // Python 2 wrote bytes and text alike.
+            // Python 2 wrote bytes and text the same way.
             Err(_) if self.cursor.at() == at + length => self.push(Value::Bytes { start: at, length }),
             Err(why) => Err(why),
         }
@@ -316,20 +315,20 @@ impl Vm<'_, '_> {
     }
 
     fn number_line(&mut self) -> ParseResult<u32> {
-        self.cursor.line()?.parse().map_err(|_| "damaged: a place in a pickle's memory is no number".into())
+        self.cursor.line()?.parse().map_err(|_| "damaged: invalid memo index".into())
     }
 
     fn remember(&mut self, at: u32) -> ParseResult<()> {
         let top = self.top()?;
         if self.memory.len() == self.most_values {
-            return Err(format!("a pickle that remembers more than {} values; a model's has far fewer", self.most_values));
+            return Err(format!("a pickle that memoises more than {} values; a model has far fewer", self.most_values));
         }
         self.memory.insert(at, top);
         Ok(())
     }
 
     fn recall(&mut self, at: u32) -> ParseResult<()> {
-        let id = self.memory.get(&at).ok_or_else(|| format!("damaged: nothing is remembered at {at}"))?;
+        let id = self.memory.get(&at).ok_or_else(|| format!("damaged: no memo entry at {at}"))?;
         self.stack.push(*id);
         Ok(())
     }
@@ -356,12 +355,12 @@ impl Vm<'_, '_> {
         let full = format!("{module}.{name}");
         if !self.allowed.names.contains(&full.as_str()) {
             let advice = self.allowed.advice;
-            return Err(format!("its pickle names `{full}`, which is not needed for weights and is not run here; {advice}"));
+            return Err(format!("its pickle refers to `{full}`, which weights do not need and is not run; {advice}"));
         }
         self.push(Value::Global(full.into()))
     }
 
-    /// REDUCE and NEWOBJ: notes the call. Containers are made at once, since entries may be put into them.
+    /// REDUCE and NEWOBJ: records the call. Containers are created immediately, since entries may be added to them.
     fn call(&mut self) -> ParseResult<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Value::Global(name) = &self.values[function as usize] else {
@@ -378,7 +377,7 @@ impl Vm<'_, '_> {
         };
         self.copied += arguments.len() + inner;
         if self.copied > STEPS {
-            return Err(format!("a pickle that copies more than {STEPS} items; a model's has far fewer"));
+            return Err(format!("a pickle that copies more than {STEPS} items; a model has far fewer"));
         }
         let value = match &**name {
             "collections.OrderedDict" | "collections.Counter" | "builtins.dict" => match first {
@@ -390,12 +389,12 @@ impl Vm<'_, '_> {
             "collections.defaultdict" => Value::Dict(Vec::new()),
             "builtins.set" | "__builtin__.set" | "builtins.tuple" | "__builtin__.tuple" => match first {
                 Some(Value::List(items) | Value::Tuple(items)) => Value::Tuple(items.clone()),
-                _ => return Err(format!("damaged: `{name}` of no list")),
+                _ => return Err(format!("damaged: `{name}` of a value that is not a list")),
             },
             "_codecs.encode" => match first {
                 Some(Value::LongText { start, length }) => Value::Latin1 { start: *start, length: *length },
                 Some(Value::Text { text, start }) => Value::Latin1 { start: *start, length: text.len() as u64 },
-                _ => return Err("damaged: `_codecs.encode` of no text".into()),
+                _ => return Err("damaged: `_codecs.encode` of a value that is not a string".into()),
             },
             _ => Value::Call { name: name.clone(), arguments: arguments.clone(), state: None },
         };
@@ -405,12 +404,12 @@ impl Vm<'_, '_> {
     fn pairs_of(&self, items: &[Id]) -> ParseResult<Vec<(Id, Id)>> {
         let pair = |&id: &Id| match &self.values[id as usize] {
             Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => Ok((pair[0], pair[1])),
-            other => Err(format!("damaged: {} where a pair belongs", other.kind())),
+            other => Err(format!("damaged: expected a pair, got {}", other.kind())),
         };
         items.iter().map(pair).collect()
     }
 
-    /// BUILD: keeps the state beside the call; what a dictionary has beside its entries is dropped.
+    /// BUILD: stores the state with the call; attributes of a dictionary are dropped.
     fn build(&mut self) -> ParseResult<()> {
         let given = self.pop()?;
         let top = self.top()?;
@@ -424,7 +423,7 @@ impl Vm<'_, '_> {
 }
 
 fn empty() -> String {
-    "damaged: an opcode of a pickle finds nothing on the stack".into()
+    "damaged: pickle stack underflow".into()
 }
 
 fn pairs(items: &[Id]) -> ParseResult<Vec<(Id, Id)>> {
@@ -443,7 +442,7 @@ fn refusal(opcode: u8) -> String {
         0x92 => "NEWOBJ_EX",
         0x97 => "NEXT_BUFFER",
         0x98 => "READONLY_BUFFER",
-        _ => return format!("damaged, or no pickle: {opcode:#04x} is no opcode"),
+        _ => return format!("damaged, or not a pickle: {opcode:#04x} is not an opcode"),
     };
-    format!("its pickle uses the opcode {name} ({opcode:#04x}), which is not needed for weights and is not run here")
+    format!("its pickle uses the opcode {name} ({opcode:#04x}), which weights do not need and is not run")
 }

@@ -1,4 +1,4 @@
-//! The few opcodes that weights need, of protocol 2, which every Python reads, and of 4 for long bytes.
+//! Writer for the few opcodes that weights need: protocol 2, which every Python reads, and 4 for long bytes.
 
 use std::io::{self, Write};
 
@@ -8,14 +8,14 @@ pub(crate) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Begins a pickle of this protocol.
+    /// Starts a pickle of this protocol.
     pub(crate) fn begin(out: &'a mut dyn Write, protocol: u8) -> io::Result<Self> {
         out.write_all(&[0x80, protocol])?;
         Ok(Writer { out })
     }
 
-    /// Opcodes without arguments, as CPython's `pickle.py` spells them: `(` mark, `t` tuple, `}` empty dictionary, `)` empty
-    /// tuple, `R` call, `b` set state, `u` set items, `Q` persistent, `N` none.
+    /// Writes opcodes without arguments, in the notation of CPython's `pickle.py`: `(` mark, `t` tuple, `}` empty dictionary, `)`
+    /// empty tuple, `R` call, `b` set state, `u` set items, `Q` persistent, `N` none.
     pub(crate) fn raw(&mut self, opcodes: &[u8]) -> io::Result<()> {
         self.out.write_all(opcodes)
     }
@@ -25,14 +25,14 @@ impl<'a> Writer<'a> {
         write!(self.out, "c{module}\n{name}\n")
     }
 
-    /// Pushes a text.
+    /// Pushes a string.
     pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(b"X")?;
         self.out.write_all(&(text.len() as u32).to_le_bytes())?;
         self.out.write_all(text.as_bytes())
     }
 
-    /// Pushes a whole number: LONG1 of 8 bytes, which any count fits.
+    /// Pushes an integer: LONG1 of 8 bytes, enough for any count.
     pub(crate) fn int(&mut self, number: usize) -> io::Result<()> {
         match (u8::try_from(number), i32::try_from(number)) {
             (Ok(small), _) => self.out.write_all(&[b'K', small]),
@@ -41,12 +41,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Pushes a truth value.
+    /// Pushes a boolean.
     pub(crate) fn bool(&mut self, value: bool) -> io::Result<()> {
         self.out.write_all(&[if value { 0x88 } else { 0x89 }])
     }
 
-    /// Pushes a tuple of whole numbers.
+    /// Pushes a tuple of integers.
     pub(crate) fn counts(&mut self, numbers: &[usize]) -> io::Result<()> {
         self.raw(b"(")?;
         numbers.iter().try_for_each(|&number| self.int(number))?;
@@ -59,7 +59,7 @@ impl<'a> Writer<'a> {
         self.out.write_all(bytes)
     }
 
-    /// Pushes f32 as bytes of any length (protocol 4), little-endian.
+    /// Pushes f32 values as bytes of any length (protocol 4), little-endian.
     pub(crate) fn values(&mut self, values: &[f32]) -> io::Result<()> {
         self.out.write_all(&[0x8E])?;
         self.out.write_all(&(size_of_val(values) as u64).to_le_bytes())?;

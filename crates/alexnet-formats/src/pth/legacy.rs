@@ -1,5 +1,5 @@
-//! The legacy container: pickles of a magic number, the protocol's version and the system, then the pickle of the names, the
-//! list of storages, and each storage as its number of elements and its numbers.
+//! The legacy container: pickles of a magic number, the protocol version and system information, then the pickle of the names,
+//! the list of storages, and each storage as its element count and its data.
 
 use super::super::format::{Content, Format, Mark};
 use super::super::pickle::{self, Id, Pickle, Value};
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 /// `0x1950a86a20f9469cfc6c` as a pickle of protocol 2: LONG1 of ten bytes.
 const MAGIC: [u8; 15] = [0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, b'.'];
 
-/// PyTorch's stream of pickles with a magic number, 0.1.10 to 1.5.
+/// PyTorch's legacy stream of pickles with a magic number, 0.1.10 to 1.5.
 #[derive(Debug)]
 pub(crate) struct TorchLegacy;
 
@@ -40,8 +40,8 @@ impl Format for TorchLegacy {
     }
 }
 
-/// Class and number of elements of the storages that the names refer to, by key.
-type Wanted = RefCell<HashMap<String, ((super::Dtype, u64), u64)>>;
+/// Class and element count of the storages that the names refer to, by key.
+type Referenced = RefCell<HashMap<String, ((super::Dtype, u64), u64)>>;
 
 fn parse(reader: &Reader) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
     let mut cursor = reader.cursor(0, reader.length());
@@ -51,24 +51,24 @@ fn parse(reader: &Reader) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
     let names = pickle::read(&mut cursor, ALLOWED)?;
     let keys = pickle::read(&mut cursor, ALLOWED)?;
 
-    // The numbers' places are known only after all storages' sizes: a first pass over the names collects them.
-    let wanted = Wanted::default();
+    // Data offsets depend on the sizes of all storages: a first pass over the names collects them.
+    let referenced = Referenced::default();
     let note = |pickle: &Pickle, what: Id| -> ParseResult<Kept> {
         let (key, kind, count, _) = reference(pickle, what)?;
-        wanted.borrow_mut().insert(key, (kind, count));
-        let ((dtype, size), length) = (kind, count.checked_mul(kind.1).ok_or("damaged: a storage beyond counting")?);
+        referenced.borrow_mut().insert(key, (kind, count));
+        let ((dtype, size), length) = (kind, count.checked_mul(kind.1).ok_or("damaged: the size of a storage overflows")?);
         Ok(Kept::Storage(RawStorage { dtype, size, start: 0, length }))
     };
     collect(&names, &note)?;
 
     let mut places = HashMap::new();
-    for &key in keys.items(keys.root).ok_or("damaged: its list of storages is none")? {
+    for &key in keys.items(keys.root).ok_or("damaged: its list of storages is not a list")? {
         let key = key_text(&keys, key)?;
         let (kind, count) =
-            wanted.borrow().get(&key).copied().ok_or_else(|| format!("damaged: nobody uses the storage {key}"))?;
-        let told = u64::from_le_bytes(cursor.array()?);
-        let length = count.checked_mul(kind.1).filter(|_| told == count);
-        let length = length.ok_or_else(|| format!("damaged: the storage {key} has {told} elements, {count} were announced"))?;
+            referenced.borrow().get(&key).copied().ok_or_else(|| format!("damaged: unreferenced storage {key}"))?;
+        let stored = u64::from_le_bytes(cursor.array()?);
+        let length = count.checked_mul(kind.1).filter(|_| stored == count);
+        let length = length.ok_or_else(|| format!("damaged: the storage {key} has {stored} elements, expected {count}"))?;
         places.insert(key, RawStorage { dtype: kind.0, size: kind.1, start: cursor.skip(length)?, length });
     }
     let resolve = |pickle: &Pickle, what: Id| -> ParseResult<Kept> {
@@ -80,19 +80,18 @@ fn parse(reader: &Reader) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
             (Some(skip), Some(length)) if skip.checked_add(length).is_some_and(|end| end <= storage.length) => {
                 Ok(Kept::Storage(RawStorage { start: storage.start + skip, length, ..storage }))
             }
-            _ => Err(format!("damaged: a view leaves the storage {key}")),
+            _ => Err(format!("damaged: a view exceeds the storage {key}")),
         }
     };
     tensors(&names, &resolve)
 }
 
-/// Visits every reference of a pickle, also those of an optimiser's state: all storages lie in the one stream.
+/// Visits every reference in a pickle, including optimizer state: all storages are in the one stream.
 fn collect(names: &Pickle, note: &dyn Fn(&Pickle, Id) -> ParseResult<Kept>) -> ParseResult<()> {
     names.persistent().try_for_each(|what| note(names, what).map(|_| ()))
 }
 
-/// Key, class, number of elements, and the part (offset, elements) of a reference
-/// `('storage', class, key, location, elements, view)`.
+/// Key, class, element count, and the part (offset, elements) of a reference `('storage', class, key, location, elements, view)`.
 #[allow(clippy::type_complexity)]
 fn reference(pickle: &Pickle, what: Id) -> ParseResult<(String, (super::Dtype, u64), u64, Option<(u64, u64)>)> {
     let items = pickle.items(what).unwrap_or_default();
@@ -104,11 +103,11 @@ fn reference(pickle: &Pickle, what: Id) -> ParseResult<(String, (super::Dtype, u
     Ok((key_text(pickle, key)?, class(pickle, kind)?, pickle.count(count)?, part))
 }
 
-/// A key, which the oldest wrote as a number.
+/// A storage key, which the oldest files store as a number.
 pub(super) fn key_text(pickle: &Pickle, key: Id) -> ParseResult<String> {
     match pickle.get(key) {
         Value::Text { text, .. } => Ok(text.to_string()),
         Value::Int(number) => Ok(number.to_string()),
-        other => Err(format!("damaged: {} where a key belongs", other.kind())),
+        other => Err(format!("damaged: expected a key, got {}", other.kind())),
     }
 }

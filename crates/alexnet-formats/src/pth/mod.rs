@@ -1,8 +1,8 @@
-//! PyTorch's files, in the three containers that it has had, and a writer of the newest.
+//! PyTorch files in all three containers, and a writer for the newest.
 //!
-//! What `torch.save` writes is a pickle of the names, and the numbers beside it: in the records of a zip (since 1.6), behind it
-//! in the same stream (0.1.10 to 1.5), or in a member of a tar (before). All three give `(storage, offset, shape, strides)`
-//! for each tensor. After `torch/serialization.py` and `torch/_utils.py`.
+//! `torch.save` writes a pickle of the names with the data outside it: in the records of a zip (since 1.6), after it in the same
+//! stream (0.1.10 to 1.5), or in a tar member (before). All three store `(storage, offset, shape, strides)` for each tensor.
+//! Follows `torch/serialization.py` and `torch/_utils.py`.
 
 mod legacy;
 mod state_dict;
@@ -18,8 +18,8 @@ pub(crate) use legacy::TorchLegacy;
 pub(crate) use tar::TorchTar;
 pub(crate) use zip::TorchZip;
 
-/// The names that a pickle of weights, of a checkpoint with an optimiser, or of its scheduler may hold: those that
-/// `torch.load(weights_only=True)` takes (`torch/_weights_only_unpickler.py`), and settings and scores that many keep beside.
+/// Globals allowed in a pickle of weights, of a checkpoint with an optimizer, or of its scheduler: those that
+/// `torch.load(weights_only=True)` accepts (`torch/_weights_only_unpickler.py`), and common types of settings and metrics.
 const ALLOWED: Allowed = Allowed {
     names: &[
         "collections.OrderedDict",
@@ -133,11 +133,11 @@ const ALLOWED: Allowed = Allowed {
         "torch.quint8",
         "torch.qint32",
     ],
-    advice: "save the weights alone: torch.save(torch.load(F, weights_only=False)[\"state_dict\"], \"w.pth\"), or of a whole model its \
+    advice: "save only the weights: torch.save(torch.load(F, weights_only=False)[\"state_dict\"], \"w.pth\"), or of a whole model its \
              .state_dict()",
 };
 
-/// Kind and size in bytes of the numbers of a storage's class, `torch.FloatStorage` and such.
+/// Element type and size of a storage class, such as `torch.FloatStorage`.
 fn storage_dtype(class: &str) -> Option<(Dtype, u64)> {
     let kind = class.strip_prefix("torch.")?;
     let kind = kind.strip_prefix("cuda.").or_else(|| kind.strip_prefix("storage.")).unwrap_or(kind).strip_suffix("Storage")?;
@@ -156,7 +156,7 @@ fn storage_dtype(class: &str) -> Option<(Dtype, u64)> {
         "ComplexDouble" => (Dtype::Other("complex128"), 16),
         "QInt8" | "QUInt8" => (Dtype::Other("quantised"), 1),
         "QInt32" => (Dtype::Other("quantised"), 4),
-        // Numbers of the newer kinds, whose tensor says which: their storage counts bytes.
+        // Newer element types are recorded in the tensor, and the storage counts bytes.
         "Untyped" => (Dtype::Other("other"), 1),
         _ => return None,
     })

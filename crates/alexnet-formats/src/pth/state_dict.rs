@@ -1,52 +1,52 @@
-//! From a pickle's values to tensors with names.
+//! Extraction of named tensors from a pickle's values.
 
 use super::super::pickle::{Id, Pickle, Value, checkpoint};
 use super::super::reader::ParseResult;
 use super::super::tensor::{Dtype, Storage, Tensor};
 use super::storage_dtype;
 
-/// A run of numbers of one kind.
+/// A run of numbers of one type.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawStorage {
     pub(super) dtype: Dtype,
-    /// Bytes of one number.
+    /// Bytes per element.
     pub(super) size: u64,
-    /// Where in the file it begins.
+    /// Its start in the file.
     pub(super) start: u64,
-    /// Its bytes.
+    /// Its length in bytes.
     pub(super) length: u64,
 }
 
-/// What a pickle's reference to the outside means.
+/// Target of a persistent reference.
 pub(super) enum Kept {
     Storage(RawStorage),
-    /// The tar container keeps whole tensors outside; the name is still missing.
+    /// The tar container stores whole tensors externally; the name is set later.
     Tensor(Tensor),
 }
 
-/// What a reference means, from the value that it carries.
+/// Resolves a persistent reference from its payload.
 pub(super) type Resolve<'a> = dyn Fn(&Pickle, Id) -> ParseResult<Kept> + 'a;
 
-/// The tensors of the state dict in a pickle, and remarks on what lies beside it.
+/// The tensors of the state dict in a pickle, with remarks on other contents.
 pub(super) fn tensors(pickle: &Pickle, resolve: &Resolve<'_>) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
     let (dict, mut remarks) = checkpoint::weights(pickle, &|value| is_tensor(pickle, value))?;
-    let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are no dictionary".into()) };
+    let Value::Dict(entries) = pickle.get(dict) else { return Err("damaged: its weights are not a dictionary".into()) };
     let mut tensors = Vec::new();
     for &(key, value) in entries {
         let Some(name) = pickle.text(key) else { continue };
         if is_quantised(pickle, name, value) {
-            return Err(format!("its weights are quantised ({name}); save the state_dict of the model before it was quantised"));
+            return Err(format!("its weights are quantised ({name}); save the state_dict of the model before quantisation"));
         }
         match tensor(pickle, value, resolve).map_err(|e| format!("{name}: {e}"))? {
             Some(found) => tensors.push(Tensor { name: name.into(), ..found }),
-            None => remarks.push(format!("{name} is {}, no tensor", pickle.get(value).kind())),
+            None => remarks.push(format!("{name} is {}, not a tensor", pickle.get(value).kind())),
         }
         if remarks.len() > 20 {
-            return Err("holds no weights by name, but many other things; save model.state_dict()".into());
+            return Err("too many entries are not tensors; save model.state_dict()".into());
         }
     }
     if tensors.is_empty() {
-        return Err("holds no tensors by name; save model.state_dict()".into());
+        return Err("holds no named tensors; save model.state_dict()".into());
     }
     Ok((tensors, remarks))
 }
@@ -54,20 +54,20 @@ pub(super) fn tensors(pickle: &Pickle, resolve: &Resolve<'_>) -> ParseResult<(Ve
 /// Whether a value is a tensor, or a parameter around one.
 fn is_tensor(pickle: &Pickle, value: Id) -> bool {
     match pickle.get(value) {
-        // Of whole tensors the tar container keeps nothing but a reference here; no other has one as an entry.
+        // Entries of the tar container are only references to tensors; no other container has references as entries.
         Value::Persistent(_) => true,
         Value::Call { name, .. } => name.starts_with("torch._utils._rebuild_") || &**name == "torch.nn.parameter.Parameter",
         _ => false,
     }
 }
 
-/// Whether an entry is weights in fewer bits, as PyTorch's quantised layers keep them.
+/// Whether an entry is a quantised weight of PyTorch's quantised layers.
 fn is_quantised(pickle: &Pickle, name: &str, value: Id) -> bool {
     let rebuilt = matches!(pickle.get(value), Value::Call { name, .. } if &**name == "torch._utils._rebuild_qtensor");
     rebuilt || name.split('.').any(|part| part == "_packed_params")
 }
 
-/// A tensor without its name, or none when the value is something else.
+/// An unnamed tensor; `None` if the value is something else.
 fn tensor(pickle: &Pickle, value: Id, resolve: &Resolve<'_>) -> ParseResult<Option<Tensor>> {
     let mut value = value;
     // Parameters wrap their tensor.
@@ -82,12 +82,14 @@ fn tensor(pickle: &Pickle, value: Id, resolve: &Resolve<'_>) -> ParseResult<Opti
             Value::Call { name, arguments, .. } => match &**name {
                 "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2" => {
                     let &[storage, offset, shape, strides, ..] = arguments.as_slice() else {
-                        return Err(format!("damaged: {} arguments of a tensor", arguments.len()));
+                        return Err(format!("damaged: a tensor with {} arguments", arguments.len()));
                     };
                     let Value::Persistent(what) = pickle.get(storage) else {
-                        return Err(format!("damaged: {} where a storage belongs", pickle.get(storage).kind()));
+                        return Err(format!("damaged: expected a storage, got {}", pickle.get(storage).kind()));
                     };
-                    let Kept::Storage(storage) = resolve(pickle, *what)? else { return Err("damaged: no storage".into()) };
+                    let Kept::Storage(storage) = resolve(pickle, *what)? else {
+                        return Err("damaged: expected a storage".into());
+                    };
                     let (offset, shape) = (pickle.count(offset)?, pickle.counts(shape)?);
                     return view(storage, offset, shape, pickle.counts(strides)?).map(Some);
                 }
@@ -106,15 +108,15 @@ fn tensor(pickle: &Pickle, value: Id, resolve: &Resolve<'_>) -> ParseResult<Opti
     Ok(None)
 }
 
-/// A tensor without a name, checked to lie within its storage.
+/// An unnamed tensor, checked to lie within its storage.
 pub(super) fn view(raw: RawStorage, offset: u64, shape: Vec<usize>, strides: Vec<usize>) -> ParseResult<Tensor> {
-    let outside = || format!("damaged: offset {offset}, shape {shape:?} and strides {strides:?} leave the storage");
+    let outside = || format!("damaged: offset {offset}, shape {shape:?} and strides {strides:?} exceed the storage");
     let skipped = offset.checked_mul(raw.size).filter(|&bytes| bytes <= raw.length).ok_or_else(outside)?;
     let (start, rest) = (raw.start + skipped, raw.length - skipped);
     if shape.len() != strides.len() {
         return Err(outside());
     }
-    // Up to the last of its numbers; an expanded tensor has a stride of 0 and more numbers than its storage.
+    // End of the last element; an expanded tensor has a stride of 0 and more elements than its storage.
     let reach = shape
         .iter()
         .zip(&strides)
@@ -140,10 +142,10 @@ fn row_major(shape: &[usize], strides: &[usize]) -> bool {
     true
 }
 
-/// Kind and size of the numbers of a storage whose class is this value.
+/// Element type and size of a storage class.
 pub(super) fn class(pickle: &Pickle, value: Id) -> ParseResult<(Dtype, u64)> {
     match pickle.get(value) {
-        Value::Global(name) => storage_dtype(name).ok_or_else(|| format!("a storage of the class `{name}` is not known here")),
-        other => Err(format!("damaged: {} where the class of a storage belongs", other.kind())),
+        Value::Global(name) => storage_dtype(name).ok_or_else(|| format!("unsupported storage class `{name}`")),
+        other => Err(format!("damaged: expected a storage class, got {}", other.kind())),
     }
 }

@@ -9,11 +9,11 @@ use super::legacy::key_text;
 use super::state_dict::{Kept, RawStorage, class, tensors, view};
 use std::collections::HashMap;
 
-/// Most members that are looked at, and most axes of a tensor.
+/// Maximum number of members examined, and of tensor axes.
 const MOST_MEMBERS: usize = 64;
 const MOST_AXES: usize = 32;
 
-/// PyTorch's first, a tar of `storages`, `tensors` and `pickle`.
+/// PyTorch's first format, a tar of `storages`, `tensors` and `pickle`.
 #[derive(Debug)]
 pub(crate) struct TorchTar;
 
@@ -43,7 +43,7 @@ impl Format for TorchTar {
 fn parse(reader: &Reader) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
     let members = members(reader)?;
     let member = |name: &str| -> ParseResult<Cursor<'_>> {
-        let &(start, length) = members.get(name).ok_or_else(|| format!("a tar without {name}: no file of torch.save"))?;
+        let &(start, length) = members.get(name).ok_or_else(|| format!("a tar without {name}, not a torch.save file"))?;
         Ok(reader.cursor(start, start.saturating_add(length)))
     };
     let storages = storages(&mut member("storages")?)?;
@@ -55,7 +55,7 @@ fn parse(reader: &Reader) -> ParseResult<(Vec<Tensor>, Vec<String>)> {
     })
 }
 
-/// Where the members lie.
+/// Location of each member.
 fn members(reader: &Reader) -> ParseResult<HashMap<String, (u64, u64)>> {
     let broken = |e: std::io::Error| format!("a damaged tar ({e}); copy it again");
     let mut file = reader.file();
@@ -70,47 +70,47 @@ fn members(reader: &Reader) -> ParseResult<HashMap<String, (u64, u64)>> {
     Ok(members)
 }
 
-/// The storages by key: their number, then for each a pickle of (key, location, class), its number of elements and them; then
-/// a pickle of the views (key, key of the whole, offset, elements).
+/// Storages by key. The member holds their number, then for each a pickle of (key, location, class), its element count and data;
+/// then a pickle of the views (key, key of the base storage, offset, elements).
 fn storages(cursor: &mut Cursor<'_>) -> ParseResult<HashMap<String, RawStorage>> {
     let mut storages = HashMap::new();
     let count = pickle::read(cursor, ALLOWED)?;
     for _ in 0..count.count(count.root)? {
         let about = pickle::read(cursor, ALLOWED)?;
         let &[key, _, kind] = about.items(about.root).unwrap_or_default() else {
-            return Err("damaged: a storage lacks parts".into());
+            return Err("damaged: an incomplete storage".into());
         };
         let (dtype, size) = class(&about, kind)?;
         let elements = u64::from_le_bytes(cursor.array()?);
-        let length = elements.checked_mul(size).ok_or("damaged: a storage beyond counting")?;
+        let length = elements.checked_mul(size).ok_or("damaged: the size of a storage overflows")?;
         storages.insert(key_text(&about, key)?, RawStorage { dtype, size, start: cursor.skip(length)?, length });
     }
     let views = pickle::read(cursor, ALLOWED)?;
     for &item in views.items(views.root).unwrap_or_default() {
         let &[key, root, offset, elements] = views.items(item).unwrap_or_default() else {
-            return Err("damaged: a view of a storage lacks parts".into());
+            return Err("damaged: an incomplete view of a storage".into());
         };
         let (root, offset, elements) = (key_text(&views, root)?, views.count(offset)?, views.count(elements)?);
-        let whole = *storages.get(&root).ok_or_else(|| format!("damaged: no storage {root}"))?;
-        let end = offset.checked_add(elements).and_then(|end| end.checked_mul(whole.size));
-        if end.is_none_or(|end| end > whole.length) {
-            return Err(format!("damaged: a view leaves the storage {root}"));
+        let base = *storages.get(&root).ok_or_else(|| format!("damaged: no storage {root}"))?;
+        let end = offset.checked_add(elements).and_then(|end| end.checked_mul(base.size));
+        if end.is_none_or(|end| end > base.length) {
+            return Err(format!("damaged: a view exceeds the storage {root}"));
         }
-        let part = RawStorage { start: whole.start + offset * whole.size, length: elements * whole.size, ..whole };
+        let part = RawStorage { start: base.start + offset * base.size, length: elements * base.size, ..base };
         storages.insert(key_text(&views, key)?, part);
     }
     Ok(storages)
 }
 
-/// The tensors by key: their number, then for each a pickle of (key, key of its storage, class), its axes as 8 bytes of which
-/// 4 count, sizes, strides and offset.
+/// Tensors by key. The member holds their number, then for each a pickle of (key, key of its storage, class), its axis count in 4
+/// of 8 bytes, sizes, strides and offset.
 fn kept(cursor: &mut Cursor<'_>, storages: &HashMap<String, RawStorage>) -> ParseResult<HashMap<String, Tensor>> {
     let mut kept = HashMap::new();
     let count = pickle::read(cursor, ALLOWED)?;
     for _ in 0..count.count(count.root)? {
         let about = pickle::read(cursor, ALLOWED)?;
         let &[key, storage, _] = about.items(about.root).unwrap_or_default() else {
-            return Err("damaged: a tensor lacks parts".into());
+            return Err("damaged: an incomplete tensor".into());
         };
         let key = key_text(&about, key)?;
         let storage = key_text(&about, storage)?;
@@ -118,7 +118,7 @@ fn kept(cursor: &mut Cursor<'_>, storages: &HashMap<String, RawStorage>) -> Pars
         let axes = u32::from_le_bytes(cursor.array()?) as usize;
         cursor.array::<4>()?;
         if axes > MOST_AXES {
-            return Err(format!("damaged: a tensor of {axes} axes"));
+            return Err(format!("damaged: a tensor with {axes} axes"));
         }
         let mut numbers = Vec::new();
         for _ in 0..2 * axes {

@@ -1,5 +1,5 @@
-//! PyTorch's containers, by small files that PyTorch wrote (tools/make_weight_goldens.py; no version since 2017 writes the tar, so
-//! it is written after PyTorch's reader and was read back by it).
+//! PyTorch's containers, tested with small files written by PyTorch (tools/make_weight_goldens.py). No version since 2017 writes
+//! the tar, so that file follows PyTorch's reader and was verified with it.
 
 use super::{TorchLegacy, TorchTar, TorchZip};
 use crate::ParsedFile;
@@ -9,14 +9,15 @@ use crate::tensor::Dtype;
 use crate::{detect, golden};
 use std::path::Path;
 
-const ZIP: &[u8] = include_bytes!("../golden/zip.pth");
-const LEGACY: &[u8] = include_bytes!("../golden/legacy.pth");
-const TAR: &[u8] = include_bytes!("../golden/tar.pth");
-const CHECKPOINT: &[u8] = include_bytes!("../golden/checkpoint.pth");
-/// An expanded bias, and what torch.load takes beside the weights with `weights_only`: kinds of numbers, complex and sparse tensors.
-const BESIDE: [&[u8]; 2] = [include_bytes!("../golden/beside.pth"), include_bytes!("../golden/beside_legacy.pth")];
-/// What it does not take: numpy's arrays.
-const NUMPY: &[u8] = include_bytes!("../golden/numpy_beside.pth");
+const ZIP: &[u8] = include_bytes!("../../tests/fixtures/zip.pth");
+const LEGACY: &[u8] = include_bytes!("../../tests/fixtures/legacy.pth");
+const TAR: &[u8] = include_bytes!("../../tests/fixtures/tar.pth");
+const CHECKPOINT: &[u8] = include_bytes!("../../tests/fixtures/checkpoint.pth");
+/// An expanded bias, and other values that torch.load accepts with `weights_only`: scalar types, complex and sparse tensors.
+const BESIDE: [&[u8]; 2] =
+    [include_bytes!("../../tests/fixtures/beside.pth"), include_bytes!("../../tests/fixtures/beside_legacy.pth")];
+/// A type that it refuses: numpy arrays.
+const NUMPY: &[u8] = include_bytes!("../../tests/fixtures/numpy_beside.pth");
 
 fn values(parsed: &ParsedFile, name: &str) -> (Vec<usize>, Vec<f32>) {
     let tensor = parsed.tensors.iter().find(|tensor| tensor.name == name).expect(name);
@@ -46,7 +47,7 @@ fn all_three_containers_give_the_same_tensors() {
 }
 
 #[test]
-fn a_checkpoint_gives_its_state_dict_and_says_so() {
+fn a_checkpoint_yields_its_state_dict_with_a_remark() {
     golden::with(CHECKPOINT, |path| {
         let parsed = detect::parse(path).unwrap();
         assert_eq!(values(&parsed, "module.conv1.bias").1, [-1.0, 2.0]);
@@ -55,7 +56,7 @@ fn a_checkpoint_gives_its_state_dict_and_says_so() {
 }
 
 #[test]
-fn what_lies_beside_the_weights_does_not_matter() {
+fn other_checkpoint_entries_do_not_matter() {
     for bytes in BESIDE {
         golden::with(bytes, |path| {
             let parsed = detect::parse(path).unwrap();
@@ -68,10 +69,10 @@ fn what_lies_beside_the_weights_does_not_matter() {
     assert!(why.contains("`numpy.") && why.contains("torch.save(torch.load(F, weights_only=False)[\"state_dict\"]"), "{why}");
 }
 
-/// A stride of 0 may repeat a number as often as the file has room for it, and no more.
+/// A stride of 0 may repeat a value as often as the file's size allows, and no more.
 #[test]
-fn an_expanded_tensor_is_no_bomb() {
-    let reader = Reader::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden/zip.pth").as_path()).unwrap();
+fn an_expanded_tensor_is_bounded() {
+    let reader = Reader::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/zip.pth").as_path()).unwrap();
     let storage = super::state_dict::RawStorage { dtype: Dtype::F32, size: 4, start: 0, length: 4 };
     let read = |shape: Vec<usize>| {
         let strides = vec![0; shape.len()];
@@ -97,7 +98,7 @@ fn a_pickle_that_calls_something_and_a_compressed_record_are_refused() {
     legacy.extend(b"\x80\x02M\xe9\x03.\x80\x02}.");
     legacy.extend(system);
     assert!(golden::complaint(&legacy).contains("posix.system"));
-    // The first record's method of compression, in its local header and in the directory.
+    // The first record's compression method, in its local header and in the directory.
     let mut deflated = ZIP.to_vec();
     let directory = deflated.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
     (deflated[8], deflated[directory + 10]) = (8, 8);
@@ -105,8 +106,8 @@ fn a_pickle_that_calls_something_and_a_compressed_record_are_refused() {
 }
 
 #[test]
-fn torchscript_is_told_how_to_give_its_weights() {
-    // The program lies beside the weights; here under the name of a record of the same length.
+fn torchscript_is_refused_with_advice() {
+    // TorchScript code in the archive; here under the name of a record of the same length.
     let (from, to) = (b".data/serialization_id", b"code/__torch__/net0.py");
     let mut script = ZIP.to_vec();
     let places: Vec<usize> = (0..script.len()).filter(|at| script[*at..].starts_with(from)).collect();

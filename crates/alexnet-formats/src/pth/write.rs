@@ -1,11 +1,10 @@
-//! Writes what `torch.save(state_dict)` writes: a zip of stored records, names as a pickle of protocol 2, and each tensor a
-//! storage of its own at a multiple of 64 bytes, so that `torch.load(mmap=True)` works.
+//! Writer equivalent to `torch.save(state_dict)`: a zip of stored records, names as a pickle of protocol 2, and each tensor in
+//! its own storage, aligned to 64 bytes so that `torch.load(mmap=True)` works.
 
 use super::super::export_plan::{Export, Written};
 use super::super::model::MEAN_TENSOR;
 use super::super::pickle::Writer;
 use super::super::tensor_data::{LateValues, write_values};
-use super::zip::ABOUT;
 use crate::Result;
 use alexnet_files as files;
 use rawzip::extra_fields::ExtraFieldId;
@@ -13,15 +12,18 @@ use rawzip::{Header, ZipArchiveWriter};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Where PyTorch lets each record's bytes begin.
+/// Record of ours beside PyTorch's, which does not look at it: what a model is beyond its weights.
+pub(super) const ABOUT: &str = "alexnet.json";
+
+/// Alignment of each record's data, as in PyTorch.
 const ALIGNMENT: u64 = 64;
-/// Identifier of the field that PyTorch pads local headers with, "FB".
+/// Identifier of the extra field with which PyTorch pads local headers, "FB".
 const PADDING: u16 = 0x4246;
 
-/// Writes a state dict; what PyTorch has no place for lies in a record that it does not read.
+/// Writes a state dict. Metadata without a place in PyTorch's format goes into a record that PyTorch ignores.
 ///
 /// # Errors
-/// When the file cannot be written; one that stood there before is kept.
+/// When the file cannot be written; an existing file is kept.
 pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
     let about = serde_json::to_vec(&export.metadata).map_err(|e| crate::Error::Invalid(e.to_string()))?;
     files::write_atomic(path, |out| {
@@ -40,14 +42,14 @@ pub(crate) fn write(path: &Path, export: &Export<'_>) -> Result<()> {
     })
 }
 
-/// Writes a record, not compressed, at the alignment.
+/// Writes a stored record at the alignment.
 fn record<W: Write>(
     zip: &mut ZipArchiveWriter<W>,
     name: &str,
     write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let name = format!("archive/{name}");
-    // The local header has 30 bytes, the name, and the padding's own 4.
+    // The local header has 30 bytes, then the name, then 4 bytes of extra field header.
     let begin = zip.stream_offset() + 30 + name.len() as u64 + 4;
     let padding = vec![b'Z'; (begin.next_multiple_of(ALIGNMENT) - begin) as usize];
     let file = zip.new_file(&name).extra_field(ExtraFieldId::new(PADDING), &padding, Header::LOCAL);

@@ -9,18 +9,15 @@ use super::super::tensor::{Dtype, Storage, Tensor};
 use super::super::unsupported;
 use super::ALLOWED;
 use super::state_dict::{Kept, RawStorage, class, tensors};
-use super::write::write;
+use super::write::{ABOUT, write};
 use crate::Result;
 use alexnet_net::ParamNaming;
 use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ZipArchive};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-/// Most records that are believed; AlexNet's have about twenty.
+/// Maximum number of records; AlexNet has about twenty.
 const MOST_RECORDS: usize = 1 << 14;
-
-/// Record of ours beside PyTorch's, which does not look at it: what a model is beyond its weights.
-pub(super) const ABOUT: &str = "alexnet.json";
 
 /// PyTorch's zip, since 1.6.
 #[derive(Debug)]
@@ -48,7 +45,8 @@ impl Format for TorchZip {
         Ok(Content { tensors, metadata, graph: None, remarks })
     }
 
-    /// Also what PyTorch's own examples call `checkpoint.pth.tar`, which is no tar, Lightning's and transformers' endings.
+    /// Includes the `checkpoint.pth.tar` of PyTorch's own examples, which is not a tar, and the extensions of Lightning and
+    /// transformers.
     fn endings(&self) -> &'static [&'static str] {
         &["pth", "pt", "pth.tar", "ckpt", "bin"]
     }
@@ -70,7 +68,7 @@ fn parse(reader: &Reader) -> ParseResult<Parsed> {
         .keys()
         .filter_map(|name| name.strip_suffix("data.pkl"))
         .min_by_key(|root| root.len())
-        .ok_or("a zip without the record data.pkl: no file of torch.save")?;
+        .ok_or("a zip without the record data.pkl, not a torch.save file")?;
     let find = |name: &str| records.get(&format!("{root}{name}"));
     if let Some(&(start, length)) = find("byteorder")
         && length < 16
@@ -81,20 +79,20 @@ fn parse(reader: &Reader) -> ParseResult<Parsed> {
     let mut metadata = BTreeMap::new();
     if let Some(&(start, length)) = find(ABOUT) {
         let text = reader.cursor(start, start + length).text(length)?;
-        metadata = serde_json::from_str(&text).map_err(|e| format!("its record {ABOUT} cannot be understood: {e}"))?;
+        metadata = serde_json::from_str(&text).map_err(|e| format!("invalid record {ABOUT}: {e}"))?;
     }
     let &(start, length) = find("data.pkl").ok_or("no data.pkl")?;
     let pickle = pickle::read(&mut reader.cursor(start, start + length), ALLOWED)?;
     let storage = |pickle: &Pickle, what: Id| -> ParseResult<Kept> {
         // ('storage', class, key, location, number of elements)
         let &[_, kind, key, _, count, ..] = pickle.items(what).unwrap_or_default() else {
-            return Err("damaged: a reference to a storage lacks parts".into());
+            return Err("damaged: an incomplete reference to a storage".into());
         };
         let ((dtype, size), count) = (class(pickle, kind)?, pickle.count(count)?);
-        let key = pickle.text(key).ok_or("damaged: the key of a storage is no text")?;
+        let key = pickle.text(key).ok_or("damaged: the key of a storage is not a string")?;
         let &(start, length) = find(&format!("data/{key}")).ok_or_else(|| format!("damaged: no record data/{key}"))?;
         if count.checked_mul(size) != Some(length) {
-            return Err(format!("damaged: data/{key} has {length} bytes for {count} numbers of {size}"));
+            return Err(format!("damaged: data/{key} has {length} bytes for {count} values of {size} bytes"));
         }
         Ok(Kept::Storage(RawStorage { dtype, size, start, length }))
     };
@@ -107,7 +105,7 @@ fn parse(reader: &Reader) -> ParseResult<Parsed> {
     Ok((tensors, metadata, remarks))
 }
 
-/// Where each record lies: start and length.
+/// Location of each record: start and length.
 fn records(reader: &Reader) -> ParseResult<HashMap<String, (u64, u64)>> {
     let broken = |e: rawzip::Error| format!("a damaged zip ({e}); copy it again");
     let file = reader.file().try_clone().map_err(|e| e.to_string())?;
@@ -117,14 +115,14 @@ fn records(reader: &Reader) -> ParseResult<HashMap<String, (u64, u64)>> {
     let mut entries = archive.entries(&mut buffer);
     while let Some(entry) = entries.next_entry().map_err(broken)? {
         let name = String::from_utf8_lossy(entry.file_path().as_ref()).into_owned();
-        if let Some(told) = unsupported::by_record(&name) {
-            return Err(told);
+        if let Some(message) = unsupported::by_record(&name) {
+            return Err(message);
         }
         if entry.compression_method() != CompressionMethod::STORE {
             return Err(format!("its record {name} is compressed, which torch.save never does; unpack and save it again"));
         }
         if found.len() == MOST_RECORDS {
-            return Err(format!("a zip of more than {MOST_RECORDS} records; a model's has a few dozen"));
+            return Err(format!("a zip with more than {MOST_RECORDS} records; a model has a few dozen"));
         }
         found.push((name, entry.wayfinder()));
     }
@@ -132,7 +130,7 @@ fn records(reader: &Reader) -> ParseResult<HashMap<String, (u64, u64)>> {
     for (name, place) in found {
         let (start, end) = archive.get_entry(place).map_err(broken)?.compressed_data_range();
         if start > end || end > reader.length() {
-            return Err(format!("cut off: its record {name} ends at byte {end} of {}", reader.length()));
+            return Err(format!("truncated: its record {name} ends at byte {end} of {}", reader.length()));
         }
         records.insert(name, (start, end - start));
     }

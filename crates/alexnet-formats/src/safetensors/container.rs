@@ -1,8 +1,7 @@
 //! The safetensors container: 8 bytes of header length, a JSON header, then the tensors without gaps, little-endian.
 //!
-//! The crate `safetensors` checks headers on the way in. On the way out it keeps metadata in a hash map, whose order
-//! changes from run to run, so the header is written here; and tensors are asked for one at a time, so that writing
-//! needs the memory of the largest tensor only.
+//! The `safetensors` crate validates headers on reading. For writing it keeps metadata in a hash map with an unstable order, so
+//! the header is written here. Tensors are fetched one at a time, so writing needs only as much memory as the largest tensor.
 
 use super::super::reader::open_file;
 use super::super::tensor_data::{Mapping, TensorData, write_values};
@@ -19,24 +18,24 @@ use std::sync::OnceLock;
 
 /// Longest header that the format allows, in bytes.
 const MAX_HEADER: u64 = 100_000_000;
-/// Longest header that is read: a thousand classes' names and far more. One of the format's longest would take more than a gigabyte.
+/// Longest header accepted: far more than the names of a thousand classes. The format's maximum would take more than a gigabyte.
 const LONGEST_HEADER: u64 = 1 << 24;
-/// Most tensors that are believed; a state of training holds some hundred.
+/// Maximum number of tensors; a training state holds a few hundred.
 const MOST_TENSORS: usize = 1 << 14;
 
-/// Name and shape of a tensor to be written.
+/// Name and shape of a tensor to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Such as `conv1.weight`.
+    /// Name, such as `conv1.weight`.
     pub name: String,
-    /// Rows first.
+    /// Shape, outermost axis first.
     pub shape: Vec<usize>,
 }
 
-/// Writes a safetensors file of f32 tensors, sorted by name; `values` gives each when its turn comes.
+/// Writes a safetensors file of f32 tensors, sorted by name; `values` returns each in turn.
 ///
 /// # Errors
-/// When the file cannot be written, or from `values`; a file that stood there before is kept.
+/// When the file cannot be written, or from `values`; an existing file is kept.
 pub fn write_tensors<'a>(
     path: &Path,
     metadata: &BTreeMap<String, String>,
@@ -51,8 +50,8 @@ pub fn write_tensors<'a>(
         out.write_all(&header(metadata, &entries)?)?;
         for entry in &entries {
             let tensor = values(&entry.name).and_then(|tensor| {
-                let wanted: usize = entry.shape.iter().product();
-                if tensor.len() == wanted {
+                let expected: usize = entry.shape.iter().product();
+                if tensor.len() == expected {
                     Ok(tensor)
                 } else {
                     Err(Error::Invalid(format!("{}: {} values for the shape {:?}", entry.name, tensor.len(), entry.shape)))
@@ -71,8 +70,8 @@ pub fn write_tensors<'a>(
     failed.map_or(written, Err)
 }
 
-/// The length and the JSON header, padded with spaces so that the tensors begin on a cache line, 64 bytes: a mapped file's are
-/// used where they lie.
+/// The length and the JSON header, padded with spaces so that the tensors start on a 64-byte cache line: those of a mapped file
+/// are used in place.
 fn header(metadata: &BTreeMap<String, String>, entries: &[&Entry]) -> io::Result<Vec<u8>> {
     let mut header = b"{\"__metadata__\":".to_vec();
     serde_json::to_writer(&mut header, metadata)?;
@@ -93,31 +92,30 @@ fn header(metadata: &BTreeMap<String, String>, entries: &[&Entry]) -> io::Result
     Ok(all)
 }
 
-/// An open safetensors file whose header has been checked: its tensors lie without gap or overlap in the file as long
-/// as it is.
+/// An open safetensors file with a validated header: its tensors are within the file, without gaps or overlap.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
     file: File,
-    /// Where the first tensor begins.
+    /// Offset of the first tensor.
     start: u64,
     header: Metadata,
-    /// The whole file in memory, made when first wanted.
+    /// The whole file mapped into memory, on first use.
     mapping: OnceLock<Mapping>,
 }
 
 impl TensorFile {
-    /// Opens a file and checks its header; memory is taken only for what the file really holds.
+    /// Opens a file and validates its header; allocations are bounded by the file's actual size.
     ///
     /// # Errors
-    /// When it cannot be read, is no safetensors file, or is cut off.
+    /// When it cannot be read, is not a safetensors file, or is truncated.
     pub fn open(path: &Path) -> Result<Self> {
         let (file, length) = open_file(path)?;
         let not_one = |what: String| Error::file(path, format!("not a model file of this program: {what}"));
         let mut first = [0u8; 8];
         (&file)
             .read_exact(&mut first)
-            .map_err(|_| not_one(format!("it has {length} bytes, fewer than the 8 of a header's length")))?;
+            .map_err(|_| not_one(format!("it has {length} bytes, fewer than the 8 of the header length")))?;
         let size = u64::from_le_bytes(first);
         if size > MAX_HEADER {
             return Err(not_one(format!("as safetensors its header would have {size} bytes")));
@@ -125,37 +123,36 @@ impl TensorFile {
         if size > length - 8 {
             return Err(Error::file(
                 path,
-                format!("cut off: its header has {size} bytes, the file only {length}; copy it again"),
+                format!("truncated: its header has {size} bytes, the file only {length}; copy it again"),
             ));
         }
         if size > LONGEST_HEADER {
-            return Err(Error::file(
-                path,
-                format!("its header has {size} bytes; that of a model here has at most {LONGEST_HEADER}"),
-            ));
+            return Err(Error::file(path, format!("its header has {size} bytes; the limit is {LONGEST_HEADER}")));
         }
         let mut bytes = Vec::with_capacity(size as usize);
         (&file).take(size).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
-        // Each takes ten times its text once it is read.
+        // Each takes ten times its text in memory.
         let word = b"data_offsets";
         let tensors = bytes.windows(word.len()).filter(|part| part == word).count();
         if tensors > MOST_TENSORS {
-            return Err(Error::file(path, format!("it has {tensors} tensors, and no AlexNet has more than some dozens")));
+            return Err(Error::file(path, format!("it has {tensors} tensors; AlexNet has a few dozen")));
         }
-        let header: Metadata =
-            serde_json::from_slice(&bytes).map_err(|e| not_one(format!("its safetensors header is broken: {e}")))?;
+        let header: Metadata = serde_json::from_slice(&bytes).map_err(|e| not_one(format!("invalid safetensors header: {e}")))?;
         let start = 8 + size;
-        let (here, wanted) = (length - start, header.data_len() as u64);
-        if here < wanted {
-            return Err(Error::file(path, format!("cut off: {here} bytes of tensors where {wanted} belong; copy it again")));
+        let (actual, expected) = (length - start, header.data_len() as u64);
+        if actual < expected {
+            return Err(Error::file(
+                path,
+                format!("truncated: expected {expected} bytes of tensors, got {actual}; copy it again"),
+            ));
         }
-        if here > wanted {
-            return Err(Error::file(path, format!("{} bytes too many behind the tensors; copy it again", here - wanted)));
+        if actual > expected {
+            return Err(Error::file(path, format!("{} bytes too many after the tensors; copy it again", actual - expected)));
         }
         Ok(TensorFile { path: path.to_path_buf(), file, start, header, mapping: OnceLock::new() })
     }
 
-    /// A text of the metadata, or none.
+    /// A metadata string, if present.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.header.metadata().as_ref()?.get(key).map(String::as_str)
     }
@@ -167,25 +164,25 @@ impl TensorFile {
         names
     }
 
-    /// Shape of a tensor, or none.
+    /// Shape of a tensor, if present.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.header.info(name).map(|info| info.shape.as_slice())
     }
 
-    /// Reads a tensor of f32 of this very shape.
+    /// Reads an f32 tensor of exactly this shape.
     ///
     /// # Errors
-    /// When it is missing, of another type or shape (both are told), or unreadable.
+    /// When it is missing, unreadable, or of another type or shape (the message reports both).
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let (from, to) = self.place(name, shape)?;
         self.values(from, to).map_err(|e| Error::io(&self.path, e))
     }
 
-    /// As [`read`](Self::read), but leaves the numbers in the file, which must then stay as it is ([`Mapping::open`]).
-    /// Where they cannot be used there, because another program put them at an odd place, they are copied.
+    /// Like [`read`](Self::read), but maps the values instead of copying them; the file must then stay unchanged
+    /// ([`Mapping::open`]). Misaligned values, from another program, are copied.
     ///
     /// # Errors
-    /// As [`read`](Self::read), or when the file cannot be mapped.
+    /// Like [`read`](Self::read), or when the file cannot be mapped.
     pub fn map(&self, name: &str, shape: &[usize]) -> Result<TensorData> {
         let (from, to) = self.place(name, shape)?;
         let mapping = match self.mapping.get() {
@@ -202,11 +199,11 @@ impl TensorFile {
         }
     }
 
-    /// Where a tensor of f32 of this very shape lies.
+    /// Offsets of an f32 tensor of exactly this shape.
     fn place(&self, name: &str, shape: &[usize]) -> Result<(usize, usize)> {
         let info = self.header.info(name).ok_or_else(|| Error::file(&self.path, format!("lacks the tensor {name}")))?;
         if info.dtype != Dtype::F32 {
-            let message = format!("{name} holds {} numbers; only F32 can be read here", info.dtype);
+            let message = format!("{name} holds {} values; only F32 is supported", info.dtype);
             return Err(Error::file(&self.path, message));
         }
         if info.shape != shape {
@@ -216,7 +213,7 @@ impl TensorFile {
         Ok(info.data_offsets)
     }
 
-    /// The f32 at these offsets, which lie within the file since [`TensorFile::open`].
+    /// The f32 values at these offsets, which [`TensorFile::open`] has checked.
     fn values(&self, from: usize, to: usize) -> io::Result<Vec<f32>> {
         let mut file = &self.file;
         file.seek(SeekFrom::Start(self.start + from as u64))?;
@@ -232,7 +229,7 @@ impl TensorFile {
         Ok(values)
     }
 
-    /// Name, kind, shape, first byte in the file and length in bytes of every tensor, sorted by name.
+    /// Name, dtype, shape, file offset and length in bytes of every tensor, sorted by name.
     pub fn places(&self) -> impl Iterator<Item = (String, Dtype, Vec<usize>, u64, u64)> + '_ {
         self.names().into_iter().filter_map(|name| {
             let info = self.header.info(&name)?;
@@ -241,12 +238,12 @@ impl TensorFile {
         })
     }
 
-    /// All texts of the metadata.
+    /// All metadata strings.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         self.header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect()
     }
 
-    /// The file's place.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

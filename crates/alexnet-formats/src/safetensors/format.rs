@@ -1,4 +1,4 @@
-//! safetensors as a format of models: ours with our names, or with the names of other frameworks.
+//! safetensors as a model format, with our own names or other frameworks' names.
 
 use super::super::export_plan::{Export, ExportOptions, export_under};
 use super::super::format::{Content, Format, Mark};
@@ -21,7 +21,7 @@ impl Format for Safetensors {
         "safetensors"
     }
 
-    /// Its only mark is a length.
+    /// The format has no signature except for a length.
     fn mark(&self) -> Mark {
         Mark::Missing
     }

@@ -1,6 +1,6 @@
-//! safetensors: the container, and models in it.
+//! safetensors: the container, and models stored in it.
 
-mod container;
+pub(crate) mod container;
 mod format;
 
 pub use container::{Entry, TensorFile, write_tensors};

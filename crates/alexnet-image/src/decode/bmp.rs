@@ -2,8 +2,9 @@
 //!
 //! The crate `image` gives other pixels for 16 bits (it rounds), and refuses several headers that Pillow takes.
 
-use super::{DecodeLimits, TRUNCATED, black};
-use crate::Image;
+use super::format::{ImageFormat, little_endian};
+use super::limits::{DecodeLimits, TRUNCATED, black};
+use crate::image::Image;
 
 /// Bytes in front of the header.
 const FILE_HEADER: usize = 14;
@@ -24,8 +25,44 @@ struct Header {
     end: usize,
 }
 
+/// BMP.
+#[derive(Debug)]
+pub(super) struct Bmp;
+
+impl ImageFormat for Bmp {
+    fn name(&self) -> &'static str {
+        "BMP"
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["bmp", "dib"]
+    }
+
+    fn sniff(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(b"BM")
+    }
+
+    /// `BM` alone begins many a text: the size of a known header stands behind it.
+    fn is_certain(&self, start: &[u8]) -> bool {
+        let size = little_endian(start, 14, 4);
+        start.starts_with(b"BM") && matches!(size, Some(12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
+    }
+
+    fn header(&self, bytes: &[u8]) -> Option<super::format::Header> {
+        let number = |at, count| little_endian(bytes, at, count);
+        let (width, height) =
+            if number(14, 4)? == 12 { (number(18, 2)?, number(20, 2)?) } else { (number(18, 4)?, number(22, 4)?) };
+        // A negative height means rows from the top.
+        Some(super::format::Header { width, height: u64::from((height as u32 as i32).unsigned_abs()), bytes_per_pixel: 7 })
+    }
+
+    fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+        decode(bytes, limits)
+    }
+}
+
 /// Decodes a file that begins as BMP files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let header = Header::of(bytes)?;
     limits.check_size(header.width as u64, header.height as u64)?;
     let offset = number(bytes, 10)?;

@@ -1,6 +1,6 @@
 //! How the camera was held, by the metadata of a file: EXIF's tag 274, or `tiff:Orientation` in XMP, as Pillow reads them.
 
-use image::metadata::Orientation;
+use super::upright::Orientation;
 
 const TAG: u16 = 274;
 

@@ -2,16 +2,44 @@
 
 use weezl::{BitOrder, LzwStatus, decode::Configuration};
 
-use super::{DecodeLimits, TRUNCATED, black};
-use crate::Image;
+use super::format::{Header, ImageFormat, little_endian};
+use super::limits::{DecodeLimits, TRUNCATED, black};
+use crate::image::Image;
 
 const NO_IMAGE: &str = "broken GIF: there is no image in it";
 
 /// The deadline is checked after this many pixels.
 const CHECKED: usize = 1 << 16;
 
+/// GIF.
+#[derive(Debug)]
+pub(super) struct Gif;
+
+impl ImageFormat for Gif {
+    fn name(&self) -> &'static str {
+        "GIF"
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["gif"]
+    }
+
+    fn sniff(&self, bytes: &[u8]) -> bool {
+        matches!(bytes, [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..])
+    }
+
+    fn header(&self, bytes: &[u8]) -> Option<Header> {
+        let number = |at| little_endian(bytes, at, 2);
+        Some(Header { width: number(6)?, height: number(8)?, bytes_per_pixel: 8 })
+    }
+
+    fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+        decode(bytes, limits)
+    }
+}
+
 /// Decodes a file that begins as GIF files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let mut input = Input { rest: &bytes[6..] };
     let screen: [u8; 7] = input.array()?;
     let mut palette = Palette::Grey;

@@ -13,9 +13,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mozjpeg::{ColorSpace, Decompress};
 
+use super::format::{Header, ImageFormat};
 use super::jpeg_outline::Outline;
-use super::{DecodeLimits, LATE, TRUNCATED, black, exif, upright};
-use crate::Image;
+use super::limits::{DecodeLimits, LATE, TRUNCATED, black};
+use super::{exif, jpeg_header, upright};
+use crate::image::Image;
 
 /// No Huffman coding brings more pixels into a byte: one bit a block of 64 pixels makes 512.
 const MAX_PIXELS_PER_BYTE: u64 = 1024;
@@ -28,8 +30,39 @@ const CHUNK: usize = 1 << 16;
 /// The deadline is checked after this many rows.
 const ROWS: usize = 16;
 
+/// JPEG.
+#[derive(Debug)]
+pub(super) struct Jpeg;
+
+impl ImageFormat for Jpeg {
+    fn name(&self) -> &'static str {
+        "JPEG"
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["jpg", "jpeg", "jpe", "jfif", "jfi", "jif", "pjpeg", "pjp"]
+    }
+
+    fn sniff(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(&[0xFF, 0xD8])
+    }
+
+    /// A marker follows the first one.
+    fn is_certain(&self, start: &[u8]) -> bool {
+        start.starts_with(&[0xFF, 0xD8, 0xFF])
+    }
+
+    fn header(&self, bytes: &[u8]) -> Option<Header> {
+        jpeg_header::header(bytes)
+    }
+
+    fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+        decode(bytes, limits)
+    }
+}
+
 /// Decodes a file that begins as JPEG files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let outline = Outline::of(bytes)?;
     let (width, height) = (outline.width, outline.height);
     outline.check_features()?;

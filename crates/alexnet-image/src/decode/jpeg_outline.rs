@@ -1,6 +1,6 @@
 //! The outline of a JPEG: its frame, its metadata and how much work its scans ask for, by the markers alone.
 
-use crate::decode::TRUNCATED;
+use super::limits::TRUNCATED;
 
 /// Blocks that scans may visit for each block of the image. libjpeg's own progressive scripts make about 5 visits, other
 /// encoders up to 8; files made to hold a decoder make thousands.

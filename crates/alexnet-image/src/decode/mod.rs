@@ -9,84 +9,41 @@
 
 mod bmp;
 mod exif;
+mod format;
 mod gif;
 mod jpeg;
+mod jpeg_header;
 mod jpeg_outline;
+mod limits;
 mod png;
+mod unread;
 mod upright;
 mod webp;
 
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Instant;
 
-use super::Image;
-use alexnet_files as files;
+use crate::image::Image;
+use alexnet_files::{self as files, Result};
 
-/// An image of more pixels is refused from its header: Pillow's limit, beyond which it speaks of a decompression bomb.
-pub const MAX_PIXELS: u64 = 178_956_970;
+pub use format::{Header, ImageFormat};
+pub use limits::{DecodeLimits, MAX_PIXELS};
+pub use unread::unread;
 
-/// An image of a longer side is refused as well. JPEG, GIF and WebP cannot have one.
-const MAX_SIDE: u64 = 1 << 20;
+/// Every format that is read.
+pub const FORMATS: &[&dyn ImageFormat] = &[&jpeg::Jpeg, &png::Png, &webp::WebP, &bmp::Bmp, &gif::Gif];
 
 /// Larger files are refused, in bytes.
 pub const MAX_FILE: u64 = 1 << 30;
 /// What is said of a larger file.
 pub const TOO_LARGE: &str = "the file has more than 1 GiB";
 
-/// Bounds on the work of decoding one image.
-#[derive(Debug, Clone, Copy)]
-pub struct DecodeLimits {
-    /// Images of more pixels are refused from their header.
-    pub max_pixels: u64,
-    /// Decoding stops with an error when this moment has passed.
-    pub deadline: Option<Instant>,
-}
-
-impl Default for DecodeLimits {
-    /// [`MAX_PIXELS`] and no deadline.
-    fn default() -> Self {
-        DecodeLimits { max_pixels: MAX_PIXELS, deadline: None }
-    }
-}
-
-impl DecodeLimits {
-    /// Refuses an image that claims to be enormous, or to have no pixels.
-    fn check_size(&self, width: u64, height: u64) -> Result<(), String> {
-        let most = self.max_pixels;
-        if width == 0 || height == 0 {
-            return Err(format!("{width} x {height} pixels: there is nothing to see"));
-        }
-        // A row costs more than its pixels where there are hundreds of millions of them.
-        if width.max(height) > MAX_SIDE {
-            return Err(format!("claims to have {width} x {height} pixels; more than {MAX_SIDE} on a side are refused"));
-        }
-        if width.checked_mul(height).is_none_or(|pixels| pixels > most) {
-            return Err(format!("claims to have {width} x {height} pixels; more than {most} are refused"));
-        }
-        Ok(())
-    }
-
-    /// Whether the deadline has passed.
-    fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
-    }
-
-    /// Refuses to continue after the deadline.
-    fn check_time(&self) -> Result<(), String> {
-        if self.is_late() { Err(LATE.into()) } else { Ok(()) }
-    }
-}
-
-const LATE: &str = "decoding takes longer than its time limit; send a smaller or simpler image";
-const TRUNCATED: &str = "the file ends too early";
-
 /// Decodes JPEG, PNG, WebP, BMP or GIF (its first frame) to upright RGB.
 ///
 /// # Errors
 /// A line that says what is wrong with the bytes. No input makes this function panic, nor take more than about 2 GiB.
-pub fn decode(bytes: &[u8]) -> Result<Image, String> {
+pub fn decode(bytes: &[u8]) -> Result<Image> {
     decode_with(bytes, &DecodeLimits::default())
 }
 
@@ -94,55 +51,62 @@ pub fn decode(bytes: &[u8]) -> Result<Image, String> {
 ///
 /// # Errors
 /// As [`decode`], and when the deadline has passed. JPEG, PNG, GIF and BMP check it while they decode; WebP before it begins.
-pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image> {
     // The decoders are other people's: a panic in one of them on a strange file must not take a training run down.
     match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, limits))) {
-        Ok(result) => result,
+        Ok(result) => Ok(result?),
         Err(_) => Err("the decoder gave up on it (a broken file)".into()),
     }
 }
 
 fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     limits.check_time()?;
-    match bytes {
-        [] => Err("empty file".into()),
-        [0xFF, 0xD8, ..] => jpeg::decode(bytes, limits),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => png::decode(bytes, limits),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => gif::decode(bytes, limits),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp::decode(bytes, limits),
-        [b'B', b'M', ..] => bmp::decode(bytes, limits),
-        _ => Err(match other_format(bytes) {
-            Some(format) => format!("{format} images are not read; convert it to JPEG or PNG"),
-            None => "not a JPEG, PNG, WebP, BMP or GIF image".into(),
+    if bytes.is_empty() {
+        return Err("empty file".into());
+    }
+    match of(bytes) {
+        Some(format) => format.decode(bytes, limits),
+        None => Err(match unread(bytes) {
+            Some(name) => format!("{name} images are not read; convert it to JPEG or PNG"),
+            None => format!("not a {} image", names()),
         }),
     }
 }
 
-/// The name of a format that is not read, by its first bytes.
-fn other_format(bytes: &[u8]) -> Option<String> {
-    match bytes {
-        [_, _, _, _, b'f', b't', b'y', b'p', b'h', b'e' | b'v', ..]
-        | [_, _, _, _, b'f', b't', b'y', b'p', b'm', b'i' | b's', b'f', b'1', ..] => Some("HEIC".into()),
-        [0, 0, 0, 12, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => Some("JPEG 2000".into()),
-        [0, 0, 0, 12, b'J', b'X', b'L', ..] | [0xFF, 0x0A, ..] => Some("JPEG XL".into()),
-        _ => image::guess_format(bytes).ok().map(|format| format!("{format:?}")),
-    }
+/// The format that a file begins as.
+fn of(bytes: &[u8]) -> Option<&'static dyn ImageFormat> {
+    FORMATS.iter().find(|format| format.sniff(bytes)).copied()
 }
 
-/// An image with room for its pixels, all black.
-fn black(width: usize, height: usize) -> Result<Image, String> {
-    let mut rgb = Vec::new();
-    let size = width * height * 3;
-    rgb.try_reserve_exact(size).map_err(|_| format!("not enough memory for {width} x {height} pixels"))?;
-    rgb.resize(size, 0);
-    Ok(Image { width, height, rgb })
+/// The names of all formats in a sentence: `JPEG, PNG, WebP, BMP or GIF`.
+fn names() -> String {
+    let names: Vec<_> = FORMATS.iter().map(|format| format.name()).collect();
+    names.split_last().map_or_else(String::new, |(last, others)| format!("{} or {last}", others.join(", ")))
+}
+
+/// Endings of the files of all formats, in lower case. What is in a file, the decoder finds out by itself.
+pub fn endings() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().flat_map(|format| format.endings()).copied()
+}
+
+/// Size and need of memory of an image file, before it is decoded; none for an unknown format or a broken header.
+pub fn header(bytes: &[u8]) -> Option<Header> {
+    of(bytes)?.header(bytes)
+}
+
+/// Reads and decodes an image file.
+///
+/// # Errors
+/// The file's name, and what [`read`] or [`decode`] says.
+pub fn open(path: &Path) -> Result<Image> {
+    read(path).and_then(|bytes| decode(&bytes)).map_err(|error| files::Error::file(path, error))
 }
 
 /// Reads an image file whole, unless it is larger than any image should be.
 ///
 /// # Errors
 /// What the system said, that it is not a regular file, or that the file is too large.
-pub fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let (file, length) = files::open_regular(path).map_err(unreadable)?;
     let mut bytes = Vec::with_capacity(length.min(MAX_FILE) as usize);

@@ -8,8 +8,10 @@ use std::io::Cursor;
 use ::png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Limits};
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 
-use super::{DecodeLimits, TRUNCATED, black, exif, upright};
-use crate::Image;
+use super::format::{Header, ImageFormat, RGB_TWICE};
+use super::limits::{DecodeLimits, TRUNCATED, black};
+use super::{exif, upright};
+use crate::image::Image;
 
 /// Compressed text is read up to this size; Pillow's limit.
 const MAX_TEXT: usize = 1 << 20;
@@ -31,8 +33,44 @@ struct Chunks<'a> {
     xmp: Option<Vec<u8>>,
 }
 
+/// PNG.
+#[derive(Debug)]
+pub(super) struct Png;
+
+impl ImageFormat for Png {
+    fn name(&self) -> &'static str {
+        "PNG"
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["png", "apng"]
+    }
+
+    fn sniff(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(b"\x89PNG\r\n\x1A\n")
+    }
+
+    fn header(&self, bytes: &[u8]) -> Option<Header> {
+        let number = |at: usize| Some(u64::from(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?)));
+        let (depth, colour) = (*bytes.get(24)?, *bytes.get(25)?);
+        let channels = match colour {
+            0 => 1,
+            2 => 3,
+            4 => 2,
+            _ => 4,
+        };
+        // 16-bit values are brought down to bytes first, then to RGB.
+        let bytes_per_pixel = if depth == 16 { 3 * channels } else { channels + 3 };
+        Some(Header { width: number(16)?, height: number(20)?, bytes_per_pixel: bytes_per_pixel.max(RGB_TWICE) })
+    }
+
+    fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+        decode(bytes, limits)
+    }
+}
+
 /// Decodes a file that begins as PNG files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let chunks = read_chunks(&bytes[8..])?;
     let Some(&[w3, w2, w1, w0, h3, h2, h1, h0, depth, colours, compression, filter, interlace, ..]) = chunks.header else {
         return Err("broken PNG: there is no header in it".into());

@@ -1,15 +1,25 @@
 use super::*;
 use sha2::{Digest, Sha256};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// [`super::decode`], with the message of an error.
+fn decode(bytes: &[u8]) -> Result<Image, String> {
+    super::decode(bytes).map_err(|error| error.to_string())
+}
+
+/// [`super::decode_with`], with the message of an error.
+fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+    super::decode_with(bytes, limits).map_err(|error| error.to_string())
+}
 
 /// A file of `golden`, made by tools/make_image_goldens.py.
 fn golden(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name)).unwrap()
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
 }
 
 /// Name, size or "refused", and hash or words.
 fn expected() -> impl Iterator<Item = [&'static str; 3]> {
-    include_str!("../golden/expected.tsv").lines().map(|line| line.split('\t').collect::<Vec<_>>().try_into().unwrap())
+    include_str!("../../tests/fixtures/expected.tsv").lines().map(|line| line.split('\t').collect::<Vec<_>>().try_into().unwrap())
 }
 
 #[test]
@@ -135,7 +145,7 @@ fn other_formats_are_named() {
         (&b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..], "HEIC images are not read"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 images are not read"),
         (b"\xff\x0a\0\0", "JPEG XL images are not read"),
-        (b"II*\0\x08\0\0\0", "Tiff images are not read"),
+        (b"II*\0\x08\0\0\0", "TIFF images are not read"),
         (b"<html>", "not a JPEG, PNG, WebP, BMP or GIF"),
         (b"\xff\xd8\xff\xd9", "there is no image in it"),
         (b"\xff\xd8", "ends too early"),

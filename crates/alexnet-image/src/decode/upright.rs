@@ -1,8 +1,38 @@
 //! Turns an image the way its EXIF tag says that the camera was held.
 
-use image::metadata::Orientation;
+use crate::image::Image;
 
-use crate::Image;
+/// What turns a stored image upright; rotations are clockwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Orientation {
+    NoTransforms,
+    FlipHorizontal,
+    Rotate180,
+    FlipVertical,
+    /// A quarter turn, then exchanged left and right.
+    Rotate90FlipH,
+    Rotate90,
+    /// Three quarter turns, then exchanged left and right.
+    Rotate270FlipH,
+    Rotate270,
+}
+
+impl Orientation {
+    /// The meaning of the EXIF value 1 to 8; any other value has none.
+    pub(super) fn from_exif(value: u8) -> Option<Orientation> {
+        Some(match value {
+            1 => Orientation::NoTransforms,
+            2 => Orientation::FlipHorizontal,
+            3 => Orientation::Rotate180,
+            4 => Orientation::FlipVertical,
+            5 => Orientation::Rotate90FlipH,
+            6 => Orientation::Rotate90,
+            7 => Orientation::Rotate270FlipH,
+            8 => Orientation::Rotate270,
+            _ => return None,
+        })
+    }
+}
 
 /// The image as its viewer should see it.
 pub(super) fn upright(picture: Image, orientation: Orientation) -> Image {

@@ -6,8 +6,10 @@ use std::io::Cursor;
 
 use image_webp::{DecodingError, WebPDecoder};
 
-use super::{DecodeLimits, TRUNCATED, black, exif, upright};
-use crate::Image;
+use super::format::{Header, ImageFormat, little_endian};
+use super::limits::{DecodeLimits, TRUNCATED, black};
+use super::{exif, upright};
+use crate::image::Image;
 
 /// The bits of an extended header.
 const ANIMATED: u8 = 0x02;
@@ -28,8 +30,40 @@ struct Parts<'a> {
     xmp: Option<&'a [u8]>,
 }
 
+/// WebP.
+#[derive(Debug)]
+pub(super) struct WebP;
+
+impl ImageFormat for WebP {
+    fn name(&self) -> &'static str {
+        "WebP"
+    }
+
+    fn endings(&self) -> &'static [&'static str] {
+        &["webp"]
+    }
+
+    fn sniff(&self, bytes: &[u8]) -> bool {
+        bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP")
+    }
+
+    fn header(&self, bytes: &[u8]) -> Option<Header> {
+        let number = |at, count| little_endian(bytes, at, count);
+        let (width, height) = match bytes.get(12..16)? {
+            b"VP8X" => (number(24, 3)? + 1, number(27, 3)? + 1),
+            b"VP8L" => (number(21, 4)? % (1 << 14) + 1, (number(21, 4)? >> 14) % (1 << 14) + 1),
+            _ => (number(26, 2)? % (1 << 14), number(28, 2)? % (1 << 14)),
+        };
+        Some(Header { width, height, bytes_per_pixel: 9 })
+    }
+
+    fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+        decode(bytes, limits)
+    }
+}
+
 /// Decodes a file that begins as WebP files do.
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let size = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]) as usize;
     // The rest of the file is no part of the image.
     let body = bytes[12..].get(..size.saturating_sub(4)).ok_or(TRUNCATED)?;

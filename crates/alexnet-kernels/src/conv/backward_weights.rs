@@ -4,7 +4,7 @@ use super::direct::corner;
 use super::{Algorithm, Shape, winograd};
 use crate::bf16::Bf16;
 use crate::buffer::{cast, with_scratch};
-use crate::context::{Context, Precision};
+use crate::context::{Context, FactorType};
 use crate::executor::DisjointSlices;
 use crate::feature_map::FeatureMap;
 use crate::gemm::{Start, Tile, cut, max_rows};
@@ -21,8 +21,8 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map:
     shape.check(x.len(), dw.len(), &dy_map, dy.len());
     if shape.weight_gradient_algorithm(context) == Algorithm::Winograd {
         return match shape.way(context).1 {
-            Precision::F32 => winograd::backward_weights::<f32>(context, shape, x, dy_map, dy, dw),
-            Precision::Bf16 => winograd::backward_weights::<Bf16>(context, shape, x, dy_map, dy, dw),
+            FactorType::F32 => winograd::backward_weights::<f32>(context, shape, x, dy_map, dy, dw),
+            FactorType::Bf16 => winograd::backward_weights::<Bf16>(context, shape, x, dy_map, dy, dw),
         };
     }
     let filters = shape.filters();

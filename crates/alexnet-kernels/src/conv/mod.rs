@@ -23,7 +23,7 @@ pub use forward::{forward, forward_prepared};
 use self::direct::Finish;
 use crate::bf16::Bf16;
 use crate::buffer::{cast, cast_mut, with_scratch};
-use crate::context::{Context, Convolutions, Precision};
+use crate::context::{Context, Convolutions, FactorType};
 use crate::feature_map::{FeatureMap, Sides};
 use crate::weight_layout::Filters;
 
@@ -142,12 +142,12 @@ impl Shape {
 
     /// The algorithm with the precision of its products: the context's, or single precision if that needs so many fewer products
     /// that it is faster.
-    fn way(&self, context: &Context<'_>) -> (Algorithm, Precision) {
-        let precision = winograd::precision(self, context.precision);
+    fn way(&self, context: &Context<'_>) -> (Algorithm, FactorType) {
+        let factors = winograd::factors(self, context.factors);
         match context.convolutions {
-            Convolutions::Winograd if winograd::fits(self, precision) => (Algorithm::Winograd, precision),
-            Convolutions::Fastest if winograd::pays(self, precision) => (Algorithm::Winograd, precision),
-            _ => (Algorithm::Direct, context.precision),
+            Convolutions::Winograd if winograd::fits(self, factors) => (Algorithm::Winograd, factors),
+            Convolutions::Fastest if winograd::pays(self, factors) => (Algorithm::Winograd, factors),
+            _ => (Algorithm::Direct, context.factors),
         }
     }
 
@@ -167,10 +167,10 @@ impl Shape {
     /// Number of floats created by [`prepare`]; 0 if the algorithm uses the weights unchanged.
     pub fn prepared_len(&self, context: &Context<'_>) -> usize {
         match self.way(context) {
-            (Algorithm::Direct, Precision::F32) => 0,
-            (Algorithm::Direct, Precision::Bf16) => direct::packed_words::<Bf16>(self),
-            (Algorithm::Winograd, Precision::F32) => winograd::transformed_words::<f32>(self),
-            (Algorithm::Winograd, Precision::Bf16) => winograd::transformed_words::<Bf16>(self),
+            (Algorithm::Direct, FactorType::F32) => 0,
+            (Algorithm::Direct, FactorType::Bf16) => direct::packed_words::<Bf16>(self),
+            (Algorithm::Winograd, FactorType::F32) => winograd::transformed_words::<f32>(self),
+            (Algorithm::Winograd, FactorType::Bf16) => winograd::transformed_words::<Bf16>(self),
         }
     }
 }
@@ -183,10 +183,10 @@ pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [
     assert!(!prepared.is_empty() && prepared.len() == shape.prepared_len(context), "prepared weights of {shape:?}");
     let words = cast_mut(prepared);
     match shape.way(context) {
-        (Algorithm::Direct, Precision::F32) => unreachable!("nothing to prepare"),
-        (Algorithm::Direct, Precision::Bf16) => direct::pack::<Bf16>(context, shape, w, words),
-        (Algorithm::Winograd, Precision::F32) => winograd::transform::<f32>(context, shape, w, words),
-        (Algorithm::Winograd, Precision::Bf16) => winograd::transform::<Bf16>(context, shape, w, words),
+        (Algorithm::Direct, FactorType::F32) => unreachable!("nothing to prepare"),
+        (Algorithm::Direct, FactorType::Bf16) => direct::pack::<Bf16>(context, shape, w, words),
+        (Algorithm::Winograd, FactorType::F32) => winograd::transform::<f32>(context, shape, w, words),
+        (Algorithm::Winograd, FactorType::Bf16) => winograd::transform::<Bf16>(context, shape, w, words),
     }
 }
 
@@ -215,9 +215,9 @@ fn convolve_prepared(
     assert_eq!(prepared.len(), shape.prepared_len(context), "prepared weights of {shape:?}");
     let w = cast(prepared);
     match shape.way(context) {
-        (Algorithm::Direct, Precision::F32) => unreachable!("nothing is prepared"),
-        (Algorithm::Direct, Precision::Bf16) => direct::convolve::<Bf16>(context, shape, x, w, finish, y_map, y),
-        (Algorithm::Winograd, Precision::F32) => winograd::convolve::<f32>(context, shape, x, w, finish, y_map, y),
-        (Algorithm::Winograd, Precision::Bf16) => winograd::convolve::<Bf16>(context, shape, x, w, finish, y_map, y),
+        (Algorithm::Direct, FactorType::F32) => unreachable!("nothing is prepared"),
+        (Algorithm::Direct, FactorType::Bf16) => direct::convolve::<Bf16>(context, shape, x, w, finish, y_map, y),
+        (Algorithm::Winograd, FactorType::F32) => winograd::convolve::<f32>(context, shape, x, w, finish, y_map, y),
+        (Algorithm::Winograd, FactorType::Bf16) => winograd::convolve::<Bf16>(context, shape, x, w, finish, y_map, y),
     }
 }

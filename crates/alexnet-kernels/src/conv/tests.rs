@@ -139,7 +139,7 @@ fn bits_do_not_depend_on_who_runs_the_tasks() {
         let y_map = shape.y(shape.gradient_border());
         let dy = map_of(6, y_map);
         let results = [&crate::executor::Serial as &dyn Executor, &Reversed].map(|threads| {
-            let context = Context { isa: Isa::detect(), threads, convolutions: Convolutions::Fastest, precision: Precision::F32 };
+            let context = Context { isa: Isa::detect(), threads, convolutions: Convolutions::Fastest, factors: FactorType::F32 };
             let (mut y, mut dx, mut dw) = (vec![0.0; y_map.len()], vec![0.0; shape.x.len()], vec![0.0; w.len()]);
             forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
             backward_data(&context, &shape, y_map, &dy, &w, None, shape.x, &mut dx);
@@ -196,7 +196,7 @@ fn direct_convolutions_of_bf16_equal_the_reference_on_rounded_values() {
         reference::forward(&shape, &x, &w, &bias, true, y_map, &mut expected);
         reference::backward_data(&shape, y_map, &dy, &w, None, shape.x, &mut expected_dx);
         for isa in Isa::all_supported() {
-            let context = Context { precision: Precision::Bf16, ..Context::serial(isa) };
+            let context = Context { factors: FactorType::Bf16, ..Context::serial(isa) };
             let (mut y, mut dx) = (vec![f32::NAN; y_map.len()], vec![f32::NAN; shape.x.len()]);
             forward(&context, &shape, &x, &w, &bias, true, y_map, &mut y);
             assert_close("y", &shape, isa, &y, &expected, shape.filters().depth());
@@ -212,7 +212,7 @@ fn direct_convolutions_of_bf16_equal_the_reference_on_rounded_values() {
 }
 
 /// Shapes with a Winograd transform; C is a multiple of 16, or times the square of the stride.
-fn winograd_shapes(precision: Precision) -> Vec<Shape> {
+fn winograd_shapes(factors: FactorType) -> Vec<Shape> {
     let mut all = Vec::new();
     for (n, c, k, h, w, kernel, stride, groups) in [
         (2, 16, 40, 13, 13, 3, 1, 1),
@@ -223,7 +223,7 @@ fn winograd_shapes(precision: Precision) -> Vec<Shape> {
         (2, 3, 40, 63, 51, 11, 4, 1),
         (3, 4, 33, 9, 14, 5, 2, 1),
     ] {
-        if stride > 1 && precision == Precision::Bf16 {
+        if stride > 1 && factors == FactorType::Bf16 {
             continue;
         }
         let before = if stride == 1 { kernel / 2 } else { 2 };
@@ -243,16 +243,16 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
 }
 
 /// Tolerance of Winograd's rounding in a precision, as a fraction of the norm. Measured: at most 2.9e-6 and 1.5e-2.
-fn winograd_bound(precision: Precision) -> f64 {
-    match precision {
-        Precision::F32 => WINOGRAD_ERROR,
-        Precision::Bf16 => 1.8e-2,
+fn winograd_bound(factors: FactorType) -> f64 {
+    match factors {
+        FactorType::F32 => WINOGRAD_ERROR,
+        FactorType::Bf16 => 1.8e-2,
     }
 }
 
 #[test]
 fn winograd_equals_the_reference_within_its_bound() {
-    for shape in winograd_shapes(Precision::F32) {
+    for shape in winograd_shapes(FactorType::F32) {
         let Data { x, w, bias } = data(&shape);
         let y_map = shape.y(shape.gradient_border());
         let dy = map_of(8, y_map);
@@ -262,11 +262,11 @@ fn winograd_equals_the_reference_within_its_bound() {
         reference::backward_weights(&shape, &x, y_map, &dy, &mut expected_dw);
         reference::forward(&shape, &x, &w, &bias, true, y_map, &mut expected_y);
         reference::backward_data(&shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut expected_dx);
-        for (isa, precision) in Isa::all_supported().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
-            if !winograd_shapes(precision).contains(&shape) {
+        for (isa, factors) in Isa::all_supported().flat_map(|isa| [(isa, FactorType::F32), (isa, FactorType::Bf16)]) {
+            if !winograd_shapes(factors).contains(&shape) {
                 continue;
             }
-            let context = Context { convolutions: Convolutions::Winograd, precision, ..Context::serial(isa) };
+            let context = Context { convolutions: Convolutions::Winograd, factors, ..Context::serial(isa) };
             assert_eq!(shape.algorithm(&context), Algorithm::Winograd);
             let mut prepared = vec![0.0; shape.prepared_len(&context)];
             prepare(&context, &shape, &w, &mut prepared);
@@ -277,7 +277,7 @@ fn winograd_equals_the_reference_within_its_bound() {
             backward_data(&context, &shape, y_map, &dy, &w, Some((shape.x, &x)), shape.x, &mut dx);
             backward_weights(&context, &shape, &x, y_map, &dy, &mut dw);
             let errors = [(&y, &expected_y), (&dx, &expected_dx), (&dw, &expected_dw)].map(|(a, b)| relative_error(a, b));
-            assert!(errors.iter().all(|&error| error < winograd_bound(precision)), "{errors:?} by {isa}: {shape:?}");
+            assert!(errors.iter().all(|&error| error < winograd_bound(factors)), "{errors:?} by {isa}: {shape:?}");
             // Kernels of 5 x 5 are always in single precision, except a data gradient whose channels fill no register: that is
             // direct.
             let bound = winograd_bound(shape.way(&context).1);

@@ -3,7 +3,7 @@
 use super::Shape;
 use crate::bf16::Bf16;
 use crate::buffer::with_scratch;
-use crate::context::{Context, Precision};
+use crate::context::{Context, FactorType};
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::gemm::{Float, Start, Tile, cut, max_rows};
 use crate::weight_layout::PANEL;
@@ -27,9 +27,9 @@ const PANELS: usize = 16;
 pub fn backward_data(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32], mask: Option<&[f32]>, dx: &mut [f32]) {
     shape.check(dx.len(), w.len(), dy.len());
     assert!(mask.is_none_or(|mask| mask.len() >= shape.n * shape.inputs), "mask of {shape:?}");
-    match context.precision {
-        Precision::F32 => multiply::<f32>(context, shape, dy, w, mask, dx),
-        Precision::Bf16 => multiply::<Bf16>(context, shape, dy, w, mask, dx),
+    match context.factors {
+        FactorType::F32 => multiply::<f32>(context, shape, dy, w, mask, dx),
+        FactorType::Bf16 => multiply::<Bf16>(context, shape, dy, w, mask, dx),
     }
 }
 

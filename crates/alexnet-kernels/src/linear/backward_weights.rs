@@ -3,7 +3,7 @@
 use super::Shape;
 use crate::bf16::Bf16;
 use crate::buffer::{cast, with_scratch};
-use crate::context::{Context, Precision};
+use crate::context::{Context, FactorType};
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::gemm::{Float, MAX_ROWS, Start, Tile, cut, max_rows};
 use crate::optim::{Formula, Step, Visitor, slots, update_chunk};
@@ -71,9 +71,9 @@ impl Visitor for Fused<'_, '_> {
 
 /// Computes the gradient tile by tile; `visit` receives the index of each tile's first weight, and the tile.
 fn tiles(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: impl Fn(usize, &[f32]) + Sync) {
-    match context.precision {
-        Precision::F32 => tiles_of::<f32>(context, shape, x, dy, visit),
-        Precision::Bf16 => tiles_of::<Bf16>(context, shape, x, dy, visit),
+    match context.factors {
+        FactorType::F32 => tiles_of::<f32>(context, shape, x, dy, visit),
+        FactorType::Bf16 => tiles_of::<Bf16>(context, shape, x, dy, visit),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Shape;
 use crate::bf16::Bf16;
 use crate::buffer::{cast, cast_mut, with_scratch};
-use crate::context::{Context, Precision};
+use crate::context::{Context, FactorType};
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::gemm::{DType, Float, Start, Tile, cut, max_rows, pack_words};
 use crate::weight_layout::PANEL;
@@ -25,9 +25,9 @@ enum Weights<'a> {
 /// When a slice is too short for the shape.
 pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
     shape.check(x.len(), w.len(), y.len());
-    match context.precision {
-        Precision::F32 => multiply::<f32>(context, shape, x, &Weights::Words(cast(w)), bias, relu, y),
-        Precision::Bf16 => multiply::<Bf16>(context, shape, x, &Weights::Floats(w), bias, relu, y),
+    match context.factors {
+        FactorType::F32 => multiply::<f32>(context, shape, x, &Weights::Words(cast(w)), bias, relu, y),
+        FactorType::Bf16 => multiply::<Bf16>(context, shape, x, &Weights::Floats(w), bias, relu, y),
     }
 }
 

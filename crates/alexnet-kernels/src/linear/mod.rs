@@ -19,7 +19,7 @@ pub use forward::{forward, forward_prepared, prepare};
 pub use gemv::{FEW, forward_file_order};
 
 use crate::bf16::Bf16;
-use crate::context::{Context, Precision};
+use crate::context::{Context, FactorType};
 use crate::gemm::DType;
 use crate::weight_layout::{Filters, PANEL};
 
@@ -42,9 +42,9 @@ impl Shape {
 
     /// Number of floats created by [`prepare`]; 0 if the weights are used unchanged.
     pub fn prepared_len(&self, context: &Context<'_>) -> usize {
-        match context.precision {
-            Precision::F32 => 0,
-            Precision::Bf16 => self.filters().panels() * self.inputs.div_ceil(Bf16::WORD) * PANEL,
+        match context.factors {
+            FactorType::F32 => 0,
+            FactorType::Bf16 => self.filters().panels() * self.inputs.div_ceil(Bf16::WORD) * PANEL,
         }
     }
 

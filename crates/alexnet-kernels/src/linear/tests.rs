@@ -32,8 +32,8 @@ fn all_passes_equal_the_reference() {
         let mut w = vec![0.0; filters.packed_len()];
         filters.pack(&Serial, &random(1, filters.len()), &mut w);
         let (x, dy, bias) = (random(2, n * inputs), random(3, n * outputs), random(4, outputs));
-        for (isa, precision) in Isa::all_supported().flat_map(|isa| [(isa, Precision::F32), (isa, Precision::Bf16)]) {
-            let context = Context { precision, ..Context::serial(isa) };
+        for (isa, factors) in Isa::all_supported().flat_map(|isa| [(isa, FactorType::F32), (isa, FactorType::Bf16)]) {
+            let context = Context { factors, ..Context::serial(isa) };
             for relu in [false, true] {
                 let (mut y, mut expected) = (vec![f32::NAN; n * outputs], vec![f32::NAN; n * outputs]);
                 reference::forward(&shape, &x, &w, &bias, relu, &mut expected);

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::adamw::AdamW;
-use super::sgd::Sgd;
 use super::{Formula, Rates, Settings};
 
 /// Work that needs an optimizer's formula as a type, so that its inner loops are compiled for it.
@@ -18,22 +16,25 @@ pub trait Visitor {
 // An enum, so that it can be compared, copied and stored as a row of settings. A macro makes it, because the variants and the
 // matches over them cannot be drawn from one list otherwise.
 macro_rules! optimizers {
-    ($($(#[$doc:meta])* $name:literal => $variant:ident,)*) => {
-        /// An optimizer with its settings, stored as a row: `kind = "sgd"`, then the settings.
+    ($($module:ident::$variant:ident,)*) => {
+        /// An optimizer with its settings, stored as a row: `kind = "sgd"`, then the settings. Its name is that of its module.
         #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
+        #[serde(tag = "kind", rename_all = "lowercase")]
         pub enum Optimizer {
-            $($(#[$doc])* #[serde(rename = $name)] $variant($variant),)*
+            $(
+                #[doc = concat!("The optimizer of the module [`", stringify!($module), "`](super::", stringify!($module), ").")]
+                $variant(super::$module::$variant),
+            )*
         }
 
         impl Optimizer {
             /// The names of all optimizers.
-            pub const NAMES: &[&str] = &[$($name),*];
+            pub const NAMES: &[&str] = &[$(stringify!($module)),*];
 
             /// The optimizer of a name, with its usual settings.
             pub fn named(name: &str) -> Option<Optimizer> {
                 match name {
-                    $($name => Some(Optimizer::$variant($variant::default())),)*
+                    $(stringify!($module) => Some(Optimizer::$variant(super::$module::$variant::default())),)*
                     _ => None,
                 }
             }
@@ -41,21 +42,21 @@ macro_rules! optimizers {
             /// The optimizer's name.
             pub fn name(&self) -> &'static str {
                 match self {
-                    $(Optimizer::$variant(_) => $name,)*
+                    $(Optimizer::$variant(_) => stringify!($module),)*
                 }
             }
 
             /// The names of the values that the optimizer keeps for each value of a parameter. They are zeros before the first step.
             pub fn slots(&self) -> &'static [&'static str] {
                 match self {
-                    $(Optimizer::$variant(_) => &<$variant as Settings<_>>::SLOT_NAMES,)*
+                    $(Optimizer::$variant(_) => &<super::$module::$variant as Settings<_>>::SLOT_NAMES,)*
                 }
             }
 
             /// The learning rate at which the optimizer moves parameters about as fast as SGD at a rate of 1.
             pub fn lr_scale(&self) -> f64 {
                 match self {
-                    $(Optimizer::$variant(_) => <$variant as Settings<_>>::LR_SCALE,)*
+                    $(Optimizer::$variant(_) => <super::$module::$variant as Settings<_>>::LR_SCALE,)*
                 }
             }
 
@@ -83,8 +84,8 @@ macro_rules! optimizers {
             }
         }
 
-        $(impl From<$variant> for Optimizer {
-            fn from(settings: $variant) -> Self {
+        $(impl From<super::$module::$variant> for Optimizer {
+            fn from(settings: super::$module::$variant) -> Self {
                 Optimizer::$variant(settings)
             }
         })*
@@ -92,10 +93,8 @@ macro_rules! optimizers {
 }
 
 optimizers! {
-    /// Stochastic gradient descent with momentum, or LARS.
-    "sgd" => Sgd,
-    /// Adam with decoupled weight decay.
-    "adamw" => AdamW,
+    sgd::Sgd,
+    adamw::AdamW,
 }
 
 /// One step of one parameter.

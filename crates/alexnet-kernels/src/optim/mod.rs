@@ -2,7 +2,7 @@
 //!
 //! An optimizer is its settings ([`Settings`]), which users write down by name, and the [`Formula`] that follows from them at one
 //! step. The formula is written once, for any [`Number`]: plain floats here, tensors of another device elsewhere. [`Optimizer`] is
-//! the list of them all; to add one is to add its file and a line in that list.
+//! the list of them all. To add one: a file, its `mod` line here, and a line in `list.rs`.
 
 pub mod adamw;
 mod formula;

@@ -9,8 +9,9 @@ mod boxes;
 mod canvas;
 mod stages;
 
-use super::{Net, with_commas};
-use crate::Result;
+use crate::describe::with_commas;
+use crate::net::Net;
+use alexnet_files::Result;
 use boxes::{Box3, Spot};
 use canvas::{Anchor, Canvas, Point};
 use stages::{Kind, Read, Stage};

@@ -1,8 +1,9 @@
 //! What is drawn of a net: its input, its convolutions and its linear layers, with notes on what lies between.
 
 use super::boxes::Window;
-use crate::Result;
-use crate::{Net, Op};
+use crate::layer::Op;
+use crate::net::Net;
+use alexnet_files::Result;
 
 /// A box, or an upper and a lower one.
 pub(super) struct Stage {

@@ -1,8 +1,12 @@
 //! Caffe's two, and what became of the first in the ONNX model zoo.
 
 use super::layer_dsl::{Ceil, Floor, batch_norm, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
-use super::{Preset, one_tower};
-use crate::{BiasInit, Channels, DropoutStyle::ScaleInTraining, Mean, Net, Op, Pad, ParamNaming, Preprocess, Resize, Rounding};
+use super::one_tower;
+use crate::layer::{BiasInit, DropoutStyle::ScaleInTraining, Op, Pad, Rounding};
+use crate::naming::ParamNaming;
+use crate::net::Net;
+use crate::preprocess::{Channels, Mean, Preprocess, Resize};
+use crate::presets::preset::Preset;
 
 /// Blue first, 0 to 255 less the mean of ImageNet's pixels.
 const INPUT: Preprocess = Preprocess {
@@ -16,7 +20,6 @@ const INPUT: Preprocess = Preprocess {
 
 pub(super) const BVLC: Preset = Preset {
     name: "bvlc",
-    former_names: &[],
     about: "Caffe's AlexNet: 227 pixels, k = 1, normalisation over both towers",
     source: "BVLC/caffe, models/bvlc_alexnet/train_val.prototxt",
     build: bvlc,
@@ -26,7 +29,6 @@ pub(super) const BVLC: Preset = Preset {
 
 pub(super) const CAFFENET: Preset = Preset {
     name: "caffenet",
-    former_names: &[],
     about: "Caffe's reference net: pools before normalising, hidden biases begin at 1",
     source: "BVLC/caffe, models/bvlc_reference_caffenet/train_val.prototxt",
     build: caffenet,
@@ -36,7 +38,6 @@ pub(super) const CAFFENET: Preset = Preset {
 
 pub(super) const ONNX_BVLC: Preset = Preset {
     name: "onnx-bvlc",
-    former_names: &[],
     about: "the ONNX zoo's bvlcalexnet: Caffe's weights at 224 pixels, other maps",
     source: "onnx/models, bvlcalexnet; graph of onnx's light_bvlc_alexnet.onnx",
     build: onnx_bvlc,
@@ -46,7 +47,6 @@ pub(super) const ONNX_BVLC: Preset = Preset {
 
 pub(super) const ALEXNET_BN: Preset = Preset {
     name: "alexnet-bn",
-    former_names: &[],
     about: "batch normalisation in place of LRN, for large batches (You, Gitman and Ginsburg 2017)",
     source: "borisgin/nvcaffe, models/alexnet_bn/train_val.prototxt",
     build: alexnet_bn,

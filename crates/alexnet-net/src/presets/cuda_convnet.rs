@@ -4,9 +4,12 @@
 //! the largest of the rectified is the rectified largest, so that nothing changes, and `pool1` is what that layer gave.
 //! That normalisation comes before the first ReLU does change the net, and is kept.
 
-use super::Preset;
 use super::layer_dsl::{Ceil, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
-use crate::{Channels, DropoutStyle::ScaleAtInference, Mean, Net, Op, ParamNaming, Preprocess, Resize};
+use crate::layer::{DropoutStyle::ScaleAtInference, Op};
+use crate::naming::ParamNaming;
+use crate::net::Net;
+use crate::preprocess::{Channels, Mean, Preprocess, Resize};
+use crate::presets::preset::Preset;
 
 /// Red first, 0 to 255 less the mean of ImageNet's pixels over the middle 256 x 256, from cuda-convnet2's published statistics. The
 /// paper's mean image is of a training set, which no preset knows.
@@ -21,7 +24,6 @@ pub(super) const INPUT: Preprocess = Preprocess {
 
 pub(super) const ORIGINAL_145: Preset = Preset {
     name: "original-145",
-    former_names: &[],
     about: "the 2012 code that made the paper's 40.7 % (one net): its own order, split and spatial norms",
     source: "computerhistory/AlexNet-Source-Code, layers-145 and layer.py",
     build: original_145,
@@ -31,7 +33,6 @@ pub(super) const ORIGINAL_145: Preset = Preset {
 
 pub(super) const ORIGINAL_146: Preset = Preset {
     name: "original-146",
-    former_names: &[],
     about: "the 2012 code's net for pre-training (\"1 CNN*\", 39.0 %): a sixth convolution",
     source: "computerhistory/AlexNet-Source-Code, layers-146; Krizhevsky et al. 2012, table 2",
     build: original_146,

@@ -1,6 +1,7 @@
 //! One function a kind of row, so that a preset reads as a table.
 
-use crate::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
+use crate::layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
+use crate::net::Net;
 
 pub(super) use Rounding::{Ceil, Floor};
 

@@ -9,31 +9,17 @@
 mod caffe;
 mod cuda_convnet;
 mod layer_dsl;
+mod lookup;
 mod one_tower;
 mod paper;
+mod preset;
 mod tutorial;
 
-use super::{Net, ParamNaming, Preprocess};
-use crate::{Error, Result};
+use crate::net::Net;
+use alexnet_files::{Error, Result};
 
-/// A published network.
-#[derive(Debug, Clone)]
-pub struct Preset {
-    /// What `--net` takes.
-    pub name: &'static str,
-    /// Names that earlier versions gave it; files and command lines with them keep working.
-    pub former_names: &'static [&'static str],
-    /// What it is, in a line.
-    pub about: &'static str,
-    /// Where its facts come from: section of a paper, or file of a repository.
-    pub source: &'static str,
-    /// Makes it, with 1,000 classes.
-    pub build: fn() -> Net,
-    /// How images become its input; [`Preprocess::for_net`] scales it to other image sizes.
-    pub preprocess: Preprocess,
-    /// Names of its parameters where it comes from.
-    pub naming: &'static ParamNaming,
-}
+pub use crate::former_names::{current_name, deserialize_name, former_names};
+pub use preset::Preset;
 
 /// Every preset: the default first, then by age and family.
 pub const ALL: &[Preset] = &[
@@ -55,28 +41,10 @@ pub const ALL: &[Preset] = &[
     one_tower::SLIM,
 ];
 
-/// Today's name of a preset that `name` meant in an earlier version; any other name stays as it is.
-pub fn current_name(name: &str) -> &str {
-    find(name).map_or(name, |preset| preset.name)
-}
-
-/// The earlier names of the preset `name`.
-pub fn former_names(name: &str) -> impl Iterator<Item = &'static str> {
-    find(name).map_or(&[][..], |preset| preset.former_names).iter().copied()
-}
-
-/// Reads a net's name from a file, [today's](current_name) where the file has an earlier one.
-///
-/// # Errors
-/// From the file: no text.
-pub fn deserialize_name<'de, D: serde::Deserializer<'de>>(file: D) -> std::result::Result<String, D::Error> {
-    let name = <String as serde::Deserialize>::deserialize(file)?;
-    Ok(current_name(&name).to_string())
-}
-
 /// The preset of this name, today's or a former one.
 pub fn find(name: &str) -> Option<&'static Preset> {
-    ALL.iter().find(|preset| preset.name == name || preset.former_names.contains(&name))
+    let name = current_name(name);
+    ALL.iter().find(|preset| preset.name == name)
 }
 
 /// A preset's net by name, with 1,000 classes.

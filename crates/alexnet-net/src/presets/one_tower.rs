@@ -4,9 +4,13 @@
 //! The paper's footnote gives conv4 384 kernels, against its own count of parameters and the released configuration: a
 //! misprint, which TF-slim follows and the others do not.
 
+use super::cuda_convnet;
 use super::layer_dsl::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
-use super::{Preset, cuda_convnet};
-use crate::{BiasInit, Channels, DropoutStyle, Layer, Mean, Net, Op, ParamNaming, Preprocess, Resize, Rounding, WeightInit};
+use crate::layer::{BiasInit, DropoutStyle, Layer, Op, Rounding, WeightInit};
+use crate::naming::ParamNaming;
+use crate::net::Net;
+use crate::preprocess::{Channels, Mean, Preprocess, Resize};
+use crate::presets::preset::Preset;
 
 /// Red first, 0 to 1, less the mean of ImageNet's pixels and divided by their deviation, as torchvision and Paddle publish them.
 pub(super) const IMAGENET: Preprocess = Preprocess {
@@ -20,7 +24,6 @@ pub(super) const IMAGENET: Preprocess = Preprocess {
 
 pub(super) const TORCHVISION: Preset = Preset {
     name: "torchvision",
-    former_names: &[],
     about: "PyTorch's AlexNet, the one that most people mean: one tower, no normalisation",
     source: "pytorch/vision, torchvision/models/alexnet.py",
     build: torchvision,
@@ -30,7 +33,6 @@ pub(super) const TORCHVISION: Preset = Preset {
 
 pub(super) const PADDLE: Preset = Preset {
     name: "paddle",
-    former_names: &[],
     about: "Paddle's own: torchvision's maps, dropout that scales at inference",
     source: "PaddlePaddle/Paddle, python/paddle/vision/models/alexnet.py",
     build: paddle,
@@ -40,7 +42,6 @@ pub(super) const PADDLE: Preset = Preset {
 
 pub(super) const OWT: Preset = Preset {
     name: "owt",
-    former_names: &[],
     about: "\"One weird trick\" on one GPU: one tower with the 2012 code's normalisation",
     source: "akrizhevsky/cuda-convnet2, layers/layers-imagenet-1gpu.cfg; Krizhevsky 2014",
     build: owt,
@@ -50,7 +51,6 @@ pub(super) const OWT: Preset = Preset {
 
 pub(super) const SLIM: Preset = Preset {
     name: "slim",
-    former_names: &[],
     about: "TF-slim's alexnet_v2: no padding in conv1, 384 kernels in conv4, 5 x 5 before fc6",
     source: "tensorflow/models, research/slim/nets/alexnet.py",
     build: slim,

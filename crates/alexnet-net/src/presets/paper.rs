@@ -1,13 +1,15 @@
 //! Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2012), as the text
 //! tells it, and the ablations whose cost it quotes. `original.rs` has the code that made its figures.
 
+use super::cuda_convnet;
 use super::layer_dsl::{Ceil, ceil, conv, drop, fc, lrn, net, normal, pool, relu};
-use super::{Preset, cuda_convnet};
-use crate::{DropoutStyle::ScaleAtInference, Net, Op, ParamNaming};
+use crate::layer::{DropoutStyle::ScaleAtInference, Op, Pad};
+use crate::naming::ParamNaming;
+use crate::net::Net;
+use crate::presets::preset::Preset;
 
 pub(super) const PAPER: Preset = Preset {
     name: "paper",
-    former_names: &[],
     about: "the 2012 paper's text: two towers, ReLU, normalisation, overlapping pools",
     source: "Krizhevsky et al. 2012, section 3 and figure 2; beginnings from section 5",
     build: paper,
@@ -17,7 +19,6 @@ pub(super) const PAPER: Preset = Preset {
 
 pub(super) const HALF: Preset = Preset {
     name: "paper-half",
-    former_names: &[],
     about: "the paper on one GPU: half the kernels in conv1 to conv4 (it costs 1.7 points)",
     source: "Krizhevsky et al. 2012, section 3.2 and its footnote; widths of the 2012 code's layers-145-half",
     build: half,
@@ -27,7 +28,6 @@ pub(super) const HALF: Preset = Preset {
 
 pub(super) const NO_LRN: Preset = Preset {
     name: "paper-no-lrn",
-    former_names: &[],
     about: "the paper without response normalisation (it costs 1.4 points)",
     source: "Krizhevsky et al. 2012, section 3.3; the 2012 code's layers-148",
     build: no_lrn,
@@ -37,7 +37,6 @@ pub(super) const NO_LRN: Preset = Preset {
 
 pub(super) const NO_OVERLAP: Preset = Preset {
     name: "paper-no-overlap",
-    former_names: &[],
     about: "the paper with pools that do not overlap (it costs 0.4 points)",
     source: "Krizhevsky et al. 2012, section 3.4; paddings of the 2012 code's layers-147",
     build: no_overlap,
@@ -104,8 +103,8 @@ fn no_overlap() -> Net {
     change("paper-no-overlap", |name, op| {
         match op {
             Op::MaxPool { kernel, .. } => *kernel = 2,
-            Op::Conv { pad, .. } if name == "conv2" => *pad = crate::Pad::all(1),
-            Op::Conv { pad, .. } if name == "conv5" => *pad = crate::Pad::all(0),
+            Op::Conv { pad, .. } if name == "conv2" => *pad = Pad::all(1),
+            Op::Conv { pad, .. } if name == "conv5" => *pad = Pad::all(0),
             _ => (),
         }
         true

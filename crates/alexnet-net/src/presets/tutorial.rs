@@ -1,12 +1,14 @@
 //! The two nets of the page that this project grew from, a Paddle tutorial: its code, and what its prose says.
 
 use super::layer_dsl::{Floor, Init, conv, drop, fc, net, pool, relu};
-use super::{Preset, one_tower};
-use crate::{BiasInit, DropoutStyle::ScaleInTraining, Net, Op, Pad, ParamNaming, WeightInit};
+use super::one_tower;
+use crate::layer::{BiasInit, DropoutStyle::ScaleInTraining, Op, Pad, WeightInit};
+use crate::naming::ParamNaming;
+use crate::net::Net;
+use crate::presets::preset::Preset;
 
 pub(super) const TUTORIAL_CODE: Preset = Preset {
     name: "tutorial-code",
-    former_names: &["seed-code"],
     about: "the tutorial's Paddle class: one tower of 96 kernels, pad 5, pools of 2 x 2",
     source: "the page's code: class AlexNet(paddle.nn.Layer)",
     build: tutorial_code,
@@ -16,7 +18,6 @@ pub(super) const TUTORIAL_CODE: Preset = Preset {
 
 pub(super) const TUTORIAL_TEXT: Preset = Preset {
     name: "tutorial-text",
-    former_names: &["seed-text"],
     about: "the tutorial's prose: 54 x 54 maps, halved to 27, 13 and 6",
     source: "the page's text, \"model structure\", modules 1 to 5",
     build: tutorial_text,

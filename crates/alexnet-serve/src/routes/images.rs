@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use alexnet::image::crop::Crops;
-use alexnet::image::decode::{DecodeLimits, MAX_PIXELS, decode_with};
+use alexnet::image::decode::{self, DecodeLimits, Header, MAX_PIXELS, decode_with};
 use alexnet::image::{Image, Preprocess};
 use alexnet::predict;
 use axum::body::Body;
@@ -16,7 +16,6 @@ use tokio::task::{JoinSet, spawn_blocking};
 use crate::admission::{Grant, INPUT, Need, Ticket};
 use crate::api_error::ApiError;
 use crate::body::{self, Whole};
-use crate::image_header::{self, Header};
 use crate::model::ServedModel;
 use crate::peers::Peer;
 use crate::tensors::MOST_IMAGES;
@@ -135,7 +134,7 @@ impl Job {
 
 /// Decoding cost according to an image's header. Rejected images cost nothing.
 fn pixels(shared: &Shared, image: &[u8]) -> u64 {
-    match image_header::header(image).map(|header| header.pixels()) {
+    match decode::header(image).map(|header| header.pixels()) {
         Some(pixels) if pixels <= shared.limits.pixels => pixels,
         _ => 0,
     }
@@ -147,10 +146,10 @@ pub(super) async fn decoded<T: Send + 'static>(
     job: &Job,
     bytes: impl AsRef<[u8]> + Send + 'static,
     inputs: usize,
-    finish: impl FnOnce(&Image) -> Result<T, String> + Send + 'static,
+    finish: impl FnOnce(&Image) -> alexnet::Result<T> + Send + 'static,
 ) -> Result<(T, Grant), ApiError> {
     let (shared, deadline) = (&job.shared, job.deadline);
-    let header = image_header::header(bytes.as_ref());
+    let header = decode::header(bytes.as_ref());
     let available = shared.admission.scheduler.memory();
     let (pixels, memory) = match header {
         Some(header) if header.pixels() > shared.limits.pixels => return Err(too_many_pixels(header, shared.limits.pixels)),
@@ -181,7 +180,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     };
     match spawn_blocking(work).await {
         Ok((Ok(result), grant)) => Ok((result, grant)),
-        Ok((Err(error), _)) => Err(ApiError::unanswerable(error)),
+        Ok((Err(error), _)) => Err(ApiError::unanswerable(error.to_string())),
         Err(_) => Err(ApiError::ours("the server failed on this image; please report it")),
     }
 }

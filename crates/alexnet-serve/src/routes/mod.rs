@@ -7,6 +7,7 @@ mod predict;
 mod protocol;
 mod reply;
 mod similar;
+mod table;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,7 +18,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header, request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use hyper::body::Incoming;
 use serde_json::json;
 use tower_service::Service;
@@ -29,50 +29,15 @@ use crate::peers::{Peer, Phase};
 use crate::{Shared, model::ServedModel};
 
 const PAGE: &str = include_str!("../page.html");
-const OPENAPI: &str = include_str!("../openapi.json");
 
 /// Router with all routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/", get(page))
-        .route("/predict", post(predict::predict))
-        .route("/explain", post(explain::explain))
-        .route("/filters", get(explain::filters))
-        .route("/similar", post(similar::similar))
-        .route("/indexed", get(similar::indexed))
-        .route("/models", get(models))
-        .route("/metrics", get(metrics))
-        .route("/openapi.json", get(async || bytes(StatusCode::OK, "application/json", OPENAPI)))
-        .route("/v2", get(protocol::server))
-        .route("/v2/", get(protocol::server))
-        .route("/v2/health/live", get(async || StatusCode::OK))
-        .route("/v2/health/ready", get(protocol::ready))
-        .route("/v2/models/{model}", get(protocol::model))
-        .route("/v2/models/{model}/ready", get(protocol::model_ready))
-        .route("/v2/models/{model}/infer", post(infer::infer))
-        .route("/v2/models/{model}/versions/{version}", get(protocol::version))
-        .route("/v2/models/{model}/versions/{version}/ready", get(protocol::version_ready))
-        .route("/v2/models/{model}/versions/{version}/infer", post(infer::infer_version))
+    table::router()
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "no such route; /openapi.json lists all routes"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "this route does not support the method; see /openapi.json")
         })
         .with_state(shared)
-}
-
-/// Route label of a request in the metrics. A raw path could be anything, and fill the memory.
-fn label(path: &str) -> &'static str {
-    const KNOWN: [&str; 10] =
-        ["/", "/predict", "/explain", "/filters", "/similar", "/indexed", "/models", "/metrics", "/openapi.json", "/v2"];
-    if let Some(known) = KNOWN.iter().find(|known| **known == path) {
-        return known;
-    }
-    match path.strip_prefix("/v2/").map(|rest| rest.rsplit('/').next().unwrap_or(rest)) {
-        Some("infer") => "/v2/infer",
-        Some("live" | "ready") => "/v2/health",
-        Some(_) => "/v2/models",
-        None => "other",
-    }
 }
 
 /// Answers one request of a connection, and counts it.
@@ -84,7 +49,7 @@ pub(crate) async fn answer(
 ) -> Result<Response, Infallible> {
     let start = Instant::now();
     peer.set(Phase::Working);
-    let route = label(request.uri().path());
+    let route = table::label(request.uri().path());
     let (mut parts, body) = request.into_parts();
     let headers = parts.headers.clone();
     let preflight = shared.access.is_preflight(&parts);

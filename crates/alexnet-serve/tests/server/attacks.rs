@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use alexnet_testkit::images::{self, ColorType};
 use serde_json::json;
 
 use crate::assert_error;
@@ -261,9 +262,7 @@ fn a_full_server_reacts_to_shutdown() {
 #[test]
 fn many_large_images_do_not_starve_small_ones() {
     let running = Running::start(|settings| settings.limits.pixels = 4_000_000);
-    let mut large = Vec::new();
-    let encoder = image::codecs::png::PngEncoder::new(&mut large);
-    image::ImageEncoder::write_image(encoder, &vec![7; 4_000_000], 2000, 2000, image::ExtendedColorType::L8).unwrap();
+    let large = images::png(2000, 2000, ColorType::Grayscale, &vec![7; 4_000_000]);
     with_good_client(&running, || {
         std::thread::scope(|scope| {
             for _ in 0..12 {

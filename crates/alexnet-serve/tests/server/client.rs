@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use alexnet::formats::{self, Model, parameters};
 use alexnet::image::Preprocess;
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use alexnet_serve::{Batching, Control, Engines, Error, Limits, ModelFile, Server, Settings};
+use alexnet_testkit::images::{self, ColorType};
 use serde_json::Value;
 
 /// Rows and columns of the model's images.
@@ -75,11 +75,7 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
 
 /// CPU engine with two threads.
 pub(crate) fn on_processor(precision: Precision) -> Engines {
-    Arc::new(move |model, batch| {
-        let mut engine = Cpu::new(&model.net, batch, 2)?.with_precision(precision)?.batch_invariant();
-        alexnet::engine::load_model(&model, &mut engine)?;
-        Ok(Box::new(engine))
-    })
+    alexnet_serve::cpu_engines(precision, 2)
 }
 
 /// Settings for one model, `small`, on any port.
@@ -208,18 +204,7 @@ pub(crate) fn answer(mut stream: TcpStream) -> Answer {
 
 /// A striped image as PNG.
 pub(crate) fn png(width: usize, height: usize, seed: usize) -> Vec<u8> {
-    let pixel = |x: usize, y: usize| [(x * 7 + seed * 31) as u8, (y * 5 + x * y + seed) as u8, ((x + y) * (seed + 3)) as u8];
-    let rgb: Vec<u8> = (0..width * height).flat_map(|i| pixel(i % width, i / width)).collect();
-    let mut file = Vec::new();
-    image::ImageEncoder::write_image(
-        image::codecs::png::PngEncoder::new(&mut file),
-        &rgb,
-        width as u32,
-        height as u32,
-        image::ExtendedColorType::Rgb8,
-    )
-    .expect("an image");
-    file
+    images::png(width, height, ColorType::Rgb, &images::striped(width, height, seed))
 }
 
 /// A form with images.

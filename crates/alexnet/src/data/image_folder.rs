@@ -210,7 +210,7 @@ impl Dataset for Folder {
         &self.listing.pictures[i].0
     }
 
-    fn picture(&self, i: usize) -> Result<Image, String> {
+    fn picture(&self, i: usize) -> Result<Image> {
         decode::decode(&decode::read(&self.listing.pictures[i].2)?)
     }
 
@@ -218,7 +218,7 @@ impl Dataset for Folder {
         fs::metadata(&self.listing.pictures[i].2).ok().map(|file| file.len())
     }
 
-    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
         decode::read(&self.listing.pictures[i].2).map(Some)
     }
 }

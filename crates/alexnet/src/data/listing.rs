@@ -1,8 +1,9 @@
 //! Sorted list of a data set's images, shared by folders and tars.
 
+use super::LAYOUT;
 use super::passed_over::PassedOver;
-use super::{ENDINGS, LAYOUT};
 use crate::escape::printable;
+use crate::image::decode::endings;
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -39,7 +40,10 @@ impl<T> Listing<T> {
     pub(super) fn loose(path: &Path, depth: usize, mut found: Vec<(String, T)>, passed: &PassedOver) -> Result<Self> {
         found.sort_by(|a, b| a.0.cmp(&b.0));
         if found.is_empty() {
-            return Err(Error::file(path, format!("no images here (*.{{{}}}){}", ENDINGS.join(", "), and_passed_over(passed))));
+            return Err(Error::file(
+                path,
+                format!("no images here (*.{{{}}}){}", endings().collect::<Vec<_>>().join(", "), and_passed_over(passed)),
+            ));
         }
         if found.iter().all(|(name, _)| name.split('/').count() > depth + 1) {
             let mut classes: Vec<String> = found.iter().map(|(name, _)| folder(name, depth).to_string()).collect();
@@ -98,7 +102,7 @@ impl<T> Listing<T> {
                     return problem(format!(
                         "class {} has no images (*.{{{}}}); remove its folder or fill it{}",
                         printable(class),
-                        ENDINGS.join(", "),
+                        endings().collect::<Vec<_>>().join(", "),
                         and_passed_over(passed)
                     ));
                 }

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::Result;
-use crate::image::Image;
+use crate::image::{Image, decode};
 
 /// Data set of labelled images in a fixed order.
 pub trait Dataset: Send + Sync {
@@ -52,7 +52,7 @@ pub trait Dataset: Send + Sync {
     ///
     /// # Errors
     /// The reason, in one line without the image's name.
-    fn picture(&self, i: usize) -> Result<Image, String>;
+    fn picture(&self, i: usize) -> Result<Image>;
 
     /// File size of image `i` in bytes; `None` if there is no file, or the size is not known immediately.
     fn file_size(&self, _: usize) -> Option<u64> {
@@ -62,8 +62,8 @@ pub trait Dataset: Send + Sync {
     /// Encoded bytes of image `i`; `None` if there is no file.
     ///
     /// # Errors
-    /// As [`picture`](Self::image).
-    fn file(&self, _: usize) -> Result<Option<Vec<u8>>, String> {
+    /// As [`picture`](Self::picture).
+    fn file(&self, _: usize) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
 }
@@ -93,12 +93,8 @@ pub fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
 /// Advice about the expected layout.
 const LAYOUT: &str = "expected one folder per class, such as cat/1.jpg and dog/1.jpg";
 
-/// Lower-case extensions of image files. The decoder identifies the actual format by content.
-const ENDINGS: [&str; 14] =
-    ["jpg", "jpeg", "jpe", "jfif", "jfi", "jif", "pjpeg", "pjp", "png", "apng", "webp", "bmp", "dib", "gif"];
-
 /// Whether a file of this name counts as an image: a known extension, and not hidden.
 fn is_picture(file: &str) -> bool {
     let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    !file.starts_with('.') && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+    !file.starts_with('.') && ending.is_some_and(|ending| decode::endings().any(|known| known == ending))
 }

@@ -1,5 +1,7 @@
 //! File type detection from the first bytes.
 
+use crate::image::decode;
+
 /// Number of leading bytes needed.
 pub(super) const START: usize = 512;
 
@@ -21,43 +23,11 @@ pub(super) enum Content {
 /// Detects the type of a file from its first bytes.
 pub(super) fn content(start: &[u8]) -> Content {
     let at = |offset: usize, magic: &[u8]| start.get(offset..).is_some_and(|rest| rest.starts_with(magic));
-    let image = at(0, b"\xFF\xD8\xFF")
-        || at(0, b"\x89PNG\r\n\x1A\n")
-        || at(0, b"GIF87a")
-        || at(0, b"GIF89a")
-        || (at(0, b"RIFF") && at(8, b"WEBP"))
-        || is_bmp(start);
-    if image {
+    if decode::FORMATS.iter().any(|format| format.is_certain(start)) {
         return Content::Image;
     }
-    const UNREAD: [(&[u8], &str); 14] = [
-        (b"II*\0", "TIFF"),
-        (b"MM\0*", "TIFF"),
-        (b"II+\0", "TIFF"),
-        (b"\0\0\x01\0", "ICO"),
-        (b"8BPS", "PSD"),
-        (b"DDS ", "DDS"),
-        (b"qoif", "QOI"),
-        (b"\x76\x2F\x31\x01", "OpenEXR"),
-        (b"#?RADIANCE", "HDR"),
-        (b"farbfeld", "farbfeld"),
-        (b"\xFF\x0A", "JPEG XL"),
-        (b"\0\0\0\x0CJXL ", "JPEG XL"),
-        (b"\0\0\0\x0CjP  ", "JPEG 2000"),
-        (b"\xFF\x4F\xFF\x51", "JPEG 2000"),
-    ];
-    if let Some((_, name)) = UNREAD.iter().find(|(magic, _)| at(0, magic)) {
+    if let Some(name) = decode::unread(start) {
         return Content::Unread(name);
-    }
-    if at(4, b"ftyp") {
-        return match start.get(8..12) {
-            Some(b"avif" | b"avis") => Content::Unread("AVIF"),
-            Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1") => Content::Unread("HEIC"),
-            _ => Content::Other,
-        };
-    }
-    if let [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n', ..] = start {
-        return Content::Unread("PNM");
     }
     const PACKED: [(&[u8], &str, &str); 8] = [
         (b"\x1F\x8B", "gzip", "tar -xzf"),
@@ -73,12 +43,6 @@ pub(super) fn content(start: &[u8]) -> Content {
         return Content::Packed(name, command);
     }
     if at(257, b"ustar") { Content::Tar } else { Content::Other }
-}
-
-/// `BM` alone starts many texts: a bitmap is also recognised by a known header size after it.
-fn is_bmp(start: &[u8]) -> bool {
-    let header = start.get(14..18).and_then(|size| <[u8; 4]>::try_from(size).ok()).map(u32::from_le_bytes);
-    start.starts_with(b"BM") && header.is_some_and(|size| matches!(size, 12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use alexnet_kernels::random::Key;
 
 use super::Dataset;
+use crate::Result;
 use crate::image::Image;
 
 /// A subset of another data set.
@@ -59,7 +60,7 @@ impl Dataset for Part {
         self.whole.name(self.pictures[i] as usize)
     }
 
-    fn picture(&self, i: usize) -> Result<Image, String> {
+    fn picture(&self, i: usize) -> Result<Image> {
         self.whole.picture(self.pictures[i] as usize)
     }
 
@@ -67,7 +68,7 @@ impl Dataset for Part {
         self.whole.file_size(self.pictures[i] as usize)
     }
 
-    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
         self.whole.file(self.pictures[i] as usize)
     }
 }

@@ -355,7 +355,7 @@ impl Dataset for Tar {
         &self.listing.pictures[i].0
     }
 
-    fn picture(&self, i: usize) -> Result<Image, String> {
+    fn picture(&self, i: usize) -> Result<Image> {
         decode::decode(&read(&self.file, self.listing.pictures[i].2)?)
     }
 
@@ -363,8 +363,8 @@ impl Dataset for Tar {
         Some(self.listing.pictures[i].2.bytes)
     }
 
-    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
-        read(&self.file, self.listing.pictures[i].2).map(Some)
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
+        Ok(Some(read(&self.file, self.listing.pictures[i].2)?))
     }
 }
 

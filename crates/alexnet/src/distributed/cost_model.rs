@@ -1,100 +1,107 @@
-//! What a step of training takes on machines that are not here, from the net's own counts: a model of time and bytes.
+//! Cost model of a training step on hypothetical clusters, derived from the net's layer sizes.
 //!
-//! Computing: a layer's pass takes as long as its multiply-adds at the device's sustained rate, or as the reading and writing of its
-//! weights from memory, whichever is longer. A step is forward, the data gradient (of all layers but the first) and the weight gradient.
-//! One device turns gradients into an update without writing them down. Reading pictures takes its own time of a device, if it has to do that.
+//! Computation: a layer's pass takes the longer of two times: its multiply-adds at the device's sustained rate, or
+//! reading and writing its weights from memory. A step is forward, the data gradient (of all layers but the first)
+//! and the weight gradient. A single device fuses gradients into the update without storing them. Loading images
+//! costs the device's time if it has to do that itself.
 //!
-//! Copying: what is sent is also copied, and what is summed is written down, added and read again, by the same device, and while it does that
-//! it computes nothing: a rank has no processor to spare. The passes over memory are counted in the code of [`data_parallel`](super::data_parallel) and `tree_reduce`.
+//! Copying: data that is sent is also copied, and sums are stored, added and read again. The same device does this
+//! and computes nothing meanwhile: a rank has no spare processor. The passes over memory are counted from the code of
+//! [`data_parallel`](super::data_parallel) and `tree_reduce`.
 //!
-//! Sending: what a rank sends takes its bytes over its share of the machine's link, and a latency for each message. In data
-//! parallel, gradients are summed as backward finishes layers, the last layer first, one after the other beside the rest of backward; then
-//! each updates its weights. In hybrid parallel only the convolutions' are; what goes in and out of the fully connected layers is waited for.
-//! Towers wait for every crossing. Bytes are those that [`data_parallel`](super::data_parallel), [`hybrid`](super::hybrid) and [`towers`](super::towers) count.
+//! Communication: a rank's messages take their bytes over its share of the machine's link, plus a latency for each
+//! message. In data parallel, gradients are summed as backward finishes layers, last layer first, one after the other
+//! and overlapped with the rest of backward; then the weights are updated. In hybrid parallel this applies only to
+//! the convolutions; the inputs and outputs of the fully connected layers are exchanged synchronously. Towers wait
+//! for every crossing. Bytes are those that [`data_parallel`](super::data_parallel), [`hybrid`](super::hybrid) and
+//! [`towers`](super::towers) count.
 //!
-//! Left out: ranks that are slower than others, switches that share what links promise. Devices that share a memory each have a part of its rate.
+//! Not modelled: ranks of different speed, and switches that do not sustain the full rate of all links. Devices that
+//! share a memory must each be given a part of its rate.
 
 use super::tree_reduce;
 use crate::formats;
 use crate::net::{LayerShape, Net, Op};
 use crate::{Error, Result};
 
-/// What computes.
+/// Compute device.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Device {
-    /// Floating-point operations a second that training sustains, two for each multiply-add.
+    /// Sustained floating-point operations per second in training, two for each multiply-add.
     pub flops: f64,
-    /// Bytes a second from and to memory.
+    /// Memory bandwidth in bytes per second.
     pub memory: f64,
-    /// Seconds of it that reading a picture takes; 0 where others do that.
+    /// Seconds of the device's time to load an image; 0 if the host does it.
     pub loading: f64,
 }
 
-/// How devices stand together. Each device is a rank.
+/// Topology of a cluster. Each device is a rank.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cluster {
-    /// Machines.
+    /// Number of machines.
     pub machines: usize,
-    /// Devices in each.
+    /// Number of devices in each machine.
     pub devices: usize,
-    /// Bytes a second out of a machine, shared by its devices.
+    /// Bytes per second out of a machine, shared by its devices.
     pub link: f64,
-    /// Bytes a second out of a device to others of its machine.
+    /// Bytes per second between devices of one machine.
     pub inner: f64,
-    /// Seconds that a message takes besides.
+    /// Latency of a message in seconds.
     pub latency: f64,
 }
 
-/// How ranks share the work.
+/// Distribution of the work over ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
-    /// All gradients are summed.
+    /// Data parallel: all gradients are summed.
     Data,
-    /// Convolutions likewise; fully connected layers are shared.
+    /// Data-parallel convolutions, model-parallel fully connected layers.
     Hybrid,
-    /// Two ranks, half of every layer on each.
+    /// Two ranks, each with half of every layer.
     Towers,
 }
 
-/// What a step takes.
+/// Predicted time and traffic of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prediction {
-    /// How the work is shared.
+    /// Distribution of the work.
     pub way: Strategy,
-    /// Seconds of a step.
+    /// Seconds per step.
     pub seconds: f64,
-    /// Of these, seconds in which a device computes, or reads pictures.
+    /// Seconds of computation and image loading per step.
     pub computing: f64,
-    /// Of these, seconds in which it copies and adds what is sent and summed.
+    /// Seconds of copying and adding for communication per step.
     pub copying: f64,
-    /// Bytes that all ranks together send.
+    /// Bytes sent by all ranks together.
     pub bytes: f64,
-    /// How much faster than one device with the whole batch, divided by the number of devices.
+    /// Speed-up over one device with the whole batch, divided by the number of devices.
     pub efficiency: f64,
 }
 
-/// Bytes of a number.
+/// Bytes per value.
 const FLOAT: f64 = 4.0;
 
-/// Passes over memory of a copy: one to read, and two to write, since a line is read before it is written to.
+/// Memory passes of a copy: one to read and two to write, since a cache line is read before it is written.
 const COPY: f64 = 3.0;
 
-/// Passes over what a rank sends: put together, handed to the network, taken from it (as much comes in as goes out), put in its place.
+/// Memory passes over data that a rank sends: packed, handed to the network, received (as many bytes as sent),
+/// unpacked.
 const SENT: f64 = 4.0 * COPY;
 
-/// Passes over a gradient that is not turned into an update at once: it is written (2), brought into the order of files, and weighted.
+/// Memory passes over a gradient that is not fused into the update: written (2), converted to file order, and
+/// weighted.
 const KEPT: f64 = 2.0 + 2.0 * COPY;
 
-/// Passes over a sum on its way into the weights: it is brought into the kernels' order, and read beside weights and velocities, which are read
-/// and written.
+/// Memory passes over a sum until it is applied: converted to the kernels' layout and read, along with reading and
+/// writing weights and velocities.
 const APPLIED: f64 = COPY + 1.0 + UPDATED;
 
-/// Passes of an update: weights and velocities, each read and written.
+/// Memory passes of an update: weights and velocities, each read and written.
 const UPDATED: f64 = 4.0;
 
-/// Passes over a gradient that `p` ranks sum, besides those over messages: a rank's own part is copied five times, put beside what goes out and
-/// taken from there, for the sum and for its way to all, and once to begin the sum. What adding the others' parts takes is spared where sums
-/// come in, which lie at their place already.
+/// Memory passes over a gradient that `p` ranks sum, besides those over messages. A rank's own part is copied five
+/// times: packed and unpacked for the reduce-scatter and for the all-gather, and once to start the sum. Adding the
+/// other ranks' parts is offset where incoming sums are already in place.
 fn summed(p: f64) -> f64 {
     5.0 * COPY / p
 }
@@ -104,7 +111,7 @@ impl Cluster {
         self.machines * self.devices
     }
 
-    /// Seconds in which each rank sends `bytes`, spread evenly over all others, in `messages`.
+    /// Seconds for each rank to send `bytes`, spread evenly over all others, in `messages` messages.
     fn sending(&self, bytes: f64, messages: f64) -> f64 {
         let others = (self.ranks() - 1) as f64;
         if others == 0.0 {
@@ -116,16 +123,16 @@ impl Cluster {
     }
 }
 
-/// Part of a layer's work on one device.
+/// Fraction of a layer's work on one device.
 #[derive(Debug, Clone, Copy)]
 struct Work {
-    /// Pictures.
+    /// Number of images.
     pictures: f64,
-    /// Share of the layer's outputs.
+    /// Fraction of the layer's outputs.
     share: f64,
 }
 
-/// A layer, and how many rounds of sums its parameters take.
+/// A layer, and the number of reduction rounds for its parameters.
 #[derive(Debug, Clone)]
 struct Summed {
     shape: LayerShape,
@@ -133,18 +140,18 @@ struct Summed {
 }
 
 impl Device {
-    /// Seconds of the multiply-adds of a pass, or of so many passes over its weights.
+    /// Seconds of one pass: the longer of its multiply-adds and `passes` memory passes over its weights.
     fn pass(&self, layer: &LayerShape, work: Work, passes: f64) -> f64 {
         let operations = 2.0 * layer.macs as f64 * work.share * work.pictures;
         (operations / self.flops).max(passes * layer.parameters as f64 * work.share * FLOAT / self.memory)
     }
 
-    /// Seconds of so many passes over bytes.
+    /// Seconds of `passes` memory passes over `bytes`.
     fn passes(&self, passes: f64, bytes: f64) -> f64 {
         passes * bytes / self.memory
     }
 
-    /// Seconds of a whole step on some layers, without sending.
+    /// Seconds of a full step on some layers, without communication.
     fn step(&self, layers: &[Summed], first: &str, work: Work) -> f64 {
         let one = |Summed { shape, .. }: &Summed| {
             let data = if shape.name == first { 0.0 } else { self.pass(shape, work, 1.0) };
@@ -154,7 +161,7 @@ impl Device {
     }
 }
 
-/// The net's layers with parameters, and how many of them come before the first fully connected one.
+/// The net's layers with parameters, and the number of them before the first fully connected one.
 fn layers(net: &Net, ranks: usize) -> Result<(Vec<Summed>, usize)> {
     let round = tree_reduce::round(ranks);
     let all = formats::parameters(net)?;
@@ -174,31 +181,32 @@ fn layers(net: &Net, ranks: usize) -> Result<(Vec<Summed>, usize)> {
     Ok((found, trunk))
 }
 
-/// What a step on `batch` pictures takes in one way of sharing the work.
+/// Predicts a step on `batch` images with one parallel strategy.
 ///
 /// # Errors
-/// A net that cannot be built, or that the way is not for.
+/// A net that cannot be built or that the strategy does not support.
 pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way: Strategy) -> Result<Prediction> {
     let ranks = cluster.ranks();
     let rates = [device.flops, device.memory, cluster.link, cluster.inner];
     let is_wrong = |times: &[f64]| times.iter().any(|n| !(*n >= 0.0 && n.is_finite()));
     if ranks == 0 || batch == 0 || is_wrong(&rates) || rates.contains(&0.0) || is_wrong(&[cluster.latency, device.loading]) {
-        return Err(Error::Invalid("a plan needs machines, devices, pictures, rates above 0 and times of at least 0".into()));
+        return Err(Error::Invalid("machines, devices, batch and rates must be positive, and times must not be negative".into()));
     }
     let (layers, trunk) = layers(net, ranks)?;
     let (p, all) = (ranks as f64, batch as f64);
     let first = layers.first().map_or("", |layer| &layer.shape.name).to_string();
     let alone = all * device.loading + device.step(&layers, &first, Work { pictures: all, share: 1.0 });
-    // The largest share counts: the others wait for it.
+    // The largest shard determines the time, because the others wait for it.
     let own = Work { pictures: batch.div_ceil(ranks) as f64, share: 1.0 };
     let loading = own.pictures * device.loading;
     let forward = |part: &[Summed]| part.iter().map(|layer| device.pass(&layer.shape, own, 1.0)).sum::<f64>();
     let gradients = |layer: &Summed| 2.0 * (p - 1.0) / p * layer.shape.parameters as f64 * FLOAT;
     let size = |layer: &Summed| layer.shape.parameters as f64 * FLOAT;
-    // The processor's part of a sum: all but the link's.
+    // The processor's part of a sum: everything except the link.
     let hands = |layer: &Summed| device.passes(KEPT + summed(p), size(layer)) + device.passes(SENT, gradients(layer));
     let apply = |layer: &Summed| device.passes(APPLIED, size(layer));
-    // Backward over layers, sums beside it, and updates, each when its sum is there: when all is done, and what was copied.
+    // Backward over layers, with overlapped sums and an update after each sum. Returns the time when all is done, and
+    // the time spent copying.
     let backward = |from: f64, part: &[Summed]| {
         let (mut now, mut sent, mut there) = (from, from, Vec::new());
         for layer in part.iter().rev() {
@@ -224,7 +232,8 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
             let none = || Error::Net(format!("{}: no fully connected layers", net.name));
             let input = head.first().ok_or_else(none)?.shape.input;
             let shared = device.step(head, &first, Work { pictures: all, share: 1.0 / p });
-            // What goes in, to all others and back; each layer's outputs; all but the last's gradients.
+            // Layer inputs, sent to all others, and their gradients, sent back; each layer's outputs; the output
+            // gradients of all layers but the last.
             let maps = 2.0 * own.pictures * input.len() as f64 * (p - 1.0);
             let out = |layers: &[Summed]| layers.iter().map(|l| all * l.shape.output.len() as f64 * (p - 1.0) / p).sum::<f64>();
             let activations = (maps + out(head) + out(&head[..head.len() - 1])) * FLOAT;
@@ -238,12 +247,13 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
         }
         Strategy::Towers => {
             if ranks != 2 {
-                return Err(Error::Invalid(format!("towers are two devices, not {ranks}")));
+                return Err(Error::Invalid(format!("towers require 2 devices, got {ranks}")));
             }
             let plan = net.towers()?;
             let crossings = plan.iter().filter(|layer| layer.bytes() > 0).count();
             let bytes = plan.iter().map(|layer| layer.bytes()).sum::<usize>() as f64 * all;
-            // Both read all pictures. The logits are all one tower's; for a thousand classes that is 0.3 % of the work.
+            // Both ranks load all images. One tower computes all logits; for a thousand classes that is 0.3 % of the
+            // work.
             let computing = all * device.loading + device.step(&layers, &first, Work { pictures: all, share: 0.5 });
             let copying = device.passes(SENT, bytes / 2.0);
             (computing + copying + cluster.sending(bytes / 2.0, 2.0 * crossings as f64), computing, copying, bytes)
@@ -252,13 +262,13 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
     Ok(Prediction { way, seconds, computing, copying, bytes, efficiency: alone / (p * seconds) })
 }
 
-/// Every way that the net and the number of devices allow, the fastest first.
+/// Predictions for every strategy that the net and the number of devices allow, fastest first.
 ///
 /// # Errors
-/// As [`predict`], if no way is left.
+/// Those of [`predict`], if no strategy is left.
 pub fn ways(net: &Net, device: &Device, cluster: &Cluster, batch: usize) -> Result<Vec<Prediction>> {
     let mut found = vec![predict(net, device, cluster, batch, Strategy::Data)?];
-    // Batch statistics need data parallel; see the engines.
+    // Batch statistics require data parallel; see the engines.
     let plain = !net.has_batch_norm();
     let others = [Strategy::Hybrid, Strategy::Towers].into_iter().filter(|_| plain && cluster.ranks() > 1);
     found.extend(others.filter_map(|way| predict(net, device, cluster, batch, way).ok()));
@@ -278,8 +288,9 @@ mod tests {
     const DEVICE: Device = Device { flops: 1e12, memory: 1e30, loading: 0.0 };
 
     #[test]
-    fn bytes_are_those_that_were_counted() {
-        // original-145 for 10 classes at batch 32, from docs/guide/cluster.md; what ranks say besides is some hundred bytes.
+    fn bytes_match_the_measured_counts() {
+        // original-145 with 10 classes at batch 32, from docs/guide/cluster.md; status messages between ranks add
+        // some hundred bytes.
         let net = by_name("original-145").unwrap().with_classes(10);
         for (ranks, way, counted) in [
             (2, Strategy::Data, 455_273_616.0),
@@ -297,7 +308,7 @@ mod tests {
     fn one_device_computes_three_passes_but_for_the_first_layers() {
         let net = by_name("paper").unwrap();
         let found = predict(&net, &DEVICE, &cluster(1, 1), 100, Strategy::Data).unwrap();
-        // 724,406,816 multiply-adds, three times, less conv1's 105,415,200 once; two operations each, a hundred pictures.
+        // 724,406,816 multiply-adds, three times, less conv1's 105,415,200 once; two operations each, a hundred images.
         let expected = 2.0 * 100.0 * (3.0 * 724_406_816.0 - 105_415_200.0) / 1e12;
         assert!((found.seconds - expected).abs() < 1e-9 && found.bytes == 0.0, "{found:?}");
         assert!((found.efficiency - 1.0).abs() < 1e-12);
@@ -306,19 +317,20 @@ mod tests {
     #[test]
     fn sums_hide_behind_backward_or_last_as_long_as_the_link_needs() {
         let net = by_name("paper").unwrap();
-        // So fast a device that only the link counts: each of two ranks sends half of its gradients and half of the sums.
+        // A device so fast that only the link matters: each of two ranks sends half of its gradients and half of the
+        // sums.
         let fast = Device { flops: 1e30, ..DEVICE };
         let found = predict(&net, &fast, &cluster(2, 1), 100, Strategy::Data).unwrap();
         assert!((found.seconds - 60_965_224.0 * 4.0 / 1e9).abs() < 1e-6, "{found:?}");
-        // A link so fast that only computing counts.
+        // A link so fast that only computation matters.
         let wide = Cluster { link: 1e30, ..cluster(2, 1) };
         let found = predict(&net, &DEVICE, &wide, 100, Strategy::Data).unwrap();
         assert!((found.seconds - found.computing).abs() < 1e-9 && (found.efficiency - 1.0).abs() < 1e-9, "{found:?}");
-        // Four devices of a machine share its link: of 7 others, 4 are outside.
+        // Four devices of a machine share its link; of each rank's 7 peers, 4 are outside.
         let shared = predict(&net, &fast, &Cluster { inner: 1e30, ..cluster(2, 4) }, 800, Strategy::Data).unwrap();
         let each = 2.0 * 7.0 / 8.0 * 60_965_224.0 * 4.0;
         assert!((shared.seconds - each * 4.0 / 7.0 * 4.0 / 1e9).abs() < 1e-6, "{shared:?}");
-        // Latency: each parameter in rounds, each of which takes two exchanges of one message.
+        // Latency: each parameter takes several rounds, and each round takes two exchanges of one message.
         let late = Cluster { link: 1e30, latency: 1e-3, ..cluster(2, 1) };
         let rounds = |(_, shape): &(String, Vec<usize>)| shape.iter().product::<usize>().div_ceil(tree_reduce::round(2));
         let rounds = formats::parameters(&net).unwrap().iter().map(rounds).sum::<usize>() as f64;
@@ -331,26 +343,27 @@ mod tests {
         let net = by_name("paper").unwrap();
         let device = Device { flops: 1e30, memory: 1e9, loading: 0.0 };
         let found = predict(&net, &device, &cluster(1, 1), 1, Strategy::Data).unwrap();
-        // Weights are read twice, once less conv1's, and with velocities read and written.
+        // Weights are read twice (once without conv1's), then read and written with their velocities.
         let expected = 4.0 * (6.0 * 60_965_224.0 - 34_944.0) / 1e9;
         assert!((found.seconds - expected).abs() < 1e-9, "{found:?}, not {expected}");
     }
 
     #[test]
-    fn what_is_summed_is_also_copied_and_waits_for_nobody_but_the_link() {
+    fn sums_are_also_copied_and_wait_only_for_the_link() {
         let net = by_name("paper").unwrap();
         let device = Device { flops: 1e30, memory: 1e9, loading: 0.0 };
         let wide = Cluster { link: 1e30, ..cluster(2, 1) };
         let found = predict(&net, &device, &wide, 100, Strategy::Data).unwrap();
-        // 8 passes for keeping, 15 / 2 for summing, 12 for what is sent, 8 for the update; weights read twice, once less conv1's.
+        // 8 passes for storing, 15 / 2 for summing, 12 for sending, 8 for the update; weights are read twice, once
+        // without conv1's.
         let expected = 4.0 * ((8.0 + 7.5 + 12.0 + 8.0) * 60_965_224.0 + 2.0 * 60_965_224.0 - 34_944.0) / 1e9;
         assert!((found.seconds - expected).abs() < 1e-6, "{found:?}, not {expected}");
         assert!((found.copying - 4.0 * 35.5 * 60_965_224.0 / 1e9).abs() < 1e-6);
-        // A slow link: copies hide behind it, but for those of the last layer, which it waits for, and fc8's before it.
+        // A slow link hides the copies, except those of the last layer, which it waits for, and fc8's before it.
         let slow = Cluster { link: 1e6, ..cluster(2, 1) };
         let slow = predict(&net, &device, &slow, 100, Strategy::Data).unwrap().seconds;
         assert!((slow / (60_965_224.0 * 4.0 / 1e6) - 1.0).abs() < 0.01, "{slow}");
-        // Towers' maps, and pictures that both read.
+        // Crossing maps of the towers, and images that both load.
         let busy = Device { flops: 1e30, memory: 1e9, loading: 1e-3 };
         let towers = predict(&net, &busy, &wide, 100, Strategy::Towers).unwrap();
         assert!((towers.copying - 12.0 * towers.bytes / 2.0 / 1e9).abs() < 1e-9);
@@ -360,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fastest_way_is_first_and_nonsense_is_refused() {
+    fn the_fastest_strategy_is_first_and_invalid_input_is_rejected() {
         let net = by_name("paper").unwrap();
         let slow = Cluster { link: 1e8, ..cluster(2, 1) };
         let all = ways(&net, &DEVICE, &slow, 128).unwrap();

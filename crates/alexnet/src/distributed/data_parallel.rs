@@ -1,11 +1,11 @@
-//! Data parallel: every rank has all parameters and takes a share of each batch; gradients are summed, and each rank then moves
-//! its parameters alike.
+//! Data parallelism: every rank has all parameters and takes a shard of each batch. Gradients are summed over ranks,
+//! and every rank applies the same update.
 //!
-//! A courier thread sums the gradients of a layer while backward goes on with the layers below: fc8's first, then fc7's and
-//! fc6's, which are 96 % of all, beside the convolutions.
+//! A reducer thread sums a layer's gradients while backward continues with the layers below. fc8's come first, then
+//! fc7's and fc6's, which are 96 % of all parameters and overlap with the convolutions.
 
 use super::model_parallel::layer_of;
-use super::reducer::{Bucket, Sum, carry};
+use super::reducer::{Bucket, Sum, reduce};
 use super::{Communicator, Partition, Room, Tree, all_gather_f64};
 use crate::engine::{Batch, BatchShard, DropoutKey, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training};
 use crate::formats::{self, TensorData};
@@ -16,31 +16,31 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
-/// An engine of which every rank has one.
+/// Data-parallel engine: a replica of an engine on each rank.
 pub struct DataParallel<E> {
     engine: E,
     ranks: Arc<dyn Communicator>,
     cut: Partition,
-    /// Buffers of each parameter's length, kept from step to step.
+    /// Gradient buffers of each parameter, reused between steps.
     room: BTreeMap<String, Vec<Vec<f32>>>,
-    /// For sums.
+    /// Scratch memory of the sums.
     sums: Room,
 }
 
 impl<E: Gradients> DataParallel<E> {
-    /// `engine`, for batches cut like `cut`; it must have room for the largest of this rank's blocks. Parameters must be, or be
-    /// set, the same on all ranks.
+    /// Wraps `engine` for batches partitioned by `cut`. Its capacity must be at least the size of this rank's largest
+    /// block, and its parameters must be equal on all ranks before training.
     pub fn new(engine: E, ranks: Arc<dyn Communicator>, cut: Partition) -> DataParallel<E> {
         DataParallel { engine, ranks, cut, room: BTreeMap::new(), sums: Room::default() }
     }
 
-    /// Forward and backward of this rank's blocks; gradients go to `reducer` as soon as they are whole. Gives each block's
-    /// sum of losses, right answers, pictures.
+    /// Forward and backward of this rank's blocks. Each gradient goes to `reducer` once it is complete. Returns the
+    /// loss sum, number of correct images and number of images of each block.
     fn backward(&mut self, share: &BatchShard<'_>, names: &[String], reducer: &Sender<Bucket>) -> Result<Vec<[f64; 3]>> {
         let blocks = self.cut.blocks_of(self.cut.rank);
         let all = share.blocks.iter().sum::<usize>();
         let mut trees: Vec<Tree> = names.iter().map(|_| Tree::new(self.cut.blocks)).collect();
-        let (mut told, mut done) = (Vec::new(), 0);
+        let (mut stats, mut done) = (Vec::new(), 0);
         let picture = share.images.len() / share.labels.len().max(1);
         let room = &mut self.room;
         for block in blocks.clone() {
@@ -50,7 +50,7 @@ impl<E: Gradients> DataParallel<E> {
                 let free = trees[at].push(block, values);
                 room.entry(names[at].clone()).or_default().extend(free);
                 if last {
-                    // A courier that has failed says so itself.
+                    // If the reducer has failed, it reports the error itself.
                     let branches = std::mem::replace(&mut trees[at], Tree::new(0)).into_branches();
                     let spare = room.get_mut(&names[at]).and_then(Vec::pop);
                     let _ = reducer.send(Bucket { at, branches, spare });
@@ -58,7 +58,7 @@ impl<E: Gradients> DataParallel<E> {
             };
             if n == 0 {
                 (0..names.len()).for_each(|at| push(at, None, room));
-                told.push([0.0; 3]);
+                stats.push([0.0; 3]);
                 continue;
             }
             let weight = n as f32 / all as f32;
@@ -75,23 +75,24 @@ impl<E: Gradients> DataParallel<E> {
                 values.extend(gradient.iter().map(|g| g * weight));
                 push(at, Some(values), room);
             })?;
-            told.push([f64::from(step.loss) * n as f64, step.correct as f64, n as f64]);
+            stats.push([f64::from(step.loss) * n as f64, step.correct as f64, n as f64]);
             done += n;
         }
-        Ok(told)
+        Ok(stats)
     }
 }
 
-/// Parameters of some layers that learn at `step`, with their lengths, in the order in which backward gives their gradients.
+/// Parameters that `step` trains among some layers, with their lengths, in the order in which backward produces their
+/// gradients.
 pub(super) fn learning(net: &Net, step: &OptimizerStep, has: impl Fn(&str) -> bool) -> Result<Vec<(String, usize)>> {
     let all = formats::parameters(net)?.into_iter().rev();
     let learn = all.filter(|(name, _)| step.rates(name).is_some() && has(layer_of(name)));
     Ok(learn.map(|(name, shape)| (name, shape.iter().product())).collect())
 }
 
-/// What the blocks of all ranks say of a step.
-fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<StepStats> {
-    let all = all_gather_f64(ranks, told.iter().flatten().copied())?;
+/// Statistics of the whole batch from the blocks of all ranks.
+fn whole_step(ranks: &dyn Communicator, stats: &[[f64; 3]]) -> Result<StepStats> {
+    let all = all_gather_f64(ranks, stats.iter().flatten().copied())?;
     let [loss, correct, n] = all
         .as_chunks::<3>()
         .0
@@ -101,13 +102,13 @@ fn whole_step(ranks: &dyn Communicator, told: &[[f64; 3]]) -> Result<StepStats> 
     Ok(StepStats { loss: (loss / n) as f32, correct: correct as usize })
 }
 
-/// Checks that a share fits a cut and is of a batch with pictures.
+/// Checks that a shard matches the partition and that the batch is not empty.
 pub(super) fn check(share: &BatchShard<'_>, cut: &Partition) -> Result<()> {
     let own: Range<usize> = cut.blocks_of(cut.rank);
     let fits = share.blocks.len() == cut.blocks && share.blocks[own].iter().sum::<usize>() == share.labels.len();
     if !fits || share.blocks.iter().all(|&n| n == 0) {
         let (n, blocks) = (share.labels.len(), share.blocks);
-        return Err(Error::Net(format!("{n} pictures are not rank {}'s share of blocks of {blocks:?} pictures", cut.rank)));
+        return Err(Error::Net(format!("{n} images do not match rank {}'s shard of blocks of {blocks:?} images", cut.rank)));
     }
     Ok(())
 }
@@ -141,28 +142,28 @@ impl<E: Gradients> Training for DataParallel<E> {
         check(share, &self.cut)?;
         let (names, lens): (Vec<String>, Vec<usize>) = learning(self.engine.net(), step, |_| true)?.into_iter().unzip();
         let (ranks, cut) = (self.ranks.clone(), self.cut);
-        let told = std::thread::scope(|scope| {
-            let ((give, parcels), (sums, take)) = (channel(), channel());
+        let stats = std::thread::scope(|scope| {
+            let ((give, buckets), (sums, take)) = (channel(), channel());
             let (ranks, cut, lens) = (&*ranks, &cut, &lens);
             let mut room = std::mem::take(&mut self.sums);
-            let reducer = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut room).map(|()| room));
-            let told = self.backward(share, &names, &give);
+            let reducer = scope.spawn(move || reduce(ranks, cut, lens, &buckets, &sums, &mut room).map(|()| room));
+            let stats = self.backward(share, &names, &give);
             drop(give);
             for Sum { at, values, free } in take {
-                if told.is_ok() {
+                if stats.is_ok() {
                     self.engine.apply(&names[at], &values, step)?;
                     let room = self.room.entry(names[at].clone()).or_default();
                     room.extend(free.into_iter().flatten().chain([values]));
                 }
             }
-            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())));
-            let told = told?;
+            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the gradient reducer thread panicked".into())));
+            let stats = stats?;
             self.sums = carried?;
-            Ok::<_, Error>(told)
+            Ok::<_, Error>(stats)
         })?;
-        // Of each, what the next step needs for a gradient and for its sum.
+        // Keep two buffers per parameter: the next step needs one for the gradient and one for its sum.
         self.room.values_mut().for_each(|free| free.truncate(2));
-        whole_step(&*self.ranks, &told)
+        whole_step(&*self.ranks, &stats)
     }
 
     fn state(&self, name: &str, slot: &str) -> Result<Vec<f32>> {

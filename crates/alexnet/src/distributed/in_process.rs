@@ -5,13 +5,13 @@ use crate::{Error, Result};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// What one thread gives another.
+/// A message from one thread to another.
 enum Packet {
     Floats(Vec<f32>),
     Bytes(Vec<u8>),
 }
 
-/// One rank of a group of threads. When it is dropped, the others' calls fail instead of waiting for ever.
+/// One rank of a group of threads. Dropping it makes the others' calls fail instead of waiting forever.
 pub struct LocalRank {
     rank: usize,
     to: Vec<Sender<Packet>>,
@@ -34,14 +34,14 @@ pub fn group(size: usize) -> Vec<LocalRank> {
 }
 
 impl LocalRank {
-    fn give(&self, rank: usize, parcel: Packet) -> Result<()> {
+    fn give(&self, rank: usize, packet: Packet) -> Result<()> {
         if rank != self.rank {
-            self.sent.add(match &parcel {
+            self.sent.add(match &packet {
                 Packet::Floats(values) => size_of_val(values.as_slice()),
                 Packet::Bytes(bytes) => bytes.len(),
             });
         }
-        self.to[rank].send(parcel).map_err(|_| self.gone(rank))
+        self.to[rank].send(packet).map_err(|_| self.gone(rank))
     }
 
     fn take(&self, rank: usize) -> Result<Packet> {
@@ -98,10 +98,10 @@ impl Communicator for LocalRank {
     }
 }
 
-/// Runs `work` as each rank of a group of `size` threads, and gives what each came to.
+/// Runs `work` on each rank of a group of `size` threads, and returns the results in rank order.
 ///
 /// # Panics
-/// When one of them panics.
+/// If one of them panics.
 pub fn run<T: Send>(size: usize, work: impl Fn(LocalRank) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = group(size).into_iter().map(|member| scope.spawn(|| work(member))).collect();
@@ -114,9 +114,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_hear_each_other_in_order() {
+    fn messages_arrive_in_rank_order() {
         for size in 1..=4 {
-            let heard = run(size, |ranks| {
+            let received = run(size, |ranks| {
                 let mut sum = [ranks.rank() as f32, 1.0];
                 ranks.all_reduce(&mut sum).unwrap();
                 ranks.barrier().unwrap();
@@ -124,13 +124,13 @@ mod tests {
             });
             let all: Vec<Vec<u8>> = (0..size).map(|rank| vec![rank as u8]).collect();
             let sum = [(size * (size - 1) / 2) as f32, size as f32];
-            assert!(heard.iter().all(|h| *h == (all.clone(), vec![7], sum)), "{heard:?}");
+            assert!(received.iter().all(|r| *r == (all.clone(), vec![7], sum)), "{received:?}");
         }
     }
 
     #[test]
     fn a_rank_that_stops_stops_the_others() {
-        let heard = run(3, |ranks| {
+        let errors = run(3, |ranks| {
             if ranks.rank() == 1 {
                 return String::new();
             }
@@ -138,7 +138,7 @@ mod tests {
             assert!(ranks.barrier().is_err());
             first
         });
-        assert!(heard[0].contains("rank 0 of 3: rank 1 has stopped"), "{heard:?}");
-        assert!(heard[2].contains("rank 2 of 3: rank"), "{heard:?}");
+        assert!(errors[0].contains("rank 0 of 3: rank 1 has stopped"), "{errors:?}");
+        assert!(errors[2].contains("rank 2 of 3: rank"), "{errors:?}");
     }
 }

@@ -1,10 +1,10 @@
-//! One training on many processes: ranks that each take a share of the work and tell each other what they found.
+//! Distributed training: each rank takes a part of the work and exchanges its results with the others.
 //!
-//! A [`Communicator`] is all that the rest knows of the machinery below: MPI (crate `alexnet-distributed`), threads of one process
-//! ([`in_process`], for tests), or nobody else ([`SingleProcess`]). `tree_reduce` adds numbers up over ranks in an order that is fixed by the work
-//! and not by who does it, `partition` says whose work is whose, [`data_parallel`] trains on shares of each batch,
-//! [`hybrid`] also shares the weights of fully connected layers, [`towers`] halves the net as in 2012; these two are made of
-//! [`model_parallel`].
+//! A [`Communicator`] abstracts the transport: MPI (crate `alexnet-distributed`), threads of one process
+//! ([`in_process`], for tests), or a single process ([`SingleProcess`]). `tree_reduce` sums over ranks in an order
+//! that depends only on the work, not on the ranks; `partition` assigns work to ranks; [`data_parallel`] trains on
+//! shards of each batch; [`hybrid`] also shards the weights of fully connected layers; [`towers`] splits the net in
+//! halves as in 2012. The last two are built on [`model_parallel`].
 
 pub mod cost_model;
 pub mod data_parallel;
@@ -28,81 +28,83 @@ pub use tree_reduce::{Room, Tree, all_gather, all_reduce, sum_of_trees};
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What ranks say to each other. All ranks make the same calls in the same order, one at a time, from any thread.
+/// Communication between ranks. All ranks make the same calls in the same order, one at a time, from any thread.
 ///
-/// Everything is made of two kinds of exchange, so that sums have an order of our own whatever the library below prefers.
+/// Everything is built on two exchange primitives, so that the summation order does not depend on the underlying
+/// library.
 pub trait Communicator: Send + Sync {
-    /// Which of the ranks this is, from 0.
+    /// Index of this rank, from 0.
     fn rank(&self) -> usize;
 
-    /// How many ranks there are.
+    /// Number of ranks.
     fn size(&self) -> usize;
 
-    /// Gives each rank a part of `send`, one after the other as long as `counts` says, and takes a part from each, which lie
-    /// in `receive` one after the other as long as `from` says. What `from[r]` is here must be what `counts` of rank r says.
+    /// Exchanges data between all ranks. `send` holds the parts for each rank in order, of the lengths in `counts`;
+    /// `receive` gets the parts of each rank in order, of the lengths in `from`. `from[r]` on this rank must equal
+    /// the entry for this rank in `counts` of rank r.
     ///
     /// # Errors
-    /// When another rank is gone.
+    /// Another rank that failed.
     ///
     /// # Panics
-    /// When the lengths do not add up.
+    /// If the lengths do not match the slices.
     fn all_to_all(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()>;
 
-    /// Tells all ranks something short, and hears what each has to say, in the order of ranks.
+    /// Sends a short message to all ranks, and returns the messages of all ranks in rank order.
     ///
     /// # Errors
-    /// When another rank is gone.
+    /// Another rank that failed.
     fn all_gather_bytes(&self, message: &[u8]) -> Result<Vec<Vec<u8>>>;
 
-    /// The account of what this rank has sent to others.
+    /// Counter of the bytes that this rank has sent to others.
     fn sent(&self) -> &BytesSent;
 
-    /// Adds `values` up over all ranks, in the order of ranks.
+    /// Sums `values` over all ranks, in rank order.
     ///
     /// # Errors
-    /// When another rank is gone.
+    /// Another rank that failed.
     fn all_reduce(&self, values: &mut [f32]) -> Result<()> {
         all_reduce(self.as_dyn(), values)
     }
 
-    /// Rank 0's message, on all ranks.
+    /// Broadcasts rank 0's message to all ranks.
     ///
     /// # Errors
-    /// When another rank is gone.
+    /// Another rank that failed.
     fn broadcast(&self, message: &[u8]) -> Result<Vec<u8>> {
         let all = self.all_gather_bytes(if self.rank() == 0 { message } else { &[] })?;
         all.into_iter().next().ok_or_else(|| Error::Invalid("no ranks".into()))
     }
 
-    /// Waits until all ranks are here.
+    /// Waits until all ranks have reached this call.
     ///
     /// # Errors
-    /// When another rank is gone.
+    /// Another rank that failed.
     fn barrier(&self) -> Result<()> {
         self.all_gather_bytes(&[]).map(|_| ())
     }
 
-    /// Itself, for the functions of this module.
+    /// This communicator as a trait object, for the functions of this module.
     fn as_dyn(&self) -> &dyn Communicator;
 }
 
-/// Counts the bytes that a rank sends to others.
+/// Counter of the bytes that a rank sends to others.
 #[derive(Debug, Default)]
 pub struct BytesSent(AtomicU64);
 
 impl BytesSent {
-    /// Takes note of bytes.
+    /// Adds to the count.
     pub fn add(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Bytes so far.
+    /// Total number of bytes.
     pub fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// One process by itself.
+/// Communicator of a single process.
 #[derive(Debug, Default)]
 pub struct SingleProcess(BytesSent);
 

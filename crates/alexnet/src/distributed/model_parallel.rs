@@ -1,4 +1,4 @@
-//! Engines of which each rank holds a part: what they have in common, whatever the parts are.
+//! Base of engines that shard a net's parameters over ranks.
 
 use super::{Communicator, all_gather_values};
 use crate::engine::{BatchShard, Inference, OptimizerStep, ParameterStore, StepStats, Training};
@@ -7,47 +7,48 @@ use crate::net::Net;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// A rank's part of a net, and how it works together with the others'.
+/// A rank's shard of a net, and its cooperation with the other ranks.
 pub trait Shards {
     /// The whole net.
     fn net(&self) -> &Net;
 
-    /// The ranks that have the parts.
+    /// The ranks that hold the shards.
     fn ranks(&self) -> &dyn Communicator;
 
-    /// As [`Inference::infer`]; all ranks call it together.
+    /// Logits, as [`Inference::infer`]; all ranks call it together.
     ///
     /// # Errors
-    /// As there, or when another rank is gone.
+    /// Those of [`Inference::infer`], or another rank that failed.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 
-    /// As [`Training::train_shard`].
+    /// Training step, as [`Training::train_shard`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Training::train_shard`].
     fn train_shard(&mut self, share: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats>;
 
-    /// Whether other ranks hold parts of this parameter.
+    /// Whether a parameter is sharded over ranks.
     fn is_apart(&self, name: &str) -> bool;
 
-    /// This rank's part of a parameter, or of a slot of its optimizer's state. One after the other, the ranks' are the whole.
+    /// Reads this rank's shard of a parameter or of a slot of its optimizer state. The shards of all ranks
+    /// concatenated are the whole.
     ///
     /// # Errors
-    /// No such parameter.
+    /// An unknown parameter.
     fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>>;
 
-    /// Writes this rank's part of a whole parameter, or of a slot of its optimizer's state, whose length is right.
+    /// Writes this rank's shard, given the whole parameter or slot of its optimizer state with the correct length.
     ///
     /// # Errors
-    /// No such parameter.
+    /// An unknown parameter.
     fn write(&mut self, name: &str, slot: Option<&str>, whole: &[f32]) -> Result<()>;
 }
 
-/// An engine made of [`Shards`]. It trains on shares of a batch and infers, all ranks together; what else an engine does takes a
-/// whole net.
+/// Model-parallel engine built from [`Shards`]. It supports training on shards of a batch and inference, both
+/// collective; other engine functions require a whole net.
 pub struct ModelParallel<P> {
     parts: P,
-    /// Parameters that are apart, and slots of their state, where and as long as they are together.
+    /// Gathered values of sharded parameters and of slots of their state, while gathered.
     whole: BTreeMap<(String, Option<String>), Vec<f32>>,
 }
 
@@ -59,7 +60,7 @@ impl<P: Shards> ModelParallel<P> {
     fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>> {
         match self.whole.get(&(name.to_string(), slot.map(String::from))) {
             Some(whole) => Ok(whole.clone()),
-            None if self.parts.is_apart(name) => Err(Error::Net(format!("{name} is spread over ranks and was not gathered"))),
+            None if self.parts.is_apart(name) => Err(Error::Net(format!("{name} is sharded over ranks and was not gathered"))),
             None => self.parts.read(name, slot),
         }
     }
@@ -71,7 +72,7 @@ impl<P: Shards> ModelParallel<P> {
     }
 }
 
-/// `fc6` of `fc6.weight`.
+/// Layer part of a name: `fc6` of `fc6.weight`.
 pub(super) fn layer_of(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(layer, _)| layer)
 }
@@ -81,12 +82,12 @@ fn check_len(net: &Net, name: &str, values: &[f32]) -> Result<()> {
     let shape = formats::parameters(net)?.into_iter().find(|(known, _)| known == name).map(|(_, shape)| shape);
     match shape.map(|shape| shape.iter().product::<usize>()) {
         None => Err(Error::Net(format!("the net has no parameter named {name}"))),
-        Some(len) if len != values.len() => Err(Error::Net(format!("{name} has {len} values, not {}", values.len()))),
+        Some(len) if len != values.len() => Err(Error::Net(format!("{name}: expected {len} values, got {}", values.len()))),
         Some(_) => Ok(()),
     }
 }
 
-/// What rank 0 gets of the parts that ranks have of a parameter, one after the other.
+/// Gathers the ranks' shards of a parameter on rank 0, concatenated.
 fn to_first(ranks: &dyn Communicator, part: &[f32], whole: usize) -> Result<Vec<f32>> {
     let lens = all_gather_values(ranks, &part.len())?;
     let first = ranks.rank() == 0;
@@ -112,7 +113,7 @@ impl<P: Shards> ParameterStore for ModelParallel<P> {
 }
 
 impl<P: Shards> Inference for ModelParallel<P> {
-    /// All ranks call this together.
+    /// Collective: all ranks call it together.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         self.parts.infer(images, logits)
     }
@@ -125,7 +126,7 @@ impl<P: Shards> Inference for ModelParallel<P> {
 impl<P: Shards> Training for ModelParallel<P> {
     fn train_shard(&mut self, shard: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
         if step.optimizer.lars_trust().is_some() {
-            let why = "LARS needs the norms of whole layers, of which each rank holds a part; use --parallel data";
+            let why = "LARS needs the norms of whole layers, but the layers are sharded over ranks; use --parallel data";
             return Err(Error::Invalid(why.into()));
         }
         self.whole.clear();

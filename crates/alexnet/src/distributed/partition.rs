@@ -1,51 +1,51 @@
-//! Whose pictures are whose: a batch is cut into blocks, and each rank takes a run of them.
+//! Partition of a batch: it is split into blocks, and each rank takes a contiguous range of them.
 //!
-//! As many blocks as ranks is the cheapest. A fixed number of blocks makes a training the same to the bit on any number of
-//! ranks up to it: what is added up within a block and over blocks then never depends on who does it.
+//! One block per rank is the cheapest. With a fixed number of blocks, training is bitwise equal on any number of
+//! ranks up to it, because sums within and over blocks do not depend on which rank computes them.
 
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// How batches are cut, and which part of them a rank takes.
+/// How batches are split, and which part a rank takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
-    /// Which rank.
+    /// Index of the rank.
     pub rank: usize,
-    /// Of how many.
+    /// Number of ranks.
     pub size: usize,
-    /// Blocks of each batch, at least as many as ranks.
+    /// Blocks of each batch, at least the number of ranks.
     pub blocks: usize,
 }
 
 impl Partition {
-    /// The whole batch in one piece.
+    /// The whole batch in one block on one rank.
     pub const WHOLE: Partition = Partition { rank: 0, size: 1, blocks: 1 };
 
-    /// A rank's cut of batches into `blocks`, or as many as ranks where none are given.
+    /// A rank's partition of batches into `blocks`, by default one per rank.
     ///
     /// # Errors
     /// Fewer blocks than ranks.
     pub fn new(rank: usize, size: usize, blocks: Option<usize>) -> Result<Partition> {
         let blocks = blocks.unwrap_or(size);
         if blocks < size || rank >= size {
-            let message = format!("{size} ranks for batches cut into {blocks} blocks; take at most {blocks} ranks");
+            let message = format!("{size} ranks cannot share {blocks} blocks; use at most {blocks} ranks");
             return Err(Error::Invalid(message));
         }
         Ok(Partition { rank, size, blocks })
     }
 
-    /// Images of the largest block of a batch of `n`; a rank computes one block after the other.
+    /// Size of the largest block of a batch of `n`; a rank computes one block at a time.
     pub fn capacity(&self, n: usize) -> usize {
         n.div_ceil(self.blocks).max(1)
     }
 
-    /// The blocks of rank `rank`.
+    /// The blocks of a given rank.
     pub fn blocks_of(&self, rank: usize) -> Range<usize> {
         self.blocks * rank / self.size..self.blocks * (rank + 1) / self.size
     }
 
-    /// This rank's blocks of a batch of `n`: where each lies in it.
+    /// Index ranges of this rank's blocks in a batch of `n`.
     pub fn own(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let blocks = self.blocks;
         self.blocks_of(self.rank).map(move |block| n * block / blocks..n * (block + 1) / blocks)
@@ -57,13 +57,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_picture_has_one_rank_whatever_the_numbers() {
+    fn every_image_belongs_to_exactly_one_rank() {
         for size in 1..=8 {
             for blocks in [None, Some(8), Some(11)] {
                 for n in [0, 1, 5, 8, 31, 128] {
                     let cuts = (0..size).map(|rank| Partition::new(rank, size, blocks).unwrap());
                     let pictures: Vec<usize> = cuts.flat_map(|cut| cut.own(n).flatten().collect::<Vec<_>>()).collect();
-                    assert_eq!(pictures, (0..n).collect::<Vec<_>>(), "{size} ranks, {blocks:?} blocks, {n} pictures");
+                    assert_eq!(pictures, (0..n).collect::<Vec<_>>(), "{size} ranks, {blocks:?} blocks, {n} images");
                 }
             }
         }

@@ -1,43 +1,43 @@
-//! A thread that sums gradients over ranks while backward goes on.
+//! Reducer thread: sums gradients over ranks while backward continues.
 
 use super::{Communicator, Partition, Room, sum_of_trees};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// One parameter's gradient on its way to be summed.
+/// One parameter's gradient to be summed.
 pub(super) struct Bucket {
-    /// Its number in the order of sums.
+    /// Index of the parameter in the order of sums.
     pub(super) at: usize,
     pub(super) branches: Vec<Option<Vec<f32>>>,
-    /// An old buffer for the sum, if there is one: fresh memory costs more than to add.
+    /// A used buffer for the sum, if available: allocating fresh memory costs more than adding.
     pub(super) spare: Option<Vec<f32>>,
 }
 
-/// What it came to.
+/// A gradient summed over ranks.
 pub(super) struct Sum {
-    /// Its number.
+    /// Index of the parameter.
     pub(super) at: usize,
     pub(super) values: Vec<f32>,
-    /// Buffers that may be used again.
+    /// Buffers that can be reused.
     pub(super) free: Vec<Option<Vec<f32>>>,
 }
 
-/// Sums parcels over ranks, in the order of their numbers.
-pub(super) fn carry(
+/// Sums buckets over ranks, in order of their index.
+pub(super) fn reduce(
     ranks: &dyn Communicator,
     cut: &Partition,
     lens: &[usize],
-    parcels: &Receiver<Bucket>,
+    buckets: &Receiver<Bucket>,
     sums: &Sender<Sum>,
     room: &mut Room,
 ) -> Result<()> {
     let mut early = BTreeMap::new();
     for (next, &len) in lens.iter().enumerate() {
         while !early.contains_key(&next) {
-            // Whoever gives up before the end says why.
-            let Ok(parcel) = parcels.recv() else { return Ok(()) };
-            early.insert(parcel.at, parcel);
+            // If the sender stops early, it reports the error itself.
+            let Ok(bucket) = buckets.recv() else { return Ok(()) };
+            early.insert(bucket.at, bucket);
         }
         let Some(Bucket { at, mut branches, spare }) = early.remove(&next) else { continue };
         let mut values = spare.unwrap_or_default();
@@ -55,8 +55,8 @@ pub(super) fn carry(
     Ok(())
 }
 
-/// The sums over ranks of the gradients that `backward` shows, one for each of `names`, which come with their lengths. A rank that
-/// shows nothing of one adds zeros.
+/// Sums over ranks of the gradients that `backward` visits, one for each of `names`, which come with their lengths.
+/// If a rank does not visit a name, it contributes zeros.
 pub(super) fn sum(
     ranks: &dyn Communicator,
     cut: &Partition,
@@ -65,9 +65,9 @@ pub(super) fn sum(
 ) -> Result<Vec<Vec<f32>>> {
     let lens: Vec<usize> = names.iter().map(|(_, len)| *len).collect();
     std::thread::scope(|scope| {
-        let ((give, parcels), (sums, take)) = (channel(), channel());
+        let ((give, buckets), (sums, take)) = (channel(), channel());
         let lens = &lens;
-        let reducer = scope.spawn(move || carry(ranks, cut, lens, &parcels, &sums, &mut Room::default()));
+        let reducer = scope.spawn(move || reduce(ranks, cut, lens, &buckets, &sums, &mut Room::default()));
         let mut shown = vec![false; names.len()];
         backward(&mut |name, gradient| {
             let Some(at) = names.iter().position(|(known, _)| known == name) else { return };
@@ -79,7 +79,7 @@ pub(super) fn sum(
         }
         drop(give);
         let found = take.into_iter().map(|sum| sum.values).collect();
-        reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the courier of gradients panicked".into())))?;
+        reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the gradient reducer thread panicked".into())))?;
         Ok(found)
     })
 }

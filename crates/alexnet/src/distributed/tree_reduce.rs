@@ -1,18 +1,20 @@
-//! Sums over ranks in an order of our own.
+//! Tree reduction: sums over ranks in a fixed order.
 //!
-//! Floating-point sums depend on their order, and a library's all-reduce chooses it by the number of ranks. Here the order is a
-//! tree over the blocks of a batch ([`Partition`]): halves are added up, then added to each other. A rank adds up what it can by itself;
-//! of the rest each rank adds up one part for all (a reduce-scatter), then all get all parts. Like that each float travels
-//! twice at most where ranks hold whole branches of the tree, as a ring's would.
+//! Floating-point sums depend on their order, and a library's all-reduce chooses it by the number of ranks. Here the
+//! order is a binary tree over the blocks of a batch ([`Partition`]): the two halves are summed, then added to each
+//! other. A rank sums its own subtrees locally. Of the rest, each rank sums one part for all (a reduce-scatter), then
+//! the parts are all-gathered. Each float therefore travels at most twice if ranks hold whole subtrees, as in a ring
+//! all-reduce.
 
 use super::{Communicator, Partition};
 use crate::Result;
 use std::ops::Range;
 
-/// Floats that are summed at a time: what one round needs of memory is twice these 4 MB. (Tests take many rounds.)
+/// Floats summed at a time: a round needs twice these 4 MB of memory. (Tests take many rounds.)
 const ROUND: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 
-/// Floats that each rank sums in a round, at least: with many ranks, messages of less would cost more than what is in them.
+/// Minimum number of floats that each rank sums in a round: with many ranks, smaller messages would cost more than
+/// their contents.
 const PART: usize = ROUND / 16;
 
 /// Floats that `size` ranks sum in a round.
@@ -20,21 +22,21 @@ pub(super) fn round(size: usize) -> usize {
     ROUND.max(size * PART)
 }
 
-/// The sum of one rank's blocks as far as the tree allows: its largest branches.
+/// Partial sums of one rank's blocks: its largest subtrees.
 #[derive(Debug)]
 pub struct Tree {
     blocks: usize,
-    /// Branches in order; none where all of its blocks are empty, which counts as zeros.
+    /// Subtrees in order; `None` if all of its blocks are empty, which counts as zeros.
     branches: Vec<(Range<usize>, Option<Vec<f32>>)>,
 }
 
 impl Tree {
-    /// Nothing yet, of a batch of so many blocks.
+    /// Creates an empty tree for a batch of `blocks` blocks.
     pub fn new(blocks: usize) -> Tree {
         Tree { blocks, branches: Vec::new() }
     }
 
-    /// Adds the next block, whose number is `block`.
+    /// Adds the block with index `block`, which must be the next one. Returns freed buffers.
     pub fn push(&mut self, block: usize, values: Option<Vec<f32>>) -> Vec<Vec<f32>> {
         let mut free = Vec::new();
         self.branches.push((block..block + 1, values));
@@ -49,7 +51,7 @@ impl Tree {
                     free.push(b);
                     Some(a)
                 }
-                // As if zeros were added: they turn -0 into 0.
+                // Equivalent to adding zeros, which turns -0 into 0.
                 (Some(mut a), None) | (None, Some(mut a)) => {
                     a.iter_mut().for_each(|a| *a += 0.0);
                     Some(a)
@@ -61,18 +63,18 @@ impl Tree {
         free
     }
 
-    /// The branches' values, first to last.
+    /// The subtrees' values, first to last.
     pub fn into_branches(self) -> Vec<Option<Vec<f32>>> {
         self.branches.into_iter().map(|(_, values)| values).collect()
     }
 }
 
-/// Where a branch forks.
+/// Block index that separates the two halves of a subtree.
 fn middle(branch: &Range<usize>) -> usize {
     branch.start.midpoint(branch.end)
 }
 
-/// Whether two runs of blocks are the halves of a branch.
+/// Whether two ranges of blocks are the halves of a subtree.
 fn is_fork(blocks: usize, left: &Range<usize>, right: &Range<usize>) -> bool {
     let mut branch = 0..blocks;
     while branch.len() > 1 {
@@ -85,7 +87,7 @@ fn is_fork(blocks: usize, left: &Range<usize>, right: &Range<usize>) -> bool {
     false
 }
 
-/// The largest branches within a run of blocks, in order.
+/// The largest subtrees within a range of blocks, in order.
 fn branches_of(branch: Range<usize>, run: &Range<usize>, found: &mut Vec<Range<usize>>) {
     if branch.is_empty() || branch.end <= run.start || run.end <= branch.start {
         return;
@@ -98,7 +100,7 @@ fn branches_of(branch: Range<usize>, run: &Range<usize>, found: &mut Vec<Range<u
     branches_of(at..branch.end, run, found);
 }
 
-/// What a sum needs of memory besides what is summed, kept from one to the next: fresh memory costs more than to add.
+/// Scratch memory of a sum, reused between sums: allocating fresh memory costs more than adding.
 #[derive(Debug, Default)]
 pub struct Room {
     send: Vec<f32>,
@@ -107,13 +109,13 @@ pub struct Room {
     spare: Vec<Vec<f32>>,
 }
 
-/// Adds up the branches of all ranks, whose blocks are those of `cut`. `branches` are this rank's, as [`Tree`] gives them.
+/// Sums the subtrees of all ranks, whose blocks are those of `cut`. `branches` are this rank's, from [`Tree`].
 ///
 /// # Errors
-/// When another rank is gone.
+/// Another rank that failed.
 ///
 /// # Panics
-/// When a branch's length is not that of `out`.
+/// If a subtree's length differs from that of `out`.
 pub fn sum_of_trees(
     ranks: &dyn Communicator,
     cut: &Partition,
@@ -150,7 +152,7 @@ pub fn sum_of_trees(
         let from: Vec<usize> = known.iter().map(|branches| branches.len() * mine).collect();
         received.resize(from.iter().sum(), 0.0);
         ranks.all_to_all(send, &counts, received, &from)?;
-        // One branch after the other, each as long as this rank's part.
+        // The subtrees in order, each as long as this rank's part.
         let found: Vec<Range<usize>> = known.iter().flatten().cloned().collect();
         sum.resize(mine, 0.0);
         add(0..cut.blocks, &found, received, sum, spare);
@@ -160,7 +162,7 @@ pub fn sum_of_trees(
     Ok(())
 }
 
-/// Writes the sum of a branch's values to `out`. `found` are the branches that `values` holds, each as long as `out`.
+/// Writes the sum of a subtree's values to `out`. `found` are the subtrees stored in `values`, each as long as `out`.
 fn add(branch: Range<usize>, found: &[Range<usize>], values: &[f32], out: &mut [f32], spare: &mut Vec<Vec<f32>>) {
     let len = out.len();
     if let Some(at) = found.iter().position(|known| *known == branch) {
@@ -175,27 +177,27 @@ fn add(branch: Range<usize>, found: &[Range<usize>], values: &[f32], out: &mut [
     spare.push(right);
 }
 
-/// Adds `values` up over all ranks; the result has the same bits on all of them.
+/// Sums `values` over all ranks; the result is bitwise equal on all of them.
 ///
 /// # Errors
-/// When another rank is gone.
+/// Another rank that failed.
 pub fn all_reduce(ranks: &dyn Communicator, values: &mut [f32]) -> Result<()> {
     let cut = Partition { rank: ranks.rank(), size: ranks.size(), blocks: ranks.size() };
     sum_of_trees(ranks, &cut, &[Some(values.to_vec())], values, &mut Room::default())
 }
 
-/// Puts the parts of all ranks, as long as `counts` says, one after the other into `out`.
+/// Concatenates the parts of all ranks, of the lengths in `counts`, into `out`.
 ///
 /// # Errors
-/// When another rank is gone.
+/// Another rank that failed.
 ///
 /// # Panics
-/// When the lengths do not add up.
+/// If the lengths do not match the slices.
 pub fn all_gather(ranks: &dyn Communicator, part: &[f32], counts: &[usize], out: &mut [f32]) -> Result<()> {
     gather_by(ranks, part, counts, out, &mut Vec::new())
 }
 
-/// [`all_gather`], with a buffer for what is sent.
+/// As [`all_gather`], with a scratch buffer for the data to send.
 fn gather_by(ranks: &dyn Communicator, part: &[f32], counts: &[usize], out: &mut [f32], send: &mut Vec<f32>) -> Result<()> {
     send.clear();
     (0..ranks.size()).for_each(|_| send.extend_from_slice(part));
@@ -208,7 +210,7 @@ mod tests {
     use super::*;
     use alexnet_kernels::random::Key;
 
-    /// Block `block`'s values; some blocks are empty.
+    /// Values of block `block`; some blocks are empty.
     fn values(block: usize, len: usize) -> Option<Vec<f32>> {
         (block != 5).then(|| (0..len).map(|i| Key(block as u64).normal(i as u64)).collect())
     }
@@ -224,12 +226,12 @@ mod tests {
             sum_of_trees(&ranks, &cut, &tree.into_branches(), &mut out, &mut Room::default()).unwrap();
             out
         });
-        assert!(sums.iter().all(|other| *other == sums[0]), "{size} ranks differ from each other");
+        assert!(sums.iter().all(|other| *other == sums[0]), "{size} ranks have different sums");
         sums.into_iter().next().unwrap()
     }
 
     #[test]
-    fn sums_have_the_same_bits_whoever_adds() {
+    fn sums_are_bitwise_equal_on_any_number_of_ranks() {
         for (blocks, len) in [(8, 1000), (8, 3), (11, 257), (8, ROUND + 77)] {
             let alone = sum(1, blocks, len);
             let exact = |i: usize| (0..blocks).filter_map(|b| values(b, len)).map(|v| f64::from(v[i])).sum::<f64>();
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_branches_cost_what_a_ring_costs() {
+    fn whole_subtrees_send_as_much_as_a_ring() {
         let (len, size) = (1200, 4);
         let sent = in_process::run(size, |ranks| {
             ranks.all_reduce(&mut vec![1.0; len]).unwrap();

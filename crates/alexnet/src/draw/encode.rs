@@ -2,8 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
 use mozjpeg::{ColorSpace, Compress};
 
 use crate::image::Image;
@@ -16,7 +14,7 @@ const QUALITY: f32 = 88.0;
 /// # Panics
 /// If the image is empty or its size does not match its pixels.
 pub fn png(picture: &Image) -> Vec<u8> {
-    encode_png(picture.width, picture.height, &picture.rgb, ExtendedColorType::Rgb8)
+    encode_png(picture.width, picture.height, &picture.rgb, ::png::ColorType::Rgb)
 }
 
 /// Encodes an image with transparency, `[height, width, 4]`, as PNG.
@@ -24,14 +22,18 @@ pub fn png(picture: &Image) -> Vec<u8> {
 /// # Panics
 /// As [`png()`].
 pub fn png_with_alpha(width: usize, height: usize, rgba: &[u8]) -> Vec<u8> {
-    encode_png(width, height, rgba, ExtendedColorType::Rgba8)
+    encode_png(width, height, rgba, ::png::ColorType::Rgba)
 }
 
-fn encode_png(width: usize, height: usize, values: &[u8], colours: ExtendedColorType) -> Vec<u8> {
+fn encode_png(width: usize, height: usize, values: &[u8], color: ::png::ColorType) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, FilterType::Adaptive);
-    let written = encoder.write_image(values, width as u32, height as u32, colours);
-    written.expect("memory takes a whole image");
+    let mut encoder = ::png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(color);
+    encoder.set_depth(::png::BitDepth::Eight);
+    encoder.set_compression(::png::Compression::Balanced);
+    encoder.set_filter(::png::Filter::Adaptive);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(values));
+    written.expect("memory takes a whole image of as many values as its size says");
     bytes
 }
 

@@ -1,4 +1,4 @@
-//! First values of parameters, as the net's layers say.
+//! Parameter initialisation.
 
 use alexnet_kernels::random::Key;
 use rayon::prelude::*;
@@ -7,7 +7,8 @@ use super::ParameterStore;
 use crate::net::{BiasInit, LayerShape, Net, Op, WeightInit};
 use crate::{Error, Result};
 
-/// Sets every parameter to its first value, which follows from the seed, the layer and the value's place alone.
+/// Initialises every parameter as its layer specifies. The values depend only on the seed, the layer and the value's
+/// index.
 ///
 /// # Errors
 /// Those of [`ParameterStore::set_parameter`].
@@ -26,7 +27,7 @@ pub fn initialise(engine: &mut dyn ParameterStore, seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// The first weights and biases of one layer, by its number: those that [`initialise`] would set.
+/// Initial weights and biases of one layer, by its index: those that [`initialise`] sets.
 ///
 /// # Errors
 /// A layer without weights, or a net that cannot be built.
@@ -42,12 +43,12 @@ fn values(op: &Op, shape: &LayerShape, layer: usize, seed: u64) -> Option<(Vec<f
     Some((weights(weight_init, shape, key.with(0)), biases(bias_init, shape, key.with(1))))
 }
 
-/// Inputs of one output.
+/// Number of inputs of one output.
 fn fan_in(shape: &LayerShape) -> f32 {
     shape.weight[1..].iter().product::<usize>() as f32
 }
 
-/// Outputs of one input: those of one position of the kernel, as Paddle and PyTorch count them.
+/// Number of outputs of one input: those of one kernel position, as Paddle and PyTorch count them.
 fn fan_out(shape: &LayerShape) -> f32 {
     (shape.weight[0] * shape.weight[2..].iter().product::<usize>()) as f32
 }
@@ -80,14 +81,14 @@ fn uniform(len: usize, bound: f32, key: Key) -> Vec<f32> {
     fill(len, |i| (2.0 * key.uniform(i) - 1.0) * bound)
 }
 
-/// The first of value i's own normal numbers that lies within two deviations; one in 22 is drawn again.
+/// The first of value i's random normal numbers that lies within two standard deviations; one in 22 is redrawn.
 fn truncated_normal(key: Key, i: u64) -> f32 {
     let own = key.with(i);
     let mut tries = (0..64).map(|t| own.normal(t));
     tries.find(|v| v.abs() <= 2.0).unwrap_or(0.0)
 }
 
-/// 61 million normal numbers take a second on one thread, so they are drawn on all.
+/// Runs on all cores, because 61 million normal numbers take a second on one thread.
 fn fill(len: usize, value: impl Fn(u64) -> f32 + Sync) -> Vec<f32> {
     (0..len).into_par_iter().map(|i| value(i as u64)).collect()
 }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn deviations_and_bounds_are_those_of_the_formulas() {
+    fn deviations_and_bounds_match_the_formulas() {
         let shape = LayerShape {
             name: "conv".into(),
             input: Shape { channels: 32, size: 9 },
@@ -128,7 +129,7 @@ mod tests {
             let (mean, found, largest) = moments(&weights(init, &shape, Key(5)));
             assert!(mean.abs() < deviation * 0.02, "{init:?}: mean {mean}");
             assert!((found / deviation - 1.0).abs() < 0.01, "{init:?}: deviation {found}, not {deviation}");
-            assert!(largest <= bound, "{init:?}: {largest} is beyond {bound}");
+            assert!(largest <= bound, "{init:?}: {largest} exceeds {bound}");
         }
     }
 }

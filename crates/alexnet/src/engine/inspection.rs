@@ -1,18 +1,19 @@
-//! What happens inside a network: activations, and gradients with respect to them.
+//! Inspection of a network: activations and their gradients.
 
 use super::{Inference, ParameterStore};
 use crate::Result;
 
 /// Activations and gradients of layers and of the input, for explanations and tests.
 pub trait Inspection: Inference {
-    /// What a layer gives for `images`, dropout off, `[n, channels, size, size]` row-major.
+    /// Output of a layer for `images`, dropout off, `[n, channels, size, size]` row-major.
     ///
     /// # Errors
-    /// An unknown layer, or not the net's images.
+    /// An unknown layer, or images of another size.
     fn activation(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>>;
 
-    /// What a layer gives for `images` and the gradient with respect to it of `sum(weights * logits)`, dropout off; `weights`
-    /// are `[n, classes]`, such as 1 for one class of each image. `layer` `None` means the images themselves.
+    /// Output of a layer for `images`, and the gradient of `sum(weights * logits)` with respect to it, dropout off.
+    /// `weights` are `[n, classes]`, for example one-hot for one class of each image. `layer` `None` means the images
+    /// themselves.
     ///
     /// # Errors
     /// An unknown layer, slices of other lengths, or a precision without gradients.
@@ -30,22 +31,23 @@ pub trait Inspection: Inference {
     /// Images or labels that do not fit the net or the engine.
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>>;
 
-    /// Frees what gradients needed and inference does not. A server calls it after an explanation, so that one request does not
-    /// leave hundreds of megabytes behind; the next gradient allocates them again.
+    /// Frees memory that only gradients need. A server calls it after an explanation, so that one request does not
+    /// hold hundreds of megabytes; the next gradient allocates them again.
     fn release_gradient_memory(&mut self) {}
 }
 
 /// Activations at any image size, for distances between images.
 pub trait FeatureMaps: ParameterStore {
-    /// What `layers` give for images of `height` rows and `width` columns, `[n, 3, height, width]`, dropout off, in one pass up to
-    /// the last of them. Images of another size than the net's can be followed up to its first linear layer.
+    /// Outputs of `layers` for images of `height` rows and `width` columns, `[n, 3, height, width]`, dropout off, in
+    /// one pass up to the last of them. For images of another size than the net's, the layers before its first linear
+    /// layer are available.
     ///
     /// # Errors
-    /// A layer that the net does not have, no layers, values that are no such images, images too small for the layers.
+    /// An unknown layer, no layers, values that do not match the size, or images too small for the layers.
     fn feature_maps(&mut self, images: &[f32], size: [usize; 2], layers: &[&str]) -> Result<Vec<Activations>>;
 }
 
-/// What a layer gives for a batch of images.
+/// Output of a layer for a batch of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activations {
     /// Channels of an image's maps, or features.
@@ -58,20 +60,20 @@ pub struct Activations {
     pub values: Vec<f32>,
 }
 
-/// What a ReLU lets through on the way back.
+/// Backward rule of ReLUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReluGradient {
-    /// The gradient where the unit was above zero: the derivative.
+    /// The derivative: passes the gradient where the unit was positive.
     Plain,
-    /// Of that, only what is above zero: guided backpropagation (Springenberg et al. 2014, section 3.4). A picture for the eye,
-    /// no derivative.
+    /// Guided backpropagation (Springenberg et al. 2014, section 3.4): passes only positive gradients of those. For
+    /// visualization; not a derivative.
     Guided,
 }
 
 /// A layer's values and the gradient with respect to them, both `[n, channels, size, size]` row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerGradient {
-    /// What the layer gives, as [`Inspection::activation`] returns it.
+    /// Output of the layer, as [`Inspection::activation`] returns it.
     pub activation: Vec<f32>,
     /// The gradient.
     pub gradient: Vec<f32>,

@@ -1,13 +1,13 @@
-//! One step of an optimizer over all parameters of a net.
+//! One optimizer step over all parameters of a net.
 
 use std::collections::BTreeMap;
 
 use alexnet_kernels::optim::{Optimizer, Rates};
 
-/// How every parameter moves at one step.
+/// Settings of one optimizer step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OptimizerStep {
-    /// What moves them.
+    /// Optimizer.
     pub optimizer: Optimizer,
     /// The step's number in the run, counted from 1.
     pub number: u64,
@@ -19,29 +19,29 @@ pub struct OptimizerStep {
     pub weight_decay: f32,
     /// Weight decay of the biases: 0 in the 2012 code and in Caffe, equal to `weight_decay` in PyTorch.
     pub bias_weight_decay: f32,
-    /// Learning-rate multipliers by the layer's name: Caffe's `lr_mult`. 0 freezes it; a layer that is not named has 1.
+    /// Learning-rate multipliers by layer name, as Caffe's `lr_mult`. 0 freezes a layer; unlisted layers have 1.
     pub layers: BTreeMap<String, f32>,
 }
 
 impl OptimizerStep {
-    /// How fast a parameter such as `conv1.weight` moves; none where its layer is frozen: then neither gradient nor decay nor
-    /// old state moves it, and its state stays as it is.
+    /// Learning rate and weight decay of a parameter such as `conv1.weight`. `None` if its layer is frozen: neither
+    /// gradient, weight decay nor momentum moves it, and its state stays unchanged.
     pub fn rates(&self, parameter: &str) -> Option<Rates> {
         let (layer, part) = parameter.rsplit_once('.').unwrap_or((parameter, ""));
         if part == "bias" { self.bias_rates(layer) } else { self.weight_rates(layer) }
     }
 
-    /// How fast a layer's weights move; none where it is frozen.
+    /// Learning rate and weight decay of a layer's weights; `None` if frozen.
     pub fn weight_rates(&self, layer: &str) -> Option<Rates> {
         self.times(layer).map(|times| Rates { lr: self.lr * times, weight_decay: self.weight_decay })
     }
 
-    /// How fast a layer's biases move; none where it is frozen.
+    /// Learning rate and weight decay of a layer's biases; `None` if frozen.
     pub fn bias_rates(&self, layer: &str) -> Option<Rates> {
         self.times(layer).map(|times| Rates { lr: self.bias_lr * times, weight_decay: self.bias_weight_decay })
     }
 
-    /// Whether a layer's parameters stay as they are.
+    /// Whether a layer is frozen.
     pub fn is_frozen(&self, layer: &str) -> bool {
         self.times(layer).is_none()
     }

@@ -1,28 +1,28 @@
-//! What products are made of: one type for every engine.
+//! Precision of matrix products and convolutions, shared by every engine.
 
 use crate::Error;
 
-/// What the products of convolutions and linear layers are made of. Weights, and all sums, are kept in single precision.
+/// Factor type of convolutions and linear layers. Weights and all sums are kept in single precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Factors rounded to bfloat16, 8 bits of precision.
+    /// Factors rounded to bfloat16 (8 bits of precision).
     Bf16,
-    /// Factors rounded to half precision, on devices only.
+    /// Factors rounded to half precision; GPU only.
     F16,
-    /// Bytes, for inference with a model of `alexnet quantize`, on the CPU only.
+    /// 8-bit integers, for CPU inference with a model from `alexnet quantize`.
     Int8,
-    /// As [`Int8`](Precision::Int8), with weights of 4 bits in linear layers: for few images at a time.
+    /// As [`Int8`](Precision::Int8), with 4-bit weights in linear layers; for small batches.
     Int4,
 }
 
 impl Precision {
-    /// All of them.
+    /// All precisions.
     pub const ALL: [Precision; 5] = [Precision::F32, Precision::Bf16, Precision::F16, Precision::Int8, Precision::Int4];
 
-    /// The name, as `--precision` takes it.
+    /// Name, as `--precision` accepts it.
     pub fn name(self) -> &'static str {
         match self {
             Precision::F32 => "f32",
@@ -33,23 +33,23 @@ impl Precision {
         }
     }
 
-    /// Whether maps are bytes, so that there is nothing but inference.
+    /// Whether maps are int8, so that only inference is supported.
     pub fn is_of_bytes(self) -> bool {
         matches!(self, Precision::Int8 | Precision::Int4)
     }
 
-    /// Whether the CPU engine computes in it: no processor multiplies half precision fast.
+    /// Whether the CPU engine supports it. f16 is not supported, because no processor multiplies half precision fast.
     pub fn runs_on_cpu(self) -> bool {
         self != Precision::F16
     }
 
-    /// Fails where nothing can be learned.
+    /// Rejects precisions that cannot train.
     ///
     /// # Errors
-    /// A precision of bytes.
+    /// An integer precision.
     pub(crate) fn check_trains(self) -> crate::Result<()> {
         if self.is_of_bytes() {
-            return Err(Error::Invalid(format!("{self} is for inference; train in f32 or bf16")));
+            return Err(Error::Invalid(format!("{self} supports only inference; train in f32 or bf16")));
         }
         Ok(())
     }

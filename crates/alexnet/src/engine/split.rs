@@ -1,30 +1,30 @@
-//! Beginning in the middle of a net, with what the layers below once gave for a picture.
+//! Split execution of a net, starting from cached intermediate activations.
 
 use super::{Batch, OptimizerStep, StepStats};
 use crate::Result;
 
-/// An engine that can begin in the middle of its net.
+/// Engine that can start from intermediate activations.
 ///
-/// What it gives for a picture there, its features, are floats in an order of the engine's own, as many for each picture. They
-/// are good as long as the layers below keep their parameters, and going on from them gives the bits of a run from the
-/// picture on.
+/// The features of an image are floats in an engine-specific order, the same number for each image. They stay valid
+/// while the layers below keep their parameters, and continuing from them is bitwise equal to starting from the
+/// image.
 pub trait SplitEngine {
-    /// What the layers up to `layer` give for images, dropout off: `[n, features]`.
+    /// Output of the layers up to `layer`, dropout off: `[n, features]`.
     ///
     /// # Errors
-    /// No such layer, or not the net's pictures.
+    /// An unknown layer, or images of another size.
     fn features(&mut self, images: &[f32], layer: &str) -> Result<Vec<f32>>;
 
-    /// As [`Inference::infer`](super::Inference::infer), from what [`features`](Self::features) gave after `layer`.
+    /// Logits, as [`Inference::infer`](super::Inference::infer), from the [`features`](Self::features) of `layer`.
     ///
     /// # Errors
-    /// No such layer, or not its features.
+    /// An unknown layer, or a wrong number of features.
     fn infer_after(&mut self, layer: &str, features: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 
-    /// As [`Gradients::train_step`](super::Gradients::train_step), with features after `layer` in the place of the batch's images. The
-    /// step must freeze the layers up to there.
+    /// Training step, as [`Gradients::train_step`](super::Gradients::train_step), with features of `layer` in place
+    /// of the batch's images. The step must freeze all layers up to `layer`.
     ///
     /// # Errors
-    /// No such layer, not its features, or a step by which a layer below learns.
+    /// An unknown layer, a wrong number of features, or a step that does not freeze a layer below.
     fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats>;
 }

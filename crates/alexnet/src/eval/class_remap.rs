@@ -66,7 +66,7 @@ impl Dataset for Matched {
         self.source.name(i)
     }
 
-    fn picture(&self, i: usize) -> Result<Image, String> {
+    fn picture(&self, i: usize) -> Result<Image> {
         self.source.picture(i)
     }
 
@@ -74,7 +74,7 @@ impl Dataset for Matched {
         self.source.file_size(i)
     }
 
-    fn file(&self, i: usize) -> Result<Option<Vec<u8>>, String> {
+    fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
         self.source.file(i)
     }
 }
@@ -104,7 +104,7 @@ mod tests {
             ""
         }
 
-        fn picture(&self, _: usize) -> Result<Image, String> {
+        fn picture(&self, _: usize) -> Result<Image> {
             Err("none".into())
         }
     }

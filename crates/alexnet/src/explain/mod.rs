@@ -1,6 +1,6 @@
 //! Visual explanations: filters, activations, gradients, heatmaps, and images that activate a unit most.
 //!
-//! Each method has its own file with a function over [`Engine`] that returns numbers, and code that draws them. Equal input gives
+//! Each method has its own file with a function over an [`Inspection`](crate::engine::Inspection) that returns numbers, and code that draws them. Equal input gives
 //! equal bits; randomness (smoothed gradients) follows from a seed.
 
 pub mod activations;

@@ -94,7 +94,7 @@ impl Dataset for Striped {
         ["upright/0", "upright/1", "upright/2", "upright/3", "lying/4", "lying/5", "lying/6", "lying/7", "lying/8"][i]
     }
 
-    fn picture(&self, i: usize) -> Result<Image, String> {
+    fn picture(&self, i: usize) -> Result<Image> {
         if i == 8 {
             return Err("torn".into());
         }

@@ -40,7 +40,7 @@ impl Pictures {
     ///
     /// # Errors
     /// There is none of this name, or it cannot be read.
-    pub fn picture(&self, name: &str) -> std::result::Result<Image, String> {
+    pub fn picture(&self, name: &str) -> Result<Image> {
         self.source.picture(*self.numbers.get(name).ok_or("no such image")?)
     }
 }

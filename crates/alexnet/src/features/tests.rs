@@ -246,26 +246,3 @@ fn a_sheet_shows_each_image_with_its_name_and_distance() {
     assert_eq!([q, a, c, r, b].map(|place| at(*place)), [10, 20, 40, 30, 50]);
     assert!(sheet(&table, rows[..1].to_vec()).title.contains("2 images nearest to q.jpg"));
 }
-
-/// pyarrow's reading of such a file was compared once by hand; this checks that it is complete.
-#[cfg(feature = "parquet")]
-#[test]
-fn a_parquet_file_has_its_columns() {
-    use ::parquet::file::reader::{FileReader, SerializedFileReader};
-    use ::parquet::record::{ListAccessor, RowAccessor};
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.parquet");
-    let table = written(&path);
-    let file = SerializedFileReader::new(std::fs::File::open(&path).unwrap()).unwrap();
-    let rows: Vec<_> = file.get_row_iter(None).unwrap().map(Result::unwrap).collect();
-    assert_eq!(rows.len(), 3);
-    assert_eq!((rows[0].get_string(0).unwrap().as_str(), rows[0].get_string(1).unwrap().as_str()), ("a/1.jpg", "a"));
-    let features = rows[0].get_list(2).unwrap();
-    let features: Vec<f32> = (0..features.len()).map(|i| features.get_float(i).unwrap()).collect();
-    assert_eq!(features, table.row(0));
-    assert!(rows[2].is_null(1).unwrap());
-    let metadata = file.metadata().file_metadata().key_value_metadata().unwrap();
-    let pair = metadata.iter().find(|pair| pair.key == "features").unwrap();
-    assert_eq!(serde_json::from_str::<Provenance>(pair.value.as_ref().unwrap()).unwrap(), about(&[2, 3]));
-    assert!(Table::read(&path).unwrap_err().to_string().contains(".npy or .safetensors"));
-}

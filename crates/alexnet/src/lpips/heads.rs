@@ -27,7 +27,7 @@ impl Heads {
             let names = [format!("lin{i}.model.1.weight"), format!("lins.{i}.model.1.weight"), format!("lin{i}.model.0.weight")];
             let found = parsed.tensors().iter().find(|tensor| names.contains(&tensor.name));
             let found = found.ok_or_else(|| Error::file(path, format!("no linear heads of LPIPS: missing {}", names[0])))?;
-            if found.len() != Some(channels) {
+            if found.count() != Some(channels) {
                 let message = format!(
                     "{} is {:?}, AlexNet's layer has {channels} channels; these may be heads of another net",
                     found.name, found.shape

@@ -49,7 +49,8 @@ pub fn scan(source: &dyn Dataset, progress: &(dyn Fn(usize) + Sync)) -> Scan {
     let one = |i: usize| {
         // An image that makes the decoder panic is broken too, and must not end the scan.
         let facts = catch_unwind(AssertUnwindSafe(|| source.picture(i).map(|picture| Facts::of(&picture))))
-            .unwrap_or_else(|_| Err("the program panicked on it; please report this image".into()));
+            .unwrap_or_else(|_| Err("the program panicked on it; please report this image".into()))
+            .map_err(|error| error.to_string());
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         facts
     };

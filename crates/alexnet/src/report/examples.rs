@@ -66,7 +66,7 @@ fn sheet(answers: &[&Scored], report: &Report, source: &dyn Dataset) -> String {
                 format!("<img alt=\"{}\" width=\"{SIDE}\" height=\"{SIDE}\" src=\"{}\">", escape(truth), jpeg_uri(&small))
             }
             // It was readable during the evaluation.
-            Err(error) => format!("<p class=\"gone\">{}</p>", escape(&error)),
+            Err(error) => format!("<p class=\"gone\">{}</p>", escape(&error.to_string())),
         };
         let tip = format!(
             "{}: true {truth} ({}), predicted {predicted} ({})",

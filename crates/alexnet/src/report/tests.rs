@@ -1,6 +1,7 @@
 //! Complete pages, and unusual runs.
 
 use super::*;
+use crate::Result;
 use crate::data::Dataset;
 use crate::eval::{Calibration, PerClass, Report, Scored};
 use crate::image::Image;
@@ -49,7 +50,7 @@ impl Dataset for Hostile {
     fn name(&self, i: usize) -> &str {
         &self.1[i]
     }
-    fn picture(&self, i: usize) -> Result<Image, String> {
+    fn picture(&self, i: usize) -> Result<Image> {
         match i {
             8 => Err("<b>gone</b>".into()),
             _ => Ok(Image { width: 2, height: 1, rgb: vec![9, 8, 7, 6, 5, 4] }),

@@ -110,4 +110,47 @@ mod tests {
         let message = Config::read(&path).unwrap_err().to_string();
         assert!(message.contains("config.toml") && !message.contains('\n'), "{message}");
     }
+
+    /// What the version before optimizers wrote.
+    const EARLIER: &str = r#"
+net = "torchvision"
+image_size = 128
+val_share = 0.1
+seed = 7
+precision = "f32"
+device = "cpu"
+
+[recipe]
+name = "large-batch"
+epochs = 100
+batch = 32768
+drop_last = true
+lr = 32.0
+momentum = 0.9
+decay = 0.0005
+bias_decay = 0.0
+form = "rate_inside"
+trust = 0.001
+init = "net"
+pictures = "image_net"
+
+[recipe.bias_lr]
+times = 0.001
+
+[recipe.schedule]
+kind = "warmup_poly"
+epochs = 10.0
+power = 2.0
+
+[recipe.augment]
+kind = "crop_mirror"
+"#;
+
+    #[test]
+    fn a_run_of_an_earlier_version_is_understood() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, EARLIER).unwrap();
+        assert_eq!(Config::read(&path).unwrap().recipe, recipe::by_name("large-batch").unwrap());
+    }
 }

@@ -1,6 +1,10 @@
 //! Factories of a run's engines: on the CPU in this crate, on devices in others.
 
+use crate::distributed::data_parallel::DataParallel;
+use crate::distributed::hybrid::Hybrid;
+use crate::distributed::towers::Towers;
 use crate::distributed::{Communicator, Parallel, Partition};
+use crate::engine::cpu::Cpu;
 use crate::engine::{Precision, Training};
 use crate::net::Net;
 use crate::{Error, Result};
@@ -58,6 +62,15 @@ impl Engines for CpuEngines {
         self.check(request.device, request.parallel)?;
         let EngineRequest { net, batch, precision, threads, ranks, partition, parallel, .. } = *request;
         let precision: Precision = precision.parse().map_err(|why| Error::Invalid(format!("--precision {precision}: {why}")))?;
-        parallel.cpu_engine(net, batch, precision, threads, ranks, partition)
+        precision.check_trains()?;
+        let (capacity, ranks) = (partition.capacity(batch), ranks.clone());
+        Ok(match parallel {
+            Parallel::Towers => Box::new(Towers::new(net, ranks, batch, threads, precision)?),
+            Parallel::Hybrid => Box::new(Hybrid::new(net, ranks, capacity, threads, precision)?),
+            Parallel::Data => {
+                let engine = Cpu::new(net, capacity, threads)?.with_precision(precision)?;
+                if partition.blocks == 1 { Box::new(engine) } else { Box::new(DataParallel::new(engine, ranks, partition)) }
+            }
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! All that an interrupted run needs, in one file: parameters, the optimizer's state, and where it stood.
+//! Resumable state of a run in one file: parameters, optimizer state and progress.
 
 use super::image_lists::ImageLists;
 use super::recipe::{Recipe, ScheduleState};
@@ -11,41 +11,41 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Where a run stands, beside its tensors. No clock time: equal runs have equal states.
+/// Progress of a run, stored beside its tensors. It contains no timestamps: equal runs have equal states.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Pictures to train with; if they are others upon resuming, the run cannot go on as it would have.
+    /// Number of training images; a run cannot be resumed with a different number.
     pub pictures: usize,
-    /// Hashes of the images; none in the state of an earlier version.
+    /// Hashes of the images; `None` in states of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<ImageLists>,
-    /// Epoch under way, from 0; the number of epochs when all are done.
+    /// Current epoch, from 0; the number of epochs when the run is complete.
     pub epoch: usize,
-    /// Batches done in it.
+    /// Batches completed in it.
     pub batch: usize,
-    /// Sums over them.
+    /// Totals over these batches.
     pub sums: RunningTotals,
-    /// What the learning-rate schedule remembers.
+    /// State of the learning-rate schedule.
     #[serde(alias = "plateau")]
     pub schedule: ScheduleState,
     /// The best epoch so far.
     pub best: Option<BestEpoch>,
-    /// Every epoch done, and before them the model as the run began with it, if that was validated.
+    /// Metrics of every completed epoch, preceded by those of the initial model if it was validated.
     pub rows: Vec<EpochMetrics>,
-    /// Pictures that could not be read, and why.
+    /// Images that could not be read, with the reason.
     pub broken: BTreeMap<String, String>,
 }
 
-/// Sums over the batches of the epoch under way.
+/// Totals over the batches of the current epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunningTotals {
-    /// Loss times pictures.
+    /// Sum of loss times images.
     pub loss: f64,
-    /// Pictures whose own class came first.
+    /// Number of images whose true class was ranked first.
     pub correct: u64,
-    /// Pictures.
+    /// Number of images.
     pub pictures: u64,
 }
 
@@ -53,50 +53,50 @@ pub struct RunningTotals {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BestEpoch {
-    /// Its number, from 1; 0: the model as the run began with it.
+    /// Epoch number, from 1; 0 for the initial model.
     pub epoch: usize,
-    /// Its top-1: of validation, or of training where there is none.
+    /// Top-1 accuracy, on validation images or, without any, in training.
     pub top1: f64,
-    /// Its loss.
+    /// Loss on the same images.
     pub loss: f64,
 }
 
 impl BestEpoch {
-    /// The model of this row.
+    /// The epoch of a row of metrics.
     pub fn of(row: &EpochMetrics) -> BestEpoch {
         BestEpoch { epoch: row.epoch, top1: row.top1(), loss: row.loss() }
     }
 }
 
-/// What an epoch came to: a row of metrics.csv.
+/// Metrics of an epoch: a row of metrics.csv.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochMetrics {
-    /// Its number, from 1; 0: the model as the run began with it, of which there is validation only.
+    /// Epoch number, from 1; 0 for the initial model, which has only validation metrics.
     pub epoch: usize,
-    /// Steps since the run began.
+    /// Steps since the start of the run.
     pub step: u64,
-    /// Learning rate of its last step.
+    /// Learning rate of the epoch's last step.
     pub lr: Option<f64>,
     /// Mean loss in training, in nats.
     pub train_loss: Option<f64>,
-    /// Share of the training pictures whose own class came first, as they were augmented, dropout on.
+    /// Top-1 accuracy on the augmented training images, with dropout.
     pub train_top1: Option<f64>,
-    /// What validation found.
+    /// Validation metrics.
     pub val: Option<Validation>,
-    /// Pictures that could not be read since the run began.
+    /// Number of unreadable images since the start of the run.
     pub broken: usize,
 }
 
-/// What validation found.
+/// Validation metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Validation {
     /// Mean loss, in nats.
     pub loss: f64,
-    /// Share whose own class came first.
+    /// Top-1 accuracy.
     pub top1: f64,
-    /// Share whose own class was among the first five.
+    /// Top-5 accuracy.
     pub top5: f64,
 }
 
@@ -107,20 +107,20 @@ impl From<&Report> for Validation {
 }
 
 impl EpochMetrics {
-    /// Its top-1: of validation, or of training where there is none.
+    /// Top-1 accuracy, on validation images or, without any, in training.
     pub fn top1(&self) -> f64 {
         self.val.map(|val| val.top1).or(self.train_top1).unwrap_or_default()
     }
 
-    /// Its loss, likewise.
+    /// Loss on the same images.
     pub fn loss(&self) -> f64 {
         self.val.map(|val| val.loss).or(self.train_loss).unwrap_or_default()
     }
 }
 
 impl State {
-    /// Whether `row` is better than all before: the higher top-1, at equal top-1 the lower loss. Without validation there is nothing
-    /// to choose by, as what training saw was augmented and under dropout: then the last one is.
+    /// Whether `row` is better than all before: a higher top-1, or an equal top-1 with a lower loss. Without
+    /// validation the last epoch is taken, because training metrics include augmentation and dropout.
     pub fn improves(&self, row: &EpochMetrics) -> Option<BestEpoch> {
         let (top1, loss) = (row.top1(), row.loss());
         let better =
@@ -128,7 +128,7 @@ impl State {
         better.then_some(BestEpoch::of(row))
     }
 
-    /// The rows as metrics.csv has them. No seconds: equal runs have equal files.
+    /// The rows in the format of metrics.csv. They contain no timings: equal runs have equal files.
     pub fn csv(&self) -> String {
         let mut text = String::from("epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken\n");
         for row in &self.rows {
@@ -140,13 +140,13 @@ impl State {
         text
     }
 
-    /// Writes state, parameters and the optimizer's state of those that learn at `step`; `model` describes the net and need not
-    /// hold tensors. The tensor of a slot of `conv1.weight` is named `SLOT.conv1.weight`.
+    /// Writes the state, the parameters and the optimizer state of those that train at `step`. `model` describes the
+    /// net and needs no tensors. The tensor of a slot of `conv1.weight` is named `SLOT.conv1.weight`.
     ///
     /// # Errors
-    /// When the file cannot be written, or a parameter is not finite: the older state, which is sound, is then kept.
+    /// A file that cannot be written, or a parameter that is not finite; the previous state is then kept.
     pub fn write(&self, path: &Path, model: &Model, engine: &dyn Training, step: &OptimizerStep) -> Result<()> {
-        let json = serde_json::to_string(self).map_err(|e| Error::file(path, format!("the state cannot be written: {e}")))?;
+        let json = serde_json::to_string(self).map_err(|e| Error::file(path, format!("cannot serialize the state: {e}")))?;
         let slots = step.optimizer.slots();
         let mut entries = Vec::new();
         for slot in slots {
@@ -162,27 +162,30 @@ impl State {
         })
     }
 
-    /// Reads a state back into `engine`, which must run the net that `model` describes and learn as at `step`.
+    /// Reads a state into `engine`, which must run the net of `model` and train the same parameters as `step`.
     ///
     /// # Errors
-    /// When the file is not the state of such a run.
+    /// A file that is not the state of such a run.
     pub fn read(path: &Path, model: &Model, engine: &mut dyn Training, step: &OptimizerStep) -> Result<State> {
         let file = TensorFile::open(path)?;
         let Some(json) = file.text(METADATA_STATE) else {
             return Err(Error::file(path, "not the state of a training run"));
         };
-        let state = serde_json::from_str(json).map_err(|e| Error::file(path, format!("its state cannot be understood: {e}")))?;
+        let state = serde_json::from_str(json).map_err(|e| Error::file(path, format!("invalid state: {e}")))?;
         let other = formats::read_description(&file)?;
         if other.classes != model.classes {
             return Err(Error::file(path, other_classes(&other.classes, &model.classes)));
         }
         let differs = [
             (other.net != model.net, "net"),
-            (other.preprocess != model.preprocess, "preprocessing or pictures"),
+            (other.preprocess != model.preprocess, "preprocessing or images"),
             (!same_recipe(&other, model), "recipe"),
         ];
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
-            return Err(Error::file(path, format!("was saved with another {what}; a run goes on only as it began")));
+            return Err(Error::file(
+                path,
+                format!("was saved with another {what}; a run can only be resumed with its original settings"),
+            ));
         }
         for (name, shape) in formats::parameters(&model.net)? {
             engine.set_parameter(&name, &file.read(&name, &shape)?)?;
@@ -196,13 +199,13 @@ impl State {
     }
 }
 
-/// Whether two models were trained by one recipe, in the words of whatever version.
+/// Whether two models were trained with the same recipe, in the format of any version.
 fn same_recipe(a: &Model, b: &Model) -> bool {
     let read = |model: &Model| serde_json::from_value::<Recipe>(model.recipe.clone());
     a.recipe == b.recipe || matches!((read(a), read(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// How classes differ from those that a run was saved with.
+/// Message for classes that differ from those of a saved run.
 fn other_classes(before: &[String], now: &[String]) -> String {
     let missing = |of: &[String], from: &[String]| of.iter().find(|class| !from.contains(class)).cloned();
     let what = match (missing(before, now), missing(now, before)) {
@@ -211,13 +214,17 @@ fn other_classes(before: &[String], now: &[String]) -> String {
         (None, Some(new)) => format!("{new} is new"),
         (None, None) => "they are in another order".into(),
     };
-    format!("was saved with other classes ({} then, {} now; {what}); a run goes on only as it began", before.len(), now.len())
+    format!(
+        "was saved with other classes ({} then, {} now; {what}); a run can only be resumed with its original settings",
+        before.len(),
+        now.len()
+    )
 }
 
-/// What the state of a run tells of its model: all but the parameters.
+/// Model description of a saved state, without parameters.
 ///
 /// # Errors
-/// When the file is not the state of a run.
+/// A file that is not the state of a run.
 pub fn description(path: &Path) -> Result<Model> {
     let file = TensorFile::open(path)?;
     if file.text(METADATA_STATE).is_none() {
@@ -226,10 +233,10 @@ pub fn description(path: &Path) -> Result<Model> {
     formats::read_description(&file)
 }
 
-/// What to try when a loss or a parameter is no longer finite.
+/// Advice for a loss or parameter that is no longer finite.
 pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
 
-/// Writes a model file from what an engine holds.
+/// Writes an engine's parameters to a model file.
 pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn ParameterStore, sync: files::Sync) -> Result<()> {
     formats::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
 }
@@ -239,6 +246,28 @@ fn finite<'a>(engine: &dyn ParameterStore, name: &str) -> Result<Cow<'a, [f32]>>
     if values.iter().all(|v| v.is_finite()) {
         Ok(Cow::Owned(values))
     } else {
-        Err(Error::Invalid(format!("{name} is no longer finite, so it is not saved; {}", DIVERGED)))
+        Err(Error::Invalid(format!("{name} is no longer finite and was not saved; {}", DIVERGED)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_better_epoch_has_the_higher_top_1_or_then_the_lower_loss() {
+        let row = |top1, loss| EpochMetrics {
+            epoch: 2,
+            step: 10,
+            lr: Some(0.1),
+            train_loss: Some(9.0),
+            train_top1: Some(1.0),
+            val: Some(Validation { loss, top1, top5: 1.0 }),
+            broken: 0,
+        };
+        let state = State { best: Some(BestEpoch { epoch: 1, top1: 0.5, loss: 1.0 }), ..State::default() };
+        assert!(state.improves(&row(0.6, 2.0)).is_some() && state.improves(&row(0.5, 0.9)).is_some());
+        assert!(state.improves(&row(0.5, 1.0)).is_none() && state.improves(&row(0.4, 0.1)).is_none());
+        assert!(State::default().improves(&row(0.0, 9.0)).is_some());
     }
 }

@@ -60,8 +60,7 @@ pub(crate) struct Args {
     /// with --from]
     #[arg(long, value_name = "NAME", help_heading = "Recipe")]
     recipe: Option<String>,
-    /// Optimizer: sgd or adamw; the recipe's learning rate is scaled for it [default: the recipe's]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Optimizer::NAMES), hide_possible_values = true, help_heading = "Recipe")]
+    #[arg(long, value_name = "NAME", help = optimizer_help(), value_parser = PossibleValuesParser::new(Optimizer::NAMES), hide_possible_values = true, help_heading = "Recipe")]
     optimizer: Option<String>,
     /// Number of epochs [default: the recipe's; 12 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
@@ -135,6 +134,12 @@ pub(crate) struct Args {
     /// Print a JSON object per epoch, and one at the end
     #[arg(long, help_heading = "Output")]
     json: bool,
+}
+
+/// What `--help` says of `--optimizer`.
+fn optimizer_help() -> String {
+    let names = Optimizer::NAMES.join(" or ");
+    format!("Optimizer: {names}; the recipe's learning rate is scaled for it [default: the recipe's]")
 }
 
 impl Args {

@@ -4,7 +4,7 @@ use crate::commands::engine_args::EngineArgs;
 use alexnet::Error;
 use alexnet::distributed::Parallel;
 use alexnet::engine::{Precision, Training};
-use alexnet::train::{EngineRequest, Engines};
+use alexnet::train::{CpuEngines, EngineRequest, Engines};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 /// Values of `--parallel`.
@@ -54,9 +54,9 @@ impl Engines for AllEngines<'_> {
 
 impl AllEngines<'_> {
     fn make(&self, args: &EngineArgs, request: &EngineRequest<'_>) -> anyhow::Result<Box<dyn Training>> {
-        let EngineRequest { net, batch, threads, ranks, partition, parallel, .. } = *request;
+        let EngineRequest { net, batch, ranks, partition, parallel, .. } = *request;
         if args.is_cpu() {
-            return Ok(parallel.cpu_engine(net, batch, args.precision(), threads, ranks, partition)?);
+            return Ok(CpuEngines.engine(&EngineRequest { device: args.device(), ..*request })?);
         }
         let name = args.device();
         match parallel {

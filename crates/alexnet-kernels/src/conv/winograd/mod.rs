@@ -20,7 +20,7 @@ use self::maps::{InputTransform, Lines, NOTHING, OutputTransform, with_pixels};
 use super::Shape;
 use super::direct::Finish;
 use crate::buffer::{LINE, with_scratch};
-use crate::context::{Context, Precision};
+use crate::context::{Context, FactorType};
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::feature_map::FeatureMap;
 use crate::gemm::{Float, Start, Tile, cut, max_rows};
@@ -59,9 +59,9 @@ fn fold(shape: &Shape) -> Shape {
 
 impl Tiles {
     /// The tiling of a shape, if a transform exists; it needs whole registers of channels. Strides are supported only in single
-    /// precision, since the first layer's error propagates to all others. So are eight points ([`precision`]): in bf16 they would
+    /// precision, since the first layer's error propagates to all others. So are eight points ([`factors`]): in bf16 they would
     /// double the error.
-    fn new(shape: &Shape, precision: Precision) -> Option<Tiles> {
+    fn new(shape: &Shape, factors: FactorType) -> Option<Tiles> {
         let (map, fold_by, shape) = (shape.x, shape.stride, fold(shape));
         let of = |points: usize| {
             let size = points + 1 - shape.r;
@@ -69,7 +69,7 @@ impl Tiles {
             Tiles { shape, map, fold: fold_by, points, size, down, along }
         };
         let c = shape.x.c / shape.groups;
-        let single = precision == Precision::F32;
+        let single = factors == FactorType::F32;
         if fold_by > 1 && (shape.groups > 1 || !single) || !c.is_multiple_of(LANES) || c > NOTHING.len() {
             return None;
         }
@@ -83,8 +83,8 @@ impl Tiles {
 
     /// The tiling of a shape that [`fits`].
     fn of<E: Float>(shape: &Shape) -> Tiles {
-        let precision = if E::WORD == 1 { Precision::F32 } else { Precision::Bf16 };
-        Tiles::new(shape, precision).expect("a shape that fits")
+        let factors = if E::WORD == 1 { FactorType::F32 } else { FactorType::Bf16 };
+        Tiles::new(shape, factors).expect("a shape that fits")
     }
 
     /// Words of a panel's transformed weights.
@@ -104,23 +104,23 @@ impl Tiles {
     }
 }
 
-/// Precision of a shape's products if operands may be rounded to `precision`. Those of 5 x 5 kernels are always in single
+/// Precision of a shape's products if operands may be rounded to `factors`. Those of 5 x 5 kernels are always in single
 /// precision: F(4 x 4, 5 x 5) needs 4 multiplications per output and channel, while F(2 x 2, 5 x 5), which tolerates bf16's
 /// rounding, needs 9, more than bf16's speed-up (Zen 4, conv2 of the paper's net: 81, 91 and 88 ms forward, data, weights instead
 /// of 116, 136 and 200; of torchvision's 74, 67 and 75 instead of 98, 90 and 91).
-pub(super) fn precision(shape: &Shape, precision: Precision) -> Precision {
-    if fold(shape).r == 5 { Precision::F32 } else { precision }
+pub(super) fn factors(shape: &Shape, factors: FactorType) -> FactorType {
+    if fold(shape).r == 5 { FactorType::F32 } else { factors }
 }
 
 /// Whether a shape is supported.
-pub(super) fn fits(shape: &Shape, precision: Precision) -> bool {
-    Tiles::new(shape, precision).is_some()
+pub(super) fn fits(shape: &Shape, factors: FactorType) -> bool {
+    Tiles::new(shape, factors).is_some()
 }
 
 /// Whether it pays off: at least a third fewer multiplications, which maps of a pixel or two do not give.
-pub(super) fn pays(shape: &Shape, precision: Precision) -> bool {
+pub(super) fn pays(shape: &Shape, factors: FactorType) -> bool {
     let direct = shape.p * shape.q * shape.filters().depth();
-    Tiles::new(shape, precision).is_some_and(|tiles| 3 * tiles.products() <= 2 * direct)
+    Tiles::new(shape, factors).is_some_and(|tiles| 3 * tiles.products() <= 2 * direct)
 }
 
 /// Words of all transformed weights.

@@ -150,7 +150,7 @@ impl Loader {
     }
 
     fn build(source: Arc<dyn Dataset>, preprocess: Preprocess, views: Views, options: Options) -> Result<Loader> {
-        preprocess.check().map_err(Error::Invalid)?;
+        preprocess.check()?;
         if source.is_empty() {
             return Err(Error::Invalid("no images to load".into()));
         }
@@ -282,11 +282,11 @@ impl Shared {
         if matches!(&self.views, Views::Random(augment) if augment.crops_originals()) {
             return self.original(i).map(|picture| Arc::new(picture.resized_as(self.preprocess.resize)));
         }
-        self.kept.get(i, || self.source.picture(i).map(|picture| picture.resized_as(self.preprocess.resize)))
+        self.kept.get(i, || Ok(self.source.picture(i)?.resized_as(self.preprocess.resize)))
     }
 
     fn original(&self, i: usize) -> Result<Arc<Image>, String> {
-        self.kept.get(i, || self.source.picture(i))
+        self.kept.get(i, || Ok(self.source.picture(i)?))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What layers give, for whoever wants to look: features, distances between pictures, tests.
+//! Layer activations for feature extraction, perceptual distances and tests.
 
 use alexnet_kernels::layout;
 
@@ -8,10 +8,11 @@ use super::{Cpu, run};
 use crate::engine::{Activations, FeatureMaps};
 use crate::{Error, Result};
 
-/// Programs kept for the next call; a folder of pictures of many sizes would fill the memory with them.
+/// Number of programs cached for later calls. It is limited because a folder of images of many sizes would fill the
+/// memory.
 const KEPT: usize = 4;
 
-/// What a program shows.
+/// The layers and image size whose activations a program computes.
 #[derive(Debug, PartialEq)]
 pub(super) struct Wanted {
     layers: Vec<usize>,
@@ -19,11 +20,11 @@ pub(super) struct Wanted {
 }
 
 impl FeatureMaps for Cpu {
-    /// The program for these layers and this size is kept, so the next call only runs it.
+    /// The program for these layers and this size is cached, so the next call only runs it.
     fn feature_maps(&mut self, images: &[f32], [height, width]: [usize; 2], layers: &[&str]) -> Result<Vec<Activations>> {
         let len = 3 * height * width;
         if images.is_empty() || len == 0 || !images.len().is_multiple_of(len) {
-            return Err(Error::Net(format!("{} values are no pictures of 3 x {height} x {width}", images.len())));
+            return Err(Error::Net(format!("expected a multiple of 3 x {height} x {width} values, got {}", images.len())));
         }
         let n = images.len() / len;
         let wanted =
@@ -37,7 +38,7 @@ impl FeatureMaps for Cpu {
         let mut all: Vec<Activations> = places.iter().map(|&(_, value)| empty(&program.plan, value, n)).collect();
         for (part, images) in images.chunks(len * capacity).enumerate() {
             let n = images.len() / len;
-            // Later steps may write over a value, in place or because it is not needed any more.
+            // Later steps may overwrite a value, in place or because it is no longer needed.
             let mut look = |program: &Program, steps: usize| {
                 for (maps, &(after, value)) in all.iter_mut().zip(&places).filter(|(_, place)| place.0 == steps) {
                     let map = batch(program.plan.values[value].map, n);
@@ -55,7 +56,7 @@ impl FeatureMaps for Cpu {
 }
 
 impl Cpu {
-    /// Takes the program out of the kept ones, or makes it.
+    /// Takes the program from the cache or compiles it.
     fn program_showing(&mut self, wanted: &Wanted) -> Result<Program> {
         if let Some(at) = self.shown.iter().position(|(known, _)| known == wanted) {
             return Ok(self.shown.remove(at).1);
@@ -63,21 +64,21 @@ impl Cpu {
         if self.shown.len() == KEPT {
             self.shown.remove(0);
         }
-        let last = wanted.layers.iter().max().ok_or_else(|| Error::Invalid("no layers to look at".into()))?;
+        let last = wanted.layers.iter().max().ok_or_else(|| Error::Invalid("no layers given".into()))?;
         let plan = Plan::of_part(&self.net, Part { layers: 0..last + 1, size: wanted.size, shown: &wanted.layers })?;
         for step in &plan.steps {
             if let Work::Linear { inputs, parameter, .. } = step.work
                 && inputs != self.parameters[parameter].filters.depth()
             {
                 let name = &self.parameters[parameter].name;
-                return Err(Error::Net(format!("layer {name}: a linear layer takes pictures of the net's own size")));
+                return Err(Error::Net(format!("layer {name}: a linear layer requires images of the net's own size")));
             }
         }
         Ok(Program::of_plan(plan, Purpose::Infer, self.capacity))
     }
 }
 
-/// Room for what a value holds of `n` pictures.
+/// Zeroed activations for a value of `n` images.
 fn empty(plan: &Plan, value: usize, n: usize) -> Activations {
     let map = plan.values[value].map;
     Activations { channels: map.c, height: map.h, width: map.w, values: vec![0.0; n * map.c * map.h * map.w] }

@@ -1,15 +1,15 @@
-//! The arena: a few buffers, each lent to one value after another.
+//! Memory arena: a few buffers, each reused by several values.
 
 use alexnet_kernels::buffer::Buffer;
 
-/// From when to when a value is needed, in ticks of the program that uses it, both ends included.
+/// Interval in which a value is needed, in ticks of its program, both ends included.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
-    /// Floats.
+    /// Length in floats.
     pub(super) len: usize,
-    /// The tick that writes it.
+    /// Tick that writes the value.
     pub(super) from: usize,
-    /// The last tick that reads it.
+    /// Last tick that reads the value.
     pub(super) to: usize,
 }
 
@@ -20,15 +20,16 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Makes room for values with the given lives; `None` takes no room.
+    /// Allocates buffers for values with the given lifetimes; `None` needs no buffer.
     ///
-    /// The largest values choose first. Each takes the smallest buffer that is free for all its life and large enough.
+    /// Values are assigned from largest to smallest. Each takes the smallest buffer that is large enough and free for
+    /// its whole lifetime.
     pub(super) fn new(lives: &[Option<Lifetime>]) -> Arena {
         let (sizes, buffer_of) = assign(lives);
         Arena { buffers: sizes.into_iter().map(Buffer::zeros).collect(), buffer_of }
     }
 
-    /// Floats that values with these lives need in all.
+    /// Total number of floats for values with these lifetimes.
     pub(super) fn len_of(lives: &[Option<Lifetime>]) -> usize {
         assign(lives).0.iter().fold(0, |sum, len| sum.saturating_add(*len))
     }
@@ -38,24 +39,24 @@ impl Arena {
         &self.buffers[self.buffer_of[value]]
     }
 
-    /// Lends a value's floats for writing, together with all that does not share its buffer.
+    /// Lends a value's floats for writing, along with everything that does not share its buffer.
     pub(super) fn write<T>(&mut self, value: usize, work: impl FnOnce(&Arena, &mut [f32]) -> T) -> T {
         let index = self.buffer_of[value];
-        // Swapping a buffer out is safe and costs nothing; whoever read the same buffer meanwhile would find it empty.
+        // Swapping a buffer out is safe and free. Reading the same buffer meanwhile would find it empty.
         let mut buffer = std::mem::take(&mut self.buffers[index]);
         let result = work(self, &mut buffer);
         self.buffers[index] = buffer;
         result
     }
 
-    /// Floats in all buffers.
+    /// Total number of floats in all buffers.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.buffers.iter().map(|b| b.len()).sum()
     }
 }
 
-/// Sizes of the buffers, and the buffer of each value (0 for values that need none).
+/// Buffer sizes, and the buffer index of each value (0 for values that need none).
 fn assign(lives: &[Option<Lifetime>]) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<usize> = (0..lives.len()).filter(|&v| lives[v].is_some()).collect();
     order.sort_by_key(|&v| (std::cmp::Reverse(lives[v].map(|life| life.len)), v));
@@ -64,7 +65,7 @@ fn assign(lives: &[Option<Lifetime>]) -> (Vec<usize>, Vec<usize>) {
     let mut buffer_of = vec![0; lives.len()];
     for value in order {
         let Some(life) = lives[value] else { continue };
-        // Largest first, so every buffer made so far is large enough; the youngest is the smallest.
+        // Values are sorted by size, so every existing buffer is large enough and the newest is the smallest.
         let free = (0..sizes.len()).rev().find(|&b| tenants[b].iter().all(|other| life.to < other.from || other.to < life.from));
         let buffer = free.unwrap_or_else(|| {
             sizes.push(life.len);
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_share_a_buffer_only_when_they_never_meet() {
+    fn values_share_a_buffer_only_when_their_lifetimes_are_disjoint() {
         let life = |len, from, to| Some(Lifetime { len, from, to });
         let lives = [life(10, 0, 1), life(8, 1, 2), None, life(9, 2, 3), life(4, 3, 4)];
         let (sizes, buffer_of) = assign(&lives);

@@ -1,16 +1,16 @@
-//! A clock for the passes of a program, which does nothing until someone asks.
+//! Clock for the passes of a program; inactive unless profiling is on.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A part of a step of training.
+/// A pass of a training step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pass {
-    /// The step itself.
+    /// The forward pass.
     Forward,
-    /// The gradient of its input.
+    /// The gradient of the step's input.
     DataGradient,
-    /// The gradient of its weights and biases, and their update.
+    /// The gradient of the step's weights and biases, and their update.
     WeightGradient,
 }
 
@@ -24,12 +24,12 @@ impl fmt::Display for Pass {
     }
 }
 
-/// Laps of a program's passes. It stands still until it is wound up, and then costs a look at the time for each pass.
+/// Times of a program's passes. An inactive clock records nothing; an active one reads the time once per pass.
 #[derive(Default)]
 pub(super) struct Clock {
     running: bool,
     last: Option<Instant>,
-    /// For the input, each step, and the loss: the laps of its passes, one a run.
+    /// Recorded times by row (the input, each step, the loss) and pass, one entry per run.
     pub(super) laps: Vec<[Vec<Duration>; 3]>,
 }
 
@@ -38,22 +38,22 @@ impl Clock {
         Clock { running: true, last: None, laps: vec![Default::default(); steps + 2] }
     }
 
-    /// Begins a run.
+    /// Starts a run.
     pub(super) fn start(&mut self) {
         self.last = self.running.then(Instant::now);
     }
 
-    /// Ends the forward pass of the input's layout.
+    /// Records the layout conversion of the input.
     pub(super) fn lap_input(&mut self) {
         self.lap_of(0, Pass::Forward);
     }
 
-    /// Ends a pass of step `i`.
+    /// Records a pass of step `i`.
     pub(super) fn lap(&mut self, i: usize, pass: Pass) {
         self.lap_of(i + 1, pass);
     }
 
-    /// Ends the loss.
+    /// Records the loss.
     pub(super) fn lap_loss(&mut self) {
         self.lap_of(self.laps.len().saturating_sub(1), Pass::Forward);
     }

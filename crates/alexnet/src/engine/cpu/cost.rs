@@ -1,4 +1,4 @@
-//! What a step does and what it costs, in words and numbers.
+//! Algorithm and minimum cost of each step.
 
 use alexnet_kernels::context::Context;
 
@@ -8,16 +8,16 @@ use super::program::Purpose;
 use crate::engine::Precision;
 use crate::net::{DropoutStyle, Net};
 
-/// What a pass of a step costs at least.
+/// Minimum cost of one pass of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Cost {
-    /// Multiply-adds of the formula, whatever the algorithm.
+    /// Multiply-adds of the mathematical definition, whatever the algorithm.
     pub(super) macs: usize,
-    /// Bytes that are read and written if each value comes from memory once and goes there once.
+    /// Bytes read and written if each value crosses the memory bus once.
     pub(super) bytes: usize,
 }
 
-/// How a step does its work.
+/// Algorithm that a step uses.
 pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>, precision: Precision) -> String {
     match work {
         Work::Conv { shape, .. } if precision.is_of_bytes() => format!("direct {}x{}", shape.r, shape.s),
@@ -42,10 +42,10 @@ pub(super) fn how(work: &Work, pass: Pass, context: &Context<'_>, precision: Pre
     }
 }
 
-/// Whether a step has such a pass.
+/// Whether a step has the given pass.
 pub(super) fn has(step: &Step, pass: Pass, purpose: Purpose) -> bool {
     match pass {
-        // Such a dropout lets all pass.
+        // This dropout style is the identity at inference.
         Pass::Forward => {
             purpose == Purpose::Train || !matches!(step.work, Work::Dropout { style: DropoutStyle::ScaleInTraining, .. })
         }
@@ -56,7 +56,7 @@ pub(super) fn has(step: &Step, pass: Pass, purpose: Purpose) -> bool {
     }
 }
 
-/// What a step costs for `n` pictures.
+/// Cost of a step for `n` images.
 pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, precision: Precision, n: usize) -> Cost {
     let value = |v: usize| batch(plan.values[v].map, n).len();
     let gradient = |v: usize| batch(plan.gradient_map(v), n).len();
@@ -74,20 +74,20 @@ pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, preci
     let floats = match (pass, &step.work) {
         // Weights and their velocities are read and written.
         (Pass::WeightGradient, _) => x + dy + 4 * weights,
-        // The mean, the variance, and then the values.
+        // Computes the mean, then the variance, then the values.
         (Pass::Forward, Work::BatchNorm { .. }) if purpose == Purpose::Train => 3 * x + y,
         (Pass::Forward, Work::Activation { .. } | Work::Dropout { .. }) if step.x == step.y => 2 * y,
         (Pass::Forward, _) => x + weights + y,
         (Pass::DataGradient, Work::Activation { .. }) => y + 2 * dy,
         (Pass::DataGradient, Work::Dropout { .. }) => 2 * dy,
-        // A normalisation reads its input anyway.
+        // Normalisation layers read their input in backward anyway.
         (Pass::DataGradient, Work::Lrn { .. } | Work::LrnPool { .. } | Work::SpatialNorm { .. } | Work::BatchNorm { .. }) => {
             x + dy + dx
         }
         (Pass::DataGradient, _) => dy + weights + mask + dx,
     };
     let bytes = match precision {
-        // Weights that were prepared, and the maps between layers that multiply.
+        // Prepared weights, and the maps between compute layers, are bf16.
         Precision::Bf16 if purpose == Purpose::Infer => 4 * floats - 2 * weights,
         // 32 weights in 18 bytes.
         Precision::Int4 if matches!(step.work, Work::Linear { .. }) => floats - weights + weights * 9 / 16,
@@ -101,14 +101,14 @@ pub(super) fn cost(plan: &Plan, step: &Step, pass: Pass, purpose: Purpose, preci
     Cost { macs, bytes: bytes + winners }
 }
 
-/// Tells a user who asked for it (`RUST_LOG=info`, or `debug` for each layer) how a program will run.
+/// Logs how a program will run (`RUST_LOG=info`; `debug` for each layer).
 pub(super) fn log(net: &Net, plan: &Plan, purpose: Purpose, context: &Context<'_>, precision: Precision) {
     log::info!("{}: {} steps of {purpose:?} in {precision} on {}", net.name, plan.steps.len(), context.isa);
     for step in &plan.steps {
         let passes = [Pass::Forward, Pass::DataGradient, Pass::WeightGradient];
-        let told =
+        let described =
             |pass: Pass| has(step, pass, purpose).then(|| format!("{pass} by {}", how(&step.work, pass, context, precision)));
-        let line = passes.into_iter().filter_map(told).collect::<Vec<_>>().join(", ");
+        let line = passes.into_iter().filter_map(described).collect::<Vec<_>>().join(", ");
         if !line.is_empty() {
             log::debug!("{} on {}: {line}", net.layers[step.layer].name, context.isa);
         }

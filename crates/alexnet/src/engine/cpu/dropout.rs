@@ -1,4 +1,4 @@
-//! Which units a dropout layer takes, and what it does to the others: one answer, however the layer is reached.
+//! Dropout, shared by every way of running a layer.
 
 use alexnet_kernels::context::Context;
 use alexnet_kernels::dropout;
@@ -6,8 +6,8 @@ use alexnet_kernels::dropout;
 use crate::engine::DropoutKey;
 use crate::net::DropoutStyle;
 
-/// The net's layer number `layer` on `n` pictures of `features` values: dropout with a key; without one, what inference does
-/// instead.
+/// Applies dropout of the net's layer at index `layer` to `n` images of `features` values. Without a key it applies
+/// the inference behaviour.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn apply(
     context: &Context<'_>,

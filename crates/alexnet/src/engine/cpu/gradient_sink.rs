@@ -1,4 +1,4 @@
-//! What becomes of gradients: they move parameters at once, or are shown to someone.
+//! Gradient sink: update parameters immediately, or pass gradients to a visitor.
 
 use alexnet_kernels::batch_norm;
 use alexnet_kernels::bias;
@@ -12,17 +12,17 @@ use super::program::Found;
 use crate::Result;
 use crate::engine::OptimizerStep;
 
-/// What becomes of the gradients of parameters.
+/// Destination of the parameters' gradients.
 pub(super) enum GradientSink<'a> {
-    /// They change the parameters at once and are not kept.
+    /// Update the parameters immediately; gradients are not kept.
     Update(&'a OptimizerStep),
-    /// They are shown by name in canonical order.
+    /// Pass each gradient to a visitor, by name and in canonical order.
     Visit(&'a mut (dyn FnMut(&str, &[f32]) + Send)),
-    /// Nobody wants them.
+    /// Discard the gradients.
     Nothing,
 }
 
-/// Room for one layer's gradients, kept from step to step.
+/// Scratch buffers for one layer's gradients, reused between steps.
 #[derive(Default)]
 pub(super) struct GradientBuffer {
     weights: Buffer,
@@ -47,12 +47,13 @@ impl GradientBuffer {
 }
 
 impl OptimizerStep {
-    /// The kernels' step for a layer's weights where no norms are looked at; none where it is frozen.
+    /// Optimizer step of a layer's weights without norms; `None` if the layer is frozen.
     pub(super) fn of_weights(&self, layer: &str) -> Option<optim::Step> {
         self.weight_rates(layer).map(|rates| self.at(rates))
     }
 
-    /// The kernels' step for a layer's weights and their whole gradient, packed alike; none where it is frozen.
+    /// Optimizer step of a layer's weights, given their full gradient in the same packed layout; `None` if the layer
+    /// is frozen.
     fn of_gradient(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<optim::Step> {
         if parameter.is_norm() {
             return self.of_biases(&parameter.name);
@@ -64,7 +65,7 @@ impl OptimizerStep {
         }))
     }
 
-    /// The kernels' step for a layer's biases; none where it is frozen.
+    /// Optimizer step of a layer's biases; `None` if the layer is frozen.
     pub(super) fn of_biases(&self, layer: &str) -> Option<optim::Step> {
         self.bias_rates(layer).map(|rates| self.at(rates))
     }
@@ -74,7 +75,7 @@ impl OptimizerStep {
     }
 }
 
-/// What becomes of a batch norm's gradients and of the statistics of its batch.
+/// Passes on a batch norm's gradients and batch statistics.
 pub(super) fn learn_norm(
     context: &Context<'_>,
     parameter: &mut Parameter,
@@ -92,7 +93,7 @@ pub(super) fn learn_norm(
     match learn {
         GradientSink::Nothing => {}
         GradientSink::Visit(visit) => {
-            // The last of its parameters first, as of all layers.
+            // In reverse parameter order, as for all layers.
             visit(&format!("{}.running_var", parameter.name), &away(1));
             visit(&format!("{}.running_mean", parameter.name), &away(0));
             visit(&format!("{}.bias", parameter.name), &found.bias);
@@ -103,7 +104,7 @@ pub(super) fn learn_norm(
             for (which, away) in [away(0), away(1)].into_iter().enumerate() {
                 parameter.follow(which, &away);
             }
-            // One weight a channel: the panels lie one after the other.
+            // One weight per channel; the packed panels are contiguous.
             let channels = parameter.filters.k;
             let (weights, state) = parameter.weights_with_state();
             let state = state.into_iter().map(|slot| &mut slot[..channels]).collect();
@@ -114,7 +115,7 @@ pub(super) fn learn_norm(
     }
 }
 
-/// Moves a layer's weights by their whole gradient, which `gradient` writes, packed.
+/// Updates a layer's weights from their full gradient, which `gradient` writes in packed layout.
 pub(super) fn learn_weights(
     context: &Context<'_>,
     parameter: &mut Parameter,
@@ -132,7 +133,7 @@ pub(super) fn learn_weights(
     optim::update(context, &step, weights, state, dw);
 }
 
-/// The gradient of a layer's biases, and what becomes of it.
+/// Computes the gradient of a layer's biases and passes it on.
 pub(super) fn learn_biases(
     context: &Context<'_>,
     parameter: &mut Parameter,
@@ -160,7 +161,7 @@ pub(super) fn learn_biases(
     }
 }
 
-/// Computes the gradient of a layer's weights and shows it in canonical order.
+/// Computes the gradient of a layer's weights and visits it in canonical order.
 pub(super) fn visit_weights(
     context: &Context<'_>,
     parameter: &Parameter,
@@ -178,7 +179,7 @@ pub(super) fn visit_weights(
     visit(&format!("{}.weight", parameter.name), canonical);
 }
 
-/// Moves a parameter by a gradient given in canonical order.
+/// Updates a parameter from a gradient in canonical order.
 pub(super) fn apply(
     context: &Context<'_>,
     parameters: &mut [Parameter],

@@ -1,8 +1,8 @@
-//! Inference in bytes: the same plan, with maps of bytes wherever all readers of a value multiply bytes.
+//! Int8 inference: the same plan, with int8 maps wherever all readers of a value compute in int8.
 //!
-//! conv1 writes bytes for pool1, which writes bytes for conv2, and so on to fc8, whose logits are floats. What has no kernel for
-//! bytes (normalisation, tanh) reads and writes floats, and the next convolution rounds its input first. Weights of linear layers
-//! may be nibbles instead.
+//! conv1 writes int8 for pool1, which writes int8 for conv2, and so on to fc8, whose logits are floats. Operators
+//! without an int8 kernel (normalisation, tanh) read and write floats, and the next convolution quantises its input
+//! first. Weights of linear layers may be 4-bit instead.
 
 use alexnet_kernels::buffer::{bytes, bytes_mut};
 use alexnet_kernels::context::Context;
@@ -19,29 +19,29 @@ use crate::formats::{self, ActivationRanges};
 use crate::net::DropoutStyle;
 use crate::{Error, Result};
 
-/// A layer's weights, rounded.
+/// A layer's quantised weights.
 enum Weights {
     Bytes(int8::Weights),
     Nibbles(int4::Weights),
 }
 
-/// A program's weights and values in bytes.
+/// A program's quantised weights and values.
 pub(super) struct Bytes {
-    /// For each layer with parameters.
+    /// One entry for each layer with parameters.
     weights: Vec<Weights>,
-    /// For each layer with parameters, what its input's bytes stand for.
+    /// Quantisation parameters of the input of each layer with parameters.
     inputs: Vec<QuantParams>,
-    /// For each value of the plan, what its bytes stand for; none where it is floats.
+    /// Quantisation parameters of each value of the plan; `None` for float values.
     kinds: Vec<Option<QuantParams>>,
-    /// Room for an input that has to be rounded.
+    /// Scratch buffer for quantised inputs.
     rounded: Vec<u8>,
 }
 
 impl Bytes {
-    /// Rounds all weights to bytes, or those of linear layers to `nibbles`.
+    /// Quantises all weights to int8, or those of linear layers to 4 bits if `nibbles`.
     ///
     /// # Errors
-    /// A layer whose input's range is not known.
+    /// A layer whose input range is unknown.
     pub(super) fn new(
         context: &Context<'_>,
         plan: &Plan,
@@ -53,7 +53,7 @@ impl Bytes {
             ranges.get(&parameter.name).map(|&formats::QuantParams { scale, zero }| QuantParams { scale, zero }).ok_or_else(
                 || {
                     let name = &parameter.name;
-                    Error::Invalid(format!("the range of {name}'s input is not known; `alexnet quantize` finds it"))
+                    Error::Invalid(format!("the input range of {name} is unknown; calibrate the model with `alexnet quantize`"))
                 },
             )
         };
@@ -80,10 +80,10 @@ impl Bytes {
     }
 }
 
-/// Which values are bytes. Readers come after the step that writes a value, so that walking backwards all its readers are known
-/// when its writer is met.
+/// Decides which values are int8. Readers follow the step that writes a value, so a backward walk visits all readers
+/// before the writer.
 fn kinds(plan: &Plan, inputs: &[QuantParams]) -> Vec<Option<QuantParams>> {
-    /// What a value's readers want.
+    /// The type that a value's readers expect.
     #[derive(Clone, Copy, PartialEq)]
     enum Wish {
         Nothing,
@@ -96,7 +96,7 @@ fn kinds(plan: &Plan, inputs: &[QuantParams]) -> Vec<Option<QuantParams>> {
         let wish = match step.work {
             Work::Conv { parameter, .. } | Work::Linear { parameter, .. } => Wish::Bytes(inputs[parameter]),
             Work::MaxPool { .. } => wishes[step.y],
-            // Does nothing in inference.
+            // This dropout style is the identity at inference.
             Work::Dropout { style: DropoutStyle::ScaleInTraining, .. } if step.x == step.y => continue,
             _ => {
                 wishes[step.y] = Wish::Floats;
@@ -110,7 +110,7 @@ fn kinds(plan: &Plan, inputs: &[QuantParams]) -> Vec<Option<QuantParams>> {
         };
     }
     let mut kinds: Vec<_> = wishes.iter().map(|wish| if let Wish::Bytes(q) = wish { Some(*q) } else { None }).collect();
-    // What reads floats and could only pass bytes on writes floats.
+    // A step that reads floats and could only pass int8 through writes floats.
     for step in &plan.steps {
         if matches!(step.work, Work::MaxPool { .. }) && kinds[step.x].is_none() {
             kinds[step.y] = None;
@@ -119,7 +119,7 @@ fn kinds(plan: &Plan, inputs: &[QuantParams]) -> Vec<Option<QuantParams>> {
     kinds
 }
 
-/// Forward, as [`run::forward`] without dropout.
+/// Forward pass, as [`run::forward`] without dropout.
 pub(super) fn forward(
     context: &Context<'_>,
     program: &mut Program,
@@ -161,7 +161,8 @@ fn product(context: &Context<'_>, program: &mut Program, all: &mut Bytes, i: usi
     program.memory.write(y, |memory, to| {
         let (Work::Conv { parameter, .. } | Work::Linear { parameter, .. }) = work else { return };
         let from = match kinds[x] {
-            // A word may reach beyond the last byte, where there is room: the buffer was made for floats.
+            // The last word may extend past the last byte; the buffer is large enough because it was sized for
+            // floats.
             Some(_) => bytes(memory.read(x)),
             None => {
                 rounded.resize((x_map.len() + 3).max(rounded.len()), 0);
@@ -183,12 +184,12 @@ fn product(context: &Context<'_>, program: &mut Program, all: &mut Bytes, i: usi
             (Work::Linear { inputs, outputs, relu, .. }, Weights::Nibbles(w)) => {
                 int4::linear(context, &linear::Shape { n, inputs, outputs }, from, w, relu, to);
             }
-            _ => unreachable!("convolutions' weights are bytes"),
+            _ => unreachable!("convolution weights are int8"),
         }
     });
 }
 
-/// Runs `images` in floats and finds the best range of each layer's input.
+/// Runs `images` in floats and returns the best range of each layer's input.
 pub(super) fn calibrate(
     context: &Context<'_>,
     program: &mut Program,

@@ -1,5 +1,6 @@
-//! The gradient with respect to a layer: the net is cut behind it, and the second half treats what the layer gave as its
-//! input. So the gradient is that of the layer's own output, even where a whole program would fuse a ReLU that follows.
+//! Gradient with respect to a layer's output. The net is split after the layer, and the second half treats the
+//! layer's output as its input. The gradient is therefore that of the layer's own output, even where a full program
+//! would fuse a following ReLU.
 
 use alexnet_kernels::layout;
 
@@ -20,7 +21,7 @@ pub(super) fn layer_gradient(
     relu: ReluGradient,
 ) -> Result<LayerGradient> {
     let n = cpu.count(images)?;
-    input::weights_of_logits(n, cpu.classes, weights)?;
+    input::check_logit_weights(n, cpu.classes, weights)?;
     if cpu.precision.is_of_bytes() {
         return Err(Error::Invalid(format!("{} has no gradients; use f32 or bf16", cpu.precision)));
     }

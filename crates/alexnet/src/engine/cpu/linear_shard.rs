@@ -1,4 +1,4 @@
-//! Some outputs of a linear layer: what one rank holds of it where ranks share its weights.
+//! Shard of a linear layer: the outputs that one rank computes when ranks share its weights.
 
 use alexnet_kernels::bias;
 use alexnet_kernels::context::Context;
@@ -12,17 +12,17 @@ use crate::Result;
 use crate::engine::OptimizerStep;
 use std::ops::Range;
 
-/// Rows of a layer's weights `[out, in]` and their biases; there may be none.
+/// Rows of a layer's weights `[out, in]` and their biases; may be empty.
 pub(crate) struct LinearShard {
-    /// One parameter, or none where there are no rows: kernels know no empty layers.
+    /// Empty if the shard has no rows, because kernels do not support empty layers.
     parameter: Vec<Parameter>,
     inputs: usize,
-    /// Which rows.
+    /// The rows of this shard.
     pub(crate) rows: Range<usize>,
 }
 
 impl LinearShard {
-    /// `rows` of a layer on a map of `size` rows and columns and `channels` channels; all zeros.
+    /// Zero-initialised `rows` of a layer on a map of `size` rows and columns and `channels` channels.
     pub(crate) fn new(layer: &str, rows: Range<usize>, size: usize, channels: usize) -> LinearShard {
         let filters = Filters::linear_on_map(rows.len(), size, size, channels);
         let parameter = if rows.is_empty() { Vec::new() } else { vec![Parameter::of(layer, filters)] };
@@ -33,7 +33,7 @@ impl LinearShard {
         linear::Shape { n, inputs: self.inputs, outputs: self.rows.len() }
     }
 
-    /// These outputs for `x` `[n, inputs]`, channels last, clipped at zero where `relu`: `[n, rows]`.
+    /// Outputs `[n, rows]` for `x` `[n, inputs]`, channels last, with a ReLU if `relu`.
     pub(crate) fn forward(&mut self, context: &Context<'_>, n: usize, x: &[f32], relu: bool) -> Vec<f32> {
         let mut y = vec![0.0; n * self.rows.len()];
         let shape = self.shape(n);
@@ -44,7 +44,8 @@ impl LinearShard {
         y
     }
 
-    /// What these outputs, whose gradient is `dy` `[n, rows]`, add to the gradient of `x`: `[n, inputs]`. Then they learn.
+    /// Updates the parameters and returns this shard's contribution to the gradient of `x`, `[n, inputs]`. `dy` is
+    /// the gradient of the outputs, `[n, rows]`.
     pub(crate) fn backward(&mut self, context: &Context<'_>, n: usize, x: &[f32], dy: &[f32], step: &OptimizerStep) -> Vec<f32> {
         let mut dx = vec![0.0; n * self.inputs];
         let shape = self.shape(n);
@@ -67,7 +68,7 @@ impl LinearShard {
         dx
     }
 
-    /// Reads these rows of a parameter of the layer, or of a slot of its optimizer's state.
+    /// Reads these rows of a layer parameter, or of a slot of its optimizer state.
     pub(crate) fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>> {
         match slot {
             _ if self.rows.is_empty() => Ok(Vec::new()),
@@ -76,7 +77,7 @@ impl LinearShard {
         }
     }
 
-    /// Writes these rows of the whole parameter, or of a slot of its optimizer's state.
+    /// Writes these rows from the whole parameter, or from a slot of its optimizer state.
     pub(crate) fn write(&mut self, name: &str, slot: Option<&str>, whole: &[f32]) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());

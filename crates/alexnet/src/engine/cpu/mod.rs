@@ -1,8 +1,9 @@
 //! The CPU engine: a net compiled once into a plan of fused steps over one arena.
 //!
-//! `plan` turns layers into steps, `program` adds memory (`memory`: buffers shared by values that never meet), `run`
-//! runs the steps forth and back on [`alexnet_kernels`]. After a first step nothing is allocated. Every task is cut at places
-//! fixed by shapes, so results have the same bits for any number of threads.
+//! `plan` turns layers into steps, `program` adds memory (`arena`: buffers shared by values with disjoint lifetimes),
+//! and `run` runs the steps forward and backward on [`alexnet_kernels`]. Nothing is allocated after the first step.
+//! Work is partitioned at boundaries that depend only on shapes, so results are bitwise equal for any number of
+//! threads.
 
 mod activations;
 mod arena;
@@ -45,7 +46,7 @@ use crate::formats::{ActivationRanges, TensorData};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
-/// Runs a [`Net`] on the processor, in f32 or with products of bf16, or infers in bytes.
+/// CPU engine: trains and infers in f32 or bf16, and infers in int8 and int4.
 pub struct Cpu {
     net: Net,
     classes: usize,
@@ -53,41 +54,42 @@ pub struct Cpu {
     isa: Isa,
     convolutions: Convolutions,
     precision: Precision,
-    /// What the bytes of each layer's input stand for; empty until told or found by calibration.
+    /// Quantisation parameters of each layer's input; empty until set or calibrated.
     ranges: ActivationRanges,
-    /// Weights in bytes; made when first needed after a change.
+    /// Int8 weights; created lazily after each change.
     bytes: Option<int8::Bytes>,
     pool: Arc<ThreadPool>,
     parameters: Vec<Parameter>,
     room: GradientBuffer,
-    /// Made when first used, since most runs need only some of them.
+    /// Created on first use, since most runs need only some of them.
     inference: Option<Program>,
     training: Option<Program>,
     input_gradient: Option<Program>,
-    /// Programs that show what layers give, made when first wanted; the one used last is the last.
+    /// Cached programs for activations, most recently used last.
     shown: Vec<(activations::Wanted, Program)>,
 }
 
 impl Cpu {
-    /// An engine for batches of up to `capacity` pictures on `threads` threads (0: one a core); all parameters are zero.
+    /// Creates an engine for batches of up to `capacity` images on `threads` threads (0: one per core). All
+    /// parameters are zero.
     ///
     /// # Errors
-    /// A net whose layers do not fit each other or whose last layer is not linear, a batch of nothing, or an instruction set
-    /// in `ALEXNET_ISA` that this processor lacks.
+    /// Inconsistent layers, a last layer that is not linear, a capacity of 0, or an instruction set in `ALEXNET_ISA`
+    /// that this processor lacks.
     pub fn new(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
         if !matches!(net.layers.last().map(|layer| &layer.op), Some(Op::Linear { .. })) {
-            return Err(Error::Net(format!("{}: the last layer must be linear: its outputs are the classes", net.name)));
+            return Err(Error::Net(format!("{}: the last layer must be linear, because its outputs are the classes", net.name)));
         }
         Cpu::of_layers(net, capacity, threads)
     }
 
-    /// As [`new`](Self::new), for some layers of a net, which may end in any way.
+    /// Creates an engine as [`new`](Self::new) does, for some layers of a net; the last layer may be of any type.
     ///
     /// # Errors
-    /// As there, but for the last layer.
+    /// Those of [`new`](Self::new), except for the last layer.
     pub fn of_layers(net: &Net, capacity: usize, threads: usize) -> Result<Cpu> {
         if capacity == 0 {
-            return Err(Error::Invalid("a batch needs at least one picture".into()));
+            return Err(Error::Invalid("the batch size must be at least 1".into()));
         }
         Ok(Cpu {
             net: net.clone(),
@@ -108,26 +110,26 @@ impl Cpu {
         })
     }
 
-    /// The same engine with other algorithms for its convolutions than the fastest, or those of `ALEXNET_CONV`.
+    /// Overrides the default choice of convolution algorithms (the fastest, or those of `ALEXNET_CONV`).
     #[must_use]
     pub fn with_convolutions(self, convolutions: Convolutions) -> Cpu {
         Cpu { convolutions, ..self }
     }
 
-    /// The same engine with other factors in its products than single precision.
+    /// Sets the precision of matrix products and convolutions.
     ///
     /// # Errors
-    /// Half precision, which is for devices.
+    /// Half precision, which the CPU does not support.
     pub fn with_precision(self, precision: Precision) -> Result<Cpu> {
         if !precision.runs_on_cpu() {
-            return Err(Error::Invalid("precision f16 is for devices (--device); on the CPU use bf16".into()));
+            return Err(Error::Invalid("precision f16 requires a GPU (--device); use bf16 on the CPU".into()));
         }
         Ok(Cpu { precision, ..self })
     }
 
-    /// The same engine, whose answers on a picture have the same bits whatever pictures are beside it: by default linear layers
-    /// add in another order for a few pictures than for many. It keeps weights in file order, and takes 3 % longer for many.
-    /// To be called before parameters are set.
+    /// Makes logits bitwise independent of the other images in the batch. By default, linear layers sum in a
+    /// different order for small and large batches. This mode keeps weights in file order and is 3 % slower for large
+    /// batches. Call it before setting parameters.
     #[must_use]
     pub fn batch_invariant(mut self) -> Cpu {
         let linear = |name: &str| self.net.layers.iter().any(|l| l.name == name && matches!(l.op, Op::Linear { .. }));
@@ -135,41 +137,41 @@ impl Cpu {
         self
     }
 
-    /// What the bytes of each layer's input stand for.
+    /// Activation ranges for quantised inference.
     pub fn ranges(&self) -> &ActivationRanges {
         &self.ranges
     }
 
-    /// Bytes have no batch normalisation.
+    /// Int8 does not support batch normalisation.
     fn refuse_norms(&self) -> Result<()> {
         if self.net.has_batch_norm() {
-            let message = format!("{}: batch normalisation in int8 is not there; use f32 or bf16", self.net.name);
+            let message = format!("{}: batch normalisation is not supported in int8; use f32 or bf16", self.net.name);
             return Err(Error::Invalid(message));
         }
         Ok(())
     }
 
     fn context<'a>(&self, pool: &'a ThreadPool) -> Context<'a> {
-        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, precision: floats(self.precision) }
+        Context { isa: self.isa, threads: pool, convolutions: self.convolutions, factors: floats(self.precision) }
     }
 
-    /// The instruction set in use.
+    /// Instruction set in use.
     pub fn isa(&self) -> Isa {
         self.isa
     }
 
-    /// The number of threads in use.
+    /// Number of threads in use.
     pub fn threads(&self) -> usize {
         self.pool.threads()
     }
 
-    /// Number of pictures in `images`.
+    /// Number of images in `images`.
     fn count(&self, images: &[f32]) -> Result<usize> {
-        input::pictures(&self.net, images)
+        input::image_count(&self.net, images)
     }
 
-    /// Forward, loss and backward on a batch of at most the engine's capacity, from the pictures on or from what the layer
-    /// `after` gave.
+    /// Forward, loss and backward on a batch of at most the engine's capacity, starting from images or from the
+    /// output of layer `after`.
     fn learn(
         &mut self,
         purpose: Purpose,
@@ -178,7 +180,7 @@ impl Cpu {
         mut learn: GradientSink<'_>,
     ) -> Result<StepStats> {
         let n = if after.is_some() { batch.labels.len() } else { self.count(batch.images)? };
-        input::to_learn_from(n, batch.labels, self.classes, self.capacity)?;
+        input::check_batch(n, batch.labels, self.classes, self.capacity)?;
         self.precision.check_trains()?;
         let (pool, precision) = (self.pool.clone(), self.precision);
         let context = self.context(&pool);
@@ -202,7 +204,7 @@ impl Cpu {
                     return Err(split::not_features(batch.images.len(), layer, place));
                 }
                 if run::lowest_to_learn(program, parameters, &learn) < place.steps {
-                    return Err(Error::Net(format!("a layer up to {layer} learns, so that its features would not stay")));
+                    return Err(Error::Net(format!("cannot train on features of {layer}: a layer at or below it is not frozen")));
                 }
                 run::forward_after(&context, program, parameters, batch.images, n, batch.dropout, place);
             }
@@ -218,15 +220,15 @@ impl Cpu {
     }
 }
 
-/// What kernels that compute on floats multiply.
-fn floats(precision: Precision) -> context::Precision {
+/// Factor type of the float kernels.
+fn floats(precision: Precision) -> context::FactorType {
     match precision {
-        Precision::Bf16 => context::Precision::Bf16,
-        Precision::F32 | Precision::F16 | Precision::Int8 | Precision::Int4 => context::Precision::F32,
+        Precision::Bf16 => context::FactorType::Bf16,
+        Precision::F32 | Precision::F16 | Precision::Int8 | Precision::Int4 => context::FactorType::F32,
     }
 }
 
-/// The program in `slot`, compiled now if it was not.
+/// Returns the program in `slot`, compiling it if needed.
 fn compiled<'a>(
     slot: &'a mut Option<Program>,
     net: &Net,
@@ -249,7 +251,7 @@ impl ParameterStore for Cpu {
         &self.net
     }
 
-    /// What the bytes of each layer's input stand for in [`Precision::Int8`] and [`Precision::Int4`].
+    /// Sets the activation ranges for [`Precision::Int8`] and [`Precision::Int4`].
     fn set_ranges(&mut self, ranges: &ActivationRanges) {
         self.ranges = ranges.clone();
         self.bytes = None;
@@ -344,7 +346,7 @@ impl Calibration for Cpu {
         let n = self.count(images)?;
         self.refuse_norms()?;
         if n > self.capacity {
-            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.capacity)));
+            return Err(Error::Net(format!("{n} images exceed the engine's batch size of {}", self.capacity)));
         }
         let (pool, precision) = (self.pool.clone(), self.precision);
         let context = self.context(&pool);

@@ -1,10 +1,11 @@
-//! Weights and biases with their optimizer's state.
+//! Weights, biases and optimizer state.
 //!
-//! Weights come in file order and are packed, layer by layer, when something needs them packed: a convolution, training, a
-//! batch of more than a few pictures. So one picture is answered from a mapped file without copying 234 MB first.
+//! Weights are given in file order and packed layer by layer when an operation needs them packed: a convolution,
+//! training, or a batch of more than a few images. Inference on a single image can therefore start from a mapped file
+//! without first copying 234 MB.
 
 use alexnet_kernels::buffer::Buffer;
-use alexnet_kernels::context::{Context, Precision};
+use alexnet_kernels::context::{Context, FactorType};
 use alexnet_kernels::executor::Serial;
 use alexnet_kernels::linear;
 use alexnet_kernels::optim::Optimizer;
@@ -19,40 +20,41 @@ use crate::{Error, Result};
 pub(super) struct Parameter {
     /// The layer's name.
     pub(super) name: String,
-    /// Shape and order of the weights.
+    /// Shape and layout of the weights.
     pub(super) filters: Filters,
-    /// Weights in file order, as they were given: unless there are none yet (all are zero), or they were packed and would
-    /// only take memory (a mapped file takes none), or training has changed them since.
+    /// Weights in file order, as given. `None` if never set (all zero), changed by training, or packed where keeping
+    /// both would only cost memory (a mapped file costs none).
     file_order: Option<TensorData>,
-    /// Whether inference uses file order for any number of pictures, so that this does not change its sums.
+    /// Whether inference uses file order for every batch size, so that the summation order never changes.
     pub(super) steady: bool,
-    /// Whether a run trains them, so that inference uses packed weights for any number of pictures, as after a step.
+    /// Whether a run trains them; inference then uses packed weights for every batch size, as it does after a
+    /// training step.
     pub(super) trains: bool,
     /// Packed weights; empty until needed.
     pub(super) weights: Buffer,
     /// Biases.
     pub(super) biases: Vec<f32>,
-    /// What a batch norm, whose weights and biases are those above, remembers of batches; none for other layers.
+    /// Running statistics of a batch norm, whose weights and biases are stored above; `None` for other layers.
     running: Option<Running>,
-    /// Weights as inference wants them, made when first needed after a change; empty when they are not made.
+    /// Weights in the layout that inference needs, created lazily after each change; empty until then.
     pub(super) prepared: Buffer,
-    /// What the optimizer keeps, a slot each in its order; empty before the first step.
+    /// Optimizer state, one entry per slot in the optimizer's order; empty before the first step.
     state: Vec<Slot>,
 }
 
-/// What an optimizer keeps of a layer under one name.
+/// One named slot of a layer's optimizer state.
 struct Slot {
     name: String,
-    /// For each weight, packed.
+    /// State of each weight, packed.
     weights: Buffer,
-    /// For each bias.
+    /// State of each bias.
     biases: Vec<f32>,
 }
 
-/// Weights or biases, with the values of each slot of their state.
+/// Weights or biases with the values of each state slot.
 pub(super) type WithState<'a> = (&'a mut [f32], Vec<&'a mut [f32]>);
 
-/// A batch norm's running mean and variance, and the share by which they follow those of a batch.
+/// A batch norm's running mean and variance, and their momentum.
 #[derive(Debug, Clone)]
 struct Running {
     values: [Vec<f32>; 2],
@@ -68,7 +70,7 @@ pub(super) enum Part {
 }
 
 impl Parameter {
-    /// All zeros.
+    /// Zero-initialised parameters of a net.
     pub(super) fn zeros(net: &Net) -> Result<Vec<Parameter>> {
         let make = |(layer, filters): (usize, Filters)| {
             let running = match net.layers[layer].op {
@@ -82,7 +84,7 @@ impl Parameter {
         Ok(parameter_shapes(net)?.into_iter().map(make).collect())
     }
 
-    /// All zeros, of one layer.
+    /// Zero-initialised parameters of one layer.
     pub(super) fn of(layer: &str, filters: Filters) -> Parameter {
         Parameter {
             name: layer.into(),
@@ -98,14 +100,15 @@ impl Parameter {
         }
     }
 
-    /// The weights in file order, if there are and that is the faster way for `n` pictures, or is to be the same for all numbers: it is for a few, and for those
-    /// it stays the way when a larger batch has packed the weights of a mapped file in between. In bf16 prepared weights are half as much to read.
+    /// The weights in file order, if available and preferred for `n` images: for a few images it is faster, even
+    /// after a larger batch has packed the weights of a mapped file; in steady mode it is used for any number. In
+    /// bf16, prepared weights halve the bytes to read.
     pub(super) fn in_file_order(&self, context: &Context<'_>, n: usize) -> Option<&TensorData> {
-        let wanted = (n <= linear::FEW || self.steady) && !self.trains && context.precision == Precision::F32;
+        let wanted = (n <= linear::FEW || self.steady) && !self.trains && context.factors == FactorType::F32;
         self.file_order.as_ref().filter(|_| wanted)
     }
 
-    /// Packs the weights, unless they are.
+    /// Packs the weights if they are not packed yet.
     pub(super) fn pack(&mut self, context: &Context<'_>) {
         if !self.weights.is_empty() {
             return;
@@ -114,11 +117,11 @@ impl Parameter {
         if let Some(values) = &self.file_order {
             self.filters.pack(context.threads, values, &mut self.weights);
         }
-        let keep = self.steady && context.precision == Precision::F32;
+        let keep = self.steady && context.factors == FactorType::F32;
         self.file_order = self.file_order.take().filter(|values| keep || values.is_mapped());
     }
 
-    /// Prepares weights for inference, unless they are: `len` floats that `make` makes of packed weights.
+    /// Prepares weights for inference if not done yet: `make` converts packed weights to `len` floats.
     pub(super) fn ready_to_infer(&mut self, context: &Context<'_>, len: usize, make: impl FnOnce(&[f32], &mut [f32])) {
         if len > 0 && self.prepared.len() == len {
             return;
@@ -127,23 +130,23 @@ impl Parameter {
         self.prepared = Buffer::zeros(len);
         if len > 0 {
             make(&self.weights, &mut self.prepared);
-            // A mapped file can give them again; until then they would only take memory.
+            // A mapped file can provide them again; until then the packed copy would only take memory.
             if self.file_order.is_some() {
                 self.weights = Buffer::default();
             }
         }
     }
 
-    /// Frees packed weights of a layer whose inference reads file order for any number of images: 214 MB of torchvision's linear layers, which
-    /// a gradient had packed beside them.
+    /// Frees packed weights of a layer whose inference always reads file order, such as the 214 MB of torchvision's
+    /// linear layers that a gradient had packed.
     pub(super) fn release_packed(&mut self) {
         if self.steady && self.file_order.is_some() {
             self.weights = Buffer::default();
         }
     }
 
-    /// Makes room for the optimizer's state, all zeros, unless there is some, and forgets what a step will make stale. The weights
-    /// must be packed.
+    /// Allocates zeroed optimizer state if there is none, and invalidates what a step makes stale. The weights must
+    /// be packed.
     pub(super) fn ready_to_train(&mut self, optimizer: &Optimizer) {
         debug_assert!(!self.weights.is_empty(), "{}: not packed", self.name);
         self.prepared = Buffer::default();
@@ -158,24 +161,24 @@ impl Parameter {
         }
     }
 
-    /// As [`ready_to_train`](Self::ready_to_train) for a layer that keeps its bits: it needs no state, and what is prepared
-    /// for inference stays good. Packed weights serve batches of every size, so that these do not change a bit.
+    /// As [`ready_to_train`](Self::ready_to_train) for a frozen layer: it needs no state, and weights prepared for
+    /// inference stay valid. Packed weights serve every batch size, so results do not depend on it.
     pub(super) fn ready_frozen(&mut self) {
         debug_assert!(!self.weights.is_empty(), "{}: not packed", self.name);
         self.file_order = None;
     }
 
-    /// The packed weights and their state, to move them.
+    /// The packed weights and their state, for an update.
     pub(super) fn weights_with_state(&mut self) -> WithState<'_> {
         (&mut self.weights, self.state.iter_mut().map(|slot| &mut slot.weights[..]).collect())
     }
 
-    /// The biases and their state, to move them.
+    /// The biases and their state, for an update.
     pub(super) fn biases_with_state(&mut self) -> WithState<'_> {
         (&mut self.biases, self.state.iter_mut().map(|slot| &mut slot.biases[..]).collect())
     }
 
-    /// A slot of the optimizer's state, made now if there is none.
+    /// A slot of the optimizer state, created if missing.
     fn slot_mut(&mut self, name: &str) -> &mut Slot {
         let at = self.state.iter().position(|slot| slot.name == name).unwrap_or_else(|| {
             let (weights, biases) = (Buffer::zeros(self.filters.packed_len()), vec![0.0; self.filters.k]);
@@ -185,17 +188,17 @@ impl Parameter {
         &mut self.state[at]
     }
 
-    /// Whether it is a batch norm's.
+    /// Whether this is a batch norm.
     pub(super) fn is_norm(&self) -> bool {
         self.running.is_some()
     }
 
-    /// A batch norm's running mean (0) or variance (1); nothing where there is none.
+    /// A batch norm's running mean (0) or variance (1); empty for other layers.
     pub(super) fn running_of(&self, which: usize) -> &[f32] {
         self.running.as_ref().map_or(&[], |running| &running.values[which])
     }
 
-    /// Moves a running mean (0) or variance (1) by a share of how far it is from a batch's.
+    /// Moves a running mean (0) or variance (1) towards the batch's, given their difference `away`.
     pub(super) fn follow(&mut self, which: usize, away: &[f32]) {
         let Some(Running { values, momentum }) = &mut self.running else { return };
         values[which].iter_mut().zip(away).for_each(|(running, away)| *running -= *momentum * away);
@@ -210,7 +213,7 @@ impl Parameter {
     }
 }
 
-/// Finds the layer and the part that a name such as `conv1.weight` means.
+/// Resolves a name such as `conv1.weight` to a layer and a part.
 pub(super) fn find(parameters: &[Parameter], name: &str) -> Result<(usize, Part)> {
     let split = name.rsplit_once('.').and_then(|(layer, part)| {
         let part = match part {
@@ -230,10 +233,10 @@ pub(super) fn check(name: &str, values: &[f32], len: usize) -> Result<()> {
     if values.len() == len {
         return Ok(());
     }
-    Err(Error::Net(format!("{name} has {len} values, not {}", values.len())))
+    Err(Error::Net(format!("{name}: expected {len} values, got {}", values.len())))
 }
 
-/// A parameter in canonical order.
+/// Reads a parameter in canonical order.
 pub(super) fn read(parameters: &[Parameter], name: &str) -> Result<Vec<f32>> {
     let (i, part) = find(parameters, name)?;
     Ok(match (part, &parameters[i].file_order) {
@@ -244,7 +247,7 @@ pub(super) fn read(parameters: &[Parameter], name: &str) -> Result<Vec<f32>> {
     })
 }
 
-/// A slot of the optimizer's state in canonical order; zeros before the first step.
+/// Reads a slot of the optimizer state in canonical order; zeros before the first step.
 pub(super) fn read_state(parameters: &[Parameter], name: &str, slot: &str) -> Result<Vec<f32>> {
     let (i, part) = find(parameters, name)?;
     let parameter = &parameters[i];
@@ -252,7 +255,7 @@ pub(super) fn read_state(parameters: &[Parameter], name: &str, slot: &str) -> Re
     Ok(match part {
         Part::Weight => parameter.packed(slot.map_or(&[], |slot| &slot.weights)),
         Part::Bias => slot.map_or_else(|| vec![0.0; parameter.filters.k], |slot| slot.biases.clone()),
-        // They have none.
+        // Running statistics have no optimizer state.
         Part::Running(_) => vec![0.0; parameter.filters.k],
     })
 }
@@ -260,7 +263,7 @@ pub(super) fn read_state(parameters: &[Parameter], name: &str, slot: &str) -> Re
 /// Writes a parameter given in canonical order.
 pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) -> Result<()> {
     match find(parameters, name)? {
-        // While it is packed (in training), one change need not be kept in another order.
+        // While the weights are packed (in training), the file-order copy need not be kept.
         (i, Part::Weight) if !parameters[i].weights.is_empty() && parameters[i].file_order.is_none() => {
             let Parameter { filters, weights, prepared, .. } = &mut parameters[i];
             check(name, values, filters.len())?;
@@ -287,7 +290,7 @@ pub(super) fn write(parameters: &mut [Parameter], name: &str, values: &[f32]) ->
     }
 }
 
-/// As [`write`], from values that may be used where they lie.
+/// As [`write`], from values that may be used in place.
 pub(super) fn share(parameters: &mut [Parameter], name: &str, values: &TensorData) -> Result<()> {
     let (i, Part::Weight) = find(parameters, name)? else { return write(parameters, name, values) };
     let parameter = &mut parameters[i];
@@ -298,7 +301,7 @@ pub(super) fn share(parameters: &mut [Parameter], name: &str, values: &TensorDat
     Ok(())
 }
 
-/// Writes a slot of the optimizer's state given in canonical order.
+/// Writes a slot of the optimizer state given in canonical order.
 pub(super) fn write_state(parameters: &mut [Parameter], name: &str, slot: &str, values: &[f32]) -> Result<()> {
     let (i, part) = find(parameters, name)?;
     let filters = parameters[i].filters;

@@ -1,4 +1,5 @@
-//! From a list of layers to steps: shapes fixed, activations fused or done in place, borders of zeros where they are read.
+//! Compilation of layers into steps: fixed shapes, fused or in-place activations, and zero borders where readers need
+//! them.
 
 use std::ops::Range;
 
@@ -11,42 +12,42 @@ use alexnet_kernels::{lrn, pool, spatial_norm};
 use crate::net::{Activation, DropoutStyle, Layer, LayerShape, Net, Op, Pad};
 use crate::{Error, Result};
 
-/// The steps of a net's forward pass. Backward walks them in reverse.
+/// Steps of a net's forward pass. Backward walks them in reverse.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
-    /// What steps read and write. Value 0 is the batch of pictures; maps are those of one picture (n = 1).
+    /// Values that steps read and write. Value 0 is the batch of images; maps are those of one image (n = 1).
     pub(super) values: Vec<Value>,
-    /// First to last.
+    /// Steps, first to last.
     pub(super) steps: Vec<Step>,
-    /// What the last step gives.
+    /// Index of the last step's output.
     pub(super) output: usize,
-    /// For each max pool, how many winners a picture has.
+    /// Number of winners per image of each max pool.
     pub(super) winners: Vec<usize>,
-    /// For each batch norm, how many channels it has.
+    /// Number of channels of each batch norm.
     pub(super) norms: Vec<usize>,
-    /// After each of its layers: how many steps there are by then, and the value that holds what the layer gives.
+    /// For each layer: the number of steps up to and including it, and the value that holds its output.
     pub(super) after: Vec<(usize, usize)>,
 }
 
-/// The part of a net that a plan is for.
+/// Part of a net to compile.
 #[derive(Debug, Clone)]
 pub(super) struct Part<'a> {
-    /// Which layers.
+    /// Range of layers.
     pub(super) layers: Range<usize>,
-    /// Rows and columns of the pictures.
+    /// Rows and columns of the images.
     pub(super) size: [usize; 2],
-    /// Layers whose results someone wants to see as they are: nothing is fused into them.
+    /// Layers whose exact output is requested: nothing is fused into them.
     pub(super) shown: &'a [usize],
 }
 
 /// A batch of maps in memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value {
-    /// Where one picture's map lies.
+    /// Layout of one image's map.
     pub(super) map: FeatureMap,
-    /// Whether it came out of a ReLU, so that its gradient is zero where it is not above zero.
+    /// Whether it is the output of a ReLU, so that its gradient is zero where the value is not positive.
     pub(super) relu: bool,
-    /// Whether the step that made it reads it again on the way back (tanh, sigmoid), so that nobody may write over it.
+    /// Whether the step that wrote it reads it again in backward (tanh, sigmoid), so that it must not be overwritten.
     kept: bool,
 }
 
@@ -55,42 +56,43 @@ pub(super) struct Value {
 pub(super) struct Step {
     /// Index of the layer in the net.
     pub(super) layer: usize,
-    /// What is done.
+    /// Operation.
     pub(super) work: Work,
-    /// The value read.
+    /// Index of the value read.
     pub(super) x: usize,
-    /// The value written.
+    /// Index of the value written.
     pub(super) y: usize,
 }
 
-/// What a step does, for one picture (n = 1; see [`Plan`]'s users for whole batches).
+/// Operation of a step, for one image (n = 1; see [`Plan`]'s users for whole batches).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work {
-    /// A convolution, and a ReLU in the same breath.
+    /// Convolution, with an optional fused ReLU.
     Conv { shape: conv::Shape, parameter: usize, relu: bool },
-    /// A linear layer, and a ReLU in the same breath.
+    /// Linear layer, with an optional fused ReLU.
     Linear { inputs: usize, outputs: usize, parameter: usize, relu: bool },
-    /// Max pooling; `winners` numbers the memory for the winners' places.
+    /// Max pooling; `winners` is the index of the buffer for the winners' positions.
     MaxPool { shape: pool::Shape, winners: usize },
     /// Average pooling.
     AvgPool { shape: pool::Shape },
     /// Adaptive average pooling.
     AdaptiveAvgPool,
-    /// Normalisation over channels.
+    /// Local response normalisation over channels.
     Lrn { shape: lrn::Shape },
-    /// Normalisation over channels, and max pooling in the same breath; `winners` as above.
+    /// Local response normalisation over channels fused with max pooling; `winners` as above.
     LrnPool { norm: lrn::Shape, pool: pool::Shape, winners: usize },
-    /// Normalisation within a map.
+    /// Local response normalisation within a map.
     SpatialNorm { shape: spatial_norm::Shape },
-    /// Batch normalisation, and a ReLU in the same breath; `norm` numbers the memory for the batch's statistics.
+    /// Batch normalisation, with an optional fused ReLU; `norm` is the index of the buffer for the batch's
+    /// statistics.
     BatchNorm { eps: f32, parameter: usize, norm: usize, relu: bool },
-    /// A function of each value, in place or not.
+    /// Elementwise activation, in place or not.
     Activation { function: Function },
     /// Dropout, in place or not.
     Dropout { rate: f32, style: DropoutStyle },
 }
 
-/// The weights' shape of each layer that has some, with the layer's index, first to last.
+/// Shapes of the weights of each layer that has any, with the layer's index, first to last.
 pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
     let shapes = net.shapes()?;
     let filters = |(i, (layer, shape)): (usize, (&Layer, &LayerShape))| match layer.op {
@@ -100,7 +102,7 @@ pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
         Op::Linear { out, .. } => {
             Some((i, Filters::linear_on_map(out, shape.input.size, shape.input.size, shape.input.channels)))
         }
-        // A weight a channel.
+        // One weight per channel.
         Op::BatchNorm { .. } => Some((i, Filters::linear(shape.input.channels, 1))),
         _ => None,
     };
@@ -108,13 +110,13 @@ pub(super) fn parameter_shapes(net: &Net) -> Result<Vec<(usize, Filters)>> {
 }
 
 impl Plan {
-    /// The plan of a run of a net's layers.
+    /// Plan of a contiguous range of a net's layers.
     pub(super) fn new(net: &Net, layers: Range<usize>) -> Result<Plan> {
         Plan::of_part(net, Part { layers, size: [net.image_size; 2], shown: &[] })
     }
 
-    /// The plan of a part of a net. Value 0 is what the layer before it gives, or the pictures. Pictures of another size than
-    /// the net's may go as far as its first linear layer.
+    /// Plan of a part of a net. Value 0 is the output of the layer before it, or the images. Images of a different
+    /// size than the net's can be used up to its first linear layer.
     pub(super) fn of_part(net: &Net, part: Part<'_>) -> Result<Plan> {
         let layers = &net.layers[..part.layers.end];
         let shapes = |size: usize| Net { name: net.name.clone(), image_size: size, layers: layers.to_vec() }.shapes();
@@ -158,8 +160,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Adds the step of one layer, or lets the step before it do the layer's work. `shape` is that of a square map of as many
-    /// rows, `width` the number of columns.
+    /// Adds the step of one layer, or fuses the layer into the previous step. `shape` is that of a square map with
+    /// the same number of rows; `width` is the number of columns.
     fn add(
         &mut self,
         layer: usize,
@@ -188,14 +190,17 @@ impl Plan {
                     )));
                 }
                 if (x_map.h, x_map.w) != (shape.input.size, shape.input.size) {
-                    return Err(Error::Net(format!("layer {}: a linear layer takes pictures of the net's own size", shape.name)));
+                    return Err(Error::Net(format!(
+                        "layer {}: a linear layer requires images of the net's own size",
+                        shape.name
+                    )));
                 }
                 *parameter += 1;
                 Work::Linear { inputs: shape.input.len(), outputs, parameter: *parameter - 1, relu: false }
             }
             Op::MaxPool { kernel, stride, pad, .. } => {
                 if kernel > 15 {
-                    return Err(Error::Net(format!("layer {}: a max pool's window may be 15 x 15 at most", shape.name)));
+                    return Err(Error::Net(format!("layer {}: a max pool's window can be at most 15 x 15", shape.name)));
                 }
                 self.winners.push(out.len());
                 let (pool, winners) = (windows(x_map, kernel, stride, pad, out), self.winners.len() - 1);
@@ -205,7 +210,7 @@ impl Plan {
                 Work::MaxPool { shape: pool, winners }
             }
             Op::AvgPool { kernel, stride, pad, .. } => Work::AvgPool { shape: windows(x_map, kernel, stride, pad, out) },
-            // Each window holds one pixel: torchvision's at 224.
+            // Each window holds one pixel: torchvision's layer at 224.
             Op::AdaptiveAvgPool { .. } if (x_map.h, x_map.w) == (out.h, out.w) => return Ok(()),
             Op::AdaptiveAvgPool { .. } => Work::AdaptiveAvgPool,
             Op::Lrn { n, alpha, beta, k, divide_by_n, columns } => {
@@ -238,7 +243,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Lets a convolution, linear layer or batch norm that was the last step clip its output itself, unless someone wants to see it before.
+    /// Fuses the ReLU into the previous convolution, linear or batch norm step, unless that layer's own output is
+    /// requested.
     fn fuse_relu(&mut self, relu_layer: usize, shown: &[usize]) -> bool {
         match self.steps.last_mut() {
             Some(Step {
@@ -255,7 +261,7 @@ impl Plan {
         }
     }
 
-    /// Lets a normalisation that was the last step pool its output itself, row by row, unless someone wants to see it before.
+    /// Fuses max pooling into the previous LRN step, row by row, unless that layer's own output is requested.
     fn fuse_pool(&mut self, pool_layer: usize, pool: pool::Shape, winners: usize, shown: &[usize]) -> bool {
         match self.steps.last_mut() {
             Some(Step { layer, work, y, .. })
@@ -270,7 +276,8 @@ impl Plan {
         }
     }
 
-    /// Adds a step that changes its input in place, or a copy of it where the step before will read it again.
+    /// Adds a step that changes its input in place, or a copy of it where the previous step reads it again in
+    /// backward.
     fn add_in_place(&mut self, layer: usize, work: Work) -> Result<()> {
         let x = self.output;
         if x == 0 || self.values[x].kept {
@@ -286,7 +293,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Gives a value at least this border.
+    /// Grows a value's border to at least this size.
     fn widen(&mut self, value: usize, border: Sides) {
         let have = &mut self.values[value].map.border;
         *have = Sides {
@@ -297,10 +304,10 @@ impl Plan {
         };
     }
 
-    /// The map in which the gradient of a value is kept.
+    /// The map that stores the gradient of a value.
     ///
-    /// A stride-1 convolution that made the value would like a border around its gradient. A linear layer writes plain
-    /// vectors, and dropout must find a unit at the same place on both ways.
+    /// A stride-1 convolution that wrote the value needs a border around its gradient. A linear layer writes plain
+    /// vectors, and dropout must find a unit at the same index in forward and backward.
     pub(super) fn gradient_map(&self, value: usize) -> FeatureMap {
         let Value { map, .. } = self.values[value];
         if self.steps.iter().any(|step| step.y == value && matches!(step.work, Work::Dropout { .. })) {
@@ -323,7 +330,7 @@ fn windows(x: FeatureMap, kernel: usize, stride: usize, pad: Pad, out: FeatureMa
     pool::Shape { x, kernel, stride, pad: sides(pad), p: out.h, q: out.w }
 }
 
-/// The same map for a batch of `n` pictures.
+/// The same map for a batch of `n` images.
 pub(super) fn batch(map: FeatureMap, n: usize) -> FeatureMap {
     FeatureMap { n, ..map }
 }

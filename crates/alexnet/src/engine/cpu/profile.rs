@@ -1,4 +1,4 @@
-//! How long each step takes, and what it costs at least.
+//! Measured time and minimum cost of each step.
 
 use std::time::Duration;
 
@@ -11,34 +11,34 @@ use super::{Cpu, compiled};
 use crate::Result;
 use crate::engine::Precision;
 
-/// What one pass of one step took.
+/// Time and cost of one pass of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
-    /// The layer's name; `input` for the pictures' change of layout, `loss` for the loss with its gradient.
+    /// Layer name; `input` for the images' layout conversion, `loss` for the loss and its gradient.
     pub layer: String,
-    /// What was done, with the algorithm.
+    /// Operation and algorithm.
     pub how: String,
-    /// Which part of the step.
+    /// Pass of the step.
     pub pass: Pass,
     /// Median over the runs.
     pub seconds: f64,
-    /// Multiply-adds of the formula; a Winograd convolution does fewer.
+    /// Multiply-adds of the mathematical definition; a Winograd convolution does fewer.
     pub macs: usize,
-    /// Bytes that must be read and written at least.
+    /// Minimum number of bytes to read and write.
     pub bytes: usize,
 }
 
-/// What the processor can do with this engine's instruction set, precision and threads.
+/// Peak performance of the processor with this engine's instruction set, precision and threads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Floating-point operations a second of multiply-adds in registers, two for each.
+    /// Floating-point operations per second of register multiply-adds, two for each.
     pub flops: f64,
-    /// Bytes a second read from memory.
+    /// Bytes per second read from memory.
     pub read: f64,
 }
 
 impl Limits {
-    /// The better of each of two measurements.
+    /// The better of two measurements, field by field.
     #[must_use]
     pub fn better(self, other: Limits) -> Limits {
         Limits { flops: self.flops.max(other.flops), read: self.read.max(other.read) }
@@ -46,7 +46,7 @@ impl Limits {
 }
 
 impl Cpu {
-    /// Measures what the processor can do now, in some tenths of a second.
+    /// Measures the processor's current peak performance in a few tenths of a second.
     pub fn limits(&self) -> Limits {
         let (context, threads) = (self.context(&self.pool), self.threads());
         let factors = match self.precision {
@@ -57,7 +57,7 @@ impl Cpu {
         Limits { flops: roofline::flops(&context, factors, threads), read: roofline::read(&context, threads) }
     }
 
-    /// Times every step of training, or else of inference, from now on; what was measured before is forgotten.
+    /// Starts timing every step of training or of inference, discarding earlier measurements.
     ///
     /// # Errors
     /// A net that does not compile.
@@ -70,8 +70,8 @@ impl Cpu {
         Ok(())
     }
 
-    /// What every step took, in the order of the net; nothing unless [`time_steps`](Self::time_steps) was called before. Costs
-    /// are those of a full batch.
+    /// Timings of every step, in the order of the net; empty unless [`time_steps`](Self::time_steps) was called
+    /// before. Costs are those of a full batch.
     pub fn timings(&self, training: bool) -> Vec<Timing> {
         let Some(program) = (if training { &self.training } else { &self.inference }) else { return Vec::new() };
         let Program { plan, purpose, clock, .. } = program;

@@ -1,4 +1,4 @@
-//! A plan with memory: which values live when, forward only or forth and back.
+//! A plan with its memory: lifetimes of values for inference or training.
 
 use std::ops::Range;
 
@@ -9,34 +9,34 @@ use crate::engine::ReluGradient;
 use crate::net::Net;
 use crate::{Error, Result};
 
-/// What a program is for.
+/// Purpose of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Forward only; a value's memory is free as soon as it was read.
+    /// Forward only; a value's memory is free once its last reader has run.
     Infer,
-    /// Forward and backward; what backward reads stays.
+    /// Forward and backward; values that backward reads are kept.
     Train,
-    /// As `Train`, and the gradient of the input is wanted.
+    /// As `Train`, plus the gradient of the input.
     InputGradient,
 }
 
-/// A plan, and room to run it for batches of up to `capacity` pictures.
+/// A plan and the memory to run it on batches of up to `capacity` images.
 pub(super) struct Program {
     pub(super) plan: Plan,
     pub(super) purpose: Purpose,
-    /// Room for the values, and behind them for their gradients: value v has its gradient at [`Program::gradient`]`(v)`.
+    /// Memory of the values, followed by their gradients: the gradient of value v is at [`Program::gradient`]`(v)`.
     pub(super) memory: Arena,
-    /// Room for the winners of each max pool; empty for inference.
+    /// Winner positions of each max pool; empty for inference.
     pub(super) winners: Vec<Vec<u8>>,
-    /// For each batch norm, what it found in the batch.
+    /// Batch statistics of each batch norm.
     pub(super) norms: Vec<Found>,
-    /// What ReLUs let through on the way back.
+    /// Rule for the backward pass of ReLUs.
     pub(super) relu: ReluGradient,
-    /// Times the steps, if someone asked for it.
+    /// Step clock, active only when profiling.
     pub(super) clock: Clock,
 }
 
-/// What a batch norm found in a batch, by channel.
+/// Batch statistics and parameter gradients of a batch norm, by channel.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Found {
     pub(super) mean: Vec<f32>,
@@ -53,19 +53,19 @@ impl Found {
     }
 }
 
-/// A place between two steps.
+/// Position between two steps.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// The steps before it.
+    /// Number of steps before it.
     pub(super) steps: usize,
-    /// The value that the last of them gives.
+    /// Output of the last of them.
     pub(super) value: usize,
-    /// Its floats for one picture, border included.
+    /// The value's floats for one image, border included.
     pub(super) len: usize,
 }
 
 impl Program {
-    /// Compiles a run of a net's layers.
+    /// Compiles a contiguous range of a net's layers.
     pub(super) fn new(net: &Net, layers: Range<usize>, purpose: Purpose, capacity: usize) -> Result<Program> {
         let plan = Plan::new(net, layers)?;
         let bytes = 4 * Arena::len_of(&lives(&plan, purpose, capacity)) as u128;
@@ -73,7 +73,7 @@ impl Program {
         Ok(Program::of_plan(plan, purpose, capacity))
     }
 
-    /// Makes room for a plan.
+    /// Allocates memory for a plan.
     pub(super) fn of_plan(plan: Plan, purpose: Purpose, capacity: usize) -> Program {
         let memory = Arena::new(&lives(&plan, purpose, capacity));
         let winners = match purpose {
@@ -84,27 +84,28 @@ impl Program {
         Program { plan, purpose, memory, winners, norms, relu: ReluGradient::Plain, clock: Clock::default() }
     }
 
-    /// The place after a layer. A ReLU that its convolution or linear layer does in the same breath is before it.
+    /// Position after a layer. A ReLU fused into its convolution or linear layer lies before it.
     ///
     /// # Errors
-    /// No such layer, or the last one.
+    /// An unknown layer, or the last one.
     pub(super) fn after(&self, net: &Net, layer: &str) -> Result<Place> {
         let index = net.layers.iter().position(|l| l.name == layer);
         let last = index.and_then(|index| self.plan.steps.iter().rposition(|step| step.layer <= index));
         let Some(last) = last.filter(|&last| last + 1 < self.plan.steps.len()) else {
-            return Err(Error::Net(format!("{}: nothing can begin after a layer {layer}", net.name)));
+            return Err(Error::Net(format!("{}: cannot split the net after layer {layer}", net.name)));
         };
         let value = self.plan.steps[last].y;
         Ok(Place { steps: last + 1, value, len: self.plan.values[value].map.len() })
     }
 
-    /// The number of the gradient of a value.
+    /// Index of the gradient of a value.
     pub(super) fn gradient(&self, value: usize) -> usize {
         self.plan.values.len() + value
     }
 }
 
-/// Ticks: the input comes at 0, step i at i + 1, the loss after the last step, then the steps in reverse.
+/// Lifetimes of the values. The input is written at tick 0, step i runs at i + 1, the loss follows the last step,
+/// then the steps run in reverse.
 fn lives(plan: &Plan, purpose: Purpose, capacity: usize) -> Vec<Option<Lifetime>> {
     let steps = plan.steps.len();
     let (forward, loss, back) = (|i: usize| i + 1, steps + 1, |i: usize| 2 * steps + 1 - i);

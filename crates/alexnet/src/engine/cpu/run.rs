@@ -1,4 +1,4 @@
-//! Runs a program: each kind of step forth, and below it the same step back.
+//! Runs a program: each kind of step forward, followed by its backward.
 
 use alexnet_kernels::activation;
 use alexnet_kernels::batch_norm::{self, Norm};
@@ -18,9 +18,9 @@ use super::plan::{Step, Work, batch};
 use super::program::{Found, Place, Program, Purpose};
 use crate::engine::{DropoutKey, ReluGradient};
 
-/// Forward: reads `[n, 3, size, size]` and leaves the result in the plan's output value.
+/// Forward pass: reads `[n, 3, size, size]` and leaves the result in the plan's output value.
 ///
-/// Without a dropout key, dropout is off, and where a net scales at inference instead, it does.
+/// Without a dropout key, dropout is off, and inference-time scaling is applied in nets that use it.
 pub(super) fn forward(
     context: &Context<'_>,
     program: &mut Program,
@@ -32,7 +32,7 @@ pub(super) fn forward(
     forward_watched(context, program, parameters, images, n, key, &mut |_, _| {});
 }
 
-/// [`forward`]; `before` is shown the program before each step.
+/// As [`forward`], calling `before` with the program before each step.
 pub(super) fn forward_watched(
     context: &Context<'_>,
     program: &mut Program,
@@ -53,7 +53,7 @@ pub(super) fn forward_watched(
     }
 }
 
-/// The first `steps` steps of [`forward`], of which none drops units.
+/// Runs the first `steps` steps of [`forward`], none of which applies dropout.
 pub(super) fn forward_up_to(
     context: &Context<'_>,
     program: &mut Program,
@@ -67,7 +67,7 @@ pub(super) fn forward_up_to(
     (0..steps).for_each(|i| step_forward(context, program, parameters, i, n, None));
 }
 
-/// [`forward`] from a place on, with what lay there before.
+/// Runs [`forward`] from a position on, given the value there.
 pub(super) fn forward_after(
     context: &Context<'_>,
     program: &mut Program,
@@ -85,7 +85,7 @@ pub(super) fn forward_after(
     }
 }
 
-/// Brings the weights into the order that a program which only infers wants for `n` pictures, once for many runs.
+/// Prepares the weights in the layout that an inference-only program needs for `n` images, once for many runs.
 pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut [Parameter], n: usize) {
     for step in &program.plan.steps {
         match &step.work {
@@ -104,7 +104,7 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
     }
 }
 
-/// The lowest step whose parameters learn: below it nobody needs a gradient.
+/// The lowest step with trainable parameters; below it no gradient is needed.
 pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &GradientSink<'_>) -> usize {
     let GradientSink::Update(step) = learn else { return 0 };
     let learns = |at: &Step| match at.work {
@@ -116,7 +116,7 @@ pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn
     program.plan.steps.iter().position(learns).unwrap_or(program.plan.steps.len())
 }
 
-/// Backward from the gradient of the output, which is in its place already.
+/// Backward pass from the gradient of the output, which is already in place.
 pub(super) fn backward(
     context: &Context<'_>,
     program: &mut Program,
@@ -219,7 +219,7 @@ fn step_backward(
     let wanted = (x != 0 && learns_below) || *purpose == Purpose::InputGradient;
     let relu = plan.values[x].relu;
     match work {
-        // A ReLU's gradient was masked by whoever wrote it: see `Value::relu`.
+        // The gradient of a ReLU's output is masked where it is written: see `Value::relu`.
         Work::Activation { function: activation::Function::Relu } => {}
         Work::Activation { function } => {
             memory.write(dy, |memory, dy| activation::backward(context, function, y_map, memory.read(y), dy_map, dy));
@@ -235,7 +235,7 @@ fn step_backward(
         batch_norm::backward_weights(context, &of, x_map, memory.read(x), dy_map, memory.read(dy), &mut dweight, &mut dbias);
         (norms[norm].weight, norms[norm].bias) = (dweight, dbias);
     }
-    // First the gradient of the input, with the weights as they were in the forward pass.
+    // Computes the gradient of the input first, with the weights as they were in the forward pass.
     if wanted && x != y {
         memory.write(dx, |memory, to| {
             let mask = relu.then(|| (x_map, memory.read(x)));
@@ -283,7 +283,7 @@ fn step_backward(
                     let (x, dy) = (memory.read(x), memory.read(dy));
                     batch_norm::backward(context, &of, x_map, x, batch, dy_map, dy, relu, dx_map, to);
                 }
-                // Not in place: then x is the input or a tanh or sigmoid, which has no mask.
+                // Not in place: `x` is then the input or the output of a tanh or sigmoid, which needs no mask.
                 Work::Activation { .. } | Work::Dropout { .. } => layout::copy(context, dy_map, memory.read(dy), dx_map, to),
             }
             if relu && *through == ReluGradient::Guided {
@@ -315,7 +315,7 @@ fn step_backward(
             match learn {
                 GradientSink::Nothing => {}
                 GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
-                // Norms are known when the whole gradient is.
+                // Norms require the full gradient.
                 GradientSink::Update(step) if step.optimizer.lars_trust().is_some() => {
                     learn_weights(context, parameter, room, step, gradient)
                 }
@@ -333,17 +333,18 @@ fn step_backward(
     }
 }
 
-/// Whether batch norms go by the batch. A gradient of the input alone is that of inference, which goes by running statistics.
+/// Whether batch norms use batch statistics. The gradient of the input alone is that of inference, which uses running
+/// statistics.
 fn by_batch(purpose: Purpose) -> bool {
     purpose == Purpose::Train
 }
 
-/// What a batch norm goes by: the batch, or its running statistics.
+/// Statistics that a batch norm normalises by: the batch's or the running ones.
 fn norm_of<'a>(parameter: &'a Parameter, found: &'a Found, purpose: Purpose, eps: f32) -> Norm<'a> {
     let (mean, variance) = match by_batch(purpose) {
         true => (found.mean.as_slice(), found.variance.as_slice()),
         false => (parameter.running_of(0), parameter.running_of(1)),
     };
-    // One weight a channel: the panels lie one after the other.
+    // One weight per channel; the packed panels are contiguous.
     Norm { mean, variance, weight: &parameter.weights[..parameter.filters.k], bias: &parameter.biases, eps }
 }

@@ -1,5 +1,5 @@
-//! A run of a net's layers by itself, for engines that are spread over ranks: what goes in and out is `[n, channels, rows,
-//! columns]`, so that channels and pictures can be cut off and put together.
+//! Contiguous part of a net for distributed engines. Inputs and outputs are `[n, channels, rows, columns]`, so that
+//! channels and images can be split and concatenated.
 
 use alexnet_kernels::context::Context;
 use alexnet_kernels::layout;
@@ -14,7 +14,7 @@ use crate::net::Net;
 use crate::{Error, Result};
 use std::ops::Range;
 
-/// Some layers with their parameters and room to run them.
+/// Some layers with their parameters and the memory to run them.
 pub(crate) struct Segment {
     cpu: Cpu,
     layers: Range<usize>,
@@ -23,8 +23,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// `layers` of `net` for up to `capacity` pictures; what goes in is what the layer before them gives, or pictures.
-    /// `wants_input_gradient`: whether there are layers before them that learn.
+    /// Creates a segment of `layers` of `net` for up to `capacity` images; its input is the output of the layer
+    /// before, or images. `wants_input_gradient`: whether earlier layers are trained.
     pub(crate) fn new(
         net: &Net,
         layers: Range<usize>,
@@ -40,23 +40,23 @@ impl Segment {
         Ok(Segment { cpu, layers, training, inference: None })
     }
 
-    /// Lends what kernels need.
+    /// Lends the kernels' context.
     pub(crate) fn with_context<T>(&self, work: impl FnOnce(&Context<'_>) -> T) -> T {
         let pool = self.cpu.pool.clone();
         work(&self.cpu.context(&pool))
     }
 
-    /// Values that a picture's output has.
+    /// Number of values in an image's output.
     pub(crate) fn output_len(&self) -> usize {
         let map = self.training.plan.values[self.training.plan.output].map;
         map.h * map.w * map.c
     }
 
-    /// What the layers give for `n` inputs. `train`: with dropout by `key`, and ready to go back.
+    /// Forward pass of `n` inputs. With `train`, applies dropout by `key` and keeps what backward needs.
     pub(crate) fn forward(&mut self, input: &[f32], n: usize, key: Option<DropoutKey>, train: bool) -> Result<Vec<f32>> {
         let mut output = vec![0.0; n * self.output_len()];
         if n > self.cpu.capacity {
-            return Err(Error::Net(format!("{n} pictures in an engine for batches of {}", self.cpu.capacity)));
+            return Err(Error::Net(format!("{n} images exceed the engine's batch size of {}", self.cpu.capacity)));
         }
         if n == 0 {
             return Ok(output);
@@ -80,8 +80,8 @@ impl Segment {
         Ok(output)
     }
 
-    /// Back from the gradient of the output that [`forward`](Self::forward) gave; the gradients of parameters are shown. Gives
-    /// the gradient of the input, if it is wanted.
+    /// Backward pass from the gradient of the output of [`forward`](Self::forward); visits the gradients of
+    /// parameters and returns the gradient of the input, if requested.
     pub(crate) fn backward(
         &mut self,
         gradient: &[f32],
@@ -100,7 +100,7 @@ impl Segment {
             let value = program.plan.values[output];
             let (to, map) = (program.gradient(output), batch(program.plan.gradient_map(output), n));
             program.memory.write(to, |memory, to| {
-                // Whoever writes the gradient of a ReLU's output masks it.
+                // The gradient of a ReLU's output is masked where it is written.
                 if value.relu {
                     let mut seen = vec![0.0; gradient.len()];
                     layout::to_planes(&context, batch(value.map, n), memory.read(output), &mut seen);
@@ -120,7 +120,7 @@ impl Segment {
         wanted.then_some(planes)
     }
 
-    /// Numbers of the parameters of these layers among the net's.
+    /// Indices of these layers' parameters among the net's.
     fn parameters(&self) -> Range<usize> {
         let name = |i: usize| &self.cpu.net.layers[i].name;
         let has = |i: usize| self.cpu.parameters.iter().any(|p| p.name == *name(i));
@@ -128,14 +128,14 @@ impl Segment {
         first..first + self.layers.clone().filter(|&i| has(i)).count()
     }
 
-    /// Moves a parameter by its gradient.
+    /// Updates a parameter from its gradient.
     pub(crate) fn apply(&mut self, name: &str, gradient: &[f32], step: &OptimizerStep) -> Result<()> {
         let pool = self.cpu.pool.clone();
         let context = self.cpu.context(&pool);
         gradient_sink::apply(&context, &mut self.cpu.parameters, &mut self.cpu.room, name, gradient, step)
     }
 
-    /// Reads a parameter, or a slot of its optimizer's state.
+    /// Reads a parameter or a slot of its optimizer state.
     pub(crate) fn read(&self, name: &str, slot: Option<&str>) -> Result<Vec<f32>> {
         match slot {
             Some(slot) => parameters::read_state(&self.cpu.parameters, name, slot),
@@ -143,7 +143,7 @@ impl Segment {
         }
     }
 
-    /// Writes a parameter, or a slot of its optimizer's state.
+    /// Writes a parameter or a slot of its optimizer state.
     pub(crate) fn write(&mut self, name: &str, slot: Option<&str>, values: &[f32]) -> Result<()> {
         match slot {
             Some(slot) => parameters::write_state(&mut self.cpu.parameters, name, slot, values),
@@ -151,7 +151,7 @@ impl Segment {
         }
     }
 
-    /// Whether a layer is one of these.
+    /// Whether a layer belongs to this segment.
     pub(crate) fn has(&self, layer: &str) -> bool {
         self.cpu.net.layers[self.layers.clone()].iter().any(|l| l.name == layer)
     }

@@ -1,4 +1,4 @@
-//! The CPU engine begins after a layer: the value there is copied out and in as it lies in the arena.
+//! Split execution on the CPU engine: the value after a layer is copied out and in with its arena layout.
 
 use super::gradient_sink::GradientSink;
 use super::program::{Place, Purpose};
@@ -15,7 +15,7 @@ impl SplitEngine for Cpu {
         let (context, precision) = (self.context(&pool), self.precision);
         let program = compiled(&mut self.training, &self.net, Purpose::Train, self.capacity, &context, precision)?;
         let place = program.after(&self.net, layer)?;
-        // As training has them, so that the features have the bits that training would find.
+        // Uses the training layout, so that the features are bitwise equal to those of training.
         for parameter in &mut self.parameters {
             parameter.pack(&context);
             parameter.ready_frozen();
@@ -53,7 +53,7 @@ impl SplitEngine for Cpu {
     }
 }
 
-/// What is wrong with that many floats.
+/// Error for a wrong number of feature values.
 pub(super) fn not_features(len: usize, layer: &str, place: Place) -> Error {
-    Error::Net(format!("{len} values are not what {layer} gives: {} for each picture", place.len))
+    Error::Net(format!("expected a multiple of {} values, the features of {layer}, got {len}", place.len))
 }

@@ -1,4 +1,4 @@
-//! What a recipe means for the parts of a run: optimizer steps, initialisation, preprocessing, augmentation.
+//! Components built from a recipe: optimizer steps, initialisation, preprocessing, augmentation.
 
 use super::{Augmentation, BiasRate, Init, Optimizer, Pictures, Progress, Recipe};
 use crate::data::loader::Augment;
@@ -10,13 +10,13 @@ use crate::{Error, Result};
 use std::collections::BTreeMap;
 
 impl Recipe {
-    /// Learning rate of the weights at a point of the run.
+    /// Learning rate of the weights at a given progress.
     pub fn lr_at(&self, at: Progress) -> f64 {
         self.schedule.lr_at(self.lr, self.epochs, at)
     }
 
-    /// The optimizer's step at a point of the run, the same for all layers:
-    /// [`param_groups::rates`](super::super::param_groups::rates) says how they differ.
+    /// Optimizer step at a given progress, without per-layer multipliers;
+    /// [`param_groups::rates`](super::super::param_groups::rates) adds them.
     pub fn step_at(&self, at: Progress) -> OptimizerStep {
         let lr = self.lr_at(at);
         let bias_lr = match self.bias_lr {
@@ -34,16 +34,16 @@ impl Recipe {
         }
     }
 
-    /// The recipe for another number of images in a step. With LARS the learning rate grows or falls in proportion (Goyal et al.
-    /// 2017), since it was chosen for a batch of one size; other recipes keep theirs.
+    /// Changes the batch size. With LARS the learning rate scales in proportion (Goyal et al. 2017), since it was
+    /// tuned for one batch size; other recipes keep theirs.
     #[must_use]
     pub fn with_batch(self, batch: usize) -> Recipe {
         let times = if self.optimizer.lars_trust().is_some() { batch as f64 / self.batch.max(1) as f64 } else { 1.0 };
         Recipe { lr: self.lr * times, batch, ..self }
     }
 
-    /// The recipe with the optimizer of a name and its usual settings; the recipe's own if that has the name. The learning rate is
-    /// scaled to what the optimizer needs to be about as fast.
+    /// Changes the optimizer by name, with its usual settings; no change if the recipe already uses it. The learning
+    /// rate is scaled so that the new optimizer trains about as fast.
     ///
     /// # Errors
     /// An unknown name.
@@ -51,13 +51,14 @@ impl Recipe {
         if self.optimizer.name() == name {
             return Ok(self);
         }
-        let optimizer = Optimizer::named(name)
-            .ok_or_else(|| Error::Invalid(format!("no optimizer `{name}`; choose one of {}", Optimizer::NAMES.join(", "))))?;
+        let optimizer = Optimizer::named(name).ok_or_else(|| {
+            Error::Invalid(format!("unknown optimizer `{name}`; choose one of {}", Optimizer::NAMES.join(", ")))
+        })?;
         let lr = self.lr * optimizer.lr_scale() / self.optimizer.lr_scale();
         Ok(Recipe { lr, optimizer, ..self })
     }
 
-    /// The net with the recipe's initialisation.
+    /// Applies the recipe's initialisation to a net.
     #[must_use]
     pub fn prepare(&self, mut net: Net) -> Net {
         if self.init == Init::HeDropout {
@@ -67,7 +68,8 @@ impl Recipe {
             let last = net.layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. }));
             for (i, layer) in net.layers.iter_mut().enumerate() {
                 if let Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. } = &mut layer.op {
-                    // Small at the end: the first loss is ln(classes), not that of random certainties.
+                    // The last layer is small, so that the first loss is ln(classes) rather than that of random
+                    // confident predictions.
                     *weight_init = if Some(i) == last { WeightInit::Normal(0.01) } else { WeightInit::HeNormal };
                     *bias_init = BiasInit::Constant(0.0);
                 }
@@ -76,7 +78,7 @@ impl Recipe {
         net
     }
 
-    /// The preprocessing for a net; a mean picture is still to be computed then, see [`Recipe::wants_mean_picture`].
+    /// Preprocessing for a net. A mean image must still be computed, see [`Recipe::wants_mean_picture`].
     pub fn preprocess(&self, net: &Net) -> Preprocess {
         match self.pictures {
             Pictures::Net | Pictures::MeanPicture => Preprocess::for_net(net),
@@ -91,12 +93,12 @@ impl Recipe {
         }
     }
 
-    /// Whether the mean picture of the training set is to be subtracted.
+    /// Whether the training set's mean image is subtracted.
     pub fn wants_mean_picture(&self) -> bool {
         self.pictures == Pictures::MeanPicture
     }
 
-    /// The loader's augmentation; `pca` is needed where the recipe has colour noise.
+    /// The loader's augmentation; recipes with colour noise require `pca`.
     pub fn augment(&self, pca: Option<&Pca>) -> Augment {
         let colour = self.colour.zip(pca).map(|(c, pca)| ColourNoise { pca: pca.clone(), sigma: c.sigma, strength: c.strength });
         match self.augment {
@@ -108,36 +110,38 @@ impl Recipe {
         }
     }
 
-    /// Checks what a user may have set.
+    /// Validates the settings.
     ///
     /// # Errors
-    /// A line that names the setting.
+    /// A message that names the invalid setting.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: &str, value: f64| Err(Error::Invalid(format!("{what} of {value} cannot work")));
+        let invalid = |what: &str, value: f64, range: &str| {
+            Err(Error::Invalid(format!("invalid {what} {value}: must be {range} and finite")))
+        };
         if self.epochs == 0 || self.batch == 0 {
-            return Err(Error::Invalid("there must be at least 1 epoch, and 1 picture in a batch".into()));
+            return Err(Error::Invalid("epochs and batch size must be at least 1".into()));
         }
         if !(self.lr > 0.0 && self.lr.is_finite()) {
-            return wrong("a learning rate", self.lr);
+            return invalid("learning rate", self.lr, "positive");
         }
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return wrong("a weight decay", self.weight_decay);
+            return invalid("weight decay", self.weight_decay, "at least 0");
         }
         Ok(())
     }
 }
 
-/// By what a maximum pool of 3 x 3 multiplies the mean of squares: 2.4, 3.0 and 3.9 in AlexNet's three, measured with photographs and these
-/// first values.
+/// Factor by which 3 x 3 max pooling multiplies the mean square: 2.4, 3.0 and 3.9 in AlexNet's three pools, measured
+/// on photographs with these initial values.
 const MAX_POOL: f32 = 3.0;
 
-/// The net with the initialisation [`Init::HeDropout`]. A net whose shapes do not fit stays as it is: whoever builds it says so.
+/// Applies [`Init::HeDropout`]. A net with inconsistent shapes is returned unchanged; building it reports the error.
 fn he_dropout(mut net: Net) -> Net {
     let Ok(shapes) = net.shapes() else { return net };
     let last = net.layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. }));
-    // By what pools and dropout multiply the mean of squares on the way to the next layer with weights.
+    // Factor by which pools and dropout multiply the mean square before the next layer with weights.
     let mut times = 1.0;
     for (i, (layer, shape)) in net.layers.iter_mut().zip(&shapes).enumerate() {
         match &mut layer.op {

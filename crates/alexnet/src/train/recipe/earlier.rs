@@ -1,4 +1,4 @@
-//! Recipes as they are stored, and as earlier versions stored them.
+//! Deserialization of recipes, including those stored by earlier versions.
 
 use super::Recipe;
 use serde::de::Error;
@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for Recipe {
     }
 }
 
-/// Brings the fields of earlier versions, which knew SGD alone, to today's names and places.
+/// Upgrades fields of earlier versions, which supported only SGD, to the current names and structure.
 fn upgrade(fields: &mut Map<String, Value>) {
     for (old, new) in [("decay", "weight_decay"), ("bias_decay", "bias_weight_decay")] {
         if let Some(value) = fields.remove(old) {
@@ -43,7 +43,7 @@ mod tests {
     use super::super::{NAMES, by_name};
     use super::*;
 
-    /// A recipe as the version before optimizers stored it.
+    /// A recipe as stored by the version before other optimizers.
     fn earlier(recipe: &Recipe) -> Value {
         let Value::Object(mut fields) = serde_json::to_value(recipe).unwrap() else { panic!("not an object") };
         let optimizer = fields.remove("optimizer").unwrap();
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn recipes_of_earlier_versions_are_understood() {
+    fn recipes_of_earlier_versions_are_read() {
         for name in NAMES {
             let recipe = by_name(name).unwrap();
             assert_eq!(serde_json::from_value::<Recipe>(earlier(&recipe)).unwrap(), recipe, "{name}");

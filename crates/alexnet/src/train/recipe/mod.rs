@@ -1,4 +1,4 @@
-//! How a network is trained, as data: a recipe is a row in [`named`].
+//! Training recipes as data; [`by_name`] returns the presets.
 
 mod build;
 mod earlier;
@@ -19,45 +19,47 @@ pub use alexnet_kernels::optim::{MomentumForm, Optimizer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Every setting in which published trainings of AlexNet differ. It is stored in the model and in the run's config.toml.
+/// Training recipe: every setting in which published trainings of AlexNet differ. It is stored in the model and in
+/// the run's config.toml.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct Recipe {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Passes over the training pictures.
+    /// Number of epochs.
     pub epochs: usize,
-    /// Pictures in a step.
+    /// Batch size.
     pub batch: usize,
-    /// Whether a last, incomplete batch of an epoch is left out.
+    /// Whether the last, incomplete batch of an epoch is dropped.
     pub drop_last: bool,
-    /// After how many epochs a picture's random changes come again; 0: never. What frozen layers make of it is then kept.
+    /// Number of epochs after which an image's random augmentations repeat; 0: never. The outputs of frozen layers
+    /// are then cached.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub views: usize,
-    /// Learning rate of the weights at the beginning.
+    /// Initial learning rate of the weights.
     pub lr: f64,
     /// Weight decay.
     pub weight_decay: f64,
     /// Weight decay of the biases: 0 in the 2012 code and in Caffe, equal to `weight_decay` in PyTorch.
     pub bias_weight_decay: f64,
-    /// What turns gradients into updates. With LARS, the rate is that of `batch` images, see [`Recipe::with_batch`].
+    /// Optimizer. With LARS, the learning rate is that of `batch` images, see [`Recipe::with_batch`].
     pub optimizer: Optimizer,
-    /// How parameters begin.
+    /// Initialisation of the parameters.
     pub init: Init,
-    /// How pictures become numbers.
+    /// Preprocessing of the images.
     pub pictures: Pictures,
-    /// Which of the models that a run goes through `best.safetensors` is.
+    /// Selection of the model saved as `best.safetensors`.
     #[serde(default, skip_serializing_if = "Choice::is_default")]
     pub best: Choice,
     /// Learning rate of the biases.
     pub bias_lr: BiasRate,
-    /// How the learning rate changes.
+    /// Learning-rate schedule.
     pub schedule: Schedule,
-    /// Random changes of the training pictures.
+    /// Augmentation of the training images.
     pub augment: Augmentation,
-    /// Random changes of their colours.
+    /// Colour augmentation of the training images.
     pub colour: Option<Colour>,
-    /// How many times these learning rates a layer's are, by its name or by `head` for the last one; 0 freezes it.
+    /// Per-layer learning-rate multipliers, by layer name or `head` for the last one; 0 freezes a layer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layer_rates: BTreeMap<String, f64>,
 }
@@ -67,15 +69,15 @@ fn is_zero(n: &usize) -> bool {
     *n == 0
 }
 
-/// Which of the models that a run goes through `best.safetensors` is.
+/// Selection of the model saved as `best.safetensors`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// The one with the highest validation accuracy.
+    /// The model with the highest validation accuracy.
     #[default]
     Validation,
-    /// The last one, for sets with too few validation images to choose by: of six images an early model often has as many right as
-    /// the last by chance alone.
+    /// The last model, for sets with too few validation images to select by: on six images an early model often
+    /// scores as high as the last one by chance.
     Last,
 }
 
@@ -90,61 +92,64 @@ impl Choice {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BiasRate {
-    /// This many times that of the weights.
+    /// Multiple of the weights' learning rate.
     Times(f64),
-    /// Always the same: the 2012 code never lowered it.
+    /// Constant learning rate; the 2012 code never lowered it.
     Fixed(f64),
 }
 
-/// How parameters begin.
+/// Initialisation of the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// As the net says.
+    /// As the net specifies.
     Net,
-    /// He et al. 2015: deviation sqrt(2 / fan_in), biases 0, so that signals neither die nor grow from layer to layer. With
-    /// the initialisation of 2012 or of PyTorch, AlexNet may stay at a loss of ln(classes) for long on a small set.
+    /// He et al. 2015: deviation sqrt(2 / fan_in), biases 0, so that signals neither vanish nor grow from layer to
+    /// layer. With the initialisation of 2012 or of PyTorch, AlexNet may stay at a loss of ln(classes) for long on a
+    /// small set.
     He,
-    /// He et al. 2015 for layers whose inputs neither maximum pools nor dropout have yet enlarged in the mean of squares, and a last layer that
-    /// gives almost nothing. So the first steps are even, at a small batch and a rate that would otherwise make the loss rise fourfold at first.
+    /// He et al. 2015, corrected for the growth of the mean square by max pooling and dropout, with a last layer
+    /// close to zero. The first steps are then stable with small batches and a learning rate that would otherwise
+    /// raise the loss fourfold at first.
     HeDropout,
 }
 
-/// How pictures become numbers.
+/// Preprocessing of the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pictures {
-    /// As [`Preprocess::for_net`](crate::image::Preprocess::for_net) says.
+    /// The default of the net, see [`Preprocess::for_net`](crate::image::Preprocess::for_net).
     Net,
-    /// The same, but the mean picture of the training set is subtracted, at its centre, as the paper and the 2012 code do.
+    /// The same, but subtracting the centre of the training set's mean image, as the paper and the 2012 code do.
     MeanPicture,
-    /// torchvision's: short side to 256/224 of the crop, rounded; ImageNet's mean and deviation.
+    /// torchvision's: resize the short side to 256/224 of the crop, rounded; ImageNet's mean and deviation.
     ImageNet,
 }
 
-/// Random changes of the training pictures.
+/// Augmentation of the training images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augmentation {
-    /// None.
+    /// No augmentation.
     None,
-    /// The paper's: a random crop of the resized picture, mirrored in half of the cases.
+    /// The paper's: random crop of the resized image, mirrored with probability 0.5.
     CropMirror,
-    /// torchvision's: a random area of the original picture, resized, mirrored in half of the cases.
+    /// torchvision's: crop of random area and aspect ratio from the original image, resized, mirrored with
+    /// probability 0.5.
     RandomResizedCrop {
-        /// Smallest and largest share of the picture's pixels.
+        /// Smallest and largest fraction of the image's pixels.
         scale: [f32; 2],
-        /// Smallest and largest width / height.
+        /// Smallest and largest aspect ratio, width / height.
         ratio: [f32; 2],
     },
 }
 
-/// The paper's colour noise, along the principal components of the user's own training pictures.
+/// The paper's colour noise along the principal components of the training images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Colour {
-    /// Deviation of alpha; the paper's is 0.1.
+    /// Standard deviation of alpha; the paper's is 0.1.
     pub sigma: f32,
-    /// Which of the two published strengths.
+    /// Which of the two published strengths to use.
     pub strength: Strength,
 }

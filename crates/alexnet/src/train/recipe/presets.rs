@@ -1,4 +1,4 @@
-//! The recipes by their names.
+//! Recipe presets by name.
 
 use super::super::param_groups;
 use super::{Augmentation, BiasRate, Choice, Colour, Init, MomentumForm, Pictures, Recipe, Schedule, Sgd};
@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 /// The names of all recipes.
 pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original", "caffe", "torchvision", "large-batch"];
 
-/// By what the rate of the recipe `finetune` is divided where the model knows all classes already. Five of ten classes of CIFAR-10
-/// that a net had 61.30 % of right were, after 30 epochs of 250 pictures, at 61.50 % with it and at 60.52 % without.
+/// Divisor of the learning rate of the recipe `finetune` if the model already knows all classes. A net with 61.30 %
+/// accuracy on five of ten CIFAR-10 classes reached 61.50 % after 30 epochs of 250 images with it, and 60.52 %
+/// without.
 pub const KNOWN_CLASSES: f64 = 10.0;
 
-/// SGD as the paper, the 2012 code and Caffe have it.
+/// SGD as in the paper, the 2012 code and Caffe.
 const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None };
 
 /// A recipe by name.
@@ -22,17 +23,17 @@ const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, la
 /// |---|---|
 /// | `quick` | ours, the default: He's initialisation, warm-up, cosine; [`Recipe::for_small_set`] changes it for a few hundred images |
 /// | `simple` | plain PyTorch: constant rate, a tenth of it in the last third, decay on everything |
-/// | `finetune` | ours, the default for a run that begins with a model: its layers change little, a new head learns ten times as fast, as in Caffe's `finetune_flickr_style`; see [`KNOWN_CLASSES`] |
-/// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; patience is not told there: 5 epochs |
-/// | `original` | the 2012 code, `layers-145`: rates fall at epochs 25, 51 and 79 of 91 (in proportion in other lengths), that of the biases never. Its special rates for conv1 from epoch 67 on are left out |
-/// | `caffe` | Caffe's `bvlc_alexnet`: every 100,000 of 450,000 iterations is here every two ninths of the run |
+/// | `finetune` | ours, the default for fine-tuning: a low learning rate, and a new head with ten times that rate, as in Caffe's `finetune_flickr_style`; see [`KNOWN_CLASSES`] |
+/// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; the patience is not given there, we use 5 epochs |
+/// | `original` | the 2012 code, `layers-145`: learning rates drop at epochs 25, 51 and 79 of 91 (in proportion for other lengths), except that of the biases. Its special rates for conv1 from epoch 67 on are omitted |
+/// | `caffe` | Caffe's `bvlc_alexnet`: drops every 100,000 of 450,000 iterations become drops after every two ninths of the run |
 /// | `torchvision` | torchvision's `references/classification`, AlexNet's settings |
-/// | `large-batch` | You, Gitman and Ginsburg 2017: LARS for 32,768 pictures a step; borisgin/nvcaffe, `models/alexnet_bn/solver_32k.prototxt` |
+/// | `large-batch` | You, Gitman and Ginsburg 2017: LARS for batches of 32,768; borisgin/nvcaffe, `models/alexnet_bn/solver_32k.prototxt` |
 ///
 /// # Errors
 /// An unknown name.
 pub fn by_name(name: &str) -> Result<Recipe> {
-    // What is common to PyTorch's world; each recipe below says where it differs.
+    // Common PyTorch settings; each recipe below lists its differences.
     let simple = Recipe {
         name: name.into(),
         epochs: 24,
@@ -54,8 +55,8 @@ pub fn by_name(name: &str) -> Result<Recipe> {
     };
     Ok(match name {
         "simple" => simple,
-        // At a rate of 0.01 He's initialisation lost most ReLUs of fc6 and fc7 in the first epoch, and the loss stayed at
-        // ln(classes); at 0.003 the built-in set was at 90 % after 6 epochs, where `simple` needed 9.
+        // At a learning rate of 0.01, He initialisation killed most ReLUs of fc6 and fc7 in the first epoch, and the
+        // loss stayed at ln(classes). At 0.003 the built-in set reached 90 % after 6 epochs, where `simple` needed 9.
         "quick" => Recipe {
             epochs: 30,
             batch: 32,
@@ -64,7 +65,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             schedule: Schedule::WarmupCosine { warmup: 0.05 },
             ..simple
         },
-        // A few hundred pictures are a dozen steps an epoch: the last, smaller batch counts.
+        // A few hundred images make a dozen steps an epoch, so the last, smaller batch matters.
         "finetune" => Recipe {
             epochs: 30,
             batch: 32,
@@ -115,8 +116,9 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             augment: Augmentation::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] },
             ..simple
         },
-        // All numbers are those of the authors' solver_32k. Theirs warms up from a rate of 1, ours from 0. LARS multiplies the rate of weights by about its
-        // trust coefficient; biases, which do without it, get the same factor, or they would run away.
+        // All numbers are those of the authors' solver_32k. Theirs warms up from a rate of 1, ours from 0. LARS
+        // multiplies the rate of weights by about its trust coefficient; biases, which LARS does not scale, get the
+        // same factor, because they would diverge otherwise.
         "large-batch" => Recipe {
             epochs: 100,
             batch: 32_768,
@@ -127,6 +129,6 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             schedule: Schedule::WarmupPoly { epochs: 10.0, power: 2.0 },
             ..simple
         },
-        _ => return Err(Error::Invalid(format!("no recipe `{name}`; there are {}", NAMES.join(", ")))),
+        _ => return Err(Error::Invalid(format!("unknown recipe `{name}`; choose one of {}", NAMES.join(", ")))),
     })
 }

@@ -3,50 +3,50 @@
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes. Epochs count from 0.
+/// Learning-rate schedule. Epochs count from 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
-    /// Not at all.
+    /// Constant learning rate.
     Constant,
-    /// Divided by `by` as soon as a share of the epochs has passed: from epoch floor(epochs * n / d) on for each `[n, d]`.
+    /// Divides by `by` at given fractions of the run: from epoch floor(epochs * n / d) on for each `[n, d]`.
     Steps {
         /// Numerators and denominators.
         at: Vec<[usize; 2]>,
         /// Divisor.
         by: f64,
     },
-    /// Divided by `by` after every so many epochs, however long the run.
+    /// Divides by `by` every `epochs` epochs, whatever the length of the run.
     Every {
         /// Epochs.
         epochs: usize,
         /// Divisor.
         by: f64,
     },
-    /// Divided by `by`, at most `times` times, whenever validation has not improved for `patience` epochs.
+    /// Divides by `by`, at most `times` times, whenever validation has not improved for `patience` epochs.
     Plateau {
-        /// Epochs without a better top-1.
+        /// Epochs without an improvement of top-1.
         patience: usize,
         /// Divisor.
         by: f64,
-        /// Most divisions.
+        /// Maximum number of divisions.
         times: u32,
     },
-    /// Rises in a line over the first share of all steps, then falls along half a cosine towards 0.
+    /// Linear warm-up over the first fraction of all steps, then half a cosine down towards 0.
     WarmupCosine {
-        /// Share of all steps, 0 to 1.
+        /// Fraction of all steps, 0 to 1.
         warmup: f64,
     },
-    /// Rises in a line over the first epochs, then falls as `(1 - share of the rest that is done)^power` towards 0.
+    /// Linear warm-up over the first epochs, then `(1 - fraction of the remaining steps)^power` down towards 0.
     WarmupPoly {
-        /// Epochs, or parts of one; at most half of the run.
+        /// Epochs, possibly fractional; at most half of the run.
         epochs: f64,
         /// Exponent.
         power: f64,
     },
 }
 
-/// Where a run stands, as schedules see it.
+/// Progress of a run, as input to a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Epoch, from 0.
@@ -55,15 +55,15 @@ pub struct Progress {
     pub step: u64,
     /// Steps in an epoch.
     pub steps_per_epoch: u64,
-    /// How often a plateau has lowered the rate.
+    /// Number of times a plateau has lowered the rate.
     pub drops: u32,
 }
 
 impl Schedule {
-    /// The learning rate at a point of a run of `epochs` epochs that begins with the rate `lr`.
+    /// The learning rate at a given progress of a run of `epochs` epochs with base rate `lr`.
     pub fn lr_at(&self, lr: f64, epochs: usize, at: Progress) -> f64 {
         let all = (epochs as u64 * at.steps_per_epoch).max(1) as f64;
-        // The middle of the step: neither the first nor the last step is wasted on a rate of 0.
+        // Use the middle of the step, so that neither the first nor the last step has a rate of 0.
         let step = at.step as f64 + 0.5;
         match self {
             Schedule::Constant => lr,
@@ -82,24 +82,24 @@ impl Schedule {
                 }
             }
             Schedule::WarmupPoly { epochs, power } => {
-                // A short run still comes down.
+                // Limit the warm-up, so that a short run still decays.
                 let rise = (epochs * at.steps_per_epoch as f64).min(all / 2.0).floor();
                 if step < rise { lr * step / rise } else { lr * (1.0 - (step - rise) / (all - rise)).max(0.0).powf(*power) }
             }
         }
     }
 
-    /// Checks what a user may have set.
+    /// Validates the settings.
     ///
     /// # Errors
-    /// A line that names the setting.
+    /// A message that names the invalid setting.
     pub fn check(&self) -> Result<()> {
         match *self {
             Schedule::WarmupPoly { epochs, power }
                 if !(epochs >= 0.0 && epochs.is_finite() && power > 0.0 && power.is_finite()) =>
             {
                 let message =
-                    format!("invalid schedule: {epochs} epochs of warm-up, power {power}; both must be finite, and positive");
+                    format!("invalid schedule: {epochs} epochs of warm-up, power {power}; both must be finite and positive");
                 Err(Error::Invalid(message))
             }
             _ => Ok(()),
@@ -107,20 +107,20 @@ impl Schedule {
     }
 }
 
-/// What a schedule remembers of a run: [`Schedule::Plateau`] drops the rate by what validation found.
+/// State of a schedule: [`Schedule::Plateau`] lowers the rate depending on validation results.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleState {
-    /// Best top-1 so far.
+    /// Best top-1.
     pub best: f64,
-    /// Epochs since, or since the rate was lowered.
+    /// Epochs since then, or since the rate was last lowered.
     pub waited: usize,
-    /// How often the rate has been lowered.
+    /// Number of times the rate has been lowered.
     pub drops: u32,
 }
 
 impl ScheduleState {
-    /// Takes note of an epoch's top-1.
+    /// Records an epoch's top-1.
     pub fn observe(&mut self, top1: f64, schedule: &Schedule) {
         let Schedule::Plateau { patience, times, .. } = *schedule else { return };
         if top1 > self.best {
@@ -133,5 +133,29 @@ impl ScheduleState {
             self.drops += 1;
             self.waited = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plateau_waits_drops_and_stops() {
+        let schedule = Schedule::Plateau { patience: 2, by: 10.0, times: 2 };
+        let mut plateau = ScheduleState::default();
+        let drops: Vec<u32> = [0.1, 0.2, 0.2, 0.15, 0.3, 0.3, 0.2, 0.1, 0.1, 0.0]
+            .into_iter()
+            .map(|top1| {
+                plateau.observe(top1, &schedule);
+                plateau.drops
+            })
+            .collect();
+        // Lowered after two epochs without improvement (4th), again after the two that follow the 5th, and not a
+        // third time.
+        assert_eq!(drops, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]);
+        let mut constant = ScheduleState::default();
+        (0..9).for_each(|_| constant.observe(0.1, &Schedule::Constant));
+        assert_eq!(constant, ScheduleState::default());
     }
 }

@@ -1,26 +1,31 @@
-//! The recipe `quick` for a small set of images.
+//! Adaptation of the recipe `quick` to small data sets.
 //!
-//! `quick` was made for some thousand images: batches of 32 whose last one is left out are one step an epoch for 60 images, its 30 steps
-//! have no warm-up to speak of, and at a rate of 0.003 the loss explodes and then stays at ln(classes).
+//! `quick` was tuned for several thousand images. With 60 images, batches of 32 without the last incomplete one make
+//! one step an epoch; the resulting 30 steps have almost no warm-up, and at a rate of 0.003 the loss explodes and
+//! then stays at ln(classes).
 
 use super::{Choice, Init, Recipe, Schedule};
 
-/// From this many training images on `quick` stays as it is: at least 20 steps an epoch, 600 in all.
+/// Number of training images from which `quick` is unchanged: at least 20 steps an epoch, 600 in all.
 const SMALL: usize = 640;
-/// With fewer validation images than this, the best of many models is found by luck: one image of 30 is 3 % of the accuracy.
+/// Number of validation images below which selecting the best model is mostly luck: one image of 30 is 3 % of the
+/// accuracy.
 pub const FEW_TO_VALIDATE: usize = 30;
-/// Share of a small set that is held out: with a tenth of 60 images, 77 % of unseen images right were 50 % of the 6 held out.
+/// Validation fraction of a small set. With a tenth of 60 images, a model with 77 % accuracy on unseen images scored
+/// 50 % on the 6 held out.
 pub const SMALL_SET_VAL_SHARE: f64 = 0.2;
-/// Steps an epoch should have, within the limits of a batch.
+/// Target number of steps per epoch, within the limits of the batch size.
 const STEPS_PER_EPOCH: usize = 8;
-/// Least and most images in a batch. Small batches learn more in an epoch, but their gradients are rough and each step writes all weights.
+/// Minimum and maximum batch size. Small batches make more progress per epoch, but their gradients are noisy and each
+/// step writes all weights.
 const BATCH: (usize, usize) = (4, 16);
-/// The learning rate, in proportion to the batch, and its least and most. With batches of 4 the loss rose threefold at 0.002.
+/// Learning rate in proportion to the batch size, and its minimum and maximum. With batches of 4 the loss rose
+/// threefold at 0.002.
 const RATE_PER_IMAGE: f64 = 0.001 / 4.0;
 const RATE: (f64, f64) = (0.001, 0.002);
-/// Steps a run should have, within the limits of its epochs.
+/// Target number of steps in a run, within the limits of the epochs.
 const STEPS: usize = 450;
-/// Least and most epochs: more passes over a handful of images learn these by heart only.
+/// Minimum and maximum number of epochs: more passes over a handful of images only overfit.
 const EPOCHS: (usize, usize) = (30, 100);
 
 impl Recipe {
@@ -29,9 +34,10 @@ impl Recipe {
         self.name == "quick" && train < SMALL
     }
 
-    /// The recipe for a set of `train` images, of which other `validation` images are held out. Only `quick` changes, and only for a
-    /// small set: smaller batches without a remainder that is left out, more epochs, a lower rate with a longer warm-up, first values that suit it, and, where
-    /// there are too few images to choose by, the last model as the best one.
+    /// Adapts the recipe to a set of `train` images with `validation` others held out. Only `quick` changes, and only
+    /// for a small set: smaller batches without dropping the remainder, more epochs, a lower rate with a longer
+    /// warm-up, a matching initialisation, and, with too few validation images to select by, the last model as the
+    /// best one.
     #[must_use]
     pub fn for_small_set(self, train: usize, validation: usize) -> Recipe {
         if !self.adapts_to(train) {
@@ -54,7 +60,8 @@ impl Recipe {
     }
 }
 
-/// A batch of about `about` images (at least 4) that leaves no small one over: the gradient of a single image is too rough for a step.
+/// A batch size near `about` (at least 4) that leaves no tiny remainder: the gradient of a single image is too noisy
+/// for a step.
 fn even_batch(images: usize, about: usize) -> usize {
     if images <= about {
         return images.max(1);

@@ -11,7 +11,7 @@ fn rates(recipe: &Recipe, epochs: &[usize]) -> Vec<f32> {
 }
 
 #[test]
-fn simple_divides_by_ten_at_two_thirds_as_the_reference_does() {
+fn simple_divides_by_ten_at_two_thirds_like_the_reference() {
     let mut recipe = by_name("simple").unwrap();
     assert_eq!(rates(&recipe, &[0, 15, 16, 23]), [0.01, 0.01, 0.001, 0.001]);
     // Python: 20 * 2 // 3 == 13.
@@ -26,7 +26,7 @@ fn simple_divides_by_ten_at_two_thirds_as_the_reference_does() {
 }
 
 #[test]
-fn the_original_falls_at_25_51_and_79_and_its_biases_never() {
+fn the_original_drops_at_25_51_and_79_but_not_for_biases() {
     let recipe = by_name("original").unwrap();
     assert_eq!(rates(&recipe, &[0, 24, 25, 50, 51, 78, 79, 90]), [0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5]);
     assert_eq!(recipe.step_at(at(90)).bias_lr, 0.02);
@@ -34,17 +34,17 @@ fn the_original_falls_at_25_51_and_79_and_its_biases_never() {
 }
 
 #[test]
-fn caffe_falls_every_20_of_90_and_torchvision_every_30_epochs() {
+fn caffe_drops_every_20_of_90_and_torchvision_every_30_epochs() {
     assert_eq!(rates(&by_name("caffe").unwrap(), &[19, 20, 40, 60, 80]), [0.01, 1e-3, 1e-4, 1e-5, 1e-6]);
     assert_eq!(by_name("caffe").unwrap().step_at(at(20)).bias_lr, 2e-3);
     assert_eq!(rates(&by_name("torchvision").unwrap(), &[29, 30, 59, 60, 90]), [0.01, 1e-3, 1e-3, 1e-4, 1e-5]);
 }
 
 #[test]
-fn warm_up_rises_and_cosine_falls() {
+fn warm_up_rises_and_cosine_decays() {
     let recipe = Recipe { epochs: 10, lr: 1.0, schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..by_name("quick").unwrap() };
     let rate = |step| recipe.lr_at(Progress { epoch: 0, step, steps_per_epoch: 10, drops: 0 });
-    // 10 steps up, 90 down: cos(pi 0.5 / 90), and near the middle of the fall cos(pi 44.5 / 90), cos(pi 45.5 / 90).
+    // 10 steps up, 90 down: cos(pi 0.5 / 90), and near the middle of the decay cos(pi 44.5 / 90), cos(pi 45.5 / 90).
     assert_eq!((rate(0), rate(9)), (0.05, 0.95));
     assert!((rate(10) - 0.999_923_85).abs() < 1e-6);
     assert!((rate(54) + rate(55) - 1.0).abs() < 1e-12);
@@ -52,7 +52,7 @@ fn warm_up_rises_and_cosine_falls() {
 }
 
 #[test]
-fn warm_up_rises_and_a_polynomial_falls() {
+fn warm_up_rises_and_polynomial_decays() {
     let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 2.0 };
     let recipe = Recipe { epochs: 12, lr: 1.0, schedule, ..by_name("large-batch").unwrap() };
     let rate = |step| recipe.lr_at(Progress { epoch: 0, step, steps_per_epoch: 10, drops: 0 });
@@ -61,7 +61,7 @@ fn warm_up_rises_and_a_polynomial_falls() {
     for (step, share) in [(20, 0.995f64), (70, 0.495), (119, 0.005)] {
         assert!((rate(step) - share * share).abs() < 1e-12, "step {step}: {}", rate(step));
     }
-    // Two epochs of warm-up in a run of two: half of it rises.
+    // With two epochs of warm-up in a run of two, half of the run rises.
     let short = Recipe { epochs: 2, ..recipe.clone() };
     assert_eq!(short.lr_at(Progress { epoch: 0, step: 9, steps_per_epoch: 10, drops: 0 }), 0.95);
     let optimizer = Sgd { lars_trust: Some(0.0), ..Sgd::default() }.into();
@@ -71,7 +71,7 @@ fn warm_up_rises_and_a_polynomial_falls() {
 }
 
 #[test]
-fn the_rate_for_large_batches_goes_with_the_batch_and_no_other_does() {
+fn only_the_rate_for_large_batches_scales_with_the_batch() {
     let large = by_name("large-batch").unwrap();
     assert_eq!((large.batch, large.lr, large.optimizer.lars_trust()), (32_768, 32.0, Some(0.001)));
     let small = large.with_batch(512);
@@ -81,7 +81,7 @@ fn the_rate_for_large_batches_goes_with_the_batch_and_no_other_does() {
 }
 
 #[test]
-fn a_plateau_lowers_by_what_it_is_told() {
+fn the_rate_follows_the_number_of_drops() {
     let recipe = by_name("paper").unwrap();
     assert_eq!(recipe.lr_at(Progress { drops: 2, ..at(5) }), 0.01 / 100.0);
     let constant = Recipe { schedule: Schedule::Constant, ..recipe };
@@ -89,7 +89,7 @@ fn a_plateau_lowers_by_what_it_is_told() {
 }
 
 #[test]
-fn he_starts_every_layer_by_its_inputs_and_the_last_one_small() {
+fn he_scales_every_layer_by_fan_in_and_the_last_one_small() {
     let net = by_name("quick").unwrap().prepare(crate::net::presets::by_name("torchvision").unwrap());
     let inits: Vec<WeightInit> = net
         .layers
@@ -105,21 +105,22 @@ fn he_starts_every_layer_by_its_inputs_and_the_last_one_small() {
 }
 
 #[test]
-fn small_sets_start_every_layer_by_its_inputs_after_pools_and_dropout() {
+fn small_sets_scale_by_fan_in_corrected_for_pools_and_dropout() {
     let net = crate::net::presets::by_name("torchvision").unwrap();
     let recipe = by_name("quick").unwrap().for_small_set(54, 6);
     let deviation = |net: &crate::net::Net, name: &str| match net.layers[net.layer(name).unwrap()].op {
         Op::Conv { weight_init: WeightInit::Normal(x), .. } | Op::Linear { weight_init: WeightInit::Normal(x), .. } => x,
-        _ => panic!("{name} begins otherwise"),
+        _ => panic!("unexpected initialisation of {name}"),
     };
     let found = ["conv1", "conv2", "conv4", "fc6", "fc7", "fc8"].map(|name| deviation(&recipe.prepare(net.clone()), name));
-    // sqrt(2 / (11 * 11 * 3)), a third of 2 after a maximum pool, and half of it where half of the inputs are doubled.
+    // sqrt(2 / (11 * 11 * 3)); a third of the 2 after max pooling; and half of that where dropout doubles half of the
+    // inputs.
     let wanted = [2f32 / 363.0, 2.0 / 3.0 / 1600.0, 2.0 / 3456.0, 1.0 / 3.0 / 9216.0, 1.0 / 4096.0, 1e-6].map(f32::sqrt);
     assert!(found.iter().zip(&wanted).all(|(a, b)| (a / b - 1.0).abs() < 1e-6), "{found:?}, not {wanted:?}");
 }
 
 #[test]
-fn every_recipe_has_its_name_survives_json_and_works() {
+fn every_recipe_keeps_its_name_roundtrips_json_and_is_valid() {
     for name in NAMES {
         let recipe = by_name(name).unwrap();
         recipe.check().unwrap();
@@ -132,7 +133,7 @@ fn every_recipe_has_its_name_survives_json_and_works() {
 }
 
 #[test]
-fn small_sets_get_enough_steps_of_all_their_images_and_large_ones_the_recipe_as_it_is() {
+fn small_sets_get_enough_steps_of_all_images_and_large_ones_are_unchanged() {
     let quick = by_name("quick").unwrap();
     for train in 2..SMALL_SET {
         let recipe = quick.clone().for_small_set(train, 6);
@@ -141,7 +142,7 @@ fn small_sets_get_enough_steps_of_all_their_images_and_large_ones_the_recipe_as_
         assert!(!recipe.drop_last && recipe.batch <= 20 && steps * recipe.epochs >= 50, "{train}: {recipe:?}");
         assert!(rest == 0 || 2 * rest >= recipe.batch && rest > 1, "{train}: a last batch of {rest} of {}", recipe.batch);
         assert!(steps * recipe.epochs >= 400 || recipe.epochs == 100, "{train}: {recipe:?}");
-        // The warm-up is a share of all steps, not of an epoch.
+        // The warm-up is a fraction of all steps, not of an epoch.
         let at = |step| Progress { epoch: 0, step, steps_per_epoch: steps as u64, drops: 0 };
         let rise = steps * recipe.epochs / 10;
         assert!(recipe.lr_at(at(0)) < recipe.lr / 5.0 && recipe.lr_at(at(rise as u64)) > 0.9 * recipe.lr, "{train}");
@@ -158,7 +159,7 @@ fn small_sets_get_enough_steps_of_all_their_images_and_large_ones_the_recipe_as_
 }
 
 #[test]
-fn another_optimizer_has_its_own_settings_and_rate() {
+fn another_optimizer_brings_its_own_settings_and_rate() {
     let quick = by_name("quick").unwrap();
     let adamw = quick.clone().with_optimizer("adamw").unwrap();
     adamw.check().unwrap();
@@ -168,5 +169,5 @@ fn another_optimizer_has_its_own_settings_and_rate() {
     assert!(quick.with_optimizer("adam").unwrap_err().to_string().contains("sgd, adamw"));
 }
 
-/// From this many images on nothing changes.
+/// Number of images from which the recipe is unchanged.
 const SMALL_SET: usize = 640;

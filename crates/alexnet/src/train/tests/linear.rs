@@ -1,5 +1,5 @@
-//! The smallest engine there is: one linear layer and softmax. It knows dropout and every optimizer's state, so
-//! whatever a trainer forgets to save or repeats shows in its bits.
+//! Minimal engine: one linear layer and softmax. It supports dropout and every optimizer's state, so anything that a
+//! trainer fails to save or repeats changes its bits.
 
 use crate::engine::{Batch, BatchShard, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training, optim};
 use crate::net::{BiasInit, Layer, Net, Op, WeightInit};
@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 pub(crate) struct Linear {
     net: Net,
     parameters: BTreeMap<String, Vec<f32>>,
-    /// By slot and parameter.
+    /// Optimizer state by slot and parameter.
     state: BTreeMap<String, Vec<f32>>,
-    /// From this step on the loss is not a number.
+    /// Step from which the loss is NaN.
     pub(crate) breaks_at: Option<u64>,
 }
 
@@ -44,7 +44,7 @@ impl Linear {
         images.flat_map(|x| weights.chunks_exact(x.len()).zip(bias).map(|(w, &b)| row(x, w, b)).collect::<Vec<_>>()).collect()
     }
 
-    /// Loss, and gradients of weights and biases.
+    /// Loss, and gradients of the weights and biases.
     fn backward(&self, batch: &Batch<'_>) -> (StepStats, Vec<f32>, Vec<f32>) {
         let (classes, inputs, n) = (self.net.classes(), self.inputs(), batch.labels.len());
         let mut images = batch.images.to_vec();

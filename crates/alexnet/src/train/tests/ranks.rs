@@ -1,4 +1,4 @@
-//! Runs of several ranks, as threads: the same training, whoever does it.
+//! Multi-rank runs, as threads: the same training on any number of ranks.
 
 use super::*;
 use crate::distributed::data_parallel::DataParallel;
@@ -10,12 +10,12 @@ use crate::engine::cpu::Cpu;
 use crate::engine::{Training, init};
 use crate::net::{Net, Op, presets};
 
-/// 72 images in batches of 10 with a rest of 2, of which some ranks have none.
+/// 72 images in batches of 10 with a remainder of 2, of which some ranks have none.
 fn recipe() -> Recipe {
     Recipe { batch: 10, drop_last: false, epochs: 3, ..super::recipe() }
 }
 
-/// One rank's part in the run in `at`; tells its ending and which images it was told to be broken.
+/// Runs one rank in `at`. Returns its stop reason and the images reported as broken.
 fn rank(
     ranks: Arc<dyn Communicator>,
     blocks: Option<usize>,
@@ -50,14 +50,14 @@ fn rank_with(
     let recipe = recipe();
     let loaders = loaders(&recipe, &net, None, &train, &val, 3, 1)?.with_cut(cut);
     let mut trainer = Trainer::new(engine, &recipe, 3, &loaders, train, val, &folder, options)?.with_ranks(ranks.clone());
-    let mut told = Vec::new();
+    let mut broken = Vec::new();
     let ending = trainer.run(&AtomicBool::new(false), &mut |event| {
         if let Event::Broken { name, .. } = event {
-            told.push(name.to_string());
+            broken.push(name.to_string());
         }
     })?;
     ranks.barrier()?;
-    Ok((ending, told))
+    Ok((ending, broken))
 }
 
 fn many(
@@ -70,7 +70,7 @@ fn many(
     in_process::run(size, |ranks| rank(Arc::new(ranks), blocks, at, squares(90, broken), options.clone()))
 }
 
-/// The numbers of metrics.csv.
+/// All values of metrics.csv.
 fn numbers(at: &Path) -> Vec<f64> {
     let csv = std::fs::read_to_string(at.join("metrics.csv")).unwrap();
     csv.lines().skip(1).flat_map(|line| line.split(',')).map(|cell| cell.parse().unwrap()).collect()
@@ -85,8 +85,8 @@ fn any_number_of_ranks_trains_as_one_process() {
     train(&one, ask).unwrap();
     for size in 2..=4 {
         let at = folder.path().join(format!("{size}"));
-        let told: Vec<_> = many(size, None, &at, &broken, &options()).into_iter().map(Result::unwrap).collect();
-        assert!(told.iter().all(|rank| *rank == told[0] && rank.0 == StopReason::Done), "{told:?}");
+        let results: Vec<_> = many(size, None, &at, &broken, &options()).into_iter().map(Result::unwrap).collect();
+        assert!(results.iter().all(|rank| *rank == results[0] && rank.0 == StopReason::Done), "{results:?}");
         let apart = numbers(&one).iter().zip(numbers(&at)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(apart < 3e-5, "{size} ranks: {apart}");
         let text = |at: &Path| std::fs::read_to_string(at.join("broken.txt")).unwrap();
@@ -100,7 +100,7 @@ fn any_number_of_ranks_trains_as_one_process() {
 }
 
 #[test]
-fn in_fixed_blocks_all_have_the_same_bytes_through_stops_and_changes() {
+fn fixed_blocks_give_the_same_bytes_through_stops_and_rank_changes() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let broken = [0, 7, 44, 45, 46];
@@ -109,7 +109,7 @@ fn in_fixed_blocks_all_have_the_same_bytes_through_stops_and_changes() {
         many(size, Some(8), &at(&size.to_string()), &broken, &options()).into_iter().for_each(|rank| drop(rank.unwrap()));
         assert_same_run(&at("1"), &at(&size.to_string()));
     }
-    // Stopped in the middle of the first and of the second epoch, and each time by other ranks.
+    // Stopped in the middle of the first and of the second epoch, and resumed with different numbers of ranks.
     for (size, steps) in [(4, Some(5)), (1, Some(11)), (3, None)] {
         let options = TrainerOptions { max_steps: steps, ..options() };
         many(size, Some(8), &at("changed"), &broken, &options).into_iter().for_each(|rank| drop(rank.unwrap()));
@@ -118,12 +118,15 @@ fn in_fixed_blocks_all_have_the_same_bytes_through_stops_and_changes() {
 }
 
 #[test]
-fn when_one_rank_cannot_go_on_none_waits() {
+fn when_one_rank_fails_none_waits() {
     let folder = tempfile::tempdir().unwrap();
     let stop = TrainerOptions { on_bad: OnDecodeError::Stop, ..options() };
     let ends = many(3, None, &folder.path().join("bad"), &[44], &stop);
-    assert!(ends.iter().all(|end| end.as_ref().unwrap_err().to_string().contains("red/44.png: the file ends")), "{ends:?}");
-    // One that dies in the middle of everything.
+    assert!(
+        ends.iter().all(|end| end.as_ref().unwrap_err().to_string().contains("red/44.png: the file is truncated")),
+        "{ends:?}"
+    );
+    // One rank dies in the middle of the run.
     let at = folder.path().join("dies");
     let ends = in_process::run(3, |ranks| {
         if ranks.rank() == 1 {
@@ -136,7 +139,7 @@ fn when_one_rank_cannot_go_on_none_waits() {
     assert!(ends[2].is_err());
 }
 
-/// A net in two towers with few kernels.
+/// A two-tower net with few kernels.
 fn two_towers() -> Net {
     let mut net = presets::by_name("paper").unwrap().with_image_size(67).with_classes(3);
     for layer in &mut net.layers {
@@ -150,7 +153,7 @@ fn two_towers() -> Net {
 }
 
 #[test]
-fn a_run_goes_on_from_one_way_of_sharing_to_another() {
+fn a_run_resumes_with_another_parallel_strategy() {
     let folder = tempfile::tempdir().unwrap();
     let (straight, changing) = (folder.path().join("straight"), folder.path().join("changing"));
     let net = two_towers();

@@ -1,4 +1,4 @@
-//! Runs of the CPU engine with frozen layers.
+//! CPU-engine runs with frozen layers.
 
 use super::{FILES, OnDecodeError, TrainerOptions, squares};
 use crate::engine::cpu::Cpu;
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Two convolutions, dropout, two linear layers.
+/// A net of two convolutions, dropout and two linear layers.
 fn net() -> Net {
     let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.1));
     let conv = |out| {
@@ -31,7 +31,7 @@ fn net() -> Net {
         ("conv2", conv(8)),
         ("relu2", relu()),
         ("pool2", pool()),
-        // More values than pool2 has: what is kept is cut before it.
+        // Its output is larger than pool2's, so the features are cached before it.
         ("avgpool", Op::AdaptiveAvgPool { out: 3 }),
         ("drop3", Op::Dropout { rate: 0.5, style: DropoutStyle::ScaleInTraining }),
         ("fc3", fc(12)),
@@ -47,14 +47,14 @@ fn recipe(augment: Augmentation, views: usize, frozen: &[&str]) -> Recipe {
     Recipe { epochs: 5, batch: 8, lr: 0.01, augment, views, layer_rates, ..by_name("finetune").unwrap() }
 }
 
-/// What a run left, and how it dealt with frozen layers.
+/// Files and losses of a run, and its plan for frozen layers.
 struct Left {
     files: BTreeMap<&'static str, Vec<u8>>,
     plan: Plan,
     losses: Vec<f64>,
 }
 
-/// Trains in `at` with `room` for what frozen layers give; stops after each of `stops` steps and goes on.
+/// Trains in `at` with `room` for cached features; stops after each of `stops` steps and resumes.
 fn train(at: &Path, recipe: &Recipe, room: Option<u64>, stops: &[u64]) -> Left {
     let mut losses = Vec::new();
     let mut plan = None;
@@ -89,7 +89,7 @@ fn train(at: &Path, recipe: &Recipe, room: Option<u64>, stops: &[u64]) -> Left {
 }
 
 #[test]
-fn what_is_kept_of_frozen_layers_changes_no_bit() {
+fn cached_features_change_no_bit() {
     let folder = tempfile::tempdir().unwrap();
     let crops = Augmentation::CropMirror;
     for (i, (augment, views, frozen)) in [
@@ -101,7 +101,7 @@ fn what_is_kept_of_frozen_layers_changes_no_bit() {
     .into_iter()
     .enumerate()
     {
-        // With and without a last, smaller batch: then a view is whole only after some epochs.
+        // With and without a last, smaller batch; without it, a view is complete only after several epochs.
         let recipe = Recipe { drop_last: i % 2 == 0, ..recipe(augment, views, frozen) };
         let at = |name: &str| folder.path().join(format!("{name}-{i}"));
         let kept = train(&at("kept"), &recipe, None, &[]);
@@ -119,7 +119,7 @@ fn what_is_kept_of_frozen_layers_changes_no_bit() {
             assert!(kept.files[name] == always.files[name], "{name} differs, {frozen:?}");
             assert!(kept.files[name] == stopped.files[name], "{name} differs after a stop, {frozen:?}");
         }
-        // It has learnt, and what is frozen has not.
+        // The run has learnt, and frozen layers are unchanged.
         assert!(kept.losses[kept.losses.len() - 1] < 0.8 * kept.losses[0], "{:?}", kept.losses);
         let model = crate::formats::read(at("kept").join("last.safetensors")).unwrap();
         let mut first = Cpu::new(&net(), 1, 1).unwrap();
@@ -133,13 +133,13 @@ fn what_is_kept_of_frozen_layers_changes_no_bit() {
 }
 
 #[test]
-fn views_come_again_and_without_them_nothing_is_kept() {
+fn views_repeat_and_without_them_nothing_is_cached() {
     let folder = tempfile::tempdir().unwrap();
     let crops = Augmentation::CropMirror;
     let anew = train(&folder.path().join("anew"), &recipe(crops, 0, &["conv1"]), None, &[]);
     let again = train(&folder.path().join("again"), &recipe(crops, 5, &["conv1"]), None, &[]);
     assert!(matches!(anew.plan, Plan::Always(_)), "{:?}", anew.plan);
-    // 5 views of 5 epochs are those of a run in which they never come again.
+    // 5 views in 5 epochs give the same run as views that never repeat.
     assert_eq!(anew.losses, again.losses);
     assert!(again.losses != train(&folder.path().join("fewer"), &recipe(crops, 4, &["conv1"]), None, &[]).losses);
     let nothing = train(&folder.path().join("nothing"), &recipe(crops, 4, &["conv2"]), None, &[]);
@@ -155,9 +155,10 @@ fn a_frozen_layer_has_no_velocity_in_the_state() {
 }
 
 #[test]
-fn stopped_before_a_validation_it_validates_to_the_same_bits() {
+fn stopping_before_a_validation_gives_bitwise_equal_validation() {
     let folder = tempfile::tempdir().unwrap();
-    // Validation is in batches of few images, which an engine that has only loaded parameters once summed in another order.
+    // Validation uses small batches, which an engine that had only loaded parameters once summed in a different
+    // order.
     for (i, (frozen, room)) in [
         ([].as_slice(), None),
         (&["conv1"], Some(100)),

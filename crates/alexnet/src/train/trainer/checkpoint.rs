@@ -1,4 +1,4 @@
-//! The files of a run: models, state, metrics, and when they are written.
+//! Checkpoints of a run: models, state and metrics, and the saving interval.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,28 +10,29 @@ use crate::train::run_dir::RunDir;
 use crate::train::state::{State, write_model};
 use crate::{Result, files};
 
-/// Epochs that follow each other faster than this share one save of last model and state: with 57 million parameters a
-/// save writes 0.7 GB.
+/// Minimum interval between end-of-epoch saves of the last model and state: with 57 million parameters a save writes
+/// 0.7 GB.
 const BETWEEN_SAVES: Duration = Duration::from_secs(20);
 
-/// After an epoch, saving may take this share of the time, one in so many.
+/// Inverse of the maximum fraction of time spent saving at epoch ends.
 const SHARE_OF_SAVING: u32 = 20;
 
-/// How long after a save that took so long the end of an epoch is saved again. What a crash can cost is bounded by `save_every`.
+/// Minimum time from a save that took `took` until an epoch's end is saved again. `save_every` bounds the work that a
+/// crash can lose.
 fn between_saves(save_every: Duration, took: Duration) -> Duration {
     save_every.min(BETWEEN_SAVES.max(took * SHARE_OF_SAVING))
 }
 
-/// Writes what a run leaves in its folder.
+/// Writes the files of a run directory.
 pub(super) struct Checkpointer<'a> {
     folder: &'a RunDir,
-    /// Describes the net; its tensors stay empty, the engine has them.
+    /// Model description; its tensors stay empty, because the engine holds them.
     model: Model,
-    /// Whether this process writes the run's files: rank 0 does.
+    /// Whether this process writes the run's files; only rank 0 does.
     pub(super) writes: bool,
     save_every: Duration,
     saved: Instant,
-    /// How long the last save took.
+    /// Duration of the last save.
     took: Duration,
 }
 
@@ -40,28 +41,29 @@ impl<'a> Checkpointer<'a> {
         Checkpointer { folder, model, writes: true, save_every, saved: Instant::now(), took: Duration::ZERO }
     }
 
-    /// The model that is saved, without its tensors.
+    /// The model description, without tensors.
     pub(super) fn model(&self) -> &Model {
         &self.model
     }
 
-    /// Whether it is time to save in the middle of an epoch.
+    /// Whether a save is due in the middle of an epoch.
     pub(super) fn is_due_within_epoch(&self) -> bool {
         self.saved.elapsed() >= self.save_every
     }
 
-    /// Whether it is time to save at the end of an epoch.
+    /// Whether a save is due at the end of an epoch.
     pub(super) fn is_due_after_epoch(&self) -> bool {
         self.saved.elapsed() >= between_saves(self.save_every, self.took)
     }
 
-    /// The newest model in the folder.
+    /// The newest model in the run directory.
     pub(super) fn last_good_model(&self) -> Option<PathBuf> {
         [self.folder.last(), self.folder.best()].into_iter().find(|path| path.exists())
     }
 
-    /// Writes the state, and before it the last model if asked: whoever finds a state finds all that it speaks of. A run
-    /// that is killed in between does the same steps again, and writes the same bytes. All ranks call it together.
+    /// Writes the state, preceded by the last model if requested, so that a state never refers to files that do not
+    /// exist. A run killed in between repeats the same steps and writes the same bytes. Collective: all ranks call it
+    /// together.
     pub(super) fn save(
         &mut self,
         engine: &mut dyn Training,
@@ -77,7 +79,7 @@ impl<'a> Checkpointer<'a> {
         }
         if with_model {
             write_model(&self.folder.last(), &self.model, engine, files::Sync::Disk)?;
-            // A run stopped within its first epoch has no best yet; the next epoch's end writes it anew.
+            // A run stopped within its first epoch has no best model yet; the end of the epoch writes it.
             if state.best.is_none() {
                 write_model(&self.folder.best(), &self.model, engine, files::Sync::Later)?;
             }
@@ -94,7 +96,7 @@ impl<'a> Checkpointer<'a> {
         Ok(())
     }
 
-    /// Writes the model as the best so far. All ranks call it together.
+    /// Writes the model as the best one. Collective: all ranks call it together.
     pub(super) fn save_best(&self, engine: &mut dyn Training) -> Result<()> {
         engine.gather_parameters(&[])?;
         if self.writes { write_model(&self.folder.best(), &self.model, engine, files::Sync::Later) } else { Ok(()) }
@@ -113,7 +115,7 @@ impl<'a> Checkpointer<'a> {
         if !self.writes {
             return Ok(());
         }
-        // A line each, whatever a name holds.
+        // One line per image, whatever characters its name contains.
         let line = |(name, why): (&String, &String)| format!("{}: {}\n", printable(name), printable(why));
         let text: String = state.broken.iter().map(line).collect();
         files::write_atomic_with(self.folder.broken(), files::Sync::Later, |out| out.write_all(text.as_bytes()))
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slow_saves_are_rarer_but_never_rarer_than_asked_for() {
+    fn slow_saves_are_rarer_but_respect_the_requested_interval() {
         let seconds = |save_every, took| between_saves(Duration::from_secs(save_every), Duration::from_secs(took)).as_secs();
         assert_eq!([seconds(300, 0), seconds(300, 5), seconds(300, 60), seconds(0, 5)], [20, 100, 300, 0]);
     }

@@ -1,4 +1,4 @@
-//! What becomes of images that cannot be read.
+//! Handling of images that cannot be read.
 
 use super::{Event, OnDecodeError};
 use crate::data::Dataset;
@@ -6,7 +6,7 @@ use crate::train::state::State;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Decides about images that cannot be read, by the rule of the run.
+/// Applies the run's policy to images that cannot be read.
 pub(super) struct DecodeErrors {
     pub(super) policy: OnDecodeError,
     pub(super) train: Arc<dyn Dataset>,
@@ -14,7 +14,7 @@ pub(super) struct DecodeErrors {
 }
 
 impl DecodeErrors {
-    /// Records training images by number and reason. Returns whether one of them is new.
+    /// Records training images by index and reason. Returns whether any of them is new.
     pub(super) fn in_training(
         &self,
         broken: &[(u32, String)],
@@ -24,7 +24,7 @@ impl DecodeErrors {
         self.record(&*self.train, broken, state, watch)
     }
 
-    /// Records validation images likewise.
+    /// Records validation images in the same way.
     pub(super) fn in_validation(
         &self,
         broken: &[(u32, String)],
@@ -45,7 +45,7 @@ impl DecodeErrors {
         for (i, why) in broken {
             let name = source.name(*i as usize);
             if self.policy == OnDecodeError::Stop {
-                return Err(Error::Invalid(format!("{name}: {why} (--on-bad skip goes on without such pictures)")));
+                return Err(Error::Invalid(format!("{name}: {why} (--on-bad skip continues without such images)")));
             }
             if state.broken.insert(name.to_string(), why.clone()).is_none() {
                 watch(Event::Broken { name, why });

@@ -1,103 +1,104 @@
-//! How a run is carried out, and what it tells.
+//! Options and events of a training run.
 
 use std::time::Duration;
 
 use crate::eval;
 use crate::train::state::{EpochMetrics, RunningTotals};
 
-/// What to do with a picture that cannot be read.
+/// Policy for images that cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDecodeError {
-    /// List it in broken.txt and go on without it.
+    /// List the image in broken.txt and continue without it.
     Skip,
     /// Stop the run.
     Stop,
 }
 
-/// How a run is carried out; nothing here changes a bit of the model.
+/// Execution options of a run; none of them changes the model.
 #[derive(Debug, Clone)]
 pub struct TrainerOptions {
-    /// Stop after this many steps of the whole run.
+    /// Stop after this many steps, counted from the start of the run.
     pub max_steps: Option<u64>,
-    /// Save the state this often within an epoch.
+    /// Interval between saves within an epoch.
     pub save_every: Duration,
-    /// What to do with a picture that cannot be read.
+    /// Policy for images that cannot be read.
     pub on_bad: OnDecodeError,
-    /// Bytes for what frozen layers give: it is kept if all of it has room. None: a quarter of the free memory.
+    /// Memory limit in bytes for cached outputs of frozen layers; they are cached only if all of them fit. Default: a
+    /// quarter of the free memory.
     pub frozen_room: Option<u64>,
 }
 
-/// Something to tell the user.
+/// Progress event of a run.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The model with which the run begins was validated, before the first step.
+    /// The initial model was validated, before the first step.
     InitialValidation {
-        /// What it came to, as epoch 0.
+        /// Its metrics, as epoch 0.
         row: &'a EpochMetrics,
-        /// What validation found.
+        /// Validation report.
         validation: Option<&'a eval::Report>,
     },
-    /// A step is done.
+    /// A step was completed.
     Step {
-        /// Epoch under way, from 1.
+        /// Current epoch, from 1.
         epoch: usize,
-        /// Steps done in it, and in all of it.
+        /// Steps completed in the epoch, and steps per epoch.
         steps: (usize, usize),
-        /// Mean loss in this epoch so far.
+        /// Mean training loss of the epoch so far.
         loss: f64,
-        /// Share of this epoch's pictures so far whose own class came first.
+        /// Top-1 accuracy in training of the epoch so far.
         top1: f64,
-        /// Pictures in this step.
+        /// Number of images in this step.
         pictures: usize,
-        /// Steps done since the run began.
+        /// Steps completed since the start of the run.
         step: u64,
         /// Learning rate of this step.
         lr: f64,
-        /// Sums over this epoch so far.
+        /// Running totals of the epoch.
         sums: RunningTotals,
     },
-    /// An epoch is done.
+    /// An epoch was completed.
     Epoch {
-        /// What it came to.
+        /// Its metrics.
         row: &'a EpochMetrics,
         /// Whether it is the best so far.
         best: bool,
-        /// How long its training took, as far as this process did it.
+        /// Training time of the epoch in this process.
         train_time: Duration,
-        /// Pictures trained with in this time.
+        /// Number of images trained on in this time.
         pictures: u64,
-        /// What validation found, if there are pictures for it.
+        /// Validation report, if there are validation images.
         validation: Option<&'a eval::Report>,
     },
-    /// A picture could not be read, for the first time.
+    /// An image could not be read; reported once per image.
     Broken {
-        /// Its name in its set.
+        /// Name in its data set.
         name: &'a str,
-        /// Why.
+        /// Reason.
         why: &'a str,
     },
 }
 
-/// How a run ended.
+/// Reason why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// All epochs are done.
+    /// All epochs are complete.
     Done,
-    /// As many steps as asked for are done.
+    /// The requested number of steps was reached.
     MaxSteps,
-    /// Asked to stop; the state is saved.
+    /// The run was interrupted; the state is saved.
     Interrupted,
 }
 
-/// What a step took, on average.
+/// Average communication and time per step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CommStats {
-    /// Processes.
+    /// Number of processes.
     pub ranks: usize,
-    /// Bytes that all of them together sent to each other.
+    /// Bytes sent by all of them together.
     pub bytes_per_step: f64,
-    /// Bytes that the busiest of them sent.
+    /// Bytes sent by the busiest one.
     pub most_per_step: f64,
-    /// Time, without the loading of pictures.
+    /// Time, excluding image loading.
     pub seconds_per_step: f64,
 }

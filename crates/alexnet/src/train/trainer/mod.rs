@@ -1,8 +1,9 @@
-//! The training loop: epochs, steps, validation, checkpoints.
+//! Training loop: epochs, steps, validation, checkpoints.
 //!
-//! [`Trainer`] owns one value for each responsibility and only says when each has its turn: [`RunSchedule`] knows where a run stands
-//! and how parameters move there, [`RankSync`] makes ranks agree, [`Validator`] evaluates the model, [`Checkpointer`] writes the
-//! run's files, [`DecodeErrors`] decides about images that cannot be read, and a [`FeatureCache`] keeps what frozen layers give.
+//! [`Trainer`] only coordinates; each responsibility has its own type. [`RunSchedule`] tracks progress and builds
+//! optimizer steps, [`RankSync`] synchronises ranks, [`Validator`] evaluates the model, [`Checkpointer`] writes the
+//! run's files, [`DecodeErrors`] handles images that cannot be read, and a [`FeatureCache`] stores the outputs of
+//! frozen layers.
 
 mod checkpoint;
 mod decode_errors;
@@ -46,19 +47,20 @@ pub struct Trainer<'a> {
     validator: Validator,
     checkpointer: Checkpointer<'a>,
     decode_errors: DecodeErrors,
-    /// How frozen layers are dealt with, and what they gave, if that is kept.
+    /// Treatment of frozen layers.
     plan: Plan,
     features: Option<FeatureCache>,
-    /// Whether the model is validated before the first step.
+    /// Whether the initial model is validated before the first step.
     validates_first: bool,
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer for an engine whose parameters are set. If the folder holds a state, the run continues from there.
+    /// Creates a trainer for an engine whose parameters are set. If the run directory contains a state, the run
+    /// resumes from it.
     ///
     /// # Errors
-    /// When the recipe cannot work, or the folder's state is of another run.
-    #[allow(clippy::too_many_arguments, reason = "each is a thing of its own, made once, by the command")]
+    /// An invalid recipe, or the state of another run.
+    #[allow(clippy::too_many_arguments, reason = "independent values, all created once by the command")]
     pub fn new(
         engine: &'a mut dyn Training,
         recipe: &'a Recipe,
@@ -75,7 +77,7 @@ impl<'a> Trainer<'a> {
             net: engine.net().clone(),
             preprocess: loaders.preprocess.clone(),
             classes: train.classes().to_vec(),
-            recipe: serde_json::to_value(recipe).map_err(|e| Error::Invalid(format!("the recipe cannot be written: {e}")))?,
+            recipe: serde_json::to_value(recipe).map_err(|e| Error::Invalid(format!("cannot serialize the recipe: {e}")))?,
             ranges: Default::default(),
             tensors: Default::default(),
         };
@@ -102,16 +104,16 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// The same trainer for a run whose model knows its classes already. It is validated before the first step, as epoch 0, and
-    /// stays the best model until an epoch beats it: not every training on few pictures makes a model better.
+    /// Validates the initial model before the first step, as epoch 0, for models that already know their classes. It
+    /// stays the best model until an epoch beats it, because training on few images does not always improve a model.
     #[must_use]
     pub fn validating_first(mut self) -> Self {
         self.validates_first = true;
         self
     }
 
-    /// The same trainer as one of several ranks, over which its engine is spread and for which its loaders are
-    /// [cut](Loaders::with_cut). All ranks train alike; rank 0 writes the files.
+    /// Makes the trainer one of several ranks, over which its engine is distributed and for which its loaders are
+    /// [partitioned](Loaders::with_cut). All ranks train alike; rank 0 writes the files.
     #[must_use]
     pub fn with_ranks(mut self, ranks: Arc<dyn Communicator>) -> Self {
         self.checkpointer.writes = ranks.rank() == 0;
@@ -119,37 +121,37 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// How its frozen layers are dealt with.
+    /// Treatment of the frozen layers.
     pub fn frozen(&self) -> &Plan {
         &self.plan
     }
 
-    /// Where the run stands.
+    /// Progress of the run.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Steps done since the run began.
+    /// Steps completed since the start of the run.
     pub fn step(&self) -> u64 {
         self.schedule.step(&self.state)
     }
 
-    /// What the steps of this process and of all other ranks took; all must ask.
+    /// Communication and time per step of all ranks. Collective: all ranks call it together.
     ///
     /// # Errors
-    /// When another rank is gone.
+    /// Another rank that failed.
     pub fn traffic(&self) -> Result<CommStats> {
         self.ranks.traffic()
     }
 
-    /// Trains until all epochs or the most steps are done, or `stop` is set; then everything is saved.
+    /// Trains until all epochs are complete, `max_steps` is reached, or `stop` is set; then saves everything.
     ///
     /// # Errors
-    /// A loss that is not finite, a picture that cannot be read where that shall stop the run, or a file that cannot be
-    /// written. What was saved before stays whole.
+    /// A loss that is not finite, an unreadable image if the policy is to stop, or a file that cannot be written.
+    /// Files saved before stay intact.
     pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<StopReason> {
-        if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.before(stop, watch)? {
-            // Nothing is saved: a run that goes on without a state begins with the same model, and with this validation.
+        if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.validate_initial(stop, watch)? {
+            // Nothing is saved: without a state, the run restarts from the same model with the same validation.
             return Ok(StopReason::Interrupted);
         }
         let mut begun = None;
@@ -171,15 +173,15 @@ impl<'a> Trainer<'a> {
                 self.save(true)?;
             }
         }
-        // Nothing is written again where all was done before.
+        // Do not save again if the run was already complete.
         if begun.is_some() {
             self.save(true)?;
         }
         Ok(StopReason::Done)
     }
 
-    /// Validates the model as the run began with it, and records that. Returns whether it was not interrupted.
-    fn before(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+    /// Validates the initial model and records its metrics. Returns `false` if interrupted.
+    fn validate_initial(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
         let val = match self.validate(stop, watch)? {
             Validated::Found(val) => val,
             Validated::NoPictures => return Ok(true),
@@ -193,7 +195,7 @@ impl<'a> Trainer<'a> {
         Ok(true)
     }
 
-    /// The steps that are left of the epoch under way. Returns why it stopped before its end, if so.
+    /// Trains the remaining steps of the current epoch. Returns the reason if it stopped early.
     fn steps(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<StopReason>> {
         let all = self.loaders.train.batches();
         let epoch = self.state.epoch as u64;
@@ -207,7 +209,8 @@ impl<'a> Trainer<'a> {
             }
             let batch = self.next(&mut batches)?.ok_or_else(|| {
                 Error::Invalid(
-                    "the loader stopped before the end of an epoch; the system may start no more threads (ulimit -u)".into(),
+                    "the loader stopped before the end of an epoch; the system may have reached its thread limit (ulimit -u)"
+                        .into(),
                 )
             })?;
             let status = self.ranks.sync_step(StepStatus {
@@ -244,7 +247,7 @@ impl<'a> Trainer<'a> {
         Ok(None)
     }
 
-    /// The next batch of the epoch under way: of images, or of what frozen layers made of them.
+    /// The next batch of the current epoch: images, or cached features.
     fn next(&mut self, batches: &mut Batches) -> Result<Option<loader::Batch>> {
         match (batches, &mut self.features) {
             (Batches::Ahead(batches), _) => Ok(batches.next()),
@@ -256,8 +259,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// One step on a batch of which this rank has a part; `blocks` are the pictures in each block of the whole. A batch of which
-    /// every picture is broken is none.
+    /// Trains on one batch, of which this rank has a shard; `blocks` are the numbers of images in each block of the
+    /// whole batch. A batch without a readable image is skipped.
     fn train_on(&mut self, batch: &loader::Batch, blocks: &[usize]) -> Result<()> {
         let n = blocks.iter().sum::<usize>();
         if n == 0 {
@@ -285,12 +288,13 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Validates, records the epoch and begins the next. Returns whether it was the best; nothing when interrupted.
+    /// Validates, records the epoch and starts the next one. Returns whether the epoch is the best, or `None` if
+    /// interrupted.
     fn finish_epoch(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<bool>> {
         let RunningTotals { loss, correct, pictures } = self.state.sums;
         if pictures == 0 {
             let why = self.state.broken.iter().next().map_or(String::new(), |(name, why)| format!("; {name}: {why}"));
-            return Err(Error::Invalid(format!("none of the training pictures could be read{why}")));
+            return Err(Error::Invalid(format!("none of the training images could be read{why}")));
         }
         let val = match self.validate(stop, watch)? {
             Validated::Found(val) => Some(val),
@@ -310,7 +314,7 @@ impl<'a> Trainer<'a> {
         self.record(row).map(Some)
     }
 
-    /// Evaluates the model as it is on the validation pictures.
+    /// Evaluates the current model on the validation images.
     fn validate(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Validated> {
         let Some(loader) = &self.loaders.val else { return Ok(Validated::NoPictures) };
         let classes = &self.checkpointer.model().classes;
@@ -326,7 +330,7 @@ impl<'a> Trainer<'a> {
         Ok(Validated::Found(self.validator.keep(report)))
     }
 
-    /// Records an epoch's metrics, and keeps its model if that is the best. Returns whether it is.
+    /// Records an epoch's metrics, and saves its model if it is the best. Returns whether it is.
     fn record(&mut self, row: EpochMetrics) -> Result<bool> {
         let best = match self.recipe.best {
             Choice::Last => Some(BestEpoch::of(&row)),
@@ -342,7 +346,7 @@ impl<'a> Trainer<'a> {
         Ok(best.is_some())
     }
 
-    /// Saves the state, and before it the last model if asked.
+    /// Saves the state, preceded by the last model if `with_model`.
     fn save(&mut self, with_model: bool) -> Result<()> {
         let step = self.schedule.optimizer_step(&self.state);
         self.checkpointer.save(self.engine, &self.state, &step, with_model)
@@ -357,7 +361,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The state of a new run, or that of the run in the folder, with its parameters in the engine.
+/// Initial state of a new run, or the saved state of an existing one, whose parameters are loaded into the engine.
 fn resume(
     engine: &mut dyn Training,
     model: &Model,
@@ -371,11 +375,12 @@ fn resume(
     if folder.state().exists() {
         state = State::read(&folder.state(), model, engine, &schedule.optimizer_step(&state))?;
         if state.pictures != train.len() {
-            let message = format!("was saved with {} training pictures, now there are {}", state.pictures, train.len());
+            let message = format!("was saved with {} training images, but the set now has {}", state.pictures, train.len());
             return Err(Error::file(folder.state(), message));
         }
         if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
-            let advice = "a run goes on only with its own images; put them back, or begin a new run --from its last.safetensors";
+            let advice =
+                "a run can only be resumed with the same images; restore them, or start a new run with --from last.safetensors";
             return Err(Error::file(folder.state(), format!("was saved with {difference}; {advice}")));
         }
     }
@@ -383,10 +388,10 @@ fn resume(
     Ok(state)
 }
 
-/// Where the batches of an epoch come from.
+/// Source of an epoch's batches.
 enum Batches {
-    /// The loader, which runs ahead.
+    /// Prefetching loader.
     Ahead(loader::BatchIter),
-    /// What frozen layers give is kept for the pictures of these batches.
+    /// Images of each batch whose features are cached.
     Kept(Vec<Vec<u32>>),
 }

@@ -1,4 +1,4 @@
-//! Where a run stands in its schedule, and how parameters move there.
+//! Position of a run in its schedule, and the optimizer step there.
 
 use crate::engine::OptimizerStep;
 use crate::train::recipe::{Progress, Recipe};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// A recipe's learning rates over the steps of a run.
 pub(super) struct RunSchedule<'a> {
     recipe: &'a Recipe,
-    /// Learning-rate multipliers of layers.
+    /// Per-layer learning-rate multipliers.
     multipliers: BTreeMap<String, f32>,
     steps_per_epoch: usize,
 }
@@ -18,7 +18,7 @@ impl<'a> RunSchedule<'a> {
         RunSchedule { recipe, multipliers, steps_per_epoch }
     }
 
-    /// Steps done since the run began.
+    /// Steps completed since the start of the run.
     pub(super) fn step(&self, state: &State) -> u64 {
         (state.epoch * self.steps_per_epoch + state.batch) as u64
     }
@@ -37,13 +37,13 @@ impl<'a> RunSchedule<'a> {
         self.recipe.lr_at(self.progress(state))
     }
 
-    /// The learning rate of the last step, in the epoch under way.
+    /// The learning rate of the last step in the current epoch.
     pub(super) fn last_lr(&self, state: &State) -> f64 {
         let progress = self.progress(state);
         self.recipe.lr_at(Progress { step: progress.step.saturating_sub(1), ..progress })
     }
 
-    /// How parameters move at the next step.
+    /// Settings of the next optimizer step.
     pub(super) fn optimizer_step(&self, state: &State) -> OptimizerStep {
         OptimizerStep { layers: self.multipliers.clone(), ..self.recipe.step_at(self.progress(state)) }
     }

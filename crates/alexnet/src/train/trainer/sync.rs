@@ -1,4 +1,4 @@
-//! What ranks tell each other between two steps, and what their steps cost.
+//! Rank synchronisation between steps, and communication statistics.
 
 use super::CommStats;
 use crate::distributed::{self, Communicator, Partition, SingleProcess};
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What ranks tell each other before a step.
+/// Status that ranks exchange before a step.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct StepStatus {
-    /// Pictures in each block.
+    /// Number of images in each block.
     pub(super) parts: Vec<usize>,
-    /// Pictures that could not be read, and why.
+    /// Images that could not be read, with the reason.
     pub(super) broken: Vec<(u32, String)>,
     /// Whether to stop.
     pub(super) stop: bool,
-    /// Whether it is time to save.
+    /// Whether a save is due.
     pub(super) save: bool,
 }
 
 impl StepStatus {
-    /// What two neighbours say together.
+    /// Combines the statuses of two ranks.
     fn and(mut self, mut other: StepStatus) -> StepStatus {
         self.parts.append(&mut other.parts);
         self.broken.append(&mut other.broken);
@@ -29,10 +29,10 @@ impl StepStatus {
     }
 }
 
-/// Makes the ranks of a run do the same, and measures what they send.
+/// Keeps the ranks of a run in step, and measures their communication.
 pub(super) struct RankSync {
     ranks: Arc<dyn Communicator>,
-    /// Whether each rank reads its own part of a batch.
+    /// Whether each rank reads its own shard of a batch.
     shares_batches: bool,
     steps: u64,
     bytes: u64,
@@ -44,12 +44,12 @@ impl RankSync {
         RankSync { ranks, shares_batches: cut.size > 1, steps: 0, bytes: 0, time: Duration::ZERO }
     }
 
-    /// The only rank of its run.
+    /// Synchronisation for a single-process run.
     pub(super) fn single_process() -> RankSync {
         RankSync::new(Arc::new(SingleProcess::default()), Partition::WHOLE)
     }
 
-    /// Whether there is one rank.
+    /// Whether there is only one rank.
     pub(super) fn is_alone(&self) -> bool {
         self.ranks.size() == 1
     }
@@ -58,7 +58,7 @@ impl RankSync {
         &*self.ranks
     }
 
-    /// What all ranks say before a step, of which this one says `own`.
+    /// Combines the statuses of all ranks before a step; `own` is this rank's.
     pub(super) fn sync_step(&self, own: StepStatus) -> Result<StepStatus> {
         if self.is_alone() {
             return Ok(own);
@@ -70,18 +70,18 @@ impl RankSync {
         // All ranks have read the whole batch.
         if all.iter().any(|status| (&status.parts, &status.broken) != (&own.parts, &own.broken)) {
             let broken: Vec<&(u32, String)> = all.iter().flat_map(|status| &status.broken).collect();
-            return Err(Error::Invalid(format!("ranks could not read the same pictures: {broken:?}")));
+            return Err(Error::Invalid(format!("unreadable images differ between ranks: {broken:?}")));
         }
         let status = all.into_iter().fold(StepStatus::default(), StepStatus::and);
         Ok(StepStatus { parts: own.parts, broken: own.broken, ..status })
     }
 
-    /// Rank 0's answer to a question that all ranks ask.
+    /// Broadcasts rank 0's answer to a question that all ranks ask.
     pub(super) fn as_first_rank(&self, answer: bool) -> Result<bool> {
         if self.is_alone() { Ok(answer) } else { distributed::broadcast_value(&*self.ranks, &answer) }
     }
 
-    /// Takes a step, and measures what it takes.
+    /// Runs a step and measures its time and communication.
     pub(super) fn measure<T>(&mut self, step: impl FnOnce() -> Result<T>) -> Result<T> {
         let (sent, start) = (self.ranks.sent().bytes(), Instant::now());
         let result = step()?;
@@ -91,7 +91,7 @@ impl RankSync {
         Ok(result)
     }
 
-    /// What the steps of this process and of all other ranks took.
+    /// Communication and time per step of all ranks.
     pub(super) fn traffic(&self) -> Result<CommStats> {
         let each = self.steps.max(1) as f64;
         let all = distributed::all_gather_f64(&*self.ranks, [self.bytes as f64 / each])?;

@@ -9,21 +9,21 @@ use crate::train::feature_cache::FeatureCache;
 use crate::train::state::Validation;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The outcome of a validation.
+/// Outcome of a validation.
 pub(super) enum Validated {
     Found(Validation),
     NoPictures,
     Interrupted,
 }
 
-/// Evaluates the model, and keeps the last report.
+/// Evaluates the model and stores the last report.
 #[derive(Default)]
 pub(super) struct Validator {
     report: Option<Report>,
 }
 
 impl Validator {
-    /// Evaluates the engine's model; none when `stop` was set meanwhile.
+    /// Evaluates the engine's model; [`Validated::Interrupted`] if `stop` was set meanwhile.
     pub(super) fn run(
         &self,
         ranks: &RankSync,
@@ -33,7 +33,7 @@ impl Validator {
         classes: &[String],
         stop: &AtomicBool,
     ) -> Result<Option<Report>> {
-        // Several ranks stop between steps only, where they can agree upon it.
+        // Several ranks stop only between steps, where they can agree on it.
         let alone = ranks.is_alone();
         let mut go_on = |_| !alone || !stop.load(Ordering::Relaxed);
         let report = match features {
@@ -46,7 +46,7 @@ impl Validator {
         }
     }
 
-    /// Keeps a report, and returns its figures.
+    /// Stores a report, and returns its metrics.
     pub(super) fn keep(&mut self, report: Report) -> Validation {
         let validation = Validation::from(&report);
         self.report = Some(report);

@@ -1,0 +1,4 @@
+//! What tests of several crates share. Not published, and no part of the program.
+
+pub mod images;
+pub mod nets;

@@ -1,0 +1,4 @@
+//! Model files in every format.
+
+mod conversions;
+mod mapped;
