@@ -1,5 +1,6 @@
-//! Times every operator but convolutions and linear layers on AlexNet's shapes, one thread, in GB/s of the data that it must
-//! read and write once. `cargo run --release -p alexnet-kernels --example ops [batch]`; ALEXNET_ISA picks the instructions.
+//! Benchmark of every operator except convolutions and linear layers on AlexNet's shapes, on one thread, in GB/s of the data that
+//! must be read and written once. `cargo run --release -p alexnet-kernels --example ops [batch]`; ALEXNET_ISA selects the
+//! instruction set.
 
 use std::time::Instant;
 
@@ -30,7 +31,7 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// Prints the rate at which `work` handles `bytes`.
+/// Prints the rate at which `work` processes `bytes`.
 fn time(name: &str, bytes: usize, mut work: impl FnMut()) {
     let seconds = (0..7)
         .map(|_| {

@@ -93,7 +93,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     if wrong > 0 {
         bail!(
-            "{wrong} of {} cases differ from the reference; please report the lines above with your processor's name",
+            "{wrong} of {} cases differ from the reference; please report the lines above with your CPU's name",
             cases.len()
         );
     }

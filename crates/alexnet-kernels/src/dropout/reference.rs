@@ -1,4 +1,4 @@
-//! Dropout as the definition says.
+//! Reference dropout by definition.
 
 use super::Shape;
 use crate::random::Key;

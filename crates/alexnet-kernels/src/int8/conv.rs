@@ -1,4 +1,4 @@
-//! The direct convolution of bytes.
+//! Direct convolution of bytes.
 
 use super::{Finish, Output, Place, Weights, fill_border};
 use crate::context::Context;
@@ -9,15 +9,15 @@ use crate::gemm::{MAX_ROWS, Start, Tile, cut, max_rows};
 use crate::simd::dispatch;
 use crate::weight_layout::PANEL;
 
-/// Bytes behind the last pixel that a word may reach into; they are multiplied with zero.
+/// Bytes after the last pixel that a word may include; they are multiplied with zero.
 pub(super) const BEYOND: usize = 3;
-/// Pictures of one task in a large batch, as in the direct convolution of floats.
+/// Images per task in a large batch, as in the direct convolution of floats.
 const PICTURES: usize = 4;
-/// DisjointSlices into which the rows of a picture are cut when there are few pictures.
+/// Number of parts into which an image's rows are split if there are few images.
 const BANDS: usize = 4;
 
-/// Convolves bytes `x`, whose border holds zero's byte, and clips at zero when `relu`. `x` must go on for 3 bytes behind its
-/// map. `y_map`'s border is written too.
+/// Convolves bytes `x`, whose border holds the zero point, and applies a ReLU if `relu`. `x` must extend 3 bytes beyond its map.
+/// `y_map`'s border is written too.
 ///
 /// # Panics
 /// When a slice is too short for the shape, or the weights are another layer's.
