@@ -63,7 +63,7 @@ pub(crate) fn of_layer(
         cuts.extend((first..layers).filter(is_relu).map(|at| at + 1));
     }
     cuts.push(layers);
-    let pictures = towers.pictures(images, n);
+    let pictures = towers.images(images, n);
     let mut values = vec![towers.forward(0..first, pictures, ForwardMode::Infer, &mut ForwardTape::default())];
     for part in cuts[..cuts.len() - 1].windows(2) {
         let x = values[values.len() - 1].clone();

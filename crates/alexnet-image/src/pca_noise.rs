@@ -52,14 +52,14 @@ impl ColourNoise {
 }
 
 impl Pca {
-    /// Principal components of all pixels of `pictures`, with equal weight for every image; zero without images.
-    pub fn of<'a>(pictures: impl IntoIterator<Item = &'a Image>) -> Pca {
+    /// Principal components of all pixels of `images`, with equal weight for every image; zero without images.
+    pub fn of<'a>(images: impl IntoIterator<Item = &'a Image>) -> Pca {
         let (mut count, mut mean, mut products) = (0.0f64, [0.0f64; 3], [[0.0f64; 3]; 3]);
-        for picture in pictures {
-            let share = 1.0 / (picture.width * picture.height) as f64;
+        for image in images {
+            let share = 1.0 / (image.width * image.height) as f64;
             // Integer sums are exact, so the order of summation does not matter.
             let (mut sum, mut square) = ([0u64; 3], [[0u64; 3]; 3]);
-            for pixel in picture.rgb.chunks_exact(3) {
+            for pixel in image.rgb.chunks_exact(3) {
                 for i in 0..3 {
                     sum[i] += u64::from(pixel[i]);
                     for j in 0..3 {

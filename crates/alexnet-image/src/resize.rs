@@ -61,7 +61,7 @@ fn short_side(height: usize, width: usize, side: usize) -> (usize, usize) {
 }
 
 /// OpenCV's `resize(..., INTER_LINEAR)` on 8-bit values, without antialias: its integer arithmetic, with 11-bit weights.
-fn warp(picture: &Image, side: usize) -> Image {
+fn warp(image: &Image, side: usize) -> Image {
     /// For each target position: the first of its two source positions, and the weight of the second in units of 1 / 2048.
     fn taps(from: usize, to: usize) -> Vec<(usize, usize, u32)> {
         let step = from as f64 / to as f64;
@@ -72,10 +72,10 @@ fn warp(picture: &Image, side: usize) -> Image {
         };
         (0..to).map(tap).collect()
     }
-    let columns = taps(picture.width, side);
+    let columns = taps(image.width, side);
     let mut rgb = Vec::with_capacity(side * side * 3);
-    for (upper, lower, down) in taps(picture.height, side) {
-        let [upper, lower] = [upper, lower].map(|y| &picture.rgb[y * picture.width * 3..(y + 1) * picture.width * 3]);
+    for (upper, lower, down) in taps(image.height, side) {
+        let [upper, lower] = [upper, lower].map(|y| &image.rgb[y * image.width * 3..(y + 1) * image.width * 3]);
         for &(left, right, along) in &columns {
             for c in 0..3 {
                 let mix = |row: &[u8]| u32::from(row[left * 3 + c]) * (2048 - along) + u32::from(row[right * 3 + c]) * along;

@@ -136,9 +136,9 @@ fn others(context: &Context<'_>, batch: usize) {
     time("fc6's weights unpacked", 8 * file.len(), || filters.unpack(context.threads, &packed, &mut file));
 
     let map = FeatureMap { n: batch, h: 224, w: 224, c: 3, border: Sides { top: 2, left: 2, bottom: 2, right: 2 } };
-    let (mut planes, mut picture) = (filled(batch * 224 * 224 * 3), Buffer::zeros(map.len()));
-    time("from planes 224x224x3", 8 * planes.len(), || layout::from_planes(context, &planes, map, &mut picture));
-    time("to planes 224x224x3", 8 * planes.len(), || layout::to_planes(context, map, &picture, &mut planes));
+    let (mut planes, mut image) = (filled(batch * 224 * 224 * 3), Buffer::zeros(map.len()));
+    time("from planes 224x224x3", 8 * planes.len(), || layout::from_planes(context, &planes, map, &mut image));
+    time("to planes 224x224x3", 8 * planes.len(), || layout::to_planes(context, map, &image, &mut planes));
     let map = FeatureMap::plain(batch, 13, 13, 256);
     let (mut planes, mut maps) = (filled(map.len()), Buffer::zeros(map.len()));
     time("from planes 13x13x256", 8 * map.len(), || layout::from_planes(context, &planes, map, &mut maps));

@@ -5,7 +5,7 @@ use alexnet::engine::cpu::Cpu;
 use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::Preprocess;
 use alexnet::net::presets;
-use alexnet::selftest::formula::{pictures, set_parameters, uniform};
+use alexnet::selftest::formula::{images, set_parameters, uniform};
 use alexnet::{engine::Engine, image::Image, predict::crop_tensors};
 use anyhow::{Context, ensure};
 use tract_onnx::prelude::*;
@@ -54,15 +54,15 @@ fn compare(name: &str) -> anyhow::Result<()> {
 
     // The same with preprocessing in the graph, from bytes.
     let rgb: Vec<u8> = uniform(9, 3 * size * size, 127.5).into_iter().map(|v| (v + 127.5) as u8).collect();
-    let picture = Image { width: size, height: size, rgb };
+    let image = Image { width: size, height: size, rgb };
     let mut given = model.preprocess.clone();
     // The image already has the size of the crop, so there is nothing to resize.
     given.resize = alexnet::image::Resize::ShortSide(size);
     let mut seen = Vec::new();
-    crop_tensors(&picture, &given, alexnet::image::crop::Crops::Centre, &mut seen);
+    crop_tensors(&image, &given, alexnet::image::crop::Crops::Centre, &mut seen);
     engine.infer(&seen, &mut ours)?;
     formats::export(&path, &model, ExportOptions { preprocess_in_graph: true, ..ExportOptions::default() })?;
-    let input = Tensor::from_shape(&[1, size, size, 3], &picture.rgb)?;
+    let input = Tensor::from_shape(&[1, size, size, 3], &image.rgb)?;
     check(name, " from bytes", &ours, &run(&path, input)?)
 }
 

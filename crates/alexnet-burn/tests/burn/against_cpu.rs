@@ -115,7 +115,7 @@ fn runs_can_switch_engines_midway() {
             };
             let images = images(&net, 2);
             let step = |engine: &mut dyn Engine, step: u64| {
-                let dropout = Some(DropoutKey { seed: 3, step, first_picture: 7 });
+                let dropout = Some(DropoutKey { seed: 3, step, first_image: 7 });
                 let batch = Batch { images: &images, labels: &[0, 2], dropout };
                 engine.train_step(&batch, &rule(step + 1, if step < 3 { 0.02 } else { 0.002 })).expect("a step").loss
             };
@@ -205,9 +205,9 @@ fn two_ranks_that_share_a_batch_match_one() {
     let all = in_process::run(2, |ranks| {
         let cut = Partition::new(ranks.rank(), 2, None).expect("ranks");
         let own = cut.own(3).flatten().collect::<Vec<_>>();
-        let (own, picture) = (own[0]..own[0] + own.len(), images.len() / 3);
+        let (own, image) = (own[0]..own[0] + own.len(), images.len() / 3);
         let mut engine = DataParallel::new(burn(net, "flex"), Arc::new(ranks), cut);
-        let images = &images[own.start * picture..own.end * picture];
+        let images = &images[own.start * image..own.end * image];
         let share = BatchShard { images, labels: &labels[own], dropout: None, blocks: &[1, 2] };
         let step = engine.train_shard(&share, &rule).expect("a step");
         (step, names(net).iter().map(|name| engine.parameter(name).expect("one")).collect::<Vec<_>>())
@@ -312,7 +312,7 @@ fn two_towers_match_one_net_and_transfer_only_crossing_maps() {
         // Forward only: half of what a training step transfers.
         let bytes = 2 * plan.iter().map(TowerLayer::bytes).sum::<usize>() as u64;
         assert_eq!(two.crossed(), bytes / 2, "{}", net.name);
-        let dropout = Some(DropoutKey { seed: 1, step: 2, first_picture: 0 });
+        let dropout = Some(DropoutKey { seed: 1, step: 2, first_image: 0 });
         let batch = Batch { images: &images, labels: &[3, 0], dropout };
         let before = two.crossed();
         let ((loss, expected), (found_loss, found)) = (gradients(&mut one, &batch), gradients(&mut two, &batch));

@@ -69,15 +69,15 @@ fn sums(
     add: impl Fn(usize, usize, usize, &mut [f32; CHANNELS], &mut [f32; CHANNELS]) + Sync,
 ) -> Vec<[f64; 2]> {
     let blocks = map.c.div_ceil(CHANNELS);
-    let pictures = map.n.div_ceil(PARTS).max(1);
-    let parts = map.n.div_ceil(pictures);
+    let images = map.n.div_ceil(PARTS).max(1);
+    let parts = map.n.div_ceil(images);
     let mut partial = vec![[0.0f64; 2]; parts * blocks * CHANNELS];
     for_each_chunk(context.threads, &mut partial, CHANNELS, |task, totals| {
         let (part, first) = (task / blocks, task % blocks * CHANNELS);
         context.isa.vectorize(
             #[inline(always)]
             || {
-                for n in part * pictures..map.n.min((part + 1) * pictures) {
+                for n in part * images..map.n.min((part + 1) * images) {
                     for y in 0..map.h {
                         let (mut a, mut b) = ([0.0f32; CHANNELS], [0.0f32; CHANNELS]);
                         add(n, y, first, &mut a, &mut b);

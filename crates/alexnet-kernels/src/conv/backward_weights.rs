@@ -33,10 +33,10 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map:
     let rows = REUSE.div_ceil(shape.s * filters.c).min(shape.r);
     let row_blocks = shape.r.div_ceil(rows);
     let pixels = shape.p * shape.q;
-    let picture = (shape.x.image_stride() / shape.groups + pixels * PANEL) * size_of::<f32>();
-    let pictures = (CACHE / picture).clamp(1, shape.x.n);
+    let image = (shape.x.image_stride() / shape.groups + pixels * PANEL) * size_of::<f32>();
+    let images = (CACHE / image).clamp(1, shape.x.n);
     let maps = (shape.x.image_stride() + dy_map.image_stride()) * size_of::<f32>();
-    let together = (SHARED_CACHE / maps).max(1).next_multiple_of(pictures);
+    let together = (SHARED_CACHE / maps).max(1).next_multiple_of(images);
     let dw = DisjointSlices::new(dw);
     let steps = [shape.x.image_stride(), shape.stride * shape.x.row_stride(), shape.stride * shape.x.c];
     for begin in (0..shape.x.n).step_by(together) {
@@ -45,9 +45,9 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map:
             let (panel, block) = (task / row_blocks, task % row_blocks);
             let (group, within) = (panel / panels, panel % panels);
             let (k, lanes) = (group * outputs + within * PANEL, (outputs - within * PANEL).min(PANEL));
-            with_scratch(pictures * pixels * PANEL, |packed| {
-                for first in (begin..end).step_by(pictures) {
-                    let count = pictures.min(end - first);
+            with_scratch(images * pixels * PANEL, |packed| {
+                for first in (begin..end).step_by(images) {
+                    let count = images.min(end - first);
                     pack(dy_map, dy, first, count, k, lanes, packed);
                     let start = if first == 0 { Start::Zero } else { Start::Y };
                     let counts = [count, shape.p, shape.q];

@@ -10,7 +10,7 @@ use crate::weight_layout::PANEL;
 
 /// Images per task and weight panel, so that the panel (221 KB in conv3) is read from the L3 cache once for all of them; one if
 /// the batch has fewer than twice as many.
-const PICTURES: usize = 4;
+const IMAGES: usize = 4;
 
 /// Epilogue: bias, clipping and mask.
 #[derive(Clone, Copy)]
@@ -91,19 +91,19 @@ fn convolve_values<E: Float>(
     let (panels, panel_len, outputs) = (filters.panels(), panel_words::<E>(shape), filters.group_outputs());
     let n = shape.x.n;
     y_map.clear_borders(context.threads, y);
-    let pictures = if n >= 2 * PICTURES { PICTURES } else { 1 };
+    let images = if n >= 2 * IMAGES { IMAGES } else { 1 };
     let all_panels = shape.groups * panels;
-    let tasks = n.div_ceil(pictures) * all_panels;
+    let tasks = n.div_ceil(images) * all_panels;
     let y = DisjointSlices::new(y);
     let rows = max_rows::<E>(context.isa);
     let (counts, steps) = walk::<E>(shape);
     context.threads.run(tasks, &|task| {
-        let (first, panel) = (task / all_panels * pictures, task % all_panels);
+        let (first, panel) = (task / all_panels * images, task % all_panels);
         let (group, within) = (panel / panels, panel % panels);
         let (k, lanes) = (group * outputs + within * PANEL, (outputs - within * PANEL).min(PANEL));
         let start = finish.bias.map_or(Start::Zero, |bias| Start::Lanes(&bias[k..k + lanes]));
         let b = &w[panel * panel_len..(panel + 1) * panel_len];
-        for image in first..n.min(first + pictures) {
+        for image in first..n.min(first + images) {
             for p in 0..shape.p {
                 for (q, count) in cut(shape.q, rows) {
                     let corner = corner(shape, image, p, q) + group * filters.c;

@@ -27,7 +27,7 @@ pub struct Shape {
 ///
 /// # Panics
 /// When `x` is shorter than N features.
-pub fn apply(context: &Context<'_>, shape: &Shape, key: Key, first_picture: u64, x: &mut [f32]) {
+pub fn apply(context: &Context<'_>, shape: &Shape, key: Key, first_image: u64, x: &mut [f32]) {
     let len = shape.n * shape.features;
     assert!(x.len() >= len, "x has {} floats: {shape:?}", x.len());
     if len == 0 {
@@ -36,7 +36,7 @@ pub fn apply(context: &Context<'_>, shape: &Shape, key: Key, first_picture: u64,
     // A uniform is bits >> 40 over 2^24, so comparing integers is the same: rate * 2^24 is exact.
     let threshold = (f64::from(shape.rate) * f64::from(1 << 24)).ceil() as u64;
     for_each_chunk(context.threads, &mut x[..len], shape.features, |j, x| {
-        let key = key.with(first_picture.wrapping_add(j as u64));
+        let key = key.with(first_image.wrapping_add(j as u64));
         context.isa.vectorize(
             #[inline(always)]
             || {

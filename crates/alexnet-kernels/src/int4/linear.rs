@@ -52,13 +52,13 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
                     let totals = &mut totals[..count * PANEL];
                     // SAFETY: `isa` is supported by the condition on a `Context`; the slices are cut to `count` pictures.
                     unsafe { kernels[count - 1](x, panel, totals) };
-                    for (picture, totals) in totals.chunks_exact_mut(PANEL).enumerate() {
+                    for (image, totals) in totals.chunks_exact_mut(PANEL).enumerate() {
                         for (total, offset) in totals.iter_mut().zip(offsets) {
                             let value = *total * w.scale + offset;
                             // NaN is preserved.
                             *total = if value < floor { floor } else { value };
                         }
-                        let at = (first + picture) * outputs + k;
+                        let at = (first + image) * outputs + k;
                         // SAFETY: this panel's columns of y belong to this task alone.
                         unsafe {
                             match &place {

@@ -12,7 +12,7 @@ use crate::weight_layout::PANEL;
 /// Bytes after the last pixel that a word may include; they are multiplied with zero.
 pub(super) const BEYOND: usize = 3;
 /// Images per task in a large batch, as in the direct convolution of floats.
-const PICTURES: usize = 4;
+const IMAGES: usize = 4;
 /// Number of parts into which an image's rows are split if there are few images.
 const BANDS: usize = 4;
 
@@ -40,7 +40,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
     }
     let place = Place::from(y);
     let n = shape.x.n;
-    let (pictures, bands) = if n >= 2 * PICTURES { (PICTURES, 1) } else { (1, BANDS.min(shape.p)) };
+    let (images, bands) = if n >= 2 * IMAGES { (IMAGES, 1) } else { (1, BANDS.min(shape.p)) };
     let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
     let (c, row) = (shape.x.c, shape.x.row_stride());
     let words = w.run.div_ceil(4);
@@ -49,14 +49,14 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
         _ => ([shape.r, shape.s, words], [row, c, 4]),
     };
     let rows = max_rows::<u8>(context.isa);
-    context.threads.run(n.div_ceil(pictures) * all_panels * bands, &|task| {
-        let (first, panel, band) = (task / (all_panels * bands) * pictures, task / bands % all_panels, task % bands);
+    context.threads.run(n.div_ceil(images) * all_panels * bands, &|task| {
+        let (first, panel, band) = (task / (all_panels * bands) * images, task / bands % all_panels, task % bands);
         let (group, within) = (panel / panels, panel % panels * PANEL);
         let (k, lanes) = (group * outputs + within, (outputs - within).min(PANEL));
         let b = &w.words[panel * w.panel_words..(panel + 1) * w.panel_words];
         let (factors, offsets) = (&w.factors[panel * PANEL..][..lanes], &w.offsets[panel * PANEL..][..lanes]);
         let mut sums = [0; MAX_ROWS * PANEL];
-        for image in first..n.min(first + pictures) {
+        for image in first..n.min(first + images) {
             for p in band * shape.p / bands..(band + 1) * shape.p / bands {
                 for (q, count) in cut(shape.q, rows) {
                     let tile: Tile<'_, u8> = Tile {

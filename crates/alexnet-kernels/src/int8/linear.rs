@@ -36,9 +36,9 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
                 for part in 0..parts {
                     let (from, to) = (part * stretch / parts, (part + 1) * stretch / parts);
                     let start = if first + part == 0 { Start::Zero } else { Start::Y };
-                    for (picture, rows) in cut(n, rows) {
+                    for (image, rows) in cut(n, rows) {
                         let tile: Tile<'_, u8> = Tile {
-                            a: &x[picture * inputs + first * w.run + from * 4..],
+                            a: &x[image * inputs + first * w.run + from * 4..],
                             row: inputs,
                             counts: [1, count, to - from],
                             steps: [0, w.run, 4],
@@ -50,7 +50,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
                             lanes: PANEL,
                         };
                         // SAFETY: `sums` has a panel's lanes for all pictures.
-                        unsafe { tile.run(context.isa, rows, sums[picture * PANEL..].as_mut_ptr()) };
+                        unsafe { tile.run(context.isa, rows, sums[image * PANEL..].as_mut_ptr()) };
                     }
                 }
             }

@@ -43,12 +43,12 @@ fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32
     with_scratch(blocks * block_len, |turned: &mut [u32]| {
         // [block of 32 images][word of outputs][32 images], zeros beyond the last output and the last image.
         for_each_chunk(context.threads, turned, panel_len, |i, part| {
-            let (picture, output) = (i / panels * PANEL, i % panels * PANEL);
+            let (image, output) = (i / panels * PANEL, i % panels * PANEL);
             part.fill(0);
-            for m in picture..n.min(picture + PANEL) {
+            for m in image..n.min(image + PANEL) {
                 let dy = &dy[m * outputs..(m + 1) * outputs];
                 for (i, values) in dy[output..outputs.min(output + PANEL)].chunks(E::WORD).enumerate() {
-                    part[i * PANEL + m - picture] = E::word(|j| values.get(j).copied().unwrap_or(0.0));
+                    part[i * PANEL + m - image] = E::word(|j| values.get(j).copied().unwrap_or(0.0));
                 }
             }
         });
@@ -88,14 +88,14 @@ fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32
                         }
                     }
                 });
-                for picture in 0..n {
+                for image in 0..n {
                     // SAFETY: these columns of dx belong to this task alone.
-                    let dx = unsafe { dx.slice(picture * inputs + first, count) };
+                    let dx = unsafe { dx.slice(image * inputs + first, count) };
                     for (i, dx) in dx.iter_mut().enumerate() {
-                        *dx = sums[i * wide + picture];
+                        *dx = sums[i * wide + image];
                     }
                     if let Some(mask) = mask {
-                        for (dx, &mask) in dx.iter_mut().zip(&mask[picture * inputs + first..]) {
+                        for (dx, &mask) in dx.iter_mut().zip(&mask[image * inputs + first..]) {
                             *dx = if mask > 0.0 { *dx } else { 0.0 };
                         }
                     }

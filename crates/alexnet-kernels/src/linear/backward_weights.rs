@@ -86,7 +86,7 @@ fn tiles_of<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32
         // [panel][word of images][32 outputs]
         for_each_chunk(context.threads, packed, words * PANEL, |panel, part| {
             let lanes = (outputs - panel * PANEL).min(PANEL);
-            let dy = |picture: usize| &dy[picture * outputs + panel * PANEL..][..lanes];
+            let dy = |image: usize| &dy[image * outputs + panel * PANEL..][..lanes];
             interleave::<E, _>(context, n, dy, PANEL, part);
         });
         let packed = &*packed;
@@ -94,7 +94,7 @@ fn tiles_of<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32
             let first = task * INPUTS;
             let count = INPUTS.min(inputs - first);
             with_scratch(words * count, |columns: &mut [u32]| {
-                interleave::<E, _>(context, n, |picture| &x[picture * inputs + first..][..count], count, columns);
+                interleave::<E, _>(context, n, |image| &x[image * inputs + first..][..count], count, columns);
                 let columns: &[E] = cast(columns);
                 let mut room = [0.0; MAX_ROWS * PANEL];
                 for panel in 0..panels {

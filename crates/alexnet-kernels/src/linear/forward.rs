@@ -79,11 +79,11 @@ fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], w: &Weigh
                     };
                     let start = if first == 0 { Start::Lanes(&bias[k..k + lanes]) } else { Start::Y };
                     let floor = if relu && first + count == all { 0.0 } else { f32::NEG_INFINITY };
-                    for (picture, rows) in cut(n, rows) {
-                        let a = &x[picture * row + first * E::WORD..];
+                    for (image, rows) in cut(n, rows) {
+                        let a = &x[image * row + first * E::WORD..];
                         let (counts, steps) = ([1, 1, count], [0, 0, E::WORD]);
                         let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row: outputs, lanes };
-                        let at = y.pointer(picture * outputs + k, (rows - 1) * outputs + lanes);
+                        let at = y.pointer(image * outputs + k, (rows - 1) * outputs + lanes);
                         // SAFETY: this panel's columns of y belong to this task alone.
                         unsafe { tile.run(context.isa, rows, at) };
                     }
@@ -106,11 +106,11 @@ fn with_rows<E: Float, R>(context: &Context<'_>, shape: &Shape, x: &[f32], work:
     }
     let row = inputs.next_multiple_of(E::WORD) + 64 / size_of::<E>();
     with_scratch(n * row, |padded: &mut [E]| {
-        for_each_chunk(context.threads, padded, row, |picture, line| {
+        for_each_chunk(context.threads, padded, row, |image, line| {
             context.isa.vectorize(
                 #[inline(always)]
                 || {
-                    for (to, &from) in line.iter_mut().zip(&x[picture * inputs..(picture + 1) * inputs]) {
+                    for (to, &from) in line.iter_mut().zip(&x[image * inputs..(image + 1) * inputs]) {
                         *to = E::new(from);
                     }
                 },

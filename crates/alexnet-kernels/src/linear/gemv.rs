@@ -81,7 +81,7 @@ pub fn forward_file_order(
 
 fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
     let Shape { n, inputs, outputs } = *shape;
-    let Kernels { width, by_pictures: kernels } = kernels(context.isa);
+    let Kernels { width, by_images: kernels } = kernels(context.isa);
     let whole = inputs / (ALONG * width) * (ALONG * width);
     // Up to a kernel's number of images, the weights are simply read in order.
     let stretch = if n <= kernels.len() { whole.max(1) } else { STRETCH * BLOCK * ALONG * width };
@@ -94,9 +94,9 @@ fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[
                 let range = from..whole.min(from + stretch);
                 for first in (task * TASK..last).step_by(ROWS) {
                     let w = rows_of(w, inputs, first, last);
-                    for (picture, count) in cut(n, kernels.len()) {
-                        let x = &x[picture * inputs..(picture + count) * inputs];
-                        let totals = &mut totals[(first % TASK * n + picture * ROWS) * width..][..count * ROWS * width];
+                    for (image, count) in cut(n, kernels.len()) {
+                        let x = &x[image * inputs..(image + count) * inputs];
+                        let totals = &mut totals[(first % TASK * n + image * ROWS) * width..][..count * ROWS * width];
                         // SAFETY: `isa` is supported by the condition on a `Context`; x has `count` rows as long as those of w,
                         // within which the range lies, whole steps; there are `count` times ROWS totals.
                         unsafe { kernels[count - 1](x, w, range.clone(), totals) };
@@ -105,11 +105,11 @@ fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[
             }
             for first in (task * TASK..last).step_by(ROWS) {
                 let (w, rows) = (rows_of(w, inputs, first, last), ROWS.min(last - first));
-                for picture in 0..n {
-                    let totals = &totals[(first % TASK * n + picture * ROWS) * width..][..ROWS * width];
+                for image in 0..n {
+                    let totals = &totals[(first % TASK * n + image * ROWS) * width..][..ROWS * width];
                     // SAFETY: these outputs belong to this task alone.
-                    let y = unsafe { y.slice(picture * outputs + first, rows) };
-                    let x = &x[picture * inputs + whole..(picture + 1) * inputs];
+                    let y = unsafe { y.slice(image * outputs + first, rows) };
+                    let x = &x[image * inputs + whole..(image + 1) * inputs];
                     for (row, (y, total)) in y.iter_mut().zip(totals.chunks_exact(width)).enumerate() {
                         let rest = w[row][whole..].iter().zip(x);
                         let value = rest.fold(sum_of(total), |sum, (w, x)| sum + w * x) + bias[first + row];
@@ -154,17 +154,17 @@ struct Kernels {
     /// Floats in a register.
     width: usize,
     /// By number of images - 1.
-    by_pictures: &'static [Kernel],
+    by_images: &'static [Kernel],
 }
 
 /// AVX-512's 32 registers hold the sums of three images, 24, with 6 of x and a weight; AVX2's and SSE2's 16 those of one.
 fn kernels(isa: Isa) -> Kernels {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => Kernels { width: 16, by_pictures: &[avx512::<1>, avx512::<2>, avx512::<3>] },
+        Isa::Avx512 => Kernels { width: 16, by_images: &[avx512::<1>, avx512::<2>, avx512::<3>] },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => Kernels { width: 8, by_pictures: &[avx2::<1>] },
-        _ => Kernels { width: 4, by_pictures: &[portable::<1>] },
+        Isa::Avx2 => Kernels { width: 8, by_images: &[avx2::<1>] },
+        _ => Kernels { width: 4, by_images: &[portable::<1>] },
     }
 }
 

@@ -19,7 +19,7 @@ use stages::{Kind, Read, Stage};
 /// Sizes in the drawing.
 struct Scale {
     /// Height of the input image; all maps are relative to it.
-    picture: f64,
+    image: f64,
     /// Exponent for map heights: a map of n pixels for an input of N is (n / N)^power as high as the input. 1 is to scale.
     power: f64,
     /// Width of one channel, limited so that the widest maps do not exceed `widest`.
@@ -33,10 +33,9 @@ struct Scale {
 }
 
 /// To scale, as in the paper.
-const TRUE: Scale = Scale { picture: 820.0, power: 1.0, channel: 0.34, widest: 132.0, feature: 0.13, longest: 540.0, gap: 80.0 };
+const TRUE: Scale = Scale { image: 820.0, power: 1.0, channel: 0.34, widest: 132.0, feature: 0.13, longest: 540.0, gap: 80.0 };
 /// For a page about 1000 pixels wide, with matching font size: large maps are drawn smaller than to scale.
-const COMPACT: Scale =
-    Scale { picture: 250.0, power: 0.5, channel: 0.25, widest: 92.0, feature: 0.08, longest: 320.0, gap: 58.0 };
+const COMPACT: Scale = Scale { image: 250.0, power: 0.5, channel: 0.25, widest: 92.0, feature: 0.08, longest: 320.0, gap: 58.0 };
 /// Width of a bar of features.
 const BAR: f64 = 14.0;
 /// Minimum space between two towers.
@@ -102,7 +101,7 @@ fn place(stages: &[Stage], image_size: usize, scale: &Scale) -> Vec<Vec<Box3>> {
     let widest = most(&|s| if matches!(s.kind, Kind::Maps { .. }) { s.channels / s.towers } else { 0 });
     let longest = most(&|s| if matches!(s.kind, Kind::Bar) { s.channels / s.towers } else { 0 });
     let split = stages.iter().any(|s| s.towers == 2);
-    let side = |size: usize| (size as f64 / image_size.max(1) as f64).powf(scale.power) * scale.picture;
+    let side = |size: usize| (size as f64 / image_size.max(1) as f64).powf(scale.power) * scale.image;
     let channel = scale.channel.min(scale.widest / widest);
     let feature = scale.feature.min(scale.longest / if split { 2.0 } else { 1.0 } / longest);
     let sized = |stage: &Stage| match stage.kind {

@@ -97,9 +97,9 @@ fn windows_are_to_scale() {
         .map(|p| p[7] - p[1])
         .collect();
     let near = |value: f64, want: f64| assert!((value - want).abs() < 0.15, "{value}, not {want}: {heights:?}");
-    near(heights[0], TRUE.picture * 11.0 / 227.0);
-    near(heights[1], TRUE.picture * 55.0 / 227.0 * 5.0 / 27.0);
-    near(heights[3], TRUE.picture * 27.0 / 227.0 * 3.0 / 13.0);
+    near(heights[0], TRUE.image * 11.0 / 227.0);
+    near(heights[1], TRUE.image * 55.0 / 227.0 * 5.0 / 27.0);
+    near(heights[3], TRUE.image * 27.0 / 227.0 * 3.0 / 13.0);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl<E: Gradients> DataParallel<E> {
         let all = share.blocks.iter().sum::<usize>();
         let mut trees: Vec<Tree> = names.iter().map(|_| Tree::new(self.cut.blocks)).collect();
         let (mut stats, mut done) = (Vec::new(), 0);
-        let picture = share.images.len() / share.labels.len().max(1);
+        let image = share.images.len() / share.labels.len().max(1);
         let room = &mut self.room;
         for block in blocks.clone() {
             let n = share.blocks[block];
@@ -62,9 +62,9 @@ impl<E: Gradients> DataParallel<E> {
                 continue;
             }
             let weight = n as f32 / all as f32;
-            let first = |key: DropoutKey| DropoutKey { first_picture: key.first_picture + done as u64, ..key };
+            let first = |key: DropoutKey| DropoutKey { first_image: key.first_image + done as u64, ..key };
             let batch = Batch {
-                images: &share.images[done * picture..(done + n) * picture],
+                images: &share.images[done * image..(done + n) * image],
                 labels: &share.labels[done..done + n],
                 dropout: share.dropout.map(first),
             };

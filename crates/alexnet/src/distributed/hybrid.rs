@@ -84,7 +84,7 @@ impl Shards for HybridShards {
         let (own, all) = (share.labels.len(), share.blocks.iter().sum::<usize>());
         let labels: Vec<u32> = all_gather_values(&*ranks, &share.labels.to_vec())?.into_iter().flatten().collect();
         // The fully connected layers see all images, starting with the first.
-        let key = share.dropout.map(|key| DropoutKey { first_picture: 0, ..key });
+        let key = share.dropout.map(|key| DropoutKey { first_image: 0, ..key });
         let part = self.trunk.forward(share.images, own, share.dropout, true)?;
         let len = self.trunk.output_len();
         let counts: Vec<usize> = share.blocks.iter().map(|n| n * len).collect();

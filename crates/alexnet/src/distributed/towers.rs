@@ -179,7 +179,7 @@ fn reads(crossing: Crossing, maps: usize) -> usize {
 
 /// Extracts `count` of `all` maps of each image, after the first `skip`.
 fn channels(planes: &[f32], all: usize, skip: usize, count: usize, map: usize) -> Vec<f32> {
-    planes.chunks_exact((all * map).max(1)).flat_map(|picture| &picture[skip * map..(skip + count) * map]).copied().collect()
+    planes.chunks_exact((all * map).max(1)).flat_map(|image| &image[skip * map..(skip + count) * map]).copied().collect()
 }
 
 /// Concatenates the maps of each image from two sources; the numbers are maps per image.

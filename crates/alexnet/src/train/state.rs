@@ -16,7 +16,8 @@ use std::path::Path;
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// Number of training images; a run cannot be resumed with a different number.
-    pub pictures: usize,
+    #[serde(rename = "pictures")]
+    pub image_count: usize,
     /// Hashes of the images; `None` in states of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<ImageLists>,
@@ -46,7 +47,8 @@ pub struct RunningTotals {
     /// Number of images whose true class was ranked first.
     pub correct: u64,
     /// Number of images.
-    pub pictures: u64,
+    #[serde(rename = "pictures")]
+    pub images: u64,
 }
 
 /// The best epoch so far.

@@ -63,8 +63,8 @@ fn batch(net: &Net, step: usize) -> (Vec<f32>, Vec<u32>) {
     (images, (0..n).map(|i| ((i * 5 + step) % CLASSES) as u32).collect())
 }
 
-fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
-    Some(DropoutKey { seed: 3, step: step as u64, first_picture })
+fn key(step: usize, first_image: u64) -> Option<DropoutKey> {
+    Some(DropoutKey { seed: 3, step: step as u64, first_image })
 }
 
 /// Parameters with their optimizer state, and the statistics of the steps.
@@ -102,13 +102,13 @@ fn alone(net: &Net, rule: &OptimizerStep) -> Trained {
 fn train(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Result<Vec<StepStats>> {
     init::initialise(engine, 8)?;
     let net = engine.net().clone();
-    let picture = 3 * net.image_size * net.image_size;
+    let image = 3 * net.image_size * net.image_size;
     let step = |step| {
         let (images, labels) = batch(&net, step);
         let blocks: Vec<usize> = Partition { rank: 0, size: 1, ..cut }.own(labels.len()).map(|block| block.len()).collect();
         let own: Vec<usize> = cut.own(labels.len()).flatten().collect();
         let range = own.first().map_or(0..0, |first| *first..first + own.len());
-        let images = &images[range.start * picture..range.end * picture];
+        let images = &images[range.start * image..range.end * image];
         let share =
             BatchShard { images, labels: &labels[range.clone()], dropout: key(step, range.start as u64), blocks: &blocks };
         engine.train_shard(&share, &numbered(rule, step))
@@ -241,7 +241,7 @@ fn hybrid_matches_one_process() {
 #[test]
 fn hybrid_ranks_infer_their_own_images() {
     let net = thin("torchvision", 64);
-    let (images, picture) = (uniform(1, 5 * 3 * 64 * 64, 1.0), 3 * 64 * 64);
+    let (images, image) = (uniform(1, 5 * 3 * 64 * 64, 1.0), 3 * 64 * 64);
     let mut one = Cpu::new(&net, 5, 1).expect("a valid net");
     init::initialise(&mut one, 8).expect("parameters");
     let mut expected = Vec::new();
@@ -253,7 +253,7 @@ fn hybrid_ranks_infer_their_own_images() {
         let mut engine = Hybrid::new(&net, Arc::new(ranks), 5, 1, Precision::F32).expect("a valid net");
         init::initialise(&mut engine, 8).expect("parameters");
         let mut logits = vec![9.0; 3];
-        engine.infer(&images[part.start * picture..part.end * picture], &mut logits).expect("logits");
+        engine.infer(&images[part.start * image..part.end * image], &mut logits).expect("logits");
         logits
     });
     let found = found.concat();

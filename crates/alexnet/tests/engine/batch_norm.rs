@@ -59,7 +59,7 @@ fn running_statistics_belong_to_the_model_but_are_not_counted_as_parameters() {
 #[test]
 fn gradients_agree_with_finite_differences() {
     let (net, images) = (normed(), images(6));
-    for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_picture: 0 })] {
+    for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_image: 0 })] {
         let mut engine = engine(&net, 6, 2);
         for name in names(&net).iter().filter(|name| name.starts_with("bn")) {
             let near: Vec<f32> =
@@ -128,7 +128,7 @@ fn inference_and_the_image_gradient_use_running_statistics() {
 #[test]
 fn a_step_equals_applying_its_gradients_on_any_number_of_threads() {
     let (net, images) = (normed(), images(6));
-    let batch = |step| Batch { images: &images, labels: &LABELS, dropout: Some(DropoutKey { seed: 3, step, first_picture: 0 }) };
+    let batch = |step| Batch { images: &images, labels: &LABELS, dropout: Some(DropoutKey { seed: 3, step, first_image: 0 }) };
     for lars_trust in [None, Some(0.5)] {
         let optimizer = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust }.into();
         let rule = OptimizerStep { optimizer, ..rule(MomentumForm::RateInside) };

@@ -6,7 +6,7 @@ use super::*;
 fn gradients_agree_with_finite_differences() {
     let (images, labels) = (images(3), [2, 0, 1]);
     for net in wirings() {
-        for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_picture: 0 })] {
+        for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_image: 0 })] {
             let mut engine = engine(&net, 4, 2);
             let batch = Batch { images: &images, labels: &labels, dropout };
             let mut gradients = Vec::new();

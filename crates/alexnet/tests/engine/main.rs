@@ -65,7 +65,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
             .map(|threads| {
                 let mut engine = engine(&net, 6, threads);
                 for step in 0..3 {
-                    let dropout = Some(DropoutKey { seed: 3, step, first_picture: 0 });
+                    let dropout = Some(DropoutKey { seed: 3, step, first_image: 0 });
                     let form = MomentumForm::RateOutside;
                     let rule = OptimizerStep {
                         optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
@@ -94,9 +94,9 @@ fn logits_do_not_depend_on_the_batch_around_an_image() {
         // Seven images through an engine for three: two full batches and a remainder.
         engine(&net, 3, 2).infer(&images, &mut together).expect("images of the net");
         let mut single = engine(&net, 1, 1);
-        for picture in images.chunks(one) {
+        for image in images.chunks(one) {
             let mut logits = Vec::new();
-            single.infer(picture, &mut logits).expect("an image of the net");
+            single.infer(image, &mut logits).expect("an image of the net");
             alone.extend(logits);
         }
         let last = net.layers.last().expect("a layer").name.clone();
@@ -145,8 +145,8 @@ fn a_shard_of_a_batch_draws_the_same_dropout_as_the_whole() {
     let labels = [0, 1, 2, 1];
     for net in wirings() {
         let mut engine = engine(&net, 4, 1);
-        let mut mean = |images: &[f32], labels: &[u32], first_picture| {
-            let dropout = Some(DropoutKey { seed: 8, step: 1, first_picture });
+        let mut mean = |images: &[f32], labels: &[u32], first_image| {
+            let dropout = Some(DropoutKey { seed: 8, step: 1, first_image });
             loss(&mut engine, &Batch { images, labels, dropout })
         };
         let (half, whole) = (images.len() / 2, mean(&images, &labels, 0));

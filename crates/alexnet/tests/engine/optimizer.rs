@@ -8,7 +8,7 @@ fn a_step_applies_the_update_rule_to_the_gradients() {
     for net in wirings() {
         for form in [MomentumForm::RateInside, MomentumForm::RateOutside] {
             let mut engine = engine(&net, 3, 2);
-            let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+            let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
             let batch = Batch { images: &images, labels: &labels, dropout };
             for (name, scale) in names(&net).iter().zip([0.1, 0.2].into_iter().cycle()) {
                 let len = engine.parameter(name).expect("a parameter").len();
@@ -57,7 +57,7 @@ fn a_step_applies_the_update_rule_to_the_gradients() {
 #[test]
 fn a_lars_step_matches_the_papers_formula() {
     let (images, labels) = (images(3), [0, 1, 2]);
-    let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+    let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
     let batch = Batch { images: &images, labels: &labels, dropout };
     for net in wirings() {
         let mut engine = engine(&net, 3, 2);
@@ -110,7 +110,7 @@ fn a_lars_step_matches_the_papers_formula() {
 #[test]
 fn frozen_layers_keep_their_bits_and_the_others_learn_as_before() {
     let (images, labels) = (images(3), [0, 1, 2]);
-    let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+    let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
     let batch = Batch { images: &images, labels: &labels, dropout };
     for net in wirings() {
         let names = names(&net);
@@ -168,10 +168,10 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_before() {
 #[test]
 fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
     let (images, labels) = (images(7), [0, 1, 2, 0, 1, 2, 1]);
-    let per_picture = images.len() / 7;
+    let per_image = images.len() / 7;
     for (precision, net) in [Precision::F32, Precision::Bf16].into_iter().flat_map(|p| wirings().into_iter().map(move |n| (p, n)))
     {
-        let dropout = |step| Some(DropoutKey { seed: 3, step, first_picture: 0 });
+        let dropout = |step| Some(DropoutKey { seed: 3, step, first_image: 0 });
         let new = || engine(&net, 7, 2).with_precision(precision).unwrap();
         let names = names(&net);
         let first_dropout = net.layers.iter().position(|l| matches!(l.op, Op::Dropout { .. })).unwrap_or(net.layers.len() - 1);
@@ -193,7 +193,7 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
             let (mut whole, mut cut) = (new(), new());
             // Computes features of a few images at a time, as for an epoch's last batch.
             let mut features = Vec::new();
-            for part in images.chunks(3 * per_picture) {
+            for part in images.chunks(3 * per_image) {
                 features.extend(cut.split().expect("split support").features(part, layer).expect("images of the net"));
             }
             for step in 0..3 {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 #[test]
 fn a_tensor_converts_back_to_its_crop() {
-    let image = synthetic(Split::Test, 0).picture(7).expect("an image");
+    let image = synthetic(Split::Test, 0).image(7).expect("an image");
     for name in ["torchvision", "bvlc", "paper"] {
         let mut preprocess = Preprocess::for_net(&presets::by_name(name).expect("a preset").with_image_size(64));
         if name == "paper" {

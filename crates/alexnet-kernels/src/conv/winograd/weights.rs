@@ -60,21 +60,21 @@ fn backward_weights_with<E: Float, const P: usize, const M: usize, const R: usiz
     let (panels, outputs, c) = (filters.panels(), filters.group_outputs(), filters.c);
     let (all_panels, c_panels) = (shape.groups * panels, c.div_ceil(PANEL));
     let element = PhantomData::<E>;
-    let per_picture = tiles.down * tiles.along;
+    let per_image = tiles.down * tiles.along;
     let all_c_panels = shape.groups * c_panels;
-    let picture = P * P * per_picture * (all_c_panels + all_panels) * PANEL * size_of::<E>();
+    let image = P * P * per_image * (all_c_panels + all_panels) * PANEL * size_of::<E>();
     let u_len = P * P * c * PANEL;
     let sums = all_panels * u_len * size_of::<f32>();
-    let pictures = (sums.clamp(TOGETHER[0], TOGETHER[1]) / picture).clamp(1, shape.x.n);
+    let images = (sums.clamp(TOGETHER[0], TOGETHER[1]) / image).clamp(1, shape.x.n);
     // The sum is over tiles, so a word contains neighbouring tiles.
-    let most = (pictures * per_picture).div_ceil(E::WORD);
+    let most = (images * per_image).div_ceil(E::WORD);
     // One more cache line, since otherwise the P P lines written by a tile would map to the same cache sets.
     let line = most * PANEL + LINE;
     with_scratch(all_panels * u_len, |u: &mut [f32]| {
         with_scratch((all_c_panels + all_panels) * P * P * line, |room: &mut [u32]| {
             let (v, d) = room.split_at_mut(all_c_panels * P * P * line);
-            for first in (0..shape.x.n).step_by(pictures) {
-                let count = pictures.min(shape.x.n - first) * per_picture;
+            for first in (0..shape.x.n).step_by(images) {
+                let count = images.min(shape.x.n - first) * per_image;
                 let words = count.div_ceil(E::WORD);
                 // v: [P P][panel of inputs][word of tiles][32], d: [P P][panel of outputs][word of tiles][32]
                 let (v_parts, d_parts) = (DisjointSlices::new(v), DisjointSlices::new(d));
@@ -82,7 +82,7 @@ fn backward_weights_with<E: Float, const P: usize, const M: usize, const R: usiz
                     // The word's tiles; none beyond the last, or beyond the capacity of a word.
                     let tile = |i: usize| {
                         let tile = word * E::WORD + i;
-                        (i < E::WORD && tile < count).then_some(first * per_picture + tile)
+                        (i < E::WORD && tile < count).then_some(first * per_image + tile)
                     };
                     for group in 0..shape.groups {
                         with_pixels::<P>(tiles, x, group * c, tile(0), |zeroth| {

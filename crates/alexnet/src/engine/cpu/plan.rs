@@ -122,12 +122,12 @@ impl Plan {
         let shapes = |size: usize| Net { name: net.name.clone(), image_size: size, layers: layers.to_vec() }.shapes();
         let [height, width] = part.size;
         let (rows, columns) = (shapes(height)?, shapes(width)?);
-        let pictures = FeatureMap::plain(1, height, width, 3);
+        let images = FeatureMap::plain(1, height, width, 3);
         let map = part
             .layers
             .start
             .checked_sub(1)
-            .map_or(pictures, |i| FeatureMap::plain(1, rows[i].output.size, columns[i].output.size, rows[i].output.channels));
+            .map_or(images, |i| FeatureMap::plain(1, rows[i].output.size, columns[i].output.size, rows[i].output.channels));
         let mut plan = Plan {
             values: vec![Value { map, relu: false, kept: false }],
             steps: Vec::new(),

@@ -1,7 +1,7 @@
 //! Recipe presets by name.
 
 use super::super::param_groups;
-use super::{Augmentation, BiasRate, Choice, Colour, Init, MomentumForm, Pictures, Recipe, Schedule, Sgd};
+use super::{Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, MomentumForm, Recipe, Schedule, Sgd};
 use crate::image::pca_noise::Strength;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         bias_weight_decay: 5e-4,
         optimizer: Sgd::default().into(),
         init: Init::Net,
-        pictures: Pictures::ImageNet,
+        images: ImagePreprocessing::ImageNet,
         bias_lr: BiasRate::Times(1.0),
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
         augment: Augmentation::CropMirror,
@@ -80,7 +80,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             batch: 128,
             bias_weight_decay: 0.0,
             optimizer: RATE_INSIDE.into(),
-            pictures: Pictures::MeanPicture,
+            images: ImagePreprocessing::MeanImage,
             schedule: Schedule::Plateau { patience: 5, by: 10.0, times: 3 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Variance }),
             ..simple
@@ -90,7 +90,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             batch: 128,
             bias_weight_decay: 0.0,
             optimizer: RATE_INSIDE.into(),
-            pictures: Pictures::MeanPicture,
+            images: ImagePreprocessing::MeanImage,
             bias_lr: BiasRate::Fixed(0.02),
             schedule: Schedule::Steps { at: vec![[25, 91], [51, 91], [79, 91]], by: 10.0 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Deviation }),
@@ -101,7 +101,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             batch: 256,
             bias_weight_decay: 0.0,
             optimizer: RATE_INSIDE.into(),
-            pictures: Pictures::Net,
+            images: ImagePreprocessing::Net,
             bias_lr: BiasRate::Times(2.0),
             schedule: Schedule::Steps { at: vec![[2, 9], [4, 9], [6, 9], [8, 9]], by: 10.0 },
             ..simple

@@ -49,7 +49,7 @@ pub enum Event<'a> {
         /// Top-1 accuracy in training of the epoch so far.
         top1: f64,
         /// Number of images in this step.
-        pictures: usize,
+        images: usize,
         /// Steps completed since the start of the run.
         step: u64,
         /// Learning rate of this step.
@@ -66,7 +66,7 @@ pub enum Event<'a> {
         /// Training time of the epoch in this process.
         train_time: Duration,
         /// Number of images trained on in this time.
-        pictures: u64,
+        images: u64,
         /// Validation report, if there are validation images.
         validation: Option<&'a eval::Report>,
     },
