@@ -55,7 +55,7 @@ fn a_short_run_trains_evaluates_predicts_and_resumes() {
     let short = run.join("last.int8.safetensors");
     fails(1, &["eval", "--model", text(&model), "--precision", "int8"], &["conv1", "alexnet quantize"]);
     fails(1, &["quantize", "--model", text(&model), "--out", text(&model)], &["another name"]);
-    let quantised = last_json(&["quantize", "--model", text(&model), "--images", "20", "--json"]);
+    let quantised = last_json(&["quantize", "--model", text(&model), "--pictures", "20", "--json"]);
     // After four steps the logits hardly differ, so 4-bit weights change many predictions.
     for (kind, least) in [("int8", 0.5), ("int4", 0.2)] {
         assert!(quantised["same_answer"][kind].as_f64().expect("a share") > least, "{quantised}");
