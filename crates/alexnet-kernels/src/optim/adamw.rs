@@ -41,7 +41,7 @@ impl Default for AdamW {
 
 impl Settings<2> for AdamW {
     const SLOT_NAMES: [&'static str; 2] = ["exp_avg", "exp_avg_sq"];
-    const LR_SCALE: f64 = 0.1;
+    const LR_DIVISOR: f64 = 10.0;
 
     type Step = AdamWStep;
 

@@ -10,8 +10,8 @@ pub trait Settings<const SLOTS: usize>: Debug + Default {
     /// The names of the values that it keeps for each value of a parameter, as state files have them.
     const SLOT_NAMES: [&'static str; SLOTS];
 
-    /// The learning rate at which it moves parameters about as fast as SGD at a rate of 1.
-    const LR_SCALE: f64 = 1.0;
+    /// Divisor of a learning rate for SGD, at which the optimizer moves parameters about as fast.
+    const LR_DIVISOR: f64 = 1.0;
 
     /// One step with these settings.
     type Step: Formula<SLOTS>;

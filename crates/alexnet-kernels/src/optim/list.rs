@@ -53,10 +53,10 @@ macro_rules! optimizers {
                 }
             }
 
-            /// The learning rate at which the optimizer moves parameters about as fast as SGD at a rate of 1.
-            pub fn lr_scale(&self) -> f64 {
+            /// Divisor of a learning rate for SGD, at which the optimizer moves parameters about as fast.
+            pub fn lr_divisor(&self) -> f64 {
                 match self {
-                    $(Optimizer::$variant(_) => <super::$module::$variant as Settings<_>>::LR_SCALE,)*
+                    $(Optimizer::$variant(_) => <super::$module::$variant as Settings<_>>::LR_DIVISOR,)*
                 }
             }
 

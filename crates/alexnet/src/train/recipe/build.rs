@@ -54,7 +54,7 @@ impl Recipe {
         let optimizer = Optimizer::named(name).ok_or_else(|| {
             Error::Invalid(format!("unknown optimizer `{name}`; choose one of {}", Optimizer::NAMES.join(", ")))
         })?;
-        let lr = self.lr * optimizer.lr_scale() / self.optimizer.lr_scale();
+        let lr = divided(self.lr * self.optimizer.lr_divisor(), optimizer.lr_divisor());
         Ok(Recipe { lr, optimizer, ..self })
     }
 
@@ -131,6 +131,11 @@ impl Recipe {
         }
         Ok(())
     }
+}
+
+/// Divides a learning rate by a round number, and rounds it, so that config.toml says 0.0003 and not 0.00030000000000000003.
+pub(super) fn divided(lr: f64, by: f64) -> f64 {
+    if by == 1.0 { lr } else { (lr / by * 1e12).round() / 1e12 }
 }
 
 /// Factor by which 3 x 3 max pooling multiplies the mean square: 2.4, 3.0 and 3.9 in AlexNet's three pools, measured

@@ -4,6 +4,7 @@
 //! one step an epoch; the resulting 30 steps have almost no warm-up, and at a rate of 0.003 the loss explodes and
 //! then stays at ln(classes).
 
+use super::build::divided;
 use super::{Choice, Init, Recipe, Schedule};
 
 /// Number of training images from which `quick` is unchanged: at least 20 steps an epoch, 600 in all.
@@ -51,7 +52,7 @@ impl Recipe {
             batch,
             drop_last: false,
             epochs: STEPS.div_ceil(steps).clamp(EPOCHS.0, EPOCHS.1),
-            lr: (RATE_PER_IMAGE * batch as f64).clamp(RATE.0, RATE.1) * self.optimizer.lr_scale(),
+            lr: divided((RATE_PER_IMAGE * batch as f64).clamp(RATE.0, RATE.1), self.optimizer.lr_divisor()),
             init: Init::HeDropout,
             schedule: Schedule::WarmupCosine { warmup: 0.1 },
             best,

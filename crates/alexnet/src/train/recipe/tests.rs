@@ -163,7 +163,7 @@ fn another_optimizer_brings_its_own_settings_and_rate() {
     let quick = by_name("quick").unwrap();
     let adamw = quick.clone().with_optimizer("adamw").unwrap();
     adamw.check().unwrap();
-    assert_eq!((adamw.lr, adamw.optimizer), (quick.lr * 0.1, AdamW::default().into()));
+    assert_eq!((adamw.lr, adamw.optimizer), (0.0003, AdamW::default().into()));
     assert_eq!(adamw.step_at(at(3)).number, 31);
     assert_eq!(quick.clone().with_optimizer("sgd").unwrap(), quick);
     assert!(quick.with_optimizer("adam").unwrap_err().to_string().contains("sgd, adamw"));
