@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts small sound files into fuzz/corpus, so that the fuzzer need not invent their formats: python fuzz/seeds.py"""
+"""Writes small valid files to fuzz/corpus as seeds, so that the fuzzer starts from known formats: python fuzz/seeds.py"""
 
 import io
 import struct
@@ -35,14 +35,14 @@ for name in ["norm_script.onnx", "norm_dynamo.onnx"]:
     seed("onnx", name, golden(name)[2:])
 header = b'{"__metadata__":{"net":"{}"},"conv1.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 seed("safetensors", "one", header + b"\0" + b"\0\0\x80?")
-told = (
+sidecar = (
     b'{"features":{"model":"m","net":"n","layer":"fc7","before_relu":false,"pool":"none","shape":[1],"precision":"f32",'
     b'"preprocess":{"resize":{"short_side":8},"crop":4,"channels":"rgb","scale":1.0,"mean":{"channel":[0,0,0]},"std":[1,1,1]}},'
     b'"names":["a"],"labels":[null]}'
 )
 text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1,), }"
 npy = b"\x93NUMPY\x01\x00\x76\0" + text.ljust(117) + b"\n" + b"\0\0\x80?"
-seed("features", "one", told + b"\0" + npy)
+seed("features", "one", sidecar + b"\0" + npy)
 
 
 def varint(n):

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Pictures prepared here against torchvision's evaluation transform and against Caffe's warp to 256, which is OpenCV's.
+"""Compares image preprocessing with torchvision's evaluation transform and with Caffe's warp to 256, which uses OpenCV.
 
     python tools/check_images.py target/release/alexnet target/release/examples/decode FOLDER
 
-Needs numpy, pillow, opencv-python-headless, torch and torchvision, the program, and the example (cargo build --release --example decode). Decoded and
-resized pictures lie within 2 levels in 99.9 % of values and never more than 8 apart; logits of a random torchvision net within
-1e-2 of the largest for JPEG, 1e-4 for the same pictures as PNG.
+Needs numpy, pillow, opencv-python-headless, torch and torchvision, the built program, and the example (cargo build --release --example decode). Bounds:
+99.9 % of the values of decoded and resized images differ by at most 2 levels, and none by more than 8; logits of a random torchvision net differ
+by at most 1e-2 of the largest for JPEG, 1e-4 for the same images as PNG.
 """
 
 import json
@@ -27,7 +27,7 @@ failed = []
 
 
 def levels(what, ours_options, theirs):
-    """All values of all pictures, decoded and brought to size."""
+    """Compares all values of all images, decoded and resized."""
     worst, beyond, values, odd = 0, 0, 0, []
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([DECODE, "--out", folder, *ours_options, *map(str, files)], check=True, stdout=subprocess.DEVNULL)
@@ -39,28 +39,28 @@ def levels(what, ours_options, theirs):
                 continue
             off = np.abs(ours - other)
             worst, beyond, values = max(worst, off.max()), beyond + (off > 2).sum(), values + off.size
-    print(f"{what}: {len(files)} pictures, {100 * beyond / values:.4f} % of values more than 2 levels apart, at most {worst}", *odd)
+    print(f"{what}: {len(files)} images, {100 * beyond / values:.4f} % of values more than 2 levels apart, at most {worst}", *odd)
     if odd or worst > 8 or beyond > values / 1000:
         failed.append(what)
 
 
 def logits(what, paths, net, model, bound):
-    """Logits less their mean, by file and program against by torchvision's own way."""
+    """Compares centred logits of this program on image files with those of torchvision's pipeline."""
     prepare = transforms.Compose([transforms.Resize(256, antialias=True), transforms.CenterCrop(224), transforms.PILToTensor(),
                                   transforms.ToDtype(torch.float32, scale=True),
                                   transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])  # fmt: skip
-    told = subprocess.run([PROGRAM, "predict", "--model", model, "--top", "1000", "--json", *map(str, paths)],
+    output = subprocess.run([PROGRAM, "predict", "--model", model, "--top", "1000", "--json", *map(str, paths)],
                           check=True, capture_output=True, text=True)  # fmt: skip
     worst = 0.0
-    for path, answer in zip(paths, json.loads(told.stdout), strict=True):
+    for path, answer in zip(paths, json.loads(output.stdout), strict=True):
         ours = np.zeros(1000)
-        for guess in answer["top"]:
-            ours[guess["index"]] = np.log(guess["probability"])
+        for prediction in answer["top"]:
+            ours[prediction["index"]] = np.log(prediction["probability"])
         with torch.no_grad():
             theirs = net(prepare(Image.open(path).convert("RGB"))[None]).double().numpy()[0]
         ours, theirs = ours - ours.mean(), theirs - theirs.mean()
         worst = max(worst, np.abs(ours - theirs).max() / np.abs(theirs).max())
-    print(f"{what}: logits of {len(paths)} pictures off by {worst:.1e} of the largest at most")
+    print(f"{what}: logits of {len(paths)} images differ by at most {worst:.1e} of the largest")
     if worst > bound:
         failed.append(what)
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the small image files of crates/alexnet-image/tests/fixtures, and Pillow's pixels of each as a hash: python tools/make_image_goldens.py [FOLDER]
+"""Generates the small image files in crates/alexnet-image/tests/fixtures, and a hash of Pillow's pixels for each: python tools/make_image_goldens.py [FOLDER]
 
-Needs numpy and pillow (13.0 wrote what is committed). Each file stands for a feature that image files have; `expected.tsv` holds its name, size and the
-start of the SHA-256 of its RGB bytes, or the words with which it is refused. arithmetic*.jpg cannot be written by Pillow: libjpeg wrote them, with
-`arith_code = TRUE`, and they are kept as they are.
+Needs numpy and pillow (13.0 wrote the committed files). Each file covers one feature of image files; `expected.tsv` holds its name, size and the
+start of the SHA-256 of its RGB bytes, or part of the expected error message. Pillow cannot write arithmetic*.jpg: libjpeg wrote them, with
+`arith_code = TRUE`, and they are kept unchanged.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ RGB, L = Image.fromarray(COLOURS), Image.fromarray(GREY)
 
 
 def keep(name, data, refused=None):
-    """Writes a file; Pillow's pixels are expected, or the words of a refusal."""
+    """Writes a file and its expected result: Pillow's pixels, or part of the error message."""
     (OUT / name).write_bytes(data)
     try:
         with Image.open(io.BytesIO(data)) as image:
@@ -53,7 +53,7 @@ def saved(image, kind, **options):
 # --- EXIF and XMP ---
 
 def tiff(value, kind=3, order="<", count=1, ahead=0):
-    """A TIFF directory with tag 274, behind `ahead` other tags."""
+    """A TIFF directory with tag 274 after `ahead` other tags."""
     others = b"".join(struct.pack(order + "HHLL", 256 + i, 4, 1, 7) for i in range(ahead))
     sizes = {1: "B", 3: "H", 4: "L", 5: "LL", 6: "b", 8: "h", 9: "l", 11: "f", 12: "d"}
     data = struct.pack(order + sizes[kind] * count, *([value, 1] if kind == 5 else [value] + [1] * (count - 1)))
@@ -92,19 +92,19 @@ def jpegs():
     keep("rgb.jpg", saved(RGB, "JPEG", quality=80, keep_rgb=True))
     keep("comment.jpg", inserted(base, segment(0xFE, b"\xff\xda\xff\xd9 no markers")))
     keep("fill_bytes.jpg", base[:2] + b"\xff\xff\xff" + base[2:])
-    # Ends.
+    # Truncated and trailing data.
     keep("no_end_marker.jpg", grey[:-2] + b"\0" * 16)
     keep("behind.jpg", base + b"\xff\xd8 more of another file" * 9)
     keep("cut.jpg", base[: len(base) * 9 // 10], "ends too early")
     keep("cut_progressive.jpg", progressive[: len(progressive) * 9 // 10], "ends too early")
     keep("cut_in_header.jpg", base[:100], "ends too early")
-    # Features that libjpeg lacks, by the header.
+    # Features that libjpeg lacks, detected in the header.
     frame = base.index(b"\xff\xc0")
     for name, at, byte, words in [("lossless", 1, 0xC3, "lossless JPEG"), ("hierarchical", 1, 0xC5, "hierarchical JPEG"), ("twelve_bits", 4, 12, "12 bits")]:
         keep(f"{name}.jpg", base[: frame + at] + bytes([byte]) + base[frame + at + 1 :], words)
     two = grey.index(b"\xff\xc0")
     keep("two_channels.jpg", grey[:two] + segment(0xC0, grey[two + 4 : two + 9] + b"\x02\x01\x11\x00\x02\x11\x00") + grey[two + 13 :], "2 channels")
-    # How the camera was held.
+    # EXIF orientation.
     exif = lambda *given, **options: inserted(base, segment(0xE1, b"Exif\0\0" + tiff(*given, **options)))
     for value in range(1, 9):
         keep(f"exif{value}.jpg", exif(value))
@@ -126,7 +126,7 @@ def chunk(name, data, sum_off=0):
 
 
 def png_of(bits, kind, width=18, height=13, interlaced=False, extra=b"", palette=None, seed=1):
-    """A PNG written by hand, so that every kind of it can be: samples are noise."""
+    """A hand-written PNG, which covers every colour type and bit depth; the samples are noise."""
     rng = np.random.default_rng(seed)
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
     passes = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)] if interlaced else [(0, 1, 0, 1)]
@@ -172,7 +172,7 @@ def pngs():
     keep("cut_before_data.png", base[:33], "ends too early")
     keep("cut_in_header.png", base[:20], "ends too early")
     keep("broken_stream.png", front + chunk(b"IDAT", stream[:20] + b"\xff" * 40 + stream[60:]) + end, "broken PNG")
-    # How the camera was held.
+    # EXIF orientation.
     with_chunk = lambda *chunks: front + b"".join(chunks) + base[data:]
     keep("exif.png", with_chunk(chunk(b"eXIf", tiff(6))))
     keep("exif_behind.png", base[:-12] + chunk(b"eXIf", tiff(8)) + end)
@@ -192,7 +192,7 @@ def pngs():
 
 
 def lzw(indices, bits):
-    """Codes of GIF, one an index, with a clear code before the table grows."""
+    """GIF codes, one per index, with a clear code before the table grows."""
     clear, size, buffer, filled, out, since = 1 << bits, bits + 1, 0, 0, bytearray(), 0
     codes = [clear]
     for index in indices:
@@ -345,7 +345,7 @@ def bmps():
     keep("runs8_long.bmp", bmp_of(8, coding=1, data=b"\xff\x11\0\0" * 13))
     keep("runs8_jump.bmp", bmp_of(8, coding=1, data=b"\x04\x11\0\2\3\2" + line8[:-2] + b"\0\0" + line8 * 10 + b"\0\1"))
     keep("runs8_wide.bmp", bmp_of(8, coding=1, data=b"\xff\x11\0\0" * 13, width=255))
-    # Absolute runs are aligned by their place in the file.
+    # Absolute runs are aligned relative to the start of the file.
     keep("runs8_odd_offset.bmp", bmp_of(8, coding=1, data=b"\0" + b"\x05\x07\x00\x04\1\2\3\4\5\x09\x08\0\0" * 13, offset=54 + 1024 + 1))
     line4 = b"\x05\x7a\x00\x05\x12\x34\x50\x00\x08\x9b" + b"\0\0"
     keep("runs4.bmp", bmp_of(4, coding=2, data=line4 * 13 + b"\0\1"))

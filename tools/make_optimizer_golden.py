@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Twenty steps of torch.optim.AdamW on a few weights, for the tests of alexnet-kernels.
+"""Runs twenty steps of torch.optim.AdamW on a few weights, for the tests of alexnet-kernels.
 
     python tools/make_optimizer_golden.py > crates/alexnet-kernels/tests/fixtures/adamw.json
 
-Gradients are of very different sizes, one weight's is always 0, and weight decay is large enough to be seen.
+Gradients differ widely in size, one weight's is always 0, and weight decay is large enough to matter.
 """
 
 import json

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Small files written by the original tools, for the tests of the readers: crates/alexnet-formats/tests/fixtures.
+"""Generates small files with the original tools, for the reader tests: crates/alexnet-formats/tests/fixtures.
 
     python tools/make_weight_goldens.py torch      (PyTorch: zip, legacy and tar containers; the onnx package's own test case)
     python tools/make_weight_goldens.py exports    (PyTorch's two exporters to ONNX; needs onnxscript)
     python tools/make_weight_goldens.py paddle     (Paddle: protocols 4 and 2)
 
-Each holds `conv1.weight` [2, 3], 0 to 5 in steps of 0.5, `conv1.bias` [2], -1 and 2, and what its format can do besides.
+Each holds `conv1.weight` [2, 3], 0 to 5 in steps of 0.5, `conv1.bias` [2], -1 and 2, and other features of its format.
 """
 
 import io
@@ -40,12 +40,12 @@ def torch_files():
     torch.save(state, FOLDER / "legacy.pth", _use_new_zipfile_serialization=False)
     checkpoint = {"epoch": 3, "state_dict": {"module." + k: v for k, v in state.items()}, "optimizer": {"state": {}, "lr": 0.1}}
     torch.save(checkpoint, FOLDER / "checkpoint.pth")
-    # All that weights_only=True loads; and what it does not, in a checkpoint of its own.
+    # Everything that weights_only=True accepts; and what it rejects, in a separate checkpoint.
     expanded = {"conv1.weight": weight, "conv1.bias": torch.full((1,), 2.0).expand(2)}
     beside = {"kinds": [torch.int32, torch.uint8, torch.float8_e4m3fn], "complex": torch.ones(3, dtype=torch.complex64)}
     beside |= {"sparse": torch.eye(3).to_sparse(), "size": torch.Size([1])}
     for name, new in [("beside.pth", True), ("beside_legacy.pth", False)]:
-        # The legacy container has no way to write the newer kinds of numbers.
+        # The legacy container cannot store the newer dtypes.
         more = {"unsigned": torch.ones(3, dtype=torch.uint16)} if new else {}
         torch.save({"model_state": expanded, **beside, **more}, FOLDER / name, _use_new_zipfile_serialization=new)
         torch.load(FOLDER / name, weights_only=True)
@@ -54,7 +54,7 @@ def torch_files():
 
 
 class Kept:
-    """A tensor that the pickle only refers to."""
+    """A tensor stored outside the pickle, which refers to it."""
 
     def __init__(self, key):
         self.key = key
@@ -66,7 +66,7 @@ class Pickler(pickle.Pickler):
 
 
 def tar_file(state):
-    """What torch.save wrote before 0.1.10, after `legacy_load` of torch/serialization.py, which no version since writes."""
+    """Writes the format of torch.save before 0.1.10, after `legacy_load` in torch/serialization.py; no later version writes it."""
     import torch
 
     storages, tensors = io.BytesIO(), io.BytesIO()
@@ -110,20 +110,20 @@ def paddle_files():
 
 
 def exported_files():
-    """LocalResponseNorm has no operator in either exporter: both spell it out, each its own way. Beside them, what the net answers
-    to 0, 0.01, 0.02, ... modulo 1."""
+    """Exports LocalResponseNorm, which both exporters decompose, each in its own way; and stores the net's output
+    for the input 0, 0.01, 0.02, ... modulo 1."""
     import onnx
     import torch
     from torch import nn
 
     torch.manual_seed(1)
-    norm = nn.LocalResponseNorm(5, 0.5, 0.75, 2.0)  # strong, so that its absence would show
+    norm = nn.LocalResponseNorm(5, 0.5, 0.75, 2.0)  # strong, so that omitting it is detected
     features = nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.ReLU(), norm, nn.MaxPool2d(3, 2))
     net = nn.Sequential(features, nn.Flatten(), nn.Linear(6 * 3 * 3, 4)).eval()
     picture = (torch.arange(3 * 15 * 15) * 0.01 % 1).reshape(1, 3, 15, 15)
     torch.onnx.export(net, (picture,), str(FOLDER / "norm_script.onnx"), dynamo=False)
     torch.onnx.export(net, (picture,), str(FOLDER / "norm_dynamo.onnx"), dynamo=True, external_data=False)
-    # It notes for each node where in which Python file it comes from.
+    # Remove each node's reference to its Python source file.
     model = onnx.load(FOLDER / "norm_dynamo.onnx")
     for part in (model.graph, *model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
         del part.metadata_props[:]

@@ -3,8 +3,8 @@
 
     python tools/pillow_compare.py target/release/examples/decode FOLDER...
 
-Needs numpy and pillow, and the example (cargo build --release --example decode). The reference is Pillow's first frame, turned by
-ImageOps.exif_transpose and converted to RGB; 16-bit grey is compared by its high byte, since Pillow cuts every value above 255 to white.
+Needs numpy and pillow, and the example (cargo build --release --example decode). The reference is Pillow's first frame, rotated by
+ImageOps.exif_transpose and converted to RGB; 16-bit grey is compared by its high byte, since Pillow clips every value above 255 to white.
 Only JPEG, PNG, GIF, WebP and BMP are compared, by content. `--all` also lists the files that are equal or refused by both.
 Exits with 1 when pixels differ or when a file that Pillow opens is refused.
 """
@@ -25,7 +25,7 @@ warnings.simplefilter("ignore")
 
 
 def by_pillow(path):
-    """The pixels, or why there are none."""
+    """The pixels, or the error."""
     try:
         with Image.open(path) as image:
             if image.format not in FORMATS:
@@ -41,7 +41,7 @@ def by_pillow(path):
 
 
 def by_program(program, path, folder):
-    """The pixels, or why there are none."""
+    """The pixels, or the error."""
     out = Path(folder) / f"{path.name}.ppm"
     out.unlink(missing_ok=True)
     try:
@@ -64,7 +64,7 @@ def verdict(path, theirs, ours):
         return "differs", f"{ours.shape[1]} x {ours.shape[0]}, Pillow {theirs.shape[1]} x {theirs.shape[0]}"
     off = np.abs(theirs.astype(int) - ours)
     if off.any():
-        return "differs", f"{(off > 0).mean():.2%} of the values, by up to {off.max()}"
+        return "differs", f"{(off > 0).mean():.2%} of the values, by at most {off.max()}"
     return "equal", ""
 
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Model files of other tools read here, and ours read there, with equal answers.
+"""Checks that model files of other tools give equal outputs here, and exported files there.
 
     python tools/round_trips.py target/release/alexnet [torch] [checkpoints] [onnx] [exports] [graphs] [paddle] [caffe]
 
-Needs numpy and pillow, and what each part names: torch and torchvision (twice); these and onnxruntime (twice, the second time with
-onnx as well); onnxruntime alone; paddlepaddle; torch and protobuf. Without a list, all parts whose packages are installed. `graphs` takes presets too, as graphs:paper,bvlc. Answers are compared as logits less their mean, with the relative bound of 1e-5 (of the
-largest), for a random picture of 256 x 256, which no preset resizes.
+Needs numpy and pillow, and per part: torch and torchvision (twice); these and onnxruntime (twice, the second time with
+onnx as well); onnxruntime alone; paddlepaddle; torch and protobuf. Without a list, all parts whose packages are installed
+run. `graphs` also takes presets, as graphs:paper,bvlc. Centred logits are compared with a bound of 1e-5 of the largest, for a random 256 x 256
+image, which no preset resizes.
 """
 
 import json
@@ -36,7 +37,7 @@ def centred(logits):
 
 
 def ours(model, picture, *options):
-    """Logits less their mean of our program, from its probabilities."""
+    """Centred logits of this program, from its probabilities."""
     classes = json.loads(alexnet("inspect", model, "--json", *options))["classes"]
     top = json.loads(alexnet("predict", "--model", model, "--top", classes, "--json", *options, picture))[0]["top"]
     logits = np.zeros(classes)
@@ -50,11 +51,11 @@ def compare(what, a, b):
     off = np.abs(a - b).max() / np.abs(b).max()
     if off > BOUND:
         failed.append(what)
-    print(f"{what}: off by {off:.1e} of the largest{'  FAILED' if off > BOUND else ''}", flush=True)
+    print(f"{what}: differs by {off:.1e} of the largest{'  FAILED' if off > BOUND else ''}", flush=True)
 
 
 def prepared(picture, crop, mean, std, scale=1.0, bgr=False):
-    """What torchvision's or Caffe's users feed: [1, 3, crop, crop]."""
+    """The input as torchvision or Caffe prepares it: [1, 3, crop, crop]."""
     pixels = np.asarray(Image.open(picture), np.float32)
     at = round((len(pixels) - crop) / 2)
     pixels = pixels[at : at + crop, at : at + crop]
@@ -89,7 +90,7 @@ def torch_part(folder, picture):
     legacy.unlink()
     wrapped = {"module." + name: tensor for name, tensor in net.state_dict().items()}
     saved("checkpoint.pth", {"epoch": 3, "arch": "alexnet", "best_acc1": torch.tensor(1.0), "state_dict": wrapped}).unlink()
-    # A tensor that is a transposed view of another, and numbers of half the width.
+    # A tensor that is a transposed view of another, and half precision.
     views = {name: t.t().contiguous().t() if t.dim() == 2 else t for name, t in net.state_dict().items()}
     saved("views.pth", views).unlink()
     half = folder / "half.pth"
@@ -120,14 +121,14 @@ def torch_part(folder, picture):
     try:
         import safetensors  # noqa: F401
     except ImportError:
-        print("no safetensors package: left out")
+        print("skipped: safetensors is not installed")
     else:
         there("ours.safetensors", "--names", "torchvision")
     zip_file.unlink()
 
 
 def checkpoints_part(folder, picture):
-    """AlexNets as people save them: other orders within the classifier, wrappers, checkpoints, kinds of numbers."""
+    """AlexNets as users save them: other classifier layouts, wrappers, checkpoints, dtypes."""
     import torch
     import torchvision
     from torch import nn
@@ -151,7 +152,7 @@ def checkpoints_part(folder, picture):
     parallel = nn.DataParallel(net)
     features = {name.replace("features.", "features.module."): tensor for name, tensor in state.items()}
     cases = {
-        "dropout behind its layer (0, 3, 6)": moved(_1="0", _4="3"),
+        "dropout after its layer (0, 3, 6)": moved(_1="0", _4="3"),
         "no dropout (0, 2, 4)": moved(_1="0", _4="2", _6="4"),
         "dropout before each layer (1, 4, 7)": moved(_6="7"),
         "head in a Sequential": moved(_6="6.1"),
@@ -183,7 +184,7 @@ def checkpoints_part(folder, picture):
 
 
 def run(path, feed, optimised=True):
-    """Logits by ONNX Runtime."""
+    """Logits of ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -219,14 +220,14 @@ def onnx_part(folder, picture):
         try:
             torch.onnx.export(net, (images,), exported, dynamo=dynamo, verbose=False)
         except ModuleNotFoundError as missing:
-            print(f"torch.onnx.export, dynamo {dynamo}: needs {missing.name}, left out")
+            print(f"torch.onnx.export, dynamo {dynamo}: skipped: needs {missing.name}")
             continue
         compare(f"torch.onnx.export, dynamo {dynamo} -> alexnet", ours(exported, picture), wanted)
     source.unlink()
 
 
 def exports_part(folder, _):
-    """Graphs of small AlexNets as exporters and converters write them, against ONNX Runtime."""
+    """Compares graphs of small AlexNets from exporters and converters with ONNX Runtime."""
     import onnx
     import onnxruntime  # noqa: F401
     import torch
@@ -273,7 +274,7 @@ def exports_part(folder, _):
         side = next(iter(about["resize"].values()))
         Image.fromarray(np.random.default_rng(9).integers(0, 256, (side, side, 3), np.uint8)).save(right)
         images = prepared(right, about["crop"], about["mean"]["channel"], about["std"], about["scale"], about["channels"] == "bgr")
-        # Its optimisations take a Pad of weights for one of maps.
+        # Its optimisations mistake a Pad of weights for one of maps.
         compare(f"{what} -> alexnet", ours(path, right), run(path, feed(images), optimised=False))
 
     def edited(what, change, feed=lambda x: x):
@@ -292,7 +293,7 @@ def exports_part(folder, _):
             try:
                 export(net(**options), dynamo)
             except ModuleNotFoundError as missing:
-                print(f"torch.onnx.export, dynamo {dynamo}: needs {missing.name}, left out")
+                print(f"torch.onnx.export, dynamo {dynamo}: skipped: needs {missing.name}")
                 break
             check(f"torch.onnx.export ({by}), {what}")
         equal = net()
@@ -309,7 +310,7 @@ def exports_part(folder, _):
         return {tensor.name: tensor for tensor in model.graph.initializer}
 
     def behind(op):
-        """Every weight of two axes or more, and every bias, comes out of a node."""
+        """Produces every bias, and every weight with two or more axes, by a node."""
 
         def change(model):
             nodes, tensors = [], []
@@ -357,7 +358,7 @@ def exports_part(folder, _):
 
     for op in ("Identity", "Transpose", "Reshape", "Unsqueeze", "Cast", "Constant", "Pad"):
         export(net())
-        edited(f"weights behind {op}", behind(op))
+        edited(f"weights from {op}", behind(op))
 
     def automatic(auto):
         def change(model):
@@ -381,7 +382,7 @@ def exports_part(folder, _):
         edited(f"auto_pad {auto}", automatic(auto))
 
     def channels_last(model):
-        """As tf2onnx leaves it: the input and the features have their channels last."""
+        """Channels-last input and features, as written by tf2onnx."""
         graph = model.graph
         old = graph.input[0].name
         first = helper.make_node("Transpose", ["nhwc"], [old], perm=[0, 3, 1, 2])
@@ -403,10 +404,10 @@ def exports_part(folder, _):
     export(net())
     edited("channels last", channels_last, nhwc)
     export(net())
-    edited("channels last, weights behind Transpose", lambda model: (behind("Transpose")(model), channels_last(model)), nhwc)
+    edited("channels last, weights from Transpose", lambda model: (behind("Transpose")(model), channels_last(model)), nhwc)
 
     def scaled(model):
-        """What folding leaves of a batch norm: a product and a sum, one number a channel."""
+        """A folded batch norm: a per-channel product and sum."""
         nodes = []
         for node in model.graph.node:
             nodes.append(node)
@@ -423,9 +424,9 @@ def exports_part(folder, _):
         del model.graph.value_info[:]
 
     export(net())
-    edited("a product and a sum behind convolutions", scaled)
+    edited("a product and a sum after convolutions", scaled)
 
-    # External data, one file, with and without its length.
+    # External data in one file, with and without lengths.
     export(net())
     model = onnx.load(path)
     onnx.save(model, path, save_as_external_data=True, location="graph.data", size_threshold=64)
@@ -443,7 +444,7 @@ PRESETS = ("torchvision", "paper", "bvlc", "caffenet", "alexnet-bn", "onnx-bvlc"
 
 
 def graphs_part(folder, _, presets=PRESETS):
-    """Presets as graphs against our own engine: first weights from a run of one step."""
+    """Compares presets as graphs with our own engine, with weights from a run of one step."""
     import onnxruntime  # noqa: F401
 
     for name in presets:
@@ -467,7 +468,7 @@ def graphs_part(folder, _, presets=PRESETS):
         wanted = ours(model, right)
         compare(f"{name}.onnx -> ONNX Runtime", run(path, feed), wanted)
         compare(f"{name}.onnx -> alexnet", ours(path, right), wanted)
-        # The same with its preprocessing inside, from the middle's bytes.
+        # The same with preprocessing in the graph, from the bytes of the centre crop.
         alexnet("convert", model, path, "--preprocess-in-graph")
         at = round((side - about["crop"]) / 2)
         middle = np.asarray(Image.open(right))[at : at + about["crop"], at : at + about["crop"]][None]
@@ -496,7 +497,7 @@ def paddle_part(folder, picture):
     theirs.eval()
     compare("alexnet convert, back.pdparams -> Paddle", theirs(images).numpy(), wanted)
     back.unlink()
-    # By way of torchvision's net, which scales elsewhere: factors of a half, and two, and one again.
+    # Through torchvision's net, which scales dropout in training: factors 1/2, 2, and 1 again.
     alexnet("convert", path, other)
     compare("paddle.save -> .pth -> alexnet", ours(other, picture), wanted)
     alexnet("convert", other, back)
@@ -505,7 +506,7 @@ def paddle_part(folder, picture):
 
 
 def caffe_schema():
-    """The parts of caffe.proto that a model of weights has, as a package of messages."""
+    """The parts of caffe.proto that a weight file uses, as a package of messages."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
@@ -580,7 +581,7 @@ def caffe_schema():
 
 
 def caffe_layers(net):
-    """(name, type, settings, shape of weights) of bvlc_alexnet or of caffenet."""
+    """(name, type, settings, weight shape) of the layers of bvlc_alexnet or caffenet."""
     conv = lambda out, kernel, stride, pad, group: dict(num_output=out, kernel_size=kernel, stride=stride, pad=pad, group=group)
     pool = dict(pool=0, kernel_size=3, stride=2)
     norm = dict(local_size=5, alpha=1e-4, beta=0.75)
@@ -603,7 +604,7 @@ def caffe_layers(net):
 
 
 def caffe_forward(layers, weights, images):
-    """What Caffe computes, by PyTorch."""
+    """Caffe's forward pass in PyTorch."""
     import torch
     from torch.nn import functional as F
 
@@ -682,9 +683,9 @@ def caffe_part(folder, picture):
         path.write_bytes(message.SerializeToString())
         del message
         wanted = caffe_forward(layers, weights, images)
-        told = json.loads(alexnet("inspect", path, "--json"))["net"]
-        if told != net:
-            failed.append(f"{net} was taken for {told}")
+        found = json.loads(alexnet("inspect", path, "--json"))["net"]
+        if found != net:
+            failed.append(f"{net} was identified as {found}")
         compare(f"protobuf, {net} of generation {generation} -> alexnet", ours(path, picture), wanted)
         back = folder / "back.caffemodel"
         alexnet("convert", path, back)
@@ -723,7 +724,7 @@ def main():
             except ImportError as missing:
                 if sys.argv[2:]:
                     raise
-                print(f"{name}: {missing}, left out")
+                print(f"{name}: skipped: {missing}")
     if failed:
         raise SystemExit(f"{len(failed)} failed: {', '.join(failed)}")
 

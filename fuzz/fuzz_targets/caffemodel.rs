@@ -1,4 +1,4 @@
-//! Caffe's NetParameter and its mean image.
+//! Caffe's NetParameter and mean image.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! ONNX's ModelProto, behind a version, so that it is not taken for Caffe's.
+//! ONNX's ModelProto, prefixed with a version so that it is not recognised as Caffe's.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! The pickle machine, by way of Paddle's files.
+//! The pickle VM, through Paddle files.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

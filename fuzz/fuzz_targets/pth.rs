@@ -1,4 +1,4 @@
-//! PyTorch's zip container, whatever else a file begins as.
+//! PyTorch's zip container; the input starts with arbitrary bytes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

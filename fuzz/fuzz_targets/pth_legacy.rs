@@ -1,4 +1,4 @@
-//! PyTorch's legacy container, behind its magic number.
+//! PyTorch's legacy container, after its magic number.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! PyTorch's tar container: the members, each after its length.
+//! PyTorch's tar container: the members with their lengths.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! safetensors: a header of the right length, and the bytes after a zero as numbers.
+//! safetensors: a header of the correct length; the bytes after a zero byte are values.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

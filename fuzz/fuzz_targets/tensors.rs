@@ -1,4 +1,4 @@
-//! Requests of the Open Inference Protocol: the length of the JSON head in two bytes (0xffff: no such header), then the body.
+//! Open Inference Protocol requests: the length of the JSON head in two bytes (0xffff: no such header), then the body.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,27 +1,27 @@
-//! What the targets share: bytes become a file, and every reader of such a file may look at it.
+//! Shared code of the fuzz targets: writes bytes to a file and runs the readers on it.
 
 use std::path::PathBuf;
 
-/// A file with these bytes, at a place of this process alone. TMPDIR=/dev/shm keeps it off the disk.
+/// Writes the bytes to a file of this process. TMPDIR=/dev/shm keeps it off the disk.
 pub fn file(bytes: &[u8], name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("alexnet-fuzz-{}-{name}", std::process::id()));
-    std::fs::write(&path, bytes).expect("a file can be written");
+    std::fs::write(&path, bytes).expect("write the file");
     path
 }
 
-/// Reads bytes as a model file in every way. Errors are what one expects; panics and memory are what is looked for.
+/// Reads bytes as a model file in every way. Errors are expected; panics and excessive memory are not.
 pub fn model(bytes: &[u8], name: &str) {
     let path = file(bytes, name);
     let _ = alexnet::formats::inspect(&path, None);
     let _ = alexnet::formats::load(&path, None);
 }
 
-/// The same with a magic number before them, so that the format's reader is reached at once.
+/// Like [`model`], after a magic number, so that the format's parser is always reached.
 pub fn model_after(head: &[u8], bytes: &[u8], name: &str) {
     model(&[head, bytes].concat(), name);
 }
 
-/// Reads bytes as a tar of PyTorch's: two lengths of 16 bits, then `storages`, `tensors`, and the rest as `pickle`.
+/// Reads bytes as a PyTorch tar: two 16-bit lengths, then `storages`, `tensors`, and the rest as `pickle`.
 pub fn tar(bytes: &[u8]) {
     let Some((lengths, rest)) = bytes.split_at_checked(4) else { return };
     let length = |i: usize| usize::from(u16::from_le_bytes([lengths[i], lengths[i + 1]])).min(rest.len());

@@ -62,13 +62,13 @@ impl Gpu {
         self.towers.crossed
     }
 
-    /// A warning for users of these devices, if one of them multiplies matrices wrong.
+    /// Warning for the user if one of the devices computes wrong matrix products.
     pub fn warning(&self) -> Option<String> {
         let wrong = self.towers.all.iter().find(|tower| !tower.products.matrices)?;
         let name = super::device::describe(&wrong.device);
         Some(format!(
-            "{name} multiplies matrices wrong (Burn's kernels want VK_KHR_workgroup_memory_explicit_layout of a Vulkan driver), so \
-             linear layers run as convolutions, slower; `alexnet selftest` checks everything else"
+            "{name} computes wrong matrix products (Burn's kernels require VK_KHR_workgroup_memory_explicit_layout on Vulkan), \
+             so linear layers run as slower convolutions; check the other operations with `alexnet selftest`"
         ))
     }
 
@@ -85,7 +85,7 @@ impl Gpu {
     /// Output of the layers up to and including index `last`, as one tensor.
     fn up_to(&mut self, images: &[f32], last: usize) -> Result<Tensor<4>> {
         let n = self.count(images)?;
-        let x = self.towers.pictures(images, n);
+        let x = self.towers.images(images, n);
         let held = self.towers.forward(0..last + 1, x, ForwardMode::Infer, &mut ForwardTape::default());
         self.towers.joined(held).ok_or_else(|| Error::Net("no tower holds this layer".into()))
     }
@@ -94,7 +94,7 @@ impl Gpu {
     fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(StepStats, Vec<Of>)> {
         let (n, classes) = (self.count(batch.images)?, self.classes);
         input::check_batch(n, batch.labels, classes, self.capacity)?;
-        let x = self.towers.pictures(batch.images, n);
+        let x = self.towers.images(batch.images, n);
         let way = ForwardMode::Learn { learns, dropout: batch.dropout };
         let mut tape = ForwardTape::default();
         let held = self.towers.forward(0..self.towers.net.layers.len(), x, way, &mut tape);

@@ -44,9 +44,9 @@ pub(crate) fn are_finite(gradients: &[Of]) -> Result<bool> {
     Ok(true)
 }
 
-/// See [`layer_gradient`](alexnet::engine::Inspection::layer_gradient). The net is cut behind the layer, and for guided
-/// backpropagation also behind every ReLU after it, where only what is above zero passes; each part runs once more to be
-/// differentiated.
+/// Implements [`layer_gradient`](alexnet::engine::Inspection::layer_gradient). The net is split after the layer and,
+/// for guided backpropagation, also after every later ReLU, where only positive gradients are passed on. Each part
+/// runs once more to be differentiated.
 pub(crate) fn of_layer(
     towers: &mut Towers,
     images: &[f32],
@@ -63,7 +63,7 @@ pub(crate) fn of_layer(
         cuts.extend((first..layers).filter(is_relu).map(|at| at + 1));
     }
     cuts.push(layers);
-    let pictures = towers.pictures(images, n);
+    let pictures = towers.images(images, n);
     let mut values = vec![towers.forward(0..first, pictures, ForwardMode::Infer, &mut ForwardTape::default())];
     for part in cuts[..cuts.len() - 1].windows(2) {
         let x = values[values.len() - 1].clone();

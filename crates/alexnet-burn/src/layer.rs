@@ -47,10 +47,10 @@ pub(crate) fn forward(
         },
         (Op::Lrn { n, alpha, beta, k, divide_by_n, .. }, _) => {
             let alpha = if *divide_by_n { *alpha } else { alpha * *n as f32 };
-            let [pictures, channels, height, width] = x.dims();
+            let [images, channels, height, width] = x.dims();
             // Treat each column's channels as rows of an image.
-            let squares = (x.clone() * x.clone()).reshape([pictures, groups, channels / groups, height * width]);
-            let means = means_around(squares, [*n, 1]).reshape([pictures, channels, height, width]);
+            let squares = (x.clone() * x.clone()).reshape([images, groups, channels / groups, height * width]);
+            let means = means_around(squares, [*n, 1]).reshape([images, channels, height, width]);
             x * (means * alpha + *k).powf_scalar(-*beta)
         }
         (Op::SpatialNorm { n, alpha, beta, k }, _) => {

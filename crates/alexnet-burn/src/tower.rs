@@ -100,7 +100,7 @@ impl Towers {
     }
 
     /// Copies images to every tower's device.
-    pub(crate) fn pictures(&self, images: &[f32], n: usize) -> PerDevice {
+    pub(crate) fn images(&self, images: &[f32], n: usize) -> PerDevice {
         let size = self.net.image_size;
         self.all.iter().map(|tower| Some(write(images, [n, 3, size, size], &tower.device))).collect()
     }
@@ -228,7 +228,7 @@ impl Towers {
         let shape = dropout::Shape { n, features: whole * size, rate, scale: style.in_training(rate) };
         let mut mask = vec![1.0; n * whole * size];
         let context = Context::serial(Isa::detect());
-        dropout::apply(&context, &shape, key.of_layer(i), key.first_picture, &mut mask);
+        dropout::apply(&context, &shape, key.of_layer(i), key.first_image, &mut mask);
         let first = if channels < whole { t * channels } else { 0 };
         let mask = write(&mask, [n, height, width, whole], &x.device()).permute([0, 3, 1, 2]);
         x * mask.slice_dim(1, first..first + channels)

@@ -8,7 +8,7 @@ use alexnet::{Error, Result};
 use mpi::Threading;
 use mpi::datatype::Equivalence;
 use mpi::environment::Universe;
-use mpi::point_to_point::{Dataset, Destination};
+use mpi::point_to_point::{Destination, Source};
 use mpi::request::{Request, Scope};
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use std::sync::Mutex;

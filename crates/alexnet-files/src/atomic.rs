@@ -1,7 +1,8 @@
-//! Files written whole or not at all: beside, then renamed. Whoever looks, at any moment, sees the old file or the new one.
+//! Atomic file replacement: the content is written to a temporary file and renamed. Readers always see either the old file or the
+//! new one.
 //!
-//! A process that is killed leaves the file beside. Whoever writes it holds a lock on it, which ends with the process: so the next one
-//! that writes a file of the same name finds what is left over, and removes it.
+//! A killed process leaves its temporary file behind. The writer holds a lock on it that ends with the process, so the next write
+//! of the same name finds and removes such leftovers.
 
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -13,53 +14,53 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How the name of a file being written ends. A killed process may leave one behind; see [`remove_leftovers`].
+/// Suffix of temporary file names. A killed process may leave one behind; see [`remove_leftovers`].
 const ENDING: &str = ".part";
 
-/// How long a file that somebody else looks at on Windows is waited for.
+/// How long to retry a rename on Windows while another program has the file open.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether a file must be on the disk itself before the call returns.
+/// When a file must reach the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
-    /// It is: even a power cut cannot harm it.
+    /// Before the call returns: the file survives a power failure.
     Disk,
-    /// The system writes it when it likes: whole after a killed process, not surely after a power cut.
+    /// When the system decides: the file survives a killed process, but not necessarily a power failure.
     Later,
 }
 
-/// Files that this process is writing at the moment, under the names that they have until they are whole.
+/// Temporary files that this process is currently writing.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes what is half-written, for a program that is told to end: what stood at the files' places stays. Nothing can be written
-/// afterwards: whoever tries waits for the end of the process.
+/// Removes all temporary files before the program exits; the target files keep their old content. Writing is no longer possible
+/// afterwards: a later write blocks until the process ends.
 pub fn abandon() {
     let parts = unfinished();
     for part in parts.iter() {
         let _ = std::fs::remove_file(part);
     }
-    // Never given back, so that no file is begun, and none renamed, behind our back.
+    // Never released, so that no file is created or renamed afterwards.
     std::mem::forget(parts);
 }
 
-/// Writes `path` through `write`: into a file of a unique name beside it, forced to the disk, then renamed over `path`. Where
-/// `path` is a symbolic link, the file that it leads to is written.
+/// Atomically replaces `path` with the output of `write`: written to a uniquely named temporary file in the same folder, flushed
+/// to disk, then renamed. A symbolic link is followed, and its target is replaced.
 ///
 /// # Errors
-/// What the system said, with `path`; for a full disk or an unwritable folder, what to do. Nothing is left behind, and a
-/// file that stood at `path` before still does.
+/// The system's error with `path`; for a full disk or an unwritable folder, with advice. No temporary file is left behind, and an
+/// existing file at `path` is kept.
 pub fn write_atomic(path: impl AsRef<Path>, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<()> {
     write_atomic_with(path, Sync::Disk, write)
 }
 
-/// [`write_atomic`], with a choice of when it must be on the disk.
+/// [`write_atomic`] with a choice of when the file must be on the disk.
 ///
 /// # Errors
-/// As [`write_atomic`].
+/// Like [`write_atomic`].
 pub fn write_atomic_with(
     path: impl AsRef<Path>,
     sync: Sync,
@@ -68,40 +69,40 @@ pub fn write_atomic_with(
     TempFile::write(path.as_ref(), sync, write)?.take_place()
 }
 
-/// A file that is whole and has not taken its place yet, so that several can take theirs when all are whole. Dropped before, it
-/// is removed.
+/// A complete temporary file that has not been renamed yet, so that several files can be put in place together. Dropping it
+/// removes the file.
 #[derive(Debug)]
 pub struct TempFile {
     path: PathBuf,
     part: PathBuf,
     sync: Sync,
-    /// Open until it has its place, since its lock says that it is not left over.
+    /// Kept open until the rename, since its lock marks it as in use.
     file: Option<File>,
 }
 
 impl TempFile {
-    /// Writes the file that shall be `path` through `write`, beside it.
+    /// Writes the temporary file for `path` through `write`.
     ///
     /// # Errors
-    /// As [`write_atomic`].
+    /// Like [`write_atomic`].
     pub fn write(path: &Path, sync: Sync, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<TempFile> {
         let path = behind_links(path);
         let (file, part) = create_beside(&path).map_err(|e| explain(&path, e))?;
-        let mut beside = TempFile { path, part, sync, file: None };
-        beside.file = Some(fill(file, sync, write).map_err(|e| explain(&beside.path, e))?);
-        Ok(beside)
+        let mut temp = TempFile { path, part, sync, file: None };
+        temp.file = Some(fill(file, sync, write).map_err(|e| explain(&temp.path, e))?);
+        Ok(temp)
     }
 
-    /// Puts it where it belongs, over whatever stands there.
+    /// Renames it to its target, replacing an existing file.
     ///
     /// # Errors
-    /// What the system said.
+    /// The system's error.
     pub fn take_place(mut self) -> Result<()> {
         if cfg!(windows) {
-            // There a lock keeps readers out, also under the new name.
+            // On Windows a lock blocks readers, even under the new name.
             self.file = None;
         }
-        // Held until it has its own name: a part that is being abandoned must not appear as whole.
+        // Held until the rename is done: a file being abandoned must not appear as complete.
         let parts = unfinished();
         let done = replace(&self.part, &self.path);
         drop(parts);
@@ -117,25 +118,25 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         self.file = None;
         unfinished().remove(&self.part);
-        // Best effort, and nothing is there after a rename: the error that brought us here is the one that matters.
+        // Best effort. After a rename there is nothing to remove; otherwise the original error matters more.
         let _ = std::fs::remove_file(&self.part);
     }
 }
 
-/// Forces a file that was written with [`Sync::Later`] to the disk.
+/// Flushes a file written with [`Sync::Later`] to the disk.
 ///
 /// # Errors
-/// What the system said.
+/// The system's error.
 pub fn force_to_disk(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    // Windows syncs only what is open for writing; elsewhere a file that may not be written can be synced, too.
+    // Windows syncs only files opened for writing; elsewhere read-only files can be synced too.
     let file = OpenOptions::new().write(true).open(path).or_else(|_| File::open(path));
     file.and_then(|file| file.sync_all()).map_err(|e| explain(path, e))?;
     sync_folder(path);
     Ok(())
 }
 
-/// Removes what killed processes left half-written in `folder`. Only for a folder that nobody else writes into.
+/// Removes temporary files of killed processes in `folder`. Only for a folder without other writers.
 pub fn remove_leftovers(folder: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten().filter(|entry| is_leftover(&entry.file_name())) {
@@ -143,12 +144,12 @@ pub fn remove_leftovers(folder: &Path) {
     }
 }
 
-/// Whether a file of this name is one that is being written, or was when its process was killed: `.NAME.PROCESS-NUMBER.part`.
+/// Whether this is the name of a temporary file, in use or left over: `.NAME.PROCESS-NUMBER.part`.
 pub fn is_leftover(name: &OsStr) -> bool {
     of_part(&name.to_string_lossy()).is_some()
 }
 
-/// The name of the file that a part was to become.
+/// The target name of a temporary file.
 fn of_part(name: &str) -> Option<&str> {
     let (name, numbers) = name.strip_prefix('.')?.strip_suffix(ENDING)?.rsplit_once('.')?;
     let (process, number) = numbers.split_once('-')?;
@@ -156,12 +157,12 @@ fn of_part(name: &str) -> Option<&str> {
     (is_number(process) && is_number(number)).then_some(name)
 }
 
-/// Removes parts of `path` that processes left which are gone: their locks are.
+/// Removes temporary files for `path` whose process has died, which releases the lock.
 fn remove_leftovers_of(path: &Path) {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let (Ok(entries), name) = (std::fs::read_dir(folder), name.to_string_lossy()) else { return };
-    // On network disks a process may get its own locks again.
+    // On network file systems a process may acquire its own locks again.
     let ours = |name: &OsStr| unfinished().iter().any(|part| part.file_name() == Some(name));
     for entry in entries.flatten().filter(|entry| !ours(&entry.file_name())) {
         if of_part(&entry.file_name().to_string_lossy()) == Some(&*name)
@@ -169,13 +170,14 @@ fn remove_leftovers_of(path: &Path) {
             && let Ok(file) = OpenOptions::new().write(true).open(entry.path())
             && file.try_lock().is_ok()
         {
-            // While the lock is ours, so that nobody begins to write into it.
+            // While the lock is held, so that no other process starts writing to it.
             let _ = std::fs::remove_file(entry.path());
         }
     }
 }
 
-/// Renames a file over another. On Windows this fails for moments at which somebody else, such as a virus scanner, looks at either.
+/// Renames a file over another. On Windows this fails temporarily while another program, such as a virus scanner, has either file
+/// open.
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
     let mut waited = Duration::ZERO;
     loop {
@@ -189,7 +191,7 @@ fn replace(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// The place of a file, through symbolic links, at most as many as Linux follows.
+/// Resolves symbolic links, at most as many as Linux follows.
 fn behind_links(path: &Path) -> PathBuf {
     let mut path = path.to_path_buf();
     for _ in 0..40 {
@@ -199,12 +201,12 @@ fn behind_links(path: &Path) -> PathBuf {
     path
 }
 
-/// Creates a new file of a name that nobody uses in the folder of `path`.
+/// Creates a uniquely named temporary file in the folder of `path`.
 fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "this names no file"))?;
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "this path has no file name"))?;
     if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "there is a folder of this name; give the name of a file"));
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "this is a folder; use a file name"));
     }
     remove_leftovers_of(path);
     loop {
@@ -212,12 +214,12 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
         let part = path.with_file_name(format!(".{}.{}-{number}{ENDING}", name.to_string_lossy(), std::process::id()));
         let mut parts = unfinished();
         match OpenOptions::new().write(true).create_new(true).open(&part) {
-            // A leftover of a killed process that had our number: take the next name.
+            // A leftover of a killed process with the same ID: try the next name.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),
             Ok(file) => {
-                // A disk without locks knows no leftovers either. A lock that another process has got first means that it removes
-                // the file as one.
+                // Without lock support there is no leftover detection either. If another process holds the lock, it is about to
+                // remove the file as a leftover.
                 if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !part.exists() {
                     continue;
                 }
@@ -228,7 +230,7 @@ fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
     }
 }
 
-/// Lets `write` fill `file` and forces it to the disk if asked, so that no crash after the rename can leave an empty file.
+/// Runs `write` on `file` and flushes it to disk if requested, so that no crash after the rename can leave an empty file.
 fn fill(file: File, sync: Sync, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<File> {
     let mut buffered = BufWriter::with_capacity(1 << 20, file);
     write(&mut buffered)?;
@@ -239,7 +241,7 @@ fn fill(file: File, sync: Sync, write: impl FnOnce(&mut (dyn Write + Send)) -> i
     Ok(file)
 }
 
-/// Forces the rename itself to the disk where folders can be opened; without it the old file may come back after a power cut.
+/// Flushes the rename to disk where folders can be opened; otherwise the old file may reappear after a power failure.
 fn sync_folder(path: &Path) {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Ok(folder) = File::open(folder) {
@@ -247,20 +249,20 @@ fn sync_folder(path: &Path) {
     }
 }
 
-/// Says what to do where the system's words alone do not.
+/// Adds advice where the system's message alone is not enough.
 pub fn explain(path: &Path, error: io::Error) -> Error {
     let advice = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "no space left; free some, or write to another disk",
         io::ErrorKind::PermissionDenied if cfg!(windows) => {
-            "not allowed to write here, or another program has the file open; close it, choose another folder or change its permissions"
+            "permission denied, or another program has the file open; close it, choose another folder or change its permissions"
         }
-        io::ErrorKind::PermissionDenied => "not allowed to write here; choose another folder or change its permissions",
+        io::ErrorKind::PermissionDenied => "permission denied; choose another folder or change its permissions",
         io::ErrorKind::ReadOnlyFilesystem => "this file system is read-only; choose another folder",
-        io::ErrorKind::NotFound => "the folder does not exist; make it first",
-        io::ErrorKind::NotADirectory => "a part of this path is a file, not a folder; choose another",
+        io::ErrorKind::NotFound => "the folder does not exist; create it first",
+        io::ErrorKind::NotADirectory => "a component of this path is a file, not a folder; choose another path",
         _ => return Error::io(path, error),
     };
-    Error::file(path, format!("cannot be written: {advice} ({error})"))
+    Error::file(path, format!("cannot write: {advice} ({error})"))
 }
 
 #[cfg(test)]
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_file_replaces_the_old_one_and_nothing_else_is_left() {
+    fn the_new_file_replaces_the_old_one_without_leftovers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bin");
         write_atomic(&path, |w| w.write_all(b"old")).unwrap();
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_half_way_keeps_the_old_file_and_leaves_nothing() {
+    fn a_partial_failure_keeps_the_old_file_without_leftovers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bin");
         write_atomic(&path, |w| w.write_all(b"old")).unwrap();
@@ -300,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_named_as_such() {
-        // Linux keeps a device that is always full; a writer that passes its error on must give our words.
+    fn a_full_disk_is_reported() {
+        // Linux has a device that is always full; an error passed on by the writer must produce our message.
         let Ok(mut full) = OpenOptions::new().write(true).open("/dev/full") else { return };
         let folder = tempfile::tempdir().unwrap();
         let message = write_atomic(folder.path().join("x"), |_| full.write_all(&[0; 9])).unwrap_err().to_string();
@@ -309,12 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_and_a_folder_in_the_way_say_so() {
+    fn a_missing_folder_and_a_folder_as_target_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let missing = write_atomic(folder.path().join("no/such/x"), |_| Ok(())).unwrap_err().to_string();
         assert!(missing.contains("the folder does not exist"), "{missing}");
         let in_the_way = write_atomic(folder.path(), |_| Ok(())).unwrap_err().to_string();
-        assert!(in_the_way.contains("there is a folder of this name"), "{in_the_way}");
+        assert!(in_the_way.contains("this is a folder"), "{in_the_way}");
         std::fs::write(folder.path().join("f"), "").unwrap();
         let file = write_atomic(folder.path().join("f/x"), |_| Ok(())).unwrap_err().to_string();
         assert!(file.contains("not a folder"), "{file}");
@@ -322,12 +324,12 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_stays_and_what_it_leads_to_is_written() {
+    fn a_link_is_kept_and_its_target_is_written() {
         let (folder, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (link, second, target) = (folder.path().join("link"), folder.path().join("second"), far.path().join("a.bin"));
         std::os::unix::fs::symlink(&target, &link).unwrap();
         std::os::unix::fs::symlink("link", &second).unwrap();
-        // At first it leads to nothing.
+        // Initially a dangling link.
         for content in [b"old", b"new"] {
             write_atomic(&second, |w| w.write_all(content)).unwrap();
             assert_eq!(std::fs::read(&target).unwrap(), content);
@@ -337,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_go_and_all_else_stays() {
+    fn only_leftovers_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         for name in [".a.safetensors.123-4.part", "mine.part", ".hidden", ".download.part"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
@@ -347,13 +349,13 @@ mod tests {
     }
 
     #[test]
-    fn the_next_file_of_the_same_name_clears_what_a_killed_process_left() {
+    fn the_next_write_removes_leftovers_of_killed_processes() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in [".a.bin.123-4.part", ".b.bin.123-4.part", ".a.bin.part", ".a.bin.x-1.part"] {
             std::fs::write(at(name), "half").unwrap();
         }
-        // Still being written, by another process or this one.
+        // Still in use, by another process or this one.
         let alive = File::create(at(".a.bin.7-0.part")).unwrap();
         alive.lock().unwrap();
         let other = TempFile::write(&at("a.bin"), Sync::Later, |out| out.write_all(b"other")).unwrap();
@@ -374,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_an_earlier_write_is_forced_to_the_disk() {
+    fn an_earlier_file_can_be_flushed_to_disk() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.bin");
         write_atomic_with(&path, Sync::Later, |w| w.write_all(b"new")).unwrap();

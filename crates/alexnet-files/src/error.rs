@@ -1,8 +1,8 @@
-//! One error type for the library: it says what was wrong, where, and what to do.
+//! The shared error type: what failed, where, and what to do.
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong.
+/// Error of the alexnet crates.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.
@@ -10,29 +10,29 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said. Not the error's `source`, or it would be told twice.
+        /// The system's error. Not the `source`, which would print it twice.
         cause: std::io::Error,
     },
-    /// A file's content is not what it should be.
+    /// A file has invalid content.
     #[error("{path}: {message}", path = path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// What is wrong and what to do.
         message: String,
     },
-    /// A network that cannot be built, or does not fit its weights or its input.
+    /// An invalid network, or one that does not match its weights or its input.
     #[error("{0}")]
     Net(String),
-    /// Settings, data or a state of affairs that cannot work.
+    /// Invalid settings, data or state.
     #[error("{0}")]
     Invalid(String),
 }
 
-/// The library's result.
+/// Result with the shared error type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A message of a reader that knows no path, such as a decoder of bytes.
+/// An error from a reader without a path, such as an image decoder.
 impl From<String> for Error {
     fn from(message: String) -> Error {
         Error::Invalid(message)
@@ -45,7 +45,7 @@ impl From<&str> for Error {
     }
 }
 
-/// The message, to be given a path or a context.
+/// The message, for adding a path or a context.
 impl From<Error> for String {
     fn from(error: Error) -> String {
         error.to_string()
@@ -53,23 +53,23 @@ impl From<Error> for String {
 }
 
 impl Error {
-    /// Wraps what the system said about `path`.
+    /// Wraps a system error for `path`.
     pub fn io(path: impl AsRef<Path>, cause: std::io::Error) -> Self {
         Error::Io { path: path.as_ref().to_path_buf(), cause }
     }
 
-    /// The same error, said to be about `what`: an option, a file, a step of the work.
+    /// The same error prefixed with `what`: an option, a file, a step.
     #[must_use]
     pub fn context(self, what: impl std::fmt::Display) -> Self {
         Error::Invalid(format!("{what}: {self}"))
     }
 
-    /// Says what is wrong with the content of `path`.
+    /// An error about the content of `path`.
     pub fn file(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
         Error::File { path: path.as_ref().to_path_buf(), message: message.into() }
     }
 
-    /// What is wrong, without the file's name.
+    /// The message without the file name.
     pub fn without_path(self) -> String {
         match self {
             Error::Io { cause, .. } => cause.to_string(),

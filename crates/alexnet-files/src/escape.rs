@@ -1,25 +1,25 @@
-//! Text for terminals and line-based files: names that others chose are shown with control characters escaped.
+//! Escaping of untrusted text for terminals and line-based files.
 //!
-//! A file name may hold anything but `/` and NUL. Printed raw, an escape sequence in it recolours or retitles the reader's
-//! terminal, a newline forges a line of output, and a bidirectional override shows another name than the one on the disk.
+//! A file name may contain anything but `/` and NUL. Printed raw, an escape sequence can recolour or retitle the user's terminal,
+//! a newline can forge a line of output, and a bidirectional override can disguise the real name.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Whether a character acts on a terminal or on the order of the text instead of being visible.
+/// Whether a character controls the terminal or the text direction rather than being visible.
 fn is_control(c: char) -> bool {
-    // Marks, embeddings, overrides and isolates of the bidirectional algorithm; the line and paragraph separators.
+    // Marks, embeddings, overrides and isolates of the bidirectional algorithm, and the line and paragraph separators.
     c.is_control()
         || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }
 
-/// `text` on one line: control characters and bidirectional controls as `\n`, `\x1b` or `\u{202e}`. Everything visible stays.
+/// `text` on one line, with control and bidirectional characters as `\n`, `\x1b` or `\u{202e}`. Visible characters are unchanged.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, is_control)
 }
 
-/// [`printable`] for text of several lines: line feeds and tabs stay.
+/// [`printable`] for multi-line text: line feeds and tabs are kept.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_control(c) && !matches!(c, '\n' | '\t'))
 }
@@ -40,7 +40,7 @@ fn escaped(text: &str, is_control: impl Fn(char) -> bool) -> Cow<'_, str> {
             '\n' => escaped.push_str("\\n"),
             '\r' => escaped.push_str("\\r"),
             '\t' => escaped.push_str("\\t"),
-            '\0'..='\x7f' => write!(escaped, "\\x{:02x}", u32::from(c)).expect("a string takes all"),
+            '\0'..='\x7f' => write!(escaped, "\\x{:02x}", u32::from(c)).expect("writing to a string"),
             _ => escaped.extend(c.escape_unicode()),
         }
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn controls_are_escaped_and_everything_visible_stays() {
+    fn controls_are_escaped_and_visible_text_is_kept() {
         let plain = "dog/Größe 猫 🧑‍🚀 a\\b.jpg";
         assert!(matches!(printable(plain), Cow::Borrowed(same) if same == plain));
         assert_eq!(printable("a\nb\r\tc\u{1b}[31m\u{7f}\0"), "a\\nb\\r\\tc\\x1b[31m\\x7f\\x00");

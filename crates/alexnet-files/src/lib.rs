@@ -1,10 +1,10 @@
 //! Safe reading and writing of files, and the error type of the alexnet crates.
 //!
-//! - [`write_atomic`] replaces a file whole or not at all: a reader sees the old file or the new one, also after a crash.
-//! - [`open_regular`] opens regular files only: a named pipe or a device in a file's place would be waited for without end.
-//! - [`read_text`] reads text that people and other programs wrote: UTF-8 with or without a mark, and UTF-16.
-//! - [`escape`] makes the names of files safe to print on a terminal.
-//! - [`memory`] refuses work that needs more memory than the machine has.
+//! - [`write_atomic`] replaces a file atomically: a reader sees the old file or the new one, even after a crash.
+//! - [`open_regular`] opens only regular files: reading a named pipe or a device could block forever.
+//! - [`read_text`] reads text written by people and other programs: UTF-8 with or without a byte-order mark, and UTF-16.
+//! - [`escape`] makes file names safe to print on a terminal.
+//! - [`memory`] rejects work that needs more memory than the machine has.
 //!
 //! ```
 //! use std::io::Write;

@@ -1,16 +1,16 @@
-//! How much memory this machine has, for what would take more.
+//! Check of memory requirements against the machine's memory.
 
 use crate::{Error, Result};
 
-/// Refuses work that takes more memory than the machine has: a system that promises it nevertheless would end the program midway.
-/// Where the system does not say what it has, nothing is refused.
+/// Rejects work that needs more memory than the machine has; with overcommit, the system would kill the program midway. If the
+/// amount is unknown, nothing is rejected.
 ///
 /// # Errors
-/// `what` takes `bytes` bytes, and there are fewer.
+/// `what` needs `bytes` bytes, and the machine has less.
 pub fn check(bytes: u128, what: impl FnOnce() -> String) -> Result<()> {
     match total() {
         Some(total) if bytes > u128::from(total) => Err(Error::Invalid(format!(
-            "{} takes {} GB of memory, and there are {}; a smaller batch or image size takes less",
+            "{} needs {} GB of memory, but the machine has {} GB; use a smaller batch or image size",
             what(),
             bytes.div_ceil(1_000_000_000),
             total / 1_000_000_000
@@ -19,7 +19,7 @@ pub fn check(bytes: u128, what: impl FnOnce() -> String) -> Result<()> {
     }
 }
 
-/// Bytes of memory and swap that the machine, or the container, has.
+/// Bytes of memory and swap of the machine or container.
 fn total() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kilobytes = |name: &str| {
@@ -36,11 +36,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_machine_has_room_for_is_refused() {
-        check(1 << 20, || unreachable!("a megabyte is there")).unwrap();
+    fn requirements_beyond_any_machine_are_refused() {
+        check(1 << 20, || unreachable!("a megabyte is available")).unwrap();
         if total().is_some() {
             let message = check(1 << 70, || "a batch".into()).unwrap_err().to_string();
-            assert!(message.starts_with("a batch takes 1180591620718 GB"), "{message}");
+            assert!(message.starts_with("a batch needs 1180591620718 GB"), "{message}");
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Opens regular files only: opening a named pipe waits for whoever writes into it, and a device has no end.
+//! Opening of regular files only: opening a named pipe blocks until it has a writer, and a device has no end.
 
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Opens a regular file, or a link to one, and gives its length.
+/// Opens a regular file, or a link to one, and returns its length.
 ///
 /// # Errors
-/// What the system said, or what `path` is instead: "a named pipe, not a file".
+/// The system's error, or what `path` is instead: "a named pipe, not a file".
 pub fn open_regular(path: &Path) -> io::Result<(File, u64)> {
-    // Looked at before it is opened, since opening a pipe waits; and after, in case it has been replaced.
+    // Checked before opening, since opening a pipe blocks, and again afterwards in case it was replaced.
     check(&std::fs::metadata(path)?)?;
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -20,16 +20,17 @@ pub fn open_regular(path: &Path) -> io::Result<(File, u64)> {
 /// Reads a regular file of at most `most` bytes.
 ///
 /// # Errors
-/// As [`open_regular`], and for a larger file.
+/// Like [`open_regular`], and for a larger file.
 pub fn read_regular(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let (file, length) = open_regular(path)?;
     read(file, length, most)
 }
 
-/// Reads a file of at most `most` bytes that a user names. What the shell has opened already (`<(command)`, `/dev/stdin`) may be a pipe.
+/// Reads a file of at most `most` bytes named by the user. Files already opened by the shell (`<(command)`, `/dev/stdin`) may be
+/// pipes.
 ///
 /// # Errors
-/// As [`read_regular`].
+/// Like [`read_regular`].
 pub(super) fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let open = ["/dev/fd", "/proc/self/fd", "/dev/stdin"].iter().any(|known| path.starts_with(known));
     if open { File::open(path).and_then(|file| read(file, 0, most)) } else { read_regular(path, most) }
@@ -49,7 +50,7 @@ fn check(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::other(format!("this is {}, not a file", what(kind))))
 }
 
-/// Names what is not a regular file.
+/// Describes a file type other than regular.
 fn what(kind: FileType) -> &'static str {
     #[cfg(unix)]
     {
@@ -64,7 +65,7 @@ fn what(kind: FileType) -> &'static str {
             return "a device";
         }
     }
-    if kind.is_dir() { "a folder" } else { "something else" }
+    if kind.is_dir() { "a folder" } else { "not a regular file" }
 }
 
 #[cfg(test)]
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_devices_and_sockets_are_named() {
+    fn folders_devices_and_sockets_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         assert!(open_regular(folder.path()).unwrap_err().to_string().contains("a folder, not a file"));
         #[cfg(unix)]
@@ -94,10 +95,10 @@ mod tests {
         }
     }
 
-    /// A pipe that nobody writes into would hold whoever opens it for ever.
+    /// Opening a pipe without a writer would block forever.
     #[cfg(unix)]
     #[test]
-    fn a_named_pipe_is_refused_at_once() {
+    fn a_named_pipe_is_refused_without_blocking() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.jpg");
         let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();

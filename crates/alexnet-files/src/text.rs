@@ -1,20 +1,20 @@
-//! Text files that people and other programs write: lists of images, names of classes, settings.
+//! Text files written by people and other programs: image lists, class names, settings.
 
 use super::regular::read_named;
 use std::io;
 use std::path::Path;
 
-/// A larger file is refused: a list of ten million images has about 500 MB.
+/// Size limit; a list of ten million images has about 500 MB.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Reads a text file whole. A byte-order mark is removed; UTF-16, which PowerShell writes, is understood where it has one.
+/// Reads a whole text file. A byte-order mark is removed, and UTF-16 with one, as PowerShell writes it, is decoded.
 ///
 /// # Errors
-/// When it cannot be read, has more than 1 GiB, is not text, or is neither a regular file nor what the shell has opened already
-/// (`<(command)`, `/dev/stdin`): any other pipe would be waited for without end.
+/// When the file cannot be read, exceeds 1 GiB, is not text, or is neither a regular file nor already opened by the shell
+/// (`<(command)`, `/dev/stdin`): reading any other pipe could block forever.
 pub fn read_text(path: impl AsRef<Path>) -> io::Result<String> {
     let bytes = read_named(path.as_ref(), MAX_BYTES)?;
-    decode(bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "this is not UTF-8 text; save it as UTF-8"))
+    decode(bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not UTF-8 text; save it as UTF-8"))
 }
 
 fn decode(bytes: Vec<u8>) -> Option<String> {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn byte_order_marks_are_removed_and_utf_16_is_understood() {
+    fn byte_order_marks_are_removed_and_utf_16_is_decoded() {
         let (plain, marked) = (b"k\xC3\xA4se\r\n".to_vec(), b"\xEF\xBB\xBFk\xC3\xA4se\r\n".to_vec());
         let wide = |order: fn(u16) -> [u8; 2]| "\u{FEFF}käse\r\n".encode_utf16().flat_map(order).collect::<Vec<u8>>();
         for bytes in [plain, marked, wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {

@@ -5,7 +5,7 @@ use super::reader::ParseResult;
 use alexnet_net::ParamNaming;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What PyTorch's DataParallel and compile put around modules; they may stand between a name's parts.
+/// Module wrappers of PyTorch's DataParallel and compile; they may occur within a name.
 pub(super) const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
 /// Modules with weights below `classifier`, by prefix and first index: `classifier.6.1` is `["6", "1"]`.

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 pub struct ExportOptions {
     /// Parameter naming scheme; by default the one that the target format's ecosystem uses for the net.
     pub names: Option<&'static ParamNaming>,
-    /// For ONNX: the graph takes `picture`, raw RGB bytes [n, rows, columns, 3], instead of a normalised tensor.
+    /// For ONNX: the graph takes `image`, raw RGB bytes [n, rows, columns, 3], instead of a normalised tensor.
     pub preprocess_in_graph: bool,
 }
 

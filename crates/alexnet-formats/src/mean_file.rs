@@ -24,10 +24,10 @@ pub fn read_mean(path: impl AsRef<Path>) -> Result<Mean> {
             let mut file = reader.file();
             file.rewind().map_err(|e| e.to_string())?;
             let (shape, values) = npy::read(&mut file, reader.length())?;
-            return picture(square(&shape)?, values);
+            return image(square(&shape)?, values);
         }
         let tensor = caffe::mean_blob(&reader)?;
-        picture(square(&tensor.shape)?, tensor.values(&reader)?)
+        image(square(&tensor.shape)?, tensor.values(&reader)?)
     };
     read().map_err(|message| Error::file(path, message))
 }
@@ -38,7 +38,7 @@ pub(super) fn advice(reader: &Reader) -> Option<String> {
     Some(format!("a Caffe mean image of {size} x {size}, not a model; pass it to `alexnet convert --mean`"))
 }
 
-fn picture(size: usize, values: Vec<f32>) -> ParseResult<Mean> {
+fn image(size: usize, values: Vec<f32>) -> ParseResult<Mean> {
     Ok(Mean::Image { size, values: Arc::new(values), centre: false })
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Recognised {
     pub(crate) copies: Vec<String>,
 }
 
-/// Words for a running average of the weights: of a copy whose original lies beside it.
+/// Prefix words that mark a running average when the original is also in the file.
 const AVERAGED: [&str; 5] = ["ema", "swa", "avg", "average", "averaged"];
 
 /// Buffers that do not affect the outputs.

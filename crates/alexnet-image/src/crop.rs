@@ -1,36 +1,36 @@
-//! Which part of an image the network sees.
+//! Crops: the parts of an image that the network sees.
 
 use alexnet_kernels::random::Key;
 use alexnet_net::preprocess;
 
-/// Where a crop lies in the resized image; its size is [`Preprocess::crop`](crate::Preprocess::crop).
+/// Position of a crop in the resized image; its size is [`Preprocess::crop`](crate::Preprocess::crop).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// First row.
     pub top: usize,
     /// First column.
     pub left: usize,
-    /// Left and right exchanged after cropping.
+    /// Whether the crop is mirrored left to right.
     pub mirror: bool,
 }
 
-/// The crops of an image that an answer is made of.
+/// The crops of an image that a prediction is averaged over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Crops {
-    /// The [`centre`].
+    /// The [`centre`] crop.
     #[default]
     Centre,
-    /// The paper's [`ten`], of which the probabilities are averaged.
+    /// The paper's [`ten`] crops, with averaged probabilities.
     Ten,
 }
 
 impl Crops {
-    /// That many crops: 1 or 10.
+    /// The variant with this number of crops: 1 or 10.
     pub fn of_count(count: usize) -> Option<Crops> {
         [Crops::Centre, Crops::Ten].into_iter().find(|crops| crops.count() == count)
     }
 
-    /// How many they are.
+    /// Number of crops.
     pub fn count(self) -> usize {
         match self {
             Crops::Centre => 1,
@@ -38,7 +38,7 @@ impl Crops {
         }
     }
 
-    /// Where they lie in an image of `h` rows and `w` columns.
+    /// Positions of the crops in an image of `h` rows and `w` columns.
     ///
     /// # Panics
     /// When the image is smaller than the crop.
@@ -63,17 +63,17 @@ pub struct Area {
     pub width: usize,
 }
 
-/// The middle `crop` x `crop` pixels of an image of `h` rows and `w` columns. An odd rest is split as in torchvision:
-/// half of it, rounded to even.
+/// The central `crop` x `crop` pixels of an image of `h` rows and `w` columns. An odd remainder is split as in torchvision: half
+/// of it, rounded to even.
 ///
 /// # Panics
 /// When the image is smaller than the crop.
 pub fn centre(h: usize, w: usize, crop: usize) -> Window {
-    assert!(crop <= h && crop <= w, "a crop of {crop} pixels out of {h} x {w}");
+    assert!(crop <= h && crop <= w, "a crop of {crop} pixels does not fit {h} x {w}");
     Window { top: preprocess::centre(h, crop), left: preprocess::centre(w, crop), mirror: false }
 }
 
-/// The paper's ten: four corners (top left, top right, bottom left, bottom right) and centre, then the same mirrored.
+/// The paper's ten crops: four corners (top left, top right, bottom left, bottom right) and centre, then the same mirrored.
 ///
 /// # Panics
 /// When the image is smaller than the crop.
@@ -84,13 +84,13 @@ pub fn ten(h: usize, w: usize, crop: usize) -> [Window; 10] {
     std::array::from_fn(|i| Window { mirror: i >= 5, ..five[i % 5] })
 }
 
-/// A random place, all equally likely (offsets 0 up to and including `h - crop`), mirrored in half of the cases.
-/// Uses numbers 0 to 2 of the key.
+/// A uniformly random crop (offsets 0 up to and including `h - crop`), mirrored with probability 1/2. Uses random numbers 0 to 2
+/// of the key.
 ///
 /// # Panics
 /// When the image is smaller than the crop.
 pub fn random(key: Key, h: usize, w: usize, crop: usize) -> Window {
-    assert!(crop <= h && crop <= w, "a crop of {crop} pixels out of {h} x {w}");
+    assert!(crop <= h && crop <= w, "a crop of {crop} pixels does not fit {h} x {w}");
     Window {
         top: key.below(0, (h - crop) as u64 + 1) as usize,
         left: key.below(1, (w - crop) as u64 + 1) as usize,
@@ -98,9 +98,9 @@ pub fn random(key: Key, h: usize, w: usize, crop: usize) -> Window {
     }
 }
 
-/// torchvision's `RandomResizedCrop`: an area of a random share of the image (`scale`, first to second) and a random
-/// aspect width / height (`ratio`, evenly in the logarithm). After ten areas that do not fit, the largest centred one
-/// whose aspect is within `ratio`. Uses numbers 0 to 39 of the key.
+/// torchvision's `RandomResizedCrop`: a rectangle with a random fraction of the image's area (range `scale`) and a random aspect
+/// ratio width / height (range `ratio`, log-uniform). After ten rectangles that do not fit, the largest centred one whose aspect
+/// is within `ratio`. Uses random numbers 0 to 39 of the key.
 pub fn random_resized(key: Key, h: usize, w: usize, scale: (f32, f32), ratio: (f32, f32)) -> Area {
     let between = |i: u64, low: f64, high: f64| low + (high - low) * f64::from(key.uniform(i));
     let (low, high) = (f64::from(ratio.0), f64::from(ratio.1));

@@ -1,11 +1,12 @@
-//! Normalisation: from the pixels of a crop to the numbers that the network takes, and back.
+//! Normalisation of crops to the network's input, and its inverse.
 
 use super::crop::{Crops, Window};
 use crate::image::Image;
 use alexnet_net::{Channels, Mean, Preprocess};
 
 impl Image {
-    /// Writes the crops of this resized image into `out`, `[crops, 3, crop, crop]`: what prediction, evaluation and explanation see.
+    /// Writes the normalised crops of this resized image to `out`, `[crops, 3, crop, crop]`, for prediction, evaluation and
+    /// explanation.
     ///
     /// # Panics
     /// When `out` has another size.
@@ -17,19 +18,19 @@ impl Image {
         windows.into_iter().zip(out.chunks_exact_mut(size)).for_each(|(window, out)| self.tensor(preprocess, window, None, out));
     }
 
-    /// Writes the crop at `window` of a resized image into `out`, `[3, crop, crop]`:
-    /// `((value + add) * scale - mean) / std`, channels in the preprocessing's order.
+    /// Writes the crop at `window` of a resized image to `out`, `[3, crop, crop]`: `((value + add) * scale - mean) / std`, with
+    /// channels in the preprocessing's order.
     ///
-    /// `add` is colour noise, one number each for red, green and blue, in units of 0 to 255.
+    /// `add` is colour noise for red, green and blue, in units of 0 to 255.
     ///
     /// # Panics
-    /// When the window leaves the image, or `out` has another size.
+    /// When the window exceeds the image, or `out` has another size.
     pub fn tensor(&self, preprocess: &Preprocess, window: Window, add: Option<[f32; 3]>, out: &mut [f32]) {
         let crop = preprocess.crop;
         assert_eq!(out.len(), 3 * crop * crop, "a tensor of [3, {crop}, {crop}]");
         assert!(
             window.top + crop <= self.height && window.left + crop <= self.width,
-            "a crop of {crop} pixels at {window:?} of {} x {}",
+            "a crop of {crop} pixels at {window:?} exceeds {} x {}",
             self.height,
             self.width
         );
@@ -41,7 +42,7 @@ impl Image {
             let add = add.map_or(0.0, |add| add[colour]);
             let mean = if let Mean::Channel(mean) = &preprocess.mean { mean[channel] } else { 0.0 };
             let std = preprocess.std[channel];
-            // 256 possible values: one look-up is cheaper than the arithmetic.
+            // 256 possible values: a lookup is cheaper than the arithmetic.
             let table: [f32; 256] = std::array::from_fn(|value| ((value as f32 + add) * preprocess.scale - mean) / std);
             for (y, row) in plane.chunks_exact_mut(crop).enumerate() {
                 let start = ((window.top + y) * self.width + window.left) * 3 + colour;
@@ -59,8 +60,8 @@ impl Image {
         }
     }
 
-    /// The image that a tensor `[3, crop, crop]` shows, to the nearest of 256 levels: what [`tensor`](Self::tensor) has made of
-    /// a crop, with its colour noise. A mean image that was taken at the crop's own place (Caffe) is put back at the centre.
+    /// Converts a tensor `[3, crop, crop]` back to an image, rounded to 256 levels: the inverse of [`tensor`](Self::tensor),
+    /// including its colour noise. A mean image subtracted at the crop's position (Caffe) is added back at the centre.
     ///
     /// # Panics
     /// When the tensor has another size.
@@ -84,13 +85,13 @@ impl Image {
     }
 }
 
-/// Where the mean image is cropped: with the image (Caffe), or always in the middle (the 2012 code).
+/// Crop of the mean image: at the image's crop (Caffe), or always in the centre (the 2012 code).
 fn mean_window(size: usize, crop: usize, window: Window, centre: bool) -> Window {
-    assert!(crop <= size, "a mean image of {size} pixels for a crop of {crop}");
+    assert!(crop <= size, "a mean image of {size} pixels is smaller than the crop of {crop}");
     if centre {
         return Window { mirror: false, ..super::crop::centre(size, size, crop) };
     }
-    // An image that is not as square as its mean: the nearest place that the mean has.
+    // A non-square image: the nearest position within the mean.
     Window { top: window.top.min(size - crop), left: window.left.min(size - crop), mirror: window.mirror }
 }
 

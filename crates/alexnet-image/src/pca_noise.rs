@@ -1,50 +1,50 @@
-//! The paper's colour noise: each training image's colours move along the principal components of all images' colours.
+//! The paper's PCA colour noise: shifts each training image's colours along the principal components of the data set's colours.
 
 use alexnet_kernels::random::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::image::Image;
 
-/// Principal components of the colours of a set of images, in units of 0 to 255, largest first.
+/// Principal components of the colours of an image set, in units of 0 to 255, largest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pca {
-    /// `vectors[i]` is the i-th component: its red, green and blue part, of length 1.
+    /// `vectors[i]` is the i-th component: its red, green and blue parts, of unit length.
     pub vectors: [[f32; 3]; 3],
     /// `values[i]`: the variance along it (the eigenvalue of the covariance).
     pub values: [f32; 3],
 }
 
-/// Which of the two published strengths of colour noise.
+/// The two published strengths of colour noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strength {
-    /// The 2012 code: a component moves by alpha times its standard deviation on values of 0 to 255; on ImageNet about
-    /// 12 levels along the first component.
+    /// The 2012 code: a component is shifted by alpha times its standard deviation on values of 0 to 255; on ImageNet about 12
+    /// levels along the first component.
     Deviation,
-    /// The paper's formula as printed, p * alpha * lambda, on values of 0 to 1 (the only scale on which it makes sense);
-    /// on ImageNet about 6 levels of 255.
+    /// The paper's formula as printed, p * alpha * lambda, on values of 0 to 1 (the only scale on which it makes sense); on
+    /// ImageNet about 6 levels of 255.
     Variance,
 }
 
-/// Colour noise, as a loader applies it: one draw an image a use.
+/// Colour noise as applied by a loader: one draw per use of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColourNoise {
-    /// The colours' principal components.
+    /// Principal components of the colours.
     pub pca: Pca,
-    /// Deviation of alpha; the paper's is 0.1.
+    /// Standard deviation of alpha; 0.1 in the paper.
     pub sigma: f32,
-    /// What alpha is multiplied by.
+    /// Factor of alpha.
     pub strength: Strength,
 }
 
 impl ColourNoise {
-    /// What is added to red, green and blue of all pixels of an image, in units of 0 to 255.
+    /// Offsets for red, green and blue of all pixels of an image, in units of 0 to 255.
     pub fn draw(&self, key: Key) -> [f32; 3] {
         let pca = match self.strength {
             Strength::Deviation => self.pca.clone(),
-            // lambda on 0..1 is value / 255^2, its move in levels value / 255: as a deviation, its square.
+            // lambda on 0..1 is value / 255^2, its shift in levels value / 255: as a variance, its square.
             Strength::Variance => Pca { values: self.pca.values.map(|value| (value / 255.0).powi(2)), ..self.pca.clone() },
         };
         pca.noise(key, self.sigma)
@@ -52,14 +52,14 @@ impl ColourNoise {
 }
 
 impl Pca {
-    /// The principal components of all pixels of `pictures`, every image of equal weight. Without images: zero.
-    pub fn of<'a>(pictures: impl IntoIterator<Item = &'a Image>) -> Pca {
+    /// Principal components of all pixels of `images`, with equal weight for every image; zero without images.
+    pub fn of<'a>(images: impl IntoIterator<Item = &'a Image>) -> Pca {
         let (mut count, mut mean, mut products) = (0.0f64, [0.0f64; 3], [[0.0f64; 3]; 3]);
-        for picture in pictures {
-            let share = 1.0 / (picture.width * picture.height) as f64;
-            // Sums of integers are exact, so no order of summation can matter.
+        for image in images {
+            let share = 1.0 / (image.width * image.height) as f64;
+            // Integer sums are exact, so the order of summation does not matter.
             let (mut sum, mut square) = ([0u64; 3], [[0u64; 3]; 3]);
-            for pixel in picture.rgb.chunks_exact(3) {
+            for pixel in image.rgb.chunks_exact(3) {
                 for i in 0..3 {
                     sum[i] += u64::from(pixel[i]);
                     for j in 0..3 {
@@ -81,7 +81,7 @@ impl Pca {
         Self::of_covariance(covariance)
     }
 
-    /// The principal components of colours of this covariance, which must be symmetric.
+    /// Principal components for this covariance matrix, which must be symmetric.
     pub fn of_covariance(covariance: [[f64; 3]; 3]) -> Pca {
         let (values, vectors) = eigen(covariance);
         let mut order = [0, 1, 2];
@@ -89,25 +89,25 @@ impl Pca {
         Pca { vectors: order.map(|i| vectors[i].map(|part| part as f32)), values: order.map(|i| values[i].max(0.0) as f32) }
     }
 
-    /// The sum over components i of vector_i * alpha_i * sqrt(value_i), each alpha normal with deviation `sigma`: the
+    /// The sum over components i of vector_i * alpha_i * sqrt(value_i), each alpha normal with standard deviation `sigma`: the
     /// noise of the 2012 code. Uses the key's normal numbers 0 to 2.
     pub fn noise(&self, key: Key, sigma: f32) -> [f32; 3] {
         let moves: [f32; 3] = std::array::from_fn(|i| key.normal(i as u64) * sigma * self.values[i].sqrt());
-        // Components are rows here, so a colour is a sum over rows; the transposed product is a well-known mistake.
+        // Components are rows here, so a colour is a sum over rows. Multiplying by the transpose is a well-known mistake.
         std::array::from_fn(|colour| (0..3).map(|i| moves[i] * self.vectors[i][colour]).sum())
     }
 }
 
-/// Eigenvalues and their eigenvectors (row i belongs to value i) of a symmetric matrix, by Jacobi's rotations.
+/// Eigenvalues and eigenvectors (row i belongs to value i) of a symmetric matrix, by Jacobi rotations.
 fn eigen(mut a: [[f64; 3]; 3]) -> ([f64; 3], [[f64; 3]; 3]) {
     let mut rows = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-    // A cycle roughly squares the off-diagonal part; six suffice for f64, the rest costs nothing.
+    // A sweep roughly squares the off-diagonal part; six suffice for f64, and the rest cost nothing.
     for _ in 0..12 {
         for (p, q) in [(0, 1), (0, 2), (1, 2)] {
             if a[p][q].abs() <= f64::MIN_POSITIVE {
                 continue;
             }
-            // The rotation that makes a[p][q] zero: tan t is the smaller root of t^2 + 2 t theta - 1.
+            // The rotation that zeroes a[p][q]: tan t is the smaller root of t^2 + 2 t theta - 1.
             let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
             let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
             let c = 1.0 / (t * t + 1.0).sqrt();

@@ -1,41 +1,42 @@
-//! Bilinear with antialias to the very bits of Pillow, which torchvision's transforms call: its file `Resample.c` in whole numbers.
+//! Antialiased bilinear resizing, bit-exact with Pillow, which torchvision's transforms use: the integer arithmetic of its
+//! `Resample.c`.
 //!
-//! Each value is a mean of those within a triangle, weighted by 22 bits; first along the rows, rounded to a byte, then along the
-//! columns. (Pillow 13 begins with the columns for some shapes, such as images more than twice as high as wide; 11 never does.)
-//! A level more or less in one value of a hundred, as with weights of 16 bits, moved logits by 0.2 %.
+//! Each value is a mean over a triangle filter with 22-bit weights, first along the rows, rounded to a byte, then along the
+//! columns. (Pillow 13 starts with the columns for some shapes, such as images more than twice as high as wide; 11 never does.)
+//! With 16-bit weights, one value in a hundred differs by a level, which changes logits by 0.2 %.
 
 use std::ops::Range;
 
 use crate::image::Image;
 use alexnet_kernels::isa::Isa;
 
-/// Bits of a weight behind the point.
+/// Fractional bits of a weight.
 const BITS: u32 = 22;
 
-/// Half of the last place, where each sum begins, so that it is rounded.
+/// Half of the last place, the initial value of each sum, for rounding.
 const HALF: i32 = 1 << (BITS - 1);
 
-/// Rows that are narrowed together: as many as a register of AVX-512 has sums.
+/// Number of rows processed together: one per lane of an AVX-512 register.
 const ROWS: usize = 16;
 
-/// About as many source columns are set side by side at a time: 8 KiB, which stay in the first-level cache.
+/// Approximate number of source columns transposed at a time: 8 KiB, which stay in the L1 cache.
 const COLUMNS: usize = 128;
 
-/// A pixel of each of the rows: red in the lowest byte, then green and blue; the highest is not looked at.
+/// A pixel of each of the rows: red in the lowest byte, then green and blue; the highest is ignored.
 type Column = [u32; ROWS];
 
-/// The source values that each target value along an axis is made of.
+/// Source values and weights of each target value along an axis.
 struct Taps {
-    /// For each target value: its first source value, and which of the weights are its own.
+    /// For each target value: its first source value, and the range of its weights.
     places: Vec<(usize, Range<usize>)>,
-    /// All in one list: hundreds of short ones took as long to make as the image's columns to shorten.
+    /// All in one list: allocating hundreds of short ones took as long as resizing the columns.
     weights: Vec<i32>,
 }
 
 impl Taps {
     fn new(from: usize, to: usize) -> Taps {
         let scale = from as f64 / to as f64;
-        // Half the triangle's width: a pixel of the coarser of the two grids.
+        // Half the width of the triangle: a pixel of the coarser grid.
         let support = scale.max(1.0);
         let (mut weights, mut heights) = (Vec::new(), Vec::new());
         let place = |i: usize| {
@@ -53,30 +54,31 @@ impl Taps {
     }
 }
 
-/// The byte of a sum of weighted bytes.
+/// Converts a sum of weighted bytes to a byte.
 #[inline(always)]
 fn byte(sum: i32) -> u32 {
-    // Weights are rounded one by one and may sum to a little more than 1.
+    // Weights are rounded individually and may sum to slightly more than 1.
     (sum >> BITS).clamp(0, 255) as u32
 }
 
-/// Brings an image to size.
-pub(super) fn resize(picture: &Image, height: usize, width: usize) -> Image {
-    // Whole numbers: every instruction set has the same bits.
-    resize_on(Isa::from_env().unwrap_or(Isa::Portable), picture, height, width)
+/// Resizes an image.
+pub(super) fn resize(image: &Image, height: usize, width: usize) -> Image {
+    // Integer arithmetic: every instruction set gives the same bits.
+    resize_on(Isa::from_env().unwrap_or(Isa::Portable), image, height, width)
 }
 
-/// From 400 x 533 pixels to 256 x 341 in 0.14 ms of a core of a Zen 4 (AVX2 0.19, portable 0.49), most of it turning rows into columns and back.
-fn resize_on(isa: Isa, picture: &Image, height: usize, width: usize) -> Image {
+/// Takes 0.14 ms from 400 x 533 to 256 x 341 pixels on one Zen 4 core (AVX2 0.19, portable 0.49), mostly for transposing rows to
+/// columns and back.
+fn resize_on(isa: Isa, image: &Image, height: usize, width: usize) -> Image {
     let mut rgb = Vec::new();
-    let mut rows = picture.rgb.as_slice();
-    if width != picture.width {
-        rgb = along_rows(isa, rows, picture.width, &Taps::new(picture.width, width));
+    let mut rows = image.rgb.as_slice();
+    if width != image.width {
+        rgb = along_rows(isa, rows, image.width, &Taps::new(image.width, width));
         rows = &rgb;
     }
-    if height != picture.height {
-        let taps = Taps::new(picture.height, height);
-        // Without the attribute the closure is a function of its own, compiled for any processor: 3.5 times as long.
+    if height != image.height {
+        let taps = Taps::new(image.height, height);
+        // Without the attribute the closure is a separate function compiled for a generic CPU: 3.5 times as slow.
         rgb = isa.vectorize(
             #[inline(always)]
             || along_columns(rows, width * 3, &taps),
@@ -85,8 +87,8 @@ fn resize_on(isa: Isa, picture: &Image, height: usize, width: usize) -> Image {
     Image { width, height, rgb }
 }
 
-/// Sixteen rows go together, a lane each, and each colour in a register of its own. Four rows of four lanes, one of them empty, took 2.5
-/// times as long; gathered and scattered by AVX-512 as well (see [`to_columns`]).
+/// Resizes along the rows, sixteen rows at a time with a lane for each, and a register for each colour. Four rows of four lanes
+/// with one unused took 2.5 times as long; so did gathers and scatters with AVX-512 (see [`to_columns`]).
 fn along_rows(isa: Isa, rgb: &[u8], width: usize, taps: &Taps) -> Vec<u8> {
     let (from, to) = (3 * width, 3 * taps.places.len());
     let mut out = vec![0; rgb.len() / from * to];
@@ -112,7 +114,7 @@ fn along_rows(isa: Isa, rgb: &[u8], width: usize, taps: &Taps) -> Vec<u8> {
     out
 }
 
-/// The mean of columns, of which the first is the image's `first`, at each place.
+/// Weighted mean of columns at each place; the first column is the image's column `first`.
 #[inline(always)]
 fn mean_columns(columns: &[Column], first: usize, places: &[(usize, Range<usize>)], weights: &[i32], means: &mut [Column]) {
     for (mean, (start, own)) in means.iter_mut().zip(places) {
@@ -130,14 +132,14 @@ fn mean_columns(columns: &[Column], first: usize, places: &[(usize, Range<usize>
     }
 }
 
-/// Sets rows of `row` bytes side by side, from pixel `first` on. Below the last row, it stands in for those that are missing.
+/// Transposes rows of `row` bytes to columns, starting at pixel `first`. The last row fills in for missing ones.
 ///
-/// This and the way back are compiled for any processor: for AVX-512, the compiler gathers and scatters single words.
+/// This and the reverse are compiled for a generic CPU: for AVX-512, the compiler gathers and scatters single words.
 #[inline(never)]
 fn to_columns(rgb: &[u8], row: usize, first: usize, columns: &mut [Column]) {
     let last = rgb.len() / row - 1;
     let rows: [&[u8]; ROWS] = std::array::from_fn(|r| &rgb[r.min(last) * row..][..row]);
-    // Four bytes are read at once, save at the end of the rows, where there are three.
+    // Reads four bytes at once, except at the end of the rows, where there are only three.
     let (whole, end) = columns.split_at_mut(columns.len().min(row / 3 - 1 - first));
     for (x, column) in (first..).zip(whole) {
         for (pixel, row) in column.iter_mut().zip(&rows) {
@@ -149,13 +151,13 @@ fn to_columns(rgb: &[u8], row: usize, first: usize, columns: &mut [Column]) {
     }
 }
 
-/// Writes columns into rows of `row` bytes, from byte `at` on.
+/// Writes columns to rows of `row` bytes, starting at byte `at`.
 #[inline(never)]
 fn to_rows(columns: &[Column], rgb: &mut [u8], row: usize, at: usize) {
     let Some((last, others)) = columns.split_last() else { return };
     for (r, row) in rgb.chunks_exact_mut(row).enumerate() {
         let row = &mut row[at..at + 3 * columns.len()];
-        // Four bytes at once: the fourth is overwritten by the next.
+        // Writes four bytes at once: the next pixel overwrites the fourth.
         for (x, column) in others.iter().enumerate() {
             row[3 * x..3 * x + 4].copy_from_slice(&column[r].to_le_bytes());
         }
@@ -163,7 +165,7 @@ fn to_rows(columns: &[Column], rgb: &mut [u8], row: usize, at: usize) {
     }
 }
 
-/// `row`: values in a row.
+/// Resizes along the columns; `row` is the number of values in a row.
 #[inline(always)]
 fn along_columns(rgb: &[u8], row: usize, taps: &Taps) -> Vec<u8> {
     let mut out = Vec::with_capacity(row * taps.places.len());
@@ -184,7 +186,7 @@ fn along_columns(rgb: &[u8], row: usize, taps: &Taps) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn picture(width: usize, height: usize) -> Image {
+    fn image(width: usize, height: usize) -> Image {
         let value = |i: usize| {
             let (y, x, c) = (i / 3 / width, i / 3 % width, i % 3);
             ((x * 37 + y * 59 + x * y * 11 + c * 83) % 256) as u8
@@ -192,19 +194,19 @@ mod tests {
         Image { width, height, rgb: (0..width * height * 3).map(value).collect() }
     }
 
-    /// Pillow 11.3's `Image.fromarray(picture).resize((width, height), Image.BILINEAR)`.
+    /// Pillow 11.3's `Image.fromarray(image).resize((width, height), Image.BILINEAR)`.
     #[test]
-    fn every_value_is_pillows() {
+    fn every_value_matches_pillow() {
         for isa in Isa::all_supported() {
-            let small = resize_on(isa, &picture(23, 17), 3, 4).rgb;
+            let small = resize_on(isa, &image(23, 17), 3, 4).rgb;
             assert_eq!(small, SMALL, "{isa}");
-            // The sum of all values times their place, from 1.
-            for ([from_width, from_height, width, height], wanted) in SUMS {
-                let resized = resize_on(isa, &picture(from_width, from_height), height, width);
+            // The sum of all values times their position, counted from 1.
+            for ([from_width, from_height, width, height], expected) in SUMS {
+                let resized = resize_on(isa, &image(from_width, from_height), height, width);
                 let sum: u64 = resized.rgb.iter().zip(1..).map(|(value, place)| u64::from(*value) * place).sum();
                 assert_eq!(
                     (resized.rgb.len(), sum),
-                    (width * height * 3, wanted),
+                    (width * height * 3, expected),
                     "{from_width} x {from_height} to {width} x {height}, {isa}"
                 );
             }

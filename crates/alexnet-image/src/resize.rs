@@ -1,16 +1,16 @@
-//! Brings an image to size, with the rounding of the libraries that the published networks were trained by.
+//! Image resizing with the rounding of the libraries with which the published networks were trained.
 
 use super::crop::Area;
 use crate::image::Image;
 use crate::pillow_resize;
 use alexnet_net::Resize;
 
-/// Images longer than this many times their short side are cut to their middle first: resized whole, a strip of one
-/// pixel's width would fill the memory.
+/// Maximum aspect ratio; longer images are cropped to their middle first. Resizing a whole strip one pixel wide would exhaust
+/// memory.
 pub const MAX_ASPECT: usize = 64;
 
 impl Image {
-    /// The whole image brought to size.
+    /// Resizes the whole image.
     pub fn resized_as(&self, how: Resize) -> Image {
         match how {
             Resize::ShortSide(side) => {
@@ -40,12 +40,12 @@ impl Image {
         Image { width, height, rgb }
     }
 
-    /// `area` of the image brought to `size` x `size`, as `torchvision.transforms.functional.resized_crop` does.
+    /// Resizes `area` of the image to `size` x `size`, like `torchvision.transforms.functional.resized_crop`.
     pub fn resized_area(&self, area: Area, size: usize) -> Image {
         self.crop(area).resized(size, size)
     }
 
-    /// Bilinear with antialias: Pillow's `resize((width, height), BILINEAR)`.
+    /// Bilinear resizing with antialias: Pillow's `resize((width, height), BILINEAR)`.
     pub fn resized(&self, height: usize, width: usize) -> Image {
         if (height, width) == (self.height, self.width) {
             return self.clone();
@@ -54,16 +54,15 @@ impl Image {
     }
 }
 
-/// Rows and columns when the short side becomes `side`: the long one is truncated, `int(side * long / short)`.
+/// Rows and columns when the short side becomes `side`; the long one is truncated: `int(side * long / short)`.
 fn short_side(height: usize, width: usize, side: usize) -> (usize, usize) {
     let long = |long: usize, short: usize| (side as u128 * long as u128 / short as u128) as usize;
     if width <= height { (long(height, width), side) } else { (side, long(width, height)) }
 }
 
-/// OpenCV's `resize(..., INTER_LINEAR)` on 8-bit values, without antialias: the arithmetic of its integers, with 11 bits
-/// for each weight.
-fn warp(picture: &Image, side: usize) -> Image {
-    /// For each target position: the first of its two source positions, and the weight of the second in 1 / 2048.
+/// OpenCV's `resize(..., INTER_LINEAR)` on 8-bit values, without antialias: its integer arithmetic, with 11-bit weights.
+fn warp(image: &Image, side: usize) -> Image {
+    /// For each target position: the first of its two source positions, and the weight of the second in units of 1 / 2048.
     fn taps(from: usize, to: usize) -> Vec<(usize, usize, u32)> {
         let step = from as f64 / to as f64;
         let tap = |i: usize| {
@@ -73,10 +72,10 @@ fn warp(picture: &Image, side: usize) -> Image {
         };
         (0..to).map(tap).collect()
     }
-    let columns = taps(picture.width, side);
+    let columns = taps(image.width, side);
     let mut rgb = Vec::with_capacity(side * side * 3);
-    for (upper, lower, down) in taps(picture.height, side) {
-        let [upper, lower] = [upper, lower].map(|y| &picture.rgb[y * picture.width * 3..(y + 1) * picture.width * 3]);
+    for (upper, lower, down) in taps(image.height, side) {
+        let [upper, lower] = [upper, lower].map(|y| &image.rgb[y * image.width * 3..(y + 1) * image.width * 3]);
         for &(left, right, along) in &columns {
             for c in 0..3 {
                 let mix = |row: &[u8]| u32::from(row[left * 3 + c]) * (2048 - along) + u32::from(row[right * 3 + c]) * along;

@@ -1,4 +1,4 @@
-//! GFLOP/s of every pass of torchvision's layers beside this machine's peak, on one thread and on all.
+//! Benchmark of every pass of torchvision's layers in GFLOP/s, compared with this machine's peak, on one thread and on all.
 //!
 //!     [PRECISION=bf16] cargo run --release -p alexnet-kernels --example kernels [BATCH [LAYER]]
 
@@ -13,7 +13,7 @@ use alexnet_kernels::optim::{Rates, Step};
 use alexnet_kernels::random::Key;
 use alexnet_kernels::{conv, linear};
 
-/// Tasks dealt out to as many threads as there are cores.
+/// Executor that distributes tasks over as many threads as cores.
 struct Cores;
 
 impl Executor for Cores {
@@ -42,12 +42,12 @@ fn random(len: usize) -> Vec<f32> {
     (0..len).map(|i| Key(1).uniform(i as u64) - 0.5).collect()
 }
 
-/// Nanoseconds that this thread has had a core, so that what else runs on the machine does not count. Linux only.
+/// CPU time of this thread in nanoseconds, which excludes other programs. Linux only.
 fn on_cpu() -> Option<f64> {
     std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
 }
 
-/// Best of some runs, in GFLOP/s: by the time on the core where one thread works, else by the clock.
+/// Best of several runs in GFLOP/s: by CPU time on one thread, else by wall time.
 fn speed(serial: bool, macs: usize, mut work: impl FnMut()) -> f64 {
     work();
     let run = |work: &mut dyn FnMut()| {

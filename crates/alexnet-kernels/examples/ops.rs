@@ -1,5 +1,6 @@
-//! Times every operator but convolutions and linear layers on AlexNet's shapes, one thread, in GB/s of the data that it must
-//! read and write once. `cargo run --release -p alexnet-kernels --example ops [batch]`; ALEXNET_ISA picks the instructions.
+//! Benchmark of every operator except convolutions and linear layers on AlexNet's shapes, on one thread, in GB/s of the data that
+//! must be read and written once. `cargo run --release -p alexnet-kernels --example ops [batch]`; ALEXNET_ISA selects the
+//! instruction set.
 
 use std::time::Instant;
 
@@ -30,7 +31,7 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// Prints the rate at which `work` handles `bytes`.
+/// Prints the rate at which `work` processes `bytes`.
 fn time(name: &str, bytes: usize, mut work: impl FnMut()) {
     let seconds = (0..7)
         .map(|_| {
@@ -135,9 +136,9 @@ fn others(context: &Context<'_>, batch: usize) {
     time("fc6's weights unpacked", 8 * file.len(), || filters.unpack(context.threads, &packed, &mut file));
 
     let map = FeatureMap { n: batch, h: 224, w: 224, c: 3, border: Sides { top: 2, left: 2, bottom: 2, right: 2 } };
-    let (mut planes, mut picture) = (filled(batch * 224 * 224 * 3), Buffer::zeros(map.len()));
-    time("from planes 224x224x3", 8 * planes.len(), || layout::from_planes(context, &planes, map, &mut picture));
-    time("to planes 224x224x3", 8 * planes.len(), || layout::to_planes(context, map, &picture, &mut planes));
+    let (mut planes, mut image) = (filled(batch * 224 * 224 * 3), Buffer::zeros(map.len()));
+    time("from planes 224x224x3", 8 * planes.len(), || layout::from_planes(context, &planes, map, &mut image));
+    time("to planes 224x224x3", 8 * planes.len(), || layout::to_planes(context, map, &image, &mut planes));
     let map = FeatureMap::plain(batch, 13, 13, 256);
     let (mut planes, mut maps) = (filled(map.len()), Buffer::zeros(map.len()));
     time("from planes 13x13x256", 8 * map.len(), || layout::from_planes(context, &planes, map, &mut maps));

@@ -1,27 +1,27 @@
-//! The system's allocator, for programs that end with a line of their own where memory is refused.
+//! Global allocator with a handler for failed allocations, for programs that report them in their own way.
 //!
-//! Rust's standard library aborts then, with a backtrace; a hook for it is unstable. Refusals are rare where a system promises more
-//! memory than it has, but common under `ulimit -v`, in small containers, and for buffers that no machine can hold.
+//! Rust's standard library then aborts with a backtrace, and its hook is unstable. Failures are rare on systems that overcommit
+//! memory, but common under `ulimit -v`, in small containers, and for buffers that no machine can hold.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::OnceLock;
 
-/// What to do when the system refuses `bytes` bytes. It must not return memory, so it should end the program.
+/// Handler called when the system refuses `bytes` bytes. It must not return memory, so it should end the program.
 pub type OnRefusal = fn(bytes: usize);
 
 static ON_REFUSAL: OnceLock<OnRefusal> = OnceLock::new();
 
-/// Sets what [`Reporting`] calls where memory is refused; the first call counts.
+/// Sets the handler of [`Reporting`]; the first call counts.
 pub fn on_refusal(handler: OnRefusal) {
-    // A second handler would be another program's.
+    // A second handler would belong to another part of the program.
     let _ = ON_REFUSAL.set(handler);
 }
 
-/// [`System`], but that the handler of [`on_refusal`] is called where it has no memory, if there is one.
+/// [`System`] allocator that calls the handler of [`on_refusal`], if set, when memory is refused.
 pub struct Reporting;
 
 impl Reporting {
-    /// Passes on what the system gave.
+    /// Returns the system's pointer after checking it.
     fn checked(pointer: *mut u8, bytes: usize) -> *mut u8 {
         if pointer.is_null()
             && let Some(handler) = ON_REFUSAL.get()
@@ -32,7 +32,8 @@ impl Reporting {
     }
 }
 
-// SAFETY: every call is `System`'s own, and its answer is returned as it is. The handler may end the program but does not unwind.
+// SAFETY: every call is `System`'s own, and its result is returned unchanged. The handler may end the program but does not
+// unwind.
 unsafe impl GlobalAlloc for Reporting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.

@@ -1,28 +1,28 @@
 //! bfloat16: the upper half of a float, with its range and 8 bits of precision.
 
-/// A number of 16 bits: sign, 8 bits of exponent as in `f32`, 7 of mantissa.
+/// A 16-bit float: sign, 8 exponent bits as in `f32`, 7 mantissa bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
 pub struct Bf16(u16);
 
 impl Bf16 {
-    /// The nearest one, the even one of two. What is not a number stays so.
+    /// Rounds to nearest even. NaN is preserved.
     #[inline(always)]
     pub fn new(value: f32) -> Self {
         let bits = value.to_bits();
         let rounded = bits.wrapping_add(0x7FFF + ((bits >> 16) & 1));
-        // Rounding could carry a not-a-number over into infinity or zero.
+        // Rounding could turn NaN into infinity or zero.
         let kept = if value.is_nan() { bits | 0x0040_0000 } else { rounded };
         Bf16((kept >> 16) as u16)
     }
 
-    /// The same number.
+    /// Converts to `f32` exactly.
     #[inline(always)]
     pub fn to_f32(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)
     }
 
-    /// Its bits.
+    /// Bit pattern.
     #[inline(always)]
     pub(crate) fn to_bits(self) -> u16 {
         self.0

@@ -1,15 +1,15 @@
-//! The gradient of a bias: the sum of the output's gradient over pictures and pixels.
+//! Bias gradient: the sum of the output's gradient over images and pixels.
 
 use crate::context::Context;
 use crate::executor::for_each_chunk;
 use crate::feature_map::FeatureMap;
 
-/// Channels of one task: two cache lines.
+/// Channels per task: two cache lines.
 const CHANNELS: usize = 32;
 
 /// `db[k] = sum over n, p, q of dy[n, p, q, k]`. For a linear layer, `map` is `FeatureMap::plain(n, 1, 1, outputs)`.
 ///
-/// Rows are summed in f32 and rows' sums in f64: a plain f32 sum over conv1's 400,000 pixels would lose four digits.
+/// Rows are summed in f32 and their sums in f64: a plain f32 sum over conv1's 400,000 pixels would lose four digits.
 ///
 /// # Panics
 /// When `dy` is shorter than the map, or `db` is not C long.
@@ -47,7 +47,7 @@ mod tests {
     use crate::isa::Isa;
 
     #[test]
-    fn sums_the_inside_of_the_map_only() {
+    fn sums_exclude_the_border() {
         let map = FeatureMap { n: 2, h: 3, w: 2, c: 35, border: Sides { top: 1, left: 0, bottom: 2, right: 1 } };
         let mut dy = vec![100.0; map.len()];
         for n in 0..2 {

@@ -1,4 +1,4 @@
-//! Buffers aligned to cache lines, and a thread's own scratch buffers.
+//! Cache-line-aligned buffers, and per-thread scratch buffers.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::RefCell;
@@ -8,12 +8,12 @@ use std::ptr::NonNull;
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
 
-/// Floats of a cache line.
+/// Floats per cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Floats that begin on a cache line, so that aligned panels never straddle two lines.
+/// Float buffer aligned to a cache line, so that aligned panels never straddle two lines.
 pub struct Buffer {
-    /// What the allocator gave: room for the lines, and for one more to begin on one.
+    /// The allocation: space for the lines, and for one more to align the start.
     room: NonNull<u8>,
     len: usize,
 }
@@ -24,8 +24,8 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// A buffer of `len` zeros. They come from the system as they are: nothing is written, and pages that nobody touches take
-    /// no memory.
+    /// Creates a buffer of `len` zeros. They come directly from the system: nothing is written, and untouched pages take no
+    /// memory.
     pub fn zeros(len: usize) -> Self {
         let layout = Self::layout(len);
         // SAFETY: there is room for a line at least.
@@ -35,7 +35,7 @@ impl Buffer {
         Buffer { room, len }
     }
 
-    /// The alignment is less than a line's: what is aligned to more than 16 bytes the allocator zeroes by hand.
+    /// Layout with an alignment below a line's: for alignments above 16 bytes the allocator would zero memory by hand.
     fn layout(len: usize) -> Layout {
         let lines = len.div_ceil(LINE) + 1;
         Layout::from_size_align(lines.saturating_mul(size_of::<Line>()), align_of::<f32>())
@@ -85,26 +85,26 @@ impl std::ops::DerefMut for Buffer {
     }
 }
 
-/// Asks for pages of 2 MiB for what will be read again and again: in a virtual machine each miss of the pages' table reads two
-/// tables. On two cores of Cascade Lake conv4's forward pass went from 240 to 320 GFLOP/s, conv3's from 300 to 320; on Zen 5 training
-/// of the whole net was not told apart.
+/// Requests 2 MiB pages for data that is read repeatedly: in a virtual machine each TLB miss walks two page tables. On two cores
+/// of Cascade Lake this raised conv4's forward pass from 240 to 320 GFLOP/s, conv3's from 300 to 320; on Zen 5 training of the
+/// whole net showed no difference.
 fn large_pages(room: *mut u8, bytes: usize) {
     const SMALL: usize = 4096;
     const LARGE: usize = 2 << 20;
     #[cfg(target_os = "linux")]
     if bytes >= 2 * LARGE {
         let skipped = room.align_offset(SMALL);
-        // SAFETY: whole pages within what was allocated; advice changes nothing that a program can see, and may fail.
+        // SAFETY: whole pages within the allocation; the advice has no visible effect, and may fail.
         unsafe { libc::madvise(room.wrapping_add(skipped).cast(), (bytes - skipped) / SMALL * SMALL, libc::MADV_HUGEPAGE) };
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (room, bytes, SMALL, LARGE);
 }
 
-/// Types of which every pattern of bits is a value.
+/// Types for which every bit pattern is valid.
 ///
 /// # Safety
-/// They must be such, without padding, and aligned to 64 bytes at most.
+/// Implementors must be such types, without padding, and aligned to at most 64 bytes.
 pub(crate) unsafe trait Plain: Copy {}
 // SAFETY: numbers.
 unsafe impl Plain for f32 {}
@@ -117,7 +117,7 @@ unsafe impl Plain for u8 {}
 // SAFETY: a `u16` and nothing else.
 unsafe impl Plain for crate::bf16::Bf16 {}
 
-/// The same bytes as values of another type.
+/// Reinterprets a slice as another type.
 ///
 /// # Panics
 /// When they do not fill whole values, or are not aligned for them.
@@ -128,7 +128,7 @@ pub(crate) fn cast<T: Plain, U: Plain>(values: &[T]) -> &[U] {
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), bytes / size_of::<U>()) }
 }
 
-/// [`cast`], to write.
+/// Mutable version of [`cast`].
 ///
 /// # Panics
 /// As `cast`.
@@ -139,12 +139,12 @@ pub(crate) fn cast_mut<T: Plain, U: Plain>(values: &mut [T]) -> &mut [U] {
     unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), bytes / size_of::<U>()) }
 }
 
-/// The bytes of some floats, for maps of bytes in a buffer of floats.
+/// Bytes of a float slice, for byte maps in a float buffer.
 pub fn bytes(values: &[f32]) -> &[u8] {
     cast(values)
 }
 
-/// [`bytes`], to write.
+/// Mutable version of [`bytes`].
 pub fn bytes_mut(values: &mut [f32]) -> &mut [u8] {
     cast_mut(values)
 }
@@ -153,9 +153,9 @@ thread_local! {
     static SPARE: RefCell<Vec<Buffer>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends `work` a scratch buffer of `len` values with arbitrary contents, aligned to a cache line.
+/// Calls `work` with a scratch buffer of `len` values with arbitrary contents, aligned to a cache line.
 ///
-/// Buffers belong to the thread and are kept for the next call, so a loop of equal steps allocates in its first step only.
+/// Buffers belong to the thread and are reused by later calls, so a loop of equal steps allocates only in its first step.
 /// Calls may nest.
 pub(crate) fn with_scratch<T: Plain, R>(len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
     let floats = (len * size_of::<T>()).div_ceil(size_of::<f32>());

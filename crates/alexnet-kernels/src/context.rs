@@ -1,48 +1,48 @@
-//! What every operator needs to know of the machine.
+//! Execution context of operators: instruction set, executor and algorithms.
 
 use crate::executor::{Executor, Serial};
 use crate::isa::Isa;
 
-/// The instruction set to use, and who runs the tasks.
+/// Execution context of an operator.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// The instruction set; it must be supported by this processor ([`Isa::is_supported`]).
+    /// Instruction set, supported by this CPU ([`Isa::is_supported`]).
     pub isa: Isa,
-    /// Who runs the tasks.
+    /// Executor of tasks.
     pub threads: &'a dyn Executor,
-    /// Which algorithms convolutions may use.
+    /// Permitted convolution algorithms.
     pub convolutions: Convolutions,
-    /// What products are made of.
+    /// Precision of products.
     pub factors: FactorType,
 }
 
-/// What the products of convolutions and linear layers are made of. Sums are always in single precision.
+/// Precision of the products in convolutions and linear layers. Sums are always in single precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FactorType {
     /// Single precision.
     #[default]
     F32,
-    /// Factors rounded to bfloat16 where that is faster.
+    /// Operands rounded to bfloat16 where that is faster.
     Bf16,
 }
 
-/// Which algorithms convolutions may use.
+/// Permitted convolution algorithms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Convolutions {
     /// The fastest for each shape.
     #[default]
     Fastest,
-    /// Direct ones only: their rounding is that of other libraries.
+    /// Direct only, with the rounding of other libraries.
     Direct,
-    /// Winograd's wherever there is a transform, be it slower.
+    /// Winograd wherever a transform exists, even if slower.
     Winograd,
 }
 
 impl Convolutions {
-    /// Those named by the environment variable `ALEXNET_CONV` (`fastest`, `direct` or `winograd`), else the fastest.
+    /// Reads the environment variable `ALEXNET_CONV` (`fastest`, `direct` or `winograd`); by default the fastest.
     ///
     /// # Errors
-    /// A name that is unknown.
+    /// The name is unknown.
     pub fn from_env() -> Result<Self, String> {
         match std::env::var("ALEXNET_CONV").as_deref() {
             Err(_) | Ok("") => Ok(Convolutions::Fastest),
@@ -65,7 +65,7 @@ impl std::str::FromStr for Convolutions {
 }
 
 impl Context<'static> {
-    /// One thread, with the given instruction set: for tests.
+    /// Single-threaded context with the given instruction set, for tests.
     pub fn serial(isa: Isa) -> Self {
         Context { isa, threads: &Serial, convolutions: Convolutions::Direct, factors: FactorType::F32 }
     }

@@ -1,19 +1,19 @@
-//! How a kernel shares its work: it never starts a thread, it asks its caller to run numbered tasks.
+//! Parallel execution of numbered tasks. Kernels never start threads; they pass tasks to an executor.
 
 use std::marker::PhantomData;
 
-/// Runs numbered tasks, on as many threads as it likes, in any order.
+/// Executor of numbered tasks, on any number of threads and in any order.
 ///
-/// What a task computes depends on its number alone, never on the thread or the order, and sums are split at places
-/// fixed by the shape. So the bits of every result are the same for any number of threads.
+/// A task's result depends on its number alone, never on the thread or the order, and sums are split at positions fixed by the
+/// shape. The bits of every result are therefore the same for any number of threads.
 pub trait Executor: Sync {
     /// Calls `task(i)` once for each `i` in `0..tasks` and returns when all are done.
     fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync));
 }
 
-/// A buffer whose parts are written by different tasks.
+/// A buffer whose disjoint parts are written by different tasks.
 ///
-/// Tasks that each own one stretch of a buffer, or one block of columns of a matrix, cannot show that to the borrow checker.
+/// Tasks that each own a range of a buffer, or a block of matrix columns, cannot prove that to the borrow checker.
 #[derive(Clone, Copy)]
 pub struct DisjointSlices<'a, T = f32> {
     start: *mut T,
@@ -21,7 +21,8 @@ pub struct DisjointSlices<'a, T = f32> {
     buffer: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: a `DisjointSlices` is a mutable borrow of plain values; `slice` puts on its caller that no two threads touch the same ones.
+// SAFETY: a `DisjointSlices` is a mutable borrow of plain values; the caller of `slice` guarantees that no two threads access the
+// same ones.
 unsafe impl<T: Send> Send for DisjointSlices<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for DisjointSlices<'_, T> {}
@@ -32,13 +33,13 @@ impl<'a, T> DisjointSlices<'a, T> {
         DisjointSlices { start: buffer.as_mut_ptr(), len: buffer.len(), buffer: PhantomData }
     }
 
-    /// The `len` values that begin at `start`.
+    /// The `len` values starting at `start`.
     ///
     /// # Safety
-    /// As long as the returned slice lives, nobody else reads or writes these values.
+    /// While the returned slice lives, nothing else reads or writes these values.
     ///
     /// # Panics
-    /// When they reach past the end of the buffer.
+    /// If the range exceeds the buffer.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn slice(&self, start: usize, len: usize) -> &'a mut [T] {
         assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "{len} values at {start} of {}", self.len);
@@ -46,18 +47,17 @@ impl<'a, T> DisjointSlices<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
 
-    /// The place of value `at`, from which `len` values can be reached: for tasks that own columns of a matrix, whose rows
-    /// interleave.
+    /// Pointer to value `at`, valid for `len` values, for tasks that own matrix columns, whose rows interleave.
     ///
     /// # Panics
-    /// When they reach past the end of the buffer.
+    /// If the range exceeds the buffer.
     pub(crate) fn pointer(&self, at: usize, len: usize) -> *mut T {
         assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "{len} values at {at} of {}", self.len);
         self.start.wrapping_add(at)
     }
 }
 
-/// Cuts `buffer` into pieces of `chunk` values and calls `task(i, piece)` for each, in any order.
+/// Splits `buffer` into pieces of `chunk` values and calls `task(i, piece)` for each, in any order.
 pub fn for_each_chunk<T: Send>(threads: &dyn Executor, buffer: &mut [T], chunk: usize, task: impl Fn(usize, &mut [T]) + Sync) {
     let len = buffer.len();
     let parts = DisjointSlices::new(buffer);
@@ -67,7 +67,7 @@ pub fn for_each_chunk<T: Send>(threads: &dyn Executor, buffer: &mut [T], chunk: 
     });
 }
 
-/// One after the other on the calling thread.
+/// Executor that runs tasks in sequence on the calling thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Serial;
 

@@ -1,14 +1,14 @@
-//! Where a map [N, H, W, C] lies in a buffer.
+//! Memory layout of a feature map [N, H, W, C].
 
 use crate::executor::{Executor, for_each_chunk};
 
-/// A batch of maps, channels last, each with a border of zeros around it that spares convolutions their edge cases.
+/// Layout of a batch of maps, channels last, each with a border of zeros that spares convolutions edge cases.
 ///
-/// The buffer is `[n, top + h + bottom, left + w + right, c]`, row-major. Whoever writes the map writes its border's zeros
-/// too ([`FeatureMap::clear_border`]), because buffers are reused.
+/// The buffer is `[n, top + h + bottom, left + w + right, c]`, row-major. Whoever writes the map also writes its border's zeros
+/// ([`FeatureMap::clear_border`]), because buffers are reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct FeatureMap {
-    /// Pictures, N.
+    /// Number of images, N.
     pub n: usize,
     /// Rows, H, without the border.
     pub h: usize,
@@ -34,44 +34,44 @@ pub struct Sides {
 }
 
 impl FeatureMap {
-    /// A map without a border.
+    /// Layout without a border.
     pub fn plain(n: usize, h: usize, w: usize, c: usize) -> Self {
         FeatureMap { n, h, w, c, border: Sides::default() }
     }
 
-    /// Floats in the buffer, border included.
+    /// Floats in the buffer, including the border.
     pub fn len(&self) -> usize {
         self.n * self.image_stride()
     }
 
-    /// Whether the buffer holds nothing.
+    /// Whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Floats from one row to the next.
+    /// Floats per row.
     pub fn row_stride(&self) -> usize {
         (self.border.left + self.w + self.border.right) * self.c
     }
 
-    /// Floats from one picture to the next.
+    /// Floats per image.
     pub fn image_stride(&self) -> usize {
         (self.border.top + self.h + self.border.bottom) * self.row_stride()
     }
 
-    /// Index of channel 0 of the pixel in row `y` and column `x` of picture `n`; (0, 0) is the first pixel within the border.
+    /// Index of channel 0 of the pixel in row `y` and column `x` of image `n`; (0, 0) is the first pixel within the border.
     pub fn at(&self, n: usize, y: usize, x: usize) -> usize {
         n * self.image_stride() + (self.border.top + y) * self.row_stride() + (self.border.left + x) * self.c
     }
 
-    /// Writes zeros on the borders of all pictures.
+    /// Zeroes the borders of all images.
     pub(crate) fn clear_borders(&self, threads: &dyn Executor, values: &mut [f32]) {
         if self.border != Sides::default() {
             for_each_chunk(threads, &mut values[..self.len()], self.image_stride(), |_, image| self.clear_border(image));
         }
     }
 
-    /// Writes zeros on the border of one picture; `image` is that picture's part of the buffer (`image_stride` floats).
+    /// Zeroes the border of one image; `image` is that image's part of the buffer (`image_stride` floats).
     pub fn clear_border(&self, image: &mut [f32]) {
         let row = self.row_stride();
         let Sides { top, left, bottom: _, right } = self.border;

@@ -1,26 +1,26 @@
-//! Which instruction set the kernels use, chosen at run time.
+//! Instruction set selection at run time.
 
-/// An instruction set that kernels are written for.
+/// Instruction set supported by the kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
-    /// Plain Rust, vectorised by the compiler for the build's own target: runs everywhere.
+    /// Plain Rust, vectorised by the compiler for the build target: runs everywhere.
     Portable,
-    /// x86-64 with AVX2 and FMA: 8 floats a register.
+    /// x86-64 with AVX2 and FMA: 8 floats per register.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ and VL: 16 floats a register.
+    /// x86-64 with AVX-512 F, BW, DQ and VL: 16 floats per register.
     Avx512,
 }
 
 impl Isa {
-    /// The best instruction set that this processor has.
+    /// Detects the best instruction set of this CPU.
     pub fn detect() -> Self {
         [Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.is_supported()).unwrap_or(Isa::Portable)
     }
 
-    /// The set named by the environment variable `ALEXNET_ISA` (`avx512`, `avx2` or `portable`), else the best one.
+    /// Reads the environment variable `ALEXNET_ISA` (`avx512`, `avx2` or `portable`); by default the best set.
     ///
     /// # Errors
-    /// A name that is unknown, or a set that this processor lacks.
+    /// The name is unknown, or this CPU lacks the set.
     pub fn from_env() -> Result<Self, String> {
         let Ok(name) = std::env::var("ALEXNET_ISA") else { return Ok(Self::detect()) };
         let isa = match name.to_ascii_lowercase().as_str() {
@@ -33,7 +33,7 @@ impl Isa {
         if isa.is_supported() { Ok(isa) } else { Err(format!("ALEXNET_ISA={name}: this processor has no {isa}")) }
     }
 
-    /// Whether this processor can run it.
+    /// Whether this CPU supports the set.
     pub fn is_supported(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         {
@@ -53,9 +53,9 @@ impl Isa {
 
     /// Runs `work` in a function compiled for this instruction set, so that its plain loops are vectorised for it.
     ///
-    /// Only what is inlined is vectorised: mark the closure and the functions that it calls `#[inline(always)]`. A large closure
-    /// without the attribute stays a function of its own, compiled for any processor. Rust never fuses `a * b + c`, so the bits
-    /// are those of the portable code.
+    /// Only inlined code is vectorised: mark the closure and the functions that it calls `#[inline(always)]`. A large closure
+    /// without the attribute stays a separate function, compiled for any CPU. Rust never fuses `a * b + c`, so the bits equal
+    /// those of the portable code.
     ///
     /// # Panics
     /// When this processor lacks the instruction set.
@@ -75,7 +75,7 @@ impl Isa {
         }
     }
 
-    /// Every set that this processor can run: tests walk over them.
+    /// All sets that this CPU supports, for tests.
     pub fn all_supported() -> impl Iterator<Item = Isa> {
         [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_supported())
     }

@@ -1,14 +1,14 @@
-//! Numbers in, numbers out: the arithmetic of AlexNet on a CPU.
+//! CPU kernels: forward and backward passes of AlexNet's operators.
 //!
-//! This crate opens no files, starts no threads but those of a [`ThreadPool`](thread_pool::ThreadPool) and has never heard of AlexNet. Each operator has a folder:
-//! `mod.rs` picks an implementation, `reference.rs` is the plain truth that tests compare with, and every other file is
-//! one idea or one instruction set. Forward and backward stand next to each other.
+//! This crate opens no files, starts no threads other than those of a [`ThreadPool`](thread_pool::ThreadPool), and knows nothing
+//! about AlexNet. Each operator has a folder: `mod.rs` selects an implementation, `reference.rs` is the plain version that tests
+//! compare with, and every other file is one idea or one instruction set. Forward and backward are side by side.
 //!
 //! # Shape letters
 //!
 //! | letter | meaning |
 //! |---|---|
-//! | N | pictures in a batch |
+//! | N | images in a batch |
 //! | C, H, W | channels, rows and columns of an input map |
 //! | K | output channels (kernels), or output features of a linear layer |
 //! | R, S | rows and columns of a kernel |
@@ -16,8 +16,9 @@
 //!
 //! # Layout
 //!
-//! Maps are [N, H, W, C]: channels are contiguous ("channels last"), so that one vector register holds one pixel's
-//! neighbouring channels in every operator. A [`FeatureMap`](feature_map::FeatureMap) says where a map lies in its buffer, border of zeros included.
+//! Maps are [N, H, W, C]: channels are contiguous ("channels last"), so that one vector register holds neighbouring channels of a
+//! pixel in every operator. A [`FeatureMap`](feature_map::FeatureMap) describes the location of a map in its buffer, including
+//! the border of zeros.
 
 pub mod activation;
 pub mod allocator;

@@ -1,14 +1,14 @@
-//! Random numbers without a state: the i-th number of a key is a function of both.
+//! Stateless random numbers: the i-th number of a key is a function of both.
 //!
-//! So any picture's augmentation, any unit's dropout and any weight's first value can be had in any order, on any
+//! Any image's augmentation, any unit's dropout and any weight's initial value can therefore be computed in any order, on any
 //! thread, and again after an interruption, with the same bits.
 
-/// Names one stream of random numbers.
+/// Key of a random number stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key(pub u64);
 
 impl Key {
-    /// A stream of its own for each number: `Key(seed).with(epoch).with(picture)`.
+    /// Derives a separate stream for each number: `Key(seed).with(epoch).with(image)`.
     pub fn with(self, number: u64) -> Key {
         Key(mix(self.0 ^ mix(number.wrapping_add(0xA076_1D64_78BD_642F))))
     }
@@ -28,14 +28,14 @@ impl Key {
         ((u128::from(self.bits(i)) * u128::from(n)) >> 64) as u64
     }
 
-    /// The i-th normally distributed number, mean 0 and deviation 1 (Box and Muller 1958; uses numbers 2i and 2i+1).
+    /// The i-th normally distributed number, mean 0 and standard deviation 1 (Box and Muller 1958; uses numbers 2i and 2i+1).
     pub fn normal(self, i: u64) -> f32 {
         let u = ((self.bits(2 * i) >> 11) as f64 + 1.0) / (1u64 << 53) as f64;
         let v = (self.bits(2 * i + 1) >> 11) as f64 / (1u64 << 53) as f64;
         ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32
     }
 
-    /// A random order of `0..n` (Fisher and Yates).
+    /// A random permutation of `0..n` (Fisher and Yates).
     pub fn permutation(self, n: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();
         for i in (1..n).rev() {

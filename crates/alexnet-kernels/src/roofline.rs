@@ -1,4 +1,4 @@
-//! What this machine can do at best: multiply-adds in registers, and reading from memory. Kernels are measured beside it.
+//! Roofline measurements: peak multiply-adds in registers, and memory read bandwidth.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -8,39 +8,39 @@ use crate::context::Context;
 use crate::executor::for_each_chunk;
 use crate::isa::Isa;
 
-/// Multiply-adds of one register on each thread in a measurement: a few milliseconds.
+/// Multiply-adds per register and thread in a measurement: a few milliseconds.
 const ROUNDS: usize = 1 << 20;
 /// Sums in flight: two units with a latency of four cycles need eight.
 const SUMS: usize = 16;
-/// Measurements, of which the best counts.
+/// Number of measurements, of which the best counts.
 const TRIES: usize = 5;
-/// Bytes to read: several times any third-level cache that one virtual machine gets to itself.
+/// Bytes to read: several times any L3 cache available to one virtual machine.
 const BYTES: usize = 256 << 20;
 
-/// What is multiplied. Where the processor has no instruction for it, kernels turn it into floats, which then set the peak.
+/// Data type of the multiplication. Without a native instruction, kernels convert to floats, which then determine the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Factors {
     /// Single precision.
     Floats,
-    /// bfloat16, pairs of which `vdpbf16ps` multiplies and adds.
+    /// bfloat16 pairs, multiplied and added by `vdpbf16ps`.
     Bf16,
-    /// Bytes, four of which `vpdpbusd` multiplies and adds.
+    /// Groups of four bytes, multiplied and added by `vpdpbusd`.
     Bytes,
 }
 
-/// Operations a second, two for a multiply-add, of `threads` tasks at once on registers of the context's instruction set; in
-/// plain Rust a multiplication and an addition, which is what the portable kernels do.
+/// Measures operations per second (two per multiply-add) of `threads` concurrent tasks in registers of the context's instruction
+/// set; in plain Rust a multiplication and an addition, like the portable kernels.
 pub fn flops(context: &Context<'_>, factors: Factors, threads: usize) -> f64 {
     let (lanes, spin) = spin(context.isa, factors);
     let operations = threads * ROUNDS * SUMS * lanes * 2;
     operations as f64 / best(|| context.threads.run(threads, &|_| spin()))
 }
 
-/// Bytes a second that `threads` tasks read at once, each its own part of a buffer that no cache holds.
+/// Measures bytes per second read by `threads` concurrent tasks, each from its own part of a buffer larger than any cache.
 pub fn read(context: &Context<'_>, threads: usize) -> f64 {
     let mut buffer = Buffer::zeros(BYTES / size_of::<f32>());
     let part = buffer.len().div_ceil(threads);
-    // Pages of zeros that were never written are all the same page.
+    // Zero pages that were never written all share one physical page.
     for_each_chunk(context.threads, &mut buffer, part, |_, part| part.fill(1.0));
     let sum = |i: usize| {
         context.isa.vectorize(
@@ -59,7 +59,7 @@ pub fn read(context: &Context<'_>, threads: usize) -> f64 {
     BYTES as f64 / best(|| context.threads.run(threads, &sum))
 }
 
-/// Seconds of the fastest of some runs.
+/// Seconds of the fastest of several runs.
 fn best(work: impl Fn()) -> f64 {
     let run = |_| {
         let start = Instant::now();
@@ -69,8 +69,8 @@ fn best(work: impl Fn()) -> f64 {
     (0..TRIES).map(run).fold(f64::INFINITY, f64::min)
 }
 
-/// What does `ROUNDS` multiply-adds on each of `SUMS` registers, and how many each of them is. The sums of floats go to 1, so
-/// that no number becomes slow to handle.
+/// Function that does `ROUNDS` multiply-adds on each of `SUMS` registers, and the operations of each. The sums of floats converge
+/// to 1, so that no number becomes slow to process.
 fn spin(isa: Isa, factors: Factors) -> (usize, fn()) {
     #[cfg(target_arch = "x86_64")]
     match (isa, factors) {
@@ -138,7 +138,7 @@ fn spin_avx512() {
 fn spin_avx2() {
     use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps};
     let (a, b) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(0.5)));
-    // Two of the sixteen registers hold a and b; more sums than twelve would be spilled.
+    // Two of the sixteen registers hold a and b; more than twelve sums would be spilled.
     let mut sums = [_mm256_set1_ps(0.0); SUMS / 2];
     for _ in 0..2 * ROUNDS {
         for sum in &mut sums {
@@ -164,10 +164,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_those_of_a_processor_of_our_time() {
+    fn results_are_plausible() {
         for isa in Isa::all_supported() {
             for factors in [Factors::Floats, Factors::Bf16, Factors::Bytes] {
-                // A slow laptop does 1e9, the fastest core 1e12; memory from 1e9 to 1e12.
+                // A slow laptop reaches 1e9, the fastest core 1e12; memory 1e9 to 1e12.
                 assert!((1e8..1e13).contains(&flops(&Context::serial(isa), factors, 1)), "{isa} {factors:?}");
             }
         }

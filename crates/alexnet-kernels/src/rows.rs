@@ -1,14 +1,13 @@
-//! Sharing a map's rows among tasks.
+//! Distribution of a map's rows over tasks.
 
 use crate::executor::{DisjointSlices, Executor};
 use crate::feature_map::FeatureMap;
 
-/// Floats that a task writes at least, when a picture has that many: 128 KiB take some ten microseconds, well above the
-/// cost of handing out a task, and even a single picture's first maps are shared among threads.
+/// Minimum number of floats written by a task, if an image has that many: 128 KiB take some ten microseconds, well above the cost
+/// of dispatching a task, and even a single image's first maps are shared among threads.
 const BAND: usize = 1 << 15;
 
-/// Calls `task(n, y, line)` for each row of a map that is about to be written; `line` is the row's W C floats. The border's
-/// zeros are written here.
+/// Calls `task(n, y, line)` for each row of an output map; `line` is the row's W C floats. The border is zeroed here.
 pub(crate) fn for_each_row(
     threads: &dyn Executor,
     map: FeatureMap,
@@ -18,8 +17,8 @@ pub(crate) fn for_each_row(
     for_each_band(threads, map, buffer, |n, rows| rows.for_each(|(y, line)| task(n, y, line)));
 }
 
-/// Calls `task(n, rows)` for bands of a map that is about to be written; `rows` gives the band's rows and their W C floats, one
-/// below the other. The border's zeros are written here.
+/// Calls `task(n, rows)` for bands of an output map; `rows` yields the band's rows with their W C floats. The border is zeroed
+/// here.
 pub(crate) fn for_each_band(
     threads: &dyn Executor,
     map: FeatureMap,
@@ -37,7 +36,7 @@ pub(crate) fn for_each_band(
     threads.run(map.n * bands, &|i| {
         let (n, first) = (i / bands, i % bands * rows);
         let last = map.h.min(first + rows);
-        // The first band writes the border above too, the last one the border below.
+        // The first band also writes the top border, the last one the bottom border.
         let (above, below) = (if first == 0 { border.top } else { 0 }, if last == map.h { border.bottom } else { 0 });
         let start = n * map.image_stride() + (border.top + first - above) * row;
         // SAFETY: bands of different i do not overlap, and each i is run once.
@@ -63,7 +62,7 @@ pub(crate) fn row(map: FeatureMap, buffer: &[f32], n: usize, y: usize) -> &[f32]
     &buffer[start..start + map.w * map.c]
 }
 
-/// Zeroes a row of a gradient where the map that came out of a ReLU is not above zero.
+/// Zeroes a row of a gradient where the output of a ReLU is not positive.
 #[inline(always)]
 pub(crate) fn mask_row(mask: Option<(FeatureMap, &[f32])>, n: usize, y: usize, line: &mut [f32]) {
     if let Some((map, values)) = mask {
@@ -73,7 +72,7 @@ pub(crate) fn mask_row(mask: Option<(FeatureMap, &[f32])>, n: usize, y: usize, l
     }
 }
 
-/// Panics unless two maps have the same pictures, rows, columns and channels, and their buffers hold them.
+/// Panics unless two maps have equal numbers of images, rows, columns and channels, and their buffers are large enough.
 pub(crate) fn check_same(what: &str, a: FeatureMap, a_len: usize, b: FeatureMap, b_len: usize) {
     assert_eq!((a.n, a.h, a.w, a.c), (b.n, b.h, b.w, b.c), "{what}: the maps differ");
     assert!(a_len >= a.len(), "{what}: {a_len} floats for {a:?}");
@@ -89,7 +88,7 @@ pub(crate) fn check_mask(what: &str, mask: Option<(FeatureMap, &[f32])>, dx: Fea
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! What the operators' tests share.
+    //! Shared helpers of the operators' tests.
 
     use crate::context::Context;
     use crate::executor::Executor;
@@ -97,7 +96,7 @@ pub(crate) mod testing {
     use crate::isa::Isa;
     use crate::random::Key;
 
-    /// Three threads that take the tasks in turn, the last first.
+    /// Executor with three threads that take the tasks in turn, the last first.
     pub(crate) struct Three;
 
     impl Executor for Three {
@@ -110,7 +109,7 @@ pub(crate) mod testing {
         }
     }
 
-    /// Every instruction set on one thread, and the best one on three.
+    /// Contexts with every instruction set on one thread, and the best one on three.
     pub(crate) fn contexts() -> Vec<Context<'static>> {
         let mut all: Vec<_> = Isa::all_supported().map(Context::serial).collect();
         all.push(Context { threads: &Three, ..Context::serial(Isa::detect()) });
@@ -122,14 +121,14 @@ pub(crate) mod testing {
         Sides { top: i % 3, left: (i + 1) % 2, bottom: (i + 2) % 3, right: i % 2 + i / 3 % 3 }
     }
 
-    /// A buffer for a map whose inside is uniform in plus or minus `scale` and whose border is NaN: reading it shows.
+    /// Buffer of a map with values uniform in plus or minus `scale` and a NaN border, which reveals reads of it.
     pub(crate) fn random(map: FeatureMap, key: u64, scale: f32) -> Vec<f32> {
         let mut buffer = vec![f32::NAN; map.len()];
         fill(map, &mut buffer, |i| (2.0 * Key(key).uniform(i as u64) - 1.0) * scale);
         buffer
     }
 
-    /// Writes `value(i)` on the i-th place within the border.
+    /// Writes `value(i)` to the i-th position within the border.
     pub(crate) fn fill(map: FeatureMap, buffer: &mut [f32], value: impl Fn(usize) -> f32) {
         for n in 0..map.n {
             for y in 0..map.h {
@@ -141,14 +140,14 @@ pub(crate) mod testing {
         }
     }
 
-    /// The values within a border that may hold anything, in f64.
+    /// Values within a border of arbitrary content, in f64.
     pub(crate) fn inside_of(map: FeatureMap, buffer: &[f32]) -> Vec<f64> {
         (0..map.n)
             .flat_map(|n| (0..map.h).flat_map(move |y| super::row(map, buffer, n, y).iter().map(|&v| f64::from(v))))
             .collect()
     }
 
-    /// The values within the border, in f64; panics unless the border holds zeros.
+    /// Values within the border, in f64; panics unless the border is zero.
     pub(crate) fn inside(map: FeatureMap, buffer: &[f32]) -> Vec<f64> {
         let mut rest = buffer.to_vec();
         for n in 0..map.n {
@@ -161,7 +160,7 @@ pub(crate) mod testing {
         inside_of(map, buffer)
     }
 
-    /// Panics unless all values are as near as `tolerance` times the largest of the expected ones.
+    /// Panics unless all values are within `tolerance` times the largest expected one.
     pub(crate) fn assert_near(what: &str, values: &[f64], expected: &[f64], tolerance: f64) {
         assert_eq!(values.len(), expected.len(), "{what}");
         let scale = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));

@@ -1,9 +1,9 @@
-//! Executor that wait awake for a moment between two pieces of work.
+//! Thread pool executor whose threads spin briefly between calls.
 //!
-//! One picture goes through AlexNet in six milliseconds and some thirty calls of [`Executor::run`]. A sleeping thread takes
-//! 30 to 50 microseconds to wake, so a pool whose threads sleep between calls loses a tenth of that. Here the caller itself
-//! works too and nobody has to wake for a call to end: who comes late finds it closed. Helpers look for the next call for
-//! a tenth of a millisecond, then sleep until one comes, so that an idle team costs nothing.
+//! One image passes through AlexNet in six milliseconds and some thirty calls of [`Executor::run`]. A sleeping thread takes 30 to
+//! 50 microseconds to wake, so a pool whose threads sleep between calls loses a tenth of that. Here the caller works too, and no
+//! thread has to wake for a call to end: a late one finds it closed. Helpers spin for a tenth of a millisecond before they sleep,
+//! so that an idle pool costs nothing.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -15,37 +15,36 @@ use std::time::{Duration, Instant};
 
 use crate::executor::Executor;
 
-/// How long a helper looks for the next call before it sleeps: longer than what lies between two calls for one picture, and
-/// no more than a few wakings.
+/// Time a helper spins before it sleeps: longer than the gap between two calls for one image, and no more than a few wake-ups.
 const AWAKE: Duration = Duration::from_micros(100);
-/// Looks between two glances at the clock, of some 20 nanoseconds each.
+/// Polls between two checks of the clock, which cost some 20 nanoseconds each.
 const LOOKS: usize = 100;
 
-/// A fixed number of threads, the caller of [`Executor::run`] among them.
+/// Thread pool with a fixed number of threads, including the caller of [`Executor::run`].
 ///
-/// A call that comes while another is under way, from within a task or from another thread, runs on its own thread alone.
+/// A call during another one, from within a task or from another thread, runs on its own thread alone.
 pub struct ThreadPool {
     shared: Arc<Shared>,
     helpers: Vec<JoinHandle<()>>,
 }
 
-/// What the threads of a team share.
+/// State shared by the threads of a pool.
 struct Shared {
-    /// Set while a call is under way: its thread alone may open and close.
+    /// Set during a call, whose thread alone may open and close it.
     taken: AtomicBool,
-    /// 1 while there is work to join, and 2 for each helper that has joined.
+    /// 1 while there is work to join, plus 2 for each helper that has joined.
     state: AtomicUsize,
     /// The number of the latest call.
     call: AtomicUsize,
-    /// Written by the caller while `state` is 0; read by those who have joined.
+    /// Written by the caller while `state` is 0; read by helpers that have joined.
     work: UnsafeCell<Option<Work>>,
-    /// The next task that nobody has taken.
+    /// Index of the next task.
     next: AtomicUsize,
-    /// What a helper's task panicked with.
+    /// Panic payload of a helper's task.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     /// For each helper, whether it sleeps.
     asleep: Vec<AtomicBool>,
-    /// Helpers end when set.
+    /// Tells helpers to exit.
     end: AtomicBool,
 }
 
@@ -53,22 +52,22 @@ struct Shared {
 #[derive(Clone, Copy)]
 struct Work {
     tasks: usize,
-    /// Valid for as long as anybody can join or has joined, see [`Open`].
+    /// Valid while helpers can join or have joined, see [`Open`].
     task: *const (dyn Fn(usize) + Sync),
 }
 
-// SAFETY: all fields but `work` are made for sharing. `work` is written only by the one thread that holds `taken`, and only
-// while `state` is 0, which nobody can join; it is read only by those who have joined, and the write happens before by the
+// SAFETY: all fields but `work` are designed for sharing. `work` is written only by the one thread that holds `taken`, and only
+// while `state` is 0, when no helper can join; it is read only by helpers that have joined, and the write happens before by the
 // release of `state`. The closure behind its pointer is `Sync`.
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer is used by helpers between joining and leaving only, while `Open` keeps its closure alive.
 unsafe impl Send for Shared {}
 
 impl ThreadPool {
-    /// A team of `threads` threads, one of them the caller of `run`; the others are started now and end with the team.
+    /// Starts a pool of `threads` threads, including the caller of `run`; the others exit with the pool.
     ///
     /// # Errors
-    /// When the system starts no more threads.
+    /// The system refuses to start more threads.
     pub fn new(threads: usize) -> std::io::Result<ThreadPool> {
         let helpers = threads.saturating_sub(1);
         let shared = Arc::new(Shared {
@@ -89,7 +88,7 @@ impl ThreadPool {
         Ok(team)
     }
 
-    /// Its threads, the caller's included.
+    /// Number of threads, including the caller's.
     pub fn threads(&self) -> usize {
         self.helpers.len() + 1
     }
@@ -114,8 +113,8 @@ impl Executor for ThreadPool {
         }
         let _turn = Turn(shared);
         shared.take_panic();
-        // SAFETY: only the lifetime changes. The pointer is used by those who join, and `open` is dropped, however this
-        // function ends, before the borrow does: from then on nobody is in or can join.
+        // SAFETY: only the lifetime changes. The pointer is used by helpers that join, and `open` is dropped, however this
+        // function ends, before the borrow does: from then on no helper is in or can join.
         let task = unsafe { std::mem::transmute::<*const (dyn Fn(usize) + Sync), *const (dyn Fn(usize) + Sync + 'static)>(task) };
         let work = Work { tasks, task };
         // SAFETY: this thread holds `taken`, and `state` is 0: at first, and since the last `Open` was dropped.
@@ -135,7 +134,7 @@ impl Executor for ThreadPool {
     }
 }
 
-/// The right to open a call, given up when dropped.
+/// Exclusive right to open a call, released on drop.
 struct Turn<'a>(&'a Shared);
 
 impl Drop for Turn<'_> {
@@ -144,7 +143,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// A call that can be joined; when dropped, also by a panic, it is closed and everybody has left.
+/// An open call that helpers can join; on drop, also by a panic, it is closed and every helper has left.
 struct Open<'a>(&'a Shared);
 
 impl<'a> Open<'a> {
@@ -160,7 +159,7 @@ impl Drop for Open<'_> {
         self.0.state.fetch_and(!1, Ordering::AcqRel);
         let mut looks = 0;
         while self.0.state.load(Ordering::Acquire) != 0 {
-            // A helper that still works needs its core; where cores are short it might wait for this one.
+            // A helper still at work needs its core, which it may share with this thread.
             looks += 1;
             if looks < 50 * LOOKS { std::hint::spin_loop() } else { std::thread::yield_now() }
         }
@@ -172,8 +171,8 @@ impl Shared {
         self.panic.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Runs tasks until all are taken: some at a time, so that neighbours in memory mostly stay on one thread, and fewer and
-    /// fewer, so that all threads end together.
+    /// Runs tasks until all are taken, in chunks that keep neighbours in memory mostly on one thread, and shrink so that all
+    /// threads end together.
     ///
     /// # Safety
     /// `work.task` can be called.
@@ -193,7 +192,7 @@ impl Shared {
         }
     }
 
-    /// A helper's life.
+    /// Main loop of a helper.
     fn help(&self, helper: usize) {
         let mut seen = 0;
         while self.wait(&mut seen, helper) {
@@ -215,7 +214,7 @@ impl Shared {
         }
     }
 
-    /// Waits for a call after the one that was `seen`, awake and then asleep; false when the team ends.
+    /// Waits for a call after the one that was `seen`, spinning and then asleep; returns false when the pool ends.
     fn wait(&self, seen: &mut usize, helper: usize) -> bool {
         let since = Instant::now();
         loop {
@@ -231,7 +230,7 @@ impl Shared {
                 return false;
             }
             if since.elapsed() > AWAKE {
-                // First say so, then look again: either the caller sees the one or this thread the other.
+                // Announce sleep first, then check again: either the caller sees the flag or this thread sees the call.
                 self.asleep[helper].store(true, Ordering::SeqCst);
                 if self.call.load(Ordering::SeqCst) == *seen && !self.end.load(Ordering::SeqCst) {
                     std::thread::park();
@@ -250,7 +249,7 @@ mod tests {
         ThreadPool::new(threads).unwrap()
     }
 
-    /// Runs `tasks` tasks and checks that each was run once.
+    /// Runs `tasks` tasks and asserts that each was run once.
     fn check(team: &ThreadPool, tasks: usize) {
         let count: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
         team.run(tasks, &|i| {
@@ -278,7 +277,7 @@ mod tests {
     fn helpers_do_help() {
         let team = team(2);
         let both = AtomicUsize::new(0);
-        // Each task waits for the other: only two threads can end this.
+        // Each task waits for the other, so only two threads can finish.
         team.run(2, &|_| {
             both.fetch_add(1, Ordering::SeqCst);
             while both.load(Ordering::SeqCst) < 2 {
@@ -299,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_reaches_the_caller_and_the_team_goes_on() {
+    fn a_panic_reaches_the_caller_and_the_pool_survives() {
         let team = team(3);
         for bad in 0..40 {
             let result = catch_unwind(AssertUnwindSafe(|| {

@@ -1,17 +1,17 @@
-//! The order in which weights live in memory: panels of 32 outputs.
+//! Memory layout of weights: panels of 32 outputs.
 //!
-//! A file holds a convolution's weights as [K, C/groups, R, S]. The kernels want, for one position of the kernel and one input
-//! channel, the weights of many outputs side by side, because those fill a vector register. So weights live as
+//! A file stores a convolution's weights as [K, C/groups, R, S]. For one kernel position and input channel, the kernels need the
+//! weights of many outputs side by side, to fill a vector register. Weights are therefore stored as
 //!
 //! ```text
 //! [group][panel of 32 outputs][R][S][C/groups][32]
 //! ```
 //!
-//! and so do their gradients and velocities: an update works element by element and never needs to know. Lanes past the last
+//! and so are their gradients and momentum: an update works element by element, independent of the layout. Lanes past the last
 //! output are zero, and stay zero under any update that maps (0, 0, 0) to 0.
 //!
-//! A linear layer is the convolution whose kernel covers the whole map: its file order [out, (C, H, W)] is [K, C, R, S], and
-//! its packed order walks the map as [H, W, C], channels last, just as the map lies in memory.
+//! A linear layer is a convolution whose kernel covers the whole map: its file order [out, (C, H, W)] is [K, C, R, S], and its
+//! packed order traverses the map as [H, W, C], channels last, like the map in memory.
 
 use crate::buffer::LINE;
 use crate::executor::{DisjointSlices, Executor, for_each_chunk};
@@ -20,12 +20,12 @@ use crate::simd::prefetch;
 /// Outputs in a panel: two AVX-512 registers.
 pub const PANEL: usize = 32;
 
-/// The shape of a layer's weights.
+/// Shape of a layer's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Filters {
-    /// Outputs of all groups together, K; a multiple of `groups`.
+    /// Outputs of all groups, K; a multiple of `groups`.
     pub k: usize,
-    /// Input channels that one kernel sees, C / groups.
+    /// Input channels per kernel, C / groups.
     pub c: usize,
     /// Kernel rows, R.
     pub r: usize,
@@ -56,7 +56,7 @@ impl Filters {
         self.group_outputs().div_ceil(PANEL)
     }
 
-    /// Weights of one output, R S C/groups: the length of the sum behind one output value.
+    /// Weights per output, R S C/groups: the length of the sum behind one output value.
     pub fn depth(&self) -> usize {
         self.r * self.s * self.c
     }
@@ -71,19 +71,19 @@ impl Filters {
         self.len() == 0
     }
 
-    /// Floats in packed order, unused lanes included.
+    /// Floats in packed order, including unused lanes.
     pub fn packed_len(&self) -> usize {
         self.groups * self.panels() * self.depth() * PANEL
     }
 
-    /// Index in packed order of the weight of output `k` (counted over all groups), channel `c` of its group, row `r`, column `s`.
+    /// Packed index of the weight of output `k` (counted over all groups), channel `c` of its group, row `r`, column `s`.
     pub fn packed_index(&self, k: usize, c: usize, r: usize, s: usize) -> usize {
         let (group, k) = (k / self.group_outputs(), k % self.group_outputs());
         let panel = group * self.panels() + k / PANEL;
         (((panel * self.r + r) * self.s + s) * self.c + c) * PANEL + k % PANEL
     }
 
-    /// From file order [K, C/groups, R, S] to packed order, on all threads.
+    /// Packs from file order [K, C/groups, R, S], on all threads.
     ///
     /// # Panics
     /// When a slice's length is not [`len`](Self::len), or [`packed_len`](Self::packed_len).
@@ -105,7 +105,7 @@ impl Filters {
         });
     }
 
-    /// From packed order to file order [K, C/groups, R, S], on all threads.
+    /// Unpacks to file order [K, C/groups, R, S], on all threads.
     ///
     /// # Panics
     /// When a slice's length is not [`packed_len`](Self::packed_len), or [`len`](Self::len).
@@ -130,12 +130,12 @@ impl Filters {
         });
     }
 
-    /// Cuts the columns of a panel's rows in file order, whatever their number, into runs of a cache line, and tells `work` where a run
-    /// begins and where each of its columns begins in the packed panel.
+    /// Splits the columns of a panel's rows in file order into runs of a cache line, and passes to `work` the start of each run
+    /// and the start of each of its columns in the packed panel.
     ///
-    /// Rows in file order are often a multiple of 4 KiB apart, and so are lines in packed order (32 KiB in fc6, whose columns walk the map);
-    /// such compete for the same few places of a cache. So a whole line of each is read, turned in a [`Block`], and written whole: value by
-    /// value, fc6 took 100 ms to pack on Zen 4, so 41 (36 to unpack).
+    /// Rows in file order are often a multiple of 4 KiB apart, and so are lines in packed order (32 KiB in fc6, whose columns
+    /// traverse the map), and compete for the same cache sets. A whole line of each is therefore read, transposed in a [`Block`],
+    /// and written whole: value by value, fc6 took 100 ms to pack on Zen 4, this way 41 (36 to unpack).
     fn blocks(&self, mut work: impl FnMut(usize, &[usize])) {
         let (places, depth) = (self.r * self.s, self.depth());
         let mut lines = [0; COLUMNS];
@@ -153,7 +153,7 @@ impl Filters {
 /// Floats in a cache line.
 const COLUMNS: usize = LINE;
 
-/// How far ahead rows in file order are asked for: more of them are walked at a time than a processor sees by itself.
+/// Prefetch distance of rows in file order, which are too many streams for the hardware prefetcher.
 const AHEAD: usize = 2 * COLUMNS;
 
 /// Weights of a panel's outputs at some columns of file order.

@@ -1,10 +1,10 @@
-//! A layer in words, for tables and messages.
+//! Human-readable descriptions of layers, for tables and messages.
 
 use crate::layer::{DropoutStyle, Op, Pad, Rounding};
 use std::fmt::{Display, Formatter, Result};
 
 impl Op {
-    /// The kind alone, as in the `op` field of files: `conv`, `max_pool`, ...
+    /// The kind of layer, as in the `op` field of files: `conv`, `max_pool`, ...
     pub const fn kind(&self) -> &'static str {
         match self {
             Op::Conv { .. } => "conv",
@@ -21,7 +21,7 @@ impl Op {
     }
 }
 
-/// The kind and every setting that acts on a trained net: `conv 5 x 5, pad 2, 2 groups`.
+/// The kind and every setting that affects a trained net: `conv 5 x 5, pad 2, 2 groups`.
 impl Display for Op {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
@@ -56,7 +56,7 @@ impl Display for Op {
     }
 }
 
-/// ` 3 x 3, stride 2, pad 1, rounded up`, without what is plain.
+/// ` 3 x 3, stride 2, pad 1, ceil`, without default settings.
 fn window(f: &mut Formatter<'_>, kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Result {
     write!(f, " {kernel} x {kernel}")?;
     if stride != 1 {
@@ -71,7 +71,7 @@ fn window(f: &mut Formatter<'_>, kernel: usize, stride: usize, pad: Pad, roundin
     if rounding == Rounding::Ceil { write!(f, ", ceil") } else { Ok(()) }
 }
 
-/// `61,100,840`.
+/// Formats a number with thousands separators: `61,100,840`.
 pub fn with_commas(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);

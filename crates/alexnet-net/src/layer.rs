@@ -1,107 +1,107 @@
-//! The kinds of layers, with every setting in which published AlexNets differ.
+//! Layer types, with every setting in which published AlexNets differ.
 
 use serde::{Deserialize, Serialize};
 
 /// A named layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
-    /// `conv1`, `relu1`, `norm1`, `pool1`, ... `fc8`: parameters are named after it, `conv1.weight` and `conv1.bias`.
+    /// `conv1`, `relu1`, `norm1`, `pool1`, ... `fc8`. It prefixes the parameter names: `conv1.weight` and `conv1.bias`.
     pub name: String,
-    /// What it does.
+    /// The operation.
     #[serde(flatten)]
     pub op: Op,
 }
 
-/// What a layer does. Maps are square; sizes are in pixels.
+/// The operation of a layer. Maps are square; sizes are in pixels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {
-    /// Convolution (a cross-correlation, as everywhere in this field) with one bias a kernel.
-    /// Weights [out, in / groups, kernel, kernel].
+    /// Convolution (a cross-correlation, as usual in this field) with one bias per kernel. Weights [out, in / groups, kernel,
+    /// kernel].
     Conv {
         /// Number of kernels, K.
         out: usize,
         /// Rows and columns of a kernel, R = S.
         kernel: usize,
-        /// Pixels from one window to the next.
+        /// Distance between adjacent windows in pixels.
         stride: usize,
-        /// Zeros around the map.
+        /// Zero padding around the map.
         pad: Pad,
-        /// Kernels and input channels fall in this many groups that do not see each other: 2 for the two GPUs of 2012.
+        /// Number of groups of kernels and input channels that do not read each other: 2 for the two GPUs of 2012.
         groups: usize,
-        /// How the output's size is rounded; `Ceil` lets the last window hang over the edge and read zeros.
+        /// Rounding of the output size; with `Ceil` the last window may extend past the edge and read zeros.
         rounding: Rounding,
-        /// How the weights begin.
+        /// Weight initialisation.
         weight_init: WeightInit,
-        /// How the biases begin.
+        /// Bias initialisation.
         bias_init: BiasInit,
     },
-    /// A function of each value alone.
+    /// Elementwise function.
     Activation {
-        /// Which.
+        /// The function.
         function: Activation,
     },
-    /// Local response normalisation over channels (paper, section 3.3):
-    /// `b = a / (k + c * sum of a^2 over n neighbouring channels)^beta`, with c = `alpha`, or `alpha / n`.
+    /// Local response normalisation across channels (paper, section 3.3): `b = a / (k + c * sum of a^2 over n neighbouring
+    /// channels)^beta`, with c = `alpha`, or `alpha / n`.
     Lrn {
         /// Channels in the window; odd.
         n: usize,
-        /// Strength.
+        /// Scale of the sum.
         alpha: f32,
         /// Exponent.
         beta: f32,
-        /// What is added to the sum.
+        /// Constant added to the sum.
         k: f32,
         /// Whether alpha is divided by n (the 2012 code, Caffe, PyTorch) or not (the paper's text, TensorFlow).
         divide_by_n: bool,
-        /// Equal columns of channels that the window never crosses: 2 for the two GPUs of the 2012 code, else 1.
+        /// Number of equal channel groups that the window never crosses: 2 for the two GPUs of the 2012 code, else 1.
         columns: usize,
     },
-    /// The 2012 code's response normalisation within one map (`rnorm`): the window is n x n pixels, zeros beyond the edge,
-    /// and alpha is divided by n^2.
+    /// The 2012 code's within-channel response normalisation (`rnorm`): the window is n x n pixels with zero padding, and alpha
+    /// is divided by n^2.
     SpatialNorm {
         /// Rows and columns of the window; odd.
         n: usize,
-        /// Strength.
+        /// Scale of the sum.
         alpha: f32,
         /// Exponent.
         beta: f32,
-        /// What is added to the sum.
+        /// Constant added to the sum.
         k: f32,
     },
-    /// Batch normalisation (Ioffe and Szegedy 2015): each channel less its mean, divided by its deviation, times a weight, plus a
-    /// bias. In training mean and variance are those of the batch's values of this channel, in inference running ones.
+    /// Batch normalisation (Ioffe and Szegedy 2015): each channel minus its mean, divided by its standard deviation, times a
+    /// weight, plus a bias. Training uses the batch's mean and variance, inference the running ones.
     BatchNorm {
-        /// What is added to the variance.
+        /// Constant added to the variance.
         eps: f32,
-        /// Share of the batch's statistics in the new running ones, as PyTorch counts: `running += momentum (batch - running)`. The
-        /// variance of the batch counts with m / (m - 1) there, for m values of a channel.
+        /// Weight of the batch's statistics in the running ones, by PyTorch's convention: `running += momentum (batch -
+        /// running)`. The batch variance is scaled by m / (m - 1) for that, for m values per channel.
         momentum: f32,
     },
-    /// The largest value of each window. Padding never wins.
+    /// Maximum of each window. Padding never wins.
     MaxPool {
         /// Rows and columns of the window.
         kernel: usize,
-        /// Pixels from one window to the next.
+        /// Distance between adjacent windows in pixels.
         stride: usize,
-        /// Pixels beyond the map that windows may cover.
+        /// Padding that windows may cover.
         pad: Pad,
-        /// How the output's size is rounded.
+        /// Rounding of the output size.
         rounding: Rounding,
     },
-    /// The mean of each window, over the pixels of it that lie on the map or its padding, as PyTorch and Caffe count them.
+    /// Mean of each window, over its pixels within the map or its padding, as in PyTorch and Caffe.
     AvgPool {
         /// Rows and columns of the window.
         kernel: usize,
-        /// Pixels from one window to the next.
+        /// Distance between adjacent windows in pixels.
         stride: usize,
-        /// Zeros around the map, which count.
+        /// Zero padding around the map, which counts towards the mean.
         pad: Pad,
-        /// How the output's size is rounded.
+        /// Rounding of the output size.
         rounding: Rounding,
     },
-    /// Means over `out` x `out` windows that tile the map, whatever its size (PyTorch's AdaptiveAvgPool2d):
-    /// window i covers pixels floor(i H / out) to ceil((i + 1) H / out).
+    /// Means over `out` x `out` windows that tile a map of any size (PyTorch's AdaptiveAvgPool2d): window i covers pixels floor(i
+    /// H / out) to ceil((i + 1) H / out).
     AdaptiveAvgPool {
         /// Rows and columns of the output.
         out: usize,
@@ -110,34 +110,34 @@ pub enum Op {
     Dropout {
         /// Probability of zero.
         rate: f32,
-        /// Where the expectation is put right.
+        /// Where values are scaled to preserve the expectation.
         style: DropoutStyle,
     },
-    /// Fully connected: weights [out, in], in = the map flattened in the order channel, row, column.
+    /// Fully connected layer: weights [out, in], in = the map flattened in channel, row, column order.
     Linear {
         /// Number of outputs.
         out: usize,
-        /// How the weights begin.
+        /// Weight initialisation.
         weight_init: WeightInit,
-        /// How the biases begin.
+        /// Bias initialisation.
         bias_init: BiasInit,
     },
 }
 
-/// A function of each value alone.
+/// Elementwise activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// max(x, 0), the paper's choice (section 3.1).
     Relu,
-    /// The hyperbolic tangent, with which the paper compares.
+    /// Hyperbolic tangent, the paper's baseline.
     Tanh,
-    /// 1 / (1 + exp(-x)), with which the page compares.
+    /// 1 / (1 + exp(-x)), the tutorial's baseline.
     Sigmoid,
 }
 
 impl Activation {
-    /// `relu`, `tanh`, `sigmoid`: as in files, options and the names of layers.
+    /// `relu`, `tanh`, `sigmoid`: as in files, options and layer names.
     pub const fn name(self) -> &'static str {
         match self {
             Activation::Relu => "relu",
@@ -147,18 +147,18 @@ impl Activation {
     }
 }
 
-/// Where dropout puts the expectation right.
+/// Where dropout scales values to preserve the expectation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DropoutStyle {
-    /// Kept values are divided by 1 - rate in training ("inverted"): Caffe, PyTorch, the page's Paddle code.
+    /// Kept values are divided by 1 - rate in training ("inverted"): Caffe, PyTorch, the tutorial's Paddle code.
     ScaleInTraining,
-    /// All values are multiplied by 1 - rate in inference: the paper, the 2012 code, Paddle's own AlexNet.
+    /// All values are multiplied by 1 - rate at inference: the paper, the 2012 code, Paddle's own AlexNet.
     ScaleAtInference,
 }
 
 impl DropoutStyle {
-    /// What kept values are multiplied by in training.
+    /// Factor for kept values in training.
     pub fn in_training(self, rate: f32) -> f32 {
         match self {
             DropoutStyle::ScaleInTraining => 1.0 / (1.0 - rate),
@@ -167,7 +167,7 @@ impl DropoutStyle {
     }
 }
 
-/// Pixels added on each side of a map.
+/// Padding on each side of a map, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pad {
@@ -182,51 +182,50 @@ pub struct Pad {
 }
 
 impl Pad {
-    /// The same on all four sides.
+    /// The same padding on all four sides.
     pub const fn all(width: usize) -> Self {
         Pad { top: width, left: width, bottom: width, right: width }
     }
 }
 
-/// How the size of an output is rounded when the stride does not divide it.
+/// Rounding of an output size when the stride does not divide it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
-    /// Only windows that lie within the padded map: PyTorch, Paddle, Caffe's convolutions.
+    /// Only windows within the padded map: PyTorch, Paddle, Caffe's convolutions.
     Floor,
-    /// A last window may hang over the edge (there a convolution reads zeros, a pool leaves out what is beyond); one that
-    /// would begin beyond the map and its top or left padding is left out: the 2012 code, Caffe's pools.
+    /// The last window may extend past the edge (a convolution reads zeros there, a pool ignores it); one that would start beyond
+    /// the map and its top or left padding is dropped: the 2012 code, Caffe's pools.
     Ceil,
 }
 
-/// How weights begin. `fan_in` is the number of inputs of one output: in / groups x kernel x kernel, or in.
-/// `fan_out` is out x kernel x kernel, or out; a convolution's stride does not count.
+/// Weight initialisation. `fan_in` is the number of inputs of one output: in / groups x kernel x kernel, or in. `fan_out` is out
+/// x kernel x kernel, or out; a convolution's stride is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightInit {
-    /// Normal, mean 0, this deviation (the paper, the 2012 code, Caffe).
+    /// Normal with mean 0 and this standard deviation (the paper, the 2012 code, Caffe).
     Normal(f32),
-    /// Normal, values beyond two deviations drawn again (TF-slim).
+    /// Normal, with values beyond two standard deviations redrawn (TF-slim).
     TruncatedNormal(f32),
-    /// Uniform in plus or minus 1 / sqrt(fan_in) (PyTorch's default for conv and linear).
+    /// Uniform within ±1 / sqrt(fan_in) (PyTorch's default for conv and linear).
     UniformFanIn,
-    /// Uniform in plus or minus this (Paddle's AlexNet gives fc7 and fc8 the bound of fc6).
+    /// Uniform within ± this bound (Paddle's AlexNet uses fc6's bound for fc7 and fc8).
     Uniform(f32),
-    /// Normal, mean 0, deviation sqrt(2 / fan_in) (Paddle's default for conv; He et al. 2015).
+    /// Normal with mean 0 and standard deviation sqrt(2 / fan_in) (Paddle's default for conv; He et al. 2015).
     HeNormal,
-    /// Uniform in plus or minus sqrt(6 / (fan_in + fan_out)) (Paddle's default for linear, TF-slim's for conv; Glorot and
-    /// Bengio 2010).
+    /// Uniform within ±sqrt(6 / (fan_in + fan_out)) (Paddle's default for linear, TF-slim's for conv; Glorot and Bengio 2010).
     XavierUniform,
 }
 
-/// How biases begin.
+/// Bias initialisation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BiasInit {
-    /// All the same.
+    /// A constant.
     Constant(f32),
-    /// Uniform in plus or minus 1 / sqrt(fan_in) of the layer (PyTorch's default).
+    /// Uniform within ±1 / sqrt(fan_in) of the layer (PyTorch's default).
     UniformFanIn,
-    /// Uniform in plus or minus this.
+    /// Uniform within ± this bound.
     Uniform(f32),
 }

@@ -1,6 +1,6 @@
-//! AlexNets as data: a network is a list of layers, with its shapes, counts, parameter names, preprocessing and a diagram.
+//! AlexNets as data: a network is a list of layers, with its shapes, costs, parameter names, preprocessing and a diagram.
 //!
-//! A new variant is a new row in [`presets`], not new code.
+//! A new variant is a new entry in [`presets`], not new code.
 //!
 //! ```
 //! use alexnet_net::{Preprocess, Resize, presets};

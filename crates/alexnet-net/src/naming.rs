@@ -1,27 +1,27 @@
-//! Parameter names: what a framework calls AlexNet's weights and biases.
+//! Parameter naming schemes: each framework's names for AlexNet's weights and biases.
 
-/// Naming of the parameters of a net's eight layers.
+/// Names of the parameters of a net's eight layers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ParamNaming {
-    /// What `convert --names` takes. Several namings may belong to one framework.
+    /// Value of `convert --names`. Several naming schemes may belong to one framework.
     pub framework: &'static str,
-    /// What it is, in words.
+    /// Human-readable description.
     pub about: &'static str,
-    /// Modules of conv1 to conv5 and fc6 to fc8.
+    /// Module names of conv1 to conv5 and fc6 to fc8.
     pub layers: [&'static str; 8],
     /// Whether linear weights are [in, out].
     pub linear_in_out: bool,
-    /// Whether the linear layers are counted in an `nn.Sequential`, whose numbers change with its dropouts.
+    /// Whether the linear layers are indexed in an `nn.Sequential`, where dropouts shift the indices.
     pub counted_classifier: bool,
-    /// A preset of another naming whose weights are written under these names as well.
+    /// A preset with another naming scheme whose weights can also be written under these names.
     pub also_for: Option<&'static str>,
 }
 
-/// Our names of the layers, which are Caffe's.
+/// Our layer names, which are Caffe's.
 const LAYERS: [&str; 8] = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"];
 
 impl ParamNaming {
-    /// This program's, and Caffe's: `conv1.weight` ... `fc8.bias`.
+    /// This program's own scheme, and Caffe's: `conv1.weight` ... `fc8.bias`.
     pub const OWN: ParamNaming = ParamNaming {
         framework: "own",
         about: "this program's names (conv1.weight ... fc8.bias)",
@@ -36,7 +36,7 @@ impl ParamNaming {
         *self == Self::OWN
     }
 
-    /// The name of one of our parameters (`fc6.weight`), if this naming has it.
+    /// The name of one of our parameters (`fc6.weight`) under this scheme, if it has one.
     pub fn of(&self, own: &str) -> Option<String> {
         if self.is_own() {
             return Some(own.into());
@@ -46,7 +46,7 @@ impl ParamNaming {
         Some(format!("{}.{part}", self.layers[at]))
     }
 
-    /// Our name and theirs of every weight and bias, first layer to last.
+    /// Our name and the scheme's name of every weight and bias, first layer to last.
     pub fn parameters(&self) -> Vec<(String, String)> {
         let row =
             |(own, theirs): (&&str, &&str)| ["weight", "bias"].map(|part| (format!("{own}.{part}"), format!("{theirs}.{part}")));

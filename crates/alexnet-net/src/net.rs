@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Net {
-    /// Name of the preset, or the user's own.
+    /// Name of the preset, or a custom name.
     #[serde(deserialize_with = "former_names::deserialize_name")]
     pub name: String,
-    /// Rows and columns of the square input, in pixels, of three channels.
+    /// Rows and columns of the square input in pixels; it has three channels.
     pub image_size: usize,
-    /// The layers, first to last; the last one gives the logits, one a class.
+    /// The layers in order; the last one computes the logits, one per class.
     pub layers: Vec<Layer>,
 }

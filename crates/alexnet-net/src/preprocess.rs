@@ -1,58 +1,58 @@
-//! Preprocessing: how images become the input of a net, as data.
+//! Image preprocessing as data.
 
 use alexnet_files::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How an image becomes a tensor. It is part of the model file, and the same code in train, eval, predict and serve.
+/// Conversion of an image to a tensor. It is part of the model file, and train, eval, predict and serve share its implementation.
 ///
 /// decode -> `resize` -> crop (`crop` x `crop`) -> channel order -> `(value * scale - mean) / std`, value in 0..=255.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
-    /// How the whole image is brought to size.
+    /// Resizing of the whole image.
     pub resize: Resize,
     /// Rows and columns of the crop that the net takes; the net's image size.
     pub crop: usize,
-    /// Order of the channels in the tensor.
+    /// Channel order of the tensor.
     pub channels: Channels,
-    /// Each 8-bit value is multiplied by this first: 1 / 255 in PyTorch's world, 1 in Caffe's.
+    /// Factor for the 8-bit values: 1 / 255 in PyTorch, 1 in Caffe.
     pub scale: f32,
     /// Subtracted after scaling.
     pub mean: Mean,
-    /// Divides what is left, for each channel in tensor order.
+    /// Divisor after subtracting the mean, per channel in tensor order.
     pub std: [f32; 3],
 }
 
-/// How the whole image is brought to size before cropping.
+/// Resizing of the whole image before cropping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resize {
-    /// The short side to this many pixels, bilinear with antialias; the long side is truncated as torchvision does.
+    /// Resizes the short side to this many pixels, bilinear with antialias; the long side is truncated as in torchvision.
     ShortSide(usize),
-    /// The short side to this many pixels as [`ShortSide`](Self::ShortSide), then the middle square, as the paper.
+    /// Resizes the short side like [`ShortSide`](Self::ShortSide), then crops the central square, as in the paper.
     Square(usize),
-    /// Both sides to this many pixels, whatever the aspect, bilinear without antialias, as Caffe's `convert_imageset`.
+    /// Resizes both sides to this many pixels regardless of aspect, bilinear without antialias, as in Caffe's `convert_imageset`.
     Warp(usize),
 }
 
-/// Order of the channels in the tensor.
+/// Channel order of the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Channels {
-    /// Red first: almost everyone.
+    /// Red first: nearly all frameworks.
     Rgb,
     /// Blue first: Caffe.
     Bgr,
 }
 
-/// What is subtracted, on the scale of the scaled values.
+/// Mean to subtract after scaling.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mean {
-    /// One value a channel, in tensor order.
+    /// One value per channel, in tensor order.
     Channel([f32; 3]),
-    /// A mean image `[3, size, size]` of the resized training images, in tensor order; it is kept as the tensor
-    /// `preprocess.mean` of the model file, not in the metadata.
+    /// Mean image `[3, size, size]` of the resized training images, in tensor order. The model file stores it as the tensor
+    /// `preprocess.mean`, not in the metadata.
     #[serde(rename = "picture", alias = "image")]
     Image {
         /// Rows and columns.
@@ -60,26 +60,29 @@ pub enum Mean {
         /// The values.
         #[serde(skip)]
         values: std::sync::Arc<Vec<f32>>,
-        /// Whether a crop takes the mean at its own place (Caffe) or always the centre (the 2012 code).
+        /// Whether the mean is always cropped at the centre (the 2012 code) rather than at the image's crop (Caffe).
         centre: bool,
     },
 }
 
-/// A larger resized image is surely a mistake, and would fill the memory.
+/// Maximum resized side; a larger one is surely a mistake and would exhaust memory.
 const MAX_SIDE: usize = 4_096;
 
 impl Preprocess {
-    /// Checks what a user or a model file may have set wrongly.
+    /// Validates settings from a user or a model file.
     ///
     /// # Errors
-    /// A line that says which value cannot work.
+    /// The invalid value.
     pub fn check(&self) -> Result<()> {
         let side = self.resize.side();
         if self.crop == 0 || self.crop > side {
-            return Err(Error::Invalid(format!("preprocessing: a crop of {} pixels out of images resized to {side}", self.crop)));
+            return Err(Error::Invalid(format!(
+                "preprocessing: a crop of {} pixels does not fit images resized to {side}",
+                self.crop
+            )));
         }
         if side > MAX_SIDE {
-            return Err(Error::Invalid(format!("preprocessing: images resized to {side} pixels; {MAX_SIDE} at most")));
+            return Err(Error::Invalid(format!("preprocessing: images are resized to {side} pixels; the limit is {MAX_SIDE}")));
         }
         if !self.std.iter().all(|std| std.is_finite() && *std != 0.0) || !self.scale.is_finite() {
             return Err(Error::Invalid(format!("preprocessing: cannot divide by {:?} or scale by {}", self.std, self.scale)));
@@ -91,7 +94,7 @@ impl Preprocess {
             && *size < self.crop
         {
             return Err(Error::Invalid(format!(
-                "preprocessing: a mean image of {size} x {size} pixels is smaller than the crop of {0} x {0} that the net takes",
+                "preprocessing: a mean image of {size} x {size} pixels is smaller than the net's crop of {0} x {0}",
                 self.crop
             )));
         }
@@ -99,7 +102,7 @@ impl Preprocess {
             && Some(values.len()) != size.checked_mul(size * 3)
         {
             return Err(Error::Invalid(format!(
-                "preprocessing: a mean image of {} values, where 3 x {size} x {size} are needed",
+                "preprocessing: a mean image has {} values, expected 3 x {size} x {size}",
                 values.len()
             )));
         }
@@ -115,10 +118,10 @@ impl Resize {
     }
 }
 
-/// The first of the middle `crop` of `size` pixels. An odd rest is split as in torchvision: half of it, rounded to even.
+/// Start of the central `crop` of `size` pixels. An odd remainder is split as in torchvision: half of it, rounded to even.
 ///
 /// # Panics
-/// When there are fewer pixels than the crop has.
+/// When the crop exceeds the size.
 pub fn centre(size: usize, crop: usize) -> usize {
     ((size - crop) as f64 / 2.0).round_ties_even() as usize
 }

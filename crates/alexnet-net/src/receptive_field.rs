@@ -1,35 +1,35 @@
-//! What a unit sees: the pixels of the image on which its value can depend.
+//! Receptive fields: the image pixels that a unit depends on.
 
 use crate::layer::{Op, Pad};
 use crate::net::Net;
 use crate::shape::Shape;
 use alexnet_files::Result;
 
-/// Receptive fields of a layer's units as a grid: unit (i, j) sees `size` rows from `top + i * jump` on and as many columns
-/// from `left + j * jump` on, of which some may lie in the padding, beyond the image.
+/// Receptive fields of a layer's units as a grid: unit (i, j) reads `size` rows from `top + i * jump` and as many columns from
+/// `left + j * jump`. Some of them may be in the padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceptiveField {
-    /// Rows and columns that a unit sees.
+    /// Rows and columns that a unit reads.
     pub size: usize,
-    /// Pixels from one unit to the next.
+    /// Distance between adjacent units in pixels.
     pub jump: usize,
-    /// First row of unit (0, 0); below zero in the padding.
+    /// First row of unit (0, 0); negative in the padding.
     pub top: isize,
     /// First column of unit (0, 0).
     pub left: isize,
 }
 
-/// Rows or columns of an image or map, both ends included.
+/// Inclusive range of rows or columns of an image or map.
 type Span = (usize, usize);
 
 impl Net {
-    /// The grid of receptive fields of a layer, or none where its units see the whole image (linear layers, and what
-    /// follows them) or windows of unequal sizes (an adaptive pool that does not divide its map).
+    /// The grid of receptive fields of a layer, or `None` where its units read the whole image (linear layers and their
+    /// successors) or windows of unequal sizes (an adaptive pool that does not divide its map).
     ///
     /// Through a window of k pixels at stride s and padding p: size + (k - 1) jump, top - p jump, jump s.
     ///
     /// # Errors
-    /// No such layer, or layers that do not fit each other.
+    /// An unknown layer, or an invalid net.
     pub fn receptive_field(&self, layer: &str) -> Result<Option<ReceptiveField>> {
         let last = self.layer(layer)?;
         let mut field = ReceptiveField { size: 1, jump: 1, top: 0, left: 0 };
@@ -57,14 +57,13 @@ impl Net {
         Ok(Some(field))
     }
 
-    /// The rows and the columns, both ends included, of the pixels that the unit at (`row`, `column`) of a layer sees. What
-    /// lies in any padding is left out.
+    /// Inclusive row and column ranges of the pixels that the unit at (`row`, `column`) of a layer reads, without padding.
     ///
     /// # Errors
-    /// No such layer, or layers that do not fit each other.
+    /// An unknown layer, or an invalid net.
     ///
     /// # Panics
-    /// When the layer has no such row or column.
+    /// When the row or column is out of range.
     pub fn seen_by(&self, layer: &str, row: usize, column: usize) -> Result<(Span, Span)> {
         let last = self.layer(layer)?;
         let shapes = self.shapes()?;
@@ -83,7 +82,7 @@ impl Net {
     }
 }
 
-/// What a layer reads along one axis to give the units of a span.
+/// Range that a layer reads along one axis to compute the units of a span.
 fn before(op: &Op, (first, last): Span, pad: usize, input: Shape) -> Span {
     let size = input.size;
     match *op {

@@ -5,8 +5,7 @@ use crate::net::Net;
 use alexnet_files::{Error, Result};
 use std::collections::HashSet;
 
-/// The shape of one image's activations after a layer: `channels` maps of `size` x `size` pixels.
-/// After a linear layer `size` is 1.
+/// Shape of one image's activations after a layer: `channels` maps of `size` x `size` pixels. After a linear layer `size` is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Number of maps, or of features.
@@ -16,60 +15,60 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Values in all.
+    /// Total number of values.
     pub fn len(&self) -> usize {
         self.channels * self.size * self.size
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What a layer of a net takes, gives and costs, for one image.
+/// Input, output and cost of a layer, for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerShape {
     /// The layer's name.
     pub name: String,
-    /// What goes in.
+    /// Input shape.
     pub input: Shape,
-    /// What comes out.
+    /// Output shape.
     pub output: Shape,
     /// Shape of the weights in canonical order (conv [out, in / groups, kernel, kernel], linear [out, in], batch norm `[channels]`);
     /// empty if none.
     pub weight: Vec<usize>,
     /// Weights and biases.
     pub parameters: usize,
-    /// Channels of which it keeps a running mean and variance, which follow the batches and are no parameters; 0 if none.
+    /// Channels with running mean and variance, which are updated from batches and are not parameters; 0 if none.
     pub statistics: usize,
-    /// Multiply-accumulates of convolutions and linear layers, biases not counted.
+    /// Multiply-accumulates of convolutions and linear layers, without biases.
     pub macs: u64,
 }
 
-/// What a whole net costs, for one image.
+/// Cost of a whole net, for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
     /// Weights and biases.
     pub parameters: usize,
-    /// Multiply-accumulates of convolutions and linear layers, biases not counted.
+    /// Multiply-accumulates of convolutions and linear layers, without biases.
     pub macs: u64,
     /// Outputs of convolutions and linear layers: the paper's "650,000 neurons".
     pub neurons: usize,
 }
 
-// A net may come from a file that anyone has written. These bounds, far above any net that this program can run, keep every
-// count below within 64 bits, and the engine from asking for memory that no machine has.
+// A net may come from an untrusted file. These limits, far above any net that this program can run, keep every count below within
+// 64 bits and bound the engine's memory.
 
-/// Most layers; AlexNet has 21. What runs a net may take time that grows with the square of their number.
+/// Maximum number of layers; AlexNet has 21. Engines may take time quadratic in it.
 const MOST_LAYERS: usize = 1 << 10;
-/// Most rows or columns of a map, padding included.
+/// Maximum number of rows or columns of a map, including padding.
 const MOST_PIXELS: usize = 1 << 15;
-/// Most maps or features.
+/// Maximum number of maps or features.
 const MOST_CHANNELS: usize = 1 << 20;
-/// Most values that a layer gives for one image.
+/// Maximum number of output values of a layer for one image.
 const MOST_VALUES: usize = 1 << 31;
-/// Most weights of a layer.
+/// Maximum number of weights of a layer.
 const MOST_WEIGHTS: usize = 1 << 32;
 
 impl Net {
@@ -81,7 +80,7 @@ impl Net {
         if self.layers.len() > MOST_LAYERS {
             let layers = self.layers.len();
             return Err(Error::Net(format!(
-                "a net of {layers} layers; AlexNet has some dozens, and at most {MOST_LAYERS} are read"
+                "a net with {layers} layers; AlexNet has a few dozen, and the limit is {MOST_LAYERS}"
             )));
         }
         let mut input = Shape { channels: 3, size: self.image_size };
@@ -104,10 +103,10 @@ impl Net {
         (1..=1024).find(|&size| self.clone().with_image_size(size).shapes().is_ok())
     }
 
-    /// Checks the layers for an image size that a user chose.
+    /// Validates the layers for an image size chosen by the user.
     ///
     /// # Errors
-    /// As [`Net::shapes`]; where a larger size would work, the message says which.
+    /// Like [`Net::shapes`]; if a larger size would work, the message states it.
     pub fn check_image_size(&self) -> Result<()> {
         let Err(error) = self.shapes() else { return Ok(()) };
         match self.smallest_image_size() {
@@ -135,7 +134,7 @@ impl Net {
     /// The index of a layer.
     ///
     /// # Errors
-    /// No layer of this name; the message lists those that there are.
+    /// An unknown name; the message lists the layers.
     pub fn layer(&self, name: &str) -> Result<usize> {
         self.layers.iter().position(|layer| layer.name == name).ok_or_else(|| {
             let names: Vec<&str> = self.layers.iter().map(|layer| layer.name.as_str()).collect();
@@ -143,12 +142,12 @@ impl Net {
         })
     }
 
-    /// Number of classes: the outputs of the last layer that has weights.
+    /// Number of classes: the outputs of the last layer with weights.
     pub fn classes(&self) -> usize {
         self.layers.iter().rev().find_map(|l| if let Op::Linear { out, .. } = l.op { Some(out) } else { None }).unwrap_or(0)
     }
 
-    /// Whether a layer normalises by batches, which not every engine can.
+    /// Whether a layer is a batch norm, which not every engine supports.
     pub fn has_batch_norm(&self) -> bool {
         self.layers.iter().any(|layer| matches!(layer.op, Op::BatchNorm { .. }))
     }
@@ -164,14 +163,14 @@ impl Net {
         self
     }
 
-    /// The same net for images of another size. [`Net::shapes`] says whether they are large enough.
+    /// The same net for images of another size. [`Net::shapes`] checks whether they are large enough.
     #[must_use]
     pub fn with_image_size(mut self, image_size: usize) -> Self {
         self.image_size = image_size;
         self
     }
 
-    /// The same net with another function in place of every activation; `relu1` becomes `tanh1` and so on.
+    /// The same net with every activation replaced; `relu1` becomes `tanh1` and so on.
     #[must_use]
     pub fn with_activation(mut self, to: Activation) -> Self {
         for Layer { name, op } in &mut self.layers {
@@ -186,20 +185,20 @@ impl Net {
     }
 }
 
-/// What one layer makes of `input`, or what is wrong with it.
+/// Computes the shape of a layer for `input`, or what is wrong with it.
 fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
     let (mut weight, mut statistics) = (Vec::new(), 0);
     let output = match layer.op {
         Op::Conv { out, kernel, stride, pad, groups, rounding, .. } => {
             if groups == 0 || out == 0 || !input.channels.is_multiple_of(groups) || !out.is_multiple_of(groups) {
-                return Err(format!("{} channels in and {out} out do not fall in {groups} groups", input.channels));
+                return Err(format!("{} input and {out} output channels are not divisible into {groups} groups", input.channels));
             }
             let size = windows(input.size, kernel, stride, pad, rounding)?;
             weight = vec![out, input.channels / groups, kernel, kernel];
             Shape { channels: out, size }
         }
         Op::MaxPool { kernel, stride, pad, rounding } | Op::AvgPool { kernel, stride, pad, rounding } => {
-            // Otherwise a window could see nothing but padding, which has no largest value.
+            // Otherwise a window could contain only padding, which has no maximum.
             if [pad.top, pad.left, pad.bottom, pad.right].iter().any(|&side| side >= kernel) {
                 return Err(format!("the padding must be narrower than the window of {kernel} pixels"));
             }
@@ -214,7 +213,10 @@ fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
         Op::Linear { .. } => return Err("0 outputs".into()),
         Op::Lrn { n, columns, alpha, beta, k, .. } => {
             if n % 2 == 0 || columns == 0 || !input.channels.is_multiple_of(columns) {
-                return Err(format!("a window of {n} (it must be odd) over {} channels in {columns} columns", input.channels));
+                return Err(format!(
+                    "a window of {n} over {} channels in {columns} columns: it must be odd, and the columns must be equal",
+                    input.channels
+                ));
             }
             norm_constants(alpha, beta, k)?;
             input
@@ -237,10 +239,10 @@ fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
         Op::Activation { .. } | Op::Dropout { .. } => input,
     };
     if output.size > MOST_PIXELS || output.channels > MOST_CHANNELS || output.len() > MOST_VALUES {
-        return Err(format!("{} maps of {} x {} pixels are too many", output.channels, output.size, output.size));
+        return Err(format!("{} maps of {} x {} pixels exceed the limit", output.channels, output.size, output.size));
     }
     let weights = weight.iter().try_fold(1, |product: usize, &n| product.checked_mul(n)).filter(|&w| w <= MOST_WEIGHTS);
-    let weights = weights.ok_or_else(|| format!("weights of {weight:?} are too many"))?;
+    let weights = weights.ok_or_else(|| format!("weights of shape {weight:?} exceed the limit"))?;
     let (parameters, macs) = match weight.first() {
         Some(out) if statistics > 0 => (weights + out, 0),
         Some(out) => (weights + out, (weights * output.size * output.size) as u64),
@@ -249,13 +251,13 @@ fn layer_shape(layer: &Layer, input: Shape) -> Result<LayerShape, String> {
     Ok(LayerShape { name: layer.name.clone(), input, output, weight, parameters, statistics, macs })
 }
 
-/// Whether `(k + alpha * sum)^beta` is a number above zero whatever the sum of squares.
+/// Checks that `(k + alpha * sum)^beta` is positive for any sum of squares.
 fn norm_constants(alpha: f32, beta: f32, k: f32) -> Result<(), String> {
     let fine = alpha.is_finite() && beta.is_finite() && k.is_finite() && alpha >= 0.0 && k > 0.0;
     if fine { Ok(()) } else { Err(format!("alpha {alpha}, beta {beta}, k {k}: alpha must be at least 0 and k above 0")) }
 }
 
-/// How many windows fit along one axis. Padding may differ from side to side but both axes give the same count.
+/// Number of windows along one axis. Padding may differ between sides, but both axes must have the same count.
 fn windows(size: usize, kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Result<usize, String> {
     let along = |before: usize, after: usize| -> Result<usize, String> {
         if kernel == 0 || stride == 0 {
@@ -263,7 +265,7 @@ fn windows(size: usize, kernel: usize, stride: usize, pad: Pad, rounding: Roundi
         }
         let padded = [before, after].iter().fold(size, |sum, &n| sum.saturating_add(n));
         if padded > MOST_PIXELS {
-            return Err(format!("{size} pixels and their padding are more than {MOST_PIXELS}; use smaller images"));
+            return Err(format!("{size} pixels with padding exceed {MOST_PIXELS}; use smaller images"));
         }
         if padded < kernel {
             return Err(format!("a window of {kernel} pixels does not fit {size} pixels (padded: {padded}); use larger images"));
@@ -272,7 +274,7 @@ fn windows(size: usize, kernel: usize, stride: usize, pad: Pad, rounding: Roundi
             Rounding::Floor => (padded - kernel) / stride + 1,
             Rounding::Ceil => {
                 let count = (padded - kernel).div_ceil(stride) + 1;
-                // A last window that begins beyond the map sees nothing of it.
+                // A last window that starts beyond the map reads none of it.
                 if (count - 1) * stride >= size + before { count - 1 } else { count }
             }
         })
@@ -309,9 +311,9 @@ mod tests {
     fn sizes_round_as_asked() {
         let size = |op: Op| net(&[op]).shapes().map(|s| s[0].output.size).ok();
         assert_eq!(size(pool(3, 2, Pad::all(0), Rounding::Floor)), Some(3));
-        assert_eq!(size(pool(3, 2, Pad::all(0), Rounding::Ceil)), Some(4)); // the last window hangs 1 pixel over
+        assert_eq!(size(pool(3, 2, Pad::all(0), Rounding::Ceil)), Some(4)); // the last window extends 1 pixel past the edge
         assert_eq!(size(pool(3, 2, Pad { bottom: 1, right: 1, ..Pad::all(0) }, Rounding::Floor)), Some(4));
-        // Stride above the window: a fourth one would begin at pixel 9, beyond the 8.
+        // Stride larger than the window: a fourth one would start at pixel 9, beyond the 8.
         assert_eq!(size(pool(1, 3, Pad::all(0), Rounding::Ceil)), Some(3));
         assert_eq!(size(pool(2, 5, Pad::all(1), Rounding::Ceil)), Some(2)); // so does a third
         assert_eq!(size(pool(8, 1, Pad::all(0), Rounding::Floor)), Some(1));
@@ -319,26 +321,26 @@ mod tests {
     }
 
     #[test]
-    fn nets_that_cannot_be_are_refused_in_words() {
+    fn invalid_nets_are_refused_with_a_reason() {
         let most = usize::MAX;
         for (ops, message) in [
             (vec![], "without layers"),
-            (vec![conv(96, 3, 1, Pad::all(0), 2)], "3 channels in and 96 out do not fall in 2 groups"),
+            (vec![conv(96, 3, 1, Pad::all(0), 2)], "3 input and 96 output channels are not divisible into 2 groups"),
             (vec![conv(96, 3, 1, Pad::all(0), 0)], "0 groups"),
             (vec![conv(0, 3, 1, Pad::all(0), 1)], "0 out"),
             (vec![conv(96, 0, 1, Pad::all(0), 1)], "at least 1"),
             (vec![conv(96, 3, 0, Pad::all(0), 1)], "at least 1"),
             (vec![conv(96, 3, 2, Pad { top: 2, ..Pad::all(0) }, 1)], "not square"),
-            (vec![conv(most, 3, 1, Pad::all(0), 1)], "too many"),
+            (vec![conv(most, 3, 1, Pad::all(0), 1)], "exceed the limit"),
             (vec![conv(96, most, 1, Pad::all(0), 1)], "does not fit"),
-            (vec![conv(96, 3, 1, Pad::all(most), 1)], "more than"),
-            (vec![conv(1 << 20, 3, 1, Pad::all(100), 1)], "too many"),
+            (vec![conv(96, 3, 1, Pad::all(most), 1)], "exceed"),
+            (vec![conv(1 << 20, 3, 1, Pad::all(100), 1)], "exceed the limit"),
             (vec![pool(2, 1, Pad::all(2), Rounding::Floor)], "narrower"),
             (vec![Op::AdaptiveAvgPool { out: 0 }], "0 pixels"),
-            (vec![Op::AdaptiveAvgPool { out: most }], "too many"),
+            (vec![Op::AdaptiveAvgPool { out: most }], "exceed the limit"),
             (vec![linear(0)], "0 outputs"),
-            (vec![linear(most)], "too many"),
-            (vec![linear(1 << 20), linear(1 << 20)], "weights of [1048576, 1048576] are too many"),
+            (vec![linear(most)], "exceed the limit"),
+            (vec![linear(1 << 20), linear(1 << 20)], "weights of shape [1048576, 1048576] exceed the limit"),
             (vec![Op::Lrn { n: 4, alpha: 1.0, beta: 1.0, k: 1.0, divide_by_n: true, columns: 1 }], "odd"),
             (vec![Op::Lrn { n: 5, alpha: 1.0, beta: 1.0, k: 1.0, divide_by_n: true, columns: 2 }], "2 columns"),
             (vec![Op::Lrn { n: 5, alpha: 1.0, beta: 1.0, k: 0.0, divide_by_n: true, columns: 1 }], "k above 0"),
@@ -350,7 +352,7 @@ mod tests {
             (vec![Op::Dropout { rate: f32::NAN, style: DropoutStyle::ScaleInTraining }], "rate NaN"),
         ] {
             let error = net(&ops).shapes().map(|_| ()).expect_err(message).to_string();
-            assert!(error.starts_with("test: ") && error.contains(message), "{error}, not: {message}");
+            assert!(error.starts_with("test: ") && error.contains(message), "{error}, expected: {message}");
         }
         let mut twins = net(&[linear(5), linear(5)]);
         twins.layers[1].name = "layer0".into();

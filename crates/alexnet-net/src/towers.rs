@@ -1,9 +1,9 @@
-//! Two towers: a net of groups placed on two devices as in 2012 (paper, section 3.2 and figure 2).
+//! Two-tower placement: a net with groups split across two devices as in 2012 (paper, section 3.2 and figure 2).
 //!
-//! Each tower holds half of every layer's maps and the kernels that make them. A layer in groups reads only its own tower's
-//! maps; a layer without groups reads all, so each tower must be sent the other's half first. The plan follows from the list
-//! of layers alone, and says which layers those are. Backward, the gradient of what was sent goes the other way: as many
-//! values again.
+//! Each tower holds half of every layer's maps and the kernels that compute them. A grouped layer reads only its own tower's
+//! maps; a layer without groups reads all, so each tower first receives the other's half. The plan, including which layers those
+//! are, follows from the list of layers alone. In the backward pass, the gradients of the received values are sent back: the same
+//! number of values again.
 
 use std::ops::Range;
 
@@ -13,25 +13,25 @@ use crate::presets;
 use crate::shape::Shape;
 use alexnet_files::{Error, Result};
 
-/// Where a layer of a net in two towers is computed, and what must reach it.
+/// Placement of a layer of a two-tower net, and what it receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TowerLayer {
     /// The layer's name.
     pub name: String,
-    /// Who computes it.
+    /// Where it is computed.
     pub place: Place,
     /// What it reads from the other tower.
     pub crossing: Crossing,
-    /// Values that tower 0 and tower 1 receive from each other for one image on the way forward, and send back as gradients.
+    /// Values that tower 0 and tower 1 receive from each other for one image in the forward pass, and send back as gradients.
     pub received: [usize; 2],
 }
 
-/// Who computes a layer.
+/// Where a layer is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Each tower half of its outputs: tower 0 the first ones.
+    /// Half of the outputs in each tower: the first half in tower 0.
     Halves,
-    /// Tower 0 all of them: the logits.
+    /// All outputs in tower 0: the logits.
     First,
 }
 
@@ -40,15 +40,15 @@ pub enum Place {
 pub enum Crossing {
     /// Nothing.
     Nothing,
-    /// All that the other tower holds of the layer before.
+    /// The other tower's whole part of the previous layer.
     Whole,
-    /// So many maps next to the border between the towers: a normalisation whose window runs over both. The 2012 code's does
-    /// not (two columns); the paper's formula and Caffe's do.
+    /// This many maps next to the border between the towers: a normalisation whose window crosses it. The 2012 code's does not
+    /// (two columns); the paper's formula and Caffe's do.
     Edge(usize),
 }
 
 impl TowerLayer {
-    /// The outputs that tower 0 or 1 computes, of the layer's `outputs`.
+    /// The outputs that tower 0 or 1 computes, out of `outputs`.
     pub fn outputs(&self, tower: usize, outputs: usize) -> Range<usize> {
         match (self.place, tower) {
             (Place::Halves, 0) => 0..outputs / 2,
@@ -58,15 +58,15 @@ impl TowerLayer {
         }
     }
 
-    /// Bytes that cross for one image, forward and backward, both ways added up, as 32-bit numbers.
+    /// Bytes transferred for one image, forward and backward, in both directions together, as 32-bit values.
     pub fn bytes(&self) -> usize {
         2 * 4 * self.received.iter().sum::<usize>()
     }
 }
 
 impl Op {
-    /// Groups of a convolution, or columns of a normalisation, among the maps of one of two towers: half of them, or all where
-    /// they do not fall in two. Other layers have one.
+    /// Groups of a convolution, or columns of a normalisation, within the maps of one tower: half of them, or all if they cannot
+    /// be halved. 1 for other layers.
     pub fn groups_of_tower(&self) -> usize {
         match *self {
             Op::Conv { groups: n, .. } | Op::Lrn { columns: n, .. } => {
@@ -82,10 +82,10 @@ impl Op {
 }
 
 impl Net {
-    /// The net's layers placed on two towers.
+    /// Places the net's layers on two towers.
     ///
     /// # Errors
-    /// A net without layers in two groups, one that cannot be halved, or what [`Net::shapes`] says.
+    /// A net without layers in two groups, one that cannot be halved, or an error of [`Net::shapes`].
     pub fn towers(&self) -> Result<Vec<TowerLayer>> {
         let shapes = self.shapes()?;
         let grouped = |op: &Op| matches!(op, Op::Conv { groups, .. } if groups % 2 == 0);
@@ -93,41 +93,41 @@ impl Net {
             let halves = |net: &Net| net.layers.iter().any(|l| grouped(&l.op)) && !net.has_batch_norm();
             let able = presets::ALL.iter().map(|preset| (preset.build)()).filter(halves);
             let names: Vec<String> = able.map(|net| net.name).collect();
-            let message = "no layer is in two groups, so every layer would need all of the one before; nets in two towers:";
+            let message = "no layer has two groups, so every layer would need the whole previous one; two-tower nets:";
             return Err(Error::Net(format!("{}: {message} {}", self.name, names.join(", "))));
         }
         let last = self.layers.iter().rposition(|layer| matches!(layer.op, Op::Linear { .. })).unwrap_or(usize::MAX);
         let mut plan: Vec<TowerLayer> = Vec::with_capacity(shapes.len());
-        // Until the first convolution there is only the image, which both towers have.
+        // Before the first convolution there is only the image, which both towers have.
         let mut split = false;
         for (i, (layer, shape)) in self.layers.iter().zip(&shapes).enumerate() {
             let fail = |why: &str| Error::Net(format!("{}: layer {}: {why} two towers", self.name, layer.name));
             let place = if i >= last { Place::First } else { Place::Halves };
             let crossing = match layer.op {
                 Op::Conv { groups, .. } if groups % 2 == 0 => Crossing::Nothing,
-                Op::Conv { groups, .. } if groups != 1 => return Err(fail(&format!("{groups} groups do not fall in"))),
+                Op::Conv { groups, .. } if groups != 1 => return Err(fail(&format!("{groups} groups cannot be split into"))),
                 Op::Conv { .. } | Op::Linear { .. } if split => Crossing::Whole,
                 Op::Lrn { n, columns: 1, .. } if split => Crossing::Edge((n / 2).min(shape.input.channels / 2)),
                 Op::Lrn { columns, .. } if columns % 2 == 1 && split => {
-                    return Err(fail(&format!("{columns} columns do not fall in")));
+                    return Err(fail(&format!("{columns} columns cannot be split into")));
                 }
                 _ => Crossing::Nothing,
             };
             if matches!(layer.op, Op::BatchNorm { .. }) {
-                return Err(fail("batch normalisation is not there in"));
+                return Err(fail("batch normalisation is not supported with"));
             }
             let begins = matches!(layer.op, Op::Conv { .. } | Op::Linear { .. });
             if !split && !begins {
-                return Err(fail("it stands before the first convolution, which begins the"));
+                return Err(fail("it precedes the first convolution, which starts the"));
             }
             split = true;
             if place == Place::Halves && !shape.output.channels.is_multiple_of(2) {
-                return Err(fail(&format!("{} outputs do not fall in", shape.output.channels)));
+                return Err(fail(&format!("{} outputs cannot be split into", shape.output.channels)));
             }
             let half = |maps: usize| Shape { channels: maps, ..shape.input }.len();
             let received = match (crossing, place) {
                 (Crossing::Nothing, _) => [0, 0],
-                // Behind the first layer of tower 0 alone nothing is left to send.
+                // After the first layer that runs only on tower 0, nothing is left to send.
                 (Crossing::Whole, Place::First) => [half(shape.input.channels / 2), 0],
                 (Crossing::Whole, Place::Halves) => [half(shape.input.channels / 2); 2],
                 (Crossing::Edge(maps), _) => [half(maps); 2],
@@ -142,7 +142,7 @@ impl Net {
 mod tests {
     use super::*;
 
-    /// Layers to which something crosses, with the values that each tower receives for an image.
+    /// Layers that receive values from the other tower, with the number per tower for one image.
     fn crossings(name: &str) -> Vec<(String, [usize; 2])> {
         let plan = presets::by_name(name).unwrap().towers().unwrap();
         plan.into_iter().filter(|layer| layer.crossing != Crossing::Nothing).map(|l| (l.name, l.received)).collect()
@@ -153,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn towers_meet_at_conv3_and_the_fully_connected_layers_as_in_2012() {
+    fn towers_communicate_at_conv3_and_the_fully_connected_layers_as_in_2012() {
         let (pool2, pool5, hidden) = (128 * 13 * 13, 128 * 6 * 6, 2048);
         let meet = [("conv3", [pool2; 2]), ("fc6", [pool5; 2]), ("fc7", [hidden; 2]), ("fc8", [hidden, 0])];
         assert_eq!(crossings("original-145"), named(meet));
         assert_eq!(crossings("paper-no-lrn"), named(meet));
-        // A window of five channels sees two of the other tower's.
+        // A window of five channels reads two of the other tower's.
         let [conv3, fc6, fc7, fc8] = meet;
         let edges = [("norm1", [2 * 55 * 55; 2]), ("norm2", [2 * 27 * 27; 2]), conv3, fc6, fc7, fc8];
         assert_eq!(crossings("paper"), named(edges));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_output_has_one_place() {
+    fn each_output_is_computed_once() {
         let net = presets::by_name("original-145").unwrap();
         for (layer, shape) in net.towers().unwrap().iter().zip(net.shapes().unwrap()) {
             let [zero, one] = [0, 1].map(|tower| layer.outputs(tower, shape.output.channels));
@@ -178,9 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn nets_that_are_no_towers_are_refused_in_words() {
+    fn nets_without_two_towers_are_refused_with_a_reason() {
         let error = presets::by_name("torchvision").unwrap().towers().unwrap_err().to_string();
-        assert!(error.starts_with("torchvision: no layer is in two groups"), "{error}");
+        assert!(error.starts_with("torchvision: no layer has two groups"), "{error}");
         assert!(error.contains("original-145") && !error.contains("tutorial-code"), "{error}");
         let mut odd = presets::by_name("paper").unwrap();
         for layer in &mut odd.layers {
@@ -188,6 +188,6 @@ mod tests {
                 *out = 7;
             }
         }
-        assert!(odd.towers().unwrap_err().to_string().contains("layer fc6: 7 outputs do not fall in two towers"));
+        assert!(odd.towers().unwrap_err().to_string().contains("layer fc6: 7 outputs cannot be split into two towers"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use alexnet::features::{Pictures, Provenance, Table, Taken};
+use alexnet::features::{ImageFiles, Provenance, Table, Taken};
 use alexnet::image::{Image, Preprocess};
 use alexnet::net::Net;
 use alexnet::{Error, formats};
@@ -13,7 +13,7 @@ pub struct IndexFile {
     /// Table written by `alexnet features` with the same model: `.npy` or `.safetensors`.
     pub table: PathBuf,
     /// Images that the table was made from, for display; without them only names are shown.
-    pub pictures: Option<PathBuf>,
+    pub images: Option<PathBuf>,
 }
 
 /// An index in memory.
@@ -21,7 +21,7 @@ pub(crate) struct Index {
     pub(crate) table: Table,
     /// Layer whose activations are compared.
     pub(crate) taken: Taken,
-    pictures: Option<Pictures>,
+    images: Option<ImageFiles>,
 }
 
 /// Rejects pipes and devices, which could block forever.
@@ -59,24 +59,24 @@ impl Index {
             let message = format!("the features of {} are not finite (NaN or infinity)", table.names[row]);
             return Err(Error::file(&file.table, message));
         }
-        let pictures = file.pictures.as_deref().map(Pictures::open).transpose()?;
-        if let Some(pictures) = &pictures {
-            table.names.iter().try_for_each(|name| pictures.check(name))?;
+        let images = file.images.as_deref().map(ImageFiles::open).transpose()?;
+        if let Some(images) = &images {
+            table.names.iter().try_for_each(|name| images.check(name))?;
         }
-        Ok(Index { table: table.copied(), taken, pictures })
+        Ok(Index { table: table.copied(), taken, images })
     }
 
     /// Whether images are available for display.
-    pub(crate) fn has_pictures(&self) -> bool {
-        self.pictures.is_some()
+    pub(crate) fn has_images(&self) -> bool {
+        self.images.is_some()
     }
 
     /// Thumbnail of an indexed image.
-    pub(crate) fn picture(&self, row: usize) -> alexnet::Result<Image> {
-        let pictures = self.pictures.as_ref().ok_or("this index has no images, only names")?;
-        let picture = pictures.picture(&self.table.names[row])?;
-        let longer = picture.width.max(picture.height).max(SMALL);
+    pub(crate) fn image(&self, row: usize) -> alexnet::Result<Image> {
+        let images = self.images.as_ref().ok_or("this index has no images, only names")?;
+        let image = images.image(&self.table.names[row])?;
+        let longer = image.width.max(image.height).max(SMALL);
         let side = |length: usize| (length * SMALL).div_ceil(longer);
-        Ok(picture.resized(side(picture.height), side(picture.width)))
+        Ok(image.resized(side(image.height), side(image.width)))
     }
 }

@@ -77,7 +77,7 @@ pub struct Settings {
     pub watch: Duration,
 }
 
-/// Engines on the CPU. An image has the same answer, to the last bit, whatever is beside it in a batch.
+/// Factory of CPU engines. The result for an image is bit-identical regardless of the rest of the batch.
 pub fn cpu_engines(precision: Precision, threads: usize) -> Engines {
     Arc::new(move |model, batch| {
         let mut engine = Cpu::new(&model.net, batch, threads)?.with_precision(precision)?.batch_invariant();

@@ -1,6 +1,6 @@
 //! Small nets that wire the layers in every way.
 
-use alexnet::net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
+use alexnet_net::{Activation, BiasInit, DropoutStyle, Layer, Net, Op, Pad, Rounding, WeightInit};
 
 /// Rows and columns of their images.
 pub const SIZE: usize = 17;

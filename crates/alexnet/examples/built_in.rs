@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             std::fs::create_dir_all(to.join(name).join(class))?;
         }
         for i in 0..set.len() {
-            std::fs::write(to.join(name).join(set.name(i)), encode::png(&set.picture(i)?))?;
+            std::fs::write(to.join(name).join(set.name(i)), encode::png(&set.image(i)?))?;
         }
     }
     Ok(())

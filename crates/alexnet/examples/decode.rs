@@ -25,8 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in &files {
         let bytes = decode::read(Path::new(file))?;
         let start = Instant::now();
-        let picture = match decode::decode(&bytes) {
-            Ok(picture) => resize.map_or_else(|| picture.clone(), |resize| picture.resized_as(resize)),
+        let image = match decode::decode(&bytes) {
+            Ok(image) => resize.map_or_else(|| image.clone(), |resize| image.resized_as(resize)),
             Err(text) => {
                 println!("{file}: {text}");
                 continue;
@@ -35,8 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seconds += start.elapsed().as_secs_f64();
         if let Some(out) = &out {
             let name = Path::new(file).file_name().ok_or("a folder")?.to_string_lossy();
-            let mut ppm = format!("P6 {} {} 255\n", picture.width, picture.height).into_bytes();
-            ppm.extend_from_slice(&picture.rgb);
+            let mut ppm = format!("P6 {} {} 255\n", image.width, image.height).into_bytes();
+            ppm.extend_from_slice(&image.rgb);
             std::fs::write(out.join(format!("{name}.ppm")), ppm)?;
         }
     }

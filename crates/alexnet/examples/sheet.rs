@@ -10,8 +10,8 @@ fn main() -> alexnet::Result<()> {
     let set = synthetic(Split::Test, 0);
     let cell = |i: usize| {
         let label = set.label(i * 50) as usize;
-        let picture = set.picture(i * 50)?;
-        let mut cell = Cell::photograph(picture).line(&set.classes()[label], GREEN).line(set.name(i * 50), GREY);
+        let image = set.image(i * 50)?;
+        let mut cell = Cell::photograph(image).line(&set.classes()[label], GREEN).line(set.name(i * 50), GREY);
         cell.bars = set.classes().iter().zip([0.61, 0.22, 0.09, 0.002]).map(|(name, share)| Bar::new(name, share)).collect();
         Ok(if i.is_multiple_of(3) { cell.framed(RED) } else { cell })
     };

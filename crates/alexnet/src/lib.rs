@@ -2,17 +2,29 @@
 //!
 //! Classify an image with a model file of any format:
 //!
-//! ```no_run
+//! ```standalone_crate
+//! # use alexnet::net::{Pad, Rounding};
 //! # fn main() -> alexnet::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let conv = alexnet_testkit::nets::conv(4, 3, 1, Pad::all(1), 1, Rounding::Floor);
+//! # let net = alexnet_testkit::nets::net("small", &[("conv1", conv), ("fc2", alexnet_testkit::nets::fc(3))]);
+//! # let zeros = |shape: Vec<usize>| vec![0.0; shape.iter().product()].into();
+//! # let tensors = alexnet::formats::parameters(&net)?.into_iter().map(|(name, shape)| (name, zeros(shape))).collect();
+//! # let (preprocess, classes) = (alexnet::Preprocess::for_net(&net), ["cat", "dog", "ship"].map(String::from).to_vec());
+//! # let model = alexnet::Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), tensors };
+//! # alexnet::formats::write(folder.path().join("best.safetensors"), &model)?;
+//! # let pixels = alexnet_testkit::images::striped(40, 30, 1);
+//! # std::fs::write(folder.path().join("cat.bmp"), alexnet_testkit::images::bmp(40, 30, &pixels)).unwrap();
+//! # std::env::set_current_dir(&folder).unwrap();
 //! let mut classifier = alexnet::Classifier::open("best.safetensors")?;
-//! for p in classifier.predict("cat.jpg")?.top(5) {
+//! for p in classifier.predict("cat.bmp")?.top(5) {
 //!     println!("{} {:.1} %", p.label, 100.0 * p.probability);
 //! }
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Train one on the built-in shapes, a network of 64 pixels for two steps, and use it:
+//! Train a model for two steps on the built-in synthetic data set, and use it:
 //!
 //! ```
 //! # fn main() -> alexnet::Result<()> {
@@ -30,7 +42,7 @@
 //! Three ideas hold the crate together:
 //!
 //! 1. [`net::Net`] is data: a list of layers that shapes, counts, drawings, weight files and engines all read.
-//! 2. [`engine::Engine`] runs a net: trainer, evaluator and predictor know only this trait.
+//! 2. [`Engine`] runs a net: trainer, evaluator and predictor know only the traits of [`engine`].
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns an image into numbers everywhere.
 
 pub mod class_match;

@@ -5,19 +5,19 @@ use crate::engine::Calibration;
 use crate::formats::{ActivationRanges, QuantParams};
 use crate::{Error, Result};
 
-/// Runs up to `pictures` images of a loader in f32 and averages the best ranges of its batches. Batches must fit the engine. The
+/// Runs up to `images` images of a loader in f32 and averages the best ranges of its batches. Batches must fit the engine. The
 /// order is the loader's, so the same images give the same ranges.
 ///
 /// # Errors
 /// An engine error, or no readable image.
-pub fn calibrate(engine: &mut dyn Calibration, loader: &Loader, pictures: usize) -> Result<ActivationRanges> {
+pub fn calibrate(engine: &mut dyn Calibration, loader: &Loader, images: usize) -> Result<ActivationRanges> {
     let (mut batches, mut seen) = (Vec::new(), 0);
     for batch in loader.epoch(0, 0) {
         if !batch.labels.is_empty() {
             seen += batch.labels.len();
             batches.push(engine.calibrate(&batch.images)?);
         }
-        if seen >= pictures {
+        if seen >= images {
             break;
         }
     }

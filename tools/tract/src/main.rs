@@ -1,22 +1,23 @@
-//! Writes nets as ONNX and compares tract-onnx's logits with ours: `cargo run --release --manifest-path tools/tract/Cargo.toml [NET...]`.
+//! Writes nets as ONNX and compares tract-onnx's logits with ours: `cargo run --release --manifest-path tools/tract/Cargo.toml
+//! [NET...]`.
 
 use alexnet::engine::cpu::Cpu;
+use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::Preprocess;
 use alexnet::net::presets;
-use alexnet::selftest::formula::{pictures, set_parameters, uniform};
-use alexnet::formats::{self, Model, ExportOptions};
-use alexnet::{engine::Engine, image::Image, predict::inputs};
+use alexnet::selftest::formula::{images, set_parameters, uniform};
+use alexnet::{engine::Engine, image::Image, predict::crop_tensors};
 use anyhow::{Context, ensure};
 use tract_onnx::prelude::*;
 
-/// What may lie between two programs that add in other orders, of the largest logit.
+/// Maximum difference relative to the largest logit; the programs sum in different orders.
 const BOUND: f32 = 1e-5;
 const BATCH: usize = 2;
 
 fn main() -> anyhow::Result<()> {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     if names.is_empty() {
-        // All: with normalisation of both kinds, with groups, pools that round up and batch norms.
+        // All presets: with both kinds of normalisation, groups, pools that round up, and batch norms.
         names = presets::ALL.iter().map(|preset| preset.name.into()).collect();
     }
     for name in names {
@@ -49,23 +50,23 @@ fn compare(name: &str) -> anyhow::Result<()> {
     formats::export(&path, &model, ExportOptions::default())?;
     let input = Tensor::from_shape(&[BATCH, 3, size, size], &images)?;
     let theirs = run(&path, input)?;
-    told(name, "", &ours, &theirs)?;
+    check(name, "", &ours, &theirs)?;
 
-    // The same with its preprocessing inside, from bytes.
+    // The same with preprocessing in the graph, from bytes.
     let rgb: Vec<u8> = uniform(9, 3 * size * size, 127.5).into_iter().map(|v| (v + 127.5) as u8).collect();
-    let picture = Image { width: size, height: size, rgb };
+    let image = Image { width: size, height: size, rgb };
     let mut given = model.preprocess.clone();
-    // What the graph leaves to the caller: the crop's size is already there.
+    // The image already has the size of the crop, so there is nothing to resize.
     given.resize = alexnet::image::Resize::ShortSide(size);
     let mut seen = Vec::new();
-    inputs(&picture, &given, 1, &mut seen)?;
+    crop_tensors(&image, &given, alexnet::image::crop::Crops::Centre, &mut seen);
     engine.infer(&seen, &mut ours)?;
     formats::export(&path, &model, ExportOptions { preprocess_in_graph: true, ..ExportOptions::default() })?;
-    let input = Tensor::from_shape(&[1, size, size, 3], &picture.rgb)?;
-    told(name, " from bytes", &ours, &run(&path, input)?)
+    let input = Tensor::from_shape(&[1, size, size, 3], &image.rgb)?;
+    check(name, " from bytes", &ours, &run(&path, input)?)
 }
 
-/// What tract makes of a file.
+/// The logits that tract computes from a file.
 fn run(path: &std::path::Path, input: Tensor) -> anyhow::Result<Vec<f32>> {
     let fact = InferenceFact::dt_shape(input.datum_type(), input.shape());
     let model = tract_onnx::onnx().model_for_path(path)?.with_input_fact(0, fact)?.into_optimized()?.into_runnable()?;
@@ -73,11 +74,11 @@ fn run(path: &std::path::Path, input: Tensor) -> anyhow::Result<Vec<f32>> {
     Ok(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
 }
 
-fn told(name: &str, how: &str, ours: &[f32], theirs: &[f32]) -> anyhow::Result<()> {
-    ensure!(ours.len() == theirs.len(), "{} logits, tract has {}", ours.len(), theirs.len());
+fn check(name: &str, how: &str, ours: &[f32], theirs: &[f32]) -> anyhow::Result<()> {
+    ensure!(ours.len() == theirs.len(), "{} logits, tract returned {}", ours.len(), theirs.len());
     let largest = ours.iter().fold(0.0f32, |most, v| most.max(v.abs()));
     let off = ours.iter().zip(theirs).fold(0.0f32, |most, (a, b)| most.max((a - b).abs())) / largest;
-    println!("{name}{how}: tract's logits are off by {off:.1e} of the largest");
+    println!("{name}{how}: tract's logits differ by {off:.1e} of the largest");
     ensure!(off <= BOUND, "more than {BOUND:.0e}");
     Ok(())
 }

@@ -57,10 +57,10 @@ apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev >"$run/apt.log" |
 (cd "$run" && apt-get download -qq prometheus && dpkg -x prometheus_*.deb prometheus)
 "$run/venv/bin/pip" install --quiet 'tritonclient[http]' prometheus_client schemathesis
 npm ci --silent --prefix crates/alexnet-serve/tests/browser
-"$alexnet" data preview --count 4 --out "$run/picture.png"
-node crates/alexnet-serve/tests/browser/page.js "$alexnet" "$run/first/last.safetensors" "$run/picture.png"
+"$alexnet" data preview --count 4 --out "$run/image.png"
+node crates/alexnet-serve/tests/browser/page.js "$alexnet" "$run/first/last.safetensors" "$run/image.png"
 PATH="$run/prometheus/usr/bin:$PATH" "$run/venv/bin/python" crates/alexnet-serve/tests/clients.py \
-    "$alexnet" "$run/first/last.safetensors" "$run/picture.png" 5
+    "$alexnet" "$run/first/last.safetensors" "$run/image.png" 5
 "#,
     },
     Stage {

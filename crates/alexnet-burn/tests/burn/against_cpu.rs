@@ -21,20 +21,20 @@ use alexnet_testkit::nets::*;
 use std::sync::Arc;
 
 fn cpu(net: &Net) -> Cpu {
-    let mut engine = Cpu::new(net, 3, 1).expect("a sound net").with_convolutions(Convolutions::Direct);
+    let mut engine = Cpu::new(net, 3, 1).expect("a valid net").with_convolutions(Convolutions::Direct);
     init::initialise(&mut engine, 11).expect("parameters of the net");
     engine
 }
 
 fn burn(net: &Net, devices: &str) -> Gpu {
     let devices = device::parse(devices).expect("Burn's processor");
-    let mut engine = Gpu::new(net, 3, devices, Precision::F32).expect("a sound net");
+    let mut engine = Gpu::new(net, 3, devices, Precision::F32).expect("a valid net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
     engine
 }
 
 fn names(net: &Net) -> Vec<String> {
-    formats::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
+    formats::parameters(net).expect("a valid net").into_iter().map(|(name, _)| name).collect()
 }
 
 fn images(net: &Net, n: usize) -> Vec<f32> {
@@ -115,7 +115,7 @@ fn runs_can_switch_engines_midway() {
             };
             let images = images(&net, 2);
             let step = |engine: &mut dyn Engine, step: u64| {
-                let dropout = Some(DropoutKey { seed: 3, step, first_picture: 7 });
+                let dropout = Some(DropoutKey { seed: 3, step, first_image: 7 });
                 let batch = Batch { images: &images, labels: &[0, 2], dropout };
                 engine.train_step(&batch, &rule(step + 1, if step < 3 { 0.02 } else { 0.002 })).expect("a step").loss
             };
@@ -205,9 +205,9 @@ fn two_ranks_that_share_a_batch_match_one() {
     let all = in_process::run(2, |ranks| {
         let cut = Partition::new(ranks.rank(), 2, None).expect("ranks");
         let own = cut.own(3).flatten().collect::<Vec<_>>();
-        let (own, picture) = (own[0]..own[0] + own.len(), images.len() / 3);
+        let (own, image) = (own[0]..own[0] + own.len(), images.len() / 3);
         let mut engine = DataParallel::new(burn(net, "flex"), Arc::new(ranks), cut);
-        let images = &images[own.start * picture..own.end * picture];
+        let images = &images[own.start * image..own.end * image];
         let share = BatchShard { images, labels: &labels[own], dropout: None, blocks: &[1, 2] };
         let step = engine.train_shard(&share, &rule).expect("a step");
         (step, names(net).iter().map(|name| engine.parameter(name).expect("one")).collect::<Vec<_>>())
@@ -230,7 +230,7 @@ fn sixteen_bit_factors_stay_within_their_rounding_error() {
     // at most.
     for (precision, bound) in [(Precision::Bf16, 2e-2), (Precision::F16, 8e-3)] {
         let devices = device::parse("flex").expect("Burn's processor");
-        let mut engine = Gpu::new(net, 3, devices, precision).expect("a sound net");
+        let mut engine = Gpu::new(net, 3, devices, precision).expect("a valid net");
         init::initialise(&mut engine, 11).expect("parameters of the net");
         let found = gradients(&mut engine, &batch);
         assert!(f64::from((found.0 - expected.0).abs()) < bound, "{precision:?}: loss {} {}", found.0, expected.0);
@@ -245,7 +245,7 @@ fn sixteen_bit_factors_stay_within_their_rounding_error() {
 fn a_step_whose_gradients_overflow_half_precision_is_skipped() {
     let net = &wirings()[0];
     let devices = device::parse("flex").expect("Burn's processor");
-    let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a sound net");
+    let mut engine = Gpu::new(net, 3, devices, Precision::F16).expect("a valid net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
     let (form, layers) = (MomentumForm::RateInside, Default::default());
     let rule = OptimizerStep {
@@ -312,7 +312,7 @@ fn two_towers_match_one_net_and_transfer_only_crossing_maps() {
         // Forward only: half of what a training step transfers.
         let bytes = 2 * plan.iter().map(TowerLayer::bytes).sum::<usize>() as u64;
         assert_eq!(two.crossed(), bytes / 2, "{}", net.name);
-        let dropout = Some(DropoutKey { seed: 1, step: 2, first_picture: 0 });
+        let dropout = Some(DropoutKey { seed: 1, step: 2, first_image: 0 });
         let batch = Batch { images: &images, labels: &[3, 0], dropout };
         let before = two.crossed();
         let ((loss, expected), (found_loss, found)) = (gradients(&mut one, &batch), gradients(&mut two, &batch));
@@ -363,7 +363,7 @@ fn invalid_devices_and_nets_are_reported() {
         Ok(devices) => Gpu::new(&net, 1, devices, Precision::F32).err().map_or(String::new(), |e| e.to_string()),
         Err(error) => error.to_string(),
     };
-    assert!(error("flex,flex").contains("no layer is in two groups"), "{}", error("flex,flex"));
+    assert!(error("flex,flex").contains("no layer has two groups"), "{}", error("flex,flex"));
     assert!(error("flex,flex,flex").contains("3 devices"));
     assert!(error("gpu").contains("no such device; use cpu, or one of cuda"));
     assert!(error("flex:x").contains("no such device"));

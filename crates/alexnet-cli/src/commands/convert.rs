@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pictures: PreprocessArgs,
+    images: PreprocessArgs,
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;
         model.classes = names;
     }
-    args.pictures.apply(&mut model)?;
+    args.images.apply(&mut model)?;
     let names = args.names.as_deref().and_then(|framework| ParamNaming::of_framework(framework, &model.net.name));
     let options = ExportOptions { names, preprocess_in_graph: args.preprocess_in_graph };
     let changes = formats::export(&args.to, &model, options)?;

@@ -76,12 +76,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     for (i, why) in &broken {
         output::note(&format!("left out: {}: {why}", source.name(*i as usize)));
     }
-    let pictures = writer.finish()?;
+    let images = writer.finish()?;
     let seconds = start.elapsed().as_secs_f64();
     let Provenance { layer, shape, .. } = &looker.about;
     if args.json {
         return output::print_json(&serde_json::json!({
-            "out": args.out.to_string_lossy(), "pictures": pictures, "broken": broken.len(), "about": looker.about, "seconds": seconds,
+            "out": args.out.to_string_lossy(), "pictures": images, "broken": broken.len(), "about": looker.about, "seconds": seconds,
         }));
     }
     if quiet {
@@ -93,9 +93,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         (false, true) => String::new(),
         (false, false) => format!(" after {}", looker.taken.layer()),
     };
-    let (out, rate) = (output::path(&args.out), pictures as f64 / seconds);
+    let (out, rate) = (output::path(&args.out), images as f64 / seconds);
     output::print(&format!(
-        "{out}: {layer}{relu}, {} of each of {pictures} images; {seconds:.1} s, {rate:.0} images/s\n",
+        "{out}: {layer}{relu}, {} of each of {images} images; {seconds:.1} s, {rate:.0} images/s\n",
         shape.join(" x ")
     ))
 }

@@ -90,11 +90,11 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 /// Compares the images of a pair, resized to `size` if given.
 fn compare(lpips: &mut Lpips, pair: &Pair, size: Option<usize>) -> anyhow::Result<Distance> {
     let read = |path: &Path| -> anyhow::Result<Image> {
-        let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
-        let picture = picture.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
+        let image = decode::read(path).and_then(|bytes| decode::decode(&bytes));
+        let image = image.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
         Ok(match size {
-            Some(side) => picture.resized_as(Resize::Square(side)),
-            None => picture,
+            Some(side) => image.resized_as(Resize::Square(side)),
+            None => image,
         })
     };
     lpips.compare(&read(&pair.a)?, &read(&pair.b)?).with_context(|| pair.name.clone())

@@ -50,8 +50,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "E", default_value = "100", value_parser = numbers::count)]
     epochs: usize,
     /// Images per epoch; the default is ImageNet's
-    #[arg(long, value_name = "N", default_value = "1281167", value_parser = numbers::count)]
-    pictures: usize,
+    #[arg(long, alias = "pictures", value_name = "N", default_value = "1281167", value_parser = numbers::count)]
+    images: usize,
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let devices = args.devices * args.ranks_per_device as usize;
     let cluster = Cluster { machines: args.machines, devices, link, inner, latency };
     let strategies = cost_model::ways(&net, &each, &cluster, args.batch)?;
-    let steps = args.epochs as f64 * (args.pictures as f64 / args.batch as f64).ceil();
+    let steps = args.epochs as f64 * (args.images as f64 / args.batch as f64).ceil();
     let hours = |strategy: &Prediction| strategy.seconds * steps / 3600.0;
     if args.json {
         let to_json = |strategy: &Prediction| {
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         args.link,
         with_commas(args.batch as u64),
         args.epochs,
-        with_commas(args.pictures as u64),
+        with_commas(args.images as u64),
         output::table([Left, Right, Right, Right, Right, Right, Right], &rows)
     ))
 }

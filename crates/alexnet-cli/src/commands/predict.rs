@@ -20,7 +20,7 @@ pub(crate) struct Args {
     net: Option<String>,
     /// Images, or folders of images (searched recursively)
     #[arg(required = true, value_name = "IMAGE")]
-    pictures: Vec<PathBuf>,
+    images: Vec<PathBuf>,
     /// Crops of each image: 1 (centre) or 10 (as in the paper, with averaged softmax)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
     crops: Crops,
@@ -38,7 +38,7 @@ pub(crate) struct Args {
 const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let files = image_files::expand(&args.pictures)?;
+    let files = image_files::expand(&args.images)?;
     let mut model = model_file::open(&args.model, args.net.as_deref())?;
     // An image gets bit-identical probabilities alone, in a batch, and from `alexnet serve`. The price is to transform the
     // convolution weights for Winograd even for one image: 15 ms.
@@ -47,12 +47,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut classifier = Classifier::with_engine(model, engine).with_crops(args.crops, TOGETHER);
     let (mut results, mut failed) = (Vec::new(), 0);
     for paths in files.chunks(TOGETHER) {
-        let (mut read, mut pictures) = (Vec::new(), Vec::new());
-        for (path, picture) in paths.iter().zip(decode_all(paths)) {
-            match picture {
-                Ok(picture) => {
+        let (mut read, mut images) = (Vec::new(), Vec::new());
+        for (path, image) in paths.iter().zip(decode_all(paths)) {
+            match image {
+                Ok(image) => {
                     read.push(path);
-                    pictures.push(picture);
+                    images.push(image);
                 }
                 Err(why) => {
                     failed += 1;
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
             }
         }
-        let answers = classifier.predict_batch(&pictures).with_context(|| args.model.display().to_string())?;
+        let answers = classifier.predict_batch(&images).with_context(|| args.model.display().to_string())?;
         for (path, answer) in read.into_iter().zip(answers) {
             let top = answer.top(args.top);
             if args.json {

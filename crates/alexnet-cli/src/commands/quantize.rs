@@ -19,8 +19,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Calibration images to use, spread over the whole set
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = numbers::count)]
-    pictures: usize,
+    #[arg(long, alias = "pictures", value_name = "N", default_value_t = 256, value_parser = numbers::count)]
+    images: usize,
     /// Output file [default: FILE with the extension .int8.safetensors]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         None => data::synthetic(data::Split::Train, 0),
     };
     // Draw evenly from all classes, whatever their order.
-    let share = args.pictures as f64 / source.len().max(1) as f64;
+    let share = args.images as f64 / source.len().max(1) as f64;
     let some = data::hold_out(source.clone(), share.min(1.0)).1;
     let source = if share >= 1.0 || some.is_empty() { source } else { some };
     let options =
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let loader = loader::Loader::sequential(source, model.preprocess.clone(), alexnet::image::crop::Crops::Centre, options)?;
     let mut engine = Cpu::new(&model.net, batch, args.threads)?;
     alexnet::engine::load_model(&model, &mut engine)?;
-    model.ranges = quantize::calibrate(&mut engine, &loader, args.pictures)?;
+    model.ranges = quantize::calibrate(&mut engine, &loader, args.images)?;
     formats::write(&out, &model)?;
 
     // Count how often the quantised and the f32 predictions agree.

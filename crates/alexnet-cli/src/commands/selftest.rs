@@ -92,10 +92,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         _ => {}
     }
     if wrong > 0 {
-        bail!(
-            "{wrong} of {} cases differ from the reference; please report the lines above with your processor's name",
-            cases.len()
-        );
+        bail!("{wrong} of {} cases differ from the reference; please report the lines above with your CPU's name", cases.len());
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(crate) struct Args {
     indices: Vec<String>,
     /// Images of the index, to display them; otherwise only their names are shown
     #[arg(long = "images", alias = "pictures", value_name = "[NAME=]PATH", requires = "indices", help_heading = "Models")]
-    pictures: Vec<String>,
+    images: Vec<String>,
     /// Network in the model files, if they do not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Models")]
     net: Option<String>,
@@ -110,12 +110,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let mut models = args.models.iter().map(|text| model(text, args.net.as_deref())).collect::<anyhow::Result<Vec<_>>>()?;
     for text in &args.indices {
         let (model, table) = of_model(&mut models, "index", text)?;
-        model.index = Some(IndexFile { table, pictures: None });
+        model.index = Some(IndexFile { table, images: None });
     }
-    for text in &args.pictures {
+    for text in &args.images {
         let (model, path) = of_model(&mut models, "images", text)?;
         let Some(index) = &mut model.index else { bail!("--images {text}: the model {} has no --index", model.name) };
-        index.pictures = Some(path);
+        index.images = Some(path);
     }
     let settings = Settings {
         models,

@@ -6,7 +6,7 @@ use crate::{image_files, net_option, numbers, output};
 use alexnet::data;
 use alexnet::draw::Format;
 use alexnet::draw::contact_sheet::thumbnail;
-use alexnet::features::{self, Near, Pictures, SheetRow, Table, nearest};
+use alexnet::features::{self, ImageFiles, Near, SheetRow, Table, nearest};
 use anyhow::bail;
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     net: Option<String>,
     /// Images, or folders of images (searched recursively)
     #[arg(required = true, value_name = "IMAGE")]
-    pictures: Vec<PathBuf>,
+    images: Vec<PathBuf>,
     /// Results per image, the nearest first
     #[arg(long, value_name = "K", default_value_t = 6, value_parser = numbers::count)]
     top: usize,
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             short(&found)
         );
     }
-    let queries = data::of_files(&image_files::expand(&args.pictures)?);
+    let queries = data::of_files(&image_files::expand(&args.images)?);
     let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, queries.len().min(TOGETHER))?;
     if let Some(why) = about.difference(&looker.about) {
         bail!("{}: {why}", args.index.display());
@@ -112,16 +112,16 @@ fn draw(
     table: &Table,
     answers: &[(usize, Vec<Near>)],
 ) -> anyhow::Result<()> {
-    let known = Pictures::open(data)?;
+    let known = ImageFiles::open(data)?;
     let mut rows = Vec::new();
     for (query, answer) in answers {
-        let picture = thumbnail(queries.picture(*query).map_err(anyhow::Error::msg)?);
-        let mut row = SheetRow { query: picture, name: queries.name(*query).into(), nearest: Vec::new() };
+        let image = thumbnail(queries.image(*query).map_err(anyhow::Error::msg)?);
+        let mut row = SheetRow { query: image, name: queries.name(*query).into(), nearest: Vec::new() };
         for near in answer {
             let name = &table.names[near.row];
             known.check(name)?;
-            let picture = known.picture(name).map_err(|why| anyhow::anyhow!("{}: {name}: {why}", data.display()))?;
-            row.nearest.push((thumbnail(picture), *near));
+            let image = known.image(name).map_err(|why| anyhow::anyhow!("{}: {name}: {why}", data.display()))?;
+            row.nearest.push((thumbnail(image), *near));
         }
         rows.push(row);
     }

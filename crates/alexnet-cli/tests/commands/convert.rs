@@ -22,15 +22,15 @@ fn predictions_survive_conversion_through_every_format() {
     let run = folder.path().join("run");
     let train = ["-q", "train", "--net", "caffenet", "--image-size", "67", "--batch", "4", "--epochs", "1", "--max-steps", "1"];
     done(&[train.as_slice(), &["--out", text(&run)]].concat());
-    let picture = folder.path().join("p.bmp");
+    let image = folder.path().join("p.bmp");
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
     bmp.extend([10, 20, 30, 0]);
-    std::fs::write(&picture, bmp).expect("a file");
+    std::fs::write(&image, bmp).expect("a file");
     let mut from = run.join("last.safetensors");
     let answer = |model: &Path| {
         let json: serde_json::Value =
-            serde_json::from_str(&done(&["predict", "--model", text(model), "--json", text(&picture)])).expect("JSON");
+            serde_json::from_str(&done(&["predict", "--model", text(model), "--json", text(&image)])).expect("JSON");
         json[0]["top"].clone()
     };
     let wanted = answer(&from);
@@ -58,7 +58,7 @@ fn predictions_survive_conversion_through_every_format() {
     let checkpoint = folder.path().join("checkpoint.pdparams");
     let around = [&b"\x80\x04}(X\x03\0\0\0net"[..], &bytes[..bytes.len() - 1], b"X\x05\0\0\0epochK\x01u."].concat();
     std::fs::write(&checkpoint, around).expect("a file");
-    let output = alexnet(&["predict", "--model", text(&checkpoint), text(&picture)]);
+    let output = alexnet(&["predict", "--model", text(&checkpoint), text(&image)]);
     let warnings = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() && warnings.starts_with("note: ") && warnings.contains("under `net`; ignored: epoch"),
@@ -70,7 +70,7 @@ fn predictions_survive_conversion_through_every_format() {
     let ids = "n01440764 n01443537 n01484850 n01491361 n01494475 n01496331 n01498041 n01514668 n01514859 n01518878";
     std::fs::write(&labels, serde_json::to_string(&ids.split(' ').collect::<Vec<_>>()).expect("JSON")).expect("a file");
     done(&["convert", text(&from), text(&named), "--labels", text(&labels)]);
-    let printed = done(&["predict", "--model", text(&named), "--top", "10", text(&picture)]);
+    let printed = done(&["predict", "--model", text(&named), "--top", "10", text(&image)]);
     assert!(printed.contains("n01440764 tench ") && printed.contains("n01518878 ostrich "), "{printed}");
     std::fs::write(&labels, "cat\n\ndog\n").expect("a file");
     fails(1, &["convert", text(&from), text(&named), "--labels", text(&labels)], &["labels.json", "line 2 is empty"]);
@@ -78,7 +78,7 @@ fn predictions_survive_conversion_through_every_format() {
 
     fails(1, &["convert", text(&from), text(&folder.path().join("m.txt"))], &["extension", ".onnx"]);
     fails(1, &["convert", text(&from), text(&folder.path().join("m.pth")), "--names", "torchvision"], &["--names own"]);
-    fails(1, &["inspect", text(&picture)], &["p.bmp", "not a model file"]);
+    fails(1, &["inspect", text(&image)], &["p.bmp", "not a model file"]);
 }
 
 #[test]
@@ -123,15 +123,15 @@ fn missing_preprocessing_can_be_given_by_options() {
     convert(&[caffe.as_slice(), &[text(&at("mean.npy"))]].concat(), &["mean image of 2 x 2 pixels is smaller", "15 x 15"]);
 
     // Weights ruined by training give no predictions.
-    let picture = at("p.bmp");
-    ramp(&picture, [10, 20, 30]);
+    let image = at("p.bmp");
+    ramp(&image, [10, 20, 30]);
     done(&["-q", "convert", foreign, text(&out)]);
-    done(&["predict", "--model", text(&out), text(&picture)]);
+    done(&["predict", "--model", text(&out), text(&image)]);
     let mut bytes = std::fs::read(&out).expect("the model");
     let end = bytes.len() - 4;
     bytes[end..].copy_from_slice(&f32::NAN.to_le_bytes());
     std::fs::write(&out, bytes).expect("a file");
-    fails(1, &["predict", "--model", text(&out), text(&picture)], &["meaningless", "fc2.weight holds NaN"]);
+    fails(1, &["predict", "--model", text(&out), text(&image)], &["meaningless", "fc2.weight holds NaN"]);
     // Nor an accuracy, features or a drawing, which would look like any other.
     let set = folder.path().join("set");
     for class in ["cat", "dog"] {
@@ -142,7 +142,7 @@ fn missing_preprocessing_can_be_given_by_options() {
     for arguments in [
         &["eval", "--data", text(&set), "--label-order", "text"][..],
         &["features", "--data", text(&set), "--out", text(&at("f.npy"))],
-        &["explain", "cam", text(&picture), "--out", text(&at("cam.png"))],
+        &["explain", "cam", text(&image), "--out", text(&at("cam.png"))],
         &["data", "check", text(&set)],
         &["quantize", "--data", text(&set), "--out", text(&at("q.safetensors"))],
     ] {

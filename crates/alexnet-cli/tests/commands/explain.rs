@@ -53,12 +53,12 @@ fn model(folder: &Path) -> PathBuf {
 }
 
 /// Writes some of the built-in set's images into class folders.
-fn pictures(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
+fn images(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
     let (set, data) = (synthetic(Split::Test, 0), folder.join("data"));
     for i in numbers {
         let path = data.join(set.name(i));
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a writable folder");
-        std::fs::write(path, encode::png(&set.picture(i).expect("a drawn image"))).expect("a writable folder");
+        std::fs::write(path, encode::png(&set.image(i).expect("a drawn image"))).expect("a writable folder");
     }
     data
 }
@@ -66,9 +66,9 @@ fn pictures(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
 #[test]
 fn explanations_are_drawn_and_printed_as_json() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (model, data) = (model(folder.path()), pictures(folder.path(), (0..500).step_by(25)));
-    let picture = data.join("star/0000.png");
-    let (model, data, picture) = (text(&model), text(&data), text(&picture));
+    let (model, data) = (model(folder.path()), images(folder.path(), (0..500).step_by(25)));
+    let image = data.join("star/0000.png");
+    let (model, data, image) = (text(&model), text(&data), text(&image));
     let out = folder.path().join("out.png");
     let drawn = |arguments: &[&str]| {
         let json = last_json(&[&["explain"], arguments, &["--model", model, "--json", "--out", text(&out)]].concat());
@@ -80,14 +80,14 @@ fn explanations_are_drawn_and_printed_as_json() {
     let len = |values: &serde_json::Value| values.as_array().expect("numbers").len();
     let filters = drawn(&["filters"]);
     assert_eq!((len(&filters["weights"]), &filters["columns"]), (8 * 3 * 25, &2.into()));
-    let maps = drawn(&["maps", "relu1", picture]);
+    let maps = drawn(&["maps", "relu1", image]);
     assert_eq!((len(&maps["maps"]["values"]), &maps["maps"]["size"]), (8 * 100, &10.into()));
-    let saliency = drawn(&["saliency", picture, "--class", "ring", "--guided", "--smooth", "3"]);
+    let saliency = drawn(&["saliency", image, "--class", "ring", "--guided", "--smooth", "3"]);
     assert_eq!(len(&saliency["classes"][0]["gradient"]), 3 * 32 * 32);
-    let cam = drawn(&["cam", picture, "--class", "ring", "--class", "star", "--method", "layer-cam", "--layer", "relu1"]);
+    let cam = drawn(&["cam", image, "--class", "ring", "--class", "star", "--method", "layer-cam", "--layer", "relu1"]);
     assert_eq!((len(&cam["maps"]), &cam["maps"][1]["class"]["label"]), (2, &"star".into()));
     assert_eq!(len(&cam["maps"][0]["heat"]["values"]), 100);
-    let occlusion = drawn(&["occlusion", picture, "--patch", "8", "--stride", "8"]);
+    let occlusion = drawn(&["occlusion", image, "--patch", "8", "--stride", "8"]);
     assert_eq!(len(&occlusion["maps"][0]["occlusion"]["hidden"]), 16);
     let errors = drawn(&["errors", "--data", data, "--count", "4"]);
     assert_eq!((&errors["images"], len(&errors["worst"])), (&20.into(), 4));
@@ -96,32 +96,29 @@ fn explanations_are_drawn_and_printed_as_json() {
     assert_eq!(maximal["units"][0]["receptive_field"]["size"], 11);
 
     // The same bits again, and as SVG if the extension says so.
-    assert_eq!(
-        cam["maps"][1],
-        drawn(&["cam", picture, "--class", "star", "--method", "layer-cam", "--layer", "relu1"])["maps"][0]
-    );
+    assert_eq!(cam["maps"][1], drawn(&["cam", image, "--class", "star", "--method", "layer-cam", "--layer", "relu1"])["maps"][0]);
     let svg = folder.path().join("out.svg");
-    let printed = done(&["explain", "cam", picture, "--model", model, "--out", text(&svg)]);
+    let printed = done(&["explain", "cam", image, "--model", model, "--out", text(&svg)]);
     assert!(printed.contains("out.svg: ") && std::fs::read_to_string(&svg).expect("a drawing").starts_with("<svg"), "{printed}");
 
-    fails(1, &["explain", "cam", picture, "--model", model, "--out", "a.jpg"], &["a.jpg", ".png or .svg"]);
-    fails(1, &["explain", "cam", picture, "--model", model, "--class", "hat", "--json"], &["no class hat", "arrow"]);
+    fails(1, &["explain", "cam", image, "--model", model, "--out", "a.jpg"], &["a.jpg", ".png or .svg"]);
+    fails(1, &["explain", "cam", image, "--model", model, "--class", "hat", "--json"], &["no class hat", "arrow"]);
     fails(
         1,
-        &["explain", "cam", picture, "--model", model, "--layer", "fc3", "--json"],
+        &["explain", "cam", image, "--model", model, "--layer", "fc3", "--json"],
         &["fc3 has no spatial activations", "relu2"],
     );
-    fails(1, &["explain", "maps", "conv9", picture, "--model", model, "--json"], &["no layer conv9"]);
+    fails(1, &["explain", "maps", "conv9", image, "--model", model, "--json"], &["no layer conv9"]);
     fails(1, &["explain", "maps", "conv1", model, "--model", model, "--json"], &["m.safetensors", "not a JPEG"]);
     fails(2, &["explain", "maximal", "conv2", "--model", model], &["conv5:17"]);
     fails(1, &["explain", "maximal", "conv2:8", "--data", data, "--model", model, "--json"], &["units are 0 to 7"]);
-    fails(1, &["explain", "occlusion", picture, "--model", model, "--patch", "33", "--json"], &["a patch of 33"]);
+    fails(1, &["explain", "occlusion", image, "--model", model, "--patch", "33", "--json"], &["a patch of 33"]);
 }
 
 #[test]
 fn a_data_set_is_checked_and_previewed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (model, data) = (model(folder.path()), pictures(folder.path(), (0..500).step_by(25)));
+    let (model, data) = (model(folder.path()), images(folder.path(), (0..500).step_by(25)));
     let good = last_json(&["data", "check", text(&data), "--strict", "--json"]);
     assert_eq!(
         (&good["sets"][0]["pictures"], &good["duplicates"], &good["asked_model"]),
@@ -138,7 +135,7 @@ fn a_data_set_is_checked_and_previewed() {
     }
     let jpeg = encode::jpeg(&decode::decode(&bytes).expect("an image"));
     std::fs::write(val.join("star/again.jpg"), jpeg).expect("a writable folder");
-    let other = synthetic(Split::Validation, 0).picture(300).expect("a drawn image");
+    let other = synthetic(Split::Validation, 0).image(300).expect("a drawn image");
     std::fs::write(val.join("ring/other.png"), encode::png(&other)).expect("a writable folder");
     let sheet = folder.path().join("sheet.png");
     let check = ["data", "check", text(&data), "--val", text(&val), "--model", text(&model), "--sheet", text(&sheet)];
@@ -168,13 +165,13 @@ fn class_names_in_other_scripts_are_distinguishable_in_a_drawing() {
     // Both were once drawn as boxes. Whether this machine has a font for them decides what is drawn, but not that the drawings
     // differ.
     let folder = tempfile::tempdir().expect("a folder");
-    let picture = encode::png(&synthetic(Split::Test, 0).picture(0).expect("a drawn image"));
+    let image = encode::png(&synthetic(Split::Test, 0).image(0).expect("a drawn image"));
     let drawing = |class: &str| {
         let data = folder.path().join(class);
         // A data set needs two classes.
         for class in [class, "z"] {
             std::fs::create_dir_all(data.join(class)).expect("a writable folder");
-            std::fs::write(data.join(class).join("a.png"), &picture).expect("a writable folder");
+            std::fs::write(data.join(class).join("a.png"), &image).expect("a writable folder");
         }
         let out = folder.path().join("out.png");
         let mut command = Command::new(env!("CARGO_BIN_EXE_alexnet"));
@@ -196,11 +193,11 @@ fn class_names_in_other_scripts_are_distinguishable_in_a_drawing() {
 #[test]
 fn an_explanation_has_no_empty_strip_at_the_bottom() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (model, data) = (model(folder.path()), pictures(folder.path(), [400].into_iter()));
-    let picture = std::fs::read_dir(&data).expect("a folder").flatten().next().expect("a class").path().join("0000.png");
+    let (model, data) = (model(folder.path()), images(folder.path(), [400].into_iter()));
+    let image = std::fs::read_dir(&data).expect("a folder").flatten().next().expect("a class").path().join("0000.png");
     let out = folder.path().join("out.png");
     let both = ["--class", "star", "--class", "ring", "--method", "layer-cam", "--layer", "relu1", "--layer", "relu2"];
-    done(&[&["explain", "cam", text(&picture), "--model", text(&model), "--out", text(&out)], &both[..]].concat());
+    done(&[&["explain", "cam", text(&image), "--model", text(&model), "--out", text(&out)], &both[..]].concat());
     let drawn = decode::decode(&std::fs::read(&out).expect("a drawing")).expect("a PNG");
     let blank = drawn.rgb.chunks_exact(drawn.width * 3).rev().take_while(|row| row.iter().all(|&v| v == 255)).count();
     assert!(blank < 30, "{blank} blank rows at the end of {}", drawn.height);
@@ -210,7 +207,7 @@ fn an_explanation_has_no_empty_strip_at_the_bottom() {
 fn eval_lists_classes_with_images_and_counts_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
     // Images of three of the ten classes: the first two and the last.
-    let (model, data) = (model(folder.path()), pictures(folder.path(), [0, 1, 60, 490].into_iter()));
+    let (model, data) = (model(folder.path()), images(folder.path(), [0, 1, 60, 490].into_iter()));
     let printed = done(&["eval", "--model", text(&model), "--data", text(&data)]);
     assert_eq!(printed.lines().count(), 2 + 3 + 1, "{printed}");
     assert!(printed.contains("top-5 ") && printed.ends_with("7 classes have no images in this set\n"), "{printed}");

@@ -104,8 +104,8 @@ fn missing_or_too_small_arguments_are_reported_with_a_solution() {
     assert_eq!(String::from_utf8_lossy(&error.stderr).matches("pass a model file").count(), 1, "{error:?}");
     assert!(done(&["summary", "--net", "caffenet", "--svg", "-"]).starts_with("<svg"));
     let help = done(&["plan", "--help"]);
-    let pictures = help.split("--pictures").nth(1).expect("the option").split("--").next().expect("its text");
-    assert_eq!(pictures.matches("default").count() - pictures.matches("the default").count(), 1, "{pictures}");
+    let images = help.split("--images").nth(1).expect("the option").split("--").next().expect("its text");
+    assert_eq!(images.matches("default").count() - images.matches("the default").count(), 1, "{images}");
 }
 
 #[test]

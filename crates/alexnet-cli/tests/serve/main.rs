@@ -23,7 +23,7 @@ fn json(bytes: &[u8]) -> serde_json::Value {
 }
 
 /// Writes a small model with a convolution and a linear layer, and an image.
-fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
+fn model_and_image(folder: &Path) -> (PathBuf, PathBuf) {
     let (weight_init, bias_init, rounding) = (WeightInit::HeNormal, BiasInit::Constant(0.1), Rounding::Floor);
     let conv = Op::Conv { out: 40, kernel: 3, stride: 1, pad: Pad::all(1), groups: 1, rounding, weight_init, bias_init };
     let layers = [("conv1", conv), ("fc8", Op::Linear { out: 3, weight_init, bias_init })];
@@ -38,12 +38,12 @@ fn model_and_picture(folder: &Path) -> (PathBuf, PathBuf) {
     let (recipe, ranges) = (serde_json::Value::Null, Default::default());
     let model = folder.join("last.safetensors");
     formats::write(&model, &Model { net, preprocess, classes, recipe, ranges, tensors }).expect("a file");
-    let picture = folder.join("p.bmp");
+    let image = folder.join("p.bmp");
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
     bmp.extend([10, 200, 30, 0]);
-    std::fs::write(&picture, bmp).expect("a file");
-    (model, picture)
+    std::fs::write(&image, bmp).expect("a file");
+    (model, image)
 }
 
 /// Starts a server; returns it with its port.
@@ -75,10 +75,10 @@ fn body(mut stream: TcpStream) -> Vec<u8> {
 #[test]
 fn answers_equal_predict_and_survive_a_signal() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (model, picture) = model_and_picture(folder.path());
+    let (model, image) = model_and_image(folder.path());
     let named = format!("a={}", model.display());
     let (mut server, port) = start(&["--model", &named, "--model", model.to_str().expect("a plain path"), "--max-batch", "4"]);
-    let bytes = std::fs::read(&picture).expect("the image");
+    let bytes = std::fs::read(&image).expect("the image");
     // Accepted before the signal, finished after it.
     let mut taken: Vec<TcpStream> = Vec::new();
     for i in 0..24 {
@@ -102,7 +102,7 @@ fn answers_equal_predict_and_survive_a_signal() {
     }
     assert_eq!(server.wait().expect("an end").code(), Some(0));
 
-    let predicted = alexnet(&["predict", "--crops", "10", "--json", "--model"]).args([&model, &picture, &picture]).output();
+    let predicted = alexnet(&["predict", "--crops", "10", "--json", "--model"]).args([&model, &image, &image]).output();
     let predicted = json(&predicted.expect("the program starts").stdout);
     for i in [0, 1] {
         assert_eq!(predicted[i]["top"], answer["pictures"][0]["top"]);
@@ -127,7 +127,7 @@ fn unservable_models_are_reported() {
 #[test]
 fn a_second_signal_of_any_kind_ends_it_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (model, _) = model_and_picture(folder.path());
+    let (model, _) = model_and_image(folder.path());
     for [first, second] in [["-TERM", "-INT"], ["-INT", "-TERM"], ["-TERM", "-TERM"]] {
         let (mut server, port) = start(&["--model", model.to_str().expect("a plain path"), "--grace", "60", "--stall", "60"]);
         // A request that never ends.

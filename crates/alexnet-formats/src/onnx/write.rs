@@ -17,7 +17,7 @@ const FLOAT: u64 = 1;
 const UINT8: u64 = 2;
 const INT64: u64 = 7;
 
-/// Writes a model with the input `input` [n, 3, size, size], normalised, or `picture` [n, size, size, 3], RGB bytes; and the
+/// Writes a model with the input `input` [n, 3, size, size], normalised, or `image` [n, size, size, 3], RGB bytes; and the
 /// output `logits` [n, classes].
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use rawzip::{Header, ZipArchiveWriter};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Record of ours beside PyTorch's, which does not look at it: what a model is beyond its weights.
+/// Our own record with the model metadata, which PyTorch ignores.
 pub(super) const ABOUT: &str = "alexnet.json";
 
 /// Alignment of each record's data, as in PyTorch.

@@ -19,7 +19,7 @@ use std::path::Path;
 /// Maximum number of records; AlexNet has about twenty.
 const MOST_RECORDS: usize = 1 << 14;
 
-/// PyTorch's zip, since 1.6.
+/// PyTorch's zip format, since 1.6.
 #[derive(Debug)]
 pub(crate) struct TorchZip;
 

@@ -79,12 +79,12 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
 
     if let Layout::Runs { four_bits } = layout {
         let indices = expand(pixels, start, header.width, header.height, four_bits, limits)?;
-        let mut picture = black(header.width, header.height)?;
-        header.each_row(&mut picture, limits, |row, y| {
+        let mut image = black(header.width, header.height)?;
+        header.each_row(&mut image, limits, |row, y| {
             let indices = &indices[y * header.width..][..header.width];
             row.chunks_exact_mut(3).zip(indices).for_each(|(place, &index)| place.copy_from_slice(&palette[usize::from(index)]));
         })?;
-        return Ok(picture);
+        return Ok(image);
     }
     let stride = (header.width * header.bits).div_ceil(32) * 4;
     let used = (header.width * header.bits).div_ceil(8);
@@ -92,8 +92,8 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     if pixels.len() < stride * (header.height - 1) + used {
         return Err(TRUNCATED.into());
     }
-    let mut picture = black(header.width, header.height)?;
-    header.each_row(&mut picture, limits, |row, y| {
+    let mut image = black(header.width, header.height)?;
+    header.each_row(&mut image, limits, |row, y| {
         let line = &pixels[y * stride..][..used];
         let places = row.chunks_exact_mut(3);
         match layout {
@@ -113,7 +113,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
             Layout::Runs { .. } => {}
         }
     })?;
-    Ok(picture)
+    Ok(image)
 }
 
 /// How pixels lie in memory.
@@ -238,8 +238,8 @@ impl Header {
     }
 
     /// Hands out each row of the image with its place among the rows of the file.
-    fn each_row(&self, picture: &mut Image, limits: &DecodeLimits, mut fill: impl FnMut(&mut [u8], usize)) -> Result<(), String> {
-        for (y, row) in picture.rgb.chunks_exact_mut(self.width * 3).enumerate() {
+    fn each_row(&self, image: &mut Image, limits: &DecodeLimits, mut fill: impl FnMut(&mut [u8], usize)) -> Result<(), String> {
+        for (y, row) in image.rgb.chunks_exact_mut(self.width * 3).enumerate() {
             fill(row, if self.top_down { y } else { self.height - 1 - y });
             if y % 64 == 0 {
                 limits.check_time()?;

@@ -83,18 +83,18 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
         return Err(format!("broken GIF: codes of {bits} bits"));
     }
 
-    let mut picture = black(width, height)?;
+    let mut image = black(width, height)?;
     // What the frame does not cover shows the transparent colour, or the first one.
     let around = palette.colour(transparent.unwrap_or(0));
     if around != [0; 3] && (columns, rows) != (width, height) {
-        for row in picture.rgb.chunks_mut(width * 3) {
+        for row in image.rgb.chunks_mut(width * 3) {
             row.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&around));
             // A row has at most 65,535 pixels.
             limits.check_time()?;
         }
     }
     if columns == 0 || rows == 0 {
-        return Ok(picture);
+        return Ok(image);
     }
 
     let interlaced = flags & 0x40 != 0;
@@ -107,7 +107,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
         for y in (first..rows).step_by(down) {
             pixels.fill(&mut indices)?;
             let start = ((top + y) * width + left) * 3;
-            let places = picture.rgb[start..start + columns * 3].chunks_exact_mut(3);
+            let places = image.rgb[start..start + columns * 3].chunks_exact_mut(3);
             places.zip(&indices).for_each(|(place, &index)| place.copy_from_slice(&palette.colour(index)));
             unchecked += columns;
             if unchecked >= CHECKED {
@@ -116,7 +116,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
             }
         }
     }
-    Ok(picture)
+    Ok(image)
 }
 
 /// The colours of a frame.

@@ -81,7 +81,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
         Err(format!("broken JPEG: {}", message.trim_start_matches("libjpeg fatal error: ")))
     });
     match (result, stop.get()) {
-        (Ok(picture), _) => Ok(upright::upright(picture, exif::of_metadata(outline.exif.as_deref(), outline.xmp))),
+        (Ok(image), _) => Ok(upright::upright(image, exif::of_metadata(outline.exif.as_deref(), outline.xmp))),
         (Err(_), Stop::Late) => Err(LATE.into()),
         (Err(_), Stop::Ended) => Err(TRUNCATED.into()),
         (Err(message), Stop::No) => Err(message),
@@ -99,9 +99,9 @@ fn decode_unwinding(source: Chunks<'_>, outline: &Outline<'_>) -> Result<Image, 
     let four = matches!(decoder.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK);
     let wanted = if four { ColorSpace::JCS_CMYK } else { ColorSpace::JCS_RGB };
     let mut started = decoder.to_colorspace(wanted).map_err(broken)?;
-    let mut picture = black(width, height)?;
+    let mut image = black(width, height)?;
     let mut inks = vec![[0u8; 4]; if four { width * ROWS } else { 0 }];
-    for rows in picture.rgb.chunks_mut(width * 3 * ROWS) {
+    for rows in image.rgb.chunks_mut(width * 3 * ROWS) {
         if four {
             let inks = &mut inks[..rows.len() / 3];
             started.read_scanlines_into(inks).map_err(broken)?;
@@ -116,8 +116,8 @@ fn decode_unwinding(source: Chunks<'_>, outline: &Outline<'_>) -> Result<Image, 
     }
     // All rows stand: that the end marker is missing changes nothing. Another error behind them does, as in Pillow.
     match catch_unwind(AssertUnwindSafe(|| started.finish())) {
-        Ok(Ok(())) => Ok(picture),
-        _ if stop.get() == Stop::Ended => Ok(picture),
+        Ok(Ok(())) => Ok(image),
+        _ if stop.get() == Stop::Ended => Ok(image),
         Ok(Err(error)) => Err(broken(error)),
         Err(payload) => std::panic::resume_unwind(payload),
     }

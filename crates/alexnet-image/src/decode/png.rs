@@ -107,7 +107,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     let palette = Palette::new(chunks.palette);
 
     let (width, height) = (width as usize, height as usize);
-    let mut picture = black(width, height)?;
+    let mut image = black(width, height)?;
     let mut row = vec![0; reader.output_line_size(columns).ok_or("broken PNG: its rows are too long")?];
     let mut pixels = vec![0; if interlace == 0 { 0 } else { columns as usize * 3 }];
     let mut unchecked = 0;
@@ -120,10 +120,10 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
             reader.read_row(&mut row).map_err(broken)?.ok_or(TRUNCATED)?;
             let start = ((top as usize + y) * width + left as usize + start) * 3;
             if across == 1 {
-                to_rgb(&row, kind, &palette, &mut picture.rgb[start..start + samples * 3]);
+                to_rgb(&row, kind, &palette, &mut image.rgb[start..start + samples * 3]);
             } else {
                 to_rgb(&row, kind, &palette, &mut pixels[..samples * 3]);
-                let places = picture.rgb[start..].chunks_mut(3).step_by(across);
+                let places = image.rgb[start..].chunks_mut(3).step_by(across);
                 places.zip(pixels.chunks_exact(3)).take(samples).for_each(|(place, pixel)| place.copy_from_slice(pixel));
             }
             unchecked += row.len();
@@ -134,7 +134,7 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
         }
     }
     let exif = chunks.exif.or_else(|| chunks.profile.as_deref().and_then(from_hexadecimal));
-    Ok(upright::upright(picture, exif::of_metadata(exif.as_deref(), chunks.xmp.as_deref())))
+    Ok(upright::upright(image, exif::of_metadata(exif.as_deref(), chunks.xmp.as_deref())))
 }
 
 /// First row, distance of rows, first column and distance of columns in each pass of an interlaced image.

@@ -27,9 +27,9 @@ fn every_feature_gives_pillows_pixels_or_is_named() {
     let mut wrong = Vec::new();
     for [name, size, words] in expected() {
         let found = match decode(&golden(name)) {
-            Ok(picture) => {
-                let hash: String = Sha256::digest(&picture.rgb).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-                format!("{}x{}\t{hash}", picture.width, picture.height)
+            Ok(image) => {
+                let hash: String = Sha256::digest(&image.rgb).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                format!("{}x{}\t{hash}", image.width, image.height)
             }
             Err(message) if size == "refused" && message.contains(words) => format!("{size}\t{words}"),
             Err(message) => message,
@@ -52,7 +52,7 @@ fn a_cut_file_says_so() {
         let whole = decode(&bytes).unwrap();
         for length in 26..bytes.len() {
             match decode(&bytes[..length]) {
-                Ok(picture) if picture == whole => {}
+                Ok(image) if image == whole => {}
                 Err(message) if message.contains("ends too early") => {}
                 result => wrong.push(format!("{name} cut to {length} bytes: {:?}", result.map(|_| "other pixels"))),
             }
@@ -74,7 +74,7 @@ fn corruption_never_panics() {
                 changed[key.below(1 + flip, bytes.len() as u64) as usize] = key.bits(100 + flip) as u8;
             }
             match decode_with(&changed, &limits) {
-                Ok(picture) => assert_eq!(picture.rgb.len(), picture.width * picture.height * 3, "{name}"),
+                Ok(image) => assert_eq!(image.rgb.len(), image.width * image.height * 3, "{name}"),
                 Err(message) => assert!(!message.contains("the decoder gave up"), "{name}, trial {trial}"),
             }
         }

@@ -101,18 +101,18 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
     limits.check_time()?;
 
     let samples = if decoder.has_alpha() { 4 } else { 3 };
-    let picture = if samples == 3 && (columns, rows) == (width, height) {
+    let image = if samples == 3 && (columns, rows) == (width, height) {
         Image { width: width as usize, height: height as usize, rgb: pixels }
     } else {
-        let mut picture = black(width as usize, height as usize)?;
-        let rows = picture.rgb.chunks_exact_mut(width as usize * 3).skip(top as usize);
+        let mut image = black(width as usize, height as usize)?;
+        let rows = image.rgb.chunks_exact_mut(width as usize * 3).skip(top as usize);
         for (row, pixels) in rows.zip(pixels.chunks_exact(columns as usize * samples)) {
             let places = row.chunks_exact_mut(3).skip(left as usize);
             places.zip(pixels.chunks_exact(samples)).for_each(|(place, pixel)| place.copy_from_slice(&pixel[..3]));
         }
-        picture
+        image
     };
-    Ok(upright::upright(picture, exif::of_metadata(parts.exif, parts.xmp)))
+    Ok(upright::upright(image, exif::of_metadata(parts.exif, parts.xmp)))
 }
 
 impl<'a> Parts<'a> {

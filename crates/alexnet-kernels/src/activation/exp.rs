@@ -1,13 +1,13 @@
-//! exp and its kin without branches or calls, so that they vectorise, and with the same bits on every machine (the system's
-//! own differ). Polynomials and constants: Cephes (Moshier 1984-2000), `expf.c` and `tanhf.c`.
+//! exp and related functions without branches or calls, so that they vectorise, with the same bits on every machine (the system's
+//! versions differ). Polynomials and constants: Cephes (Moshier 1984-2000), `expf.c` and `tanhf.c`.
 
 /// exp(x) to 2 units in the last place, for x clamped to plus or minus 87 (where f32 ends).
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    // Comparisons that leave what is not a number as it is; `clamp` does too, but is slower here.
+    // Comparisons that preserve NaN; `clamp` does too, but is slower here.
     let x = if x > 87.0 { 87.0 } else { x };
     let x = if x < -87.0 { -87.0 } else { x };
-    // Adding 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
+    // Adding 1.5 * 2^23 rounds to an integer, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let whole = rounded - ROUND;

@@ -1,4 +1,4 @@
-//! Functions of each value alone, in place.
+//! Elementwise activation functions, in place.
 
 mod exp;
 pub mod reference;
@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::feature_map::FeatureMap;
 use crate::rows::{check_same, for_each_row, row};
 
-/// A function of each value alone.
+/// Elementwise activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Function {
     /// max(x, 0).
@@ -18,7 +18,7 @@ pub enum Function {
     Sigmoid,
 }
 
-/// x = f(x). What is not a number stays so.
+/// x = f(x). NaN is preserved.
 ///
 /// # Panics
 /// When `x` is shorter than the map.
@@ -35,7 +35,7 @@ pub fn forward(context: &Context<'_>, function: Function, map: FeatureMap, x: &m
     });
 }
 
-/// dy = dy f'(x), where f' is had from the output y = f(x): 1 where y is above zero, 1 - y^2, or y (1 - y).
+/// dy = dy f'(x), with f' derived from the output y = f(x): 1 where y is positive, 1 - y^2, or y (1 - y).
 ///
 /// # Panics
 /// When the maps do not fit each other, or a slice is too short.

@@ -1,4 +1,4 @@
-//! The functions and their gradients in f64.
+//! Reference activation functions and gradients in f64.
 
 use super::Function;
 

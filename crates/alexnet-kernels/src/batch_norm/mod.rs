@@ -1,14 +1,14 @@
-//! Batch normalisation (Ioffe and Szegedy 2015), over all pictures and pixels of each channel.
+//! Batch normalisation (Ioffe and Szegedy 2015) over all images and pixels of each channel.
 //!
 //! y = w (x - mean) / sqrt(variance + eps) + b
 //!
-//! The variance is that of the values themselves (divided by their number m); [`unbiased`] is what m - 1 would give. Backward, with
-//! h = (x - mean) / sqrt(variance + eps):
+//! The variance is the biased one (divided by the number of values m); [`unbiased`] divides by m - 1. Backward, with h = (x -
+//! mean) / sqrt(variance + eps):
 //!
 //! db = sum of dy, dw = sum of dy h, dx = w / sqrt(variance + eps) (dy - db / m - h dw / m)
 //!
-//! Each sum is cut by pictures and channels at places fixed by the shape, and its parts are added up in order, so that bits do
-//! not depend on threads.
+//! Each sum is split by images and channels at positions fixed by the shape, and its parts are added in order, so that the bits
+//! do not depend on threads.
 
 pub mod reference;
 
@@ -17,23 +17,23 @@ use crate::executor::for_each_chunk;
 use crate::feature_map::FeatureMap;
 use crate::rows::{check_same, for_each_row, mask_row, row};
 
-/// Channels of one task: two cache lines.
+/// Channels per task: two cache lines.
 const CHANNELS: usize = 32;
-/// DisjointSlices in which pictures are summed, if there are as many.
+/// Number of parts into which the images are split for summation, if there are as many.
 const PARTS: usize = 8;
 
-/// What a channel's values are normalised by; each slice has C values.
+/// Per-channel normalisation parameters; each slice has C values.
 #[derive(Debug, Clone, Copy)]
 pub struct Norm<'a> {
     /// The mean.
     pub mean: &'a [f32],
-    /// The variance, divided by the number of values.
+    /// The biased variance.
     pub variance: &'a [f32],
     /// The weight, gamma.
     pub weight: &'a [f32],
     /// The bias, beta.
     pub bias: &'a [f32],
-    /// What is added to the variance.
+    /// Constant added to the variance.
     pub eps: f32,
 }
 
@@ -50,34 +50,34 @@ impl Norm<'_> {
     }
 }
 
-/// Values of each channel.
+/// Number of values per channel.
 fn values(map: FeatureMap) -> f64 {
     (map.n * map.h * map.w) as f64
 }
 
-/// The variance of a map's channel divided by m - 1 in place of m. One value alone has no such variance; it keeps its own, 0.
+/// Unbiased variance of a map's channel. A single value has none; it keeps its biased one, 0.
 pub fn unbiased(map: FeatureMap, variance: f32) -> f32 {
     let m = values(map);
     (f64::from(variance) * m / (m - 1.0).max(1.0)) as f32
 }
 
-/// Two sums over pictures and pixels for each channel. `add(n, y, first, a, b)` adds row y's terms of the channels from `first` on,
-/// up to as many as `a` and `b` have lanes. A row is summed in f32, rows in f64.
+/// Computes two sums over images and pixels for each channel. `add(n, y, first, a, b)` adds row y's terms of the channels
+/// starting at `first`, as many as `a` and `b` have lanes. Rows are summed in f32, their sums in f64.
 fn sums(
     context: &Context<'_>,
     map: FeatureMap,
     add: impl Fn(usize, usize, usize, &mut [f32; CHANNELS], &mut [f32; CHANNELS]) + Sync,
 ) -> Vec<[f64; 2]> {
     let blocks = map.c.div_ceil(CHANNELS);
-    let pictures = map.n.div_ceil(PARTS).max(1);
-    let parts = map.n.div_ceil(pictures);
+    let images = map.n.div_ceil(PARTS).max(1);
+    let parts = map.n.div_ceil(images);
     let mut partial = vec![[0.0f64; 2]; parts * blocks * CHANNELS];
     for_each_chunk(context.threads, &mut partial, CHANNELS, |task, totals| {
         let (part, first) = (task / blocks, task % blocks * CHANNELS);
         context.isa.vectorize(
             #[inline(always)]
             || {
-                for n in part * pictures..map.n.min((part + 1) * pictures) {
+                for n in part * images..map.n.min((part + 1) * images) {
                     for y in 0..map.h {
                         let (mut a, mut b) = ([0.0f32; CHANNELS], [0.0f32; CHANNELS]);
                         add(n, y, first, &mut a, &mut b);
@@ -101,7 +101,7 @@ fn sums(
 
 /// The mean and the variance of each channel.
 ///
-/// The variance is that around the mean, not the difference of two large sums.
+/// The variance is computed around the mean, not as the difference of two large sums.
 ///
 /// # Panics
 /// When a slice's length is not C, or `x` is too short.
@@ -136,11 +136,11 @@ pub fn statistics(context: &Context<'_>, x_map: FeatureMap, x: &[f32], mean: &mu
             }
         },
     );
-    // The mean was rounded, so what is around it does not quite add up to zero.
+    // The mean was rounded, so the deviations do not quite add up to zero.
     variance.iter_mut().zip(found).for_each(|(variance, [squares, away])| *variance = ((squares - away * away / m) / m) as f32);
 }
 
-/// Normalises `x`, and clips what it gives at zero where `relu`.
+/// Normalises `x`, optionally with a ReLU on the output.
 ///
 /// # Panics
 /// When maps differ, or a slice's length does not fit.
@@ -167,7 +167,7 @@ pub fn forward(
                     let channels = x.iter().zip(norm.mean).zip(&scale).zip(norm.bias);
                     for (y, (((&x, &mean), &scale), &bias)) in y.iter_mut().zip(channels) {
                         let value = (x - mean) * scale + bias;
-                        // Not `max`, which would turn a NaN into a number.
+                        // Not `max`, which would turn NaN into a number.
                         *y = if value < least { least } else { value };
                     }
                 }
@@ -216,8 +216,8 @@ pub fn backward_weights(
     }
 }
 
-/// The input's gradient from the output's. `batch`: mean and variance are those of `x` itself and move with it, and
-/// [`backward_weights`] gave these `(dweight, dbias)`; none: they are fixed. `mask`: `x` came out of a ReLU.
+/// Gradient of the input from that of the output. With `batch`, mean and variance are those of `x` itself and depend on it, and
+/// `(dweight, dbias)` come from [`backward_weights`]; with `None` they are fixed. `mask`: `x` is the output of a ReLU.
 ///
 /// # Panics
 /// When maps differ, or a slice's length does not fit.
@@ -309,7 +309,7 @@ mod tests {
                 let norm = Norm { mean: &mean, variance: &variance, weight: &weight, bias: &bias, eps: EPS };
                 let mut y = vec![f32::NAN; y_map.len()];
                 forward(&context, &norm, x_map, &x, false, y_map, &mut y);
-                // The mean, near 50, is known to 4e-6 only.
+                // The mean, near 50, has a precision of only 4e-6.
                 assert_near(&what, &inside(y_map, &y), &y64, 2e-5);
                 let mut clipped = vec![f32::NAN; y_map.len()];
                 forward(&context, &norm, x_map, &x, true, y_map, &mut clipped);
@@ -320,17 +320,17 @@ mod tests {
                 assert_near(&what, &wide(&db), &db64, 1e-6);
                 let mut dx = vec![f32::NAN; dx_map.len()];
                 backward(&context, &norm, x_map, &x, Some((&dw, &db)), dy_map, &dy, false, dx_map, &mut dx);
-                // Fixed statistics: a line with the slope of each channel.
+                // Fixed statistics: linear, with each channel's slope.
                 let mut fixed = vec![f32::NAN; dx_map.len()];
                 backward(&context, &norm, x_map, &x, None, dy_map, &dy, false, dx_map, &mut fixed);
                 let slope = |c: usize| w64[c] / (variance64[c] + eps).sqrt();
                 let line: Vec<f64> = dy64.iter().enumerate().map(|(i, dy)| dy * slope(i % c)).collect();
                 assert_near(&what, &inside(dx_map, &fixed), &line, 1e-5);
-                // Where a channel has but few values, what is taken off leaves next to nothing of this line.
+                // In a channel with few values, the subtracted terms leave almost nothing of the gradient.
                 let largest = |values: &[f64]| values.iter().fold(0.0f64, |most, v| most.max(v.abs()));
                 let dx_tolerance = 1e-4 * (largest(&line) / largest(&dx64)).max(1.0);
                 assert_near(&what, &inside(dx_map, &dx), &dx64, dx_tolerance);
-                // What came out of a ReLU.
+                // Output of a ReLU.
                 let low: Vec<f32> = x.iter().map(|x| x - 50.0).collect();
                 backward(&context, &norm, x_map, &low, None, dy_map, &dy, true, dx_map, &mut fixed);
                 let low = inside_of(x_map, &low);
@@ -350,7 +350,7 @@ mod tests {
         for (i, map) in maps().into_iter().enumerate() {
             let map = FeatureMap { border: Sides::default(), n: map.n.min(4), ..map };
             let (x, dy) = (inside(map, &random(map, i as u64, 3.0)), inside(map, &random(map, 50 + i as u64, 1.0)));
-            // Two values that are alike have next to no variance, where differences are of no use.
+            // Two similar values have almost no variance, where finite differences are useless.
             let eps = 0.1;
             let (weight, bias) = (wide(&draw(map.c, 7)), wide(&draw(map.c, 8)));
             let [dx, dw, db] = reference::backward(&x, &weight, eps, &dy);
@@ -377,7 +377,7 @@ mod tests {
         let mut y = [0.0; 4];
         forward(&context, &norm, map, &x, false, map, &mut y);
         assert_eq!(y, [-5.0, -1.0, 3.0, 7.0]);
-        // All values alike: no variance, and no infinity.
+        // All values equal: no variance, and no infinity.
         statistics(&context, map, &[2.0; 4], &mut mean, &mut variance);
         assert_eq!((mean, variance), ([2.0], [0.0]));
     }

@@ -1,4 +1,4 @@
-//! Batch normalisation as the formulas say, in f64. Values lie channels last; `c` is the number of channels.
+//! Reference batch normalisation in f64. Values are channels last; `c` is the number of channels.
 
 /// Mean and variance of each channel.
 pub fn statistics(c: usize, x: &[f64]) -> (Vec<f64>, Vec<f64>) {

@@ -1,4 +1,4 @@
-//! The gradient with respect to the input.
+//! Convolution gradient with respect to the input.
 
 use super::direct::Finish;
 use super::{Shape, convolve};
@@ -10,8 +10,8 @@ use crate::weight_layout::{Filters, PANEL};
 
 /// dx = the gradient of the loss with respect to the input, from `dy`, that with respect to the output.
 ///
-/// With a `mask`, dx is zero where the mask's value is not above zero: pass the input itself where it came out of a ReLU, and
-/// dx is the gradient before that ReLU. `dx_map` has the input's sizes and any border, which is filled with zeros.
+/// With a `mask`, dx is zero where the mask's value is not positive: pass the input itself if it is the output of a ReLU, and dx
+/// is the gradient before that ReLU. `dx_map` has the input's sizes and any border, which is filled with zeros.
 ///
 /// At stride 1 `dy` is read in place if its border is at least [`Shape::gradient_border`] wide (filled with zeros).
 ///
@@ -35,7 +35,7 @@ pub fn backward_data(
     if let Some((map, values)) = mask {
         assert!(sizes(map) == sizes(shape.x) && values.len() >= map.len(), "mask of {shape:?}");
     }
-    // The gradient of the input is a convolution too: of dy, spread out by the stride, with the turned kernels.
+    // The input gradient is itself a convolution: of dy, dilated by the stride, with the rotated kernels.
     let needed = Sides {
         top: shape.r - 1 - shape.pad.top,
         left: shape.s - 1 - shape.pad.left,
@@ -80,7 +80,7 @@ pub fn backward_data(
     });
 }
 
-/// Weights from [panel of outputs][r][s][c] to [panel of inputs][R - 1 - r][S - 1 - s][k], group by group.
+/// Rotates weights from [panel of outputs][r][s][c] to [panel of inputs][R - 1 - r][S - 1 - s][k], group by group.
 fn turn(context: &Context<'_>, from: Filters, to: Filters, w: &[f32], turned: &mut [f32]) {
     let panel_len = to.depth() * PANEL;
     let (inputs, outputs) = (to.group_outputs(), from.group_outputs());

@@ -1,4 +1,4 @@
-//! The gradient with respect to the weights.
+//! Convolution gradient with respect to the weights.
 
 use super::direct::corner;
 use super::{Algorithm, Shape, winograd};
@@ -12,8 +12,8 @@ use crate::weight_layout::PANEL;
 
 /// dw = the gradient of the loss with respect to the packed weights; unused lanes are written with zeros.
 ///
-/// The bias's gradient is [`bias::gradient`](crate::bias::gradient). Where Winograd's does not pay, factors are in single precision
-/// always: conv1's is left then, 4 % of the whole.
+/// The bias gradient is [`bias::gradient`](crate::bias::gradient). Where Winograd does not pay off, operands are always in single
+/// precision: that leaves conv1, 4 % of the total.
 ///
 /// # Panics
 /// When the shape is unsound, or a slice is too short for it.
@@ -27,16 +27,16 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map:
     }
     let filters = shape.filters();
     let (panels, outputs, panel_len) = (filters.panels(), filters.group_outputs(), filters.depth() * PANEL);
-    // Weights of one kernel row that lie contiguous in x as in dw: all S C without groups, else C at each of S places.
+    // Weights of a kernel row that are contiguous in both x and dw: all S C without groups, else C at each of S positions.
     let (places, run) = if shape.groups == 1 { (1, shape.s * filters.c) } else { (shape.s, filters.c) };
-    // A task packs dy for itself, so it should do some multiplications with each packed value: conv1 takes 8 kernel rows.
+    // A task packs its own dy, so it should use each packed value for several multiplications: conv1 takes 8 kernel rows.
     let rows = REUSE.div_ceil(shape.s * filters.c).min(shape.r);
     let row_blocks = shape.r.div_ceil(rows);
     let pixels = shape.p * shape.q;
-    let picture = (shape.x.image_stride() / shape.groups + pixels * PANEL) * size_of::<f32>();
-    let pictures = (CACHE / picture).clamp(1, shape.x.n);
+    let image = (shape.x.image_stride() / shape.groups + pixels * PANEL) * size_of::<f32>();
+    let images = (CACHE / image).clamp(1, shape.x.n);
     let maps = (shape.x.image_stride() + dy_map.image_stride()) * size_of::<f32>();
-    let together = (SHARED_CACHE / maps).max(1).next_multiple_of(pictures);
+    let together = (SHARED_CACHE / maps).max(1).next_multiple_of(images);
     let dw = DisjointSlices::new(dw);
     let steps = [shape.x.image_stride(), shape.stride * shape.x.row_stride(), shape.stride * shape.x.c];
     for begin in (0..shape.x.n).step_by(together) {
@@ -45,9 +45,9 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map:
             let (panel, block) = (task / row_blocks, task % row_blocks);
             let (group, within) = (panel / panels, panel % panels);
             let (k, lanes) = (group * outputs + within * PANEL, (outputs - within * PANEL).min(PANEL));
-            with_scratch(pictures * pixels * PANEL, |packed| {
-                for first in (begin..end).step_by(pictures) {
-                    let count = pictures.min(end - first);
+            with_scratch(images * pixels * PANEL, |packed| {
+                for first in (begin..end).step_by(images) {
+                    let count = images.min(end - first);
                     pack(dy_map, dy, first, count, k, lanes, packed);
                     let start = if first == 0 { Start::Zero } else { Start::Y };
                     let counts = [count, shape.p, shape.q];
@@ -72,15 +72,15 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy_map:
     }
 }
 
-/// Multiplications that each packed value of dy should serve.
+/// Minimum number of multiplications per packed value of dy.
 const REUSE: usize = 256;
-/// Bytes of x and packed dy that a task goes over again and again: they should stay in a core's second-level cache.
+/// Bytes of x and packed dy that a task reads repeatedly, which should stay in a core's L2 cache.
 const CACHE: usize = 600 << 10;
-/// Bytes of x and dy that all tasks go over before the next pictures: they should stay in the third-level cache. At batch 128
-/// the maps of conv3 (55 MB) came 36 times from memory, and cost a third of the time.
+/// Bytes of x and dy processed by all tasks before the next images, which should stay in the L3 cache. At batch 128 the maps of
+/// conv3 (55 MB) were read 36 times from memory, which cost a third of the time.
 const SHARED_CACHE: usize = 8 << 20;
 
-/// Packs `lanes` channels from `k` on of some pictures' dy: [picture][p][q][32], zeros behind the last lane.
+/// Packs `lanes` channels of dy for some images, starting at channel `k`: [image][p][q][32], with zeros after the last lane.
 fn pack(dy_map: FeatureMap, dy: &[f32], first: usize, count: usize, k: usize, lanes: usize, packed: &mut [f32]) {
     let mut lines = packed.chunks_exact_mut(PANEL);
     for n in first..first + count {

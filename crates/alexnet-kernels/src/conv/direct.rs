@@ -1,5 +1,4 @@
-//! The direct convolution of stride-1 and strided maps, read in place: the forward pass and, on turned weights, the gradient
-//! of the input.
+//! Direct convolution with any stride, reading maps in place: the forward pass and, with rotated weights, the input gradient.
 
 use super::Shape;
 use crate::buffer::with_scratch;
@@ -9,22 +8,22 @@ use crate::feature_map::FeatureMap;
 use crate::gemm::{DType, Float, Start, Tile, cut, max_rows, pack_words};
 use crate::weight_layout::PANEL;
 
-/// Pictures that one task takes for one panel of weights, so that the panel (221 KB in conv3) is read from the third-level
-/// cache once for all of them; with fewer than twice as many in a batch, one.
-const PICTURES: usize = 4;
+/// Images per task and weight panel, so that the panel (221 KB in conv3) is read from the L3 cache once for all of them; one if
+/// the batch has fewer than twice as many.
+const IMAGES: usize = 4;
 
-/// What is added, and what is kept.
+/// Epilogue: bias, clipping and mask.
 #[derive(Clone, Copy)]
 pub(super) struct Finish<'a> {
-    /// One value an output channel.
+    /// Bias per output channel.
     pub(super) bias: Option<&'a [f32]>,
-    /// Smaller values become this.
+    /// Lower bound of the output.
     pub(super) floor: f32,
-    /// Where this map is not above zero, the output is zero.
+    /// The output is zero where this map is not positive.
     pub(super) mask: Option<(FeatureMap, &'a [f32])>,
 }
 
-/// Words of a panel's weights: each stretch of values that lies contiguous in x is filled up to whole words.
+/// Words of a panel's weights: each run of values contiguous in x is padded to whole words.
 fn panel_words<E: DType>(shape: &Shape) -> usize {
     walk::<E>(shape).0.iter().product::<usize>() * PANEL
 }
@@ -47,8 +46,8 @@ pub(super) fn pack<E: Float>(context: &Context<'_>, shape: &Shape, w: &[f32], wo
     });
 }
 
-/// Convolves. A tile is up to 14 pixels of a row by a panel of 32 outputs; its sum walks the window, whose rows of S C values
-/// lie contiguous in x when there are no groups.
+/// Convolves. A tile is up to 14 pixels of a row by a panel of 32 outputs; its sum covers the window, whose rows of S C values
+/// are contiguous in x without groups.
 pub(super) fn convolve<E: Float>(
     context: &Context<'_>,
     shape: &Shape,
@@ -61,7 +60,7 @@ pub(super) fn convolve<E: Float>(
     if let Some(x) = E::borrow(x) {
         return convolve_values(context, shape, x, w, finish, y_map, y);
     }
-    // The last word of a window's row may reach beyond it, to be multiplied with zero.
+    // The last word of a window's row may extend beyond it; the excess is multiplied with zero.
     with_scratch(shape.x.len() + E::WORD, |copy: &mut [E]| {
         let (inside, beyond) = copy.split_at_mut(shape.x.len());
         beyond.fill(E::default());
@@ -92,19 +91,19 @@ fn convolve_values<E: Float>(
     let (panels, panel_len, outputs) = (filters.panels(), panel_words::<E>(shape), filters.group_outputs());
     let n = shape.x.n;
     y_map.clear_borders(context.threads, y);
-    let pictures = if n >= 2 * PICTURES { PICTURES } else { 1 };
+    let images = if n >= 2 * IMAGES { IMAGES } else { 1 };
     let all_panels = shape.groups * panels;
-    let tasks = n.div_ceil(pictures) * all_panels;
+    let tasks = n.div_ceil(images) * all_panels;
     let y = DisjointSlices::new(y);
     let rows = max_rows::<E>(context.isa);
     let (counts, steps) = walk::<E>(shape);
     context.threads.run(tasks, &|task| {
-        let (first, panel) = (task / all_panels * pictures, task % all_panels);
+        let (first, panel) = (task / all_panels * images, task % all_panels);
         let (group, within) = (panel / panels, panel % panels);
         let (k, lanes) = (group * outputs + within * PANEL, (outputs - within * PANEL).min(PANEL));
         let start = finish.bias.map_or(Start::Zero, |bias| Start::Lanes(&bias[k..k + lanes]));
         let b = &w[panel * panel_len..(panel + 1) * panel_len];
-        for image in first..n.min(first + pictures) {
+        for image in first..n.min(first + images) {
             for p in 0..shape.p {
                 for (q, count) in cut(shape.q, rows) {
                     let corner = corner(shape, image, p, q) + group * filters.c;
@@ -120,7 +119,7 @@ fn convolve_values<E: Float>(
     });
 }
 
-/// Counts of words, and steps, of the sum over a window in x.
+/// Word counts, and strides, of the sum over a window in x.
 fn walk<E: DType>(shape: &Shape) -> ([usize; 3], [usize; 3]) {
     let (c, row) = (shape.x.c, shape.x.row_stride());
     match shape.groups {
@@ -129,7 +128,7 @@ fn walk<E: DType>(shape: &Shape) -> ([usize; 3], [usize; 3]) {
     }
 }
 
-/// Index in x of the first value of the window of output pixel (p, q) of a picture, channel 0.
+/// Index in x of the first value in the window of an image's output pixel (p, q), channel 0.
 pub(crate) fn corner(shape: &Shape, image: usize, p: usize, q: usize) -> usize {
     let Shape { x, pad, stride, .. } = shape;
     let (row, column) = (x.border.top - pad.top + p * stride, x.border.left - pad.left + q * stride);

@@ -1,13 +1,13 @@
-//! The forward pass.
+//! Forward pass of convolution.
 
 use super::direct::Finish;
 use super::{Shape, convolve, convolve_prepared};
 use crate::context::Context;
 use crate::feature_map::FeatureMap;
 
-/// Convolves `x` with packed weights `w` ([`Shape::filters`]), adds the bias, and clips at zero when `relu`.
+/// Convolves `x` with packed weights `w` ([`Shape::filters`]), adds the bias, and applies a ReLU if `relu`.
 ///
-/// `y_map` says where the output goes ([`Shape::y`]); its border is written too, with zeros.
+/// `y_map` is the location of the output ([`Shape::y`]); its border is filled with zeros.
 ///
 /// # Panics
 /// When the shape is unsound, or a slice is too short for it.
@@ -28,7 +28,7 @@ pub fn forward(
     convolve(context, shape, x, w, &Finish { bias: Some(bias), floor, mask: None }, y_map, y);
 }
 
-/// [`forward`] with weights that [`prepare`](super::prepare) made.
+/// [`forward`] with weights from [`prepare`](super::prepare).
 ///
 /// # Panics
 /// As `forward`.

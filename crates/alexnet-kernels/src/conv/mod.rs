@@ -1,10 +1,9 @@
-//! Convolution with groups, strides and one-sided padding.
+//! Convolution with groups, strides and asymmetric padding.
 //!
 //! `y[n, p, q, k] = bias[k] + sum over r, s, c of x[n, p stride + r - top, q stride + s - left, c] w[k, c, r, s]`
 //!
-//! Maps are channels last with a border of zeros in memory, so padding costs nothing: the kernels read the border. Weights
-//! and their gradients are packed ([`Filters`]). No patches are gathered ("im2col"): a pixel's R rows of S C
-//! contiguous floats are read in place.
+//! Maps are channels last with a border of zeros in memory, so padding costs nothing: the kernels read the border. Weights and
+//! their gradients are packed ([`Filters`]). There is no im2col: a pixel's R rows of S C contiguous floats are read in place.
 
 mod backward_data;
 mod backward_weights;
@@ -28,41 +27,41 @@ use crate::context::{Context, Convolutions, FactorType};
 use crate::feature_map::{FeatureMap, Sides};
 use crate::weight_layout::Filters;
 
-/// The shape of a convolution.
+/// Shape of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// The input's map. Its border must hold what the convolution reads beyond the map ([`input_border`](Self::input_border)).
+    /// Input map. Its border must cover what the convolution reads beyond the map ([`input_border`](Self::input_border)).
     pub x: FeatureMap,
-    /// Output channels K of all groups together.
+    /// Output channels K of all groups.
     pub k: usize,
     /// Kernel rows.
     pub r: usize,
     /// Kernel columns.
     pub s: usize,
-    /// Step in both directions.
+    /// Stride in both directions.
     pub stride: usize,
-    /// Zeros that the convolution sees around the map. Only `top` and `left` shift it; P and Q say how far it goes.
+    /// Zero padding. Only `top` and `left` shift the windows; P and Q determine the extent.
     pub pad: Sides,
     /// Output rows.
     pub p: usize,
     /// Output columns.
     pub q: usize,
-    /// Groups; they divide C and K.
+    /// Groups, which divide C and K.
     pub groups: usize,
 }
 
 impl Shape {
-    /// The shape of the weights.
+    /// Shape of the weights.
     pub fn filters(&self) -> Filters {
         Filters { k: self.k, c: self.x.c / self.groups, r: self.r, s: self.s, groups: self.groups }
     }
 
-    /// The output's map, with the given border.
+    /// Output map with the given border.
     pub fn y(&self, border: Sides) -> FeatureMap {
         FeatureMap { n: self.x.n, h: self.p, w: self.q, c: self.k, border }
     }
 
-    /// The border that the forward pass reads around the input: the padding, and what the last windows overhang.
+    /// Border read by the forward pass: the padding, and the overhang of the last windows.
     pub fn input_border(&self) -> Sides {
         Sides {
             top: self.pad.top,
@@ -72,8 +71,8 @@ impl Shape {
         }
     }
 
-    /// The border with which a stride-1 [`backward_data`] reads the output's gradient in place; with less, or at a larger
-    /// stride, it copies each picture.
+    /// Border with which a stride-1 [`backward_data`] reads the output gradient in place; with less, or a larger stride, it
+    /// copies each image.
     pub fn gradient_border(&self) -> Sides {
         Sides {
             top: (self.r - 1).saturating_sub(self.pad.top),
@@ -83,12 +82,12 @@ impl Shape {
         }
     }
 
-    /// Multiply-accumulates of one picture's forward pass.
+    /// Multiply-accumulates of the forward pass per image.
     pub fn macs(&self) -> usize {
         self.p * self.q * self.k * self.filters().depth()
     }
 
-    /// Panics unless the shape is sound and `x`, `w` and `y` are long enough.
+    /// Panics unless the shape is valid and `x`, `w` and `y` are long enough.
     fn check(&self, x: usize, w: usize, y_map: &FeatureMap, y: usize) {
         assert!(
             self.groups > 0 && self.x.c.is_multiple_of(self.groups) && self.k.is_multiple_of(self.groups),
@@ -113,12 +112,12 @@ fn holds(border: Sides, needed: Sides) -> bool {
     border.top >= needed.top && border.left >= needed.left && border.bottom >= needed.bottom && border.right >= needed.right
 }
 
-/// How a convolution is computed.
+/// Convolution algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Every product of the formula, in registers.
+    /// Direct: every product of the formula, in registers.
     Direct,
-    /// Fewer products of transformed tiles.
+    /// Winograd: fewer products, of transformed tiles.
     Winograd,
 }
 
@@ -131,17 +130,18 @@ impl std::fmt::Display for Algorithm {
     }
 }
 
-/// How far one f32 convolution by [`Algorithm::Winograd`] may be from exact arithmetic, as a share of the result's l2 norm: 5 x 5 kernels by
-/// eight points are off by up to 2.9e-6, 3 x 3 by 8e-7, direct ones by some 1e-7.
+/// Error bound of one f32 convolution by [`Algorithm::Winograd`], as a fraction of the result's l2 norm: 5 x 5 kernels with eight
+/// points deviate by up to 2.9e-6, 3 x 3 by 8e-7, direct ones by some 1e-7.
 pub const WINOGRAD_ERROR: f64 = 4e-6;
 
 impl Shape {
-    /// The algorithm for this shape, by a fixed rule: never by a timing, a number of threads or of pictures.
+    /// The algorithm for this shape, by a fixed rule, never by timing or the number of threads or images.
     pub fn algorithm(&self, context: &Context<'_>) -> Algorithm {
         self.way(context).0
     }
 
-    /// The algorithm, and the precision of its products: the context's, or single where that allows so many fewer of them that it is faster.
+    /// The algorithm with the precision of its products: the context's, or single precision if that needs so many fewer products
+    /// that it is faster.
     fn way(&self, context: &Context<'_>) -> (Algorithm, FactorType) {
         let factors = winograd::factors(self, context.factors);
         match context.convolutions {
@@ -151,20 +151,20 @@ impl Shape {
         }
     }
 
-    /// The algorithm of [`backward_data`], which convolves the output's gradient, spread out by the stride, with turned kernels.
+    /// The algorithm of [`backward_data`], which convolves the output gradient, dilated by the stride, with rotated kernels.
     pub fn data_gradient_algorithm(&self, context: &Context<'_>) -> Algorithm {
         let (h, w) = ((self.p - 1) * self.stride + 1, (self.q - 1) * self.stride + 1);
         let x = FeatureMap { c: self.k, h, w, ..self.x };
         Shape { x, k: self.x.c, stride: 1, p: self.x.h, q: self.x.w, ..*self }.algorithm(context)
     }
 
-    /// The algorithm of [`backward_weights`]. Strided ones stay direct: conv1's was no faster with 64 outputs (88 GFLOP/s a core on Cascade
-    /// Lake, by both), and a tenth with 96.
+    /// The algorithm of [`backward_weights`]. Strided ones stay direct: conv1's was no faster with 64 outputs (88 GFLOP/s per
+    /// core on Cascade Lake with both), and a tenth with 96.
     pub fn weight_gradient_algorithm(&self, context: &Context<'_>) -> Algorithm {
         if self.stride == 1 { self.algorithm(context) } else { Algorithm::Direct }
     }
 
-    /// Floats that [`prepare`] makes of the weights; 0 where the algorithm takes them as they are.
+    /// Number of floats created by [`prepare`]; 0 if the algorithm uses the weights unchanged.
     pub fn prepared_len(&self, context: &Context<'_>) -> usize {
         match self.way(context) {
             (Algorithm::Direct, FactorType::F32) => 0,
@@ -175,7 +175,7 @@ impl Shape {
     }
 }
 
-/// Prepares weights for [`forward_prepared`], once for many calls.
+/// Prepares weights for repeated use by [`forward_prepared`].
 ///
 /// # Panics
 /// When `prepared` is not [`Shape::prepared_len`] long, or that is 0.
@@ -190,7 +190,7 @@ pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [
     }
 }
 
-/// Convolves by the shape's algorithm.
+/// Convolves with the shape's algorithm.
 fn convolve(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], finish: &Finish<'_>, y_map: FeatureMap, y: &mut [f32]) {
     let len = shape.prepared_len(context);
     if len == 0 {

@@ -1,12 +1,12 @@
-//! Convolution and its gradients as the formulas say, summed in f64.
+//! Reference convolution and gradients, summed in f64.
 
 use super::Shape;
 use crate::feature_map::FeatureMap;
 
-/// Calls `visit(index in x, index in packed w, index in y)` for each product that the convolution adds up.
+/// Calls `visit(index in x, index in packed w, index in y)` for each product of the convolution.
 fn walk(shape: &Shape, y_map: &FeatureMap, mut visit: impl FnMut(usize, usize, usize)) {
     let (filters, kg) = (shape.filters(), shape.k / shape.groups);
-    // Index in x of the window's corner, counted from the picture's first pixel, border included.
+    // Index in x of the window's corner, counted from the image's first pixel, including the border.
     let origin = |n, p: usize, q: usize| {
         let (row, column) = (shape.x.border.top - shape.pad.top + p, shape.x.border.left - shape.pad.left + q);
         n * shape.x.image_stride() + row * shape.x.row_stride() + column * shape.x.c

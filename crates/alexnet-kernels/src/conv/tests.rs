@@ -1,4 +1,4 @@
-//! Every instruction set against the reference on odd shapes; the reference's gradients against its own forward pass.
+//! Comparison of every instruction set with the reference on odd shapes, and of the reference's gradients with its forward pass.
 
 use super::*;
 use crate::executor::{Executor, Serial};
@@ -21,7 +21,7 @@ fn map_of(seed: u64, map: FeatureMap) -> Vec<f32> {
     values
 }
 
-/// Kernel, stride, groups, padding, and what the border has beyond it.
+/// Kernel, stride, groups, padding, and extra border.
 fn shapes() -> Vec<Shape> {
     let mut all = Vec::new();
     for (n, c, k, h, w, kernel, stride, groups, pad, beyond) in [
@@ -44,7 +44,7 @@ fn shapes() -> Vec<Shape> {
     all
 }
 
-/// What summing `terms` products below 1 in another order may change, generously.
+/// Generous tolerance for the summation order of `terms` products below 1.
 fn assert_close(what: &str, shape: &Shape, isa: Isa, found: &[f32], expected: &[f32], terms: usize) {
     let bound = 1e-6 * (terms as f32 + 4.0);
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
@@ -119,7 +119,7 @@ fn backward_weights_equals_the_reference() {
     }
 }
 
-/// Tasks in reverse, on threads of their own.
+/// Executor that runs tasks in reverse order on separate threads.
 struct Reversed;
 
 impl Executor for Reversed {
@@ -156,7 +156,7 @@ fn the_references_gradients_are_slopes_of_its_forward_pass() {
         let Data { x, w, bias } = data(&shape);
         let y_map = shape.y(Sides::default());
         let dy = random(7, y_map.len());
-        // The loss is the sum of y dy: linear in x and in w, so a large step has no error but rounding.
+        // The loss is the sum of y dy: linear in x and in w, so a large step has only rounding errors.
         let loss = |x: &[f32], w: &[f32]| {
             let mut y = vec![0.0; y_map.len()];
             reference::forward(&shape, x, w, &bias, false, y_map, &mut y);
@@ -211,7 +211,7 @@ fn direct_convolutions_of_bf16_equal_the_reference_on_rounded_values() {
     }
 }
 
-/// Shapes for which there is a transform; C is a multiple of 16, or times the square of the stride.
+/// Shapes with a Winograd transform; C is a multiple of 16, or times the square of the stride.
 fn winograd_shapes(factors: FactorType) -> Vec<Shape> {
     let mut all = Vec::new();
     for (n, c, k, h, w, kernel, stride, groups) in [
@@ -235,14 +235,14 @@ fn winograd_shapes(factors: FactorType) -> Vec<Shape> {
     all
 }
 
-/// How far two tensors are apart, as a share of the second one's l2 norm.
+/// Distance of two tensors, as a fraction of the second one's l2 norm.
 fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
     let apart = norm(&mut found.iter().zip(expected).map(|(a, b)| f64::from(a - b)));
     apart / norm(&mut expected.iter().map(|&b| f64::from(b)))
 }
 
-/// What Winograd's rounding may change in a precision, as a share of the norm. Measured: at most 2.9e-6 and 1.5e-2.
+/// Tolerance of Winograd's rounding in a precision, as a fraction of the norm. Measured: at most 2.9e-6 and 1.5e-2.
 fn winograd_bound(factors: FactorType) -> f64 {
     match factors {
         FactorType::F32 => WINOGRAD_ERROR,
@@ -278,7 +278,8 @@ fn winograd_equals_the_reference_within_its_bound() {
             backward_weights(&context, &shape, &x, y_map, &dy, &mut dw);
             let errors = [(&y, &expected_y), (&dx, &expected_dx), (&dw, &expected_dw)].map(|(a, b)| relative_error(a, b));
             assert!(errors.iter().all(|&error| error < winograd_bound(factors)), "{errors:?} by {isa}: {shape:?}");
-            // Kernels of 5 x 5 are single always, but for a data gradient whose channels fill no register: that is direct.
+            // Kernels of 5 x 5 are always in single precision, except a data gradient whose channels fill no register: that is
+            // direct.
             let bound = winograd_bound(shape.way(&context).1);
             assert!(errors[0] < bound && errors[2] < bound, "{errors:?} by {isa}: {shape:?}");
         }

@@ -1,7 +1,7 @@
-//! Dropout: each feature of each picture is set to zero with probability `rate`.
+//! Dropout: each feature of each image is zeroed with probability `rate`.
 //!
-//! Whether a feature is kept follows from the key, the picture's number and the feature's, so the backward pass draws the
-//! same mask again instead of storing it: forward and backward are the same call.
+//! Whether a feature is kept is a function of the key, the image index and the feature index, so the backward pass regenerates
+//! the mask instead of storing it: forward and backward are the same call.
 
 pub mod reference;
 
@@ -9,24 +9,25 @@ use crate::context::Context;
 use crate::executor::for_each_chunk;
 use crate::random::Key;
 
-/// The shape and settings of a dropout layer on x [N, features].
+/// Shape and settings of a dropout layer on x [N, features].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
-    /// Pictures.
+    /// Number of images.
     pub n: usize,
-    /// Features of a picture.
+    /// Features per image.
     pub features: usize,
-    /// Probability of zero, 0 to 1.
+    /// Drop probability, 0 to 1.
     pub rate: f32,
-    /// What kept values are multiplied by: 1 / (1 - rate), or 1.
+    /// Factor for kept values: 1 / (1 - rate), or 1.
     pub scale: f32,
 }
 
-/// Feature i of picture j is kept, times `scale`, iff `key.with(first_picture + j).uniform(i) >= rate`; else it is 0.
+/// Applies the mask: feature i of image j is kept, times `scale`, iff `key.with(first_picture + j).uniform(i) >= rate`; otherwise
+/// it becomes 0.
 ///
 /// # Panics
 /// When `x` is shorter than N features.
-pub fn apply(context: &Context<'_>, shape: &Shape, key: Key, first_picture: u64, x: &mut [f32]) {
+pub fn apply(context: &Context<'_>, shape: &Shape, key: Key, first_image: u64, x: &mut [f32]) {
     let len = shape.n * shape.features;
     assert!(x.len() >= len, "x has {} floats: {shape:?}", x.len());
     if len == 0 {
@@ -35,7 +36,7 @@ pub fn apply(context: &Context<'_>, shape: &Shape, key: Key, first_picture: u64,
     // A uniform is bits >> 40 over 2^24, so comparing integers is the same: rate * 2^24 is exact.
     let threshold = (f64::from(shape.rate) * f64::from(1 << 24)).ceil() as u64;
     for_each_chunk(context.threads, &mut x[..len], shape.features, |j, x| {
-        let key = key.with(first_picture.wrapping_add(j as u64));
+        let key = key.with(first_image.wrapping_add(j as u64));
         context.isa.vectorize(
             #[inline(always)]
             || {
@@ -70,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn drops_the_share_that_was_asked_for() {
+    fn drops_the_requested_fraction() {
         let shape = Shape { n: 10, features: 10_000, rate: 0.3, scale: 1.0 / 0.7 };
         let mut x = vec![1.0; 100_000];
         apply(&contexts()[0], &shape, Key(1), 0, &mut x);
         let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / 1e5;
         assert!((mean - 1.0).abs() < 0.01, "{mean}");
-        // Pictures have different masks, and a batch's second picture has the mask that it has alone.
+        // Images have different masks, and a batch's second image has the same mask as alone.
         assert_ne!(x[..100], x[10_000..10_100]);
         let mut alone = vec![1.0; 10_000];
         apply(&contexts()[0], &Shape { n: 1, ..shape }, Key(1), 1, &mut alone);

@@ -1,4 +1,4 @@
-//! AVX2 and FMA: 6 rows of 2 registers of 8 lanes, so a panel takes two calls.
+//! AVX2 and FMA microkernels: 6 rows of 2 registers of 8 lanes, so a panel takes two calls.
 
 use std::arch::x86_64::*;
 
@@ -49,7 +49,7 @@ impl Terms<__m256> for Bf16Halves {
     }
 }
 
-/// Four bytes by products of pairs of 16 bits. (`vpmaddubsw` would saturate.)
+/// Four bytes by 16-bit pair products. (`vpmaddubsw` would saturate.)
 struct BytesPairs;
 
 impl Terms<__m256> for BytesPairs {

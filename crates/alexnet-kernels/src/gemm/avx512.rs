@@ -1,4 +1,4 @@
-//! AVX-512: 14 rows of 2 registers of 16 lanes; of one register where a panel is half empty.
+//! AVX-512 microkernels: 14 rows of 2 registers of 16 lanes, or of one register if a panel is half empty.
 
 use std::arch::x86_64::*;
 
@@ -46,7 +46,7 @@ impl Terms<__m512> for Bf16Pairs {
     }
 }
 
-/// Pairs of bf16 where there is no `vdpbf16ps`: each is the upper half of a float.
+/// Pairs of bf16 without `vdpbf16ps`: each is the upper half of a float.
 struct Bf16Halves;
 
 impl Terms<__m512> for Bf16Halves {
@@ -92,7 +92,7 @@ impl Terms<__m512> for BytesVnni {
     }
 }
 
-/// Four bytes where there is no `vpdpbusd`: products of pairs of 16 bits. (`vpmaddubsw` would saturate.)
+/// Four bytes without `vpdpbusd`, by 16-bit pair products. (`vpmaddubsw` would saturate.)
 struct BytesPairs;
 
 impl Terms<__m512> for BytesPairs {
@@ -121,7 +121,7 @@ impl Terms<__m512> for BytesPairs {
     }
 }
 
-/// Kernels that need nothing beyond AVX-512's F, BW, DQ and VL.
+/// Kernels that need only AVX-512 F, BW, DQ and VL.
 struct Plain<T, const VECTORS: usize, const NEXT: bool>(T);
 
 impl<T: Terms<__m512>, const VECTORS: usize, const NEXT: bool> Family for Plain<T, VECTORS, NEXT> {
@@ -186,7 +186,7 @@ pub(super) fn bytes(lanes: usize) -> Kernels {
     }
 }
 
-/// The kernels of a processor without `vdpbf16ps` and `vpdpbusd`, for tests.
+/// Kernels for a CPU without `vdpbf16ps` and `vpdpbusd`, for tests.
 #[cfg(test)]
 pub(super) fn plain_bf16_and_bytes(lanes: usize) -> [Kernels; 2] {
     [plain::<Bf16Halves>(lanes), plain::<BytesPairs>(lanes)]

@@ -1,4 +1,4 @@
-//! What tiles multiply.
+//! Data types of matrix products.
 
 use super::{Kernels, portable};
 #[cfg(target_arch = "x86_64")]
@@ -8,13 +8,13 @@ use crate::buffer::Plain;
 use crate::isa::Isa;
 use crate::simd::Vector;
 
-/// A value that tiles multiply: some of them fill a word of 32 bits.
+/// Data type of a product's operands; one or more values fill a 32-bit word.
 pub(crate) trait DType: Plain + Default + Send + Sync + 'static {
-    /// What products are summed in; 32 bits.
+    /// Accumulator type; 32 bits.
     type Sum: Copy;
-    /// Values in a word.
+    /// Values per word.
     const WORD: usize;
-    /// The kernels of an instruction set for up to so many lanes.
+    /// Kernels of an instruction set for up to this many lanes.
     fn kernels(isa: Isa, lanes: usize) -> Kernels;
 }
 
@@ -37,7 +37,7 @@ impl DType for f32 {
     }
 }
 
-/// Half of single precision's bits, summed in single precision.
+/// bfloat16, accumulated in single precision.
 impl DType for Bf16 {
     type Sum = f32;
     const WORD: usize = 2;
@@ -56,7 +56,7 @@ impl DType for Bf16 {
     }
 }
 
-/// Bytes without a sign in `a`, with one in `b`, summed in integers: the same for every instruction set.
+/// Unsigned bytes in `a`, signed bytes in `b`, accumulated in integers: identical on every instruction set.
 impl DType for u8 {
     type Sum = i32;
     const WORD: usize = 4;
@@ -75,27 +75,27 @@ impl DType for u8 {
     }
 }
 
-/// A value that stands for a float.
+/// Data type that represents floats.
 pub(crate) trait Float: DType<Sum = f32> {
-    /// The nearest one.
+    /// Rounds to the nearest value.
     fn new(value: f32) -> Self;
 
-    /// The word of these values, the first in its lowest bits.
+    /// Packs values into a word, the first in its lowest bits.
     fn word(value: impl Fn(usize) -> f32) -> u32;
 
-    /// Writes a register of floats as the nearest such values.
+    /// Writes a register of floats, rounded to this type.
     ///
     /// # Safety
     /// Those of [`Vector`].
     unsafe fn store<V: Vector>(values: V, to: *mut Self);
 
-    /// Words of the last value, and of the one before it where a word takes two.
+    /// Packs the last value, and the one before it if a word holds two.
     ///
     /// # Safety
     /// Those of [`Vector`].
     unsafe fn words<V: Vector>(first: V, last: V) -> V;
 
-    /// Floats as they are, where nothing has to be changed.
+    /// Borrows floats unchanged, if no conversion is needed.
     fn borrow(values: &[f32]) -> Option<&[Self]>;
 }
 

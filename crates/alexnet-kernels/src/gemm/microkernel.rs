@@ -1,4 +1,4 @@
-//! The tile's loop, written once over a vector register of any width and any kind of values.
+//! The microkernel's loop, generic over vector width and data type.
 
 use std::mem::MaybeUninit;
 
@@ -6,13 +6,13 @@ use super::{MAX_ROWS, Raw};
 use crate::simd::{Vector, prefetch};
 use crate::weight_layout::PANEL;
 
-/// How words are multiplied and summed.
+/// Multiplication and accumulation of words.
 pub(super) trait Terms<V> {
-    /// Whether sums are floats, which floor and mask are for.
+    /// Whether sums are floats, to which floor and mask apply.
     const FLOATS: bool;
-    /// Terms that are summed in registers before they are added to the totals in memory.
+    /// Terms accumulated in registers before they are added to the totals in memory.
     const BLOCK: usize;
-    /// The sum of the products of two words' values, and `sum`.
+    /// `sum` plus the products of two words' values.
     ///
     /// # Safety
     /// As for [`tile`].
@@ -22,27 +22,27 @@ pub(super) trait Terms<V> {
     unsafe fn add(a: V, b: V) -> V;
 }
 
-/// A sum of 1,600 (conv2) in blocks of 32 terms rounds like one of 32 and one of 50, a sixth of the error of one long sum, so
-/// that fewer ReLUs whose input is close to zero come out otherwise than with exact arithmetic. Costs 2 % of the time.
+/// A sum of 1,600 terms (conv2) in blocks of 32 rounds like one of 32 and one of 50, with a sixth of the error of one long sum,
+/// so that fewer ReLUs with inputs close to zero flip compared with exact arithmetic. Costs 2 % of the time.
 pub(super) const FLOAT_BLOCK: usize = 32;
-/// Products of bf16 are rounded more roughly than any sum of them, and integers not at all.
+/// Products of bf16 have larger rounding errors than any sum of them, and integers have none.
 pub(super) const LONG_BLOCK: usize = 512;
 
-/// Terms ahead of which `b` is asked for. Where it comes from the third-level cache, as Winograd's weights do, a processor that does
-/// not fetch ahead across pages of 4 KiB waits at each: on Cascade Lake conv4's forward pass had 98 to 123 GFLOP/s a core without,
-/// 154 to 171 with 16 terms, 168 to 186 with 40; conv3's 114 to 128, 146 to 160 and 139 to 156.
+/// Prefetch distance of `b` in terms. When `b` comes from the L3 cache, as Winograd's weights do, a CPU that does not prefetch
+/// across 4 KiB pages stalls at each: on Cascade Lake conv4's forward pass reached 98 to 123 GFLOP/s per core without
+/// prefetching, 154 to 171 with 16 terms, 168 to 186 with 40; conv3's 114 to 128, 146 to 160 and 139 to 156.
 const AHEAD: usize = 24;
 
-/// Computes ROWS rows of VECTORS registers. NEXT: rows lie next to each other in `a`; otherwise the innermost terms do.
+/// Computes ROWS rows of VECTORS registers. NEXT: rows are adjacent in `a`; otherwise the innermost terms are.
 ///
-/// `sums` must only be touched by loops so small that they are unrolled for 14 rows: one that is not needs an address, and
-/// then all 28 registers go to memory and back for each term. So floor and mask are applied to the totals in memory.
+/// `sums` must only be accessed by loops small enough to be unrolled for 14 rows: otherwise it needs an address, and then all 28
+/// registers go to memory and back for each term. Floor and mask are therefore applied to the totals in memory.
 ///
 /// # Safety
 /// See [`Kernel`](super::Kernel). It must be inlined into a function that has the features of `V` and `T`.
 #[inline(always)]
 pub(super) unsafe fn tile<V: Vector, T: Terms<V>, const ROWS: usize, const VECTORS: usize, const NEXT: bool>(t: &Raw) {
-    // SAFETY: all indices are those of the formula at the module's head, in bounds by the caller's promise.
+    // SAFETY: all indices are those of the module's formula, in bounds by the caller's promise.
     unsafe {
         let mut room = MaybeUninit::<Totals>::uninit();
         let totals: *mut f32 = room.as_mut_ptr().cast();
@@ -61,7 +61,7 @@ pub(super) unsafe fn tile<V: Vector, T: Terms<V>, const ROWS: usize, const VECTO
                 let mut a = t.a.add(i * t.steps[0] + j * t.steps[1]);
                 let mut inner = t.counts[2];
                 while inner > 0 {
-                    // No short rest: conv1's rows of 33 values, or 48 channels, are one run.
+                    // No short remainder: conv1's rows of 33 values, or 48 channels, are one run.
                     let run = if inner <= T::BLOCK + T::BLOCK / 2 { inner } else { T::BLOCK };
                     for _ in 0..run {
                         let mut lanes = [V::splat(0.0); VECTORS];
@@ -110,7 +110,7 @@ pub(super) unsafe fn tile<V: Vector, T: Terms<V>, const ROWS: usize, const VECTO
     }
 }
 
-/// On a cache line, so that no register straddles two.
+/// Aligned to a cache line, so that no register straddles two.
 #[repr(align(64))]
-#[allow(dead_code)] // reached by address
+#[allow(dead_code)] // accessed by address
 struct Totals([f32; MAX_ROWS * PANEL]);

@@ -1,11 +1,11 @@
-//! The one inner loop of every convolution and matrix product: a tile of a product, kept in registers.
+//! Matrix multiplication microkernels: the inner loop of every convolution and matrix product, a tile kept in registers.
 //!
 //! ```text
 //! y[m, lane] = start[m, lane] + sum over i, j, k of a[m row + i steps[0] + j steps[1] + k steps[2]] * b[i, j, k, lane]
 //! ```
 //!
-//! A tile has up to [`max_rows`] rows and a panel's 32 lanes. `b` is packed, 32 lanes after 32 lanes in the order of the sum;
-//! `a` is read where it lies, one value broadcast over the lanes at a time:
+//! A tile has up to [`max_rows`] rows and a panel's 32 lanes. `b` is packed, 32 lanes after 32 lanes in summation order; `a` is
+//! read in place, one value broadcast over the lanes at a time:
 //!
 //! ```text
 //!             b: [ lanes 0..16 ][ lanes 16..32 ]           loaded once for all rows
@@ -14,12 +14,12 @@
 //! ...                                                      (2 units of latency 4 need 8), 2 for b, 1 for the broadcast
 //! ```
 //!
-//! What a row, a lane and the sum are is the caller's: pixels, outputs and (r, s, c) in a convolution; (r, s, c), outputs and
-//! pixels in its weight gradient.
+//! The caller defines rows, lanes and the sum: pixels, outputs and (r, s, c) in a convolution; (r, s, c), outputs and pixels in
+//! its weight gradient.
 //!
-//! Shorter values come in words of 32 bits ([`DType`]): two of bf16, four of int8 are neighbouring terms of the sum, and one
-//! instruction multiplies a word's values with those of another and adds them all to one sum. So "one value" above is a
-//! word, the loop is the same, and only the instruction differs.
+//! Shorter values are packed in 32-bit words ([`DType`]): two bf16 or four int8 values are neighbouring terms of the sum, and one
+//! instruction multiplies two words' values and adds all products to one accumulator. "One value" above then means a word; the
+//! loop is the same, and only the instruction differs.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -38,49 +38,49 @@ pub(crate) use words::pack_words;
 use crate::isa::Isa;
 use crate::weight_layout::PANEL;
 
-/// The most rows a tile has for any instruction set.
+/// Maximum number of rows of a tile for any instruction set.
 pub(crate) const MAX_ROWS: usize = 14;
 
-/// Lanes to start from when a tile starts at zero.
+/// Initial lanes of a tile that starts at zero.
 static ZEROS: [f32; PANEL] = [0.0; PANEL];
 
-/// One tile of a product, see the module's head.
+/// One tile of a product; see the module documentation.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a, E: DType> {
-    /// Begins with the value for row 0 and the first term of the sum.
+    /// Values of `a`, starting with row 0 and the first term of the sum.
     pub(crate) a: &'a [E],
-    /// Values in `a` from one row to the next.
+    /// Row stride in `a`.
     pub(crate) row: usize,
-    /// Words of the three nested loops of the sum, outermost first.
+    /// Words in the three nested loops of the sum, outermost first.
     pub(crate) counts: [usize; 3],
-    /// Values in `a` from one word to the next, for each of the loops.
+    /// Word stride in `a` for each of the loops.
     pub(crate) steps: [usize; 3],
     /// Packed lanes, one panel of words after another.
     pub(crate) b: &'a [u32],
-    /// What the sum is added to.
+    /// Initial value of the sum.
     pub(crate) start: Start<'a, E::Sum>,
-    /// Values below become this: 0 for a ReLU, minus infinity to keep all. Not-a-numbers pass. Sums of integers are kept.
+    /// Lower bound of the result: 0 for a ReLU, minus infinity for none. NaN passes. Not applied to integers.
     pub(crate) floor: f32,
-    /// Where these rows, so many floats apart, are not above zero, `y` becomes zero. Not for integers.
+    /// Mask and its row stride: `y` becomes zero where the mask is not positive. Not for integers.
     pub(crate) mask: Option<(&'a [f32], usize)>,
-    /// Sums in `y` from one row to the next.
+    /// Row stride in `y`.
     pub(crate) y_row: usize,
-    /// Lanes to be written: 1 to 32.
+    /// Number of lanes to write: 1 to 32.
     pub(crate) lanes: usize,
 }
 
-/// What a tile's sum is added to.
+/// Initial value of a tile's sum.
 #[derive(Clone, Copy)]
 pub(crate) enum Start<'a, T> {
-    /// Nothing.
+    /// Zero.
     Zero,
     /// The same lanes for every row.
     Lanes(&'a [T]),
-    /// What `y` holds already.
+    /// The current content of `y`.
     Y,
 }
 
-/// A [`Tile`] as the kernels take it: checked, and with enough lanes everywhere. Sums are floats or integers of 32 bits.
+/// A checked [`Tile`] as passed to the kernels, with enough lanes everywhere. Sums are 32-bit floats or integers.
 #[derive(Clone, Copy)]
 struct Raw {
     a: *const u8,
@@ -99,27 +99,27 @@ struct Raw {
     y_row: usize,
 }
 
-/// A kernel for a certain number of rows.
+/// A kernel for a fixed number of rows.
 ///
 /// # Safety
-/// The processor has the kernel's instruction set; every index of the formula above is within its buffer, for the kernel's
-/// rows and lanes; nobody else touches those of `y` meanwhile. `mask` may be null.
+/// The CPU supports the kernel's instruction set; every index of the formula above is within its buffer, for the kernel's rows
+/// and lanes; nothing else accesses those of `y` meanwhile. `mask` may be null.
 type Kernel = unsafe fn(&Raw);
 
-/// The kernels of an instruction set for one kind of values.
+/// Kernels of an instruction set for one data type.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
-    /// By rows, when the words of the innermost loop lie next to each other.
+    /// By number of rows, if the words of the innermost loop are adjacent.
     apart: fn(usize) -> Kernel,
-    /// By rows, when rows do.
+    /// By number of rows, if rows are adjacent.
     next: fn(usize) -> Kernel,
-    /// Lanes of one call.
+    /// Lanes per call.
     lanes: usize,
-    /// The most rows.
+    /// Maximum number of rows.
     rows: usize,
 }
 
-/// Kernels that differ in nothing but their rows.
+/// Family of kernels that differ only in their number of rows.
 trait Family {
     /// # Safety
     /// See [`Kernel`].
@@ -160,13 +160,13 @@ fn by_few_rows<F: Family>(rows: usize) -> Kernel {
     }
 }
 
-/// The most rows a tile may have.
+/// Maximum number of rows of a tile.
 pub(crate) fn max_rows<E: DType>(isa: Isa) -> usize {
     E::kernels(isa, PANEL).rows
 }
 
-/// Cuts `total` rows into the fewest tiles that `isa` allows, as evenly as can be: 27 into 14 + 13, not 14 + 13 idle ones.
-/// Yields the first row and the number of rows.
+/// Splits `total` rows into the fewest tiles that `isa` allows, as evenly as possible: 27 into 14 + 13. Yields the first row and
+/// the number of rows.
 pub(crate) fn cut(total: usize, max: usize) -> impl Iterator<Item = (usize, usize)> {
     let tiles = total.div_ceil(max);
     (0..tiles).map(move |i| (i * total / tiles, (i + 1) * total / tiles - i * total / tiles))
@@ -176,22 +176,22 @@ impl<E: DType> Tile<'_, E> {
     /// Computes `rows` rows and writes them to `y`.
     ///
     /// # Safety
-    /// `y` can be written at `m y_row + lane` for each row m and each lane below `lanes`, and nobody else touches these
-    /// floats meanwhile.
+    /// `y` is writable at `m y_row + lane` for each row m and each lane below `lanes`, and nothing else accesses these floats
+    /// meanwhile.
     ///
     /// # Panics
-    /// When a slice is too short for the indices, when there are too many rows, or when neither the rows nor the innermost
-    /// terms lie next to each other.
+    /// If a slice is too short for the indices, there are too many rows, or neither the rows nor the innermost terms are
+    /// adjacent.
     pub(crate) unsafe fn run(&self, isa: Isa, rows: usize, y: *mut E::Sum) {
         debug_assert!(isa.is_supported());
         // SAFETY: the caller's promise; `isa` is supported by the condition on a `Context`.
         unsafe { self.run_by(E::kernels(isa, self.lanes), rows, y) }
     }
 
-    /// [`run`](Self::run) by certain kernels.
+    /// [`run`](Self::run) with the given kernels.
     ///
     /// # Safety
-    /// That of `run`, and the processor has what the kernels need.
+    /// That of `run`, and the CPU supports the kernels.
     unsafe fn run_by(&self, kernels: Kernels, rows: usize, y: *mut E::Sum) {
         let last: usize = self.counts.iter().zip(self.steps).map(|(&count, step)| (count - 1) * step).sum();
         assert!(
@@ -231,7 +231,7 @@ impl<E: DType> Tile<'_, E> {
     }
 }
 
-/// Runs a kernel for each of its widths that fit `lanes`, a multiple of `width`.
+/// Runs a kernel once per width within `lanes`, a multiple of `width`.
 ///
 /// # Safety
 /// See [`Kernel`].

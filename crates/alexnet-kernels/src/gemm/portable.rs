@@ -1,4 +1,4 @@
-//! Plain Rust, 4 words at a time.
+//! Portable microkernels in plain Rust, 4 words at a time.
 //!
 //! 6 rows of 2 such registers are 12 sums, which fit the 16 registers of plain x86-64 (SSE2).
 

@@ -1,4 +1,4 @@
-//! Tiles of every kind of values, rows and lanes against the formula.
+//! Comparison of tiles of all data types, rows and lanes with the formula.
 
 use super::*;
 use crate::bf16::Bf16;
@@ -9,8 +9,8 @@ fn random(i: usize) -> f32 {
     2.0 * Key(7).uniform(i as u64) - 1.0
 }
 
-/// Checks one tile against sums in f64. `value` makes a value of `a`, `lane` one of `b` in bytes, of random numbers in plus or
-/// minus 1, and both tell what number it is.
+/// Compares one tile with sums in f64. `value` converts a random number in plus or minus 1 to a value of `a`, `lane` to one of
+/// `b` in bytes, and both return the exact number.
 fn check<E: DType, const BYTES: usize>(
     kernels: Kernels,
     (rows, lanes, next): (usize, usize, bool),
@@ -78,7 +78,7 @@ fn bf16(kernels: Kernels, shape: (usize, usize, bool)) {
     check::<Bf16, 2>(kernels, shape, value, |v| (Bf16::new(v).to_bits().to_ne_bytes(), number(Bf16::new(v))), f64::from);
 }
 
-/// All values that bytes have, the extreme ones too, whose products `vpmaddubsw` could not add.
+/// All byte values, including the extreme ones, whose products `vpmaddubsw` could not add.
 fn bytes(kernels: Kernels, shape: (usize, usize, bool)) {
     let value = |v: f32| ((v * 127.5 + 127.5).round() as u8, f64::from((v * 127.5 + 127.5).round() as u8));
     let lane = |v: f32| ([(v * 300.0) as i8 as u8], f64::from((v * 300.0) as i8));
@@ -86,7 +86,7 @@ fn bytes(kernels: Kernels, shape: (usize, usize, bool)) {
 }
 
 #[test]
-fn all_kinds_of_values_follow_the_formula() {
+fn all_data_types_match_the_formula() {
     for isa in Isa::all_supported() {
         for lanes in [1, 7, 16, 17, 32] {
             for next in [false, true] {
@@ -102,7 +102,7 @@ fn all_kinds_of_values_follow_the_formula() {
 
 #[test]
 #[cfg(target_arch = "x86_64")]
-fn processors_without_the_short_products_follow_it_too() {
+fn fallback_kernels_match_the_formula() {
     if Isa::Avx512.is_supported() {
         for (rows, lanes, next) in [(1, 32, false), (5, 9, true), (13, 32, false), (14, 32, true), (14, 16, false)] {
             let [of_bf16, of_bytes] = avx512::plain_bf16_and_bytes(lanes);

@@ -1,11 +1,11 @@
-//! Lines of floats packed into the words of 32 bits that tiles multiply.
+//! Packing of floats into the 32-bit words of tiles.
 
 use super::Float;
 use crate::context::Context;
 use crate::weight_layout::PANEL;
 
-/// Packs some lines of 32 lanes into words: line after line as they are, or, where a word takes two values, two lines into one.
-/// What a last word lacks is zero.
+/// Packs lines of 32 lanes into words: unchanged, or two lines into one if a word holds two values. The last word is padded with
+/// zeros.
 pub(crate) fn pack_words<E: Float>(context: &Context<'_>, lines: &[f32], words: &mut [u32]) {
     assert_eq!(words.len(), (lines.len() / PANEL).div_ceil(E::WORD) * PANEL, "words of {} lines", lines.len() / PANEL);
     context.isa.vectorize(

@@ -1,4 +1,4 @@
-//! The loop over a panel's groups, for each instruction set.
+//! Inner loop over a panel's groups, for each instruction set.
 //!
 //! ```text
 //!                     32 outputs
@@ -17,24 +17,24 @@ use crate::weight_layout::PANEL;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m256, __m512};
 
-/// The inputs of some pictures, filled up with zeros to whole groups.
+/// Inputs of some images, padded with zeros to whole groups.
 #[derive(Clone, Copy)]
 pub(super) struct Inputs<'a> {
-    /// Four bytes a word: [picture][group][8].
+    /// Four bytes per word: [image][group][8].
     pub(super) words: &'a [u32],
-    /// What a group's sum starts from, -8 times the sum of its inputs: [picture][group].
+    /// Initial value of a group's sum, -8 times the sum of its inputs: [image][group].
     pub(super) starts: &'a [i32],
     pub(super) groups: usize,
 }
 
-/// Writes the totals of a panel for some pictures, [picture][32].
+/// Computes the totals of a panel for some images, [image][32].
 ///
 /// # Safety
-/// The processor has the kernel's instruction set; there are words and starts for as many pictures as the kernel wants, a
+/// The CPU supports the kernel's instruction set; there are words and starts for as many images as the kernel processes, a
 /// panel's words for the groups, and as many totals.
 pub(super) type Kernel = unsafe fn(Inputs<'_>, &[u32], &mut [f32]);
 
-/// By pictures - 1.
+/// By number of images - 1.
 pub(super) fn kernels(isa: Isa) -> &'static [Kernel] {
     match isa {
         #[cfg(target_arch = "x86_64")]
@@ -47,7 +47,7 @@ pub(super) fn kernels(isa: Isa) -> &'static [Kernel] {
     }
 }
 
-/// Those of a processor without `vpdpbusd`.
+/// Kernels for a CPU without `vpdpbusd`.
 #[cfg(target_arch = "x86_64")]
 pub(super) const PLAIN_AVX512: &[Kernel] = &[avx512::<1>, avx512::<2>, avx512::<3>, avx512::<4>];
 
@@ -77,7 +77,7 @@ unsafe fn portable<const N: usize>(x: Inputs<'_>, w: &[u32], totals: &mut [f32])
     unsafe { body::<Four, Plain, N, 8>(x, w, totals) }
 }
 
-/// N pictures, a panel in VECTORS registers.
+/// Processes N images, a panel in VECTORS registers.
 ///
 /// # Safety
 /// See [`Kernel`]. It must be inlined into a function that has the features of `V` and `T`.

@@ -1,4 +1,4 @@
-//! The linear layer.
+//! Linear layer with 4-bit weights.
 
 use super::kernels::{Inputs, kernels};
 use super::{GROUP, MIDDLE, Weights};
@@ -9,10 +9,10 @@ use crate::int8::{Output, Place};
 use crate::linear::Shape;
 use crate::weight_layout::PANEL;
 
-/// Multiplies bytes `x`, [n, inputs], and clips at zero when `relu`.
+/// Multiplies bytes `x`, [n, inputs], and applies a ReLU if `relu`.
 ///
-/// A task takes a panel, so each weight is read from memory once. A picture has the same outputs, to the last bit, alone and
-/// among others.
+/// A task processes one panel, so each weight is read from memory once. An image's outputs are bit-identical alone and in a
+/// batch.
 ///
 /// # Panics
 /// When a slice is too short for the shape, or the weights are another layer's.
@@ -52,13 +52,13 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
                     let totals = &mut totals[..count * PANEL];
                     // SAFETY: `isa` is supported by the condition on a `Context`; the slices are cut to `count` pictures.
                     unsafe { kernels[count - 1](x, panel, totals) };
-                    for (picture, totals) in totals.chunks_exact_mut(PANEL).enumerate() {
+                    for (image, totals) in totals.chunks_exact_mut(PANEL).enumerate() {
                         for (total, offset) in totals.iter_mut().zip(offsets) {
                             let value = *total * w.scale + offset;
-                            // Not a number stays what it is.
+                            // NaN is preserved.
                             *total = if value < floor { floor } else { value };
                         }
-                        let at = (first + picture) * outputs + k;
+                        let at = (first + image) * outputs + k;
                         // SAFETY: this panel's columns of y belong to this task alone.
                         unsafe {
                             match &place {

@@ -1,12 +1,12 @@
-//! Weights rounded to 4 bits as the formula says, and back to floats.
+//! Reference rounding of weights to 4 bits and back.
 
 use super::{GROUP, MIDDLE, NIBBLES, WORDS, Weights};
 use crate::bf16::Bf16;
 use crate::linear::Shape;
 use crate::weight_layout::PANEL;
 
-/// For each group of 32 inputs of an output, in packed order, the best of some scales by trying each out: a whole number from -8
-/// to 7 of it in place of each weight. [`Weights`] may take another scale that is as good.
+/// For each group of 32 inputs of an output, in packed order, the best of several scales by exhaustive trial, with an integer
+/// from -8 to 7 in place of each weight. [`Weights`] may choose another scale that is equally good.
 pub fn rounded(shape: &Shape, w: &[f32]) -> Vec<f32> {
     let filters = shape.filters();
     let mut rounded = vec![0.0; w.len()];
@@ -26,7 +26,7 @@ pub fn rounded(shape: &Shape, w: &[f32]) -> Vec<f32> {
     rounded
 }
 
-/// What nibbles stand for, in packed order.
+/// Dequantised weights, in packed order.
 pub fn values(shape: &Shape, w: &Weights) -> Vec<f32> {
     let filters = shape.filters();
     let mut values = vec![0.0; filters.packed_len()];

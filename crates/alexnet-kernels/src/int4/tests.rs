@@ -1,4 +1,4 @@
-//! Nibbles against the layers of floats on what they stand for, and against the formula of rounding.
+//! Comparison of 4-bit layers with float layers on dequantised weights, and with the rounding formula.
 
 use super::*;
 use crate::context::Context;
@@ -11,7 +11,7 @@ use crate::random::Key;
 const INPUT: QuantParams = QuantParams { scale: 0.02, zero: 3 };
 const OUTPUT: QuantParams = QuantParams { scale: 0.05, zero: 7 };
 
-/// Many small weights and few large ones, as trained layers have.
+/// Many small weights and few large ones, as in trained layers.
 fn random(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|i| (2.0 * Key(seed).uniform(i as u64) - 1.0).powi(3)).collect()
 }
@@ -45,13 +45,13 @@ fn layers_equal_those_of_floats_on_what_nibbles_stand_for() {
             let (mut y, mut bytes) = (vec![f32::NAN; n * outputs], vec![99; n * outputs]);
             linear(&context, &shape, &x, &w, relu, Output::Floats(&mut y));
             linear(&context, &shape, &x, &w, relu, Output::Bytes(&mut bytes, OUTPUT));
-            // Sums of some hundred products of up to 5, added in another order.
+            // Sums of several hundred products of up to 5, added in another order.
             let largest = expected.iter().fold(1.0f32, |m, v| m.max(v.abs()));
             for ((&y, &byte), &expected) in y.iter().zip(&bytes).zip(&expected) {
                 assert!((y - expected).abs() <= 1e-5 * largest, "{y}, not {expected}: {shape:?} by {isa}");
                 assert_eq!(byte, OUTPUT.quantise(y), "{shape:?} by {isa}");
             }
-            // The same alone as among others.
+            // The same result alone and in a batch.
             for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact(outputs)) {
                 let mut alone = vec![f32::NAN; outputs];
                 linear(&context, &Shape { n: 1, ..shape }, x, &w, relu, Output::Floats(&mut alone));
@@ -67,7 +67,7 @@ fn products_by_pairs_are_those_of_vnni() {
     if !Isa::Avx512.is_supported() {
         return;
     }
-    // The largest bytes and nibbles there are: pairs must not saturate.
+    // The largest bytes and nibbles: pairs must not saturate.
     let (x, w) = ([u32::MAX; 16], [u32::MAX; 2 * WORDS]);
     let x = kernels::Inputs { words: &x, starts: &[0; 2], groups: 2 };
     let mut totals = [[0.0; PANEL]; 2];

@@ -1,13 +1,13 @@
-//! What registers do with nibbles.
+//! Register operations on nibbles.
 
 use crate::simd::{Four, Vector};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-/// How nibbles are taken out of a register and multiplied.
+/// Extraction and multiplication of nibbles in a register.
 ///
 /// # Safety
-/// All functions need a processor with the register's instruction set, and must be inlined into a function that has its features.
+/// All functions need a CPU with the register's instruction set, and must be inlined into a function that has its features.
 pub(super) trait Nibbles<V: Vector> {
     /// The low nibbles of all bytes.
     ///

@@ -1,4 +1,4 @@
-//! Weights as nibbles.
+//! Quantisation of weights to nibbles.
 
 use super::{GROUP, MIDDLE, NIBBLES, WORDS};
 use crate::bf16::Bf16;
@@ -8,13 +8,13 @@ use crate::int8::QuantParams;
 use crate::linear::Shape;
 use crate::weight_layout::PANEL;
 
-/// A linear layer's weights as nibbles, see the module's head.
+/// 4-bit weights of a linear layer; see the module documentation.
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
     pub(super) words: Vec<u32>,
     /// For each output.
     pub(super) offsets: Vec<f32>,
-    /// What a step of the input is.
+    /// Quantisation step of the input.
     pub(super) scale: f32,
 }
 
@@ -60,8 +60,8 @@ impl Weights {
     }
 }
 
-/// Steps that are tried, from one somewhat larger than the largest weight's down to half of it: a smaller one cuts the largest
-/// off and serves the many better. 14 of them down to 0.6 left 3 % more error than an exhaustive search, these 1 %.
+/// Candidate steps, from slightly larger than the largest weight's down to half of it: a smaller step clips the largest weight in
+/// favour of the many smaller ones. 14 candidates down to 0.6 left 3 % more error than an exhaustive search, these 1 %.
 const TRIED: usize = 22;
 const MOST: f32 = 1.08;
 const LESS: f32 = 0.027;
@@ -79,7 +79,7 @@ impl Default for Group {
     }
 }
 
-/// The nearest whole number, from -8 to 7; adding 1.5 x 2^23 rounds, which the compiler vectorises.
+/// Rounds to the nearest integer from -8 to 7 by adding 1.5 x 2^23, which the compiler vectorises.
 #[inline(always)]
 fn step(value: f32, inverse: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
@@ -87,10 +87,10 @@ fn step(value: f32, inverse: f32) -> f32 {
 }
 
 impl Group {
-    /// Finds for each lane the scale that changes its weights least in the mean of squares. For steps q of weights w the best
-    /// scale is d = sum w q / sum q q, with the error sum w w - (sum w q)^2 / sum q q: the largest of those quotients wins.
+    /// Finds for each lane the scale with the smallest mean squared error. For steps q of weights w the best scale is d = sum w q
+    /// / sum q q, with the error sum w w - (sum w q)^2 / sum q q: the largest of those quotients wins.
     ///
-    /// The weight of the largest size becomes -8 at first, whatever its sign: there is no +8.
+    /// The weight of the largest magnitude initially becomes -8, whatever its sign, since there is no +8.
     #[inline(always)]
     fn round(&mut self, w: &[[f32; PANEL]; GROUP]) {
         let mut extreme = [0.0f32; PANEL];

@@ -1,4 +1,4 @@
-//! The direct convolution of bytes.
+//! Direct convolution of bytes.
 
 use super::{Finish, Output, Place, Weights, fill_border};
 use crate::context::Context;
@@ -9,15 +9,15 @@ use crate::gemm::{MAX_ROWS, Start, Tile, cut, max_rows};
 use crate::simd::dispatch;
 use crate::weight_layout::PANEL;
 
-/// Bytes behind the last pixel that a word may reach into; they are multiplied with zero.
+/// Bytes after the last pixel that a word may include; they are multiplied with zero.
 pub(super) const BEYOND: usize = 3;
-/// Pictures of one task in a large batch, as in the direct convolution of floats.
-const PICTURES: usize = 4;
-/// DisjointSlices into which the rows of a picture are cut when there are few pictures.
+/// Images per task in a large batch, as in the direct convolution of floats.
+const IMAGES: usize = 4;
+/// Number of parts into which an image's rows are split if there are few images.
 const BANDS: usize = 4;
 
-/// Convolves bytes `x`, whose border holds zero's byte, and clips at zero when `relu`. `x` must go on for 3 bytes behind its
-/// map. `y_map`'s border is written too.
+/// Convolves bytes `x`, whose border holds the zero point, and applies a ReLU if `relu`. `x` must extend 3 bytes beyond its map.
+/// `y_map`'s border is written too.
 ///
 /// # Panics
 /// When a slice is too short for the shape, or the weights are another layer's.
@@ -40,7 +40,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
     }
     let place = Place::from(y);
     let n = shape.x.n;
-    let (pictures, bands) = if n >= 2 * PICTURES { (PICTURES, 1) } else { (1, BANDS.min(shape.p)) };
+    let (images, bands) = if n >= 2 * IMAGES { (IMAGES, 1) } else { (1, BANDS.min(shape.p)) };
     let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
     let (c, row) = (shape.x.c, shape.x.row_stride());
     let words = w.run.div_ceil(4);
@@ -49,14 +49,14 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
         _ => ([shape.r, shape.s, words], [row, c, 4]),
     };
     let rows = max_rows::<u8>(context.isa);
-    context.threads.run(n.div_ceil(pictures) * all_panels * bands, &|task| {
-        let (first, panel, band) = (task / (all_panels * bands) * pictures, task / bands % all_panels, task % bands);
+    context.threads.run(n.div_ceil(images) * all_panels * bands, &|task| {
+        let (first, panel, band) = (task / (all_panels * bands) * images, task / bands % all_panels, task % bands);
         let (group, within) = (panel / panels, panel % panels * PANEL);
         let (k, lanes) = (group * outputs + within, (outputs - within).min(PANEL));
         let b = &w.words[panel * w.panel_words..(panel + 1) * w.panel_words];
         let (factors, offsets) = (&w.factors[panel * PANEL..][..lanes], &w.offsets[panel * PANEL..][..lanes]);
         let mut sums = [0; MAX_ROWS * PANEL];
-        for image in first..n.min(first + pictures) {
+        for image in first..n.min(first + images) {
             for p in band * shape.p / bands..(band + 1) * shape.p / bands {
                 for (q, count) in cut(shape.q, rows) {
                     let tile: Tile<'_, u8> = Tile {

@@ -1,4 +1,4 @@
-//! The linear layer on bytes.
+//! Linear layer on bytes.
 
 use super::{Finish, Output, Place, Weights};
 use crate::buffer::with_scratch;
@@ -8,10 +8,10 @@ use crate::linear::Shape;
 use crate::simd::dispatch;
 use crate::weight_layout::PANEL;
 
-/// Words of inputs that are multiplied with all pictures at a time, as in the linear layer of floats.
+/// Words of inputs multiplied with all images at a time, as in the linear layer of floats.
 const DEPTH: usize = 512;
 
-/// Multiplies bytes `x`, [n, inputs], and clips at zero when `relu`. `x` must go on for 3 bytes behind its end.
+/// Multiplies bytes `x`, [n, inputs], and applies a ReLU if `relu`. `x` must extend 3 bytes beyond its end.
 ///
 /// # Panics
 /// When a slice is too short for the shape, or the weights are another layer's.
@@ -21,7 +21,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
     assert!(x.len() >= n * inputs + super::conv::BEYOND, "x has {} bytes: {shape:?}", x.len());
     let place = Place::from(y);
     let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
-    // Kernel rows of a layer on a map end in a word of their own.
+    // Kernel rows of a layer on a map each end with a separate word.
     let (stretches, stretch) = (inputs / w.run, w.run.div_ceil(4));
     let rows = max_rows::<u8>(context.isa);
     context.threads.run(outputs.div_ceil(PANEL), &|panel| {
@@ -36,9 +36,9 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
                 for part in 0..parts {
                     let (from, to) = (part * stretch / parts, (part + 1) * stretch / parts);
                     let start = if first + part == 0 { Start::Zero } else { Start::Y };
-                    for (picture, rows) in cut(n, rows) {
+                    for (image, rows) in cut(n, rows) {
                         let tile: Tile<'_, u8> = Tile {
-                            a: &x[picture * inputs + first * w.run + from * 4..],
+                            a: &x[image * inputs + first * w.run + from * 4..],
                             row: inputs,
                             counts: [1, count, to - from],
                             steps: [0, w.run, 4],
@@ -50,7 +50,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
                             lanes: PANEL,
                         };
                         // SAFETY: `sums` has a panel's lanes for all pictures.
-                        unsafe { tile.run(context.isa, rows, sums[picture * PANEL..].as_mut_ptr()) };
+                        unsafe { tile.run(context.isa, rows, sums[image * PANEL..].as_mut_ptr()) };
                     }
                 }
             }

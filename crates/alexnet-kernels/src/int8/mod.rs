@@ -1,13 +1,13 @@
-//! Inference in 8 bits: activations are bytes without a sign, weights bytes with one, sums integers.
+//! 8-bit inference: unsigned byte activations, signed byte weights, integer sums.
 //!
-//! A byte q stands for `scale (q - zero)`. Activations have one scale a map, found by calibration ([`range`]); weights one for
-//! each output. What comes out of a ReLU has `zero` 0; only the net's own input needs another.
+//! A byte q represents `scale (q - zero)`. Activations have one scale per map, determined by calibration ([`range`]); weights
+//! have one per output. The output of a ReLU has `zero` 0; only the net's own input needs another.
 //!
 //! ```text
 //! y[k] = bias[k] + scale_x scale_w[k] sum of (x - zero_x) w[k] = factor[k] (sum of x w[k]) + offset[k]
 //! ```
 //!
-//! Sums of products are exact, so that every instruction set gives the same bits.
+//! Sums of products are exact, so every instruction set gives the same bits.
 
 mod conv;
 mod linear;
@@ -29,37 +29,37 @@ use crate::feature_map::FeatureMap;
 use crate::simd::{LANES, Vector, Vectorized, nearest_byte};
 use crate::weight_layout::PANEL;
 
-/// What a byte stands for.
+/// Quantisation parameters of a byte map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QuantParams {
-    /// The step from one byte to the next; above zero.
+    /// Step between bytes; positive.
     pub scale: f32,
-    /// The byte that stands for zero.
+    /// The byte that represents zero.
     pub zero: u8,
 }
 
 impl QuantParams {
-    /// The nearest byte; what is beyond the range becomes its end, and what is not a number the lowest.
+    /// Quantises to the nearest byte, clamped to the range; NaN becomes the lowest.
     #[inline(always)]
     pub fn quantise(&self, value: f32) -> u8 {
         nearest_byte(value * (1.0 / self.scale) + f32::from(self.zero))
     }
 
-    /// What a byte stands for.
+    /// Dequantises a byte.
     pub fn value(&self, byte: u8) -> f32 {
         self.scale * (f32::from(byte) - f32::from(self.zero))
     }
 }
 
-/// Where outputs go.
+/// Destination of outputs.
 pub enum Output<'a> {
     /// As floats.
     Floats(&'a mut [f32]),
-    /// As bytes, for a step that reads bytes.
+    /// As bytes, for a following byte layer.
     Bytes(&'a mut [u8], QuantParams),
 }
 
-/// Turns a map of floats into bytes; the border becomes zero's byte.
+/// Quantises a map of floats; the border becomes the zero point.
 ///
 /// # Panics
 /// When a slice is too short.
@@ -78,7 +78,7 @@ pub fn from_floats(context: &Context<'_>, q: QuantParams, x_map: FeatureMap, x: 
     });
 }
 
-/// Turns pictures `[n, c, h, w]` into a map of bytes.
+/// Quantises images `[n, c, h, w]` into a byte map.
 ///
 /// # Panics
 /// When a slice is too short.
@@ -114,7 +114,7 @@ pub fn from_planes(context: &Context<'_>, q: QuantParams, planes: &[f32], map: F
     });
 }
 
-/// Writes the border of one picture.
+/// Fills the border of one image.
 fn fill_border(map: FeatureMap, byte: u8, image: &mut [u8]) {
     if map.border == Default::default() {
         return;
@@ -128,9 +128,9 @@ fn fill_border(map: FeatureMap, byte: u8, image: &mut [u8]) {
     }
 }
 
-/// Turns a tile's sums, 32 lanes a row, into outputs: a row of them every `y_row`, from `at` on.
+/// Converts a tile's sums, 32 lanes per row, to outputs: one row every `y_row`, starting at `at`.
 ///
-/// It asks that those outputs belong to nobody else.
+/// Requires exclusive access to those outputs.
 struct Finish<'a> {
     sums: &'a [i32],
     /// For each output.

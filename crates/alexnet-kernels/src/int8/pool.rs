@@ -6,12 +6,11 @@ use crate::executor::for_each_chunk;
 use crate::feature_map::FeatureMap;
 use crate::pool::Shape;
 
-/// Channels whose largest bytes stay in registers: one of AVX-512's. Going through memory for each pixel of a window took ten times
-/// as long.
+/// Channels whose maxima stay in registers: one of AVX-512's. Going through memory for each pixel of a window took ten times as
+/// long.
 const BLOCK: usize = 64;
 
-/// y = the largest byte of each window. Bytes keep the order of what they stand for, so the quantisation stays; `zero` is written
-/// on y's border.
+/// y = the largest byte of each window. Quantisation preserves order, so it is unchanged; `zero` is written to y's border.
 ///
 /// # Panics
 /// When a slice is too short, or a window covers none of the map.
@@ -32,7 +31,7 @@ pub fn max(context: &Context<'_>, shape: &Shape, x: &[u8], zero: u8, y_map: Feat
                             for h in row.start..row.end {
                                 for w in column.start..column.end {
                                     let x = &x[x_map.at(n, h, w) + block * BLOCK..][..y.len()];
-                                    // The same, but of a length that the compiler knows: one instruction.
+                                    // The same with a length known to the compiler: one instruction.
                                     match x.as_array::<BLOCK>() {
                                         Some(x) => largest.iter_mut().zip(x).for_each(|(y, &x)| *y = (*y).max(x)),
                                         None => largest.iter_mut().zip(x).for_each(|(y, &x)| *y = (*y).max(x)),

@@ -1,19 +1,19 @@
-//! Calibration: the range of a map that 256 bytes should cover.
+//! Calibration of the range covered by 256 byte values.
 
 use super::QuantParams;
 use crate::simd::nearest_byte;
 
-/// Shares of the whole range that are tried.
+/// Number of candidate fractions of the whole range.
 const SHARES: usize = 24;
-/// The smallest of them.
+/// Smallest candidate fraction.
 const LEAST: f32 = 0.2;
-/// Values that are looked at, at most, evenly spread.
+/// Maximum number of values considered, evenly spread.
 const LOOKED_AT: usize = 1 << 18;
 
-/// The quantisation of some values that changes them least, in the mean of squares: a few large values may be cut off so that the
-/// many small ones are told apart better.
+/// The quantisation of values with the smallest mean squared error: a few large values may be clipped so that the many small ones
+/// are resolved better.
 ///
-/// Values that are never below zero get all bytes above it. Constant zeros get a step of 1.
+/// Non-negative values use all bytes above zero. Constant zeros get a step of 1.
 pub fn best(values: &[f32]) -> QuantParams {
     let step = values.len().div_ceil(LOOKED_AT).max(1);
     let (mut low, mut high) = (0.0f32, 0.0f32);
@@ -34,7 +34,7 @@ pub fn best(values: &[f32]) -> QuantParams {
     tried.reduce(|best, next| if next.1 < best.1 { next } else { best }).map_or(covering(low, high), |(q, _)| q)
 }
 
-/// The quantisation that covers a range with zero in it.
+/// The quantisation that covers a range including zero.
 fn covering(low: f32, high: f32) -> QuantParams {
     let scale = ((high - low) / 255.0).max(f32::MIN_POSITIVE);
     QuantParams { scale, zero: nearest_byte(-low / scale) }

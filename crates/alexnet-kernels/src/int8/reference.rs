@@ -1,4 +1,4 @@
-//! The layers of bytes as the formulas say: what bytes stand for, multiplied and summed in f64.
+//! Reference byte layers: dequantised values, multiplied and summed in f64.
 
 use super::QuantParams;
 use crate::weight_layout::Filters;
@@ -18,7 +18,7 @@ pub fn rounded(filters: &Filters, w: &[f32]) -> Vec<f32> {
     rounded
 }
 
-/// What bytes stand for.
+/// Dequantised bytes.
 pub fn values(q: QuantParams, bytes: &[u8]) -> Vec<f32> {
     bytes.iter().map(|&byte| q.value(byte)).collect()
 }

@@ -1,4 +1,4 @@
-//! Layers of bytes, by every instruction set, against the layers of floats on what the bytes stand for.
+//! Comparison of byte layers on every instruction set with float layers on dequantised values.
 
 use super::*;
 use crate::conv::{self, Shape};
@@ -19,7 +19,7 @@ fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
     (0..len).map(|i| (256.0 * Key(seed).uniform(i as u64)) as u8).collect()
 }
 
-/// Floats within rounding of the expected ones, bytes within rounding and a half.
+/// Asserts that floats are within rounding of the expected ones, bytes within rounding and a half.
 fn assert_close(what: &str, found: &[f32], bytes: &[u8], expected: &[f32]) {
     let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     for ((&found, &byte), &expected) in found.iter().zip(bytes).zip(expected) {
@@ -117,7 +117,7 @@ fn pools_and_changes_of_layout_equal_those_of_floats() {
 }
 
 #[test]
-fn the_best_range_cuts_off_what_is_rare() {
+fn the_best_range_clips_outliers() {
     let mut values: Vec<f32> = random(5, 200_000).into_iter().map(f32::abs).collect();
     let q = range::best(&values);
     assert!(q.zero == 0 && (q.scale * 255.0 - 1.0).abs() < 0.02, "{q:?}");

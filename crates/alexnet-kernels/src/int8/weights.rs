@@ -1,28 +1,27 @@
-//! Weights as bytes.
+//! Quantisation of weights to bytes.
 
 use super::QuantParams;
 use crate::context::Context;
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::weight_layout::{Filters, PANEL};
 
-/// A layer's weights as bytes, packed as tiles want them, with what turns their sums into outputs.
+/// 8-bit weights of a layer, packed for tiles, with the parameters that convert their sums to outputs.
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
-    /// [group][panel][stretch][word][32], four bytes a word; each stretch of inputs that lie next to each other is filled up
-    /// with zeros to whole words.
+    /// [group][panel][run][word][32], four bytes per word; each run of adjacent inputs is padded with zeros to whole words.
     pub(super) words: Vec<u32>,
-    /// For each output, panel by panel.
+    /// Per output, panel by panel.
     pub(super) factors: Vec<f32>,
     pub(super) offsets: Vec<f32>,
-    /// Weights in a stretch.
+    /// Weights per run.
     pub(super) run: usize,
     /// Words of a panel.
     pub(super) panel_words: usize,
 }
 
 impl Weights {
-    /// Rounds packed weights `w` to bytes, the largest of each output to 127. Stretches are a kernel's whole rows, or pixels
-    /// where there are groups.
+    /// Quantises packed weights `w` to bytes, the largest of each output to 127. Runs are a kernel's whole rows, or pixels with
+    /// groups.
     ///
     /// # Panics
     /// When a slice has another length than the filters say.
@@ -70,7 +69,7 @@ impl Weights {
         Weights { words, factors, offsets, run, panel_words }
     }
 
-    /// Whether there are none.
+    /// Whether there are no weights.
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
     }

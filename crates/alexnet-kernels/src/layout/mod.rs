@@ -1,4 +1,4 @@
-//! From planes [N, C, H, W], as pictures and files have them, to maps [N, H, W, C] with a border, and back.
+//! Conversion between planes [N, C, H, W], as in images and files, and maps [N, H, W, C] with a border.
 
 pub mod reference;
 
@@ -7,7 +7,7 @@ use crate::executor::for_each_chunk;
 use crate::feature_map::FeatureMap;
 use crate::rows::{for_each_row, row};
 
-/// Pixels whose channels are gathered before the next ones: 16 floats of a plane are one cache line.
+/// Pixels gathered per block: 16 floats of a plane are one cache line.
 const PIXELS: usize = 16;
 
 /// y[n, h, w, c] = planes[n, c, h, w].
@@ -23,7 +23,7 @@ pub fn from_planes(context: &Context<'_>, planes: &[f32], y_map: FeatureMap, y: 
             #[inline(always)]
             || {
                 if channels == 3 {
-                    // Colour pictures: the compiler turns this into shuffles.
+                    // Colour images: the compiler turns this into shuffles.
                     let (red, green, blue) = (plane(0), plane(1), plane(2));
                     for (((pixel, &r), &g), &b) in line.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
                         pixel[0] = r;
@@ -69,7 +69,7 @@ pub fn to_planes(context: &Context<'_>, map: FeatureMap, x: &[f32], planes: &mut
     });
 }
 
-/// Copies a batch of maps into maps of the same sizes with another border, which is filled with zeros.
+/// Copies a batch of maps into maps of the same sizes with another border, filled with zeros.
 ///
 /// # Panics
 /// When the sizes differ, or a slice is too short.

@@ -1,4 +1,4 @@
-//! The conversion, index by index.
+//! Reference conversion, index by index.
 
 use crate::feature_map::FeatureMap;
 

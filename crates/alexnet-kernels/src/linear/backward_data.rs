@@ -1,4 +1,4 @@
-//! The gradient with respect to the input.
+//! Linear layer gradient with respect to the input.
 
 use super::Shape;
 use crate::bf16::Bf16;
@@ -8,19 +8,19 @@ use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::gemm::{Float, Start, Tile, cut, max_rows};
 use crate::weight_layout::PANEL;
 
-/// Inputs of one task.
+/// Inputs per task.
 const INPUTS: usize = 112;
-/// Panels of outputs at a time: 16 of them are 256 KiB of dy for 128 pictures and 229 KB of weights, which a second-level
-/// cache holds together.
+/// Panels of outputs per block: 16 of them are 256 KiB of dy for 128 images and 229 KB of weights, which fit together in an L2
+/// cache.
 const PANELS: usize = 16;
 
 /// dx = the gradient of the loss with respect to the input, from `dy`, that with respect to the output.
 ///
-/// With a `mask` ([n, inputs]), dx is zero where the mask's value is not above zero: pass the input itself where it came out
-/// of a ReLU, and dx is the gradient before that ReLU.
+/// With a `mask` ([n, inputs]), dx is zero where the mask's value is not positive: pass the input itself if it is the output of a
+/// ReLU, and dx is the gradient before that ReLU.
 ///
-/// A weight row holds 32 outputs of one input, so outputs are summed over, and the tile's lanes are pictures: it computes dx
-/// transposed, which is turned at the end. Each weight is read from memory once.
+/// A weight row holds 32 outputs of one input, so the sum is over outputs and the tile's lanes are images: it computes dx
+/// transposed, which is transposed back at the end. Each weight is read from memory once.
 ///
 /// # Panics
 /// When a slice is too short for the shape.
@@ -36,19 +36,19 @@ pub fn backward_data(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32]
 fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32], mask: Option<&[f32]>, dx: &mut [f32]) {
     let Shape { n, inputs, outputs } = *shape;
     let (panels, blocks) = (outputs.div_ceil(PANEL), n.div_ceil(PANEL));
-    // Words of a panel, and of a block of 32 pictures.
+    // Words of a panel, and of a block of 32 images.
     let panel_len = PANEL / E::WORD * PANEL;
     let block_len = panels * panel_len;
     let dx = DisjointSlices::new(dx);
     with_scratch(blocks * block_len, |turned: &mut [u32]| {
-        // [block of 32 pictures][word of outputs][32 pictures], zeros beyond the last output and the last picture.
+        // [block of 32 images][word of outputs][32 images], zeros beyond the last output and the last image.
         for_each_chunk(context.threads, turned, panel_len, |i, part| {
-            let (picture, output) = (i / panels * PANEL, i % panels * PANEL);
+            let (image, output) = (i / panels * PANEL, i % panels * PANEL);
             part.fill(0);
-            for m in picture..n.min(picture + PANEL) {
+            for m in image..n.min(image + PANEL) {
                 let dy = &dy[m * outputs..(m + 1) * outputs];
                 for (i, values) in dy[output..outputs.min(output + PANEL)].chunks(E::WORD).enumerate() {
-                    part[i * PANEL + m - picture] = E::word(|j| values.get(j).copied().unwrap_or(0.0));
+                    part[i * PANEL + m - image] = E::word(|j| values.get(j).copied().unwrap_or(0.0));
                 }
             }
         });
@@ -60,8 +60,8 @@ fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32
             with_scratch(count * wide, |sums: &mut [f32]| {
                 with_scratch(count * PANELS * PANEL, |weights: &mut [E]| {
                     for panel in (0..panels).step_by(PANELS) {
-                        // A tile's weights lie in pieces of 1.8 KB a megabyte apart, which no prefetcher follows; pieces of
-                        // 14 KB are copied at memory speed.
+                        // A tile's weights are in pieces of 1.8 KB a megabyte apart, which no prefetcher follows; pieces of 14 KB
+                        // are copied at memory speed.
                         for (line, panel) in weights.chunks_exact_mut(count * PANEL).zip(panel..panels.min(panel + PANELS)) {
                             context.isa.vectorize(
                                 #[inline(always)]
@@ -88,14 +88,14 @@ fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, dy: &[f32], w: &[f32
                         }
                     }
                 });
-                for picture in 0..n {
+                for image in 0..n {
                     // SAFETY: these columns of dx belong to this task alone.
-                    let dx = unsafe { dx.slice(picture * inputs + first, count) };
+                    let dx = unsafe { dx.slice(image * inputs + first, count) };
                     for (i, dx) in dx.iter_mut().enumerate() {
-                        *dx = sums[i * wide + picture];
+                        *dx = sums[i * wide + image];
                     }
                     if let Some(mask) = mask {
-                        for (dx, &mask) in dx.iter_mut().zip(&mask[picture * inputs + first..]) {
+                        for (dx, &mask) in dx.iter_mut().zip(&mask[image * inputs + first..]) {
                             *dx = if mask > 0.0 { *dx } else { 0.0 };
                         }
                     }

@@ -1,4 +1,4 @@
-//! The gradient with respect to the weights, kept or turned into an update at once.
+//! Linear layer gradient with respect to the weights, stored or applied directly as an update.
 
 use super::Shape;
 use crate::bf16::Bf16;
@@ -9,13 +9,13 @@ use crate::gemm::{Float, MAX_ROWS, Start, Tile, cut, max_rows};
 use crate::optim::{Formula, Step, Visitor, slots, update_chunk};
 use crate::weight_layout::PANEL;
 
-/// Inputs of one task: 8 tiles of 14. Its columns of x are packed, because rows of x may be a multiple of 4 KiB apart, where
-/// they would all compete for the same few places of a cache.
+/// Inputs per task: 8 tiles of 14. Its columns of x are packed, because rows of x may be a multiple of 4 KiB apart, where they
+/// would all compete for the same cache sets.
 const INPUTS: usize = 112;
 
 /// dw = the gradient of the loss with respect to the packed weights; unused lanes are written with zeros.
 ///
-/// The bias's gradient is [`bias::gradient`](crate::bias::gradient) on `FeatureMap::plain(n, 1, 1, outputs)`.
+/// The bias gradient is [`bias::gradient`](crate::bias::gradient) on `FeatureMap::plain(n, 1, 1, outputs)`.
 ///
 /// # Panics
 /// When a slice is too short for the shape.
@@ -26,9 +26,9 @@ pub fn backward_weights(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f
     tiles(context, shape, x, dy, |at, tile| unsafe { dw.slice(at, tile.len()) }.copy_from_slice(tile));
 }
 
-/// Changes `w` and its optimizer's `state` by the gradient of the loss with respect to `w`, which is never written to memory: a
-/// tile of it goes from registers through the first-level cache into the update. Of fc6's 38 million weights only w and the
-/// state move.
+/// Updates `w` and its optimizer's `state` by the gradient of the loss with respect to `w`, which is never written to memory: a
+/// tile of it goes from registers through the L1 cache into the update. Of fc6's 38 million weights only w and the state are
+/// transferred.
 ///
 /// # Panics
 /// When a slice is too short for the shape.
@@ -69,7 +69,7 @@ impl Visitor for Fused<'_, '_> {
     }
 }
 
-/// Computes the gradient tile by tile; `visit` is given the index of each tile's first weight, and the tile.
+/// Computes the gradient tile by tile; `visit` receives the index of each tile's first weight, and the tile.
 fn tiles(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: impl Fn(usize, &[f32]) + Sync) {
     match context.factors {
         FactorType::F32 => tiles_of::<f32>(context, shape, x, dy, visit),
@@ -80,13 +80,13 @@ fn tiles(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: imp
 fn tiles_of<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32], visit: impl Fn(usize, &[f32]) + Sync) {
     let Shape { n, inputs, outputs } = *shape;
     let panels = outputs.div_ceil(PANEL);
-    // Words of pictures: the sum is over pictures.
+    // Words of images: the sum is over images.
     let words = n.div_ceil(E::WORD);
     with_scratch(panels * words * PANEL, |packed: &mut [u32]| {
-        // [panel][word of pictures][32 outputs]
+        // [panel][word of images][32 outputs]
         for_each_chunk(context.threads, packed, words * PANEL, |panel, part| {
             let lanes = (outputs - panel * PANEL).min(PANEL);
-            let dy = |picture: usize| &dy[picture * outputs + panel * PANEL..][..lanes];
+            let dy = |image: usize| &dy[image * outputs + panel * PANEL..][..lanes];
             interleave::<E, _>(context, n, dy, PANEL, part);
         });
         let packed = &*packed;
@@ -94,7 +94,7 @@ fn tiles_of<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32
             let first = task * INPUTS;
             let count = INPUTS.min(inputs - first);
             with_scratch(words * count, |columns: &mut [u32]| {
-                interleave::<E, _>(context, n, |picture| &x[picture * inputs + first..][..count], count, columns);
+                interleave::<E, _>(context, n, |image| &x[image * inputs + first..][..count], count, columns);
                 let columns: &[E] = cast(columns);
                 let mut room = [0.0; MAX_ROWS * PANEL];
                 for panel in 0..panels {
@@ -113,7 +113,7 @@ fn tiles_of<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], dy: &[f32
     });
 }
 
-/// Packs `n` lines into words, [word of lines][`width`]; zeros beyond a line's end and the last line.
+/// Packs `n` lines into words, [word of lines][`width`], with zeros beyond a line's end and the last line.
 fn interleave<'a, E: Float, F: Fn(usize) -> &'a [f32]>(
     context: &Context<'_>,
     n: usize,

@@ -1,4 +1,4 @@
-//! The forward pass.
+//! Forward pass of linear layers.
 
 use super::Shape;
 use crate::bf16::Bf16;
@@ -8,18 +8,18 @@ use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::gemm::{DType, Float, Start, Tile, cut, max_rows, pack_words};
 use crate::weight_layout::PANEL;
 
-/// Inputs that are multiplied with all pictures at a time: 512 x 32 weights are 64 KiB, which stay in the second-level cache.
+/// Inputs multiplied with all images at a time: 512 x 32 weights are 64 KiB, which stay in the L2 cache.
 const DEPTH: usize = 512;
 
-/// Packed weights: words as they are multiplied, or floats that become such panel by panel.
+/// Packed weights: words ready for multiplication, or floats converted panel by panel.
 enum Weights<'a> {
     Words(&'a [u32]),
     Floats(&'a [f32]),
 }
 
-/// Multiplies `x` with packed weights `w`, adds the bias, and clips at zero when `relu`.
+/// Multiplies `x` with packed weights `w`, adds the bias, and applies a ReLU if `relu`.
 ///
-/// A task takes a panel, so each weight is read from memory once.
+/// A task processes one panel, so each weight is read from memory once.
 ///
 /// # Panics
 /// When a slice is too short for the shape.
@@ -31,7 +31,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias:
     }
 }
 
-/// Prepares weights for [`forward_prepared`], once for many calls.
+/// Prepares weights for repeated use by [`forward_prepared`].
 ///
 /// # Panics
 /// When `prepared` is not [`Shape::prepared_len`] long, or that is 0.
@@ -43,7 +43,7 @@ pub fn prepare(context: &Context<'_>, shape: &Shape, w: &[f32], prepared: &mut [
     });
 }
 
-/// [`forward`] with weights that [`prepare`] made.
+/// [`forward`] with weights from [`prepare`].
 ///
 /// # Panics
 /// As `forward`.
@@ -79,11 +79,11 @@ fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], w: &Weigh
                     };
                     let start = if first == 0 { Start::Lanes(&bias[k..k + lanes]) } else { Start::Y };
                     let floor = if relu && first + count == all { 0.0 } else { f32::NEG_INFINITY };
-                    for (picture, rows) in cut(n, rows) {
-                        let a = &x[picture * row + first * E::WORD..];
+                    for (image, rows) in cut(n, rows) {
+                        let a = &x[image * row + first * E::WORD..];
                         let (counts, steps) = ([1, 1, count], [0, 0, E::WORD]);
                         let tile = Tile { a, row, counts, steps, b, start, floor, mask: None, y_row: outputs, lanes };
-                        let at = y.pointer(picture * outputs + k, (rows - 1) * outputs + lanes);
+                        let at = y.pointer(image * outputs + k, (rows - 1) * outputs + lanes);
                         // SAFETY: this panel's columns of y belong to this task alone.
                         unsafe { tile.run(context.isa, rows, at) };
                     }
@@ -93,10 +93,10 @@ fn multiply<E: Float>(context: &Context<'_>, shape: &Shape, x: &[f32], w: &Weigh
     });
 }
 
-/// Lends `work` the rows of x, each filled up with zeros to whole words, and their distance.
+/// Calls `work` with the rows of x, each padded with zeros to whole words, and their stride.
 ///
-/// Rows a multiple of 4 KiB apart are copied a cache line further apart: all pictures' values of one input would else fall into
-/// the same 12 places of the first-level cache.
+/// Rows a multiple of 4 KiB apart are copied with an extra cache line between them: otherwise all images' values of one input
+/// would map to the same 12 lines of the L1 cache.
 fn with_rows<E: Float, R>(context: &Context<'_>, shape: &Shape, x: &[f32], work: impl FnOnce(&[E], usize) -> R) -> R {
     let Shape { n, inputs, .. } = *shape;
     if let Some(x) = E::borrow(x)
@@ -106,11 +106,11 @@ fn with_rows<E: Float, R>(context: &Context<'_>, shape: &Shape, x: &[f32], work:
     }
     let row = inputs.next_multiple_of(E::WORD) + 64 / size_of::<E>();
     with_scratch(n * row, |padded: &mut [E]| {
-        for_each_chunk(context.threads, padded, row, |picture, line| {
+        for_each_chunk(context.threads, padded, row, |image, line| {
             context.isa.vectorize(
                 #[inline(always)]
                 || {
-                    for (to, &from) in line.iter_mut().zip(&x[picture * inputs..(picture + 1) * inputs]) {
+                    for (to, &from) in line.iter_mut().zip(&x[image * inputs..(image + 1) * inputs]) {
                         *to = E::new(from);
                     }
                 },

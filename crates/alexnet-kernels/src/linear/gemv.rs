@@ -1,23 +1,23 @@
-//! The forward pass of a few pictures on weights in file order, [outputs, inputs].
+//! Forward pass of a few images on weights in file order, [outputs, inputs].
 //!
-//! With one picture each weight is used once, so the time is that of reading them: 58 million in AlexNet. Weights that
-//! lie in a mapped file are read right there; packing them first would read and write them once more.
+//! With one image each weight is used once, so reading the weights dominates the time: 58 million in AlexNet. Weights in a
+//! memory-mapped file are read in place; packing them first would read and write them once more.
 //!
-//! A task takes some rows of the weights, four side by side. Their sums run along the inputs:
+//! A task processes some rows of the weights, four at a time. Their sums run along the inputs:
 //!
 //! ```text
 //!            x: [ 16 inputs ][ 16 inputs ] ...         from the first-level cache, loaded once for the four rows
 //! w[row 0]  x   [ sum 0, 0  ][ sum 0, 1  ]
-//! ...                                                  8 sums in flight; with more pictures, one for each row and picture
+//! ...                                                  8 sums in flight; with more images, one for each row and image
 //! w[row 3]  x   [ sum 3, 0  ][ sum 3, 1  ]
 //! ```
 //!
-//! On two Zen 5 cores this reads fc6 at 65 GB/s, as fast as a loop that only adds all weights up. Two rows or eight were
-//! a little slower; prefetching by hand changed nothing, with 32 pictures neither.
+//! On two Zen 5 cores this reads fc6 at 65 GB/s, as fast as a loop that only sums all weights. Two rows or eight were slightly
+//! slower; manual prefetching made no difference, not even with 32 images.
 //!
-//! A picture's sums are added in an order that depends on the layer alone, so its outputs have the same bits however many pictures
-//! are beside it. More pictures than a kernel takes go over the weights in stretches of some thousand inputs, which stay in the
-//! caches; the sums wait in memory meanwhile.
+//! An image's sums are added in an order that depends on the layer alone, so its outputs are bit-identical regardless of the rest
+//! of the batch. More images than a kernel takes process the weights in stretches of some thousand inputs, which stay in the
+//! caches, while the sums wait in memory.
 
 use super::Shape;
 use crate::buffer::with_scratch;
@@ -29,18 +29,18 @@ use crate::simd::{Four, LANES, Vector};
 use crate::weight_layout::Filters;
 use std::ops::Range;
 
-/// Rows of weights side by side.
+/// Rows of weights processed together.
 const ROWS: usize = 4;
-/// Rows of one task: 590 KB in fc6, 20 microseconds.
+/// Rows per task: 590 KB in fc6, 20 microseconds.
 const TASK: usize = 16;
-/// Registers along the inputs for each row and picture.
+/// Registers along the inputs for each row and image.
 const ALONG: usize = 2;
-/// Steps of so many registers that are summed before they are added to the totals: see [`tile`](crate::gemm).
+/// Steps of so many registers summed before they are added to the totals: see [`tile`](crate::gemm).
 const BLOCK: usize = 32;
-/// Blocks of one stretch: with registers of 16 floats 1024 inputs, 64 KiB of a task's weights.
+/// Blocks per stretch: with registers of 16 floats 1024 inputs, 64 KiB of a task's weights.
 const STRETCH: usize = 1;
 
-/// The most pictures for which this is the faster way, when the weights are not packed yet.
+/// Maximum number of images for which this is faster than packing the weights first.
 pub const FEW: usize = 16;
 
 /// As [`forward`](super::forward), with weights in file order: those of a linear layer on a flattened map
@@ -81,9 +81,9 @@ pub fn forward_file_order(
 
 fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
     let Shape { n, inputs, outputs } = *shape;
-    let Kernels { width, by_pictures: kernels } = kernels(context.isa);
+    let Kernels { width, by_images: kernels } = kernels(context.isa);
     let whole = inputs / (ALONG * width) * (ALONG * width);
-    // As many pictures as a kernel takes need no other order than that in which the weights lie.
+    // Up to a kernel's number of images, the weights are simply read in order.
     let stretch = if n <= kernels.len() { whole.max(1) } else { STRETCH * BLOCK * ALONG * width };
     let y = DisjointSlices::new(y);
     context.threads.run(outputs.div_ceil(TASK), &|task| {
@@ -94,9 +94,9 @@ fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[
                 let range = from..whole.min(from + stretch);
                 for first in (task * TASK..last).step_by(ROWS) {
                     let w = rows_of(w, inputs, first, last);
-                    for (picture, count) in cut(n, kernels.len()) {
-                        let x = &x[picture * inputs..(picture + count) * inputs];
-                        let totals = &mut totals[(first % TASK * n + picture * ROWS) * width..][..count * ROWS * width];
+                    for (image, count) in cut(n, kernels.len()) {
+                        let x = &x[image * inputs..(image + count) * inputs];
+                        let totals = &mut totals[(first % TASK * n + image * ROWS) * width..][..count * ROWS * width];
                         // SAFETY: `isa` is supported by the condition on a `Context`; x has `count` rows as long as those of w,
                         // within which the range lies, whole steps; there are `count` times ROWS totals.
                         unsafe { kernels[count - 1](x, w, range.clone(), totals) };
@@ -105,15 +105,15 @@ fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[
             }
             for first in (task * TASK..last).step_by(ROWS) {
                 let (w, rows) = (rows_of(w, inputs, first, last), ROWS.min(last - first));
-                for picture in 0..n {
-                    let totals = &totals[(first % TASK * n + picture * ROWS) * width..][..ROWS * width];
+                for image in 0..n {
+                    let totals = &totals[(first % TASK * n + image * ROWS) * width..][..ROWS * width];
                     // SAFETY: these outputs belong to this task alone.
-                    let y = unsafe { y.slice(picture * outputs + first, rows) };
-                    let x = &x[picture * inputs + whole..(picture + 1) * inputs];
+                    let y = unsafe { y.slice(image * outputs + first, rows) };
+                    let x = &x[image * inputs + whole..(image + 1) * inputs];
                     for (row, (y, total)) in y.iter_mut().zip(totals.chunks_exact(width)).enumerate() {
                         let rest = w[row][whole..].iter().zip(x);
                         let value = rest.fold(sum_of(total), |sum, (w, x)| sum + w * x) + bias[first + row];
-                        // Not a number stays what it is.
+                        // NaN is preserved.
                         *y = if relu && value < 0.0 { 0.0 } else { value };
                     }
                 }
@@ -122,12 +122,12 @@ fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[
     });
 }
 
-/// Rows of weights from `first` on; in place of rows past the last output the last one again.
+/// Rows of weights starting at `first`; rows past the last output are replaced by the last one.
 fn rows_of(w: &[f32], inputs: usize, first: usize, last: usize) -> [&[f32]; ROWS] {
     std::array::from_fn(|row| &w[(first + row).min(last - 1) * inputs..][..inputs])
 }
 
-/// The sum of a register's values: neighbours are added, then neighbouring sums.
+/// Sum of a register's values: neighbours are added, then neighbouring sums.
 fn sum_of(register: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
     sums[..register.len()].copy_from_slice(register);
@@ -141,11 +141,11 @@ fn sum_of(register: &[f32]) -> f32 {
     sums[0]
 }
 
-/// Adds products of a few pictures' rows of x with four rows of w, as long as they, to `totals[picture][row][a register]`: those of
-/// the inputs in the range, whole steps of [`ALONG`] registers.
+/// Adds products of a few images' rows of x with four rows of w of the same length to `totals[image][row][a register]`, for the
+/// inputs in the range, whole steps of [`ALONG`] registers.
 ///
 /// # Safety
-/// The processor has the kernel's instruction set, x has as many rows as the kernel wants, the range lies within them, and there
+/// The CPU supports the kernel's instruction set, x has as many rows as the kernel processes, the range is within them, and there
 /// are as many totals.
 type Kernel = unsafe fn(&[f32], [&[f32]; ROWS], Range<usize>, &mut [f32]);
 
@@ -153,18 +153,18 @@ type Kernel = unsafe fn(&[f32], [&[f32]; ROWS], Range<usize>, &mut [f32]);
 struct Kernels {
     /// Floats in a register.
     width: usize,
-    /// By pictures - 1.
-    by_pictures: &'static [Kernel],
+    /// By number of images - 1.
+    by_images: &'static [Kernel],
 }
 
-/// AVX-512's 32 registers hold the sums of three pictures, 24, with 6 of x and a weight; AVX2's and SSE2's 16 those of one.
+/// AVX-512's 32 registers hold the sums of three images, 24, with 6 of x and a weight; AVX2's and SSE2's 16 those of one.
 fn kernels(isa: Isa) -> Kernels {
     match isa {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => Kernels { width: 16, by_pictures: &[avx512::<1>, avx512::<2>, avx512::<3>] },
+        Isa::Avx512 => Kernels { width: 16, by_images: &[avx512::<1>, avx512::<2>, avx512::<3>] },
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => Kernels { width: 8, by_pictures: &[avx2::<1>] },
-        _ => Kernels { width: 4, by_pictures: &[portable::<1>] },
+        Isa::Avx2 => Kernels { width: 8, by_images: &[avx2::<1>] },
+        _ => Kernels { width: 4, by_images: &[portable::<1>] },
     }
 }
 
@@ -187,7 +187,7 @@ unsafe fn portable<const N: usize>(x: &[f32], w: [&[f32]; ROWS], range: Range<us
     unsafe { body::<Four, N>(x, w, range, totals) }
 }
 
-/// N pictures.
+/// Processes N images.
 ///
 /// # Safety
 /// See [`Kernel`]. It must be inlined into a function that has the features of `V`.
@@ -222,7 +222,8 @@ unsafe fn body<V: Vector, const N: usize>(x: &[f32], w: [&[f32]; ROWS], range: R
                 }
                 at += step;
             }
-            // By numbers, which the compiler unrolls: over iterators it kept all sums in memory, and 3 pictures took twice as long.
+            // Indexed loops, which the compiler unrolls: with iterators it kept all sums in memory, and 3 images took twice as
+            // long.
             for n in 0..N {
                 for row in 0..ROWS {
                     let place = totals.as_mut_ptr().add((n * ROWS + row) * V::WIDTH);

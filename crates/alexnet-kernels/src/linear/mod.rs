@@ -26,7 +26,7 @@ use crate::weight_layout::{Filters, PANEL};
 /// The shape of a linear layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Pictures.
+    /// Number of images.
     pub n: usize,
     /// Input features.
     pub inputs: usize,
@@ -35,12 +35,12 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape of the packed weights. To pack a file's weights for a flattened map, use [`Filters::linear_on_map`].
+    /// Shape of the packed weights. To pack a file's weights for a flattened map, use [`Filters::linear_on_map`].
     pub fn filters(&self) -> Filters {
         Filters::linear(self.outputs, self.inputs)
     }
 
-    /// Floats that [`prepare`] makes of the weights; 0 where they are taken as they are.
+    /// Number of floats created by [`prepare`]; 0 if the weights are used unchanged.
     pub fn prepared_len(&self, context: &Context<'_>) -> usize {
         match context.factors {
             FactorType::F32 => 0,

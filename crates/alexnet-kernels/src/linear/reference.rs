@@ -1,4 +1,4 @@
-//! Linear layers and their gradients as the formulas say, summed in f64.
+//! Reference linear layers and gradients, summed in f64.
 
 use super::Shape;
 

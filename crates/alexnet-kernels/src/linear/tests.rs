@@ -1,4 +1,4 @@
-//! Every instruction set against the reference on odd shapes.
+//! Comparison of every instruction set with the reference on odd shapes.
 
 use super::*;
 use crate::bf16::Bf16;
@@ -8,7 +8,7 @@ use crate::optim::sgd::Sgd;
 use crate::optim::{MomentumForm, Rates, Step, update};
 use crate::random::Key;
 
-/// Values that bf16 can hold, so that products are equal in every precision.
+/// Values representable in bf16, so that products are equal in every precision.
 fn random(seed: u64, len: usize) -> Vec<f32> {
     (0..len).map(|i| Bf16::new(2.0 * Key(seed).uniform(i as u64) - 1.0).to_f32()).collect()
 }
@@ -16,7 +16,7 @@ fn random(seed: u64, len: usize) -> Vec<f32> {
 const SHAPES: [(usize, usize, usize); 8] =
     [(1, 70, 33), (1, 1, 1), (5, 1024, 10), (13, 2048, 5), (33, 115, 96), (64, 17, 64), (40, 600, 31), (2, 113, 1056)];
 
-/// What summing `terms` products below 1 in another order may change, generously.
+/// Generous tolerance for the summation order of `terms` products below 1.
 fn assert_close(what: &str, shape: &Shape, isa: Isa, found: &[f32], expected: &[f32], terms: usize) {
     let bound = 1e-6 * (terms as f32 + 4.0);
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
@@ -72,7 +72,7 @@ fn all_passes_equal_the_reference() {
 
 #[test]
 fn weights_in_file_order_give_the_same() {
-    // h, w, c and outputs: whole registers and none, rows left over, more pictures than a kernel takes at a time.
+    // h, w, c and outputs: with and without whole registers, leftover rows, more images than a kernel takes at a time.
     for (i, (h, w, c, outputs)) in
         [(1, 1, 70, 33), (1, 1, 1, 1), (2, 3, 5, 4), (1, 1, 2048, 17), (3, 3, 64, 19), (1, 1, 3, 40), (6, 6, 31, 6)]
             .into_iter()
@@ -86,7 +86,7 @@ fn weights_in_file_order_give_the_same() {
             let shape = Shape { n, inputs: filters.depth(), outputs };
             let x = random(i as u64 + 20, n * shape.inputs);
             for isa in Isa::all_supported() {
-                // A picture has the same outputs, to the last bit, alone and among others.
+                // An image's outputs are bit-identical alone and in a batch.
                 let (mut together, mut alone) = (vec![f32::NAN; n * outputs], vec![f32::NAN; n * outputs]);
                 forward_file_order(&Context::serial(isa), &filters, n, &x, &weights, &bias, false, &mut together);
                 for (x, y) in x.chunks_exact(shape.inputs).zip(alone.chunks_exact_mut(outputs)) {
@@ -108,7 +108,7 @@ fn weights_in_file_order_give_the_same() {
 }
 
 #[test]
-fn a_weight_that_is_no_number_is_not_clipped_away() {
+fn a_nan_weight_is_not_clipped_away() {
     let filters = Filters::linear(5, 40);
     for isa in Isa::all_supported() {
         let mut y = [0.0; 5];

@@ -7,19 +7,19 @@ pub mod reference;
 use crate::context::Context;
 use crate::executor::{DisjointSlices, for_each_chunk};
 
-/// What a batch's logits are worth.
+/// Loss and accuracy counts of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Loss {
-    /// Sum of the pictures' cross-entropies, in nats.
+    /// Sum of the images' cross-entropies, in nats.
     pub sum: f64,
-    /// Pictures whose label has the largest logit; of equal ones the first counts as larger.
+    /// Images whose label has the largest logit; of equal ones the first counts as larger.
     pub correct: usize,
-    /// Pictures with fewer than five logits larger than their label's.
+    /// Images with fewer than five logits larger than their label's.
     pub correct5: usize,
 }
 
-/// The loss of `logits` [n, classes], and, if wanted, its gradient times `scale`: (softmax - onehot) * scale. A scale of
-/// 1 / n makes it the gradient of the mean loss. Logits that are not numbers make the sum not a number, and nothing correct.
+/// Computes the loss of `logits` [n, classes] and optionally its gradient times `scale`: (softmax - onehot) * scale. A scale of 1
+/// / n gives the gradient of the mean loss. NaN logits make the sum NaN, and no prediction correct.
 ///
 /// # Panics
 /// When a label is not below `classes`, or a slice is too short.
@@ -37,12 +37,12 @@ pub fn softmax_cross_entropy(
     if let Some(label) = labels[..n].iter().find(|&&label| label as usize >= classes) {
         panic!("label {label}, but there are {classes} classes");
     }
-    // One loss a picture, added up in order afterwards, so that the threads' order does not matter.
+    // One loss per image, summed in order afterwards, so that the order of threads does not matter.
     let mut losses = vec![Loss::default(); n];
     let parts = DisjointSlices::new(&mut losses);
     let gradients = dlogits.map(|d| DisjointSlices::new(&mut d[..len]));
     context.threads.run(n, &|i| {
-        // SAFETY: each i is run once and has its own place.
+        // SAFETY: each i is run once and has its own slot.
         let loss = unsafe { &mut parts.slice(i, 1)[0] };
         // SAFETY: as above.
         let gradient = gradients.map(|all| unsafe { all.slice(i * classes, classes) });
@@ -55,7 +55,7 @@ pub fn softmax_cross_entropy(
     })
 }
 
-/// One picture's loss and gradient.
+/// Loss and gradient of one image.
 fn one(logits: &[f32], label: usize, scale: f32, gradient: Option<&mut [f32]>) -> Loss {
     let max = largest(logits);
     let sum = match gradient {
@@ -66,13 +66,13 @@ fn one(logits: &[f32], label: usize, scale: f32, gradient: Option<&mut [f32]>) -
             for g in gradient.iter_mut() {
                 *g = (f64::from(*g) * factor) as f32;
             }
-            // p - 1 from the others' share in f64: where p is near 1, f32 would leave nothing of the difference.
+            // p - 1 is computed from the other classes in f64: for p near 1, f32 would lose the difference.
             gradient[label] = ((f64::from(logits[label] - max).exp() - sum) * factor) as f32;
             sum
         }
     };
     let own = logits[label];
-    // Written so that a label that is not a number loses against all.
+    // Written so that a NaN label logit ranks below all others.
     let rank = logits.iter().enumerate().filter(|&(i, &z)| !(z < own || (z == own && i >= label))).count();
     Loss { sum: sum.ln() - f64::from(own - max), correct: usize::from(rank == 0), correct5: usize::from(rank < 5) }
 }

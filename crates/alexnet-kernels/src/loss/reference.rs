@@ -1,4 +1,4 @@
-//! Softmax and cross-entropy as the formulas say, in f64.
+//! Reference softmax and cross-entropy in f64.
 
 /// See [`softmax`](super::softmax).
 pub fn softmax(classes: usize, logits: &[f64]) -> Vec<f64> {
@@ -16,7 +16,7 @@ pub fn softmax_cross_entropy(n: usize, classes: usize, logits: &[f64], labels: &
     let mut loss = 0.0;
     for i in 0..n {
         let (at, row) = (i * classes + labels[i] as usize, &logits[i * classes..(i + 1) * classes]);
-        // -ln p = ln sum_j exp(z_j - z_label), whose terms may be huge but not too huge for f64.
+        // -ln p = ln sum_j exp(z_j - z_label), whose terms fit into f64.
         loss += row.iter().map(|z| (z - logits[at]).exp()).sum::<f64>().ln();
         gradient[at] -= 1.0;
     }

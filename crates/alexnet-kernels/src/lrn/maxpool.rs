@@ -1,7 +1,7 @@
-//! Normalisation over channels and the max pool behind it in one pass: y = max pool(LRN(x)).
+//! Fused LRN and max pooling: y = max pool(LRN(x)).
 //!
-//! Between the two lies the largest map of the net, 1.2 MB a picture in the paper's first layer, that nobody else reads. Here
-//! only as many of its rows exist as a window has, 64 KB, and on the way back only one:
+//! The largest map of the net lies between the two, 1.2 MB per image in the paper's first layer, and nothing else reads it. Here
+//! only one window of its rows exists at a time, 64 KB, and in the backward pass only one row:
 //!
 //! ```text
 //! x row 2p    -> LRN -> ring[0] \
@@ -9,7 +9,7 @@
 //! x row 2p+2  -> LRN -> ring[2] /  (ring[2] is row 0 of the next)                                           cover row h
 //! ```
 //!
-//! The bits are those of the two operators one after the other.
+//! The bits equal those of the two operators in sequence.
 
 use super::Shape;
 use super::row as norm_row;
@@ -21,7 +21,7 @@ use crate::pool;
 use crate::pool::max::{Outputs, coverings, pool_row, spans};
 use crate::rows::{check_same, for_each_band, for_each_row, mask_row, row};
 
-/// Panics unless the pool reads what the normalisation gives.
+/// Panics unless the pool's input is the normalisation's output.
 fn check(norm: &Shape, pool: &pool::Shape, x: &[f32], y_map: FeatureMap, what: &str) {
     norm.check();
     let (a, b) = (norm.x, pool.x);
@@ -30,7 +30,7 @@ fn check(norm: &Shape, pool: &pool::Shape, x: &[f32], y_map: FeatureMap, what: &
     assert!(x.len() >= a.len(), "{what}: x has {} floats, the map {}", x.len(), a.len());
 }
 
-/// Normalises `x` and pools that; `winners` as in [`pool::max::forward`].
+/// Normalises and pools `x`; `winners` as in [`pool::max::forward`].
 ///
 /// # Panics
 /// As the two operators.
@@ -54,7 +54,7 @@ pub fn forward(
     for_each_band(context.threads, y_map, y, |n, band| {
         with_scratch(norm.padded() + pool.kernel * line_len, |scratch| {
             let (squares, ring) = scratch.split_at_mut(norm.padded());
-            // Rows before this one are done, as far as windows need them.
+            // Rows before this one are done, as needed by the windows.
             let mut next = 0;
             for (p, line) in band {
                 next = next.max(rows[p].start);
@@ -73,7 +73,7 @@ pub fn forward(
     });
 }
 
-/// The input's gradient from the output's. `mask`: `x` came out of a ReLU.
+/// Gradient of the input from that of the output. `mask`: `x` is the output of a ReLU.
 ///
 /// # Panics
 /// As the two operators.
@@ -119,8 +119,8 @@ mod tests {
     use crate::rows::testing::{border, contexts, random};
 
     #[test]
-    fn both_at_once_have_the_bits_of_one_after_the_other() {
-        // Windows that overlap, that do not, with gaps between them, beyond the map, and of an odd kernel; bands of few rows.
+    fn the_fused_operator_equals_the_sequence_bit_for_bit() {
+        // Windows that overlap, that do not, with gaps between them, beyond the map, and with an odd kernel; bands of few rows.
         let one_sided = Sides { top: 1, left: 0, bottom: 0, right: 1 };
         for (i, (kernel, stride, pad, h, w, c)) in [
             (3, 2, Sides::default(), 55, 7, 96),

@@ -1,4 +1,4 @@
-//! Local response normalisation over channels (paper, section 3.3).
+//! Local response normalisation across channels (paper, section 3.3).
 //!
 //! y_i = x_i d_i^-beta, d_i = k + alpha * sum of x_j^2 over the n channels j around i, within i's column of channels
 //!
@@ -17,20 +17,20 @@ use crate::feature_map::FeatureMap;
 use crate::rows::{check_same, for_each_row, mask_row, row as row_of};
 use crate::simd::LANES;
 
-/// The shape and settings of a normalisation over channels.
+/// Shape and settings of a normalisation across channels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
     /// The input's map; its border is not read.
     pub x: FeatureMap,
-    /// Channels in the window; odd. What reaches over a column's edge is left out.
+    /// Channels in the window; odd. The window is truncated at a column's edges.
     pub n: usize,
-    /// What the sum is multiplied by: already divided by n if it must be.
+    /// Factor of the sum, already divided by n if required.
     pub alpha: f32,
     /// Exponent; 0.75 is fast.
     pub beta: f32,
-    /// What is added to the sum; above zero.
+    /// Constant added to the sum; positive.
     pub k: f32,
-    /// Equal columns of channels that the window never crosses.
+    /// Number of equal columns of channels that the window never crosses.
     pub columns: usize,
 }
 
@@ -40,13 +40,13 @@ impl Shape {
         assert!(self.columns > 0 && self.x.c.is_multiple_of(self.columns), "columns must divide C: {self:?}");
     }
 
-    /// Floats of a padded row: each column of channels with n / 2 zeros before it, and n / 2 more at the end; behind that a
-    /// register's room, since the last block of a column may be read beyond it.
+    /// Floats of a padded row: n / 2 zeros before each column of channels, and n / 2 more at the end, followed by space for a
+    /// register, since the last block of a column may be read beyond it.
     fn padded(&self) -> usize {
         self.x.w * self.columns * (self.x.c / self.columns + self.n / 2) + self.n / 2 + LANES
     }
 
-    /// Floats of room for a row of the way back: two padded rows and a plain one.
+    /// Scratch floats for a row of the backward pass: two padded rows and a plain one.
     fn backward_scratch(&self) -> usize {
         2 * self.padded() + self.x.w * self.x.c
     }
@@ -65,7 +65,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: FeatureMa
     });
 }
 
-/// The input's gradient from the output's; the denominators are computed again from `x`. `mask`: `x` came out of a ReLU.
+/// Gradient of the input from that of the output; the denominators are recomputed from `x`. `mask`: `x` is the output of a ReLU.
 ///
 /// # Panics
 /// When the window is even, the columns do not divide C, or a slice is too short.
@@ -163,7 +163,7 @@ mod tests {
         for (y, expected) in y.into_iter().zip([7f32.powf(-0.75), 2.0 / 8.0, 3.0 * 15f32.powf(-0.75), 0.0]) {
             assert!((y - expected).abs() < 1e-7, "{y} {expected}");
         }
-        // Tiny inputs only see k: 2^-0.75.
+        // Tiny inputs are scaled by k alone: 2^-0.75.
         forward(&context, &shape, &[1e-6; 4], shape.x, &mut y);
         assert!(y.iter().all(|y| (y / 1e-6 - 0.594_603_56).abs() < 2e-7), "{y:?}");
         forward(&context, &shape, &[0.0; 4], shape.x, &mut y);

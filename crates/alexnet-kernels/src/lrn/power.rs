@@ -1,8 +1,8 @@
-//! d^-beta, fast where beta is everyone's 0.75: of a register, and of a value for loops that the compiler vectorises.
+//! d^-beta, fast for the usual beta of 0.75: for a register, and for single values in loops that the compiler vectorises.
 
 use crate::simd::Vector;
 
-/// Which code raises to a power.
+/// Implementation of the power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Power {
     /// beta = 0.75: multiplications or square roots, which vectorise.
@@ -12,7 +12,7 @@ pub(crate) enum Power {
 }
 
 impl Power {
-    #[allow(clippy::float_cmp)] // Exactly 0.75 has the fast code.
+    #[allow(clippy::float_cmp)] // Only exactly 0.75 has the fast code.
     pub(crate) fn of(beta: f32) -> Self {
         if beta == 0.75 { Power::ThreeQuarters } else { Power::Any }
     }
@@ -72,7 +72,7 @@ pub(super) unsafe fn negatives_and_next<V: Vector, const FAST: bool>(d: V, beta:
     unsafe {
         if FAST {
             let z = three_quarters(d);
-            // z^4 = d^-3, so 1 / d = z^2 (d z)^2, but for what a step of Newton's then takes away.
+            // z^4 = d^-3, so 1 / d = z^2 (d z)^2, up to an error that a Newton step then removes.
             let (zz, t) = (z.mul(z), d.mul(z));
             let inverse = zz.mul(t).mul(t);
             (z, z.mul(inverse.add(inverse.mul(V::splat(1.0).sub(d.mul(inverse))))))
@@ -82,10 +82,10 @@ pub(super) unsafe fn negatives_and_next<V: Vector, const FAST: bool>(d: V, beta:
     }
 }
 
-/// d^-0.75 for d above zero, within 1.2e-7 of it; 2 square roots and a division are 2.3e-7 off.
+/// d^-0.75 for positive d, with a relative error of at most 1.2e-7; two square roots and a division have 2.3e-7.
 ///
-/// Two steps of Newton's for y^-4 = d leave 6e-6 of the guess's 3 %; then y^3 = z, and a step for z^-4 = d^3 leaves rounding.
-/// Nothing is fused, so that the bits are the same on every processor.
+/// Two Newton steps for y^-4 = d reduce the estimate's error from 3 % to 6e-6; then y^3 = z, and a step for z^-4 = d^3 leaves
+/// only rounding. Nothing is fused, so that the bits are the same on every CPU.
 ///
 /// # Safety
 /// That of [`Vector`].
@@ -141,7 +141,7 @@ mod tests {
                     assert!((f64::from(next) * f64::from(d) / exact - 1.0).abs() < 3e-7, "{d}: {next} by {isa}");
                 }
             }
-            // Training that has diverged shows.
+            // Diverged training must remain visible.
             // SAFETY: as above.
             unsafe { dispatch(isa, Powers(&[f32::NAN; 16], &mut powers, &mut nexts)) };
             assert!(powers[0].is_nan() && nexts[0].is_nan());

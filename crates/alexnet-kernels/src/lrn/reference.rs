@@ -1,8 +1,8 @@
-//! The normalisation and its gradient as the formulas say, in f64. Maps are plain [N, H, W, C] without a border.
+//! Reference LRN and gradient in f64. Maps are plain [N, H, W, C] without a border.
 
 use super::Shape;
 
-/// The channels around `i`, an index into the whole map, within its column of channels.
+/// Channels around `i`, an index into the whole map, within its column of channels.
 fn around(shape: &Shape, i: usize) -> std::ops::Range<usize> {
     let part = shape.x.c / shape.columns;
     let (first, half) = (i / part * part, shape.n / 2);

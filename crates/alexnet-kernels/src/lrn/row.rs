@@ -1,6 +1,7 @@
-//! A row of pixels, by registers.
+//! LRN of a row of pixels in vector registers.
 //!
-//! The squares of a column of channels lie between zeros, so that the window of channel c begins at place c of the padded column:
+//! The squares of a column of channels are padded with zeros, so that the window of channel c starts at index c of the padded
+//! column:
 //!
 //! ```text
 //! padded    0 0 [ x0^2 x1^2 x2^2 ...                ] 0 0 [ the next pixel's ...
@@ -8,8 +9,8 @@
 //! window 1    [. .  .  .  . ]
 //! ```
 //!
-//! As plain loops over slices this took from half as long again to three times as long, by the compiler's mood: it unrolled by 64,
-//! which leaves a third of the paper's 96 channels over, or gave up.
+//! As plain loops over slices this took 1.5 to 3 times as long, depending on the compiler: it unrolled by 64, which leaves a
+//! third of the paper's 96 channels, or did not vectorise.
 
 use super::Shape;
 use super::power::{Power, negatives, negatives_and_next};
@@ -51,7 +52,7 @@ pub(super) fn backward(isa: Isa, shape: &Shape, x: &[f32], dy: &[f32], dx: &mut 
     }
 }
 
-/// It asks for rows of the shape, and `squares` of [`Shape::padded`] floats. N is the window where the compiler shall know it, else 0.
+/// Requires rows of the shape, and `squares` of [`Shape::padded`] floats. N is the window if known at compile time, else 0.
 struct Forward<'a, const N: usize, const FAST: bool> {
     shape: &'a Shape,
     x: &'a [f32],
@@ -64,8 +65,8 @@ impl<const N: usize, const FAST: bool> Vectorized for Forward<'_, N, FAST> {
     unsafe fn run<V: Vector>(self) {
         let Shape { n, alpha, beta, k, columns, x: map } = *self.shape;
         let (part, n) = (map.c / columns, if N > 0 { N } else { n });
-        // SAFETY: blocks end within a column of x and y; a window begins within its padded column and ends at most a register behind
-        // the last one, where there is room.
+        // SAFETY: blocks end within a column of x and y; a window starts within its padded column and ends at most a register
+        // after the last one, where there is space.
         unsafe {
             pad::<V>(part, n, self.x, self.squares, |x| x.mul(x));
             let (alpha, k) = (V::splat(alpha), V::splat(k));
@@ -83,7 +84,7 @@ impl<const N: usize, const FAST: bool> Vectorized for Forward<'_, N, FAST> {
     }
 }
 
-/// It asks for rows of the shape, `squares` and `terms` of [`Shape::padded`] floats, and a `plain` row.
+/// Requires rows of the shape, `squares` and `terms` of [`Shape::padded`] floats, and a `plain` row.
 struct Backward<'a, const N: usize, const FAST: bool> {
     shape: &'a Shape,
     x: &'a [f32],
@@ -129,8 +130,8 @@ impl<const N: usize, const FAST: bool> Vectorized for Backward<'_, N, FAST> {
     }
 }
 
-/// Writes `value`s of `from` with zeros around each column of `part` channels. The whole row is written before windows are summed: a
-/// load that straddles stores still under way would wait for them.
+/// Writes `value`s of `from` with zeros around each column of `part` channels. The whole row is written before windows are
+/// summed, since a load that straddles pending stores would stall.
 ///
 /// # Safety
 /// That of [`Vector`].
@@ -148,7 +149,7 @@ unsafe fn pad<V: Vector>(part: usize, n: usize, from: &[f32], padded: &mut [f32]
     padded[columns * (part + half)..].fill(0.0);
 }
 
-/// The sums of `n` values from each of a register's places on.
+/// Sums of `n` consecutive values starting at each of a register's positions.
 ///
 /// # Safety
 /// That of [`Vector`]; there are a register's values and `n - 1` more.

@@ -1,11 +1,11 @@
-//! Means over P x Q windows that tile the map, whatever its size (PyTorch's AdaptiveAvgPool2d): window p covers the rows
-//! floor(p H / P) to ceil((p + 1) H / P), and columns likewise.
+//! Adaptive average pooling over P x Q windows that tile the map, whatever its size (PyTorch's AdaptiveAvgPool2d): window p
+//! covers the rows floor(p H / P) to ceil((p + 1) H / P), and columns likewise.
 
 use super::{means, span};
 use crate::context::Context;
 use crate::feature_map::FeatureMap;
 
-/// y[n, p, q, c] = mean over window (p, q) of x[n, ., ., c]; `y_map` says P and Q.
+/// y[n, p, q, c] = mean over window (p, q) of x[n, ., ., c]; `y_map` determines P and Q.
 ///
 /// # Panics
 /// When the maps do not fit each other, or a slice is too short.
@@ -17,7 +17,7 @@ pub fn forward(context: &Context<'_>, x_map: FeatureMap, x: &[f32], y_map: Featu
     means::forward(context, &rows, &columns, x_map, x, y_map, y);
 }
 
-/// The input's gradient from the output's. `mask`: the input's values, if they came out of a ReLU.
+/// Gradient of the input from that of the output. `mask`: the input's values, if they are the output of a ReLU.
 ///
 /// # Panics
 /// When the maps do not fit each other, or a slice is too short.

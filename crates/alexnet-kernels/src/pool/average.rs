@@ -1,4 +1,4 @@
-//! The mean of each window, over the pixels of it that lie on the map or its padding (zeros), as PyTorch and Caffe count.
+//! Average pooling over the pixels of each window on the map or its padding (zeros), counted as in PyTorch and Caffe.
 
 use super::{Shape, means};
 use crate::context::Context;
@@ -12,7 +12,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: FeatureMa
     means::forward(context, &shape.rows(), &shape.columns(), shape.x, x, y_map, y);
 }
 
-/// The input's gradient from the output's. `mask`: the input's values, if they came out of a ReLU.
+/// Gradient of the input from that of the output. `mask`: the input's values, if they are the output of a ReLU.
 ///
 /// # Panics
 /// When the shape is unsound, or a slice is too short for it.

@@ -1,4 +1,4 @@
-//! The largest value of each window. Padding never wins.
+//! Max pooling. Padding never wins.
 
 use std::ops::Range;
 
@@ -11,10 +11,9 @@ use crate::isa::Isa;
 use crate::rows::{check_mask, for_each_row, row};
 use crate::simd::{Vector, Vectorized, add_some_where, dispatch, load_some, store_some, store_some_low_bytes};
 
-/// y[n, p, q, c] = the largest x[n, ., ., c] of window (p, q). A value that is not a number wins, as in PyTorch, so that a
-/// training that has diverged shows.
+/// y[n, p, q, c] = the largest x[n, ., ., c] of window (p, q). NaN wins, as in PyTorch, so that diverged training is visible.
 ///
-/// `winners`, [N, P, Q, C] without a border, gets where it stood: r * kernel + s of the first of the largest.
+/// `winners`, [N, P, Q, C] without a border, receives the position of the maximum: r * kernel + s of the first of equals.
 ///
 /// # Panics
 /// When the shape is unsound, a window covers none of the map, the kernel exceeds 16 (winners are bytes), or a slice is too
@@ -38,7 +37,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[f32], y_map: FeatureMa
     });
 }
 
-/// What the rows and columns of windows cover.
+/// Rows and columns covered by the windows.
 pub(crate) fn spans(shape: &Shape) -> (Vec<Span>, Vec<Span>) {
     assert!(shape.kernel <= 16, "winners are bytes, so a window has at most 16 x 16 pixels: {shape:?}");
     let (rows, columns) = (shape.rows(), shape.columns());
@@ -46,7 +45,7 @@ pub(crate) fn spans(shape: &Shape) -> (Vec<Span>, Vec<Span>) {
     (rows, columns)
 }
 
-/// One row of outputs of one picture, whose rows of W C floats `x` gives, and their winners if they are wanted.
+/// Computes one row of outputs of one image, whose rows of W C floats `x` returns, and optionally their winners.
 pub(crate) fn pool_row<'a>(
     isa: Isa,
     shape: &Shape,
@@ -108,7 +107,8 @@ impl<'x, X: Fn(usize) -> &'x [f32], const WINNERS: bool> Vectorized for Windows<
     }
 }
 
-/// The input's gradient: each output's gradient goes to its winner. `mask`: the input's values, if they came out of a ReLU.
+/// Gradient of the input: each output's gradient goes to its winner. `mask`: the input's values, if they are the output of a
+/// ReLU.
 ///
 /// # Panics
 /// When the shape is unsound, or a slice is too short for it.
@@ -137,13 +137,13 @@ pub fn backward(
     });
 }
 
-/// Which windows cover each row and each column of the map.
+/// Windows that cover each row and each column of the map.
 pub(crate) fn coverings(shape: &Shape) -> (Vec<Range<usize>>, Vec<Range<usize>>) {
     let (rows, columns) = spans(shape);
     (covering(&rows, shape.x.h), covering(&columns, shape.x.w))
 }
 
-/// The gradients of outputs, and who won them.
+/// Output gradients with their winners.
 #[derive(Clone, Copy)]
 pub(crate) struct Outputs<'a> {
     pub(crate) shape: &'a Shape,
@@ -153,7 +153,7 @@ pub(crate) struct Outputs<'a> {
 }
 
 impl Outputs<'_> {
-    /// The gradient of row `h` of picture `n`, which the rows of windows `over_p` cover; zero where the mask's row is not above zero.
+    /// Gradient of row `h` of image `n`, covered by the rows of windows `over_p`; zero where the mask's row is not positive.
     pub(crate) fn gather_row(
         self,
         isa: Isa,
@@ -171,7 +171,7 @@ impl Outputs<'_> {
 /// dx[w][c] = sum over the windows that cover pixel w of their gradient, where the pixel is their winner.
 struct Gather<'a> {
     outputs: Outputs<'a>,
-    /// Picture and row.
+    /// Image and row.
     place: (usize, usize),
     over_p: Range<usize>,
     of_column: &'a [Range<usize>],
@@ -179,7 +179,7 @@ struct Gather<'a> {
     line: &'a mut [f32],
 }
 
-/// Windows whose gradients are summed in a register: as many as cover a pixel of AlexNet's pools at most.
+/// Windows whose gradients are summed in a register: the maximum number covering a pixel in AlexNet's pools.
 const WINDOWS: usize = 4;
 
 impl Vectorized for Gather<'_> {
@@ -190,7 +190,7 @@ impl Vectorized for Gather<'_> {
         for (w, dx) in line.chunks_exact_mut(channels).enumerate() {
             let mask = mask.map(|mask| &mask[w * channels..(w + 1) * channels]);
             let over_q = of_column[w].clone();
-            // The j-th window that covers this pixel: its gradients, its winners, and this pixel's place in it.
+            // The j-th window that covers this pixel: its gradients, its winners, and this pixel's position in it.
             let window = |j: usize| {
                 let (p, q) = (over_p.start + j / over_q.len(), over_q.start + j % over_q.len());
                 let (at, plain) = (dy_map.at(n, p, q), ((n * shape.p + p) * shape.q + q) * channels);

@@ -1,4 +1,4 @@
-//! Means over the windows of any pool that takes means.
+//! Shared implementation of average pooling over arbitrary windows.
 
 use super::span::{Span, covering};
 use crate::context::Context;

@@ -1,9 +1,9 @@
-//! Pooling: the largest value or the mean of windows of pixels, channel by channel.
+//! Pooling: the maximum or mean of windows of pixels, per channel.
 //!
-//! Window (p, q) begins at pixel (p stride - top, q stride - left) of the map; parts of windows beyond the map are left out.
+//! Window (p, q) starts at pixel (p stride - top, q stride - left) of the map; parts of windows outside the map are ignored.
 //!
-//! Backward passes gather: each pixel of the input's gradient adds up the few windows that cover it. So rows are independent,
-//! and every value is written once.
+//! Backward passes gather: each pixel of the input gradient sums over the few windows that cover it. Rows are therefore
+//! independent, and every value is written once.
 
 pub mod adaptive;
 pub mod average;
@@ -15,16 +15,16 @@ mod span;
 use crate::feature_map::{FeatureMap, Sides};
 use span::Span;
 
-/// The shape of a pooling layer with square windows.
+/// Shape of a pooling layer with square windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// The input's map; its border is not read.
     pub x: FeatureMap,
     /// Rows and columns of a window.
     pub kernel: usize,
-    /// Step in both directions.
+    /// Stride in both directions.
     pub stride: usize,
-    /// Pixels beyond the map that windows may cover.
+    /// Padding that windows may cover.
     pub pad: Sides,
     /// Output rows.
     pub p: usize,
@@ -33,17 +33,17 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The output's map, with the given border.
+    /// Output map with the given border.
     pub fn y(&self, border: Sides) -> FeatureMap {
         FeatureMap { n: self.x.n, h: self.p, w: self.q, c: self.x.c, border }
     }
 
-    /// What each row of windows covers.
+    /// Extent of each row of windows.
     pub(crate) fn rows(&self) -> Vec<Span> {
         span::fixed(self.p, self.kernel, self.stride, (self.pad.top, self.pad.bottom), self.x.h)
     }
 
-    /// What each column of windows covers.
+    /// Extent of each column of windows.
     pub(crate) fn columns(&self) -> Vec<Span> {
         span::fixed(self.q, self.kernel, self.stride, (self.pad.left, self.pad.right), self.x.w)
     }
@@ -78,7 +78,7 @@ mod tests {
         all
     }
 
-    /// Values with many ties, so that "the first of the largest" counts.
+    /// Values with many ties, to test "the first of the largest".
     fn coarse(map: FeatureMap, key: u64) -> Vec<f32> {
         let mut x = random(map, key, 2.0);
         x.iter_mut().for_each(|v| *v = v.round());
@@ -200,7 +200,7 @@ mod tests {
         // avg_pool2d(x, 3, 2, padding=1): the padding counts, so each mean divides by 9.
         let shape = Shape { x: map, kernel: 3, stride: 2, pad: one, p: 2, q: 2 };
         assert_eq!(run(shape), [14.0 / 9.0, 30.0 / 9.0, 57.0 / 9.0, 11.0]);
-        // avg_pool2d(x, 3, 2, ceil_mode=True): what hangs over does not count.
+        // avg_pool2d(x, 3, 2, ceil_mode=True): the overhang does not count.
         let shape = Shape { x: map, kernel: 3, stride: 2, pad: Sides::default(), p: 2, q: 2 };
         assert_eq!(run(shape), [6.0, 7.5, 12.0, 13.5]);
         // avg_pool2d(x, 3, 2, padding=1, ceil_mode=True): the last window is clipped to 2 x 2, padding included.

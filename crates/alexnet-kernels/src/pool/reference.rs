@@ -1,9 +1,9 @@
-//! Pools and their gradients as the definitions say, in f64. Maps are plain [N, H, W, C] without a border.
+//! Reference pooling and gradients in f64. Maps are plain [N, H, W, C] without a border.
 
 use super::Shape;
 use crate::feature_map::FeatureMap;
 
-/// Calls `visit(output index, place in the window, input index)` for each pixel on the map of each window, in order.
+/// Calls `visit(output index, position in the window, input index)` for each pixel on the map of each window, in order.
 fn walk(shape: &Shape, mut visit: impl FnMut(usize, usize, usize)) {
     let (x, y) = (FeatureMap { border: Default::default(), ..shape.x }, shape.y(Default::default()));
     for n in 0..x.n {
@@ -26,7 +26,7 @@ fn walk(shape: &Shape, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// The outputs and where in their windows they stood. See [`max::forward`](super::max::forward).
+/// Outputs, and the positions of the maxima in their windows. See [`max::forward`](super::max::forward).
 pub fn max_forward(shape: &Shape, x: &[f64]) -> (Vec<f64>, Vec<u8>) {
     let len = shape.y(Default::default()).len();
     let (mut y, mut winners) = (vec![f64::NEG_INFINITY; len], vec![0; len]);
@@ -49,7 +49,7 @@ pub fn max_backward(shape: &Shape, dy: &[f64], winners: &[u8]) -> Vec<f64> {
     dx
 }
 
-/// Pixels of the window of output `at` that lie on the map or its padding.
+/// Number of pixels in the window of output `at` that lie on the map or its padding.
 fn pixels(shape: &Shape, at: usize) -> f64 {
     let (p, q) = (at / shape.x.c / shape.q % shape.p, at / shape.x.c % shape.q);
     let count = |first: usize, padded: usize| (first..first + shape.kernel).filter(|&i| i < padded).count();
@@ -109,7 +109,7 @@ pub fn adaptive_backward(x_map: FeatureMap, out: (usize, usize), dy: &[f64]) -> 
     dx
 }
 
-/// Zeroes the gradient of values that came out of a ReLU as zeros.
+/// Zeroes the gradient of zero outputs of a ReLU.
 pub fn mask(dx: &mut [f64], x: &[f64]) {
     for (dx, &x) in dx.iter_mut().zip(x) {
         if x <= 0.0 {

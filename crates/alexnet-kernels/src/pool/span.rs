@@ -1,15 +1,15 @@
-//! What windows cover, along one axis.
+//! Extent of pooling windows along one axis.
 
 use std::ops::Range;
 
-/// What one window covers along one axis.
+/// Extent of one window along one axis.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     /// First pixel of the map.
     pub(crate) start: usize,
     /// One past the last pixel of the map.
     pub(crate) end: usize,
-    /// Pixels of the window that lie before the map.
+    /// Pixels of the window before the map.
     pub(super) skipped: usize,
     /// Pixels that count in a mean: those on the map or its padding.
     pub(super) size: usize,
@@ -24,7 +24,7 @@ impl Span {
 /// `count` windows of `kernel` pixels, one every `stride`, on a map of `extent` pixels with padding before and after it.
 ///
 /// # Panics
-/// When a window begins beyond the padding.
+/// If a window starts beyond the padding.
 pub(super) fn fixed(count: usize, kernel: usize, stride: usize, pad: (usize, usize), extent: usize) -> Vec<Span> {
     let (before, after) = pad;
     assert!(kernel > 0 && stride > 0 && count > 0, "{count} windows of {kernel} pixels every {stride}");
@@ -58,7 +58,7 @@ pub(super) fn adaptive(count: usize, extent: usize) -> Vec<Span> {
     (0..count).map(window).collect()
 }
 
-/// Which windows cover each of `extent` pixels. Windows begin and end in order, so these are neighbours.
+/// Windows that cover each of `extent` pixels. Windows start and end in order, so these are consecutive.
 pub(super) fn covering(spans: &[Span], extent: usize) -> Vec<Range<usize>> {
     let of = |pixel| {
         let first = spans.partition_point(|span| span.end <= pixel);

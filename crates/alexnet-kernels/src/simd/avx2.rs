@@ -1,4 +1,4 @@
-//! AVX2 and FMA: 8 floats.
+//! AVX2 and FMA registers: 8 floats.
 
 use std::arch::x86_64::*;
 

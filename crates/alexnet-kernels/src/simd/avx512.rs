@@ -1,4 +1,4 @@
-//! AVX-512: 16 floats.
+//! AVX-512 registers: 16 floats.
 
 use std::arch::x86_64::*;
 

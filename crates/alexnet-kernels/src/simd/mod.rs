@@ -1,8 +1,8 @@
-//! A vector register of floats, so that code is written once for every instruction set.
+//! Vector registers, abstracted so that code is written once for every instruction set.
 //!
-//! [`Isa::vectorize`](crate::isa::Isa::vectorize) leaves plain loops to the compiler and does for most operators. Where that is
-//! not enough (Winograd's transforms keep 36 registers in mind, and ran at a third of the speed as loops over arrays), an
-//! operator is a [`Vectorized`] struct, and [`dispatch`] runs it with the registers of the instruction set.
+//! [`Isa::vectorize`](crate::isa::Isa::vectorize) leaves plain loops to the compiler, which suffices for most operators. Where it
+//! does not (Winograd's transforms use 36 registers, and ran at a third of the speed as loops over arrays), an operator is a
+//! [`Vectorized`] struct, and [`dispatch`] runs it with the registers of the instruction set.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -17,16 +17,16 @@ use crate::bf16::Bf16;
 use crate::buffer::LINE;
 use crate::isa::Isa;
 
-/// What a quarter of a float's bits is taken from in [`Vector::fourth_root_guess`].
+/// Constant of the bit trick in [`Vector::fourth_root_guess`].
 const FOURTH_ROOT: u32 = 0x4F58_6000;
 
-/// A register of floats, or of other words of 32 bits.
+/// A vector register of floats, or of other 32-bit words.
 ///
 /// # Safety
-/// All functions need a processor with the register's instruction set, and must be inlined into a function that has its
-/// features; pointers must be good for `WIDTH` values.
+/// All functions need a CPU with the register's instruction set, and must be inlined into a function that has its features;
+/// pointers must be valid for `WIDTH` values.
 pub(crate) trait Vector: Copy {
-    /// Words in it.
+    /// Number of words.
     const WIDTH: usize;
     /// # Safety
     /// The trait's.
@@ -46,22 +46,22 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The trait's.
     unsafe fn mul(self, other: Self) -> Self;
-    /// self * factor + sum; rounded once where there is such an instruction.
+    /// self * factor + sum, fused if the instruction set has FMA.
     ///
     /// # Safety
     /// The trait's.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
-    /// `self`, or `floor` where that is larger; not-a-number where `self` is.
+    /// `self`, or `floor` if that is larger; NaN if `self` is NaN.
     ///
     /// # Safety
     /// The trait's.
     unsafe fn at_least(self, floor: Self) -> Self;
-    /// `self` where the mask is above zero, else zero.
+    /// `self` where the mask is positive, else zero.
     ///
     /// # Safety
     /// The trait's.
     unsafe fn where_positive(self, mask: Self) -> Self;
-    /// The larger floats of `self` and `other`, and their `places`: those of `self` where both are equal. What is not a number is larger, the
+    /// The larger floats of `self` and `other`, and their `places`: those of `self` if both are equal. NaN counts as larger, the
     /// last of two.
     ///
     /// # Safety
@@ -70,15 +70,15 @@ pub(crate) trait Vector: Copy {
     /// `self + other` where a byte is the given one, else `self`.
     ///
     /// # Safety
-    /// The trait's; `bytes` is good for `WIDTH` of them.
+    /// The trait's; `bytes` is valid for `WIDTH` of them.
     unsafe fn add_where(self, other: Self, bytes: *const u8, byte: u8) -> Self;
     /// Writes the lowest byte of each word.
     ///
     /// # Safety
     /// The trait's.
     unsafe fn store_low_bytes(self, to: *mut u8);
-    /// d^-0.25 of each float d above zero, but for 3 %: halving its bits twice, as an integer, quarters its exponent. The constant is
-    /// the best of those tried, 4096 apart.
+    /// d^-0.25 of each positive float d with an error of 3 %: halving its bits twice, as an integer, quarters its exponent. The
+    /// constant is the best of those tried, 4096 apart.
     ///
     /// # Safety
     /// The trait's.
@@ -88,7 +88,7 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// The trait's.
     unsafe fn of_integers(self) -> Self;
-    /// Writes the nearest byte of each float, the even one of two; 0 below zero and for what is not a number, 255 above.
+    /// Writes each float rounded to the nearest byte, ties to even; 0 for negative values and NaN, 255 above.
     ///
     /// # Safety
     /// The trait's.
@@ -118,7 +118,7 @@ pub(crate) trait Vector: Copy {
 /// Lanes of the widest register.
 pub(crate) const LANES: usize = 16;
 
-/// The values from `at` on; ones in place of what is beyond the end.
+/// Loads values starting at `at`; positions beyond the end are filled with ones.
 ///
 /// # Safety
 /// That of [`Vector`].
@@ -136,7 +136,7 @@ pub(crate) unsafe fn load_some<V: Vector>(values: &[f32], at: usize) -> V {
     }
 }
 
-/// Writes the values from `at` on; what is beyond the end is dropped.
+/// Stores values starting at `at`; positions beyond the end are dropped.
 ///
 /// # Safety
 /// That of [`Vector`].
@@ -154,7 +154,7 @@ pub(crate) unsafe fn store_some<V: Vector>(register: V, values: &mut [f32], at: 
     }
 }
 
-/// [`Vector::add_where`] with the values and bytes from `at` on, as far as there are any.
+/// [`Vector::add_where`] with the values and bytes starting at `at`, up to the end.
 ///
 /// # Safety
 /// That of [`Vector`].
@@ -173,7 +173,7 @@ pub(crate) unsafe fn add_some_where<V: Vector>(sum: V, values: &[f32], bytes: &[
     }
 }
 
-/// Writes the lowest bytes of words from `at` on; what is beyond the end is dropped.
+/// Stores the lowest bytes of words starting at `at`; positions beyond the end are dropped.
 ///
 /// # Safety
 /// That of [`Vector`].
@@ -191,13 +191,12 @@ pub(crate) unsafe fn store_some_low_bytes<V: Vector>(register: V, bytes: &mut [u
     }
 }
 
-/// Asks for the cache lines of so many floats at an address, which need not be good: a hint, and nothing where there is no such
-/// instruction.
+/// Prefetches the cache lines of some floats at an address, which need not be valid; does nothing without such an instruction.
 #[inline(always)]
 pub(crate) fn prefetch(at: *const f32, floats: usize) {
     #[cfg(target_arch = "x86_64")]
     for line in (0..floats).step_by(LINE) {
-        // SAFETY: the instruction belongs to every x86-64, and touches nothing that a program could see.
+        // SAFETY: the instruction is part of every x86-64 CPU, and has no visible effect.
         unsafe {
             std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.wrapping_add(line).cast());
         }
@@ -206,19 +205,19 @@ pub(crate) fn prefetch(at: *const f32, floats: usize) {
     let _ = (at, floats);
 }
 
-/// Something that is computed by vector registers.
+/// A computation on vector registers.
 pub(crate) trait Vectorized {
     /// Computes it. Implementations must be `#[inline(always)]`, and so must all functions with registers that they call.
     ///
     /// # Safety
-    /// The processor has the instruction set of `V`, and whatever else the struct asks for.
+    /// The CPU supports the instruction set of `V`, and the struct's own requirements hold.
     unsafe fn run<V: Vector>(self);
 }
 
 /// Runs `work` with the registers of an instruction set.
 ///
 /// # Safety
-/// What the struct asks for.
+/// The struct's own requirements.
 ///
 /// # Panics
 /// When this processor lacks the instruction set.

@@ -1,4 +1,4 @@
-//! Plain Rust: 4 floats at a time, which the compiler keeps in a vector register of whatever processor it builds for.
+//! Portable registers in plain Rust: 4 floats, which the compiler keeps in a vector register of the target CPU.
 
 use super::{FOURTH_ROOT, Vector};
 use crate::bf16::Bf16;
@@ -18,7 +18,7 @@ impl Four {
 /// a * b + sum.
 #[inline(always)]
 pub(crate) fn multiply_add(a: Four, b: Four, sum: Four) -> Four {
-    // Where there is no such instruction, `f32::mul_add` is a call into the C library.
+    // Without such an instruction, `f32::mul_add` is a call into the C library.
     if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
         Four(std::array::from_fn(|i| a.0[i].mul_add(b.0[i], sum.0[i])))
     } else {
@@ -26,8 +26,8 @@ pub(crate) fn multiply_add(a: Four, b: Four, sum: Four) -> Four {
     }
 }
 
-/// The nearest whole number from 0 to 255, the even one of two; 0 for what is not a number. Adding 2^23 leaves it in the lowest
-/// bits, which the compiler vectorises and a cast it does not.
+/// The nearest integer from 0 to 255, ties to even; 0 for NaN. Adding 2^23 leaves it in the lowest bits, which the compiler
+/// vectorises, unlike a cast.
 #[inline(always)]
 pub(crate) fn nearest_byte(value: f32) -> u8 {
     let inside = if value > 0.0 { if value < 255.0 { value } else { 255.0 } } else { 0.0 };
@@ -85,7 +85,7 @@ impl Vector for Four {
     }
 
     #[inline(always)]
-    #[allow(clippy::eq_op)] // Not a number differs from itself.
+    #[allow(clippy::eq_op)] // NaN differs from itself.
     unsafe fn larger(self, places: Self, other: Self, other_places: Self) -> (Self, Self) {
         let wins: [bool; 4] = std::array::from_fn(|i| (other.0[i] > self.0[i]) | (other.0[i] != other.0[i]));
         let choose = |a: Self, b: Self| Four(std::array::from_fn(|i| if wins[i] { b.0[i] } else { a.0[i] }));

@@ -1,10 +1,10 @@
-//! The 2012 code's response normalisation within one map (`rnorm`).
+//! Response normalisation within one map, from the 2012 code (`rnorm`).
 //!
 //! y = x d^-beta, d = k + alpha * sum of x^2 over the n x n pixels around, zeros beyond the map
 //!
 //! dx = dy d^-beta - 2 alpha beta x * sum of dy x d^(-beta - 1) over the same pixels (the window is symmetric)
 //!
-//! Windows are summed along columns first, then along rows, so a pixel costs 2n additions and all of them vectorise.
+//! Windows are summed along columns first, then along rows, so a pixel costs 2n additions, all of them vectorised.
 
 pub mod reference;
 
@@ -14,18 +14,18 @@ use crate::feature_map::FeatureMap;
 use crate::lrn::{Power, negative, negative_and_next};
 use crate::rows::{check_same, for_each_row, mask_row, row};
 
-/// The shape and settings of a normalisation within maps.
+/// Shape and settings of a normalisation within maps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Shape {
     /// The input's map; its border is not read.
     pub x: FeatureMap,
     /// Rows and columns of the window; odd.
     pub n: usize,
-    /// What the sum is multiplied by: already divided by n^2.
+    /// Factor of the sum, already divided by n^2.
     pub alpha: f32,
     /// Exponent; 0.75 is fast.
     pub beta: f32,
-    /// What is added to the sum; above zero.
+    /// Constant added to the sum; positive.
     pub k: f32,
 }
 
@@ -40,7 +40,7 @@ impl Shape {
         h.saturating_sub(self.n / 2)..(h + self.n / 2 + 1).min(self.x.h)
     }
 
-    /// Zeroes both ends of a padded row and gives what lies between.
+    /// Zeroes both ends of a padded row and returns the part in between.
     fn zero_ends<'a>(&self, padded: &'a mut [f32]) -> &'a mut [f32] {
         let end = self.n / 2 * self.x.c;
         let inside = end..padded.len() - end;
@@ -82,7 +82,7 @@ fn forward_row<const FAST: bool>(beta: f32, x: &[f32], d: &[f32], y: &mut [f32])
     }
 }
 
-/// d of row `h` of picture `n`; `squares` is scratch for a padded row.
+/// d of row `h` of image `n`; `squares` is scratch space for a padded row.
 #[inline(always)]
 fn denominators(shape: &Shape, x: &[f32], n: usize, h: usize, squares: &mut [f32], d: &mut [f32]) {
     let inside = shape.zero_ends(squares);
@@ -109,7 +109,7 @@ fn sum_along_row(shape: &Shape, padded: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// The input's gradient from the output's; the denominators are computed again from `x`. `mask`: `x` came out of a ReLU.
+/// Gradient of the input from that of the output; the denominators are recomputed from `x`. `mask`: `x` is the output of a ReLU.
 ///
 /// # Panics
 /// When the window is even, or a slice is too short.
@@ -132,7 +132,7 @@ pub fn backward(
     if line == 0 {
         return;
     }
-    // A task is a picture, because the terms dy x d^(-beta - 1) of its rows are needed n times: 0.9 MB at 27 x 27 x 256.
+    // One task per image, because the terms dy x d^(-beta - 1) of its rows are needed n times: 0.9 MB at 27 x 27 x 256.
     crate::executor::for_each_chunk(context.threads, &mut dx[..dx_map.len()], dx_map.image_stride().max(1), |n, image| {
         let one = FeatureMap { n: 1, ..dx_map };
         one.clear_border(image);
@@ -173,7 +173,7 @@ pub fn backward(
     });
 }
 
-/// The gradient's first part, dy d^-beta, and the terms of the sum of the second.
+/// First part of the gradient, dy d^-beta, and the terms of the second part's sum.
 #[inline(always)]
 fn backward_row<const FAST: bool>(beta: f32, (x, d, dy): (&[f32], &[f32], &[f32]), plain: &mut [f32], terms: &mut [f32]) {
     let len = plain.len();

@@ -1,4 +1,4 @@
-//! The normalisation and its gradient as the formulas say, in f64. Maps are plain [N, H, W, C] without a border.
+//! Reference normalisation and gradient in f64. Maps are plain [N, H, W, C] without a border.
 
 use super::Shape;
 use crate::feature_map::FeatureMap;

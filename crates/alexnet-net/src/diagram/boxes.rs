@@ -12,20 +12,20 @@
 
 use super::canvas::{Anchor, Canvas, Point};
 
-/// How far to the left, and how far up, a pixel recedes.
+/// Horizontal and vertical offset per pixel of depth.
 const LEFT: f64 = 0.58;
 const UP: f64 = 0.34;
 
-/// A box on paper.
+/// A box in the drawing.
 pub(super) struct Box3 {
-    /// The upper left corner of the front.
+    /// Upper left corner of the front face.
     corner: Point,
     width: f64,
     height: f64,
     depth: f64,
 }
 
-/// A place in a box, 0 to 1 along each axis.
+/// A position in a box, 0 to 1 along each axis.
 #[derive(Clone, Copy)]
 pub(super) struct Spot {
     pub(super) channel: f64,
@@ -33,17 +33,17 @@ pub(super) struct Spot {
     pub(super) column: f64,
 }
 
-/// A convolution's window.
+/// A convolution window.
 #[derive(Clone, Copy)]
 pub(super) struct Window {
     /// Rows and columns of the kernel.
     pub(super) pixels: usize,
-    /// The share of the map's rows and columns that it covers.
+    /// Fraction of the map's rows and columns that it covers.
     pub(super) share: f64,
 }
 
 impl Window {
-    /// From and to along rows, and along columns: in front, near the middle; whole if the kernel covers the map.
+    /// Start and end along rows and along columns: in front, near the middle; the whole map if the kernel covers it.
     fn span(self) -> ([f64; 2], [f64; 2]) {
         let row = (0.45 - self.share / 2.0).clamp(0.0, 1.0 - self.share);
         let column = 0.15_f64.min(1.0 - self.share);
@@ -51,13 +51,13 @@ impl Window {
     }
 }
 
-/// Height on paper of a box from its foremost bottom to its hindmost top.
+/// Drawn height of a box from the bottom of its front to the top of its back.
 pub(super) fn rise(height: f64, depth: f64) -> f64 {
     height + UP * depth
 }
 
 impl Box3 {
-    /// A box whose leftmost point is at `x` and whose middle is at `y`.
+    /// A box with its leftmost point at `x` and its middle at `y`.
     pub(super) fn standing(x: f64, y: f64, width: f64, height: f64, depth: f64) -> Self {
         let corner = Point { x: x + LEFT * depth, y: y + rise(height, depth) / 2.0 - height };
         Box3 { corner, width, height, depth }
@@ -71,7 +71,7 @@ impl Box3 {
         self.corner.x + self.width
     }
 
-    /// A place on paper.
+    /// Projects a position to the drawing.
     pub(super) fn at(&self, spot: Spot) -> Point {
         Point {
             x: self.corner.x + spot.channel * self.width - spot.column * self.depth * LEFT,
@@ -79,7 +79,7 @@ impl Box3 {
         }
     }
 
-    /// Its three visible faces.
+    /// Draws the three visible faces.
     pub(super) fn draw(&self, canvas: &mut Canvas) {
         let at = |channel, row, column| self.at(Spot { channel, row, column });
         canvas.polygon(&[at(0.0, 0.0, 0.0), at(0.0, 0.0, 1.0), at(0.0, 1.0, 1.0), at(0.0, 1.0, 0.0)], "side");
@@ -87,7 +87,7 @@ impl Box3 {
         canvas.polygon(&[at(0.0, 0.0, 0.0), at(1.0, 0.0, 0.0), at(1.0, 1.0, 0.0), at(0.0, 1.0, 0.0)], "front");
     }
 
-    /// A window through all its channels.
+    /// Draws a window through all channels.
     pub(super) fn draw_window(&self, canvas: &mut Canvas, window: Window) {
         let end = self.window_end(window);
         let start = self.window_corners(window, 0.0);
@@ -98,7 +98,7 @@ impl Box3 {
         }
     }
 
-    /// The corners of a window where it leaves the last channel.
+    /// Corners of a window at the last channel.
     pub(super) fn window_end(&self, window: Window) -> [Point; 4] {
         self.window_corners(window, 1.0)
     }
@@ -108,7 +108,7 @@ impl Box3 {
         [(0, 0), (0, 1), (1, 1), (1, 0)].map(|(r, c)| self.at(Spot { channel, row: rows[r], column: columns[c] }))
     }
 
-    /// A window's rows to the left of it, its columns below; both within it where it leaves no room beside.
+    /// Labels a window: rows to the left, columns below, or both inside if there is no space.
     pub(super) fn label_window(&self, canvas: &mut Canvas, window: Window) {
         let (rows, columns) = window.span();
         let number = window.pixels.to_string();

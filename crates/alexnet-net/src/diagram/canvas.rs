@@ -1,9 +1,9 @@
-//! SVG, written by hand: a few shapes, and the frame that holds them all.
+//! Hand-written SVG output: a few shapes and their bounding frame.
 
 use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
-/// A place on paper; y grows downwards.
+/// A point in the drawing; y grows downwards.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
     pub(super) x: f64,
@@ -16,24 +16,24 @@ impl Point {
     }
 }
 
-/// Which part of a text stands at its point.
+/// Which part of a text is at its point.
 #[derive(Clone, Copy)]
 pub(super) enum Anchor {
     Start,
-    SplitEngine,
+    Middle,
     End,
 }
 
-/// Shapes so far, and the least frame around them.
+/// The shapes so far, and their bounding frame.
 #[derive(Default)]
 pub(super) struct Canvas {
     body: String,
     frame: Option<[f64; 4]>,
 }
 
-/// Room around everything.
+/// Margin around the drawing.
 const MARGIN: f64 = 24.0;
-/// Size of the heading's letters.
+/// Font size of the heading.
 const HEADING: f64 = 20.0;
 
 const STYLE: &str = "\
@@ -68,11 +68,11 @@ impl Canvas {
         self.put(format_args!("<circle class=\"tip\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"1.8\"/>", at.x, at.y));
     }
 
-    /// Text on a pale halo. The halo is a text of its own, since not every viewer knows `paint-order`.
+    /// Draws text on a pale halo. The halo is a separate text, because not every viewer supports `paint-order`.
     pub(super) fn text(&mut self, at: Point, anchor: Anchor, class: &str, text: &str) {
         let text_anchor = match anchor {
             Anchor::Start => "start",
-            Anchor::SplitEngine => "middle",
+            Anchor::Middle => "middle",
             Anchor::End => "end",
         };
         let text: String = text.chars().take(80).collect();
@@ -83,18 +83,19 @@ impl Canvas {
                 "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{text_anchor}\">{escaped}</text>"
             ));
         }
-        // A letter of a sans serif is about 0.56 of its size wide, one of East Asia twice that; better too much room than too little.
+        // A sans-serif letter is about 0.56 of its size wide, an East Asian one twice that. Overestimating is better than
+        // clipping.
         let size = if class == "heading" { HEADING } else { 15.0 };
         let width = text.width() as f64 * size * 0.6;
         let (left, right) = match anchor {
             Anchor::Start => (0.0, width),
-            Anchor::SplitEngine => (width / 2.0, width / 2.0),
+            Anchor::Middle => (width / 2.0, width / 2.0),
             Anchor::End => (width, 0.0),
         };
         self.hold(at, left, right, size);
     }
 
-    /// The document, with a heading above all.
+    /// Returns the document, with a heading at the top.
     pub(super) fn finish(mut self, heading: &str) -> String {
         let [left, top, ..] = self.frame.unwrap_or_default();
         self.text(Point { x: left, y: top - 24.0 }, Anchor::Start, "heading", heading);
@@ -115,14 +116,14 @@ impl Canvas {
         let _ = writeln!(self.body, "{element}");
     }
 
-    /// Widens the frame to hold a point and the text around it.
+    /// Extends the frame to include a point and the text around it.
     fn hold(&mut self, at: Point, left: f64, right: f64, up: f64) {
         let [a, b, c, d] = self.frame.unwrap_or([at.x, at.y, at.x, at.y]);
         self.frame = Some([a.min(at.x - left), b.min(at.y - up), c.max(at.x + right), d.max(at.y + up * 0.3)]);
     }
 }
 
-/// Text as XML, without the control characters that XML forbids.
+/// Escapes text for XML and removes control characters that XML forbids.
 fn escape(text: &str) -> String {
     let visible = text.chars().filter(|c| !c.is_control());
     visible.fold(String::new(), |mut out, c| {

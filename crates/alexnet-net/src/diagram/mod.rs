@@ -1,9 +1,9 @@
-//! A net as Figure 2 of the 2012 paper draws it.
+//! Diagrams of nets in the style of Figure 2 of the 2012 paper.
 //!
-//! Maps are boxes: rows stand upright, columns recede to the upper left, channels run to the right, each to one scale for the
-//! whole image. A convolution's window is drawn in the maps that it reads, with lines to one place of what it makes.
-//! As in the paper, pooled maps are not drawn but noted, and a window stands where it would in the pooled map. Where
-//! convolutions have two groups, there are two towers, and lines cross where a layer reads both.
+//! Maps are boxes: rows are vertical, columns recede to the upper left, channels run to the right, all to one scale per drawing.
+//! A convolution's window is drawn in the maps that it reads, with lines to one position of its output. As in the paper, pooled
+//! maps are noted rather than drawn, and a window is placed as in the pooled map. Nets with two groups are drawn as two towers,
+//! with crossing lines where a layer reads both.
 
 mod boxes;
 mod canvas;
@@ -16,44 +16,43 @@ use boxes::{Box3, Spot};
 use canvas::{Anchor, Canvas, Point};
 use stages::{Kind, Read, Stage};
 
-/// How large things are on paper.
+/// Sizes in the drawing.
 struct Scale {
-    /// Height of the input image; all maps follow from it.
-    picture: f64,
-    /// Maps of n pixels of an input of N are (n / N) to this power as high as it: 1 is to scale.
+    /// Height of the input image; all maps are relative to it.
+    image: f64,
+    /// Exponent for map heights: a map of n pixels for an input of N is (n / N)^power as high as the input. 1 is to scale.
     power: f64,
-    /// Width of one channel, unless the widest maps would be wider than `widest`.
+    /// Width of one channel, limited so that the widest maps do not exceed `widest`.
     channel: f64,
     widest: f64,
-    /// Height of one feature of a linear layer, unless the longest bar would be higher than `longest`.
+    /// Height of one feature of a linear layer, limited so that the longest bar does not exceed `longest`.
     feature: f64,
     longest: f64,
-    /// Room between boxes.
+    /// Space between boxes.
     gap: f64,
 }
 
 /// To scale, as in the paper.
-const TRUE: Scale = Scale { picture: 820.0, power: 1.0, channel: 0.34, widest: 132.0, feature: 0.13, longest: 540.0, gap: 80.0 };
-/// For a page of 1000 pixels or so, beside letters of the same size: large maps are drawn smaller than they are.
-const COMPACT: Scale =
-    Scale { picture: 250.0, power: 0.5, channel: 0.25, widest: 92.0, feature: 0.08, longest: 320.0, gap: 58.0 };
-/// Width of a bar.
+const TRUE: Scale = Scale { image: 820.0, power: 1.0, channel: 0.34, widest: 132.0, feature: 0.13, longest: 540.0, gap: 80.0 };
+/// For a page about 1000 pixels wide, with matching font size: large maps are drawn smaller than to scale.
+const COMPACT: Scale = Scale { image: 250.0, power: 0.5, channel: 0.25, widest: 92.0, feature: 0.08, longest: 320.0, gap: 58.0 };
+/// Width of a bar of features.
 const BAR: f64 = 14.0;
-/// Least room between two towers.
+/// Minimum space between two towers.
 const ALLEY: f64 = 90.0;
 
 /// The net as an SVG document, to scale.
 ///
 /// # Errors
-/// The net's shapes do not fit, see [`Net::shapes`].
+/// Invalid shapes, see [`Net::shapes`].
 pub fn svg(net: &Net) -> Result<String> {
     draw(net, &TRUE)
 }
 
-/// The net as an SVG document for a page about 1000 pixels wide: letters are as large as the page's, maps are not to scale.
+/// The net as an SVG document for a page about 1000 pixels wide: letters match the page's font size, and maps are not to scale.
 ///
 /// # Errors
-/// As [`svg`].
+/// Like [`svg`].
 pub fn compact_svg(net: &Net) -> Result<String> {
     draw(net, &COMPACT)
 }
@@ -80,10 +79,10 @@ fn draw(net: &Net, scale: &Scale) -> Result<String> {
     for i in 1..stages.len() {
         if matches!(stages[i].kind, Kind::Bar) {
             let x = (placed[i - 1][0].right() + placed[i][0].left()) / 2.0;
-            // Where there is no room beside the boxes, above the higher one.
+            // If there is no space next to the boxes, above the higher one.
             let top = |boxes: &[Box3]| boxes[0].at(Spot { channel: 0.0, row: 0.0, column: 1.0 }).y - 28.0;
             let y = if scale.gap < TRUE.gap { top(&placed[i - 1]).min(top(&placed[i])) } else { 5.0 };
-            canvas.text(Point { x, y }, Anchor::SplitEngine, "note", "dense");
+            canvas.text(Point { x, y }, Anchor::Middle, "note", "dense");
         }
     }
     let totals = net.totals()?;
@@ -96,20 +95,20 @@ fn draw(net: &Net, scale: &Scale) -> Result<String> {
     Ok(canvas.finish(&title))
 }
 
-/// Where the boxes of each stage stand: one, or upper and lower.
+/// Positions the boxes of each stage: one, or an upper and a lower one.
 fn place(stages: &[Stage], image_size: usize, scale: &Scale) -> Vec<Vec<Box3>> {
     let most = |of: &dyn Fn(&Stage) -> usize| stages.iter().map(of).max().unwrap_or(1).max(1) as f64;
     let widest = most(&|s| if matches!(s.kind, Kind::Maps { .. }) { s.channels / s.towers } else { 0 });
     let longest = most(&|s| if matches!(s.kind, Kind::Bar) { s.channels / s.towers } else { 0 });
     let split = stages.iter().any(|s| s.towers == 2);
-    let side = |size: usize| (size as f64 / image_size.max(1) as f64).powf(scale.power) * scale.picture;
+    let side = |size: usize| (size as f64 / image_size.max(1) as f64).powf(scale.power) * scale.image;
     let channel = scale.channel.min(scale.widest / widest);
     let feature = scale.feature.min(scale.longest / if split { 2.0 } else { 1.0 } / longest);
     let sized = |stage: &Stage| match stage.kind {
         Kind::Maps { size, .. } => (stage.channels as f64 / stage.towers as f64 * channel, side(size), side(size)),
         Kind::Bar => (BAR, (stage.channels as f64 / stage.towers as f64 * feature).max(4.0), BAR),
     };
-    // Two towers stand far enough apart for the highest box that is drawn twice.
+    // The gap between towers fits the highest box that is drawn twice.
     let twice = stages.iter().filter(|s| s.towers == 2).map(|s| boxes::rise(sized(s).1, sized(s).2)).fold(0.0, f64::max);
     let offset = (twice + ALLEY) / 2.0;
     let mut x = 0.0;
@@ -124,13 +123,13 @@ fn place(stages: &[Stage], image_size: usize, scale: &Scale) -> Vec<Vec<Box3>> {
     placed
 }
 
-/// A convolution's window in each box that it reads, with lines to one place in each box that it makes.
+/// Draws a convolution's window in each input box, with lines to one position in each output box.
 fn convolve(canvas: &mut Canvas, read: &Read, from: &[Box3], to: &[Box3]) {
     for (i, source) in from.iter().enumerate() {
         let window = read.window();
         source.draw_window(canvas, window);
         for (j, target) in to.iter().enumerate() {
-            // In groups, each tower reads its own half; a single box is read by all.
+            // With groups, each tower reads its own half; a single box is read by all.
             if read.own_half && from.len() == 2 && to.len() == 2 && i != j {
                 continue;
             }
@@ -143,7 +142,7 @@ fn convolve(canvas: &mut Canvas, read: &Read, from: &[Box3], to: &[Box3]) {
     }
 }
 
-/// Every value of every box with every value of the next.
+/// Connects every box with every box of the next stage.
 fn dense(canvas: &mut Canvas, from: &[Box3], to: &[Box3]) {
     for source in from {
         for target in to {
@@ -155,12 +154,12 @@ fn dense(canvas: &mut Canvas, from: &[Box3], to: &[Box3]) {
     }
 }
 
-/// The numbers of a stage, in the paper's places.
+/// Labels a stage with its sizes, placed as in the paper.
 fn label(canvas: &mut Canvas, stage: &Stage, boxes: &[Box3]) {
     let channels = (stage.channels / stage.towers).to_string();
     for each in boxes {
         let below = each.at(Spot { channel: 0.5, row: 1.0, column: 0.0 });
-        canvas.text(below.down(18.0), Anchor::SplitEngine, "number", &channels);
+        canvas.text(below.down(18.0), Anchor::Middle, "number", &channels);
         if let Kind::Maps { size, .. } = stage.kind {
             let size = size.to_string();
             let edge = each.at(Spot { channel: 0.0, row: 0.78, column: 1.0 });
@@ -173,12 +172,12 @@ fn label(canvas: &mut Canvas, stage: &Stage, boxes: &[Box3]) {
         }
     }
     let upper = boxes[0].at(Spot { channel: 0.5, row: 0.0, column: 1.0 });
-    canvas.text(upper.down(-9.0), Anchor::SplitEngine, "name", &stage.name);
+    canvas.text(upper.down(-9.0), Anchor::Middle, "name", &stage.name);
     let lower = &boxes[boxes.len() - 1];
     let mut below = lower.at(Spot { channel: 0.5, row: 1.0, column: 0.0 }).down(20.0);
     for note in &stage.notes {
         below = below.down(17.0);
-        canvas.text(below, Anchor::SplitEngine, "note", note);
+        canvas.text(below, Anchor::Middle, "note", note);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is drawn of a net: its input, its convolutions and its linear layers, with notes on what lies between.
+//! Stages of a net's diagram: its input, convolutions and linear layers, with notes on the layers in between.
 
 use super::boxes::Window;
 use crate::layer::Op;
@@ -8,14 +8,14 @@ use alexnet_files::Result;
 /// A box, or an upper and a lower one.
 pub(super) struct Stage {
     pub(super) name: String,
-    /// Channels or features, of both towers together.
+    /// Channels or features of both towers together.
     pub(super) channels: usize,
-    /// 2 if one half stands above the other.
+    /// 2 if the halves are drawn above each other.
     pub(super) towers: usize,
     pub(super) kind: Kind,
-    /// What happens to it before the next stage, a line each.
+    /// Notes on the layers before the next stage, one per line.
     pub(super) notes: Vec<String>,
-    /// The window of the next stage.
+    /// The window of the next stage's convolution.
     pub(super) next_window: Option<Window>,
 }
 
@@ -26,12 +26,12 @@ pub(super) enum Kind {
     Bar,
 }
 
-/// How a convolution reads the stage before it.
+/// How a convolution reads the previous stage.
 pub(super) struct Read {
     pub(super) kernel: usize,
-    /// Rows of the map that it slides over, after pooling.
+    /// Rows of the map that the window slides over, after pooling.
     pub(super) map: usize,
-    /// Whether each half sees only its own half.
+    /// Whether each half reads only its own half.
     pub(super) own_half: bool,
 }
 
@@ -41,7 +41,7 @@ impl Read {
     }
 }
 
-/// The stages of a net, its input first.
+/// The stages of a net, input first.
 pub(super) fn of(net: &Net) -> Result<Vec<Stage>> {
     let input = Kind::Maps { size: net.image_size, read: None };
     let mut stages = vec![Stage::new("", 3, input)];
@@ -67,13 +67,13 @@ pub(super) fn of(net: &Net) -> Result<Vec<Stage>> {
             Op::BatchNorm { .. } => {}
         }
     }
-    // The image is read by both towers, and the classes need both: they are drawn once.
-    let whole = |i: usize, stage: &Stage, all: usize| i == 0 || (i + 1 == all && matches!(stage.kind, Kind::Bar));
+    // Both towers read the image, and the classes depend on both: these are drawn once.
+    let single = |i: usize, stage: &Stage, all: usize| i == 0 || (i + 1 == all && matches!(stage.kind, Kind::Bar));
     let all = stages.len();
     let groups = net.layers.iter().filter_map(|l| if let Op::Conv { groups, .. } = l.op { Some(groups) } else { None });
-    let two_towers = groups.max() == Some(2) && stages.iter().enumerate().all(|(i, s)| whole(i, s, all) || s.channels % 2 == 0);
+    let two_towers = groups.max() == Some(2) && stages.iter().enumerate().all(|(i, s)| single(i, s, all) || s.channels % 2 == 0);
     for (i, stage) in stages.iter_mut().enumerate() {
-        stage.towers = if two_towers && !whole(i, stage, all) { 2 } else { 1 };
+        stage.towers = if two_towers && !single(i, stage, all) { 2 } else { 1 };
     }
     Ok(stages)
 }

@@ -6,7 +6,7 @@ fn draw(name: &str, image_size: usize, classes: usize) -> String {
     svg(&net).expect("a drawing")
 }
 
-/// Every text of the drawing once: halos left out.
+/// Every text of the drawing once, without halos.
 fn texts(svg: &str) -> Vec<&str> {
     let lines = svg.lines().filter(|l| l.starts_with("<text") && !l.contains("halo"));
     lines.filter_map(|l| Some(&l[l.find('>')? + 1..l.rfind("</text>")?])).collect()
@@ -23,10 +23,10 @@ fn numbers<'a>(svg: &'a str, attribute: &'a str) -> impl Iterator<Item = f64> + 
 }
 
 #[test]
-fn the_paper_is_labelled_as_in_its_figure() {
+fn the_paper_is_labelled_like_its_figure() {
     let svg = draw("paper", 224, 1000);
     let texts = texts(&svg);
-    // In the figure's own words; a number that stands at rows, columns and in both towers counts four times.
+    // The figure's own words. A number at rows, columns and in both towers counts four times.
     for (text, times) in [
         ("224", 2),
         ("3", 1 + 4 + 4 + 4),
@@ -62,12 +62,12 @@ fn one_tower_is_drawn_once() {
         assert_eq!(count(&texts, text), times, "{text}: {texts:?}");
     }
     assert_eq!(svg.matches("class=\"ray\"").count(), 4 * 5);
-    // Away from 224 pixels its average pool acts.
+    // Only away from 224 pixels is its average pool not a no-op.
     assert_eq!(count(&self::texts(&draw("torchvision", 128, 10)), "Mean pooling"), 1);
 }
 
 #[test]
-fn everything_lies_within_the_frame_at_any_size() {
+fn everything_is_within_the_frame_at_any_size() {
     for preset in presets::ALL {
         for (image_size, classes) in [(0, 1000), (100, 1), (1000, 100_000)] {
             let image_size = if image_size == 0 { (preset.build)().image_size } else { image_size };
@@ -80,7 +80,7 @@ fn everything_lies_within_the_frame_at_any_size() {
             let mut ys = points.iter().skip(1).step_by(2).copied().chain(numbers(&svg, " y=")).chain(numbers(&svg, " y1="));
             assert!(xs.all(|x| (frame[0]..=right).contains(&x)), "{} {image_size}", preset.name);
             assert!(ys.all(|y| (frame[1]..=bottom).contains(&y)), "{} {image_size}", preset.name);
-            // Landscape, and of a size that can be looked at.
+            // Landscape format, and of a reasonable size.
             assert!(frame[2] < 4000.0 && frame[3] < frame[2], "{} {frame:?}", preset.name);
         }
     }
@@ -97,9 +97,9 @@ fn windows_are_to_scale() {
         .map(|p| p[7] - p[1])
         .collect();
     let near = |value: f64, want: f64| assert!((value - want).abs() < 0.15, "{value}, not {want}: {heights:?}");
-    near(heights[0], TRUE.picture * 11.0 / 227.0);
-    near(heights[1], TRUE.picture * 55.0 / 227.0 * 5.0 / 27.0);
-    near(heights[3], TRUE.picture * 27.0 / 227.0 * 3.0 / 13.0);
+    near(heights[0], TRUE.image * 11.0 / 227.0);
+    near(heights[1], TRUE.image * 55.0 / 227.0 * 5.0 / 27.0);
+    near(heights[3], TRUE.image * 27.0 / 227.0 * 3.0 / 13.0);
 }
 
 #[test]
@@ -115,25 +115,25 @@ fn a_name_cannot_break_the_document() {
 #[test]
 fn nets_of_other_kinds_are_drawn_too() {
     let mut net = presets::by_name("torchvision").expect("a preset");
-    net.layers.truncate(1); // nothing but a convolution
+    net.layers.truncate(1); // a single convolution
     assert_eq!(count(&texts(&svg(&net).expect("a drawing")), "64"), 1);
-    net.layers = presets::by_name("torchvision").expect("a preset").layers.split_off(18); // nothing but fc layers
+    net.layers = presets::by_name("torchvision").expect("a preset").layers.split_off(18); // only linear layers
     assert!(count(&texts(&svg(&net).expect("a drawing")), "dense") > 0);
     net.layers = presets::by_name("paper").expect("a preset").layers.split_off(1);
-    net.layers.truncate(1); // nothing but a ReLU
+    net.layers.truncate(1); // a single ReLU
     assert_eq!(count(&texts(&svg(&net).expect("a drawing")), "224"), 2);
     net.layers.clear();
     assert!(svg(&net).is_err());
 }
 
 #[test]
-fn the_compact_drawing_is_readable_in_a_page_and_says_the_same() {
+fn the_compact_drawing_is_readable_and_has_the_same_content() {
     for preset in presets::ALL {
         for image_size in [(preset.build)().image_size, 64, 96, 512] {
             let net = (preset.build)().with_image_size(image_size).with_classes(10);
             let (Ok(full), Ok(compact)) = (svg(&net), compact_svg(&net)) else { continue };
             let frame: Vec<_> = numbers(&compact, "viewBox=").collect();
-            // In a card of 1048 pixels, letters of 15 are at least 11 high.
+            // In a card of 1048 pixels, letters of size 15 are at least 11 pixels high.
             assert!(1048.0 / frame[2] * 15.0 >= 11.0, "{} at {image_size}: {frame:?}", preset.name);
             assert!(frame[3] < 0.75 * frame[2], "{} at {image_size}: {frame:?}", preset.name);
             let sorted = |svg| {
@@ -150,12 +150,12 @@ fn the_compact_drawing_is_readable_in_a_page_and_says_the_same() {
 }
 
 #[test]
-fn letters_of_east_asia_take_their_room() {
+fn east_asian_letters_are_measured_wider() {
     let mut net = presets::by_name("torchvision").expect("a preset");
     net.name = "服装分类".repeat(30);
     let svg = svg(&net).expect("a drawing");
     let frame: Vec<_> = numbers(&svg, "viewBox=").collect();
-    // Cut to 80 letters of 20 pixels, each as wide as high.
+    // Truncated to 80 letters of 20 pixels, each as wide as high.
     assert!(frame[2] >= 1600.0);
     net.layers.truncate(1);
     let frame: Vec<_> = numbers(&self::svg(&net).expect("a drawing"), "viewBox=").collect::<Vec<_>>();

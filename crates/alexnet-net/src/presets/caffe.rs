@@ -1,4 +1,4 @@
-//! Caffe's two, and what became of the first in the ONNX model zoo.
+//! Caffe's two AlexNets, the ONNX model zoo's version, and NVIDIA's batch norm variant.
 
 use super::layer_dsl::{Ceil, Floor, batch_norm, conv, drop, fc, lrn, net, normal, pool, pool_padded, relu};
 use super::one_tower;
@@ -8,7 +8,7 @@ use crate::net::Net;
 use crate::preprocess::{Channels, Mean, Preprocess, Resize};
 use crate::presets::preset::Preset;
 
-/// Blue first, 0 to 255 less the mean of ImageNet's pixels.
+/// BGR, 0 to 255 minus ImageNet's mean pixel.
 const INPUT: Preprocess = Preprocess {
     resize: Resize::Warp(256),
     crop: 227,
@@ -29,7 +29,7 @@ pub(super) const BVLC: Preset = Preset {
 
 pub(super) const CAFFENET: Preset = Preset {
     name: "caffenet",
-    about: "Caffe's reference net: pools before normalising, hidden biases begin at 1",
+    about: "Caffe's reference net: pooling before normalisation, hidden biases start at 1",
     source: "BVLC/caffe, models/bvlc_reference_caffenet/train_val.prototxt",
     build: caffenet,
     naming: &ParamNaming::OWN,
@@ -54,12 +54,12 @@ pub(super) const ALEXNET_BN: Preset = Preset {
     preprocess: one_tower::IMAGENET,
 };
 
-/// Convolutions round down, pools up (at 227 pixels it makes no difference). Dropout is scaled in training. Biases of 1, as in
-/// the paper, "gave flat loss"; so 0.1.
+/// Convolutions round down, pools up (no difference at 227 pixels). Dropout scales in training. The biases of 1 from the paper
+/// "gave flat loss", hence 0.1.
 #[rustfmt::skip]
 fn bvlc() -> Net {
     net("bvlc", 227, vec![
-        //   name out window stride pad groups  begins     // 3 x 227 x 227
+        //   name out window stride pad groups  init       // 3 x 227 x 227
         conv("conv1", 96, 11, 4, 0, 1, normal(0.01, 0.0)), // 96 x 55 x 55
         relu("relu1"),
         lrn("norm1", 1.0, true, 1),                        // k, alpha / n?, columns
@@ -85,8 +85,8 @@ fn bvlc() -> Net {
     ])
 }
 
-/// [`bvlc`] with two changes: each norm stands after its pool, on maps of 27 and 13 pixels, which takes less memory, and
-/// biases that begin at 0.1 there begin at 1 here.
+/// [`bvlc`] with two changes: each norm follows its pool, on maps of 27 and 13 pixels, which takes less memory, and biases
+/// initialised to 0.1 there are 1 here.
 fn caffenet() -> Net {
     let mut net = bvlc();
     net.name = "caffenet".into();
@@ -105,8 +105,8 @@ fn caffenet() -> Net {
     net
 }
 
-/// [`bvlc`] without its norms, and with a batch norm between each convolution and its ReLU. There, conv1 to conv4 have no biases:
-/// ours begin at 0 and change nothing, since the mean is taken off behind them.
+/// [`bvlc`] without its norms, and with a batch norm between each convolution and its ReLU. In the source, conv1 to conv4 have no
+/// biases; ours start at 0 and have no effect, because the batch norm subtracts the mean.
 fn alexnet_bn() -> Net {
     let mut net = bvlc();
     net.name = "alexnet-bn".into();
@@ -123,9 +123,9 @@ fn alexnet_bn() -> Net {
     net
 }
 
-/// [`bvlc`] as exported through Caffe2: 224 pixels without padding, and pools that round down, give 54, 26 and 12 pixels
-/// instead of 55, 27 and 13; only pool5 gets its 6 by padding below and on the right. Weights fit, and lose 2.3 points.
-/// The graph has no beginnings for training: Caffe's stand.
+/// [`bvlc`] as exported through Caffe2: 224 pixels without padding, and pools that round down, give 54, 26 and 12 pixels instead
+/// of 55, 27 and 13; only pool5 reaches 6 by padding at the bottom and right. The weights fit, at a loss of 2.3 points. The graph
+/// has no initialisation for training, so Caffe's is used.
 fn onnx_bvlc() -> Net {
     let mut net = bvlc();
     net.name = "onnx-bvlc".into();

@@ -1,8 +1,8 @@
-//! The code of 2012 (computerhistory/AlexNet-Source-Code), whose order of layers the paper's text does not tell.
+//! The 2012 code (computerhistory/AlexNet-Source-Code), which has a layer order that the paper's text does not mention.
 //!
-//! It rectifies conv1 and conv5 after pooling, as a part of the pool (`neuron=relu`). Here the ReLU stands before the pool:
-//! the largest of the rectified is the rectified largest, so that nothing changes, and `pool1` is what that layer gave.
-//! That normalisation comes before the first ReLU does change the net, and is kept.
+//! It applies the ReLU of conv1 and conv5 after pooling, as part of the pool (`neuron=relu`). Here the ReLU precedes the pool.
+//! ReLU and max commute, so nothing changes, and `pool1` equals that layer's output. Normalisation before the first ReLU does
+//! change the net, and is kept.
 
 use super::layer_dsl::{Ceil, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
 use crate::layer::{DropoutStyle::ScaleAtInference, Op};
@@ -11,8 +11,8 @@ use crate::net::Net;
 use crate::preprocess::{Channels, Mean, Preprocess, Resize};
 use crate::presets::preset::Preset;
 
-/// Red first, 0 to 255 less the mean of ImageNet's pixels over the middle 256 x 256, from cuda-convnet2's published statistics. The
-/// paper's mean image is of a training set, which no preset knows.
+/// RGB, 0 to 255 minus ImageNet's mean pixel over the central 256 x 256, from cuda-convnet2's published statistics. The paper's
+/// mean image belongs to a training set, so no preset includes it.
 pub(super) const INPUT: Preprocess = Preprocess {
     resize: Resize::Square(256),
     crop: 224,
@@ -24,7 +24,7 @@ pub(super) const INPUT: Preprocess = Preprocess {
 
 pub(super) const ORIGINAL_145: Preset = Preset {
     name: "original-145",
-    about: "the 2012 code that made the paper's 40.7 % (one net): its own order, split and spatial norms",
+    about: "the 2012 code behind the paper's 40.7 % (one net): its own order, split and spatial norms",
     source: "computerhistory/AlexNet-Source-Code, layers-145 and layer.py",
     build: original_145,
     naming: &ParamNaming::OWN,
@@ -40,14 +40,14 @@ pub(super) const ORIGINAL_146: Preset = Preset {
     preprocess: INPUT,
 };
 
-/// layer.py divides alpha by n (and by n^2 in `rnorm`), minDiv is our k, and no window crosses from one GPU's channels to the
-/// other's. Convolutions and pools round up. conv3 to conv5 begin three times as wide as the paper says.
+/// layer.py divides alpha by n (by n^2 in `rnorm`), minDiv is our k, and no window crosses from one GPU's channels to the
+/// other's. Convolutions and pools round up. The initial weights of conv3 to conv5 are three times as wide as in the paper.
 #[rustfmt::skip]
 fn original_145() -> Net {
     net("original-145", 224, vec![
-        //   name     out  window stride pad groups  begins      // 3 x 224 x 224
+        //   name     out  window stride pad groups  init        // 3 x 224 x 224
         ceil(conv("conv1", 96, 11, 4, 0, 1, normal(0.01, 0.0))), // 96 x 55 x 55
-        lrn("norm1", 2.0, true, 2),                              // k, alpha / n?, columns; on what is not yet rectified
+        lrn("norm1", 2.0, true, 2),                              // k, alpha / n?, columns; before the ReLU
         relu("relu1"),
         pool("pool1", 3, 2, Ceil),                               // 96 x 27 x 27
         conv("conv2", 256, 5, 1, 2, 2, normal(0.01, 1.0)),       // 256 x 27 x 27
@@ -72,7 +72,7 @@ fn original_145() -> Net {
     ])
 }
 
-/// layers-145 with one more convolution on pool5, 128 kernels on each GPU that see both. The fully connected layers keep their
+/// layers-145 with another convolution on pool5, 128 kernels on each GPU that read both. The fully connected layers keep their
 /// names.
 fn original_146() -> Net {
     let mut net = original_145();

@@ -1,26 +1,26 @@
-//! One function a kind of row, so that a preset reads as a table.
+//! Constructors for the rows of preset tables.
 
 use crate::layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
 use crate::net::Net;
 
 pub(super) use Rounding::{Ceil, Floor};
 
-/// How a layer's weights and biases begin.
+/// Initialisation of a layer's weights and biases.
 pub(super) type Init = (WeightInit, BiasInit);
 
-/// Normal weights of this deviation, and biases all the same.
+/// Normal weights with this standard deviation, and constant biases.
 pub(super) const fn normal(sigma: f32, bias: f32) -> Init {
     (WeightInit::Normal(sigma), BiasInit::Constant(bias))
 }
 
-/// Convolution over maps with `pad` zeros on all sides, only whole windows (see [`ceil`]).
+/// Convolution with `pad` zeros on all sides, without partial windows (see [`ceil`]).
 pub(super) fn conv(name: &str, out: usize, kernel: usize, stride: usize, pad: usize, groups: usize, init: Init) -> Layer {
     let (weight_init, bias_init) = init;
     let pad = Pad::all(pad);
     layer(name, Op::Conv { out, kernel, stride, pad, groups, rounding: Floor, weight_init, bias_init })
 }
 
-/// The same convolution with a last window that may hang over the right and lower edge.
+/// The same convolution with a last window that may extend past the right and lower edge.
 pub(super) fn ceil(mut conv: Layer) -> Layer {
     if let Op::Conv { rounding, .. } = &mut conv.op {
         *rounding = Ceil;
@@ -33,12 +33,12 @@ pub(super) fn pool(name: &str, kernel: usize, stride: usize, rounding: Rounding)
     pool_padded(name, kernel, stride, Pad::all(0), rounding)
 }
 
-/// Max pooling with padding of each side's own.
+/// Max pooling with individual padding per side.
 pub(super) fn pool_padded(name: &str, kernel: usize, stride: usize, pad: Pad, rounding: Rounding) -> Layer {
     layer(name, Op::MaxPool { kernel, stride, pad, rounding })
 }
 
-/// Local response normalisation with the constants on which all agree: n = 5, alpha = 1e-4, beta = 0.75.
+/// Local response normalisation with the constants that all sources share: n = 5, alpha = 1e-4, beta = 0.75.
 pub(super) fn lrn(name: &str, k: f32, divide_by_n: bool, columns: usize) -> Layer {
     layer(name, Op::Lrn { n: 5, alpha: 1e-4, beta: 0.75, k, divide_by_n, columns })
 }
@@ -48,17 +48,17 @@ pub(super) fn batch_norm(name: &str) -> Layer {
     layer(name, Op::BatchNorm { eps: 1e-4, momentum: 0.1 })
 }
 
-/// ReLU, which [`Net::with_activation`] may change.
+/// ReLU, which [`Net::with_activation`] may replace.
 pub(super) fn relu(name: &str) -> Layer {
     layer(name, Op::Activation { function: Activation::Relu })
 }
 
-/// Dropout with probability 0.5, on which all agree.
+/// Dropout with probability 0.5, as in all sources.
 pub(super) fn drop(name: &str, style: DropoutStyle) -> Layer {
     layer(name, Op::Dropout { rate: 0.5, style })
 }
 
-/// Fully connected.
+/// Fully connected layer.
 pub(super) fn fc(name: &str, out: usize, init: Init) -> Layer {
     let (weight_init, bias_init) = init;
     layer(name, Op::Linear { out, weight_init, bias_init })

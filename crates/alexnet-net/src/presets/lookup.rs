@@ -6,11 +6,11 @@ use crate::net::Net;
 use crate::preprocess::{Preprocess, Resize};
 
 impl Preprocess {
-    /// The preprocessing of the preset of the net's name, sizes in proportion to the net's image size; the default preset's for any
-    /// other name.
+    /// The preprocessing of the preset with the net's name, scaled to the net's image size; the default preset's for any other
+    /// name.
     ///
-    /// The paper subtracts a mean image of its training set, which no net knows: until the trainer puts a
-    /// [`Mean::Image`] there, it is the mean colour.
+    /// The paper subtracts a mean image of its training set, which no preset includes. Until the trainer provides a
+    /// [`Mean::Image`], the mean colour is used.
     pub fn for_net(net: &Net) -> Preprocess {
         let preset = find(&net.name).unwrap_or(&ALL[0]);
         let published = preset.preprocess.clone();
@@ -26,7 +26,7 @@ impl Preprocess {
 }
 
 impl ParamNaming {
-    /// Every naming: ours first, then those of the presets.
+    /// All naming schemes: our own first, then those of the presets.
     pub fn all() -> Vec<&'static ParamNaming> {
         let mut all = vec![&Self::OWN];
         for preset in ALL {
@@ -37,15 +37,15 @@ impl ParamNaming {
         all
     }
 
-    /// What `convert --names` can take.
+    /// The accepted values of `convert --names`.
     pub fn frameworks() -> Vec<&'static str> {
         let mut names: Vec<_> = Self::all().iter().map(|naming| naming.framework).collect();
         names.dedup();
         names
     }
 
-    /// A framework's naming for the preset `net`: the preset's own where it is that framework's, or else the framework's first that
-    /// one preset has to itself.
+    /// A framework's naming scheme for the preset `net`: the preset's own if it belongs to that framework, otherwise the
+    /// framework's first scheme that is unique to one preset.
     pub fn of_framework(framework: &str, net: &str) -> Option<&'static ParamNaming> {
         let own = find(net).map(|preset| preset.naming);
         let all = Self::all().into_iter().filter(|naming| naming.framework == framework);
@@ -54,7 +54,7 @@ impl ParamNaming {
         all.first().copied()
     }
 
-    /// The preset that alone has this naming, and so is told by it.
+    /// The preset that this naming scheme identifies, if it is unique to one.
     pub fn preset(&self) -> Option<&'static str> {
         let mut named = ALL.iter().filter(|preset| preset.naming == self);
         let first = named.next()?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_naming_gives_each_parameter_a_name_of_its_own() {
+    fn every_naming_has_a_unique_name_for_each_parameter() {
         for naming in ParamNaming::all() {
             let mut names: Vec<String> = naming.parameters().into_iter().map(|(_, theirs)| theirs).collect();
             assert!(names.iter().all(|name| !name.starts_with('.')), "{}", naming.about);

@@ -1,8 +1,8 @@
-//! The published AlexNets, each a table of rows to hold beside its source.
+//! The published AlexNets, each as a table to compare with its source.
 //!
-//! All have 1,000 classes as published ([`Net::with_classes`] gives another head) and logits at the end, without the softmax.
-//! Where they differ: 224 or 227 pixels, the padding of conv1, groups, the place and constants of normalisation, overlapping
-//! pools, the place and style of dropout, and how weights begin.
+//! All have 1,000 classes as published ([`Net::with_classes`] replaces the head) and end in logits, without the softmax. They
+//! differ in: 224 or 227 pixels, the padding of conv1, groups, the position and constants of normalisation, overlapping pools,
+//! the position and style of dropout, and the initialisation.
 //!
 //! Layers are named by their block: `conv1`, `relu1`, `norm1`, `pool1`, ... `fc6`, `relu6`, `drop6`, ... `fc8`.
 
@@ -21,7 +21,7 @@ use alexnet_files::{Error, Result};
 pub use crate::former_names::{current_name, deserialize_name, former_names};
 pub use preset::Preset;
 
-/// Every preset: the default first, then by age and family.
+/// All presets: the default first, then by age and family.
 pub const ALL: &[Preset] = &[
     one_tower::TORCHVISION,
     tutorial::TUTORIAL_CODE,
@@ -41,7 +41,7 @@ pub const ALL: &[Preset] = &[
     one_tower::SLIM,
 ];
 
-/// The preset of this name, today's or a former one.
+/// The preset with this name, current or former.
 pub fn find(name: &str) -> Option<&'static Preset> {
     let name = current_name(name);
     ALL.iter().find(|preset| preset.name == name)
@@ -50,7 +50,7 @@ pub fn find(name: &str) -> Option<&'static Preset> {
 /// A preset's net by name, with 1,000 classes.
 ///
 /// # Errors
-/// No preset has this name; the message names the closest one, or else all.
+/// An unknown name; the message suggests the closest one, or lists all.
 pub fn by_name(name: &str) -> Result<Net> {
     if let Some(preset) = find(name) {
         return Ok((preset.build)());
@@ -61,10 +61,10 @@ pub fn by_name(name: &str) -> Result<Net> {
         _ => String::new(),
     };
     let all: Vec<_> = ALL.iter().map(|p| p.name).collect();
-    Err(Error::Net(format!("there is no net `{name}`; {hint}the nets are {}", all.join(", "))))
+    Err(Error::Net(format!("unknown net `{name}`; {hint}available nets: {}", all.join(", "))))
 }
 
-/// How many letters must be put in, taken out or changed to turn `a` into `b` (Levenshtein 1966).
+/// Levenshtein distance: the number of insertions, deletions and substitutions that turn `a` into `b`.
 fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

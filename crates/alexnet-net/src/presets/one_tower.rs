@@ -1,8 +1,8 @@
 //! The one-tower net of "One weird trick for parallelizing convolutional neural networks" (Krizhevsky 2014, arXiv 1404.5997)
 //! and its descendants: 64, 192, 384, 256, 256 kernels.
 //!
-//! The paper's footnote gives conv4 384 kernels, against its own count of parameters and the released configuration: a
-//! misprint, which TF-slim follows and the others do not.
+//! The paper's footnote gives conv4 384 kernels, contrary to its own parameter count and the released configuration: a misprint,
+//! which TF-slim follows and the others do not.
 
 use super::cuda_convnet;
 use super::layer_dsl::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net, normal, pool, relu};
@@ -12,7 +12,7 @@ use crate::net::Net;
 use crate::preprocess::{Channels, Mean, Preprocess, Resize};
 use crate::presets::preset::Preset;
 
-/// Red first, 0 to 1, less the mean of ImageNet's pixels and divided by their deviation, as torchvision and Paddle publish them.
+/// RGB, 0 to 1, minus ImageNet's mean pixel and divided by its standard deviation, as published by torchvision and Paddle.
 pub(super) const IMAGENET: Preprocess = Preprocess {
     resize: Resize::ShortSide(256),
     crop: 224,
@@ -24,7 +24,7 @@ pub(super) const IMAGENET: Preprocess = Preprocess {
 
 pub(super) const TORCHVISION: Preset = Preset {
     name: "torchvision",
-    about: "PyTorch's AlexNet, the one that most people mean: one tower, no normalisation",
+    about: "PyTorch's AlexNet, the most common variant: one tower, no normalisation",
     source: "pytorch/vision, torchvision/models/alexnet.py",
     build: torchvision,
     naming: &TORCHVISION_NAMES,
@@ -76,8 +76,8 @@ const TORCHVISION_NAMES: ParamNaming = ParamNaming {
     also_for: None,
 };
 
-/// conv1, conv2 and conv5 are in a block with their pool. torchvision averages its maps to 6 x 6, which at 224 pixels they are; at
-/// other sizes its weights still go by Paddle's names, and the file's own metadata describe the average.
+/// conv1, conv2 and conv5 are in a block with their pool. torchvision averages its maps to 6 x 6, a no-op at 224 pixels. At other
+/// sizes its weights can still use Paddle's names, and the file's own metadata describe the average pool.
 const PADDLE_NAMES: ParamNaming = ParamNaming {
     framework: "paddle",
     about: "the names of Paddle's AlexNet (_conv1._conv.weight ... _fc8.bias)",
@@ -87,14 +87,14 @@ const PADDLE_NAMES: ParamNaming = ParamNaming {
     also_for: Some("torchvision"),
 };
 
-/// PyTorch's default for both kinds of layers: uniform in plus or minus 1 / sqrt(fan_in), biases too.
+/// PyTorch's default for both kinds of layers: uniform within ±1 / sqrt(fan_in), including biases.
 const TORCH: Init = (WeightInit::UniformFanIn, BiasInit::UniformFanIn);
 
-/// By way of torch7's alexnetowt.lua: padding instead of rounding up, no normalisation, dropout before fc6 and fc7.
+/// Derived from torch7's alexnetowt.lua: padding instead of rounding up, no normalisation, dropout before fc6 and fc7.
 #[rustfmt::skip]
 fn torchvision() -> Net {
     net("torchvision", 224, vec![
-        //   name out window stride pad groups begins       // 3 x 224 x 224
+        //   name out window stride pad groups init         // 3 x 224 x 224
         conv("conv1", 64, 11, 4, 2, 1, TORCH),              // 64 x 55 x 55
         relu("relu1"),
         pool("pool1", 3, 2, Floor),                         // 64 x 27 x 27
@@ -108,7 +108,7 @@ fn torchvision() -> Net {
         conv("conv5", 256, 3, 1, 1, 1, TORCH),              // 256 x 13 x 13
         relu("relu5"),
         pool("pool5", 3, 2, Floor),                         // 256 x 6 x 6
-        layer("avgpool", Op::AdaptiveAvgPool { out: 6 }),   // 256 x 6 x 6 = 9,216 at any image size; does nothing at 224
+        layer("avgpool", Op::AdaptiveAvgPool { out: 6 }),   // 256 x 6 x 6 = 9,216 at any image size; a no-op at 224
         drop("drop6", DropoutStyle::ScaleInTraining),
         fc("fc6", 4096, TORCH),
         relu("relu6"),
@@ -119,8 +119,8 @@ fn torchvision() -> Net {
     ])
 }
 
-/// [`torchvision`] without the average pool, with dropout that scales at inference, and with fc7 and fc8 beginning within
-/// fc6's bound: `stdv` is computed once for the three.
+/// [`torchvision`] without the average pool, with dropout that scales at inference, and with fc7 and fc8 initialised with fc6's
+/// bound, because Paddle computes `stdv` once for all three.
 fn paddle() -> Net {
     const FC6: f32 = 1.0 / 96.0; // 1 / sqrt(256 x 6 x 6)
     let mut net = torchvision();
@@ -138,12 +138,13 @@ fn paddle() -> Net {
     net
 }
 
-/// Order of layers, rounding, normalisation and beginnings of the 2012 code (see `original.rs`, also for the ReLU of block 1),
-/// without its spatial norm. fc8's biases begin at -7, which a softmax does not see: a left-over of the paper's logistic head.
+/// Layer order, rounding, normalisation and initialisation of the 2012 code (see `cuda_convnet.rs`, also for the ReLU of block
+/// 1), without its spatial norm. fc8's biases start at -7, which does not affect a softmax: a remnant of the paper's logistic
+/// head.
 #[rustfmt::skip]
 fn owt() -> Net {
     net("owt", 224, vec![
-        //   name    out window stride pad groups begins         // 3 x 224 x 224
+        //   name    out window stride pad groups init           // 3 x 224 x 224
         ceil(conv("conv1", 64, 11, 4, 0, 1, normal(0.01, 0.0))), // 64 x 55 x 55
         lrn("norm1", 2.0, true, 1),                              // k, alpha / n?, columns
         relu("relu1"),
@@ -169,7 +170,7 @@ fn owt() -> Net {
     ])
 }
 
-/// No padding (VALID) in conv1 and the pools, SAME in the other convolutions, whose stride of 1 makes that one on each side.
+/// No padding (VALID) in conv1 and the pools, SAME in the other convolutions, which at stride 1 means equal padding on all sides.
 /// Its fc6 is a 5 x 5 convolution over a 5 x 5 map: a linear layer.
 #[rustfmt::skip]
 fn slim() -> Net {
@@ -177,7 +178,7 @@ fn slim() -> Net {
     const FC: Init = (WeightInit::TruncatedNormal(0.005), BiasInit::Constant(0.1));
     const HEAD: Init = (WeightInit::TruncatedNormal(0.005), BiasInit::Constant(0.0));
     net("slim", 224, vec![
-        //   name out window stride pad groups begins  // 3 x 224 x 224
+        //   name out window stride pad groups init    // 3 x 224 x 224
         conv("conv1", 64, 11, 4, 0, 1, CONV),          // 64 x 54 x 54
         relu("relu1"),
         pool("pool1", 3, 2, Rounding::Floor),          // 64 x 26 x 26

@@ -1,5 +1,5 @@
-//! Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2012), as the text
-//! tells it, and the ablations whose cost it quotes. `original.rs` has the code that made its figures.
+//! Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks" (2012), following the
+//! text, and the ablations whose cost it reports. `cuda_convnet.rs` has the code that produced its results.
 
 use super::cuda_convnet;
 use super::layer_dsl::{Ceil, ceil, conv, drop, fc, lrn, net, normal, pool, relu};
@@ -11,7 +11,7 @@ use crate::presets::preset::Preset;
 pub(super) const PAPER: Preset = Preset {
     name: "paper",
     about: "the 2012 paper's text: two towers, ReLU, normalisation, overlapping pools",
-    source: "Krizhevsky et al. 2012, section 3 and figure 2; beginnings from section 5",
+    source: "Krizhevsky et al. 2012, section 3 and figure 2; initialisation from section 5",
     build: paper,
     naming: &ParamNaming::OWN,
     preprocess: cuda_convnet::INPUT,
@@ -44,25 +44,25 @@ pub(super) const NO_OVERLAP: Preset = Preset {
     preprocess: cuda_convnet::INPUT,
 };
 
-/// The paper says 224 pixels and 55 x 55 maps: so the last window hangs 3 pixels over the right and lower edge and reads
-/// zeros, as in the code. Alpha is not divided by n and the window runs over all channels: so the formula in section 3.3.
+/// The paper states 224 pixels and 55 x 55 maps, so the last window extends 3 pixels past the right and lower edge and reads
+/// zeros, as in the code. Following the formula in section 3.3, alpha is not divided by n and the window runs over all channels.
 #[rustfmt::skip]
 fn paper() -> Net {
     net("paper", 224, vec![
-        //   name     out  window stride pad groups  begins      // 3 x 224 x 224
+        //   name     out  window stride pad groups  init        // 3 x 224 x 224
         ceil(conv("conv1", 96, 11, 4, 0, 1, normal(0.01, 0.0))), // 96 x 55 x 55; 48 on each GPU
         relu("relu1"),
         lrn("norm1", 2.0, false, 1),                             // k, alpha / n?, columns
         pool("pool1", 3, 2, Ceil),                               // 96 x 27 x 27
-        conv("conv2", 256, 5, 1, 2, 2, normal(0.01, 1.0)),       // 256 x 27 x 27; 128 see the 48 of their GPU
+        conv("conv2", 256, 5, 1, 2, 2, normal(0.01, 1.0)),       // 256 x 27 x 27; 128 read the 48 of their GPU
         relu("relu2"),
         lrn("norm2", 2.0, false, 1),
         pool("pool2", 3, 2, Ceil),                               // 256 x 13 x 13
-        conv("conv3", 384, 3, 1, 1, 1, normal(0.01, 0.0)),       // 384 x 13 x 13; all see all 256
+        conv("conv3", 384, 3, 1, 1, 1, normal(0.01, 0.0)),       // 384 x 13 x 13; all read all 256
         relu("relu3"),
-        conv("conv4", 384, 3, 1, 1, 2, normal(0.01, 1.0)),       // 384 x 13 x 13; 192 see the 192 of their GPU
+        conv("conv4", 384, 3, 1, 1, 2, normal(0.01, 1.0)),       // 384 x 13 x 13; 192 read the 192 of their GPU
         relu("relu4"),
-        conv("conv5", 256, 3, 1, 1, 2, normal(0.01, 1.0)),       // 256 x 13 x 13; 128 see the 192 of their GPU
+        conv("conv5", 256, 3, 1, 1, 2, normal(0.01, 1.0)),       // 256 x 13 x 13; 128 read the 192 of their GPU
         relu("relu5"),
         pool("pool5", 3, 2, Ceil),                               // 256 x 6 x 6 = 9,216
         fc("fc6", 4096, normal(0.01, 1.0)),
@@ -75,9 +75,9 @@ fn paper() -> Net {
     ])
 }
 
-/// The one-GPU net of section 3.2. Its footnote says that the last convolution keeps its width, since most parameters sit in
-/// the first fully connected layer; the archive's layers-145-half agrees: 48, 128, 192, 192, then 256 and 4,096.
-/// All else is as in [`paper`]'s text (the archive's file has the order and beginnings of layers-145; counts are the same).
+/// The one-GPU net of section 3.2. Its footnote says that the last convolution keeps its width, since most parameters are in the
+/// first fully connected layer; the archive's layers-145-half agrees: 48, 128, 192, 192, then 256 and 4,096. Everything else
+/// follows [`paper`]'s text (the archive's file has the order and initialisation of layers-145; counts are the same).
 fn half() -> Net {
     change("paper-half", |name, op| {
         if let Op::Conv { out, groups, .. } = op {
@@ -97,8 +97,8 @@ fn no_lrn() -> Net {
     change("paper-no-lrn", |_, op| !matches!(op, Op::Lrn { .. }))
 }
 
-/// Pools of 2 x 2 with stride 2. Smaller paddings keep the maps near the paper's and fc6 as it is:
-/// 55, pool 28, conv2 26, pool 13, 13, 13, conv5 11, pool 6.
+/// 2 x 2 pools with stride 2. Smaller padding keeps the maps close to the paper's and fc6 unchanged: 55, pool 28, conv2 26, pool
+/// 13, 13, 13, conv5 11, pool 6.
 fn no_overlap() -> Net {
     change("paper-no-overlap", |name, op| {
         match op {
@@ -111,7 +111,7 @@ fn no_overlap() -> Net {
     })
 }
 
-/// The paper's net with every layer changed by `edit`, which says whether the layer stays.
+/// The paper's net with every layer modified by `edit`, which returns whether to keep it.
 fn change(name: &str, edit: impl Fn(&str, &mut Op) -> bool) -> Net {
     let mut net = paper();
     net.name = name.into();

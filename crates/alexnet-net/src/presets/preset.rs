@@ -7,16 +7,16 @@ use crate::preprocess::Preprocess;
 /// A published network.
 #[derive(Debug, Clone)]
 pub struct Preset {
-    /// What `--net` takes.
+    /// Value of `--net`.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// One-line description.
     pub about: &'static str,
-    /// Where its facts come from: section of a paper, or file of a repository.
+    /// Source of its details: a paper's section, or a file in a repository.
     pub source: &'static str,
-    /// Makes it, with 1,000 classes.
+    /// Builds the net with 1,000 classes.
     pub build: fn() -> Net,
-    /// How images become its input; [`Preprocess::for_net`] scales it to other image sizes.
+    /// Input preprocessing; [`Preprocess::for_net`] scales it to other image sizes.
     pub preprocess: Preprocess,
-    /// Names of its parameters where it comes from.
+    /// Parameter names in its original framework.
     pub naming: &'static ParamNaming,
 }

@@ -1,4 +1,4 @@
-//! Every preset against counts and map sizes from its source, not from this program.
+//! Presets compared with counts and map sizes from their sources.
 
 use super::*;
 use crate::{Activation, BiasInit, DropoutStyle, LayerShape, Op, WeightInit};
@@ -14,7 +14,7 @@ const TABLE: &[Row] = &[
     ("paper",            224, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     ("paper-half",       224, [55, 27, 27, 13, 13, 6], 59_798_312,   391_514_384),
     ("paper-no-lrn",     224, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
-    // conv2 on 26 x 26 instead of 27 x 27 and conv5 on 11 x 11 instead of 13 x 13: by hand,
+    // conv2 on 26 x 26 instead of 27 x 27 and conv5 on 11 x 11 instead of 13 x 13; computed by hand:
     // 724,406,816 - 307,200 (27^2 - 26^2) - 442,368 (13^2 - 11^2)
     ("paper-no-overlap", 224, [55, 28, 26, 13, 11, 6], 60_965_224,   686_891_552),
     ("original-145",     224, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
@@ -22,7 +22,7 @@ const TABLE: &[Row] = &[
     ("bvlc",             227, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     ("caffenet",         227, [55, 27, 27, 13, 13, 6], 60_965_224,   724_406_816),
     ("onnx-bvlc",        224, [54, 26, 26, 12, 12, 6], 60_965_224,   654_560_384),
-    // bvlc and two for each of conv1's to conv5's kernels: 2 (96 + 256 + 384 + 384 + 256)
+    // bvlc plus two for each kernel of conv1 to conv5: 2 (96 + 256 + 384 + 384 + 256)
     ("alexnet-bn",       227, [55, 27, 27, 13, 13, 6], 60_967_976,   724_406_816),
     ("owt",              224, [55, 27, 27, 13, 13, 6], 61_100_840,   714_188_480),
     ("paddle",           224, [55, 27, 27, 13, 13, 6], 61_100_840,   714_188_480),
@@ -46,10 +46,10 @@ fn op(net: &Net, name: &str) -> Op {
 }
 
 #[test]
-fn sizes_and_counts_are_those_of_the_sources() {
+fn sizes_and_counts_match_the_sources() {
     let listed: Vec<_> = TABLE.iter().map(|row| row.0).collect();
     let presets: Vec<_> = ALL.iter().map(|p| p.name).collect();
-    assert_eq!(listed, presets, "the table must hold every preset, in its order");
+    assert_eq!(listed, presets, "the table must list every preset, in order");
     for &(name, image_size, maps, parameters, macs) in TABLE {
         let net = get(name);
         let shapes = shapes(&net);
@@ -64,7 +64,7 @@ fn sizes_and_counts_are_those_of_the_sources() {
 }
 
 #[test]
-fn every_layers_counts_are_those_of_the_sources() {
+fn every_layers_counts_match_the_sources() {
     let counted = |name: &str| -> (Vec<usize>, Vec<u64>) {
         shapes(&get(name)).iter().filter(|s| s.parameters > 0).map(|s| (s.parameters, s.macs)).unzip()
     };
@@ -79,7 +79,7 @@ fn every_layers_counts_are_those_of_the_sources() {
 }
 
 #[test]
-fn neurons_are_the_papers() {
+fn neurons_match_the_paper() {
     let shapes = shapes(&get("paper"));
     let neurons: Vec<_> = shapes.iter().filter(|s| !s.weight.is_empty()).map(|s| s.output.len()).collect();
     assert_eq!(neurons, [290_400, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]);
@@ -87,7 +87,7 @@ fn neurons_are_the_papers() {
 }
 
 #[test]
-fn the_order_of_layers_is_each_ones_own() {
+fn the_layer_order_matches_each_source() {
     let hidden = "conv3 relu3 conv4 relu4 conv5 relu5 pool5";
     let after = "fc6 relu6 drop6 fc7 relu7 drop7 fc8";
     let before = "drop6 fc6 relu6 drop7 fc7 relu7 fc8";
@@ -118,7 +118,7 @@ fn the_order_of_layers_is_each_ones_own() {
 }
 
 #[test]
-fn normalisation_follows_each_source() {
+fn normalisation_matches_each_source() {
     // name, k, alpha divided, columns
     for (name, want) in [
         ("paper", (2.0, false, 1)),
@@ -143,7 +143,7 @@ fn normalisation_follows_each_source() {
 }
 
 #[test]
-fn dropout_scales_where_each_source_does() {
+fn dropout_matches_each_source() {
     let at_inference =
         ["paper", "paper-half", "paper-no-lrn", "paper-no-overlap", "original-145", "original-146", "owt", "paddle"];
     for preset in ALL {
@@ -155,7 +155,7 @@ fn dropout_scales_where_each_source_does() {
     }
 }
 
-/// The beginnings of every layer with weights.
+/// Initialisation of every layer with weights.
 fn inits(name: &str) -> Vec<(WeightInit, BiasInit)> {
     let init = |op: &Op| match *op {
         Op::Conv { weight_init, bias_init, .. } | Op::Linear { weight_init, bias_init, .. } => Some((weight_init, bias_init)),
@@ -165,7 +165,7 @@ fn inits(name: &str) -> Vec<(WeightInit, BiasInit)> {
 }
 
 #[test]
-fn gaussian_beginnings_are_each_sources() {
+fn gaussian_initialisation_matches_each_source() {
     let expect = |name: &str, sigmas: &[f32], biases: &[f32]| {
         let want: Vec<_> = sigmas.iter().zip(biases).map(|(&s, &b)| (WeightInit::Normal(s), BiasInit::Constant(b))).collect();
         assert_eq!(inits(name), want, "{name}");
@@ -184,10 +184,10 @@ fn gaussian_beginnings_are_each_sources() {
 }
 
 #[test]
-fn other_beginnings_are_each_sources() {
+fn other_initialisation_matches_each_source() {
     let torch = (WeightInit::UniformFanIn, BiasInit::UniformFanIn);
     assert_eq!(inits("torchvision"), [torch; 8]);
-    // Paddle: 1 / sqrt(9216) for fc7 and fc8 too, although 4,096 features go in.
+    // Paddle: 1 / sqrt(9216) for fc7 and fc8 too, although they have 4,096 inputs.
     let reused = (WeightInit::Uniform(1.0 / 96.0), BiasInit::Uniform(1.0 / 96.0));
     assert_eq!(inits("paddle"), [torch, torch, torch, torch, torch, torch, reused, reused]);
     let (he, xavier) = (WeightInit::HeNormal, WeightInit::XavierUniform);
@@ -201,7 +201,7 @@ fn other_beginnings_are_each_sources() {
 }
 
 #[test]
-fn towers_see_what_the_paper_says() {
+fn towers_read_what_the_paper_says() {
     for name in ["paper", "original-145", "bvlc", "caffenet", "onnx-bvlc"] {
         let shapes = shapes(&get(name));
         let inputs: Vec<_> = shapes.iter().filter(|s| s.weight.len() == 4).map(|s| s.weight[1]).collect();
@@ -225,7 +225,7 @@ fn image_sizes_that_are_too_small_are_refused() {
             assert!((preset.build)().with_image_size(size).shapes().is_err(), "{} {size}", preset.name);
         }
     }
-    // At 128 pixels: 31, 15, 7, 3, and the average pool stretches 3 to 6.
+    // At 128 pixels: 31, 15, 7, 3, and the average pool expands 3 to 6.
     let small = shapes(&get("torchvision").with_image_size(128));
     let sizes = |names: [&str; 5]| names.map(|n| small.iter().find(|s| s.name == n).map(|s| s.output.size));
     assert_eq!(sizes(["conv1", "pool1", "pool2", "pool5", "avgpool"]), [31, 15, 7, 3, 6].map(Some));
@@ -243,7 +243,7 @@ fn activation_and_classes_can_be_changed() {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_names() {
+fn an_unknown_name_lists_suggestions() {
     let error = |name: &str| by_name(name).map(|_| ()).expect_err("refused").to_string();
     assert!(error("tochvision").contains("did you mean `torchvision`?"), "{}", error("tochvision"));
     assert!(error("CaffeNet").contains("did you mean `caffenet`?"), "{}", error("CaffeNet"));
@@ -254,7 +254,7 @@ fn an_unknown_name_is_answered_with_names() {
 }
 
 #[test]
-fn names_of_earlier_versions_are_read() {
+fn former_names_are_accepted() {
     assert_eq!(by_name("seed-code").unwrap().name, "tutorial-code");
     let text = serde_json::to_string(&get("tutorial-text")).unwrap();
     let old = text.replace("tutorial-text", "seed-text");
@@ -263,7 +263,7 @@ fn names_of_earlier_versions_are_read() {
 }
 
 #[test]
-fn a_preset_survives_json() {
+fn presets_round_trip_through_json() {
     for preset in ALL {
         let net = (preset.build)();
         let text = serde_json::to_string(&net).unwrap_or_else(|e| panic!("{e}"));

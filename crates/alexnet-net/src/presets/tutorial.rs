@@ -1,4 +1,4 @@
-//! The two nets of the page that this project grew from, a Paddle tutorial: its code, and what its prose says.
+//! The two nets of the Paddle tutorial from which this project grew: its code, and its text.
 
 use super::layer_dsl::{Floor, Init, conv, drop, fc, net, pool, relu};
 use super::one_tower;
@@ -10,7 +10,7 @@ use crate::presets::preset::Preset;
 pub(super) const TUTORIAL_CODE: Preset = Preset {
     name: "tutorial-code",
     about: "the tutorial's Paddle class: one tower of 96 kernels, pad 5, pools of 2 x 2",
-    source: "the page's code: class AlexNet(paddle.nn.Layer)",
+    source: "the tutorial's code: class AlexNet(paddle.nn.Layer)",
     build: tutorial_code,
     naming: &TUTORIAL_NAMES,
     preprocess: one_tower::IMAGENET,
@@ -19,13 +19,13 @@ pub(super) const TUTORIAL_CODE: Preset = Preset {
 pub(super) const TUTORIAL_TEXT: Preset = Preset {
     name: "tutorial-text",
     about: "the tutorial's prose: 54 x 54 maps, halved to 27, 13 and 6",
-    source: "the page's text, \"model structure\", modules 1 to 5",
+    source: "the tutorial's text, \"model structure\", modules 1 to 5",
     build: tutorial_text,
     naming: &TUTORIAL_NAMES,
     preprocess: one_tower::IMAGENET,
 };
 
-/// The class's own names: ours but for the linear layers, which are counted from one.
+/// The class's own names: like ours except for the linear layers, which are numbered from one.
 const TUTORIAL_NAMES: ParamNaming = ParamNaming {
     framework: "paddle",
     about: "the names of the tutorial's Paddle class (conv1.weight ... fc3.bias)",
@@ -44,7 +44,7 @@ const FC: Init = (WeightInit::XavierUniform, BiasInit::Constant(0.0));
 #[rustfmt::skip]
 fn tutorial_code() -> Net {
     net("tutorial-code", 224, vec![
-        //   name out window stride pad groups begins // 3 x 224 x 224
+        //   name out window stride pad groups init   // 3 x 224 x 224
         conv("conv1", 96, 11, 4, 5, 1, CONV),         // 96 x 56 x 56
         relu("relu1"),
         pool("pool1", 2, 2, Floor),                   // 96 x 28 x 28
@@ -68,9 +68,10 @@ fn tutorial_code() -> Net {
     ])
 }
 
-/// [`tutorial_code`] with the maps of the prose. It says pad 2 and 54 x 54, but pad 2 gives 55; of the symmetric pads only 0 and 1
-/// give 54, and 1 is nearer. Then 27, 13 and 6, and 9,216 features. Normalisation and overlapping pools are praised in the
-/// text but stand in none of its modules; dropout is on "the last fully connected layers", without a rate: the class's.
+/// [`tutorial_code`] with the map sizes of the text. It specifies pad 2 and 54 x 54, but pad 2 gives 55; of the symmetric pads
+/// only 0 and 1 give 54, and 1 is closer. Then 27, 13 and 6, and 9,216 features. The text praises normalisation and overlapping
+/// pools, but none of its modules has them. It puts dropout on "the last fully connected layers" without a rate; the class's rate
+/// is used.
 fn tutorial_text() -> Net {
     let mut net = tutorial_code();
     net.name = "tutorial-text".into();

@@ -113,9 +113,9 @@ pub(super) async fn explain(
         let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
         drop(whole);
         let preprocess = model.preprocess.clone();
-        let look = move |picture: &Image| {
-            let view = View::centre(picture, &preprocess);
-            let area = share(&view, picture);
+        let look = move |image: &Image| {
+            let view = View::centre(image, &preprocess);
+            let area = share(&view, image);
             Ok((view, area))
         };
         let ((view, area), room) = decoded(&job, slice, INPUTS, look).await?;
@@ -123,7 +123,7 @@ pub(super) async fn explain(
         if kind == Kind::Maps {
             return maps(&job, &peer, model, layer, view, area, format, room).await;
         }
-        let (seen, asked) = (view.picture, name.clone());
+        let (seen, asked) = (view.image, name.clone());
         let task = move |engine: &mut dyn Engine| {
             let _room = room;
             heat(engine, &view.tensor, class, kind, &asked, method)
@@ -212,8 +212,8 @@ fn heat(
 }
 
 /// Part of the image that the view shows.
-fn share(view: &View, picture: &Image) -> Area {
-    let (w, h, area) = (picture.width as f64, picture.height as f64, view.area);
+fn share(view: &View, image: &Image) -> Area {
+    let (w, h, area) = (image.width as f64, image.height as f64, view.area);
     Area { left: area.left as f64 / w, top: area.top as f64 / h, width: area.width as f64 / w, height: area.height as f64 / h }
 }
 

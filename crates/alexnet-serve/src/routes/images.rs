@@ -172,7 +172,7 @@ pub(super) async fn decoded<T: Send + 'static>(
     let work = move || {
         let mut grant = grant;
         let start = Instant::now();
-        let result = decode_with(bytes.as_ref(), &limits).and_then(|picture| finish(&picture));
+        let result = decode_with(bytes.as_ref(), &limits).and_then(|image| finish(&image));
         drop(bytes);
         grant.keep_inputs();
         metrics.decode.observe(start.elapsed().as_secs_f64());

@@ -57,9 +57,9 @@ pub(super) async fn infer(
         let n = match &input {
             Input::Tensor(values) => values.len() / model.input_len(),
             Input::Binary(range) => range.len() / (4 * model.input_len()),
-            Input::Pictures(files) => files.len(),
+            Input::ImageFiles(files) => files.len(),
         };
-        let asked = Asked { id, input: Input::Pictures(Vec::new()), outputs };
+        let asked = Asked { id, input: Input::ImageFiles(Vec::new()), outputs };
         let most = estimate(&asked, n, &model.classes);
         shared.admission.answers.check(most)?;
         // From here on the slot is held at the actual cost.
@@ -79,7 +79,7 @@ pub(super) async fn infer(
                 let logits = tensor(&job, model, n, values).await?;
                 (job, logits)
             }
-            Input::Pictures(files) => {
+            Input::ImageFiles(files) => {
                 let job = Job::of_images(shared, &whole, &files, 1)?;
                 drop((whole, coming));
                 let answers = logits(&job, model, files, Crops::Centre).await;

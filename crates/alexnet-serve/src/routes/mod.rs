@@ -124,7 +124,7 @@ async fn models(State(shared): State<Arc<Shared>>) -> Response {
             Err(_) => Vec::new(),
         };
         // Null, "names" or "pictures": the available display of similar images.
-        let similar = model.index.as_ref().map(|index| if index.has_pictures() { "pictures" } else { "names" });
+        let similar = model.index.as_ref().map(|index| if index.has_images() { "pictures" } else { "names" });
         json!({
             "name": model.name, "net": model.net.name, "image_size": model.size(), "classes": model.classes, "layers": layers,
             "similar": similar,

@@ -28,7 +28,8 @@ pub(super) struct Options {
 struct Answer<'a> {
     model: &'a str,
     crops: usize,
-    pictures: Vec<Entry<'a>>,
+    #[serde(rename = "pictures")]
+    images: Vec<Entry<'a>>,
 }
 
 #[derive(Serialize)]
@@ -105,13 +106,13 @@ fn write(
 ) -> Result<Content, ApiError> {
     let best = |ClassScore { index, probability }| Best { index, label: &model.classes[index], probability };
     let top = |logits: &[f32]| top_k(logits, model.classes.len(), top).into_iter().map(best).collect();
-    let mut pictures = Vec::with_capacity(files.len());
+    let mut images = Vec::with_capacity(files.len());
     for (file, answer) in files.iter().zip(answers) {
         let (top, error) = match answer {
             Ok(logits) => (Some(top(logits)), None),
             Err(problem) => (None, Some(problem.message.as_str())),
         };
-        pictures.push(Entry { name: file.name.as_deref(), error, top });
+        images.push(Entry { name: file.name.as_deref(), error, top });
     }
-    Content::json(&Answer { model: &model.name, crops, pictures })
+    Content::json(&Answer { model: &model.name, crops, images })
 }

@@ -62,7 +62,7 @@ pub(super) async fn similar(
         let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
         drop(whole);
         let preprocess = model.preprocess.clone();
-        let look = move |picture: &Image| Ok(View::centre(picture, &preprocess).tensor);
+        let look = move |image: &Image| Ok(View::centre(image, &preprocess).tensor);
         let (tensor, room) = decoded(&job, slice, INPUTS, look).await?;
         let asked = index.clone();
         let near = model.lane.ask(move |engine| {
@@ -103,7 +103,7 @@ pub(super) async fn indexed(
     let model = shared.registry.find(options.model.as_deref())?;
     let index = index(&model)?;
     let (row, rows) = (options.row, index.table.names.len());
-    if row >= rows || !index.has_pictures() {
+    if row >= rows || !index.has_images() {
         let reason = if row >= rows {
             format!("no row {row} in an index of {rows}")
         } else {
@@ -117,7 +117,7 @@ pub(super) async fn indexed(
         let grant = job.ticket.turn(Need { decoders: 1, memory, inputs: 0 }, INDEXED).await?;
         let work = move || {
             let _grant = grant;
-            index.picture(row).map(|picture| encode::png(&picture))
+            index.image(row).map(|image| encode::png(&image))
         };
         match spawn_blocking(work).await {
             Ok(Ok(png)) => {

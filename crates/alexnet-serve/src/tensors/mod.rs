@@ -44,7 +44,7 @@ pub enum Input {
     /// The same as little-endian bytes in this range of the body.
     Binary(Range<usize>),
     /// JPEG, PNG, ...
-    Pictures(Vec<Vec<u8>>),
+    ImageFiles(Vec<Vec<u8>>),
 }
 
 /// A requested output.
@@ -304,7 +304,7 @@ fn files(tensor: Tensor<'_>, binary: &[u8]) -> Result<Input, String> {
     if files.len() as u64 != n {
         return Err(format!("{PICTURE}: {} files for the shape {:?}", files.len(), tensor.shape.0));
     }
-    Ok(Input::Pictures(files))
+    Ok(Input::ImageFiles(files))
 }
 
 /// Splits byte strings, each preceded by its length in four bytes.

@@ -208,11 +208,11 @@ pub(crate) fn png(width: usize, height: usize, seed: usize) -> Vec<u8> {
 }
 
 /// A form with images.
-pub(crate) fn form(pictures: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn form(images: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
-    for (name, picture) in pictures {
+    for (name, image) in images {
         body.extend(format!("--q\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"{name}\"\r\n\r\n").bytes());
-        body.extend(*picture);
+        body.extend(*image);
         body.extend(b"\r\n");
     }
     body.extend(b"--q--\r\n");

@@ -8,15 +8,15 @@ use crate::assert_error;
 use crate::client::{Running, answer, head, png};
 
 /// A request whose body is half sent.
-fn half(running: &Running, picture: &[u8]) -> TcpStream {
+fn half(running: &Running, image: &[u8]) -> TcpStream {
     let mut stream = running.open();
-    stream.write_all(&head("POST", "/predict", &[], picture.len())).unwrap();
-    stream.write_all(&picture[..picture.len() / 2]).unwrap();
+    stream.write_all(&head("POST", "/predict", &[], image.len())).unwrap();
+    stream.write_all(&image[..image.len() / 2]).unwrap();
     stream
 }
 
-fn finish(mut stream: TcpStream, picture: &[u8]) -> u16 {
-    stream.write_all(&picture[picture.len() / 2..]).unwrap();
+fn finish(mut stream: TcpStream, image: &[u8]) -> u16 {
+    stream.write_all(&image[image.len() / 2..]).unwrap();
     answer(stream).status
 }
 
@@ -36,18 +36,18 @@ fn a_full_server_rejects_at_once_and_answers_accepted_requests() {
         // Large limits, so that these clients are not too slow on any machine.
         settings.limits.stall = Duration::from_secs(60);
     });
-    let picture = png(50, 50, 1);
-    let taken = [half(&running, &picture), half(&running, &picture)];
+    let image = png(50, 50, 1);
+    let taken = [half(&running, &image), half(&running, &image)];
     in_hand(&running, 2.0);
     for _ in 0..20 {
-        let refused = running.post("/predict", &picture);
+        let refused = running.post("/predict", &image);
         assert_error(&refused, 503, "try again");
         assert_eq!(refused.header("retry-after"), Some("1"));
     }
     // Requests that need no slot are answered.
     assert_eq!(running.get("/v2/health/ready").status, 200);
-    assert_eq!(taken.map(|stream| finish(stream, &picture)), [200, 200]);
-    assert_eq!(running.post("/predict", &picture).status, 200);
+    assert_eq!(taken.map(|stream| finish(stream, &image)), [200, 200]);
+    assert_eq!(running.post("/predict", &image).status, 200);
     assert_eq!(running.figure("alexnet_requests_total{route=\"/predict\",status=\"503\"}"), 20.0);
 }
 
@@ -83,9 +83,9 @@ fn slow_clients_are_dropped() {
         settings.limits.time = Duration::from_millis(300);
         settings.limits.header = Duration::from_millis(300);
     });
-    let picture = png(50, 50, 1);
+    let image = png(50, 50, 1);
     // An incomplete body.
-    assert_error(&answer(half(&running, &picture)), 408, "did not arrive");
+    assert_error(&answer(half(&running, &image)), 408, "did not arrive");
     // An incomplete header, and a silent connection.
     for text in ["GET /v2 HTTP/1.1\r\nHos", ""] {
         let mut stream = running.open();
@@ -115,22 +115,22 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
 #[test]
 fn disconnected_clients_leave_nothing_behind() {
     let running = Running::start(|_| {});
-    let picture = png(50, 50, 1);
+    let image = png(50, 50, 1);
     for _ in 0..20 {
-        drop(half(&running, &picture));
+        drop(half(&running, &image));
         let mut whole = running.open();
-        whole.write_all(&head("POST", "/predict", &[], picture.len())).unwrap();
-        whole.write_all(&picture).unwrap();
+        whole.write_all(&head("POST", "/predict", &[], image.len())).unwrap();
+        whole.write_all(&image).unwrap();
     }
     in_hand(&running, 0.0);
-    assert_eq!(running.post("/predict", &picture).status, 200);
+    assert_eq!(running.post("/predict", &image).status, 200);
 }
 
 #[test]
 fn a_stopping_server_answers_accepted_requests() {
     let mut running = Running::start(|_| {});
-    let picture = png(50, 50, 1);
-    let taken: Vec<TcpStream> = (0..10).map(|_| half(&running, &picture)).collect();
+    let image = png(50, 50, 1);
+    let taken: Vec<TcpStream> = (0..10).map(|_| half(&running, &image)).collect();
     in_hand(&running, 10.0);
     running.control.stop();
     // It accepts no more connections, but still waits for these.
@@ -140,7 +140,7 @@ fn a_stopping_server_answers_accepted_requests() {
         std::thread::sleep(Duration::from_millis(5));
     }
     for stream in taken {
-        assert_eq!(finish(stream, &picture), 200);
+        assert_eq!(finish(stream, &image), 200);
     }
     running.stop();
 }
@@ -148,13 +148,13 @@ fn a_stopping_server_answers_accepted_requests() {
 #[test]
 fn a_stopping_server_answers_the_first_request_of_a_new_connection() {
     let mut running = Running::start(|_| {});
-    let picture = png(50, 50, 1);
+    let image = png(50, 50, 1);
     let mut fresh = running.open();
     // A later connection is answered, so this one has been accepted.
     assert_eq!(running.get("/v2/health/live").status, 200);
     running.control.stop();
     std::thread::sleep(Duration::from_millis(100));
-    fresh.write_all(&[head("POST", "/predict", &[], picture.len()), picture].concat()).unwrap();
+    fresh.write_all(&[head("POST", "/predict", &[], image.len()), image].concat()).unwrap();
     assert_eq!(answer(fresh).status, 200);
     running.stop();
 }

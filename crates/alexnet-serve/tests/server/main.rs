@@ -20,28 +20,28 @@ use serde_json::{Value, json};
 use crate::client::{FORM, Running, answer, form, head, png};
 
 /// Predictions as the server serializes them.
-fn expected(running: &Running, pictures: &[Vec<u8>], crops: usize, top: usize) -> Vec<Value> {
+fn expected(running: &Running, images: &[Vec<u8>], crops: usize, top: usize) -> Vec<Value> {
     let crops = Crops::of_count(crops).unwrap();
-    let mut classifier = Classifier::builder().crops(crops).batch(pictures.len()).threads(1).open(&running.model).unwrap();
-    let pictures: Vec<Image> = pictures.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
+    let mut classifier = Classifier::builder().crops(crops).batch(images.len()).threads(1).open(&running.model).unwrap();
+    let images: Vec<Image> = images.iter().map(|bytes| decode::decode(bytes).unwrap()).collect();
     let one = |p: &alexnet::Prediction| json!({ "index": p.index, "label": p.label, "probability": p.probability });
-    classifier.predict_batch(&pictures).unwrap().iter().map(|answer| answer.top(top).iter().map(one).collect()).collect()
+    classifier.predict_batch(&images).unwrap().iter().map(|answer| answer.top(top).iter().map(one).collect()).collect()
 }
 
 #[test]
 fn predictions_are_bit_identical_alone_in_forms_and_in_batches() {
     let running = Running::start(|_| {});
-    let pictures: Vec<Vec<u8>> = (0..20).map(|i| png(40 + 3 * i, 90 - 2 * i, i)).collect();
+    let images: Vec<Vec<u8>> = (0..20).map(|i| png(40 + 3 * i, 90 - 2 * i, i)).collect();
     for crops in [1, 10] {
-        let expected = expected(&running, &pictures, crops, 2);
+        let expected = expected(&running, &images, crops, 2);
         let path = format!("/predict?crops={crops}&top=2&model=small");
         // A single image.
-        let found = running.post(&path, &pictures[0]).json();
+        let found = running.post(&path, &images[0]).json();
         assert_eq!((&found["model"], &found["crops"]), (&json!("small"), &json!(crops)));
         assert_eq!(found["pictures"][0]["top"], expected[0]);
         assert!(found["pictures"][0]["top"][0]["probability"].as_f64() > Some(0.3));
         // Several in one request, including a broken one.
-        let parts: Vec<(&str, &[u8])> = vec![("a.png", &pictures[1]), ("no.png", b"no image"), ("c.png", &pictures[2])];
+        let parts: Vec<(&str, &[u8])> = vec![("a.png", &images[1]), ("no.png", b"no image"), ("c.png", &images[2])];
         let found = running.send("POST", &path, &[FORM], &form(&parts));
         assert_eq!(found.status, 200, "{}", found.text());
         let found = found.json()["pictures"].clone();
@@ -49,10 +49,10 @@ fn predictions_are_bit_identical_alone_in_forms_and_in_batches() {
         assert!(found[1]["error"].as_str().unwrap().contains("not a JPEG, PNG"), "{found}");
         // Concurrent requests: the engine sees them in arbitrary batches.
         std::thread::scope(|scope| {
-            for (picture, expected) in pictures.iter().zip(&expected) {
+            for (image, expected) in images.iter().zip(&expected) {
                 let (running, path) = (&running, &path);
                 scope.spawn(move || {
-                    (0..5).for_each(|_| assert_eq!(running.post(path, picture).json()["pictures"][0]["top"], *expected))
+                    (0..5).for_each(|_| assert_eq!(running.post(path, image).json()["pictures"][0]["top"], *expected))
                 });
             }
         });
@@ -81,20 +81,20 @@ fn the_page_is_self_contained() {
 #[test]
 fn explanations_are_returned_as_numbers_and_images() {
     let running = Running::start(|_| {});
-    let picture = png(66, 33, 4);
-    let maps = running.post("/explain?kind=maps&layer=conv2", &picture).json();
+    let image = png(66, 33, 4);
+    let maps = running.post("/explain?kind=maps&layer=conv2", &image).json();
     assert_eq!((&maps["channels"], &maps["rows"], maps["values"].as_array().unwrap().len()), (&json!(32), &json!(16), 32 * 256));
     // The central 33 of 38 preprocessed pixels, in an image twice as wide as high: 29 of its 33 rows, rounded.
     let close = |found: &Value, expected: f64| (found.as_f64().unwrap() - expected).abs() < 1e-9;
     assert!(close(&maps["area"]["height"], 29.0 / 33.0) && close(&maps["area"]["left"], 19.0 / 66.0), "{}", maps["area"]);
-    let sheet = running.post("/explain?kind=maps&layer=conv2&format=png", &picture);
+    let sheet = running.post("/explain?kind=maps&layer=conv2&format=png", &image);
     assert_eq!(sheet.header("content-type"), Some("image/png"));
     assert_eq!(serde_json::from_str::<Value>(sheet.header("picture-area").unwrap()).unwrap(), maps["area"]);
     let sheet = decode::decode(&sheet.body).unwrap();
     assert_eq!((sheet.width, sheet.height), (6 * 16, 6 * 16));
     // Explanations of the most probable class, or of one selected by name or number.
-    let cam = |more: &str| running.post(&format!("/explain?{more}"), &picture).json();
-    let best = running.post("/predict", &picture).json()["pictures"][0]["top"][0].clone();
+    let cam = |more: &str| running.post(&format!("/explain?{more}"), &image).json();
+    let best = running.post("/predict", &image).json()["pictures"][0]["top"][0].clone();
     let heat = cam("kind=cam");
     assert_eq!((&heat["class"]["index"], &heat["layer"], &heat["rows"]), (&best["index"], &json!("relu2"), &json!(16)));
     assert!(heat["values"].as_array().unwrap().iter().all(|v| v.as_f64() >= Some(0.0)));
@@ -103,11 +103,11 @@ fn explanations_are_returned_as_numbers_and_images() {
     assert_ne!(cam("class=dog&method=grad-cam")["values"], cam("class=dog")["values"]);
     assert_eq!(cam("class=dog&layer=conv1")["rows"], 16);
     assert_eq!(cam("kind=saliency&class=dog")["rows"], 33);
-    let over = decode::decode(&running.post("/explain?class=dog&format=png", &picture).body).unwrap();
+    let over = decode::decode(&running.post("/explain?class=dog&format=png", &image).body).unwrap();
     // The visible part of the image: 29 of 33 rows.
     assert_eq!((over.width, over.height), (29, 29));
     // Gradients need the weights in another layout, which changes no answer.
-    assert_eq!(running.post("/predict", &picture).json()["pictures"][0]["top"][0], best);
+    assert_eq!(running.post("/predict", &image).json()["pictures"][0]["top"][0], best);
     let filters = |path: &str| decode::decode(&running.get(path).body).unwrap();
     assert_eq!((filters("/filters").width, filters("/filters?layer=conv2&unit=31").height), (15, 9));
     for (path, part) in [
@@ -210,11 +210,11 @@ fn enormous_png() -> Vec<u8> {
 #[test]
 fn a_configured_token_is_required() {
     let running = Running::start(|settings| settings.token = Some("se-cret".into()));
-    let picture = png(40, 40, 1);
-    let with = |value: &str| running.send("POST", "/predict", &[("Authorization", value)], &picture);
-    assert_error(&running.post("/predict", &picture), 401, "Authorization: Bearer");
+    let image = png(40, 40, 1);
+    let with = |value: &str| running.send("POST", "/predict", &[("Authorization", value)], &image);
+    assert_error(&running.post("/predict", &image), 401, "Authorization: Bearer");
     assert_error(&with("Bearer se-creT"), 401, "invalid token");
-    assert_error(&with("Bearer se-cret2"), 401, "not this server's");
+    assert_error(&with("Bearer se-cret2"), 401, "invalid token");
     assert_error(&with("Basic se-cret"), 401, "Authorization: Bearer");
     assert_eq!(running.get("/metrics").status, 401);
     assert_eq!(running.get("/metrics").header("www-authenticate"), Some("Bearer"));
@@ -229,11 +229,11 @@ fn a_configured_token_is_required() {
 fn connections_are_reused() {
     let running = Running::start(|_| {});
     let mut stream = running.open();
-    let picture = png(40, 40, 1);
+    let image = png(40, 40, 1);
     for _ in 0..3 {
-        let head = format!("POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", picture.len());
+        let head = format!("POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", image.len());
         stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(&picture).unwrap();
+        stream.write_all(&image).unwrap();
     }
     stream.write_all(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let all = answer(stream);

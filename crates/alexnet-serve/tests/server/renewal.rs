@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::client::{Running, on_processor, png, write_model};
 
-fn top(running: &Running, path: &str, picture: &[u8]) -> Value {
-    let answer = running.post(path, picture);
+fn top(running: &Running, path: &str, image: &[u8]) -> Value {
+    let answer = running.post(path, image);
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["pictures"][0]["top"].clone()
 }
@@ -27,8 +27,8 @@ fn reaches(running: &Running, name: &str, value: f64) {
 #[test]
 fn reloading_loses_no_request() {
     let running = Running::start(|_| {});
-    let picture = png(50, 50, 3);
-    let old = top(&running, "/predict", &picture);
+    let image = png(50, 50, 3);
+    let old = top(&running, "/predict", &image);
     let done = AtomicBool::new(false);
     let new = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
@@ -36,7 +36,7 @@ fn reloading_loses_no_request() {
                 scope.spawn(|| {
                     let mut seen = Vec::new();
                     while !done.load(Ordering::Relaxed) {
-                        seen.push(top(&running, "/predict", &picture));
+                        seen.push(top(&running, "/predict", &image));
                     }
                     seen
                 })
@@ -45,7 +45,7 @@ fn reloading_loses_no_request() {
         write_model(&running.model, 2);
         running.control.reload();
         reaches(&running, "alexnet_reloads_total", 1.0);
-        let new = top(&running, "/predict", &picture);
+        let new = top(&running, "/predict", &image);
         done.store(true, Ordering::Relaxed);
         for client in clients {
             assert!(client.join().unwrap().iter().all(|seen| *seen == old || *seen == new));
@@ -57,24 +57,24 @@ fn reloading_loses_no_request() {
     std::fs::write(&running.model, b"half of a model").unwrap();
     running.control.reload();
     reaches(&running, "alexnet_failed_reloads_total", 1.0);
-    assert_eq!(top(&running, "/predict", &picture), new);
+    assert_eq!(top(&running, "/predict", &image), new);
     std::fs::remove_file(&running.model).unwrap();
     running.control.reload();
-    assert_eq!(top(&running, "/predict", &picture), new);
+    assert_eq!(top(&running, "/predict", &image), new);
     write_model(&running.model, 1);
     running.control.reload();
     reaches(&running, "alexnet_reloads_total", 2.0);
-    assert_eq!(top(&running, "/predict", &picture), old);
+    assert_eq!(top(&running, "/predict", &image), old);
 }
 
 #[test]
 fn a_changed_file_is_reloaded_without_a_signal() {
     let running = Running::start(|settings| settings.watch = Duration::from_millis(20));
-    let picture = png(50, 50, 3);
-    let old = top(&running, "/predict", &picture);
+    let image = png(50, 50, 3);
+    let old = top(&running, "/predict", &image);
     write_model(&running.model, 2);
     reaches(&running, "alexnet_reloads_total", 1.0);
-    assert_ne!(top(&running, "/predict", &picture), old);
+    assert_ne!(top(&running, "/predict", &image), old);
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn models_are_selected_by_name() {
     write_model(&other, 2);
     let file = ModelFile { name: "other".into(), path: other, net: None, index: None };
     let running = Running::start(|settings| settings.models.push(file));
-    let picture = png(50, 50, 3);
+    let image = png(50, 50, 3);
     let [first, small, other] =
-        ["/predict", "/predict?model=small", "/predict?model=other"].map(|path| top(&running, path, &picture));
+        ["/predict", "/predict?model=small", "/predict?model=other"].map(|path| top(&running, path, &image));
     assert_eq!(first, small);
     assert_ne!(first, other);
     assert_eq!(running.get("/models").json()["models"][1]["name"], "other");
@@ -120,7 +120,7 @@ fn invalid_settings_are_rejected() {
     fails(&|s| s.models.push(s.models[0].clone()), "two models have the name a");
     fails(&|s| s.models[0].name = "a/b".into(), "not valid in a URL");
     fails(&|s| s.models[0].path = "/nowhere/m".into(), "/nowhere/m");
-    let index = |table: &str| Some(alexnet_serve::IndexFile { table: table.into(), pictures: None });
+    let index = |table: &str| Some(alexnet_serve::IndexFile { table: table.into(), images: None });
     fails(&|s| s.models[0].index = index("/nowhere/index.npy"), "/nowhere/index.json");
     fails(&|s| s.batching.max = 0, "invalid batch size 0");
     fails(&|s| s.limits.requests = 0, "limit of 0");

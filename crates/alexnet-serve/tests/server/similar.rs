@@ -14,9 +14,9 @@ use crate::client::{Running, png, write_model};
 
 /// Writes 12 images into two classes, and a feature table as `alexnet features` does.
 fn write_index(folder: &Path, model: &Path) -> IndexFile {
-    let pictures = folder.join("pictures");
+    let images = folder.join("pictures");
     for i in 0..12 {
-        let class = pictures.join(["even", "odd"][i % 2]);
+        let class = images.join(["even", "odd"][i % 2]);
         std::fs::create_dir_all(&class).unwrap();
         std::fs::write(class.join(format!("{i:02}.png")), png(30 + 5 * i, 300 - 20 * i, i)).unwrap();
     }
@@ -36,7 +36,7 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
     alexnet::engine::load_model(&file, &mut engine).unwrap();
     let table = folder.join("index.safetensors");
     let mut writer = Writer::create(&table, about).unwrap();
-    let source = data::open_loose(&pictures).unwrap();
+    let source = data::open_loose(&images).unwrap();
     let options = loader::Options { batch: 4, threads: 1, memory: Some(0), ..Default::default() };
     let loader =
         loader::Loader::sequential(source.clone(), file.preprocess, alexnet::image::crop::Crops::Centre, options).unwrap();
@@ -46,7 +46,7 @@ fn write_index(folder: &Path, model: &Path) -> IndexFile {
     };
     assert!(extract(&mut engine, &loader, &taken, &mut write).unwrap().is_empty());
     writer.finish().unwrap();
-    IndexFile { table, pictures: Some(pictures) }
+    IndexFile { table, images: Some(images) }
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_missing_index_or_missing_images_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(|settings| {
         let index = write_index(folder.path(), &settings.models[0].path);
-        settings.models[0].index = Some(IndexFile { pictures: None, ..index });
+        settings.models[0].index = Some(IndexFile { images: None, ..index });
     });
     assert_eq!(running.get("/models").json()["models"][0]["similar"], json!("names"));
     assert_eq!(running.post("/similar?top=12", &png(20, 20, 1)).json()["nearest"].as_array().unwrap().len(), 12);
@@ -151,7 +151,7 @@ fn pipes_in_place_of_an_index_or_a_model_are_rejected() {
         change(&mut settings.models[0]);
         alexnet_serve::Server::start(settings).map(|_| ()).unwrap_err().to_string()
     };
-    let message = start(&|model| model.index = Some(IndexFile { table: pipe.clone(), pictures: None }));
+    let message = start(&|model| model.index = Some(IndexFile { table: pipe.clone(), images: None }));
     assert!(message.contains("index.npy") && message.contains("not a regular file"), "{message}");
     for path in [pipe.clone(), folder.path().to_path_buf()] {
         let message = start(&|model| model.path = path.clone());

@@ -9,7 +9,7 @@ use super::listing::Listing;
 use super::passed_over::{PassedOver, Reason, is_hidden};
 use super::sniff::{self, Content};
 use super::split_folders::Splits;
-use super::{Dataset, Demand, Opened, Split, is_picture};
+use super::{Dataset, Demand, Opened, Split, is_image};
 use crate::image::{Image, decode};
 use crate::{Error, Result, files};
 
@@ -31,7 +31,7 @@ pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> 
     if let Some(taken) = &taken {
         // Files next to the splits do not belong to them, but must be reported.
         for Entry { name, at, kind } in entries(&root, "", &mut passed)? {
-            if kind != Kind::Folder && is_image(&name, &at, kind, &name, &mut passed) {
+            if kind != Kind::Folder && is_dataset_image(&name, &at, kind, &name, &mut passed) {
                 passed.add(Reason::OutsideSplit, name);
             }
         }
@@ -42,7 +42,7 @@ pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> 
         if kind == Kind::Folder {
             walk(&at, &name, 1, &mut found, &mut passed)?;
             classes.push(name);
-        } else if is_image(&name, &at, kind, &name, &mut passed) {
+        } else if is_dataset_image(&name, &at, kind, &name, &mut passed) {
             found.push((name, at));
         }
     }
@@ -67,17 +67,17 @@ pub(super) fn of_list(path: &Path) -> Result<Arc<dyn Dataset>> {
     let text = files::read_text(path).map_err(|error| Error::io(path, error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let pictures: Vec<_> = lines.map(|line| (line.to_string(), folder.join(line))).collect();
-    if pictures.is_empty() {
+    let images: Vec<_> = lines.map(|line| (line.to_string(), folder.join(line))).collect();
+    if images.is_empty() {
         return Err(Error::file(path, "lists no images; expected one path per line"));
     }
-    Ok(Arc::new(Folder { listing: Listing::unlabelled(pictures) }))
+    Ok(Arc::new(Folder { listing: Listing::unlabelled(images) }))
 }
 
 /// A data set of these files, in this order.
 pub(super) fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
-    let pictures = paths.iter().map(|path| (path.to_string_lossy().into_owned(), path.clone())).collect();
-    Arc::new(Folder { listing: Listing::unlabelled(pictures) })
+    let images = paths.iter().map(|path| (path.to_string_lossy().into_owned(), path.clone())).collect();
+    Arc::new(Folder { listing: Listing::unlabelled(images) })
 }
 
 /// The splits of a root, if any, and the folder that contains them: the root, its only subfolder, and so on.
@@ -155,7 +155,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, Path
         let inner = within(prefix, &name);
         if kind == Kind::Folder {
             walk(&at, &inner, depth + 1, found, passed)?;
-        } else if is_image(&name, &at, kind, &inner, passed) {
+        } else if is_dataset_image(&name, &at, kind, &inner, passed) {
             found.push((inner, at));
         }
     }
@@ -168,12 +168,12 @@ fn within(prefix: &str, name: &str) -> String {
 
 /// Whether a file is an image. A known extension is trusted until decoding, so that a million files are listed without opening
 /// one; others are identified by content. Other files are counted under their name within the set, `inner`.
-fn is_image(name: &str, at: &Path, kind: Kind, inner: &str, passed: &mut PassedOver) -> bool {
+fn is_dataset_image(name: &str, at: &Path, kind: Kind, inner: &str, passed: &mut PassedOver) -> bool {
     let why = match kind {
         Kind::Folder => return false,
         Kind::Special => Reason::NotRegular,
         // A broken link matters only if it is named like an image, in which case reading reports it.
-        Kind::File | Kind::Dangling if is_picture(name) => return true,
+        Kind::File | Kind::Dangling if is_image(name) => return true,
         Kind::Dangling => Reason::Link,
         Kind::File => match start(at).map(|start| sniff::content(&start)) {
             Ok(Content::Image) => return true,
@@ -199,26 +199,26 @@ impl Dataset for Folder {
     }
 
     fn len(&self) -> usize {
-        self.listing.pictures.len()
+        self.listing.images.len()
     }
 
     fn label(&self, i: usize) -> u32 {
-        self.listing.pictures[i].1
+        self.listing.images[i].1
     }
 
     fn name(&self, i: usize) -> &str {
-        &self.listing.pictures[i].0
+        &self.listing.images[i].0
     }
 
-    fn picture(&self, i: usize) -> Result<Image> {
-        decode::decode(&decode::read(&self.listing.pictures[i].2)?)
+    fn image(&self, i: usize) -> Result<Image> {
+        decode::decode(&decode::read(&self.listing.images[i].2)?)
     }
 
     fn file_size(&self, i: usize) -> Option<u64> {
-        fs::metadata(&self.listing.pictures[i].2).ok().map(|file| file.len())
+        fs::metadata(&self.listing.images[i].2).ok().map(|file| file.len())
     }
 
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
-        decode::read(&self.listing.pictures[i].2).map(Some)
+        decode::read(&self.listing.images[i].2).map(Some)
     }
 }

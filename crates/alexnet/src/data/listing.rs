@@ -23,7 +23,7 @@ pub enum Demand {
 pub(super) struct Listing<T> {
     pub(super) classes: Vec<String>,
     /// `class/file.jpg`, label, and location of the bytes.
-    pub(super) pictures: Vec<(String, u32, T)>,
+    pub(super) images: Vec<(String, u32, T)>,
     /// Class folders without images.
     pub(super) empty: Vec<String>,
 }
@@ -31,8 +31,8 @@ pub(super) struct Listing<T> {
 impl<T> Listing<T> {
     /// Images in this order, without classes.
     pub(super) fn unlabelled(found: Vec<(String, T)>) -> Self {
-        let pictures = found.into_iter().map(|(name, place)| (name, 0, place)).collect();
-        Listing { classes: Vec::new(), pictures, empty: Vec::new() }
+        let images = found.into_iter().map(|(name, place)| (name, 0, place)).collect();
+        Listing { classes: Vec::new(), images, empty: Vec::new() }
     }
 
     /// Sorts the entries found at `path` by name. If all are in folders, these are the classes; otherwise there are none. The
@@ -119,11 +119,11 @@ impl<T> Listing<T> {
             let class = folder(name, depth);
             classes.binary_search_by(|known| known.as_str().cmp(class)).unwrap_or_default() as u32
         };
-        let mut pictures: Vec<_> = found.into_iter().map(|(name, place)| (label(&name), name, place)).collect();
+        let mut images: Vec<_> = found.into_iter().map(|(name, place)| (label(&name), name, place)).collect();
         // Sorted by label first, then by name: otherwise a/b.jpg and a-b/c.jpg would mix.
-        pictures.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let pictures = pictures.into_iter().map(|(label, name, place)| (name, label, place)).collect();
-        Listing { classes, pictures, empty: Vec::new() }
+        images.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        let images = images.into_iter().map(|(label, name, place)| (name, label, place)).collect();
+        Listing { classes, images, empty: Vec::new() }
     }
 }
 

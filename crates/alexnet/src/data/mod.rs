@@ -52,7 +52,7 @@ pub trait Dataset: Send + Sync {
     ///
     /// # Errors
     /// The reason, in one line without the image's name.
-    fn picture(&self, i: usize) -> Result<Image>;
+    fn image(&self, i: usize) -> Result<Image>;
 
     /// File size of image `i` in bytes; `None` if there is no file, or the size is not known immediately.
     fn file_size(&self, _: usize) -> Option<u64> {
@@ -62,7 +62,7 @@ pub trait Dataset: Send + Sync {
     /// Encoded bytes of image `i`; `None` if there is no file.
     ///
     /// # Errors
-    /// As [`picture`](Self::picture).
+    /// As [`image`](Self::picture).
     fn file(&self, _: usize) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
@@ -94,7 +94,7 @@ pub fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
 const LAYOUT: &str = "expected one folder per class, such as cat/1.jpg and dog/1.jpg";
 
 /// Whether a file of this name counts as an image: a known extension, and not hidden.
-fn is_picture(file: &str) -> bool {
+fn is_image(file: &str) -> bool {
     let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     !file.starts_with('.') && ending.is_some_and(|ending| decode::endings().any(|known| known == ending))
 }

@@ -3,7 +3,7 @@
 use super::passed_over::PassedOver;
 use super::sniff::{self, Content};
 use super::split_folders::Splits;
-use super::{Dataset, Demand, LAYOUT, Split, image_folder, is_picture, tar};
+use super::{Dataset, Demand, LAYOUT, Split, image_folder, is_image, tar};
 use crate::escape::printable;
 use crate::{Error, Result, escape, files};
 use std::io::Read;
@@ -172,7 +172,7 @@ impl Kind {
             _ if name.ends_with(".tar") => Kind::Tar,
             _ if name.ends_with(".txt") => Kind::List,
             Content::Unread(format) => Kind::Unread(format),
-            Content::Other if is_picture(&name) => Kind::Image,
+            Content::Other if is_image(&name) => Kind::Image,
             Content::Other => Kind::Other,
         })
     }

@@ -11,7 +11,7 @@ use crate::image::Image;
 /// A subset of another data set.
 struct Part {
     whole: Arc<dyn Dataset>,
-    pictures: Vec<u32>,
+    images: Vec<u32>,
 }
 
 /// Splits `source` into training and validation images: of each class the fraction `share` (0 to 1, rounded) whose names have the
@@ -30,9 +30,9 @@ pub fn hold_out(source: Arc<dyn Dataset>, share: f64) -> (Arc<dyn Dataset>, Arc<
         validation.extend(class[..held].iter().map(|&(_, i)| i));
         train.extend(class[held..].iter().map(|&(_, i)| i));
     }
-    let part = |mut pictures: Vec<u32>| -> Arc<dyn Dataset> {
-        pictures.sort_unstable();
-        Arc::new(Part { whole: source.clone(), pictures })
+    let part = |mut images: Vec<u32>| -> Arc<dyn Dataset> {
+        images.sort_unstable();
+        Arc::new(Part { whole: source.clone(), images })
     };
     (part(train), part(validation))
 }
@@ -49,26 +49,26 @@ impl Dataset for Part {
     }
 
     fn len(&self) -> usize {
-        self.pictures.len()
+        self.images.len()
     }
 
     fn label(&self, i: usize) -> u32 {
-        self.whole.label(self.pictures[i] as usize)
+        self.whole.label(self.images[i] as usize)
     }
 
     fn name(&self, i: usize) -> &str {
-        self.whole.name(self.pictures[i] as usize)
+        self.whole.name(self.images[i] as usize)
     }
 
-    fn picture(&self, i: usize) -> Result<Image> {
-        self.whole.picture(self.pictures[i] as usize)
+    fn image(&self, i: usize) -> Result<Image> {
+        self.whole.image(self.images[i] as usize)
     }
 
     fn file_size(&self, i: usize) -> Option<u64> {
-        self.whole.file_size(self.pictures[i] as usize)
+        self.whole.file_size(self.images[i] as usize)
     }
 
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
-        self.whole.file(self.pictures[i] as usize)
+        self.whole.file(self.images[i] as usize)
     }
 }

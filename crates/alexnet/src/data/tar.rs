@@ -10,7 +10,7 @@ use super::listing::Listing;
 use super::passed_over::{PassedOver, Reason, is_hidden};
 use super::sniff::{self, Content};
 use super::split_folders::Splits;
-use super::{Dataset, Demand, Opened, Split, is_picture};
+use super::{Dataset, Demand, Opened, Split, is_image};
 use crate::escape::printable;
 use crate::image::{Image, decode};
 use crate::{Error, Result};
@@ -112,7 +112,7 @@ fn within_tar(path: &Path, folder: &str) -> PathBuf {
 }
 
 fn without_doubles(path: &Path, listing: Listing<Place>) -> Result<Listing<Place>> {
-    match listing.pictures.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+    match listing.images.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         Some(pair) => Err(Error::file(path, format!("contains {} twice", printable(&pair[0].0)))),
         None => Ok(listing),
     }
@@ -275,7 +275,7 @@ fn resolve(files: &[(String, Place)], links: Vec<(String, Option<String>)>, pass
 
 /// Reason why an entry is not an image, if any. As in a folder, known extensions are trusted.
 fn kind_of(file: &File, name: &str, place: Place) -> Option<Reason> {
-    if is_picture(name.rsplit('/').next().unwrap_or(name)) {
+    if is_image(name.rsplit('/').next().unwrap_or(name)) {
         return None;
     }
     match read(file, Place { bytes: place.bytes.min(sniff::START as u64), ..place }).map(|start| sniff::content(&start)) {
@@ -344,27 +344,27 @@ impl Dataset for Tar {
     }
 
     fn len(&self) -> usize {
-        self.listing.pictures.len()
+        self.listing.images.len()
     }
 
     fn label(&self, i: usize) -> u32 {
-        self.listing.pictures[i].1
+        self.listing.images[i].1
     }
 
     fn name(&self, i: usize) -> &str {
-        &self.listing.pictures[i].0
+        &self.listing.images[i].0
     }
 
-    fn picture(&self, i: usize) -> Result<Image> {
-        decode::decode(&read(&self.file, self.listing.pictures[i].2)?)
+    fn image(&self, i: usize) -> Result<Image> {
+        decode::decode(&read(&self.file, self.listing.images[i].2)?)
     }
 
     fn file_size(&self, i: usize) -> Option<u64> {
-        Some(self.listing.pictures[i].2.bytes)
+        Some(self.listing.images[i].2.bytes)
     }
 
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
-        Ok(Some(read(&self.file, self.listing.pictures[i].2)?))
+        Ok(Some(read(&self.file, self.listing.images[i].2)?))
     }
 }
 

@@ -127,7 +127,7 @@ impl Cluster {
 #[derive(Debug, Clone, Copy)]
 struct Work {
     /// Number of images.
-    pictures: f64,
+    images: f64,
     /// Fraction of the layer's outputs.
     share: f64,
 }
@@ -142,7 +142,7 @@ struct Summed {
 impl Device {
     /// Seconds of one pass: the longer of its multiply-adds and `passes` memory passes over its weights.
     fn pass(&self, layer: &LayerShape, work: Work, passes: f64) -> f64 {
-        let operations = 2.0 * layer.macs as f64 * work.share * work.pictures;
+        let operations = 2.0 * layer.macs as f64 * work.share * work.images;
         (operations / self.flops).max(passes * layer.parameters as f64 * work.share * FLOAT / self.memory)
     }
 
@@ -195,10 +195,10 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
     let (layers, trunk) = layers(net, ranks)?;
     let (p, all) = (ranks as f64, batch as f64);
     let first = layers.first().map_or("", |layer| &layer.shape.name).to_string();
-    let alone = all * device.loading + device.step(&layers, &first, Work { pictures: all, share: 1.0 });
+    let alone = all * device.loading + device.step(&layers, &first, Work { images: all, share: 1.0 });
     // The largest shard determines the time, because the others wait for it.
-    let own = Work { pictures: batch.div_ceil(ranks) as f64, share: 1.0 };
-    let loading = own.pictures * device.loading;
+    let own = Work { images: batch.div_ceil(ranks) as f64, share: 1.0 };
+    let loading = own.images * device.loading;
     let forward = |part: &[Summed]| part.iter().map(|layer| device.pass(&layer.shape, own, 1.0)).sum::<f64>();
     let gradients = |layer: &Summed| 2.0 * (p - 1.0) / p * layer.shape.parameters as f64 * FLOAT;
     let size = |layer: &Summed| layer.shape.parameters as f64 * FLOAT;
@@ -231,10 +231,10 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
             let (convolutions, head) = layers.split_at(trunk);
             let none = || Error::Net(format!("{}: no fully connected layers", net.name));
             let input = head.first().ok_or_else(none)?.shape.input;
-            let shared = device.step(head, &first, Work { pictures: all, share: 1.0 / p });
+            let shared = device.step(head, &first, Work { images: all, share: 1.0 / p });
             // Layer inputs, sent to all others, and their gradients, sent back; each layer's outputs; the output
             // gradients of all layers but the last.
-            let maps = 2.0 * own.pictures * input.len() as f64 * (p - 1.0);
+            let maps = 2.0 * own.images * input.len() as f64 * (p - 1.0);
             let out = |layers: &[Summed]| layers.iter().map(|l| all * l.shape.output.len() as f64 * (p - 1.0) / p).sum::<f64>();
             let activations = (maps + out(head) + out(&head[..head.len() - 1])) * FLOAT;
             let messages = (2 * head.len() + 1) as f64 * (p - 1.0);
@@ -254,7 +254,7 @@ pub fn predict(net: &Net, device: &Device, cluster: &Cluster, batch: usize, way:
             let bytes = plan.iter().map(|layer| layer.bytes()).sum::<usize>() as f64 * all;
             // Both ranks load all images. One tower computes all logits; for a thousand classes that is 0.3 % of the
             // work.
-            let computing = all * device.loading + device.step(&layers, &first, Work { pictures: all, share: 0.5 });
+            let computing = all * device.loading + device.step(&layers, &first, Work { images: all, share: 0.5 });
             let copying = device.passes(SENT, bytes / 2.0);
             (computing + copying + cluster.sending(bytes / 2.0, 2.0 * crossings as f64), computing, copying, bytes)
         }

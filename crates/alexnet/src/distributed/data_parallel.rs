@@ -1,8 +1,8 @@
 //! Data parallelism: every rank has all parameters and takes a shard of each batch. Gradients are summed over ranks,
 //! and every rank applies the same update.
 //!
-//! A reducer thread sums the gradients of a layer during backward through the layers below: fc8's first, then fc7's and
-//! fc6's, which are 96 % of all, beside the convolutions.
+//! A reducer thread sums a layer's gradients while backward continues with the layers below. fc8's come first, then
+//! fc7's and fc6's, which are 96 % of all parameters and overlap with the convolutions.
 
 use super::model_parallel::layer_of;
 use super::reducer::{Bucket, Sum, reduce};
@@ -41,7 +41,7 @@ impl<E: Gradients> DataParallel<E> {
         let all = share.blocks.iter().sum::<usize>();
         let mut trees: Vec<Tree> = names.iter().map(|_| Tree::new(self.cut.blocks)).collect();
         let (mut stats, mut done) = (Vec::new(), 0);
-        let picture = share.images.len() / share.labels.len().max(1);
+        let image = share.images.len() / share.labels.len().max(1);
         let room = &mut self.room;
         for block in blocks.clone() {
             let n = share.blocks[block];
@@ -50,7 +50,7 @@ impl<E: Gradients> DataParallel<E> {
                 let free = trees[at].push(block, values);
                 room.entry(names[at].clone()).or_default().extend(free);
                 if last {
-                    // A reducer that has failed reports it itself.
+                    // If the reducer has failed, it reports the error itself.
                     let branches = std::mem::replace(&mut trees[at], Tree::new(0)).into_branches();
                     let spare = room.get_mut(&names[at]).and_then(Vec::pop);
                     let _ = reducer.send(Bucket { at, branches, spare });
@@ -62,9 +62,9 @@ impl<E: Gradients> DataParallel<E> {
                 continue;
             }
             let weight = n as f32 / all as f32;
-            let first = |key: DropoutKey| DropoutKey { first_picture: key.first_picture + done as u64, ..key };
+            let first = |key: DropoutKey| DropoutKey { first_image: key.first_image + done as u64, ..key };
             let batch = Batch {
-                images: &share.images[done * picture..(done + n) * picture],
+                images: &share.images[done * image..(done + n) * image],
                 labels: &share.labels[done..done + n],
                 dropout: share.dropout.map(first),
             };
@@ -156,8 +156,7 @@ impl<E: Gradients> Training for DataParallel<E> {
                     room.extend(free.into_iter().flatten().chain([values]));
                 }
             }
-            let carried =
-                reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the thread that reduces gradients panicked".into())));
+            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the gradient reducer thread panicked".into())));
             let stats = stats?;
             self.sums = carried?;
             Ok::<_, Error>(stats)

@@ -1,8 +1,9 @@
 //! "One weird trick" (Krizhevsky 2014): convolutions data-parallel, fully connected layers model-parallel.
 //!
-//! Convolutions have 4 % of the weights and most of the work, so each rank does them for its share of the images and sums their
-//! gradients with the others; of the fully connected layers, which have 96 %, each rank holds some rows and
-//! computes them for all images (`head.rs`). What is sent of these grows with the batch and not with the weights.
+//! Convolutions have 4 % of the weights and most of the work, so each rank runs them on its shard of the images and
+//! sums the gradients with the others. Fully connected layers have 96 % of the weights, so each rank holds some of
+//! their rows and computes them for all images (`sharded_fc.rs`). Their traffic grows with the batch and not with the
+//! weights.
 
 use super::data_parallel::{check, learning};
 use super::model_parallel::{ModelParallel, Shards, layer_of};
@@ -16,10 +17,10 @@ use crate::{Error, Result};
 use alexnet_kernels::loss;
 use std::sync::Arc;
 
-/// An engine whose convolutions each rank has whole, and of whose fully connected layers each has a part.
+/// Hybrid-parallel engine: replicated convolutions, sharded fully connected layers.
 pub type Hybrid = ModelParallel<HybridShards>;
 
-/// A rank's part of a [`Hybrid`].
+/// A rank's shard of a [`Hybrid`] engine.
 pub struct HybridShards {
     net: Net,
     ranks: Arc<dyn Communicator>,
@@ -29,13 +30,13 @@ pub struct HybridShards {
 }
 
 impl Hybrid {
-    /// This rank's part of an engine for batches of which it takes up to `capacity` images; all parameters are zero.
+    /// Creates this rank's shard of an engine, for up to `capacity` images per rank; all parameters are zero.
     ///
     /// # Errors
-    /// A net whose end is not made of fully connected layers or that does not fit into memory.
+    /// A net that does not end in fully connected layers or that does not fit into memory.
     pub fn new(net: &Net, ranks: Arc<dyn Communicator>, capacity: usize, threads: usize, precision: Precision) -> Result<Hybrid> {
         if net.has_batch_norm() {
-            let message = format!("{}: batch normalisation is not there in hybrid parallel; use --parallel data", net.name);
+            let message = format!("{}: batch normalisation is not supported in hybrid parallel; use --parallel data", net.name);
             return Err(Error::Net(message));
         }
         let (rank, size) = (ranks.rank(), ranks.size());
@@ -56,7 +57,7 @@ impl Shards for HybridShards {
         &*self.ranks
     }
 
-    /// Each rank has images of its own.
+    /// Each rank infers its own images.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()> {
         let ranks = self.ranks.clone();
         let own = images.len() / (3 * self.net.image_size * self.net.image_size);
@@ -82,8 +83,8 @@ impl Shards for HybridShards {
         let ranks = self.ranks.clone();
         let (own, all) = (share.labels.len(), share.blocks.iter().sum::<usize>());
         let labels: Vec<u32> = all_gather_values(&*ranks, &share.labels.to_vec())?.into_iter().flatten().collect();
-        // The head sees all images, beginning with the first.
-        let key = share.dropout.map(|key| DropoutKey { first_picture: 0, ..key });
+        // The fully connected layers see all images, starting with the first.
+        let key = share.dropout.map(|key| DropoutKey { first_image: 0, ..key });
         let part = self.trunk.forward(share.images, own, share.dropout, true)?;
         let len = self.trunk.output_len();
         let counts: Vec<usize> = share.blocks.iter().map(|n| n * len).collect();
@@ -98,7 +99,7 @@ impl Shards for HybridShards {
             let stats = StepStats { loss: (loss.sum / all as f64) as f32, correct: loss.correct };
             Ok((stats, head.backward(context, &*ranks, all, &dlogits, key, step)?))
         })?;
-        // To each rank what is added to the gradients of its images.
+        // Send each rank the contributions to the gradients of its images.
         let mut received = vec![0.0; ranks.size() * own * len];
         ranks.all_to_all(&partial, &counts, &mut received, &vec![own * len; ranks.size()])?;
         let mut gradient = vec![0.0; own * len];

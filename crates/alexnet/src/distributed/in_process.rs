@@ -98,7 +98,7 @@ impl Communicator for LocalRank {
     }
 }
 
-/// Runs `work` as each rank of a group of `size` threads, and returns the result of each.
+/// Runs `work` on each rank of a group of `size` threads, and returns the results in rank order.
 ///
 /// # Panics
 /// If one of them panics.

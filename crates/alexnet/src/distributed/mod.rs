@@ -1,6 +1,4 @@
-//! Distributed training: collectives, and engines that are spread over ranks.
-//!
-//! Each rank takes a share of the work.
+//! Distributed training: each rank takes a part of the work and exchanges its results with the others.
 //!
 //! A [`Communicator`] abstracts the transport: MPI (crate `alexnet-distributed`), threads of one process
 //! ([`in_process`], for tests), or a single process ([`SingleProcess`]). `tree_reduce` sums over ranks in an order
@@ -52,7 +50,7 @@ pub trait Communicator: Send + Sync {
     /// If the lengths do not match the slices.
     fn all_to_all(&self, send: &[f32], counts: &[usize], receive: &mut [f32], from: &[usize]) -> Result<()>;
 
-    /// Gathers a short message of each rank on all ranks, in the order of ranks.
+    /// Sends a short message to all ranks, and returns the messages of all ranks in rank order.
     ///
     /// # Errors
     /// Another rank that failed.

@@ -1,25 +1,26 @@
-//! The ways in which ranks share the work of a training step.
+//! Parallel strategies of a training step.
 
 use super::{Communicator, Partition};
 use crate::{Error, Result};
 
-/// How ranks share the work of a step.
+/// Distribution of a training step over ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Parallel {
-    /// Each rank has all parameters and a share of each batch; gradients are summed.
+    /// Data parallel: each rank has all parameters and a shard of each batch; gradients are summed.
     #[default]
     Data,
-    /// Convolutions likewise, but each rank holds a part of the fully connected layers' weights, which are never sent (Krizhevsky 2014).
+    /// Data-parallel convolutions; each rank holds a part of the fully connected layers' weights, which are never
+    /// sent (Krizhevsky 2014).
     Hybrid,
-    /// Two ranks, each of which has half of every layer for all images: the two GPUs of 2012.
+    /// Two ranks, each with half of every layer for all images, as the two GPUs of 2012.
     Towers,
 }
 
 impl Parallel {
-    /// All ways.
+    /// All strategies.
     pub const ALL: [Parallel; 3] = [Parallel::Data, Parallel::Hybrid, Parallel::Towers];
 
-    /// Its name on the command line.
+    /// Name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Parallel::Data => "data",
@@ -28,19 +29,20 @@ impl Parallel {
         }
     }
 
-    /// The way of a name.
+    /// Finds a strategy by name.
     pub fn by_name(name: &str) -> Option<Parallel> {
-        Parallel::ALL.into_iter().find(|way| way.name() == name)
+        Parallel::ALL.into_iter().find(|strategy| strategy.name() == name)
     }
 
-    /// The blocks of each batch that a rank computes.
+    /// Partition of each batch for a rank.
     ///
     /// # Errors
-    /// Fixed blocks where sums depend on the number of ranks anyway, or more ranks than blocks.
+    /// Fixed blocks in a strategy whose sums depend on the number of ranks, or more ranks than blocks.
     pub fn partition(self, ranks: &dyn Communicator, blocks: Option<usize>) -> Result<Partition> {
         if self != Parallel::Data && blocks.is_some() {
             return Err(Error::Invalid(format!(
-                "--parallel {self}: its sums depend on the number of processes; --deterministic and --micro-batch go with --parallel data"
+                "--parallel {self}: results depend on the number of processes; --deterministic and \
+                 --micro-batch require --parallel data"
             )));
         }
         match self {

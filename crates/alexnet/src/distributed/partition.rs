@@ -62,8 +62,8 @@ mod tests {
             for blocks in [None, Some(8), Some(11)] {
                 for n in [0, 1, 5, 8, 31, 128] {
                     let cuts = (0..size).map(|rank| Partition::new(rank, size, blocks).unwrap());
-                    let pictures: Vec<usize> = cuts.flat_map(|cut| cut.own(n).flatten().collect::<Vec<_>>()).collect();
-                    assert_eq!(pictures, (0..n).collect::<Vec<_>>(), "{size} ranks, {blocks:?} blocks, {n} images");
+                    let images: Vec<usize> = cuts.flat_map(|cut| cut.own(n).flatten().collect::<Vec<_>>()).collect();
+                    assert_eq!(images, (0..n).collect::<Vec<_>>(), "{size} ranks, {blocks:?} blocks, {n} images");
                 }
             }
         }

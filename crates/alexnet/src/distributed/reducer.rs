@@ -1,4 +1,4 @@
-//! A thread that sums gradients over ranks during backward.
+//! Reducer thread: sums gradients over ranks while backward continues.
 
 use super::{Communicator, Partition, Room, sum_of_trees};
 use crate::{Error, Result};
@@ -14,7 +14,7 @@ pub(super) struct Bucket {
     pub(super) spare: Option<Vec<f32>>,
 }
 
-/// The sum of a bucket over all ranks.
+/// A gradient summed over ranks.
 pub(super) struct Sum {
     /// Index of the parameter.
     pub(super) at: usize,
@@ -79,7 +79,7 @@ pub(super) fn sum(
         }
         drop(give);
         let found = take.into_iter().map(|sum| sum.values).collect();
-        reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the thread that reduces gradients panicked".into())))?;
+        reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the gradient reducer thread panicked".into())))?;
         Ok(found)
     })
 }

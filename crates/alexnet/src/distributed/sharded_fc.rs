@@ -1,8 +1,8 @@
-//! The fully connected layers, whose weights the ranks share: each holds some rows of every layer, and computes these outputs
-//! for all images of the batch (Krizhevsky 2014). Their weights are never sent, only what goes in and out.
+//! Sharded fully connected layers: each rank holds some rows of every layer, and computes these outputs for all
+//! images of the batch (Krizhevsky 2014). Weights are never sent, only inputs and outputs.
 //!
-//! Between two layers every rank needs all of the first one's outputs, and on the way back the sum over ranks of what each adds
-//! to the gradient of its own ones.
+//! Between two layers every rank needs all outputs of the first one. In backward, the gradient of a rank's own
+//! outputs is the sum of contributions from all ranks.
 
 use super::Communicator;
 use crate::engine::shards::{LinearShard, dropout};
@@ -14,7 +14,7 @@ use alexnet_kernels::feature_map::FeatureMap;
 use alexnet_kernels::layout;
 use std::ops::Range;
 
-/// A linear layer and what follows it.
+/// A linear layer and the layers that follow it.
 struct Layer {
     name: String,
     own: LinearShard,
@@ -22,40 +22,41 @@ struct Layer {
     rows: Vec<Range<usize>>,
     outputs: usize,
     relu: bool,
-    /// Dropout behind it.
+    /// Dropout after it.
     drops: Vec<Drop>,
 }
 
 /// A dropout layer.
 #[derive(Debug, Clone, Copy)]
 struct Drop {
-    /// Its number in the net.
+    /// Index in the net.
     layer: usize,
     rate: f32,
     style: DropoutStyle,
 }
 
-/// The end of a net, from its first linear layer on and the dropout before it.
+/// The fully connected end of a net, including dropout before the first linear layer.
 pub(super) struct ShardedFc {
     layers: Vec<Layer>,
-    /// Dropout before the first one.
+    /// Dropout before the first linear layer.
     drops: Vec<Drop>,
-    /// The map that comes in, of one image.
+    /// Layout of one image's input map.
     map: FeatureMap,
-    /// What each layer read in the last forward pass, and the logits.
+    /// Inputs of each layer in the last forward pass, and the logits.
     seen: Vec<Vec<f32>>,
 }
 
-/// Where the head of a net begins.
+/// Index of the first layer of a net's fully connected end.
 pub(super) fn begin(net: &Net) -> Result<usize> {
     let first = net.layers.iter().position(|layer| matches!(layer.op, Op::Linear { .. }));
-    let first = first.ok_or_else(|| Error::Net(format!("{}: no fully connected layers to share", net.name)))?;
+    let first = first.ok_or_else(|| Error::Net(format!("{}: no fully connected layers to shard", net.name)))?;
     let drops = net.layers[..first].iter().rev().take_while(|layer| matches!(layer.op, Op::Dropout { .. })).count();
     Ok(first - drops)
 }
 
 impl ShardedFc {
-    /// The head of `net`; `rows` gives the outputs of a layer that each rank computes, by the layer's number and outputs.
+    /// Creates the sharded layers of `net`; `rows` maps a layer's index and number of outputs to the outputs of each
+    /// rank.
     pub(super) fn new(net: &Net, rank: usize, rows: impl Fn(usize, usize) -> Vec<Range<usize>>) -> Result<ShardedFc> {
         let shapes = net.shapes()?;
         let first = begin(net)?;
@@ -80,7 +81,7 @@ impl ShardedFc {
                 }
                 _ => {
                     let message =
-                        "layers behind the first fully connected one may be such, ReLU and dropout to be shared by ranks";
+                        "sharding supports only fully connected layers, ReLU and dropout after the first fully connected layer";
                     return Err(Error::Net(format!("{}: layer {}: {message}", net.name, layer.name)));
                 }
             }
@@ -88,13 +89,13 @@ impl ShardedFc {
         Ok(head)
     }
 
-    /// Whether rank `rank` needs what layer `i` reads, or the logits behind the last one.
+    /// Whether rank `rank` needs the input of layer `i`, or the logits after the last layer.
     fn reads(&self, i: usize, rank: usize) -> bool {
         self.layers.get(i).or(self.layers.last()).is_some_and(|layer| !layer.rows[rank].is_empty())
     }
 
-    /// Logits of `n` images whose maps are `planes` `[n, channels, rows, columns]`, on the ranks that
-    /// compute some of them or, if `everywhere`, on all.
+    /// Logits of `n` images whose maps are `planes` `[n, channels, rows, columns]`, on the ranks that compute some of
+    /// them or, if `everywhere`, on all.
     pub(super) fn forward(
         &mut self,
         context: &Context<'_>,
@@ -113,7 +114,7 @@ impl ShardedFc {
                 (0..ranks.size()).map(|rank| self.reads(i + 1, rank) || (everywhere && i + 1 == self.layers.len())).collect();
             let layer = &mut self.layers[i];
             let own = layer.own.forward(context, n, &x, layer.relu);
-            // Each that needs it gets these columns of every image.
+            // Send these columns of every image to each rank that needs them.
             let counts: Vec<usize> = needs.iter().map(|&needs| if needs { own.len() } else { 0 }).collect();
             let me = needs[ranks.rank()];
             let from: Vec<usize> = layer.rows.iter().map(|rows| if me { n * rows.len() } else { 0 }).collect();
@@ -129,7 +130,7 @@ impl ShardedFc {
                     rest = behind;
                 }
             } else {
-                // Its own ones it needs on the way back.
+                // A rank's own columns are needed in backward.
                 put_columns(&own, &layer.own.rows, layer.outputs, &mut y);
             }
             drop_units(context, &layer.drops, key, n, &mut y);
@@ -139,8 +140,8 @@ impl ShardedFc {
         Ok(self.seen.last().map_or(&[], Vec::as_slice))
     }
 
-    /// Back from the gradient of the logits, `[n, classes]`; zeros where a rank does not have it. All layers learn. What this rank adds
-    /// to the gradient of the maps, `[n, channels, rows, columns]`.
+    /// Backward from the gradient of the logits, `[n, classes]`, which is zero on ranks that do not have it. Updates
+    /// all layers and returns this rank's contribution to the gradient of the maps, `[n, channels, rows, columns]`.
     pub(super) fn backward(
         &mut self,
         context: &Context<'_>,
@@ -161,7 +162,7 @@ impl ShardedFc {
                 layout::to_planes(context, FeatureMap { n, ..self.map }, &dx, &mut planes);
                 return Ok(planes);
             }
-            // To each rank what is added to the gradients of its outputs, by those that have something to add.
+            // Send each rank the contributions to the gradients of its outputs, from those ranks that have any.
             let adds: Vec<bool> = layer.rows.iter().map(|rows| !rows.is_empty()).collect();
             let below = &self.layers[i - 1];
             let own = below.own.rows.clone();
@@ -178,7 +179,7 @@ impl ShardedFc {
             for part in received.chunks_exact((n * own.len()).max(1)) {
                 sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
             }
-            // Dropout knows units by their place among all.
+            // Dropout identifies units by their index among all outputs.
             let mut wide = vec![0.0; n * below.outputs];
             put_columns(&sum, &own, below.outputs, &mut wide);
             drop_units(context, &below.drops, key, n, &mut wide);
@@ -190,18 +191,18 @@ impl ShardedFc {
         Ok(Vec::new())
     }
 
-    /// This rank's rows of a layer, if it is here.
+    /// This rank's shard of a layer, if it is sharded.
     pub(super) fn rows(&self, layer: &str) -> Option<&LinearShard> {
         self.layers.iter().find(|l| l.name == layer).map(|l| &l.own)
     }
 
-    /// As [`rows`](Self::rows), to change them.
+    /// As [`rows`](Self::rows), mutable.
     pub(super) fn rows_mut(&mut self, layer: &str) -> Option<&mut LinearShard> {
         self.layers.iter_mut().find(|l| l.name == layer).map(|l| &mut l.own)
     }
 }
 
-/// Columns of a matrix `[n, width]`.
+/// Extracts columns of a matrix `[n, width]`.
 fn columns(matrix: &[f32], columns: &Range<usize>, width: usize) -> Vec<f32> {
     matrix.chunks_exact(width).flat_map(|row| &row[columns.clone()]).copied().collect()
 }
@@ -214,7 +215,7 @@ fn put_columns(values: &[f32], columns: &Range<usize>, width: usize, matrix: &mu
     }
 }
 
-/// Dropout layers, one after the other.
+/// Applies consecutive dropout layers.
 fn drop_units(context: &Context<'_>, drops: &[Drop], key: Option<DropoutKey>, n: usize, values: &mut [f32]) {
     if n == 0 {
         return;

@@ -1,8 +1,8 @@
 //! The two towers of 2012 on two ranks (paper, section 3.2): each holds half of every layer's kernels and maps, for all images.
 //!
-//! [`Net::towers`] says where one needs the other's maps. Between these places lie pieces that a tower computes by itself, and
-//! each is an ordinary net of half the width: only its first layer reads more. No parameter is on both ranks, so no gradient is
-//! sent, only maps and their gradients.
+//! [`Net::towers`] determines where a tower needs the other's maps. The segments in between are computed locally, and
+//! each is an ordinary net of half the width, except that its first layer may read more channels. No parameter is on
+//! both ranks, so only maps and their gradients are sent, not the gradients of parameters.
 
 use super::model_parallel::{ModelParallel, Shards, layer_of};
 use super::sharded_fc::{self, ShardedFc};
@@ -18,19 +18,19 @@ use std::sync::Arc;
 /// Layers that a tower computes without the other.
 struct Piece {
     segment: Segment,
-    /// What the first layer reads of the other tower's maps.
+    /// Maps of the other tower that the first layer reads.
     crossing: Crossing,
-    /// Values of a map that comes in, and how many maps all towers have of them.
+    /// Values of an input map, and the number of these maps in both towers together.
     map_in: usize,
     maps_in: usize,
-    /// Values of a map that goes out.
+    /// Values of an output map.
     map_out: usize,
 }
 
-/// An engine of which each of two ranks is a tower.
+/// Model-parallel engine of two ranks, each of which is a tower.
 pub type Towers = ModelParallel<Tower>;
 
-/// One of the two.
+/// One of the two towers.
 pub struct Tower {
     net: Net,
     ranks: Arc<dyn Communicator>,
@@ -39,13 +39,15 @@ pub struct Tower {
 }
 
 impl Towers {
-    /// This rank's tower for batches of up to `capacity` images, all of which both ranks read; all parameters are zero.
+    /// Creates this rank's tower for batches of up to `capacity` images, which both ranks read; all parameters are
+    /// zero.
     ///
     /// # Errors
-    /// Not two ranks, a net that is not in two towers, or one whose end is not made of fully connected layers.
+    /// A number of ranks other than two, a net that cannot be split into two towers, or one that does not end in
+    /// fully connected layers.
     pub fn new(net: &Net, ranks: Arc<dyn Communicator>, capacity: usize, threads: usize, precision: Precision) -> Result<Towers> {
         if ranks.size() != 2 {
-            return Err(Error::Invalid(format!("two towers are two ranks (mpirun -n 2), not {}", ranks.size())));
+            return Err(Error::Invalid(format!("towers require two ranks (mpirun -n 2), got {}", ranks.size())));
         }
         let (plan, shapes) = (net.towers()?, net.shapes()?);
         let end = sharded_fc::begin(net)?;
@@ -61,7 +63,7 @@ impl Towers {
             let (half_net, first) = if begin == 0 {
                 (Net { name: net.name.clone(), image_size: net.image_size, layers }, 0)
             } else {
-                // What stands for all that comes before: it is never run, and gives maps of the right size and number.
+                // Placeholder for all earlier layers: it never runs, and outputs maps of the right size and number.
                 let entry = stand_in(reads(crossing, input.channels));
                 (Net { name: net.name.clone(), image_size: input.size, layers: [vec![entry], layers].concat() }, 1)
             };
@@ -82,7 +84,7 @@ impl Towers {
 }
 
 impl Tower {
-    /// The maps that the fully connected layers read, of `n` pictures: `[n, channels, rows, columns]`, those of both towers.
+    /// The maps of both towers that the fully connected layers read, for `n` images: `[n, channels, rows, columns]`.
     fn maps(&mut self, images: &[f32], n: usize, key: Option<DropoutKey>, train: bool) -> Result<Vec<f32>> {
         let (ranks, tower) = (self.ranks.clone(), self.ranks.rank());
         let mut own = images.to_vec();
@@ -95,7 +97,7 @@ impl Tower {
             };
             own = piece.segment.forward(&input, n, key, train)?;
             if let Crossing::Edge(maps) = piece.crossing {
-                // What was computed of the other's maps is only its own to know.
+                // Drop the outputs computed from the other tower's maps.
                 let skip = if tower == 0 { 0 } else { maps };
                 own = channels(&own, half + maps, skip, half, piece.map_out);
             }
@@ -105,12 +107,12 @@ impl Tower {
         beside(&*ranks, &own, half, half, map, n)
     }
 
-    /// Back from what this tower adds to the gradient of the maps that the fully connected layers read.
+    /// Backward from this tower's contribution to the gradient of the maps that the fully connected layers read.
     fn maps_backward(&mut self, partial: &[f32], n: usize, key: Option<DropoutKey>, step: &OptimizerStep) -> Result<()> {
         let (ranks, tower) = (self.ranks.clone(), self.ranks.rank());
         let map = self.pieces.last().map_or(1, |last| last.map_out);
         let half = partial.len() / (n * map).max(1) / 2;
-        let mut own = apart_again(&*ranks, partial, half, half, map, n)?;
+        let mut own = beside_backward(&*ranks, partial, half, half, map, n)?;
         for piece in self.pieces.iter_mut().rev() {
             let half = piece.maps_in / 2;
             if let Crossing::Edge(maps) = piece.crossing {
@@ -128,22 +130,22 @@ impl Tower {
             let Some(below) = below else { break };
             own = match piece.crossing {
                 Crossing::Nothing => below,
-                Crossing::Whole => apart_again(&*ranks, &below, half, half, piece.map_in, n)?,
-                Crossing::Edge(maps) => apart_again(&*ranks, &below, half, maps, piece.map_in, n)?,
+                Crossing::Whole => beside_backward(&*ranks, &below, half, half, piece.map_in, n)?,
+                Crossing::Edge(maps) => beside_backward(&*ranks, &below, half, maps, piece.map_in, n)?,
             };
         }
         Ok(())
     }
 }
 
-/// A layer of half as many kernels; what it reads of is for who calls to know.
+/// The layer with half as many kernels; the caller sets what it reads.
 fn half(layer: &Layer) -> Result<Layer> {
     let (mut layer, half) = (layer.clone(), layer.op.groups_of_tower());
     match &mut layer.op {
         Op::Conv { out, groups, .. } => (*out, *groups) = (*out / 2, half),
         Op::Lrn { columns, .. } => *columns = half,
         Op::Dropout { .. } => {
-            let message = "dropout before the fully connected layers does not fall in two towers";
+            let message = "towers do not support dropout before the fully connected layers";
             return Err(Error::Net(format!("layer {}: {message}", layer.name)));
         }
         _ => {}
@@ -151,7 +153,7 @@ fn half(layer: &Layer) -> Result<Layer> {
     Ok(layer)
 }
 
-/// A layer that gives this many maps of the size of its input.
+/// A layer with `maps` output maps of the size of its input.
 fn stand_in(maps: usize) -> Layer {
     let op = Op::Conv {
         out: maps,
@@ -166,7 +168,7 @@ fn stand_in(maps: usize) -> Layer {
     Layer { name: "both towers' maps".into(), op }
 }
 
-/// How many maps a tower reads of a layer that has `maps`.
+/// Number of maps that a tower reads of a layer with `maps` maps.
 fn reads(crossing: Crossing, maps: usize) -> usize {
     match crossing {
         Crossing::Nothing => maps / 2,
@@ -175,12 +177,12 @@ fn reads(crossing: Crossing, maps: usize) -> usize {
     }
 }
 
-/// Some of `all` maps of each image.
+/// Extracts `count` of `all` maps of each image, after the first `skip`.
 fn channels(planes: &[f32], all: usize, skip: usize, count: usize, map: usize) -> Vec<f32> {
-    planes.chunks_exact((all * map).max(1)).flat_map(|picture| &picture[skip * map..(skip + count) * map]).copied().collect()
+    planes.chunks_exact((all * map).max(1)).flat_map(|image| &image[skip * map..(skip + count) * map]).copied().collect()
 }
 
-/// Puts maps of the same images side by side; numbers are those of an image's maps.
+/// Concatenates the maps of each image from two sources; the numbers are maps per image.
 fn interleave((a, maps_a): (&[f32], usize), (b, maps_b): (&[f32], usize), map: usize, n: usize) -> Vec<f32> {
     (0..n)
         .flat_map(|i| [&a[i * maps_a * map..][..maps_a * map], &b[i * maps_b * map..][..maps_b * map]])
@@ -189,7 +191,7 @@ fn interleave((a, maps_a): (&[f32], usize), (b, maps_b): (&[f32], usize), map: u
         .collect()
 }
 
-/// Gives the other tower values and takes as many from it.
+/// Exchanges the same number of values with the other tower.
 fn swap(ranks: &dyn Communicator, send: &[f32]) -> Result<Vec<f32>> {
     let counts = if ranks.rank() == 0 { [0, send.len()] } else { [send.len(), 0] };
     let mut received = vec![0.0; send.len()];
@@ -197,7 +199,7 @@ fn swap(ranks: &dyn Communicator, send: &[f32]) -> Result<Vec<f32>> {
     Ok(received)
 }
 
-/// This tower's `half` maps beside those `edge` of the other that are next to them: all of them, or fewer.
+/// Concatenates this tower's `half` maps with the adjacent `edge` maps of the other tower, which may be all of them.
 fn beside(ranks: &dyn Communicator, own: &[f32], half: usize, edge: usize, map: usize, n: usize) -> Result<Vec<f32>> {
     let first = ranks.rank() == 0;
     let near = channels(own, half, if first { half - edge } else { 0 }, edge, map);
@@ -206,8 +208,9 @@ fn beside(ranks: &dyn Communicator, own: &[f32], half: usize, edge: usize, map: 
     Ok(if first { interleave(own, other, map, n) } else { interleave(other, own, map, n) })
 }
 
-/// The way back of [`beside`]: the gradient of this tower's maps, to which the other adds for those that it has read.
-fn apart_again(ranks: &dyn Communicator, all: &[f32], half: usize, edge: usize, map: usize, n: usize) -> Result<Vec<f32>> {
+/// Backward of [`beside`]: the gradient of this tower's maps, including the other tower's contribution for the maps
+/// that it has read.
+fn beside_backward(ranks: &dyn Communicator, all: &[f32], half: usize, edge: usize, map: usize, n: usize) -> Result<Vec<f32>> {
     let first = ranks.rank() == 0;
     let (mine, others) = if first { (0, half) } else { (edge, 0) };
     let mut own = channels(all, half + edge, mine, half, map);
@@ -245,7 +248,7 @@ impl Shards for Tower {
     fn train_shard(&mut self, share: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
         let n = share.labels.len();
         if share.blocks != [n] || n == 0 {
-            return Err(Error::Net(format!("{n} images, but each tower takes the whole batch: {:?}", share.blocks)));
+            return Err(Error::Net(format!("got {n} images, but each tower requires the whole batch of {:?}", share.blocks)));
         }
         let (ranks, classes, key) = (self.ranks.clone(), self.net.classes(), share.dropout);
         let maps = self.maps(share.images, n, key, true)?;

@@ -22,7 +22,7 @@ pub(super) fn round(size: usize) -> usize {
     ROUND.max(size * PART)
 }
 
-/// The partial sum of one rank's blocks: the largest branches of the tree that they fill.
+/// Partial sums of one rank's blocks: its largest subtrees.
 #[derive(Debug)]
 pub struct Tree {
     blocks: usize,

@@ -39,7 +39,7 @@ pub fn signed_colour(value: f32) -> Colour {
 ///
 /// # Panics
 /// If the number of values does not match.
-pub fn picture(values: &[f32], height: usize, width: usize, colour: impl Fn(f32) -> Colour) -> Image {
+pub fn image(values: &[f32], height: usize, width: usize, colour: impl Fn(f32) -> Colour) -> Image {
     assert_eq!(values.len(), height * width, "{height} x {width} values");
     Image { width, height, rgb: values.iter().flat_map(|&v| colour(v)).collect() }
 }
@@ -60,15 +60,15 @@ pub fn signed_unit(values: &[f32]) -> Vec<f32> {
     values.iter().map(|&v| if largest > 0.0 && v.is_finite() { v / largest } else { 0.0 }).collect()
 }
 
-/// Overlays heat of 0 to 1, `[picture.height, picture.width]`, on an image with an opacity of 0 to `strength` (0 to 1). The image
+/// Overlays heat of 0 to 1, `[image.height, image.width]`, on an image with an opacity of 0 to `strength` (0 to 1). The image
 /// is desaturated by half, so that the heat stands out.
 ///
 /// # Panics
 /// If the number of values differs from the number of pixels.
-pub fn overlay(picture: &Image, heat: &[f32], strength: f32) -> Image {
-    assert_eq!(heat.len() * 3, picture.rgb.len(), "one value per pixel");
-    let mut rgb = Vec::with_capacity(picture.rgb.len());
-    for (pixel, &heat) in picture.rgb.chunks_exact(3).zip(heat) {
+pub fn overlay(image: &Image, heat: &[f32], strength: f32) -> Image {
+    assert_eq!(heat.len() * 3, image.rgb.len(), "one value per pixel");
+    let mut rgb = Vec::with_capacity(image.rgb.len());
+    for (pixel, &heat) in image.rgb.chunks_exact(3).zip(heat) {
         let heat = heat.clamp(0.0, 1.0);
         // Rec. 601 luma.
         let grey = 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2]);
@@ -79,7 +79,7 @@ pub fn overlay(picture: &Image, heat: &[f32], strength: f32) -> Image {
             rgb.push((paler + (f32::from(want) - paler) * share).round() as u8);
         }
     }
-    Image { rgb, ..*picture }
+    Image { rgb, ..*image }
 }
 
 /// Resizes `[rows, columns]` values to `[height, width]`, bilinear between cell centres like images.

@@ -35,7 +35,7 @@ pub struct Group {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// The image.
-    pub picture: Image,
+    pub image: Image,
     /// Whether pixels are drawn as squares (filters, maps) instead of being smoothed.
     pub squares: bool,
     /// A frame around the image.
@@ -83,13 +83,13 @@ const LEGEND_STEP: usize = 21;
 
 impl Cell {
     /// Cell with a photograph, without caption.
-    pub fn photograph(picture: Image) -> Cell {
-        Cell { picture, squares: false, frame: None, lines: Vec::new(), bars: Vec::new() }
+    pub fn photograph(image: Image) -> Cell {
+        Cell { image, squares: false, frame: None, lines: Vec::new(), bars: Vec::new() }
     }
 
     /// Cell with numbers as an image whose pixels are drawn as squares.
-    pub fn squares(picture: Image) -> Cell {
-        Cell { squares: true, ..Cell::photograph(picture) }
+    pub fn squares(image: Image) -> Cell {
+        Cell { squares: true, ..Cell::photograph(image) }
     }
 
     /// Adds a line to the caption.
@@ -126,7 +126,7 @@ impl Legend {
     fn of(colour: impl Fn(f32) -> Colour, low: impl Into<String>, high: impl Into<String>) -> Legend {
         let [width, _] = LEGEND;
         let shares: Vec<f32> = (0..width).map(|i| i as f32 / (width - 1) as f32).collect();
-        Legend { colours: colormap::picture(&shares, 1, width, colour), low: low.into(), high: high.into() }
+        Legend { colours: colormap::image(&shares, 1, width, colour), low: low.into(), high: high.into() }
     }
 
     /// Width in pixels.
@@ -193,7 +193,7 @@ impl ContactSheet {
     }
 
     fn place(&self, scene: &mut Scene, x: usize, y: usize, cell: &Cell) {
-        let (w, h) = (cell.picture.width.max(1), cell.picture.height.max(1));
+        let (w, h) = (cell.image.width.max(1), cell.image.height.max(1));
         let longest = w.max(h);
         let size = |n: usize| ((n * self.side) as f64 / longest as f64).round().max(1.0) as usize;
         let (width, height) = (size(w), size(h));
@@ -203,7 +203,7 @@ impl ContactSheet {
             let around = [left as f32 - out, top as f32 - out, width as f32 + 2.0 * out, height as f32 + 2.0 * out];
             scene.rectangle(around, colour);
         }
-        scene.picture([left, top, width, height], cell.picture.clone(), cell.squares);
+        scene.image([left, top, width, height], cell.image.clone(), cell.squares);
         let room = self.side as f32;
         let mut at = y + self.side + 4;
         for (words, colour) in &cell.lines {
@@ -231,20 +231,20 @@ fn legend_at(scene: &mut Scene, y: usize, legend: &Legend) {
     let (base, low) = (y as f32 + LINE, text::width(&legend.low, LINE));
     scene.text([MARGIN as f32, base], LINE, Anchor::Start, GREY, legend.low.clone());
     let left = MARGIN + low.ceil() as usize + if low > 0.0 { 8 } else { 0 };
-    scene.picture([left, y + 3, width, height], legend.colours.clone(), true);
+    scene.image([left, y + 3, width, height], legend.colours.clone(), true);
     scene.text([(left + width + 8) as f32, base], LINE, Anchor::Start, GREY, legend.high.clone());
 }
 
 /// Thumbnail of at most 320 pixels, twice the cell size of a sheet (for high-resolution screens): hundreds of larger images would
 /// fill the memory before the sheet is drawn.
-pub fn thumbnail(picture: Image) -> Image {
+pub fn thumbnail(image: Image) -> Image {
     const LONGEST: usize = 320;
-    let longest = picture.height.max(picture.width);
+    let longest = image.height.max(image.width);
     if longest <= LONGEST {
-        return picture;
+        return image;
     }
     let brought = |n: usize| (n * LONGEST / longest).max(1);
-    picture.resized(brought(picture.height), brought(picture.width))
+    image.resized(brought(image.height), brought(image.width))
 }
 
 /// Percentage with as many digits as a bar needs: `0.3 %`, `42 %`.
@@ -328,7 +328,7 @@ mod tests {
         let rows: Vec<_> = scene.items.iter().filter(|i| matches!(i, Item::Image { height: 12, .. })).collect();
         assert_eq!(rows.len(), 3);
         let ends = |item: &Item| match item {
-            Item::Image { picture, .. } => (picture.rgb[..3].to_vec(), picture.rgb[picture.rgb.len() - 3..].to_vec()),
+            Item::Image { image, .. } => (image.rgb[..3].to_vec(), image.rgb[image.rgb.len() - 3..].to_vec()),
             _ => unreachable!(),
         };
         assert_eq!(ends(rows[0]), (colormap::colour(0.0).to_vec(), colormap::colour(1.0).to_vec()));

@@ -13,8 +13,8 @@ const QUALITY: f32 = 88.0;
 ///
 /// # Panics
 /// If the image is empty or its size does not match its pixels.
-pub fn png(picture: &Image) -> Vec<u8> {
-    encode_png(picture.width, picture.height, &picture.rgb, ::png::ColorType::Rgb)
+pub fn png(image: &Image) -> Vec<u8> {
+    encode_png(image.width, image.height, &image.rgb, ::png::ColorType::Rgb)
 }
 
 /// Encodes an image with transparency, `[height, width, 4]`, as PNG.
@@ -41,24 +41,24 @@ fn encode_png(width: usize, height: usize, values: &[u8], color: ::png::ColorTyp
 ///
 /// # Panics
 /// As [`png()`]; also with more than 65,500 rows or columns, the limit of JPEG.
-pub fn jpeg(picture: &Image) -> Vec<u8> {
+pub fn jpeg(image: &Image) -> Vec<u8> {
     let mut encoder = Compress::new(ColorSpace::JCS_RGB);
-    encoder.set_size(picture.width, picture.height);
+    encoder.set_size(image.width, image.height);
     encoder.set_fastest_defaults();
     encoder.set_quality(QUALITY);
     let mut started = encoder.start_compress(Vec::new()).expect("memory takes an image");
-    started.write_scanlines(&picture.rgb).expect("as many pixels as the image says");
+    started.write_scanlines(&image.rgb).expect("as many pixels as the image says");
     started.finish().expect("a whole image")
 }
 
 /// Encodes an image as a PNG data URL, for `src` in HTML or `href` in SVG.
-pub fn png_uri(picture: &Image) -> String {
-    uri("png", &png(picture))
+pub fn png_uri(image: &Image) -> String {
+    uri("png", &png(image))
 }
 
 /// Encodes an image as a JPEG data URL, for `src` in HTML or `href` in SVG.
-pub fn jpeg_uri(picture: &Image) -> String {
-    uri("jpeg", &jpeg(picture))
+pub fn jpeg_uri(image: &Image) -> String {
+    uri("jpeg", &jpeg(image))
 }
 
 fn uri(kind: &str, bytes: &[u8]) -> String {
@@ -73,13 +73,13 @@ mod tests {
 
     #[test]
     fn png_is_lossless_and_jpeg_nearly() {
-        let picture = synthetic(Split::Test, 0).picture(3).unwrap();
-        assert_eq!(decode::decode(&png(&picture)).unwrap(), picture);
-        let back = decode::decode(&jpeg(&picture)).unwrap();
-        let off: u64 = back.rgb.iter().zip(&picture.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        let image = synthetic(Split::Test, 0).image(3).unwrap();
+        assert_eq!(decode::decode(&png(&image)).unwrap(), image);
+        let back = decode::decode(&jpeg(&image)).unwrap();
+        let off: u64 = back.rgb.iter().zip(&image.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
         // 96 x 96 x 3 values, off by 2.6 levels on average (edges of drawn figures are the worst case for JPEG).
         assert!(back.width == 96 && off / 27_648 < 6, "{off}");
-        assert!(png_uri(&picture).starts_with("data:image/png;base64,iVBORw0KGgo"));
-        assert!(jpeg_uri(&picture).starts_with("data:image/jpeg;base64,/9j/"));
+        assert!(png_uri(&image).starts_with("data:image/png;base64,iVBORw0KGgo"));
+        assert!(jpeg_uri(&image).starts_with("data:image/jpeg;base64,/9j/"));
     }
 }

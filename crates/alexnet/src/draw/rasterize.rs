@@ -9,8 +9,8 @@ pub(super) fn draw(items: &[Item], canvas: &mut Image) {
     for item in items {
         match item {
             Item::Rectangle { x, y, width, height, colour } => rectangle(canvas, [*x, *y, *width, *height], *colour),
-            Item::Image { x, y, width, height, picture, squares } => {
-                let sized = if *squares { nearest(picture, *height, *width) } else { picture.resized(*height, *width) };
+            Item::Image { x, y, width, height, image, squares } => {
+                let sized = if *squares { nearest(image, *height, *width) } else { image.resized(*height, *width) };
                 paste(canvas, &sized, *x, *y);
             }
             Item::Text { x, y, size, anchor, colour, text } => {
@@ -50,22 +50,22 @@ fn blend(canvas: &mut Image, column: usize, row: usize, colour: Colour, share: f
     }
 }
 
-fn paste(canvas: &mut Image, picture: &Image, x: usize, y: usize) {
-    let columns = picture.width.min(canvas.width.saturating_sub(x));
-    for (i, row) in picture.rgb.chunks_exact(picture.width * 3).take(canvas.height.saturating_sub(y)).enumerate() {
+fn paste(canvas: &mut Image, image: &Image, x: usize, y: usize) {
+    let columns = image.width.min(canvas.width.saturating_sub(x));
+    for (i, row) in image.rgb.chunks_exact(image.width * 3).take(canvas.height.saturating_sub(y)).enumerate() {
         let start = ((y + i) * canvas.width + x) * 3;
         canvas.rgb[start..start + columns * 3].copy_from_slice(&row[..columns * 3]);
     }
 }
 
 /// Resizes an image with pixels as rectangles.
-pub(super) fn nearest(picture: &Image, height: usize, width: usize) -> Image {
+pub(super) fn nearest(image: &Image, height: usize, width: usize) -> Image {
     let mut rgb = Vec::with_capacity(height * width * 3);
     for row in 0..height {
-        let line = row * picture.height / height * picture.width;
+        let line = row * image.height / height * image.width;
         for column in 0..width {
-            let at = (line + column * picture.width / width) * 3;
-            rgb.extend_from_slice(&picture.rgb[at..at + 3]);
+            let at = (line + column * image.width / width) * 3;
+            rgb.extend_from_slice(&image.rgb[at..at + 3]);
         }
     }
     Image { width, height, rgb }

@@ -44,7 +44,7 @@ pub enum Item {
         /// Height.
         height: usize,
         /// The image.
-        picture: Image,
+        image: Image,
         /// Whether pixels are drawn as squares (filters, maps) instead of being smoothed (photographs).
         squares: bool,
     },
@@ -115,8 +115,8 @@ impl Scene {
     }
 
     /// Adds an image; with `squares`, its pixels are drawn as squares.
-    pub fn picture(&mut self, [x, y, width, height]: [usize; 4], picture: Image, squares: bool) {
-        self.items.push(Item::Image { x, y, width, height, picture, squares });
+    pub fn image(&mut self, [x, y, width, height]: [usize; 4], image: Image, squares: bool) {
+        self.items.push(Item::Image { x, y, width, height, image, squares });
     }
 
     /// Adds a line of text with baseline `y`.
@@ -167,7 +167,7 @@ mod tests {
     fn scene() -> Scene {
         let mut scene = Scene::new(60, 40);
         let checks = Image { width: 2, height: 1, rgb: vec![0, 0, 0, 255, 255, 255] };
-        scene.picture([0, 0, 20, 10], checks, true);
+        scene.image([0, 0, 20, 10], checks, true);
         scene.rectangle([30.0, 0.0, 10.0, 10.0], RED);
         scene.text([5.0, 30.0], 14.0, Anchor::Start, INK, "a < b & \"c\"");
         scene

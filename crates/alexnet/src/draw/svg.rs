@@ -31,14 +31,14 @@ fn add(svg: &mut String, item: &Item) {
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{}\"/>",
             hex(*colour)
         ),
-        Item::Image { x, y, width, height, picture, squares } => {
+        Item::Image { x, y, width, height, image, squares } => {
             let fine = (FINE * height, FINE * width);
             let (data, style) = if *squares {
-                (encode::png_uri(picture), " style=\"image-rendering:pixelated\"")
-            } else if picture.height > fine.0 || picture.width > fine.1 {
-                (encode::jpeg_uri(&picture.resized(fine.0, fine.1)), "")
+                (encode::png_uri(image), " style=\"image-rendering:pixelated\"")
+            } else if image.height > fine.0 || image.width > fine.1 {
+                (encode::jpeg_uri(&image.resized(fine.0, fine.1)), "")
             } else {
-                (encode::jpeg_uri(picture), "")
+                (encode::jpeg_uri(image), "")
             };
             writeln!(
                 svg,

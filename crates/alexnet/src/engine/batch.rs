@@ -44,7 +44,7 @@ pub struct DropoutKey {
     /// The step's number within the whole run.
     pub step: u64,
     /// Index of the first image within the whole batch, if this is a shard of it.
-    pub first_picture: u64,
+    pub first_image: u64,
 }
 
 impl DropoutKey {

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn deviations_and_bounds_are_those_of_the_formulas() {
+    fn deviations_and_bounds_match_the_formulas() {
         let shape = LayerShape {
             name: "conv".into(),
             input: Shape { channels: 32, size: 9 },

@@ -1,11 +1,12 @@
-//! Inference and training engines: the traits that say what an engine can do, and the CPU engine.
+//! Inference and training engines: engine traits and the CPU engine.
 //!
-//! An engine implements what it can: every engine is a [`ParameterStore`] and infers ([`Inference`]); one that also shows what
-//! happens inside is an [`Inspection`]; one that learns is a [`Training`], and one that holds the whole net and can show gradients
-//! before it learns from them is a [`Gradients`]. [`Engine`] is all of these, for code that opens any device by its name.
+//! An engine implements the traits that it supports. Every engine is a [`ParameterStore`] and supports [`Inference`];
+//! [`Inspection`] gives access to activations, [`Training`] runs training steps, and [`Gradients`], for engines that
+//! hold the whole net, exposes gradients before the update. [`Engine`] combines all of these, for code that opens a
+//! device by name.
 //!
-//! Parameters are read and written by name (`conv1.weight`) in canonical order: conv [out, in / groups, kernel, kernel],
-//! linear [out, in] with in = channel, row, column. How an engine keeps them inside is its own affair.
+//! Parameters are read and written by name (`conv1.weight`) in canonical order: conv [out, in / groups, kernel,
+//! kernel], linear [out, in] with in = channel, row, column. An engine may store them in any layout.
 //!
 //! Images are `[n, 3, size, size]`, row-major, already preprocessed; labels are class numbers.
 
@@ -33,10 +34,10 @@ use crate::Result;
 use crate::formats::{ActivationRanges, TensorData};
 use crate::net::Net;
 
-/// A network's parameters by name, in canonical order.
+/// Access to a network's parameters by name, in canonical order.
 ///
-/// Batch normalisation has `bn1.weight` and `bn1.bias`, which learn as biases do, and running statistics, `bn1.running_mean` and
-/// `bn1.running_var`.
+/// Batch normalisation has `bn1.weight` and `bn1.bias`, which are trained like biases, and running statistics,
+/// `bn1.running_mean` and `bn1.running_var`.
 pub trait ParameterStore {
     /// The network.
     fn net(&self) -> &Net;
@@ -44,24 +45,25 @@ pub trait ParameterStore {
     /// Reads a parameter.
     ///
     /// # Errors
-    /// No such parameter, or one that is spread over ranks and not gathered.
+    /// An unknown parameter, or one that is sharded over ranks and not gathered.
     fn parameter(&self, name: &str) -> Result<Vec<f32>>;
 
     /// Writes a parameter.
     ///
     /// # Errors
-    /// No such parameter, or another number of values.
+    /// An unknown parameter, or another number of values.
     fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()>;
 
-    /// As [`set_parameter`](Self::set_parameter), from values that the engine may keep using where they lie.
+    /// As [`set_parameter`](Self::set_parameter), but the engine may keep using the values in place instead of
+    /// copying them.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`set_parameter`](Self::set_parameter).
     fn share_parameter(&mut self, name: &str, values: &TensorData) -> Result<()> {
         self.set_parameter(name, values)
     }
 
-    /// Takes the activation ranges of a quantised model. Engines without integer arithmetic have no use for them.
+    /// Sets the activation ranges of a quantised model. Engines without integer arithmetic ignore them.
     fn set_ranges(&mut self, ranges: &ActivationRanges) {
         let _ = ranges;
     }
@@ -72,26 +74,26 @@ pub trait Inference: ParameterStore {
     /// Logits `[n, classes]` of `n` images, dropout off.
     ///
     /// # Errors
-    /// Not the net's images.
+    /// Images of another size.
     fn infer(&mut self, images: &[f32], logits: &mut Vec<f32>) -> Result<()>;
 
-    /// Whether [`infer`](Self::infer) is a call that all ranks make together, even one that has no images.
+    /// Whether [`infer`](Self::infer) is a collective call that all ranks must make together, even without images.
     fn infers_together(&self) -> bool {
         false
     }
 }
 
-/// Calibration of inference in bytes.
+/// Calibration of int8 inference.
 pub trait Calibration: Inference {
-    /// Finds, for up to a batch of images, what each layer's input should be rounded to: the ranges that change these inputs
-    /// least in the mean of squares. They are returned, not set: ranges of several batches may be averaged.
+    /// Finds the quantisation ranges of each layer's input for up to a batch of images: those with the smallest mean
+    /// square error. They are returned, not set, so that the ranges of several batches can be averaged.
     ///
     /// # Errors
-    /// Not the net's images, or more than the engine's capacity.
+    /// Images of another size, or more than the engine's capacity.
     fn calibrate(&mut self, images: &[f32]) -> Result<ActivationRanges>;
 }
 
-/// A whole network on one device: everything that commands ask of an engine which they open by a device's name.
+/// A whole network on one device: all traits that commands need of an engine opened by device name.
 pub trait Engine: Inspection + Gradients {}
 
 impl<E: Inspection + Gradients> Engine for E {}

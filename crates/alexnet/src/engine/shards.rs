@@ -1,4 +1,4 @@
-//! Parts of a net, for engines that are spread over ranks. They run on the CPU.
+//! Parts of a net on the CPU, for engines distributed over ranks.
 
 pub(crate) use super::cpu::dropout;
 pub(crate) use super::cpu::linear_shard::LinearShard;

@@ -5,9 +5,9 @@ use crate::Result;
 
 /// Engine that can start from intermediate activations.
 ///
-/// What it gives for an image there, its features, are floats in an order of the engine's own, as many for each image. They
-/// are good as long as the layers below keep their parameters, and inference from them gives the bits of a run from the
-/// image on.
+/// The features of an image are floats in an engine-specific order, the same number for each image. They stay valid
+/// while the layers below keep their parameters, and continuing from them is bitwise equal to starting from the
+/// image.
 pub trait SplitEngine {
     /// Output of the layers up to `layer`, dropout off: `[n, features]`.
     ///

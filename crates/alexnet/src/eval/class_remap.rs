@@ -66,8 +66,8 @@ impl Dataset for Matched {
         self.source.name(i)
     }
 
-    fn picture(&self, i: usize) -> Result<Image> {
-        self.source.picture(i)
+    fn image(&self, i: usize) -> Result<Image> {
+        self.source.image(i)
     }
 
     fn file_size(&self, i: usize) -> Option<u64> {
@@ -104,7 +104,7 @@ mod tests {
             ""
         }
 
-        fn picture(&self, _: usize) -> Result<Image> {
+        fn image(&self, _: usize) -> Result<Image> {
             Err("none".into())
         }
     }

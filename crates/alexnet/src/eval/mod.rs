@@ -53,7 +53,7 @@ impl Report {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
     /// Source index of the image.
-    pub picture: u32,
+    pub image: u32,
     /// True class.
     pub label: u32,
     /// Predicted class.
@@ -116,11 +116,11 @@ pub fn evaluate_on(
     let mut next = |logits: &mut Vec<f32>| {
         let Some(batch) = batches.next() else { return Ok(None) };
         logits.clear();
-        let picture = batch.images.len() / batch.labels.len().max(1);
+        let image = batch.images.len() / batch.labels.len().max(1);
         let mut done = 0;
         // Block by block, so that results are bit-identical for any distribution. No rank waits needlessly.
         for &n in batch.parts.iter().filter(|&&n| n > 0 || together) {
-            engine.infer(&batch.images[done * picture..(done + n) * picture], &mut part)?;
+            engine.infer(&batch.images[done * image..(done + n) * image], &mut part)?;
             logits.extend_from_slice(&part);
             done += n;
         }
@@ -143,9 +143,9 @@ pub(crate) fn of_batches(
     let (mut seen, mut logits, mut broken) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(mut batch) = next(&mut logits)? {
         broken.append(&mut batch.broken);
-        let pictures = batch.pictures.iter().zip(&batch.labels);
-        for (logits, (&picture, &label)) in logits.chunks_exact(crops * classes.len()).zip(pictures) {
-            seen.push(Seen::new(&log_probabilities(logits, classes.len()), picture, label));
+        let images = batch.indices.iter().zip(&batch.labels);
+        for (logits, (&image, &label)) in logits.chunks_exact(crops * classes.len()).zip(images) {
+            seen.push(Seen::new(&log_probabilities(logits, classes.len()), image, label));
         }
         if !progress(seen.len() + broken.len()) {
             return Err(Error::Invalid("stopped".into()));
@@ -166,7 +166,7 @@ type Broken = Vec<(u32, String)>;
 fn of_all_ranks(ranks: &dyn Communicator, seen: &[Seen], broken: &Broken) -> Result<(Vec<Seen>, Broken)> {
     let numbers = distributed::all_gather_f64(ranks, seen.iter().flat_map(|seen| seen.to_numbers()))?;
     let mut seen: Vec<Seen> = numbers.as_chunks().0.iter().map(Seen::of_numbers).collect();
-    seen.sort_by_key(|seen| seen.answer.picture);
+    seen.sort_by_key(|seen| seen.answer.image);
     let mut broken: Broken = distributed::all_gather_values(ranks, broken)?.into_iter().flatten().collect();
     broken.sort();
     Ok((seen, broken))
@@ -181,13 +181,13 @@ struct Seen {
 }
 
 impl Seen {
-    fn new(log_probabilities: &[f64], picture: u32, label: u32) -> Seen {
+    fn new(log_probabilities: &[f64], image: u32, label: u32) -> Seen {
         let order = ranking(log_probabilities);
         let (own, first) = (label as usize, order[0]);
         let probability = |class: usize| log_probabilities[class].exp() as f32;
         let (probability, of_label) = (probability(first), probability(own));
         Seen {
-            answer: Scored { picture, label, class: first as u32, probability, of_label },
+            answer: Scored { image, label, class: first as u32, probability, of_label },
             in_top5: order.iter().take(5).any(|&class| class == own),
             loss: -log_probabilities[own],
         }
@@ -196,15 +196,15 @@ impl Seen {
     /// Encodes a result for other ranks; every field fits into a double.
     fn to_numbers(self) -> [f64; 7] {
         let Seen { answer, in_top5, loss } = self;
-        let Scored { picture, label, class, probability, of_label } = answer;
-        let [picture, label, class] = [picture, label, class].map(f64::from);
-        [picture, label, class, f64::from(probability), f64::from(of_label), f64::from(u8::from(in_top5)), loss]
+        let Scored { image, label, class, probability, of_label } = answer;
+        let [image, label, class] = [image, label, class].map(f64::from);
+        [image, label, class, f64::from(probability), f64::from(of_label), f64::from(u8::from(in_top5)), loss]
     }
 
-    fn of_numbers(&[picture, label, class, probability, of_label, in_top5, loss]: &[f64; 7]) -> Seen {
-        let [picture, label, class] = [picture, label, class].map(|number| number as u32);
+    fn of_numbers(&[image, label, class, probability, of_label, in_top5, loss]: &[f64; 7]) -> Seen {
+        let [image, label, class] = [image, label, class].map(|number| number as u32);
         let (probability, of_label) = (probability as f32, of_label as f32);
-        Seen { answer: Scored { picture, label, class, probability, of_label }, in_top5: in_top5 != 0.0, loss }
+        Seen { answer: Scored { image, label, class, probability, of_label }, in_top5: in_top5 != 0.0, loss }
     }
 }
 
@@ -268,6 +268,6 @@ mod tests {
         // Confidence equals accuracy: a tenth.
         assert!(report.calibration.ece < 1e-6, "{}", report.calibration.ece);
         let answer = report.answers[3];
-        assert!((answer.picture, answer.label, answer.class) == (3, 3, 0) && !answer.is_right());
+        assert!((answer.image, answer.label, answer.class) == (3, 3, 0) && !answer.is_right());
     }
 }

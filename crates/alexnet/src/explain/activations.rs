@@ -33,14 +33,14 @@ pub fn maps(engine: &mut dyn Inspection, tensor: &[f32], layer: &str) -> Result<
 impl ActivationMaps {
     /// Each map as an image, scaled by its own largest magnitude: dark to bright, or blue over white to red if the layer has
     /// negative values. Features of a linear layer become one image with one square each.
-    pub fn pictures(&self) -> Vec<Image> {
+    pub fn images(&self) -> Vec<Image> {
         let signed = self.values.iter().any(|&v| v < 0.0);
         let draw = |values: &[f32], height: usize, width: usize| {
             let shares = colormap::signed_unit(values);
             if signed {
-                colormap::picture(&shares, height, width, colormap::signed_colour)
+                colormap::image(&shares, height, width, colormap::signed_colour)
             } else {
-                colormap::picture(&shares, height, width, colormap::colour)
+                colormap::image(&shares, height, width, colormap::colour)
             }
         };
         if self.size == 1 {
@@ -53,7 +53,7 @@ impl ActivationMaps {
         self.values.chunks_exact(self.size * self.size).map(|map| draw(map, self.size, self.size)).collect()
     }
 
-    /// Legend for the colours of [`pictures`](Self::images).
+    /// Legend for the colours of [`images`](Self::images).
     fn legend(&self) -> Legend {
         let (low, high) = self.values.iter().filter(|v| v.is_finite()).fold((0.0f32, 0.0f32), |(l, h), &v| (l.min(v), h.max(v)));
         let most = high.max(-low);
@@ -72,7 +72,7 @@ impl ActivationMaps {
     /// Contact sheet of all maps.
     pub fn sheet(&self) -> ContactSheet {
         let ActivationMaps { layer, channels, size, .. } = self;
-        let cells: Vec<Cell> = self.pictures().into_iter().map(Cell::squares).collect();
+        let cells: Vec<Cell> = self.images().into_iter().map(Cell::squares).collect();
         let legends = vec![self.legend()];
         if *size == 1 {
             let note = "in rows from the upper left".into();
@@ -95,27 +95,27 @@ impl ActivationMaps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::tests::{SIDE, picture, stripes};
+    use crate::explain::tests::{SIDE, image, stripes};
 
     #[test]
     fn maps_are_bright_at_matching_stripes() {
         let mut engine = stripes();
-        let found = maps(&mut engine, &picture(true, true), "relu2").unwrap();
+        let found = maps(&mut engine, &image(true, true), "relu2").unwrap();
         assert_eq!((found.channels, found.size, found.values.len()), (2, SIDE / 2, 2 * SIDE * SIDE / 4));
         let sums =
             |map: &[f32], rows: std::ops::Range<usize>| rows.map(|y| map[y * 20..y * 20 + 20].iter().sum::<f32>()).sum::<f32>();
         let (upright, lying) = found.values.split_at(400);
         assert!(sums(upright, 0..10) > 3.0 * sums(upright, 10..20));
         assert!(sums(lying, 10..20) > 3.0 * sums(lying, 0..10));
-        assert_eq!(found.pictures().len(), 2);
+        assert_eq!(found.images().len(), 2);
         let legends = found.sheet().legends;
         assert!(legends.len() == 1 && legends[0].low == "0" && legends[0].high.contains("largest"), "{legends:?}");
         // Features are one image; before a ReLU there are two colours.
-        let logits = maps(&mut engine, &picture(true, false), "fc3").unwrap();
-        assert_eq!((logits.size, logits.pictures()[0].width, logits.pictures()[0].height), (1, 2, 1));
-        assert!(logits.values[1] < 0.0 && logits.pictures()[0].rgb[3] < 100, "{logits:?}");
+        let logits = maps(&mut engine, &image(true, false), "fc3").unwrap();
+        assert_eq!((logits.size, logits.images()[0].width, logits.images()[0].height), (1, 2, 1));
+        assert!(logits.values[1] < 0.0 && logits.images()[0].rgb[3] < 100, "{logits:?}");
         assert!(logits.sheet().legends[0].low.starts_with('-'), "{logits:?}");
-        let error = maps(&mut engine, &picture(true, false), "conv7").unwrap_err().to_string();
+        let error = maps(&mut engine, &image(true, false), "conv7").unwrap_err().to_string();
         assert!(error.contains("no layer conv7; it has conv1, relu1"), "{error}");
     }
 }

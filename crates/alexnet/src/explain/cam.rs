@@ -74,13 +74,13 @@ pub fn cam(engine: &mut dyn Inspection, tensor: &[f32], class: usize, layer: &st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::tests::{picture, stripes};
+    use crate::explain::tests::{image, stripes};
     use crate::net::presets;
 
     #[test]
     fn the_map_follows_the_requested_class() {
         let mut engine = stripes();
-        let both = picture(true, true);
+        let both = image(true, true);
         for layer in ["relu1", "pool1", "relu2"] {
             for method in [Method::GradCam, Method::LayerCam] {
                 let [upright, lying] = [0, 1].map(|class| cam(&mut engine, &both, class, layer, method).unwrap());
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_absent_class_has_no_evidence() {
-        let heat = cam(&mut stripes(), &picture(false, false), 0, "relu2", Method::LayerCam).unwrap();
+        let heat = cam(&mut stripes(), &image(false, false), 0, "relu2", Method::LayerCam).unwrap();
         assert!(heat.values.iter().all(|&v| v == 0.0));
     }
 

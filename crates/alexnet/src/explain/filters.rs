@@ -60,7 +60,7 @@ pub fn filters(engine: &dyn ParameterStore, channels: Channels) -> Result<Filter
 
 impl Filters {
     /// Each filter as an image; grey is zero.
-    pub fn pictures(&self, scale: Scale) -> Vec<Image> {
+    pub fn images(&self, scale: Scale) -> Vec<Image> {
         let largest = |weights: &[f32]| weights.iter().filter(|w| w.is_finite()).fold(0.0f32, |m, w| m.max(w.abs()));
         let of_all = largest(&self.weights);
         let len = self.size * self.size;
@@ -78,11 +78,11 @@ impl Filters {
         let share = self.count / self.columns;
         let (count, size, layer) = (self.count, self.size, &self.layer);
         let heading = |column: usize| if self.columns == 1 { String::new() } else { format!("column {}", column + 1) };
-        let pictures = self.pictures(scale);
-        let groups = pictures
+        let images = self.images(scale);
+        let groups = images
             .chunks(share.max(1))
             .enumerate()
-            .map(|(i, pictures)| Group { heading: heading(i), cells: pictures.iter().cloned().map(Cell::squares).collect() });
+            .map(|(i, images)| Group { heading: heading(i), cells: images.iter().cloned().map(Cell::squares).collect() });
         ContactSheet {
             title: format!("{layer}: {count} filters of {size} x {size}"),
             note: "grey: 0; lighter: positive, darker: negative, per color channel".into(),
@@ -113,8 +113,8 @@ mod tests {
         engine.set_parameter("conv1.weight", &weights).unwrap();
         let found = filters(&engine, Channels::Bgr).unwrap();
         assert_eq!((found.count, found.size, found.columns, found.layer.as_str()), (96, 11, 2, "conv1"));
-        let pictures = found.pictures(Scale::Each);
-        assert_eq!((&pictures[0].rgb[..3], &pictures[1].rgb[..3]), (&[0, 128, 255][..], &[128; 3][..]));
+        let images = found.images(Scale::Each);
+        assert_eq!((&images[0].rgb[..3], &images[1].rgb[..3]), (&[0, 128, 255][..], &[128; 3][..]));
         let sheet = found.sheet(Scale::Together);
         assert_eq!(sheet.groups.iter().map(|g| g.cells.len()).collect::<Vec<_>>(), [48, 48]);
         let one_tower = Cpu::new(&presets::by_name("torchvision").unwrap().with_classes(2), 1, 1).unwrap();

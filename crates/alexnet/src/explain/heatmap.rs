@@ -40,14 +40,14 @@ impl Heatmap {
     }
 
     /// The heatmap in colours, at its own size.
-    pub fn picture(&self) -> Image {
-        colours::picture(&self.shares(), self.rows, self.columns, colours::colour)
+    pub fn image(&self) -> Image {
+        colours::image(&self.shares(), self.rows, self.columns, colours::colour)
     }
 
     /// The heatmap over an image; `strength` (0 to 1) is its opacity at the maximum.
-    pub fn over(&self, picture: &Image, strength: f32) -> Image {
-        let large = colours::enlarge(&self.shares(), (self.rows, self.columns), (picture.height, picture.width));
-        colours::overlay(picture, &large, strength)
+    pub fn over(&self, image: &Image, strength: f32) -> Image {
+        let large = colours::enlarge(&self.shares(), (self.rows, self.columns), (image.height, image.width));
+        colours::overlay(image, &large, strength)
     }
 }
 

@@ -15,7 +15,7 @@ const TOP: usize = 5;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mistake {
     /// Source index of the image.
-    pub picture: u32,
+    pub image: u32,
     /// True class.
     pub label: usize,
     /// Loss of the true class, -ln p, in nats.
@@ -56,16 +56,16 @@ pub fn worst(
         if !batch.labels.is_empty() {
             engine.infer(&batch.images, &mut logits)?;
         }
-        for ((logits, &label), &picture) in logits.chunks_exact(classes).zip(&batch.labels).zip(&batch.pictures) {
+        for ((logits, &label), &image) in logits.chunks_exact(classes).zip(&batch.labels).zip(&batch.indices) {
             let (label, scores) = (label as usize, top_k(logits, logits.len(), TOP));
             found.images += 1;
             if scores[0].index != label {
                 let loss = -log_probabilities(logits, classes)[label];
                 found.wrong += 1;
-                found.worst.push(Mistake { picture, label, loss, scores });
+                found.worst.push(Mistake { image, label, loss, scores });
             }
         }
-        found.worst.sort_by(|a, b| b.loss.total_cmp(&a.loss).then(a.picture.cmp(&b.picture)));
+        found.worst.sort_by(|a, b| b.loss.total_cmp(&a.loss).then(a.image.cmp(&b.image)));
         found.worst.truncate(count);
         if !progress(found.images + found.broken.len()) {
             return Err(Error::Invalid("stopped".into()));
@@ -83,10 +83,10 @@ pub fn cells(mistakes: &[Mistake], source: &dyn Dataset, classes: &[String]) -> 
 }
 
 fn cell(mistake: &Mistake, source: &dyn Dataset, classes: &[String]) -> Result<Cell> {
-    let name = source.name(mistake.picture as usize);
-    let picture = source.picture(mistake.picture as usize).map_err(|why| Error::Invalid(format!("{name}: {why}")))?;
+    let name = source.name(mistake.image as usize);
+    let image = source.image(mistake.image as usize).map_err(|why| Error::Invalid(format!("{name}: {why}")))?;
     let file = name.rsplit('/').next().unwrap_or(name);
-    let mut cell = Cell::photograph(thumbnail(picture)).line(&classes[mistake.label], INK).line(file, GREY);
+    let mut cell = Cell::photograph(thumbnail(image)).line(&classes[mistake.label], INK).line(file, GREY);
     cell.bars = bars(&mistake.scores, mistake.label, classes);
     Ok(cell)
 }
@@ -130,7 +130,7 @@ mod tests {
         let mut engine = stripes();
         let found = worst(&mut engine, &loader, 10, &mut |_| true).unwrap();
         assert_eq!((found.images, found.wrong, found.broken.len()), (8, 2, 1));
-        assert_eq!(found.worst.iter().map(|m| (m.picture, m.label)).collect::<Vec<_>>(), [(2, 0), (6, 1)]);
+        assert_eq!(found.worst.iter().map(|m| (m.image, m.label)).collect::<Vec<_>>(), [(2, 0), (6, 1)]);
         assert!(found.worst[0].loss > found.worst[1].loss && found.worst[1].loss > 2f64.ln());
         let sheet = found.sheet(&*source, source.classes()).unwrap();
         let bars = &sheet.groups[0].cells[0].bars;

@@ -101,13 +101,13 @@ pub fn occlusion(engine: &mut dyn Inference, tensor: &[f32], class: usize, optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::tests::{SIDE, picture, stripes};
+    use crate::explain::tests::{SIDE, image, stripes};
 
     #[test]
     fn occluding_the_object_lowers_its_probability_and_the_other_raises_it() {
         let mut engine = stripes();
         let options = Options { patch: 12, stride: 4, batch: 7 };
-        let found = occlusion(&mut engine, &picture(true, true), 0, &options).unwrap();
+        let found = occlusion(&mut engine, &image(true, true), 0, &options).unwrap();
         assert_eq!(found.places, [0, 4, 8, 12, 16, 20, 24, 28]);
         let at = |top: usize, left: usize| found.hidden[top / 4 * 8 + left / 4];
         assert!(at(4, 4) < found.probability - 0.2, "{} of {}", at(4, 4), found.probability);
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn every_pixel_is_covered_and_invalid_patches_are_rejected() {
         let mut engine = stripes();
-        let image = picture(true, false);
+        let image = image(true, false);
         let found = occlusion(&mut engine, &image, 0, &Options { patch: 9, stride: 7, batch: 3 }).unwrap();
         assert_eq!(found.places, [0, 7, 14, 21, 28, 31]);
         let whole = occlusion(&mut engine, &image, 0, &Options { patch: SIDE, stride: 1, batch: 3 }).unwrap();

@@ -78,7 +78,7 @@ pub fn heat(gradient: &[f32], size: usize) -> Heatmap {
 
 /// The gradient in colour: grey is zero; a reddish pixel means that more red would raise the class's score. `channels` is the
 /// colour order of the net's input.
-pub fn picture(gradient: &[f32], size: usize, channels: Channels) -> Image {
+pub fn image(gradient: &[f32], size: usize, channels: Channels) -> Image {
     let pixels = size * size;
     let mut sorted: Vec<f32> = gradient.iter().map(|g| g.abs()).collect();
     sorted.sort_by(f32::total_cmp);
@@ -97,11 +97,11 @@ pub fn picture(gradient: &[f32], size: usize, channels: Channels) -> Image {
 pub fn cells(seen: &Image, gradient: &[f32], size: usize, channels: Channels) -> Vec<Cell> {
     use crate::draw::{INK, colormap as colours};
     let heat = heat(gradient, size);
-    let map = colours::picture(&heat.clipped_shares(), size, size, colours::colour);
+    let map = colours::image(&heat.clipped_shares(), size, size, colours::colour);
     vec![
         Cell::photograph(seen.clone()).line("network input", INK),
         Cell::photograph(map).line("gradient magnitude", INK),
-        Cell::photograph(picture(gradient, size, channels)).line("gradient (grey is zero)", INK),
+        Cell::photograph(image(gradient, size, channels)).line("gradient (grey is zero)", INK),
     ]
 }
 
@@ -175,8 +175,8 @@ mod tests {
     fn the_heatmap_uses_the_strongest_colour() {
         let gradient = [1.0, 0.0, 0.0, 0.0, -3.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0];
         assert_eq!(heat(&gradient, 2).values, [3.0, 0.0, 0.0, 0.5]);
-        let picture = picture(&gradient, 2, Channels::Bgr);
+        let image = image(&gradient, 2, Channels::Bgr);
         // Red, green and blue of pixel 0 are 0, -3 and 1; only the strongest value exceeds the range of colours.
-        assert_eq!(picture.rgb[..3], [128, 0, 255]);
+        assert_eq!(image.rgb[..3], [128, 0, 255]);
     }
 }

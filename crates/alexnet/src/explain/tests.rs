@@ -54,7 +54,7 @@ pub(super) fn stripes() -> Cpu {
 
 /// An image of flat background, optionally with a square of vertical stripes in the upper left and one of horizontal stripes in
 /// the lower right.
-pub(super) fn picture(upright: bool, lying: bool) -> Vec<f32> {
+pub(super) fn image(upright: bool, lying: bool) -> Vec<f32> {
     let mut values = vec![0.0; 3 * SIDE * SIDE];
     for (i, value) in values.iter_mut().enumerate() {
         let (y, x) = (i % (SIDE * SIDE) / SIDE, i % SIDE);
@@ -94,7 +94,7 @@ impl Dataset for Striped {
         ["upright/0", "upright/1", "upright/2", "upright/3", "lying/4", "lying/5", "lying/6", "lying/7", "lying/8"][i]
     }
 
-    fn picture(&self, i: usize) -> Result<Image> {
+    fn image(&self, i: usize) -> Result<Image> {
         if i == 8 {
             return Err("torn".into());
         }
@@ -132,7 +132,7 @@ pub(super) fn preprocess() -> Preprocess {
 fn the_handmade_net_classifies_stripes() {
     let mut engine = stripes();
     for (upright, lying, class) in [(true, false, 0), (false, true, 1)] {
-        let first = scores(&mut engine, &picture(upright, lying)).unwrap()[0];
+        let first = scores(&mut engine, &image(upright, lying)).unwrap()[0];
         assert!(first.index == class && first.probability > 0.6, "{first:?}");
     }
 }

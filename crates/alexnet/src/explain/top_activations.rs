@@ -16,7 +16,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TopActivation {
     /// Source index of the image.
-    pub picture: u32,
+    #[serde(rename = "picture")]
+    pub image: u32,
     /// Value of the activation.
     pub value: f32,
     /// Row in the layer's map; 0 in a linear layer.
@@ -46,15 +47,15 @@ pub fn maximal(
     let pixels = shape.size * shape.size;
     let (mut best, mut done) = (Vec::new(), 0);
     for batch in loader.epoch(0, 0) {
-        done += batch.pictures.len() + batch.broken.len();
-        if !batch.pictures.is_empty() {
+        done += batch.indices.len() + batch.broken.len();
+        if !batch.indices.is_empty() {
             let values = engine.activation(&batch.images, layer)?;
-            for (maps, &picture) in values.chunks_exact(shape.len()).zip(&batch.pictures) {
+            for (maps, &image) in values.chunks_exact(shape.len()).zip(&batch.indices) {
                 let map = &maps[unit * pixels..][..pixels];
                 let at = map.iter().enumerate().fold(0, |best, (i, v)| if *v > map[best] { i } else { best });
-                best.push(TopActivation { picture, value: map[at], row: at / shape.size, column: at % shape.size });
+                best.push(TopActivation { image, value: map[at], row: at / shape.size, column: at % shape.size });
             }
-            best.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.picture.cmp(&b.picture)));
+            best.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.image.cmp(&b.image)));
             best.truncate(count);
         }
         if !progress(done) {
@@ -68,9 +69,9 @@ pub fn maximal(
 ///
 /// # Errors
 /// The layer does not exist.
-pub fn seen(picture: &Image, preprocess: &Preprocess, net: &Net, layer: &str, row: usize, column: usize) -> Result<Image> {
+pub fn seen(image: &Image, preprocess: &Preprocess, net: &Net, layer: &str, row: usize, column: usize) -> Result<Image> {
     let (rows, columns) = net.seen_by(layer, row, column)?;
-    let resized = picture.resized_as(preprocess.resize);
+    let resized = image.resized_as(preprocess.resize);
     let window = crop::centre(resized.height, resized.width, preprocess.crop);
     let place = Area {
         top: window.top + rows.0,
@@ -78,7 +79,7 @@ pub fn seen(picture: &Image, preprocess: &Preprocess, net: &Net, layer: &str, ro
         height: rows.1 - rows.0 + 1,
         width: columns.1 - columns.0 + 1,
     };
-    Ok(picture.crop(original_area(preprocess.resize, picture, &resized, place)))
+    Ok(image.crop(original_area(preprocess.resize, image, &resized, place)))
 }
 
 /// Contact sheet of the images found by [`maximal`].
@@ -94,10 +95,10 @@ pub fn sheet(
     unit: usize,
 ) -> Result<ContactSheet> {
     let cell = |excited: &TopActivation| {
-        let i = excited.picture as usize;
+        let i = excited.image as usize;
         let name = source.name(i);
-        let picture = source.picture(i).map_err(|why| Error::Invalid(format!("{name}: {why}")))?;
-        let part = seen(&picture, preprocess, net, layer, excited.row, excited.column)?;
+        let image = source.image(i).map_err(|why| Error::Invalid(format!("{name}: {why}")))?;
+        let part = seen(&image, preprocess, net, layer, excited.row, excited.column)?;
         let class = &source.classes()[source.label(i) as usize];
         Ok(Cell::photograph(thumbnail(part)).line(class, INK).line(format!("{:.3}", excited.value), GREY))
     };
@@ -132,21 +133,21 @@ mod tests {
         let mut find = |layer: &str, unit| maximal(&mut engine, &loader, layer, unit, 4, &mut |_| true);
         let upright = find("relu2", 0).unwrap();
         // Contrast decreases with the index, so the order is known.
-        assert_eq!(upright.iter().map(|e| e.picture).collect::<Vec<_>>(), [0, 1, 3, 6]);
+        assert_eq!(upright.iter().map(|e| e.image).collect::<Vec<_>>(), [0, 1, 3, 6]);
         let lying = find("relu2", 1).unwrap();
-        assert_eq!(lying.iter().map(|e| e.picture).collect::<Vec<_>>(), [2, 4, 5, 7]);
+        assert_eq!(lying.iter().map(|e| e.image).collect::<Vec<_>>(), [2, 4, 5, 7]);
         let first = upright[0];
         assert!((1..12).contains(&first.row) && (1..12).contains(&first.column), "{first:?}");
         let error = find("relu2", 2).unwrap_err().to_string();
         assert!(error.contains("relu2 has no unit 2; valid units are 0 to 1"), "{error}");
 
         let stripes = stripes();
-        let picture = source.picture(0).unwrap();
+        let image = source.image(0).unwrap();
         // Receptive fields: conv1 3, pool1 4, conv2 8 pixels.
-        let part = seen(&picture, &preprocess(), stripes.net(), "relu2", first.row, first.column).unwrap();
+        let part = seen(&image, &preprocess(), stripes.net(), "relu2", first.row, first.column).unwrap();
         assert_eq!((part.width, part.height), (8, 8));
-        let whole = seen(&picture, &preprocess(), stripes.net(), "fc3", 0, 0).unwrap();
-        assert_eq!(whole, picture);
+        let whole = seen(&image, &preprocess(), stripes.net(), "fc3", 0, 0).unwrap();
+        assert_eq!(whole, image);
         let sheet = sheet(&upright, &*source, &preprocess(), stripes.net(), "relu2", 0).unwrap();
         assert_eq!(sheet.groups[0].cells.len(), 4);
     }

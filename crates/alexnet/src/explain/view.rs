@@ -15,23 +15,23 @@ pub struct View {
     /// Part of the original covered by the crop.
     pub area: Area,
     /// That part at the original's resolution, at most 640 pixels long: sharper than the network input.
-    pub picture: Image,
+    pub image: Image,
 }
 
 impl View {
-    /// The centre crop of `picture`.
-    pub fn centre(picture: &Image, preprocess: &Preprocess) -> View {
-        let resized = picture.resized_as(preprocess.resize);
+    /// The centre crop of `image`.
+    pub fn centre(image: &Image, preprocess: &Preprocess) -> View {
+        let resized = image.resized_as(preprocess.resize);
         let window = crop::centre(resized.height, resized.width, preprocess.crop);
         let mut tensor = vec![0.0; 3 * preprocess.crop * preprocess.crop];
         resized.crops(preprocess, Crops::Centre, &mut tensor);
         let place = Area { top: window.top, left: window.left, height: preprocess.crop, width: preprocess.crop };
-        let area = original_area(preprocess.resize, picture, &resized, place);
-        let part = picture.crop(area);
+        let area = original_area(preprocess.resize, image, &resized, place);
+        let part = image.crop(area);
         let longest = area.height.max(area.width);
         let brought = |n: usize| (n * SHOWN / longest).max(1);
-        let picture = if longest > SHOWN { part.resized(brought(area.height), brought(area.width)) } else { part };
-        View { tensor, area, picture }
+        let image = if longest > SHOWN { part.resized(brought(area.height), brought(area.width)) } else { part };
+        View { tensor, area, image }
     }
 }
 
@@ -68,14 +68,14 @@ mod tests {
         // Short side 512 to 256, crop 224 of 256 x 512: rows 16 to 240 are 32 to 480 of the original.
         let view = View::centre(&wide, &preprocess);
         assert_eq!(view.area, Area { top: 32, left: 288, height: 448, width: 448 });
-        assert_eq!((view.picture.width, view.tensor.len()), (448, 3 * 224 * 224));
+        assert_eq!((view.image.width, view.tensor.len()), (448, 3 * 224 * 224));
         preprocess.resize = Resize::Square(256);
         assert_eq!(View::centre(&wide, &preprocess).area, view.area);
         preprocess.resize = Resize::Warp(256);
         assert_eq!(View::centre(&wide, &preprocess).area, Area { top: 32, left: 64, height: 448, width: 896 });
-        assert_eq!(View::centre(&wide, &preprocess).picture.width, 640);
+        assert_eq!(View::centre(&wide, &preprocess).image.width, 640);
         let dot = Image { width: 1, height: 1, rgb: vec![1, 2, 3] };
-        assert_eq!(View::centre(&dot, &preprocess).picture, dot);
+        assert_eq!(View::centre(&dot, &preprocess).image, dot);
         // A strip: only its middle 64 pixels are used.
         preprocess.resize = Resize::ShortSide(256);
         let strip = Image { width: 5000, height: 1, rgb: vec![9; 15000] };

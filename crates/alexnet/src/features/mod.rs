@@ -2,19 +2,19 @@
 //!
 //! A table records its origin ([`Provenance`]), so that features of two models or layers are never compared.
 
+mod image_files;
 mod knn;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
-mod pictures;
 mod sheet;
 mod table;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use image_files::ImageFiles;
 pub use knn::{Near, nearest};
-pub use pictures::Pictures;
 pub use sheet::{SheetRow, sheet};
 pub use table::{Provenance, Table};
 pub use write::Writer;
@@ -135,14 +135,14 @@ pub fn extract(
     let (mut broken, mut features) = (Vec::new(), Vec::new());
     for mut batch in loader.epoch(0, 0) {
         broken.append(&mut batch.broken);
-        if batch.pictures.is_empty() {
+        if batch.indices.is_empty() {
             continue;
         }
         let values = engine.activation(&batch.images, &taken.layer)?;
-        for (maps, &picture) in values.chunks_exact(values.len() / batch.pictures.len()).zip(&batch.pictures) {
+        for (maps, &image) in values.chunks_exact(values.len() / batch.indices.len()).zip(&batch.indices) {
             features.clear();
             taken.pool.append(maps, taken.pixels, &mut features);
-            row(picture as usize, &features)?;
+            row(image as usize, &features)?;
         }
     }
     Ok(broken)

@@ -29,9 +29,9 @@ pub fn sheet(table: &Table, rows: Vec<SheetRow>) -> ContactSheet {
     let columns = 1 + rows.iter().map(|row| row.nearest.len()).max().unwrap_or(0).min(COLUMNS - 1);
     let groups = rows.into_iter().map(|row| {
         let query = Cell::photograph(row.query).framed(BLUE).line("query", INK).line(file(&row.name), GREY);
-        let near = row.nearest.into_iter().map(|(picture, near)| {
+        let near = row.nearest.into_iter().map(|(image, near)| {
             let name = &table.names[near.row];
-            let cell = Cell::photograph(picture).line(table.labels[near.row].as_deref().unwrap_or(file(name)), INK);
+            let cell = Cell::photograph(image).line(table.labels[near.row].as_deref().unwrap_or(file(name)), INK);
             let cell = if table.labels[near.row].is_some() { cell.line(file(name), GREY) } else { cell };
             cell.line(format!("distance {:.4}", near.distance), GREY)
         });

@@ -77,7 +77,7 @@ pub struct Table {
     pub names: Vec<String>,
     /// Classes of the images, if they have any.
     pub labels: Vec<Option<String>>,
-    /// `[pictures, about.width()]`, memory-mapped.
+    /// `[images, about.width()]`, memory-mapped.
     pub rows: TensorData,
 }
 

@@ -75,10 +75,10 @@ impl Lpips {
             return Err(Error::Invalid(format!("{width} x {height} pixels are too many; --size N resizes both to N x N")));
         }
         let mut images = Vec::with_capacity(6 * height * width);
-        for picture in [a, b] {
+        for image in [a, b] {
             for c in 0..3 {
                 let scaled = |v: &u8| (f32::from(*v) / 127.5 - 1.0 - SHIFT[c]) / SCALE[c];
-                images.extend(picture.rgb.iter().skip(c).step_by(3).map(scaled));
+                images.extend(image.rgb.iter().skip(c).step_by(3).map(scaled));
             }
         }
         let maps = self.engine.feature_maps(&images, [height, width], &LAYERS)?;

@@ -58,14 +58,14 @@ fn lpips(backbone: &Backbone, heads: Option<Heads>, threads: usize) -> Result<Lp
 }
 
 /// An image and a noisy copy.
-fn pictures(k: usize, rows: usize, columns: usize) -> [Image; 2] {
+fn images(k: usize, rows: usize, columns: usize) -> [Image; 2] {
     let bytes = |seed: u64| -> Vec<f32> {
         uniform(seed, rows * columns * 3, 1.0).into_iter().map(|v| ((v + 1.0) * 127.99).floor()).collect()
     };
     let (first, second) = (bytes(2000 + 2 * k as u64), bytes(2001 + 2 * k as u64));
     let noisy = first.iter().zip(&second).map(|(a, b)| (a * 0.75 + b * 0.25).floor() as u8).collect();
-    let picture = |rgb| Image { width: columns, height: rows, rgb };
-    [picture(first.into_iter().map(|v| v as u8).collect()), picture(noisy)]
+    let image = |rgb| Image { width: columns, height: rows, rgb };
+    [image(first.into_iter().map(|v| v as u8).collect()), image(noisy)]
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn distances_match_the_python_package() {
     let mut learned = lpips(&model, Some(Heads::read(heads_file()).unwrap()), 2).unwrap();
     let mut plain = lpips(&model, None, 1).unwrap();
     for (k, case) in golden.cases.iter().enumerate() {
-        let [a, b] = pictures(k, case.rows, case.columns);
+        let [a, b] = images(k, case.rows, case.columns);
         let found = learned.compare(&a, &b).unwrap();
         // The package sums in single precision.
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-4 * b;
@@ -100,11 +100,11 @@ fn invalid_comparisons_are_rejected() {
     assert!(refused("paper").contains("paper"));
     // The same layers up to relu5, under another name.
     let mut lpips = lpips(&Backbone::of(&model("paddle")).unwrap(), None, 1).unwrap();
-    let picture = |height, width| Image { height, width, rgb: vec![7; height * width * 3] };
+    let image = |height, width| Image { height, width, rgb: vec![7; height * width * 3] };
     let complaint = |lpips: &mut Lpips, a, b| lpips.compare(&a, &b).unwrap_err().to_string();
-    let sizes = complaint(&mut lpips, picture(40, 50), picture(50, 40));
+    let sizes = complaint(&mut lpips, image(40, 50), image(50, 40));
     assert!(sizes.contains("50 x 40 pixels and 40 x 50") && sizes.contains("--size"), "{sizes}");
-    let small = complaint(&mut lpips, picture(30, 31), picture(30, 31));
+    let small = complaint(&mut lpips, image(30, 31), image(30, 31));
     assert!(small.contains("larger images"), "{small}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("heads.safetensors");

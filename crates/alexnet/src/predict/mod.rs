@@ -12,20 +12,20 @@ pub struct ClassScore {
     pub probability: f64,
 }
 
-/// Adds what the network sees of an image, `[crops, 3, crop, crop]`, to `tensor`.
+/// Appends the crops of an image as network input, `[crops, 3, crop, crop]`, to `tensor`.
 pub fn crop_tensors(image: &Image, preprocess: &Preprocess, crops: Crops, tensor: &mut Vec<f32>) {
     let begin = tensor.len();
     tensor.resize(begin + crops.count() * 3 * preprocess.crop * preprocess.crop, 0.0);
     image.resized_as(preprocess.resize).crops(preprocess, crops, &mut tensor[begin..]);
 }
 
-/// The `k` most probable of an image's classes, best first, from the logits of its crops, `[crops, classes]`.
+/// The `k` most probable classes of an image, best first, from the logits of its crops, `[crops, classes]`.
 pub fn top_k(logits: &[f32], classes: usize, k: usize) -> Vec<ClassScore> {
     let scores = log_probabilities(logits, classes);
     ranking(&scores).into_iter().take(k).map(|index| ClassScore { index, probability: scores[index].exp() }).collect()
 }
 
-/// Logarithms of the softmax outputs of `[crops, classes]` logits, averaged over crops before the logarithm.
+/// Log-probabilities from `[crops, classes]` logits, averaged over crops before the logarithm.
 pub(crate) fn log_probabilities(logits: &[f32], classes: usize) -> Vec<f64> {
     let crops = logits.len() / classes;
     let mut sum = vec![0.0f64; classes];
@@ -39,11 +39,11 @@ pub(crate) fn log_probabilities(logits: &[f32], classes: usize) -> Vec<f64> {
         }
         sum.iter_mut().zip(crop).for_each(|(sum, &l)| *sum += (f64::from(l) - norm).exp());
     }
-    // Below the smallest f64 no logarithm is left: 745 nats is as wrong as can be told.
+    // The logarithm of 0 is infinite, so the loss is capped at 708 nats.
     sum.iter().map(|&sum| (sum / crops as f64).max(f64::MIN_POSITIVE).ln()).collect()
 }
 
-/// Classes in order of their score, the best first; equal scores in the order of the classes.
+/// Class indices sorted by score, the best first; equal scores in class order.
 pub(crate) fn ranking(scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));

@@ -28,7 +28,7 @@ pub const LIKENESS: f32 = 0.98;
 pub fn duplicates(sets: &[&Scan], likeness: f32) -> Vec<Group> {
     let places: Vec<Place> =
         sets.iter().enumerate().flat_map(|(set, scan)| scan.readable().map(move |(i, _)| (set, i))).collect();
-    let print = |place: Place| match &sets[place.0].pictures[place.1] {
+    let print = |place: Place| match &sets[place.0].images[place.1] {
         Ok(facts) => &facts.print,
         Err(_) => unreachable!("only readable images have a place"),
     };
@@ -85,19 +85,19 @@ mod tests {
     use crate::data::{Split, synthetic};
     use crate::image::Image;
 
-    fn facts(picture: &Image) -> Result<Facts, String> {
-        Ok(Facts { width: picture.width, height: picture.height, grey: false, print: Fingerprint::of(picture) })
+    fn facts(image: &Image) -> Result<Facts, String> {
+        Ok(Facts { width: image.width, height: image.height, grey: false, print: Fingerprint::of(image) })
     }
 
     #[test]
     fn equal_and_nearly_equal_images_are_grouped_within_and_between_sets() {
         let set = synthetic(Split::Test, 0);
-        let pictures: Vec<Image> = (0..6).map(|i| set.picture(i * 60).unwrap()).collect();
-        let small = pictures[1].resized(50, 50);
-        let train = [&pictures[0], &pictures[1], &pictures[2], &pictures[0], &small].map(facts);
-        let mut train = Scan { pictures: train.into() };
-        train.pictures.insert(1, Err("torn".into()));
-        let val = Scan { pictures: [&pictures[3], &pictures[2], &pictures[1]].map(facts).into() };
+        let images: Vec<Image> = (0..6).map(|i| set.image(i * 60).unwrap()).collect();
+        let small = images[1].resized(50, 50);
+        let train = [&images[0], &images[1], &images[2], &images[0], &small].map(facts);
+        let mut train = Scan { images: train.into() };
+        train.images.insert(1, Err("torn".into()));
+        let val = Scan { images: [&images[3], &images[2], &images[1]].map(facts).into() };
         let found = duplicates(&[&train, &val], LIKENESS);
         let places: Vec<Vec<Place>> = found.iter().map(|g| g.places.clone()).collect();
         assert_eq!(places, [vec![(0, 0), (0, 4)], vec![(0, 2), (0, 5), (1, 2)], vec![(0, 3), (1, 1)]]);

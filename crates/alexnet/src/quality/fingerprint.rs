@@ -26,12 +26,12 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// Computes the fingerprint of an image.
-    pub fn of(picture: &Image) -> Fingerprint {
+    pub fn of(image: &Image) -> Fingerprint {
         let mut hash = Sha256::new();
-        hash.update((picture.width as u64).to_le_bytes());
-        hash.update((picture.height as u64).to_le_bytes());
-        hash.update(&picture.rgb);
-        let small = small(picture);
+        hash.update((image.width as u64).to_le_bytes());
+        hash.update((image.height as u64).to_le_bytes());
+        hash.update(&image.rgb);
+        let small = small(image);
         let (coarse, mirrored) = coarse(&small);
         Fingerprint { exact: hash.finalize().into(), coarse, mirrored, thumb: unit(&small.resized(THUMB, THUMB)) }
     }
@@ -67,17 +67,17 @@ impl Fingerprint {
 
 /// Thumbnail of at most 64 x 64, so that a strip of a million pixels costs no more than other images. The aspect ratio is
 /// ignored.
-fn small(picture: &Image) -> Image {
+fn small(image: &Image) -> Image {
     const SIDE: usize = 64;
-    let (height, width) = (picture.height.min(SIDE), picture.width.min(SIDE));
-    picture.resized(height, width)
+    let (height, width) = (image.height.min(SIDE), image.width.min(SIDE));
+    image.resized(height, width)
 }
 
 fn coarse(small: &Image) -> (u64, u64) {
-    let grey = |picture: &Image| -> Vec<u32> {
+    let grey = |image: &Image| -> Vec<u32> {
         // Rec. 601 luma in thousandths.
         let luma = |p: &[u8]| 299 * u32::from(p[0]) + 587 * u32::from(p[1]) + 114 * u32::from(p[2]);
-        picture.rgb.chunks_exact(3).map(luma).collect()
+        image.rgb.chunks_exact(3).map(luma).collect()
     };
     let values = grey(&small.resized(8, 9));
     let bits = |darker: &dyn Fn(usize, usize) -> bool| (0..64).fold(0u64, |bits, i| bits << 1 | u64::from(darker(i / 8, i % 8)));
@@ -106,20 +106,20 @@ mod tests {
         let prints: Vec<(Image, Fingerprint)> = (0..500)
             .step_by(9)
             .map(|i| {
-                let picture = set.picture(i).unwrap();
-                let print = Fingerprint::of(&picture);
-                (picture, print)
+                let image = set.image(i).unwrap();
+                let print = Fingerprint::of(&image);
+                (image, print)
             })
             .collect();
-        for (picture, print) in &prints {
-            let (w, h) = (picture.width, picture.height);
+        for (image, print) in &prints {
+            let (w, h) = (image.width, image.height);
             let copies = [
-                decode::decode(&encode::jpeg(picture)).unwrap(),
-                picture.resized(h / 2, w / 2),
-                Image { rgb: picture.rgb.iter().map(|&v| (f32::from(v) * 0.8) as u8 + 20).collect(), ..*picture },
+                decode::decode(&encode::jpeg(image)).unwrap(),
+                image.resized(h / 2, w / 2),
+                Image { rgb: image.rgb.iter().map(|&v| (f32::from(v) * 0.8) as u8 + 20).collect(), ..*image },
                 Image {
-                    rgb: picture.rgb.chunks_exact(w * 3).flat_map(|r| r.chunks_exact(3).rev().flatten().copied()).collect(),
-                    ..*picture
+                    rgb: image.rgb.chunks_exact(w * 3).flat_map(|r| r.chunks_exact(3).rev().flatten().copied()).collect(),
+                    ..*image
                 },
             ];
             for (i, copy) in copies.iter().enumerate() {
@@ -127,7 +127,7 @@ mod tests {
                 assert!(print.likeness(&other) > 0.97, "{i}: {}", print.likeness(&other));
                 assert!(!print.same(&other) && (print.likeness(&other) - other.likeness(print)).abs() < 1e-6);
             }
-            assert!(print.same(&Fingerprint::of(picture)) && (print.likeness(print) - 1.0).abs() < 1e-5);
+            assert!(print.same(&Fingerprint::of(image)) && (print.likeness(print) - 1.0).abs() < 1e-5);
         }
         let alike = |i: usize| prints[..i].iter().filter(|(_, other)| prints[i].1.likeness(other) > 0.97).count();
         assert_eq!((0..prints.len()).map(alike).sum::<usize>(), 0);

@@ -18,7 +18,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Opinions {
     /// Source indices.
-    pub pictures: Vec<u32>,
+    pub images: Vec<u32>,
     /// Labels.
     pub labels: Vec<u32>,
     /// `[n, classes]` log-probabilities.
@@ -33,7 +33,8 @@ pub struct Opinions {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LabelIssue {
     /// Source index of the image.
-    pub picture: u32,
+    #[serde(rename = "picture")]
+    pub image: u32,
     /// Current label.
     pub label: usize,
     /// Probability of the current label.
@@ -72,15 +73,15 @@ pub fn opinions(engine: &mut dyn Inspection, loader: &Loader, progress: &mut dyn
     let mut found = Opinions { classes, ..Opinions::default() };
     let (mut logits, mut done) = (Vec::new(), 0);
     for batch in loader.epoch(0, 0) {
-        done += batch.pictures.len() + batch.broken.len();
-        if !batch.pictures.is_empty() {
+        done += batch.indices.len() + batch.broken.len();
+        if !batch.indices.is_empty() {
             engine.infer(&batch.images, &mut logits)?;
-            found.pictures.extend(&batch.pictures);
+            found.images.extend(&batch.indices);
             found.labels.extend(&batch.labels);
             found.scores.extend(logits.chunks_exact(classes).flat_map(|logits| log_probabilities(logits, classes)));
             let (values, len) = match &features {
                 Some((layer, len)) => (engine.activation(&batch.images, layer)?, *len),
-                None => (batch.images.clone(), batch.images.len() / batch.pictures.len()),
+                None => (batch.images.clone(), batch.images.len() / batch.indices.len()),
             };
             found.dimensions = len.min(DIMENSIONS);
             let projected: Vec<Vec<f32>> = values.par_chunks_exact(len).map(project).collect();
@@ -121,9 +122,8 @@ impl Opinions {
     /// Likely wrong labels, the least probable first.
     pub fn label_issues(&self) -> Vec<LabelIssue> {
         let usual = self.usual_confidence();
-        let mut doubts: Vec<LabelIssue> =
-            (0..self.pictures.len()).into_par_iter().filter_map(|i| self.doubt(i, &usual)).collect();
-        doubts.sort_by(|a, b| a.probability.total_cmp(&b.probability).then(a.picture.cmp(&b.picture)));
+        let mut doubts: Vec<LabelIssue> = (0..self.images.len()).into_par_iter().filter_map(|i| self.doubt(i, &usual)).collect();
+        doubts.sort_by(|a, b| a.probability.total_cmp(&b.probability).then(a.image.cmp(&b.image)));
         doubts
     }
 
@@ -156,7 +156,7 @@ impl Opinions {
         let count = |class: usize| neighbours.iter().filter(|&&n| self.labels[n] as usize == class).count();
         let (agreeing, suggesting) = (count(label), count(suggested));
         (suggesting > agreeing && 3 * suggesting >= neighbours.len()).then(|| LabelIssue {
-            picture: self.pictures[i],
+            image: self.images[i],
             label,
             probability: scores[label].exp(),
             suggested,
@@ -170,7 +170,7 @@ impl Opinions {
     fn neighbours(&self, i: usize) -> Vec<usize> {
         let mine = self.features(i);
         let mut nearest: Vec<(f32, usize)> = Vec::with_capacity(NEIGHBOURS + 1);
-        for n in (0..self.pictures.len()).filter(|&n| n != i) {
+        for n in (0..self.images.len()).filter(|&n| n != i) {
             let alike: f32 = mine.iter().zip(self.features(n)).map(|(a, b)| a * b).sum();
             if alike > COPY || nearest.len() == NEIGHBOURS && alike <= nearest[NEIGHBOURS - 1].0 {
                 continue;
@@ -194,7 +194,7 @@ mod tests {
             let cloud = i % 2;
             let wrong = i % 20 >= 18;
             let noise = |c: u64| 0.2 * Key(5).with(i as u64).normal(c);
-            opinions.pictures.push(i as u32);
+            opinions.images.push(i as u32);
             opinions.labels.push((cloud ^ usize::from(wrong)) as u32);
             let sure = 0.9 + 0.05 * f64::from(Key(6).uniform(i as u64));
             let scores = if cloud == 0 { [sure, 1.0 - sure] } else { [1.0 - sure, sure] };
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn wrong_labels_are_reported_and_correct_ones_are_not() {
         let doubts = clouds(400).label_issues();
-        let mut found: Vec<u32> = doubts.iter().map(|d| d.picture).collect();
+        let mut found: Vec<u32> = doubts.iter().map(|d| d.image).collect();
         found.sort_unstable();
         assert_eq!(found, (0..400).filter(|i| i % 20 >= 18).collect::<Vec<u32>>());
         assert!(doubts.iter().all(|d| d.suggested != d.label && d.suggested_probability > 0.9 && d.suggesting > 5));
@@ -220,10 +220,10 @@ mod tests {
         // The model disagrees with image 0's label, but its neighbours have it.
         let mut opinions = clouds(400);
         opinions.scores[..2].copy_from_slice(&[0.01f64.ln(), 0.99f64.ln()]);
-        assert!(opinions.label_issues().iter().all(|d| d.picture != 0));
+        assert!(opinions.label_issues().iter().all(|d| d.image != 0));
         // The neighbours of image 18 have another label, but the model is not confident.
         opinions.scores[36..38].copy_from_slice(&[0.55f64.ln(), 0.45f64.ln()]);
-        assert!(opinions.label_issues().iter().all(|d| d.picture != 18));
+        assert!(opinions.label_issues().iter().all(|d| d.image != 18));
     }
 
     #[test]
@@ -234,11 +234,11 @@ mod tests {
             let (features, scores) = (opinions.features(18).to_vec(), opinions.scores(18).to_vec());
             opinions.features.extend(features);
             opinions.scores.extend(scores);
-            opinions.pictures.push(copy);
+            opinions.images.push(copy);
             opinions.labels.push(opinions.labels[18]);
         }
         let doubted = opinions.label_issues();
-        assert!([18, 400, 419].iter().all(|&i| doubted.iter().any(|d| d.picture == i)));
+        assert!([18, 400, 419].iter().all(|&i| doubted.iter().any(|d| d.image == i)));
     }
 
     #[test]

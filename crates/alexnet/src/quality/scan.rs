@@ -25,7 +25,7 @@ pub struct Facts {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scan {
     /// One result per image in the source's order: its properties, or the reason why it cannot be read.
-    pub pictures: Vec<Result<Facts, String>>,
+    pub images: Vec<Result<Facts, String>>,
 }
 
 /// Image sizes: smallest, median and largest.
@@ -48,31 +48,31 @@ pub fn scan(source: &dyn Dataset, progress: &(dyn Fn(usize) + Sync)) -> Scan {
     let done = AtomicUsize::new(0);
     let one = |i: usize| {
         // An image that makes the decoder panic is broken too, and must not end the scan.
-        let facts = catch_unwind(AssertUnwindSafe(|| source.picture(i).map(|picture| Facts::of(&picture))))
+        let facts = catch_unwind(AssertUnwindSafe(|| source.image(i).map(|image| Facts::of(&image))))
             .unwrap_or_else(|_| Err("the program panicked on it; please report this image".into()))
             .map_err(|error| error.to_string());
         progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         facts
     };
-    Scan { pictures: (0..source.len()).into_par_iter().with_max_len(8).map(one).collect() }
+    Scan { images: (0..source.len()).into_par_iter().with_max_len(8).map(one).collect() }
 }
 
 impl Facts {
-    fn of(picture: &Image) -> Facts {
-        let grey = picture.rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]);
-        Facts { width: picture.width, height: picture.height, grey, print: Fingerprint::of(picture) }
+    fn of(image: &Image) -> Facts {
+        let grey = image.rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]);
+        Facts { width: image.width, height: image.height, grey, print: Fingerprint::of(image) }
     }
 }
 
 impl Scan {
     /// Readable images with their indices.
     pub fn readable(&self) -> impl Iterator<Item = (usize, &Facts)> {
-        self.pictures.iter().enumerate().filter_map(|(i, facts)| Some((i, facts.as_ref().ok()?)))
+        self.images.iter().enumerate().filter_map(|(i, facts)| Some((i, facts.as_ref().ok()?)))
     }
 
     /// Indices of unreadable images, with reasons.
     pub fn broken(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.pictures.iter().enumerate().filter_map(|(i, facts)| Some((i, facts.as_ref().err()?.as_str())))
+        self.images.iter().enumerate().filter_map(|(i, facts)| Some((i, facts.as_ref().err()?.as_str())))
     }
 
     /// Sizes of the readable images, or `None` without any. `side`: the required short side.

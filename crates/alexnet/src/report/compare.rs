@@ -101,7 +101,7 @@ fn charts(runs: &[Run], names: &[String]) -> Vec<Chart<'static>> {
     };
     let speed = |run: &Run| {
         let done = run.history.epochs.iter().filter(|done| done.seconds > 0.0);
-        done.map(|done| (done.epoch as f64, done.pictures as f64 / done.seconds)).collect::<Vec<_>>()
+        done.map(|done| (done.epoch as f64, done.images as f64 / done.seconds)).collect::<Vec<_>>()
     };
     vec![
         chart("Validation accuracy", "epoch", Unit::Percent, false, &by_epoch(|epoch| epoch.val_top1)),

@@ -25,9 +25,25 @@ pub(super) enum Record {
     /// A process starts or resumes the run.
     Begin { at: u64, step: u64, epochs: usize, steps_per_epoch: usize, train: usize, val: usize, machine: HostInfo },
     /// Mean loss and accuracy over some steps.
-    Steps { at: u64, step: u64, lr: f64, loss: Option<f64>, top1: Option<f64>, pictures: u64, seconds: f64 },
+    Steps {
+        at: u64,
+        step: u64,
+        lr: f64,
+        loss: Option<f64>,
+        top1: Option<f64>,
+        #[serde(rename = "pictures")]
+        images: u64,
+        seconds: f64,
+    },
     /// An epoch ends; `seconds` is its training time in this process.
-    Epoch { at: u64, step: u64, epoch: usize, pictures: u64, seconds: f64 },
+    Epoch {
+        at: u64,
+        step: u64,
+        epoch: usize,
+        #[serde(rename = "pictures")]
+        images: u64,
+        seconds: f64,
+    },
     /// The process ends.
     End { at: u64, step: u64, ending: Ended },
 }
@@ -98,7 +114,7 @@ pub(super) struct Steps {
     pub(super) lr: f64,
     pub(super) loss: Option<f64>,
     pub(super) top1: Option<f64>,
-    pub(super) pictures: u64,
+    pub(super) images: u64,
     pub(super) seconds: f64,
 }
 
@@ -107,7 +123,7 @@ pub(super) struct Steps {
 pub(super) struct Done {
     pub(super) step: u64,
     pub(super) epoch: usize,
-    pub(super) pictures: u64,
+    pub(super) images: u64,
     pub(super) seconds: f64,
     /// Time since the start of the run in seconds, without pauses between processes.
     pub(super) after: f64,
@@ -157,12 +173,12 @@ impl History {
             history.ended = None;
             match record {
                 Record::Begin { .. } => history.begin = Some(record),
-                Record::Steps { step, lr, loss, top1, pictures, seconds, .. } => {
-                    history.steps.push(Steps { step, lr, loss, top1, pictures, seconds });
+                Record::Steps { step, lr, loss, top1, images, seconds, .. } => {
+                    history.steps.push(Steps { step, lr, loss, top1, images, seconds });
                 }
-                Record::Epoch { step, epoch, pictures, seconds, .. } => {
+                Record::Epoch { step, epoch, images, seconds, .. } => {
                     let after = history.seconds;
-                    history.epochs.push(Done { step, epoch, pictures, seconds, after });
+                    history.epochs.push(Done { step, epoch, images, seconds, after });
                 }
                 Record::End { ending, .. } => history.ended = Some(ending),
             }
@@ -180,13 +196,13 @@ impl History {
 
     /// Average images per second in training.
     pub(super) fn speed(&self) -> Option<f64> {
-        let add = |sum: (u64, f64), (pictures, seconds)| (sum.0 + pictures, sum.1 + seconds);
-        let (pictures, seconds) = if self.epochs.is_empty() {
-            self.steps.iter().map(|s| (s.pictures, s.seconds)).fold((0, 0.0), add)
+        let add = |sum: (u64, f64), (images, seconds)| (sum.0 + images, sum.1 + seconds);
+        let (images, seconds) = if self.epochs.is_empty() {
+            self.steps.iter().map(|s| (s.images, s.seconds)).fold((0, 0.0), add)
         } else {
-            self.epochs.iter().map(|e| (e.pictures, e.seconds)).fold((0, 0.0), add)
+            self.epochs.iter().map(|e| (e.images, e.seconds)).fold((0, 0.0), add)
         };
-        (seconds > 0.0).then(|| pictures as f64 / seconds)
+        (seconds > 0.0).then(|| images as f64 / seconds)
     }
 }
 
@@ -199,7 +215,7 @@ mod tests {
     }
 
     fn steps(at: u64, step: u64) -> Record {
-        Record::Steps { at, step, lr: 0.1, loss: Some(1.0), top1: None, pictures: 16, seconds: 2.0 }
+        Record::Steps { at, step, lr: 0.1, loss: Some(1.0), top1: None, images: 16, seconds: 2.0 }
     }
 
     #[test]
@@ -209,7 +225,7 @@ mod tests {
         for record in [begin(1_000, 0), steps(3_000, 2), steps(5_000, 4)] {
             log.write(&record).unwrap();
         }
-        log.write(&Record::Epoch { at: 6_000, step: 4, epoch: 1, pictures: 32, seconds: 4.0 }).unwrap();
+        log.write(&Record::Epoch { at: 6_000, step: 4, epoch: 1, images: 32, seconds: 4.0 }).unwrap();
         drop(log);
         let path = folder.path().join(FILE);
         // Killed while writing a line; resumed from step 2 an hour later.

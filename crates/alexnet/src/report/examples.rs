@@ -17,10 +17,10 @@ const SIDE: usize = 96;
 pub(super) fn examples(report: &Report, source: &dyn Dataset) -> String {
     let mut wrong: Vec<&Scored> = report.answers.iter().filter(|answer| !answer.is_right()).collect();
     wrong.sort_by(|a, b| {
-        a.of_label.total_cmp(&b.of_label).then(b.probability.total_cmp(&a.probability)).then(a.picture.cmp(&b.picture))
+        a.of_label.total_cmp(&b.of_label).then(b.probability.total_cmp(&a.probability)).then(a.image.cmp(&b.image))
     });
     let mut right: Vec<&Scored> = report.answers.iter().filter(|answer| answer.is_right()).collect();
-    right.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.picture.cmp(&b.picture)));
+    right.sort_by(|a, b| b.probability.total_cmp(&a.probability).then(a.image.cmp(&b.image)));
     let count = wrong.len();
     // Otherwise a single hard or easy class could fill them all.
     let (wrong, right) = (in_turn(&wrong), in_turn(&right));
@@ -58,11 +58,11 @@ fn sheet(answers: &[&Scored], report: &Report, source: &dyn Dataset) -> String {
     let mut html = String::from("<div class=\"sheet\">\n");
     let class = |class: u32| report.per_class.get(class as usize).map_or("?", |class| class.class.as_str());
     for answer in answers {
-        let i = answer.picture as usize;
+        let i = answer.image as usize;
         let (truth, predicted) = (class(answer.label), class(answer.class));
-        let picture = match source.picture(i) {
-            Ok(picture) => {
-                let small = picture.resized_as(Resize::Square(SIDE));
+        let image = match source.image(i) {
+            Ok(image) => {
+                let small = image.resized_as(Resize::Square(SIDE));
                 format!("<img alt=\"{}\" width=\"{SIDE}\" height=\"{SIDE}\" src=\"{}\">", escape(truth), jpeg_uri(&small))
             }
             // It was readable during the evaluation.
@@ -81,7 +81,7 @@ fn sheet(answers: &[&Scored], report: &Report, source: &dyn Dataset) -> String {
         };
         let _ = writeln!(
             html,
-            "<figure data-tip=\"{}\">{picture}<figcaption>{caption}<span class=\"soft\">{}</span></figcaption></figure>",
+            "<figure data-tip=\"{}\">{image}<figcaption>{caption}<span class=\"soft\">{}</span></figcaption></figure>",
             escape(&tip),
             percent(f64::from(answer.probability))
         );
@@ -95,10 +95,10 @@ mod tests {
 
     #[test]
     fn classes_alternate_in_order() {
-        let answer = |picture: u32, label: u32| Scored { picture, label, class: 0, probability: 0.5, of_label: 0.5 };
+        let answer = |image: u32, label: u32| Scored { image, label, class: 0, probability: 0.5, of_label: 0.5 };
         // Class 0 has the first 30, then class 2 two and class 1 one.
         let all: Vec<Scored> = (0..30).map(|i| answer(i, 0)).chain([answer(30, 2), answer(31, 2), answer(32, 1)]).collect();
-        let shown: Vec<u32> = in_turn(&all.iter().collect::<Vec<_>>()).iter().map(|answer| answer.picture).collect();
+        let shown: Vec<u32> = in_turn(&all.iter().collect::<Vec<_>>()).iter().map(|answer| answer.image).collect();
         assert_eq!(shown[..6], [0, 30, 32, 1, 31, 2]);
         assert_eq!(shown.len(), SHOWN);
     }

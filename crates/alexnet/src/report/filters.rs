@@ -13,7 +13,7 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filters {
     /// Tiled kernels, with gaps of one pixel.
-    picture: Image,
+    image: Image,
     kernel: usize,
     /// Number of kernels shown.
     count: usize,
@@ -59,7 +59,7 @@ impl Filters {
                 rgb[((top + y) * width + left + x) * 3 + colour] = (127.5 + 127.5 * share).round() as u8;
             }
         }
-        Some(Filters { picture: Image { width, height, rgb }, kernel, count: shown })
+        Some(Filters { image: Image { width, height, rgb }, kernel, count: shown })
     }
 
     /// The initial kernels of a run: those of the `--from` model, or of the seed's initialisation. `None` if neither is
@@ -81,13 +81,13 @@ impl Filters {
     }
 
     /// The kernels as an image, one pixel per weight.
-    pub fn picture(&self) -> &Image {
-        &self.picture
+    pub fn image(&self) -> &Image {
+        &self.image
     }
 
     /// RGBA of a pixel: gaps between kernels and empty tiles are transparent.
     fn rgba(&self) -> Vec<u8> {
-        let Image { width, ref rgb, .. } = self.picture;
+        let Image { width, ref rgb, .. } = self.image;
         let step = self.kernel + 1;
         let columns = width / step;
         let opacity = |at: usize| {
@@ -101,7 +101,7 @@ impl Filters {
     }
 
     pub(super) fn html(&self, caption: &str) -> String {
-        let Image { width, height, .. } = self.picture;
+        let Image { width, height, .. } = self.image;
         format!(
             "<figure><img class=\"pixels\" alt=\"kernels of {0} x {0} pixels\" width=\"{width}\" height=\"{height}\" src=\"{1}\">\
              <figcaption>{caption}</figcaption></figure>\n",
@@ -124,12 +124,12 @@ mod tests {
         values[363 + 121] = -0.5; // kernel 1, second channel
         values[363 + 242] = f32::NAN;
         let filters = Filters::of(&net, Channels::Rgb, &values).unwrap();
-        let picture = filters.picture();
-        assert_eq!((picture.width, picture.height), (8 * 12 + 1, 8 * 12 + 1));
-        let pixel = |x: usize, y: usize| &picture.rgb[(y * 97 + x) * 3..][..3];
+        let image = filters.image();
+        assert_eq!((image.width, image.height), (8 * 12 + 1, 8 * 12 + 1));
+        let pixel = |x: usize, y: usize| &image.rgb[(y * 97 + x) * 3..][..3];
         assert_eq!((pixel(1, 1), pixel(13, 1), pixel(0, 0)), (&[255, 128, 128][..], &[128, 0, 128][..], &[128; 3][..]));
         let blue_first = Filters::of(&net, Channels::Bgr, &values).unwrap();
-        assert_eq!(&blue_first.picture().rgb[98 * 3..][..3], [128, 128, 255]);
+        assert_eq!(&blue_first.image().rgb[98 * 3..][..3], [128, 128, 255]);
         assert!(Filters::of(&net, Channels::Rgb, &values[1..]).is_none());
         assert!(filters.html("now").contains("src=\"data:image/png;base64,"));
         // Only gaps between kernels are transparent.

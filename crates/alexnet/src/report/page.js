@@ -1,5 +1,5 @@
 "use strict";
-// Values under the pointer. All text goes in as text, never as markup.
+// Tooltips with the values under the pointer. All text is inserted as text, never as markup.
 const tip = document.getElementById("tip");
 
 function show(lines, x, y) {
@@ -83,7 +83,7 @@ for (const time of document.querySelectorAll("time[data-at]")) {
   time.textContent = new Date(Number(time.dataset.at)).toLocaleString();
 }
 
-// While training goes on, the page is written anew after each epoch.
+// During training, the page is rewritten after each epoch.
 if ("live" in document.documentElement.dataset) {
   const box = document.getElementById("reload");
   setInterval(() => { if (box.checked && tip.hidden && document.visibilityState === "visible") location.reload(); }, 20000);

@@ -95,7 +95,7 @@ impl Recorder {
         let before = Filters::before(config, net, channels);
         let mut events = if writes.tensorboard { Some(EventFile::create(folder.path(), step)?) } else { None };
         if let (Some(events), Some(before)) = (&mut events, &before) {
-            events.image("filters/before", before.picture(), 0)?;
+            events.image("filters/before", before.image(), 0)?;
         }
         let after = newest_model(folder.path()).and_then(|path| Filters::in_model(&path));
         let mut recorder = Recorder {
@@ -141,16 +141,16 @@ impl Recorder {
                 self.pending = validation.map(|report| ("Before the first epoch, best so far".into(), report.clone()));
                 Ok(())
             }
-            Event::Epoch { row, best, train_time, pictures, validation } => {
+            Event::Epoch { row, best, train_time, images, validation } => {
                 let (epoch, seconds) = (row.epoch, train_time.as_secs_f64());
-                self.log.write(&Record::Epoch { at: now(), step: row.step, epoch, pictures: *pictures, seconds })?;
-                self.scalars(row, Some(*pictures as f64 / seconds.max(1e-9)))?;
+                self.log.write(&Record::Epoch { at: now(), step: row.step, epoch, images: *images, seconds })?;
+                self.scalars(row, Some(*images as f64 / seconds.max(1e-9)))?;
                 if *best || (self.evaluated.is_none() && self.pending.is_none()) {
                     let what = if *best { "best so far" } else { "not the best; `alexnet report` evaluates the best" };
                     self.pending = validation.map(|report| (format!("Epoch {epoch}, {what}"), report.clone()));
                     self.after = newest_model(&self.folder).and_then(|path| Filters::in_model(&path));
                     if let (Some(events), Some(after)) = (&mut self.events, &self.after) {
-                        events.image("filters/best", after.picture(), row.step)?;
+                        events.image("filters/best", after.image(), row.step)?;
                     }
                 }
                 if self.due(BETWEEN_EPOCHS) {
@@ -184,12 +184,12 @@ impl Recorder {
 
     /// Logs the steps since the last entry.
     fn note(&mut self, lr: f64, sums: RunningTotals) -> Result<()> {
-        let pictures = sums.pictures - self.noted.pictures;
-        let mean = |sum: f64| (pictures > 0).then(|| sum / pictures as f64);
+        let images = sums.images - self.noted.images;
+        let mean = |sum: f64| (images > 0).then(|| sum / images as f64);
         let (loss, top1) = (mean(sums.loss - self.noted.loss), mean((sums.correct - self.noted.correct) as f64));
         let seconds = self.since.elapsed().as_secs_f64();
         (self.noted, self.since) = (sums, Instant::now());
-        self.log.write(&Record::Steps { at: now(), step: self.step, lr, loss, top1, pictures, seconds })?;
+        self.log.write(&Record::Steps { at: now(), step: self.step, lr, loss, top1, images, seconds })?;
         let Some(events) = &mut self.events else { return Ok(()) };
         let mut scalars = vec![("step/learning_rate", lr)];
         scalars.extend(loss.map(|loss| ("step/loss", loss)));
@@ -333,7 +333,7 @@ mod tests {
         let steps: Vec<u64> = run.history.steps.iter().map(|steps| steps.step).collect();
         assert_eq!(steps, (1..=18).collect::<Vec<_>>());
         // The log's means, weighted by their images, give the epoch's mean in metrics.csv.
-        let first = run.history.steps[..9].iter().map(|s| s.loss.unwrap() * s.pictures as f64).sum::<f64>() / 72.0;
+        let first = run.history.steps[..9].iter().map(|s| s.loss.unwrap() * s.images as f64).sum::<f64>() / 72.0;
         assert!((first - run.epochs[0].train_loss.unwrap()).abs() < 1e-6, "{first}");
         assert_eq!((run.history.processes, run.ended(), run.history.epochs.len()), (2, Some(&Ended::Done), 2));
         let html = report();

@@ -90,7 +90,6 @@ impl Run {
 
     /// The best epoch, chosen as by the trainer: the highest accuracy, then the lower loss, then the earlier; without validation
     /// the last one.
-    /// validation the last one.
     pub fn best(&self) -> Option<&Epoch> {
         self.epochs.iter().reduce(|best, next| {
             let better =

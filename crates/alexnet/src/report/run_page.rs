@@ -184,7 +184,7 @@ impl Page<'_> {
             points => points,
         };
         let speeds = run.history.epochs.iter().filter(|epoch| epoch.seconds > 0.0);
-        let speeds = speeds.map(|epoch| (epoch.epoch as f64, epoch.pictures as f64 / epoch.seconds)).collect();
+        let speeds = speeds.map(|epoch| (epoch.epoch as f64, epoch.images as f64 / epoch.seconds)).collect();
         [
             chart(
                 "Loss",
@@ -222,7 +222,7 @@ impl Page<'_> {
                         "by step",
                         5,
                         true,
-                        by_step(|steps| (steps.seconds > 0.0).then(|| steps.pictures as f64 / steps.seconds)),
+                        by_step(|steps| (steps.seconds > 0.0).then(|| steps.images as f64 / steps.seconds)),
                     ),
                     curve("epoch", 5, false, speeds),
                 ],

@@ -50,7 +50,7 @@ impl Dataset for Hostile {
     fn name(&self, i: usize) -> &str {
         &self.1[i]
     }
-    fn picture(&self, i: usize) -> Result<Image> {
+    fn image(&self, i: usize) -> Result<Image> {
         match i {
             8 => Err("<b>gone</b>".into()),
             _ => Ok(Image { width: 2, height: 1, rgb: vec![9, 8, 7, 6, 5, 4] }),
@@ -67,7 +67,7 @@ fn report(classes: &[String], n: usize, answer: impl Fn(usize) -> (u32, f32)) ->
         let (label, (class, probability)) = ((i % c) as u32, answer(i));
         confusion[label as usize][class as usize] += 1;
         let of_label = if class == label { probability } else { 1.0 - probability };
-        answers.push(Scored { picture: i as u32, label, class, probability, of_label });
+        answers.push(Scored { image: i as u32, label, class, probability, of_label });
     }
     let per_class = classes.iter().enumerate().map(|(k, class)| {
         let images = confusion[k].iter().sum::<u64>();

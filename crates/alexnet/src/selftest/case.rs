@@ -51,7 +51,7 @@ pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Repo
         return Err(Error::Invalid("the engine has another net than the case".into()));
     }
     formula::set_parameters(engine, case.seed)?;
-    let images = formula::pictures(&net, case.seed, case.batch);
+    let images = formula::images(&net, case.seed, case.batch);
     let labels = formula::labels(case.batch, classes);
     let batch = Batch { images: &images, labels: &labels, dropout: None };
     let activations = activations(engine, case, &images)?;

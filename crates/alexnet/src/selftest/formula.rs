@@ -15,7 +15,7 @@ use crate::net::{LayerShape, Net, Op};
 use crate::{Result, engine::ParameterStore};
 
 /// Number of the tensor that holds the images.
-const PICTURES: u64 = 100;
+const IMAGES: u64 = 100;
 /// Offset of a batch norm's running mean and variance in the numbering, which the Python script lacks.
 const STATISTICS: u64 = 200;
 
@@ -70,9 +70,9 @@ pub fn set_parameters(engine: &mut dyn ParameterStore, case: u64) -> Result<()> 
 }
 
 /// Images of a case, [batch, 3, size, size].
-pub fn pictures(net: &Net, case: u64, batch: usize) -> Vec<f32> {
+pub fn images(net: &Net, case: u64, batch: usize) -> Vec<f32> {
     let scale = if has_lrn(net) { 30.0 } else { 2.0 };
-    uniform(seed_of(case, PICTURES), batch * 3 * net.image_size * net.image_size, scale)
+    uniform(seed_of(case, IMAGES), batch * 3 * net.image_size * net.image_size, scale)
 }
 
 /// Labels of a case: image n has class (7 n + 3) mod classes.

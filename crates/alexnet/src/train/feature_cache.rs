@@ -77,8 +77,8 @@ impl Plan {
         if !able {
             return Ok(Plan::Always("this device cannot resume from intermediate activations"));
         }
-        let pictures = loaders.train.pictures() * views + loaders.val.as_ref().map_or(0, Loader::pictures);
-        let bytes = (pictures * net.shapes()?[index].output.len() * size_of::<f32>()) as u64;
+        let images = loaders.train.images() * views + loaders.val.as_ref().map_or(0, Loader::images);
+        let bytes = (images * net.shapes()?[index].output.len() * size_of::<f32>()) as u64;
         Ok(if bytes > room { Plan::NoRoom { bytes, room } } else { Plan::Keep { after: after.into(), views, bytes } })
     }
 }
@@ -87,8 +87,8 @@ impl FeatureCache {
     /// Creates the planned cache, still empty.
     pub(super) fn new(plan: &Plan, loaders: &Loaders) -> Option<FeatureCache> {
         let Plan::Keep { after, views, .. } = plan else { return None };
-        let val = loaders.val.as_ref().map_or(0, Loader::pictures);
-        let (train, val) = (Kept::new(loaders.train.pictures() * views), Kept::new(val));
+        let val = loaders.val.as_ref().map_or(0, Loader::images);
+        let (train, val) = (Kept::new(loaders.train.images() * views), Kept::new(val));
         Some(FeatureCache { after: after.clone(), train, val })
     }
 
@@ -103,9 +103,9 @@ impl FeatureCache {
         engine: &mut dyn Training,
         loader: &Loader,
         epoch: u64,
-        pictures: &[u32],
+        indices: &[u32],
     ) -> Result<loader::Batch> {
-        self.train.batch(split(engine)?, &self.after, loader, epoch, pictures)
+        self.train.batch(split(engine)?, &self.after, loader, epoch, indices)
     }
 
     /// As [`eval::evaluate`], with one crop.
@@ -119,8 +119,8 @@ impl FeatureCache {
         let engine = split(engine)?;
         let mut plan = loader.plan(0).into_iter();
         let mut next = |logits: &mut Vec<f32>| {
-            let Some(pictures) = plan.next() else { return Ok(None) };
-            let batch = self.val.batch(engine, &self.after, loader, 0, &pictures)?;
+            let Some(indices) = plan.next() else { return Ok(None) };
+            let batch = self.val.batch(engine, &self.after, loader, 0, &indices)?;
             if !batch.labels.is_empty() {
                 engine.infer_after(&self.after, &batch.images, logits)?;
             }
@@ -158,16 +158,16 @@ impl Kept {
         after: &str,
         loader: &Loader,
         epoch: u64,
-        pictures: &[u32],
+        indices: &[u32],
     ) -> Result<loader::Batch> {
-        let first = loader.view(epoch) as usize * loader.pictures();
+        let first = loader.view(epoch) as usize * loader.images();
         let missing: Vec<u32> =
-            pictures.iter().copied().filter(|&i| matches!(self.slots[first + i as usize], Slot::Empty)).collect();
+            indices.iter().copied().filter(|&i| matches!(self.slots[first + i as usize], Slot::Empty)).collect();
         if !missing.is_empty() {
             let loaded = loader.load(epoch, &missing);
-            if !loaded.pictures.is_empty() {
+            if !loaded.indices.is_empty() {
                 let features = engine.features(&loaded.images, after)?;
-                for (&i, features) in loaded.pictures.iter().zip(features.chunks(features.len() / loaded.pictures.len())) {
+                for (&i, features) in loaded.indices.iter().zip(features.chunks(features.len() / loaded.indices.len())) {
                     self.slots[first + i as usize] = Slot::Features(features.into());
                 }
             }
@@ -176,7 +176,7 @@ impl Kept {
             }
         }
         let (mut images, mut labels, mut whole, mut broken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for &i in pictures {
+        for &i in indices {
             match &self.slots[first + i as usize] {
                 Slot::Features(features) => {
                     images.extend_from_slice(features);

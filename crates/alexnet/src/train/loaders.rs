@@ -59,7 +59,7 @@ pub fn loaders(
     };
     let given = preprocess.is_some();
     let mut preprocess = preprocess.unwrap_or_else(|| recipe.preprocess(net));
-    let wants_mean = recipe.wants_mean_picture() && !given;
+    let wants_mean = recipe.wants_mean_image() && !given;
     let mut pca = None;
     if wants_mean || recipe.colour.is_some() {
         let probe = Loader::new(train.clone(), preprocess.clone(), Augment::None, options.clone())?;
@@ -69,7 +69,7 @@ pub fn loaders(
         }
         pca = recipe.colour.map(|_| Pca::of(&sample));
         if wants_mean {
-            preprocess.mean = mean_picture(&sample, &preprocess);
+            preprocess.mean = mean_image(&sample, &preprocess);
         }
     }
     let augment = recipe.augment(pca.as_ref());
@@ -83,14 +83,14 @@ pub fn loaders(
 
 /// Mean of the central squares of resized images, in the scale and channel order of `preprocess`; subtracted at its centre as in
 /// the 2012 code.
-fn mean_picture(sample: &[Image], preprocess: &Preprocess) -> Mean {
+fn mean_image(sample: &[Image], preprocess: &Preprocess) -> Mean {
     let size = preprocess.resize.side();
     let mut sums = vec![0u64; 3 * size * size];
-    for picture in sample {
-        let window = crop::centre(picture.height, picture.width, size);
+    for image in sample {
+        let window = crop::centre(image.height, image.width, size);
         for y in 0..size {
-            let start = ((window.top + y) * picture.width + window.left) * 3;
-            for (x, pixel) in picture.rgb[start..start + 3 * size].as_chunks::<3>().0.iter().enumerate() {
+            let start = ((window.top + y) * image.width + window.left) * 3;
+            for (x, pixel) in image.rgb[start..start + 3 * size].as_chunks::<3>().0.iter().enumerate() {
                 for (colour, &value) in pixel.iter().enumerate() {
                     let channel = if preprocess.channels == Channels::Bgr { 2 - colour } else { colour };
                     sums[(channel * size + y) * size + x] += u64::from(value);
@@ -119,7 +119,7 @@ mod tests {
             mean: Mean::Channel([0.0; 3]),
             std: [1.0; 3],
         };
-        let Mean::Image { size: 2, values, centre: true } = mean_picture(&[wide, square], &preprocess) else {
+        let Mean::Image { size: 2, values, centre: true } = mean_image(&[wide, square], &preprocess) else {
             panic!("another kind of mean")
         };
         // Columns 1 and 2 of the wide one: blue is 5, 8 / 17, 20; halved twice with 10: (5 + 10) / 4 and so on.

@@ -15,8 +15,9 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Images to train with; a run cannot be resumed with others.
-    pub pictures: usize,
+    /// Number of training images; a run cannot be resumed with a different number.
+    #[serde(rename = "pictures")]
+    pub image_count: usize,
     /// Hashes of the images; `None` in states of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<ImageLists>,
@@ -46,7 +47,8 @@ pub struct RunningTotals {
     /// Number of images whose true class was ranked first.
     pub correct: u64,
     /// Number of images.
-    pub pictures: u64,
+    #[serde(rename = "pictures")]
+    pub images: u64,
 }
 
 /// The best epoch so far.
@@ -184,7 +186,7 @@ impl State {
         if let Some((_, what)) = differs.into_iter().find(|(differs, _)| *differs) {
             return Err(Error::file(
                 path,
-                format!("was saved with another {what}; a run can only be resumed with the settings that it began with"),
+                format!("was saved with another {what}; a run can only be resumed with its original settings"),
             ));
         }
         for (name, shape) in formats::parameters(&model.net)? {
@@ -215,13 +217,13 @@ fn other_classes(before: &[String], now: &[String]) -> String {
         (None, None) => "they are in another order".into(),
     };
     format!(
-        "was saved with other classes ({} then, {} now; {what}); a run can only be resumed with the settings that it began with",
+        "was saved with other classes ({} then, {} now; {what}); a run can only be resumed with its original settings",
         before.len(),
         now.len()
     )
 }
 
-/// The model of a run's state, without its parameters.
+/// Model description of a saved state, without parameters.
 ///
 /// # Errors
 /// A file that is not the state of a run.

@@ -1,4 +1,4 @@
-//! The CPU engine on several ranks: the steps that one process takes.
+//! Comparison of multi-rank training on the CPU engine with a single process.
 
 use alexnet::Result;
 use alexnet::distributed::data_parallel::DataParallel;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 const CLASSES: usize = 6;
 
-/// A preset with thin layers.
+/// A preset with narrow layers.
 fn thin(name: &str, size: usize) -> Net {
     let mut net = presets::by_name(name).expect("a preset").with_image_size(size).with_classes(CLASSES);
     let last = net.layers.len() - 1;
@@ -31,7 +31,7 @@ fn thin(name: &str, size: usize) -> Net {
     net
 }
 
-/// A step of SGD; each training numbers its own.
+/// An SGD step; each training sets its own step number.
 fn rule() -> OptimizerStep {
     OptimizerStep {
         optimizer: sgd(None),
@@ -48,7 +48,8 @@ fn sgd(lars_trust: Option<f64>) -> Optimizer {
     Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust }.into()
 }
 
-/// A step of AdamW. Its eps is large, so that gradients of nothing but rounding do not move weights as far as others.
+/// An AdamW step. Its eps is large, so that gradients that consist only of rounding do not move weights as much as
+/// others.
 fn adamw() -> OptimizerStep {
     OptimizerStep { optimizer: AdamW { eps: 1e-2, ..AdamW::default() }.into(), ..rule() }
 }
@@ -62,15 +63,15 @@ fn batch(net: &Net, step: usize) -> (Vec<f32>, Vec<u32>) {
     (images, (0..n).map(|i| ((i * 5 + step) % CLASSES) as u32).collect())
 }
 
-fn key(step: usize, first_picture: u64) -> Option<DropoutKey> {
-    Some(DropoutKey { seed: 3, step: step as u64, first_picture })
+fn key(step: usize, first_image: u64) -> Option<DropoutKey> {
+    Some(DropoutKey { seed: 3, step: step as u64, first_image })
 }
 
-/// Parameters with their optimizer's state, and steps of a training.
+/// Parameters with their optimizer state, and the statistics of the steps.
 type Trained = (Vec<Vec<f32>>, Vec<StepStats>);
 
 fn outcome(engine: &dyn Training, rule: &OptimizerStep, steps: Vec<StepStats>) -> Trained {
-    let names = formats::parameters(engine.net()).expect("a sound net");
+    let names = formats::parameters(engine.net()).expect("a valid net");
     let mut values = Vec::new();
     for (name, _) in names {
         values.push(engine.parameter(&name).expect("a parameter"));
@@ -85,7 +86,7 @@ fn numbered(rule: &OptimizerStep, step: usize) -> OptimizerStep {
 }
 
 fn alone(net: &Net, rule: &OptimizerStep) -> Trained {
-    let mut engine = Cpu::new(net, 12, 1).expect("a sound net");
+    let mut engine = Cpu::new(net, 12, 1).expect("a valid net");
     init::initialise(&mut engine, 8).expect("parameters");
     let step = |step| {
         let (images, labels) = batch(net, step);
@@ -101,13 +102,13 @@ fn alone(net: &Net, rule: &OptimizerStep) -> Trained {
 fn train(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Result<Vec<StepStats>> {
     init::initialise(engine, 8)?;
     let net = engine.net().clone();
-    let picture = 3 * net.image_size * net.image_size;
+    let image = 3 * net.image_size * net.image_size;
     let step = |step| {
         let (images, labels) = batch(&net, step);
         let blocks: Vec<usize> = Partition { rank: 0, size: 1, ..cut }.own(labels.len()).map(|block| block.len()).collect();
         let own: Vec<usize> = cut.own(labels.len()).flatten().collect();
         let range = own.first().map_or(0..0, |first| *first..first + own.len());
-        let images = &images[range.start * picture..range.end * picture];
+        let images = &images[range.start * image..range.end * image];
         let share =
             BatchShard { images, labels: &labels[range.clone()], dropout: key(step, range.start as u64), blocks: &blocks };
         engine.train_shard(&share, &numbered(rule, step))
@@ -117,12 +118,12 @@ fn train(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Res
 
 fn data_parallel(ranks: Arc<dyn Communicator>, blocks: Option<usize>, net: &Net, rule: &OptimizerStep) -> Trained {
     let cut = Partition::new(ranks.rank(), ranks.size(), blocks).expect("enough blocks");
-    let mut engine = DataParallel::new(Cpu::new(net, 12, 1).expect("a sound net"), ranks, cut);
+    let mut engine = DataParallel::new(Cpu::new(net, 12, 1).expect("a valid net"), ranks, cut);
     let steps = train(&mut engine, cut, rule).expect("steps");
     outcome(&engine, rule, steps)
 }
 
-/// Holds what ranks came to against one process.
+/// Compares the outcome of several ranks with that of one process.
 fn assert_near(what: &str, (values, steps): &Trained, (expected, expected_steps): &Trained) {
     for (step, expected) in steps.iter().zip(expected_steps) {
         assert!((step.loss - expected.loss).abs() < 1e-5, "{what}: {steps:?}, not {expected_steps:?}");
@@ -135,11 +136,11 @@ fn assert_near(what: &str, (values, steps): &Trained, (expected, expected_steps)
         assert!(apart <= 1e-4 * size, "{what}: {apart} of {size}");
         moved |= apart > 0.0;
     }
-    assert!(moved, "{what}: not even rounding differs, so this cannot have been summed over ranks");
+    assert!(moved, "{what}: identical rounding, so nothing was summed over ranks");
 }
 
 #[test]
-fn data_parallel_steps_are_those_of_one_process() {
+fn data_parallel_matches_one_process() {
     for (name, size) in [("torchvision", 64), ("original-145", 67)] {
         let net = thin(name, size);
         let expected = alone(&net, &rule());
@@ -152,7 +153,7 @@ fn data_parallel_steps_are_those_of_one_process() {
 }
 
 #[test]
-fn frozen_layers_stay_and_are_not_sent() {
+fn frozen_layers_are_unchanged_and_not_sent() {
     let net = thin("torchvision", 64);
     let frozen = ["conv1", "conv2", "fc6"].map(|name| (name.to_string(), 0.0));
     let frozen = OptimizerStep { layers: frozen.into(), ..rule() };
@@ -166,15 +167,15 @@ fn frozen_layers_stay_and_are_not_sent() {
     };
     let ((_, all_sent), (trained, sent)) = (sent(&rule()), sent(&frozen));
     assert_near("frozen", &trained, &expected);
-    let layers = net.shapes().expect("a sound net");
+    let layers = net.shapes().expect("a valid net");
     let of = |name: &str| layers.iter().find(|layer| layer.name == name).map_or(0, |layer| layer.parameters) as u64;
     let spared = (of("conv1") + of("conv2") + of("fc6")) * 4 * BATCHES.len() as u64;
-    // Half of each gradient goes there and half of each sum comes back; odd lengths are halved unevenly.
+    // Half of each gradient is sent and half of each sum returned; odd lengths are split unevenly.
     assert!((all_sent - sent).abs_diff(spared) < 100, "{all_sent} {sent} {spared}");
 }
 
 #[test]
-fn in_fixed_blocks_ranks_have_the_bits_of_one_process() {
+fn with_fixed_blocks_ranks_are_bitwise_equal_to_one_process() {
     let net = thin("torchvision", 64);
     let blocks = Some(8);
     for rule in [rule(), adamw()] {
@@ -188,7 +189,7 @@ fn in_fixed_blocks_ranks_have_the_bits_of_one_process() {
 }
 
 #[test]
-fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
+fn lars_on_parts_of_a_batch_matches_the_whole() {
     let net = thin("torchvision", 64);
     let lars = OptimizerStep { lr: 4.0, optimizer: sgd(Some(0.01)), ..rule() };
     for rule in [rule(), lars.clone(), adamw()] {
@@ -199,19 +200,19 @@ fn parts_of_a_batch_come_to_the_whole_with_lars_too() {
         let ranks = in_process::run(2, |ranks| data_parallel(Arc::new(ranks), None, &net, &rule));
         assert_near("two ranks", &ranks[0], &expected);
     }
-    // It is another way than that of plain SGD, and needs whole layers.
+    // LARS differs from plain SGD, and requires whole layers.
     assert!(alone(&net, &lars).0 != alone(&net, &OptimizerStep { optimizer: sgd(None), ..lars.clone() }).0);
     let why = in_process::run(2, |ranks| {
         let ranks: Arc<dyn Communicator> = Arc::new(ranks);
         let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
-        let mut engine = Hybrid::new(&net, ranks, 12, 1, Precision::F32).expect("a sound net");
+        let mut engine = Hybrid::new(&net, ranks, 12, 1, Precision::F32).expect("a valid net");
         train(&mut engine, cut, &lars).expect_err("refused").to_string()
     });
     assert!(why.iter().all(|why| why.contains("LARS") && why.contains("--parallel data")), "{why:?}");
 }
 
-/// What rank 0 of an engine in parts came to.
-fn in_parts(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Option<Trained> {
+/// Outcome on rank 0 of a model-parallel engine.
+fn model_parallel(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Option<Trained> {
     let steps = train(engine, cut, rule).expect("steps");
     engine.gather_parameters(rule.optimizer.slots()).expect("all ranks");
     (cut.rank == 0).then(|| outcome(engine, rule, steps))
@@ -219,11 +220,11 @@ fn in_parts(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> 
 
 fn hybrid(ranks: Arc<dyn Communicator>, net: &Net, rule: &OptimizerStep) -> Option<Trained> {
     let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
-    in_parts(&mut Hybrid::new(net, ranks, 12, 1, Precision::F32).expect("a sound net"), cut, rule)
+    model_parallel(&mut Hybrid::new(net, ranks, 12, 1, Precision::F32).expect("a valid net"), cut, rule)
 }
 
 #[test]
-fn hybrid_steps_are_those_of_one_process() {
+fn hybrid_matches_one_process() {
     for (name, size) in [("torchvision", 64), ("original-145", 67), ("paper", 67)] {
         let net = thin(name, size);
         let frozen = ["conv1", "fc7"].map(|name| (name.to_string(), 0.0));
@@ -238,21 +239,21 @@ fn hybrid_steps_are_those_of_one_process() {
 }
 
 #[test]
-fn hybrid_ranks_answer_their_own_pictures() {
+fn hybrid_ranks_infer_their_own_images() {
     let net = thin("torchvision", 64);
-    let (images, picture) = (uniform(1, 5 * 3 * 64 * 64, 1.0), 3 * 64 * 64);
-    let mut one = Cpu::new(&net, 5, 1).expect("a sound net");
+    let (images, image) = (uniform(1, 5 * 3 * 64 * 64, 1.0), 3 * 64 * 64);
+    let mut one = Cpu::new(&net, 5, 1).expect("a valid net");
     init::initialise(&mut one, 8).expect("parameters");
     let mut expected = Vec::new();
     one.infer(&images, &mut expected).expect("logits");
-    // The second of three ranks has none.
+    // The second of three ranks has no images.
     let parts = [0..2, 2..2, 2..5];
     let found = in_process::run(3, |ranks| {
         let part = parts[ranks.rank()].clone();
-        let mut engine = Hybrid::new(&net, Arc::new(ranks), 5, 1, Precision::F32).expect("a sound net");
+        let mut engine = Hybrid::new(&net, Arc::new(ranks), 5, 1, Precision::F32).expect("a valid net");
         init::initialise(&mut engine, 8).expect("parameters");
         let mut logits = vec![9.0; 3];
-        engine.infer(&images[part.start * picture..part.end * picture], &mut logits).expect("logits");
+        engine.infer(&images[part.start * image..part.end * image], &mut logits).expect("logits");
         logits
     });
     let found = found.concat();
@@ -261,8 +262,8 @@ fn hybrid_ranks_answer_their_own_pictures() {
 }
 
 #[test]
-fn towers_take_the_steps_of_one_process_and_send_what_the_plan_says() {
-    // With norms within a tower, over both, behind the pool, and none at all.
+fn towers_match_one_process_and_send_the_planned_bytes() {
+    // With LRN within a tower, over both, after the pool, and without LRN.
     for name in ["original-145", "paper", "caffenet", "bvlc", "paper-no-lrn"] {
         let net = thin(name, 67);
         let frozen = ["conv1", "fc7"].map(|name| (name.to_string(), 0.0));
@@ -279,7 +280,7 @@ fn towers_take_the_steps_of_one_process_and_send_what_the_plan_says() {
             assert_near(&format!("towers {name}"), all[0].0.as_ref().expect("rank 0"), &expected);
             let planned: usize = net.towers().expect("a plan").iter().map(|layer| layer.bytes()).sum();
             let planned = (planned * BATCHES.iter().sum::<usize>()) as u64;
-            // And a few words about the loss.
+            // Plus a few bytes for the loss.
             let sent = all[0].1 + all[1].1;
             assert!(sent >= planned && sent < planned + 300, "{name}: {sent} bytes, planned {planned}");
         }
@@ -287,10 +288,10 @@ fn towers_take_the_steps_of_one_process_and_send_what_the_plan_says() {
 }
 
 #[test]
-fn towers_answer_alike_and_refuse_what_is_no_two_towers() {
+fn towers_infer_alike_and_reject_unsuitable_nets() {
     let net = thin("paper", 67);
     let images = uniform(1, 3 * 3 * 67 * 67, 1.0);
-    let mut one = Cpu::new(&net, 3, 1).expect("a sound net");
+    let mut one = Cpu::new(&net, 3, 1).expect("a valid net");
     init::initialise(&mut one, 8).expect("parameters");
     let mut expected = Vec::new();
     one.infer(&images, &mut expected).expect("logits");
@@ -311,5 +312,5 @@ fn towers_answer_alike_and_refuse_what_is_no_two_towers() {
         why[0].clone().expect("refused")
     };
     assert!(refused(&net, 3).contains("mpirun -n 2"));
-    assert!(refused(&thin("torchvision", 64), 2).contains("no layer is in two groups"));
+    assert!(refused(&thin("torchvision", 64), 2).contains("no layer has two groups"));
 }

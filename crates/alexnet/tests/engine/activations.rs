@@ -1,15 +1,15 @@
-//! What layers give: several at once, and for images that are not square.
+//! Layer activations: several at once, and for images that are not square.
 
 use super::*;
 
 #[test]
-fn several_layers_are_shown_in_one_pass_and_a_relu_does_not_hide_what_comes_before_it() {
+fn several_layers_are_returned_in_one_pass_also_before_a_fused_relu() {
     let images = images(5);
     for net in wirings() {
         let mut engine = engine(&net, 2, 2);
         let names: Vec<&str> = net.layers.iter().map(|layer| layer.name.as_str()).collect();
         let size = [net.image_size; 2];
-        // Twice, as the second call uses the program of the first; five images through an engine for two.
+        // Twice, as the second call reuses the program of the first; five images through an engine for two.
         for _ in 0..2 {
             let all = engine.feature_maps(&images, size, &names).expect("the net's layers");
             for (i, name) in names.iter().enumerate() {
@@ -30,7 +30,7 @@ fn several_layers_are_shown_in_one_pass_and_a_relu_does_not_hide_what_comes_befo
 }
 
 #[test]
-fn oblong_pictures_go_as_far_as_the_first_linear_layer() {
+fn oblong_images_are_supported_up_to_the_first_linear_layer() {
     let net = &wirings()[0];
     let mut engine = engine(net, 2, 2);
     let last = net.layers.iter().position(|layer| matches!(layer.op, Op::Linear { .. })).expect("a linear layer");
@@ -43,7 +43,7 @@ fn oblong_pictures_go_as_far_as_the_first_linear_layer() {
     for ((maps, rows), columns) in maps.iter().zip(net.shapes().expect("shapes")).zip(wider) {
         assert_eq!((maps.height, maps.width), (rows.output.size, columns.output.size), "{}", rows.name);
     }
-    // The same turned on its side, with kernels that are the same turned: a transposed answer.
+    // Transposed images with transposed kernels give transposed activations.
     for name in engine.net().layers.iter().map(|layer| layer.name.clone()).collect::<Vec<_>>() {
         let Ok(weights) = engine.parameter(&format!("{name}.weight")) else { continue };
         let Some(Op::Conv { kernel, .. }) = net.layers.iter().find(|l| l.name == name).map(|l| l.op.clone()) else { continue };
@@ -65,7 +65,7 @@ fn oblong_pictures_go_as_far_as_the_first_linear_layer() {
     assert!(message.contains(beyond) && message.contains("own size"), "{message}");
 }
 
-/// Rows and columns exchanged.
+/// Exchanges rows and columns.
 fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
 }

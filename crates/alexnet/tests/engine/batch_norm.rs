@@ -33,9 +33,9 @@ fn rule(form: MomentumForm) -> OptimizerStep {
     }
 }
 
-/// Every parameter and statistic, in order.
+/// Names of all parameters and statistics, in order.
 fn names(net: &Net) -> Vec<String> {
-    formats::parameters(net).expect("a sound net").into_iter().map(|(name, _)| name).collect()
+    formats::parameters(net).expect("a valid net").into_iter().map(|(name, _)| name).collect()
 }
 
 fn all(engine: &dyn ParameterStore) -> Vec<Vec<f32>> {
@@ -43,14 +43,15 @@ fn all(engine: &dyn ParameterStore) -> Vec<Vec<f32>> {
 }
 
 #[test]
-fn running_statistics_are_no_parameters_but_belong_to_the_model() {
+fn running_statistics_belong_to_the_model_but_are_not_counted_as_parameters() {
     let net = normed();
     let names = names(&net);
     assert_eq!(names[..6], ["conv1.weight", "conv1.bias", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"]);
-    let counted: usize = net.shapes().expect("a sound net").iter().filter(|s| s.statistics > 0).map(|s| s.parameters).sum();
+    let counted: usize = net.shapes().expect("a valid net").iter().filter(|s| s.statistics > 0).map(|s| s.parameters).sum();
     assert_eq!(counted, 2 * (6 + 40 + 8 + 10));
     let engine = engine(&net, 2, 1);
-    let first = ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"].map(|n| engine.parameter(n).expect("it has"));
+    let first =
+        ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"].map(|n| engine.parameter(n).expect("a parameter"));
     assert_eq!(first, [1.0, 0.0, 0.0, 1.0].map(|value| vec![value; 6]));
     assert!(engine.parameter("conv1.running_mean").is_err());
 }
@@ -58,11 +59,11 @@ fn running_statistics_are_no_parameters_but_belong_to_the_model() {
 #[test]
 fn gradients_agree_with_finite_differences() {
     let (net, images) = (normed(), images(6));
-    for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_picture: 0 })] {
+    for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_image: 0 })] {
         let mut engine = engine(&net, 6, 2);
         for name in names(&net).iter().filter(|name| name.starts_with("bn")) {
             let near: Vec<f32> =
-                engine.parameter(name).expect("it has").iter().zip(uniform(5, 40, 0.5)).map(|(v, d)| v + d).collect();
+                engine.parameter(name).expect("a parameter").iter().zip(uniform(5, 40, 0.5)).map(|(v, d)| v + d).collect();
             engine.set_parameter(name, &near).expect("the same shape");
         }
         let batch = Batch { images: &images, labels: &LABELS, dropout };
@@ -72,24 +73,25 @@ fn gradients_agree_with_finite_differences() {
         for (name, gradient) in gradients.iter().filter(|(name, _)| !name.contains("running")) {
             let size = dot(gradient, gradient).sqrt();
             if ["conv1.bias", "conv3.bias", "fc4.bias"].contains(&name.as_str()) {
-                assert!(size < 1e-5, "{name}: the norm behind it takes every bias off, but there is a gradient of {size}");
+                assert!(size < 1e-5, "{name}: the following norm cancels every bias, but the gradient is {size}");
                 continue;
             }
             let direction = uniform(77, gradient.len(), 1.0);
-            // Norms of few values bend sharply: the smallest step is off by rounding alone, the others by kinks.
+            // Norms of few values are strongly nonlinear: rounding affects only the smallest step, kinks only the
+            // larger ones.
             let slopes = slopes(&mut engine, &batch, name, &direction, [3e-5, 2e-4, 1e-3]);
             let expected = dot(gradient, &direction);
             let off = slopes.map(|s| (s - expected).abs()).into_iter().fold(f64::INFINITY, f64::min);
-            assert!(off <= 0.01 * size + 2e-3, "{name}: slopes {slopes:?}, gradient says {expected}");
+            assert!(off <= 0.01 * size + 2e-3, "{name}: slopes {slopes:?}, gradient {expected}");
             assert!(size > 1e-4, "{name}: no gradient");
         }
     }
 }
 
-/// Mean loss of inference.
+/// Mean loss in inference.
 fn inferred(engine: &mut dyn Inference, images: &[f32], labels: &[u32]) -> f64 {
     let mut logits = Vec::new();
-    engine.infer(images, &mut logits).expect("pictures");
+    engine.infer(images, &mut logits).expect("images of the net");
     let classes = logits.len() / labels.len();
     let of = |(row, &label): (&[f32], &u32)| {
         let sum: f64 = row.iter().map(|&v| f64::from(v).exp()).sum();
@@ -99,16 +101,16 @@ fn inferred(engine: &mut dyn Inference, images: &[f32], labels: &[u32]) -> f64 {
 }
 
 #[test]
-fn inference_goes_by_running_statistics_and_so_does_the_gradient_of_the_picture() {
+fn inference_and_the_image_gradient_use_running_statistics() {
     let (net, images) = (normed(), images(6));
     let mut engine = engine(&net, 6, 2);
     for _ in 0..3 {
         let batch = Batch { images: &images, labels: &LABELS, dropout: None };
         engine.train_step(&batch, &rule(MomentumForm::RateInside)).expect("a step");
     }
-    // Whoever is beside an image does not matter.
+    // Logits do not depend on the other images.
     let (mut together, mut alone) = (Vec::new(), Vec::new());
-    engine.infer(&images, &mut together).expect("pictures");
+    engine.infer(&images, &mut together).expect("images of the net");
     engine.infer(&images[..images.len() / 6], &mut alone).expect("an image");
     assert!(alone.iter().zip(&together).all(|(a, b)| (a - b).abs() < 1e-5), "{alone:?} {together:?}");
     let gradient = engine.input_gradient(&images, &LABELS).expect("a batch of the net");
@@ -120,13 +122,13 @@ fn inference_goes_by_running_statistics_and_so_does_the_gradient_of_the_picture(
     let slopes = [2e-4f32, 1e-3].map(|e| (at(e) - at(-e)) / f64::from(2.0 * e));
     let (expected, size) = (dot(&gradient, &direction), dot(&gradient, &gradient).sqrt());
     let off = slopes.map(|s| (s - expected).abs()).into_iter().fold(f64::INFINITY, f64::min);
-    assert!(size > 1e-3 && off <= 0.01 * size + 1e-3, "slopes {slopes:?}, gradient says {expected}");
+    assert!(size > 1e-3 && off <= 0.01 * size + 1e-3, "slopes {slopes:?}, gradient {expected}");
 }
 
 #[test]
-fn a_step_is_its_gradients_applied_on_any_number_of_threads() {
+fn a_step_equals_applying_its_gradients_on_any_number_of_threads() {
     let (net, images) = (normed(), images(6));
-    let batch = |step| Batch { images: &images, labels: &LABELS, dropout: Some(DropoutKey { seed: 3, step, first_picture: 0 }) };
+    let batch = |step| Batch { images: &images, labels: &LABELS, dropout: Some(DropoutKey { seed: 3, step, first_image: 0 }) };
     for lars_trust in [None, Some(0.5)] {
         let optimizer = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust }.into();
         let rule = OptimizerStep { optimizer, ..rule(MomentumForm::RateInside) };
@@ -163,13 +165,13 @@ fn frozen_norms_keep_their_bits() {
 }
 
 #[test]
-fn parts_of_a_batch_have_statistics_of_their_own() {
+fn parts_of_a_batch_have_their_own_statistics() {
     let (net, images) = (normed(), images(6));
     let cut = Partition::new(0, 1, Some(2)).expect("two blocks");
     let mut parts = DataParallel::new(engine(&net, 3, 1), Arc::new(SingleProcess::default()), cut);
     let share = BatchShard { images: &images, labels: &LABELS, dropout: None, blocks: &[3, 3] };
     parts.train_shard(&share, &rule(MomentumForm::RateInside)).expect("a step");
-    // What each half alone makes of the statistics; the whole is their mean.
+    // The statistics of each half alone; those of the whole are their mean.
     let half = |i: usize| {
         let mut engine = engine(&net, 3, 1);
         let images = &images[i * images.len() / 2..(i + 1) * images.len() / 2];
@@ -179,8 +181,8 @@ fn parts_of_a_batch_have_statistics_of_their_own() {
     };
     let halves = [half(0), half(1)];
     for name in names(&net).iter().filter(|name| name.contains("running")) {
-        let [a, b] = halves.each_ref().map(|engine| engine.parameter(name).expect("it has"));
-        let found = parts.parameter(name).expect("it has");
+        let [a, b] = halves.each_ref().map(|engine| engine.parameter(name).expect("a parameter"));
+        let found = parts.parameter(name).expect("a parameter");
         let mean = a.iter().zip(&b).map(|(a, b)| (a + b) / 2.0);
         assert!(found.iter().zip(mean).all(|(found, mean)| (found - mean).abs() < 1e-5 * (1.0 + mean.abs())), "{name}");
         assert!(a != b, "{name}");
@@ -188,7 +190,7 @@ fn parts_of_a_batch_have_statistics_of_their_own() {
 }
 
 #[test]
-fn what_cannot_be_is_refused_in_words() {
+fn unsupported_combinations_are_rejected_with_a_reason() {
     let net = normed();
     let mut bytes = engine(&net, 2, 1).with_precision(Precision::Int8).unwrap();
     assert!(bytes.infer(&images(2), &mut Vec::new()).expect_err("int8").to_string().contains("int8"));
@@ -207,13 +209,13 @@ struct Golden {
     logits_after: Vec<f64>,
 }
 
-/// As in fixtures/batch_norm.py.
+/// The number sequence of fixtures/batch_norm.py.
 fn numbers(key: usize, len: usize) -> Vec<f32> {
     (0..len).map(|i| (((i * 7919 + key * 104_729) % 2003) as f64 / 1001.5 - 1.0) as f32).collect()
 }
 
 #[test]
-fn two_steps_are_pytorchs() {
+fn two_steps_match_pytorch() {
     let golden: Golden = serde_json::from_str(include_str!("../fixtures/batch_norm.json")).expect("JSON");
     let mut net = alexnet_testkit::nets::net(
         "golden",
@@ -231,7 +233,7 @@ fn two_steps_are_pytorchs() {
     let mut engine = engine(&net, 7, 2);
     let learnt = names(&net).into_iter().filter(|name| !name.contains("running"));
     for (key, name) in learnt.enumerate() {
-        let len = engine.parameter(&name).expect("it has").len();
+        let len = engine.parameter(&name).expect("a parameter").len();
         let plain = name.ends_with(".bias") || name.starts_with("bn");
         let values: Vec<f32> = numbers(key, len).iter().map(|v| v * 0.5 + f32::from(u8::from(plain))).collect();
         engine.set_parameter(&name, &values).expect("the same shape");
@@ -244,7 +246,7 @@ fn two_steps_are_pytorchs() {
         }
     };
     let mut logits = Vec::new();
-    engine.infer(&images, &mut logits).expect("pictures");
+    engine.infer(&images, &mut logits).expect("images of the net");
     near("logits", &logits, &golden.logits);
     let batch = Batch { images: &images, labels: &labels, dropout: None };
     engine
@@ -255,8 +257,8 @@ fn two_steps_are_pytorchs() {
     }
     assert_eq!(golden.after.len(), names(&net).len());
     for (name, expected) in &golden.after {
-        near(name, &engine.parameter(name).expect("it has"), expected);
+        near(name, &engine.parameter(name).expect("a parameter"), expected);
     }
-    engine.infer(&images, &mut logits).expect("pictures");
+    engine.infer(&images, &mut logits).expect("images of the net");
     near("logits after two steps", &logits, &golden.logits_after);
 }

@@ -1,4 +1,4 @@
-//! Gradients beside finite differences.
+//! Gradients compared with finite differences.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 fn gradients_agree_with_finite_differences() {
     let (images, labels) = (images(3), [2, 0, 1]);
     for net in wirings() {
-        for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_picture: 0 })] {
+        for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_image: 0 })] {
             let mut engine = engine(&net, 4, 2);
             let batch = Batch { images: &images, labels: &labels, dropout };
             let mut gradients = Vec::new();
@@ -14,11 +14,11 @@ fn gradients_agree_with_finite_differences() {
             assert_eq!(gradients.len(), names(&net).len());
             for (name, gradient) in &gradients {
                 let direction = uniform(77, gradient.len(), 1.0);
-                // Steps of two sizes: at a kink of a ReLU or a pool one of them can be off, not both.
+                // Steps of two sizes: at a kink of a ReLU or a pool, only one of them can be off.
                 let slopes = slopes(&mut engine, &batch, name, &direction, [2e-4, 1e-3]);
                 let (expected, size) = (dot(gradient, &direction), dot(gradient, gradient).sqrt());
                 let off = slopes.map(|s| (s - expected).abs()).into_iter().fold(f64::INFINITY, f64::min);
-                assert!(off <= 0.01 * size + 1e-3, "{} {name}: slopes {slopes:?}, gradient says {expected}", net.name);
+                assert!(off <= 0.01 * size + 1e-3, "{} {name}: slopes {slopes:?}, gradient {expected}", net.name);
                 assert!(size > 1e-4, "{} {name}: no gradient", net.name);
             }
         }
@@ -39,6 +39,6 @@ fn the_input_gradient_agrees_with_finite_differences() {
         let slopes = [2e-4f32, 1e-3].map(|e| (at(e) - at(-e)) / f64::from(2.0 * e));
         let (expected, size) = (dot(&gradient, &direction), dot(&gradient, &gradient).sqrt());
         let off = slopes.map(|s| (s - expected).abs()).into_iter().fold(f64::INFINITY, f64::min);
-        assert!(off <= 0.01 * size + 1e-3, "{}: slopes {slopes:?}, gradient says {expected}", net.name);
+        assert!(off <= 0.01 * size + 1e-3, "{}: slopes {slopes:?}, gradient {expected}", net.name);
     }
 }

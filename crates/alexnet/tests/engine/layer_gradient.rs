@@ -15,7 +15,7 @@ fn loss_gradient(logits: &[f32], labels: &[u32]) -> Vec<f32> {
 }
 
 #[test]
-fn the_gradient_of_every_layer_tells_how_the_logits_move_with_it() {
+fn the_gradient_of_every_layer_predicts_the_change_of_the_logits() {
     let n = 2;
     let images = images(n);
     let direction = uniform(78, images.len(), 1.0);
@@ -29,7 +29,8 @@ fn the_gradient_of_every_layer_tells_how_the_logits_move_with_it() {
             engine.infer(images, &mut logits).expect("images of the net");
             dot(&logits, &weights)
         };
-        // Along the image's move every layer moves too, and its gradient must tell the same move of the logits.
+        // Along the image's perturbation every layer changes too, and its gradient must predict the same change of
+        // the logits.
         let expected = logits(&ahead) - logits(&back);
         let names = net.layers.iter().map(|layer| Some(layer.name.as_str()));
         for layer in std::iter::once(None).chain(names) {
@@ -40,9 +41,9 @@ fn the_gradient_of_every_layer_tells_how_the_logits_move_with_it() {
             };
             assert_eq!(found.activation, values(&images), "{} {layer:?}", net.name);
             let change: Vec<f32> = values(&ahead).iter().zip(values(&back)).map(|(a, b)| a - b).collect();
-            let told = dot(&found.gradient, &change);
-            let off = (told - expected).abs() / expected.abs();
-            assert!(off < 0.02, "{} {layer:?}: {told}, not {expected}", net.name);
+            let predicted = dot(&found.gradient, &change);
+            let off = (predicted - expected).abs() / expected.abs();
+            assert!(off < 0.02, "{} {layer:?}: {predicted}, not {expected}", net.name);
         }
         assert!(engine.layer_gradient(&images, Some("conv0"), &weights, ReluGradient::Plain).is_err());
         assert!(engine.layer_gradient(&images, None, &weights[1..], ReluGradient::Plain).is_err());
@@ -50,14 +51,15 @@ fn the_gradient_of_every_layer_tells_how_the_logits_move_with_it() {
 }
 
 #[test]
-fn the_gradient_of_a_layer_is_that_of_training() {
+fn the_gradient_of_a_layer_matches_training() {
     let (images, labels) = (images(3), [2, 0, 1]);
     for net in wirings() {
         let mut engine = engine(&net, 3, 2);
         let mut logits = Vec::new();
         engine.infer(&images, &mut logits).expect("images of the net");
         let weights = loss_gradient(&logits, &labels);
-        // With respect to the images, and summed over places, with respect to biases. The loss is a mean over 3 images.
+        // With respect to the images and, summed over positions, with respect to biases. The loss is a mean over 3
+        // images.
         let close = |a: &[f32], b: &[f32], what: &str| {
             let norm = dot(b, b).sqrt();
             let off = a.iter().zip(b).map(|(a, b)| f64::from(a / 3.0 - b).powi(2)).sum::<f64>().sqrt();
@@ -65,8 +67,8 @@ fn the_gradient_of_a_layer_is_that_of_training() {
         };
         let input = engine.input_gradient(&images, &labels).expect("a gradient");
         let found = engine.layer_gradient(&images, None, &weights, ReluGradient::Plain).expect("a gradient");
-        close(&found.gradient, &input, "pictures");
-        // Dropout that scales at inference is off in both: the batch below is one without a key.
+        close(&found.gradient, &input, "images");
+        // Both omit dropout that scales at inference, because the batch below has no key.
         let mut biases = Vec::new();
         let batch = Batch { images: &images, labels: &labels, dropout: None };
         engine
@@ -89,11 +91,11 @@ fn the_gradient_of_a_layer_is_that_of_training() {
 }
 
 #[test]
-fn a_guided_gradient_passes_only_what_is_above_zero_at_each_relu() {
-    // fc1 relu1 fc2 relu2 fc3 on one pixel, by hand: 3 inputs, 2 units each.
+fn a_guided_gradient_passes_only_positive_values_at_each_relu() {
+    // fc1 relu1 fc2 relu2 fc3 on one pixel, computed by hand: 3 inputs, 2 units each.
     let layers = [("fc1", fc(2)), ("relu1", RELU), ("fc2", fc(2)), ("relu2", RELU), ("fc3", fc(2))];
     let net = Net { image_size: 1, ..self::net("by hand", &layers) };
-    let mut engine = Cpu::new(&net, 1, 1).expect("a sound net");
+    let mut engine = Cpu::new(&net, 1, 1).expect("a valid net");
     for (name, values) in [
         ("fc1.weight", &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0][..]),
         ("fc2.weight", &[1.0, 2.0, -1.0, 1.0]),
@@ -101,7 +103,7 @@ fn a_guided_gradient_passes_only_what_is_above_zero_at_each_relu() {
     ] {
         engine.set_parameter(name, values).expect("a parameter of the net");
     }
-    // Units of relu1: 1, 2; of relu2: 5, 1. The logit falls with the second unit of relu2.
+    // Outputs of relu1: 1, 2; of relu2: 5, 1. The logit decreases with the second unit of relu2.
     let mut gradient =
         |layer, relu| engine.layer_gradient(&[1.0, 2.0, 9.0], layer, &[1.0, 0.0], relu).expect("a gradient").gradient;
     assert_eq!(gradient(Some("relu2"), ReluGradient::Guided), [1.0, -3.0]);
@@ -115,8 +117,8 @@ fn a_guided_gradient_passes_only_what_is_above_zero_at_each_relu() {
 }
 
 #[test]
-fn a_guided_gradient_knows_relus_that_stand_alone() {
-    // The ReLU follows a pool, so no layer can do its work.
+fn a_guided_gradient_includes_unfused_relus() {
+    // The ReLU follows a pool, so it cannot be fused.
     let layers = [
         ("conv1", conv(3, 3, 1, NONE, 1, Rounding::Floor)),
         ("pool1", max(3, 2, NONE, Rounding::Floor)),

@@ -1,4 +1,4 @@
-//! The CPU engine on small nets that wire its steps in every way.
+//! CPU-engine tests on small nets that cover every combination of steps.
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::optim::MomentumForm;
@@ -21,13 +21,13 @@ mod receptive_field;
 use alexnet_testkit::nets::*;
 
 fn engine(net: &Net, capacity: usize, threads: usize) -> Cpu {
-    let mut engine = Cpu::new(net, capacity, threads).expect("a sound net");
+    let mut engine = Cpu::new(net, capacity, threads).expect("a valid net");
     init::initialise(&mut engine, 11).expect("parameters of the net");
     engine
 }
 
 fn names(net: &Net) -> Vec<String> {
-    let layers = formula::with_parameters(net).expect("a sound net");
+    let layers = formula::with_parameters(net).expect("a valid net");
     layers.iter().flat_map(|l| [format!("{}.weight", l.name), format!("{}.bias", l.name)]).collect()
 }
 
@@ -39,12 +39,12 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
-/// The loss of one step that changes nothing.
+/// Loss of a batch, without an update.
 fn loss(engine: &mut Cpu, batch: &Batch<'_>) -> f64 {
     f64::from(engine.gradients(batch, &mut |_, _| {}).expect("a batch of the net").loss)
 }
 
-/// The slope of the loss along a direction of a parameter, by steps of several sizes to both sides.
+/// Slope of the loss along a direction of a parameter, by central differences of several step sizes.
 fn slopes<const N: usize>(engine: &mut Cpu, batch: &Batch<'_>, name: &str, direction: &[f32], steps: [f32; N]) -> [f64; N] {
     let start = engine.parameter(name).expect("a parameter");
     let mut at = |step: f32| {
@@ -58,14 +58,14 @@ fn slopes<const N: usize>(engine: &mut Cpu, batch: &Batch<'_>, name: &str, direc
 }
 
 #[test]
-fn bits_do_not_depend_on_the_number_of_threads() {
+fn results_do_not_depend_on_the_number_of_threads() {
     let (images, labels) = (images(5), [0, 1, 2, 0, 1]);
     for net in wirings() {
         let results: Vec<Vec<Vec<f32>>> = [1, 2, 3, 7]
             .map(|threads| {
                 let mut engine = engine(&net, 6, threads);
                 for step in 0..3 {
-                    let dropout = Some(DropoutKey { seed: 3, step, first_picture: 0 });
+                    let dropout = Some(DropoutKey { seed: 3, step, first_image: 0 });
                     let form = MomentumForm::RateOutside;
                     let rule = OptimizerStep {
                         optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
@@ -86,17 +86,17 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn logits_do_not_depend_on_the_batch_around_a_picture() {
+fn logits_do_not_depend_on_the_batch_around_an_image() {
     let images = images(7);
     for net in wirings() {
         let one = images.len() / 7;
         let (mut together, mut alone) = (Vec::new(), Vec::new());
-        // Seven images through an engine for three: two full batches and a rest.
+        // Seven images through an engine for three: two full batches and a remainder.
         engine(&net, 3, 2).infer(&images, &mut together).expect("images of the net");
         let mut single = engine(&net, 1, 1);
-        for picture in images.chunks(one) {
+        for image in images.chunks(one) {
             let mut logits = Vec::new();
-            single.infer(picture, &mut logits).expect("an image of the net");
+            single.infer(image, &mut logits).expect("an image of the net");
             alone.extend(logits);
         }
         let last = net.layers.last().expect("a layer").name.clone();
@@ -109,7 +109,7 @@ fn logits_do_not_depend_on_the_batch_around_a_picture() {
 }
 
 #[test]
-fn steady_answers_have_the_same_bits_whatever_is_beside_a_picture() {
+fn batch_invariant_logits_are_bitwise_equal_in_any_batch() {
     let images = images(25);
     let one = images.len() / 25;
     for net in wirings() {
@@ -122,9 +122,9 @@ fn steady_answers_have_the_same_bits_whatever_is_beside_a_picture() {
                 for images in images.chunks(at_a_time * one) {
                     engine.infer(images, &mut logits).unwrap();
                     all.extend_from_slice(&logits);
-                    // Gradients want weights in another order; that must not change a bit either.
+                    // Gradients need weights in another layout, which must not change a bit.
                     let gradient = engine.input_gradient(&images[..one], &[0]).unwrap();
-                    // Nor must it change one that they are freed again.
+                    // Neither must freeing them again.
                     engine.release_gradient_memory();
                     assert_eq!(engine.input_gradient(&images[..one], &[0]).unwrap(), gradient);
                     engine.release_gradient_memory();
@@ -140,13 +140,13 @@ fn steady_answers_have_the_same_bits_whatever_is_beside_a_picture() {
 }
 
 #[test]
-fn a_share_of_a_batch_draws_the_same_dropout_as_the_whole() {
+fn a_shard_of_a_batch_draws_the_same_dropout_as_the_whole() {
     let images = images(4);
     let labels = [0, 1, 2, 1];
     for net in wirings() {
         let mut engine = engine(&net, 4, 1);
-        let mut mean = |images: &[f32], labels: &[u32], first_picture| {
-            let dropout = Some(DropoutKey { seed: 8, step: 1, first_picture });
+        let mut mean = |images: &[f32], labels: &[u32], first_image| {
+            let dropout = Some(DropoutKey { seed: 8, step: 1, first_image });
             loss(&mut engine, &Batch { images, labels, dropout })
         };
         let (half, whole) = (images.len() / 2, mean(&images, &labels, 0));
@@ -156,7 +156,7 @@ fn a_share_of_a_batch_draws_the_same_dropout_as_the_whole() {
 }
 
 #[test]
-fn what_does_not_fit_is_told() {
+fn mismatched_input_is_reported() {
     let net = &wirings()[0];
     let mut engine = engine(net, 2, 1);
     let images = images(2);

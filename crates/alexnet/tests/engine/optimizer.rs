@@ -1,14 +1,14 @@
-//! Steps of the optimizer beside its formulas, rates of layers, and frozen layers.
+//! Optimizer steps compared with their formulas, per-layer learning rates, and frozen layers.
 
 use super::*;
 
 #[test]
-fn a_step_is_the_update_rule_applied_to_the_gradients() {
+fn a_step_applies_the_update_rule_to_the_gradients() {
     let (images, labels) = (images(3), [0, 1, 2]);
     for net in wirings() {
         for form in [MomentumForm::RateInside, MomentumForm::RateOutside] {
             let mut engine = engine(&net, 3, 2);
-            let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+            let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
             let batch = Batch { images: &images, labels: &labels, dropout };
             for (name, scale) in names(&net).iter().zip([0.1, 0.2].into_iter().cycle()) {
                 let len = engine.parameter(name).expect("a parameter").len();
@@ -55,9 +55,9 @@ fn a_step_is_the_update_rule_applied_to_the_gradients() {
 }
 
 #[test]
-fn a_step_of_lars_is_the_papers_formula() {
+fn a_lars_step_matches_the_papers_formula() {
     let (images, labels) = (images(3), [0, 1, 2]);
-    let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+    let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
     let batch = Batch { images: &images, labels: &labels, dropout };
     for net in wirings() {
         let mut engine = engine(&net, 3, 2);
@@ -85,7 +85,7 @@ fn a_step_of_lars_is_the_papers_formula() {
         for ((name, (w, v)), (new_w, new_v)) in names(&net).iter().zip(before).zip(stepped) {
             let g = &gradients[name];
             let times = if name.starts_with(&format!("{}.", net.layers[0].name)) { times } else { 1.0 };
-            // You, Gitman and Ginsburg 2017, algorithm 1, in f64; biases learn as ever.
+            // You, Gitman and Ginsburg 2017, algorithm 1, in f64; biases use plain SGD.
             let (norm_w, norm_g) = (dot(&w, &w).sqrt(), dot(g, g).sqrt());
             let (rate, decay) = match name.ends_with(".bias") {
                 true => (0.2 * times, 0.0),
@@ -98,7 +98,7 @@ fn a_step_of_lars_is_the_papers_formula() {
                 assert!(close(new_v[i], expected), "{} {name} [{i}]: velocity {}, not {expected}", net.name, new_v[i]);
                 assert!(close(new_w[i], w + expected), "{} {name} [{i}]: {}", net.name, new_w[i]);
             }
-            // Whoever sums gradients himself comes to the same.
+            // Applying the gradients separately gives the same result.
             engine.set_parameter(name, &w).expect("the same shape");
             engine.set_state(name, "velocity", &v).expect("the same shape");
             engine.apply(name, g, &rule).expect("the same shape");
@@ -108,9 +108,9 @@ fn a_step_of_lars_is_the_papers_formula() {
 }
 
 #[test]
-fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
+fn frozen_layers_keep_their_bits_and_the_others_learn_as_before() {
     let (images, labels) = (images(3), [0, 1, 2]);
-    let dropout = Some(DropoutKey { seed: 3, step: 0, first_picture: 0 });
+    let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
     let batch = Batch { images: &images, labels: &labels, dropout };
     for net in wirings() {
         let names = names(&net);
@@ -140,7 +140,7 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
             names.iter().map(|name| read(&engine, name)).collect::<Vec<_>>()
         };
         let (start, free) = (after(&[], 0.1, 0), after(&[], 0.1, 1));
-        // The lowest layers, the highest, one in the middle, all.
+        // Freeze the lowest layers, the highest, one in the middle, and all.
         let all: Vec<(&str, f32)> = layers.iter().map(|&layer| (layer, 0.0)).collect();
         for frozen in [&all[..1], &all[..all.len() - 1], &all[all.len() - 1..], &all[1..2], &all] {
             let found = after(frozen, 0.1, 1);
@@ -148,14 +148,14 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
                 let is_frozen = frozen.iter().any(|(layer, _)| name.rsplit_once('.').is_some_and(|(of, _)| of == *layer));
                 let expected = if is_frozen { &start[i] } else { &free[i] };
                 assert!(found[i] == *expected, "{}: {name} with {frozen:?}", net.name);
-                assert!(start[i] != free[i], "{}: {name} does not learn", net.name);
+                assert!(start[i] != free[i], "{}: {name} was not trained", net.name);
             }
             assert!(after(frozen, 0.1, 2).iter().zip(&start).zip(&names).all(|((found, start), name)| {
                 let is_frozen = frozen.iter().any(|(layer, _)| name.rsplit_once('.').is_some_and(|(of, _)| of == *layer));
                 !is_frozen || found == start
             }));
         }
-        // Powers of two multiply exactly.
+        // Multiplication by powers of two is exact.
         let last = layers[layers.len() - 1];
         let (faster, whole) = (after(&[(last, 4.0)], 0.125, 1), after(&[], 0.5, 1));
         let slow = after(&[], 0.125, 1);
@@ -166,16 +166,16 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_without_them() {
 }
 
 #[test]
-fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
+fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
     let (images, labels) = (images(7), [0, 1, 2, 0, 1, 2, 1]);
-    let per_picture = images.len() / 7;
+    let per_image = images.len() / 7;
     for (precision, net) in [Precision::F32, Precision::Bf16].into_iter().flat_map(|p| wirings().into_iter().map(move |n| (p, n)))
     {
-        let dropout = |step| Some(DropoutKey { seed: 3, step, first_picture: 0 });
+        let dropout = |step| Some(DropoutKey { seed: 3, step, first_image: 0 });
         let new = || engine(&net, 7, 2).with_precision(precision).unwrap();
         let names = names(&net);
         let first_dropout = net.layers.iter().position(|l| matches!(l.op, Op::Dropout { .. })).unwrap_or(net.layers.len() - 1);
-        // After each layer but a ReLU's own, which it does not end before.
+        // After each layer except before a fused ReLU.
         let relu = |i: usize| matches!(net.layers[i].op, Op::Activation { function: Activation::Relu });
         for last in (0..first_dropout).filter(|&i| i + 1 < net.layers.len() && !relu(i + 1)) {
             let layer = &net.layers[last].name;
@@ -191,41 +191,49 @@ fn a_step_from_the_middle_has_the_bits_of_one_from_the_pictures() {
                 layers,
             };
             let (mut whole, mut cut) = (new(), new());
-            // Features of a few images at a time, as an epoch's rest may have them.
+            // Computes features of a few images at a time, as for an epoch's last batch.
             let mut features = Vec::new();
-            for part in images.chunks(3 * per_picture) {
-                features.extend(cut.split().expect("it can").features(part, layer).expect("pictures"));
+            for part in images.chunks(3 * per_image) {
+                features.extend(cut.split().expect("split support").features(part, layer).expect("images of the net"));
             }
             for step in 0..3 {
                 let batch = Batch { images: &images, labels: &labels, dropout: dropout(step) };
                 let from = Batch { images: &features, ..batch };
                 let (a, b) =
-                    (whole.train_step(&batch, &rule), cut.split().expect("it can").train_step_after(layer, &from, &rule));
+                    (whole.train_step(&batch, &rule), cut.split().expect("split support").train_step_after(layer, &from, &rule));
                 assert_eq!(a.expect("a step"), b.expect("a step"), "{} after {layer}", net.name);
             }
             for name in &names {
-                assert!(whole.parameter(name).expect("it has") == cut.parameter(name).expect("it has"), "{}: {name}", net.name);
+                assert!(
+                    whole.parameter(name).expect("a parameter") == cut.parameter(name).expect("a parameter"),
+                    "{}: {name}",
+                    net.name
+                );
             }
             let (mut a, mut b) = (Vec::new(), Vec::new());
-            whole.infer(&images, &mut a).expect("pictures");
-            cut.split().expect("it can").infer_after(layer, &features, &mut b).expect("features");
+            whole.infer(&images, &mut a).expect("images of the net");
+            cut.split().expect("split support").infer_after(layer, &features, &mut b).expect("features");
             assert!(a == b, "{} in {precision}: logits after {layer}: {a:?} {b:?}", net.name);
             let few = features.len() / 7 - 1;
-            assert!(cut.split().expect("it can").infer_after(layer, &features[..few], &mut b).is_err());
+            assert!(cut.split().expect("split support").infer_after(layer, &features[..few], &mut b).is_err());
             if let Some(learning) = net.layers[..=last].iter().find(|l| matches!(l.op, Op::Conv { .. })) {
                 let mut rule = rule.clone();
                 rule.layers.remove(&learning.name);
                 let from = Batch { images: &features, labels: &labels, dropout: None };
-                let error = cut.split().expect("it can").train_step_after(layer, &from, &rule).expect_err("it learns");
+                let error = cut
+                    .split()
+                    .expect("split support")
+                    .train_step_after(layer, &from, &rule)
+                    .expect_err("a trainable layer below");
                 assert!(error.to_string().contains(layer.as_str()), "{error}");
             }
         }
-        assert!(new().split().expect("it can").features(&images, "fc9").is_err());
+        assert!(new().split().expect("split support").features(&images, "fc9").is_err());
     }
 }
 
 #[test]
-fn apply_honours_a_layers_rate() {
+fn apply_uses_a_layers_learning_rate() {
     let net = &wirings()[0];
     let layers = [("conv1".to_string(), 0.0), ("fc3".to_string(), 4.0)].into();
     let form = MomentumForm::RateInside;

@@ -2,14 +2,14 @@
 
 use super::*;
 
-/// How far two vectors are apart, as a share of the second one's norm.
+/// Distance between two vectors relative to the norm of the second one.
 fn apart(found: &[f32], expected: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
     norm(&mut found.iter().zip(expected).map(|(a, b)| f64::from(a - b))) / norm(&mut expected.iter().map(|&b| f64::from(b)))
 }
 
 #[test]
-fn shorter_numbers_give_nearly_the_same_answers_by_any_number_of_threads() {
+fn low_precision_is_close_to_f32_with_any_number_of_threads() {
     for net in wirings() {
         let images = uniform(1, 6 * 3 * SIZE * SIZE, 1.0);
         let (mut exact, mut logits, mut again) = (Vec::new(), Vec::new(), Vec::new());
@@ -27,10 +27,10 @@ fn shorter_numbers_give_nearly_the_same_answers_by_any_number_of_threads() {
             three.set_ranges(&ranges);
             one.infer(&images, &mut logits).unwrap();
             three.infer(&images, &mut again).unwrap();
-            assert_eq!(logits, again, "{}: other bits by three threads in {precision}", net.name);
+            assert_eq!(logits, again, "{}: three threads change the result in {precision}", net.name);
             let error = apart(&logits, &exact);
             assert!(error > 0.0 && error < bound, "{}: {precision} is {error} of the norm off", net.name);
-            // Other weights, other answers: nothing made of the old ones is kept.
+            // Changed weights change the logits: nothing derived from the old ones is kept.
             let name = format!("{}.bias", net.layers.last().unwrap().name);
             let moved: Vec<f32> = one.parameter(&name).unwrap().iter().map(|bias| bias + 1.0).collect();
             one.set_parameter(&name, &moved).unwrap();
@@ -41,7 +41,7 @@ fn shorter_numbers_give_nearly_the_same_answers_by_any_number_of_threads() {
 }
 
 #[test]
-fn int8_wants_ranges_and_trains_nothing() {
+fn int8_requires_ranges_and_cannot_train() {
     let net = &wirings()[0];
     let mut engine = Cpu::new(net, 2, 1).unwrap().with_precision(Precision::Int8).unwrap();
     let images = uniform(1, 2 * 3 * SIZE * SIZE, 1.0);
@@ -53,7 +53,7 @@ fn int8_wants_ranges_and_trains_nothing() {
 }
 
 #[test]
-fn training_in_bf16_follows_training_in_f32() {
+fn training_in_bf16_is_close_to_training_in_f32() {
     for net in wirings() {
         let images = uniform(5, 8 * 3 * SIZE * SIZE, 1.0);
         let labels: Vec<u32> = formula::labels(8, net.classes());

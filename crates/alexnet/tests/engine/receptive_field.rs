@@ -1,10 +1,10 @@
-//! The receptive fields that `alexnet-net` computes, against the pixels that a gradient reaches.
+//! Comparison of the receptive fields from `alexnet-net` with the pixels that a gradient reaches.
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::{Inspection, ParameterStore, ReluGradient};
 use alexnet::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 
-/// A net whose units all grow with every pixel that they see: no weight is below zero, and pools take means.
+/// A net whose units increase with every pixel in their receptive field: no weight is negative, and pools take means.
 fn growing() -> Net {
     let conv = |out, kernel, stride, pad, groups| Op::Conv {
         out,
@@ -30,28 +30,28 @@ fn growing() -> Net {
 }
 
 #[test]
-fn a_unit_sees_what_its_gradient_reaches() {
+fn a_receptive_field_is_where_the_gradient_reaches() {
     let whole = growing();
-    for (last, shape) in whole.shapes().expect("a sound net").iter().enumerate() {
-        // One unit of the layer is the logit.
+    for (last, shape) in whole.shapes().expect("a valid net").iter().enumerate() {
+        // Use one unit of the layer as the logit.
         let mut net = whole.clone();
         net.layers.truncate(last + 1);
         let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
         net.layers.push(Layer { name: "fc".into(), op: Op::Linear { out: 1, weight_init, bias_init } });
-        let mut engine = Cpu::new(&net, 1, 1).expect("a sound net");
+        let mut engine = Cpu::new(&net, 1, 1).expect("a valid net");
         for name in ["conv1", "conv2"].iter().filter(|name| net.layer(name).is_ok()) {
             let name = format!("{name}.weight");
-            let len = engine.parameter(&name).expect("a sound net").len();
-            engine.set_parameter(&name, &vec![0.1; len]).expect("a sound net");
+            let len = engine.parameter(&name).expect("a valid net").len();
+            engine.set_parameter(&name, &vec![0.1; len]).expect("a valid net");
         }
         let size = shape.output.size;
         for (row, column) in [(0, 0), (size / 2, size - 1), (size - 1, size / 2)] {
             let mut choice = vec![0.0; shape.output.len()];
             choice[row * size + column] = 1.0;
-            engine.set_parameter("fc.weight", &choice).expect("a sound net");
+            engine.set_parameter("fc.weight", &choice).expect("a valid net");
             let images = vec![0.5; 3 * 31 * 31];
-            let gradient = engine.layer_gradient(&images, None, &[1.0], ReluGradient::Plain).expect("a sound net").gradient;
-            let (rows, columns) = net.seen_by(&shape.name, row, column).expect("a sound net");
+            let gradient = engine.layer_gradient(&images, None, &[1.0], ReluGradient::Plain).expect("a valid net").gradient;
+            let (rows, columns) = net.seen_by(&shape.name, row, column).expect("a valid net");
             for y in 0..31 {
                 for x in 0..31 {
                     let within = (rows.0..=rows.1).contains(&y) && (columns.0..=columns.1).contains(&x);
@@ -59,7 +59,7 @@ fn a_unit_sees_what_its_gradient_reaches() {
                     assert_eq!(reached, within, "{} ({row}, {column}): pixel ({y}, {x})", shape.name);
                 }
             }
-            if let Some(field) = net.receptive_field(&shape.name).expect("a sound net") {
+            if let Some(field) = net.receptive_field(&shape.name).expect("a valid net") {
                 let span = |first: isize, i: usize| {
                     let first = first + (i * field.jump) as isize;
                     (first.max(0) as usize, (first + field.size as isize - 1).min(30) as usize)

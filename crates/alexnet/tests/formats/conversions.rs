@@ -1,4 +1,4 @@
-//! Models written in formats of others come back whole: their weights, size, preprocessing and names of classes.
+//! Round trips through third-party formats preserve weights, image size, preprocessing and class names.
 
 use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::{Mean, Preprocess};
@@ -6,7 +6,7 @@ use alexnet::net::ParamNaming;
 use alexnet::net::presets;
 use std::sync::Arc;
 
-/// A preset at another size, with ten classes that have names, a preprocessing of its own, and weights that differ.
+/// A preset at another size, with ten named classes, a custom preprocessing, and distinct weights.
 fn model(preset: &str, size: usize) -> Model {
     let net = presets::by_name(preset).expect("a preset").with_image_size(size).with_classes(10);
     let parameters = formats::parameters(&net).expect("parameters").into_iter().enumerate();
@@ -26,7 +26,7 @@ fn model(preset: &str, size: usize) -> Model {
 }
 
 #[test]
-fn a_pdparams_of_any_size_comes_back_whole() {
+fn a_pdparams_of_any_size_round_trips() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("m.pdparams");
     for (preset, size) in [("paddle", 63), ("bvlc", 67), ("tutorial-code", 48)] {
@@ -44,26 +44,26 @@ fn a_pdparams_of_any_size_comes_back_whole() {
     }
 }
 
-/// At 128 pixels torchvision's net averages 3 x 3 maps to 6 x 6, which Paddle's does not: its names fit all the same.
+/// At 128 pixels torchvision's net averages 3 x 3 maps to 6 x 6, which Paddle's does not. Its names fit nevertheless.
 #[test]
-fn torchvisions_net_goes_by_paddles_names_at_any_size() {
+fn torchvisions_net_uses_paddles_names_at_any_size() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = model("torchvision", 128);
     let (paddle, torch) = (folder.path().join("m.pdparams"), folder.path().join("m.pth"));
     let changes = formats::export(&paddle, &model, ExportOptions::default()).expect("a file");
     assert!(changes.iter().any(|change| change.contains("fc6.weight is multiplied by 2")), "{changes:?}");
-    let told = formats::inspect(&paddle, None).expect("a file");
-    assert_eq!(told.tensors[0].name, "_conv1._conv.weight");
-    assert_eq!((told.image_size, told.class_names[3].as_str()), (Some(128), "class 3"));
+    let inspected = formats::inspect(&paddle, None).expect("a file");
+    assert_eq!(inspected.tensors[0].name, "_conv1._conv.weight");
+    assert_eq!((inspected.image_size, inspected.class_names[3].as_str()), (Some(128), "class 3"));
     let there = formats::load(&paddle, None).expect("Paddle's");
-    // And back: what was doubled is halved.
+    // And back: the doubled weights are halved.
     formats::export(&torch, &there, ExportOptions::default()).expect("a file");
     let back = formats::load(&torch, None).expect("PyTorch's");
     assert!(back.net == model.net && back.classes == model.classes && back.tensors == model.tensors);
 }
 
 #[test]
-fn names_that_a_format_does_not_have_are_refused() {
+fn names_that_a_format_does_not_support_are_rejected() {
     let folder = tempfile::tempdir().expect("a folder");
     let model = model("torchvision", 63);
     for (file, framework) in

@@ -1,4 +1,4 @@
-//! A model whose weights lie in a mapped file does what one with weights in memory does.
+//! Weights in a mapped file behave like weights in memory.
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::optim::MomentumForm;
@@ -12,7 +12,7 @@ use alexnet::selftest::formula::uniform;
 const SIZE: usize = 11;
 const CLASSES: usize = 7;
 
-/// A convolution and two linear layers, the first of which reads a map of several pixels.
+/// A net of a convolution and two linear layers, the first of which reads a map of several pixels.
 fn model() -> Model {
     let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.1));
     let conv = Op::Conv {
@@ -38,7 +38,7 @@ fn model() -> Model {
     ];
     let layers = layers.into_iter().map(|(name, op)| Layer { name: name.into(), op }).collect();
     let net = Net { name: "mapped".into(), image_size: SIZE, layers };
-    let tensors = formats::parameters(&net).expect("a sound net").into_iter().enumerate();
+    let tensors = formats::parameters(&net).expect("a valid net").into_iter().enumerate();
     let tensors = tensors.map(|(i, (name, shape))| (name, uniform(i as u64, shape.iter().product(), 0.1).into())).collect();
     let preprocess = Preprocess {
         resize: Resize::ShortSide(SIZE),
@@ -52,14 +52,14 @@ fn model() -> Model {
     Model { net, preprocess, classes, recipe: serde_json::Value::Null, ranges: Default::default(), tensors }
 }
 
-/// The model from a file as this program writes it, and from one whose tensors begin at an odd byte.
+/// The model loaded from a file as this program writes it, and from one whose tensors start at an odd byte.
 fn from_files(model: &Model, folder: &std::path::Path) -> [Model; 2] {
     let (path, odd) = (folder.join("m.safetensors"), folder.join("odd.safetensors"));
     formats::write(&path, model).expect("written");
     let bytes = std::fs::read(&path).expect("read");
     let header = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes"));
     let end = 8 + header as usize;
-    assert_eq!(end % 64, 0, "tensors begin on a cache line");
+    assert_eq!(end % 64, 0, "tensors start on a cache line");
     std::fs::write(&odd, [&(header + 1).to_le_bytes(), &bytes[8..end], b" ", &bytes[end..]].concat()).expect("written");
     [path, odd].map(|path| formats::read(path).expect("a model"))
 }
@@ -84,7 +84,7 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 }
 
 #[test]
-fn a_mapped_model_gives_the_same_for_any_number_of_pictures() {
+fn a_mapped_model_gives_the_same_logits_for_any_batch_size() {
     let model = model();
     let folder = tempfile::tempdir().expect("a folder");
     let [mapped, odd] = from_files(&model, folder.path());
@@ -94,10 +94,10 @@ fn a_mapped_model_gives_the_same_for_any_number_of_pictures() {
 
     let images = uniform(99, 32 * 3 * SIZE * SIZE, 1.0);
     let some = |n: usize| &images[..n * 3 * SIZE * SIZE];
-    // 32 images need packed weights, so this engine never looks at weights in file order again.
+    // A batch of 32 images packs the weights, so this engine no longer uses file order.
     let mut packed = engine(&model);
     let expected = logits(&mut packed, &images);
-    assert!(expected.iter().any(|&value| value.abs() > 0.01), "logits worth comparing");
+    assert!(expected.iter().any(|&value| value.abs() > 0.01), "logits must not be all near zero");
     for model in [&model, &mapped, &odd] {
         let mut engine = engine(model);
         let one = logits(&mut engine, some(1));
@@ -105,7 +105,7 @@ fn a_mapped_model_gives_the_same_for_any_number_of_pictures() {
             assert_close(&logits(&mut engine, some(n)), &expected[..n * CLASSES], &format!("{n} images"));
         }
         if model.tensors["fc3.weight"].is_mapped() {
-            assert_eq!(logits(&mut engine, some(1)), one, "the same way before and after a larger batch");
+            assert_eq!(logits(&mut engine, some(1)), one, "the same result before and after a larger batch");
         }
         for (name, values) in &model.tensors {
             assert_eq!(&engine.parameter(name).expect("a parameter"), &**values, "{name}");
@@ -114,7 +114,7 @@ fn a_mapped_model_gives_the_same_for_any_number_of_pictures() {
 }
 
 #[test]
-fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
+fn training_from_a_mapped_model_is_bitwise_equal_and_leaves_the_file_unchanged() {
     let model = model();
     let folder = tempfile::tempdir().expect("a folder");
     let [mapped, _] = from_files(&model, folder.path());
@@ -130,7 +130,7 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
         layers: Default::default(),
     };
     let [mut one, mut other] = [&model, &mapped].map(engine);
-    // Inference first, so that weights have been prepared in other orders before.
+    // Inference first, so that weights have already been prepared in other layouts.
     let before = logits(&mut one, &images);
     assert_eq!(logits(&mut other, &images), before);
     for engine in [&mut one, &mut other] {
@@ -139,13 +139,13 @@ fn training_from_a_mapped_model_has_the_same_bits_and_leaves_the_file_alone() {
     for name in model.tensors.keys() {
         let changed = one.parameter(name).expect("a parameter");
         assert_eq!(changed, other.parameter(name).expect("a parameter"), "{name}");
-        assert_ne!(changed, model.tensors[name].to_vec(), "{name} has learnt nothing");
+        assert_ne!(changed, model.tensors[name].to_vec(), "{name} was not trained");
     }
     assert_eq!(mapped, model);
     let after = logits(&mut other, &images);
     assert_eq!(logits(&mut one, &images), after);
     assert_ne!(after, before);
-    // New parameters from the file replace what was learnt.
+    // New parameters from the file replace the trained ones.
     alexnet::engine::load_model(&mapped, &mut other).expect("parameters that fit");
     assert_eq!(logits(&mut other, &images), before);
 }

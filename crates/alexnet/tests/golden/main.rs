@@ -1,15 +1,15 @@
-//! The CPU engine against PyTorch's figures, for every net that has some.
+//! Comparison of the CPU engine with PyTorch's reference values, for every net that has them.
 
 use alexnet::engine::cpu::{Convolutions, Cpu};
 use alexnet::selftest::{self, Bounds, Case, Deviation, Report, compare, golden};
 
-/// Asserts that a report keeps to the bounds, and that it has everything to compare.
+/// Asserts that a report is within the bounds and complete.
 fn assert_equal(report: &Report, reference: &Report, bounds: &Bounds) {
     let deviations = compare(report, reference, bounds);
     // 1 count, 3 losses, 8 probabilities, 11 activations or more, 16 gradients and 16 updates.
     assert!(deviations.len() >= 55, "{} quantities of {}", deviations.len(), reference.net);
     for Deviation { what, ratio } in deviations {
-        assert!(ratio <= 1.0, "{}: {what} is off {ratio:.1} times what is allowed", reference.net);
+        assert!(ratio <= 1.0, "{}: {what} deviates by {ratio:.1} times the tolerance", reference.net);
     }
 }
 
@@ -28,7 +28,7 @@ fn every_reference_case_agrees_with_pytorch() {
 }
 
 #[test]
-fn winograd_is_as_near_as_direct_where_nothing_jumps() {
+fn winograd_is_as_accurate_as_direct_on_smooth_nets() {
     for reference in golden::all().expect("golden files are part of the program") {
         let case = golden::case(&reference).expect("golden nets are presets");
         let case = Case { net: selftest::smooth(&case.net), ..case };
@@ -37,14 +37,14 @@ fn winograd_is_as_near_as_direct_where_nothing_jumps() {
 }
 
 #[test]
-fn a_wrong_report_is_told() {
+fn deviations_of_a_report_are_found() {
     let reference = golden::all().expect("golden files are part of the program").remove(0);
     let report = reference.clone();
     assert!(compare(&report, &reference, &Bounds::DIRECT).iter().all(|d| d.ratio == 0.0));
     for bounds in [Bounds::DIRECT, Bounds::WHERE_SLOPES_JUMP] {
         let mut report = reference.clone();
-        let all_gather_values = report.gradients.get_mut("conv4.weight").expect("a gradient");
-        all_gather_values.probe += 2.0 * bounds.gradients * all_gather_values.l2;
+        let gradient = report.gradients.get_mut("conv4.weight").expect("a gradient");
+        gradient.probe += 2.0 * bounds.gradients * gradient.l2;
         report.losses[2] += 1.1 * bounds.updates * (report.losses[0] - report.losses[2]);
         report.update.remove("fc8.bias");
         let wrong: Vec<String> =

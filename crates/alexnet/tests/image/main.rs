@@ -1,4 +1,4 @@
-//! Images: normalisation there and back, and what headers say of files that encoders wrote.
+//! Images: normalisation and its inverse, and the headers of encoded files.
 
 use alexnet::data::{Split, synthetic};
 use alexnet::image::crop::{Area, Window};
@@ -9,8 +9,8 @@ use alexnet_testkit::images::{self, ColorType};
 use std::sync::Arc;
 
 #[test]
-fn a_tensor_shows_the_crop_that_it_was_made_of() {
-    let image = synthetic(Split::Test, 0).picture(7).expect("an image");
+fn a_tensor_converts_back_to_its_crop() {
+    let image = synthetic(Split::Test, 0).image(7).expect("an image");
     for name in ["torchvision", "bvlc", "paper"] {
         let mut preprocess = Preprocess::for_net(&presets::by_name(name).expect("a preset").with_image_size(64));
         if name == "paper" {
@@ -25,7 +25,7 @@ fn a_tensor_shows_the_crop_that_it_was_made_of() {
 }
 
 #[test]
-fn sizes_are_those_of_the_encoders() {
+fn headers_report_the_encoded_size() {
     let png = images::png(300, 200, ColorType::Rgba, &[7; 300 * 200 * 4]);
     assert_eq!(header(&png), Some(Header { width: 300, height: 200, bytes_per_pixel: 7 }));
     let pixels = &[7; 300 * 200 * 3];

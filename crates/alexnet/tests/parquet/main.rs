@@ -1,4 +1,4 @@
-//! Tables of features as Parquet, read again by the `parquet` crate. What pyarrow reads of such a file was compared once by hand.
+//! Feature tables as Parquet, read back by the `parquet` crate. Compatibility with pyarrow was checked once by hand.
 #![cfg(feature = "parquet")]
 
 use alexnet::features::{Pool, Provenance, Table, Writer};

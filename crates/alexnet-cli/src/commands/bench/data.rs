@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let rows = rows(&source, &preprocess, &sample, load, &pool)?;
     let mean = |sum: usize| sum as f64 / sample.numbers.len() as f64;
     let file = (!sample.files.is_empty()).then(|| mean(sample.files.iter().map(Vec::len).sum()));
-    let pixels = mean(sample.originals.iter().map(|picture| picture.width * picture.height).sum());
+    let pixels = mean(sample.originals.iter().map(|image| image.width * image.height).sum());
     work.warm_up(&mut engine)?;
     let times = work.times(&mut engine, load.seconds)?;
     let training = work.rate(times[times.len() / 2]);
@@ -108,12 +108,12 @@ impl Sample {
         let mut room = ROOM;
         for i in (0..count).map(|i| i * source.len() / count) {
             // Training reports broken images.
-            let Ok(picture) = source.picture(i) else { continue };
-            let Some(left) = room.checked_sub(picture.rgb.len()) else { break };
+            let Ok(image) = source.image(i) else { continue };
+            let Some(left) = room.checked_sub(image.rgb.len()) else { break };
             room = left;
             sample.files.extend(source.file(i).map_err(anyhow::Error::msg)?);
-            sample.resized.push(picture.resized_as(preprocess.resize));
-            sample.originals.push(picture);
+            sample.resized.push(image.resized_as(preprocess.resize));
+            sample.originals.push(image);
             sample.numbers.push(i);
         }
         if sample.numbers.is_empty() {
@@ -158,15 +158,15 @@ fn rows(
     };
     let mut rows = Vec::new();
     if files.is_empty() {
-        rows.push(time("draw", &|i| drop(std::hint::black_box(source.picture(numbers[i])))));
+        rows.push(time("draw", &|i| drop(std::hint::black_box(source.image(numbers[i])))));
     } else {
         rows.push(time("read (from the page cache)", &|i| drop(std::hint::black_box(source.file(numbers[i])))));
         rows.push(time("decode", &|i| drop(std::hint::black_box(decode::decode(&files[i])))));
     }
     rows.push(time("resize", &|i| drop(std::hint::black_box(originals[i].resized_as(preprocess.resize)))));
     rows.push(time("centre crop to tensor", &|i| {
-        let picture = &resized[i];
-        tensor(&|out| picture.tensor(&preprocess, centre(picture.height, picture.width, crop), None, out));
+        let image = &resized[i];
+        tensor(&|out| image.tensor(&preprocess, centre(image.height, image.width, crop), None, out));
     }));
     rows.push(time("random crop and mirror to tensor", &|i| {
         tensor(&|out| paper.write(preprocess, &resized[i], key(i), out));
@@ -185,7 +185,7 @@ fn together(source: &Arc<dyn Dataset>, preprocess: &Preprocess, augment: Augment
     let (start, mut done) = (Instant::now(), 0);
     for epoch in 0.. {
         for batch in loader.epoch(epoch, 0) {
-            done += batch.pictures.len();
+            done += batch.indices.len();
             if start.elapsed().as_secs_f64() >= load.seconds / 2.0 && done > 0 {
                 return Ok(done as f64 / start.elapsed().as_secs_f64());
             }

@@ -134,7 +134,7 @@ impl Work {
         match self.mode {
             Mode::Infer => engine.infer(&self.images, &mut self.logits),
             Mode::Train => {
-                let dropout = Some(DropoutKey { seed: 0, step: self.run, first_picture: 0 });
+                let dropout = Some(DropoutKey { seed: 0, step: self.run, first_image: 0 });
                 // No net diverges at this rate, whatever its initial weights.
                 let rule = OptimizerStep {
                     optimizer: Sgd::default().into(),

@@ -138,7 +138,7 @@ fn doubt(
         })?;
         bar.finish_and_clear();
         for doubt in pool.install(|| found.label_issues()) {
-            findings.add_doubt(&doubt, Member::new(set, &**source, doubt.picture as usize), &classes);
+            findings.add_doubt(&doubt, Member::new(set, &**source, doubt.image as usize), &classes);
         }
     }
     findings.asked_model = true;

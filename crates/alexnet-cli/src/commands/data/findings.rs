@@ -24,7 +24,8 @@ pub(super) struct Findings {
 #[derive(Serialize)]
 pub(super) struct Set {
     path: String,
-    pictures: usize,
+    #[serde(rename = "pictures")]
+    images: usize,
     broken: Vec<Broken>,
     classes: Vec<Class>,
     sizes: Option<Sizes>,
@@ -43,7 +44,8 @@ struct Broken {
 #[derive(Serialize)]
 struct Class {
     class: String,
-    pictures: usize,
+    #[serde(rename = "pictures")]
+    images: usize,
 }
 
 /// An image of one of the sets.
@@ -64,13 +66,14 @@ struct Duplicates {
     between_sets: bool,
     /// Whether members have different labels.
     conflicting: bool,
-    pictures: Vec<Member>,
+    #[serde(rename = "pictures")]
+    images: Vec<Member>,
 }
 
 #[derive(Serialize)]
 struct Doubted {
     #[serde(flatten)]
-    picture: Member,
+    image: Member,
     probability: f64,
     suggested: String,
     suggested_probability: f64,
@@ -94,9 +97,9 @@ impl Set {
         let classes = source.classes().iter().zip(counts);
         Set {
             path: path.to_string_lossy().into_owned(),
-            pictures: source.len(),
+            images: source.len(),
             broken: scan.broken().map(|(i, why)| Broken { name: source.name(i).into(), why: why.into() }).collect(),
-            classes: classes.map(|(class, pictures)| Class { class: class.clone(), pictures }).collect(),
+            classes: classes.map(|(class, images)| Class { class: class.clone(), images }).collect(),
             sizes: scan.sizes(small_side),
             passed_over: opened.passed_over,
             small_side,
@@ -104,11 +107,11 @@ impl Set {
     }
 
     fn report(&self, show: usize, text: &mut String) {
-        let Set { path, pictures, broken, classes, sizes, .. } = self;
+        let Set { path, images, broken, classes, sizes, .. } = self;
         line(
             text,
             &format!(
-                "{}: {pictures} images of {} {}",
+                "{}: {images} images of {} {}",
                 name(path),
                 classes.len(),
                 if classes.len() == 1 { "class" } else { "classes" }
@@ -129,18 +132,18 @@ impl Set {
                 ),
             );
         }
-        let most = classes.iter().max_by_key(|c| c.pictures);
-        let least = classes.iter().rev().min_by_key(|c| c.pictures);
+        let most = classes.iter().max_by_key(|c| c.images);
+        let least = classes.iter().rev().min_by_key(|c| c.images);
         if let (Some(most), Some(least)) = (most, least) {
-            let ratio = most.pictures as f64 / least.pictures.max(1) as f64;
-            let warning = if least.pictures < FEW {
+            let ratio = most.images as f64 / least.images.max(1) as f64;
+            let warning = if least.images < FEW {
                 "; too few to train on"
             } else if ratio > IMBALANCE {
                 "; imbalanced"
             } else {
                 ""
             };
-            let span = match (least.pictures, most.pictures) {
+            let span = match (least.images, most.images) {
                 (few, many) if few == many => format!("{few} images each"),
                 (few, many) => {
                     let [least, most] = [least, most].map(|class| name(&class.class));
@@ -165,23 +168,23 @@ impl Member {
     }
 
     fn cell(&self, sources: &[Arc<dyn Dataset>]) -> anyhow::Result<Cell> {
-        let picture = sources[self.set].picture(self.number).map_err(|error| anyhow::anyhow!("{}: {error}", self.name))?;
+        let image = sources[self.set].image(self.number).map_err(|error| anyhow::anyhow!("{}: {error}", self.name))?;
         let file = self.name.rsplit('/').next().unwrap_or(&self.name);
-        Ok(Cell::photograph(alexnet::draw::contact_sheet::thumbnail(picture)).line(&self.class, INK).line(file, GREY))
+        Ok(Cell::photograph(alexnet::draw::contact_sheet::thumbnail(image)).line(&self.class, INK).line(file, GREY))
     }
 }
 
 impl Findings {
-    pub(super) fn add_duplicates(&mut self, exact: bool, likeness: f32, pictures: Vec<Member>) {
-        let between_sets = pictures.iter().any(|p| p.set != pictures[0].set);
-        let conflicting = pictures.iter().any(|p| p.class != pictures[0].class);
-        self.duplicates.push(Duplicates { exact, likeness, between_sets, conflicting, pictures });
+    pub(super) fn add_duplicates(&mut self, exact: bool, likeness: f32, images: Vec<Member>) {
+        let between_sets = images.iter().any(|p| p.set != images[0].set);
+        let conflicting = images.iter().any(|p| p.class != images[0].class);
+        self.duplicates.push(Duplicates { exact, likeness, between_sets, conflicting, images });
     }
 
-    pub(super) fn add_doubt(&mut self, doubt: &LabelIssue, picture: Member, classes: &[String]) {
+    pub(super) fn add_doubt(&mut self, doubt: &LabelIssue, image: Member, classes: &[String]) {
         let LabelIssue { probability, suggested, suggested_probability, agreeing, suggesting, .. } = *doubt;
         let (suggested, neighbours) = (classes[suggested].clone(), NEIGHBOURS);
-        self.doubts.push(Doubted { picture, probability, suggested, suggested_probability, neighbours, agreeing, suggesting });
+        self.doubts.push(Doubted { image, probability, suggested, suggested_probability, neighbours, agreeing, suggesting });
     }
 
     /// Summaries of serious problems, for `--strict`.
@@ -215,18 +218,18 @@ impl Findings {
         groups.sort_by_key(|group| (!group.conflicting, !group.between_sets, !group.exact));
         let format_group = |group: &&Duplicates| {
             let how = if group.exact { "equal".into() } else { format!("{:.3}", group.likeness) };
-            format!("{how}: {}", group.pictures.iter().map(Member::label).collect::<Vec<_>>().join(", "))
+            format!("{how}: {}", group.images.iter().map(Member::label).collect::<Vec<_>>().join(", "))
         };
         list(&mut text, groups.iter().map(format_group), show);
         if self.asked_model {
             line(&mut text, &format!("likely wrong labels: {}", self.doubts.len()));
             let format_issue = |doubt: &Doubted| {
-                let Doubted { picture, probability, suggested, suggested_probability, agreeing, suggesting, neighbours } = doubt;
-                let (class, suggested) = (name(&picture.class), name(suggested));
+                let Doubted { image, probability, suggested, suggested_probability, agreeing, suggesting, neighbours } = doubt;
+                let (class, suggested) = (name(&image.class), name(suggested));
                 let (low, high) = (probability * 100.0, suggested_probability * 100.0);
                 format!(
                     "{}: {low:.1} %, suggested {suggested} {high:.1} %; of {neighbours} neighbours {agreeing} are {class}, {suggesting} are {suggested}",
-                    picture.label()
+                    image.label()
                 )
             };
             list(&mut text, self.doubts.iter().map(format_issue), show);
@@ -243,16 +246,14 @@ impl Findings {
             let how = if group.exact { "equal".into() } else { format!("similarity {:.3}", group.likeness) };
             let what = [(group.between_sets, ", in both sets"), (group.conflicting, ", two labels")];
             let what: String = what.iter().filter(|(on, _)| *on).map(|(_, what)| *what).collect();
-            let cells = group.pictures.iter().take(8).map(|picture| picture.cell(sources));
+            let cells = group.images.iter().take(8).map(|image| image.cell(sources));
             groups.push(Group { heading: how + &what, cells: cells.collect::<anyhow::Result<_>>()? });
         }
         let doubted = |doubt: &Doubted| -> anyhow::Result<Cell> {
             let bar = |label: &str, share, colour| Bar { label: label.into(), share, colour };
-            let bars = vec![
-                bar(&doubt.suggested, doubt.suggested_probability, GREEN),
-                bar(&doubt.picture.class, doubt.probability, RED),
-            ];
-            Ok(Cell { bars, ..doubt.picture.cell(sources)? })
+            let bars =
+                vec![bar(&doubt.suggested, doubt.suggested_probability, GREEN), bar(&doubt.image.class, doubt.probability, RED)];
+            Ok(Cell { bars, ..doubt.image.cell(sources)? })
         };
         let cells = self.doubts.iter().take(DRAWN).map(doubted).collect::<anyhow::Result<Vec<_>>>()?;
         if !cells.is_empty() {

@@ -54,14 +54,14 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     for batch in loaders.train.epoch(args.epoch, 0) {
         broken += batch.broken.len();
         let size = 3 * net.image_size * net.image_size;
-        for (tensor, &i) in batch.images.chunks_exact(size).zip(&batch.pictures).take(count - shown.len()) {
+        for (tensor, &i) in batch.images.chunks_exact(size).zip(&batch.indices).take(count - shown.len()) {
             let (i, name) = (i as usize, source.name(i as usize));
             let class = &source.classes()[source.label(i) as usize];
             let file = name.rsplit('/').next().unwrap_or(name);
             if args.originals
-                && let Ok(picture) = source.picture(i)
+                && let Ok(image) = source.image(i)
             {
-                cells.push(Cell::photograph(picture).line("original", GREY).line(file, GREY));
+                cells.push(Cell::photograph(image).line("original", GREY).line(file, GREY));
             }
             cells.push(
                 Cell::photograph(alexnet::image::Image::from_tensor(&loaders.preprocess, tensor))

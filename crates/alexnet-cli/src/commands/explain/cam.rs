@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Image: JPEG, PNG, WebP, BMP or GIF
-    picture: PathBuf,
+    image: PathBuf,
     /// Class, by name or number; repeatable [default: the most probable]
     #[arg(long, value_name = "CLASS")]
     class: Vec<String>,
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     for layer in &layers {
         model.net.layer(layer)?;
     }
-    let seen = Seen::new(&args.picture, &model, &mut *engine)?;
+    let seen = Seen::new(&args.image, &model, &mut *engine)?;
     let classes = seen.classes(&args.class, &model)?;
     // One row for all maps, or one per class if each has several.
     let many = classes.len() > 1 && layers.len() * args.method.len() > 1;
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
                 let heat = cam(&mut *engine, &seen.view.tensor, class, layer, method)?;
                 let cold = heat.values.iter().all(|&v| v == 0.0);
                 let how = if cold { "no positive evidence".into() } else { format!("{} in {layer}", method.name()) };
-                let cell = Cell::photograph(heat.over(&seen.view.picture, STRENGTH));
+                let cell = Cell::photograph(heat.over(&seen.view.image, STRENGTH));
                 cells.push(cell.line(seen.class_text(class, &model), INK).line(how, GREY));
                 maps.push(json!({
                     "class": class_json(class, seen.probability(class), &model),

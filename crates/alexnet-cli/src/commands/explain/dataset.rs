@@ -84,7 +84,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     let mistake = |mistake: &mistakes::Mistake| {
         let top = mistake.scores.iter().map(|g| class_json(g.index, g.probability, &model));
         json!({
-            "name": source.name(mistake.picture as usize), "label": model.classes[mistake.label],
+            "name": source.name(mistake.image as usize), "label": model.classes[mistake.label],
             "loss": mistake.loss, "probability": (-mistake.loss).exp(), "top": top.collect::<Vec<_>>(),
         })
     };
@@ -117,7 +117,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
         let mut sheet = top_activations::sheet(&found, &*source, &model.preprocess, &model.net, layer, *unit)?;
         let field =
             model.net.receptive_field(layer)?.map(|f| json!({ "size": f.size, "jump": f.jump, "top": f.top, "left": f.left }));
-        let name = |e: &top_activations::TopActivation| json!({ "name": source.name(e.picture as usize), "value": e.value, "row": e.row, "column": e.column });
+        let name = |e: &top_activations::TopActivation| json!({ "name": source.name(e.image as usize), "value": e.value, "row": e.row, "column": e.column });
         units.push(json!({
             "layer": layer, "unit": unit, "receptive_field": field, "pictures": found.iter().map(name).collect::<Vec<_>>(),
         }));

@@ -10,20 +10,20 @@ pub(super) struct Args {
     /// Layer, such as conv1, relu1, pool5 or fc6; `alexnet summary` lists them
     layer: String,
     /// Image: JPEG, PNG, WebP, BMP or GIF
-    picture: PathBuf,
+    image: PathBuf,
     #[command(flatten)]
     common: Common,
 }
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (model, mut engine) = args.common.open(1)?;
-    let seen = Seen::new(&args.picture, &model, &mut *engine)?;
+    let seen = Seen::new(&args.image, &model, &mut *engine)?;
     let found = maps(&mut *engine, &seen.view.tensor, &args.layer)?;
     let mut sheet = found.sheet();
     sheet.title = format!("{} of {}", sheet.title, seen.file());
     if sheet.columns > 1 {
         // The image takes the size of a map, so it gets its own row, large enough for comparison.
-        let cells = vec![alexnet::draw::contact_sheet::Cell::photograph(seen.view.picture.clone())];
+        let cells = vec![alexnet::draw::contact_sheet::Cell::photograph(seen.view.image.clone())];
         sheet.groups.insert(0, Group { heading: String::new(), cells });
     }
     let summary = format!("{} of {} x {}", found.channels, found.size, found.size);

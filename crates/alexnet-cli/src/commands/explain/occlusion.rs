@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Image: JPEG, PNG, WebP, BMP or GIF
-    picture: PathBuf,
+    image: PathBuf,
     /// Class, by name or number; repeatable [default: the most probable]
     #[arg(long, value_name = "CLASS")]
     class: Vec<String>,
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (model, mut engine) = args.common.open(BATCH)?;
     let patch = args.patch.unwrap_or(Options::for_size(model.net.image_size).patch);
     let options = Options { patch, stride: args.stride.unwrap_or((patch / 4).max(1)), batch: BATCH };
-    let seen = Seen::new(&args.picture, &model, &mut *engine)?;
+    let seen = Seen::new(&args.image, &model, &mut *engine)?;
     let (mut cells, mut summaries, mut maps) = (vec![seen.cell()], Vec::new(), Vec::new());
     for class in seen.classes(&args.class, &model)? {
         let found = occlusion(&mut *engine, &seen.view.tensor, class, &options)?;
@@ -39,11 +39,11 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         let highest = found.hidden.iter().copied().fold(0.0, f64::max);
         let range = format!("{:.1} to {:.1} % with a patch hidden", lowest * 100.0, highest * 100.0);
         summaries.push(format!("{}, {range}", seen.class_text(class, &model)));
-        let over = Cell::photograph(found.heat.over(&seen.view.picture, STRENGTH));
+        let over = Cell::photograph(found.heat.over(&seen.view.image, STRENGTH));
         cells.push(over.line(seen.class_text(class, &model), INK).line("over the image", GREY));
         // Red: supports the class. Blue: opposes it.
         let signed = colormap::signed_unit(&found.heat.values);
-        let map = colormap::picture(&signed, found.heat.rows, found.heat.columns, colormap::signed_colour);
+        let map = colormap::image(&signed, found.heat.rows, found.heat.columns, colormap::signed_colour);
         cells.push(Cell::photograph(map).line(range, INK).line("signed", GREY));
         maps.push(json!({ "class": class_json(class, seen.probability(class), &model), "occlusion": found }));
     }

@@ -100,7 +100,7 @@ impl Seen {
 
     /// The image as the network sees it.
     pub(super) fn cell(&self) -> Cell {
-        Cell::photograph(self.view.picture.clone()).line("network input", INK)
+        Cell::photograph(self.view.image.clone()).line("network input", INK)
     }
 
     /// The top predictions in one line. As bars below one image they would leave an empty strip below the others.
@@ -137,8 +137,8 @@ pub(super) fn class_json(index: usize, probability: f64, model: &Model) -> Value
 }
 
 fn read(path: &Path) -> anyhow::Result<Image> {
-    let picture = decode::read(path).and_then(|bytes| decode::decode(&bytes));
-    picture.map_err(|why| anyhow!(why)).with_context(|| path.display().to_string())
+    let image = decode::read(path).and_then(|bytes| decode::decode(&bytes));
+    image.map_err(|why| anyhow!(why)).with_context(|| path.display().to_string())
 }
 
 /// Parser of a count of at least 1.

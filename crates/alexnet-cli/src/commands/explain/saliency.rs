@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Image: JPEG, PNG, WebP, BMP or GIF
-    picture: PathBuf,
+    image: PathBuf,
     /// Class, by name or number; repeatable [default: the most probable]
     #[arg(long, value_name = "CLASS")]
     class: Vec<String>,
@@ -33,14 +33,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let (model, mut engine) = args.common.open(1)?;
-    let seen = Seen::new(&args.picture, &model, &mut *engine)?;
+    let seen = Seen::new(&args.image, &model, &mut *engine)?;
     let relu = if args.guided { ReluGradient::Guided } else { ReluGradient::Plain };
     let smooth = args.smooth.map(|samples| Smooth { samples, noise: args.noise, seed: args.seed });
     let size = model.net.image_size;
     let (mut groups, mut summaries, mut classes) = (Vec::new(), Vec::new(), Vec::new());
     for class in seen.classes(&args.class, &model)? {
         let gradient = saliency::gradient(&mut *engine, &seen.view.tensor, class, &Options { relu, smooth })?;
-        let cells = saliency::cells(&seen.view.picture, &gradient, size, model.preprocess.channels);
+        let cells = saliency::cells(&seen.view.image, &gradient, size, model.preprocess.channels);
         groups.push(Group { heading: seen.class_text(class, &model), cells });
         summaries.push(seen.class_text(class, &model));
         classes.push(json!({

@@ -201,9 +201,9 @@ impl ProgressPrinter {
         }
     }
 
-    fn epoch(&mut self, row: &EpochMetrics, best: bool, train_time: Duration, pictures: u64) {
+    fn epoch(&mut self, row: &EpochMetrics, best: bool, train_time: Duration, images: u64) {
         let seconds = train_time.as_secs_f64();
-        let rate = pictures as f64 / seconds.max(1e-9);
+        let rate = images as f64 / seconds.max(1e-9);
         if self.json {
             self.row(row, best, Some((seconds, rate)));
         } else if !self.quiet {
@@ -264,8 +264,8 @@ impl Observer for ProgressPrinter {
 
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Step { epoch, steps: (done, all), loss, top1, pictures, .. } => {
-                self.pace.step(self.since.elapsed(), *epoch, *pictures);
+            Event::Step { epoch, steps: (done, all), loss, top1, images, .. } => {
+                self.pace.step(self.since.elapsed(), *epoch, *images);
                 let (position, length) = (((epoch - 1) * all + done) as u64, (self.epochs * all) as u64);
                 let rate = self.pace.rate().map_or(String::new(), |rate| format!(", {rate:.0} images/s"));
                 let left = self.pace.left(length.saturating_sub(position));
@@ -276,7 +276,7 @@ impl Observer for ProgressPrinter {
                 self.bar.set_message(format!("epoch {epoch}/{epochs}, loss {loss:.3}, top-1 {top1:.1} %{rate}{left}"));
             }
             Event::InitialValidation { row, .. } => self.before(row),
-            Event::Epoch { row, best, train_time, pictures, .. } => self.epoch(row, *best, *train_time, *pictures),
+            Event::Epoch { row, best, train_time, images, .. } => self.epoch(row, *best, *train_time, *images),
             Event::Broken { .. } if self.silent => {}
             Event::Broken { name, why } => self.bar.suspend(|| crate::output::note(&format!("left out: {name}: {why}"))),
         }

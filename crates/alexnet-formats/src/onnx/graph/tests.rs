@@ -72,14 +72,14 @@ pub(in crate::onnx) fn head() -> (Vec<Message<'static>>, Vec<Message<'static>>) 
 fn decomposed_lrn_is_recognised() {
     let expected: &[u8] = include_bytes!("../../../tests/fixtures/norm_output.f32");
     let expected: Vec<f32> = expected.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    let picture: Vec<f32> = (0..3 * 15 * 15).map(|i| i as f32 * 0.01 % 1.0).collect();
+    let image: Vec<f32> = (0..3 * 15 * 15).map(|i| i as f32 * 0.01 % 1.0).collect();
     for file in [
         include_bytes!("../../../tests/fixtures/norm_script.onnx").as_slice(),
         include_bytes!("../../../tests/fixtures/norm_dynamo.onnx"),
     ] {
         let model = opened(file);
         assert!(model.net.layers.iter().any(|layer| matches!(layer.op, Op::Lrn { n: 5, alpha: 0.5, .. })), "{:?}", model.net);
-        for (found, expected) in answers(&model, &picture).iter().zip(&expected) {
+        for (found, expected) in answers(&model, &image).iter().zip(&expected) {
             assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
         }
         golden::broken(file);

@@ -1,4 +1,4 @@
-//! The transforms of weights, and of the gradient of transformed weights.
+//! Winograd transforms of weights and of their gradients.
 
 use std::marker::PhantomData;
 
@@ -7,7 +7,7 @@ use crate::gemm::Float;
 use crate::simd::{Vector, Vectorized};
 use crate::weight_layout::PANEL;
 
-/// The most values in a word.
+/// Maximum number of values in a word.
 pub(super) const MOST_WORD: usize = 2;
 
 /// G g G^T of a panel, from [R][S][C][32] to [P P][words of C][32].

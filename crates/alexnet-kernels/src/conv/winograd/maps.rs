@@ -1,4 +1,4 @@
-//! The transforms of a tile of the input and of the output.
+//! Winograd transforms of input and output tiles.
 
 use super::super::direct::Finish;
 use super::Tiles;
@@ -10,23 +10,23 @@ use crate::gemm::Float;
 use crate::simd::{LANES, Vector, Vectorized};
 use crate::weight_layout::PANEL;
 
-/// Channels of a pixel beyond the border.
+/// Channels of a pixel outside the border.
 pub(super) static NOTHING: [f32; 1024] = [0.0; 1024];
 
-/// Where the P P values of a tile go: value i begins `i step` behind the first.
+/// Destination of a tile's P P values: value i is at offset `i step`.
 ///
-/// A pointer, because the values of different tiles, which different tasks write, interleave.
+/// A pointer, because the values of different tiles, written by different tasks, interleave.
 #[derive(Clone, Copy)]
 pub(super) struct Lines<T> {
     pub(super) start: *mut T,
     pub(super) step: usize,
 }
 
-/// The pixels of a tile, C channels each.
+/// The pixels of a tile, with C channels each.
 pub(super) type Pixels<'a, const P: usize> = [[&'a [f32]; P]; P];
 
-/// Finds the input pixels of a tile, with a group's channels from `channel` on. What lies beyond the map and its border is zero:
-/// it belongs to outputs beyond the last, or meets weights of zero. Without a tile all are zero.
+/// Locates the input pixels of a tile, with a group's channels starting at `channel`. Pixels outside the map and its border are
+/// zero: they belong to outputs beyond the last, or meet zero weights. Without a tile all are zero.
 pub(super) fn with_pixels<const P: usize>(
     tiles: &Tiles,
     x: &[f32],
@@ -49,7 +49,7 @@ pub(super) fn with_pixels<const P: usize>(
         }
         return work(&pixels);
     }
-    // A pixel's channels are `fold` stretches of x, which are brought together first.
+    // A pixel's channels are `fold` separate runs of x, which are gathered first.
     let run = fold * map.c;
     with_scratch(P * P * c, |room: &mut [f32]| {
         for (i, room) in room.chunks_exact_mut(P * c).enumerate() {
@@ -71,8 +71,8 @@ pub(super) fn with_pixels<const P: usize>(
     });
 }
 
-/// Copies what there is, and zeros. The usual 12 floats (conv1: 4 pixels of 3 channels) take three registers and no call: with a call
-/// for each, conv1 had 100 GFLOP/s a core.
+/// Copies the available values, padded with zeros. The usual 12 floats (conv1: 4 pixels of 3 channels) take three registers and
+/// no call: with calls, conv1 reached only 100 GFLOP/s per core.
 #[inline(always)]
 fn copy(to: &mut [f32], from: &[f32]) {
     match (<&mut [f32; 12]>::try_from(&mut *to), <&[f32; 12]>::try_from(from)) {
@@ -84,10 +84,10 @@ fn copy(to: &mut [f32], from: &[f32]) {
     }
 }
 
-/// B^T d B of a register's channels from `at` on.
+/// B^T d B of a register's channels starting at `at`.
 ///
 /// # Safety
-/// Those of [`Vector`], and each pixel has the channels.
+/// Those of [`Vector`], and each pixel has these channels.
 #[inline(always)]
 pub(super) unsafe fn input<V: Vector, const P: usize>(pixels: &Pixels<'_, P>, at: usize, mut put: impl FnMut(usize, usize, V)) {
     // SAFETY: the caller's promise.
@@ -114,7 +114,7 @@ pub(super) unsafe fn input<V: Vector, const P: usize>(pixels: &Pixels<'_, P>, at
 
 /// B^T d B of a tile, [P P][C].
 ///
-/// It asks that `to` takes C values for each of P P, and that pixels have C channels.
+/// Requires that `to` holds C values for each of P P, and that pixels have C channels.
 pub(super) struct InputTransform<'a, E, const P: usize> {
     pub(super) c: usize,
     pub(super) pixels: &'a Pixels<'a, P>,
@@ -140,16 +140,16 @@ impl<E: Float, const P: usize> Vectorized for InputTransform<'_, E, P> {
     }
 }
 
-/// A^T m A of a tile's panel, with bias, floor and mask, to the pixels of y that there are. Value i is at `m[i step ..]`.
+/// A^T m A of a tile's panel, with bias, floor and mask, written to the existing pixels of y. Value i is at `m[i step ..]`.
 ///
-/// It asks that this tile's pixels of these channels belong to nobody else.
+/// Requires exclusive access to this tile's pixels in these channels.
 pub(super) struct OutputTransform<'a, const P: usize, const M: usize> {
     pub(super) finish: &'a Finish<'a>,
     pub(super) m: &'a [f32],
     pub(super) step: usize,
-    /// Picture and first pixel.
+    /// Image and first pixel.
     pub(super) place: (usize, usize, usize),
-    /// First channel, and how many up to 32.
+    /// First channel, and number of channels up to 32.
     pub(super) channels: (usize, usize),
     pub(super) y_map: FeatureMap,
     pub(super) y: &'a DisjointSlices<'a, f32>,

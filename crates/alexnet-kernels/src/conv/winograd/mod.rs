@@ -1,10 +1,10 @@
-//! Winograd convolution: F(4 x 4, 3 x 3) with 2.25 multiplications for an output and channel instead of 9, F(4 x 4, 5 x 5) with 4 and
-//! F(2 x 2, 5 x 5) with 9 instead of 25.
+//! Winograd convolution: F(4 x 4, 3 x 3) with 2.25 multiplications per output and channel instead of 9, F(4 x 4, 5 x 5) with 4
+//! and F(2 x 2, 5 x 5) with 9 instead of 25.
 //!
-//! A block of tiles is transformed, multiplied and transformed back while it is in cache: of what lies between nothing is written to
-//! memory. Tiles of P x P points take P P matrix products [tiles, C] x [C, 32] for each panel of outputs.
+//! A block of tiles is transformed, multiplied and transformed back while in cache, without writing intermediate values to
+//! memory. Tiles of P x P points need P P matrix products [tiles, C] x [C, 32] for each panel of outputs.
 
-#![allow(clippy::needless_range_loop)] // rows and columns of small matrices read best by their numbers
+#![allow(clippy::needless_range_loop)] // indices are clearest for rows and columns of small matrices
 
 mod filters;
 mod maps;
@@ -27,30 +27,30 @@ use crate::gemm::{Float, Start, Tile, cut, max_rows};
 use crate::simd::{LANES, dispatch};
 use crate::weight_layout::PANEL;
 
-/// Bytes of transformed input in a block: with a panel's products they fill most of a second-level cache of 1 MiB. Larger blocks in the
-/// third-level cache, with the products of several panels at once, read the weights less often and were slower on Cascade Lake.
+/// Bytes of transformed input per block: with a panel's products they fill most of a 1 MiB L2 cache. Larger blocks in the L3
+/// cache, with the products of several panels at once, read the weights less often but were slower on Cascade Lake.
 const BLOCK: usize = 800 << 10;
 
-/// Where the tiles of a batch lie.
+/// Tiling of a batch.
 #[derive(Clone, Copy)]
 struct Tiles {
-    /// The convolution of stride 1 that is computed: of a strided one its fold, see [`fold`].
+    /// The stride-1 convolution that is computed; for a strided one its fold, see [`fold`].
     shape: Shape,
-    /// The input's map as it lies in memory.
+    /// The input map in memory.
     map: FeatureMap,
-    /// Rows and columns of the input that are channels of one pixel of that: the stride.
+    /// Stride: number of rows and columns of the input folded into one pixel's channels.
     fold: usize,
-    /// Points of the transform along each side: as many values of the input.
+    /// Points of the transform along each side, equal to the input values.
     points: usize,
     /// Outputs along each side.
     size: usize,
-    /// Tiles in a column and in a row of a picture.
+    /// Tiles per column and per row of an image.
     down: usize,
     along: usize,
 }
 
-/// A strided convolution as one of stride 1 over pixels of stride x stride pixels: 11 x 11 kernels of 3 channels at stride 4 are
-/// 3 x 3 kernels of 48 channels, whose last row and column of weights (12 is more than 11) are zero.
+/// Folds a strided convolution into a stride-1 one over pixels of stride x stride pixels: 11 x 11 kernels of 3 channels at stride
+/// 4 become 3 x 3 kernels of 48 channels, whose last row and column of weights (12 is more than 11) are zero.
 fn fold(shape: &Shape) -> Shape {
     let times = shape.stride;
     let x = FeatureMap { c: shape.x.c * times * times, ..shape.x };
@@ -58,8 +58,9 @@ fn fold(shape: &Shape) -> Shape {
 }
 
 impl Tiles {
-    /// The tiles for a shape, if there is a transform, which takes whole registers of channels. Strides only in single precision: the first layer's error is everyone's. So are eight
-    /// points ([`factor_type`]): in bf16 they would double the error.
+    /// The tiling of a shape, if a transform exists; it needs whole registers of channels. Strides are supported only in single
+    /// precision, since the first layer's error propagates to all others. So are eight points ([`factors`]): in bf16 they would
+    /// double the error.
     fn new(shape: &Shape, factors: FactorType) -> Option<Tiles> {
         let (map, fold_by, shape) = (shape.x, shape.stride, fold(shape));
         let of = |points: usize| {
@@ -80,7 +81,7 @@ impl Tiles {
         }
     }
 
-    /// The tiles for a shape that [`fits`].
+    /// The tiling of a shape that [`fits`].
     fn of<E: Float>(shape: &Shape) -> Tiles {
         let factors = if E::WORD == 1 { FactorType::F32 } else { FactorType::Bf16 };
         Tiles::new(shape, factors).expect("a shape that fits")
@@ -91,32 +92,32 @@ impl Tiles {
         self.points * self.points * self.shape.filters().c / E::WORD * PANEL
     }
 
-    /// Multiplications for a picture and an output channel.
+    /// Multiplications per image and output channel.
     fn products(&self) -> usize {
         self.points * self.points * self.down * self.along * self.shape.filters().c
     }
 
-    /// The picture and the first output pixel of a tile.
+    /// Image and first output pixel of a tile.
     fn place(&self, tile: usize) -> (usize, usize, usize) {
         let (image, within) = (tile / (self.down * self.along), tile % (self.down * self.along));
         (image, within / self.along * self.size, within % self.along * self.size)
     }
 }
 
-/// The precision of a shape's products where factors may be rounded to `precision`. Those of 5 x 5 kernels are single always: F(4 x 4, 5 x 5)
-/// takes 4 multiplications for an output and channel where F(2 x 2, 5 x 5), whose rounding bf16 can bear, takes 9, which is more than bf16 is
-/// faster (Zen 4, conv2 of the paper's net: 81, 91 and 88 ms forward, data, weights instead of 116, 136 and 200; of torchvision's 74, 67 and 75
-/// instead of 98, 90 and 91).
+/// Precision of a shape's products if operands may be rounded to `factors`. Those of 5 x 5 kernels are always in single
+/// precision: F(4 x 4, 5 x 5) needs 4 multiplications per output and channel, while F(2 x 2, 5 x 5), which tolerates bf16's
+/// rounding, needs 9, more than bf16's speed-up (Zen 4, conv2 of the paper's net: 81, 91 and 88 ms forward, data, weights instead
+/// of 116, 136 and 200; of torchvision's 74, 67 and 75 instead of 98, 90 and 91).
 pub(super) fn factors(shape: &Shape, factors: FactorType) -> FactorType {
     if fold(shape).r == 5 { FactorType::F32 } else { factors }
 }
 
-/// Whether a shape can be convolved here.
+/// Whether a shape is supported.
 pub(super) fn fits(shape: &Shape, factors: FactorType) -> bool {
     Tiles::new(shape, factors).is_some()
 }
 
-/// Whether it is worth it: a third fewer multiplications at least, which maps of a pixel or two do not give.
+/// Whether it pays off: at least a third fewer multiplications, which maps of a pixel or two do not give.
 pub(super) fn pays(shape: &Shape, factors: FactorType) -> bool {
     let direct = shape.p * shape.q * shape.filters().depth();
     Tiles::new(shape, factors).is_some_and(|tiles| 3 * tiles.products() <= 2 * direct)
@@ -152,7 +153,7 @@ pub(super) fn transform<E: Float>(context: &Context<'_>, shape: &Shape, w: &[f32
     });
 }
 
-/// Visits a panel's lines of weights: where each begins in [R][S][C][32], and where in the folded kernel's weights.
+/// Visits a panel's lines of weights: the offset of each in [R][S][C][32], and in the folded kernel's weights.
 fn fold_weights(shape: &Shape, fold: usize, mut visit: impl FnMut(usize, usize)) {
     let (c, columns) = (shape.filters().c, shape.s.div_ceil(fold));
     for r in 0..shape.r {
@@ -165,8 +166,9 @@ fn fold_weights(shape: &Shape, fold: usize, mut visit: impl FnMut(usize, usize))
     }
 }
 
-/// Convolves with transformed weights; the same as [`direct::convolve`](super::direct::convolve), but for rounding: a relative
-/// error of some 5e-7 of the output's norm (2e-6 with eight points) against 1e-7 in single precision, of 1e-2 against 2e-3 in bf16.
+/// Convolves with transformed weights. Equals [`direct::convolve`](super::direct::convolve) up to rounding: a relative error of
+/// some 5e-7 of the output's norm (2e-6 with eight points) compared with 1e-7 in single precision, of 1e-2 compared with 2e-3 in
+/// bf16.
 pub(super) fn convolve<E: Float>(
     context: &Context<'_>,
     shape: &Shape,
@@ -186,7 +188,7 @@ pub(super) fn convolve<E: Float>(
     with(context, &tiles, x, u, finish, y_map, y);
 }
 
-/// Blocks below which there are too few for all threads; then the panels are shared among them instead.
+/// Number of blocks below which threads would idle; then the panels are distributed instead.
 const FEW: usize = 8;
 
 fn convolve_with<E: Float, const P: usize, const M: usize>(
@@ -204,13 +206,13 @@ fn convolve_with<E: Float, const P: usize, const M: usize>(
     y_map.clear_borders(context.threads, y);
     let all = shape.x.n * tiles.down * tiles.along;
     let rows = max_rows::<E>(context.isa);
-    // Whole tiles of rows, so that no product has a short one but the last.
+    // Whole tiles of rows, so that only the last product has a short one.
     let together = (BLOCK / (P * P * c * size_of::<E>()) / rows).max(1) * rows;
     let blocks = all.div_ceil(together);
     let y = DisjointSlices::new(y);
-    // A cache line between the values of a tile, or all would want the same places in the caches.
+    // A cache line of padding between the values of a tile, since otherwise they would map to the same cache sets.
     let v_step = |count: usize| count * c + LINE * size_of::<f32>() / size_of::<E>();
-    // Products and outputs of a panel for `count` tiles from `first` on, whose transformed inputs are in `v`.
+    // Products and outputs of a panel for `count` tiles starting at `first`, whose transformed inputs are in `v`.
     let panel_of = |panel: usize, (first, count): (usize, usize), v: &[E]| {
         let (v_step, m_step) = (v_step(count), count * PANEL + LINE);
         with_scratch(P * P * m_step, |m| {

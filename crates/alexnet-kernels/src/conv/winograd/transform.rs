@@ -1,5 +1,5 @@
-//! The transforms of Winograd convolutions of six and eight points, vectorised over channels (Lavin and Gray 2015, "Fast algorithms
-//! for convolutional neural networks").
+//! Winograd transforms with six and eight points, vectorised over channels (Lavin and Gray 2015, "Fast algorithms for
+//! convolutional neural networks").
 //!
 //! A tile of M x M outputs of a kernel of R x R, with M + R - 1 = P points, is
 //!
@@ -9,27 +9,27 @@
 //! B^T[i] = the coefficients of the product of (t - p_l) over the other points p_l                           highest power, else 0
 //! ```
 //!
-//! Six points are 0, 1/sqrt 2, -1/sqrt 2, sqrt 2, -sqrt 2 and infinity; F(4 x 4, 3 x 3) and F(2 x 2, 5 x 5) share B. With the paper's
-//! 0, 1, -1, 2, -2 rounding errors are twice as large: in bf16 1.9 % of a conv3's norm, against 0.93 % with these
-//! and 0.22 % when convolved directly. 0.6 and 1.5 give 0.93 %, 0.75 and 1.5 0.94 %, 1 and 1/2 2.3 %.
+//! The six points are 0, 1/sqrt 2, -1/sqrt 2, sqrt 2, -sqrt 2 and infinity; F(4 x 4, 3 x 3) and F(2 x 2, 5 x 5) share B. With the
+//! paper's 0, 1, -1, 2, -2 rounding errors are twice as large: in bf16 1.9 % of conv3's norm, compared with 0.93 % for these and
+//! 0.22 % for direct convolution. 0.6 and 1.5 give 0.93 %, 0.75 and 1.5 0.94 %, 1 and 1/2 2.3 %.
 //!
-//! Eight are 0, 1/2, -1/2, 1, -1, 2, -2 and infinity, for F(4 x 4, 5 x 5): in f32 1.8e-6 of the norm, against 0.8e-6 for six. Of 270
-//! other choices the best, 0.5, 1.1 and 1.8 among them, were between 1.8e-6 and 2.0e-6.
+//! The eight are 0, 1/2, -1/2, 1, -1, 2, -2 and infinity, for F(4 x 4, 5 x 5): in f32 1.8e-6 of the norm, compared with 0.8e-6
+//! for six. The best of 270 other choices, 0.5, 1.1 and 1.8 among them, were between 1.8e-6 and 2.0e-6.
 
 use crate::simd::Vector;
 
-/// Two points, plus and minus p.
+/// A pair of points, plus and minus p.
 struct Pair {
     p: f32,
     square: f32,
     /// The product over the other pairs of (t^2 - their square): the coefficients of 1 and of t^2.
     others: [f32; 2],
-    /// s of the module's head.
+    /// s of the module documentation.
     scale: f32,
 }
 
-// The squares of all pairs multiply to 1, and so in both the product over all pairs has the same coefficient, but for the sign, at t^2
-// and at the second highest power.
+// The squares of all pairs multiply to 1, so in both cases the product over all pairs has the same coefficient, up to the sign,
+// at t^2 and at the second highest power.
 const SIX: &[Pair] = &[
     Pair { p: std::f32::consts::FRAC_1_SQRT_2, square: 0.5, others: [-2.0, 1.0], scale: -2.0 / 3.0 },
     Pair { p: std::f32::consts::SQRT_2, square: 2.0, others: [-0.5, 1.0], scale: 1.0 / 6.0 },
@@ -47,7 +47,7 @@ const fn pairs<const P: usize>() -> &'static [Pair] {
     if P == 6 { SIX } else { EIGHT }
 }
 
-/// B^T d for one column d, which is read and written value by value: as arrays, columns were copied to and fro by `memcpy`.
+/// B^T d for one column d, read and written value by value: with arrays, the compiler copied columns by `memcpy`.
 ///
 /// # Safety
 /// Those of [`Vector`], here and below.
@@ -113,7 +113,7 @@ unsafe fn values<V: Vector, const P: usize, const R: usize>(g: impl Fn(usize) ->
     }
 }
 
-/// The way back through [`values`].
+/// Transpose of [`values`].
 #[inline(always)]
 unsafe fn values_back<V: Vector, const P: usize, const M: usize>(m: impl Fn(usize) -> V, mut put: impl FnMut(usize, V)) {
     // SAFETY: the caller's promise.
@@ -147,7 +147,7 @@ unsafe fn values_back<V: Vector, const P: usize, const M: usize>(m: impl Fn(usiz
     }
 }
 
-/// What the weights' transform is scaled by at a point.
+/// Scale of the weight transform at a point.
 #[inline(always)]
 const fn scale<const P: usize>(point: usize) -> f32 {
     if point == 0 {
@@ -179,7 +179,7 @@ pub(super) unsafe fn output<V: Vector, const P: usize, const M: usize>(m: impl F
     unsafe { values_back::<V, P, M>(m, put) }
 }
 
-/// A y for one column y of the gradient of a tile's outputs: the way back through [`output`].
+/// A y for one column y of the gradient of a tile's outputs: the transpose of [`output`].
 #[inline(always)]
 pub(super) unsafe fn output_gradient<V: Vector, const P: usize, const M: usize>(
     y: impl Fn(usize) -> V,
@@ -189,7 +189,7 @@ pub(super) unsafe fn output_gradient<V: Vector, const P: usize, const M: usize>(
     unsafe { values::<V, P, M>(y, put) }
 }
 
-/// G^T u for one column u of the gradient of the transformed weights: the way back through [`filter`].
+/// G^T u for one column u of the gradient of the transformed weights: the transpose of [`filter`].
 #[inline(always)]
 pub(super) unsafe fn filter_gradient<V: Vector, const P: usize, const R: usize>(
     u: impl Fn(usize) -> V,

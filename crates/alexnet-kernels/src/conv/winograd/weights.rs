@@ -1,11 +1,11 @@
-//! The gradient of the weights: the transposes of the forward pass's transforms.
+//! Winograd weight gradient: the transposes of the forward pass's transforms.
 //!
 //! ```text
 //! dg = G^T [ sum over tiles of (B^T d B) . (A dY A^T) ] G
 //! ```
 //!
-//! Again P P matrix products, [C, tiles] x [tiles, 32]. Some pictures at a time are transformed, both input and gradient, so that
-//! the products find them in the third-level cache.
+//! This again needs P P matrix products, [C, tiles] x [tiles, 32]. Some images at a time are transformed, both input and
+//! gradient, so that the products find them in the L3 cache.
 
 use std::marker::PhantomData;
 
@@ -22,14 +22,14 @@ use crate::gemm::{Float, Start, Tile, cut, max_rows};
 use crate::simd::{LANES, Vector, Vectorized, dispatch, prefetch};
 use crate::weight_layout::PANEL;
 
-/// Bytes of transformed maps at a time: at least, so that transforms and products find them in the third-level cache (conv2 on Cascade
-/// Lake: 410 GFLOP/s with 3 or 6 MiB, 360 with 12), and at most. Between, as many as the sums have, 14 MB in conv4, which are read and
-/// written once for each.
+/// Minimum and maximum bytes of transformed maps at a time. The minimum keeps transforms and products in the L3 cache (conv2 on
+/// Cascade Lake: 410 GFLOP/s with 3 or 6 MiB, 360 with 12). In between, as many as the sums have (14 MB in conv4), which are read
+/// and written once per chunk.
 const TOGETHER: [usize; 2] = [6 << 20, 12 << 20];
-/// Words of tiles that are summed before the next ones: 16 KiB of a panel.
+/// Words of tiles summed before the next ones: 16 KiB of a panel.
 const WORDS: usize = 128;
 
-/// dw of a convolution of stride 1, packed; the same as the direct gradient but for rounding.
+/// dw of a stride-1 convolution, packed. Equals the direct gradient up to rounding.
 pub(in crate::conv) fn backward_weights<E: Float>(
     context: &Context<'_>,
     shape: &Shape,
@@ -60,29 +60,29 @@ fn backward_weights_with<E: Float, const P: usize, const M: usize, const R: usiz
     let (panels, outputs, c) = (filters.panels(), filters.group_outputs(), filters.c);
     let (all_panels, c_panels) = (shape.groups * panels, c.div_ceil(PANEL));
     let element = PhantomData::<E>;
-    let per_picture = tiles.down * tiles.along;
+    let per_image = tiles.down * tiles.along;
     let all_c_panels = shape.groups * c_panels;
-    let picture = P * P * per_picture * (all_c_panels + all_panels) * PANEL * size_of::<E>();
+    let image = P * P * per_image * (all_c_panels + all_panels) * PANEL * size_of::<E>();
     let u_len = P * P * c * PANEL;
     let sums = all_panels * u_len * size_of::<f32>();
-    let pictures = (sums.clamp(TOGETHER[0], TOGETHER[1]) / picture).clamp(1, shape.x.n);
-    // The sum is over tiles, so a word takes neighbouring tiles.
-    let most = (pictures * per_picture).div_ceil(E::WORD);
-    // A cache line more, or the P P lines that a tile writes would all want the same places in the caches.
+    let images = (sums.clamp(TOGETHER[0], TOGETHER[1]) / image).clamp(1, shape.x.n);
+    // The sum is over tiles, so a word contains neighbouring tiles.
+    let most = (images * per_image).div_ceil(E::WORD);
+    // One more cache line, since otherwise the P P lines written by a tile would map to the same cache sets.
     let line = most * PANEL + LINE;
     with_scratch(all_panels * u_len, |u: &mut [f32]| {
         with_scratch((all_c_panels + all_panels) * P * P * line, |room: &mut [u32]| {
             let (v, d) = room.split_at_mut(all_c_panels * P * P * line);
-            for first in (0..shape.x.n).step_by(pictures) {
-                let count = pictures.min(shape.x.n - first) * per_picture;
+            for first in (0..shape.x.n).step_by(images) {
+                let count = images.min(shape.x.n - first) * per_image;
                 let words = count.div_ceil(E::WORD);
                 // v: [P P][panel of inputs][word of tiles][32], d: [P P][panel of outputs][word of tiles][32]
                 let (v_parts, d_parts) = (DisjointSlices::new(v), DisjointSlices::new(d));
                 context.threads.run(words, &|word| {
-                    // The word's tiles; none beyond the last, or beyond what a word takes.
+                    // The word's tiles; none beyond the last, or beyond the capacity of a word.
                     let tile = |i: usize| {
                         let tile = word * E::WORD + i;
-                        (i < E::WORD && tile < count).then_some(first * per_picture + tile)
+                        (i < E::WORD && tile < count).then_some(first * per_image + tile)
                     };
                     for group in 0..shape.groups {
                         with_pixels::<P>(tiles, x, group * c, tile(0), |zeroth| {
@@ -125,13 +125,13 @@ fn backward_weights_with<E: Float, const P: usize, const M: usize, const R: usiz
     });
 }
 
-/// Sums over some pictures' tiles.
+/// Partial sums over some images' tiles.
 struct Terms {
-    /// Words of tiles.
+    /// Number of words of tiles.
     words: usize,
-    /// Words from one panel of inputs or outputs to the next.
+    /// Words between panels of inputs or outputs.
     line: usize,
-    /// Whether they are the first pictures' tiles.
+    /// Whether these are the first images' tiles.
     first: bool,
     groups: usize,
     /// Input channels of a group.
@@ -142,7 +142,7 @@ struct Terms {
 
 /// u[panel of outputs][P P][C][32] += v[P P][panel of inputs][tiles][32]^T x d[P P][panel of outputs][tiles][32].
 ///
-/// A task takes a product: what it adds to, 393 KB in conv4, and the tiles that it goes over stay in a second-level cache.
+/// A task computes one product: its accumulator, 393 KB in conv4, and the tiles that it reads repeatedly stay in an L2 cache.
 fn multiply<E: Float, const P: usize>(context: &Context<'_>, terms: &Terms, v: &[E], d: &[u32], u: &mut [f32]) {
     let Terms { words, line, first, groups, c, panels } = *terms;
     let (c_panels, all_panels) = (c.div_ceil(PANEL), groups * panels);
@@ -173,9 +173,9 @@ fn multiply<E: Float, const P: usize>(context: &Context<'_>, terms: &Terms, v: &
 
 /// B^T d B of a panel's channels of the tiles of a word.
 ///
-/// It asks that `to` takes as many words as there are channels for each of P P, and that pixels have them.
+/// Requires that `to` holds as many words as there are channels for each of P P, and that pixels have them.
 struct InputsTransform<'a, E, const P: usize> {
-    /// First channel, and how many up to 32: a multiple of any register's width.
+    /// First channel, and number of channels up to 32: a multiple of any register's width.
     channels: (usize, usize),
     pixels: [&'a Pixels<'a, P>; MOST_WORD],
     to: Lines<u32>,
@@ -211,14 +211,14 @@ impl<E: Float, const P: usize> Vectorized for InputsTransform<'_, E, P> {
     }
 }
 
-/// A dY A^T of the tiles of a word. Pixels, channels and tiles that there are not are zero.
+/// A dY A^T of the tiles of a word. Missing pixels, channels and tiles are zero.
 ///
-/// It asks that `to` takes 32 words for each of P P.
+/// Requires that `to` holds 32 words for each of P P.
 struct GradientsTransform<'a, E, const P: usize, const M: usize> {
     dy_map: FeatureMap,
     dy: &'a [f32],
     places: [Option<(usize, usize, usize)>; MOST_WORD],
-    /// First channel, and how many up to 32.
+    /// First channel, and number of channels up to 32.
     channels: (usize, usize),
     to: Lines<u32>,
     element: PhantomData<E>,

@@ -57,24 +57,24 @@ impl Augment {
         matches!(self, Augment::RandomResizedCrop { .. })
     }
 
-    /// Writes a random view of `picture` (resized, unless [`crops_originals`](Self::crops_originals)) as a tensor.
+    /// Writes a random view of `image` (resized, unless [`crops_originals`](Self::crops_originals)) as a tensor.
     ///
     /// # Panics
     /// If the image is smaller than the crop, or `out` is not `[3, crop, crop]` long.
-    pub fn write(&self, preprocess: &Preprocess, picture: &Image, key: Key, out: &mut [f32]) {
+    pub fn write(&self, preprocess: &Preprocess, image: &Image, key: Key, out: &mut [f32]) {
         let (size, place) = (preprocess.crop, key.with(PLACE));
         let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
         match self {
             Augment::None => {
-                picture.tensor(&preprocess, crop::centre(picture.height, picture.width, size), None, out);
+                image.tensor(&preprocess, crop::centre(image.height, image.width, size), None, out);
             }
             Augment::CropMirror { colour } => {
-                let window = crop::random(place, picture.height, picture.width, size);
-                picture.tensor(&preprocess, window, noise(colour), out);
+                let window = crop::random(place, image.height, image.width, size);
+                image.tensor(&preprocess, window, noise(colour), out);
             }
             Augment::RandomResizedCrop { scale, ratio, colour } => {
-                let area = crop::random_resized(place, picture.height, picture.width, *scale, *ratio);
-                let resized = picture.resized_area(area, size);
+                let area = crop::random_resized(place, image.height, image.width, *scale, *ratio);
+                let resized = image.resized_area(area, size);
                 // Bits 0 to 39 of the key selected the area.
                 let window = Window { top: 0, left: 0, mirror: place.below(40, 2) == 1 };
                 resized.tensor(&preprocess, window, noise(colour), out);

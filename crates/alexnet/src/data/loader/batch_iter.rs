@@ -71,11 +71,11 @@ impl Drop for BatchIter {
 fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &AtomicBool, sender: &SyncSender<Batch>) {
     let order = shared.order(epoch);
     let batches = order.chunks(shared.options.batch).take(shared.batches()).skip(from_batch);
-    for pictures in batches {
-        let own: Vec<_> = shared.cut.own(pictures.len()).collect();
+    for indices in batches {
+        let own: Vec<_> = shared.cut.own(indices.len()).collect();
         let lens: Vec<usize> = own.iter().map(ExactSizeIterator::len).collect();
         let first = own.first().map_or(0, |block| block.start);
-        let batch = fill(shared, view, &pictures[first..first + lens.iter().sum::<usize>()], &lens, stop);
+        let batch = fill(shared, view, &indices[first..first + lens.iter().sum::<usize>()], &lens, stop);
         if stop.load(Ordering::Relaxed) || sender.send(batch).is_err() {
             return;
         }
@@ -84,36 +84,36 @@ fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &Ato
 
 /// Fills one batch. Any idle thread of the pool fills an image, at a position fixed by its index. `lens` are the numbers of
 /// images in each block.
-pub(super) fn fill(shared: &Shared, view: u64, pictures: &[u32], lens: &[usize], stop: &AtomicBool) -> Batch {
+pub(super) fn fill(shared: &Shared, view: u64, indices: &[u32], lens: &[usize], stop: &AtomicBool) -> Batch {
     let crop = shared.preprocess.crop;
-    let len = shared.crops_per_picture() * 3 * crop * crop;
+    let len = shared.crops_per_image() * 3 * crop * crop;
     let mut images = shared.home.lock().ok().and_then(|mut home| home.pop()).unwrap_or_default();
-    images.resize(pictures.len() * len, 0.0);
+    images.resize(indices.len() * len, 0.0);
     let one = |(&i, out): (&u32, &mut [f32])| {
         if stop.load(Ordering::Relaxed) { Err(String::new()) } else { shared.fill(view, i, out) }
     };
     let results: Vec<Result<(), String>> =
-        shared.pool.install(|| pictures.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
+        shared.pool.install(|| indices.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
 
     let home = Some(shared.home.clone());
-    let mut batch = Batch { images, labels: vec![], pictures: vec![], parts: vec![0; lens.len()], broken: vec![], home };
+    let mut batch = Batch { images, labels: vec![], indices: vec![], parts: vec![0; lens.len()], broken: vec![], home };
     let mut blocks = lens.iter().enumerate().flat_map(|(block, &len)| std::iter::repeat_n(block, len));
-    for (position, (&i, result)) in pictures.iter().zip(results).enumerate() {
+    for (position, (&i, result)) in indices.iter().zip(results).enumerate() {
         let block = blocks.next().unwrap_or(0);
         match result {
             Ok(()) => {
                 // Images behind a broken one move up.
-                let target = batch.pictures.len();
+                let target = batch.indices.len();
                 if target != position {
                     batch.images.copy_within(position * len..(position + 1) * len, target * len);
                 }
                 batch.parts[block] += 1;
-                batch.pictures.push(i);
+                batch.indices.push(i);
                 batch.labels.push(shared.source.label(i as usize));
             }
             Err(text) => batch.broken.push((i, text)),
         }
     }
-    batch.images.truncate(batch.pictures.len() * len);
+    batch.images.truncate(batch.indices.len() * len);
     batch
 }

@@ -10,7 +10,7 @@ use crate::image::Image;
 /// When the budget is used up, cached images stay and the others are decoded at each use: a cached part saves a part of the work,
 /// while replacing old by new would save nothing, since each epoch visits every image once.
 pub(super) struct ImageCache {
-    pictures: Vec<OnceLock<Result<Arc<Image>, String>>>,
+    images: Vec<OnceLock<Result<Arc<Image>, String>>>,
     free: AtomicU64,
 }
 
@@ -20,7 +20,7 @@ const OVERHEAD: u64 = 64;
 impl ImageCache {
     /// Creates slots for `count` images and a budget of `memory` bytes.
     pub(super) fn new(count: usize, memory: u64) -> Self {
-        ImageCache { pictures: (0..count).map(|_| OnceLock::new()).collect(), free: AtomicU64::new(memory) }
+        ImageCache { images: (0..count).map(|_| OnceLock::new()).collect(), free: AtomicU64::new(memory) }
     }
 
     /// Reduces the remaining budget to an equal part for each of `many`.
@@ -30,18 +30,18 @@ impl ImageCache {
 
     /// Returns image `i` from the cache, or creates it by `make`.
     pub(super) fn get(&self, i: usize, make: impl FnOnce() -> Result<Image, String>) -> Result<Arc<Image>, String> {
-        if let Some(picture) = self.pictures[i].get() {
-            return picture.clone();
+        if let Some(image) = self.images[i].get() {
+            return image.clone();
         }
         let made = make().map(Arc::new);
         let bytes = OVERHEAD
             + match &made {
-                Ok(picture) => picture.rgb.len() as u64,
+                Ok(image) => image.rgb.len() as u64,
                 Err(text) => text.len() as u64,
             };
         if self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(bytes)).is_ok() {
             // Another thread may have been first; both created the same image.
-            let _ = self.pictures[i].set(made.clone());
+            let _ = self.images[i].set(made.clone());
         }
         made
     }

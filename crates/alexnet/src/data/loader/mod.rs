@@ -68,7 +68,7 @@ pub struct Batch {
     /// Label of each of the n images.
     pub labels: Vec<u32>,
     /// Source index of each of the n images.
-    pub pictures: Vec<u32>,
+    pub indices: Vec<u32>,
     /// Number of images in each of the [`Partition`]'s own blocks.
     pub parts: Vec<usize>,
     /// Images of this batch that could not be decoded, with reasons. The other fields exclude them.
@@ -81,8 +81,8 @@ type Home = Arc<Mutex<Vec<Vec<f32>>>>;
 
 impl Batch {
     /// A batch without images of the loader.
-    pub(crate) fn new(images: Vec<f32>, labels: Vec<u32>, pictures: Vec<u32>, broken: Vec<(u32, String)>) -> Batch {
-        Batch { images, parts: vec![labels.len()], labels, pictures, broken, home: None }
+    pub(crate) fn new(images: Vec<f32>, labels: Vec<u32>, indices: Vec<u32>, broken: Vec<(u32, String)>) -> Batch {
+        Batch { images, parts: vec![labels.len()], labels, indices, broken, home: None }
     }
 }
 
@@ -198,13 +198,13 @@ impl Loader {
     }
 
     /// Number of images.
-    pub fn pictures(&self) -> usize {
+    pub fn images(&self) -> usize {
         self.shared.source.len()
     }
 
     /// Label of an image.
-    pub(crate) fn label(&self, picture: u32) -> u32 {
-        self.shared.source.label(picture as usize)
+    pub(crate) fn label(&self, image: u32) -> u32 {
+        self.shared.source.label(image as usize)
     }
 
     /// Number of distinct views of an image over all epochs; `None` if every epoch has a new one.
@@ -227,8 +227,8 @@ impl Loader {
     }
 
     /// Loads the given images as an epoch shows them, without prefetching.
-    pub fn load(&self, epoch: u64, pictures: &[u32]) -> Batch {
-        batch_iter::fill(&self.shared, self.view(epoch), pictures, &[pictures.len()], &AtomicBool::new(false))
+    pub fn load(&self, epoch: u64, indices: &[u32]) -> Batch {
+        batch_iter::fill(&self.shared, self.view(epoch), indices, &[indices.len()], &AtomicBool::new(false))
     }
 
     /// Up to `count` resized images, the same for equal source and seed, for means and principal components. Broken images are
@@ -237,9 +237,9 @@ impl Loader {
         use rayon::prelude::*;
         let shared = &self.shared;
         let order = Key(shared.options.seed).with(SAMPLE).permutation(shared.source.len());
-        let pictures: Vec<u32> = order.into_iter().take(count).collect();
-        let resized = |&i: &u32| guarded(|| shared.resized(i as usize)).ok().map(|picture| (*picture).clone());
-        shared.pool.install(|| pictures.par_iter().filter_map(resized).collect())
+        let indices: Vec<u32> = order.into_iter().take(count).collect();
+        let resized = |&i: &u32| guarded(|| shared.resized(i as usize)).ok().map(|image| (*image).clone());
+        shared.pool.install(|| indices.par_iter().filter_map(resized).collect())
     }
 }
 
@@ -257,7 +257,7 @@ impl Shared {
         }
     }
 
-    fn crops_per_picture(&self) -> usize {
+    fn crops_per_image(&self) -> usize {
         self.views.crops()
     }
 
@@ -270,8 +270,8 @@ impl Shared {
         match &self.views {
             Views::Random(augment) => {
                 let key = Key(self.options.seed).with(AUGMENT).with(view).with(i.into());
-                let picture = if augment.crops_originals() { self.original(i as usize) } else { self.resized(i as usize) }?;
-                augment.write(&self.preprocess, &picture, key, out);
+                let image = if augment.crops_originals() { self.original(i as usize) } else { self.resized(i as usize) }?;
+                augment.write(&self.preprocess, &image, key, out);
             }
             Views::Fixed(crops) => self.resized(i as usize)?.crops(&self.preprocess, *crops, out),
         }
@@ -280,13 +280,13 @@ impl Shared {
 
     fn resized(&self, i: usize) -> Result<Arc<Image>, String> {
         if matches!(&self.views, Views::Random(augment) if augment.crops_originals()) {
-            return self.original(i).map(|picture| Arc::new(picture.resized_as(self.preprocess.resize)));
+            return self.original(i).map(|image| Arc::new(image.resized_as(self.preprocess.resize)));
         }
-        self.kept.get(i, || Ok(self.source.picture(i)?.resized_as(self.preprocess.resize)))
+        self.kept.get(i, || Ok(self.source.image(i)?.resized_as(self.preprocess.resize)))
     }
 
     fn original(&self, i: usize) -> Result<Arc<Image>, String> {
-        self.kept.get(i, || Ok(self.source.picture(i)?))
+        self.kept.get(i, || Ok(self.source.image(i)?))
     }
 }
 

@@ -71,7 +71,7 @@ fn distance_squared(a: Colour, b: Colour) -> f32 {
 }
 
 /// Draws the image of this key.
-pub(super) fn picture(key: Key, shape: Shape) -> Image {
+pub(super) fn image(key: Key, shape: Shape) -> Image {
     let mut dice = Dice { key, next: 0 };
     let ground = dice.colour(GROUND);
     let mut canvas = paint_ground(&mut dice, ground);

@@ -71,8 +71,8 @@ impl Dataset for BuiltIn {
         &self.names[i]
     }
 
-    fn picture(&self, i: usize) -> Result<Image> {
-        Ok(draw::picture(self.key.with(i as u64), Shape::ALL[i / self.per_class]))
+    fn image(&self, i: usize) -> Result<Image> {
+        Ok(draw::image(self.key.with(i as u64), Shape::ALL[i / self.per_class]))
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn an_image_depends_on_split_seed_and_index() {
-        let image = |set: &Arc<dyn Dataset>, i: usize| set.picture(i).unwrap();
+        let image = |set: &Arc<dyn Dataset>, i: usize| set.image(i).unwrap();
         let [a, same] = [0, 0].map(|seed| synthetic(Split::Validation, seed));
         assert_eq!(image(&a, 7), image(&same, 7));
         let others = [synthetic(Split::Validation, 1), synthetic(Split::Test, 0), synthetic(Split::Train, 0)];
@@ -106,8 +106,8 @@ mod tests {
         // A change here changes all published results on the built-in set.
         let set = synthetic(Split::Test, 0);
         let sum = (0..set.len()).step_by(25).fold(0u64, |sum, i| {
-            let picture = set.picture(i).expect("a drawn image");
-            picture.rgb.iter().fold(sum, |sum, &v| sum.wrapping_mul(0x0100_0000_01B3) ^ u64::from(v))
+            let image = set.image(i).expect("a drawn image");
+            image.rgb.iter().fold(sum, |sum, &v| sum.wrapping_mul(0x0100_0000_01B3) ^ u64::from(v))
         });
         assert_eq!(sum, EXPECTED);
     }

@@ -23,7 +23,7 @@ pub(crate) fn apply(
     match (key, style) {
         (Some(key), _) => {
             let shape = dropout::Shape { n, features, rate, scale: style.in_training(rate) };
-            dropout::apply(context, &shape, key.of_layer(layer), key.first_picture, values);
+            dropout::apply(context, &shape, key.of_layer(layer), key.first_image, values);
         }
         (None, DropoutStyle::ScaleInTraining) => {}
         (None, DropoutStyle::ScaleAtInference) => values.iter_mut().for_each(|v| *v *= 1.0 - rate),

@@ -54,7 +54,7 @@ pub struct Cpu {
     isa: Isa,
     convolutions: Convolutions,
     precision: Precision,
-    /// What the bytes of each layer's input stand for; empty until set.
+    /// Quantisation parameters of each layer's input; empty until set or calibrated.
     ranges: ActivationRanges,
     /// Int8 weights; created lazily after each change.
     bytes: Option<int8::Bytes>,

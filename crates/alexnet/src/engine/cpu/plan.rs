@@ -47,7 +47,7 @@ pub(super) struct Value {
     pub(super) map: FeatureMap,
     /// Whether it is the output of a ReLU, so that its gradient is zero where the value is not positive.
     pub(super) relu: bool,
-    /// Whether the step that made it reads it again on the way back (tanh, sigmoid), so that no step may write over it.
+    /// Whether the step that wrote it reads it again in backward (tanh, sigmoid), so that it must not be overwritten.
     kept: bool,
 }
 
@@ -67,9 +67,9 @@ pub(super) struct Step {
 /// Operation of a step, for one image (n = 1; see [`Plan`]'s users for whole batches).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Work {
-    /// Convolution with an optional fused fused ReLU.
+    /// Convolution, with an optional fused ReLU.
     Conv { shape: conv::Shape, parameter: usize, relu: bool },
-    /// Linear layer with an optional fused fused ReLU.
+    /// Linear layer, with an optional fused ReLU.
     Linear { inputs: usize, outputs: usize, parameter: usize, relu: bool },
     /// Max pooling; `winners` is the index of the buffer for the winners' positions.
     MaxPool { shape: pool::Shape, winners: usize },
@@ -79,11 +79,11 @@ pub(super) enum Work {
     AdaptiveAvgPool,
     /// Local response normalisation over channels.
     Lrn { shape: lrn::Shape },
-    /// Normalisation over channels with fused max pooling; `winners` as above.
+    /// Local response normalisation over channels fused with max pooling; `winners` as above.
     LrnPool { norm: lrn::Shape, pool: pool::Shape, winners: usize },
     /// Local response normalisation within a map.
     SpatialNorm { shape: spatial_norm::Shape },
-    /// Batch normalisation with an optional fused fused ReLU; `norm` is the index of the buffer for the batch's
+    /// Batch normalisation, with an optional fused ReLU; `norm` is the index of the buffer for the batch's
     /// statistics.
     BatchNorm { eps: f32, parameter: usize, norm: usize, relu: bool },
     /// Elementwise activation, in place or not.
@@ -122,12 +122,12 @@ impl Plan {
         let shapes = |size: usize| Net { name: net.name.clone(), image_size: size, layers: layers.to_vec() }.shapes();
         let [height, width] = part.size;
         let (rows, columns) = (shapes(height)?, shapes(width)?);
-        let pictures = FeatureMap::plain(1, height, width, 3);
+        let images = FeatureMap::plain(1, height, width, 3);
         let map = part
             .layers
             .start
             .checked_sub(1)
-            .map_or(pictures, |i| FeatureMap::plain(1, rows[i].output.size, columns[i].output.size, rows[i].output.channels));
+            .map_or(images, |i| FeatureMap::plain(1, rows[i].output.size, columns[i].output.size, rows[i].output.channels));
         let mut plan = Plan {
             values: vec![Value { map, relu: false, kept: false }],
             steps: Vec::new(),

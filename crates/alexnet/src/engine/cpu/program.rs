@@ -84,7 +84,7 @@ impl Program {
         Program { plan, purpose, memory, winners, norms, relu: ReluGradient::Plain, clock: Clock::default() }
     }
 
-    /// The place after a layer. A ReLU that is fused with its convolution or linear layer is before it.
+    /// Position after a layer. A ReLU fused into its convolution or linear layer lies before it.
     ///
     /// # Errors
     /// An unknown layer, or the last one.

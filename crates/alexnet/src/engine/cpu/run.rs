@@ -104,7 +104,7 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
     }
 }
 
-/// The lowest step whose parameters learn: below it no step needs a gradient.
+/// The lowest step with trainable parameters; below it no gradient is needed.
 pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &GradientSink<'_>) -> usize {
     let GradientSink::Update(step) = learn else { return 0 };
     let learns = |at: &Step| match at.work {

@@ -1,6 +1,6 @@
 //! Components built from a recipe: optimizer steps, initialisation, preprocessing, augmentation.
 
-use super::{Augmentation, BiasRate, Init, Optimizer, Pictures, Progress, Recipe};
+use super::{Augmentation, BiasRate, ImagePreprocessing, Init, Optimizer, Progress, Recipe};
 use crate::data::loader::Augment;
 use crate::engine::OptimizerStep;
 use crate::image::pca_noise::{ColourNoise, Pca};
@@ -80,9 +80,9 @@ impl Recipe {
 
     /// Preprocessing for a net. A mean image must still be computed, see [`Recipe::wants_mean_picture`].
     pub fn preprocess(&self, net: &Net) -> Preprocess {
-        match self.pictures {
-            Pictures::Net | Pictures::MeanPicture => Preprocess::for_net(net),
-            Pictures::ImageNet => Preprocess {
+        match self.images {
+            ImagePreprocessing::Net | ImagePreprocessing::MeanImage => Preprocess::for_net(net),
+            ImagePreprocessing::ImageNet => Preprocess {
                 resize: Resize::ShortSide((net.image_size as f64 * 256.0 / 224.0).round_ties_even() as usize),
                 crop: net.image_size,
                 channels: Channels::Rgb,
@@ -94,8 +94,8 @@ impl Recipe {
     }
 
     /// Whether the training set's mean image is subtracted.
-    pub fn wants_mean_picture(&self) -> bool {
-        self.pictures == Pictures::MeanPicture
+    pub fn wants_mean_image(&self) -> bool {
+        self.images == ImagePreprocessing::MeanImage
     }
 
     /// The loader's augmentation; recipes with colour noise require `pca`.

@@ -47,7 +47,8 @@ pub struct Recipe {
     /// Initialisation of the parameters.
     pub init: Init,
     /// Preprocessing of the images.
-    pub pictures: Pictures,
+    #[serde(rename = "pictures")]
+    pub images: ImagePreprocessing,
     /// Selection of the model saved as `best.safetensors`.
     #[serde(default, skip_serializing_if = "Choice::is_default")]
     pub best: Choice,
@@ -117,11 +118,12 @@ pub enum Init {
 /// Preprocessing of the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Pictures {
+pub enum ImagePreprocessing {
     /// The default of the net, see [`Preprocess::for_net`](crate::image::Preprocess::for_net).
     Net,
     /// The same, but subtracting the centre of the training set's mean image, as the paper and the 2012 code do.
-    MeanPicture,
+    #[serde(rename = "mean_picture")]
+    MeanImage,
     /// torchvision's: resize the short side to 256/224 of the crop, rounded; ImageNet's mean and deviation.
     ImageNet,
 }

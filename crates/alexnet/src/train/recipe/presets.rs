@@ -1,7 +1,7 @@
 //! Recipe presets by name.
 
 use super::super::param_groups;
-use super::{Augmentation, BiasRate, Choice, Colour, Init, MomentumForm, Pictures, Recipe, Schedule, Sgd};
+use super::{Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, MomentumForm, Recipe, Schedule, Sgd};
 use crate::image::pca_noise::Strength;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -23,10 +23,10 @@ const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, la
 /// |---|---|
 /// | `quick` | ours, the default: He's initialisation, warm-up, cosine; [`Recipe::for_small_set`] changes it for a few hundred images |
 /// | `simple` | plain PyTorch: constant rate, a tenth of it in the last third, decay on everything |
-/// | `finetune` | ours, the default for a run that begins with a model: its layers change little, a new head learns ten times as fast, as in Caffe's `finetune_flickr_style`; see [`KNOWN_CLASSES`] |
-/// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; it does not give the patience: 5 epochs here |
-/// | `original` | the 2012 code, `layers-145`: rates fall at epochs 25, 51 and 79 of 91 (in proportion in other lengths), that of the biases never. Its special rates for conv1 from epoch 67 on are left out |
-/// | `caffe` | Caffe's `bvlc_alexnet`: every 100,000 of 450,000 iterations is here every two ninths of the run |
+/// | `finetune` | ours, the default for fine-tuning: a low learning rate, and a new head with ten times that rate, as in Caffe's `finetune_flickr_style`; see [`KNOWN_CLASSES`] |
+/// | `paper` | Krizhevsky, Sutskever and Hinton 2012, sections 4 and 5; the patience is not given there, we use 5 epochs |
+/// | `original` | the 2012 code, `layers-145`: learning rates drop at epochs 25, 51 and 79 of 91 (in proportion for other lengths), except that of the biases. Its special rates for conv1 from epoch 67 on are omitted |
+/// | `caffe` | Caffe's `bvlc_alexnet`: drops every 100,000 of 450,000 iterations become drops after every two ninths of the run |
 /// | `torchvision` | torchvision's `references/classification`, AlexNet's settings |
 /// | `large-batch` | You, Gitman and Ginsburg 2017: LARS for batches of 32,768; borisgin/nvcaffe, `models/alexnet_bn/solver_32k.prototxt` |
 ///
@@ -45,7 +45,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         bias_weight_decay: 5e-4,
         optimizer: Sgd::default().into(),
         init: Init::Net,
-        pictures: Pictures::ImageNet,
+        images: ImagePreprocessing::ImageNet,
         bias_lr: BiasRate::Times(1.0),
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
         augment: Augmentation::CropMirror,
@@ -80,7 +80,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             batch: 128,
             bias_weight_decay: 0.0,
             optimizer: RATE_INSIDE.into(),
-            pictures: Pictures::MeanPicture,
+            images: ImagePreprocessing::MeanImage,
             schedule: Schedule::Plateau { patience: 5, by: 10.0, times: 3 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Variance }),
             ..simple
@@ -90,7 +90,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             batch: 128,
             bias_weight_decay: 0.0,
             optimizer: RATE_INSIDE.into(),
-            pictures: Pictures::MeanPicture,
+            images: ImagePreprocessing::MeanImage,
             bias_lr: BiasRate::Fixed(0.02),
             schedule: Schedule::Steps { at: vec![[25, 91], [51, 91], [79, 91]], by: 10.0 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Deviation }),
@@ -101,7 +101,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             batch: 256,
             bias_weight_decay: 0.0,
             optimizer: RATE_INSIDE.into(),
-            pictures: Pictures::Net,
+            images: ImagePreprocessing::Net,
             bias_lr: BiasRate::Times(2.0),
             schedule: Schedule::Steps { at: vec![[2, 9], [4, 9], [6, 9], [8, 9]], by: 10.0 },
             ..simple

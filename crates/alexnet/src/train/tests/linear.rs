@@ -50,7 +50,7 @@ impl Linear {
         let mut images = batch.images.to_vec();
         if let Some(key) = batch.dropout {
             for (i, x) in images.chunks_exact_mut(inputs).enumerate() {
-                let key = Key(key.seed).with(key.step).with(key.first_picture + i as u64);
+                let key = Key(key.seed).with(key.step).with(key.first_image + i as u64);
                 x.iter_mut().enumerate().for_each(|(j, x)| *x *= f32::from(u8::from(key.uniform(j as u64) >= 0.1)));
             }
         }

@@ -47,7 +47,7 @@ impl Dataset for Squares {
     fn name(&self, i: usize) -> &str {
         &self.names[i]
     }
-    fn picture(&self, i: usize) -> Result<Image> {
+    fn image(&self, i: usize) -> Result<Image> {
         if self.broken.contains(&i) {
             return Err("the file is truncated".into());
         }

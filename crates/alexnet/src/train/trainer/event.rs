@@ -1,4 +1,4 @@
-//! Options of a trainer, and the events of a run.
+//! Options and events of a training run.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub struct TrainerOptions {
     pub frozen_room: Option<u64>,
 }
 
-/// Progress of a run.
+/// Progress event of a run.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The initial model was validated, before the first step.
@@ -49,7 +49,7 @@ pub enum Event<'a> {
         /// Top-1 accuracy in training of the epoch so far.
         top1: f64,
         /// Number of images in this step.
-        pictures: usize,
+        images: usize,
         /// Steps completed since the start of the run.
         step: u64,
         /// Learning rate of this step.
@@ -63,10 +63,10 @@ pub enum Event<'a> {
         row: &'a EpochMetrics,
         /// Whether it is the best so far.
         best: bool,
-        /// Training time in this process.
+        /// Training time of the epoch in this process.
         train_time: Duration,
         /// Number of images trained on in this time.
-        pictures: u64,
+        images: u64,
         /// Validation report, if there are validation images.
         validation: Option<&'a eval::Report>,
     },

@@ -151,23 +151,23 @@ impl<'a> Trainer<'a> {
     /// Files saved before stay intact.
     pub fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<StopReason> {
         if self.validates_first && self.state.rows.is_empty() && self.step() == 0 && !self.validate_initial(stop, watch)? {
-            // Nothing is saved: a run resumed without a state begins with the same model, and with this validation.
+            // Nothing is saved: without a state, the run restarts from the same model with the same validation.
             return Ok(StopReason::Interrupted);
         }
         let mut begun = None;
         while self.state.epoch < self.recipe.epochs {
-            let (start, before) = (Instant::now(), self.state.sums.pictures);
+            let (start, before) = (Instant::now(), self.state.sums.images);
             if let Some(ending) = self.steps(stop, watch)? {
                 self.save(ending == StopReason::MaxSteps)?;
                 return Ok(ending);
             }
-            let (train_time, pictures) = (start.elapsed(), self.state.sums.pictures - before);
+            let (train_time, images) = (start.elapsed(), self.state.sums.images - before);
             let Some(best) = self.finish_epoch(stop, watch)? else {
                 self.save(false)?;
                 return Ok(StopReason::Interrupted);
             };
             let row = &self.state.rows[self.state.rows.len() - 1];
-            watch(Event::Epoch { row, best, train_time, pictures, validation: self.validator.report() });
+            watch(Event::Epoch { row, best, train_time, images, validation: self.validator.report() });
             begun = Some(());
             if self.state.epoch < self.recipe.epochs && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
                 self.save(true)?;
@@ -184,7 +184,7 @@ impl<'a> Trainer<'a> {
     fn validate_initial(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
         let val = match self.validate(stop, watch)? {
             Validated::Found(val) => val,
-            Validated::NoPictures => return Ok(true),
+            Validated::NoImages => return Ok(true),
             Validated::Interrupted => return Ok(false),
         };
         let (lr, train_loss, train_top1, broken) = (None, None, None, self.state.broken.len());
@@ -228,14 +228,14 @@ impl<'a> Trainer<'a> {
             let lr = self.schedule.lr(&self.state);
             self.train_on(&batch, &status.parts)?;
             self.state.batch += 1;
-            let RunningTotals { loss, correct, pictures } = self.state.sums;
-            let n = pictures.max(1) as f64;
+            let RunningTotals { loss, correct, images } = self.state.sums;
+            let n = images.max(1) as f64;
             watch(Event::Step {
                 epoch: self.state.epoch + 1,
                 steps: (self.state.batch, all),
                 loss: loss / n,
                 top1: correct as f64 / n,
-                pictures: status.parts.iter().sum(),
+                images: status.parts.iter().sum(),
                 step: self.step(),
                 lr,
                 sums: self.state.sums,
@@ -252,8 +252,8 @@ impl<'a> Trainer<'a> {
         match (batches, &mut self.features) {
             (Batches::Ahead(batches), _) => Ok(batches.next()),
             (Batches::Kept(plan), Some(features)) => {
-                let Some(pictures) = plan.get(self.state.batch) else { return Ok(None) };
-                features.batch(self.engine, &self.loaders.train, self.state.epoch as u64, pictures).map(Some)
+                let Some(images) = plan.get(self.state.batch) else { return Ok(None) };
+                features.batch(self.engine, &self.loaders.train, self.state.epoch as u64, images).map(Some)
             }
             (Batches::Kept(_), None) => Ok(None),
         }
@@ -268,8 +268,8 @@ impl<'a> Trainer<'a> {
         }
         let step = self.schedule.optimizer_step(&self.state);
         let cut = self.loaders.train.cut();
-        let first_picture = blocks[..cut.blocks_of(cut.rank).start].iter().sum::<usize>() as u64;
-        let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_picture });
+        let first_image = blocks[..cut.blocks_of(cut.rank).start].iter().sum::<usize>() as u64;
+        let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_image });
         let (images, labels) = (&batch.images, &batch.labels);
         let (engine, features) = (&mut *self.engine, &self.features);
         let stats = self.ranks.measure(|| match features {
@@ -284,29 +284,29 @@ impl<'a> Trainer<'a> {
         }
         self.state.sums.loss += f64::from(stats.loss) * n as f64;
         self.state.sums.correct += stats.correct as u64;
-        self.state.sums.pictures += n as u64;
+        self.state.sums.images += n as u64;
         Ok(())
     }
 
     /// Validates, records the epoch and starts the next one. Returns whether the epoch is the best, or `None` if
     /// interrupted.
     fn finish_epoch(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Option<bool>> {
-        let RunningTotals { loss, correct, pictures } = self.state.sums;
-        if pictures == 0 {
+        let RunningTotals { loss, correct, images } = self.state.sums;
+        if images == 0 {
             let why = self.state.broken.iter().next().map_or(String::new(), |(name, why)| format!("; {name}: {why}"));
             return Err(Error::Invalid(format!("none of the training images could be read{why}")));
         }
         let val = match self.validate(stop, watch)? {
             Validated::Found(val) => Some(val),
-            Validated::NoPictures => None,
+            Validated::NoImages => None,
             Validated::Interrupted => return Ok(None),
         };
         let row = EpochMetrics {
             epoch: self.state.epoch + 1,
             step: self.step(),
             lr: Some(self.schedule.last_lr(&self.state)),
-            train_loss: Some(loss / pictures as f64),
-            train_top1: Some(correct as f64 / pictures as f64),
+            train_loss: Some(loss / images as f64),
+            train_top1: Some(correct as f64 / images as f64),
             val,
             broken: self.state.broken.len(),
         };
@@ -316,7 +316,7 @@ impl<'a> Trainer<'a> {
 
     /// Evaluates the current model on the validation images.
     fn validate(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Validated> {
-        let Some(loader) = &self.loaders.val else { return Ok(Validated::NoPictures) };
+        let Some(loader) = &self.loaders.val else { return Ok(Validated::NoImages) };
         let classes = &self.checkpointer.model().classes;
         let Some(report) = self.validator.run(&self.ranks, self.engine, self.features.as_mut(), loader, classes, stop)? else {
             return Ok(Validated::Interrupted);
@@ -371,15 +371,16 @@ fn resume(
     val: &dyn Dataset,
 ) -> Result<State> {
     let images = ImageLists::of(train, val);
-    let mut state = State { pictures: train.len(), ..State::default() };
+    let mut state = State { image_count: train.len(), ..State::default() };
     if folder.state().exists() {
         state = State::read(&folder.state(), model, engine, &schedule.optimizer_step(&state))?;
-        if state.pictures != train.len() {
-            let message = format!("was saved with {} training images, but the set now has {}", state.pictures, train.len());
+        if state.image_count != train.len() {
+            let message = format!("was saved with {} training images, but the set now has {}", state.image_count, train.len());
             return Err(Error::file(folder.state(), message));
         }
         if let Some(difference) = state.images.as_ref().and_then(|before| before.difference(&images)) {
-            let advice = "a run can only be resumed be resumed with the same images; restore them, or start a new run with --from last.safetensors";
+            let advice =
+                "a run can only be resumed with the same images; restore them, or start a new run with --from last.safetensors";
             return Err(Error::file(folder.state(), format!("was saved with {difference}; {advice}")));
         }
     }

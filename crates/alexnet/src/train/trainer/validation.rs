@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Outcome of a validation.
 pub(super) enum Validated {
     Found(Validation),
-    NoPictures,
+    NoImages,
     Interrupted,
 }
 

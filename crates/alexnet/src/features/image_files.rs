@@ -9,22 +9,22 @@ use crate::image::Image;
 use crate::{Error, Result};
 
 /// Images to display next to their features.
-pub struct Pictures {
+pub struct ImageFiles {
     path: PathBuf,
     source: Arc<dyn Dataset>,
     /// Source index by name.
     numbers: HashMap<String, usize>,
 }
 
-impl Pictures {
+impl ImageFiles {
     /// Opens the images at `path`, in any form accepted by `alexnet features --data`.
     ///
     /// # Errors
     /// The path cannot be opened.
-    pub fn open(path: &Path) -> Result<Pictures> {
+    pub fn open(path: &Path) -> Result<ImageFiles> {
         let source = data::open_loose(path)?;
         let numbers = (0..source.len()).map(|i| (source.name(i).to_string(), i)).collect();
-        Ok(Pictures { path: path.to_path_buf(), source, numbers })
+        Ok(ImageFiles { path: path.to_path_buf(), source, numbers })
     }
 
     /// Checks that an image of this name exists.
@@ -40,7 +40,7 @@ impl Pictures {
     ///
     /// # Errors
     /// There is none of this name, or it cannot be read.
-    pub fn picture(&self, name: &str) -> Result<Image> {
-        self.source.picture(*self.numbers.get(name).ok_or("no such image")?)
+    pub fn image(&self, name: &str) -> Result<Image> {
+        self.source.image(*self.numbers.get(name).ok_or("no such image")?)
     }
 }
