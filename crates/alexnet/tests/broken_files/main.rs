@@ -141,7 +141,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         "protocol2.pdparams",
         "protocol4.pdparams",
         "fortran.pdparams",
-        "../../lpips/alex.pth",
+        "../../../alexnet/src/lpips/alex.pth",
     ] {
         let bytes = std::fs::read(golden.join(name)).expect(name);
         files.push((folder.join(Path::new(name).file_name().expect("a name")), bytes));
