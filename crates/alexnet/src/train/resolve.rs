@@ -232,9 +232,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
 /// Rejects an option that contradicts a fixed value.
 fn fixed<T: PartialEq + std::fmt::Display + ?Sized>(option: &str, given: Option<&T>, is: &T, whose: &str) -> Result<()> {
     match given {
-        Some(given) if given != is => {
-            return invalid(format!("{option} {given}: {whose} {is}, which cannot change; omit the option"));
-        }
+        Some(given) if given != is => invalid(format!("{option} {given}: {whose} {is}, which cannot change; omit the option")),
         _ => Ok(()),
     }
 }

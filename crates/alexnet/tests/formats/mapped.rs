@@ -66,7 +66,7 @@ fn from_files(model: &Model, folder: &std::path::Path) -> [Model; 2] {
 
 fn engine(model: &Model) -> Cpu {
     let mut engine = Cpu::new(&model.net, 32, 2).expect("an engine");
-    alexnet::engine::load_model(&model, &mut engine).expect("parameters that fit");
+    alexnet::engine::load_model(model, &mut engine).expect("parameters that fit");
     engine
 }
 

@@ -66,18 +66,18 @@ impl Augment {
         let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
         match self {
             Augment::None => {
-                image.tensor(&preprocess, crop::centre(image.height, image.width, size), None, out);
+                image.tensor(preprocess, crop::centre(image.height, image.width, size), None, out);
             }
             Augment::CropMirror { colour } => {
                 let window = crop::random(place, image.height, image.width, size);
-                image.tensor(&preprocess, window, noise(colour), out);
+                image.tensor(preprocess, window, noise(colour), out);
             }
             Augment::RandomResizedCrop { scale, ratio, colour } => {
                 let area = crop::random_resized(place, image.height, image.width, *scale, *ratio);
                 let resized = image.resized_area(area, size);
                 // Bits 0 to 39 of the key selected the area.
                 let window = Window { top: 0, left: 0, mirror: place.below(40, 2) == 1 };
-                resized.tensor(&preprocess, window, noise(colour), out);
+                resized.tensor(preprocess, window, noise(colour), out);
             }
         }
     }
