@@ -92,7 +92,7 @@ impl EngineArgs {
 
     fn gpu_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
         let mut engine = self.gpu(&model.net, batch)?;
-        alexnet::engine::load_model(&model, &mut engine)?;
+        alexnet::engine::load_model(model, &mut engine)?;
         model.tensors.clear();
         Ok(Box::new(engine))
     }
@@ -106,7 +106,7 @@ impl EngineArgs {
     }
 
     fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Box<dyn Engine + Send>> {
-        alexnet::engine::load_model(&model, &mut engine)?;
+        alexnet::engine::load_model(model, &mut engine)?;
         model.tensors.clear();
         Ok(Box::new(engine))
     }

@@ -166,7 +166,7 @@ fn rows(
     rows.push(time("resize", &|i| drop(std::hint::black_box(originals[i].resized_as(preprocess.resize)))));
     rows.push(time("centre crop to tensor", &|i| {
         let image = &resized[i];
-        tensor(&|out| image.tensor(&preprocess, centre(image.height, image.width, crop), None, out));
+        tensor(&|out| image.tensor(preprocess, centre(image.height, image.width, crop), None, out));
     }));
     rows.push(time("random crop and mirror to tensor", &|i| {
         tensor(&|out| paper.write(preprocess, &resized[i], key(i), out));
