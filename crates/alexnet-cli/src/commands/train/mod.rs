@@ -78,7 +78,7 @@ pub(crate) struct Args {
     /// (the last layer) keeps its rows for classes matched by name; the others are initialized
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     from: Option<PathBuf>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Model")]
     labels: Labels,
     /// Layers to freeze: names, `head`, or ranges, such as conv1-conv5,fc6. The features behind leading frozen layers are
     /// computed once and cached, if memory allows
