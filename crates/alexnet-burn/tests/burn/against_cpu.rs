@@ -133,6 +133,10 @@ fn runs_can_switch_engines_midway() {
             for name in names(&net) {
                 let what = format!("{} {name} {optimizer:?}", net.name);
                 same(&ours.parameter(&name).expect("one"), &stays.parameter(&name).expect("one"), 1e-4, &what);
+                // SGD's velocity also holds weight decay.
+                if is_cancelled(&net, &name) && optimizer.name() == "adamw" {
+                    continue;
+                }
                 for slot in optimizer.slots() {
                     same(&ours.state(&name, slot).expect("one"), &stays.state(&name, slot).expect("one"), 1e-3, &what);
                 }
@@ -147,6 +151,12 @@ fn optimizers() -> [Optimizer; 4] {
     let sgd = |form, lars_trust| Sgd { momentum: 0.9, form, lars_trust }.into();
     let (inside, outside) = (MomentumForm::RateInside, MomentumForm::RateOutside);
     [sgd(inside, None), sgd(outside, None), sgd(inside, Some(1.0)), AdamW { eps: 1e-2, ..AdamW::default() }.into()]
+}
+
+/// Whether a batch norm subtracts this bias again: its gradient is rounding error alone.
+fn is_cancelled(net: &Net, name: &str) -> bool {
+    let norms = net.layers.windows(2).filter(|layers| matches!(layers[1].op, Op::BatchNorm { .. }));
+    norms.map(|layers| &layers[0].name).any(|before| name == format!("{before}.bias"))
 }
 
 fn hand_over(optimizer: &Optimizer, from: &dyn Engine, to: &mut dyn Engine) {
