@@ -10,7 +10,7 @@ impl Preprocess {
     /// name.
     ///
     /// The paper subtracts a mean image of its training set, which no preset includes. Until the trainer provides a
-    /// [`Mean::Image`], the mean colour is used.
+    /// [`Mean::Image`](crate::Mean::Image), the mean colour is used.
     pub fn for_net(net: &Net) -> Preprocess {
         let preset = find(&net.name).unwrap_or(&ALL[0]);
         let published = preset.preprocess.clone();

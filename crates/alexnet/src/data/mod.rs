@@ -62,7 +62,7 @@ pub trait Dataset: Send + Sync {
     /// Encoded bytes of image `i`; `None` if there is no file.
     ///
     /// # Errors
-    /// As [`image`](Self::picture).
+    /// As [`image`](Self::image).
     fn file(&self, _: usize) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }

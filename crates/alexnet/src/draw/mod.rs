@@ -2,7 +2,7 @@
 //!
 //! A [`Scene`] is a list of positioned items. It is rasterised (PNG, with a built-in font and system fonts for characters that it
 //! lacks) or written as SVG (text stays text). Equal scenes give equal bytes on machines with equal fonts.
-//! [`contact_sheet::ContactSheet`] arranges images in rows with captions and bars; [`heat`] maps numbers to colours.
+//! [`contact_sheet::ContactSheet`] arranges images in rows with captions and bars; [`colormap`] maps numbers to colours.
 
 pub mod colormap;
 pub mod contact_sheet;

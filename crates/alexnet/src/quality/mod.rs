@@ -1,6 +1,6 @@
 //! Data set quality: broken images, duplicates, likely wrong labels, class balance, sizes.
 //!
-//! [`scan`] decodes every image once and keeps a small fingerprint of each; [`duplicates`] compares fingerprints; [`labels`]
+//! [`scan`] decodes every image once and keeps a small fingerprint of each; [`duplicates`] compares fingerprints; [`label_issues`]
 //! finds suspicious labels with a model. The results do not depend on the order of threads.
 
 pub mod duplicates;

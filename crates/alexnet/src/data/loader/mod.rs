@@ -141,7 +141,7 @@ impl Loader {
     }
 
     /// Creates an evaluation loader: every image once in the source's order, as its centre crop or, with `ten_crops`, the ten of
-    /// [`crop::ten`]. The last batch may be smaller, whatever the options.
+    /// [`crop::ten`](crate::image::crop::ten). The last batch may be smaller, whatever the options.
     ///
     /// # Errors
     /// As [`new`](Self::new).

@@ -78,7 +78,7 @@ impl Recipe {
         net
     }
 
-    /// Preprocessing for a net. A mean image must still be computed, see [`Recipe::wants_mean_picture`].
+    /// Preprocessing for a net. A mean image must still be computed, see [`Recipe::wants_mean_image`].
     pub fn preprocess(&self, net: &Net) -> Preprocess {
         match self.images {
             ImagePreprocessing::Net | ImagePreprocessing::MeanImage => Preprocess::for_net(net),
