@@ -238,5 +238,5 @@ fn classes_are_matched_by_name() {
     let matched = by_name(source.clone(), &order).unwrap();
     assert_eq!((0..3).map(|i| matched.label(i)).collect::<Vec<_>>(), [3, 2, 0]);
     let message = by_name(source, &order[..2]).err().unwrap().to_string();
-    assert!(message.contains("blue, green") && message.contains("it knows red, yellow"), "{message}");
+    assert!(message.contains("blue, green") && message.contains("its classes are red, yellow"), "{message}");
 }

@@ -93,7 +93,7 @@ fn other_images_or_recipes_do_not_resume_a_run() {
         Arc::new(Squares { classes, names, broken: Vec::new() })
     };
     let message = other(recipe(), renamed(squares(90, &[]), "red/5.png", "red/5x.png"));
-    assert!(message.contains("images: those of red have other names"), "{message}");
+    assert!(message.contains("images: those of red have different names"), "{message}");
     let message = other(recipe(), renamed(squares(90, &[]), "green", "grey"));
     assert!(message.contains("green is missing, grey is new"), "{message}");
     // A state of an earlier version has no hashes.
