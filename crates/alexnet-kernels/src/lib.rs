@@ -2,7 +2,8 @@
 //!
 //! This crate opens no files, starts no threads other than those of a [`ThreadPool`](thread_pool::ThreadPool), and knows nothing
 //! about AlexNet. Each operator has a folder: `mod.rs` selects an implementation, `reference.rs` is the plain version that tests
-//! compare with, and every other file is one idea or one instruction set. Forward and backward are side by side.
+//! compare with, and every other file is one idea. Forward and backward are side by side. Code for one instruction set is in that
+//! set's folder in [`isa`].
 //!
 //! # Shape letters
 //!

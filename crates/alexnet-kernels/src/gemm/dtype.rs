@@ -1,8 +1,6 @@
 //! Data types of matrix products.
 
-use super::{Kernels, portable};
-#[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::Kernels;
 use crate::bf16::Bf16;
 use crate::buffer::Plain;
 use crate::isa::Isa;
@@ -24,16 +22,7 @@ impl DType for f32 {
     const WORD: usize = 1;
 
     fn kernels(isa: Isa, lanes: usize) -> Kernels {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::floats(lanes),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::floats(),
-            _ => {
-                let _ = lanes;
-                portable::floats()
-            }
-        }
+        (isa.kernels().gemm_floats)(lanes)
     }
 }
 
@@ -43,16 +32,7 @@ impl DType for Bf16 {
     const WORD: usize = 2;
 
     fn kernels(isa: Isa, lanes: usize) -> Kernels {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::bf16(lanes),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::bf16(),
-            _ => {
-                let _ = lanes;
-                portable::bf16()
-            }
-        }
+        (isa.kernels().gemm_bf16)(lanes)
     }
 }
 
@@ -62,16 +42,7 @@ impl DType for u8 {
     const WORD: usize = 4;
 
     fn kernels(isa: Isa, lanes: usize) -> Kernels {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::bytes(lanes),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::bytes(),
-            _ => {
-                let _ = lanes;
-                portable::bytes()
-            }
-        }
+        (isa.kernels().gemm_bytes)(lanes)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::simd::{Vector, prefetch};
 use crate::weight_layout::PANEL;
 
 /// Multiplication and accumulation of words.
-pub(super) trait Terms<V> {
+pub(crate) trait Terms<V> {
     /// Whether sums are floats, to which floor and mask apply.
     const FLOATS: bool;
     /// Terms accumulated in registers before they are added to the totals in memory.
@@ -24,9 +24,9 @@ pub(super) trait Terms<V> {
 
 /// A sum of 1,600 terms (conv2) in blocks of 32 rounds like one of 32 and one of 50, with a sixth of the error of one long sum,
 /// so that fewer ReLUs with inputs close to zero flip compared with exact arithmetic. Costs 2 % of the time.
-pub(super) const FLOAT_BLOCK: usize = 32;
+pub(crate) const FLOAT_BLOCK: usize = 32;
 /// Products of bf16 have larger rounding errors than any sum of them, and integers have none.
-pub(super) const LONG_BLOCK: usize = 512;
+pub(crate) const LONG_BLOCK: usize = 512;
 
 /// Prefetch distance of `b` in terms. When `b` comes from the L3 cache, as Winograd's weights do, a CPU that does not prefetch
 /// across 4 KiB pages stalls at each: on Cascade Lake conv4's forward pass reached 98 to 123 GFLOP/s per core without
@@ -41,7 +41,7 @@ const AHEAD: usize = 24;
 /// # Safety
 /// See [`Kernel`](super::Kernel). It must be inlined into a function that has the features of `V` and `T`.
 #[inline(always)]
-pub(super) unsafe fn tile<V: Vector, T: Terms<V>, const ROWS: usize, const VECTORS: usize, const NEXT: bool>(t: &Raw) {
+pub(crate) unsafe fn tile<V: Vector, T: Terms<V>, const ROWS: usize, const VECTORS: usize, const NEXT: bool>(t: &Raw) {
     // SAFETY: all indices are those of the module's formula, in bounds by the caller's promise.
     unsafe {
         let mut room = MaybeUninit::<Totals>::uninit();

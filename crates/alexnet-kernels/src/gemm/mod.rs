@@ -21,13 +21,8 @@
 //! instruction multiplies two words' values and adds all products to one accumulator. "One value" above then means a word; the
 //! loop is the same, and only the instruction differs.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod dtype;
-mod microkernel;
-mod portable;
+pub(crate) mod microkernel;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -82,7 +77,7 @@ pub(crate) enum Start<'a, T> {
 
 /// A checked [`Tile`] as passed to the kernels, with enough lanes everywhere. Sums are 32-bit floats or integers.
 #[derive(Clone, Copy)]
-struct Raw {
+pub(crate) struct Raw {
     a: *const u8,
     /// In bytes.
     row: usize,
@@ -104,30 +99,31 @@ struct Raw {
 /// # Safety
 /// The CPU supports the kernel's instruction set; every index of the formula above is within its buffer, for the kernel's rows
 /// and lanes; nothing else accesses those of `y` meanwhile. `mask` may be null.
-type Kernel = unsafe fn(&Raw);
+pub(crate) type Kernel = unsafe fn(&Raw);
 
 /// Kernels of an instruction set for one data type.
 #[derive(Clone, Copy)]
 pub(crate) struct Kernels {
     /// By number of rows, if the words of the innermost loop are adjacent.
-    apart: fn(usize) -> Kernel,
+    pub(crate) apart: fn(usize) -> Kernel,
     /// By number of rows, if rows are adjacent.
-    next: fn(usize) -> Kernel,
+    pub(crate) next: fn(usize) -> Kernel,
     /// Lanes per call.
-    lanes: usize,
+    pub(crate) lanes: usize,
     /// Maximum number of rows.
-    rows: usize,
+    pub(crate) rows: usize,
 }
 
 /// Family of kernels that differ only in their number of rows.
-trait Family {
+pub(crate) trait Family {
     /// # Safety
     /// See [`Kernel`].
     unsafe fn run<const ROWS: usize>(tile: &Raw);
 }
 
 /// The kernel of a family for 1 to 14 rows.
-fn by_rows<F: Family>(rows: usize) -> Kernel {
+#[allow(dead_code)] // Only sets with 32 registers use it.
+pub(crate) fn by_rows<F: Family>(rows: usize) -> Kernel {
     match rows {
         1 => F::run::<1>,
         2 => F::run::<2>,
@@ -148,7 +144,7 @@ fn by_rows<F: Family>(rows: usize) -> Kernel {
 }
 
 /// The kernel of a family for 1 to 6 rows, which fill 16 registers.
-fn by_few_rows<F: Family>(rows: usize) -> Kernel {
+pub(crate) fn by_few_rows<F: Family>(rows: usize) -> Kernel {
     match rows {
         1 => F::run::<1>,
         2 => F::run::<2>,

@@ -105,7 +105,7 @@ fn all_data_types_match_the_formula() {
 fn fallback_kernels_match_the_formula() {
     if Isa::Avx512.is_supported() {
         for (rows, lanes, next) in [(1, 32, false), (5, 9, true), (13, 32, false), (14, 32, true), (14, 16, false)] {
-            let [of_bf16, of_bytes] = avx512::plain_bf16_and_bytes(lanes);
+            let [of_bf16, of_bytes] = crate::isa::avx512::gemm::plain_bf16_and_bytes(lanes);
             bf16(of_bf16, (rows, lanes, next));
             bytes(of_bytes, (rows, lanes, next));
         }

@@ -1,4 +1,4 @@
-//! Inner loop over a panel's groups, for each instruction set.
+//! Inner loop over a panel's groups, generic over the registers.
 //!
 //! ```text
 //!                     32 outputs
@@ -7,24 +7,18 @@
 //! scales        [ bf16 ] x that, as a float, is added to the totals
 //! ```
 
-#[cfg(target_arch = "x86_64")]
-use super::unpack::{Eight, Sixteen};
-use super::unpack::{Nibbles, Plain};
 use super::{GROUP, NIBBLES, WORDS};
-use crate::isa::Isa;
-use crate::simd::{Four, Vector};
+use crate::simd::Vector;
 use crate::weight_layout::PANEL;
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{__m256, __m512};
 
 /// Inputs of some images, padded with zeros to whole groups.
 #[derive(Clone, Copy)]
-pub(super) struct Inputs<'a> {
+pub(crate) struct Inputs<'a> {
     /// Four bytes per word: [image][group][8].
-    pub(super) words: &'a [u32],
+    pub(crate) words: &'a [u32],
     /// Initial value of a group's sum, -8 times the sum of its inputs: [image][group].
-    pub(super) starts: &'a [i32],
-    pub(super) groups: usize,
+    pub(crate) starts: &'a [i32],
+    pub(crate) groups: usize,
 }
 
 /// Computes the totals of a panel for some images, [image][32].
@@ -32,49 +26,28 @@ pub(super) struct Inputs<'a> {
 /// # Safety
 /// The CPU supports the kernel's instruction set; there are words and starts for as many images as the kernel processes, a
 /// panel's words for the groups, and as many totals.
-pub(super) type Kernel = unsafe fn(Inputs<'_>, &[u32], &mut [f32]);
+pub(crate) type Kernel = unsafe fn(Inputs<'_>, &[u32], &mut [f32]);
 
-/// By number of images - 1.
-pub(super) fn kernels(isa: Isa) -> &'static [Kernel] {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 if is_x86_feature_detected!("avx512vnni") => &[vnni::<1>, vnni::<2>, vnni::<3>, vnni::<4>],
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => PLAIN_AVX512,
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => &[avx2::<1>],
-        _ => &[portable::<1>],
-    }
-}
-
-/// Kernels for a CPU without `vpdpbusd`.
-#[cfg(target_arch = "x86_64")]
-pub(super) const PLAIN_AVX512: &[Kernel] = &[avx512::<1>, avx512::<2>, avx512::<3>, avx512::<4>];
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-unsafe fn vnni<const N: usize>(x: Inputs<'_>, w: &[u32], totals: &mut [f32]) {
-    // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
-    unsafe { body::<__m512, Sixteen<true>, N, 2>(x, w, totals) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn avx512<const N: usize>(x: Inputs<'_>, w: &[u32], totals: &mut [f32]) {
-    // SAFETY: as above.
-    unsafe { body::<__m512, Sixteen<false>, N, 2>(x, w, totals) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const N: usize>(x: Inputs<'_>, w: &[u32], totals: &mut [f32]) {
-    // SAFETY: as above.
-    unsafe { body::<__m256, Eight, N, 4>(x, w, totals) }
-}
-
-unsafe fn portable<const N: usize>(x: Inputs<'_>, w: &[u32], totals: &mut [f32]) {
-    // SAFETY: as above; no features are needed.
-    unsafe { body::<Four, Plain, N, 8>(x, w, totals) }
+/// Extraction and multiplication of nibbles in a register.
+///
+/// # Safety
+/// All functions need a CPU with the register's instruction set, and must be inlined into a function that has its features.
+pub(crate) trait Nibbles<V: Vector> {
+    /// The low nibbles of all bytes.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn low(v: V) -> V;
+    /// The high nibbles of all bytes.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn high(v: V) -> V;
+    /// Integers `sum`, each with the products of four bytes of `x` and four nibbles of `q` added.
+    ///
+    /// # Safety
+    /// The trait's.
+    unsafe fn dot(x: V, q: V, sum: V) -> V;
 }
 
 /// Processes N images, a panel in VECTORS registers.
@@ -82,7 +55,11 @@ unsafe fn portable<const N: usize>(x: Inputs<'_>, w: &[u32], totals: &mut [f32])
 /// # Safety
 /// See [`Kernel`]. It must be inlined into a function that has the features of `V` and `T`.
 #[inline(always)]
-unsafe fn body<V: Vector, T: Nibbles<V>, const N: usize, const VECTORS: usize>(x: Inputs<'_>, w: &[u32], totals: &mut [f32]) {
+pub(crate) unsafe fn body<V: Vector, T: Nibbles<V>, const N: usize, const VECTORS: usize>(
+    x: Inputs<'_>,
+    w: &[u32],
+    totals: &mut [f32],
+) {
     assert_eq!(VECTORS * V::WIDTH, PANEL);
     assert!(x.words.len() == N * x.groups * GROUP / 4 && x.starts.len() == N * x.groups);
     assert!(w.len() == x.groups * WORDS && totals.len() == N * PANEL);

@@ -1,6 +1,6 @@
 //! Linear layer with 4-bit weights.
 
-use super::kernels::{Inputs, kernels};
+use super::kernels::Inputs;
 use super::{GROUP, MIDDLE, Weights};
 use crate::buffer::{cast_mut, with_scratch};
 use crate::context::Context;
@@ -23,7 +23,7 @@ pub fn forward(context: &Context<'_>, shape: &Shape, x: &[u8], w: &Weights, relu
     assert!(x.len() >= n * inputs, "x has {} bytes: {shape:?}", x.len());
     let place = Place::from(y);
     let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
-    let kernels = kernels(context.isa);
+    let kernels = (context.isa.kernels().int4)();
     let words = groups * GROUP / 4;
     with_scratch(n * words, |padded: &mut [u32]| {
         with_scratch(n * groups, |starts: &mut [i32]| {

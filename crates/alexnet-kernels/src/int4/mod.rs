@@ -21,12 +21,11 @@
 //! words 128..144 scales: of lane l in the low half of word l, of lane 16 + l in its high half
 //! ```
 
-mod kernels;
+pub(crate) mod kernels;
 mod linear;
 pub mod reference;
 #[cfg(test)]
 mod tests;
-mod unpack;
 mod weights;
 
 pub use linear::forward as linear;

@@ -64,6 +64,8 @@ fn layers_equal_those_of_floats_on_what_nibbles_stand_for() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn products_by_pairs_are_those_of_vnni() {
+    use crate::isa::avx512;
+
     if !Isa::Avx512.is_supported() {
         return;
     }
@@ -71,7 +73,7 @@ fn products_by_pairs_are_those_of_vnni() {
     let (x, w) = ([u32::MAX; 16], [u32::MAX; 2 * WORDS]);
     let x = kernels::Inputs { words: &x, starts: &[0; 2], groups: 2 };
     let mut totals = [[0.0; PANEL]; 2];
-    for (totals, kernels) in totals.iter_mut().zip([kernels::PLAIN_AVX512, kernels::kernels(Isa::Avx512)]) {
+    for (totals, kernels) in totals.iter_mut().zip([avx512::int4::PLAIN, avx512::int4::kernels()]) {
         let mut w = w;
         w.chunks_exact_mut(WORDS).for_each(|w| w[NIBBLES..].fill(0x3F80_3F80));
         // SAFETY: the instruction set is there; one picture of two groups.

@@ -6,7 +6,7 @@ use crate::conv::{Shape, corner};
 use crate::executor::for_each_chunk;
 use crate::feature_map::FeatureMap;
 use crate::gemm::{MAX_ROWS, Start, Tile, cut, max_rows};
-use crate::simd::dispatch;
+use crate::isa::dispatch;
 use crate::weight_layout::PANEL;
 
 /// Bytes after the last pixel that a word may include; they are multiplied with zero.

@@ -4,8 +4,8 @@ use super::{Finish, Output, Place, Weights};
 use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::gemm::{Start, Tile, cut, max_rows};
+use crate::isa::dispatch;
 use crate::linear::Shape;
-use crate::simd::dispatch;
 use crate::weight_layout::PANEL;
 
 /// Words of inputs multiplied with all images at a time, as in the linear layer of floats.

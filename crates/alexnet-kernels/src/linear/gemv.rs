@@ -24,13 +24,12 @@ use crate::buffer::with_scratch;
 use crate::context::Context;
 use crate::executor::DisjointSlices;
 use crate::gemm::cut;
-use crate::isa::Isa;
-use crate::simd::{Four, LANES, Vector};
+use crate::simd::{LANES, Vector};
 use crate::weight_layout::Filters;
 use std::ops::Range;
 
 /// Rows of weights processed together.
-const ROWS: usize = 4;
+pub(crate) const ROWS: usize = 4;
 /// Rows per task: 590 KB in fc6, 20 microseconds.
 const TASK: usize = 16;
 /// Registers along the inputs for each row and image.
@@ -81,7 +80,7 @@ pub fn forward_file_order(
 
 fn products(context: &Context<'_>, shape: &Shape, x: &[f32], w: &[f32], bias: &[f32], relu: bool, y: &mut [f32]) {
     let Shape { n, inputs, outputs } = *shape;
-    let Kernels { width, by_images: kernels } = kernels(context.isa);
+    let Kernels { width, by_images: kernels } = context.isa.kernels().gemv;
     let whole = inputs / (ALONG * width) * (ALONG * width);
     // Up to a kernel's number of images, the weights are simply read in order.
     let stretch = if n <= kernels.len() { whole.max(1) } else { STRETCH * BLOCK * ALONG * width };
@@ -147,44 +146,16 @@ fn sum_of(register: &[f32]) -> f32 {
 /// # Safety
 /// The CPU supports the kernel's instruction set, x has as many rows as the kernel processes, the range is within them, and there
 /// are as many totals.
-type Kernel = unsafe fn(&[f32], [&[f32]; ROWS], Range<usize>, &mut [f32]);
+pub(crate) type Kernel = unsafe fn(&[f32], [&[f32]; ROWS], Range<usize>, &mut [f32]);
 
-/// The kernels of an instruction set.
-struct Kernels {
+/// The kernels of an instruction set. AVX-512's 32 registers hold the sums of three images, 24, with 6 of x and a weight; AVX2's
+/// and SSE2's 16 those of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernels {
     /// Floats in a register.
-    width: usize,
+    pub(crate) width: usize,
     /// By number of images - 1.
-    by_images: &'static [Kernel],
-}
-
-/// AVX-512's 32 registers hold the sums of three images, 24, with 6 of x and a weight; AVX2's and SSE2's 16 those of one.
-fn kernels(isa: Isa) -> Kernels {
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => Kernels { width: 16, by_images: &[avx512::<1>, avx512::<2>, avx512::<3>] },
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => Kernels { width: 8, by_images: &[avx2::<1>] },
-        _ => Kernels { width: 4, by_images: &[portable::<1>] },
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn avx512<const N: usize>(x: &[f32], w: [&[f32]; ROWS], range: Range<usize>, totals: &mut [f32]) {
-    // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
-    unsafe { body::<std::arch::x86_64::__m512, N>(x, w, range, totals) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn avx2<const N: usize>(x: &[f32], w: [&[f32]; ROWS], range: Range<usize>, totals: &mut [f32]) {
-    // SAFETY: the caller keeps `Kernel`'s conditions, and this function has the features.
-    unsafe { body::<std::arch::x86_64::__m256, N>(x, w, range, totals) }
-}
-
-unsafe fn portable<const N: usize>(x: &[f32], w: [&[f32]; ROWS], range: Range<usize>, totals: &mut [f32]) {
-    // SAFETY: the caller keeps `Kernel`'s conditions; portable registers need no features.
-    unsafe { body::<Four, N>(x, w, range, totals) }
+    pub(crate) by_images: &'static [Kernel],
 }
 
 /// Processes N images.
@@ -193,7 +164,7 @@ unsafe fn portable<const N: usize>(x: &[f32], w: [&[f32]; ROWS], range: Range<us
 /// See [`Kernel`]. It must be inlined into a function that has the features of `V`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-unsafe fn body<V: Vector, const N: usize>(x: &[f32], w: [&[f32]; ROWS], range: Range<usize>, totals: &mut [f32]) {
+pub(crate) unsafe fn body<V: Vector, const N: usize>(x: &[f32], w: [&[f32]; ROWS], range: Range<usize>, totals: &mut [f32]) {
     let inputs = w[0].len();
     let step = ALONG * V::WIDTH;
     debug_assert!(x.len() == N * inputs && w.iter().all(|row| row.len() == inputs));

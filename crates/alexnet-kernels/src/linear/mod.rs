@@ -8,7 +8,7 @@
 mod backward_data;
 mod backward_weights;
 mod forward;
-mod gemv;
+pub(crate) mod gemv;
 pub mod reference;
 #[cfg(test)]
 mod tests;

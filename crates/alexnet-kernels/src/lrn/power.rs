@@ -107,8 +107,8 @@ unsafe fn three_quarters<V: Vector>(d: V) -> V {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isa::Isa;
-    use crate::simd::{Vectorized, dispatch};
+    use crate::isa::{Isa, dispatch};
+    use crate::simd::Vectorized;
 
     struct Powers<'a>(&'a [f32; 16], &'a mut [f32; 16], &'a mut [f32; 16]);
 

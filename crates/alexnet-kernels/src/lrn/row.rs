@@ -14,8 +14,8 @@
 
 use super::Shape;
 use super::power::{Power, negatives, negatives_and_next};
-use crate::isa::Isa;
-use crate::simd::{Vector, Vectorized, dispatch, load_some, prefetch, store_some};
+use crate::isa::{Isa, dispatch};
+use crate::simd::{Vector, Vectorized, load_some, prefetch, store_some};
 
 /// Normalises a row `x`; `squares` is [`Shape::padded`] long.
 pub(super) fn forward(isa: Isa, shape: &Shape, x: &[f32], y: &mut [f32], squares: &mut [f32]) {

@@ -7,9 +7,9 @@ use super::span::{Span, covering};
 use crate::context::Context;
 use crate::executor::DisjointSlices;
 use crate::feature_map::FeatureMap;
-use crate::isa::Isa;
+use crate::isa::{Isa, dispatch};
 use crate::rows::{check_mask, for_each_row, row};
-use crate::simd::{Vector, Vectorized, add_some_where, dispatch, load_some, store_some, store_some_low_bytes};
+use crate::simd::{Vector, Vectorized, add_some_where, load_some, store_some, store_some_low_bytes};
 
 /// y[n, p, q, c] = the largest x[n, ., ., c] of window (p, q). NaN wins, as in PyTorch, so that diverged training is visible.
 ///

@@ -24,7 +24,8 @@ use crate::context::{Context, FactorType};
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::feature_map::FeatureMap;
 use crate::gemm::{Float, Start, Tile, cut, max_rows};
-use crate::simd::{LANES, dispatch};
+use crate::isa::dispatch;
+use crate::simd::LANES;
 use crate::weight_layout::PANEL;
 
 /// Bytes of transformed input per block: with a panel's products they fill most of a 1 MiB L2 cache. Larger blocks in the L3

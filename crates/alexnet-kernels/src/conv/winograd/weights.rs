@@ -19,7 +19,8 @@ use crate::conv::Shape;
 use crate::executor::{DisjointSlices, for_each_chunk};
 use crate::feature_map::FeatureMap;
 use crate::gemm::{Float, Start, Tile, cut, max_rows};
-use crate::simd::{LANES, Vector, Vectorized, dispatch, prefetch};
+use crate::isa::dispatch;
+use crate::simd::{LANES, Vector, Vectorized, prefetch};
 use crate::weight_layout::PANEL;
 
 /// Minimum and maximum bytes of transformed maps at a time. The minimum keeps transforms and products in the L3 cache (conv2 on

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{FOURTH_ROOT, Vector, Vectorized};
 use crate::bf16::Bf16;
+use crate::simd::{FOURTH_ROOT, Vector};
 
 impl Vector for __m256 {
     const WIDTH: usize = 8;
@@ -158,12 +158,4 @@ unsafe fn rounded(value: __m256) -> __m256i {
         let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(value, value));
         _mm256_blendv_epi8(near, quiet, nan)
     }
-}
-
-/// # Safety
-/// As [`dispatch`](super::dispatch), on a processor with these features.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn run(work: impl Vectorized) {
-    // SAFETY: the caller's promise.
-    unsafe { work.run::<__m256>() }
 }

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
-use super::{Family, Kernels, Raw, by_few_rows};
+use crate::gemm::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
+use crate::gemm::{Family, Kernels, Raw, by_few_rows};
 use crate::simd::Vector;
 
 /// Products of floats.
@@ -92,14 +92,14 @@ fn plain<T: Terms<__m256>>() -> Kernels {
     Kernels { apart: by_few_rows::<Plain<T, false>>, next: by_few_rows::<Plain<T, true>>, lanes: 16, rows: 6 }
 }
 
-pub(super) fn floats() -> Kernels {
+pub(super) fn floats(_: usize) -> Kernels {
     plain::<Floats>()
 }
 
-pub(super) fn bf16() -> Kernels {
+pub(super) fn bf16(_: usize) -> Kernels {
     plain::<Bf16Halves>()
 }
 
-pub(super) fn bytes() -> Kernels {
+pub(super) fn bytes(_: usize) -> Kernels {
     plain::<BytesPairs>()
 }

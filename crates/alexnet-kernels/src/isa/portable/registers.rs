@@ -1,7 +1,7 @@
 //! Portable registers in plain Rust: 4 floats, which the compiler keeps in a vector register of the target CPU.
 
-use super::{FOURTH_ROOT, Vector};
 use crate::bf16::Bf16;
+use crate::simd::{FOURTH_ROOT, Vector, nearest_byte};
 
 /// Four floats.
 #[derive(Clone, Copy)]
@@ -24,14 +24,6 @@ pub(crate) fn multiply_add(a: Four, b: Four, sum: Four) -> Four {
     } else {
         Four(std::array::from_fn(|i| a.0[i] * b.0[i] + sum.0[i]))
     }
-}
-
-/// The nearest integer from 0 to 255, ties to even; 0 for NaN. Adding 2^23 leaves it in the lowest bits, which the compiler
-/// vectorises, unlike a cast.
-#[inline(always)]
-pub(crate) fn nearest_byte(value: f32) -> u8 {
-    let inside = if value > 0.0 { if value < 255.0 { value } else { 255.0 } } else { 0.0 };
-    (inside + 8_388_608.0).to_bits() as u8
 }
 
 impl Vector for Four {

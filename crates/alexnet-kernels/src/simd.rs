@@ -2,23 +2,14 @@
 //!
 //! [`Isa::vectorize`](crate::isa::Isa::vectorize) leaves plain loops to the compiler, which suffices for most operators. Where it
 //! does not (Winograd's transforms use 36 registers, and ran at a third of the speed as loops over arrays), an operator is a
-//! [`Vectorized`] struct, and [`dispatch`] runs it with the registers of the instruction set.
-
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
-mod portable;
-
-pub(crate) use portable::{Four, multiply_add, nearest_byte};
+//! [`Vectorized`] struct, and [`dispatch`](crate::isa::dispatch) runs it with the registers of the instruction set.
 
 use crate::bf16::Bf16;
 #[cfg(target_arch = "x86_64")]
 use crate::buffer::LINE;
-use crate::isa::Isa;
 
 /// Constant of the bit trick in [`Vector::fourth_root_guess`].
-const FOURTH_ROOT: u32 = 0x4F58_6000;
+pub(crate) const FOURTH_ROOT: u32 = 0x4F58_6000;
 
 /// A vector register of floats, or of other 32-bit words.
 ///
@@ -191,6 +182,14 @@ pub(crate) unsafe fn store_some_low_bytes<V: Vector>(register: V, bytes: &mut [u
     }
 }
 
+/// The nearest integer from 0 to 255, ties to even; 0 for NaN. Adding 2^23 leaves it in the lowest bits, which the compiler
+/// vectorises, unlike a cast.
+#[inline(always)]
+pub(crate) fn nearest_byte(value: f32) -> u8 {
+    let inside = if value > 0.0 { if value < 255.0 { value } else { 255.0 } } else { 0.0 };
+    (inside + 8_388_608.0).to_bits() as u8
+}
+
 /// Prefetches the cache lines of some floats at an address, which need not be valid; does nothing without such an instruction.
 #[inline(always)]
 pub(crate) fn prefetch(at: *const f32, floats: usize) {
@@ -214,30 +213,10 @@ pub(crate) trait Vectorized {
     unsafe fn run<V: Vector>(self);
 }
 
-/// Runs `work` with the registers of an instruction set.
-///
-/// # Safety
-/// The struct's own requirements.
-///
-/// # Panics
-/// When this processor lacks the instruction set.
-pub(crate) unsafe fn dispatch(isa: Isa, work: impl Vectorized) {
-    assert!(isa.is_supported(), "this processor has no {isa}");
-    // SAFETY: the assertion makes sure of the features; the rest is the caller's promise.
-    unsafe {
-        match isa {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::run(work),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::run(work),
-            _ => work.run::<Four>(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::{Isa, dispatch};
 
     struct Round<'a> {
         values: &'a [f32],

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
-use super::{Family, Kernels, Raw, by_rows};
+use crate::gemm::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
+use crate::gemm::{Family, Kernels, Raw, by_rows};
 use crate::simd::Vector;
 
 /// Products of floats.
@@ -188,6 +188,6 @@ pub(super) fn bytes(lanes: usize) -> Kernels {
 
 /// Kernels for a CPU without `vdpbf16ps` and `vpdpbusd`, for tests.
 #[cfg(test)]
-pub(super) fn plain_bf16_and_bytes(lanes: usize) -> [Kernels; 2] {
+pub(crate) fn plain_bf16_and_bytes(lanes: usize) -> [Kernels; 2] {
     [plain::<Bf16Halves>(lanes), plain::<BytesPairs>(lanes)]
 }

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{FOURTH_ROOT, Vector, Vectorized};
 use crate::bf16::Bf16;
+use crate::simd::{FOURTH_ROOT, Vector};
 
 impl Vector for __m512 {
     const WIDTH: usize = 16;
@@ -146,12 +146,4 @@ unsafe fn rounded(value: __m512) -> __m512i {
         let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
         _mm512_mask_or_epi32(near, nan, bits, _mm512_set1_epi32(0x0040_0000))
     }
-}
-
-/// # Safety
-/// As [`dispatch`](super::dispatch), on a processor with these features.
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn run(work: impl Vectorized) {
-    // SAFETY: the caller's promise.
-    unsafe { work.run::<__m512>() }
 }

@@ -2,9 +2,10 @@
 //!
 //! 6 rows of 2 such registers are 12 sums, which fit the 16 registers of plain x86-64 (SSE2).
 
-use super::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
-use super::{Family, Kernels, Raw, by_few_rows};
-use crate::simd::{Four, Vector, multiply_add};
+use super::registers::{Four, multiply_add};
+use crate::gemm::microkernel::{self, FLOAT_BLOCK, LONG_BLOCK, Terms};
+use crate::gemm::{Family, Kernels, Raw, by_few_rows};
+use crate::simd::Vector;
 
 /// Products of floats.
 struct Floats;
@@ -82,14 +83,14 @@ fn plain<T: Terms<Four>>() -> Kernels {
     Kernels { apart: by_few_rows::<Plain<T, false>>, next: by_few_rows::<Plain<T, true>>, lanes: 8, rows: 6 }
 }
 
-pub(super) fn floats() -> Kernels {
+pub(super) fn floats(_: usize) -> Kernels {
     plain::<Floats>()
 }
 
-pub(super) fn bf16() -> Kernels {
+pub(super) fn bf16(_: usize) -> Kernels {
     plain::<Bf16Halves>()
 }
 
-pub(super) fn bytes() -> Kernels {
+pub(super) fn bytes(_: usize) -> Kernels {
     plain::<Bytes>()
 }
