@@ -37,7 +37,7 @@ fn features_make_an_index_bound_to_its_model_and_lpips_compares_images() {
     }
     let [before, after] = ["before.npy", "after.npy"].map(|name| rows(name, &[4, 192, 7, 7]));
     assert!(before.iter().any(|v| *v < 0.0) && before.iter().zip(&after).all(|(b, a)| b.max(0.0) == *a));
-    fails(1, &["features", "--model", text(&model), "--data", text(&at("set")), "--out", text(&at("i.csv"))], &["ending"]);
+    fails(1, &["features", "--model", text(&model), "--data", text(&at("set")), "--out", text(&at("i.csv"))], &["extension"]);
     let wrong = ["--layer", "conv9"];
     let (set, out) = (at("set"), at("w.npy"));
     fails(
