@@ -28,12 +28,12 @@ fn tensors_and_files_come_in_json_and_binary() {
     assert_eq!((asked.input, asked.id.as_deref()), (Input::Binary(head.len()..body.len()), Some("7")));
     assert_eq!(super::numbers(body[head.len()..].as_chunks().0).collect::<Vec<_>>(), numbers);
     assert!(asked.outputs.iter().all(|output| output.binary));
-    let files = r#"{"inputs":[{"name":"image","datatype":"BYTES","shape":[2],"data":["/9g=","AA=="]}],
+    let files = r#"{"inputs":[{"name":"picture","datatype":"BYTES","shape":[2],"data":["/9g=","AA=="]}],
         "outputs":[{"name":"probabilities","parameters":{"classification":3}}]}"#;
     let asked = check_body(files.as_bytes(), None, 2).unwrap();
     assert_eq!(asked.input, Input::ImageFiles(vec![vec![0xFF, 0xD8], vec![0]]));
     assert_eq!(asked.outputs, [Output { probabilities: true, binary: false, classification: Some(3) }]);
-    let head = r#"{"inputs":[{"name":"image","datatype":"BYTES","shape":[2,1],"parameters":{"binary_data_size":11}}]}"#;
+    let head = r#"{"inputs":[{"name":"picture","datatype":"BYTES","shape":[2,1],"parameters":{"binary_data_size":11}}]}"#;
     let body = [head.as_bytes(), b"\x02\0\0\0ab\x01\0\0\0c"].concat();
     let asked = check_body(&body, Some(&head.len().to_string()), 2).unwrap();
     assert_eq!(asked.input, Input::ImageFiles(vec![b"ab".to_vec(), b"c".to_vec()]));
@@ -67,7 +67,7 @@ fn invalid_requests_are_rejected_with_a_reason() {
         "without a binary_data_size",
     );
     fails(&binary.replace("FP32", "FP16"), &nan, Some(binary.len()), "send input as FP32");
-    let file = r#"{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":5}}]}"#;
+    let file = r#"{"inputs":[{"name":"picture","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":5}}]}"#;
     fails(file, b"\xFF\xFF\xFF\xFFx", Some(file.len()), "truncated in file 0");
     fails(&file.replace("{\"binary_data_size\":5}", "{},\"data\":[\"?\"]"), b"", None, "not base64");
     let outputs = tensor("[1,3,2,2]", r#","data":[1,2,3,4,5,6,7,8,9,10,11,12]"#);
@@ -104,7 +104,7 @@ proptest! {
 
     #[test]
     fn nothing_makes_it_panic(cuts in prop::collection::vec((0usize..200, any::<u8>()), 0..6), length in 0usize..250) {
-        let head = r#"{"inputs":[{"name":"image","datatype":"BYTES","shape":[2,1],"parameters":{"binary_data_size":11}}]}"#;
+        let head = r#"{"inputs":[{"name":"picture","datatype":"BYTES","shape":[2,1],"parameters":{"binary_data_size":11}}]}"#;
         let mut body = [head.as_bytes(), b"\x02\0\0\0ab\x01\0\0\0c"].concat();
         for (at, byte) in cuts {
             let at = at % body.len();
