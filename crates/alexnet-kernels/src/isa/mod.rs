@@ -97,10 +97,18 @@ impl Isa {
         self.registered().unwrap_or(&portable::KERNELS)
     }
 
-    /// The set's line in the list, if it is one of this architecture.
+    /// The set's table, if it is one of this architecture. A match, not a search: it is asked for each tile of a product.
     #[inline]
     fn registered(self) -> Option<&'static Kernels> {
-        ALL.iter().copied().find(|set| set.isa == self)
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Some(&avx512::KERNELS),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Some(&avx2::KERNELS),
+            Isa::Portable => Some(&portable::KERNELS),
+            #[allow(unreachable_patterns)] // A set of another architecture.
+            _ => None,
+        }
     }
 
     /// Runs `work` in a function compiled for this instruction set, so that its plain loops are vectorised for it.
