@@ -11,7 +11,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         match asked.input {
             alexnet_serve::Input::Tensor(values) => assert!(values.len() % 12 == 0 && values.iter().all(|v| v.is_finite())),
             alexnet_serve::Input::Binary(range) => assert!(range.len() % 48 == 0 && body.get(range).is_some()),
-            alexnet_serve::Input::Pictures(files) => assert!(files.iter().map(Vec::len).sum::<usize>() <= body.len()),
+            alexnet_serve::Input::ImageFiles(files) => assert!(files.iter().map(Vec::len).sum::<usize>() <= body.len()),
         }
     }
 });

@@ -6,7 +6,8 @@ use alexnet::formats::{self, ExportOptions, Model};
 use alexnet::image::Preprocess;
 use alexnet::net::presets;
 use alexnet::selftest::formula::{images, set_parameters, uniform};
-use alexnet::{engine::Engine, image::Image, predict::crop_tensors};
+use alexnet::engine::{Inference, ParameterStore};
+use alexnet::{image::Image, predict::crop_tensors};
 use anyhow::{Context, ensure};
 use tract_onnx::prelude::*;
 
@@ -43,7 +44,7 @@ fn compare(name: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let size = model.net.image_size;
 
-    let images = pictures(&model.net, 1, BATCH);
+    let images = images(&model.net, 1, BATCH);
     let mut ours = Vec::new();
     engine.infer(&images, &mut ours)?;
     let path = folder.path().join("m.onnx");
