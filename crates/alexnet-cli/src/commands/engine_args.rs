@@ -53,7 +53,7 @@ impl EngineArgs {
         if self.is_cpu() { Ok(Box::new(self.cpu(net, batch)?)) } else { Ok(Box::new(self.gpu(net, batch)?)) }
     }
 
-    /// Creates an engine with all parameters zero that shares each batch with other ranks, partitioned by `cut`.
+    /// Creates an engine on a device, all parameters zero, that shares each batch with other ranks, partitioned by `cut`.
     pub(crate) fn shared(
         &self,
         net: &Net,
@@ -61,10 +61,7 @@ impl EngineArgs {
         ranks: Arc<dyn Communicator>,
         cut: Partition,
     ) -> anyhow::Result<Box<dyn Training>> {
-        Ok(match self.is_cpu() {
-            true => Box::new(DataParallel::new(self.cpu(net, batch)?, ranks, cut)),
-            false => Box::new(DataParallel::new(self.gpu(net, batch)?, ranks, cut)),
-        })
+        Ok(Box::new(DataParallel::new(self.gpu(net, batch)?, ranks, cut)))
     }
 
     /// Like [`Self::engine`], for one of several ranks: given a kind of device without a number, each rank takes its own device
@@ -79,22 +76,15 @@ impl EngineArgs {
 
     /// Creates an engine with a model's parameters. They are moved out of the model, since 240 MB need not be held twice.
     pub(crate) fn engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
-        if self.is_cpu() { self.fill(self.cpu(&model.net, batch)?, model) } else { self.gpu_of(model, batch) }
+        if self.is_cpu() { fill(self.cpu(&model.net, batch)?, model) } else { fill(self.gpu(&model.net, batch)?, model) }
     }
 
     /// Like [`Self::engine_of`]; on the CPU, the results of an image do not depend on the rest of the batch, to the last bit.
     pub(crate) fn steady_engine_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
-        if self.is_cpu() {
-            return self.fill(self.cpu(&model.net, batch)?.batch_invariant(), model);
+        match self.is_cpu() {
+            true => fill(self.cpu(&model.net, batch)?.batch_invariant(), model),
+            false => fill(self.gpu(&model.net, batch)?, model),
         }
-        self.gpu_of(model, batch)
-    }
-
-    fn gpu_of(&self, model: &mut Model, batch: usize) -> anyhow::Result<Box<dyn Engine + Send>> {
-        let mut engine = self.gpu(&model.net, batch)?;
-        alexnet::engine::load_model(model, &mut engine)?;
-        model.tensors.clear();
-        Ok(Box::new(engine))
     }
 
     /// Creates a CPU engine with all parameters zero, for operations that no other engine supports.
@@ -103,12 +93,6 @@ impl EngineArgs {
             bail!("--device {}: supported on the CPU only; omit --device", self.device());
         }
         Ok(Cpu::new(net, batch, self.threads)?.with_precision(self.precision())?)
-    }
-
-    fn fill(&self, mut engine: Cpu, model: &mut Model) -> anyhow::Result<Box<dyn Engine + Send>> {
-        alexnet::engine::load_model(model, &mut engine)?;
-        model.tensors.clear();
-        Ok(Box::new(engine))
     }
 
     #[cfg(feature = "gpu")]
@@ -140,6 +124,13 @@ impl EngineArgs {
 /// Parser of `--precision`.
 fn precisions() -> impl TypedValueParser<Value = Precision> {
     PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|name| name.parse::<Precision>())
+}
+
+/// Moves a model's parameters into an engine.
+fn fill(mut engine: impl Engine + Send + 'static, model: &mut Model) -> anyhow::Result<Box<dyn Engine + Send>> {
+    alexnet::engine::load_model(model, &mut engine)?;
+    model.tensors.clear();
+    Ok(Box::new(engine))
 }
 
 /// Parses `--crops`.
