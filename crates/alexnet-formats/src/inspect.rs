@@ -2,13 +2,13 @@
 
 use super::detect::parse;
 use super::identify::identify;
-use super::imagenet::Order;
 use super::load::{about, check, checksum, complete};
 use super::param_names::WITHOUT_HEAD;
 use super::parsed::ParsedFile;
 use super::tensor::Tensor;
 use crate::{Error, Result};
 use alexnet_net::Preprocess;
+use alexnet_net::imagenet::Order;
 use alexnet_net::{Net, Op};
 use serde::Serialize;
 use std::path::Path;

@@ -2,9 +2,9 @@
 
 use super::engine_args::{self, EngineArgs};
 use crate::{image_files, model_file, net_option, numbers, output};
-use alexnet::formats::imagenet::with_word;
 use alexnet::image::crop::Crops;
 use alexnet::image::{Image, decode};
+use alexnet::net::imagenet::with_word;
 use alexnet::{Classifier, Prediction};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
