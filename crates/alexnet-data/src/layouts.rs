@@ -44,7 +44,13 @@ pub(crate) trait Layout: Sync {
 }
 
 /// All layouts; the first that recognises a location opens it, so that special ones precede general ones.
-static LAYOUTS: [&dyn Layout; 4] = [&tar::Tar, &path_list::PathList, &single_image::SingleImage, &image_folder::ImageFolder];
+#[rustfmt::skip]
+static LAYOUTS: &[&dyn Layout] = &[
+    &tar::Tar,
+    &path_list::PathList,
+    &single_image::SingleImage,
+    &image_folder::ImageFolder,
+];
 
 /// Opens a data set with the reader for its layout.
 pub(crate) fn open(request: &Request<'_>) -> Result<Opened> {
