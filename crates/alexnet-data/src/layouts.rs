@@ -2,7 +2,7 @@
 
 use crate::location::{Found, Location};
 use crate::sniff::Content;
-use crate::{Demand, Error, Opened, Result, Split, escape, image_folder, path_list, single_image, tar};
+use crate::{Demand, Error, Opened, Result, Split, escape, image_folder, list, path_list, single_image, tar};
 use std::path::Path;
 
 /// Advice about the expected layout.
@@ -47,6 +47,8 @@ pub(crate) trait Layout: Sync {
 #[rustfmt::skip]
 static LAYOUTS: &[&dyn Layout] = &[
     &tar::Tar,
+    &list::List,
+    &list::ListFolder,
     &path_list::PathList,
     &single_image::SingleImage,
     &image_folder::ImageFolder,

@@ -25,6 +25,7 @@ mod dataset;
 mod hold_out;
 mod image_folder;
 mod layouts;
+pub mod list;
 mod listing;
 mod location;
 mod opened;

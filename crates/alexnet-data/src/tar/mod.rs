@@ -76,7 +76,7 @@ fn open(path: &Path, scan: Scan, split: Split, demand: Demand) -> Result<Opened>
     let mut listing = Listing::new(&at, demand, classes, images, &passed)?;
     let empty = std::mem::take(&mut listing.empty);
     let source = Stored::new(without_doubles(path, listing)?, Members { file });
-    Ok(Opened { splits, taken, empty, passed_over: passed, root, ..Opened::whole(&at, source) })
+    Ok(Opened { splits, taken, in_class_folders: true, empty, passed_over: passed, root, ..Opened::whole(&at, source) })
 }
 
 /// Lists the images, with or without classes.
