@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+mod archive;
+mod compressed;
 mod dataset;
 mod hold_out;
 mod image_folder;
@@ -40,6 +42,8 @@ pub mod synthetic;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod unpacked;
+mod zip;
 
 pub use alexnet_files::{Error, Result};
 pub use dataset::Dataset;
