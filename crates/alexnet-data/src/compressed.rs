@@ -7,11 +7,11 @@ use crate::archive::{self, Images};
 use crate::layouts::{Layout, Request};
 use crate::location::Location;
 use crate::read_at::read_exact_at;
-use crate::sniff::{self, Codec, Content};
+use crate::sniff::{self, Content};
 use crate::stored::Store;
 use crate::tar::{self, Scan};
-use crate::unpacked::{Unpacked, unpack};
-use crate::{Error, Opened, Result, escape};
+use crate::unpacked::{Plain, Unpacked, unpack};
+use crate::{Error, Opened, Result, cifar};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,10 +34,14 @@ impl Layout for Compressed {
             return Err(Error::file(path, "not a compressed file"));
         };
         let unpacked = unpack(path, codec)?;
-        check_is_tar(path, &unpacked)?;
+        let start = start(path, &unpacked)?;
+        if cifar::is_archive(&start) {
+            let note = unpacked.note(codec);
+            return cifar::of_archive(request, Plain::Unpacked(unpacked), Some(note));
+        }
         let file = unpacked.file.try_clone().map_err(|error| Error::io(path, error))?;
         let Scan { file, images, folders, passed } = Scan::within(path, file, 0, unpacked.size)?;
-        let note = note(&unpacked, codec);
+        let note = unpacked.note(codec);
         let store = Kept { members: tar::Members { file }, _unpacked: unpacked };
         let mut opened = archive::class_folders(path, Images { images, folders, passed }, store, request.split, request.demand)?;
         opened.notes.push(note);
@@ -63,28 +67,15 @@ impl Store for Kept {
     }
 }
 
-/// Note that a file was decompressed.
-pub(crate) fn note(unpacked: &Unpacked, codec: Codec) -> String {
-    let how = match codec {
-        Codec::Gzip => "gzip",
-        Codec::Zstd => "zstd",
-    };
-    let (size, folder) = (unpacked.size.div_ceil(1 << 20), std::env::temp_dir());
-    format!(
-        "compressed with {how}: decompressed into {size} MiB of {} for this run; `alexnet data pack` makes a file that opens at once",
-        escape::path(&folder)
-    )
-}
-
-/// Checks that the content can be a tar: another file would be reported as a damaged one.
-fn check_is_tar(path: &Path, unpacked: &Unpacked) -> Result<()> {
+/// The first bytes of the content, if it can be a tar: another file would be reported as a damaged one.
+fn start(path: &Path, unpacked: &Unpacked) -> Result<Vec<u8>> {
     let mut start = vec![0; sniff::START.min(unpacked.size as usize)];
     read_exact_at(&unpacked.file, &mut start, 0).map_err(|error| Error::io(path, error))?;
     let other = match sniff::content(&start) {
         Content::Image | Content::Unread(_) => "an image",
         Content::Zip => "a zip",
         Content::Packed(..) | Content::Compressed(_) => "another compressed file",
-        _ => return Ok(()),
+        _ => return Ok(start),
     };
     Err(Error::file(path, format!("contains {other}, not a tar of images; unpack it")))
 }

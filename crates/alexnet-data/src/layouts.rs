@@ -2,7 +2,9 @@
 
 use crate::location::{Found, Location};
 use crate::sniff::Content;
-use crate::{Demand, Error, Opened, Result, Split, compressed, escape, image_folder, path_list, single_image, tar, zip};
+use crate::{
+    Demand, Error, Opened, Result, Split, cifar, compressed, escape, idx, image_folder, path_list, single_image, tar, zip,
+};
 use std::path::Path;
 
 /// Advice about the expected layout.
@@ -46,6 +48,8 @@ pub(crate) trait Layout: Sync {
 /// All layouts; the first that recognises a location opens it, so that special ones precede general ones.
 #[rustfmt::skip]
 static LAYOUTS: &[&dyn Layout] = &[
+    &cifar::Cifar,
+    &idx::Idx,
     &tar::Tar,
     &zip::Zip,
     &compressed::Compressed,

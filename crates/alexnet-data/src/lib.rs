@@ -22,9 +22,13 @@
 //! ```
 
 mod archive;
+mod cifar;
+mod class_names;
 mod compressed;
 mod dataset;
+mod downloads;
 mod hold_out;
+mod idx;
 mod image_folder;
 mod layouts;
 mod listing;
@@ -32,6 +36,7 @@ mod location;
 mod opened;
 mod passed_over;
 mod path_list;
+mod pixels;
 mod read_at;
 mod single_image;
 mod sniff;

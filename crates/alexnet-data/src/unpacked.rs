@@ -1,7 +1,7 @@
 //! Decompressed files: the content of a gzip or zstd file in an unnamed temporary file.
 
-use crate::read_at::ReadFrom;
-use crate::sniff::Codec;
+use crate::read_at::{ReadFrom, read_exact_at};
+use crate::sniff::{self, Codec, Content};
 use crate::{Error, Result, escape};
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -22,6 +22,62 @@ pub(crate) struct Unpacked {
     /// An unnamed file, which ceases to exist with the last handle.
     pub(crate) file: File,
     pub(crate) size: u64,
+}
+
+/// A file that can be read anywhere.
+#[derive(Debug)]
+pub(crate) enum Plain {
+    /// As it is.
+    File(File, u64),
+    /// Decompressed, possibly shared with other splits.
+    Unpacked(Arc<Unpacked>),
+}
+
+impl Plain {
+    /// Opens a file, and decompresses it if need be, in which case there is a note.
+    ///
+    /// # Errors
+    /// As [`unpack`].
+    pub(crate) fn open(path: &Path) -> Result<(Plain, Option<String>)> {
+        let (file, size) = crate::files::open_regular(path).map_err(|error| Error::io(path, error))?;
+        let mut start = [0; 4];
+        let codec = match read_exact_at(&file, &mut start, 0).map(|()| sniff::content(&start)) {
+            Ok(Content::Compressed(codec)) => codec,
+            _ => return Ok((Plain::File(file, size), None)),
+        };
+        let unpacked = unpack(path, codec)?;
+        let note = unpacked.note(codec);
+        Ok((Plain::Unpacked(unpacked), Some(note)))
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        match self {
+            Plain::File(file, _) => file,
+            Plain::Unpacked(unpacked) => &unpacked.file,
+        }
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Plain::File(_, size) => *size,
+            Plain::Unpacked(unpacked) => unpacked.size,
+        }
+    }
+}
+
+impl Unpacked {
+    /// Note that a file was decompressed.
+    pub(crate) fn note(&self, codec: Codec) -> String {
+        let how = match codec {
+            Codec::Gzip => "gzip",
+            Codec::Zstd => "zstd",
+        };
+        let (size, folder) = (self.size.div_ceil(1 << 20), std::env::temp_dir());
+        format!(
+            "compressed with {how}: decompressed into {size} MiB of {} for this run; `alexnet data pack` makes a file that opens at once",
+            escape::path(&folder)
+        )
+    }
 }
 
 /// What was decompressed, and is still in use.

@@ -1,6 +1,6 @@
 //! Compressed tars, intact and damaged.
 
-use crate::{Dataset, Demand, Source, Split};
+use crate::{Demand, Source, Split};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Zip files: names, intact and damaged members.
 
 use crate::tests::zip;
-use crate::{Dataset, Demand, Reason, Source, Split};
+use crate::{Demand, Reason, Source, Split};
 use std::fs;
 use std::path::PathBuf;
 
