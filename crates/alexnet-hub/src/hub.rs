@@ -159,6 +159,17 @@ impl Hub {
         }
     }
 
+    /// The published file: from the cache folder, or downloaded if it is missing or another file is in its place.
+    ///
+    /// # Errors
+    /// As [`download`](Self::download).
+    pub fn install(&self, file: &PublishedFile, observer: &mut dyn FnMut(Event<'_>)) -> Result<CachedFile> {
+        match self.find(file) {
+            Ok(Some(found)) if found.published || self.accept == Accept::Any => Ok(found),
+            _ => self.download(file, &self.source(file)?, observer),
+        }
+    }
+
     /// Downloads a file into the cache folder, even if another one is there under its name.
     ///
     /// # Errors
