@@ -6,6 +6,7 @@
 mod arguments;
 mod commands;
 mod data_set;
+mod download;
 mod faults;
 mod image_files;
 mod model_file;
@@ -63,6 +64,9 @@ enum Command {
     Data(commands::data::Args),
     /// Calibrate a model for int8 and int4 inference
     Quantize(commands::quantize::Args),
+    /// Download published weights, or list them
+    #[command(after_help = commands::pull::AFTER_HELP)]
+    Pull(commands::pull::Args),
     /// Describe a model file: format, network, tensors, preprocessing
     Inspect(commands::inspect::Args),
     /// Convert a model file to another format
@@ -102,15 +106,16 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Report(args) => commands::report::run(&args, cli.quiet),
         Command::Compare(args) => commands::compare::run(&args, cli.quiet),
-        Command::Predict(args) => commands::predict::run(&args),
+        Command::Predict(args) => commands::predict::run(&args, cli.quiet),
         Command::Serve(args) => commands::serve::run(&args, cli.quiet),
         Command::Features(args) => commands::features::run(&args, cli.quiet),
-        Command::Similar(args) => commands::similar::run(&args),
+        Command::Similar(args) => commands::similar::run(&args, cli.quiet),
         Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),
         Command::Explain(args) => commands::explain::run(&args, cli.quiet),
         Command::Data(args) => commands::data::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args, cli.quiet),
-        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Pull(args) => commands::pull::run(&args, cli.quiet),
+        Command::Inspect(args) => commands::inspect::run(&args, cli.quiet),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args, cli.quiet),

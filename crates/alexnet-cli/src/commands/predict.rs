@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Options of `alexnet predict`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Network in the model file, if the file does not specify it
@@ -37,9 +37,10 @@ pub(crate) struct Args {
 /// Images decoded and classified per batch.
 const TOGETHER: usize = 16;
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let files = image_files::expand(&args.images)?;
-    let mut model = model_file::open(&args.model, args.net.as_deref())?;
+    let path = model_file::locate(&args.model, quiet)?;
+    let mut model = model_file::open(&path, args.net.as_deref())?;
     // An image gets bit-identical probabilities alone, in a batch, and from `alexnet serve`. The price is to transform the
     // convolution weights for Winograd even for one image: 15 ms.
     let batch = files.len().min(TOGETHER) * args.crops.count();
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
             }
         }
-        let answers = classifier.predict_batch(&images).with_context(|| args.model.display().to_string())?;
+        let answers = classifier.predict_batch(&images).with_context(|| path.display().to_string())?;
         for (path, answer) in read.into_iter().zip(answers) {
             let top = answer.top(args.top);
             if args.json {
