@@ -288,7 +288,7 @@ mod tests {
         });
         let (tensors, preprocess) = (tensors.collect(), Preprocess::for_net(&net));
         let classes = ["cat", "dog", "ship"].map(String::from).to_vec();
-        let model = Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), tensors };
+        let model = Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), temperature: None, tensors };
         let path = folder.join("model.safetensors");
         formats::write(&path, &model).unwrap();
         path
