@@ -3,6 +3,7 @@
 // These macros panic when the reader of the output has closed it; `output` does not.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod answer_file;
 mod arguments;
 mod commands;
 mod data_set;

@@ -45,6 +45,7 @@
 //! 2. [`Engine`] runs a net: trainer, evaluator and predictor know only the traits of [`engine`].
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns an image into numbers everywhere.
 
+pub mod answers;
 pub mod class_match;
 pub mod classifier;
 pub mod data;
