@@ -131,7 +131,7 @@ pub(crate) fn model_of(parsed: &ParsedFile, identity: &Identity) -> Result<Model
         tensors.insert(name.clone(), values.into());
     }
     let (preprocess, classes, recipe) = about(parsed, identity, &net)?;
-    Ok(Model { net, preprocess, classes, recipe, ranges: ActivationRanges::new(), tensors })
+    Ok(Model { net, preprocess, classes, recipe, ranges: ActivationRanges::new(), temperature: None, tensors })
 }
 
 /// The net, if the file has all its parameters with matching shapes and enough bytes.
