@@ -176,7 +176,8 @@ mod tests {
         }
     }
 
-    /// Areas of a draft are where those of the whole image are: on a slope, a shift by a pixel would be 6 or 10 levels.
+    /// Areas of a draft are where those of the whole image are: on a slope, a shift by a pixel would be 6 or 10 levels. Where an area
+    /// begins within a decoded pixel, its border sees half of a pixel more.
     #[test]
     fn areas_are_those_of_the_whole_image() {
         let (width, height) = (41, 25);
@@ -195,8 +196,12 @@ mod tests {
             Area { top: 5, left: 13, height: 20, width: 28 },
         ] {
             let (exact, scaled) = (full.resized_area(area, 4), draft.resized_area(area, 4));
-            let most = exact.rgb.iter().zip(&scaled.rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-            assert!(most <= 2, "{area:?}: {exact:?} {scaled:?}");
+            for (i, (a, b)) in exact.rgb.iter().zip(&scaled.rgb).enumerate() {
+                let (row, column) = (i / 12, i / 3 % 4);
+                let is_inner = (1..3).contains(&row) && (1..3).contains(&column);
+                let most = if is_inner { 1 } else { 5 };
+                assert!(a.abs_diff(*b) <= most, "{area:?}, row {row}, column {column}: {a}, {b}");
+            }
             assert_eq!(Draft::full(full.clone()).resized_area(area, 4), exact);
         }
     }

@@ -157,8 +157,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`decode`].
 #[doc(hidden)]
-pub fn jpeg_by_libjpeg(bytes: &[u8], scale: Scale) -> Result<Image> {
-    Ok(jpeg::decode(bytes, scale, &DecodeLimits::default(), false)?)
+pub fn jpeg_by_libjpeg(bytes: &[u8], scale: Scale, limits: &DecodeLimits) -> Result<Image> {
+    Ok(jpeg::decode(bytes, scale, limits, false)?)
 }
 
 #[cfg(test)]
