@@ -152,12 +152,13 @@ impl Decoder {
         let mut first = 0;
         while first < self.mcus_per_row {
             let count = LANES.min(self.mcus_per_row - first);
-            self.decode_groups(count)?;
-            let (isa, components) = (self.isa, &mut self.components);
             // Without the attribute the closure is compiled for any processor.
-            isa.vectorize(
+            self.isa.vectorize(
                 #[inline(always)]
-                || transform(components, row, first, count),
+                || {
+                    self.decode_groups(count)?;
+                    transform(&mut self.components, row, first, count)
+                },
             )?;
             first += count;
         }
@@ -165,6 +166,7 @@ impl Decoder {
     }
 
     /// Decodes the coefficients of the next `count` MCUs.
+    #[inline(always)]
     fn decode_groups(&mut self, count: usize) -> Option<()> {
         for group in self.components.iter_mut().flat_map(|component| &mut component.groups) {
             group.clear();

@@ -1,4 +1,4 @@
-//! x86-64 with AVX2 and FMA: 8 floats per register.
+//! x86-64 with AVX2 and FMA: 8 floats per register. BMI, which every such processor has, is for decoders of bits.
 
 mod gemm;
 mod gemv;
@@ -14,7 +14,7 @@ use crate::simd::Vectorized;
 pub(super) static KERNELS: Kernels = Kernels {
     isa: Isa::Avx2,
     name: "avx2",
-    is_supported: || has!("avx2") && has!("fma"),
+    is_supported: || has!("avx2") && has!("fma") && has!("bmi1") && has!("bmi2"),
     gemm_floats: gemm::floats,
     gemm_bf16: gemm::bf16,
     gemm_bytes: gemm::bytes,
@@ -24,7 +24,7 @@ pub(super) static KERNELS: Kernels = Kernels {
 };
 
 /// Runs `work` compiled for these features.
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2")]
 pub(super) fn with_features<T>(work: impl FnOnce() -> T) -> T {
     work()
 }

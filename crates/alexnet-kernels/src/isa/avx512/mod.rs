@@ -10,13 +10,15 @@ mod registers;
 
 use std::arch::{is_x86_feature_detected as has, x86_64::__m512};
 
-use super::{Isa, Kernels};
+use super::{Isa, Kernels, avx2};
 use crate::simd::Vectorized;
 
 pub(super) static KERNELS: Kernels = Kernels {
     isa: Isa::Avx512,
     name: "avx512",
-    is_supported: || has!("avx2") && has!("fma") && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl"),
+    is_supported: || {
+        (avx2::KERNELS.is_supported)() && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl")
+    },
     gemm_floats: gemm::floats,
     gemm_bf16: gemm::bf16,
     gemm_bytes: gemm::bytes,
@@ -26,7 +28,7 @@ pub(super) static KERNELS: Kernels = Kernels {
 };
 
 /// Runs `work` compiled for these features.
-#[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx2,fma,bmi1,bmi2,avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn with_features<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
