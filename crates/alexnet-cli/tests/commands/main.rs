@@ -12,6 +12,7 @@ mod first_steps;
 mod labels;
 #[cfg(unix)]
 mod pipes;
+mod pull;
 mod train;
 
 fn alexnet(arguments: &[&str]) -> Output {

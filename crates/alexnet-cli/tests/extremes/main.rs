@@ -39,6 +39,7 @@ const WORDS: [&str; 34] = [
     "LABELS",
     "IMAGE",
     "URL",
+    "HEX",
     "HOST",
     "ORIGIN",
     "STRATEGY",
