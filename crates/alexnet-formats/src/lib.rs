@@ -47,7 +47,6 @@ mod forward;
 #[cfg(test)]
 mod golden;
 mod identify;
-pub mod imagenet;
 mod inspect;
 mod load;
 mod mean_file;

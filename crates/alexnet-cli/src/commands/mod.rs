@@ -1,6 +1,7 @@
 //! Subcommands, one file each: arguments and output.
 
 pub(crate) mod bench;
+pub(crate) mod calibrate;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;

@@ -122,8 +122,8 @@ pub fn init_from(engine: &mut dyn ParameterStore, model: &Model, head: &HeadMapp
 mod tests {
     use super::*;
     use crate::engine::cpu::Cpu;
-    use crate::formats::imagenet;
     use crate::image::Preprocess;
+    use crate::net::imagenet;
     use crate::net::presets::by_name;
 
     fn strings(names: &[&str]) -> Vec<String> {
@@ -147,7 +147,15 @@ mod tests {
             (name, values.into())
         });
         let (tensors, preprocess) = (tensors.collect(), Preprocess::for_net(&net));
-        Model { net, preprocess, classes: strings(classes), recipe: Default::default(), ranges: Default::default(), tensors }
+        Model {
+            net,
+            preprocess,
+            classes: strings(classes),
+            recipe: Default::default(),
+            ranges: Default::default(),
+            temperature: None,
+            tensors,
+        }
     }
 
     #[test]
