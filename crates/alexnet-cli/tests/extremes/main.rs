@@ -11,7 +11,7 @@ const NUMBERS: [&str; 20] = [
     "1|10", "COUNT",
 ];
 /// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
-const WORDS: [&str; 34] = [
+const WORDS: [&str; 35] = [
     "PATH",
     "NAME",
     "FILE",
