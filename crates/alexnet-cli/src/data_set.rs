@@ -2,19 +2,37 @@
 //! unknowingly.
 
 use crate::output;
-use alexnet::data::{self, Demand, Opened, Split};
+use alexnet::data::{Demand, Opened, Source, Split};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+/// Options for what a list of images leaves open.
+#[derive(clap::Args)]
+pub(crate) struct ListArgs {
+    /// Folder to which the paths in a list of images are relative [default: the list's own]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub(crate) root: Option<PathBuf>,
+    /// File with the class names in label order, one per line, for images with numbers as labels
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    pub(crate) classes: Option<PathBuf>,
+}
+
+impl ListArgs {
+    /// The images at a path.
+    pub(crate) fn source(&self, path: &Path) -> Source {
+        Source { path: path.to_path_buf(), root: self.root.clone(), classes: self.classes.clone() }
+    }
+}
+
 /// Opens a data set, or one split of it if it has several.
-pub(crate) fn open(path: &Path, split: Split, demand: Demand, quiet: bool) -> anyhow::Result<Opened> {
-    described(data::open_split(path, split, demand)?, quiet)
+pub(crate) fn open(source: &Source, split: Split, demand: Demand, quiet: bool) -> anyhow::Result<Opened> {
+    described(source.open(split, demand)?, quiet)
 }
 
 /// Opens images with or without labels.
-pub(crate) fn open_any(path: &Path, quiet: bool) -> anyhow::Result<Opened> {
-    described(data::open_any(path)?, quiet)
+pub(crate) fn open_any(source: &Source, quiet: bool) -> anyhow::Result<Opened> {
+    described(source.open_any()?, quiet)
 }
 
 fn described(opened: Opened, quiet: bool) -> anyhow::Result<Opened> {

@@ -2,7 +2,6 @@
 
 use super::detect::parse;
 use super::identify::identify;
-use super::imagenet::Order;
 use super::load::{about, check, checksum, complete};
 use super::model::{METADATA_TEMPERATURE, is_ours};
 use super::param_names::WITHOUT_HEAD;
@@ -10,6 +9,7 @@ use super::parsed::ParsedFile;
 use super::tensor::Tensor;
 use crate::{Error, Result};
 use alexnet_net::Preprocess;
+use alexnet_net::imagenet::Order;
 use alexnet_net::{Net, Op};
 use serde::Serialize;
 use std::path::Path;

@@ -48,7 +48,6 @@ mod forward;
 #[cfg(test)]
 mod golden;
 mod identify;
-pub mod imagenet;
 mod inspect;
 mod load;
 mod mean_file;

@@ -208,7 +208,7 @@ pub(crate) fn about(parsed: &ParsedFile, identity: &Identity, net: &Net) -> Resu
             let message = format!("{} class names for the {} outputs of its net", classes.len(), net.classes());
             return Err(Error::file(parsed.reader.path(), message));
         }
-        None if identity.known.is_some() => super::imagenet::names(),
+        None if identity.known.is_some() => alexnet_net::imagenet::names(),
         None => (0..net.classes()).map(|i| i.to_string()).collect(),
     };
     let mut preprocess = own.preprocess.or_else(|| identity.preprocess.clone()).unwrap_or_else(|| Preprocess::for_net(net));

@@ -18,6 +18,7 @@
 mod describe;
 pub mod diagram;
 mod former_names;
+pub mod imagenet;
 mod layer;
 mod naming;
 mod net;

@@ -8,7 +8,7 @@
 //! ImageFolder, and this program, sort folders as text (0, 1, 10, 11, 2, ...), others as numbers. If the two orders differ, the
 //! user must choose one.
 
-use crate::formats::imagenet::{Order, wnid};
+use crate::net::imagenet::{Order, wnid};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use crate::class_match::LabelOrder;
 use crate::formats::Model;
-use crate::formats::imagenet::{self, Order};
+use crate::net::imagenet::{self, Order};
 use crate::{Error, Result, files};
 use std::path::{Path, PathBuf};
 

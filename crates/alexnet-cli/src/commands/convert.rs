@@ -2,8 +2,9 @@
 
 use super::preprocess_args::PreprocessArgs;
 use crate::{model_file, net_option, output};
-use alexnet::formats::{self, ExportOptions, imagenet};
+use alexnet::formats::{self, ExportOptions};
 use alexnet::net::ParamNaming;
+use alexnet::net::imagenet;
 use anyhow::Context;
 use std::path::PathBuf;
 

@@ -40,6 +40,8 @@ pub(crate) struct Args {
     /// Images: a folder with or without class subfolders, a .tar of one, a .txt with one path per line, or one image
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
+    #[command(flatten)]
+    lists: data_set::ListArgs,
     #[arg(long, value_name = "FILE", help = OUT_HELP)]
     out: PathBuf,
     /// Batch size
@@ -61,7 +63,7 @@ fn pool(text: &str) -> Result<Pool, String> {
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let start = Instant::now();
-    let source = data_set::open_any(&args.data, quiet)?.source;
+    let source = data_set::open_any(&args.lists.source(&args.data), quiet)?.source;
     let asked = Asked { layer: &args.layer, before_relu: args.before_relu, pool: args.pool };
     let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, args.batch.min(source.len()))?;
     let mut writer = Writer::create(&args.out, looker.about.clone())?;

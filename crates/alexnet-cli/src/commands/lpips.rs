@@ -1,6 +1,7 @@
 //! `alexnet lpips`: perceptual distance between images.
 
 use crate::{data_set, model_file, net_option, numbers, output};
+use alexnet::data::Source;
 use alexnet::engine::cpu::Cpu;
 use alexnet::image::{Image, Resize, decode};
 use alexnet::lpips::{Backbone, Distance, Heads, Lpips};
@@ -141,7 +142,7 @@ fn pairs(a: &Path, b: &Path, quiet: bool) -> anyhow::Result<Vec<Pair>> {
 
 /// The images of a folder, keyed by file stem.
 fn by_stem(folder: &Path, quiet: bool) -> anyhow::Result<BTreeMap<String, String>> {
-    let source = data_set::open_any(folder, quiet)?.source;
+    let source = data_set::open_any(&Source::new(folder), quiet)?.source;
     let mut found = BTreeMap::new();
     for i in 0..source.len() {
         let name = source.name(i);

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         bail!("--out {}: same file as the model; choose another name", out.display());
     }
     let source = match &args.data {
-        Some(path) => data_set::open(path, data::Split::Train, data::Demand::WithImages, quiet)?.source,
+        Some(path) => data_set::open(&data::Source::new(path), data::Split::Train, data::Demand::WithImages, quiet)?.source,
         None => data::synthetic(data::Split::Train, 0),
     };
     // Draw evenly from all classes, whatever their order.

@@ -86,7 +86,7 @@ struct Found {
 /// Evaluates the model, if there are images.
 fn evaluate(args: &Args, config: &Config, mut model: Model, path: &Path, quiet: bool) -> anyhow::Result<Option<Found>> {
     let source = match &args.data {
-        Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
+        Some(path) => data_set::open(&data::Source::new(path), data::Split::Validation, data::Demand::WithImages, quiet)?.source,
         None => {
             alexnet::train::data_sets(&mut config.clone(), false, &mut data_set::Notes { quiet })
                 .context("the run's images (--data selects others)")?

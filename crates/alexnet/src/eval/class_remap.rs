@@ -82,7 +82,7 @@ impl Dataset for Matched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::imagenet::Order;
+    use crate::net::imagenet::Order;
 
     /// A data set with two empty folders.
     struct Folders([String; 2]);

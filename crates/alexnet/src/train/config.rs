@@ -2,6 +2,7 @@
 
 use super::recipe::Recipe;
 use crate::class_match::LabelOrder;
+use crate::data::Source;
 use crate::net::Net;
 use crate::{Error, Result, files};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,12 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Validation images; `None` for a fraction of the training images, or the built-in set's own.
     pub val: Option<PathBuf>,
+    /// Folder to which the paths in lists of images are relative, if given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_root: Option<PathBuf>,
+    /// File with the class names in label order, if given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_classes: Option<PathBuf>,
     /// Fraction of the training images held out if `val` is `None`.
     pub val_share: f64,
     /// Model that the run starts from.
@@ -67,6 +74,11 @@ impl Config {
         Ok(config)
     }
 
+    /// The images at `path`, which is `data` or `val`.
+    pub fn source(&self, path: &Path) -> Source {
+        Source { path: path.to_path_buf(), root: self.data_root.clone(), classes: self.data_classes.clone() }
+    }
+
     /// The network, before the number of classes is known.
     ///
     /// # Errors
@@ -93,6 +105,8 @@ mod tests {
                 image_size: 128,
                 data: Some("a folder/ä".into()),
                 val: None,
+                data_root: None,
+                data_classes: (name == "simple").then(|| "names.txt".into()),
                 val_share: 0.1,
                 from: None,
                 labels: (name == "finetune").then(|| "imagenet".into()),

@@ -2,8 +2,11 @@
 
 use super::config::Config;
 use super::observer::Observer;
+use crate::class_match::match_names;
 use crate::data::{self, Dataset, Demand, Opened, Split};
+use crate::escape::printable;
 use crate::{Result, eval};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,24 +27,41 @@ pub fn data_sets(
         let of = |split| data::synthetic(split, BUILT_IN_SEED);
         return Ok((of(Split::Train), of(Split::Validation)));
     };
-    let opened = data::open_split(path, Split::Train, Demand::Trainable)?;
+    let opened = config.source(path).open(Split::Train, Demand::Trainable)?;
     let lines = opened.lines();
     lines.iter().for_each(|line| observer.note(line));
-    let trained_on = opened.path();
-    let Opened { source: train, splits, .. } = opened;
+    let Opened { source: train, splits, at: trained_at, taken: trained_on, .. } = opened;
     if own_split && config.val.is_none() && splits.is_some_and(|splits| splits.validation.is_some()) {
         config.val = config.data.clone();
     }
     let Some(val) = &config.val else { return Ok(data::hold_out(train, config.val_share)) };
-    let found = data::open_split(val, Split::Validation, Demand::WithImages)?;
+    let found = config.source(val).open(Split::Validation, Demand::WithImages)?;
     // Two splits of one root share the notes about other files in it.
     found.lines().iter().filter(|line| !lines.contains(line)).for_each(|line| observer.note(line));
     let real = |path: PathBuf| path.canonicalize().unwrap_or(path);
-    if real(found.path()) == real(trained_on) {
+    if found.taken == trained_on && real(found.at) == real(trained_at) {
         observer.note(
             "warning: the validation images are the training images, so their accuracy does not carry over to other images",
         );
     }
+    let absent = absent_classes(train.classes(), &*found.source);
     let val = eval::by_name(found.source, train.classes()).map_err(|error| error.context(val.display()))?;
+    if !absent.is_empty() {
+        let named: Vec<_> = absent.iter().take(NAMED).map(|class| printable(class)).collect();
+        let more = if absent.len() > NAMED { format!(", and {} more", absent.len() - NAMED) } else { String::new() };
+        observer.note(&format!("note: no validation images of {}{more}", named.join(", ")));
+    }
     Ok((train, val))
+}
+
+/// Maximum number of classes named in a note.
+const NAMED: usize = 6;
+
+/// Classes without images in a validation set, before its labels are matched to these classes.
+fn absent_classes<'a>(classes: &'a [String], val: &dyn Dataset) -> Vec<&'a String> {
+    let present: HashSet<u32> = (0..val.len()).map(|i| val.label(i)).collect();
+    let present: Vec<String> =
+        val.classes().iter().zip(0..).filter(|(_, label)| present.contains(label)).map(|(class, _)| class.clone()).collect();
+    let found: HashSet<usize> = match_names(&present, classes).into_iter().flatten().collect();
+    classes.iter().enumerate().filter(|(i, _)| !found.contains(i)).map(|(_, class)| class).collect()
 }

@@ -122,8 +122,8 @@ pub fn init_from(engine: &mut dyn ParameterStore, model: &Model, head: &HeadMapp
 mod tests {
     use super::*;
     use crate::engine::cpu::Cpu;
-    use crate::formats::imagenet;
     use crate::image::Preprocess;
+    use crate::net::imagenet;
     use crate::net::presets::by_name;
 
     fn strings(names: &[&str]) -> Vec<String> {

@@ -76,6 +76,12 @@ fn of_class(source: &dyn Dataset, images: &[usize], read: usize) -> ClassImages 
             }
             match source.file(i) {
                 Ok(Some(bytes)) => contents.update(Sha256::digest(bytes)),
+                // Pixels that are stored without a file format; a drawn image has no stored size.
+                Ok(None) if size.is_some() => {
+                    if let Ok(image) = source.image(i) {
+                        contents.update(Sha256::digest(&image.rgb));
+                    }
+                }
                 Ok(None) => {}
                 Err(_) => contents.update(b"cannot be read"),
             }

@@ -42,6 +42,9 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
     if settings.data.is_none() && settings.val.is_some() {
         return invalid("--val needs --data; the built-in set has its own validation images".into());
     }
+    if settings.data.is_none() && (settings.data_root.is_some() || settings.data_classes.is_some()) {
+        return invalid("--root, --classes: need --data".into());
+    }
     let val_share = settings.val_share.unwrap_or(0.1);
     if !(0.0..1.0).contains(&val_share) {
         return invalid(format!("--val-share {val_share}: expected at least 0 and below 1"));
@@ -62,6 +65,8 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
         image_size,
         data: absolute(settings.data.as_deref())?,
         val: absolute(settings.val.as_deref())?,
+        data_root: absolute(settings.data_root.as_deref())?,
+        data_classes: absolute(settings.data_classes.as_deref())?,
         val_share,
         from: absolute(settings.from.as_deref())?,
         labels: labels::absolute(settings.labels.as_deref())?,
@@ -217,6 +222,8 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     let together = config.val.is_some() && config.val == config.data;
     config.data = absolute(settings.data.as_deref())?.or(config.data);
     config.val = absolute(settings.val.as_deref())?.or(if together { config.data.clone() } else { config.val });
+    config.data_root = absolute(settings.data_root.as_deref())?.or(config.data_root);
+    config.data_classes = absolute(settings.data_classes.as_deref())?.or(config.data_classes);
     config.from = absolute(settings.from.as_deref())?.or(config.from);
     let labels = labels::absolute(settings.labels.as_deref())?;
     if labels.is_some() && labels != config.labels {

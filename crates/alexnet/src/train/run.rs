@@ -196,7 +196,10 @@ impl Settings {
 
     /// Rejects values that cannot be stored in config.toml, before a folder is created.
     fn check_paths(&self) -> Result<()> {
-        for path in [&self.data, &self.val, &self.from, &self.labels, &self.out].into_iter().flatten() {
+        for path in [&self.data, &self.val, &self.data_root, &self.data_classes, &self.from, &self.labels, &self.out]
+            .into_iter()
+            .flatten()
+        {
             if path.to_str().is_none() {
                 return Err(Error::file(
                     path,

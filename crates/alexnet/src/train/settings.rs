@@ -17,10 +17,14 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Training images: a folder with one subfolder per class, or a .tar of one; `None`: the built-in synthetic set.
+    /// Training images, in any layout of [`crate::data`]; `None`: the built-in synthetic set.
     pub data: Option<PathBuf>,
     /// Validation images, in the same form; `None`: a fraction of the training images.
     pub val: Option<PathBuf>,
+    /// Folder to which the paths in lists of images are relative; `None`: the lists' own.
+    pub data_root: Option<PathBuf>,
+    /// File with the class names in label order, for images with numbers as labels.
+    pub data_classes: Option<PathBuf>,
     /// Fraction of the training images used for validation if `val` is `None`.
     pub val_share: Option<f64>,
     /// Name of a network preset.
@@ -80,6 +84,8 @@ impl Default for Settings {
         Settings {
             data: None,
             val: None,
+            data_root: None,
+            data_classes: None,
             val_share: None,
             net: None,
             recipe: None,

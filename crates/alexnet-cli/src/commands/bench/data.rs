@@ -24,6 +24,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
+    lists: data_set::ListArgs,
+    #[command(flatten)]
     load: Load,
 }
 
@@ -54,7 +56,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     // Validate the options before the work.
     let (mut engine, mut work) = load.cpu(Mode::Train)?;
     let source = match &args.data {
-        Some(path) => data_set::open(path, Split::Train, data::Demand::WithImages, quiet)?.source,
+        Some(path) => data_set::open(&args.lists.source(path), Split::Train, data::Demand::WithImages, quiet)?.source,
         None => data::synthetic(Split::Train, 0),
     };
     let preprocess = Preprocess::for_net(engine.net());

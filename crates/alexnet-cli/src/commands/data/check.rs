@@ -19,11 +19,13 @@ in both sets, or has two labels; 2 bad usage.";
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Training images: a folder with one subfolder per class, or a .tar of one
+    /// Training images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names
     data: PathBuf,
     /// Validation images, which must not overlap with the training images
     #[arg(long, value_name = "PATH")]
     val: Option<PathBuf>,
+    #[command(flatten)]
+    lists: data_set::ListArgs,
     /// Model used to find wrong labels, preferably one not trained for long on these images
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
@@ -68,11 +70,11 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if args.model.is_none() && (args.labels.labels.is_some() || args.labels.label_order.is_some()) {
         bail!("--labels, --label-order: need --model");
     }
-    let mut opened = vec![data_set::open(&args.data, Split::Train, Demand::All, quiet)?];
+    let mut opened = vec![data_set::open(&args.lists.source(&args.data), Split::Train, Demand::All, quiet)?];
     // A validation split next to the training split is checked against it, as training uses both.
     let own = opened[0].splits.as_ref().is_some_and(|splits| splits.validation.is_some()).then_some(&args.data);
     if let Some(path) = args.val.as_ref().or(own) {
-        opened.push(data_set::open(path, Split::Validation, Demand::All, quiet)?);
+        opened.push(data_set::open(&args.lists.source(path), Split::Validation, Demand::All, quiet)?);
     }
     let sources: Vec<Arc<dyn Dataset>> = opened.iter().map(|opened| opened.source.clone()).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.machine.threads).build().context("cannot start threads")?;

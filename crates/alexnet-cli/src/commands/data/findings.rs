@@ -91,12 +91,12 @@ const DRAWN: usize = 60;
 
 impl Set {
     pub(super) fn new(opened: Opened, scan: &Scan, small_side: usize) -> Set {
-        let (path, source) = (opened.path(), &*opened.source);
+        let (path, source) = (opened.title(), &*opened.source);
         let mut counts = vec![0; source.classes().len()];
         scan.readable().for_each(|(i, _)| counts[source.label(i) as usize] += 1);
         let classes = source.classes().iter().zip(counts);
         Set {
-            path: path.to_string_lossy().into_owned(),
+            path,
             images: source.len(),
             broken: scan.broken().map(|(i, why)| Broken { name: source.name(i).into(), why: why.into() }).collect(),
             classes: classes.map(|(class, images)| Class { class: class.clone(), images }).collect(),

@@ -12,8 +12,10 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Images: a folder with one subfolder per class, or a .tar of one [default: the built-in set]
+    /// Images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names [default: the built-in set]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    lists: data_set::ListArgs,
     #[command(flatten)]
     net: NetOption,
     /// Recipe, which defines the augmentation
@@ -42,7 +44,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Format::of(&args.out)?;
     let source = match &args.data {
-        Some(path) => data_set::open(path, data::Split::Train, data::Demand::Trainable, quiet)?.source,
+        Some(path) => data_set::open(&args.lists.source(path), data::Split::Train, data::Demand::Trainable, quiet)?.source,
         None => data::synthetic(data::Split::Train, 0),
     };
     let recipe = recipe::by_name(&args.recipe)?;

@@ -28,9 +28,11 @@ pub(crate) struct Args {
     /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
-    /// Images: a folder with one subfolder per class, or a .tar of one [default: the built-in test images]
+    /// Images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names [default: the built-in test images]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    lists: data_set::ListArgs,
     #[command(flatten)]
     labels: Labels,
     /// Crops of each image: 1 (centre) or 10 (as in the paper, with averaged softmax)
@@ -74,7 +76,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
-        Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
+        Some(path) => data_set::open(&args.lists.source(path), data::Split::Validation, data::Demand::WithImages, quiet)?.source,
         None => data::synthetic(data::Split::Test, 0),
     };
     let present = source.classes().len();

@@ -3,7 +3,7 @@
 use super::super::labels::Labels;
 use super::opened::{Common, class_json, count};
 use crate::{data_set, output, progress};
-use alexnet::data::{self, Dataset, loader};
+use alexnet::data::{self, Dataset, Source, loader};
 use alexnet::explain::{mistakes, top_activations};
 use alexnet::image::Preprocess;
 use alexnet::{draw, eval};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 #[derive(clap::Args)]
 pub(super) struct ErrorsArgs {
-    /// Images: a folder with one subfolder per class, or a .tar of one [default: the built-in test images]
+    /// Images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names [default: the built-in test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -31,7 +31,7 @@ pub(super) struct MaximalArgs {
     /// Layer and index of a channel or feature, from 0, such as conv5:17; repeatable
     #[arg(required = true, value_name = "LAYER:UNIT", value_parser = unit)]
     units: Vec<(String, usize)>,
-    /// Images: a folder with one subfolder per class, or a .tar of one [default: the built-in test images]
+    /// Images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names [default: the built-in test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     /// Images to show per unit
@@ -51,7 +51,7 @@ const BATCH: usize = 32;
 
 fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>> {
     Ok(match path {
-        Some(path) => data_set::open(path, data::Split::Validation, data::Demand::WithImages, quiet)?.source,
+        Some(path) => data_set::open(&Source::new(path), data::Split::Validation, data::Demand::WithImages, quiet)?.source,
         None => data::synthetic(data::Split::Test, 0),
     })
 }

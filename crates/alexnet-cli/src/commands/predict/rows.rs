@@ -2,7 +2,7 @@
 
 use crate::output;
 use alexnet::answers::{Cell, Column, Kind, Row};
-use alexnet::formats::imagenet::with_word;
+use alexnet::net::imagenet::with_word;
 use alexnet::{Prediction, Predictions};
 use serde_json::{Value, json};
 

@@ -42,12 +42,14 @@ pub(crate) struct Args {
     /// Same as --data PATH
     #[arg(value_name = "PATH", conflicts_with = "data")]
     images: Option<PathBuf>,
-    /// Training images: a folder with one subfolder per class, or a .tar of one [default: a built-in synthetic set]
+    /// Training images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names [default: a built-in synthetic set]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
     /// Validation images, in the same form [default: a fraction of the training images]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     val: Option<PathBuf>,
+    #[command(flatten)]
+    lists: crate::data_set::ListArgs,
     /// Fraction of the training images held out for validation without --val [default: 0.1; 0.2 with --recipe quick if fewer than
     /// 640 would remain for training]
     #[arg(long, value_name = "SHARE", conflicts_with = "val", value_parser = numbers::share, help_heading = "Data")]
@@ -149,6 +151,8 @@ impl Args {
         Ok(Settings {
             data: self.data.clone().or(self.images.clone()),
             val: self.val.clone(),
+            data_root: self.lists.root.clone(),
+            data_classes: self.lists.classes.clone(),
             val_share: self.val_share,
             net: self.net.clone(),
             recipe: self.recipe.clone(),

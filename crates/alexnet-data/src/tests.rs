@@ -1,8 +1,16 @@
 //! Listing of folders, tars and lists.
 
-use super::{Dataset, Demand, Reason, Split, of_files, open, open_any, open_loose, open_split};
+use super::{Dataset, Demand, Opened, Reason, Result, Source, Split, of_files, open, open_loose};
 use std::fs;
 use std::path::Path;
+
+fn open_split(path: &Path, split: Split, demand: Demand) -> Result<Opened> {
+    Source::new(path).open(split, demand)
+}
+
+fn open_any(path: &Path) -> Result<Opened> {
+    Source::new(path).open_any()
+}
 
 fn names(source: &dyn Dataset) -> Vec<(String, Option<String>)> {
     let label = |i| source.classes().get(source.label(i) as usize).cloned();
@@ -117,7 +125,7 @@ fn splits_are_never_classes() {
     for around in [around.clone(), packed(&around)] {
         let val = open_split(&around, Split::Validation, Demand::Trainable).unwrap();
         assert_eq!((val.source.len(), val.source.name(0)), (2, "cat/2.jpg"), "{}", around.display());
-        assert!(val.path().ends_with("nested/val"));
+        assert!(val.at.ends_with("nested/val"));
         let all = open_any(&around).unwrap();
         assert_eq!(
             (all.source.classes(), all.source.name(0)),

@@ -62,7 +62,7 @@ pub struct PassedOver {
 
 impl PassedOver {
     /// Counts an entry.
-    pub(super) fn add(&mut self, reason: Reason, name: impl Into<String>) {
+    pub(crate) fn add(&mut self, reason: Reason, name: impl Into<String>) {
         let group = self.groups.entry(reason).or_default();
         group.count += 1;
         let name = name.into();
@@ -98,7 +98,7 @@ impl PassedOver {
 }
 
 /// Whether a file or folder of this name is hidden, or left behind by a system or an archiver.
-pub(super) fn is_hidden(name: &str) -> bool {
+pub(crate) fn is_hidden(name: &str) -> bool {
     const LEFT_BEHIND: [&str; 7] =
         ["__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini"];
     name.starts_with('.') || LEFT_BEHIND.contains(&name.to_ascii_lowercase().as_str())

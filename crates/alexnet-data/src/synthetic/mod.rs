@@ -11,28 +11,14 @@ use std::sync::Arc;
 use alexnet_kernels::random::Key;
 
 use self::shape::Shape;
-use super::Dataset;
-use crate::Result;
 use crate::image::Image;
+use crate::{Dataset, Result, Split};
 
-/// Split of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// Training images: 4,000 in the built-in set.
-    Train,
-    /// Validation images for choosing settings: 500.
-    Validation,
-    /// Test images for a final evaluation: 500.
-    Test,
-}
-
-impl Split {
-    /// Images per class.
-    fn per_class(self) -> usize {
-        match self {
-            Split::Train => 400,
-            Split::Validation | Split::Test => 50,
-        }
+/// Images per class.
+fn per_class(split: Split) -> usize {
+    match split {
+        Split::Train => 400,
+        Split::Validation | Split::Test => 50,
     }
 }
 
@@ -46,9 +32,9 @@ struct BuiltIn {
     per_class: usize,
 }
 
-/// Opens the built-in set. An image depends on `split`, `seed` and its index alone, with the same bits on every machine.
+/// Opens the built-in set: 4,000 training images, 500 each for validation and test. An image depends on `split`, `seed` and its index alone, with the same bits on every machine.
 pub fn synthetic(split: Split, seed: u64) -> Arc<dyn Dataset> {
-    let per_class = split.per_class();
+    let per_class = per_class(split);
     let classes: Vec<String> = Shape::ALL.iter().map(|shape| shape.name().to_string()).collect();
     let names = classes.iter().flat_map(|class| (0..per_class).map(move |i| format!("{class}/{i:04}.png"))).collect();
     Arc::new(BuiltIn { classes, names, key: Key(seed).with(split as u64), per_class })

@@ -3,30 +3,43 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::listing::Listing;
-use super::passed_over::{PassedOver, Reason, is_hidden};
-use super::sniff::{self, Content};
-use super::split_folders::Splits;
-use super::{Dataset, Demand, Opened, Split, is_image};
-use crate::image::{Image, decode};
-use crate::{Error, Result, files};
+use crate::layouts::{Layout, Request};
+use crate::listing::{Found, Listing};
+use crate::location::Location;
+use crate::passed_over::{Reason, is_hidden};
+use crate::sniff::{self, Content};
+use crate::stored::{Folder, Stored, is_image};
+use crate::{Demand, Error, Opened, PassedOver, Result, Split, Splits};
 
 /// Maximum depth of folders within a class, since symbolic links may form cycles.
 const MAX_DEPTH: usize = 32;
 
 /// Image files `PATH/class/.../file.jpg`: class folders at the top, images at any depth below. Links are followed.
-#[derive(Debug)]
-struct Folder {
-    listing: Listing<PathBuf>,
+pub(crate) struct ImageFolder;
+
+impl Layout for ImageFolder {
+    fn name(&self) -> &'static str {
+        "a folder of images"
+    }
+
+    fn recognises(&self, at: &Location) -> bool {
+        at.is_folder()
+    }
+
+    fn open(&self, request: &Request<'_>) -> Result<Opened> {
+        match request.split {
+            Some(split) => open(&request.at.path, split, request.demand),
+            None => open_loose(&request.at.path),
+        }
+    }
 }
 
 /// Lists the images of a folder, sorted by class and name.
-pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> {
+fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> {
     let mut passed = PassedOver::default();
     let (root, splits) = splits(root)?;
-    let taken = splits.as_ref().map(|splits| splits.folder(split).to_string());
+    let taken = splits.as_ref().map(|splits| splits.name_of(split).to_string());
     let mut path = root.clone();
     if let Some(taken) = &taken {
         // Files next to the splits do not belong to them, but must be reported.
@@ -37,47 +50,30 @@ pub(super) fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> 
         }
         path.push(taken);
     }
-    let (mut classes, mut found) = (Vec::new(), Vec::new());
+    let (mut classes, mut found) = (Vec::new(), Found::default());
     for Entry { name, at, kind } in entries(&path, "", &mut passed)? {
         if kind == Kind::Folder {
             walk(&at, &name, 1, &mut found, &mut passed)?;
             classes.push(name);
         } else if is_dataset_image(&name, &at, kind, &name, &mut passed) {
-            found.push((name, at));
+            found.push(&name, ());
         }
     }
     let mut listing = Listing::new(&path, demand, classes, found, &passed)?;
     let empty = std::mem::take(&mut listing.empty);
-    Ok(Opened { source: Arc::new(Folder { listing }), root, splits, taken, empty, passed_over: passed })
+    let source = Stored::new(listing, Folder { root: path.clone() });
+    Ok(Opened { splits, taken, empty, passed_over: passed, root, ..Opened::whole(&path, source) })
 }
 
 /// Lists the images at any depth, with or without classes.
-pub(super) fn open_loose(root: &Path) -> Result<Opened> {
-    let (mut found, mut passed) = (Vec::new(), PassedOver::default());
+fn open_loose(root: &Path) -> Result<Opened> {
+    let (mut found, mut passed) = (Found::default(), PassedOver::default());
     let (within, splits) = splits(root)?;
     walk(root, "", 0, &mut found, &mut passed)?;
     let above = within.strip_prefix(root).map_or(0, |wrapper| wrapper.components().count());
     let listing = Listing::loose(root, above + usize::from(splits.is_some()), found, &passed)?;
-    let source = Arc::new(Folder { listing });
-    Ok(Opened { source, root: within, splits, taken: None, empty: Vec::new(), passed_over: passed })
-}
-
-/// Lists the images named in a text file, one per line; empty lines are ignored.
-pub(super) fn of_list(path: &Path) -> Result<Arc<dyn Dataset>> {
-    let text = files::read_text(path).map_err(|error| Error::io(path, error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let images: Vec<_> = lines.map(|line| (line.to_string(), folder.join(line))).collect();
-    if images.is_empty() {
-        return Err(Error::file(path, "lists no images; expected one path per line"));
-    }
-    Ok(Arc::new(Folder { listing: Listing::unlabelled(images) }))
-}
-
-/// A data set of these files, in this order.
-pub(super) fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
-    let images = paths.iter().map(|path| (path.to_string_lossy().into_owned(), path.clone())).collect();
-    Arc::new(Folder { listing: Listing::unlabelled(images) })
+    let source = Stored::new(listing, Folder { root: root.to_path_buf() });
+    Ok(Opened { splits, passed_over: passed, ..Opened::whole(&within, source) })
 }
 
 /// The splits of a root, if any, and the folder that contains them: the root, its only subfolder, and so on.
@@ -147,7 +143,7 @@ fn entries(folder: &Path, prefix: &str, passed: &mut PassedOver) -> Result<Vec<E
     Ok(entries)
 }
 
-fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, PathBuf)>, passed: &mut PassedOver) -> Result<()> {
+fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Found<()>, passed: &mut PassedOver) -> Result<()> {
     if depth > MAX_DEPTH {
         return Err(Error::file(folder, format!("folders nested more than {MAX_DEPTH} deep; check for circular links")));
     }
@@ -156,7 +152,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, Path
         if kind == Kind::Folder {
             walk(&at, &inner, depth + 1, found, passed)?;
         } else if is_dataset_image(&name, &at, kind, &inner, passed) {
-            found.push((inner, at));
+            found.push(&inner, ());
         }
     }
     Ok(())
@@ -191,34 +187,4 @@ fn start(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut start = Vec::with_capacity(sniff::START);
     File::open(path)?.take(sniff::START as u64).read_to_end(&mut start)?;
     Ok(start)
-}
-
-impl Dataset for Folder {
-    fn classes(&self) -> &[String] {
-        &self.listing.classes
-    }
-
-    fn len(&self) -> usize {
-        self.listing.images.len()
-    }
-
-    fn label(&self, i: usize) -> u32 {
-        self.listing.images[i].1
-    }
-
-    fn name(&self, i: usize) -> &str {
-        &self.listing.images[i].0
-    }
-
-    fn image(&self, i: usize) -> Result<Image> {
-        decode::decode(&decode::read(&self.listing.images[i].2)?)
-    }
-
-    fn file_size(&self, i: usize) -> Option<u64> {
-        fs::metadata(&self.listing.images[i].2).ok().map(|file| file.len())
-    }
-
-    fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
-        decode::read(&self.listing.images[i].2).map(Some)
-    }
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use alexnet_kernels::random::Key;
 
-use super::Dataset;
-use crate::Result;
 use crate::image::Image;
+use crate::{Dataset, Result};
 
 /// A subset of another data set.
 struct Part {

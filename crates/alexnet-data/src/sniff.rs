@@ -3,11 +3,11 @@
 use crate::image::decode;
 
 /// Number of leading bytes needed.
-pub(super) const START: usize = 512;
+pub(crate) const START: usize = 512;
 
 /// Detected type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// An image in a format that the decoder supports.
     Image,
     /// An image in an unsupported format.
@@ -21,7 +21,7 @@ pub(super) enum Content {
 }
 
 /// Detects the type of a file from its first bytes.
-pub(super) fn content(start: &[u8]) -> Content {
+pub(crate) fn content(start: &[u8]) -> Content {
     let at = |offset: usize, magic: &[u8]| start.get(offset..).is_some_and(|rest| rest.starts_with(magic));
     if decode::FORMATS.iter().any(|format| format.is_certain(start)) {
         return Content::Image;

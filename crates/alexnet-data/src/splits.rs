@@ -1,7 +1,17 @@
-//! Roots with a data set's splits, such as `train/` and `val/`, each with one folder per class.
+//! Splits of a data set, such as `train` and `val`, recognised by their names.
 
-use super::Split;
 use crate::escape::printable;
+
+/// Split of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// Training images.
+    Train,
+    /// Validation images, for choosing settings.
+    Validation,
+    /// Test images, for a final evaluation.
+    Test,
+}
 
 /// Names of split folders in lower case, in order of preference.
 const TRAIN: [&str; 2] = ["train", "training"];
@@ -10,10 +20,10 @@ const TEST: [&str; 2] = ["test", "testing"];
 /// Permitted suffixes of these names: `training_set`, `test images`.
 const ENDS: [&str; 3] = ["set", "data", "images"];
 
-/// Splits of a data set, by folder name.
+/// Splits of a data set, by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Splits {
-    /// All split folders, sorted.
+    /// All splits, sorted.
     pub names: Vec<String>,
     /// The training split.
     pub train: String,
@@ -30,7 +40,7 @@ impl Splits {
     ///
     /// # Errors
     /// Some folders are such splits and others are not, so that neither interpretation is safe.
-    pub(super) fn of(folders: &[String], has_folders: &dyn Fn(&str) -> bool) -> Result<Option<Splits>, String> {
+    pub(crate) fn of(folders: &[String], has_folders: &dyn Fn(&str) -> bool) -> Result<Option<Splits>, String> {
         let find = |kind: &[&str], among: &[String]| {
             kind.iter().find_map(|wanted| among.iter().find(|name| stem(name) == *wanted).cloned())
         };
@@ -60,8 +70,19 @@ impl Splits {
         }
     }
 
-    /// The folder for a purpose: for validation the test split if there is no other.
-    pub(super) fn folder(&self, split: Split) -> &str {
+    /// Splits of these names, whatever else they are called; `None` without one for training and another.
+    #[allow(dead_code, reason = "for the readers to come")]
+    pub(crate) fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Splits> {
+        let mut names: Vec<String> = names.into_iter().map(String::from).collect();
+        names.sort();
+        names.dedup();
+        let [train, validation, test] = [TRAIN.as_slice(), &VALIDATION, &TEST]
+            .map(|kind| kind.iter().find_map(|wanted| names.iter().find(|name| stem(name) == *wanted).cloned()));
+        train.filter(|_| names.len() > 1).map(|train| Splits { names, train, validation, test })
+    }
+
+    /// The name of the split for a purpose: for validation the test split if there is no other.
+    pub(crate) fn name_of(&self, split: Split) -> &str {
         let (validation, test) = (self.validation.as_deref(), self.test.as_deref());
         match split {
             Split::Train => None,
@@ -92,15 +113,15 @@ mod tests {
     fn splits_are_recognised_by_name_and_by_containing_folders() {
         let all = ["Train", "valid", "test"];
         let splits = of(&all, &all).unwrap().unwrap();
-        let taken = [Split::Train, Split::Validation, Split::Test].map(|split| splits.folder(split).to_string());
+        let taken = [Split::Train, Split::Validation, Split::Test].map(|split| splits.name_of(split).to_string());
         assert_eq!(taken, ["Train", "valid", "test"]);
         let splits = of(&["test", "train"], &["test", "train"]).unwrap().unwrap();
-        assert_eq!((splits.folder(Split::Validation), splits.validation.as_deref()), ("test", None));
+        assert_eq!((splits.name_of(Split::Validation), splits.validation.as_deref()), ("test", None));
         // A test set without labels does not turn train and val into classes.
         let splits = of(&["train", "val", "test"], &["train", "val"]).unwrap().unwrap();
         assert_eq!((splits.names.as_slice(), splits.test), (["train", "val"].map(String::from).as_slice(), None));
         let splits = of(&["test_set", "training_set"], &["test_set", "training_set"]).unwrap().unwrap();
-        assert_eq!((splits.train.as_str(), splits.folder(Split::Validation)), ("training_set", "test_set"));
+        assert_eq!((splits.train.as_str(), splits.name_of(Split::Validation)), ("training_set", "test_set"));
         for two in [["Train", "train", "val"], ["train", "training", "val"], ["train", "val", "val set"]] {
             assert!(of(&two, &two).unwrap_err().contains("are the same split"), "{two:?}");
         }

@@ -1,0 +1,96 @@
+//! Layouts of data sets: the one table of readers.
+
+use crate::location::{Found, Location};
+use crate::sniff::Content;
+use crate::{Demand, Error, Opened, Result, Split, escape, image_folder, path_list, single_image, tar};
+use std::path::Path;
+
+/// Advice about the expected layout.
+pub(crate) const LAYOUT: &str = "expected one folder per class, such as cat/1.jpg and dog/1.jpg";
+
+/// What is to be opened, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) at: &'a Location,
+    /// The split to open; `None`: all of them.
+    pub(crate) split: Option<Split>,
+    pub(crate) demand: Demand,
+    /// See [`Source::root`](crate::Source::root).
+    pub(crate) root: Option<&'a Path>,
+    /// See [`Source::classes`](crate::Source::classes).
+    pub(crate) classes: Option<&'a Path>,
+}
+
+/// A way in which data sets are stored.
+pub(crate) trait Layout: Sync {
+    /// Noun phrase for messages, such as "a list of images".
+    fn name(&self) -> &'static str;
+
+    /// Whether the location has this layout.
+    fn recognises(&self, at: &Location) -> bool;
+
+    /// Whether it uses [`Request::root`].
+    fn takes_root(&self) -> bool {
+        false
+    }
+
+    /// Whether it uses [`Request::classes`].
+    fn takes_classes(&self) -> bool {
+        false
+    }
+
+    /// Lists the images, in the order that they keep.
+    fn open(&self, request: &Request<'_>) -> Result<Opened>;
+}
+
+/// All layouts; the first that recognises a location opens it, so that special ones precede general ones.
+#[rustfmt::skip]
+static LAYOUTS: &[&dyn Layout] = &[
+    &tar::Tar,
+    &path_list::PathList,
+    &single_image::SingleImage,
+    &image_folder::ImageFolder,
+];
+
+/// Opens a data set with the reader for its layout.
+pub(crate) fn open(request: &Request<'_>) -> Result<Opened> {
+    let path = &request.at.path;
+    let Some(layout) = LAYOUTS.iter().find(|layout| layout.recognises(request.at)) else { return Err(unrecognised(request)) };
+    for (given, taken, option) in [
+        (request.root.is_some(), layout.takes_root(), "--root applies to lists of files"),
+        (request.classes.is_some(), layout.takes_classes(), "--classes applies to sets with numbers as labels"),
+    ] {
+        if given && !taken {
+            return Err(Error::file(path, format!("{option}, but this is {}", layout.name())));
+        }
+    }
+    layout.open(request)
+}
+
+/// Error for a file that no reader recognises.
+fn unrecognised(request: &Request<'_>) -> Error {
+    let path = &request.at.path;
+    let why = match &request.at.found {
+        Found::File(Content::Packed(how, command), _) => {
+            let (shown, into) = (quoted(path), if command.starts_with("tar") { " -C images" } else { "" });
+            let unpack = match *command {
+                "unzip" => format!("unzip {shown} -d images"),
+                _ => format!("mkdir images && {command} {shown}{into}"),
+            };
+            format!("compressed with {how}, but only uncompressed .tar files can be read in place; unpack it first: {unpack}")
+        }
+        Found::File(Content::Unread(format), _) if request.demand == Demand::LabelsOptional => {
+            format!("{format} images are not supported; convert it to JPEG or PNG")
+        }
+        _ if request.demand == Demand::LabelsOptional => "neither a folder, a .tar, a .txt list of images, nor an image".into(),
+        _ => format!("neither a folder nor a .tar; {LAYOUT}"),
+    };
+    Error::file(path, why)
+}
+
+/// Quotes a path for a shell.
+fn quoted(path: &Path) -> String {
+    let text = escape::path(path);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=,".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
