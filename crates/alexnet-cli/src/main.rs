@@ -7,6 +7,7 @@ mod answer_file;
 mod arguments;
 mod commands;
 mod data_set;
+mod download;
 mod exit_status;
 mod faults;
 mod image_files;
@@ -66,6 +67,9 @@ enum Command {
     Data(commands::data::Args),
     /// Prepare a model for int8 and int4 inference
     Quantize(commands::quantize::Args),
+    /// Download published weights, or list them
+    #[command(after_help = commands::pull::AFTER_HELP)]
+    Pull(commands::pull::Args),
     /// Fit a temperature, so that a model's probabilities match its accuracy
     Calibrate(commands::calibrate::Args),
     /// Describe a model file: format, network, tensors, preprocessing
@@ -110,13 +114,14 @@ fn main() -> ExitCode {
         Command::Predict(args) => commands::predict::run(&args, cli.quiet),
         Command::Serve(args) => commands::serve::run(&args, cli.quiet),
         Command::Features(args) => commands::features::run(&args, cli.quiet),
-        Command::Similar(args) => commands::similar::run(&args),
+        Command::Similar(args) => commands::similar::run(&args, cli.quiet),
         Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),
         Command::Explain(args) => commands::explain::run(&args, cli.quiet),
         Command::Data(args) => commands::data::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args, cli.quiet),
+        Command::Pull(args) => commands::pull::run(&args, cli.quiet),
+        Command::Inspect(args) => commands::inspect::run(&args, cli.quiet),
         Command::Calibrate(args) => commands::calibrate::run(&args, cli.quiet),
-        Command::Inspect(args) => commands::inspect::run(&args),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args, cli.quiet),

@@ -72,6 +72,15 @@ impl Classifier {
         Classifier::builder().open(path)
     }
 
+    /// Opens published weights by name, such as `torchvision`; they are downloaded if they are not in the cache folder. See
+    /// [`pretrained`](crate::pretrained).
+    ///
+    /// # Errors
+    /// An unknown name, or a failed download.
+    pub fn pretrained(name: &str) -> Result<Classifier> {
+        Classifier::builder().pretrained(name)
+    }
+
     /// Builder with settings: threads, precision, crops, batch size.
     pub fn builder() -> ClassifierBuilder {
         ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: Crops::Centre, batch: 16 }
@@ -223,6 +232,14 @@ impl ClassifierBuilder {
             return Err(Error::file(path, "not quantized; run `alexnet quantize` on it first"));
         }
         Ok(Classifier::with_engine(model, Box::new(engine)).with_crops(self.crops, self.batch))
+    }
+
+    /// Opens published weights by name with these settings.
+    ///
+    /// # Errors
+    /// As [`Classifier::pretrained`] and [`open`](Self::open).
+    pub fn pretrained(self, name: &str) -> Result<Classifier> {
+        self.open(crate::pretrained::path(name)?)
     }
 }
 

@@ -58,6 +58,7 @@ pub mod features;
 pub mod labels;
 pub mod lpips;
 pub mod predict;
+pub mod pretrained;
 pub mod quality;
 pub mod quantize;
 pub mod report;

@@ -41,21 +41,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = model_file::open(&args.model, args.net.as_deref())?;
+    let path = model_file::locate(&args.model, quiet)?;
+    let mut model = model_file::open(&path, args.net.as_deref())?;
     let out = args.out.clone().unwrap_or_else(|| args.model.with_extension("calibrated.safetensors"));
-    if out == args.model {
+    if out == path {
         bail!("--out {}: same file as the model; choose another name", out.display());
     }
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
-        Some(path) => {
-            let opened = data_set::open(&args.lists.source(path), data::Split::Validation, data::Demand::WithImages, quiet)?;
-            warn_of_training_images(&args.model, &opened);
+        Some(images) => {
+            let opened = data_set::open(&args.lists.source(images), data::Split::Validation, data::Demand::WithImages, quiet)?;
+            warn_of_training_images(&path, &opened);
             opened.source
         }
         None => data::synthetic(data::Split::Validation, 0),
     };
-    let source = eval::for_model(source, &model.classes, order).with_context(|| args.model.display().to_string())?;
+    let source = eval::for_model(source, &model.classes, order).with_context(|| path.display().to_string())?;
     model.classes = source.classes().to_vec();
     let options = loader::Options {
         batch: args.batch.min(source.len()).max(1),

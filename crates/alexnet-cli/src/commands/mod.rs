@@ -20,6 +20,7 @@ pub(crate) mod nets;
 pub(crate) mod plan;
 pub(crate) mod predict;
 mod preprocess_args;
+pub(crate) mod pull;
 pub(crate) mod quantize;
 pub(crate) mod report;
 pub(crate) mod selftest;

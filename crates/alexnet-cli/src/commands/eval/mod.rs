@@ -22,7 +22,7 @@ use std::time::Instant;
 /// Options of `alexnet eval`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     model: PathBuf,
     /// Network in the model file, if the file does not specify it
@@ -71,7 +71,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
         bail!("--answers: not supported with several processes; run one");
     }
     // Only one rank prints the notes.
-    let (path, net) = (&args.model, args.net.as_deref());
+    let (path, net) = (&model_file::locate(&args.model, quiet)?, args.net.as_deref());
     let mut model = if ranks.rank() == 0 { model_file::open_unchecked(path, net)? } else { formats::load(path, net)? };
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;

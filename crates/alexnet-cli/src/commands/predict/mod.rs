@@ -71,7 +71,8 @@ const TOGETHER: usize = 16;
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let format = if args.json { Format::Json } else { Format::choose(args.format, args.out.as_deref())? };
-    let mut model = model_file::open(&args.model, args.net.as_deref())?;
+    let path = model_file::locate(&args.model, quiet)?;
+    let mut model = model_file::open(&path, args.net.as_deref())?;
     let top = args.top.min(model.classes.len());
     // An image gets bit-identical probabilities alone, in a batch, and from `alexnet serve`. The price is to transform the
     // convolution weights for Winograd even for one image: 15 ms.
@@ -104,7 +105,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if let Some(error) = unwritten {
         return Err(error);
     }
-    done.with_context(|| args.model.display().to_string())?;
+    done.with_context(|| path.display().to_string())?;
     if let Some(note) = search.skipped.note().filter(|_| !quiet) {
         output::note(&note);
     }
