@@ -11,6 +11,7 @@ mod explain;
 mod features;
 mod first_steps;
 mod labels;
+mod lists;
 #[cfg(unix)]
 mod pipes;
 mod pull;

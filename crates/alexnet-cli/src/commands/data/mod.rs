@@ -1,8 +1,11 @@
-//! `alexnet data`: data set checks and augmentation previews.
+//! `alexnet data`: checks, splits and augmentation previews of data sets.
 
 mod check;
+mod clean;
 mod findings;
+mod paths;
 mod preview;
+mod split;
 
 use clap::Subcommand;
 
@@ -20,11 +23,14 @@ enum What {
     Check(check::Args),
     /// Draw augmented images as training sees them: cropped, mirrored, with colour noise
     Preview(preview::Args),
+    /// Split a data set into training, validation and test lists, with near duplicates kept together
+    Split(split::Args),
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     match &args.what {
         What::Check(args) => check::run(args, quiet),
         What::Preview(args) => preview::run(args, quiet),
+        What::Split(args) => split::run(args, quiet),
     }
 }
