@@ -3,7 +3,8 @@
 use crate::location::{Found, Location};
 use crate::sniff::Content;
 use crate::{
-    Demand, Error, Opened, Result, Split, cifar, compressed, escape, idx, image_folder, path_list, single_image, tar, zip,
+    Demand, Error, Opened, Result, Split, cifar, compressed, escape, idx, image_folder, parquet, path_list, single_image, tar,
+    zip,
 };
 use std::path::Path;
 
@@ -50,6 +51,7 @@ pub(crate) trait Layout: Sync {
 static LAYOUTS: &[&dyn Layout] = &[
     &cifar::Cifar,
     &idx::Idx,
+    &parquet::Parquet,
     &tar::Tar,
     &zip::Zip,
     &compressed::Compressed,

@@ -34,6 +34,7 @@ mod layouts;
 mod listing;
 mod location;
 mod opened;
+mod parquet;
 mod passed_over;
 mod path_list;
 mod pixels;
