@@ -15,7 +15,17 @@ fn crc(bytes: &[u8]) -> String {
     format!("{:08x}", crc.sum())
 }
 
-fn main() -> alexnet_data::Result<()> {
+fn main() -> std::process::ExitCode {
+    match list() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() -> alexnet_data::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut source = Source::new(arguments.next().unwrap_or_default());
     let mut split = Some(Split::Train);
