@@ -35,6 +35,7 @@ pub mod list;
 mod listing;
 mod location;
 mod opened;
+mod parquet;
 mod passed_over;
 mod path_list;
 mod pixels;
