@@ -21,8 +21,10 @@
 //! # }
 //! ```
 
+mod containers;
 mod dataset;
 mod hold_out;
+mod ilsvrc;
 mod image_folder;
 mod layouts;
 mod listing;
@@ -31,6 +33,7 @@ mod opened;
 mod passed_over;
 mod path_list;
 mod read_at;
+mod shard_pattern;
 mod single_image;
 mod sniff;
 mod source;
@@ -40,6 +43,7 @@ pub mod synthetic;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod webdataset;
 
 pub use alexnet_files::{Error, Result};
 pub use dataset::Dataset;

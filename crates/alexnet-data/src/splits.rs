@@ -71,7 +71,6 @@ impl Splits {
     }
 
     /// Splits of these names, whatever else they are called; `None` without one for training and another.
-    #[allow(dead_code, reason = "for the readers to come")]
     pub(crate) fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Splits> {
         let mut names: Vec<String> = names.into_iter().map(String::from).collect();
         names.sort();
@@ -91,6 +90,12 @@ impl Splits {
         }
         .unwrap_or(&self.train)
     }
+}
+
+/// Whether this is the name of a split.
+pub(crate) fn is_split(name: &str) -> bool {
+    let stem = stem(name);
+    [TRAIN.as_slice(), &VALIDATION, &TEST].iter().any(|kind| kind.contains(&stem.as_str()))
 }
 
 /// Normalised folder name: lower case, without the suffix.

@@ -5,13 +5,13 @@ use super::member::{Place, read};
 use crate::escape::printable;
 use crate::listing::Found;
 use crate::passed_over::{Reason, is_hidden};
-use crate::read_at::Window;
+use crate::read_at::{Buffered, Window};
 use crate::sniff::{self, Content};
 use crate::stored::is_image;
 use crate::{Error, PassedOver, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// Content of a tar.
@@ -50,7 +50,7 @@ impl Scan {
         // All regular files, since links may lead to any of them.
         let (mut files, mut links) = (Found::default(), Vec::new());
         let (mut folders, mut hidden, mut passed) = (BTreeSet::new(), BTreeSet::new(), PassedOver::default());
-        let mut archive = ::tar::Archive::new(BufReader::new(Window { file: &file, start, size, at: 0 }));
+        let mut archive = ::tar::Archive::new(Buffered::new(Window { file: &file, start, size, at: 0 }));
         for entry in archive.entries_with_seek().map_err(broken)? {
             let mut entry = entry.map_err(broken)?;
             let mut name = text(&entry.path_bytes())?;
@@ -96,6 +96,10 @@ impl Scan {
             }
         }
         drop(archive);
+        // Most tars hold only images: a million names need no second list.
+        if links.is_empty() && hidden.is_empty() && files.names().all(|name| is_image(name.rsplit('/').next().unwrap_or(name))) {
+            return Ok(Scan { file, images: files, folders, passed });
+        }
         let resolved = resolve(&files, links, &mut passed);
         hidden.into_iter().for_each(|name| passed.add(Reason::Hidden, name));
         let linked = resolved.iter().map(|(name, place)| (name.as_str(), *place));
