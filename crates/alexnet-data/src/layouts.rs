@@ -49,6 +49,8 @@ static LAYOUTS: &[&dyn Layout] = &[
     &crate::cifar::Cifar,
     &crate::idx::Idx,
     &crate::parquet::Parquet,
+    &crate::ilsvrc::Ilsvrc,
+    &crate::webdataset::WebDataset,
     &crate::tar::Tar,
     &crate::list::List,
     &crate::list::ListFolder,
