@@ -2,7 +2,7 @@
 
 use crate::location::{Found, Location};
 use crate::sniff::Content;
-use crate::{Demand, Error, Opened, Result, Split, escape, image_folder, path_list, single_image, tar};
+use crate::{Demand, Error, Opened, Result, Split, escape, image_folder, pack, path_list, single_image, tar};
 use std::path::Path;
 
 /// Advice about the expected layout.
@@ -46,6 +46,7 @@ pub(crate) trait Layout: Sync {
 /// All layouts; the first that recognises a location opens it, so that special ones precede general ones.
 #[rustfmt::skip]
 static LAYOUTS: &[&dyn Layout] = &[
+    &pack::Pack,
     &tar::Tar,
     &path_list::PathList,
     &single_image::SingleImage,

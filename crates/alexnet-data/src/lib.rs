@@ -28,6 +28,7 @@ mod layouts;
 mod listing;
 mod location;
 mod opened;
+pub mod pack;
 mod passed_over;
 mod path_list;
 mod read_at;

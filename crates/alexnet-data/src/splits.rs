@@ -71,7 +71,6 @@ impl Splits {
     }
 
     /// Splits of these names, whatever else they are called; `None` without one for training and another.
-    #[allow(dead_code, reason = "for the readers to come")]
     pub(crate) fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Splits> {
         let mut names: Vec<String> = names.into_iter().map(String::from).collect();
         names.sort();

@@ -1,7 +1,8 @@
-//! `alexnet data`: data set checks and augmentation previews.
+//! `alexnet data`: data set checks, packs, and augmentation previews.
 
 mod check;
 mod findings;
+mod pack;
 mod preview;
 
 use clap::Subcommand;
@@ -18,6 +19,9 @@ enum What {
     /// Find broken images, duplicates, likely wrong labels, class imbalance, unusual sizes
     #[command(after_help = check::EXIT_STATUS)]
     Check(check::Args),
+    /// Write a data set to one file, resized once, for faster training
+    #[command(after_help = pack::EXAMPLES)]
+    Pack(pack::Args),
     /// Draw augmented images as training sees them: cropped, mirrored, with colour noise
     Preview(preview::Args),
 }
@@ -25,6 +29,7 @@ enum What {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     match &args.what {
         What::Check(args) => check::run(args, quiet),
+        What::Pack(args) => pack::run(args, quiet),
         What::Preview(args) => preview::run(args, quiet),
     }
 }
