@@ -10,6 +10,7 @@ mod explain;
 mod features;
 mod first_steps;
 mod labels;
+mod pack;
 #[cfg(unix)]
 mod pipes;
 mod train;

@@ -98,7 +98,8 @@ pub(super) struct Partial {
     pending: Vec<u8>,
     /// Bytes of these images.
     unsynced: u64,
-    synced: Instant,
+    /// When they last were.
+    synced: Option<Instant>,
     pub(super) totals: Totals,
 }
 
@@ -129,7 +130,7 @@ impl Partial {
         }
         let journal = open(&journal_path)?;
         let start = header.len() as u64;
-        let (out, synced) = (out.to_path_buf(), Instant::now());
+        let (out, synced) = (out.to_path_buf(), None);
         let (pending, totals) = (Vec::new(), Totals::default());
         let mut partial = Partial { out, path, data, journal_path, journal, end: start, pending, unsynced: 0, synced, totals };
         let dropped = partial.begin(header, member).map_err(|error| unfinished(&partial.path, error))?;
@@ -204,7 +205,7 @@ impl Partial {
         Ok((index, data))
     }
 
-    /// Appends an image.
+    /// Appends an image. The first one is forced to the disk at once, so that a disk that cannot do that is found at the start.
     pub(super) fn append(&mut self, member: Member<'_>, image: &Result<Prepared, String>) -> Result<()> {
         let (kind, bytes, reason) = match image {
             Ok(Prepared { kind, bytes }) => (*kind, bytes.as_slice(), ""),
@@ -218,7 +219,8 @@ impl Partial {
         self.data.write_all(bytes).map_err(|error| unfinished(&self.path, error))?;
         self.end += bytes.len() as u64;
         self.unsynced += bytes.len() as u64;
-        if self.unsynced >= SYNC_BYTES || self.synced.elapsed() >= SYNC_TIME { self.sync() } else { Ok(()) }
+        let is_due = self.synced.is_none_or(|synced| synced.elapsed() >= SYNC_TIME);
+        if is_due || self.unsynced >= SYNC_BYTES { self.sync() } else { Ok(()) }
     }
 
     /// Forces the images to the disk, then enters them in the journal.
@@ -226,7 +228,7 @@ impl Partial {
         self.data.sync_data().map_err(|error| unfinished(&self.path, error))?;
         self.journal.write_all(&self.pending).map_err(|error| unfinished(&self.journal_path, error))?;
         self.pending.clear();
-        (self.unsynced, self.synced) = (0, Instant::now());
+        (self.unsynced, self.synced) = (0, Some(Instant::now()));
         Ok(())
     }
 
