@@ -59,7 +59,7 @@ fn training_from_a_raw_pack_equals_training_from_the_folder() {
     }
     assert_eq!(std::fs::read(at("set.npy")).expect("features"), std::fs::read(at("raw.npy")).expect("features"));
     done(&["data", "preview", text(&at("raw")), "--net", "slim", "--originals", "--out", text(&at("p.png"))]);
-    let speed = ["bench", "data", "--net", "slim", "--image-size", "63", "--batch", "1", "--seconds", "0", "--threads", "1"];
+    let speed = ["bench", "data", "--net", "slim", "--image-size", "96", "--batch", "1", "--seconds", "0", "--threads", "1"];
     assert!(done(&[speed.as_slice(), &["--data", text(&at("raw"))]].concat()).contains("read pixels"));
 }
 
