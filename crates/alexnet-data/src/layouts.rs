@@ -46,6 +46,7 @@ pub(crate) trait Layout: Sync {
 /// All layouts; the first that recognises a location opens it, so that special ones precede general ones.
 #[rustfmt::skip]
 static LAYOUTS: &[&dyn Layout] = &[
+    &crate::pack::Pack,
     &crate::cifar::Cifar,
     &crate::idx::Idx,
     &crate::parquet::Parquet,

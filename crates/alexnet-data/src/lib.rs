@@ -37,6 +37,7 @@ pub mod list;
 mod listing;
 mod location;
 mod opened;
+pub mod pack;
 mod parquet;
 mod passed_over;
 mod path_list;

@@ -12,6 +12,7 @@ mod features;
 mod first_steps;
 mod labels;
 mod lists;
+mod pack;
 #[cfg(unix)]
 mod pipes;
 mod pull;

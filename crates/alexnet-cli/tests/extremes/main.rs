@@ -120,6 +120,7 @@ fn base(command: &[&str], model: &str) -> Vec<String> {
         ["explain", _] => format!("set/red/0.bmp --model {model}"),
         ["data", "check"] => "set".into(),
         ["data", "split"] => "set --out run".into(),
+        ["data", "pack"] => "set set.pack".into(),
         ["data", "preview"] => "set --net slim --image-size 63 --count 1".into(),
         ["bench", "data"] => "--data set --net slim --image-size 63 --batch 1 --seconds 0 --threads 1".into(),
         ["bench", _] => small.into(),
