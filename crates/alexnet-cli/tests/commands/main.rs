@@ -11,6 +11,8 @@ mod explain;
 mod features;
 mod first_steps;
 mod labels;
+mod lists;
+mod pack;
 #[cfg(unix)]
 mod pipes;
 mod pull;

@@ -119,6 +119,8 @@ fn base(command: &[&str], model: &str) -> Vec<String> {
         ["explain", "maximal"] => format!("conv1:0 --model {model} --data set"),
         ["explain", _] => format!("set/red/0.bmp --model {model}"),
         ["data", "check"] => "set".into(),
+        ["data", "split"] => "set --out run".into(),
+        ["data", "pack"] => "set set.pack".into(),
         ["data", "preview"] => "set --net slim --image-size 63 --count 1".into(),
         ["bench", "data"] => "--data set --net slim --image-size 63 --batch 1 --seconds 0 --threads 1".into(),
         ["bench", _] => small.into(),
