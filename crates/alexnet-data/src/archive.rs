@@ -133,7 +133,7 @@ fn open<S: Store + 'static>(path: &Path, found: Images<S::Place>, store: S, spli
     let mut listing = Listing::new(&at, demand, classes, images, &passed)?;
     let empty = std::mem::take(&mut listing.empty);
     let source = Stored::new(without_doubles(path, listing)?, store);
-    Ok(Opened { splits, taken, empty, passed_over: passed, root, ..Opened::whole(&at, source) })
+    Ok(Opened { splits, taken, in_class_folders: true, empty, passed_over: passed, root, ..Opened::whole(&at, source) })
 }
 
 /// Lists the images, with or without classes.

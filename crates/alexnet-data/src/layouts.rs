@@ -3,8 +3,8 @@
 use crate::location::{Found, Location};
 use crate::sniff::Content;
 use crate::{
-    Demand, Error, Opened, Result, Split, cifar, compressed, escape, idx, image_folder, parquet, path_list, single_image, tar,
-    zip,
+    Demand, Error, Opened, Result, Split, cifar, compressed, escape, idx, image_folder, list, parquet, path_list, single_image,
+    tar, zip,
 };
 use std::path::Path;
 
@@ -53,6 +53,8 @@ static LAYOUTS: &[&dyn Layout] = &[
     &idx::Idx,
     &parquet::Parquet,
     &tar::Tar,
+    &list::List,
+    &list::ListFolder,
     &zip::Zip,
     &compressed::Compressed,
     &path_list::PathList,

@@ -23,7 +23,6 @@
 
 mod archive;
 mod cifar;
-mod class_names;
 mod compressed;
 mod dataset;
 mod downloads;
@@ -31,6 +30,7 @@ mod hold_out;
 mod idx;
 mod image_folder;
 mod layouts;
+pub mod list;
 mod listing;
 mod location;
 mod opened;

@@ -68,7 +68,7 @@ impl<P: Copy> Found<P> {
     }
 
     /// The images of these numbers, in this order.
-    fn ordered(&self, order: &[u32]) -> Found<P> {
+    pub(crate) fn ordered(&self, order: &[u32]) -> Found<P> {
         let mut ordered = Found { text: String::with_capacity(self.text.len()), ..Found::default() };
         ordered.ends.reserve_exact(order.len());
         ordered.places.reserve_exact(order.len());
