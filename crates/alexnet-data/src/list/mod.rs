@@ -11,6 +11,7 @@ mod tests;
 mod write;
 
 pub(crate) use folder::ListFolder;
+pub(crate) use labels::read_names;
 pub use write::{Entry, check_name, prepare, relative, write};
 
 use crate::escape::printable;
