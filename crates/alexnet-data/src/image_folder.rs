@@ -62,7 +62,7 @@ fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> {
     let mut listing = Listing::new(&path, demand, classes, found, &passed)?;
     let empty = std::mem::take(&mut listing.empty);
     let source = Stored::new(listing, Folder { root: path.clone() });
-    Ok(Opened { splits, taken, empty, passed_over: passed, root, ..Opened::whole(&path, source) })
+    Ok(Opened { splits, taken, in_class_folders: true, empty, passed_over: passed, root, ..Opened::whole(&path, source) })
 }
 
 /// Lists the images at any depth, with or without classes.

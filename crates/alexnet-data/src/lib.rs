@@ -21,16 +21,24 @@
 //! # }
 //! ```
 
+mod archive;
+mod cifar;
+mod class_names;
+mod compressed;
 mod dataset;
+mod downloads;
 mod hold_out;
+mod idx;
 mod image_folder;
 mod layouts;
+pub mod list;
 mod listing;
 mod location;
 mod opened;
 pub mod pack;
 mod passed_over;
 mod path_list;
+mod pixels;
 mod read_at;
 mod single_image;
 mod sniff;
@@ -41,6 +49,8 @@ pub mod synthetic;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod unpacked;
+mod zip;
 
 pub use alexnet_files::{Error, Result};
 pub use dataset::Dataset;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+mod answers;
 mod bench;
 mod convert;
 mod data;

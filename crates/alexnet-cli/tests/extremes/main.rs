@@ -105,6 +105,7 @@ fn base(command: &[&str], model: &str) -> Vec<String> {
         ["lpips"] => "set/red/0.bmp set/blue/0.bmp --model missing.pth".into(),
         ["serve"] => "--model missing.safetensors --port 0".into(),
         ["quantize"] => "--model missing.safetensors".into(),
+        ["calibrate"] => "--model missing.safetensors".into(),
         ["inspect"] => model.into(),
         ["convert"] => format!("{model} converted.safetensors"),
         ["report"] => "missing".into(),
