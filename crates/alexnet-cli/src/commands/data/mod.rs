@@ -1,9 +1,12 @@
-//! `alexnet data`: data set checks, packs, and augmentation previews.
+//! `alexnet data`: checks, splits, packs and augmentation previews of data sets.
 
 mod check;
+mod clean;
 mod findings;
 mod pack;
+mod paths;
 mod preview;
+mod split;
 
 use clap::Subcommand;
 
@@ -24,6 +27,8 @@ enum What {
     Pack(pack::Args),
     /// Draw augmented images as training sees them: cropped, mirrored, with colour noise
     Preview(preview::Args),
+    /// Split a data set into training, validation and test lists, with near duplicates kept together
+    Split(split::Args),
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
@@ -31,5 +36,6 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         What::Check(args) => check::run(args, quiet),
         What::Pack(args) => pack::run(args, quiet),
         What::Preview(args) => preview::run(args, quiet),
+        What::Split(args) => split::run(args, quiet),
     }
 }
