@@ -70,9 +70,7 @@ fn numbered_lists_train_and_are_evaluated() {
     let at = |name: &str| folder.path().join(name);
     let names = images(&at("images"), 12);
     // Twelve classes, so that numeric order differs from that of text.
-    let lines = |from: usize, to: usize| -> String {
-        (from..to).map(|i| format!("{} {}\n", names[i].0, i % 12)).collect()
-    };
+    let lines = |from: usize, to: usize| -> String { (from..to).map(|i| format!("{} {}\n", names[i].0, i % 12)).collect() };
     write(&at("train_list.txt"), &lines(0, 12));
     write(&at("val_list.txt"), &lines(12, 24));
     let root = ["--root", text(&at("images"))].map(String::from);
