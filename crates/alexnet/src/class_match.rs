@@ -61,7 +61,9 @@ pub fn match_model(classes: &[String], model: &[String], order: LabelOrder) -> R
             let rows = if are_unnamed(model) { vec![None; classes.len()] } else { match_names(classes, model) };
             Ok(ClassMatch { rows, names: model.to_vec() })
         }
-        LabelOrder::Unknown if are_of_list(classes) && within(classes, model.len()) => in_order(classes, model, LabelOrder::Number),
+        LabelOrder::Unknown if are_of_list(classes) && within(classes, model.len()) => {
+            in_order(classes, model, LabelOrder::Number)
+        }
         LabelOrder::Unknown => {
             let [text, number] = [LabelOrder::Text, LabelOrder::Number].map(|order| in_order(classes, model, order));
             match (text, number) {

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn classes_of_few_images_or_groups_are_trained_on() {
-        let all = |labels: &[Option<u32>], groups: &[Vec<usize>], shares| counts(labels, &stratified(labels, groups, shares, 0), 0);
+        let all =
+            |labels: &[Option<u32>], groups: &[Vec<usize>], shares| counts(labels, &stratified(labels, groups, shares, 0), 0);
         assert_eq!(all(&[Some(0); 6], &[(0..6).collect()], TENTHS), [6, 0, 0]);
         // The group of five fits only into training, which it overfills.
         assert_eq!(all(&[Some(0); 6], &[(0..5).collect()], TENTHS)[0], 5);

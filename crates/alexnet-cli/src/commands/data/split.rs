@@ -101,7 +101,8 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let scan = look(images, &pool, quiet)?;
     let groups = pool.install(|| duplicates(&[&scan], args.likeness));
     let groups: Vec<Vec<usize>> = groups.into_iter().map(|group| group.places.into_iter().map(|(_, i)| i).collect()).collect();
-    let labels: Vec<Option<u32>> = scan.images.iter().enumerate().map(|(i, facts)| facts.is_ok().then(|| images.label(i))).collect();
+    let labels: Vec<Option<u32>> =
+        scan.images.iter().enumerate().map(|(i, facts)| facts.is_ok().then(|| images.label(i))).collect();
     let splits = stratified(&labels, &groups, Shares { validation: args.val, test: args.test }, args.seed);
 
     std::fs::create_dir_all(&args.out).with_context(|| output::path(&args.out))?;
@@ -141,7 +142,8 @@ fn write(folder: &Path, images: &dyn Dataset, splits: &[Option<Split>], wanted: 
 
 impl Report {
     fn text(&self) -> String {
-        let row = |name: &str, [train, val, test]: [usize; 3]| [name.into(), train.to_string(), val.to_string(), test.to_string()];
+        let row =
+            |name: &str, [train, val, test]: [usize; 3]| [name.into(), train.to_string(), val.to_string(), test.to_string()];
         let mut rows = vec![["class", "train", "val", "test"].map(String::from)];
         rows.extend(self.classes.iter().map(|Class { class, train, val, test }| row(class, [*train, *val, *test])));
         let total = |of: fn(&Class) -> usize| self.classes.iter().map(of).sum();
