@@ -140,6 +140,7 @@ fn doubt(
     findings: &mut Findings,
     quiet: bool,
 ) -> anyhow::Result<()> {
+    let path = &model_file::locate(path, quiet)?;
     let mut model = model_file::open(path, args.net.as_deref())?;
     let order = args.labels.apply(&mut model)?;
     let mut engine = args.machine.engine_of(&mut model, BATCH)?;
