@@ -83,6 +83,14 @@ head = b'{"inputs":[{"name":"picture","datatype":"BYTES","shape":[2,1],"paramete
 seed("tensors", "files", len(head).to_bytes(2, "little") + head + b"\x02\0\0\0ab\x01\0\0\0c")
 seed("tensors", "base64", b'\xff\xff{"inputs":[{"name":"picture","datatype":"BYTES","shape":[1],"data":["/9j/"]}]}')
 
+seed("data_list", "lines", b"\0a.jpg 0\nb c.jpg\t1\n")
+seed("data_list", "names", b"\4a.jpg cat\nb.jpg dog\n")
+seed("data_list", "numbers", b"\5path,label\r\na.jpg,0\r\nb.jpg,2\r\n")
+seed("data_list", "splits", b'\1width,File Name,label,split\n3,a.jpg,"x ""y""\nz",train\n3,./b.jpg,v,val\n3,c.jpg,x,train\n')
+seed("data_list", "tabs", b"\2filepath\tclass\na.jpg\tx\nd\\b.jpg\ty\n")
+seed("data_list", "plain", b"\1a.jpg;x\nb.jpg;y\n")
+seed("data_list", "utf16", b"\1" + "\ufeffpath,label\na.jpg,ä\nb.jpg,ü\n".encode("utf-16-le"))
+
 for path in (ROOT.parent / "crates/alexnet-image/tests/fixtures").iterdir():
     seed("picture", path.name, path.read_bytes())
 
