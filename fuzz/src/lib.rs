@@ -9,6 +9,28 @@ pub fn file(bytes: &[u8], name: &str) -> PathBuf {
     path
 }
 
+/// Writes files to a folder of this process.
+pub fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("alexnet-fuzz-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("make the folder");
+    files.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).expect("write the file"));
+    folder
+}
+
+/// Opens a data set in every way and reads its first images. Errors are expected; panics and excessive memory are not.
+pub fn data_set(path: &std::path::Path) {
+    use alexnet_data::{Demand, Source, Split};
+    let source = Source::new(path);
+    for opened in [source.open_any(), source.open(Split::Train, Demand::Trainable), source.open(Split::Test, Demand::All)] {
+        let Ok(opened) = opened else { continue };
+        opened.lines();
+        for i in 0..opened.source.len().min(16) {
+            let _ = opened.source.file(i);
+            let _ = opened.source.image(i);
+        }
+    }
+}
+
 /// Reads bytes as a model file in every way. Errors are expected; panics and excessive memory are not.
 pub fn model(bytes: &[u8], name: &str) {
     let path = file(bytes, name);

@@ -103,7 +103,9 @@ fn all_downloads_are_read_from_folders_and_archives() {
         let root = folder.path().join(name);
         write(&root, &files);
         let mut tar = ::tar::Builder::new(Vec::new());
-        tar.append_dir_all(name, &root).unwrap();
+        // Python begins with a header of its own for the folder.
+        tar.append_pax_extensions([("mtime", b"1.5".as_slice())]).unwrap();
+        tar.append_dir_all(format!("./{name}"), &root).unwrap();
         let tar = tar.into_inner().unwrap();
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut gzip, &tar).unwrap();
