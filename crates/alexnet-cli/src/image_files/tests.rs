@@ -77,7 +77,7 @@ fn lists_are_relative_to_their_folder_and_may_name_folders() {
     let expected = ["x/1.jpg", "x/  spaced.jpg", "x/y/2.jpg", "x/y/3.jpg", "x/gone.png"];
     assert_eq!(names(folder.path(), &["@x/list.txt"]), expected);
     let rooted = Search { root: Some(folder.path().join("x/y")), ..Default::default() };
-    let first = of_arguments(&[], &[list.clone()], &rooted).next().unwrap();
+    let first = of_arguments(&[], std::slice::from_ref(&list), &rooted).next().unwrap();
     assert_eq!(first.name(), text(&folder.path().join("x/y/1.jpg")));
     assert!(names(folder.path(), &["@none.txt"])[0].starts_with("none.txt: "));
     std::fs::write(&list, b"1.jpg\n\xFF\xD8\xFF\xE0\0\x10JFIF\n2.jpg\n").unwrap();

@@ -13,6 +13,8 @@ pub(super) fn config() -> Config {
         net: "slim".into(),
         image_size: 96,
         data: None,
+        data_root: None,
+        data_classes: None,
         val: None,
         val_share: 0.1,
         from: None,
