@@ -22,7 +22,7 @@ def golden(name):
 
 for name in ["zip.pth", "checkpoint.pth", "beside.pth", "numpy_beside.pth"]:
     seed("pth", name, golden(name))
-for name in ["legacy.pth", "../../lpips/alex.pth"]:
+for name in ["legacy.pth", "../../../alexnet/src/lpips/alex.pth"]:
     seed("pth_legacy", Path(name).name, golden(name)[15:])
 with tarfile.open(fileobj=io.BytesIO(golden("tar.pth"))) as tar:
     members = {m.name.removeprefix("./"): tar.extractfile(m).read() for m in tar if m.isfile()}
