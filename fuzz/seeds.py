@@ -23,7 +23,7 @@ def golden(name):
 
 for name in ["zip.pth", "checkpoint.pth", "beside.pth", "numpy_beside.pth"]:
     seed("pth", name, golden(name))
-for name in ["legacy.pth", "../../lpips/alex.pth"]:
+for name in ["legacy.pth", "../../../alexnet/src/lpips/alex.pth"]:
     seed("pth_legacy", Path(name).name, golden(name)[15:])
 with tarfile.open(fileobj=io.BytesIO(golden("tar.pth"))) as tar:
     members = {m.name.removeprefix("./"): tar.extractfile(m).read() for m in tar if m.isfile()}
@@ -104,3 +104,24 @@ footer = struct.pack("<QQQI", len(head) + len(pixels), len(index), 1, zlib.crc32
 seed("data_pack", "whole", head + pixels + index + footer + struct.pack("<I", zlib.crc32(footer)) + b"ALEXPEND")
 body = struct.pack("<BBIIII", 0, 1, 1, 4, 0, 1) + b"x"
 seed("data_pack", "sealed", json + b"\0data\0" + bytes([len(body)]) + body + b"\0" + bytes([len(body)]) + body)
+
+def members(*files):
+    """Members of a tar as fuzz/src reads them."""
+    return b"".join(bytes([len(name), len(data)]) + name.encode() + data for name, data in files)
+
+
+samples = members(("a.jpg", b"a"), ("a.cls", b"0"), ("b.jpg", b"b"), ("b.json", b'{"label": 1}'), ("c.txt", b"cat"), ("c.png", b"c"))
+seed("data_webdataset", "samples", b"\0" + samples)
+names = members(("n01440764_1.JPEG", b"1"), ("n01440764_2.JPEG", b"2"))
+val = members(("ILSVRC2012_val_00000001.JPEG", b"1"), ("ILSVRC2012_val_00000002.JPEG", b"2"))
+seed("data_ilsvrc", "outer", b"\1" + members(("n01440764.tar", b""), ("n01443537.tar", b"x")))
+seed("data_ilsvrc", "inner", b"\2" + names)
+seed("data_ilsvrc", "val", b"\3" + val)
+kit = io.BytesIO()
+with tarfile.open(fileobj=kit, mode="w:gz") as tar:
+    info = tarfile.TarInfo("ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt")
+    info.size = 8
+    tar.addfile(info, io.BytesIO(b"490\n361\n"))
+seed("data_ilsvrc", "devkit", b"\4" + kit.getvalue())
+seed("data_ilsvrc", "kaggle", b"\5ImageId,PredictionString\nILSVRC2012_val_00000001,n01751748 1 2 3 4\n")
+seed("data_ilsvrc", "caffe", b"\6ILSVRC2012_val_00000001.JPEG 65\nILSVRC2012_val_00000002.JPEG 970\n")

@@ -49,10 +49,17 @@ pub fn tar(bytes: &[u8]) {
     let length = |i: usize| usize::from(u16::from_le_bytes([lengths[i], lengths[i + 1]])).min(rest.len());
     let (storages, rest) = rest.split_at(length(0));
     let (tensors, pickle) = rest.split_at(length(2).min(rest.len()));
+    let all = tar_of(&[(&b"storages"[..], storages), (&b"tensors"[..], tensors), (&b"pickle"[..], pickle)]);
+    model(&all, "tar.pth");
+}
+
+/// A tar of these members with valid headers.
+pub fn tar_of(members: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut all = Vec::new();
-    for (name, member) in [("storages", storages), ("tensors", tensors), ("pickle", pickle)] {
+    for (name, member) in members {
         let mut header = [0u8; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
+        let length = name.len().min(100);
+        header[..length].copy_from_slice(&name[..length]);
         header[100..108].copy_from_slice(b"0000644\0");
         header[124..136].copy_from_slice(format!("{:011o}\0", member.len()).as_bytes());
         header[156] = b'0';
@@ -61,11 +68,51 @@ pub fn tar(bytes: &[u8]) {
         let sum: u32 = header.iter().map(|b| u32::from(*b)).sum();
         header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         all.extend(header);
-        all.extend(member);
+        all.extend(*member);
         all.resize(all.len().next_multiple_of(512), 0);
     }
     all.resize(all.len() + 1024, 0);
-    model(&all, "tar.pth");
+    all
+}
+
+/// Reads bytes as members of a tar: the lengths of a name and a content, then both.
+pub fn members(mut bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
+    let mut members = Vec::new();
+    while let [name, content, rest @ ..] = bytes {
+        let (name, rest) = rest.split_at(usize::from(*name).min(rest.len()));
+        let (content, rest) = rest.split_at(usize::from(*content).min(rest.len()));
+        members.push((name, content));
+        bytes = rest;
+    }
+    members
+}
+
+/// Opens a data set in every way and reads its first images. Errors are expected; panics and excessive memory are not.
+pub fn data(path: &std::path::Path) {
+    use alexnet::data::{Demand, Source, Split};
+    let source = Source::new(path);
+    let opened = [
+        source.open(Split::Train, Demand::Trainable),
+        source.open(Split::Validation, Demand::WithImages),
+        source.open(Split::Test, Demand::All),
+        source.open_any(),
+    ];
+    for opened in opened.into_iter().flatten() {
+        let _ = opened.lines();
+        let set = opened.source;
+        for i in 0..set.len().min(4) {
+            let _ = set.file(i);
+            assert!(set.classes().is_empty() || (set.label(i) as usize) < set.classes().len());
+        }
+    }
+}
+
+/// An empty folder of this process.
+pub fn folder(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("alexnet-fuzz-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).expect("make the folder");
+    path
 }
 
 /// Opens bytes as a list of images: the first byte selects the name, and whether there are class names; the rest is the list.

@@ -13,7 +13,7 @@ pub(crate) struct ListArgs {
     /// Folder to which the paths in a list of images are relative [default: the list's own]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) root: Option<PathBuf>,
-    /// File with the class names in label order, one per line, for images with numbers as labels
+    /// File with the class names in label order, one per line, for images with numbers as labels; or imagenet, devkit
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub(crate) classes: Option<PathBuf>,
 }

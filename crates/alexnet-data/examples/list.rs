@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release -p alexnet-data --example list DATA [train|val|test|all] [CLASSES.txt]
 //!
-//! With `--each` as the last argument, also each image's number of bytes, label, class and name, separated by tabs.
+//! With `--each` as the last argument, also each image's CRC-32 and number of bytes, label, class and name, separated by tabs.
 
 use alexnet_data::{Demand, Source, Split};
 use std::io::Write;
@@ -47,14 +47,15 @@ fn main() -> ExitCode {
         let set = opened.source;
         for i in 0..set.len() {
             let bytes = match set.file(i) {
-                Ok(bytes) => bytes.map_or(0, |bytes| bytes.len()),
+                Ok(bytes) => bytes.unwrap_or_default(),
                 Err(error) => {
                     eprintln!("{}: {error}", set.name(i));
                     return ExitCode::FAILURE;
                 }
             };
             let class = set.classes().get(set.label(i) as usize).map_or("", String::as_str);
-            if writeln!(out, "{bytes}\t{}\t{class}\t{}", set.label(i), set.name(i)).is_err() {
+            let (crc, size) = (crc32fast::hash(&bytes), bytes.len());
+            if writeln!(out, "{crc:08x}\t{size}\t{}\t{class}\t{}", set.label(i), set.name(i)).is_err() {
                 return ExitCode::FAILURE;
             }
         }

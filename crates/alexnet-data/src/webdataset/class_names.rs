@@ -2,6 +2,7 @@
 
 use crate::escape::{self, printable};
 use crate::{Error, Result, files};
+use alexnet_net::imagenet::{Order, read_labels};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,23 +21,26 @@ pub(super) struct ClassNames {
 }
 
 impl ClassNames {
-    /// Reads a list, or a description if its name ends in `.json`.
+    /// Reads a list in any form that `--labels` accepts or a description; `imagenet` and `devkit` are built in, unless there are
+    /// files of these names.
     pub(super) fn of(path: &Path) -> Result<ClassNames> {
-        let names = if path.extension().is_some_and(|ending| ending == "json") {
-            described(path)?.ok_or_else(|| Error::file(path, "describes no ClassLabel with names"))?
-        } else {
-            let text = read(path)?;
-            text.trim_end().lines().map(|line| line.trim().to_string()).collect()
+        let built_in = match path.to_str().filter(|_| !path.exists()) {
+            Some("imagenet") => Some(Order::Sorted),
+            Some("devkit") => Some(Order::Devkit),
+            _ => None,
+        };
+        if let Some(order) = built_in {
+            return Ok(ClassNames { names: order.names(), from: path.to_path_buf() });
+        }
+        let text = read(path)?;
+        let names = match described(path, &text) {
+            Ok(Some(names)) => names,
+            _ => read_labels(&text).map_err(|error| Error::file(path, error.without_path()))?,
         };
         let problem = |why: String| Err(Error::file(path, why));
         let mut seen = HashSet::new();
-        for (name, line) in names.iter().zip(1..) {
-            if name.is_empty() {
-                return problem(format!("class {line} has no name"));
-            }
-            if !seen.insert(name) {
-                return problem(format!("contains the class {} twice", printable(name)));
-            }
+        if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+            return problem(format!("contains the class {} twice", printable(twice)));
         }
         if names.is_empty() { problem("lists no classes".into()) } else { Ok(ClassNames { names, from: path.to_path_buf() }) }
     }
@@ -52,7 +56,7 @@ impl ClassNames {
                 return ClassNames::of(&path).map(Some);
             }
             let path = folder.join(DESCRIPTION);
-            if path.is_file() && described(&path)?.is_some() {
+            if path.is_file() && described(&path, &read(&path)?)?.is_some() {
                 return ClassNames::of(&path).map(Some);
             }
         }
@@ -79,8 +83,8 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// Names of the ClassLabel in a description, the one called `label` if there are several.
-fn described(path: &Path) -> Result<Option<Vec<String>>> {
-    let value: Value = serde_json::from_str(&read(path)?).map_err(|error| Error::file(path, format!("invalid JSON: {error}")))?;
+fn described(path: &Path, text: &str) -> Result<Option<Vec<String>>> {
+    let value: Value = serde_json::from_str(text).map_err(|error| Error::file(path, format!("invalid JSON: {error}")))?;
     let features = value.get("features").or_else(|| value.as_object()?.values().find_map(|part| part.get("features")));
     let Some(Value::Object(features)) = features else { return Ok(None) };
     let names = |feature: &Value| -> Option<Vec<String>> {

@@ -11,7 +11,7 @@ mod tests;
 
 use crate::containers::{Container, Containers};
 use crate::layouts::{Layout, Request};
-use crate::listing::Listing;
+use crate::listing::{Found, Listing};
 use crate::location::{Found as At, Location};
 use crate::passed_over::Reason;
 use crate::splits::is_split;
@@ -106,12 +106,10 @@ fn read(request: &Request<'_>, shards: &[PathBuf], at: &Path, mut notes: Vec<Str
         let first = labels.iter().position(|&label| label == problem.text as u32).unwrap_or_default();
         Error::file(at, format!("{}: {}", escape::printable(images.name(first)), problem.why))
     })?;
-    let mut kept = crate::listing::Found::default();
-    let mut kept_labels = Vec::new();
-    let images = if unlabelled == 0 {
-        kept_labels.extend(labels.iter().map(|&text| of_text[text as usize]));
-        images
+    let (images, labels) = if unlabelled == 0 {
+        (images, labels.iter().map(|&text| of_text[text as usize]).collect())
     } else {
+        let (mut kept, mut kept_labels) = (Found::default(), Vec::new());
         for ((name, place), &text) in images.iter().zip(&labels) {
             match of_text.get(text as usize) {
                 Some(&label) => {
@@ -121,9 +119,9 @@ fn read(request: &Request<'_>, shards: &[PathBuf], at: &Path, mut notes: Vec<Str
                 None => passed.add(Reason::Unlabelled, name),
             }
         }
-        kept
+        (kept, kept_labels)
     };
-    let (classes, labels, without) = with_images(classes, kept_labels, request.demand);
+    let without = without_images(&classes, &labels);
     if request.demand == Demand::Trainable && classes.len() - without.len() < 2 {
         let only = classes.iter().find(|class| !without.contains(class)).map_or("", String::as_str);
         return Err(Error::file(at, format!("only one class, {}; at least two are needed", escape::printable(only))));
@@ -138,31 +136,11 @@ fn read(request: &Request<'_>, shards: &[PathBuf], at: &Path, mut notes: Vec<Str
     Ok(Opened { passed_over: passed, notes, ..Opened::whole(at, Stored::new(listing, containers)) })
 }
 
-/// The classes that have images, or all where they decide about the outputs; with the labels in them, and the classes without
-/// images.
-fn with_images(classes: Vec<String>, mut labels: Vec<u32>, demand: Demand) -> (Vec<String>, Vec<u32>, Vec<String>) {
+/// The classes without images. They stay: numbers in shards are labels of the whole set.
+fn without_images(classes: &[String], labels: &[u32]) -> Vec<String> {
     let mut present = vec![false; classes.len()];
     labels.iter().for_each(|&label| present[label as usize] = true);
-    let without: Vec<String> =
-        classes.iter().zip(&present).filter(|(_, present)| !**present).map(|(class, _)| class.clone()).collect();
-    if demand != Demand::WithImages {
-        return (classes, labels, without);
-    }
-    let mut next = 0;
-    let moved: Vec<u32> = present
-        .iter()
-        .map(|&present| {
-            if present {
-                next += 1;
-                next - 1
-            } else {
-                0
-            }
-        })
-        .collect();
-    labels.iter_mut().for_each(|label| *label = moved[*label as usize]);
-    let kept = classes.into_iter().zip(present).filter(|(_, present)| *present).map(|(class, _)| class).collect();
-    (kept, labels, without)
+    classes.iter().zip(present).filter(|(_, present)| !present).map(|(class, _)| class.clone()).collect()
 }
 
 /// Name of the split of each shard: a word of its name, or else its folder's name.

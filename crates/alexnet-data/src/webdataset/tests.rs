@@ -48,8 +48,10 @@ fn samples_keep_their_order_and_their_labels() {
     }
     is(&*train(&at("set-{1,0}.tar")).source, &[expected[2], expected[0], expected[1]]);
     let one = open(&at("set-0.tar"), Split::Validation, Demand::WithImages).unwrap();
-    assert_eq!(one.source.classes(), ["0", "2"]);
+    assert_eq!(one.source.classes(), ["0", "1", "2"]);
     is(&*one.source, &expected[..2]);
+    let imagenet = Source { classes: Some("imagenet".into()), ..Source::new(at("set-*.tar")) };
+    assert_eq!(imagenet.open(Split::Train, Demand::Trainable).unwrap().source.classes()[2], "great white shark");
     // Names of the numbers: given, or in a file next to the shards.
     fs::write(at("names"), "ant\nbee\ncat\ndog\n").unwrap();
     let named = Source { classes: Some(at("names")), ..Source::new(folder.path()) };
