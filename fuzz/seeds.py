@@ -44,6 +44,9 @@ sidecar = (
 text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1,), }"
 npy = b"\x93NUMPY\x01\x00\x76\0" + text.ljust(117) + b"\n" + b"\0\0\x80?"
 seed("features", "one", sidecar + b"\0" + npy)
+images = ROOT.parent / "crates/alexnet-image/tests/fixtures"
+for name in ["sampling0.jpg", "sampling1.jpg", "sampling2.jpg", "grey.jpg", "restarts.jpg", "exif6.jpg", "progressive.jpg"]:
+    seed("jpeg", name, (images / name).read_bytes()[2:])
 
 
 def varint(n):
