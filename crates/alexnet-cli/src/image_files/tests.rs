@@ -115,7 +115,9 @@ fn what_is_no_image_is_named_with_the_reason() {
     assert!(names(folder.path(), &["notes.pdf"])[0].contains("nor an image"));
     // Missing files fail when they are decoded.
     let missing = of_arguments(&["gone".into()], &[], &Search::default()).next().unwrap();
-    assert!(matches!(&missing, ImageSource::File(_)) && missing.image().unwrap_err().to_string().contains("No such file"));
+    let preprocess = Preprocess::for_net(&alexnet::net::presets::by_name("slim").unwrap());
+    let why = missing.resized(&preprocess).unwrap_err().to_string();
+    assert!(matches!(&missing, ImageSource::File(_)) && why.contains("No such file"), "{why}");
 }
 
 #[cfg(unix)]
