@@ -14,6 +14,8 @@ pub(super) fn config() -> Config {
         image_size: 96,
         data: None,
         val: None,
+        data_root: None,
+        data_classes: None,
         val_share: 0.1,
         from: None,
         labels: None,
