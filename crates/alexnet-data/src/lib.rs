@@ -54,8 +54,8 @@ mod tar;
 #[cfg(test)]
 mod tests;
 mod unpacked;
-mod zip;
 mod webdataset;
+mod zip;
 
 pub use alexnet_files::{Error, Result};
 pub use dataset::Dataset;

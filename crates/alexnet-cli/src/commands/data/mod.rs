@@ -3,8 +3,8 @@
 mod check;
 mod clean;
 mod findings;
-mod paths;
 mod pack;
+mod paths;
 mod preview;
 mod split;
 
