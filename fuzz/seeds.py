@@ -4,6 +4,7 @@
 import io
 import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).parent
@@ -84,3 +85,14 @@ seed("tensors", "base64", b'\xff\xff{"inputs":[{"name":"picture","datatype":"BYT
 
 for path in (ROOT.parent / "crates/alexnet-image/tests/fixtures").iterdir():
     seed("picture", path.name, path.read_bytes())
+
+pixels = struct.pack("<II", 1, 2) + b"\x01\x02\x03\x04\x05\x06"
+json = b'{"form":{"encoding":"raw","short_side":8},"source":{"name":"s","images":1,"bytes":9,"fingerprint":1},"splits":[%s]}'
+json = json % b",".join(b'{"name":"%s","classes":["a","b"]}' % name for name in [b"train", b"val"])
+entry = struct.pack("<BBIIII", 2, 0, 1, len(pixels), zlib.crc32(pixels), 3) + b"a/1"
+index = struct.pack("<II", len(entry), zlib.crc32(entry)) + entry
+head = b"\x89ALEXPACK\r\n\x1a" + struct.pack("<III", 1, len(json), zlib.crc32(json)) + json
+footer = struct.pack("<QQQI", len(head) + len(pixels), len(index), 1, zlib.crc32(index))
+seed("data_pack", "whole", head + pixels + index + footer + struct.pack("<I", zlib.crc32(footer)) + b"ALEXPEND")
+body = struct.pack("<BBIIII", 0, 1, 1, 4, 0, 1) + b"x"
+seed("data_pack", "sealed", json + b"\0data\0" + bytes([len(body)]) + body + b"\0" + bytes([len(body)]) + body)

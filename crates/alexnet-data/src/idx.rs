@@ -33,6 +33,7 @@ impl Layout for Idx {
     fn recognises(&self, at: &Location) -> bool {
         match &at.found {
             At::Folder(_) => folder(&at.path).is_some() || downloads::within(at).iter().any(|name| name.ends_with("MNIST")),
+            At::Pattern(_) => false,
             At::File(..) => {
                 KINDS.iter().any(|kind| SPLITS.iter().any(|(_, start)| forms(start, kind).contains(&at.lower_name())))
             }
@@ -50,7 +51,7 @@ impl Layout for Idx {
                 Some(folder) => folder,
                 None => downloads::only(request.at)?.map_or(root.clone(), |name| root.join(name).join("raw")),
             },
-            At::File(..) => {
+            At::File(..) | At::Pattern(_) => {
                 let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let parent = crate::escape::path(parent);
                 return Err(Error::file(root, format!("one of the files of such a set; use the folder that holds it: {parent}")));

@@ -40,16 +40,16 @@ impl Hub {
                 part.take_place(&path, &record)?;
                 Ok(cached(path, file, record))
             }
-            Err(Failure::Local(error)) => Err(error),
-            Err(Failure::Content(why)) => {
-                part.discard();
-                Err(self.refused(file, source, &why))
-            }
-            Err(Failure::Passing(why) | Failure::Network(why)) => {
+            Err(failure) => {
+                let error = match failure {
+                    Failure::Local(error) => error,
+                    Failure::Content(why) => self.refused(file, source, &why),
+                    Failure::Passing(why) | Failure::Unreachable(why) | Failure::Network(why) => self.cannot(file, source, &why),
+                };
                 if part.is_empty() {
                     part.discard();
                 }
-                Err(self.cannot(file, source, &why))
+                Err(error)
             }
         }
     }

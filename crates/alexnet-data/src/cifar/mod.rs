@@ -92,6 +92,7 @@ impl Layout for Cifar {
         match &at.found {
             At::Folder(_) => of_folder(at).is_some() || downloads::within(at).iter().any(|name| name.starts_with("cifar")),
             At::File(content, _) => *content == Content::Tar && Plain::open(&at.path).is_ok_and(|(plain, _)| is_archive(&plain)),
+            At::Pattern(_) => false,
         }
     }
 

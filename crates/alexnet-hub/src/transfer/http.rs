@@ -73,7 +73,7 @@ fn request(url: &str, range: Option<&Range>, limits: &Limits) -> Result<Response
             request = request.header(header::IF_RANGE, validator);
         }
     }
-    request.call().map_err(|error| Failure::Network(in_words(&error, &uri, limits.stall)))
+    request.call().map_err(|error| Failure::Unreachable(in_words(&error, &uri, limits.stall)))
 }
 
 /// TLS by rustls and ring, with the certificates that the system trusts: those of a company's proxy are among them.

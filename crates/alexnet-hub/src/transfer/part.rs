@@ -143,7 +143,7 @@ impl Part {
 impl From<Failure> for String {
     fn from(failure: Failure) -> String {
         match failure {
-            Failure::Passing(why) | Failure::Network(why) | Failure::Content(why) => why,
+            Failure::Passing(why) | Failure::Unreachable(why) | Failure::Network(why) | Failure::Content(why) => why,
             Failure::Local(error) => error.to_string(),
         }
     }

@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_millis(2);
 /// An image as network input, or why it could not be read, once decoded.
 type Pending<T> = Receiver<(T, Result<Vec<f32>>)>;
 
-/// Classifies each of `items`, decoded by `decode` on `threads` threads (0: one per core), and passes it with its answer to `sink`, in the input's
-/// order. An image that cannot be decoded is passed on with its error.
+/// Classifies each of `items`, decoded by `decode` on `threads` threads (0: one per core), and passes it with its answer to
+/// `sink`, in the input's order. An image that cannot be decoded is passed on with its error.
 ///
 /// After an error, a thread may keep waiting for the next item of a slow input; it ends with the input or the program.
 ///
