@@ -4,6 +4,7 @@
 import io
 import struct
 import tarfile
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -93,6 +94,37 @@ seed("data_list", "splits", b'\1width,File Name,label,split\n3,a.jpg,"x ""y""\nz
 seed("data_list", "tabs", b"\2filepath\tclass\na.jpg\tx\nd\\b.jpg\ty\n")
 seed("data_list", "plain", b"\1a.jpg;x\nb.jpg;y\n")
 seed("data_list", "utf16", b"\1" + "\ufeffpath,label\na.jpg,ä\nb.jpg,ü\n".encode("utf-16-le"))
+archive = io.BytesIO()
+with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+    for name in ("train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "val/b/notes"):
+        out.writestr(name, b"\xff\xd8" * 20)
+seed("data_zip", "splits", archive.getvalue())
+images = struct.pack(">4i", 0x803, 3, 2, 2) + bytes(12)
+seed("data_idx", "three", len(images).to_bytes(2, "little") + images + struct.pack(">2i", 0x801, 3) + bytes(3))
+array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01K\x01M\0\x0c\x86cnumpy\ndtype\nU\x02u1K\0K\x01\x87R"
+array += b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89T\0\x0c\0\0" + bytes(3072) + b"tb"
+batch = b"\x80\x02}(U\x0bfine_labels](K\1eU\x04data" + array + b"u."
+seed("data_cifar", "python", b"\0" + batch)
+seed("data_cifar", "names", b"\1\x80\x02}(U\x10fine_label_names](U\x01aU\x01beu.")
+seed("data_cifar", "binary", b"\2" + bytes(3074))
+archive = io.BytesIO()
+with tarfile.open(fileobj=archive, mode="w") as out:
+    for name, data in (("train", batch), ("test", batch), ("meta", b"\x80\x02}(U\x10fine_label_names](U\x01aU\x01beu.")):
+        member = tarfile.TarInfo(f"cifar-100-python/{name}")
+        member.size = len(data)
+        out.addfile(member, io.BytesIO(data))
+seed("data_cifar", "tar", b"\3" + archive.getvalue())
+try:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = pyarrow.table({"image": [{"bytes": b"\xff\xd8", "path": "1.jpg"}] * 9, "label": [0, 1, 2] * 3})
+    for compression in ("none", "snappy", "gzip", "zstd"):
+        out = io.BytesIO()
+        pyarrow.parquet.write_table(table, out, compression=compression, row_group_size=4)
+        seed("data_parquet", compression, out.getvalue())
+except ImportError:
+    print("without pyarrow there are no seeds for data_parquet")
 
 for path in (ROOT.parent / "crates/alexnet-image/tests/fixtures").iterdir():
     seed("picture", path.name, path.read_bytes())
