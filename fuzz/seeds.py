@@ -4,6 +4,7 @@
 import io
 import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).parent
@@ -106,3 +107,14 @@ with tarfile.open(fileobj=kit, mode="w:gz") as tar:
 seed("data_ilsvrc", "devkit", b"\4" + kit.getvalue())
 seed("data_ilsvrc", "kaggle", b"\5ImageId,PredictionString\nILSVRC2012_val_00000001,n01751748 1 2 3 4\n")
 seed("data_ilsvrc", "caffe", b"\6ILSVRC2012_val_00000001.JPEG 65\nILSVRC2012_val_00000002.JPEG 970\n")
+
+pixels = struct.pack("<II", 1, 2) + b"\x01\x02\x03\x04\x05\x06"
+json = b'{"form":{"encoding":"raw","short_side":8},"source":{"name":"s","images":1,"bytes":9,"fingerprint":1},"splits":[%s]}'
+json = json % b",".join(b'{"name":"%s","classes":["a","b"]}' % name for name in [b"train", b"val"])
+entry = struct.pack("<BBIIII", 2, 0, 1, len(pixels), zlib.crc32(pixels), 3) + b"a/1"
+index = struct.pack("<II", len(entry), zlib.crc32(entry)) + entry
+head = b"\x89ALEXPACK\r\n\x1a" + struct.pack("<III", 1, len(json), zlib.crc32(json)) + json
+footer = struct.pack("<QQQI", len(head) + len(pixels), len(index), 1, zlib.crc32(index))
+seed("data_pack", "whole", head + pixels + index + footer + struct.pack("<I", zlib.crc32(footer)) + b"ALEXPEND")
+body = struct.pack("<BBIIII", 0, 1, 1, 4, 0, 1) + b"x"
+seed("data_pack", "sealed", json + b"\0data\0" + bytes([len(body)]) + body + b"\0" + bytes([len(body)]) + body)

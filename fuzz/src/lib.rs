@@ -9,6 +9,29 @@ pub fn file(bytes: &[u8], name: &str) -> PathBuf {
     path
 }
 
+/// Writes files to a folder of this process.
+pub fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("alexnet-fuzz-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("make the folder");
+    files.iter().for_each(|(name, bytes)| std::fs::write(folder.join(name), bytes).expect("write the file"));
+    folder
+}
+
+/// Opens a data set in every way and reads its first images. Errors are expected; panics and excessive memory are not.
+pub fn data_set(path: &std::path::Path) {
+    use alexnet_data::{Demand, Source, Split};
+    let source = Source::new(path);
+    let ways = [(Split::Train, Demand::Trainable), (Split::Validation, Demand::WithImages), (Split::Test, Demand::All)];
+    for opened in [source.open_any()].into_iter().chain(ways.map(|(split, demand)| source.open(split, demand))) {
+        let Ok(opened) = opened else { continue };
+        opened.lines();
+        for i in 0..opened.source.len().min(16) {
+            let _ = opened.source.file(i);
+            let _ = opened.source.image(i);
+        }
+    }
+}
+
 /// Reads bytes as a model file in every way. Errors are expected; panics and excessive memory are not.
 pub fn model(bytes: &[u8], name: &str) {
     let path = file(bytes, name);
@@ -65,30 +88,8 @@ pub fn members(mut bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
     members
 }
 
-/// Opens a data set in every way and reads its first images. Errors are expected; panics and excessive memory are not.
-pub fn data(path: &std::path::Path) {
-    use alexnet::data::{Demand, Source, Split};
-    let source = Source::new(path);
-    let opened = [
-        source.open(Split::Train, Demand::Trainable),
-        source.open(Split::Validation, Demand::WithImages),
-        source.open(Split::Test, Demand::All),
-        source.open_any(),
-    ];
-    for opened in opened.into_iter().flatten() {
-        let _ = opened.lines();
-        let set = opened.source;
-        for i in 0..set.len().min(4) {
-            let _ = set.file(i);
-            assert!(set.classes().is_empty() || (set.label(i) as usize) < set.classes().len());
-        }
-    }
-}
-
 /// An empty folder of this process.
-pub fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("alexnet-fuzz-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).expect("make the folder");
-    path
+pub fn empty_folder(name: &str) -> PathBuf {
+    let _ = std::fs::remove_dir_all(folder(name, &[]));
+    folder(name, &[])
 }

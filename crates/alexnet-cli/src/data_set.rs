@@ -2,7 +2,7 @@
 //! unknowingly.
 
 use crate::output;
-use alexnet::data::{Demand, Opened, Source, Split};
+use alexnet::data::{Demand, Opened, Source, Split, pack};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +33,11 @@ pub(crate) fn open(source: &Source, split: Split, demand: Demand, quiet: bool) -
 /// Opens images with or without labels.
 pub(crate) fn open_any(source: &Source, quiet: bool) -> anyhow::Result<Opened> {
     described(source.open_any()?, quiet)
+}
+
+/// Opens all splits.
+pub(crate) fn open_all(source: &Source, quiet: bool) -> anyhow::Result<Vec<Opened>> {
+    pack::open_all(source)?.into_iter().map(|opened| described(opened, quiet)).collect()
 }
 
 fn described(opened: Opened, quiet: bool) -> anyhow::Result<Opened> {

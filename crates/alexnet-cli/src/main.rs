@@ -3,9 +3,12 @@
 // These macros panic when the reader of the output has closed it; `output` does not.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
+mod answer_file;
 mod arguments;
 mod commands;
 mod data_set;
+mod download;
+mod exit_status;
 mod faults;
 mod image_files;
 mod model_file;
@@ -25,7 +28,7 @@ static ALLOCATOR: alexnet_kernels::allocator::Reporting = alexnet_kernels::alloc
 /// Train, evaluate and use every published AlexNet.
 #[derive(Parser)]
 #[command(name = "alexnet", version, about, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 success, 1 failure, 2 bad usage.")]
+#[command(after_help = "Exit status: 0 success, 1 failure, 2 bad usage; predict: 3 if some images could not be read.")]
 struct Cli {
     /// Print only results and errors
     #[arg(short, long, global = true)]
@@ -48,7 +51,8 @@ enum Command {
     /// Compare runs side by side: results and differing settings
     Compare(commands::compare::Args),
     /// Classify images
-    Predict(commands::predict::Args),
+    #[command(after_help = commands::predict::EXAMPLES)]
+    Predict(Box<commands::predict::Args>),
     /// Serve a model over HTTP, with a web page
     Serve(Box<commands::serve::Args>),
     /// Extract a layer's features from images, for search or other models
@@ -59,10 +63,15 @@ enum Command {
     Lpips(commands::lpips::Args),
     /// Visualize a model: filters, activations, heatmaps, mistakes
     Explain(commands::explain::Args),
-    /// Check a data set, or preview it as augmented for training
+    /// Check a data set, pack it into one file, or preview it as augmented for training
     Data(commands::data::Args),
-    /// Calibrate a model for int8 and int4 inference
+    /// Prepare a model for int8 and int4 inference
     Quantize(commands::quantize::Args),
+    /// Download published weights, or list them
+    #[command(after_help = commands::pull::AFTER_HELP)]
+    Pull(commands::pull::Args),
+    /// Fit a temperature, so that a model's probabilities match its accuracy
+    Calibrate(commands::calibrate::Args),
     /// Describe a model file: format, network, tensors, preprocessing
     Inspect(commands::inspect::Args),
     /// Convert a model file to another format
@@ -83,7 +92,7 @@ enum Command {
     Man(commands::man::Args),
 }
 
-/// Exit status: 0 success, 1 failure, 2 bad usage (set by clap).
+/// Exit status: 0 success, 1 failure, 2 bad usage (set by clap), 3 some images could not be read.
 fn main() -> ExitCode {
     faults::prepare();
     let cli: Cli = match arguments::parse(std::env::args_os()) {
@@ -102,15 +111,17 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Report(args) => commands::report::run(&args, cli.quiet),
         Command::Compare(args) => commands::compare::run(&args, cli.quiet),
-        Command::Predict(args) => commands::predict::run(&args),
+        Command::Predict(args) => commands::predict::run(&args, cli.quiet),
         Command::Serve(args) => commands::serve::run(&args, cli.quiet),
         Command::Features(args) => commands::features::run(&args, cli.quiet),
-        Command::Similar(args) => commands::similar::run(&args),
+        Command::Similar(args) => commands::similar::run(&args, cli.quiet),
         Command::Lpips(args) => commands::lpips::run(&args, cli.quiet),
         Command::Explain(args) => commands::explain::run(&args, cli.quiet),
         Command::Data(args) => commands::data::run(&args, cli.quiet),
         Command::Quantize(args) => commands::quantize::run(&args, cli.quiet),
-        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Pull(args) => commands::pull::run(&args, cli.quiet),
+        Command::Inspect(args) => commands::inspect::run(&args, cli.quiet),
+        Command::Calibrate(args) => commands::calibrate::run(&args, cli.quiet),
         Command::Convert(args) => commands::convert::run(&args, cli.quiet),
         Command::Summary(args) => commands::summary::run(&args, cli.quiet),
         Command::Bench(args) => commands::bench::run(&args, cli.quiet),
@@ -128,7 +139,10 @@ fn main() -> ExitCode {
         Err(error) if output::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::note(&format!("error: {error:#}"));
-            ExitCode::FAILURE
+            match error.is::<exit_status::SomeFailed>() {
+                true => exit_status::SOME_FAILED.into(),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -1,9 +1,39 @@
-//! `--model`: model files of any format, with notes about unused content.
+//! `--model`: model files of any format, or published weights by name, with notes about unused content.
 
-use crate::output;
+use crate::{download, output};
 use alexnet::formats::{self, Model};
+use alexnet::pretrained::{self, Hub, PUBLISHED};
 use anyhow::bail;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The file of a model argument: an existing file, or published weights by name, which are downloaded if they are not in the
+/// cache folder. Other paths are returned as they are, for the error of opening them.
+///
+/// # Errors
+/// A failed download, or a name that is neither.
+pub(crate) fn locate(argument: &Path, quiet: bool) -> anyhow::Result<PathBuf> {
+    let text = argument.to_string_lossy();
+    let is_folder = argument.is_dir();
+    if text.is_empty() || (argument.exists() && !is_folder) {
+        return Ok(argument.into());
+    }
+    if let Some(file) = pretrained::published(&text) {
+        let hub = Hub::from_env()?;
+        let found = download::with_progress(file, quiet, |observer| hub.get(file, observer))?;
+        if let Some(note) = download::unpublished(file, &found).filter(|_| !quiet) {
+            output::note(&note);
+        }
+        return Ok(found.path);
+    }
+    let same_file = PUBLISHED.iter().find(|file| argument.file_name().is_some_and(|name| name == file.file));
+    if let Some(name) = same_file.and_then(|file| file.name) {
+        bail!("{text}: No such file; for the published one, give its name: {name}");
+    }
+    match is_folder || text.contains(['/', '\\', '.']) {
+        true => Ok(argument.into()),
+        false => bail!("{text}: No such file, and {}", pretrained::unknown(&text)),
+    }
+}
 
 /// Opens a model file for computation. Unused content is reported on standard error, since a second net or unknown layers may be
 /// what the user meant.

@@ -81,6 +81,11 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     number(text, "a fraction of at least 0 and below 1, such as 0.1", |x| (0.0..1.0).contains(&x))
 }
 
+/// Parses a probability.
+pub(crate) fn probability(text: &str) -> Result<f64, String> {
+    number(text, "a probability from 0 to 1, such as 0.5", |x| (0.0..=1.0).contains(&x))
+}
+
 /// Parses a duration in seconds.
 pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     number(text, "a number of seconds from 0 to a year", |x| (0.0..=MOST_SECONDS).contains(&x))

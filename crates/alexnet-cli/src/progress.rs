@@ -21,6 +21,16 @@ pub(crate) fn images(len: usize, hidden: bool) -> anyhow::Result<ProgressBar> {
     Ok(bar)
 }
 
+/// A count of images of a stream whose length is unknown, hidden without a terminal.
+pub(crate) fn counter(hidden: bool) -> anyhow::Result<ProgressBar> {
+    if hidden {
+        return Ok(ProgressBar::hidden());
+    }
+    let bar = ProgressBar::no_length();
+    bar.set_style(ProgressStyle::with_template("{pos} images, {per_sec}")?);
+    Ok(bar)
+}
+
 /// Formats the rate and the remaining time, once both are meaningful.
 fn speed(elapsed: Duration, done: u64, rate: f64, left: Duration) -> String {
     if elapsed < SETTLED || done == 0 || !rate.is_finite() {

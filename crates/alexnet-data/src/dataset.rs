@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::image::Image;
+use std::path::PathBuf;
 
 /// Data set of labelled images in a fixed order.
 pub trait Dataset: Send + Sync {
@@ -39,5 +40,10 @@ pub trait Dataset: Send + Sync {
     /// As [`image`](Self::image).
     fn file(&self, _: usize) -> Result<Option<Vec<u8>>> {
         Ok(None)
+    }
+
+    /// Path of image `i`; `None` if it is not a file of its own.
+    fn path(&self, _: usize) -> Option<PathBuf> {
+        None
     }
 }

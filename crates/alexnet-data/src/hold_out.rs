@@ -1,5 +1,6 @@
 //! Hold-out split of a data set for validation.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use alexnet_kernels::random::Key;
@@ -69,5 +70,9 @@ impl Dataset for Part {
 
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
         self.whole.file(self.images[i] as usize)
+    }
+
+    fn path(&self, i: usize) -> Option<PathBuf> {
+        self.whole.path(self.images[i] as usize)
     }
 }

@@ -54,7 +54,7 @@ fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> {
     let mut listing = Listing::new(&path, demand, classes, found, &passed)?;
     let empty = std::mem::take(&mut listing.empty);
     let source = Stored::new(listing, Folder { root: path.clone() });
-    Ok(Opened { splits, taken, empty, passed_over: passed, root, ..Opened::whole(&path, source) })
+    Ok(Opened { splits, taken, in_class_folders: true, empty, passed_over: passed, root, ..Opened::whole(&path, source) })
 }
 
 /// Names of the class folders, and the images within and beside them.

@@ -2,7 +2,7 @@
 
 use crate::location::{Found, Location};
 use crate::sniff::Content;
-use crate::{Demand, Error, Opened, Result, Split, escape, ilsvrc, image_folder, path_list, single_image, tar, webdataset};
+use crate::{Demand, Error, Opened, Result, Split, escape};
 use std::path::Path;
 
 /// Advice about the expected layout.
@@ -46,12 +46,20 @@ pub(crate) trait Layout: Sync {
 /// All layouts; the first that recognises a location opens it, so that special ones precede general ones.
 #[rustfmt::skip]
 static LAYOUTS: &[&dyn Layout] = &[
-    &ilsvrc::Ilsvrc,
-    &webdataset::WebDataset,
-    &tar::Tar,
-    &path_list::PathList,
-    &single_image::SingleImage,
-    &image_folder::ImageFolder,
+    &crate::pack::Pack,
+    &crate::cifar::Cifar,
+    &crate::idx::Idx,
+    &crate::parquet::Parquet,
+    &crate::ilsvrc::Ilsvrc,
+    &crate::webdataset::WebDataset,
+    &crate::tar::Tar,
+    &crate::list::List,
+    &crate::list::ListFolder,
+    &crate::zip::Zip,
+    &crate::compressed::Compressed,
+    &crate::path_list::PathList,
+    &crate::single_image::SingleImage,
+    &crate::image_folder::ImageFolder,
 ];
 
 /// Opens a data set with the reader for its layout.
@@ -75,17 +83,17 @@ fn unrecognised(request: &Request<'_>) -> Error {
     let why = match &request.at.found {
         Found::File(Content::Packed(how, command), _) => {
             let (shown, into) = (quoted(path), if command.starts_with("tar") { " -C images" } else { "" });
-            let unpack = match *command {
-                "unzip" => format!("unzip {shown} -d images"),
-                _ => format!("mkdir images && {command} {shown}{into}"),
-            };
-            format!("compressed with {how}, but only uncompressed .tar files can be read in place; unpack it first: {unpack}")
+            format!(
+                "compressed with {how}, but only .tar, .zip, .tar.gz and .tar.zst can be read; unpack it first: mkdir images && {command} {shown}{into}"
+            )
         }
         Found::File(Content::Unread(format), _) if request.demand == Demand::LabelsOptional => {
             format!("{format} images are not supported; convert it to JPEG or PNG")
         }
-        _ if request.demand == Demand::LabelsOptional => "neither a folder, a .tar, a .txt list of images, nor an image".into(),
-        _ => format!("neither a folder nor a .tar; {LAYOUT}"),
+        _ if request.demand == Demand::LabelsOptional => {
+            "neither a folder, an archive (.tar, .zip, .tar.gz, .tar.zst), a .txt list of images, nor an image".into()
+        }
+        _ => format!("neither a folder nor an archive (.tar, .zip, .tar.gz, .tar.zst); {LAYOUT}"),
     };
     Error::file(path, why)
 }

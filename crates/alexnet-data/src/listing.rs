@@ -68,7 +68,7 @@ impl<P: Copy> Found<P> {
     }
 
     /// The images of these numbers, in this order.
-    fn ordered(&self, order: &[u32]) -> Found<P> {
+    pub(crate) fn ordered(&self, order: &[u32]) -> Found<P> {
         let mut ordered = Found { text: String::with_capacity(self.text.len()), ..Found::default() };
         ordered.ends.reserve_exact(order.len());
         ordered.places.reserve_exact(order.len());
@@ -164,6 +164,58 @@ impl<P: Copy> Listing<P> {
             Demand::All | Demand::LabelsOptional => {}
         }
         Ok(Listing { empty, ..Self::labelled(classes, 0, &found) })
+    }
+
+    /// Images in this order, with indices into `classes` as labels. Classes without images are left out, unless all are demanded: a
+    /// published set has the names of classes that a part of it lacks.
+    pub(crate) fn in_order(
+        path: &Path,
+        demand: Demand,
+        classes: Vec<String>,
+        images: Found<P>,
+        labels: Vec<u32>,
+    ) -> Result<Self> {
+        let problem = |text: String| Err(Error::file(path, text));
+        let mut sorted: Vec<&String> = classes.iter().collect();
+        sorted.sort();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return problem(format!("class {} has two labels", printable(pair[0])));
+        }
+        let mut used = vec![false; classes.len()];
+        for (i, &label) in labels.iter().enumerate() {
+            match used.get_mut(label as usize) {
+                Some(used) => *used = true,
+                None => {
+                    let (name, classes) = (printable(images.name(i)), classes.len());
+                    return problem(format!("{name} has label {label}, but there are {classes} class names"));
+                }
+            }
+        }
+        if u32::try_from(images.len()).is_err() {
+            return problem("more than 4 billion images".into());
+        }
+        if images.is_empty() {
+            return problem("no images here".into());
+        }
+        let unused = |class: usize| !used[class];
+        let empty: Vec<String> = (0..classes.len()).filter(|&class| unused(class)).map(|class| classes[class].clone()).collect();
+        if demand == Demand::Trainable && classes.len() - empty.len() == 1 {
+            let only = classes.iter().find(|class| !empty.contains(class)).map_or("", String::as_str);
+            return problem(format!("only one class, {}", printable(only)));
+        }
+        if matches!(demand, Demand::All | Demand::LabelsOptional) {
+            return Ok(Listing { classes, images, labels, empty });
+        }
+        // The label of each class among those with images.
+        let mut next = 0;
+        let count = |&used: &bool| {
+            next += u32::from(used);
+            next.saturating_sub(1)
+        };
+        let new: Vec<u32> = used.iter().map(count).collect();
+        let labels = labels.into_iter().map(|label| new[label as usize]).collect();
+        let classes = classes.into_iter().zip(&used).filter(|(_, used)| **used).map(|(class, _)| class).collect();
+        Ok(Listing { classes, images, labels, empty })
     }
 
     /// Labels images by their folders, all of which are among the sorted `classes`.

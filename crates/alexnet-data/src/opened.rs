@@ -17,6 +17,8 @@ pub struct Opened {
     pub splits: Option<Splits>,
     /// Name of the selected split; `None` if there are no splits or all are used.
     pub taken: Option<String>,
+    /// Whether the images lie in class folders, with which their names begin.
+    pub in_class_folders: bool,
     /// Class folders without images.
     pub empty: Vec<String>,
     /// Unused entries.
@@ -37,6 +39,7 @@ impl Opened {
             at: path.to_path_buf(),
             splits: None,
             taken: None,
+            in_class_folders: false,
             empty: Vec::new(),
             passed_over: PassedOver::default(),
             notes: Vec::new(),
@@ -94,7 +97,8 @@ impl Opened {
 
     /// A class and a subfolder of it, if all images are that deep: the classes may be splits of unknown names, or wrappers.
     fn deep(&self) -> Option<(&str, &str)> {
-        if self.source.classes().is_empty() || self.source.is_empty() || (self.splits.is_some() && self.taken.is_none()) {
+        let (classes, mixed) = (self.source.classes(), self.splits.is_some() && self.taken.is_none());
+        if !self.in_class_folders || classes.is_empty() || self.source.is_empty() || mixed {
             return None;
         }
         let inner = |name: &'_ str| name.split('/').count() > 2;

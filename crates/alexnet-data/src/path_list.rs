@@ -1,12 +1,15 @@
 //! Text file with one image path per line, without labels.
 
-use crate::layouts::{LAYOUT, Layout, Request};
+use crate::layouts::{Layout, Request};
 use crate::listing::{Found, Listing};
 use crate::location::Location;
 use crate::sniff::Content;
 use crate::stored::{Folder, Stored};
 use crate::{Demand, Error, Opened, Result, files};
 use std::path::Path;
+
+/// Advice about labels.
+const LABELS: &str = "expected a label after each path, as in `cat/1.jpg 0`, or a .csv with the columns path and label";
 
 /// A `.txt` file of paths.
 pub(crate) struct PathList;
@@ -28,7 +31,7 @@ impl Layout for PathList {
     fn open(&self, request: &Request<'_>) -> Result<Opened> {
         let path = &request.at.path;
         if request.demand != Demand::LabelsOptional {
-            return Err(Error::file(path, format!("a list without labels; {LAYOUT}")));
+            return Err(Error::file(path, format!("a list without labels; {LABELS}")));
         }
         let text = files::read_text(path).map_err(|error| Error::io(path, error))?;
         let mut images = Found::default();

@@ -16,8 +16,21 @@ pub(crate) enum Content {
     Packed(&'static str, &'static str),
     /// A tar archive.
     Tar,
+    /// A zip archive.
+    Zip,
+    /// A compressed file that may contain a tar archive.
+    Compressed(Codec),
+    /// A Parquet table.
+    Parquet,
     /// Anything else.
     Other,
+}
+
+/// Supported compression of a whole file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Gzip,
+    Zstd,
 }
 
 /// Detects the type of a file from its first bytes.
@@ -29,13 +42,21 @@ pub(crate) fn content(start: &[u8]) -> Content {
     if let Some(name) = decode::unread(start) {
         return Content::Unread(name);
     }
-    const PACKED: [(&[u8], &str, &str); 8] = [
-        (b"\x1F\x8B", "gzip", "tar -xzf"),
+    let supported: [(&[u8], Content); 5] = [
+        (b"\x1F\x8B\x08", Content::Compressed(Codec::Gzip)),
+        (b"\x28\xB5\x2F\xFD", Content::Compressed(Codec::Zstd)),
+        (b"PK\x03\x04", Content::Zip),
+        // Without members.
+        (b"PK\x05\x06", Content::Zip),
+        (b"PAR1", Content::Parquet),
+    ];
+    if let Some((_, content)) = supported.iter().find(|(magic, _)| at(0, magic)) {
+        return *content;
+    }
+    const PACKED: [(&[u8], &str, &str); 5] = [
         (b"BZh", "bzip2", "tar -xjf"),
         (b"\xFD7zXZ\0", "xz", "tar -xJf"),
-        (b"\x28\xB5\x2F\xFD", "zstd", "tar --zstd -xf"),
         (b"\x1F\x9D", "compress", "tar -xZf"),
-        (b"PK\x03\x04", "zip", "unzip"),
         (b"7z\xBC\xAF\x27\x1C", "7-Zip", "7z x"),
         (b"Rar!\x1A\x07", "RAR", "unrar x"),
     ];
@@ -65,7 +86,15 @@ mod tests {
         for (start, name) in unread {
             assert_eq!(content(start), Content::Unread(name));
         }
-        assert!(matches!(content(b"\x1F\x8B\x08"), Content::Packed("gzip", _)));
+        for (start, expected) in [
+            (b"\x1F\x8B\x08".as_slice(), Content::Compressed(Codec::Gzip)),
+            (b"\x28\xB5\x2F\xFD", Content::Compressed(Codec::Zstd)),
+            (b"PK\x03\x04", Content::Zip),
+            (b"PAR1", Content::Parquet),
+        ] {
+            assert_eq!(content(start), expected);
+        }
+        assert!(matches!(content(b"BZh9"), Content::Packed("bzip2", _)));
         for other in [b"".as_slice(), b"BMW and others", b"notes", b"RIFF\0\0\0\0WAVE", b"\0\0\0\x18ftypisom", b"PASCAL"] {
             assert_eq!(content(other), Content::Other);
         }

@@ -17,6 +17,11 @@ pub(crate) trait Store: Send + Sync {
     /// Stored size of an image in bytes, if it is known without reading the image.
     fn size(&self, name: &str, place: Self::Place) -> Option<u64>;
 
+    /// Path of an image that is a file of its own.
+    fn path(&self, _name: &str, _place: Self::Place) -> Option<PathBuf> {
+        None
+    }
+
     /// Pixels of an image that is not encoded.
     fn pixels(&self, _name: &str, _place: Self::Place) -> Result<Image> {
         Err(crate::Error::Invalid("no pixels are stored".into()))
@@ -69,6 +74,11 @@ impl<S: Store> Dataset for Stored<S> {
         let (name, place) = self.listing.images.get(i);
         self.store.read(name, place)
     }
+
+    fn path(&self, i: usize) -> Option<PathBuf> {
+        let (name, place) = self.listing.images.get(i);
+        self.store.path(name, place)
+    }
 }
 
 /// Files whose names are paths relative to a folder, or absolute.
@@ -86,6 +96,10 @@ impl Store for Folder {
     fn size(&self, name: &str, (): ()) -> Option<u64> {
         std::fs::metadata(self.root.join(name)).ok().map(|file| file.len())
     }
+
+    fn path(&self, name: &str, (): ()) -> Option<PathBuf> {
+        Some(self.root.join(name))
+    }
 }
 
 /// Files at paths that need not be UTF-8.
@@ -100,6 +114,10 @@ impl Store for Paths {
 
     fn size(&self, _: &str, place: u32) -> Option<u64> {
         std::fs::metadata(&self.0[place as usize]).ok().map(|file| file.len())
+    }
+
+    fn path(&self, _: &str, place: u32) -> Option<PathBuf> {
+        self.0.get(place as usize).cloned()
     }
 }
 

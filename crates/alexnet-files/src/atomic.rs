@@ -123,6 +123,64 @@ impl Drop for TempFile {
     }
 }
 
+/// File that is written piece by piece and replaces its target only when [committed](Self::commit). Dropping it before keeps an
+/// existing file at the target.
+///
+/// A target that is not a regular file, such as a pipe or a device, is written directly: it cannot be replaced.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    /// `None` if the target is written directly.
+    temp: Option<TempFile>,
+    out: BufWriter<File>,
+}
+
+impl AtomicFile {
+    /// Starts a file for `path`.
+    ///
+    /// # Errors
+    /// Like [`write_atomic`].
+    pub fn create(path: &Path) -> Result<AtomicFile> {
+        let path = behind_links(path);
+        let is_special = std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+        if is_special {
+            let file = OpenOptions::new().write(true).open(&path).map_err(|e| explain(&path, e))?;
+            return Ok(AtomicFile { path, temp: None, out: BufWriter::new(file) });
+        }
+        let (file, part) = create_beside(&path).map_err(|e| explain(&path, e))?;
+        let temp = TempFile { path: path.clone(), part, sync: Sync::Disk, file: None };
+        Ok(AtomicFile { path, temp: Some(temp), out: BufWriter::with_capacity(1 << 16, file) })
+    }
+
+    /// Path of the target.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Flushes the content to disk and puts the file in place.
+    ///
+    /// # Errors
+    /// Like [`write_atomic`].
+    pub fn commit(self) -> Result<()> {
+        let AtomicFile { path, temp, out } = self;
+        let file = out.into_inner().map_err(|e| explain(&path, e.into_error()))?;
+        let Some(mut temp) = temp else { return Ok(()) };
+        file.sync_all().map_err(|e| explain(&path, e))?;
+        temp.file = Some(file);
+        temp.take_place()
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Flushes a file written with [`Sync::Later`] to the disk.
 ///
 /// # Errors
@@ -274,6 +332,36 @@ mod tests {
             std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_file_written_in_pieces_appears_when_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, b"old").unwrap();
+        let mut dropped = AtomicFile::create(&path).unwrap();
+        dropped.write_all(b"half").unwrap();
+        dropped.flush().unwrap();
+        drop(dropped);
+        assert_eq!((std::fs::read(&path).unwrap(), names(folder.path())), (b"old".to_vec(), vec!["a.csv".to_string()]));
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"one\n").unwrap();
+        file.write_all(b"two\n").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        file.commit().unwrap();
+        assert_eq!((std::fs::read(&path).unwrap(), names(folder.path())), (b"one\ntwo\n".to_vec(), vec!["a.csv".to_string()]));
+    }
+
+    /// Replacing a device by a file would take it from every other program.
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_written_and_not_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let null = Path::new("/dev/null");
+        let mut file = AtomicFile::create(null).unwrap();
+        file.write_all(b"x").unwrap();
+        file.commit().unwrap();
+        assert!(std::fs::metadata(null).unwrap().file_type().is_char_device());
     }
 
     #[test]

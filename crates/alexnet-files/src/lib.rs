@@ -26,7 +26,7 @@ mod regular;
 mod text;
 
 pub use atomic::{
-    Sync, TempFile, abandon, explain, force_to_disk, is_leftover, remove_leftovers, write_atomic, write_atomic_with,
+    AtomicFile, Sync, TempFile, abandon, explain, force_to_disk, is_leftover, remove_leftovers, write_atomic, write_atomic_with,
 };
 pub use error::{Error, Result};
 pub use regular::{open_regular, read_regular};

@@ -209,7 +209,7 @@ fn export_of<'a>(
 
 /// A copy of the model without its weights.
 fn shallow(model: &Model) -> Model {
-    let Model { net, preprocess, classes, recipe, .. } = model;
+    let Model { net, preprocess, classes, recipe, temperature, .. } = model;
     Model {
         net: net.clone(),
         preprocess: preprocess.clone(),
@@ -217,6 +217,7 @@ fn shallow(model: &Model) -> Model {
         recipe: recipe.clone(),
         // Calibrated for our own net's input, which the export may change.
         ranges: ActivationRanges::new(),
+        temperature: *temperature,
         tensors: BTreeMap::new(),
     }
 }

@@ -1,12 +1,12 @@
 //! Identification of the net that a file's tensors belong to, with reasons: from our metadata, the file's graph, its parameter
 //! names, its shapes, or its checksum. What none of them settles is reported as ambiguous.
 
-use super::checksums::{self, PublishedFile};
 use super::equivalence::same_answers;
 use super::format::Graph;
 use super::model::parameters;
 use super::param_names::{Recognised, recognise, strays};
 use super::parsed::ParsedFile;
+use super::published::{self, PublishedFile};
 use super::tensor::Tensor;
 use crate::{Error, Result};
 use alexnet_net::Net;
@@ -118,7 +118,7 @@ fn by_graph(parsed: &ParsedFile, graph: &Graph, hinted: Option<Net>) -> std::res
     let (size, classes) = (graph.net.image_size, graph.net.classes());
     let presets = ALL.iter().map(|preset| (preset.build)().with_image_size(size).with_classes(classes));
     let preset = presets.into_iter().find(|net| same_answers(net, &graph.net));
-    let known = checksums::find(parsed, classes).map_err(|e| e.to_string())?;
+    let known = published::find(parsed, classes).map_err(|e| e.to_string())?;
     let mut why = Vec::new();
     let net = match (preset, hinted) {
         (Some(net), Some(hinted)) if net.name != hinted.name => {
@@ -172,7 +172,7 @@ fn by_shape(parsed: &ParsedFile, hinted: Option<Net>) -> Result<Identity> {
     let classes = parameters.iter().find(|p| p.name == "fc8.weight").and_then(|p| p.shape.first().copied()).unwrap_or(0);
     let nets = || ALL.iter().map(|preset| (preset.build)().with_classes(classes));
     let mut fits: Vec<Net> = nets().filter(|net| difference(net, &parameters).is_none()).collect();
-    let known = checksums::find(parsed, classes)?;
+    let known = published::find(parsed, classes)?;
 
     let mut why = vec![format!("it has {}", naming.about)];
     let by_names = naming.preset();
@@ -187,7 +187,7 @@ fn by_shape(parsed: &ParsedFile, hinted: Option<Net>) -> Result<Identity> {
         }
         why.push(format!("you chose {}, and its shapes fit", net.name));
         choose(&net.name)
-    } else if let Some(known) = known.filter(|known| choose(known.net)) {
+    } else if let Some(known) = known.filter(|known| known.net.is_some_and(&mut choose)) {
         why.push(format!("it is the published {}", known.file));
         true
     } else if let Some(name) = by_names.filter(|name| choose(name)) {

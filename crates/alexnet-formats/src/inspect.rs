@@ -3,6 +3,7 @@
 use super::detect::parse;
 use super::identify::identify;
 use super::load::{about, check, checksum, complete};
+use super::model::{METADATA_TEMPERATURE, is_ours};
 use super::param_names::WITHOUT_HEAD;
 use super::parsed::ParsedFile;
 use super::tensor::Tensor;
@@ -91,6 +92,9 @@ pub fn inspect(path: impl AsRef<Path>, net: Option<&str>) -> Result<Inspection> 
     let mut remarks: Vec<String> = parsed.remarks.iter().chain(&identity.notes).cloned().collect();
     if !parsed.metadata.contains_key("net") && parsed.graph.is_none() && settled.is_some_and(takes_any_size) {
         remarks.push("no weight depends on the image size: `train --from` accepts other sizes with --image-size".into());
+    }
+    if let Some(temperature) = parsed.metadata.get(METADATA_TEMPERATURE).filter(|_| is_ours(&parsed.metadata)) {
+        remarks.push(format!("calibrated: its last layer includes the temperature {temperature}"));
     }
     let (preprocess, classes) = about.map_or((None, Vec::new()), |(preprocess, classes, _)| (Some(preprocess), classes));
     Ok(Inspection {

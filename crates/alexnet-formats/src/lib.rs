@@ -36,7 +36,6 @@
 //! models give equal bytes: tensors and keys are sorted, and no time or path is stored.
 
 mod caffe;
-mod checksums;
 mod classifier;
 mod detect;
 mod equivalence;
@@ -61,6 +60,7 @@ mod parsed;
 mod pickle;
 mod protobuf;
 mod pth;
+pub mod published;
 mod quant_params;
 mod reader;
 mod registry;

@@ -1,12 +1,12 @@
 //! Model loading from any supported format.
 
-use super::checksums;
 use super::detect::parse;
 use super::format::Format;
 use super::identify::{Found, Identity, identify, of_net};
 use super::model::{MEAN_TENSOR, Model, parameters, read_parts};
 use super::param_names::{Recognised, WITHOUT_HEAD, add_head, recognise};
 use super::parsed::ParsedFile;
+use super::published;
 use super::safetensors::Safetensors;
 use super::tensor::Storage;
 use super::tensor_data::transposed;
@@ -131,7 +131,7 @@ pub(crate) fn model_of(parsed: &ParsedFile, identity: &Identity) -> Result<Model
         tensors.insert(name.clone(), values.into());
     }
     let (preprocess, classes, recipe) = about(parsed, identity, &net)?;
-    Ok(Model { net, preprocess, classes, recipe, ranges: ActivationRanges::new(), tensors })
+    Ok(Model { net, preprocess, classes, recipe, ranges: ActivationRanges::new(), temperature: None, tensors })
 }
 
 /// The net, if the file has all its parameters with matching shapes and enough bytes.
@@ -237,5 +237,5 @@ pub fn sha256(path: impl AsRef<Path>) -> Result<String> {
 
 /// The SHA-256 of a file.
 pub(crate) fn checksum(parsed: &ParsedFile) -> Result<String> {
-    checksums::sha256(parsed)
+    published::sha256(parsed)
 }

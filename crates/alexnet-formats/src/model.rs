@@ -19,6 +19,8 @@ const METADATA_CLASSES: &str = "classes";
 const METADATA_RECIPE: &str = "recipe";
 /// Present only in a quantised model: `{"conv1": [scale, zero], ...}`.
 const METADATA_INT8: &str = "int8";
+/// Present only in a model with a fitted temperature: a number.
+pub(super) const METADATA_TEMPERATURE: &str = "temperature";
 /// Metadata key of training state.
 pub const METADATA_STATE: &str = "state";
 /// Tensor that stores [`Mean::Image`].
@@ -37,6 +39,9 @@ pub struct Model {
     pub recipe: serde_json::Value,
     /// Int8 quantisation range of each layer's input; empty if the model is not calibrated.
     pub ranges: ActivationRanges,
+    /// Temperature by which `alexnet calibrate` has divided the last layer's parameters; `None` if it has not. A record: the
+    /// parameters already include it.
+    pub temperature: Option<f64>,
     /// Every parameter by name (`conv1.weight`), in canonical order: conv [out, in / groups, kernel, kernel],
     /// linear [out, in] with in = channel, row, column.
     ///
@@ -89,6 +94,9 @@ pub(super) fn describe(model: &Model) -> Result<BTreeMap<String, String>> {
         let ranges: BTreeMap<&str, (f32, u8)> =
             model.ranges.iter().map(|(name, range)| (name.as_str(), (range.scale, range.zero))).collect();
         metadata.insert(METADATA_INT8.to_string(), json(serde_json::to_string(&ranges))?);
+    }
+    if let Some(temperature) = model.temperature {
+        metadata.insert(METADATA_TEMPERATURE.to_string(), json(serde_json::to_string(&temperature))?);
     }
     Ok(metadata)
 }
@@ -190,7 +198,11 @@ pub fn read_description(file: &TensorFile) -> Result<Model> {
     }
     preprocess.check().map_err(|error| fail(error.to_string()))?;
     let ranges = if file.text(METADATA_INT8).is_some() { read_ranges(file, &net)? } else { ActivationRanges::new() };
-    Ok(Model { net, preprocess, classes, recipe, ranges, tensors: BTreeMap::new() })
+    let temperature = file.text(METADATA_TEMPERATURE).map(|_| part::<f64>(file, METADATA_TEMPERATURE)).transpose()?;
+    if temperature.is_some_and(|temperature| !(temperature.is_finite() && temperature > 0.0)) {
+        return Err(fail("its temperature is not a positive number".into()));
+    }
+    Ok(Model { net, preprocess, classes, recipe, ranges, temperature, tensors: BTreeMap::new() })
 }
 
 /// Reads the int8 ranges; they must cover exactly the layers with parameters.
@@ -216,7 +228,16 @@ pub(super) fn without_foreign(metadata: &mut BTreeMap<String, String>) -> Option
     if is_ours(metadata) {
         return None;
     }
-    let keys = [METADATA_NET, METADATA_PREPROCESS, METADATA_CLASSES, METADATA_RECIPE, METADATA_INT8, METADATA_STATE].into_iter();
+    let keys = [
+        METADATA_NET,
+        METADATA_PREPROCESS,
+        METADATA_CLASSES,
+        METADATA_RECIPE,
+        METADATA_INT8,
+        METADATA_TEMPERATURE,
+        METADATA_STATE,
+    ]
+    .into_iter();
     let foreign: Vec<&str> = keys.filter(|key| metadata.remove(*key).is_some()).collect();
     let words = foreign.join(", ");
     (!foreign.is_empty()).then(|| format!("its metadata ({words}) were written by another program and are ignored"))

@@ -41,6 +41,7 @@ fn model() -> Model {
         classes: ["cat", "dog", "Ærø \"quoted\""].map(String::from).to_vec(),
         recipe: serde_json::json!({"name": "quick", "lr": 0.1 + 0.2}),
         ranges: Default::default(),
+        temperature: None,
         tensors: Default::default(),
         net,
         preprocess,

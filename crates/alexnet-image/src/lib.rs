@@ -26,6 +26,7 @@
 
 pub mod crop;
 pub mod decode;
+pub mod encode;
 mod image;
 mod normalize;
 pub mod pca_noise;

@@ -72,6 +72,15 @@ impl Classifier {
         Classifier::builder().open(path)
     }
 
+    /// Opens published weights by name, such as `torchvision`; they are downloaded if they are not in the cache folder. See
+    /// [`pretrained`](crate::pretrained).
+    ///
+    /// # Errors
+    /// An unknown name, or a failed download.
+    pub fn pretrained(name: &str) -> Result<Classifier> {
+        Classifier::builder().pretrained(name)
+    }
+
     /// Builder with settings: threads, precision, crops, batch size.
     pub fn builder() -> ClassifierBuilder {
         ClassifierBuilder { net: None, precision: Precision::F32, threads: 0, crops: Crops::Centre, batch: 16 }
@@ -119,24 +128,44 @@ impl Classifier {
     /// # Errors
     /// As [`predict`](Self::predict), for the first image that fails.
     pub fn predict_batch<'a, I: Into<Input<'a>>>(&mut self, images: impl IntoIterator<Item = I>) -> Result<Vec<Predictions>> {
-        let classes = self.labels.len();
-        let (mut predictions, mut tensor, mut logits) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut predictions, mut tensor) = (Vec::new(), Vec::new());
         let mut images = images.into_iter().map(Into::into).peekable();
         while images.peek().is_some() {
             tensor.clear();
             for image in images.by_ref().take(self.batch) {
                 self.add_input(&image, self.crops, &mut tensor)?;
             }
-            self.engine.infer(&tensor, &mut logits)?;
-            for logits in logits.chunks_exact(self.crops.count() * classes) {
-                let probabilities: Vec<f64> = log_probabilities(logits, classes).into_iter().map(f64::exp).collect();
-                if probabilities.iter().any(|p| p.is_nan()) {
-                    return Err(Error::Invalid("the model produced NaN probabilities".into()));
-                }
-                predictions.push(Predictions { labels: self.labels.clone(), probabilities });
-            }
+            predictions.extend(self.classify(&tensor)?);
         }
         Ok(predictions)
+    }
+
+    /// Classifies at most a batch of images as network input, each with all its crops.
+    pub(crate) fn classify(&mut self, tensor: &[f32]) -> Result<Vec<Predictions>> {
+        let classes = self.labels.len();
+        if tensor.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut logits = Vec::new();
+        self.engine.infer(tensor, &mut logits)?;
+        let of_image = |logits: &[f32]| {
+            let probabilities: Vec<f64> = log_probabilities(logits, classes).into_iter().map(f64::exp).collect();
+            if probabilities.iter().any(|p| p.is_nan()) {
+                return Err(Error::Invalid("the model produced NaN probabilities".into()));
+            }
+            Ok(Predictions { labels: self.labels.clone(), probabilities })
+        };
+        logits.chunks_exact(self.crops.count() * classes).map(of_image).collect()
+    }
+
+    /// Crops of each image.
+    pub(crate) fn crops(&self) -> Crops {
+        self.crops
+    }
+
+    /// Maximum number of images per batch.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch
     }
 
     /// Activations of a layer for the centre crop of an image, `[channels, rows, columns]` in row-major order (one row and column
@@ -204,6 +233,14 @@ impl ClassifierBuilder {
         }
         Ok(Classifier::with_engine(model, Box::new(engine)).with_crops(self.crops, self.batch))
     }
+
+    /// Opens published weights by name with these settings.
+    ///
+    /// # Errors
+    /// As [`Classifier::pretrained`] and [`open`](Self::open).
+    pub fn pretrained(self, name: &str) -> Result<Classifier> {
+        self.open(crate::pretrained::path(name)?)
+    }
 }
 
 impl Predictions {
@@ -212,6 +249,11 @@ impl Predictions {
         let scores = &self.probabilities;
         let prediction = |index: usize| Prediction { index, label: self.labels[index].clone(), probability: scores[index] };
         ranking(scores).into_iter().take(k).map(prediction).collect()
+    }
+
+    /// The most probable class, or `None` if its probability is below `threshold`: an unknown image.
+    pub fn above(&self, threshold: f64) -> Option<Prediction> {
+        self.top(1).pop().filter(|best| best.probability >= threshold)
     }
 
     /// Probability of each class, by index.
@@ -257,7 +299,7 @@ impl From<PathBuf> for Input<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::draw::encode;
     use crate::engine::ParameterStore;
@@ -265,13 +307,13 @@ mod tests {
     use crate::net::{Op, presets};
     use crate::predict::top_k;
 
-    fn image(seed: u8) -> Image {
+    pub(crate) fn image(seed: u8) -> Image {
         let rgb = (0..70u32 * 90 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ seed).collect();
         Image { width: 70, height: 90, rgb }
     }
 
     /// Writes a small net of three classes with random parameters to a file.
-    fn model_file(folder: &Path) -> PathBuf {
+    pub(crate) fn model_file(folder: &Path) -> PathBuf {
         let mut net = presets::by_name("torchvision").unwrap().with_image_size(63).with_classes(3);
         for layer in &mut net.layers {
             if let Op::Linear { out, .. } = &mut layer.op
@@ -288,7 +330,15 @@ mod tests {
         });
         let (tensors, preprocess) = (tensors.collect(), Preprocess::for_net(&net));
         let classes = ["cat", "dog", "ship"].map(String::from).to_vec();
-        let model = Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), tensors };
+        let model = Model {
+            net,
+            preprocess,
+            classes,
+            recipe: Default::default(),
+            ranges: Default::default(),
+            temperature: None,
+            tensors,
+        };
         let path = folder.join("model.safetensors");
         formats::write(&path, &model).unwrap();
         path

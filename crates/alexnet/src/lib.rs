@@ -11,7 +11,7 @@
 //! # let zeros = |shape: Vec<usize>| vec![0.0; shape.iter().product()].into();
 //! # let tensors = alexnet::formats::parameters(&net)?.into_iter().map(|(name, shape)| (name, zeros(shape))).collect();
 //! # let (preprocess, classes) = (alexnet::Preprocess::for_net(&net), ["cat", "dog", "ship"].map(String::from).to_vec());
-//! # let model = alexnet::Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), tensors };
+//! # let model = alexnet::Model { net, preprocess, classes, recipe: Default::default(), ranges: Default::default(), temperature: None, tensors };
 //! # alexnet::formats::write(folder.path().join("best.safetensors"), &model)?;
 //! # let pixels = alexnet_testkit::images::striped(40, 30, 1);
 //! # std::fs::write(folder.path().join("cat.bmp"), alexnet_testkit::images::bmp(40, 30, &pixels)).unwrap();
@@ -45,6 +45,7 @@
 //! 2. [`Engine`] runs a net: trainer, evaluator and predictor know only the traits of [`engine`].
 //! 3. [`image::Preprocess`] travels with the weights: the same code turns an image into numbers everywhere.
 
+pub mod answers;
 pub mod class_match;
 pub mod classifier;
 pub mod data;
@@ -57,6 +58,7 @@ pub mod features;
 pub mod labels;
 pub mod lpips;
 pub mod predict;
+pub mod pretrained;
 pub mod quality;
 pub mod quantize;
 pub mod report;

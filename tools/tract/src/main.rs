@@ -39,6 +39,7 @@ fn compare(name: &str) -> anyhow::Result<()> {
         classes: (0..net.classes()).map(|i| i.to_string()).collect(),
         recipe: Default::default(),
         ranges: Default::default(),
+        temperature: None,
         net,
     };
     let folder = tempfile::tempdir()?;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Options of `alexnet convert`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file in any format supported by `inspect`
+    /// Model file in any format supported by `inspect`, or the name of published weights
     #[arg(value_name = "IN")]
     from: PathBuf,
     #[arg(value_name = "OUT", help = format!("Output file; its extension selects the format: {}", formats::endings()))]
@@ -37,10 +37,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = model_file::open_unchecked(&args.from, args.net.as_deref())?;
+    let from = model_file::locate(&args.from, quiet)?;
+    let mut model = model_file::open_unchecked(&from, args.net.as_deref())?;
     if let Some(labels) = &args.labels {
         let names = alexnet::labels::read(labels)?;
-        imagenet::check_names(&model.classes, &names).with_context(|| args.from.display().to_string())?;
+        imagenet::check_names(&model.classes, &names).with_context(|| from.display().to_string())?;
         model.classes = names;
     }
     args.images.apply(&mut model)?;

@@ -22,7 +22,7 @@ const OUT_HELP: &str = if cfg!(feature = "parquet") {
 /// Options of `alexnet features`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Network in the model file, if the file does not specify it
@@ -65,7 +65,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     let source = data_set::open_any(&args.lists.source(&args.data), quiet)?.source;
     let asked = Asked { layer: &args.layer, before_relu: args.before_relu, pool: args.pool };
-    let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, args.batch.min(source.len()))?;
+    let model = model_file::locate(&args.model, quiet)?;
+    let mut looker = Looker::new(&model, args.net.as_deref(), asked, &args.machine, args.batch.min(source.len()))?;
     let mut writer = Writer::create(&args.out, looker.about.clone())?;
 
     let bar = progress::images(source.len(), quiet)?;

@@ -1,7 +1,7 @@
 //! `alexnet inspect`: description of a model file.
 
-use crate::net_option;
 use crate::output::{self, Align};
+use crate::{model_file, net_option};
 use alexnet::formats::{self, Inspection};
 use alexnet::image::{Channels, Mean, Preprocess, Resize};
 use alexnet::net::with_commas;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Options of `alexnet inspect`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[arg(value_name = "FILE", help = format!("Model file: {}", formats::endings()))]
+    #[arg(value_name = "FILE", help = format!("Model file: {}; or the name of published weights", formats::endings()))]
     file: PathBuf,
     /// Network in the file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
@@ -20,8 +20,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let inspection = formats::inspect(&args.file, args.net.as_deref())?;
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
+    let inspection = formats::inspect(model_file::locate(&args.file, quiet)?, args.net.as_deref())?;
     if args.json { output::print_json(&inspection) } else { output::print(&text(&inspection)) }
 }
 

@@ -16,14 +16,14 @@ pub(crate) struct Args {
     a: PathBuf,
     /// Image of the same size, or folder of images with the same names (extensions may differ)
     b: PathBuf,
-    /// Backbone: torchvision's AlexNet in any format, such as alexnet-owt-7be5be79.pth; only its `features`, or an `lpips.LPIPS`
+    /// Backbone: torchvision's AlexNet in any format, such as the published `torchvision`; only its `features`, or an `lpips.LPIPS`
     /// state, also work
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
-    /// Linear heads, alex.pth of the Python package `lpips` [default: equal weight for every channel, as with `lpips=False`]
+    /// Linear heads: alex.pth of the Python package `lpips`, or its published name `lpips` [default: equal weight for every channel, as with `lpips=False`]
     #[arg(long, value_name = "FILE")]
     linear: Option<PathBuf>,
     /// First resize the images to N x N pixels (short side, then centre crop), which the Python package does not do
@@ -39,14 +39,16 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let pairs = pairs(&args.a, &args.b, quiet)?;
-    let heads = args.linear.as_ref().map(Heads::read).transpose()?;
-    let trunk = match model_file::open_unchecked(&args.model, args.net.as_deref()) {
+    let linear = args.linear.as_ref().map(|path| model_file::locate(path, quiet)).transpose()?;
+    let heads = linear.as_ref().map(Heads::read).transpose()?;
+    let path = model_file::locate(&args.model, quiet)?;
+    let trunk = match model_file::open_unchecked(&path, args.net.as_deref()) {
         Ok(model) => {
-            model_file::finite(&args.model, &model)?;
+            model_file::finite(&path, &model)?;
             Backbone::of(&model)?
         }
         // A file that is not a whole model may still contain the backbone.
-        Err(why) => Backbone::read(&args.model).ok().flatten().ok_or(why)?,
+        Err(why) => Backbone::read(&path).ok().flatten().ok_or(why)?,
     };
     let engine = Box::new(Cpu::of_layers(&trunk.net, Lpips::BATCH, args.threads)?);
     let mut lpips = Lpips::new(engine, &trunk, heads)?;

@@ -1,6 +1,7 @@
 //! Subcommands, one file each: arguments and output.
 
 pub(crate) mod bench;
+pub(crate) mod calibrate;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod convert;
@@ -19,6 +20,7 @@ pub(crate) mod nets;
 pub(crate) mod plan;
 pub(crate) mod predict;
 mod preprocess_args;
+pub(crate) mod pull;
 pub(crate) mod quantize;
 pub(crate) mod report;
 pub(crate) mod selftest;

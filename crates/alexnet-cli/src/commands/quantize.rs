@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Options of `alexnet quantize`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors
+    /// Model file, such as RUN/best.safetensors, or published weights, such as torchvision
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Calibration images similar to those that the model will see; labels need not be correct [default: the built-in set's]
@@ -38,10 +38,10 @@ const KINDS: [Precision; 2] = [Precision::Int8, Precision::Int4];
 const BATCH: usize = 32;
 
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let mut model = formats::read(&args.model)?;
-    model_file::finite(&args.model, &model)?;
+    let path = model_file::locate(&args.model, quiet)?;
+    let mut model = model_file::open(&path, None)?;
     let out = args.out.clone().unwrap_or_else(|| args.model.with_extension("int8.safetensors"));
-    if out == args.model {
+    if out == path {
         bail!("--out {}: same file as the model; choose another name", out.display());
     }
     let source = match &args.data {

@@ -1,7 +1,7 @@
 //! `alexnet serve`: HTTP server for models.
 
 use super::engine_args::EngineArgs;
-use crate::{net_option, numbers, output};
+use crate::{model_file, net_option, numbers, output};
 use alexnet_serve::{Batching, Engines, IndexFile, Limits, ModelFile, Server, Settings};
 use anyhow::{Context, bail};
 use std::io::Read;
@@ -19,7 +19,7 @@ const LONGEST_TOKEN: u64 = 64 << 10;
 /// Options of `alexnet serve`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file; repeat for several models. NAME identifies the model in requests [default: the file's name]
+    /// Model file, or name of published weights; repeat for several models. NAME identifies the model in requests [default: the file's name]
     #[arg(long = "model", value_name = "[NAME=]FILE", required = true, help_heading = "Models")]
     models: Vec<String>,
     /// Feature index made by `alexnet features` with the same model, for similarity search
@@ -107,7 +107,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         connections: args.max_connections,
         grace: seconds("grace", args.grace)?,
     };
-    let mut models = args.models.iter().map(|text| model(text, args.net.as_deref())).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut models =
+        args.models.iter().map(|text| model(text, args.net.as_deref(), quiet)).collect::<anyhow::Result<Vec<_>>>()?;
     for text in &args.indices {
         let (model, table) = of_model(&mut models, "index", text)?;
         model.index = Some(IndexFile { table, images: None });
@@ -149,7 +150,7 @@ fn engines(machine: &EngineArgs) -> Engines {
 }
 
 /// Parses `NAME=FILE`, or `FILE`, which is named after the file without its extension.
-fn model(text: &str, net: Option<&str>) -> anyhow::Result<ModelFile> {
+fn model(text: &str, net: Option<&str>, quiet: bool) -> anyhow::Result<ModelFile> {
     let (name, path) = match text.split_once('=') {
         Some((name, path)) if !name.is_empty() && !name.contains('/') => (name.to_string(), path),
         _ => (Path::new(text).file_stem().unwrap_or_default().to_string_lossy().into_owned(), text),
@@ -157,7 +158,8 @@ fn model(text: &str, net: Option<&str>) -> anyhow::Result<ModelFile> {
     if path.is_empty() {
         bail!("--model {text}: missing file; expected a form such as --model clothes=RUN/best.safetensors");
     }
-    Ok(ModelFile { name, path: path.into(), net: net.map(Into::into), index: None })
+    let path = model_file::locate(Path::new(path), quiet)?;
+    Ok(ModelFile { name, path, net: net.map(Into::into), index: None })
 }
 
 /// Finds the model that `NAME=PATH` refers to, or the only one, and the path.

@@ -2,7 +2,7 @@
 
 use super::engine_args::EngineArgs;
 use super::features::{Asked, Looker};
-use crate::{image_files, net_option, numbers, output};
+use crate::{image_files, model_file, net_option, numbers, output};
 use alexnet::data;
 use alexnet::draw::Format;
 use alexnet::draw::contact_sheet::thumbnail;
@@ -44,7 +44,7 @@ pub(crate) struct Args {
 /// Batch size.
 const TOGETHER: usize = 16;
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if let Some(sheet) = &args.sheet {
         Format::of(sheet)?;
     }
@@ -52,9 +52,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let about = &table.about;
     let asked = Asked { layer: &about.layer, before_relu: about.before_relu, pool: about.pool };
     // Checked before anything else in the index is trusted.
-    let found = alexnet::formats::sha256(&args.model)?;
+    let path = model_file::locate(&args.model, quiet)?;
+    let found = alexnet::formats::sha256(&path)?;
     if found != about.model {
-        let (index, model) = (args.index.display(), args.model.display());
+        let (index, model) = (args.index.display(), path.display());
         bail!(
             "{index} was made with another model than {model}: a {} of sha256 {}..., not {}...",
             about.net,
@@ -63,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         );
     }
     let queries = data::of_files(&image_files::expand(&args.images)?);
-    let mut looker = Looker::new(&args.model, args.net.as_deref(), asked, &args.machine, queries.len().min(TOGETHER))?;
+    let mut looker = Looker::new(&path, args.net.as_deref(), asked, &args.machine, queries.len().min(TOGETHER))?;
     if let Some(why) = about.difference(&looker.about) {
         bail!("{}: {why}", args.index.display());
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Writes a small untrained net for the built-in set's classes.
-fn model(folder: &Path) -> PathBuf {
+pub(super) fn model(folder: &Path) -> PathBuf {
     let (weight_init, bias_init) = (WeightInit::HeNormal, BiasInit::Constant(0.0));
     let conv = |out, kernel, stride, groups| Op::Conv {
         out,
@@ -44,6 +44,7 @@ fn model(folder: &Path) -> PathBuf {
         classes: synthetic(Split::Test, 0).classes().to_vec(),
         recipe: serde_json::Value::Null,
         ranges: Default::default(),
+        temperature: None,
         tensors,
         net,
     };
@@ -53,7 +54,7 @@ fn model(folder: &Path) -> PathBuf {
 }
 
 /// Writes some of the built-in set's images into class folders.
-fn images(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
+pub(super) fn images(folder: &Path, numbers: impl Iterator<Item = usize>) -> PathBuf {
     let (set, data) = (synthetic(Split::Test, 0), folder.join("data"));
     for i in numbers {
         let path = data.join(set.name(i));

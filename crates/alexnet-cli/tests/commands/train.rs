@@ -67,7 +67,7 @@ fn a_short_run_trains_evaluates_predicts_and_resumes() {
         assert!((loss(&found) - loss(&report)).abs() < 0.05, "{precision}: {found}, not {report}");
     }
 
-    // A good image is classified, a broken one reported, and the exit status is failure.
+    // A good image is classified, a broken one reported, and the exit status says so.
     let (good, broken) = (folder.path().join("good.bmp"), folder.path().join("broken.png"));
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);
@@ -76,7 +76,7 @@ fn a_short_run_trains_evaluates_predicts_and_resumes() {
     std::fs::write(&broken, b"\x89PNG\r\n\x1a\n").expect("a file");
     let output =
         alexnet(&["predict", "--model", text(&model), "--crops", "10", "--top", "3", "--json", text(&broken), text(&good)]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("broken.png"));
     let answers: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((answers.as_array().expect("an array").len(), &answers[0]["crops"]), (1, &10.into()));

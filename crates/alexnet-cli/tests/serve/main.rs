@@ -37,7 +37,7 @@ fn model_and_image(folder: &Path) -> (PathBuf, PathBuf) {
     let preprocess = Preprocess::for_net(&net);
     let (recipe, ranges) = (serde_json::Value::Null, Default::default());
     let model = folder.join("last.safetensors");
-    formats::write(&model, &Model { net, preprocess, classes, recipe, ranges, tensors }).expect("a file");
+    formats::write(&model, &Model { net, preprocess, classes, recipe, ranges, temperature: None, tensors }).expect("a file");
     let image = folder.join("p.bmp");
     let mut bmp = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
     bmp.resize(54, 0);

@@ -53,6 +53,7 @@ fn small(name: &str) -> Model {
         classes: ["a", "b", "c"].map(String::from).to_vec(),
         recipe: serde_json::Value::Null,
         ranges: Default::default(),
+        temperature: None,
         net,
     }
 }

@@ -1,11 +1,12 @@
-//! JPEG, by libjpeg itself (the crate `mozjpeg` builds it from C without further tools).
+//! JPEG: ordinary files by [`baseline`], all others by libjpeg itself (the crate `mozjpeg` builds it from C without further tools).
 //!
 //! Pillow decodes by libjpeg-turbo, so nearly every published accuracy was measured on its rounding. Measured on 358
 //! photographs and odd files: libjpeg gives Pillow's bits in all of them; jpeg-decoder 0.3.2 differs by up to 5 levels,
-//! zune-jpeg 0.5.15 by up to 8, and three non-interleaved or luma-subsampled files come out as noise without an error.
+//! zune-jpeg 0.5.15 by up to 8, and three non-interleaved or luma-subsampled files come out as noise without an error. Hence
+//! [`baseline`], which repeats libjpeg's arithmetic.
 //! Damaged coefficients far out of range are the exception: libjpeg's vector code, which needs an assembler to build, cuts them off where
 //! its C code wraps around. With that code off (JSIMD_FORCENONE=1) Pillow gave our bits in all of 671 files of random damage.
-//! On one core of the same machine they decode 0.9, 1.05 and 2 thousand 400-pixel images a second.
+//! The vector code would also decode faster, but nobody should need an assembler for it.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -16,7 +17,8 @@ use mozjpeg::{ColorSpace, Decompress};
 use super::format::{Header, ImageFormat};
 use super::jpeg_outline::Outline;
 use super::limits::{DecodeLimits, LATE, TRUNCATED, black};
-use super::{exif, jpeg_header, upright};
+use super::scale::Scale;
+use super::{baseline, exif, jpeg_header, upright};
 use crate::image::Image;
 
 /// No Huffman coding brings more pixels into a byte: one bit a block of 64 pixels makes 512.
@@ -57,12 +59,12 @@ impl ImageFormat for Jpeg {
     }
 
     fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
-        decode(bytes, limits)
+        decode(bytes, Scale::Full, limits, true)
     }
 }
 
-/// Decodes a file that begins as JPEG files do.
-fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+/// Decodes a file that begins as JPEG files do: if `fast`, by [`baseline`], and else and otherwise by libjpeg.
+pub(super) fn decode(bytes: &[u8], scale: Scale, limits: &DecodeLimits, fast: bool) -> Result<Image, String> {
     let outline = Outline::of(bytes)?;
     let (width, height) = (outline.width, outline.height);
     outline.check_features()?;
@@ -71,34 +73,40 @@ fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
         return Err(format!("claims to have {width} x {height} pixels, which cannot be in {} bytes", bytes.len()));
     }
     outline.check_work(bytes.len())?;
+    let upright = |image| upright::upright(image, exif::of_metadata(outline.exif.as_deref(), outline.xmp));
+    if fast && let Some(image) = baseline::decode(bytes, scale, limits)? {
+        return Ok(upright(image));
+    }
 
     let stop = Cell::new(Stop::No);
     let chunk = if outline.is_progressive() { CHUNK_OF_SCANS } else { CHUNK };
     let source = Chunks { rest: bytes, chunk, limits, stop: &stop };
     // libjpeg's errors arrive by unwinding, with the message as payload.
-    let result = catch_unwind(AssertUnwindSafe(|| decode_unwinding(source, &outline))).unwrap_or_else(|payload| {
+    let result = catch_unwind(AssertUnwindSafe(|| decode_unwinding(source, &outline, scale))).unwrap_or_else(|payload| {
         let message = payload.downcast_ref::<String>().map_or("damaged", |text| text.as_str());
         Err(format!("broken JPEG: {}", message.trim_start_matches("libjpeg fatal error: ")))
     });
     match (result, stop.get()) {
-        (Ok(image), _) => Ok(upright::upright(image, exif::of_metadata(outline.exif.as_deref(), outline.xmp))),
+        (Ok(image), _) => Ok(upright(image)),
         (Err(_), Stop::Late) => Err(LATE.into()),
         (Err(_), Stop::Ended) => Err(TRUNCATED.into()),
         (Err(message), Stop::No) => Err(message),
     }
 }
 
-fn decode_unwinding(source: Chunks<'_>, outline: &Outline<'_>) -> Result<Image, String> {
+fn decode_unwinding(source: Chunks<'_>, outline: &Outline<'_>, scale: Scale) -> Result<Image, String> {
     let (limits, stop) = (source.limits, source.stop);
     let broken = |error: io::Error| format!("broken JPEG: {error}");
-    let decoder = Decompress::builder().from_reader(source).map_err(broken)?;
+    let mut decoder = Decompress::builder().from_reader(source).map_err(broken)?;
     let (width, height) = decoder.size();
     if (width as u64, height as u64) != (outline.width, outline.height) {
         return Err("broken JPEG: it has two frames".into());
     }
     let four = matches!(decoder.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK);
     let wanted = if four { ColorSpace::JCS_CMYK } else { ColorSpace::JCS_RGB };
+    decoder.scale(scale.block() as u8);
     let mut started = decoder.to_colorspace(wanted).map_err(broken)?;
+    let (width, height) = (scale.of(width), scale.of(height));
     let mut image = black(width, height)?;
     let mut inks = vec![[0u8; 4]; if four { width * ROWS } else { 0 }];
     for rows in image.rgb.chunks_mut(width * 3 * ROWS) {

@@ -46,7 +46,9 @@ impl<'a> Outline<'a> {
         let mut rest = bytes.get(2..).unwrap_or_default();
         loop {
             // What stands before a marker is an entropy-coded segment or garbage; fill bytes and stuffed zeros are no markers.
-            let Some(at) = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF)) else {
+            let found =
+                memchr::memchr_iter(0xFF, rest).find(|&at| rest.get(at + 1).is_some_and(|next| !matches!(next, 0 | 0xFF)));
+            let Some(at) = found else {
                 cut = true;
                 break;
             };

@@ -7,6 +7,7 @@
 //!
 //! The work is bounded by the bytes and the pixels of a file, and a deadline can bound its time.
 
+mod baseline;
 mod bmp;
 mod exif;
 mod format;
@@ -16,6 +17,7 @@ mod jpeg_header;
 mod jpeg_outline;
 mod limits;
 mod png;
+mod scale;
 mod unread;
 mod upright;
 mod webp;
@@ -29,6 +31,7 @@ use alexnet_files::{self as files, Result};
 
 pub use format::{Header, ImageFormat};
 pub use limits::{DecodeLimits, MAX_PIXELS};
+pub use scale::Scale;
 pub use unread::unread;
 
 /// Every format that is read.
@@ -112,6 +115,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(length.min(MAX_FILE) as usize);
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE { Err(TOO_LARGE.into()) } else { Ok(bytes) }
+}
+
+/// Decodes a JPEG by libjpeg alone: the reference of the fast path, for tests.
+///
+/// # Errors
+/// As [`decode`].
+#[doc(hidden)]
+pub fn jpeg_by_libjpeg(bytes: &[u8], scale: Scale) -> Result<Image> {
+    Ok(jpeg::decode(bytes, scale, &DecodeLimits::default(), false)?)
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub(crate) fn write_changed_model(path: &Path, seed: u64, change: impl Fn(&str, 
         classes: ["cat", "dog", "<b>\"bird\""].map(String::from).to_vec(),
         recipe: Value::Null,
         ranges: Default::default(),
+        temperature: None,
         tensors,
         net,
     };

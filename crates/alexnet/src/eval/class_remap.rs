@@ -4,6 +4,7 @@ use crate::class_match::{self, ClassMatch, LabelOrder, match_model};
 use crate::data::Dataset;
 use crate::image::Image;
 use crate::{Error, Result};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Another data set's images with remapped labels.
@@ -76,6 +77,10 @@ impl Dataset for Matched {
 
     fn file(&self, i: usize) -> Result<Option<Vec<u8>>> {
         self.source.file(i)
+    }
+
+    fn path(&self, i: usize) -> Option<PathBuf> {
+        self.source.path(i)
     }
 }
 

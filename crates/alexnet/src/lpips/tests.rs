@@ -49,6 +49,7 @@ fn model(name: &str) -> Model {
         classes: ["a", "b"].map(String::from).to_vec(),
         recipe: serde_json::Value::Null,
         ranges: Default::default(),
+        temperature: None,
         net,
     }
 }

@@ -1,4 +1,6 @@
-//! Class scores from the logits of an image's crops.
+//! Class scores from the logits of an image's crops, and classification of streams of images.
+
+pub mod stream;
 
 use crate::image::crop::Crops;
 use crate::image::{Image, Preprocess};

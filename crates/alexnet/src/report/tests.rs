@@ -3,7 +3,7 @@
 use super::*;
 use crate::Result;
 use crate::data::Dataset;
-use crate::eval::{Calibration, PerClass, Report, Scored};
+use crate::eval::{Averages, Calibration, PerClass, Report, Scored};
 use crate::image::Image;
 use crate::train::config::Config;
 use crate::train::recipe;
@@ -71,17 +71,22 @@ fn report(classes: &[String], n: usize, answer: impl Fn(usize) -> (u32, f32)) ->
     }
     let per_class = classes.iter().enumerate().map(|(k, class)| {
         let images = confusion[k].iter().sum::<u64>();
-        PerClass { class: class.clone(), images, top1: (images > 0).then(|| confusion[k][k] as f64 / images as f64) }
+        let top1 = (images > 0).then(|| confusion[k][k] as f64 / images as f64);
+        PerClass { class: class.clone(), images, top1, predictions: 0, precision: None, recall: top1, f1: None }
     });
     Report {
         images: n,
         top1: answers.iter().filter(|a| a.is_right()).count() as f64 / n as f64,
         top5: 1.0,
+        k: 5,
+        top_k: 1.0,
         loss: 0.5,
         crops: 1,
+        macro_average: Averages { precision: 0.0, recall: 0.0, f1: 0.0, classes: c },
         per_class: per_class.collect(),
         confusion,
         calibration: Calibration::of(answers.iter().map(|a| (f64::from(a.probability), a.is_right()))),
+        selective: None,
         answers,
         broken: Vec::new(),
     }

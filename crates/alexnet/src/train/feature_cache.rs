@@ -114,7 +114,7 @@ impl FeatureCache {
         engine: &mut dyn Training,
         loader: &Loader,
         classes: &[String],
-        go_on: &mut dyn FnMut(usize) -> bool,
+        mut go_on: &mut dyn FnMut(usize) -> bool,
     ) -> Result<Report> {
         let engine = split(engine)?;
         let mut plan = loader.plan(0).into_iter();
@@ -126,7 +126,7 @@ impl FeatureCache {
             }
             Ok(Some(batch))
         };
-        eval::of_batches(&SingleProcess::default(), &mut next, classes, 1, go_on)
+        eval::of_batches(&SingleProcess::default(), &mut next, classes, eval::Options::default(), &mut go_on)
     }
 }
 

@@ -147,7 +147,15 @@ mod tests {
             (name, values.into())
         });
         let (tensors, preprocess) = (tensors.collect(), Preprocess::for_net(&net));
-        Model { net, preprocess, classes: strings(classes), recipe: Default::default(), ranges: Default::default(), tensors }
+        Model {
+            net,
+            preprocess,
+            classes: strings(classes),
+            recipe: Default::default(),
+            ranges: Default::default(),
+            temperature: None,
+            tensors,
+        }
     }
 
     #[test]

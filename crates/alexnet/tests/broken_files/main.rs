@@ -122,6 +122,7 @@ fn small(preset: &str, size: usize) -> Model {
         classes: (0..net.classes()).map(|i| format!("class {i}")).collect(),
         recipe: serde_json::Value::Null,
         ranges: Default::default(),
+        temperature: None,
         net,
     }
 }

@@ -21,6 +21,7 @@ fn model(preset: &str, size: usize) -> Model {
         classes: (0..10).map(|i| format!("class {i}")).collect(),
         recipe: serde_json::json!({ "name": "quick" }),
         ranges: Default::default(),
+        temperature: None,
         net,
     }
 }

@@ -49,7 +49,7 @@ fn model() -> Model {
         std: [1.0; 3],
     };
     let classes = (0..CLASSES).map(|i| format!("class {i}")).collect();
-    Model { net, preprocess, classes, recipe: serde_json::Value::Null, ranges: Default::default(), tensors }
+    Model { net, preprocess, classes, recipe: serde_json::Value::Null, ranges: Default::default(), temperature: None, tensors }
 }
 
 /// The model loaded from a file as this program writes it, and from one whose tensors start at an odd byte.

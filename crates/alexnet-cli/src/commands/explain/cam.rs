@@ -36,7 +36,7 @@ enum Weighing {
 const STRENGTH: f32 = 0.75;
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let (model, mut engine) = args.common.open(1)?;
+    let (model, mut engine) = args.common.open(1, quiet)?;
     let layers = if args.layer.is_empty() { vec![default_layer(&model.net)?] } else { args.layer.clone() };
     for layer in &layers {
         model.net.layer(layer)?;

@@ -63,7 +63,7 @@ fn loader(source: &Arc<dyn Dataset>, preprocess: &Preprocess, threads: usize) ->
 }
 
 pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
-    let (mut model, mut engine) = args.common.open(BATCH)?;
+    let (mut model, mut engine) = args.common.open(BATCH, quiet)?;
     let order = args.labels.apply(&mut model)?;
     let source = eval::for_model(open(args.data.as_ref(), quiet)?, &model.classes, order)
         .with_context(|| args.common.model.display().to_string())?;
@@ -97,7 +97,7 @@ pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
 }
 
 pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
-    let (model, mut engine) = args.common.open(BATCH)?;
+    let (model, mut engine) = args.common.open(BATCH, quiet)?;
     for (layer, _) in &args.units {
         model.net.layer(layer)?;
     }

@@ -13,7 +13,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let (model, engine) = args.common.open(1)?;
+    let (model, engine) = args.common.open(1, quiet)?;
     let found = filters(&*engine, model.preprocess.channels)?;
     let scale = if args.together { Scale::Together } else { Scale::Each };
     let columns = if found.columns == 1 { String::new() } else { format!(", in {} columns", found.columns) };

@@ -16,7 +16,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let (model, mut engine) = args.common.open(1)?;
+    let (model, mut engine) = args.common.open(1, quiet)?;
     let seen = Seen::new(&args.image, &model, &mut *engine)?;
     let found = maps(&mut *engine, &seen.view.tensor, &args.layer)?;
     let mut sheet = found.sheet();

@@ -28,7 +28,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     const BATCH: usize = 16;
     /// Opacity of the heatmap's maximum over the image.
     const STRENGTH: f32 = 0.8;
-    let (model, mut engine) = args.common.open(BATCH)?;
+    let (model, mut engine) = args.common.open(BATCH, quiet)?;
     let patch = args.patch.unwrap_or(Options::for_size(model.net.image_size).patch);
     let options = Options { patch, stride: args.stride.unwrap_or((patch / 4).max(1)), batch: BATCH };
     let seen = Seen::new(&args.image, &model, &mut *engine)?;

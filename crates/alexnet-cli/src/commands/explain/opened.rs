@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Options shared by all explanations.
 #[derive(clap::Args)]
 pub(super) struct Common {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
     #[arg(long, value_name = "FILE")]
     pub(super) model: PathBuf,
     /// Network in the model file, if the file does not specify it
@@ -36,11 +36,11 @@ impl Common {
     /// Opens the model and creates an engine with its parameters.
     ///
     /// Checks the output file's name first, so that nobody waits for a drawing that cannot be written.
-    pub(super) fn open(&self, batch: usize) -> anyhow::Result<(Model, Box<dyn Engine>)> {
+    pub(super) fn open(&self, batch: usize, quiet: bool) -> anyhow::Result<(Model, Box<dyn Engine>)> {
         if let Some(out) = &self.out {
             Format::of(out)?;
         }
-        let mut model = model_file::open(&self.model, self.net.as_deref())?;
+        let mut model = model_file::open(&model_file::locate(&self.model, quiet)?, self.net.as_deref())?;
         let engine = self.machine.engine_of(&mut model, batch)?;
         Ok((model, engine))
     }

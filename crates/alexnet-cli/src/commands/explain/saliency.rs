@@ -32,7 +32,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
-    let (model, mut engine) = args.common.open(1)?;
+    let (model, mut engine) = args.common.open(1, quiet)?;
     let seen = Seen::new(&args.image, &model, &mut *engine)?;
     let relu = if args.guided { ReluGradient::Guided } else { ReluGradient::Plain };
     let smooth = args.smooth.map(|samples| Smooth { samples, noise: args.noise, seed: args.seed });

@@ -10,7 +10,7 @@ use self::progress::ProgressPrinter;
 use super::dist_args;
 use super::engine_args::EngineArgs;
 use super::labels::Labels;
-use crate::{numbers, output};
+use crate::{model_file, numbers, output};
 use alexnet::class_match::LabelOrder;
 use alexnet::distributed::{Communicator, Parallel};
 use alexnet::report::{RunReport, Writes};
@@ -31,7 +31,7 @@ pub(crate) const EXAMPLES: &str = "\
 Examples:
   alexnet train clothing/train
       train on your own images, one folder per class
-  alexnet train clothing/train --from alexnet-owt-7be5be79.pth
+  alexnet train clothing/train --from torchvision
       fine-tune a trained model: more accurate, especially with few images
   alexnet train --resume runs/torchvision-1
       resume a stopped run, with bit-identical results";
@@ -76,7 +76,8 @@ pub(crate) struct Args {
     /// Image size in pixels (rows and columns) [default: the net's or the model's own; 96 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::pixels, help_heading = "Model")]
     image_size: Option<usize>,
-    /// Model file to fine-tune, in any format supported by `inspect`. Its preprocessing is kept, scaled to --image-size. The head
+    /// Model to fine-tune: a file in any format supported by `inspect`, or the name of published weights (`alexnet pull` lists
+    /// them). Its preprocessing is kept, scaled to --image-size. The head
     /// (the last layer) keeps its rows for classes matched by name; the others are initialized
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     from: Option<PathBuf>,
@@ -146,7 +147,7 @@ fn optimizer_help() -> String {
 
 impl Args {
     /// Resolves the settings of the run.
-    fn settings(&self) -> anyhow::Result<Settings> {
+    fn settings(&self, quiet: bool) -> anyhow::Result<Settings> {
         let save_every = Duration::try_from_secs_f64(self.save_every * 60.0).ok();
         Ok(Settings {
             data: self.data.clone().or(self.images.clone()),
@@ -161,7 +162,7 @@ impl Args {
             batch: self.batch,
             lr: self.lr,
             image_size: self.image_size,
-            from: self.from.clone(),
+            from: self.from.as_ref().map(|from| model_file::locate(from, quiet)).transpose()?,
             labels: self.labels.labels.clone(),
             label_order: self.labels.label_order.map(LabelOrder::from),
             freeze: self.freeze.clone(),
@@ -189,13 +190,15 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 
 /// Trains as one of several ranks.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
+    // Before Ctrl-C means to save the run: it ends a download, which resumes.
+    let settings = args.settings(quiet)?;
     let stop = Arc::new(AtomicBool::new(false));
     let progress = ProgressPrinter::new(args.json, quiet, ranks.clone(), stop.clone())?;
     let writes = Writes { report: !args.no_report, tensorboard: args.tensorboard };
     let report = RunReport::new(writes, args.machine.threads, output::note);
     let engines = AllEngines(&args.machine);
     let environment = Environment { ranks, engines: &engines, stop: &stop };
-    let outcome = args.settings()?.run_in(&environment, &mut (progress, report))?;
+    let outcome = settings.run_in(&environment, &mut (progress, report))?;
     if outcome.reason == StopReason::Interrupted && ranks.rank() == 0 {
         let run = outcome.dir.display();
         let message = format!("stopped at step {}, checkpoint saved; resume with: alexnet train --resume {run}", outcome.step);

@@ -79,6 +79,7 @@ impl<'a> Trainer<'a> {
             classes: train.classes().to_vec(),
             recipe: serde_json::to_value(recipe).map_err(|e| Error::Invalid(format!("cannot serialize the recipe: {e}")))?,
             ranges: Default::default(),
+            temperature: None,
             tensors: Default::default(),
         };
         let rates = param_groups::rates(&model.net, &recipe.layer_rates)?;

@@ -35,10 +35,10 @@ impl Validator {
     ) -> Result<Option<Report>> {
         // Several ranks stop only between steps, where they can agree on it.
         let alone = ranks.is_alone();
-        let mut go_on = |_| !alone || !stop.load(Ordering::Relaxed);
+        let mut go_on = |_: usize| !alone || !stop.load(Ordering::Relaxed);
         let report = match features {
             Some(features) => features.evaluate(engine, loader, classes, &mut go_on),
-            None => eval::evaluate_on(ranks.communicator(), engine, loader, classes, 1, &mut go_on),
+            None => eval::evaluate_on(ranks.communicator(), engine, loader, classes, eval::Options::default(), &mut go_on),
         };
         match report {
             Err(_) if alone && stop.load(Ordering::Relaxed) => Ok(None),

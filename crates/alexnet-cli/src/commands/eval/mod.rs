@@ -1,5 +1,8 @@
 //! `alexnet eval`: evaluation of a model on labelled images.
 
+mod answers;
+mod table;
+
 use crate::{data_set, model_file, net_option, numbers, output, progress};
 
 use super::dist_args;
@@ -10,16 +13,16 @@ use alexnet::distributed::{Communicator, Partition};
 use alexnet::eval::{self, Report};
 use alexnet::formats;
 use alexnet::image::crop::Crops;
-use anyhow::Context;
+use answers::Answers;
+use anyhow::{Context, bail};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-use unicode_width::UnicodeWidthStr;
 
 /// Options of `alexnet eval`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     model: PathBuf,
     /// Network in the model file, if the file does not specify it
@@ -35,6 +38,12 @@ pub(crate) struct Args {
     /// Crops of each image: 1 (centre) or 10 (as in the paper, with averaged softmax)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops, help_heading = "Evaluation")]
     crops: Crops,
+    /// K of the top-K accuracy and of the classes per row of --answers
+    #[arg(long, value_name = "K", default_value_t = eval::TOP5, value_parser = numbers::count, help_heading = "Evaluation")]
+    top: usize,
+    /// Count predictions with a probability below X as "unknown": coverage, and accuracy of the others
+    #[arg(long, value_name = "X", value_parser = numbers::probability, help_heading = "Evaluation")]
+    threshold: Option<f64>,
     /// Batch size
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = numbers::batch, help_heading = "Evaluation")]
     batch: usize,
@@ -42,6 +51,9 @@ pub(crate) struct Args {
     machine: EngineArgs,
     #[command(flatten, next_help_heading = "Devices")]
     ranks: dist_args::DistArgs,
+    /// Write a row per image to a .csv, .jsonl or .parquet file: name, label, prediction, probabilities, errors
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    answers: Option<PathBuf>,
     /// Print one JSON object instead of a table
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -54,8 +66,12 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 /// Evaluates as one of several ranks, each of which takes a part of the images.
 fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Result<()> {
     let start = Instant::now();
+    let format = args.answers.as_deref().map(answers::format).transpose()?;
+    if format.is_some() && ranks.size() > 1 {
+        bail!("--answers: not supported with several processes; run one");
+    }
     // Only one rank prints the notes.
-    let (path, net) = (&args.model, args.net.as_deref());
+    let (path, net) = (&model_file::locate(&args.model, quiet)?, args.net.as_deref());
     let mut model = if ranks.rank() == 0 { model_file::open_unchecked(path, net)? } else { formats::load(path, net)? };
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
@@ -85,11 +101,12 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let loader = loader.with_cut(Partition::new(ranks.rank(), ranks.size(), None)?);
 
     let bar = progress::images(source.len(), quiet)?;
-    let report = eval::evaluate_on(&**ranks, &mut *engine, &loader, &model.classes, args.crops.count(), &mut |done| {
-        bar.set_position(done as u64);
-        true
-    })?;
+    let options = eval::Options { crops: args.crops.count(), top: args.top, threshold: args.threshold };
+    let table = format.zip(args.answers.as_deref());
+    let mut answers = Answers::create(&bar, &*source, options, table)?;
+    let report = eval::evaluate_on(&**ranks, &mut *engine, &loader, &model.classes, options, &mut answers);
     bar.finish_and_clear();
+    let report = answers.finish(report)?;
     if ranks.rank() > 0 {
         return Ok(());
     }
@@ -100,7 +117,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     if args.json {
         output::print_json(&json(&report, seconds)?)?;
     } else {
-        output::print(&table(&report, seconds))?;
+        output::print(&table::of(&report, seconds))?;
     }
     Ok(())
 }
@@ -112,36 +129,4 @@ fn json(report: &Report, seconds: f64) -> anyhow::Result<serde_json::Value> {
         object.insert("seconds".into(), seconds.into());
     }
     Ok(json)
-}
-
-fn table(report: &Report, seconds: f64) -> String {
-    let mut lines = Vec::new();
-    let Report { images, top1, top5, loss, crops, .. } = report;
-    let crop = if *crops == 1 { "centre crop" } else { "ten crops" };
-    let top5 = if report.tells_top5() { format!("top-5 {:.2} %, ", top5 * 100.0) } else { String::new() };
-    lines.push(format!("{images} images, {crop}: top-1 {:.2} %, {top5}loss {loss:.4}, {seconds:.1} s", top1 * 100.0));
-    if !report.broken.is_empty() {
-        lines.push(format!("{} images could not be read and were skipped", report.broken.len()));
-    }
-    // A small set may cover ten of a thousand classes; a line for each of the others would bury them.
-    let shown = || report.per_class.iter().enumerate().filter(|(_, class)| class.images > 0);
-    let width = shown().map(|(_, class)| output::name(&class.class).width()).max().unwrap_or(0).max(5);
-    // East Asian wide characters take two columns.
-    let padded = |text: &str| format!("{text}{}", " ".repeat(width.saturating_sub(text.width())));
-    lines.push(format!("{}  images   top-1  most often mistaken for", padded("class")));
-    for (truth, class) in shown() {
-        let top1 = class.top1.map_or("-".into(), |share| format!("{:.1} %", share * 100.0));
-        let wrong = report.confusion[truth].iter().enumerate().filter(|&(answer, &n)| answer != truth && n > 0);
-        // The first of equals, so that equal reports print the same.
-        let wrong = wrong.max_by_key(|&(answer, &n)| (n, std::cmp::Reverse(answer)));
-        let wrong = wrong.map_or(String::new(), |(answer, n)| format!("{} ({n})", output::name(&report.per_class[answer].class)));
-        let line = format!("{}  {:8}  {top1:>6}  {wrong}", padded(&output::name(&class.class)), class.images);
-        lines.push(line.trim_end().to_string());
-    }
-    match report.per_class.len() - shown().count() {
-        0 => {}
-        1 => lines.push("1 class has no images in this set".into()),
-        n => lines.push(format!("{n} classes have no images in this set")),
-    }
-    lines.join("\n") + "\n"
 }

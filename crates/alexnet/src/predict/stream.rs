@@ -1,0 +1,176 @@
+//! Classification of a stream of images of any length in constant memory.
+//!
+//! A thread draws images from the input, a pool decodes them, and the caller's thread runs the engine on batches and passes on the
+//! answers in the input's order. The queue between them holds about a batch, so memory does not grow with the input, and a
+//! slow input is answered as it arrives: a batch waits for images that are being decoded, but not for images that have not
+//! arrived.
+
+use super::crop_tensors;
+use crate::classifier::{Classifier, Predictions};
+use crate::image::Image;
+use crate::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// How long an incomplete batch waits for the next image of an input that has others at hand.
+const GRACE: Duration = Duration::from_millis(2);
+
+/// An image as network input, or why it could not be read, once decoded.
+type Pending<T> = Receiver<(T, Result<Vec<f32>>)>;
+
+/// Classifies each of `items`, decoded by `decode` on `threads` threads (0: one per core), and passes it with its answer to
+/// `sink`, in the input's order. An image that cannot be decoded is passed on with its error.
+///
+/// After an error, a thread may keep waiting for the next item of a slow input; it ends with the input or the program.
+///
+/// # Errors
+/// An error of the engine or of `sink`.
+pub fn classify<T, E>(
+    classifier: &mut Classifier,
+    items: impl Iterator<Item = T> + Send + 'static,
+    threads: usize,
+    decode: impl Fn(&T) -> Result<Image> + Send + Sync + 'static,
+    sink: &mut dyn FnMut(T, Result<Predictions>) -> Result<(), E>,
+) -> Result<(), E>
+where
+    T: Send + 'static,
+    E: From<Error>,
+{
+    let (preprocess, crops) = (classifier.preprocess().clone(), classifier.crops());
+    let prepare = move |item: &T| {
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            let mut tensor = Vec::new();
+            crop_tensors(&decode(item)?, &preprocess, crops, &mut tensor);
+            Ok(tensor)
+        }));
+        decoded.unwrap_or_else(|_| Err("the decoder panicked; please report this image".into()))
+    };
+    let queue = decode_ahead(items, threads, classifier.batch(), prepare)?;
+    let (mut batch, mut tensor) = (Vec::with_capacity(classifier.batch()), Vec::new());
+    while let Ok(first) = queue.recv() {
+        tensor.clear();
+        let mut next = Some(first);
+        while let Some(pending) = next.take() {
+            // A decoder always answers.
+            let Ok((item, decoded)) = pending.recv() else { break };
+            batch.push((item, decoded.map(|input| tensor.extend_from_slice(&input))));
+            if batch.len() < classifier.batch() {
+                next = match queue.recv_timeout(GRACE) {
+                    Ok(pending) => Some(pending),
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+                };
+            }
+        }
+        let mut answers = classifier.classify(&tensor)?.into_iter();
+        for (item, decoded) in batch.drain(..) {
+            let missing = || Error::Invalid("the engine returned too few answers".into());
+            sink(item, decoded.and_then(|()| answers.next().ok_or_else(missing)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts decoding; the queue has the results in the input's order.
+fn decode_ahead<T: Send + 'static>(
+    items: impl Iterator<Item = T> + Send + 'static,
+    threads: usize,
+    batch: usize,
+    prepare: impl Fn(&T) -> Result<Vec<f32>> + Send + Sync + 'static,
+) -> Result<Receiver<Pending<T>>> {
+    let failed = |error: &dyn std::fmt::Display| Error::Invalid(format!("cannot start the decoder's threads: {error}"));
+    let name = |i| format!("decoder-{i}");
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build().map_err(|e| failed(&e))?;
+    let (ahead, queue): (SyncSender<Pending<T>>, _) = sync_channel(batch + pool.current_num_threads());
+    let prepare = Arc::new(prepare);
+    let feed = move || {
+        for item in items {
+            let (done, pending) = sync_channel(1);
+            // The queue's bound holds back the input; an error means that the consumer has gone.
+            if ahead.send(pending).is_err() {
+                return;
+            }
+            let prepare = prepare.clone();
+            pool.spawn_fifo(move || {
+                let decoded = prepare(&item);
+                let _ = done.send((item, decoded));
+            });
+        }
+    };
+    std::thread::Builder::new().name("images".into()).spawn(feed).map_err(|e| failed(&e))?;
+    Ok(queue)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::tests::{image, model_file};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn answers_are_in_order_and_equal_those_of_single_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = model_file(folder.path());
+        let mut one = Classifier::builder().threads(1).open(&model).unwrap();
+        let mut classifier = Classifier::builder().threads(1).batch(4).open(&model).unwrap();
+        // Later images of a batch are decoded sooner; every fifth is broken, and one makes the decoder panic.
+        let decode = |&i: &u8| {
+            std::thread::sleep(Duration::from_millis(u64::from(3 - i % 4)));
+            match i {
+                7 => panic!("image 7"),
+                _ if i % 5 == 0 => Err(Error::Invalid(format!("image {i}"))),
+                _ => Ok(image(i)),
+            }
+        };
+        let mut seen = Vec::new();
+        classify::<u8, Error>(&mut classifier, 0..23, 3, decode, &mut |i, answer| {
+            match answer {
+                Ok(found) => assert_eq!(found.probabilities(), one.predict(&image(i))?.probabilities(), "{i}"),
+                Err(why) if i == 7 => assert!(why.to_string().contains("panicked")),
+                Err(why) => assert!(i % 5 == 0 && why.to_string() == format!("image {i}")),
+            }
+            seen.push(i);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, (0..23).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_endless_input_is_read_only_as_far_as_it_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut classifier = Classifier::builder().threads(1).batch(2).open(model_file(folder.path())).unwrap();
+        let drawn = Arc::new(AtomicUsize::new(0));
+        let count = drawn.clone();
+        let items = std::iter::repeat_with(move || count.fetch_add(1, Ordering::Relaxed));
+        let mut answered = 0;
+        let done = classify::<usize, Error>(&mut classifier, items, 2, |_| Err("broken".into()), &mut |_, _| {
+            answered += 1;
+            // One batch being answered, one and a thread's each in the queue, one in hand.
+            assert!(drawn.load(Ordering::Relaxed) <= answered + 2 + 2 + 2 + 1);
+            if answered == 50 { Err("enough".into()) } else { Ok(()) }
+        });
+        assert_eq!(done.unwrap_err().to_string(), "enough");
+    }
+
+    #[test]
+    fn a_slow_input_is_answered_as_it_arrives() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut classifier = Classifier::builder().threads(1).batch(8).open(model_file(folder.path())).unwrap();
+        let (send, receive) = std::sync::mpsc::channel();
+        send.send(1).unwrap();
+        let mut next = 2;
+        classify::<u8, Error>(&mut classifier, receive.into_iter(), 1, |&i| Ok(image(i)), &mut |i, _| {
+            // The next image is sent only after the answer for this one.
+            if i < 3 {
+                send.send(next).unwrap();
+                next += 1;
+                return Ok(());
+            }
+            Err("done".into())
+        })
+        .unwrap_err();
+        assert_eq!(next, 4);
+    }
+}
