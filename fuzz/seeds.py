@@ -44,6 +44,9 @@ sidecar = (
 text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1,), }"
 npy = b"\x93NUMPY\x01\x00\x76\0" + text.ljust(117) + b"\n" + b"\0\0\x80?"
 seed("features", "one", sidecar + b"\0" + npy)
+images = ROOT.parent / "crates/alexnet-image/tests/fixtures"
+for name in ["sampling0.jpg", "sampling1.jpg", "sampling2.jpg", "grey.jpg", "restarts.jpg", "exif6.jpg", "progressive.jpg"]:
+    seed("jpeg", name, (images / name).read_bytes()[2:])
 
 
 def varint(n):
@@ -83,9 +86,27 @@ head = b'{"inputs":[{"name":"picture","datatype":"BYTES","shape":[2,1],"paramete
 seed("tensors", "files", len(head).to_bytes(2, "little") + head + b"\x02\0\0\0ab\x01\0\0\0c")
 seed("tensors", "base64", b'\xff\xff{"inputs":[{"name":"picture","datatype":"BYTES","shape":[1],"data":["/9j/"]}]}')
 
+seed("data_list", "lines", b"\0a.jpg 0\nb c.jpg\t1\n")
+seed("data_list", "names", b"\4a.jpg cat\nb.jpg dog\n")
+seed("data_list", "numbers", b"\5path,label\r\na.jpg,0\r\nb.jpg,2\r\n")
+seed("data_list", "splits", b'\1width,File Name,label,split\n3,a.jpg,"x ""y""\nz",train\n3,./b.jpg,v,val\n3,c.jpg,x,train\n')
+seed("data_list", "tabs", b"\2filepath\tclass\na.jpg\tx\nd\\b.jpg\ty\n")
+seed("data_list", "plain", b"\1a.jpg;x\nb.jpg;y\n")
+seed("data_list", "utf16", b"\1" + "\ufeffpath,label\na.jpg,ä\nb.jpg,ü\n".encode("utf-16-le"))
+
 for path in (ROOT.parent / "crates/alexnet-image/tests/fixtures").iterdir():
     seed("picture", path.name, path.read_bytes())
 
+pixels = struct.pack("<II", 1, 2) + b"\x01\x02\x03\x04\x05\x06"
+json = b'{"form":{"encoding":"raw","short_side":8},"source":{"name":"s","images":1,"bytes":9,"fingerprint":1},"splits":[%s]}'
+json = json % b",".join(b'{"name":"%s","classes":["a","b"]}' % name for name in [b"train", b"val"])
+entry = struct.pack("<BBIIII", 2, 0, 1, len(pixels), zlib.crc32(pixels), 3) + b"a/1"
+index = struct.pack("<II", len(entry), zlib.crc32(entry)) + entry
+head = b"\x89ALEXPACK\r\n\x1a" + struct.pack("<III", 1, len(json), zlib.crc32(json)) + json
+footer = struct.pack("<QQQI", len(head) + len(pixels), len(index), 1, zlib.crc32(index))
+seed("data_pack", "whole", head + pixels + index + footer + struct.pack("<I", zlib.crc32(footer)) + b"ALEXPEND")
+body = struct.pack("<BBIIII", 0, 1, 1, 4, 0, 1) + b"x"
+seed("data_pack", "sealed", json + b"\0data\0" + bytes([len(body)]) + body + b"\0" + bytes([len(body)]) + body)
 
 def members(*files):
     """Members of a tar as fuzz/src reads them."""
@@ -107,14 +128,3 @@ with tarfile.open(fileobj=kit, mode="w:gz") as tar:
 seed("data_ilsvrc", "devkit", b"\4" + kit.getvalue())
 seed("data_ilsvrc", "kaggle", b"\5ImageId,PredictionString\nILSVRC2012_val_00000001,n01751748 1 2 3 4\n")
 seed("data_ilsvrc", "caffe", b"\6ILSVRC2012_val_00000001.JPEG 65\nILSVRC2012_val_00000002.JPEG 970\n")
-
-pixels = struct.pack("<II", 1, 2) + b"\x01\x02\x03\x04\x05\x06"
-json = b'{"form":{"encoding":"raw","short_side":8},"source":{"name":"s","images":1,"bytes":9,"fingerprint":1},"splits":[%s]}'
-json = json % b",".join(b'{"name":"%s","classes":["a","b"]}' % name for name in [b"train", b"val"])
-entry = struct.pack("<BBIIII", 2, 0, 1, len(pixels), zlib.crc32(pixels), 3) + b"a/1"
-index = struct.pack("<II", len(entry), zlib.crc32(entry)) + entry
-head = b"\x89ALEXPACK\r\n\x1a" + struct.pack("<III", 1, len(json), zlib.crc32(json)) + json
-footer = struct.pack("<QQQI", len(head) + len(pixels), len(index), 1, zlib.crc32(index))
-seed("data_pack", "whole", head + pixels + index + footer + struct.pack("<I", zlib.crc32(footer)) + b"ALEXPEND")
-body = struct.pack("<BBIIII", 0, 1, 1, 4, 0, 1) + b"x"
-seed("data_pack", "sealed", json + b"\0data\0" + bytes([len(body)]) + body + b"\0" + bytes([len(body)]) + body)

@@ -93,3 +93,32 @@ pub fn empty_folder(name: &str) -> PathBuf {
     let _ = std::fs::remove_dir_all(folder(name, &[]));
     folder(name, &[])
 }
+
+/// Opens bytes as a list of images: the first byte selects the name, and whether there are class names; the rest is the list.
+pub fn list(bytes: &[u8]) {
+    use alexnet::data::{Demand, Source, Split};
+    let Some((&kind, rest)) = bytes.split_first() else { return };
+    let name = ["list.txt", "list.csv", "list.tsv", "list.TXT"][usize::from(kind % 4)];
+    let mut source = Source::new(file(rest, name));
+    // A list of files that are all missing is rejected.
+    let root = std::env::temp_dir().join(format!("alexnet-fuzz-{}-images", std::process::id()));
+    let image = root.join("a.jpg");
+    if !image.exists() {
+        std::fs::create_dir_all(&root).expect("create the folder");
+        std::fs::write(image, b"").expect("write the file");
+    }
+    source.root = Some(root);
+    if kind & 4 != 0 {
+        source.classes = Some(file(b"cat\ndog\n0\n", "names.txt"));
+    }
+    for split in [Split::Train, Split::Validation, Split::Test] {
+        for demand in [Demand::Trainable, Demand::WithImages, Demand::All] {
+            if let Ok(opened) = source.open(split, demand) {
+                let images = &opened.source;
+                (0..images.len()).for_each(|i| assert!((images.label(i) as usize) < images.classes().len(), "{name}"));
+                opened.lines();
+            }
+        }
+    }
+    let _ = source.open_any().map(|opened| opened.lines());
+}

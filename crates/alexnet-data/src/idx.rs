@@ -10,7 +10,7 @@ use crate::pixels::{Order, Pixels, Place};
 use crate::read_at::read_exact_at;
 use crate::stored::Stored;
 use crate::unpacked::Plain;
-use crate::{Error, Opened, Result, Splits, class_names, downloads};
+use crate::{Error, Opened, Result, Splits, downloads, list};
 use std::path::{Path, PathBuf};
 
 /// A folder with MNIST's files, or the one around it: `MNIST` and `FashionMNIST` of torchvision have it as `raw`.
@@ -115,7 +115,7 @@ fn folder(path: &Path) -> Option<PathBuf> {
 /// Names of the classes, and a note that says which.
 fn classes(request: &Request<'_>, folder: &Path) -> Result<(Vec<String>, String)> {
     if let Some(path) = request.classes {
-        return Ok((class_names::read(path)?, format!("class names from {}", crate::escape::path(path))));
+        return Ok((list::read_names(path)?, format!("class names from {}", crate::escape::path(path))));
     }
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     let fashion = whole.iter().any(|part| part.to_string_lossy().to_ascii_lowercase().contains("fashion"));

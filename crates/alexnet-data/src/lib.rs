@@ -23,7 +23,6 @@
 
 mod archive;
 mod cifar;
-mod class_names;
 mod compressed;
 mod containers;
 mod dataset;

@@ -2,7 +2,7 @@
 
 use super::*;
 use alexnet_net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
-use alexnet_net::{Channels, Mean, Preprocess, Resize};
+use alexnet_net::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,6 +36,7 @@ fn model() -> Model {
         scale: 1.0 / 255.0,
         mean: Mean::Channel([0.485, 0.456, 0.406]),
         std: [0.229, 0.224, 0.225],
+        jpeg: JpegDecoding::Exact,
     };
     let mut model = Model {
         classes: ["cat", "dog", "Ærø \"quoted\""].map(String::from).to_vec(),

@@ -3,7 +3,7 @@
 use crate::hub::{CachedFile, Event, Hub, cached};
 use crate::lock::Lock;
 use crate::record::with_suffix;
-use crate::source::{Accept, Source};
+use crate::source::{Accept, Source, without_secrets};
 use crate::transfer::{Failure, Part, transfer};
 use alexnet_files::{Error, Result, explain};
 use alexnet_formats::published::PublishedFile;
@@ -57,8 +57,9 @@ impl Hub {
     /// The error of a source with another file.
     fn refused(&self, file: &PublishedFile, source: &Source, why: &str) -> Error {
         let name = file.name.unwrap_or(file.file);
-        let remedy = format!("if that file is wanted: alexnet pull {name} --url {} --no-verify", source.url);
+        let url = without_secrets(&source.url);
+        let remedy = format!("if that file is wanted: alexnet pull {name} --url {url} --no-verify");
         let expected = if source.accept == Accept::Published { "published" } else { "expected" };
-        Error::Invalid(format!("{} is not the {expected} file: {why}; {remedy}", source.url))
+        Error::Invalid(format!("{url} is not the {expected} file: {why}; {remedy}"))
     }
 }

@@ -26,6 +26,7 @@
 
 pub mod crop;
 pub mod decode;
+mod draft;
 pub mod encode;
 mod image;
 mod normalize;
@@ -33,6 +34,7 @@ pub mod pca_noise;
 mod pillow_resize;
 mod resize;
 
-pub use alexnet_net::{Channels, Mean, Preprocess, Resize};
+pub use alexnet_net::{Channels, JpegDecoding, Mean, Preprocess, Resize};
+pub use draft::Draft;
 pub use image::Image;
 pub use resize::MAX_ASPECT;

@@ -23,13 +23,15 @@ impl Image {
                 let (height, width) = short_side(h, w, side);
                 self.resized(height, width)
             }
-            Resize::Square(side) => {
-                let resized = self.resized_as(Resize::ShortSide(side));
-                let (top, left) = ((resized.height - side) / 2, (resized.width - side) / 2);
-                resized.crop(Area { top, left, height: side, width: side })
-            }
+            Resize::Square(side) => self.resized_as(Resize::ShortSide(side)).central_square(side),
             Resize::Warp(side) => warp(self, side),
         }
+    }
+
+    /// The central square of `side` pixels.
+    pub(crate) fn central_square(&self, side: usize) -> Image {
+        let (top, left) = ((self.height - side) / 2, (self.width - side) / 2);
+        self.crop(Area { top, left, height: side, width: side })
     }
 
     /// The pixels of `area`, which must lie within the image.
@@ -55,7 +57,7 @@ impl Image {
 }
 
 /// Rows and columns when the short side becomes `side`; the long one is truncated: `int(side * long / short)`.
-fn short_side(height: usize, width: usize, side: usize) -> (usize, usize) {
+pub(crate) fn short_side(height: usize, width: usize, side: usize) -> (usize, usize) {
     let long = |long: usize, short: usize| (side as u128 * long as u128 / short as u128) as usize;
     if width <= height { (long(height, width), side) } else { (side, long(width, height)) }
 }

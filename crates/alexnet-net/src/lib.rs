@@ -33,6 +33,6 @@ pub use describe::with_commas;
 pub use layer::{Activation, BiasInit, DropoutStyle, Layer, Op, Pad, Rounding, WeightInit};
 pub use naming::ParamNaming;
 pub use net::Net;
-pub use preprocess::{Channels, Mean, Preprocess, Resize};
+pub use preprocess::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 pub use receptive_field::ReceptiveField;
 pub use shape::{LayerShape, Shape, Totals};

@@ -21,6 +21,42 @@ pub struct Preprocess {
     pub mean: Mean,
     /// Divisor after subtracting the mean, per channel in tensor order.
     pub std: [f32; 3],
+    /// Decoding of JPEG files. Files of models have it only where it is not the default.
+    #[serde(default, skip_serializing_if = "JpegDecoding::is_exact")]
+    pub jpeg: JpegDecoding,
+}
+
+/// Decoding of JPEG files that are much larger than the network's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JpegDecoding {
+    /// Every pixel, as for the published networks.
+    #[default]
+    Exact,
+    /// At 1/2, 1/4 or 1/8 of the size, which takes less time, as long as the image keeps at least twice the size that it is resized
+    /// to: Pillow's `draft`, as in its `thumbnail`.
+    Scaled,
+}
+
+impl JpegDecoding {
+    /// Name of each variant.
+    pub const NAMES: [&str; 2] = ["exact", "scaled"];
+
+    /// The variant of a name.
+    pub fn of_name(name: &str) -> Option<JpegDecoding> {
+        [JpegDecoding::Exact, JpegDecoding::Scaled].into_iter().find(|variant| variant.to_string() == name)
+    }
+
+    /// Whether every pixel is decoded.
+    pub fn is_exact(&self) -> bool {
+        *self == JpegDecoding::Exact
+    }
+}
+
+impl std::fmt::Display for JpegDecoding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(Self::NAMES[*self as usize])
+    }
 }
 
 /// Resizing of the whole image before cropping.

@@ -183,7 +183,7 @@ impl Classifier {
         match image {
             Input::Image(image) => crop_tensors(image, &self.model.preprocess, crops, tensor),
             Input::File(path) => {
-                let image = decode::open(path)?;
+                let image = decode::open_resized(path, &self.model.preprocess)?;
                 crop_tensors(&image, &self.model.preprocess, crops, tensor);
             }
         }

@@ -14,6 +14,9 @@ pub(super) fn of_standard_input(search: &Search) -> Images {
 
 /// The images listed in a file; paths are relative to its folder, or to `--root`.
 pub(super) fn of_file(path: PathBuf, search: &Search) -> Images {
+    if path == Path::new("-") {
+        return of_standard_input(search);
+    }
     match open(&path) {
         Ok(file) => {
             let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();

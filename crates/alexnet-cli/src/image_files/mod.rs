@@ -10,9 +10,9 @@ mod walk;
 
 pub(crate) use skipped::Skipped;
 
-use alexnet::data::{Dataset, Source};
+use alexnet::data::{self, Dataset, Source};
 use alexnet::files;
-use alexnet::image::{Image, decode};
+use alexnet::image::{Image, Preprocess, decode};
 use anyhow::bail;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -45,11 +45,11 @@ impl ImageSource {
         }
     }
 
-    /// Decodes it. Errors do not repeat the name.
-    pub(crate) fn image(&self) -> alexnet::Result<Image> {
+    /// Decodes and resizes it. Errors do not repeat the name.
+    pub(crate) fn resized(&self, preprocess: &Preprocess) -> alexnet::Result<Image> {
         match self {
-            ImageSource::File(path) => decode::open(path).map_err(|error| error.without_path().into()),
-            ImageSource::Member { set, index, .. } => set.image(*index),
+            ImageSource::File(path) => decode::open_resized(path, preprocess).map_err(|error| error.without_path().into()),
+            ImageSource::Member { set, index, .. } => data::resized(&**set, *index, preprocess),
             ImageSource::Unreadable(_, why) => Err(why.as_str().into()),
         }
     }

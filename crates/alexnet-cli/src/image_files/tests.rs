@@ -77,7 +77,7 @@ fn lists_are_relative_to_their_folder_and_may_name_folders() {
     let expected = ["x/1.jpg", "x/  spaced.jpg", "x/y/2.jpg", "x/y/3.jpg", "x/gone.png"];
     assert_eq!(names(folder.path(), &["@x/list.txt"]), expected);
     let rooted = Search { root: Some(folder.path().join("x/y")), ..Default::default() };
-    let first = of_arguments(&[], &[list.clone()], &rooted).next().unwrap();
+    let first = of_arguments(&[], std::slice::from_ref(&list), &rooted).next().unwrap();
     assert_eq!(first.name(), text(&folder.path().join("x/y/1.jpg")));
     assert!(names(folder.path(), &["@none.txt"])[0].starts_with("none.txt: "));
     std::fs::write(&list, b"1.jpg\n\xFF\xD8\xFF\xE0\0\x10JFIF\n2.jpg\n").unwrap();
@@ -115,7 +115,9 @@ fn what_is_no_image_is_named_with_the_reason() {
     assert!(names(folder.path(), &["notes.pdf"])[0].contains("nor an image"));
     // Missing files fail when they are decoded.
     let missing = of_arguments(&["gone".into()], &[], &Search::default()).next().unwrap();
-    assert!(matches!(&missing, ImageSource::File(_)) && missing.image().unwrap_err().to_string().contains("No such file"));
+    let preprocess = Preprocess::for_net(&alexnet::net::presets::by_name("slim").unwrap());
+    let why = missing.resized(&preprocess).unwrap_err().to_string();
+    assert!(matches!(&missing, ImageSource::File(_)) && why.contains("No such file"), "{why}");
 }
 
 #[cfg(unix)]

@@ -116,7 +116,7 @@ impl Layout for Cifar {
 /// The variant whose files are in a folder.
 fn of_folder(at: &Location) -> Option<&'static Variant> {
     let has = |name: &&str| at.names().iter().any(|found| found == name) && at.path.join(name).is_file();
-    VARIANTS.iter().find(|variant| variant.marks.iter().all(|mark| has(&mark)))
+    VARIANTS.iter().find(|variant| variant.marks.iter().all(has))
 }
 
 /// Whether a tar is one of the downloads, which its first members say.

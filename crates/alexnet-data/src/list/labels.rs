@@ -53,7 +53,7 @@ pub(super) type Unknown = (usize, String);
 ///
 /// # Errors
 /// The file cannot be read, is empty, or names a class twice.
-pub(super) fn read_names(path: &Path) -> Result<Vec<String>> {
+pub(crate) fn read_names(path: &Path) -> Result<Vec<String>> {
     let text = files::read_text(path).map_err(|error| Error::io(path, error))?;
     let names = read_labels(&text).map_err(|error| Error::file(path, error.to_string()))?;
     let mut seen = HashMap::new();

@@ -11,6 +11,7 @@ mod tests;
 mod write;
 
 pub(crate) use folder::ListFolder;
+pub(crate) use labels::read_names;
 pub use write::{Entry, check_name, prepare, relative, write};
 
 use crate::escape::printable;
@@ -133,9 +134,8 @@ fn of_rows(
     };
     let whole = selected.len() == rows.images.len();
     listing.images = if whole { rows.images } else { rows.images.ordered(&selected) };
-    let empty = std::mem::take(&mut listing.empty);
     let source: Arc<dyn Dataset> = Stored::new(listing, Folder { root });
-    Ok(Opened { notes, empty, ..Opened::whole(path, source) })
+    Ok(Opened { notes, ..Opened::whole(path, source) })
 }
 
 /// Classes and labels of the selected rows; the images are added by the caller.

@@ -2,7 +2,6 @@
 
 use super::format::{Entry, FOOTER, Footer, Header, Kind, MAGIC, SplitClasses};
 use super::store::{Packed, Place};
-use crate::escape::printable;
 use crate::layouts::{Layout, Request};
 use crate::listing::{Found, Listing};
 use crate::location::{self, Location};
@@ -136,15 +135,12 @@ impl Whole {
             }
             labels.push(numbers[of][entry.label as usize]);
         })?;
-        if images.is_empty() {
-            return Err(Error::file(path, "no images in this split of the pack"));
+        // Images of all splits are sorted like those of a folder of such splits, and have no classes without images.
+        let demand = if demand == Demand::LabelsOptional { Demand::WithImages } else { demand };
+        let mut listing = Listing::in_order(path, demand, classes, images, labels)?;
+        if several {
+            listing = Listing::by_label(listing.classes, &listing.images, &listing.labels);
         }
-        let (classes, empty) = meet(path, demand, classes, &mut labels)?;
-        let listing = match several {
-            // The order of a folder of the same splits.
-            true => Listing { empty, ..Listing::by_label(classes, &images, &labels) },
-            false => Listing { classes, images, labels, empty },
-        };
         Ok((listing, skipped))
     }
 }
@@ -169,35 +165,6 @@ fn numbers(own: &[String], classes: &[String]) -> Vec<u32> {
     let number: std::collections::HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
     // Equal lists may contain a name twice.
     if own == classes { (0..own.len() as u32).collect() } else { own.iter().map(|class| number[class.as_str()]).collect() }
-}
-
-/// Checks the classes against a demand, and removes those without images where it asks for that. Also returns these.
-fn meet(path: &Path, demand: Demand, classes: Vec<String>, labels: &mut [u32]) -> Result<(Vec<String>, Vec<String>)> {
-    let mut counts = vec![0u32; classes.len()];
-    labels.iter().for_each(|&label| counts[label as usize] += 1);
-    let empty: Vec<String> = classes.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(class, _)| class.clone()).collect();
-    match demand {
-        Demand::All => return Ok((classes, empty)),
-        Demand::Trainable => {
-            if let [only] = classes.as_slice() {
-                return Err(Error::file(path, format!("only one class, {}; training needs two", printable(only))));
-            }
-            if let Some(class) = empty.first() {
-                return Err(Error::file(path, format!("class {} has no images in this split of the pack", printable(class))));
-            }
-            return Ok((classes, empty));
-        }
-        Demand::WithImages | Demand::LabelsOptional => {}
-    }
-    let (mut kept, mut new) = (Vec::new(), Vec::new());
-    for (class, n) in classes.into_iter().zip(counts) {
-        new.push(kept.len() as u32);
-        if n > 0 {
-            kept.push(class);
-        }
-    }
-    labels.iter_mut().for_each(|label| *label = new[*label as usize]);
-    Ok((kept, empty))
 }
 
 fn damaged(path: &Path, why: &str) -> Error {

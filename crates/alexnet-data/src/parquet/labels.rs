@@ -2,7 +2,7 @@
 
 use super::columns::{Kind, Labels};
 use super::rows::{Shared, column};
-use crate::{Error, Result, class_names};
+use crate::{Error, Result, list};
 use ::parquet::data_type::{ByteArrayType, DataType, Int32Type, Int64Type};
 use ::parquet::errors::{ParquetError, Result as ParquetResult};
 use ::parquet::file::metadata::ParquetMetaData;
@@ -93,7 +93,7 @@ impl Values {
             return Err(Error::file(path, format!("a label is {largest}, which cannot be the index of a class")));
         }
         let classes = match file {
-            Some(file) => class_names::read(file)?,
+            Some(file) => list::read_names(file)?,
             None if names.is_empty() => (0..=largest).map(|label| label.to_string()).collect(),
             None => names,
         };

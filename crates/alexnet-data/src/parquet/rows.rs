@@ -92,8 +92,7 @@ impl Store for Tables {
     fn read(&self, _: &str, place: Place) -> Result<Option<Vec<u8>>> {
         let table = &self.0[place.file as usize];
         let bytes = table.image(place).map_err(|error| format!("cannot be read from the table: {}", one_line(&error)))?;
-        let bytes = bytes
-            .ok_or("the table has no bytes for it, only a path; embed the images (embed_table_storage) and write it again")?;
+        let bytes = bytes.ok_or("the table has no bytes for it, only a path")?;
         if bytes.len() as u64 > decode::MAX_FILE {
             return Err(decode::TOO_LARGE.into());
         }

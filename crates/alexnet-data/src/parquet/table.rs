@@ -91,6 +91,15 @@ fn table(path: &Path) -> Result<(Table, Head)> {
     let mut classes = names::read(metadata.file_metadata().key_value_metadata());
     let columns = columns::find(metadata.file_metadata().schema_descr(), &classes).map_err(|why| Error::file(path, why))?;
     let classes = columns.labels.as_ref().and_then(|labels| classes.remove(&labels.name)).unwrap_or_default();
+    // As `to_parquet` writes images that are files, unless they are embedded before.
+    let first = metadata.row_groups().first().map(|group| (group.num_rows(), group.column(columns.images).statistics()));
+    if let Some((rows, Some(statistics))) = first
+        && rows > 0
+        && statistics.null_count_opt() == u64::try_from(rows).ok()
+    {
+        let why = "holds the paths of its images, but not their bytes; write it again after datasets' embed_table_storage";
+        return Err(Error::file(path, why));
+    }
     Ok((Table { shared, metadata, images: columns.images }, Head { columns, classes }))
 }
 

@@ -200,6 +200,7 @@ fn damaged_tables_give_errors() {
     assert!(
         why(&table(&Form { names: None, ..PLAIN }, &[&[Some(0), Some(1 << 40)]], &[])).contains("cannot be the index of a class")
     );
+    assert!(why(&table(&PLAIN, &LABELS, &[0, 1, 2])).contains("holds the paths of its images, but not their bytes"));
     assert!(why(&table(&PLAIN, &[], &[])).ends_with("its tables have no rows"));
     assert_eq!(Source::new(&path).open_any().err().map(|error| error.to_string().contains("no rows")), Some(true));
     fs::write(&path, table(&PLAIN, &[&[Some(-1), Some(-1)]], &[])).unwrap();

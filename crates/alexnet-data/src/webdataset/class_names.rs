@@ -1,7 +1,8 @@
 //! Names of the classes that numbers in shards stand for.
 
 use crate::escape::{self, printable};
-use crate::{Error, Result, class_names, files};
+use crate::{Error, Result, files};
+use alexnet_net::imagenet::{Order, read_labels};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -20,12 +21,21 @@ pub(super) struct ClassNames {
 }
 
 impl ClassNames {
-    /// Reads Hugging Face's description, or a list.
+    /// Reads a list in any form that `--labels` accepts or a description; `imagenet` and `devkit` are built in, unless there are
+    /// files of these names.
     pub(super) fn of(path: &Path) -> Result<ClassNames> {
-        let is_json = path.extension().is_some_and(|ending| ending == "json");
-        let names = match if is_json { described(path, &read(path)?)? } else { None } {
-            Some(names) => names,
-            None => class_names::read(path)?,
+        let built_in = match path.to_str().filter(|_| !path.exists()) {
+            Some("imagenet") => Some(Order::Sorted),
+            Some("devkit") => Some(Order::Devkit),
+            _ => None,
+        };
+        if let Some(order) = built_in {
+            return Ok(ClassNames { names: order.names(), from: path.to_path_buf() });
+        }
+        let text = read(path)?;
+        let names = match described(path, &text) {
+            Ok(Some(names)) => names,
+            _ => read_labels(&text).map_err(|error| Error::file(path, error.without_path()))?,
         };
         let problem = |why: String| Err(Error::file(path, why));
         let mut seen = HashSet::new();

@@ -7,7 +7,7 @@ use super::super::tensor::{Dtype, Storage, Tensor};
 use super::active_layers;
 use super::proto::{Layer, Net};
 use alexnet_net::{Activation, Op, Pad, Rounding};
-use alexnet_net::{Channels, Mean, Preprocess, Resize};
+use alexnet_net::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 
 /// ImageNet pixel mean in BGR order, for files that do not store one.
 const MEAN: [f32; 3] = [104.0, 117.0, 123.0];
@@ -55,6 +55,7 @@ pub(super) fn graph(net: &mut Net) -> ParseResult<(Option<Graph>, Vec<String>)> 
         scale,
         mean: Mean::Channel(mean),
         std: [1.0; 3],
+        jpeg: JpegDecoding::Exact,
     });
     Ok((Some(graph), remarks))
 }

@@ -3,7 +3,7 @@
 
 use super::super::reader::{ParseResult, Reader};
 use super::proto::{Model, Node};
-use alexnet_net::{Channels, Mean, Preprocess, Resize};
+use alexnet_net::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 
 /// The accumulated transform: `factor` times the input plus `shift`, for each channel.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ impl InputNormalization {
             scale: if bytes { 1.0 } else { 1.0 / 255.0 },
             mean: Mean::Channel(mean),
             std,
+            jpeg: JpegDecoding::Exact,
         };
         Some((preprocess, assumption))
     }

@@ -9,7 +9,7 @@ pub(crate) use part::Part;
 
 use crate::hub::Event;
 use crate::record::Record;
-use crate::source::Source;
+use crate::source::{Source, without_secrets};
 use alexnet_formats::published::PublishedFile;
 use http::{Answer, Range};
 use std::io::Read;
@@ -73,7 +73,7 @@ pub(crate) fn transfer(
         receive(file, source, part, limits, observer)?;
         let digests = part.digests();
         if source.accept.accepts(file, &digests) {
-            return Ok(part.record(digests, &source.url)?);
+            return Ok(part.record(digests, &without_secrets(&source.url))?);
         }
         // Pieces of two downloads need not fit together: the file may have changed, or the part may be of another mirror.
         let patched = part.is_patched();
@@ -160,7 +160,7 @@ fn attempt(
         }
     }
     part.describe(source, answer.validator.as_deref())?;
-    observer(Event::Started { url: &answer.url, position: part.len(), total: answer.total.or(size) });
+    observer(Event::Started { url: &without_secrets(&answer.url), position: part.len(), total: answer.total.or(size) });
     let limit = size.or(answer.total).unwrap_or(MOST);
     copy(&mut answer, part, limit, observer)?;
     match answer.total.or(size) {

@@ -3,6 +3,8 @@
 //! A new format is a file with an implementation of [`ImageFormat`] and a line in [`FORMATS`](super::FORMATS).
 
 use super::limits::DecodeLimits;
+use super::scale::Scale;
+use crate::draft::Draft;
 use crate::image::Image;
 
 /// A file format of images.
@@ -29,6 +31,15 @@ pub trait ImageFormat: Sync {
     /// # Errors
     /// What is wrong with the file, in a line; a file beyond the limits.
     fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String>;
+
+    /// As [`decode`](Self::decode), at the part of its size that `choose` says of its upright height and width, where the format
+    /// can; otherwise in full.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    fn draft(&self, bytes: &[u8], limits: &DecodeLimits, _choose: &dyn Fn(usize, usize) -> Scale) -> Result<Draft, String> {
+        self.decode(bytes, limits).map(Draft::full)
+    }
 }
 
 /// Size of an image, and the most memory that decoding it takes. An estimate: the decoder has the last word, and refuses a file that

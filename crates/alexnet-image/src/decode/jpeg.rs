@@ -19,6 +19,7 @@ use super::jpeg_outline::Outline;
 use super::limits::{DecodeLimits, LATE, TRUNCATED, black};
 use super::scale::Scale;
 use super::{baseline, exif, jpeg_header, upright};
+use crate::draft::Draft;
 use crate::image::Image;
 
 /// No Huffman coding brings more pixels into a byte: one bit a block of 64 pixels makes 512.
@@ -61,10 +62,19 @@ impl ImageFormat for Jpeg {
     fn decode(&self, bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
         decode(bytes, Scale::Full, limits, true)
     }
+
+    fn draft(&self, bytes: &[u8], limits: &DecodeLimits, choose: &dyn Fn(usize, usize) -> Scale) -> Result<Draft, String> {
+        draft(bytes, limits, choose, true)
+    }
 }
 
-/// Decodes a file that begins as JPEG files do: if `fast`, by [`baseline`], and else and otherwise by libjpeg.
+/// Decodes a file at a scale, if `fast` by [`baseline`] where it can.
 pub(super) fn decode(bytes: &[u8], scale: Scale, limits: &DecodeLimits, fast: bool) -> Result<Image, String> {
+    Ok(draft(bytes, limits, &|_, _| scale, fast)?.image)
+}
+
+/// Decodes a file that begins as JPEG files do, at the scale that `choose` says of its upright height and width.
+fn draft(bytes: &[u8], limits: &DecodeLimits, choose: &dyn Fn(usize, usize) -> Scale, fast: bool) -> Result<Draft, String> {
     let outline = Outline::of(bytes)?;
     let (width, height) = (outline.width, outline.height);
     outline.check_features()?;
@@ -73,9 +83,16 @@ pub(super) fn decode(bytes: &[u8], scale: Scale, limits: &DecodeLimits, fast: bo
         return Err(format!("claims to have {width} x {height} pixels, which cannot be in {} bytes", bytes.len()));
     }
     outline.check_work(bytes.len())?;
-    let upright = |image| upright::upright(image, exif::of_metadata(outline.exif.as_deref(), outline.xmp));
+    let orientation = exif::of_metadata(outline.exif.as_deref(), outline.xmp);
+    let (width, height) = (width as usize, height as usize);
+    let (width, height) = if orientation.is_turned() { (height, width) } else { (width, height) };
+    let scale = choose(height, width);
+    let finished = |image| {
+        let image = upright::upright(image, orientation);
+        Draft { image, width, height, scale, reversed: orientation.reversed() }
+    };
     if fast && let Some(image) = baseline::decode(bytes, scale, limits)? {
-        return Ok(upright(image));
+        return Ok(finished(image));
     }
 
     let stop = Cell::new(Stop::No);
@@ -87,7 +104,7 @@ pub(super) fn decode(bytes: &[u8], scale: Scale, limits: &DecodeLimits, fast: bo
         Err(format!("broken JPEG: {}", message.trim_start_matches("libjpeg fatal error: ")))
     });
     match (result, stop.get()) {
-        (Ok(image), _) => Ok(upright(image)),
+        (Ok(image), _) => Ok(finished(image)),
         (Err(_), Stop::Late) => Err(LATE.into()),
         (Err(_), Stop::Ended) => Err(TRUNCATED.into()),
         (Err(message), Stop::No) => Err(message),

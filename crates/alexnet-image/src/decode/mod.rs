@@ -26,9 +26,12 @@ use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use crate::draft::Draft;
 use crate::image::Image;
 use alexnet_files::{self as files, Result};
+use alexnet_net::{JpegDecoding, Preprocess};
 
+pub use crate::draft::{scale_before, scale_before_crop};
 pub use format::{Header, ImageFormat};
 pub use limits::{DecodeLimits, MAX_PIXELS};
 pub use scale::Scale;
@@ -55,25 +58,48 @@ pub fn decode(bytes: &[u8]) -> Result<Image> {
 /// # Errors
 /// As [`decode`], and when the deadline has passed. JPEG, PNG, GIF and BMP check it while they decode; WebP before it begins.
 pub fn decode_with(bytes: &[u8], limits: &DecodeLimits) -> Result<Image> {
-    // The decoders are other people's: a panic in one of them on a strange file must not take a training run down.
-    match catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, limits))) {
+    guarded(|| format_of(bytes, limits)?.decode(bytes, limits))
+}
+
+/// Decodes an image at the part of its size that `choose` says of its upright height and width, where its format can: JPEG. Other
+/// images are decoded in full.
+///
+/// # Errors
+/// As [`decode_with`].
+pub fn draft(bytes: &[u8], limits: &DecodeLimits, choose: &dyn Fn(usize, usize) -> Scale) -> Result<Draft> {
+    guarded(|| format_of(bytes, limits)?.draft(bytes, limits, choose))
+}
+
+/// Decodes an image and resizes it as the preprocessing says, JPEG at the scale that it allows.
+///
+/// # Errors
+/// As [`decode_with`].
+pub fn resized(bytes: &[u8], preprocess: &Preprocess, limits: &DecodeLimits) -> Result<Image> {
+    let how = preprocess.resize;
+    match preprocess.jpeg {
+        JpegDecoding::Exact => Ok(decode_with(bytes, limits)?.resized_as(how)),
+        JpegDecoding::Scaled => Ok(draft(bytes, limits, &|height, width| scale_before(how, height, width))?.resized_as(how)),
+    }
+}
+
+/// The decoders are other people's: a panic in one of them on a strange file must not take a training run down.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => Ok(result?),
         Err(_) => Err("the decoder gave up on it (a broken file)".into()),
     }
 }
 
-fn decode_unguarded(bytes: &[u8], limits: &DecodeLimits) -> Result<Image, String> {
+/// The format that decodes a file.
+fn format_of(bytes: &[u8], limits: &DecodeLimits) -> Result<&'static dyn ImageFormat, String> {
     limits.check_time()?;
     if bytes.is_empty() {
         return Err("empty file".into());
     }
-    match of(bytes) {
-        Some(format) => format.decode(bytes, limits),
-        None => Err(match unread(bytes) {
-            Some(name) => format!("{name} images are not read; convert it to JPEG or PNG"),
-            None => format!("not a {} image", names()),
-        }),
-    }
+    of(bytes).ok_or_else(|| match unread(bytes) {
+        Some(name) => format!("{name} images are not read; convert it to JPEG or PNG"),
+        None => format!("not a {} image", names()),
+    })
 }
 
 /// The format that a file begins as.
@@ -105,6 +131,15 @@ pub fn open(path: &Path) -> Result<Image> {
     read(path).and_then(|bytes| decode(&bytes)).map_err(|error| files::Error::file(path, error))
 }
 
+/// Reads an image file, decodes it and resizes it, as [`resized`]. Resizing it again changes nothing.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_resized(path: &Path, preprocess: &Preprocess) -> Result<Image> {
+    let limits = DecodeLimits::default();
+    read(path).and_then(|bytes| resized(&bytes, preprocess, &limits)).map_err(|error| files::Error::file(path, error))
+}
+
 /// Reads an image file whole, unless it is larger than any image should be.
 ///
 /// # Errors
@@ -122,8 +157,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`decode`].
 #[doc(hidden)]
-pub fn jpeg_by_libjpeg(bytes: &[u8], scale: Scale) -> Result<Image> {
-    Ok(jpeg::decode(bytes, scale, &DecodeLimits::default(), false)?)
+pub fn jpeg_by_libjpeg(bytes: &[u8], scale: Scale, limits: &DecodeLimits) -> Result<Image> {
+    Ok(jpeg::decode(bytes, scale, limits, false)?)
 }
 
 #[cfg(test)]

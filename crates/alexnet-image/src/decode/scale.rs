@@ -25,6 +25,11 @@ impl Scale {
         }
     }
 
+    /// Pixels that become one, along a side.
+    pub fn divisor(self) -> usize {
+        8 / self.block()
+    }
+
     /// What a side of this many pixels becomes.
     pub fn of(self, side: usize) -> usize {
         (side * self.block()).div_ceil(8)

@@ -34,6 +34,25 @@ impl Orientation {
     }
 }
 
+impl Orientation {
+    /// Whether rows and columns change places.
+    pub(super) fn is_turned(self) -> bool {
+        use Orientation::*;
+        matches!(self, Rotate90FlipH | Rotate90 | Rotate270FlipH | Rotate270)
+    }
+
+    /// Whether the columns and the rows of the upright image count from the other end of the stored one.
+    pub(super) fn reversed(self) -> (bool, bool) {
+        use Orientation::*;
+        match self {
+            NoTransforms | Rotate90FlipH => (false, false),
+            FlipHorizontal | Rotate90 => (true, false),
+            FlipVertical | Rotate270 => (false, true),
+            Rotate180 | Rotate270FlipH => (true, true),
+        }
+    }
+}
+
 /// The image as its viewer should see it.
 pub(super) fn upright(image: Image, orientation: Orientation) -> Image {
     let (w, h) = (image.width, image.height);

@@ -5,7 +5,7 @@ use super::one_tower;
 use crate::layer::{BiasInit, DropoutStyle::ScaleInTraining, Op, Pad, Rounding};
 use crate::naming::ParamNaming;
 use crate::net::Net;
-use crate::preprocess::{Channels, Mean, Preprocess, Resize};
+use crate::preprocess::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 use crate::presets::preset::Preset;
 
 /// BGR, 0 to 255 minus ImageNet's mean pixel.
@@ -16,6 +16,7 @@ const INPUT: Preprocess = Preprocess {
     scale: 1.0,
     mean: Mean::Channel([104.0, 117.0, 123.0]),
     std: [1.0; 3],
+    jpeg: JpegDecoding::Exact,
 };
 
 pub(super) const BVLC: Preset = Preset {

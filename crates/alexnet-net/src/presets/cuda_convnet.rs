@@ -8,7 +8,7 @@ use super::layer_dsl::{Ceil, ceil, conv, drop, fc, layer, lrn, net, normal, pool
 use crate::layer::{DropoutStyle::ScaleAtInference, Op};
 use crate::naming::ParamNaming;
 use crate::net::Net;
-use crate::preprocess::{Channels, Mean, Preprocess, Resize};
+use crate::preprocess::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 use crate::presets::preset::Preset;
 
 /// RGB, 0 to 255 minus ImageNet's mean pixel over the central 256 x 256, from cuda-convnet2's published statistics. The paper's
@@ -20,6 +20,7 @@ pub(super) const INPUT: Preprocess = Preprocess {
     scale: 1.0,
     mean: Mean::Channel([127.305, 119.715, 104.913]),
     std: [1.0; 3],
+    jpeg: JpegDecoding::Exact,
 };
 
 pub(super) const ORIGINAL_145: Preset = Preset {

@@ -9,7 +9,7 @@ use super::layer_dsl::{Ceil, Floor, Init, ceil, conv, drop, fc, layer, lrn, net,
 use crate::layer::{BiasInit, DropoutStyle, Layer, Op, Rounding, WeightInit};
 use crate::naming::ParamNaming;
 use crate::net::Net;
-use crate::preprocess::{Channels, Mean, Preprocess, Resize};
+use crate::preprocess::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 use crate::presets::preset::Preset;
 
 /// RGB, 0 to 1, minus ImageNet's mean pixel and divided by its standard deviation, as published by torchvision and Paddle.
@@ -20,6 +20,7 @@ pub(super) const IMAGENET: Preprocess = Preprocess {
     scale: 1.0 / 255.0,
     mean: Mean::Channel([0.485, 0.456, 0.406]),
     std: [0.229, 0.224, 0.225],
+    jpeg: JpegDecoding::Exact,
 };
 
 pub(super) const TORCHVISION: Preset = Preset {

@@ -118,7 +118,7 @@ pub(super) async fn explain(
             let area = share(&view, image);
             Ok((view, area))
         };
-        let ((view, area), room) = decoded(&job, slice, INPUTS, look).await?;
+        let ((view, area), room) = decoded(&job, slice, INPUTS, None, look).await?;
         let (kind, method, format, name) = (options.kind, options.method, options.format, name);
         if kind == Kind::Maps {
             return maps(&job, &peer, model, layer, view, area, format, room).await;

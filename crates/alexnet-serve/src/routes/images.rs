@@ -140,12 +140,13 @@ fn pixels(shared: &Shared, image: &[u8]) -> u64 {
     }
 }
 
-/// Decodes an image on a separate thread when scheduled, and applies `finish` to it there. The result holds resources for the
+/// Decodes an image on a separate thread when scheduled, resized if there is a `preprocess`, and applies `finish` to it there. The result holds resources for the
 /// given number of network inputs.
 pub(super) async fn decoded<T: Send + 'static>(
     job: &Job,
     bytes: impl AsRef<[u8]> + Send + 'static,
     inputs: usize,
+    preprocess: Option<Arc<Preprocess>>,
     finish: impl FnOnce(&Image) -> alexnet::Result<T> + Send + 'static,
 ) -> Result<(T, Grant), ApiError> {
     let (shared, deadline) = (&job.shared, job.deadline);
@@ -172,7 +173,11 @@ pub(super) async fn decoded<T: Send + 'static>(
     let work = move || {
         let mut grant = grant;
         let start = Instant::now();
-        let result = decode_with(bytes.as_ref(), &limits).and_then(|image| finish(&image));
+        let image = match &preprocess {
+            Some(preprocess) => decode::resized(bytes.as_ref(), preprocess, &limits),
+            None => decode_with(bytes.as_ref(), &limits),
+        };
+        let result = image.and_then(|image| finish(&image));
         drop(bytes);
         grant.keep_inputs();
         metrics.decode.observe(start.elapsed().as_secs_f64());
@@ -238,8 +243,9 @@ pub(super) async fn logits<B: AsRef<[u8]> + Send + 'static>(
         tasks.spawn(async move {
             let result = async {
                 let preprocess = model.preprocess.clone();
+                let how = Some(preprocess.clone());
                 let (images, room) =
-                    decoded(&job, bytes, crops.count(), move |image| Ok(inputs(image, &preprocess, crops))).await?;
+                    decoded(&job, bytes, crops.count(), how, move |image| Ok(inputs(image, &preprocess, crops))).await?;
                 drop(coming);
                 model.lane.infer(images, crops.count(), room).await
             };

@@ -62,8 +62,9 @@ pub(super) async fn similar(
         let job = Job::of_images(shared, &whole, &[&slice], INPUTS)?;
         drop(whole);
         let preprocess = model.preprocess.clone();
+        let how = preprocess.clone();
         let look = move |image: &Image| Ok(View::centre(image, &preprocess).tensor);
-        let (tensor, room) = decoded(&job, slice, INPUTS, look).await?;
+        let (tensor, room) = decoded(&job, slice, INPUTS, Some(how), look).await?;
         let asked = index.clone();
         let near = model.lane.ask(move |engine| {
             let _room = room;

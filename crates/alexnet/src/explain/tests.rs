@@ -4,7 +4,7 @@ use super::*;
 use crate::data::Dataset;
 use crate::engine::ParameterStore;
 use crate::engine::cpu::Cpu;
-use crate::image::{Channels, Image, Mean, Preprocess, Resize};
+use crate::image::{Channels, Image, JpegDecoding, Mean, Preprocess, Resize};
 use crate::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 
 /// Rows and columns of the images of [`stripes`].
@@ -125,6 +125,7 @@ pub(super) fn preprocess() -> Preprocess {
         scale: 1.0,
         mean: Mean::Channel([128.0; 3]),
         std: [127.0; 3],
+        jpeg: JpegDecoding::Exact,
     }
 }
 

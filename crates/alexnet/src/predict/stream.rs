@@ -11,7 +11,7 @@ use crate::image::Image;
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// How long an incomplete batch waits for the next image of an input that has others at hand.
@@ -57,10 +57,7 @@ where
             let Ok((item, decoded)) = pending.recv() else { break };
             batch.push((item, decoded.map(|input| tensor.extend_from_slice(&input))));
             if batch.len() < classifier.batch() {
-                next = match queue.recv_timeout(GRACE) {
-                    Ok(pending) => Some(pending),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                };
+                next = queue.recv_timeout(GRACE).ok();
             }
         }
         let mut answers = classifier.classify(&tensor)?.into_iter();

@@ -105,7 +105,7 @@ fn mean_image(sample: &[Image], preprocess: &Preprocess) -> Mean {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Resize;
+    use crate::image::{JpegDecoding, Resize};
 
     #[test]
     fn the_mean_image_averages_central_squares_in_channel_order() {
@@ -118,6 +118,7 @@ mod tests {
             scale: 0.5,
             mean: Mean::Channel([0.0; 3]),
             std: [1.0; 3],
+            jpeg: JpegDecoding::Exact,
         };
         let Mean::Image { size: 2, values, centre: true } = mean_image(&[wide, square], &preprocess) else {
             panic!("another kind of mean")

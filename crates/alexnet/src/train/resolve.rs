@@ -35,6 +35,7 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
     }
     recipe = recipe.clone().with_batch(settings.batch.unwrap_or(recipe.batch));
     recipe.lr = settings.lr.unwrap_or(recipe.lr);
+    recipe.jpeg = settings.jpeg.or(start.map(|model| model.preprocess.jpeg)).unwrap_or(recipe.jpeg);
     recipe.check()?;
     if start.is_none() && (settings.labels.is_some() || settings.label_order.is_some()) {
         return invalid("--labels, --label-order: need --from".into());
@@ -201,6 +202,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--batch", settings.batch.as_ref(), &recipe.batch, RUN)?;
     fixed("--lr", settings.lr.as_ref(), &recipe.lr, RUN)?;
     fixed("--image-size", settings.image_size.as_ref(), &config.image_size, RUN)?;
+    fixed("--jpeg", settings.jpeg.as_ref(), &recipe.jpeg, RUN)?;
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", settings.val_share.as_ref(), &config.val_share, RUN)?;
     fixed("--precision", settings.precision.as_ref(), &config.precision, RUN)?;

@@ -236,7 +236,8 @@ fn network(config: &Config, start: Option<&Model>, classes: usize) -> Result<(Ne
         Some(model) => model.net.clone(),
         None => config.recipe.prepare(config.net()?),
     };
-    Ok((net.with_classes(classes), start.map(|model| model.preprocess.clone())))
+    let preprocess = start.map(|model| Preprocess { jpeg: config.recipe.jpeg, ..model.preprocess.clone() });
+    Ok((net.with_classes(classes), preprocess))
 }
 
 /// Path of the initial model, for messages.

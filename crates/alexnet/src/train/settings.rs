@@ -3,6 +3,7 @@
 use super::OnDecodeError;
 use crate::class_match::LabelOrder;
 use crate::distributed::Parallel;
+use crate::image::JpegDecoding;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub lr_times: Option<String>,
     /// Number of epochs after which the random augmentations repeat; 0: never.
     pub views: Option<usize>,
+    /// Decoding of JPEG files; `None`: that of `from`, or exact.
+    pub jpeg: Option<JpegDecoding>,
     /// Random seed.
     pub seed: Option<u64>,
     /// Precision: `f32` or `bf16`.
@@ -100,6 +103,7 @@ impl Default for Settings {
             freeze: None,
             lr_times: None,
             views: None,
+            jpeg: None,
             seed: None,
             precision: None,
             device: None,

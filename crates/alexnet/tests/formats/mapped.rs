@@ -5,7 +5,7 @@ use alexnet::engine::optim::MomentumForm;
 use alexnet::engine::optim::sgd::Sgd;
 use alexnet::engine::{Batch, Gradients, Inference, OptimizerStep, ParameterStore};
 use alexnet::formats::{self, Model};
-use alexnet::image::{Channels, Mean, Preprocess, Resize};
+use alexnet::image::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use alexnet::selftest::formula::uniform;
 
@@ -47,6 +47,7 @@ fn model() -> Model {
         scale: 1.0,
         mean: Mean::Channel([0.0; 3]),
         std: [1.0; 3],
+        jpeg: JpegDecoding::Exact,
     };
     let classes = (0..CLASSES).map(|i| format!("class {i}")).collect();
     Model { net, preprocess, classes, recipe: serde_json::Value::Null, ranges: Default::default(), temperature: None, tensors }

@@ -8,8 +8,10 @@ use alexnet::data::loader::{Augment, Loader, Options};
 use alexnet::data::{self, Dataset, Split};
 use alexnet::engine::ParameterStore;
 use alexnet::image::crop::centre;
-use alexnet::image::{Image, Preprocess, decode};
+use alexnet::image::decode::{self, DecodeLimits, Scale, scale_before};
+use alexnet::image::{Draft, Image, JpegDecoding, Preprocess};
 use anyhow::{Context, bail};
+use clap::builder::PossibleValuesParser;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -25,6 +27,9 @@ pub(super) struct Args {
     data: Option<PathBuf>,
     #[command(flatten)]
     lists: data_set::ListArgs,
+    /// Decoding of JPEGs, as for `train`
+    #[arg(long, value_name = "exact|scaled", default_value = "exact", value_parser = PossibleValuesParser::new(JpegDecoding::NAMES), hide_possible_values = true)]
+    jpeg: String,
     #[command(flatten)]
     load: Load,
 }
@@ -47,7 +52,7 @@ struct Row {
 struct Sample {
     numbers: Vec<usize>,
     files: Vec<Vec<u8>>,
-    originals: Vec<Image>,
+    originals: Vec<Draft>,
     resized: Vec<Image>,
 }
 
@@ -59,13 +64,14 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         Some(path) => data_set::open(&args.lists.source(path), Split::Train, data::Demand::WithImages, quiet)?.source,
         None => data::synthetic(Split::Train, 0),
     };
-    let preprocess = Preprocess::for_net(engine.net());
+    let jpeg = JpegDecoding::of_name(&args.jpeg).unwrap_or_default();
+    let preprocess = Preprocess { jpeg, ..Preprocess::for_net(engine.net()) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(load.machine.threads).build().context("cannot start threads")?;
     let sample = pool.install(|| Sample::take(&*source, &preprocess))?;
     let rows = rows(&source, &preprocess, &sample, load, &pool)?;
     let mean = |sum: usize| sum as f64 / sample.numbers.len() as f64;
     let file = (!sample.files.is_empty()).then(|| mean(sample.files.iter().map(Vec::len).sum()));
-    let pixels = mean(sample.originals.iter().map(|image| image.width * image.height).sum());
+    let pixels = mean(sample.originals.iter().map(|draft| draft.width * draft.height).sum());
     work.warm_up(&mut engine)?;
     let times = work.times(&mut engine, load.seconds)?;
     let training = work.rate(times[times.len() / 2]);
@@ -110,12 +116,17 @@ impl Sample {
         let mut room = ROOM;
         for i in (0..count).map(|i| i * source.len() / count) {
             // Training reports broken images.
-            let Ok(image) = source.image(i) else { continue };
-            let Some(left) = room.checked_sub(image.rgb.len()) else { break };
+            let file = source.file(i).map_err(anyhow::Error::msg)?;
+            let decoded = match &file {
+                Some(bytes) => drafted(bytes, preprocess),
+                None => source.image(i).map(Draft::full),
+            };
+            let Ok(draft) = decoded else { continue };
+            let Some(left) = room.checked_sub(draft.image.rgb.len()) else { break };
             room = left;
-            sample.files.extend(source.file(i).map_err(anyhow::Error::msg)?);
-            sample.resized.push(image.resized_as(preprocess.resize));
-            sample.originals.push(image);
+            sample.files.extend(file);
+            sample.resized.push(draft.resized_as(preprocess.resize));
+            sample.originals.push(draft);
             sample.numbers.push(i);
         }
         if sample.numbers.is_empty() {
@@ -123,6 +134,15 @@ impl Sample {
         }
         Ok(sample)
     }
+}
+
+/// Decodes a file for the preprocessing.
+fn drafted(bytes: &[u8], preprocess: &Preprocess) -> alexnet::Result<Draft> {
+    let scale = |height, width| match preprocess.jpeg {
+        JpegDecoding::Exact => Scale::Full,
+        JpegDecoding::Scaled => scale_before(preprocess.resize, height, width),
+    };
+    decode::draft(bytes, &DecodeLimits::default(), &scale)
 }
 
 /// Times each step separately, then all together as in training.
@@ -164,7 +184,7 @@ fn rows(
         rows.push(time(step, &|i| drop(std::hint::black_box(source.image(numbers[i])))));
     } else {
         rows.push(time("read (from the page cache)", &|i| drop(std::hint::black_box(source.file(numbers[i])))));
-        rows.push(time("decode", &|i| drop(std::hint::black_box(decode::decode(&files[i])))));
+        rows.push(time("decode", &|i| drop(std::hint::black_box(drafted(&files[i], preprocess)))));
     }
     rows.push(time("resize", &|i| drop(std::hint::black_box(originals[i].resized_as(preprocess.resize)))));
     rows.push(time("centre crop to tensor", &|i| {
@@ -174,9 +194,12 @@ fn rows(
     rows.push(time("random crop and mirror to tensor", &|i| {
         tensor(&|out| paper.write(preprocess, &resized[i], key(i), out));
     }));
-    rows.push(time("random resized crop to tensor", &|i| {
-        tensor(&|out| torchvision.write(preprocess, &originals[i], key(i), out));
-    }));
+    // Of drafts, each area has its own scale.
+    if preprocess.jpeg.is_exact() {
+        rows.push(time("random resized crop to tensor", &|i| {
+            tensor(&|out| torchvision.write(preprocess, &originals[i].image, key(i), out));
+        }));
+    }
     rows.extend([row("all, random crop and mirror", together(source, preprocess, paper, load)?)]);
     Ok(rows)
 }

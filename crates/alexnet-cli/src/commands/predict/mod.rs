@@ -100,7 +100,9 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             alexnet::Error::Invalid("the answers cannot be written".into())
         })
     };
-    let done = stream::classify(&mut classifier, images, args.machine.threads, ImageSource::image, answer);
+    let preprocess = classifier.preprocess().clone();
+    let resized = move |source: &ImageSource| source.resized(&preprocess);
+    let done = stream::classify(&mut classifier, images, args.machine.threads, resized, answer);
     bar.finish_and_clear();
     if let Some(error) = unwritten {
         return Err(error);

@@ -13,6 +13,7 @@ use super::labels::Labels;
 use crate::{model_file, numbers, output};
 use alexnet::class_match::LabelOrder;
 use alexnet::distributed::{Communicator, Parallel};
+use alexnet::image::JpegDecoding;
 use alexnet::report::{RunReport, Writes};
 use alexnet::train::recipe::Optimizer;
 use alexnet::train::{Environment, OnDecodeError, Settings, StopReason};
@@ -95,6 +96,10 @@ pub(crate) struct Args {
     /// the epochs, whichever is less, so that features can be cached; else 0]
     #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Recipe")]
     views: Option<usize>,
+    /// Decoding of JPEGs: exact, or scaled to 1/2, 1/4 or 1/8 while they keep at least twice the size that they are resized to,
+    /// which is faster for large photographs. The model keeps the setting [default: exact; with --from the model's]
+    #[arg(long, value_name = "exact|scaled", value_parser = PossibleValuesParser::new(JpegDecoding::NAMES), hide_possible_values = true, help_heading = "Data")]
+    jpeg: Option<String>,
     /// Random seed [default: 0]
     #[arg(long, value_name = "N", value_parser = numbers::seed, help_heading = "Run")]
     seed: Option<u64>,
@@ -168,6 +173,7 @@ impl Args {
             freeze: self.freeze.clone(),
             lr_times: self.lr_times.clone(),
             views: self.views,
+            jpeg: self.jpeg.as_deref().and_then(JpegDecoding::of_name),
             seed: self.seed,
             precision: self.machine.precision.map(|precision| precision.to_string()),
             device: self.machine.device.clone(),

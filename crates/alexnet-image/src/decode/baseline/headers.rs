@@ -1,6 +1,6 @@
 //! The headers of an ordinary JPEG, as far as its scan.
 
-use super::huffman::Tables;
+use super::huffman::{Codes, Tables};
 
 /// What stands before the scan.
 pub(super) struct Headers<'a> {
@@ -85,11 +85,8 @@ impl<'a> Headers<'a> {
 
     /// The tables of a component.
     pub(super) fn tables(&self, component: &FrameComponent) -> Option<Tables> {
-        Tables::new(
-            self.quantisers[component.quantiser]?,
-            self.direct[component.direct]?,
-            self.alternating[component.alternating]?,
-        )
+        let codes = Codes::of(self.direct[component.direct]?, self.alternating[component.alternating]?)?;
+        Some(Tables { quantiser: self.quantisers[component.quantiser]?, codes })
     }
 
     fn frame(&mut self, segment: &[u8]) -> Option<()> {

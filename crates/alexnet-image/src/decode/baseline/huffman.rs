@@ -1,6 +1,8 @@
 //! Huffman decoding of baseline blocks.
 
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::headers::Code;
 
@@ -11,13 +13,17 @@ pub(super) const LANES: usize = 16;
 const CODE_BITS: u32 = 9;
 
 /// Bits of the index of a table of short codes with their values.
-const SHORT_BITS: u32 = 11;
+const SHORT_BITS: u32 = 10;
 
-/// Short codes that are decoded from a word of 57 bits.
+/// Entries of that table that a word of 57 bits suffices for.
 const SHORTS_PER_WORD: u32 = 57 / SHORT_BITS;
 
 /// Place of the last coefficient in a group.
 const LAST: usize = 63 * LANES;
+
+/// Codes that are kept for the next files: an encoder's files have the same ones, and building the tables takes as long as decoding
+/// a thousand blocks.
+const KEPT: usize = 4;
 
 /// Sixteen blocks of coefficients in zigzag order: the lanes of a coefficient stand together.
 #[repr(align(64))]
@@ -45,29 +51,55 @@ impl Group {
 pub(super) struct Tables {
     /// In zigzag order.
     pub(super) quantiser: [u16; 64],
-    /// For the direct (DC) coefficients.
-    pub(super) direct: Table,
-    /// For the alternating (AC) coefficients.
-    pub(super) alternating: Table,
-    shorts: Box<[Short; 1 << SHORT_BITS]>,
+    pub(super) codes: Rc<Codes>,
 }
 
-impl Tables {
+/// Decoding tables of the direct (DC) and the alternating (AC) coefficients.
+pub(super) struct Codes {
+    /// The codes as the file has them.
+    source: [Vec<u8>; 2],
+    direct: Table,
+    alternating: Table,
+    shorts: Box<[Shorts; 1 << SHORT_BITS]>,
+}
+
+thread_local! {
+    /// The last codes of this thread.
+    static LATEST: RefCell<Vec<Rc<Codes>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Codes {
     /// The tables of two codes; `None` for one that is no prefix code, or that libjpeg refuses.
-    pub(super) fn new(quantiser: [u16; 64], direct: Code<'_>, alternating: Code<'_>) -> Option<Tables> {
+    pub(super) fn of(direct: Code<'_>, alternating: Code<'_>) -> Option<Rc<Codes>> {
+        let source = [direct, alternating].map(|code| [code.counts, code.symbols].concat());
+        LATEST.with_borrow_mut(|latest| {
+            if let Some(codes) = latest.iter().find(|codes| codes.source == source) {
+                return Some(codes.clone());
+            }
+            let codes = Rc::new(Codes::new(source, direct, alternating)?);
+            latest.truncate(KEPT - 1);
+            latest.insert(0, codes.clone());
+            Some(codes)
+        })
+    }
+
+    fn new(source: [Vec<u8>; 2], direct: Code<'_>, alternating: Code<'_>) -> Option<Codes> {
         if direct.symbols.iter().any(|&symbol| symbol > 15) {
             return None;
         }
         let (direct, alternating) = (Table::new(direct)?, Table::new(alternating)?);
-        let mut shorts = Box::new([Short::OTHER; 1 << SHORT_BITS]);
-        for (word, short) in (0u64..).zip(shorts.iter_mut()) {
+        let mut shorts = Box::new([Shorts::OTHER; 1 << SHORT_BITS]);
+        for (word, shorts) in (0u64..).zip(shorts.iter_mut()) {
             let word = word << (64 - SHORT_BITS);
-            let symbol = alternating.look_up(word);
-            if symbol.code > 0 && symbol.total() <= SHORT_BITS {
-                *short = Short::new(symbol, symbol.value(word));
+            let first = alternating.look_up(word);
+            if first.code > 0 && first.total() <= SHORT_BITS {
+                let rest = word << first.total();
+                let second = alternating.look_up(rest);
+                let fits = first.advance > 0 && second.code > 0 && first.total() + second.total() <= SHORT_BITS;
+                *shorts = Shorts::new(first, first.value(word), fits.then(|| (second, second.value(rest))));
             }
         }
-        Some(Tables { quantiser, direct, alternating, shorts })
+        Some(Codes { source, direct, alternating, shorts })
     }
 }
 
@@ -117,46 +149,57 @@ impl Symbol {
     }
 }
 
-/// A code together with its value, for the loop that decodes most coefficients.
+/// One or two codes together with their values, for the loop that decodes most coefficients.
 ///
-/// From the lowest bit on: bits of both (6), distance of the coefficient's place in a group (10), value (16). The lowest come first,
-/// since the next code waits for them. The distance leads at least to the last coefficient where there is anything special.
+/// From the lowest bit on: bits of all (6), distance of the coefficient's place in a group (10), value (16); after an empty
+/// gap of 6 bits, distance and value of the second coefficient, or 0 and the first value again. The number of bits comes first,
+/// since the next code waits for it. The distance leads at least to the last coefficient where there is anything special.
 #[derive(Clone, Copy, PartialEq)]
-struct Short(u32);
+struct Shorts(u64);
 
-impl Short {
-    const FAR: u32 = (LAST as u32) << 6;
-
+impl Shorts {
     /// None, or not a short one.
-    const OTHER: Short = Short(Self::FAR);
+    const OTHER: Shorts = Shorts((LAST as u64) << 6);
 
-    fn new(symbol: Symbol, value: i32) -> Short {
-        if symbol.advance == 0 {
-            return Short(symbol.total() | Self::FAR | 1 << 16);
-        }
-        let distance = u32::from(symbol.advance) * LANES as u32;
-        Short(symbol.total() | distance << 6 | (value as u32) << 16)
+    /// What distance and value are at the end of a block.
+    const END: u64 = (LAST as u64) << 6 | 1 << 16;
+
+    fn new(first: Symbol, value: i32, second: Option<(Symbol, i32)>) -> Shorts {
+        let coefficient = |symbol: Symbol, value: i32| match symbol.advance {
+            0 => Self::END,
+            advance => u64::from(advance) * LANES as u64 * 64 | u64::from(value as u16) << 16,
+        };
+        let total = first.total() + second.map_or(0, |(second, _)| second.total());
+        let second = second.map_or(u64::from(value as u16) << 16, |(second, value)| coefficient(second, value));
+        Shorts(u64::from(total) | coefficient(first, value) | second << 32)
     }
 
     #[inline(always)]
     fn total(self) -> u32 {
-        self.0 & 63
+        self.0 as u32 & 63
+    }
+
+    /// Distances of the first coefficient, and of the second from it.
+    #[inline(always)]
+    fn distances(self) -> (usize, usize) {
+        ((self.0 >> 6 & 0x3F0) as usize, (self.0 >> 38 & 0x3F0) as usize)
     }
 
     #[inline(always)]
-    fn distance(self) -> usize {
-        (self.0 >> 6 & 0x3F0) as usize
+    fn values(self) -> (i16, i16) {
+        ((self.0 >> 16) as i16, (self.0 >> 48) as i16)
     }
 
-    #[inline(always)]
-    fn value(self) -> i16 {
-        (self.0 >> 16) as i16
-    }
-
-    /// Whether the block ends here.
+    /// Whether the block ends before the first coefficient.
     #[inline(always)]
     fn is_end(self) -> bool {
-        self.0 & !63 == Self::FAR | 1 << 16
+        self.0 as u32 & !63 == Self::END as u32
+    }
+
+    /// Whether it ends behind the first coefficient.
+    #[inline(always)]
+    fn is_before_end(self) -> bool {
+        self.0 >> 32 == Self::END
     }
 }
 
@@ -250,12 +293,12 @@ impl BitReader {
 pub(super) fn block(
     bits: &mut BitReader,
     bytes: &[u8],
-    tables: &Tables,
+    codes: &Codes,
     predictor: &mut i32,
     group: &mut Group,
     lane: usize,
 ) -> Option<()> {
-    let Tables { direct, alternating, shorts, .. } = tables;
+    let Codes { direct, alternating, shorts, .. } = codes;
     let Group { coefficients, end } = group;
     let lane = lane % LANES;
     let word = bits.word(bytes)?;
@@ -271,9 +314,15 @@ pub(super) fn block(
         let mut word = bits.word(bytes)?;
         for _ in 0..SHORTS_PER_WORD {
             let short = shorts[(word >> (64 - SHORT_BITS)) as usize];
-            let next = place + short.distance();
-            if next >= LAST {
+            let (first, second) = (place + short.distances().0, place + short.distances().0 + short.distances().1);
+            if second >= LAST {
                 if short.is_end() {
+                    bits.at += u64::from(short.total());
+                    break 'block;
+                }
+                if first < LAST && short.is_before_end() {
+                    place = first;
+                    coefficients[place] = short.values().0;
                     bits.at += u64::from(short.total());
                     break 'block;
                 }
@@ -290,8 +339,9 @@ pub(super) fn block(
                 }
                 continue 'block;
             }
-            place = next;
-            coefficients[place] = short.value();
+            coefficients[first % (64 * LANES)] = short.values().0;
+            coefficients[second] = short.values().1;
+            place = second;
             word <<= short.total();
             bits.at += u64::from(short.total());
         }

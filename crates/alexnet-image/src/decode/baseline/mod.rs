@@ -182,7 +182,7 @@ impl Decoder {
                     for x in 0..*across {
                         let lane = mcu * *across + x;
                         let group = &mut groups[y * *across + lane / LANES];
-                        huffman::block(&mut reader, &self.segments.bytes, tables, predictor, group, lane % LANES)?;
+                        huffman::block(&mut reader, &self.segments.bytes, &tables.codes, predictor, group, lane % LANES)?;
                     }
                 }
             }

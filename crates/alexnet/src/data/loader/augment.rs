@@ -3,7 +3,7 @@
 use alexnet_kernels::random::Key;
 use serde::{Deserialize, Serialize};
 
-use crate::image::crop::{self, Window};
+use crate::image::crop::{self, Area, Window};
 use crate::image::pca_noise::ColourNoise;
 use crate::image::{Image, Preprocess};
 
@@ -63,22 +63,41 @@ impl Augment {
     /// If the image is smaller than the crop, or `out` is not `[3, crop, crop]` long.
     pub fn write(&self, preprocess: &Preprocess, image: &Image, key: Key, out: &mut [f32]) {
         let (size, place) = (preprocess.crop, key.with(PLACE));
-        let noise = |colour: &Option<ColourNoise>| colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)));
         match self {
             Augment::None => {
                 image.tensor(preprocess, crop::centre(image.height, image.width, size), None, out);
             }
-            Augment::CropMirror { colour } => {
+            Augment::CropMirror { .. } => {
                 let window = crop::random(place, image.height, image.width, size);
-                image.tensor(preprocess, window, noise(colour), out);
+                image.tensor(preprocess, window, self.noise(key), out);
             }
-            Augment::RandomResizedCrop { scale, ratio, colour } => {
-                let area = crop::random_resized(place, image.height, image.width, *scale, *ratio);
-                let resized = image.resized_area(area, size);
-                // Bits 0 to 39 of the key selected the area.
-                let window = Window { top: 0, left: 0, mirror: place.below(40, 2) == 1 };
-                resized.tensor(preprocess, window, noise(colour), out);
+            Augment::RandomResizedCrop { .. } => {
+                let area = self.area(image.height, image.width, key);
+                self.write_area(preprocess, &image.resized_area(area, size), key, out);
             }
         }
+    }
+
+    /// The random area of an original image of `height` x `width` pixels, or all of it.
+    pub(super) fn area(&self, height: usize, width: usize, key: Key) -> Area {
+        match self {
+            Augment::RandomResizedCrop { scale, ratio, .. } => {
+                crop::random_resized(key.with(PLACE), height, width, *scale, *ratio)
+            }
+            _ => Area { top: 0, left: 0, height, width },
+        }
+    }
+
+    /// Writes the resized [`area`](Self::area) of an image as a tensor.
+    pub(super) fn write_area(&self, preprocess: &Preprocess, resized: &Image, key: Key, out: &mut [f32]) {
+        // Bits 0 to 39 of the key selected the area.
+        let window = Window { top: 0, left: 0, mirror: key.with(PLACE).below(40, 2) == 1 };
+        resized.tensor(preprocess, window, self.noise(key), out);
+    }
+
+    /// Colour noise of an image, if it is wanted.
+    fn noise(&self, key: Key) -> Option<[f32; 3]> {
+        let (Augment::CropMirror { colour } | Augment::RandomResizedCrop { colour, .. }) = self else { return None };
+        colour.as_ref().map(|noise| noise.draw(key.with(COLOUR)))
     }
 }

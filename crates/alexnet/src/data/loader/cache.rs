@@ -28,6 +28,11 @@ impl ImageCache {
         *self.free.get_mut() /= many.max(1);
     }
 
+    /// Image `i`, if it is in the cache.
+    pub(super) fn kept(&self, i: usize) -> Option<Arc<Image>> {
+        self.images[i].get()?.as_ref().ok().cloned()
+    }
+
     /// Returns image `i` from the cache, or creates it by `make`.
     pub(super) fn get(&self, i: usize, make: impl FnOnce() -> Result<Image, String>) -> Result<Arc<Image>, String> {
         if let Some(image) = self.images[i].get() {

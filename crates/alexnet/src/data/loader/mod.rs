@@ -10,6 +10,8 @@
 mod augment;
 mod batch_iter;
 mod cache;
+#[cfg(test)]
+mod tests;
 
 pub use augment::Augment;
 pub use batch_iter::BatchIter;
@@ -24,6 +26,7 @@ use self::cache::ImageCache;
 use super::Dataset;
 use crate::distributed::Partition;
 use crate::image::crop::Crops;
+use crate::image::decode::{self, DecodeLimits, Scale, scale_before_crop};
 use crate::image::{Image, Preprocess};
 use crate::{Error, Result};
 
@@ -270,6 +273,9 @@ impl Shared {
         match &self.views {
             Views::Random(augment) => {
                 let key = Key(self.options.seed).with(AUGMENT).with(view).with(i.into());
+                if augment.crops_originals() && !self.preprocess.jpeg.is_exact() {
+                    return self.fill_scaled(augment, key, i as usize, out);
+                }
                 let image = if augment.crops_originals() { self.original(i as usize) } else { self.resized(i as usize) }?;
                 augment.write(&self.preprocess, &image, key, out);
             }
@@ -278,11 +284,37 @@ impl Shared {
         Ok(())
     }
 
+    /// Writes a random area of image `i`, decoded at the scale that the area allows.
+    fn fill_scaled(&self, augment: &Augment, key: Key, i: usize, out: &mut [f32]) -> Result<(), String> {
+        let crop = self.preprocess.crop;
+        let scale = |height, width| scale_before_crop(augment.area(height, width, key), crop);
+        // Only full images are cached: the next area may need another scale.
+        let full = match self.kept.kept(i).filter(|image| scale(image.height, image.width) == Scale::Full) {
+            Some(image) => image,
+            None => match self.source.file(i)? {
+                Some(bytes) => {
+                    let draft = decode::draft(&bytes, &DecodeLimits::default(), &scale)?;
+                    if draft.scale != Scale::Full {
+                        let area = augment.area(draft.height, draft.width, key);
+                        augment.write_area(&self.preprocess, &draft.resized_area(area, crop), key, out);
+                        return Ok(());
+                    }
+                    self.kept.get(i, || Ok(draft.image))?
+                }
+                None => self.original(i)?,
+            },
+        };
+        augment.write(&self.preprocess, &full, key, out);
+        Ok(())
+    }
+
     fn resized(&self, i: usize) -> Result<Arc<Image>, String> {
-        if matches!(&self.views, Views::Random(augment) if augment.crops_originals()) {
+        let originals = matches!(&self.views, Views::Random(augment) if augment.crops_originals());
+        if originals && self.preprocess.jpeg.is_exact() {
             return self.original(i).map(|image| Arc::new(image.resized_as(self.preprocess.resize)));
         }
-        self.kept.get(i, || Ok(self.source.image(i)?.resized_as(self.preprocess.resize)))
+        let make = || Ok(super::resized(&*self.source, i, &self.preprocess)?);
+        if originals { make().map(Arc::new) } else { self.kept.get(i, make) }
     }
 
     fn original(&self, i: usize) -> Result<Arc<Image>, String> {

@@ -4,7 +4,7 @@ use super::{Augmentation, BiasRate, ImagePreprocessing, Init, Optimizer, Progres
 use crate::data::loader::Augment;
 use crate::engine::OptimizerStep;
 use crate::image::pca_noise::{ColourNoise, Pca};
-use crate::image::{Channels, Mean, Preprocess, Resize};
+use crate::image::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 use crate::net::{BiasInit, Net, Op, WeightInit};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ impl Recipe {
 
     /// Preprocessing for a net. A mean image must still be computed, see [`Recipe::wants_mean_image`].
     pub fn preprocess(&self, net: &Net) -> Preprocess {
-        match self.images {
+        let preprocess = match self.images {
             ImagePreprocessing::Net | ImagePreprocessing::MeanImage => Preprocess::for_net(net),
             ImagePreprocessing::ImageNet => Preprocess {
                 resize: Resize::ShortSide((net.image_size as f64 * 256.0 / 224.0).round_ties_even() as usize),
@@ -89,8 +89,10 @@ impl Recipe {
                 scale: 1.0 / 255.0,
                 mean: Mean::Channel([0.485, 0.456, 0.406]),
                 std: [0.229, 0.224, 0.225],
+                jpeg: JpegDecoding::Exact,
             },
-        }
+        };
+        Preprocess { jpeg: self.jpeg, ..preprocess }
     }
 
     /// Whether the training set's mean image is subtracted.

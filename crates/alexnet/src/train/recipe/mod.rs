@@ -12,6 +12,7 @@ pub use presets::{KNOWN_CLASSES, NAMES, by_name};
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 
+use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
 pub use alexnet_kernels::optim::adamw::AdamW;
 pub use alexnet_kernels::optim::sgd::Sgd;
@@ -49,6 +50,9 @@ pub struct Recipe {
     /// Preprocessing of the images.
     #[serde(rename = "pictures")]
     pub images: ImagePreprocessing,
+    /// Decoding of JPEG files.
+    #[serde(default, skip_serializing_if = "JpegDecoding::is_exact")]
+    pub jpeg: JpegDecoding,
     /// Selection of the model saved as `best.safetensors`.
     #[serde(default, skip_serializing_if = "Choice::is_default")]
     pub best: Choice,

@@ -2,6 +2,7 @@
 
 use super::super::param_groups;
 use super::{Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, MomentumForm, Recipe, Schedule, Sgd};
+use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         optimizer: Sgd::default().into(),
         init: Init::Net,
         images: ImagePreprocessing::ImageNet,
+        jpeg: JpegDecoding::Exact,
         bias_lr: BiasRate::Times(1.0),
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
         augment: Augmentation::CropMirror,
