@@ -21,7 +21,8 @@ pub fn folder(name: &str, files: &[(&str, &[u8])]) -> PathBuf {
 pub fn data_set(path: &std::path::Path) {
     use alexnet_data::{Demand, Source, Split};
     let source = Source::new(path);
-    for opened in [source.open_any(), source.open(Split::Train, Demand::Trainable), source.open(Split::Test, Demand::All)] {
+    let ways = [(Split::Train, Demand::Trainable), (Split::Validation, Demand::WithImages), (Split::Test, Demand::All)];
+    for opened in [source.open_any()].into_iter().chain(ways.map(|(split, demand)| source.open(split, demand))) {
         let Ok(opened) = opened else { continue };
         opened.lines();
         for i in 0..opened.source.len().min(16) {
@@ -87,32 +88,10 @@ pub fn members(mut bytes: &[u8]) -> Vec<(&[u8], &[u8])> {
     members
 }
 
-/// Opens a data set in every way and reads its first images. Errors are expected; panics and excessive memory are not.
-pub fn data(path: &std::path::Path) {
-    use alexnet::data::{Demand, Source, Split};
-    let source = Source::new(path);
-    let opened = [
-        source.open(Split::Train, Demand::Trainable),
-        source.open(Split::Validation, Demand::WithImages),
-        source.open(Split::Test, Demand::All),
-        source.open_any(),
-    ];
-    for opened in opened.into_iter().flatten() {
-        let _ = opened.lines();
-        let set = opened.source;
-        for i in 0..set.len().min(4) {
-            let _ = set.file(i);
-            assert!(set.classes().is_empty() || (set.label(i) as usize) < set.classes().len());
-        }
-    }
-}
-
 /// An empty folder of this process.
-pub fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("alexnet-fuzz-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    std::fs::create_dir_all(&path).expect("make the folder");
-    path
+pub fn empty_folder(name: &str) -> PathBuf {
+    let _ = std::fs::remove_dir_all(folder(name, &[]));
+    folder(name, &[])
 }
 
 /// Opens bytes as a list of images: the first byte selects the name, and whether there are class names; the rest is the list.

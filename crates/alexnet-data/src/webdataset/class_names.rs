@@ -1,10 +1,9 @@
 //! Names of the classes that numbers in shards stand for.
 
-use crate::escape::{self, printable};
+use crate::escape;
+use crate::list::read_names;
 use crate::{Error, Result, files};
-use alexnet_net::imagenet::{Order, read_labels};
 use serde_json::Value;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Names of files with class names: a name a line, or Hugging Face's description of a data set.
@@ -21,28 +20,14 @@ pub(super) struct ClassNames {
 }
 
 impl ClassNames {
-    /// Reads a list in any form that `--labels` accepts or a description; `imagenet` and `devkit` are built in, unless there are
-    /// files of these names.
+    /// Reads Hugging Face's description, or a list.
     pub(super) fn of(path: &Path) -> Result<ClassNames> {
-        let built_in = match path.to_str().filter(|_| !path.exists()) {
-            Some("imagenet") => Some(Order::Sorted),
-            Some("devkit") => Some(Order::Devkit),
-            _ => None,
+        let is_json = path.extension().is_some_and(|ending| ending == "json");
+        let names = match if is_json { described(path, &read(path)?)? } else { None } {
+            Some(names) => names,
+            None => read_names(path)?,
         };
-        if let Some(order) = built_in {
-            return Ok(ClassNames { names: order.names(), from: path.to_path_buf() });
-        }
-        let text = read(path)?;
-        let names = match described(path, &text) {
-            Ok(Some(names)) => names,
-            _ => read_labels(&text).map_err(|error| Error::file(path, error.without_path()))?,
-        };
-        let problem = |why: String| Err(Error::file(path, why));
-        let mut seen = HashSet::new();
-        if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
-            return problem(format!("contains the class {} twice", printable(twice)));
-        }
-        if names.is_empty() { problem("lists no classes".into()) } else { Ok(ClassNames { names, from: path.to_path_buf() }) }
+        Ok(ClassNames { names, from: path.to_path_buf() })
     }
 
     /// Reads the file next to the shards, or in the folder above them, if there is one.

@@ -112,16 +112,17 @@ impl Samples {
             }
             if is_image(&suffix) {
                 sample.images.push((name.clone(), suffix.clone(), Place::in_tar(container, start, entry.size())));
-            } else if let Some(field) = Field::of(&suffix).filter(|&field| self.field.is_none_or(|known| known == field)) {
-                if sample.label.as_ref().is_none_or(|(known, _)| field < *known) {
-                    if entry.size() > MAX_LABEL {
-                        return Err(problem(format!("{} is too large for a label", printable(&name))));
-                    }
-                    let mut bytes = Vec::new();
-                    entry.read_to_end(&mut bytes).map_err(broken)?;
-                    let label = label(field, bytes).map_err(|why| problem(format!("{}: {why}", printable(&name))))?;
-                    sample.label = label.map(|label| (field, label)).or(sample.label);
+            } else if let Some(field) = Field::of(&suffix)
+                && self.field.is_none_or(|known| known == field)
+                && sample.label.as_ref().is_none_or(|(known, _)| field < *known)
+            {
+                if entry.size() > MAX_LABEL {
+                    return Err(problem(format!("{} is too large for a label", printable(&name))));
                 }
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes).map_err(broken)?;
+                let label = label(field, bytes).map_err(|why| problem(format!("{}: {why}", printable(&name))))?;
+                sample.label = label.map(|label| (field, label)).or(sample.label);
             }
             sample.suffixes.push(suffix);
         }
