@@ -91,7 +91,8 @@ impl Store for Tables {
 
     fn read(&self, _: &str, place: Place) -> Result<Option<Vec<u8>>> {
         let table = &self.0[place.file as usize];
-        let bytes = table.image(place).map_err(|error| format!("cannot be read from the table: {}", one_line(&error)))?;
+        let bytes =
+            guarded(|| table.image(place)).map_err(|error| format!("cannot be read from the table: {}", one_line(&error)))?;
         let bytes = bytes.ok_or("the table has no bytes for it, only a path")?;
         if bytes.len() as u64 > decode::MAX_FILE {
             return Err(decode::TOO_LARGE.into());
@@ -154,6 +155,12 @@ pub(super) fn column<T: DataType>(
     let rows = usize::try_from(group.num_rows())?;
     let pages = SerializedPageReader::new(shared.clone(), chunk, rows, None)?;
     Ok(ColumnReaderImpl::new(chunk.column_descr_ptr(), Box::new(pages)))
+}
+
+/// Calls the parquet crate, which asserts what damaged pages do not hold: such a panic becomes an error.
+pub(super) fn guarded<T>(work: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
+    let panicked = |_| Err(ParquetError::General("a damaged page".into()));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(panicked)
 }
 
 /// An error's text without the kind that it begins with, on one line.

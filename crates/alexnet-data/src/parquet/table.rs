@@ -3,7 +3,7 @@
 use super::columns::{self, Columns, Kind};
 use super::labels::Values;
 use super::names;
-use super::rows::{Place, Shared, Table, Tables, one_line};
+use super::rows::{Place, Shared, Table, Tables, guarded, one_line};
 use super::shards::{self, Shard};
 use crate::escape::printable;
 use crate::layouts::{LAYOUT, Request};
@@ -36,7 +36,7 @@ pub(super) fn open(request: &Request<'_>) -> Result<Opened> {
             let other = crate::escape::path(&shards[0].path);
             return Err(Error::file(&shard.path, format!("its label column or class names differ from those of {other}")));
         }
-        let page = table.page_size();
+        let page = guarded(|| Ok(table.page_size())).unwrap_or_default();
         if page > LARGE_PAGE && notes.is_empty() {
             let advice = "`alexnet data pack` makes a faster file";
             notes.push(format!("its pages have {} MiB, one of which is read for each image; {advice}", page >> 20));
@@ -87,7 +87,7 @@ impl Head {
 fn table(path: &Path) -> Result<(Table, Head)> {
     let (file, size) = crate::files::open_regular(path).map_err(|error| Error::io(path, error))?;
     let shared = Arc::new(Shared { file: Arc::new(file), size });
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(&*shared).map_err(|error| broken(path, &error))?;
+    let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&*shared)).map_err(|error| broken(path, &error))?;
     let mut classes = names::read(metadata.file_metadata().key_value_metadata());
     let columns = columns::find(metadata.file_metadata().schema_descr(), &classes).map_err(|why| Error::file(path, why))?;
     let classes = columns.labels.as_ref().and_then(|labels| classes.remove(&labels.name)).unwrap_or_default();
@@ -112,7 +112,8 @@ fn rows(shard: &Shard, table: &Table, head: &Head, file: u32, images: &mut Found
         let rows = u32::try_from(claimed).ok().filter(|&rows| u64::from(rows) <= table.shared.size);
         let rows = rows.ok_or_else(|| Error::file(&shard.path, format!("damaged: a row group of {claimed} rows")))?;
         if let Some(of) = &head.columns.labels {
-            let read = labels.read(&table.shared, &table.metadata, number, of).map_err(|error| broken(&shard.path, &error))?;
+            let read = guarded(|| labels.read(&table.shared, &table.metadata, number, of))
+                .map_err(|error| broken(&shard.path, &error))?;
             if read as u64 != u64::from(rows) {
                 return Err(Error::file(&shard.path, format!("damaged: {read} labels for the {rows} rows of a row group")));
             }
