@@ -16,8 +16,6 @@ pub(super) fn config() -> Config {
         data_root: None,
         data_classes: None,
         val: None,
-        data_root: None,
-        data_classes: None,
         val_share: 0.1,
         from: None,
         labels: None,

@@ -167,7 +167,7 @@ impl Shorts {
     fn new(first: Symbol, value: i32, second: Option<(Symbol, i32)>) -> Shorts {
         let coefficient = |symbol: Symbol, value: i32| match symbol.advance {
             0 => Self::END,
-            advance => u64::from(advance) * LANES as u64 * 64 | u64::from(value as u16) << 16,
+            advance => (u64::from(advance) * LANES as u64 * 64) | (u64::from(value as u16) << 16),
         };
         let total = first.total() + second.map_or(0, |(second, _)| second.total());
         let second = second.map_or(u64::from(value as u16) << 16, |(second, value)| coefficient(second, value));
