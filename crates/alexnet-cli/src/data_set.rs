@@ -2,7 +2,7 @@
 //! unknowingly.
 
 use crate::output;
-use alexnet::data::{Demand, Opened, Source, Split};
+use alexnet::data::{Demand, Opened, Source, Split, pack};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ pub(crate) struct ListArgs {
     /// Folder to which the paths in a list of images are relative [default: the list's own]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) root: Option<PathBuf>,
-    /// File with the class names in label order, one per line, for images with numbers as labels
+    /// File with the class names in label order, one per line, for images with numbers as labels; or imagenet, devkit
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     pub(crate) classes: Option<PathBuf>,
 }
@@ -33,6 +33,11 @@ pub(crate) fn open(source: &Source, split: Split, demand: Demand, quiet: bool) -
 /// Opens images with or without labels.
 pub(crate) fn open_any(source: &Source, quiet: bool) -> anyhow::Result<Opened> {
     described(source.open_any()?, quiet)
+}
+
+/// Opens all splits.
+pub(crate) fn open_all(source: &Source, quiet: bool) -> anyhow::Result<Vec<Opened>> {
+    pack::open_all(source)?.into_iter().map(|opened| described(opened, quiet)).collect()
 }
 
 fn described(opened: Opened, quiet: bool) -> anyhow::Result<Opened> {

@@ -63,7 +63,7 @@ enum Command {
     Lpips(commands::lpips::Args),
     /// Visualize a model: filters, activations, heatmaps, mistakes
     Explain(commands::explain::Args),
-    /// Check a data set, or preview it as augmented for training
+    /// Check a data set, pack it into one file, or preview it as augmented for training
     Data(commands::data::Args),
     /// Prepare a model for int8 and int4 inference
     Quantize(commands::quantize::Args),

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 /// A failed download, or a name that is neither.
 pub(crate) fn locate(argument: &Path, quiet: bool) -> anyhow::Result<PathBuf> {
     let text = argument.to_string_lossy();
-    if argument.exists() || text.is_empty() {
+    let is_folder = argument.is_dir();
+    if text.is_empty() || (argument.exists() && !is_folder) {
         return Ok(argument.into());
     }
     if let Some(file) = pretrained::published(&text) {
@@ -28,7 +29,7 @@ pub(crate) fn locate(argument: &Path, quiet: bool) -> anyhow::Result<PathBuf> {
     if let Some(name) = same_file.and_then(|file| file.name) {
         bail!("{text}: No such file; for the published one, give its name: {name}");
     }
-    match text.contains(['/', '\\', '.']) {
+    match is_folder || text.contains(['/', '\\', '.']) {
         true => Ok(argument.into()),
         false => bail!("{text}: No such file, and {}", pretrained::unknown(&text)),
     }

@@ -34,10 +34,10 @@ impl Layout for Compressed {
             return Err(Error::file(path, "not a compressed file"));
         };
         let unpacked = unpack(path, codec)?;
-        let start = start(path, &unpacked)?;
-        if cifar::is_archive(&start) {
-            let note = unpacked.note(codec);
-            return cifar::of_archive(request, Plain::Unpacked(unpacked), Some(note));
+        check_can_be_tar(path, &unpacked)?;
+        let plain = Plain::Unpacked(unpacked.clone());
+        if cifar::is_archive(&plain) {
+            return cifar::of_archive(request, plain, Some(unpacked.note(codec)));
         }
         let file = unpacked.file.try_clone().map_err(|error| Error::io(path, error))?;
         let Scan { file, images, folders, passed } = Scan::within(path, file, 0, unpacked.size)?;
@@ -67,15 +67,15 @@ impl Store for Kept {
     }
 }
 
-/// The first bytes of the content, if it can be a tar: another file would be reported as a damaged one.
-fn start(path: &Path, unpacked: &Unpacked) -> Result<Vec<u8>> {
+/// Checks that the content can be a tar: another file would be reported as a damaged one.
+fn check_can_be_tar(path: &Path, unpacked: &Unpacked) -> Result<()> {
     let mut start = vec![0; sniff::START.min(unpacked.size as usize)];
     read_exact_at(&unpacked.file, &mut start, 0).map_err(|error| Error::io(path, error))?;
     let other = match sniff::content(&start) {
         Content::Image | Content::Unread(_) => "an image",
         Content::Zip => "a zip",
         Content::Packed(..) | Content::Compressed(_) => "another compressed file",
-        _ => return Ok(start),
+        _ => return Ok(()),
     };
     Err(Error::file(path, format!("contains {other}, not a tar of images; unpack it")))
 }

@@ -16,7 +16,7 @@ pub(crate) fn within(at: &Location) -> Vec<&str> {
 ///
 /// # Errors
 /// There are others.
-pub(crate) fn only<'a>(at: &'a Location) -> Result<Option<&'a str>> {
+pub(crate) fn only(at: &Location) -> Result<Option<&str>> {
     match within(at).as_slice() {
         [] => Ok(None),
         [only] => Ok(Some(only)),

@@ -10,7 +10,7 @@ use crate::pixels::{Order, Pixels, Place};
 use crate::read_at::read_exact_at;
 use crate::stored::Stored;
 use crate::unpacked::Plain;
-use crate::{Error, Opened, Result, Splits, class_names, downloads};
+use crate::{Error, Opened, Result, Splits, downloads, list};
 use std::path::{Path, PathBuf};
 
 /// A folder with MNIST's files, or the one around it: `MNIST` and `FashionMNIST` of torchvision have it as `raw`.
@@ -33,6 +33,7 @@ impl Layout for Idx {
     fn recognises(&self, at: &Location) -> bool {
         match &at.found {
             At::Folder(_) => folder(&at.path).is_some() || downloads::within(at).iter().any(|name| name.ends_with("MNIST")),
+            At::Pattern(_) => false,
             At::File(..) => {
                 KINDS.iter().any(|kind| SPLITS.iter().any(|(_, start)| forms(start, kind).contains(&at.lower_name())))
             }
@@ -50,7 +51,7 @@ impl Layout for Idx {
                 Some(folder) => folder,
                 None => downloads::only(request.at)?.map_or(root.clone(), |name| root.join(name).join("raw")),
             },
-            At::File(..) => {
+            At::File(..) | At::Pattern(_) => {
                 let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 let parent = crate::escape::path(parent);
                 return Err(Error::file(root, format!("one of the files of such a set; use the folder that holds it: {parent}")));
@@ -114,7 +115,7 @@ fn folder(path: &Path) -> Option<PathBuf> {
 /// Names of the classes, and a note that says which.
 fn classes(request: &Request<'_>, folder: &Path) -> Result<(Vec<String>, String)> {
     if let Some(path) = request.classes {
-        return Ok((class_names::read(path)?, format!("class names from {}", crate::escape::path(path))));
+        return Ok((list::read_names(path)?, format!("class names from {}", crate::escape::path(path))));
     }
     let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     let fashion = whole.iter().any(|part| part.to_string_lossy().to_ascii_lowercase().contains("fashion"));

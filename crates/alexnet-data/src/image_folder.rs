@@ -50,19 +50,25 @@ fn open(root: &Path, split: Split, demand: Demand) -> Result<Opened> {
         }
         path.push(taken);
     }
-    let (mut classes, mut found) = (Vec::new(), Found::default());
-    for Entry { name, at, kind } in entries(&path, "", &mut passed)? {
-        if kind == Kind::Folder {
-            walk(&at, &name, 1, &mut found, &mut passed)?;
-            classes.push(name);
-        } else if is_dataset_image(&name, &at, kind, &name, &mut passed) {
-            found.push(&name, ());
-        }
-    }
+    let (classes, found) = class_folders(&path, &mut passed)?;
     let mut listing = Listing::new(&path, demand, classes, found, &passed)?;
     let empty = std::mem::take(&mut listing.empty);
     let source = Stored::new(listing, Folder { root: path.clone() });
     Ok(Opened { splits, taken, in_class_folders: true, empty, passed_over: passed, root, ..Opened::whole(&path, source) })
+}
+
+/// Names of the class folders, and the images within and beside them.
+pub(crate) fn class_folders(path: &Path, passed: &mut PassedOver) -> Result<(Vec<String>, Found<()>)> {
+    let (mut classes, mut found) = (Vec::new(), Found::default());
+    for Entry { name, at, kind } in entries(path, "", passed)? {
+        if kind == Kind::Folder {
+            walk(&at, &name, 1, &mut found, passed)?;
+            classes.push(name);
+        } else if is_dataset_image(&name, &at, kind, &name, passed) {
+            found.push(&name, ());
+        }
+    }
+    Ok((classes, found))
 }
 
 /// Lists the images at any depth, with or without classes.

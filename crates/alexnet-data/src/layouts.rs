@@ -2,9 +2,7 @@
 
 use crate::location::{Found, Location};
 use crate::sniff::Content;
-use crate::{
-    Demand, Error, Opened, Result, Split, cifar, compressed, escape, idx, image_folder, list, path_list, single_image, tar, zip,
-};
+use crate::{Demand, Error, Opened, Result, Split, escape};
 use std::path::Path;
 
 /// Advice about the expected layout.
@@ -48,16 +46,20 @@ pub(crate) trait Layout: Sync {
 /// All layouts; the first that recognises a location opens it, so that special ones precede general ones.
 #[rustfmt::skip]
 static LAYOUTS: &[&dyn Layout] = &[
-    &cifar::Cifar,
-    &idx::Idx,
-    &tar::Tar,
-    &list::List,
-    &list::ListFolder,
-    &zip::Zip,
-    &compressed::Compressed,
-    &path_list::PathList,
-    &single_image::SingleImage,
-    &image_folder::ImageFolder,
+    &crate::pack::Pack,
+    &crate::cifar::Cifar,
+    &crate::idx::Idx,
+    &crate::parquet::Parquet,
+    &crate::ilsvrc::Ilsvrc,
+    &crate::webdataset::WebDataset,
+    &crate::tar::Tar,
+    &crate::list::List,
+    &crate::list::ListFolder,
+    &crate::zip::Zip,
+    &crate::compressed::Compressed,
+    &crate::path_list::PathList,
+    &crate::single_image::SingleImage,
+    &crate::image_folder::ImageFolder,
 ];
 
 /// Opens a data set with the reader for its layout.

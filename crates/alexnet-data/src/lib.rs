@@ -23,22 +23,26 @@
 
 mod archive;
 mod cifar;
-mod class_names;
 mod compressed;
+mod containers;
 mod dataset;
 mod downloads;
 mod hold_out;
 mod idx;
+mod ilsvrc;
 mod image_folder;
 mod layouts;
 pub mod list;
 mod listing;
 mod location;
 mod opened;
+pub mod pack;
+mod parquet;
 mod passed_over;
 mod path_list;
 mod pixels;
 mod read_at;
+mod shard_pattern;
 mod single_image;
 mod sniff;
 mod source;
@@ -49,6 +53,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 mod unpacked;
+mod webdataset;
 mod zip;
 
 pub use alexnet_files::{Error, Result};

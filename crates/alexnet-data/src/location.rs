@@ -1,7 +1,7 @@
 //! What lies at the path of a data set, as far as layouts are recognised by it.
 
 use crate::sniff::{self, Content};
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, shard_pattern};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,8 @@ pub(crate) enum Found {
     Folder(Vec<String>),
     /// A file, with its type and its first [`sniff::START`] bytes.
     File(Content, Vec<u8>),
+    /// No file of this name, but the files that it names as a pattern, in order.
+    Pattern(Vec<PathBuf>),
 }
 
 impl Location {
@@ -28,7 +30,13 @@ impl Location {
     /// There is nothing, it cannot be read, or it is neither a folder nor a regular file.
     pub(crate) fn of(path: &Path) -> Result<Location> {
         let io = |error| Error::io(path, error);
-        let found = if std::fs::metadata(path).map_err(io)?.is_dir() {
+        let metadata = std::fs::metadata(path);
+        if metadata.is_err()
+            && let Some(files) = shard_pattern::expand(path)?
+        {
+            return Ok(Location { path: path.to_path_buf(), found: Found::Pattern(files) });
+        }
+        let found = if metadata.map_err(io)?.is_dir() {
             let mut names = Vec::new();
             for entry in std::fs::read_dir(path).map_err(io)? {
                 names.extend(entry.map_err(io)?.file_name().into_string());
@@ -53,14 +61,14 @@ impl Location {
     pub(crate) fn names(&self) -> &[String] {
         match &self.found {
             Found::Folder(names) => names,
-            Found::File(..) => &[],
+            Found::File(..) | Found::Pattern(_) => &[],
         }
     }
 
-    /// Type of a file; `None` for a folder.
+    /// Type of a file; `None` for a folder or a pattern.
     pub(crate) fn content(&self) -> Option<Content> {
         match &self.found {
-            Found::Folder(_) => None,
+            Found::Folder(_) | Found::Pattern(_) => None,
             Found::File(content, _) => Some(*content),
         }
     }

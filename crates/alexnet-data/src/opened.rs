@@ -98,10 +98,15 @@ impl Opened {
     /// A class and a subfolder of it, if all images are that deep: the classes may be splits of unknown names, or wrappers.
     fn deep(&self) -> Option<(&str, &str)> {
         let (classes, mixed) = (self.source.classes(), self.splits.is_some() && self.taken.is_none());
-        if !self.in_class_folders || classes.is_empty() || mixed {
+        if !self.in_class_folders || classes.is_empty() || self.source.is_empty() || mixed {
             return None;
         }
         let inner = |name: &'_ str| name.split('/').count() > 2;
+        // Shards and the like have folders of other meanings.
+        let class = self.source.classes().get(self.source.label(0) as usize)?;
+        if self.source.name(0).split('/').next() != Some(class.as_str()) {
+            return None;
+        }
         let mut parts = self.source.name(0).split('/');
         (0..self.source.len()).all(|i| inner(self.source.name(i))).then(|| Some((parts.next()?, parts.next()?)))?
     }

@@ -24,6 +24,8 @@ pub enum Reason {
     Unreadable,
     /// A hidden file or folder, or one left behind by a system or an archiver.
     Hidden,
+    /// An image without a label.
+    Unlabelled,
 }
 
 impl Reason {
@@ -38,6 +40,7 @@ impl Reason {
             Reason::Sparse => ["sparse file", "sparse files"],
             Reason::Unreadable => ["file that cannot be opened", "files that cannot be opened"],
             Reason::Hidden => ["hidden or system file", "hidden or system files"],
+            Reason::Unlabelled => ["image without a label", "images without labels"],
         }
     }
 }
@@ -70,6 +73,16 @@ impl PassedOver {
             group.names.insert(name);
             if group.names.len() > NAMES {
                 group.names.pop_last();
+            }
+        }
+    }
+
+    /// Adds the entries of a part of the set, whose names within the set start with `prefix`.
+    pub(crate) fn merge(&mut self, prefix: &str, part: &PassedOver) {
+        for (&reason, group) in &part.groups {
+            group.names.iter().for_each(|name| self.add(reason, format!("{prefix}{name}")));
+            if let Some(own) = self.groups.get_mut(&reason) {
+                own.count += group.count - group.names.len();
             }
         }
     }

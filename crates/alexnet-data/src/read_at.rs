@@ -79,3 +79,95 @@ impl Seek for Window<'_> {
         Ok(self.at)
     }
 }
+
+/// A [`Window`] with a buffer that survives short seeks, for archives: their headers lie a few bytes apart, or far apart.
+pub(crate) struct Buffered<'a> {
+    window: Window<'a>,
+    buffer: Box<[u8]>,
+    /// Position of the buffer's first byte within the window, and its number of valid bytes.
+    start: u64,
+    filled: usize,
+    at: u64,
+}
+
+impl<'a> Buffered<'a> {
+    /// One page: a header and a short label, but little of an image that is skipped.
+    const SIZE: usize = 4096;
+
+    pub(crate) fn new(window: Window<'a>) -> Self {
+        let at = window.at;
+        Buffered { window, buffer: vec![0; Self::SIZE].into_boxed_slice(), start: at, filled: 0, at }
+    }
+
+    /// The valid bytes from the current position on.
+    fn ahead(&self) -> &[u8] {
+        let skip = self.at.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
+        skip.and_then(|skip| self.buffer[..self.filled].get(skip..)).unwrap_or_default()
+    }
+}
+
+impl Read for Buffered<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.ahead().is_empty() {
+            self.window.at = self.at;
+            if buffer.len() >= Self::SIZE {
+                let n = self.window.read(buffer)?;
+                self.at += n as u64;
+                return Ok(n);
+            }
+            self.filled = 0;
+            self.filled = self.window.read(&mut self.buffer)?;
+            self.start = self.at;
+        }
+        let ahead = self.ahead();
+        let n = ahead.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&ahead[..n]);
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl Seek for Buffered<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.window.at = self.at;
+        self.at = self.window.seek(to)?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffered_window_reads_as_the_bytes_do() {
+        let bytes: Vec<u8> = (0..20_000u32).map(|i| (i * 7 % 251) as u8).collect();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("bytes"), &bytes).unwrap();
+        let file = File::open(folder.path().join("bytes")).unwrap();
+        let part = &bytes[100..19_000];
+        let mut plain = std::io::Cursor::new(part);
+        let mut buffered = Buffered::new(Window { file: &file, start: 100, size: part.len() as u64, at: 0 });
+        let steps = [
+            (0i64, 512usize),
+            (1000, 512),
+            (-200, 10),
+            (4000, 5000),
+            (0, 4096),
+            (-9000, 3),
+            (3, 4095),
+            (6000, 100),
+            (9000, 10),
+            (-20, 7),
+        ];
+        for (by, n) in steps {
+            assert_eq!(buffered.seek(SeekFrom::Current(by)).unwrap(), plain.seek(SeekFrom::Current(by)).unwrap());
+            let read = |from: &mut dyn Read| {
+                let mut bytes = Vec::new();
+                from.take(n as u64).read_to_end(&mut bytes).map(|_| bytes).unwrap()
+            };
+            assert_eq!(read(&mut buffered), read(&mut plain), "{by} {n}");
+        }
+        assert!(buffered.seek(SeekFrom::Current(-1_000_000)).is_err());
+    }
+}

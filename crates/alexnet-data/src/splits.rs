@@ -92,6 +92,12 @@ impl Splits {
     }
 }
 
+/// Whether this is the name of a split.
+pub(crate) fn is_split(name: &str) -> bool {
+    let stem = stem(name);
+    [TRAIN.as_slice(), &VALIDATION, &TEST].iter().any(|kind| kind.contains(&stem.as_str()))
+}
+
 /// Normalised folder name: lower case, without the suffix.
 fn stem(name: &str) -> String {
     let name = name.to_ascii_lowercase();

@@ -35,6 +35,7 @@ pub(crate) struct Stored<S: Store> {
 }
 
 impl<S: Store + 'static> Stored<S> {
+    #[allow(clippy::new_ret_no_self, reason = "only the trait is used")]
     pub(crate) fn new(listing: Listing<S::Place>, store: S) -> Arc<dyn Dataset> {
         Arc::new(Stored { listing, store })
     }

@@ -3,7 +3,7 @@
 use crate::hub::{CachedFile, Event, Hub, cached};
 use crate::lock::Lock;
 use crate::record::with_suffix;
-use crate::source::{Accept, Source};
+use crate::source::{Accept, Source, without_secrets};
 use crate::transfer::{Failure, Part, transfer};
 use alexnet_files::{Error, Result, explain};
 use alexnet_formats::published::PublishedFile;
@@ -40,16 +40,16 @@ impl Hub {
                 part.take_place(&path, &record)?;
                 Ok(cached(path, file, record))
             }
-            Err(Failure::Local(error)) => Err(error),
-            Err(Failure::Content(why)) => {
-                part.discard();
-                Err(self.refused(file, source, &why))
-            }
-            Err(Failure::Passing(why) | Failure::Network(why)) => {
+            Err(failure) => {
+                let error = match failure {
+                    Failure::Local(error) => error,
+                    Failure::Content(why) => self.refused(file, source, &why),
+                    Failure::Passing(why) | Failure::Unreachable(why) | Failure::Network(why) => self.cannot(file, source, &why),
+                };
                 if part.is_empty() {
                     part.discard();
                 }
-                Err(self.cannot(file, source, &why))
+                Err(error)
             }
         }
     }
@@ -57,8 +57,9 @@ impl Hub {
     /// The error of a source with another file.
     fn refused(&self, file: &PublishedFile, source: &Source, why: &str) -> Error {
         let name = file.name.unwrap_or(file.file);
-        let remedy = format!("if that file is wanted: alexnet pull {name} --url {} --no-verify", source.url);
+        let url = without_secrets(&source.url);
+        let remedy = format!("if that file is wanted: alexnet pull {name} --url {url} --no-verify");
         let expected = if source.accept == Accept::Published { "published" } else { "expected" };
-        Error::Invalid(format!("{} is not the {expected} file: {why}; {remedy}", source.url))
+        Error::Invalid(format!("{url} is not the {expected} file: {why}; {remedy}"))
     }
 }

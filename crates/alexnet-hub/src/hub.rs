@@ -2,7 +2,7 @@
 
 use crate::folder::cache_folder;
 use crate::record::{Record, shown};
-use crate::source::{Accept, MIRROR, NO_VERIFY, Source};
+use crate::source::{Accept, MIRROR, NO_VERIFY, Source, without_secrets};
 use alexnet_files::{Error, Result, open_regular};
 use alexnet_formats::published::PublishedFile;
 use std::io;
@@ -43,7 +43,7 @@ pub enum Event<'a> {
     Waiting,
     /// Data follow from this position on.
     Started {
-        /// Final address, after redirects.
+        /// Final address, after redirects, without user name and query.
         url: &'a str,
         /// First byte received; more than 0 if a stopped download resumes.
         position: u64,
@@ -196,7 +196,7 @@ impl Hub {
     pub(crate) fn cannot(&self, file: &PublishedFile, source: &Source, why: &str) -> Error {
         let size = file.bytes.map_or(String::new(), |bytes| format!("{bytes} bytes, "));
         let remedy = format!("to install it by hand, save {} ({size}{}) as {}", file.url, file.checksum, shown(&self.path(file)));
-        Error::Invalid(format!("cannot download {}: {why}; {remedy}", source.url))
+        Error::Invalid(format!("cannot download {}: {why}; {remedy}", without_secrets(&source.url)))
     }
 }
 

@@ -49,6 +49,15 @@ impl Source {
     }
 }
 
+/// An address without user name, password and query, which may be secret: for messages and records.
+pub(crate) fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 fn check_address(url: &str) -> Result<()> {
     let rest = ["http://", "https://"].iter().find_map(|scheme| {
         let start = url.get(..scheme.len())?;
@@ -121,6 +130,12 @@ mod tests {
             let error = Source::of(file, Some(wrong), Accept::Published).unwrap_err().to_string();
             assert!(error.contains("ALEXNET_MIRROR") && error.contains(wrong), "{error}");
         }
+    }
+
+    #[test]
+    fn secrets_in_addresses_are_not_shown() {
+        assert_eq!(without_secrets("https://ada:s3cret@example.org:81/a/b@c?token=x#d"), "https://example.org:81/a/b@c");
+        assert_eq!(without_secrets("http://127.0.0.1:8000"), "http://127.0.0.1:8000");
     }
 
     #[test]

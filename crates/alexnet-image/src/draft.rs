@@ -218,7 +218,7 @@ mod tests {
                 assert!(scale == Scale::Full || shorter >= 2 * side, "{height} x {width}, {how:?}: {scale:?}");
                 // And no more than needed, where the aspect is no matter.
                 let is_strip = height.max(width) / MAX_ASPECT > height.min(width);
-                let more = shorter / 2 >= 2 * side + 1;
+                let more = shorter / 2 > 2 * side;
                 assert!(scale == Scale::Eighth || is_strip || !more, "{height} x {width}, {how:?}: {scale:?}");
             }
         }

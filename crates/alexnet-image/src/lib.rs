@@ -27,6 +27,7 @@
 pub mod crop;
 pub mod decode;
 mod draft;
+pub mod encode;
 mod image;
 mod normalize;
 pub mod pca_noise;

@@ -6,7 +6,7 @@
 //!
 //! A model file without names uses output numbers as names. These cannot be compared with folders named by numbers: PyTorch's
 //! ImageFolder, and this program, sort folders as text (0, 1, 10, 11, 2, ...), others as numbers. If the two orders differ, the
-//! user must choose one.
+//! user must choose one. A list of images names its classes by numbers in numeric order, which then is the model's.
 
 use crate::net::imagenet::{Order, wnid};
 use crate::{Error, Result};
@@ -60,6 +60,9 @@ pub fn match_model(classes: &[String], model: &[String], order: LabelOrder) -> R
         LabelOrder::Unknown if !are_unnamed(model) || classes.iter().any(|class| number(class).is_none()) => {
             let rows = if are_unnamed(model) { vec![None; classes.len()] } else { match_names(classes, model) };
             Ok(ClassMatch { rows, names: model.to_vec() })
+        }
+        LabelOrder::Unknown if are_of_list(classes) && within(classes, model.len()) => {
+            in_order(classes, model, LabelOrder::Number)
         }
         LabelOrder::Unknown => {
             let [text, number] = [LabelOrder::Text, LabelOrder::Number].map(|order| in_order(classes, model, order));
@@ -182,6 +185,11 @@ fn numbers(classes: &[String]) -> Option<Vec<u64>> {
     classes.iter().map(|class| number(class)).collect()
 }
 
+/// Whether numbers are in numeric order but not sorted as text: those of a list of images, since folders are sorted as text.
+fn are_of_list(classes: &[String]) -> bool {
+    numbers(classes).is_some_and(|numbers| numbers.is_sorted()) && !classes.is_sorted()
+}
+
 /// Whether all folder names are output numbers of the model.
 fn within(classes: &[String], outputs: usize) -> bool {
     numbers(classes).is_some_and(|numbers| numbers.iter().all(|&n| n < outputs as u64))
@@ -301,6 +309,16 @@ mod tests {
         assert!(rows(&["10", "2"], &unnamed, LabelOrder::Unknown).unwrap_err().contains("--label-order"));
         assert_eq!(rows(&["10", "2"], &unnamed, LabelOrder::Text).unwrap(), [2, 4]);
         assert_eq!(rows(&["10", "2"], &unnamed, LabelOrder::Number).unwrap(), [10, 2]);
+    }
+
+    #[test]
+    fn numbers_of_a_list_are_output_numbers() {
+        let twelve = strings(0..12);
+        let of = |classes: &[&str]| rows(classes, &twelve, LabelOrder::Unknown);
+        assert_eq!(of(&twelve.iter().map(String::as_str).collect::<Vec<_>>()).unwrap(), (0..12).collect::<Vec<_>>());
+        assert_eq!(of(&["2", "10"]).unwrap(), [2, 10]);
+        // Beyond the outputs.
+        assert_eq!(of(&["2", "12"]).unwrap_err(), "not known");
     }
 
     #[test]

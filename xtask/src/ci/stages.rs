@@ -104,6 +104,7 @@ lint alexnet-cli/parquet,alexnet-cli/mpi,alexnet-cli/cuda,alexnet-cli/vulkan,ale
 lint alexnet-cli/mpi,alexnet-cli/nccl
 cargo check -p alexnet-cli --features parquet
 cargo check -p alexnet-cli --features gpu
+cargo clippy -p alexnet-cli --no-default-features -- -D warnings
 "#,
     },
     Stage {

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let source = match &args.data {
         Some(images) => {
             let opened = data_set::open(&args.lists.source(images), data::Split::Validation, data::Demand::WithImages, quiet)?;
-            warn_of_training_images(&path, &opened.at);
+            warn_of_training_images(&path, &opened);
             opened.source
         }
         None => data::synthetic(data::Split::Validation, 0),
@@ -108,17 +108,22 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Warns if the settings of the run beside a model name `images` as its training images.
-fn warn_of_training_images(model: &Path, images: &Path) {
-    let trained_on = Config::read(&model.with_file_name("config.toml")).ok().and_then(|config| config.data);
-    let (Some(Ok(trained_on)), Ok(real)) = (trained_on.map(|path| path.canonicalize()), images.canonicalize()) else { return };
-    // The same folder, or the training split of it.
-    let within = real.strip_prefix(trained_on).ok().map(|within| within.to_string_lossy().to_ascii_lowercase());
-    if within.is_some_and(|within| ["", "train", "training"].contains(&within.as_str())) {
+/// Warns if the settings of the run beside a model name these images as its training images.
+fn warn_of_training_images(model: &Path, opened: &data::Opened) {
+    let Ok(config) = Config::read(&model.with_file_name("config.toml")) else { return };
+    let Some(trained_on) = &config.data else { return };
+    let real = |path: &Path| path.canonicalize().ok();
+    let (Some(at), Some(root)) = (real(&opened.at), real(trained_on)) else { return };
+    // The training set is opened only if these images are among the files that it may use.
+    let is_within = at.starts_with(root);
+    let training = is_within.then(|| config.source(trained_on).open(data::Split::Train, data::Demand::WithImages));
+    if let Some(Ok(training)) = training
+        && (real(&training.at), &training.taken) == (Some(at), &opened.taken)
+    {
         output::note(&format!(
             "warning: {}: the model was trained on these images and is more confident on them than on others; calibrate on \
              validation images",
-            images.display()
+            opened.at.display()
         ));
     }
 }

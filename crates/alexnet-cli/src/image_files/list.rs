@@ -1,27 +1,28 @@
 //! Lists of paths, one per line, read line by line: in a file, or on standard input.
 
-use super::skipped::Skipped;
-use super::{ImageSource, Images, of_path};
+use super::{ImageSource, Images, Search, of_path, one};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Maximum bytes of a line. No system has longer paths; without a limit, a file without line breaks would fill the memory.
 const MAX_LINE: usize = 1 << 16;
 
-/// The images listed on standard input; paths are relative to the current folder.
-pub(super) fn of_standard_input(skipped: &Arc<Skipped>) -> Images {
-    lines(Box::new(BufReader::new(io::stdin())), "standard input".into(), PathBuf::new(), skipped)
+/// The images listed on standard input; paths are relative to the current folder, or to `--root`.
+pub(super) fn of_standard_input(search: &Search) -> Images {
+    lines(Box::new(BufReader::new(io::stdin())), "standard input".into(), PathBuf::new(), search)
 }
 
-/// The images listed in a file; paths are relative to its folder.
-pub(super) fn of_file(path: PathBuf, skipped: &Arc<Skipped>) -> Images {
+/// The images listed in a file; paths are relative to its folder, or to `--root`.
+pub(super) fn of_file(path: PathBuf, search: &Search) -> Images {
+    if path == Path::new("-") {
+        return of_standard_input(search);
+    }
     match open(&path) {
         Ok(file) => {
             let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-            lines(Box::new(BufReader::new(file)), path, folder, skipped)
+            lines(Box::new(BufReader::new(file)), path, folder, search)
         }
-        Err(error) => Box::new(std::iter::once(ImageSource::Unreadable(path, error.to_string()))),
+        Err(error) => one(ImageSource::Unreadable(path, error.to_string())),
     }
 }
 
@@ -31,12 +32,13 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
     if is_open { std::fs::File::open(path) } else { alexnet::files::open_regular(path).map(|(file, _)| file) }
 }
 
-fn lines(reader: Box<dyn BufRead + Send>, name: PathBuf, folder: PathBuf, skipped: &Arc<Skipped>) -> Images {
-    let skipped = skipped.clone();
+fn lines(reader: Box<dyn BufRead + Send>, name: PathBuf, folder: PathBuf, search: &Search) -> Images {
+    let search = search.clone();
+    let folder = search.root.clone().unwrap_or(folder);
     let lines = Lines { reader, name, number: 0, ended: false };
     Box::new(lines.flat_map(move |line| match line {
-        Ok(path) => of_path(folder.join(path), &skipped),
-        Err(unreadable) => Box::new(std::iter::once(unreadable)),
+        Ok(path) => of_path(folder.join(path), &search),
+        Err(unreadable) => one(unreadable),
     }))
 }
 

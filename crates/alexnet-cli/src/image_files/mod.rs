@@ -23,7 +23,12 @@ pub(crate) enum ImageSource {
     /// An image file.
     File(PathBuf),
     /// An image of a data set, such as a .tar.
-    Member { path: Arc<Path>, set: Arc<dyn Dataset>, index: usize },
+    Member {
+        /// What its name within the set is relative to: the archive, or the folder of a list.
+        parent: Arc<Path>,
+        set: Arc<dyn Dataset>,
+        index: usize,
+    },
     /// Something that cannot be read: its name, and why.
     Unreadable(PathBuf, String),
 }
@@ -36,7 +41,7 @@ impl ImageSource {
     pub(crate) fn name(&self) -> String {
         match self {
             ImageSource::File(path) | ImageSource::Unreadable(path, _) => path.to_string_lossy().into_owned(),
-            ImageSource::Member { path, set, index } => format!("{}/{}", path.to_string_lossy(), set.name(*index)),
+            ImageSource::Member { parent, set, index } => parent.join(set.name(*index)).to_string_lossy().into_owned(),
         }
     }
 
@@ -50,51 +55,65 @@ impl ImageSource {
     }
 }
 
+/// How arguments are searched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Search {
+    /// Folder to which the paths in lists are relative; `None`: the list's own, and for standard input the current folder.
+    pub(crate) root: Option<PathBuf>,
+    /// Entries of folders that are no images.
+    pub(crate) skipped: Arc<Skipped>,
+}
+
 /// The images that command-line arguments name, in this order: `-` is a list of paths on standard input, `@FILE` a list in a file.
-pub(crate) fn of_arguments(arguments: &[PathBuf], lists: &[PathBuf], skipped: &Arc<Skipped>) -> Images {
-    let (arguments, lists, skipped) = (arguments.to_vec(), lists.to_vec(), skipped.clone());
-    let again = skipped.clone();
-    let named = arguments.into_iter().flat_map(move |argument| of_argument(argument, &skipped));
+pub(crate) fn of_arguments(arguments: &[PathBuf], lists: &[PathBuf], search: &Search) -> Images {
+    let (arguments, lists, search) = (arguments.to_vec(), lists.to_vec(), search.clone());
+    let again = search.clone();
+    let named = arguments.into_iter().flat_map(move |argument| of_argument(argument, &search));
     Box::new(named.chain(lists.into_iter().flat_map(move |list| list::of_file(list, &again))))
 }
 
-fn of_argument(argument: PathBuf, skipped: &Arc<Skipped>) -> Images {
+fn of_argument(argument: PathBuf, search: &Search) -> Images {
     if argument == Path::new("-") {
-        return list::of_standard_input(skipped);
+        return list::of_standard_input(search);
     }
     // A file of this very name is meant, if there is one.
     if argument.symlink_metadata().is_err() {
         if let Some(list) = argument.to_str().and_then(|text| text.strip_prefix('@')) {
-            return list::of_file(list.into(), skipped);
+            return list::of_file(list.into(), search);
         }
         if pattern::is_pattern(&argument) {
-            return pattern::matches(argument, skipped);
+            return pattern::matches(argument, search);
         }
     }
-    of_path(argument, skipped)
+    of_path(argument, search)
 }
 
 /// The images of a path: a file, a folder, or a data set in a file.
-fn of_path(path: PathBuf, skipped: &Arc<Skipped>) -> Images {
-    let one = |source| -> Images { Box::new(std::iter::once(source)) };
+fn of_path(path: PathBuf, search: &Search) -> Images {
     if path.is_dir() {
-        return walk::folder(path, skipped);
+        return walk::folder(path, search);
     }
-    // Extensions are trusted: a million listed files are not opened twice. Whatever cannot be opened fails when it is decoded.
-    let is_text = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"));
-    if is_named_image(&path) || !is_text && starts_as_image(&path).unwrap_or(true) {
+    // Extensions are trusted, so that a million listed files are not opened twice. What cannot be opened fails when it is decoded.
+    if is_named_image(&path) || starts_as_image(&path).unwrap_or(true) {
         return one(ImageSource::File(path));
     }
-    if is_text {
-        return list::of_file(path, skipped);
-    }
-    match Source::new(&path).open_any() {
+    let source = Source { path: path.clone(), root: search.root.clone(), classes: None };
+    match source.open_any() {
         Ok(opened) => {
-            let (path, set): (Arc<Path>, _) = (path.into(), opened.source);
-            Box::new((0..set.len()).map(move |index| ImageSource::Member { path: path.clone(), set: set.clone(), index }))
+            let set = opened.source;
+            // The names of a list are paths from a folder, those of an archive are within it.
+            let folder = search.root.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).to_path_buf());
+            let is_list = !set.is_empty() && folder.join(set.name(0)).exists();
+            let parent: Arc<Path> = if is_list { folder } else { path }.into();
+            Box::new((0..set.len()).map(move |index| ImageSource::Member { parent: parent.clone(), set: set.clone(), index }))
         }
         Err(error) => one(ImageSource::Unreadable(path, error.without_path())),
     }
+}
+
+/// A stream of one image.
+fn one(source: ImageSource) -> Images {
+    Box::new(std::iter::once(source))
 }
 
 /// Whether a file is named like an image.
@@ -112,13 +131,13 @@ fn starts_as_image(path: &Path) -> std::io::Result<bool> {
 
 /// Expands `paths` to files: each folder is replaced by the images below it at any depth, sorted.
 pub(crate) fn expand(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let (mut files, skipped) = (Vec::new(), Arc::default());
+    let (mut files, search) = (Vec::new(), Search::default());
     for path in paths {
         if !path.is_dir() {
             files.push(path.clone());
             continue;
         }
-        for source in walk::folder(path.clone(), &skipped) {
+        for source in walk::folder(path.clone(), &search) {
             match source {
                 ImageSource::File(file) => files.push(file),
                 ImageSource::Unreadable(path, why) => bail!("{}: {why}", path.display()),

@@ -1,10 +1,8 @@
 //! Patterns such as `photos/**/*.jpg`, for shells that do not expand them, or more files than a command line holds.
 
-use super::skipped::Skipped;
-use super::{ImageSource, Images, walk};
+use super::{ImageSource, Images, Search, is_named_image, of_path, one, walk};
 use glob::{MatchOptions, Pattern};
 use std::path::{Path, PathBuf, is_separator};
-use std::sync::Arc;
 
 /// As shells match: `*` stays within a folder and does not match hidden files.
 const OPTIONS: MatchOptions =
@@ -15,12 +13,19 @@ pub(super) struct Matcher {
     pattern: Pattern,
     /// Number of path components that it matches; `None` with `**`.
     depth: Option<usize>,
+    /// Whether it ends in the extension of something else than images, such as `.tar`.
+    names_sets: bool,
 }
 
 impl Matcher {
     /// Whether it matches a path with `/` as separator.
     pub(super) fn matches(&self, path: &str) -> bool {
         self.pattern.matches_with(path, OPTIONS)
+    }
+
+    /// Whether its files are data sets rather than images, since it names their extension.
+    pub(super) fn names_sets(&self) -> bool {
+        self.names_sets
     }
 
     /// Whether it may match something below a folder that has `depth` components.
@@ -38,8 +43,9 @@ fn has_wildcard(text: &str) -> bool {
     text.contains(['*', '?', '['])
 }
 
-/// The images that match a pattern, and those in the folders that do, sorted.
-pub(super) fn matches(argument: PathBuf, skipped: &Arc<Skipped>) -> Images {
+/// The images that match a pattern, and those in the folders that do, sorted. A pattern such as `*.tar` stands for the images of
+/// these data sets.
+pub(super) fn matches(argument: PathBuf, search: &Search) -> Images {
     let text = argument.to_string_lossy().into_owned();
     let parts: Vec<&str> = text.split(is_separator).collect();
     let literal = parts.iter().take_while(|part| !has_wildcard(part)).count();
@@ -48,11 +54,19 @@ pub(super) fn matches(argument: PathBuf, skipped: &Arc<Skipped>) -> Images {
     let folder = PathBuf::from(&text[..split]);
     let rest: Vec<&str> = parts[literal..].iter().copied().filter(|part| !part.is_empty()).collect();
     let depth = (!rest.contains(&"**")).then_some(rest.len());
-    match Pattern::new(&rest.join("/")) {
-        Ok(pattern) => walk::matching(argument, folder, Matcher { pattern, depth }, skipped),
-        Err(error) => {
-            let why = format!("not a pattern: {}", error.msg);
-            Box::new(std::iter::once(ImageSource::Unreadable(argument, why)))
-        }
+    let last = Path::new(rest.last().copied().unwrap_or_default());
+    let names_sets = last.extension().is_some_and(|ending| !has_wildcard(&ending.to_string_lossy())) && !is_named_image(last);
+    let pattern = match Pattern::new(&rest.join("/")) {
+        Ok(pattern) => pattern,
+        Err(error) => return one(ImageSource::Unreadable(argument, format!("not a pattern: {}", error.msg))),
+    };
+    let images = walk::matching(argument, folder, Matcher { pattern, depth, names_sets }, search);
+    if !names_sets {
+        return images;
     }
+    let search = search.clone();
+    Box::new(images.flat_map(move |source| match source {
+        ImageSource::File(path) => of_path(path, &search),
+        unreadable => one(unreadable),
+    }))
 }

@@ -1,5 +1,9 @@
 use super::*;
 
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
 /// A folder with these files, each an empty one unless it begins as an image.
 fn folder(files: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -18,14 +22,14 @@ fn found(folder: &Path, arguments: &[&str]) -> (Vec<String>, Option<String>) {
         None => folder.join(argument),
     };
     let arguments: Vec<PathBuf> = arguments.iter().map(absolute).collect();
-    let skipped = Arc::<Skipped>::default();
+    let search = Search::default();
     let prefix = format!("{}/", folder.display());
     let shown = |source: ImageSource| {
         let why = if let ImageSource::Unreadable(_, why) = &source { format!(": {why}") } else { String::new() };
         source.name().replace(&prefix, "") + &why
     };
-    let names = of_arguments(&arguments, &[], &skipped).map(shown).collect();
-    (names, skipped.note().map(|note| note.replace(&prefix, "")))
+    let names = of_arguments(&arguments, &[], &search).map(shown).collect();
+    (names, search.skipped.note().map(|note| note.replace(&prefix, "")))
 }
 
 fn names(folder: &Path, arguments: &[&str]) -> Vec<String> {
@@ -72,7 +76,9 @@ fn lists_are_relative_to_their_folder_and_may_name_folders() {
     std::fs::write(&list, "\u{feff}1.jpg\r\n\r\n  spaced.jpg\r\ny\r\ngone.png").unwrap();
     let expected = ["x/1.jpg", "x/  spaced.jpg", "x/y/2.jpg", "x/y/3.jpg", "x/gone.png"];
     assert_eq!(names(folder.path(), &["@x/list.txt"]), expected);
-    assert_eq!(names(folder.path(), &["x/list.txt"]), expected);
+    let rooted = Search { root: Some(folder.path().join("x/y")), ..Default::default() };
+    let first = of_arguments(&[], std::slice::from_ref(&list), &rooted).next().unwrap();
+    assert_eq!(first.name(), text(&folder.path().join("x/y/1.jpg")));
     assert!(names(folder.path(), &["@none.txt"])[0].starts_with("none.txt: "));
     std::fs::write(&list, b"1.jpg\n\xFF\xD8\xFF\xE0\0\x10JFIF\n2.jpg\n").unwrap();
     assert_eq!(names(folder.path(), &["@x/list.txt"])[1], "x/list.txt: line 2 is not text; expected one path per line, in UTF-8");
@@ -81,13 +87,37 @@ fn lists_are_relative_to_their_folder_and_may_name_folders() {
 }
 
 #[test]
+fn images_of_an_archive_are_named_within_it() {
+    let folder = folder(&["b.jpg"]);
+    let mut header = b"a/1.png".to_vec();
+    header.resize(512, 0);
+    for (at, field) in [(100, "0000644\0"), (124, "00000000010\0"), (257, "ustar\0"), (263, "00")] {
+        header[at..at + field.len()].copy_from_slice(field.as_bytes());
+    }
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let mut tar = [&header[..], b"\x89PNG\r\n\x1A\n"].concat();
+    tar.resize(2048, 0);
+    std::fs::write(folder.path().join("set.tar"), tar).unwrap();
+    for arguments in ["set.tar", "*.tar"] {
+        assert_eq!(names(folder.path(), &[arguments]), ["set.tar/a/1.png"]);
+    }
+    // A list given as a data set is named by its files.
+    std::fs::write(folder.path().join("list.txt"), "b.jpg\n").unwrap();
+    assert_eq!(names(folder.path(), &["list.txt", "b.jpg"]), ["b.jpg", "b.jpg"]);
+}
+
+#[test]
 fn what_is_no_image_is_named_with_the_reason() {
     let folder = folder(&["empty/.keep", "notes.pdf"]);
     assert_eq!(names(folder.path(), &["empty"]), ["empty: contains no images"]);
     assert!(names(folder.path(), &["notes.pdf"])[0].contains("nor an image"));
     // Missing files fail when they are decoded.
-    let missing = of_arguments(&["gone".into()], &[], &Arc::default()).next().unwrap();
-    assert!(matches!(&missing, ImageSource::File(_)) && missing.image().unwrap_err().to_string().contains("No such file"));
+    let missing = of_arguments(&["gone".into()], &[], &Search::default()).next().unwrap();
+    let preprocess = Preprocess::for_net(&alexnet::net::presets::by_name("slim").unwrap());
+    let why = missing.resized(&preprocess).unwrap_err().to_string();
+    assert!(matches!(&missing, ImageSource::File(_)) && why.contains("No such file"), "{why}");
 }
 
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use super::pattern::Matcher;
 use super::skipped::{Reason, Skipped};
-use super::{ImageSource, Images, is_named_image, starts_as_image};
+use super::{ImageSource, Images, Search, is_named_image, starts_as_image};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use std::sync::Arc;
 const MAX_DEPTH: usize = 64;
 
 /// The images below a folder.
-pub(super) fn folder(path: PathBuf, skipped: &Arc<Skipped>) -> Images {
-    Box::new(Walk::new(path.clone(), path, None, "contains no images", skipped))
+pub(super) fn folder(path: PathBuf, search: &Search) -> Images {
+    Box::new(Walk::new(path.clone(), path, None, "contains no images", &search.skipped))
 }
 
 /// The images below a folder whose paths match a pattern. `argument` is the pattern as given.
-pub(super) fn matching(argument: PathBuf, folder: PathBuf, matcher: Matcher, skipped: &Arc<Skipped>) -> Images {
-    Box::new(Walk::new(argument, folder, Some(matcher), "no image matches this pattern", skipped))
+pub(super) fn matching(argument: PathBuf, folder: PathBuf, matcher: Matcher, search: &Search) -> Images {
+    Box::new(Walk::new(argument, folder, Some(matcher), "no image matches this pattern", &search.skipped))
 }
 
 struct Walk {
@@ -125,8 +125,9 @@ impl Iterator for Walk {
                 }
                 self.next = searched.then(|| Folder { path, within, whole: taken, entries: Vec::new().into_iter() });
             } else if taken {
-                let is_image = entry.is_file && (is_named_image(&path) || starts_as_image(&path).unwrap_or(false));
-                if is_image {
+                let names_sets = self.matcher.as_ref().is_some_and(Matcher::names_sets);
+                let is_image = || names_sets || is_named_image(&path) || starts_as_image(&path).unwrap_or(false);
+                if entry.is_file && is_image() {
                     self.none = None;
                     return Some(ImageSource::File(path));
                 }

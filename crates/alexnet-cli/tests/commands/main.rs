@@ -11,8 +11,11 @@ mod explain;
 mod features;
 mod first_steps;
 mod labels;
+mod lists;
+mod pack;
 #[cfg(unix)]
 mod pipes;
+mod pull;
 mod train;
 
 fn alexnet(arguments: &[&str]) -> Output {

@@ -11,7 +11,7 @@ const NUMBERS: [&str; 20] = [
     "1|10", "COUNT",
 ];
 /// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
-const WORDS: [&str; 34] = [
+const WORDS: [&str; 35] = [
     "PATH",
     "NAME",
     "FILE",
@@ -39,6 +39,7 @@ const WORDS: [&str; 34] = [
     "LABELS",
     "IMAGE",
     "URL",
+    "HEX",
     "HOST",
     "ORIGIN",
     "STRATEGY",
@@ -118,6 +119,8 @@ fn base(command: &[&str], model: &str) -> Vec<String> {
         ["explain", "maximal"] => format!("conv1:0 --model {model} --data set"),
         ["explain", _] => format!("set/red/0.bmp --model {model}"),
         ["data", "check"] => "set".into(),
+        ["data", "split"] => "set --out run".into(),
+        ["data", "pack"] => "set set.pack".into(),
         ["data", "preview"] => "set --net slim --image-size 63 --count 1".into(),
         ["bench", "data"] => "--data set --net slim --image-size 63 --batch 1 --seconds 0 --threads 1".into(),
         ["bench", _] => small.into(),

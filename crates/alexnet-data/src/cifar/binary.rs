@@ -10,7 +10,7 @@ const AT_ONCE: usize = 1 << 8;
 /// Labels and pixels of a file.
 pub(super) fn batch(part: &Part, labels: u64) -> Result<Batch> {
     let step = labels + PIXELS;
-    if part.size == 0 || part.size % step != 0 {
+    if part.size == 0 || !part.size.is_multiple_of(step) {
         return Err(part.error(format!("truncated or damaged: {} bytes are no multiple of {step}; download it again", part.size)));
     }
     let mut found = Vec::with_capacity((part.size / step) as usize);

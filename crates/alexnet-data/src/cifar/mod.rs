@@ -11,10 +11,13 @@ use crate::layouts::{Layout, Request};
 use crate::listing::{Found, Listing};
 use crate::location::{Found as At, Location};
 use crate::pixels::{Order, Pixels, Place};
+use crate::read_at::Window;
+use crate::sniff::Content;
 use crate::stored::Stored;
 use crate::unpacked::Plain;
 use crate::{Error, Opened, Result, Splits, downloads};
 use files::Files;
+use std::io::BufReader;
 
 /// A folder such as `cifar-10-batches-py`, the one around it, or a tar of it.
 pub(crate) struct Cifar;
@@ -88,7 +91,8 @@ impl Layout for Cifar {
     fn recognises(&self, at: &Location) -> bool {
         match &at.found {
             At::Folder(_) => of_folder(at).is_some() || downloads::within(at).iter().any(|name| name.starts_with("cifar")),
-            At::File(_, start) => is_archive(start),
+            At::File(content, _) => *content == Content::Tar && Plain::open(&at.path).is_ok_and(|(plain, _)| is_archive(&plain)),
+            At::Pattern(_) => false,
         }
     }
 
@@ -112,25 +116,32 @@ impl Layout for Cifar {
 /// The variant whose files are in a folder.
 fn of_folder(at: &Location) -> Option<&'static Variant> {
     let has = |name: &&str| at.names().iter().any(|found| found == name) && at.path.join(name).is_file();
-    VARIANTS.iter().find(|variant| variant.marks.iter().all(|mark| has(&mark)))
+    VARIANTS.iter().find(|variant| variant.marks.iter().all(has))
 }
 
-/// Whether a tar, of which these are the first bytes, is one of the downloads: its first member is in that folder, or is it.
-pub(crate) fn is_archive(start: &[u8]) -> bool {
-    archived(start).is_some()
+/// Whether a tar is one of the downloads, which its first members say.
+pub(crate) fn is_archive(tar: &Plain) -> bool {
+    archived(tar).is_some()
 }
 
-fn archived(start: &[u8]) -> Option<&'static Variant> {
-    let start = start.strip_prefix(b"./").unwrap_or(start);
-    VARIANTS.iter().find(|variant| start.strip_prefix(variant.folder.as_bytes()).is_some_and(|rest| rest.starts_with(b"/")))
+/// Members before the first one in the folder: `./`, as some write it.
+const BEFORE: usize = 4;
+
+fn archived(tar: &Plain) -> Option<&'static Variant> {
+    let window = Window { file: tar.file(), start: 0, size: tar.size(), at: 0 };
+    let mut archive = ::tar::Archive::new(BufReader::new(window));
+    let entries = archive.entries_with_seek().ok()?;
+    entries.take(BEFORE).map_while(Result::ok).find_map(|entry| {
+        let name = String::from_utf8(entry.path_bytes().into_owned()).ok()?;
+        let first = name.split('/').find(|part| !matches!(*part, "" | "."))?;
+        VARIANTS.iter().find(|variant| variant.folder == first)
+    })
 }
 
 /// Opens a tar of one of the downloads.
 pub(crate) fn of_archive(request: &Request<'_>, plain: Plain, note: Option<String>) -> Result<Opened> {
     let path = &request.at.path;
-    let mut start = [0; 64];
-    crate::read_at::read_exact_at(plain.file(), &mut start, 0).map_err(|error| Error::io(path, error))?;
-    let variant = archived(&start).ok_or_else(|| Error::file(path, "no CIFAR-10 or CIFAR-100 here"))?;
+    let variant = archived(&plain).ok_or_else(|| Error::file(path, "no CIFAR-10 or CIFAR-100 here"))?;
     open(request, variant, Files::of_tar(path, plain)?, note.into_iter().collect())
 }
 

@@ -65,17 +65,20 @@ fn records(file: usize, count: usize, before: &[u8]) -> Vec<u8> {
     (0..count).flat_map(|i| [before, &[label(file, i)], &planes(file, i)].concat()).collect()
 }
 
+/// Files by name.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The files of each download.
-fn downloads() -> [(&'static str, Vec<(String, Vec<u8>)>); 4] {
+fn downloads() -> [(&'static str, Files); 4] {
     let numbered = |end: &str| -> Vec<String> {
         (1..=5).map(|i| format!("data_batch_{i}{end}")).chain([format!("test_batch{end}")]).collect()
     };
     let text = format!("{}\n\n", NAMES.join("\n")).into_bytes();
-    let of = |names: Vec<String>, make: &dyn Fn(usize, usize) -> Vec<u8>| -> Vec<(String, Vec<u8>)> {
+    let of = |names: Vec<String>, make: &dyn Fn(usize, usize) -> Vec<u8>| -> Files {
         names.into_iter().enumerate().map(|(file, name)| (name, make(file, 3 + file))).collect()
     };
     let one = |end: &str| ["train", "test"].map(|name| format!("{name}{end}")).to_vec();
-    let with = |mut files: Vec<(String, Vec<u8>)>, name: &str, names: Vec<u8>| {
+    let with = |mut files: Files, name: &str, names: Vec<u8>| {
         files.push((name.into(), names));
         files
     };
@@ -103,7 +106,9 @@ fn all_downloads_are_read_from_folders_and_archives() {
         let root = folder.path().join(name);
         write(&root, &files);
         let mut tar = ::tar::Builder::new(Vec::new());
-        tar.append_dir_all(name, &root).unwrap();
+        // Python begins with a header of its own for the folder.
+        tar.append_pax_extensions([("mtime", b"1.5".as_slice())]).unwrap();
+        tar.append_dir_all(format!("./{name}"), &root).unwrap();
         let tar = tar.into_inner().unwrap();
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut gzip, &tar).unwrap();

@@ -24,7 +24,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-fn write(root: &Path, form: &dyn Fn(&str, Vec<u8>) -> (String, Vec<u8>)) {
+fn write(root: &Path, form: impl Fn(&str, Vec<u8>) -> (String, Vec<u8>)) {
     fs::create_dir_all(root).unwrap();
     for (split, count) in [("train", 20), ("t10k", 10)] {
         for (kind, bytes) in [("images-idx3-ubyte", images(count, split.len())), ("labels-idx1-ubyte", labels(count))] {
@@ -42,9 +42,9 @@ fn open(path: &Path, split: Split) -> Result<Opened> {
 fn files_are_read_under_all_their_names() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    write(&at("plain"), &|name, bytes| (name.into(), bytes));
-    write(&at("dotted"), &|name, bytes| (name.replace("-idx", ".idx"), bytes));
-    write(&at("a/FashionMNIST/raw"), &|name, bytes| (format!("{name}.gz"), gzip(&bytes)));
+    write(&at("plain"), |name, bytes| (name.into(), bytes));
+    write(&at("dotted"), |name, bytes| (name.replace("-idx", ".idx"), bytes));
+    write(&at("a/FashionMNIST/raw"), |name, bytes| (format!("{name}.gz"), gzip(&bytes)));
     for (path, class, notes) in [
         (at("plain"), "2", 1),
         (at("dotted"), "2", 1),
@@ -79,7 +79,7 @@ fn damaged_files_give_errors() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("set");
     let why = |name: &str, bytes: &[u8]| {
-        write(&root, &|name, bytes| (name.into(), bytes));
+        write(&root, |name, bytes| (name.into(), bytes));
         fs::write(root.join(name), bytes).unwrap();
         open(&root, Split::Train).err().unwrap().to_string()
     };

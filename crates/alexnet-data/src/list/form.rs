@@ -20,8 +20,21 @@ const DELIMITERS: [u8; 3] = [b',', b'\t', b';'];
 
 /// Names of columns in lower case, with `_` for a blank or `-`. The first of each is preferred, if there are several.
 pub(super) const PATH: [&str; 15] = [
-    "path", "filepath", "file_path", "filepaths", "image_path", "img_path", "filename", "file_name", "image_name", "file", "image",
-    "img", "filenames", "images", "paths",
+    "path",
+    "filepath",
+    "file_path",
+    "filepaths",
+    "image_path",
+    "img_path",
+    "filename",
+    "file_name",
+    "image_name",
+    "file",
+    "image",
+    "img",
+    "filenames",
+    "images",
+    "paths",
 ];
 pub(super) const LABEL: [&str; 9] =
     ["label", "class", "category", "target", "labels", "class_name", "label_name", "classname", "categories"];
@@ -33,13 +46,11 @@ pub(super) fn of_table(start: &str, tabs: bool) -> Form {
     let first = first_line(start);
     let preferred = if tabs { b'\t' } else { b',' };
     let delimiters = || std::iter::once(preferred).chain(DELIMITERS.into_iter().filter(move |&other| other != preferred));
-    delimiters()
-        .find_map(|delimiter| table(first, delimiter))
-        .unwrap_or_else(|| {
-            // A path alone, or unfamiliar columns.
-            let delimiter = delimiters().find(|&delimiter| first.contains(char::from(delimiter))).unwrap_or(preferred);
-            Form::Table { delimiter, header: true }
-        })
+    delimiters().find_map(|delimiter| table(first, delimiter)).unwrap_or_else(|| {
+        // A path alone, or unfamiliar columns.
+        let delimiter = delimiters().find(|&delimiter| first.contains(char::from(delimiter))).unwrap_or(preferred);
+        Form::Table { delimiter, header: true }
+    })
 }
 
 /// Whether a `.csv` or `.tsv` file has paths and labels.

@@ -11,6 +11,7 @@ mod tests;
 mod write;
 
 pub(crate) use folder::ListFolder;
+pub(crate) use labels::read_names;
 pub use write::{Entry, check_name, prepare, relative, write};
 
 use crate::escape::printable;
@@ -133,19 +134,12 @@ fn of_rows(
     };
     let whole = selected.len() == rows.images.len();
     listing.images = if whole { rows.images } else { rows.images.ordered(&selected) };
-    let empty = std::mem::take(&mut listing.empty);
     let source: Arc<dyn Dataset> = Stored::new(listing, Folder { root });
-    Ok(Opened { notes, empty, ..Opened::whole(path, source) })
+    Ok(Opened { notes, ..Opened::whole(path, source) })
 }
 
 /// Classes and labels of the selected rows; the images are added by the caller.
-fn labelled(
-    rows: &Rows,
-    selected: &[u32],
-    path: &Path,
-    request: &Request<'_>,
-    notes: &mut Vec<String>,
-) -> Result<Listing<()>> {
+fn labelled(rows: &Rows, selected: &[u32], path: &Path, request: &Request<'_>, notes: &mut Vec<String>) -> Result<Listing<()>> {
     let Some(column) = &rows.labels else { return Err(Error::file(path, "has no labels")) };
     let mut used = vec![false; column.values.len()];
     selected.iter().for_each(|&row| used[column.of_row[row as usize] as usize] = true);
@@ -162,7 +156,9 @@ fn labelled(
             None => error,
         }
     })?;
-    if classes.numbered && let [first, .., last] = classes.names.as_slice() {
+    if classes.numbered
+        && let [first, .., last] = classes.names.as_slice()
+    {
         notes.push(format!("its labels are numbers, so the classes are named {first} to {last}; --classes FILE names them"));
     }
     let empty = classes.without_images(&used);

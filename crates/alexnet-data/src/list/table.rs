@@ -19,8 +19,7 @@ struct Columns {
 /// # Errors
 /// Missing or ambiguous columns, or an invalid row, with its line.
 pub(super) fn read(text: &str, delimiter: u8, header: bool, rows: &mut Rows) -> Result<(), String> {
-    let mut reader =
-        ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(text.as_bytes());
     let mut columns = (!header).then_some(Columns { path: 0, label: Some(1), split: None, all: 2 });
     let mut record = StringRecord::new();
     let (mut line, mut counted) = (1, 0);

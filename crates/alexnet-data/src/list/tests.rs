@@ -125,7 +125,9 @@ fn labels_are_names_or_numbers_and_classes_files_name_them() {
         let why = classes(list, Demand::Trainable).err().unwrap().to_string();
         assert!(parts.iter().all(|part| why.contains(part)) && !why.contains('\n'), "{why}");
     }
-    for (names, part) in [("cat\ndog\ncat\n", "classes 0 and 2 are both named cat"), ("", "names no classes"), ("a\n\nb", "line 2")] {
+    for (names, part) in
+        [("cat\ndog\ncat\n", "classes 0 and 2 are both named cat"), ("", "names no classes"), ("a\n\nb", "line 2")]
+    {
         set.write("names.txt", names);
         let why = classes("b/1.jpg 0\na/1.jpg 1\n", Demand::Trainable).err().unwrap().to_string();
         assert!(why.contains("names.txt: ") && why.contains(part), "{why}");

@@ -66,7 +66,8 @@ pub fn relative(folder: &Path) -> Result<impl Fn(&Path) -> Result<String> + use<
     Ok(move |path: &Path| {
         let path = absolute(path)?;
         let inner = folders.iter().find_map(|folder| path.strip_prefix(folder).ok()).unwrap_or(&path);
-        let text = inner.to_str().ok_or_else(|| Error::file(&path, "its path is not UTF-8, so a list cannot name it; rename it"))?;
+        let text =
+            inner.to_str().ok_or_else(|| Error::file(&path, "its path is not UTF-8, so a list cannot name it; rename it"))?;
         let text = if cfg!(windows) { Cow::Owned(text.replace('\\', "/")) } else { Cow::Borrowed(text) };
         Ok(text.into_owned())
     })

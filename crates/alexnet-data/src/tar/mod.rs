@@ -1,9 +1,11 @@
 //! Data set in a .tar file of class folders, read in place.
 
 mod member;
+mod peek;
 mod scan;
 
 pub(crate) use member::{Members, Place};
+pub(crate) use peek::first_files;
 pub(crate) use scan::Scan;
 
 use crate::archive::{self, Images};

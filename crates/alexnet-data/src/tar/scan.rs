@@ -5,12 +5,12 @@ use crate::archive::{self, beside, parts};
 use crate::escape::printable;
 use crate::listing::Found;
 use crate::passed_over::Reason;
-use crate::read_at::Window;
+use crate::read_at::{Buffered, Window};
 use crate::sniff;
 use crate::{Error, PassedOver, Result};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 /// Content of a tar.
@@ -47,7 +47,7 @@ impl Scan {
                 .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with UTF-8 names"))
         };
         let mut members = archive::Members::default();
-        let mut archive = ::tar::Archive::new(BufReader::new(Window { file: &file, start, size, at: 0 }));
+        let mut archive = ::tar::Archive::new(Buffered::new(Window { file: &file, start, size, at: 0 }));
         for entry in archive.entries_with_seek().map_err(broken)? {
             let mut entry = entry.map_err(broken)?;
             let mut name = text(&entry.path_bytes())?;

@@ -1,6 +1,7 @@
 //! Requests by HTTP: redirects, time limits, and errors in plain words.
 
 use super::{Failure, Limits, proxy};
+use crate::source::without_secrets;
 use std::io;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, StatusCode, Uri, header};
@@ -44,13 +45,16 @@ pub(super) fn get(url: &str, range: Option<&Range>, limits: &Limits) -> Result<A
         }
         let location = text(response.headers(), header::LOCATION).unwrap_or_default();
         let next = redirected(&url, &location);
-        url = next.map_err(|why| Failure::Network(format!("{url} redirects to {location:?}, which {why}")))?;
+        url = next.map_err(|why| {
+            let (from, to) = (without_secrets(&url), without_secrets(&location));
+            Failure::Network(format!("{from} redirects to {to:?}, which {why}"))
+        })?;
     }
     Err(Failure::Network(format!("more than {REDIRECTS} redirects")))
 }
 
 fn request(url: &str, range: Option<&Range>, limits: &Limits) -> Result<Response<Body>, Failure> {
-    let uri: Uri = url.parse().map_err(|_| Failure::Network(format!("{url} is not a valid address")))?;
+    let uri: Uri = url.parse().map_err(|_| Failure::Network(format!("{} is not a valid address", without_secrets(url))))?;
     let agent = ureq::Agent::config_builder()
         .proxy(proxy::of(&uri, &|name| std::env::var(name).ok())?)
         .tls_config(tls())
@@ -73,7 +77,7 @@ fn request(url: &str, range: Option<&Range>, limits: &Limits) -> Result<Response
             request = request.header(header::IF_RANGE, validator);
         }
     }
-    request.call().map_err(|error| Failure::Network(in_words(&error, &uri, limits.stall)))
+    request.call().map_err(|error| Failure::Unreachable(in_words(&error, &uri, limits.stall)))
 }
 
 /// TLS by rustls and ring, with the certificates that the system trusts: those of a company's proxy are among them.

@@ -9,7 +9,7 @@ pub(crate) use part::Part;
 
 use crate::hub::Event;
 use crate::record::Record;
-use crate::source::Source;
+use crate::source::{Source, without_secrets};
 use alexnet_formats::published::PublishedFile;
 use http::{Answer, Range};
 use std::io::Read;
@@ -45,6 +45,8 @@ impl Default for Limits {
 pub(crate) enum Failure {
     /// The network or the server: another attempt may succeed.
     Passing(String),
+    /// There is no connection: another attempt is futile, unless there was one before.
+    Unreachable(String),
     /// The network or the server: another attempt is futile.
     Network(String),
     /// The server has another file than the one wanted.
@@ -71,7 +73,7 @@ pub(crate) fn transfer(
         receive(file, source, part, limits, observer)?;
         let digests = part.digests();
         if source.accept.accepts(file, &digests) {
-            return Ok(part.record(digests, &source.url)?);
+            return Ok(part.record(digests, &without_secrets(&source.url))?);
         }
         // Pieces of two downloads need not fit together: the file may have changed, or the part may be of another mirror.
         let patched = part.is_patched();
@@ -95,10 +97,12 @@ fn receive(
     limits: &Limits,
     observer: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Failure> {
-    let (mut furthest, mut failures) = (part.len(), 0);
+    let start = part.len();
+    let (mut furthest, mut failures) = (start, 0);
     loop {
         let why = match attempt(file, source, part, limits, observer) {
             Err(Failure::Passing(why)) => why,
+            Err(Failure::Unreachable(why)) if furthest > start => why,
             done => return done,
         };
         // A server that sends the beginning again and again makes no progress.
@@ -135,14 +139,6 @@ fn attempt(
         part.clear()?;
     }
     let mut answer = http::get(&source.url, range.as_ref(), limits)?;
-    match (answer.from, range) {
-        (0, _) => part.clear()?,
-        (from, Some(_)) if from == part.len() => part.patch(),
-        (from, _) => {
-            part.clear()?;
-            return Err(Failure::Passing(format!("the server sent bytes from {from} on, which was not requested")));
-        }
-    }
     if let Some(page) = content::of_type(answer.content_type.as_deref()) {
         return Err(Failure::Network(page.into()));
     }
@@ -154,8 +150,17 @@ fn attempt(
     if answer.total.is_some_and(|total| total > MOST) {
         return Err(Failure::Content(format!("the file there has more than {MOST} bytes, too many for an AlexNet")));
     }
+    // From here on the answer is taken for the file, and an earlier part for a part of it.
+    match (answer.from, range) {
+        (0, _) => part.clear()?,
+        (from, Some(_)) if from == part.len() => part.patch(),
+        (from, _) => {
+            part.clear()?;
+            return Err(Failure::Passing(format!("the server sent bytes from {from} on, which were not requested")));
+        }
+    }
     part.describe(source, answer.validator.as_deref())?;
-    observer(Event::Started { url: &answer.url, position: part.len(), total: answer.total.or(size) });
+    observer(Event::Started { url: &without_secrets(&answer.url), position: part.len(), total: answer.total.or(size) });
     let limit = size.or(answer.total).unwrap_or(MOST);
     copy(&mut answer, part, limit, observer)?;
     match answer.total.or(size) {

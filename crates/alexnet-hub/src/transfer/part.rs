@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::record::{Record, hash, with_suffix};
-use crate::source::Source;
+use crate::source::{Source, without_secrets};
 use alexnet_files::{Error, Result, explain, read_regular, write_atomic_with};
 use alexnet_formats::published::{Checksum, Digests, PublishedFile, RunningDigests};
 use serde::{Deserialize, Serialize};
@@ -77,14 +77,17 @@ impl Part {
         if self.len == 0 {
             return None;
         }
-        let validator =
-            self.origin.as_ref().filter(|origin| origin.url == source.url).and_then(|origin| origin.validator.clone());
+        let validator = self
+            .origin
+            .as_ref()
+            .filter(|origin| origin.url == without_secrets(&source.url))
+            .and_then(|origin| origin.validator.clone());
         (validator.is_some() || source.accept.is_exact()).then_some(validator)
     }
 
     /// Records where the part comes from, before its first byte is written.
     pub(super) fn describe(&mut self, source: &Source, validator: Option<&str>) -> Result<()> {
-        let origin = Origin { url: source.url.clone(), validator: validator.map(Into::into) };
+        let origin = Origin { url: without_secrets(&source.url), validator: validator.map(Into::into) };
         if self.origin.as_ref() != Some(&origin) {
             let path = with_suffix(&self.path, ".json");
             let text = serde_json::to_string(&origin).map_err(|e| Error::file(&path, e.to_string()))?;
@@ -143,7 +146,7 @@ impl Part {
 impl From<Failure> for String {
     fn from(failure: Failure) -> String {
         match failure {
-            Failure::Passing(why) | Failure::Network(why) | Failure::Content(why) => why,
+            Failure::Passing(why) | Failure::Unreachable(why) | Failure::Network(why) | Failure::Content(why) => why,
             Failure::Local(error) => error.to_string(),
         }
     }

@@ -1,8 +1,8 @@
 //! Downloads that succeed, at the first attempt or later.
 
-use crate::server::{Server, Step, answer, cut, redirect, rest, whole};
 use crate::{HEADS, assert_installed, download, get, heads, hub, names};
 use alexnet_hub::{Accept, Hub};
+use alexnet_testkit::http_server::{Server, Step, answer, cut, redirect, rest, whole};
 use std::time::Duration;
 
 #[test]

@@ -1,8 +1,8 @@
 //! Downloads that fail: one clear error, and nothing wrong in the cache folder.
 
-use crate::server::{Server, Step, answer, cut, redirect, whole};
 use crate::{HEADS, download, get, hub, names};
 use alexnet_hub::{Accept, Hub};
+use alexnet_testkit::http_server::{Server, Step, answer, cut, redirect, rest, whole};
 use std::net::TcpListener;
 
 /// The error of a download, after which the folder holds `left`.
@@ -69,6 +69,21 @@ fn a_download_without_progress_ends() {
     let message = error(&broken, &[]);
     assert!(message.contains("the server answered 500 (internal server error)"), "{message}");
     assert_eq!(broken.requests().len(), 3);
+}
+
+#[test]
+fn a_server_that_disappears_leaves_a_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::answering_once(cut(HEADS, 3000));
+    let (result, events) = get(&hub(folder.path(), &server));
+    let message = result.unwrap_err();
+    assert!(message.contains("Connection refused") && message.contains("the first 3000 bytes are kept"), "{message}");
+    assert_eq!((events.len(), server.requests().len()), (3, 1), "{events:?}");
+    // Another mirror with another file leaves it alone, and one with the file completes it.
+    let other = Server::start(|_, _| cut(&[0; 5000], 0));
+    assert!(get(&hub(folder.path(), &other)).0.unwrap_err().contains("has 5000 bytes"));
+    let right = Server::start(|_, request| rest(HEADS, request.from()));
+    assert_eq!(get(&hub(folder.path(), &right)).1, ["from 3000 of Some(6009)"]);
 }
 
 #[test]

@@ -3,10 +3,9 @@
 
 mod downloads;
 mod failures;
-mod server;
 
 use alexnet_hub::{Accept, CachedFile, Event, Hub, Limits, PublishedFile, Source, published};
-use server::Server;
+use alexnet_testkit::http_server::Server;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,15 +16,15 @@ fn heads() -> &'static PublishedFile {
     published("lpips").expect("a published file")
 }
 
-/// A hub with short limits.
-fn hub(folder: &Path, server: &Server) -> Hub {
-    let limits = Limits {
-        connect: Duration::from_secs(5),
-        stall: Duration::from_millis(300),
-        attempts: 3,
-        pause: Duration::from_millis(1),
-    };
-    Hub::in_folder(folder).with_limits(limits).with_mirror(server.address())
+/// Short limits.
+fn limits() -> Limits {
+    let milliseconds = Duration::from_millis;
+    Limits { connect: milliseconds(5000), stall: milliseconds(300), attempts: 3, pause: milliseconds(1) }
+}
+
+/// A hub with a mirror and short limits.
+fn hub(folder: &Path, mirror: &Server) -> Hub {
+    Hub::in_folder(folder).with_limits(limits()).with_mirror(mirror.address())
 }
 
 /// Fetches the heads: the file, or the error's text, and what was observed.

@@ -1,6 +1,6 @@
 //! Class name files in the common formats: one name per line, with or without a WordNet identifier before it, as in Caffe's
 //! `synset_words.txt`; a JSON list; Keras's `imagenet_class_index.json`, `{"0": ["n01440764", "tench"], ...}`; torchvision's
-//! `class_to_idx`, `{"tench": 0, ...}`.
+//! `class_to_idx`, `{"tench": 0, ...}`; PaddleClas's `label_list.txt`, `0 tench, Tinca tinca`, whose numbers are those of the lines.
 
 use super::order::{Order, wnid};
 use serde::Deserialize;
@@ -42,7 +42,14 @@ fn of_lines(text: &str) -> Result<Vec<String>, String> {
         "" => Err(format!("line {} is empty", i + 1)),
         name => Ok(name.to_string()),
     };
-    text.lines().enumerate().map(line).collect()
+    let names = text.lines().enumerate().map(line).collect::<Result<Vec<String>, String>>()?;
+    let behind = |(i, name): (usize, &String)| {
+        let name = name.strip_prefix(&i.to_string())?;
+        let words = name.strip_prefix([' ', '\t'])?.trim_start();
+        (!words.is_empty()).then(|| words.to_string())
+    };
+    let numbered: Option<Vec<String>> = names.iter().enumerate().map(behind).collect();
+    Ok(numbered.unwrap_or(names))
 }
 
 fn of_json(text: &str) -> Result<Vec<String>, String> {
@@ -86,12 +93,17 @@ mod tests {
         for text in [
             "tench\ngoldfish\ngreat white shark",
             "\u{FEFF}tench\r\ngoldfish\r\ngreat white shark\r\n\r\n\n",
+            "0 tench\n1 goldfish\n2 great white shark\n",
+            "0\ttench\n1\tgoldfish\n2\tgreat white shark",
             r#" ["tench", "goldfish", "great white shark"]"#,
             r#"{"1": "goldfish", "0": "tench", "2": "great white shark"}"#,
             r#"{"goldfish": 1, "great white shark": 2, "tench": 0}"#,
         ] {
             assert_eq!(read_labels(text).unwrap(), expected, "{text}");
         }
+        // Numbers in another order are part of the names.
+        assert_eq!(read_labels("1 tench\n2 goldfish").unwrap(), ["1 tench", "2 goldfish"]);
+        assert_eq!(read_labels("0 \n1 goldfish").unwrap(), ["0", "1 goldfish"]);
         assert!(read_labels("tench\n\ngoldfish").unwrap_err().to_string().contains("line 2 is empty"));
         assert!(read_labels(r#"{"0": "tench", "2": "goldfish"}"#).unwrap_err().to_string().contains("index 1"));
         assert!(read_labels("{\"tench\": 0.5}").unwrap_err().to_string().contains("invalid class names in JSON"));

@@ -119,7 +119,7 @@ impl<W: Write + Send> Writer<W> {
         Ok(Writer(match format {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(columns.iter().map(|column| &column.name)).map_err(io::Error::from)?;
+                writer.write_record(columns.iter().map(|column| &column.name)).map_err(of_csv)?;
                 Inner::Csv(Box::new(writer))
             }
             Format::JsonLines => Inner::JsonLines(out),
@@ -139,7 +139,7 @@ impl<W: Write + Send> Writer<W> {
     /// A failed write.
     pub fn push(&mut self, row: Row) -> io::Result<()> {
         match &mut self.0 {
-            Inner::Csv(writer) => writer.write_record(row.cells.iter().map(Cell::text)).map_err(io::Error::from),
+            Inner::Csv(writer) => writer.write_record(row.cells.iter().map(Cell::text)).map_err(of_csv),
             Inner::JsonLines(out) => {
                 let line = serde_json::to_string(&row.json)? + "\n";
                 out.write_all(line.as_bytes())
@@ -168,10 +168,7 @@ impl<W: Write + Send> Writer<W> {
     /// A failed write.
     pub fn finish(self) -> io::Result<W> {
         match self.0 {
-            Inner::Csv(writer) => writer.into_inner().map_err(|error| {
-                let error = error.into_error();
-                io::Error::new(error.kind(), error)
-            }),
+            Inner::Csv(writer) => writer.into_inner().map_err(|error| error.into_error()),
             Inner::JsonLines(mut out) => {
                 out.flush()?;
                 Ok(out)
@@ -179,5 +176,13 @@ impl<W: Write + Send> Writer<W> {
             #[cfg(feature = "parquet")]
             Inner::Parquet(table) => table.finish(),
         }
+    }
+}
+
+/// The system's own error, whose kind says whether a disk is full or a pipe closed.
+fn of_csv(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
     }
 }

@@ -45,6 +45,31 @@ fn the_extension_selects_the_format() {
     );
 }
 
+/// A disk that is full at once.
+struct Full;
+
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_systems_error_keeps_its_kind() {
+    for format in [Format::Csv, Format::JsonLines] {
+        let fill = || {
+            let mut writer = Writer::new(format, columns(), Full)?;
+            rows().into_iter().try_for_each(|row| writer.push(row))?;
+            writer.finish().map(|_| ())
+        };
+        assert_eq!(fill().unwrap_err().kind(), io::ErrorKind::StorageFull, "{format:?}");
+    }
+}
+
 #[cfg(not(feature = "parquet"))]
 #[test]
 fn a_build_without_parquet_says_so() {

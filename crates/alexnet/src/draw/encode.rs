@@ -2,12 +2,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mozjpeg::{ColorSpace, Compress};
 
-use crate::image::Image;
+use crate::image::{self, Image};
 
 /// JPEG quality without visible artefacts, at an eighth of PNG's size.
-const QUALITY: f32 = 88.0;
+const QUALITY: u8 = 88;
 
 /// Encodes an image as PNG.
 ///
@@ -42,13 +41,7 @@ fn encode_png(width: usize, height: usize, values: &[u8], color: ::png::ColorTyp
 /// # Panics
 /// As [`png()`]; also with more than 65,500 rows or columns, the limit of JPEG.
 pub fn jpeg(image: &Image) -> Vec<u8> {
-    let mut encoder = Compress::new(ColorSpace::JCS_RGB);
-    encoder.set_size(image.width, image.height);
-    encoder.set_fastest_defaults();
-    encoder.set_quality(QUALITY);
-    let mut started = encoder.start_compress(Vec::new()).expect("memory takes an image");
-    started.write_scanlines(&image.rgb).expect("as many pixels as the image says");
-    started.finish().expect("a whole image")
+    image::encode::jpeg(image, QUALITY).expect("as many pixels as the image says")
 }
 
 /// Encodes an image as a PNG data URL, for `src` in HTML or `href` in SVG.

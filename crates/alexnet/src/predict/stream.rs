@@ -11,7 +11,7 @@ use crate::image::Image;
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// How long an incomplete batch waits for the next image of an input that has others at hand.
@@ -20,8 +20,8 @@ const GRACE: Duration = Duration::from_millis(2);
 /// An image as network input, or why it could not be read, once decoded.
 type Pending<T> = Receiver<(T, Result<Vec<f32>>)>;
 
-/// Classifies each of `items`, decoded by `decode` on `threads` threads (0: one per core), and passes it with its answer to `sink`, in the input's
-/// order. An image that cannot be decoded is passed on with its error.
+/// Classifies each of `items`, decoded by `decode` on `threads` threads (0: one per core), and passes it with its answer to
+/// `sink`, in the input's order. An image that cannot be decoded is passed on with its error.
 ///
 /// After an error, a thread may keep waiting for the next item of a slow input; it ends with the input or the program.
 ///
@@ -57,10 +57,7 @@ where
             let Ok((item, decoded)) = pending.recv() else { break };
             batch.push((item, decoded.map(|input| tensor.extend_from_slice(&input))));
             if batch.len() < classifier.batch() {
-                next = match queue.recv_timeout(GRACE) {
-                    Ok(pending) => Some(pending),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                };
+                next = queue.recv_timeout(GRACE).ok();
             }
         }
         let mut answers = classifier.classify(&tensor)?.into_iter();

@@ -75,7 +75,7 @@ impl Config {
     }
 
     /// The images at `path`, which is `data` or `val`.
-    pub(super) fn source(&self, path: &Path) -> Source {
+    pub fn source(&self, path: &Path) -> Source {
         Source { path: path.to_path_buf(), root: self.data_root.clone(), classes: self.data_classes.clone() }
     }
 

@@ -67,7 +67,7 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
         data: absolute(settings.data.as_deref())?,
         val: absolute(settings.val.as_deref())?,
         data_root: absolute(settings.data_root.as_deref())?,
-        data_classes: absolute(settings.data_classes.as_deref())?,
+        data_classes: labels::absolute(settings.data_classes.as_deref())?,
         val_share,
         from: absolute(settings.from.as_deref())?,
         labels: labels::absolute(settings.labels.as_deref())?,
@@ -225,7 +225,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     config.data = absolute(settings.data.as_deref())?.or(config.data);
     config.val = absolute(settings.val.as_deref())?.or(if together { config.data.clone() } else { config.val });
     config.data_root = absolute(settings.data_root.as_deref())?.or(config.data_root);
-    config.data_classes = absolute(settings.data_classes.as_deref())?.or(config.data_classes);
+    config.data_classes = labels::absolute(settings.data_classes.as_deref())?.or(config.data_classes);
     config.from = absolute(settings.from.as_deref())?.or(config.from);
     let labels = labels::absolute(settings.labels.as_deref())?;
     if labels.is_some() && labels != config.labels {

@@ -22,7 +22,7 @@ use crate::output::{self, Align};
 /// Options of `alexnet bench data`.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Folder or .tar of images [default: the built-in set]
+    /// Images: a folder of class folders, a pack, or another layout that `docs/guide/data.md` names [default: the built-in set]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -180,7 +180,8 @@ fn rows(
     };
     let mut rows = Vec::new();
     if files.is_empty() {
-        rows.push(time("draw", &|i| drop(std::hint::black_box(source.image(numbers[i])))));
+        let step = if source.file_size(0).is_some() { "read pixels (from the page cache)" } else { "draw" };
+        rows.push(time(step, &|i| drop(std::hint::black_box(source.image(numbers[i])))));
     } else {
         rows.push(time("read (from the page cache)", &|i| drop(std::hint::black_box(source.file(numbers[i])))));
         rows.push(time("decode", &|i| drop(std::hint::black_box(drafted(&files[i], preprocess)))));

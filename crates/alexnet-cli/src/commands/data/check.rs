@@ -1,10 +1,11 @@
 //! `alexnet data check`: quality check of a data set.
 
 use super::findings::{Findings, Member, Set};
+use super::{clean, paths};
 use crate::commands::engine_args::EngineArgs;
 use crate::commands::labels::Labels;
 use crate::{data_set, model_file, net_option, numbers, output, progress};
-use alexnet::data::{Dataset, Demand, Split, loader};
+use alexnet::data::{Dataset, Demand, Split, list, loader};
 use alexnet::draw::Format;
 use alexnet::eval;
 use alexnet::quality::duplicates::{LIKENESS, duplicates};
@@ -43,6 +44,13 @@ pub(super) struct Args {
     /// Draw duplicates and suspicious labels to this file, .png or .svg
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
+    /// Write a list without what was found to this .csv file, to train on: without unreadable images, duplicates but the first
+    /// (all of them if their labels differ), and doubtful labels
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Labels that --write leaves out: those against which the model gives another class at least this probability
+    #[arg(long, value_name = "X", default_value_t = 0.9, value_parser = share, requires_all = ["model", "write"])]
+    doubtful: f32,
     /// Maximum lines to print per kind of finding (--json prints all)
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = numbers::count_or_zero)]
     show: usize,
@@ -56,7 +64,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn share(text: &str) -> Result<f32, String> {
+pub(super) fn share(text: &str) -> Result<f32, String> {
     text.parse().ok().filter(|x| (0.0..=1.0).contains(x)).ok_or_else(|| "expected a number from 0 to 1".into())
 }
 
@@ -76,6 +84,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     if let Some(path) = args.val.as_ref().or(own) {
         opened.push(data_set::open(&args.lists.source(path), Split::Validation, Demand::All, quiet)?);
     }
+    if let Some(path) = &args.write {
+        list::check_name(path)?;
+        opened.iter().try_for_each(paths::check)?;
+    }
     let sources: Vec<Arc<dyn Dataset>> = opened.iter().map(|opened| opened.source.clone()).collect();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.machine.threads).build().context("cannot start threads")?;
     let scans = sources.iter().map(|source| look(&**source, &pool, quiet)).collect::<anyhow::Result<Vec<Scan>>>()?;
@@ -85,7 +97,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     for (opened, scan) in opened.into_iter().zip(&scans) {
         findings.sets.push(Set::new(opened, scan, args.small));
     }
-    for group in groups {
+    for group in &groups {
         let member = |&(set, i): &(usize, usize)| Member::new(set, &*sources[set], i);
         findings.add_duplicates(group.exact, group.likeness, group.places.iter().map(member).collect());
     }
@@ -94,6 +106,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     if let Some(path) = &args.sheet {
         findings.sheet(&sources)?.scene().write(path)?;
+    }
+    if let Some(path) = &args.write {
+        let doubtful = findings.doubtful(args.doubtful.into());
+        findings.written = Some(clean::write(path, &sources, &scans, &groups, &doubtful)?);
     }
     if args.json {
         output::print_json(&findings)?;
@@ -108,7 +124,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 }
 
 /// Scans a set, with a progress bar.
-fn look(source: &dyn Dataset, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
+pub(super) fn look(source: &dyn Dataset, pool: &rayon::ThreadPool, quiet: bool) -> anyhow::Result<Scan> {
     let bar = progress::images(source.len(), quiet)?;
     let found = pool.install(|| scan(source, &|_| bar.inc(1)));
     bar.finish_and_clear();

@@ -1,5 +1,6 @@
 //! Findings of a data check, as JSON, text and a contact sheet.
 
+use super::clean::Written;
 use crate::output::name;
 use alexnet::data::{Dataset, Opened, PassedOver};
 use alexnet::draw::contact_sheet::{Bar, Cell, ContactSheet, Group};
@@ -18,6 +19,9 @@ pub(super) struct Findings {
     doubts: Vec<Doubted>,
     /// Whether a model checked the labels.
     pub(super) asked_model: bool,
+    /// The list without these findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) written: Option<Written>,
 }
 
 /// Findings about one set.
@@ -187,6 +191,12 @@ impl Findings {
         self.doubts.push(Doubted { image, probability, suggested, suggested_probability, neighbours, agreeing, suggesting });
     }
 
+    /// Set and number of each image for which the model gives another class at least this probability.
+    pub(super) fn doubtful(&self, least: f64) -> Vec<(usize, usize)> {
+        let clear = self.doubts.iter().filter(|doubt| doubt.suggested_probability >= least);
+        clear.map(|doubt| (doubt.image.set, doubt.image.number)).collect()
+    }
+
     /// Summaries of serious problems, for `--strict`.
     pub(super) fn serious(&self) -> Vec<String> {
         let broken = self.sets.iter().map(|set| set.broken.len()).sum();
@@ -235,6 +245,9 @@ impl Findings {
             list(&mut text, self.doubts.iter().map(format_issue), show);
         } else {
             line(&mut text, "likely wrong labels: not checked, needs --model");
+        }
+        if let Some(written) = &self.written {
+            text.push_str(&written.report());
         }
         text
     }

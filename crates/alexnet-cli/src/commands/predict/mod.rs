@@ -5,7 +5,7 @@ mod sink;
 
 use super::engine_args::{self, EngineArgs};
 use crate::exit_status::SomeFailed;
-use crate::image_files::{self, ImageSource, Skipped};
+use crate::image_files::{self, ImageSource, Search};
 use crate::{model_file, net_option, numbers, output, progress};
 use alexnet::image::crop::Crops;
 use alexnet::predict::stream;
@@ -14,7 +14,6 @@ use anyhow::{Context, bail};
 use rows::Answers;
 use sink::{Format, Sink};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Explanation of the inputs, after the options.
 pub(crate) const EXAMPLES: &str = "\
@@ -39,9 +38,12 @@ pub(crate) struct Args {
     /// Images: files, folders, patterns, lists, archives, or - for a list on standard input
     #[arg(required_unless_present = "list", value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Text file with one path per line, relative to its folder
+    /// Text file with one path per line, relative to its folder (or --root)
     #[arg(long, value_name = "FILE")]
     list: Vec<PathBuf>,
+    /// Folder to which the paths in lists are relative
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
     /// Crops of each image: 1 (centre) or 10 (as in the paper, with averaged softmax)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops)]
     crops: Crops,
@@ -81,8 +83,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let answers = Answers { crops: args.crops.count(), top, threshold: args.threshold };
     let mut sink = Sink::create(format, args.out.as_deref(), answers)?;
     let bar = progress::counter(quiet || args.out.is_none())?;
-    let skipped = Arc::<Skipped>::default();
-    let images = image_files::of_arguments(&args.images, &args.list, &skipped);
+    let search = Search { root: args.root.clone(), ..Default::default() };
+    let images = image_files::of_arguments(&args.images, &args.list, &search);
     let (mut all, mut failed) = (0, 0);
     let mut unwritten = None;
     let answer = &mut |source: ImageSource, answer: alexnet::Result<Predictions>| {
@@ -106,7 +108,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         return Err(error);
     }
     done.with_context(|| path.display().to_string())?;
-    if let Some(note) = skipped.note().filter(|_| !quiet) {
+    if let Some(note) = search.skipped.note().filter(|_| !quiet) {
         output::note(&note);
     }
     sink.finish()?;

@@ -1,4 +1,4 @@
-//! A server whose answers are written byte by byte.
+//! HTTP server of tests, whose answers are written byte by byte: as slow, short or wrong as a test needs.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,23 +7,23 @@ use std::time::Duration;
 
 /// A request: its first line and its headers in lower case.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
+pub struct Request {
     text: String,
 }
 
 impl Request {
-    /// The path.
-    pub(crate) fn path(&self) -> &str {
+    /// The path; for CONNECT, host and port.
+    pub fn path(&self) -> &str {
         self.text.split(' ').nth(1).unwrap_or_default()
     }
 
     /// The value of a header.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
     /// First byte of the range requested; 0 without a range.
-    pub(crate) fn from(&self) -> usize {
+    pub fn from(&self) -> usize {
         let range = self.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
         range.map_or(0, |from| from.parse().expect("a number"))
     }
@@ -31,26 +31,39 @@ impl Request {
 
 /// A step of an answer. The connection is closed after the last one.
 #[derive(Debug, Clone)]
-pub(crate) enum Step {
+pub enum Step {
+    /// Bytes to send.
     Send(Vec<u8>),
+    /// A pause.
     Wait(Duration),
+    /// Another request on the same connection, as through a proxy. It is not counted.
+    Read,
 }
 
 /// A server on a free port of this machine.
-pub(crate) struct Server {
+pub struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
     /// Starts a server that answers the request of this number, from 0.
-    pub(crate) fn start(answer: impl Fn(usize, &Request) -> Vec<Step> + Send + Sync + 'static) -> Server {
+    pub fn start(answer: impl Fn(usize, &Request) -> Vec<Step> + Send + Sync + 'static) -> Server {
+        Server::listen(usize::MAX, answer)
+    }
+
+    /// Starts a server that stops listening after its first request.
+    pub fn answering_once(answer: Vec<Step>) -> Server {
+        Server::listen(1, move |_, _| answer.clone())
+    }
+
+    fn listen(connections: usize, answer: impl Fn(usize, &Request) -> Vec<Step> + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
         let (seen, answer) = (requests.clone(), Arc::new(answer));
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in listener.incoming().take(connections).flatten() {
                 let (seen, answer) = (seen.clone(), answer.clone());
                 std::thread::spawn(move || {
                     let Some(request) = read(&stream) else { return };
@@ -66,12 +79,12 @@ impl Server {
     }
 
     /// Base address.
-    pub(crate) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Requests so far.
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("requests").clone()
     }
 }
@@ -99,32 +112,35 @@ fn write(mut stream: TcpStream, steps: Vec<Step>) {
                 let _ = stream.write_all(&bytes);
             }
             Step::Wait(time) => std::thread::sleep(time),
+            Step::Read => {
+                let _ = read(&stream);
+            }
         }
     }
 }
 
 /// An answer with these header lines and this body.
-pub(crate) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<Step> {
+pub fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<Step> {
     vec![Step::Send(format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n").into_bytes()), Step::Send(body.into())]
 }
 
 /// A whole file with its length.
-pub(crate) fn whole(body: &[u8]) -> Vec<Step> {
+pub fn whole(body: &[u8]) -> Vec<Step> {
     answer("200 OK", &format!("Content-Length: {}\r\nETag: \"1\"\r\n", body.len()), body)
 }
 
 /// A whole file of which only the first bytes are sent.
-pub(crate) fn cut(body: &[u8], at: usize) -> Vec<Step> {
+pub fn cut(body: &[u8], at: usize) -> Vec<Step> {
     answer("200 OK", &format!("Content-Length: {}\r\nETag: \"1\"\r\n", body.len()), &body[..at])
 }
 
 /// The rest of a file from a byte on.
-pub(crate) fn rest(body: &[u8], from: usize) -> Vec<Step> {
+pub fn rest(body: &[u8], from: usize) -> Vec<Step> {
     let range = format!("Content-Range: bytes {from}-{}/{}\r\n", body.len() - 1, body.len());
     answer("206 Partial Content", &format!("{range}Content-Length: {}\r\nETag: \"1\"\r\n", body.len() - from), &body[from..])
 }
 
 /// A redirect.
-pub(crate) fn redirect(to: &str) -> Vec<Step> {
+pub fn redirect(to: &str) -> Vec<Step> {
     answer("302 Found", &format!("Location: {to}\r\nContent-Length: 0\r\n"), b"")
 }
