@@ -161,3 +161,25 @@ impl Resize {
 pub fn centre(size: usize, crop: usize) -> usize {
     ((size - crop) as f64 / 2.0).round_ties_even() as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presets;
+
+    /// Files without the setting are exact, and exact files are as before there was one.
+    #[test]
+    fn exact_decoding_is_not_stored() {
+        let exact = Preprocess::for_net(&presets::by_name("torchvision").expect("a preset"));
+        let text = serde_json::to_string(&exact).expect("plain data");
+        assert!(!text.contains("jpeg"), "{text}");
+        assert_eq!(serde_json::from_str::<Preprocess>(&text).expect("plain data"), exact);
+        let scaled = Preprocess { jpeg: JpegDecoding::Scaled, ..exact };
+        let text = serde_json::to_string(&scaled).expect("plain data");
+        assert!(text.ends_with(r#""jpeg":"scaled"}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Preprocess>(&text).expect("plain data"), scaled);
+        for name in JpegDecoding::NAMES {
+            assert_eq!(JpegDecoding::of_name(name).map(|variant| variant.to_string()).as_deref(), Some(name));
+        }
+    }
+}

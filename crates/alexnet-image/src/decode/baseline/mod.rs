@@ -1,8 +1,12 @@
 //! The fast path of JPEG: baseline files of one Huffman-coded scan, to libjpeg's very bits.
 //!
-//! Nearly every photograph is such a file. Its decoding here takes a quarter of the time of libjpeg's C code, in plain Rust whose
+//! Nearly every photograph is such a file. Its decoding here takes two fifths of the time of libjpeg's C code, in plain Rust whose
 //! loops the compiler vectorises for the processor: [`huffman`] decodes sixteen blocks side by side into lanes, [`idct`] transforms
 //! them together, [`upsample`] and [`colour`] finish a row of pixels while it is in the cache.
+//!
+//! Best times on one busy Zen 4 core, per image of 400 x 533 pixels in 32 kB: libjpeg's C code 1.57 ms, its assembly (by nasm) 0.67 ms, this 0.55
+//! ms; of 4000 x 3000 pixels in 3.3 MB at a quarter of the size 46, 61 and 27 ms. Half of the former and four fifths of the latter are Huffman
+//! decoding. Larger tables for it made no difference.
 //!
 //! The fast path decides nothing about odd files. Where it sees anything else than a complete file in its ordinary form (other
 //! codings, unknown markers, a code or a coefficient that no encoder writes, bytes between the scan and the end marker), it returns
