@@ -4,9 +4,9 @@
 //! loops the compiler vectorises for the processor: [`huffman`] decodes sixteen blocks side by side into lanes, [`idct`] transforms
 //! them together, [`upsample`] and [`colour`] finish a row of pixels while it is in the cache.
 //!
-//! Best times on one busy Zen 4 core, per image of 400 x 533 pixels in 32 kB: libjpeg's C code 1.57 ms, its assembly (by nasm) 0.67 ms, this 0.55
-//! ms; of 4000 x 3000 pixels in 3.3 MB at a quarter of the size 46, 61 and 27 ms. Half of the former and four fifths of the latter are Huffman
-//! decoding. Larger tables for it made no difference.
+//! The best of several runs on a busy Zen 4 core, per image of 400 x 533 pixels in 32 kB: libjpeg's C code 1.5 ms, its assembly (by
+//! nasm) 0.67 ms, this 0.55 ms; of 4000 x 3000 pixels in 3.3 MB at a quarter of the size, in the same minutes, 85, 61 and 33 ms. Half of the former and
+//! four fifths of the latter are Huffman decoding. Larger tables for it made no difference.
 //!
 //! The fast path decides nothing about odd files. Where it sees anything else than a complete file in its ordinary form (other
 //! codings, unknown markers, a code or a coefficient that no encoder writes, bytes between the scan and the end marker), it returns
