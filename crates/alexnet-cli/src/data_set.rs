@@ -21,7 +21,39 @@ pub(crate) struct ListArgs {
 impl ListArgs {
     /// The images at a path.
     pub(crate) fn source(&self, path: &Path) -> Source {
-        Source { path: path.to_path_buf(), root: self.root.clone(), classes: self.classes.clone() }
+        Source { root: self.root.clone(), classes: self.classes.clone(), ..Source::new(path) }
+    }
+}
+
+/// Option that selects one of several splits.
+#[derive(clap::Args)]
+pub(crate) struct SplitArg {
+    /// Split of the images, if they have several: train, val or test [default: val, or test if there is no val]
+    #[arg(long, value_name = "train|val|test", value_parser = split, help_heading = "Data")]
+    split: Option<Split>,
+}
+
+impl SplitArg {
+    /// The selected split.
+    pub(crate) fn get(&self) -> Split {
+        self.split.unwrap_or(Split::Validation)
+    }
+
+    /// Refuses an option that a set cannot follow.
+    pub(crate) fn check(&self, opened: &Opened) -> anyhow::Result<()> {
+        let Some(split) = self.split else { return Ok(()) };
+        let present = opened.splits.as_ref().is_some_and(|splits| splits.has(split));
+        anyhow::ensure!(present, "--split: {} has no such split", output::path(&opened.root));
+        Ok(())
+    }
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    match text {
+        "train" => Ok(Split::Train),
+        "val" | "valid" | "validation" => Ok(Split::Validation),
+        "test" => Ok(Split::Test),
+        _ => Err("expected train, val or test".into()),
     }
 }
 

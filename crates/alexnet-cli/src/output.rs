@@ -17,6 +17,19 @@ pub(crate) fn path(path: &Path) -> String {
     escape::path(path)
 }
 
+/// Refuses to write over an input.
+pub(crate) fn not_over_input<'a>(
+    option: &str,
+    out: &Path,
+    inputs: impl IntoIterator<Item = &'a (impl AsRef<Path> + ?Sized + 'a)>,
+) -> anyhow::Result<()> {
+    let Ok(real) = out.canonicalize() else { return Ok(()) };
+    match inputs.into_iter().find(|input| input.as_ref().canonicalize().is_ok_and(|input| input == real)) {
+        Some(_) => anyhow::bail!("{option} {}: an input of this command; choose another name", path(out)),
+        None => Ok(()),
+    }
+}
+
 /// Prints a note, warning or per-image error to standard error.
 pub(crate) fn note(line: &str) {
     // A closed standard error is no reason to stop.

@@ -63,18 +63,24 @@ static LAYOUTS: &[&dyn Layout] = &[
 ];
 
 /// Opens a data set with the reader for its layout.
-pub(crate) fn open(request: &Request<'_>) -> Result<Opened> {
+///
+/// `lenient`: see [`Source::lenient`](crate::Source::lenient).
+pub(crate) fn open(request: &Request<'_>, lenient: bool) -> Result<Opened> {
     let path = &request.at.path;
     let Some(layout) = LAYOUTS.iter().find(|layout| layout.recognises(request.at)) else { return Err(unrecognised(request)) };
+    let mut unused = Vec::new();
     for (given, taken, option) in [
         (request.root.is_some(), layout.takes_root(), "--root applies to lists of files"),
         (request.classes.is_some(), layout.takes_classes(), "--classes applies to sets with numbers as labels"),
     ] {
         if given && !taken {
-            return Err(Error::file(path, format!("{option}, but this is {}", layout.name())));
+            unused.push(format!("{option}, but this is {}", layout.name()));
         }
     }
-    layout.open(request)
+    match unused.first() {
+        Some(why) if !lenient => Err(Error::file(path, why)),
+        _ => Ok(Opened { unused, ..layout.open(request)? }),
+    }
 }
 
 /// Error for a file that no reader recognises.

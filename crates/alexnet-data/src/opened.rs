@@ -25,6 +25,8 @@ pub struct Opened {
     pub passed_over: PassedOver,
     /// Other notes, such as how many files of a list are not used, one per line.
     pub notes: Vec<String>,
+    /// Options of the [`Source`](crate::Source) that the layout has no use for, with the reason.
+    pub unused: Vec<String>,
 }
 
 /// Maximum number of classes named in [`Opened::lines`].
@@ -43,6 +45,7 @@ impl Opened {
             empty: Vec::new(),
             passed_over: PassedOver::default(),
             notes: Vec::new(),
+            unused: Vec::new(),
         }
     }
 

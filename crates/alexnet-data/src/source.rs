@@ -15,6 +15,8 @@ pub struct Source {
     pub root: Option<PathBuf>,
     /// File with the class names in label order, for lists with numbers as labels.
     pub classes: Option<PathBuf>,
+    /// Whether a layout that has no use for `root` or `classes` ignores them, as when they are meant for another set.
+    pub lenient: bool,
 }
 
 impl Source {
@@ -43,7 +45,8 @@ impl Source {
 
     fn request(&self, split: Option<Split>, demand: Demand) -> Result<Opened> {
         let at = Location::of(&self.path)?;
-        layouts::open(&Request { at: &at, split, demand, root: self.root.as_deref(), classes: self.classes.as_deref() })
+        let (root, classes) = (self.root.as_deref(), self.classes.as_deref());
+        layouts::open(&Request { at: &at, split, demand, root, classes }, self.lenient)
     }
 }
 

@@ -80,6 +80,15 @@ impl Splits {
         train.filter(|_| names.len() > 1).map(|train| Splits { names, train, validation, test })
     }
 
+    /// Whether there is a split for exactly this purpose.
+    pub fn has(&self, split: Split) -> bool {
+        match split {
+            Split::Train => true,
+            Split::Validation => self.validation.is_some(),
+            Split::Test => self.test.is_some(),
+        }
+    }
+
     /// The name of the split for a purpose: for validation the test split if there is no other.
     pub(crate) fn name_of(&self, split: Split) -> &str {
         let (validation, test) = (self.validation.as_deref(), self.test.as_deref());

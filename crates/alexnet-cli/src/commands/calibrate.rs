@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Options of `alexnet calibrate`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Network in the model file, if the file does not specify it
@@ -25,6 +25,8 @@ pub(crate) struct Args {
     data: Option<PathBuf>,
     #[command(flatten)]
     lists: data_set::ListArgs,
+    #[command(flatten)]
+    split: data_set::SplitArg,
     #[command(flatten)]
     labels: Labels,
     /// Output file [default: FILE with the extension .calibrated.safetensors]
@@ -50,7 +52,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
         Some(images) => {
-            let opened = data_set::open(&args.lists.source(images), data::Split::Validation, data::Demand::WithImages, quiet)?;
+            let opened = data_set::open(&args.lists.source(images), args.split.get(), data::Demand::WithImages, quiet)?;
+            args.split.check(&opened)?;
             warn_of_training_images(&path, &opened);
             opened.source
         }

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// Pooling of each feature map: all values, the mean or the maximum
     #[arg(long, value_name = "none|average|max", default_value = "none", value_parser = pool)]
     pool: Pool,
-    /// Images: a folder with or without class subfolders, a .tar of one, a .txt with one path per line, or one image
+    /// Images, with or without classes: a folder, an archive, a list, one image, or another layout that `docs/guide/data.md` names
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     #[command(flatten)]
@@ -64,6 +64,7 @@ fn pool(text: &str) -> Result<Pool, String> {
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     let source = data_set::open_any(&args.lists.source(&args.data), quiet)?.source;
+    output::not_over_input("--out", &args.out, [&args.data, &args.model])?;
     let asked = Asked { layer: &args.layer, before_relu: args.before_relu, pool: args.pool };
     let model = model_file::locate(&args.model, quiet)?;
     let mut looker = Looker::new(&model, args.net.as_deref(), asked, &args.machine, args.batch.min(source.len()))?;

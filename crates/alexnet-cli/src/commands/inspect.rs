@@ -3,7 +3,7 @@
 use crate::output::{self, Align};
 use crate::{model_file, net_option};
 use alexnet::formats::{self, Inspection};
-use alexnet::image::{Channels, Mean, Preprocess, Resize};
+use alexnet::image::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 use alexnet::net::with_commas;
 use std::path::PathBuf;
 
@@ -79,5 +79,6 @@ fn summary(preprocess: &Preprocess) -> String {
         Mean::Image { size, .. } => format!("a mean image of {size} x {size}"),
     };
     let scale = if preprocess.scale == 1.0 { "0 to 255".into() } else { format!("scaled by {}", preprocess.scale) };
-    format!("{resize}, crop {}, {channels}, {scale}, minus {mean}, divided by {:?}", preprocess.crop, preprocess.std)
+    let jpeg = if preprocess.jpeg == JpegDecoding::Scaled { "JPEG decoded at reduced size, " } else { "" };
+    format!("{jpeg}{resize}, crop {}, {channels}, {scale}, minus {mean}, divided by {:?}", preprocess.crop, preprocess.std)
 }

@@ -41,7 +41,11 @@ impl ImageSource {
     pub(crate) fn name(&self) -> String {
         match self {
             ImageSource::File(path) | ImageSource::Unreadable(path, _) => path.to_string_lossy().into_owned(),
-            ImageSource::Member { parent, set, index } => parent.join(set.name(*index)).to_string_lossy().into_owned(),
+            ImageSource::Member { parent, set, index } => {
+                // The images of a list are files of their own.
+                let path = set.path(*index).unwrap_or_else(|| parent.join(set.name(*index)));
+                path.to_string_lossy().into_owned()
+            }
         }
     }
 
@@ -91,24 +95,28 @@ fn of_argument(argument: PathBuf, search: &Search) -> Images {
 /// The images of a path: a file, a folder, or a data set in a file.
 fn of_path(path: PathBuf, search: &Search) -> Images {
     if path.is_dir() {
-        return walk::folder(path, search);
+        let mut images = walk::folder(path.clone(), search).peekable();
+        // A folder without images may hold shards or another data set.
+        if matches!(images.peek(), Some(ImageSource::Unreadable(at, _)) if *at == path)
+            && let Ok(set) = members(&path, search)
+        {
+            return set;
+        }
+        return Box::new(images);
     }
     // Extensions are trusted, so that a million listed files are not opened twice. What cannot be opened fails when it is decoded.
     if is_named_image(&path) || starts_as_image(&path).unwrap_or(true) {
         return one(ImageSource::File(path));
     }
-    let source = Source { path: path.clone(), root: search.root.clone(), classes: None };
-    match source.open_any() {
-        Ok(opened) => {
-            let set = opened.source;
-            // The names of a list are paths from a folder, those of an archive are within it.
-            let folder = search.root.clone().unwrap_or_else(|| path.parent().unwrap_or(Path::new("")).to_path_buf());
-            let is_list = !set.is_empty() && folder.join(set.name(0)).exists();
-            let parent: Arc<Path> = if is_list { folder } else { path }.into();
-            Box::new((0..set.len()).map(move |index| ImageSource::Member { parent: parent.clone(), set: set.clone(), index }))
-        }
-        Err(error) => one(ImageSource::Unreadable(path, error.without_path())),
-    }
+    members(&path, search).unwrap_or_else(|error| one(ImageSource::Unreadable(path, error.without_path())))
+}
+
+/// The images of a data set.
+fn members(path: &Path, search: &Search) -> alexnet::Result<Images> {
+    let source = Source { root: search.root.clone(), lenient: true, ..Source::new(path) };
+    let set = source.open_any()?.source;
+    let parent: Arc<Path> = path.into();
+    Ok(Box::new((0..set.len()).map(move |index| ImageSource::Member { parent: parent.clone(), set: set.clone(), index })))
 }
 
 /// A stream of one image.

@@ -210,7 +210,8 @@ fn eval_lists_classes_with_images_and_counts_the_others() {
     // Images of three of the ten classes: the first two and the last.
     let (model, data) = (model(folder.path()), images(folder.path(), [0, 1, 60, 490].into_iter()));
     let printed = done(&["eval", "--model", text(&model), "--data", text(&data)]);
-    assert_eq!(printed.lines().count(), 2 + 3 + 1, "{printed}");
+    // Summary and heading, three classes, their average, and the others.
+    assert_eq!(printed.lines().count(), 2 + 3 + 1 + 1, "{printed}");
     assert!(printed.contains("top-5 ") && printed.ends_with("7 classes have no images in this set\n"), "{printed}");
     assert!(printed.lines().skip(2).all(|line| !line.split_whitespace().any(|word| word == "0")), "{printed}");
 }

@@ -11,7 +11,8 @@ const NUMBERS: [&str; 20] = [
     "1|10", "COUNT",
 ];
 /// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
-const WORDS: [&str; 35] = [
+const WORDS: [&str; 36] = [
+    "exact|scaled",
     "PATH",
     "NAME",
     "FILE",

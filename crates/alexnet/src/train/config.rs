@@ -76,7 +76,8 @@ impl Config {
 
     /// The images at `path`, which is `data` or `val`.
     pub fn source(&self, path: &Path) -> Source {
-        Source { path: path.to_path_buf(), root: self.data_root.clone(), classes: self.data_classes.clone() }
+        let lenient = self.val.is_some();
+        Source { path: path.to_path_buf(), root: self.data_root.clone(), classes: self.data_classes.clone(), lenient }
     }
 
     /// The network, before the number of classes is known.

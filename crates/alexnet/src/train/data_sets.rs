@@ -5,7 +5,7 @@ use super::observer::Observer;
 use crate::class_match::match_names;
 use crate::data::{self, Dataset, Demand, Opened, Split};
 use crate::escape::printable;
-use crate::{Result, eval};
+use crate::{Error, Result, eval};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,12 +30,15 @@ pub fn data_sets(
     let opened = config.source(path).open(Split::Train, Demand::Trainable)?;
     let lines = opened.lines();
     lines.iter().for_each(|line| observer.note(line));
-    let Opened { source: train, splits, at: trained_at, taken: trained_on, .. } = opened;
+    let Opened { source: train, splits, at: trained_at, taken: trained_on, unused, .. } = opened;
     if own_split && config.val.is_none() && splits.is_some_and(|splits| splits.validation.is_some()) {
         config.val = config.data.clone();
     }
     let Some(val) = &config.val else { return Ok(data::hold_out(train, config.val_share)) };
     let found = config.source(val).open(Split::Validation, Demand::WithImages)?;
+    if let Some(why) = found.unused.iter().find(|why| unused.iter().any(|other| option_of(other) == option_of(why))) {
+        return Err(Error::file(&found.at, why));
+    }
     // Two splits of one root share the notes about other files in it.
     found.lines().iter().filter(|line| !lines.contains(line)).for_each(|line| observer.note(line));
     let real = |path: PathBuf| path.canonicalize().unwrap_or(path);
@@ -52,6 +55,11 @@ pub fn data_sets(
         observer.note(&format!("note: no validation images of {}{more}", named.join(", ")));
     }
     Ok((train, val))
+}
+
+/// The option that a sentence begins with.
+fn option_of(why: &str) -> Option<&str> {
+    why.split(' ').next()
 }
 
 /// Maximum number of classes named in a note.

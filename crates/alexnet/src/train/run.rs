@@ -15,7 +15,7 @@ use crate::class_match::LabelOrder;
 use crate::distributed::{Communicator, SingleProcess};
 use crate::engine::init;
 use crate::formats::{self, Model};
-use crate::image::Preprocess;
+use crate::image::{JpegDecoding, Preprocess};
 use crate::net::Net;
 use crate::{Error, Result, labels};
 use std::path::{Path, PathBuf};
@@ -112,6 +112,9 @@ impl Settings {
         });
 
         let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
+        if preprocess.as_ref().map_or(config.recipe.jpeg, |preprocess| preprocess.jpeg) == JpegDecoding::Scaled {
+            observer.note("note: large JPEG files are decoded at reduced size (jpeg: scaled), as the model will do from now on");
+        }
         let head = match (start.as_mut(), &saved) {
             // A run's state contains its class names.
             (Some(model), Some(_)) => Some(HeadMapping::of(model, train.classes(), LabelOrder::Names)?),

@@ -86,6 +86,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     }
     if let Some(path) = &args.write {
         list::check_name(path)?;
+        output::not_over_input("--write", path, [&args.data].into_iter().chain(&args.val).chain(&args.model))?;
+        let checked = |name: &String| opened.iter().any(|opened| opened.taken.as_ref() == Some(name));
+        let others = opened[0].splits.iter().flat_map(|splits| &splits.names).filter(|name| !checked(name));
+        others.for_each(|name| output::note(&format!("note: {} is neither checked nor written", output::name(name))));
         opened.iter().try_for_each(paths::check)?;
     }
     let sources: Vec<Arc<dyn Dataset>> = opened.iter().map(|opened| opened.source.clone()).collect();

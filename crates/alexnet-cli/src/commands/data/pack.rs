@@ -76,6 +76,7 @@ impl Args {
 
 pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let form = args.form()?;
+    output::not_over_input("OUT", &args.out, [&args.data].into_iter().chain(&args.lists.classes))?;
     let on_bad = if args.on_bad == "stop" { OnBad::Stop } else { OnBad::Skip };
     let splits = data_set::open_all(&args.lists.source(&args.data), quiet)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads).build().context("cannot start threads")?;

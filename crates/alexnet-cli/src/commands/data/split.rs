@@ -88,6 +88,9 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             bail!("{}: this list would remain beside the new ones; remove it", output::path(&left));
         }
     }
+    for name in NAMES {
+        output::not_over_input("--out", &args.out.join(format!("{name}.csv")), [&args.data])?;
+    }
     let source = args.lists.source(&args.data);
     let opened = data_set::open_any(&source, quiet)?;
     if opened.source.classes().is_empty() {

@@ -34,6 +34,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     lists: data_set::ListArgs,
     #[command(flatten)]
+    split: data_set::SplitArg,
+    #[command(flatten)]
     labels: Labels,
     /// Crops of each image: 1 (centre) or 10 (as in the paper, with averaged softmax)
     #[arg(long, value_name = "1|10", default_value = "1", value_parser = engine_args::crops, help_heading = "Evaluation")]
@@ -72,11 +74,18 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     }
     // Only one rank prints the notes.
     let (path, net) = (&model_file::locate(&args.model, quiet)?, args.net.as_deref());
+    if let Some(out) = &args.answers {
+        output::not_over_input("--answers", out, args.data.iter().chain(&args.lists.classes).chain([path]))?;
+    }
     let mut model = if ranks.rank() == 0 { model_file::open_unchecked(path, net)? } else { formats::load(path, net)? };
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
-        Some(path) => data_set::open(&args.lists.source(path), data::Split::Validation, data::Demand::WithImages, quiet)?.source,
+        Some(path) => {
+            let opened = data_set::open(&args.lists.source(path), args.split.get(), data::Demand::WithImages, quiet)?;
+            args.split.check(&opened)?;
+            opened.source
+        }
         None => data::synthetic(data::Split::Test, 0),
     };
     let present = source.classes().len();

@@ -3,7 +3,7 @@
 use super::super::labels::Labels;
 use super::opened::{Common, class_json, count};
 use crate::{data_set, output, progress};
-use alexnet::data::{self, Dataset, Source, loader};
+use alexnet::data::{self, Dataset, loader};
 use alexnet::explain::{mistakes, top_activations};
 use alexnet::image::Preprocess;
 use alexnet::{draw, eval};
@@ -17,6 +17,10 @@ pub(super) struct ErrorsArgs {
     /// Images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names [default: the built-in test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    lists: data_set::ListArgs,
+    #[command(flatten)]
+    split: data_set::SplitArg,
     #[command(flatten)]
     labels: Labels,
     /// Number of mistakes to show
@@ -34,6 +38,10 @@ pub(super) struct MaximalArgs {
     /// Images: a folder of class folders, an archive, a list, or another layout that `docs/guide/data.md` names [default: the built-in test images]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    lists: data_set::ListArgs,
+    #[command(flatten)]
+    split: data_set::SplitArg,
     /// Images to show per unit
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = count())]
     count: usize,
@@ -49,9 +57,18 @@ fn unit(text: &str) -> Result<(String, usize), String> {
 /// Batch size.
 const BATCH: usize = 32;
 
-fn open(path: Option<&PathBuf>, quiet: bool) -> anyhow::Result<Arc<dyn Dataset>> {
+fn open(
+    path: Option<&PathBuf>,
+    lists: &data_set::ListArgs,
+    split: &data_set::SplitArg,
+    quiet: bool,
+) -> anyhow::Result<Arc<dyn Dataset>> {
     Ok(match path {
-        Some(path) => data_set::open(&Source::new(path), data::Split::Validation, data::Demand::WithImages, quiet)?.source,
+        Some(path) => {
+            let opened = data_set::open(&lists.source(path), split.get(), data::Demand::WithImages, quiet)?;
+            split.check(&opened)?;
+            opened.source
+        }
         None => data::synthetic(data::Split::Test, 0),
     })
 }
@@ -65,7 +82,7 @@ fn loader(source: &Arc<dyn Dataset>, preprocess: &Preprocess, threads: usize) ->
 pub(super) fn errors(args: &ErrorsArgs, quiet: bool) -> anyhow::Result<()> {
     let (mut model, mut engine) = args.common.open(BATCH, quiet)?;
     let order = args.labels.apply(&mut model)?;
-    let source = eval::for_model(open(args.data.as_ref(), quiet)?, &model.classes, order)
+    let source = eval::for_model(open(args.data.as_ref(), &args.lists, &args.split, quiet)?, &model.classes, order)
         .with_context(|| args.common.model.display().to_string())?;
     model.classes = source.classes().to_vec();
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
@@ -101,7 +118,7 @@ pub(super) fn maximal(args: &MaximalArgs, quiet: bool) -> anyhow::Result<()> {
     for (layer, _) in &args.units {
         model.net.layer(layer)?;
     }
-    let source = open(args.data.as_ref(), quiet)?;
+    let source = open(args.data.as_ref(), &args.lists, &args.split, quiet)?;
     let loader = loader(&source, &model.preprocess, args.common.machine.threads)?;
     let (mut whole, mut units, mut summaries): (Option<draw::contact_sheet::ContactSheet>, _, _) = (None, Vec::new(), Vec::new());
     for (layer, unit) in &args.units {

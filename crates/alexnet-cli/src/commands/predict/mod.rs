@@ -22,19 +22,22 @@ Images, one answer each, in this order:
   'photos/**/*.jpg'          a pattern: *, ?, [...], and ** for any folders
   @list.txt, --list FILE     one path per line, relative to the list's folder
   -                          the same from standard input, relative to the current folder
-  set.tar                    an archive or another data set in a file
+  set.tar                    an archive, or another data set in a file or folder
 
 Exit status: 0 if all images were read, 3 if some could not be, 1 if none could be or for another failure, 2 for bad usage.";
 
 /// Options of `alexnet predict`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle
+    /// Model file, such as RUN/best.safetensors, or one of PyTorch, ONNX, Caffe or Paddle; or published weights, such as torchvision
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
     /// Network in the model file, if the file does not specify it
     #[arg(long, value_name = "NAME", value_parser = net_option::names(), hide_possible_values = true)]
     net: Option<String>,
+    /// Class names of a model whose file has none, in output order: imagenet, devkit, or a file with one name per line
+    #[arg(long, value_name = "imagenet|devkit|FILE")]
+    labels: Option<PathBuf>,
     /// Images: files, folders, patterns, lists, archives, or - for a list on standard input
     #[arg(required_unless_present = "list", value_name = "IMAGE")]
     images: Vec<PathBuf>,
@@ -72,7 +75,11 @@ const TOGETHER: usize = 16;
 pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let format = if args.json { Format::Json } else { Format::choose(args.format, args.out.as_deref())? };
     let path = model_file::locate(&args.model, quiet)?;
+    if let Some(out) = &args.out {
+        output::not_over_input("--out", out, args.images.iter().chain(&args.list).chain([&path]))?;
+    }
     let mut model = model_file::open(&path, args.net.as_deref())?;
+    alexnet::labels::apply(&mut model, args.labels.as_deref(), None)?;
     let top = args.top.min(model.classes.len());
     // An image gets bit-identical probabilities alone, in a batch, and from `alexnet serve`. The price is to transform the
     // convolution weights for Winograd even for one image: 15 ms.
