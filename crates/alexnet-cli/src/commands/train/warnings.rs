@@ -49,8 +49,8 @@ pub(super) fn before(setting: &Setting<'_>) -> Vec<String> {
     }
     if train < FEW_TO_TRAIN && !from {
         lines.push(format!(
-            "warning: {train} images are few to train from scratch; fine-tuning with --from FILE (such as torchvision's AlexNet, a \
-             .pth) gives better accuracy"
+            "warning: {train} images are few to train from scratch; fine-tuning with --from torchvision (ImageNet's weights) or \
+             --from FILE gives better accuracy"
         ));
     }
     let left = if recipe.drop_last && train > recipe.batch { train % recipe.batch } else { 0 };
