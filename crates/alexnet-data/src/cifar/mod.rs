@@ -15,7 +15,7 @@ use crate::read_at::Window;
 use crate::sniff::Content;
 use crate::stored::Stored;
 use crate::unpacked::Plain;
-use crate::{Error, Opened, Result, Splits, downloads};
+use crate::{Error, Opened, Result, Split, Splits, downloads};
 use files::Files;
 use std::io::BufReader;
 
@@ -145,14 +145,20 @@ pub(crate) fn of_archive(request: &Request<'_>, plain: Plain, note: Option<Strin
     open(request, variant, Files::of_tar(path, plain)?, note.into_iter().collect())
 }
 
-fn open(request: &Request<'_>, variant: &Variant, mut files: Files, notes: Vec<String>) -> Result<Opened> {
-    let splits = Splits::of_names(["train", "test"]);
+fn open(request: &Request<'_>, variant: &Variant, mut files: Files, mut notes: Vec<String>) -> Result<Opened> {
+    // Without its file there is no test split, and what is left are the training images.
+    let has_test = files.has(variant.test) || matches!(request.split, Some(Split::Validation | Split::Test));
+    if !has_test {
+        let test = variant.test;
+        notes.push(format!("{test} is missing from the set, which leaves the training images; download or unpack it again"));
+    }
+    let splits = Splits::of_names(["train", "test"].into_iter().filter(|split| has_test || *split == "train"));
     let taken = request.split.and_then(|split| splits.as_ref().map(|splits| splits.name_of(split).to_string()));
     let mut wanted: Vec<&str> = Vec::new();
     if taken.as_deref() != Some("test") {
         wanted.extend(variant.train);
     }
-    if taken.as_deref() != Some("train") {
+    if has_test && taken.as_deref() != Some("train") {
         wanted.push(variant.test);
     }
     let classes = match variant.kind {

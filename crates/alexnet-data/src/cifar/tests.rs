@@ -197,3 +197,33 @@ fn a_folder_of_several_sets_is_ambiguous() {
     let why = open(folder.path(), Split::Train).err().unwrap().to_string();
     assert!(why.ends_with("holds several data sets: cifar-10-batches-bin, cifar-10-batches-py; use the folder of one"), "{why}");
 }
+
+#[test]
+fn missing_files_are_named() {
+    for (name, files) in downloads() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join(name);
+        write(&root, &files);
+        let why = |missing: &str, split: Split| {
+            let away = folder.path().join("away");
+            fs::rename(root.join(missing), &away).unwrap();
+            let opened = open(&root, split);
+            fs::rename(&away, root.join(missing)).unwrap();
+            opened.map_err(|error| error.to_string())
+        };
+        let end = if name.ends_with("py") { "" } else { ".bin" };
+        if name.contains("100") {
+            continue;
+        }
+        for missing in [format!("data_batch_3{end}"), files[6].0.clone()] {
+            let text = why(&missing, Split::Train).err().unwrap();
+            assert!(text.ends_with(&format!("{name}: {missing} is missing from the set; download or unpack it again")), "{text}");
+        }
+        let test = format!("test_batch{end}");
+        let text = why(&test, Split::Validation).err().unwrap();
+        assert!(text.contains(&format!("{test} is missing from the set; download")), "{text}");
+        let train = why(&test, Split::Train).unwrap();
+        assert!(train.splits.is_none() && train.source.len() == 25, "{}", train.source.len());
+        assert!(train.notes.iter().any(|note| note.contains(&format!("{test} is missing from the set"))), "{:?}", train.notes);
+    }
+}
