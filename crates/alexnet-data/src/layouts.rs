@@ -83,6 +83,9 @@ pub(crate) fn open(request: &Request<'_>, lenient: bool) -> Result<Opened> {
     }
 }
 
+/// Endings of files that cannot be empty.
+const ARCHIVES: [&str; 6] = [".tar", ".zip", ".gz", ".tgz", ".zst", ".parquet"];
+
 /// Error for a file that no reader recognises.
 fn unrecognised(request: &Request<'_>) -> Error {
     let path = &request.at.path;
@@ -92,6 +95,9 @@ fn unrecognised(request: &Request<'_>) -> Error {
             format!(
                 "compressed with {how}, but only .tar, .zip, .tar.gz and .tar.zst can be read; unpack it first: mkdir images && {command} {shown}{into}"
             )
+        }
+        Found::File(..) if request.at.is_empty() && ARCHIVES.iter().any(|ending| request.at.lower_name().ends_with(ending)) => {
+            "empty file; copy or download it again".into()
         }
         Found::File(Content::Unread(format), _) if request.demand == Demand::LabelsOptional => {
             format!("{format} images are not supported; convert it to JPEG or PNG")

@@ -57,6 +57,11 @@ impl Location {
         matches!(self.found, Found::Folder(_))
     }
 
+    /// Whether it is a file without bytes.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(&self.found, Found::File(_, start) if start.is_empty())
+    }
+
     /// Names of a folder's entries; none for a file.
     pub(crate) fn names(&self) -> &[String] {
         match &self.found {

@@ -239,6 +239,19 @@ fn files_are_identified_by_content_and_unused_ones_are_counted_and_named() {
 }
 
 #[test]
+fn empty_files_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["s.tar", "s.tar.gz", "s.tar.zst", "s.tgz", "s.zip", "s.parquet"] {
+        let path = folder.path().join(name);
+        fs::write(&path, "").unwrap();
+        for why in [open(&path).err(), Source::new(&path).open_any().err()] {
+            let why = why.unwrap().to_string();
+            assert!(why.ends_with(&format!("{name}: empty file; copy or download it again")), "{why}");
+        }
+    }
+}
+
+#[test]
 fn links_in_a_tar_resolve_to_their_targets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("links.tar");

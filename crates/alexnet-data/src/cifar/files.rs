@@ -78,17 +78,24 @@ impl Files {
         &self.root
     }
 
+    /// Whether there is a file of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.as_ref().map_or_else(|| self.root.join(name).exists(), |members| members.contains_key(name))
+    }
+
     /// # Errors
     /// There is no such file, or it cannot be opened.
     pub(super) fn part(&mut self, name: &str) -> Result<Part> {
         let path = self.root.join(name);
+        if !self.has(name) {
+            return Err(Error::file(&self.root, format!("{name} is missing from the set; download or unpack it again")));
+        }
         let Some(members) = &self.members else {
             let (file, size) = crate::files::open_regular(&path).map_err(|error| Error::io(&path, error))?;
             let file = self.add(Plain::File(file, size));
             return Ok(Part { path, file, plain: self.plain[file as usize].clone(), start: 0, size });
         };
-        let missing = || Error::file(&self.root, format!("{name} is missing; download it again"));
-        let (start, size) = *members.get(name).ok_or_else(missing)?;
+        let (start, size) = members.get(name).copied().unwrap_or_default();
         Ok(Part { path, file: 0, plain: self.plain[0].clone(), start, size })
     }
 

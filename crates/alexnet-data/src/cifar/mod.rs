@@ -15,7 +15,7 @@ use crate::read_at::Window;
 use crate::sniff::Content;
 use crate::stored::Stored;
 use crate::unpacked::Plain;
-use crate::{Error, Opened, Result, Splits, downloads};
+use crate::{Error, Opened, Result, Split, Splits, downloads};
 use files::Files;
 use std::io::BufReader;
 
@@ -31,8 +31,8 @@ const PIXELS: u64 = 3 * (SIDE * SIDE) as u64;
 struct Variant {
     /// Its folder.
     folder: &'static str,
-    /// Files that only this variant has together.
-    marks: &'static [&'static str],
+    /// By how many of the first training file, the test file and the one with the class names it is recognised.
+    marks: usize,
     train: &'static [&'static str],
     test: &'static str,
     /// The file with the class names.
@@ -51,7 +51,7 @@ enum Kind {
 static VARIANTS: [Variant; 4] = [
     Variant {
         folder: "cifar-10-batches-py",
-        marks: &["data_batch_1"],
+        marks: 1,
         train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
         test: "test_batch",
         names: "batches.meta",
@@ -59,7 +59,7 @@ static VARIANTS: [Variant; 4] = [
     },
     Variant {
         folder: "cifar-10-batches-bin",
-        marks: &["data_batch_1.bin"],
+        marks: 1,
         train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
         test: "test_batch.bin",
         names: "batches.meta.txt",
@@ -67,7 +67,7 @@ static VARIANTS: [Variant; 4] = [
     },
     Variant {
         folder: "cifar-100-python",
-        marks: &["train", "test", "meta"],
+        marks: 2,
         train: &["train"],
         test: "test",
         names: "meta",
@@ -75,7 +75,7 @@ static VARIANTS: [Variant; 4] = [
     },
     Variant {
         folder: "cifar-100-binary",
-        marks: &["train.bin", "test.bin"],
+        marks: 2,
         train: &["train.bin"],
         test: "test.bin",
         names: "fine_label_names.txt",
@@ -116,7 +116,8 @@ impl Layout for Cifar {
 /// The variant whose files are in a folder.
 fn of_folder(at: &Location) -> Option<&'static Variant> {
     let has = |name: &&str| at.names().iter().any(|found| found == name) && at.path.join(name).is_file();
-    VARIANTS.iter().find(|variant| variant.marks.iter().all(has))
+    let found = |variant: &Variant| [variant.train[0], variant.test, variant.names].iter().filter(|name| has(name)).count();
+    VARIANTS.iter().find(|variant| found(variant) >= variant.marks)
 }
 
 /// Whether a tar is one of the downloads, which its first members say.
@@ -145,14 +146,20 @@ pub(crate) fn of_archive(request: &Request<'_>, plain: Plain, note: Option<Strin
     open(request, variant, Files::of_tar(path, plain)?, note.into_iter().collect())
 }
 
-fn open(request: &Request<'_>, variant: &Variant, mut files: Files, notes: Vec<String>) -> Result<Opened> {
-    let splits = Splits::of_names(["train", "test"]);
+fn open(request: &Request<'_>, variant: &Variant, mut files: Files, mut notes: Vec<String>) -> Result<Opened> {
+    // Without its file there is no test split, and what is left are the training images.
+    let has_test = files.has(variant.test) || matches!(request.split, Some(Split::Validation | Split::Test));
+    if !has_test {
+        let test = variant.test;
+        notes.push(format!("{test} is missing from the set, which leaves the training images; download or unpack it again"));
+    }
+    let splits = Splits::of_names(["train", "test"].into_iter().filter(|split| has_test || *split == "train"));
     let taken = request.split.and_then(|split| splits.as_ref().map(|splits| splits.name_of(split).to_string()));
     let mut wanted: Vec<&str> = Vec::new();
     if taken.as_deref() != Some("test") {
         wanted.extend(variant.train);
     }
-    if taken.as_deref() != Some("train") {
+    if has_test && taken.as_deref() != Some("train") {
         wanted.push(variant.test);
     }
     let classes = match variant.kind {

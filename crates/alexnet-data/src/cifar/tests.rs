@@ -165,9 +165,7 @@ fn damaged_files_give_errors() {
             assert!(why(names_file, b"").contains("has 0 class names"));
         }
         fs::remove_file(root.join(names_file)).unwrap();
-        if name != "cifar-100-python" {
-            assert!(open(&root, Split::Train).err().unwrap().to_string().contains(names_file.as_str()));
-        }
+        assert!(open(&root, Split::Train).err().unwrap().to_string().contains(names_file.as_str()));
     }
     // Labels that do not match the images, and code.
     let folder = tempfile::tempdir().unwrap();
@@ -196,4 +194,32 @@ fn a_folder_of_several_sets_is_ambiguous() {
     }
     let why = open(folder.path(), Split::Train).err().unwrap().to_string();
     assert!(why.ends_with("holds several data sets: cifar-10-batches-bin, cifar-10-batches-py; use the folder of one"), "{why}");
+}
+
+#[test]
+fn missing_files_are_named() {
+    for (name, files) in downloads() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join(name);
+        write(&root, &files);
+        let why = |missing: &str, split: Split| {
+            let away = folder.path().join("away");
+            fs::rename(root.join(missing), &away).unwrap();
+            let opened = open(&root, split);
+            fs::rename(&away, root.join(missing)).unwrap();
+            opened.map_err(|error| error.to_string())
+        };
+        // All but the last are batches, the test batch at their end.
+        let [batches @ .., (test, _), (names, _)] = files.as_slice() else { panic!("no files") };
+        for missing in batches.iter().map(|(batch, _)| batch).chain([names]) {
+            let text = why(missing, Split::Train).err().unwrap();
+            assert!(text.ends_with(&format!("{name}: {missing} is missing from the set; download or unpack it again")), "{text}");
+        }
+        let text = why(test, Split::Validation).err().unwrap();
+        assert!(text.contains(&format!("{test} is missing from the set; download")), "{text}");
+        let train = why(test, Split::Train).unwrap();
+        let images = (0..batches.len()).map(|file| 3 + file).sum();
+        assert_eq!((train.splits.is_none(), train.source.len()), (true, images));
+        assert!(train.notes.iter().any(|note| note.contains(&format!("{test} is missing from the set"))), "{:?}", train.notes);
+    }
 }

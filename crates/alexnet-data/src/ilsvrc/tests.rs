@@ -237,6 +237,17 @@ fn incomplete_downloads_are_named() {
     let missing = train(&train_tar(&most));
     assert!(missing.contains("1 of 1000 classes have no images in it: n02119789;"), "{missing}");
     assert_eq!(open(&path, Split::Train, Demand::WithImages).unwrap().source.len(), 1998);
+    // Classes of another set among them.
+    fs::write(&path, train_tar(&[ids(), vec!["n99999999".into()]].concat())).unwrap();
+    for at in [path.clone(), folder.path().join("renamed.tar")] {
+        fs::rename(&path, &at).unwrap();
+        let more = open(&at, Split::Train, Demand::Trainable).unwrap();
+        assert_eq!((more.source.classes(), more.source.len()), (ids().as_slice(), 2000));
+        assert!(more.notes.iter().any(|note| note.ends_with("not among the 1,000, not used: n99999999")), "{:?}", more.notes);
+        fs::rename(&at, &path).unwrap();
+    }
+    let few = train(&train_tar(&["n01440764".to_string(), "n99999999".to_string()]));
+    assert!(few.contains("999 of 1000 classes have no images in it"), "{few}");
     // A damaged tar within.
     let mut damaged = whole.clone();
     damaged[512 + 3..512 + 60].fill(0xFF);

@@ -73,12 +73,19 @@ fn of_inner(
     mut passed: PassedOver,
 ) -> Result<Part> {
     let mut known = identifiers();
-    // Other classes of ImageNet are packed in the same way.
-    if inner.keys().any(|class| known.binary_search(class).is_err()) {
+    let (own, mut others): (Vec<&String>, Vec<&String>) = inner.keys().partition(|class| known.binary_search(class).is_ok());
+    // Other classes of ImageNet are packed in the same way. By its name, or with all the 1,000 and a few more, it is ILSVRC 2012.
+    let is_ilsvrc = path.ends_with(TRAIN_TAR) || (own.len() == known.len() && others.len() < own.len());
+    if !others.is_empty() && !is_ilsvrc {
         known = inner.keys().cloned().collect();
+        others.clear();
+    }
+    let mut notes = Vec::new();
+    if !others.is_empty() {
+        notes.push(format!("tars of classes that are not among the 1,000, not used: {}", a_few(&others)));
     }
     let (mut images, mut labels) = (Found::default(), Vec::new());
-    for (class, inner) in inner {
+    for (class, inner) in inner.iter().filter(|(class, _)| known.binary_search(class).is_ok()) {
         let shown = path.join(format!("{class}.tar"));
         add_class(&shown, class, inner, open(inner)?, &mut images, &mut passed)?;
         let label = known.binary_search(class).unwrap_or_default() as u32;
@@ -94,7 +101,7 @@ fn of_inner(
             again(path)
         )
     });
-    Ok(Part { images, labels, labelled: true, classes: known, containers, passed, notes: Vec::new(), incomplete })
+    Ok(Part { images, labels, labelled: true, classes: known, containers, passed, notes, incomplete })
 }
 
 /// The tars of classes within a tar, by class.

@@ -69,7 +69,7 @@ pub(super) fn of_text(start: &str) -> Option<Form> {
     }
     let (path, label) = split_line(first)?;
     let integer = label.parse::<i64>().is_ok();
-    (!is_image(label) && (integer || is_image(path))).then_some(Form::Lines)
+    (!is_image(file_name(label)) && (integer || is_image(file_name(path)))).then_some(Form::Lines)
 }
 
 /// A table with this delimiter, if the first line is a header with a path and a label, or a row with the path of an image and a
@@ -135,6 +135,9 @@ mod tests {
             ("\n  my cat/1 2.jpg\t3 ", Some(Form::Lines)),
             ("image_without_extension 5", Some(Form::Lines)),
             ("cat/1.jpg cat", Some(Form::Lines)),
+            ("./cat/1.jpg cat", Some(Form::Lines)),
+            ("../cat/1.jpg cat", Some(Form::Lines)),
+            ("./a.jpg ./b.jpg", None),
             ("cat/1.jpg\tgreat white shark", Some(Form::Lines)),
             ("cat/1.jpg,0", table(b',', false)),
             ("a,b.jpg 0", Some(Form::Lines)),

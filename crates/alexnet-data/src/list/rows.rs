@@ -81,16 +81,18 @@ impl Rows {
     /// Requires that no path occurs twice, not even with the same label: in two splits it would be a leak, in one it would count
     /// double.
     pub(super) fn check_distinct(&self) -> Result<()> {
-        let mut order: Vec<u32> = (0..self.images.len() as u32).collect();
-        order.sort_unstable_by(|&a, &b| self.images.name(a as usize).cmp(self.images.name(b as usize)).then(a.cmp(&b)));
-        let name = |i: u32| self.images.name(i as usize);
+        let files: Vec<Cow<'_, str>> = self.images.names().map(without_parents).collect();
+        let file = |i: u32| &*files[i as usize];
+        let mut order: Vec<u32> = (0..files.len() as u32).collect();
+        order.sort_unstable_by(|&a, &b| file(a).cmp(file(b)).then(a.cmp(&b)));
         // The first one in the list, so that the message does not depend on the names.
-        let twice = order.windows(2).filter(|pair| name(pair[0]) == name(pair[1])).min_by_key(|pair| pair[1]);
+        let twice = order.windows(2).filter(|pair| file(pair[0]) == file(pair[1])).min_by_key(|pair| pair[1]);
         let Some(&[first, second]) = twice else { return Ok(()) };
         let line = self.lines[first as usize];
         let (earlier, later) = (self.file(first as usize), self.file(second as usize));
         let whose = if earlier == later { String::new() } else { format!(" of {}", crate::escape::path(earlier)) };
-        Err(self.error(second as usize, &format!("names {} again, after line {line}{whose}", printable(name(second)))))
+        let name = printable(self.images.name(second as usize));
+        Err(self.error(second as usize, &format!("names {name} again, after line {line}{whose}")))
     }
 
     /// Converts the backslashes of relative paths to slashes, as Windows programs write them. On other systems a file name may
@@ -132,6 +134,21 @@ fn tidy(path: &str) -> Cow<'_, str> {
     Cow::Owned(path.split('/').filter(|part| !superfluous(part)).collect::<Vec<_>>().join("/"))
 }
 
+/// A path without `..` after a folder, for comparison only: `a/../b/1.jpg` is `b/1.jpg`, unless `a` is a link.
+fn without_parents(path: &str) -> Cow<'_, str> {
+    if !path.split('/').any(|part| part == "..") {
+        return Cow::Borrowed(path);
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match (part, parts.last()) {
+            ("..", Some(&last)) if last != ".." && !last.is_empty() => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    Cow::Owned(parts.join("/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +157,15 @@ mod tests {
     fn equal_files_have_equal_names() {
         for (path, name) in [("./a/1.jpg", "a/1.jpg"), ("a//./1.jpg", "a/1.jpg"), ("/a//1.jpg", "/a//1.jpg"), ("../a", "../a")] {
             assert_eq!(tidy(path), name);
+        }
+        for (path, file) in [
+            ("a/../a/0.jpg", "a/0.jpg"),
+            ("a/b/../../0.jpg", "0.jpg"),
+            ("../../a/../0.jpg", "../../0.jpg"),
+            ("/a/../0.jpg", "/0.jpg"),
+            ("a..b/0.jpg", "a..b/0.jpg"),
+        ] {
+            assert_eq!(without_parents(path), file);
         }
         assert!(tidy("./").is_empty() && matches!(tidy("a/1.jpg"), Cow::Borrowed(_)));
     }

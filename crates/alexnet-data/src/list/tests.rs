@@ -204,6 +204,7 @@ fn bad_rows_are_reported_with_their_line() {
         ("l.txt", "b/1.jpg 0\na/1.jpg\n", "line 2 has no label after the path: a/1.jpg"),
         ("l.txt", "b/1.jpg 0\r\n\r\na/1.jpg 1\r\nb/1.jpg 1", "line 4 names b/1.jpg again, after line 1"),
         ("l.txt", "b/1.jpg 0\na/1.jpg 1\n./b/1.jpg 0\n", "line 3 names b/1.jpg again, after line 1"),
+        ("l.txt", "a/1.jpg 0\nb/1.jpg 1\na/../a/1.jpg 0\n", "line 3 names a/../a/1.jpg again, after line 1"),
         ("l.txt", "b/1.jpg 0\na/1.jpg -1\n", "line 2 has the negative label -1"),
         ("l.txt", "b/1.jpg 0\na/1.jpg 0\n", "all images are of one class, 0"),
         ("l.txt", "b/1.jpg\na/1.jpg 0\n", "a list without labels; expected a label after each path"),
@@ -267,6 +268,27 @@ fn paths_below_a_list_are_relative() {
     assert_eq!(Path::new(&path(&set.at("other/1.jpg")).unwrap()), std::path::absolute(set.at("other/1.jpg")).unwrap());
     let path = relative(Path::new("")).unwrap();
     assert_eq!(path(Path::new("a/1.jpg")).unwrap(), "a/1.jpg");
+}
+
+#[test]
+fn names_that_would_change_are_not_written() {
+    let set = Set::new(&[]);
+    for (path, label, what) in [("a/1.jpg", " lead", "class ' lead'"), ("a/1.jpg ", "lead", "path 'a/1.jpg '")] {
+        let why = write(&set.at("l.csv"), [Entry { path, label, split: None }]).unwrap_err().to_string();
+        assert!(why.contains(&format!("l.csv: the {what} begins or ends with a blank")) && why.contains("; rename"), "{why}");
+        assert!(!set.at("l.csv").exists());
+    }
+}
+
+#[test]
+fn paths_may_begin_with_dots() {
+    let set = Set::new(&["lists/a/1.jpg", "b/1.jpg"]);
+    for list in ["./a/1.jpg cat\n../b/1.jpg dog\n", "../b/1.jpg dog\na/1.jpg cat\n"] {
+        let opened = set.open("lists/l.txt", list).unwrap();
+        let mut found = named(&opened);
+        found.sort();
+        assert_eq!(found, pairs(&[("../b/1.jpg", "dog"), ("a/1.jpg", "cat")]));
+    }
 }
 
 proptest! {

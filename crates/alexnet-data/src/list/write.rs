@@ -1,8 +1,10 @@
 //! Lists written as CSV: `path,label` or `path,label,split`.
 
+use crate::escape::printable;
 use crate::files::{Sync, TempFile};
 use crate::{Error, Result};
 use std::borrow::Cow;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A row of a list.
@@ -19,7 +21,7 @@ pub struct Entry<'a> {
 /// Writes a list. It has a column of splits if the first entry has one.
 ///
 /// # Errors
-/// The file cannot be written.
+/// The file cannot be written, or a path or name begins or ends with a blank, which the reader would drop.
 pub fn write<'a>(path: &Path, entries: impl IntoIterator<Item = Entry<'a>>) -> Result<()> {
     prepare(path, entries)?.take_place()
 }
@@ -31,16 +33,30 @@ pub fn write<'a>(path: &Path, entries: impl IntoIterator<Item = Entry<'a>>) -> R
 pub fn prepare<'a>(path: &Path, entries: impl IntoIterator<Item = Entry<'a>>) -> Result<TempFile> {
     let mut entries = entries.into_iter().peekable();
     let with_splits = entries.peek().is_some_and(|entry| entry.split.is_some());
-    TempFile::write(path, Sync::Disk, |out| {
+    let mut refused = None;
+    let written = TempFile::write(path, Sync::Disk, |out| {
         let mut table = csv::Writer::from_writer(out);
         let columns: &[&str] = if with_splits { &["path", "label", "split"] } else { &["path", "label"] };
         table.write_record(columns)?;
         for Entry { path, label, split } in entries {
+            let blank = |(text, _): &(&str, &str)| text.trim() != *text;
+            if let Some((text, what)) = [(label, "class"), (path, "path")].into_iter().find(blank) {
+                let text = printable(text);
+                let why = format!(
+                    "the {what} '{text}' begins or ends with a blank, which a list does not keep; rename its folder or file"
+                );
+                refused = Some(why.clone());
+                return Err(io::Error::other(why));
+            }
             let fields = [path, label].into_iter().chain(split.filter(|_| with_splits));
             table.write_record(fields)?;
         }
         table.flush()
-    })
+    });
+    match refused {
+        Some(why) => Err(Error::file(path, why)),
+        None => written,
+    }
 }
 
 /// Requires a name that the reader of lists recognises.

@@ -3,7 +3,7 @@
 //! The index is the journal of the work: entries are appended to it only after their images are on the disk, so that whatever it
 //! holds can be relied upon after the process was killed or the power failed. Images behind the last entry are dropped.
 
-use super::format::{Entry, Footer, Kind};
+use super::format::{Entry, Footer, Kind, MAGIC};
 use super::layout::Whole;
 use super::prepare::Prepared;
 use crate::read_at::{Window, read_exact_at};
@@ -114,6 +114,12 @@ impl Partial {
         member: &dyn Fn(usize) -> Option<Member<'a>>,
     ) -> Result<(Partial, Option<String>)> {
         let [path, journal_path] = [".partial", ".partial-index"].map(|ending| with_ending(out, ending));
+        // What a link leads to is not ours.
+        for path in [&path, &journal_path] {
+            if path.symlink_metadata().is_ok_and(|file| file.is_symlink()) {
+                return Err(Error::file(path, "in the way: a symbolic link; remove it, or choose another name for the pack"));
+            }
+        }
         let open = |path: &Path| -> Result<File> {
             let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
             let file = file.map_err(|error| files::explain(path, error))?;
@@ -126,6 +132,11 @@ impl Partial {
         // A run that has just finished has renamed its file.
         if taken || !is_at(&data, &path) {
             let why = format!("another process is packing {}; wait for it or choose another name", escape::path(out));
+            return Err(Error::file(&path, why));
+        }
+        // A run makes both files before it writes to either; beside an index, the other is ours, if damaged.
+        if !journal_path.exists() && !may_be_pack(&data).map_err(|error| Error::io(&path, error))? {
+            let why = "in the way: not an unfinished pack; move it elsewhere, or choose another name for the pack";
             return Err(Error::file(&path, why));
         }
         let journal = open(&journal_path)?;
@@ -277,6 +288,13 @@ impl Write for Summing<'_> {
 fn unfinished(path: &Path, error: io::Error) -> Error {
     let why = files::explain(path, error).without_path();
     Error::file(path, format!("{why}; the same command continues from here"))
+}
+
+/// Whether a file begins as a pack does. A run that was killed at its start leaves less.
+fn may_be_pack(file: &File) -> io::Result<bool> {
+    let mut start = vec![0; file.metadata()?.len().min(MAGIC.len() as u64) as usize];
+    read_exact_at(file, &mut start, 0)?;
+    Ok(MAGIC.starts_with(&start))
 }
 
 /// The path with something appended to its name.

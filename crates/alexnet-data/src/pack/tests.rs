@@ -245,6 +245,31 @@ fn truncated_packs_are_reported() {
     assert!(read(&newer).unwrap_err().to_string().contains("version 2"));
 }
 
+#[test]
+fn other_files_in_the_way_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, out) = (folder.path().join("set"), folder.path().join("out"));
+    set(&root);
+    let why = || pack(&root, &out, RAW).unwrap_err().to_string();
+    let [data, journal] = partial(&out);
+    fs::write(&data, "notes of mine").unwrap();
+    assert!(why().contains("out.partial: in the way: not an unfinished pack; move it elsewhere"), "{}", why());
+    assert_eq!(fs::read(&data).unwrap(), b"notes of mine");
+    fs::remove_file(&data).unwrap();
+    #[cfg(unix)]
+    for link in [&data, &journal] {
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "").unwrap();
+        std::os::unix::fs::symlink(&victim, link).unwrap();
+        assert!(why().contains("in the way: a symbolic link; remove it"), "{}", why());
+        assert_eq!(fs::read(&victim).unwrap(), b"");
+        fs::remove_file(link).unwrap();
+    }
+    fs::write(&journal, "").unwrap();
+    fs::write(&data, &super::format::MAGIC[..5]).unwrap();
+    pack(&root, &out, RAW).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 

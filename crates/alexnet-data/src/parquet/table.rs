@@ -10,8 +10,9 @@ use crate::layouts::{LAYOUT, Request};
 use crate::listing::{Found, Listing};
 use crate::stored::Stored;
 use crate::{Demand, Error, Opened, Result, Splits};
+use ::parquet::basic::Compression;
 use ::parquet::errors::ParquetError;
-use ::parquet::file::metadata::ParquetMetaDataReader;
+use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -86,10 +87,17 @@ impl Head {
 /// Opens a file.
 fn table(path: &Path) -> Result<(Table, Head)> {
     let (file, size) = crate::files::open_regular(path).map_err(|error| Error::io(path, error))?;
+    if size == 0 {
+        return Err(Error::file(path, "empty file; copy or download it again"));
+    }
     let shared = Arc::new(Shared { file: Arc::new(file), size });
     let metadata = guarded(|| ParquetMetaDataReader::new().parse_and_finish(&*shared)).map_err(|error| broken(path, &error))?;
     let mut classes = names::read(metadata.file_metadata().key_value_metadata());
     let columns = columns::find(metadata.file_metadata().schema_descr(), &classes).map_err(|why| Error::file(path, why))?;
+    if let Some(codec) = unsupported(&metadata, &columns) {
+        let why = "which is not supported; write it again with Snappy, gzip, LZ4, Zstandard or no compression";
+        return Err(Error::file(path, format!("compressed with {codec}, {why}")));
+    }
     let classes = columns.labels.as_ref().and_then(|labels| classes.remove(&labels.name)).unwrap_or_default();
     // As `to_parquet` writes images that are files, unless they are embedded before.
     let first = metadata.row_groups().first().map(|group| (group.num_rows(), group.column(columns.images).statistics()));
@@ -101,6 +109,18 @@ fn table(path: &Path) -> Result<(Table, Head)> {
         return Err(Error::file(path, why));
     }
     Ok((Table { shared, metadata, images: columns.images }, Head { columns, classes }))
+}
+
+/// Name of the first compression of these columns that is not supported.
+fn unsupported(metadata: &ParquetMetaData, columns: &Columns) -> Option<&'static str> {
+    let used = || std::iter::once(columns.images).chain(columns.labels.as_ref().map(|labels| labels.index));
+    let mut codecs = metadata.row_groups().iter().flat_map(|group| used().map(|index| group.column(index).compression()));
+    codecs.find_map(|codec| match codec {
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) => None,
+        Compression::LZ4 | Compression::LZ4_RAW | Compression::ZSTD(_) => None,
+        Compression::BROTLI(_) => Some("Brotli"),
+        Compression::LZO => Some("LZO"),
+    })
 }
 
 /// Appends the rows of a file.

@@ -205,6 +205,12 @@ fn damaged_tables_give_errors() {
     assert_eq!(Source::new(&path).open_any().err().map(|error| error.to_string().contains("no rows")), Some(true));
     fs::write(&path, table(&PLAIN, &[&[Some(-1), Some(-1)]], &[])).unwrap();
     assert_eq!(Source::new(&path).open_any().unwrap().source.len(), 2);
+    assert!(why(b"").ends_with("train.parquet: empty file; copy or download it again"));
+    // Brotli in the metadata, where Thrift has the codec after the column's path.
+    let mark = b"\x05image\x05bytes\x15";
+    let at = whole.windows(mark.len()).position(|window| window == mark).unwrap() + mark.len();
+    let brotli = [&whole[..at], &[4 << 1], &whole[at + 1..]].concat();
+    assert!(why(&brotli).contains("train.parquet: compressed with Brotli, which is not supported; write it again with Snappy"));
     // Damage within the pages: an error for the image, or for the file.
     for at in (4..whole.len() - 8).step_by(7) {
         let mut bytes = whole.clone();

@@ -27,7 +27,7 @@ impl Layout for Tar {
     fn recognises(&self, at: &Location) -> bool {
         match at.content() {
             Some(Content::Tar) => true,
-            Some(Content::Other | Content::Unread(_)) => at.lower_name().ends_with(".tar"),
+            Some(Content::Other | Content::Unread(_)) => !at.is_empty() && at.lower_name().ends_with(".tar"),
             _ => false,
         }
     }

@@ -3,6 +3,7 @@
 //! Shards keep their order, and samples their order within a shard, as in WebDataset's reader without shuffling.
 
 mod class_names;
+mod gaps;
 mod labels;
 mod recognise;
 mod samples;
@@ -51,6 +52,10 @@ impl Layout for WebDataset {
         let selected: Vec<PathBuf> =
             shards.iter().zip(&names).filter(|(_, name)| is_taken(name)).map(|(shard, _)| shard.clone()).collect();
         let mut notes = vec![counted(&selected)];
+        // A pattern with numbers says itself which shards there are.
+        if request.at.is_folder() || path.to_string_lossy().contains('*') {
+            notes.extend(gaps::note(&selected));
+        }
         let outside: Vec<&PathBuf> =
             shards.iter().zip(&names).filter(|(_, name)| taken.is_some() && name.is_none()).map(|(shard, _)| shard).collect();
         if let Some(first) = outside.first() {
@@ -75,11 +80,7 @@ fn read(request: &Request<'_>, shards: &[PathBuf], at: &Path, mut notes: Vec<Str
         let prefix = prefix.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
         samples.scan(shard, number, &prefix)?;
     }
-    let Samples { images, labels, texts, mut passed, unlabelled, unfinished, .. } = samples;
-    if let Some(first) = unfinished.first() {
-        let first = escape::path(first);
-        notes.push(format!("shards without an end mark, perhaps truncated: {}, such as {first}", unfinished.len()));
-    }
+    let Samples { images, labels, texts, mut passed, unlabelled, .. } = samples;
     if images.is_empty() {
         return Err(Error::file(at, "no images in these shards"));
     }

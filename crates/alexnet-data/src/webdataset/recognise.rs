@@ -15,7 +15,9 @@ pub(super) fn shards(at: &Location) -> Option<Vec<PathBuf>> {
     match &at.found {
         Found::Folder(names) => {
             let shards = in_folder(&at.path, names);
-            shards.first().is_some_and(|first| is_shard(first, true)).then_some(shards)
+            // An empty shard is an error of the set that the others make.
+            let has_bytes = |shard: &&PathBuf| std::fs::metadata(shard).is_ok_and(|file| file.len() > 0);
+            shards.iter().find(has_bytes).is_some_and(|first| is_shard(first, true)).then_some(shards)
         }
         Found::File(Content::Tar, _) => is_shard(&at.path, false).then(|| vec![at.path.clone()]),
         _ => None,

@@ -9,7 +9,7 @@ use crate::read_at::{Buffered, Window};
 use crate::{Error, PassedOver, Result, files};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Maximum size of a file that holds a label.
 const MAX_LABEL: u64 = 1 << 20;
@@ -50,8 +50,6 @@ pub(super) struct Samples {
     field: Option<Field>,
     pub(super) unlabelled: usize,
     pub(super) passed: PassedOver,
-    /// Shards that do not end as a tar does.
-    pub(super) unfinished: Vec<PathBuf>,
 }
 
 /// Files with one key.
@@ -69,6 +67,9 @@ impl Samples {
     pub(super) fn scan(&mut self, path: &Path, container: u32, prefix: &str) -> Result<()> {
         let (file, size) = files::open_regular(path).map_err(|error| Error::io(path, error))?;
         let problem = |why: String| Error::file(path, why);
+        if size == 0 {
+            return Err(problem("empty file; copy or download it again".into()));
+        }
         let broken = |error: std::io::Error| match error.to_string() {
             why if why.starts_with("numeric field") => problem("not a tar, or damaged: invalid number in a header".into()),
             why => problem(format!("broken tar: {why}")),
@@ -127,8 +128,9 @@ impl Samples {
             sample.suffixes.push(suffix);
         }
         self.add(path, prefix, sample)?;
+        // A block of zeros follows the last file. A shard cut between two files is otherwise like a whole one.
         if size < end.next_multiple_of(512) + 512 {
-            self.unfinished.push(path.to_path_buf());
+            return Err(problem("truncated: it has no end mark, so that files may be missing; copy or download it again".into()));
         }
         Ok(())
     }

@@ -200,5 +200,27 @@ fn problems_are_named_or_counted() {
     fs::write(&path, &whole[..2 * 1024 + 512]).unwrap();
     assert!(open(&path, Split::Train, Demand::Trainable).err().unwrap().to_string().contains("truncated within b.jpg"));
     fs::write(&path, &whole[..4 * 1024]).unwrap();
-    assert!(train(&path).lines().iter().any(|line| line.contains("without an end mark, perhaps truncated: 1")));
+    let cut = open(&path, Split::Train, Demand::Trainable).err().unwrap().to_string();
+    assert!(
+        cut.ends_with("set.tar: truncated: it has no end mark, so that files may be missing; copy or download it again"),
+        "{cut}"
+    );
+}
+
+#[test]
+fn incomplete_folders_of_shards_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["s-000000.tar", "s-000002.tar"] {
+        shard(&at(name), &[("a.jpg", "a"), ("a.cls", "0"), ("b.jpg", "b"), ("b.cls", "1")]);
+    }
+    for path in [folder.path().to_path_buf(), at("s-*.tar")] {
+        let lines = train(&path).lines();
+        assert!(lines.iter().any(|line| line.ends_with("by their numbers: 1 (s-000001.tar)")), "{lines:?}");
+    }
+    for name in ["s-000001.tar", "s-000000.tar"] {
+        fs::write(at(name), "").unwrap();
+        let why = open(folder.path(), Split::Train, Demand::Trainable).err().unwrap().to_string();
+        assert!(why.ends_with(&format!("{name}: empty file; copy or download it again")), "{why}");
+    }
 }

@@ -24,7 +24,7 @@ impl Layout for Zip {
     fn recognises(&self, at: &Location) -> bool {
         match at.content() {
             Some(Content::Zip) => true,
-            Some(Content::Other) => at.lower_name().ends_with(".zip"),
+            Some(Content::Other) => !at.is_empty() && at.lower_name().ends_with(".zip"),
             _ => false,
         }
     }
