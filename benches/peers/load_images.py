@@ -1,6 +1,6 @@
 """Loading of images for training, alexnet beside torchvision in one run: the two take turns, and the ratio is taken turn by turn.
 
-    python load_images.py PATH_TO_ALEXNET FOLDER [--jpeg exact|scaled] [--threads 2] [--rounds 3] [--seconds 6]
+    python load_images.py PATH_TO_ALEXNET FOLDER [--pack FILE] [--jpeg exact|scaled] [--threads 2] [--rounds 3] [--seconds 6]
     python load_images.py --make-photographs FROM TO [--count 60]
 
 FOLDER has a folder of JPEGs per class.  torchvision's side is what its references do with tensors: `decode_image` of the file, `v2.Resize(256,
@@ -14,6 +14,7 @@ import argparse, json, os, statistics, subprocess, sys, time
 
 a = argparse.ArgumentParser()
 a.add_argument("alexnet", nargs="?"); a.add_argument("folder", nargs="?"); a.add_argument("--jpeg", default="exact")
+a.add_argument("--pack", metavar="FILE", help="a pack of FOLDER, which alexnet reads instead")
 a.add_argument("--threads", type=int, default=os.cpu_count()); a.add_argument("--rounds", type=int, default=3); a.add_argument("--seconds", type=float, default=6)
 a.add_argument("--batch", type=int, default=128); a.add_argument("--count", type=int, default=60)
 a.add_argument("--make-photographs", nargs=2, metavar=("FROM", "TO")); a.add_argument("--peer", metavar="FOLDER", help=argparse.SUPPRESS)
@@ -75,7 +76,7 @@ else:
     own, theirs = [], []
     common = ["--batch", str(a.batch), "--threads", str(a.threads)]
     for _ in range(a.rounds):
-        own.append(run([a.alexnet, "bench", "data", "--data", a.folder, "--jpeg", a.jpeg, "--seconds", str(2 * a.seconds), "--json"] + common))
+        own.append(run([a.alexnet, "bench", "data", "--data", a.pack or a.folder, "--jpeg", a.jpeg, "--seconds", str(2 * a.seconds), "--json"] + common))
         theirs.append(run([sys.executable, __file__, "--peer", a.folder, "--seconds", str(a.seconds)] + common))
     ratio = statistics.median(x / y for x, y in zip(own, theirs))
-    print(f"{a.folder}, {a.jpeg}: alexnet {statistics.median(own):.0f} images/s   torchvision {statistics.median(theirs):.0f} images/s   ratio {ratio:.2f}")
+    print(f"{a.pack or a.folder}, {a.jpeg}: alexnet {statistics.median(own):.0f} images/s   torchvision {statistics.median(theirs):.0f} images/s   ratio {ratio:.2f}")
