@@ -29,7 +29,7 @@ pub fn write<'a>(path: &Path, entries: impl IntoIterator<Item = Entry<'a>>) -> R
 /// Writes a list to a temporary file, to be put in place together with others.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn prepare<'a>(path: &Path, entries: impl IntoIterator<Item = Entry<'a>>) -> Result<TempFile> {
     let mut entries = entries.into_iter().peekable();
     let with_splits = entries.peek().is_some_and(|entry| entry.split.is_some());
