@@ -400,3 +400,21 @@ fn invalid_tar_bytes_are_not_quoted() {
     let why = open(&path).err().unwrap().to_string();
     assert!(why.ends_with("not a tar, or damaged: invalid number in a header"), "{why}");
 }
+
+#[test]
+fn a_tar_cut_between_two_files_is_truncated() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    write(&root, &[("a/1.jpg", JPEG), ("b/1.jpg", JPEG), ("b/2.jpg", JPEG)]);
+    let path = packed(&root);
+    let whole = fs::read(&path).unwrap();
+    let end = whole.len() - 1024;
+    // One block of zeros is enough, as for GNU tar.
+    for (bytes, ok) in [(end + 512, true), (end, false), (end - 1024, false)] {
+        fs::write(&path, &whole[..bytes]).unwrap();
+        match open(&path) {
+            Ok(source) => assert!(ok && source.len() == 3, "{bytes}"),
+            Err(why) => assert!(!ok && why.to_string().contains("truncated"), "{bytes}: {why}"),
+        }
+    }
+}

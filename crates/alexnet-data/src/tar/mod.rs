@@ -6,7 +6,7 @@ mod scan;
 
 pub(crate) use member::{Members, Place};
 pub(crate) use peek::first_files;
-pub(crate) use scan::Scan;
+pub(crate) use scan::{Scan, no_end_mark};
 
 use crate::archive::{self, Images};
 use crate::layouts::{Layout, Request};

@@ -46,10 +46,11 @@ impl Scan {
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::file(path, "a name in it is not UTF-8; pack it again with UTF-8 names"))
         };
-        let mut members = archive::Members::default();
+        let (mut members, mut end) = (archive::Members::default(), 0);
         let mut archive = ::tar::Archive::new(Buffered::new(Window { file: &file, start, size, at: 0 }));
         for entry in archive.entries_with_seek().map_err(broken)? {
             let mut entry = entry.map_err(broken)?;
+            end = entry.raw_file_position();
             let mut name = text(&entry.path_bytes())?;
             let kind = entry.header().entry_type();
             let pax_sparse = pax_sparse_name(&mut entry).map_err(broken)?;
@@ -73,7 +74,8 @@ impl Scan {
                     let sparse = kind.is_gnu_sparse();
                     let at = if sparse { entry.raw_header_position() } else { entry.raw_file_position() };
                     let stored = if sparse { entry.header().entry_size().map_err(broken)? } else { entry.size() };
-                    if entry.raw_file_position().checked_add(stored).is_none_or(|end| end > size) {
+                    end = entry.raw_file_position().saturating_add(stored);
+                    if end > size {
                         return Err(Error::file(path, format!("truncated within {}; copy it again", printable(&name))));
                     }
                     members.file(&inner, Place { start: start + at, bytes: entry.size(), sparse });
@@ -82,10 +84,18 @@ impl Scan {
             }
         }
         drop(archive);
+        no_end_mark(size, end).map_or(Ok(()), |why| Err(Error::file(path, why)))?;
         let first = |place: Place| read(&file, Place { bytes: place.bytes.min(sniff::START as u64), ..place });
         let archive::Images { images, folders, passed } = members.images(first);
         Ok(Scan { file, images, folders, passed })
     }
+}
+
+/// What is wrong with a tar of `size` bytes whose last file ends at `end`, if no block of zeros follows: one cut between two files is
+/// otherwise like a whole one.
+pub(crate) fn no_end_mark(size: u64, end: u64) -> Option<&'static str> {
+    let missing = end.checked_next_multiple_of(512).and_then(|end| end.checked_add(512)).is_none_or(|whole| size < whole);
+    missing.then_some("truncated: it has no end mark, so that files may be missing; copy or download it again")
 }
 
 /// Real name of a sparse file in pax form, which is not supported.

@@ -6,6 +6,7 @@ use crate::image::decode::endings;
 use crate::listing::Found;
 use crate::passed_over::Reason;
 use crate::read_at::{Buffered, Window};
+use crate::tar::no_end_mark;
 use crate::{Error, PassedOver, Result, files};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
@@ -128,11 +129,7 @@ impl Samples {
             sample.suffixes.push(suffix);
         }
         self.add(path, prefix, sample)?;
-        // A block of zeros follows the last file. A shard cut between two files is otherwise like a whole one.
-        if size < end.next_multiple_of(512) + 512 {
-            return Err(problem("truncated: it has no end mark, so that files may be missing; copy or download it again".into()));
-        }
-        Ok(())
+        no_end_mark(size, end).map_or(Ok(()), |why| Err(problem(why.into())))
     }
 
     /// Adds a sample.
