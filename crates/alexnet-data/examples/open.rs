@@ -1,19 +1,15 @@
-//! Lists a data set: its notes, the time to open it, and the peak of memory.
+//! Opens a data set and prints its notes, the time that this took, and the peak of memory.
 //!
-//!     cargo run --release -p alexnet-data --example list DATA [train|val|test|all] [CLASSES.txt]
-//!
-//! With `--each` as the last argument, also each image's CRC-32 and number of bytes, label, class and name, separated by tabs.
+//!     cargo run --release -p alexnet-data --example open DATA [train|val|test|all] [CLASSES.txt]
 
 use alexnet_data::{Demand, Source, Split};
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let each = arguments.pop_if(|last| last == "--each").is_some();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(path) = arguments.first() else {
-        eprintln!("usage: list DATA [train|val|test|all] [CLASSES.txt] [--each]");
+        eprintln!("usage: open DATA [train|val|test|all] [CLASSES.txt]");
         return ExitCode::FAILURE;
     };
     let source = Source { classes: arguments.get(2).map(Into::into), ..Source::new(path) };
@@ -42,24 +38,6 @@ fn main() -> ExitCode {
     }
     let memory = peak_memory().map_or(String::new(), |megabytes| format!(", {megabytes} MB at most"));
     eprintln!("opened in {seconds:.2} s{memory}");
-    if each {
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        let set = opened.source;
-        for i in 0..set.len() {
-            let bytes = match set.file(i) {
-                Ok(bytes) => bytes.unwrap_or_default(),
-                Err(error) => {
-                    eprintln!("{}: {error}", set.name(i));
-                    return ExitCode::FAILURE;
-                }
-            };
-            let class = set.classes().get(set.label(i) as usize).map_or("", String::as_str);
-            let (crc, size) = (crc32fast::hash(&bytes), bytes.len());
-            if writeln!(out, "{crc:08x}\t{size}\t{}\t{class}\t{}", set.label(i), set.name(i)).is_err() {
-                return ExitCode::FAILURE;
-            }
-        }
-    }
     ExitCode::SUCCESS
 }
 

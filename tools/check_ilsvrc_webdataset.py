@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Compares data set readers with the tools that the layouts come from: torchvision's ImageNet, and WebDataset's writer and reader.
 
-    cargo build --release -p alexnet-data --example list
-    python tools/check_layouts.py target/release/examples/list PHOTOS [FOLDER]
+    cargo build --release -p alexnet-data --example list_images
+    python tools/check_ilsvrc_webdataset.py target/release/examples/list_images PHOTOS [FOLDER]
 
 Needs torch, torchvision, webdataset and scipy (0.29, 1.0.2 and 1.17 were used). PHOTOS is any folder of JPEG files; they are packed again and again,
 under many names, into a small ILSVRC 2012 of 1,000 classes and into shards. FOLDER (a temporary one by default) takes about as much space as
 8,000 of the photos. For every image both sides must give the same bytes, label, class and position.
 """
 
+import ast
 import io
 import json
 import random
@@ -30,22 +31,25 @@ CLASSES = [line.split("\t") for line in (TABLES / "classes.tsv").read_text().spl
 DEVKIT = [int(rank) for rank in (TABLES / "devkit.txt").read_text().split()]
 
 
-def listed(program, *arguments):
-    """Rows of the example `list`: CRC-32, size, label, class, name."""
-    found = subprocess.run([program, *map(str, arguments), "--each"], capture_output=True, text=True)
+def listed(program, path, split, names=None):
+    """Images as `list_images` reads them: CRC-32 of the file, label, class, name."""
+    found = subprocess.run([program, path, split, *(["--classes", names] if names else [])], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
-    return [tuple(line.split("\t")) for line in found.stdout.splitlines()]
+    classes, *lines = found.stdout.splitlines()
+    classes = ast.literal_eval(classes)
+    rows = [line.split(" ", 5) for line in lines]
+    return [(crc, label, classes[int(label)], name) for label, crc, _pixels, _width, _height, name in rows]
 
 
 def row(data, label, name, file):
-    return (f"{zlib.crc32(data):08x}", str(len(data)), str(label), name, file)
+    return (f"{zlib.crc32(data):08x}", str(label), name, file)
 
 
 def compare(what, ours, theirs):
     different = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), None)
     assert different is None, f"{what}: image {different}: {ours[different]} is not {theirs[different]}"
     assert len(ours) == len(theirs) > 0, f"{what}: {len(ours)} and {len(theirs)} images"
-    print(f"{what}: {len(ours)} images, {len({o[2] for o in ours})} labels: equal")
+    print(f"{what}: {len(ours)} images, {len({o[1] for o in ours})} labels: equal")
 
 
 def add(tar, name, data):
@@ -104,7 +108,7 @@ def check_ilsvrc(program, root, photos, rng):
     # The unpacked folders, once the downloads are gone.
     for file in root.glob("*.tar*"):
         file.unlink()
-    strip = lambda rows: [(crc, size, wnid, name) for crc, size, _, wnid, name in rows]
+    strip = lambda rows: [(crc, wnid, name) for crc, _, wnid, name in rows]
     for split in ["train", "val"]:
         assert strip(listed(program, root, split)) == strip(ours[split]), split
     print("the folders that torchvision unpacks: equal")
