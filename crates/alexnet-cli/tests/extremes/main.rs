@@ -11,8 +11,9 @@ const NUMBERS: [&str; 20] = [
     "1|10", "COUNT",
 ];
 /// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
-const WORDS: [&str; 36] = [
+const WORDS: [&str; 37] = [
     "exact|scaled",
+    "train|val|test",
     "PATH",
     "NAME",
     "FILE",
