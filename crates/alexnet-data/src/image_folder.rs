@@ -82,6 +82,11 @@ fn open_loose(root: &Path) -> Result<Opened> {
     Ok(Opened { splits, passed_over: passed, ..Opened::whole(&within, source) })
 }
 
+/// Whether a root has class folders in several splits.
+pub(crate) fn has_splits(root: &Path) -> bool {
+    matches!(splits(root), Ok((_, Some(_))))
+}
+
 /// The splits of a root, if any, and the folder that contains them: the root, its only subfolder, and so on.
 fn splits(root: &Path) -> Result<(PathBuf, Option<Splits>)> {
     let folders = |at: &Path| -> Result<Vec<String>> {

@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::{form, form_of_text, is_table, is_text, of_rows, read};
 use crate::layouts::{Layout, Request};
 use crate::location::{self, Location};
-use crate::{Opened, Result, Splits};
+use crate::{Opened, Result, Splits, image_folder};
 
 /// A folder with a labelled list for training, and others for the other splits. The paths in them are relative to the folder.
 pub(crate) struct ListFolder;
@@ -20,7 +20,8 @@ impl Layout for ListFolder {
     }
 
     fn recognises(&self, at: &Location) -> bool {
-        at.is_folder() && list(at, "train").is_some()
+        // Folders of classes in each split leave nothing open: lists beside them, which may be meant for other tools, are not needed.
+        at.is_folder() && list(at, "train").is_some() && !image_folder::has_splits(&at.path)
     }
 
     fn takes_root(&self) -> bool {

@@ -195,6 +195,9 @@ fn a_folder_of_lists_has_their_splits() {
     fs::create_dir_all(set.at("set/val/b")).unwrap();
     fs::rename(set.at("set/val/1.jpg"), set.at("set/val/b/1.jpg")).unwrap();
     assert_eq!(set.split("set", Split::Train).unwrap().source.classes(), ["a", "b"]);
+    // Nor does a list beside splits with class folders replace them.
+    set.write("set/train.csv", "filename,label\n1.jpg,x\n");
+    assert_eq!(set.split("set", Split::Train).unwrap().source.classes(), ["a", "b"]);
 }
 
 #[test]
