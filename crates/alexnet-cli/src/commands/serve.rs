@@ -107,6 +107,8 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         connections: args.max_connections,
         grace: seconds("grace", args.grace)?,
     };
+    // Before a model is downloaded.
+    let secret = token(args.token_file.as_deref())?;
     let mut models =
         args.models.iter().map(|text| model(text, args.net.as_deref(), quiet)).collect::<anyhow::Result<Vec<_>>>()?;
     for text in &args.indices {
@@ -125,7 +127,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         threads: args.machine.threads,
         batching: Batching { max: args.max_batch, delay: Duration::from_micros(args.max_delay_us) },
         limits,
-        token: token(args.token_file.as_deref())?,
+        token: secret,
         allow_hosts: args.allow_hosts.clone(),
         allow_origins: args.allow_origins.clone(),
         watch: seconds("watch", args.watch)?,
