@@ -34,17 +34,14 @@ pub(crate) struct SplitArg {
 }
 
 impl SplitArg {
-    /// The selected split.
-    pub(crate) fn get(&self) -> Split {
-        self.split.unwrap_or(Split::Validation)
-    }
-
-    /// Refuses an option that a set cannot follow.
-    pub(crate) fn check(&self, opened: &Opened) -> anyhow::Result<()> {
-        let Some(split) = self.split else { return Ok(()) };
-        let present = opened.splits.as_ref().is_some_and(|splits| splits.has(split));
-        anyhow::ensure!(present, "--split: {} has no such split", output::path(&opened.root));
-        Ok(())
+    /// Opens the selected split of labelled images.
+    pub(crate) fn open(&self, source: &Source, quiet: bool) -> anyhow::Result<Opened> {
+        let opened = open(source, self.split.unwrap_or(Split::Validation), Demand::WithImages, quiet)?;
+        if let Some(split) = self.split {
+            let present = opened.splits.as_ref().is_some_and(|splits| splits.has(split));
+            anyhow::ensure!(present, "--split: {} has no such split", output::path(&opened.root));
+        }
+        Ok(opened)
     }
 }
 

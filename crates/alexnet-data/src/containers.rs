@@ -1,7 +1,7 @@
 //! Images in several tar files and folders, read in place.
 
 use crate::image::decode;
-use crate::read_at::read_exact_at;
+use crate::read_at::read_image;
 use crate::stored::Store;
 use crate::{Error, Result, files};
 use std::fs::File;
@@ -75,25 +75,16 @@ impl Store for Containers {
     fn read(&self, name: &str, place: Place) -> Result<Option<Vec<u8>>> {
         let container = &self.containers[place.container as usize];
         let Some(tar) = &container.tar else { return decode::read(&self.path(name, place)).map(Some) };
-        if u64::from(place.bytes) > decode::MAX_FILE {
-            return Err(decode::TOO_LARGE.into());
+        if let Some(file) = tar.get() {
+            return Ok(Some(read_image(file, place.start, place.bytes.into())?));
         }
-        let mut buffer = vec![0; place.bytes as usize];
-        let read = |file: &File, buffer: &mut [u8]| {
-            read_exact_at(file, buffer, place.start).map_err(|error| Error::from(format!("cannot be read: {error}")))
-        };
-        match tar.get() {
-            Some(file) => read(file, &mut buffer)?,
-            None => {
-                let (file, _) = files::open_regular(&container.path).map_err(|error| Error::io(&container.path, error))?;
-                read(&file, &mut buffer)?;
-                if self.open.fetch_add(1, Ordering::Relaxed) < MAX_OPEN {
-                    // Another thread may have been first.
-                    let _ = tar.set(file);
-                }
-            }
+        let (file, _) = files::open_regular(&container.path).map_err(|error| Error::io(&container.path, error))?;
+        let bytes = read_image(&file, place.start, place.bytes.into())?;
+        if self.open.fetch_add(1, Ordering::Relaxed) < MAX_OPEN {
+            // Another thread may have been first.
+            let _ = tar.set(file);
         }
-        Ok(Some(buffer))
+        Ok(Some(bytes))
     }
 
     fn size(&self, name: &str, place: Place) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use crate::location::{Found, Location};
 use crate::sniff::Content;
-use crate::{Demand, Error, Opened, Result, Split, escape};
+use crate::{Demand, Error, Opened, Result, Split, Unused, escape};
 use std::path::Path;
 
 /// Advice about the expected layout.
@@ -69,16 +69,16 @@ pub(crate) fn open(request: &Request<'_>, lenient: bool) -> Result<Opened> {
     let path = &request.at.path;
     let Some(layout) = LAYOUTS.iter().find(|layout| layout.recognises(request.at)) else { return Err(unrecognised(request)) };
     let mut unused = Vec::new();
-    for (given, taken, option) in [
-        (request.root.is_some(), layout.takes_root(), "--root applies to lists of files"),
-        (request.classes.is_some(), layout.takes_classes(), "--classes applies to sets with numbers as labels"),
+    for (given, taken, option, to) in [
+        (request.root.is_some(), layout.takes_root(), "--root", "lists of files"),
+        (request.classes.is_some(), layout.takes_classes(), "--classes", "sets with numbers as labels"),
     ] {
         if given && !taken {
-            unused.push(format!("{option}, but this is {}", layout.name()));
+            unused.push(Unused { option, why: format!("{option} applies to {to}, but this is {}", layout.name()) });
         }
     }
     match unused.first() {
-        Some(why) if !lenient => Err(Error::file(path, why)),
+        Some(Unused { why, .. }) if !lenient => Err(Error::file(path, why)),
         _ => Ok(Opened { unused, ..layout.open(request)? }),
     }
 }

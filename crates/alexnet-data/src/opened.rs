@@ -1,6 +1,6 @@
 //! Opening of data sets, with notes for the user.
 
-use crate::escape::printable;
+use crate::escape::{first_names, printable};
 use crate::{Dataset, PassedOver, Splits, escape};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,11 +26,20 @@ pub struct Opened {
     /// Other notes, such as how many files of a list are not used, one per line.
     pub notes: Vec<String>,
     /// Options of the [`Source`](crate::Source) that the layout has no use for, with the reason.
-    pub unused: Vec<String>,
+    pub unused: Vec<Unused>,
 }
 
 /// Maximum number of classes named in [`Opened::lines`].
 const NAMED: usize = 6;
+
+/// An option of a [`Source`](crate::Source) that its layout has no use for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unused {
+    /// Name of the option, such as `--root`.
+    pub option: &'static str,
+    /// What it applies to, and what this is.
+    pub why: String,
+}
 
 impl Opened {
     /// All images of the set at `path`, without splits and notes.
@@ -73,11 +82,8 @@ impl Opened {
         } else {
             let mut counts = vec![0usize; classes.len()];
             (0..self.source.len()).for_each(|i| counts[self.source.label(i) as usize] += 1);
-            let named: Vec<_> =
-                classes.iter().zip(&counts).take(NAMED).map(|(class, n)| format!("{} {n}", printable(class))).collect();
-            let more = classes.len() - named.len();
-            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            format!("{path}: {all} in {}: {}{more}", counted(classes.len(), "class", "classes"), named.join(", "))
+            let named: Vec<_> = classes.iter().zip(&counts).map(|(class, n)| format!("{class} {n}")).collect();
+            format!("{path}: {all} in {}: {}", counted(classes.len(), "class", "classes"), first_names(&named, NAMED))
         });
         lines.extend(self.deep().map(|(class, inner)| {
             let [class, inner] = [class, inner].map(printable);
@@ -86,10 +92,7 @@ impl Opened {
             )
         }));
         if !self.empty.is_empty() {
-            let named: Vec<_> = self.empty.iter().take(NAMED).map(|class| printable(class)).collect();
-            let more = self.empty.len() - named.len();
-            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            lines.push(format!("{path}: class folders without images: {}{more}", named.join(", ")));
+            lines.push(format!("{path}: class folders without images: {}", first_names(&self.empty, NAMED)));
         }
         lines.extend(self.notes.iter().map(|note| format!("{}: {note}", escape::path(&self.root))));
         if !self.passed_over.is_empty() {

@@ -111,7 +111,7 @@ impl PassedOver {
 }
 
 /// Whether a file or folder of this name is hidden, or left behind by a system or an archiver.
-pub(crate) fn is_hidden(name: &str) -> bool {
+pub fn is_hidden(name: &str) -> bool {
     const LEFT_BEHIND: [&str; 7] =
         ["__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini"];
     name.starts_with('.') || LEFT_BEHIND.contains(&name.to_ascii_lowercase().as_str())

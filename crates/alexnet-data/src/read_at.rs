@@ -1,5 +1,6 @@
 //! Reads at an offset that do not move a position shared by other threads.
 
+use crate::image::decode;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
@@ -32,6 +33,19 @@ pub(crate) fn read_exact_at(file: &File, mut buffer: &mut [u8], mut start: u64) 
         }
     }
     Ok(())
+}
+
+/// An image file's bytes at an offset.
+///
+/// # Errors
+/// It is too large, or cannot be read.
+pub(crate) fn read_image(file: &File, start: u64, bytes: u64) -> Result<Vec<u8>, String> {
+    if bytes > decode::MAX_FILE {
+        return Err(decode::TOO_LARGE.into());
+    }
+    let mut buffer = vec![0; bytes as usize];
+    read_exact_at(file, &mut buffer, start).map_err(|error| format!("cannot be read: {error}"))?;
+    Ok(buffer)
 }
 
 /// Bytes of a file from an offset, as a stream.

@@ -3,7 +3,7 @@
 use crate::image::{Image, decode};
 use crate::listing::{Found, Listing};
 use crate::{Dataset, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Access to the images of a listing.
@@ -131,6 +131,5 @@ pub fn of_files(paths: &[PathBuf]) -> Arc<dyn Dataset> {
 
 /// Whether a file of this name counts as an image: a known extension, and not hidden.
 pub(crate) fn is_image(file: &str) -> bool {
-    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    !file.starts_with('.') && ending.is_some_and(|ending| decode::endings().any(|known| known == ending))
+    !file.starts_with('.') && decode::is_named_image(Path::new(file))
 }

@@ -24,6 +24,13 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_control(c) && !matches!(c, '\n' | '\t'))
 }
 
+/// The first `most` of some names, as [`printable`], and the number of the others.
+pub fn first_names<S: AsRef<str>>(names: &[S], most: usize) -> String {
+    let named: Vec<_> = names.iter().take(most).map(|name| printable(name.as_ref())).collect();
+    let more = if names.len() > most { format!(", and {} more", names.len() - most) } else { String::new() };
+    named.join(", ") + &more
+}
+
 /// [`printable`] for a path.
 pub fn path(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()

@@ -30,4 +30,4 @@ pub use atomic::{
 };
 pub use error::{Error, Result};
 pub use regular::{open_regular, read_regular};
-pub use text::read_text;
+pub use text::{read_text, start_of_text};

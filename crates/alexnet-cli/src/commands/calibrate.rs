@@ -52,8 +52,7 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
         Some(images) => {
-            let opened = data_set::open(&args.lists.source(images), args.split.get(), data::Demand::WithImages, quiet)?;
-            args.split.check(&opened)?;
+            let opened = args.split.open(&args.lists.source(images), quiet)?;
             warn_of_training_images(&path, &opened);
             opened.source
         }

@@ -105,7 +105,7 @@ fn of_path(path: PathBuf, search: &Search) -> Images {
         return Box::new(images);
     }
     // Extensions are trusted, so that a million listed files are not opened twice. What cannot be opened fails when it is decoded.
-    if is_named_image(&path) || starts_as_image(&path).unwrap_or(true) {
+    if decode::is_named_image(&path) || starts_as_image(&path).unwrap_or(true) {
         return one(ImageSource::File(path));
     }
     members(&path, search).unwrap_or_else(|error| one(ImageSource::Unreadable(path, error.without_path())))
@@ -122,12 +122,6 @@ fn members(path: &Path, search: &Search) -> alexnet::Result<Images> {
 /// A stream of one image.
 fn one(source: ImageSource) -> Images {
     Box::new(std::iter::once(source))
-}
-
-/// Whether a file is named like an image.
-pub(crate) fn is_named_image(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    ending.is_some_and(|ending| decode::endings().any(|known| known == ending))
 }
 
 /// Whether a file begins as an image.

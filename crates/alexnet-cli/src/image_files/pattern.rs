@@ -1,6 +1,7 @@
 //! Patterns such as `photos/**/*.jpg`, for shells that do not expand them, or more files than a command line holds.
 
-use super::{ImageSource, Images, Search, is_named_image, of_path, one, walk};
+use super::{ImageSource, Images, Search, of_path, one, walk};
+use alexnet::image::decode;
 use glob::{MatchOptions, Pattern};
 use std::path::{Path, PathBuf, is_separator};
 
@@ -55,7 +56,8 @@ pub(super) fn matches(argument: PathBuf, search: &Search) -> Images {
     let rest: Vec<&str> = parts[literal..].iter().copied().filter(|part| !part.is_empty()).collect();
     let depth = (!rest.contains(&"**")).then_some(rest.len());
     let last = Path::new(rest.last().copied().unwrap_or_default());
-    let names_sets = last.extension().is_some_and(|ending| !has_wildcard(&ending.to_string_lossy())) && !is_named_image(last);
+    let names_sets =
+        last.extension().is_some_and(|ending| !has_wildcard(&ending.to_string_lossy())) && !decode::is_named_image(last);
     let pattern = match Pattern::new(&rest.join("/")) {
         Ok(pattern) => pattern,
         Err(error) => return one(ImageSource::Unreadable(argument, format!("not a pattern: {}", error.msg))),

@@ -2,7 +2,9 @@
 
 use super::pattern::Matcher;
 use super::skipped::{Reason, Skipped};
-use super::{ImageSource, Images, Search, is_named_image, starts_as_image};
+use super::{ImageSource, Images, Search, starts_as_image};
+use alexnet::data::is_hidden;
+use alexnet::image::decode;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,7 +128,7 @@ impl Iterator for Walk {
                 self.next = searched.then(|| Folder { path, within, whole: taken, entries: Vec::new().into_iter() });
             } else if taken {
                 let names_sets = self.matcher.as_ref().is_some_and(Matcher::names_sets);
-                let is_image = || names_sets || is_named_image(&path) || starts_as_image(&path).unwrap_or(false);
+                let is_image = || names_sets || decode::is_named_image(&path) || starts_as_image(&path).unwrap_or(false);
                 if entry.is_file && is_image() {
                     self.none = None;
                     return Some(ImageSource::File(path));
@@ -146,11 +148,4 @@ impl Entry {
 /// The path by which the system knows a folder: an empty path stands for the current folder.
 fn listed(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
-}
-
-/// Whether a file or folder of this name is hidden, or left behind by a system or an archiver.
-fn is_hidden(name: &str) -> bool {
-    const LEFT_BEHIND: [&str; 7] =
-        ["__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini"];
-    name.starts_with('.') || LEFT_BEHIND.contains(&name.to_ascii_lowercase().as_str())
 }

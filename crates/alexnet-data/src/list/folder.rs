@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::{form, form_of_text, is_table, is_text, of_rows, read};
 use crate::layouts::{Layout, Request};
 use crate::location::{self, Location};
-use crate::{Opened, Result, Splits, image_folder};
+use crate::{Opened, Result, Splits, files, image_folder};
 
 /// A folder with a labelled list for training, and others for the other splits. The paths in them are relative to the folder.
 pub(crate) struct ListFolder;
@@ -64,7 +64,7 @@ fn list(folder: &Location, name: &str) -> Option<Location> {
     })?;
     let at = Location::of(&folder.path.join(file)).ok()?;
     let location::Found::File(_, start) = &at.found else { return None };
-    let start = form::start_of_text(start);
+    let start = files::start_of_text(start);
     let labelled = if is_table(&at) { form::is_labelled_table(&start) } else { form_of_text(&at).is_some() };
     (labelled && is_text(&at)).then_some(at)
 }

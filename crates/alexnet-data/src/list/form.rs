@@ -110,19 +110,6 @@ fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
-/// The text at the start of a file, in any of the encodings that `read_text` accepts. A character that is cut off is replaced.
-pub(super) fn start_of_text(bytes: &[u8]) -> String {
-    let wide = |order: fn([u8; 2]) -> u16, bytes: &[u8]| {
-        String::from_utf16_lossy(&bytes.as_chunks::<2>().0.iter().map(|&unit| order(unit)).collect::<Vec<_>>())
-    };
-    match bytes {
-        [0xEF, 0xBB, 0xBF, text @ ..] => String::from_utf8_lossy(text).into_owned(),
-        [0xFF, 0xFE, text @ ..] => wide(u16::from_le_bytes, text),
-        [0xFE, 0xFF, text @ ..] => wide(u16::from_be_bytes, text),
-        _ => String::from_utf8_lossy(bytes).into_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,13 +151,5 @@ mod tests {
         }
         assert_eq!(split_line("a  b.jpg   7\r"), Some(("a  b.jpg", "7")));
         assert_eq!(split_line("a.jpg\t great white shark"), Some(("a.jpg", "great white shark")));
-    }
-
-    #[test]
-    fn the_start_may_be_cut_within_a_character() {
-        assert_eq!(start_of_text("\u{FEFF}ü".as_bytes()), "ü");
-        assert_eq!(start_of_text(&"ü".as_bytes()[..1]), "\u{FFFD}");
-        assert_eq!(start_of_text(b"\xFF\xFEa\0b"), "a");
-        assert_eq!(start_of_text(b"\xFE\xFF\0a"), "a");
     }
 }

@@ -14,7 +14,7 @@ pub(crate) use folder::ListFolder;
 pub(crate) use labels::read_names;
 pub use write::{Entry, check_name, prepare, relative, write};
 
-use crate::escape::printable;
+use crate::escape::{first_names, printable};
 use crate::layouts::{Layout, Request};
 use crate::listing::{Found, Listing};
 use crate::location::{self, Location};
@@ -81,7 +81,7 @@ fn is_table(at: &Location) -> bool {
 /// The form of a labelled `.txt` file.
 fn form_of_text(at: &Location) -> Option<Form> {
     match &at.found {
-        location::Found::File(_, start) if at.lower_name().ends_with(".txt") => form::of_text(&form::start_of_text(start)),
+        location::Found::File(_, start) if at.lower_name().ends_with(".txt") => form::of_text(&files::start_of_text(start)),
         _ => None,
     }
 }
@@ -170,10 +170,7 @@ fn labelled(rows: &Rows, selected: &[u32], path: &Path, request: &Request<'_>, n
         // As class folders without images.
         classes.retain_used(&used);
     } else if !empty.is_empty() {
-        let shown: Vec<_> = empty.iter().take(NAMED).map(|class| printable(class)).collect();
-        let more = empty.len() - shown.len();
-        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        notes.push(format!("classes without images: {}{more}", shown.join(", ")));
+        notes.push(format!("classes without images: {}", first_names(&empty, NAMED)));
     }
     let Classes { names: classes, of_label, .. } = classes;
     let labels = selected.iter().map(|&row| of_label[column.of_row[row as usize] as usize]).collect();

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::image::decode;
-use crate::read_at::{ReadFrom, read_exact_at};
+use crate::read_at::{ReadFrom, read_image};
 use crate::stored::Store;
 use std::fs::File;
 use std::io::Read;
@@ -39,21 +39,17 @@ const MAX_SPARSE: u64 = 64 << 20;
 
 /// Bytes of a file.
 pub(crate) fn read(file: &File, place: Place) -> Result<Vec<u8>, String> {
-    if place.bytes > decode::MAX_FILE {
-        return Err(decode::TOO_LARGE.into());
+    if !place.sparse || place.bytes > decode::MAX_FILE {
+        return read_image(file, place.start, place.bytes);
     }
-    if place.sparse && place.bytes > MAX_SPARSE {
+    if place.bytes > MAX_SPARSE {
         return Err("a sparse file of more than 64 MiB; pack it without --sparse".into());
     }
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     let mut buffer = vec![0; place.bytes as usize];
-    if place.sparse {
-        let mut archive = ::tar::Archive::new(ReadFrom { file, at: place.start });
-        let mut entries = archive.entries().map_err(unreadable)?;
-        let mut entry = entries.next().ok_or("cannot be read: its header is missing")?.map_err(unreadable)?;
-        entry.read_exact(&mut buffer).map_err(unreadable)?;
-    } else {
-        read_exact_at(file, &mut buffer, place.start).map_err(unreadable)?;
-    }
+    let mut archive = ::tar::Archive::new(ReadFrom { file, at: place.start });
+    let mut entries = archive.entries().map_err(unreadable)?;
+    let mut entry = entries.next().ok_or("cannot be read: its header is missing")?.map_err(unreadable)?;
+    entry.read_exact(&mut buffer).map_err(unreadable)?;
     Ok(buffer)
 }

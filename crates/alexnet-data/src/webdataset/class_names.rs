@@ -41,8 +41,10 @@ impl ClassNames {
                 return ClassNames::of(&path).map(Some);
             }
             let path = folder.join(DESCRIPTION);
-            if path.is_file() && described(&path, &read(&path)?)?.is_some() {
-                return ClassNames::of(&path).map(Some);
+            if path.is_file()
+                && let Some(names) = described(&path, &read(&path)?)?
+            {
+                return Ok(Some(ClassNames { names, from: path }));
             }
         }
         Ok(None)

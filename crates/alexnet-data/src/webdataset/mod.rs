@@ -128,10 +128,7 @@ fn read(request: &Request<'_>, shards: &[PathBuf], at: &Path, mut notes: Vec<Str
         return Err(Error::file(at, format!("only one class, {}; at least two are needed", escape::printable(only))));
     }
     if !without.is_empty() {
-        let named: Vec<_> = without.iter().take(4).map(|class| escape::printable(class)).collect();
-        let more =
-            if without.len() > named.len() { format!(", and {} more", without.len() - named.len()) } else { String::new() };
-        notes.push(format!("classes without images: {}{more}", named.join(", ")));
+        notes.push(format!("classes without images: {}", escape::first_names(&without, 4)));
     }
     let listing = Listing { classes, images, labels, empty: Vec::new() };
     Ok(Opened { passed_over: passed, notes, ..Opened::whole(at, Stored::new(listing, containers)) })

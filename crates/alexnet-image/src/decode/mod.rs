@@ -40,6 +40,11 @@ pub use unread::unread;
 /// Every format that is read.
 pub const FORMATS: &[&dyn ImageFormat] = &[&jpeg::Jpeg, &png::Png, &webp::WebP, &bmp::Bmp, &gif::Gif];
 
+/// Whether a file is named like an image: it has a known extension, in either case.
+pub fn is_named_image(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| endings().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
 /// Larger files are refused, in bytes.
 pub const MAX_FILE: u64 = 1 << 30;
 /// What is said of a larger file.

@@ -3,7 +3,7 @@
 //! A row is written when it is known; only Parquet collects some thousands before it writes them. Text is UTF-8.
 
 #[cfg(feature = "parquet")]
-mod parquet;
+pub(crate) mod parquet;
 #[cfg(test)]
 mod tests;
 

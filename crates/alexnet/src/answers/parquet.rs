@@ -96,7 +96,7 @@ fn write(writer: &mut ColumnWriter<'_>, kind: Kind, cells: Vec<Cell>, present: &
 }
 
 /// The system's own error, if there is one.
-fn of_parquet(error: ParquetError) -> io::Error {
+pub(crate) fn of_parquet(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(error) => error.downcast::<io::Error>().map_or_else(io::Error::other, |error| *error),
         error => io::Error::other(error),

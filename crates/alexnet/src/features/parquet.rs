@@ -3,13 +3,14 @@
 
 use super::Provenance;
 use super::table::FEATURES;
+use crate::answers::parquet::of_parquet;
 use crate::{Error, Result, files};
 use parquet::data_type::{ByteArray, ByteArrayType, FloatType};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,13 +28,7 @@ const GROUP: usize = 1 << 24;
 pub(super) fn write(path: &Path, about: &Provenance, names: &[String], labels: &[Option<String>], values: &[f32]) -> Result<()> {
     let metadata = serde_json::to_string(about).map_err(|e| Error::Invalid(format!("cannot be written as JSON: {e}")))?;
     let names: Vec<ByteArray> = names.iter().map(|name| name.as_str().into()).collect();
-    files::write_atomic(path, |out| {
-        fill(out, metadata, about.width(), &names, labels, values).map_err(|e| match e {
-            // The system's own error, if there is one.
-            parquet::errors::ParquetError::External(e) => e.downcast::<io::Error>().map_or_else(io::Error::other, |e| *e),
-            e => io::Error::other(e),
-        })
-    })
+    files::write_atomic(path, |out| fill(out, metadata, about.width(), &names, labels, values).map_err(of_parquet))
 }
 
 fn fill(

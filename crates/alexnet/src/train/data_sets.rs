@@ -4,7 +4,7 @@ use super::config::Config;
 use super::observer::Observer;
 use crate::class_match::match_names;
 use crate::data::{self, Dataset, Demand, Opened, Split};
-use crate::escape::printable;
+use crate::escape::first_names;
 use crate::{Error, Result, eval};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -36,8 +36,8 @@ pub fn data_sets(
     }
     let Some(val) = &config.val else { return Ok(data::hold_out(train, config.val_share)) };
     let found = config.source(val).open(Split::Validation, Demand::WithImages)?;
-    if let Some(why) = found.unused.iter().find(|why| unused.iter().any(|other| option_of(other) == option_of(why))) {
-        return Err(Error::file(&found.at, why));
+    if let Some(neither) = found.unused.iter().find(|of_val| unused.iter().any(|of_train| of_train.option == of_val.option)) {
+        return Err(Error::file(&found.at, &neither.why));
     }
     // Two splits of one root share the notes about other files in it.
     found.lines().iter().filter(|line| !lines.contains(line)).for_each(|line| observer.note(line));
@@ -50,16 +50,9 @@ pub fn data_sets(
     let absent = absent_classes(train.classes(), &*found.source);
     let val = eval::by_name(found.source, train.classes()).map_err(|error| error.context(val.display()))?;
     if !absent.is_empty() {
-        let named: Vec<_> = absent.iter().take(NAMED).map(|class| printable(class)).collect();
-        let more = if absent.len() > NAMED { format!(", and {} more", absent.len() - NAMED) } else { String::new() };
-        observer.note(&format!("note: no validation images of {}{more}", named.join(", ")));
+        observer.note(&format!("note: no validation images of {}", first_names(&absent, NAMED)));
     }
     Ok((train, val))
-}
-
-/// The option that a sentence begins with.
-fn option_of(why: &str) -> Option<&str> {
-    why.split(' ').next()
 }
 
 /// Maximum number of classes named in a note.

@@ -81,11 +81,7 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     model_file::finite(path, &model)?;
     let order = args.labels.apply(&mut model)?;
     let source = match &args.data {
-        Some(path) => {
-            let opened = data_set::open(&args.lists.source(path), args.split.get(), data::Demand::WithImages, quiet)?;
-            args.split.check(&opened)?;
-            opened.source
-        }
+        Some(path) => args.split.open(&args.lists.source(path), quiet)?.source,
         None => data::synthetic(data::Split::Test, 0),
     };
     let present = source.classes().len();

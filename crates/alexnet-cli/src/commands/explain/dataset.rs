@@ -64,11 +64,7 @@ fn open(
     quiet: bool,
 ) -> anyhow::Result<Arc<dyn Dataset>> {
     Ok(match path {
-        Some(path) => {
-            let opened = data_set::open(&lists.source(path), split.get(), data::Demand::WithImages, quiet)?;
-            split.check(&opened)?;
-            opened.source
-        }
+        Some(path) => split.open(&lists.source(path), quiet)?.source,
         None => data::synthetic(data::Split::Test, 0),
     })
 }

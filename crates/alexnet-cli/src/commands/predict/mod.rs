@@ -8,6 +8,7 @@ use crate::exit_status::SomeFailed;
 use crate::image_files::{self, ImageSource, Search};
 use crate::{model_file, net_option, numbers, output, progress};
 use alexnet::image::crop::Crops;
+use alexnet::image::decode;
 use alexnet::predict::stream;
 use alexnet::{Classifier, Predictions};
 use anyhow::{Context, bail};
@@ -129,6 +130,6 @@ pub(crate) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
 
 /// Maximum number of images, if every argument is a file.
 fn most_images(args: &Args) -> Option<usize> {
-    let are_files = args.list.is_empty() && args.images.iter().all(|path| image_files::is_named_image(path) && path.is_file());
+    let are_files = args.list.is_empty() && args.images.iter().all(|path| decode::is_named_image(path) && path.is_file());
     are_files.then_some(args.images.len())
 }
