@@ -16,7 +16,7 @@ pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original"
 pub const KNOWN_CLASSES: f64 = 10.0;
 
 /// SGD as in the paper, the 2012 code and Caffe.
-const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None };
+const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None, nesterov: false };
 
 /// A recipe by name.
 ///
