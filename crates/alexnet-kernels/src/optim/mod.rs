@@ -20,8 +20,8 @@ pub use formula::{Formula, Number, Settings};
 pub use list::{Optimizer, Step, Visitor, slots};
 pub use norm::norm;
 pub use sgd::MomentumForm;
-pub use update::{update, update_scaled};
 pub(crate) use update::update_chunk;
+pub use update::{update, update_scaled};
 
 /// Floats of one task: w, its state and g then fill 192 to 256 KiB, which a core's second-level cache holds.
 pub(crate) const CHUNK: usize = 1 << 14;

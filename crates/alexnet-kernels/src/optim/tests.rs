@@ -8,7 +8,9 @@ use crate::random::Key;
 /// An optimizer whose settings differ from the usual ones, so that both forms of SGD are seen.
 fn all() -> Vec<Optimizer> {
     let mut all: Vec<Optimizer> = Optimizer::NAMES.iter().map(|name| Optimizer::named(name).unwrap()).collect();
-    for (form, nesterov) in [(MomentumForm::RateInside, false), (MomentumForm::RateInside, true), (MomentumForm::RateOutside, true)] {
+    for (form, nesterov) in
+        [(MomentumForm::RateInside, false), (MomentumForm::RateInside, true), (MomentumForm::RateOutside, true)]
+    {
         all.push(sgd::Sgd { form, nesterov, ..Default::default() }.into());
     }
     all

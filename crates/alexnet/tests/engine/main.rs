@@ -13,6 +13,7 @@ use alexnet::selftest::formula::{self, uniform};
 mod activations;
 mod batch_norm;
 mod gradients;
+mod held;
 mod layer_gradient;
 mod optimizer;
 mod precision;
