@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 impl Recipe {
     /// Learning rate of the weights at a given progress.
     pub fn lr_at(&self, at: Progress) -> f64 {
-        self.schedule.lr_at(self.lr, self.epochs, at)
+        let warmup = self.warmup.map_or(0, |warmup| warmup.steps(self.epochs, at.steps_per_epoch));
+        self.schedule.lr_at(self.lr, self.epochs, warmup, at)
     }
 
     /// Optimizer step at a given progress, without per-layer multipliers;
@@ -137,6 +138,12 @@ impl Recipe {
         }
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
+        if let Some(warmup) = self.warmup {
+            warmup.check()?;
+            if self.schedule.warms_up() {
+                return Err(Error::Invalid("warmup: the schedule has a warm-up of its own; omit one of them".into()));
+            }
+        }
         if self.accumulate == 0 {
             return Err(Error::Invalid("invalid accumulate 0: must be at least 1".into()));
         }

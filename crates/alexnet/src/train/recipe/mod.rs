@@ -8,11 +8,13 @@ mod schedule;
 mod small;
 #[cfg(test)]
 mod tests;
+mod warmup;
 
 pub use ema::Ema;
 pub use presets::{KNOWN_CLASSES, NAMES, by_name};
-pub use schedule::{Progress, Schedule, ScheduleState};
+pub use schedule::{PlateauMetric, Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
+pub use warmup::Warmup;
 
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
@@ -72,6 +74,9 @@ pub struct Recipe {
     pub bias_lr: BiasRate,
     /// Learning-rate schedule.
     pub schedule: Schedule,
+    /// Linear warm-up in front of the schedule; none: no warm-up but the schedule's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<Warmup>,
     /// Augmentation of the training images.
     pub augment: Augmentation,
     /// Colour augmentation of the training images.

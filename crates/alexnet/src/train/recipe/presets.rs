@@ -1,7 +1,9 @@
 //! Recipe presets by name.
 
 use super::super::param_groups;
-use super::{Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, MomentumForm, Recipe, Schedule, Sgd};
+use super::{
+    Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, MomentumForm, PlateauMetric, Recipe, Schedule, Sgd,
+};
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
 use crate::{Error, Result};
@@ -53,6 +55,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         jpeg: JpegDecoding::Exact,
         bias_lr: BiasRate::Times(1.0),
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
+        warmup: None,
         augment: Augmentation::CropMirror,
         colour: None,
         best: Choice::Validation,
@@ -86,7 +89,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             bias_weight_decay: 0.0,
             optimizer: RATE_INSIDE.into(),
             images: ImagePreprocessing::MeanImage,
-            schedule: Schedule::Plateau { patience: 5, by: 10.0, times: 3 },
+            schedule: Schedule::Plateau { patience: 5, by: 10.0, times: 3, on: PlateauMetric::Top1 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Variance }),
             ..simple
         },

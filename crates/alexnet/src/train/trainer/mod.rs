@@ -378,7 +378,7 @@ impl<'a> Trainer<'a> {
             with_average(self.engine, &mut self.ema, |engine| self.checkpointer.save_best(engine))?;
             self.state.best = best;
         }
-        self.state.schedule.observe(row.top1(), &self.recipe.schedule);
+        self.state.schedule.observe(row.top1(), row.loss(), &self.recipe.schedule);
         self.state.rows.push(row);
         self.checkpointer.write_metrics(&self.state)?;
         Ok(best.is_some())
