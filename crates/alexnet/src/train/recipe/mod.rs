@@ -2,12 +2,14 @@
 
 mod build;
 mod earlier;
+mod loss;
 mod presets;
 mod schedule;
 mod small;
 #[cfg(test)]
 mod tests;
 
+pub use loss::{ClassWeights, LossSettings};
 pub use presets::{KNOWN_CLASSES, NAMES, by_name};
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
@@ -56,6 +58,9 @@ pub struct Recipe {
     /// Selection of the model saved as `best.safetensors`.
     #[serde(default, skip_serializing_if = "Choice::is_default")]
     pub best: Choice,
+    /// Loss.
+    #[serde(default, skip_serializing_if = "LossSettings::is_plain")]
+    pub loss: LossSettings,
     /// Learning rate of the biases.
     pub bias_lr: BiasRate,
     /// Learning-rate schedule.
