@@ -34,6 +34,7 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
         recipe = recipe.with_optimizer(optimizer)?;
     }
     recipe = recipe.clone().with_batch(settings.batch.unwrap_or(recipe.batch));
+    recipe = recipe.clone().with_accumulate(settings.accumulate.unwrap_or(recipe.accumulate));
     recipe.lr = settings.lr.unwrap_or(recipe.lr);
     recipe.jpeg = settings.jpeg.or(start.map(|model| model.preprocess.jpeg)).unwrap_or(recipe.jpeg);
     recipe.check()?;
@@ -201,6 +202,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--epochs", settings.epochs.as_ref(), &recipe.epochs, RUN)?;
     fixed("--batch", settings.batch.as_ref(), &recipe.batch, RUN)?;
     fixed("--lr", settings.lr.as_ref(), &recipe.lr, RUN)?;
+    fixed("--accumulate", settings.accumulate.as_ref(), &recipe.accumulate, RUN)?;
     fixed("--image-size", settings.image_size.as_ref(), &config.image_size, RUN)?;
     fixed("--jpeg", settings.jpeg.as_ref(), &recipe.jpeg, RUN)?;
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::data_sets::data_sets;
+use super::ema;
 use super::engines::{CpuEngines, EngineRequest, Engines};
 use super::finetune::{self, HeadMapping};
 use super::loaders::loaders;
@@ -149,6 +150,7 @@ impl Settings {
             partition,
             parallel: self.parallel,
         })?;
+        ema::check(&mut *engine, &config.recipe)?;
         // A resumed run has its parameters in its state.
         match (&saved, &start, &head) {
             (Some(_), _, _) => {}

@@ -118,6 +118,11 @@ impl RunDir {
         self.file("best.safetensors")
     }
 
+    /// Path of the model of averaged weights after the last epoch.
+    pub fn ema(&self) -> PathBuf {
+        self.file("ema.safetensors")
+    }
+
     /// Path of the checkpoint, which contains all that resuming needs.
     pub fn state(&self) -> PathBuf {
         self.file("state.safetensors")

@@ -38,6 +38,8 @@ pub struct Settings {
     pub epochs: Option<usize>,
     /// Batch size.
     pub batch: Option<usize>,
+    /// Number of batches whose gradients are accumulated for one optimizer step.
+    pub accumulate: Option<usize>,
     /// Initial learning rate.
     pub lr: Option<f64>,
     /// Image size in pixels (rows and columns).
@@ -95,6 +97,7 @@ impl Default for Settings {
             optimizer: None,
             epochs: None,
             batch: None,
+            accumulate: None,
             lr: None,
             image_size: None,
             from: None,

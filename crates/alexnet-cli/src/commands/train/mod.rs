@@ -71,6 +71,11 @@ pub(crate) struct Args {
     /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
+    /// Accumulate the gradients of N batches for each optimizer step, as with a batch of N times as many images; equal up to
+    /// rounding, except that batch normalisation sees one batch at a time. Unlike --micro-batch, which splits a batch, this makes
+    /// it larger [default: the recipe's, 1]
+    #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
+    accumulate: Option<usize>,
     /// Initial learning rate [default: the recipe's]
     #[arg(long, value_name = "X", value_parser = numbers::learning_rate, help_heading = "Recipe")]
     lr: Option<f64>,
@@ -130,7 +135,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8", value_parser = numbers::blocks, help_heading = "Devices and ranks")]
     deterministic: Option<usize>,
     /// Accumulate each batch's gradients over micro-batches of up to N images to save memory; equal up to rounding, except that
-    /// batch normalisation sees one micro-batch at a time
+    /// batch normalisation sees one micro-batch at a time. See --accumulate for larger batches
     #[arg(long, value_name = "N", conflicts_with = "deterministic", value_parser = numbers::batch, help_heading = "Recipe")]
     micro_batch: Option<usize>,
     /// Also write TensorBoard event files to RUN
@@ -165,6 +170,7 @@ impl Args {
             optimizer: self.optimizer.clone(),
             epochs: self.epochs,
             batch: self.batch,
+            accumulate: self.accumulate,
             lr: self.lr,
             image_size: self.image_size,
             from: self.from.as_ref().map(|from| model_file::locate(from, quiet)).transpose()?,

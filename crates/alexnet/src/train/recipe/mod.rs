@@ -2,6 +2,7 @@
 
 mod build;
 mod earlier;
+mod ema;
 mod loss;
 mod presets;
 mod schedule;
@@ -9,6 +10,7 @@ mod small;
 #[cfg(test)]
 mod tests;
 
+pub use ema::Ema;
 pub use loss::{ClassWeights, LossSettings};
 pub use presets::{KNOWN_CLASSES, NAMES, by_name};
 pub use schedule::{Progress, Schedule, ScheduleState};
@@ -47,6 +49,16 @@ pub struct Recipe {
     pub bias_weight_decay: f64,
     /// Optimizer. With LARS, the learning rate is that of `batch` images, see [`Recipe::with_batch`].
     pub optimizer: Optimizer,
+    /// Number of batches whose gradients are accumulated for one optimizer step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Maximum norm of all gradients together, to which larger ones are scaled down, as `torch.nn.utils.clip_grad_norm_` does;
+    /// none: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Moving average of the weights; none: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
     /// Initialisation of the parameters.
     pub init: Init,
     /// Preprocessing of the images.
@@ -77,6 +89,15 @@ pub struct Recipe {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// Selection of the model saved as `best.safetensors`.

@@ -18,7 +18,7 @@ pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original"
 pub const KNOWN_CLASSES: f64 = 10.0;
 
 /// SGD as in the paper, the 2012 code and Caffe.
-const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None };
+const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None, nesterov: false };
 
 /// A recipe by name.
 ///
@@ -47,6 +47,9 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         weight_decay: 5e-4,
         bias_weight_decay: 5e-4,
         optimizer: Sgd::default().into(),
+        accumulate: 1,
+        clip_norm: None,
+        ema: None,
         init: Init::Net,
         images: ImagePreprocessing::ImageNet,
         jpeg: JpegDecoding::Exact,
