@@ -45,7 +45,7 @@ cases = [
     case({"kind": "constant"}, constant),
     case({"kind": "constant"}, constant, WARMUP),
     case({"kind": "every", "epochs": 2, "by": 10.0}, lambda o, _: schedulers.StepLR(o, 2 * STEPS, gamma=0.1)),
-    case({"kind": "step", "epochs": 1, "by": 2.0}, lambda o, _: schedulers.StepLR(o, STEPS, gamma=0.5)),
+    case({"kind": "every", "epochs": 1, "by": 2.0}, lambda o, _: schedulers.StepLR(o, STEPS, gamma=0.5)),
     case({"kind": "steps", "at": [[1, 2], [5, 6]], "by": 10.0}, lambda o, _: schedulers.MultiStepLR(o, [3 * STEPS, 5 * STEPS], gamma=0.1)),
     case({"kind": "cosine"}, cosine(0.0)),
     case({"kind": "cosine", "final_fraction": 0.01}, cosine(0.01), WARMUP),

@@ -8,7 +8,13 @@ use alexnet::engine::{BatchShard, GradientAccumulation, WeightAveraging};
 use alexnet::formats;
 
 fn shard<'a>(images: &'a [f32], labels: &'a [u32], first_image: u64, blocks: &'a [usize]) -> BatchShard<'a> {
-    BatchShard { images, labels, dropout: Some(DropoutKey { seed: 3, step: 0, first_image }), blocks }
+    BatchShard {
+        images,
+        labels,
+        dropout: Some(DropoutKey { seed: 3, step: 0, first_image }),
+        objective: Objective::default(),
+        blocks,
+    }
 }
 
 fn step(optimizer: Optimizer) -> OptimizerStep {

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 impl Recipe {
     /// Learning rate of the weights at a given progress.
     pub fn lr_at(&self, at: Progress) -> f64 {
-        let warmup = self.warmup.map_or(0, |warmup| warmup.steps(self.epochs, at.steps_per_epoch));
-        self.schedule.lr_at(self.lr, self.epochs, warmup, at)
+        self.schedule.lr_at(self.lr, self.epochs, self.warmup_steps(at.steps_per_epoch), at)
     }
 
     /// Optimizer step at a given progress, without per-layer multipliers;
@@ -138,12 +137,8 @@ impl Recipe {
         }
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
-        if let Some(warmup) = self.warmup {
-            warmup.check()?;
-            if self.schedule.warms_up() {
-                return Err(Error::Invalid("warmup: the schedule has a warm-up of its own; omit one of them".into()));
-            }
-        }
+        self.check_warmup()?;
+        self.loss.check()?;
         if self.accumulate == 0 {
             return Err(Error::Invalid("invalid accumulate 0: must be at least 1".into()));
         }
@@ -154,7 +149,7 @@ impl Recipe {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
-        Ok(())
+        super::keys::check(self)
     }
 }
 

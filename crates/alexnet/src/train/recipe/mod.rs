@@ -2,19 +2,27 @@
 
 mod build;
 mod earlier;
+mod edit;
 mod ema;
+pub mod keys;
+mod loss;
 mod presets;
+mod render;
 mod schedule;
 mod small;
+mod source;
 #[cfg(test)]
 mod tests;
 mod warmup;
 
+pub(crate) use edit::Change;
 pub use ema::Ema;
-pub use presets::{KNOWN_CLASSES, NAMES, by_name};
+pub use loss::{ClassWeights, LossSettings};
+pub use presets::{KNOWN_CLASSES, NAMES, by_name, summary};
 pub use schedule::{PlateauMetric, Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
-pub use warmup::Warmup;
+pub(crate) use source::Chosen;
+pub use source::FILE;
 
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
@@ -70,13 +78,19 @@ pub struct Recipe {
     /// Selection of the model saved as `best.safetensors`.
     #[serde(default, skip_serializing_if = "Choice::is_default")]
     pub best: Choice,
+    /// Loss.
+    #[serde(default, skip_serializing_if = "LossSettings::is_plain")]
+    pub loss: LossSettings,
     /// Learning rate of the biases.
     pub bias_lr: BiasRate,
     /// Learning-rate schedule.
     pub schedule: Schedule,
-    /// Linear warm-up in front of the schedule; none: no warm-up but the schedule's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub warmup: Option<Warmup>,
+    /// Epochs of linear warm-up in front of the schedule, possibly fractional; 0: none but the schedule's own.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub warmup_epochs: f64,
+    /// The same, as a fraction of all steps.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub warmup_fraction: f64,
     /// Augmentation of the training images.
     pub augment: Augmentation,
     /// Colour augmentation of the training images.
@@ -89,6 +103,11 @@ pub struct Recipe {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(x: &f64) -> bool {
+    *x == 0.0
 }
 
 fn one() -> usize {

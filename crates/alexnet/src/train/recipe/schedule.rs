@@ -17,7 +17,6 @@ pub enum Schedule {
         by: f64,
     },
     /// Divides by `by` every `epochs` epochs, whatever the length of the run.
-    #[serde(alias = "step")]
     Every {
         /// Epochs.
         epochs: usize,
@@ -87,11 +86,11 @@ fn default_rise() -> f64 {
 }
 
 fn default_start_fraction() -> f64 {
-    1.0 / 25.0
+    0.04
 }
 
 fn default_one_cycle_final_fraction() -> f64 {
-    1.0 / 25e4
+    4e-6
 }
 
 /// What validation must improve, or the rate is lowered.

@@ -1,52 +1,62 @@
-//! Linear warm-up of the learning rate, in front of any schedule that has none of its own.
+//! Linear warm-up of the learning rate, in front of any schedule that has none of its own: step i of n has (i + 1) / (n + 1) of the
+//! rate.
 
+use super::Recipe;
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
 
-/// Length of a linear warm-up: step i of n has (i + 1) / (n + 1) of the rate.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Warmup {
-    /// Epochs, possibly fractional.
-    Epochs(f64),
-    /// Fraction of all steps.
-    Fraction(f64),
-}
-
-impl Warmup {
-    /// Number of steps in a run; at most half of it, so that a short run still decays.
-    pub fn steps(self, epochs: usize, steps_per_epoch: u64) -> u64 {
-        let all = epochs as u64 * steps_per_epoch;
-        let steps = match self {
-            Warmup::Epochs(epochs) => epochs * steps_per_epoch as f64,
-            Warmup::Fraction(fraction) => fraction * all as f64,
-        };
+impl Recipe {
+    /// Number of steps of the warm-up in front of the schedule; at most half of the run, so that a short run still decays.
+    pub fn warmup_steps(&self, steps_per_epoch: u64) -> u64 {
+        let all = self.epochs as u64 * steps_per_epoch;
+        let steps = self.warmup_epochs * steps_per_epoch as f64 + self.warmup_fraction * all as f64;
         (steps as u64).min(all / 2)
     }
 
-    /// Validates the length.
-    ///
-    /// # Errors
-    /// A message that names the invalid setting.
-    pub fn check(self) -> Result<()> {
-        let (name, value, valid) = match self {
-            Warmup::Epochs(epochs) => ("epochs", epochs, epochs >= 0.0 && epochs.is_finite()),
-            Warmup::Fraction(fraction) => ("fraction", fraction, (0.0..=1.0).contains(&fraction)),
-        };
-        if valid { Ok(()) } else { Err(Error::Invalid(format!("invalid warmup.{name} {value}"))) }
+    pub(super) fn check_warmup(&self) -> Result<()> {
+        let (epochs, fraction) = (self.warmup_epochs, self.warmup_fraction);
+        let invalid = |message: String| Err(Error::Invalid(message));
+        if !(epochs >= 0.0 && epochs.is_finite()) {
+            return invalid(format!("invalid warmup_epochs {epochs}: must be at least 0 and finite"));
+        }
+        if !(0.0..=1.0).contains(&fraction) {
+            return invalid(format!("invalid warmup_fraction {fraction}: must be 0 to 1"));
+        }
+        if epochs > 0.0 && fraction > 0.0 {
+            return invalid("warmup_epochs and warmup_fraction: set one of them to 0".into());
+        }
+        if (epochs > 0.0 || fraction > 0.0) && self.schedule.warms_up() {
+            return invalid("warmup_epochs, warmup_fraction: this schedule has a warm-up of its own; omit them".into());
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::train::recipe::{Recipe, Schedule, by_name};
 
     #[test]
     fn a_warm_up_takes_at_most_half_of_the_run() {
-        assert_eq!(Warmup::Epochs(1.5).steps(10, 10), 15);
-        assert_eq!(Warmup::Fraction(0.05).steps(10, 10), 5);
-        assert_eq!((Warmup::Epochs(9.0).steps(10, 10), Warmup::Fraction(1.0).steps(3, 3)), (50, 4));
-        assert!(Warmup::Epochs(-1.0).check().is_err() && Warmup::Fraction(f64::NAN).check().is_err());
-        assert!(Warmup::Epochs(3.0).check().is_ok());
+        let with = |epochs, warmup_epochs, warmup_fraction| Recipe {
+            epochs,
+            warmup_epochs,
+            warmup_fraction,
+            schedule: Schedule::Constant,
+            lr: 1.0,
+            ..by_name("quick").unwrap()
+        };
+        let steps = |epochs, of_epochs, fraction| with(epochs, of_epochs, fraction).warmup_steps(10);
+        assert_eq!((steps(10, 1.5, 0.0), steps(10, 0.0, 0.05), steps(10, 0.0, 0.0)), (15, 5, 0));
+        assert_eq!((steps(10, 9.0, 0.0), steps(3, 0.0, 1.0)), (50, 15));
+        for (recipe, part) in [
+            (with(9, -1.0, 0.0), "warmup_epochs -1"),
+            (with(9, 0.0, f64::NAN), "warmup_fraction NaN"),
+            (with(9, 1.0, 0.1), "one of them"),
+            (Recipe { schedule: Schedule::WarmupCosine { warmup: 0.1 }, ..with(9, 1.0, 0.0) }, "of its own"),
+        ] {
+            let message = recipe.check().unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        with(9, 2.0, 0.0).check().unwrap();
     }
 }

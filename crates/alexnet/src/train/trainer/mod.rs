@@ -30,7 +30,7 @@ use super::run_dir::RunDir;
 use super::state::{BestEpoch, DIVERGED, EpochMetrics, RunningTotals, State};
 use crate::data::{Dataset, loader};
 use crate::distributed::Communicator;
-use crate::engine::{Batch, BatchShard, DropoutKey, Training};
+use crate::engine::{Batch, BatchShard, Criterion, DropoutKey, Objective, Training};
 use crate::formats::Model;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Trainer<'a> {
     recipe: &'a Recipe,
     seed: u64,
     loaders: &'a Loaders,
+    /// Loss; `None`: plain cross-entropy.
+    criterion: Option<Criterion>,
     max_steps: Option<u64>,
     state: State,
     schedule: RunSchedule<'a>,
@@ -100,6 +102,7 @@ impl<'a> Trainer<'a> {
             recipe,
             seed,
             loaders,
+            criterion: recipe.loss.criterion(&*train)?,
             max_steps: options.max_steps,
             state,
             schedule,
@@ -296,8 +299,10 @@ impl<'a> Trainer<'a> {
         let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_image: before as u64 });
         let (holds, weight) = (self.schedule.holds_gradients(), n as f32 / self.recipe.batch as f32);
         let (images, labels) = (&batch.images, &batch.labels);
+        let objective = Objective { criterion: self.criterion.as_ref(), mixed: &batch.mixed };
         let (engine, features) = (&mut *self.engine, &self.features);
-        let (input, shard) = (Batch { images, labels, dropout }, BatchShard { images, labels, dropout, blocks });
+        let input = Batch { images, labels, dropout, objective };
+        let shard = BatchShard { images, labels, dropout, objective, blocks };
         let stats = self.ranks.measure(self.schedule.completes_step(&self.state), || match (features, holds) {
             (Some(features), false) => feature_cache::split(engine)?.train_step_after(features.after(), &input, &step),
             (Some(features), true) => feature_cache::split(engine)?.accumulate_after(features.after(), &input, &step, weight),
