@@ -4,6 +4,7 @@ use super::config::Config;
 use super::finetune::HeadMapping;
 use super::param_groups;
 use super::recipe::{self, Augmentation, Recipe};
+use super::run_options;
 use super::settings::Settings;
 use crate::formats::Model;
 use crate::net::{Net, presets};
@@ -36,6 +37,7 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
     recipe = recipe.clone().with_batch(settings.batch.unwrap_or(recipe.batch));
     recipe.lr = settings.lr.unwrap_or(recipe.lr);
     recipe.jpeg = settings.jpeg.or(start.map(|model| model.preprocess.jpeg)).unwrap_or(recipe.jpeg);
+    run_options::apply(settings, &mut recipe)?;
     recipe.check()?;
     if start.is_none() && (settings.labels.is_some() || settings.label_order.is_some()) {
         return invalid("--labels, --label-order: need --from".into());
@@ -76,6 +78,7 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
         precision: settings.precision.clone().unwrap_or_else(|| "f32".into()),
         device: settings.device.clone().unwrap_or_else(|| "cpu".into()),
         blocks: settings.deterministic.or(micro_batches(settings, &recipe)),
+        snapshots: run_options::snapshots(settings),
         recipe,
     };
     if start.is_none() {
@@ -206,6 +209,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", settings.val_share.as_ref(), &config.val_share, RUN)?;
     fixed("--precision", settings.precision.as_ref(), &config.precision, RUN)?;
+    run_options::same(settings, &config)?;
     // A run may move between devices: models and states are device-independent.
     config.device = settings.device.clone().unwrap_or(config.device);
     let parts = micro_batches(settings, &config.recipe);

@@ -3,13 +3,16 @@
 mod build;
 mod earlier;
 mod loss;
+mod monitor;
 mod presets;
 mod schedule;
 mod small;
 #[cfg(test)]
 mod tests;
 
+pub use crate::data::loader::Sampling;
 pub use loss::{ClassWeights, LossSettings};
+pub use monitor::Monitor;
 pub use presets::{KNOWN_CLASSES, NAMES, by_name};
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
@@ -61,6 +64,15 @@ pub struct Recipe {
     /// Loss.
     #[serde(default, skip_serializing_if = "LossSettings::is_plain")]
     pub loss: LossSettings,
+    /// Selection of an epoch's images.
+    #[serde(default, skip_serializing_if = "Sampling::is_default")]
+    pub sampling: Sampling,
+    /// Metric that selects the best model, and by which patience and plateaus count.
+    #[serde(default, skip_serializing_if = "Monitor::is_default")]
+    pub monitor: Monitor,
+    /// Number of epochs without a better one after which the run ends; 0: never.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub patience: usize,
     /// Learning rate of the biases.
     pub bias_lr: BiasRate,
     /// Learning-rate schedule.
@@ -83,7 +95,7 @@ fn is_zero(n: &usize) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// The model with the highest validation accuracy.
+    /// The model of the best epoch by the monitored metric.
     #[default]
     Validation,
     /// The last model, for sets with too few validation images to select by: on six images an early model often

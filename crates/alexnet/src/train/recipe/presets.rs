@@ -2,7 +2,8 @@
 
 use super::super::param_groups;
 use super::{
-    Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, LossSettings, MomentumForm, Recipe, Schedule, Sgd,
+    Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, LossSettings, MomentumForm, Monitor, Recipe, Sampling,
+    Schedule, Sgd,
 };
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
@@ -56,6 +57,9 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         colour: None,
         best: Choice::Validation,
         loss: LossSettings::default(),
+        sampling: Sampling::Uniform,
+        monitor: Monitor::Top1,
+        patience: 0,
         layer_rates: BTreeMap::new(),
     };
     Ok(match name {

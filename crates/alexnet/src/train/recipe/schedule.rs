@@ -25,7 +25,7 @@ pub enum Schedule {
     },
     /// Divides by `by`, at most `times` times, whenever validation has not improved for `patience` epochs.
     Plateau {
-        /// Epochs without an improvement of top-1.
+        /// Epochs without an improvement of the monitored metric.
         patience: usize,
         /// Divisor.
         by: f64,
@@ -111,7 +111,7 @@ impl Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleState {
-    /// Best top-1.
+    /// Best score by the monitored metric.
     pub best: f64,
     /// Epochs since then, or since the rate was last lowered.
     pub waited: usize,
@@ -120,11 +120,11 @@ pub struct ScheduleState {
 }
 
 impl ScheduleState {
-    /// Records an epoch's top-1.
-    pub fn observe(&mut self, top1: f64, schedule: &Schedule) {
+    /// Records an epoch's score by the monitored metric; higher is better.
+    pub fn observe(&mut self, score: f64, schedule: &Schedule) {
         let Schedule::Plateau { patience, times, .. } = *schedule else { return };
-        if top1 > self.best {
-            self.best = top1;
+        if score > self.best {
+            self.best = score;
             self.waited = 0;
             return;
         }
