@@ -19,7 +19,9 @@ pub mod recipe;
 mod resolve;
 mod run;
 pub mod run_dir;
+mod run_options;
 mod settings;
+pub mod snapshots;
 pub mod state;
 mod trainer;
 

@@ -176,6 +176,7 @@ impl Settings {
             save_every: self.save_every,
             on_bad: self.on_decode_error,
             frozen_room: None,
+            snapshots: config.snapshots,
         };
         let (train_set, val_set) = (train.clone(), val.clone());
         let mut trainer = Trainer::new(&mut *engine, &config.recipe, config.seed, &loaders, train, val, &dir, options)?;

@@ -10,7 +10,7 @@ use alexnet::net::Net;
 use alexnet::train::config::Config;
 use alexnet::train::finetune::HeadMapping;
 use alexnet::train::param_groups;
-use alexnet::train::recipe::Choice;
+use alexnet::train::recipe::{Choice, Monitor};
 use alexnet::train::state::EpochMetrics;
 use alexnet::train::{CommStats, Event, Finished, FrozenPlan, Observer, Started, StopReason};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -39,6 +39,10 @@ pub(super) struct ProgressPrinter {
     classes: usize,
     /// Whether the last model counts as the best because too few validation images exist to choose by.
     last_is_best: bool,
+    /// Metric by which epochs are compared.
+    monitor: Monitor,
+    /// Whether the training loss is cross-entropy with a known value at chance level.
+    has_chance_level: bool,
 }
 
 impl ProgressPrinter {
@@ -68,6 +72,8 @@ impl ProgressPrinter {
             warnings,
             classes,
             last_is_best,
+            monitor: Monitor::default(),
+            has_chance_level: true,
         })
     }
 
@@ -217,7 +223,8 @@ impl ProgressPrinter {
                 if best && row.val.is_some() && !self.last_is_best { ", best so far" } else { "" }
             ));
         }
-        let warning = row.train_loss.and_then(|loss| self.warnings.epoch(loss, self.classes, self.epochs));
+        let loss = row.train_loss.filter(|_| self.has_chance_level);
+        let warning = loss.and_then(|loss| self.warnings.epoch(loss, self.classes, self.epochs));
         if let Some(warning) = warning.filter(|_| !self.quiet) {
             self.bar.suspend(|| output::note(&warning));
         }
@@ -231,6 +238,7 @@ impl ProgressPrinter {
                 "epoch": row.epoch, "step": row.step, "lr": row.lr,
                 "train_loss": row.train_loss, "train_top1": row.train_top1,
                 "val_loss": val(|v| v.loss), "val_top1": val(|v| v.top1), "val_top5": val(|v| v.top5),
+                "val_macro_f1": row.val.and_then(|v| v.macro_f1),
                 "broken": row.broken, "best": best,
                 "seconds": speed.map(|(seconds, _)| seconds), "images_per_second": speed.map(|(_, rate)| rate),
             })
@@ -255,6 +263,7 @@ impl Observer for ProgressPrinter {
     fn started(&mut self, run: &Started<'_>) -> alexnet::Result<()> {
         let recipe = &run.config.recipe;
         (self.epochs, self.classes, self.last_is_best) = (recipe.epochs, run.train.classes().len(), recipe.best == Choice::Last);
+        (self.monitor, self.has_chance_level) = (recipe.monitor, recipe.loss.focal == 0.0);
         self.settings(run)?;
         self.ranks(run.ranks.size(), run.parallel, run.config.blocks);
         self.tuning(run.config, run.net, run.head, run.frozen);
@@ -294,6 +303,7 @@ impl Observer for ProgressPrinter {
                 &json!({
                     "ending": match ending {
                         StopReason::Done => "done",
+                        StopReason::EarlyStop => "early-stop",
                         StopReason::MaxSteps => "max-steps",
                         StopReason::Interrupted => "interrupted",
                     },
@@ -323,14 +333,25 @@ impl Observer for ProgressPrinter {
             Some(b) if self.last_is_best => {
                 format!("top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
             }
-            Some(b) => format!("best top-1 {:.2} % in epoch {}: {}", b.top1 * 100.0, b.epoch, best.display()),
+            Some(b) => {
+                let row = state.rows.iter().find(|row| row.epoch == b.epoch);
+                let value = row.map_or_else(|| format!("top-1 {:.2} %", b.top1 * 100.0), |row| self.monitor.describe(row));
+                format!("best {value} in epoch {}: {}", b.epoch, best.display())
+            }
             None => format!("stopped within the first epoch: {}", last.display()),
+        };
+        let stopped = match ending {
+            StopReason::EarlyStop => {
+                let waited = state.epochs_without_improvement(self.monitor);
+                format!("; stopped early: no better {} for {waited} epochs", self.monitor)
+            }
+            _ => String::new(),
         };
         let broken = match state.broken.len() {
             0 => String::new(),
             n => format!("; {n} unreadable images, see {}", folder.broken().display()),
         };
-        crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{broken}"));
+        crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{stopped}{broken}"));
         if traffic.ranks > 1 && !self.quiet {
             let CommStats { ranks, bytes_per_step, most_per_step, seconds_per_step } = traffic;
             let [all, most] = [bytes_per_step, most_per_step].map(|bytes| bytes / 1e6);
@@ -346,6 +367,7 @@ impl Observer for ProgressPrinter {
 fn validated(row: &EpochMetrics, classes: usize) -> String {
     row.val.map_or(String::new(), |v| {
         let top5 = if classes > 5 { format!(", top-5 {:.2} %", v.top5 * 100.0) } else { String::new() };
-        format!("validation: loss {:.4}, top-1 {:.2} %{top5}", v.loss, v.top1 * 100.0)
+        let macro_f1 = v.macro_f1.map_or(String::new(), |f1| format!(", macro-F1 {:.2} %", f1 * 100.0));
+        format!("validation: loss {:.4}, top-1 {:.2} %{macro_f1}{top5}", v.loss, v.top1 * 100.0)
     })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::eval;
+use crate::train::snapshots::Snapshots;
 use crate::train::state::{EpochMetrics, RunningTotals};
 
 /// Policy for images that cannot be read.
@@ -26,6 +27,8 @@ pub struct TrainerOptions {
     /// Memory limit in bytes for cached outputs of frozen layers; they are cached only if all of them fit. Default: a
     /// quarter of the free memory.
     pub frozen_room: Option<u64>,
+    /// Snapshots.
+    pub snapshots: Snapshots,
 }
 
 /// Progress event of a run.
@@ -84,6 +87,8 @@ pub enum Event<'a> {
 pub enum StopReason {
     /// All epochs are complete.
     Done,
+    /// No epoch was better than the best one for as long as the recipe's patience.
+    EarlyStop,
     /// The requested number of steps was reached.
     MaxSteps,
     /// The run was interrupted; the state is saved.

@@ -25,7 +25,7 @@ use super::feature_cache::{self, FeatureCache, Plan};
 use super::image_lists::ImageLists;
 use super::loaders::Loaders;
 use super::param_groups;
-use super::recipe::{Choice, Recipe};
+use super::recipe::{Choice, Monitor, Recipe};
 use super::run_dir::RunDir;
 use super::state::{BestEpoch, DIVERGED, EpochMetrics, RunningTotals, State};
 use crate::data::{Dataset, loader};
@@ -82,6 +82,10 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         recipe.check()?;
         ema::check(engine, recipe)?;
+        if loaders.val.is_none() && (recipe.patience > 0 || recipe.monitor == Monitor::MacroF1) {
+            let message = "--patience and --monitor macro-f1 (patience, monitor in the recipe) need validation images; use --val or a larger --val-share";
+            return Err(Error::Invalid(message.into()));
+        }
         engine.prepare_training();
         let model = Model {
             net: engine.net().clone(),
@@ -112,7 +116,7 @@ impl<'a> Trainer<'a> {
             ema,
             held: Held::default(),
             plan,
-            checkpointer: Checkpointer::new(folder, model, options.save_every),
+            checkpointer: Checkpointer::new(folder, model, options.save_every, options.snapshots),
             decode_errors: DecodeErrors { policy: options.on_bad, train, val },
             validates_first: false,
             engine,
@@ -159,7 +163,8 @@ impl<'a> Trainer<'a> {
         self.ranks.traffic()
     }
 
-    /// Trains until all epochs are complete, `max_steps` is reached, or `stop` is set; then saves everything.
+    /// Trains until all epochs are complete or none is better for the recipe's patience, `max_steps` is reached, or `stop` is
+    /// set; then saves everything.
     ///
     /// # Errors
     /// A loss that is not finite, an unreadable image if the policy is to stop, or a file that cannot be written.
@@ -170,7 +175,11 @@ impl<'a> Trainer<'a> {
             return Ok(StopReason::Interrupted);
         }
         let mut begun = None;
-        while self.state.epoch < self.recipe.epochs {
+        let stalled = |state: &State| {
+            let patience = self.recipe.patience;
+            patience > 0 && state.epochs_without_improvement(self.recipe.monitor) >= patience
+        };
+        while self.state.epoch < self.recipe.epochs && !stalled(&self.state) {
             let (start, before) = (Instant::now(), self.state.sums.images);
             if let Some(ending) = self.steps(stop, watch)? {
                 self.save(ending == StopReason::MaxSteps)?;
@@ -192,7 +201,7 @@ impl<'a> Trainer<'a> {
         if begun.is_some() {
             self.save(true)?;
         }
-        Ok(StopReason::Done)
+        Ok(if self.state.epoch < self.recipe.epochs { StopReason::EarlyStop } else { StopReason::Done })
     }
 
     /// Validates the initial model and records its metrics. Returns `false` if interrupted.
@@ -377,14 +386,15 @@ impl<'a> Trainer<'a> {
     fn record(&mut self, row: EpochMetrics) -> Result<bool> {
         let best = match self.recipe.best {
             Choice::Last => Some(BestEpoch::of(&row)),
-            Choice::Validation => self.state.improves(&row),
+            Choice::Validation => self.state.improves(&row, self.recipe.monitor),
         };
         if best.is_some() {
             with_average(self.engine, &mut self.ema, |engine| self.checkpointer.save_best(engine))?;
             self.state.best = best;
         }
-        self.state.schedule.observe(row.top1(), row.loss(), &self.recipe.schedule);
+        self.state.schedule.observe(self.recipe.monitor.score(&row), &self.recipe.schedule);
         self.state.rows.push(row);
+        self.checkpointer.write_snapshot(self.engine, &self.state, self.recipe.monitor)?;
         self.checkpointer.write_metrics(&self.state)?;
         Ok(best.is_some())
     }

@@ -74,7 +74,6 @@ pub static KEYS: &[Key] = &[
         .only(&["steps"]),
     Key::new("schedule.epochs", Count(1), "30", "epochs between divisions of the rate").only(&["every"]),
     Key::new("schedule.patience", Count(1), "5", "epochs without an improvement before the rate is divided").only(&["plateau"]),
-    Key::new("schedule.on", Word(&["top1", "loss"]), "top1", "what validation must improve").only(&["plateau"]),
     Key::new("schedule.times", Count(0), "3", "maximum number of divisions").only(&["plateau"]),
     Key::new("schedule.by", Number(Range { min: 1.0, ..Range::FROM_ZERO }), "10", "divisor of the rate")
         .only(&["steps", "every", "plateau"]),
