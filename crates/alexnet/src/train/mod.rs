@@ -10,6 +10,7 @@ mod data_sets;
 mod engines;
 mod feature_cache;
 pub mod finetune;
+mod fold;
 pub mod image_lists;
 pub mod loaders;
 mod observer;

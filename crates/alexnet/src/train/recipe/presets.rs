@@ -53,6 +53,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         augment: Augmentation::CropMirror,
         colour: None,
         best: Choice::Validation,
+        batch_norm: false,
         layer_rates: BTreeMap::new(),
     };
     Ok(match name {
