@@ -10,21 +10,27 @@
 //!
 //! Images are `[n, 3, size, size]`, row-major, already preprocessed; labels are class numbers.
 
+pub mod accumulation;
+pub mod averaging;
 mod batch;
 pub mod cpu;
 pub mod init;
 pub mod input;
 mod inspection;
 mod load;
+mod objective;
 mod optimizer_step;
 mod precision;
 pub(crate) mod shards;
 pub mod split;
 mod training;
 
+pub use self::accumulation::GradientAccumulation;
+pub use self::averaging::WeightAveraging;
 pub use self::batch::{Batch, BatchShard, DropoutKey, StepStats};
 pub use self::inspection::{Activations, FeatureMaps, Inspection, LayerGradient, ReluGradient};
 pub use self::load::load_model;
+pub use self::objective::{Criterion, MixedLabel, Objective};
 pub use self::optimizer_step::OptimizerStep;
 pub use self::precision::Precision;
 pub use self::training::{Gradients, Training};

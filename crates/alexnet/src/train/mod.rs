@@ -7,6 +7,7 @@
 
 pub mod config;
 mod data_sets;
+mod ema;
 mod engines;
 mod feature_cache;
 pub mod finetune;

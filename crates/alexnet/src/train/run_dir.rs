@@ -108,6 +108,11 @@ impl RunDir {
         self.file("config.toml")
     }
 
+    /// Path of the resolved recipe, as a file for `--recipe`.
+    pub fn recipe(&self) -> PathBuf {
+        self.file(super::recipe::FILE)
+    }
+
     /// Path of the model after the last epoch.
     pub fn last(&self) -> PathBuf {
         self.file("last.safetensors")
@@ -116,6 +121,11 @@ impl RunDir {
     /// Path of the best model on validation.
     pub fn best(&self) -> PathBuf {
         self.file("best.safetensors")
+    }
+
+    /// Path of the model of averaged weights after the last epoch.
+    pub fn ema(&self) -> PathBuf {
+        self.file("ema.safetensors")
     }
 
     /// Path of the checkpoint, which contains all that resuming needs.

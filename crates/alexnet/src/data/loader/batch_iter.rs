@@ -96,7 +96,8 @@ pub(super) fn fill(shared: &Shared, view: u64, indices: &[u32], lens: &[usize], 
         shared.pool.install(|| indices.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
 
     let home = Some(shared.home.clone());
-    let mut batch = Batch { images, labels: vec![], indices: vec![], parts: vec![0; lens.len()], broken: vec![], home };
+    let mut batch =
+        Batch { images, labels: vec![], mixed: vec![], indices: vec![], parts: vec![0; lens.len()], broken: vec![], home };
     let mut blocks = lens.iter().enumerate().flat_map(|(block, &len)| std::iter::repeat_n(block, len));
     for (position, (&i, result)) in indices.iter().zip(results).enumerate() {
         let block = blocks.next().unwrap_or(0);

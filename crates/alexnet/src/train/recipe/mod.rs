@@ -2,15 +2,26 @@
 
 mod build;
 mod earlier;
+mod edit;
+mod ema;
+pub mod keys;
+mod loss;
 mod presets;
+mod render;
 mod schedule;
 mod small;
+mod source;
 #[cfg(test)]
 mod tests;
 
-pub use presets::{KNOWN_CLASSES, NAMES, by_name};
+pub(crate) use edit::Change;
+pub use ema::Ema;
+pub use loss::{ClassWeights, LossSettings};
+pub use presets::{KNOWN_CLASSES, NAMES, by_name, summary};
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
+pub(crate) use source::Chosen;
+pub use source::FILE;
 
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
@@ -45,6 +56,16 @@ pub struct Recipe {
     pub bias_weight_decay: f64,
     /// Optimizer. With LARS, the learning rate is that of `batch` images, see [`Recipe::with_batch`].
     pub optimizer: Optimizer,
+    /// Number of batches whose gradients are accumulated for one optimizer step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Maximum norm of all gradients together, to which larger ones are scaled down, as `torch.nn.utils.clip_grad_norm_` does;
+    /// none: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Moving average of the weights; none: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
     /// Initialisation of the parameters.
     pub init: Init,
     /// Preprocessing of the images.
@@ -56,6 +77,9 @@ pub struct Recipe {
     /// Selection of the model saved as `best.safetensors`.
     #[serde(default, skip_serializing_if = "Choice::is_default")]
     pub best: Choice,
+    /// Loss.
+    #[serde(default, skip_serializing_if = "LossSettings::is_plain")]
+    pub loss: LossSettings,
     /// Learning rate of the biases.
     pub bias_lr: BiasRate,
     /// Learning-rate schedule.
@@ -77,6 +101,15 @@ pub struct Recipe {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// Selection of the model saved as `best.safetensors`.

@@ -1,7 +1,10 @@
 //! Minimal engine: one linear layer and softmax. It supports dropout and every optimizer's state, so anything that a
 //! trainer fails to save or repeats changes its bits.
 
-use crate::engine::{Batch, BatchShard, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training, optim};
+use crate::engine::accumulation::HeldGradients;
+use crate::engine::{
+    Batch, BatchShard, GradientAccumulation, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training, optim,
+};
 use crate::net::{BiasInit, Layer, Net, Op, WeightInit};
 use crate::{Error, Result};
 use alexnet_kernels::context::Context;
@@ -16,6 +19,7 @@ pub(crate) struct Linear {
     state: BTreeMap<String, Vec<f32>>,
     /// Step from which the loss is NaN.
     pub(crate) breaks_at: Option<u64>,
+    held: HeldGradients,
 }
 
 impl Linear {
@@ -30,7 +34,7 @@ impl Linear {
         if let Some(weights) = parameters.get_mut("fc1.weight") {
             weights.iter_mut().enumerate().for_each(|(i, w)| *w = Key(5).normal(i as u64) * 0.01);
         }
-        Linear { net, parameters, state: BTreeMap::new(), breaks_at: None }
+        Linear { net, parameters, state: BTreeMap::new(), breaks_at: None, held: HeldGradients::default() }
     }
 
     fn inputs(&self) -> usize {
@@ -66,7 +70,21 @@ impl Linear {
                 dw[c * inputs..(c + 1) * inputs].iter_mut().zip(x).for_each(|(dw, x)| *dw += d * x);
             }
         }
-        (StepStats { loss: (loss / n as f64) as f32, correct }, dw, db)
+        if batch.objective.criterion.is_none() && batch.objective.mixed.is_empty() {
+            return (StepStats { loss: (loss / n as f64) as f32, correct }, dw, db);
+        }
+        let mut dlogits = vec![0.0; n * classes];
+        let context = Context::serial(Isa::Portable);
+        let stats = batch.objective.evaluate(&context, classes, &logits, batch.labels, 1.0, &mut dlogits);
+        dw.fill(0.0);
+        db.fill(0.0);
+        for (d, x) in dlogits.chunks_exact(classes).zip(images.chunks_exact(inputs)) {
+            for c in 0..classes {
+                db[c] += d[c];
+                dw[c * inputs..(c + 1) * inputs].iter_mut().zip(x).for_each(|(dw, x)| *dw += d[c] * x);
+            }
+        }
+        (stats, dw, db)
     }
 }
 
@@ -105,6 +123,26 @@ impl Training for Linear {
         assert_eq!(values.len(), self.parameter(name)?.len(), "{slot} of {name}");
         self.state.insert(format!("{slot}.{name}"), values.to_vec());
         Ok(())
+    }
+
+    fn accumulation(&mut self) -> Option<&mut dyn GradientAccumulation> {
+        Some(self)
+    }
+}
+
+impl GradientAccumulation for Linear {
+    fn accumulate(&mut self, shard: &BatchShard<'_>, step: &OptimizerStep, weight: f32) -> Result<StepStats> {
+        let mut held = std::mem::take(&mut self.held);
+        let stats = held.accumulate(self, &shard.batch(), step, weight);
+        self.held = held;
+        stats
+    }
+
+    fn apply_accumulated(&mut self, step: &OptimizerStep, scale: f32, clip_norm: Option<f64>) -> Result<Option<f64>> {
+        let mut held = std::mem::take(&mut self.held);
+        let norm = held.apply(self, step, scale, clip_norm);
+        self.held = held;
+        norm
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{OptimizerStep, Training};
 use crate::escape::printable;
 use crate::formats::Model;
+use crate::train::ema::{Ema, with_average};
 use crate::train::run_dir::RunDir;
 use crate::train::state::{State, write_model};
 use crate::{Result, files};
@@ -69,6 +70,7 @@ impl<'a> Checkpointer<'a> {
         engine: &mut dyn Training,
         state: &State,
         step: &OptimizerStep,
+        ema: &mut Option<Ema>,
         with_model: bool,
     ) -> Result<()> {
         let start = Instant::now();
@@ -79,10 +81,17 @@ impl<'a> Checkpointer<'a> {
         }
         if with_model {
             write_model(&self.folder.last(), &self.model, engine, files::Sync::Disk)?;
-            // A run stopped within its first epoch has no best model yet; the end of the epoch writes it.
-            if state.best.is_none() {
-                write_model(&self.folder.best(), &self.model, engine, files::Sync::Later)?;
-            }
+            let averages = ema.is_some();
+            with_average(engine, ema, |engine| {
+                if averages {
+                    write_model(&self.folder.ema(), &self.model, engine, files::Sync::Disk)?;
+                }
+                // A run stopped within its first epoch has no best model yet; the end of the epoch writes it.
+                if state.best.is_none() {
+                    write_model(&self.folder.best(), &self.model, engine, files::Sync::Later)?;
+                }
+                Ok(())
+            })?;
         }
         if state.best.is_some() && self.folder.best().exists() {
             files::force_to_disk(self.folder.best())?;
@@ -91,7 +100,7 @@ impl<'a> Checkpointer<'a> {
         if !state.broken.is_empty() {
             self.write_broken(state)?;
         }
-        state.write(&self.folder.state(), &self.model, engine, step)?;
+        state.write(&self.folder.state(), &self.model, engine, step, ema.as_ref())?;
         (self.saved, self.took) = (Instant::now(), start.elapsed());
         Ok(())
     }
