@@ -75,7 +75,7 @@ mod tests {
         for (i, (name, shape)) in parameters(&normalised).unwrap().into_iter().enumerate() {
             let key = Key(5).with(i as u64);
             let draw =
-                |low: f32, high: f32| (0..shape.iter().product()).map(|k: usize| low + (high - low) * key.uniform(k as u64));
+                |low: f32, high: f32| (0..shape.iter().product()).map(move |k: usize| low + (high - low) * key.uniform(k as u64));
             let values: Vec<f32> = match name.rsplit_once('.').unwrap() {
                 (layer, "running_var" | "weight") if layer.ends_with("_bn") => draw(0.3, 3.0).collect(),
                 (_, "running_mean" | "bias") => draw(-0.5, 0.5).collect(),
