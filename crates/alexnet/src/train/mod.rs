@@ -11,6 +11,7 @@ mod ema;
 mod engines;
 mod feature_cache;
 pub mod finetune;
+mod fold;
 pub mod image_lists;
 pub mod loaders;
 mod observer;

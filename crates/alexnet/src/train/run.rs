@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::state;
 use super::{StopReason, Trainer, TrainerOptions};
 use crate::class_match::LabelOrder;
-use crate::distributed::{Communicator, SingleProcess};
+use crate::distributed::{Communicator, Parallel, SingleProcess};
 use crate::engine::init;
 use crate::formats::{self, Model};
 use crate::image::{JpegDecoding, Preprocess};
@@ -120,6 +120,10 @@ impl Settings {
             false => "batch, learning rate, epochs and warm-up",
         });
 
+        // Weights trained without normalisation would not fit a net with it, and towers have none.
+        if config.recipe.batch_norm && resumed.is_none() && (config.from.is_some() || self.parallel != Parallel::Data) {
+            config.recipe.batch_norm = false;
+        }
         let (net, preprocess) = network(&config, start.as_ref(), train.classes().len())?;
         if preprocess.as_ref().map_or(config.recipe.jpeg, |preprocess| preprocess.jpeg) == JpegDecoding::Scaled {
             observer.note("note: large JPEG files are decoded at reduced size (jpeg: scaled), as the model will do from now on");

@@ -1,6 +1,7 @@
 //! Resumable state of a run in one file: parameters, optimizer state and progress.
 
 use super::ema::Ema;
+use super::fold;
 use super::image_lists::ImageLists;
 use super::recipe::{Monitor, Recipe, ScheduleState};
 use crate::engine::{OptimizerStep, ParameterStore, Training};
@@ -275,9 +276,15 @@ pub fn description(path: &Path) -> Result<Model> {
 /// Advice for a loss or parameter that is no longer finite.
 pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
 
-/// Writes an engine's parameters to a model file.
+/// Writes an engine's parameters to a model file, with the batch normalisation that the recipe added folded into the weights.
 pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn ParameterStore, sync: files::Sync) -> Result<()> {
-    formats::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
+    let added = model.recipe.get("batch_norm") == Some(&true.into());
+    let (net, folded) = if added { model.net.without_batch_norm() } else { (model.net.clone(), Vec::new()) };
+    let plain = Model { net, ..model.clone() };
+    formats::write_from(path, &plain, Extra::default(), sync, &mut |name| match fold::of_parameter(&folded, name) {
+        Some(norm) => fold::parameter(engine, name, norm).map(Cow::Owned),
+        None => finite(engine, name),
+    })
 }
 
 fn finite<'a>(engine: &dyn ParameterStore, name: &str) -> Result<Cow<'a, [f32]>> {

@@ -67,9 +67,12 @@ impl Recipe {
         Ok(Recipe { lr, optimizer, ..self })
     }
 
-    /// Applies the recipe's initialisation to a net.
+    /// Applies the recipe's initialisation and added batch normalisation to a net.
     #[must_use]
     pub fn prepare(&self, mut net: Net) -> Net {
+        if self.batch_norm {
+            net = net.with_batch_norm();
+        }
         if self.init == Init::HeDropout {
             return he_dropout(net);
         }

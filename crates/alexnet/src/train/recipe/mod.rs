@@ -107,6 +107,11 @@ pub struct Recipe {
     pub augment: Augmentation,
     /// Colour augmentation of the training images.
     pub colour: Option<Colour>,
+    /// Whether batch normalisation is added after every hidden convolution and linear layer for training. It is folded into the
+    /// weights when a model is saved, so that the saved net is the one that was asked for. Not with `--from`, whose weights
+    /// were trained without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub batch_norm: bool,
     /// Per-layer learning-rate multipliers, by layer name or `head` for the last one; 0 freezes a layer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layer_rates: BTreeMap<String, f64>,

@@ -76,6 +76,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         augment: Augmentation::CropMirror,
         colour: None,
         best: Choice::Validation,
+        batch_norm: false,
         loss: LossSettings::default(),
         sampling: Sampling::Uniform,
         monitor: Monitor::Top1,

@@ -38,6 +38,12 @@ pub static KEYS: &[Key] = &[
         "validation",
         "the model saved as best.safetensors: of the best validation, or the last one",
     ),
+    Key::new(
+        "batch_norm",
+        Switch,
+        "false",
+        "whether batch normalisation is added for training, and folded into the weights of saved models; not with --from",
+    ),
     Key::new("optimizer.kind", Word(Optimizer::NAMES), "", "optimizer; the learning rate is scaled for it unless stated")
         .alias(&["optimizer"]),
     Key::new("optimizer.momentum", Kind::BELOW_ONE, "0.9", "share of the velocity that is kept")
