@@ -11,8 +11,9 @@ const NUMBERS: [&str; 20] = [
     "1|10", "COUNT",
 ];
 /// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
-const WORDS: [&str; 38] = [
+const WORDS: [&str; 39] = [
     "KEY=VALUE",
+    "TIME",
     "exact|scaled",
     "train|val|test",
     "PATH",

@@ -24,6 +24,7 @@ pub(super) fn config() -> Config {
         precision: "f32".into(),
         device: "cpu".into(),
         blocks: None,
+        time: None,
         recipe: recipe::by_name("quick").unwrap(),
     }
 }

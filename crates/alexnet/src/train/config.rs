@@ -46,6 +46,9 @@ pub struct Config {
     /// Number of blocks per batch for sums in a fixed order; `None`: as many as processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<usize>,
+    /// Seconds in which the run ends; `None`: after the recipe's epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<f64>,
     /// Training recipe.
     pub recipe: Recipe,
 }
@@ -116,6 +119,7 @@ mod tests {
                 precision: "f32".into(),
                 device: "cpu".into(),
                 blocks: (name == "paper").then_some(8),
+                time: (name == "quick").then_some(90.5),
                 recipe: recipe::by_name(name).unwrap(),
             };
             config.write(&path).unwrap();

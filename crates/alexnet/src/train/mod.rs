@@ -10,6 +10,7 @@ mod data_sets;
 mod engines;
 mod feature_cache;
 pub mod finetune;
+mod forecast;
 pub mod image_lists;
 pub mod loaders;
 mod observer;
@@ -20,6 +21,7 @@ mod run;
 pub mod run_dir;
 mod settings;
 pub mod state;
+pub mod timeline;
 mod trainer;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub(crate) mod tests;
 pub use data_sets::data_sets;
 pub use engines::{CpuEngines, EngineRequest, Engines};
 pub use feature_cache::Plan as FrozenPlan;
+pub use forecast::{Forecast, Shorter};
 pub use observer::{Finished, Observer, Started};
 pub use run::{Environment, Outcome, RUNS};
 pub use settings::Settings;

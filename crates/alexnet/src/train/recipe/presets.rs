@@ -69,6 +69,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         colour: None,
         best: Choice::Validation,
         layer_rates: BTreeMap::new(),
+        timeline: Vec::new(),
     };
     Ok(match name {
         "simple" => simple,

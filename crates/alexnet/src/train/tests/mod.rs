@@ -4,6 +4,7 @@ mod failures;
 pub(crate) mod linear;
 mod ranks;
 mod resume;
+mod time;
 mod tuning;
 
 use self::linear::Linear;
