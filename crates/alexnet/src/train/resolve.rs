@@ -92,12 +92,24 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
         device: settings.device.clone().unwrap_or_else(|| "cpu".into()),
         blocks: settings.deterministic.or(micro_batches(settings, &recipe)),
         snapshots: run_options::snapshots(settings),
+        time: budget(settings)?,
         recipe,
     };
     if start.is_none() {
         config.net()?;
     }
     Ok(config)
+}
+
+/// Seconds in which the run ends.
+fn budget(settings: &Settings) -> Result<Option<f64>> {
+    match settings.time.map(|time| time.as_secs_f64()) {
+        Some(_) if settings.epochs.is_some() => {
+            invalid("--time plans the number of epochs; give it or --epochs, not both".into())
+        }
+        Some(seconds) if seconds < 1.0 => invalid(format!("--time: {seconds} seconds are too short to train")),
+        seconds => Ok(seconds),
+    }
 }
 
 /// Whether the options allow adapting the recipe to a small set.
@@ -250,6 +262,7 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--jpeg", settings.jpeg.as_ref(), &recipe.jpeg, RUN)?;
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", settings.val_share.as_ref(), &config.val_share, RUN)?;
+    fixed("--time", budget(settings)?.as_ref(), &config.time.unwrap_or_default(), "in seconds, the run has")?;
     fixed("--precision", settings.precision.as_ref(), &config.precision, RUN)?;
     run_options::same(settings, &config)?;
     // A run may move between devices: models and states are device-independent.

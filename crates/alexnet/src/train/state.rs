@@ -4,6 +4,7 @@ use super::ema::Ema;
 use super::fold;
 use super::image_lists::ImageLists;
 use super::recipe::{Monitor, Recipe, ScheduleState};
+use super::timeline::Timeline;
 use crate::engine::{OptimizerStep, ParameterStore, Training};
 use crate::eval::Report;
 use crate::formats::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
@@ -29,6 +30,9 @@ pub struct State {
     pub batch: usize,
     /// Totals over these batches.
     pub sums: RunningTotals,
+    /// Plans and time of a run with a time budget or a timeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
     /// State of the learning-rate schedule.
     #[serde(alias = "plateau")]
     pub schedule: ScheduleState,

@@ -152,6 +152,7 @@ impl Recipe {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
+        super::super::timeline::check(&self.timeline).map_err(Error::Invalid)?;
         super::keys::check(self)
     }
 }

@@ -27,6 +27,7 @@ pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 pub(crate) use source::Chosen;
 pub use source::FILE;
 
+use super::timeline::Leg;
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
 pub use alexnet_kernels::optim::adamw::AdamW;
@@ -115,6 +116,9 @@ pub struct Recipe {
     /// Per-layer learning-rate multipliers, by layer name or `head` for the last one; 0 freezes a layer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layer_rates: BTreeMap<String, f64>,
+    /// Plans by which a run with a time budget has gone, to repeat it without a clock; empty: whole epochs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Leg>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

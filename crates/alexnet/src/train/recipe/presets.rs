@@ -82,6 +82,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         monitor: Monitor::Top1,
         patience: 0,
         layer_rates: BTreeMap::new(),
+        timeline: Vec::new(),
     };
     Ok(match name {
         "simple" => simple,

@@ -6,6 +6,7 @@ pub(crate) mod linear;
 mod ranks;
 mod resume;
 mod stops;
+mod time;
 mod tuning;
 
 use self::linear::Linear;
