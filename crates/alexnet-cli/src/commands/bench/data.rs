@@ -169,7 +169,7 @@ fn rows(
         }
         row(step, done as f64 / start.elapsed().as_secs_f64())
     };
-    let paper = Augment::CropMirror { colour: None };
+    let paper = Augment::crop_mirror();
     let torchvision = Augment::random_resized_crop();
     // Any key will do: it only selects crop positions.
     let key = |i: usize| alexnet_kernels::random::Key(i as u64);

@@ -41,7 +41,7 @@ fn loaded(source: &Arc<dyn Dataset>, jpeg: JpegDecoding, augment: Augment, memor
 fn scaled_images_do_not_depend_on_the_cache() {
     let folder = tempfile::tempdir().unwrap();
     let source = images(folder.path());
-    for augment in [Augment::None, Augment::CropMirror { colour: None }, Augment::random_resized_crop()] {
+    for augment in [Augment::none(), Augment::crop_mirror(), Augment::random_resized_crop()] {
         let scaled = loaded(&source, JpegDecoding::Scaled, augment.clone(), 0);
         // A cache for one or two of the images, and for all.
         for memory in [200_000, 1 << 30] {

@@ -1,6 +1,6 @@
 //! Components built from a recipe: optimizer steps, initialisation, preprocessing, augmentation.
 
-use super::{Augmentation, BiasRate, ImagePreprocessing, Init, Optimizer, Progress, Recipe};
+use super::{BiasRate, ImagePreprocessing, Init, Optimizer, Progress, Recipe};
 use crate::data::loader::Augment;
 use crate::engine::OptimizerStep;
 use crate::image::pca_noise::{ColourNoise, Pca};
@@ -103,13 +103,7 @@ impl Recipe {
     /// The loader's augmentation; recipes with colour noise require `pca`.
     pub fn augment(&self, pca: Option<&Pca>) -> Augment {
         let colour = self.colour.zip(pca).map(|(c, pca)| ColourNoise { pca: pca.clone(), sigma: c.sigma, strength: c.strength });
-        match self.augment {
-            Augmentation::None => Augment::None,
-            Augmentation::CropMirror => Augment::CropMirror { colour },
-            Augmentation::RandomResizedCrop { scale: [a, b], ratio: [c, d] } => {
-                Augment::RandomResizedCrop { scale: (a, b), ratio: (c, d), colour }
-            }
-        }
+        self.augment_with(colour)
     }
 
     /// Validates the settings.
@@ -128,6 +122,7 @@ impl Recipe {
         }
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
+        self.augment.check()?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }

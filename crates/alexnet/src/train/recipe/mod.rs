@@ -1,5 +1,6 @@
 //! Training recipes as data; [`by_name`] returns the presets.
 
+mod augmentation;
 mod build;
 mod earlier;
 mod presets;
@@ -8,6 +9,7 @@ mod small;
 #[cfg(test)]
 mod tests;
 
+pub use augmentation::{Augmentation, Auto, CropKind};
 pub use presets::{KNOWN_CLASSES, NAMES, by_name};
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
@@ -130,24 +132,6 @@ pub enum ImagePreprocessing {
     MeanImage,
     /// torchvision's: resize the short side to 256/224 of the crop, rounded; ImageNet's mean and deviation.
     ImageNet,
-}
-
-/// Augmentation of the training images.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Augmentation {
-    /// No augmentation.
-    None,
-    /// The paper's: random crop of the resized image, mirrored with probability 0.5.
-    CropMirror,
-    /// torchvision's: crop of random area and aspect ratio from the original image, resized, mirrored with
-    /// probability 0.5.
-    RandomResizedCrop {
-        /// Smallest and largest fraction of the image's pixels.
-        scale: [f32; 2],
-        /// Smallest and largest aspect ratio, width / height.
-        ratio: [f32; 2],
-    },
 }
 
 /// The paper's colour noise along the principal components of the training images.

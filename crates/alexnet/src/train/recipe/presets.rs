@@ -1,7 +1,7 @@
 //! Recipe presets by name.
 
 use super::super::param_groups;
-use super::{Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, MomentumForm, Recipe, Schedule, Sgd};
+use super::{Augmentation, BiasRate, Choice, Colour, CropKind, ImagePreprocessing, Init, MomentumForm, Recipe, Schedule, Sgd};
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
 use crate::{Error, Result};
@@ -50,7 +50,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         jpeg: JpegDecoding::Exact,
         bias_lr: BiasRate::Times(1.0),
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
-        augment: Augmentation::CropMirror,
+        augment: Augmentation::crop_mirror(),
         colour: None,
         best: Choice::Validation,
         layer_rates: BTreeMap::new(),
@@ -115,7 +115,12 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             weight_decay: 1e-4,
             bias_weight_decay: 1e-4,
             schedule: Schedule::Every { epochs: 30, by: 10.0 },
-            augment: Augmentation::RandomResizedCrop { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] },
+            augment: Augmentation {
+                kind: CropKind::RandomResizedCrop,
+                scale: Some([0.08, 1.0]),
+                ratio: Some([3.0 / 4.0, 4.0 / 3.0]),
+                ..Augmentation::none()
+            },
             ..simple
         },
         // All numbers are those of the authors' solver_32k. Theirs warms up from a rate of 1, ours from 0. LARS

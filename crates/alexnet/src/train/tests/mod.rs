@@ -215,7 +215,7 @@ fn without_validation_the_last_model_is_the_best() {
     // A fifth of each class's 2 images (6 in all) is none. The first epoch is best in training, and the rate then
     // ruins the model.
     let schedule = Schedule::WarmupPoly { epochs: 2.0, power: 9.0 };
-    let recipe = Recipe { augment: Augmentation::None, lr: 30.0, schedule, ..recipe() };
+    let recipe = Recipe { augment: Augmentation::none(), lr: 30.0, schedule, ..recipe() };
     let mut seen = Vec::new();
     let watch = &mut |event: &Event<'_>, _: &AtomicBool| {
         if let Event::Epoch { row, .. } = event {
