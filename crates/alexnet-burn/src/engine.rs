@@ -94,6 +94,7 @@ impl Gpu {
     fn learn(&mut self, batch: &Batch<'_>, learns: &dyn Fn(&str) -> bool) -> Result<(StepStats, Vec<Of>)> {
         let (n, classes) = (self.count(batch.images)?, self.classes);
         input::check_batch(n, batch.labels, classes, self.capacity)?;
+        batch.objective.check(n, classes)?;
         let x = self.towers.images(batch.images, n);
         let way = ForwardMode::Learn { learns, dropout: batch.dropout };
         let mut tape = ForwardTape::default();
@@ -102,9 +103,7 @@ impl Gpu {
         let mut upstream = vec![0.0; n * classes];
         let context = Context::serial(Isa::Portable);
         let scale = if self.precision() == Precision::F16 { SCALE } else { 1.0 };
-        let loss =
-            loss::softmax_cross_entropy(&context, n, classes, &logits, batch.labels, scale / n as f32, Some(&mut upstream));
-        let step = StepStats { loss: (loss.sum / n as f64) as f32, correct: loss.correct };
+        let step = batch.objective.evaluate(&context, classes, &logits, batch.labels, scale, &mut upstream);
         let upstream = write(&upstream, [n, classes, 1, 1], &self.towers.all[0].device);
         let gradients = gradient::of_parameters(&held, upstream, scale, tape);
         Ok((step, gradients))

@@ -8,8 +8,8 @@ use alexnet::engine::optim::adamw::AdamW;
 use alexnet::engine::optim::sgd::Sgd;
 use alexnet::engine::optim::{MomentumForm, Optimizer};
 use alexnet::engine::{
-    Batch, BatchShard, DropoutKey, Engine, Gradients, Inference, Inspection, OptimizerStep, ParameterStore, Precision,
-    ReluGradient, Training, init,
+    Batch, BatchShard, Criterion, DropoutKey, Engine, Gradients, Inference, Inspection, MixedLabel, Objective, OptimizerStep,
+    ParameterStore, Precision, ReluGradient, Training, init,
 };
 use alexnet::formats;
 use alexnet::net::towers::TowerLayer;
@@ -76,7 +76,7 @@ fn every_wiring_matches_the_values_and_gradients_of_the_cpu_engine() {
         }
         let expected = ours.input_gradient(&images, &labels).expect("a batch");
         same(&theirs.input_gradient(&images, &labels).expect("a batch"), &expected, 1e-4, &net.name);
-        let batch = Batch { images: &images, labels: &labels, dropout: None };
+        let batch = Batch { images: &images, labels: &labels, dropout: None, objective: Objective::default() };
         let ((loss, expected), (found_loss, found)) = (gradients(&mut ours, &batch), gradients(&mut theirs, &batch));
         assert!((loss - found_loss).abs() < 1e-5, "{}: {loss} {found_loss}", net.name);
         let order = |all: &[(String, Vec<f32>)]| all.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
@@ -93,6 +93,25 @@ fn every_wiring_matches_the_values_and_gradients_of_the_cpu_engine() {
                 continue;
             }
             same(found, values, 1e-4, &format!("{} gradient {name}", net.name));
+        }
+    }
+}
+
+#[test]
+fn losses_with_every_setting_match_the_cpu_engine() {
+    let net = &wirings()[0];
+    let criterion = Criterion { smoothing: 0.1, focal: 2.0, class_weights: (0..net.classes()).map(|c| 0.5 + c as f32).collect() };
+    let mixed = [(1, 0.25), (2, 0.75), (0, 0.0)].map(|(label, share)| MixedLabel { label, share });
+    let images = images(net, 3);
+    for mixed in [&[][..], &mixed] {
+        let objective = Objective { criterion: Some(&criterion), mixed };
+        let batch = Batch { images: &images, labels: &[1, 0, 2], dropout: None, objective };
+        let ((loss, expected), (found_loss, found)) =
+            (gradients(&mut cpu(net), &batch), gradients(&mut burn(net, "flex"), &batch));
+        assert!((loss - found_loss).abs() < 1e-5, "{loss} {found_loss}");
+        for (name, values) in &expected {
+            let found = &found.iter().find(|(found, _)| found == name).expect("every gradient").1;
+            same(found, values, 1e-4, name);
         }
     }
 }
@@ -116,7 +135,7 @@ fn runs_can_switch_engines_midway() {
             let images = images(&net, 2);
             let step = |engine: &mut dyn Engine, step: u64| {
                 let dropout = Some(DropoutKey { seed: 3, step, first_image: 7 });
-                let batch = Batch { images: &images, labels: &[0, 2], dropout };
+                let batch = Batch { images: &images, labels: &[0, 2], dropout, objective: Objective::default() };
                 engine.train_step(&batch, &rule(step + 1, if step < 3 { 0.02 } else { 0.002 })).expect("a step").loss
             };
             let mut stays = cpu(&net);
@@ -183,7 +202,7 @@ fn gradients_applied_one_by_one_equal_a_step() {
         layers,
     };
     let images = images(net, 2);
-    let batch = Batch { images: &images, labels: &[0, 1], dropout: None };
+    let batch = Batch { images: &images, labels: &[0, 1], dropout: None, objective: Objective::default() };
     for _ in 0..2 {
         one.train_step(&batch, &rule).expect("a step");
         for (name, gradient) in gradients(&mut other, &batch).1 {
@@ -210,7 +229,9 @@ fn two_ranks_that_share_a_batch_match_one() {
     };
     let (images, labels) = (images(net, 3), [0, 1, 2]);
     let mut one = burn(net, "flex");
-    let expected = one.train_step(&Batch { images: &images, labels: &labels, dropout: None }, &rule).expect("a step");
+    let expected = one
+        .train_step(&Batch { images: &images, labels: &labels, dropout: None, objective: Objective::default() }, &rule)
+        .expect("a step");
     // One rank has two images, the other one.
     let all = in_process::run(2, |ranks| {
         let cut = Partition::new(ranks.rank(), 2, None).expect("ranks");
@@ -218,7 +239,7 @@ fn two_ranks_that_share_a_batch_match_one() {
         let (own, image) = (own[0]..own[0] + own.len(), images.len() / 3);
         let mut engine = DataParallel::new(burn(net, "flex"), Arc::new(ranks), cut);
         let images = &images[own.start * image..own.end * image];
-        let share = BatchShard { images, labels: &labels[own], dropout: None, blocks: &[1, 2] };
+        let share = BatchShard { images, labels: &labels[own], dropout: None, objective: Objective::default(), blocks: &[1, 2] };
         let step = engine.train_shard(&share, &rule).expect("a step");
         (step, names(net).iter().map(|name| engine.parameter(name).expect("one")).collect::<Vec<_>>())
     });
@@ -234,7 +255,7 @@ fn sixteen_bit_factors_stay_within_their_rounding_error() {
     // Without ReLUs, because a unit that rounding moves across zero would outweigh the rounding error itself.
     let net = &smooth(&wirings()[0]);
     let images = images(net, 3);
-    let batch = Batch { images: &images, labels: &[1, 0, 2], dropout: None };
+    let batch = Batch { images: &images, labels: &[1, 0, 2], dropout: None, objective: Objective::default() };
     let expected = gradients(&mut burn(net, "flex"), &batch);
     // Half an ulp is 2^-9 in bf16 and 2^-12 in f16; a gradient passes through several products. Seen: 1.1e-2 and 4e-3
     // at most.
@@ -269,7 +290,9 @@ fn a_step_whose_gradients_overflow_half_precision_is_skipped() {
     };
     let mut step = |images: &[f32]| {
         let before = engine.parameter("conv1.weight").expect("one");
-        engine.train_step(&Batch { images, labels: &[1, 0, 2], dropout: None }, &rule).expect("a step");
+        engine
+            .train_step(&Batch { images, labels: &[1, 0, 2], dropout: None, objective: Objective::default() }, &rule)
+            .expect("a step");
         let after = engine.parameter("conv1.weight").expect("one");
         (before == after, after.iter().all(|w| w.is_finite()))
     };
@@ -323,7 +346,7 @@ fn two_towers_match_one_net_and_transfer_only_crossing_maps() {
         let bytes = 2 * plan.iter().map(TowerLayer::bytes).sum::<usize>() as u64;
         assert_eq!(two.crossed(), bytes / 2, "{}", net.name);
         let dropout = Some(DropoutKey { seed: 1, step: 2, first_image: 0 });
-        let batch = Batch { images: &images, labels: &[3, 0], dropout };
+        let batch = Batch { images: &images, labels: &[3, 0], dropout, objective: Objective::default() };
         let before = two.crossed();
         let ((loss, expected), (found_loss, found)) = (gradients(&mut one, &batch), gradients(&mut two, &batch));
         assert_eq!(two.crossed() - before, bytes, "{}", net.name);
@@ -356,7 +379,7 @@ fn lars_in_two_towers_uses_the_norms_of_whole_layers() {
         layers,
     };
     let images = images(net, 2);
-    let batch = Batch { images: &images, labels: &[3, 0], dropout: None };
+    let batch = Batch { images: &images, labels: &[3, 0], dropout: None, objective: Objective::default() };
     for _ in 0..2 {
         one.train_step(&batch, &rule).expect("a step");
         two.train_step(&batch, &rule).expect("a step");

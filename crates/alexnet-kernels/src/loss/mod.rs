@@ -1,7 +1,9 @@
 //! Softmax and cross-entropy.
 //!
-//! p_i = exp(z_i - max z) / sum_j exp(z_j - max z), loss = -ln p_label; sums in f64.
+//! p_i = exp(z_i - max z) / sum_j exp(z_j - max z), loss = -ln p_label; sums in f64. [`criterion`] has the training losses with
+//! further settings.
 
+pub mod criterion;
 pub mod reference;
 
 use crate::context::Context;
@@ -48,11 +50,14 @@ pub fn softmax_cross_entropy(
         let gradient = gradients.map(|all| unsafe { all.slice(i * classes, classes) });
         *loss = one(&logits[i * classes..(i + 1) * classes], labels[i] as usize, scale, gradient);
     });
-    losses.iter().fold(Loss::default(), |a, b| Loss {
-        sum: a.sum + b.sum,
-        correct: a.correct + b.correct,
-        correct5: a.correct5 + b.correct5,
-    })
+    losses.into_iter().fold(Loss::default(), Loss::and)
+}
+
+impl Loss {
+    /// Loss and counts of both.
+    fn and(self, other: Loss) -> Loss {
+        Loss { sum: self.sum + other.sum, correct: self.correct + other.correct, correct5: self.correct5 + other.correct5 }
+    }
 }
 
 /// Loss and gradient of one image.
@@ -71,10 +76,15 @@ fn one(logits: &[f32], label: usize, scale: f32, gradient: Option<&mut [f32]>) -
             sum
         }
     };
+    let rank = rank(logits, label);
+    Loss { sum: sum.ln() - f64::from(logits[label] - max), correct: usize::from(rank == 0), correct5: usize::from(rank < 5) }
+}
+
+/// Number of classes ranked before `label`.
+fn rank(logits: &[f32], label: usize) -> usize {
     let own = logits[label];
     // Written so that a NaN label logit ranks below all others.
-    let rank = logits.iter().enumerate().filter(|&(i, &z)| !(z < own || (z == own && i >= label))).count();
-    Loss { sum: sum.ln() - f64::from(own - max), correct: usize::from(rank == 0), correct5: usize::from(rank < 5) }
+    logits.iter().enumerate().filter(|&(i, &z)| !(z < own || (z == own && i >= label))).count()
 }
 
 /// Writes exp(z - max) and returns their sum.

@@ -34,11 +34,32 @@ impl<E: Gradients> DataParallel<E> {
         DataParallel { engine, ranks, cut, room: BTreeMap::new(), sums: Room::default() }
     }
 
+    /// The divisor of the mean loss of each of this rank's blocks, and that of the whole batch. It is the number of images,
+    /// which every rank knows, or the sum of their class weights, which the ranks exchange; the sum over blocks has a fixed
+    /// order.
+    fn divisors(&self, share: &BatchShard<'_>) -> Result<(Vec<f64>, f64)> {
+        let own = &share.blocks[self.cut.blocks_of(self.cut.rank)];
+        if !share.objective.is_weighted() {
+            return Ok((own.iter().map(|&n| n as f64).collect(), share.blocks.iter().sum::<usize>() as f64));
+        }
+        let mut rest = share.labels;
+        let parts: Vec<f64> = own
+            .iter()
+            .map(|&n| {
+                let (labels, behind) = rest.split_at(n);
+                rest = behind;
+                share.objective.divisor(labels)
+            })
+            .collect();
+        let all = all_gather_f64(&*self.ranks, parts.iter().copied())?.iter().sum();
+        Ok((parts, all))
+    }
+
     /// Forward and backward of this rank's blocks. Each gradient goes to `reducer` once it is complete. Returns the
-    /// loss sum, number of correct images and number of images of each block.
+    /// loss sum, number of correct images and divisor of the loss of each block.
     fn backward(&mut self, share: &BatchShard<'_>, names: &[String], reducer: &Sender<Bucket>) -> Result<Vec<[f64; 3]>> {
         let blocks = self.cut.blocks_of(self.cut.rank);
-        let all = share.blocks.iter().sum::<usize>();
+        let (parts, all) = self.divisors(share)?;
         let mut trees: Vec<Tree> = names.iter().map(|_| Tree::new(self.cut.blocks)).collect();
         let (mut stats, mut done) = (Vec::new(), 0);
         let image = share.images.len() / share.labels.len().max(1);
@@ -61,12 +82,13 @@ impl<E: Gradients> DataParallel<E> {
                 stats.push([0.0; 3]);
                 continue;
             }
-            let weight = n as f32 / all as f32;
+            let weight = (parts[block - blocks.start] / all) as f32;
             let first = |key: DropoutKey| DropoutKey { first_image: key.first_image + done as u64, ..key };
             let batch = Batch {
                 images: &share.images[done * image..(done + n) * image],
                 labels: &share.labels[done..done + n],
                 dropout: share.dropout.map(first),
+                objective: share.objective.part(done..done + n),
             };
             let step = self.engine.gradients(&batch, &mut |name, gradient| {
                 let Some(at) = names.iter().position(|known| known == name) else { return };
@@ -75,7 +97,8 @@ impl<E: Gradients> DataParallel<E> {
                 values.extend(gradient.iter().map(|g| g * weight));
                 push(at, Some(values), room);
             })?;
-            stats.push([f64::from(step.loss) * n as f64, step.correct as f64, n as f64]);
+            let divisor = parts[block - blocks.start];
+            stats.push([f64::from(step.loss) * divisor, step.correct as f64, divisor]);
             done += n;
         }
         Ok(stats)

@@ -11,10 +11,9 @@ use super::reducer;
 use super::sharded_fc::{self, ShardedFc};
 use super::{Communicator, Partition, all_gather, all_gather_values};
 use crate::engine::shards::Segment;
-use crate::engine::{BatchShard, DropoutKey, OptimizerStep, Precision, StepStats};
+use crate::engine::{BatchShard, DropoutKey, MixedLabel, Objective, OptimizerStep, Precision, StepStats};
 use crate::net::Net;
 use crate::{Error, Result};
-use alexnet_kernels::loss;
 use std::sync::Arc;
 
 /// Hybrid-parallel engine: replicated convolutions, sharded fully connected layers.
@@ -46,6 +45,14 @@ impl Hybrid {
         let head = ShardedFc::new(net, rank, rows)?;
         Ok(ModelParallel::of(HybridShards { net: net.clone(), ranks, cut, trunk, head }))
     }
+}
+
+/// Labels and second labels of all ranks' images.
+fn all_targets(ranks: &dyn Communicator, own: &BatchShard<'_>) -> Result<(Vec<u32>, Vec<MixedLabel>)> {
+    let seconds: Vec<(u32, f32)> = own.objective.mixed.iter().map(|second| (second.label, second.share)).collect();
+    let (labels, seconds): (Vec<_>, Vec<_>) = all_gather_values(ranks, &(own.labels.to_vec(), seconds))?.into_iter().unzip();
+    let second = |(label, share)| MixedLabel { label, share };
+    Ok((labels.concat(), seconds.into_iter().flatten().map(second).collect()))
 }
 
 impl Shards for HybridShards {
@@ -82,7 +89,9 @@ impl Shards for HybridShards {
         check(share, &self.cut)?;
         let ranks = self.ranks.clone();
         let (own, all) = (share.labels.len(), share.blocks.iter().sum::<usize>());
-        let labels: Vec<u32> = all_gather_values(&*ranks, &share.labels.to_vec())?.into_iter().flatten().collect();
+        let (labels, mixed) = all_targets(&*ranks, share)?;
+        let objective = Objective { mixed: &mixed, ..share.objective };
+        objective.check(all, self.net.classes())?;
         // The fully connected layers see all images, starting with the first.
         let key = share.dropout.map(|key| DropoutKey { first_image: 0, ..key });
         let part = self.trunk.forward(share.images, own, share.dropout, true)?;
@@ -95,8 +104,7 @@ impl Shards for HybridShards {
         let (stats, partial) = trunk.with_context(|context| -> Result<(StepStats, Vec<f32>)> {
             let logits = head.forward(context, &*ranks, all, &maps, key, false)?;
             let mut dlogits = vec![0.0; all * classes];
-            let loss = loss::softmax_cross_entropy(context, all, classes, logits, &labels, 1.0 / all as f32, Some(&mut dlogits));
-            let stats = StepStats { loss: (loss.sum / all as f64) as f32, correct: loss.correct };
+            let stats = objective.evaluate(context, classes, logits, &labels, 1.0, &mut dlogits);
             Ok((stats, head.backward(context, &*ranks, all, &dlogits, key, step)?))
         })?;
         // Send each rank the contributions to the gradients of its images.

@@ -12,7 +12,6 @@ use crate::engine::{BatchShard, DropoutKey, OptimizerStep, Precision, StepStats}
 use crate::net::towers::Crossing;
 use crate::net::{BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
 use crate::{Error, Result};
-use alexnet_kernels::loss;
 use std::sync::Arc;
 
 /// Layers that a tower computes without the other.
@@ -251,15 +250,15 @@ impl Shards for Tower {
             return Err(Error::Net(format!("got {n} images, but each tower requires the whole batch of {:?}", share.blocks)));
         }
         let (ranks, classes, key) = (self.ranks.clone(), self.net.classes(), share.dropout);
+        share.objective.check(n, classes)?;
         let maps = self.maps(share.images, n, key, true)?;
         let (head, first) = (&mut self.head, &self.pieces[0].segment);
         let (stats, partial) = first.with_context(|context| -> Result<([f64; 2], Vec<f32>)> {
             let logits = head.forward(context, &*ranks, n, &maps, key, false)?;
             let (mut dlogits, mut stats) = (vec![0.0; n * classes], [0.0; 2]);
             if ranks.rank() == 0 {
-                let scale = 1.0 / n as f32;
-                let loss = loss::softmax_cross_entropy(context, n, classes, logits, share.labels, scale, Some(&mut dlogits));
-                stats = [loss.sum / n as f64, loss.correct as f64];
+                let step = share.objective.evaluate(context, classes, logits, share.labels, 1.0, &mut dlogits);
+                stats = [f64::from(step.loss), step.correct as f64];
             }
             Ok((stats, head.backward(context, &*ranks, n, &dlogits, key, step)?))
         })?;

@@ -1,5 +1,6 @@
 //! Inputs and results of a training step.
 
+use super::Objective;
 use alexnet_kernels::random::Key;
 
 /// A batch of images with their labels.
@@ -11,6 +12,8 @@ pub struct Batch<'a> {
     pub labels: &'a [u32],
     /// Key that determines the dropped units; `None` disables dropout.
     pub dropout: Option<DropoutKey>,
+    /// Loss.
+    pub objective: Objective<'a>,
 }
 
 /// A rank's shard of a batch; the whole batch with a single rank.
@@ -23,6 +26,8 @@ pub struct BatchShard<'a> {
     /// Key that determines the dropped units; `first_picture` is the index of the shard's first image within the
     /// whole batch.
     pub dropout: Option<DropoutKey>,
+    /// Loss, with the second labels of the shard's images.
+    pub objective: Objective<'a>,
     /// Number of images in each block of the whole batch, over all ranks; see
     /// [`Partition`](crate::distributed::Partition).
     pub blocks: &'a [usize],
@@ -31,7 +36,7 @@ pub struct BatchShard<'a> {
 impl<'a> BatchShard<'a> {
     /// The shard's images as a batch.
     pub fn batch(&self) -> Batch<'a> {
-        Batch { images: self.images, labels: self.labels, dropout: self.dropout }
+        Batch { images: self.images, labels: self.labels, dropout: self.dropout, objective: self.objective }
     }
 }
 
@@ -58,8 +63,8 @@ impl DropoutKey {
 /// Loss and accuracy of one training step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepStats {
-    /// Mean softmax cross-entropy over the batch, in nats.
+    /// Mean loss over the batch: cross-entropy in nats, unless the [`Objective`] is another one.
     pub loss: f32,
-    /// Number of images whose true class has the highest logit.
+    /// Number of images whose label has the highest logit; of mixed images, the label with the larger share.
     pub correct: usize,
 }

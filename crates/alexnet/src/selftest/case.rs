@@ -6,7 +6,7 @@ use super::formula::{self, seed_of};
 use super::{Report, Tell};
 use crate::engine::optim::MomentumForm;
 use crate::engine::optim::sgd::Sgd;
-use crate::engine::{Batch, Engine, Gradients, Inspection, OptimizerStep, ParameterStore};
+use crate::engine::{Batch, Engine, Gradients, Inspection, Objective, OptimizerStep, ParameterStore};
 use crate::net::{Net, Op};
 use crate::{Error, Result};
 
@@ -53,7 +53,7 @@ pub fn run(case: &Case, framework: &str, engine: &mut dyn Engine) -> Result<Repo
     formula::set_parameters(engine, case.seed)?;
     let images = formula::images(&net, case.seed, case.batch);
     let labels = formula::labels(case.batch, classes);
-    let batch = Batch { images: &images, labels: &labels, dropout: None };
+    let batch = Batch { images: &images, labels: &labels, dropout: None, objective: Objective::default() };
     let activations = activations(engine, case, &images)?;
     let mut logits = Vec::new();
     engine.infer(&images, &mut logits)?;

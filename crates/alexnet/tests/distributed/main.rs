@@ -9,7 +9,10 @@ use alexnet::engine::cpu::Cpu;
 use alexnet::engine::optim::adamw::AdamW;
 use alexnet::engine::optim::sgd::Sgd;
 use alexnet::engine::optim::{MomentumForm, Optimizer};
-use alexnet::engine::{Batch, BatchShard, DropoutKey, Gradients, Inference, OptimizerStep, Precision, StepStats, Training, init};
+use alexnet::engine::{
+    Batch, BatchShard, Criterion, DropoutKey, Gradients, Inference, MixedLabel, Objective, OptimizerStep, Precision, StepStats,
+    Training, init,
+};
 use alexnet::formats;
 use alexnet::net::{Net, Op, presets};
 use alexnet::selftest::formula::uniform;
@@ -85,14 +88,43 @@ fn numbered(rule: &OptimizerStep, step: usize) -> OptimizerStep {
     OptimizerStep { number: step as u64 + 1, ..rule.clone() }
 }
 
+/// Whether a training uses every setting of the loss or none.
+#[derive(Clone, Copy, PartialEq)]
+enum Loss {
+    Plain,
+    /// With class weights, so that the mean is not that over images.
+    Weighted,
+    /// With mixed labels too.
+    Mixed,
+}
+
+impl Loss {
+    fn criterion(self) -> Criterion {
+        let class_weights = (0..CLASSES).map(|class| 0.25 + class as f32).collect();
+        if self == Loss::Plain { Criterion::default() } else { Criterion { smoothing: 0.1, focal: 2.0, class_weights } }
+    }
+
+    /// The second labels of a batch's images.
+    fn mixed(self, labels: &[u32]) -> Vec<MixedLabel> {
+        let second = |(i, &label): (usize, &u32)| MixedLabel { label: (label + 1) % CLASSES as u32, share: (i % 5) as f32 / 4.0 };
+        if self == Loss::Mixed { labels.iter().enumerate().map(second).collect() } else { Vec::new() }
+    }
+}
+
 fn alone(net: &Net, rule: &OptimizerStep) -> Trained {
+    alone_with(net, rule, Loss::Plain)
+}
+
+fn alone_with(net: &Net, rule: &OptimizerStep, loss: Loss) -> Trained {
+    let criterion = loss.criterion();
     let mut engine = Cpu::new(net, 12, 1).expect("a valid net");
     init::initialise(&mut engine, 8).expect("parameters");
     let step = |step| {
         let (images, labels) = batch(net, step);
-        engine
-            .train_step(&Batch { images: &images, labels: &labels, dropout: key(step, 0) }, &numbered(rule, step))
-            .expect("a step")
+        let mixed = loss.mixed(&labels);
+        let objective = Objective { criterion: Some(&criterion), mixed: &mixed };
+        let batch = Batch { images: &images, labels: &labels, dropout: key(step, 0), objective };
+        engine.train_step(&batch, &numbered(rule, step)).expect("a step")
     };
     let steps = (0..BATCHES.len()).map(step).collect();
     outcome(&engine, rule, steps)
@@ -100,6 +132,11 @@ fn alone(net: &Net, rule: &OptimizerStep) -> Trained {
 
 /// Trains as one of several ranks.
 fn train(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Result<Vec<StepStats>> {
+    train_with(engine, cut, rule, Loss::Plain)
+}
+
+fn train_with(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep, loss: Loss) -> Result<Vec<StepStats>> {
+    let criterion = loss.criterion();
     init::initialise(engine, 8)?;
     let net = engine.net().clone();
     let image = 3 * net.image_size * net.image_size;
@@ -108,18 +145,33 @@ fn train(engine: &mut dyn Training, cut: Partition, rule: &OptimizerStep) -> Res
         let blocks: Vec<usize> = Partition { rank: 0, size: 1, ..cut }.own(labels.len()).map(|block| block.len()).collect();
         let own: Vec<usize> = cut.own(labels.len()).flatten().collect();
         let range = own.first().map_or(0..0, |first| *first..first + own.len());
-        let images = &images[range.start * image..range.end * image];
-        let share =
-            BatchShard { images, labels: &labels[range.clone()], dropout: key(step, range.start as u64), blocks: &blocks };
+        let (images, mixed) = (&images[range.start * image..range.end * image], loss.mixed(&labels));
+        let share = BatchShard {
+            images,
+            labels: &labels[range.clone()],
+            dropout: key(step, range.start as u64),
+            objective: Objective { criterion: Some(&criterion), mixed: &mixed }.part(range.clone()),
+            blocks: &blocks,
+        };
         engine.train_shard(&share, &numbered(rule, step))
     };
     (0..BATCHES.len()).map(step).collect()
 }
 
 fn data_parallel(ranks: Arc<dyn Communicator>, blocks: Option<usize>, net: &Net, rule: &OptimizerStep) -> Trained {
+    data_parallel_with(ranks, blocks, net, rule, Loss::Plain)
+}
+
+fn data_parallel_with(
+    ranks: Arc<dyn Communicator>,
+    blocks: Option<usize>,
+    net: &Net,
+    rule: &OptimizerStep,
+    loss: Loss,
+) -> Trained {
     let cut = Partition::new(ranks.rank(), ranks.size(), blocks).expect("enough blocks");
     let mut engine = DataParallel::new(Cpu::new(net, 12, 1).expect("a valid net"), ranks, cut);
-    let steps = train(&mut engine, cut, rule).expect("steps");
+    let steps = train_with(&mut engine, cut, rule, loss).expect("steps");
     outcome(&engine, rule, steps)
 }
 
@@ -185,6 +237,41 @@ fn with_fixed_blocks_ranks_are_bitwise_equal_to_one_process() {
             let all = in_process::run(size, |ranks| data_parallel(Arc::new(ranks), blocks, &net, &rule));
             assert!(all.iter().all(|rank| *rank == expected), "{size} ranks");
         }
+    }
+}
+
+#[test]
+fn weighted_and_mixed_losses_match_one_process() {
+    let (rule, blocks) = (rule(), Some(8));
+    for loss in [Loss::Weighted, Loss::Mixed] {
+        let net = thin("torchvision", 64);
+        let expected = alone_with(&net, &rule, loss);
+        assert!(expected.0 != alone(&net, &rule).0);
+        for size in [2, 4] {
+            let all = in_process::run(size, |ranks| data_parallel_with(Arc::new(ranks), None, &net, &rule, loss));
+            assert_near(&format!("{size} ranks"), &all[0], &expected);
+        }
+        let parts = data_parallel_with(Arc::new(SingleProcess::default()), blocks, &net, &rule, loss);
+        assert_near("micro-batches", &parts, &expected);
+        let all = in_process::run(3, |ranks| data_parallel_with(Arc::new(ranks), blocks, &net, &rule, loss));
+        assert!(all.iter().all(|rank| *rank == parts), "fixed blocks");
+        let all = in_process::run(4, |ranks| {
+            let cut = Partition::new(ranks.rank(), ranks.size(), None).expect("ranks");
+            let mut engine = Hybrid::new(&net, Arc::new(ranks), 12, 1, Precision::F32).expect("a valid net");
+            let steps = train_with(&mut engine, cut, &rule, loss).expect("steps");
+            engine.gather_parameters(rule.optimizer.slots()).expect("all ranks");
+            (cut.rank == 0).then(|| outcome(&engine, &rule, steps))
+        });
+        assert_near("hybrid", all[0].as_ref().expect("rank 0"), &expected);
+        let net = thin("paper", 67);
+        let all = in_process::run(2, |ranks| {
+            let first = ranks.rank() == 0;
+            let mut towers = Towers::new(&net, Arc::new(ranks), 12, 1, Precision::F32).expect("two towers");
+            let steps = train_with(&mut towers, Partition::WHOLE, &rule, loss).expect("steps");
+            towers.gather_parameters(rule.optimizer.slots()).expect("both ranks");
+            first.then(|| outcome(&towers, &rule, steps))
+        });
+        assert_near("towers", all[0].as_ref().expect("rank 0"), &alone_with(&net, &rule, loss));
     }
 }
 

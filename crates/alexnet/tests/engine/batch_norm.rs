@@ -6,8 +6,8 @@ use alexnet::distributed::{Partition, SingleProcess};
 use alexnet::engine::optim::MomentumForm;
 use alexnet::engine::optim::sgd::Sgd;
 use alexnet::engine::{
-    Batch, BatchShard, Calibration, DropoutKey, Gradients, Inference, Inspection, OptimizerStep, ParameterStore, Precision,
-    Training,
+    Batch, BatchShard, Calibration, DropoutKey, Gradients, Inference, Inspection, Objective, OptimizerStep, ParameterStore,
+    Precision, Training,
 };
 use alexnet::formats;
 use alexnet::net::{Net, Pad, Rounding};
@@ -66,7 +66,7 @@ fn gradients_agree_with_finite_differences() {
                 engine.parameter(name).expect("a parameter").iter().zip(uniform(5, 40, 0.5)).map(|(v, d)| v + d).collect();
             engine.set_parameter(name, &near).expect("the same shape");
         }
-        let batch = Batch { images: &images, labels: &LABELS, dropout };
+        let batch = Batch { images: &images, labels: &LABELS, dropout, objective: Objective::default() };
         let mut gradients = Vec::new();
         engine.gradients(&batch, &mut |name, values| gradients.push((name.to_string(), values.to_vec()))).expect("gradients");
         assert_eq!(gradients.len(), names(&net).len());
@@ -105,7 +105,7 @@ fn inference_and_the_image_gradient_use_running_statistics() {
     let (net, images) = (normed(), images(6));
     let mut engine = engine(&net, 6, 2);
     for _ in 0..3 {
-        let batch = Batch { images: &images, labels: &LABELS, dropout: None };
+        let batch = Batch { images: &images, labels: &LABELS, dropout: None, objective: Objective::default() };
         engine.train_step(&batch, &rule(MomentumForm::RateInside)).expect("a step");
     }
     // Logits do not depend on the other images.
@@ -128,7 +128,12 @@ fn inference_and_the_image_gradient_use_running_statistics() {
 #[test]
 fn a_step_equals_applying_its_gradients_on_any_number_of_threads() {
     let (net, images) = (normed(), images(6));
-    let batch = |step| Batch { images: &images, labels: &LABELS, dropout: Some(DropoutKey { seed: 3, step, first_image: 0 }) };
+    let batch = |step| Batch {
+        images: &images,
+        labels: &LABELS,
+        dropout: Some(DropoutKey { seed: 3, step, first_image: 0 }),
+        objective: Objective::default(),
+    };
     for lars_trust in [None, Some(0.5)] {
         let optimizer = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust }.into();
         let rule = OptimizerStep { optimizer, ..rule(MomentumForm::RateInside) };
@@ -158,7 +163,9 @@ fn frozen_norms_keep_their_bits() {
     let mut engine = engine(&net, 6, 2);
     let before = all(&engine);
     let rule = OptimizerStep { layers: [("bn1".to_string(), 0.0)].into(), ..rule(MomentumForm::RateOutside) };
-    engine.train_step(&Batch { images: &images, labels: &LABELS, dropout: None }, &rule).expect("a step");
+    engine
+        .train_step(&Batch { images: &images, labels: &LABELS, dropout: None, objective: Objective::default() }, &rule)
+        .expect("a step");
     for (name, (before, after)) in names(&net).iter().zip(before.iter().zip(all(&engine))) {
         assert_eq!(*before == after, name.starts_with("bn1"), "{name}");
     }
@@ -169,13 +176,13 @@ fn parts_of_a_batch_have_their_own_statistics() {
     let (net, images) = (normed(), images(6));
     let cut = Partition::new(0, 1, Some(2)).expect("two blocks");
     let mut parts = DataParallel::new(engine(&net, 3, 1), Arc::new(SingleProcess::default()), cut);
-    let share = BatchShard { images: &images, labels: &LABELS, dropout: None, blocks: &[3, 3] };
+    let share = BatchShard { images: &images, labels: &LABELS, dropout: None, objective: Objective::default(), blocks: &[3, 3] };
     parts.train_shard(&share, &rule(MomentumForm::RateInside)).expect("a step");
     // The statistics of each half alone; those of the whole are their mean.
     let half = |i: usize| {
         let mut engine = engine(&net, 3, 1);
         let images = &images[i * images.len() / 2..(i + 1) * images.len() / 2];
-        let batch = Batch { images, labels: &LABELS[3 * i..3 * i + 3], dropout: None };
+        let batch = Batch { images, labels: &LABELS[3 * i..3 * i + 3], dropout: None, objective: Objective::default() };
         engine.train_step(&batch, &rule(MomentumForm::RateInside)).expect("a step");
         engine
     };
@@ -248,7 +255,7 @@ fn two_steps_match_pytorch() {
     let mut logits = Vec::new();
     engine.infer(&images, &mut logits).expect("images of the net");
     near("logits", &logits, &golden.logits);
-    let batch = Batch { images: &images, labels: &labels, dropout: None };
+    let batch = Batch { images: &images, labels: &labels, dropout: None, objective: Objective::default() };
     engine
         .gradients(&batch, &mut |name, g| _ = golden.gradients.get(name).map(|expected| near(name, g, expected)))
         .expect("them");

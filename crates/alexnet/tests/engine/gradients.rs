@@ -8,7 +8,7 @@ fn gradients_agree_with_finite_differences() {
     for net in wirings() {
         for dropout in [None, Some(DropoutKey { seed: 1, step: 2, first_image: 0 })] {
             let mut engine = engine(&net, 4, 2);
-            let batch = Batch { images: &images, labels: &labels, dropout };
+            let batch = Batch { images: &images, labels: &labels, dropout, objective: Objective::default() };
             let mut gradients = Vec::new();
             engine.gradients(&batch, &mut |name, values| gradients.push((name.to_string(), values.to_vec()))).expect("gradients");
             assert_eq!(gradients.len(), names(&net).len());
@@ -34,7 +34,7 @@ fn the_input_gradient_agrees_with_finite_differences() {
         let direction = uniform(78, images.len(), 1.0);
         let mut at = |step: f32| {
             let moved: Vec<f32> = images.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
-            loss(&mut engine, &Batch { images: &moved, labels: &labels, dropout: None })
+            loss(&mut engine, &Batch { images: &moved, labels: &labels, dropout: None, objective: Objective::default() })
         };
         let slopes = [2e-4f32, 1e-3].map(|e| (at(e) - at(-e)) / f64::from(2.0 * e));
         let (expected, size) = (dot(&gradient, &direction), dot(&gradient, &gradient).sqrt());

@@ -70,7 +70,7 @@ fn the_gradient_of_a_layer_matches_training() {
         close(&found.gradient, &input, "images");
         // Both omit dropout that scales at inference, because the batch below has no key.
         let mut biases = Vec::new();
-        let batch = Batch { images: &images, labels: &labels, dropout: None };
+        let batch = Batch { images: &images, labels: &labels, dropout: None, objective: Objective::default() };
         engine
             .gradients(&batch, &mut |name, values| {
                 if let Some(layer) = name.strip_suffix(".bias") {

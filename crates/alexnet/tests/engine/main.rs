@@ -4,8 +4,8 @@ use alexnet::engine::cpu::Cpu;
 use alexnet::engine::optim::MomentumForm;
 use alexnet::engine::optim::sgd::Sgd;
 use alexnet::engine::{
-    Batch, Calibration, DropoutKey, FeatureMaps, Gradients, Inference, Inspection, OptimizerStep, ParameterStore, Precision,
-    Training, init,
+    Batch, Calibration, DropoutKey, FeatureMaps, Gradients, Inference, Inspection, Objective, OptimizerStep, ParameterStore,
+    Precision, Training, init,
 };
 use alexnet::net::{Activation, Net, Op, Rounding};
 use alexnet::selftest::formula::{self, uniform};
@@ -14,6 +14,7 @@ mod activations;
 mod batch_norm;
 mod gradients;
 mod layer_gradient;
+mod objective;
 mod optimizer;
 mod precision;
 mod receptive_field;
@@ -76,7 +77,9 @@ fn results_do_not_depend_on_the_number_of_threads() {
                         bias_weight_decay: 0.0,
                         layers: Default::default(),
                     };
-                    engine.train_step(&Batch { images: &images, labels: &labels, dropout }, &rule).expect("a step");
+                    engine
+                        .train_step(&Batch { images: &images, labels: &labels, dropout, objective: Objective::default() }, &rule)
+                        .expect("a step");
                 }
                 names(&net).iter().map(|n| engine.parameter(n).expect("a parameter")).collect()
             })
@@ -147,7 +150,7 @@ fn a_shard_of_a_batch_draws_the_same_dropout_as_the_whole() {
         let mut engine = engine(&net, 4, 1);
         let mut mean = |images: &[f32], labels: &[u32], first_image| {
             let dropout = Some(DropoutKey { seed: 8, step: 1, first_image });
-            loss(&mut engine, &Batch { images, labels, dropout })
+            loss(&mut engine, &Batch { images, labels, dropout, objective: Objective::default() })
         };
         let (half, whole) = (images.len() / 2, mean(&images, &labels, 0));
         let halves = (mean(&images[..half], &labels[..2], 0) + mean(&images[half..], &labels[2..], 2)) / 2.0;
@@ -161,8 +164,9 @@ fn mismatched_input_is_reported() {
     let mut engine = engine(net, 2, 1);
     let images = images(2);
     let message = |result: alexnet::Result<()>| result.expect_err("must not fit").to_string();
-    let mut step =
-        |images: &[f32], labels: &[u32]| engine.gradients(&Batch { images, labels, dropout: None }, &mut |_, _| {}).map(|_| ());
+    let mut step = |images: &[f32], labels: &[u32]| {
+        engine.gradients(&Batch { images, labels, dropout: None, objective: Objective::default() }, &mut |_, _| {}).map(|_| ())
+    };
     assert!(message(step(&images[1..], &[0, 1])).contains("3 x 17 x 17"));
     assert!(message(step(&images, &[0])).contains("2 images with 1 labels"));
     assert!(message(step(&images, &[0, 5])).contains("label 5"));

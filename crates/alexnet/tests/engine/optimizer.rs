@@ -9,7 +9,7 @@ fn a_step_applies_the_update_rule_to_the_gradients() {
         for form in [MomentumForm::RateInside, MomentumForm::RateOutside] {
             let mut engine = engine(&net, 3, 2);
             let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
-            let batch = Batch { images: &images, labels: &labels, dropout };
+            let batch = Batch { images: &images, labels: &labels, dropout, objective: Objective::default() };
             for (name, scale) in names(&net).iter().zip([0.1, 0.2].into_iter().cycle()) {
                 let len = engine.parameter(name).expect("a parameter").len();
                 engine.set_state(name, "velocity", &uniform(9, len, scale)).expect("the same shape");
@@ -58,7 +58,7 @@ fn a_step_applies_the_update_rule_to_the_gradients() {
 fn a_lars_step_matches_the_papers_formula() {
     let (images, labels) = (images(3), [0, 1, 2]);
     let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
-    let batch = Batch { images: &images, labels: &labels, dropout };
+    let batch = Batch { images: &images, labels: &labels, dropout, objective: Objective::default() };
     for net in wirings() {
         let mut engine = engine(&net, 3, 2);
         for name in names(&net) {
@@ -111,7 +111,7 @@ fn a_lars_step_matches_the_papers_formula() {
 fn frozen_layers_keep_their_bits_and_the_others_learn_as_before() {
     let (images, labels) = (images(3), [0, 1, 2]);
     let dropout = Some(DropoutKey { seed: 3, step: 0, first_image: 0 });
-    let batch = Batch { images: &images, labels: &labels, dropout };
+    let batch = Batch { images: &images, labels: &labels, dropout, objective: Objective::default() };
     for net in wirings() {
         let names = names(&net);
         let layers: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".weight")).collect();
@@ -197,7 +197,7 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
                 features.extend(cut.split().expect("split support").features(part, layer).expect("images of the net"));
             }
             for step in 0..3 {
-                let batch = Batch { images: &images, labels: &labels, dropout: dropout(step) };
+                let batch = Batch { images: &images, labels: &labels, dropout: dropout(step), objective: Objective::default() };
                 let from = Batch { images: &features, ..batch };
                 let (a, b) =
                     (whole.train_step(&batch, &rule), cut.split().expect("split support").train_step_after(layer, &from, &rule));
@@ -219,7 +219,7 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
             if let Some(learning) = net.layers[..=last].iter().find(|l| matches!(l.op, Op::Conv { .. })) {
                 let mut rule = rule.clone();
                 rule.layers.remove(&learning.name);
-                let from = Batch { images: &features, labels: &labels, dropout: None };
+                let from = Batch { images: &features, labels: &labels, dropout: None, objective: Objective::default() };
                 let error = cut
                     .split()
                     .expect("split support")

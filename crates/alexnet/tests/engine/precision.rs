@@ -47,7 +47,7 @@ fn int8_requires_ranges_and_cannot_train() {
     let images = uniform(1, 2 * 3 * SIZE * SIZE, 1.0);
     let error = engine.infer(&images, &mut Vec::new()).unwrap_err().to_string();
     assert!(error.contains("conv1") && error.contains("quantize"), "{error}");
-    let batch = Batch { images: &images, labels: &[0, 1], dropout: None };
+    let batch = Batch { images: &images, labels: &[0, 1], dropout: None, objective: Objective::default() };
     let error = engine.gradients(&batch, &mut |_, _| {}).unwrap_err().to_string();
     assert!(error.contains("int8 supports only inference"), "{error}");
 }
@@ -70,7 +70,7 @@ fn training_in_bf16_is_close_to_training_in_f32() {
                 bias_weight_decay: 5e-4,
                 layers: Default::default(),
             };
-            let batch = Batch { images: &images, labels: &labels, dropout: None };
+            let batch = Batch { images: &images, labels: &labels, dropout: None, objective: Objective::default() };
             (0..10).map(|_| engine.train_step(&batch, &rule).unwrap().loss).collect::<Vec<_>>()
         });
         let [exact, short] = losses;

@@ -3,7 +3,7 @@
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::optim::MomentumForm;
 use alexnet::engine::optim::sgd::Sgd;
-use alexnet::engine::{Batch, Gradients, Inference, OptimizerStep, ParameterStore};
+use alexnet::engine::{Batch, Gradients, Inference, Objective, OptimizerStep, ParameterStore};
 use alexnet::formats::{self, Model};
 use alexnet::image::{Channels, JpegDecoding, Mean, Preprocess, Resize};
 use alexnet::net::{Activation, BiasInit, Layer, Net, Op, Pad, Rounding, WeightInit};
@@ -120,7 +120,7 @@ fn training_from_a_mapped_model_is_bitwise_equal_and_leaves_the_file_unchanged()
     let folder = tempfile::tempdir().expect("a folder");
     let [mapped, _] = from_files(&model, folder.path());
     let images = uniform(5, 4 * 3 * SIZE * SIZE, 1.0);
-    let batch = Batch { images: &images, labels: &[0, 3, 6, 3], dropout: None };
+    let batch = Batch { images: &images, labels: &[0, 3, 6, 3], dropout: None, objective: Objective::default() };
     let rule = OptimizerStep {
         optimizer: Sgd { momentum: 0.9, form: MomentumForm::RateOutside, lars_trust: None }.into(),
         number: 1,

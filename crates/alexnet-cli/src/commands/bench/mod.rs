@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use alexnet::engine::cpu::Cpu;
 use alexnet::engine::optim::sgd::Sgd;
-use alexnet::engine::{Batch, Calibration, DropoutKey, Engine, OptimizerStep, ParameterStore, init};
+use alexnet::engine::{Batch, Calibration, DropoutKey, Engine, Objective, OptimizerStep, ParameterStore, init};
 use alexnet::net::Net;
 use alexnet::selftest::formula;
 use anyhow::bail;
@@ -145,7 +145,12 @@ impl Work {
                     bias_weight_decay: 5e-4,
                     layers: Default::default(),
                 };
-                engine.train_step(&Batch { images: &self.images, labels: &self.labels, dropout }, &rule).map(|_| ())
+                engine
+                    .train_step(
+                        &Batch { images: &self.images, labels: &self.labels, dropout, objective: Objective::default() },
+                        &rule,
+                    )
+                    .map(|_| ())
             }
         }
     }

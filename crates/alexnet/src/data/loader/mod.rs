@@ -27,6 +27,7 @@ use alexnet_kernels::random::Key;
 use self::cache::ImageCache;
 use super::Dataset;
 use crate::distributed::Partition;
+use crate::engine::MixedLabel;
 use crate::image::crop::Crops;
 use crate::image::decode::{self, DecodeLimits, Scale, scale_before, scale_before_crop};
 use crate::image::{Image, Preprocess, Resize};
@@ -73,6 +74,8 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// Label of each of the n images.
     pub labels: Vec<u32>,
+    /// Second label of each of the n images; empty if no image is mixed.
+    pub mixed: Vec<MixedLabel>,
     /// Source index of each of the n images.
     pub indices: Vec<u32>,
     /// Number of images in each of the [`Partition`]'s own blocks.
@@ -88,7 +91,7 @@ type Home = Arc<Mutex<Vec<Vec<f32>>>>;
 impl Batch {
     /// A batch without images of the loader.
     pub(crate) fn new(images: Vec<f32>, labels: Vec<u32>, indices: Vec<u32>, broken: Vec<(u32, String)>) -> Batch {
-        Batch { images, parts: vec![labels.len()], labels, indices, broken, home: None }
+        Batch { images, parts: vec![labels.len()], labels, mixed: Vec::new(), indices, broken, home: None }
     }
 }
 

@@ -28,19 +28,18 @@ use std::sync::Arc;
 pub use alexnet_kernels::context::Convolutions;
 use alexnet_kernels::context::{self, Context};
 use alexnet_kernels::isa::Isa;
+use alexnet_kernels::layout;
 use alexnet_kernels::thread_pool::ThreadPool;
-use alexnet_kernels::{layout, loss};
 
 pub use self::clock::Pass;
 use self::gradient_sink::{GradientBuffer, GradientSink};
 use self::parameters::Parameter;
-use self::plan::batch;
 pub use self::profile::{Limits, Timing};
 use self::program::{Program, Purpose};
 use super::split::SplitEngine;
 use super::{
-    Batch, BatchShard, Calibration, FeatureMaps, Gradients, Inference, Inspection, LayerGradient, OptimizerStep, ParameterStore,
-    Precision, ReluGradient, StepStats, Training, input,
+    Batch, BatchShard, Calibration, FeatureMaps, Gradients, Inference, Inspection, LayerGradient, Objective, OptimizerStep,
+    ParameterStore, Precision, ReluGradient, StepStats, Training, input,
 };
 use crate::formats::{ActivationRanges, TensorData};
 use crate::net::{Net, Op};
@@ -181,6 +180,7 @@ impl Cpu {
     ) -> Result<StepStats> {
         let n = if after.is_some() { batch.labels.len() } else { self.count(batch.images)? };
         input::check_batch(n, batch.labels, self.classes, self.capacity)?;
+        batch.objective.check(n, self.classes)?;
         self.precision.check_trains()?;
         let (pool, precision) = (self.pool.clone(), self.precision);
         let context = self.context(&pool);
@@ -210,13 +210,13 @@ impl Cpu {
             }
         }
         let (output, gradient) = (program.plan.output, program.gradient(program.plan.output));
-        let loss = program.memory.write(gradient, |memory, dlogits| {
+        let stats = program.memory.write(gradient, |memory, dlogits| {
             let logits = memory.read(output);
-            loss::softmax_cross_entropy(&context, n, classes, logits, batch.labels, 1.0 / n as f32, Some(dlogits))
+            batch.objective.evaluate(&context, classes, logits, batch.labels, 1.0, dlogits)
         });
         program.clock.lap_loss();
         run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
-        Ok(StepStats { loss: (loss.sum / n as f64) as f32, correct: loss.correct })
+        Ok(stats)
     }
 }
 
@@ -326,11 +326,12 @@ impl Inspection for Cpu {
     }
 
     fn input_gradient(&mut self, images: &[f32], labels: &[u32]) -> Result<Vec<f32>> {
-        self.learn(Purpose::InputGradient, None, &Batch { images, labels, dropout: None }, GradientSink::Nothing)?;
+        let batch = Batch { images, labels, dropout: None, objective: Objective::default() };
+        self.learn(Purpose::InputGradient, None, &batch, GradientSink::Nothing)?;
         let Some(program) = &self.input_gradient else { unreachable!("compiled by `learn`") };
         let pool = self.pool.clone();
         let context = self.context(&pool);
-        let map = batch(program.plan.gradient_map(0), labels.len());
+        let map = plan::batch(program.plan.gradient_map(0), labels.len());
         let mut planes = vec![0.0; images.len()];
         layout::to_planes(&context, map, program.memory.read(program.gradient(0)), &mut planes);
         Ok(planes)

@@ -123,6 +123,7 @@ impl Recipe {
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
         self.augment.check()?;
+        self.loss.check()?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }

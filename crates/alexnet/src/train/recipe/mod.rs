@@ -3,6 +3,7 @@
 mod augmentation;
 mod build;
 mod earlier;
+mod loss;
 mod presets;
 mod schedule;
 mod small;
@@ -10,6 +11,7 @@ mod small;
 mod tests;
 
 pub use augmentation::{Augmentation, Auto, CropKind};
+pub use loss::{ClassWeights, LossSettings};
 pub use presets::{KNOWN_CLASSES, NAMES, by_name};
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
@@ -58,6 +60,9 @@ pub struct Recipe {
     /// Selection of the model saved as `best.safetensors`.
     #[serde(default, skip_serializing_if = "Choice::is_default")]
     pub best: Choice,
+    /// Loss.
+    #[serde(default, skip_serializing_if = "LossSettings::is_plain")]
+    pub loss: LossSettings,
     /// Learning rate of the biases.
     pub bias_lr: BiasRate,
     /// Learning-rate schedule.

@@ -1,7 +1,9 @@
 //! Recipe presets by name.
 
 use super::super::param_groups;
-use super::{Augmentation, BiasRate, Choice, Colour, CropKind, ImagePreprocessing, Init, MomentumForm, Recipe, Schedule, Sgd};
+use super::{
+    Augmentation, BiasRate, Choice, Colour, CropKind, ImagePreprocessing, Init, LossSettings, MomentumForm, Recipe, Schedule, Sgd,
+};
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
 use crate::{Error, Result};
@@ -53,6 +55,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         augment: Augmentation::crop_mirror(),
         colour: None,
         best: Choice::Validation,
+        loss: LossSettings::default(),
         layer_rates: BTreeMap::new(),
     };
     Ok(match name {

@@ -66,7 +66,21 @@ impl Linear {
                 dw[c * inputs..(c + 1) * inputs].iter_mut().zip(x).for_each(|(dw, x)| *dw += d * x);
             }
         }
-        (StepStats { loss: (loss / n as f64) as f32, correct }, dw, db)
+        if batch.objective.criterion.is_none() && batch.objective.mixed.is_empty() {
+            return (StepStats { loss: (loss / n as f64) as f32, correct }, dw, db);
+        }
+        let mut dlogits = vec![0.0; n * classes];
+        let context = Context::serial(Isa::Portable);
+        let stats = batch.objective.evaluate(&context, classes, &logits, batch.labels, 1.0, &mut dlogits);
+        dw.fill(0.0);
+        db.fill(0.0);
+        for (d, x) in dlogits.chunks_exact(classes).zip(images.chunks_exact(inputs)) {
+            for c in 0..classes {
+                db[c] += d[c];
+                dw[c * inputs..(c + 1) * inputs].iter_mut().zip(x).for_each(|(dw, x)| *dw += d[c] * x);
+            }
+        }
+        (stats, dw, db)
     }
 }
 

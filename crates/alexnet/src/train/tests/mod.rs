@@ -8,7 +8,7 @@ mod tuning;
 
 use self::linear::Linear;
 use super::loaders::loaders;
-use super::recipe::{Augmentation, BiasRate, Recipe, Schedule, by_name as recipe_named};
+use super::recipe::{Augmentation, BiasRate, ClassWeights, LossSettings, Recipe, Schedule, by_name as recipe_named};
 use super::run_dir::RunDir;
 use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
 use crate::data::{Dataset, hold_out};
@@ -64,6 +64,12 @@ fn recipe() -> Recipe {
 
 fn adamw() -> Recipe {
     recipe().with_optimizer("adamw").unwrap()
+}
+
+/// With every setting of the loss.
+fn weighted() -> Recipe {
+    let class_weights = Some(ClassWeights::Given([("red".to_string(), 3.0)].into()));
+    Recipe { loss: LossSettings { smoothing: 0.1, focal: 2.0, class_weights }, ..recipe() }
 }
 
 fn options() -> TrainerOptions {

@@ -27,7 +27,7 @@ use super::run_dir::RunDir;
 use super::state::{BestEpoch, DIVERGED, EpochMetrics, RunningTotals, State};
 use crate::data::{Dataset, loader};
 use crate::distributed::Communicator;
-use crate::engine::{Batch, BatchShard, DropoutKey, Training};
+use crate::engine::{Batch, BatchShard, Criterion, DropoutKey, Objective, Training};
 use crate::formats::Model;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct Trainer<'a> {
     recipe: &'a Recipe,
     seed: u64,
     loaders: &'a Loaders,
+    /// Loss; `None`: plain cross-entropy.
+    criterion: Option<Criterion>,
     max_steps: Option<u64>,
     state: State,
     schedule: RunSchedule<'a>,
@@ -91,6 +93,7 @@ impl<'a> Trainer<'a> {
             recipe,
             seed,
             loaders,
+            criterion: recipe.loss.criterion(&*train)?,
             max_steps: options.max_steps,
             state,
             schedule,
@@ -272,13 +275,14 @@ impl<'a> Trainer<'a> {
         let first_image = blocks[..cut.blocks_of(cut.rank).start].iter().sum::<usize>() as u64;
         let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_image });
         let (images, labels) = (&batch.images, &batch.labels);
+        let objective = Objective { criterion: self.criterion.as_ref(), mixed: &batch.mixed };
         let (engine, features) = (&mut *self.engine, &self.features);
         let stats = self.ranks.measure(|| match features {
             Some(features) => {
-                let input = Batch { images, labels, dropout };
+                let input = Batch { images, labels, dropout, objective };
                 feature_cache::split(engine)?.train_step_after(features.after(), &input, &step)
             }
-            None => engine.train_shard(&BatchShard { images, labels, dropout, blocks }, &step),
+            None => engine.train_shard(&BatchShard { images, labels, dropout, objective, blocks }, &step),
         })?;
         if !stats.loss.is_finite() {
             return Err(self.diverged("loss"));
