@@ -29,7 +29,8 @@ impl Canvas {
                                 green += p >> 8 & 255;
                             }
                         }
-                        let smooth = [red_blue & 0xFFFF, green, red_blue >> 16].map(|sum| rounded(sum as i32 as f32 * (1.0 / 13.0)).0);
+                        let smooth =
+                            [red_blue & 0xFFFF, green, red_blue >> 16].map(|sum| rounded(sum as i32 as f32 * (1.0 / 13.0)).0);
                         let rgb: Rgb = levels(row[x + 1]);
                         *out = pixel(std::array::from_fn(|c| rgb[c] + (smooth[c] - rgb[c]) * (1.0 - factor)));
                     }

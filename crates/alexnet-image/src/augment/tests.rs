@@ -1,7 +1,7 @@
 use super::*;
 use crate::crop::Area;
-use crate::image::Image;
 use crate::decode;
+use crate::image::Image;
 use alexnet_kernels::isa::Isa;
 use alexnet_kernels::random::Key;
 

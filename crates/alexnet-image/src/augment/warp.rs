@@ -1,6 +1,6 @@
 //! Rotation, translation, scaling and shear.
 
-use super::canvas::{Canvas, floored, rounded};
+use super::canvas::{Canvas, floored, levels, rounded};
 use serde::{Deserialize, Serialize};
 
 /// How a moved image is sampled.
@@ -97,22 +97,16 @@ impl Canvas {
         for (row, out) in pixels.chunks_exact(width).zip(spare.chunks_exact_mut(stride).skip(BORDER)) {
             out[BORDER..BORDER + width].copy_from_slice(row);
         }
-        let source = Source { pixels: spare, width: width as f32, height: height as f32, stride };
-        let [a, b, tx, c, d, ty] = inverse.map(|value| value as f32);
-        let (middle_x, middle_y) = (0.5 * (width as f32 - 1.0), 0.5 * (height as f32 - 1.0));
+        let source = Source { pixels: spare, stride, width: width as f32, height: height as f32 };
+        let map = inverse.map(|value| value as f32);
+        let mut points = Points::of_row(width);
         isa.vectorize(
             #[inline(always)]
             || {
                 for (y, row) in pixels.chunks_exact_mut(width).enumerate() {
-                    let y = y as f32 - middle_y;
-                    let (first_x, first_y) = (b * y + tx + middle_x, d * y + ty + middle_y);
-                    for (x, out) in row.iter_mut().enumerate() {
-                        let x = x as i32 as f32 - middle_x;
-                        let at = (a * x + first_x, c * x + first_y);
-                        *out = match interpolation {
-                            Interpolation::Nearest => source.nearest(at),
-                            Interpolation::Bilinear => source.bilinear(at),
-                        };
+                    match interpolation {
+                        Interpolation::Nearest => source.nearest(&map, y, &mut points, row),
+                        Interpolation::Bilinear => source.bilinear(&map, y, &mut points, row),
                     }
                 }
             },
@@ -123,47 +117,81 @@ impl Canvas {
 /// A source image with its border.
 struct Source<'a> {
     pixels: &'a [u32],
+    stride: usize,
     width: f32,
     height: f32,
-    stride: usize,
+}
+
+/// Where a row of the target comes from. In lists, so that all but the reading of pixels vectorises.
+struct Points {
+    /// Index of the nearest, or of the upper left pixel.
+    index: Vec<u32>,
+    /// Distance from the upper left pixel.
+    right: Vec<f32>,
+    down: Vec<f32>,
+    /// The four pixels around.
+    corners: [Vec<u32>; 4],
+}
+
+impl Points {
+    fn of_row(width: usize) -> Points {
+        let (zeros, pixels) = (|| vec![0.0; width], || vec![0; width]);
+        Points { index: pixels(), right: zeros(), down: zeros(), corners: std::array::from_fn(|_| pixels()) }
+    }
 }
 
 impl Source<'_> {
-    /// Index of a pixel from -2 up to the size + 1.
+    /// Source of the target's pixel `x`, `y`, in the border if it is outside.
     #[inline(always)]
-    fn index(&self, x: i32, y: i32) -> usize {
-        (y + BORDER as i32) as usize * self.stride + (x + BORDER as i32) as usize
-    }
-
-    /// A point that samples the border if it is outside.
-    #[inline(always)]
-    fn limited(&self, (x, y): (f32, f32)) -> (f32, f32) {
+    fn point(&self, [a, b, tx, c, d, ty]: &[f32; 6], x: usize, y: usize) -> (f32, f32) {
+        let (middle_x, middle_y) = (0.5 * (self.width - 1.0), 0.5 * (self.height - 1.0));
+        let (x, y) = (x as i32 as f32 - middle_x, y as i32 as f32 - middle_y);
+        let (x, y) = (a * x + (b * y + tx + middle_x), c * x + (d * y + ty + middle_y));
         (x.max(-1.0).min(self.width), y.max(-1.0).min(self.height))
     }
 
+    /// Index of a pixel from -2 up to the size + 1.
     #[inline(always)]
-    fn nearest(&self, at: (f32, f32)) -> u32 {
-        let (x, y) = self.limited(at);
-        self.pixels[self.index(rounded(x).1, rounded(y).1)]
+    fn index(&self, x: i32, y: i32) -> u32 {
+        ((y + BORDER as i32) * self.stride as i32 + x + BORDER as i32) as u32
     }
 
     #[inline(always)]
-    fn bilinear(&self, at: (f32, f32)) -> u32 {
-        let (x, y) = self.limited(at);
-        let ((left, column), (top, row)) = (floored(x), floored(y));
-        let (right, down) = (x - left, y - top);
-        let first = self.index(column, row);
-        let upper = &self.pixels[first..first + 2];
-        let lower = &self.pixels[first + self.stride..first + self.stride + 2];
-        let weights = [(1.0 - right) * (1.0 - down), right * (1.0 - down), (1.0 - right) * down, right * down];
-        let channels = |pixel: u32| pixel.to_le_bytes().map(|level| f32::from(level));
-        let mut sum = [0.0f32; 4];
-        for (pixel, weight) in [upper[0], upper[1], lower[0], lower[1]].into_iter().zip(weights) {
-            let level = channels(pixel);
-            for c in 0..4 {
-                sum[c] += level[c] * weight;
-            }
+    fn nearest(&self, map: &[f32; 6], y: usize, points: &mut Points, row: &mut [u32]) {
+        for (x, index) in points.index.iter_mut().enumerate() {
+            let (x, y) = self.point(map, x, y);
+            *index = self.index(rounded(x).1, rounded(y).1);
         }
-        u32::from_le_bytes(sum.map(|sum| rounded(sum).1 as u8))
+        for (out, &index) in row.iter_mut().zip(&points.index) {
+            *out = self.pixels[index as usize];
+        }
+    }
+
+    #[inline(always)]
+    fn bilinear(&self, map: &[f32; 6], y: usize, points: &mut Points, row: &mut [u32]) {
+        let Points { index, right, down, corners: [p, q, r, s] } = points;
+        for (x, ((index, right), down)) in index.iter_mut().zip(&mut *right).zip(&mut *down).enumerate() {
+            let (x, y) = self.point(map, x, y);
+            let ((left, column), (top, line)) = (floored(x), floored(y));
+            (*index, *right, *down) = (self.index(column, line), x - left, y - top);
+        }
+        for (x, &index) in index.iter().enumerate() {
+            let first = index as usize;
+            let (upper, lower) = (&self.pixels[first..first + 2], &self.pixels[first + self.stride..first + self.stride + 2]);
+            (p[x], q[x], r[x], s[x]) = (upper[0], upper[1], lower[0], lower[1]);
+        }
+        let corners = p.iter().zip(&*q).zip(r.iter().zip(&*s));
+        for ((out, (&right, &down)), ((&p, &q), (&r, &s))) in row.iter_mut().zip(right.iter().zip(&*down)).zip(corners) {
+            let weights = [(1.0 - right) * (1.0 - down), right * (1.0 - down), (1.0 - right) * down, right * down];
+            let mut sum = [0.0f32; 3];
+            for (pixel, weight) in [p, q, r, s].into_iter().zip(weights) {
+                let level = levels(pixel);
+                for c in 0..3 {
+                    sum[c] += level[c] * weight;
+                }
+            }
+            let [red, green, blue] = sum.map(|sum| rounded(sum).1 as u32);
+            *out = red | green << 8 | blue << 16;
+        }
     }
 }

@@ -136,7 +136,11 @@ pub(super) fn layer_rates(settings: &Settings, recipe: &mut Recipe, net: &Net, h
     recipe.layer_rates = parse_multipliers(settings, net, &recipe.layer_rates)?;
     let frozen_first = param_groups::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
     // Caching a view that is used once is pointless: each is used at least twice or, in a single epoch, none is cached.
-    let own = if frozen_first && !recipe.augment.is_fixed() && !recipe.augment.mixes() { VIEWS.min(recipe.epochs / 2) } else { recipe.views };
+    let own = if frozen_first && !recipe.augment.is_fixed() && !recipe.augment.mixes() {
+        VIEWS.min(recipe.epochs / 2)
+    } else {
+        recipe.views
+    };
     recipe.views = settings.views.unwrap_or(own);
     Ok(())
 }

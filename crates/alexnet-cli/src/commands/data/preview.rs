@@ -5,6 +5,7 @@ use crate::{data_set, numbers, output};
 use alexnet::data;
 use alexnet::draw::contact_sheet::{Cell, ContactSheet};
 use alexnet::draw::{Format, GREY, INK};
+use alexnet::engine::MixedLabel;
 use alexnet::train::{loaders, recipe};
 use anyhow::bail;
 use serde_json::json;
@@ -56,9 +57,10 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
     for batch in loaders.train.epoch(args.epoch, 0) {
         broken += batch.broken.len();
         let size = 3 * net.image_size * net.image_size;
-        for (tensor, &i) in batch.images.chunks_exact(size).zip(&batch.indices).take(count - shown.len()) {
+        let images = batch.images.chunks_exact(size).zip(&batch.indices).enumerate();
+        for (position, (tensor, &i)) in images.take(count - shown.len()) {
             let (i, name) = (i as usize, source.name(i as usize));
-            let class = &source.classes()[source.label(i) as usize];
+            let class = label(&source.classes()[source.label(i) as usize], batch.mixed.get(position), source.classes());
             let file = name.rsplit('/').next().unwrap_or(name);
             if args.originals
                 && let Ok(image) = source.image(i)
@@ -67,7 +69,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
             }
             cells.push(
                 Cell::photograph(alexnet::image::Image::from_tensor(&loaders.preprocess, tensor))
-                    .line(class, INK)
+                    .line(&class, INK)
                     .line(file, GREY),
             );
             shown.push(name.to_string());
@@ -88,4 +90,15 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         return output::print_json(&json!({ "out": args.out, "pictures": shown, "broken": broken }));
     }
     if quiet { Ok(()) } else { output::print(&format!("{}: {} images\n", output::path(&args.out), shown.len())) }
+}
+
+/// An image's class, with the second one of a mixed image: `coat 70 % + hat 30 %`.
+fn label(class: &str, mixed: Option<&MixedLabel>, classes: &[String]) -> String {
+    match mixed.filter(|second| second.share > 0.0) {
+        Some(second) => {
+            let percent = (100.0 * second.share).round();
+            format!("{class} {} % + {} {percent} %", 100.0 - percent, classes[second.label as usize])
+        }
+        None => class.to_string(),
+    }
 }

@@ -117,8 +117,7 @@ pub(super) fn fill(shared: &Shared, wanted: &Wanted<'_>, stop: &AtomicBool) -> B
         shared.pool.install(|| loaded.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
     let mixed = blend.as_ref().map(|blend| {
         let is_whole: Vec<bool> = results.iter().map(Result::is_ok).collect();
-        let is_mixed =
-            shared.pool.install(|| mix::blend(blend, &mut images, (len, crop), (own, &foreign, n), &is_whole));
+        let is_mixed = shared.pool.install(|| mix::blend(blend, &mut images, (len, crop), (own, &foreign, n), &is_whole));
         (blend.share, is_mixed)
     });
 

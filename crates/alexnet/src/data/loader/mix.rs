@@ -117,7 +117,11 @@ pub(super) fn blend(
     is_whole: &[bool],
 ) -> Vec<bool> {
     let slot = |position: usize| {
-        if own.contains(&position) { Some(position - own.start) } else { foreign.binary_search(&position).ok().map(|i| own.len() + i) }
+        if own.contains(&position) {
+            Some(position - own.start)
+        } else {
+            foreign.binary_search(&position).ok().map(|i| own.len() + i)
+        }
     };
     let mut chunks: Vec<Option<&mut [f32]>> = images.chunks_exact_mut(len).map(Some).collect();
     let mut mixed = vec![false; own.len()];

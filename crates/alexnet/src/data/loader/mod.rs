@@ -243,7 +243,8 @@ impl Loader {
 
     /// Loads the given images as an epoch shows them, without prefetching and without mixing.
     pub fn load(&self, epoch: u64, indices: &[u32]) -> Batch {
-        let wanted = batch_iter::Wanted { view: self.view(epoch), indices, own: 0..indices.len(), blocks: &[indices.len()], blend: None };
+        let wanted =
+            batch_iter::Wanted { view: self.view(epoch), indices, own: 0..indices.len(), blocks: &[indices.len()], blend: None };
         batch_iter::fill(&self.shared, &wanted, &AtomicBool::new(false))
     }
 

@@ -157,10 +157,9 @@ impl Augmentation {
         let wide = |[low, high]: [f64; 2]| (low, high);
         let policy = self.auto.map(|auto| match auto {
             Auto::Trivial => Policy::Trivial,
-            Auto::Rand => Policy::Rand {
-                operations: self.auto_operations.unwrap_or(2),
-                magnitude: self.auto_magnitude.unwrap_or(9),
-            },
+            Auto::Rand => {
+                Policy::Rand { operations: self.auto_operations.unwrap_or(2), magnitude: self.auto_magnitude.unwrap_or(9) }
+            }
             Auto::AugMix => Policy::AugMix,
         });
         let steps = Steps {
@@ -303,10 +302,11 @@ mod tests {
 
     #[test]
     fn earlier_recipes_have_the_loaders_of_before() {
-        let of = |name: &str| by_name(name).unwrap().augment(None);
+        let of = |name: &str| Augment { mix: Mix::default(), ..by_name(name).unwrap().augment(None) };
         assert_eq!(of("quick"), Augment::crop_mirror());
         assert_eq!(of("torchvision"), Augment::random_resized_crop());
-        assert_eq!(Augmentation::none().augment(1, None), Augment::none());
+        assert_eq!(Augment { mix: Mix::default(), ..Augmentation::none().augment(1, None) }, Augment::none());
+        assert!(NAMES.iter().all(|name| !by_name(name).unwrap().augment.mixes()));
         assert!(Augmentation::none().is_fixed() && !Augmentation::crop_mirror().is_fixed());
     }
 

@@ -8,7 +8,9 @@ mod tuning;
 
 use self::linear::Linear;
 use super::loaders::loaders;
-use super::recipe::{Augmentation, BiasRate, ClassWeights, LossSettings, Recipe, Schedule, by_name as recipe_named};
+use super::recipe::{
+    Augmentation, Auto, BiasRate, ClassWeights, CropKind, LossSettings, Recipe, Schedule, by_name as recipe_named,
+};
 use super::run_dir::RunDir;
 use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
 use crate::data::{Dataset, hold_out};
@@ -70,6 +72,34 @@ fn adamw() -> Recipe {
 fn weighted() -> Recipe {
     let class_weights = Some(ClassWeights::Given([("red".to_string(), 3.0)].into()));
     Recipe { loss: LossSettings { smoothing: 0.1, focal: 2.0, class_weights }, ..recipe() }
+}
+
+/// With every augmentation, mixing in all epochs but the last.
+fn augmented() -> Recipe {
+    let augment = Augmentation {
+        kind: CropKind::RandomResizedCrop,
+        scale: Some([0.4, 1.0]),
+        short_side: Some(16),
+        vertical_flip: 0.2,
+        rotation: 20.0,
+        translate: 0.1,
+        zoom: Some([0.8, 1.2]),
+        shear: 5.0,
+        auto: Some(Auto::Rand),
+        brightness: 0.2,
+        contrast: 0.2,
+        saturation: 0.2,
+        hue: 0.1,
+        grayscale: 0.2,
+        blur: 0.3,
+        erasing: 0.3,
+        mixup: 0.4,
+        cutmix: 1.0,
+        mix_probability: Some(0.8),
+        mix_off_last: 0.25,
+        ..Augmentation::none()
+    };
+    Recipe { augment, ..recipe() }
 }
 
 fn options() -> TrainerOptions {
