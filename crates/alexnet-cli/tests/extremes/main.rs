@@ -11,7 +11,8 @@ const NUMBERS: [&str; 20] = [
     "1|10", "COUNT",
 ];
 /// Prefixes of the value names of other options. A new value name must be added to one of the two lists.
-const WORDS: [&str; 37] = [
+const WORDS: [&str; 38] = [
+    "KEY=VALUE",
     "exact|scaled",
     "train|val|test",
     "PATH",

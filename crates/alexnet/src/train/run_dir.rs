@@ -108,6 +108,11 @@ impl RunDir {
         self.file("config.toml")
     }
 
+    /// Path of the resolved recipe, as a file for `--recipe`.
+    pub fn recipe(&self) -> PathBuf {
+        self.file(super::recipe::FILE)
+    }
+
     /// Path of the model after the last epoch.
     pub fn last(&self) -> PathBuf {
         self.file("last.safetensors")

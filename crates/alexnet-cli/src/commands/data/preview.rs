@@ -6,7 +6,8 @@ use alexnet::data;
 use alexnet::draw::contact_sheet::{Cell, ContactSheet};
 use alexnet::draw::{Format, GREY, INK};
 use alexnet::engine::MixedLabel;
-use alexnet::train::{loaders, recipe};
+use alexnet::train::loaders;
+use alexnet::train::recipe::Recipe;
 use anyhow::bail;
 use serde_json::json;
 use std::path::PathBuf;
@@ -19,9 +20,12 @@ pub(super) struct Args {
     lists: data_set::ListArgs,
     #[command(flatten)]
     net: NetOption,
-    /// Recipe, which defines the augmentation
-    #[arg(long, value_name = "NAME", default_value = "quick", value_parser = recipe::NAMES)]
+    /// Recipe, which defines the augmentation: a name that `alexnet recipes` lists, a file, or the folder of a run
+    #[arg(long, value_name = "NAME|FILE", default_value = "quick")]
     recipe: String,
+    /// Change a key of the recipe, such as augment.hue=0.1. May be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Number of images, taken in training order
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=2000))]
     count: u64,
@@ -48,7 +52,7 @@ pub(super) fn run(args: &Args, quiet: bool) -> anyhow::Result<()> {
         Some(path) => data_set::open(&args.lists.source(path), data::Split::Train, data::Demand::Trainable, quiet)?.source,
         None => data::synthetic(data::Split::Train, 0),
     };
-    let recipe = recipe::by_name(&args.recipe)?;
+    let recipe = args.set.iter().try_fold(Recipe::open(&args.recipe)?, |recipe, change| recipe.set(change))?;
     let net = args.net.net(Some(source.classes().len()))?;
     let nothing = data::hold_out(source.clone(), 0.0).1;
     let loaders = loaders::loaders(&recipe, &net, None, &source, &nothing, args.seed, 0)?;

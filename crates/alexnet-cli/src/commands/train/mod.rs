@@ -59,10 +59,13 @@ pub(crate) struct Args {
     /// torchvision]
     #[arg(long, value_name = "NAME", value_parser = crate::net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
-    /// Training recipe: quick, simple, finetune, paper, original, caffe, torchvision or large-batch [default: quick; finetune
-    /// with --from]
-    #[arg(long, value_name = "NAME", help_heading = "Recipe")]
+    /// Training recipe: a name that `alexnet recipes` lists, a file (`docs/guide/recipes.md`), or the folder of a run [default:
+    /// quick; finetune with --from]
+    #[arg(long, value_name = "NAME|FILE|RUN", help_heading = "Recipe")]
     recipe: Option<String>,
+    /// Change a key of the recipe, such as momentum=0.8; `alexnet recipes keys` lists all. May be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Recipe")]
+    set: Vec<String>,
     #[arg(long, value_name = "NAME", help = optimizer_help(), value_parser = PossibleValuesParser::new(Optimizer::NAMES), hide_possible_values = true, help_heading = "Recipe")]
     optimizer: Option<String>,
     /// Number of epochs [default: the recipe's; 12 for the built-in set]
@@ -162,6 +165,7 @@ impl Args {
             val_share: self.val_share,
             net: self.net.clone(),
             recipe: self.recipe.clone(),
+            set: self.set.clone(),
             optimizer: self.optimizer.clone(),
             epochs: self.epochs,
             batch: self.batch,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Augmentation of the training images: the steps of the table `[augment]`, applied in the order of the fields. All are off by
 /// default, except that crops are mirrored with probability 0.5.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
     /// Crop.
@@ -35,9 +35,9 @@ pub struct Augmentation {
     /// Maximum translation as a fraction of each side.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub translate: f64,
-    /// Smallest and largest scale factor [default: 1, 1].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zoom: Option<[f64; 2]>,
+    /// Smallest and largest scale factor.
+    #[serde(default = "defaults::zoom", skip_serializing_if = "defaults::is_zoom")]
+    pub zoom: [f64; 2],
     /// Maximum shear along x in degrees, either way.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub shear: f64,
@@ -47,12 +47,12 @@ pub struct Augmentation {
     /// Automatic augmentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto: Option<Auto>,
-    /// Number of operations of RandAugment [default: 2].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auto_operations: Option<usize>,
-    /// Magnitude of RandAugment's operations, 0 to 30 [default: 9].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auto_magnitude: Option<usize>,
+    /// Number of operations of RandAugment.
+    #[serde(default = "defaults::operations", skip_serializing_if = "defaults::is_operations")]
+    pub auto_operations: usize,
+    /// Magnitude of RandAugment's operations, 0 to 30.
+    #[serde(default = "defaults::magnitude", skip_serializing_if = "defaults::is_magnitude")]
+    pub auto_magnitude: usize,
     /// Maximum change of the brightness factor from 1.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub brightness: f64,
@@ -71,9 +71,9 @@ pub struct Augmentation {
     /// Probability of a Gaussian blur.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub blur: f64,
-    /// Smallest and largest standard deviation of the blur in pixels [default: 0.1, 2].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blur_sigma: Option<[f64; 2]>,
+    /// Smallest and largest standard deviation of the blur in pixels.
+    #[serde(default = "defaults::blur_sigma", skip_serializing_if = "defaults::is_blur_sigma")]
+    pub blur_sigma: [f64; 2],
     /// Probability of erasing a random rectangle of the normalised image.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub erasing: f64,
@@ -83,9 +83,9 @@ pub struct Augmentation {
     /// Parameter alpha of CutMix; 0: no CutMix. With both, a batch gets either with probability 0.5.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cutmix: f64,
-    /// Probability that a batch is mixed [default: 1].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mix_probability: Option<f64>,
+    /// Probability that a batch is mixed.
+    #[serde(default = "defaults::mix_probability", skip_serializing_if = "defaults::is_mix_probability")]
+    pub mix_probability: f64,
     /// Epochs at the end without mixup and CutMix: below 1 a fraction of the run, otherwise a number.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub mix_off_last: f64,
@@ -121,15 +121,86 @@ fn is_zero(x: &f64) -> bool {
     *x == 0.0
 }
 
+/// Defaults other than 0, which are not stored.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls them so")]
+mod defaults {
+    pub(super) fn zoom() -> [f64; 2] {
+        [1.0, 1.0]
+    }
+
+    pub(super) fn is_zoom(range: &[f64; 2]) -> bool {
+        *range == zoom()
+    }
+
+    pub(super) fn operations() -> usize {
+        2
+    }
+
+    pub(super) fn is_operations(count: &usize) -> bool {
+        *count == operations()
+    }
+
+    pub(super) fn magnitude() -> usize {
+        9
+    }
+
+    pub(super) fn is_magnitude(number: &usize) -> bool {
+        *number == magnitude()
+    }
+
+    pub(super) fn blur_sigma() -> [f64; 2] {
+        [0.1, 2.0]
+    }
+
+    pub(super) fn is_blur_sigma(range: &[f64; 2]) -> bool {
+        *range == blur_sigma()
+    }
+
+    pub(super) fn mix_probability() -> f64 {
+        1.0
+    }
+
+    pub(super) fn is_mix_probability(probability: &f64) -> bool {
+        *probability == mix_probability()
+    }
+}
+
 impl Augmentation {
     /// No augmentation.
     pub fn none() -> Augmentation {
-        Augmentation::default()
+        Augmentation {
+            kind: CropKind::None,
+            scale: None,
+            ratio: None,
+            short_side: None,
+            flip: None,
+            vertical_flip: 0.0,
+            rotation: 0.0,
+            translate: 0.0,
+            zoom: defaults::zoom(),
+            shear: 0.0,
+            interpolation: None,
+            auto: None,
+            auto_operations: defaults::operations(),
+            auto_magnitude: defaults::magnitude(),
+            brightness: 0.0,
+            contrast: 0.0,
+            saturation: 0.0,
+            hue: 0.0,
+            grayscale: 0.0,
+            blur: 0.0,
+            blur_sigma: defaults::blur_sigma(),
+            erasing: 0.0,
+            mixup: 0.0,
+            cutmix: 0.0,
+            mix_probability: defaults::mix_probability(),
+            mix_off_last: 0.0,
+        }
     }
 
     /// The paper's crops.
     pub fn crop_mirror() -> Augmentation {
-        Augmentation { kind: CropKind::CropMirror, ..Augmentation::default() }
+        Augmentation { kind: CropKind::CropMirror, ..Augmentation::none() }
     }
 
     /// Whether an image is the same in every epoch, apart from mixing.
@@ -157,18 +228,11 @@ impl Augmentation {
         let wide = |[low, high]: [f64; 2]| (low, high);
         let policy = self.auto.map(|auto| match auto {
             Auto::Trivial => Policy::Trivial,
-            Auto::Rand => {
-                Policy::Rand { operations: self.auto_operations.unwrap_or(2), magnitude: self.auto_magnitude.unwrap_or(9) }
-            }
+            Auto::Rand => Policy::Rand { operations: self.auto_operations, magnitude: self.auto_magnitude },
             Auto::AugMix => Policy::AugMix,
         });
         let steps = Steps {
-            affine: RandomAffine {
-                degrees: self.rotation,
-                translate: self.translate,
-                zoom: wide(self.zoom.unwrap_or([1.0, 1.0])),
-                shear: self.shear,
-            },
+            affine: RandomAffine { degrees: self.rotation, translate: self.translate, zoom: wide(self.zoom), shear: self.shear },
             policy,
             jitter: ColorJitter {
                 brightness: self.brightness,
@@ -178,14 +242,14 @@ impl Augmentation {
             },
             grayscale: self.grayscale,
             blur: self.blur,
-            blur_sigma: wide(self.blur_sigma.unwrap_or([0.1, 2.0])),
+            blur_sigma: wide(self.blur_sigma),
             interpolation: self.interpolation,
         };
         let off = if self.mix_off_last < 1.0 { self.mix_off_last * epochs as f64 } else { self.mix_off_last };
         let mix = Mix {
             mixup: self.mixup,
             cutmix: self.cutmix,
-            probability: self.mix_probability.unwrap_or(1.0),
+            probability: self.mix_probability,
             epochs: (epochs as u64).saturating_sub(off.round() as u64),
         };
         Augment {
@@ -224,7 +288,7 @@ impl Augmentation {
             ("erasing", self.erasing, 1.0, probability),
             ("mixup", self.mixup, 1000.0, "from 0 to 1000"),
             ("cutmix", self.cutmix, 1000.0, "from 0 to 1000"),
-            ("mix_probability", self.mix_probability.unwrap_or(0.0), 1.0, probability),
+            ("mix_probability", self.mix_probability, 1.0, probability),
             ("mix_off_last", self.mix_off_last, 1e9, "at least 0 and finite"),
         ] {
             if !(0.0..=most).contains(&value) {
@@ -238,36 +302,32 @@ impl Augmentation {
             }
         }
         let wide = |range: Option<[f32; 2]>| range.map(|range| range.map(f64::from));
-        for (key, range, most) in [
-            ("scale", wide(self.scale), 1.0),
-            ("ratio", wide(self.ratio), 100.0),
-            ("zoom", self.zoom, 100.0),
-            ("blur_sigma", self.blur_sigma, 50.0),
+        for (key, range, least, most) in [
+            ("scale", wide(self.scale), 1e-6, 1.0),
+            ("ratio", wide(self.ratio), 0.01, 100.0),
+            ("zoom", Some(self.zoom), 0.01, 100.0),
+            ("blur_sigma", Some(self.blur_sigma), 0.01, 50.0),
         ] {
             let Some([low, high]) = range else { continue };
-            if !(low >= 0.01 && low <= high && high <= most) {
-                return invalid(key, &format!("[{low}, {high}]"), &format!("two increasing numbers from 0.01 to {most}"));
+            // A little less, for what single precision rounds down.
+            if !(low >= 0.999 * least && low <= high && high <= most) {
+                return invalid(key, &format!("[{low}, {high}]"), &format!("two increasing numbers from {least} to {most}"));
             }
         }
         if let Some(side) = self.short_side.filter(|side| !(16..=8192).contains(side)) {
             return invalid("short_side", &side, "from 16 to 8192 pixels");
         }
-        if let Some(count) = self.auto_operations.filter(|count| *count > 20) {
-            return invalid("auto_operations", &count, "from 0 to 20");
+        if self.auto_operations > 20 {
+            return invalid("auto_operations", &self.auto_operations, "from 0 to 20");
         }
-        if let Some(magnitude) = self.auto_magnitude.filter(|magnitude| *magnitude > 30) {
-            return invalid("auto_magnitude", &magnitude, "from 0 to 30");
+        if self.auto_magnitude > 30 {
+            return invalid("auto_magnitude", &self.auto_magnitude, "from 0 to 30");
         }
-        let resized = self.kind == CropKind::RandomResizedCrop;
-        for (key, is_given, applies, needs) in [
-            ("scale", self.scale.is_some(), resized, "kind = \"random_resized_crop\""),
-            ("ratio", self.ratio.is_some(), resized, "kind = \"random_resized_crop\""),
-            ("short_side", self.short_side.is_some(), resized, "kind = \"random_resized_crop\""),
-            ("auto_operations", self.auto_operations.is_some(), self.auto == Some(Auto::Rand), "auto = \"rand\""),
-            ("auto_magnitude", self.auto_magnitude.is_some(), self.auto == Some(Auto::Rand), "auto = \"rand\""),
-        ] {
-            if is_given && !applies {
-                return Err(Error::Invalid(format!("augment.{key} needs augment.{needs}")));
+        let of_resized =
+            [("scale", self.scale.is_some()), ("ratio", self.ratio.is_some()), ("short_side", self.short_side.is_some())];
+        for (key, is_given) in of_resized {
+            if is_given && self.kind != CropKind::RandomResizedCrop {
+                return Err(Error::Invalid(format!("augment.{key} needs augment.kind = \"random_resized_crop\"")));
             }
         }
         Ok(())
@@ -379,10 +439,9 @@ mix_off_last = 0.1
             let message = changed.check().unwrap_err().to_string();
             assert!(message.contains(&format!("augment.{key}")), "{key} = {value}: {message}");
         }
-        for text in ["kind = \"none\"\nscale = [0.1, 1.0]", "kind = \"crop_mirror\"\nauto = \"trivial\"\nauto_magnitude = 3"] {
-            let message = toml::from_str::<Augmentation>(text).unwrap().check().unwrap_err().to_string();
-            assert!(message.contains("needs augment."), "{message}");
-        }
+        let text = "kind = \"none\"\nscale = [0.1, 1.0]";
+        let message = toml::from_str::<Augmentation>(text).unwrap().check().unwrap_err().to_string();
+        assert!(message.contains("augment.scale needs augment.kind"), "{message}");
         assert!(toml::from_str::<Augmentation>("kind = \"none\"\nhues = 1").unwrap_err().to_string().contains("hues"));
     }
 }

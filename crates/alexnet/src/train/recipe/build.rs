@@ -127,7 +127,7 @@ impl Recipe {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
-        Ok(())
+        super::keys::check(self)
     }
 }
 

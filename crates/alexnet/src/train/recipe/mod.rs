@@ -3,18 +3,25 @@
 mod augmentation;
 mod build;
 mod earlier;
+mod edit;
+pub mod keys;
 mod loss;
 mod presets;
+mod render;
 mod schedule;
 mod small;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use augmentation::{Augmentation, Auto, CropKind};
+pub(crate) use edit::Change;
 pub use loss::{ClassWeights, LossSettings};
-pub use presets::{KNOWN_CLASSES, NAMES, by_name};
+pub use presets::{KNOWN_CLASSES, NAMES, by_name, summary};
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
+pub(crate) use source::Chosen;
+pub use source::FILE;
 
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;

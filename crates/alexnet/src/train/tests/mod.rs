@@ -83,7 +83,7 @@ fn augmented() -> Recipe {
         vertical_flip: 0.2,
         rotation: 20.0,
         translate: 0.1,
-        zoom: Some([0.8, 1.2]),
+        zoom: [0.8, 1.2],
         shear: 5.0,
         auto: Some(Auto::Rand),
         brightness: 0.2,
@@ -95,7 +95,7 @@ fn augmented() -> Recipe {
         erasing: 0.3,
         mixup: 0.4,
         cutmix: 1.0,
-        mix_probability: Some(0.8),
+        mix_probability: 0.8,
         mix_off_last: 0.25,
         ..Augmentation::none()
     };
