@@ -317,8 +317,8 @@ impl Augmentation {
         if let Some(side) = self.short_side.filter(|side| !(16..=8192).contains(side)) {
             return invalid("short_side", &side, "from 16 to 8192 pixels");
         }
-        if self.auto_operations > 20 {
-            return invalid("auto_operations", &self.auto_operations, "from 0 to 20");
+        if !(1..=20).contains(&self.auto_operations) {
+            return invalid("auto_operations", &self.auto_operations, "from 1 to 20");
         }
         if self.auto_magnitude > 30 {
             return invalid("auto_magnitude", &self.auto_magnitude, "from 0 to 30");

@@ -130,7 +130,7 @@ pub static KEYS: &[Key] = &[
         "none",
         "automatic augmentation: TrivialAugmentWide, RandAugment or AugMix",
     ),
-    Key::new("augment.auto_operations", Count(0), "2", "number of operations of RandAugment"),
+    Key::new("augment.auto_operations", Count(1), "2", "number of operations of RandAugment, up to 20"),
     Key::new("augment.auto_magnitude", Count(0), "9", "magnitude of RandAugment's operations, 0 to 30"),
     Key::new("augment.brightness", Number(Range::of(0.0, 100.0)), "0", "maximum change of the brightness factor from 1"),
     Key::new("augment.contrast", Number(Range::of(0.0, 100.0)), "0", "maximum change of the contrast factor from 1"),
