@@ -102,7 +102,9 @@ fn every_field_is_a_key() {
             let recipe = all.clone().set(&format!("{table}.kind={word}")).unwrap();
             for field in unknown(&recipe, table).iter().filter(|field| *field != "kind") {
                 let name = format!("{table}.{field}");
-                let known = of_name(&name).iter().any(|key| key.only.is_empty() || key.only.contains(word));
+                // One struct has the fields of all crops, and its check refuses those of others.
+                let is_shared = table == "augment";
+                let known = of_name(&name).iter().any(|key| is_shared || key.only.is_empty() || key.only.contains(word));
                 assert!(known, "the field `{name}` of kind {word} is missing in KEYS");
             }
         }
