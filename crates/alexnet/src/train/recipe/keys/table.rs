@@ -3,7 +3,7 @@
 use super::Kind::{self, Count, Fractions, Legs, Number, Pair, Switch, Table, Text, Word};
 use super::{Key, Range};
 use crate::image::JpegDecoding;
-use crate::train::recipe::Optimizer;
+use crate::train::recipe::{Monitor, Optimizer};
 
 /// Every key of a recipe.
 pub static KEYS: &[Key] = &[
@@ -43,6 +43,25 @@ pub static KEYS: &[Key] = &[
         "false",
         "whether batch normalisation is added for training, and folded into the weights of saved models; not with --from",
     ),
+    Key::new(
+        "monitor",
+        Word(&Monitor::NAMES),
+        "top1",
+        "validation metric that selects the best model, and by which patience and plateaus count",
+    ),
+    Key::new("patience", Count(0), "0", "number of epochs without a better one after which the run ends; 0: never"),
+    Key::new(
+        "sampling",
+        Word(&["uniform", "balanced"]),
+        "uniform",
+        "images of an epoch: every one once, or as many of each class",
+    ),
+    Key::new("loss.smoothing", Kind::BELOW_ONE, "0", "label smoothing").alias(&["label_smoothing"]),
+    Key::new("loss.focal", Kind::FROM_ZERO, "0", "exponent gamma of the focal loss; 0: cross-entropy"),
+    Key::new("loss.class_weights", Word(&["auto"]), "none", "class weights: auto is inverse to the numbers of images")
+        .alias(&["class_weights"]),
+    Key::new("loss.class_weights.*", Kind::POSITIVE, "none", "weight of a class, by its name; 1 for those not named")
+        .alias(&["class_weights.*"]),
     Key::new("optimizer.kind", Word(Optimizer::NAMES), "", "optimizer; the learning rate is scaled for it unless stated")
         .alias(&["optimizer"]),
     Key::new("optimizer.momentum", Kind::BELOW_ONE, "0.9", "share of the velocity that is kept")
