@@ -7,9 +7,12 @@
 
 pub mod config;
 mod data_sets;
+mod ema;
 mod engines;
 mod feature_cache;
 pub mod finetune;
+mod fold;
+mod forecast;
 pub mod image_lists;
 pub mod loaders;
 mod observer;
@@ -18,8 +21,11 @@ pub mod recipe;
 mod resolve;
 mod run;
 pub mod run_dir;
+mod run_options;
 mod settings;
+pub mod snapshots;
 pub mod state;
+pub mod timeline;
 mod trainer;
 
 #[cfg(test)]
@@ -28,6 +34,7 @@ pub(crate) mod tests;
 pub use data_sets::data_sets;
 pub use engines::{CpuEngines, EngineRequest, Engines};
 pub use feature_cache::Plan as FrozenPlan;
+pub use forecast::{Forecast, Shorter};
 pub use observer::{Finished, Observer, Started};
 pub use run::{Environment, Outcome, RUNS};
 pub use settings::Settings;

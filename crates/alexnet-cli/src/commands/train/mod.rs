@@ -2,6 +2,7 @@
 
 mod pace;
 mod parallel;
+mod plan;
 mod progress;
 mod warnings;
 
@@ -15,7 +16,8 @@ use alexnet::class_match::LabelOrder;
 use alexnet::distributed::{Communicator, Parallel};
 use alexnet::image::JpegDecoding;
 use alexnet::report::{RunReport, Writes};
-use alexnet::train::recipe::Optimizer;
+use alexnet::train::recipe::{Monitor, Optimizer};
+use alexnet::train::snapshots::Keep;
 use alexnet::train::{Environment, OnDecodeError, Settings, StopReason};
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
@@ -71,9 +73,18 @@ pub(crate) struct Args {
     /// Number of epochs [default: the recipe's; 12 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
+    /// Time in which the run ends, validated and saved, instead of a number of epochs: 90s, 30m, 1h30m. The learning-rate schedule
+    /// follows the time, which is planned from measured steps
+    #[arg(long, value_name = "TIME", conflicts_with = "epochs", value_parser = numbers::time, help_heading = "Recipe")]
+    time: Option<Duration>,
     /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
+    /// Accumulate the gradients of N batches for each optimizer step, as with a batch of N times as many images; equal up to
+    /// rounding, except that batch normalisation sees one batch at a time. Unlike --micro-batch, which splits a batch, this makes
+    /// it larger [default: the recipe's, 1]
+    #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
+    accumulate: Option<usize>,
     /// Initial learning rate [default: the recipe's]
     #[arg(long, value_name = "X", value_parser = numbers::learning_rate, help_heading = "Recipe")]
     lr: Option<f64>,
@@ -103,6 +114,26 @@ pub(crate) struct Args {
     /// which is faster for large photographs. The model keeps the setting [default: exact; with --from the model's]
     #[arg(long, value_name = "exact|scaled", value_parser = PossibleValuesParser::new(JpegDecoding::NAMES), hide_possible_values = true, help_heading = "Data")]
     jpeg: Option<String>,
+    /// Class weights of the loss: auto (inversely proportional to the classes' numbers of images), none, or a file with a class
+    /// and its weight per line [default: the recipe's]
+    #[arg(long, value_name = "auto|none|FILE", help_heading = "Recipe")]
+    class_weights: Option<PathBuf>,
+    /// Draw the same number of images of each class in every epoch, repeating those of small classes
+    #[arg(long, help_heading = "Recipe")]
+    balanced: bool,
+    /// Metric that selects the best model, and by which --patience and plateau schedules count: top1, loss or macro-f1 [default:
+    /// the recipe's, top1]
+    #[arg(long, value_name = "top1|loss|macro-f1", value_parser = PossibleValuesParser::new(Monitor::NAMES), hide_possible_values = true, help_heading = "Recipe")]
+    monitor: Option<String>,
+    /// End the run after N epochs without a better one; 0: never [default: the recipe's, 0]
+    #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Recipe")]
+    patience: Option<usize>,
+    /// Keep the model of every N-th epoch as RUN/epoch-0010.safetensors; 0: none [default: 0; with --keep 1]
+    #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Run")]
+    keep_every: Option<usize>,
+    /// Which of these models remain: all, last:N, or best:N by --monitor [default: all]
+    #[arg(long, value_name = "all|last:N|best:N", help_heading = "Run")]
+    keep: Option<Keep>,
     /// Random seed [default: 0]
     #[arg(long, value_name = "N", value_parser = numbers::seed, help_heading = "Run")]
     seed: Option<u64>,
@@ -133,7 +164,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8", value_parser = numbers::blocks, help_heading = "Devices and ranks")]
     deterministic: Option<usize>,
     /// Accumulate each batch's gradients over micro-batches of up to N images to save memory; equal up to rounding, except that
-    /// batch normalisation sees one micro-batch at a time
+    /// batch normalisation sees one micro-batch at a time. See --accumulate for larger batches
     #[arg(long, value_name = "N", conflicts_with = "deterministic", value_parser = numbers::batch, help_heading = "Recipe")]
     micro_batch: Option<usize>,
     /// Also write TensorBoard event files to RUN
@@ -142,7 +173,7 @@ pub(crate) struct Args {
     /// Do not write RUN/report.html
     #[arg(long, help_heading = "Output")]
     no_report: bool,
-    /// Print a JSON object per epoch, and one at the end
+    /// Print a JSON object with the plan, one per epoch, and one at the end
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
@@ -168,7 +199,9 @@ impl Args {
             set: self.set.clone(),
             optimizer: self.optimizer.clone(),
             epochs: self.epochs,
+            time: self.time,
             batch: self.batch,
+            accumulate: self.accumulate,
             lr: self.lr,
             image_size: self.image_size,
             from: self.from.as_ref().map(|from| model_file::locate(from, quiet)).transpose()?,
@@ -190,6 +223,12 @@ impl Args {
             parallel: self.parallel,
             deterministic: self.deterministic,
             micro_batch: self.micro_batch,
+            class_weights: self.class_weights.clone(),
+            balanced: self.balanced,
+            monitor: self.monitor.as_deref().and_then(Monitor::of_name),
+            patience: self.patience,
+            keep_every: self.keep_every,
+            keep: self.keep,
         })
     }
 }

@@ -73,14 +73,15 @@ impl Drop for BatchIter {
 
 fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &AtomicBool, sender: &SyncSender<Batch>) {
     let order = shared.order(epoch);
-    let batches = order.chunks(shared.options.batch).enumerate().take(shared.batches()).skip(from_batch);
-    for (number, indices) in batches {
+    let views = shared.views_of(&order, view);
+    let batches = order.chunks(shared.options.batch).zip(views.chunks(shared.options.batch)).enumerate();
+    for (number, (indices, views)) in batches.take(shared.batches()).skip(from_batch) {
         let own: Vec<_> = shared.cut.own(indices.len()).collect();
         let blocks: Vec<usize> = own.iter().map(ExactSizeIterator::len).collect();
         let first = own.first().map_or(0, |block| block.start);
         let own = first..first + blocks.iter().sum::<usize>();
         let blend = shared.blend(epoch, number);
-        let batch = fill(shared, &Wanted { view, indices, own, blocks: &blocks, blend }, stop);
+        let batch = fill(shared, &Wanted { views, indices, own, blocks: &blocks, blend }, stop);
         if stop.load(Ordering::Relaxed) || sender.send(batch).is_err() {
             return;
         }
@@ -89,8 +90,8 @@ fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &Ato
 
 /// A batch to fill.
 pub(super) struct Wanted<'a> {
-    /// View of the images.
-    pub(super) view: u64,
+    /// View of each image.
+    pub(super) views: &'a [u64],
     /// Images of the whole batch.
     pub(super) indices: &'a [u32],
     /// Positions in it of the images to return.
@@ -101,17 +102,18 @@ pub(super) struct Wanted<'a> {
     pub(super) blend: Option<Blend>,
 }
 
-/// Fills one batch. Any idle thread of the pool fills an image, at a position fixed by its index.
+/// Fills one batch with a view of each image. Any idle thread of the pool fills an image, at a position fixed by its index.
 pub(super) fn fill(shared: &Shared, wanted: &Wanted<'_>, stop: &AtomicBool) -> Batch {
-    let Wanted { view, indices, own, blocks, blend } = wanted;
+    let Wanted { views, indices, own, blocks, blend } = wanted;
     let (crop, n) = (shared.preprocess.crop, indices.len());
     let len = shared.crops_per_image() * 3 * crop * crop;
     let foreign = if blend.is_some() { mix::foreign_partners(own, n) } else { Vec::new() };
-    let loaded: Vec<u32> = own.clone().chain(foreign.iter().copied()).map(|position| indices[position]).collect();
+    let positions = own.clone().chain(foreign.iter().copied());
+    let loaded: Vec<(u64, u32)> = positions.map(|position| (views[position], indices[position])).collect();
     let mut images = shared.home.lock().ok().and_then(|mut home| home.pop()).unwrap_or_default();
     images.resize(loaded.len() * len, 0.0);
-    let one = |(&i, out): (&u32, &mut [f32])| {
-        if stop.load(Ordering::Relaxed) { Err(String::new()) } else { shared.fill(*view, i, out) }
+    let one = |(&(view, i), out): (&(u64, u32), &mut [f32])| {
+        if stop.load(Ordering::Relaxed) { Err(String::new()) } else { shared.fill(view, i, out) }
     };
     let results: Vec<Result<(), String>> =
         shared.pool.install(|| loaded.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
@@ -126,7 +128,7 @@ pub(super) fn fill(shared: &Shared, wanted: &Wanted<'_>, stop: &AtomicBool) -> B
         Batch { images, labels: vec![], mixed: vec![], indices: vec![], parts: vec![0; blocks.len()], broken: vec![], home };
     let mut block_of = blocks.iter().enumerate().flat_map(|(block, &len)| std::iter::repeat_n(block, len));
     let label = |i: u32| shared.source.label(i as usize);
-    for (position, (&i, result)) in loaded.iter().zip(results).take(own.len()).enumerate() {
+    for (position, (&(_, i), result)) in loaded.iter().zip(results).take(own.len()).enumerate() {
         let block = block_of.next().unwrap_or(0);
         match result {
             Ok(()) => {

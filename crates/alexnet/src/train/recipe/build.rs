@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 impl Recipe {
     /// Learning rate of the weights at a given progress.
     pub fn lr_at(&self, at: Progress) -> f64 {
-        self.schedule.lr_at(self.lr, self.epochs, at)
+        self.schedule.lr_at(self.lr, self.epochs, self.warmup_steps(at.steps_per_epoch), at)
     }
 
     /// Optimizer step at a given progress, without per-layer multipliers;
@@ -42,6 +42,15 @@ impl Recipe {
         Recipe { lr: self.lr * times, batch, ..self }
     }
 
+    /// Changes the number of batches that are accumulated for a step. With LARS the learning rate scales in proportion, as in
+    /// [`with_batch`](Self::with_batch).
+    #[must_use]
+    pub fn with_accumulate(self, accumulate: usize) -> Recipe {
+        let (from, to) = (self.accumulate.max(1) as f64, accumulate as f64);
+        let times = if self.optimizer.lars_trust().is_some() { to / from } else { 1.0 };
+        Recipe { lr: self.lr * times, accumulate, ..self }
+    }
+
     /// Changes the optimizer by name, with its usual settings; no change if the recipe already uses it. The learning
     /// rate is scaled so that the new optimizer trains about as fast.
     ///
@@ -58,9 +67,12 @@ impl Recipe {
         Ok(Recipe { lr, optimizer, ..self })
     }
 
-    /// Applies the recipe's initialisation to a net.
+    /// Applies the recipe's initialisation and added batch normalisation to a net.
     #[must_use]
     pub fn prepare(&self, mut net: Net) -> Net {
+        if self.batch_norm {
+            net = net.with_batch_norm();
+        }
         if self.init == Init::HeDropout {
             return he_dropout(net);
         }
@@ -122,11 +134,20 @@ impl Recipe {
         }
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
+        self.check_warmup()?;
         self.augment.check()?;
         self.loss.check()?;
+        if self.accumulate == 0 {
+            return Err(Error::Invalid("invalid accumulate 0: must be at least 1".into()));
+        }
+        if let Some(norm) = self.clip_norm.filter(|norm| !(*norm > 0.0 && norm.is_finite())) {
+            return invalid("clip_norm", norm, "positive");
+        }
+        self.ema.as_ref().map_or(Ok(()), super::Ema::check)?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
+        super::super::timeline::check(&self.timeline).map_err(Error::Invalid)?;
         super::keys::check(self)
     }
 }

@@ -2,7 +2,8 @@
 
 use super::super::param_groups;
 use super::{
-    Augmentation, BiasRate, Choice, Colour, CropKind, ImagePreprocessing, Init, LossSettings, MomentumForm, Recipe, Schedule, Sgd,
+    Augmentation, BiasRate, Choice, Colour, CropKind, ImagePreprocessing, Init, LossSettings, MomentumForm, Monitor, Recipe,
+    Sampling, Schedule, Sgd,
 };
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
@@ -33,7 +34,7 @@ pub fn summary(name: &str) -> &'static str {
 pub const KNOWN_CLASSES: f64 = 10.0;
 
 /// SGD as in the paper, the 2012 code and Caffe.
-const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None };
+const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None, nesterov: false };
 
 /// A recipe by name.
 ///
@@ -62,16 +63,26 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         weight_decay: 5e-4,
         bias_weight_decay: 5e-4,
         optimizer: Sgd::default().into(),
+        accumulate: 1,
+        clip_norm: None,
+        ema: None,
         init: Init::Net,
         images: ImagePreprocessing::ImageNet,
         jpeg: JpegDecoding::Exact,
         bias_lr: BiasRate::Times(1.0),
         schedule: Schedule::Steps { at: vec![[2, 3]], by: 10.0 },
+        warmup_epochs: 0.0,
+        warmup_fraction: 0.0,
         augment: Augmentation::crop_mirror(),
         colour: None,
         best: Choice::Validation,
+        batch_norm: false,
         loss: LossSettings::default(),
+        sampling: Sampling::Uniform,
+        monitor: Monitor::Top1,
+        patience: 0,
         layer_rates: BTreeMap::new(),
+        timeline: Vec::new(),
     };
     Ok(match name {
         "simple" => simple,

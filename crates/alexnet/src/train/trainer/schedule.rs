@@ -10,26 +10,77 @@ pub(super) struct RunSchedule<'a> {
     recipe: &'a Recipe,
     /// Per-layer learning-rate multipliers.
     multipliers: BTreeMap<String, f32>,
-    steps_per_epoch: usize,
+    batches_per_epoch: usize,
 }
 
 impl<'a> RunSchedule<'a> {
-    pub(super) fn new(recipe: &'a Recipe, multipliers: BTreeMap<String, f32>, steps_per_epoch: usize) -> RunSchedule<'a> {
-        RunSchedule { recipe, multipliers, steps_per_epoch }
+    pub(super) fn new(recipe: &'a Recipe, multipliers: BTreeMap<String, f32>, batches_per_epoch: usize) -> RunSchedule<'a> {
+        RunSchedule { recipe, multipliers, batches_per_epoch }
+    }
+
+    /// Optimizer steps in an epoch. Its last step may have fewer batches.
+    pub(super) fn steps_per_epoch(&self) -> usize {
+        self.batches_per_epoch.div_ceil(self.recipe.accumulate)
+    }
+
+    /// Optimizer steps completed in the current epoch.
+    pub(super) fn step_in_epoch(&self, state: &State) -> usize {
+        if state.batch < self.batches_per_epoch { state.batch / self.recipe.accumulate } else { self.steps_per_epoch() }
+    }
+
+    /// Whether gradients are held until a step is complete, rather than applied as backward produces them.
+    pub(super) fn holds_gradients(&self) -> bool {
+        self.recipe.accumulate > 1 || self.recipe.clip_norm.is_some()
+    }
+
+    /// Whether the next batch completes an optimizer step.
+    pub(super) fn completes_step(&self, state: &State) -> bool {
+        let batches = state.batch + 1;
+        batches >= self.batches_per_epoch || batches.is_multiple_of(self.recipe.accumulate)
+    }
+
+    /// Whether the batches so far make whole optimizer steps.
+    pub(super) fn between_steps(&self, state: &State) -> bool {
+        state.batch >= self.batches_per_epoch || state.batch.is_multiple_of(self.recipe.accumulate)
     }
 
     /// Steps completed since the start of the run.
     pub(super) fn step(&self, state: &State) -> u64 {
-        (state.epoch * self.steps_per_epoch + state.batch) as u64
+        // A run by the clock may end within an epoch.
+        let ended = state.timeline.as_ref().and_then(|timeline| timeline.ended);
+        ended.unwrap_or((state.epoch * self.steps_per_epoch() + self.step_in_epoch(state)) as u64)
+    }
+
+    /// Whether all steps are done.
+    pub(super) fn is_complete(&self, state: &State) -> bool {
+        match &state.timeline {
+            Some(timeline) => timeline.ended.is_some(),
+            None => state.epoch >= self.recipe.epochs,
+        }
+    }
+
+    /// Number of steps of the whole run; as planned so far, in a run by the clock.
+    pub(super) fn until(&self, state: &State) -> u64 {
+        let all = (self.recipe.epochs * self.steps_per_epoch()) as u64;
+        state.timeline.as_ref().map_or(all, |timeline| timeline.ended.unwrap_or(timeline.until()))
     }
 
     fn progress(&self, state: &State) -> Progress {
-        Progress {
-            epoch: state.epoch,
-            step: self.step(state),
-            steps_per_epoch: self.steps_per_epoch as u64,
-            drops: state.schedule.drops,
-        }
+        self.progress_at(state, self.step(state))
+    }
+
+    /// Progress at a step. In a run by the clock it is that of the recipe's own run where the same share is done.
+    fn progress_at(&self, state: &State, step: u64) -> Progress {
+        let steps_per_epoch = self.steps_per_epoch() as u64;
+        let (epoch, step) = match &state.timeline {
+            None => (state.epoch, step),
+            Some(timeline) => {
+                let all = self.recipe.epochs as u64 * steps_per_epoch;
+                let step = ((timeline.share(step) * all as f64) as u64).min(all.saturating_sub(1));
+                ((step / steps_per_epoch.max(1)) as usize, step)
+            }
+        };
+        Progress { epoch, step, steps_per_epoch, drops: state.schedule.drops }
     }
 
     /// The learning rate of the next step.
@@ -39,12 +90,12 @@ impl<'a> RunSchedule<'a> {
 
     /// The learning rate of the last step in the current epoch.
     pub(super) fn last_lr(&self, state: &State) -> f64 {
-        let progress = self.progress(state);
-        self.recipe.lr_at(Progress { step: progress.step.saturating_sub(1), ..progress })
+        self.recipe.lr_at(self.progress_at(state, self.step(state).saturating_sub(1)))
     }
 
     /// Settings of the next optimizer step.
     pub(super) fn optimizer_step(&self, state: &State) -> OptimizerStep {
-        OptimizerStep { layers: self.multipliers.clone(), ..self.recipe.step_at(self.progress(state)) }
+        let number = self.step(state) + 1;
+        OptimizerStep { number, layers: self.multipliers.clone(), ..self.recipe.step_at(self.progress(state)) }
     }
 }

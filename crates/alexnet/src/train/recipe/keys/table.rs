@@ -1,6 +1,6 @@
 //! The table of all keys: a line each, in the order in which recipes are written.
 
-use super::Kind::{self, Count, Fractions, Number, Pair, Switch, Table, Text, Word};
+use super::Kind::{self, Count, Fractions, Legs, Number, Pair, Switch, Table, Text, Word};
 use super::{Key, Range};
 use crate::image::JpegDecoding;
 use crate::train::recipe::Optimizer;
@@ -12,10 +12,11 @@ pub static KEYS: &[Key] = &[
     Key::new("batch", Count(1), "", "batch size").alias(&["batch_size"]),
     Key::new("drop_last", Switch, "", "whether the last, incomplete batch of an epoch is dropped"),
     Key::new("views", Count(0), "0", "number of epochs after which an image's random augmentations repeat; 0: never"),
-    Key::new("lr", Number(Range { max: 1e6, ..Range::POSITIVE }), "", "initial learning rate of the weights")
-        .alias(&["learning_rate"]),
+    Key::new("lr", Kind::POSITIVE, "", "initial learning rate of the weights").alias(&["learning_rate"]),
     Key::new("weight_decay", Kind::FROM_ZERO, "", "weight decay of the weights").alias(&["decay"]),
     Key::new("bias_weight_decay", Kind::FROM_ZERO, "", "weight decay of the biases").alias(&["bias_decay"]),
+    Key::new("accumulate", Count(1), "1", "number of batches whose gradients are accumulated for one optimizer step"),
+    Key::new("clip_norm", Kind::POSITIVE, "none", "maximum norm of all gradients together; larger ones are scaled down to it"),
     Key::new(
         "init",
         Word(&["net", "he", "he_dropout"]),
@@ -36,11 +37,18 @@ pub static KEYS: &[Key] = &[
         "validation",
         "the model saved as best.safetensors: of the best validation, or the last one",
     ),
+    Key::new(
+        "batch_norm",
+        Switch,
+        "false",
+        "whether batch normalisation is added for training, and folded into the weights of saved models; not with --from",
+    ),
     Key::new("optimizer.kind", Word(Optimizer::NAMES), "", "optimizer; the learning rate is scaled for it unless stated")
         .alias(&["optimizer"]),
     Key::new("optimizer.momentum", Kind::BELOW_ONE, "0.9", "share of the velocity that is kept")
         .only(&["sgd"])
         .alias(&["momentum"]),
+    Key::new("optimizer.nesterov", Switch, "false", "Nesterov momentum").only(&["sgd"]).alias(&["nesterov"]),
     Key::new(
         "optimizer.form",
         Word(&["rate_inside", "rate_outside"]),
@@ -62,7 +70,7 @@ pub static KEYS: &[Key] = &[
     Key::new("bias_lr.fixed", Kind::FROM_ZERO, "none", "constant learning rate of the biases, instead").alone(),
     Key::new(
         "schedule.kind",
-        Word(&["constant", "steps", "every", "plateau", "warmup_cosine", "warmup_poly"]),
+        Word(&["constant", "steps", "every", "plateau", "cosine", "polynomial", "one_cycle", "warmup_cosine", "warmup_poly"]),
         "",
         "learning-rate schedule",
     )
@@ -74,12 +82,29 @@ pub static KEYS: &[Key] = &[
     Key::new("schedule.times", Count(0), "3", "maximum number of divisions").only(&["plateau"]),
     Key::new("schedule.by", Number(Range { min: 1.0, ..Range::FROM_ZERO }), "10", "divisor of the rate")
         .only(&["steps", "every", "plateau"]),
+    Key::new("schedule.rise", Kind::SHARE, "0.3", "fraction of all steps in which the rate rises").only(&["one_cycle"]),
+    Key::new("schedule.start_fraction", Kind::SHARE, "0.04", "first rate as a fraction of the highest").only(&["one_cycle"]),
+    Key::new("schedule.final_fraction", Kind::SHARE, "0.000004", "final rate as a fraction of the highest").only(&["one_cycle"]),
+    Key::new("schedule.final_fraction", Kind::SHARE, "0", "final rate as a fraction of the initial one")
+        .only(&["cosine", "polynomial"]),
+    Key::new("schedule.power", Kind::POSITIVE, "1", "exponent of the decay; 1 is a line").only(&["polynomial"]),
     Key::new("schedule.warmup", Kind::BELOW_ONE, "0.05", "fraction of all steps in which the rate rises")
         .only(&["warmup_cosine"])
         .alias(&["warmup"]),
     Key::new("schedule.epochs", Kind::FROM_ZERO, "5", "epochs in which the rate rises, at most half of the run")
         .only(&["warmup_poly"]),
     Key::new("schedule.power", Kind::POSITIVE, "2", "exponent of the decay").only(&["warmup_poly"]),
+    Key::new(
+        "warmup_epochs",
+        Kind::FROM_ZERO,
+        "0",
+        "epochs of linear warm-up in front of a schedule without its own, at most half of the run",
+    ),
+    Key::new("warmup_fraction", Kind::SHARE, "0", "the same as a fraction of all steps"),
+    Key::new("ema", Table, "none", "exponential moving average of the weights, which is validated and saved"),
+    Key::new("ema.decay", Kind::BELOW_ONE, "0.999", "share of the average that each step keeps"),
+    Key::new("ema.every", Count(1), "8", "steps from one update of the average to the next, which keep decay^every"),
+    Key::new("ema.warmup", Switch, "true", "whether step t keeps (1 + t) / (10 + t) at most"),
     Key::new(
         "augment.kind",
         Word(&["none", "crop_mirror", "random_resized_crop"]),
@@ -176,5 +201,11 @@ pub static KEYS: &[Key] = &[
         Kind::FROM_ZERO,
         "none",
         "learning-rate multiplier of a layer, by its name or `head` for the last one; 0 freezes it",
+    ),
+    Key::new(
+        "timeline",
+        Legs,
+        "[]",
+        "plans [step, share, until] of a run with --time, which the recipe then repeats; empty: whole epochs",
     ),
 ];
