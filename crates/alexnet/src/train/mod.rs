@@ -13,6 +13,7 @@ mod feature_cache;
 pub mod finetune;
 pub mod image_lists;
 pub mod loaders;
+pub mod lr_find;
 mod observer;
 pub mod param_groups;
 pub mod recipe;

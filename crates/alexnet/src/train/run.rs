@@ -6,6 +6,7 @@ use super::ema;
 use super::engines::{CpuEngines, EngineRequest, Engines};
 use super::finetune::{self, HeadMapping};
 use super::loaders::loaders;
+use super::lr_find::RangeTest;
 use super::observer::{Finished, Observer, Started};
 use super::resolve;
 use super::run_dir::RunDir;
@@ -78,6 +79,16 @@ impl Settings {
     /// # Errors
     /// As [`run`](Self::run), or another process has failed.
     pub fn run_in(&self, environment: &Environment<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
+        self.run_or_test(environment, observer, None)?.ok_or_else(|| Error::Invalid("the run has not started".into()))
+    }
+
+    /// As [`run_in`](Self::run_in); with a range test, this takes the place of the run, once everything is ready for the first step.
+    pub(super) fn run_or_test(
+        &self,
+        environment: &Environment<'_>,
+        observer: &mut dyn Observer,
+        test: Option<&mut RangeTest>,
+    ) -> Result<Option<Outcome>> {
         let Environment { ranks, engines, stop } = *environment;
         let first = ranks.rank() == 0;
         self.check_paths()?;
@@ -166,6 +177,10 @@ impl Settings {
             _ => init::initialise(&mut *engine, config.seed)?,
         }
         drop(start);
+        if let Some(test) = test {
+            test.run(&mut *engine, &config.recipe, config.seed, loaders, train, val)?;
+            return Ok(None);
+        }
         let dir = match resumed {
             Some(dir) => dir,
             None => new_dir(self.out.as_deref(), &config, ranks)?,
@@ -204,7 +219,7 @@ impl Settings {
         let (state, step) = (trainer.state(), trainer.step());
         observer.finished(&Finished { reason, state, step, dir: &dir, stats });
         let top1 = state.best.map(|best| best.top1);
-        Ok(Outcome { reason, dir: dir.path().to_path_buf(), best: dir.best(), last: dir.last(), top1, step })
+        Ok(Some(Outcome { reason, dir: dir.path().to_path_buf(), best: dir.best(), last: dir.last(), top1, step }))
     }
 
     /// Rejects values that cannot be stored in config.toml, before a folder is created.

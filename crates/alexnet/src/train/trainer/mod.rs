@@ -136,6 +136,13 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Makes the trainer write no files.
+    #[must_use]
+    pub(in crate::train) fn without_files(mut self) -> Self {
+        self.checkpointer.writes = false;
+        self
+    }
+
     /// Treatment of the frozen layers.
     pub fn frozen(&self) -> &Plan {
         &self.plan
