@@ -57,7 +57,7 @@ cases = [
         {"kind": "one_cycle", "rise": 0.4, "start_fraction": 0.1, "final_fraction": 0.001},
         one_cycle(pct_start=0.4, div_factor=10.0, final_div_factor=100.0),
     ),
-    case({"kind": "plateau", "patience": 2, "by": 10.0, "times": 9, "on": "loss"}, plateau(2), losses=[2.0, 1.0, 1.1, 1.0, 0.9, 0.8]),
-    case({"kind": "plateau", "patience": 1, "by": 10.0, "times": 9, "on": "loss"}, plateau(1), losses=[2.0, 2.0, 1.1, 1.2, 1.3, 0.8]),
+    case({"kind": "plateau", "patience": 2, "by": 10.0, "times": 9}, plateau(2), losses=[2.0, 1.0, 1.1, 1.0, 0.9, 0.8]),
+    case({"kind": "plateau", "patience": 1, "by": 10.0, "times": 9}, plateau(1), losses=[2.0, 2.0, 1.1, 1.2, 1.3, 0.8]),
 ]
 print("[\n  " + ",\n  ".join(json.dumps(case) for case in cases) + "\n]")

@@ -47,6 +47,7 @@ fn json(runs: &[Run]) -> Value {
                 "epoch": epoch.epoch, "step": epoch.step, "lr": epoch.lr,
                 "train_loss": epoch.train_loss, "train_top1": epoch.train_top1,
                 "val_loss": epoch.val_loss, "val_top1": epoch.val_top1, "val_top5": epoch.val_top5,
+                "val_macro_f1": epoch.val_macro_f1,
             })
         });
         json!({
@@ -55,7 +56,7 @@ fn json(runs: &[Run]) -> Value {
             "best_top1": run.best().map(alexnet::report::Epoch::top1),
             "epochs": epochs.collect::<Vec<_>>(),
             "planned": run.planned(),
-            "done": run.ended() == Some(&Ended::Done),
+            "done": matches!(run.ended(), Some(Ended::Done | Ended::EarlyStop)),
             "seconds": run.seconds(),
             "images_per_second": run.speed(),
         })

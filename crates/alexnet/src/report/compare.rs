@@ -35,6 +35,7 @@ pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
             Some(percent(best.top1()) + if best.val_top1.is_none() { " (training)" } else { "" })
         }),
         row("in epoch", &|run| run.best().map(|best| best.epoch.to_string())),
+        row("its macro-F1", &|run| run.best()?.val_macro_f1.map(percent)),
         row("its top-5", &|run| run.best()?.val_top5.map(percent)),
         row("its loss", &|run| run.best().map(|best| loss(best.loss()))),
         row("its training loss", &|run| run.best()?.train_loss.map(loss)),
@@ -48,6 +49,10 @@ pub fn table(runs: &[Run]) -> Vec<(String, Vec<String>)> {
     // With five classes, top-5 is always 1.
     if runs.iter().all(|run| run.best().and_then(|best| best.val_top5).is_none_or(|share| share >= 1.0)) {
         rows.retain(|(name, _)| name != "its top-5");
+    }
+    // Runs of earlier versions did not record it.
+    if runs.iter().all(|run| run.best().and_then(|best| best.val_macro_f1).is_none()) {
+        rows.retain(|(name, _)| name != "its macro-F1");
     }
     let settings = differing(runs);
     rows.extend(settings.into_iter().map(|(name, values)| (name, values.into_iter().map(|v| v.unwrap_or_else(none)).collect())));

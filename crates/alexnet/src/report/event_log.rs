@@ -54,6 +54,8 @@ pub(super) enum Record {
 pub enum Ended {
     /// All epochs are complete.
     Done,
+    /// No epoch was better for as long as the recipe's patience.
+    EarlyStop,
     /// The requested number of steps is complete.
     MaxSteps,
     /// Stopped on request, with the state saved.

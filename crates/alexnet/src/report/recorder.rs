@@ -170,6 +170,7 @@ impl Recorder {
     pub fn end(mut self, ending: &Result<StopReason>) -> Result<()> {
         let ending = match ending {
             Ok(StopReason::Done) => Ended::Done,
+            Ok(StopReason::EarlyStop) => Ended::EarlyStop,
             Ok(StopReason::MaxSteps) => Ended::MaxSteps,
             Ok(StopReason::Interrupted) => Ended::Interrupted,
             Err(error) => Ended::Failed(error.to_string()),
@@ -208,6 +209,7 @@ impl Recorder {
         let mut scalars: Vec<_> = training.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         if let Some(val) = row.val {
             scalars.extend([("loss/validation", val.loss), ("top1/validation", val.top1), ("top5/validation", val.top5)]);
+            scalars.extend(val.macro_f1.map(|f1| ("macro_f1/validation", f1)));
         }
         events.scalars(&scalars, row.step)
     }
@@ -279,6 +281,7 @@ mod tests {
             save_every: Duration::from_secs(3600),
             on_bad: OnDecodeError::Skip,
             frozen_room: None,
+            snapshots: Default::default(),
         };
         let stop = AtomicBool::new(false);
         let mut trainer =

@@ -1,6 +1,7 @@
 //! Reader of run folders.
 
 use super::event_log::{Ended, History};
+use crate::train::recipe::Monitor;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,8 @@ pub struct Epoch {
     pub val_top1: Option<f64>,
     /// Validation top-5 accuracy.
     pub val_top5: Option<f64>,
+    /// Validation macro-F1.
+    pub val_macro_f1: Option<f64>,
     /// Number of unreadable images since the start of the run.
     pub broken: u64,
 }
@@ -88,12 +91,19 @@ impl Run {
         self.settings.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The best epoch, chosen as by the trainer: the highest accuracy, then the lower loss, then the earlier; without validation
-    /// the last one.
+    /// The metric by which epochs are compared.
+    pub fn monitor(&self) -> Monitor {
+        self.setting("recipe.monitor").and_then(Monitor::of_name).unwrap_or_default()
+    }
+
+    /// The best epoch, chosen as by the trainer: the best by the monitored metric, then the lower loss, then the earlier; without
+    /// validation the last one.
     pub fn best(&self) -> Option<&Epoch> {
+        let monitor = self.monitor();
+        let score = |epoch: &Epoch| monitor.score_of(epoch.top1(), epoch.loss(), epoch.val_macro_f1);
         self.epochs.iter().reduce(|best, next| {
             let better =
-                next.val_top1.is_none() || next.top1() > best.top1() || (next.top1() == best.top1() && next.loss() < best.loss());
+                next.val_top1.is_none() || score(next) > score(best) || (score(next) == score(best) && next.loss() < best.loss());
             if better { next } else { best }
         })
     }
@@ -161,6 +171,7 @@ fn rows(text: &str) -> Result<Vec<Epoch>, String> {
                 val_loss: maybe("val_loss")?,
                 val_top1: maybe("val_top1")?,
                 val_top5: maybe("val_top5")?,
+                val_macro_f1: maybe("val_macro_f1")?,
                 broken: if cell("broken").is_empty() { 0 } else { whole("broken")? },
             })
         })

@@ -9,6 +9,7 @@ use super::{confusion, event_log, examples, reliability};
 use crate::data::Dataset;
 use crate::eval::{Report, TOP5};
 use crate::net::{Net, diagram, with_commas};
+use crate::train::recipe::Monitor;
 use std::fmt::Write;
 
 /// HTML sections of an evaluation.
@@ -21,16 +22,17 @@ impl Evaluated {
     /// Formats classes, calibration, and the best and worst images of `source`, which was evaluated. `of` is the title: which
     /// model on which images.
     pub fn new(of: &str, report: &Report, source: &dyn Dataset) -> Evaluated {
-        let Report { images, top1, top5, loss: nats, broken, .. } = report;
+        let Report { images, top1, top5, loss: nats, broken, macro_average, .. } = report;
         let left_out = match broken.len() {
             0 => String::new(),
             n => format!("; {n} could not be read"),
         };
         let top5 = if report.tells_top5() { format!(", top-5 {}", percent(*top5)) } else { String::new() };
         let title = format!(
-            "{of}: {} images, top-1 {}{top5}, loss {}{left_out}",
+            "{of}: {} images, top-1 {}, macro-F1 {}{top5}, loss {}{left_out}",
             with_commas(*images as u64),
             percent(*top1),
+            percent(macro_average.f1),
             loss(*nats)
         );
         let html = format!(
@@ -105,6 +107,7 @@ impl Page<'_> {
         let (kind, status) = match (self.live, run.ended()) {
             (true, _) => ("live", "training".to_string()),
             (_, Some(Ended::Done)) => ("done", "done".into()),
+            (_, Some(Ended::EarlyStop)) => ("done", "done: no better epoch for as long as the patience".into()),
             (_, Some(Ended::MaxSteps)) => ("stopped", "stopped after the requested number of steps".into()),
             (_, Some(Ended::Interrupted)) => ("stopped", "interrupted; can be resumed".into()),
             (_, Some(Ended::Failed(error))) => ("failed", format!("failed: {error}")),
@@ -135,7 +138,10 @@ impl Page<'_> {
         if let Some(best) = run.best() {
             let what = if best.val_top1.is_some() { "best validation top-1" } else { "training top-1" };
             let at = if best.epoch == 0 { "before the first epoch".into() } else { format!("epoch {}", best.epoch) };
+            let what =
+                if run.monitor() == Monitor::Top1 { what.to_string() } else { "validation top-1 of the best epoch".into() };
             tiles.push((percent(best.top1()), format!("{what}, {at}")));
+            tiles.extend(best.val_macro_f1.map(|f1| (percent(f1), "macro-F1 of that epoch".to_string())));
             tiles.push((loss(best.loss()), "loss of that epoch".to_string()));
         }
         let (done, planned) = (run.done(), run.planned());
@@ -204,6 +210,7 @@ impl Page<'_> {
                     curve("training, by step", 1, true, by_step(|steps| steps.top1)),
                     curve("training", 1, false, by_epoch(|epoch| epoch.train_top1)),
                     curve("validation", 2, false, by_epoch(|epoch| epoch.val_top1)),
+                    curve("validation, macro-F1", 6, false, by_epoch(|epoch| epoch.val_macro_f1)),
                     curve(
                         "validation, top-5",
                         3,
@@ -241,26 +248,33 @@ impl Page<'_> {
         }
         let best = self.run.best().map(|best| best.epoch);
         let maybe = |value: Option<f64>, show: fn(f64) -> String| value.map_or("–".into(), show);
-        let top5 = self.tells_top5();
+        let columns: [(&str, bool); 3] = [
+            ("top-1", true),
+            ("macro-F1", self.run.epochs.iter().any(|epoch| epoch.val_macro_f1.is_some())),
+            ("top-5", self.tells_top5()),
+        ];
+        let validation = |values: [String; 3], tag: &str| -> String {
+            let shown = values.iter().zip(columns).filter(|(_, (_, is_shown))| *is_shown);
+            shown.map(|(value, _)| format!("<{tag}>{value}</{tag}>")).collect()
+        };
         let row = |epoch: &super::Epoch| {
             let mark = if Some(epoch.epoch) == best { " class=\"best\"" } else { "" };
             format!(
-                "<tr{mark}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}</tr>\n",
+                "<tr{mark}><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}</tr>\n",
                 epoch.epoch,
                 epoch.step,
                 maybe(epoch.lr, html::rate),
                 maybe(epoch.train_loss, loss),
                 maybe(epoch.train_top1, percent),
                 maybe(epoch.val_loss, loss),
-                maybe(epoch.val_top1, percent),
-                if top5 { format!("<td>{}</td>", maybe(epoch.val_top5, percent)) } else { String::new() }
+                validation([epoch.val_top1, epoch.val_macro_f1, epoch.val_top5].map(|value| maybe(value, percent)), "td")
             )
         };
         format!(
             "<details class=\"card\"><summary>Every epoch</summary><div class=\"scroll\"><table class=\"numbers\">\n<tr><th>epoch</th>\
-             <th>steps</th><th>learning rate</th><th>training loss</th><th>top-1</th><th>validation loss</th><th>top-1</th>\
-             {}</tr>\n{}</table></div></details>\n",
-            if top5 { "<th>top-5</th>" } else { "" },
+             <th>steps</th><th>learning rate</th><th>training loss</th><th>top-1</th><th>validation loss</th>{}</tr>\n{}</table>\
+             </div></details>\n",
+            validation(columns.map(|(name, _)| name.to_string()), "th"),
             self.run.epochs.iter().map(row).collect::<String>()
         )
     }

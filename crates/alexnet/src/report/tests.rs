@@ -24,6 +24,8 @@ pub(super) fn config() -> Config {
         precision: "f32".into(),
         device: "cpu".into(),
         blocks: None,
+        snapshots: Default::default(),
+        time: None,
         recipe: recipe::by_name("quick").unwrap(),
     }
 }
@@ -187,6 +189,30 @@ fn the_initial_model_is_a_row_but_not_an_epoch() {
     let charts = charts(&html);
     assert_eq!(charts[0]["series"][0]["points"], serde_json::json!([[1.0, 1.25]]));
     assert_eq!(charts[0]["series"][1]["points"], serde_json::json!([[0.0, 0.9], [1.0, 1.0]]));
+}
+
+#[test]
+fn macro_f1_is_beside_top_1_and_selects_the_best_if_monitored() {
+    let metrics = "epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,val_macro_f1,broken\n\
+        1,4,3e-3,2.345678,0.123457,1.987654,0.75,0.9,0.25,0\n2,8,1.5e-3,1.25,0.5,1.5,0.625,1.000000,0.5,2\n";
+    let folder = folder(metrics, "");
+    let html = page(&folder, None);
+    for part in [
+        "<td>1.5000</td><td>62.50 %</td><td>50.00 %</td><td>100.00 %</td>",
+        "<th>top-1</th><th>macro-F1</th><th>top-5</th>",
+        "<b>75.00 %</b><span>best validation top-1, epoch 1</span>",
+        "<b>25.00 %</b><span>macro-F1 of that epoch</span>",
+    ] {
+        assert!(html.contains(part), "no {part}");
+    }
+    assert!(charts(&html)[1]["series"].as_array().unwrap().iter().any(|series| series["name"] == "validation, macro-F1"));
+    let mut config = config();
+    config.recipe.monitor = recipe::Monitor::MacroF1;
+    config.write(&folder.path().join("config.toml")).unwrap();
+    let html = page(&folder, None);
+    assert!(html.contains("<b>62.50 %</b><span>validation top-1 of the best epoch, epoch 2</span>"));
+    let runs = [Run::read(folder.path()).unwrap()];
+    assert!(compare::table(&runs).iter().any(|(name, values)| name == "its macro-F1" && values[..] == ["50.00 %".to_string()]));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Resolved settings of a run: `RUN/config.toml`.
 
 use super::recipe::Recipe;
+use super::snapshots::Snapshots;
 use crate::class_match::LabelOrder;
 use crate::data::Source;
 use crate::net::Net;
@@ -46,6 +47,12 @@ pub struct Config {
     /// Number of blocks per batch for sums in a fixed order; `None`: as many as processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<usize>,
+    /// Snapshots.
+    #[serde(default, skip_serializing_if = "Snapshots::is_none")]
+    pub snapshots: Snapshots,
+    /// Seconds in which the run ends; `None`: after the recipe's epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<f64>,
     /// Training recipe.
     pub recipe: Recipe,
 }
@@ -95,6 +102,7 @@ impl Config {
 mod tests {
     use super::*;
     use crate::train::recipe;
+    use crate::train::snapshots::Keep;
 
     #[test]
     fn every_recipe_round_trips_through_toml() {
@@ -116,6 +124,8 @@ mod tests {
                 precision: "f32".into(),
                 device: "cpu".into(),
                 blocks: (name == "paper").then_some(8),
+                snapshots: if name == "caffe" { Snapshots { every: 5, keep: Keep::Last(2) } } else { Snapshots::default() },
+                time: (name == "quick").then_some(90.5),
                 recipe: recipe::by_name(name).unwrap(),
             };
             config.write(&path).unwrap();

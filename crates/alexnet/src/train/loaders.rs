@@ -55,6 +55,7 @@ pub fn loaders(
         threads,
         drop_last: recipe.drop_last,
         views: recipe.views,
+        sampling: recipe.sampling,
         ..Default::default()
     };
     let given = preprocess.is_some();

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::finetune::HeadMapping;
 use super::param_groups;
 use super::recipe::{self, Augmentation, Change, Chosen, Recipe};
+use super::run_options;
 use super::settings::Settings;
 use crate::formats::Model;
 use crate::net::{Net, presets};
@@ -49,6 +50,7 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
     recipe.lr = settings.lr.unwrap_or(recipe.lr);
     let of_start = start.map(|model| model.preprocess.jpeg).filter(|_| !chosen.states("jpeg"));
     recipe.jpeg = settings.jpeg.or(of_start).unwrap_or(recipe.jpeg);
+    run_options::apply(settings, &mut recipe)?;
     recipe.check()?;
     if start.is_none() && (settings.labels.is_some() || settings.label_order.is_some()) {
         return invalid("--labels, --label-order: need --from".into());
@@ -89,12 +91,25 @@ pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) 
         precision: settings.precision.clone().unwrap_or_else(|| "f32".into()),
         device: settings.device.clone().unwrap_or_else(|| "cpu".into()),
         blocks: settings.deterministic.or(micro_batches(settings, &recipe)),
+        snapshots: run_options::snapshots(settings),
+        time: budget(settings)?,
         recipe,
     };
     if start.is_none() {
         config.net()?;
     }
     Ok(config)
+}
+
+/// Seconds in which the run ends.
+fn budget(settings: &Settings) -> Result<Option<f64>> {
+    match settings.time.map(|time| time.as_secs_f64()) {
+        Some(_) if settings.epochs.is_some() => {
+            invalid("--time plans the number of epochs; give it or --epochs, not both".into())
+        }
+        Some(seconds) if seconds < 1.0 => invalid(format!("--time: {seconds} seconds are too short to train")),
+        seconds => Ok(seconds),
+    }
 }
 
 /// Whether the options allow adapting the recipe to a small set.
@@ -247,7 +262,9 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     fixed("--jpeg", settings.jpeg.as_ref(), &recipe.jpeg, RUN)?;
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;
     fixed("--val-share", settings.val_share.as_ref(), &config.val_share, RUN)?;
+    fixed("--time", budget(settings)?.as_ref(), &config.time.unwrap_or_default(), "in seconds, the run has")?;
     fixed("--precision", settings.precision.as_ref(), &config.precision, RUN)?;
+    run_options::same(settings, &config)?;
     // A run may move between devices: models and states are device-independent.
     config.device = settings.device.clone().unwrap_or(config.device);
     let parts = micro_batches(settings, &config.recipe);

@@ -1,5 +1,6 @@
 //! Run folder: its files, and a lock against concurrent runs.
 
+use super::snapshots;
 use crate::{Error, Result, files};
 use std::fs::File;
 use std::io;
@@ -131,6 +132,11 @@ impl RunDir {
     /// Path of the model of averaged weights after the last epoch.
     pub fn ema(&self) -> PathBuf {
         self.file("ema.safetensors")
+    }
+
+    /// Path of an epoch's snapshot.
+    pub fn snapshot(&self, epoch: usize) -> PathBuf {
+        self.file(&snapshots::file_name(epoch))
     }
 
     /// Path of the checkpoint, which contains all that resuming needs.

@@ -1,6 +1,8 @@
 //! Settings of a training run, as given by the user.
 
 use super::OnDecodeError;
+use super::recipe::Monitor;
+use super::snapshots::Keep;
 use crate::class_match::LabelOrder;
 use crate::distributed::Parallel;
 use crate::image::JpegDecoding;
@@ -38,6 +40,8 @@ pub struct Settings {
     pub optimizer: Option<String>,
     /// Number of epochs.
     pub epochs: Option<usize>,
+    /// Time in which the run ends, instead of a number of epochs.
+    pub time: Option<Duration>,
     /// Batch size.
     pub batch: Option<usize>,
     /// Number of batches whose gradients are accumulated for one optimizer step.
@@ -82,6 +86,18 @@ pub struct Settings {
     pub parallel: Parallel,
     /// Number of blocks per batch, for bit-identical results on any number of processes.
     pub deterministic: Option<usize>,
+    /// Class weights: `auto`, `none`, or a file with a class and its weight per line.
+    pub class_weights: Option<PathBuf>,
+    /// Whether every epoch draws the same number of images of each class.
+    pub balanced: bool,
+    /// Metric that selects the best model, and by which patience and plateaus count.
+    pub monitor: Option<Monitor>,
+    /// Number of epochs without a better one after which the run ends; 0: never.
+    pub patience: Option<usize>,
+    /// Interval of snapshots in epochs; 0: none.
+    pub keep_every: Option<usize>,
+    /// Which snapshots remain.
+    pub keep: Option<Keep>,
     /// Micro-batch size: gradients are accumulated over parts of up to this many images to save memory.
     pub micro_batch: Option<usize>,
 }
@@ -99,6 +115,7 @@ impl Default for Settings {
             set: Vec::new(),
             optimizer: None,
             epochs: None,
+            time: None,
             batch: None,
             accumulate: None,
             lr: None,
@@ -121,6 +138,12 @@ impl Default for Settings {
             on_decode_error: OnDecodeError::Skip,
             parallel: Parallel::Data,
             deterministic: None,
+            class_weights: None,
+            balanced: false,
+            monitor: None,
+            patience: None,
+            keep_every: None,
+            keep: None,
             micro_batch: None,
         }
     }
@@ -180,6 +203,12 @@ impl Settings {
     #[must_use]
     pub fn epochs(self, epochs: usize) -> Settings {
         Settings { epochs: Some(epochs), ..self }
+    }
+
+    /// Sets the time in which the run ends, validated and saved; its schedule follows the time.
+    #[must_use]
+    pub fn time(self, time: Duration) -> Settings {
+        Settings { time: Some(time), ..self }
     }
 
     /// Sets the batch size.

@@ -1,8 +1,10 @@
 //! Resumable state of a run in one file: parameters, optimizer state and progress.
 
 use super::ema::Ema;
+use super::fold;
 use super::image_lists::ImageLists;
-use super::recipe::{Recipe, ScheduleState};
+use super::recipe::{Monitor, Recipe, ScheduleState};
+use super::timeline::Timeline;
 use crate::engine::{OptimizerStep, ParameterStore, Training};
 use crate::eval::Report;
 use crate::formats::{self, Entry, Extra, METADATA_STATE, Model, TensorFile};
@@ -28,6 +30,9 @@ pub struct State {
     pub batch: usize,
     /// Totals over these batches.
     pub sums: RunningTotals,
+    /// Plans and time of a run with a time budget or a timeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
     /// State of the learning-rate schedule.
     #[serde(alias = "plateau")]
     pub schedule: ScheduleState,
@@ -101,11 +106,14 @@ pub struct Validation {
     pub top1: f64,
     /// Top-5 accuracy.
     pub top5: f64,
+    /// Macro-F1; `None` in states of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macro_f1: Option<f64>,
 }
 
 impl From<&Report> for Validation {
     fn from(report: &Report) -> Self {
-        Validation { loss: report.loss, top1: report.top1, top5: report.top5 }
+        Validation { loss: report.loss, top1: report.top1, top5: report.top5, macro_f1: Some(report.macro_average.f1) }
     }
 }
 
@@ -122,20 +130,31 @@ impl EpochMetrics {
 }
 
 impl State {
-    /// Whether `row` is better than all before: a higher top-1, or an equal top-1 with a lower loss. Without
-    /// validation the last epoch is taken, because training metrics include augmentation and dropout.
-    pub fn improves(&self, row: &EpochMetrics) -> Option<BestEpoch> {
-        let (top1, loss) = (row.top1(), row.loss());
-        let better =
-            row.val.is_none() || self.best.is_none_or(|best| top1 > best.top1 || (top1 == best.top1 && loss < best.loss));
+    /// Whether `row` is better than all before by the monitored metric. Without validation the last epoch is taken,
+    /// because training metrics include augmentation and dropout.
+    pub fn improves(&self, row: &EpochMetrics, monitor: Monitor) -> Option<BestEpoch> {
+        let better = row.val.is_none() || self.best_row(monitor).is_none_or(|best| monitor.is_better(row, best));
         better.then_some(BestEpoch::of(row))
+    }
+
+    /// The best row by a metric; of equals the first.
+    pub fn best_row(&self, monitor: Monitor) -> Option<&EpochMetrics> {
+        self.rows.iter().reduce(|best, next| if monitor.is_better(next, best) { next } else { best })
+    }
+
+    /// Number of epochs since the best one by a metric; 0 before the first one.
+    pub fn epochs_without_improvement(&self, monitor: Monitor) -> usize {
+        self.best_row(monitor).map_or(0, |best| self.epoch.saturating_sub(best.epoch))
     }
 
     /// The rows in the format of metrics.csv. They contain no timings: equal runs have equal files.
     pub fn csv(&self) -> String {
-        let mut text = String::from("epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,broken\n");
+        let mut text = String::from("epoch,step,lr,train_loss,train_top1,val_loss,val_top1,val_top5,val_macro_f1,broken\n");
         for row in &self.rows {
-            let val = row.val.map_or(",,".into(), |v| format!("{:.6},{:.6},{:.6}", v.loss, v.top1, v.top5));
+            let val = row.val.map_or(",,,".into(), |v| {
+                let macro_f1 = v.macro_f1.map_or(String::new(), |f1| format!("{f1:.6}"));
+                format!("{:.6},{:.6},{:.6},{macro_f1}", v.loss, v.top1, v.top5)
+            });
             let lr = row.lr.map_or(String::new(), |lr| format!("{lr:e}"));
             let [loss, top1] = [row.train_loss, row.train_top1].map(|v| v.map_or(String::new(), |v| format!("{v:.6}")));
             text += &format!("{},{},{lr},{loss},{top1},{val},{}\n", row.epoch, row.step, row.broken);
@@ -261,9 +280,15 @@ pub fn description(path: &Path) -> Result<Model> {
 /// Advice for a loss or parameter that is no longer finite.
 pub(in crate::train) const DIVERGED: &str = "try a lower --lr (a third or a tenth), or another --seed";
 
-/// Writes an engine's parameters to a model file.
+/// Writes an engine's parameters to a model file, with the batch normalisation that the recipe added folded into the weights.
 pub(crate) fn write_model(path: &Path, model: &Model, engine: &dyn ParameterStore, sync: files::Sync) -> Result<()> {
-    formats::write_from(path, model, Extra::default(), sync, &mut |name| finite(engine, name))
+    let added = model.recipe.get("batch_norm") == Some(&true.into());
+    let (net, folded) = if added { model.net.without_batch_norm() } else { (model.net.clone(), Vec::new()) };
+    let plain = Model { net, ..model.clone() };
+    formats::write_from(path, &plain, Extra::default(), sync, &mut |name| match fold::of_parameter(&folded, name) {
+        Some(norm) => fold::parameter(engine, name, norm).map(Cow::Owned),
+        None => finite(engine, name),
+    })
 }
 
 fn finite<'a>(engine: &dyn ParameterStore, name: &str) -> Result<Cow<'a, [f32]>> {
@@ -280,19 +305,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_better_epoch_has_the_higher_top_1_or_then_the_lower_loss() {
-        let row = |top1, loss| EpochMetrics {
-            epoch: 2,
+    fn the_better_epoch_has_the_better_metric_or_then_the_lower_loss() {
+        let row = |epoch, top1, loss| EpochMetrics {
+            epoch,
             step: 10,
             lr: Some(0.1),
             train_loss: Some(9.0),
             train_top1: Some(1.0),
-            val: Some(Validation { loss, top1, top5: 1.0 }),
+            val: Some(Validation { loss, top1, top5: 1.0, macro_f1: Some(1.0 - top1) }),
             broken: 0,
         };
-        let state = State { best: Some(BestEpoch { epoch: 1, top1: 0.5, loss: 1.0 }), ..State::default() };
-        assert!(state.improves(&row(0.6, 2.0)).is_some() && state.improves(&row(0.5, 0.9)).is_some());
-        assert!(state.improves(&row(0.5, 1.0)).is_none() && state.improves(&row(0.4, 0.1)).is_none());
-        assert!(State::default().improves(&row(0.0, 9.0)).is_some());
+        let state = State { epoch: 3, rows: vec![row(1, 0.5, 1.0), row(2, 0.4, 1.5), row(3, 0.3, 1.2)], ..State::default() };
+        let improves = |top1, loss, monitor| state.improves(&row(4, top1, loss), monitor).is_some();
+        assert!(improves(0.6, 2.0, Monitor::Top1) && improves(0.5, 0.9, Monitor::Top1));
+        assert!(!improves(0.5, 1.0, Monitor::Top1) && !improves(0.4, 0.1, Monitor::Top1));
+        assert!(improves(0.1, 0.9, Monitor::Loss) && !improves(0.9, 1.0, Monitor::Loss));
+        assert!(improves(0.2, 9.0, Monitor::MacroF1) && !improves(0.35, 0.1, Monitor::MacroF1));
+        assert!(State::default().improves(&row(1, 0.0, 9.0), Monitor::Top1).is_some());
+        assert_eq!([Monitor::Top1, Monitor::Loss, Monitor::MacroF1].map(|m| state.epochs_without_improvement(m)), [2, 2, 0]);
+        assert_eq!(State::default().epochs_without_improvement(Monitor::Top1), 0);
+    }
+
+    #[test]
+    fn rows_of_earlier_versions_have_no_macro_f1() {
+        let old = r#"{"loss":1.5,"top1":0.25,"top5":0.75}"#;
+        let val: Validation = serde_json::from_str(old).unwrap();
+        assert_eq!((val.macro_f1, serde_json::to_string(&val).unwrap().as_str()), (None, old));
+        let row =
+            EpochMetrics { epoch: 1, step: 9, lr: Some(0.5), train_loss: None, train_top1: None, val: Some(val), broken: 2 };
+        let state = State { rows: vec![row], ..State::default() };
+        assert!(state.csv().ends_with("\n1,9,5e-1,,,1.500000,0.250000,0.750000,,2\n"), "{}", state.csv());
     }
 }

@@ -17,7 +17,10 @@ pub(super) fn of(report: &Report, seconds: f64) -> String {
     // With K classes or fewer, it is always 100 %.
     let is_telling = *k > 1 && report.per_class.len() > *k;
     let top_k = if is_telling { format!("top-{k} {:.2} %, ", top_k * 100.0) } else { String::new() };
-    lines.push(format!("{images} images, {crop}: top-1 {:.2} %, {top_k}loss {loss:.4}, {seconds:.1} s", top1 * 100.0));
+    let [top1, macro_f1] = [*top1, report.macro_average.f1].map(|share| share * 100.0);
+    lines.push(format!(
+        "{images} images, {crop}: top-1 {top1:.2} %, macro-F1 {macro_f1:.2} %, {top_k}loss {loss:.4}, {seconds:.1} s"
+    ));
     if let Some(Selective { threshold, answered, coverage, accuracy, wrong }) = report.selective {
         lines.push(format!(
             "threshold {threshold}: {answered} images answered ({:.1} %), accuracy of these {}, {wrong} wrong; {} unknown",

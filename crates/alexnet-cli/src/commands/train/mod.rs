@@ -3,6 +3,7 @@
 pub(crate) mod lr_find;
 mod pace;
 mod parallel;
+mod plan;
 mod progress;
 mod warnings;
 
@@ -16,7 +17,8 @@ use alexnet::class_match::LabelOrder;
 use alexnet::distributed::{Communicator, Parallel};
 use alexnet::image::JpegDecoding;
 use alexnet::report::{RunReport, Writes};
-use alexnet::train::recipe::Optimizer;
+use alexnet::train::recipe::{Monitor, Optimizer};
+use alexnet::train::snapshots::Keep;
 use alexnet::train::{Environment, OnDecodeError, Settings, StopReason};
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
@@ -72,6 +74,10 @@ pub(crate) struct Args {
     /// Number of epochs [default: the recipe's; 12 for the built-in set]
     #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
     epochs: Option<usize>,
+    /// Time in which the run ends, validated and saved, instead of a number of epochs: 90s, 30m, 1h30m. The learning-rate schedule
+    /// follows the time, which is planned from measured steps
+    #[arg(long, value_name = "TIME", conflicts_with = "epochs", value_parser = numbers::time, help_heading = "Recipe")]
+    time: Option<Duration>,
     /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
@@ -109,6 +115,26 @@ pub(crate) struct Args {
     /// which is faster for large photographs. The model keeps the setting [default: exact; with --from the model's]
     #[arg(long, value_name = "exact|scaled", value_parser = PossibleValuesParser::new(JpegDecoding::NAMES), hide_possible_values = true, help_heading = "Data")]
     jpeg: Option<String>,
+    /// Class weights of the loss: auto (inversely proportional to the classes' numbers of images), none, or a file with a class
+    /// and its weight per line [default: the recipe's]
+    #[arg(long, value_name = "auto|none|FILE", help_heading = "Recipe")]
+    class_weights: Option<PathBuf>,
+    /// Draw the same number of images of each class in every epoch, repeating those of small classes
+    #[arg(long, help_heading = "Recipe")]
+    balanced: bool,
+    /// Metric that selects the best model, and by which --patience and plateau schedules count: top1, loss or macro-f1 [default:
+    /// the recipe's, top1]
+    #[arg(long, value_name = "top1|loss|macro-f1", value_parser = PossibleValuesParser::new(Monitor::NAMES), hide_possible_values = true, help_heading = "Recipe")]
+    monitor: Option<String>,
+    /// End the run after N epochs without a better one; 0: never [default: the recipe's, 0]
+    #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Recipe")]
+    patience: Option<usize>,
+    /// Keep the model of every N-th epoch as RUN/epoch-0010.safetensors; 0: none [default: 0; with --keep 1]
+    #[arg(long, value_name = "N", value_parser = numbers::count_or_zero, help_heading = "Run")]
+    keep_every: Option<usize>,
+    /// Which of these models remain: all, last:N, or best:N by --monitor [default: all]
+    #[arg(long, value_name = "all|last:N|best:N", help_heading = "Run")]
+    keep: Option<Keep>,
     /// Random seed [default: 0]
     #[arg(long, value_name = "N", value_parser = numbers::seed, help_heading = "Run")]
     seed: Option<u64>,
@@ -148,7 +174,7 @@ pub(crate) struct Args {
     /// Do not write RUN/report.html
     #[arg(long, help_heading = "Output")]
     no_report: bool,
-    /// Print a JSON object per epoch, and one at the end
+    /// Print a JSON object with the plan, one per epoch, and one at the end
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
@@ -174,6 +200,7 @@ impl Args {
             set: self.set.clone(),
             optimizer: self.optimizer.clone(),
             epochs: self.epochs,
+            time: self.time,
             batch: self.batch,
             accumulate: self.accumulate,
             lr: self.lr,
@@ -197,6 +224,12 @@ impl Args {
             parallel: self.parallel,
             deterministic: self.deterministic,
             micro_batch: self.micro_batch,
+            class_weights: self.class_weights.clone(),
+            balanced: self.balanced,
+            monitor: self.monitor.as_deref().and_then(Monitor::of_name),
+            patience: self.patience,
+            keep_every: self.keep_every,
+            keep: self.keep,
         })
     }
 }

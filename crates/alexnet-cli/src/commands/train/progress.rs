@@ -1,6 +1,7 @@
 //! Progress output of a run: a progress bar, lines per epoch, or JSON.
 
 use super::pace::Pace;
+use super::plan;
 use super::warnings::{self, Setting, Warnings};
 use crate::commands::dist_args;
 use crate::output;
@@ -10,7 +11,7 @@ use alexnet::net::Net;
 use alexnet::train::config::Config;
 use alexnet::train::finetune::HeadMapping;
 use alexnet::train::param_groups;
-use alexnet::train::recipe::Choice;
+use alexnet::train::recipe::{Choice, Monitor};
 use alexnet::train::state::EpochMetrics;
 use alexnet::train::{CommStats, Event, Finished, FrozenPlan, Observer, Started, StopReason};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -39,6 +40,10 @@ pub(super) struct ProgressPrinter {
     classes: usize,
     /// Whether the last model counts as the best because too few validation images exist to choose by.
     last_is_best: bool,
+    /// Metric by which epochs are compared.
+    monitor: Monitor,
+    /// Whether the training loss is cross-entropy with a known value at chance level.
+    has_chance_level: bool,
 }
 
 impl ProgressPrinter {
@@ -68,6 +73,8 @@ impl ProgressPrinter {
             warnings,
             classes,
             last_is_best,
+            monitor: Monitor::default(),
+            has_chance_level: true,
         })
     }
 
@@ -95,10 +102,11 @@ impl ProgressPrinter {
         if val.is_empty() {
             self.line("no validation images, so best.safetensors will be the last model; use --val or a larger --val-share");
         }
+        let seconds = config.time.and_then(|time| Duration::try_from_secs_f64(time).ok());
+        let length = seconds.map_or_else(|| format!("{} epochs", recipe.epochs), |time| format!("{} of time", duration(time)));
         self.line(&format!(
-            "recipe {}: {} epochs, batch {}, learning rate {}; output {}",
+            "recipe {}: {length}, batch {}, learning rate {}; output {}",
             recipe.name,
-            recipe.epochs,
             recipe.batch,
             recipe.lr,
             crate::output::path(run.dir.path())
@@ -114,6 +122,16 @@ impl ProgressPrinter {
         }
         self.warn_before(config, train.len(), val.len());
         Ok(())
+    }
+
+    /// Prints the plan of a new run.
+    fn plan(&self, run: &Started<'_>) {
+        let Some(forecast) = run.forecast else { return };
+        if self.json {
+            self.line(&plan::json(forecast).to_string());
+        } else if !self.quiet {
+            plan::lines(forecast, run.config.time.is_some()).iter().for_each(|line| self.line(line));
+        }
     }
 
     /// Warns about a set that is too small.
@@ -217,7 +235,8 @@ impl ProgressPrinter {
                 if best && row.val.is_some() && !self.last_is_best { ", best so far" } else { "" }
             ));
         }
-        let warning = row.train_loss.and_then(|loss| self.warnings.epoch(loss, self.classes, self.epochs));
+        let loss = row.train_loss.filter(|_| self.has_chance_level);
+        let warning = loss.and_then(|loss| self.warnings.epoch(loss, self.classes, self.epochs));
         if let Some(warning) = warning.filter(|_| !self.quiet) {
             self.bar.suspend(|| output::note(&warning));
         }
@@ -231,6 +250,7 @@ impl ProgressPrinter {
                 "epoch": row.epoch, "step": row.step, "lr": row.lr,
                 "train_loss": row.train_loss, "train_top1": row.train_top1,
                 "val_loss": val(|v| v.loss), "val_top1": val(|v| v.top1), "val_top5": val(|v| v.top5),
+                "val_macro_f1": row.val.and_then(|v| v.macro_f1),
                 "broken": row.broken, "best": best,
                 "seconds": speed.map(|(seconds, _)| seconds), "images_per_second": speed.map(|(_, rate)| rate),
             })
@@ -240,6 +260,10 @@ impl ProgressPrinter {
 }
 
 impl Observer for ProgressPrinter {
+    fn wants_forecast(&self) -> bool {
+        !self.quiet
+    }
+
     fn note(&mut self, line: &str) {
         if !self.quiet {
             output::note(line);
@@ -255,7 +279,9 @@ impl Observer for ProgressPrinter {
     fn started(&mut self, run: &Started<'_>) -> alexnet::Result<()> {
         let recipe = &run.config.recipe;
         (self.epochs, self.classes, self.last_is_best) = (recipe.epochs, run.train.classes().len(), recipe.best == Choice::Last);
+        (self.monitor, self.has_chance_level) = (recipe.monitor, recipe.loss.focal == 0.0);
         self.settings(run)?;
+        self.plan(run);
         self.ranks(run.ranks.size(), run.parallel, run.config.blocks);
         self.tuning(run.config, run.net, run.head, run.frozen);
         self.position(run);
@@ -264,9 +290,11 @@ impl Observer for ProgressPrinter {
 
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Step { epoch, steps: (done, all), loss, top1, images, .. } => {
+            Event::Step { epoch, steps: (done, all), loss, top1, images, until, .. } => {
                 self.pace.step(self.since.elapsed(), *epoch, *images);
-                let (position, length) = (((epoch - 1) * all + done) as u64, (self.epochs * all) as u64);
+                // A run by the clock plans its length as it goes.
+                let (position, length) = (((epoch - 1) * all + done) as u64, *until);
+                self.epochs = until.div_ceil(*all as u64) as usize;
                 let rate = self.pace.rate().map_or(String::new(), |rate| format!(", {rate:.0} images/s"));
                 let left = self.pace.left(length.saturating_sub(position));
                 let left = left.map_or(String::new(), |left| format!(", {} left", duration(left)));
@@ -294,6 +322,7 @@ impl Observer for ProgressPrinter {
                 &json!({
                     "ending": match ending {
                         StopReason::Done => "done",
+                        StopReason::EarlyStop => "early-stop",
                         StopReason::MaxSteps => "max-steps",
                         StopReason::Interrupted => "interrupted",
                     },
@@ -323,14 +352,25 @@ impl Observer for ProgressPrinter {
             Some(b) if self.last_is_best => {
                 format!("top-1 {:.2} % in epoch {}, the last: {}", b.top1 * 100.0, b.epoch, best.display())
             }
-            Some(b) => format!("best top-1 {:.2} % in epoch {}: {}", b.top1 * 100.0, b.epoch, best.display()),
+            Some(b) => {
+                let row = state.rows.iter().find(|row| row.epoch == b.epoch);
+                let value = row.map_or_else(|| format!("top-1 {:.2} %", b.top1 * 100.0), |row| self.monitor.describe(row));
+                format!("best {value} in epoch {}: {}", b.epoch, best.display())
+            }
             None => format!("stopped within the first epoch: {}", last.display()),
+        };
+        let stopped = match ending {
+            StopReason::EarlyStop => {
+                let waited = state.epochs_without_improvement(self.monitor);
+                format!("; stopped early: no better {} for {waited} epochs", self.monitor)
+            }
+            _ => String::new(),
         };
         let broken = match state.broken.len() {
             0 => String::new(),
             n => format!("; {n} unreadable images, see {}", folder.broken().display()),
         };
-        crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{broken}"));
+        crate::output::say(&format!("{step} steps in {seconds:.0} s; {what}{stopped}{broken}"));
         if traffic.ranks > 1 && !self.quiet {
             let CommStats { ranks, bytes_per_step, most_per_step, seconds_per_step } = traffic;
             let [all, most] = [bytes_per_step, most_per_step].map(|bytes| bytes / 1e6);
@@ -346,6 +386,7 @@ impl Observer for ProgressPrinter {
 fn validated(row: &EpochMetrics, classes: usize) -> String {
     row.val.map_or(String::new(), |v| {
         let top5 = if classes > 5 { format!(", top-5 {:.2} %", v.top5 * 100.0) } else { String::new() };
-        format!("validation: loss {:.4}, top-1 {:.2} %{top5}", v.loss, v.top1 * 100.0)
+        let macro_f1 = v.macro_f1.map_or(String::new(), |f1| format!(", macro-F1 {:.2} %", f1 * 100.0));
+        format!("validation: loss {:.4}, top-1 {:.2} %{macro_f1}{top5}", v.loss, v.top1 * 100.0)
     })
 }

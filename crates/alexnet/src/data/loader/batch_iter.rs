@@ -70,30 +70,33 @@ impl Drop for BatchIter {
 
 fn produce(shared: &Shared, epoch: u64, view: u64, from_batch: usize, stop: &AtomicBool, sender: &SyncSender<Batch>) {
     let order = shared.order(epoch);
-    let batches = order.chunks(shared.options.batch).take(shared.batches()).skip(from_batch);
-    for indices in batches {
+    let views = shared.views_of(&order, view);
+    let batches = order.chunks(shared.options.batch).zip(views.chunks(shared.options.batch));
+    for (indices, views) in batches.take(shared.batches()).skip(from_batch) {
         let own: Vec<_> = shared.cut.own(indices.len()).collect();
         let lens: Vec<usize> = own.iter().map(ExactSizeIterator::len).collect();
         let first = own.first().map_or(0, |block| block.start);
-        let batch = fill(shared, view, &indices[first..first + lens.iter().sum::<usize>()], &lens, stop);
+        let own = first..first + lens.iter().sum::<usize>();
+        let batch = fill(shared, &views[own.clone()], &indices[own], &lens, stop);
         if stop.load(Ordering::Relaxed) || sender.send(batch).is_err() {
             return;
         }
     }
 }
 
-/// Fills one batch. Any idle thread of the pool fills an image, at a position fixed by its index. `lens` are the numbers of
+/// Fills one batch with a view of each image. Any idle thread of the pool fills an image, at a position fixed by its index. `lens` are the numbers of
 /// images in each block.
-pub(super) fn fill(shared: &Shared, view: u64, indices: &[u32], lens: &[usize], stop: &AtomicBool) -> Batch {
+pub(super) fn fill(shared: &Shared, views: &[u64], indices: &[u32], lens: &[usize], stop: &AtomicBool) -> Batch {
     let crop = shared.preprocess.crop;
     let len = shared.crops_per_image() * 3 * crop * crop;
     let mut images = shared.home.lock().ok().and_then(|mut home| home.pop()).unwrap_or_default();
     images.resize(indices.len() * len, 0.0);
-    let one = |(&i, out): (&u32, &mut [f32])| {
+    let one = |((&i, &view), out): ((&u32, &u64), &mut [f32])| {
         if stop.load(Ordering::Relaxed) { Err(String::new()) } else { shared.fill(view, i, out) }
     };
-    let results: Vec<Result<(), String>> =
-        shared.pool.install(|| indices.par_iter().zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
+    let results: Vec<Result<(), String>> = shared
+        .pool
+        .install(|| indices.par_iter().zip(views).zip(images.par_chunks_exact_mut(len)).with_max_len(1).map(one).collect());
 
     let home = Some(shared.home.clone());
     let mut batch =

@@ -10,11 +10,13 @@
 mod augment;
 mod batch_iter;
 mod cache;
+mod sampling;
 #[cfg(test)]
 mod tests;
 
 pub use augment::Augment;
 pub use batch_iter::BatchIter;
+pub use sampling::Sampling;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
@@ -23,6 +25,7 @@ use std::sync::{Arc, Mutex};
 use alexnet_kernels::random::Key;
 
 use self::cache::ImageCache;
+use self::sampling::Balanced;
 use super::Dataset;
 use crate::distributed::Partition;
 use crate::engine::MixedLabel;
@@ -51,11 +54,13 @@ pub struct Options {
     pub drop_last: bool,
     /// Number of epochs after which an image's augmentations repeat, so that derived values can be cached; 0: never.
     pub views: usize,
+    /// Selection of an epoch's images in training.
+    pub sampling: Sampling,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { batch: 128, seed: 0, threads: 0, memory: None, drop_last: true, views: 0 }
+        Options { batch: 128, seed: 0, threads: 0, memory: None, drop_last: true, views: 0, sampling: Sampling::Uniform }
     }
 }
 
@@ -129,6 +134,8 @@ struct Shared {
     source: Arc<dyn Dataset>,
     preprocess: Preprocess,
     views: Views,
+    /// Classes of [`Sampling::Balanced`].
+    balanced: Option<Balanced>,
     options: Options,
     cut: Partition,
     kept: ImageCache,
@@ -173,7 +180,10 @@ impl Loader {
             .map_err(|error| Error::Invalid(format!("cannot start the loader's threads: {error}")))?;
         let kept = ImageCache::new(source.len(), options.memory.unwrap_or_else(default_memory));
         let home = Home::default();
-        Ok(Loader { shared: Arc::new(Shared { source, preprocess, views, options, cut: Partition::WHOLE, kept, home, pool }) })
+        let balances = options.sampling == Sampling::Balanced && matches!(views, Views::Random(_));
+        let balanced = balances.then(|| Balanced::new(&*source));
+        let cut = Partition::WHOLE;
+        Ok(Loader { shared: Arc::new(Shared { source, preprocess, views, balanced, options, cut, kept, home, pool }) })
     }
 
     /// Restricts the loader to a rank's part of each batch. The cache budget is shared with the other ranks.
@@ -234,7 +244,8 @@ impl Loader {
 
     /// Loads the given images as an epoch shows them, without prefetching.
     pub fn load(&self, epoch: u64, indices: &[u32]) -> Batch {
-        batch_iter::fill(&self.shared, self.view(epoch), indices, &[indices.len()], &AtomicBool::new(false))
+        let views = vec![self.view(epoch); indices.len()];
+        batch_iter::fill(&self.shared, &views, indices, &[indices.len()], &AtomicBool::new(false))
     }
 
     /// Up to `count` resized images, the same for equal source and seed, for means and principal components. Broken images are
@@ -257,9 +268,21 @@ impl Shared {
 
     /// Image indices of an epoch in order.
     fn order(&self, epoch: u64) -> Vec<u32> {
-        match self.views {
-            Views::Random(_) => Key(self.options.seed).with(ORDER).with(epoch).permutation(self.source.len()),
-            Views::Fixed(_) => (0..self.source.len() as u32).collect(),
+        let (key, n) = (Key(self.options.seed).with(ORDER).with(epoch), self.source.len());
+        match (&self.views, &self.balanced) {
+            (Views::Random(_), Some(classes)) => classes.order(key, n),
+            (Views::Random(_), None) => key.permutation(n),
+            (Views::Fixed(_), _) => (0..n as u32).collect(),
+        }
+    }
+
+    /// The view of each image of an epoch in `order`, which has this `view`.
+    fn views_of(&self, order: &[u32], view: u64) -> Vec<u64> {
+        // Views that repeat after some epochs are also those of repeated images.
+        if self.balanced.is_some() && self.options.views == 0 {
+            sampling::views(order, view, self.source.len())
+        } else {
+            vec![view; order.len()]
         }
     }
 

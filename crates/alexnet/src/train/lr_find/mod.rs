@@ -110,6 +110,7 @@ impl RangeTest {
             save_every: Duration::MAX,
             on_bad: OnDecodeError::Skip,
             frozen_room: None,
+            snapshots: Default::default(),
         };
         let mut trainer = Trainer::new(engine, &own, seed, &loaders, train, val, &folder, options)?.without_files();
         let (stop, mut curve) = (AtomicBool::new(false), LrCurve::new(recipe.lr, self.range.steps));

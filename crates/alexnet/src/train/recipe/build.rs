@@ -67,9 +67,12 @@ impl Recipe {
         Ok(Recipe { lr, optimizer, ..self })
     }
 
-    /// Applies the recipe's initialisation to a net.
+    /// Applies the recipe's initialisation and added batch normalisation to a net.
     #[must_use]
     pub fn prepare(&self, mut net: Net) -> Net {
+        if self.batch_norm {
+            net = net.with_batch_norm();
+        }
         if self.init == Init::HeDropout {
             return he_dropout(net);
         }
@@ -149,6 +152,7 @@ impl Recipe {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
+        super::super::timeline::check(&self.timeline).map_err(Error::Invalid)?;
         super::keys::check(self)
     }
 }

@@ -6,6 +6,7 @@ mod edit;
 mod ema;
 pub mod keys;
 mod loss;
+mod monitor;
 mod presets;
 mod render;
 mod schedule;
@@ -15,15 +16,18 @@ mod source;
 mod tests;
 mod warmup;
 
+pub use crate::data::loader::Sampling;
 pub(crate) use edit::Change;
 pub use ema::Ema;
 pub use loss::{ClassWeights, LossSettings};
+pub use monitor::Monitor;
 pub use presets::{KNOWN_CLASSES, NAMES, by_name, summary};
-pub use schedule::{PlateauMetric, Progress, Schedule, ScheduleState};
+pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
 pub(crate) use source::Chosen;
 pub use source::FILE;
 
+use super::timeline::Leg;
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
 pub use alexnet_kernels::optim::adamw::AdamW;
@@ -81,6 +85,15 @@ pub struct Recipe {
     /// Loss.
     #[serde(default, skip_serializing_if = "LossSettings::is_plain")]
     pub loss: LossSettings,
+    /// Selection of an epoch's images.
+    #[serde(default, skip_serializing_if = "Sampling::is_default")]
+    pub sampling: Sampling,
+    /// Metric that selects the best model, and by which patience and plateaus count.
+    #[serde(default, skip_serializing_if = "Monitor::is_default")]
+    pub monitor: Monitor,
+    /// Number of epochs without a better one after which the run ends; 0: never.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub patience: usize,
     /// Learning rate of the biases.
     pub bias_lr: BiasRate,
     /// Learning-rate schedule.
@@ -95,9 +108,17 @@ pub struct Recipe {
     pub augment: Augmentation,
     /// Colour augmentation of the training images.
     pub colour: Option<Colour>,
+    /// Whether batch normalisation is added after every hidden convolution and linear layer for training. It is folded into the
+    /// weights when a model is saved, so that the saved net is the one that was asked for. Not with `--from`, whose weights
+    /// were trained without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub batch_norm: bool,
     /// Per-layer learning-rate multipliers, by layer name or `head` for the last one; 0 freezes a layer.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layer_rates: BTreeMap<String, f64>,
+    /// Plans by which a run with a time budget has gone, to repeat it without a clock; empty: whole epochs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Leg>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -123,7 +144,7 @@ fn is_one(n: &usize) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
-    /// The model with the highest validation accuracy.
+    /// The model of the best epoch by the monitored metric.
     #[default]
     Validation,
     /// The last model, for sets with too few validation images to select by: on six images an early model often

@@ -2,7 +2,7 @@
 
 use super::super::param_groups;
 use super::{
-    Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, LossSettings, MomentumForm, PlateauMetric, Recipe,
+    Augmentation, BiasRate, Choice, Colour, ImagePreprocessing, Init, LossSettings, MomentumForm, Monitor, Recipe, Sampling,
     Schedule, Sgd,
 };
 use crate::image::JpegDecoding;
@@ -76,8 +76,13 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         augment: Augmentation::CropMirror,
         colour: None,
         best: Choice::Validation,
+        batch_norm: false,
         loss: LossSettings::default(),
+        sampling: Sampling::Uniform,
+        monitor: Monitor::Top1,
+        patience: 0,
         layer_rates: BTreeMap::new(),
+        timeline: Vec::new(),
     };
     Ok(match name {
         "simple" => simple,
@@ -107,7 +112,7 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             bias_weight_decay: 0.0,
             optimizer: RATE_INSIDE.into(),
             images: ImagePreprocessing::MeanImage,
-            schedule: Schedule::Plateau { patience: 5, by: 10.0, times: 3, on: PlateauMetric::Top1 },
+            schedule: Schedule::Plateau { patience: 5, by: 10.0, times: 3 },
             colour: Some(Colour { sigma: 0.1, strength: Strength::Variance }),
             ..simple
         },

@@ -25,15 +25,12 @@ pub enum Schedule {
     },
     /// Divides by `by`, at most `times` times, whenever validation has not improved for `patience` epochs.
     Plateau {
-        /// Epochs without an improvement.
+        /// Epochs without an improvement of the monitored metric.
         patience: usize,
         /// Divisor.
         by: f64,
         /// Maximum number of divisions.
         times: u32,
-        /// What is to improve.
-        #[serde(default, skip_serializing_if = "PlateauMetric::is_default")]
-        on: PlateauMetric,
     },
     /// Half a cosine down to a fraction of the initial rate.
     Cosine {
@@ -98,24 +95,6 @@ fn default_start_fraction() -> f64 {
 
 fn default_one_cycle_final_fraction() -> f64 {
     4e-6
-}
-
-/// What validation must improve, or the rate is lowered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PlateauMetric {
-    /// Top-1 accuracy.
-    #[default]
-    Top1,
-    /// Loss.
-    Loss,
-}
-
-impl PlateauMetric {
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-    fn is_default(&self) -> bool {
-        *self == PlateauMetric::default()
-    }
 }
 
 /// Progress of a run, as input to a schedule.
@@ -243,7 +222,7 @@ fn cosine(from: f64, to: f64, fraction: f64) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleState {
-    /// Best top-1 or, of a plateau on loss, the largest exp(-loss), which is better when higher too.
+    /// Best score by the monitored metric.
     pub best: f64,
     /// Epochs since then, or since the rate was last lowered.
     pub waited: usize,
@@ -252,15 +231,11 @@ pub struct ScheduleState {
 }
 
 impl ScheduleState {
-    /// Records an epoch's top-1 and loss.
-    pub fn observe(&mut self, top1: f64, loss: f64, schedule: &Schedule) {
-        let Schedule::Plateau { patience, times, on, .. } = *schedule else { return };
-        let value = match on {
-            PlateauMetric::Top1 => top1,
-            PlateauMetric::Loss => (-loss).exp(),
-        };
-        if value > self.best {
-            self.best = value;
+    /// Records an epoch's score by the monitored metric; higher is better.
+    pub fn observe(&mut self, score: f64, schedule: &Schedule) {
+        let Schedule::Plateau { patience, times, .. } = *schedule else { return };
+        if score > self.best {
+            self.best = score;
             self.waited = 0;
             return;
         }
@@ -274,16 +249,17 @@ impl ScheduleState {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Monitor;
     use super::*;
 
     #[test]
     fn a_plateau_waits_drops_and_stops() {
-        let schedule = Schedule::Plateau { patience: 2, by: 10.0, times: 2, on: PlateauMetric::Top1 };
+        let schedule = Schedule::Plateau { patience: 2, by: 10.0, times: 2 };
         let values = [0.1, 0.2, 0.2, 0.15, 0.3, 0.3, 0.2, 0.1, 0.1, 0.0];
-        let drops = |schedule: &Schedule, metrics: &[(f64, f64)]| -> Vec<u32> {
+        let drops = |scores: &[f64]| -> Vec<u32> {
             let mut plateau = ScheduleState::default();
-            let each = metrics.iter().map(|&(top1, loss)| {
-                plateau.observe(top1, loss, schedule);
+            let each = scores.iter().map(|&score| {
+                plateau.observe(score, &schedule);
                 plateau.drops
             });
             each.collect()
@@ -291,11 +267,11 @@ mod tests {
         // Lowered after two epochs without improvement (4th), again after the two that follow the 5th, and not a
         // third time.
         let expected = [0, 0, 0, 1, 1, 1, 2, 2, 2, 2];
-        assert_eq!(drops(&schedule, &values.map(|top1| (top1, 1.0))), expected);
-        let on_loss = Schedule::Plateau { patience: 2, by: 10.0, times: 2, on: PlateauMetric::Loss };
-        assert_eq!(drops(&on_loss, &values.map(|value| (0.5, 5.0 - value))), expected);
+        assert_eq!(drops(&values), expected);
+        let of_loss = values.map(|value| Monitor::Loss.score_of(0.5, 5.0 - value, None));
+        assert_eq!(drops(&of_loss), expected);
         let mut constant = ScheduleState::default();
-        (0..9).for_each(|_| constant.observe(0.1, 1.0, &Schedule::Constant));
+        (0..9).for_each(|_| constant.observe(0.1, &Schedule::Constant));
         assert_eq!(constant, ScheduleState::default());
     }
 
@@ -324,7 +300,7 @@ mod tests {
                 let found = schedule.lr_at(lr, epochs, warmup, Progress { epoch, step, steps_per_epoch, drops: state.drops });
                 assert!((found - expected).abs() < 1e-9 * lr, "{schedule:?} at step {step}: {found}, not {expected}");
                 if let (0, Some(&loss)) = ((step + 1) % steps_per_epoch, losses.get(epoch)) {
-                    state.observe(0.0, loss, &schedule);
+                    state.observe(Monitor::Loss.score_of(0.0, loss, None), &schedule);
                 }
             }
         }

@@ -5,12 +5,15 @@ mod held;
 pub(crate) mod linear;
 mod ranks;
 mod resume;
+mod stops;
+mod time;
 mod tuning;
 
 use self::linear::Linear;
 use super::loaders::loaders;
 use super::recipe::{Augmentation, BiasRate, ClassWeights, LossSettings, Recipe, Schedule, by_name as recipe_named};
 use super::run_dir::RunDir;
+use super::snapshots::Snapshots;
 use super::{Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
 use crate::data::{Dataset, hold_out};
 use crate::eval::{by_name, evaluate};
@@ -74,7 +77,13 @@ fn weighted() -> Recipe {
 }
 
 fn options() -> TrainerOptions {
-    TrainerOptions { max_steps: None, save_every: Duration::from_secs(3600), on_bad: OnDecodeError::Skip, frozen_room: None }
+    TrainerOptions {
+        max_steps: None,
+        save_every: Duration::from_secs(3600),
+        on_bad: OnDecodeError::Skip,
+        frozen_room: None,
+        snapshots: Snapshots::default(),
+    }
 }
 
 /// Parameters of a test run.
@@ -197,7 +206,7 @@ fn an_initial_model_that_no_epoch_improves_stays_the_best() {
         assert_eq!((epoch, train_loss, reported), (0, None, true));
         let csv = std::fs::read_to_string(at("whole").join("metrics.csv")).unwrap();
         let val = val.unwrap();
-        let line = format!("0,0,,,,{:.6},{:.6},{:.6},0", val.loss, val.top1, val.top5);
+        let line = format!("0,0,,,,{:.6},{:.6},{:.6},{:.6},0", val.loss, val.top1, val.top5, val.macro_f1.unwrap());
         assert_eq!((csv.lines().nth(1), csv.lines().count()), (Some(line.as_str()), 6), "{csv}");
         // The best model is the initial one, or a trained one.
         let best = formats::read(at("whole").join("best.safetensors")).unwrap();

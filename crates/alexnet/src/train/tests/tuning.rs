@@ -71,6 +71,7 @@ fn train(at: &Path, recipe: &Recipe, room: Option<u64>, stops: &[u64]) -> Left {
             save_every: Duration::from_secs(3600),
             on_bad: OnDecodeError::Skip,
             frozen_room: room,
+            snapshots: Default::default(),
         };
         let mut trainer = Trainer::new(&mut engine, recipe, 3, &loaders, train, val, &folder, options).unwrap();
         plan = Some(trainer.frozen().clone());

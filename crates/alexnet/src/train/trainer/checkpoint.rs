@@ -7,9 +7,11 @@ use crate::engine::{OptimizerStep, Training};
 use crate::escape::printable;
 use crate::formats::Model;
 use crate::train::ema::{Ema, with_average};
+use crate::train::recipe::Monitor;
 use crate::train::run_dir::RunDir;
+use crate::train::snapshots::Snapshots;
 use crate::train::state::{State, write_model};
-use crate::{Result, files};
+use crate::{Error, Result, files};
 
 /// Minimum interval between end-of-epoch saves of the last model and state: with 57 million parameters a save writes
 /// 0.7 GB.
@@ -32,14 +34,15 @@ pub(super) struct Checkpointer<'a> {
     /// Whether this process writes the run's files; only rank 0 does.
     pub(super) writes: bool,
     save_every: Duration,
+    snapshots: Snapshots,
     saved: Instant,
     /// Duration of the last save.
     took: Duration,
 }
 
 impl<'a> Checkpointer<'a> {
-    pub(super) fn new(folder: &'a RunDir, model: Model, save_every: Duration) -> Checkpointer<'a> {
-        Checkpointer { folder, model, writes: true, save_every, saved: Instant::now(), took: Duration::ZERO }
+    pub(super) fn new(folder: &'a RunDir, model: Model, save_every: Duration, snapshots: Snapshots) -> Checkpointer<'a> {
+        Checkpointer { folder, model, writes: true, save_every, snapshots, saved: Instant::now(), took: Duration::ZERO }
     }
 
     /// The model description, without tensors.
@@ -109,6 +112,27 @@ impl<'a> Checkpointer<'a> {
     pub(super) fn save_best(&self, engine: &mut dyn Training) -> Result<()> {
         engine.gather_parameters(&[])?;
         if self.writes { write_model(&self.folder.best(), &self.model, engine, files::Sync::Later) } else { Ok(()) }
+    }
+
+    /// Writes the snapshot of the last epoch, if it is due and remains, and then deletes those that do not. Collective: all
+    /// ranks call it together.
+    pub(super) fn write_snapshot(&self, engine: &mut dyn Training, state: &State, monitor: Monitor) -> Result<()> {
+        let Some(epoch) = state.rows.last().map(|row| row.epoch).filter(|&epoch| self.snapshots.is_due(epoch)) else {
+            return Ok(());
+        };
+        let (kept, others) = self.snapshots.divide(&state.rows, monitor);
+        if kept.contains(&epoch) {
+            engine.gather_parameters(&[])?;
+            if self.writes {
+                write_model(&self.folder.snapshot(epoch), &self.model, engine, files::Sync::Disk)?;
+            }
+        }
+        if self.writes {
+            for path in others.into_iter().map(|epoch| self.folder.snapshot(epoch)).filter(|path| path.exists()) {
+                std::fs::remove_file(&path).map_err(|error| Error::io(&path, error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes the metrics of all epochs.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::eval;
+use crate::train::snapshots::Snapshots;
 use crate::train::state::{EpochMetrics, RunningTotals};
 
 /// Policy for images that cannot be read.
@@ -26,6 +27,8 @@ pub struct TrainerOptions {
     /// Memory limit in bytes for cached outputs of frozen layers; they are cached only if all of them fit. Default: a
     /// quarter of the free memory.
     pub frozen_room: Option<u64>,
+    /// Snapshots.
+    pub snapshots: Snapshots,
 }
 
 /// Progress event of a run.
@@ -52,6 +55,8 @@ pub enum Event<'a> {
         images: usize,
         /// Steps completed since the start of the run.
         step: u64,
+        /// Number of steps of the whole run; with a time budget, as planned so far.
+        until: u64,
         /// Learning rate of this step.
         lr: f64,
         /// Running totals of the epoch.
@@ -84,6 +89,8 @@ pub enum Event<'a> {
 pub enum StopReason {
     /// All epochs are complete.
     Done,
+    /// No epoch was better than the best one for as long as the recipe's patience.
+    EarlyStop,
     /// The requested number of steps was reached.
     MaxSteps,
     /// The run was interrupted; the state is saved.

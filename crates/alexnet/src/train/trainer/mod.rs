@@ -25,9 +25,10 @@ use super::feature_cache::{self, FeatureCache, Plan};
 use super::image_lists::ImageLists;
 use super::loaders::Loaders;
 use super::param_groups;
-use super::recipe::{Choice, Recipe};
+use super::recipe::{Choice, Monitor, Recipe};
 use super::run_dir::RunDir;
 use super::state::{BestEpoch, DIVERGED, EpochMetrics, RunningTotals, State};
+use super::timeline::{Clock, Leg, RunSize, Timeline};
 use crate::data::{Dataset, loader};
 use crate::distributed::Communicator;
 use crate::engine::{Batch, BatchShard, Criterion, DropoutKey, Objective, Training};
@@ -35,7 +36,7 @@ use crate::formats::Model;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A training run.
 pub struct Trainer<'a> {
@@ -61,6 +62,8 @@ pub struct Trainer<'a> {
     held: Held,
     /// Whether the initial model is validated before the first step.
     validates_first: bool,
+    /// Clock of a run with a time budget.
+    clock: Option<Clock>,
 }
 
 impl<'a> Trainer<'a> {
@@ -82,6 +85,10 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         recipe.check()?;
         ema::check(engine, recipe)?;
+        if loaders.val.is_none() && (recipe.patience > 0 || recipe.monitor == Monitor::MacroF1) {
+            let message = "--patience and --monitor macro-f1 (patience, monitor in the recipe) need validation images; use --val or a larger --val-share";
+            return Err(Error::Invalid(message.into()));
+        }
         engine.prepare_training();
         let model = Model {
             net: engine.net().clone(),
@@ -97,7 +104,10 @@ impl<'a> Trainer<'a> {
         let plan = Plan::new(&model.net, &rates, loaders, engine.split().is_some(), room)?;
         let schedule = RunSchedule::new(recipe, rates, loaders.train.batches());
         let mut ema = recipe.ema.map(|settings| Ema::new(settings, engine)).transpose()?;
-        let state = resume(engine, &model, &schedule, folder, &*train, &*val, ema.as_mut())?;
+        let mut state = resume(engine, &model, &schedule, folder, &*train, &*val, ema.as_mut())?;
+        if state.timeline.is_none() && !recipe.timeline.is_empty() {
+            state.timeline = Some(Timeline::of(&recipe.timeline));
+        }
         Ok(Trainer {
             recipe,
             seed,
@@ -112,9 +122,10 @@ impl<'a> Trainer<'a> {
             ema,
             held: Held::default(),
             plan,
-            checkpointer: Checkpointer::new(folder, model, options.save_every),
+            checkpointer: Checkpointer::new(folder, model, options.save_every, options.snapshots),
             decode_errors: DecodeErrors { policy: options.on_bad, train, val },
             validates_first: false,
+            clock: None,
             engine,
         })
     }
@@ -124,6 +135,22 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn validating_first(mut self) -> Self {
         self.validates_first = true;
+        self
+    }
+
+    /// Ends the run, with everything validated and saved, when it has used `budget` in all its processes. This one began at
+    /// `start`. The recipe's schedule follows the share of the time.
+    #[must_use]
+    pub fn with_time(mut self, budget: Duration, start: Instant) -> Self {
+        let size = RunSize {
+            batch: self.loaders.train.images() / self.loaders.train.batches().max(1),
+            validation: self.loaders.val.as_ref().map_or(0, loader::Loader::images),
+            parameters: self.engine.net().totals().map_or(0, |totals| totals.parameters),
+            steps_per_epoch: self.loaders.train.batches() as u64,
+        };
+        let until = (self.recipe.epochs as u64 * size.steps_per_epoch).max(1);
+        let timeline = self.state.timeline.get_or_insert_with(|| Timeline::of(&[Leg { step: 0, share: 0.0, until }]));
+        self.clock = Some(Clock::new(budget, start, timeline.used, size));
         self
     }
 
@@ -166,7 +193,8 @@ impl<'a> Trainer<'a> {
         self.ranks.traffic()
     }
 
-    /// Trains until all epochs are complete, `max_steps` is reached, or `stop` is set; then saves everything.
+    /// Trains until all epochs are complete or none is better for the recipe's patience, `max_steps` is reached, or `stop` is
+    /// set; then saves everything.
     ///
     /// # Errors
     /// A loss that is not finite, an unreadable image if the policy is to stop, or a file that cannot be written.
@@ -177,7 +205,11 @@ impl<'a> Trainer<'a> {
             return Ok(StopReason::Interrupted);
         }
         let mut begun = None;
-        while self.state.epoch < self.recipe.epochs {
+        let stalled = |state: &State| {
+            let patience = self.recipe.patience;
+            patience > 0 && state.epochs_without_improvement(self.recipe.monitor) >= patience
+        };
+        while !self.schedule.is_complete(&self.state) && !stalled(&self.state) {
             let (start, before) = (Instant::now(), self.state.sums.images);
             if let Some(ending) = self.steps(stop, watch)? {
                 self.save(ending == StopReason::MaxSteps)?;
@@ -191,15 +223,17 @@ impl<'a> Trainer<'a> {
             let row = &self.state.rows[self.state.rows.len() - 1];
             watch(Event::Epoch { row, best, train_time, images, validation: self.validator.report() });
             begun = Some(());
-            if self.state.epoch < self.recipe.epochs && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
+            let complete = self.schedule.is_complete(&self.state);
+            if !complete && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
                 self.save(true)?;
             }
+            self.plan_after_epoch();
         }
         // Do not save again if the run was already complete.
         if begun.is_some() {
             self.save(true)?;
         }
-        Ok(StopReason::Done)
+        Ok(if self.state.epoch < self.recipe.epochs { StopReason::EarlyStop } else { StopReason::Done })
     }
 
     /// Validates the initial model and records its metrics. Returns `false` if interrupted.
@@ -227,6 +261,9 @@ impl<'a> Trainer<'a> {
         };
         while self.state.batch < all {
             let between_steps = self.schedule.between_steps(&self.state);
+            if between_steps && self.is_over() {
+                break;
+            }
             if between_steps && self.max_steps.is_some_and(|most| self.step() >= most) {
                 return Ok(Some(StopReason::MaxSteps));
             }
@@ -262,6 +299,10 @@ impl<'a> Trainer<'a> {
             let trained = std::mem::take(&mut self.held).images;
             let step = self.step();
             self.ema.as_mut().map_or(Ok(()), |ema| ema.after_step(self.engine, step))?;
+            if let (Some(clock), Some(timeline)) = (&mut self.clock, &mut self.state.timeline) {
+                clock.step();
+                clock.plan(timeline, step, false, false);
+            }
             let RunningTotals { loss, correct, images } = self.state.sums;
             let n = images.max(1) as f64;
             watch(Event::Step {
@@ -271,14 +312,30 @@ impl<'a> Trainer<'a> {
                 top1: correct as f64 / n,
                 images: trained,
                 step,
+                until: self.schedule.until(&self.state),
                 lr,
                 sums: self.state.sums,
             });
-            if self.state.batch < all && status.save {
+            if self.state.batch < all && !self.is_over() && status.save {
                 self.save(false)?;
             }
         }
         Ok(None)
+    }
+
+    /// Whether a run with a timeline has done its last step.
+    fn is_over(&self) -> bool {
+        self.state.timeline.is_some() && self.step() >= self.schedule.until(&self.state)
+    }
+
+    /// Plans the rest of a run by the clock when an epoch is validated and saved. Without time for another step, it ends.
+    fn plan_after_epoch(&mut self) {
+        let (step, complete) = (self.step(), self.schedule.is_complete(&self.state));
+        if let (Some(clock), Some(timeline), false) = (&mut self.clock, &mut self.state.timeline, complete) {
+            clock.epoch();
+            clock.plan(timeline, step, true, false);
+            timeline.ended = (timeline.until() <= step).then_some(step);
+        }
     }
 
     /// The next batch of the current epoch: images, or cached features.
@@ -359,6 +416,11 @@ impl<'a> Trainer<'a> {
             val,
             broken: self.state.broken.len(),
         };
+        // A run with a timeline may end within an epoch, which then counts as one.
+        let (step, over) = (self.step(), self.is_over());
+        if let Some(timeline) = self.state.timeline.as_mut().filter(|_| over) {
+            timeline.ended = Some(step);
+        }
         (self.state.epoch, self.state.batch, self.state.sums) = (self.state.epoch + 1, 0, RunningTotals::default());
         self.record(row).map(Some)
     }
@@ -384,20 +446,24 @@ impl<'a> Trainer<'a> {
     fn record(&mut self, row: EpochMetrics) -> Result<bool> {
         let best = match self.recipe.best {
             Choice::Last => Some(BestEpoch::of(&row)),
-            Choice::Validation => self.state.improves(&row),
+            Choice::Validation => self.state.improves(&row, self.recipe.monitor),
         };
         if best.is_some() {
             with_average(self.engine, &mut self.ema, |engine| self.checkpointer.save_best(engine))?;
             self.state.best = best;
         }
-        self.state.schedule.observe(row.top1(), row.loss(), &self.recipe.schedule);
+        self.state.schedule.observe(self.recipe.monitor.score(&row), &self.recipe.schedule);
         self.state.rows.push(row);
+        self.checkpointer.write_snapshot(self.engine, &self.state, self.recipe.monitor)?;
         self.checkpointer.write_metrics(&self.state)?;
         Ok(best.is_some())
     }
 
     /// Saves the state, preceded by the last model if `with_model`.
     fn save(&mut self, with_model: bool) -> Result<()> {
+        if let (Some(clock), Some(timeline)) = (&self.clock, &mut self.state.timeline) {
+            timeline.used = clock.used();
+        }
         let step = self.schedule.optimizer_step(&self.state);
         self.checkpointer.save(self.engine, &self.state, &step, &mut self.ema, with_model)
     }

@@ -1,6 +1,6 @@
 //! The table of all keys: a line each, in the order in which recipes are written.
 
-use super::Kind::{self, Count, Fractions, Number, Pair, Switch, Table, Text, Word};
+use super::Kind::{self, Count, Fractions, Legs, Number, Pair, Switch, Table, Text, Word};
 use super::{Key, Range};
 use crate::image::JpegDecoding;
 use crate::train::recipe::Optimizer;
@@ -12,8 +12,7 @@ pub static KEYS: &[Key] = &[
     Key::new("batch", Count(1), "", "batch size").alias(&["batch_size"]),
     Key::new("drop_last", Switch, "", "whether the last, incomplete batch of an epoch is dropped"),
     Key::new("views", Count(0), "0", "number of epochs after which an image's random augmentations repeat; 0: never"),
-    Key::new("lr", Number(Range { max: 1e6, ..Range::POSITIVE }), "", "initial learning rate of the weights")
-        .alias(&["learning_rate"]),
+    Key::new("lr", Kind::POSITIVE, "", "initial learning rate of the weights").alias(&["learning_rate"]),
     Key::new("weight_decay", Kind::FROM_ZERO, "", "weight decay of the weights").alias(&["decay"]),
     Key::new("bias_weight_decay", Kind::FROM_ZERO, "", "weight decay of the biases").alias(&["bias_decay"]),
     Key::new("accumulate", Count(1), "1", "number of batches whose gradients are accumulated for one optimizer step"),
@@ -37,6 +36,12 @@ pub static KEYS: &[Key] = &[
         Word(&["validation", "last"]),
         "validation",
         "the model saved as best.safetensors: of the best validation, or the last one",
+    ),
+    Key::new(
+        "batch_norm",
+        Switch,
+        "false",
+        "whether batch normalisation is added for training, and folded into the weights of saved models; not with --from",
     ),
     Key::new("optimizer.kind", Word(Optimizer::NAMES), "", "optimizer; the learning rate is scaled for it unless stated")
         .alias(&["optimizer"]),
@@ -85,7 +90,6 @@ pub static KEYS: &[Key] = &[
         .only(&["steps"]),
     Key::new("schedule.epochs", Count(1), "30", "epochs between divisions of the rate").only(&["every"]),
     Key::new("schedule.patience", Count(1), "5", "epochs without an improvement before the rate is divided").only(&["plateau"]),
-    Key::new("schedule.on", Word(&["top1", "loss"]), "top1", "what validation must improve").only(&["plateau"]),
     Key::new("schedule.times", Count(0), "3", "maximum number of divisions").only(&["plateau"]),
     Key::new("schedule.by", Number(Range { min: 1.0, ..Range::FROM_ZERO }), "10", "divisor of the rate")
         .only(&["steps", "every", "plateau"]),
@@ -149,5 +153,11 @@ pub static KEYS: &[Key] = &[
         Kind::FROM_ZERO,
         "none",
         "learning-rate multiplier of a layer, by its name or `head` for the last one; 0 freezes it",
+    ),
+    Key::new(
+        "timeline",
+        Legs,
+        "[]",
+        "plans [step, share, until] of a run with --time, which the recipe then repeats; empty: whole epochs",
     ),
 ];
