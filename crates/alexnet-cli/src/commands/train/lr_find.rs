@@ -50,8 +50,8 @@ pub(crate) struct Args {
     /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
-    /// Number of steps
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = numbers::count, help_heading = "Range")]
+    /// Number of steps, 10 to 10000
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = numbers::whole(10..=10_000), help_heading = "Range")]
     steps: usize,
     /// First learning rate
     #[arg(long, value_name = "X", default_value_t = 1e-7, value_parser = numbers::learning_rate, help_heading = "Range")]

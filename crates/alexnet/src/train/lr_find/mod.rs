@@ -130,7 +130,7 @@ impl RangeTest {
         });
         match ending {
             // The loss has grown beyond all numbers in one step.
-            Err(error) if curve.points.len() > curve::LEAST_STEPS && error.to_string().contains("is not finite") => {
+            Err(error) if !curve.points.is_empty() && error.to_string().contains("is not finite") => {
                 curve.exploded = true;
             }
             ending => drop(ending?),
