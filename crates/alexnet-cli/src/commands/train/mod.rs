@@ -1,5 +1,6 @@
 //! `alexnet train`: training of a network.
 
+pub(crate) mod lr_find;
 mod pace;
 mod parallel;
 mod plan;

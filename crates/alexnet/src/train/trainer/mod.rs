@@ -167,6 +167,13 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Makes the trainer write no files.
+    #[must_use]
+    pub(in crate::train) fn without_files(mut self) -> Self {
+        self.checkpointer.writes = false;
+        self
+    }
+
     /// Treatment of the frozen layers.
     pub fn frozen(&self) -> &Plan {
         &self.plan
@@ -449,7 +456,10 @@ impl<'a> Trainer<'a> {
         }
         self.state.schedule.observe(self.recipe.monitor.score(&row), &self.recipe.schedule);
         self.state.rows.push(row);
-        self.checkpointer.write_snapshot(self.engine, &self.state, self.recipe.monitor)?;
+        // Of the average too, if there is one, since the epoch's metrics are those of the average.
+        with_average(self.engine, &mut self.ema, |engine| {
+            self.checkpointer.write_snapshot(engine, &self.state, self.recipe.monitor)
+        })?;
         self.checkpointer.write_metrics(&self.state)?;
         Ok(best.is_some())
     }

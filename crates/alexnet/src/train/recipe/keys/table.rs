@@ -89,7 +89,18 @@ pub static KEYS: &[Key] = &[
     Key::new("bias_lr.fixed", Kind::FROM_ZERO, "none", "constant learning rate of the biases, instead").alone(),
     Key::new(
         "schedule.kind",
-        Word(&["constant", "steps", "every", "plateau", "cosine", "polynomial", "one_cycle", "warmup_cosine", "warmup_poly"]),
+        Word(&[
+            "constant",
+            "steps",
+            "every",
+            "plateau",
+            "cosine",
+            "polynomial",
+            "exponential",
+            "one_cycle",
+            "warmup_cosine",
+            "warmup_poly",
+        ]),
         "",
         "learning-rate schedule",
     )
@@ -101,6 +112,8 @@ pub static KEYS: &[Key] = &[
     Key::new("schedule.times", Count(0), "3", "maximum number of divisions").only(&["plateau"]),
     Key::new("schedule.by", Number(Range { min: 1.0, ..Range::FROM_ZERO }), "10", "divisor of the rate")
         .only(&["steps", "every", "plateau"]),
+    Key::new("schedule.epochs", Kind::POSITIVE, "10", "epochs in which the rate falls by a factor").only(&["exponential"]),
+    Key::new("schedule.by", Kind::POSITIVE, "10", "the factor, reached a little at each step").only(&["exponential"]),
     Key::new("schedule.rise", Kind::SHARE, "0.3", "fraction of all steps in which the rate rises").only(&["one_cycle"]),
     Key::new("schedule.start_fraction", Kind::SHARE, "0.04", "first rate as a fraction of the highest").only(&["one_cycle"]),
     Key::new("schedule.final_fraction", Kind::SHARE, "0.000004", "final rate as a fraction of the highest").only(&["one_cycle"]),
