@@ -44,6 +44,8 @@ enum Command {
     /// Train a network on images
     #[command(after_help = commands::train::EXAMPLES)]
     Train(Box<commands::train::Args>),
+    /// List the training recipes, show one, or compare two
+    Recipes(commands::recipes::Args),
     /// Evaluate a model on a labelled data set
     Eval(commands::eval::Args),
     /// Regenerate a run's report: curves, confusion, calibration, images
@@ -108,6 +110,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Nets(args) => commands::nets::run(&args),
         Command::Train(args) => commands::train::run(&args, cli.quiet),
+        Command::Recipes(args) => commands::recipes::run(&args),
         Command::Eval(args) => commands::eval::run(&args, cli.quiet),
         Command::Report(args) => commands::report::run(&args, cli.quiet),
         Command::Compare(args) => commands::compare::run(&args, cli.quiet),

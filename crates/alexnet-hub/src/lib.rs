@@ -37,7 +37,7 @@ pub use alexnet_files::{Error, Result};
 pub use alexnet_formats::published::{Checksum, Digests, PUBLISHED, PublishedFile};
 pub use folder::cache_folder;
 pub use hub::{CachedFile, Event, Hub};
-pub use names::{nearest, published};
+pub use names::{nearest, nearest_of, published};
 pub use source::{Accept, Source};
 #[cfg(feature = "download")]
 pub use transfer::Limits;

@@ -9,8 +9,12 @@ pub fn published(name: &str) -> Option<&'static PublishedFile> {
 
 /// The short name most similar to a misspelt one; `None` if none is similar.
 pub fn nearest(name: &str) -> Option<&'static str> {
+    nearest_of(name, PUBLISHED.iter().filter_map(|file| file.name))
+}
+
+/// The name among `names` most similar to a misspelt one; `None` if none is similar.
+pub fn nearest_of<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let names = PUBLISHED.iter().filter_map(|file| file.name);
     let (edits, found) = names.map(|known| (distance(&name, known), known)).min()?;
     // A third of the letters may be wrong: more would suggest names for anything.
     (edits * 3 <= found.len().max(3)).then_some(found)

@@ -167,7 +167,7 @@ fn runs_can_switch_engines_midway() {
 /// SGD in both forms, LARS and AdamW. AdamW's eps is large, so that gradients that consist only of rounding do not
 /// move weights as much as others.
 fn optimizers() -> [Optimizer; 4] {
-    let sgd = |form, lars_trust| Sgd { momentum: 0.9, form, lars_trust }.into();
+    let sgd = |form, lars_trust| Sgd { momentum: 0.9, form, lars_trust, nesterov: false }.into();
     let (inside, outside) = (MomentumForm::RateInside, MomentumForm::RateOutside);
     [sgd(inside, None), sgd(outside, None), sgd(inside, Some(1.0)), AdamW { eps: 1e-2, ..AdamW::default() }.into()]
 }
@@ -193,7 +193,7 @@ fn gradients_applied_one_by_one_equal_a_step() {
     let (mut one, mut other) = (burn(net, "flex"), burn(net, "flex"));
     let (form, layers) = (MomentumForm::RateInside, Default::default());
     let rule = OptimizerStep {
-        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
         number: 1,
         lr: 0.1,
         bias_lr: 0.2,
@@ -219,7 +219,7 @@ fn two_ranks_that_share_a_batch_match_one() {
     let net = &wirings()[0];
     let (form, layers) = (MomentumForm::RateInside, Default::default());
     let rule = OptimizerStep {
-        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
         number: 1,
         lr: 0.1,
         bias_lr: 0.2,
@@ -280,7 +280,7 @@ fn a_step_whose_gradients_overflow_half_precision_is_skipped() {
     init::initialise(&mut engine, 11).expect("parameters of the net");
     let (form, layers) = (MomentumForm::RateInside, Default::default());
     let rule = OptimizerStep {
-        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
         number: 1,
         lr: 0.1,
         bias_lr: 0.2,
@@ -370,7 +370,7 @@ fn lars_in_two_towers_uses_the_norms_of_whole_layers() {
     let (mut one, mut two) = (burn(net, "flex"), burn(net, "flex:0,flex:1"));
     let (form, layers) = (MomentumForm::RateInside, Default::default());
     let rule = OptimizerStep {
-        optimizer: Sgd { momentum: 0.9, form, lars_trust: Some(0.5) }.into(),
+        optimizer: Sgd { momentum: 0.9, form, lars_trust: Some(0.5), nesterov: false }.into(),
         number: 1,
         lr: 0.1,
         bias_lr: 0.2,

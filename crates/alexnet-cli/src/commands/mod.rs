@@ -22,6 +22,7 @@ pub(crate) mod predict;
 mod preprocess_args;
 pub(crate) mod pull;
 pub(crate) mod quantize;
+pub(crate) mod recipes;
 pub(crate) mod report;
 pub(crate) mod selftest;
 pub(crate) mod serve;

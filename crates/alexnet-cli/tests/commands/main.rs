@@ -16,6 +16,7 @@ mod pack;
 #[cfg(unix)]
 mod pipes;
 mod pull;
+mod recipes;
 mod train;
 
 fn alexnet(arguments: &[&str]) -> Output {

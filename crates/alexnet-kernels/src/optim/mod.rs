@@ -5,6 +5,7 @@
 //! the list of them all. To add one: a file, its `mod` line here, and a line in `list.rs`.
 
 pub mod adamw;
+mod average;
 mod formula;
 mod lars;
 mod list;
@@ -14,12 +15,13 @@ pub mod sgd;
 mod tests;
 mod update;
 
+pub use average::{add, average};
 pub use formula::{Formula, Number, Settings};
 pub use list::{Optimizer, Step, Visitor, slots};
 pub use norm::norm;
 pub use sgd::MomentumForm;
-pub use update::update;
 pub(crate) use update::update_chunk;
+pub use update::{update, update_scaled};
 
 /// Floats of one task: w, its state and g then fill 192 to 256 KiB, which a core's second-level cache holds.
 pub(crate) const CHUNK: usize = 1 << 14;

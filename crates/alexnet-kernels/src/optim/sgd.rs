@@ -15,6 +15,14 @@ pub struct Sgd {
     /// Trust coefficient of LARS, by which each layer's weights learn at a rate of their own; none: plain SGD. Biases never do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lars_trust: Option<f64>,
+    /// Nesterov momentum: weights move by the gradient and the velocity that follows from it, as in PyTorch.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub nesterov: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Where the learning rate stands. At a constant rate both forms walk the same path; when the rate drops, `RateInside` keeps
@@ -33,13 +41,14 @@ pub enum MomentumForm {
 pub struct SgdStep {
     momentum: f32,
     form: MomentumForm,
+    nesterov: bool,
     rates: Rates,
 }
 
 impl Default for Sgd {
     /// PyTorch's form, at the momentum that every published training of AlexNet has.
     fn default() -> Self {
-        Sgd { momentum: 0.9, form: MomentumForm::RateOutside, lars_trust: None }
+        Sgd { momentum: 0.9, form: MomentumForm::RateOutside, lars_trust: None, nesterov: false }
     }
 }
 
@@ -50,12 +59,15 @@ impl Settings<1> for Sgd {
 
     /// Steps of SGD are all the same.
     fn step(&self, rates: Rates, _: u64) -> SgdStep {
-        SgdStep { momentum: self.momentum as f32, form: self.form, rates }
+        SgdStep { momentum: self.momentum as f32, form: self.form, nesterov: self.nesterov, rates }
     }
 
     fn check(&self) -> Result<(), String> {
         if !(0.0..1.0).contains(&self.momentum) {
             return Err(format!("invalid momentum {}: must be at least 0 and below 1", self.momentum));
+        }
+        if self.nesterov && self.momentum == 0.0 {
+            return Err("nesterov requires a momentum above 0".into());
         }
         match self.lars_trust {
             Some(trust) if !(trust > 0.0 && trust.is_finite()) => {
@@ -77,12 +89,15 @@ impl Formula<1> for SgdStep {
         let pull = g + w.clone() * weight_decay;
         match self.form {
             MomentumForm::RateInside => {
-                let v = v * self.momentum - pull * lr;
-                (w + v.clone(), [v])
+                let pull = pull * lr;
+                let v = v * self.momentum - pull.clone();
+                let change = if self.nesterov { v.clone() * self.momentum - pull } else { v.clone() };
+                (w + change, [v])
             }
             MomentumForm::RateOutside => {
-                let v = v * self.momentum + pull;
-                (w - v.clone() * lr, [v])
+                let v = v * self.momentum + pull.clone();
+                let change = if self.nesterov { pull + v.clone() * self.momentum } else { v.clone() };
+                (w - change * lr, [v])
             }
         }
     }
@@ -93,7 +108,7 @@ mod tests {
     use super::*;
 
     fn step(form: MomentumForm, momentum: f64, lr: f32, weight_decay: f32) -> SgdStep {
-        Sgd { momentum, form, lars_trust: None }.step(Rates { lr, weight_decay }, 1)
+        Sgd { momentum, form, lars_trust: None, nesterov: false }.step(Rates { lr, weight_decay }, 1)
     }
 
     #[test]
@@ -103,6 +118,34 @@ mod tests {
         assert_eq!(inside.apply(2.0, [8.0], 3.0), (5.0, [3.0])); // v = 4 - 1, w = 2 + 3
         let outside = step(MomentumForm::RateOutside, 0.5, 0.25, 0.5);
         assert_eq!(outside.apply(2.0, [8.0], 3.0), (0.0, [8.0])); // v = 4 + 4, w = 2 - 2
+        // Nesterov: the step is half of the new velocity and the gradient.
+        assert_eq!(SgdStep { nesterov: true, ..inside }.apply(2.0, [8.0], 3.0), (2.5, [3.0])); // w = 2 + 1.5 - 1
+        assert_eq!(SgdStep { nesterov: true, ..outside }.apply(2.0, [8.0], 3.0), (0.0, [8.0])); // w = 2 - (4 + 4) / 4
+        assert!(Sgd { momentum: 0.0, nesterov: true, ..Sgd::default() }.check().is_err());
+    }
+
+    #[test]
+    fn twenty_nesterov_steps_are_those_of_pytorch() {
+        #[derive(Deserialize)]
+        struct Golden {
+            lr: f32,
+            weight_decay: f32,
+            gradients: Vec<Vec<f32>>,
+            weights: Vec<Vec<f32>>,
+        }
+        let golden: Golden = serde_json::from_str(include_str!("../../tests/fixtures/sgd_nesterov.json")).unwrap();
+        assert_eq!((golden.gradients.len(), golden.weights.len()), (20, 21));
+        let rates = Rates { lr: golden.lr, weight_decay: golden.weight_decay };
+        let mut w = golden.weights[0].clone();
+        let mut state = vec![[0.0]; w.len()];
+        for (step, (g, expected)) in (1..).zip(golden.gradients.iter().zip(&golden.weights[1..])) {
+            let formula = Sgd { nesterov: true, ..Sgd::default() }.step(rates, step);
+            for (i, w) in w.iter_mut().enumerate() {
+                (*w, state[i]) = formula.apply(*w, state[i], g[i]);
+                let tolerance = 1e-6 * expected[i].abs().max(1.0);
+                assert!((*w - expected[i]).abs() <= tolerance, "step {step}: {w}, not {}", expected[i]);
+            }
+        }
     }
 
     #[test]

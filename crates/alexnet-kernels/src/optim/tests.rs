@@ -8,7 +8,11 @@ use crate::random::Key;
 /// An optimizer whose settings differ from the usual ones, so that both forms of SGD are seen.
 fn all() -> Vec<Optimizer> {
     let mut all: Vec<Optimizer> = Optimizer::NAMES.iter().map(|name| Optimizer::named(name).unwrap()).collect();
-    all.push(sgd::Sgd { form: MomentumForm::RateInside, ..Default::default() }.into());
+    for (form, nesterov) in
+        [(MomentumForm::RateInside, false), (MomentumForm::RateInside, true), (MomentumForm::RateOutside, true)]
+    {
+        all.push(sgd::Sgd { form, nesterov, ..Default::default() }.into());
+    }
     all
 }
 
@@ -53,6 +57,46 @@ fn the_fast_way_has_the_formulas_bits_at_any_length() {
                 let same = fast.iter().flatten().zip(plain.iter().flatten()).all(|(a, b)| a.to_bits() == b.to_bits());
                 assert!(same, "{optimizer:?} {len} {isa}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_scaled_gradient_moves_as_its_multiple_does() {
+    let rates = Rates { lr: 0.1, weight_decay: 0.05 };
+    for optimizer in all() {
+        let (step, len) = (Step { optimizer, rates, number: 3 }, CHUNK + 7);
+        let (w, g) = (draw(1, len), draw(9, len));
+        let multiple: Vec<f32> = g.iter().map(|g| g * 0.3).collect();
+        let context = Context::serial(Isa::detect());
+        let moved = |g: &[f32], scale| {
+            let (mut w, mut state) = (w.clone(), vec![vec![0.25; len]; optimizer.slots().len()]);
+            update_scaled(&context, &step, &mut w, state.iter_mut().map(Vec::as_mut_slice).collect(), g, scale);
+            (w, state)
+        };
+        assert_eq!(moved(&g, 0.3), moved(&multiple, 1.0), "{optimizer:?}");
+    }
+}
+
+#[test]
+fn averages_and_sums_are_the_formulas_on_any_threads() {
+    for len in [0, 1, 33, CHUNK + 7, 3 * CHUNK - 1] {
+        let (old, new) = (draw(1, len), draw(2, len));
+        for share in [0.001f32, 0.75, 1.0] {
+            // torch.lerp, so that a share of 1 is a copy.
+            let lerp = |(&a, &b): (&f32, &f32)| if share < 0.5 { a + (b - a) * share } else { b - (b - a) * (1.0 - share) };
+            let expected: Vec<f32> = old.iter().zip(&new).map(lerp).collect();
+            for context in crate::rows::testing::contexts() {
+                let mut found = old.clone();
+                average(&context, &mut found, &new, share);
+                assert_eq!(found, expected, "{len} {share}");
+            }
+        }
+        let expected: Vec<f32> = old.iter().zip(&new).map(|(a, b)| a + b).collect();
+        for context in crate::rows::testing::contexts() {
+            let mut found = old.clone();
+            add(&context, &mut found, &new);
+            assert_eq!(found, expected, "{len}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The fast way through a formula: whole parameters, cut into chunks for threads and vectorized within each.
 
-use super::{CHUNK, Formula, Step, Visitor, slots};
+use super::{CHUNK, Formula, Number, Step, Visitor, slots};
 use crate::context::Context;
 use crate::executor::DisjointSlices;
 use crate::isa::Isa;
@@ -13,6 +13,43 @@ pub fn update(context: &Context<'_>, step: &Step, w: &mut [f32], state: Vec<&mut
     assert_eq!(w.len(), g.len(), "update: weights and gradients");
     assert!(state.iter().all(|slot| slot.len() == g.len()), "update: state and gradients");
     step.visit(Whole { context, w, state, g });
+}
+
+/// As [`update`], by `scale` times the gradient: a clipped one, or the mean of a sum.
+///
+/// # Panics
+/// Those of [`update`].
+pub fn update_scaled(context: &Context<'_>, step: &Step, w: &mut [f32], state: Vec<&mut [f32]>, g: &[f32], scale: f32) {
+    assert_eq!(w.len(), g.len(), "update: weights and gradients");
+    assert!(state.iter().all(|slot| slot.len() == g.len()), "update: state and gradients");
+    step.visit(WholeScaled { whole: Whole { context, w, state, g }, scale });
+}
+
+/// The formula of a multiple of the gradient.
+#[derive(Clone, Copy)]
+struct Scaled<F> {
+    formula: F,
+    scale: f32,
+}
+
+impl<const SLOTS: usize, F: Formula<SLOTS>> Formula<SLOTS> for Scaled<F> {
+    #[inline(always)]
+    fn apply<V: Number>(&self, w: V, state: [V; SLOTS], g: V) -> (V, [V; SLOTS]) {
+        self.formula.apply(w, state, g * self.scale)
+    }
+}
+
+struct WholeScaled<'a, 'b> {
+    whole: Whole<'a, 'b>,
+    scale: f32,
+}
+
+impl Visitor for WholeScaled<'_, '_> {
+    type Output = ();
+
+    fn visit<const SLOTS: usize, F: Formula<SLOTS>>(self, formula: F) {
+        self.whole.visit(Scaled { formula, scale: self.scale });
+    }
 }
 
 struct Whole<'a, 'b> {

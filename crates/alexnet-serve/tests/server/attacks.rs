@@ -2,7 +2,7 @@
 //!
 //! `tests/attacks.py` does the same for longer, with AlexNet, and measures.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,8 +14,8 @@ use crate::assert_error;
 use crate::client::{FORM, Running, SIZE, answer, form, head, png};
 
 const INFER: &str = "/v2/models/small/infer";
-/// Maximum latency of the well-behaved client.
-const SOON: Duration = Duration::from_secs(2);
+/// Maximum latency of the well-behaved client, on a machine that may be slow: an attack that blocks it blocks it for good.
+const SOON: Duration = Duration::from_secs(15);
 
 /// Runs `attack` while a well-behaved client sends requests in a loop. All of them must be answered with 200, and soon.
 fn with_good_client<T>(running: &Running, attack: impl FnOnce() -> T) -> T {
@@ -129,7 +129,12 @@ fn half_sent_bodies_do_not_block_others() {
         .collect();
     with_good_client(&running, || {
         for stream in open {
-            assert_error(&answer(stream), 408, "did not arrive");
+            // 503 if a request of the well-behaved client, on a slow machine, met one of them before its time was up.
+            let answer = answer(stream);
+            match answer.status {
+                503 => assert_error(&answer, 503, "arrives too slowly"),
+                _ => assert_error(&answer, 408, "did not arrive"),
+            }
         }
     });
     // As many small ones as there are slots.
@@ -199,39 +204,42 @@ fn never_reads(running: &Running) -> TcpStream {
     stream
 }
 
+/// Waits until the server has closed a connection from which nothing is read: writing then fails.
+fn wait_for_disconnection(mut stream: &TcpStream) {
+    stream.set_nonblocking(true).unwrap();
+    let since = Instant::now();
+    while !stream.write(&[0]).is_err_and(|error| error.kind() != ErrorKind::WouldBlock) {
+        assert!(since.elapsed() < Duration::from_secs(120), "it is never disconnected");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_client_that_does_not_read_is_disconnected() {
     let mut running = Running::start(|settings| {
         settings.limits.connections = 4;
         settings.limits.stall = Duration::from_millis(400);
+        settings.limits.grace = Duration::from_secs(60);
     });
-    let mut slow: Vec<TcpStream> = (0..4).map(|_| never_reads(&running)).collect();
-    let since = Instant::now();
-    with_good_client(&running, || {
-        for stream in &mut slow {
-            // The content of the buffers, then the end.
-            std::thread::sleep(Duration::from_millis(600));
-            let _ = std::io::copy(stream, &mut std::io::sink());
-        }
-    });
-    assert!(since.elapsed() < Duration::from_secs(20));
+    let slow: Vec<TcpStream> = (0..4).map(|_| never_reads(&running)).collect();
+    with_good_client(&running, || slow.iter().for_each(wait_for_disconnection));
     let slow: Vec<TcpStream> = (0..4).map(|_| never_reads(&running)).collect();
     let since = Instant::now();
     running.stop();
-    assert!(since.elapsed() < Duration::from_secs(10), "it stops although all places are taken");
+    assert!(since.elapsed() < Duration::from_secs(50), "it stops although all places are taken");
     drop(slow);
 }
 
 #[test]
 fn a_stopping_server_does_not_wait_for_clients_that_do_not_read() {
     let mut running = Running::start(|settings| {
-        settings.limits.stall = Duration::from_secs(30);
-        settings.limits.grace = Duration::from_secs(30);
+        settings.limits.stall = Duration::from_secs(60);
+        settings.limits.grace = Duration::from_secs(60);
     });
     let slow: Vec<TcpStream> = (0..4).map(|_| never_reads(&running)).collect();
     let since = Instant::now();
     running.stop();
-    assert!(since.elapsed() < Duration::from_secs(10), "it waited for {:?}", since.elapsed());
+    assert!(since.elapsed() < Duration::from_secs(50), "it waited for {:?}", since.elapsed());
     drop(slow);
 }
 
@@ -251,7 +259,10 @@ fn a_full_server_reacts_to_shutdown() {
             running.stop();
             ended.store(true, Ordering::Relaxed);
         });
-        std::thread::sleep(Duration::from_secs(2));
+        let since = Instant::now();
+        while !ended.load(Ordering::Relaxed) && since.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let in_time = ended.load(Ordering::Relaxed);
         // Unblocks a server that waits for a slot, so that the test ends.
         drop(open);

@@ -7,7 +7,11 @@
 use super::model_parallel::layer_of;
 use super::reducer::{Bucket, Sum, reduce};
 use super::{Communicator, Partition, Room, Tree, all_gather_f64};
-use crate::engine::{Batch, BatchShard, DropoutKey, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training};
+use crate::engine::accumulation::{HeldGradients, is_running};
+use crate::engine::{
+    Batch, BatchShard, DropoutKey, GradientAccumulation, Gradients, Inference, OptimizerStep, ParameterStore, StepStats,
+    Training, WeightAveraging,
+};
 use crate::formats::{self, TensorData};
 use crate::net::Net;
 use crate::{Error, Result};
@@ -25,13 +29,15 @@ pub struct DataParallel<E> {
     room: BTreeMap<String, Vec<Vec<f32>>>,
     /// Scratch memory of the sums.
     sums: Room,
+    /// Gradients of a step that is not complete.
+    held: HeldGradients,
 }
 
 impl<E: Gradients> DataParallel<E> {
     /// Wraps `engine` for batches partitioned by `cut`. Its capacity must be at least the size of this rank's largest
     /// block, and its parameters must be equal on all ranks before training.
     pub fn new(engine: E, ranks: Arc<dyn Communicator>, cut: Partition) -> DataParallel<E> {
-        DataParallel { engine, ranks, cut, room: BTreeMap::new(), sums: Room::default() }
+        DataParallel { engine, ranks, cut, room: BTreeMap::new(), sums: Room::default(), held: HeldGradients::default() }
     }
 
     /// The divisor of the mean loss of each of this rank's blocks, and that of the whole batch. It is the number of images,
@@ -103,6 +109,40 @@ impl<E: Gradients> DataParallel<E> {
         }
         Ok(stats)
     }
+
+    /// Forward and backward on all ranks' shards; `each` gets every gradient of the whole batch.
+    fn reduced(
+        &mut self,
+        share: &BatchShard<'_>,
+        step: &OptimizerStep,
+        mut each: impl FnMut(&mut E, &str, &[f32]) -> Result<()>,
+    ) -> Result<StepStats> {
+        check(share, &self.cut)?;
+        let (names, lens): (Vec<String>, Vec<usize>) = learning(self.engine.net(), step, |_| true)?.into_iter().unzip();
+        let (ranks, cut) = (self.ranks.clone(), self.cut);
+        let stats = std::thread::scope(|scope| {
+            let ((give, buckets), (sums, take)) = (channel(), channel());
+            let (ranks, cut, lens) = (&*ranks, &cut, &lens);
+            let mut room = std::mem::take(&mut self.sums);
+            let reducer = scope.spawn(move || reduce(ranks, cut, lens, &buckets, &sums, &mut room).map(|()| room));
+            let stats = self.backward(share, &names, &give);
+            drop(give);
+            for Sum { at, values, free } in take {
+                if stats.is_ok() {
+                    each(&mut self.engine, &names[at], &values)?;
+                    let room = self.room.entry(names[at].clone()).or_default();
+                    room.extend(free.into_iter().flatten().chain([values]));
+                }
+            }
+            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the gradient reducer thread panicked".into())));
+            let stats = stats?;
+            self.sums = carried?;
+            Ok::<_, Error>(stats)
+        })?;
+        // Keep two buffers per parameter: the next step needs one for the gradient and one for its sum.
+        self.room.values_mut().for_each(|free| free.truncate(2));
+        whole_step(&*self.ranks, &stats)
+    }
 }
 
 /// Parameters that `step` trains among some layers, with their lengths, in the order in which backward produces their
@@ -162,31 +202,7 @@ impl<E: Inference> Inference for DataParallel<E> {
 
 impl<E: Gradients> Training for DataParallel<E> {
     fn train_shard(&mut self, share: &BatchShard<'_>, step: &OptimizerStep) -> Result<StepStats> {
-        check(share, &self.cut)?;
-        let (names, lens): (Vec<String>, Vec<usize>) = learning(self.engine.net(), step, |_| true)?.into_iter().unzip();
-        let (ranks, cut) = (self.ranks.clone(), self.cut);
-        let stats = std::thread::scope(|scope| {
-            let ((give, buckets), (sums, take)) = (channel(), channel());
-            let (ranks, cut, lens) = (&*ranks, &cut, &lens);
-            let mut room = std::mem::take(&mut self.sums);
-            let reducer = scope.spawn(move || reduce(ranks, cut, lens, &buckets, &sums, &mut room).map(|()| room));
-            let stats = self.backward(share, &names, &give);
-            drop(give);
-            for Sum { at, values, free } in take {
-                if stats.is_ok() {
-                    self.engine.apply(&names[at], &values, step)?;
-                    let room = self.room.entry(names[at].clone()).or_default();
-                    room.extend(free.into_iter().flatten().chain([values]));
-                }
-            }
-            let carried = reducer.join().unwrap_or_else(|_| Err(Error::Invalid("the gradient reducer thread panicked".into())));
-            let stats = stats?;
-            self.sums = carried?;
-            Ok::<_, Error>(stats)
-        })?;
-        // Keep two buffers per parameter: the next step needs one for the gradient and one for its sum.
-        self.room.values_mut().for_each(|free| free.truncate(2));
-        whole_step(&*self.ranks, &stats)
+        self.reduced(share, step, |engine, name, gradient| engine.apply(name, gradient, step))
     }
 
     fn state(&self, name: &str, slot: &str) -> Result<Vec<f32>> {
@@ -199,5 +215,33 @@ impl<E: Gradients> Training for DataParallel<E> {
 
     fn prepare_training(&mut self) {
         self.engine.prepare_training();
+    }
+
+    fn accumulation(&mut self) -> Option<&mut dyn GradientAccumulation> {
+        Some(self)
+    }
+
+    /// Each rank averages its replica.
+    fn averaging(&mut self) -> Option<&mut dyn WeightAveraging> {
+        self.engine.averaging()
+    }
+}
+
+impl<E: Gradients> GradientAccumulation for DataParallel<E> {
+    fn accumulate(&mut self, shard: &BatchShard<'_>, step: &OptimizerStep, weight: f32) -> Result<StepStats> {
+        let mut held = std::mem::take(&mut self.held);
+        let stats = self.reduced(shard, step, |engine, name, gradient| {
+            if is_running(name) {
+                return engine.apply(name, gradient, step);
+            }
+            held.add(name, gradient, weight);
+            Ok(())
+        });
+        self.held = held;
+        stats
+    }
+
+    fn apply_accumulated(&mut self, step: &OptimizerStep, scale: f32, clip_norm: Option<f64>) -> Result<Option<f64>> {
+        self.held.apply(&mut self.engine, step, scale, clip_norm)
     }
 }

@@ -141,6 +141,10 @@ impl<P: Shards> Training for ModelParallel<P> {
         self.write(name, Some(slot), values)
     }
 
+    fn holds_whole_net(&self) -> bool {
+        false
+    }
+
     fn gather_parameters(&mut self, slots: &[&str]) -> Result<()> {
         self.whole.clear();
         let (parts, ranks) = (&self.parts, self.parts.ranks());

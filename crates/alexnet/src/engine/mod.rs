@@ -10,6 +10,8 @@
 //!
 //! Images are `[n, 3, size, size]`, row-major, already preprocessed; labels are class numbers.
 
+pub mod accumulation;
+pub mod averaging;
 mod batch;
 pub mod cpu;
 pub mod init;
@@ -23,6 +25,8 @@ pub(crate) mod shards;
 pub mod split;
 mod training;
 
+pub use self::accumulation::GradientAccumulation;
+pub use self::averaging::WeightAveraging;
 pub use self::batch::{Batch, BatchShard, DropoutKey, StepStats};
 pub use self::inspection::{Activations, FeatureMaps, Inspection, LayerGradient, ReluGradient};
 pub use self::load::load_model;

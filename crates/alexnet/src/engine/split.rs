@@ -27,4 +27,11 @@ pub trait SplitEngine {
     /// # Errors
     /// An unknown layer, a wrong number of features, or a step that does not freeze a layer below.
     fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats>;
+
+    /// As [`train_step_after`](Self::train_step_after), but holds `weight` times the gradients, see
+    /// [`GradientAccumulation::accumulate`](super::GradientAccumulation::accumulate).
+    ///
+    /// # Errors
+    /// Those of [`train_step_after`](Self::train_step_after).
+    fn accumulate_after(&mut self, layer: &str, batch: &Batch<'_>, step: &OptimizerStep, weight: f32) -> Result<StepStats>;
 }

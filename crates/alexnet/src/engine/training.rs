@@ -1,7 +1,7 @@
 //! Traits that a trainer requires of an engine.
 
 use super::split::SplitEngine;
-use super::{Batch, BatchShard, Inference, OptimizerStep, StepStats};
+use super::{Batch, BatchShard, GradientAccumulation, Inference, OptimizerStep, StepStats, WeightAveraging};
 use crate::Result;
 
 /// Training steps, and optimizer state by parameter and slot.
@@ -41,6 +41,21 @@ pub trait Training: Inference {
     fn gather_parameters(&mut self, slots: &[&str]) -> Result<()> {
         let _ = slots;
         Ok(())
+    }
+
+    /// Whether each rank holds every parameter whole, as opposed to shards.
+    fn holds_whole_net(&self) -> bool {
+        true
+    }
+
+    /// The engine as one that can hold gradients, if supported.
+    fn accumulation(&mut self) -> Option<&mut dyn GradientAccumulation> {
+        None
+    }
+
+    /// The engine as one that keeps an average of its parameters, if supported.
+    fn averaging(&mut self) -> Option<&mut dyn WeightAveraging> {
+        None
     }
 
     /// The engine as one that can start from intermediate activations, if supported.

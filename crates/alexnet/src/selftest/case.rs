@@ -130,7 +130,7 @@ fn train(engine: &mut dyn Gradients, batch: &Batch<'_>) -> Result<Vec<f64>> {
         let lr = lr * factor;
         let form = MomentumForm::RateInside;
         let rule = OptimizerStep {
-            optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+            optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
             number: 1,
             lr,
             bias_lr: lr,

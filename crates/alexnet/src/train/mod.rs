@@ -7,6 +7,7 @@
 
 pub mod config;
 mod data_sets;
+mod ema;
 mod engines;
 mod feature_cache;
 pub mod finetune;
@@ -33,4 +34,4 @@ pub use feature_cache::Plan as FrozenPlan;
 pub use observer::{Finished, Observer, Started};
 pub use run::{Environment, Outcome, RUNS};
 pub use settings::Settings;
-pub use trainer::{CommStats, Event, OnDecodeError, StopReason, Trainer, TrainerOptions};
+pub use trainer::{CommStats, Event, OnDecodeError, StopReason, Trainer, TrainerOptions, Weights};

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::finetune::HeadMapping;
 use super::param_groups;
-use super::recipe::{self, Augmentation, Recipe};
+use super::recipe::{self, Augmentation, Change, Chosen, Recipe};
 use super::run_options;
 use super::settings::Settings;
 use crate::formats::Model;
@@ -22,21 +22,34 @@ fn invalid<T>(message: String) -> Result<T> {
     Err(Error::Invalid(message))
 }
 
+/// The recipe that --recipe, --set and --optimizer choose. `tunes`: with --from.
+pub(super) fn choose(settings: &Settings, tunes: bool) -> Result<Chosen> {
+    let name = settings.recipe.as_deref().unwrap_or(if tunes { "finetune" } else { "quick" });
+    let chosen = Chosen::open(name)?;
+    if chosen.base == Some("finetune") && !tunes {
+        return invalid(format!("--recipe {name} needs a model; add --from"));
+    }
+    let mut changes = settings.set.iter().map(|text| Change::parse(text, "--set")).collect::<Result<Vec<_>>>()?;
+    // Among the changes, so that --set may name keys of this optimizer.
+    changes.extend(settings.optimizer.iter().map(|name| Change::word("optimizer.kind", name, "--optimizer")));
+    chosen.with(changes)
+}
+
 /// Resolves the settings of a new run. `start` is the model of --from.
-pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config> {
-    let name = settings.recipe.as_deref().unwrap_or(if start.is_some() { "finetune" } else { "quick" });
-    let mut recipe = recipe::by_name(name)?;
-    if name == "finetune" && start.is_none() {
-        return invalid("--recipe finetune needs a model; add --from".into());
-    }
-    let own = if settings.data.is_none() && start.is_none() { BUILT_IN_EPOCHS } else { recipe.epochs };
+pub(super) fn anew(settings: &Settings, chosen: &Chosen, start: Option<&Model>) -> Result<Config> {
+    let mut recipe = chosen.recipe.clone();
+    let built_in = settings.data.is_none() && start.is_none() && !chosen.states("epochs");
+    let own = if built_in { BUILT_IN_EPOCHS } else { recipe.epochs };
     recipe.epochs = settings.epochs.unwrap_or(own);
-    if let Some(optimizer) = &settings.optimizer {
-        recipe = recipe.with_optimizer(optimizer)?;
+    if let Some(batch) = settings.batch {
+        let lr = recipe.lr;
+        recipe = recipe.with_batch(batch);
+        recipe.lr = if chosen.states("lr") { lr } else { recipe.lr };
     }
-    recipe = recipe.clone().with_batch(settings.batch.unwrap_or(recipe.batch));
+    recipe = recipe.clone().with_accumulate(settings.accumulate.unwrap_or(recipe.accumulate));
     recipe.lr = settings.lr.unwrap_or(recipe.lr);
-    recipe.jpeg = settings.jpeg.or(start.map(|model| model.preprocess.jpeg)).unwrap_or(recipe.jpeg);
+    let of_start = start.map(|model| model.preprocess.jpeg).filter(|_| !chosen.states("jpeg"));
+    recipe.jpeg = settings.jpeg.or(of_start).unwrap_or(recipe.jpeg);
     run_options::apply(settings, &mut recipe)?;
     recipe.check()?;
     if start.is_none() && (settings.labels.is_some() || settings.label_order.is_some()) {
@@ -88,33 +101,50 @@ pub(super) fn anew(settings: &Settings, start: Option<&Model>) -> Result<Config>
 }
 
 /// Whether the options allow adapting the recipe to a small set.
-fn adapts(settings: &Settings, config: &Config) -> bool {
+fn adapts(settings: &Settings, chosen: &Chosen, config: &Config) -> bool {
     // An explicit batch size or learning rate is deliberate; fine-tuning has its own recipe.
-    settings.batch.is_none() && settings.lr.is_none() && config.from.is_none()
+    let deliberate = settings.batch.is_some() || settings.lr.is_some() || chosen.states("batch") || chosen.states("lr");
+    !deliberate && config.from.is_none()
+}
+
+/// A recipe under the name of the preset that it derives from, which is what adapts to small sets.
+fn as_preset(chosen: &Chosen, recipe: &Recipe) -> Recipe {
+    Recipe { name: chosen.base.unwrap_or(&recipe.name).into(), ..recipe.clone() }
 }
 
 /// Holds out a larger share of a small set, which has `train` training images with the usual one. Returns whether it did.
-pub(super) fn more_held_out(settings: &Settings, config: &mut Config, train: usize) -> bool {
-    let more = config.data.is_some() && config.val.is_none() && adapts(settings, config) && config.recipe.adapts_to(train);
+pub(super) fn more_held_out(settings: &Settings, chosen: &Chosen, config: &mut Config, train: usize) -> bool {
+    let small = as_preset(chosen, &config.recipe).adapts_to(train);
+    let more = config.data.is_some() && config.val.is_none() && adapts(settings, chosen, config) && small;
     if more {
         config.val_share = recipe::SMALL_SET_VAL_SHARE;
     }
     more
 }
 
-/// Adapts the default recipe of a new run to a small set, if the options allow it. Returns whether it did.
-pub(super) fn small_set(settings: &Settings, config: &mut Config, train: usize, validation: usize) -> bool {
-    if !adapts(settings, config) {
-        return false;
+/// Adapts the default recipe of a new run to a small set, if the options allow it; what was stated stays. Returns whether it did.
+///
+/// # Errors
+/// A stated key that the adapted recipe does not have.
+pub(super) fn small_set(
+    settings: &Settings,
+    chosen: &Chosen,
+    config: &mut Config,
+    train: usize,
+    validation: usize,
+) -> Result<bool> {
+    if !adapts(settings, chosen, config) {
+        return Ok(false);
     }
-    let mut recipe = config.recipe.clone().for_small_set(train, validation);
+    let adapted = as_preset(chosen, &config.recipe).for_small_set(train, validation);
+    let mut recipe = chosen.restate(Recipe { name: config.recipe.name.clone(), ..adapted })?;
     recipe.epochs = settings.epochs.unwrap_or(recipe.epochs);
     if recipe == config.recipe {
-        return false;
+        return Ok(false);
     }
     config.recipe = recipe;
     config.blocks = settings.deterministic.or(micro_batches(settings, &config.recipe));
-    true
+    Ok(true)
 }
 
 /// Number of micro-batches per batch.
@@ -127,19 +157,30 @@ const VIEWS: usize = 8;
 
 /// Per-layer learning-rate multipliers of a new run by the net's own layer names, and the number of views. `head` maps classes to
 /// those of the --from model.
-pub(super) fn layer_rates(settings: &Settings, recipe: &mut Recipe, net: &Net, head: Option<&HeadMapping>) -> Result<()> {
+pub(super) fn layer_rates(
+    settings: &Settings,
+    chosen: &Chosen,
+    recipe: &mut Recipe,
+    net: &Net,
+    head: Option<&HeadMapping>,
+) -> Result<()> {
     // A head with known classes does not need a higher rate.
-    if head.is_none_or(HeadMapping::is_known) {
+    if head.is_none_or(HeadMapping::is_known) && !chosen.states("layer_rates.*") {
         recipe.layer_rates.remove(param_groups::HEAD);
     }
     // Nor do the other layers.
-    if head.is_some_and(HeadMapping::is_known) && recipe.name == "finetune" && settings.lr.is_none() {
+    let own_lr = settings.lr.is_none() && !chosen.states("lr");
+    if head.is_some_and(HeadMapping::is_known) && chosen.base == Some("finetune") && own_lr {
         recipe.lr /= recipe::KNOWN_CLASSES;
     }
     recipe.layer_rates = parse_multipliers(settings, net, &recipe.layer_rates)?;
     let frozen_first = param_groups::with_weights(net).first().is_some_and(|first| recipe.layer_rates.get(*first) == Some(&0.0));
     // Caching a view that is used once is pointless: each is used at least twice or, in a single epoch, none is cached.
-    let own = if frozen_first && recipe.augment != Augmentation::None { VIEWS.min(recipe.epochs / 2) } else { recipe.views };
+    let own = if frozen_first && !chosen.states("views") && recipe.augment != Augmentation::None {
+        VIEWS.min(recipe.epochs / 2)
+    } else {
+        recipe.views
+    };
     recipe.views = settings.views.unwrap_or(own);
     Ok(())
 }
@@ -199,11 +240,12 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
     const RUN: &str = "the run has";
     let recipe = &config.recipe;
     fixed("--net", settings.net.as_ref(), &config.net, RUN)?;
-    fixed("--recipe", settings.recipe.as_ref(), &recipe.name, RUN)?;
+    same_recipe(settings, recipe)?;
     fixed("--optimizer", settings.optimizer.as_deref(), recipe.optimizer.name(), RUN)?;
     fixed("--epochs", settings.epochs.as_ref(), &recipe.epochs, RUN)?;
     fixed("--batch", settings.batch.as_ref(), &recipe.batch, RUN)?;
     fixed("--lr", settings.lr.as_ref(), &recipe.lr, RUN)?;
+    fixed("--accumulate", settings.accumulate.as_ref(), &recipe.accumulate, RUN)?;
     fixed("--image-size", settings.image_size.as_ref(), &config.image_size, RUN)?;
     fixed("--jpeg", settings.jpeg.as_ref(), &recipe.jpeg, RUN)?;
     fixed("--seed", settings.seed.as_ref(), &config.seed, RUN)?;
@@ -240,6 +282,25 @@ pub(super) fn of_run(settings: &Settings, mut config: Config) -> Result<Config> 
         return invalid(format!("--label-order: {RUN} another order, which cannot change; omit the option"));
     }
     Ok(config)
+}
+
+/// Rejects a recipe or changes that differ from the run's.
+fn same_recipe(settings: &Settings, recipe: &Recipe) -> Result<()> {
+    if let Some(name) = &settings.recipe {
+        let chosen = Chosen::open(name)?;
+        if chosen.stated.is_empty() {
+            fixed("--recipe", Some(name), &recipe.name, "the run has")?;
+        } else if chosen.restate(recipe.clone()).ok().as_ref() != Some(recipe) {
+            return invalid(format!("--recipe {name}: the run has another recipe, which cannot change; omit the option"));
+        }
+    }
+    for text in &settings.set {
+        let change = Change::parse(text, "--set")?;
+        if recipe.clone().changed(&[change])? != *recipe {
+            return invalid(format!("--set {text}: the run has another value, which cannot change; omit the option"));
+        }
+    }
+    Ok(())
 }
 
 /// Rejects an option that contradicts a fixed value.

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::data_sets::data_sets;
+use super::ema;
 use super::engines::{CpuEngines, EngineRequest, Engines};
 use super::finetune::{self, HeadMapping};
 use super::loaders::loaders;
@@ -17,7 +18,7 @@ use crate::engine::init;
 use crate::formats::{self, Model};
 use crate::image::{JpegDecoding, Preprocess};
 use crate::net::Net;
-use crate::{Error, Result, labels};
+use crate::{Error, Result, files, labels};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -84,9 +85,13 @@ impl Settings {
         let open = |path: &Path| if first { RunDir::open(path) } else { Ok(RunDir::of_other(path)) };
         let resumed = self.resume.as_deref().map(open).transpose()?;
         let start = self.from.as_deref().map(|path| open_start(path, self.net.as_deref(), observer)).transpose()?;
-        let mut config = match &resumed {
-            Some(dir) => resolve::of_run(self, Config::read(&dir.config())?)?,
-            None => resolve::anew(self, start.as_ref())?,
+        // A new run's recipe, with what was stated about it; a resumed one has it resolved.
+        let (mut config, chosen) = match &resumed {
+            Some(dir) => (resolve::of_run(self, Config::read(&dir.config())?)?, None),
+            None => {
+                let chosen = resolve::choose(self, start.is_some())?;
+                (resolve::anew(self, &chosen, start.as_ref())?, Some(chosen))
+            }
         };
         engines.check(&config.device, self.parallel)?;
         let saved = resumed.as_ref().map(RunDir::state).filter(|state| state.exists());
@@ -101,11 +106,15 @@ impl Settings {
 
         let own_split = self.val_share.is_none() && resumed.is_none();
         let (mut train, mut val) = data_sets(&mut config, own_split, observer)?;
-        let more_held_out = own_split && resolve::more_held_out(self, &mut config, train.len());
+        let mut holds_out_more = |chosen| own_split && resolve::more_held_out(self, chosen, &mut config, train.len());
+        let more_held_out = chosen.as_ref().is_some_and(&mut holds_out_more);
         if more_held_out {
             (train, val) = data_sets(&mut config, false, &mut ())?;
         }
-        let adapted = resumed.is_none() && resolve::small_set(self, &mut config, train.len(), val.len());
+        let adapted = match &chosen {
+            Some(chosen) => resolve::small_set(self, chosen, &mut config, train.len(), val.len())?,
+            None => false,
+        };
         let adapted = adapted.then_some(match more_held_out {
             true => "batch, learning rate, epochs, warm-up and a larger validation share",
             false => "batch, learning rate, epochs and warm-up",
@@ -125,10 +134,10 @@ impl Settings {
             }
             (None, _) => None,
         };
-        match &resumed {
-            Some(_) => resolve::same_layer_rates(self, &config.recipe, &net)?,
-            None => {
-                resolve::layer_rates(self, &mut config.recipe, &net, head.as_ref())?;
+        match &chosen {
+            None => resolve::same_layer_rates(self, &config.recipe, &net)?,
+            Some(chosen) => {
+                resolve::layer_rates(self, chosen, &mut config.recipe, &net, head.as_ref())?;
                 let frozen = resolve::frozen_at_random(&config.recipe, &net, head.as_ref())?;
                 if !frozen.is_empty() {
                     observer
@@ -149,6 +158,7 @@ impl Settings {
             partition,
             parallel: self.parallel,
         })?;
+        ema::check(&mut *engine, &config.recipe)?;
         // A resumed run has its parameters in its state.
         match (&saved, &start, &head) {
             (Some(_), _, _) => {}
@@ -261,6 +271,9 @@ fn new_dir(out: Option<&Path>, config: &Config, ranks: &Arc<dyn Communicator>) -
         None => RunDir::fresh(Path::new(RUNS), &config.net)?,
     };
     config.write(&dir.config())?;
+    // For people: the run itself reads config.toml.
+    let text = config.recipe.to_toml()?;
+    files::write_atomic(dir.recipe(), |out| out.write_all(text.as_bytes()))?;
     ranks.broadcast(dir.path().to_str().ok_or_else(not_text)?.as_bytes())?;
     Ok(dir)
 }

@@ -109,6 +109,11 @@ impl RunDir {
         self.file("config.toml")
     }
 
+    /// Path of the resolved recipe, as a file for `--recipe`.
+    pub fn recipe(&self) -> PathBuf {
+        self.file(super::recipe::FILE)
+    }
+
     /// Path of the model after the last epoch.
     pub fn last(&self) -> PathBuf {
         self.file("last.safetensors")
@@ -122,6 +127,11 @@ impl RunDir {
     /// Path of an epoch's snapshot.
     pub fn snapshot(&self, epoch: usize) -> PathBuf {
         self.file(&snapshots::file_name(epoch))
+    }
+
+    /// Path of the model of averaged weights after the last epoch.
+    pub fn ema(&self) -> PathBuf {
+        self.file("ema.safetensors")
     }
 
     /// Path of the checkpoint, which contains all that resuming needs.

@@ -32,14 +32,18 @@ pub struct Settings {
     pub val_share: Option<f64>,
     /// Name of a network preset.
     pub net: Option<String>,
-    /// Name of a recipe.
+    /// Name of a recipe, a recipe file, or the folder of a run whose recipe is used.
     pub recipe: Option<String>,
+    /// Changes of the recipe's keys, such as `momentum=0.8`; see [`KEYS`](super::recipe::keys::KEYS).
+    pub set: Vec<String>,
     /// Name of an optimizer; the recipe's learning rate is scaled for it.
     pub optimizer: Option<String>,
     /// Number of epochs.
     pub epochs: Option<usize>,
     /// Batch size.
     pub batch: Option<usize>,
+    /// Number of batches whose gradients are accumulated for one optimizer step.
+    pub accumulate: Option<usize>,
     /// Initial learning rate.
     pub lr: Option<f64>,
     /// Image size in pixels (rows and columns).
@@ -106,9 +110,11 @@ impl Default for Settings {
             val_share: None,
             net: None,
             recipe: None,
+            set: Vec::new(),
             optimizer: None,
             epochs: None,
             batch: None,
+            accumulate: None,
             lr: None,
             image_size: None,
             from: None,
@@ -165,10 +171,17 @@ impl Settings {
         Settings { net: Some(net.into()), ..self }
     }
 
-    /// Sets the recipe.
+    /// Sets the recipe: a name, a file, or the folder of a run.
     #[must_use]
     pub fn recipe(self, recipe: impl Into<String>) -> Settings {
         Settings { recipe: Some(recipe.into()), ..self }
+    }
+
+    /// Changes a key of the recipe, as in `momentum=0.8`.
+    #[must_use]
+    pub fn set(mut self, change: impl Into<String>) -> Settings {
+        self.set.push(change.into());
+        self
     }
 
     /// Sets the optimizer, such as `adamw`.

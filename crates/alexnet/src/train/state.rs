@@ -1,5 +1,6 @@
 //! Resumable state of a run in one file: parameters, optimizer state and progress.
 
+use super::ema::Ema;
 use super::image_lists::ImageLists;
 use super::recipe::{Monitor, Recipe, ScheduleState};
 use crate::engine::{OptimizerStep, ParameterStore, Training};
@@ -156,12 +157,19 @@ impl State {
         text
     }
 
-    /// Writes the state, the parameters and the optimizer state of those that train at `step`. `model` describes the
-    /// net and needs no tensors. The tensor of a slot of `conv1.weight` is named `SLOT.conv1.weight`.
+    /// Writes the state, the parameters, their average, and the optimizer state of those that train at `step`. `model` describes
+    /// the net and needs no tensors. The tensor of a slot of `conv1.weight` is named `SLOT.conv1.weight`.
     ///
     /// # Errors
     /// A file that cannot be written, or a parameter that is not finite; the previous state is then kept.
-    pub fn write(&self, path: &Path, model: &Model, engine: &dyn Training, step: &OptimizerStep) -> Result<()> {
+    pub(in crate::train) fn write(
+        &self,
+        path: &Path,
+        model: &Model,
+        engine: &mut dyn Training,
+        step: &OptimizerStep,
+        ema: Option<&Ema>,
+    ) -> Result<()> {
         let json = serde_json::to_string(self).map_err(|e| Error::file(path, format!("cannot serialize the state: {e}")))?;
         let slots = step.optimizer.slots();
         let mut entries = Vec::new();
@@ -169,12 +177,16 @@ impl State {
             let learn = formats::parameters(&model.net)?.into_iter().filter(|(name, _)| step.rates(name).is_some());
             entries.extend(learn.map(|(name, shape)| Entry { name: format!("{slot}.{name}"), shape }));
         }
+        if ema.is_some() {
+            entries.extend(Ema::entries(model)?);
+        }
         let extra = Extra { state: Some(json), entries };
         let of_slot =
             |name: &str| slots.iter().find_map(|slot| Some((*slot, name.strip_prefix(slot)?.strip_prefix('.')?.to_string())));
-        formats::write_from(path, model, extra, files::Sync::Disk, &mut |name| match of_slot(name) {
-            Some((slot, name)) => engine.state(&name, slot).map(Cow::Owned),
-            None => finite(engine, name),
+        formats::write_from(path, model, extra, files::Sync::Disk, &mut |name| match (of_slot(name), ema) {
+            (Some((slot, name)), _) => engine.state(&name, slot).map(Cow::Owned),
+            (None, Some(ema)) if let Some(name) = Ema::parameter_of(name) => ema.read(engine, name).map(Cow::Owned),
+            _ => finite(engine, name),
         })
     }
 
@@ -182,7 +194,13 @@ impl State {
     ///
     /// # Errors
     /// A file that is not the state of such a run.
-    pub fn read(path: &Path, model: &Model, engine: &mut dyn Training, step: &OptimizerStep) -> Result<State> {
+    pub(in crate::train) fn read(
+        path: &Path,
+        model: &Model,
+        engine: &mut dyn Training,
+        step: &OptimizerStep,
+        ema: Option<&mut Ema>,
+    ) -> Result<State> {
         let file = TensorFile::open(path)?;
         let Some(json) = file.text(METADATA_STATE) else {
             return Err(Error::file(path, "not the state of a training run"));
@@ -209,6 +227,11 @@ impl State {
                 for slot in step.optimizer.slots() {
                     engine.set_state(&name, slot, &file.read(&format!("{slot}.{name}"), &shape)?)?;
                 }
+            }
+        }
+        if let Some(ema) = ema {
+            for (name, shape) in formats::parameters(&model.net)? {
+                ema.write(engine, &name, &file.read(&Ema::tensor_of(&name), &shape)?)?;
             }
         }
         Ok(state)

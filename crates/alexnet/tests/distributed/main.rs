@@ -48,7 +48,7 @@ fn rule() -> OptimizerStep {
 }
 
 fn sgd(lars_trust: Option<f64>) -> Optimizer {
-    Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust }.into()
+    Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust, nesterov: false }.into()
 }
 
 /// An AdamW step. Its eps is large, so that gradients that consist only of rounding do not move weights as much as

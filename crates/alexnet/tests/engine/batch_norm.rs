@@ -23,7 +23,7 @@ const LABELS: [u32; 6] = [2, 0, 1, 4, 3, 2];
 fn rule(form: MomentumForm) -> OptimizerStep {
     let (lr, momentum, decay) = (0.1, 0.9, 0.01);
     OptimizerStep {
-        optimizer: Sgd { momentum, form, lars_trust: None }.into(),
+        optimizer: Sgd { momentum, form, lars_trust: None, nesterov: false }.into(),
         number: 1,
         lr,
         bias_lr: lr,
@@ -135,7 +135,7 @@ fn a_step_equals_applying_its_gradients_on_any_number_of_threads() {
         objective: Objective::default(),
     };
     for lars_trust in [None, Some(0.5)] {
-        let optimizer = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust }.into();
+        let optimizer = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust, nesterov: false }.into();
         let rule = OptimizerStep { optimizer, ..rule(MomentumForm::RateInside) };
         let mut results = Vec::new();
         for threads in [1, 2, 3] {

@@ -13,6 +13,7 @@ use alexnet::selftest::formula::{self, uniform};
 mod activations;
 mod batch_norm;
 mod gradients;
+mod held;
 mod layer_gradient;
 mod objective;
 mod optimizer;
@@ -69,7 +70,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
                     let dropout = Some(DropoutKey { seed: 3, step, first_image: 0 });
                     let form = MomentumForm::RateOutside;
                     let rule = OptimizerStep {
-                        optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                        optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
                         number: 1,
                         lr: 0.05,
                         bias_lr: 0.05,

@@ -21,7 +21,7 @@ fn a_step_applies_the_update_rule_to_the_gradients() {
             let read = |e: &Cpu, n: &String| (e.parameter(n).expect("a parameter"), e.state(n, "velocity").expect("a velocity"));
             let before: Vec<_> = names(&net).iter().map(|n| read(&engine, n)).collect();
             let rule = OptimizerStep {
-                optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
                 number: 1,
                 lr: 0.1,
                 bias_lr: 0.2,
@@ -72,7 +72,7 @@ fn a_lars_step_matches_the_papers_formula() {
         let (lr, lars_trust, momentum, decay, times) = (16.0, 0.01, 0.9, 0.01, 0.5);
         let layers = [(net.layers[0].name.clone(), times as f32)].into();
         let rule = OptimizerStep {
-            optimizer: Sgd { momentum, form: MomentumForm::RateInside, lars_trust: Some(lars_trust) }.into(),
+            optimizer: Sgd { momentum, form: MomentumForm::RateInside, lars_trust: Some(lars_trust), nesterov: false }.into(),
             number: 1,
             lr: lr as f32,
             bias_lr: 0.2,
@@ -121,7 +121,7 @@ fn frozen_layers_keep_their_bits_and_the_others_learn_as_before() {
             let layers = times.iter().map(|&(layer, times)| (layer.to_string(), times)).collect();
             let form = MomentumForm::RateOutside;
             let rule = OptimizerStep {
-                optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
                 number: 1,
                 lr,
                 bias_lr: 2.0 * lr,
@@ -182,7 +182,7 @@ fn a_step_from_features_is_bitwise_equal_to_one_from_images() {
             let layers = net.layers[..=last].iter().map(|l| (l.name.clone(), 0.0)).collect();
             let form = MomentumForm::RateInside;
             let rule = OptimizerStep {
-                optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
                 number: 1,
                 lr: 0.1,
                 bias_lr: 0.1,
@@ -238,7 +238,7 @@ fn apply_uses_a_layers_learning_rate() {
     let layers = [("conv1".to_string(), 0.0), ("fc3".to_string(), 4.0)].into();
     let form = MomentumForm::RateInside;
     let rule = OptimizerStep {
-        optimizer: Sgd { momentum: 0.5, form, lars_trust: None }.into(),
+        optimizer: Sgd { momentum: 0.5, form, lars_trust: None, nesterov: false }.into(),
         number: 1,
         lr: 0.125,
         bias_lr: 0.25,

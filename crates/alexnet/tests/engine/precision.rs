@@ -62,7 +62,7 @@ fn training_in_bf16_is_close_to_training_in_f32() {
             init::initialise(&mut engine, 3).unwrap();
             let form = MomentumForm::RateOutside;
             let rule = OptimizerStep {
-                optimizer: Sgd { momentum: 0.9, form, lars_trust: None }.into(),
+                optimizer: Sgd { momentum: 0.9, form, lars_trust: None, nesterov: false }.into(),
                 number: 1,
                 lr: 0.01,
                 bias_lr: 0.01,

@@ -122,7 +122,7 @@ fn training_from_a_mapped_model_is_bitwise_equal_and_leaves_the_file_unchanged()
     let images = uniform(5, 4 * 3 * SIZE * SIZE, 1.0);
     let batch = Batch { images: &images, labels: &[0, 3, 6, 3], dropout: None, objective: Objective::default() };
     let rule = OptimizerStep {
-        optimizer: Sgd { momentum: 0.9, form: MomentumForm::RateOutside, lars_trust: None }.into(),
+        optimizer: Sgd { momentum: 0.9, form: MomentumForm::RateOutside, lars_trust: None, nesterov: false }.into(),
         number: 1,
         lr: 0.1,
         bias_lr: 0.1,

@@ -1,10 +1,12 @@
 //! `alexnet train`: training of a network.
 
+mod dashboard;
 mod pace;
 mod parallel;
 mod progress;
 mod warnings;
 
+use self::dashboard::LivePage;
 use self::parallel::{AllEngines, strategies};
 use self::progress::ProgressPrinter;
 use super::dist_args;
@@ -60,10 +62,13 @@ pub(crate) struct Args {
     /// torchvision]
     #[arg(long, value_name = "NAME", value_parser = crate::net_option::names(), hide_possible_values = true, help_heading = "Model")]
     net: Option<String>,
-    /// Training recipe: quick, simple, finetune, paper, original, caffe, torchvision or large-batch [default: quick; finetune
-    /// with --from]
-    #[arg(long, value_name = "NAME", help_heading = "Recipe")]
+    /// Training recipe: a name that `alexnet recipes` lists, a file (`docs/guide/recipes.md`), or the folder of a run [default:
+    /// quick; finetune with --from]
+    #[arg(long, value_name = "NAME|FILE|RUN", help_heading = "Recipe")]
     recipe: Option<String>,
+    /// Change a key of the recipe, such as momentum=0.8; `alexnet recipes keys` lists all. May be repeated
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Recipe")]
+    set: Vec<String>,
     #[arg(long, value_name = "NAME", help = optimizer_help(), value_parser = PossibleValuesParser::new(Optimizer::NAMES), hide_possible_values = true, help_heading = "Recipe")]
     optimizer: Option<String>,
     /// Number of epochs [default: the recipe's; 12 for the built-in set]
@@ -72,6 +77,11 @@ pub(crate) struct Args {
     /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = numbers::batch, help_heading = "Recipe")]
     batch: Option<usize>,
+    /// Accumulate the gradients of N batches for each optimizer step, as with a batch of N times as many images; equal up to
+    /// rounding, except that batch normalisation sees one batch at a time. Unlike --micro-batch, which splits a batch, this makes
+    /// it larger [default: the recipe's, 1]
+    #[arg(long, value_name = "N", value_parser = numbers::count, help_heading = "Recipe")]
+    accumulate: Option<usize>,
     /// Initial learning rate [default: the recipe's]
     #[arg(long, value_name = "X", value_parser = numbers::learning_rate, help_heading = "Recipe")]
     lr: Option<f64>,
@@ -151,9 +161,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BLOCKS", num_args = 0..=1, require_equals = true, default_missing_value = "8", value_parser = numbers::blocks, help_heading = "Devices and ranks")]
     deterministic: Option<usize>,
     /// Accumulate each batch's gradients over micro-batches of up to N images to save memory; equal up to rounding, except that
-    /// batch normalisation sees one micro-batch at a time
+    /// batch normalisation sees one micro-batch at a time. See --accumulate for larger batches
     #[arg(long, value_name = "N", conflicts_with = "deterministic", value_parser = numbers::batch, help_heading = "Recipe")]
     micro_batch: Option<usize>,
+    /// Show the run live on a web page of this machine, with a button that stops it: at this port, or at a free one that is
+    /// printed
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "0", conflicts_with = "no_report", help_heading = "Output")]
+    dashboard: Option<u16>,
     /// Also write TensorBoard event files to RUN
     #[arg(long, help_heading = "Output")]
     tensorboard: bool,
@@ -183,9 +197,11 @@ impl Args {
             val_share: self.val_share,
             net: self.net.clone(),
             recipe: self.recipe.clone(),
+            set: self.set.clone(),
             optimizer: self.optimizer.clone(),
             epochs: self.epochs,
             batch: self.batch,
+            accumulate: self.accumulate,
             lr: self.lr,
             image_size: self.image_size,
             from: self.from.as_ref().map(|from| model_file::locate(from, quiet)).transpose()?,
@@ -231,7 +247,8 @@ fn run_on(args: &Args, quiet: bool, ranks: &Arc<dyn Communicator>) -> anyhow::Re
     let report = RunReport::new(writes, args.machine.threads, output::note);
     let engines = AllEngines(&args.machine);
     let environment = Environment { ranks, engines: &engines, stop: &stop };
-    let outcome = settings.run_in(&environment, &mut (progress, report))?;
+    let live = LivePage::new(args.dashboard, stop.clone());
+    let outcome = settings.run_in(&environment, &mut (progress, (report, live)))?;
     if outcome.reason == StopReason::Interrupted && ranks.rank() == 0 {
         let run = outcome.dir.display();
         let message = format!("stopped at step {}, checkpoint saved; resume with: alexnet train --resume {run}", outcome.step);

@@ -16,10 +16,22 @@ use crate::engine::OptimizerStep;
 pub(super) enum GradientSink<'a> {
     /// Update the parameters immediately; gradients are not kept.
     Update(&'a OptimizerStep),
+    /// Add the gradients to those that the parameters hold; the gradient of the loss was multiplied by this weight.
+    Hold(&'a OptimizerStep, f32),
     /// Pass each gradient to a visitor, by name and in canonical order.
     Visit(&'a mut (dyn FnMut(&str, &[f32]) + Send)),
     /// Discard the gradients.
     Nothing,
+}
+
+impl GradientSink<'_> {
+    /// The step that freezes some layers, if any.
+    pub(super) fn step(&self) -> Option<&OptimizerStep> {
+        match self {
+            GradientSink::Update(step) | GradientSink::Hold(step, _) => Some(step),
+            GradientSink::Visit(_) | GradientSink::Nothing => None,
+        }
+    }
 }
 
 /// Scratch buffers for one layer's gradients, reused between steps.
@@ -52,15 +64,24 @@ impl OptimizerStep {
         self.weight_rates(layer).map(|rates| self.at(rates))
     }
 
-    /// Optimizer step of a layer's weights, given their full gradient in the same packed layout; `None` if the layer
-    /// is frozen.
-    fn of_gradient(&self, context: &Context<'_>, parameter: &Parameter, gradient: &[f32]) -> Option<optim::Step> {
+    /// Optimizer step of a layer's weights, given their full gradient in the same packed layout, still to be multiplied by
+    /// `scale`; `None` if the layer is frozen.
+    pub(super) fn of_gradient(
+        &self,
+        context: &Context<'_>,
+        parameter: &Parameter,
+        gradient: &[f32],
+        scale: f32,
+    ) -> Option<optim::Step> {
         if parameter.is_norm() {
             return self.of_biases(&parameter.name);
         }
         let rates = self.weight_rates(&parameter.name)?;
         Some(self.at(match self.optimizer.lars_trust() {
-            Some(trust) => rates.with_lars(trust, optim::norm(context, &parameter.weights), optim::norm(context, gradient)),
+            Some(trust) => {
+                let gradient = optim::norm(context, gradient) * f64::from(scale);
+                rates.with_lars(trust, optim::norm(context, &parameter.weights), gradient)
+            }
             None => rates,
         }))
     }
@@ -99,10 +120,15 @@ pub(super) fn learn_norm(
             visit(&format!("{}.bias", parameter.name), &found.bias);
             visit(&format!("{}.weight", parameter.name), &found.weight);
         }
-        GradientSink::Update(step) => {
+        GradientSink::Update(step) | GradientSink::Hold(step, _) => {
             let Some(step) = step.of_biases(&parameter.name) else { return };
             for (which, away) in [away(0), away(1)].into_iter().enumerate() {
                 parameter.follow(which, &away);
+            }
+            if matches!(learn, GradientSink::Hold(..)) {
+                parameter.held.add_weights(context, &found.weight);
+                parameter.held.add_biases(&found.bias);
+                return;
             }
             // One weight per channel; the packed panels are contiguous.
             let channels = parameter.filters.k;
@@ -128,7 +154,7 @@ pub(super) fn learn_weights(
     }
     let dw = room.weights(parameter.filters.packed_len());
     gradient(dw);
-    let Some(step) = step.of_gradient(context, parameter, dw) else { return };
+    let Some(step) = step.of_gradient(context, parameter, dw, 1.0) else { return };
     let (weights, state) = parameter.weights_with_state();
     optim::update(context, &step, weights, state, dw);
 }
@@ -145,19 +171,21 @@ pub(super) fn learn_biases(
     let step = match learn {
         GradientSink::Nothing => return,
         GradientSink::Visit(_) => None,
-        GradientSink::Update(step) => match step.of_biases(&parameter.name) {
+        GradientSink::Update(step) | GradientSink::Hold(step, _) => match step.of_biases(&parameter.name) {
             None => return,
             step => step,
         },
     };
     let db = room.biases(parameter.filters.k);
     bias::gradient(context, dy_map, dy, db);
-    if let Some(step) = step {
-        let (biases, state) = parameter.biases_with_state();
-        optim::update(context, &step, biases, state, db);
-    }
-    if let GradientSink::Visit(visit) = learn {
-        visit(&format!("{}.bias", parameter.name), db);
+    match (learn, step) {
+        (GradientSink::Visit(visit), _) => visit(&format!("{}.bias", parameter.name), db),
+        (GradientSink::Hold(..), _) => parameter.held.add_biases(db),
+        (_, Some(step)) => {
+            let (biases, state) = parameter.biases_with_state();
+            optim::update(context, &step, biases, state, db);
+        }
+        (_, None) => {}
     }
 }
 

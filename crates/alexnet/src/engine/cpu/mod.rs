@@ -7,10 +7,12 @@
 
 mod activations;
 mod arena;
+mod average;
 mod clock;
 mod cost;
 pub(crate) mod dropout;
 mod gradient_sink;
+mod held_gradient;
 mod int8;
 mod layer_gradient;
 pub(crate) mod linear_shard;
@@ -38,8 +40,8 @@ pub use self::profile::{Limits, Timing};
 use self::program::{Program, Purpose};
 use super::split::SplitEngine;
 use super::{
-    Batch, BatchShard, Calibration, FeatureMaps, Gradients, Inference, Inspection, LayerGradient, Objective, OptimizerStep,
-    ParameterStore, Precision, ReluGradient, StepStats, Training, input,
+    Batch, BatchShard, Calibration, FeatureMaps, GradientAccumulation, Gradients, Inference, Inspection, LayerGradient,
+    Objective, OptimizerStep, ParameterStore, Precision, ReluGradient, StepStats, Training, WeightAveraging, input,
 };
 use crate::formats::{ActivationRanges, TensorData};
 use crate::net::{Net, Op};
@@ -187,7 +189,7 @@ impl Cpu {
         let slot = if purpose == Purpose::Train { &mut self.training } else { &mut self.input_gradient };
         let program = compiled(slot, &self.net, purpose, self.capacity, &context, precision)?;
         self.parameters.iter_mut().for_each(|parameter| parameter.pack(&context));
-        if let GradientSink::Update(step) = &learn {
+        if let Some(step) = learn.step() {
             for parameter in &mut self.parameters {
                 match step.is_frozen(&parameter.name) {
                     true => parameter.ready_frozen(),
@@ -210,9 +212,10 @@ impl Cpu {
             }
         }
         let (output, gradient) = (program.plan.output, program.gradient(program.plan.output));
+        let weight = if let GradientSink::Hold(_, weight) = &learn { *weight } else { 1.0 };
         let stats = program.memory.write(gradient, |memory, dlogits| {
             let logits = memory.read(output);
-            batch.objective.evaluate(&context, classes, logits, batch.labels, 1.0, dlogits)
+            batch.objective.evaluate(&context, classes, logits, batch.labels, weight, dlogits)
         });
         program.clock.lap_loss();
         run::backward(&context, program, parameters, room, n, batch.dropout, &mut learn);
@@ -372,6 +375,14 @@ impl Training for Cpu {
 
     fn prepare_training(&mut self) {
         self.parameters.iter_mut().for_each(|parameter| parameter.trains = true);
+    }
+
+    fn accumulation(&mut self) -> Option<&mut dyn GradientAccumulation> {
+        Some(self)
+    }
+
+    fn averaging(&mut self) -> Option<&mut dyn WeightAveraging> {
+        Some(self)
     }
 
     fn split(&mut self) -> Option<&mut dyn SplitEngine> {

@@ -11,6 +11,8 @@ use alexnet_kernels::linear;
 use alexnet_kernels::optim::Optimizer;
 use alexnet_kernels::weight_layout::Filters;
 
+use super::average::Average;
+use super::held_gradient::HeldGradient;
 use super::plan::parameter_shapes;
 use crate::formats::TensorData;
 use crate::net::{Net, Op};
@@ -40,6 +42,10 @@ pub(super) struct Parameter {
     pub(super) prepared: Buffer,
     /// Optimizer state, one entry per slot in the optimizer's order; empty before the first step.
     state: Vec<Slot>,
+    /// Gradients held until a step is complete.
+    pub(super) held: HeldGradient,
+    /// Running average of the parameters, if one is kept.
+    pub(super) average: Option<Average>,
 }
 
 /// One named slot of a layer's optimizer state.
@@ -97,6 +103,8 @@ impl Parameter {
             running: None,
             prepared: Buffer::default(),
             state: Vec::new(),
+            held: HeldGradient::default(),
+            average: None,
         }
     }
 
@@ -202,6 +210,18 @@ impl Parameter {
     pub(super) fn follow(&mut self, which: usize, away: &[f32]) {
         let Some(Running { values, momentum }) = &mut self.running else { return };
         values[which].iter_mut().zip(away).for_each(|(running, away)| *running -= *momentum * away);
+    }
+
+    /// Exchanges the parameters, which must be packed, with other values of the same shapes.
+    pub(super) fn swap(&mut self, other: &mut Average) {
+        debug_assert!(!self.weights.is_empty(), "{}: not packed", self.name);
+        self.file_order = None;
+        self.prepared = Buffer::default();
+        std::mem::swap(&mut self.weights, &mut other.weights);
+        std::mem::swap(&mut self.biases, &mut other.biases);
+        if let Some(running) = &mut self.running {
+            std::mem::swap(&mut running.values, &mut other.running);
+        }
     }
 
     fn packed(&self, packed: &[f32]) -> Vec<f32> {

@@ -13,6 +13,7 @@ use alexnet_kernels::spatial_norm;
 use super::clock::Pass;
 use super::dropout;
 use super::gradient_sink::{GradientBuffer, GradientSink, learn_biases, learn_norm, learn_weights, visit_weights};
+use super::held_gradient::hold_weights;
 use super::parameters::Parameter;
 use super::plan::{Step, Work, batch};
 use super::program::{Found, Place, Program, Purpose};
@@ -106,7 +107,7 @@ pub(super) fn prepare(context: &Context<'_>, program: &Program, parameters: &mut
 
 /// The lowest step with trainable parameters; below it no gradient is needed.
 pub(super) fn lowest_to_learn(program: &Program, parameters: &[Parameter], learn: &GradientSink<'_>) -> usize {
-    let GradientSink::Update(step) = learn else { return 0 };
+    let Some(step) = learn.step() else { return 0 };
     let learns = |at: &Step| match at.work {
         Work::Conv { parameter, .. } | Work::Linear { parameter, .. } | Work::BatchNorm { parameter, .. } => {
             !step.is_frozen(&parameters[parameter].name)
@@ -303,6 +304,7 @@ fn step_backward(
             match learn {
                 GradientSink::Nothing => {}
                 GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
+                GradientSink::Hold(step, _) => hold_weights(context, parameter, room, step, gradient),
                 GradientSink::Update(step) => learn_weights(context, parameter, room, step, gradient),
             }
         }
@@ -315,6 +317,7 @@ fn step_backward(
             match learn {
                 GradientSink::Nothing => {}
                 GradientSink::Visit(visit) => visit_weights(context, parameter, room, gradient, visit),
+                GradientSink::Hold(step, _) => hold_weights(context, parameter, room, step, gradient),
                 // Norms require the full gradient.
                 GradientSink::Update(step) if step.optimizer.lars_trust().is_some() => {
                     learn_weights(context, parameter, room, step, gradient)

@@ -51,6 +51,10 @@ impl SplitEngine for Cpu {
     fn train_step_after(&mut self, layer: &str, batch: &Batch<'_>, step: &OptimizerStep) -> Result<StepStats> {
         self.learn(Purpose::Train, Some(layer), batch, GradientSink::Update(step))
     }
+
+    fn accumulate_after(&mut self, layer: &str, batch: &Batch<'_>, step: &OptimizerStep, weight: f32) -> Result<StepStats> {
+        self.learn(Purpose::Train, Some(layer), batch, GradientSink::Hold(step, weight))
+    }
 }
 
 /// Error for a wrong number of feature values.

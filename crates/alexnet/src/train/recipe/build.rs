@@ -42,6 +42,15 @@ impl Recipe {
         Recipe { lr: self.lr * times, batch, ..self }
     }
 
+    /// Changes the number of batches that are accumulated for a step. With LARS the learning rate scales in proportion, as in
+    /// [`with_batch`](Self::with_batch).
+    #[must_use]
+    pub fn with_accumulate(self, accumulate: usize) -> Recipe {
+        let (from, to) = (self.accumulate.max(1) as f64, accumulate as f64);
+        let times = if self.optimizer.lars_trust().is_some() { to / from } else { 1.0 };
+        Recipe { lr: self.lr * times, accumulate, ..self }
+    }
+
     /// Changes the optimizer by name, with its usual settings; no change if the recipe already uses it. The learning
     /// rate is scaled so that the new optimizer trains about as fast.
     ///
@@ -129,10 +138,17 @@ impl Recipe {
         self.optimizer.check().map_err(Error::Invalid)?;
         self.schedule.check()?;
         self.loss.check()?;
+        if self.accumulate == 0 {
+            return Err(Error::Invalid("invalid accumulate 0: must be at least 1".into()));
+        }
+        if let Some(norm) = self.clip_norm.filter(|norm| !(*norm > 0.0 && norm.is_finite())) {
+            return invalid("clip_norm", norm, "positive");
+        }
+        self.ema.as_ref().map_or(Ok(()), super::Ema::check)?;
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return invalid("weight decay", self.weight_decay, "at least 0");
         }
-        Ok(())
+        super::keys::check(self)
     }
 }
 

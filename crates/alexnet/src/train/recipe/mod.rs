@@ -2,20 +2,29 @@
 
 mod build;
 mod earlier;
+mod edit;
+mod ema;
+pub mod keys;
 mod loss;
 mod monitor;
 mod presets;
+mod render;
 mod schedule;
 mod small;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use crate::data::loader::Sampling;
+pub(crate) use edit::Change;
+pub use ema::Ema;
 pub use loss::{ClassWeights, LossSettings};
 pub use monitor::Monitor;
-pub use presets::{KNOWN_CLASSES, NAMES, by_name};
+pub use presets::{KNOWN_CLASSES, NAMES, by_name, summary};
 pub use schedule::{Progress, Schedule, ScheduleState};
 pub use small::{FEW_TO_VALIDATE, SMALL_SET_VAL_SHARE};
+pub(crate) use source::Chosen;
+pub use source::FILE;
 
 use crate::image::JpegDecoding;
 use crate::image::pca_noise::Strength;
@@ -50,6 +59,16 @@ pub struct Recipe {
     pub bias_weight_decay: f64,
     /// Optimizer. With LARS, the learning rate is that of `batch` images, see [`Recipe::with_batch`].
     pub optimizer: Optimizer,
+    /// Number of batches whose gradients are accumulated for one optimizer step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Maximum norm of all gradients together, to which larger ones are scaled down, as `torch.nn.utils.clip_grad_norm_` does;
+    /// none: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Moving average of the weights; none: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
     /// Initialisation of the parameters.
     pub init: Init,
     /// Preprocessing of the images.
@@ -89,6 +108,15 @@ pub struct Recipe {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(n: &usize) -> bool {
     *n == 0
+}
+
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// Selection of the model saved as `best.safetensors`.

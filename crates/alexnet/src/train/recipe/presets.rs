@@ -13,13 +13,28 @@ use std::collections::BTreeMap;
 /// The names of all recipes.
 pub const NAMES: [&str; 8] = ["quick", "simple", "finetune", "paper", "original", "caffe", "torchvision", "large-batch"];
 
+/// What a preset is, in a line.
+pub fn summary(name: &str) -> &'static str {
+    match name {
+        "quick" => "the default: trains well on a few thousand images, and adapts to fewer",
+        "simple" => "plain PyTorch: constant learning rate, a tenth of it in the last third",
+        "finetune" => "the default with --from: low learning rate, ten times higher for a new head",
+        "paper" => "Krizhevsky, Sutskever and Hinton 2012",
+        "original" => "the 2012 code, layers-145",
+        "caffe" => "Caffe's bvlc_alexnet",
+        "torchvision" => "torchvision's references/classification",
+        "large-batch" => "LARS for batches of 32,768 (You, Gitman and Ginsburg 2017)",
+        _ => "",
+    }
+}
+
 /// Divisor of the learning rate of the recipe `finetune` if the model already knows all classes. A net with 61.30 %
 /// accuracy on five of ten CIFAR-10 classes reached 61.50 % after 30 epochs of 250 images with it, and 60.52 %
 /// without.
 pub const KNOWN_CLASSES: f64 = 10.0;
 
 /// SGD as in the paper, the 2012 code and Caffe.
-const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None };
+const RATE_INSIDE: Sgd = Sgd { momentum: 0.9, form: MomentumForm::RateInside, lars_trust: None, nesterov: false };
 
 /// A recipe by name.
 ///
@@ -48,6 +63,9 @@ pub fn by_name(name: &str) -> Result<Recipe> {
         weight_decay: 5e-4,
         bias_weight_decay: 5e-4,
         optimizer: Sgd::default().into(),
+        accumulate: 1,
+        clip_norm: None,
+        ema: None,
         init: Init::Net,
         images: ImagePreprocessing::ImageNet,
         jpeg: JpegDecoding::Exact,
@@ -138,6 +156,11 @@ pub fn by_name(name: &str) -> Result<Recipe> {
             schedule: Schedule::WarmupPoly { epochs: 10.0, power: 2.0 },
             ..simple
         },
-        _ => return Err(Error::Invalid(format!("unknown recipe `{name}`; choose one of {}", NAMES.join(", ")))),
+        _ => {
+            let near = alexnet_hub::nearest_of(name, NAMES.into_iter());
+            let near = near.map_or(String::new(), |near| format!("did you mean {near}? "));
+            let message = format!("unknown recipe `{name}`; {near}choose one of {}, or a file", NAMES.join(", "));
+            return Err(Error::Invalid(message));
+        }
     })
 }

@@ -76,8 +76,10 @@ fn only_the_rate_for_large_batches_scales_with_the_batch() {
     assert_eq!((large.batch, large.lr, large.optimizer.lars_trust()), (32_768, 32.0, Some(0.001)));
     let small = large.with_batch(512);
     assert_eq!((small.batch, small.lr), (512, 0.5));
-    assert_eq!(small.step_at(at(50)).optimizer.lars_trust(), Some(0.001));
-    assert_eq!(by_name("caffe").unwrap().with_batch(512).lr, 0.01);
+    assert_eq!(small.clone().step_at(at(50)).optimizer.lars_trust(), Some(0.001));
+    let accumulated = small.with_accumulate(64);
+    assert_eq!((accumulated.batch, accumulated.accumulate, accumulated.lr), (512, 64, 32.0));
+    assert_eq!(by_name("caffe").unwrap().with_batch(512).with_accumulate(2).lr, 0.01);
 }
 
 #[test]
@@ -117,6 +119,22 @@ fn small_sets_scale_by_fan_in_corrected_for_pools_and_dropout() {
     // inputs.
     let wanted = [2f32 / 363.0, 2.0 / 3.0 / 1600.0, 2.0 / 3456.0, 1.0 / 3.0 / 9216.0, 1.0 / 4096.0, 1e-6].map(f32::sqrt);
     assert!(found.iter().zip(&wanted).all(|(a, b)| (a / b - 1.0).abs() < 1e-6), "{found:?}, not {wanted:?}");
+}
+
+#[test]
+fn options_of_later_versions_are_left_out_unless_used() {
+    for name in NAMES {
+        let json = serde_json::to_string(&by_name(name).unwrap()).unwrap();
+        assert!(["accumulate", "clip_norm", "ema", "nesterov"].iter().all(|key| !json.contains(key)), "{json}");
+    }
+    let text = "decay = 0.99";
+    let ema: Ema = toml::from_str(text).unwrap();
+    assert_eq!(ema, Ema { decay: 0.99, every: 8, warmup: true });
+    let recipe = by_name("quick").unwrap();
+    assert!(Recipe { accumulate: 0, ..recipe.clone() }.check().is_err());
+    assert!(Recipe { clip_norm: Some(0.0), ..recipe.clone() }.check().is_err());
+    assert!(Recipe { clip_norm: Some(f64::NAN), ..recipe.clone() }.check().is_err());
+    assert!(Recipe { ema: Some(Ema { decay: 1.5, ..ema }), ..recipe }.check().unwrap_err().to_string().contains("ema.decay"));
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Minimal engine: one linear layer and softmax. It supports dropout and every optimizer's state, so anything that a
 //! trainer fails to save or repeats changes its bits.
 
-use crate::engine::{Batch, BatchShard, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training, optim};
+use crate::engine::accumulation::HeldGradients;
+use crate::engine::{
+    Batch, BatchShard, GradientAccumulation, Gradients, Inference, OptimizerStep, ParameterStore, StepStats, Training, optim,
+};
 use crate::net::{BiasInit, Layer, Net, Op, WeightInit};
 use crate::{Error, Result};
 use alexnet_kernels::context::Context;
@@ -16,6 +19,7 @@ pub(crate) struct Linear {
     state: BTreeMap<String, Vec<f32>>,
     /// Step from which the loss is NaN.
     pub(crate) breaks_at: Option<u64>,
+    held: HeldGradients,
 }
 
 impl Linear {
@@ -30,7 +34,7 @@ impl Linear {
         if let Some(weights) = parameters.get_mut("fc1.weight") {
             weights.iter_mut().enumerate().for_each(|(i, w)| *w = Key(5).normal(i as u64) * 0.01);
         }
-        Linear { net, parameters, state: BTreeMap::new(), breaks_at: None }
+        Linear { net, parameters, state: BTreeMap::new(), breaks_at: None, held: HeldGradients::default() }
     }
 
     fn inputs(&self) -> usize {
@@ -119,6 +123,26 @@ impl Training for Linear {
         assert_eq!(values.len(), self.parameter(name)?.len(), "{slot} of {name}");
         self.state.insert(format!("{slot}.{name}"), values.to_vec());
         Ok(())
+    }
+
+    fn accumulation(&mut self) -> Option<&mut dyn GradientAccumulation> {
+        Some(self)
+    }
+}
+
+impl GradientAccumulation for Linear {
+    fn accumulate(&mut self, shard: &BatchShard<'_>, step: &OptimizerStep, weight: f32) -> Result<StepStats> {
+        let mut held = std::mem::take(&mut self.held);
+        let stats = held.accumulate(self, &shard.batch(), step, weight);
+        self.held = held;
+        stats
+    }
+
+    fn apply_accumulated(&mut self, step: &OptimizerStep, scale: f32, clip_norm: Option<f64>) -> Result<Option<f64>> {
+        let mut held = std::mem::take(&mut self.held);
+        let norm = held.apply(self, step, scale, clip_norm);
+        self.held = held;
+        norm
     }
 }
 

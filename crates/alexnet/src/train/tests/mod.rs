@@ -1,6 +1,7 @@
 //! Complete runs on a tiny engine and a tiny data set.
 
 mod failures;
+mod held;
 pub(crate) mod linear;
 mod ranks;
 mod resume;

@@ -36,6 +36,19 @@ fn rank_with(
     source: Arc<dyn Dataset>,
     options: TrainerOptions,
 ) -> Result<(StopReason, Vec<String>)> {
+    rank_by(recipe(), engine, ranks, cut, at, source, options)
+}
+
+/// Runs one rank of an engine by a recipe.
+pub(super) fn rank_by(
+    recipe: Recipe,
+    engine: &mut dyn Training,
+    ranks: Arc<dyn Communicator>,
+    cut: Partition,
+    at: &Path,
+    source: Arc<dyn Dataset>,
+    options: TrainerOptions,
+) -> Result<(StopReason, Vec<String>)> {
     let folder = if ranks.rank() > 0 {
         ranks.barrier()?;
         RunDir::of_other(at)
@@ -47,7 +60,6 @@ fn rank_with(
     };
     let (train, val) = hold_out(source, 0.2);
     let net = engine.net().clone();
-    let recipe = recipe();
     let loaders = loaders(&recipe, &net, None, &train, &val, 3, 1)?.with_cut(cut);
     let mut trainer = Trainer::new(engine, &recipe, 3, &loaders, train, val, &folder, options)?.with_ranks(ranks.clone());
     let mut broken = Vec::new();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{OptimizerStep, Training};
 use crate::escape::printable;
 use crate::formats::Model;
+use crate::train::ema::{Ema, with_average};
 use crate::train::recipe::Monitor;
 use crate::train::run_dir::RunDir;
 use crate::train::snapshots::Snapshots;
@@ -72,6 +73,7 @@ impl<'a> Checkpointer<'a> {
         engine: &mut dyn Training,
         state: &State,
         step: &OptimizerStep,
+        ema: &mut Option<Ema>,
         with_model: bool,
     ) -> Result<()> {
         let start = Instant::now();
@@ -82,10 +84,17 @@ impl<'a> Checkpointer<'a> {
         }
         if with_model {
             write_model(&self.folder.last(), &self.model, engine, files::Sync::Disk)?;
-            // A run stopped within its first epoch has no best model yet; the end of the epoch writes it.
-            if state.best.is_none() {
-                write_model(&self.folder.best(), &self.model, engine, files::Sync::Later)?;
-            }
+            let averages = ema.is_some();
+            with_average(engine, ema, |engine| {
+                if averages {
+                    write_model(&self.folder.ema(), &self.model, engine, files::Sync::Disk)?;
+                }
+                // A run stopped within its first epoch has no best model yet; the end of the epoch writes it.
+                if state.best.is_none() {
+                    write_model(&self.folder.best(), &self.model, engine, files::Sync::Later)?;
+                }
+                Ok(())
+            })?;
         }
         if state.best.is_some() && self.folder.best().exists() {
             files::force_to_disk(self.folder.best())?;
@@ -94,7 +103,7 @@ impl<'a> Checkpointer<'a> {
         if !state.broken.is_empty() {
             self.write_broken(state)?;
         }
-        state.write(&self.folder.state(), &self.model, engine, step)?;
+        state.write(&self.folder.state(), &self.model, engine, step, ema.as_ref())?;
         (self.saved, self.took) = (Instant::now(), start.elapsed());
         Ok(())
     }
@@ -105,12 +114,15 @@ impl<'a> Checkpointer<'a> {
         if self.writes { write_model(&self.folder.best(), &self.model, engine, files::Sync::Later) } else { Ok(()) }
     }
 
-    /// Writes the snapshot of the last epoch, if it is due and remains, and then deletes those that do not. Collective: all
-    /// ranks call it together.
+    /// Whether the last epoch has a snapshot.
+    pub(super) fn snapshot_is_due(&self, state: &State) -> bool {
+        state.rows.last().is_some_and(|row| self.snapshots.is_due(row.epoch))
+    }
+
+    /// Writes the snapshot of the last epoch, if it remains, and then deletes those that do not. Collective: all ranks call it
+    /// together.
     pub(super) fn write_snapshot(&self, engine: &mut dyn Training, state: &State, monitor: Monitor) -> Result<()> {
-        let Some(epoch) = state.rows.last().map(|row| row.epoch).filter(|&epoch| self.snapshots.is_due(epoch)) else {
-            return Ok(());
-        };
+        let epoch = state.epoch;
         let (kept, others) = self.snapshots.divide(&state.rows, monitor);
         if kept.contains(&epoch) {
             engine.gather_parameters(&[])?;

@@ -2,22 +2,25 @@
 //!
 //! [`Trainer`] only coordinates; each responsibility has its own type. [`RunSchedule`] tracks progress and builds
 //! optimizer steps, [`RankSync`] synchronises ranks, [`Validator`] evaluates the model, [`Checkpointer`] writes the
-//! run's files, [`DecodeErrors`] handles images that cannot be read, and a [`FeatureCache`] stores the outputs of
-//! frozen layers.
+//! run's files, [`DecodeErrors`] handles images that cannot be read, a [`FeatureCache`] stores the outputs of
+//! frozen layers, and an [`Ema`] averages the weights.
 
 mod checkpoint;
 mod decode_errors;
 mod event;
+mod held;
 mod schedule;
 mod sync;
 mod validation;
 
 use self::checkpoint::Checkpointer;
 use self::decode_errors::DecodeErrors;
-pub use self::event::{CommStats, Event, OnDecodeError, StopReason, TrainerOptions};
+pub use self::event::{CommStats, Event, OnDecodeError, StopReason, TrainerOptions, Weights};
+use self::held::{Held, accumulation};
 use self::schedule::RunSchedule;
 use self::sync::{RankSync, StepStatus};
 use self::validation::{Validated, Validator};
+use super::ema::{self, Ema, with_average};
 use super::feature_cache::{self, FeatureCache, Plan};
 use super::image_lists::ImageLists;
 use super::loaders::Loaders;
@@ -52,6 +55,10 @@ pub struct Trainer<'a> {
     /// Treatment of frozen layers.
     plan: Plan,
     features: Option<FeatureCache>,
+    /// Moving average of the weights, which is validated in their place.
+    ema: Option<Ema>,
+    /// Batches of the current step whose gradients are held.
+    held: Held,
     /// Whether the initial model is validated before the first step.
     validates_first: bool,
 }
@@ -78,6 +85,7 @@ impl<'a> Trainer<'a> {
             let message = "--patience and --monitor macro-f1 (patience, monitor in the recipe) need validation images; use --val or a larger --val-share";
             return Err(Error::Invalid(message.into()));
         }
+        ema::check(engine, recipe)?;
         engine.prepare_training();
         let model = Model {
             net: engine.net().clone(),
@@ -92,7 +100,8 @@ impl<'a> Trainer<'a> {
         let room = options.frozen_room.unwrap_or_else(loader::default_memory);
         let plan = Plan::new(&model.net, &rates, loaders, engine.split().is_some(), room)?;
         let schedule = RunSchedule::new(recipe, rates, loaders.train.batches());
-        let state = resume(engine, &model, &schedule, folder, &*train, &*val)?;
+        let mut ema = recipe.ema.map(|settings| Ema::new(settings, engine)).transpose()?;
+        let state = resume(engine, &model, &schedule, folder, &*train, &*val, ema.as_mut())?;
         Ok(Trainer {
             recipe,
             seed,
@@ -104,6 +113,8 @@ impl<'a> Trainer<'a> {
             ranks: RankSync::single_process(),
             validator: Validator::default(),
             features: FeatureCache::new(&plan, loaders),
+            ema,
+            held: Held::default(),
             plan,
             checkpointer: Checkpointer::new(folder, model, options.save_every, options.snapshots),
             decode_errors: DecodeErrors { policy: options.on_bad, train, val },
@@ -180,7 +191,14 @@ impl<'a> Trainer<'a> {
                 return Ok(StopReason::Interrupted);
             };
             let row = &self.state.rows[self.state.rows.len() - 1];
-            watch(Event::Epoch { row, best, train_time, images, validation: self.validator.report() });
+            watch(Event::Epoch {
+                row,
+                best,
+                train_time,
+                images,
+                validation: self.validator.report(),
+                weights: Weights(&*self.engine),
+            });
             begun = Some(());
             if self.state.epoch < self.recipe.epochs && self.ranks.as_first_rank(self.checkpointer.is_due_after_epoch())? {
                 self.save(true)?;
@@ -217,7 +235,8 @@ impl<'a> Trainer<'a> {
             None => Batches::Ahead(self.loaders.train.epoch(epoch, self.state.batch)),
         };
         while self.state.batch < all {
-            if self.max_steps.is_some_and(|most| self.step() >= most) {
+            let between_steps = self.schedule.between_steps(&self.state);
+            if between_steps && self.max_steps.is_some_and(|most| self.step() >= most) {
                 return Ok(Some(StopReason::MaxSteps));
             }
             let batch = self.next(&mut batches)?.ok_or_else(|| {
@@ -232,7 +251,8 @@ impl<'a> Trainer<'a> {
                 stop: stop.load(Ordering::Relaxed),
                 save: self.checkpointer.is_due_within_epoch(),
             })?;
-            if status.stop {
+            // Accumulated gradients are not saved, so a run stops between steps only.
+            if status.stop && between_steps {
                 return Ok(Some(StopReason::Interrupted));
             }
             if self.decode_errors.in_training(&status.broken, &mut self.state, watch)? {
@@ -240,16 +260,26 @@ impl<'a> Trainer<'a> {
             }
             let lr = self.schedule.lr(&self.state);
             self.train_on(&batch, &status.parts)?;
+            let completes = self.schedule.completes_step(&self.state);
+            if completes {
+                self.apply_held()?;
+            }
             self.state.batch += 1;
+            if !completes {
+                continue;
+            }
+            let trained = std::mem::take(&mut self.held).images;
+            let step = self.step();
+            self.ema.as_mut().map_or(Ok(()), |ema| ema.after_step(self.engine, step))?;
             let RunningTotals { loss, correct, images } = self.state.sums;
             let n = images.max(1) as f64;
             watch(Event::Step {
                 epoch: self.state.epoch + 1,
-                steps: (self.state.batch, all),
+                steps: (self.schedule.step_in_epoch(&self.state), self.schedule.steps_per_epoch()),
                 loss: loss / n,
                 top1: correct as f64 / n,
-                images: status.parts.iter().sum(),
-                step: self.step(),
+                images: trained,
+                step,
                 lr,
                 sums: self.state.sums,
             });
@@ -281,17 +311,19 @@ impl<'a> Trainer<'a> {
         }
         let step = self.schedule.optimizer_step(&self.state);
         let cut = self.loaders.train.cut();
-        let first_image = blocks[..cut.blocks_of(cut.rank).start].iter().sum::<usize>() as u64;
-        let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_image });
+        let before = self.held.images + blocks[..cut.blocks_of(cut.rank).start].iter().sum::<usize>();
+        let dropout = Some(DropoutKey { seed: self.seed, step: self.step(), first_image: before as u64 });
+        let (holds, weight) = (self.schedule.holds_gradients(), n as f32 / self.recipe.batch as f32);
         let (images, labels) = (&batch.images, &batch.labels);
         let objective = Objective { criterion: self.criterion.as_ref(), mixed: &batch.mixed };
         let (engine, features) = (&mut *self.engine, &self.features);
-        let stats = self.ranks.measure(|| match features {
-            Some(features) => {
-                let input = Batch { images, labels, dropout, objective };
-                feature_cache::split(engine)?.train_step_after(features.after(), &input, &step)
-            }
-            None => engine.train_shard(&BatchShard { images, labels, dropout, objective, blocks }, &step),
+        let input = Batch { images, labels, dropout, objective };
+        let shard = BatchShard { images, labels, dropout, objective, blocks };
+        let stats = self.ranks.measure(self.schedule.completes_step(&self.state), || match (features, holds) {
+            (Some(features), false) => feature_cache::split(engine)?.train_step_after(features.after(), &input, &step),
+            (Some(features), true) => feature_cache::split(engine)?.accumulate_after(features.after(), &input, &step, weight),
+            (None, false) => engine.train_shard(&shard, &step),
+            (None, true) => accumulation(engine)?.accumulate(&shard, &step, weight),
         })?;
         if !stats.loss.is_finite() {
             return Err(self.diverged("loss"));
@@ -299,7 +331,19 @@ impl<'a> Trainer<'a> {
         self.state.sums.loss += f64::from(stats.loss) * n as f64;
         self.state.sums.correct += stats.correct as u64;
         self.state.sums.images += n as u64;
+        self.held.add(n, weight);
         Ok(())
+    }
+
+    /// Updates the parameters by the gradients held since the last step, if any.
+    fn apply_held(&mut self) -> Result<()> {
+        if !self.schedule.holds_gradients() || self.held.images == 0 {
+            return Ok(());
+        }
+        let (step, scale, clip_norm) = (self.schedule.optimizer_step(&self.state), self.held.scale(), self.recipe.clip_norm);
+        let engine = &mut *self.engine;
+        let norm = self.ranks.measure(false, || accumulation(engine)?.apply_accumulated(&step, scale, clip_norm))?;
+        if norm.is_some_and(|norm| !norm.is_finite()) { Err(self.diverged("norm of the gradients")) } else { Ok(()) }
     }
 
     /// Validates, records the epoch and starts the next one. Returns whether the epoch is the best, or `None` if
@@ -328,13 +372,14 @@ impl<'a> Trainer<'a> {
         self.record(row).map(Some)
     }
 
-    /// Evaluates the current model on the validation images.
+    /// Evaluates the current model, or the average of its weights, on the validation images.
     fn validate(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(Event<'_>)) -> Result<Validated> {
         let Some(loader) = &self.loaders.val else { return Ok(Validated::NoImages) };
         let classes = &self.checkpointer.model().classes;
-        let Some(report) = self.validator.run(&self.ranks, self.engine, self.features.as_mut(), loader, classes, stop)? else {
-            return Ok(Validated::Interrupted);
-        };
+        let report = with_average(self.engine, &mut self.ema, |engine| {
+            self.validator.run(&self.ranks, engine, self.features.as_mut(), loader, classes, stop)
+        })?;
+        let Some(report) = report else { return Ok(Validated::Interrupted) };
         if self.decode_errors.in_validation(&report.broken, &mut self.state, watch)? {
             self.checkpointer.write_broken(&self.state)?;
         }
@@ -351,12 +396,15 @@ impl<'a> Trainer<'a> {
             Choice::Validation => self.state.improves(&row, self.recipe.monitor),
         };
         if best.is_some() {
-            self.checkpointer.save_best(self.engine)?;
+            with_average(self.engine, &mut self.ema, |engine| self.checkpointer.save_best(engine))?;
             self.state.best = best;
         }
         self.state.schedule.observe(self.recipe.monitor.score(&row), &self.recipe.schedule);
         self.state.rows.push(row);
-        self.checkpointer.write_snapshot(self.engine, &self.state, self.recipe.monitor)?;
+        if self.checkpointer.snapshot_is_due(&self.state) {
+            let (checkpointer, state, monitor) = (&self.checkpointer, &self.state, self.recipe.monitor);
+            with_average(self.engine, &mut self.ema, |engine| checkpointer.write_snapshot(engine, state, monitor))?;
+        }
         self.checkpointer.write_metrics(&self.state)?;
         Ok(best.is_some())
     }
@@ -364,7 +412,7 @@ impl<'a> Trainer<'a> {
     /// Saves the state, preceded by the last model if `with_model`.
     fn save(&mut self, with_model: bool) -> Result<()> {
         let step = self.schedule.optimizer_step(&self.state);
-        self.checkpointer.save(self.engine, &self.state, &step, with_model)
+        self.checkpointer.save(self.engine, &self.state, &step, &mut self.ema, with_model)
     }
 
     fn diverged(&self, what: &str) -> Error {
@@ -384,11 +432,12 @@ fn resume(
     folder: &RunDir,
     train: &dyn Dataset,
     val: &dyn Dataset,
+    ema: Option<&mut Ema>,
 ) -> Result<State> {
     let images = ImageLists::of(train, val);
     let mut state = State { image_count: train.len(), ..State::default() };
     if folder.state().exists() {
-        state = State::read(&folder.state(), model, engine, &schedule.optimizer_step(&state))?;
+        state = State::read(&folder.state(), model, engine, &schedule.optimizer_step(&state), ema)?;
         if state.image_count != train.len() {
             let message = format!("was saved with {} training images, but the set now has {}", state.image_count, train.len());
             return Err(Error::file(folder.state(), message));

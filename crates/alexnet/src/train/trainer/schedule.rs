@@ -10,24 +10,50 @@ pub(super) struct RunSchedule<'a> {
     recipe: &'a Recipe,
     /// Per-layer learning-rate multipliers.
     multipliers: BTreeMap<String, f32>,
-    steps_per_epoch: usize,
+    batches_per_epoch: usize,
 }
 
 impl<'a> RunSchedule<'a> {
-    pub(super) fn new(recipe: &'a Recipe, multipliers: BTreeMap<String, f32>, steps_per_epoch: usize) -> RunSchedule<'a> {
-        RunSchedule { recipe, multipliers, steps_per_epoch }
+    pub(super) fn new(recipe: &'a Recipe, multipliers: BTreeMap<String, f32>, batches_per_epoch: usize) -> RunSchedule<'a> {
+        RunSchedule { recipe, multipliers, batches_per_epoch }
+    }
+
+    /// Optimizer steps in an epoch. Its last step may have fewer batches.
+    pub(super) fn steps_per_epoch(&self) -> usize {
+        self.batches_per_epoch.div_ceil(self.recipe.accumulate)
+    }
+
+    /// Optimizer steps completed in the current epoch.
+    pub(super) fn step_in_epoch(&self, state: &State) -> usize {
+        if state.batch < self.batches_per_epoch { state.batch / self.recipe.accumulate } else { self.steps_per_epoch() }
+    }
+
+    /// Whether gradients are held until a step is complete, rather than applied as backward produces them.
+    pub(super) fn holds_gradients(&self) -> bool {
+        self.recipe.accumulate > 1 || self.recipe.clip_norm.is_some()
+    }
+
+    /// Whether the next batch completes an optimizer step.
+    pub(super) fn completes_step(&self, state: &State) -> bool {
+        let batches = state.batch + 1;
+        batches >= self.batches_per_epoch || batches.is_multiple_of(self.recipe.accumulate)
+    }
+
+    /// Whether the batches so far make whole optimizer steps.
+    pub(super) fn between_steps(&self, state: &State) -> bool {
+        state.batch >= self.batches_per_epoch || state.batch.is_multiple_of(self.recipe.accumulate)
     }
 
     /// Steps completed since the start of the run.
     pub(super) fn step(&self, state: &State) -> u64 {
-        (state.epoch * self.steps_per_epoch + state.batch) as u64
+        (state.epoch * self.steps_per_epoch() + self.step_in_epoch(state)) as u64
     }
 
     fn progress(&self, state: &State) -> Progress {
         Progress {
             epoch: state.epoch,
             step: self.step(state),
-            steps_per_epoch: self.steps_per_epoch as u64,
+            steps_per_epoch: self.steps_per_epoch() as u64,
             drops: state.schedule.drops,
         }
     }

@@ -81,11 +81,11 @@ impl RankSync {
         if self.is_alone() { Ok(answer) } else { distributed::broadcast_value(&*self.ranks, &answer) }
     }
 
-    /// Runs a step and measures its time and communication.
-    pub(super) fn measure<T>(&mut self, step: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Runs a part of a step, the whole or the last one if it `completes` it, and measures its time and communication.
+    pub(super) fn measure<T>(&mut self, completes: bool, step: impl FnOnce() -> Result<T>) -> Result<T> {
         let (sent, start) = (self.ranks.sent().bytes(), Instant::now());
         let result = step()?;
-        self.steps += 1;
+        self.steps += u64::from(completes);
         self.bytes += self.ranks.sent().bytes() - sent;
         self.time += start.elapsed();
         Ok(result)

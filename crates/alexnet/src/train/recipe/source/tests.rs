@@ -1,0 +1,165 @@
+//! Recipe files: what they may say, and how they fail.
+
+use super::*;
+use crate::train::recipe::{Augmentation, BiasRate, Colour, Schedule, Sgd};
+use proptest::prelude::*;
+
+fn read(text: &str) -> Result<Recipe> {
+    Recipe::parse(text, "my.toml")
+}
+
+#[test]
+fn a_file_changes_its_base() {
+    let quick = by_name("quick").unwrap();
+    assert_eq!(read("").unwrap(), Recipe { name: "my".into(), ..quick.clone() });
+    let text = r#"
+        base = "paper"
+        epochs = 20
+        momentum = 0.8          # an alias
+        lr = 1                  # an integer for a number
+        images = "mean_image"
+        schedule.kind = "warmup_poly"
+        schedule.power = 3
+        [augment]
+        kind = "random_resized_crop"
+        scale = [0.5, 1]
+        [colour]
+        sigma = 0.05
+        [layer_rates]
+        head = 10
+        conv1 = 0.5
+    "#;
+    let paper = by_name("paper").unwrap();
+    let wanted = Recipe {
+        name: "my".into(),
+        epochs: 20,
+        lr: 1.0,
+        optimizer: Sgd { momentum: 0.8, ..Sgd { form: crate::train::recipe::MomentumForm::RateInside, ..Sgd::default() } }.into(),
+        schedule: Schedule::WarmupPoly { epochs: 5.0, power: 3.0 },
+        augment: Augmentation::RandomResizedCrop { scale: [0.5, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] },
+        colour: Some(Colour { sigma: 0.05, ..paper.colour.unwrap() }),
+        layer_rates: [("head".to_string(), 10.0), ("conv1".to_string(), 0.5)].into(),
+        ..paper.clone()
+    };
+    assert_eq!(read(text).unwrap(), wanted);
+    // Keys of another kind come with their kind, in any order; shared ones keep their values.
+    let plateau = read("schedule.by = 2\nschedule.kind = \"plateau\"").unwrap();
+    assert_eq!(plateau.schedule, Schedule::Plateau { patience: 5, by: 2.0, times: 3 });
+    let steps = read("base = \"simple\"\nschedule = \"plateau\"").unwrap();
+    assert_eq!(steps.schedule, Schedule::Plateau { patience: 5, by: 10.0, times: 3 });
+    // Another optimizer scales the learning rate, unless the file states it.
+    assert_eq!(read("optimizer = \"adamw\"").unwrap().lr, 0.0003);
+    assert_eq!(read("optimizer = \"adamw\"\nlr = 0.01\nbeta1 = 0.8").unwrap().lr, 0.01);
+    assert_eq!(read("base = \"large-batch\"\nbatch = 512").unwrap().lr, 0.5);
+    // What a table excludes, and what may be absent.
+    assert_eq!(read("bias_lr.fixed = 0.02").unwrap().bias_lr, BiasRate::Fixed(0.02));
+    assert_eq!(read("base = \"paper\"\ncolour = \"none\"").unwrap().colour, None);
+    assert_eq!(read("base = \"large-batch\"\nlars_trust = \"none\"").unwrap().optimizer.lars_trust(), None);
+    assert_eq!(read("[colour]").unwrap().colour, paper.colour);
+    assert_eq!(quick.set("name= a b ").unwrap().name, "a b");
+}
+
+#[test]
+fn a_recipe_comes_back_from_its_file() {
+    let more = ["optimizer=adamw", "schedule=every", "schedule=constant", "layer_rates.fc6=0.1", "bias_lr.fixed=0.01", "views=3"];
+    let changed = more.iter().map(|change| by_name("quick").unwrap().set(change).unwrap());
+    for recipe in NAMES.iter().map(|name| by_name(name).unwrap()).chain(changed) {
+        let text = recipe.to_toml().unwrap();
+        assert_eq!(read(&text).unwrap(), recipe, "{text}");
+        assert!(text.lines().skip(2).all(|line| line.is_empty() || line.starts_with('[') || line.contains("  # ")), "{text}");
+    }
+    let quick = by_name("quick").unwrap().to_toml().unwrap();
+    assert!(quick.contains("lr = 0.003                            # initial learning rate"), "{quick}");
+    let rows = by_name("quick").unwrap().differences(&by_name("quick").unwrap().set("schedule=constant").unwrap()).unwrap();
+    assert_eq!(rows, [["schedule.kind", "\"warmup_cosine\"", "\"constant\""], ["schedule.warmup", "0.05", "-"]]);
+}
+
+/// Ten mistakes that people make, each with what the error says.
+const TYPOS: [(&str, &[&str]); 16] = [
+    ("epochs = 10\nmomentun = 0.8", &["my.toml, line 2: unknown key `momentun`", "did you mean `momentum`?"]),
+    ("epoch = 10", &["line 1: unknown key `epoch`", "`epochs`"]),
+    ("epochs = \"ten\"", &["line 1: epochs = \"ten\": expected a whole number from 1"]),
+    ("lr = 0,01", &["line 1: not TOML"]),
+    ("\n\nlr = -0.1", &["line 3: lr = -0.1: expected a number above 0"]),
+    ("batch = 32.5", &["line 1: batch = 32.5: expected a whole number"]),
+    ("base = \"quik\"", &["line 1: unknown base `quik`", "did you mean quick?"]),
+    ("drop_last = yes", &["line 1: not TOML"]),
+    ("drop_last = \"yes\"", &["line 1: drop_last = \"yes\": expected true or false"]),
+    ("[optimiser]\nmomentum = 0.8", &["line 2: unknown key `optimiser.momentum`", "`optimizer.momentum`"]),
+    ("[schedule]\nkind = \"cosine\"", &["line 2: schedule.kind = \"cosine\": expected one of constant, steps"]),
+    ("[schedule]\npatience = 5", &["line 2: schedule.patience = 5: only with schedule.kind = plateau", "warmup_cosine"]),
+    ("optimizer = \"adamw\"\nmomentum = 0.9", &["line 2: momentum = 0.9: only with optimizer.kind = sgd, but here it is adamw"]),
+    ("lr = 0.1\nlr = 0.2", &["line 2: not TOML: duplicate key"]),
+    ("momentum = 0.1\n[optimizer]\nmomentum = 0.2", &["`optimizer.momentum` is stated twice", "`momentum`"]),
+    ("init = he", &["line 1: not TOML"]),
+];
+
+#[test]
+fn typical_mistakes_are_named_with_their_line() {
+    for (text, parts) in TYPOS {
+        let message = read(text).expect_err(text).to_string();
+        for part in parts {
+            assert!(message.contains(part), "{text:?}: no {part:?} in: {message}");
+        }
+        assert!(message.starts_with("my.toml") && !message.contains('\n'), "{message}");
+    }
+    let set = |text: &str| by_name("quick").unwrap().set(text).expect_err(text).to_string();
+    assert!(set("momentum").contains("expected key=value"));
+    assert_eq!(set("momentum=2"), "set momentum=2: expected a number from 0 to below 1");
+    assert!(set("nestrov=true").contains("unknown key"), "{}", set("nestrov=true"));
+    // A file that states every key states them all.
+    let complete = by_name("quick").unwrap().to_toml().unwrap();
+    let without = complete.lines().filter(|line| !line.starts_with("epochs")).collect::<Vec<_>>().join("\n");
+    assert!(read(&without).unwrap_err().to_string().contains("`epochs` is missing"));
+}
+
+#[test]
+fn names_files_and_runs_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    std::fs::write(at("mine.toml"), "lr = 0.5").unwrap();
+    assert_eq!((Recipe::open(&at("mine.toml")).unwrap().lr, Recipe::open("paper").unwrap().name), (0.5, "paper".into()));
+    assert!(Recipe::open("papper").unwrap_err().to_string().contains("did you mean paper?"));
+    assert!(Recipe::open(&at("none.toml")).unwrap_err().to_string().contains("none.toml"));
+    assert!(Recipe::open(&at("")).unwrap_err().to_string().contains("no recipe here"));
+    std::fs::write(at("recipe.toml"), by_name("caffe").unwrap().to_toml().unwrap()).unwrap();
+    assert_eq!(Recipe::open(&at("")).unwrap(), by_name("caffe").unwrap());
+    std::fs::write(at("large.toml"), vec![b'#'; 1 << 20]).unwrap();
+    assert!(Recipe::from_file(at("large.toml")).unwrap_err().to_string().contains("not a recipe"));
+}
+
+proptest! {
+    /// Any text is a valid recipe or an error.
+    #[test]
+    fn any_text_is_a_recipe_or_an_error(text in "\\PC{0,60}") {
+        let _ = read(&text).map(|recipe| recipe.check().unwrap());
+    }
+
+    /// So is every line made of a key and something.
+    #[test]
+    fn any_value_of_any_key_is_a_recipe_or_an_error(
+        changes in prop::collection::vec((0..super::super::keys::KEYS.len(), prop_oneof![
+            "-?[0-9]{1,20}", "-?[0-9]{1,3}\\.[0-9]{1,3}", "\"[a-z_]{0,8}\"", Just("nan".to_string()), Just("\"none\"".to_string()),
+            Just("[]".to_string()), "\\[[0-9.]{1,4}, [0-9.]{1,4}\\]", Just("{}".to_string()), Just("1979-05-27".to_string()),
+            Just("true".to_string()), Just("{ a = 1 }".to_string()), Just("[[1, 2]]".to_string()),
+        ]), 0..4),
+        base in prop_oneof![Just("none"), Just("quick"), Just("paper"), Just("large-batch")],
+    ) {
+        let line = |(key, value): &(usize, String)| format!("{} = {value}\n", super::super::keys::KEYS[*key].name.replace('*', "a"));
+        let text = format!("base = \"{base}\"\n{}", changes.iter().map(line).collect::<String>());
+        if let Ok(recipe) = read(&text) {
+            recipe.check().unwrap();
+            prop_assert_eq!(read(&recipe.to_toml().unwrap()).unwrap(), recipe);
+        }
+    }
+
+    /// Damaged files too.
+    #[test]
+    fn a_damaged_file_is_a_recipe_or_an_error(at in 0usize..2000, byte in any::<u8>(), keep in 0usize..2000) {
+        let mut bytes = by_name("paper").unwrap().to_toml().unwrap().into_bytes();
+        bytes.truncate(keep.max(1));
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = read(&String::from_utf8_lossy(&bytes)).map(|recipe| recipe.check().unwrap());
+    }
+}
